@@ -1,0 +1,79 @@
+/* exp, sigmoid and tanh of a vector, in registers.
+ *
+ * With x = n ln2 + r, n an integer and |r| <= ln2/2:  e^x = 2^n (1 + q),  q = e^r - 1 = r p(r).
+ * ln2 is subtracted in two parts, the first so short that n times it is exact even without a
+ * fused multiply-add. p is the minimax polynomial of (e^r - 1)/r (relative error 1.1e-8 in
+ * float, 1.8e-17 in double), so q, and with it e^x - 1 and tanh, stay accurate near zero.
+ *
+ * Largest relative error for |x| <= FL_SATURATION (tests/kernels/test_activations.py):
+ *     float   3e-7, double 6e-16
+ * Beyond it sigmoid keeps the value it has there (2e-19 from 0 or 1 in float).
+ */
+#ifndef FL_ACTIVATIONS_H
+#define FL_ACTIVATIONS_H
+
+#include "vec.h"
+
+#if FL_F64
+#define FL_SATURATION 350.0
+#define FL_LOG2E 0x1.71547652b82fep+0
+#define FL_LN2_HI 0x1.62e42fefa3800p-1
+#define FL_LN2_LO 0x1.ef35793c76730p-45
+static const real FL_P[] = {
+    0x1.0000000000000p+0,  0x1.0000000000005p-1,  0x1.5555555555530p-3,  0x1.55555555520f6p-5,
+    0x1.111111111a2bbp-7,  0x1.6c16c17f34774p-10, 0x1.a01a0170ebc08p-13, 0x1.a019a6905351fp-16,
+    0x1.71de8e845f56bp-19, 0x1.28a2a1939b21ep-22, 0x1.ae6448e9a5cf1p-26};
+#else
+#define FL_SATURATION 43.0f
+#define FL_LOG2E 0x1.715476p+0f
+#define FL_LN2_HI 0x1.62e400p-1f
+#define FL_LN2_LO 0x1.7f7d1cp-20f
+static const real FL_P[] = {0x1.000000p+0f, 0x1.fffffep-2f, 0x1.55547ep-3f,
+                            0x1.555652p-5f, 0x1.123d0ep-7f, 0x1.6c16a6p-10f};
+#endif
+enum { FL_DEGREE = (int)(sizeof FL_P / sizeof *FL_P) - 1 };
+
+typedef struct {
+    vreal scale, q;
+} vpower; /* scale (1 + q) */
+
+FL_INLINE vpower vpower_of(vreal x) {
+    const vreal magic = vset1((real)(3ull << (FL_MANTISSA - 1))); /* adding it rounds to integer */
+    vreal shifted = vfma(x, vset1((real)FL_LOG2E), magic);
+    vreal n = shifted - magic;
+    vreal r = vfma(n, vset1((real)-FL_LN2_HI), x);
+    r = vfma(n, vset1((real)-FL_LN2_LO), r);
+    vreal p = vset1(FL_P[FL_DEGREE]);
+#pragma GCC unroll 16
+    for (int k = FL_DEGREE - 1; k >= 0; k--) p = vfma(p, r, vset1(FL_P[k]));
+    /* shifted holds n in its low bits: move it to the exponent of 1.0 */
+    vint bits = ((vint)shifted << FL_MANTISSA) + ((intlane)FL_BIAS << FL_MANTISSA);
+    return (vpower){(vreal)bits, r * p};
+}
+
+/* e^x, |x| <= FL_SATURATION */
+FL_INLINE vreal vexp(vreal x) {
+    vpower e = vpower_of(x);
+    return vfma(e.scale, e.q, e.scale);
+}
+
+/* e^x - 1, |x| <= FL_SATURATION */
+FL_INLINE vreal vexpm1(vreal x) {
+    vpower e = vpower_of(x);
+    return vfma(e.scale, e.q, e.scale - 1);
+}
+
+/* 1 + e^-x: the denominator of sigmoid(x) */
+FL_INLINE vreal vsigmoid_den(vreal x) { return 1 + vexp(-vclamp(x, FL_SATURATION)); }
+
+/* e^2x - 1, whose ratio to itself plus 2 is tanh(x); tanh rounds to 1 well before the bound. */
+FL_INLINE vreal vtanh_num(vreal x) { return vexpm1(2 * vclamp(x, FL_SATURATION / 2)); }
+
+FL_INLINE vreal vsigmoid(vreal x) { return 1 / vsigmoid_den(x); }
+
+FL_INLINE vreal vtanh(vreal x) {
+    vreal e = vtanh_num(x);
+    return e / (e + 2);
+}
+
+#endif

@@ -1,0 +1,93 @@
+/* Which kernels this build has and this processor, with its operating system, can run. */
+#include <string.h>
+
+#include "fastlstm.h"
+
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+
+/* FL_HAVE_... come from the build: the instruction sets that its compiler could make. */
+#define DECLARE(ISA) extern const fl_kernels fl_kernels_##ISA##_f32, fl_kernels_##ISA##_f64;
+#define BUILT(ISA) {#ISA, &fl_kernels_##ISA##_f32, &fl_kernels_##ISA##_f64}
+#define MISSING(ISA) {#ISA, NULL, NULL}
+
+DECLARE(base)
+#define BASE BUILT(base)
+#ifdef FL_HAVE_AVX512
+DECLARE(avx512)
+#define AVX512 BUILT(avx512)
+#else
+#define AVX512 MISSING(avx512)
+#endif
+#ifdef FL_HAVE_AVX2
+DECLARE(avx2)
+#define AVX2 BUILT(avx2)
+#else
+#define AVX2 MISSING(avx2)
+#endif
+#ifdef FL_HAVE_NEON
+DECLARE(neon)
+#define NEON BUILT(neon)
+#else
+#define NEON MISSING(neon)
+#endif
+
+typedef struct {
+    const char *isa;
+    const fl_kernels *f32, *f64;
+} level;
+
+static const level LEVELS[] = {AVX512, AVX2, NEON, BASE}; /* best first */
+enum { N_LEVELS = sizeof LEVELS / sizeof *LEVELS };
+
+static const level *find(const char *isa) {
+    for (int i = 0; i < N_LEVELS; i++)
+        if (!strcmp(LEVELS[i].isa, isa)) return &LEVELS[i];
+    return NULL;
+}
+
+const char *const *fl_isa_names(void) {
+    static const char *const names[] = {"avx512", "avx2", "neon", "base", NULL};
+    return names;
+}
+
+int fl_isa_built(const char *isa) {
+    const level *l = find(isa);
+    return l && l->f32;
+}
+
+#if defined(__x86_64__)
+/* The operating system must save the registers too: XCR0 says which it does. */
+static uint64_t saved_registers(void) {
+    unsigned a, b, c, d;
+    if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & bit_OSXSAVE)) return 0;
+    __asm__ volatile("xgetbv" : "=a"(a), "=d"(d) : "c"(0));
+    return (uint64_t)d << 32 | a;
+}
+
+static int cpu_supports(const char *isa) {
+    const uint64_t ymm = 0x6, zmm = 0xe6;
+    const unsigned need = bit_AVX512F | bit_AVX512DQ | bit_AVX512CD | bit_AVX512BW | bit_AVX512VL;
+    unsigned a, b, c, d, b7, c7, d7;
+    uint64_t saved = saved_registers();
+    if (!strcmp(isa, "base")) return 1;
+    if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & bit_FMA) || !(c & bit_AVX)) return 0;
+    if (!__get_cpuid_count(7, 0, &a, &b7, &c7, &d7) || !(b7 & bit_AVX2)) return 0;
+    if (!strcmp(isa, "avx2")) return (saved & ymm) == ymm;
+    if (!strcmp(isa, "avx512")) return (saved & zmm) == zmm && (b7 & need) == need;
+    return 0;
+}
+#elif defined(__aarch64__)
+static int cpu_supports(const char *isa) { return !strcmp(isa, "neon") || !strcmp(isa, "base"); }
+#else
+static int cpu_supports(const char *isa) { return !strcmp(isa, "base"); }
+#endif
+
+int fl_isa_supported(const char *isa) { return find(isa) && cpu_supports(isa); }
+
+const fl_kernels *fl_get_kernels(const char *isa, int itemsize) {
+    const level *l = find(isa);
+    if (!l || !fl_isa_supported(isa)) return NULL;
+    return itemsize == 8 ? l->f64 : l->f32;
+}

@@ -1,0 +1,65 @@
+/* Where a sorted row finds its data at a step, and which rows and panels a thread works on. */
+#ifndef FL_ROWS_H
+#define FL_ROWS_H
+
+#include "fastlstm.h"
+#include "pack.h"
+
+FL_INLINE int64_t time_of(const fl_rows *b, int64_t row, int64_t step) {
+    return b->reverse ? b->length[row] - 1 - step : step;
+}
+
+/* Row of a [T,N,...] array of the caller's at a step of a sorted row. */
+FL_INLINE int64_t place(const fl_rows *b, int64_t row, int64_t step, int64_t by_t, int64_t by_n) {
+    return time_of(b, row, step) * by_t + b->order[row] * by_n;
+}
+
+FL_INLINE const real *input_row(const fl_rows *b, const fl_input *in, int64_t row, int64_t step) {
+    if (in->ids)
+        return (const real *)in->x + in->ids[place(b, row, step, in->ids_t, in->ids_n)] * in->I;
+    return (const real *)in->x + place(b, row, step, in->x_t, in->x_n);
+}
+
+/* A thread's part of the time loop. Either its rows (every `stride`-th, so that all threads lose
+ * rows alike as short ones end) with all units: no thread ever waits. Or all rows with a part of
+ * the units: each step waits for the others, but a large weight is read once, not once a thread. */
+typedef struct {
+    int64_t first, stride; /* rows */
+    int64_t j0, j1;        /* unit blocks */
+    int64_t p0, p1;        /* panels of FL_PANEL unit blocks: columns of the products with dG */
+} share;
+
+FL_INLINE share share_of(int64_t H, int by_units, int thread, int threads) {
+    int64_t blocks = unit_blocks(H), panels = (blocks + FL_PANEL - 1) / FL_PANEL;
+    share s = {thread, threads, 0, blocks, 0, panels};
+    if (!by_units) return s;
+    s.first = 0, s.stride = 1;
+    s.p0 = panels * thread / threads, s.p1 = panels * (thread + 1) / threads;
+    s.j0 = s.p0 * FL_PANEL, s.j1 = min64(s.p1 * FL_PANEL, blocks);
+    return s;
+}
+
+/* How many of a share's rows are among the first n. */
+FL_INLINE int64_t share_rows(const share *s, int64_t n) {
+    return n > s->first ? (n - s->first + s->stride - 1) / s->stride : 0;
+}
+
+/* Of n things in a row, where the part of a thread begins. */
+FL_INLINE int64_t part(int64_t n, int thread, int threads) { return n * thread / threads; }
+
+/* Dividing rows keeps the threads independent; dividing units pays when there are too few rows
+ * for that or when the recurrent weight falls out of a core's cache. */
+FL_INLINE int divide_units(int64_t N, int64_t H, int threads) {
+    int64_t panels = (unit_blocks(H) + FL_PANEL - 1) / FL_PANEL;
+    int64_t weight = GATES * H * H * (int64_t)sizeof(real);
+    if (threads < 2 || panels < threads) return 0;
+    return N < 4 * threads || weight > (int64_t)1 << 20;
+}
+
+/* More threads than the work repays are not used: about 20 us each. */
+FL_INLINE int worth_threads(int64_t flops, int64_t steps, int by_units, int threads) {
+    int64_t each = by_units ? max64(4000000, steps * 400000) : 4000000;
+    return (int)max64(1, min64(threads, flops / each));
+}
+
+#endif

@@ -1,0 +1,116 @@
+/* Vectors of FL_REAL for one instruction set: type, loads, stores, fused multiply-add.
+ *
+ * The including file has chosen FL_REAL (float or double), FL_F64 (0 or 1) and FL_BYTES (bytes of
+ * a vector). GCC and clang vector types carry + - * / and comparisons; what they lack is below.
+ * A multiply-add is fused only where vfma is written (-ffp-contract=off), so that every tile
+ * shape rounds alike: a row's result does not depend on the rows beside it.
+ */
+#ifndef FL_VEC_H
+#define FL_VEC_H
+
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
+#endif
+
+#define FL_INLINE static inline __attribute__((always_inline))
+
+typedef FL_REAL real;
+#if FL_F64
+typedef int64_t intlane;
+#define FL_MANTISSA 52
+#define FL_BIAS 1023
+#else
+typedef int32_t intlane;
+#define FL_MANTISSA 23
+#define FL_BIAS 127
+#endif
+
+typedef real vreal __attribute__((vector_size(FL_BYTES)));
+typedef intlane vint __attribute__((vector_size(FL_BYTES)));
+enum { VL = FL_BYTES / (int)sizeof(real) };
+
+FL_INLINE vreal vset1(real s) { return s - (vreal){0}; }
+
+FL_INLINE vreal vload(const real *p) {
+    vreal v;
+    memcpy(&v, p, sizeof v);
+    return v;
+}
+
+FL_INLINE void vstore(real *p, vreal v) { memcpy(p, &v, sizeof v); }
+
+/* The first n lanes, 1 <= n <= VL; the other lanes read as zero. */
+FL_INLINE vreal vload_n(const real *p, int64_t n) {
+    vreal v = {0};
+#if FL_BYTES == 64 && FL_F64
+    v = (vreal)_mm512_maskz_loadu_pd((__mmask8)((1u << n) - 1), p);
+#elif FL_BYTES == 64
+    v = (vreal)_mm512_maskz_loadu_ps((__mmask16)((1u << n) - 1), p);
+#else
+    if (n == VL) return vload(p);
+    memcpy(&v, p, (size_t)n * sizeof(real));
+#endif
+    return v;
+}
+
+FL_INLINE void vstore_n(real *p, vreal v, int64_t n) {
+#if FL_BYTES == 64 && FL_F64
+    _mm512_mask_storeu_pd(p, (__mmask8)((1u << n) - 1), (__m512d)v);
+#elif FL_BYTES == 64
+    _mm512_mask_storeu_ps(p, (__mmask16)((1u << n) - 1), (__m512)v);
+#else
+    if (n == VL)
+        vstore(p, v);
+    else
+        memcpy(p, &v, (size_t)n * sizeof(real));
+#endif
+}
+
+/* a * b + c, rounded once where the instruction set has it. */
+FL_INLINE vreal vfma(vreal a, vreal b, vreal c) {
+#if FL_BYTES == 64 && FL_F64
+    return (vreal)_mm512_fmadd_pd((__m512d)a, (__m512d)b, (__m512d)c);
+#elif FL_BYTES == 64
+    return (vreal)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
+#elif FL_BYTES == 32 && FL_F64
+    return (vreal)_mm256_fmadd_pd((__m256d)a, (__m256d)b, (__m256d)c);
+#elif FL_BYTES == 32
+    return (vreal)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
+#elif defined(__aarch64__) && FL_F64
+    return (vreal)vfmaq_f64((float64x2_t)c, (float64x2_t)a, (float64x2_t)b);
+#elif defined(__aarch64__)
+    return (vreal)vfmaq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b);
+#else
+    return a * b + c;
+#endif
+}
+
+/* Lane by lane `mask ? a : b`, mask from a comparison. */
+FL_INLINE vreal vselect(vint mask, vreal a, vreal b) {
+    return (vreal)((mask & (vint)a) | (~mask & (vint)b));
+}
+
+/* x forced into [-bound, bound]; NaN stays NaN (every comparison with it is false). */
+FL_INLINE vreal vclamp(vreal x, real bound) {
+    vreal hi = vset1(bound), lo = vset1(-bound);
+#if FL_BYTES == 64 && FL_F64 /* min and max return their second operand if either is NaN */
+    return (vreal)_mm512_max_pd((__m512d)lo, _mm512_min_pd((__m512d)hi, (__m512d)x));
+#elif FL_BYTES == 64
+    return (vreal)_mm512_max_ps((__m512)lo, _mm512_min_ps((__m512)hi, (__m512)x));
+#elif FL_BYTES == 32 && FL_F64
+    return (vreal)_mm256_max_pd((__m256d)lo, _mm256_min_pd((__m256d)hi, (__m256d)x));
+#elif FL_BYTES == 32
+    return (vreal)_mm256_max_ps((__m256)lo, _mm256_min_ps((__m256)hi, (__m256)x));
+#else
+    x = vselect(x > hi, hi, x);
+    return vselect(x < lo, lo, x);
+#endif
+}
+
+#endif

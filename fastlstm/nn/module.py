@@ -1,0 +1,205 @@
+"""Parameters and the base class of everything that owns them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+# float32 or float64.
+Array = NDArray[Any]
+
+
+class RowGrad(NamedTuple):
+    """Gradient of the few rows of a table that a batch touched.
+
+    Attributes
+    ----------
+    index : int64 [U], strictly increasing row numbers.
+    value : float [U, D], the gradient of each of those rows.
+    """
+
+    index: NDArray[np.int64]  # type: ignore[assignment]  # hides tuple.index, which nobody needs
+    value: Array
+
+
+class Parameter:
+    """An array to be learned and its gradient.
+
+    Parameters
+    ----------
+    data : float32 or float64 array, C-contiguous. Kept, not copied.
+
+    Attributes
+    ----------
+    data : the values; change them in place or assign an array of the same shape and dtype.
+    grad : same shape and dtype as `data`; made on first use, filled with zeros.
+    rows : `RowGrad` or None; set instead of `grad` by layers whose gradient is row-sparse.
+    """
+
+    __slots__ = ("_data", "_grad", "rows")
+
+    def __init__(self, data: Array) -> None:
+        self._data = np.ascontiguousarray(data)
+        self._grad: Array | None = None
+        self.rows: RowGrad | None = None
+
+    @property
+    def data(self) -> Array:
+        return self._data
+
+    @data.setter
+    def data(self, value: Array) -> None:
+        if value.shape != self._data.shape or value.dtype != self._data.dtype:
+            raise ValueError(
+                f"data has shape {value.shape} and dtype {value.dtype}, "
+                f"expected {self._data.shape} and {self._data.dtype}"
+            )
+        self._data = np.ascontiguousarray(value)
+
+    @property
+    def grad(self) -> Array:
+        if self._grad is None:
+            self._grad = np.zeros_like(self._data)
+        return self._grad
+
+    @property
+    def has_grad(self) -> bool:
+        """Whether a gradient (dense or of rows) was ever stored since the last `zero_grad`."""
+        return self._grad is not None or self.rows is not None
+
+    def zero_grad(self) -> None:
+        """Forget the gradient: zero the dense one in place, drop the rows."""
+        if self._grad is not None:
+            self._grad[...] = 0
+        self.rows = None
+
+    def add_rows(self, index: NDArray[np.int64], value: Array) -> None:
+        """Add a row-sparse gradient: `value` [U, D] to the rows `index` [U], which increase."""
+        if self.rows is None:
+            self.rows = RowGrad(index, value)
+            return
+        merged = np.union1d(self.rows.index, index)
+        total = np.zeros((len(merged), *self._data.shape[1:]), self._data.dtype)
+        for part in (self.rows, RowGrad(index, value)):
+            total[np.searchsorted(merged, part.index)] += part.value
+        self.rows = RowGrad(merged, total)
+
+    def __repr__(self) -> str:
+        return f"Parameter(shape={self._data.shape}, dtype={self._data.dtype})"
+
+
+class Tape:
+    """What one forward pass of `owner` keeps for its backward pass, to be used once."""
+
+    __slots__ = ("_kept", "_owner")
+
+    def __init__(self, owner: Module, *kept: Any) -> None:
+        self._owner = owner
+        self._kept = [kept]
+
+    def look(self, owner: Module) -> tuple[Any, ...]:
+        """Return what was kept.
+
+        Raises
+        ------
+        ValueError
+            If the tape is another module's.
+        RuntimeError
+            If it was used before.
+        """
+        if self._owner is not owner:
+            raise ValueError(
+                f"tape is of another {type(self._owner).__name__}, "
+                f"expected one that this {type(owner).__name__}'s forward returned"
+            )
+        try:
+            return self._kept[0]
+        except IndexError:
+            raise RuntimeError("tape was already used by backward; run forward again") from None
+
+    def take(self, owner: Module) -> tuple[Any, ...]:
+        """Return what was kept and forget it; errors as `look`."""
+        kept = self.look(owner)
+        self._kept.clear()
+        return kept
+
+
+class Module:
+    """Owner of parameters and of other modules, found by attribute name as in torch.
+
+    A module holds parameters and options, never activations: calling it is inference and
+    keeps nothing; `forward` also returns a tape, which `backward` consumes. One module may
+    therefore serve many threads at once.
+    """
+
+    def named_parameters(self, prefix: str = "") -> Iterator[tuple[str, Parameter]]:
+        """Yield ``(name, parameter)`` in order of definition, names joined by dots."""
+        for name, value in vars(self).items():
+            if isinstance(value, Parameter):
+                yield prefix + name, value
+            elif isinstance(value, Module):
+                yield from value.named_parameters(f"{prefix}{name}.")
+
+    def parameters(self) -> Iterator[Parameter]:
+        """Yield the parameters in order of definition."""
+        for _, parameter in self.named_parameters():
+            yield parameter
+
+    def zero_grad(self) -> None:
+        """Zero every parameter's gradient."""
+        for parameter in self.parameters():
+            parameter.zero_grad()
+
+    def state_dict(self) -> dict[str, Array]:
+        """Return copies of all parameters by name; names and layouts are torch's."""
+        return {name: parameter.data.copy() for name, parameter in self.named_parameters()}
+
+    def load_state_dict(self, state: Mapping[str, object]) -> None:
+        """Copy values in by name; torch tensors are accepted as well as arrays.
+
+        Raises
+        ------
+        KeyError
+            If a name is missing or unknown.
+        TypeError
+            If a value does not hold real numbers.
+        ValueError
+            If a shape differs, or a value is NaN or infinite. Nothing is changed then.
+        """
+        own = dict(self.named_parameters())
+        missing, unknown = own.keys() - state.keys(), state.keys() - own.keys()
+        if missing or unknown:
+            raise KeyError(
+                f"state does not fit {type(self).__name__}: "
+                f"missing {sorted(missing)}, unknown {sorted(unknown)}"
+            )
+        values = {name: _fitting(name, state[name], own[name].data) for name in own}
+        for name, parameter in own.items():
+            parameter.data[...] = values[name]
+
+
+def _fitting(name: str, value: Any, like: Array) -> Array:
+    """Return an array or a torch tensor as an array of the shape and dtype of `like`."""
+    if hasattr(value, "detach"):
+        value = value.detach().cpu().numpy()
+    array: Array = np.asarray(value)
+    if array.dtype.kind not in "fiu":
+        raise TypeError(f"{name} has dtype {array.dtype}, expected real numbers")
+    if array.shape != like.shape:
+        raise ValueError(f"{name} has shape {array.shape}, expected {like.shape}")
+    with np.errstate(over="ignore"):
+        array = array.astype(like.dtype, copy=False)
+    check_finite(name, array)
+    return array
+
+
+def check_finite(name: str, value: Array) -> None:
+    """Raise ValueError if `value` holds NaN or infinity, naming where."""
+    finite = np.isfinite(value)
+    if not finite.all():
+        at = tuple(int(i) for i in np.argwhere(~finite)[0])
+        place = ", ".join(map(str, at))
+        raise ValueError(f"{name}[{place}] is {value[at]}, expected finite numbers")
