@@ -10,7 +10,8 @@ FL_PRAGMA(GCC target(FL_TARGET))
 #endif
 #endif
 #include "fastlstm.h"
-#include "lstm.h"
+#include "lstm_forward.h"
+#include "lstm_backward.h"
 
 static void pack(int64_t I, int64_t H, const fl_weights *weights, void *packed) {
     lstm_pack(I, H, weights, packed, 0, unit_blocks(H));

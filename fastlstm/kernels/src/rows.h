@@ -5,6 +5,8 @@
 #include "fastlstm.h"
 #include "pack.h"
 
+enum { P_BLOCK = 128 }; /* packed rows that one product over all steps takes at a time */
+
 FL_INLINE int64_t time_of(const fl_rows *b, int64_t row, int64_t step) {
     return b->reverse ? b->length[row] - 1 - step : step;
 }

@@ -9,8 +9,6 @@
 
 #include "rows.h"
 
-enum { P_BLOCK = 128 };
-
 typedef struct {
     int64_t H, F, P;
     const real *dG; /* [P,4Hp] */
