@@ -2,12 +2,16 @@
 
 from fastlstm.kernels._native import (
     Stream,
+    adam,
     backward,
     built_isas,
     cached_bytes,
+    empty,
     forward,
     isa,
     mxcsr,
+    pool,
+    pool_backward,
     set_isa,
     supported_isas,
     trim,
@@ -18,12 +22,16 @@ from fastlstm.kernels._native import (
 
 __all__ = [
     "Stream",
+    "adam",
     "backward",
     "built_isas",
     "cached_bytes",
+    "empty",
     "forward",
     "isa",
     "mxcsr",
+    "pool",
+    "pool_backward",
     "set_isa",
     "supported_isas",
     "trim",

@@ -1,8 +1,8 @@
 /* Large blocks that training asks for again every step.
  *
  * A fresh block of tens of megabytes costs a page fault every 4 KiB, more than the gate maths on
- * it. So a few freed blocks are kept, at most KEEP_BYTES in all; what does not fit goes back. A
- * block is reused only for at least half its size, so shapes that vary do not pile up memory.
+ * it. So freed blocks are kept, at most KEEP_BYTES in all, whatever shapes there were; the
+ * smallest give way first. A block is reused for at least a quarter of its size.
  */
 #define _POSIX_C_SOURCE 200809L
 #include <pthread.h>
@@ -10,8 +10,8 @@
 
 #include "fastlstm.h"
 
-enum { KEEP_BLOCKS = 8, HEADER = 64 };
-#define KEEP_BYTES ((size_t)512 << 20)
+enum { KEEP_BLOCKS = 32, HEADER = 64, SMALL = 1 << 16 };
+#define KEEP_BYTES ((size_t)256 << 20)
 
 typedef struct {
     void *block;
@@ -25,13 +25,20 @@ static size_t kept_bytes;
 static size_t *size_of(void *block) { return (size_t *)(void *)((char *)block - HEADER); }
 static void release(void *block) { free((char *)block - HEADER); }
 
-void *fl_alloc(size_t bytes) {
+/* A child forked while another thread holds the lock must not find it locked. */
+static void hold(void) { pthread_mutex_lock(&lock); }
+static void let_go(void) { pthread_mutex_unlock(&lock); }
+__attribute__((constructor)) static void watch_forks(void) {
+    pthread_atfork(hold, let_go, let_go);
+}
+
+/* The smallest kept block that fits, or NULL. */
+static void *take_kept(size_t bytes) {
     void *found = NULL;
     int best = -1;
-    bytes = (bytes + HEADER - 1) / HEADER * HEADER;
     pthread_mutex_lock(&lock);
     for (int i = 0; i < KEEP_BLOCKS; i++)
-        if (kept[i].block && kept[i].size >= bytes && kept[i].size / 2 <= bytes &&
+        if (kept[i].block && kept[i].size >= bytes && kept[i].size / 4 <= bytes &&
             (best < 0 || kept[i].size < kept[best].size))
             best = i;
     if (best >= 0) {
@@ -40,35 +47,45 @@ void *fl_alloc(size_t bytes) {
         kept[best] = (kept_block){NULL, 0};
     }
     pthread_mutex_unlock(&lock);
-    if (found) return found;
+    return found;
+}
+
+void *fl_alloc(size_t bytes) {
     if (bytes > SIZE_MAX / 2) return NULL;
+    bytes = (bytes + HEADER - 1) / HEADER * HEADER;
+    void *block = bytes > SMALL ? take_kept(bytes) : NULL;
+    if (block) return block;
     char *raw = aligned_alloc(HEADER, bytes + HEADER);
     if (!raw) return NULL;
-    found = raw + HEADER;
-    *size_of(found) = bytes;
-    return found;
+    block = raw + HEADER;
+    *size_of(block) = bytes;
+    return block;
+}
+
+/* Where to keep a block: an empty slot, or that of the smallest block, or -1. */
+static int slot_for(size_t size) {
+    int slot = 0;
+    for (int i = 0; i < KEEP_BLOCKS; i++)
+        if (kept[i].size < kept[slot].size) slot = i; /* an empty one has size 0 */
+    if (kept[slot].size > size || kept_bytes - kept[slot].size + size > KEEP_BYTES) return -1;
+    return slot;
 }
 
 void fl_free(void *block) {
     if (!block) return;
     size_t size = *size_of(block);
-    pthread_mutex_lock(&lock);
-    int slot = -1;
-    for (int i = 0; i < KEEP_BLOCKS && slot < 0; i++)
-        if (!kept[i].block) slot = i;
-    if (slot < 0) { /* full: the smallest gives way */
-        slot = 0;
-        for (int i = 1; i < KEEP_BLOCKS; i++)
-            if (kept[i].size < kept[slot].size) slot = i;
+    if (size > SMALL) {
+        pthread_mutex_lock(&lock);
+        int slot = slot_for(size);
+        if (slot >= 0) {
+            void *out = kept[slot].block;
+            kept_bytes += size - kept[slot].size;
+            kept[slot] = (kept_block){block, size};
+            block = out;
+        }
+        pthread_mutex_unlock(&lock);
     }
-    void *out = block;
-    if (kept_bytes - kept[slot].size + size <= KEEP_BYTES && kept[slot].size <= size) {
-        out = kept[slot].block;
-        kept_bytes += size - kept[slot].size;
-        kept[slot] = (kept_block){block, size};
-    }
-    pthread_mutex_unlock(&lock);
-    if (out) release(out);
+    if (block) release(block);
 }
 
 void fl_trim(void) {

@@ -67,6 +67,27 @@ typedef struct fl_lstm_grads {
     void *dw_ih, *dw_hh, *db_ih, *db_hh; /* added to; the biases may be NULL */
 } fl_lstm_grads;
 
+/* Mean and maximum of y over each row's real steps; backward, of their gradients into y's place. */
+typedef struct fl_pool {
+    int64_t T, N, F;
+    const int64_t *lengths; /* [N] */
+    void *y;                /* [T,N,F]; in backward written, but not past a row's length */
+    int64_t y_t, y_n;
+    void *mean, *max, *step; /* [N,F]; mean may be NULL, so may max and step (where it was) */
+    int n_threads;
+} fl_pool;
+
+/* p -= rate m / (root sqrt(v) + eps), after the moments' update with g + decay p; p is first
+ * multiplied by shrink. Bias corrections are part of rate and root. */
+typedef struct fl_adam {
+    int64_t rows, width;
+    const int64_t *index; /* [rows] which rows of p, m, v; NULL for all in order */
+    void *p, *m, *v;      /* [any,width] */
+    const void *g;        /* [rows,width] */
+    double rate, root, eps, beta1, beta2, shrink, decay;
+    int n_threads;
+} fl_adam;
+
 typedef struct fl_kernels {
     const char *isa;
     int itemsize; /* 4 or 8 */
@@ -84,6 +105,10 @@ typedef struct fl_kernels {
      * gradients in place, so what forward kept serves once. */
     int (*lstm_forward)(const fl_lstm *p);
     int (*lstm_backward)(const fl_lstm *p, const fl_lstm_grads *g);
+
+    void (*pool_forward)(const fl_pool *p);
+    void (*pool_backward)(const fl_pool *p);
+    void (*adam)(const fl_adam *a);
 
     /* Elementwise, for tests of their accuracy. */
     void (*exp)(int64_t n, const void *x, void *y);

@@ -12,6 +12,8 @@ FL_PRAGMA(GCC target(FL_TARGET))
 #include "fastlstm.h"
 #include "lstm_forward.h"
 #include "lstm_backward.h"
+#include "adam.h"
+#include "pool.h"
 
 static void pack(int64_t I, int64_t H, const fl_weights *weights, void *packed) {
     lstm_pack(I, H, weights, packed, 0, unit_blocks(H));
@@ -43,6 +45,9 @@ const fl_kernels FL_TABLE = {
     .cells_size = cells_size,
     .lstm_forward = lstm_forward,
     .lstm_backward = lstm_backward,
+    .pool_forward = pool_forward,
+    .pool_backward = pool_backward,
+    .adam = adam,
     .exp = elementwise_exp,
     .sigmoid = elementwise_sigmoid,
     .tanh = elementwise_tanh,

@@ -35,8 +35,9 @@ typedef struct {
 
 FL_INLINE real *gates_row(const lstm_call *k, int64_t row, int64_t step, int64_t chunk_start) {
     const fl_rows *b = &k->p->rows;
-    int64_t from = k->p->gates ? 0 : b->offset[chunk_start];
-    return k->gates + (b->offset[step] - from + row) * k->GHp;
+    /* In a chunk's buffer a row keeps its place: threads that are chunks apart must not meet. */
+    int64_t at = k->p->gates ? b->offset[step] : (step - chunk_start) * b->N;
+    return k->gates + (at + row) * k->GHp;
 }
 
 FL_INLINE real *cell_row(const lstm_call *k, int64_t row, int64_t step) { /* after the step */

@@ -35,7 +35,6 @@ struct fl_team {
 
 static pthread_mutex_t in_use = PTHREAD_MUTEX_INITIALIZER;
 static fl_team team = {.mutex = PTHREAD_MUTEX_INITIALIZER, .wake = PTHREAD_COND_INITIALIZER};
-static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 static inline void pause_briefly(int spin) {
 #if defined(__x86_64__)
@@ -52,7 +51,9 @@ static void forget_team(void) {
     in_use = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
 }
 
-static void watch_forks(void) { pthread_atfork(NULL, NULL, forget_team); }
+__attribute__((constructor)) static void watch_forks(void) {
+    pthread_atfork(NULL, NULL, forget_team);
+}
 
 static void run_body(fl_body body, void *ctx, int thread, int threads) {
     uint64_t state = fl_flush_denormals();
@@ -101,7 +102,6 @@ static int hire(int threads) {
 }
 
 void fl_run(int threads, fl_body body, void *ctx) {
-    pthread_once(&once, watch_forks);
     if (threads < 2 || pthread_mutex_trylock(&in_use)) {
         run_body(body, ctx, 0, 1);
         return;

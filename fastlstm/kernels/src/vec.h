@@ -91,6 +91,17 @@ FL_INLINE vreal vfma(vreal a, vreal b, vreal c) {
 #endif
 }
 
+FL_INLINE vreal vsqrt(vreal x) {
+#if FL_BYTES == 64 && FL_F64
+    return (vreal)_mm512_sqrt_pd((__m512d)x);
+#elif FL_BYTES == 64
+    return (vreal)_mm512_sqrt_ps((__m512)x);
+#else
+    for (int l = 0; l < VL; l++) x[l] = FL_F64 ? (real)sqrt((double)x[l]) : (real)sqrtf((float)x[l]);
+    return x;
+#endif
+}
+
 /* Lane by lane `mask ? a : b`, mask from a comparison. */
 FL_INLINE vreal vselect(vint mask, vreal a, vreal b) {
     return (vreal)((mask & (vint)a) | (~mask & (vint)b));

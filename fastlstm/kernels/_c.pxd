@@ -1,0 +1,103 @@
+"""The C interface, as `src/fastlstm.h` declares and explains it."""
+
+from libc.stdint cimport int64_t, uint64_t
+
+cdef extern from "fastlstm.h" nogil:
+    ctypedef struct fl_rows:
+        int64_t T, N
+        const int64_t *order
+        const int64_t *length
+        const int64_t *n_at
+        const int64_t *offset
+        int reverse
+
+    ctypedef struct fl_input:
+        int64_t I
+        const void *x
+        int64_t x_t, x_n
+        const int64_t *ids
+        int64_t ids_t, ids_n, U
+
+    ctypedef struct fl_weights:
+        const void *w_ih
+        const void *w_hh
+        const void *b_ih
+        const void *b_hh
+
+    # "in" is a keyword here
+    ctypedef struct fl_lstm:
+        fl_rows rows
+        fl_input input "in"
+        int64_t H
+        fl_weights weights
+        const void *packed
+        const void *h0
+        const void *c0
+        void *y
+        int64_t y_t, y_n
+        void *h_n
+        void *c_n
+        void *gates
+        void *cells
+        int n_threads
+
+    ctypedef struct fl_lstm_grads:
+        const void *dy
+        int64_t dy_t, dy_n
+        const void *dh_n
+        const void *dc_n
+        void *dh0
+        void *dc0
+        void *dx
+        int64_t dx_t, dx_n
+        int accumulate_dx
+        void *dw_ih
+        void *dw_hh
+        void *db_ih
+        void *db_hh
+
+    ctypedef struct fl_pool:
+        int64_t T, N, F
+        const int64_t *lengths
+        void *y
+        int64_t y_t, y_n
+        void *mean
+        void *max
+        void *step
+        int n_threads
+
+    ctypedef struct fl_adam:
+        int64_t rows, width
+        const int64_t *index
+        void *p
+        void *m
+        void *v
+        const void *g
+        double rate, root, eps, beta1, beta2, shrink, decay
+        int n_threads
+
+    ctypedef struct fl_kernels:
+        const char *isa
+        int itemsize, width
+        int64_t (*packed_size)(int64_t I, int64_t H) noexcept nogil
+        void (*pack)(int64_t I, int64_t H, const fl_weights *weights, void *packed) noexcept nogil
+        int64_t (*gates_size)(int64_t H) noexcept nogil
+        int64_t (*cells_size)(int64_t H) noexcept nogil
+        int (*lstm_forward)(const fl_lstm *p) noexcept nogil
+        int (*lstm_backward)(const fl_lstm *p, const fl_lstm_grads *g) noexcept nogil
+        void (*pool_forward)(const fl_pool *p) noexcept nogil
+        void (*pool_backward)(const fl_pool *p) noexcept nogil
+        void (*adam)(const fl_adam *a) noexcept nogil
+        void (*exp)(int64_t n, const void *x, void *y) noexcept nogil
+        void (*sigmoid)(int64_t n, const void *x, void *y) noexcept nogil
+        void (*tanh)(int64_t n, const void *x, void *y) noexcept nogil
+
+    const fl_kernels *fl_get_kernels(const char *isa, int itemsize)
+    int fl_isa_built(const char *isa)
+    int fl_isa_supported(const char *isa)
+    const char *const *fl_isa_names()
+    void *fl_alloc(size_t bytes)
+    void fl_free(void *block)
+    void fl_trim()
+    size_t fl_cached_bytes()
+    uint64_t fl_float_state()
