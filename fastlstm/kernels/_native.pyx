@@ -23,6 +23,8 @@ from fastlstm.kernels.rows import Rows
 from fastlstm.kernels.spec import Tokens
 
 cdef str _isa = None
+cdef const fl_kernels *_f32 = NULL
+cdef const fl_kernels *_f64 = NULL
 
 
 def built_isas():
@@ -55,20 +57,21 @@ def set_isa(name):
     ValueError
         If the name is unknown, or this build or machine lacks it.
     """
-    global _isa
+    global _isa, _f32, _f64
     if name not in supported_isas():
         raise ValueError(
             f"isa is {name!r}, expected one of {', '.join(supported_isas())} "
             f"(built: {', '.join(built_isas())}; this machine runs those named first)"
         )
     _isa = name
+    _f32, _f64 = fl_get_kernels(name.encode(), 4), fl_get_kernels(name.encode(), 8)
 
 
 set_isa(os.environ.get("FASTLSTM_ISA") or supported_isas()[0])
 
 
 cdef const fl_kernels *kernels_of(int itemsize):
-    return fl_get_kernels(_isa.encode(), itemsize)
+    return _f64 if itemsize == 8 else _f32
 
 
 include "_view.pxi"

@@ -19,10 +19,15 @@ from typing import NamedTuple
 
 import numpy as np
 
+from fastlstm.kernels.reference_pool import pool, pool_backward
 from fastlstm.kernels.rows import Rows
 from fastlstm.kernels.spec import LSTM, Array, Tokens, Weights
+from fastlstm.kernels.steps import read_states, read_step
+
+__all__ = ["Stream", "backward", "empty", "forward", "pool", "pool_backward"]
 
 GATES = len(LSTM.gates)
+empty = np.empty
 
 
 class Kept(NamedTuple):
@@ -219,9 +224,7 @@ class Stream:
         TypeError, ValueError
             If x is not an array of the weights' dtype and that shape.
         """
-        single = np.ndim(x) == 1 and self._x_shape[0] == 1
-        _check("x", x, self._x_shape[single:], self._h.dtype)
-        y = x.reshape(self._x_shape)
+        y, single = read_step(x, self._x_shape, self._h.dtype.name)
         for layer, weights in enumerate(self._layers):
             y, self._c[layer], _ = step(y, self._h[layer], self._c[layer], weights)
             self._h[layer] = y
@@ -238,16 +241,4 @@ class Stream:
 
     @state.setter
     def state(self, value: tuple[Array, Array]) -> None:
-        if not isinstance(value, (tuple, list)) or len(value) != 2:
-            raise TypeError(f"state is a {type(value).__name__}, expected a pair (h, c)")
-        for i, part in enumerate(value):
-            _check(f"state[{i}]", part, self._h.shape, self._h.dtype)
-        self._h[...], self._c[...] = value
-
-
-def _check(name: str, value: object, shape: tuple[int, ...], dtype: object) -> None:
-    if not isinstance(value, np.ndarray) or value.dtype != dtype:
-        kind = getattr(value, "dtype", type(value).__name__)
-        raise TypeError(f"{name} is {kind}, expected a NumPy array of {dtype}")
-    if value.shape != shape:
-        raise ValueError(f"{name} has shape {value.shape}, expected {shape}")
+        self._h[...], self._c[...] = read_states(value, self._h.shape, self._h.dtype.name)

@@ -124,3 +124,26 @@ class Kernel(Protocol):
     def Stream(self, layers: list[Weights], batch_size: int) -> Stream:
         """Return a single-step runner over copies of the weights of stacked layers."""
         ...
+
+    def pool(
+        self, y: Array, lengths: Any, *, mean: bool, max: bool, n_threads: int = 1
+    ) -> tuple[Array | None, Array | None, Array | None]:
+        """Mean and maximum over each row's real steps: see `reference_pool.pool`."""
+        ...
+
+    def pool_backward(
+        self,
+        dy: Array,
+        lengths: Any,
+        dmean: Array | None,
+        dmax: Array | None,
+        step: Array | None,
+        *,
+        n_threads: int = 1,
+    ) -> None:
+        """Gradient of y: see `reference_pool.pool_backward`."""
+        ...
+
+    def empty(self, shape: tuple[int, ...], dtype: Any) -> Array:
+        """As `numpy.empty`, quick for large arrays that come and go each step."""
+        ...

@@ -25,10 +25,17 @@ static void pack_gates(int64_t H, int64_t K, const real *w, real *packed, int64_
             int64_t units = min64(VL, H - j * VL);
             const real *from = w + (g * H + j * VL) * K;
             real *to = packed + j * K * PANEL + g * VL;
+            int64_t k = 0;
+            for (; units == VL && k + VL <= K; k += VL) {
+                vreal square[VL];
+                for (int l = 0; l < VL; l++) square[l] = vload(from + l * K + k);
+                vtranspose(square);
+                for (int i = 0; i < VL; i++) vstore(to + (k + i) * PANEL, square[i]);
+            }
             for (int64_t l = 0; l < units; l++)
-                for (int64_t k = 0; k < K; k++) to[k * PANEL + l] = from[l * K + k];
-            for (int64_t k = 0; k < K; k++)
-                for (int64_t l = units; l < VL; l++) to[k * PANEL + l] = 0;
+                for (int64_t i = k; i < K; i++) to[i * PANEL + l] = from[l * K + i];
+            for (int64_t i = 0; i < K; i++)
+                for (int64_t l = units; l < VL; l++) to[i * PANEL + l] = 0;
         }
 }
 

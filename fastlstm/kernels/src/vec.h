@@ -124,4 +124,30 @@ FL_INLINE vreal vclamp(vreal x, real bound) {
 #endif
 }
 
+/* A square of VL rows, in place. */
+FL_INLINE void vtranspose(vreal r[VL]) {
+#ifdef __clang__
+    real square[VL][VL];
+    for (int i = 0; i < VL; i++) vstore(square[i], r[i]);
+    for (int i = 0; i < VL; i++)
+        for (int l = 0; l < VL; l++) r[i][l] = square[l][i];
+#else
+    static const intlane LANES[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+    vint lane;
+    memcpy(&lane, LANES, sizeof lane);
+#pragma GCC unroll 4
+    for (int s = 1; s < VL; s *= 2) { /* swap the off-diagonal blocks of size s */
+        vint odd = (lane & s) != 0;
+        vint low = lane + (odd & (VL - s)), high = low + s;
+#pragma GCC unroll 16
+        for (int i = 0; i < VL; i++)
+            if (!(i & s)) {
+                vreal a = r[i], b = r[i + s];
+                r[i] = __builtin_shuffle(a, b, low);
+                r[i + s] = __builtin_shuffle(a, b, high);
+            }
+    }
+#endif
+}
+
 #endif

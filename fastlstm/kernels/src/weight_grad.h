@@ -91,18 +91,32 @@ FL_INLINE void weight_grad_block(const weight_grad *m, weight_part w, int64_t p0
     }
 }
 
+/* One gate of a unit block: dw [F][PANEL] turned back and added to the block's rows of the weight. */
+static void add_gate(int64_t units, int64_t F, const real *dw, real *to, int64_t row) {
+    int64_t f = 0;
+    for (; units == VL && f + VL <= F; f += VL) {
+        vreal square[VL];
+        for (int i = 0; i < VL; i++) square[i] = vload(dw + (f + i) * PANEL);
+        vtranspose(square);
+        for (int l = 0; l < VL; l++)
+            vstore(to + l * row + f, vload(to + l * row + f) + square[l]);
+    }
+    for (int64_t l = 0; l < units; l++)
+        for (int64_t i = f; i < F; i++) to[l * row + i] += dw[i * PANEL + l];
+}
+
 static void add_weight_grad(const weight_grad *m, weight_part w, int add_bias, const real *db,
                             const real *dw) {
     int64_t F = w.f1 - w.f0;
     for (int64_t j = w.j0; j < w.j1; j++, db += PANEL, dw += F * PANEL)
-        for (int64_t g = 0; g < GATES; g++)
-            for (int64_t l = 0; l < min64(VL, m->H - j * VL); l++) {
-                int64_t unit = g * m->H + j * VL + l, lane = g * VL + l;
-                for (int64_t f = 0; f < F; f++)
-                    m->dw[unit * m->F + w.f0 + f] += dw[f * PANEL + lane];
-                if (add_bias && m->db1) m->db1[unit] += db[lane];
-                if (add_bias && m->db2) m->db2[unit] += db[lane];
+        for (int64_t g = 0; g < GATES; g++) {
+            int64_t units = min64(VL, m->H - j * VL), unit = g * m->H + j * VL;
+            add_gate(units, F, dw + g * VL, m->dw + unit * m->F + w.f0, m->F);
+            for (int64_t l = 0; l < units; l++) {
+                if (add_bias && m->db1) m->db1[unit + l] += db[g * VL + l];
+                if (add_bias && m->db2) m->db2[unit + l] += db[g * VL + l];
             }
+        }
 }
 
 static void weight_grad_run(const weight_grad *m, int thread, int threads, real *scratch) {

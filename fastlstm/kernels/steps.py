@@ -1,0 +1,44 @@
+"""Arguments of streams, read alike by every backend."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from fastlstm.kernels.spec import Array
+
+
+def read_step(x: Any, shape: tuple[int, int], dtype: str) -> tuple[Array, bool]:
+    """Return x as a C-contiguous array [N,I], and whether it came without its batch axis.
+
+    Raises
+    ------
+    TypeError
+        If x is not an array of `dtype`.
+    ValueError
+        If x is not of `shape` [N,I], nor [I] with N = 1.
+    """
+    single = np.ndim(x) == 1 and shape[0] == 1
+    checked = _checked("x", x, shape[1:] if single else shape, dtype)
+    if not (checked.flags.c_contiguous and checked.flags.aligned):
+        checked = checked.copy(order="C")
+    return checked.reshape(shape), single
+
+
+def read_states(value: Any, shape: tuple[int, int, int], dtype: str) -> tuple[Array, Array]:
+    """Return a pair (h, c) after checking both; errors as above."""
+    if not isinstance(value, (tuple, list)) or len(value) != 2:
+        raise TypeError(f"state is a {type(value).__name__}, expected a pair (h, c)")
+    h, c = (_checked(f"state[{i}]", part, shape, dtype) for i, part in enumerate(value))
+    return h, c
+
+
+def _checked(name: str, value: Any, shape: tuple[int, ...], dtype: str) -> Array:
+    if not isinstance(value, np.ndarray):
+        raise TypeError(f"{name} is a {type(value).__name__}, expected a NumPy array of {dtype}")
+    if value.dtype != dtype:
+        raise TypeError(f"{name} has dtype {value.dtype}, expected {dtype}")
+    if value.shape != shape:
+        raise ValueError(f"{name} has shape {value.shape}, expected {shape}")
+    return value
