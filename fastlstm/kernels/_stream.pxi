@@ -62,22 +62,31 @@ cdef class Stream:
     def __dealloc__(self):
         fl_free(self.p)
 
+    cdef bint hold(self, x, Py_buffer *b) except -1:
+        """Whether x is [N,I] as the kernel reads it; then its buffer is held."""
+        if not PyObject_CheckBuffer(x):
+            return False
+        PyObject_GetBuffer(x, b, PyBUF_FORMAT | PyBUF_STRIDES)
+        if (b.ndim == 2 and b.shape[0] == self.N and b.shape[1] == self.I
+                and b.itemsize == self.itemsize and b.format[0] == <char>ord(self.format)
+                and (self.I == 1 or b.strides[1] == self.itemsize)
+                and b.strides[0] % self.itemsize == 0
+                and <size_t>b.buf % <size_t>self.itemsize == 0):
+            return True
+        PyBuffer_Release(b)
+        return False
+
     def __call__(self, x, /):
-        """Advance by one step: x [N,I] -> y [N,H] of the last layer, a new array."""
+        """Advance by one step: x [N,I] -> y [N,H] of the last layer, a new array; or [I] -> [H]."""
         cdef Py_buffer in_, out
         cdef int64_t k
         cdef int failed = 0
-        y = np.empty((self.N, self.H), self.dtype)
-        PyObject_GetBuffer(x, &in_, PyBUF_FORMAT | PyBUF_STRIDES)
+        if not self.hold(x, &in_):
+            x, single = read_step(x, (self.N, self.I), self.dtype)
+            y = self(x)
+            return y[0] if single else y
         try:
-            if (in_.ndim != 2 or in_.shape[0] != self.N or in_.shape[1] != self.I
-                    or in_.itemsize != self.itemsize or in_.format[0] != <char>ord(self.format)):
-                raise ValueError(
-                    f"x has shape {x.shape} and dtype {x.dtype}, "
-                    f"expected ({self.N}, {self.I}) and {self.dtype}"
-                )
-            if self.I > 1 and in_.strides[1] != self.itemsize or in_.strides[0] % self.itemsize:
-                raise ValueError(f"x has strides {x.strides}, expected a contiguous last axis")
+            y = np.empty((self.N, self.H), self.dtype)
             PyObject_GetBuffer(y, &out, PyBUF_WRITABLE)
             self.p[0].input.x = in_.buf
             self.p[0].input.x_n = in_.strides[0] // self.itemsize
@@ -106,9 +115,4 @@ cdef class Stream:
 
     @state.setter
     def state(self, value):
-        h, c = value
-        if np.shape(h) != self.h.shape or np.shape(c) != self.c.shape:
-            raise ValueError(
-                f"state has shapes {np.shape(h)} and {np.shape(c)}, expected {self.h.shape} twice"
-            )
-        self.h[...], self.c[...] = h, c
+        self.h[...], self.c[...] = read_states(value, self.h.shape, self.dtype)

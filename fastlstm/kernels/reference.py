@@ -19,12 +19,13 @@ from typing import NamedTuple
 
 import numpy as np
 
+from fastlstm.kernels.reference_adam import adam
 from fastlstm.kernels.reference_pool import pool, pool_backward
 from fastlstm.kernels.rows import Rows
 from fastlstm.kernels.spec import LSTM, Array, Tokens, Weights
 from fastlstm.kernels.steps import read_states, read_step
 
-__all__ = ["Stream", "backward", "empty", "forward", "pool", "pool_backward"]
+__all__ = ["Stream", "adam", "backward", "empty", "forward", "pool", "pool_backward"]
 
 GATES = len(LSTM.gates)
 empty = np.empty

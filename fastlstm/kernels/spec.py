@@ -144,6 +144,26 @@ class Kernel(Protocol):
         """Gradient of y: see `reference_pool.pool_backward`."""
         ...
 
+    def adam(
+        self,
+        p: Array,
+        m: Array,
+        v: Array,
+        g: Array,
+        index: Any,
+        *,
+        rate: float,
+        root: float,
+        eps: float,
+        beta1: float,
+        beta2: float,
+        shrink: float = 1.0,
+        decay: float = 0.0,
+        n_threads: int = 1,
+    ) -> None:
+        """One step of the optimizer: see `reference_adam.adam`."""
+        ...
+
     def empty(self, shape: tuple[int, ...], dtype: Any) -> Array:
         """As `numpy.empty`, quick for large arrays that come and go each step."""
         ...

@@ -92,39 +92,13 @@ class Parameter:
 
 
 class Tape:
-    """What one forward pass of `owner` keeps for its backward pass, to be used once."""
+    """What one forward pass of a module keeps for its backward pass, to be used once."""
 
     __slots__ = ("_kept", "_owner")
 
     def __init__(self, owner: Module, *kept: Any) -> None:
         self._owner = owner
         self._kept = [kept]
-
-    def look(self, owner: Module) -> tuple[Any, ...]:
-        """Return what was kept.
-
-        Raises
-        ------
-        ValueError
-            If the tape is another module's.
-        RuntimeError
-            If it was used before.
-        """
-        if self._owner is not owner:
-            raise ValueError(
-                f"tape is of another {type(self._owner).__name__}, "
-                f"expected one that this {type(owner).__name__}'s forward returned"
-            )
-        try:
-            return self._kept[0]
-        except IndexError:
-            raise RuntimeError("tape was already used by backward; run forward again") from None
-
-    def take(self, owner: Module) -> tuple[Any, ...]:
-        """Return what was kept and forget it; errors as `look`."""
-        kept = self.look(owner)
-        self._kept.clear()
-        return kept
 
 
 class Module:
@@ -179,6 +153,26 @@ class Module:
         values = {name: _fitting(name, state[name], own[name].data) for name in own}
         for name, parameter in own.items():
             parameter.data[...] = values[name]
+
+    def _look(self, tape: Tape) -> tuple[Any, ...]:
+        """Return what a tape of this module keeps; raise if it is another's or was used."""
+        if not isinstance(tape, Tape):
+            raise TypeError(f"tape is a {type(tape).__name__}, expected what forward returned last")
+        if tape._owner is not self:
+            raise ValueError(
+                f"tape is of another {type(tape._owner).__name__}, "
+                f"expected one that this {type(self).__name__}'s forward returned"
+            )
+        try:
+            return tape._kept[0]
+        except IndexError:
+            raise RuntimeError("tape was already used by backward; run forward again") from None
+
+    def _take(self, tape: Tape) -> tuple[Any, ...]:
+        """Return the same and use the tape up."""
+        kept = self._look(tape)
+        tape._kept.clear()
+        return kept
 
 
 def _fitting(name: str, value: Any, like: Array) -> Array:

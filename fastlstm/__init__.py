@@ -1,0 +1,44 @@
+"""fastlstm: a CPU engine for LSTM networks, forward and backward through time.
+
+NumPy arrays in, NumPy arrays out: ``import fastlstm as fl; lstm = fl.LSTM(128, 128)``.
+Layers and losses are in `fastlstm.nn`, ready models in `fastlstm.models`, text handling in
+`fastlstm.text`, training in `fastlstm.train`.
+"""
+
+from fastlstm import models, nn
+from fastlstm._version import __version__
+from fastlstm.models import TextClassifier
+from fastlstm.nn import (
+    LSTM,
+    Dropout,
+    Embedding,
+    Linear,
+    LSTMCell,
+    Module,
+    Parameter,
+    Tokens,
+    bce_with_logits,
+    cross_entropy,
+)
+from fastlstm.runtime import get_num_threads, runtime_info, set_num_threads, show_runtime
+
+__all__ = [
+    "LSTM",
+    "Dropout",
+    "Embedding",
+    "LSTMCell",
+    "Linear",
+    "Module",
+    "Parameter",
+    "TextClassifier",
+    "Tokens",
+    "__version__",
+    "bce_with_logits",
+    "cross_entropy",
+    "get_num_threads",
+    "models",
+    "nn",
+    "runtime_info",
+    "set_num_threads",
+    "show_runtime",
+]

@@ -1,0 +1,46 @@
+"""A step of Adam in plain NumPy: the definition."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from fastlstm.kernels.spec import Array
+
+
+def adam(
+    p: Array,
+    m: Array,
+    v: Array,
+    g: Array,
+    index: Any,
+    *,
+    rate: float,
+    root: float,
+    eps: float,
+    beta1: float,
+    beta2: float,
+    shrink: float = 1.0,
+    decay: float = 0.0,
+    n_threads: int = 1,
+) -> None:
+    """One step of Adam, in place, on all of p or on its rows `index`.
+
+    ``m = beta1 m + (1 - beta1) g``, v likewise with g squared, ``p -= rate m / (root sqrt(v) +
+    eps)``: bias corrections are part of rate and root. First p is multiplied by `shrink`
+    (AdamW), then ``decay p`` is added to g (Adam's weight decay).
+
+    Parameters
+    ----------
+    p, m, v : arrays of one shape, [R,D] with index; changed.
+    g : like p, or [U,D] with index.
+    index : int64 [U], distinct rows of p; or None.
+    """
+    rows = slice(None) if index is None else index
+    weight = p[rows] * shrink
+    if decay:
+        g = g + decay * weight
+    m[rows] = beta1 * m[rows] + (1 - beta1) * g
+    v[rows] = beta2 * v[rows] + (1 - beta2) * g * g
+    p[rows] = weight - rate * m[rows] / (root * np.sqrt(v[rows]) + eps)

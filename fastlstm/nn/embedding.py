@@ -1,0 +1,118 @@
+"""Embedding: a table of vectors, its gradient kept for the rows used only."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+from fastlstm.kernels import Tokens
+from fastlstm.kernels.rows import check_lengths
+from fastlstm.nn.check import check_array, check_dtype, check_ids, check_rng, check_size
+from fastlstm.nn.module import Array, Module, Parameter, Tape
+
+Int64Array = NDArray[np.int64]
+
+
+class Embedding(Module):
+    """A vector for each token id.
+
+    Parameters
+    ----------
+    num_embeddings : ids are 0..num_embeddings-1.
+    embedding_dim : size of a vector.
+    padding_idx : id whose vector starts at zero and gets no gradient; negative counts from
+        the end.
+    dtype : float32 or float64.
+    rng : generator of the first values, standard normal as torch's.
+
+    Attributes
+    ----------
+    weight : Parameter [num_embeddings, embedding_dim]. Backward sets its `rows`, not its `grad`.
+    """
+
+    def __init__(
+        self,
+        num_embeddings: int,
+        embedding_dim: int,
+        padding_idx: int | None = None,
+        *,
+        dtype: DTypeLike = "float32",
+        rng: np.random.Generator | None = None,
+    ) -> None:
+        self.num_embeddings = check_size("num_embeddings", num_embeddings)
+        self.embedding_dim = check_size("embedding_dim", embedding_dim)
+        self.dtype = check_dtype(dtype)
+        if padding_idx is not None and not -num_embeddings <= padding_idx < num_embeddings:
+            raise ValueError(
+                f"padding_idx is {padding_idx}, "
+                f"expected {-num_embeddings} to {num_embeddings - 1} or None"
+            )
+        self.padding_idx = None if padding_idx is None else int(padding_idx) % num_embeddings
+        table = check_rng(rng).standard_normal((num_embeddings, embedding_dim))
+        self.weight = Parameter(table.astype(self.dtype))
+        if self.padding_idx is not None:
+            self.weight.data[self.padding_idx] = 0
+
+    def __call__(self, tokens: ArrayLike) -> Array:
+        """Return the vectors [..., embedding_dim] of integer `tokens` [...].
+
+        Raises
+        ------
+        IndexError
+            If a token is out of range; it names the token and its place.
+        """
+        vectors: Array = self.weight.data[check_ids("tokens", tokens, self.num_embeddings)]
+        return vectors
+
+    def forward(self, tokens: ArrayLike) -> tuple[Array, Tape]:
+        """Return the vectors as above, and the tape."""
+        ids = check_ids("tokens", tokens, self.num_embeddings)
+        return self.weight.data[ids], Tape(self, ids)
+
+    def backward(self, tape: Tape, dy: Array) -> None:
+        """Add the gradient of the rows used to ``weight.rows``."""
+        (ids,) = self._take(tape)
+        dy = check_array("dy", dy, self.dtype, (*ids.shape, self.embedding_dim))
+        index, place = np.unique(ids, return_inverse=True)
+        value = np.zeros((len(index), self.embedding_dim), self.dtype)
+        np.add.at(value, place.reshape(-1), dy.reshape(-1, self.embedding_dim))
+        self.add_gradient(index.astype(np.int64, copy=False), value)
+
+    def distinct(
+        self, tokens: ArrayLike, lengths: ArrayLike | None = None
+    ) -> tuple[Tokens, Int64Array]:
+        """Describe a batch by its distinct tokens: the input that recurrent layers run fastest.
+
+        Parameters
+        ----------
+        tokens : integers [N, T], each row's real tokens first.
+        lengths : integers [N] in 0..T, how many are real; None for all.
+
+        Returns
+        -------
+        batch : `Tokens` with ids [N, T] and table [U, embedding_dim], a copy of the rows used.
+        index : int64 [U], increasing: the token of each row of the table. Ids past a row's
+            length point to some row of the table, and do not add one.
+        """
+        ids = check_ids("tokens", tokens, self.num_embeddings, ndim=2)
+        real = ids
+        if lengths is not None:
+            checked = check_lengths(lengths, ids.shape[1], ids.shape[0])
+            real = ids[np.arange(ids.shape[1]) < checked[:, None]]
+        # One flag for each word of the vocabulary beats sorting the batch.
+        seen = np.zeros(self.num_embeddings, np.bool_)
+        seen[real] = True
+        if not real.size:
+            seen[0] = True
+        index = np.flatnonzero(seen).astype(np.int64, copy=False)
+        place = np.zeros(self.num_embeddings, np.int64)
+        place[index] = np.arange(len(index))
+        return Tokens(place[ids], self.weight.data[index]), index
+
+    def add_gradient(self, index: Int64Array, value: Array) -> None:
+        """Add `value` [U, embedding_dim] to the gradient of rows `index` [U], which increase."""
+        if self.padding_idx is not None:
+            keep = index != self.padding_idx
+            if not keep.all():
+                index, value = index[keep], value[keep]
+        self.weight.add_rows(index, value)

@@ -1,0 +1,83 @@
+"""Linear layer."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from fastlstm.nn.check import check_array, check_dtype, check_rng, check_size
+from fastlstm.nn.init import uniform
+from fastlstm.nn.module import Array, Module, Parameter, Tape
+
+# Up to this many weights each row is multiplied on its own: a matrix product may round a row
+# differently when its neighbours change. Heads of classifiers are below, and lose no time.
+ROWWISE_WEIGHTS = 1 << 14
+
+
+class Linear(Module):
+    """y = x W^T + b.
+
+    Parameters
+    ----------
+    in_features, out_features : sizes, at least 1.
+    bias : whether to add b.
+    dtype : float32 or float64.
+    rng : generator of the first values, uniform in +-1/sqrt(in_features) as torch's.
+
+    Attributes
+    ----------
+    weight : Parameter [out_features, in_features].
+    bias : Parameter [out_features], or None.
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        bias: bool = True,
+        *,
+        dtype: DTypeLike = "float32",
+        rng: np.random.Generator | None = None,
+    ) -> None:
+        self.in_features = check_size("in_features", in_features)
+        self.out_features = check_size("out_features", out_features)
+        self.dtype = check_dtype(dtype)
+        rng, bound = check_rng(rng), 1 / math.sqrt(in_features)
+        shape = (out_features, in_features)
+        self.weight = Parameter(uniform(shape, bound, self.dtype, rng))
+        self.bias = Parameter(uniform(shape[:1], bound, self.dtype, rng)) if bias else None
+
+    def __call__(self, x: Array) -> Array:
+        """Return y [..., out_features] of x [..., in_features].
+
+        With at most 16,384 weights a row of y does not depend on the other rows by a single
+        bit; above that it may, in its last digits, as with any BLAS.
+        """
+        x = self._check("x", x, self.in_features)
+        weight: Array = self.weight.data
+        if weight.size <= ROWWISE_WEIGHTS:
+            y: Array = np.matmul(weight, x[..., None])[..., 0]
+        else:
+            y = x @ weight.T
+        if self.bias is not None:
+            y += self.bias.data
+        return y
+
+    def forward(self, x: Array) -> tuple[Array, Tape]:
+        """Return y as above, and the tape."""
+        return self(x), Tape(self, x)
+
+    def backward(self, tape: Tape, dy: Array) -> Array:
+        """Add to the gradients of weight and bias; return the gradient of x."""
+        (x,) = self._take(tape)
+        dy = check_array("dy", dy, self.dtype, (*x.shape[:-1], self.out_features))
+        rows = dy.reshape(-1, self.out_features)
+        self.weight.grad[...] += rows.T @ x.reshape(-1, self.in_features)
+        if self.bias is not None:
+            self.bias.grad[...] += rows.sum(axis=0)
+        return dy @ self.weight.data
+
+    def _check(self, name: str, value: Array, size: int) -> Array:
+        return check_array(name, value, self.dtype, (None,) * (np.ndim(value) - 1) + (size,))

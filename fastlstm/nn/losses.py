@@ -1,0 +1,93 @@
+"""Losses: each returns the mean over the batch and its gradient."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from fastlstm.kernels.spec import DTYPES
+from fastlstm.nn.check import check_ids
+from fastlstm.nn.module import Array
+
+
+def bce_with_logits(logits: Array, targets: ArrayLike) -> tuple[float, Array]:
+    """Binary cross-entropy of the sigmoid of `logits`; safe for large ones.
+
+    Parameters
+    ----------
+    logits : float array of any shape.
+    targets : same shape, each 0 to 1 (labels or probabilities).
+
+    Returns
+    -------
+    loss : mean over all elements.
+    dlogits : gradient of the mean, shape and dtype of `logits`.
+
+    Raises
+    ------
+    TypeError
+        If logits are not a float32 or float64 array.
+    ValueError
+        If there are none, the shapes differ or a target is outside 0..1.
+    """
+    z = _check_logits(logits, "at least one element")
+    t = np.asarray(targets).astype(z.dtype)
+    if t.shape != z.shape:
+        raise ValueError(f"targets has shape {t.shape}, expected {z.shape} (that of logits)")
+    outside = np.argwhere(~((t >= 0) & (t <= 1)))
+    if outside.size:
+        at = tuple(int(i) for i in outside[0])
+        raise ValueError(f"targets[{', '.join(map(str, at))}] is {t[at]}, expected 0 to 1")
+    # exp of a negative number only, so nothing overflows: e = exp(-|z|).
+    e = np.exp(-np.abs(z))
+    loss = np.maximum(z, 0) - z * t + np.log1p(e)
+    sigmoid = np.where(z >= 0, 1, e) / (1 + e)
+    return float(loss.mean(dtype=np.float64)), (sigmoid - t) / z.dtype.type(z.size)
+
+
+def cross_entropy(logits: Array, targets: ArrayLike) -> tuple[float, Array]:
+    """Cross-entropy of the softmax of `logits`.
+
+    Parameters
+    ----------
+    logits : float [N, C].
+    targets : integers [N], each a class 0..C-1.
+
+    Returns
+    -------
+    loss : mean over the rows.
+    dlogits : gradient of the mean, [N, C].
+
+    Raises
+    ------
+    TypeError
+        If logits are not a float32 or float64 array or targets not integers.
+    ValueError
+        If a shape does not fit.
+    IndexError
+        If a target is not a class.
+    """
+    z = _check_logits(logits, "(N, C), none zero")
+    if z.ndim != 2:
+        raise ValueError(f"logits has shape {z.shape}, expected (N, C)")
+    t = check_ids("targets", targets, z.shape[1])
+    if t.shape != z.shape[:1]:
+        raise ValueError(f"targets has shape {t.shape}, expected {z.shape[:1]}")
+    n = np.arange(len(t))
+    shifted = z - z.max(axis=1, keepdims=True)
+    e = np.exp(shifted)
+    total = e.sum(axis=1, keepdims=True)
+    loss = np.log(total[:, 0]) - shifted[n, t]
+    dlogits = e / total
+    dlogits[n, t] -= 1
+    dlogits /= z.dtype.type(len(t))
+    return float(loss.mean(dtype=np.float64)), dlogits
+
+
+def _check_logits(logits: object, expected: str) -> Array:
+    if not isinstance(logits, np.ndarray) or logits.dtype not in DTYPES:
+        kind = getattr(logits, "dtype", type(logits).__name__)
+        raise TypeError(f"logits is {kind}, expected a float32 or float64 array")
+    if not logits.size:
+        raise ValueError(f"logits has shape {logits.shape}, expected {expected}")
+    return logits

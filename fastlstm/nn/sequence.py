@@ -1,0 +1,143 @@
+"""What a sequence layer is given: one form of every kind of input, checked before any kernel."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from fastlstm.kernels import Kernel, Rows, Tokens
+from fastlstm.nn.check import check_array, check_ids
+from fastlstm.nn.module import Array, Module
+
+State = tuple[Array, Array]
+
+
+class Batch(NamedTuple):
+    """A checked input, and the caller's layout to answer in.
+
+    Attributes
+    ----------
+    x : [T,N,I], a view of the caller's array; or `Tokens` with ids [T,N].
+    rows : its lengths.
+    single : the caller gave one sequence without a batch axis.
+    batch_first : the caller's first axes are N, T.
+    """
+
+    x: Any
+    rows: Rows
+    single: bool
+    batch_first: bool
+
+    @property
+    def data(self) -> Array:
+        """The array with the features: x, or the table."""
+        return self.x.table if isinstance(self.x, Tokens) else self.x
+
+    def buffer(self, kernel: Kernel, width: int) -> tuple[Array, Array]:
+        """Return a new array [..., width] in the caller's layout, and its [T,N,width] view."""
+        T, N = self.rows.T, self.rows.N
+        if self.batch_first:
+            array = kernel.empty((N, T, width), self.data.dtype)
+            return array, array.swapaxes(0, 1)
+        array = kernel.empty((T, N, width), self.data.dtype)
+        return array, array
+
+    def dx_buffer(self, kernel: Kernel) -> tuple[Array, Array]:
+        """Return a new array for the gradient of the input, and the view a kernel writes."""
+        if isinstance(self.x, Tokens):
+            table = kernel.empty(self.x.table.shape, self.x.table.dtype)
+            return table, table
+        return self.buffer(kernel, self.data.shape[-1])
+
+    def outputs(self, y: Array, *states: Array) -> tuple[Array, State]:
+        """Return y and (h, c), without the batch axis if the caller gave none."""
+        h, c = states
+        return (y[:, 0], (h[:, 0], c[:, 0])) if self.single else (y, (h, c))
+
+    def read_dy(self, dy: Array | None, width: int) -> Array | None:
+        """Return the [T,N,width] view of a checked gradient of y."""
+        if dy is None:
+            return None
+        T, N = self.rows.T, self.rows.N
+        shape = (T,) if self.single else (N, T) if self.batch_first else (T, N)
+        dy = check_array("dy", dy, self.data.dtype, (*shape, width))
+        return _steps_first(dy, self.single, self.batch_first)
+
+
+def read_batch(
+    x: Array | Tokens,
+    lengths: ArrayLike | None,
+    input_size: int,
+    dtype: np.dtype[Any],
+    batch_first: bool,
+) -> Batch:
+    """Check an input of a sequence layer; see `LSTM.__call__` for what is accepted."""
+    if isinstance(x, Tokens):
+        table = np.ascontiguousarray(check_array("x.table", x.table, dtype, (None, input_size)))
+        steps = check_ids("x.ids", x.ids, len(table))
+        name, axes = "x.ids", ""
+    else:
+        ndim = 2 if np.ndim(x) == 2 else 3
+        steps = check_array("x", x, dtype, (None,) * (ndim - 1) + (input_size,))
+        name, axes = "x", f", {input_size}"
+    outer = steps.ndim - (not isinstance(x, Tokens))
+    if outer not in (1, 2):
+        raise ValueError(f"{name} has shape {steps.shape}, expected (T, N{axes})")
+    single = outer == 1
+    if 0 in steps.shape[:outer]:
+        raise ValueError(
+            f"{name} has shape {steps.shape}, expected at least one row and at least one step"
+        )
+    if single and lengths is not None:
+        raise ValueError(f"lengths is given, expected None as {name} has no batch axis")
+    steps = _steps_first(steps, single, batch_first)
+    rows = Rows(steps.shape[0], steps.shape[1], lengths)
+    if isinstance(x, Tokens):
+        ids = np.ascontiguousarray(steps, dtype=np.int64)
+        return Batch(Tokens(ids, table), rows, single, batch_first and not single)
+    return Batch(steps, rows, single, batch_first and not single)
+
+
+def read_state(
+    name: str,
+    state: tuple[Array | None, Array | None] | None,
+    shape: tuple[int, ...],
+    single: bool,
+    dtype: np.dtype[Any],
+) -> State:
+    """Return (h, c) of `shape` [K,N,H], C-contiguous: zeros for None, else checked.
+
+    For a single sequence the caller's arrays are [K,H].
+    """
+    if state is None:
+        state = (None, None)
+    if not isinstance(state, (tuple, list)) or len(state) != 2:
+        raise TypeError(f"{name} is a {type(state).__name__}, expected a pair (h, c) or None")
+    expected = (shape[0], shape[2]) if single else shape
+    h, c = (
+        np.zeros(shape, dtype)
+        if part is None
+        else np.ascontiguousarray(check_array(f"{name}[{i}]", part, dtype, expected)).reshape(shape)
+        for i, part in enumerate(state)
+    )
+    return h, c
+
+
+def check_not_nan(module: Module, h_n: Array) -> None:
+    """Raise ValueError if the last states are NaN and a parameter of `module` is the culprit.
+
+    A NaN weight turns every state that it touches into NaN for good, so the states tell, and
+    the weights need no look in the usual case. NaN from the input passes.
+    """
+    if np.isnan(h_n).any():
+        for name, parameter in module.named_parameters():
+            if np.isnan(parameter.data).any():
+                raise ValueError(f"{name} holds NaN, expected numbers: was training diverging?")
+
+
+def _steps_first(array: Array, single: bool, batch_first: bool) -> Array:
+    if single:
+        return array[:, None]
+    return array.swapaxes(0, 1) if batch_first else array

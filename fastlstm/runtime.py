@@ -1,0 +1,116 @@
+"""Threads, and what is in use: backend, instruction set, versions, overrides."""
+
+from __future__ import annotations
+
+import operator
+import os
+import platform
+from typing import Any
+
+import numpy as np
+
+from fastlstm import kernels
+from fastlstm._version import __version__
+
+MAX_THREADS = 1024
+OVERRIDES = ("FASTLSTM_BACKEND", "FASTLSTM_ISA", "FASTLSTM_NUM_THREADS")
+
+_num_threads: int | None = None
+
+
+def get_num_threads() -> int:
+    """Return how many threads a call may use.
+
+    The value of `set_num_threads`; before that FASTLSTM_NUM_THREADS; without that the cores
+    this process may run on. Small work runs on fewer threads.
+
+    Raises
+    ------
+    ValueError
+        If FASTLSTM_NUM_THREADS is not a whole number from 1 to 1024.
+    """
+    global _num_threads
+    if _num_threads is None:
+        text = os.environ.get("FASTLSTM_NUM_THREADS")
+        _num_threads = _from_environment(text) if text else _available_cores()
+    return _num_threads
+
+
+def set_num_threads(n: int) -> None:
+    """Set how many threads a call may use; results do not depend on it.
+
+    Raises
+    ------
+    TypeError
+        If n is not an integer.
+    ValueError
+        If n is not from 1 to 1024.
+    """
+    global _num_threads
+    if isinstance(n, bool) or not hasattr(n, "__index__"):
+        raise TypeError(f"n is {n!r}, expected an integer")
+    _num_threads = _in_range("n", operator.index(n))
+
+
+def runtime_info() -> dict[str, Any]:
+    """Return what `show_runtime` prints: version, backend, isa, built_isas, threads, ...
+
+    `isa` is the instruction set in use, "numpy" for the reference backend.
+    """
+    backend = kernels.default_backend()
+    native: Any = kernels.get("lstm", backend) if backend == "native" else None
+    return {
+        "version": __version__,
+        "backend": backend,
+        "isa": native.isa() if native else "numpy",
+        "built_isas": list(native.built_isas()) if native else [],
+        "threads": get_num_threads(),
+        "cores": _available_cores(),
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "blas": _blas(),
+        "machine": platform.machine(),
+        "overrides": {name: os.environ[name] for name in OVERRIDES if os.environ.get(name)},
+    }
+
+
+def show_runtime() -> None:
+    """Print what is in use and what could be: one line a fact, from `runtime_info`."""
+    for name, value in runtime_info().items():
+        if isinstance(value, dict):
+            value = ", ".join(f"{k}={v}" for k, v in value.items())
+        elif isinstance(value, list):
+            value = ", ".join(value)
+        print(f"{name:<11} {value or '-'}")
+
+
+def _blas() -> str:
+    """Return name and version of NumPy's BLAS, "unknown" where NumPy (before 1.25) cannot say."""
+    try:
+        config: Any = np.show_config(mode="dicts")
+        blas = config["Build Dependencies"]["blas"]
+        return f"{blas['name']} {blas.get('version', '')}".strip()
+    except (TypeError, KeyError):
+        return "unknown"
+
+
+def _available_cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return min(len(os.sched_getaffinity(0)), MAX_THREADS)
+    return min(os.cpu_count() or 1, MAX_THREADS)
+
+
+def _from_environment(text: str) -> int:
+    try:
+        value = int(text)
+    except ValueError:
+        raise ValueError(
+            f"FASTLSTM_NUM_THREADS={text!r}, expected a whole number from 1 to {MAX_THREADS}"
+        ) from None
+    return _in_range("FASTLSTM_NUM_THREADS", value)
+
+
+def _in_range(name: str, value: int) -> int:
+    if not 1 <= value <= MAX_THREADS:
+        raise ValueError(f"{name} is {value}, expected 1 to {MAX_THREADS}")
+    return value

@@ -1,0 +1,140 @@
+"""The sizes, cases and tolerances of all tests of kernels and layers: data, one place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastlstm.kernels import Rows, Weights
+
+Array = NDArray[Any]
+F32, F64 = np.dtype(np.float32), np.dtype(np.float64)
+
+# One below, at and above each width of a vector or a tile, and of several of them.
+SIZES = (1, 7, 8, 9, 15, 16, 17, 31, 33, 64)
+
+# Largest error allowed, relative to the largest value of the array compared. The oracle runs in
+# float64 on the same inputs.
+TOLERANCE = {
+    # As promised to users (against torch too). Rounding of float32 is 6e-8 an operation; sums over
+    # up to 100 terms and 10 steps stay below 1e-6, a mistake is far above 1e-4.
+    ("output", F32): 1e-5,
+    ("gradient", F32): 1e-4,
+    # Rounding of float64 is 1e-16 an operation.
+    ("output", F64): 1e-12,
+    ("gradient", F64): 1e-12,
+    # torch's float64, as promised: its order of operations is another.
+    ("torch", F64): 1e-10,
+    # Fourth-order differences with step 1e-3: h^4 = 1e-12 times the fifth derivative, and 1e-16
+    # of rounding divided by h.
+    ("difference", F64): 1e-8,
+    # Largest relative error of a kernel's exp, sigmoid and tanh, as stated in activations.h.
+    ("activation", F32): 3e-7,
+    ("activation", F64): 6e-16,
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    """One layer in one direction: sizes, options and what to draw the numbers from."""
+
+    T: int
+    N: int
+    I: int  # noqa: E741
+    H: int
+    ragged: bool = False
+    reverse: bool = False
+    bias: bool = True
+    dtype: np.dtype[Any] = field(default=F64)
+    seed: int = 0
+
+    def __str__(self) -> str:
+        flags = [name for name in ("ragged", "reverse") if getattr(self, name)]
+        flags += [] if self.bias else ["nobias"]
+        return "-".join([f"T{self.T}N{self.N}I{self.I}H{self.H}", str(self.dtype), *flags])
+
+    def with_dtype(self, dtype: np.dtype[Any]) -> Case:
+        return replace(self, dtype=dtype)
+
+
+@dataclass
+class Problem:
+    """The arrays of a case: inputs of forward and of backward."""
+
+    x: Array  # [T,N,I]
+    h0: Array  # [N,H]
+    c0: Array
+    weights: Weights
+    rows: Rows
+    dy: Array  # [T,N,H]
+    dh_n: Array  # [N,H]
+    dc_n: Array
+    reverse: bool
+
+    def astype(self, dtype: np.dtype[Any]) -> Problem:
+        """Return a copy in another precision."""
+        copies = {k: v.astype(dtype) for k, v in vars(self).items() if isinstance(v, np.ndarray)}
+        weights = Weights(*(None if w is None else w.astype(dtype) for w in self.weights))
+        return replace(self, **copies, weights=weights)
+
+
+def draw_lengths(rng: np.random.Generator, T: int, N: int) -> NDArray[np.int64]:
+    """Lengths 0..T: a zero and a full row where there is room for them."""
+    lengths = rng.integers(0, T + 1, N)
+    lengths[: min(N, 2)] = (T, 0)[: min(N, 2)]
+    return rng.permutation(lengths)
+
+
+def make(case: Case) -> Problem:
+    """Draw the arrays of a case: normal numbers, weights that keep gates alive."""
+    rng = np.random.default_rng(case.seed)
+    T, N, I, H = case.T, case.N, case.I, case.H  # noqa: E741
+
+    def draw(*shape: int, scale: float = 1.0) -> Array:
+        return (rng.standard_normal(shape) * scale).astype(case.dtype)
+
+    weights = Weights(
+        draw(4 * H, I, scale=1 / np.sqrt(I)),
+        draw(4 * H, H, scale=1 / np.sqrt(H)),
+        draw(4 * H) if case.bias else None,
+        draw(4 * H) if case.bias else None,
+    )
+    return Problem(
+        x=draw(T, N, I),
+        h0=draw(N, H),
+        c0=draw(N, H),
+        weights=weights,
+        rows=Rows(T, N, draw_lengths(rng, T, N) if case.ragged else None),
+        dy=draw(T, N, H),
+        dh_n=draw(N, H),
+        dc_n=draw(N, H),
+        reverse=case.reverse,
+    )
+
+
+def _curated() -> list[Case]:
+    """Each size once as H, once as N and once as I, with every option several times."""
+    cases = []
+    for k, H in enumerate(SIZES):
+        N, I = SIZES[(3 * k + 1) % 10], SIZES[(7 * k + 2) % 10]  # noqa: E741
+        T = (1, 2, 3, 6)[k % 4]
+        cases.append(
+            Case(T, N, I, H, ragged=k % 2 == 1, reverse=k % 3 == 1, bias=k % 4 != 3, seed=k)
+        )
+        cases.append(Case(T + 2, N, I, H, ragged=k % 2 == 0, reverse=k % 3 == 0, seed=k + 100))
+    return cases
+
+
+CASES = _curated()
+# For what takes many runs of a case.
+SMALL = [
+    Case(1, 1, 1, 1),
+    Case(1, 3, 2, 5, seed=1),
+    Case(2, 2, 3, 4, reverse=True, seed=2),
+    Case(2, 5, 4, 9, ragged=True, bias=False, seed=3),
+    Case(5, 4, 3, 7, ragged=True, seed=4),
+    Case(5, 9, 7, 17, ragged=True, reverse=True, seed=5),
+]

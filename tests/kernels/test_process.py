@@ -1,0 +1,119 @@
+"""What a kernel does to the process around it: floating-point state, GIL, threads, fork."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import pytest
+from cases import F32, F64, Case, make
+from checks import check_float_state, run, run_forward
+
+BIG = Case(20, 64, 64, 128, ragged=True, dtype=F32)
+
+
+@pytest.mark.parametrize("n_threads", [1, 2])
+@pytest.mark.parametrize("dtype", [F32, F64], ids=str)
+def test_floating_point_state_comes_back(
+    native_kernel: Any, dtype: np.dtype[Any], n_threads: int
+) -> None:
+    for case in (Case(3, 9, 7, 17, dtype=dtype), BIG.with_dtype(dtype)):
+        p = make(case)
+
+        def call(p: Any = p) -> None:
+            run(native_kernel, p, n_threads=n_threads)
+
+        call()  # sticky exception flags are set once
+        check_float_state(call, native_kernel.mxcsr)
+
+
+def test_floating_point_state_after_a_stream(native_kernel: Any) -> None:
+    p = make(Case(1, 3, 5, 8, dtype=F32))
+    stream = native_kernel.Stream([p.weights], 3)
+    stream(p.x[0])
+    check_float_state(lambda: stream(p.x[0]), native_kernel.mxcsr)
+
+
+@pytest.mark.parametrize(("dtype", "tiny"), [(F32, 1e-40), (F64, 1e-310)], ids=str)
+def test_denormals_are_flushed_inside(
+    native_kernel: Any, dtype: np.dtype[Any], tiny: float
+) -> None:
+    p = make(Case(3, 5, 4, 9, dtype=dtype))
+    for array in (p.x, p.h0, *p.weights):
+        array[...] = 0
+    p.weights.b_ih[9:18] = 30  # the forget gate keeps everything
+    p.c0[...] = tiny
+    out, _ = run_forward(native_kernel, p)
+    assert not out["c_n"].any()
+
+
+class Ticker(threading.Thread):
+    """Notes the time every millisecond, whenever it gets the GIL."""
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        self.ticks: list[float] = []
+        self.stop = threading.Event()
+
+    def run(self) -> None:
+        while not self.stop.wait(0.001):
+            self.ticks.append(time.perf_counter())
+
+
+def test_the_gil_is_released(native_kernel: Any) -> None:
+    p = make(Case(400, 64, 64, 256, dtype=F32))
+    ticker = Ticker()
+    ticker.start()
+    start = time.perf_counter()
+    run_forward(native_kernel, p)
+    end = time.perf_counter()
+    ticker.stop.set()
+    ticker.join()
+    middle = [t for t in ticker.ticks if start + 0.01 < t < end - 0.01]
+    assert end - start > 0.03, "too short to tell"
+    assert len(middle) >= 3
+
+
+def test_many_threads_at_once(native_kernel: Any) -> None:
+    problems = [make(Case(9, 31, 16, 40, ragged=True, dtype=F32, seed=s)) for s in range(6)]
+    expected = [run(native_kernel, p) for p in problems]
+    with ThreadPoolExecutor(6) as pool:
+        jobs = [pool.submit(run, native_kernel, p, None, 2) for p in problems for _ in range(8)]
+        for k, job in enumerate(jobs):
+            for name, value in job.result(timeout=60).items():
+                np.testing.assert_array_equal(value, expected[k // 8][name], err_msg=name)
+
+
+FORK = """
+import multiprocessing, sys, warnings
+import numpy as np
+import fastlstm as fl
+
+warnings.simplefilter("ignore", DeprecationWarning)  # "multi-threaded, use of fork": the point
+fl.set_num_threads(2)
+lstm = fl.LSTM(64, 128, rng=np.random.default_rng(0))
+x = np.random.default_rng(1).standard_normal((40, 64, 64)).astype("float32")
+
+def use(_):
+    y, _, tape = lstm.forward(x)
+    dx, _ = lstm.backward(tape, y)
+    return float(y.sum()), float(dx.sum())
+
+if __name__ == "__main__":
+    expected = use(0)
+    with multiprocessing.get_context("fork").Pool(2) as pool:
+        assert pool.map_async(use, range(4)).get(timeout=60) == [expected] * 4
+    assert use(0) == expected
+    print("same")
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no fork there")
+def test_fork_after_use(native: Any) -> None:
+    done = subprocess.run([sys.executable, "-c", FORK], capture_output=True, text=True, timeout=120)
+    assert done.stdout.strip() == "same", done.stderr

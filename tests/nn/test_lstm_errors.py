@@ -1,0 +1,154 @@
+"""Wrong arguments of sequence layers: an error that names the culprit, before any kernel runs."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+
+import fastlstm as fl
+from fastlstm.nn import Tokens
+
+T, N, I, H = 4, 3, 5, 6  # noqa: E741
+
+
+def zeros(*shape: int, dtype: Any = np.float32) -> Any:
+    return np.zeros(shape, dtype)
+
+
+OPTIONS = [
+    ({"input_size": 0}, ValueError, "input_size is 0, expected at least 1"),
+    ({"hidden_size": -1}, ValueError, "hidden_size is -1, expected at least 1"),
+    ({"num_layers": 0}, ValueError, "num_layers is 0, expected at least 1"),
+    ({"hidden_size": 2.5}, TypeError, "hidden_size is 2.5, expected an integer"),
+    ({"input_size": True}, TypeError, "input_size is True, expected an integer"),
+    ({"dropout": 1.5}, ValueError, "dropout is 1.5, expected 0 to 1"),
+    ({"dropout": float("nan")}, ValueError, "dropout is nan, expected 0 to 1"),
+    ({"dropout": "0.5"}, TypeError, "dropout is '0.5', expected a number"),
+    ({"proj_size": 3}, ValueError, "proj_size is 3, expected 0: not available yet"),
+    ({"dtype": "float16"}, ValueError, "dtype is 'float16', expected float32 or float64"),
+    ({"dtype": "nonsense"}, ValueError, "dtype is 'nonsense', expected float32 or float64"),
+    ({"dtype": None}, ValueError, "dtype is None, expected float32 or float64"),
+    ({"init": "xavier"}, ValueError, "init is 'xavier', expected one of torch, orthogonal"),
+    ({"forget_bias": 1.0, "bias": False}, ValueError, "forget_bias is 1.0, expected None"),
+    ({"rng": 7}, TypeError, "rng is 7, expected a numpy.random.Generator or None"),
+]
+
+
+@pytest.mark.parametrize(("options", "error", "message"), OPTIONS, ids=str)
+def test_options(options: dict[str, Any], error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=re.escape(message)):
+        fl.LSTM(**{"input_size": I, "hidden_size": H, **options})
+
+
+INPUTS = [
+    (zeros(T, N, I + 1), ValueError, "x has shape (4, 3, 6), expected (any, any, 5)"),
+    (zeros(I), ValueError, "x has shape (5,), expected (any, any, 5)"),
+    (zeros(1, T, N, I), ValueError, "x has shape (1, 4, 3, 5), expected (any, any, 5)"),
+    (np.float32(1), TypeError, "x is a float32, expected a NumPy array of float32"),
+    (zeros(0, N, I), ValueError, "x has shape (0, 3, 5), expected at least one row and"),
+    (zeros(T, 0, I), ValueError, "x has shape (4, 0, 5), expected at least one row and"),
+    (zeros(0, I), ValueError, "x has shape (0, 5), expected at least one row and"),
+    (zeros(T, N, I, dtype=np.float64), TypeError, "x has dtype float64, expected float32"),
+    (zeros(T, N, I, dtype=np.int32), TypeError, "x has dtype int32, expected float32"),
+    (zeros(T, N, I, dtype=">f4"), TypeError, "x has dtype >f4, expected float32"),
+    (zeros(T, N, I).tolist(), TypeError, "x is a list, expected a NumPy array of float32"),
+    (None, TypeError, "x is a NoneType, expected a NumPy array of float32"),
+    (Tokens([[0, 9]], zeros(9, I)), IndexError, "x.ids[0, 1] is 9, expected 0 to 8"),
+    (Tokens([[0, -1]], zeros(9, I)), IndexError, "x.ids[0, 1] is -1, expected 0 to 8"),
+    (Tokens([[0.0]], zeros(9, I)), TypeError, "x.ids has dtype float64, expected integers"),
+    (Tokens([[0]], zeros(9, I + 1)), ValueError, "x.table has shape (9, 6), expected (any, 5)"),
+    (Tokens(zeros(0, 2, dtype=int), zeros(9, I)), ValueError, "x.ids has shape (0, 2), expected"),
+    (Tokens([[[0]]], zeros(9, I)), ValueError, "x.ids has shape (1, 1, 1), expected (T, N)"),
+]
+
+
+@pytest.mark.parametrize(("x", "error", "message"), INPUTS, ids=[m for _, _, m in INPUTS])
+@pytest.mark.parametrize("training", [False, True])
+def test_inputs(x: Any, error: type[Exception], message: str, training: bool) -> None:
+    lstm = fl.LSTM(I, H)
+    with pytest.raises(error, match=re.escape(message)):
+        lstm.forward(x) if training else lstm(x)
+
+
+STATES = [
+    ((zeros(1, N, H), zeros(1, N, H)), "state[0] has shape (1, 3, 6), expected (2, 3, 6)"),
+    ((zeros(2, N, H), zeros(2, N + 1, H)), "state[1] has shape (2, 4, 6), expected (2, 3, 6)"),
+    ((zeros(2, N, H), zeros(N, H)), "state[1] has shape (3, 6), expected (2, 3, 6)"),
+    ((zeros(2, N, H), zeros(2, N, H, dtype=float)), "state[1] has dtype float64, expected float32"),
+    (zeros(2, N, H), "state is a ndarray, expected a pair (h, c) or None"),
+    ((zeros(2, N, H),), "state is a tuple, expected a pair (h, c) or None"),
+    (([[1.0]], None), "state[0] is a list, expected a NumPy array of float32"),
+]
+
+
+@pytest.mark.parametrize(("state", "message"), STATES, ids=[m for _, m in STATES])
+def test_states(state: Any, message: str) -> None:
+    with pytest.raises((TypeError, ValueError), match=re.escape(message)):
+        fl.LSTM(I, H, bidirectional=True)(zeros(T, N, I), state)
+
+
+LENGTHS = [
+    ([1, 2], "lengths has shape (2,), expected (3,)"),
+    ([1, 2, 5], "lengths[2] is 5, expected 0 to 4 (the steps of x)"),
+    ([1, -2, 4], "lengths[1] is -2, expected 0 to 4"),
+    ([1.0, 2.0, 3.0], "lengths has dtype float64, expected integers"),
+    ("abc", "lengths has dtype <U3, expected integers"),
+]
+
+
+@pytest.mark.parametrize(("lengths", "message"), LENGTHS, ids=[m for _, m in LENGTHS])
+def test_lengths(lengths: Any, message: str) -> None:
+    with pytest.raises((TypeError, ValueError), match=re.escape(message)):
+        fl.LSTM(I, H)(zeros(T, N, I), lengths=lengths)
+
+
+def test_lengths_of_one_sequence() -> None:
+    with pytest.raises(ValueError, match="lengths is given, expected None as x has no batch axis"):
+        fl.LSTM(I, H)(zeros(T, I), lengths=[2])
+
+
+GRADIENTS = [
+    (zeros(T, N, H + 1), None, "dy has shape (4, 3, 7), expected (4, 3, 6)"),
+    (zeros(T, N, H, dtype=float), None, "dy has dtype float64, expected float32"),
+    (None, (zeros(1, N, 1), None), "dstate[0] has shape (1, 3, 1), expected (1, 3, 6)"),
+    (None, zeros(1, N, H), "dstate is a ndarray, expected a pair (h, c) or None"),
+]
+
+
+@pytest.mark.parametrize(("dy", "dstate", "message"), GRADIENTS, ids=[m for *_, m in GRADIENTS])
+def test_gradients(dy: Any, dstate: Any, message: str) -> None:
+    lstm = fl.LSTM(I, H)
+    _, _, tape = lstm.forward(zeros(T, N, I))
+    with pytest.raises((TypeError, ValueError), match=re.escape(message)):
+        lstm.backward(tape, dy, dstate)
+
+
+@pytest.mark.parametrize("name", ["weight_ih_l0", "weight_hh_l1", "bias_ih_l0", "bias_hh_l1"])
+@pytest.mark.parametrize("training", [False, True])
+def test_nan_in_a_weight(backend_isa: str, name: str, training: bool) -> None:
+    lstm = fl.LSTM(I, H, 2)
+    getattr(lstm, name).data.flat[-1] = np.nan
+    x = zeros(T, N, I) + 1
+    with pytest.raises(ValueError, match=f"{name} holds NaN"):
+        lstm.forward(x) if training else lstm(x)
+
+
+def test_nan_in_the_input_passes(backend_isa: str) -> None:
+    x = zeros(T, N, I)
+    x[0, 1] = np.nan
+    y, _ = fl.LSTM(I, H, 2)(x)
+    assert np.isnan(y[:, 1]).all()
+    assert not np.isnan(y[:, [0, 2]]).any()
+
+
+def test_rng_of_forward() -> None:
+    with pytest.raises(TypeError, match="rng is 3, expected a numpy.random.Generator or None"):
+        fl.LSTM(I, H).forward(zeros(T, N, I), rng=3)  # type: ignore[arg-type]
+
+
+def test_a_tape_of_something_else() -> None:
+    with pytest.raises(TypeError, match="tape is a str, expected what forward returned last"):
+        fl.LSTM(I, H).backward("tape", zeros(T, N, H))  # type: ignore[arg-type]

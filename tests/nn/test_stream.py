@@ -1,0 +1,176 @@
+"""Single steps: the same bits as whole runs, state inside."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+from cases import SIZES
+
+import fastlstm as fl
+
+T, N, I, H = 6, 3, 5, 9  # noqa: E741
+
+
+def layer(layers: int = 1, **options: Any) -> fl.LSTM:
+    return fl.LSTM(I, H, layers, rng=np.random.default_rng(0), **options)
+
+
+def steps(dtype: str = "float32", n: int = N) -> Any:
+    return np.random.default_rng(1).standard_normal((T, n, I)).astype(dtype)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("options", [{}, {"layers": 3}, {"bias": False}], ids=str)
+def test_steps_equal_the_whole(backend_isa: str, options: dict[str, Any], dtype: str) -> None:
+    lstm, x = layer(dtype=dtype, **options), steps(dtype)
+    y, (h_n, c_n) = lstm(x)
+    stream = lstm.stream(N)
+    for t in range(T):
+        np.testing.assert_array_equal(stream(x[t]), y[t])
+    np.testing.assert_array_equal(stream.state, [h_n, c_n])
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_steps_equal_the_whole_at_any_size(backend_isa: str, size: int) -> None:
+    lstm = fl.LSTM(SIZES[SIZES.index(size) - 3], size, rng=np.random.default_rng(0))
+    for n in (1, 2, size):
+        x = np.random.default_rng(n).standard_normal((3, n, lstm.input_size)).astype(np.float32)
+        y, _ = lstm(x)
+        stream = lstm.stream(n)
+        np.testing.assert_array_equal([stream(x_t).copy() for x_t in x], y)
+
+
+def test_reset_and_state(backend_isa: str) -> None:
+    lstm, x = layer(2), steps()
+    stream = lstm.stream(N)
+    first = stream(x[0]).copy()
+    kept = stream.state
+    second = stream(x[1]).copy()
+    stream.state = kept
+    np.testing.assert_array_equal(stream(x[1]), second)
+    stream.reset()
+    assert not np.any(stream.state)
+    np.testing.assert_array_equal(stream(x[0]), first)
+
+
+def test_state_is_copied_both_ways(backend_isa: str) -> None:
+    stream, x = layer().stream(N), steps()
+    stream(x[0])
+    h, c = stream.state
+    given = (h.copy(), c.copy())
+    stream.state = given
+    h[...] = c[...] = given[0][...] = 7
+    assert np.abs(stream.state[0]).max() < 1
+
+
+def test_state_of_a_whole_run_goes_on_in_a_stream(backend_isa: str) -> None:
+    lstm, x = layer(2), steps()
+    y, _ = lstm(x)
+    _, state = lstm(x[:3])
+    stream = lstm.stream(N)
+    stream.state = state
+    np.testing.assert_array_equal(stream(x[3]), y[3])
+
+
+def test_weights_are_copied(backend_isa: str) -> None:
+    lstm, x = layer(), steps()
+    stream, expected = lstm.stream(N), lstm(x[:1])[0][0]
+    for p in lstm.parameters():
+        p.data[...] = 0
+    np.testing.assert_array_equal(stream(x[0]), expected)
+
+
+def test_streams_are_apart(backend_isa: str) -> None:
+    lstm, x = layer(), steps()
+    a, b = lstm.stream(N), lstm.stream(N)
+    a(x[0])
+    np.testing.assert_array_equal(b(x[1]), lstm(x[1:2])[0][0])
+
+
+def test_one_row_without_its_axis(backend_isa: str) -> None:
+    lstm, x = layer(), steps(n=1)
+    y, _ = lstm(x)
+    stream = lstm.stream()
+    for t in range(T):
+        y_t = stream(x[t, 0])
+        assert y_t.shape == (H,)
+        np.testing.assert_array_equal(y_t, y[t, 0])
+
+
+def _odd(x: Any) -> dict[str, Any]:
+    wide = np.zeros((N, 2 * I), x.dtype)
+    wide[:, ::2] = x
+    readonly = x.copy()
+    readonly.flags.writeable = False
+    return {"fortran": np.asfortranarray(x), "strided": wide[:, ::2], "read-only": readonly,
+            "reversed": np.ascontiguousarray(x[::-1])[::-1]}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", list(_odd(steps()[0])))
+def test_any_memory_layout(backend_isa: str, kind: str) -> None:
+    lstm, x = layer(), steps()[0]
+    np.testing.assert_array_equal(lstm.stream(N)(_odd(x)[kind]), lstm(x[None])[0][0])
+
+
+WRONG = [
+    (np.zeros((N, I + 1), np.float32), "x has shape (3, 6), expected (3, 5)"),
+    (np.zeros((N + 1, I), np.float32), "x has shape (4, 5), expected (3, 5)"),
+    (np.zeros(I, np.float32), "x has shape (5,), expected (3, 5)"),
+    (np.zeros((1, N, I), np.float32), "x has shape (1, 3, 5), expected (3, 5)"),
+    (np.zeros((N, I)), "float64"),
+    (np.zeros((N, I), np.int32), "int32"),
+    (np.zeros((N, I), np.float32).tolist(), "x is"),
+    (None, "x is"),
+]
+
+
+@pytest.mark.parametrize(("x", "message"), WRONG, ids=[m for _, m in WRONG])
+def test_wrong_steps(backend_isa: str, x: Any, message: str) -> None:
+    stream = layer().stream(N)
+    with pytest.raises((TypeError, ValueError), match=re.escape(message)):
+        stream(x)
+    assert not np.any(stream.state)
+
+
+def _zeros(*shape: int, dtype: Any = np.float32) -> Any:
+    return np.zeros(shape, dtype)
+
+
+WRONG_STATES = [
+    (_zeros(1, N, H), "state is"),
+    ((_zeros(1, N, H), _zeros(N, H)), "state[1] has shape (3, 9), expected (1, 3, 9)"),
+    ((_zeros(1, N, 1), _zeros(1, N, H)), "state[0] has shape (1, 3, 1), expected (1, 3, 9)"),
+    ((_zeros(1, N, H, dtype=float), _zeros(1, N, H)), "float64"),
+]
+
+
+@pytest.mark.parametrize(("state", "message"), WRONG_STATES, ids=[m for _, m in WRONG_STATES])
+def test_wrong_states(backend_isa: str, state: Any, message: str) -> None:
+    stream = layer().stream(N)
+    stream(steps()[0])
+    before = stream.state
+    with pytest.raises((TypeError, ValueError), match=re.escape(message)):
+        stream.state = state
+    np.testing.assert_array_equal(stream.state, before)
+
+
+def test_bidirectional() -> None:
+    with pytest.raises(ValueError, match="bidirectional is True: a stream has no end"):
+        layer(bidirectional=True).stream()
+
+
+@pytest.mark.parametrize("size", [0, -1])
+def test_batch_size(size: int) -> None:
+    with pytest.raises(ValueError, match=f"batch_size is {size}, expected at least 1"):
+        layer().stream(size)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_weights_that_are_no_numbers(bad: float) -> None:
+    lstm = layer(2)
+    lstm.bias_hh_l1.data[4] = bad
+    with pytest.raises(ValueError, match=r"bias_hh_l1\[4\] is (nan|inf), expected finite numbers"):
+        lstm.stream()
