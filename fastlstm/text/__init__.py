@@ -1,0 +1,39 @@
+"""Text for sequence models: words, vocabularies, batches, and the IMDB reviews.
+
+The usual way through::
+
+    data = load_imdb()                                  # finds, downloads or falls back; says which
+    train = data.train.truncate(400, keep="ends")       # Encoded: flat tokens, offsets, labels
+    for batch in batches(train, 64, seed=0, epoch=3):   # tokens [N, T], lengths [N], labels [N]
+        ...
+
+Nothing here knows of models or training.
+"""
+
+from .batches import Batch, batches, collate, count_batches, plan_batches
+from .download import ChecksumError, DownloadError, UnreachableError
+from .encoded import Encoded
+from .files import cache_folder
+from .imdb import ImdbData, IncompleteDataWarning, load_imdb
+from .tokenizer import tokenize
+from .vocabulary import PAD, UNK, Vocabulary
+
+__all__ = [
+    "PAD",
+    "UNK",
+    "Batch",
+    "ChecksumError",
+    "DownloadError",
+    "Encoded",
+    "ImdbData",
+    "IncompleteDataWarning",
+    "UnreachableError",
+    "Vocabulary",
+    "batches",
+    "cache_folder",
+    "collate",
+    "count_batches",
+    "load_imdb",
+    "plan_batches",
+    "tokenize",
+]

@@ -1,0 +1,112 @@
+"""Batches of texts of like length, in an order that a seed fixes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .encoded import Encoded, Ints
+from .vocabulary import PAD
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Batch:
+    """N texts side by side, T the length of the longest (at least 1).
+
+    Attributes
+    ----------
+    tokens : int32 [N, T], C-contiguous, each row filled up with 0 on the right.
+    lengths : int64 [N], the number of words of each row.
+    labels : int64 [N].
+    index : int64 [N], each row's number in the `Encoded` it came from.
+    """
+
+    tokens: NDArray[np.int32]
+    lengths: Ints
+    labels: Ints
+    index: Ints
+
+    @property
+    def real_fraction(self) -> float:
+        """The part of `tokens` that is not padding."""
+        return float(self.lengths.sum()) / self.tokens.size
+
+
+def batches(
+    encoded: Encoded,
+    batch_size: int,
+    *,
+    seed: int | None = None,
+    epoch: int = 0,
+    bucket: int = 50,
+    start: int = 0,
+) -> Iterator[Batch]:
+    """Yield every row once, in batches of rows of like length.
+
+    The same arguments give the same batches in the same order; another epoch gives others.
+
+    Parameters
+    ----------
+    encoded : the texts.
+    batch_size : rows of a batch; one batch of an epoch is smaller where it does not divide N.
+    seed : 0 or more. Rows are dealt at random into pools of `bucket` batches, sorted by length
+        within the pool and cut into batches; then the batches are shuffled. None = no chance:
+        all rows by falling length (so memory peaks at once), for evaluation.
+    epoch : 0 or more.
+    bucket : batches of a pool. 1 mixes lengths freely; more of them means less padding.
+    start : the first batch to yield, 0 to `count_batches`: where a broken epoch goes on.
+
+    Raises
+    ------
+    ValueError
+        If an argument is out of range, or `encoded` is empty.
+    """
+    plan = plan_batches(encoded.lengths, batch_size, seed=seed, epoch=epoch, bucket=bucket)
+    if not 0 <= start <= len(plan):
+        raise ValueError(f"start is {start}, expected 0 to {len(plan)}, the number of batches")
+    return (collate(encoded, index) for index in plan[start:])
+
+
+def plan_batches(
+    lengths: Ints, batch_size: int, *, seed: int | None = None, epoch: int = 0, bucket: int = 50
+) -> list[Ints]:
+    """Return the row numbers of each batch of an epoch; arguments as in `batches`."""
+    for name, value, least in (
+        ("rows of encoded", len(lengths), 1),
+        ("batch_size", batch_size, 1),
+        ("bucket", bucket, 1),
+        ("epoch", epoch, 0),
+        ("seed", 0 if seed is None else seed, 0),
+    ):
+        if value < least:
+            raise ValueError(f"{name} is {value}, expected at least {least}")
+    if seed is None:
+        return _cut(np.argsort(-lengths, kind="stable"), batch_size)
+    rng = np.random.default_rng([seed, epoch])
+    pools = _cut(rng.permutation(len(lengths)), bucket * batch_size)
+    by_length = [pool[np.argsort(lengths[pool], kind="stable")] for pool in pools]
+    plan = _cut(np.concatenate(by_length), batch_size)
+    return [plan[i] for i in rng.permutation(len(plan))]
+
+
+def count_batches(encoded: Encoded, batch_size: int) -> int:
+    """Return the number of batches of an epoch."""
+    return -(-len(encoded) // batch_size)
+
+
+def collate(encoded: Encoded, index: Ints) -> Batch:
+    """Return the rows of the given numbers, int [N], as one batch."""
+    index = np.asarray(index, dtype=np.int64)
+    rows = encoded.select(index)
+    lengths = rows.lengths
+    steps = max(1, int(lengths.max(initial=0)))
+    tokens = np.full((len(index), steps), PAD, dtype=np.int32)
+    tokens[np.arange(steps) < lengths[:, None]] = rows.tokens
+    return Batch(tokens, lengths, rows.labels, index)
+
+
+def _cut(order: Ints, size: int) -> list[Ints]:
+    return [order[begin : begin + size] for begin in range(0, len(order), size)]

@@ -1,0 +1,102 @@
+"""Encoded collections kept in the user's cache folder, for a quick second start.
+
+One ``.npz`` file without pickled objects for each source. The file says what it was made from;
+where that no longer fits, or a checksum inside is wrong, the collection is encoded anew.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from .corpus import Corpus
+from .encoded import Encoded
+from .files import replacing
+from .tokenizer import TOKENIZER_VERSION
+
+CACHE_VERSION = 1
+_SPLITS = ("train", "test")
+_ARRAYS = ("tokens", "offsets", "labels")
+
+
+class CacheWarning(UserWarning):
+    """An encoding in the cache was damaged, or could not be written."""
+
+
+def cached(folder: Path, name: str, identity: str, build: Callable[[], Corpus]) -> Corpus:
+    """Return the collection kept under `name`, or build it and keep it.
+
+    Parameters
+    ----------
+    folder : where encodings are kept.
+    name : what the source is called, such as its path: a newer encoding takes the older's place.
+    identity : changes whenever the source does.
+    build : makes the collection.
+
+    Warns
+    -----
+    CacheWarning
+        If the file was damaged (it is made again), or cannot be written (work goes on).
+    """
+    path = folder / f"encoded-{hashlib.sha256(name.encode()).hexdigest()[:16]}.npz"
+    key = f"{CACHE_VERSION}/{TOKENIZER_VERSION}/{identity}"
+    corpus = _load(path, key)
+    if corpus is None:
+        corpus = build()
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            save_corpus(path, key, corpus)
+        except OSError as error:
+            warnings.warn(f"cannot keep the encoded texts: {error}", CacheWarning, stacklevel=2)
+    return corpus
+
+
+def _load(path: Path, key: str) -> Corpus | None:
+    if not path.exists():
+        return None
+    try:
+        return load_corpus(path, key)
+    except Exception as error:  # a damaged zip file can lead to almost any
+        warnings.warn(
+            f"{path} is damaged ({error}); the texts are encoded again", CacheWarning, stacklevel=3
+        )
+        return None
+
+
+def save_corpus(path: Path, key: str, corpus: Corpus) -> None:
+    """Write a collection and the key that it answers to."""
+    arrays = {
+        f"{split}_{name}": getattr(getattr(corpus, split), name)
+        for split in _SPLITS
+        for name in _ARRAYS
+    }
+    for name, text in (("key", key), ("words", json.dumps(corpus.words, ensure_ascii=False))):
+        arrays[name] = np.frombuffer(text.encode("utf-8"), dtype=np.uint8)
+    with replacing(path) as file:
+        np.savez(file, **arrays)
+
+
+def load_corpus(path: Path, key: str) -> Corpus | None:
+    """Read a collection; None if it was written with another key.
+
+    Raises
+    ------
+    Exception
+        Of many kinds, if the file is damaged: each array has a checksum in the zip format.
+    """
+    with open(path, "rb") as file, np.load(file, allow_pickle=False) as stored:
+        if stored["key"].tobytes().decode("utf-8") != key:
+            return None
+        words = json.loads(stored["words"].tobytes().decode("utf-8"))
+        train, test = (
+            Encoded(*(stored[f"{split}_{name}"] for name in _ARRAYS)) for split in _SPLITS
+        )
+    for encoded in (train, test):
+        if encoded.tokens.max(initial=0) >= len(words):
+            raise ValueError(f"a word id reaches past the {len(words)} words")
+    return Corpus(train, test, words)

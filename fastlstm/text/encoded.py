@@ -1,0 +1,151 @@
+"""Many texts as word ids, in one array."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Ints = NDArray[np.int64]
+
+KEEP = ("first", "ends")
+
+
+@dataclass(frozen=True, eq=False)
+class Encoded:
+    """Labelled texts of any length, one after another in a flat array.
+
+    Row ``n`` is ``tokens[offsets[n]:offsets[n + 1]]``; N rows, W words in all.
+
+    Attributes
+    ----------
+    tokens : int32 [W], word ids, none negative.
+    offsets : int64 [N+1], where each row starts; the first is 0, the last W, none decreasing.
+    labels : int64 [N], the class of each row.
+
+    Raises
+    ------
+    ValueError
+        If the arrays do not fit each other as described.
+    """
+
+    tokens: NDArray[np.int32]
+    offsets: Ints
+    labels: Ints
+
+    def __post_init__(self) -> None:
+        for name, dtype in (("tokens", np.int32), ("offsets", np.int64), ("labels", np.int64)):
+            object.__setattr__(self, name, _integers(name, getattr(self, name), dtype))
+        if len(self.offsets) != len(self.labels) + 1:
+            raise ValueError(
+                f"offsets has {len(self.offsets)} entries, expected one more than the "
+                f"{len(self.labels)} labels"
+            )
+        ends = self.offsets[0], self.offsets[-1]
+        if ends != (0, len(self.tokens)) or (np.diff(self.offsets) < 0).any():
+            raise ValueError(
+                f"offsets must rise from 0 to {len(self.tokens)}, the number of tokens"
+            )
+        if len(self.tokens) and self.tokens.min() < 0:
+            raise ValueError(f"tokens has the id {self.tokens.min()}, expected none below 0")
+
+    @classmethod
+    def from_lengths(cls, tokens: ArrayLike, lengths: ArrayLike, labels: ArrayLike) -> Encoded:
+        """Build from the number of words of each row, int [N], instead of offsets."""
+        return cls(np.asarray(tokens), _offsets(np.asarray(lengths)), np.asarray(labels))
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __repr__(self) -> str:
+        return f"Encoded({len(self)} rows, {len(self.tokens)} words)"
+
+    @property
+    def lengths(self) -> Ints:
+        """Number of words of each row, int64 [N]."""
+        return np.diff(self.offsets)
+
+    def row(self, n: int) -> NDArray[np.int32]:
+        """The word ids of row `n`, a view."""
+        if not 0 <= n < len(self):
+            raise IndexError(f"n is {n}, expected 0 to {len(self) - 1}")
+        return self.tokens[self.offsets[n] : self.offsets[n + 1]]
+
+    def select(self, index: ArrayLike) -> Encoded:
+        """Return the rows of the given numbers, in that order.
+
+        Parameters
+        ----------
+        index : int [M], numbers from 0 to N-1, or bool [N].
+
+        Raises
+        ------
+        IndexError
+            If a number is out of range.
+        """
+        rows = _row_numbers(np.asarray(index), len(self))
+        lengths = self.lengths[rows]
+        tokens = self.tokens[runs(self.offsets[rows], lengths)]
+        return Encoded.from_lengths(tokens, lengths, self.labels[rows])
+
+    def truncate(self, max_length: int, keep: str = "first") -> Encoded:
+        """Cut each row to at most `max_length` words.
+
+        Parameters
+        ----------
+        max_length : the most words a row keeps; 0 = no cut.
+        keep : "first" keeps the first words; "ends" the first half and the last half
+            (the first half is the longer one where `max_length` is odd).
+        """
+        if max_length < 0:
+            raise ValueError(f"max_length is {max_length}, expected 0 (no cut) or more")
+        if keep not in KEEP:
+            raise ValueError(f"keep is {keep!r}, expected one of {', '.join(map(repr, KEEP))}")
+        if max_length == 0:
+            return self
+        full = self.lengths
+        lengths = np.minimum(full, max_length)
+        tail = np.where(full > max_length, max_length // 2 if keep == "ends" else 0, 0)
+        # Every row is two runs: its head, then its tail (often empty).
+        starts = np.stack([self.offsets[:-1], self.offsets[1:] - tail], axis=1)
+        sizes = np.stack([lengths - tail, tail], axis=1)
+        tokens = self.tokens[runs(starts.ravel(), sizes.ravel())]
+        return Encoded.from_lengths(tokens, lengths, self.labels)
+
+    def limit(self, vocab_size: int, unknown: int = 1) -> Encoded:
+        """Replace every id of `vocab_size` and above by the id `unknown`."""
+        tokens = np.where(self.tokens < vocab_size, self.tokens, np.int32(unknown))
+        return Encoded(tokens, self.offsets, self.labels)
+
+
+def runs(starts: Ints, lengths: Ints) -> Ints:
+    """Return ``start, start + 1, ...`` of each run, one run after another: int64 [W]."""
+    offsets = _offsets(lengths)
+    return np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], lengths)
+
+
+def _offsets(lengths: NDArray[np.integer]) -> Ints:
+    return np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]).astype(np.int64)
+
+
+def _row_numbers(index: NDArray[np.generic], count: int) -> Ints:
+    if index.dtype == np.bool_ and index.shape == (count,):
+        return np.flatnonzero(index)
+    rows = _integers("index", index, np.int64)
+    if rows.size and (rows.min() < 0 or rows.max() >= count):
+        raise IndexError(f"index spans {rows.min()} to {rows.max()}, expected 0 to {count - 1}")
+    return rows
+
+
+def _integers(name: str, value: ArrayLike, dtype: type[np.integer]) -> NDArray[Any]:
+    array = np.asarray(value)
+    if array.ndim != 1 or not (np.issubdtype(array.dtype, np.integer) or array.size == 0):
+        raise ValueError(
+            f"{name} is {array.ndim}-dimensional of {array.dtype}, expected 1-dimensional integers"
+        )
+    least, most = (int(array.min()), int(array.max())) if array.size else (0, 0)
+    if least < np.iinfo(dtype).min or most > np.iinfo(dtype).max:
+        raise ValueError(f"{name} spans {least} to {most}, too wide for {dtype.__name__}")
+    return np.ascontiguousarray(array, dtype=dtype)

@@ -1,0 +1,42 @@
+"""Files that are either whole or not there, and where the package keeps its own."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+
+@contextmanager
+def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+    """Open a temporary file beside `path` for writing; it takes that name once all went well.
+
+    If the block raises, the temporary file is removed and whatever was at `path` stays.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        with open(temporary, "xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def cache_folder() -> Path:
+    """Return the folder for downloads and encodings (it may not exist yet).
+
+    The environment variable ``FASTLSTM_CACHE``, else the user's cache folder of the platform.
+    """
+    chosen = os.environ.get("FASTLSTM_CACHE")
+    if chosen:
+        return Path(chosen)
+    import platformdirs
+
+    return platformdirs.user_cache_path("fastlstm", appauthor=False)

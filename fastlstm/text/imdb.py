@@ -1,0 +1,170 @@
+"""The IMDB reviews (Maas et al., 2011), from wherever they are."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+
+from .cache import cached
+from .corpus import Corpus, build_corpus
+from .download import UnreachableError, download
+from .encoded import Encoded
+from .files import cache_folder
+from .keras_npz import read_keras
+from .reviews import read_texts
+from .sources import ARCHIVE_NAME, CLASSES, Source, find_source, look_in
+from .vocabulary import Vocabulary, check_size
+
+OFFICIAL_URL = f"https://ai.stanford.edu/~amaas/data/sentiment/{ARCHIVE_NAME}"
+OFFICIAL_SHA256 = "c40f74a18d3b61f90feba1e17730e0d38e8b97c05fde7008942e91923d1658fe"
+OFFICIAL_ROWS = 25_000  # of the training and of the test part each
+
+_HOW_TO_GET_ALL = (
+    f"For the full data, fetch {OFFICIAL_URL} and give its path as the source, "
+    "or set FASTLSTM_DATA to it."
+)
+
+
+class IncompleteDataWarning(UserWarning):
+    """The reviews loaded are not the full data, so results do not compare."""
+
+
+@dataclass(frozen=True)
+class ImdbData:
+    """The reviews, encoded.
+
+    Attributes
+    ----------
+    train, test : the encoded reviews; label 1 is positive, 0 negative.
+    vocab : the words that the ids stand for.
+    source : what was loaded, in words.
+    complete : whether this is all of the 25,000 + 25,000 reviews, uncut.
+    notice : what the user must be told if it is not; else empty.
+    """
+
+    train: Encoded
+    test: Encoded
+    vocab: Vocabulary
+    source: str
+    complete: bool
+    notice: str
+
+
+def load_imdb(
+    source: str | os.PathLike[str] | None = None,
+    *,
+    vocab_size: int = 20_000,
+    cache: bool = True,
+    progress: bool = False,
+) -> ImdbData:
+    """Load the IMDB reviews as word ids.
+
+    Parameters
+    ----------
+    source : the official archive ``aclImdb_v1.tar.gz``; its extracted folder ``aclImdb`` or the
+        folder around it; the Kaggle CSV with the columns ``review,sentiment`` (it has no official
+        split: the first half of its rows is for training, the second for testing); Keras's
+        ``imdb.npz``; a folder holding one of these under its usual name; or "sample", the
+        bundled 2,000 + 2,000 reviews cut to 200 words.
+        None looks at the environment variable ``FASTLSTM_DATA``, then in the cache folder, then
+        downloads the archive there; where there is no network it takes the sample and says so.
+    vocab_size : the most entries of the vocabulary, padding and unknown included.
+    cache : whether to keep the encoded reviews in the cache folder (about 50 MB a source).
+    progress : whether to show bars on the standard error stream.
+
+    Raises
+    ------
+    FileNotFoundError
+        If a given path is not there, or holds no reviews.
+    ValueError
+        If a source is damaged, half a download, not UTF-8, not as described, or has one class
+        only; or if `vocab_size` is below 3.
+    DownloadError, ChecksumError
+        If the download breaks off, or is not the official archive.
+
+    Warns
+    -----
+    IncompleteDataWarning
+        If the data is not complete and the sample was not asked for.
+    """
+    check_size(vocab_size)
+    found, reason = _locate(source, progress)
+    if cache and found.kind != "sample":
+        name = f"{found.kind}:{found.path.resolve()}"
+        corpus = cached(cache_folder(), name, found.identity(), lambda: _read(found, progress))
+    else:
+        corpus = _read(found, progress)
+    complete = found.kind != "sample" and len(corpus.train) == len(corpus.test) == OFFICIAL_ROWS
+    notice = "" if complete else _notice(found, corpus, reason)
+    if notice and (reason or found.kind != "sample"):
+        warnings.warn(notice, IncompleteDataWarning, stacklevel=2)
+    return ImdbData(
+        train=corpus.train.limit(vocab_size),
+        test=corpus.test.limit(vocab_size),
+        vocab=Vocabulary(corpus.words[:vocab_size]),
+        source=_describe(found, corpus, complete),
+        complete=complete,
+        notice=notice,
+    )
+
+
+def _locate(source: str | os.PathLike[str] | None, progress: bool) -> tuple[Source, str]:
+    """Return the source to read, and why it is the sample if nobody asked for that."""
+    source = source if source is not None else os.environ.get("FASTLSTM_DATA") or None
+    if source is not None:
+        return find_source(source), ""
+    folder = cache_folder()
+    kept = look_in(folder)
+    if kept is not None:
+        return kept, ""
+    try:
+        archive = folder / ARCHIVE_NAME
+        return find_source(
+            download(OFFICIAL_URL, archive, sha256=OFFICIAL_SHA256, progress=progress)
+        ), ""
+    except UnreachableError as error:
+        return find_source("sample"), f"No IMDB data was found, and {error}. "
+
+
+def _read(source: Source, progress: bool) -> Corpus:
+    if source.kind == "keras":
+        corpus = read_keras(source.path)
+    else:
+        train, test = read_texts(source)
+        from tqdm import tqdm
+
+        total = len(train.texts) + len(test.texts)
+        with tqdm(total=total, desc="encoding", unit=" reviews", disable=not progress) as bar:
+            corpus = build_corpus(train, test, bar.update)
+    for split, encoded in (("training", corpus.train), ("test", corpus.test)):
+        counts = np.bincount(encoded.labels, minlength=len(CLASSES)).tolist()
+        if 0 in counts:
+            raise ValueError(
+                f"{source.path} has {counts} {split} reviews by class, "
+                f"expected some of each of {', '.join(CLASSES)}"
+            )
+    return corpus
+
+
+def _describe(source: Source, corpus: Corpus, complete: bool) -> str:
+    name = source.path.resolve().name
+    kinds = {
+        "archive": f"official archive {name}",
+        "folder": f"extracted official archive {name}",
+        "csv": f"Kaggle CSV {name} (first half train, second half test: not the official split)",
+        "keras": f"Keras {name}",
+        "sample": "bundled sample (each review cut to 200 words)",
+    }
+    rows = f"{len(corpus.train):,} + {len(corpus.test):,} reviews"
+    return f"{kinds[source.kind]}, {rows}" + ("" if complete else ", NOT the full data")
+
+
+def _notice(source: Source, corpus: Corpus, reason: str) -> str:
+    return (
+        f"{reason}Using the {_describe(source, corpus, complete=False)}, which is "
+        f"{OFFICIAL_ROWS:,} + {OFFICIAL_ROWS:,}: its results do not compare with those on the "
+        f"full data. {_HOW_TO_GET_ALL}"
+    )

@@ -1,0 +1,162 @@
+"""Reading Keras's ``imdb.npz``: reviews as word ranks.
+
+Its arrays hold Python lists, so the file needs unpickling, which in general can run code of the
+file's author. Here only the few names that such an array is made of are understood, each by a
+harmless stand-in; any other name is an error.
+"""
+
+from __future__ import annotations
+
+import json
+import pickle
+import zipfile
+import zlib
+from io import BytesIO
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .corpus import Corpus
+from .encoded import Encoded, Ints
+from .vocabulary import SPECIAL, UNK
+
+WORD_INDEX_NAME = "imdb_word_index.json"
+_START, _INDEX_FROM = 1, 3  # what keras.datasets.imdb.load_data puts in by default
+_HIGHEST_RANK = 1 << 24  # the real file ends below 100,000
+# What unpickling or taking apart a foreign file may end in.
+_NOT_KERAS = (LookupError, TypeError, ValueError, AttributeError, EOFError, ArithmeticError)
+
+
+def read_keras(path: Path) -> Corpus:
+    """Read reviews as Keras keeps them: ``x_train y_train x_test y_test``.
+
+    The stored file holds plain ranks (1 = the most frequent word). Files saved after
+    ``load_data()`` are understood too: there each review starts with 1, 2 is an unknown word, and
+    ranks are moved up by 3. A file ``imdb_word_index.json`` beside it gives the words; without
+    it they are called ``#rank``, and a model trained on them cannot read new text.
+
+    Raises
+    ------
+    ValueError
+        If the file is damaged, lacks an array, or holds anything but lists of integers.
+    """
+    content = BytesIO(path.read_bytes())
+    try:
+        with zipfile.ZipFile(content) as archive:
+            train, test = (_read_split(archive, split) for split in ("train", "test"))
+    except (zipfile.BadZipFile, zlib.error, RuntimeError) as error:
+        raise ValueError(f"{path} is damaged or half a download: {error}") from error
+    except (*_NOT_KERAS, pickle.UnpicklingError) as error:
+        raise ValueError(f"{path} is not Keras's imdb.npz: {error}") from error
+    size = 1 + max(int(split.tokens.max(initial=UNK)) for split in (train, test))
+    return Corpus(train, test, [*SPECIAL, *_words(path, size - len(SPECIAL))])
+
+
+def _read_split(archive: zipfile.ZipFile, split: str) -> Encoded:
+    # Each member is read whole, so that its checksum is compared before it is looked at.
+    labels = np.lib.format.read_array(BytesIO(archive.read(f"y_{split}.npy")), allow_pickle=False)
+    if not np.isin(labels, (0, 1)).all():
+        raise ValueError(f"y_{split} has other labels than 0 and 1")
+    ranks, lengths = _read_lists(BytesIO(archive.read(f"x_{split}.npy")))
+    starts = (np.cumsum(lengths) - lengths)[lengths > 0]
+    if starts.size and (ranks[starts] == _START).all():
+        ranks = np.delete(ranks, starts) - _INDEX_FROM
+        lengths = lengths - (lengths > 0)
+    elif ranks.min(initial=1) < 1:
+        raise ValueError(f"x_{split} has the rank {ranks.min()}, expected 1 or more")
+    if ranks.max(initial=1) > _HIGHEST_RANK:
+        raise ValueError(f"x_{split} has the rank {ranks.max()}, expected below {_HIGHEST_RANK}")
+    # Rank 1 is our id 2; what load_data's move leaves below rank 1 stands for no known word.
+    tokens = np.where(ranks >= 1, ranks + (len(SPECIAL) - 1), UNK)
+    return Encoded.from_lengths(tokens, lengths, labels)
+
+
+def _read_lists(file: BytesIO) -> tuple[Ints, Ints]:
+    """Read an ``.npy`` file of lists of integers as one flat array and the lists' lengths."""
+    version = np.lib.format.read_magic(file)
+    if version not in ((1, 0), (2, 0)):
+        raise ValueError(f"npy version {version}, expected (1, 0) or (2, 0)")
+    read_header = getattr(np.lib.format, f"read_array_header_{version[0]}_0")
+    shape, _, dtype = read_header(file)
+    if dtype != np.dtype(object) or len(shape) != 1:
+        raise ValueError(f"an array {shape} of {dtype}, expected lists (a vector of objects)")
+    array = _Unpickler(file).load()
+    rows = array.state[4] if isinstance(array, _Array) and array.state else None
+    if not isinstance(rows, list) or len(rows) != shape[0]:
+        raise ValueError(f"no {shape[0]} lists")
+    values = [row.values() if isinstance(row, _Array) else row for row in rows]
+    lengths = np.fromiter(map(len, values), np.int64, len(values))
+    return np.fromiter(chain.from_iterable(values), np.int64, int(lengths.sum())), lengths
+
+
+def _words(path: Path, count: int) -> list[str]:
+    words = [f"#{rank}" for rank in range(1, count + 1)]
+    index = path.with_name(WORD_INDEX_NAME)
+    if index.is_file():
+        try:
+            for word, rank in json.loads(index.read_text(encoding="utf-8")).items():
+                if 1 <= rank <= count:
+                    words[rank - 1] = word
+        except (ValueError, AttributeError, TypeError) as error:
+            raise ValueError(f"{index} is not a word index {{word: rank}}: {error}") from error
+    return words
+
+
+class _Array:
+    """Stands in for a pickled array: keeps what was stored, builds nothing."""
+
+    def __init__(self, *ignored: object) -> None:
+        self.state: tuple[Any, ...] | None = None
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        self.state = state
+
+    def values(self) -> NDArray[np.int64]:
+        """The integers of a row that was stored as an array itself."""
+        if self.state is None or not isinstance(self.state[2], _Dtype):
+            raise ValueError("an array within the array is incomplete")
+        return np.frombuffer(self.state[4], self.state[2].real()).astype(np.int64)
+
+
+class _Dtype:
+    """Stands in for a pickled dtype."""
+
+    def __init__(self, name: str, *ignored: object) -> None:
+        self.name, self.order = name, "="
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        self.order = state[1]
+
+    def real(self) -> np.dtype[np.integer]:
+        """The dtype meant, if it is one of integers."""
+        dtype = np.dtype(f"{'' if self.order == '|' else self.order}{self.name}")
+        if dtype.kind not in "iu":
+            raise ValueError(f"an array of {dtype} within the array, expected integers")
+        return dtype
+
+
+def _encode_latin1(text: str, encoding: str) -> bytes:
+    """How pickle's protocol 2 spells bytes."""
+    if encoding != "latin1":
+        raise pickle.UnpicklingError(f"bytes spelled in {encoding}")
+    return text.encode("latin1")
+
+
+_HARMLESS: dict[tuple[str, str], Any] = {
+    ("numpy.core.multiarray", "_reconstruct"): _Array,
+    ("numpy._core.multiarray", "_reconstruct"): _Array,
+    ("numpy", "ndarray"): _Array,
+    ("numpy", "dtype"): _Dtype,
+    ("_codecs", "encode"): _encode_latin1,
+}
+
+
+class _Unpickler(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> Any:
+        try:
+            return _HARMLESS[module, name]
+        except KeyError:
+            raise pickle.UnpicklingError(f"it asks for {module}.{name}, refused") from None

@@ -1,0 +1,68 @@
+"""Make the bundled sample from the official archive: ``python -m fastlstm.text.make_sample``.
+
+1,000 reviews of each class from the training part and as many from the test part, each cut
+after its 200th word. The same archive gives the same file, byte for byte.
+"""
+
+from __future__ import annotations
+
+import argparse
+import bz2
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+
+from .files import replacing
+from .reviews import Review, read_archive, read_folder
+from .sources import CLASSES, SAMPLE_PATH, SPLITS, find_source
+from .tokenizer import first_words
+
+SEED = 0
+PER_CLASS = 1_000  # of each split
+WORDS = 200
+_ONE_LINE = str.maketrans("\t\r\n", "   ")
+
+
+def sample(reviews: Iterable[Review], seed: int = SEED) -> bytes:
+    """Return the sample as text: a line ``split/label/name<TAB>review`` for each review.
+
+    Chance is the hash of seed and name: no random generator, whose next version may differ.
+    """
+    groups: dict[tuple[str, str], list[tuple[bytes, Review]]] = {
+        (split, label): [] for split in SPLITS for label in CLASSES
+    }
+    for review in reviews:
+        key = f"{seed}:{'/'.join(review[:3])}".encode()
+        groups[review.split, review.label].append((hashlib.sha256(key).digest(), review))
+    lines = []
+    for drawn in groups.values():
+        chosen = [review for _, review in sorted(drawn)[:PER_CLASS]]
+        lines += [_line(review) for review in sorted(chosen)]
+    return "".join(lines).encode("utf-8")
+
+
+def _line(review: Review) -> str:
+    text = first_words(review.raw.decode("utf-8"), WORDS).translate(_ONE_LINE)
+    return f"{'/'.join(review[:3])}\t{text}\n"
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Write the sample and print its checksum."""
+    parser = argparse.ArgumentParser(
+        prog="python -m fastlstm.text.make_sample", description="Make the bundled IMDB sample."
+    )
+    parser.add_argument("source", help="the official archive, or its extracted folder")
+    parser.add_argument("--out", type=Path, default=SAMPLE_PATH, help="the file to write")
+    options = parser.parse_args(arguments)
+    source = find_source(options.source)
+    if source.kind not in ("archive", "folder"):
+        parser.error(f"{options.source} is not the official archive or its folder")
+    read = read_archive if source.kind == "archive" else read_folder
+    packed = bz2.compress(sample(read(source.path)))
+    with replacing(options.out) as file:
+        file.write(packed)
+    print(f"{options.out}: {len(packed):,} bytes, sha256 {hashlib.sha256(packed).hexdigest()}")
+
+
+if __name__ == "__main__":
+    main()

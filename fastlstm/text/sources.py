@@ -1,0 +1,99 @@
+"""Where IMDB reviews may lie, and how each place is recognised and identified."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+ARCHIVE_NAME = "aclImdb_v1.tar.gz"
+FOLDER_NAME = "aclImdb"
+CSV_NAME = "IMDB Dataset.csv"
+KERAS_NAME = "imdb.npz"
+SAMPLE_PATH = Path(__file__).with_name("data") / "imdb_sample.txt.bz2"
+
+_KINDS = {".tar.gz": "archive", ".tgz": "archive", ".csv": "csv", ".npz": "keras"}
+
+SPLITS = ("train", "test")
+CLASSES = ("neg", "pos")
+"""Names of the classes in the official layout; the position is the label."""
+
+_EXPECTED = (
+    f"expected the official archive ({ARCHIVE_NAME}), its extracted folder {FOLDER_NAME} "
+    f"(or the folder around it), the Kaggle CSV (columns review,sentiment), Keras's {KERAS_NAME}, "
+    'or "sample" for the bundled sample'
+)
+
+
+class Source(NamedTuple):
+    """A place that holds reviews.
+
+    Attributes
+    ----------
+    kind : "archive", "folder", "csv", "keras" or "sample".
+    path : the file or folder.
+    """
+
+    kind: str
+    path: Path
+
+    def identity(self) -> str:
+        """A short text that changes when a file's size or time of change does."""
+        if self.kind != "folder":
+            status = self.path.stat()
+            return f"{self.kind}-{status.st_size}-{status.st_mtime_ns}"
+        digest = hashlib.sha256()
+        for split in SPLITS:
+            for name in CLASSES:
+                place = self.path / split / name
+                if not place.is_dir():  # an incomplete folder: reading it will say so
+                    continue
+                with os.scandir(place) as entries:
+                    rows = [(e.name, e.stat().st_size, e.stat().st_mtime_ns) for e in entries]
+                digest.update(repr(sorted(rows)).encode("utf-8", "surrogateescape"))
+        return f"folder-{digest.hexdigest()}"
+
+
+def find_source(source: str | os.PathLike[str]) -> Source:
+    """Recognise a source by name or path.
+
+    Parameters
+    ----------
+    source : "sample", or the path of an archive, a folder, a CSV or an npz file, or of a folder
+        that holds one of these under its usual name.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is nothing at the path, or a folder holds no reviews.
+    ValueError
+        If the file is of no known kind.
+    """
+    if source == "sample":
+        return Source("sample", SAMPLE_PATH)
+    path = Path(source).expanduser()
+    if not path.exists():
+        raise FileNotFoundError(f"source {str(path)!r} does not exist; {_EXPECTED}")
+    if path.is_dir():
+        found = look_in(path)
+        if found is None:
+            raise FileNotFoundError(f"source {str(path)!r} holds no IMDB reviews; {_EXPECTED}")
+        return found
+    for ending, kind in _KINDS.items():
+        if path.name.lower().endswith(ending):
+            return Source(kind, path)
+    if path.name.endswith((".part", ".tmp", ".crdownload")):
+        raise ValueError(f"source {str(path)!r} looks like half a download; {_EXPECTED}")
+    raise ValueError(f"source {str(path)!r} is of no known kind; {_EXPECTED}")
+
+
+def look_in(folder: Path) -> Source | None:
+    """Return the source that `folder` is or holds under its usual name, None if there is none."""
+    for path in (folder, folder / FOLDER_NAME):
+        if any((path / split).is_dir() for split in SPLITS):
+            return Source("folder", path)
+    for name, kind in ((ARCHIVE_NAME, "archive"), (CSV_NAME, "csv"), (KERAS_NAME, "keras")):
+        if (folder / name).is_file():
+            return Source(kind, folder / name)
+    return None

@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pytest
+
+from fastlstm.text import Encoded
+from fastlstm.text.cache import CacheWarning, cached
+from fastlstm.text.corpus import Corpus
+
+
+def make() -> Corpus:
+    train = Encoded.from_lengths([2, 3, 4, 2], [1, 3], [0, 1])
+    test = Encoded.from_lengths([1, 2], [0, 2], [1, 0])
+    return Corpus(train, test, ["<pad>", "<unk>", "the", "café", "it's"])
+
+
+class Builder:
+    """Builds the collection and counts how often."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def __call__(self) -> Corpus:
+        self.calls += 1
+        return make()
+
+
+def same(a: Corpus, b: Corpus) -> bool:
+    return a.words == b.words and all(
+        np.array_equal(getattr(x, name), getattr(y, name))
+        for x, y in ((a.train, b.train), (a.test, b.test))
+        for name in ("tokens", "offsets", "labels")
+    )
+
+
+@pytest.fixture
+def build() -> Builder:
+    return Builder()
+
+
+def test_built_once_then_read(tmp_path, build):
+    for _ in range(3):
+        assert same(cached(tmp_path, "name", "1", build), make())
+    assert build.calls == 1
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_changed_source_takes_the_place_of_the_old(tmp_path, build):
+    for identity in ("1", "2", "2"):
+        cached(tmp_path, "name", identity, build)
+    assert build.calls == 2
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_another_source_has_its_own_file(tmp_path, build):
+    for name in ("a", "b", "a"):
+        cached(tmp_path, name, "1", build)
+    assert build.calls == 2
+
+
+def test_a_new_rule_for_words_makes_it_anew(tmp_path, build, monkeypatch):
+    cached(tmp_path, "name", "1", build)
+    monkeypatch.setattr("fastlstm.text.cache.TOKENIZER_VERSION", 2)
+    cached(tmp_path, "name", "1", build)
+    assert build.calls == 2
+
+
+def test_a_cut_file_is_made_anew_with_a_note(tmp_path, build):
+    cached(tmp_path, "name", "1", build)
+    (path,) = tmp_path.iterdir()
+    whole = path.read_bytes()
+    for size in range(0, len(whole), 97):
+        path.write_bytes(whole[:size])
+        with pytest.warns(CacheWarning, match="is damaged"):
+            assert same(cached(tmp_path, "name", "1", build), make())
+        assert path.read_bytes() == whole
+
+
+def test_no_flipped_byte_goes_unnoticed(tmp_path, build):
+    cached(tmp_path, "name", "1", build)
+    (path,) = tmp_path.iterdir()
+    whole = path.read_bytes()
+    noted = 0
+    for place in range(0, len(whole), 3):
+        damaged = bytearray(whole)
+        damaged[place] ^= 0xFF
+        path.write_bytes(damaged)
+        with warnings.catch_warnings(record=True) as notes:
+            warnings.simplefilter("always")
+            assert same(cached(tmp_path, "name", "1", build), make())
+        noted += any(note.category is CacheWarning for note in notes)
+    assert noted > len(whole) / 6
+
+
+def test_ids_past_the_words_are_damage(tmp_path, build):
+    broken = make()._replace(words=["<pad>", "<unk>"])
+    cached(tmp_path, "name", "1", lambda: broken)
+    with pytest.warns(CacheWarning, match="past the 2 words"):
+        assert same(cached(tmp_path, "name", "1", build), make())
+
+
+def test_a_place_that_cannot_be_written_costs_only_the_cache(tmp_path, build):
+    (tmp_path / "file").write_text("not a folder")
+    with pytest.warns(CacheWarning, match="cannot keep the encoded texts"):
+        assert same(cached(tmp_path / "file", "name", "1", build), make())

@@ -1,0 +1,213 @@
+"""Downloads from a server of our own on 127.0.0.1."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import numpy as np
+import pytest
+
+from fastlstm.text import ChecksumError, DownloadError, UnreachableError
+from fastlstm.text import files as files_module
+from fastlstm.text.download import download as fetch
+
+CONTENT = np.random.default_rng(0).bytes(1_000_000)
+SHA256 = hashlib.sha256(CONTENT).hexdigest()
+
+
+class Server(ThreadingHTTPServer):
+    """Serves `content`; the attributes say how badly."""
+
+    daemon_threads = True
+    content = CONTENT
+    ranges = True  # whether it understands Range
+    break_after: int | None = None  # bytes of an answer's body before the line is cut
+    breaks = 10**9  # how many answers are cut
+    status: int | None = None  # an error to answer with
+    silence = 0.0  # seconds before any answer
+    content_range: str | None = None  # a wrong answer to a Range request
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.asked: list[str | None] = []  # the Range header of each request
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}/file.bin"
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Server
+
+    def do_GET(self) -> None:
+        server = self.server
+        server.asked.append(self.headers["Range"])
+        time.sleep(server.silence)
+        offset = self._offset() if server.ranges else 0
+        if server.status or offset > len(server.content) or (offset == len(server.content) > 0):
+            self.send_error(server.status or 416)
+            return
+        body = server.content[offset:]
+        self.send_response(206 if offset else 200)
+        if offset:
+            span = f"bytes {offset}-{len(server.content) - 1}/{len(server.content)}"
+            self.send_header("Content-Range", server.content_range or span)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if server.break_after is not None and server.breaks > 0:
+            server.breaks -= 1
+            body = body[: server.break_after]
+        self.wfile.write(body)
+
+    def _offset(self) -> int:
+        asked = re.fullmatch(r"bytes=(\d+)-", self.headers["Range"] or "")
+        return int(asked[1]) if asked else 0
+
+    def log_message(self, *ignored: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def server():
+    server = Server()
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture
+def target(tmp_path):
+    return tmp_path / "new folder" / "file.bin"
+
+
+def part(target):
+    return target.with_name("file.bin.part")
+
+
+def names(target) -> list[str]:
+    return sorted(path.name for path in target.parent.iterdir())
+
+
+def test_a_whole_download(server, target, capsys):
+    assert fetch(server.url, target, sha256=SHA256) == target
+    assert target.read_bytes() == CONTENT
+    assert names(target) == ["file.bin"]
+    assert capsys.readouterr().err == ""
+
+
+def test_progress_is_shown(server, target, capsys):
+    fetch(server.url, target, sha256=SHA256, progress=True)
+    assert "file.bin" in capsys.readouterr().err
+
+
+def test_a_broken_line_is_taken_up_where_it_broke(server, target):
+    server.break_after = 300_000
+    fetch(server.url, target, sha256=SHA256)
+    assert target.read_bytes() == CONTENT
+    assert server.asked == [None, "bytes=300000-", "bytes=600000-", "bytes=900000-"]
+
+
+def test_a_server_without_ranges_starts_again(server, target):
+    server.ranges, server.break_after, server.breaks = False, 300_000, 1
+    fetch(server.url, target, sha256=SHA256)
+    assert target.read_bytes() == CONTENT
+    assert len(server.asked) == 2
+
+
+def test_a_line_that_gives_nothing_more_ends_the_tries(server, target):
+    server.break_after, server.ranges = 300_000, False
+    with pytest.raises(DownloadError, match=r"broke off after 300000 bytes.*run again"):
+        fetch(server.url, target, sha256=SHA256)
+    assert len(server.asked) == 3
+    assert names(target) == ["file.bin.part"]
+
+
+def test_a_later_call_goes_on(server, target):
+    target.parent.mkdir()
+    part(target).write_bytes(CONTENT[:999_000])
+    fetch(server.url, target, sha256=SHA256)
+    assert server.asked == ["bytes=999000-"]
+    assert target.read_bytes() == CONTENT
+
+
+def test_a_part_that_is_already_whole(server, target):
+    target.parent.mkdir()
+    part(target).write_bytes(CONTENT)
+    fetch(server.url, target, sha256=SHA256)
+    assert target.read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("size", [10, 2_000_000])
+def test_a_part_of_another_file_is_fetched_anew(server, target, size):
+    target.parent.mkdir()
+    part(target).write_bytes(b"x" * size)
+    fetch(server.url, target, sha256=SHA256)
+    assert server.asked[-1] is None
+    assert target.read_bytes() == CONTENT
+
+
+def test_a_wrong_checksum(server, target):
+    server.content = b"<html>please log in</html>"
+    with pytest.raises(ChecksumError, match=f"gave 26 bytes with sha256 .* expected {SHA256}"):
+        fetch(server.url, target, sha256=SHA256)
+    assert names(target) == []
+
+
+def test_a_wrong_checksum_leaves_an_earlier_file(server, target):
+    target.parent.mkdir()
+    target.write_bytes(b"earlier")
+    server.content = b"other"
+    with pytest.raises(ChecksumError):
+        fetch(server.url, target, sha256=SHA256)
+    assert target.read_bytes() == b"earlier"
+
+
+@pytest.mark.parametrize("status", [403, 404, 416, 500])
+def test_a_refusal(server, target, status):
+    server.status = status
+    with pytest.raises(UnreachableError, match=f"cannot be reached: HTTP Error {status}"):
+        fetch(server.url, target, sha256=SHA256)
+    assert not target.exists()
+
+
+def test_an_answer_for_another_place(server, target):
+    target.parent.mkdir()
+    part(target).write_bytes(CONTENT[:1000])
+    server.content_range = "bytes 0-999999/1000000"
+    with pytest.raises(DownloadError, match="asked to go on from byte 1000"):
+        fetch(server.url, target, sha256=SHA256)
+
+
+def test_a_closed_port(target):
+    with pytest.raises(UnreachableError, match="cannot be reached"):
+        fetch("http://127.0.0.1:9/file.bin", target, sha256=SHA256)
+    assert not target.parent.exists()
+
+
+def test_a_server_that_says_nothing_is_not_waited_for(server, target, monkeypatch):
+    monkeypatch.setattr("fastlstm.text.download.OPEN_SECONDS", 0.2)
+    server.silence = 1.0
+    begin = time.monotonic()
+    with pytest.raises(UnreachableError, match=r"gave no answer in 0.2 s"):
+        fetch(server.url, target, sha256=SHA256)
+    assert time.monotonic() - begin < 0.9
+
+
+def test_a_place_that_cannot_be_written_is_not_taken_for_a_bad_line(server, tmp_path):
+    (tmp_path / "file").write_text("not a folder")
+    with pytest.raises(OSError, match="file") as caught:
+        fetch(server.url, tmp_path / "file" / "file.bin", sha256=SHA256)
+    assert not isinstance(caught.value, DownloadError)
+
+
+def test_cache_folder(monkeypatch, tmp_path):
+    assert files_module.cache_folder() == tmp_path / "cache"
+    monkeypatch.delenv("FASTLSTM_CACHE")
+    assert files_module.cache_folder().name in ("fastlstm", "Cache")
