@@ -1,0 +1,31 @@
+"""Training: optimizers, schedules, averaging, checkpoints and the loop that uses them."""
+
+from fastlstm.train.average import Average
+from fastlstm.train.checkpoint import CheckpointError
+from fastlstm.train.clip import clip_grad_norm_
+from fastlstm.train.evaluate import evaluate
+from fastlstm.train.history import Epoch, History
+from fastlstm.train.listener import Listener
+from fastlstm.train.metrics import Running, count_correct
+from fastlstm.train.optim import SGD, Adam, AdamW, Optimizer
+from fastlstm.train.prefetch import prefetch
+from fastlstm.train.trainer import Trainer, TrainingInterrupted
+
+__all__ = [
+    "SGD",
+    "Adam",
+    "AdamW",
+    "Average",
+    "CheckpointError",
+    "Epoch",
+    "History",
+    "Listener",
+    "Optimizer",
+    "Running",
+    "Trainer",
+    "TrainingInterrupted",
+    "clip_grad_norm_",
+    "count_correct",
+    "evaluate",
+    "prefetch",
+]

@@ -1,0 +1,111 @@
+"""Weights and training states on disk: safetensors with a JSON note in the header.
+
+One file holds everything, so that it can be replaced in one atomic step: the arrays, and in
+the safetensors metadata under the key "fastlstm" a JSON object with the kind of the file, the
+version of the format, a checksum and whatever the writer noted. The arrays of any such file can
+be read by every safetensors library.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save as to_safetensors
+
+from fastlstm.train.files import write_file
+
+VERSION = 1
+KEY = "fastlstm"
+
+Tensors = dict[str, NDArray[np.generic]]
+
+
+class CheckpointError(ValueError):
+    """A checkpoint is damaged, foreign, of another version or of another run."""
+
+
+def save(path: str | Path, tensors: Mapping[str, NDArray[np.generic]], kind: str,
+         note: Mapping[str, object]) -> None:  # fmt: skip
+    """Write a checkpoint; an earlier file at `path` stays whole if anything goes wrong.
+
+    Parameters
+    ----------
+    path : file to write.
+    tensors : arrays by name.
+    kind : what the file is, "model" or "training state"; `load` asks for it.
+    note : anything JSON can hold.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be written.
+    """
+    header = {
+        "kind": kind,
+        "version": VERSION,
+        "crc32": _checksum(tensors, note),
+        "note": note,
+    }
+    arrays = {name: np.asarray(array, order="C") for name, array in tensors.items()}
+    data = to_safetensors(arrays, metadata={KEY: json.dumps(header, allow_nan=False)})
+    write_file(Path(path), data)
+
+
+def load(path: str | Path, kind: str) -> tuple[Tensors, dict[str, Any]]:
+    """Read a checkpoint back: ``(tensors, note)``.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    CheckpointError
+        If the file is damaged, was not written by fastlstm, has another version or kind.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no checkpoint at {path}")
+    try:
+        with safe_open(path, framework="np") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}
+    except SafetensorError as error:
+        raise CheckpointError(f"{path} is damaged or no checkpoint: {error}") from error
+    note = _checked_note(path, metadata, kind, tensors)
+    return tensors, note
+
+
+def _checked_note(
+    path: Path, metadata: Mapping[str, str], kind: str, tensors: Tensors
+) -> dict[str, Any]:
+    if KEY not in metadata:
+        raise CheckpointError(f"{path} was not written by fastlstm: its header has no {KEY!r}")
+    try:
+        header = json.loads(metadata[KEY])
+        version, found, crc32 = header["version"], header["kind"], header["crc32"]
+        note: dict[str, Any] = header["note"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(f"{path} is damaged: its header cannot be read") from error
+    if version != VERSION:
+        raise CheckpointError(f"{path} has format version {version}, expected {VERSION}")
+    if found != kind:
+        raise CheckpointError(f"{path} holds a {found}, expected a {kind}")
+    if crc32 != _checksum(tensors, note):
+        raise CheckpointError(f"{path} is damaged: its checksum does not match")
+    return note
+
+
+def _checksum(tensors: Mapping[str, NDArray[np.generic]], note: Mapping[str, object]) -> int:
+    """CRC-32 of the note and of every array's name, type, shape and bytes."""
+    crc = zlib.crc32(json.dumps(note, sort_keys=True).encode())
+    for name in sorted(tensors):
+        array = np.ascontiguousarray(tensors[name])
+        crc = zlib.crc32(f"{name} {array.dtype} {tensors[name].shape}".encode(), crc)
+        crc = zlib.crc32(array.reshape(-1).view(np.uint8).data, crc)
+    return crc

@@ -1,0 +1,62 @@
+"""Gradient clipping by global norm."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from fastlstm.nn.module import Array, Parameter
+from fastlstm.train.parameters import Parameters, named_parameters
+
+# A dot product of this many elements stays on one thread inside every BLAS, so the norm does
+# not depend on the number of cores, and float32 partial sums stay accurate.
+BLOCK = 8192
+
+
+def clip_grad_norm_(parameters: Parameters, max_norm: float) -> float:
+    """Scale all gradients in place so that their global norm is at most `max_norm`.
+
+    Parameters
+    ----------
+    parameters : a module, its named parameters or its parameters; those without a gradient
+        are left out. Row-sparse gradients count with their rows.
+    max_norm : positive; ``inf`` measures without clipping.
+
+    Returns
+    -------
+    float : the norm before clipping. As in torch, a norm above `max_norm` is scaled by
+        ``max_norm / (norm + 1e-6)``.
+
+    Raises
+    ------
+    ValueError
+        If `max_norm` is not positive.
+    FloatingPointError
+        If the norm is not finite; names the first parameter with such a gradient. No
+        gradient has been changed.
+    """
+    if not max_norm > 0:
+        raise ValueError(f"max_norm is {max_norm}, expected a positive number")
+    pairs = [(name, p) for name, p in named_parameters(parameters) if p.has_grad]
+    squares = [_sum_of_squares(_gradient(parameter)) for _, parameter in pairs]
+    for (name, _), square in zip(pairs, squares, strict=True):
+        if not math.isfinite(square):
+            raise FloatingPointError(f"the gradient of {name} has norm {math.sqrt(square)}")
+    norm = math.sqrt(sum(squares))
+    if norm > max_norm:
+        for _, parameter in pairs:
+            gradient = _gradient(parameter)
+            gradient *= max_norm / (norm + 1e-6)
+    return norm
+
+
+def _gradient(parameter: Parameter) -> Array:
+    return parameter.grad if parameter.rows is None else parameter.rows.value
+
+
+def _sum_of_squares(array: Array) -> float:
+    flat = array.reshape(-1)
+    blocks = (flat[start : start + BLOCK] for start in range(0, flat.size, BLOCK))
+    with np.errstate(over="ignore", invalid="ignore"):
+        return sum(float(np.dot(block, block)) for block in blocks)

@@ -1,0 +1,151 @@
+"""The options of `train_imdb`: names, defaults, valid values and help, in one place."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import Field, asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from fastlstm.train.schedule import SCHEDULES
+
+POOLINGS = ("last", "mean", "max")
+TINY = math.ulp(0.0)  # the least number above 0
+OPTIMIZERS = ("adam", "adamw", "sgd")
+
+
+def option(
+    default: Any, help: str, *, low: float = -math.inf, high: float = math.inf,
+    below: float = math.inf, choices: tuple[str, ...] = (), type: type = str,
+) -> Any:  # fmt: skip
+    """Describe a field of `Config`: a number has a range, a word may have choices."""
+    kind = type if default is None else default.__class__
+    about = {"help": help, "low": low, "high": high, "below": below}
+    return field(default=default, metadata={**about, "choices": choices, "type": kind})
+
+
+@dataclass(frozen=True)
+class Config:
+    """What a training run on IMDB depends on; saved as ``config.json``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an option has the wrong type or an impossible value; names the option.
+    """
+
+    data: str | None = option(
+        None,
+        "official archive or its folder, Kaggle CSV, Keras imdb.npz, or 'sample' (bundled); by "
+        "default FASTLSTM_DATA, then the cache folder, then a download, else the sample",
+    )
+    vocab_size: int = option(20_000, "words the model knows, padding and unknown included", low=3)
+    max_length: int = option(400, "words kept of each review; 0 = no cut", low=0)
+    truncate: str = option(
+        "ends", "what of a longer review is kept: its first words or both ends",
+        choices=("first", "ends"),
+    )  # fmt: skip
+    embedding_dim: int = option(128, "size of a word vector", low=1)
+    hidden_size: int = option(128, "units of the LSTM in each direction", low=1)
+    num_layers: int = option(1, "layers of the LSTM", low=1)
+    bidirectional: bool = option(True, "read the text in both directions")
+    pooling: str = option("mean+max", "last, mean or max over the words, or several joined by +")
+    dropout: float = option(0.3, "on the pooled features and between layers", low=0, below=1)
+    embedding_dropout: float = option(0.5, "on the word vectors", low=0, below=1)
+    word_dropout: float = option(0.3, "fraction of words hidden in training", low=0, below=1)
+    optimizer: str = option("adam", "how the weights are updated", choices=OPTIMIZERS)
+    lr: float = option(2e-3, "learning rate", low=TINY)
+    momentum: float = option(0.9, "of sgd", low=0, below=1)
+    weight_decay: float = option(0.0, "L2 penalty; of adamw the decoupled decay", low=0)
+    schedule: str = option("linear", "course of the learning rate", choices=tuple(SCHEDULES))
+    warmup: float = option(0.0, "fraction of the run in which the rate rises", low=0, below=1)
+    clip: float = option(1.0, "limit of the global gradient norm; 0 = none", low=0)
+    average: float = option(
+        0.998, "decay of the running average of the weights that is validated and kept; 0 = none",
+        low=0, below=1,
+    )  # fmt: skip
+    batch_size: int = option(64, "reviews in a batch", low=1)
+    epochs: int = option(3, "epochs to train", low=1)
+    patience: int = option(0, "stop after so many epochs without a better one; 0 = never", low=0)
+    validation: float = option(
+        0.1, "fraction of the training reviews held back to choose the best epoch; 0 = none: the "
+        "last epoch is kept", low=0, below=1,
+    )  # fmt: skip
+    seed: int = option(0, "the same seed gives the same run", low=0)
+    threads: int = option(0, "threads to use; 0 = one for each available core", low=0, high=1024)
+    dtype: str = option("float32", "precision", choices=("float32", "float64"))
+
+    def __post_init__(self) -> None:
+        for item in fields(self):
+            object.__setattr__(self, item.name, _checked(item, getattr(self, item.name)))
+        names = self.pooling.split("+")
+        if not set(names) <= set(POOLINGS) or len(set(names)) < len(names):
+            raise ValueError(
+                f"pooling is {self.pooling!r}, expected one of {', '.join(POOLINGS)}, or several "
+                "joined by +"
+            )
+        if self.patience and not self.validation:
+            raise ValueError(f"patience is {self.patience}, which needs a validation above 0")
+
+    def to_json(self) -> dict[str, Any]:
+        """As a plain dict."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Config:
+        """Build from a dict that has every option and no other.
+
+        Raises
+        ------
+        ValueError
+            If an option is missing, unknown or not valid.
+        """
+        known = {item.name for item in fields(cls)}
+        if known != set(value):
+            raise ValueError(f"options missing or unknown: {sorted(known ^ set(value))}")
+        return cls(**value)
+
+    @classmethod
+    def load(cls, path: Path) -> Config:
+        """Read a ``config.json``.
+
+        Raises
+        ------
+        FileNotFoundError
+            If it is not there.
+        ValueError
+            If it is damaged or of another version; names the file.
+        """
+        try:
+            value = json.loads(path.read_text(encoding="utf-8"))
+            return cls.from_json(value)
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"{path} is damaged or of another version: {error}") from error
+
+
+def _checked(item: Field[Any], value: Any) -> Any:
+    """Return the value of an option in its own type, or raise an error that names it."""
+    about = item.metadata
+    kind = about["type"]
+    if value is None and item.default is None:
+        return value
+    if kind is float and type(value) is int:
+        value = float(value)
+    if type(value) is not kind:
+        raise TypeError(f"{item.name} is {value!r}, expected {kind.__name__}")
+    if about["choices"] and value not in about["choices"]:
+        raise ValueError(f"{item.name} is {value!r}, expected one of {', '.join(about['choices'])}")
+    if kind in (int, float):
+        low, high, below = about["low"], about["high"], about["below"]
+        if not (low <= value <= high and value < below):
+            raise ValueError(f"{item.name} is {value}, expected {_range(low, high, below)}")
+    return value
+
+
+def _range(low: float, high: float, below: float) -> str:
+    text = "more than 0" if low == TINY else f"at least {low:g}"
+    if high < math.inf:
+        return f"{text} and at most {high:g}"
+    return f"{text} and below {below:g}" if below < math.inf else f"{text} and finite"

@@ -1,0 +1,53 @@
+"""Loss and accuracy by epoch as a picture."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+from fastlstm.train.files import write_file
+from fastlstm.train.history import History
+
+TRAIN, VALIDATION, QUIET = "#1f6fb2", "#d1602b", "#667085"
+
+
+def draw_curves(path: Path, history: History, title: str) -> bool:
+    """Write a PNG; return False, and write nothing, where matplotlib is not installed."""
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError:
+        return False
+    figure = Figure(figsize=(9, 3.8), dpi=150, layout="constrained")
+    FigureCanvasAgg(figure)
+    left, right = figure.subplots(1, 2)
+    epochs = history.epochs
+    numbers = [epoch.epoch for epoch in epochs]
+    _panel(left, "loss", numbers, [e.train_loss for e in epochs],
+           [e.validation_loss for e in epochs], history.best)  # fmt: skip
+    _panel(right, "accuracy", numbers, [e.train_accuracy for e in epochs],
+           [e.validation_accuracy for e in epochs], history.best)  # fmt: skip
+    left.legend(frameon=False, fontsize=8)
+    right.yaxis.set_major_formatter(lambda value, position: f"{100 * value:.4g} %")
+    figure.suptitle(title, fontsize=10, color=QUIET)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    write_file(path, buffer.getvalue())
+    return True
+
+
+def _panel(
+    axes: Any, name: str, epochs: list[int], train: list[float],
+    validation: list[float | None], best: int,
+) -> None:  # fmt: skip
+    axes.plot(epochs, train, "o-", color=TRAIN, markersize=4, label="train")
+    if validation[0] is not None:
+        axes.plot(epochs, validation, "o-", color=VALIDATION, markersize=4, label="validation")
+        axes.axvline(best, color=QUIET, linewidth=0.8, linestyle=":", label="best epoch")
+    axes.set_title(name, loc="left", fontsize=11)
+    axes.set_xlabel("epoch")
+    axes.set_xticks(epochs if len(epochs) <= 12 else epochs[:: -(-len(epochs) // 12)])
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(axis="y", color="#e4e7ec", linewidth=0.8)
+    axes.set_axisbelow(True)

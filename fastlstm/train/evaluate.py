@@ -1,0 +1,54 @@
+"""Measure a model on data without training it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastlstm.nn.module import Array
+from fastlstm.train.metrics import Running, count_correct
+from fastlstm.train.prefetch import prefetch
+
+Loss = Callable[[Array, NDArray[Any]], tuple[float, Array]]
+
+
+class Batch(Protocol):
+    """What the trainer reads of a batch: `fastlstm.text.Batch` has it.
+
+    Attributes
+    ----------
+    tokens : int [N, T], right-padded.
+    lengths : int [N], real tokens of each row.
+    labels : int [N].
+    """
+
+    @property
+    def tokens(self) -> NDArray[np.integer]: ...
+    @property
+    def lengths(self) -> NDArray[np.integer]: ...
+    @property
+    def labels(self) -> NDArray[np.integer]: ...
+
+
+def evaluate(model: Any, batches: Iterable[Batch], loss: Loss) -> Running:
+    """Return loss, accuracy, words and seconds of `model` over `batches`.
+
+    Parameters
+    ----------
+    model : called as ``model(tokens, lengths)``, gives logits [N] or [N, C].
+    batches : any iterable; it runs in a background thread.
+    loss : ``loss(logits, labels)`` gives the mean loss and the gradient of the logits.
+    """
+    total = Running()
+    start = time.perf_counter()
+    for batch in prefetch(batches):
+        logits = model(batch.tokens, batch.lengths)
+        value, _ = loss(logits, batch.labels)
+        correct = count_correct(logits, batch.labels)
+        total.add(value, correct, len(batch.labels), int(batch.lengths.sum()))
+    total.seconds = time.perf_counter() - start
+    return total

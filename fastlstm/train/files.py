@@ -1,0 +1,31 @@
+"""Writing the files of a run: each is either the old one or the new one, never half of both."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from fastlstm.text.files import replacing
+
+
+def write_file(path: Path, data: bytes) -> None:
+    """Write `data` under a temporary name, then rename it to `path`.
+
+    Raises
+    ------
+    OSError
+        If the disk is full or the folder cannot be written: names `path`. Nothing is left
+        behind, and a file that was there before is as it was.
+    """
+    try:
+        with replacing(path) as file:
+            file.write(data)
+    except OSError as error:
+        reason = f"cannot write {path} ({error.strerror}); files written earlier are intact"
+        raise OSError(error.errno, reason) from error
+
+
+def write_json(path: Path, value: object) -> None:
+    """Write `value` as readable JSON, as `write_file` does."""
+    text = json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False)
+    write_file(path, (text + "\n").encode())

@@ -1,0 +1,21 @@
+"""Hooks of the trainer: progress bars, logs and files are listeners."""
+
+from __future__ import annotations
+
+from fastlstm.train.history import Epoch, History
+
+
+class Listener:
+    """Base class whose methods do nothing; override what is of interest."""
+
+    def on_start(self, history: History, steps_per_epoch: int, epochs: int) -> None:
+        """Called when `Trainer.fit` begins, or goes on after a resume."""
+
+    def on_step(self, history: History) -> None:
+        """Called after every optimizer step."""
+
+    def on_epoch(self, epoch: Epoch, is_best: bool) -> None:
+        """Called when an epoch is trained, validated and saved."""
+
+    def on_stop(self) -> None:
+        """Called when `Trainer.fit` is left, whatever the reason."""

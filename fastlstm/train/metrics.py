@@ -1,0 +1,61 @@
+"""Loss, accuracy and speed, summed over batches."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastlstm.nn.module import Array
+
+
+@dataclass
+class Running:
+    """Sums over the batches seen so far.
+
+    Attributes
+    ----------
+    loss_sum : sum of the losses of single examples.
+    correct, examples, words : counts; words are real tokens, without padding.
+    seconds : time spent on them.
+    """
+
+    loss_sum: float = 0.0
+    correct: int = 0
+    examples: int = 0
+    words: int = 0
+    seconds: float = 0.0
+
+    def add(self, loss: float, correct: int, examples: int, words: int) -> None:
+        """Count a batch of `examples` whose mean loss is `loss`."""
+        self.loss_sum += loss * examples
+        self.correct += correct
+        self.examples += examples
+        self.words += words
+
+    @property
+    def loss(self) -> float:
+        """Mean loss of an example."""
+        return self.loss_sum / self.examples if self.examples else 0.0
+
+    @property
+    def accuracy(self) -> float:
+        """Fraction of examples classified correctly."""
+        return self.correct / self.examples if self.examples else 0.0
+
+    @property
+    def words_per_second(self) -> float:
+        return self.words / self.seconds if self.seconds > 0 else 0.0
+
+
+def count_correct(logits: Array, labels: NDArray[np.generic]) -> int:
+    """Count the examples whose predicted class is the label.
+
+    Parameters
+    ----------
+    logits : [N] of a two-class model (positive means class 1), or [N, C].
+    labels : [N] class numbers.
+    """
+    predicted = logits.argmax(axis=1) if logits.ndim == 2 else logits > 0
+    return int(np.count_nonzero(predicted == labels))

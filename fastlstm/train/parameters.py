@@ -1,0 +1,43 @@
+"""The parameters an optimizer or a checkpoint works on, each with a name for messages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TypeAlias
+
+from fastlstm.nn.module import Module, Parameter
+
+NamedParameter = tuple[str, Parameter]
+Parameters: TypeAlias = Module | Iterable[Parameter] | Iterable[NamedParameter]
+
+
+def named_parameters(parameters: Parameters) -> list[NamedParameter]:
+    """List ``(name, parameter)`` pairs of a module, of pairs or of bare parameters.
+
+    Parameters
+    ----------
+    parameters : a `Module`, its ``named_parameters()`` or its ``parameters()``. A bare
+        parameter is named by its position: "0", "1", ...
+
+    Raises
+    ------
+    TypeError
+        If an element is not a `Parameter`.
+    ValueError
+        If there is none, or if one is given twice.
+    """
+    items = parameters.named_parameters() if isinstance(parameters, Module) else parameters
+    pairs: list[NamedParameter] = []
+    for position, item in enumerate(items):
+        name, parameter = item if isinstance(item, tuple) else (str(position), item)
+        if not isinstance(parameter, Parameter):
+            raise TypeError(
+                f"parameters: {name} is a {type(parameter).__name__}, expected a Parameter"
+            )
+        pairs.append((name, parameter))
+    if not pairs:
+        raise ValueError("parameters is empty: there is nothing to train")
+    names, objects = {name for name, _ in pairs}, {id(parameter) for _, parameter in pairs}
+    if len(names) < len(pairs) or len(objects) < len(pairs):
+        raise ValueError(f"parameters holds a parameter or a name twice: {[n for n, _ in pairs]}")
+    return pairs

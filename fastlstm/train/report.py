@@ -1,0 +1,53 @@
+"""The table at the end of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from fastlstm.train.history import Epoch, History
+
+HEAD = ("epoch", "train loss", "accuracy", "valid. loss", "accuracy", "seconds", "words/s")
+
+
+def epoch_table(history: History) -> str:
+    """Return a line for each epoch; the best one, whose weights are kept, has a star."""
+    rows = [HEAD, *(_row(epoch, epoch.epoch == history.best) for epoch in history.epochs)]
+    return _aligned(rows)
+
+
+def summary(metrics: Mapping[str, Any]) -> str:
+    """Return the results in words, from the contents of ``metrics.json``."""
+    lines = [
+        ("test accuracy", f"{metrics['test_accuracy']:.2%} of {metrics['test_reviews']:,} reviews"),
+        ("test loss", f"{metrics['test_loss']:.4f}"),
+        ("best epoch", f"{metrics['best_epoch']} of {metrics['epochs']}"),
+        (
+            "training",
+            f"{metrics['train_seconds']:.1f} s, {metrics['words_per_second']:,.0f} words/s, "
+            f"{metrics['threads']} threads, {metrics['isa']}",
+        ),
+        ("evaluation", f"{metrics['eval_seconds']:.1f} s"),
+        ("parameters", f"{metrics['parameters']:,}"),
+        ("data", metrics["data"]),
+    ]
+    return "\n".join(f"{name:<14} {text}" for name, text in lines)
+
+
+def _row(epoch: Epoch, best: bool) -> tuple[str, ...]:
+    loss, accuracy = epoch.validation_loss, epoch.validation_accuracy
+    return (
+        f"{'* ' if best else ''}{epoch.epoch}",
+        f"{epoch.train_loss:.4f}",
+        f"{epoch.train_accuracy:.2%}",
+        "-" if loss is None else f"{loss:.4f}",
+        "-" if accuracy is None else f"{accuracy:.2%}",
+        f"{epoch.seconds:.1f}",
+        f"{epoch.words / epoch.seconds if epoch.seconds else 0:,.0f}",
+    )
+
+
+def _aligned(rows: Sequence[tuple[str, ...]]) -> str:
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    lines = ["  ".join(f"{cell:>{w}}" for cell, w in zip(row, widths, strict=True)) for row in rows]
+    return "\n".join([lines[0], "-" * len(lines[0]), *lines[1:]])

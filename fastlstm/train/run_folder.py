@@ -1,0 +1,84 @@
+"""The output folder of a run: which files it has and what they tell."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from fastlstm.train.files import write_file, write_json
+from fastlstm.train.history import History
+
+
+class RunFolder:
+    """Paths and plain files of a run.
+
+    A folder with ``config.json`` holds a run; with ``metrics.json`` it is finished, and then
+    the checkpoint is gone.
+
+    Parameters
+    ----------
+    path : the folder; need not exist.
+    """
+
+    FILES = (
+        "metrics.json",
+        "metrics.jsonl",
+        "vocab.json",
+        "model.safetensors",
+        "curves.png",
+        "checkpoint.safetensors",
+        "config.json",
+    )
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.config = self.path / "config.json"
+        self.metrics = self.path / "metrics.json"
+        self.metrics_lines = self.path / "metrics.jsonl"
+        self.vocab = self.path / "vocab.json"
+        self.model = self.path / "model.safetensors"
+        self.curves = self.path / "curves.png"
+        self.checkpoint = self.path / "checkpoint.safetensors"
+
+    @property
+    def holds_run(self) -> bool:
+        return self.config.exists()
+
+    @property
+    def finished(self) -> bool:
+        return self.metrics.exists()
+
+    def check_free(self) -> None:
+        """Raise FileExistsError if the folder holds a run."""
+        if self.finished:
+            raise FileExistsError(
+                f"{self.path} holds a finished run; give another --out, or --overwrite"
+            )
+        if self.holds_run:
+            raise FileExistsError(
+                f"{self.path} holds an unfinished run; --resume it, or give another --out"
+            )
+
+    def begin(self, options: dict[str, Any]) -> None:
+        """Start a new run: remove the files of an earlier one, write ``config.json``."""
+        for name in self.FILES:
+            (self.path / name).unlink(missing_ok=True)
+        self.path.mkdir(parents=True, exist_ok=True)
+        write_json(self.config, options)
+
+    def write_history(self, history: History) -> None:
+        """Write ``metrics.jsonl``, a line for each finished epoch."""
+        lines = [json.dumps(asdict(epoch), allow_nan=False) + "\n" for epoch in history.epochs]
+        write_file(self.metrics_lines, "".join(lines).encode())
+
+    def finish(self, metrics: dict[str, Any]) -> None:
+        """Write ``metrics.json``, which ends the run, and remove the checkpoint."""
+        write_json(self.metrics, metrics)
+        self.checkpoint.unlink(missing_ok=True)
+
+    def read_metrics(self) -> dict[str, Any]:
+        """Return ``metrics.json`` of a finished run."""
+        metrics: dict[str, Any] = json.loads(self.metrics.read_text(encoding="utf-8"))
+        return metrics

@@ -1,0 +1,60 @@
+"""Learning-rate schedules: the factor on the learning rate as a function of progress.
+
+Progress runs from 0 at the first step to 1 after the last. A schedule is a plain function of
+it, so it needs no state and a resumed run follows it exactly.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+Schedule = Callable[[float], float]
+
+
+def constant(progress: float) -> float:
+    """Stay at the full rate."""
+    return 1.0
+
+
+def linear(progress: float) -> float:
+    """Fall in a straight line to 0."""
+    return 1.0 - progress
+
+
+def cosine(progress: float) -> float:
+    """Fall to 0 along half a cosine: slow, fast, slow."""
+    return 0.5 * (1.0 + math.cos(math.pi * progress))
+
+
+SCHEDULES: dict[str, Schedule] = {"constant": constant, "linear": linear, "cosine": cosine}
+
+
+def get(name: str, warmup: float = 0.0) -> Schedule:
+    """Return a schedule by name, with a linear rise over the first part of the run.
+
+    Parameters
+    ----------
+    name : "constant", "linear" or "cosine".
+    warmup : fraction of the run, in [0, 1), during which the rate rises from 0; the named
+        schedule covers the rest.
+
+    Raises
+    ------
+    ValueError
+        If the name is unknown or `warmup` is out of range.
+    """
+    if name not in SCHEDULES:
+        raise ValueError(f"schedule is {name!r}, expected one of {', '.join(SCHEDULES)}")
+    if not 0.0 <= warmup < 1.0:
+        raise ValueError(f"warmup is {warmup}, expected a fraction of at least 0 and below 1")
+    fall = SCHEDULES[name]
+    if warmup == 0.0:
+        return fall
+
+    def with_warmup(progress: float) -> float:
+        if progress < warmup:
+            return progress / warmup
+        return fall((progress - warmup) / (1.0 - warmup))
+
+    return with_warmup

@@ -1,0 +1,270 @@
+"""The training loop: epochs of steps, validation, the best epoch, stopping and resuming.
+
+A run is a function of its seed: batch order comes from (seed, epoch), the random numbers of a
+step from (seed, step). Nothing else is random, so a resumed run needs no generator state and
+ends with the very bits of an unbroken one.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, nullcontext
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastlstm.train import checkpoint
+from fastlstm.train.average import Average
+from fastlstm.train.clip import clip_grad_norm_
+from fastlstm.train.evaluate import Batch, Loss, evaluate
+from fastlstm.train.history import Epoch, History
+from fastlstm.train.interrupt import InterruptGuard
+from fastlstm.train.listener import Listener
+from fastlstm.train.metrics import Running, count_correct
+from fastlstm.train.optim import Optimizer
+from fastlstm.train.prefetch import prefetch
+from fastlstm.train.schedule import Schedule, constant
+from fastlstm.train.seeds import DATA, DROPOUT, generator
+from fastlstm.train.state import copy_into
+
+Transform = Callable[[Any, np.random.Generator], Batch]
+BatchSource = Callable[[int, int], Iterable[Batch]]
+
+
+class TrainingInterrupted(KeyboardInterrupt):
+    """Ctrl-C came during training; the run stands between two steps and can go on."""
+
+
+class Trainer:
+    """Trains a model and keeps the weights of its best epoch.
+
+    Parameters
+    ----------
+    model : a `Module` with ``forward(tokens, lengths, rng=rng) -> (logits, tape)``,
+        ``backward(tape, dlogits)`` and ``model(tokens, lengths) -> logits``.
+    optimizer : over the model's parameters; its `lr` is what the schedule scales.
+    loss : ``loss(logits, labels) -> (mean loss, dlogits)``.
+    epochs : how many epochs to train at most.
+    schedule : factor on the learning rate, a function of progress; see `train.schedule`.
+    clip : limit of the global gradient norm; 0 for none.
+    average : an `Average` of the model's weights: validated and kept in place of the weights.
+    patience : stop after so many epochs without a better one; 0 for never. Needs validation.
+    seed : of the random numbers given to `transform` and to the model.
+    transform : ``transform(batch, rng) -> batch``, applied to training batches only.
+    checkpoint : file to save the state to after every epoch and on Ctrl-C.
+    identity : JSON object; a checkpoint can be resumed only by a trainer with an equal one.
+    listeners : see `Listener`.
+
+    Attributes
+    ----------
+    history : where the run stands; see `History`.
+    best_weights : the best epoch's weights by name; empty before the first epoch is over.
+    """
+
+    def __init__(
+        self, model: Any, optimizer: Optimizer, loss: Loss, *, epochs: int,
+        schedule: Schedule = constant, clip: float = 0.0, average: Average | None = None,
+        patience: int = 0, seed: int = 0, transform: Transform | None = None,
+        checkpoint: str | Path | None = None, identity: Mapping[str, object] | None = None,
+        listeners: Sequence[Listener] = (),
+    ) -> None:  # fmt: skip
+        for name, value in (("epochs", epochs - 1), ("patience", patience), ("seed", seed)):
+            if value < 0:
+                raise ValueError(f"{name} is {value + (name == 'epochs')}, which is too small")
+        if not clip >= 0:
+            raise ValueError(f"clip is {clip}, expected a positive number, or 0 for none")
+        self.model, self.optimizer, self.loss = model, optimizer, loss
+        self.epochs, self.schedule, self.clip = epochs, schedule, clip
+        self.average, self.patience, self.seed = average, patience, seed
+        self.transform, self.listeners = transform, tuple(listeners)
+        self.checkpoint = Path(checkpoint) if checkpoint is not None else None
+        self.identity = json.loads(json.dumps(identity or {}))  # as it comes back from a file
+        self.history = History()
+        self.best_weights: dict[str, NDArray[Any]] = {}
+        self._lr = optimizer.lr
+        self._parameters = list(model.named_parameters())
+
+    @property
+    def finished(self) -> bool:
+        """Whether all epochs are done, or `patience` epochs have passed without a better one."""
+        done = len(self.history.epochs)
+        return done >= self.epochs or 0 < self.patience <= done - self.history.best
+
+    def fit(
+        self, batches: BatchSource, steps_per_epoch: int,
+        validation: Callable[[], Iterable[Batch]] | None = None,
+    ) -> History:  # fmt: skip
+        """Train until finished, from where the history stands; then load the best weights.
+
+        Parameters
+        ----------
+        batches : ``batches(epoch, start)`` gives the batches of an epoch (from 0), the same
+            ones each time it is asked, without the first `start`.
+        steps_per_epoch : how many batches an epoch has.
+        validation : gives the validation batches; None: the last epoch is the best one.
+
+        Raises
+        ------
+        TrainingInterrupted
+            After Ctrl-C, between two steps, with the checkpoint saved. `fit` can be called
+            again to go on.
+        FloatingPointError
+            If the loss or a gradient is not finite.
+        ValueError
+            If an epoch has fewer batches than `steps_per_epoch`, or there is patience but no
+            validation.
+        """
+        if steps_per_epoch < 1:
+            raise ValueError(f"steps_per_epoch is {steps_per_epoch}, expected at least 1")
+        if self.patience and validation is None:
+            raise ValueError(f"patience is {self.patience} but there is no validation data")
+        for listener in self.listeners:
+            listener.on_start(self.history, steps_per_epoch, self.epochs)
+        try:
+            with InterruptGuard() as guard:
+                while not self.finished:
+                    self._train_epoch(batches, steps_per_epoch, guard)
+                    self._stop_if(guard)
+                    self._close_epoch(validation)
+                    self._stop_if(guard)
+        finally:
+            for listener in self.listeners:
+                listener.on_stop()
+        self.model.load_state_dict(self.best_weights)
+        return self.history
+
+    def _train_epoch(self, batches: BatchSource, steps: int, guard: InterruptGuard) -> None:
+        """Make the steps of the current epoch that are still to be made."""
+        history = self.history
+        first, epoch = history.batch, len(history.epochs)
+        start, before = time.perf_counter(), history.running.seconds
+        todo = self._prepared(batches, epoch, range(first, steps), history.step)
+        with closing(prefetch(todo)) as source:
+            for batch in source:
+                self._step(batch, steps)
+                history.running.seconds = before + time.perf_counter() - start
+                for listener in self.listeners:
+                    listener.on_step(history)
+                if guard.requested:
+                    return
+        if history.batch != steps:
+            raise ValueError(f"an epoch had {history.batch} batches, expected {steps}")
+
+    def _prepared(
+        self, batches: BatchSource, epoch: int, todo: range, first_step: int
+    ) -> Iterator[Batch]:
+        """Yield the batches `todo` of an epoch, transformed; this runs in the background."""
+        if not todo:
+            return
+        for number, batch in zip(todo, batches(epoch, todo.start), strict=False):
+            step = first_step + number - todo.start
+            rng = generator(self.seed, DATA, step)
+            yield self.transform(batch, rng) if self.transform else batch
+
+    @np.errstate(over="ignore", invalid="ignore")  # a run that diverges is told by the checks
+    def _step(self, batch: Batch, steps_per_epoch: int) -> None:
+        history = self.history
+        # the middle of the step: neither end of a schedule wastes a step on a rate of 0
+        progress = (history.step + 0.5) / (steps_per_epoch * self.epochs)
+        self.optimizer.lr = self._lr * self.schedule(progress)
+        self.optimizer.zero_grad()
+        rng = generator(self.seed, DROPOUT, history.step)
+        logits, tape = self.model.forward(batch.tokens, batch.lengths, rng=rng)
+        loss, dlogits = self.loss(logits, batch.labels)
+        if not math.isfinite(loss):
+            raise FloatingPointError(f"the loss is {loss} {self._position()}")
+        self.model.backward(tape, dlogits)
+        try:
+            clip_grad_norm_(self._parameters, self.clip or math.inf)
+        except FloatingPointError as error:
+            raise FloatingPointError(f"{error} {self._position()}") from error
+        if self.average:
+            self.average.before_step()
+        self.optimizer.step()
+        correct = count_correct(logits, batch.labels)
+        history.running.add(loss, correct, len(batch.labels), int(batch.lengths.sum()))
+        history.step += 1
+        history.batch += 1
+
+    def _close_epoch(self, validation: Callable[[], Iterable[Batch]] | None) -> None:
+        with self.average.applied() if self.average else nullcontext():
+            score: Running | None = None
+            if validation is not None:
+                score = evaluate(self.model, validation(), self.loss)
+            is_best = self.history.close_epoch(self.optimizer.lr, score)
+            if is_best:
+                self.best_weights = self.model.state_dict()
+        if self.checkpoint is not None:
+            self.save(self.checkpoint)
+        newest: Epoch = self.history.epochs[-1]
+        for listener in self.listeners:
+            listener.on_epoch(newest, is_best)
+
+    def _stop_if(self, guard: InterruptGuard) -> None:
+        if not guard.requested:
+            return
+        saved = ""
+        if self.checkpoint is not None:
+            self.save(self.checkpoint)
+            saved = f"; its state is in {self.checkpoint}"
+        raise TrainingInterrupted(f"training was interrupted {self._position()}{saved}")
+
+    def _position(self) -> str:
+        return f"after {len(self.history.epochs)} epochs and {self.history.batch} batches"
+
+    def save(self, path: str | Path) -> None:
+        """Save everything a run needs to go on; see `train.checkpoint.save`."""
+        parts: dict[str, Mapping[str, NDArray[Any]]] = {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "average": self.average.state_dict() if self.average else {},
+            "best": self.best_weights,
+        }
+        tensors = {
+            f"{part}/{name}": array
+            for part, state in parts.items()
+            for name, array in state.items()
+        }
+        note = {"identity": self._full_identity(), "history": self.history.to_json()}
+        checkpoint.save(path, tensors, "training state", note)
+
+    def load(self, path: str | Path) -> None:
+        """Take over a saved state; `fit` then goes on from there.
+
+        Raises
+        ------
+        FileNotFoundError, CheckpointError
+            As `train.checkpoint.load`; also CheckpointError if the state is that of another
+            model, optimizer or `identity`.
+        """
+        tensors, note = checkpoint.load(path, "training state")
+        own, saved = self._full_identity(), note["identity"]
+        different = sorted(k for k in own.keys() | saved.keys() if own.get(k) != saved.get(k))
+        if different:
+            raise checkpoint.CheckpointError(
+                f"{path} is of another run: {', '.join(different)} differ"
+            )
+        parts: dict[str, dict[str, NDArray[Any]]] = {}
+        for name, array in tensors.items():
+            part, _, rest = name.partition("/")
+            parts.setdefault(part, {})[rest] = array
+        weights = {name: parameter.data for name, parameter in self._parameters}
+        try:
+            copy_into(weights, parts.get("model", {}), "the model")
+            self.optimizer.load_state_dict(parts.get("optimizer", {}))
+            if self.average:
+                self.average.load_state_dict(parts.get("average", {}))
+        except ValueError as error:
+            raise checkpoint.CheckpointError(f"{path} is of another run: {error}") from error
+        self.best_weights = parts.get("best", {})
+        self.history = History.from_json(note["history"])
+
+    def _full_identity(self) -> dict[str, object]:
+        average = type(self.average).__name__ if self.average else None
+        own = {"seed": self.seed, "epochs": self.epochs, "average": average}
+        return {**own, "optimizer": type(self.optimizer).__name__, **self.identity}

@@ -1,0 +1,59 @@
+"""The options as a value: types, ranges, JSON."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import FrozenInstanceError
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fastlstm.train.config import Config
+
+
+def test_json_and_back() -> None:
+    config = Config(lr=0.1 + 0.2, data="x", bidirectional=False)
+    assert Config.from_json(json.loads(json.dumps(config.to_json()))) == config
+
+
+def test_it_cannot_be_changed() -> None:
+    with pytest.raises(FrozenInstanceError):
+        Config().lr = 1.0  # type: ignore[misc]
+
+
+def test_whole_numbers_are_fine_for_fractions() -> None:
+    assert isinstance(Config(clip=1).clip, float)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"epochs": 1.5}, TypeError, "epochs is 1.5, expected int"),
+        ({"epochs": True}, TypeError, "epochs is True, expected int"),
+        ({"bidirectional": 1}, TypeError, "bidirectional is 1, expected bool"),
+        ({"lr": "fast"}, TypeError, "lr is 'fast', expected float"),
+        ({"lr": None}, TypeError, "lr is None"),
+        ({"data": 3}, TypeError, "data is 3, expected str"),
+        ({"threads": 1025}, ValueError, "at least 0 and at most 1024"),
+        ({"clip": float("inf")}, ValueError, "clip is inf, expected at least 0 and finite"),
+        ({"optimizer": "lbfgs"}, ValueError, "expected one of adam, adamw, sgd"),
+        ({"pooling": ""}, ValueError, "pooling is ''"),
+    ],
+)
+def test_wrong_values_are_named(
+    options: dict[str, Any], error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        Config(**options)
+
+
+def test_missing_and_unknown_options_in_a_file(tmp_path: Path) -> None:
+    value = Config().to_json()
+    value["speed"] = value.pop("lr")
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(value))
+    with pytest.raises(ValueError, match=r"config\.json .*\['lr', 'speed'\]"):
+        Config.load(path)
+    with pytest.raises(FileNotFoundError):
+        Config.load(tmp_path / "gone")

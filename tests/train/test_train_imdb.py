@@ -1,0 +1,388 @@
+"""The `train_imdb` command: files, metrics, options, errors."""
+
+from __future__ import annotations
+
+import errno
+import os
+import subprocess
+import sys
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tiny_imdb import REVIEWS, SMALL, arguments, read, read_lines, timeless, train
+
+from fastlstm import runtime
+from fastlstm.nn import bce_with_logits
+from fastlstm.text import Vocabulary, batches, load_imdb
+from fastlstm.train import checkpoint, evaluate
+from fastlstm.train.config import Config
+from fastlstm.train.imdb import load_model
+from fastlstm.train_imdb import main
+
+pytestmark = pytest.mark.usefixtures("own_cache", "no_picture", "threads")
+
+FILES = {
+    "config.json", "metrics.json", "metrics.jsonl", "vocab.json", "model.safetensors",
+    "curves.png",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def base(reviews: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The output folder of a small run."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FASTLSTM_CACHE", str(tmp_path_factory.mktemp("cache")))
+        out = tmp_path_factory.mktemp("base") / "run"
+        train(reviews, out)
+    return out
+
+
+def weights(out: Path) -> bytes:
+    return (out / "model.safetensors").read_bytes()
+
+
+def test_output_folder_and_metrics(base: Path) -> None:
+    pytest.importorskip("matplotlib")
+    assert {path.name for path in base.iterdir()} == FILES
+    assert (base / "curves.png").read_bytes().startswith(b"\x89PNG")
+    metrics, config = read(base / "metrics.json"), read(base / "config.json")
+    assert {
+        "test_accuracy", "test_loss", "validation_accuracy", "best_epoch", "epochs",
+        "epoch_seconds", "train_seconds", "eval_seconds", "load_seconds", "words_per_second",
+        "threads", "isa", "parameters", "data", "seed",
+    } <= metrics.keys()  # fmt: skip
+    assert {item.name for item in fields(Config)} == config.keys()
+    assert {name: config[name] for name in SMALL} == SMALL
+    lines = read_lines(base / "metrics.jsonl")
+    assert [line["epoch"] for line in lines] == [1, 2]
+    assert metrics["epochs"] == len(metrics["epoch_seconds"]) == 2
+    assert metrics["epoch_seconds"] == [line["seconds"] for line in lines]
+    assert metrics["train_seconds"] == sum(metrics["epoch_seconds"])
+    words = sum(line["words"] for line in lines)
+    assert metrics["words_per_second"] == pytest.approx(words / metrics["train_seconds"])
+    best = max(lines, key=lambda line: (line["validation_accuracy"], -line["validation_loss"]))
+    assert metrics["best_epoch"] == best["epoch"]
+    assert metrics["validation_accuracy"] == best["validation_accuracy"]
+    assert metrics["isa"] == runtime.runtime_info()["isa"]
+    assert metrics["threads"] == runtime.get_num_threads()
+    assert "aclImdb" in metrics["data"]
+    assert metrics["seed"] == 0
+    assert (metrics["train_reviews"], metrics["validation_reviews"]) == (
+        REVIEWS * 3 // 2,
+        REVIEWS // 2,
+    )
+    assert metrics["test_reviews"] == REVIEWS
+
+
+def test_what_is_tested_is_the_saved_model(base: Path, reviews: Path) -> None:
+    model, vocab = load_model(base / "model.safetensors"), Vocabulary.load(base / "vocab.json")
+    metrics = read(base / "metrics.json")
+    assert metrics["parameters"] == sum(p.data.size for p in model.parameters())
+    assert len(vocab) == model.embedding.num_embeddings
+    with pytest.warns(UserWarning, match="NOT the full data"):
+        test = load_imdb(reviews, vocab_size=SMALL["vocab_size"], cache=False).test
+    cut = test.truncate(SMALL["max_length"], keep="ends")
+    score = evaluate(model, batches(cut, 128), bce_with_logits)
+    assert (score.accuracy, score.loss) == (metrics["test_accuracy"], metrics["test_loss"])
+
+
+def test_it_learns_and_says_so(
+    reviews: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    metrics = train(reviews, tmp_path / "run", epochs=12, lr=0.05, dropout=0, embedding_dropout=0)
+    assert metrics["test_accuracy"] > 0.8
+    printed = capsys.readouterr().out
+    assert f"test accuracy  {metrics['test_accuracy']:.2%} of {REVIEWS} reviews" in printed
+    assert "epoch 1/12: loss" in printed
+    assert "NOT the full data" in printed.splitlines()[0]
+    assert f"files are in {tmp_path / 'run'}" in printed
+
+
+def test_the_same_seed_gives_the_same_run(base: Path, reviews: Path, tmp_path: Path) -> None:
+    metrics = train(reviews, tmp_path / "run")
+    assert timeless(metrics) == timeless(read(base / "metrics.json"))
+    assert weights(tmp_path / "run") == weights(base)
+
+
+def test_the_result_does_not_depend_on_threads(base: Path, reviews: Path, tmp_path: Path) -> None:
+    for threads in (1, 2):
+        out = tmp_path / str(threads)
+        assert train(reviews, out, threads=threads)["threads"] == threads
+        assert weights(out) == weights(base)
+
+
+# Every option: other settings than those of the small run, each of which must change the
+# trained weights. Options in CHECKED_ELSEWHERE have a test of their own.
+EFFECTS: dict[str, dict[str, Any]] = {
+    "vocab_size": {"vocab_size": 20},
+    "max_length": {"max_length": 0},
+    "truncate": {"truncate": "first"},
+    "embedding_dim": {"embedding_dim": 3},
+    "hidden_size": {"hidden_size": 3},
+    "num_layers": {"num_layers": 2},
+    "bidirectional": {"bidirectional": False},
+    "pooling": {"pooling": "last"},
+    "dropout": {"dropout": 0.0},
+    "embedding_dropout": {"embedding_dropout": 0.0},
+    "word_dropout": {"word_dropout": 0.0},
+    "optimizer": {"optimizer": "adamw", "weight_decay": 0.1},
+    "lr": {"lr": 0.01},
+    "momentum": {"optimizer": "sgd", "momentum": 0.5},
+    "weight_decay": {"weight_decay": 0.1},
+    "schedule": {"schedule": "cosine"},
+    "warmup": {"warmup": 0.5},
+    "clip": {"clip": 0.01},
+    "average": {"average": 0.0},
+    "batch_size": {"batch_size": 8},
+    "epochs": {"epochs": 3},
+    "validation": {"validation": 0.5},
+    "seed": {"seed": 1},
+    "dtype": {"dtype": "float64"},
+}
+CHECKED_ELSEWHERE = {"data", "threads", "patience"}
+
+
+def test_every_option_has_a_test() -> None:
+    assert EFFECTS.keys() | CHECKED_ELSEWHERE == {item.name for item in fields(Config)}
+
+
+@pytest.mark.parametrize("name", EFFECTS)
+def test_options_have_an_effect(name: str, base: Path, reviews: Path, tmp_path: Path) -> None:
+    options = EFFECTS[name]
+    out = tmp_path / "run"
+    train(reviews, out, **options)
+    assert read(out / "config.json")[name] == options[name]
+    found = checkpoint.load(out / "model.safetensors", "model")[0]
+    before = checkpoint.load(base / "model.safetensors", "model")[0]
+    if name == "momentum":  # to be compared with the default momentum, not with adam
+        train(reviews, tmp_path / "default", optimizer="sgd")
+        before = checkpoint.load(tmp_path / "default" / "model.safetensors", "model")[0]
+    assert found.keys() != before.keys() or any(
+        found[n].shape != before[n].shape or not np.array_equal(found[n], before[n]) for n in found
+    )
+
+
+def test_optimizers_differ(reviews: Path, tmp_path: Path) -> None:
+    for name in ("adam", "adamw", "sgd"):
+        train(reviews, tmp_path / name, optimizer=name, weight_decay=0.1)
+    assert len({weights(tmp_path / name) for name in ("adam", "adamw", "sgd")}) == 3
+
+
+def test_poolings_differ(reviews: Path, tmp_path: Path) -> None:
+    names = ("last", "mean", "max", "mean+max")
+    for name in names:
+        train(reviews, tmp_path / name, pooling=name)
+    assert len({weights(tmp_path / name) for name in names}) == len(names)
+
+
+def test_patience_stops_early(reviews: Path, tmp_path: Path) -> None:
+    standing_still = {"lr": 1e-300, "average": 0}
+    metrics = train(reviews, tmp_path / "run", patience=2, epochs=8, **standing_still)
+    assert (metrics["best_epoch"], metrics["epochs"]) == (1, 3)
+
+
+def test_without_validation_the_last_epoch_is_kept(reviews: Path, tmp_path: Path) -> None:
+    metrics = train(reviews, tmp_path / "run", validation=0)
+    assert metrics["validation_accuracy"] is None
+    assert metrics["best_epoch"] == metrics["epochs"] == 2
+    assert metrics["train_reviews"] == 2 * REVIEWS
+
+
+def test_sample_is_never_mistaken_for_the_full_data(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    small = {"epochs": 1, "embedding_dim": 2, "hidden_size": 2, "bidirectional": False}
+    metrics = train(Path("sample"), tmp_path / "run", **small)
+    printed = capsys.readouterr().out.strip()
+    assert "sample" in metrics["data"]
+    assert "NOT the full data" in metrics["data"]
+    assert metrics["data_complete"] is False
+    assert "bundled sample" in printed.splitlines()[0]
+    assert "do not compare" in printed.splitlines()[0]
+    assert "do not compare" in printed.splitlines()[-3]
+
+
+def test_default_folder_carries_the_time(
+    reviews: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = arguments(reviews, tmp_path)
+    del words[words.index("--out") : words.index("--out") + 2]
+    assert main(words) == 0
+    (out,) = (tmp_path / "runs").iterdir()
+    assert out.name.startswith("imdb-20")
+    assert (out / "metrics.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("vocab-size", "2", "vocab-size is 2, expected at least 3"),
+        ("max-length", "-1", "max-length is -1"),
+        ("embedding-dim", "0", "embedding-dim is 0"),
+        ("hidden-size", "0", "hidden-size is 0"),
+        ("hidden-size", "x", "invalid int value"),
+        ("num-layers", "0", "num-layers is 0"),
+        ("pooling", "sum", "expected one of last, mean, max"),
+        ("pooling", "max+max", "expected one of last, mean, max"),
+        ("dropout", "1", "dropout is 1.0, expected at least 0 and below 1"),
+        ("embedding-dropout", "-0.1", "embedding-dropout is -0.1"),
+        ("word-dropout", "nan", "word-dropout is nan"),
+        ("optimizer", "rmsprop", "invalid choice"),
+        ("lr", "0", "lr is 0.0, expected more than 0"),
+        ("lr", "inf", "lr is inf"),
+        ("momentum", "1", "momentum is 1.0"),
+        ("weight-decay", "-1", "weight-decay is -1.0"),
+        ("schedule", "step", "invalid choice"),
+        ("warmup", "1", "warmup is 1.0"),
+        ("clip", "-1", "clip is -1.0"),
+        ("average", "1", "average is 1.0"),
+        ("batch-size", "0", "batch-size is 0"),
+        ("epochs", "0", "epochs is 0"),
+        ("patience", "-1", "patience is -1"),
+        ("validation", "1", "validation is 1.0"),
+        ("validation", "-0.5", "validation is -0.5"),
+        ("seed", "-1", "seed is -1"),
+        ("threads", "2000", "threads is 2000"),
+        ("dtype", "float16", "invalid choice"),
+        ("truncate", "middle", "invalid choice"),
+        ("valid", "0.1", "unrecognized arguments"),
+        ("nonsense", "1", "unrecognized arguments: --nonsense"),
+    ],
+)
+def test_bad_options_exit_with_2_and_name_the_option(
+    option: str, value: str, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["--out", str(tmp_path / "run"), f"--{option}", value])
+    assert caught.value.code == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def test_patience_without_validation_is_a_wrong_use(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["--patience", "2", "--validation", "0"])
+    assert caught.value.code == 2
+    assert "needs a validation" in capsys.readouterr().err
+
+
+def fails(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    """Run a command that must fail with status 1 and one line; return the line."""
+    assert main(words) == 1
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert len(lines) == 1
+    assert lines[0].startswith("train_imdb: error: ")
+    return lines[0]
+
+
+def test_missing_data(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    line = fails(arguments(tmp_path / "gone", tmp_path / "run"), capsys)
+    assert str(tmp_path / "gone") in line
+    assert not (tmp_path / "run").exists()
+
+
+def test_half_a_download(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    archive = tmp_path / "aclImdb_v1.tar.gz"
+    archive.write_bytes(b"\x1f\x8b\x08\x00" + bytes(50))
+    assert str(archive) in fails(arguments(archive, tmp_path / "run"), capsys)
+
+
+def test_too_few_reviews_to_hold_any_back(
+    reviews: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = fails(arguments(reviews, tmp_path / "run", validation=0.001), capsys)
+    assert "validation is 0.001, which holds back 0 of 80" in line
+
+
+def test_wrong_environment_value(
+    reviews: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setenv("FASTLSTM_BACKEND", "gpu")
+    line = fails(arguments(reviews, tmp_path / "run"), capsys)
+    assert "FASTLSTM_BACKEND='gpu'" in line
+
+
+def test_a_run_that_diverges(
+    reviews: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = arguments(reviews, tmp_path / "run", lr=1e300, dtype="float64", clip=0)
+    line = fails(words, capsys)
+    assert "after" in line
+    assert "batches" in line
+
+
+def test_full_disk(
+    reviews: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    monkeypatch.setenv("FASTLSTM_CACHE", str(tmp_path / "cache"))
+    with pytest.warns(UserWarning, match="cannot keep the encoded texts"):
+        line = fails(arguments(reviews, tmp_path / "run"), capsys)
+    assert "cannot write" in line
+    assert "No space left on device" in line
+    assert list((tmp_path / "run").iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_made(
+    reviews: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    assert "file" in fails(arguments(reviews, tmp_path / "file" / "run"), capsys)
+
+
+def test_debug_shows_the_traceback(
+    reviews: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FASTLSTM_DEBUG", "1")
+    with pytest.raises(FileNotFoundError):
+        main(arguments(tmp_path / "gone", tmp_path / "run"))
+
+
+def test_an_unforeseen_error_is_one_line_with_its_type(
+    reviews: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    def broken(*_: object) -> None:
+        raise AttributeError("oops")
+
+    monkeypatch.setattr("fastlstm.train.imdb.build_model", broken)
+    line = fails(arguments(reviews, tmp_path / "run"), capsys)
+    assert "AttributeError: oops (FASTLSTM_DEBUG=1 shows where)" in line
+
+
+def test_a_finished_run_is_not_overwritten_unless_asked(
+    reviews: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "run"
+    train(reviews, out)
+    before = weights(out)
+    line = fails(arguments(reviews, out, seed=5), capsys)
+    assert "holds a finished run" in line
+    assert weights(out) == before
+    # a replacement that cannot even begin leaves the run alone
+    assert main([*arguments(tmp_path / "gone", out, seed=5), "--overwrite"]) == 1
+    assert weights(out) == before
+    assert main([*arguments(reviews, out, seed=5), "--overwrite"]) == 0
+    assert weights(out) != before
+    assert read(out / "metrics.json")["seed"] == 5
+
+
+def test_module_runs_and_help_tells_every_option_with_its_default() -> None:
+    command = [sys.executable, "-m", "fastlstm.train_imdb", "--help"]
+    environment = {**os.environ, "COLUMNS": "400"}
+    result = subprocess.run(command, capture_output=True, text=True, env=environment, check=True)
+    entries = {entry.split()[0].rstrip(","): entry for entry in result.stdout.split("\n  ")[1:]}
+    for item in fields(Config):
+        flag = f"--{item.name.replace('_', '-')}"
+        assert flag in entries
+        if item.default is not None:
+            assert f"(default {item.default})" in result.stdout.split(f"\n  {flag}")[1][:300]

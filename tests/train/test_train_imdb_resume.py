@@ -1,0 +1,215 @@
+"""`train_imdb` broken off by Ctrl-C and resumed, by command line."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from tiny_imdb import arguments, read, read_lines, timeless, train
+
+from fastlstm.train import Listener, checkpoint
+from fastlstm.train.history import Epoch, History
+from fastlstm.train_imdb import main
+
+pytestmark = pytest.mark.usefixtures("own_cache", "no_picture", "threads")
+
+
+@pytest.fixture
+def whole(reviews: Path, tmp_path: Path) -> Path:
+    """The folder of an unbroken run."""
+    train(reviews, tmp_path / "whole")
+    return tmp_path / "whole"
+
+
+def same_result(one: Path, other: Path) -> bool:
+    """Whether all that two runs wrote is the same, times aside."""
+    for name in ("config.json", "vocab.json", "model.safetensors"):
+        assert (one / name).read_bytes() == (other / name).read_bytes(), name
+    lines = [[timeless(x) for x in read_lines(p / "metrics.jsonl")] for p in (one, other)]
+    assert lines[0] == lines[1]
+    metrics = [timeless(read(path / "metrics.json")) for path in (one, other)]
+    assert metrics[0] == metrics[1]
+    names = [{p.name for p in path.iterdir()} - {"curves.png"} for path in (one, other)]
+    return names[0] == names[1]
+
+
+def broken_off(reviews: Path, out: Path, monkeypatch: pytest.MonkeyPatch, when: str) -> None:
+    """Start a run and break it off with SIGINT: in the middle of an epoch or between two."""
+
+    class PressCtrlC(Listener):
+        def __init__(self, bar: bool) -> None:
+            pass
+
+        def on_step(self, history: History) -> None:
+            if when == "middle" and history.step == 6:
+                signal.raise_signal(signal.SIGINT)
+
+        def on_epoch(self, epoch: Epoch, is_best: bool) -> None:
+            if when == "between" and epoch.epoch == 1:
+                signal.raise_signal(signal.SIGINT)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("fastlstm.train.imdb.Progress", PressCtrlC)
+        assert main(arguments(reviews, out)) == 130
+
+
+@pytest.mark.parametrize("when", ["middle", "between"])
+def test_resumed_equals_unbroken(
+    when: str, reviews: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    out = tmp_path / "broken"
+    capsys.readouterr()
+    broken_off(reviews, out, monkeypatch, when)
+    told = capsys.readouterr().err
+    assert f"train_imdb --resume {out}" in told
+    assert not (out / "metrics.json").exists()
+    assert main(["--resume", str(out), "--no-progress"]) == 0
+    assert same_result(whole, out)
+
+
+def test_resume_with_out_and_with_the_same_options_given_again(
+    reviews: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "broken"
+    broken_off(reviews, out, monkeypatch, "middle")
+    assert main([*arguments(reviews, out), "--resume"]) == 0
+    assert same_result(whole, out)
+
+
+def test_threads_and_place_of_the_data_may_change(
+    reviews: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "broken"
+    broken_off(reviews, out, monkeypatch, "middle")
+    moved = tmp_path / "elsewhere" / "aclImdb"
+    moved.parent.mkdir()
+    os.symlink(reviews, moved, target_is_directory=True)
+    assert main(["--resume", str(out), "--data", str(moved.parent), "--threads", "1"]) == 0
+    assert (out / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
+
+
+def test_other_options_are_refused(
+    reviews: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    out = tmp_path / "broken"
+    broken_off(reviews, out, monkeypatch, "middle")
+    with pytest.raises(SystemExit) as caught:
+        main(["--resume", str(out), "--hidden-size", "7"])
+    assert caught.value.code == 2
+    assert "--hidden-size is 7, but the run in" in capsys.readouterr().err
+
+
+def test_other_data_is_refused(
+    reviews: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    out = tmp_path / "broken"
+    broken_off(reviews, out, monkeypatch, "middle")
+    capsys.readouterr()
+    assert main(["--resume", str(out), "--data", "sample"]) == 1
+    assert "the reviews differ" in capsys.readouterr().err
+
+
+def test_a_finished_run_is_left_alone(whole: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = {path.name: path.read_bytes() for path in whole.iterdir()}
+    assert main(["--resume", str(whole)]) == 0
+    assert "is finished: test accuracy" in capsys.readouterr().out
+    assert {path.name: path.read_bytes() for path in whole.iterdir()} == before
+
+
+def test_unfinished_run_is_not_overwritten_by_a_new_one(
+    reviews: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    out = tmp_path / "broken"
+    broken_off(reviews, out, monkeypatch, "middle")
+    before = (out / "checkpoint.safetensors").read_bytes()
+    assert main(arguments(reviews, out)) == 1
+    assert "holds an unfinished run; --resume it" in capsys.readouterr().err
+    assert (out / "checkpoint.safetensors").read_bytes() == before
+
+
+def test_nothing_to_resume(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--resume", str(tmp_path)]) == 1
+    assert "holds no run to resume" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "words", [["--resume"], ["--resume", "a", "--out", "b"], ["--resume", "a", "--overwrite"]]
+)
+def test_wrong_use_of_resume(words: list[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(words)
+    assert caught.value.code == 2
+
+
+@pytest.mark.parametrize("damage", ["cut", "foreign", "model"])
+def test_damaged_checkpoint(
+    damage: str, reviews: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    out = tmp_path / "broken"
+    broken_off(reviews, out, monkeypatch, "between")
+    path = out / "checkpoint.safetensors"
+    if damage == "cut":
+        path.write_bytes(path.read_bytes()[:-100])
+    elif damage == "foreign":
+        path.write_text("not a checkpoint")
+    else:
+        path.write_bytes((out / "model.safetensors").read_bytes())
+    capsys.readouterr()
+    assert main(["--resume", str(out)]) == 1
+    assert str(path) in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("text", ["{", '{"lr": 1}', "[]"])
+def test_damaged_config(text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "config.json").write_text(text)
+    assert main(["--resume", str(tmp_path)]) == 1
+    assert "config.json is damaged or of another version" in capsys.readouterr().err
+
+
+def test_killed_before_the_first_checkpoint(whole: Path, reviews: Path, tmp_path: Path) -> None:
+    out = tmp_path / "broken"
+    out.mkdir()
+    (out / "config.json").write_bytes((whole / "config.json").read_bytes())
+    assert main(["--resume", str(out)]) == 0
+    assert same_result(whole, out)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="SIGINT cannot be sent to a single process")
+def test_a_real_ctrl_c_from_outside(reviews: Path, tmp_path: Path) -> None:
+    """The whole way: another process, a signal at any moment, a second process that resumes."""
+    options = {"epochs": 60, "hidden_size": 16, "patience": 0}
+    out, expected = tmp_path / "broken", tmp_path / "whole"
+    train(reviews, expected, **options)
+    command = [sys.executable, "-m", "fastlstm.train_imdb"]
+    with subprocess.Popen(
+        [*command, *arguments(reviews, out, **options)], stderr=subprocess.PIPE, text=True
+    ) as process:
+        wait_for(out / "checkpoint.safetensors", process)
+        process.send_signal(signal.SIGINT)
+        _, told = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert f"train_imdb --resume {out}" in told
+    assert "Traceback" not in told
+    state = checkpoint.load(out / "checkpoint.safetensors", "training state")[1]
+    assert 0 < state["history"]["step"] < read(expected / "metrics.json")["epochs"] * 4
+    assert subprocess.run([*command, "--resume", str(out)], check=True).returncode == 0
+    assert same_result(expected, out)
+
+
+def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
+    for _ in range(6000):
+        if path.exists():
+            return
+        assert process.poll() is None, "the run ended before it could be interrupted"
+        time.sleep(0.01)
+    raise TimeoutError(path)

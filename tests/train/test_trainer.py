@@ -1,0 +1,310 @@
+"""The training loop: what each option does, the best epoch, stopping, errors."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import Any
+
+import numpy as np
+import pytest
+from toy import BATCH, BagOfWords, Problem, texts
+
+from fastlstm.nn import bce_with_logits
+from fastlstm.text import Batch
+from fastlstm.train import SGD, Adam, Average, Epoch, History, Listener, Running, Trainer, evaluate
+from fastlstm.train.schedule import linear
+
+
+def same(one: Trainer, other: Trainer) -> bool:
+    pairs = zip(one.model.parameters(), other.model.parameters(), strict=True)
+    return all(np.array_equal(p.data, q.data) for p, q in pairs)
+
+
+class Recorder(Listener):
+    """Notes the names of the calls, and the weights of each epoch as they would be kept."""
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+        self.weights: list[dict[str, np.ndarray]] = []
+        self.trainer: Trainer | None = None
+
+    def on_start(self, history: History, steps_per_epoch: int, epochs: int) -> None:
+        self.calls.append(f"start {steps_per_epoch} {epochs}")
+
+    def on_step(self, history: History) -> None:
+        self.calls.append("step")
+
+    def on_epoch(self, epoch: Epoch, is_best: bool) -> None:
+        self.calls.append(f"epoch {epoch.epoch} {is_best}")
+        assert self.trainer is not None
+        if self.trainer.average:
+            self.weights.append(self.trainer.average.weights())
+        else:
+            self.weights.append(self.trainer.model.state_dict())
+
+    def on_stop(self) -> None:
+        self.calls.append("stop")
+
+
+def recorded(**options: Any) -> tuple[Trainer, Recorder]:
+    recorder = Recorder()
+    trainer = Problem().trainer(listeners=[recorder], **options)
+    recorder.trainer = trainer
+    return trainer, recorder
+
+
+def test_it_learns() -> None:
+    problem = Problem(texts(300))
+    trainer = problem.fit(problem.trainer(epochs=20))
+    first, last = trainer.history.epochs[0], trainer.history.epochs[-1]
+    assert last.train_loss < 0.5 * first.train_loss
+    assert trainer.history.epochs[trainer.history.best - 1].validation_accuracy > 0.75
+
+
+def test_the_seed_reproduces_a_run_exactly() -> None:
+    problem = Problem()
+    one, two = problem.fit(problem.trainer()), problem.fit(problem.trainer())
+    assert same(one, two)
+    assert [e.train_loss for e in one.history.epochs] == [e.train_loss for e in two.history.epochs]
+
+
+@pytest.mark.parametrize("without", ["transform", "dropout"])
+def test_another_seed_gives_other_random_numbers(without: str) -> None:
+    """Each of the two random streams, alone, depends on the seed."""
+
+    def fit(seed: int) -> Trainer:
+        problem = Problem()
+        model = BagOfWords(dropout=0.0 if without == "dropout" else 0.2)
+        options = {"transform": None} if without == "transform" else {}
+        return problem.fit(problem.trainer(model=model, seed=seed, **options))
+
+    assert same(fit(5), fit(5))
+    assert not same(fit(5), fit(6))
+
+
+def test_equal_to_a_loop_written_by_hand() -> None:
+    problem = Problem()
+    options = {"average": None, "transform": None, "clip": 0.0}
+    model = BagOfWords(dropout=0.0)
+    trainer = problem.trainer(
+        model=model, optimizer=SGD(model, lr=0.5), schedule=linear, epochs=2, **options
+    )
+    trainer.fit(problem.batches, problem.steps)
+    other = BagOfWords(dropout=0.0)
+    for step in range(2 * problem.steps):
+        epoch, number = divmod(step, problem.steps)
+        batch = next(iter(problem.batches(epoch, number)))
+        other.zero_grad()
+        logits, tape = other.forward(batch.tokens, batch.lengths, np.random.default_rng())
+        other.backward(tape, bce_with_logits(logits, batch.labels)[1])
+        optimizer = SGD(other, lr=0.5 * (1 - (step + 0.5) / (2 * problem.steps)))
+        optimizer.step()
+    for p, q in zip(model.parameters(), other.parameters(), strict=True):
+        np.testing.assert_allclose(p.data, q.data, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "options", [{"clip": 0.01}, {"schedule": linear}, {"average": None}, {"transform": None}]
+)
+def test_every_option_has_an_effect(options: dict[str, Any]) -> None:
+    problem = Problem()
+    assert not same(problem.fit(problem.trainer()), problem.fit(problem.trainer(**options)))
+
+
+def test_clip_limits_the_step() -> None:
+    model = BagOfWords()
+    before = model.state_dict()
+    trainer = Problem().trainer(
+        model=model, optimizer=SGD(model, lr=1.0), clip=1e-3, average=None, epochs=1
+    )
+    trainer.fit(Problem().batches, 1)  # one step
+    moved = math.sqrt(sum(((p - before[n]) ** 2).sum() for n, p in model.state_dict().items()))
+    assert moved == pytest.approx(1e-3, rel=1e-2)
+
+
+def test_learning_rate_follows_the_schedule_and_the_optimizer_starts_from_its_own() -> None:
+    problem = Problem()
+    seen: list[float] = []
+
+    def schedule(progress: float) -> float:
+        seen.append(progress)
+        return 1 - progress
+
+    trainer = problem.fit(problem.trainer(schedule=schedule, epochs=2))
+    steps = 2 * problem.steps
+    assert seen == pytest.approx([(step + 0.5) / steps for step in range(steps)])
+    assert trainer.history.epochs[-1].lr == pytest.approx(0.02 * (1 - seen[-1]))
+
+
+def test_transform_sees_training_batches_only() -> None:
+    sizes: list[int] = []
+
+    def transform(batch: Batch, rng: np.random.Generator) -> Batch:
+        sizes.append(len(batch.labels))
+        return batch
+
+    problem = Problem()
+    problem.fit(problem.trainer(transform=transform, epochs=1))
+    assert sum(sizes) == len(problem.train)
+
+
+def test_listeners_are_told_in_order() -> None:
+    trainer, recorder = recorded(epochs=2)
+    problem = Problem()
+    problem.fit(trainer)
+    steps = ["step"] * problem.steps
+    assert recorder.calls[0] == f"start {problem.steps} 2"
+    assert recorder.calls[1 : problem.steps + 1] == steps
+    assert recorder.calls[problem.steps + 1] == "epoch 1 True"
+    assert recorder.calls[-1] == "stop"
+
+
+def scores(monkeypatch: pytest.MonkeyPatch, accuracies: list[float]) -> None:
+    """Have validation give these accuracies, one an epoch, all with the same loss."""
+    each = iter(accuracies)
+
+    def fake(*_: object) -> Running:
+        return Running(loss_sum=50.0, correct=round(100 * next(each)), examples=100, words=1)
+
+    monkeypatch.setattr("fastlstm.train.trainer.evaluate", fake)
+
+
+@pytest.mark.parametrize("averaged", [False, True])
+def test_the_best_epochs_weights_are_kept(averaged: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    trainer, recorder = recorded(epochs=4, **({} if averaged else {"average": None}))
+    scores(monkeypatch, [0.5, 0.8, 0.6, 0.8])
+    Problem().fit(trainer)
+    assert trainer.history.best == 2  # of equal ones the first
+    for name, value in trainer.model.state_dict().items():
+        assert np.array_equal(value, recorder.weights[1][name])
+        assert not np.array_equal(value, recorder.weights[3][name])
+
+
+def test_of_equal_accuracies_the_smaller_loss_is_better() -> None:
+    history = History()
+    for loss in (50.0, 40.0, 45.0):
+        history.close_epoch(0.1, Running(loss_sum=loss, correct=80, examples=100))
+    assert history.best == 2
+
+
+def test_validation_is_of_the_averaged_weights() -> None:
+    problem = Problem()
+    trainer = problem.fit(problem.trainer(epochs=1))
+    score = evaluate(trainer.model, problem.validation(), bce_with_logits)
+    assert trainer.history.epochs[0].validation_loss == score.loss
+    without = problem.fit(problem.trainer(epochs=1, average=None))
+    assert without.history.epochs[0].validation_loss != score.loss
+
+
+def test_without_validation_the_last_epoch_is_kept() -> None:
+    trainer, recorder = recorded(epochs=3)
+    trainer.fit(Problem().batches, Problem().steps)
+    assert trainer.history.best == 3
+    assert trainer.history.epochs[0].validation_accuracy is None
+    for name, value in trainer.model.state_dict().items():
+        assert np.array_equal(value, recorder.weights[2][name])
+
+
+@pytest.mark.parametrize(
+    ("patience", "epochs"),
+    [(0, 6), (1, 3), (2, 4), (5, 6)],
+)
+def test_early_stop(patience: int, epochs: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    scores(monkeypatch, [0.5, 0.8, 0.7, 0.7, 0.7, 0.7])
+    trainer = Problem().fit(Problem().trainer(epochs=6, patience=patience))
+    assert len(trainer.history.epochs) == epochs
+    assert trainer.history.best == 2
+
+
+def test_seconds_count_the_training_loop_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    def slow(*_: object) -> Running:
+        time.sleep(0.2)
+        return Running(examples=1, seconds=0.2)
+
+    monkeypatch.setattr("fastlstm.train.trainer.evaluate", slow)
+    start = time.perf_counter()
+    trainer = Problem().fit(Problem().trainer(epochs=2))
+    assert time.perf_counter() - start > 0.4
+    assert 0 < sum(e.seconds for e in trainer.history.epochs) < 0.2
+    assert trainer.history.epochs[0].validation_seconds == 0.2
+
+
+def test_words_are_counted() -> None:
+    problem = Problem()
+    trainer = problem.fit(problem.trainer(epochs=1))
+    assert trainer.history.epochs[0].words == len(problem.train.tokens)
+
+
+def test_a_loss_that_is_not_finite_stops_the_run() -> None:
+    model = BagOfWords()
+    model.head.weight.data[...] = np.inf
+    with pytest.raises(FloatingPointError, match="loss is .* after 0 epochs and 0 batches"):
+        Problem().fit(Problem().trainer(model=model))
+
+
+def test_a_gradient_that_is_not_finite_names_the_parameter() -> None:
+    def loss(logits: np.ndarray, labels: np.ndarray) -> tuple[float, np.ndarray]:
+        return 0.0, np.full_like(logits, np.nan)
+
+    with pytest.raises(FloatingPointError, match=r"embedding\.weight.*after 0 epochs"):
+        Problem().fit(Problem().trainer(loss=loss))
+
+
+def test_an_epoch_with_too_few_batches_is_an_error() -> None:
+    problem = Problem()
+    with pytest.raises(ValueError, match=f"had {problem.steps} batches, expected"):
+        problem.trainer().fit(problem.batches, problem.steps + 1)
+
+
+def test_an_error_in_the_data_path_reaches_the_caller() -> None:
+    def broken(batch: Batch, rng: np.random.Generator) -> Batch:
+        raise LookupError("no such word")
+
+    with pytest.raises(LookupError, match="no such word"):
+        Problem().fit(Problem().trainer(transform=broken))
+
+
+@pytest.mark.parametrize(
+    "options", [{"epochs": 0}, {"patience": -1}, {"seed": -1}, {"clip": -1.0}, {"clip": math.nan}]
+)
+def test_bad_options_are_named(options: dict[str, Any]) -> None:
+    (name, value), *_ = options.items()
+    with pytest.raises(ValueError, match=f"{name} is {value}"):
+        Problem().trainer(**options)
+
+
+def test_patience_needs_validation() -> None:
+    with pytest.raises(ValueError, match="patience is 2 but there is no validation"):
+        Problem().trainer(patience=2).fit(Problem().batches, 1)
+
+
+def test_evaluate_weighs_batches_by_size() -> None:
+    model, data = BagOfWords(), texts(BATCH + 1)
+    problem = Problem(data)
+    total = evaluate(model, problem.batches(0, 0), bce_with_logits)
+    whole = next(iter(Problem(data).batches(0, 0)))  # only to have the types
+    assert len(whole.labels) in (1, BATCH)
+    logits = np.concatenate([model(b.tokens, b.lengths) for b in problem.batches(0, 0)])
+    labels = np.concatenate([b.labels for b in problem.batches(0, 0)])
+    assert total.loss == pytest.approx(bce_with_logits(logits, labels)[0], rel=1e-12)
+    assert total.accuracy == np.mean((logits > 0) == labels)
+    assert total.examples == BATCH + 1
+    assert total.words == len(data.tokens)
+
+
+def test_average_must_not_be_confused_with_the_optimizers_weights() -> None:
+    """Averaging changes what is kept, not the course of training."""
+    problem = Problem()
+    with_average, without = problem.trainer(), problem.trainer(average=None)
+    problem.fit(with_average)
+    problem.fit(without)
+    losses = [[e.train_loss for e in t.history.epochs] for t in (with_average, without)]
+    assert losses[0] == losses[1]
+
+
+def test_adam_and_average_are_over_the_same_names() -> None:
+    model = BagOfWords()
+    names = {name for name, _ in model.named_parameters()}
+    assert {k[2:] for k in Adam(model).state_dict() if k != "step"} == names
+    assert Average(model, 0.9).weights().keys() == names
