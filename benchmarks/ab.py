@@ -1,0 +1,158 @@
+"""fastlstm and torch side by side, each in processes of its own, taking turns.
+
+    python -m benchmarks.ab [--group quick] [--rounds 5] [--threads 1 2] [--out build/ab]
+
+First every case is checked: outputs and gradients of both sides must agree, or nothing is timed.
+Then the rounds: in each, for every case, one process for either side. Writes ab.json (everything,
+raw samples too), ab.md and ab.png. Exit status 1 if a case does not agree.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import shlex
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from benchmarks import machine, report
+from benchmarks.shapes import GROUPS, Case, select
+from benchmarks.sides import SIDES
+from benchmarks.worker import ask
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the comparison that the options ask for."""
+    options = _parse(argv)
+    cases: list[Case] = options.cases
+    result: dict[str, Any] = {
+        "command": shlex.join(sys.argv[1:] if argv is None else argv),
+        "time": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        "machine": machine.describe(),
+        "rounds": options.rounds,
+        "seconds": options.seconds,
+        "isa": options.isa or "best of each side",
+        "peak_gflops": {},
+        "cases": [],
+    }
+    for threads in options.threads:
+        _measure_peak(result, cases, threads, options)
+        if not _check(result, cases, threads, options.isa):
+            return 1
+    _time(result, options)
+    for threads in options.threads:
+        _measure_peak(result, cases, threads, options)
+    for entry in result["cases"]:
+        report.summarise(entry, result["peak_gflops"])
+    for path in report.write(result, options.out):
+        print(path)
+    if options.readme:
+        report.splice(options.readme, "ab", report.markdown(result))
+        print(options.readme)
+    return 0
+
+
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.ab", description=(__doc__ or "").partition("\n")[0]
+    )
+    parser.add_argument("--group", nargs="+", default=["quick"], choices=GROUPS)
+    parser.add_argument("--only", default="", help="only cases whose name holds this text")
+    parser.add_argument("--rounds", type=_positive, default=5)
+    parser.add_argument("--seconds", type=float, default=1.0, help="of a side in a round")
+    parser.add_argument("--threads", type=_positive, nargs="+", default=[machine.cores()])
+    parser.add_argument("--isa", choices=machine.SAME_ISA, help="hold both sides to it")
+    parser.add_argument("--out", type=Path, default=Path("build/ab"), help="folder")
+    parser.add_argument("--readme", type=Path, help="file to put the table into, between markers")
+    options = parser.parse_args(argv)
+    try:
+        options.cases = select(options.group, options.only)
+    except ValueError as error:
+        parser.error(str(error))
+    return options
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not positive")
+    return value
+
+
+def _measure_peak(
+    result: dict[str, Any], cases: list[Case], threads: int, options: argparse.Namespace
+) -> None:
+    """Add the speed of matrix products: the best so far, as the machine may have been busy."""
+    found = ask(
+        "peak",
+        machine.environment(threads, options.isa),
+        dtypes=sorted({case.dtype for case in cases}),
+        seconds=options.seconds / 2,
+    )
+    before = result["peak_gflops"].get(str(threads), {})
+    result["peak_gflops"][str(threads)] = {
+        dtype: {name: max(now, before.get(dtype, {}).get(name, now)) for name, now in by.items()}
+        for dtype, by in found.items()
+    }
+
+
+def _check(result: dict[str, Any], cases: list[Case], threads: int, isa: str | None) -> bool:
+    """Add an entry for every case; False, and the reasons printed, if a case does not agree."""
+    _say(f"checking {len(cases)} cases, threads={threads}")
+    fields = [asdict(case) for case in cases]
+    answers = ask("check", machine.environment(threads, isa), cases=fields, threads=threads)
+    mismatches = [answer["mismatch"] for answer in answers if "mismatch" in answer]
+    for mismatch in mismatches:
+        _say(f"not timed, as the sides differ: {mismatch}")
+    for case, answer in zip(cases, answers, strict=True):
+        sides: dict[str, Any] = {side: {"rounds": []} for side in SIDES}
+        result["cases"].append(
+            {
+                "name": str(case),
+                "case": asdict(case),
+                "threads": threads,
+                "flops": answer.get("flops"),
+                "max_difference": {k: answer.get(k) for k in ("outputs", "gradients")},
+                "sides": sides,
+            }
+        )
+    return not mismatches
+
+
+def _time(result: dict[str, Any], options: argparse.Namespace) -> None:
+    """Add the raw samples of all rounds to the entries."""
+    turns = list(_turns(result["cases"], options.rounds))
+    for number, (entry, side) in enumerate(turns, 1):
+        answer = ask(
+            "time",
+            machine.environment(entry["threads"], options.isa),
+            side=side,
+            case=entry["case"],
+            threads=entry["threads"],
+            seconds=options.seconds,
+        )
+        result.setdefault("versions", {})[side] = answer.pop("versions")
+        entry["sides"][side]["rounds"].append(answer)
+        middle = sorted(answer["samples_ms"])[len(answer["samples_ms"]) // 2]
+        what = f"{entry['name']} threads={entry['threads']}"
+        _say(f"{number}/{len(turns)} {what}: {side} {middle} ms")
+
+
+def _turns(entries: list[dict[str, Any]], rounds: int) -> Iterator[tuple[dict[str, Any], str]]:
+    """Yield who is next: the sides take turns, and turns at being first."""
+    for number in range(rounds):
+        order = list(SIDES) if number % 2 == 0 else list(reversed(SIDES))
+        for entry in entries:
+            for side in order:
+                yield entry, side
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,153 @@
+"""fastlstm's side of the other layers and of the losses, as in `torch_ops.py`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+import fastlstm as fl
+from benchmarks.fastlstm_lstm import gradients, lstm, step
+from benchmarks.problem import Array, Arrays
+from benchmarks.shapes import Case
+from benchmarks.sides import Results, Side, dropout_facts
+from fastlstm import nn
+
+
+def stream(case: Case, a: Arrays) -> Side:
+    """The same as `step`; torch's side differs."""
+    return step(case, a)._replace(model=None)
+
+
+def tokens(case: Case, a: Arrays) -> Side:
+    """Embedding and LSTM forward and backward, by distinct tokens."""
+    table = nn.Embedding(case.V, case.I, dtype=case.dtype)
+    table.load_state_dict({"weight": a["table"]})
+    model = lstm(case, a)
+
+    def run() -> Array:
+        batch, index = table.distinct(a["tokens"])
+        y, _, tape = model.forward(batch)
+        dtable, _ = model.backward(tape, a["dy"])
+        table.add_gradient(index, dtable)
+        return y
+
+    def call() -> None:
+        run()
+        model.zero_grad()
+        table.zero_grad()
+
+    def results() -> Results:
+        outputs = {"y": run()}
+        return Results(outputs, {**gradients(model), "d_table": gradients(table)["d_weight"]})
+
+    return Side(call, results)
+
+
+def cell(case: Case, a: Arrays) -> Side:
+    """LSTMCell forward and backward."""
+    model = fl.LSTMCell(case.I, case.H, dtype=case.dtype)
+    model.load_state_dict(a["weights"])
+
+    def run() -> tuple[Array, ...]:
+        h, c, tape = model.forward(a["x"], (a["h"], a["c"]))
+        dx, (dh, dc) = model.backward(tape, (a["dh"], a["dc"]))
+        return h, c, dx, dh, dc
+
+    def call() -> None:
+        run()
+        model.zero_grad()
+
+    def results() -> Results:
+        h, c, dx, dh, dc = run()
+        return Results({"h": h, "c": c}, {"dx": dx, "dh": dh, "dc": dc, **gradients(model)})
+
+    return Side(call, results, model)
+
+
+def embedding(case: Case, a: Arrays) -> Side:
+    """Embedding forward and backward; the gradient is row-sparse."""
+    model = nn.Embedding(case.V, case.I, dtype=case.dtype)
+    model.load_state_dict(a["weights"])
+
+    def run() -> Array:
+        y, tape = model.forward(a["tokens"])
+        model.backward(tape, a["dy"])
+        return y
+
+    def call() -> None:
+        run()
+        model.zero_grad()
+
+    return Side(call, lambda: Results({"y": run()}, gradients(model)), model)
+
+
+def linear(case: Case, a: Arrays) -> Side:
+    """Linear forward and backward."""
+    model = nn.Linear(case.I, case.H, dtype=case.dtype)
+    model.load_state_dict(a["weights"])
+
+    def run() -> tuple[Array, Array]:
+        y, tape = model.forward(a["x"])
+        return y, model.backward(tape, a["dy"])
+
+    def call() -> None:
+        run()
+        model.zero_grad()
+
+    def results() -> Results:
+        y, dx = run()
+        return Results({"y": y}, {"dx": dx, **gradients(model)})
+
+    return Side(call, results, model)
+
+
+def dropout(case: Case, a: Arrays) -> Side:
+    """Dropout forward and backward."""
+    model = nn.Dropout(0.5, rng=np.random.default_rng(0))
+
+    def run() -> tuple[Array, Array]:
+        y, tape = model.forward(a["x"])
+        return y, model.backward(tape, a["dy"])
+
+    return Side(run, lambda: dropout_facts(a, *run()))
+
+
+def bce_with_logits(case: Case, a: Arrays) -> Side:
+    """Binary cross-entropy and its gradient."""
+    return _loss(fl.bce_with_logits, a)
+
+
+def cross_entropy(case: Case, a: Arrays) -> Side:
+    """Cross-entropy of the softmax and its gradient."""
+    return _loss(fl.cross_entropy, a)
+
+
+def _loss(function: Any, a: Arrays) -> Side:
+    def results() -> Results:
+        loss, dlogits = function(a["logits"], a["labels"])
+        return Results({"loss": np.array([loss])}, {"dlogits": dlogits})
+
+    return Side(lambda: function(a["logits"], a["labels"]), results)
+
+
+def text_classifier(case: Case, a: Arrays) -> Side:
+    """A training step of a text classifier, up to the gradients."""
+    model = fl.TextClassifier(case.V, case.I, case.H, dtype=case.dtype)
+    model.load_state_dict(a["weights"])
+
+    def run() -> tuple[Array, float]:
+        logits, tape = model.forward(a["tokens"], a["lengths"])
+        loss, dlogits = fl.bce_with_logits(logits, a["labels"])
+        model.backward(tape, dlogits)
+        return logits, loss
+
+    def call() -> None:
+        run()
+        model.zero_grad()
+
+    def results() -> Results:
+        logits, loss = run()
+        return Results({"logits": logits, "loss": np.array([loss])}, gradients(model))
+
+    return Side(call, results, model)

@@ -1,0 +1,203 @@
+"""What `ab` found, as JSON, as a Markdown table and as a picture.
+
+`python -m benchmarks.report ab.json [--readme README.md]` makes table and picture again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+from pathlib import Path
+from typing import Any
+
+from benchmarks.timing import quartiles
+from fastlstm.text.files import replacing
+
+COLUMNS = (
+    ("case (B, T, I, H)", "---"),
+    ("threads", "---:"),
+    ("fastlstm ms", "---:"),
+    ("torch ms", "---:"),
+    ("ratio (quartiles)", "---:"),
+    ("GFLOP/s", "---:"),
+    ("of peak", "---:"),
+    ("memory MB, fastlstm / torch", "---:"),
+    ("largest difference", "---:"),
+)
+
+
+def summarise(entry: dict[str, Any], peak_gflops: dict[str, Any]) -> None:
+    """Add medians, quartiles, ratio, GFLOP/s and memory to a case of the result.
+
+    A round counts as one value, the median of its samples: samples of one process share its
+    luck with memory and neighbours.
+    """
+    medians: dict[str, list[float]] = {}
+    peak = max(peak_gflops[str(entry["threads"])][entry["case"]["dtype"]].values())
+    for side, found in entry["sides"].items():
+        medians[side] = [statistics.median(r["samples_ms"]) for r in found["rounds"]]
+        low, middle, high = quartiles(medians[side])
+        found.update(median_ms=middle, quartiles_ms=[low, high])
+        found["peak_memory_mb"] = statistics.median(r["peak_memory_mb"] for r in found["rounds"])
+        if entry["flops"]:
+            found["gflops"] = entry["flops"] / middle / 1e6
+            found["of_peak"] = found["gflops"] / peak
+    ratios = [t / f for f, t in zip(medians["fastlstm"], medians["torch"], strict=True)]
+    low, _, high = quartiles(ratios)
+    fast, torch = (entry["sides"][side]["median_ms"] for side in ("fastlstm", "torch"))
+    entry.update(ratio=torch / fast, ratio_quartiles=[low, high])
+
+
+def write(result: dict[str, Any], folder: Path) -> list[Path]:
+    """Write ab.json, ab.md and ab.png to `folder` and return their paths."""
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = [folder / f"ab.{kind}" for kind in ("json", "md", "png")]
+    write_text(paths[0], json.dumps(result, indent=1) + "\n")
+    write_text(paths[1], markdown(result))
+    picture(result, paths[2])
+    return paths
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write `text` under another name first, so that `path` is never half written."""
+    with replacing(path) as file:
+        file.write(text.encode())
+
+
+def markdown(result: dict[str, Any]) -> str:
+    """Return the table, and below it what was measured on."""
+    lines = [_row([title for title, _ in COLUMNS]), _row([align for _, align in COLUMNS])]
+    lines += [_row(_cells(entry)) for entry in result["cases"]]
+    return "\n".join([*lines, "", _footnote(result), ""])
+
+
+def _row(cells: list[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _cells(entry: dict[str, Any]) -> list[str]:
+    fast, torch = entry["sides"]["fastlstm"], entry["sides"]["torch"]
+    low, high = entry["ratio_quartiles"]
+    counted = entry["flops"] is not None
+    return [
+        entry["name"],
+        str(entry["threads"]),
+        _three_digits(fast["median_ms"]),
+        _three_digits(torch["median_ms"]),
+        f"**{entry['ratio']:.2f}** ({low:.2f} to {high:.2f})",
+        f"{fast['gflops']:.0f} / {torch['gflops']:.0f}" if counted else "",
+        f"{fast['of_peak']:.0%} / {torch['of_peak']:.0%}" if counted else "",
+        f"{fast['peak_memory_mb']:.0f} / {torch['peak_memory_mb']:.0f}",
+        " / ".join(f"{v:.0e}" for v in entry["max_difference"].values() if v is not None),
+    ]
+
+
+def _three_digits(value: float) -> str:
+    return f"{value:.3g}" if value < 1000 else f"{value:,.0f}"
+
+
+def _footnote(result: dict[str, Any]) -> str:
+    machine, versions = result["machine"], result["versions"]
+    peaks = [
+        f"{max(found.values()):.0f} on {threads} thread{'s' * (threads != '1')} in {dtype}"
+        for threads, by_dtype in result["peak_gflops"].items()
+        for dtype, found in by_dtype.items()
+    ]
+    return (
+        f"Median of {result['rounds']} rounds, the sides in separate processes taking turns; "
+        f"ratio is torch's time to fastlstm's, its quartiles over the rounds. Pairs are "
+        f"fastlstm / torch; the largest difference between the two is of outputs / of gradients "
+        f"relative to their scale. {machine['cpu']}, {machine['cores']} cores; matrix product "
+        f"{', '.join(peaks)} GFLOP/s. fastlstm {versions['fastlstm']['version']} "
+        f"({versions['fastlstm']['isa']}), commit {machine['commit']}; torch "
+        f"{versions['torch']['version']} ({versions['torch']['isa']}), denormals flushed; "
+        f"Python {machine['python']}; {result['time'][:10]}."
+    )
+
+
+def picture(result: dict[str, Any], path: Path) -> None:
+    """Draw the ratios as horizontal bars, in the colour of their mode."""
+    from matplotlib.figure import Figure
+
+    entries = result["cases"]
+    labels = [_label(entry, result) for entry in entries]
+    ratios = [entry["ratio"] for entry in entries]
+    modes = list(dict.fromkeys(entry["case"]["mode"] for entry in entries))
+    figure = Figure(figsize=(8, 1.4 + 0.28 * len(entries)), layout="constrained")
+    axes = figure.add_subplot()
+    for mode in modes:
+        rows = [row for row, entry in enumerate(entries) if entry["case"]["mode"] == mode]
+        widths = [ratios[row] - 1 for row in rows]
+        colour = f"C{modes.index(mode) % 10}"
+        axes.barh(rows, widths, left=1, height=0.7, color=colour, label=mode)
+    for row, entry in enumerate(entries):
+        axes.plot(entry["ratio_quartiles"], [row, row], color="black", linewidth=1)
+        end = max(entry["ratio"], entry["ratio_quartiles"][1], 1.0)
+        axes.annotate(
+            f"{entry['ratio']:.2f}", (end, row), (4, 0), textcoords="offset points", va="center"
+        )
+    _dress(axes, labels, ratios)
+    if len(modes) > 1:
+        figure.legend(loc="outside lower center", ncols=len(modes), frameon=False)
+    with replacing(path) as file:
+        figure.savefig(file, format="png", dpi=150)
+
+
+def _label(entry: dict[str, Any], result: dict[str, Any]) -> str:
+    several = len(result["peak_gflops"]) > 1
+    return f"{entry['name']}, threads {entry['threads']}" if several else str(entry["name"])
+
+
+def _dress(axes: Any, labels: list[str], ratios: list[float]) -> None:
+    """Scale, ticks and labels: a logarithmic axis, on which 2 and 1/2 are as far from 1."""
+    axes.set_xscale("log", base=2)
+    low, high = min([*ratios, 0.9]), max([*ratios, 2.0])
+    axes.set_xlim(low / 1.1, high * 1.5)
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}x")
+    axes.set_yticks(range(len(labels)), labels)
+    axes.set_ylim(len(labels) - 0.4, -0.6)
+    axes.axvline(1, color="black", linewidth=1)
+    axes.grid(axis="x", alpha=0.3)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.tick_params(axis="y", length=0)
+    axes.set_title("fastlstm against torch.nn, (B, T, I, H): how many times faster", loc="left")
+
+
+def splice(path: Path, name: str, text: str) -> None:
+    """Put `text` between the two markers of `name` in a file.
+
+    Raises
+    ------
+    ValueError
+        If the file has not both markers once and in order.
+    """
+    start, end = f"<!-- benchmarks:{name} -->", f"<!-- benchmarks:{name} end -->"
+    content = path.read_text(encoding="utf-8")
+    if content.count(start) != 1 or content.count(end) != 1:
+        raise ValueError(f"{path} has not one {start} and one {end} to put the table between")
+    before, _, rest = content.partition(start)
+    if end not in rest:
+        raise ValueError(f"{path} has {end} before {start}")
+    after = rest.partition(end)[2]
+    write_text(path, f"{before}{start}\n{text.strip()}\n{end}{after}")
+
+
+def main() -> None:
+    """Make table and picture again from a result."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.report", description=(__doc__ or "").partition("\n")[0]
+    )
+    parser.add_argument("result", type=Path, help="ab.json of an earlier run")
+    parser.add_argument("--readme", type=Path, help="file to put the table into, between markers")
+    options = parser.parse_args()
+    result = json.loads(options.result.read_text(encoding="utf-8"))
+    for path in write(result, options.result.parent):
+        print(path)
+    if options.readme:
+        splice(options.readme, "ab", markdown(result))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,15 @@
+"""The LSTM over the shapes of `shapes.toml`, fastlstm and torch side by side."""
+
+from __future__ import annotations
+
+import pytest
+
+from benchmarks.conftest import Bench
+from benchmarks.shapes import Case
+
+pytest.importorskip("torch", reason="nothing is timed that is not compared with torch")
+pytest.importorskip("pytest_benchmark")
+
+
+def test_lstm(bench: Bench, lstm_case: Case, threads: int, side: str) -> None:
+    bench(lstm_case, threads, side)

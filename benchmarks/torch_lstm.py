@@ -1,0 +1,141 @@
+"""torch's side of the LSTM, written as its users would: one function a mode, as in
+`fastlstm_lstm.py`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+from benchmarks.problem import Array, Arrays
+from benchmarks.shapes import Case
+from benchmarks.sides import Results, Side
+
+
+def setup(threads: int) -> None:
+    """Use `threads` threads; flush denormals, without which vanishing gradients cost torch 3x."""
+    torch.set_num_threads(threads)
+    torch.set_flush_denormal(True)
+
+
+def versions() -> dict[str, Any]:
+    """Return what is in use: version and instruction set."""
+    return {"version": torch.__version__, "isa": torch.backends.cpu.get_cpu_capability()}
+
+
+def infer(case: Case, a: Arrays) -> Side:
+    """LSTM over whole sequences."""
+    model, x = lstm(case, a), torch.from_numpy(a["x"])
+
+    @torch.inference_mode()
+    def run() -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        return model(x)  # type: ignore[no-any-return]
+
+    def results() -> Results:
+        y, (h_n, c_n) = run()
+        return Results(arrays(y=y, h_n=h_n, c_n=c_n), {})
+
+    return Side(run, results, model)
+
+
+def train(case: Case, a: Arrays) -> Side:
+    """LSTM forward and backward."""
+    model, x, dy = lstm(case, a), torch.from_numpy(a["x"]), torch.from_numpy(a["dy"])
+
+    def run() -> tuple[Tensor, ...]:
+        leaf = x.detach().requires_grad_()
+        y, (h_n, c_n) = model(leaf)
+        y.backward(dy)
+        return y, h_n, c_n, leaf
+
+    def call() -> None:
+        run()
+        model.zero_grad()
+
+    def results() -> Results:
+        y, h_n, c_n, leaf = run()
+        return Results(arrays(y=y, h_n=h_n, c_n=c_n), {**arrays(dx=leaf.grad), **gradients(model)})
+
+    return Side(call, results, model)
+
+
+def ragged(case: Case, a: Arrays) -> Side:
+    """The same over rows of different lengths, as a PackedSequence."""
+    model, x, lengths = lstm(case, a), torch.from_numpy(a["x"]), torch.from_numpy(a["lengths"])
+    pack: dict[str, Any] = {"lengths": lengths, "batch_first": True, "enforce_sorted": False}
+    dy = pack_padded_sequence(torch.from_numpy(a["dy"]), **pack).data
+
+    def run() -> tuple[Any, ...]:
+        leaf = x.detach().requires_grad_()
+        y, (h_n, c_n) = model(pack_padded_sequence(leaf, **pack))
+        y.data.backward(dy)
+        return y, h_n, c_n, leaf
+
+    def call() -> None:
+        run()
+        model.zero_grad()
+
+    def results() -> Results:
+        packed, h_n, c_n, leaf = run()
+        y, _ = pad_packed_sequence(packed, batch_first=True, total_length=case.T)
+        return Results(arrays(y=y, h_n=h_n, c_n=c_n), {**arrays(dx=leaf.grad), **gradients(model)})
+
+    return Side(call, results, model)
+
+
+def step(case: Case, a: Arrays) -> Side:
+    """One step of nn.LSTM, the state carried by hand."""
+    model, x = lstm(case, a), torch.from_numpy(a["x"])[:, :, None]
+    state: Any = None
+
+    @torch.inference_mode()
+    def call() -> None:
+        nonlocal state
+        _, state = model(x[0], state)
+
+    @torch.inference_mode()
+    def results() -> Results:
+        outputs, carried = [], None
+        for x_t in x:
+            y, carried = model(x_t, carried)
+            outputs.append(y[:, 0])
+        return Results(arrays(y=torch.stack(outputs)), {})
+
+    return Side(call, results, model)
+
+
+def lstm(case: Case, a: Arrays) -> nn.LSTM:
+    """Return the layer of a case, weights loaded."""
+    model = nn.LSTM(
+        case.I,
+        case.H,
+        case.layers,
+        batch_first=True,
+        bidirectional=case.bidirectional,
+        dtype=getattr(torch, case.dtype),
+    )
+    load(model, a["weights"])
+    return model
+
+
+def load(model: nn.Module, weights: Arrays) -> None:
+    """Load a state_dict of arrays."""
+    model.load_state_dict({name: torch.from_numpy(value) for name, value in weights.items()})
+
+
+def arrays(**tensors: Tensor | None) -> dict[str, Array]:
+    """Return the tensors as arrays; a gradient that is not there as one that fits nothing."""
+    return {
+        name: np.empty(0) if tensor is None else tensor.detach().numpy().copy()
+        for name, tensor in tensors.items()
+    }
+
+
+def gradients(model: nn.Module) -> dict[str, Array]:
+    """Return copies of all gradients and forget them in the model."""
+    found = {"d_" + name: parameter.grad for name, parameter in model.named_parameters()}
+    model.zero_grad()
+    return arrays(**found)

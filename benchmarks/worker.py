@@ -1,0 +1,86 @@
+"""One task in a process of its own: arguments as JSON on standard input, the answer as JSON on
+standard output.
+
+`python -m benchmarks.worker TASK`; `ask` starts one and waits for it.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from benchmarks import imdb, machine
+from benchmarks.check import Mismatch, check
+from benchmarks.problem import draw, real_steps
+from benchmarks.shapes import Case
+from benchmarks.sides import build, load
+from benchmarks.timing import PeakMemory, measure
+
+
+def ask(task: str, environment: Mapping[str, str], **arguments: Any) -> Any:
+    """Run `task` with `arguments` in another process and return its answer.
+
+    Raises
+    ------
+    RuntimeError
+        If the process fails; it has said why on standard error.
+    """
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.worker", task],
+        input=json.dumps(arguments),
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=machine.ROOT,
+        env=dict(environment),
+    )
+    if done.returncode:
+        raise RuntimeError(f"{task} of {arguments} failed with exit status {done.returncode}")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def check_cases(cases: list[dict[str, Any]], threads: int) -> list[dict[str, Any]]:
+    """Compare the sides in each case; an answer has `mismatch`, the reason, if they differ."""
+    answers: list[dict[str, Any]] = []
+    for fields in cases:
+        case = Case(**fields)
+        try:
+            found = check(case, threads)
+        except Mismatch as reason:
+            answers.append({"mismatch": str(reason)})
+            continue
+        flops = case.flops(real_steps(case, draw(case)))
+        answers.append({"outputs": found.outputs, "gradients": found.gradients, "flops": flops})
+    return answers
+
+
+def time_case(side: str, case: dict[str, Any], threads: int, seconds: float) -> dict[str, Any]:
+    """Time one side of one case."""
+    module, arrays = load(side, threads), draw(Case(**case))
+    memory = PeakMemory()
+    timing = measure(build(side, Case(**case), threads, arrays).call, seconds)
+    return {
+        "samples_ms": [float(f"{1e3 * sample:.4g}") for sample in timing.samples],
+        "calls_per_sample": timing.calls,
+        "peak_memory_mb": round(memory.growth() / 1e6, 2),
+        "versions": module.versions(),
+    }
+
+
+def peak(dtypes: list[str], seconds: float) -> dict[str, dict[str, float]]:
+    """Measure the matrix product in each of `dtypes`."""
+    return {dtype: machine.peak_gflops(dtype, seconds) for dtype in dtypes}
+
+
+TASKS: dict[str, Callable[..., Any]] = {
+    "check": check_cases,
+    "time": time_case,
+    "peak": peak,
+    "imdb_check": imdb.check_start,
+    "imdb_train": imdb.train,
+}
+
+if __name__ == "__main__":
+    print(json.dumps(TASKS[sys.argv[1]](**json.load(sys.stdin))))
