@@ -1,0 +1,113 @@
+# Every target works from a fresh clone: it makes the virtual environment, installs, runs.
+#
+#   make train    train on IMDB with default options      ARGS="--epochs 2" passes options
+#   make test     the test suite without its slow tests   ARGS="-k lstm" likewise
+#   make help     all targets
+
+PYTHON ?= python3
+VENV   ?= .venv
+ARGS   ?=
+# What the tests compare with. Empty (make test TORCH=) leaves it out: those tests then skip.
+TORCH  ?= torch==2.13.0
+
+BIN     := $(VENV)/bin
+PIP     := $(BIN)/python -m pip --disable-pip-version-check
+SOURCES := pyproject.toml setup.py $(wildcard fastlstm/kernels/*.p* fastlstm/kernels/src/*)
+ASAN    := build/asan
+ASAN_CC ?= gcc
+ASAN_TESTS ?= tests/kernels
+
+.PHONY: help train test test-slow bench lint format asan neon werror wheel clean
+
+help:
+	@echo "make train      train on IMDB with default options (ARGS=... passes more)"
+	@echo "make test       tests, without the slow ones (ARGS=... goes to pytest; TORCH= leaves torch out)"
+	@echo "make test-slow  the slow tests"
+	@echo "make bench      benchmarks against torch (ARGS=... goes to pytest)"
+	@echo "make lint       ruff, mypy --strict, clang-format; make format rewrites"
+	@echo "make asan       kernel tests under AddressSanitizer and UndefinedBehaviorSanitizer"
+	@echo "make neon       kernels compiled for aarch64, tested under qemu-user"
+	@echo "make werror     kernels compiled with gcc and clang, warnings as errors"
+	@echo "make wheel      sdist and wheel in dist/, contents and sizes checked"
+	@echo "make clean      removes what the targets made"
+
+# The environment. A stamp file stands for each set of packages, so that a second run starts at once
+# and a changed C source builds again.
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/installed: $(SOURCES) | $(BIN)/python
+	$(PIP) install --quiet --editable '.[plot]'
+	@touch $@
+
+$(VENV)/installed-test: $(SOURCES) | $(BIN)/python
+	$(PIP) install --quiet --editable '.[plot,test,numba,bench]' $(TORCH)
+	@touch $(VENV)/installed $@
+
+# Tools only: nothing is compiled, and an extension that is there stays.
+$(VENV)/installed-dev: pyproject.toml | $(BIN)/python
+	FASTLSTM_NO_EXTENSION=1 $(PIP) install --quiet --editable '.[dev]'
+	@touch $@
+
+train: $(VENV)/installed
+	$(BIN)/train_imdb $(ARGS)
+
+test: $(VENV)/installed-test
+	FASTLSTM_REQUIRE_NATIVE=1 $(BIN)/python -m pytest -m "not slow" $(ARGS)
+
+test-slow: $(VENV)/installed-test
+	$(BIN)/python -m pytest -m slow $(ARGS)
+
+bench: $(VENV)/installed-test
+	$(BIN)/python -m pytest benchmarks $(ARGS)
+
+C_FILES := $(wildcard fastlstm/kernels/src/*.c fastlstm/kernels/src/*.h tests/c/*.c)
+PY_FILES := fastlstm benchmarks tests setup.py
+
+lint: $(VENV)/installed-dev
+	$(BIN)/ruff check $(PY_FILES)
+	$(BIN)/ruff format --check $(PY_FILES)
+	$(BIN)/mypy
+	$(BIN)/clang-format --dry-run --Werror $(C_FILES)
+
+format: $(VENV)/installed-dev
+	$(BIN)/ruff check --fix $(PY_FILES)
+	$(BIN)/ruff format $(PY_FILES)
+	$(BIN)/clang-format -i $(C_FILES)
+
+# A second copy of the package, in build/asan. It is imported because it lies in the working folder.
+# Python itself is not built with the sanitizers, so their runtime is preloaded, its own allocator is
+# switched off (it would hide small overruns), and leaks (Python's own) are not reported.
+asan: $(VENV)/installed-test
+	rm -rf $(ASAN)
+	CC=$(ASAN_CC) FASTLSTM_SANITIZE=address,undefined \
+	    $(PIP) install --quiet --no-deps --target $(ASAN) .
+	cd $(ASAN) && \
+	LD_PRELOAD="$$($(ASAN_CC) -print-file-name=libasan.so) $$($(ASAN_CC) -print-file-name=libubsan.so)" \
+	ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 \
+	UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
+	PYTHONMALLOC=malloc FASTLSTM_EXPECT_SANITIZER=1 FASTLSTM_REQUIRE_NATIVE=1 \
+	$(CURDIR)/$(BIN)/python -m pytest -m "not slow" -p no:cacheprovider \
+	    $(CURDIR)/tests/packaging/test_sanitizer.py \
+	    $(ASAN_TESTS:%=$(CURDIR)/%) $(ARGS)
+
+neon: $(VENV)/installed-test
+	FASTLSTM_REQUIRE_NEON=1 $(BIN)/python -m pytest tests/c -k neon $(ARGS)
+
+# With each compiler that is there; setup.py holds the flags.
+werror: | $(BIN)/python
+	@for cc in gcc clang; do \
+	    command -v $$cc > /dev/null || { echo "werror: $$cc is not installed, left out"; continue; }; \
+	    echo "werror: $$cc"; \
+	    CC=$$cc FASTLSTM_WERROR=1 $(PIP) wheel --quiet --no-deps -w build/werror . || exit 1; \
+	done
+
+wheel: $(VENV)/installed-dev
+	rm -rf dist
+	$(BIN)/python -m build --outdir dist .
+	$(BIN)/python tests/packaging/check_dist.py dist
+
+clean:
+	rm -rf build dist $(VENV) *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
+	find fastlstm -name '*.so' -delete

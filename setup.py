@@ -1,0 +1,155 @@
+"""Build script: compiles the C kernels once per instruction set and links them into one extension.
+
+Everything declarative is in pyproject.toml. Environment variables read here:
+
+FASTLSTM_NO_EXTENSION=1     build the pure Python package, reference backend only
+FASTLSTM_WERROR=1           warnings in fastlstm/kernels/src are errors
+FASTLSTM_SANITIZE=LIST      compile and link with -fsanitize=LIST, for example address,undefined
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+from setuptools.errors import CompileError, PlatformError
+
+SOURCE_DIR = Path("fastlstm/kernels/src")
+
+# Exact arithmetic is part of the contract (a row gives the same bits in any batch), so nothing here
+# lets the compiler reorder or contract floating point. Instruction sets are chosen inside the
+# sources (target_*.h), never by flags: no object may leak its instructions into another.
+KERNEL_FLAGS = [
+    "-O3",
+    "-std=c11",
+    "-ffp-contract=off",
+    "-fno-math-errno",
+    "-fno-trapping-math",
+    "-fvisibility=hidden",
+    "-pthread",
+    "-Wall",
+    "-Wextra",
+]
+
+# One row per instruction set above the baseline: a few lines that compile only where compiler and
+# target have it. A set that fails is left out and named; a set that passes must compile.
+PROBES = {
+    "avx2": """
+        #include <immintrin.h>
+        __attribute__((target("avx2,fma"))) __m256 probe(__m256 a) {
+            return _mm256_fmadd_ps(a, a, a);
+        }""",
+    "avx512": """
+        #include <immintrin.h>
+        __attribute__((target("avx512f,avx512cd,avx512vl,avx512bw,avx512dq")))
+        __m512 probe(__m512 a) {
+            return _mm512_and_ps(_mm512_fmadd_ps(a, a, a), a);
+        }""",
+    "neon": """
+        #ifndef __aarch64__
+        #error "not a 64-bit ARM target"
+        #endif
+        #include <arm_neon.h>
+        float64x2_t probe(float64x2_t a) { return vfmaq_f64(a, a, a); }""",
+}
+
+
+def compiles(compiler: list[str], code: str, folder: Path) -> bool:
+    """Whether `compiler` (a command) accepts `code`; raises CompileError if it cannot be run."""
+    folder.mkdir(parents=True, exist_ok=True)
+    source = folder / "probe.c"
+    source.write_text(code)
+    command = [*compiler, "-c", str(source), "-o", str(folder / "probe.o")]
+    try:
+        return subprocess.run(command, capture_output=True).returncode == 0
+    except FileNotFoundError:
+        raise CompileError(
+            f"no C compiler: {compiler[0]!r} was not found. Install one, set CC, or set "
+            "FASTLSTM_NO_EXTENSION=1 to install without the compiled kernels"
+        ) from None
+
+
+def supported_levels(compiler: list[str], folder: Path) -> list[str]:
+    """Names of the instruction sets that `compiler` can build; probes are written to `folder`."""
+    return [name for name, code in PROBES.items() if compiles(compiler, code, folder)]
+
+
+def kernel_sources(levels: list[str], folder: Path = SOURCE_DIR) -> list[Path]:
+    """The C files to compile for `levels`; *.inc.c are included by others."""
+    left_out = tuple(["isa_" + name for name in PROBES if name not in levels])
+    files = [file for file in sorted(folder.glob("*.c")) if ".inc." not in file.name]
+    return [file for file in files if not file.name.startswith(left_out)]
+
+
+def kernel_macros(levels: list[str]) -> list[tuple[str, str | None]]:
+    """Macros that tell dispatch.c what there is: FL_HAVE_AVX512 and so on."""
+    return [(f"FL_HAVE_{name.upper()}", "1") for name in levels]
+
+
+def debug_flags() -> list[str]:
+    """Flags of FASTLSTM_SANITIZE; without it no debug information, which would fill the wheel."""
+    names = os.environ.get("FASTLSTM_SANITIZE", "")
+    return [f"-fsanitize={names}", "-fno-omit-frame-pointer", "-g", "-O1"] if names else ["-g0"]
+
+
+class BuildKernels(build_ext):
+    """build_ext that compiles the kernels itself: own flags, in parallel, one probe per level."""
+
+    def build_extension(self, ext: Extension) -> None:
+        if not hasattr(self.compiler, "compiler_so"):
+            raise PlatformError(
+                f"the kernels need gcc or clang, not {self.compiler.compiler_type!r}; set "
+                "FASTLSTM_NO_EXTENSION=1 to install without them"
+            )
+        self.force = True  # flags come from the environment, so time stamps do not tell
+        levels = supported_levels(self.compiler.compiler_so, Path(self.build_temp))
+        missing = [name for name in PROBES if name not in levels]
+        print(
+            f"fastlstm: instruction sets built: {', '.join(['base', *levels])}; "
+            f"not for this compiler and machine: {', '.join(missing)}"
+        )
+        ext.extra_objects = self.compile_kernels(levels)
+        ext.extra_compile_args += debug_flags()
+        ext.extra_link_args += debug_flags()
+        super().build_extension(ext)
+
+    def compile_kernels(self, levels: list[str]) -> list[str]:
+        """Compile each C source to an object file; returns their paths."""
+        werror = ["-Werror"] if os.environ.get("FASTLSTM_WERROR") == "1" else []
+        flags = KERNEL_FLAGS + werror + debug_flags()
+
+        def compile_one(path: Path) -> list[str]:
+            return self.compiler.compile(
+                [str(path)],
+                output_dir=self.build_temp,
+                macros=kernel_macros(levels),
+                extra_postargs=flags,
+            )
+
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            return sum(pool.map(compile_one, kernel_sources(levels)), [])
+
+
+def extensions() -> list[Extension]:
+    """The one extension, or none where FASTLSTM_NO_EXTENSION=1 asks for pure Python."""
+    if os.environ.get("FASTLSTM_NO_EXTENSION") == "1":
+        print("fastlstm: FASTLSTM_NO_EXTENSION=1, building without the compiled kernels")
+        return []
+    from Cython.Build import cythonize
+
+    native = Extension(
+        "fastlstm.kernels._native",
+        sources=["fastlstm/kernels/_native.pyx"],
+        include_dirs=[str(SOURCE_DIR)],
+        extra_compile_args=["-O2", "-pthread"],
+        extra_link_args=["-pthread"],
+    )
+    return cythonize([native], build_dir="build/cython", language_level=3)
+
+
+if __name__ == "__main__":
+    setup(ext_modules=extensions(), cmdclass={"build_ext": BuildKernels})

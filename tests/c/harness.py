@@ -1,0 +1,245 @@
+"""Cases for harness.c: builds it for a toolchain, writes inputs, runs it, reads results back.
+
+The same cases run through the NumPy reference, so kernels can be compared with it where there is
+no Python: on an emulated machine, or under a sanitizer.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastlstm.kernels import ISAS, Rows, Tokens, Weights, reference
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+
+Arrays = dict[str, NDArray[Any]]
+# The header of a case, as in harness.c.
+HEADER = (
+    "op itemsize T N I H reverse bias distinct batch_first dy dstate accumulate threads".split()
+)
+OPS = ("lstm", "pool", "adam", "exp", "sigmoid", "tanh")
+
+
+def load_setup() -> ModuleType:
+    """Return setup.py as a module: it holds the flags and the probes."""
+    spec = importlib.util.spec_from_file_location("fastlstm_setup", ROOT / "setup.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@dataclass(frozen=True)
+class Program:
+    """The harness compiled by one toolchain; `runner` starts it."""
+
+    runner: tuple[str, ...]
+    path: Path
+
+    @cached_property
+    def isas(self) -> list[str]:
+        """The instruction sets which it holds and this machine (or its emulator) can run."""
+        return [isa for isa in ISAS if not subprocess.call([*self.runner, str(self.path), isa])]
+
+    def run(self, isa: str, data: bytes, folder: Path) -> bytes:
+        """Run the harness on case `data` in `folder` and return its results."""
+        source, target = folder / "cases.bin", folder / "results.bin"
+        source.write_bytes(data)
+        command = [*self.runner, str(self.path), isa, str(source), str(target)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+        if done.returncode:
+            raise RuntimeError(f"harness {isa}: exit status {done.returncode}\n{done.stderr}")
+        return target.read_bytes()
+
+
+def build(
+    compiler: list[str], folder: Path, flags: list[str], runner: tuple[str, ...] = ()
+) -> Program:
+    """Compile kernels and harness with `compiler` and `flags`, warnings as errors."""
+    setup = load_setup()
+    source_dir = ROOT / setup.SOURCE_DIR
+    levels = setup.supported_levels(compiler, folder)
+    flags = [*setup.KERNEL_FLAGS, "-Werror", "-I", str(source_dir), *flags]
+    flags += [f"-D{name}={value}" for name, value in setup.kernel_macros(levels)]
+
+    def compile_one(source: Path) -> str:
+        target = str(folder / f"{source.stem}.o")
+        run_compiler([*compiler, *flags, "-c", str(source), "-o", target])
+        return target
+
+    with ThreadPoolExecutor(2) as pool:
+        sources = [*setup.kernel_sources(levels, source_dir), HERE / "harness.c"]
+        objects = list(pool.map(compile_one, sources))
+    program = folder / "harness"
+    run_compiler([*compiler, *flags, *objects, "-o", str(program), "-lm"])
+    return Program(runner, program)
+
+
+def run_compiler(command: list[str]) -> None:
+    """Run a compiler command; its messages are the error if it fails."""
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(command)}\n{done.stderr}")
+
+
+@dataclass(frozen=True)
+class Case:
+    """One forward and backward call: sizes, options, and inputs drawn from `seed`."""
+
+    T: int
+    N: int
+    I: int  # noqa: E741
+    H: int
+    dtype: str = "float32"
+    lengths: tuple[int, ...] | None = None
+    reverse: bool = False
+    bias: bool = True
+    distinct: int = 0
+    batch_first: bool = False
+    dy: bool = True
+    dstate: bool = True
+    accumulate: bool = False
+    threads: int = 1
+    seed: int = 0
+
+    @cached_property
+    def rows(self) -> Rows:
+        return Rows(self.T, self.N, self.lengths)
+
+    def draw(self) -> Arrays:
+        """Arrays by name, in the order of the case file; those not given are left out."""
+        rng = np.random.default_rng(self.seed)
+        steps, states, gates = (self.T, self.N), (self.N, self.H), 4 * self.H
+        shapes: dict[str, tuple[int, ...]] = {}
+        if self.distinct:
+            shapes["ids"] = steps
+        table = (self.distinct, self.I) if self.distinct else (*steps, self.I)
+        shapes |= {"x": table, "w_ih": (gates, self.I), "w_hh": (gates, self.H)}
+        if self.bias:
+            shapes |= {"b_ih": (gates,), "b_hh": (gates,)}
+        shapes |= {"h0": states, "c0": states}
+        if self.dy:
+            shapes["dy"] = (*steps, self.H)
+        if self.dstate:
+            shapes |= {"dh_n": states, "dc_n": states}
+        shapes["dx"] = table
+        arrays = {
+            name: rng.standard_normal(shape).astype(self.dtype) for name, shape in shapes.items()
+        }
+        for name in ("w_ih", "w_hh"):
+            arrays[name] /= np.sqrt(arrays[name].shape[1]).astype(self.dtype)
+        if self.distinct:
+            arrays["ids"] = rng.integers(self.distinct, size=steps)
+        return arrays
+
+    def in_time(self, name: str) -> bool:
+        """Whether array `name` is [T,N,...]."""
+        return name in ("ids", "y", "dy") or (name in ("x", "dx") and not self.distinct)
+
+    def encode(self, inputs: Arrays) -> bytes:
+        """The case as harness.c reads it."""
+        size = np.dtype(self.dtype).itemsize
+        head = [OPS.index("lstm"), size, *(int(getattr(self, name)) for name in HEADER[2:])]
+        rows = self.rows
+        index = [rows.order, rows.lengths[rows.order], rows.n_at, rows.offset]
+        parts = [np.array(head, np.int64), *index]
+        for name, array in inputs.items():
+            swap = self.batch_first and self.in_time(name)
+            parts.append(array.swapaxes(0, 1) if swap else array)
+        return b"".join(part.tobytes() for part in parts)
+
+    def results(self, inputs: Arrays) -> Arrays:
+        """Result arrays by name, in the order of the result file, filled with zeros."""
+        states = (self.N, self.H)
+        shapes = {"y": (self.T, self.N, self.H), "h_n": states, "c_n": states}
+        shapes |= {"dx": inputs["x"].shape, "dh0": states, "dc0": states}
+        names = ("w_ih", "w_hh", "b_ih", "b_hh")
+        shapes |= {f"d{name}": inputs[name].shape for name in names if name in inputs}
+        return {name: np.zeros(shape, inputs["x"].dtype) for name, shape in shapes.items()}
+
+    def decode(self, inputs: Arrays, data: bytes) -> Arrays:
+        """Results of the harness for this case, [T,N,...] whatever the layout."""
+        results, at = self.results(inputs), 0
+        for name, array in results.items():
+            end = at + array.nbytes
+            target = array.swapaxes(0, 1) if self.batch_first and self.in_time(name) else array
+            target[...] = np.frombuffer(data[at:end], array.dtype).reshape(target.shape)
+            at = end
+        if at != len(data):
+            raise ValueError(f"{len(data)} bytes of results, expected {at}")
+        return results
+
+    def expected(self, inputs: Arrays) -> Arrays:
+        """The same case by the NumPy reference, in float64."""
+        given = {name: a if name == "ids" else a.astype("float64") for name, a in inputs.items()}
+        out = self.results(given)
+        x = Tokens(given["ids"], given["x"]) if self.distinct else given["x"]
+        weights = Weights(given["w_ih"], given["w_hh"], given.get("b_ih"), given.get("b_hh"))
+        out["h_n"], out["c_n"], saved = reference.forward(
+            x, given["h0"], given["c0"], weights, self.rows, out["y"],
+            reverse=self.reverse, save=True,
+        )  # fmt: skip
+        assert saved is not None
+        out["dx"] = given["dx"]
+        out["dh0"], out["dc0"] = reference.backward(
+            saved, given.get("dy"), given.get("dh_n"), given.get("dc_n"),
+            Weights(out["dw_ih"], out["dw_hh"], out.get("db_ih"), out.get("db_hh")), out["dx"],
+            accumulate_dx=self.accumulate,
+        )  # fmt: skip
+        return out
+
+
+def pick_rows(case: Case, inputs: Arrays, picked: Sequence[int]) -> tuple[Case, Arrays]:
+    """The case with only the batch rows `picked`, in that order, and their inputs."""
+    chosen = dict(inputs)
+    for name, array in inputs.items():
+        if case.in_time(name):
+            chosen[name] = array[:, picked]
+        elif name in ("h0", "c0", "dh_n", "dc_n"):
+            chosen[name] = array[picked]
+    lengths = tuple(int(case.rows.lengths[n]) for n in picked)
+    return replace(case, N=len(picked), lengths=lengths), chosen
+
+
+def run_case(program: Program, isa: str, case: Case, inputs: Arrays, folder: Path) -> Arrays:
+    """Run one case through the harness."""
+    return case.decode(inputs, program.run(isa, case.encode(inputs), folder))
+
+
+def run_op(
+    program: Program,
+    isa: str,
+    op: str,
+    arrays: Sequence[NDArray[Any]],
+    shapes: Sequence[tuple[int, ...]],
+    folder: Path,
+    **sizes: int,
+) -> list[NDArray[Any]]:
+    """Run another function of the table: `arrays` in, arrays of these shapes out.
+
+    Sizes are those of the header by name, itemsize is that of the first floating-point array.
+    """
+    dtype = next(array.dtype for array in arrays if array.dtype.kind == "f")
+    head = np.zeros(len(HEADER), np.int64)
+    head[:2] = OPS.index(op), dtype.itemsize
+    for name, size in sizes.items():
+        head[HEADER.index(name)] = size
+    data = program.run(isa, b"".join(array.tobytes() for array in (head, *arrays)), folder)
+    ends = np.cumsum([int(np.prod(shape)) for shape in shapes])
+    flat = np.split(np.frombuffer(data, dtype), ends)
+    if flat.pop().size:
+        raise ValueError(f"{len(data)} bytes of results, expected {ends[-1] * dtype.itemsize}")
+    return [part.reshape(shape) for part, shape in zip(flat, shapes, strict=True)]

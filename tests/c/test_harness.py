@@ -1,0 +1,256 @@
+"""The kernels without Python, against the reference: here, under sanitizers, and on ARM by qemu.
+
+`make neon` sets FASTLSTM_REQUIRE_NEON=1, so that a missing cross compiler or emulator is a failure
+there and a skip elsewhere.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ON_ARM = platform.machine() in ("aarch64", "arm64")
+NATIVE_ISA = "neon" if ON_ARM else "base"
+
+ROOT = Path(__file__).parents[2]
+if not (ROOT / "setup.py").exists():
+    pytest.skip("needs the C sources, not only the installed package", allow_module_level=True)
+
+from cases import TOLERANCE  # noqa: E402
+from harness import Arrays, Case, Program, build, pick_rows, run_case, run_op  # noqa: E402
+
+from fastlstm.kernels import reference  # noqa: E402
+
+CROSS = "aarch64-linux-gnu-gcc"
+
+# Name -> compiler, program that runs what it makes, flags.
+ADDRESS = ["-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
+TOOLCHAINS: dict[str, tuple[str, tuple[str, ...], list[str]]] = {
+    "native": ("cc", (), []),
+    "address": ("cc", (), ADDRESS),
+    "thread": ("cc", (), ["-g", "-O1", "-fsanitize=thread"]),
+    "neon": ("cc", (), []) if ON_ARM else (CROSS, ("qemu-aarch64",), ["-static"]),
+}
+
+RAGGED = (5, 0, 7, 7, 1, 3, 2, 6, 4)
+CASES = {
+    "one": Case(1, 1, 1, 1),
+    "two_steps": Case(2, 1, 3, 7),
+    "below_vector": Case(3, 2, 7, 3),
+    "vector": Case(5, 8, 16, 16),
+    "odd": Case(5, 7, 9, 17),
+    "above_tiles": Case(4, 33, 31, 33),
+    "wide": Case(3, 15, 64, 64),
+    "no_bias": Case(4, 5, 8, 15, bias=False),
+    "ragged": Case(7, 9, 5, 9, lengths=RAGGED),
+    "ragged_reverse": Case(7, 9, 5, 9, lengths=RAGGED, reverse=True),
+    "all_empty": Case(2, 3, 4, 5, lengths=(0, 0, 0)),
+    "reverse": Case(6, 3, 4, 8, reverse=True),
+    "batch_first": Case(6, 7, 5, 12, lengths=(6, 1, 4, 4, 0, 2, 5), batch_first=True),
+    "accumulate": Case(7, 9, 5, 9, lengths=RAGGED, accumulate=True),
+    "tokens": Case(7, 9, 6, 17, lengths=RAGGED, distinct=11),
+    "tokens_reverse": Case(7, 9, 6, 17, lengths=RAGGED, distinct=4, reverse=True),
+    "tokens_accumulate": Case(6, 8, 16, 16, distinct=50, accumulate=True, batch_first=True),
+    "only_dy": Case(4, 3, 5, 8, dstate=False),
+    "only_dstate": Case(4, 3, 5, 8, dy=False),
+}
+
+
+def missing(toolchain: str) -> str | None:
+    """What `toolchain` needs and this machine does not have."""
+    compiler, runner, _ = TOOLCHAINS[toolchain]
+    return next((tool for tool in (compiler, *runner) if not shutil.which(tool)), None)
+
+
+@pytest.fixture(
+    scope="session",
+    params=[
+        "native",
+        "neon",
+        pytest.param("address", marks=pytest.mark.slow),
+        pytest.param("thread", marks=pytest.mark.slow),
+    ],
+)
+def program(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Program:
+    """The harness of one toolchain."""
+    name = request.param
+    if tool := missing(name):
+        message = f"{name}: {tool} is not installed (make neon needs gcc for aarch64 and qemu-user)"
+        if name == "neon" and os.environ.get("FASTLSTM_REQUIRE_NEON") == "1":
+            pytest.fail(message)
+        pytest.skip(message)
+    compiler, runner, flags = TOOLCHAINS[name]
+    return build([compiler], tmp_path_factory.mktemp(name), flags, runner)
+
+
+def draw(case: Case, dtype: str) -> tuple[Case, Arrays]:
+    """The case in another precision, and its inputs."""
+    case = replace(case, dtype=dtype)
+    return case, case.draw()
+
+
+def assert_close(actual: Arrays, expected: Arrays, dtype: str, isa: str) -> None:
+    for name, right in expected.items():
+        kind = "gradient" if name.startswith("d") else "output"
+        tolerance = TOLERANCE[kind, np.dtype(dtype)]
+        error = np.abs(actual[name] - right).max() / max(1.0, np.abs(right).max())
+        assert error <= tolerance, f"{isa}: {name} is off by {error:.2e} of its scale"
+
+
+def assert_same(actual: Arrays, expected: Arrays, names: Iterable[str], what: str) -> None:
+    for name in names:
+        assert np.array_equal(actual[name], expected[name]), f"{what}: {name} differs"
+
+
+def test_holds_the_instruction_sets_it_should(program: Program) -> None:
+    assert ("neon" if program.runner else NATIVE_ISA) in program.isas
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", CASES)
+def test_against_reference(program: Program, name: str, dtype: str, tmp_path: Path) -> None:
+    case, inputs = draw(CASES[name], dtype)
+    expected = case.expected(inputs)
+    for isa in program.isas:
+        assert_close(run_case(program, isa, case, inputs, tmp_path), expected, dtype, isa)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", ["odd", "ragged", "ragged_reverse", "above_tiles", "tokens"])
+def test_row_does_not_depend_on_its_neighbours(
+    program: Program, name: str, dtype: str, tmp_path: Path
+) -> None:
+    case, inputs = draw(CASES[name], dtype)
+    picks = [[n] for n in range(0, case.N, 2)] + [list(range(case.N))[::-1], [0, case.N - 1]]
+    for isa in program.isas:
+        whole = run_case(program, isa, case, inputs, tmp_path)
+        for picked in picks:
+            part = run_case(program, isa, *pick_rows(case, inputs, picked), tmp_path)
+            for row in ("h_n", "c_n", "dh0", "dc0"):
+                assert np.array_equal(part[row], whole[row][picked]), f"{isa}: {row} of {picked}"
+            for steps in ("y", "dx"):
+                if steps == "y" or not case.distinct:
+                    assert np.array_equal(part[steps], whole[steps][:, picked]), f"{isa}: {steps}"
+
+
+@pytest.mark.parametrize("name", ["above_tiles", "ragged", "tokens", "wide"])
+def test_threads_do_not_change_a_bit(program: Program, name: str, tmp_path: Path) -> None:
+    case, inputs = draw(CASES[name], "float32")
+    for isa in program.isas:
+        alone = run_case(program, isa, case, inputs, tmp_path)
+        for threads in (2, 3, 8):
+            team = run_case(program, isa, replace(case, threads=threads), inputs, tmp_path)
+            assert_same(team, alone, alone, f"{isa}, {threads} threads")
+
+
+def test_chunks_equal_the_whole(program: Program, tmp_path: Path) -> None:
+    case, inputs = draw(CASES["odd"], "float32")
+    for isa in program.isas:
+        whole = run_case(program, isa, case, inputs, tmp_path)
+        state = {"h0": inputs["h0"], "c0": inputs["c0"]}
+        for start, stop in ((0, 1), (1, 4), (4, 5)):
+            cut = {name: inputs[name][start:stop] for name in ("x", "dy", "dx")}
+            piece = replace(case, T=stop - start)
+            part = run_case(program, isa, piece, {**inputs, **cut, **state}, tmp_path)
+            assert np.array_equal(part["y"], whole["y"][start:stop]), f"{isa}: steps {start}.."
+            state = {"h0": part["h_n"], "c0": part["c_n"]}
+        assert np.array_equal(state["c0"], whole["c_n"]), isa
+
+
+def test_tokens_equal_their_dense_input(program: Program, tmp_path: Path) -> None:
+    case, inputs = draw(CASES["tokens"], "float32")
+    table, ids = inputs["x"], inputs["ids"]
+    dense = {name: a for name, a in inputs.items() if name != "ids"}
+    dense |= {"x": table[ids], "dx": np.zeros_like(table[ids])}
+    for isa in program.isas:
+        picked = run_case(program, isa, case, inputs, tmp_path)
+        plain = run_case(program, isa, replace(case, distinct=0), dense, tmp_path)
+        assert_same(picked, plain, ("y", "h_n", "c_n"), isa)
+
+
+@pytest.mark.parametrize("op", ["exp", "sigmoid", "tanh"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_activation_accuracy(program: Program, op: str, dtype: str, tmp_path: Path) -> None:
+    x = np.linspace(-40, 40, 40_000).astype(dtype)
+    x = np.concatenate([x, np.geomspace(1e-30, 1, 5_000).astype(dtype)])
+    exact = np.longdouble(x)
+    right = {"exp": np.exp(exact), "sigmoid": 1 / (1 + np.exp(-exact)), "tanh": np.tanh(exact)}[op]
+    for isa in program.isas:
+        (y,) = run_op(program, isa, op, [x], [x.shape], tmp_path, N=x.size)
+        error = float(np.abs(y / right - 1).max())
+        assert error <= TOLERANCE["activation", x.dtype], f"{isa}: {op} is off by {error:.2e}"
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("threads", [1, 3])
+def test_pool_against_reference(program: Program, dtype: str, threads: int, tmp_path: Path) -> None:
+    rng = np.random.default_rng(7)
+    y = np.round(rng.standard_normal((7, 9, 21)), 1).astype(dtype)  # with equal values
+    dmean, dmax = rng.standard_normal((2, 9, 21)).astype(dtype)
+    lengths = np.array(RAGGED)
+    pooled = reference.pool(y, lengths, mean=True, max=True)
+    dy = y.copy()
+    reference.pool_backward(dy, lengths, dmean, dmax, pooled[2])
+    names, expected = ("mean", "max", "step", "dy"), [*pooled, dy]
+    shapes = [a.shape for a in expected]
+    for isa in program.isas:
+        got = run_op(
+            program, isa, "pool", [lengths, y, dmean, dmax], shapes, tmp_path,
+            T=7, N=9, I=21, threads=threads,
+        )  # fmt: skip
+        assert_close(
+            dict(zip(names, got, strict=True)), dict(zip(names, expected, strict=True)), dtype, isa
+        )
+        assert np.array_equal(got[2], expected[2]), isa
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("distinct", [0, 30])
+def test_adam_against_reference(
+    program: Program, dtype: str, distinct: int, tmp_path: Path
+) -> None:
+    rng = np.random.default_rng(8)
+    index = rng.permutation(30)[:11] if distinct else None
+    p, m, v = rng.standard_normal((3, distinct or 11, 21)).astype(dtype)
+    v, g = abs(v), rng.standard_normal((11, 21)).astype(dtype)
+    factors = {"rate": 0.1, "root": 1.5, "eps": 1e-3, "beta1": 0.9, "beta2": 0.99}
+    factors |= {"shrink": 0.98, "decay": 0.01}
+    arrays = [p, m, v, g, np.array([*factors.values()])]
+    if index is not None:
+        arrays.insert(0, index)
+    got = {}
+    for isa in program.isas:
+        got[isa] = run_op(
+            program, isa, "adam", arrays, [p.shape] * 3, tmp_path, N=11, I=21, distinct=distinct
+        )
+    reference.adam(p, m, v, g, index, **factors)
+    for isa, results in got.items():
+        assert_close(dict(zip("pmv", results, strict=True)), {"p": p, "m": m, "v": v}, dtype, isa)
+
+
+def test_nan_and_infinity_stay_in_their_row(program: Program, tmp_path: Path) -> None:
+    case, inputs = draw(CASES["odd"], "float32")
+    spoilt = {name: a.copy() for name, a in inputs.items()}
+    spoilt["x"][2, 3], spoilt["x"][1, 5] = np.nan, np.inf
+    others = [n for n in range(case.N) if n not in (3, 5)]
+    for isa in program.isas:
+        clean = run_case(program, isa, case, inputs, tmp_path)
+        dirty = run_case(program, isa, case, spoilt, tmp_path)
+        assert np.array_equal(dirty["y"][:, others], clean["y"][:, others]), isa
+        assert np.isnan(dirty["y"][2:, 3]).all(), isa
+
+
+def test_denormals_become_zero(program: Program, tmp_path: Path) -> None:
+    """A tiny state under an open output gate would be denormal; flushed, it is exactly zero."""
+    case, inputs = draw(Case(1, 1, 4, 8, bias=False), "float32")
+    inputs = {name: np.zeros_like(a) for name, a in inputs.items()}
+    inputs["c0"][...] = np.finfo("float32").tiny
+    for isa in program.isas:
+        assert not run_case(program, isa, case, inputs, tmp_path)["c_n"].any(), isa

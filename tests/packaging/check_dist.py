@@ -1,0 +1,80 @@
+"""Check what `make wheel` built (python check_dist.py FOLDER): names, contents, sizes."""
+
+from __future__ import annotations
+
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+
+MAX_WHEEL_BYTES = 3_000_000
+
+WHEEL_HOLDS = (
+    "fastlstm/__init__.py",
+    "fastlstm/py.typed",
+    "fastlstm/train_imdb.py",
+    "fastlstm/kernels/reference.py",
+    "fastlstm/text/data/imdb_sample.txt.bz2",
+    "fastlstm/text/data/ATTRIBUTION.md",
+)
+SDIST_HOLDS = (
+    *WHEEL_HOLDS,
+    "LICENSE",
+    "README.md",
+    "CHANGELOG.md",
+    "Makefile",
+    "pyproject.toml",
+    "setup.py",
+    "fastlstm/kernels/_native.pyx",
+    "fastlstm/kernels/src/fastlstm.h",
+    "fastlstm/kernels/src/dispatch.c",
+    "tests/c/harness.c",
+    "tests/packaging/check_dist.py",
+)
+NOT_IN_WHEEL = (".c", ".h", ".pyx", ".o", ".pyc")
+
+
+def only(folder: Path, pattern: str) -> Path:
+    """The one file of `folder` that matches."""
+    found = list(folder.glob(pattern))
+    if len(found) != 1:
+        raise SystemExit(f"{folder} holds {len(found)} files {pattern}, expected one")
+    return found[0]
+
+
+def wheel_problems(wheel: Path) -> list[str]:
+    """What is wrong with the wheel."""
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+    problems = [f"{wheel.name} lacks {name}" for name in WHEEL_HOLDS if name not in names]
+    problems += [f"{wheel.name} holds {name}" for name in names if name.endswith(NOT_IN_WHEEL)]
+    outside = [name for name in names if not name.startswith(("fastlstm/", "fastlstm-"))]
+    problems += [f"{wheel.name} holds {name}" for name in outside]
+    if not any(name.startswith("fastlstm/kernels/_native.") for name in names):
+        problems.append(f"{wheel.name} lacks the extension fastlstm/kernels/_native")
+    if not any(name.endswith("LICENSE") for name in names):
+        problems.append(f"{wheel.name} lacks its licence")
+    size = wheel.stat().st_size
+    if size >= MAX_WHEEL_BYTES:
+        problems.append(f"{wheel.name} has {size:,} bytes, allowed are under {MAX_WHEEL_BYTES:,}")
+    return problems
+
+
+def sdist_problems(sdist: Path) -> list[str]:
+    """What is wrong with the sdist."""
+    with tarfile.open(sdist) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    problems = [f"{sdist.name} lacks {name}" for name in SDIST_HOLDS if name not in names]
+    return problems + [f"{sdist.name} holds {n}" for n in names if n.endswith((".so", ".o"))]
+
+
+def main(folder: Path) -> None:
+    wheel, sdist = only(folder, "*.whl"), only(folder, "*.tar.gz")
+    if problems := wheel_problems(wheel) + sdist_problems(sdist):
+        raise SystemExit("\n".join(problems))
+    for file in (sdist, wheel):
+        print(f"{file}: {file.stat().st_size / 1e6:.2f} MB")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,64 @@
+"""What README.md says is true: its examples run, and what it names exists."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+README = ROOT / "README.md"
+if not README.exists():
+    pytest.skip("needs the source tree, not only the installed package", allow_module_level=True)
+
+TEXT = README.read_text(encoding="utf-8")
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+BLOCKS = FENCE.findall(TEXT)
+
+
+def test_python_examples_run_in_order() -> None:
+    examples = [code for language, code in BLOCKS if language == "python"]
+    assert examples
+    names: dict[str, object] = {}
+    for code in examples:
+        exec(compile(code, str(README), "exec"), names)
+
+
+def test_make_targets_exist() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    named = set(re.findall(r"\bmake ([a-z-]+)", "\n".join(code for _, code in BLOCKS)))
+    named |= set(re.findall(r"`make ([a-z-]+)", TEXT))
+    assert {"train", "test"} <= named
+    for target in named:
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), f"no target {target} in Makefile"
+
+
+def test_relative_links_lead_somewhere() -> None:
+    links = re.findall(r"\]\(([^)#]+)[^)]*\)", TEXT)
+    for link in links:
+        if "://" not in link:
+            assert (ROOT / link).exists(), link
+
+
+def test_options_of_train_imdb_exist() -> None:
+    options = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", TEXT)) - {"--strict"}
+    assert options
+    command = [sys.executable, "-m", "fastlstm.train_imdb", "--help"]
+    text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    known = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", text))
+    assert options <= known, f"train_imdb has no {options - known}"
+
+
+def test_environment_variables_are_those_of_the_code() -> None:
+    files = [ROOT / "setup.py", *(ROOT / "fastlstm").rglob("*.py")]
+    code = "".join(path.read_text(encoding="utf-8") for path in files)
+    table = re.findall(r"^\| `(FASTLSTM_[A-Z_]+)", TEXT, re.MULTILINE)
+    assert set(table) == set(re.findall(r'"(FASTLSTM_[A-Z_]+)"', code))
+
+
+def test_ci_runs_the_test_command() -> None:
+    assert "make test" in TEXT
+    assert re.search(r"^\s*make test\b", (ROOT / ".ci" / "run").read_text(), re.MULTILINE)

@@ -1,0 +1,80 @@
+"""setup.py: what it builds, leaves out and says, with compilers old, absent and new."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+if not (ROOT / "setup.py").exists():
+    pytest.skip("needs the source tree, not only the installed package", allow_module_level=True)
+if not shutil.which("cc"):
+    pytest.skip("needs a C compiler called cc", allow_module_level=True)
+
+ISA_FILES = {"avx2", "avx512", "neon", "base"}
+
+
+@pytest.fixture
+def setup() -> ModuleType:
+    """setup.py as a module."""
+    spec = importlib.util.spec_from_file_location("fastlstm_setup", ROOT / "setup.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def old_compiler(tmp_path: Path) -> list[str]:
+    """A compiler that knows nothing of AVX-512."""
+    script = tmp_path / "old-cc"
+    script.write_text('#!/bin/sh\nif grep -qs avx512 "$2"; then exit 1; fi\nexec cc "$@"\n')
+    script.chmod(0o755)
+    return [str(script)]
+
+
+def test_old_compiler_builds_fewer_levels(
+    setup: ModuleType, old_compiler: list[str], tmp_path: Path
+) -> None:
+    new = setup.supported_levels(["cc"], tmp_path)
+    old = setup.supported_levels(old_compiler, tmp_path)
+    assert old == [name for name in new if name != "avx512"]
+
+
+def test_missing_compiler_is_named(setup: ModuleType, tmp_path: Path) -> None:
+    with pytest.raises(Exception, match="'no-such-cc' was not found.*FASTLSTM_NO_EXTENSION=1"):
+        setup.supported_levels(["no-such-cc"], tmp_path)
+
+
+@pytest.mark.parametrize("levels", [[], ["avx2"], ["avx2", "avx512"], ["neon"]])
+def test_sources_are_those_of_the_levels(setup: ModuleType, levels: list[str]) -> None:
+    names = {path.name for path in setup.kernel_sources(levels, ROOT / setup.SOURCE_DIR)}
+    assert "dispatch.c" in names
+    assert not any(".inc." in name for name in names)
+    for isa in ISA_FILES:
+        present = {f"isa_{isa}_f32.c", f"isa_{isa}_f64.c"} & names
+        assert len(present) == (2 if isa in ("base", *levels) else 0)
+    assert setup.kernel_macros(levels) == [(f"FL_HAVE_{name.upper()}", "1") for name in levels]
+
+
+def test_nothing_is_tuned_to_the_building_machine(setup: ModuleType) -> None:
+    flags = setup.KERNEL_FLAGS
+    assert not [flag for flag in flags if flag.startswith(("-march", "-mtune", "-mavx", "-mcpu"))]
+    assert "-ffast-math" not in flags
+    assert "-ffp-contract=off" in flags
+
+
+def test_no_extension_on_request(setup: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FASTLSTM_NO_EXTENSION", "1")
+    assert setup.extensions() == []
+
+
+def test_sanitizers_on_request(setup: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not [flag for flag in setup.debug_flags() if "sanitize" in flag]
+    monkeypatch.setenv("FASTLSTM_SANITIZE", "address,undefined")
+    assert "-fsanitize=address,undefined" in setup.debug_flags()

@@ -1,0 +1,21 @@
+"""The type stub of the extension names what the extension has."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+from importlib.resources import files
+from typing import Any
+
+STUB = files("fastlstm").joinpath("kernels", "_native.pyi")
+
+
+def test_stub_matches_the_extension(native: Any) -> None:
+    tree = ast.parse(STUB.read_text(encoding="utf-8"))
+    functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
+    classes = {node.name for node in tree.body if isinstance(node, ast.ClassDef)}
+    assert set(functions) | classes == set(native.__all__)
+    for name, node in functions.items():
+        parameters = inspect.signature(getattr(native, name)).parameters
+        arguments = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+        assert [argument.arg for argument in arguments] == list(parameters), name
