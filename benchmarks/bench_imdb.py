@@ -39,6 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = _parse(argv)
     settings = Settings(**{f.name: getattr(options, f.name) for f in fields(Settings)})
     sides = [side for side in IMDB_SIDES if options.packed or side != "torch packed"]
+    described = machine.describe()
     with tempfile.TemporaryDirectory() as folder:
         source, words = _prepare(Path(folder), options.data, settings)
         task = {"folder": folder, "settings": asdict(settings), "threads": options.threads}
@@ -54,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 _say(f"round {number + 1} of {options.rounds}, {side}: {_progress(runs[side][-1])}")
     result = {
         "time": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-        "machine": machine.describe(),
+        "machine": described,
         "threads": options.threads,
         "settings": asdict(settings),
         "data": source,
@@ -166,7 +167,7 @@ def _footnote(result: dict[str, Any]) -> str:
         f"{s['lr']:g}, float32, threads: {result['threads']}; torch with denormals flushed. The "
         f"loss curves come from the same weights and batches; fastlstm's Adam is row-sparse in "
         f"the embedding, torch's dense. {result['data']}. {where['cpu']}, {where['cores']} cores, "
-        f"commit {where['commit']}, {result['time'][:10]}."
+        f"load {where['load']} before; commit {where['commit']}, {result['time'][:10]}."
     )
 
 

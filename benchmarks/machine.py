@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
+import sys
 import time
 from functools import partial
 from pathlib import Path
@@ -37,6 +38,7 @@ SAME_ISA = {
 }
 # The small ones fit between two interruptions, the large ones hide what each call costs.
 PEAK_SIZES = (512, 1024, 2048)
+BUSY = 0.25  # load average of a core
 THREAD_VARIABLES = (
     "FASTLSTM_NUM_THREADS",
     "MKL_NUM_THREADS",
@@ -69,8 +71,19 @@ def cores() -> int:
 
 
 def describe() -> dict[str, Any]:
-    """Return processor, cores, system, Python and the commit of this tree."""
+    """Return processor, cores, load average, system, Python and the commit of this tree.
+
+    Says so on standard error if the machine is busy.
+    """
+    load = round(os.getloadavg()[0], 2)
+    if load > BUSY * cores():
+        print(
+            f"the load average is {load}: something else is running. Threads that wait for each "
+            "other lose most, so torch on several threads will look slower than it is",
+            file=sys.stderr,
+        )
     return {
+        "load": load,
         "cpu": _cpu(),
         "cores": cores(),
         "system": f"{platform.system()} {platform.machine()}",

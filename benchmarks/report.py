@@ -105,14 +105,15 @@ def _footnote(result: dict[str, Any]) -> str:
         for dtype, found in by_dtype.items()
     ]
     return (
-        f"Median of {result['rounds']} rounds, the sides in separate processes taking turns; "
-        f"ratio is torch's time to fastlstm's, its quartiles over the rounds. Pairs are "
-        f"fastlstm / torch; the largest difference between the two is of outputs / of gradients "
-        f"relative to their scale. {machine['cpu']}, {machine['cores']} cores; matrix product "
-        f"{', '.join(peaks)} GFLOP/s. fastlstm {versions['fastlstm']['version']} "
-        f"({versions['fastlstm']['isa']}), commit {machine['commit']}; torch "
-        f"{versions['torch']['version']} ({versions['torch']['isa']}), denormals flushed; "
-        f"Python {machine['python']}; {result['time'][:10]}."
+        f"Median over the rounds, {result['rounds']} of them, the sides in separate processes "
+        f"taking turns; ratio is torch's time to fastlstm's, its quartiles over the rounds. "
+        f"Pairs are fastlstm / torch; the largest difference between the two is of outputs / of "
+        f"gradients relative to their scale. {machine['cpu']}, {machine['cores']} cores, load "
+        f"{machine['load']} before; matrix product {', '.join(peaks)} GFLOP/s. fastlstm "
+        f"{versions['fastlstm']['version']} ({versions['fastlstm']['isa']}), commit "
+        f"{machine['commit']}; torch {versions['torch']['version']} "
+        f"({versions['torch']['isa']}), denormals flushed; Python {machine['python']}; "
+        f"{result['time'][:10]}."
     )
 
 

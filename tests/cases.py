@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -12,6 +13,10 @@ from fastlstm.kernels import Rows, Weights
 
 Array = NDArray[Any]
 F32, F64 = np.dtype(np.float32), np.dtype(np.float64)
+
+ON_ARM = platform.machine() in ("aarch64", "arm64")
+# Those of this processor's family; which of them it has is asked when a test runs.
+FAMILY = ("base", "neon") if ON_ARM else ("base", "avx2", "avx512")
 
 # One below, at and above each width of a vector or a tile, and of several of them.
 SIZES = (1, 7, 8, 9, 15, 16, 17, 31, 33, 64)

@@ -8,19 +8,15 @@ from __future__ import annotations
 
 import importlib
 import os
-import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from cases import FAMILY
 from hypothesis import HealthCheck, settings
 
 from fastlstm import kernels, runtime
-
-ON_ARM = platform.machine() in ("aarch64", "arm64")
-# Those of this processor's family; which of them it has is asked when a test runs.
-FAMILY = ("base", "neon") if ON_ARM else ("base", "avx2", "avx512")
 
 # Derandomized: the same run fails or passes everywhere. The fixtures that hypothesis warns about
 # select a backend for the whole test, which is what is meant.

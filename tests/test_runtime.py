@@ -9,7 +9,7 @@ import sys
 from typing import Any
 
 import pytest
-from conftest import FAMILY
+from cases import FAMILY
 
 import fastlstm as fl
 

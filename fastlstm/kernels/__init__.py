@@ -72,6 +72,7 @@ def get(cell: str = "lstm", backend: str | None = None) -> Kernel:
 
 def default_backend() -> str:
     """Return FASTLSTM_BACKEND if set, else native, else (with one warning) reference."""
+    env_choice("FASTLSTM_ISA", ISAS)
     return env_choice("FASTLSTM_BACKEND", BACKENDS) or _best_backend()
 
 

@@ -22,8 +22,9 @@ class Embedding(Module):
     embedding_dim : size of a vector.
     padding_idx : id whose vector starts at zero and gets no gradient; negative counts from
         the end.
+    std : standard deviation of the first values, which are normal; 1 as torch's.
     dtype : float32 or float64.
-    rng : generator of the first values, standard normal as torch's.
+    rng : generator of the first values.
 
     Attributes
     ----------
@@ -36,6 +37,7 @@ class Embedding(Module):
         embedding_dim: int,
         padding_idx: int | None = None,
         *,
+        std: float = 1.0,
         dtype: DTypeLike = "float32",
         rng: np.random.Generator | None = None,
     ) -> None:
@@ -49,7 +51,9 @@ class Embedding(Module):
             )
         self.padding_idx = None if padding_idx is None else int(padding_idx) % num_embeddings
         table = check_rng(rng).standard_normal((num_embeddings, embedding_dim))
-        self.weight = Parameter(table.astype(self.dtype))
+        if not std >= 0:
+            raise ValueError(f"std is {std}, expected 0 or more")
+        self.weight = Parameter((table * std).astype(self.dtype))
         if self.padding_idx is not None:
             self.weight.data[self.padding_idx] = 0
 

@@ -58,7 +58,7 @@ def read_keras(path: Path) -> Corpus:
 def _read_split(archive: zipfile.ZipFile, split: str) -> Encoded:
     # Each member is read whole, so that its checksum is compared before it is looked at.
     labels = np.lib.format.read_array(BytesIO(archive.read(f"y_{split}.npy")), allow_pickle=False)
-    if not np.isin(labels, (0, 1)).all():
+    if labels.dtype.kind not in "biuf" or not np.isin(labels, (0, 1)).all():
         raise ValueError(f"y_{split} has other labels than 0 and 1")
     ranks, lengths = _read_lists(BytesIO(archive.read(f"x_{split}.npy")))
     starts = (np.cumsum(lengths) - lengths)[lengths > 0]

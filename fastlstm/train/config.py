@@ -48,6 +48,10 @@ class Config:
         choices=("first", "ends"),
     )  # fmt: skip
     embedding_dim: int = option(128, "size of a word vector", low=1)
+    embedding_std: float = option(
+        0.1, "standard deviation of the first word vectors (torch has 1, which learns slower)",
+        low=TINY,
+    )  # fmt: skip
     hidden_size: int = option(128, "units of the LSTM in each direction", low=1)
     num_layers: int = option(1, "layers of the LSTM", low=1)
     bidirectional: bool = option(True, "read the text in both directions")
@@ -56,7 +60,7 @@ class Config:
     embedding_dropout: float = option(0.5, "on the word vectors", low=0, below=1)
     word_dropout: float = option(0.3, "fraction of words hidden in training", low=0, below=1)
     optimizer: str = option("adam", "how the weights are updated", choices=OPTIMIZERS)
-    lr: float = option(2e-3, "learning rate", low=TINY)
+    lr: float = option(8e-3, "learning rate", low=TINY)
     momentum: float = option(0.9, "of sgd", low=0, below=1)
     weight_decay: float = option(0.0, "L2 penalty; of adamw the decoupled decay", low=0)
     schedule: str = option("linear", "course of the learning rate", choices=tuple(SCHEDULES))

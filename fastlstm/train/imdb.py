@@ -134,7 +134,9 @@ def split(data: ImdbData, config: Config) -> Reviews:
 def build_model(config: Config, vocab_size: int) -> TextClassifier:
     """Return the untrained model of a run."""
     rng = generator(config.seed, WEIGHTS)
-    return TextClassifier(**_model_options(config, vocab_size), rng=rng)
+    model = TextClassifier(**_model_options(config, vocab_size), rng=rng)
+    model.embedding.weight.data *= config.embedding_std
+    return model
 
 
 def load_model(path: str | Path) -> TextClassifier:

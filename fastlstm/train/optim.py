@@ -22,66 +22,18 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from fastlstm.nn.module import Array, Parameter, RowGrad
+from fastlstm import kernels
+from fastlstm.nn.module import Array, Parameter
+from fastlstm.runtime import get_num_threads
 from fastlstm.train.parameters import Parameters, named_parameters
 from fastlstm.train.state import State, copy_into
 
-# Elements updated at a time: five float32 chunks (weight, gradient, two moments, scratch) stay
-# in the second-level cache, and NumPy's cost of a call is spread over enough of them.
-CHUNK = 16384
-
-
-def sgd_update(
-    p: Array, g: Array, v: Array | None, scratch: Array,
-    lr: float, momentum: float, nesterov: bool, weight_decay: float,
-) -> None:  # fmt: skip
-    """One SGD step on arrays of one shape, in place: `p` and the velocity `v` change."""
-    if weight_decay:
-        g = np.add(g, p * weight_decay)
-    if v is None:
-        p -= np.multiply(g, lr, out=scratch)
-        return
-    v *= momentum
-    v += g
-    if nesterov:
-        np.multiply(v, momentum, out=scratch)
-        scratch += g
-        scratch *= lr
-    else:
-        np.multiply(v, lr, out=scratch)
-    p -= scratch
-
-
-def adam_update(
-    p: Array, g: Array, m: Array, v: Array, scratch: Array,
-    lr: float, beta1: float, beta2: float, eps: float, step: int,
-    weight_decay: float = 0.0, decoupled: bool = False,
-) -> None:  # fmt: skip
-    """One Adam or AdamW step on arrays of one shape, in place: `p`, `m` and `v` change.
-
-    `step` counts from 1. `weight_decay` is added to the gradient, or with `decoupled` shrinks
-    `p` itself (AdamW).
-    """
-    if weight_decay and decoupled:
-        p *= 1.0 - lr * weight_decay
-    elif weight_decay:
-        g = np.add(g, p * weight_decay)
-    m *= beta1
-    m += np.multiply(g, 1.0 - beta1, out=scratch)
-    v *= beta2
-    np.multiply(g, g, out=scratch)
-    scratch *= 1.0 - beta2
-    v += scratch
-    np.sqrt(v, out=scratch)
-    scratch *= 1.0 / math.sqrt(1.0 - beta2**step)
-    scratch += eps
-    np.divide(m, scratch, out=scratch)
-    scratch *= lr / (1.0 - beta1**step)
-    p -= scratch
+# Rows of a table that have a gradient, in increasing order; None for all.
+Rows = NDArray[np.int64] | None
 
 
 class Optimizer:
-    """Base of the optimizers: walks over parameters, rows and chunks.
+    """Base of the optimizers.
 
     Attributes
     ----------
@@ -100,56 +52,25 @@ class Optimizer:
             name: [np.zeros_like(parameter.data) for _ in self.slots]
             for name, parameter in self._parameters
         }
-        self._buffers: dict[np.dtype[np.generic], list[Array]] = {}
-
-    def _update(self, p: Array, g: Array, state: list[Array], scratch: Array) -> None:
-        """Apply the rule to one chunk, in place; overridden by each optimizer."""
-        raise TypeError(f"{type(self).__name__} is not an optimizer: it has no update rule")
 
     def step(self) -> None:
         """Update every parameter that has a gradient; leave the gradients as they are."""
         self.steps += 1
         for name, parameter in self._parameters:
             if parameter.rows is not None:
-                self._step_rows(parameter, parameter.rows, self._state[name])
+                index, gradient = parameter.rows
+                self._update(parameter, gradient, index, self._state[name])
             elif parameter.has_grad:
-                self._step_dense(parameter, self._state[name])
+                self._update(parameter, parameter.grad, None, self._state[name])
+
+    def _update(self, parameter: Parameter, g: Array, rows: Rows, state: list[Array]) -> None:
+        """Apply the rule to a parameter, or to some rows of it, in place."""
+        raise TypeError(f"{type(self).__name__} is not an optimizer: it has no update rule")
 
     def zero_grad(self) -> None:
         """Zero the gradient of every parameter."""
         for _, parameter in self._parameters:
             parameter.zero_grad()
-
-    def _step_dense(self, parameter: Parameter, state: list[Array]) -> None:
-        arrays = [a.reshape(-1) for a in (parameter.data, parameter.grad, *state)]
-        scratch = self._chunks(parameter.data.dtype)[0]
-        for part in _slices(parameter.data.size, CHUNK):
-            p, g, *s = (a[part] for a in arrays)
-            self._update(p, g, s, scratch[: p.size])
-
-    def _step_rows(self, parameter: Parameter, rows: RowGrad, state: list[Array]) -> None:
-        """Gather some touched rows, update them as a dense chunk, scatter them back."""
-        tables = [parameter.data, *state]
-        width = parameter.data.shape[1]
-        buffers = self._chunks(parameter.data.dtype, width)
-        for part in _slices(len(rows.index), max(1, CHUNK // width)):
-            index = rows.index[part]
-            scratch, *parts = (b[: index.size * width].reshape(-1, width) for b in buffers)
-            for table, rows_of in zip(tables, parts, strict=True):
-                # mode="clip" lets `take` write straight into `out`; the indices are in range
-                np.take(table, index, axis=0, out=rows_of, mode="clip")
-            self._update(parts[0], rows.value[part], parts[1:], scratch)
-            for table, rows_of in zip(tables, parts, strict=True):
-                table[index] = rows_of
-
-    def _chunks(self, dtype: np.dtype[np.generic], width: int = 1) -> list[Array]:
-        """Scratch, weight and state buffers of one chunk, kept between steps."""
-        buffers = self._buffers.get(dtype)
-        if buffers is None or buffers[0].size < width:
-            size = max(CHUNK, width)
-            buffers = [np.empty(size, dtype=dtype) for _ in range(2 + len(self.slots))]
-            self._buffers[dtype] = buffers
-        return buffers
 
     def state_dict(self) -> dict[str, NDArray[np.generic]]:
         """Return copies of what a resumed run needs: ``step`` and ``<slot>.<parameter>``.
@@ -200,11 +121,15 @@ class SGD(Optimizer):
         self.slots = ("velocity",) if momentum else ()
         super().__init__(parameters, lr, weight_decay)
 
-    def _update(self, p: Array, g: Array, state: list[Array], scratch: Array) -> None:
-        velocity = state[0] if state else None
-        sgd_update(
-            p, g, velocity, scratch, self.lr, self.momentum, self.nesterov, self.weight_decay
-        )
+    def _update(self, parameter: Parameter, g: Array, rows: Rows, state: list[Array]) -> None:
+        chosen = slice(None) if rows is None else rows
+        if self.weight_decay:
+            g = g + self.weight_decay * parameter.data[chosen]
+        if self.momentum:
+            velocity = self.momentum * state[0][chosen] + g
+            state[0][chosen] = velocity
+            g = g + self.momentum * velocity if self.nesterov else velocity
+        parameter.data[chosen] -= self.lr * g
 
 
 class Adam(Optimizer):
@@ -220,7 +145,7 @@ class Adam(Optimizer):
     """
 
     slots = ("m", "v")
-    decoupled = False
+    decoupled = False  # whether weight decay shrinks the weights and leaves the gradient alone
 
     def __init__(
         self, parameters: Parameters, lr: float = 1e-3,
@@ -230,13 +155,23 @@ class Adam(Optimizer):
         self.betas = (_checked("betas", betas[0], 0.0, 1.0), _checked("betas", betas[1], 0.0, 1.0))
         self.eps = _checked("eps", eps, 0.0)
 
-    def _update(self, p: Array, g: Array, state: list[Array], scratch: Array) -> None:
-        m, v = state
-        beta1, beta2 = self.betas
-        adam_update(
-            p, g, m, v, scratch, self.lr, beta1, beta2, self.eps, self.steps,
-            self.weight_decay, self.decoupled,
-        )  # fmt: skip
+    def _update(self, parameter: Parameter, g: Array, rows: Rows, state: list[Array]) -> None:
+        (beta1, beta2), (m, v) = self.betas, state
+        kernels.get("lstm").adam(
+            parameter.data,
+            m,
+            v,
+            np.ascontiguousarray(g),
+            rows,
+            rate=self.lr / (1.0 - beta1**self.steps),
+            root=1.0 / math.sqrt(1.0 - beta2**self.steps),
+            eps=self.eps,
+            beta1=beta1,
+            beta2=beta2,
+            shrink=1.0 - self.lr * self.weight_decay if self.decoupled else 1.0,
+            decay=0.0 if self.decoupled else self.weight_decay,
+            n_threads=get_num_threads(),
+        )
 
 
 class AdamW(Adam):
@@ -249,10 +184,6 @@ class AdamW(Adam):
         betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8, weight_decay: float = 0.01,
     ) -> None:  # fmt: skip
         super().__init__(parameters, lr, betas, eps, weight_decay)
-
-
-def _slices(size: int, step: int) -> Iterator[slice]:
-    return (slice(start, min(start + step, size)) for start in range(0, size, step))
 
 
 def _checked(name: str, value: float, low: float, below: float = math.inf) -> float:

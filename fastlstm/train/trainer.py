@@ -32,6 +32,8 @@ from fastlstm.train.schedule import Schedule, constant
 from fastlstm.train.seeds import DATA, DROPOUT, generator
 from fastlstm.train.state import copy_into
 
+DIVERGED = "try a smaller learning rate"
+
 Transform = Callable[[Any, np.random.Generator], Batch]
 BatchSource = Callable[[int, int], Iterable[Batch]]
 
@@ -73,9 +75,10 @@ class Trainer:
         checkpoint: str | Path | None = None, identity: Mapping[str, object] | None = None,
         listeners: Sequence[Listener] = (),
     ) -> None:  # fmt: skip
-        for name, value in (("epochs", epochs - 1), ("patience", patience), ("seed", seed)):
-            if value < 0:
-                raise ValueError(f"{name} is {value + (name == 'epochs')}, which is too small")
+        limits = {"epochs": (epochs, 1), "patience": (patience, 0), "seed": (seed, 0)}
+        for name, (value, low) in limits.items():
+            if value < low:
+                raise ValueError(f"{name} is {value}, expected at least {low}")
         if not clip >= 0:
             raise ValueError(f"clip is {clip}, expected a positive number, or 0 for none")
         self.model, self.optimizer, self.loss = model, optimizer, loss
@@ -130,7 +133,7 @@ class Trainer:
                 while not self.finished:
                     self._train_epoch(batches, steps_per_epoch, guard)
                     self._stop_if(guard)
-                    self._close_epoch(validation)
+                    self._close_epoch(steps_per_epoch, validation)
                     self._stop_if(guard)
         finally:
             for listener in self.listeners:
@@ -169,20 +172,18 @@ class Trainer:
     @np.errstate(over="ignore", invalid="ignore")  # a run that diverges is told by the checks
     def _step(self, batch: Batch, steps_per_epoch: int) -> None:
         history = self.history
-        # the middle of the step: neither end of a schedule wastes a step on a rate of 0
-        progress = (history.step + 0.5) / (steps_per_epoch * self.epochs)
-        self.optimizer.lr = self._lr * self.schedule(progress)
+        self.optimizer.lr = self._rate(history.step, steps_per_epoch)
         self.optimizer.zero_grad()
         rng = generator(self.seed, DROPOUT, history.step)
         logits, tape = self.model.forward(batch.tokens, batch.lengths, rng=rng)
         loss, dlogits = self.loss(logits, batch.labels)
         if not math.isfinite(loss):
-            raise FloatingPointError(f"the loss is {loss} {self._position()}")
+            raise FloatingPointError(f"the loss is {loss} {self._position()}; {DIVERGED}")
         self.model.backward(tape, dlogits)
         try:
             clip_grad_norm_(self._parameters, self.clip or math.inf)
         except FloatingPointError as error:
-            raise FloatingPointError(f"{error} {self._position()}") from error
+            raise FloatingPointError(f"{error} {self._position()}; {DIVERGED}") from error
         if self.average:
             self.average.before_step()
         self.optimizer.step()
@@ -191,12 +192,21 @@ class Trainer:
         history.step += 1
         history.batch += 1
 
-    def _close_epoch(self, validation: Callable[[], Iterable[Batch]] | None) -> None:
+    def _rate(self, step: int, steps_per_epoch: int) -> float:
+        """Learning rate of a step."""
+        # the middle of the step: neither end of a schedule wastes a step on a rate of 0
+        progress = (step + 0.5) / (steps_per_epoch * self.epochs)
+        return self._lr * self.schedule(progress)
+
+    def _close_epoch(
+        self, steps_per_epoch: int, validation: Callable[[], Iterable[Batch]] | None
+    ) -> None:
+        rate = self._rate(self.history.step - 1, steps_per_epoch)
         with self.average.applied() if self.average else nullcontext():
             score: Running | None = None
             if validation is not None:
                 score = evaluate(self.model, validation(), self.loss)
-            is_best = self.history.close_epoch(self.optimizer.lr, score)
+            is_best = self.history.close_epoch(rate, score)
             if is_best:
                 self.best_weights = self.model.state_dict()
         if self.checkpoint is not None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from benchmarks import ab, report
+from benchmarks import ab, machine, report, worker
 from benchmarks.shapes import Case
 
 TINY = Case("ragged", 3, 6, 5, 4)
@@ -40,7 +42,13 @@ def _result(threads: tuple[int, ...] = (1,)) -> dict[str, Any]:
     result = {
         "time": "2026-01-02T03:04:05+00:00",
         "rounds": 2,
-        "machine": {"cpu": "Some CPU", "cores": 2, "python": "3.11.1", "commit": "abc"},
+        "machine": {
+            "cpu": "Some CPU",
+            "cores": 2,
+            "load": 0.1,
+            "python": "3.11.1",
+            "commit": "abc",
+        },
         "versions": {side: {"version": "1.2", "isa": "avx2"} for side in ("fastlstm", "torch")},
         "peak_gflops": {str(n): {"float32": {"numpy": 80.0, "torch": 100.0}} for n in threads},
         "cases": entries,
@@ -138,10 +146,55 @@ def test_wrong_options_are_errors(argv: list[str], capsys: pytest.CaptureFixture
     assert argv[-1] in capsys.readouterr().err
 
 
+def test_a_process_that_fails_is_an_error() -> None:
+    with pytest.raises(RuntimeError, match="time of .*jax.* failed with exit status 1"):
+        worker.ask("time", machine.environment(1), side="jax", case={}, threads=1, seconds=0)
+
+
+@pytest.mark.usefixtures("any_backend")
+def test_the_process_of_fastlstm_does_without_torch() -> None:
+    code = (
+        "import sys; from benchmarks import worker;"
+        f"worker.time_case('fastlstm', {asdict(TINY)}, 1, 0.0);"
+        "assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=machine.ROOT, check=True)
+
+
+def test_peak_gflops(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch = pytest.importorskip("torch")
+    monkeypatch.setattr(machine, "PEAK_SIZES", (32, 64))
+    before = torch.get_num_threads()
+    found = worker.TASKS["peak"](["float32", "float64"], seconds=0.0)
+    torch.set_num_threads(before)
+    assert found.keys() == {"float32", "float64"}
+    for by_library in found.values():
+        assert by_library.keys() == {"numpy", "torch"}
+        assert min(by_library.values()) > 0
+
+
+def test_the_better_of_two_peaks_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    peaks = iter(
+        [{"float32": {"numpy": 5.0, "torch": 9.0}}, {"float32": {"numpy": 7.0, "torch": 8.0}}]
+    )
+    monkeypatch.setattr(ab, "ask", lambda *_, **__: next(peaks))
+    result: dict[str, Any] = {"peak_gflops": {}}
+    for _ in range(2):
+        ab._measure_peak(result, [TINY], 2, ab._parse([]))
+    assert result["peak_gflops"] == {"2": {"float32": {"numpy": 7.0, "torch": 9.0}}}
+
+
 @pytest.mark.usefixtures("any_backend")
 def test_one_tiny_round_writes_all_files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     pytest.importorskip("torch")
     pytest.importorskip("matplotlib")
+
+    def ask(task: str, environment: dict[str, str], **arguments: Any) -> Any:
+        if task == "peak":  # two more processes that load torch; test_peak_gflops runs it here
+            return {"float32": {"numpy": 50.0}}
+        return worker.ask(task, environment, **arguments)
+
+    monkeypatch.setattr(ab, "ask", ask)
     monkeypatch.setattr(ab, "select", lambda groups, only: [TINY])
     readme = tmp_path / "README.md"
     readme.write_text("<!-- benchmarks:ab --><!-- benchmarks:ab end -->")

@@ -130,6 +130,15 @@ def test_environment_holds_both_sides_to_threads_and_isa() -> None:
     assert {chosen[name] for name in machine.THREAD_VARIABLES} == {"3"}
 
 
+def test_a_busy_machine_is_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for load, told in ((0.0, False), (float(machine.cores()), True)):
+        monkeypatch.setattr(machine.os, "getloadavg", lambda load=load: (load, 0.0, 0.0))
+        assert machine.describe()["load"] == load
+        assert ("something else is running" in capsys.readouterr().err) == told
+
+
 def test_measure_counts_calls_and_samples() -> None:
     calls: list[int] = []
     found = timing.measure(lambda: calls.append(1), seconds=0.0)

@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from conftest import FAMILY
+from cases import FAMILY
 
 from fastlstm import kernels
 from fastlstm.kernels.spec import LSTM

@@ -7,6 +7,7 @@ import tarfile
 import zipfile
 from pathlib import Path
 
+ROOT = Path(__file__).parents[2]
 MAX_WHEEL_BYTES = 3_000_000
 
 WHEEL_HOLDS = (
@@ -17,21 +18,9 @@ WHEEL_HOLDS = (
     "fastlstm/text/data/imdb_sample.txt.bz2",
     "fastlstm/text/data/ATTRIBUTION.md",
 )
-SDIST_HOLDS = (
-    *WHEEL_HOLDS,
-    "LICENSE",
-    "README.md",
-    "CHANGELOG.md",
-    "Makefile",
-    "pyproject.toml",
-    "setup.py",
-    "fastlstm/kernels/_native.pyx",
-    "fastlstm/kernels/src/fastlstm.h",
-    "fastlstm/kernels/src/dispatch.c",
-    "tests/c/harness.c",
-    "tests/packaging/check_dist.py",
-)
-NOT_IN_WHEEL = (".c", ".h", ".pyx", ".o", ".pyc")
+SDIST_HOLDS = ("LICENSE", "README.md", "CHANGELOG.md", "Makefile", "pyproject.toml", "setup.py")
+SOURCES = (".py", ".pyi", ".pyx", ".pxd", ".pxi", ".c", ".h", ".toml", ".typed", ".bz2")
+NOT_IN_WHEEL = (".c", ".h", ".pyx", ".pxd", ".pxi", ".o", ".pyc")
 
 
 def only(folder: Path, pattern: str) -> Path:
@@ -40,6 +29,12 @@ def only(folder: Path, pattern: str) -> Path:
     if len(found) != 1:
         raise SystemExit(f"{folder} holds {len(found)} files {pattern}, expected one")
     return found[0]
+
+
+def sources(folder: str) -> list[str]:
+    """The source files of a folder of the project."""
+    found = [path for path in (ROOT / folder).rglob("*") if path.name.endswith(SOURCES)]
+    return [path.relative_to(ROOT).as_posix() for path in found]
 
 
 def wheel_problems(wheel: Path) -> list[str]:
@@ -64,7 +59,8 @@ def sdist_problems(sdist: Path) -> list[str]:
     """What is wrong with the sdist."""
     with tarfile.open(sdist) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
-    problems = [f"{sdist.name} lacks {name}" for name in SDIST_HOLDS if name not in names]
+    expected = {*SDIST_HOLDS, *sources("fastlstm"), *sources("benchmarks"), *sources("tests")}
+    problems = [f"{sdist.name} lacks {name}" for name in sorted(expected - names)]
     return problems + [f"{sdist.name} holds {n}" for n in names if n.endswith((".so", ".o"))]
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from fastlstm.nn import Dropout, Embedding, Linear, Module, bce_with_logits
 from fastlstm.text import Batch, Encoded, batches, count_batches
 from fastlstm.train import Adam, Average, Trainer
+from fastlstm.train.schedule import linear
 
 WORDS = 40
 BATCH = 16
@@ -76,6 +77,7 @@ class Problem:
             "transform": drop_words,
             "epochs": 4,
             "clip": 0.3,
+            "schedule": linear,
             "seed": SEED,
         }
         return Trainer(model, **{**defaults, **options})
