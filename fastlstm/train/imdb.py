@@ -134,9 +134,7 @@ def split(data: ImdbData, config: Config) -> Reviews:
 def build_model(config: Config, vocab_size: int) -> TextClassifier:
     """Return the untrained model of a run."""
     rng = generator(config.seed, WEIGHTS)
-    model = TextClassifier(**_model_options(config, vocab_size), rng=rng)
-    model.embedding.weight.data *= config.embedding_std
-    return model
+    return TextClassifier(**_model_options(config, vocab_size), rng=rng)
 
 
 def load_model(path: str | Path) -> TextClassifier:
@@ -162,7 +160,7 @@ def save_model(path: Path, trainer: Trainer, config: Config, vocab_size: int) ->
 def _model_options(config: Config, vocab_size: int) -> dict[str, Any]:
     names = (
         "embedding_dim", "hidden_size", "num_layers", "bidirectional", "pooling", "dropout",
-        "embedding_dropout", "dtype",
+        "embedding_dropout", "embedding_std", "dtype",
     )  # fmt: skip
     return {"vocab_size": vocab_size, **{name: getattr(config, name) for name in names}}
 

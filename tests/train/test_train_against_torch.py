@@ -104,7 +104,8 @@ def trained_there(case: int) -> tuple[list[float], dict[str, np.ndarray]]:
 
 def start(case: int) -> TextClassifier:
     rng = np.random.default_rng(2)
-    return TextClassifier(VOCAB, 6, 9, dtype="float64", rng=rng, **CASES[case])
+    options = {"dtype": "float64", "embedding_std": 1.0, **CASES[case]}
+    return TextClassifier(VOCAB, 6, 9, rng=rng, **options)
 
 
 @pytest.mark.usefixtures("torch_on_one_thread", "backend_isa")

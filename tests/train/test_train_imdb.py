@@ -18,7 +18,7 @@ from fastlstm.nn import bce_with_logits
 from fastlstm.text import Vocabulary, batches, load_imdb
 from fastlstm.train import checkpoint, evaluate
 from fastlstm.train.config import Config
-from fastlstm.train.imdb import load_model
+from fastlstm.train.imdb import build_model, load_model
 from fastlstm.train_imdb import main
 
 pytestmark = pytest.mark.usefixtures("own_cache", "no_picture", "threads")
@@ -227,3 +227,9 @@ def test_module_runs_and_help_tells_every_option_with_its_default() -> None:
         assert flag in entries
         if item.default is not None:
             assert f"(default {item.default})" in result.stdout.split(f"\n  {flag}")[1][:300]
+
+
+def test_first_word_vectors_have_the_chosen_spread() -> None:
+    for spread in (0.1, 1.0):
+        model = build_model(Config(embedding_std=spread), vocab_size=2000)
+        assert model.embedding.weight.data.std() == pytest.approx(spread, rel=0.02)
