@@ -4,6 +4,14 @@
  * narrower. A tile keeps R rows x Q panels of C in registers while it walks K. Each element of C
  * is one chain of fused multiply-adds in the order of K, whatever the tile, the blocking of K
  * (C rests in memory between blocks) or the thread: equal inputs give equal bits.
+ *
+ * Tried and dropped (one core of a Zen 5 with 240 GFLOP/s, f32, AVX-512):
+ *   arrays of accumulators sized by a parameter: gcc keeps them in memory, 2.6 times slower
+ *   panels outside and rows inside for a B that fits L2: (64,200,128,128) 18.5 for 17.0 ms forward,
+ *     66 for 57 with backward; 32 KiB blocks of K: (16,50,512,512) 62 for 53
+ *   prefetching B 4 KiB ahead in every tile: 2 to 5 % slower; one row with one panel at a time,
+ *     with or without it: (1,200,128,128) 0.65 and 0.72 for 0.52 ms, too few chains for the latency
+ *   blocks of 256 packed rows in weight_grad.h: (64,200,128,128) 63 for 57
  */
 #ifndef FL_PRODUCT_H
 #define FL_PRODUCT_H
@@ -19,7 +27,9 @@ enum { MAX_ROWS = 2 }; /* 2 x 4 of 16: without fused multiply-add the product ne
 #endif
 
 enum { FL_PANEL = 4, PANEL = FL_PANEL * VL };
-enum { K_BLOCK = 40960 / (PANEL * (int)sizeof(real)) }; /* a block of a panel stays in L1 */
+enum { K_BLOCK = 131072 / (PANEL * (int)sizeof(real)) }; /* 128 KiB of a panel stay in L2 */
+
+enum { BY_ROWS = 640 << 10 }; /* bytes of B that a second-level cache keeps beside the rest */
 
 /* One product: rows 0..n-1, panels p0..p1-1 of nv vectors in all. */
 typedef struct {
@@ -122,27 +132,47 @@ FL_INLINE int64_t panel_vectors(int64_t nv, int64_t panel) {
     return left < FL_PANEL ? left : FL_PANEL;
 }
 
-/* Many rows: a block of a panel at a time, all rows over it while it is in L1. */
-FL_INLINE void product_panel(const product *m, int64_t p, product_done done, void *ctx) {
-    int64_t V = panel_vectors(m->nv, p), blocks = (m->n + MAX_ROWS - 1) / MAX_ROWS;
-    int64_t k_blocks = m->n > MAX_ROWS ? (m->K + K_BLOCK - 1) / K_BLOCK : 1;
+/* Rows r0 .. r0+R-1 of a panel, from k0 to k1. */
+FL_INLINE void product_tile(const product *m, int64_t p, int64_t r0, int64_t R, int64_t k0,
+                            int64_t k1) {
+    int64_t V = panel_vectors(m->nv, p);
+    const real *b = m->b + p * PANEL * m->K + k0 * V * VL; /* all panels before are full */
     const tile_fn *tiles = m->a_step == 1 ? TILES[V - 1] : TILES_OF_PACKED_A[V - 1];
-    const real *b = m->b + p * PANEL * m->K; /* all panels before are full */
-    for (int64_t kb = 0; kb < k_blocks; kb++) {
-        int64_t k0 = m->K * kb / k_blocks, k1 = m->K * (kb + 1) / k_blocks;
-        for (int64_t i = 0; i < blocks; i++) {
-            int64_t r0 = m->n * i / blocks, R = m->n * (i + 1) / blocks - r0;
-            const real *a[MAX_ROWS];
-            for (int64_t r = 0; r < R; r++) a[r] = m->a[r0 + r] + k0 * m->a_step;
-            if (kb == 0)
-                tiles[R - 1](k1 - k0, a, b + k0 * V * VL, 0, m->cin + r0, p * m->cin_panel, 0,
-                             m->c + r0, p * m->c_panel, 0);
-            else
-                tiles[R - 1](k1 - k0, a, b + k0 * V * VL, 0, (const real *const *)m->c + r0,
-                             p * m->c_panel, 0, m->c + r0, p * m->c_panel, 0);
-            if (done && kb == k_blocks - 1) done(ctx, r0, R, p);
+    const real *a[MAX_ROWS];
+    for (int64_t r = 0; r < R; r++) a[r] = m->a[r0 + r] + k0 * m->a_step;
+    if (k0 == 0)
+        tiles[R - 1](k1, a, b, 0, m->cin + r0, p * m->cin_panel, 0, m->c + r0, p * m->c_panel, 0);
+    else
+        tiles[R - 1](k1 - k0, a, b, 0, (const real *const *)m->c + r0, p * m->c_panel, 0,
+                     m->c + r0, p * m->c_panel, 0);
+}
+
+/* B fits a core's second-level cache: it streams past each block of rows, which stays in the
+ * first with its part of C. */
+FL_INLINE void product_by_rows(const product *m, product_done done, void *ctx) {
+    int64_t blocks = (m->n + MAX_ROWS - 1) / MAX_ROWS;
+    for (int64_t i = 0; i < blocks; i++) {
+        int64_t r0 = m->n * i / blocks, R = m->n * (i + 1) / blocks - r0;
+        for (int64_t p = m->p0; p < m->p1; p++) {
+            product_tile(m, p, r0, R, 0, m->K);
+            if (done) done(ctx, r0, R, p);
         }
     }
+}
+
+/* It does not: a block of a panel at a time, all rows over it while it is in the first. */
+FL_INLINE void product_by_panels(const product *m, int64_t p, product_done done, void *ctx) {
+    int64_t blocks = (m->n + MAX_ROWS - 1) / MAX_ROWS;
+    int64_t k_blocks = m->n > MAX_ROWS ? (m->K + K_BLOCK - 1) / K_BLOCK : 1;
+    for (; p < m->p1; p++)
+        for (int64_t kb = 0; kb < k_blocks; kb++) {
+            int64_t k0 = m->K * kb / k_blocks, k1 = m->K * (kb + 1) / k_blocks;
+            for (int64_t i = 0; i < blocks; i++) {
+                int64_t r0 = m->n * i / blocks, R = m->n * (i + 1) / blocks - r0;
+                product_tile(m, p, r0, R, k0, k1);
+                if (done && kb == k_blocks - 1) done(ctx, r0, R, p);
+            }
+        }
 }
 
 FL_INLINE void product_run(const product *m, product_done done, void *ctx) {
@@ -157,7 +187,10 @@ FL_INLINE void product_run(const product *m, product_done done, void *ctx) {
             for (int64_t q = 0; done && q < Q; q++) done(ctx, 0, m->n, p + q);
         }
     }
-    for (; p < m->p1; p++) product_panel(m, p, done, ctx);
+    if (p == m->p0 && m->c_panel && (m->p1 - p) * PANEL * m->K * (int64_t)sizeof(real) <= BY_ROWS)
+        product_by_rows(m, done, ctx);
+    else
+        product_by_panels(m, p, done, ctx);
 }
 
 #endif

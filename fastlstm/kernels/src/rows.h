@@ -55,7 +55,7 @@ FL_INLINE int divide_units(int64_t N, int64_t H, int threads) {
     int64_t panels = (unit_blocks(H) + FL_PANEL - 1) / FL_PANEL;
     int64_t weight = GATES * H * H * (int64_t)sizeof(real);
     if (threads < 2 || panels < threads) return 0;
-    return N < 4 * threads || weight > (int64_t)1 << 20;
+    return N < threads || weight > (int64_t)1 << 20;
 }
 
 /* More threads than the work repays are not used: about 20 us each. */
