@@ -61,6 +61,13 @@ CASES = {
     "only_dy": Case(4, 3, 5, 8, dstate=False),
     "only_dstate": Case(4, 3, 5, 8, dy=False),
 }
+# Large enough for the kernels to share them out: by rows, by units, by distinct tokens.
+FOR_TEAMS = {
+    "rows": Case(8, 33, 64, 64, lengths=(8, 0, 5) * 11),
+    "rows_reverse": Case(8, 33, 64, 64, lengths=(8, 0, 5) * 11, reverse=True),
+    "units": Case(4, 9, 16, 384, lengths=(4, 4, 3, 4, 2, 4, 4, 0, 4)),
+    "tokens": Case(9, 30, 48, 80, distinct=40),
+}
 
 
 def missing(toolchain: str) -> str | None:
@@ -140,11 +147,13 @@ def test_row_does_not_depend_on_its_neighbours(
                     assert np.array_equal(part[steps], whole[steps][:, picked]), f"{isa}: {steps}"
 
 
-@pytest.mark.parametrize("name", ["above_tiles", "ragged", "tokens", "wide"])
+@pytest.mark.parametrize("name", FOR_TEAMS)
 def test_threads_do_not_change_a_bit(program: Program, name: str, tmp_path: Path) -> None:
-    case, inputs = draw(CASES[name], "float32")
+    case, inputs = draw(FOR_TEAMS[name], "float32")
+    expected = case.expected(inputs)
     for isa in program.isas:
         alone = run_case(program, isa, case, inputs, tmp_path)
+        assert_close(alone, expected, "float32", isa)
         for threads in (2, 3, 8):
             team = run_case(program, isa, replace(case, threads=threads), inputs, tmp_path)
             assert_same(team, alone, alone, f"{isa}, {threads} threads")

@@ -36,12 +36,24 @@ static void lstm_row_backward(const lstm_call *k, int64_t row, int64_t step, int
     }
 }
 
+/* What lstm_row_backward will read a step earlier. */
+FL_INLINE void prefetch_row(const lstm_call *k, int64_t row, int64_t step, const share *w) {
+    const fl_lstm_grads *g = k->g;
+    int64_t units = min64(w->j1 * VL, k->p->H) - w->j0 * VL;
+    prefetch(gate_grads(k, row, step) + w->j0 * PANEL, (w->j1 - w->j0) * PANEL);
+    prefetch(cell_row(k, row, step - 1) + w->j0 * VL, units);
+    if (g->dy)
+        prefetch((const real *)g->dy + place(&k->p->rows, row, step, g->dy_t, g->dy_n) +
+                     w->j0 * VL, units);
+}
+
 static void lstm_step_backward(const lstm_call *k, const share *w, step_rows *rows, int64_t step,
                                fl_team *team) {
     rows->n = share_rows(w, k->p->rows.n_at[step]);
     for (int64_t i = 0; i < rows->n; i++) {
         int64_t row = w->first + i * w->stride;
         lstm_row_backward(k, row, step, w->j0, w->j1);
+        if (step) prefetch_row(k, row, step - 1, w);
         rows->a[i] = gate_grads(k, row, step);
         rows->z[i] = k->dh + row * k->Hp;
         rows->init[i] = k->zeros;
@@ -125,6 +137,11 @@ static void lstm_dx(const lstm_call *k, int thread, step_rows *rows, real *tiles
                    (size_t)k->p->in.I * sizeof(real));
 }
 
+FL_INLINE real *token_row(const lstm_call *k, int64_t row, int64_t step) {
+    const fl_input *in = &k->p->in;
+    return k->table + in->ids[place(&k->p->rows, row, step, in->ids_t, in->ids_n)] * k->GHp;
+}
+
 /* Gate gradients summed per distinct token, this thread's unit blocks of them. */
 static void lstm_sum_tokens(const lstm_call *k, int thread) {
     const fl_rows *b = &k->p->rows;
@@ -137,7 +154,8 @@ static void lstm_sum_tokens(const lstm_call *k, int thread) {
     for (int64_t s = 0; s < b->T; s++)
         for (int64_t r = 0; r < b->n_at[s]; r++) {
             const real *d = gate_grads(k, r, s);
-            real *sum = k->table + in->ids[place(b, r, s, in->ids_t, in->ids_n)] * k->GHp;
+            if (r + 2 < b->n_at[s]) prefetch(token_row(k, r + 2, s) + from, to - from);
+            real *sum = token_row(k, r, s);
             for (int64_t i = from; i < to; i += VL) vstore(sum + i, vload(sum + i) + vload(d + i));
         }
 }

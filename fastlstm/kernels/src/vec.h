@@ -72,6 +72,11 @@ FL_INLINE void vstore_n(real *p, vreal v, int64_t n) {
 #endif
 }
 
+/* Ask for n elements ahead of their use, into the second-level cache. */
+FL_INLINE void prefetch(const real *p, int64_t n) {
+    for (int64_t i = 0; i < n; i += 64 / (int64_t)sizeof(real)) __builtin_prefetch(p + i, 0, 2);
+}
+
 /* a * b + c, rounded once where the instruction set has it. */
 FL_INLINE vreal vfma(vreal a, vreal b, vreal c) {
 #if FL_BYTES == 64 && FL_F64

@@ -41,16 +41,16 @@ FL_INLINE int64_t weight_grad_scratch(int64_t H, int64_t F, int threads) {
     return (F + A_WIDTH) * P_BLOCK + P_BLOCK * PANEL + size * PANEL;
 }
 
-/* [n rows of A][F] -> [F/A_WIDTH][n][A_WIDTH]: what a tile of features reads stands together. */
+/* [n rows of A][F] -> [F/A_WIDTH][P_BLOCK][A_WIDTH]: what a tile of features reads stands together.
+ * Rows are read in full, one after the other: they come from memory, what is written stays. */
 static void pack_features(int64_t n, int64_t F, const real *const *rows, real *packed) {
-    for (int64_t f = 0; f < F; f += A_WIDTH, packed += P_BLOCK * A_WIDTH) {
-        int64_t width = min64(A_WIDTH, F - f);
-        if (width == A_WIDTH)
-            for (int64_t p = 0; p < n; p++)
-                memcpy(packed + p * A_WIDTH, rows[p] + f, A_WIDTH * sizeof(real));
-        else
-            for (int64_t p = 0; p < n; p++)
-                for (int64_t w = 0; w < width; w++) packed[p * A_WIDTH + w] = rows[p][f + w];
+    int64_t full = F / A_WIDTH, rest = F % A_WIDTH;
+    for (int64_t p = 0; p < n; p++) {
+        const real *row = rows[p];
+        real *to = packed + p * A_WIDTH;
+        for (int64_t i = 0; i < full; i++, row += A_WIDTH, to += P_BLOCK * A_WIDTH)
+            memcpy(to, row, A_WIDTH * sizeof(real));
+        for (int64_t w = 0; w < rest; w++) to[w] = row[w];
     }
 }
 
