@@ -19,10 +19,10 @@
 #define FL_LOG2E 0x1.71547652b82fep+0
 #define FL_LN2_HI 0x1.62e42fefa3800p-1
 #define FL_LN2_LO 0x1.ef35793c76730p-45
-static const real FL_P[] = {
-    0x1.0000000000000p+0,  0x1.0000000000005p-1,  0x1.5555555555530p-3,  0x1.55555555520f6p-5,
-    0x1.111111111a2bbp-7,  0x1.6c16c17f34774p-10, 0x1.a01a0170ebc08p-13, 0x1.a019a6905351fp-16,
-    0x1.71de8e845f56bp-19, 0x1.28a2a1939b21ep-22, 0x1.ae6448e9a5cf1p-26};
+static const real FL_P[] = {0x1.0000000000000p+0,  0x1.0000000000005p-1,  0x1.5555555555530p-3,
+                            0x1.55555555520f6p-5,  0x1.111111111a2bbp-7,  0x1.6c16c17f34774p-10,
+                            0x1.a01a0170ebc08p-13, 0x1.a019a6905351fp-16, 0x1.71de8e845f56bp-19,
+                            0x1.28a2a1939b21ep-22, 0x1.ae6448e9a5cf1p-26};
 #else
 #define FL_SATURATION 43.0f
 #define FL_LOG2E 0x1.715476p+0f

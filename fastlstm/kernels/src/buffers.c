@@ -28,9 +28,7 @@ static void release(void *block) { free((char *)block - HEADER); }
 /* A child forked while another thread holds the lock must not find it locked. */
 static void hold(void) { pthread_mutex_lock(&lock); }
 static void let_go(void) { pthread_mutex_unlock(&lock); }
-__attribute__((constructor)) static void watch_forks(void) {
-    pthread_atfork(hold, let_go, let_go);
-}
+__attribute__((constructor)) static void watch_forks(void) { pthread_atfork(hold, let_go, let_go); }
 
 /* The smallest kept block that fits, or NULL. */
 static void *take_kept(size_t bytes) {

@@ -46,7 +46,7 @@ typedef struct fl_lstm {
     fl_input in;
     int64_t H;
     fl_weights weights;
-    const void *packed; /* from `pack`, or NULL: pack the weights for this call */
+    const void *packed;  /* from `pack`, or NULL: pack the weights for this call */
     const void *h0, *c0; /* [N,H] */
     void *y;             /* [T,N,H], zero past a row's length */
     int64_t y_t, y_n;
@@ -63,7 +63,7 @@ typedef struct fl_lstm_grads {
     void *dh0, *dc0;         /* [N,H] */
     void *dx;                /* [T,N,I], or [U,I] for ids, or NULL */
     int64_t dx_t, dx_n;
-    int accumulate_dx;                     /* add to dx instead of writing it */
+    int accumulate_dx;                   /* add to dx instead of writing it */
     void *dw_ih, *dw_hh, *db_ih, *db_hh; /* added to; the biases may be NULL */
 } fl_lstm_grads;
 

@@ -22,13 +22,13 @@ static void pack(int64_t I, int64_t H, const fl_weights *weights, void *packed) 
 static int64_t gates_size(int64_t H) { return unit_blocks(H) * PANEL; }
 static int64_t cells_size(int64_t H) { return unit_blocks(H) * VL; }
 
-#define ELEMENTWISE(NAME, EXPRESSION)                                                           \
-    static void NAME(int64_t n, const void *x, void *y) {                                       \
-        for (int64_t i = 0; i < n; i += VL) {                                                   \
-            int64_t lanes = min64(VL, n - i);                                                   \
-            vreal v = vload_n((const real *)x + i, lanes);                                      \
-            vstore_n((real *)y + i, EXPRESSION, lanes);                                         \
-        }                                                                                       \
+#define ELEMENTWISE(NAME, EXPRESSION)                                                              \
+    static void NAME(int64_t n, const void *x, void *y) {                                          \
+        for (int64_t i = 0; i < n; i += VL) {                                                      \
+            int64_t lanes = min64(VL, n - i);                                                      \
+            vreal v = vload_n((const real *)x + i, lanes);                                         \
+            vstore_n((real *)y + i, EXPRESSION, lanes);                                            \
+        }                                                                                          \
     }
 ELEMENTWISE(elementwise_exp, vexp(vclamp(v, FL_SATURATION)))
 ELEMENTWISE(elementwise_sigmoid, vsigmoid(v))

@@ -26,8 +26,8 @@ static void lstm_row_backward(const lstm_call *k, int64_t row, int64_t step, int
         lstm_gates a = {vload(zj), vload(zj + VL), vload(zj + 2 * VL), vload(zj + 3 * VL)}, d;
         vreal dhj = vload(dh + u);
         if (dy) dhj += vload_n(dy + u, min64(VL, k->p->H - u));
-        vreal dcj = lstm_cell_backward(&a, vload(c_in + u), vload(c_out + u), dhj, vload(dc + u),
-                                       &d);
+        vreal dcj =
+            lstm_cell_backward(&a, vload(c_in + u), vload(c_out + u), dhj, vload(dc + u), &d);
         vstore(dc + u, dcj);
         vstore(zj, d.i);
         vstore(zj + VL, d.f);
@@ -43,8 +43,8 @@ FL_INLINE void prefetch_row(const lstm_call *k, int64_t row, int64_t step, const
     prefetch(gate_grads(k, row, step) + w->j0 * PANEL, (w->j1 - w->j0) * PANEL);
     prefetch(cell_row(k, row, step - 1) + w->j0 * VL, units);
     if (g->dy)
-        prefetch((const real *)g->dy + place(&k->p->rows, row, step, g->dy_t, g->dy_n) +
-                     w->j0 * VL, units);
+        prefetch((const real *)g->dy + place(&k->p->rows, row, step, g->dy_t, g->dy_n) + w->j0 * VL,
+                 units);
 }
 
 static void lstm_step_backward(const lstm_call *k, const share *w, step_rows *rows, int64_t step,
@@ -59,9 +59,18 @@ static void lstm_step_backward(const lstm_call *k, const share *w, step_rows *ro
         rows->init[i] = k->zeros;
     }
     if (k->by_units) fl_barrier(team); /* dh needs all units' gates */
-    product m = {.n = rows->n, .K = k->GHp, .a = rows->a, .a_step = 1, .b = k->wht,
-                 .nv = k->Hp / VL, .p0 = w->p0, .p1 = w->p1, .cin = rows->init,
-                 .cin_panel = 0, .c = rows->z, .c_panel = PANEL};
+    product m = {.n = rows->n,
+                 .K = k->GHp,
+                 .a = rows->a,
+                 .a_step = 1,
+                 .b = k->wht,
+                 .nv = k->Hp / VL,
+                 .p0 = w->p0,
+                 .p1 = w->p1,
+                 .cin = rows->init,
+                 .cin_panel = 0,
+                 .c = rows->z,
+                 .c_panel = PANEL};
     product_run(&m, NULL, NULL);
 }
 
@@ -92,9 +101,18 @@ static void lstm_dx_rows(const lstm_call *k, int64_t n, step_rows *rows, real *t
         rows->init[i] = k->zeros;
     }
     int64_t nv = vectors(k->p->in.I);
-    product m = {.n = n, .K = k->GHp, .a = rows->a, .a_step = 1, .b = k->wxt, .nv = nv, .p0 = 0,
-                 .p1 = (nv + FL_PANEL - 1) / FL_PANEL, .cin = rows->init, .cin_panel = 0,
-                 .c = rows->z, .c_panel = 0};
+    product m = {.n = n,
+                 .K = k->GHp,
+                 .a = rows->a,
+                 .a_step = 1,
+                 .b = k->wxt,
+                 .nv = nv,
+                 .p0 = 0,
+                 .p1 = (nv + FL_PANEL - 1) / FL_PANEL,
+                 .cin = rows->init,
+                 .cin_panel = 0,
+                 .c = rows->z,
+                 .c_panel = 0};
     product_run(&m, write_dx, &out);
 }
 
@@ -126,7 +144,8 @@ static void lstm_dx(const lstm_call *k, int thread, step_rows *rows, real *tiles
             }
             while (p + i >= b->offset[step + 1]) step++;
             rows->a[i] = k->gates + (p + i) * k->GHp;
-            rows->out[i] = (real *)g->dx + place(b, p + i - b->offset[step], step, g->dx_t, g->dx_n);
+            rows->out[i] =
+                (real *)g->dx + place(b, p + i - b->offset[step], step, g->dx_t, g->dx_n);
         }
         lstm_dx_rows(k, n, rows, tiles);
     }
@@ -187,12 +206,23 @@ static void table_rows(const void *ctx, int64_t p0, int64_t n, const real **rows
 static void lstm_weight_grads(const lstm_call *k, int thread, real *scratch) {
     const fl_lstm *p = k->p;
     const fl_lstm_grads *g = k->g;
-    weight_grad hh = {.H = p->H, .F = p->H, .P = p->rows.offset[p->rows.T], .dG = k->gates,
-                      .row = hidden_rows, .ctx = k, .dw = g->dw_hh, .db1 = g->db_ih,
+    weight_grad hh = {.H = p->H,
+                      .F = p->H,
+                      .P = p->rows.offset[p->rows.T],
+                      .dG = k->gates,
+                      .row = hidden_rows,
+                      .ctx = k,
+                      .dw = g->dw_hh,
+                      .db1 = g->db_ih,
                       .db2 = g->db_hh};
     weight_grad_run(&hh, thread, k->threads, scratch);
-    weight_grad ih = {.H = p->H, .F = p->in.I, .P = hh.P, .dG = k->gates, .row = input_rows,
-                      .ctx = k, .dw = g->dw_ih};
+    weight_grad ih = {.H = p->H,
+                      .F = p->in.I,
+                      .P = hh.P,
+                      .dG = k->gates,
+                      .row = input_rows,
+                      .ctx = k,
+                      .dw = g->dw_ih};
     if (p->in.ids) ih.P = p->in.U, ih.dG = k->table, ih.row = table_rows;
     weight_grad_run(&ih, thread, k->threads, scratch);
 }

@@ -48,9 +48,18 @@ static void lstm_inputs(const lstm_call *k, const share *w, step_rows *rows, int
             rows->z[n] = gates_row(k, row, s, s0);
             rows->init[n] = k->bias;
         }
-    product m = {.n = n, .K = p->in.I, .a = rows->a, .a_step = 1, .b = k->wx,
-                 .nv = k->GHp / VL, .p0 = w->j0, .p1 = w->j1, .cin = rows->init,
-                 .cin_panel = PANEL, .c = rows->z, .c_panel = PANEL};
+    product m = {.n = n,
+                 .K = p->in.I,
+                 .a = rows->a,
+                 .a_step = 1,
+                 .b = k->wx,
+                 .nv = k->GHp / VL,
+                 .p0 = w->j0,
+                 .p1 = w->j1,
+                 .cin = rows->init,
+                 .cin_panel = PANEL,
+                 .c = rows->z,
+                 .c_panel = PANEL};
     product_run(&m, NULL, NULL);
 }
 
@@ -71,9 +80,18 @@ static void lstm_step(const lstm_call *k, const share *w, step_rows *rows, int64
             rows->init[i] = k->table + (x - (const real *)p->in.x) / p->in.I * k->GHp;
         }
     }
-    product m = {.n = rows->n, .K = p->H, .a = rows->a, .a_step = 1, .b = k->wh,
-                 .nv = k->GHp / VL, .p0 = w->j0, .p1 = w->j1, .cin = rows->init,
-                 .cin_panel = PANEL, .c = rows->z, .c_panel = PANEL};
+    product m = {.n = rows->n,
+                 .K = p->H,
+                 .a = rows->a,
+                 .a_step = 1,
+                 .b = k->wh,
+                 .nv = k->GHp / VL,
+                 .p0 = w->j0,
+                 .p1 = w->j1,
+                 .cin = rows->init,
+                 .cin_panel = PANEL,
+                 .c = rows->z,
+                 .c_panel = PANEL};
     product_run(&m, lstm_finish, rows);
 }
 
@@ -100,9 +118,18 @@ static void lstm_begin(const lstm_call *k, int thread, step_rows *rows, fl_team 
             rows->z[i] = k->table + (u + i) * k->GHp;
             rows->init[i] = k->bias;
         }
-        product m = {.n = n, .K = p->in.I, .a = rows->a, .a_step = 1, .b = k->wx,
-                     .nv = k->GHp / VL, .p0 = 0, .p1 = blocks, .cin = rows->init,
-                     .cin_panel = PANEL, .c = rows->z, .c_panel = PANEL};
+        product m = {.n = n,
+                     .K = p->in.I,
+                     .a = rows->a,
+                     .a_step = 1,
+                     .b = k->wx,
+                     .nv = k->GHp / VL,
+                     .p0 = 0,
+                     .p1 = blocks,
+                     .cin = rows->init,
+                     .cin_panel = PANEL,
+                     .c = rows->z,
+                     .c_panel = PANEL};
         product_run(&m, NULL, NULL);
     }
     fl_barrier(team);
@@ -160,8 +187,8 @@ static int lstm_forward(const fl_lstm *p) {
 
     int64_t packed = p->packed ? 0 : GHp * (I + H + 1), table = p->in.ids ? p->in.U * GHp : 0;
     int64_t gates = p->gates ? 0 : N * k.chunk * GHp, cells = p->cells ? 0 : N * Hp;
-    real *block = fl_alloc(sizeof(real) * (size_t)(packed + table + gates + cells +
-                                                   k.scratch_size * k.threads));
+    real *block = fl_alloc(sizeof(real) *
+                           (size_t)(packed + table + gates + cells + k.scratch_size * k.threads));
     if (!block) return -1;
     k.wx = p->packed ? p->packed : block;
     k.wh = k.wx + GHp * I;

@@ -40,8 +40,8 @@ static void pack_gates(int64_t H, int64_t K, const real *w, real *packed, int64_
 }
 
 /* b_ih + b_hh in gate order, [Hp/VL][4][VL]. */
-static void pack_bias(int64_t H, const real *b_ih, const real *b_hh, real *packed,
-                      int64_t j0, int64_t j1) {
+static void pack_bias(int64_t H, const real *b_ih, const real *b_hh, real *packed, int64_t j0,
+                      int64_t j1) {
     for (int64_t j = j0; j < j1; j++)
         for (int64_t g = 0; g < GATES; g++)
             for (int64_t l = 0; l < VL; l++) {

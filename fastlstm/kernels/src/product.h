@@ -39,8 +39,8 @@ typedef struct {
     const real *b;        /* packed */
     int64_t nv;           /* vectors in a row of B */
     int64_t p0, p1;
-    const real *const *cin; /* [n] rows to start from */
-    real *const *c;         /* [n] rows to write; may be those of cin */
+    const real *const *cin;     /* [n] rows to start from */
+    real *const *c;             /* [n] rows to write; may be those of cin */
     int64_t cin_panel, c_panel; /* from one panel of a row to the next: PANEL, or 0 */
 } product;
 
@@ -48,9 +48,9 @@ typedef struct {
 typedef void (*product_done)(void *ctx, int64_t row, int64_t R, int64_t panel);
 
 FL_INLINE void tile(const int R, const int Q, const int V, const int64_t a_step, int64_t K,
-                    const real *const *a, const real *b, int64_t b_panel,
-                    const real *const *cin, int64_t cin_off, int64_t cin_panel, real *const *c,
-                    int64_t c_off, int64_t c_panel) {
+                    const real *const *a, const real *b, int64_t b_panel, const real *const *cin,
+                    int64_t cin_off, int64_t cin_panel, real *const *c, int64_t c_off,
+                    int64_t c_panel) {
     vreal acc[6][4][FL_PANEL]; /* of constant size, or the compiler keeps it in memory */
     const real *ar[6];
 #pragma GCC unroll 8
@@ -86,28 +86,47 @@ FL_INLINE void tile(const int R, const int Q, const int V, const int64_t a_step,
             for (int v = 0; v < V; v++) vstore(c[r] + c_off + q * c_panel + v * VL, acc[r][q][v]);
 }
 
-#define TILE_ARGS                                                                               \
-    int64_t K, const real *const *a, const real *b, int64_t b_panel, const real *const *cin,    \
+#define TILE_ARGS                                                                                  \
+    int64_t K, const real *const *a, const real *b, int64_t b_panel, const real *const *cin,       \
         int64_t cin_off, int64_t cin_panel, real *const *c, int64_t c_off, int64_t c_panel
-#define TILE(R, Q, V, S)                                                                        \
-    static void tile_##R##_##Q##_##V##_##S(TILE_ARGS) {                                         \
-        tile(R, Q, V, S, K, a, b, b_panel, cin, cin_off, cin_panel, c, c_off, c_panel);         \
+#define TILE(R, Q, V, S)                                                                           \
+    static void tile_##R##_##Q##_##V##_##S(TILE_ARGS) {                                            \
+        tile(R, Q, V, S, K, a, b, b_panel, cin, cin_off, cin_panel, c, c_off, c_panel);            \
     }
 typedef void (*tile_fn)(TILE_ARGS);
 
 #if FL_BYTES == 64 || defined(__aarch64__)
-#define FOR_ROWS(Q, V, S) TILE(1, Q, V, S) TILE(2, Q, V, S) TILE(3, Q, V, S) TILE(4, Q, V, S) TILE(5, Q, V, S) TILE(6, Q, V, S)
-#define ROWS(Q, V, S) {tile_1_##Q##_##V##_##S, tile_2_##Q##_##V##_##S, tile_3_##Q##_##V##_##S, tile_4_##Q##_##V##_##S, tile_5_##Q##_##V##_##S, tile_6_##Q##_##V##_##S}
+#define FOR_ROWS(Q, V, S)                                                                          \
+    TILE(1, Q, V, S)                                                                               \
+    TILE(2, Q, V, S)                                                                               \
+    TILE(3, Q, V, S)                                                                               \
+    TILE(4, Q, V, S)                                                                               \
+    TILE(5, Q, V, S)                                                                               \
+    TILE(6, Q, V, S)
+#define ROWS(Q, V, S)                                                                              \
+    {tile_1_##Q##_##V##_##S, tile_2_##Q##_##V##_##S, tile_3_##Q##_##V##_##S,                       \
+     tile_4_##Q##_##V##_##S, tile_5_##Q##_##V##_##S, tile_6_##Q##_##V##_##S}
 #elif FL_BYTES == 32
-#define FOR_ROWS(Q, V, S) TILE(1, Q, V, S) TILE(2, Q, V, S) TILE(3, Q, V, S)
+#define FOR_ROWS(Q, V, S)                                                                          \
+    TILE(1, Q, V, S)                                                                               \
+    TILE(2, Q, V, S)                                                                               \
+    TILE(3, Q, V, S)
 #define ROWS(Q, V, S) {tile_1_##Q##_##V##_##S, tile_2_##Q##_##V##_##S, tile_3_##Q##_##V##_##S}
 #else
-#define FOR_ROWS(Q, V, S) TILE(1, Q, V, S) TILE(2, Q, V, S)
+#define FOR_ROWS(Q, V, S)                                                                          \
+    TILE(1, Q, V, S)                                                                               \
+    TILE(2, Q, V, S)
 #define ROWS(Q, V, S) {tile_1_##Q##_##V##_##S, tile_2_##Q##_##V##_##S}
 #endif
 
-FOR_ROWS(1, 1, 1) FOR_ROWS(1, 2, 1) FOR_ROWS(1, 3, 1) FOR_ROWS(1, 4, 1)
-FOR_ROWS(1, 1, 6) FOR_ROWS(1, 2, 6) FOR_ROWS(1, 3, 6) FOR_ROWS(1, 4, 6)
+FOR_ROWS(1, 1, 1)
+FOR_ROWS(1, 2, 1)
+FOR_ROWS(1, 3, 1)
+FOR_ROWS(1, 4, 1)
+FOR_ROWS(1, 1, 6)
+FOR_ROWS(1, 2, 6)
+FOR_ROWS(1, 3, 6)
+FOR_ROWS(1, 4, 6)
 static const tile_fn TILES[FL_PANEL][MAX_ROWS] = {ROWS(1, 1, 1), ROWS(1, 2, 1), ROWS(1, 3, 1),
                                                   ROWS(1, 4, 1)};
 static const tile_fn TILES_OF_PACKED_A[FL_PANEL][MAX_ROWS] = {ROWS(1, 1, 6), ROWS(1, 2, 6),
@@ -117,7 +136,9 @@ enum { A_WIDTH = 6 }; /* of a packed A: [K][A_WIDTH] */
 /* With few rows one panel cannot fill the pipelines: take several at once. */
 #if FL_BYTES == 64 || defined(__aarch64__)
 enum { MAX_FEW = 3 };
-TILE(1, 4, 4, 1) TILE(2, 2, 4, 1) TILE(3, 2, 4, 1)
+TILE(1, 4, 4, 1)
+TILE(2, 2, 4, 1)
+TILE(3, 2, 4, 1)
 static const tile_fn FEW[MAX_FEW] = {tile_1_4_4_1, tile_2_2_4_1, tile_3_2_4_1};
 static const int FEW_PANELS[MAX_FEW] = {4, 2, 2};
 #else
@@ -143,8 +164,8 @@ FL_INLINE void product_tile(const product *m, int64_t p, int64_t r0, int64_t R, 
     if (k0 == 0)
         tiles[R - 1](k1, a, b, 0, m->cin + r0, p * m->cin_panel, 0, m->c + r0, p * m->c_panel, 0);
     else
-        tiles[R - 1](k1 - k0, a, b, 0, (const real *const *)m->c + r0, p * m->c_panel, 0,
-                     m->c + r0, p * m->c_panel, 0);
+        tiles[R - 1](k1 - k0, a, b, 0, (const real *const *)m->c + r0, p * m->c_panel, 0, m->c + r0,
+                     p * m->c_panel, 0);
 }
 
 /* B fits a core's second-level cache: it streams past each block of rows, which stays in the

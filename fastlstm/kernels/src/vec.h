@@ -102,7 +102,8 @@ FL_INLINE vreal vsqrt(vreal x) {
 #elif FL_BYTES == 64
     return (vreal)_mm512_sqrt_ps((__m512)x);
 #else
-    for (int l = 0; l < VL; l++) x[l] = FL_F64 ? (real)sqrt((double)x[l]) : (real)sqrtf((float)x[l]);
+    for (int l = 0; l < VL; l++)
+        x[l] = FL_F64 ? (real)sqrt((double)x[l]) : (real)sqrtf((float)x[l]);
     return x;
 #endif
 }

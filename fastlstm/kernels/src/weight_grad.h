@@ -11,10 +11,10 @@
 
 typedef struct {
     int64_t H, F, P;
-    const real *dG; /* [P,4Hp] */
+    const real *dG;                                                         /* [P,4Hp] */
     void (*row)(const void *ctx, int64_t p0, int64_t n, const real **rows); /* of A */
     const void *ctx;
-    real *dw;       /* [4H,F], added to */
+    real *dw;        /* [4H,F], added to */
     real *db1, *db2; /* [4H] or NULL, added to */
 } weight_grad;
 
@@ -83,23 +83,32 @@ FL_INLINE void weight_grad_block(const weight_grad *m, weight_part w, int64_t p0
                 features[i] = a + f * P_BLOCK + i;
                 out[i] = dw + (j * F + f + i) * PANEL;
             }
-            product block = {.n = width, .K = n, .a = features, .a_step = A_WIDTH, .b = b,
-                             .nv = FL_PANEL, .p0 = 0, .p1 = 1, .cin = (const real *const *)out,
-                             .c = out, .cin_panel = 0, .c_panel = 0};
+            product block = {.n = width,
+                             .K = n,
+                             .a = features,
+                             .a_step = A_WIDTH,
+                             .b = b,
+                             .nv = FL_PANEL,
+                             .p0 = 0,
+                             .p1 = 1,
+                             .cin = (const real *const *)out,
+                             .c = out,
+                             .cin_panel = 0,
+                             .c_panel = 0};
             product_run(&block, NULL, NULL);
         }
     }
 }
 
-/* One gate of a unit block: dw [F][PANEL] turned back and added to the block's rows of the weight. */
+/* One gate of a unit block: dw [F][PANEL] turned back and added to the block's rows of the weight.
+ */
 static void add_gate(int64_t units, int64_t F, const real *dw, real *to, int64_t row) {
     int64_t f = 0;
     for (; units == VL && f + VL <= F; f += VL) {
         vreal square[VL];
         for (int i = 0; i < VL; i++) square[i] = vload(dw + (f + i) * PANEL);
         vtranspose(square);
-        for (int l = 0; l < VL; l++)
-            vstore(to + l * row + f, vload(to + l * row + f) + square[l]);
+        for (int l = 0; l < VL; l++) vstore(to + l * row + f, vload(to + l * row + f) + square[l]);
     }
     for (int64_t l = 0; l < units; l++)
         for (int64_t i = f; i < F; i++) to[l * row + i] += dw[i * PANEL + l];
