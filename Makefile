@@ -47,7 +47,7 @@ $(VENV)/installed-test: $(SOURCES) | $(BIN)/python
 
 # Tools only: nothing is compiled, and an extension that is there stays.
 $(VENV)/installed-dev: pyproject.toml | $(BIN)/python
-	FASTLSTM_NO_EXTENSION=1 $(PIP) install --quiet --editable '.[dev]'
+	FASTLSTM_NO_EXTENSION=1 $(PIP) install --quiet --editable '.[dev,plot]'
 	@touch $@
 
 train: $(VENV)/installed
