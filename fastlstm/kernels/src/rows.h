@@ -60,7 +60,7 @@ FL_INLINE int divide_units(int64_t N, int64_t H, int threads) {
 
 /* More threads than the work repays are not used: about 20 us each. */
 FL_INLINE int worth_threads(int64_t flops, int64_t steps, int by_units, int threads) {
-    int64_t each = by_units ? max64(4000000, steps * 400000) : 4000000;
+    int64_t each = by_units ? max64(4000000, steps * 250000) : 4000000;
     return (int)max64(1, min64(threads, flops / each));
 }
 
