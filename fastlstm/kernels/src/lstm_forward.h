@@ -171,7 +171,7 @@ static void lstm_forward_body(void *ctx, int thread, int threads, fl_team *team)
  * weight to be read seldom if it is large. */
 FL_INLINE int64_t chunk_steps(int64_t N, int64_t H, int64_t I, int threads) {
     int64_t large = GATES * H * I * (int64_t)sizeof(real) > (int64_t)512 << 10;
-    return max64(1, (large ? 192 : 48) * threads / N);
+    return max64(1, (large ? 192 : 24) * threads / N);
 }
 
 static int lstm_forward(const fl_lstm *p) {
