@@ -129,6 +129,8 @@ typedef struct fl_team fl_team;
 typedef void (*fl_body)(void *ctx, int thread, int threads, fl_team *team);
 void fl_run(int threads, fl_body body, void *ctx);
 void fl_barrier(fl_team *team); /* NULL: no other threads, nothing to wait for */
+/* Was a barrier waited for very long of late? Counts down: true for some calls after. */
+int fl_cores_busy(void);
 
 /* buffers.c: large blocks are kept for the next call instead of given back, up to a bound. */
 void *fl_alloc(size_t bytes);

@@ -70,7 +70,8 @@ static void lstm_step_backward(const lstm_call *k, const share *w, step_rows *ro
                  .cin = rows->init,
                  .cin_panel = 0,
                  .c = rows->z,
-                 .c_panel = PANEL};
+                 .c_panel = PANEL,
+                 .down = step & 1};
     product_run(&m, NULL, NULL);
 }
 

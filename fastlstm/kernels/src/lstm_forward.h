@@ -36,9 +36,26 @@ FL_INLINE void lstm_finish(void *ctx, int64_t row, int64_t R, int64_t j) {
     }
 }
 
+/* Rows of products with a packed weight, its unit blocks j0..j1-1. */
+FL_INLINE product lstm_product(const lstm_call *k, const step_rows *rows, int64_t n, int64_t K,
+                               const real *weight, int64_t j0, int64_t j1) {
+    return (product){.n = n,
+                     .K = K,
+                     .a = rows->a,
+                     .a_step = 1,
+                     .b = weight,
+                     .nv = k->GHp / VL,
+                     .p0 = j0,
+                     .p1 = j1,
+                     .cin = rows->init,
+                     .cin_panel = PANEL,
+                     .c = rows->z,
+                     .c_panel = PANEL};
+}
+
 /* Input products of a thread's rows at steps s0..s1-1; with ids they were made once a token. */
-static void lstm_inputs(const lstm_call *k, const share *w, step_rows *rows, int64_t s0,
-                        int64_t s1) {
+static product lstm_inputs(const lstm_call *k, const share *w, step_rows *rows, int64_t s0,
+                           int64_t s1) {
     const fl_lstm *p = k->p;
     int64_t n = 0;
     for (int64_t s = s0; s < s1; s++)
@@ -48,23 +65,11 @@ static void lstm_inputs(const lstm_call *k, const share *w, step_rows *rows, int
             rows->z[n] = gates_row(k, row, s, s0);
             rows->init[n] = k->bias;
         }
-    product m = {.n = n,
-                 .K = p->in.I,
-                 .a = rows->a,
-                 .a_step = 1,
-                 .b = k->wx,
-                 .nv = k->GHp / VL,
-                 .p0 = w->j0,
-                 .p1 = w->j1,
-                 .cin = rows->init,
-                 .cin_panel = PANEL,
-                 .c = rows->z,
-                 .c_panel = PANEL};
-    product_run(&m, NULL, NULL);
+    return lstm_product(k, rows, n, p->in.I, k->wx, w->j0, w->j1);
 }
 
-static void lstm_step(const lstm_call *k, const share *w, step_rows *rows, int64_t step,
-                      int64_t s0) {
+static product lstm_step(const lstm_call *k, const share *w, step_rows *rows, int64_t step,
+                         int64_t s0) {
     const fl_lstm *p = k->p;
     rows->n = share_rows(w, p->rows.n_at[step]);
     for (int64_t i = 0; i < rows->n; i++) {
@@ -80,19 +85,7 @@ static void lstm_step(const lstm_call *k, const share *w, step_rows *rows, int64
             rows->init[i] = k->table + (x - (const real *)p->in.x) / p->in.I * k->GHp;
         }
     }
-    product m = {.n = rows->n,
-                 .K = p->H,
-                 .a = rows->a,
-                 .a_step = 1,
-                 .b = k->wh,
-                 .nv = k->GHp / VL,
-                 .p0 = w->j0,
-                 .p1 = w->j1,
-                 .cin = rows->init,
-                 .cin_panel = PANEL,
-                 .c = rows->z,
-                 .c_panel = PANEL};
-    product_run(&m, lstm_finish, rows);
+    return lstm_product(k, rows, rows->n, p->H, k->wh, w->j0, w->j1);
 }
 
 /* Before the first step: weights packed, cells from c0, the distinct tokens' products. */
@@ -118,18 +111,7 @@ static void lstm_begin(const lstm_call *k, int thread, step_rows *rows, fl_team 
             rows->z[i] = k->table + (u + i) * k->GHp;
             rows->init[i] = k->bias;
         }
-        product m = {.n = n,
-                     .K = p->in.I,
-                     .a = rows->a,
-                     .a_step = 1,
-                     .b = k->wx,
-                     .nv = k->GHp / VL,
-                     .p0 = 0,
-                     .p1 = blocks,
-                     .cin = rows->init,
-                     .cin_panel = PANEL,
-                     .c = rows->z,
-                     .c_panel = PANEL};
+        product m = lstm_product(k, rows, n, p->in.I, k->wx, 0, blocks);
         product_run(&m, NULL, NULL);
     }
     fl_barrier(team);
@@ -159,8 +141,13 @@ static void lstm_forward_body(void *ctx, int thread, int threads, fl_team *team)
     lstm_begin(k, thread, &rows, team);
     for (int64_t s = 0; s < b->T && b->n_at[s]; s++) {
         int64_t s0 = s / k->chunk * k->chunk;
-        if (s == s0 && !k->p->in.ids) lstm_inputs(k, &w, &rows, s0, min64(s0 + k->chunk, b->T));
-        lstm_step(k, &w, &rows, s, s0);
+        if (s == s0 && !k->p->in.ids) {
+            product inputs = lstm_inputs(k, &w, &rows, s0, min64(s0 + k->chunk, b->T));
+            product_run(&inputs, NULL, NULL);
+        }
+        product m = lstm_step(k, &w, &rows, s, s0);
+        m.down = s & 1;
+        product_run(&m, lstm_finish, &rows);
         if (k->by_units) fl_barrier(team);
     }
     fl_barrier(team);

@@ -58,10 +58,14 @@ FL_INLINE int divide_units(int64_t N, int64_t H, int threads) {
     return N < threads || weight > (int64_t)1 << 20;
 }
 
-/* More threads than the work repays are not used: about 20 us each. */
+/* More threads than the work repays are not used: about 20 us each. A step of less than a million
+ * operations a thread lives from prompt barriers: while other work holds the cores it runs alone,
+ * or it would take four times as long. */
 FL_INLINE int worth_threads(int64_t flops, int64_t steps, int by_units, int threads) {
-    int64_t each = by_units ? max64(4000000, steps * 250000) : 4000000;
-    return (int)max64(1, min64(threads, flops / each));
+    int64_t each = by_units ? max64(4000000, steps * 125000) : 4000000;
+    int n = (int)max64(1, min64(threads, flops / each));
+    if (n > 1 && by_units && flops / n < steps * 1000000 && fl_cores_busy()) return 1;
+    return n;
 }
 
 #endif

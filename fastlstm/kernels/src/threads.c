@@ -13,6 +13,7 @@
 #include "fastlstm.h"
 
 enum { MAX_THREADS = 256, SPINS = 2000 };
+enum { LATE = 8192, ALONE = 64 }; /* spins at a barrier: a thread had lost its core; jobs after */
 
 typedef struct {
     fl_body body;
@@ -30,7 +31,8 @@ struct fl_team {
     unsigned hired_at[MAX_THREADS]; /* value of `jobs` when a worker was hired */
 
     atomic_int arrived, unfinished;
-    atomic_uint phase;
+    atomic_uint phase, first_phase; /* of this job: its first barrier waits for threads to wake */
+    atomic_int alone; /* jobs with many barriers yet to run on one thread: a core was busy */
 };
 
 static pthread_mutex_t in_use = PTHREAD_MUTEX_INITIALIZER;
@@ -108,6 +110,7 @@ void fl_run(int threads, fl_body body, void *ctx) {
     }
     threads = hire(threads);
     atomic_store(&team.arrived, 0);
+    atomic_store(&team.first_phase, atomic_load(&team.phase));
     atomic_store(&team.unfinished, threads - 1);
     pthread_mutex_lock(&team.mutex);
     team.current = (job){body, ctx, threads};
@@ -128,6 +131,15 @@ void fl_barrier(fl_team *t) {
         atomic_fetch_add_explicit(&t->phase, 1, memory_order_release);
         return;
     }
-    for (int spin = 0; atomic_load_explicit(&t->phase, memory_order_acquire) == phase; spin++)
+    for (int spin = 0; atomic_load_explicit(&t->phase, memory_order_acquire) == phase; spin++) {
         pause_briefly(spin);
+        if (spin == LATE && phase != atomic_load(&t->first_phase))
+            atomic_store_explicit(&t->alone, ALONE, memory_order_relaxed);
+    }
+}
+
+int fl_cores_busy(void) {
+    int left = atomic_load_explicit(&team.alone, memory_order_relaxed);
+    if (left > 0) atomic_store_explicit(&team.alone, left - 1, memory_order_relaxed);
+    return left > 0;
 }
