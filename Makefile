@@ -88,7 +88,7 @@ asan: $(VENV)/installed-test
 	ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 \
 	UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
 	PYTHONMALLOC=malloc FASTLSTM_EXPECT_SANITIZER=1 FASTLSTM_REQUIRE_NATIVE=1 \
-	$(CURDIR)/$(BIN)/python -m pytest -m "not slow" -p no:cacheprovider \
+	$(CURDIR)/$(BIN)/python -m pytest -m "not slow" -p no:cacheprovider -k "not numba and not reference" \
 	    $(CURDIR)/tests/packaging/test_sanitizer.py \
 	    $(ASAN_TESTS:%=$(CURDIR)/%) $(ARGS)
 

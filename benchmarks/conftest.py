@@ -1,4 +1,4 @@
-"""Options of `pytest benchmarks`, and what each benchmark takes: `lstm_case` or `op_case`,
+"""Options of `pytest benchmarks`, and what each benchmark takes: `layer_case` or `op_case`,
 `threads` and `side`, and the function `bench` that checks and times them."""
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import pytest
 from benchmarks.check import Difference, check
 from benchmarks.machine import cores
 from benchmarks.problem import draw, real_steps
-from benchmarks.shapes import GROUPS, LSTM_MODES, Case, select
+from benchmarks.shapes import GROUPS, LAYER_MODES, Case, select
 from benchmarks.sides import SIDES, build
 
 DEFAULT_GROUPS = "standard,deepbench,ops"
@@ -35,7 +35,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    name = next((n for n in ("lstm_case", "op_case") if n in metafunc.fixturenames), None)
+    name = next((n for n in ("layer_case", "op_case") if n in metafunc.fixturenames), None)
     if name is None:
         return
     config = metafunc.config
@@ -44,7 +44,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         threads = [int(text) for text in config.getoption("--bench-threads").split(",")]
     except ValueError as error:
         raise pytest.UsageError(f"--bench-group or --bench-threads: {error}") from error
-    wanted = [case for case in cases if (case.mode in LSTM_MODES) == (name == "lstm_case")]
+    wanted = [case for case in cases if (case.mode in LAYER_MODES) == (name == "layer_case")]
     metafunc.parametrize("side", SIDES)
     metafunc.parametrize("threads", threads, ids=lambda n: f"threads={n}")
     metafunc.parametrize(name, wanted, ids=str)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 import fastlstm as fl
-from benchmarks.fastlstm_lstm import gradients, lstm, step
+from benchmarks.fastlstm_layer import gradients, layer, step
 from benchmarks.problem import Array, Arrays
 from benchmarks.shapes import Case
 from benchmarks.sides import Results, Side, dropout_facts
@@ -23,7 +23,7 @@ def tokens(case: Case, a: Arrays) -> Side:
     """Embedding and LSTM forward and backward, by distinct tokens."""
     table = nn.Embedding(case.V, case.I, dtype=case.dtype)
     table.load_state_dict({"weight": a["table"]})
-    model = lstm(case, a)
+    model = layer(case, a)
 
     def run() -> Array:
         batch, index = table.distinct(a["tokens"])
@@ -45,22 +45,26 @@ def tokens(case: Case, a: Arrays) -> Side:
 
 
 def cell(case: Case, a: Arrays) -> Side:
-    """LSTMCell forward and backward."""
-    model = fl.LSTMCell(case.I, case.H, dtype=case.dtype)
+    """One step of LSTMCell, GRUCell or RNNCell, forward and backward."""
+    model = getattr(fl, case.cell + "Cell")(case.I, case.H, dtype=case.dtype)
     model.load_state_dict(a["weights"])
+    pair = case.cell == "LSTM"
+    before = (a["h"], a["c"]) if pair else a["h"]
+    dstate = (a["dh"], a["dc"]) if pair else a["dh"]
 
-    def run() -> tuple[Array, ...]:
-        h, c, tape = model.forward(a["x"], (a["h"], a["c"]))
-        dx, (dh, dc) = model.backward(tape, (a["dh"], a["dc"]))
-        return h, c, dx, dh, dc
+    def run() -> tuple[Any, ...]:
+        *state, tape = model.forward(a["x"], before)
+        dx, d_before = model.backward(tape, dstate)
+        return state, dx, d_before if pair else (d_before,)
 
     def call() -> None:
         run()
         model.zero_grad()
 
     def results() -> Results:
-        h, c, dx, dh, dc = run()
-        return Results({"h": h, "c": c}, {"dx": dx, "dh": dh, "dc": dc, **gradients(model)})
+        state, dx, d_before = run()
+        d_inputs = dict(zip(("dx", "dh", "dc"), (dx, *d_before), strict=False))
+        return Results(dict(zip("hc", state, strict=False)), {**d_inputs, **gradients(model)})
 
     return Side(call, results, model)
 

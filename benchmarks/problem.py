@@ -43,22 +43,23 @@ def real_steps(case: Case, arrays: Arrays) -> int:
     return int(arrays["lengths"].sum()) if "lengths" in arrays else case.B
 
 
-def lstm_weights(case: Case, rng: np.random.Generator) -> Arrays:
-    """Return the parameters of torch.nn.LSTM by name, for all layers and directions."""
+def layer_weights(case: Case, rng: np.random.Generator) -> Arrays:
+    """Return the parameters of torch.nn.LSTM, GRU or RNN by name, all layers and directions."""
     weights: Arrays = {}
     directions = ("", "_reverse") if case.bidirectional else ("",)
-    for layer in range(case.layers):
-        inputs = len(directions) * case.H if layer else case.I
+    for number in range(case.layers):
+        inputs = len(directions) * case.R if number else case.I
         for direction in directions:
             shapes = {
-                "weight_ih": (4 * case.H, inputs),
-                "weight_hh": (4 * case.H, case.H),
-                "bias_ih": (4 * case.H,),
-                "bias_hh": (4 * case.H,),
+                "weight_ih": (case.gates * case.H, inputs),
+                "weight_hh": (case.gates * case.H, case.R),
+                "bias_ih": (case.gates * case.H,),
+                "bias_hh": (case.gates * case.H,),
+                **({"weight_hr": (case.R, case.H)} if case.proj else {}),
             }
             for name, shape in shapes.items():
                 value = _uniform(rng, shape, case.H, case.dtype)
-                weights[f"{name}_l{layer}{direction}"] = value
+                weights[f"{name}_l{number}{direction}"] = value
     return weights
 
 
@@ -68,7 +69,7 @@ def classifier_weights(case: Case, rng: np.random.Generator) -> Arrays:
     table[0] = 0
     return {
         "embedding.weight": table,
-        **{f"lstm.{name}": value for name, value in lstm_weights(case, rng).items()},
+        **{f"lstm.{name}": value for name, value in layer_weights(case, rng).items()},
         "head.weight": _uniform(rng, (1, case.H), case.H, case.dtype),
         "head.bias": _uniform(rng, (1,), case.H, case.dtype),
     }
@@ -90,12 +91,12 @@ def _words(case: Case, rng: np.random.Generator) -> NDArray[np.int64]:
 
 
 def _sequences(case: Case, rng: np.random.Generator) -> Arrays:
-    width = case.H * (2 if case.bidirectional else 1)
+    width = case.R * (2 if case.bidirectional else 1)
     lengths = lengths_of(case, rng)
     dy = _normal(rng, (case.B, case.T, width), case.dtype)
     dy[np.arange(case.T) >= lengths[:, None]] = 0
     return {
-        "weights": lstm_weights(case, rng),
+        "weights": layer_weights(case, rng),
         "x": _normal(rng, (case.B, case.T, case.I), case.dtype),
         "lengths": lengths,
         "dy": dy,
@@ -104,12 +105,12 @@ def _sequences(case: Case, rng: np.random.Generator) -> Arrays:
 
 def _steps(case: Case, rng: np.random.Generator) -> Arrays:
     x = _normal(rng, (STEPS_CHECKED, case.B, case.I), case.dtype)
-    return {"weights": lstm_weights(case, rng), "x": x}
+    return {"weights": layer_weights(case, rng), "x": x}
 
 
 def _tokens(case: Case, rng: np.random.Generator) -> Arrays:
     return {
-        "weights": lstm_weights(case, rng),
+        "weights": layer_weights(case, rng),
         "table": _normal(rng, (case.V, case.I), case.dtype),
         "tokens": _words(case, rng),
         "dy": _normal(rng, (case.B, case.T, case.H), case.dtype),
@@ -117,7 +118,7 @@ def _tokens(case: Case, rng: np.random.Generator) -> Arrays:
 
 
 def _cell(case: Case, rng: np.random.Generator) -> Arrays:
-    weights = {name[: -len("_l0")]: w for name, w in lstm_weights(case, rng).items()}
+    weights = {name[: -len("_l0")]: w for name, w in layer_weights(case, rng).items()}
     state = {k: _normal(rng, (case.B, case.H), case.dtype) for k in ("h", "c", "dh", "dc")}
     return {"weights": weights, "x": _normal(rng, (case.B, case.I), case.dtype), **state}
 

@@ -15,8 +15,9 @@ else:
     import tomli as tomllib
 
 SHAPES = Path(__file__).with_name("shapes.toml")
-GROUPS = ("quick", "standard", "deepbench", "large", "ops")
-LSTM_MODES = ("infer", "train", "step", "ragged")
+GROUPS = ("quick", "standard", "cells", "deepbench", "large", "ops")
+CELLS = {"LSTM": 4, "GRU": 3, "RNN": 1}  # layer -> gates
+LAYER_MODES = ("infer", "train", "step", "ragged")
 OPS = (
     "tokens",
     "cell",
@@ -38,9 +39,11 @@ class Case:
 
     Attributes
     ----------
-    mode : one of `LSTM_MODES` or `OPS`.
+    mode : one of `LAYER_MODES` or `OPS`.
     B, T, I, H, V : rows, steps, input size, hidden (or output) size, rows of a table.
-    layers, bidirectional, dtype : of the LSTM.
+    layers, bidirectional, dtype : of the recurrent layer.
+    cell : one of `CELLS`.
+    proj : size of the LSTM's projection, 0 for none.
     """
 
     mode: str
@@ -52,14 +55,19 @@ class Case:
     layers: int = 1
     bidirectional: bool = False
     dtype: str = "float32"
+    cell: str = "LSTM"
+    proj: int = 0
 
     def __post_init__(self) -> None:
-        for name in "BTIHV":
+        for name in ("B", "T", "I", "H", "V", "proj"):
             size = getattr(self, name)
             if isinstance(size, bool) or not isinstance(size, int) or size < 0:
                 raise ValueError(f"{name} is {size!r}, expected a size")
-        _one_of("mode", self.mode, (*LSTM_MODES, *OPS))
+        _one_of("mode", self.mode, (*LAYER_MODES, *OPS))
         _one_of("dtype", self.dtype, DTYPES)
+        _one_of("cell", self.cell, CELLS)
+        if self.proj and (self.cell != "LSTM" or self.proj >= self.H):
+            raise ValueError(f"proj is {self.proj}, expected 0, or less than H of an LSTM")
         if self.B < 1 or self.layers < 1:
             raise ValueError(f"B is {self.B} and layers {self.layers}, expected at least 1")
         needed = {"infer": "TIH", "train": "TIH", "ragged": "TIH", "step": "IH"}
@@ -70,26 +78,39 @@ class Case:
     def __str__(self) -> str:
         sizes = ", ".join(str(getattr(self, n)) for n in "BTIHV" if getattr(self, n))
         options = [f"{self.layers} layers"] if self.layers > 1 else []
+        options += [f"projected to {self.proj}"] if self.proj else []
         options += ["both directions"] if self.bidirectional else []
         options += [self.dtype] if self.dtype != "float32" else []
-        return " ".join([self.mode, f"({sizes})", *options])
+        cell = [self.cell] if self.cell != "LSTM" else []
+        return " ".join([self.mode, *cell, f"({sizes})", *options])
+
+    @property
+    def gates(self) -> int:
+        """Rows of the weights for each unit."""
+        return CELLS[self.cell]
+
+    @property
+    def R(self) -> int:
+        """Size of an output: H, or what it is projected to."""
+        return self.proj or self.H
 
     def flops(self, steps: int) -> int | None:
         """Floating-point operations of one call, None if nobody counts them for this mode.
 
-        Those of the matrix products: 2 * 4H * (input + H) a step, layer and direction, where
-        the input of a layer above the first is the output below it; a backward pass costs two
-        forward passes.
+        Those of the matrix products: 2 * gates * H * (input + R) and, with a projection, 2 * R * H
+        a step, layer and direction, where the input of a layer above the first is the output below
+        it; a backward pass costs two forward passes.
 
         Parameters
         ----------
         steps : real steps of all rows together: B * T, less if ragged, B for a single step.
         """
-        if self.mode not in LSTM_MODES:
+        if self.mode not in LAYER_MODES:
             return None
         directions = 2 if self.bidirectional else 1
-        inputs = [self.I] + [directions * self.H] * (self.layers - 1)
-        forward = sum(2 * 4 * self.H * (i + self.H) * directions for i in inputs) * steps
+        inputs = [self.I] + [directions * self.R] * (self.layers - 1)
+        products = [self.gates * self.H * (i + self.R) + self.proj * self.H for i in inputs]
+        forward = 2 * sum(products) * directions * steps
         return forward * (3 if self.mode in ("train", "ragged") else 1)
 
 
@@ -102,10 +123,10 @@ def load(path: Path = SHAPES) -> list[tuple[Case, tuple[str, ...]]]:
         If a table, key, mode or group is unknown or a size is not positive; names the entry.
     """
     content = tomllib.loads(path.read_text(encoding="utf-8"))
-    if unknown := content.keys() - {"lstm", "op"}:
-        raise ValueError(f"{path.name} has tables {sorted(unknown)}, expected lstm and op")
+    if unknown := content.keys() - {"layer", "op"}:
+        raise ValueError(f"{path.name} has tables {sorted(unknown)}, expected layer and op")
     cases: dict[Case, tuple[str, ...]] = {}
-    for kind in ("lstm", "op"):
+    for kind in ("layer", "op"):
         for number, entry in enumerate(content.get(kind, ()), 1):
             try:
                 for case, groups in _expand(kind, dict(entry)):
@@ -133,8 +154,9 @@ def select(groups: Collection[str], only: str = "") -> list[Case]:
 
 def _order(case: Case) -> tuple[object, ...]:
     """By mode, plain ones first, then by size with the rows of a batch growing last."""
-    mode = (*LSTM_MODES, *OPS).index(case.mode)
-    return mode, case.layers, case.bidirectional, case.dtype, case.H, case.I, case.T, case.B
+    mode = (*LAYER_MODES, *OPS).index(case.mode)
+    plain = case.cell != "LSTM", case.cell, case.proj
+    return mode, *plain, case.layers, case.bidirectional, case.dtype, case.H, case.I, case.T, case.B
 
 
 def covered(path: Path = SHAPES) -> set[str]:
@@ -153,7 +175,7 @@ def _expand(kind: str, entry: dict[str, Any]) -> Iterator[tuple[Case, tuple[str,
     for group in groups:
         _one_of("group", group, GROUPS)
     for mode in modes:
-        _one_of("mode", mode, OPS if kind == "op" else LSTM_MODES)
+        _one_of("mode", mode, OPS if kind == "op" else LAYER_MODES)
     if unknown := entry.keys() - {field.name for field in fields(Case)}:
         raise ValueError(f"unknown keys {sorted(unknown)}")
     lists = [v if isinstance(v, list) else [v] for v in entry.values()]

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from benchmarks.problem import Array, Arrays, draw
-from benchmarks.shapes import LSTM_MODES, Case
+from benchmarks.shapes import LAYER_MODES, Case
 
-# Side X has the modules X_lstm, with `setup(threads)` and `versions()`, and X_ops; both have a
+# Side X has the modules X_layer, with `setup(threads)` and `versions()`, and X_ops; both have a
 # function `mode(case, arrays)` for each mode. The sides mirror each other function by function.
 SIDES = ("fastlstm", "torch")
 
@@ -53,7 +53,7 @@ def build(side: str, case: Case, threads: int, arrays: Arrays | None = None) -> 
         If there is no such side.
     """
     library = load(side, threads)
-    module = library if case.mode in LSTM_MODES else import_module(f"benchmarks.{side}_ops")
+    module = library if case.mode in LAYER_MODES else import_module(f"benchmarks.{side}_ops")
     side_of: Callable[[Case, Arrays], Side] = getattr(module, case.mode)
     return side_of(case, draw(case) if arrays is None else arrays)
 
@@ -62,7 +62,7 @@ def load(side: str, threads: int) -> Any:
     """Return a side's module after telling its library how many threads to use."""
     if side not in SIDES:
         raise ValueError(f"side is {side!r}, expected one of {', '.join(SIDES)}")
-    library: Any = import_module(f"benchmarks.{side}_lstm")
+    library: Any = import_module(f"benchmarks.{side}_layer")
     library.setup(threads)
     return library
 

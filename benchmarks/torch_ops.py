@@ -13,12 +13,12 @@ from torch.nn.utils.rnn import pack_padded_sequence
 from benchmarks.problem import Arrays
 from benchmarks.shapes import Case
 from benchmarks.sides import Results, Side, dropout_facts
-from benchmarks.torch_lstm import arrays, gradients, load, lstm
+from benchmarks.torch_layer import arrays, gradients, layer, load
 
 
 def stream(case: Case, a: Arrays) -> Side:
-    """One step of nn.LSTMCell, the state carried by hand."""
-    model = nn.LSTMCell(case.I, case.H, dtype=getattr(torch, case.dtype))
+    """One step of nn.LSTMCell, GRUCell or RNNCell, the state carried by hand."""
+    model = getattr(nn, case.cell + "Cell")(case.I, case.H, dtype=getattr(torch, case.dtype))
     load(model, {name[: -len("_l0")]: value for name, value in a["weights"].items()})
     x = torch.from_numpy(a["x"])
     x_0, state = x[0], None
@@ -33,7 +33,7 @@ def stream(case: Case, a: Arrays) -> Side:
         outputs, carried = [], None
         for x_t in x:
             carried = model(x_t, carried)
-            outputs.append(carried[0])
+            outputs.append(carried[0] if isinstance(carried, tuple) else carried)
         return Results(arrays(y=torch.stack(outputs)), {})
 
     return Side(call, results)
@@ -41,7 +41,7 @@ def stream(case: Case, a: Arrays) -> Side:
 
 def tokens(case: Case, a: Arrays) -> Side:
     """Embedding and LSTM forward and backward."""
-    model = lstm(case, a)
+    model = layer(case, a)
     table = nn.Embedding.from_pretrained(torch.from_numpy(a["table"]), freeze=False)
     words, dy = torch.from_numpy(a["tokens"]), torch.from_numpy(a["dy"])
 
@@ -63,26 +63,29 @@ def tokens(case: Case, a: Arrays) -> Side:
 
 
 def cell(case: Case, a: Arrays) -> Side:
-    """nn.LSTMCell forward and backward."""
-    model = nn.LSTMCell(case.I, case.H, dtype=getattr(torch, case.dtype))
+    """nn.LSTMCell, GRUCell or RNNCell forward and backward."""
+    model = getattr(nn, case.cell + "Cell")(case.I, case.H, dtype=getattr(torch, case.dtype))
     load(model, a["weights"])
-    inputs = [torch.from_numpy(a[name]) for name in ("x", "h", "c")]
-    d_outputs = [torch.from_numpy(a[name]) for name in ("dh", "dc")]
+    names = "hc" if case.cell == "LSTM" else "h"
+    inputs = [torch.from_numpy(a[name]) for name in ("x", *names)]
+    d_outputs = [torch.from_numpy(a["d" + name]) for name in names]
 
-    def run() -> tuple[Tensor, ...]:
-        x, h, c = (value.detach().requires_grad_() for value in inputs)
-        outputs = model(x, (h, c))
+    def run() -> tuple[list[Tensor], list[Tensor]]:
+        x, *state = (value.detach().requires_grad_() for value in inputs)
+        outputs = model(x, tuple(state) if len(state) > 1 else state[0])
+        outputs = list(outputs) if isinstance(outputs, tuple) else [outputs]
         torch.autograd.backward(outputs, d_outputs)
-        return (*outputs, x, h, c)
+        return outputs, [x, *state]
 
     def call() -> None:
         run()
         model.zero_grad()
 
     def results() -> Results:
-        h_1, c_1, x, h, c = run()
-        d_inputs = arrays(dx=x.grad, dh=h.grad, dc=c.grad)
-        return Results(arrays(h=h_1, c=c_1), {**d_inputs, **gradients(model)})
+        outputs, leaves = run()
+        d_inputs = {f"d{n}": leaf.grad for n, leaf in zip(("x", *names), leaves, strict=True)}
+        outputs_by_name = dict(zip(names, outputs, strict=True))
+        return Results(arrays(**outputs_by_name), {**arrays(**d_inputs), **gradients(model)})
 
     return Side(call, results, model)
 

@@ -2,31 +2,46 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from fastlstm import kernels
 from fastlstm.kernels import Kernel, Rows, Tokens
-from fastlstm.nn.check import check_array, check_probability, check_rng, check_size
+from fastlstm.nn.check import (
+    check_array,
+    check_choice,
+    check_probability,
+    check_rng,
+    check_size,
+)
 from fastlstm.nn.dropout import Dropout
 from fastlstm.nn.embedding import Embedding, Int64Array
+from fastlstm.nn.gru import GRU
 from fastlstm.nn.linear import Linear
 from fastlstm.nn.lstm import LSTM
 from fastlstm.nn.module import Array, Module, Tape
 from fastlstm.nn.pooling import POOLINGS, Pooled, pool, pool_backward
+from fastlstm.nn.recurrent import Recurrent
+from fastlstm.nn.rnn import RNN
+
+LAYERS: dict[str, type[LSTM] | type[GRU] | type[RNN]] = {"lstm": LSTM, "gru": GRU, "rnn": RNN}
 
 
 class TextClassifier(Module):
-    """Embedding, LSTM, pooling over each text's real tokens, linear head.
+    """Embedding, recurrent layers, pooling over each text's real tokens, linear head.
 
     Parameters
     ----------
     vocab_size : token ids are 0..vocab_size-1; 0 pads, has a zero vector and is never learned.
-    embedding_dim, hidden_size, num_layers, bidirectional : of the embedding and the LSTM.
+    embedding_dim, hidden_size, num_layers, bidirectional : of the embedding and the recurrent
+        layers.
     pooling : "last" (each direction's last state), "mean" or "max" over the real tokens; or
         several joined by "+", such as "mean+max", side by side. A text without tokens gives
         zeros.
-    dropout : probability for the pooled features, and between the layers of the LSTM.
+    dropout : probability for the pooled features, and between the recurrent layers.
+    cell : "lstm", "gru" or "rnn", the kind of the recurrent layers.
     num_outputs : 1 for a binary classifier, else the number of classes.
     embedding_dropout : probability for the elements of the word vectors; None takes `dropout`.
         One mask for each distinct word of a batch, so that all its places in the batch share
@@ -38,7 +53,7 @@ class TextClassifier(Module):
 
     Attributes
     ----------
-    embedding, lstm, head : the layers that hold the parameters.
+    embedding, lstm (or gru or rnn, as `cell` says), head : the layers that hold the parameters.
     """
 
     def __init__(
@@ -51,6 +66,7 @@ class TextClassifier(Module):
         pooling: str = "last",
         dropout: float = 0.0,
         *,
+        cell: str = "lstm",
         num_outputs: int = 1,
         embedding_dropout: float | None = None,
         embedding_std: float = 0.1,
@@ -69,6 +85,7 @@ class TextClassifier(Module):
                 f"pooling is {pooling!r}, expected one of {', '.join(POOLINGS)}, or several "
                 "joined by '+'"
             )
+        self.cell = check_choice("cell", cell, tuple(LAYERS))
         self.pooling, self.num_outputs, self._names = pooling, num_outputs, names
         self._backend = kernels.default_backend()
         rng = check_rng(rng)
@@ -76,7 +93,7 @@ class TextClassifier(Module):
             vocab_size, embedding_dim, padding_idx=0, std=embedding_std, dtype=dtype, rng=rng
         )
         self.word_dropout = Dropout(embedding_dropout, rng=rng)
-        self.lstm = LSTM(
+        layer = LAYERS[cell](
             embedding_dim,
             hidden_size,
             num_layers,
@@ -85,9 +102,16 @@ class TextClassifier(Module):
             dtype=dtype,
             rng=rng,
         )
+        setattr(self, cell, layer)  # under the cell's name, and so in checkpoints
         self.feature_dropout = Dropout(dropout, rng=rng)
         features = hidden_size * (2 if bidirectional else 1)
         self.head = Linear(len(names) * features, num_outputs, dtype=dtype, rng=rng)
+
+    @property
+    def recurrent(self) -> Recurrent:
+        """The recurrent layers, whatever their cell."""
+        layer: Recurrent = getattr(self, self.cell)
+        return layer
 
     def __call__(self, tokens: ArrayLike, lengths: ArrayLike | None = None) -> Array:
         """Classify a batch of texts and keep nothing.
@@ -111,8 +135,8 @@ class TextClassifier(Module):
             If a token is out of range.
         """
         batch, _ = self._distinct(tokens, lengths)
-        y, (h_n, _) = self.lstm(batch, lengths=lengths)
-        features, _ = self._pool(y, h_n, lengths)
+        y, state = self.recurrent(batch, lengths=lengths)
+        features, _ = self._pool(y, state, lengths)
         return self._logits(self.head(features))
 
     def forward(
@@ -124,11 +148,12 @@ class TextClassifier(Module):
         """Classify a batch to train: logits as above, with dropout, and the tape."""
         batch, index = self._distinct(tokens, lengths)
         table, words = self.word_dropout.forward(batch.table, rng)
-        y, (h_n, _), lstm = self.lstm.forward(Tokens(batch.ids, table), lengths=lengths, rng=rng)
-        features, pooled = self._pool(y, h_n, lengths)
+        inputs = Tokens(batch.ids, table)
+        y, state, layers = self.recurrent.forward(inputs, lengths=lengths, rng=rng)
+        features, pooled = self._pool(y, state, lengths)
         features, dropped = self.feature_dropout.forward(features, rng)
         logits, head = self.head.forward(features)
-        return self._logits(logits), Tape(self, index, words, lstm, pooled, dropped, head)
+        return self._logits(logits), Tape(self, index, words, layers, pooled, dropped, head)
 
     def backward(self, tape: Tape, dlogits: Array) -> None:
         """Add to the gradient of each parameter, given that of the logits.
@@ -143,34 +168,34 @@ class TextClassifier(Module):
         rows = self._look(tape)[3].rows
         shape = (rows.N,) if self.num_outputs == 1 else (rows.N, self.num_outputs)
         dlogits = check_array("dlogits", dlogits, self.head.dtype, shape)
-        index, words, lstm, pooled, dropped, head = self._take(tape)
+        index, words, layers, pooled, dropped, head = self._take(tape)
         d = self.head.backward(head, dlogits.reshape(rows.N, self.num_outputs))
         d = self.feature_dropout.backward(dropped, d)
         dy, dh_n = pool_backward(self._kernel(), pooled, d)
-        if dh_n is not None:
-            dh_n = self._all_layers(dh_n)
-        dtable, _ = self.lstm.backward(lstm, dy, (dh_n, None))
+        dstate = None if dh_n is None else self._all_layers(dh_n)
+        dtable, _ = self.recurrent.backward(layers, dy, dstate)
         self.embedding.add_gradient(index, self.word_dropout.backward(words, dtable))
 
     def _kernel(self) -> Kernel:
-        return kernels.get("lstm", self._backend)
+        return kernels.get(backend=self._backend)
 
     def _distinct(self, tokens: ArrayLike, lengths: ArrayLike | None) -> tuple[Tokens, Int64Array]:
         """Return the batch by its distinct tokens, ids [T,N], and which tokens they are."""
         batch, index = self.embedding.distinct(tokens, lengths)
         return Tokens(batch.ids.T, batch.table), index
 
-    def _pool(self, y: Array, h_n: Array, lengths: ArrayLike | None) -> tuple[Array, Pooled]:
+    def _pool(self, y: Array, state: Any, lengths: ArrayLike | None) -> tuple[Array, Pooled]:
         """Return the features [N, F] of the top layer, and what their backward needs."""
         rows = Rows(y.shape[0], y.shape[1], lengths)
-        top = h_n[-2:] if self.lstm.bidirectional else h_n[-1:]
+        h_n = state[0] if self.cell == "lstm" else state
+        top = h_n[-2:] if self.recurrent.bidirectional else h_n[-1:]
         return pool(self._kernel(), self._names, y, top, rows)
 
-    def _all_layers(self, dh: Array) -> Array:
-        """Return dh [D,N,H] of the top layer with zeros for the layers below."""
-        dh_n = np.zeros((self.lstm.num_layers * len(dh), *dh.shape[1:]), dh.dtype)
+    def _all_layers(self, dh: Array) -> Any:
+        """Return the gradient of the state, dh [D,N,H] of the top layer and zeros below."""
+        dh_n = np.zeros((self.recurrent.num_layers * len(dh), *dh.shape[1:]), dh.dtype)
         dh_n[-len(dh) :] = dh
-        return dh_n
+        return (dh_n, None) if self.cell == "lstm" else dh_n
 
     def _logits(self, logits: Array) -> Array:
         return logits[:, 0] if self.num_outputs == 1 else logits

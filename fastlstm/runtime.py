@@ -5,6 +5,7 @@ from __future__ import annotations
 import operator
 import os
 import platform
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -55,14 +56,16 @@ def set_num_threads(n: int) -> None:
 def runtime_info() -> dict[str, Any]:
     """Return what `show_runtime` prints: version, backend, isa, built_isas, threads, ...
 
-    `isa` is the instruction set in use, "numpy" for the reference backend.
+    `isa` is the instruction set in use; the numba backend is compiled for the processor it finds
+    ("host"), the reference runs on "numpy".
     """
     backend = kernels.default_backend()
-    native: Any = kernels.get("lstm", backend) if backend == "native" else None
+    native: Any = import_module(kernels.BACKENDS["native"]) if backend == "native" else None
+    isa = native.isa() if native else {"numba": "host", "reference": "numpy"}[backend]
     return {
         "version": __version__,
         "backend": backend,
-        "isa": native.isa() if native else "numpy",
+        "isa": isa,
         "built_isas": list(native.built_isas()) if native else [],
         "threads": get_num_threads(),
         "cores": _available_cores(),

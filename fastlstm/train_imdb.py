@@ -22,7 +22,7 @@ def build_parser() -> argparse.ArgumentParser:
     """Return the parser; options that are not given do not appear in its result."""
     parser = argparse.ArgumentParser(
         prog="train_imdb",
-        description="Train an LSTM on the IMDB reviews (positive or negative?) and test it.",
+        description="Train a recurrent net on IMDB reviews (positive or negative?) and test it.",
         epilog="Ctrl-C saves the run; --resume goes on to the same result as an unbroken run. "
         "FASTLSTM_DEBUG=1 shows tracebacks.",
         argument_default=argparse.SUPPRESS,

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
-from fastlstm.kernels import Rows, Weights
+from fastlstm.kernels import CELLS, CellSpec, Rows, Weights
+from fastlstm.kernels.spec import Reset
 
 Array = NDArray[Any]
 F32, F64 = np.dtype(np.float32), np.dtype(np.float64)
@@ -36,6 +39,8 @@ TOLERANCE = {
     # Fourth-order differences with step 1e-3: h^4 = 1e-12 times the fifth derivative, and 1e-16
     # of rounding divided by h.
     ("difference", F64): 1e-8,
+    # The same with step 1e-6, for what has a kink: rounding of a loss of 100 divided by h.
+    ("kinked difference", F64): 1e-6,
     # Largest relative error of a kernel's exp, sigmoid and tanh, as stated in activations.h.
     ("activation", F32): 3e-7,
     ("activation", F64): 6e-16,
@@ -44,7 +49,7 @@ TOLERANCE = {
 
 @dataclass(frozen=True)
 class Case:
-    """One layer in one direction: sizes, options and what to draw the numbers from."""
+    """One layer in one direction, of any cell: sizes, options and a seed to draw from."""
 
     T: int
     N: int
@@ -53,12 +58,15 @@ class Case:
     ragged: bool = False
     reverse: bool = False
     bias: bool = True
+    proj: int = 0  # of cells that project, others leave it out
+    reset: bool = False
     dtype: np.dtype[Any] = field(default=F64)
     seed: int = 0
 
     def __str__(self) -> str:
-        flags = [name for name in ("ragged", "reverse") if getattr(self, name)]
+        flags = [name for name in ("ragged", "reverse", "reset") if getattr(self, name)]
         flags += [] if self.bias else ["nobias"]
+        flags += [f"proj{self.proj}"] if self.proj else []
         return "-".join([f"T{self.T}N{self.N}I{self.I}H{self.H}", str(self.dtype), *flags])
 
     def with_dtype(self, dtype: np.dtype[Any]) -> Case:
@@ -67,23 +75,27 @@ class Case:
 
 @dataclass
 class Problem:
-    """The arrays of a case: inputs of forward and of backward."""
+    """The arrays of a case: inputs of forward and of backward. R is H without a projection."""
 
     x: Array  # [T,N,I]
-    h0: Array  # [N,H]
-    c0: Array
+    state: tuple[Array, ...]  # [N,R], and [N,H]
     weights: Weights
     rows: Rows
-    dy: Array  # [T,N,H]
-    dh_n: Array  # [N,H]
-    dc_n: Array
+    dy: Array | None  # [T,N,R]
+    dstate: tuple[Array | None, ...]  # like state
     reverse: bool
+    reset: Reset | None
 
     def astype(self, dtype: np.dtype[Any]) -> Problem:
         """Return a copy in another precision."""
-        copies = {k: v.astype(dtype) for k, v in vars(self).items() if isinstance(v, np.ndarray)}
-        weights = Weights(*(None if w is None else w.astype(dtype) for w in self.weights))
-        return replace(self, **copies, weights=weights)
+
+        def cast(arrays: Iterable[Array | None]) -> Any:
+            return tuple(None if a is None else a.astype(dtype) for a in arrays)
+
+        x, dy = cast((self.x, self.dy))
+        reset = self.reset and Reset(self.reset.mask, cast(self.reset.state))
+        state, dstate, weights = cast(self.state), cast(self.dstate), Weights(*cast(self.weights))
+        return replace(self, x=x, dy=dy, state=state, dstate=dstate, weights=weights, reset=reset)
 
 
 def draw_lengths(rng: np.random.Generator, T: int, N: int) -> NDArray[np.int64]:
@@ -93,43 +105,52 @@ def draw_lengths(rng: np.random.Generator, T: int, N: int) -> NDArray[np.int64]:
     return rng.permutation(lengths)
 
 
-def make(case: Case) -> Problem:
+def make(case: Case, cell: CellSpec) -> Problem:
     """Draw the arrays of a case: normal numbers, weights that keep gates alive."""
     rng = np.random.default_rng(case.seed)
     T, N, I, H = case.T, case.N, case.I, case.H  # noqa: E741
+    proj = case.proj if cell.projects else 0
+    R, G = proj or H, cell.gate_rows(H)
 
     def draw(*shape: int, scale: float = 1.0) -> Array:
         return (rng.standard_normal(shape) * scale).astype(case.dtype)
 
+    def draw_states() -> tuple[Array, ...]:
+        return tuple(draw(N, R if name == "h" else H) for name in cell.states)
+
     weights = Weights(
-        draw(4 * H, I, scale=1 / np.sqrt(I)),
-        draw(4 * H, H, scale=1 / np.sqrt(H)),
-        draw(4 * H) if case.bias else None,
-        draw(4 * H) if case.bias else None,
+        draw(G, I, scale=1 / np.sqrt(I)),
+        draw(G, R, scale=1 / np.sqrt(R)),
+        draw(G) if case.bias else None,
+        draw(G) if case.bias else None,
+        draw(R, H, scale=1 / np.sqrt(H)) if proj else None,
     )
     return Problem(
         x=draw(T, N, I),
-        h0=draw(N, H),
-        c0=draw(N, H),
+        state=draw_states(),
         weights=weights,
         rows=Rows(T, N, draw_lengths(rng, T, N) if case.ragged else None),
-        dy=draw(T, N, H),
-        dh_n=draw(N, H),
-        dc_n=draw(N, H),
+        dy=draw(T, N, R),
+        dstate=draw_states(),
         reverse=case.reverse,
+        # Behind a row's length too, where nothing may be read.
+        reset=Reset(rng.random((T, N)) < 0.3, draw_states()) if case.reset else None,
     )
 
 
 def _curated() -> list[Case]:
-    """Each size once as H, once as N and once as I, with every option several times."""
+    """Each size once as H, once as N, I and projection, with every option several times."""
     cases = []
     for k, H in enumerate(SIZES):
         N, I = SIZES[(3 * k + 1) % 10], SIZES[(7 * k + 2) % 10]  # noqa: E741
         T = (1, 2, 3, 6)[k % 4]
+        proj = SIZES[(k - 3) % 10] if 3 <= k else 0
         cases.append(
             Case(T, N, I, H, ragged=k % 2 == 1, reverse=k % 3 == 1, bias=k % 4 != 3, seed=k)
         )
-        cases.append(Case(T + 2, N, I, H, ragged=k % 2 == 0, reverse=k % 3 == 0, seed=k + 100))
+        cases.append(
+            Case(T + 2, N, I, H, k % 2 == 0, k % 3 == 0, True, proj, k % 5 < 3, seed=k + 100)
+        )
     return cases
 
 
@@ -142,4 +163,20 @@ SMALL = [
     Case(2, 5, 4, 9, ragged=True, bias=False, seed=3),
     Case(5, 4, 3, 7, ragged=True, seed=4),
     Case(5, 9, 7, 17, ragged=True, reverse=True, seed=5),
+    Case(3, 2, 2, 3, proj=2, seed=6),
+    Case(6, 7, 5, 9, proj=8, ragged=True, reset=True, seed=7),
+    Case(6, 6, 9, 8, reverse=True, reset=True, ragged=True, seed=8),
 ]
+
+
+def spread(cases: list[Case], others: int = 4) -> list[tuple[str, Case]]:
+    """Every cell with its cases: the first cell with all, the others with one in `others`, each
+    with different ones."""
+    first, *rest = CELLS
+    pairs = [(first, case) for case in cases]
+    for k, cell in enumerate(rest):
+        pairs += [(cell, case) for case in cases[k % others :: others]]
+    return pairs
+
+
+each_cell = pytest.mark.parametrize("cell", CELLS)

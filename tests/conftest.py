@@ -1,15 +1,17 @@
-"""Fixtures: each test that takes `kernel` or `backend_isa` runs under the reference and under
-every instruction set of the native backend.
+"""Fixtures: each test that takes `kernel` or `backend_isa` runs under the reference, under Numba
+and under every instruction set of the native backend.
 
-FASTLSTM_REQUIRE_NATIVE=1 makes a missing extension a failure and not a skip.
+FASTLSTM_REQUIRE_NATIVE=1 makes a missing extension a failure and not a skip, and
+FASTLSTM_REQUIRE_NUMBA=1 likewise.
 """
 
 from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 import pytest
@@ -29,10 +31,19 @@ settings.register_profile(
 )
 settings.load_profile("fastlstm")
 
-try:
-    NATIVE: Any = importlib.import_module("fastlstm.kernels.native")
-except ImportError as error:
-    NATIVE, WHY_NOT = None, str(error)
+
+@cache
+def _load(backend: str) -> tuple[Any, str]:
+    """Return a backend's module, or None and why it cannot be loaded."""
+    if backend not in kernels.BACKENDS:
+        return None, "there is none of this name"
+    try:
+        return importlib.import_module(kernels.BACKENDS[backend]), ""
+    except ImportError as error:
+        return None, str(error)
+
+
+if _load("native")[0] is None:
     os.environ.setdefault("FASTLSTM_BACKEND", "reference")  # chosen, so that nothing warns
 
 
@@ -41,40 +52,49 @@ def pytest_report_header() -> str:
     return f"fastlstm: backend {info['backend']}, isa {info['isa']}, threads {info['threads']}"
 
 
-def load_native() -> Any:
-    """Return the native backend; without it skip the test, or fail it where it is required."""
-    if NATIVE is None:
-        stop = pytest.fail if os.environ.get("FASTLSTM_REQUIRE_NATIVE") == "1" else pytest.skip
-        stop(f"the native backend cannot be loaded: {WHY_NOT}")
-    return NATIVE
+def load(backend: str) -> Any:
+    """Return a backend's module; without it skip the test, or fail it where it is required."""
+    module, why_not = _load(backend)
+    if module is None:
+        stop = pytest.skip
+        if os.environ.get(f"FASTLSTM_REQUIRE_{backend.upper()}") == "1":
+            stop = pytest.fail
+        stop(f"the {backend} backend cannot be loaded: {why_not}")
+    return module
 
 
 @contextmanager
 def use_backend(name: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Make new layers use "reference" or "native-" and an instruction set, or skip the test."""
+    """Make new layers use a backend, or "native-" and an instruction set, or skip the test."""
     backend, _, isa = name.partition("-")
+    module = load(backend)
     monkeypatch.setenv("FASTLSTM_BACKEND", backend)
-    if backend == "reference":
+    if not isa:
         yield
         return
-    native = load_native()
-    if isa not in native.supported_isas():
+    if isa not in module.supported_isas():
         pytest.skip(f"{isa} is not in this build or not of this machine")
-    before = native.isa()
-    native.set_isa(isa)
+    before = module.isa()
+    module.set_isa(isa)
     try:
         yield
     finally:
-        native.set_isa(before)
+        module.set_isa(before)
+
+
+@pytest.fixture
+def load_backend() -> Callable[[str], Any]:
+    """Load a backend by name, or skip the test."""
+    return load
 
 
 @pytest.fixture
 def native() -> Any:
     """The native backend, for what only it has."""
-    return load_native()
+    return load("native")
 
 
-@pytest.fixture(params=["reference", *(f"native-{isa}" for isa in FAMILY)])
+@pytest.fixture(params=["reference", "numba", *(f"native-{isa}" for isa in FAMILY)])
 def backend_isa(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """Select a backend and an instruction set for all layers made in the test; their name."""
     with use_backend(request.param, monkeypatch):
@@ -82,9 +102,15 @@ def backend_isa(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.fixture
-def kernel(backend_isa: str) -> kernels.Kernel:
-    """The LSTM kernels of the selected backend."""
-    return kernels.get("lstm", backend_isa.partition("-")[0])
+def cell() -> str:
+    """The cell of `kernel`; tests of all of them parametrize it by `spread` or `each_cell`."""
+    return "lstm"
+
+
+@pytest.fixture
+def kernel(cell: str, backend_isa: str) -> kernels.Kernel:
+    """The kernels of a cell in the selected backend."""
+    return kernels.get(cell, backend_isa.partition("-")[0])
 
 
 @pytest.fixture(params=FAMILY)
@@ -94,10 +120,19 @@ def isa(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iter
         yield request.param
 
 
+@pytest.fixture(params=["numba", *(f"native-{isa}" for isa in FAMILY)])
+def compiled_kernel(
+    cell: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[kernels.Kernel]:
+    """As `kernel` without the reference, which runs on one thread."""
+    with use_backend(request.param, monkeypatch):
+        yield kernels.get(cell, request.param.partition("-")[0])
+
+
 @pytest.fixture
-def native_kernel(isa: str, native: Any) -> Any:
-    """The LSTM kernels without the reference, for promises that only compiled kernels make."""
-    return native
+def native_kernel(cell: str, isa: str) -> Any:
+    """The kernels of a cell for promises that only the native backend makes."""
+    return kernels.get(cell, "native")
 
 
 @pytest.fixture

@@ -31,14 +31,17 @@ OPTIONS = [
     {"pooling": "max", "bidirectional": True},
     {"pooling": "mean+max", "bidirectional": True, "num_layers": 2},
     {"pooling": "last", "bidirectional": True, "num_layers": 2, "num_outputs": 2},
+    {"cell": "gru", "pooling": "last", "bidirectional": True, "num_layers": 2},
+    {"cell": "rnn", "pooling": "mean+max+last"},
 ]
 
 
 def run_torch(torch: Any, ours: TextClassifier, dlogits: Any) -> tuple[Any, dict[str, Any]]:
     """The same model in torch with the same weights: logits and gradients, by our names."""
     p = {k: torch.tensor(v, requires_grad=True) for k, v in ours.state_dict().items()}
-    layer = ours.lstm
-    lstm = torch.nn.LSTM(
+    layer = ours.recurrent
+    cls = {"lstm": torch.nn.LSTM, "gru": torch.nn.GRU, "rnn": torch.nn.RNN}[ours.cell]
+    theirs = cls(
         layer.input_size, layer.hidden_size, layer.num_layers, batch_first=True,
         bidirectional=layer.bidirectional,
     ).double()  # fmt: skip
@@ -48,8 +51,10 @@ def run_torch(torch: Any, ours: TextClassifier, dlogits: Any) -> tuple[Any, dict
         size = layer.hidden_size * (1 + layer.bidirectional)
         parts = {name: torch.zeros(size, dtype=torch.double) for name in ("last", "mean", "max")}
         if length:
-            weights = {k[5:]: v for k, v in p.items() if k.startswith("lstm.")}
-            y, (h_n, _) = torch.func.functional_call(lstm, weights, (x[n : n + 1, :length],))
+            start = ours.cell + "."
+            weights = {k[len(start) :]: v for k, v in p.items() if k.startswith(start)}
+            y, state = torch.func.functional_call(theirs, weights, (x[n : n + 1, :length],))
+            h_n = state[0] if ours.cell == "lstm" else state
             top = h_n[-2:] if layer.bidirectional else h_n[-1:]
             parts = {"last": top.flatten(), "mean": y[0].mean(0), "max": y[0].amax(0)}
         features.append(torch.cat([parts[name] for name in ours.pooling.split("+")]))
@@ -179,7 +184,17 @@ def test_defaults_and_names() -> None:
     assert fl.TextClassifier is TextClassifier
 
 
+@pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
+def test_the_recurrent_layers_go_by_the_name_of_their_cell(cell: str) -> None:
+    ours = model(cell=cell)
+    assert ours.recurrent is getattr(ours, cell)
+    assert type(ours.recurrent) is {"lstm": fl.LSTM, "gru": fl.GRU, "rnn": fl.RNN}[cell]
+    assert f"{cell}.weight_hh_l0" in ours.state_dict()
+
+
 WRONG = [
+    ({"cell": "elman"}, "cell is 'elman', expected one of lstm, gru, rnn"),
+    ({"cell": None}, "cell is None, expected one of lstm, gru, rnn"),
     ({"pooling": "median"}, "pooling is 'median', expected one of last, mean, max"),
     ({"pooling": "mean+mean"}, "pooling is 'mean+mean'"),
     ({"pooling": ""}, "pooling is ''"),

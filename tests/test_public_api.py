@@ -13,7 +13,7 @@ from fastlstm import kernels, models, nn
 
 SHAPES = Path(__file__).parents[1] / "benchmarks" / "shapes.toml"
 # What there is nothing to time of.
-NOT_TIMED = {"Module", "Parameter", "RowGrad", "Tape", "Tokens"}
+NOT_TIMED = {"Module", "Parameter", "RowGrad", "State", "Tape", "Tokens"}
 
 
 @pytest.mark.parametrize("module", [fl, nn, kernels], ids=lambda m: m.__name__)

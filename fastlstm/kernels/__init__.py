@@ -7,10 +7,20 @@ import warnings
 from collections.abc import Collection
 from functools import cache
 from importlib import import_module
-from typing import cast
+from typing import Any, cast
 
 from fastlstm.kernels.rows import Rows
-from fastlstm.kernels.spec import CELLS, CellSpec, Kernel, Stream, Tokens, Weights
+from fastlstm.kernels.spec import (
+    CELLS,
+    CellSpec,
+    Kernel,
+    MemoryUse,
+    Reset,
+    States,
+    Stream,
+    Tokens,
+    Weights,
+)
 
 __all__ = [
     "BACKENDS",
@@ -18,7 +28,10 @@ __all__ = [
     "ISAS",
     "CellSpec",
     "Kernel",
+    "MemoryUse",
+    "Reset",
     "Rows",
+    "States",
     "Stream",
     "Tokens",
     "Weights",
@@ -28,7 +41,11 @@ __all__ = [
 ]
 
 # Backend name -> module, best first.
-BACKENDS = {"native": "fastlstm.kernels.native", "reference": "fastlstm.kernels.reference"}
+BACKENDS = {
+    "native": "fastlstm.kernels.native",
+    "numba": "fastlstm.kernels.numba_backend",
+    "reference": "fastlstm.kernels.reference",
+}
 ISAS = ("base", "avx2", "avx512", "neon")
 
 
@@ -47,7 +64,7 @@ def env_choice(name: str, valid: Collection[str]) -> str | None:
 
 
 def get(cell: str = "lstm", backend: str | None = None) -> Kernel:
-    """Return the kernels of `cell`: `forward`, `backward` and `Stream`.
+    """Return the kernels of `cell`: see `Kernel`.
 
     Parameters
     ----------
@@ -67,11 +84,11 @@ def get(cell: str = "lstm", backend: str | None = None) -> Kernel:
         backend = default_backend()
     if backend not in BACKENDS:
         raise ValueError(f"backend is {backend!r}, expected one of {', '.join(BACKENDS)}")
-    return _load(backend)
+    return _kernel(cell, backend)
 
 
 def default_backend() -> str:
-    """Return FASTLSTM_BACKEND if set, else native, else (with one warning) reference."""
+    """Return FASTLSTM_BACKEND if set, else the best that can be loaded, with a warning if slow."""
     env_choice("FASTLSTM_ISA", ISAS)
     return env_choice("FASTLSTM_BACKEND", BACKENDS) or _best_backend()
 
@@ -81,17 +98,34 @@ def _best_backend() -> str:
     try:
         _load("native")
     except ImportError as error:
+        name, what = _second_best()
         warnings.warn(
-            f"fastlstm's compiled kernels cannot be loaded ({error}); "
-            "the NumPy reference runs in their place, many times slower",
+            f"fastlstm's compiled kernels cannot be loaded ({error}); {what}",
             RuntimeWarning,
             stacklevel=4,
         )
-        return "reference"
+        return name
     return "native"
 
 
+def _second_best() -> tuple[str, str]:
+    """Return the backend that takes the place of the compiled kernels, and what it is like."""
+    try:
+        _load("numba")
+    except ImportError:
+        return "reference", (
+            "the NumPy reference runs in their place, many times slower "
+            "(pip install 'fastlstm[numba]' for one that compiles itself)"
+        )
+    return "numba", "the Numba backend runs in their place and compiles itself at first use"
+
+
 @cache
-def _load(backend: str) -> Kernel:
+def _kernel(cell: str, backend: str) -> Kernel:
+    return cast(Kernel, _load(backend).Kernel(CELLS[cell]))
+
+
+@cache
+def _load(backend: str) -> Any:
     env_choice("FASTLSTM_ISA", ISAS)
-    return cast(Kernel, import_module(BACKENDS[backend]))
+    return import_module(BACKENDS[backend])

@@ -1,6 +1,6 @@
 """The C interface, as `src/fastlstm.h` declares and explains it."""
 
-from libc.stdint cimport int64_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint64_t
 
 cdef extern from "fastlstm.h" nogil:
     ctypedef struct fl_rows:
@@ -23,31 +23,39 @@ cdef extern from "fastlstm.h" nogil:
         const void *w_hh
         const void *b_ih
         const void *b_hh
+        const void *w_hr
 
     # "in" is a keyword here
-    ctypedef struct fl_lstm:
+    ctypedef struct fl_call:
         fl_rows rows
         fl_input input "in"
-        int64_t H
+        int64_t H, R
         fl_weights weights
         const void *packed
         const void *h0
         const void *c0
+        const uint8_t *reset
+        const void *fresh_h
+        const void *fresh_c
         void *y
         int64_t y_t, y_n
         void *h_n
         void *c_n
+        int64_t every
         void *gates
         void *cells
+        void *extra
         int n_threads
 
-    ctypedef struct fl_lstm_grads:
+    ctypedef struct fl_grads:
         const void *dy
         int64_t dy_t, dy_n
         const void *dh_n
         const void *dc_n
         void *dh0
         void *dc0
+        void *dfresh_h
+        void *dfresh_c
         void *dx
         int64_t dx_t, dx_n
         int accumulate_dx
@@ -55,6 +63,20 @@ cdef extern from "fastlstm.h" nogil:
         void *dw_hh
         void *db_ih
         void *db_hh
+        void *dw_hr
+
+    ctypedef struct fl_cell:
+        const char *name
+        int64_t (*packed_size)(const fl_call *p) noexcept nogil
+        void (*pack)(const fl_call *p, void *packed) noexcept nogil
+        void (*kept)(const fl_call *p, int64_t *elements) noexcept nogil
+        int64_t (*forward_bytes)(const fl_call *p) noexcept nogil
+        int64_t (*backward_bytes)(const fl_call *p) noexcept nogil
+        int (*forward)(const fl_call *p) noexcept nogil
+        int (*backward)(const fl_call *p, const fl_grads *g) noexcept nogil
+
+    enum:
+        FL_CELLS
 
     ctypedef struct fl_pool:
         int64_t T, N, F
@@ -79,12 +101,7 @@ cdef extern from "fastlstm.h" nogil:
     ctypedef struct fl_kernels:
         const char *isa
         int itemsize, width
-        int64_t (*packed_size)(int64_t I, int64_t H) noexcept nogil
-        void (*pack)(int64_t I, int64_t H, const fl_weights *weights, void *packed) noexcept nogil
-        int64_t (*gates_size)(int64_t H) noexcept nogil
-        int64_t (*cells_size)(int64_t H) noexcept nogil
-        int (*lstm_forward)(const fl_lstm *p) noexcept nogil
-        int (*lstm_backward)(const fl_lstm *p, const fl_lstm_grads *g) noexcept nogil
+        const fl_cell **cells
         void (*pool_forward)(const fl_pool *p) noexcept nogil
         void (*pool_backward)(const fl_pool *p) noexcept nogil
         void (*adam)(const fl_adam *a) noexcept nogil
@@ -100,4 +117,5 @@ cdef extern from "fastlstm.h" nogil:
     void fl_free(void *block)
     void fl_trim()
     size_t fl_cached_bytes()
+    size_t fl_block_bytes(size_t bytes)
     uint64_t fl_float_state()

@@ -4,35 +4,49 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from fastlstm.kernels.rows import Rows
-from fastlstm.kernels.spec import Array, Tokens, Weights
+from fastlstm.kernels.spec import Array, MemoryUse, Reset, States, Tokens, Weights
 
 def built_isas() -> list[str]: ...
 def supported_isas() -> list[str]: ...
 def isa() -> str: ...
 def set_isa(name: str) -> None: ...
+def cell_names() -> list[str]: ...
 def forward(
+    cell: int,
     x: Array | Tokens,
-    h0: Array,
-    c0: Array,
+    state: States,
     weights: Weights,
     rows: Rows,
     y: Array,
     *,
     reverse: bool = False,
+    reset: Reset | None = None,
     save: bool = False,
+    recompute: int = 0,
     n_threads: int = 1,
-) -> tuple[Array, Array, Any]: ...
+) -> tuple[States, Any]: ...
 def backward(
     saved: Any,
     dy: Array | None,
-    dh_n: Array | None,
-    dc_n: Array | None,
+    dstate: tuple[Array | None, ...],
     grads: Weights,
     dx: Array | None,
     *,
     accumulate_dx: bool = False,
     n_threads: int = 1,
-) -> tuple[Array, Array]: ...
+) -> tuple[States, States | None]: ...
+def memory(
+    cell: int,
+    rows: Rows,
+    input_size: int,
+    hidden_size: int,
+    *,
+    proj_size: int = 0,
+    tokens: int = 0,
+    recompute: int = 0,
+    dtype: DTypeLike = ...,
+    n_threads: int = 1,
+) -> MemoryUse: ...
 def pool(
     y: Array, lengths: NDArray[np.int64], *, mean: bool, max: bool, n_threads: int = 1
 ) -> tuple[Array | None, Array | None, Array | None]: ...
@@ -70,7 +84,7 @@ def cached_bytes() -> int: ...
 def trim() -> None: ...
 
 class Stream:
-    state: tuple[Array, Array]
-    def __init__(self, layers: list[Weights], batch_size: int) -> None: ...
+    state: States
+    def __init__(self, cell: int, layers: list[Weights], batch_size: int) -> None: ...
     def __call__(self, x: Array, /) -> Array: ...
     def reset(self) -> None: ...

@@ -10,7 +10,7 @@ from cpython.buffer cimport (
     PyBUF_FORMAT, PyBUF_STRIDES, PyBUF_WRITABLE, PyBuffer_FillInfo, PyBuffer_Release,
     PyObject_CheckBuffer, PyObject_GetBuffer,
 )
-from libc.stdint cimport int64_t
+from libc.stdint cimport int64_t, uint8_t
 from libc.string cimport memcpy, memset
 
 from fastlstm.kernels._c cimport *
@@ -20,7 +20,7 @@ import os
 import numpy as np
 
 from fastlstm.kernels.rows import Rows
-from fastlstm.kernels.spec import Tokens
+from fastlstm.kernels.spec import CELLS, MemoryUse, Tokens
 from fastlstm.kernels.steps import read_states, read_step
 
 cdef str _isa = None

@@ -1,11 +1,13 @@
-# LSTM over a batch, forward and backward.
-# Part of _native.pyx.
+# One layer in one direction over a batch, forward and backward.
+# Part of _native.pyx. A cell is named by its place in `cell_names`.
 
 cdef class Call:
     """The arguments of a kernel call and what keeps their memory alive."""
-    cdef fl_lstm p
-    cdef const fl_kernels *kernels
+    cdef fl_call p
+    cdef const fl_cell *cell
     cdef str format
+    cdef int64_t itemsize
+    cdef int states
     cdef list held
     cdef bint used
 
@@ -18,7 +20,8 @@ cdef class Call:
     cdef void free(self):
         fl_free(self.p.gates)
         fl_free(self.p.cells)
-        self.p.gates = self.p.cells = NULL
+        fl_free(self.p.extra)
+        self.p.gates = self.p.cells = self.p.extra = NULL
         self.held = None
 
     cdef void *array(self, value, str name, tuple shape, bint writable=False) except NULL:
@@ -76,73 +79,124 @@ cdef class Call:
                 if token < 0 or token >= U:
                     raise IndexError(f"ids[{t}, {n}] is {token}, expected 0 to {U - 1}")
 
-    cdef set_weights(self, weights):
-        w_ih, w_hh, b_ih, b_hh = weights
-        cdef int64_t H = w_hh.shape[1], I = w_ih.shape[1]
-        self.p.H, self.p.input.I = H, I
-        self.p.weights.w_ih = self.array(w_ih, "w_ih", (4 * H, I))
-        self.p.weights.w_hh = self.array(w_hh, "w_hh", (4 * H, H))
-        self.p.weights.b_ih = self.optional(b_ih, "b_ih", (4 * H,))
-        self.p.weights.b_hh = self.optional(b_hh, "b_hh", (4 * H,))
+    cdef set_weights(self, int cell, weights):
+        w_ih, w_hh, b_ih, b_hh, w_hr = weights
+        self.format = format_of(w_hh)
+        self.itemsize = 8 if self.format == "d" else 4
+        self.cell = kernels_of(self.itemsize).cells[cell]
+        self.states = STATES[cell]
+        cdef int64_t G = GATES[cell], R = w_hh.shape[1], I = w_ih.shape[1]
+        cdef int64_t H = R if w_hr is None else w_hr.shape[1]
+        if w_hr is not None and not PROJECTS[cell]:
+            raise ValueError(f"w_hr has shape {w_hr.shape}, expected None for this cell")
+        self.p.H, self.p.R, self.p.input.I = H, R, I
+        self.p.weights.w_ih = self.array(w_ih, "w_ih", (G * H, I))
+        self.p.weights.w_hh = self.array(w_hh, "w_hh", (G * H, R))
+        self.p.weights.b_ih = self.optional(b_ih, "b_ih", (G * H,))
+        self.p.weights.b_hh = self.optional(b_hh, "b_hh", (G * H,))
+        self.p.weights.w_hr = self.optional(w_hr, "w_hr", (R, H))
 
-    cdef int keep(self) except -1:
+    cdef tuple state_shapes(self):
+        cdef int64_t N = self.p.rows.N
+        return ((N, self.p.R), (N, self.p.H))[:self.states]
+
+    cdef tuple new_states(self):
+        return tuple([np.empty(shape, DTYPES[self.format]) for shape in self.state_shapes()])
+
+    cdef int set_states(self, state, str name, const void **h, const void **c,
+                        bint writable=False, bint optional=False) except -1:
+        """Pointers to the arrays of a state; NULL for None, where that may be."""
+        if len(state) != self.states:
+            raise ValueError(f"{name} has {len(state)} arrays, expected {self.states}")
+        if not optional and any([array is None for array in state]):
+            raise TypeError(f"{name} holds None, expected arrays")
+        shapes = self.state_shapes()
+        h[0] = self.optional(state[0], f"{name}[0]", shapes[0], writable)
+        if self.states > 1:
+            c[0] = self.optional(state[1], f"{name}[1]", shapes[1], writable)
+        return 0
+
+    cdef set_reset(self, reset):
+        cdef View v = view(reset.mask, "reset.mask", (self.p.rows.T, self.p.rows.N), "?", 0)
+        self.held.append(v)
+        self.p.reset = <const uint8_t *>v.b.buf
+        self.set_states(reset.state, "reset.state", &self.p.fresh_h, &self.p.fresh_c)
+
+    cdef int keep(self, int64_t every) except -1:
         """Memory for what backward needs."""
-        cdef int64_t P = self.p.rows.offset[self.p.rows.T], size = self.kernels.itemsize
-        cdef int64_t H = self.p.H
-        self.p.gates = fl_alloc(max(P, 1) * self.kernels.gates_size(H) * size)
-        self.p.cells = fl_alloc((self.p.rows.N + P) * self.kernels.cells_size(H) * size)
-        if self.p.gates == NULL or self.p.cells == NULL:
-            raise MemoryError(f"no memory for the gates of {P} steps of {H} units")
+        cdef int64_t elements[3]
+        cdef void *blocks[3]
+        cdef int i
+        self.p.every = every
+        self.cell.kept(&self.p, elements)
+        for i in range(3):
+            blocks[i] = fl_alloc(elements[i] * self.itemsize) if elements[i] else NULL
+        self.p.gates, self.p.cells, self.p.extra = blocks[0], blocks[1], blocks[2]
+        for i in range(3):
+            if elements[i] and blocks[i] == NULL:
+                raise MemoryError(f"no memory for {elements[i]} values that backward needs")
         return 0
 
 
-def forward(x, h0, c0, weights, rows, y, *, bint reverse=False, bint save=False, int n_threads=1):
-    """Run one layer in one direction: see `fastlstm.kernels.reference.forward`."""
+def cell_names():
+    """Names of the cells, in the order of their numbers."""
+    cdef const fl_kernels *k = kernels_of(4)
+    return [k.cells[i].name.decode() for i in range(FL_CELLS)]
+
+
+STATES = [len(CELLS[name].states) for name in cell_names()]
+GATES = [len(CELLS[name].gates) for name in cell_names()]
+PROJECTS = [CELLS[name].projects for name in cell_names()]
+
+
+def forward(int cell, x, state, weights, rows, y, *, bint reverse=False, reset=None,
+            bint save=False, int64_t recompute=0, int n_threads=1):
+    """Run one layer in one direction: see `fastlstm.kernels.reference.Kernel.forward`."""
     cdef Call call = Call()
     cdef View out
-    cdef int64_t T = rows.T, N = rows.N, H
+    cdef int64_t T = rows.T, N = rows.N
     cdef int failed
-    call.format = format_of(weights[1])
-    call.kernels = kernels_of(8 if call.format == "d" else 4)
-    call.set_weights(weights)
+    if recompute < 0:
+        raise ValueError(f"recompute is {recompute}, expected 0 or a number of steps")
+    call.set_weights(cell, weights)
     call.set_rows(rows, reverse)
     call.set_input(x)
-    H = call.p.H
-    call.p.h0 = call.array(h0, "h0", (N, H))
-    call.p.c0 = call.array(c0, "c0", (N, H))
-    out = view(y, "y", (T, N, H), call.format, 2, True)
+    call.set_states(state, "state", &call.p.h0, &call.p.c0)
+    if reset is not None:
+        call.set_reset(reset)
+    out = view(y, "y", (T, N, call.p.R), call.format, 2, True)
     call.held.append(out)
     call.p.y, call.p.y_t, call.p.y_n = out.b.buf, out.stride(0), out.stride(1)
-    h_n, c_n = np.empty_like(h0), np.empty_like(c0)
-    call.p.h_n = call.array(h_n, "h_n", (N, H), True)
-    call.p.c_n = call.array(c_n, "c_n", (N, H), True)
+    state_n = call.new_states()
+    call.set_states(state_n, "state_n", <const void **>&call.p.h_n, <const void **>&call.p.c_n,
+                    True)
     call.p.n_threads = n_threads
     if save:
-        call.keep()
+        call.keep(recompute)
     with nogil:
-        failed = call.kernels.lstm_forward(&call.p)
+        failed = call.cell.forward(&call.p)
     if failed:
         raise MemoryError(f"no memory for a forward pass of {T} steps of {N} rows")
-    return h_n, c_n, (call if save else None)
+    return state_n, (call if save else None)
 
 
-def backward(Call saved not None, dy, dh_n, dc_n, grads, dx, *, bint accumulate_dx=False,
+def backward(Call saved not None, dy, dstate, grads, dx, *, bint accumulate_dx=False,
              int n_threads=1):
-    """Run it backward: see `fastlstm.kernels.reference.backward`."""
-    cdef fl_lstm_grads g
+    """Run it backward: see `fastlstm.kernels.reference.Kernel.backward`."""
+    cdef fl_grads g
     cdef View v
     cdef int failed
     cdef tuple shape
-    cdef int64_t T = saved.p.rows.T, N = saved.p.rows.N, H = saved.p.H, I = saved.p.input.I
+    cdef int64_t T = saved.p.rows.T, N = saved.p.rows.N, H = saved.p.H, R = saved.p.R
+    cdef int64_t I = saved.p.input.I
     if saved.used:
         raise RuntimeError("saved was used before: run forward again, it serves one backward")
     memset(&g, 0, sizeof(g))
     if dy is not None:
-        v = view(dy, "dy", (T, N, H), saved.format, 2)
+        v = view(dy, "dy", (T, N, R), saved.format, 2)
         saved.held.append(v)
         g.dy, g.dy_t, g.dy_n = v.b.buf, v.stride(0), v.stride(1)
-    g.dh_n = saved.optional(dh_n, "dh_n", (N, H))
-    g.dc_n = saved.optional(dc_n, "dc_n", (N, H))
+    saved.set_states(dstate, "dstate", &g.dh_n, &g.dc_n, False, True)
     if dx is not None:
         tokens = saved.p.input.ids != NULL
         shape = (T, N, I)
@@ -152,20 +206,62 @@ def backward(Call saved not None, dy, dh_n, dc_n, grads, dx, *, bint accumulate_
         saved.held.append(v)
         g.dx, g.dx_t, g.dx_n = v.b.buf, v.stride(0), v.stride(0 if tokens else 1)
     g.accumulate_dx = accumulate_dx
-    dw_ih, dw_hh, db_ih, db_hh = grads
-    g.dw_ih = saved.array(dw_ih, "grads.w_ih", (4 * H, I), True)
-    g.dw_hh = saved.array(dw_hh, "grads.w_hh", (4 * H, H), True)
-    g.db_ih = <void *>saved.optional(db_ih, "grads.b_ih", (4 * H,), True)
-    g.db_hh = <void *>saved.optional(db_hh, "grads.b_hh", (4 * H,), True)
-    dtype = DTYPES[saved.format]
-    dh0, dc0 = np.empty((N, H), dtype), np.empty((N, H), dtype)
-    g.dh0 = saved.array(dh0, "dh0", (N, H), True)
-    g.dc0 = saved.array(dc0, "dc0", (N, H), True)
+    set_gradients(saved, &g, grads)
+    dstate_0 = saved.new_states()
+    saved.set_states(dstate_0, "dstate_0", <const void **>&g.dh0, <const void **>&g.dc0, True)
+    dreset = None
+    if saved.p.reset != NULL:
+        dreset = saved.new_states()
+        saved.set_states(dreset, "dreset", <const void **>&g.dfresh_h,
+                         <const void **>&g.dfresh_c, True)
     saved.used = True
     saved.p.n_threads = n_threads
     with nogil:
-        failed = saved.kernels.lstm_backward(&saved.p, &g)
+        failed = saved.cell.backward(&saved.p, &g)
     saved.free()
     if failed:
         raise MemoryError(f"no memory for a backward pass of {T} steps of {N} rows")
-    return dh0, dc0
+    return dstate_0, dreset
+
+
+cdef set_gradients(Call saved, fl_grads *g, grads):
+    cdef int64_t H = saved.p.H, R = saved.p.R, I = saved.p.input.I
+    dw_ih, dw_hh, db_ih, db_hh, dw_hr = grads
+    cdef int64_t GH = dw_hh.shape[0]
+    if GH % H or GH // H != GATES[cell_names().index(saved.cell.name.decode())]:
+        raise ValueError(f"grads.w_hh has shape {dw_hh.shape}, expected that of w_hh")
+    g.dw_ih = saved.array(dw_ih, "grads.w_ih", (GH, I), True)
+    g.dw_hh = saved.array(dw_hh, "grads.w_hh", (GH, R), True)
+    g.db_ih = <void *>saved.optional(db_ih, "grads.b_ih", (GH,), True)
+    g.db_hh = <void *>saved.optional(db_hh, "grads.b_hh", (GH,), True)
+    if saved.p.weights.w_hr != NULL:
+        if dw_hr is None:
+            raise TypeError(f"grads.w_hr is None, expected an array of shape {(R, H)}")
+        g.dw_hr = saved.array(dw_hr, "grads.w_hr", (R, H), True)
+
+
+def memory(int cell, rows, int64_t input_size, int64_t hidden_size, *, int64_t proj_size=0,
+           int64_t tokens=0, int64_t recompute=0, dtype=np.float32, int n_threads=1):
+    """Bytes that forward keeps, and that forward and backward work in."""
+    cdef Call call = Call()
+    cdef int64_t elements[3]
+    cdef int64_t one = 0
+    call.itemsize = np.dtype(dtype).itemsize
+    call.cell = kernels_of(call.itemsize).cells[cell]
+    call.set_rows(rows, False)
+    call.p.H, call.p.R = hidden_size, proj_size or hidden_size
+    call.p.input.I, call.p.input.U = input_size, tokens
+    call.p.n_threads, call.p.every = n_threads, recompute
+    # only whether they are there is asked; a reset is counted, whether there will be one or not
+    call.p.reset = <const uint8_t *>&one
+    call.p.input.ids = &one if tokens else NULL
+    call.p.weights.w_hr = &one if proj_size else NULL
+    call.cell.kept(&call.p, elements)
+    backward = fl_block_bytes(call.cell.backward_bytes(&call.p))
+    call.p.gates = &one if elements[0] else NULL
+    call.p.cells = &one if elements[1] else NULL
+    call.p.extra = &one if elements[2] else NULL
+    forward = fl_block_bytes(call.cell.forward_bytes(&call.p))
+    call.p.gates = call.p.cells = call.p.extra = NULL  # not ours to free
+    kept = sum([fl_block_bytes(elements[i] * call.itemsize) for i in range(3)])
+    return MemoryUse(kept, forward, backward)

@@ -9,55 +9,49 @@ cdef class Stream:
     layers : weights of each layer, packed here: later changes to the model are not seen.
     batch_size : N.
     """
-    cdef const fl_kernels *kernels
+    cdef const fl_cell *cell
     cdef object shape, dtype
     cdef str format
-    cdef int64_t L, N, I, H, itemsize
-    cdef int64_t length[1]
-    cdef list packed  # arrays, one a layer
-    cdef object order, lengths, n_at, offset
-    cdef readonly object h, c
-    cdef fl_lstm *p  # [L]
+    cdef int64_t L, N, I, R, itemsize
+    cdef readonly tuple states  # arrays [L,N,R or H]
+    cdef fl_call *p  # [L]
     cdef list held
 
-    def __cinit__(self, list layers, int64_t batch_size):
+    def __cinit__(self, int cell, list layers, int64_t batch_size):
         cdef Call call
         cdef View v
         cdef int64_t k, N = batch_size
-        self.format = format_of(layers[0][1])
-        self.itemsize = 8 if self.format == "d" else 4
-        self.kernels = kernels_of(self.itemsize)
-        self.dtype = DTYPES[self.format]
         self.L, self.N = len(layers), N
-        self.I, self.H = layers[0][0].shape[1], layers[0][1].shape[1]
-        self.h = np.zeros((self.L, N, self.H), self.dtype)
-        self.c = np.zeros_like(self.h)
-        self.p = <fl_lstm *>fl_alloc(self.L * sizeof(fl_lstm))
+        self.I, self.R = layers[0][0].shape[1], layers[0][1].shape[1]
+        self.p = <fl_call *>fl_alloc(self.L * sizeof(fl_call))
         if self.p == NULL:
             raise MemoryError("no memory for a stream")
-        memset(self.p, 0, self.L * sizeof(fl_lstm))
         self.held = []
         rows = Rows(1, N)
         for k in range(self.L):
             call = Call()
-            call.format, call.kernels = self.format, self.kernels
-            call.set_weights(layers[k])
+            call.set_weights(cell, layers[k])
             call.set_rows(rows, False)
-            packed = np.empty(self.kernels.packed_size(call.p.input.I, self.H), self.dtype)
+            if k == 0:
+                self.take_first(call)
+            packed = np.empty(call.cell.packed_size(&call.p), self.dtype)
             v = view(packed, "packed", (-1,), self.format, 0, True)
-            self.kernels.pack(call.p.input.I, self.H, &call.p.weights, v.b.buf)
+            self.held += [call, v]
+            call.cell.pack(&call.p, v.b.buf)
             call.p.packed = v.b.buf
             call.p.input.x_n = call.p.input.I
-            call.p.y_n = self.H
+            call.p.y_n = self.R
             call.p.n_threads = 1
-            states = [view(a[k], "state", (N, self.H), self.format, 0, True)
-                      for a in (self.h, self.c)]
-            self.held += [call, v, *states]
-            v = states[0]
-            call.p.h0 = call.p.h_n = v.b.buf
-            v = states[1]
-            call.p.c0 = call.p.c_n = v.b.buf
-            memcpy(&self.p[k], &call.p, sizeof(fl_lstm))
+            state = tuple([a[k] for a in self.states])
+            call.set_states(state, "state", &call.p.h0, &call.p.c0, True)
+            call.p.h_n, call.p.c_n = <void *>call.p.h0, <void *>call.p.c0
+            memcpy(&self.p[k], &call.p, sizeof(fl_call))
+
+    cdef take_first(self, Call call):
+        self.cell, self.format, self.itemsize = call.cell, call.format, call.itemsize
+        self.dtype = DTYPES[self.format]
+        self.states = tuple([np.zeros((self.L, *shape), self.dtype)
+                             for shape in call.state_shapes()])
 
     def __dealloc__(self):
         fl_free(self.p)
@@ -77,7 +71,7 @@ cdef class Stream:
         return False
 
     def __call__(self, x, /):
-        """Advance by one step: x [N,I] -> y [N,H] of the last layer, a new array; or [I] -> [H]."""
+        """Advance by one step: x [N,I] -> y [N,R] of the last layer, a new array; or [I] -> [R]."""
         cdef Py_buffer in_, out
         cdef int64_t k
         cdef int failed = 0
@@ -86,7 +80,7 @@ cdef class Stream:
             y = self(x)
             return y[0] if single else y
         try:
-            y = np.empty((self.N, self.H), self.dtype)
+            y = np.empty((self.N, self.R), self.dtype)
             PyObject_GetBuffer(y, &out, PyBUF_WRITABLE)
             self.p[0].input.x = in_.buf
             self.p[0].input.x_n = in_.strides[0] // self.itemsize
@@ -95,7 +89,7 @@ cdef class Stream:
                     self.p[k].y = out.buf
                     if k:
                         self.p[k].input.x = self.p[k - 1].h_n
-                    failed |= self.kernels.lstm_forward(&self.p[k])
+                    failed |= self.cell.forward(&self.p[k])
             PyBuffer_Release(&out)
         finally:
             PyBuffer_Release(&in_)
@@ -105,14 +99,17 @@ cdef class Stream:
 
     def reset(self):
         """Set the state to zero."""
-        self.h[...] = 0
-        self.c[...] = 0
+        for array in self.states:
+            array[...] = 0
 
     @property
     def state(self):
-        """(h, c), each [L,N,H]: copies out, values in."""
-        return self.h.copy(), self.c.copy()
+        """Each state [L,N,R or H]: copies out, values in."""
+        return tuple([array.copy() for array in self.states])
 
     @state.setter
     def state(self, value):
-        self.h[...], self.c[...] = read_states(value, self.h.shape, self.dtype)
+        names = CELLS[self.cell.name.decode()].states
+        read = read_states(value, names, [a.shape for a in self.states], self.dtype)
+        for array, part in zip(self.states, read):
+            array[...] = part

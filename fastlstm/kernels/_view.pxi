@@ -42,7 +42,7 @@ cdef class View:
         return True
 
 
-DTYPES = {"f": "float32", "d": "float64", "q": "int64"}
+DTYPES = {"f": "float32", "d": "float64", "q": "int64", "?": "bool"}
 
 
 cdef View view(array, str name, tuple shape, str format, int dense_from, bint writable=False):

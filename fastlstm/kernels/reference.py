@@ -1,245 +1,296 @@
-"""The LSTM in plain NumPy: the definition of the cell and the oracle of every test.
+"""Every cell in plain NumPy: the definition, and the oracle of every test.
 
-Hochreiter & Schmidhuber 1997 with the forget gate of Gers, Schmidhuber & Cummins 2000, in
-torch.nn.LSTM's form (two biases, gate order i, f, g, o). At each step, for each row:
-
-    z = W_ih x_t + b_ih + W_hh h_{t-1} + b_hh,   cut into z_i, z_f, z_g, z_o of H each
-    i = sigmoid(z_i)   f = sigmoid(z_f)   g = tanh(z_g)   o = sigmoid(z_o)
-    c_t = f * c_{t-1} + i * g
-    h_t = o * tanh(c_t) = y_t
-
-Slow on purpose: every product is made row by row, because a BLAS matrix product may round one
-row differently when its neighbours change, and a row's result must not depend on them.
+`reference_cells` holds one step of each cell; here is what all of them share: the loop over the
+steps of a ragged batch in both directions, resets, recomputing, and the products with the input.
 """
 
 from __future__ import annotations
 
-import copy
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from fastlstm.kernels.reference_adam import adam
+from fastlstm.kernels.reference_cells import STEPS, Kept, StepGradient, by_row, product
 from fastlstm.kernels.reference_pool import pool, pool_backward
-from fastlstm.kernels.rows import Rows
-from fastlstm.kernels.spec import LSTM, Array, Tokens, Weights
-from fastlstm.kernels.steps import read_states, read_step
+from fastlstm.kernels.reference_stream import Stream
+from fastlstm.kernels.rows import Int64Array, Rows
+from fastlstm.kernels.spec import Array, CellSpec, MemoryUse, Reset, States, Tokens, Weights
 
-__all__ = ["Stream", "adam", "backward", "empty", "forward", "pool", "pool_backward"]
+__all__ = ["Kernel"]
 
-GATES = len(LSTM.gates)
-empty = np.empty
+Step = tuple[Int64Array, Int64Array]  # the times and the rows of one step, from `Rows.steps`
 
 
-class Kept(NamedTuple):
-    """What `backward` needs of a forward pass; shapes in `spec.LSTM`."""
+class Call(NamedTuple):
+    """What `backward` needs of the arguments of `forward`."""
 
     x: Array | Tokens
     weights: Weights
     rows: Rows
     reverse: bool
-    gates: Array
-    h: Array
-    c: Array
+    reset: Reset | None
+
+    def start(self, state: States, step: Step) -> States:
+        """Return copies of the states that the rows of `step` start from."""
+        t, n = step
+        before = tuple(s[n] for s in state)
+        if self.reset is not None:
+            anew = self.reset.mask[t, n]
+            for s, start in zip(before, self.reset.state, strict=True):
+                s[anew] = start[n[anew]]
+        return before
+
+    def inputs(self, step: Step) -> Array:
+        return self.x.table[self.x.ids[step]] if isinstance(self.x, Tokens) else self.x[step]
+
+
+class Record(NamedTuple):
+    """One step of the rows alive: the states it started from, and what its cell kept."""
+
+    before: States
+    kept: Kept
+
+
+class Tape(NamedTuple):
+    """What `backward` needs of a forward pass: records, or states to make them again from."""
+
+    call: Call
+    recompute: int
+    records: list[Record]
+    starts: list[States]  # of every recompute-th step, [N, ...] each
 
 
 class Saved:
-    """Holder of `Kept` that gives it away once."""
+    """Holder of a `Tape` that gives it away once."""
 
-    def __init__(self, kept: Kept) -> None:
-        self._kept = [kept]
+    def __init__(self, tape: Tape) -> None:
+        self._tape = [tape]
 
-    def take(self) -> Kept:
+    def take(self) -> Tape:
         try:
-            return self._kept.pop()
+            return self._tape.pop()
         except IndexError:
             raise RuntimeError(
                 "saved was already used by a backward pass; run forward again"
             ) from None
 
 
-def by_row(weight: Array, x: Array) -> Array:
-    """Return ``weight @ x[n]`` for each row n: [G, K], [N, K] -> [N, G]."""
-    product: Array = np.matmul(weight, np.ascontiguousarray(x)[:, :, None])
-    return product[:, :, 0]
+class Kernel:
+    """The kernels of one cell, a row of `spec.CELLS`: see `spec.Kernel`."""
 
+    pool = staticmethod(pool)
+    pool_backward = staticmethod(pool_backward)
+    adam = staticmethod(adam)
+    empty = staticmethod(np.empty)
 
-def sigmoid(z: Array) -> Array:
-    """Return 1 / (1 + exp(-z)); exp may overflow to infinity, which gives the right 0."""
-    return 1 / (1 + np.exp(-z))
-
-
-def step(x: Array, h: Array, c: Array, w: Weights) -> tuple[Array, Array, Array]:
-    """One step of the rows given: x [N,I], h and c [N,H] -> h [N,H], c [N,H], gates [N,G]."""
-    z = by_row(w.w_ih, x) + by_row(w.w_hh, h)
-    if w.b_ih is not None and w.b_hh is not None:
-        z += w.b_ih + w.b_hh
-    z_i, z_f, z_g, z_o = np.split(z, GATES, axis=1)
-    i, f, g, o = sigmoid(z_i), sigmoid(z_f), np.tanh(z_g), sigmoid(z_o)
-    c = f * c + i * g
-    return o * np.tanh(c), c, np.concatenate([i, f, g, o], axis=1)
-
-
-def step_backward(
-    dh: Array, dc: Array, gates: Array, c_before: Array, c: Array
-) -> tuple[Array, Array]:
-    """Backward of `step` up to z: dh, dc, c_before, c [N,H] -> dz [N,G], dc_before [N,H]."""
-    i, f, g, o = np.split(gates, GATES, axis=1)
-    tanh_c = np.tanh(c)
-    dc = dc + dh * o * (1 - tanh_c * tanh_c)
-    dz = [dc * g * i * (1 - i), dc * c_before * f * (1 - f), dc * i * (1 - g * g)]
-    dz.append(dh * tanh_c * o * (1 - o))
-    return np.concatenate(dz, axis=1), dc * f
-
-
-@np.errstate(all="ignore")
-def forward(
-    x: Array | Tokens,
-    h0: Array,
-    c0: Array,
-    weights: Weights,
-    rows: Rows,
-    y: Array,
-    *,
-    reverse: bool = False,
-    save: bool = False,
-    n_threads: int = 1,
-) -> tuple[Array, Array, Saved | None]:
-    """Run one layer in one direction over a batch.
-
-    Parameters
-    ----------
-    x : [T,N,I] with a contiguous last axis, or `Tokens`. Never read past a row's length.
-    h0, c0 : [N,H], states before the first step.
-    weights : w_ih [4H,I], w_hh [4H,H], b_ih and b_hh [4H] or None.
-    rows : the lengths of the batch.
-    y : [T,N,H], written in full: the outputs h_t, and zeros past each row's length.
-    reverse : each row runs from its own last step to its first.
-    save : keep what `backward` needs.
-    n_threads : taken for the interface; this backend runs on one.
-
-    Returns
-    -------
-    h_n, c_n : [N,H], each row's last state; its h0 and c0 if its length is 0.
-    saved : for one call of `backward`, or None.
-    """
-    inputs = x.table[x.ids] if isinstance(x, Tokens) else x
-    h = np.empty((rows.T + 1, *h0.shape), h0.dtype)
-    c = np.empty_like(h)
-    gates = np.zeros((rows.T, rows.N, GATES * h0.shape[1]), h0.dtype)
-    h[0], c[0], y[...] = h0, c0, 0
-    for s, (t, n) in enumerate(rows.steps(reverse)):
-        h[s + 1], c[s + 1] = h[s], c[s]
-        h[s + 1, n], c[s + 1, n], gates[s, n] = step(inputs[t, n], h[s, n], c[s, n], weights)
-        y[t, n] = h[s + 1, n]
-    kept = Kept(x, weights, rows, reverse, gates, h, c)
-    return h[-1].copy(), c[-1].copy(), Saved(kept) if save else None
-
-
-@np.errstate(all="ignore")
-def backward(
-    saved: Saved,
-    dy: Array | None,
-    dh_n: Array | None,
-    dc_n: Array | None,
-    grads: Weights,
-    dx: Array | None,
-    *,
-    accumulate_dx: bool = False,
-    n_threads: int = 1,
-) -> tuple[Array, Array]:
-    """Run one layer in one direction backward over the batch of `saved`.
-
-    Parameters
-    ----------
-    saved : from `forward`; used up by this call.
-    dy : [T,N,H], gradient of the outputs, or None for zero. Never read past a row's length.
-    dh_n, dc_n : [N,H], gradients of the last states, or None for zero.
-    grads : arrays shaped like the weights, added into; biases may be None.
-    dx : [T,N,I] (for `Tokens` the gradient of the table, [U,I]), or None if not wanted.
-        Written in full, with zeros past each row's length; or added into.
-    accumulate_dx : add into dx in place of writing it.
-    n_threads : taken for the interface; this backend runs on one.
-
-    Returns
-    -------
-    dh_0, dc_0 : [N,H], gradients of the initial states.
-
-    Raises
-    ------
-    RuntimeError
-        If `saved` was used before.
-    """
-    x, weights, rows, reverse, gates, h, c = saved.take()
-    inputs = x.table[x.ids] if isinstance(x, Tokens) else x
-    dh = np.zeros_like(h[0]) if dh_n is None else np.array(dh_n)
-    dc = np.zeros_like(c[0]) if dc_n is None else np.array(dc_n)
-    if dx is not None and not accumulate_dx:
-        dx[...] = 0
-    for s, (t, n) in reversed(list(enumerate(rows.steps(reverse)))):
-        dh_t = dh[n] if dy is None else dh[n] + dy[t, n]
-        dz, dc[n] = step_backward(dh_t, dc[n], gates[s, n], c[s, n], c[s + 1, n])
-        dh[n] = by_row(weights.w_hh.T, dz)
-        _add_weight_gradients(grads, dz, inputs[t, n], h[s, n])
-        if dx is not None:
-            at = x.ids[t, n] if isinstance(x, Tokens) else (t, n)
-            np.add.at(dx, at, by_row(weights.w_ih.T, dz))
-    return dh, dc
-
-
-def _add_weight_gradients(grads: Weights, dz: Array, x: Array, h: Array) -> None:
-    """Add the gradients of one step's rows: dz [N,G], x [N,I], h before the step [N,H]."""
-    grads.w_ih[...] += dz.T @ x
-    grads.w_hh[...] += dz.T @ h
-    for bias in (grads.b_ih, grads.b_hh):
-        if bias is not None:
-            bias += dz.sum(axis=0)
-
-
-class Stream:
-    """One time step after another through stacked layers, the state kept inside.
-
-    Parameters
-    ----------
-    layers : weights of each layer, copied: later changes to the model are not seen.
-    batch_size : N.
-
-    Attributes
-    ----------
-    state : (h, c), each [L,N,H]: copies out, values in.
-    """
-
-    def __init__(self, layers: list[Weights], batch_size: int) -> None:
-        self._layers = copy.deepcopy(layers)
-        w = layers[0]
-        self._x_shape = (batch_size, w.w_ih.shape[1])
-        self._h = np.zeros((len(layers), batch_size, w.w_hh.shape[1]), w.w_hh.dtype)
-        self._c = np.zeros_like(self._h)
+    def __init__(self, cell: CellSpec) -> None:
+        self.cell = cell
+        self._steps = STEPS[cell.name]
 
     @np.errstate(all="ignore")
-    def __call__(self, x: Array, /) -> Array:
-        """Advance by one step: x [N,I] -> y [N,H] of the last layer; [I] -> [H] if N is 1.
+    def forward(
+        self,
+        x: Array | Tokens,
+        state: States,
+        weights: Weights,
+        rows: Rows,
+        y: Array,
+        *,
+        reverse: bool = False,
+        reset: Reset | None = None,
+        save: bool = False,
+        recompute: int = 0,
+        n_threads: int = 1,
+    ) -> tuple[States, Saved | None]:
+        """Run one layer in one direction over a batch.
+
+        Parameters
+        ----------
+        x : [T,N,I] with a contiguous last axis, or `Tokens`. Never read past a row's length.
+        state : before the first step, in the order of ``cell.states``: h [N,R] and, of an LSTM,
+            c [N,H].
+        weights : w_ih [G,I], w_hh [G,R], b_ih and b_hh [G] or None; w_hr [R,H] of an LSTM with
+            a projection, else None and R is H.
+        rows : the lengths of the batch.
+        y : [T,N,R], written in full: the outputs h_t, and zeros past each row's length.
+        reverse : each row runs from its own last step to its first.
+        reset : which steps start from another state than that of the step run before them; at a
+            row's first step in place of `state`.
+        save : keep what `backward` needs. x, the weights and the reset are referred to, in
+            other backends y too: change none of them before `backward`.
+        recompute : keep the states of every so many steps only; `backward` then runs the steps
+            between them again, to the same bits. 0 keeps all.
+        n_threads : taken for the interface; this backend runs on one.
+
+        Returns
+        -------
+        state_n : each row's last state, like `state`; that itself if the row's length is 0.
+        saved : for one call of `backward`, or None.
+        """
+        call = Call(x, weights, rows, reverse, reset)
+        tape = Tape(call, recompute, [], [])
+        current = tuple(s.copy() for s in state)
+        y[...] = 0
+        for s, step in enumerate(rows.steps(reverse)):
+            if save and recompute and s % recompute == 0:
+                tape.starts.append(tuple(s.copy() for s in current))
+            record = self._run(call, current, step)
+            y[step] = current[0][step[1]]
+            if save and not recompute:
+                tape.records.append(record)
+        return current, Saved(tape) if save else None
+
+    def _run(self, call: Call, current: States, step: Step) -> Record:
+        """Run one step: change the states of its rows in `current`."""
+        before = call.start(current, step)
+        z_x = product(call.weights.w_ih, call.inputs(step), call.weights.b_ih)
+        after, kept = self._steps.forward(z_x, before, call.weights)
+        for s, value in zip(current, after, strict=True):
+            s[step[1]] = value
+        return Record(before, kept)
+
+    @np.errstate(all="ignore")
+    def backward(
+        self,
+        saved: Saved,
+        dy: Array | None,
+        dstate: tuple[Array | None, ...],
+        grads: Weights,
+        dx: Array | None,
+        *,
+        accumulate_dx: bool = False,
+        n_threads: int = 1,
+    ) -> tuple[States, States | None]:
+        """Run one layer in one direction backward over the batch of `saved`.
+
+        Gradients of weights are summed from the last step run to the first, which needs no more
+        than the steps between two kept states at a time.
+
+        Parameters
+        ----------
+        saved : from `forward`; used up by this call.
+        dy : [T,N,R], gradient of the outputs, or None for zero. Never read past a row's length.
+        dstate : gradients of the last states, like `state`; any of them None for zero.
+        grads : arrays shaped like the weights, added into; biases may be None.
+        dx : [T,N,I] (for `Tokens` the gradient of the table, [U,I]), or None if not wanted.
+            Written in full, with zeros past each row's length; or added into.
+        accumulate_dx : add into dx in place of writing it.
+        n_threads : taken for the interface; this backend runs on one.
+
+        Returns
+        -------
+        dstate_0 : gradients of the initial states; zero for a row reset at its first step.
+        dreset : gradients of ``reset.state``, or None if there was no reset.
 
         Raises
         ------
-        TypeError, ValueError
-            If x is not an array of the weights' dtype and that shape.
+        RuntimeError
+            If `saved` was used before.
         """
-        y, single = read_step(x, self._x_shape, self._h.dtype.name)
-        for layer, weights in enumerate(self._layers):
-            y, self._c[layer], _ = step(y, self._h[layer], self._c[layer], weights)
-            self._h[layer] = y
-        return y[0] if single else y
+        tape = saved.take()
+        call, rows = tape.call, tape.call.rows
+        current = self._gradients(call, dstate)
+        dreset = None if call.reset is None else tuple(np.zeros_like(s) for s in current)
+        if dx is not None and not accumulate_dx:
+            dx[...] = 0
+        steps, K = list(rows.steps(call.reverse)), tape.recompute or rows.T
+        for first in reversed(range(0, rows.T, K)):
+            block = steps[first : first + K]
+            records = self._again(tape, block) if tape.recompute else tape.records
+            for step in reversed(block):
+                d = self._run_backward(call, current, step, records.pop(), dy)
+                _leave_to_reset(call, step, current, dreset)
+                _add_gradients(call, step, d, grads, dx)
+        return current, dreset
 
-    def reset(self) -> None:
-        """Set the state to zero."""
-        self._h[...] = 0
-        self._c[...] = 0
+    def _gradients(self, call: Call, dstate: tuple[Array | None, ...]) -> States:
+        """Return copies of the gradients of the last states."""
+        w, N = call.weights, call.rows.N
+        widths = (w.w_hh.shape[1], w.w_hh.shape[0] // len(self.cell.gates))
+        return tuple(
+            np.zeros((N, width), w.w_hh.dtype) if d is None else np.array(d)
+            for d, width in zip(dstate, widths, strict=False)
+        )
 
-    @property
-    def state(self) -> tuple[Array, Array]:
-        return self._h.copy(), self._c.copy()
+    def _again(self, tape: Tape, block: list[Step]) -> list[Record]:
+        """Run the steps of the last block left once more."""
+        current = tape.starts.pop()
+        return [self._run(tape.call, current, step) for step in block]
 
-    @state.setter
-    def state(self, value: tuple[Array, Array]) -> None:
-        self._h[...], self._c[...] = read_states(value, self._h.shape, self._h.dtype.name)
+    def _run_backward(
+        self, call: Call, current: States, step: Step, record: Record, dy: Array | None
+    ) -> StepGradient:
+        """Run one step backward: change the gradients of its rows in `current`."""
+        dstate = tuple(s[step[1]] for s in current)
+        if dy is not None:
+            dstate = (dstate[0] + dy[step], *dstate[1:])
+        d = self._steps.backward(dstate, record.before, record.kept, call.weights)
+        for s, value in zip(current, d.before, strict=True):
+            s[step[1]] = value
+        return d
+
+    def memory(
+        self,
+        rows: Rows,
+        input_size: int,
+        hidden_size: int,
+        *,
+        proj_size: int = 0,
+        tokens: int = 0,
+        recompute: int = 0,
+        dtype: DTypeLike = np.float32,
+        n_threads: int = 1,
+    ) -> MemoryUse:
+        """Return the bytes of arrays that a forward with `save` and its backward (with dx) take.
+
+        What is at work comes on top of what is kept. Python's own objects, some hundred bytes a
+        step, are not counted.
+        """
+        size, n = np.dtype(dtype).itemsize, int(rows.n_at[0])
+        I, H, R = input_size, hidden_size, proj_size or hidden_size  # noqa: E741
+        G, states = self.cell.gate_rows(H), R + H * (len(self.cell.states) - 1)
+        record = states + self._steps.keeps * H
+        step = n * (I + 3 * G + record + 3 * H)  # of one step: input, products, gates
+        forward = rows.N * states + step
+        backward = forward + n * (I + 2 * G) + G * (I + R) + R * H
+        if not recompute:
+            kept = rows.total * record
+        else:
+            kept = -(-rows.T // recompute) * rows.N * states
+            backward += int(rows.offset[min(recompute, rows.T)]) * record
+        indices = 8 * rows.total
+        return MemoryUse(size * kept, size * forward, size * backward + indices)
+
+    def Stream(self, layers: list[Weights], batch_size: int) -> Stream:
+        """Return a `reference_stream.Stream` of this cell."""
+        return Stream(self.cell, layers, batch_size)
+
+
+def _leave_to_reset(call: Call, step: Step, current: States, dreset: States | None) -> None:
+    """Give the gradients of the rows that started anew to the reset's state."""
+    if call.reset is None or dreset is None:
+        return
+    t, n = step
+    anew = n[call.reset.mask[t, n]]
+    for s, d in zip(current, dreset, strict=True):
+        d[anew] += s[anew]
+        s[anew] = 0
+
+
+def _add_gradients(
+    call: Call, step: Step, d: StepGradient, grads: Weights, dx: Array | None
+) -> None:
+    """Add one step's gradients of the weights and of the input."""
+    grads.w_ih[...] += d.z_x.T @ call.inputs(step)
+    grads.w_hh[...] += d.w_hh
+    if grads.b_ih is not None:
+        grads.b_ih[...] += d.z_x.sum(axis=0)
+    if grads.b_hh is not None:
+        grads.b_hh[...] += d.z_h.sum(axis=0)
+    if grads.w_hr is not None and d.w_hr is not None:
+        grads.w_hr[...] += d.w_hr
+    if dx is not None:
+        at = call.x.ids[step] if isinstance(call.x, Tokens) else step
+        np.add.at(dx, at, by_row(call.weights.w_ih.T, d.z_x))

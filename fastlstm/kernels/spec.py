@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from fastlstm.kernels.rows import Rows
 
@@ -27,12 +27,14 @@ class CellSpec(NamedTuple):
     gates : gate names in the order of their rows in the weights (torch's order).
     states : state names, the output first; each is [N, H].
     saved : arrays the forward pass keeps for the backward pass, with their shapes.
+    projects : whether a projection of the output is possible (`Weights.w_hr`).
     """
 
     name: str
     gates: tuple[str, ...]
     states: tuple[str, ...]
     saved: dict[str, str]
+    projects: bool = False
 
     def gate_rows(self, hidden_size: int) -> int:
         """Return G, the rows of `weight_ih` and `weight_hh`."""
@@ -43,19 +45,55 @@ LSTM = CellSpec(
     name="lstm",
     gates=("i", "f", "g", "o"),
     states=("h", "c"),
-    saved={"gates": "[T, N, G]", "h": "[T+1, N, H]", "c": "[T+1, N, H]"},
+    saved={"gates": "[T, N, G]", "h": "[T+1, N, R or H]", "c": "[T+1, N, H]"},
+    projects=True,
 )
+# torch's: the reset gate meets the recurrent product.
+GRU = CellSpec(
+    name="gru",
+    gates=("r", "z", "n"),
+    states=("h",),
+    saved={"gates": "[T, N, G]", "hn": "[T, N, H]", "h": "[T+1, N, H]"},
+)
+# Keras's (reset_after=False) and ONNX's (linear_before_reset=0): the reset gate meets h before it.
+GRU_RESET_BEFORE = CellSpec(
+    name="gru_reset_before",
+    gates=("r", "z", "n"),
+    states=("h",),
+    saved={"gates": "[T, N, G]", "h": "[T+1, N, H]"},
+)
+RNN_TANH = CellSpec(name="rnn_tanh", gates=("h",), states=("h",), saved={"h": "[T+1, N, H]"})
+RNN_RELU = RNN_TANH._replace(name="rnn_relu")
 
-CELLS = {LSTM.name: LSTM}
+CELLS = {cell.name: cell for cell in (LSTM, GRU, GRU_RESET_BEFORE, RNN_TANH, RNN_RELU)}
 
 
 class Weights(NamedTuple):
-    """Weights of one layer in one direction, or their gradients; C-contiguous."""
+    """Weights of one layer in one direction, or their gradients; C-contiguous.
+
+    With a projection the output is ``W_hr h`` and R its size; without one R is H.
+    """
 
     w_ih: Array  # [G, I]
-    w_hh: Array  # [G, H]
-    b_ih: Array | None  # [G]
-    b_hh: Array | None  # [G]
+    w_hh: Array  # [G, R]
+    b_ih: Array | None = None  # [G]
+    b_hh: Array | None = None  # [G]
+    w_hr: Array | None = None  # [R, H]
+
+
+# The states of a cell in the order of `CellSpec.states`: h [N, R], and c [N, H] where there is one.
+States = tuple[Array, ...]
+
+
+class Reset(NamedTuple):
+    """Where rows start anew inside a batch.
+
+    The step at time t of row n starts from `state` if ``mask[t, n]``, and not from the step run
+    before it: as if the sequence had been cut there. Past a row's length nothing is read.
+    """
+
+    mask: NDArray[np.bool_]  # [T, N], C-contiguous
+    state: States  # the state to start from, each [N, R or H]
 
 
 class Tokens(NamedTuple):
@@ -69,13 +107,21 @@ class Tokens(NamedTuple):
     table: Array  # [U, I]
 
 
+class MemoryUse(NamedTuple):
+    """Bytes of one layer in one direction, beside its arguments and results."""
+
+    kept: int  # from forward to backward
+    forward: int  # at work in forward
+    backward: int  # at work in backward
+
+
 class Stream(Protocol):
     """One time step after another, state inside; checks, shapes and errors as `reference.Stream`.
 
     The array returned may be overwritten by the next call.
     """
 
-    state: tuple[Array, Array]
+    state: States  # each [L, N, R or H]: copies out, values in
 
     def __call__(self, x: Array, /) -> Array: ...
 
@@ -87,38 +133,56 @@ class Kernel(Protocol):
 
     Contracts, compared bit for bit by the tests: a row's results depend neither on the other
     rows nor on `n_threads`; T steps in one call are the same as any split of them with the
-    state carried over; `Tokens` give the result of ``table[ids]``.
+    state carried over; `Tokens` give the result of ``table[ids]``; a `Reset` gives the result
+    of cutting the rows there; `recompute` changes no gradient.
     """
+
+    cell: CellSpec
 
     def forward(
         self,
         x: Array | Tokens,
-        h0: Array,
-        c0: Array,
+        state: States,
         weights: Weights,
         rows: Rows,
         y: Array,
         *,
         reverse: bool = False,
+        reset: Reset | None = None,
         save: bool = False,
+        recompute: int = 0,
         n_threads: int = 1,
-    ) -> tuple[Array, Array, Any]:
-        """Run all steps: see `reference.forward`."""
+    ) -> tuple[States, Any]:
+        """Run all steps: see `reference.Kernel.forward`."""
         ...
 
     def backward(
         self,
         saved: Any,
         dy: Array | None,
-        dh_n: Array | None,
-        dc_n: Array | None,
+        dstate: tuple[Array | None, ...],
         grads: Weights,
         dx: Array | None,
         *,
         accumulate_dx: bool = False,
         n_threads: int = 1,
-    ) -> tuple[Array, Array]:
-        """Run all steps backward: see `reference.backward`."""
+    ) -> tuple[States, States | None]:
+        """Run all steps backward: see `reference.Kernel.backward`."""
+        ...
+
+    def memory(
+        self,
+        rows: Rows,
+        input_size: int,
+        hidden_size: int,
+        *,
+        proj_size: int = 0,
+        tokens: int = 0,
+        recompute: int = 0,
+        dtype: DTypeLike = np.float32,
+        n_threads: int = 1,
+    ) -> MemoryUse:
+        """Bytes that a forward with `save` and its backward (with dx) will take."""
         ...
 
     def Stream(self, layers: list[Weights], batch_size: int) -> Stream:

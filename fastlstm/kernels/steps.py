@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from fastlstm.kernels.spec import Array
+from fastlstm.kernels.spec import Array, States
 
 
 def read_step(x: Any, shape: tuple[int, int], dtype: str) -> tuple[Array, bool]:
@@ -26,12 +27,17 @@ def read_step(x: Any, shape: tuple[int, int], dtype: str) -> tuple[Array, bool]:
     return checked.reshape(shape), single
 
 
-def read_states(value: Any, shape: tuple[int, int, int], dtype: str) -> tuple[Array, Array]:
-    """Return a pair (h, c) after checking both; errors as above."""
-    if not isinstance(value, (tuple, list)) or len(value) != 2:
-        raise TypeError(f"state is a {type(value).__name__}, expected a pair (h, c)")
-    h, c = (_checked(f"state[{i}]", part, shape, dtype) for i, part in enumerate(value))
-    return h, c
+def read_states(
+    value: Any, names: Sequence[str], shapes: Sequence[tuple[int, ...]], dtype: str
+) -> States:
+    """Return the states `names` as a tuple after checking each; errors as above."""
+    expected = f"({', '.join(names)}{',' * (len(names) == 1)})"
+    if not isinstance(value, (tuple, list)):
+        raise TypeError(f"state is a {type(value).__name__}, expected a tuple {expected}")
+    if len(value) != len(names):
+        raise TypeError(f"state has {len(value)} entries, expected a tuple {expected}")
+    parts = enumerate(zip(value, shapes, strict=True))
+    return tuple(_checked(f"state[{i}]", part, shape, dtype) for i, (part, shape) in parts)
 
 
 def _checked(name: str, value: Any, shape: tuple[int, ...], dtype: str) -> Array:

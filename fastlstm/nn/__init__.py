@@ -1,23 +1,31 @@
 """What users compose: layers, losses and their base class."""
 
 from fastlstm.kernels import Tokens
-from fastlstm.nn.cell import LSTMCell
+from fastlstm.nn.cell import GRUCell, LSTMCell, RNNCell
 from fastlstm.nn.dropout import Dropout
 from fastlstm.nn.embedding import Embedding
+from fastlstm.nn.gru import GRU
 from fastlstm.nn.linear import Linear
 from fastlstm.nn.losses import bce_with_logits, cross_entropy
 from fastlstm.nn.lstm import LSTM
 from fastlstm.nn.module import Module, Parameter, RowGrad, Tape
+from fastlstm.nn.rnn import RNN
+from fastlstm.nn.state import State
 
 __all__ = [
+    "GRU",
     "LSTM",
+    "RNN",
     "Dropout",
     "Embedding",
+    "GRUCell",
     "LSTMCell",
     "Linear",
     "Module",
     "Parameter",
+    "RNNCell",
     "RowGrad",
+    "State",
     "Tape",
     "Tokens",
     "bce_with_logits",

@@ -1,4 +1,4 @@
-"""LSTMCell: one step of an LSTM, the loop over time left to the caller."""
+"""LSTMCell, GRUCell, RNNCell: one step, the loop over time left to the caller."""
 
 from __future__ import annotations
 
@@ -8,16 +8,141 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from fastlstm import kernels
-from fastlstm.kernels import Rows
+from fastlstm.kernels import CELLS, CellSpec, Kernel, Rows
 from fastlstm.nn.check import check_array, check_dtype, check_rng, check_size
 from fastlstm.nn.module import Array, Module, Parameter, Tape
-from fastlstm.nn.sequence import State, check_not_nan, read_state
+from fastlstm.nn.rnn import rnn_cell
+from fastlstm.nn.sequence import check_not_nan
+from fastlstm.nn.state import read_states
 from fastlstm.nn.weights import make_weights, read_gradients, read_weights
 from fastlstm.runtime import get_num_threads
 
 
-class LSTMCell(Module):
-    """One step of an LSTM, as torch.nn.LSTMCell. `LSTM.stream` makes single steps sooner.
+class RecurrentCell(Module):
+    """Base of `LSTMCell`, `GRUCell` and `RNNCell`: see there for the options.
+
+    The layers' ``stream`` makes single steps sooner. Letters: N batch, I input_size, H
+    hidden_size, G rows of the weights: H for each gate.
+
+    Below, ``state`` is ``(h, c)`` for an LSTM, else the array h.
+
+    Attributes
+    ----------
+    weight_ih [G,I], weight_hh [G,H], bias_ih and bias_hh [G] (or None) : Parameters.
+    """
+
+    weight_ih: Parameter
+    weight_hh: Parameter
+    bias_ih: Parameter | None
+    bias_hh: Parameter | None
+
+    def __init__(
+        self,
+        cell: CellSpec,
+        input_size: int,
+        hidden_size: int,
+        bias: bool,
+        dtype: DTypeLike,
+        rng: np.random.Generator | None,
+    ) -> None:
+        self.input_size = check_size("input_size", input_size)
+        self.hidden_size = check_size("hidden_size", hidden_size)
+        self.bias, self.dtype = bool(bias), check_dtype(dtype)
+        self._cell, self._backend = cell, kernels.default_backend()
+        sizes = (self.input_size, self.hidden_size, 0)
+        make_weights(self, "", cell, sizes, self.bias, self.dtype, check_rng(rng))
+
+    def __call__(self, x: Array, state: Any = None) -> Any:
+        """Make one step and keep nothing.
+
+        Parameters
+        ----------
+        x : [N,I]; or [I], one row without its batch axis, which all results then lack too.
+        state : h [N,H] ([H]), of an LSTM (h, c) of that shape; None for zeros.
+
+        Returns
+        -------
+        state : the new one, shaped like it; h is the output.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument's type, dtype or shape does not fit, the batch is empty or a
+            parameter holds NaN.
+        """
+        states, _ = self._run(x, state, save=False)
+        return self._answer(states)
+
+    def forward(self, x: Array, state: Any = None) -> tuple[Any, ...]:
+        """Make one step to train: h (of an LSTM h, c) as above, and the tape."""
+        states, saved = self._run(x, state, save=True)
+        return (*states, Tape(self, saved, np.shape(x)))
+
+    def _run(self, x: Array, state: Any, save: bool) -> tuple[list[Array], Any]:
+        single = np.ndim(x) == 1
+        x = check_array(
+            "x", x, self.dtype, (self.input_size,) if single else (None, self.input_size)
+        )
+        if not x.size:
+            raise ValueError(f"x has shape {x.shape}, expected at least one row")
+        x = x.reshape(1, -1, self.input_size)
+        N = x.shape[1]
+        states, saved = self._kernel().forward(
+            x,
+            self._read("state", state, N, single),
+            read_weights(self, ""),
+            Rows(1, N),
+            np.empty((1, N, self.hidden_size), self.dtype),
+            save=save,
+            n_threads=get_num_threads(),
+        )
+        check_not_nan(self, states[0])
+        return [s[0] if single else s for s in states], saved
+
+    def backward(self, tape: Tape, dstate: Any) -> tuple[Array, Any]:
+        """Add to the gradient of each parameter; return those of the inputs.
+
+        Parameters
+        ----------
+        tape : from `forward`; used up.
+        dstate : gradient of the new state; of an LSTM (dh, dc), either None for zero.
+
+        Returns
+        -------
+        dx : gradient of x, shaped like it.
+        dstate : gradient of the state before the step.
+        """
+        x_shape: tuple[int, ...] = self._look(tape)[1]
+        single, N = len(x_shape) == 1, 1 if len(x_shape) == 1 else x_shape[0]
+        d_n = self._read("dstate", dstate, N, single)
+        dx = np.empty((1, N, self.input_size), self.dtype)
+        d_0, _ = self._kernel().backward(
+            self._take(tape)[0],
+            None,
+            d_n,
+            read_gradients(self, ""),
+            dx,
+            n_threads=get_num_threads(),
+        )
+        return dx.reshape(x_shape), self._answer([d[0] if single else d for d in d_0])
+
+    def _kernel(self) -> Kernel:
+        return kernels.get(self._cell.name, self._backend)
+
+    def _read(self, name: str, given: Any, N: int, single: bool) -> tuple[Array, ...]:
+        """Return checked states [N,H]."""
+        H, names = self.hidden_size, self._cell.states
+        if given is None:
+            return tuple(np.zeros((N, H), self.dtype) for _ in names)
+        shapes = [(H,) if single else (N, H)] * len(names)
+        return tuple(s.reshape(N, H) for s in read_states(name, given, names, shapes, self.dtype))
+
+    def _answer(self, states: list[Array]) -> Any:
+        return states[0] if len(states) == 1 else tuple(states)
+
+
+class LSTMCell(RecurrentCell):
+    """One step of an LSTM, as torch.nn.LSTMCell; gates in the order i, f, g, o.
 
     Parameters
     ----------
@@ -25,17 +150,7 @@ class LSTMCell(Module):
     bias : whether to have the two biases.
     dtype : float32 or float64, of the parameters and of every input and output.
     rng : generator of the first values, uniform in +-1/sqrt(H).
-
-    Attributes
-    ----------
-    weight_ih [4H,I], weight_hh [4H,H], bias_ih and bias_hh [4H] (or None) : Parameters, gates
-        in the order i, f, g, o.
     """
-
-    weight_ih: Parameter
-    weight_hh: Parameter
-    bias_ih: Parameter | None
-    bias_hh: Parameter | None
 
     def __init__(
         self,
@@ -46,99 +161,52 @@ class LSTMCell(Module):
         dtype: DTypeLike = "float32",
         rng: np.random.Generator | None = None,
     ) -> None:
-        self.input_size = check_size("input_size", input_size)
-        self.hidden_size = check_size("hidden_size", hidden_size)
-        self.bias, self.dtype = bool(bias), check_dtype(dtype)
-        sizes = (self.input_size, self.hidden_size)
-        make_weights(self, "", sizes, self.bias, self.dtype, check_rng(rng))
-        self._backend = kernels.default_backend()
-
-    def __call__(self, x: Array, state: State | None = None) -> State:
-        """Make one step and keep nothing.
-
-        Parameters
-        ----------
-        x : [N,I]; or [I], one row without its batch axis, which all results then lack too.
-        state : (h, c), each [N,H] ([H]); None for zeros.
-
-        Returns
-        -------
-        h, c : [N,H] ([H]), the new state; h is the output.
-
-        Raises
-        ------
-        TypeError, ValueError
-            If an argument's type, dtype or shape does not fit, the batch is empty or a
-            parameter holds NaN.
-        """
-        h, c, _ = self._run(x, state, save=False)
-        return h, c
-
-    def forward(self, x: Array, state: State | None = None) -> tuple[Array, Array, Tape]:
-        """Make one step to train: h and c as above, and the tape."""
-        h, c, saved = self._run(x, state, save=True)
-        return h, c, Tape(self, saved, np.shape(x))
-
-    def _run(self, x: Array, state: State | None, save: bool) -> tuple[Array, Array, Any]:
-        single = np.ndim(x) == 1
-        x = check_array(
-            "x", x, self.dtype, (self.input_size,) if single else (None, self.input_size)
-        )
-        if not x.size:
-            raise ValueError(f"x has shape {x.shape}, expected at least one row")
-        x = x.reshape(1, -1, self.input_size)
-        shape = (1, x.shape[1], self.hidden_size)
-        h_0, c_0 = _read_pair("state", state, shape, single, self.dtype)
-        h, c, saved = kernels.get("lstm", self._backend).forward(
-            x,
-            h_0,
-            c_0,
-            read_weights(self, ""),
-            Rows(1, x.shape[1]),
-            np.empty(shape, self.dtype),
-            save=save,
-            n_threads=get_num_threads(),
-        )
-        check_not_nan(self, h)
-        return (h[0], c[0], saved) if single else (h, c, saved)
-
-    def backward(
-        self, tape: Tape, dstate: tuple[Array | None, Array | None]
-    ) -> tuple[Array, State]:
-        """Add to the gradient of each parameter; return those of the inputs.
-
-        Parameters
-        ----------
-        tape : from `forward`; used up.
-        dstate : gradients of the new (h, c), either None for zero.
-
-        Returns
-        -------
-        dx : gradient of x, shaped like it.
-        dh, dc : gradients of the state before the step.
-        """
-        x_shape: tuple[int, ...] = self._look(tape)[1]
-        single = len(x_shape) == 1
-        rows = 1 if single else x_shape[0]
-        dh, dc = _read_pair("dstate", dstate, (1, rows, self.hidden_size), single, self.dtype)
-        dx = np.empty((1, rows, self.input_size), self.dtype)
-        dh_0, dc_0 = kernels.get("lstm", self._backend).backward(
-            self._take(tape)[0],
-            None,
-            dh,
-            dc,
-            read_gradients(self, ""),
-            dx,
-            n_threads=get_num_threads(),
-        )
-        return dx.reshape(x_shape), ((dh_0[0], dc_0[0]) if single else (dh_0, dc_0))
+        super().__init__(CELLS["lstm"], input_size, hidden_size, bias, dtype, rng)
 
 
-def _read_pair(
-    name: str, state: Any, shape: tuple[int, int, int], single: bool, dtype: np.dtype[Any]
-) -> State:
-    """Return a checked (h, c), each [N,H], as the caller gives them: without a layer axis."""
-    if isinstance(state, (tuple, list)):
-        state = tuple(p[None] if isinstance(p, np.ndarray) else p for p in state)
-    h, c = read_state(name, state, shape, single, dtype)
-    return h[0], c[0]
+class GRUCell(RecurrentCell):
+    """One step of a GRU, as torch.nn.GRUCell; gates in the order r, z, n.
+
+    Parameters
+    ----------
+    input_size, hidden_size, bias, dtype, rng : as of `LSTMCell`.
+    reset_after : as of `GRU`.
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        bias: bool = True,
+        *,
+        reset_after: bool = True,
+        dtype: DTypeLike = "float32",
+        rng: np.random.Generator | None = None,
+    ) -> None:
+        self.reset_after = bool(reset_after)
+        cell = CELLS["gru" if reset_after else "gru_reset_before"]
+        super().__init__(cell, input_size, hidden_size, bias, dtype, rng)
+
+
+class RNNCell(RecurrentCell):
+    """One step of a plain recurrent net, as torch.nn.RNNCell.
+
+    Parameters
+    ----------
+    input_size, hidden_size, bias, dtype, rng : as of `LSTMCell`.
+    nonlinearity : "tanh" or "relu".
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        bias: bool = True,
+        nonlinearity: str = "tanh",
+        *,
+        dtype: DTypeLike = "float32",
+        rng: np.random.Generator | None = None,
+    ) -> None:
+        cell = rnn_cell(nonlinearity)
+        self.nonlinearity = nonlinearity
+        super().__init__(cell, input_size, hidden_size, bias, dtype, rng)

@@ -10,12 +10,12 @@ from numpy.typing import DTypeLike, NDArray
 from fastlstm.kernels.spec import DTYPES, Array
 
 
-def check_size(name: str, value: object) -> int:
-    """Return `value` as an int after checking that it is a whole number above zero."""
+def check_size(name: str, value: object, least: int = 1) -> int:
+    """Return `value` as an int after checking that it is a whole number of at least `least`."""
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
         raise TypeError(f"{name} is {value!r}, expected an integer")
-    if value < 1:
-        raise ValueError(f"{name} is {value}, expected at least 1")
+    if value < least:
+        raise ValueError(f"{name} is {value}, expected at least {least}")
     return int(value)
 
 

@@ -11,8 +11,6 @@ from fastlstm.kernels import Kernel, Rows, Tokens
 from fastlstm.nn.check import check_array, check_ids
 from fastlstm.nn.module import Array, Module
 
-State = tuple[Array, Array]
-
 
 class Batch(NamedTuple):
     """A checked input, and the caller's layout to answer in.
@@ -31,9 +29,15 @@ class Batch(NamedTuple):
     batch_first: bool
 
     @property
+    def dense(self) -> bool:
+        """Whether x is an array and not `Tokens`."""
+        return not isinstance(self.x, Tokens)
+
+    @property
     def data(self) -> Array:
         """The array with the features: x, or the table."""
-        return self.x.table if isinstance(self.x, Tokens) else self.x
+        data: Array = self.x if self.dense else self.x.table
+        return data
 
     def buffer(self, kernel: Kernel, width: int) -> tuple[Array, Array]:
         """Return a new array [..., width] in the caller's layout, and its [T,N,width] view."""
@@ -46,15 +50,21 @@ class Batch(NamedTuple):
 
     def dx_buffer(self, kernel: Kernel) -> tuple[Array, Array]:
         """Return a new array for the gradient of the input, and the view a kernel writes."""
-        if isinstance(self.x, Tokens):
+        if not self.dense:
             table = kernel.empty(self.x.table.shape, self.x.table.dtype)
             return table, table
         return self.buffer(kernel, self.data.shape[-1])
 
-    def outputs(self, y: Array, *states: Array) -> tuple[Array, State]:
-        """Return y and (h, c), without the batch axis if the caller gave none."""
-        h, c = states
-        return (y[:, 0], (h[:, 0], c[:, 0])) if self.single else (y, (h, c))
+    def window(self, start: int, stop: int) -> Batch:
+        """Return the steps start..stop-1."""
+        steps: Any = slice(start, stop)
+        x = self.x[steps] if self.dense else Tokens(self.x.ids[steps], self.x.table)
+        lengths = np.clip(self.rows.lengths - start, 0, stop - start)
+        return self._replace(x=x, rows=Rows(stop - start, self.rows.N, lengths))
+
+    def answer(self, array: Array) -> Array:
+        """Return a result [.,N,...] without the batch axis that the caller's input lacks."""
+        return array[:, 0] if self.single else array
 
     def read_dy(self, dy: Array | None, width: int) -> Array | None:
         """Return the [T,N,width] view of a checked gradient of y."""
@@ -63,7 +73,7 @@ class Batch(NamedTuple):
         T, N = self.rows.T, self.rows.N
         shape = (T,) if self.single else (N, T) if self.batch_first else (T, N)
         dy = check_array("dy", dy, self.data.dtype, (*shape, width))
-        return _steps_first(dy, self.single, self.batch_first)
+        return steps_first(dy, self.single, self.batch_first)
 
 
 def read_batch(
@@ -92,37 +102,12 @@ def read_batch(
         )
     if single and lengths is not None:
         raise ValueError(f"lengths is given, expected None as {name} has no batch axis")
-    steps = _steps_first(steps, single, batch_first)
+    steps = steps_first(steps, single, batch_first)
     rows = Rows(steps.shape[0], steps.shape[1], lengths)
     if isinstance(x, Tokens):
         ids = np.ascontiguousarray(steps, dtype=np.int64)
         return Batch(Tokens(ids, table), rows, single, batch_first and not single)
     return Batch(steps, rows, single, batch_first and not single)
-
-
-def read_state(
-    name: str,
-    state: tuple[Array | None, Array | None] | None,
-    shape: tuple[int, ...],
-    single: bool,
-    dtype: np.dtype[Any],
-) -> State:
-    """Return (h, c) of `shape` [K,N,H], C-contiguous: zeros for None, else checked.
-
-    For a single sequence the caller's arrays are [K,H].
-    """
-    if state is None:
-        state = (None, None)
-    if not isinstance(state, (tuple, list)) or len(state) != 2:
-        raise TypeError(f"{name} is a {type(state).__name__}, expected a pair (h, c) or None")
-    expected = (shape[0], shape[2]) if single else shape
-    h, c = (
-        np.zeros(shape, dtype)
-        if part is None
-        else np.ascontiguousarray(check_array(f"{name}[{i}]", part, dtype, expected)).reshape(shape)
-        for i, part in enumerate(state)
-    )
-    return h, c
 
 
 def check_not_nan(module: Module, h_n: Array) -> None:
@@ -137,7 +122,7 @@ def check_not_nan(module: Module, h_n: Array) -> None:
                 raise ValueError(f"{name} holds NaN, expected numbers: was training diverging?")
 
 
-def _steps_first(array: Array, single: bool, batch_first: bool) -> Array:
+def steps_first(array: Array, single: bool, batch_first: bool) -> Array:
     if single:
         return array[:, None]
     return array.swapaxes(0, 1) if batch_first else array

@@ -1,4 +1,4 @@
-"""The four parameters of an LSTM layer in one direction, under torch's names."""
+"""The parameters of a recurrent layer in one direction, under torch's names."""
 
 from __future__ import annotations
 
@@ -7,17 +7,19 @@ from typing import Any
 
 import numpy as np
 
-from fastlstm.kernels import Weights
+from fastlstm.kernels import CellSpec, Weights
 from fastlstm.nn.init import uniform
 from fastlstm.nn.module import Module, Parameter
 
-PARTS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+# In the order of the fields of `Weights`, which is torch's.
+PARTS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr")
 
 
 def make_weights(
     module: Module,
     suffix: str,
-    sizes: tuple[int, int],
+    cell: CellSpec,
+    sizes: tuple[int, int, int],
     bias: bool,
     dtype: np.dtype[Any],
     rng: np.random.Generator,
@@ -26,29 +28,31 @@ def make_weights(
 
     Parameters
     ----------
-    sizes : I, H.
+    sizes : I, H and the size of the projection, 0 for none: then there is no weight_hr.
     bias : if False the biases are None.
     """
-    I, H = sizes  # noqa: E741
-    bound = 1 / math.sqrt(H)
-    for part, shape in zip(PARTS, [(4 * H, I), (4 * H, H), (4 * H,), (4 * H,)], strict=True):
+    I, H, proj = sizes  # noqa: E741
+    G, R, bound = cell.gate_rows(H), proj or H, 1 / math.sqrt(H)
+    shapes = dict(zip(PARTS, [(G, I), (G, R), (G,), (G,), (R, H)], strict=True))
+    if not proj:
+        del shapes["weight_hr"]
+    for part, shape in shapes.items():
         wanted = bias or part.startswith("weight")
-        setattr(
-            module, part + suffix, Parameter(uniform(shape, bound, dtype, rng)) if wanted else None
-        )
+        value = Parameter(uniform(shape, bound, dtype, rng)) if wanted else None
+        setattr(module, part + suffix, value)
 
 
 def read_weights(module: Module, suffix: str) -> Weights:
     """Return the values of the parameters PARTS + suffix."""
-    w_ih, w_hh, b_ih, b_hh = (getattr(module, part + suffix) for part in PARTS)
-    if b_ih is None:
-        return Weights(w_ih.data, w_hh.data, None, None)
-    return Weights(w_ih.data, w_hh.data, b_ih.data, b_hh.data)
+    values: list[Any] = [None if p is None else p.data for p in _parameters(module, suffix)]
+    return Weights(*values)
 
 
 def read_gradients(module: Module, suffix: str) -> Weights:
     """Return the gradients of the parameters PARTS + suffix, to add into."""
-    w_ih, w_hh, b_ih, b_hh = (getattr(module, part + suffix) for part in PARTS)
-    if b_ih is None:
-        return Weights(w_ih.grad, w_hh.grad, None, None)
-    return Weights(w_ih.grad, w_hh.grad, b_ih.grad, b_hh.grad)
+    values: list[Any] = [None if p is None else p.grad for p in _parameters(module, suffix)]
+    return Weights(*values)
+
+
+def _parameters(module: Module, suffix: str) -> list[Parameter | None]:
+    return [getattr(module, part + suffix, None) for part in PARTS]

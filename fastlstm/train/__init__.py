@@ -9,6 +9,7 @@ from fastlstm.train.listener import Listener
 from fastlstm.train.metrics import Running, count_correct
 from fastlstm.train.optim import SGD, Adam, AdamW, Optimizer
 from fastlstm.train.prefetch import prefetch
+from fastlstm.train.recurrent_state import load_state, save_state
 from fastlstm.train.trainer import Trainer, TrainingInterrupted
 
 __all__ = [
@@ -27,5 +28,7 @@ __all__ = [
     "clip_grad_norm_",
     "count_correct",
     "evaluate",
+    "load_state",
     "prefetch",
+    "save_state",
 ]

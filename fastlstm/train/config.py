@@ -14,6 +14,10 @@ from fastlstm.train.schedule import SCHEDULES
 POOLINGS = ("last", "mean", "max")
 TINY = math.ulp(0.0)  # the least number above 0
 OPTIMIZERS = ("adam", "adamw", "sgd")
+CELLS = ("lstm", "gru", "rnn")
+
+# Options that earlier versions did not have, and what they did: their files are still read.
+ADDED: dict[str, Any] = {"cell": "lstm"}
 
 
 def option(
@@ -52,8 +56,9 @@ class Config:
         0.1, "standard deviation of the first word vectors (torch has 1, which learns slower)",
         low=TINY,
     )  # fmt: skip
-    hidden_size: int = option(128, "units of the LSTM in each direction", low=1)
-    num_layers: int = option(1, "layers of the LSTM", low=1)
+    cell: str = option("lstm", "kind of the recurrent layers", choices=CELLS)
+    hidden_size: int = option(128, "units of a recurrent layer in each direction", low=1)
+    num_layers: int = option(1, "recurrent layers", low=1)
     bidirectional: bool = option(True, "read the text in both directions")
     pooling: str = option("mean+max", "last, mean or max over the words, or several joined by +")
     dropout: float = option(0.3, "on the pooled features and between layers", low=0, below=1)
@@ -99,13 +104,14 @@ class Config:
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Config:
-        """Build from a dict that has every option and no other.
+        """Build from a dict that has every option (but those of `ADDED`) and no other.
 
         Raises
         ------
         ValueError
             If an option is missing, unknown or not valid.
         """
+        value = {**ADDED, **value}
         known = {item.name for item in fields(cls)}
         if known != set(value):
             raise ValueError(f"options missing or unknown: {sorted(known ^ set(value))}")

@@ -25,7 +25,7 @@ from fastlstm.text import (
 )
 from fastlstm.train import checkpoint
 from fastlstm.train.average import Average
-from fastlstm.train.config import Config
+from fastlstm.train.config import ADDED, Config
 from fastlstm.train.curves import draw_curves
 from fastlstm.train.evaluate import evaluate
 from fastlstm.train.history import Epoch, History
@@ -159,8 +159,8 @@ def save_model(path: Path, trainer: Trainer, config: Config, vocab_size: int) ->
 
 def _model_options(config: Config, vocab_size: int) -> dict[str, Any]:
     names = (
-        "embedding_dim", "hidden_size", "num_layers", "bidirectional", "pooling", "dropout",
-        "embedding_dropout", "embedding_std", "dtype",
+        "embedding_dim", "cell", "hidden_size", "num_layers", "bidirectional", "pooling",
+        "dropout", "embedding_dropout", "embedding_std", "dtype",
     )  # fmt: skip
     return {"vocab_size": vocab_size, **{name: getattr(config, name) for name in names}}
 
@@ -178,7 +178,6 @@ def build_trainer(
     listeners: Iterable[Listener],
 ) -> Trainer:  # fmt: skip
     """Return the trainer that the options describe, writing into `folder`."""
-    options = {k: v for k, v in config.to_json().items() if k not in FREE_OPTIONS}
     files = _Files(folder, config, len(data.vocab))
     trainer = Trainer(
         model,
@@ -192,11 +191,22 @@ def build_trainer(
         seed=config.seed,
         transform=WordDropout(config.word_dropout) if config.word_dropout else None,
         checkpoint=folder.checkpoint,
-        identity={**options, "the reviews": fingerprint(data)},
+        identity={**_identity(config), "the reviews": fingerprint(data)},
         listeners=[files, *listeners],
     )
     files.trainer = trainer
     return trainer
+
+
+def _identity(config: Config) -> dict[str, Any]:
+    """Return the options that the result depends on, so that runs of earlier versions fit."""
+    options = config.to_json()
+    for name in FREE_OPTIONS:
+        del options[name]
+    for name, value in ADDED.items():
+        if options[name] == value:
+            del options[name]
+    return options
 
 
 class _Files(Listener):

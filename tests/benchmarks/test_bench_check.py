@@ -22,7 +22,7 @@ CASE = Case("train", 3, 4, 5, 6)
 def _small_cases() -> list[Case]:
     """One small case for every mode and option in shapes.toml."""
     cases = {
-        replace(case, **{name: min(getattr(case, name), 9) for name in "BTIHV"})
+        replace(case, proj=min(case.proj, 4), **{n: min(getattr(case, n), 9) for n in "BTIHV"})
         for case, _ in shapes.load()
     }
     return sorted(cases, key=str)
@@ -105,10 +105,10 @@ def _plant(monkeypatch: pytest.MonkeyPatch, fault: Callable[[Side], Side]) -> No
 
 
 def test_reference_is_not_timed_by_accident(monkeypatch: pytest.MonkeyPatch) -> None:
-    from benchmarks import fastlstm_lstm
+    from benchmarks import fastlstm_layer
 
     monkeypatch.delenv("FASTLSTM_BACKEND", raising=False)
-    monkeypatch.setattr(fastlstm_lstm.fl, "runtime_info", lambda: {"backend": "reference"})
+    monkeypatch.setattr(fastlstm_layer.fl, "runtime_info", lambda: {"backend": "reference"})
     with pytest.raises(RuntimeError, match="reference backend"):
         sides.load("fastlstm", 1)
     monkeypatch.setenv("FASTLSTM_BACKEND", "reference")

@@ -26,7 +26,7 @@ DEEPBENCH_INFERENCE = ((512, 25), (1024, 25), (2048, 25), (1536, 50), (256, 150)
 
 def test_every_group_and_mode_has_cases() -> None:
     assert {group for groups in CASES.values() for group in groups} == set(shapes.GROUPS)
-    assert {case.mode for case in CASES} == {*shapes.LSTM_MODES, *shapes.OPS}
+    assert {case.mode for case in CASES} == {*shapes.LAYER_MODES, *shapes.OPS}
 
 
 def test_names_are_unique() -> None:
@@ -104,10 +104,10 @@ GOOD = 'groups = ["quick"]\nmodes = ["infer"]\nB = 1\nT = 2\nI = 3\nH = 4\n'
 )
 def test_a_wrong_entry_is_named(tmp_path: Path, old: str, new: str, message: str) -> None:
     path = tmp_path / "shapes.toml"
-    path.write_text("[[lstm]]\n" + GOOD)
+    path.write_text("[[layer]]\n" + GOOD)
     assert [case for case, _ in shapes.load(path)] == [Case("infer", 1, 2, 3, 4)]
-    path.write_text("[[lstm]]\n" + GOOD + "[[lstm]]\n" + GOOD.replace(old, new))
-    with pytest.raises(ValueError, match=f"shapes.toml, lstm number 2: .*{message}"):
+    path.write_text("[[layer]]\n" + GOOD + "[[layer]]\n" + GOOD.replace(old, new))
+    with pytest.raises(ValueError, match=f"shapes.toml, layer number 2: .*{message}"):
         shapes.load(path)
 
 

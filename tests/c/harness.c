@@ -14,9 +14,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { HEADER = 14 };
+enum { HEADER = 21 };
 enum { OP, ITEMSIZE, T, N, I, H, REVERSE, BIAS, U, BATCH_FIRST, DY, DSTATE, ACCUMULATE, THREADS };
-enum { OP_LSTM, OP_POOL, OP_ADAM, OP_EXP, OP_SIGMOID, OP_TANH };
+enum { CELL = THREADS + 1, GATES, STATES, PROJ, RESET, RECOMPUTE, PACKED };
+enum { OP_CELL, OP_POOL, OP_ADAM, OP_EXP, OP_SIGMOID, OP_TANH };
 
 static FILE *cases, *results;
 
@@ -66,93 +67,148 @@ static int64_t row_stride(const int64_t *head, int64_t width) {
     return head[BATCH_FIRST] ? head[T] * width : width;
 }
 
-static fl_lstm read_lstm(const int64_t *head, const fl_kernels *k) {
-    int64_t size = head[ITEMSIZE], states = head[N] * head[H], steps = head[T] * head[N];
-    fl_lstm p = {.rows = read_rows(head), .H = head[H], .n_threads = (int)head[THREADS]};
-    p.in.I = head[I];
+static int64_t output_size(const int64_t *head) { return head[PROJ] ? head[PROJ] : head[H]; }
+static int64_t gate_rows(const int64_t *head) { return head[GATES] * head[H]; }
+
+/* A state [N,R], or the second one [N,H] of cells that have it. */
+static int64_t state_size(const int64_t *head, int second) {
+    if (second) return head[STATES] > 1 ? head[N] * head[H] : 0;
+    return head[N] * output_size(head);
+}
+
+static void *read_state(const int64_t *head, int second) {
+    int64_t count = state_size(head, second);
+    return count ? read_array(count, head[ITEMSIZE]) : NULL;
+}
+
+static void *allocate_state(const int64_t *head, int second) {
+    int64_t count = state_size(head, second);
+    return count ? allocate(count, head[ITEMSIZE]) : NULL;
+}
+
+static fl_input read_input(const int64_t *head) {
+    int64_t steps = head[T] * head[N];
+    fl_input in = {.I = head[I], .U = head[U]};
     if (head[U]) {
-        p.in.ids = read_array(steps, 8);
-        p.in.ids_t = time_stride(head, 1);
-        p.in.ids_n = row_stride(head, 1);
-        p.in.U = head[U];
+        in.ids = read_array(steps, 8);
+        in.ids_t = time_stride(head, 1);
+        in.ids_n = row_stride(head, 1);
     }
-    p.in.x = read_array(head[U] ? head[U] * head[I] : steps * head[I], size);
-    p.in.x_t = time_stride(head, head[I]);
-    p.in.x_n = row_stride(head, head[I]);
-    p.weights.w_ih = read_array(4 * head[H] * head[I], size);
-    p.weights.w_hh = read_array(4 * head[H] * head[H], size);
+    in.x = read_array(head[U] ? head[U] * head[I] : steps * head[I], head[ITEMSIZE]);
+    in.x_t = time_stride(head, head[I]);
+    in.x_n = row_stride(head, head[I]);
+    return in;
+}
+
+static fl_weights read_weights(const int64_t *head) {
+    int64_t size = head[ITEMSIZE], G = gate_rows(head);
+    fl_weights w = {0};
+    w.w_ih = read_array(G * head[I], size);
+    w.w_hh = read_array(G * output_size(head), size);
     if (head[BIAS]) {
-        p.weights.b_ih = read_array(4 * head[H], size);
-        p.weights.b_hh = read_array(4 * head[H], size);
+        w.b_ih = read_array(G, size);
+        w.b_hh = read_array(G, size);
     }
-    p.h0 = read_array(states, size);
-    p.c0 = read_array(states, size);
-    p.y = allocate(steps * head[H], size);
-    memset(p.y, 0xff, (size_t)(steps * head[H] * size)); /* NaN: what is not written shows */
-    p.y_t = time_stride(head, head[H]);
-    p.y_n = row_stride(head, head[H]);
-    p.h_n = allocate(states, size);
-    p.c_n = allocate(states, size);
-    int64_t packed = p.rows.offset[head[T]];
-    p.gates = allocate(packed * k->gates_size(head[H]), size);
-    p.cells = allocate((head[N] + packed) * k->cells_size(head[H]), size);
+    if (head[PROJ]) w.w_hr = read_array(head[PROJ] * head[H], size);
+    return w;
+}
+
+static fl_call read_call(const int64_t *head, const fl_cell *cell) {
+    int64_t size = head[ITEMSIZE], steps = head[T] * head[N], R = output_size(head), kept[3];
+    fl_call p = {.rows = read_rows(head), .H = head[H], .R = R, .n_threads = (int)head[THREADS]};
+    p.in = read_input(head);
+    p.weights = read_weights(head);
+    p.h0 = read_state(head, 0);
+    p.c0 = read_state(head, 1);
+    if (head[RESET]) {
+        p.reset = read_array(steps, 1);
+        p.fresh_h = read_state(head, 0);
+        p.fresh_c = read_state(head, 1);
+    }
+    p.y = allocate(steps * R, size);
+    memset(p.y, 0xff, (size_t)(steps * R * size)); /* NaN: what is not written shows */
+    p.y_t = time_stride(head, R);
+    p.y_n = row_stride(head, R);
+    p.h_n = allocate_state(head, 0);
+    p.c_n = allocate_state(head, 1);
+    if (head[PACKED]) {
+        void *packed = allocate(cell->packed_size(&p), size);
+        cell->pack(&p, packed);
+        p.packed = packed;
+    }
+    p.every = head[RECOMPUTE];
+    cell->kept(&p, kept);
+    p.gates = kept[0] ? allocate(kept[0], size) : NULL;
+    p.cells = kept[1] ? allocate(kept[1], size) : NULL;
+    p.extra = kept[2] ? allocate(kept[2], size) : NULL;
     return p;
 }
 
-static fl_lstm_grads read_grads(const int64_t *head) {
-    int64_t size = head[ITEMSIZE], states = head[N] * head[H], steps = head[T] * head[N];
-    fl_lstm_grads g = {.accumulate_dx = (int)head[ACCUMULATE]};
+static fl_grads read_grads(const int64_t *head) {
+    int64_t size = head[ITEMSIZE], steps = head[T] * head[N], R = output_size(head);
+    fl_grads g = {.accumulate_dx = (int)head[ACCUMULATE]};
     if (head[DY]) {
-        g.dy = read_array(steps * head[H], size);
-        g.dy_t = time_stride(head, head[H]);
-        g.dy_n = row_stride(head, head[H]);
+        g.dy = read_array(steps * R, size);
+        g.dy_t = time_stride(head, R);
+        g.dy_n = row_stride(head, R);
     }
     if (head[DSTATE]) {
-        g.dh_n = read_array(states, size);
-        g.dc_n = read_array(states, size);
+        g.dh_n = read_state(head, 0);
+        g.dc_n = read_state(head, 1);
     }
-    g.dh0 = allocate(states, size);
-    g.dc0 = allocate(states, size);
+    g.dh0 = allocate_state(head, 0);
+    g.dc0 = allocate_state(head, 1);
+    if (head[RESET]) {
+        g.dfresh_h = allocate_state(head, 0);
+        g.dfresh_c = allocate_state(head, 1);
+    }
     g.dx = read_array(head[U] ? head[U] * head[I] : steps * head[I], size); /* what was in it */
     g.dx_t = time_stride(head, head[I]);
     g.dx_n = head[U] ? head[I] : row_stride(head, head[I]);
-    g.dw_ih = allocate(4 * head[H] * head[I], size);
-    g.dw_hh = allocate(4 * head[H] * head[H], size);
+    g.dw_ih = allocate(gate_rows(head) * head[I], size);
+    g.dw_hh = allocate(gate_rows(head) * R, size);
     if (head[BIAS]) {
-        g.db_ih = allocate(4 * head[H], size);
-        g.db_hh = allocate(4 * head[H], size);
+        g.db_ih = allocate(gate_rows(head), size);
+        g.db_hh = allocate(gate_rows(head), size);
     }
+    if (head[PROJ]) g.dw_hr = allocate(head[PROJ] * head[H], size);
     return g;
 }
 
-static void write_results(const int64_t *head, fl_lstm *p, fl_lstm_grads *g) {
-    int64_t size = head[ITEMSIZE], states = head[N] * head[H], steps = head[T] * head[N];
-    write_and_free(p->y, steps * head[H], size);
-    write_and_free(p->h_n, states, size);
-    write_and_free(p->c_n, states, size);
+static void write_results(const int64_t *head, fl_call *p, fl_grads *g) {
+    int64_t size = head[ITEMSIZE], steps = head[T] * head[N], R = output_size(head);
+    write_and_free(p->y, steps * R, size);
+    write_and_free(p->h_n, state_size(head, 0), size);
+    write_and_free(p->c_n, state_size(head, 1), size);
     write_and_free(g->dx, head[U] ? head[U] * head[I] : steps * head[I], size);
-    write_and_free(g->dh0, states, size);
-    write_and_free(g->dc0, states, size);
-    write_and_free(g->dw_ih, 4 * head[H] * head[I], size);
-    write_and_free(g->dw_hh, 4 * head[H] * head[H], size);
-    write_and_free(g->db_ih, 4 * head[H], size);
-    write_and_free(g->db_hh, 4 * head[H], size);
+    write_and_free(g->dh0, state_size(head, 0), size);
+    write_and_free(g->dc0, state_size(head, 1), size);
+    write_and_free(g->dfresh_h, state_size(head, 0), size);
+    write_and_free(g->dfresh_c, state_size(head, 1), size);
+    write_and_free(g->dw_ih, gate_rows(head) * head[I], size);
+    write_and_free(g->dw_hh, gate_rows(head) * R, size);
+    write_and_free(g->db_ih, gate_rows(head), size);
+    write_and_free(g->db_hh, gate_rows(head), size);
+    write_and_free(g->dw_hr, head[PROJ] * head[H], size);
 }
 
-static void free_inputs(fl_lstm *p, fl_lstm_grads *g) {
-    const void *inputs[] = {
-        p->rows.order,   p->rows.length,  p->rows.n_at,    p->rows.offset,  p->in.ids, p->in.x,
-        p->weights.w_ih, p->weights.w_hh, p->weights.b_ih, p->weights.b_hh, p->h0,     p->c0,
-        p->gates,        p->cells,        g->dy,           g->dh_n,         g->dc_n};
+static void free_inputs(fl_call *p, fl_grads *g) {
+    const void *inputs[] = {p->rows.order,   p->rows.length,  p->rows.n_at,    p->rows.offset,
+                            p->in.ids,       p->in.x,         p->packed,       p->weights.w_ih,
+                            p->weights.w_hh, p->weights.b_ih, p->weights.b_hh, p->weights.w_hr,
+                            p->h0,           p->c0,           p->reset,        p->fresh_h,
+                            p->fresh_c,      p->gates,        p->cells,        p->extra,
+                            g->dy,           g->dh_n,         g->dc_n};
     for (size_t i = 0; i < sizeof inputs / sizeof *inputs; i++) free((void *)inputs[i]);
 }
 
-static void run_lstm(const int64_t *head, const fl_kernels *k) {
-    fl_lstm p = read_lstm(head, k);
-    fl_lstm_grads g = read_grads(head);
+static void run_cell(const int64_t *head, const fl_kernels *k) {
+    const fl_cell *cell = k->cells[head[CELL]];
+    fl_call p = read_call(head, cell);
+    fl_grads g = read_grads(head);
     uint64_t before = fl_float_state();
-    if (k->lstm_forward(&p)) fail(1, "lstm_forward ran out of memory");
-    if (k->lstm_backward(&p, &g)) fail(1, "lstm_backward ran out of memory");
+    if (cell->forward(&p)) fail(1, "forward ran out of memory");
+    if (cell->backward(&p, &g)) fail(1, "backward ran out of memory");
     if (fl_float_state() != before) fail(1, "the float state was not restored");
     write_results(head, &p, &g);
     free_inputs(&p, &g);
@@ -224,8 +280,8 @@ int main(int argc, char **argv) {
     while (fread(head, sizeof head, 1, cases) == 1) {
         const fl_kernels *k = fl_get_kernels(argv[1], (int)head[ITEMSIZE]);
         if (!k) fail(3, "this instruction set is not built, or not supported here");
-        if (head[OP] == OP_LSTM)
-            run_lstm(head, k);
+        if (head[OP] == OP_CELL)
+            run_cell(head, k);
         else if (head[OP] == OP_POOL)
             run_pool(head, k);
         else if (head[OP] == OP_ADAM)

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastlstm.kernels import ISAS, Rows, Tokens, Weights, reference
+from fastlstm.kernels import CELLS, ISAS, CellSpec, Reset, Rows, Tokens, Weights, reference
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -27,9 +27,10 @@ ROOT = HERE.parents[1]
 Arrays = dict[str, NDArray[Any]]
 # The header of a case, as in harness.c.
 HEADER = (
-    "op itemsize T N I H reverse bias distinct batch_first dy dstate accumulate threads".split()
-)
-OPS = ("lstm", "pool", "adam", "exp", "sigmoid", "tanh")
+    "op itemsize T N I H reverse bias distinct batch_first dy dstate accumulate threads "
+    "cell_number gates states proj reset recompute packed"
+).split()
+OPS = ("cell", "pool", "adam", "exp", "sigmoid", "tanh")
 
 
 def load_setup() -> ModuleType:
@@ -97,7 +98,7 @@ def run_compiler(command: list[str]) -> None:
 
 @dataclass(frozen=True)
 class Case:
-    """One forward and backward call: sizes, options, and inputs drawn from `seed`."""
+    """One forward and backward call of a cell: sizes, options, and inputs drawn from `seed`."""
 
     T: int
     N: int
@@ -113,29 +114,41 @@ class Case:
     dstate: bool = True
     accumulate: bool = False
     threads: int = 1
+    cell: str = "lstm"
+    proj: int = 0
+    reset: bool = False
+    recompute: int = 0
+    packed: bool = False
     seed: int = 0
 
     @cached_property
     def rows(self) -> Rows:
         return Rows(self.T, self.N, self.lengths)
 
+    @property
+    def spec(self) -> CellSpec:
+        return CELLS[self.cell]
+
+    @property
+    def cell_number(self) -> int:
+        return list(CELLS).index(self.cell)
+
+    @property
+    def gates(self) -> int:
+        return len(self.spec.gates)
+
+    @property
+    def states(self) -> int:
+        return len(self.spec.states)
+
+    def state_names(self, pattern: str) -> list[str]:
+        """Names of the states in a pattern: "d{}_n" gives dh_n and, of an LSTM, dc_n."""
+        return [pattern.format(name) for name in self.spec.states]
+
     def draw(self) -> Arrays:
         """Arrays by name, in the order of the case file; those not given are left out."""
         rng = np.random.default_rng(self.seed)
-        steps, states, gates = (self.T, self.N), (self.N, self.H), 4 * self.H
-        shapes: dict[str, tuple[int, ...]] = {}
-        if self.distinct:
-            shapes["ids"] = steps
-        table = (self.distinct, self.I) if self.distinct else (*steps, self.I)
-        shapes |= {"x": table, "w_ih": (gates, self.I), "w_hh": (gates, self.H)}
-        if self.bias:
-            shapes |= {"b_ih": (gates,), "b_hh": (gates,)}
-        shapes |= {"h0": states, "c0": states}
-        if self.dy:
-            shapes["dy"] = (*steps, self.H)
-        if self.dstate:
-            shapes |= {"dh_n": states, "dc_n": states}
-        shapes["dx"] = table
+        shapes, steps = self._shapes(), (self.T, self.N)
         arrays = {
             name: rng.standard_normal(shape).astype(self.dtype) for name, shape in shapes.items()
         }
@@ -143,31 +156,63 @@ class Case:
             arrays[name] /= np.sqrt(arrays[name].shape[1]).astype(self.dtype)
         if self.distinct:
             arrays["ids"] = rng.integers(self.distinct, size=steps)
+        if self.reset:
+            arrays["mask"] = rng.random(steps) < 0.3
         return arrays
+
+    def _shapes(self) -> dict[str, tuple[int, ...]]:
+        steps, G, R = (self.T, self.N), self.gates * self.H, self.proj or self.H
+        state = ((self.N, R), (self.N, self.H))
+        shapes: dict[str, tuple[int, ...]] = {}
+        if self.distinct:
+            shapes["ids"] = steps
+        table = (self.distinct, self.I) if self.distinct else (*steps, self.I)
+        shapes |= {"x": table, "w_ih": (G, self.I), "w_hh": (G, R)}
+        if self.bias:
+            shapes |= {"b_ih": (G,), "b_hh": (G,)}
+        if self.proj:
+            shapes["w_hr"] = (R, self.H)
+        shapes |= dict(zip(self.state_names("{}0"), state, strict=False))
+        if self.reset:
+            shapes["mask"] = steps
+            shapes |= dict(zip(self.state_names("{}_reset"), state, strict=False))
+        if self.dy:
+            shapes["dy"] = (*steps, R)
+        if self.dstate:
+            shapes |= dict(zip(self.state_names("d{}_n"), state, strict=False))
+        return shapes | {"dx": table}
 
     def in_time(self, name: str) -> bool:
         """Whether array `name` is [T,N,...]."""
-        return name in ("ids", "y", "dy") or (name in ("x", "dx") and not self.distinct)
+        return name in ("ids", "mask", "y", "dy") or (name in ("x", "dx") and not self.distinct)
 
     def encode(self, inputs: Arrays) -> bytes:
         """The case as harness.c reads it."""
         size = np.dtype(self.dtype).itemsize
-        head = [OPS.index("lstm"), size, *(int(getattr(self, name)) for name in HEADER[2:])]
+        head = [OPS.index("cell"), size, *(int(getattr(self, name)) for name in HEADER[2:])]
         rows = self.rows
         index = [rows.order, rows.lengths[rows.order], rows.n_at, rows.offset]
         parts = [np.array(head, np.int64), *index]
         for name, array in inputs.items():
-            swap = self.batch_first and self.in_time(name)
+            # the mask is always [T,N]
+            swap = self.batch_first and self.in_time(name) and name != "mask"
             parts.append(array.swapaxes(0, 1) if swap else array)
         return b"".join(part.tobytes() for part in parts)
 
     def results(self, inputs: Arrays) -> Arrays:
         """Result arrays by name, in the order of the result file, filled with zeros."""
-        states = (self.N, self.H)
-        shapes = {"y": (self.T, self.N, self.H), "h_n": states, "c_n": states}
-        shapes |= {"dx": inputs["x"].shape, "dh0": states, "dc0": states}
-        names = ("w_ih", "w_hh", "b_ih", "b_hh")
-        shapes |= {f"d{name}": inputs[name].shape for name in names if name in inputs}
+        shapes = {"y": (self.T, self.N, self.proj or self.H)}
+
+        def like_state(pattern: str) -> None:
+            shapes.update((pattern.format(s), inputs[f"{s}0"].shape) for s in self.spec.states)
+
+        like_state("{}_n")
+        shapes["dx"] = inputs["x"].shape
+        like_state("d{}0")
+        if self.reset:
+            like_state("d{}_reset")
+        names = [name for name in Weights._fields if name in inputs]
+        shapes |= {f"d{name}": inputs[name].shape for name in names}
         return {name: np.zeros(shape, inputs["x"].dtype) for name, shape in shapes.items()}
 
     def decode(self, inputs: Arrays, data: bytes) -> Arrays:
@@ -184,21 +229,28 @@ class Case:
 
     def expected(self, inputs: Arrays) -> Arrays:
         """The same case by the NumPy reference, in float64."""
-        given = {name: a if name == "ids" else a.astype("float64") for name, a in inputs.items()}
-        out = self.results(given)
-        x = Tokens(given["ids"], given["x"]) if self.distinct else given["x"]
-        weights = Weights(given["w_ih"], given["w_hh"], given.get("b_ih"), given.get("b_hh"))
-        out["h_n"], out["c_n"], saved = reference.forward(
-            x, given["h0"], given["c0"], weights, self.rows, out["y"],
-            reverse=self.reverse, save=True,
+        exact = {n: a if n in ("ids", "mask") else a.astype("float64") for n, a in inputs.items()}
+        out, kernel = self.results(exact), reference.Kernel(self.spec)
+
+        def states(arrays: Arrays, pattern: str) -> Any:
+            return tuple(arrays.get(name) for name in self.state_names(pattern))
+
+        x = Tokens(exact["ids"], exact["x"]) if self.distinct else exact["x"]
+        weights = Weights(*(exact.get(name) for name in Weights._fields))  # type: ignore[arg-type]
+        reset = Reset(exact["mask"], states(exact, "{}_reset")) if self.reset else None
+        state_n, saved = kernel.forward(
+            x, states(exact, "{}0"), weights, self.rows, out["y"],
+            reverse=self.reverse, reset=reset, save=True,
         )  # fmt: skip
         assert saved is not None
-        out["dx"] = given["dx"]
-        out["dh0"], out["dc0"] = reference.backward(
-            saved, given.get("dy"), given.get("dh_n"), given.get("dc_n"),
-            Weights(out["dw_ih"], out["dw_hh"], out.get("db_ih"), out.get("db_hh")), out["dx"],
+        out["dx"] = exact["dx"]
+        grads = Weights(*(out.get(f"d{name}") for name in Weights._fields))  # type: ignore[arg-type]
+        dstate_0, dreset = kernel.backward(
+            saved, exact.get("dy"), states(exact, "d{}_n"), grads, out["dx"],
             accumulate_dx=self.accumulate,
         )  # fmt: skip
+        for pattern, arrays in (("{}_n", state_n), ("d{}0", dstate_0), ("d{}_reset", dreset or ())):
+            out.update(zip(self.state_names(pattern), arrays, strict=False))
         return out
 
 
@@ -208,7 +260,7 @@ def pick_rows(case: Case, inputs: Arrays, picked: Sequence[int]) -> tuple[Case, 
     for name, array in inputs.items():
         if case.in_time(name):
             chosen[name] = array[:, picked]
-        elif name in ("h0", "c0", "dh_n", "dc_n"):
+        elif name[-2:] in ("h0", "c0", "_n") or name.endswith("_reset"):
             chosen[name] = array[picked]
     lengths = tuple(int(case.rows.lengths[n]) for n in picked)
     return replace(case, N=len(picked), lengths=lengths), chosen

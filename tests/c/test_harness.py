@@ -26,7 +26,7 @@ if not (ROOT / "setup.py").exists():
 from cases import TOLERANCE  # noqa: E402
 from harness import Arrays, Case, Program, build, pick_rows, run_case, run_op  # noqa: E402
 
-from fastlstm.kernels import reference  # noqa: E402
+from fastlstm.kernels import CELLS, reference  # noqa: E402
 
 CROSS = "aarch64-linux-gnu-gcc"
 
@@ -58,8 +58,29 @@ CASES = {
     "tokens": Case(7, 9, 6, 17, lengths=RAGGED, distinct=11),
     "tokens_reverse": Case(7, 9, 6, 17, lengths=RAGGED, distinct=4, reverse=True),
     "tokens_accumulate": Case(6, 8, 16, 16, distinct=50, accumulate=True, batch_first=True),
+    "reset": Case(7, 9, 5, 9, lengths=RAGGED, reset=True),
+    "reset_reverse": Case(7, 9, 5, 17, lengths=RAGGED, reverse=True, reset=True),
+    "reset_batch_first": Case(5, 4, 5, 8, reset=True, batch_first=True, distinct=3),
+    "recompute": Case(7, 9, 5, 9, lengths=RAGGED, recompute=3),
+    "recompute_all": Case(7, 9, 6, 17, lengths=RAGGED, recompute=2, reset=True, distinct=11),
+    "packed": Case(5, 7, 9, 17, packed=True),
     "only_dy": Case(4, 3, 5, 8, dstate=False),
     "only_dstate": Case(4, 3, 5, 8, dy=False),
+}
+# All cells in what they do not share with an LSTM: gates, states, biases, recomputing, threads.
+for cell in list(CELLS)[1:]:
+    CASES |= {
+        f"{cell}": Case(5, 7, 9, 17, cell=cell),
+        f"{cell}_few": Case(3, 2, 7, 33, cell=cell, packed=True),
+        f"{cell}_no_bias": Case(4, 5, 8, 15, cell=cell, bias=False),
+        f"{cell}_ragged": Case(7, 9, 5, 9, cell=cell, lengths=RAGGED, reset=True, recompute=3),
+        f"{cell}_tokens": Case(7, 9, 6, 16, cell=cell, lengths=RAGGED, distinct=9, reverse=True),
+    }
+CASES |= {
+    "proj": Case(5, 7, 9, 17, proj=6),
+    "proj_wide": Case(4, 33, 31, 64, proj=33, bias=False, packed=True),
+    "proj_ragged": Case(7, 9, 5, 9, proj=8, lengths=RAGGED, reset=True, recompute=3),
+    "proj_tokens": Case(7, 9, 6, 16, proj=1, lengths=RAGGED, distinct=9, reverse=True),
 }
 # Large enough for the kernels to share them out: by rows, by units, by distinct tokens.
 FOR_TEAMS = {
@@ -67,6 +88,12 @@ FOR_TEAMS = {
     "rows_reverse": Case(8, 33, 64, 64, lengths=(8, 0, 5) * 11, reverse=True),
     "units": Case(4, 9, 16, 384, lengths=(4, 4, 3, 4, 2, 4, 4, 0, 4)),
     "tokens": Case(9, 30, 48, 80, distinct=40),
+    "gru": Case(8, 33, 64, 64, cell="gru", lengths=(8, 0, 5) * 11, reset=True, recompute=3),
+    "gru_units": Case(4, 9, 16, 384, cell="gru", lengths=(4, 4, 3, 4, 2, 4, 4, 0, 4)),
+    "gru_reset_before": Case(8, 33, 64, 64, cell="gru_reset_before", lengths=(8, 0, 5) * 11),
+    "rnn_tanh": Case(8, 33, 64, 96, cell="rnn_tanh", distinct=50, recompute=5),
+    "rnn_relu_units": Case(4, 9, 16, 512, cell="rnn_relu"),
+    "proj": Case(8, 33, 64, 64, proj=48, lengths=(8, 0, 5) * 11, recompute=3),
 }
 
 
@@ -130,7 +157,11 @@ def test_against_reference(program: Program, name: str, dtype: str, tmp_path: Pa
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("name", ["odd", "ragged", "ragged_reverse", "above_tiles", "tokens"])
+@pytest.mark.parametrize(
+    "name",
+    ["odd", "ragged", "ragged_reverse", "above_tiles", "tokens", "proj_ragged"]
+    + [f"{cell}_ragged" for cell in list(CELLS)[1:]],
+)
 def test_row_does_not_depend_on_its_neighbours(
     program: Program, name: str, dtype: str, tmp_path: Path
 ) -> None:
@@ -140,7 +171,7 @@ def test_row_does_not_depend_on_its_neighbours(
         whole = run_case(program, isa, case, inputs, tmp_path)
         for picked in picks:
             part = run_case(program, isa, *pick_rows(case, inputs, picked), tmp_path)
-            for row in ("h_n", "c_n", "dh0", "dc0"):
+            for row in [*case.state_names("{}_n"), *case.state_names("d{}0")]:
                 assert np.array_equal(part[row], whole[row][picked]), f"{isa}: {row} of {picked}"
             for steps in ("y", "dx"):
                 if steps == "y" or not case.distinct:
@@ -184,6 +215,16 @@ def test_tokens_equal_their_dense_input(program: Program, tmp_path: Path) -> Non
         assert_same(picked, plain, ("y", "h_n", "c_n"), isa)
 
 
+@pytest.mark.parametrize("name", ["recompute_all", "gru_ragged", "rnn_relu_ragged", "proj_ragged"])
+def test_recomputing_changes_no_bit(program: Program, name: str, tmp_path: Path) -> None:
+    case, inputs = draw(CASES[name], "float32")
+    for isa in program.isas:
+        plain = run_case(program, isa, replace(case, recompute=0), inputs, tmp_path)
+        for every in (1, 2, case.T, 2 * case.T):
+            again = run_case(program, isa, replace(case, recompute=every), inputs, tmp_path)
+            assert_same(again, plain, plain, f"{isa}, every {every} steps")
+
+
 @pytest.mark.parametrize("op", ["exp", "sigmoid", "tanh"])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_activation_accuracy(program: Program, op: str, dtype: str, tmp_path: Path) -> None:
@@ -204,9 +245,9 @@ def test_pool_against_reference(program: Program, dtype: str, threads: int, tmp_
     y = np.round(rng.standard_normal((7, 9, 21)), 1).astype(dtype)  # with equal values
     dmean, dmax = rng.standard_normal((2, 9, 21)).astype(dtype)
     lengths = np.array(RAGGED)
-    pooled = reference.pool(y, lengths, mean=True, max=True)
+    pooled = reference.Kernel.pool(y, lengths, mean=True, max=True)
     dy = y.copy()
-    reference.pool_backward(dy, lengths, dmean, dmax, pooled[2])
+    reference.Kernel.pool_backward(dy, lengths, dmean, dmax, pooled[2])
     names, expected = ("mean", "max", "step", "dy"), [*pooled, dy]
     shapes = [a.shape for a in expected]
     for isa in program.isas:
@@ -239,7 +280,7 @@ def test_adam_against_reference(
         got[isa] = run_op(
             program, isa, "adam", arrays, [p.shape] * 3, tmp_path, N=11, I=21, distinct=distinct
         )
-    reference.adam(p, m, v, g, index, **factors)
+    reference.Kernel.adam(p, m, v, g, index, **factors)
     for isa, results in got.items():
         assert_close(dict(zip("pmv", results, strict=True)), {"p": p, "m": m, "v": v}, dtype, isa)
 

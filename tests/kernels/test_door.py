@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 
 import pytest
 from cases import FAMILY
@@ -13,36 +14,28 @@ from fastlstm.kernels.spec import LSTM
 
 
 def test_names() -> None:
-    assert tuple(kernels.CELLS) == ("lstm",)
-    assert tuple(kernels.BACKENDS) == ("native", "reference")
+    assert tuple(kernels.CELLS) == ("lstm", "gru", "gru_reset_before", "rnn_tanh", "rnn_relu")
+    assert {"native", "reference"} <= set(kernels.BACKENDS)
 
 
 def test_spec_of_lstm() -> None:
     assert LSTM.gates == ("i", "f", "g", "o")
     assert LSTM.states == ("h", "c")
     assert LSTM.gate_rows(7) == 28
-
-
-@pytest.mark.parametrize("cell", kernels.CELLS)
-@pytest.mark.parametrize("backend", kernels.BACKENDS)
-def test_each_cell_has_its_functions_in_each_backend(
-    cell: str, backend: str, request: pytest.FixtureRequest
-) -> None:
-    if backend == "native":
-        request.getfixturevalue("native")
-    found = kernels.get(cell, backend)
-    assert callable(found.forward)
-    assert callable(found.backward)
-    assert callable(found.Stream)
+    assert [cell.name for cell in kernels.CELLS.values() if cell.projects] == ["lstm"]
 
 
 def test_unknown_cell() -> None:
-    with pytest.raises(ValueError, match="cell is 'gru', expected one of lstm"):
-        kernels.get("gru")
+    message = "cell is 'mgu', expected one of lstm, gru, gru_reset_before, rnn_tanh, rnn_relu"
+    with pytest.raises(ValueError, match=message):
+        kernels.get("mgu")
+
+
+BACKENDS = ", ".join(kernels.BACKENDS)
 
 
 def test_unknown_backend() -> None:
-    with pytest.raises(ValueError, match="backend is 'cuda', expected one of native, reference"):
+    with pytest.raises(ValueError, match=f"backend is 'cuda', expected one of {BACKENDS}"):
         kernels.get("lstm", "cuda")
 
 
@@ -54,7 +47,7 @@ def test_backend_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_unknown_backend_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FASTLSTM_BACKEND", "fast")
-    message = "FASTLSTM_BACKEND='fast', expected one of native, reference"
+    message = f"FASTLSTM_BACKEND='fast', expected one of {BACKENDS}"
     with pytest.raises(ValueError, match=message):
         kernels.get()
 
@@ -92,12 +85,33 @@ def test_isa_of_the_environment(native: object, isa: str) -> None:
 
 
 HIDE = "import sys; sys.modules['fastlstm.kernels._native'] = None; "
+HIDE_NUMBA = "sys.modules['numba'] = None; "
+WARNING = "RuntimeWarning: fastlstm's compiled kernels cannot be loaded"
 
 
-def test_without_the_extension_one_warning_and_the_reference() -> None:
+def test_without_the_extension_one_warning_and_numba(
+    load_backend: Callable[[str], object],
+) -> None:
+    load_backend("numba")
     done = python(HIDE + "import fastlstm as fl; fl.LSTM(2, 2);" + USE, FASTLSTM_BACKEND="")
+    assert (done.returncode, done.stdout.strip()) == (0, "host"), done.stderr
+    assert done.stderr.count(WARNING) == 1
+    assert "the Numba backend runs in their place" in done.stderr
+
+
+def test_without_numba_either_one_warning_and_the_reference() -> None:
+    hide = HIDE + HIDE_NUMBA + "import fastlstm as fl; fl.LSTM(2, 2);"
+    done = python(hide + USE, FASTLSTM_BACKEND="")
     assert (done.returncode, done.stdout.strip()) == (0, "numpy"), done.stderr
-    assert done.stderr.count("RuntimeWarning: fastlstm's compiled kernels cannot be loaded") == 1
+    assert done.stderr.count(WARNING) == 1
+    assert "pip install 'fastlstm[numba]'" in done.stderr
+
+
+def test_numba_by_name_without_it_is_an_error() -> None:
+    get = "from fastlstm import kernels; kernels.get('lstm', 'numba')"
+    done = python("import sys; " + HIDE_NUMBA + get)
+    assert done.returncode
+    assert "numba" in done.stderr.splitlines()[-1]
 
 
 def test_without_the_extension_native_by_name_is_an_error() -> None:

@@ -7,49 +7,60 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
-from cases import F32, F64, Case, make
+from cases import F32, F64, Case, each_cell, make
 from checks import check_float_state, run, run_forward
+
+from fastlstm.kernels import Kernel
 
 BIG = Case(20, 64, 64, 128, ragged=True, dtype=F32)
 
 
+@each_cell
 @pytest.mark.parametrize("n_threads", [1, 2])
 @pytest.mark.parametrize("dtype", [F32, F64], ids=str)
 def test_floating_point_state_comes_back(
-    native_kernel: Any, dtype: np.dtype[Any], n_threads: int
+    native: Any, native_kernel: Kernel, dtype: np.dtype[Any], n_threads: int
 ) -> None:
     for case in (Case(3, 9, 7, 17, dtype=dtype), BIG.with_dtype(dtype)):
-        p = make(case)
+        p = make(case, native_kernel.cell)
 
         def call(p: Any = p) -> None:
             run(native_kernel, p, n_threads=n_threads)
 
         call()  # sticky exception flags are set once
-        check_float_state(call, native_kernel.mxcsr)
+        check_float_state(call, native.mxcsr)
 
 
-def test_floating_point_state_after_a_stream(native_kernel: Any) -> None:
-    p = make(Case(1, 3, 5, 8, dtype=F32))
+@each_cell
+def test_floating_point_state_after_a_stream(native: Any, native_kernel: Kernel) -> None:
+    p = make(Case(1, 3, 5, 8, dtype=F32), native_kernel.cell)
     stream = native_kernel.Stream([p.weights], 3)
     stream(p.x[0])
-    check_float_state(lambda: stream(p.x[0]), native_kernel.mxcsr)
+    check_float_state(lambda: stream(p.x[0]), native.mxcsr)
 
 
+@pytest.mark.parametrize("cell", ["lstm", "gru", "gru_reset_before"])
 @pytest.mark.parametrize(("dtype", "tiny"), [(F32, 1e-40), (F64, 1e-310)], ids=str)
 def test_denormals_are_flushed_inside(
-    native_kernel: Any, dtype: np.dtype[Any], tiny: float
+    native_kernel: Kernel, dtype: np.dtype[Any], tiny: float
 ) -> None:
-    p = make(Case(3, 5, 4, 9, dtype=dtype))
-    for array in (p.x, p.h0, *p.weights):
-        array[...] = 0
-    p.weights.b_ih[9:18] = 30  # the forget gate keeps everything
-    p.c0[...] = tiny
+    """A state of denormals that a gate would keep as it is comes out as zero."""
+    p = make(Case(3, 5, 4, 9, dtype=dtype), native_kernel.cell)
+    for array in (p.x, *p.state, *p.weights):
+        if array is not None:
+            array[...] = 0
+    assert p.weights.b_ih is not None
+    p.weights.b_ih[9:18] = 30  # the forget gate, or a GRU's z
+    for array in p.state:
+        array[...] = tiny
     out, _ = run_forward(native_kernel, p)
-    assert not out["c_n"].any()
+    for name in native_kernel.cell.states:
+        assert not out[f"{name}_n"].any()
 
 
 class Ticker(threading.Thread):
@@ -65,8 +76,10 @@ class Ticker(threading.Thread):
             self.ticks.append(time.perf_counter())
 
 
-def test_the_gil_is_released(native_kernel: Any) -> None:
-    p = make(Case(400, 64, 64, 256, dtype=F32))
+@each_cell
+def test_the_gil_is_released(native_kernel: Kernel) -> None:
+    H = 256 if len(native_kernel.cell.gates) > 1 else 768  # one gate is soon done
+    p = make(Case(400, 64, 64, H, dtype=F32), native_kernel.cell)
     ticker = Ticker()
     ticker.start()
     start = time.perf_counter()
@@ -79,11 +92,15 @@ def test_the_gil_is_released(native_kernel: Any) -> None:
     assert len(middle) >= 3
 
 
-def test_many_threads_at_once(native_kernel: Any) -> None:
-    problems = [make(Case(9, 31, 16, 40, ragged=True, dtype=F32, seed=s)) for s in range(6)]
-    expected = [run(native_kernel, p) for p in problems]
+@each_cell
+def test_many_threads_at_once(compiled_kernel: Kernel) -> None:
+    case = Case(9, 31, 16, 40, ragged=True, reset=True, dtype=F32)
+    problems = [make(replace(case, seed=s), compiled_kernel.cell) for s in range(6)]
+    expected = [run(compiled_kernel, p) for p in problems]
     with ThreadPoolExecutor(6) as pool:
-        jobs = [pool.submit(run, native_kernel, p, None, 2) for p in problems for _ in range(8)]
+        jobs = [
+            pool.submit(run, compiled_kernel, p, n_threads=2) for p in problems for _ in range(8)
+        ]
         for k, job in enumerate(jobs):
             for name, value in job.result(timeout=60).items():
                 np.testing.assert_array_equal(value, expected[k // 8][name], err_msg=name)

@@ -8,14 +8,16 @@ from typing import Any
 import numpy as np
 import pytest
 from cases import SIZES
+from kinds import KINDS, parts
+from kinds import layer as make
 
 import fastlstm as fl
 
 T, N, I, H = 6, 3, 5, 9  # noqa: E741
 
 
-def layer(layers: int = 1, **options: Any) -> fl.LSTM:
-    return fl.LSTM(I, H, layers, rng=np.random.default_rng(0), **options)
+def layer(layers: int = 1, kind: str = "lstm", **options: Any) -> Any:
+    return make(kind, I, H, layers, **{"dtype": "float32", **options})
 
 
 def steps(dtype: str = "float32", n: int = N) -> Any:
@@ -24,27 +26,33 @@ def steps(dtype: str = "float32", n: int = N) -> Any:
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("options", [{}, {"layers": 3}, {"bias": False}], ids=str)
-def test_steps_equal_the_whole(backend_isa: str, options: dict[str, Any], dtype: str) -> None:
-    lstm, x = layer(dtype=dtype, **options), steps(dtype)
-    y, (h_n, c_n) = lstm(x)
-    stream = lstm.stream(N)
+def test_steps_equal_the_whole(
+    backend_isa: str, kind: str, options: dict[str, Any], dtype: str
+) -> None:
+    module, x = layer(kind=kind, dtype=dtype, **options), steps(dtype)
+    y, state_n = module(x)
+    stream = module.stream(N)
     for t in range(T):
         np.testing.assert_array_equal(stream(x[t]), y[t])
-    np.testing.assert_array_equal(stream.state, [h_n, c_n])
+    for a, b in zip(stream.state, parts(state_n), strict=True):
+        np.testing.assert_array_equal(a, b)
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_steps_equal_the_whole_at_any_size(backend_isa: str, size: int) -> None:
-    lstm = fl.LSTM(SIZES[SIZES.index(size) - 3], size, rng=np.random.default_rng(0))
+def test_steps_equal_the_whole_at_any_size(backend_isa: str, kind: str, size: int) -> None:
+    cls, options = KINDS[kind]
+    if "proj_size" in options:
+        options = {"proj_size": size // 2}
+    module = cls(SIZES[SIZES.index(size) - 3], size, rng=np.random.default_rng(0), **options)
     for n in (1, 2, size):
-        x = np.random.default_rng(n).standard_normal((3, n, lstm.input_size)).astype(np.float32)
-        y, _ = lstm(x)
-        stream = lstm.stream(n)
+        x = np.random.default_rng(n).standard_normal((3, n, module.input_size)).astype(np.float32)
+        y, _ = module(x)
+        stream = module.stream(n)
         np.testing.assert_array_equal([stream(x_t).copy() for x_t in x], y)
 
 
-def test_reset_and_state(backend_isa: str) -> None:
-    lstm, x = layer(2), steps()
+def test_reset_and_state(backend_isa: str, kind: str) -> None:
+    lstm, x = layer(2, kind), steps()
     stream = lstm.stream(N)
     first = stream(x[0]).copy()
     kept = stream.state
@@ -52,26 +60,54 @@ def test_reset_and_state(backend_isa: str) -> None:
     stream.state = kept
     np.testing.assert_array_equal(stream(x[1]), second)
     stream.reset()
-    assert not np.any(stream.state)
+    assert not any(part.any() for part in stream.state)
     np.testing.assert_array_equal(stream(x[0]), first)
 
 
-def test_state_is_copied_both_ways(backend_isa: str) -> None:
-    stream, x = layer().stream(N), steps()
+def test_reset_of_rows(backend_isa: str, kind: str) -> None:
+    module, x = layer(2, kind), steps()
+    stream, fresh = module.stream(N), module.stream(N)
     stream(x[0])
-    h, c = stream.state
-    given = (h.copy(), c.copy())
+    before = stream.state
+    stream.reset([2, 0])
+    for part, kept in zip(stream.state, before, strict=True):
+        assert not part[:, [0, 2]].any()
+        np.testing.assert_array_equal(part[:, 1], kept[:, 1])
+    np.testing.assert_array_equal(stream(x[1])[[0, 2]], fresh(x[1])[[0, 2]])
+    stream.reset(np.array([False, True, False]))
+    assert not stream.state.h[:, 1].any()
+
+
+def test_a_learned_state_is_where_streams_start(backend_isa: str, kind: str) -> None:
+    module, x = layer(2, kind, learn_state=True), steps()
+    module.h_0.data[...] = np.random.default_rng(5).standard_normal(module.h_0.data.shape)
+    y, _ = module(x)
+    stream = module.stream(N)
+    for again in (None, [0, 1, 2]):
+        for t in range(2):
+            np.testing.assert_array_equal(stream(x[t]), y[t])
+        stream.reset(again)
+
+
+def test_state_is_copied_both_ways(backend_isa: str, kind: str) -> None:
+    stream, x = layer(kind=kind).stream(N), steps()
+    stream(x[0])
+    out = stream.state
+    given = out.copy()
     stream.state = given
-    h[...] = c[...] = given[0][...] = 7
-    assert np.abs(stream.state[0]).max() < 1
+    for part in (*out, *given):
+        part[...] = 70
+    assert all(np.abs(part).max() < 70 for part in stream.state)
 
 
-def test_state_of_a_whole_run_goes_on_in_a_stream(backend_isa: str) -> None:
-    lstm, x = layer(2), steps()
-    y, _ = lstm(x)
-    _, state = lstm(x[:3])
-    stream = lstm.stream(N)
+def test_state_of_a_whole_run_goes_on_in_a_stream(backend_isa: str, kind: str) -> None:
+    module, x = layer(2, kind), steps()
+    y, _ = module(x)
+    _, state = module(x[:3])
+    stream = module.stream(N)
     stream.state = state
+    np.testing.assert_array_equal(stream(x[3]), y[3])
+    stream.state = fl.State(parts(state))
     np.testing.assert_array_equal(stream(x[3]), y[3])
 
 
@@ -109,10 +145,10 @@ def _odd(x: Any) -> dict[str, Any]:
             "reversed": np.ascontiguousarray(x[::-1])[::-1]}  # fmt: skip
 
 
-@pytest.mark.parametrize("kind", list(_odd(steps()[0])))
-def test_any_memory_layout(backend_isa: str, kind: str) -> None:
+@pytest.mark.parametrize("layout", list(_odd(steps()[0])))
+def test_any_memory_layout(backend_isa: str, layout: str) -> None:
     lstm, x = layer(), steps()[0]
-    np.testing.assert_array_equal(lstm.stream(N)(_odd(x)[kind]), lstm(x[None])[0][0])
+    np.testing.assert_array_equal(lstm.stream(N)(_odd(x)[layout]), lstm(x[None])[0][0])
 
 
 WRONG = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 import subprocess
 import sys
@@ -23,7 +24,10 @@ def test_python_examples_run_in_order() -> None:
     examples = [code for language, code in BLOCKS if language == "python"]
     assert examples
     names: dict[str, object] = {}
+    has_torch = importlib.util.find_spec("torch") is not None
     for code in examples:
+        if "import torch" in code and not has_torch:
+            continue
         exec(compile(code, str(README), "exec"), names)
 
 

@@ -38,6 +38,7 @@ def test_whole_numbers_are_fine_for_fractions() -> None:
         ({"threads": 1025}, ValueError, "at least 0 and at most 1024"),
         ({"clip": float("inf")}, ValueError, "clip is inf, expected at least 0 and finite"),
         ({"optimizer": "lbfgs"}, ValueError, "expected one of adam, adamw, sgd"),
+        ({"cell": "elman"}, ValueError, "cell is .elman., expected one of lstm, gru, rnn"),
         ({"pooling": ""}, ValueError, "pooling is ''"),
     ],
 )

@@ -121,6 +121,7 @@ EFFECTS: dict[str, dict[str, Any]] = {
     "truncate": {"truncate": "first"},
     "embedding_dim": {"embedding_dim": 3},
     "embedding_std": {"embedding_std": 1.0},
+    "cell": {"cell": "gru"},
     "hidden_size": {"hidden_size": 3},
     "num_layers": {"num_layers": 2},
     "bidirectional": {"bidirectional": False},
@@ -176,6 +177,17 @@ def test_poolings_differ(reviews: Path, tmp_path: Path) -> None:
     for name in names:
         train(reviews, tmp_path / name, pooling=name)
     assert len({weights(tmp_path / name) for name in names}) == len(names)
+
+
+def test_cells_differ_and_models_are_built_again(
+    reviews: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("lstm", "gru", "rnn"):
+        metrics = train(reviews, tmp_path / name, cell=name)
+        model = load_model(tmp_path / name / "model.safetensors")
+        assert model.cell == name
+        assert metrics["parameters"] == sum(p.data.size for p in model.parameters())
+    assert len({weights(tmp_path / name) for name in ("lstm", "gru", "rnn")}) == 3
 
 
 def test_patience_stops_early(reviews: Path, tmp_path: Path) -> None:

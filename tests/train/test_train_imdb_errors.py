@@ -24,6 +24,7 @@ def weights(out: Path) -> bytes:
         ("vocab-size", "2", "vocab-size is 2, expected at least 3"),
         ("max-length", "-1", "max-length is -1"),
         ("embedding-dim", "0", "embedding-dim is 0"),
+        ("cell", "elman", "invalid choice"),
         ("embedding-std", "0", "embedding-std is 0.0, expected more than 0"),
         ("hidden-size", "0", "hidden-size is 0"),
         ("hidden-size", "x", "invalid int value"),

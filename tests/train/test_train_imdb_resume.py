@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -9,11 +10,13 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 from tiny_imdb import arguments, read, read_lines, timeless, train
 
 from fastlstm.train import Listener, checkpoint
 from fastlstm.train.history import Epoch, History
+from fastlstm.train.imdb import load_model
 from fastlstm.train_imdb import main
 
 pytestmark = pytest.mark.usefixtures("own_cache", "no_picture", "threads")
@@ -71,6 +74,46 @@ def test_resumed_equals_unbroken(
     assert not (out / "metrics.json").exists()
     assert main(["--resume", str(out), "--no-progress"]) == 0
     assert same_result(whole, out)
+
+
+def test_runs_of_versions_without_other_cells_go_on(
+    reviews: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "broken"
+    broken_off(reviews, out, monkeypatch, "middle")
+    config = read(out / "config.json")
+    assert config.pop("cell") == "lstm"
+    (out / "config.json").write_text(json.dumps(config))
+    note = checkpoint.load(out / "checkpoint.safetensors", "training state")[1]
+    assert "cell" not in note["identity"]  # as those versions wrote it
+    assert main(["--resume", str(out), "--no-progress"]) == 0
+    assert timeless(read(out / "metrics.json")) == timeless(read(whole / "metrics.json"))
+
+
+def test_models_of_versions_without_other_cells_are_read(whole: Path, tmp_path: Path) -> None:
+    tensors, note = checkpoint.load(whole / "model.safetensors", "model")
+    assert note["model"].pop("cell") == "lstm"
+    checkpoint.save(tmp_path / "old.safetensors", tensors, "model", note)
+    model = load_model(tmp_path / "old.safetensors")
+    assert model.cell == "lstm"
+    for name, value in model.state_dict().items():
+        np.testing.assert_array_equal(value, tensors[name])
+
+
+def test_another_cell_is_another_run(
+    reviews: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    out = tmp_path / "broken"
+    broken_off(reviews, out, monkeypatch, "middle")
+    capsys.readouterr()
+    with pytest.raises(SystemExit):
+        main(["--resume", str(out), "--cell", "gru"])
+    assert "--cell is gru, but the run in" in capsys.readouterr().err
+    config = read(out / "config.json")
+    (out / "config.json").write_text(json.dumps({**config, "cell": "gru"}))
+    assert main(["--resume", str(out), "--no-progress"]) == 1
+    assert "is of another run: cell differ" in capsys.readouterr().err
 
 
 def test_resume_with_out_and_with_the_same_options_given_again(

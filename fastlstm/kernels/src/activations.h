@@ -76,4 +76,8 @@ FL_INLINE vreal vtanh(vreal x) {
     return e / (e + 2);
 }
 
+/* max(x, 0), and its gradient where it gave h; NaN passes. */
+FL_INLINE vreal vrelu(vreal x) { return vselect(x < 0, (vreal){0}, x); }
+FL_INLINE vreal vrelu_backward(vreal h, vreal d) { return vselect(h <= 0, (vreal){0}, d); }
+
 #endif

@@ -50,30 +50,32 @@ static void *take_kept(size_t bytes) {
     return found;
 }
 
+size_t fl_block_bytes(size_t bytes) {
+    size_t unit = bytes < HUGE_FROM ? HEADER : HUGE_PAGE;
+    return bytes ? (bytes + HEADER + unit - 1) / unit * unit : 0;
+}
+
 /* A large block lies in huge pages where the system has them: a tile walks four panels at once,
  * and with pages of 4 KiB every other cache line of the recurrent weight would also miss the TLB.
  */
-static char *new_block(size_t *bytes) {
-    if (*bytes < HUGE_FROM) return aligned_alloc(HEADER, *bytes + HEADER);
-    size_t whole = (*bytes + HEADER + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
+static char *new_block(size_t whole) {
+    if (whole < HUGE_PAGE) return aligned_alloc(HEADER, whole);
     char *raw = aligned_alloc(HUGE_PAGE, whole);
-    if (!raw) return NULL;
-    *bytes = whole - HEADER;
 #ifdef MADV_HUGEPAGE
-    madvise(raw, whole, MADV_HUGEPAGE);
+    if (raw) madvise(raw, whole, MADV_HUGEPAGE);
 #endif
     return raw;
 }
 
 void *fl_alloc(size_t bytes) {
     if (bytes > SIZE_MAX / 2) return NULL;
-    bytes = (bytes + HEADER - 1) / HEADER * HEADER;
     void *block = bytes > SMALL ? take_kept(bytes) : NULL;
     if (block) return block;
-    char *raw = new_block(&bytes);
+    size_t whole = fl_block_bytes(bytes ? bytes : 1);
+    char *raw = new_block(whole);
     if (!raw) return NULL;
     block = raw + HEADER;
-    *size_of(block) = bytes;
+    *size_of(block) = whole - HEADER;
     return block;
 }
 

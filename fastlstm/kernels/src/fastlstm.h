@@ -3,7 +3,8 @@
  * Shapes, everywhere:
  *     T  steps             N  batch rows        I  input size       H  hidden size
  *     P  packed rows: the sum of all lengths, in order of steps, then of rows
- *     VL lanes of a vector Hp H rounded up to VL
+ *     R  size of h: H, or that of its projection          G  gates of the cell
+ *     VL lanes of a vector Hp H rounded up to VL         GHp G * Hp
  * The rightmost dimension changes fastest. Strides are in elements, not bytes.
  *
  * Rows are sorted by descending length ("sorted row" r stands for row order[r] of the caller's
@@ -35,37 +36,68 @@ typedef struct fl_input {
 } fl_input;
 
 typedef struct fl_weights {
-    const void *w_ih; /* [4H,I] */
-    const void *w_hh; /* [4H,H] */
-    const void *b_ih; /* [4H] or NULL */
-    const void *b_hh; /* [4H] or NULL */
+    const void *w_ih; /* [GH,I] */
+    const void *w_hh; /* [GH,R] */
+    const void *b_ih; /* [GH] or NULL */
+    const void *b_hh; /* [GH] or NULL */
+    const void *w_hr; /* [R,H] or NULL: then R is H */
 } fl_weights;
 
-typedef struct fl_lstm {
+/* One layer in one direction over a batch. Cells without a cell state leave c0, c_n, ... NULL. */
+typedef struct fl_call {
     fl_rows rows;
     fl_input in;
-    int64_t H;
+    int64_t H, R;
     fl_weights weights;
-    const void *packed;  /* from `pack`, or NULL: pack the weights for this call */
-    const void *h0, *c0; /* [N,H] */
-    void *y;             /* [T,N,H], zero past a row's length */
+    const void *packed;            /* from `pack`, or NULL: pack the weights for this call */
+    const void *h0, *c0;           /* [N,R], [N,H] */
+    const uint8_t *reset;          /* [T,N] or NULL: the step at t of a row starts from `fresh` */
+    const void *fresh_h, *fresh_c; /* [N,R], [N,H] */
+    void *y;                       /* [T,N,R], zero past a row's length */
     int64_t y_t, y_n;
-    void *h_n, *c_n; /* [N,H] last valid state of each row */
-    void *gates;     /* [P,4Hp]  kept for backward, or NULL */
-    void *cells;     /* [N+P,Hp] kept for backward, or NULL */
+    void *h_n, *c_n; /* [N,R], [N,H] last valid state of each row */
+    int64_t every;   /* 0, or: keep states of each so many steps, and make the rest anew */
+    /* Kept for backward, of `kept` elements; NULL if there are none, or all NULL for inference.
+     * P rows stand in order of steps from the last to the first. */
+    void *gates; /* [P,GHp] */
+    void *cells; /* [N+P,Hp], steps ascending; or [steps/every,N,Hp], the first of each segment */
+    void *extra; /* [P,Hp] what else the cell keeps */
     int n_threads;
-} fl_lstm;
+} fl_call;
 
-typedef struct fl_lstm_grads {
-    const void *dy; /* [T,N,H] or NULL */
+typedef struct fl_grads {
+    const void *dy; /* [T,N,R] or NULL */
     int64_t dy_t, dy_n;
-    const void *dh_n, *dc_n; /* [N,H] or NULL */
-    void *dh0, *dc0;         /* [N,H] */
-    void *dx;                /* [T,N,I], or [U,I] for ids, or NULL */
+    const void *dh_n, *dc_n;   /* [N,R], [N,H] or NULL */
+    void *dh0, *dc0;           /* [N,R], [N,H] */
+    void *dfresh_h, *dfresh_c; /* [N,R], [N,H], where there is a reset */
+    void *dx;                  /* [T,N,I], or [U,I] for ids, or NULL */
     int64_t dx_t, dx_n;
-    int accumulate_dx;                   /* add to dx instead of writing it */
-    void *dw_ih, *dw_hh, *db_ih, *db_hh; /* added to; the biases may be NULL */
-} fl_lstm_grads;
+    int accumulate_dx;                           /* add to dx instead of writing it */
+    void *dw_ih, *dw_hh, *db_ih, *db_hh, *dw_hr; /* added to; the biases may be NULL */
+} fl_grads;
+
+typedef struct fl_cell {
+    const char *name;
+
+    /* Elements of the packed weights; write them. Of a call they read in.I, H, R and weights. */
+    int64_t (*packed_size)(const fl_call *p);
+    void (*pack)(const fl_call *p, void *packed);
+
+    /* Elements of gates, cells and extra that a call with `every` keeps. */
+    void (*kept)(const fl_call *p, int64_t elements[3]);
+
+    /* Bytes at work in a call, beside what it is given (backward: with dx). */
+    int64_t (*forward_bytes)(const fl_call *p);
+    int64_t (*backward_bytes)(const fl_call *p);
+
+    /* 0, or -1 if memory ran out (outputs are then undefined). Backward turns `gates` into gate
+     * gradients in place, so what forward kept serves once. */
+    int (*forward)(const fl_call *p);
+    int (*backward)(const fl_call *p, const fl_grads *g);
+} fl_cell;
+
+enum { FL_CELLS = 5 };
 
 /* Mean and maximum of y over each row's real steps; backward, of their gradients into y's place. */
 typedef struct fl_pool {
@@ -93,18 +125,7 @@ typedef struct fl_kernels {
     int itemsize; /* 4 or 8 */
     int width;    /* VL */
 
-    /* Elements of the packed weight; write it. */
-    int64_t (*packed_size)(int64_t I, int64_t H);
-    void (*pack)(int64_t I, int64_t H, const fl_weights *weights, void *packed);
-
-    /* Elements of a row of `gates` and of `cells`. */
-    int64_t (*gates_size)(int64_t H);
-    int64_t (*cells_size)(int64_t H);
-
-    /* 0, or -1 if memory ran out (outputs are then undefined). Backward turns `gates` into gate
-     * gradients in place, so what forward kept serves once. */
-    int (*lstm_forward)(const fl_lstm *p);
-    int (*lstm_backward)(const fl_lstm *p, const fl_lstm_grads *g);
+    const fl_cell *cells[FL_CELLS];
 
     void (*pool_forward)(const fl_pool *p);
     void (*pool_backward)(const fl_pool *p);
@@ -137,6 +158,7 @@ void *fl_alloc(size_t bytes);
 void fl_free(void *block);
 void fl_trim(void);
 size_t fl_cached_bytes(void);
+size_t fl_block_bytes(size_t bytes); /* what a block of that size takes */
 
 /* denormals.c */
 uint64_t fl_flush_denormals(void); /* returns the state to restore */

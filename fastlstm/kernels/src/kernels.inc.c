@@ -10,17 +10,60 @@ FL_PRAGMA(GCC target(FL_TARGET))
 #endif
 #endif
 #include "fastlstm.h"
-#include "lstm_forward.h"
-#include "lstm_backward.h"
+#include "lstm.h"
+#include "gru.h"
+#include "gru_reset_before.h"
+#include "rnn.h"
 #include "adam.h"
 #include "pool.h"
 
-static void pack(int64_t I, int64_t H, const fl_weights *weights, void *packed) {
-    lstm_pack(I, H, weights, packed, 0, unit_blocks(H));
+FL_INLINE int64_t packed_size(const cell *c, const fl_call *p) {
+    call k = call_of(c, p, NULL);
+    return place_weights(c, &k, NULL);
 }
 
-static int64_t gates_size(int64_t H) { return unit_blocks(H) * PANEL; }
-static int64_t cells_size(int64_t H) { return unit_blocks(H) * VL; }
+FL_INLINE void pack(const cell *c, const fl_call *p, real *packed) {
+    call k = call_of(c, p, NULL);
+    place_weights(c, &k, packed);
+    pack_forward(c, &k, 0, k.Hp / VL, 0, k.Rp / VL);
+}
+
+FL_INLINE void kept(const cell *c, const fl_call *p, int64_t elements[3]) {
+    int64_t N = p->rows.N, T = p->rows.T, P = p->rows.offset[T], Hp = round_up(p->H);
+    int64_t segments = p->every ? (T + p->every - 1) / p->every : 0;
+    elements[0] = p->every ? 0 : P * c->gates * Hp;
+    elements[1] = !c->c ? 0 : p->every ? segments * N * Hp : (N + P) * Hp;
+    elements[2] = !p->every && keeps_extra(c, p) ? P * Hp : 0;
+}
+
+/* A cell's own copy of the engine. */
+#define CELL(NAME, ROW)                                                                            \
+    static int64_t NAME##_packed_size(const fl_call *p) { return packed_size(&ROW, p); }           \
+    static void NAME##_pack(const fl_call *p, void *packed) { pack(&ROW, p, packed); }             \
+    static void NAME##_kept(const fl_call *p, int64_t elements[3]) { kept(&ROW, p, elements); }    \
+    static int64_t NAME##_forward_bytes(const fl_call *p) { return forward_bytes(&ROW, p); }       \
+    static int64_t NAME##_backward_bytes(const fl_call *p) { return backward_bytes(&ROW, p); }     \
+    static void NAME##_forward_body(void *ctx, int thread, int threads, fl_team *team) {           \
+        forward_body(&ROW, ctx, thread, threads, team);                                            \
+    }                                                                                              \
+    static void NAME##_backward_body(void *ctx, int thread, int threads, fl_team *team) {          \
+        backward_body(&ROW, ctx, thread, threads, team);                                           \
+    }                                                                                              \
+    static int NAME##_forward(const fl_call *p) {                                                  \
+        return run_forward(&ROW, p, NAME##_forward_body);                                          \
+    }                                                                                              \
+    static int NAME##_backward(const fl_call *p, const fl_grads *g) {                              \
+        return run_backward(&ROW, p, g, NAME##_backward_body);                                     \
+    }                                                                                              \
+    static const fl_cell NAME##_kernels = {                                                        \
+        #NAME,          NAME##_packed_size,   NAME##_pack,                                         \
+        NAME##_kept,    NAME##_forward_bytes, NAME##_backward_bytes,                               \
+        NAME##_forward, NAME##_backward};
+CELL(lstm, LSTM)
+CELL(gru, GRU)
+CELL(gru_reset_before, GRU_RESET_BEFORE)
+CELL(rnn_tanh, RNN_TANH)
+CELL(rnn_relu, RNN_RELU)
 
 #define ELEMENTWISE(NAME, EXPRESSION)                                                              \
     static void NAME(int64_t n, const void *x, void *y) {                                          \
@@ -39,12 +82,8 @@ const fl_kernels FL_TABLE = {
     .isa = FL_ISA,
     .itemsize = sizeof(real),
     .width = VL,
-    .packed_size = lstm_packed_size,
-    .pack = pack,
-    .gates_size = gates_size,
-    .cells_size = cells_size,
-    .lstm_forward = lstm_forward,
-    .lstm_backward = lstm_backward,
+    .cells = {&lstm_kernels, &gru_kernels, &gru_reset_before_kernels, &rnn_tanh_kernels,
+              &rnn_relu_kernels},
     .pool_forward = pool_forward,
     .pool_backward = pool_backward,
     .adam = adam,

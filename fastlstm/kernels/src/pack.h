@@ -2,8 +2,9 @@
  *
  * Units stand in blocks of VL; a block's gates stand side by side, so that one pass over a row
  * of A feeds all gates of the block:
- *     gate order     [4H,K]  ->  [Hp/VL][K][4][VL]     (gate products; also their gradients)
- *     column order   [4H,K]  ->  [panel of columns][4Hp][PANEL]   (products with the transpose)
+ *     gate order     [GH,K]  ->  [panel of V vectors][K][V][VL],  vectors in order of blocks, then
+ *                                of gates: V is G, or 4 blocks of a cell with one gate
+ *     column order   [GH,K]  ->  [panel of columns][GHp][PANEL]   (products with the transpose)
  * Units from H to Hp are zero and stay zero.
  */
 #ifndef FL_PACK_H
@@ -11,62 +12,80 @@
 
 #include "product.h"
 
-enum { GATES = 4 };
-
 FL_INLINE int64_t unit_blocks(int64_t H) { return (H + VL - 1) / VL; }
 FL_INLINE int64_t vectors(int64_t n) { return (n + VL - 1) / VL; }
 FL_INLINE int64_t min64(int64_t a, int64_t b) { return a < b ? a : b; }
 FL_INLINE int64_t max64(int64_t a, int64_t b) { return a > b ? a : b; }
 
-/* Blocks j0..j1-1. Each function packs a part, so that threads can share the work. */
-static void pack_gates(int64_t H, int64_t K, const real *w, real *packed, int64_t j0, int64_t j1) {
+/* A weight [all gates * H, K]: which of its gates, and how they are packed. */
+typedef struct {
+    int64_t H, K;
+    int64_t G; /* gates in a block of the packed order */
+    int64_t V; /* vectors of a panel */
+} weight_shape;
+
+FL_INLINE int64_t gates_size(const weight_shape *s) { return s->G * unit_blocks(s->H) * VL; }
+
+/* Where vector v of row k stands; *step is the way to row k + 1. */
+FL_INLINE real *packed_at(const weight_shape *s, real *packed, int64_t v, int64_t *step) {
+    int64_t panel = v / s->V, width = panel_vectors(s->G * unit_blocks(s->H), s->V, panel);
+    *step = width * VL;
+    return packed + panel * s->V * VL * s->K + (v - panel * s->V) * VL;
+}
+
+/* `units` rows of w [.,K] as one vector of each packed row. */
+static void pack_block(int64_t units, int64_t K, const real *w, real *to, int64_t step) {
+    int64_t k = 0;
+    for (; units == VL && k + VL <= K; k += VL) {
+        vreal square[VL];
+        for (int l = 0; l < VL; l++) square[l] = vload(w + l * K + k);
+        vtranspose(square);
+        for (int i = 0; i < VL; i++) vstore(to + (k + i) * step, square[i]);
+    }
+    for (int64_t l = 0; l < units; l++)
+        for (int64_t i = k; i < K; i++) to[i * step + l] = w[l * K + i];
+    for (int64_t i = 0; i < K; i++)
+        for (int64_t l = units; l < VL; l++) to[i * step + l] = 0;
+}
+
+/* Blocks j0..j1-1 of the gates of w. Each function packs a part, so that threads can share it. */
+static void pack_gates(const weight_shape *s, const real *w, real *packed, int64_t j0, int64_t j1) {
     for (int64_t j = j0; j < j1; j++)
-        for (int64_t g = 0; g < GATES; g++) {
-            int64_t units = min64(VL, H - j * VL);
-            const real *from = w + (g * H + j * VL) * K;
-            real *to = packed + j * K * PANEL + g * VL;
-            int64_t k = 0;
-            for (; units == VL && k + VL <= K; k += VL) {
-                vreal square[VL];
-                for (int l = 0; l < VL; l++) square[l] = vload(from + l * K + k);
-                vtranspose(square);
-                for (int i = 0; i < VL; i++) vstore(to + (k + i) * PANEL, square[i]);
-            }
-            for (int64_t l = 0; l < units; l++)
-                for (int64_t i = k; i < K; i++) to[i * PANEL + l] = from[l * K + i];
-            for (int64_t i = 0; i < K; i++)
-                for (int64_t l = units; l < VL; l++) to[i * PANEL + l] = 0;
+        for (int64_t g = 0, step; g < s->G; g++) {
+            real *to = packed_at(s, packed, j * s->G + g, &step);
+            pack_block(min64(VL, s->H - j * VL), s->K, w + (g * s->H + j * VL) * s->K, to, step);
         }
 }
 
-/* b_ih + b_hh in gate order, [Hp/VL][4][VL]. */
-static void pack_bias(int64_t H, const real *b_ih, const real *b_hh, real *packed, int64_t j0,
-                      int64_t j1) {
+/* b1 + b2, either NULL for zero, in gate order [Hp/VL][G][VL]. */
+static void pack_bias(int64_t H, int64_t G, const real *b1, const real *b2, real *packed,
+                      int64_t j0, int64_t j1) {
     for (int64_t j = j0; j < j1; j++)
-        for (int64_t g = 0; g < GATES; g++)
+        for (int64_t g = 0; g < G; g++)
             for (int64_t l = 0; l < VL; l++) {
                 int64_t u = j * VL + l;
                 real sum = 0;
-                if (u < H && b_ih) sum += b_ih[g * H + u];
-                if (u < H && b_hh) sum += b_hh[g * H + u];
-                packed[(j * GATES + g) * VL + l] = sum;
+                if (u < H && b1) sum += b1[g * H + u];
+                if (u < H && b2) sum += b2[g * H + u];
+                packed[(j * G + g) * VL + l] = sum;
             }
 }
 
-FL_INLINE int64_t packed_columns_size(int64_t H, int64_t K) {
-    return GATES * unit_blocks(H) * VL * vectors(K) * VL;
+FL_INLINE int64_t columns_size(int64_t H, int64_t G, int64_t K) {
+    return G * unit_blocks(H) * VL * vectors(K) * VL;
 }
 
-/* The rows of blocks j0..j1-1, in every panel. */
-static void pack_columns(int64_t H, int64_t K, const real *w, real *packed, int64_t j0,
-                         int64_t j1) {
-    int64_t rows = unit_blocks(H) * PANEL, nv = vectors(K);
+/* The rows of blocks j0..j1-1, in every panel; gates from g1 on read as zero. */
+static void pack_columns(int64_t H, int64_t G, int64_t g1, int64_t K, const real *w, real *packed,
+                         int64_t j0, int64_t j1) {
+    int64_t block = G * VL, rows = unit_blocks(H) * block, nv = vectors(K);
     for (int64_t p = 0; p * FL_PANEL < nv; p++) {
-        int64_t width = panel_vectors(nv, p) * VL, columns = min64(width, K - p * PANEL);
-        for (int64_t m = j0 * PANEL; m < j1 * PANEL; m++) {
-            int64_t unit = m / PANEL * VL + m % VL, g = m % PANEL / VL, c = 0;
+        int64_t width = panel_vectors(nv, FL_PANEL, p) * VL;
+        int64_t columns = min64(width, K - p * PANEL);
+        for (int64_t m = j0 * block; m < j1 * block; m++) {
+            int64_t unit = m / block * VL + m % VL, g = m % block / VL, c = 0;
             real *to = packed + m * width;
-            if (unit < H)
+            if (unit < H && g < g1)
                 for (; c < columns; c++) to[c] = w[(g * H + unit) * K + p * PANEL + c];
             for (; c < width; c++) to[c] = 0;
         }

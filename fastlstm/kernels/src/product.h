@@ -1,6 +1,6 @@
 /* C = Cin + A B for a few rows against a packed B: every product of the engine.
  *
- * B is packed in panels of FL_PANEL vectors: [panel][K][FL_PANEL * VL], the last one perhaps
+ * B is packed in panels of V vectors, 1 to FL_PANEL: [panel][K][V * VL], the last one perhaps
  * narrower. A tile keeps R rows x Q panels of C in registers while it walks K. Each element of C
  * is one chain of fused multiply-adds in the order of K, whatever the tile, the blocking of K
  * (C rests in memory between blocks) or the thread: equal inputs give equal bits.
@@ -21,14 +21,14 @@
 #include "vec.h"
 
 #if FL_BYTES == 64 || defined(__aarch64__)
-enum { MAX_ROWS = 6 }; /* 6 x 4 of 32 registers accumulate */
+enum { MAX_ROWS = 8, ROWS_OF_4 = 6 }; /* 6 x 4 or 8 x 3 of 32 registers accumulate */
 #elif FL_BYTES == 32
-enum { MAX_ROWS = 3 }; /* 3 x 4 of 16 */
+enum { MAX_ROWS = 4, ROWS_OF_4 = 3 }; /* 3 x 4 or 4 x 3 of 16 */
 #else
-enum { MAX_ROWS = 2 }; /* 2 x 4 of 16: without fused multiply-add the product needs its own */
+enum { MAX_ROWS = 2, ROWS_OF_4 = 2 }; /* 2 x 4 of 16: a multiply-add not fused needs a register */
 #endif
 
-enum { FL_PANEL = 4, PANEL = FL_PANEL * VL };
+enum { FL_PANEL = 4, PANEL = FL_PANEL * VL };            /* the widest */
 enum { K_BLOCK = 131072 / (PANEL * (int)sizeof(real)) }; /* 128 KiB of a panel stay in L2 */
 
 enum { BY_ROWS = 640 << 10 }; /* bytes of B that a second-level cache keeps beside the rest */
@@ -40,10 +40,12 @@ typedef struct {
     int64_t a_step;       /* from one k to the next: 1, or the width of a packed A */
     const real *b;        /* packed */
     int64_t nv;           /* vectors in a row of B */
+    int64_t V;            /* of them in a panel */
     int64_t p0, p1;
     const real *const *cin;     /* [n] rows to start from */
     real *const *c;             /* [n] rows to write; may be those of cin */
-    int64_t cin_panel, c_panel; /* from one panel of a row to the next: PANEL, or 0 */
+    int64_t cin_panel, c_panel; /* from one panel of a row to the next, or 0 */
+    int panels_first;           /* all rows over a panel before the next, though B fits */
     int down;                   /* panels from last to first */
 } product;
 
@@ -60,8 +62,8 @@ FL_INLINE void tile(const int R, const int Q, const int V, const int64_t a_step,
                     const real *const *a, const real *b, int64_t b_panel, const real *const *cin,
                     int64_t cin_off, int64_t cin_panel, real *const *c, int64_t c_off,
                     int64_t c_panel) {
-    vreal acc[6][4][FL_PANEL]; /* of constant size, or the compiler keeps it in memory */
-    const real *ar[6];
+    vreal acc[8][4][FL_PANEL]; /* of constant size, or the compiler keeps it in memory */
+    const real *ar[8];
 #pragma GCC unroll 8
     for (int r = 0; r < R; r++) {
         ar[r] = a[r];
@@ -104,69 +106,78 @@ FL_INLINE void tile(const int R, const int Q, const int V, const int64_t a_step,
     }
 typedef void (*tile_fn)(TILE_ARGS);
 
-#if FL_BYTES == 64 || defined(__aarch64__)
-#define FOR_ROWS(Q, V, S)                                                                          \
-    TILE(1, Q, V, S)                                                                               \
-    TILE(2, Q, V, S)                                                                               \
-    TILE(3, Q, V, S)                                                                               \
-    TILE(4, Q, V, S)                                                                               \
-    TILE(5, Q, V, S)                                                                               \
-    TILE(6, Q, V, S)
-#define ROWS(Q, V, S)                                                                              \
-    {tile_1_##Q##_##V##_##S, tile_2_##Q##_##V##_##S, tile_3_##Q##_##V##_##S,                       \
-     tile_4_##Q##_##V##_##S, tile_5_##Q##_##V##_##S, tile_6_##Q##_##V##_##S}
-#elif FL_BYTES == 32
-#define FOR_ROWS(Q, V, S)                                                                          \
-    TILE(1, Q, V, S)                                                                               \
-    TILE(2, Q, V, S)                                                                               \
-    TILE(3, Q, V, S)
-#define ROWS(Q, V, S) {tile_1_##Q##_##V##_##S, tile_2_##Q##_##V##_##S, tile_3_##Q##_##V##_##S}
-#else
-#define FOR_ROWS(Q, V, S)                                                                          \
+#define TILES_2(Q, V, S)                                                                           \
     TILE(1, Q, V, S)                                                                               \
     TILE(2, Q, V, S)
-#define ROWS(Q, V, S) {tile_1_##Q##_##V##_##S, tile_2_##Q##_##V##_##S}
-#endif
+#define TILES_3(Q, V, S) TILES_2(Q, V, S) TILE(3, Q, V, S)
+#define TILES_4(Q, V, S) TILES_3(Q, V, S) TILE(4, Q, V, S)
+#define TILES_6(Q, V, S)                                                                           \
+    TILES_4(Q, V, S) TILE(5, Q, V, S)                                                              \
+    TILE(6, Q, V, S)
+#define TILES_8(Q, V, S)                                                                           \
+    TILES_6(Q, V, S) TILE(7, Q, V, S)                                                              \
+    TILE(8, Q, V, S)
+#define NAMES_2(V, S) tile_1_1_##V##_##S, tile_2_1_##V##_##S
+#define NAMES_3(V, S) NAMES_2(V, S), tile_3_1_##V##_##S
+#define NAMES_4(V, S) NAMES_3(V, S), tile_4_1_##V##_##S
+#define NAMES_6(V, S) NAMES_4(V, S), tile_5_1_##V##_##S, tile_6_1_##V##_##S
+#define NAMES_8(V, S) NAMES_6(V, S), tile_7_1_##V##_##S, tile_8_1_##V##_##S
 
-FOR_ROWS(1, 1, 1)
-FOR_ROWS(1, 2, 1)
-FOR_ROWS(1, 3, 1)
-FOR_ROWS(1, 4, 1)
-FOR_ROWS(1, 1, 6)
-FOR_ROWS(1, 2, 6)
-FOR_ROWS(1, 3, 6)
-FOR_ROWS(1, 4, 6)
-static const tile_fn TILES[FL_PANEL][MAX_ROWS] = {ROWS(1, 1, 1), ROWS(1, 2, 1), ROWS(1, 3, 1),
-                                                  ROWS(1, 4, 1)};
-static const tile_fn TILES_OF_PACKED_A[FL_PANEL][MAX_ROWS] = {ROWS(1, 1, 6), ROWS(1, 2, 6),
-                                                              ROWS(1, 3, 6), ROWS(1, 4, 6)};
+/* Tiles of 1, 2, 3 and 4 vectors; A plain, or packed with A_WIDTH. */
+#if FL_BYTES == 64 || defined(__aarch64__)
+#define ALL_TILES(S) TILES_8(1, 1, S) TILES_8(1, 2, S) TILES_8(1, 3, S) TILES_6(1, 4, S)
+#define ALL_NAMES(S)                                                                               \
+    {NAMES_8(1, S)}, {NAMES_8(2, S)}, {NAMES_8(3, S)}, { NAMES_6(4, S) }
+#elif FL_BYTES == 32
+#define ALL_TILES(S) TILES_4(1, 1, S) TILES_4(1, 2, S) TILES_4(1, 3, S) TILES_3(1, 4, S)
+#define ALL_NAMES(S)                                                                               \
+    {NAMES_4(1, S)}, {NAMES_4(2, S)}, {NAMES_4(3, S)}, { NAMES_3(4, S) }
+#else
+#define ALL_TILES(S) TILES_2(1, 1, S) TILES_2(1, 2, S) TILES_2(1, 3, S) TILES_2(1, 4, S)
+#define ALL_NAMES(S)                                                                               \
+    {NAMES_2(1, S)}, {NAMES_2(2, S)}, {NAMES_2(3, S)}, { NAMES_2(4, S) }
+#endif
+ALL_TILES(1)
+ALL_TILES(6)
+static const tile_fn TILES[FL_PANEL][MAX_ROWS] = {ALL_NAMES(1)};
+static const tile_fn TILES_OF_PACKED_A[FL_PANEL][MAX_ROWS] = {ALL_NAMES(6)};
 enum { A_WIDTH = 6 }; /* of a packed A: [K][A_WIDTH] */
+
+FL_INLINE int64_t tile_rows(int64_t V) { return V == 4 ? ROWS_OF_4 : MAX_ROWS; }
 
 /* With few rows one panel cannot fill the pipelines: take several at once. */
 #if FL_BYTES == 64 || defined(__aarch64__)
 enum { MAX_FEW = 3 };
-TILE(1, 4, 4, 1)
-TILE(2, 2, 4, 1)
-TILE(3, 2, 4, 1)
-static const tile_fn FEW[MAX_FEW] = {tile_1_4_4_1, tile_2_2_4_1, tile_3_2_4_1};
+#define FEW_TILES(V)                                                                               \
+    TILE(1, 4, V, 1)                                                                               \
+    TILE(2, 2, V, 1)                                                                               \
+    TILE(3, 2, V, 1)
+#define FEW_NAMES(V) {tile_1_4_##V##_1, tile_2_2_##V##_1, tile_3_2_##V##_1}
 static const int FEW_PANELS[MAX_FEW] = {4, 2, 2};
 #else
 enum { MAX_FEW = 1 };
-TILE(1, 2, 4, 1)
-static const tile_fn FEW[MAX_FEW] = {tile_1_2_4_1};
+#define FEW_TILES(V) TILE(1, 2, V, 1)
+#define FEW_NAMES(V) {tile_1_2_##V##_1}
 static const int FEW_PANELS[MAX_FEW] = {2};
 #endif
+FEW_TILES(1)
+FEW_TILES(2)
+FEW_TILES(3)
+FEW_TILES(4)
+static const tile_fn FEW[FL_PANEL][MAX_FEW] = {FEW_NAMES(1), FEW_NAMES(2), FEW_NAMES(3),
+                                               FEW_NAMES(4)};
 
-FL_INLINE int64_t panel_vectors(int64_t nv, int64_t panel) {
-    int64_t left = nv - panel * FL_PANEL;
-    return left < FL_PANEL ? left : FL_PANEL;
+/* Vectors of a panel: fewer than V in the last, perhaps. */
+FL_INLINE int64_t panel_vectors(int64_t nv, int64_t V, int64_t panel) {
+    int64_t left = nv - panel * V;
+    return left < V ? left : V;
 }
 
 /* Rows r0 .. r0+R-1 of a panel, from k0 to k1. */
 FL_INLINE void product_tile(const product *m, int64_t p, int64_t r0, int64_t R, int64_t k0,
                             int64_t k1) {
-    int64_t V = panel_vectors(m->nv, p);
-    const real *b = m->b + p * PANEL * m->K + k0 * V * VL; /* all panels before are full */
+    int64_t V = panel_vectors(m->nv, m->V, p);
+    const real *b = m->b + p * m->V * VL * m->K + k0 * V * VL; /* all panels before are full */
     const tile_fn *tiles = m->a_step == 1 ? TILES[V - 1] : TILES_OF_PACKED_A[V - 1];
     const real *a[MAX_ROWS];
     for (int64_t r = 0; r < R; r++) a[r] = m->a[r0 + r] + k0 * m->a_step;
@@ -180,7 +191,7 @@ FL_INLINE void product_tile(const product *m, int64_t p, int64_t r0, int64_t R, 
 /* B fits a core's second-level cache: it streams past each block of rows, which stays in the
  * first with its part of C. */
 FL_INLINE void product_by_rows(const product *m, product_done done, void *ctx) {
-    int64_t blocks = (m->n + MAX_ROWS - 1) / MAX_ROWS;
+    int64_t most = tile_rows(m->V), blocks = (m->n + most - 1) / most;
     for (int64_t i = 0; i < blocks; i++) {
         int64_t r0 = m->n * i / blocks, R = m->n * (i + 1) / blocks - r0;
         for (int64_t p = m->p0; p < m->p1; p++) {
@@ -192,8 +203,8 @@ FL_INLINE void product_by_rows(const product *m, product_done done, void *ctx) {
 
 /* It does not: a block of a panel at a time, all rows over it while it is in the first. */
 FL_INLINE void product_by_panels(const product *m, int64_t from, product_done done, void *ctx) {
-    int64_t blocks = (m->n + MAX_ROWS - 1) / MAX_ROWS;
-    int64_t k_blocks = m->n > MAX_ROWS ? (m->K + K_BLOCK - 1) / K_BLOCK : 1;
+    int64_t most = tile_rows(m->V), blocks = (m->n + most - 1) / most;
+    int64_t k_blocks = m->n > most ? (m->K + K_BLOCK - 1) / K_BLOCK : 1;
     for (int64_t j = from; j < m->p1 - m->p0; j++)
         for (int64_t kb = 0, p = nth_panel(m, j); kb < k_blocks; kb++) {
             int64_t k0 = m->K * kb / k_blocks, k1 = m->K * (kb + 1) / k_blocks;
@@ -210,9 +221,10 @@ FL_INLINE int64_t product_of_few(const product *m, product_done done, void *ctx)
     int64_t Q = FEW_PANELS[m->n - 1], i = 0;
     for (; i + Q <= m->p1 - m->p0; i += Q) {
         int64_t p = m->down ? m->p1 - i - Q : m->p0 + i;
-        if (p + Q > m->nv / FL_PANEL) break;
-        FEW[m->n - 1](m->K, m->a, m->b + p * PANEL * m->K, PANEL * m->K, m->cin, p * m->cin_panel,
-                      m->cin_panel, m->c, p * m->c_panel, m->c_panel);
+        if (p + Q > m->nv / m->V) break;
+        int64_t panel = m->V * VL * m->K;
+        FEW[m->V - 1][m->n - 1](m->K, m->a, m->b + p * panel, panel, m->cin, p * m->cin_panel,
+                                m->cin_panel, m->c, p * m->c_panel, m->c_panel);
         for (int64_t q = 0; done && q < Q; q++) done(ctx, 0, m->n, p + q);
     }
     return i;
@@ -220,9 +232,9 @@ FL_INLINE int64_t product_of_few(const product *m, product_done done, void *ctx)
 
 FL_INLINE void product_run(const product *m, product_done done, void *ctx) {
     if (m->n < 1) return;
-    int64_t made = 0;
+    int64_t made = 0, bytes = (m->p1 - m->p0) * m->V * VL * m->K * (int64_t)sizeof(real);
     if (m->n <= MAX_FEW && m->a_step == 1 && m->c_panel) made = product_of_few(m, done, ctx);
-    if (!made && m->c_panel && (m->p1 - m->p0) * PANEL * m->K * (int64_t)sizeof(real) <= BY_ROWS)
+    if (!made && !m->panels_first && bytes <= BY_ROWS)
         product_by_rows(m, done, ctx);
     else
         product_by_panels(m, made, done, ctx);

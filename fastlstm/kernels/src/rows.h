@@ -28,7 +28,7 @@ FL_INLINE const real *input_row(const fl_rows *b, const fl_input *in, int64_t ro
 typedef struct {
     int64_t first, stride; /* rows */
     int64_t j0, j1;        /* unit blocks */
-    int64_t p0, p1;        /* panels of FL_PANEL unit blocks: columns of the products with dG */
+    int64_t p0, p1;        /* panels of FL_PANEL unit blocks */
 } share;
 
 FL_INLINE share share_of(int64_t H, int by_units, int thread, int threads) {
@@ -50,10 +50,9 @@ FL_INLINE int64_t share_rows(const share *s, int64_t n) {
 FL_INLINE int64_t part(int64_t n, int thread, int threads) { return n * thread / threads; }
 
 /* Dividing rows keeps the threads independent; dividing units pays when there are too few rows
- * for that or when the recurrent weight falls out of a core's cache. */
-FL_INLINE int divide_units(int64_t N, int64_t H, int threads) {
+ * for that or when the recurrent weight, of that many bytes, falls out of a core's cache. */
+FL_INLINE int divide_units(int64_t N, int64_t H, int64_t weight, int threads) {
     int64_t panels = (unit_blocks(H) + FL_PANEL - 1) / FL_PANEL;
-    int64_t weight = GATES * H * H * (int64_t)sizeof(real);
     if (threads < 2 || panels < threads) return 0;
     return N < threads || weight > (int64_t)1 << 20;
 }

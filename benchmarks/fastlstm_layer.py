@@ -1,4 +1,4 @@
-"""fastlstm's side of the LSTM: one function a mode, as in `torch_lstm.py`."""
+"""fastlstm's side of the recurrent layers: one function a mode, as in `torch_layer.py`."""
 
 from __future__ import annotations
 
@@ -36,18 +36,18 @@ def versions() -> dict[str, Any]:
 
 
 def infer(case: Case, a: Arrays) -> Side:
-    """LSTM over whole sequences."""
-    model = lstm(case, a)
+    """Whole sequences."""
+    model = layer(case, a)
 
     def results() -> Results:
-        y, (h_n, c_n) = model(a["x"])
-        return Results({"y": y, "h_n": h_n, "c_n": c_n}, {})
+        y, state = model(a["x"])
+        return Results({"y": y, **named(state)}, {})
 
     return Side(lambda: model(a["x"]), results, model)
 
 
 def train(case: Case, a: Arrays) -> Side:
-    """LSTM forward and backward."""
+    """Forward and backward."""
     return _train(case, a, None)
 
 
@@ -57,7 +57,7 @@ def ragged(case: Case, a: Arrays) -> Side:
 
 
 def _train(case: Case, a: Arrays, lengths: Array | None) -> Side:
-    model = lstm(case, a)
+    model = layer(case, a)
 
     def call() -> None:
         _, _, tape = model.forward(a["x"], lengths=lengths)
@@ -65,16 +65,16 @@ def _train(case: Case, a: Arrays, lengths: Array | None) -> Side:
         model.zero_grad()
 
     def results() -> Results:
-        y, (h_n, c_n), tape = model.forward(a["x"], lengths=lengths)
+        y, state, tape = model.forward(a["x"], lengths=lengths)
         dx, _ = model.backward(tape, a["dy"])
-        return Results({"y": y, "h_n": h_n, "c_n": c_n}, {"dx": dx, **gradients(model)})
+        return Results({"y": y, **named(state)}, {"dx": dx, **gradients(model)})
 
     return Side(call, results, model)
 
 
 def step(case: Case, a: Arrays) -> Side:
     """One step, the state kept inside a stream."""
-    model = lstm(case, a)
+    model = layer(case, a)
     run, x = model.stream(case.B), a["x"][0]
 
     def results() -> Results:
@@ -84,18 +84,25 @@ def step(case: Case, a: Arrays) -> Side:
     return Side(lambda: run(x), results, model)
 
 
-def lstm(case: Case, a: Arrays) -> fl.LSTM:
+def layer(case: Case, a: Arrays) -> Any:
     """Return the layer of a case, weights loaded."""
-    model = fl.LSTM(
+    model = getattr(fl, case.cell)(
         case.I,
         case.H,
         case.layers,
         batch_first=True,
         bidirectional=case.bidirectional,
         dtype=case.dtype,
+        **({"proj_size": case.proj} if case.proj else {}),
     )
     model.load_state_dict(a["weights"])
     return model
+
+
+def named(state: Any) -> dict[str, Array]:
+    """Return the last states by name: the LSTM's pair, or h alone."""
+    parts = state if isinstance(state, tuple) else (state,)
+    return dict(zip(("h_n", "c_n"), parts, strict=False))
 
 
 def gradients(model: nn.Module) -> dict[str, Array]:

@@ -1,8 +1,9 @@
-"""torch's side of the LSTM, written as its users would: one function a mode, as in
-`fastlstm_lstm.py`."""
+"""torch's side of the recurrent layers, written as its users would: one function a mode, as in
+`fastlstm_layer.py`."""
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -27,68 +28,68 @@ def versions() -> dict[str, Any]:
 
 
 def infer(case: Case, a: Arrays) -> Side:
-    """LSTM over whole sequences."""
-    model, x = lstm(case, a), torch.from_numpy(a["x"])
+    """Whole sequences."""
+    model, x = layer(case, a), torch.from_numpy(a["x"])
 
     @torch.inference_mode()
-    def run() -> tuple[Tensor, tuple[Tensor, Tensor]]:
+    def run() -> tuple[Tensor, Any]:
         return model(x)  # type: ignore[no-any-return]
 
     def results() -> Results:
-        y, (h_n, c_n) = run()
-        return Results(arrays(y=y, h_n=h_n, c_n=c_n), {})
+        y, state = run()
+        return Results(arrays(y=y, **named(state)), {})
 
     return Side(run, results, model)
 
 
 def train(case: Case, a: Arrays) -> Side:
-    """LSTM forward and backward."""
-    model, x, dy = lstm(case, a), torch.from_numpy(a["x"]), torch.from_numpy(a["dy"])
+    """Forward and backward."""
+    model, x, dy = layer(case, a), torch.from_numpy(a["x"]), torch.from_numpy(a["dy"])
 
-    def run() -> tuple[Tensor, ...]:
+    def run() -> tuple[Tensor, Any, Tensor]:
         leaf = x.detach().requires_grad_()
-        y, (h_n, c_n) = model(leaf)
+        y, state = model(leaf)
         y.backward(dy)
-        return y, h_n, c_n, leaf
+        return y, state, leaf
 
     def call() -> None:
         run()
         model.zero_grad()
 
     def results() -> Results:
-        y, h_n, c_n, leaf = run()
-        return Results(arrays(y=y, h_n=h_n, c_n=c_n), {**arrays(dx=leaf.grad), **gradients(model)})
+        y, state, leaf = run()
+        return Results(arrays(y=y, **named(state)), {**arrays(dx=leaf.grad), **gradients(model)})
 
     return Side(call, results, model)
 
 
 def ragged(case: Case, a: Arrays) -> Side:
     """The same over rows of different lengths, as a PackedSequence."""
-    model, x, lengths = lstm(case, a), torch.from_numpy(a["x"]), torch.from_numpy(a["lengths"])
+    model, x, lengths = layer(case, a), torch.from_numpy(a["x"]), torch.from_numpy(a["lengths"])
     pack: dict[str, Any] = {"lengths": lengths, "batch_first": True, "enforce_sorted": False}
     dy = pack_padded_sequence(torch.from_numpy(a["dy"]), **pack).data
 
     def run() -> tuple[Any, ...]:
         leaf = x.detach().requires_grad_()
-        y, (h_n, c_n) = model(pack_padded_sequence(leaf, **pack))
+        y, state = model(pack_padded_sequence(leaf, **pack))
         y.data.backward(dy)
-        return y, h_n, c_n, leaf
+        return y, state, leaf
 
     def call() -> None:
         run()
         model.zero_grad()
 
     def results() -> Results:
-        packed, h_n, c_n, leaf = run()
+        packed, state, leaf = run()
         y, _ = pad_packed_sequence(packed, batch_first=True, total_length=case.T)
-        return Results(arrays(y=y, h_n=h_n, c_n=c_n), {**arrays(dx=leaf.grad), **gradients(model)})
+        return Results(arrays(y=y, **named(state)), {**arrays(dx=leaf.grad), **gradients(model)})
 
     return Side(call, results, model)
 
 
 def step(case: Case, a: Arrays) -> Side:
-    """One step of nn.LSTM, the state carried by hand."""
-    model, x = lstm(case, a), torch.from_numpy(a["x"])[:, :, None]
+    """One step of the layer, the state carried by hand."""
+    model, x = layer(case, a), torch.from_numpy(a["x"])[:, :, None]
     state: Any = None
 
     @torch.inference_mode()
@@ -107,18 +108,26 @@ def step(case: Case, a: Arrays) -> Side:
     return Side(call, results, model)
 
 
-def lstm(case: Case, a: Arrays) -> nn.LSTM:
-    """Return the layer of a case, weights loaded."""
-    model = nn.LSTM(
+def layer(case: Case, a: Arrays) -> nn.Module:
+    """Return the layer of a case, weights loaded; torch warns that projections are slow."""
+    warnings.filterwarnings("ignore", "LSTM with projections")
+    model: nn.Module = getattr(nn, case.cell)(
         case.I,
         case.H,
         case.layers,
         batch_first=True,
         bidirectional=case.bidirectional,
         dtype=getattr(torch, case.dtype),
+        **({"proj_size": case.proj} if case.proj else {}),
     )
     load(model, a["weights"])
     return model
+
+
+def named(state: Any) -> dict[str, Tensor]:
+    """Return the last states by name: the LSTM's pair, or h alone."""
+    parts = state if isinstance(state, tuple) else (state,)
+    return dict(zip(("h_n", "c_n"), parts, strict=False))
 
 
 def load(model: nn.Module, weights: Arrays) -> None:

@@ -1,4 +1,4 @@
-"""The LSTM over the shapes of `shapes.toml`, fastlstm and torch side by side."""
+"""The recurrent layers over the shapes of `shapes.toml`, fastlstm and torch side by side."""
 
 from __future__ import annotations
 
@@ -11,5 +11,5 @@ pytest.importorskip("torch", reason="nothing is timed that is not compared with 
 pytest.importorskip("pytest_benchmark")
 
 
-def test_lstm(bench: Bench, lstm_case: Case, threads: int, side: str) -> None:
-    bench(lstm_case, threads, side)
+def test_layer(bench: Bench, layer_case: Case, threads: int, side: str) -> None:
+    bench(layer_case, threads, side)

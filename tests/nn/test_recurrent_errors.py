@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from kinds import layer
 
 import fastlstm as fl
 from fastlstm.nn import Tokens
@@ -27,7 +28,11 @@ OPTIONS = [
     ({"dropout": 1.5}, ValueError, "dropout is 1.5, expected 0 to 1"),
     ({"dropout": float("nan")}, ValueError, "dropout is nan, expected 0 to 1"),
     ({"dropout": "0.5"}, TypeError, "dropout is '0.5', expected a number"),
-    ({"proj_size": 3}, ValueError, "proj_size is 3, expected 0: not available yet"),
+    ({"proj_size": H}, ValueError, "proj_size is 6, expected less than hidden_size, 6"),
+    ({"proj_size": -1}, ValueError, "proj_size is -1, expected at least 0"),
+    ({"proj_size": 2.0}, TypeError, "proj_size is 2.0, expected an integer"),
+    ({"recompute": -1}, ValueError, "recompute is -1, expected at least 0"),
+    ({"recompute": True}, TypeError, "recompute is True, expected an integer"),
     ({"dtype": "float16"}, ValueError, "dtype is 'float16', expected float32 or float64"),
     ({"dtype": "nonsense"}, ValueError, "dtype is 'nonsense', expected float32 or float64"),
     ({"dtype": None}, ValueError, "dtype is None, expected float32 or float64"),
@@ -41,6 +46,26 @@ OPTIONS = [
 def test_options(options: dict[str, Any], error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=re.escape(message)):
         fl.LSTM(**{"input_size": I, "hidden_size": H, **options})
+
+
+OF_OTHERS = [
+    (fl.GRU, {"proj_size": 2}, TypeError, "unexpected keyword argument 'proj_size'"),
+    (fl.RNN, {"proj_size": 2}, TypeError, "unexpected keyword argument 'proj_size'"),
+    (fl.GRU, {"forget_bias": 1.0}, TypeError, "unexpected keyword argument 'forget_bias'"),
+    (fl.GRU, {"hidden_size": 0}, ValueError, "hidden_size is 0, expected at least 1"),
+    (fl.GRU, {"recompute": -3}, ValueError, "recompute is -3, expected at least 0"),
+    (fl.RNN, {"nonlinearity": "elu"}, ValueError, "nonlinearity is 'elu', expected one of tanh"),
+    (fl.RNN, {"nonlinearity": True}, ValueError, "nonlinearity is True, expected one of tanh"),
+    (fl.RNN, {"dropout": -0.5}, ValueError, "dropout is -0.5, expected 0 to 1"),
+]
+
+
+@pytest.mark.parametrize(("cls", "options", "error", "message"), OF_OTHERS)
+def test_options_of_others(
+    cls: Any, options: dict[str, Any], error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=re.escape(message)):
+        cls(**{"input_size": I, "hidden_size": H, **options})
 
 
 INPUTS = [
@@ -79,7 +104,9 @@ STATES = [
     ((zeros(2, N, H), zeros(N, H)), "state[1] has shape (3, 6), expected (2, 3, 6)"),
     ((zeros(2, N, H), zeros(2, N, H, dtype=float)), "state[1] has dtype float64, expected float32"),
     (zeros(2, N, H), "state is a ndarray, expected a pair (h, c) or None"),
-    ((zeros(2, N, H),), "state is a tuple, expected a pair (h, c) or None"),
+    ((zeros(2, N, H),), "state is a tuple of 1, expected a pair (h, c) or None"),
+    (fl.State([zeros(2, N, H)]), "state is a State of 1, expected a pair (h, c) or None"),
+    (fl.State([zeros(2, 1, H)] * 2), "state[0] has shape (2, 1, 6), expected (2, 3, 6)"),
     (([[1.0]], None), "state[0] is a list, expected a NumPy array of float32"),
 ]
 
@@ -88,6 +115,50 @@ STATES = [
 def test_states(state: Any, message: str) -> None:
     with pytest.raises((TypeError, ValueError), match=re.escape(message)):
         fl.LSTM(I, H, bidirectional=True)(zeros(T, N, I), state)
+
+
+ONE_STATE = [
+    ((zeros(2, N, H),), "state is a tuple of 1, expected an array of float32, a State or None"),
+    ([1.0], "state is a list of 1, expected an array of float32, a State or None"),
+    (zeros(1, N, H), "state has shape (1, 3, 6), expected (2, 3, 6)"),
+    (zeros(2, H), "state has shape (2, 6), expected (2, 3, 6)"),
+    (zeros(2, N, H, dtype=float), "state has dtype float64, expected float32"),
+    (fl.State([zeros(2, N, H)] * 2), "state is a State of 2, expected a State (h) or None"),
+    (fl.State([zeros(2, 1, H)]), "state[0] has shape (2, 1, 6), expected (2, 3, 6)"),
+]
+
+
+@pytest.mark.parametrize(("state", "message"), ONE_STATE, ids=[m for _, m in ONE_STATE])
+@pytest.mark.parametrize("cls", [fl.GRU, fl.RNN])
+def test_states_of_one_array(cls: Any, state: Any, message: str) -> None:
+    with pytest.raises((TypeError, ValueError), match=re.escape(message)):
+        cls(I, H, bidirectional=True)(zeros(T, N, I), state)
+
+
+RESETS = [
+    (zeros(T, N), {}, "reset has dtype float32, expected bool"),
+    (zeros(T, N, dtype=int), {}, "reset has dtype int64, expected bool"),
+    (zeros(N, T, dtype=bool), {}, "reset has shape (3, 4), expected (4, 3)"),
+    (zeros(T, dtype=bool), {}, "reset has shape (4,), expected (4, 3)"),
+    (True, {}, "reset has shape (), expected (4, 3)"),
+    (zeros(T, N, dtype=bool), {"reset_at": "end"}, "reset_at is 'end', expected one of before, af"),
+    (None, {"reset_at": None}, "reset_at is None, expected one of before, after"),
+]
+
+
+@pytest.mark.parametrize(("reset", "options", "message"), RESETS, ids=[m for *_, m in RESETS])
+@pytest.mark.parametrize("training", [False, True])
+def test_resets(reset: Any, options: dict[str, Any], message: str, training: bool) -> None:
+    gru = fl.GRU(I, H)
+    with pytest.raises((TypeError, ValueError), match=re.escape(message)):
+        (gru.forward if training else gru)(zeros(T, N, I), reset=reset, **options)
+
+
+def test_resets_in_other_layouts() -> None:
+    with pytest.raises(ValueError, match=r"reset has shape \(4, 3\), expected \(3, 4\)"):
+        fl.GRU(I, H, batch_first=True)(zeros(N, T, I), reset=zeros(T, N, dtype=bool))
+    with pytest.raises(ValueError, match=r"reset has shape \(4, 1\), expected \(4,\)"):
+        fl.GRU(I, H)(zeros(T, I), reset=zeros(T, 1, dtype=bool))
 
 
 LENGTHS = [
@@ -128,18 +199,26 @@ def test_gradients(dy: Any, dstate: Any, message: str) -> None:
 
 @pytest.mark.parametrize("name", ["weight_ih_l0", "weight_hh_l1", "bias_ih_l0", "bias_hh_l1"])
 @pytest.mark.parametrize("training", [False, True])
-def test_nan_in_a_weight(backend_isa: str, name: str, training: bool) -> None:
-    lstm = fl.LSTM(I, H, 2)
-    getattr(lstm, name).data.flat[-1] = np.nan
-    x = zeros(T, N, I) + 1
+def test_nan_in_a_weight(backend_isa: str, kind: str, name: str, training: bool) -> None:
+    module = layer(kind, I, H, 2)
+    getattr(module, name).data.flat[-1] = np.nan
+    x = np.ones((T, N, I))
     with pytest.raises(ValueError, match=f"{name} holds NaN"):
-        lstm.forward(x) if training else lstm(x)
+        module.forward(x) if training else module(x)
 
 
-def test_nan_in_the_input_passes(backend_isa: str) -> None:
-    x = zeros(T, N, I)
+def test_nan_in_a_projection_or_a_learned_state(backend_isa: str) -> None:
+    for name in ("weight_hr_l0", "h_0", "c_0"):
+        module = layer("lstm-proj", I, H, learn_state=True)
+        getattr(module, name).data.flat[-1] = np.nan
+        with pytest.raises(ValueError, match=f"{name} holds NaN"):
+            module(np.ones((T, N, I)), reset=np.ones((T, N), bool), reset_at="after")
+
+
+def test_nan_in_the_input_passes(backend_isa: str, kind: str) -> None:
+    x = zeros(T, N, I, dtype=float)
     x[0, 1] = np.nan
-    y, _ = fl.LSTM(I, H, 2)(x)
+    y, _ = layer(kind, I, H, 2)(x)
     assert np.isnan(y[:, 1]).all()
     assert not np.isnan(y[:, [0, 2]]).any()
 

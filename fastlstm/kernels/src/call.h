@@ -1,0 +1,191 @@
+/* What the passes forward and backward of every cell share: the cell's row, the memory of a call,
+ * and where a sorted row finds its data at a step. */
+#ifndef FL_CALL_H
+#define FL_CALL_H
+
+#include "activations.h"
+#include "rows.h"
+
+typedef struct call call;
+typedef struct step_rows step_rows;
+
+/* A cell, as the engine sees it. Its functions are inlined into its own copy of the engine. */
+typedef struct {
+    int gates;  /* G, rows of the weights for each unit */
+    int panel;  /* vectors of a panel of gate products: G, or those of 4 blocks where G is 1 */
+    int c;      /* has a cell state beside h */
+    int apart;  /* the recurrent product has its own bias and sum: it meets a gate first */
+    int extra;  /* keeps one more vector for each unit */
+    int before; /* the reset gate meets h before its product: two products a step */
+
+    void (*step)(const call *k, const share *w, step_rows *rows, int64_t step);
+    void (*step_backward)(const call *k, const share *w, step_rows *rows, int64_t step,
+                          fl_team *team);
+} cell;
+
+/* What a call's threads share. */
+struct call {
+    const fl_call *p;
+    const fl_grads *g; /* NULL in forward */
+    int64_t G, GHp, Hp, Rp;
+    int by_units, threads;
+    int64_t chunk; /* steps whose input products are made together */
+
+    const real *wx, *wh, *whr;           /* packed in gate order; whr projects */
+    const real *bias, *bias_h;           /* of the input products; of the recurrent ones if apart */
+    const real *wxt, *wht, *whrt, *whnt; /* backward: packed in column order */
+    const real *zeros;                   /* where products without a bias start from */
+    const real *fresh_c;                 /* [N,Hp] */
+
+    /* Gates, cells and extra hold steps first .. last-1 in full, or (not full) a chunk and a row.
+     */
+    int full;
+    int64_t first, last;
+    real *gates, *cells, *extra;
+    real *states; /* cells at the start of every segment, or NULL */
+
+    real *inputs;              /* [U,GHp] products of the table's rows */
+    real *table;               /* [U,GHp] their gradients */
+    real *dh, *dc;             /* [N,Rp], [N,Hp] */
+    real *dfresh_h, *dfresh_c; /* [N,Rp], [N,Hp] */
+    real *dproj;               /* [P,Rp] gradients of projected outputs */
+    real *scratch;             /* each thread's own */
+    int64_t scratch_size;
+};
+
+/* A step's rows of one thread, as the products and the gate maths want them. */
+struct step_rows {
+    const call *call;
+    int64_t n, most;
+    const real **a;     /* h before the step, or the input */
+    const real **init;  /* what the gate products start from, or add if they stand apart */
+    const real **start; /* what products that stand apart start from */
+    real **z;           /* gates */
+    real **c_in, **c_out, **out, **extra;
+    real **s;        /* recurrent products, if apart; products to be written elsewhere */
+    int64_t s_panel; /* from one panel of s to the next, or 0 */
+    real *own;       /* memory for them */
+};
+
+enum { ROW_POINTERS = 9 };
+
+FL_INLINE int64_t round_up(int64_t n) { return (n + VL - 1) / VL * VL; }
+
+FL_INLINE int64_t pointers_size(int64_t n) {
+    int64_t each = sizeof(void *) / sizeof(real);
+    return round_up(n * ROW_POINTERS * (each ? each : 1));
+}
+
+/* In a thread's scratch: pointers for `most` rows, then its own memory. */
+FL_INLINE step_rows step_rows_in(const call *k, real *scratch, int64_t most) {
+    void **at = (void **)(void *)scratch;
+    return (step_rows){.call = k,
+                       .most = most,
+                       .a = (const real **)at,
+                       .init = (const real **)(at + most),
+                       .z = (real **)(at + 2 * most),
+                       .c_in = (real **)(at + 3 * most),
+                       .c_out = (real **)(at + 4 * most),
+                       .out = (real **)(at + 5 * most),
+                       .extra = (real **)(at + 6 * most),
+                       .s = (real **)(at + 7 * most),
+                       .start = (const real **)(at + 8 * most),
+                       .own = scratch + pointers_size(most)};
+}
+
+/* Row of the segment's packed arrays: steps stand from the last to the first. */
+FL_INLINE int64_t packed_row(const call *k, int64_t row, int64_t step) {
+    const int64_t *offset = k->p->rows.offset;
+    return offset[k->last] - offset[step + 1] + row;
+}
+
+FL_INLINE real *gates_row(const call *k, int64_t row, int64_t step) {
+    /* In a chunk's buffer a row keeps its place: threads that are chunks apart must not meet. */
+    int64_t at = k->full ? packed_row(k, row, step) : step % k->chunk * k->p->rows.N + row;
+    return k->gates + at * k->GHp;
+}
+
+FL_INLINE real *extra_row(const call *k, int64_t row, int64_t step) {
+    return k->extra + packed_row(k, row, step) * k->Hp;
+}
+
+FL_INLINE real *cell_after(const call *k, int64_t row, int64_t step) {
+    const fl_rows *b = &k->p->rows;
+    if (!k->full || step < k->first) return k->cells + row * k->Hp;
+    return k->cells + (b->N + b->offset[step] - b->offset[k->first] + row) * k->Hp;
+}
+
+FL_INLINE real *output_row(const call *k, int64_t row, int64_t step) {
+    return (real *)k->p->y + place(&k->p->rows, row, step, k->p->y_t, k->p->y_n);
+}
+
+/* Does the row start anew at the step? */
+FL_INLINE int is_reset(const call *k, int64_t row, int64_t step) {
+    const fl_rows *b = &k->p->rows;
+    return k->p->reset && k->p->reset[time_of(b, row, step) * b->N + b->order[row]];
+}
+
+FL_INLINE const real *hidden_before(const call *k, int64_t row, int64_t step) {
+    int64_t at = k->p->rows.order[row] * k->p->R;
+    if (is_reset(k, row, step)) return (const real *)k->p->fresh_h + at;
+    return step ? output_row(k, row, step - 1) : (const real *)k->p->h0 + at;
+}
+
+FL_INLINE const real *cell_before(const call *k, int64_t row, int64_t step) {
+    if (is_reset(k, row, step)) return k->fresh_c + row * k->Hp;
+    return cell_after(k, row, step - 1);
+}
+
+/* Of a caller's [N,n] array into a row of ours, filled up with zeros; NULL reads as zero. */
+FL_INLINE void read_state(const call *k, const void *from, int64_t n, int64_t row, real *to) {
+    int64_t have = from ? n : 0;
+    if (have) memcpy(to, (const real *)from + k->p->rows.order[row] * n, (size_t)n * sizeof(real));
+    memset(to + have, 0, (size_t)(round_up(n) - have) * sizeof(real));
+}
+
+FL_INLINE void write_state(const call *k, const real *from, int64_t n, int64_t row, void *to) {
+    memcpy((real *)to + k->p->rows.order[row] * n, from, (size_t)n * sizeof(real));
+}
+
+/* Parts of one block of memory, taken one after the other: of NULL to learn the size. */
+typedef struct {
+    real *base;
+    int64_t size;
+} arena;
+
+FL_INLINE real *take(arena *m, int64_t n) {
+    real *at = m->base ? m->base + m->size : NULL;
+    m->size += round_up(n);
+    return at;
+}
+
+FL_INLINE call call_of(const cell *c, const fl_call *p, const fl_grads *g) {
+    int64_t Hp = round_up(p->H);
+    return (call){
+        .p = p, .g = g, .G = c->gates, .GHp = c->gates * Hp, .Hp = Hp, .Rp = round_up(p->R)};
+}
+
+FL_INLINE int keeps_extra(const cell *c, const fl_call *p) { return c->extra || p->weights.w_hr; }
+
+FL_INLINE weight_shape input_shape(const cell *c, const fl_call *p) {
+    return (weight_shape){p->H, p->in.I, c->gates, c->panel};
+}
+FL_INLINE weight_shape hidden_shape(const cell *c, const fl_call *p) {
+    return (weight_shape){p->H, p->R, c->gates, c->panel};
+}
+FL_INLINE weight_shape project_shape(const fl_call *p) { /* its units are the R outputs */
+    return (weight_shape){p->R, p->H, 1, FL_PANEL};
+}
+
+/* Where the packed weights stand in `packed`; returns their size. */
+FL_INLINE int64_t place_weights(const cell *c, call *k, const real *packed) {
+    arena m = {(real *)packed, 0};
+    k->wx = take(&m, k->GHp * k->p->in.I);
+    k->wh = take(&m, k->GHp * k->p->R);
+    k->bias = take(&m, k->GHp);
+    k->bias_h = c->apart ? take(&m, k->GHp) : NULL;
+    k->whr = k->p->weights.w_hr ? take(&m, k->Rp * k->p->H) : NULL;
+    return m.size;
+}
+
+#endif

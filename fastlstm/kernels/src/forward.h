@@ -1,0 +1,251 @@
+/* The time loop forward, for any cell. */
+#ifndef FL_FORWARD_H
+#define FL_FORWARD_H
+
+#include "call.h"
+
+/* Rows of products with a weight packed in gate order, its unit blocks j0..j1-1. */
+FL_INLINE product gate_product(const cell *c, const call *k, const step_rows *rows, int64_t n,
+                               int64_t K, const real *weight, int64_t j0, int64_t j1) {
+    int64_t blocks = c->panel / c->gates;
+    return (product){.n = n,
+                     .K = K,
+                     .a = rows->a,
+                     .a_step = 1,
+                     .b = weight,
+                     .nv = k->GHp / VL,
+                     .V = c->panel,
+                     .p0 = j0 / blocks,
+                     .p1 = (j1 + blocks - 1) / blocks,
+                     .cin = rows->init,
+                     .cin_panel = c->panel * VL,
+                     .c = rows->z,
+                     .c_panel = c->panel * VL};
+}
+
+/* This thread's part of the unit blocks, in whole panels. */
+FL_INLINE int64_t block_part(const cell *c, const call *k, int thread) {
+    int64_t blocks = k->Hp / VL, each = c->panel / c->gates;
+    return min64(blocks, part((blocks + each - 1) / each, thread, k->threads) * each);
+}
+
+/* The recurrent weight where the last gate has a product of its own: the others, then it. */
+FL_INLINE weight_shape first_gates(const weight_shape *s) {
+    return (weight_shape){s->H, s->K, s->G - 1, s->G - 1};
+}
+FL_INLINE weight_shape last_gate(const weight_shape *s) { return (weight_shape){s->H, s->K, 1, 1}; }
+
+/* A thread's part of packing the weights for products forward. */
+FL_INLINE void pack_forward(const cell *c, const call *k, int64_t j0, int64_t j1, int64_t r0,
+                            int64_t r1) {
+    const fl_weights *w = &k->p->weights;
+    weight_shape x = input_shape(c, k->p), h = hidden_shape(c, k->p), r = project_shape(k->p);
+    pack_gates(&x, w->w_ih, (real *)k->wx, j0, j1);
+    if (c->before) {
+        weight_shape first = first_gates(&h), last = last_gate(&h);
+        pack_gates(&first, w->w_hh, (real *)k->wh, j0, j1);
+        pack_gates(&last, (const real *)w->w_hh + first.G * h.H * h.K,
+                   (real *)k->wh + gates_size(&first) * h.K, j0, j1);
+    } else {
+        pack_gates(&h, w->w_hh, (real *)k->wh, j0, j1);
+    }
+    pack_bias(k->p->H, k->G, w->b_ih, c->apart ? NULL : w->b_hh, (real *)k->bias, j0, j1);
+    if (c->apart) pack_bias(k->p->H, k->G, NULL, w->b_hh, (real *)k->bias_h, j0, j1);
+    if (w->w_hr) pack_gates(&r, w->w_hr, (real *)k->whr, r0, r1);
+}
+
+/* Input products of a thread's rows at steps s0..s1-1; with ids they were made once a token. */
+FL_INLINE void make_inputs(const cell *c, const call *k, const share *w, step_rows *rows,
+                           int64_t s0, int64_t s1) {
+    const fl_call *p = k->p;
+    int64_t n = 0;
+    for (int64_t s = s0; s < s1; s++)
+        for (int64_t i = 0; i < share_rows(w, p->rows.n_at[s]); i++, n++) {
+            int64_t row = w->first + i * w->stride;
+            rows->a[n] = input_row(&p->rows, &p->in, row, s);
+            rows->z[n] = gates_row(k, row, s);
+            rows->init[n] = k->bias;
+        }
+    product m = gate_product(c, k, rows, n, p->in.I, k->wx, w->j0, w->j1);
+    product_run(&m, NULL, NULL);
+}
+
+/* The distinct tokens' products, P_BLOCK at a time. */
+FL_INLINE void make_table(const cell *c, const call *k, step_rows *rows, int thread) {
+    const fl_input *in = &k->p->in;
+    int64_t u1 = part(in->U, thread + 1, k->threads);
+    for (int64_t u = part(in->U, thread, k->threads), n; u < u1; u += n) {
+        n = min64(P_BLOCK, u1 - u);
+        for (int64_t i = 0; i < n; i++) {
+            rows->a[i] = (const real *)in->x + (u + i) * in->I;
+            rows->z[i] = k->inputs + (u + i) * k->GHp;
+            rows->init[i] = k->bias;
+        }
+        product m = gate_product(c, k, rows, n, in->I, k->wx, 0, k->Hp / VL);
+        product_run(&m, NULL, NULL);
+    }
+}
+
+/* A thread's own memory: an output that nobody reads, recurrent products, what the cell keeps. */
+FL_INLINE int64_t products_size(const call *k) { return MAX_FEW * k->GHp + k->p->rows.N * PANEL; }
+FL_INLINE real *own_extra(const call *k, const step_rows *rows) {
+    return rows->own + k->Rp + products_size(k);
+}
+FL_INLINE int64_t own_size(const cell *c, const call *k) {
+    int64_t N = k->p->rows.N, extra = c->before ? 2 : keeps_extra(c, k->p);
+    return k->Rp + products_size(k) + extra * N * k->Hp;
+}
+
+/* Where the rows of a thread find and put their data at a step. */
+FL_INLINE void place_rows(const cell *c, const call *k, const share *w, step_rows *rows,
+                          int64_t step) {
+    const fl_call *p = k->p;
+    rows->n = share_rows(w, p->rows.n_at[step]);
+    /* with few rows several panels are made before the first is done with */
+    rows->s_panel = rows->n <= MAX_FEW ? c->panel * VL : 0;
+    int64_t s_row = rows->n <= MAX_FEW ? k->GHp : PANEL;
+    for (int64_t i = 0; i < rows->n; i++) {
+        int64_t row = w->first + i * w->stride;
+        rows->a[i] = hidden_before(k, row, step);
+        rows->z[i] = gates_row(k, row, step);
+        if (c->c) rows->c_in[i] = (real *)cell_before(k, row, step);
+        if (c->c) rows->c_out[i] = cell_after(k, row, step);
+        /* what is made anew for backward was put out before */
+        rows->out[i] = k->g ? rows->own : output_row(k, row, step);
+        rows->s[i] = rows->own + k->Rp + i * s_row;
+        if (keeps_extra(c, p))
+            rows->extra[i] = k->extra ? extra_row(k, row, step) : own_extra(k, rows) + i * k->Hp;
+        rows->init[i] = rows->z[i];
+        if (p->in.ids) {
+            const real *x = input_row(&p->rows, &p->in, row, step);
+            rows->init[i] = k->inputs + (x - (const real *)p->in.x) / p->in.I * k->GHp;
+        }
+    }
+}
+
+/* All steps of a thread from first to last. */
+FL_INLINE void run_steps(const cell *c, const call *k, const share *w, step_rows *rows,
+                         int64_t first, int64_t last, fl_team *team) {
+    const fl_rows *b = &k->p->rows;
+    for (int64_t s = first; s < last && b->n_at[s]; s++) {
+        if ((s - first) % k->chunk == 0 && !k->p->in.ids)
+            make_inputs(c, k, w, rows, s, min64(s + k->chunk, last));
+        place_rows(c, k, w, rows, s);
+        if (k->states && !k->full && s % k->p->every == 0)
+            for (int64_t i = 0; i < rows->n; i++)
+                memcpy(k->states + (s / k->p->every * b->N + w->first + i * w->stride) * k->Hp +
+                           w->j0 * VL,
+                       cell_after(k, w->first + i * w->stride, s - 1) + w->j0 * VL,
+                       (size_t)((w->j1 - w->j0) * VL) * sizeof(real));
+        c->step(k, w, rows, s);
+        if (k->by_units) fl_barrier(team);
+    }
+}
+
+/* Before the first step: weights packed, cells from c0, the distinct tokens' products. */
+FL_INLINE void begin_forward(const cell *c, const call *k, int thread, step_rows *rows,
+                             fl_team *team) {
+    const fl_call *p = k->p;
+    int64_t outputs = k->Rp / VL;
+    if (!p->packed)
+        pack_forward(c, k, block_part(c, k, thread), block_part(c, k, thread + 1),
+                     part(outputs, thread, k->threads), part(outputs, thread + 1, k->threads));
+    for (int64_t r = part(p->rows.N, thread, k->threads);
+         c->c && r < part(p->rows.N, thread + 1, k->threads); r++) {
+        read_state(k, p->c0, p->H, r, k->cells + r * k->Hp);
+        if (p->reset) read_state(k, p->fresh_c, p->H, r, (real *)k->fresh_c + r * k->Hp);
+    }
+    fl_barrier(team);
+    if (!p->in.ids) return;
+    make_table(c, k, rows, thread);
+    fl_barrier(team);
+}
+
+/* After the last step: zeros past each row's end, its final state. */
+FL_INLINE void end_forward(const cell *c, const call *k, int thread) {
+    const fl_call *p = k->p;
+    const fl_rows *b = &p->rows;
+    for (int64_t r = part(b->N, thread, k->threads); r < part(b->N, thread + 1, k->threads); r++) {
+        int64_t n = b->order[r], last = b->length[r] - 1;
+        for (int64_t t = last + 1; t < b->T; t++)
+            memset((real *)p->y + t * p->y_t + n * p->y_n, 0, (size_t)p->R * sizeof(real));
+        const real *h = last < 0 ? (const real *)p->h0 + n * p->R : output_row(k, r, last);
+        memcpy((real *)p->h_n + n * p->R, h, (size_t)p->R * sizeof(real));
+        if (c->c) write_state(k, cell_after(k, r, last), p->H, r, p->c_n);
+    }
+}
+
+FL_INLINE void forward_body(const cell *c, void *ctx, int thread, int threads, fl_team *team) {
+    call own = *(call *)ctx, *k = &own;
+    k->threads = threads;
+    k->by_units = k->by_units && threads > 1;
+    const fl_rows *b = &k->p->rows;
+    share w = share_of(k->p->H, k->by_units, thread, threads);
+    int64_t most = max64(P_BLOCK, b->N * k->chunk);
+    step_rows rows = step_rows_in(k, k->scratch + thread * k->scratch_size, most);
+    begin_forward(c, k, thread, &rows, team);
+    run_steps(c, k, &w, &rows, 0, b->T, team);
+    fl_barrier(team);
+    end_forward(c, k, thread);
+}
+
+/* Steps whose input products are made together: enough rows for full tiles, and for the input
+ * weight to be read seldom if it is large. */
+FL_INLINE int64_t chunk_steps(const call *k, int64_t steps) {
+    int64_t N = k->p->rows.N;
+    int64_t large = k->GHp * k->p->in.I * (int64_t)sizeof(real) > (int64_t)512 << 10;
+    return min64(steps, max64(1, (large ? 192 : 24) * k->threads / N));
+}
+
+/* How a call is divided over threads. */
+FL_INLINE void set_threads(const cell *c, call *k, int64_t work) {
+    const fl_call *p = k->p;
+    int64_t N = p->rows.N, T = p->rows.T, weight = k->GHp * p->R * (int64_t)sizeof(real);
+    int may = !c->before && !p->weights.w_hr; /* two products a step would need more barriers */
+    k->by_units = may && divide_units(N, p->H, weight, p->n_threads);
+    k->threads = worth_threads(work * p->rows.offset[T] * k->GHp * (p->in.I + p->R), T, k->by_units,
+                               p->n_threads);
+    k->by_units = may && divide_units(N, p->H, weight, k->threads);
+}
+
+FL_INLINE int64_t plan_forward(const cell *c, call *k, real *block) {
+    const fl_call *p = k->p;
+    int64_t N = p->rows.N;
+    arena m = {block, 0};
+    k->first = 0, k->last = p->rows.T, k->full = p->gates != NULL;
+    if (!k->by_units) k->threads = (int)min64(k->threads, N);
+    k->chunk = chunk_steps(k, p->rows.T);
+    int64_t packed = place_weights(c, k, p->packed);
+    if (!p->packed) place_weights(c, k, take(&m, packed));
+    k->zeros = take(&m, max64(k->GHp, PANEL));
+    k->inputs = p->in.ids ? take(&m, p->in.U * k->GHp) : NULL;
+    k->gates = k->full ? p->gates : take(&m, N * k->chunk * k->GHp);
+    k->cells = k->full && c->c ? p->cells : c->c ? take(&m, N * k->Hp) : NULL;
+    k->states = k->full ? NULL : p->cells;
+    k->extra = k->full ? p->extra : NULL;
+    k->fresh_c = c->c && p->reset ? take(&m, N * k->Hp) : NULL;
+    int64_t most = max64(P_BLOCK, N * k->chunk);
+    k->scratch_size = pointers_size(most) + own_size(c, k);
+    k->scratch = take(&m, k->scratch_size * k->threads);
+    return m.size;
+}
+
+FL_INLINE int64_t forward_bytes(const cell *c, const fl_call *p) {
+    call k = call_of(c, p, NULL);
+    set_threads(c, &k, 2);
+    return plan_forward(c, &k, NULL) * (int64_t)sizeof(real);
+}
+
+FL_INLINE int run_forward(const cell *c, const fl_call *p, fl_body body) {
+    call k = call_of(c, p, NULL);
+    set_threads(c, &k, 2);
+    real *block = fl_alloc((size_t)plan_forward(c, &k, NULL) * sizeof(real));
+    if (!block) return -1;
+    plan_forward(c, &k, block);
+    memset((real *)k.zeros, 0, (size_t)max64(k.GHp, PANEL) * sizeof(real));
+    fl_run(k.threads, body, &k);
+    fl_free(block);
+    return 0;
+}
+
+#endif

@@ -1,0 +1,95 @@
+/* GRU, torch's: the reset gate meets the recurrent product; forward above backward.
+ *
+ *     r, z = sigmoid of the products      n = tanh(W_in x + b_in + r (W_hn h + b_hn))
+ *     h' = (1 - z) n + z h                (Cho et al. 2014; this form from cuDNN)
+ *
+ * The recurrent products stand apart from the input's. Kept for backward: r, z, n and, beside
+ * them, W_hn h + b_hn. Backward leaves in their places the gradients of the recurrent products
+ * and, beside them, that of the input product of n.
+ */
+#ifndef FL_GRU_H
+#define FL_GRU_H
+
+#include "backward.h"
+#include "forward.h"
+
+enum { GRU_GATES = 3 };
+
+/* Two sigmoids that share a division. */
+FL_INLINE void gru_sigmoids(vreal *r, vreal *z) {
+    vreal dr = vsigmoid_den(*r), dz = vsigmoid_den(*z), both = 1 / (dr * dz);
+    *r = both * dz, *z = both * dr;
+}
+
+/* (1 - z) n + z h */
+FL_INLINE vreal gru_blend(vreal z, vreal n, vreal h) { return vfma(z, h - n, n); }
+
+/* Gate maths on rows of a unit block whose recurrent products are complete. */
+FL_INLINE void gru_finish(void *ctx, int64_t row, int64_t R, int64_t j) {
+    const step_rows *s = ctx;
+    int64_t lanes = min64(VL, s->call->p->H - j * VL), block = j * GRU_GATES * VL;
+    for (int64_t i = row; i < row + R; i++) {
+        const real *x = s->init[i] + block, *m = s->s[i] + j * s->s_panel;
+        vreal r = vload(x) + vload(m), z = vload(x + VL) + vload(m + VL), hn = vload(m + 2 * VL);
+        gru_sigmoids(&r, &z);
+        vreal n = vtanh(vfma(r, hn, vload(x + 2 * VL)));
+        vstore_n(s->out[i] + j * VL, gru_blend(z, n, vload_n(s->a[i] + j * VL, lanes)), lanes);
+        if (!s->call->full) continue;
+        vstore(s->z[i] + block, r);
+        vstore(s->z[i] + block + VL, z);
+        vstore(s->z[i] + block + 2 * VL, n);
+        vstore(s->extra[i] + j * VL, hn);
+    }
+}
+
+static void gru_step(const call *k, const share *w, step_rows *rows, int64_t step);
+static void gru_step_backward(const call *k, const share *w, step_rows *rows, int64_t step,
+                              fl_team *team);
+static const cell GRU = {.gates = GRU_GATES,
+                         .panel = GRU_GATES,
+                         .apart = 1,
+                         .extra = 1,
+                         .step = gru_step,
+                         .step_backward = gru_step_backward};
+
+static void gru_step(const call *k, const share *w, step_rows *rows, int64_t step) {
+    product m = gate_product(&GRU, k, rows, rows->n, k->p->R, k->wh, w->j0, w->j1);
+    for (int64_t i = 0; i < rows->n; i++) rows->start[i] = k->bias_h;
+    m.cin = rows->start;
+    m.c = rows->s, m.c_panel = rows->s_panel;
+    m.down = step & 1;
+    product_run(&m, gru_finish, rows);
+}
+
+static void gru_row_backward(const call *k, int64_t row, int64_t step, int64_t j0, int64_t j1) {
+    const real *h = hidden_before(k, row, step), *dy = dy_row(k, row, step);
+    real *gates = gates_row(k, row, step), *extra = extra_row(k, row, step);
+    real *dh = k->dh + row * k->Rp;
+    for (int64_t j = j0; j < j1; j++) {
+        real *g = gates + j * GRU_GATES * VL;
+        int64_t u = j * VL, lanes = min64(VL, k->p->H - u);
+        vreal r = vload(g), z = vload(g + VL), n = vload(g + 2 * VL), hn = vload(extra + u);
+        vreal d = vload(dh + u), one = vset1(1);
+        if (dy) d += vload_n(dy + u, lanes);
+        vreal dn = d * (1 - z) * vfma(-n, n, one);
+        vstore(g, dn * hn * r * (1 - r));
+        vstore(g + VL, d * (vload_n(h + u, lanes) - n) * z * (1 - z));
+        vstore(g + 2 * VL, dn * r);
+        vstore(extra + u, dn);
+        vstore(dh + u, d * z);
+    }
+}
+
+static void gru_step_backward(const call *k, const share *w, step_rows *rows, int64_t step,
+                              fl_team *team) {
+    for (int64_t i = 0; i < rows->n; i++) {
+        int64_t row = w->first + i * w->stride;
+        gru_row_backward(k, row, step, w->j0, w->j1);
+        if (step > k->first) prefetch_before(&GRU, k, row, step, w);
+        rows->a[i] = gates_row(k, row, step);
+        rows->init[i] = rows->z[i] = k->dh + row * k->Rp;
+    }
+    hidden_product(&GRU, k, w, rows, step, team);
+}
+
+#endif

@@ -1,0 +1,118 @@
+/* GRU whose reset gate meets h before the product, as in the paper, Keras and ONNX files; forward
+ * above backward.
+ *
+ *     r, z = sigmoid of the products      n = tanh(W_in x + b_in + W_hn (r h) + b_hn)
+ *     h' = (1 - z) n + z h                (Cho et al. 2014)
+ *
+ * So each step makes two products, the second from all units of the first. Kept for backward: the
+ * gates and, beside them, r h.
+ */
+#ifndef FL_GRU_RESET_BEFORE_H
+#define FL_GRU_RESET_BEFORE_H
+
+#include "gru.h"
+
+/* Gates r and z of rows of a unit block, and r h. */
+FL_INLINE void gru_before_gates(void *ctx, int64_t row, int64_t R, int64_t j) {
+    const step_rows *s = ctx;
+    int64_t lanes = min64(VL, s->call->p->H - j * VL);
+    for (int64_t i = row; i < row + R; i++) {
+        real *g = s->z[i] + j * GRU_GATES * VL;
+        vreal r = vload(g), z = vload(g + VL);
+        gru_sigmoids(&r, &z);
+        vstore(g, r);
+        vstore(g + VL, z);
+        vstore(s->extra[i] + j * VL, r * vload_n(s->a[i] + j * VL, lanes));
+    }
+}
+
+FL_INLINE void gru_before_finish(void *ctx, int64_t row, int64_t R, int64_t j) {
+    const step_rows *s = ctx;
+    int64_t lanes = min64(VL, s->call->p->H - j * VL);
+    for (int64_t i = row; i < row + R; i++) {
+        real *g = s->z[i] + j * GRU_GATES * VL;
+        vreal n = vtanh(vload(g + 2 * VL)), h = vload_n(s->a[i] + j * VL, lanes);
+        vstore_n(s->out[i] + j * VL, gru_blend(vload(g + VL), n, h), lanes);
+        vstore(g + 2 * VL, n);
+    }
+}
+
+static void gru_before_step(const call *k, const share *w, step_rows *rows, int64_t step);
+static void gru_before_step_backward(const call *k, const share *w, step_rows *rows, int64_t step,
+                                     fl_team *team);
+static const cell GRU_RESET_BEFORE = {.gates = GRU_GATES,
+                                      .panel = GRU_GATES,
+                                      .extra = 1,
+                                      .before = 1,
+                                      .step = gru_before_step,
+                                      .step_backward = gru_before_step_backward};
+
+static void gru_before_step(const call *k, const share *w, step_rows *rows, int64_t step) {
+    weight_shape all = hidden_shape(&GRU_RESET_BEFORE, k->p), gates = first_gates(&all);
+    product m = gate_product(&GRU_RESET_BEFORE, k, rows, rows->n, k->p->R, k->wh, w->j0, w->j1);
+    m.V = gates.V, m.nv = gates_size(&gates) / VL;
+    m.down = step & 1;
+    product_run(&m, gru_before_gates, rows);
+    for (int64_t i = 0; i < rows->n; i++) {
+        rows->start[i] = rows->init[i] + 2 * VL;
+        rows->s[i] = rows->z[i] + 2 * VL;
+    }
+    m.a = (const real *const *)rows->extra;
+    m.b = k->wh + gates_size(&gates) * all.K;
+    m.V = 1, m.nv = k->Hp / VL;
+    m.cin = rows->start, m.c = rows->s;
+    product_run(&m, gru_before_finish, rows);
+}
+
+/* Up to the gradient of n before its activation, which also goes to dn; r stays in its place. */
+static void gru_before_outer(const call *k, int64_t row, int64_t step, real *dn) {
+    const real *h = hidden_before(k, row, step), *dy = dy_row(k, row, step);
+    real *gates = gates_row(k, row, step), *dh = k->dh + row * k->Rp;
+    for (int64_t u = 0; u < k->Hp; u += VL) {
+        real *g = gates + u * GRU_GATES;
+        int64_t lanes = min64(VL, k->p->H - u);
+        vreal z = vload(g + VL), n = vload(g + 2 * VL), d = vload(dh + u);
+        if (dy) d += vload_n(dy + u, lanes);
+        vreal before = d * (1 - z) * vfma(-n, n, vset1(1));
+        vstore(g + VL, d * (vload_n(h + u, lanes) - n) * z * (1 - z));
+        vstore(g + 2 * VL, before);
+        vstore(dn + u, before);
+        vstore(dh + u, d * z);
+    }
+}
+
+/* From the gradient of r h to those of r and of h. */
+static void gru_before_inner(const call *k, int64_t row, int64_t step, const real *drh) {
+    const real *h = hidden_before(k, row, step);
+    real *gates = gates_row(k, row, step), *dh = k->dh + row * k->Rp;
+    for (int64_t u = 0; u < k->Hp; u += VL) {
+        real *g = gates + u * GRU_GATES;
+        vreal r = vload(g), d = vload(drh + u);
+        vstore(dh + u, vfma(d, r, vload(dh + u)));
+        vstore(g, d * vload_n(h + u, min64(VL, k->p->H - u)) * r * (1 - r));
+    }
+}
+
+static void gru_before_step_backward(const call *k, const share *w, step_rows *rows, int64_t step,
+                                     fl_team *team) {
+    real *dn = own_extra(k, rows), *drh = dn + k->p->rows.N * k->Hp;
+    for (int64_t i = 0; i < rows->n; i++) {
+        gru_before_outer(k, w->first + i * w->stride, step, dn + i * k->Hp);
+        rows->a[i] = dn + i * k->Hp;
+        rows->s[i] = drh + i * k->Hp;
+        rows->start[i] = k->zeros;
+    }
+    product m =
+        column_product(rows->n, k->Hp, rows->a, k->whnt, k->Rp / VL, rows->start, 0, rows->s);
+    product_run(&m, NULL, NULL);
+    for (int64_t i = 0; i < rows->n; i++) {
+        int64_t row = w->first + i * w->stride;
+        gru_before_inner(k, row, step, rows->s[i]);
+        if (step > k->first) prefetch_before(&GRU_RESET_BEFORE, k, row, step, w);
+        rows->a[i] = gates_row(k, row, step);
+        rows->init[i] = rows->z[i] = k->dh + row * k->Rp;
+    }
+    hidden_product(&GRU_RESET_BEFORE, k, w, rows, step, team);
+}
+
+#endif

@@ -1,0 +1,181 @@
+/* LSTM, with or without a projection of its output; forward above backward.
+ *
+ *     i, f, o = sigmoid, g = tanh of the products      c' = f c + i g      h' = o tanh(c')
+ *     and with a projection h' = W_hr (o tanh(c'))     (Sak, Senior & Beaufays 2014)
+ *
+ * Two gates share a division: of 1/(ab) each takes its part by multiplying with the other's
+ * denominator. FL_SATURATION keeps ab finite.
+ */
+#ifndef FL_LSTM_H
+#define FL_LSTM_H
+
+#include "backward.h"
+#include "forward.h"
+
+enum { LSTM_GATES = 4 };
+
+typedef struct {
+    vreal i, f, g, o;
+} lstm_gates;
+
+FL_INLINE lstm_gates lstm_activate(const real *z) {
+    vreal di = vsigmoid_den(vload(z)), df = vsigmoid_den(vload(z + VL));
+    vreal ng = vtanh_num(vload(z + 2 * VL)), dg = ng + 2;
+    vreal d_o = vsigmoid_den(vload(z + 3 * VL));
+    vreal ig = 1 / (di * dg), fo = 1 / (df * d_o);
+    return (lstm_gates){.i = ig * dg, .f = fo * d_o, .g = ng * (ig * di), .o = fo * df};
+}
+
+/* Returns c'; *h is h'. */
+FL_INLINE vreal lstm_cell(const lstm_gates *a, vreal c, vreal *h) {
+    vreal c_next = vfma(a->f, c, a->i * a->g);
+    *h = a->o * vtanh(c_next);
+    return c_next;
+}
+
+FL_INLINE lstm_gates lstm_load(const real *z) {
+    return (lstm_gates){vload(z), vload(z + VL), vload(z + 2 * VL), vload(z + 3 * VL)};
+}
+
+FL_INLINE void lstm_store(real *z, const lstm_gates *a) {
+    vstore(z, a->i);
+    vstore(z + VL, a->f);
+    vstore(z + 2 * VL, a->g);
+    vstore(z + 3 * VL, a->o);
+}
+
+/* Gate maths on rows of a unit block whose products are complete. */
+FL_INLINE void lstm_finish(void *ctx, int64_t row, int64_t R, int64_t j) {
+    const step_rows *s = ctx;
+    int64_t lanes = min64(VL, s->call->p->H - j * VL);
+    for (int64_t r = row; r < row + R; r++) {
+        real *z = s->z[r] + j * LSTM_GATES * VL;
+        lstm_gates a = lstm_activate(z);
+        vreal h, c = lstm_cell(&a, vload(s->c_in[r] + j * VL), &h);
+        vstore(s->c_out[r] + j * VL, c);
+        if (s->call->whr)
+            vstore(s->extra[r] + j * VL, h);
+        else
+            vstore_n(s->out[r] + j * VL, h, lanes);
+        if (s->call->full) lstm_store(z, &a);
+    }
+}
+
+/* A panel of projected outputs to the caller's rows. */
+FL_INLINE void write_projected(void *ctx, int64_t row, int64_t R, int64_t panel) {
+    const step_rows *s = ctx;
+    for (int64_t r = row; r < row + R; r++)
+        for (int64_t v = 0; v < FL_PANEL; v++) {
+            int64_t at = panel * PANEL + v * VL, lanes = min64(VL, s->call->p->R - at);
+            if (lanes <= 0) break;
+            const real *from = s->s[r] + (s->s_panel ? panel * PANEL : 0) + v * VL;
+            vstore_n(s->out[r] + at, vload(from), lanes);
+        }
+}
+
+static void lstm_project(const call *k, step_rows *rows) {
+    int64_t nv = k->Rp / VL;
+    for (int64_t i = 0; i < rows->n; i++) rows->init[i] = k->zeros;
+    rows->s_panel = rows->n <= MAX_FEW ? PANEL : 0;
+    product m = {.n = rows->n,
+                 .K = k->p->H,
+                 .a = (const real **)rows->extra,
+                 .a_step = 1,
+                 .b = k->whr,
+                 .nv = nv,
+                 .V = FL_PANEL,
+                 .p0 = 0,
+                 .p1 = (nv + FL_PANEL - 1) / FL_PANEL,
+                 .cin = rows->init,
+                 .cin_panel = 0,
+                 .c = rows->s,
+                 .c_panel = rows->s_panel};
+    product_run(&m, write_projected, rows);
+}
+
+static void lstm_step(const call *k, const share *w, step_rows *rows, int64_t step);
+static void lstm_step_backward(const call *k, const share *w, step_rows *rows, int64_t step,
+                               fl_team *team);
+static const cell LSTM = {.gates = LSTM_GATES,
+                          .panel = LSTM_GATES,
+                          .c = 1,
+                          .step = lstm_step,
+                          .step_backward = lstm_step_backward};
+
+static void lstm_step(const call *k, const share *w, step_rows *rows, int64_t step) {
+    product m = gate_product(&LSTM, k, rows, rows->n, k->p->R, k->wh, w->j0, w->j1);
+    m.down = step & 1;
+    product_run(&m, lstm_finish, rows);
+    if (k->whr) lstm_project(k, rows);
+}
+
+/* From dh' and dc' to the gradients before the activations; returns dc. */
+FL_INLINE vreal lstm_cell_backward(const lstm_gates *a, vreal c, vreal c_next, vreal dh, vreal dc,
+                                   lstm_gates *d) {
+    vreal t = vtanh(c_next);
+    dc = vfma(dh * a->o, vfma(-t, t, vset1(1)), dc);
+    d->o = dh * t * a->o * (1 - a->o);
+    d->i = dc * a->g * a->i * (1 - a->i);
+    d->g = dc * a->i * vfma(-a->g, a->g, vset1(1));
+    d->f = dc * c * a->f * (1 - a->f);
+    return dc * a->f;
+}
+
+/* Gates of a row at a step into their gradients, units j0..j1-1; k->dc becomes that of the step
+ * before. dy is NULL or [H]. */
+static void lstm_row_backward(const call *k, int64_t row, int64_t step, int64_t j0, int64_t j1,
+                              const real *dh, const real *dy) {
+    const real *c_in = cell_before(k, row, step), *c_out = cell_after(k, row, step);
+    real *z = gates_row(k, row, step), *dc = k->dc + row * k->Hp;
+    for (int64_t j = j0; j < j1; j++) {
+        real *zj = z + j * LSTM_GATES * VL;
+        int64_t u = j * VL;
+        lstm_gates a = lstm_load(zj), d;
+        vreal dhj = vload(dh + u);
+        if (dy) dhj += vload_n(dy + u, min64(VL, k->p->H - u));
+        vreal dcj =
+            lstm_cell_backward(&a, vload(c_in + u), vload(c_out + u), dhj, vload(dc + u), &d);
+        vstore(dc + u, dcj);
+        lstm_store(zj, &d);
+    }
+}
+
+/* Gradients of the projected outputs, dy added, back to those of o tanh(c). */
+static void lstm_project_backward(const call *k, const share *w, step_rows *rows, int64_t step) {
+    for (int64_t i = 0; i < rows->n; i++) {
+        int64_t row = w->first + i * w->stride;
+        const real *dh = k->dh + row * k->Rp, *dy = dy_row(k, row, step);
+        real *sum = k->dproj + packed_row(k, row, step) * k->Rp;
+        for (int64_t u = 0; u < k->Rp; u += VL) {
+            vreal s = vload(dh + u);
+            if (dy) s += vload_n(dy + u, min64(VL, k->p->R - u));
+            vstore(sum + u, s);
+        }
+        rows->a[i] = sum;
+        rows->init[i] = k->zeros;
+        rows->s[i] = own_extra(k, rows) + i * k->Hp;
+    }
+    product m =
+        column_product(rows->n, k->Rp, rows->a, k->whrt, k->Hp / VL, rows->init, 0, rows->s);
+    product_run(&m, NULL, NULL);
+}
+
+static void lstm_step_backward(const call *k, const share *w, step_rows *rows, int64_t step,
+                               fl_team *team) {
+    if (k->dproj) lstm_project_backward(k, w, rows, step);
+    for (int64_t i = 0; i < rows->n; i++) {
+        int64_t row = w->first + i * w->stride;
+        real *dh = k->dh + row * k->Rp;
+        if (k->dproj)
+            lstm_row_backward(k, row, step, w->j0, w->j1, rows->s[i], NULL);
+        else
+            lstm_row_backward(k, row, step, w->j0, w->j1, dh, dy_row(k, row, step));
+        if (step > k->first) prefetch_before(&LSTM, k, row, step, w);
+        rows->a[i] = gates_row(k, row, step);
+        rows->z[i] = dh;
+        rows->init[i] = k->zeros;
+    }
+    hidden_product(&LSTM, k, w, rows, step, team);
+}
+
+#endif

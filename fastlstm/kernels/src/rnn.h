@@ -1,0 +1,72 @@
+/* Plain recurrent net (Elman 1990), with tanh or relu; forward above backward.
+ *
+ *     h' = tanh or relu of W_ih x + b_ih + W_hh h + b_hh
+ *
+ * Four unit blocks make a panel, so that its products fill as many registers as an LSTM's.
+ */
+#ifndef FL_RNN_H
+#define FL_RNN_H
+
+#include "backward.h"
+#include "forward.h"
+
+/* Activations of rows of a panel whose products are complete. */
+FL_INLINE void rnn_finish(const int relu, const step_rows *s, int64_t row, int64_t R, int64_t p) {
+    for (int64_t r = row; r < row + R; r++)
+        for (int64_t at = p * PANEL; at < min64(s->call->Hp, (p + 1) * PANEL); at += VL) {
+            vreal z = vload(s->z[r] + at);
+            vreal h = relu ? vrelu(z) : vtanh(z);
+            vstore_n(s->out[r] + at, h, min64(VL, s->call->p->H - at));
+            if (s->call->full) vstore(s->z[r] + at, h);
+        }
+}
+
+/* Outputs of a row at a step into gradients before the activation. */
+FL_INLINE void rnn_row_backward(const int relu, const call *k, int64_t row, int64_t step,
+                                int64_t j0, int64_t j1) {
+    const real *dh = k->dh + row * k->Rp, *dy = dy_row(k, row, step);
+    real *z = gates_row(k, row, step);
+    for (int64_t u = j0 * VL; u < j1 * VL; u += VL) {
+        vreal h = vload(z + u), d = vload(dh + u);
+        if (dy) d += vload_n(dy + u, min64(VL, k->p->H - u));
+        vstore(z + u, relu ? vrelu_backward(h, d) : d * vfma(-h, h, vset1(1)));
+    }
+}
+
+FL_INLINE void rnn_step_backward(const int relu, const cell *c, const call *k, const share *w,
+                                 step_rows *rows, int64_t step, fl_team *team) {
+    for (int64_t i = 0; i < rows->n; i++) {
+        int64_t row = w->first + i * w->stride;
+        rnn_row_backward(relu, k, row, step, w->j0, w->j1);
+        if (step > k->first) prefetch_before(c, k, row, step, w);
+        rows->a[i] = gates_row(k, row, step);
+        rows->z[i] = k->dh + row * k->Rp;
+        rows->init[i] = k->zeros;
+    }
+    hidden_product(c, k, w, rows, step, team);
+}
+
+#define RNN(NAME, CELL, RELU)                                                                      \
+    FL_INLINE void NAME##_finish(void *ctx, int64_t row, int64_t R, int64_t p) {                   \
+        rnn_finish(RELU, ctx, row, R, p);                                                          \
+    }                                                                                              \
+    static void NAME##_step(const call *k, const share *w, step_rows *rows, int64_t step);         \
+    static void NAME##_step_backward(const call *k, const share *w, step_rows *rows, int64_t step, \
+                                     fl_team *team);                                               \
+    static const cell CELL = {.gates = 1,                                                          \
+                              .panel = FL_PANEL,                                                   \
+                              .step = NAME##_step,                                                 \
+                              .step_backward = NAME##_step_backward};                              \
+    static void NAME##_step(const call *k, const share *w, step_rows *rows, int64_t step) {        \
+        product m = gate_product(&CELL, k, rows, rows->n, k->p->R, k->wh, w->j0, w->j1);           \
+        m.down = step & 1;                                                                         \
+        product_run(&m, NAME##_finish, rows);                                                      \
+    }                                                                                              \
+    static void NAME##_step_backward(const call *k, const share *w, step_rows *rows, int64_t step, \
+                                     fl_team *team) {                                              \
+        rnn_step_backward(RELU, &CELL, k, w, rows, step, team);                                    \
+    }
+RNN(rnn_tanh, RNN_TANH, 0)
+RNN(rnn_relu, RNN_RELU, 1)
+
+#endif

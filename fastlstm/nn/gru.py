@@ -1,0 +1,67 @@
+"""GRU: gated recurrent unit."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from fastlstm.kernels import CELLS
+from fastlstm.nn.recurrent import Recurrent
+
+
+class GRU(Recurrent):
+    """Gated recurrent unit, as torch.nn.GRU: same options, defaults, names and layouts.
+
+    Letters: T steps, N batch, I input_size, H hidden_size, L num_layers, D directions (1 or 2).
+
+    Parameters
+    ----------
+    input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, dtype, rng,
+    init, learn_state, recompute : as of `LSTM`.
+    reset_after : where the reset gate r meets the state: True, torch's, in
+        ``n = tanh(W_in x + b_in + r * (W_hn h + b_hn))``; False, Cho et al. 2014 (Keras's
+        ``reset_after=False``, ONNX's ``linear_before_reset=0``), in
+        ``n = tanh(W_in x + b_in + W_hn (r * h) + b_hn)``.
+
+    Attributes
+    ----------
+    weight_ih_l{k} : Parameter [3H, I or D*H], gates in the order r, z, n.
+    weight_hh_l{k} : Parameter [3H, H].
+    bias_ih_l{k}, bias_hh_l{k} : Parameter [3H], or None.
+    ..._reverse : the same for the second direction.
+    h_0 : Parameter [L*D, H], with `learn_state`.
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        *,
+        reset_after: bool = True,
+        dtype: DTypeLike = "float32",
+        rng: np.random.Generator | None = None,
+        init: str = "torch",
+        learn_state: bool = False,
+        recompute: int = 0,
+    ) -> None:
+        self.reset_after = bool(reset_after)
+        super().__init__(
+            CELLS["gru" if reset_after else "gru_reset_before"],
+            input_size,
+            hidden_size,
+            num_layers,
+            bias,
+            batch_first,
+            dropout,
+            bidirectional,
+            dtype=dtype,
+            rng=rng,
+            init=init,
+            learn_state=learn_state,
+            recompute=recompute,
+        )

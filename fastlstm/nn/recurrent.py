@@ -1,0 +1,245 @@
+"""What LSTM, GRU and RNN share: how they are called."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from fastlstm.kernels import Rows, Tokens
+from fastlstm.nn.check import check_rng, check_size
+from fastlstm.nn.memory import MemoryPlan, plan
+from fastlstm.nn.module import Array, Tape, check_finite
+from fastlstm.nn.reset import Cuts, read_reset
+from fastlstm.nn.sequence import Batch, read_batch
+from fastlstm.nn.stack import Stack, States
+from fastlstm.nn.state import State, read_states
+from fastlstm.nn.stream import Stream
+from fastlstm.nn.tbptt import Window
+
+
+class Recurrent(Stack):
+    """Base of `LSTM`, `GRU` and `RNN`: see there for the options.
+
+    Letters: T steps, N batch, I input_size, H hidden_size, L num_layers, D directions (1 or 2),
+    R the size of an output: proj_size, or H without one.
+
+    A state is what torch has in its place: ``(h, c)`` for an LSTM, the array h for the others.
+    Or it is a `State`: an LSTM always returns one, the others if they were given one.
+    """
+
+    def __call__(
+        self,
+        x: Array | Tokens,
+        state: Any = None,
+        lengths: ArrayLike | None = None,
+        *,
+        reset: ArrayLike | None = None,
+        reset_at: str = "before",
+    ) -> tuple[Array, Any]:
+        """Run over a batch and keep nothing.
+
+        Parameters
+        ----------
+        x : [T,N,I], with batch_first [N,T,I]; or [T,I], one row without its batch axis, which
+            all results then lack too. Or `Tokens`, with ids [T,N] or [N,T] and table [U,I]:
+            the same result as ``table[ids]``, sooner.
+        state : h_0 [L*D,N,R], of an LSTM (h_0, c_0) with c_0 [L*D,N,H]; None for the initial
+            state: zeros, or what was learned.
+        lengths : integers [N] in 0..T in any order: how many steps of each row are real. What
+            lies behind is never read.
+        reset : bool [T,N] (with batch_first [N,T]), where rows start anew from the initial
+            state; None for nowhere. Results and gradients are those of sequences cut there, and
+            a second direction is cut at the same places.
+        reset_at : "before", a step marked is the first of something new: at a row's first step
+            the `state` given is then not used. Or "after", it is the last one: "done". At a
+            row's last step the state returned is then the initial one, to go on from.
+
+        Returns
+        -------
+        y : [T,N,D*R] (with batch_first [N,T,D*R]), zeros past each row's length.
+        state : each row's state after its last step, shaped as above.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument's type, dtype, shape or range does not fit, the batch is empty or has
+            no steps, or a parameter holds NaN.
+        IndexError
+            If a token's row is not in the table.
+        """
+        batch = read_batch(x, lengths, self.input_size, self.dtype, self.batch_first)
+        cuts = read_reset(reset, reset_at, batch, self._directions)
+        y, state_n, _ = self._run(batch, self._read("state", state, batch), cuts, None)
+        return batch.answer(y), self._answer(state_n, batch, isinstance(state, State))
+
+    def forward(
+        self,
+        x: Array | Tokens,
+        state: Any = None,
+        lengths: ArrayLike | None = None,
+        rng: np.random.Generator | None = None,
+        *,
+        reset: ArrayLike | None = None,
+        reset_at: str = "before",
+    ) -> tuple[Array, Any, Tape]:
+        """Run over a batch to train: y and state as above, with dropout, and the tape.
+
+        The tape refers to x, y and the parameters: change none of them before `backward`.
+        """
+        rng = self._rng if rng is None else check_rng(rng)
+        batch = read_batch(x, lengths, self.input_size, self.dtype, self.batch_first)
+        cuts = read_reset(reset, reset_at, batch, self._directions)
+        y, state_n, run = self._run(batch, self._read("state", state, batch), cuts, rng)
+        as_state = isinstance(state, State)
+        answer = self._answer(state_n, batch, as_state)
+        return batch.answer(y), answer, Tape(self, run, as_state)
+
+    def backward(self, tape: Tape, dy: Array | None, dstate: Any = None) -> tuple[Array, Any]:
+        """Add to the gradient of each parameter; return those of the inputs.
+
+        Parameters
+        ----------
+        tape : from `forward`; used up.
+        dy : gradient of y, shaped like it, or None for zero. Not read past a row's length.
+        dstate : gradient of the state returned; it or a part of it None for zero.
+
+        Returns
+        -------
+        dx : gradient of x, shaped like it (zeros past each row's length); of the table [U,I]
+            for `Tokens`.
+        dstate_0 : gradient of the initial state. Zero for a row that was reset at its start.
+
+        Raises
+        ------
+        RuntimeError
+            If the tape was used before.
+        TypeError, ValueError
+            If an argument does not fit.
+        """
+        batch: Batch = self._look(tape)[0].batch
+        d_out = batch.read_dy(dy, self._width)
+        d_n = self._read("dstate", dstate, batch) or self._zeros(batch.rows.N)
+        run, as_state = self._take(tape)
+        dx, dstate_0 = self._run_backward(run, d_out, d_n)
+        return batch.answer(dx) if batch.dense else dx, self._answer(dstate_0, batch, as_state)
+
+    def make_state(self, batch_size: int = 1) -> State:
+        """Return a copy of the initial state for N rows: zeros, or what was learned.
+
+        Given to a call it is a state like any other: `backward` returns its gradient and does
+        not add it to that of the initial state.
+        """
+        return State(self._initial(check_size("batch_size", batch_size)))
+
+    def stream(self, batch_size: int = 1) -> Stream:
+        """Return a runner of single steps that keeps the state inside; see `nn.stream.Stream`.
+
+        The weights are copied: later changes to this module are not seen. ``stream(x)`` takes
+        [N,I] (or [I] if batch_size is 1) and returns y of the last layer, [N,R] (or [R]): what
+        a whole run gives at that step, bit for bit.
+
+        Raises
+        ------
+        ValueError
+            If the layer is bidirectional or a parameter holds NaN or infinity.
+        """
+        if self.bidirectional:
+            raise ValueError("bidirectional is True: a stream has no end to run back from")
+        state = self.make_state(batch_size)
+        for name, parameter in self.named_parameters():
+            check_finite(name, parameter.data)
+        layers = [self._weights(k) for k in range(self.num_layers)]
+        return Stream(self._kernel().Stream(layers, batch_size), state)
+
+    def tbptt(
+        self,
+        x: Array | Tokens,
+        steps: int,
+        state: Any = None,
+        lengths: ArrayLike | None = None,
+        rng: np.random.Generator | None = None,
+        *,
+        reset: ArrayLike | None = None,
+        reset_at: str = "before",
+    ) -> Iterator[Window]:
+        """Train on long sequences by truncated backpropagation through time.
+
+        Each window of `steps` steps goes on from the state of the one before it, and gradients
+        end where it starts. It is run when it is asked for, with the weights of that moment::
+
+            for window in lstm.tbptt(x, steps=50):
+                loss, dy = criterion(window.y, targets[window.steps])
+                lstm.zero_grad()
+                window.backward(dy)
+                optimizer.step()
+
+        Parameters
+        ----------
+        steps : of a window; the last one may be shorter.
+        x, state, lengths, rng, reset, reset_at : as for `forward`.
+
+        Raises
+        ------
+        TypeError, ValueError, IndexError
+            At once, if an argument does not fit, or if the layer is bidirectional.
+        """
+        if self.bidirectional:
+            raise ValueError("bidirectional is True: windows have no end to run back from")
+        check_size("steps", steps)
+        rng = self._rng if rng is None else check_rng(rng)
+        batch = read_batch(x, lengths, self.input_size, self.dtype, self.batch_first)
+        cuts = read_reset(reset, reset_at, batch, 1)
+        states, as_state = self._read("state", state, batch), isinstance(state, State)
+        return self._windows(batch, steps, states, cuts, rng, as_state)
+
+    def _windows(
+        self,
+        batch: Batch,
+        steps: int,
+        state: States | None,
+        cuts: Cuts | None,
+        rng: np.random.Generator,
+        as_state: bool,
+    ) -> Iterator[Window]:
+        for start in range(0, batch.rows.T, steps):
+            stop = min(start + steps, batch.rows.T)
+            part = batch.window(start, stop)
+            y, state, run = self._run(part, state, cuts and cuts.window(start, stop), rng)
+            answer = self._answer([s.copy() for s in state], batch, as_state)
+            tape = Tape(self, run, as_state)
+            yield Window(slice(start, stop), part.rows.lengths, part.answer(y), answer, self, tape)
+
+    def memory_plan(
+        self, T: int, N: int, lengths: ArrayLike | None = None, *, tokens: int = 0
+    ) -> MemoryPlan:
+        """Return the bytes that a `forward` and its `backward` take at most.
+
+        Counted is all that they allocate, y and dx included; not the arrays they are given, nor
+        the parameters and their gradients. A `reset` takes another byte for each direction's
+        step of each row. Blocks that the compiled backend holds back to use them again (at most
+        256 MB of the process) come on top where none of them fits.
+
+        Parameters
+        ----------
+        T, N, lengths : of the batch.
+        tokens : rows of the table if the input is `Tokens`, 0 for an array.
+        """
+        rows = Rows(check_size("T", T), check_size("N", N), lengths)
+        return plan(self, rows, check_size("tokens", tokens, 0))
+
+    def _read(self, name: str, given: Any, batch: Batch) -> States | None:
+        """Return a state that a user gave, [K,N,...] each, or None for None."""
+        if given is None:
+            return None
+        K, N = len(self._suffixes), batch.rows.N
+        shapes = [(K, size) if batch.single else (K, N, size) for size in self._state_sizes()]
+        states = read_states(name, given, self._cell.states, shapes, self.dtype)
+        return [s[:, None] for s in states] if batch.single else states
+
+    def _answer(self, states: States, batch: Batch, as_state: bool) -> Any:
+        """Return states [K,N,...] as the caller expects them."""
+        parts = [batch.answer(s) for s in states]
+        return State(parts) if as_state or len(parts) > 1 else parts[0]

@@ -1,0 +1,75 @@
+"""RNN: the plain recurrent net."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from fastlstm.kernels import CELLS, CellSpec
+from fastlstm.nn.check import check_choice
+from fastlstm.nn.recurrent import Recurrent
+
+NONLINEARITIES = ("tanh", "relu")
+
+
+def rnn_cell(nonlinearity: str) -> CellSpec:
+    """Return the cell of a nonlinearity; ValueError for an unknown one."""
+    return CELLS["rnn_" + check_choice("nonlinearity", nonlinearity, NONLINEARITIES)]
+
+
+class RNN(Recurrent):
+    """Plain (Elman) recurrent net, as torch.nn.RNN: same options, defaults, names and layouts.
+
+    ``h = tanh(W_ih x + b_ih + W_hh h + b_hh)``, or relu in tanh's place.
+
+    Letters: T steps, N batch, I input_size, H hidden_size, L num_layers, D directions (1 or 2).
+
+    Parameters
+    ----------
+    input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, dtype, rng,
+    init, learn_state, recompute : as of `LSTM`.
+    nonlinearity : "tanh" or "relu".
+
+    Attributes
+    ----------
+    weight_ih_l{k} : Parameter [H, I or D*H].
+    weight_hh_l{k} : Parameter [H, H].
+    bias_ih_l{k}, bias_hh_l{k} : Parameter [H], or None.
+    ..._reverse : the same for the second direction.
+    h_0 : Parameter [L*D, H], with `learn_state`.
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        nonlinearity: str = "tanh",
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        *,
+        dtype: DTypeLike = "float32",
+        rng: np.random.Generator | None = None,
+        init: str = "torch",
+        learn_state: bool = False,
+        recompute: int = 0,
+    ) -> None:
+        cell = rnn_cell(nonlinearity)
+        self.nonlinearity = nonlinearity
+        super().__init__(
+            cell,
+            input_size,
+            hidden_size,
+            num_layers,
+            bias,
+            batch_first,
+            dropout,
+            bidirectional,
+            dtype=dtype,
+            rng=rng,
+            init=init,
+            learn_state=learn_state,
+            recompute=recompute,
+        )

@@ -1,0 +1,45 @@
+"""A window of truncated backpropagation through time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastlstm.kernels.rows import Int64Array
+from fastlstm.nn.module import Array, Tape
+
+
+class Window:
+    """What `Recurrent.tbptt` yields: some steps of a batch, run and ready for `backward`.
+
+    Attributes
+    ----------
+    steps : slice of the steps of x that it covers.
+    lengths : int64 [N], how many of its steps are real in each row.
+    y : outputs of these steps, laid out as `Recurrent.forward` returns them.
+    state : each row's state after them; the next window goes on from a copy.
+    """
+
+    __slots__ = ("_layer", "_tape", "lengths", "state", "steps", "y")
+
+    def __init__(
+        self, steps: slice, lengths: Int64Array, y: Array, state: Any, layer: Any, tape: Tape
+    ) -> None:
+        self.steps, self.lengths, self.y, self.state = steps, lengths, y, state
+        self._layer, self._tape = layer, tape
+
+    def backward(self, dy: Array | None) -> Array:
+        """Add to the gradient of each parameter; return dx of the window's steps.
+
+        Parameters
+        ----------
+        dy : gradient of y. That of the state is zero: here it is where gradients end.
+
+        Raises
+        ------
+        RuntimeError
+            If it was called before.
+        TypeError, ValueError
+            If dy does not fit.
+        """
+        dx: Array = self._layer.backward(self._tape, dy)[0]
+        return dx
