@@ -1,0 +1,33 @@
+"""torch.nn's recurrent modules on fastlstm's kernels: the same names, signatures and results.
+
+``import fastlstm.torch as ft``, then ``ft.LSTM`` where ``torch.nn.LSTM`` stood; or leave a model
+as it is and call ``ft.accelerate(model)``. Each class is a subclass of torch's: parameters, their
+first values, ``state_dict``, ``repr`` and errors are torch's own, only the forward pass (and with
+it the backward pass) is not. For CPU tensors in float32 and float64.
+"""
+
+try:
+    import torch as _torch
+except ModuleNotFoundError as error:
+    if error.name != "torch":
+        raise
+    raise ImportError("fastlstm.torch needs PyTorch: pip install 'fastlstm[torch]'") from error
+
+from fastlstm.torch.accelerate import Report, Skipped, accelerate
+from fastlstm.torch.cells import GRUCell, LSTMCell, RNNCell
+from fastlstm.torch.explain import Explanation, explain
+from fastlstm.torch.modules import GRU, LSTM, RNN
+
+__all__ = [
+    "GRU",
+    "LSTM",
+    "RNN",
+    "Explanation",
+    "GRUCell",
+    "LSTMCell",
+    "RNNCell",
+    "Report",
+    "Skipped",
+    "accelerate",
+    "explain",
+]

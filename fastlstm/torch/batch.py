@@ -1,0 +1,92 @@
+"""The arguments of a sequence module: checked, and brought into the order [T,N,...].
+
+T steps, N batch rows, I input_size, H hidden_size, L num_layers, D directions, R output size of
+one direction.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import PackedSequence
+
+from fastlstm.torch import check
+from fastlstm.torch.layout import Padded
+
+CELLS = {"LSTM": "lstm", "GRU": "gru", "RNN_TANH": "rnn_tanh", "RNN_RELU": "rnn_relu"}
+
+
+class Batch(NamedTuple):
+    """A checked call of a sequence module.
+
+    Attributes
+    ----------
+    x : as `layout` has it.
+    states : [L*D,N,R or H] each, rows in the order of the layout; or None for zeros.
+    layout : of x and y.
+    """
+
+    x: Tensor
+    states: list[Tensor] | None
+    layout: Padded
+
+
+def read_batch(
+    module: torch.nn.RNNBase,
+    input: Any,
+    states: list[Any] | None,
+    lengths: Any,
+    dtype: torch.dtype,
+) -> Batch:
+    """Check the arguments of a call of a module whose parameters have `dtype`.
+
+    The input is a tensor or a PackedSequence; `states` are those of hx one by one.
+    """
+    name = module_name(module)
+    if not isinstance(input, PackedSequence):
+        return _read_padded(module, name, input, states, lengths, dtype)
+    if lengths is not None:
+        raise ValueError(f"{name}: lengths is given, expected None with a PackedSequence")
+    check.check_input(name, input.data, dtype, module.input_size, (2,))
+    layout = check.read_packed(name, input)
+    if states is not None:
+        check.check_states(name, states, dtype, 3)
+        check.check_state_sizes(states, state_shapes(module, layout.rows.N))
+        if input.sorted_indices is not None:
+            states = [s.index_select(1, input.sorted_indices) for s in states]
+    return Batch(input.data, states, layout)
+
+
+def _read_padded(
+    module: torch.nn.RNNBase,
+    name: str,
+    x: Any,
+    states: list[Any] | None,
+    lengths: Any,
+    dtype: torch.dtype,
+) -> Batch:
+    check.check_input(name, x, dtype, module.input_size, (2, 3))
+    batched = x.dim() == 3
+    if not batched:
+        x = x.unsqueeze(1)
+    elif module.batch_first:
+        x = x.transpose(0, 1)
+    if states is not None:
+        check.check_states(name, states, dtype, 3 if batched else 2)
+        states = states if batched else [s.unsqueeze(1) for s in states]
+        check.check_state_sizes(states, state_shapes(module, x.shape[1]))
+    return Batch(x, states, check.read_lengths(lengths, x.shape[0], x.shape[1]))
+
+
+def state_shapes(module: torch.nn.RNNBase, N: int) -> list[tuple[int, int, int]]:
+    """Return the shapes of the states of all layers and directions."""
+    count = module.num_layers * (2 if module.bidirectional else 1)
+    h = (count, N, module.proj_size or module.hidden_size)
+    return [h, (count, N, module.hidden_size)] if module.mode == "LSTM" else [h]
+
+
+def module_name(module: torch.nn.RNNBase) -> str:
+    """Return the name of torch's class."""
+    return str(module.mode).partition("_")[0]

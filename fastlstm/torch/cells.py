@@ -1,0 +1,134 @@
+"""LSTMCell, GRUCell and RNNCell: one step, the loop over time left to the caller.
+
+N batch rows, I input_size, H hidden_size.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from fastlstm import kernels
+from fastlstm.torch import check
+from fastlstm.torch.autocast import lowered, raised, result_dtypes
+from fastlstm.torch.dispatch import outside_kernels, uncompiled
+from fastlstm.torch.function import Layer, run, run_step, wants_gradient
+from fastlstm.torch.layout import OneStep, full_rows
+from fastlstm.torch.weights import Five, cell_weights
+
+
+class LSTMCell(torch.nn.LSTMCell):
+    """torch.nn.LSTMCell on fastlstm's kernels; see there for arguments and parameters."""
+
+    def forward(self, input: Any, hx: Any = None) -> Any:
+        """Make one step.
+
+        Parameters
+        ----------
+        input : [N,I]; [I] without a batch axis.
+        hx : (h, c), each [N,H] or [H]; None for zeros.
+
+        Returns
+        -------
+        h, c : the new state, like hx.
+
+        Raises
+        ------
+        TypeError, ValueError, RuntimeError
+            As torch's, with the argument named; also for tensors that are not on the CPU and for
+            parameters that are neither float32 nor float64.
+        """
+        if outside_kernels(input):
+            return super().forward(input, hx)
+        return run_cell(self, input, hx)
+
+
+class GRUCell(torch.nn.GRUCell):
+    """torch.nn.GRUCell on fastlstm's kernels; see there for arguments and parameters."""
+
+    def forward(self, input: Any, hx: Any = None) -> Any:
+        """Make one step: as `LSTMCell.forward`, with hx and the result one tensor."""
+        if outside_kernels(input):
+            return super().forward(input, hx)
+        return run_cell(self, input, hx)[0]
+
+
+class RNNCell(torch.nn.RNNCell):
+    """torch.nn.RNNCell on fastlstm's kernels; see there for arguments and parameters."""
+
+    def forward(self, input: Any, hx: Any = None) -> Any:
+        """Make one step: as `LSTMCell.forward`, with hx and the result one tensor."""
+        if outside_kernels(input):
+            return super().forward(input, hx)
+        return run_cell(self, input, hx)[0]
+
+
+class Ready(NamedTuple):
+    """A checked call of a cell.
+
+    Attributes
+    ----------
+    kernel, weights : of the cell.
+    input, states : [N,I] and [N,H]; states None for zeros.
+    single : the caller gave no batch axis.
+    dtypes : those of the new states under autocast; None without it.
+    """
+
+    kernel: kernels.Kernel
+    weights: Five
+    input: Tensor
+    states: list[Tensor] | None
+    single: bool
+    dtypes: list[torch.dtype] | None
+
+
+def cell_of(module: torch.nn.RNNCellBase) -> tuple[str, str]:
+    """Return the name of torch's class and that of the kernels."""
+    if isinstance(module, torch.nn.LSTMCell):
+        return "LSTMCell", "lstm"
+    if isinstance(module, torch.nn.GRUCell):
+        return "GRUCell", "gru"
+    nonlinearity = module.nonlinearity
+    if nonlinearity not in ("tanh", "relu"):
+        raise RuntimeError(f"Unknown nonlinearity: {nonlinearity}, expected tanh or relu")
+    return "RNNCell", f"rnn_{nonlinearity}"
+
+
+def prepare(module: torch.nn.RNNCellBase, input: Any, hx: Any) -> Ready:
+    """Check a call of a cell."""
+    name, cell = cell_of(module)
+    kernel, weights = kernels.get(cell), cell_weights(module)
+    dtype, count = weights[0].dtype, len(kernel.cell.states)
+    check.check_weights(name, weights, dtype)
+    states = check.split_states(name, hx, count)
+    low, dtypes = lowered(dtype), None
+    if low is not None:
+        given = [t.dtype for t in states or [input] * count]
+        dtypes = result_dtypes(cell, low, given, fused=False, projected=False)
+        input, states = raised(input), states and [raised(s) for s in states]
+    single = check.check_cell_axes(name, input, states)
+    if single:
+        input, states = input.unsqueeze(0), states and [s.unsqueeze(0) for s in states]
+    check.check_cell_sizes(input, states, (module.input_size, module.hidden_size))
+    check.check_tensor(name, "input", input, dtype)
+    for i, state in enumerate(states or ()):
+        check.check_tensor(name, f"hx[{i}]" if count > 1 else "hx", state, dtype)
+    return Ready(kernel, weights, input, states, single, dtypes)
+
+
+@uncompiled
+def run_cell(module: torch.nn.RNNCellBase, input: Any, hx: Any) -> tuple[Tensor, ...]:
+    """Return the new states."""
+    kernel, weights, x, states, single, dtypes = prepare(module, input, hx)
+    start = states or (None,) * len(kernel.cell.states)
+    if wants_gradient(x, start, weights):
+        _, *ends = run(Layer(kernel, OneStep(full_rows(1, x.shape[0]))), x, start, weights)
+    else:
+        ends = run_step(kernel, x, start, weights)
+    if single:
+        ends = [s.squeeze(0) for s in ends]
+    if dtypes is not None:
+        ends = [s.to(dtype) for s, dtype in zip(ends, dtypes, strict=True)]
+    return tuple(ends)

@@ -1,0 +1,153 @@
+"""Which kernel a call will take, and what is copied on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence
+
+from fastlstm.runtime import runtime_info
+from fastlstm.torch import cells, modules
+from fastlstm.torch.batch import CELLS
+from fastlstm.torch.cells import GRUCell, LSTMCell, RNNCell
+from fastlstm.torch.dispatch import outside_kernels, recorded
+from fastlstm.torch.function import Tensors, wants_gradient
+from fastlstm.torch.layout import Packed, has_contiguous_rows
+from fastlstm.torch.modules import GRU, LSTM, RNN
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What a call of a module takes; print it.
+
+    Attributes
+    ----------
+    runs_on : "fastlstm", or "torch" with the reason.
+    backend, isa : of fastlstm's kernels: what computes, and in which instructions.
+    cell : a name in `fastlstm.kernels.CELLS`.
+    dtype : what is computed in.
+    threads : at most; small work runs on fewer.
+    calls : of a kernel: one for each layer and direction.
+    batch : rows and steps; "ragged" if not all of the steps are computed.
+    keeps : whether arrays are kept for a backward pass.
+    copies : what is copied before and after a kernel call, and why.
+    """
+
+    runs_on: str
+    backend: str
+    isa: str
+    cell: str
+    dtype: str
+    threads: int
+    calls: int
+    batch: str
+    keeps: bool
+    copies: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return "\n".join(f"{f.name:<9}{_shown(getattr(self, f.name))}" for f in fields(self))
+
+
+def explain(module: nn.Module, input: Any, hx: Any = None, *, lengths: Any = None) -> Explanation:
+    """Return which kernel ``module(input, hx)`` would take at this place, without running it.
+
+    Parameters
+    ----------
+    module : one of `fastlstm.torch`.
+    input, hx, lengths : as the module takes them.
+
+    Raises
+    ------
+    TypeError
+        If the module is not one of `fastlstm.torch`.
+    TypeError, ValueError, RuntimeError
+        What the call itself would raise.
+    """
+    if isinstance(module, (LSTM, GRU, RNN)):
+        cell, calls = CELLS[module.mode], module.num_layers * (2 if module.bidirectional else 1)
+    elif isinstance(module, (LSTMCell, GRUCell, RNNCell)):
+        cell, calls = cells.cell_of(module)[1], 1
+        if lengths is not None:
+            raise TypeError(f"lengths is given, but {type(module).__name__} takes one step")
+    else:
+        raise TypeError(
+            f"module is a {type(module).__module__}.{type(module).__qualname__}, expected a "
+            "module of fastlstm.torch; accelerate(model) makes them of torch's"
+        )
+    dtype = str(next(module.parameters()).dtype).removeprefix("torch.")
+    if outside_kernels(input, lengths):
+        why = "its operations are recorded or transformed" if recorded() else "the input is empty"
+        return _found(f"torch: {why}", cell, dtype, calls, "-", False, ())
+    if isinstance(module, (LSTM, GRU, RNN)):
+        batch, keeps, copies = _of_sequence(module, input, hx, lengths)
+    else:
+        batch, keeps, copies = _of_cell(module, input, hx)
+    return _found("fastlstm", cell, dtype, calls, batch, keeps, tuple(copies))
+
+
+def _found(runs_on: str, cell: str, dtype: str, calls: int, *rest: Any) -> Explanation:
+    info = runtime_info()
+    where = (info["backend"], info["isa"], cell, dtype, info["threads"], calls)
+    return Explanation(runs_on, *where, *rest)
+
+
+def _of_sequence(
+    module: LSTM | GRU | RNN, input: Any, hx: Any, lengths: Any
+) -> tuple[str, bool, list[str]]:
+    ready = modules.prepare(module, input, hx, lengths)
+    x, states, layout = ready.batch
+    rows, ragged = layout.rows, isinstance(layout, Packed)
+    ordered = isinstance(input, PackedSequence) and input.sorted_indices is not None
+    text = f"{rows.N} rows of {rows.T} steps"
+    if not rows.full:
+        text += f", ragged: {rows.total} of {rows.N * rows.T} steps are computed"
+    copies = list(_cast_copies(ready.dtypes))
+    if ragged:
+        copies.append("input, output: packed rows go to their places in a padded array and back")
+    else:
+        copies += _row_copies(x)
+    if states is not None and ordered:
+        copies.append("hx: its rows are put in the order of the PackedSequence")
+    else:
+        copies += _copies("hx", states or ())
+    weights = [w for five in ready.weights for w in five]
+    copies += _copies("a parameter", weights)
+    return text, wants_gradient(x, states or (), weights), copies
+
+
+def _of_cell(
+    module: LSTMCell | GRUCell | RNNCell, input: Any, hx: Any
+) -> tuple[str, bool, list[str]]:
+    ready = cells.prepare(module, input, hx)
+    states = ready.states or ()
+    copies = [*_cast_copies(ready.dtypes), *_row_copies(ready.input), *_copies("hx", states)]
+    copies += _copies("a parameter", ready.weights)
+    keeps = wants_gradient(ready.input, states, ready.weights)
+    return f"{ready.input.shape[0]} rows of 1 step", keeps, copies
+
+
+def _cast_copies(dtypes: list[torch.dtype] | None) -> Iterator[str]:
+    """Yield what autocast has copied: it wants results in `dtypes`."""
+    if dtypes is not None:
+        names = sorted({str(d).removeprefix("torch.") for d in dtypes})
+        yield f"input, hx, output: to float32 and from it to {', '.join(names)} for autocast"
+
+
+def _row_copies(x: Tensor) -> Iterator[str]:
+    if not has_contiguous_rows(x.detach().numpy()):
+        yield f"input: the stride of its last axis is {x.stride(-1)}, not 1"
+
+
+def _copies(what: str, tensors: Tensors) -> Iterator[str]:
+    for tensor in tensors:
+        if tensor is not None and not tensor.is_contiguous():
+            shape = tuple(tensor.shape)
+            yield f"{what} {shape}: it is not contiguous, its strides are {tensor.stride()}"
+
+
+def _shown(value: Any) -> str:
+    return "; ".join(value) or "none" if isinstance(value, tuple) else str(value)

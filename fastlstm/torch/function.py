@@ -1,0 +1,257 @@
+"""One layer, both of its directions, as an operation of torch's autograd.
+
+T steps, N batch rows, I input size, R output size of one direction, D directions. Tensors of a
+layer come in one order everywhere: x, its states ([D,N,K] each, None for zeros), then for each
+direction the five of `kernels.Weights` (None for those it lacks).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fastlstm.kernels import Kernel, Weights
+from fastlstm.kernels.spec import Array, States
+from fastlstm.runtime import get_num_threads
+from fastlstm.torch.layout import Padded, contiguous_rows, full_rows
+
+NO_SECOND = (
+    "fastlstm.torch has first derivatives only. For a second one (a gradient penalty, a Hessian) "
+    "run that part with torch's own module: it takes the same state_dict"
+)
+Tensors = Sequence[Tensor | None]
+FIELDS = len(Weights._fields)
+
+
+class Layer(NamedTuple):
+    """What a layer is run with beside its tensors.
+
+    Attributes
+    ----------
+    kernel : of its cell.
+    layout : how x and y lie in memory, and the lengths.
+    rows_first : y is wanted as [N,T,...] in memory.
+    """
+
+    kernel: Kernel
+    layout: Padded
+    rows_first: bool = False
+
+
+class Saved(NamedTuple):
+    """What forward keeps for one backward pass: of each direction, and the y it refers to."""
+
+    parts: list[Any]
+    y: Tensor
+    version: int
+
+
+def run(layer: Layer, x: Tensor, states: Tensors, weights: Tensors) -> tuple[Tensor, ...]:
+    """Return y and the last states; inside autograd where a gradient may be asked for.
+
+    Parameters
+    ----------
+    x : [T,N,I], or as the layout has it.
+    states : [D,N,K] each, or None for zeros.
+    weights : five of each direction, as above.
+
+    Returns
+    -------
+    y : [T,N,D*R], or as the layout has it; a cell's is not to be used.
+    state_n : for each state.
+    """
+    if wants_gradient(x, states, weights):
+        return _apply(Recurrent, layer, x, *states, *weights)
+    return _forward(layer, x, states, weights, save=False)[0]
+
+
+def run_step(kernel: Kernel, x: Tensor, states: Tensors, weights: Tensors) -> list[Tensor]:
+    """Return the new states of a cell, x [N,I] and states [N,K]; nothing is kept.
+
+    What `run` does for `layout.OneStep`, without what only a whole sequence needs: at one row
+    the way to the kernel takes longer than the kernel.
+    """
+    part = Weights(*(None if w is None else _dense(w) for w in weights))  # type: ignore[arg-type]
+    N, dtype = x.shape[0], part.w_hh.dtype
+    H = part.w_hh.shape[1]
+    inputs: Array = contiguous_rows(x.detach().numpy())[None]
+    ends, _ = kernel.forward(
+        inputs,
+        tuple(np.zeros((N, H), dtype) if s is None else _dense(s) for s in states),
+        part,
+        full_rows(1, N),
+        np.empty((1, N, H), dtype),
+        n_threads=get_num_threads(),
+    )
+    return [torch.from_numpy(s) for s in ends]
+
+
+def wants_gradient(x: Tensor, *groups: Tensors) -> bool:
+    """Whether anything may ask for a gradient, so that arrays have to be kept."""
+    if not torch.is_grad_enabled():
+        return False
+    return x.requires_grad or any(t is not None and t.requires_grad for g in groups for t in g)
+
+
+def _apply(function: Any, *args: Any) -> tuple[Tensor, ...]:
+    """Call an autograd.Function, which torch does not type."""
+    outputs: tuple[Tensor, ...] = function.apply(*args)
+    return outputs
+
+
+class Recurrent(torch.autograd.Function):
+    """`run` with a backward pass."""
+
+    @staticmethod
+    def forward(ctx: Any, layer: Layer, x: Tensor, *rest: Tensor | None) -> tuple[Tensor, ...]:
+        outputs, ctx.kept = _forward(layer, x, *_split(layer, rest), save=True)
+        ctx.layer = layer
+        ctx.set_materialize_grads(False)
+        ctx.save_for_backward(x, *rest)  # torch tells of a change in place before backward
+        return outputs
+
+    @staticmethod
+    def backward(ctx: Any, dy: Tensor | None, *dstate: Tensor | None) -> tuple[Tensor | None, ...]:
+        layer: Layer = ctx.layer
+        x, *rest = ctx.saved_tensors
+        kept, ctx.kept = ctx.kept, None
+        if kept is None or (layer.layout.shares_y and kept.y._version != kept.version):
+            # A second backward pass through a retained graph, or y was changed in place.
+            kept = _forward(layer, x, *_split(layer, rest), save=True)[1]
+        needs = ctx.needs_input_grad[1:]
+        gradients = _backward(layer, kept, x, rest, dy, dstate, needs)
+        if torch.is_grad_enabled():  # create_graph=True
+            gradients = _refuse_second(gradients, (x, *rest, dy, *dstate))
+        return None, *gradients
+
+
+def _split(layer: Layer, tensors: Tensors) -> tuple[Tensors, Tensors]:
+    """Return states and weights."""
+    count = len(layer.kernel.cell.states)
+    return tensors[:count], tensors[count:]
+
+
+def _forward(
+    layer: Layer, x: Tensor, states: Tensors, weights: Tensors, *, save: bool
+) -> tuple[tuple[Tensor, ...], Saved | None]:
+    kernel, layout, rows_first = layer
+    parts = _weights(weights)
+    D, R = len(parts), parts[0].w_hh.shape[1]
+    inputs = layout.read(x.detach().numpy(), kernel)
+    start = _states(layer, states, parts[0], D)
+    y = layout.buffer(kernel, D * R, inputs.dtype, rows_first)
+    ends, kept = [], []
+    for d, part in enumerate(parts):
+        end, saved = kernel.forward(
+            inputs,
+            tuple(s[d] for s in start),
+            part,
+            layout.rows,
+            y[..., d * R : (d + 1) * R] if D > 1 else y,
+            reverse=d == 1,
+            save=save,
+            n_threads=get_num_threads(),
+        )
+        ends.append(end)
+        kept.append(saved)
+    arrays = [layout.result(y, kernel), *_join(layout, ends)]
+    outputs = tuple(torch.from_numpy(a) for a in arrays)
+    if not save:
+        return outputs, None
+    # Detached, it shares memory and version with the y that the caller gets, but no graph.
+    held = outputs[0].detach()
+    return outputs, Saved(kept, held, held._version)
+
+
+def _backward(
+    layer: Layer,
+    kept: Saved,
+    x: Tensor,
+    rest: Tensors,
+    dy: Tensor | None,
+    dstate: Tensors,
+    needs: Sequence[bool],
+) -> tuple[Tensor | None, ...]:
+    """Return the gradients of x and of `rest`, None where none is needed."""
+    kernel, layout, _ = layer
+    states, weights = _split(layer, rest)
+    gradients = [None if w is None else torch.zeros(w.shape, dtype=w.dtype) for w in weights]
+    parts = _weights(gradients)
+    R = parts[0].w_hh.shape[1]
+    d_out = None if dy is None else layout.read(dy.detach().numpy(), kernel)
+    d_end = [None if d is None else layout.read_state(_dense(d)) for d in dstate]
+    dx = None
+    if needs[0]:  # its axes in x's own order in memory
+        rows_first = x.dim() == 3 and x.stride(0) < x.stride(1)
+        dx = layout.buffer(kernel, x.shape[-1], parts[0].w_hh.dtype, rows_first)
+    starts = []
+    for d, part in enumerate(parts):
+        start, _ = kernel.backward(
+            kept.parts[d],
+            None if d_out is None else d_out[..., d * R : (d + 1) * R],
+            tuple(None if s is None else s[d] for s in d_end),
+            part,
+            dx,
+            accumulate_dx=d == 1,
+            n_threads=get_num_threads(),
+        )
+        starts.append(start)
+    found = [None if dx is None else torch.from_numpy(layout.result(dx, kernel))]
+    found += [torch.from_numpy(s) for s in _join(layout, starts)]
+    return tuple(g if n else None for g, n in zip(found + gradients, needs, strict=True))
+
+
+def _weights(tensors: Tensors) -> list[Weights]:
+    """Return the arrays of each direction; a copy of a weight that is not contiguous."""
+    arrays = [None if t is None else _dense(t) for t in tensors]
+    return [Weights(*arrays[i : i + FIELDS]) for i in range(0, len(arrays), FIELDS)]  # type: ignore[arg-type]
+
+
+def _states(layer: Layer, tensors: Tensors, part: Weights, D: int) -> States:
+    """Return the initial states as arrays [D,N,K], zeros for None."""
+    R, H = part.w_hh.shape[1], part.w_hh.shape[0] // len(layer.kernel.cell.gates)
+    return tuple(
+        np.zeros((D, layer.layout.rows.N, K), part.w_hh.dtype)
+        if t is None
+        else layer.layout.read_state(_dense(t))
+        for t, K in zip(tensors, (R, H), strict=False)
+    )
+
+
+def _dense(tensor: Tensor) -> Array:
+    array: Array = tensor.detach().numpy()
+    return array if array.flags.c_contiguous else np.ascontiguousarray(array)
+
+
+def _join(layout: Padded, states: list[States]) -> list[Array]:
+    """Return each state of all directions as one array, as the caller gets it."""
+    if len(states) == 1:
+        return [layout.state_result(s[None]) for s in states[0]]
+    return [np.stack(pair) for pair in zip(*states, strict=True)]
+
+
+class _Refuse(torch.autograd.Function):
+    """The first `count` of the tensors as they are; an error for who differentiates them."""
+
+    @staticmethod
+    def forward(ctx: Any, count: int, *tensors: Tensor) -> tuple[Tensor, ...]:
+        return tuple(t.view_as(t) for t in tensors[:count])
+
+    @staticmethod
+    def backward(ctx: Any, *_: Tensor) -> None:
+        raise RuntimeError(NO_SECOND)
+
+
+def _refuse_second(gradients: Tensors, sources: Tensors) -> tuple[Tensor | None, ...]:
+    """Return gradients whose own gradient is an error, and not zero in silence.
+
+    To be asked at all, the error has to stand between the gradients and what they depend on.
+    """
+    given = [g for g in gradients if g is not None]
+    behind = [t for t in sources if t is not None and t.requires_grad]
+    guarded = iter(_apply(_Refuse, len(given), *given, *behind))
+    return tuple(None if g is None else next(guarded) for g in gradients)

@@ -1,0 +1,146 @@
+"""How a batch lies in memory: padded [T,N,I], packed [total,I], or one step [N,I].
+
+A kernel reads and writes [T,N,...] arrays with any strides but a contiguous last axis. A layout
+turns arrays as torch has them into those and back: as views, but for packed rows of different
+lengths, which are copied to their places and back.
+
+T steps, N batch rows, I input size; D directions, K size of one direction's state.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastlstm.kernels import Kernel, Rows
+from fastlstm.kernels.spec import Array
+
+SMALL = 4096  # steps and rows, up to which a description of a batch is worth keeping
+
+
+class Padded:
+    """[T,N,I] in any order of its first two axes; states [D,N,K].
+
+    Attributes
+    ----------
+    rows : the lengths.
+    shares_y : whether the caller holds the very y that the kernel keeps for its backward pass.
+    """
+
+    __slots__ = ("rows",)
+    shares_y = True
+
+    def __init__(self, rows: Rows) -> None:
+        self.rows = rows
+
+    def read(self, array: Array, kernel: Kernel) -> Array:
+        """Return the [T,N,...] array that a kernel reads."""
+        return contiguous_rows(array)
+
+    def buffer(
+        self, kernel: Kernel, width: int, dtype: np.dtype[Any], rows_first: bool = False
+    ) -> Array:
+        """Return a new [T,N,width] array for a kernel to write; in memory [N,T,width] on demand."""
+        T, N = self.rows.T, self.rows.N
+        array = kernel.empty((N, T, width) if rows_first else (T, N, width), dtype)
+        return np.swapaxes(array, 0, 1) if rows_first else array
+
+    def result(self, written: Array, kernel: Kernel) -> Array:
+        """Return what the caller gets for a `buffer` that was written."""
+        return written
+
+    def read_state(self, state: Array) -> Array:
+        """Return the state as [D,N,K]."""
+        return state
+
+    def state_result(self, state: Array) -> Array:
+        """Return what the caller gets for a state [D,N,K]."""
+        return state
+
+
+class PackedEven(Padded):
+    """The data of a PackedSequence whose rows all have T steps: [T*N,I] is [T,N,I]."""
+
+    __slots__ = ()
+
+    def read(self, array: Array, kernel: Kernel) -> Array:
+        return contiguous_rows(array).reshape(self.rows.T, self.rows.N, -1)
+
+    def result(self, written: Array, kernel: Kernel) -> Array:
+        return written.reshape(-1, written.shape[2])
+
+
+class Packed(Padded):
+    """The data of a PackedSequence, [total,I]: steps one after another, longest rows first."""
+
+    __slots__ = ("_place",)
+    shares_y = False
+    _place: NDArray[np.int64]  # [total], where each packed row stands in [T*N]
+
+    def __init__(self, rows: Rows) -> None:
+        super().__init__(rows)
+        step = np.repeat(np.arange(rows.T), rows.n_at)
+        self._place = step * rows.N + np.arange(rows.total) - rows.offset[step]
+
+    def read(self, array: Array, kernel: Kernel) -> Array:
+        T, N = self.rows.T, self.rows.N
+        padded = kernel.empty((T * N, array.shape[1]), array.dtype)
+        padded[self._place] = array  # the rest stays unset: it is never read
+        return padded.reshape(T, N, -1)
+
+    def result(self, written: Array, kernel: Kernel) -> Array:
+        packed = kernel.empty((self.rows.total, written.shape[2]), written.dtype)
+        flat = written.reshape(-1, written.shape[2])
+        # "clip" because "raise" goes through one more buffer; no place is out of range
+        return np.take(flat, self._place, axis=0, out=packed, mode="clip")
+
+
+class OneStep(Padded):
+    """[N,I] and states [N,K]: what a cell is given. Its y is private: the state is the output."""
+
+    __slots__ = ()
+    shares_y = False
+
+    def read(self, array: Array, kernel: Kernel) -> Array:
+        return contiguous_rows(array).reshape(1, *array.shape)
+
+    def result(self, written: Array, kernel: Kernel) -> Array:
+        return written.reshape(written.shape[1:])
+
+    def read_state(self, state: Array) -> Array:
+        return state.reshape(1, *state.shape)
+
+    def state_result(self, state: Array) -> Array:
+        return state.reshape(state.shape[1:])
+
+
+def packed_layout(batch_sizes: NDArray[np.int64]) -> Padded:
+    """Return the layout of checked batch sizes [T], which never increase."""
+    T, N = len(batch_sizes), int(batch_sizes[0])
+    if batch_sizes[-1] == N:
+        return PackedEven(full_rows(T, N))
+    ended = -np.diff(batch_sizes, append=0)  # [T], rows whose last step this is
+    return Packed(Rows(T, N, np.repeat(np.arange(T, 0, -1), ended[::-1])))
+
+
+def full_rows(T: int, N: int) -> Rows:
+    """Return the description of N rows of T steps each; small ones are kept."""
+    return _kept_rows(T, N) if T + N <= SMALL else Rows(T, N)
+
+
+@lru_cache(maxsize=64)
+def _kept_rows(T: int, N: int) -> Rows:
+    return Rows(T, N)
+
+
+def contiguous_rows(array: Array) -> Array:
+    """Return `array`, or a copy if its last axis is not contiguous."""
+    return array if has_contiguous_rows(array) else np.ascontiguousarray(array)
+
+
+def has_contiguous_rows(array: Array) -> bool:
+    """Whether the last axis is contiguous."""
+    return bool(array.strides[-1] == array.itemsize or array.shape[-1] == 1)

@@ -1,0 +1,158 @@
+"""LSTM, GRU and RNN: torch's modules with another forward pass.
+
+T steps, N batch rows, I input_size, H hidden_size, L num_layers, D directions, R output size of
+one direction.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.nn.utils.rnn import PackedSequence
+
+from fastlstm import kernels
+from fastlstm.torch import check
+from fastlstm.torch.autocast import lowered, raised, result_dtypes
+from fastlstm.torch.batch import CELLS, Batch, module_name, read_batch
+from fastlstm.torch.dispatch import outside_kernels, uncompiled
+from fastlstm.torch.function import Layer, run
+from fastlstm.torch.layout import Packed
+from fastlstm.torch.weights import Five, sequence_weights
+
+
+class LSTM(torch.nn.LSTM):
+    """torch.nn.LSTM on fastlstm's kernels; see there for arguments, shapes and parameters."""
+
+    def forward(self, input: Any, hx: Any = None, *, lengths: Any = None) -> Any:
+        """Run over a batch.
+
+        Parameters
+        ----------
+        input : [T,N,I], with batch_first [N,T,I]; [T,I] without a batch axis; a PackedSequence.
+        hx : (h_0 [L*D,N,R], c_0 [L*D,N,H]); None for zeros.
+        lengths : integers [N] in 0..T in any order, of an input that is no PackedSequence: how
+            many steps of each row are real. Not in torch.
+
+        Returns
+        -------
+        output : [T,N,D*R], laid out as the input; zeros past each row's length.
+        h_n, c_n : a pair, like hx: each row's states after its last step.
+
+        Raises
+        ------
+        TypeError, ValueError, RuntimeError
+            As torch's, with the argument named; also for tensors that are not on the CPU and for
+            parameters that are neither float32 nor float64.
+        """
+        if outside_kernels(input, lengths):
+            return super().forward(input, hx)
+        return run_sequence(self, input, hx, lengths)
+
+
+class GRU(torch.nn.GRU):
+    """torch.nn.GRU on fastlstm's kernels; see there for arguments, shapes and parameters."""
+
+    def forward(self, input: Any, hx: Any = None, *, lengths: Any = None) -> Any:
+        """Run over a batch: as `LSTM.forward`, with hx and h_n one tensor [L*D,N,H]."""
+        if outside_kernels(input, lengths):
+            return super().forward(input, hx)
+        return run_sequence(self, input, hx, lengths)
+
+
+class RNN(torch.nn.RNN):
+    """torch.nn.RNN on fastlstm's kernels; see there for arguments, shapes and parameters."""
+
+    def forward(self, input: Any, hx: Any = None, *, lengths: Any = None) -> Any:
+        """Run over a batch: as `LSTM.forward`, with hx and h_n one tensor [L*D,N,H]."""
+        if outside_kernels(input, lengths):
+            return super().forward(input, hx)
+        return run_sequence(self, input, hx, lengths)
+
+
+class Ready(NamedTuple):
+    """A checked call of a module.
+
+    Attributes
+    ----------
+    kernel : of its cell.
+    weights : of each layer and direction.
+    batch : its arguments.
+    dtypes : those of the last states (and of y, the first) under autocast; None without it.
+    """
+
+    kernel: kernels.Kernel
+    weights: list[Five]
+    batch: Batch
+    dtypes: list[torch.dtype] | None
+
+
+def prepare(module: torch.nn.RNNBase, input: Any, hx: Any, lengths: Any) -> Ready:
+    """Check a call of a sequence module."""
+    name, kernel = module_name(module), kernels.get(CELLS[module.mode])
+    weights = sequence_weights(module)
+    dtype = weights[0][0].dtype
+    check.check_weights(name, (w for five in weights for w in five), dtype)
+    states = check.split_states(name, hx, len(kernel.cell.states))
+    low = lowered(dtype)
+    if low is None:
+        batch = read_batch(module, input, states, lengths, dtype)
+        return Ready(kernel, weights, batch, None)
+    data = input.data if isinstance(input, PackedSequence) else input
+    given = [t.dtype for t in states or [data] * len(kernel.cell.states)]
+    states = states and [raised(s) for s in states]
+    batch = read_batch(module, raised(input), states, lengths, dtype)
+    fused = not isinstance(batch.layout, Packed)
+    dtypes = result_dtypes(
+        kernel.cell.name, low, given, fused=fused, projected=module.proj_size > 0
+    )
+    return Ready(kernel, weights, batch, dtypes)
+
+
+@uncompiled
+def run_sequence(module: torch.nn.RNNBase, input: Any, hx: Any, lengths: Any) -> Any:
+    """Return what torch's module would: (output, hx_n)."""
+    ready = prepare(module, input, hx, lengths)
+    y, ends = _run_layers(module, ready)
+    if ready.dtypes is not None:
+        y = y.to(ready.dtypes[0])
+        ends = [s.to(dtype) for s, dtype in zip(ends, ready.dtypes, strict=True)]
+    return _answer(module, input, y, ends)
+
+
+def _run_layers(module: torch.nn.RNNBase, ready: Ready) -> tuple[Tensor, list[Tensor]]:
+    """Return y of the last layer, and the last states [L*D,N,R or H] of all."""
+    kernel, weights, batch, _ = ready
+    L, D, x = module.num_layers, 2 if module.bidirectional else 1, batch.x
+    starts: list[Any] = [(None,) * len(kernel.cell.states)] * L
+    if batch.states is not None:
+        starts = list(zip(*(torch.split(s, D) for s in batch.states), strict=True))
+    ends = []
+    for k in range(L):
+        last = k == L - 1
+        layer = Layer(kernel, batch.layout, rows_first=module.batch_first and last)
+        five = [w for part in weights[k * D : (k + 1) * D] for w in part]
+        x, *end = run(layer, x, starts[k], five)
+        ends.append(end)
+        if module.dropout and module.training and not last:
+            x = F.dropout(x, module.dropout, True)
+    if L == 1:
+        return x, ends[0]
+    return x, [torch.cat(parts) for parts in zip(*ends, strict=True)]
+
+
+def _answer(module: torch.nn.RNNBase, input: Any, y: Tensor, ends: list[Tensor]) -> Any:
+    """Return y and the last states as torch's module does: laid out as the input was."""
+    output: Any = y
+    if isinstance(input, PackedSequence):
+        _, sizes, order, back = input
+        output = PackedSequence(y, sizes, order, back)
+        if back is not None:
+            ends = [s.index_select(1, back) for s in ends]
+    elif input.dim() == 2:
+        output, ends = y.squeeze(1), [s.squeeze(1) for s in ends]
+    elif module.batch_first:
+        output = y.transpose(0, 1)
+    return output, tuple(ends) if module.mode == "LSTM" else ends[0]
