@@ -94,7 +94,11 @@ def native() -> Any:
     return load("native")
 
 
-@pytest.fixture(params=["reference", "numba", *(f"native-{isa}" for isa in FAMILY)])
+# Slow, as it compiles itself: minutes where nothing is cached.
+NUMBA = pytest.param("numba", marks=pytest.mark.slow)
+
+
+@pytest.fixture(params=["reference", NUMBA, *(f"native-{isa}" for isa in FAMILY)])
 def backend_isa(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """Select a backend and an instruction set for all layers made in the test; their name."""
     with use_backend(request.param, monkeypatch):
@@ -120,7 +124,7 @@ def isa(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iter
         yield request.param
 
 
-@pytest.fixture(params=["numba", *(f"native-{isa}" for isa in FAMILY)])
+@pytest.fixture(params=[NUMBA, *(f"native-{isa}" for isa in FAMILY)])
 def compiled_kernel(
     cell: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[kernels.Kernel]:

@@ -1,0 +1,214 @@
+"""Recurrent layers from the maths of one unit.
+
+A cell is two small functions: forward computes what one unit makes of its gates and states,
+backward the gradients. `custom_cell` compiles them with Numba into the time loop, products
+included, and returns a layer class with all that `LSTM` and `GRU` have::
+
+    def forward(z, h):                  # z: W_ih x + b_ih + W_hh h + b_hh, of one unit
+        a = tanh(z)
+        return 0.9 * h + 0.1 * a, a     # the new state, and what backward needs
+
+    def backward(dh, a):                # gradients of z and h
+        return dh * 0.1 * (1 - a * a), 0.9 * dh
+
+    Leaky = custom_cell("Leaky", gates=("z",), forward=forward, backward=backward, keeps=("a",))
+    layer = Leaky(64, 128, num_layers=2, bidirectional=True)
+    gradcheck(Leaky(3, 4, dtype="float64"))
+
+Whole cells: `fastlstm.examples.peephole_lstm`, `fastlstm.examples.minimal_gated_unit`.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, cast
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from fastlstm.differences import GradReport, gradcheck
+from fastlstm.kernels import CellSpec, Kernel, Weights
+from fastlstm.kernels.activations import exp, sigmoid, tanh
+from fastlstm.nn.init import uniform
+from fastlstm.nn.module import Parameter
+from fastlstm.nn.recurrent import Recurrent
+
+if TYPE_CHECKING:
+    from fastlstm.kernels.numba_backend.maths import Maths
+
+__all__ = ["CustomLayer", "GradReport", "custom_cell", "exp", "gradcheck", "sigmoid", "tanh"]
+
+Function = Callable[..., Any]
+
+
+class CustomLayer(Recurrent):
+    """Base of the layers that `custom_cell` returns.
+
+    Letters: T steps, N batch, I input_size, H hidden_size, L num_layers, D directions (1 or 2),
+    G the number of gates times H.
+
+    Parameters
+    ----------
+    input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, dtype, rng,
+    init, learn_state, recompute : as of `LSTM`.
+
+    Attributes
+    ----------
+    weight_ih_l{k} : Parameter [G, I or D*H], gates in the order they were named.
+    weight_hh_l{k} : Parameter [G, H].
+    bias_ih_l{k}, bias_hh_l{k} : Parameter [G], or None.
+    {param}_l{k} : Parameter [H], for each of `custom_cell`'s params; uniform in +-1/sqrt(H).
+    ..._reverse : the same for the second direction.
+    {state}_0 : Parameter [L*D, H], with `learn_state`.
+    """
+
+    _maths: ClassVar[Maths]
+    _spec: ClassVar[CellSpec]
+    _compiled: ClassVar[Kernel]
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        *,
+        dtype: DTypeLike = "float32",
+        rng: np.random.Generator | None = None,
+        init: str = "torch",
+        learn_state: bool = False,
+        recompute: int = 0,
+    ) -> None:
+        super().__init__(
+            self._spec,
+            input_size,
+            hidden_size,
+            num_layers,
+            bias,
+            batch_first,
+            dropout,
+            bidirectional,
+            dtype=dtype,
+            rng=rng,
+            init=init,
+            learn_state=learn_state,
+            recompute=recompute,
+        )
+
+    def _make_parameters(self, init: str) -> None:
+        super()._make_parameters(init)
+        H, bound = self.hidden_size, 1 / math.sqrt(self.hidden_size)
+        for suffix in self._suffixes:
+            for name in self._maths.params:
+                value = uniform((H,), bound, self.dtype, self._rng)
+                setattr(self, name + suffix, Parameter(value))
+
+    def _kernel(self) -> Kernel:
+        return self._compiled
+
+    def _params(self, k: int) -> list[Parameter]:
+        return [getattr(self, name + self._suffixes[k]) for name in self._maths.params]
+
+    def _weights(self, k: int) -> Weights:
+        return _with_params(super()._weights(k), [p.data for p in self._params(k)])
+
+    def _gradients(self, k: int) -> Weights:
+        return _with_params(super()._gradients(k), [p.grad for p in self._params(k)])
+
+
+def _with_params(weights: Weights, params: list[Any]) -> Weights:
+    from fastlstm.kernels.numba_backend.layer import CellWeights
+
+    return CellWeights(*weights, params=tuple(params))
+
+
+def _plain(function: Function) -> Function:
+    """Return the Python function of one that Numba may have compiled."""
+    return cast(Function, getattr(function, "py_func", function))
+
+
+def custom_cell(
+    name: str,
+    *,
+    gates: Sequence[str],
+    forward: Function,
+    backward: Function,
+    states: Sequence[str] = ("h",),
+    keeps: Sequence[str] = (),
+    params: Sequence[str] = (),
+    split: Sequence[str] = (),
+    late: Sequence[str] = (),
+    mix: Function | None = None,
+    mix_backward: Function | None = None,
+    mix_keeps: Sequence[str] = (),
+) -> type[CustomLayer]:
+    """Return a layer class whose cell is given by functions of one unit.
+
+    The functions name their arguments after what they want, in any order; they compute with
+    numbers, `sigmoid`, `tanh`, `exp`, ``a if b else c``, `abs`, `min`, `max` and what else Numba
+    compiles, raise nothing, and must run as plain Python too. Numbers written in them have the
+    precision of the layer. The first call of a layer compiles them, and keeps the result on
+    disk for the next process.
+
+    Parameters
+    ----------
+    name : of the class: give it the name of the variable, for pickle to find it.
+    gates : names of the gates, in the order of the rows of weight_ih and weight_hh.
+    forward : takes each gate (``W_ih x + b_ih + W_hh h + b_hh`` of the unit), and of the states
+        before the step, the params and mix_keeps what it wants; every state but the first must
+        be among them. Returns the new states, then what it keeps.
+    backward : takes ``d<state>``, the gradients of the new states, and what it wants of: what
+        forward kept, the states before (by name) and after the step (``<state>_next``), params,
+        mix_keeps. Returns the gradient of each argument of forward, in that order.
+    states : names of the states; the first is the output, which also meets weight_hh.
+    keeps : names for backward of what forward returns after the states. They may be those of
+        the gates, which backward does not see otherwise.
+    params : names of learned numbers of each unit, as a peephole's weight of the cell state.
+    split : gates whose products stay apart: in place of ``n`` forward takes ``n_x`` (W_ih x +
+        b_ih) and ``n_h`` (W_hh h + b_hh), as a GRU's candidate.
+    late : gates whose weight_hh meets, in place of h, what `mix` makes of it.
+    mix : takes gates that are not late (forward does not take them again), states and params;
+        returns what the late gates' weight_hh is multiplied with, then mix_keeps.
+    mix_backward : takes ``dmixed``; ``d<name>`` for a name of mix_keeps that forward takes; and
+        mix_keeps, states and params. Returns the gradient of each argument of mix.
+    mix_keeps : names of what mix returns after its result, for forward and both backwards.
+
+    Raises
+    ------
+    ImportError
+        If Numba is not installed.
+    ValueError
+        If a function takes or returns what it should not, or a name is used twice.
+    """
+    from fastlstm.kernels.numba_backend import Kernel as NumbaKernel
+    from fastlstm.kernels.numba_backend.maths import Maths
+
+    maths = Maths(
+        name,
+        tuple(gates),
+        tuple(states),
+        forward=_plain(forward),
+        backward=_plain(backward),
+        keeps=tuple(keeps),
+        params=tuple(params),
+        split=tuple(split),
+        late=tuple(late),
+        mix=mix and _plain(mix),
+        mix_backward=mix_backward and _plain(mix_backward),
+        mix_keeps=tuple(mix_keeps),
+    )
+    spec = CellSpec(name, maths.gates, maths.states, saved={})
+    body = {
+        "__module__": sys._getframe(1).f_globals.get("__name__", "__main__"),
+        "__doc__": f"The cell {name}, made by `fastlstm.custom_cell`.\n\n    "
+        + (CustomLayer.__doc__ or "").partition("\n\n    ")[2],
+        "_maths": maths,
+        "_spec": spec,
+        "_compiled": NumbaKernel(spec, maths),
+    }
+    return cast("type[CustomLayer]", type(name, (CustomLayer,), body))

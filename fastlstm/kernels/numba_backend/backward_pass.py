@@ -1,0 +1,251 @@
+"""Backward over a batch: step gradients, then those of the input and the weights."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastlstm.kernels.numba_backend import gradients
+from fastlstm.kernels.numba_backend.call import D_RESET, D_STATE
+from fastlstm.kernels.numba_backend.forward_pass import (
+    Buffers,
+    Forward,
+    Tape,
+    allocate,
+    clear_ends,
+    states_table,
+)
+from fastlstm.kernels.numba_backend.layer import (
+    CellWeights,
+    Work,
+    address,
+    check,
+    readable,
+)
+from fastlstm.kernels.numba_backend.maths import DH, GRADIENT, state_source
+from fastlstm.kernels.numba_backend.workers import run_parts
+from fastlstm.kernels.spec import Array, States, Weights
+
+Ints = NDArray[np.int64]
+KINDS = {
+    "x": gradients.X,
+    "hidden": gradients.HIDDEN,
+    "both": gradients.BOTH,
+    "late": gradients.LATE,
+    "projection": gradients.PROJECTION,
+    "parameters": gradients.PARAMETERS,
+}
+
+
+class Backward:
+    """One run backward over the batch of a tape."""
+
+    def __init__(
+        self,
+        tape: Tape,
+        dy: Array | None,
+        dstate: tuple[Array | None, ...],
+        dx: Array | None,
+        accumulate_dx: bool,
+        threads: int,
+    ) -> None:
+        self.tape, self.threads, self.add_dx = tape, threads, accumulate_dx
+        self.layer, self.sizes = tape.layer, tape.sizes
+        layer, rows = self.layer, self.layer.rows
+        self._dy = None
+        if dy is not None:
+            self._dy = readable(check("dy", dy, layer.dtype, (rows.T, rows.N, layer.R)))
+        self._dx = dx
+        if dx is not None:
+            shape = layer.x.shape if layer.ids is not None else (rows.T, rows.N, layer.I)
+            check("dx", dx, layer.dtype, shape)
+            if dx.strides[-1] != dx.itemsize and dx.shape[-1] > 1:
+                raise ValueError(f"dx has strides {dx.strides}, expected a contiguous last axis")
+        self._buffers = allocate(self.sizes.backward(), layer.dtype)
+        self._buffers["zeros"][:] = 0
+        if layer.ids is not None:
+            self._buffers["dtable"][:] = 0
+        self._weights = layer.packed(False, threads, dx is not None)
+        self._work = Work(threads, self.sizes.block, gradients.WORK_BYTES)
+        self._sums = {
+            name: (np.zeros((panels, rows - 1, width), layer.dtype),
+                   np.zeros((panels, width), layer.dtype))
+            for name, (panels, rows, width) in (
+                (name, self.sizes.sum_shape(*shape)) for name, shape in self.sizes.sums().items()
+            )
+        }  # fmt: skip
+        self._read_dstate(dstate)
+        self.dreset: States | None = None
+        if layer.reset is not None:
+            self.dreset = tuple(np.zeros_like(part) for part in layer.state)
+
+    def _read_dstate(self, dstate: tuple[Array | None, ...]) -> None:
+        targets = (self._buffers["dh"], *self._buffers["d_states"])
+        if len(dstate) != len(targets):
+            raise ValueError(f"dstate has {len(dstate)} entries, expected {len(targets)}")
+        for i, (to, given) in enumerate(zip(targets, dstate, strict=True)):
+            if given is None:
+                to[...] = 0
+            else:
+                check(f"dstate[{i}]", given, self.layer.dtype, to.shape)
+                to[...] = given[self.layer.rows.order]
+
+    def run(self) -> States:
+        """Run all steps; return the gradients of the initial states."""
+        T, K = self.layer.rows.T, self.sizes.K or self.layer.rows.T
+        again = None
+        if self.sizes.K:
+            again = Forward(self.layer, self.sizes, self.tape.loops, self.threads)
+        for s0 in reversed(range(0, T, K)):
+            self._run_segment(again, s0, min(s0 + K, T))
+        if self.layer.ids is not None:
+            self._finish_tokens()
+        elif self._dx is not None and not self.add_dx:
+            clear_ends(self._dx, self.layer.rows.lengths)
+        states = (self._buffers["dh"], *self._buffers["d_states"])
+        dstate = tuple(np.empty_like(part) for part in states)
+        for to, part in zip(dstate, states, strict=True):
+            to[self.layer.rows.order] = part
+        return dstate
+
+    def _run_segment(self, again: Forward | None, s0: int, s1: int) -> None:
+        """Run steps s1-1..s0; what is recomputed of them lives no longer than this."""
+        buffers = self._recompute(again, s0, s1) if again else self.tape.buffers
+        fields = self._fields(buffers, s0)
+        self._run_steps(fields, buffers, s0, s1)
+        self._add_gradients(fields, s0, s1)
+
+    def _recompute(self, again: Forward, s0: int, s1: int) -> Buffers:
+        rows = self.layer.rows
+        count = int(rows.offset[s1] - rows.offset[s0])
+        buffers = allocate(self.sizes.run(count, keep=True), self.layer.dtype)
+        buffers["states"][:, : rows.N] = self.tape.starts.pop()
+        again.run(buffers, s0, s1, keep=True, again=True)
+        return buffers
+
+    def _fields(self, buffers: Buffers, s0: int) -> Ints:
+        arrays = {**self._weights, **self._buffers, **buffers}
+        more = {name: address(a) for name, a in arrays.items() if not name.endswith("states")}
+        for name, array in (("dy", self._dy), ("dx", self._dx)):
+            if array is not None:
+                more[name] = address(array)
+                more[f"{name}_n"] = array.strides[-2]
+                more[f"{name}_t"] = array.strides[0]
+        if self.dreset is not None:
+            more["dreset_h"] = address(self.dreset[0])
+        layer, base = self.layer, int(self.layer.rows.offset[s0])
+        call = layer.call()._replace(
+            sum=layer.shared.sum, save=1, base=base, add_dx=int(self.add_dx), **more
+        )
+        return np.array(call, np.int64)
+
+    def _run_steps(self, fields: Ints, buffers: Buffers, s0: int, s1: int) -> None:
+        layer, maths = self.layer, self.layer.maths
+        states = states_table(layer, buffers["states"])
+        for j, row in enumerate(states):
+            row[D_STATE] = address(self._buffers["d_states"][j])
+            if self.dreset is not None:
+                row[D_RESET] = address(self.dreset[j + 1])
+        gradient_of = {name: state_source(i, GRADIENT) for i, name in enumerate(maths.states)}
+        gradient_of[maths.states[0]] = DH
+        adds = np.array([gradient_of[name] for name in maths.mix_state_names], np.int64)
+        loop, kept = self.tape.loops.backward, len(maths.mix_keeps)
+
+        def task(part: int) -> None:
+            tables, work = self._work.of(part)
+            loop(layer.shared.zero, fields, states, *layer.steps, *maths.tables[4:], adds, kept,
+                 tables, work, part, self.threads, s0, s1)  # fmt: skip
+
+        run_parts(self.threads, task)
+
+    def _add_gradients(self, fields: Ints, s0: int, s1: int) -> None:
+        layer, shared = self.layer, self.layer.shared
+        maths, step = layer.maths, layer.H * layer.dtype.itemsize
+        at = {"hidden": maths.h_slot * step, "parameters": maths.first_param * step}
+        sums = [name for name in self._sums if name != "x" or layer.ids is None]
+        zero, steps, threads = shared.zero, layer.steps, self.threads
+
+        def task(part: int) -> None:
+            tables, work = self._work.of(part)
+            if layer.ids is not None:
+                columns = self.sizes.sums()["x"][1]
+                first, end = columns * part // threads, columns * (part + 1) // threads
+                shared.sum_tokens(zero, fields, *steps, first, end - first, s0, s1)
+            elif self._dx is not None:
+                shared.input_gradients(zero, fields, *steps, tables, work, part, threads, s0, s1)
+            for name in sums:
+                self._sum(name, fields, at.get(name, 0), part, s0, s1)
+
+        run_parts(threads, task)
+
+    def _sum(
+        self, name: str, fields: Ints, at: int, part: int, s0: int, s1: int, kind: int | None = None
+    ) -> None:
+        """Add a thread's part of one of the sums over steps."""
+        layer, shared = self.layer, self.layer.shared
+        (features, columns), (total, sums) = self.sizes.sums()[name], self._sums[name]
+        tables, work = self._work.of(part)
+        shared.weight_gradients(
+            shared.zero, fields, *layer.steps, KINDS[name] if kind is None else kind, at, features,
+            columns, address(total), address(sums), tables, work, part, self.threads, s0, s1,
+        )  # fmt: skip
+
+    def _finish_tokens(self) -> None:
+        """Gradients of the table and of its weight, once a token."""
+        shared, U = self.layer.shared, len(self.layer.x)
+        fields = self._fields({}, 0)
+
+        def task(part: int) -> None:
+            tables, work = self._work.of(part)
+            if self._dx is not None:
+                u0, u1 = U * part // self.threads, U * (part + 1) // self.threads
+                shared.token_gradients(shared.zero, fields, tables, work, u0, u1)
+            self._sum("x", fields, 0, part, 0, U, gradients.TABLE)
+
+        run_parts(self.threads, task)
+
+    def add_to(self, grads: Weights) -> None:
+        """Add the gradients of the weights to those of the caller."""
+        maths = self.layer.maths
+        parts = (
+            ("x", maths.x_gates, grads.w_ih, grads.b_ih),
+            ("hidden", maths.h_gates, grads.w_hh, grads.b_hh),
+            ("late", maths.late, grads.w_hh, grads.b_hh),
+        )
+        sums = {name: (self._sum_of(name), self._sums[name][1].ravel()) for name in self._sums}
+        if "both" in sums:
+            total, of_columns = sums["both"]
+            sums["x"] = total[:, : self.layer.I], of_columns
+            sums["hidden"] = total[:, self.layer.I :], of_columns
+        for name, gates, weight, bias in parts:
+            if name in sums:
+                self._add_gates(*sums[name], gates, weight, bias)
+        if grads.w_hr is not None:
+            grads.w_hr[...] += sums["projection"][0]
+        if isinstance(grads, CellWeights):
+            H = self.layer.H
+            for k, param in enumerate(grads.params):
+                param += sums["parameters"][1][k * H : (k + 1) * H]
+
+    def _sum_of(self, name: str) -> Array:
+        """Return a sum as [columns, features]."""
+        features, columns = self.sizes.sums()[name]
+        panels, _, width = self._sums[name][0].shape
+        total: Array = self._sums[name][0].transpose(0, 2, 1).reshape(panels * width, features)
+        return total[:columns]
+
+    def _add_gates(
+        self,
+        total: Array,
+        of_columns: Array,
+        gates: tuple[str, ...],
+        weight: Array,
+        bias: Array | None,
+    ) -> None:
+        """Add a sum [columns, features], and that of the columns, to the gates' rows."""
+        H, order = self.layer.H, self.layer.maths.gates
+        for k, gate in enumerate(gates):
+            part, to = slice(k * H, (k + 1) * H), order.index(gate) * H
+            weight[to : to + H] += total[part]
+            if bias is not None:
+                bias[to : to + H] += of_columns[part]

@@ -1,0 +1,107 @@
+"""The compiled functions of a precision and of a cell, each compiled when it is first needed."""
+
+from __future__ import annotations
+
+from functools import cache, cached_property
+from typing import Any
+
+import numpy as np
+from numba.core import types
+
+from fastlstm.kernels.numba_backend import forward, gradients
+from fastlstm.kernels.numba_backend.backward import make_backward
+from fastlstm.kernels.numba_backend.cache import compile_cached
+from fastlstm.kernels.numba_backend.forward import make_forward
+from fastlstm.kernels.numba_backend.jit import unit
+from fastlstm.kernels.numba_backend.maths import Maths
+from fastlstm.kernels.numba_backend.product import pack, product_function, sum_function
+
+WORD = types.int64
+LIST = types.Array(WORD, 1, "C")
+TABLE = types.Array(WORD, 2, "C")
+STEPS = (LIST, LIST, LIST, LIST)  # order, length, n_at, offset
+
+
+class Shared:
+    """What no cell matters to, in one precision."""
+
+    def __init__(self, dtype: np.dtype[Any]) -> None:
+        self.zero = dtype.type(0)
+        self._real = types.float32 if dtype == np.float32 else types.float64
+
+    def _compile(self, function: Any, *signature: Any) -> Any:
+        return compile_cached(function, (), (self._real, *signature))
+
+    @cached_property
+    def product(self) -> int:
+        """The address of `product_function`."""
+        return _address_of(self._compile(product_function, *[WORD] * 12))
+
+    @cached_property
+    def sum(self) -> int:
+        """The address of `sum_function`."""
+        return _address_of(self._compile(sum_function, *[WORD] * 5))
+
+    @cached_property
+    def pack(self) -> Any:
+        return self._compile(pack, *[WORD] * 8)
+
+    @cached_property
+    def token_products(self) -> Any:
+        return self._compile(forward.token_products, LIST, TABLE, *[WORD] * 4)
+
+    @cached_property
+    def input_gradients(self) -> Any:
+        return self._compile(gradients.input_gradients, LIST, *STEPS, TABLE, *[WORD] * 5)
+
+    @cached_property
+    def sum_tokens(self) -> Any:
+        return self._compile(gradients.sum_tokens, LIST, *STEPS, *[WORD] * 4)
+
+    @cached_property
+    def token_gradients(self) -> Any:
+        return self._compile(gradients.token_gradients, LIST, TABLE, *[WORD] * 3)
+
+    @cached_property
+    def weight_gradients(self) -> Any:
+        signature = (LIST, *STEPS, *[WORD] * 6, TABLE, *[WORD] * 5)
+        return self._compile(gradients.weight_gradients, *signature)
+
+
+def _address_of(compiled: Any) -> int:
+    (result,) = compiled.overloads.values()
+    name = result.fndesc.llvm_cfunc_wrapper_name
+    return int(result.library.get_pointer_to_function(name))
+
+
+@cache
+def shared(dtype: np.dtype[Any]) -> Shared:
+    return Shared(dtype)
+
+
+def _none(h: Any) -> Any:
+    """Stands for `mix` where a cell has none; never called."""
+    return h
+
+
+class Loops:
+    """The time loops of a cell in one precision."""
+
+    def __init__(self, maths: Maths, dtype: np.dtype[Any]) -> None:
+        self._maths = maths
+        self._real = types.float32 if dtype == np.float32 else types.float64
+
+    @cached_property
+    def forward(self) -> Any:
+        inner = (self._maths.forward, self._maths.mix or _none)
+        loop = make_forward(*map(unit, inner))
+        signature = (self._real, LIST, TABLE, *STEPS, *[TABLE] * 4, TABLE, *[WORD] * 5)
+        return compile_cached(loop, inner, signature)
+
+    @cached_property
+    def backward(self) -> Any:
+        inner = (self._maths.backward, self._maths.mix_backward or _none)
+        loop = make_backward(*map(unit, inner))
+        places = (*[TABLE] * 4, LIST, WORD)
+        signature = (self._real, LIST, TABLE, *STEPS, *places, TABLE, *[WORD] * 5)
+        return compile_cached(loop, inner, signature)

@@ -1,0 +1,138 @@
+"""Forward over a batch: buffers, threads, and what is kept for backward."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastlstm.kernels.numba_backend.call import CELLS, RESET
+from fastlstm.kernels.numba_backend.engine import Loops
+from fastlstm.kernels.numba_backend.layer import Layer, Work, address, aligned
+from fastlstm.kernels.numba_backend.sizes import Sizes
+from fastlstm.kernels.numba_backend.workers import run_parts
+from fastlstm.kernels.spec import Array, States
+
+Ints = NDArray[np.int64]
+Buffers = dict[str, Array]
+
+
+def allocate(shapes: dict[str, tuple[int, ...]], dtype: np.dtype[Any]) -> Buffers:
+    return {name: aligned(shape, dtype) for name, shape in shapes.items()}
+
+
+def sizes_of(layer: Layer, recompute: int) -> Sizes:
+    U = 0 if layer.ids is None else len(layer.x)
+    size, projects = layer.dtype.itemsize, layer.w_hr is not None
+    return Sizes(layer.maths, layer.rows, layer.I, layer.H, layer.R, U, recompute, size, projects)
+
+
+def states_table(layer: Layer, cells: Array) -> Ints:
+    """Return the table of `call.CELLS` for cells [states-1, n, H]."""
+    table = np.zeros((len(cells), 4), np.int64)
+    for j, row in enumerate(table):
+        row[CELLS] = address(cells[j])
+        if layer.reset is not None:
+            row[RESET] = address(layer.reset.state[j + 1])
+    return table
+
+
+@dataclass
+class Tape:
+    """What backward needs: buffers of all steps, or the states that every K-th step starts from."""
+
+    layer: Layer
+    sizes: Sizes
+    loops: Loops
+    buffers: Buffers = field(default_factory=dict)
+    starts: list[Array] = field(default_factory=list)  # [states-1, N, H] each
+
+
+class Forward:
+    """Runs any of a layer's steps."""
+
+    def __init__(self, layer: Layer, sizes: Sizes, loops: Loops, threads: int) -> None:
+        self.layer, self.sizes, self.threads = layer, sizes, threads
+        self._loops = loops
+        self._held: Buffers = layer.packed(True, threads)
+        self._held["bias"] = layer.bias()
+        if layer.w_hr is not None:
+            self._held["zeros"] = np.zeros(layer.R, layer.dtype)
+        self._work = Work(threads, sizes.block, sizes.forward_work())
+        if layer.ids is not None:
+            self._held["table"] = np.empty(sizes.table(), layer.dtype)
+            self._multiply_tokens()
+
+    def _fields(self, more: dict[str, int], buffers: Buffers) -> Ints:
+        addresses = {name: address(array) for name, array in {**self._held, **buffers}.items()}
+        addresses.pop("states", None)
+        call = self.layer.call()._replace(chunk=self.sizes.chunk, **addresses, **more)
+        return np.array(call, np.int64)
+
+    def _multiply_tokens(self) -> None:
+        shared, fields, U = self.layer.shared, self._fields({}, {}), len(self.layer.x)
+
+        def task(part: int) -> None:
+            u0, u1 = U * part // self.threads, U * (part + 1) // self.threads
+            tables, work = self._work.of(part)
+            shared.token_products(shared.zero, fields, tables, work, self.sizes.block, u0, u1)
+
+        run_parts(self.threads, task)
+
+    def prepare(
+        self, buffers: Buffers, s0: int, s1: int, *, keep: bool = False, again: bool = False
+    ) -> Callable[[int], None]:
+        """Return what a thread has to call to run its part of steps s0..s1-1 into `buffers`."""
+        layer, threads = self.layer, self.threads
+        base = int(layer.rows.offset[s0]) if keep else 0
+        fields = self._fields({"save": int(keep), "base": base, "again": int(again)}, buffers)
+        states = states_table(layer, buffers["states"])
+        loop, places = self._loops.forward, layer.maths.tables[:4]
+
+        def task(part: int) -> None:
+            tables, work = self._work.of(part)
+            loop(layer.shared.zero, fields, states, *layer.steps, *places, tables, work, part,
+                 threads, s0, s1)  # fmt: skip
+
+        return task
+
+    def run(self, buffers: Buffers, s0: int, s1: int, *, keep: bool, again: bool = False) -> None:
+        """Run steps s0..s1-1 into `buffers`, keeping those of every step or of the last.
+
+        again : y is there already, and only what backward needs is made.
+        """
+        run_parts(self.threads, self.prepare(buffers, s0, s1, keep=keep, again=again))
+
+
+def first_states(layer: Layer, buffers: Buffers) -> None:
+    """Write the states before the first step, sorted."""
+    for cells, state in zip(buffers["states"], layer.state[1:], strict=True):
+        np.take(state, layer.rows.order, axis=0, out=cells[: layer.rows.N])
+
+
+def last_states(layer: Layer, buffers: Buffers, keep: bool) -> States:
+    """Return each row's last states; make y zero past each row's end."""
+    rows, lengths = layer.rows, layer.rows.lengths
+    n = np.arange(rows.N)
+    h_n = layer.state[0].copy()
+    ran = n[lengths > 0]
+    h_n[ran] = layer.y[0 if layer.reverse else lengths[ran] - 1, ran]
+    at = n
+    if keep:
+        at = np.where(layer.lengths > 0, rows.N + rows.offset[layer.lengths - 1] + n, n)
+    others = []
+    for cells in buffers["states"]:
+        state = np.empty_like(cells[: rows.N])
+        state[rows.order] = cells[at]
+        others.append(state)
+    clear_ends(layer.y, lengths)
+    return h_n, *others
+
+
+def clear_ends(array: Array, lengths: Ints) -> None:
+    """Write zeros past the lengths of the rows of an array [T,N,...]."""
+    for n in np.flatnonzero(lengths < len(array)):
+        array[lengths[n] :, n] = 0

@@ -1,0 +1,227 @@
+"""After the time loop: gradients of the input and of the weights, as products over all steps.
+
+Gradients of weights are sums over steps, from the last step run to the first and in a step by
+sorted row, whatever the thread: threads divide the weights, not the rows. In dW = sum of
+x[row] * dz[row] the panels of dz of a block of rows are laid together, and a tile of features of
+x times a panel stays in registers while it walks the rows.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastlstm.kernels.numba_backend.address import add, copy, fill, load, size_of, store
+from fastlstm.kernels.numba_backend.call import (
+    CIN,
+    MORE,
+    A,
+    C,
+    Steps,
+    as_call,
+    h_before,
+    kept_row,
+    place,
+    rows_of,
+    token,
+    x_row,
+    z_row,
+)
+from fastlstm.kernels.numba_backend.float_state import flush_denormals, restore_denormals
+from fastlstm.kernels.numba_backend.jit import inline, jit
+from fastlstm.kernels.numba_backend.product import SPARE_BYTES, product, sum_at
+from fastlstm.kernels.numba_backend.tile import PANEL_BYTES, panel_columns
+
+BLOCK = 128  # rows that are packed at a time
+PANELS = 8  # panels of dz that are packed at a time
+# What a sum is of: features and columns of each row. BOTH: x and h before the step, side by side.
+X, HIDDEN, BOTH, LATE, PROJECTION, TABLE, PARAMETERS = range(7)
+
+
+# Bytes of memory that a thread needs for all this.
+WORK_BYTES = SPARE_BYTES + BLOCK * PANELS * PANEL_BYTES
+
+
+def input_gradients(
+    zero: Any,
+    fields: Any,
+    order: Any,
+    length: Any,
+    n_at: Any,
+    offset: Any,
+    tables: Any,
+    work: int,
+    thread: int,
+    threads: int,
+    s0: int,
+    s1: int,
+) -> None:
+    """dx = W_ih^T dz of a thread's rows at steps s0..s1-1."""
+    float_state = flush_denormals()
+    k, steps, n = as_call(fields), Steps(order, length, n_at, offset), 0
+    for s in range(s0, s1):
+        for i in range(rows_of(n_at[s], thread, threads)):
+            row = thread + i * threads
+            tables[A, n] = z_row(k, steps, row, s, 0)
+            tables[C, n] = k.dx + place(k, steps, row, s, k.dx_t, k.dx_n)
+            tables[CIN, n] = tables[C, n] if k.add_dx else k.zeros
+            n += 1
+            if n == BLOCK:
+                _input_block(zero, k, tables, work, n)
+                n = 0
+    _input_block(zero, k, tables, work, n)
+    restore_denormals(float_state)
+
+
+@inline
+def _input_block(zero: Any, k: Any, tables: Any, work: int, n: int) -> None:
+    product(k, zero, n, k.x_columns, tables, A, 0, k.w_x, k.I, CIN, 0, C, 0, work)
+
+
+def sum_tokens(
+    zero: Any,
+    fields: Any,
+    order: Any,
+    length: Any,
+    n_at: Any,
+    offset: Any,
+    from_: int,
+    columns: int,
+    s0: int,
+    s1: int,
+) -> None:
+    """Add dz to the row of its distinct token, some columns of it."""
+    float_state = flush_denormals()
+    k, steps, size = as_call(fields), Steps(order, length, n_at, offset), size_of(zero)
+    for s in range(s1 - 1, s0 - 1, -1):
+        for row in range(n_at[s]):
+            to = k.dtable + token(k, steps, row, s) * k.x_columns * size
+            add(zero, to + from_ * size, z_row(k, steps, row, s, 0) + from_ * size, columns)
+    restore_denormals(float_state)
+
+
+def token_gradients(zero: Any, fields: Any, tables: Any, work: int, u0: int, u1: int) -> None:
+    """Rows u0..u1-1 of the gradient of the table."""
+    float_state = flush_denormals()
+    k, size = as_call(fields), size_of(zero)
+    for u in range(u0, u1, BLOCK):
+        n = min(BLOCK, u1 - u)
+        for i in range(n):
+            tables[A, i] = k.dtable + (u + i) * k.x_columns * size
+            tables[C, i] = k.dx + (u + i) * k.dx_n
+            tables[CIN, i] = tables[C, i] if k.add_dx else k.zeros
+        _input_block(zero, k, tables, work, n)
+    restore_denormals(float_state)
+
+
+@inline
+def _row(
+    zero: Any, k: Any, steps: Any, tables: Any, n: int, kind: int, at: int, row: int, s: int
+) -> None:
+    """Write the addresses of a row's features and columns."""
+    size, z = size_of(zero), z_row(k, steps, row, s, 0)
+    tables[A, n], tables[C, n] = z, z + at
+    if kind in (X, BOTH):
+        tables[A, n] = x_row(k, steps, row, s)
+        tables[MORE, n] = h_before(k, steps, row, s, size)
+    elif kind == HIDDEN:
+        tables[A, n] = h_before(k, steps, row, s, size)
+    elif kind == LATE:
+        tables[A, n] = k.mixed + kept_row(k, steps, row, s) * k.H * size
+    elif kind == PROJECTION:
+        tables[A, n] = k.projected + kept_row(k, steps, row, s) * k.H * size
+        tables[C, n] = k.dprojected + kept_row(k, steps, row, s) * k.R * size
+
+
+def weight_gradients(
+    zero: Any,
+    fields: Any,
+    order: Any,
+    length: Any,
+    n_at: Any,
+    offset: Any,
+    kind: int,
+    at: int,
+    F: int,
+    columns: int,
+    total: int,
+    sums: int,
+    tables: Any,
+    work: int,
+    part: int,
+    parts: int,
+    s0: int,
+    s1: int,
+) -> None:
+    """Add a part of the panels of dW to `total` [panels,F,panel], of columns' sums to `sums`.
+
+    at : bytes from a row's dz to its first column. For TABLE s0..s1-1 are rows of the table.
+    """
+    float_state = flush_denormals()
+    k, steps, n = as_call(fields), Steps(order, length, n_at, offset), 0
+    size, width = size_of(zero), panel_columns(zero)
+    panels = (columns + width - 1) // width
+    p0, p1 = panels * part // parts, panels * (part + 1) // parts
+    more = k.R if kind == BOTH else 0
+    for s in range(s1 - 1, s0 - 1, -1):
+        for row in range(1 if kind == TABLE else n_at[s]):
+            if kind == TABLE:
+                tables[A, n], tables[C, n] = k.x + s * k.x_n, k.dtable + s * k.x_columns * size
+            else:
+                _row(zero, k, steps, tables, n, kind, at, row, s)
+            n += 1
+            if n == BLOCK:
+                _add_block(zero, k, tables, n, F - more, more, columns, p0, p1, total, sums, work)
+                n = 0
+    if n:
+        _add_block(zero, k, tables, n, F - more, more, columns, p0, p1, total, sums, work)
+    restore_denormals(float_state)
+
+
+@jit
+def _add_block(
+    zero: Any,
+    k: Any,
+    tables: Any,
+    n: int,
+    F: int,
+    more: int,
+    columns: int,
+    p0: int,
+    p1: int,
+    total: int,
+    sums: int,
+    work: int,
+) -> None:
+    """Add n rows to panels p0..p1-1; of F features, and `more` of the second table of them."""
+    width = panel_columns(zero)
+    dz = work + SPARE_BYTES
+    at = tables.ctypes.data
+    stride = tables.shape[1] * 8
+    for first in range(p0, p1, PANELS):
+        count = min(PANELS, p1 - first)
+        real = min(columns - first * width, count * width)
+        sum_of = sums + first * PANEL_BYTES
+        for i in range(n):
+            _pack_row(zero, tables[C, i] + first * PANEL_BYTES, real, dz + i * PANEL_BYTES, sum_of)
+        for p in range(count):
+            b, c = dz + p * BLOCK * PANEL_BYTES, total + (first + p) * (F + more) * PANEL_BYTES
+            sum_at(k.sum, zero, F, n, at + A * stride, b, c)
+            sum_at(k.sum, zero, more, n, at + MORE * stride, b, c + F * PANEL_BYTES)
+
+
+@inline
+def _pack_row(zero: Any, row: int, columns: int, packed: int, sums: int) -> None:
+    """A row of dz -> its place in each panel [BLOCK][panel]; adds it to `sums`."""
+    width = panel_columns(zero)
+    for p in range((columns + width - 1) // width):
+        to, source = packed + p * BLOCK * PANEL_BYTES, row + p * PANEL_BYTES
+        real = columns - p * width
+        if real >= width:
+            for c in range(width):
+                value = load(zero, source, c)
+                store(to, c, value)
+                store(sums + p * PANEL_BYTES, c, load(zero, sums + p * PANEL_BYTES, c) + value)
+        else:
+            fill(zero, to, width)
+            copy(zero, to, source, real)
+            add(zero, sums + p * PANEL_BYTES, to, width)

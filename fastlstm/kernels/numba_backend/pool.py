@@ -1,0 +1,152 @@
+"""Mean and maximum over each row's real steps: see `fastlstm.kernels.reference_pool`."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numba.core import types
+
+from fastlstm.kernels.numba_backend.address import load, size_of, store
+from fastlstm.kernels.numba_backend.cache import compile_cached
+from fastlstm.kernels.numba_backend.float_state import flush_denormals, restore_denormals
+from fastlstm.kernels.numba_backend.layer import address, readable
+from fastlstm.kernels.numba_backend.workers import run_parts, worth_threads
+from fastlstm.kernels.reference_pool import Lengths
+from fastlstm.kernels.spec import Array
+
+WORD = types.int64
+LIST = types.Array(WORD, 1, "C")
+
+
+def forward_rows(
+    zero: Any,
+    least: Any,
+    y: int,
+    y_t: int,
+    y_n: int,
+    F: int,
+    lengths: Any,
+    mean: int,
+    best: int,
+    step: int,
+    first: int,
+    end: int,
+) -> None:
+    """Rows first..end-1; mean, best and step are addresses of [N,F], `least` is -infinity."""
+    float_state = flush_denormals()
+    bytes_ = F * size_of(zero)
+    for n in range(first, end):
+        m, b, w = mean + n * bytes_, best + n * bytes_, step + n * bytes_
+        start = least if lengths[n] else zero
+        for f in range(F):
+            store(m, f, zero)
+            store(b, f, start)
+            store(w, f, zero)
+        for t in range(lengths[n]):
+            row, time = y + t * y_t + n * y_n, zero + type(zero)(t)
+            for f in range(F):
+                value, top, when = load(zero, row, f), load(zero, b, f), load(zero, w, f)
+                better = value > top or value != value  # the last NaN
+                store(m, f, load(zero, m, f) + value)
+                store(b, f, value if better else top)
+                store(w, f, time if better else when)
+        count = type(zero)(max(lengths[n], 1))
+        for f in range(F):
+            store(m, f, load(zero, m, f) / count)
+    restore_denormals(float_state)
+
+
+def backward_rows(
+    zero: Any,
+    dy: int,
+    dy_t: int,
+    dy_n: int,
+    F: int,
+    lengths: Any,
+    dmean: int,
+    dmax: int,
+    step: int,
+    first: int,
+    end: int,
+) -> None:
+    """The same backward; dmean, dmax or both are 0 where there is none."""
+    float_state = flush_denormals()
+    bytes_ = F * size_of(zero)
+    for n in range(first, end):
+        m, b, w = dmean + n * bytes_, dmax + n * bytes_, step + n * bytes_
+        for t in range(lengths[n]):
+            row, time, count = dy + t * dy_t + n * dy_n, type(zero)(t), type(zero)(lengths[n])
+            for f in range(F):
+                total = load(zero, m, f) / count if dmean else zero
+                if dmax:
+                    total += load(zero, b, f) if load(zero, w, f) == time else zero
+                store(row, f, total)
+    restore_denormals(float_state)
+
+
+@cache
+def _compiled(function: Any, dtype: np.dtype[Any]) -> Any:
+    real = types.float32 if dtype == np.float32 else types.float64
+    reals = (real, real) if function is forward_rows else (real,)
+    words = [WORD] * 5
+    return compile_cached(function, (), (*reals, *[WORD] * 4, LIST, *words))
+
+
+def _read_lengths(lengths: Lengths, T: int, N: int) -> Lengths:
+    lengths = np.ascontiguousarray(lengths, np.int64)
+    if lengths.shape != (N,):
+        raise ValueError(f"lengths has shape {lengths.shape}, expected ({N},)")
+    wrong = np.flatnonzero((lengths < 0) | (lengths > T))
+    if len(wrong):
+        raise ValueError(f"lengths[{wrong[0]}] is {lengths[wrong[0]]}, expected 0 to {T}")
+    return lengths
+
+
+def pool(
+    y: Array, lengths: Lengths, *, mean: bool, max: bool, n_threads: int = 1
+) -> tuple[Array | None, Array | None, Array | None]:
+    """Mean and maximum of each feature of a row over its real steps."""
+    T, N, F = y.shape
+    lengths, y = _read_lengths(lengths, T, N), readable(y)
+    run, zero = _compiled(forward_rows, y.dtype), y.dtype.type(0)
+    total, best, step = np.empty((3, N, F), y.dtype)
+    least = y.dtype.type(-np.inf)
+    threads = worth_threads(20.0 * y.size, N, n_threads)
+
+    def task(part: int) -> None:
+        first, end = N * part // threads, N * (part + 1) // threads
+        rows = (address(y), *y.strides[:2], F, lengths)
+        run(zero, least, *rows, address(total), address(best), address(step), first, end)
+
+    run_parts(threads, task)
+    return total if mean else None, best if max else None, step if max else None
+
+
+def pool_backward(
+    dy: Array,
+    lengths: Lengths,
+    dmean: Array | None,
+    dmax: Array | None,
+    step: Array | None,
+    *,
+    n_threads: int = 1,
+) -> None:
+    """Write the gradient of y into dy [T,N,F], given those of mean and max ([N,F] or None)."""
+    if (dmax is None) != (step is None):
+        raise ValueError("dmax and step: expected both or neither")
+    T, N, F = dy.shape
+    lengths = _read_lengths(lengths, T, N)
+    run, zero = _compiled(backward_rows, dy.dtype), dy.dtype.type(0)
+    out = readable(dy)
+    parts = [None if a is None else np.ascontiguousarray(a, dy.dtype) for a in (dmean, dmax, step)]
+    threads = worth_threads(20.0 * dy.size, N, n_threads)
+
+    def task(part: int) -> None:
+        first, end = N * part // threads, N * (part + 1) // threads
+        run(zero, address(out), *out.strides[:2], F, lengths, *map(address, parts), first, end)
+
+    run_parts(threads, task)
+    if out is not dy:
+        dy[...] = out

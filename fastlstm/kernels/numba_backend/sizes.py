@@ -1,0 +1,129 @@
+"""How much memory a call takes: what is allocated, and what `memory` answers, from one place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fastlstm.kernels.numba_backend.call import TABLES
+from fastlstm.kernels.numba_backend.gradients import BLOCK
+from fastlstm.kernels.numba_backend.maths import Maths
+from fastlstm.kernels.numba_backend.product import SPARE_BYTES
+from fastlstm.kernels.numba_backend.tile import panel_width, panels_of
+from fastlstm.kernels.rows import Rows
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Shapes of the buffers of one layer in one direction; U tokens or 0, K of recompute or 0."""
+
+    maths: Maths
+    rows: Rows
+    I: int  # noqa: E741
+    H: int
+    R: int
+    U: int
+    K: int
+    itemsize: int
+    projects: bool
+
+    @property
+    def chunk(self) -> int:
+        """Steps whose input products are made together: enough rows for full tiles, and for the
+        input weight to be read seldom if it is large.
+        """
+        large = len(self.maths.gates) * self.H * self.I * self.itemsize > 512 << 10
+        return max(1, min(self.rows.T, (192 if large else 48) // self.rows.N))
+
+    @property
+    def block(self) -> int:
+        """Rows that a thread has addresses of at a time."""
+        return max(BLOCK, self.rows.N * self.chunk)
+
+    def run(self, rows: int, keep: bool) -> dict[str, tuple[int, ...]]:
+        """Shapes of what a run of steps writes, `rows` of them in all; see `Call`."""
+        N, H, maths = self.rows.N, self.H, self.maths
+        each = rows if keep else N
+        shapes: dict[str, tuple[int, ...]] = {
+            "z": (rows if keep else N * self.chunk, maths.slots * H),
+            "states": (len(maths.states) - 1, N + rows if keep else N, H),
+        }
+        if maths.mix is not None:
+            shapes["mixed"] = (each, H)
+        if self.projects:
+            shapes["projected"] = (each, H)
+        return shapes
+
+    def segment(self) -> int:
+        """Rows of the steps that are kept at a time."""
+        return int(self.rows.offset[min(self.K, self.rows.T)]) if self.K else self.rows.total
+
+    def backward(self) -> dict[str, tuple[int, ...]]:
+        """Shapes of backward's own buffers; see `Call`."""
+        N, H, maths = self.rows.N, self.H, self.maths
+        shapes: dict[str, tuple[int, ...]] = {
+            "dh": (N, self.R),
+            "d_states": (len(maths.states) - 1, N, H),
+            "zeros": (max(self.I, H, self.R),),
+        }
+        if maths.mix is not None:
+            shapes["dmixed"] = (N, H)
+            shapes["dkept"] = (N, len(maths.mix_keeps) * H)
+            shapes["dmix"] = (N, len(maths.states) * H)
+        if self.projects:
+            shapes["dm"] = (N, H)
+            shapes["dprojected"] = (self.segment(), self.R)
+        if self.U:
+            shapes["dtable"] = (self.U, len(maths.gates) * H)
+        return shapes
+
+    def sums(self) -> dict[str, tuple[int, int]]:
+        """Features and columns of each sum over the steps."""
+        maths, H = self.maths, self.H
+        columns = len(maths.gates) * H
+        if self.U or maths.split or maths.late:
+            sums = {"x": (self.I, columns), "hidden": (self.R, len(maths.h_gates) * H)}
+        else:  # x and h meet the same columns: these are packed once
+            sums = {"both": (self.I + self.R, columns)}
+        if maths.late:
+            sums["late"] = (H, len(maths.late) * H)
+        if self.projects:
+            sums["projection"] = (H, self.R)
+        if maths.params:
+            sums["parameters"] = (0, len(maths.params) * H)
+        return sums
+
+    def sum_shape(self, features: int, columns: int) -> tuple[int, int, int]:
+        """Panels, features (and one more for the columns' own sum) and width of a sum."""
+        return panels_of(columns, self.itemsize), features + 1, panel_width(self.itemsize)
+
+    def packed(self, transposed: bool, dx: bool) -> int:
+        """Elements of all packed weights."""
+        maths, H, R = self.maths, self.H, self.R
+        shapes = [(len(maths.h_gates) * H, R)]
+        if dx:
+            shapes.append((len(maths.gates) * H, self.I))
+        if maths.late:
+            shapes.append((len(maths.late) * H, H))
+        if self.projects:
+            shapes.append((R, H))
+        turned = ((k, j) if transposed else (j, k) for j, k in shapes)
+        width = panel_width(self.itemsize)
+        return sum(k * panels_of(j, self.itemsize) * width for k, j in turned)
+
+    def products(self) -> int:
+        """Elements of the weights whose rows are put in the order of the products, and biases."""
+        maths, G = self.maths, len(self.maths.gates) * self.H
+        moved = G * (self.I + self.R) if maths.split or maths.late else 0
+        return moved + maths.products * self.H + len(maths.params) * self.H + self.R
+
+    def table(self) -> tuple[int, int]:
+        """Shape of the products of the distinct tokens."""
+        return self.U, self.maths.products * self.H
+
+    def forward_work(self) -> int:
+        """Bytes of a thread's own memory in forward."""
+        return SPARE_BYTES + self.H * self.itemsize
+
+    def tables(self, threads: int) -> int:
+        """Bytes of the threads' tables of addresses."""
+        return threads * TABLES * self.block * 8

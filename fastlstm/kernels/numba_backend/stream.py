@@ -1,0 +1,85 @@
+"""Single steps through stacked layers: the time loop over one step, weights packed once."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import numpy as np
+
+from fastlstm.kernels.numba_backend.engine import Loops
+from fastlstm.kernels.numba_backend.forward_pass import Forward, allocate, sizes_of
+from fastlstm.kernels.numba_backend.layer import Layer
+from fastlstm.kernels.numba_backend.maths import Maths
+from fastlstm.kernels.rows import Rows
+from fastlstm.kernels.spec import Array, States, Weights
+from fastlstm.kernels.steps import read_states, read_step
+
+
+class Stream:
+    """See `fastlstm.kernels.reference_stream.Stream`."""
+
+    def __init__(self, maths: Maths, layers: list[Weights], batch_size: int, loops: Any) -> None:
+        self._names = maths.states
+        self._steps = [
+            _Step(maths, copy.deepcopy(weights), batch_size, loops) for weights in layers
+        ]
+        self._dtype: np.dtype[Any] = layers[0].w_hh.dtype
+        self._x_shape = (batch_size, layers[0].w_ih.shape[1])
+
+    def __call__(self, x: Array, /) -> Array:
+        """Advance by one step: x [N,I] -> y [N,R] of the last layer; [I] -> [R] if N is 1.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If x is not an array of the weights' dtype and that shape.
+        """
+        y, single = read_step(x, self._x_shape, self._dtype.name)
+        for step in self._steps:
+            y = step(y)
+        result: Array = y.copy()
+        return result[0] if single else result
+
+    def reset(self) -> None:
+        """Set the state to zero."""
+        for step in self._steps:
+            for part in step.state:
+                part[...] = 0
+
+    @property
+    def state(self) -> States:
+        parts = zip(*(step.state for step in self._steps), strict=True)
+        return tuple(np.stack(part) for part in parts)
+
+    @state.setter
+    def state(self, value: States) -> None:
+        shapes = [(len(self._steps), *part.shape) for part in self._steps[0].state]
+        values = read_states(value, self._names, shapes, self._dtype.name)
+        for i, step in enumerate(self._steps):
+            for part, new in zip(step.state, values, strict=True):
+                part[...] = new[i]
+
+
+class _Step:
+    """One layer of a stream: its input, output and state lie where its call expects them."""
+
+    def __init__(self, maths: Maths, weights: Weights, batch_size: int, loops: Loops) -> None:
+        H, R = weights.w_hh.shape[0] // len(maths.gates), weights.w_hh.shape[1]
+        N, dtype = batch_size, weights.w_hh.dtype
+        self._x = np.zeros((1, N, weights.w_ih.shape[1]), dtype)
+        self._y = np.zeros((1, N, R), dtype)
+        state = (np.zeros((N, R), dtype), *(np.zeros((N, H), dtype) for _ in maths.states[1:]))
+        layer = Layer(maths, self._x, state, weights, Rows(1, N), self._y, False, None)
+        sizes = sizes_of(layer, 0)
+        self._buffers = allocate(sizes.run(0, keep=False), dtype)  # the call has addresses alone
+        self._buffers["states"][...] = 0
+        self.state = (layer.state[0], *self._buffers["states"])
+        self._run = Forward(layer, sizes, loops, 1).prepare(self._buffers, 0, 1)
+
+    def __call__(self, x: Array) -> Array:
+        self._x[0] = x
+        self._run(0)
+        y: Array = self._y[0]
+        self.state[0][...] = y
+        return y
