@@ -7,6 +7,8 @@ in `fastlstm.text`, training in `fastlstm.train`.
 
 from fastlstm import models, nn
 from fastlstm._version import __version__
+from fastlstm.custom import custom_cell
+from fastlstm.differences import gradcheck
 from fastlstm.models import TextClassifier
 from fastlstm.nn import (
     GRU,
@@ -45,7 +47,9 @@ __all__ = [
     "__version__",
     "bce_with_logits",
     "cross_entropy",
+    "custom_cell",
     "get_num_threads",
+    "gradcheck",
     "models",
     "nn",
     "runtime_info",
