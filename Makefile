@@ -7,6 +7,8 @@
 PYTHON ?= python3
 VENV   ?= .venv
 ARGS   ?=
+# Processes that share the tests: a number, auto (one a core), or 0 for none.
+JOBS   ?= auto
 # What the tests compare with. Empty (make test TORCH=) leaves it out: those tests then skip.
 TORCH  ?= torch==2.13.0
 
@@ -54,10 +56,10 @@ train: $(VENV)/installed
 	$(BIN)/train_imdb $(ARGS)
 
 test: $(VENV)/installed-test
-	FASTLSTM_REQUIRE_NATIVE=1 $(BIN)/python -m pytest -m "not slow" $(ARGS)
+	FASTLSTM_REQUIRE_NATIVE=1 $(BIN)/python -m pytest -n $(JOBS) -m "not slow" $(ARGS)
 
 test-slow: $(VENV)/installed-test
-	$(BIN)/python -m pytest -m slow $(ARGS)
+	FASTLSTM_REQUIRE_NATIVE=1 FASTLSTM_REQUIRE_NUMBA=1 $(BIN)/python -m pytest -n $(JOBS) -m slow $(ARGS)
 
 bench: $(VENV)/installed-test
 	$(BIN)/python -m pytest benchmarks $(ARGS)
@@ -89,7 +91,7 @@ asan: $(VENV)/installed-test
 	ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 \
 	UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
 	PYTHONMALLOC=malloc FASTLSTM_EXPECT_SANITIZER=1 FASTLSTM_REQUIRE_NATIVE=1 \
-	$(CURDIR)/$(BIN)/python -m pytest -m "not slow" -p no:cacheprovider -k "avx2 or neon or sanitizer" \
+	$(CURDIR)/$(BIN)/python -m pytest -n $(JOBS) -m "not slow" -p no:cacheprovider -k "avx2 or neon or sanitizer" \
 	    $(CURDIR)/tests/packaging/test_sanitizer.py \
 	    $(ASAN_TESTS:%=$(CURDIR)/%) $(ARGS)
 

@@ -20,6 +20,8 @@ F32, F64 = np.dtype(np.float32), np.dtype(np.float64)
 ON_ARM = platform.machine() in ("aarch64", "arm64")
 # Those of this processor's family; which of them it has is asked when a test runs.
 FAMILY = ("base", "neon") if ON_ARM else ("base", "avx2", "avx512")
+# Slow, as it compiles itself: minutes where nothing is cached.
+NUMBA = pytest.param("numba", marks=pytest.mark.slow)
 
 # One below, at and above each width of a vector or a tile, and of several of them.
 SIZES = (1, 7, 8, 9, 15, 16, 17, 31, 33, 64)

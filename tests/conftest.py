@@ -15,7 +15,7 @@ from functools import cache
 from typing import Any
 
 import pytest
-from cases import FAMILY
+from cases import FAMILY, NUMBA
 from hypothesis import HealthCheck, settings
 
 from fastlstm import kernels, runtime
@@ -82,7 +82,7 @@ def use_backend(name: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         module.set_isa(before)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def load_backend() -> Callable[[str], Any]:
     """Load a backend by name, or skip the test."""
     return load
@@ -92,10 +92,6 @@ def load_backend() -> Callable[[str], Any]:
 def native() -> Any:
     """The native backend, for what only it has."""
     return load("native")
-
-
-# Slow, as it compiles itself: minutes where nothing is cached.
-NUMBA = pytest.param("numba", marks=pytest.mark.slow)
 
 
 @pytest.fixture(params=["reference", NUMBA, *(f"native-{isa}" for isa in FAMILY)])

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from cases import F32, F64, Case, Problem, each_cell, make
+from cases import F32, F64, NUMBA, Case, Problem, each_cell, make
 from checks import run, run_forward
 from contracts import draw_tokens
 
@@ -73,7 +73,7 @@ class Traced:
 @each_cell
 @pytest.mark.parametrize("with_tokens", [False, True], ids=["dense", "tokens"])
 @pytest.mark.parametrize("case", CASES, ids=str)
-@pytest.mark.parametrize("backend_isa", ["reference", "numba"], indirect=True)
+@pytest.mark.parametrize("backend_isa", ["reference", NUMBA], indirect=True)
 def test_what_python_allocates_keeps_to_it(kernel: Kernel, case: Case, with_tokens: bool) -> None:
     p = make(case, kernel.cell)
     tokens = draw_tokens(case) if with_tokens else None

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from cases import NUMBA
 from kinds import layer
 
 import fastlstm as fl
@@ -77,6 +78,7 @@ def test_reference_of_tokens(kind: str, monkeypatch: pytest.MonkeyPatch) -> None
 
 SCRIPT = """
 import numpy as np
+from cases import NUMBA
 from kinds import layer
 from pathlib import Path
 
@@ -112,7 +114,7 @@ WHOLE = [
 
 
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="needs Linux's /proc")
-@pytest.mark.parametrize("backend", ["native", "numba"])
+@pytest.mark.parametrize("backend", ["native", NUMBA])
 @pytest.mark.parametrize(("kind", "options"), WHOLE, ids=str)
 def test_resident_memory_of_a_process(
     load_backend: Callable[[str], Any], kind: str, options: dict[str, Any], backend: str

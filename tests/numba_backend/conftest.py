@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(autouse=True, scope="session")
 def numba_backend(load_backend: Callable[[str], Any]) -> Any:
     """The backend's module; FASTLSTM_REQUIRE_NUMBA=1 makes a missing one a failure."""
     return load_backend("numba")

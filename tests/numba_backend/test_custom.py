@@ -75,7 +75,7 @@ Leaky: Any
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _cells() -> None:
+def _cells(numba_backend: Any) -> None:
     """Made here and not above: this file is collected without Numba, too."""
     global LSTM, GRU, Leaky
     LSTM = custom_cell(
@@ -109,6 +109,7 @@ def minimal() -> type[CustomLayer]:
 
 CELLS: list[Callable[[], type[CustomLayer]]] = [peephole, minimal, lambda: LSTM, lambda: Leaky]
 each_cell = pytest.mark.parametrize("cell", CELLS, ids=["peephole", "minimal", "lstm", "leaky"])
+compiles_much = pytest.mark.slow
 
 
 def train(layer: Any, x: Any, **options: Any) -> dict[str, Any]:
@@ -125,6 +126,7 @@ def train(layer: Any, x: Any, **options: Any) -> dict[str, Any]:
     return results
 
 
+@compiles_much
 @pytest.mark.parametrize(("custom", "own"), [(lambda: LSTM, fl.LSTM), (lambda: GRU, fl.GRU)])
 def test_equals_the_layer_that_is_built_in(custom: Any, own: Any) -> None:
     options = {"num_layers": 2, "bidirectional": True, "dtype": "float64", "batch_first": True}
@@ -137,6 +139,7 @@ def test_equals_the_layer_that_is_built_in(custom: Any, own: Any) -> None:
         np.testing.assert_allclose(value, b[name], rtol=1e-10, atol=1e-12, err_msg=name)
 
 
+@compiles_much
 @each_cell
 @pytest.mark.parametrize(
     "options",
@@ -160,6 +163,7 @@ CASE = Case(7, 6, 5, 19, ragged=True, dtype=F32)
 LARGE = Case(20, 40, 64, 64, ragged=True, dtype=F32)
 
 
+@compiles_much
 @pytest.mark.parametrize("cell", [minimal, lambda: LSTM, lambda: GRU], ids=["mgu", "lstm", "gru"])
 def test_contracts(cell: Any) -> None:
     """The bit for bit promises of `spec.Kernel` hold for cells without parameters of their own
@@ -176,6 +180,7 @@ def test_contracts(cell: Any) -> None:
     check_threads(kernel, LARGE)
 
 
+@compiles_much
 @each_cell
 @pytest.mark.parametrize("dtype", [F32, F64], ids=str)
 def test_threads_resets_and_recompute_with_parameters(cell: Any, dtype: Any) -> None:
@@ -199,6 +204,7 @@ def test_threads_resets_and_recompute_with_parameters(cell: Any, dtype: Any) -> 
     assert all(value.dtype == dtype for value in results[0].values())
 
 
+@compiles_much
 @each_cell
 def test_a_stream_gives_the_steps_of_a_run(cell: Any) -> None:
     rng = np.random.default_rng(0)
@@ -209,6 +215,7 @@ def test_a_stream_gives_the_steps_of_a_run(cell: Any) -> None:
     np.testing.assert_array_equal(np.stack([stream(step).copy() for step in x]), y)
 
 
+@compiles_much
 @each_cell
 def test_saves_and_copies(cell: Any, tmp_path: Any) -> None:
     kind = cell()
