@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -69,6 +70,8 @@ def use_backend(name: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     backend, _, isa = name.partition("-")
     module = load(backend)
     monkeypatch.setenv("FASTLSTM_BACKEND", backend)
+    if step := sys.modules.get("fastlstm.torch.step"):
+        step.compiled_step.cache_clear()  # of another backend, perhaps
     if not isa:
         yield
         return

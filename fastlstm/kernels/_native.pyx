@@ -3,7 +3,7 @@
 
 This file chooses the instruction set; the others hold one idea each:
 _c.pxd the C interface, _view.pxi arrays, _sequence.pxi the time loop, _stream.pxi single steps,
-_pool.pxi pooling, _adam.pxi the optimizer.
+_step.pxi those of torch's cells, _pool.pxi pooling, _adam.pxi the optimizer.
 """
 
 from cpython.buffer cimport (
@@ -78,6 +78,7 @@ cdef const fl_kernels *kernels_of(int itemsize):
 include "_view.pxi"
 include "_sequence.pxi"
 include "_stream.pxi"
+include "_step.pxi"
 include "_pool.pxi"
 include "_adam.pxi"
 

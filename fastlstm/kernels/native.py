@@ -58,3 +58,4 @@ class Kernel:
         self.forward = partial(_native.forward, index)
         self.memory = partial(_native.memory, index)
         self.Stream = partial(_native.Stream, index)
+        self.TensorStep = partial(_native.TensorStep, index)

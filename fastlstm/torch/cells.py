@@ -16,6 +16,7 @@ from fastlstm.torch.autocast import lowered, raised, result_dtypes
 from fastlstm.torch.dispatch import outside_kernels, uncompiled
 from fastlstm.torch.function import Layer, run, run_step, wants_gradient
 from fastlstm.torch.layout import OneStep, full_rows
+from fastlstm.torch.step import short_step
 from fastlstm.torch.weights import Five, cell_weights
 
 
@@ -40,6 +41,9 @@ class LSTMCell(torch.nn.LSTMCell):
             As torch's, with the argument named; also for tensors that are not on the CPU and for
             parameters that are neither float32 nor float64.
         """
+        ends = short_step(self, "lstm", input, hx)
+        if ends is not None:
+            return ends
         if outside_kernels(input):
             return super().forward(input, hx)
         return run_cell(self, input, hx)
@@ -50,6 +54,9 @@ class GRUCell(torch.nn.GRUCell):
 
     def forward(self, input: Any, hx: Any = None) -> Any:
         """Make one step: as `LSTMCell.forward`, with hx and the result one tensor."""
+        ends = short_step(self, "gru", input, hx)
+        if ends is not None:
+            return ends[0]
         if outside_kernels(input):
             return super().forward(input, hx)
         return run_cell(self, input, hx)[0]
@@ -60,6 +67,9 @@ class RNNCell(torch.nn.RNNCell):
 
     def forward(self, input: Any, hx: Any = None) -> Any:
         """Make one step: as `LSTMCell.forward`, with hx and the result one tensor."""
+        ends = short_step(self, f"rnn_{self.nonlinearity}", input, hx)
+        if ends is not None:
+            return ends[0]
         if outside_kernels(input):
             return super().forward(input, hx)
         return run_cell(self, input, hx)[0]

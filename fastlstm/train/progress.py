@@ -10,7 +10,8 @@ from tqdm import tqdm
 from fastlstm.train.history import Epoch, History
 from fastlstm.train.listener import Listener
 
-FORMAT = "{desc}{percentage:3.0f}% |{bar:20}| {elapsed}<{remaining}{postfix}"
+# All of it in 80 columns: the bar gives way first.
+FORMAT = "{desc}{percentage:3.0f}% |{bar}| {elapsed}<{remaining}{postfix}"
 
 
 class Progress(Listener):
@@ -44,7 +45,7 @@ class Progress(Listener):
         running = history.running
         self._bar.set_postfix_str(
             f"loss {running.loss:.4f}, accuracy {running.accuracy:.1%}, "
-            f"{running.words_per_second:,.0f} words/s",
+            f"{tqdm.format_sizeof(running.words_per_second)} words/s",
             refresh=False,
         )
         self._bar.update()

@@ -17,11 +17,13 @@ from typing import Any
 
 import pytest
 from dropin import CELLS, F32, F64, QUIET, SEQUENCES, assert_alike, ft, tensors, torch
+from hypothesis import settings
 
 pytest.importorskip("expecttest", reason="torch's inputs of modules need expecttest")
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     from torch.testing._internal.common_modules import ModuleErrorEnum, module_db
+settings.load_profile("fastlstm")  # torch's testing has loaded its own
 
 pytestmark = QUIET
 NAMES = (*SEQUENCES, *CELLS)

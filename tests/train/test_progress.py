@@ -13,7 +13,12 @@ def run(bar: bool, **options: object) -> None:
     problem.fit(problem.trainer(listeners=[Progress(bar)], epochs=2, **options))
 
 
-def test_bar_shows_loss_accuracy_speed_and_time_left(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("columns", [80, 160])
+def test_bar_shows_loss_accuracy_speed_and_time_left(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, columns: int
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setenv("LINES", "24")
     run(bar=True)
     shown = capsys.readouterr().err
     assert "epoch 1/2   0%" in shown

@@ -5,6 +5,7 @@
 
 #include "activations.h"
 #include "rows.h"
+#include "unpacked.h"
 
 typedef struct call call;
 typedef struct step_rows step_rows;
@@ -29,6 +30,7 @@ struct call {
     const fl_grads *g; /* NULL in forward */
     int64_t G, GHp, Hp, Rp;
     int by_units, threads;
+    int unpacked;  /* wx and wh are the caller's weights */
     int64_t chunk; /* steps whose input products are made together */
 
     const real *wx, *wh, *whr;           /* packed in gate order; whr projects */
@@ -180,8 +182,8 @@ FL_INLINE weight_shape project_shape(const fl_call *p) { /* its units are the R 
 /* Where the packed weights stand in `packed`; returns their size. */
 FL_INLINE int64_t place_weights(const cell *c, call *k, const real *packed) {
     arena m = {(real *)packed, 0};
-    k->wx = take(&m, k->GHp * k->p->in.I);
-    k->wh = take(&m, k->GHp * k->p->R);
+    k->wx = k->unpacked ? k->p->weights.w_ih : take(&m, k->GHp * k->p->in.I);
+    k->wh = k->unpacked ? k->p->weights.w_hh : take(&m, k->GHp * k->p->R);
     k->bias = take(&m, k->GHp);
     k->bias_h = c->apart ? take(&m, k->GHp) : NULL;
     k->whr = k->p->weights.w_hr ? take(&m, k->Rp * k->p->H) : NULL;

@@ -23,6 +23,14 @@ FL_INLINE product gate_product(const cell *c, const call *k, const step_rows *ro
                      .c_panel = c->panel * VL};
 }
 
+FL_INLINE void gate_product_run(const cell *c, const call *k, const product *m, product_done done,
+                                void *ctx) {
+    if (k->unpacked)
+        unpacked_run(m, k->p->H, c->gates, done, ctx);
+    else
+        product_run(m, done, ctx);
+}
+
 /* This thread's part of the unit blocks, in whole panels. */
 FL_INLINE int64_t block_part(const cell *c, const call *k, int thread) {
     int64_t blocks = k->Hp / VL, each = c->panel / c->gates;
@@ -40,6 +48,9 @@ FL_INLINE void pack_forward(const cell *c, const call *k, int64_t j0, int64_t j1
                             int64_t r1) {
     const fl_weights *w = &k->p->weights;
     weight_shape x = input_shape(c, k->p), h = hidden_shape(c, k->p), r = project_shape(k->p);
+    pack_bias(k->p->H, k->G, w->b_ih, c->apart ? NULL : w->b_hh, (real *)k->bias, j0, j1);
+    if (c->apart) pack_bias(k->p->H, k->G, NULL, w->b_hh, (real *)k->bias_h, j0, j1);
+    if (k->unpacked) return;
     pack_gates(&x, w->w_ih, (real *)k->wx, j0, j1);
     if (c->before) {
         weight_shape first = first_gates(&h), last = last_gate(&h);
@@ -49,8 +60,6 @@ FL_INLINE void pack_forward(const cell *c, const call *k, int64_t j0, int64_t j1
     } else {
         pack_gates(&h, w->w_hh, (real *)k->wh, j0, j1);
     }
-    pack_bias(k->p->H, k->G, w->b_ih, c->apart ? NULL : w->b_hh, (real *)k->bias, j0, j1);
-    if (c->apart) pack_bias(k->p->H, k->G, NULL, w->b_hh, (real *)k->bias_h, j0, j1);
     if (w->w_hr) pack_gates(&r, w->w_hr, (real *)k->whr, r0, r1);
 }
 
@@ -67,7 +76,7 @@ FL_INLINE void make_inputs(const cell *c, const call *k, const share *w, step_ro
             rows->init[n] = k->bias;
         }
     product m = gate_product(c, k, rows, n, p->in.I, k->wx, w->j0, w->j1);
-    product_run(&m, NULL, NULL);
+    gate_product_run(c, k, &m, NULL, NULL);
 }
 
 /* The distinct tokens' products, P_BLOCK at a time. */
@@ -208,11 +217,18 @@ FL_INLINE void set_threads(const cell *c, call *k, int64_t work) {
     k->by_units = may && divide_units(N, p->H, weight, k->threads);
 }
 
+/* Is reading the weights as they are, once for each few rows, less work than packing them? */
+FL_INLINE int stay_unpacked(const cell *c, const fl_call *p) {
+    int possible = !p->packed && !p->in.ids && !c->before && !p->weights.w_hr;
+    return possible && p->rows.T <= UNPACKED_STEPS && p->rows.T * p->rows.N <= UNPACKED_ROWS;
+}
+
 FL_INLINE int64_t plan_forward(const cell *c, call *k, real *block) {
     const fl_call *p = k->p;
     int64_t N = p->rows.N;
     arena m = {block, 0};
     k->first = 0, k->last = p->rows.T, k->full = p->gates != NULL;
+    k->unpacked = stay_unpacked(c, p);
     if (!k->by_units) k->threads = (int)min64(k->threads, N);
     k->chunk = chunk_steps(k, p->rows.T);
     int64_t packed = place_weights(c, k, p->packed);

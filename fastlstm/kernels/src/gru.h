@@ -58,7 +58,7 @@ static void gru_step(const call *k, const share *w, step_rows *rows, int64_t ste
     m.cin = rows->start;
     m.c = rows->s, m.c_panel = rows->s_panel;
     m.down = step & 1;
-    product_run(&m, gru_finish, rows);
+    gate_product_run(&GRU, k, &m, gru_finish, rows);
 }
 
 static void gru_row_backward(const call *k, int64_t row, int64_t step, int64_t j0, int64_t j1) {

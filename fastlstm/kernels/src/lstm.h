@@ -105,7 +105,7 @@ static const cell LSTM = {.gates = LSTM_GATES,
 static void lstm_step(const call *k, const share *w, step_rows *rows, int64_t step) {
     product m = gate_product(&LSTM, k, rows, rows->n, k->p->R, k->wh, w->j0, w->j1);
     m.down = step & 1;
-    product_run(&m, lstm_finish, rows);
+    gate_product_run(&LSTM, k, &m, lstm_finish, rows);
     if (k->whr) lstm_project(k, rows);
 }
 

@@ -38,8 +38,7 @@ static void pack_block(int64_t units, int64_t K, const real *w, real *to, int64_
     int64_t k = 0;
     for (; units == VL && k + VL <= K; k += VL) {
         vreal square[VL];
-        for (int l = 0; l < VL; l++) square[l] = vload(w + l * K + k);
-        vtranspose(square);
+        vload_transposed(w + k, K, square);
         for (int i = 0; i < VL; i++) vstore(to + (k + i) * step, square[i]);
     }
     for (int64_t l = 0; l < units; l++)
@@ -61,14 +60,13 @@ static void pack_gates(const weight_shape *s, const real *w, real *packed, int64
 static void pack_bias(int64_t H, int64_t G, const real *b1, const real *b2, real *packed,
                       int64_t j0, int64_t j1) {
     for (int64_t j = j0; j < j1; j++)
-        for (int64_t g = 0; g < G; g++)
-            for (int64_t l = 0; l < VL; l++) {
-                int64_t u = j * VL + l;
-                real sum = 0;
-                if (u < H && b1) sum += b1[g * H + u];
-                if (u < H && b2) sum += b2[g * H + u];
-                packed[(j * G + g) * VL + l] = sum;
-            }
+        for (int64_t g = 0; g < G; g++) {
+            int64_t at = g * H + j * VL, lanes = min64(VL, H - j * VL);
+            vreal sum = {0};
+            if (b1) sum += vload_n(b1 + at, lanes);
+            if (b2) sum += vload_n(b2 + at, lanes);
+            vstore(packed + (j * G + g) * VL, sum);
+        }
 }
 
 FL_INLINE int64_t columns_size(int64_t H, int64_t G, int64_t K) {

@@ -60,7 +60,7 @@ FL_INLINE void rnn_step_backward(const int relu, const cell *c, const call *k, c
     static void NAME##_step(const call *k, const share *w, step_rows *rows, int64_t step) {        \
         product m = gate_product(&CELL, k, rows, rows->n, k->p->R, k->wh, w->j0, w->j1);           \
         m.down = step & 1;                                                                         \
-        product_run(&m, NAME##_finish, rows);                                                      \
+        gate_product_run(&CELL, k, &m, NAME##_finish, rows);                                       \
     }                                                                                              \
     static void NAME##_step_backward(const call *k, const share *w, step_rows *rows, int64_t step, \
                                      fl_team *team) {                                              \

@@ -130,30 +130,117 @@ FL_INLINE vreal vclamp(vreal x, real bound) {
 #endif
 }
 
+/* The first half of the lanes from one place, the second from another. */
+FL_INLINE vreal vload_halves(const real *low, const real *high) {
+#if FL_BYTES == 64
+    __m512 v = _mm512_castps256_ps512(_mm256_loadu_ps((const float *)low));
+    return (vreal)_mm512_mask_broadcast_f32x8(v, 0xff00, _mm256_loadu_ps((const float *)high));
+#elif FL_BYTES == 32
+    __m256 v = _mm256_castps128_ps256(_mm_loadu_ps((const float *)low));
+    return (vreal)_mm256_insertf128_ps(v, _mm_loadu_ps((const float *)high), 1);
+#else
+    vreal v;
+    memcpy(&v, low, FL_BYTES / 2);
+    memcpy((char *)&v + FL_BYTES / 2, high, FL_BYTES / 2);
+    return v;
+#endif
+}
+
+/* The first halves of 128-bit parts interleaved, and the second ones: the cheapest shuffles. */
+#if FL_BYTES == 64 && FL_F64
+#define VLOW(A, B) (vreal) _mm512_unpacklo_pd((__m512d)(A), (__m512d)(B))
+#define VHIGH(A, B) (vreal) _mm512_unpackhi_pd((__m512d)(A), (__m512d)(B))
+#elif FL_BYTES == 64
+#define VLOW(A, B) (vreal) _mm512_unpacklo_ps((__m512)(A), (__m512)(B))
+#define VHIGH(A, B) (vreal) _mm512_unpackhi_ps((__m512)(A), (__m512)(B))
+#elif FL_BYTES == 32 && FL_F64
+#define VLOW(A, B) (vreal) _mm256_unpacklo_pd((__m256d)(A), (__m256d)(B))
+#define VHIGH(A, B) (vreal) _mm256_unpackhi_pd((__m256d)(A), (__m256d)(B))
+#elif FL_BYTES == 32
+#define VLOW(A, B) (vreal) _mm256_unpacklo_ps((__m256)(A), (__m256)(B))
+#define VHIGH(A, B) (vreal) _mm256_unpackhi_ps((__m256)(A), (__m256)(B))
+#elif defined(__aarch64__) && FL_F64
+#define VLOW(A, B) (vreal) vzip1q_f64((float64x2_t)(A), (float64x2_t)(B))
+#define VHIGH(A, B) (vreal) vzip2q_f64((float64x2_t)(A), (float64x2_t)(B))
+#elif defined(__aarch64__)
+#define VLOW(A, B) (vreal) vzip1q_f32((float32x4_t)(A), (float32x4_t)(B))
+#define VHIGH(A, B) (vreal) vzip2q_f32((float32x4_t)(A), (float32x4_t)(B))
+#elif defined(__x86_64__) && FL_F64
+#define VLOW(A, B) (vreal) _mm_unpacklo_pd((__m128d)(A), (__m128d)(B))
+#define VHIGH(A, B) (vreal) _mm_unpackhi_pd((__m128d)(A), (__m128d)(B))
+#elif defined(__x86_64__)
+#define VLOW(A, B) (vreal) _mm_unpacklo_ps((__m128)(A), (__m128)(B))
+#define VHIGH(A, B) (vreal) _mm_unpackhi_ps((__m128)(A), (__m128)(B))
+#endif
+
+#if defined(VLOW) && !defined(__clang__)
+#define VSHUFFLES
+enum { LANE = 16 / (int)sizeof(real) }; /* elements of a 128-bit part */
+
+/* The stages of a transposition up to blocks of `end` rows. */
+FL_INLINE void vtranspose_stages(vreal r[VL], const int end) {
+    /* within the parts: interleave the rows l and l + LANE / 2, log2(LANE) times */
+#pragma GCC unroll 2
+    for (int times = 1; times < LANE; times *= 2)
+#pragma GCC unroll 4
+        for (int i = 0; i < VL; i += LANE) {
+            vreal from[LANE];
+#pragma GCC unroll 4
+            for (int l = 0; l < LANE; l++) from[l] = r[i + l];
+#pragma GCC unroll 2
+            for (int l = 0; l < LANE / 2; l++) {
+                r[i + 2 * l] = VLOW(from[l], from[l + LANE / 2]);
+                r[i + 2 * l + 1] = VHIGH(from[l], from[l + LANE / 2]);
+            }
+        }
+    static const intlane LANES[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+    vint lane;
+    memcpy(&lane, LANES, sizeof lane);
+    /* across them: blocks of s that are not on the diagonal change places */
+#pragma GCC unroll 4
+    for (int s = LANE; s < end; s *= 2) {
+        vint odd = (lane & s) != 0;
+        vint first = lane + (odd & (VL - s)), second = first + s;
+#pragma GCC unroll 16
+        for (int i = 0; i < VL; i++)
+            if (!(i & s) && i + s < VL) { /* the second, for the compiler's warnings */
+                vreal a = r[i], b = r[i + s];
+                r[i] = __builtin_shuffle(a, b, first);
+                r[i + s] = __builtin_shuffle(a, b, second);
+            }
+    }
+}
+#endif
+
 /* A square of VL rows, in place. */
 FL_INLINE void vtranspose(vreal r[VL]) {
-#ifdef __clang__
+#ifndef VSHUFFLES
     real square[VL][VL];
     for (int i = 0; i < VL; i++) vstore(square[i], r[i]);
     for (int i = 0; i < VL; i++)
         for (int l = 0; l < VL; l++) r[i][l] = square[l][i];
 #else
-    static const intlane LANES[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
-    vint lane;
-    memcpy(&lane, LANES, sizeof lane);
-#pragma GCC unroll 4
-    for (int s = 1; s < VL; s *= 2) { /* swap the off-diagonal blocks of size s */
-        vint odd = (lane & s) != 0;
-        vint low = lane + (odd & (VL - s)), high = low + s;
-#pragma GCC unroll 16
-        for (int i = 0; i < VL; i++)
-            if (!(i & s)) {
-                vreal a = r[i], b = r[i + s];
-                r[i] = __builtin_shuffle(a, b, low);
-                r[i + s] = __builtin_shuffle(a, b, high);
-            }
+    vtranspose_stages(r, VL);
+#endif
+}
+
+/* The same of VL rows in memory, `step` apart: loads of halves spare the last stage. */
+FL_INLINE void vload_transposed(const real *p, int64_t step, vreal r[VL]) {
+#ifdef VSHUFFLES
+    if (FL_BYTES > 16) {
+#pragma GCC unroll 8
+        for (int l = 0; l < VL / 2; l++) {
+            const real *low = p + l * step, *high = low + VL / 2 * step;
+            r[l] = vload_halves(low, high);
+            r[l + VL / 2] = vload_halves(low + VL / 2, high + VL / 2);
+        }
+        vtranspose_stages(r, VL / 2);
+        return;
     }
 #endif
+#pragma GCC unroll 16
+    for (int l = 0; l < VL; l++) r[l] = vload(p + l * step);
+    vtranspose(r);
 }
 
 #endif

@@ -1,0 +1,89 @@
+"""The short way of a cell takes plain steps only, and gives what the long way gives."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from dropin import CELLS, F32, F64, ft, torch
+
+from fastlstm.torch import cells
+from fastlstm.torch.step import short_step
+
+I, H = 21, 37  # noqa: E741
+NAMES = {"LSTMCell": "lstm", "GRUCell": "gru", "RNNCell": "rnn_tanh"}
+pytestmark = pytest.mark.usefixtures("native")
+each_cell = pytest.mark.parametrize("name", CELLS)
+
+
+def draw(*shape: int, seed: int = 5, dtype: Any = F32) -> Any:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=dtype)
+
+
+def short(module: Any, x: Any, hx: Any) -> Any:
+    return short_step(module, NAMES[type(module).__name__], x, hx)
+
+
+def state(name: str, *shape: int, dtype: Any = F32) -> Any:
+    h = draw(*shape, seed=6, dtype=dtype)
+    return (h, draw(*shape, seed=7, dtype=dtype)) if name == "LSTMCell" else h
+
+
+@each_cell
+@pytest.mark.parametrize("N", [1, 3, 64])
+@pytest.mark.parametrize("dtype", [F32, F64])
+@pytest.mark.parametrize("bias", [True, False])
+def test_equals_the_long_way(name: str, N: int, dtype: Any, bias: bool) -> None:
+    module = getattr(ft, name)(I, H, bias=bias, dtype=dtype)
+    x, hx = draw(N, I, dtype=dtype), state(name, N, H, dtype=dtype)
+    with torch.no_grad():
+        found = short(module, x, hx)
+        assert found is not None
+        for a, b in zip(found, cells.run_cell(module, x, hx), strict=True):
+            assert torch.equal(a, b)
+            assert not a.requires_grad
+        result = module(x, hx)
+    assert torch.equal(result[0] if isinstance(result, tuple) else result, found[0])
+
+
+@each_cell
+def test_what_is_not_plain_goes_the_long_way(name: str) -> None:
+    module, x, hx = getattr(ft, name)(I, H), draw(1, I), state(name, 1, H)
+
+    class Other(torch.Tensor):
+        pass
+
+    cases = {
+        "no batch axis": (x[0], state(name, H)),
+        "no state": (x, None),
+        "many rows": (x.expand(65, I).contiguous(), state(name, 65, H)),
+        "not contiguous": (draw(1, 2 * I)[:, ::2], hx),
+        "another dtype": (x.double(), hx),
+        "another size": (draw(1, I + 1), hx),
+        "another batch": (x, state(name, 2, H)),
+        "a subclass": (x.as_subclass(Other), hx),
+        "negated": (torch._neg_view(x), hx),
+        "no rows": (x[:0], state(name, 0, H)),
+        "not a tensor": (x.numpy(), hx),
+    }
+    with torch.no_grad():
+        assert short(module, x, hx) is not None
+        for what, (inputs, states) in cases.items():
+            assert short(module, inputs, states) is None, what
+        with torch.autocast("cpu", torch.bfloat16):
+            assert short(module, x, hx) is None
+        assert short(module.to(torch.bfloat16), x.bfloat16(), hx) is None
+    assert short(module.to(F32), x, hx) is None, "a gradient is wanted"
+
+
+@each_cell
+def test_weights_may_change_between_steps(name: str) -> None:
+    """Nothing of a weight is kept, however it is written to."""
+    module, x, hx = getattr(ft, name)(I, H), draw(1, I), state(name, 1, H)
+    with torch.no_grad():
+        before = short(module, x, hx)[0].clone()
+        module.weight_hh.data.mul_(0.5)
+        module.weight_ih.numpy()[...] *= 2
+        after = short(module, x, hx)[0]
+        assert not torch.equal(before, after)
+        assert torch.equal(after, cells.run_cell(module, x, hx)[0])
