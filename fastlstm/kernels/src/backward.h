@@ -43,6 +43,14 @@ FL_INLINE product column_product(int64_t n, int64_t K, const real *const *a, con
                      .c_panel = PANEL};
 }
 
+FL_INLINE void column_product_run(const call *k, const product *m, const weight_shape *s,
+                                  product_done done, void *ctx) {
+    if (k->unpacked)
+        unpacked_columns_run(m, s, done, ctx);
+    else
+        product_run(m, done, ctx);
+}
+
 /* Rows that started anew at the step: what came back is a gradient of that start. */
 FL_INLINE void reset_backward(const cell *c, const call *k, const share *w, const step_rows *rows,
                               int64_t step) {
@@ -72,7 +80,8 @@ FL_INLINE void hidden_product(const cell *c, const call *k, const share *w, step
                                direct ? PANEL : 0, rows->z);
     if (k->by_units) m.p0 = w->p0, m.p1 = w->p1;
     m.down = step & 1;
-    product_run(&m, NULL, NULL);
+    weight_shape shape = hidden_shape(c, k->p);
+    column_product_run(k, &m, &shape, NULL, NULL);
     if (k->p->reset) reset_backward(c, k, w, rows, step);
 }
 
@@ -181,6 +190,10 @@ FL_INLINE void run_grad(const cell *c, const call *k, int which, int64_t n, cons
                         int begin, int end, int thread, real *copies, real *sums) {
     if (!has_grad(c, k, which)) return;
     weight_grad m = grad_of(c, k, which);
+    if (k->unpacked) {
+        weight_grad_few(&m, thread, k->threads, k, n, dG);
+        return;
+    }
     weight_part w = weight_part_of(&m, thread, k->threads);
     int64_t row = m.G * round_up(m.H), segments = k->p->every > 0;
     if (segments) sums += sums_size(c, k, which, 1);
@@ -210,7 +223,7 @@ FL_INLINE void write_dx(void *ctx, int64_t row, int64_t R, int64_t panel) {
         }
 }
 
-FL_INLINE void dx_rows(const call *k, int64_t n, step_rows *rows, real *tiles) {
+FL_INLINE void dx_rows(const cell *c, const call *k, int64_t n, step_rows *rows, real *tiles) {
     dx_out out = {tiles, rows->out, k->p->in.I, k->g->accumulate_dx};
     for (int64_t i = 0; i < n; i++) {
         rows->z[i] = tiles + i * PANEL;
@@ -219,11 +232,13 @@ FL_INLINE void dx_rows(const call *k, int64_t n, step_rows *rows, real *tiles) {
     product m =
         column_product(n, k->GHp, rows->a, k->wxt, vectors(k->p->in.I), rows->init, 0, rows->z);
     m.c_panel = 0, m.panels_first = 1;
-    product_run(&m, write_dx, &out);
+    weight_shape shape = input_shape(c, k->p);
+    column_product_run(k, &m, &shape, write_dx, &out);
 }
 
 /* dx of this thread's part of the segment's rows, or of the table's. */
-FL_INLINE void make_dx(const call *k, int64_t P, int thread, step_rows *rows, real *tiles) {
+FL_INLINE void make_dx(const cell *c, const call *k, int64_t P, int thread, step_rows *rows,
+                       real *tiles) {
     const fl_rows *b = &k->p->rows;
     const fl_grads *g = k->g;
     int64_t p1 = part(P, thread + 1, k->threads);
@@ -240,7 +255,7 @@ FL_INLINE void make_dx(const call *k, int64_t P, int thread, step_rows *rows, re
             rows->out[i] = (real *)g->dx + place(b, at.row, at.step, g->dx_t, g->dx_n);
             next_place(k, &at);
         }
-        dx_rows(k, n, rows, tiles);
+        dx_rows(c, k, n, rows, tiles);
     }
 }
 
@@ -305,7 +320,7 @@ FL_INLINE void segment_products(const cell *c, const call *k, int begin, int end
         fl_barrier(team);
         P = k->p->in.U;
     }
-    if (k->g->dx) make_dx(k, P, thread, rows, copies);
+    if (k->g->dx) make_dx(c, k, P, thread, rows, copies);
     if (k->p->in.ids)
         run_grad(c, k, OF_INPUT, P, k->table, 1, 1, thread, copies, sums);
     else
@@ -316,6 +331,7 @@ FL_INLINE void segment_products(const cell *c, const call *k, int begin, int end
 FL_INLINE void pack_backward(const cell *c, const call *k, int thread) {
     const fl_call *p = k->p;
     const fl_weights *w = &p->weights;
+    if (k->unpacked) return;
     int64_t G = k->G, blocks = k->Hp / VL, outputs = k->Rp / VL;
     int64_t j0 = part(blocks, thread, k->threads), j1 = part(blocks, thread + 1, k->threads);
     pack_columns(p->H, G, c->before ? 2 : G, p->R, w->w_hh, (real *)k->wht, j0, j1);
@@ -414,9 +430,12 @@ FL_INLINE int64_t plan_backward(const cell *c, call *k, int dx, real *block) {
     k->full = 1;
     k->chunk = chunk_steps(k, p->every ? min64(p->every, p->rows.T) : p->rows.T);
     k->zeros = take(&m, max64(k->GHp, PANEL));
-    k->wht = take(&m, columns_size(p->H, k->G, p->R));
+    k->unpacked = !p->every && stay_unpacked(c, p);
+    k->wht = k->unpacked ? p->weights.w_hh : take(&m, columns_size(p->H, k->G, p->R));
     k->whnt = c->before ? take(&m, columns_size(p->H, 1, p->R)) : NULL;
-    k->wxt = dx ? take(&m, columns_size(p->H, k->G, p->in.I)) : NULL;
+    k->wxt = k->unpacked ? p->weights.w_ih
+             : dx        ? take(&m, columns_size(p->H, k->G, p->in.I))
+                         : NULL;
     k->whrt = p->weights.w_hr ? take(&m, columns_size(p->R, 1, p->H)) : NULL;
     k->dproj = p->weights.w_hr ? take(&m, P * k->Rp) : NULL;
     k->table = p->in.ids ? take(&m, p->in.U * k->GHp) : NULL;

@@ -141,6 +141,34 @@ static void add_gate(int64_t units, int64_t F, const real *dw, real *to, int64_t
         for (int64_t i = f; i < F; i++) to[l * row + i] += dw[i * PANEL + l];
 }
 
+/* dW of so few packed rows that it is not worth copying anything: added as it is made. */
+static void weight_grad_few(const weight_grad *m, int thread, int threads, const void *ctx,
+                            int64_t n, const real *dG) {
+    weight_part w = weight_part_of(m, thread, threads);
+    int64_t nv = m->G * unit_blocks(m->H), end = min64(w.p1 * m->V, nv);
+    const real *rows[P_BLOCK];
+    m->row(ctx, 0, n, rows);
+    for (int64_t v = w.p0 * m->V; v < end; v++) {
+        int64_t g = v % m->G, block = v / m->G, units = min64(VL, m->H - block * VL);
+        if (g < m->g0 || g >= m->g1) continue;
+        for (int64_t l = 0; l < units; l++) {
+            int64_t unit = g * m->H + block * VL + l;
+            real *dw = m->dw + unit * m->F, bias = 0;
+            const real *d = dG + v * VL + l;
+            for (int64_t f = w.f0; f < w.f1; f += VL) {
+                int64_t lanes = min64(VL, w.f1 - f);
+                vreal sum = {0};
+                for (int64_t p = 0; p < n; p++)
+                    sum = vfma(vload_n(rows[p] + f, lanes), vset1(d[p * nv * VL]), sum);
+                vstore_n(dw + f, vload_n(dw + f, lanes) + sum, lanes);
+            }
+            for (int64_t p = 0; p < n; p++) bias += d[p * nv * VL];
+            if (w.bias && m->db1) m->db1[unit] += bias;
+            if (w.bias && m->db2) m->db2[unit] += bias;
+        }
+    }
+}
+
 /* The sums, to the caller's gradients. */
 static void add_weight_grad(const weight_grad *m, int thread, int threads, const real *sums) {
     weight_part w = weight_part_of(m, thread, threads);
