@@ -85,9 +85,25 @@ def trim() -> None: ...
 
 class TensorStep:
     def __init__(
-        self, cell: int, types: tuple[type, ...], float32: Any, float64: Any, empty_like: Any
+        self,
+        cell: int,
+        types: tuple[type, ...],
+        float32: Any,
+        float64: Any,
+        empty_like: Any,
+        zeros_like: Any,
     ) -> None: ...
-    def __call__(self, weights: Any, x: Any, states: tuple[Any, ...], /) -> Any: ...
+    def plain(self, tensors: tuple[Any, ...]) -> bool: ...
+    def __call__(self, tensors: tuple[Any, ...], n_threads: int) -> tuple[Any, ...]: ...
+    def save(self, tensors: tuple[Any, ...], n_threads: int) -> tuple[tuple[Any, ...], Any]: ...
+    def backward(
+        self,
+        kept: Any,
+        tensors: tuple[Any, ...],
+        dstate: tuple[Any, ...],
+        with_dx: bool,
+        n_threads: int,
+    ) -> list[Any]: ...
 
 class Stream:
     state: States

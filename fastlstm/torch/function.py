@@ -125,7 +125,7 @@ class Recurrent(torch.autograd.Function):
         needs = ctx.needs_input_grad[1:]
         gradients = _backward(layer, kept, x, rest, dy, dstate, needs)
         if torch.is_grad_enabled():  # create_graph=True
-            gradients = _refuse_second(gradients, (x, *rest, dy, *dstate))
+            gradients = refuse_second(gradients, (x, *rest, dy, *dstate))
         return None, *gradients
 
 
@@ -246,7 +246,7 @@ class _Refuse(torch.autograd.Function):
         raise RuntimeError(NO_SECOND)
 
 
-def _refuse_second(gradients: Tensors, sources: Tensors) -> tuple[Tensor | None, ...]:
+def refuse_second(gradients: Tensors, sources: Tensors) -> tuple[Tensor | None, ...]:
     """Return gradients whose own gradient is an error, and not zero in silence.
 
     To be asked at all, the error has to stand between the gradients and what they depend on.

@@ -1,4 +1,4 @@
-"""The short way of a cell: one step where no gradient is wanted and nothing is unusual.
+"""The short way of a cell: one step of few rows where nothing is unusual.
 
 For one row the kernel takes a few microseconds, and so would looking at every case. What is looked
 at here says only whether this is the plain one; all others take the way of `cells.run_cell`.
@@ -14,7 +14,9 @@ from torch import Tensor
 from torch.nn.parameter import Parameter
 
 from fastlstm import kernels
+from fastlstm.runtime import get_num_threads
 from fastlstm.torch.dispatch import recorded
+from fastlstm.torch.function import refuse_second
 
 
 def short_step(module: torch.nn.RNNCellBase, cell: str, input: Any, hx: Any) -> Any:
@@ -24,18 +26,55 @@ def short_step(module: torch.nn.RNNCellBase, cell: str, input: Any, hx: Any) -> 
     ----------
     input, hx : as the module's forward got them.
     """
-    if torch.is_grad_enabled() or torch.compiler.is_compiling() or recorded():
+    if type(input) is not Tensor or torch.compiler.is_compiling() or recorded():
         return None
-    own = module._parameters
-    if len(own) != 4 or hx is None or torch.is_autocast_enabled("cpu"):
+    own, step = module._parameters, compiled_step(cell)
+    if len(own) != 4 or step is None or torch.is_autocast_enabled("cpu"):
         return None
-    step = compiled_step(cell)
-    return step and step(own.values(), input, hx if type(hx) is tuple else (hx,))
+    if hx is None and input.dim() == 2:
+        zeros = input.new_zeros(input.shape[0], module.hidden_size)
+        hx = (zeros, zeros) if cell == "lstm" else zeros
+    states = hx if type(hx) is tuple else (hx,)
+    tensors = (input, *states, *own.values())
+    if not step.plain(tensors):
+        return None
+    if torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors):
+        return Step.apply(step, *tensors)  # type: ignore[no-untyped-call]
+    return step(tensors, get_num_threads())
+
+
+class Step(torch.autograd.Function):
+    """A plain step with a backward pass: (step, the tensors of `TensorStep`) -> new states."""
+
+    @staticmethod
+    def forward(ctx: Any, step: Any, *tensors: Tensor) -> tuple[Tensor, ...]:
+        ends: tuple[Tensor, ...]
+        ends, ctx.kept = step.save(tensors, get_num_threads())
+        ctx.step = step
+        ctx.set_materialize_grads(False)
+        ctx.save_for_backward(*tensors)  # torch tells of a change in place before backward
+        return ends
+
+    @staticmethod
+    def backward(ctx: Any, *dstate: Tensor | None) -> tuple[Tensor | None, ...]:
+        tensors, n_threads = ctx.saved_tensors, get_num_threads()
+        kept, ctx.kept = ctx.kept, None
+        if kept is None:  # a second backward pass through a retained graph
+            kept = ctx.step.save(tensors, n_threads)[1]
+        needs = ctx.needs_input_grad[1:]
+        gradients = ctx.step.backward(kept, tensors, dstate, needs[0], n_threads)
+        if not all(needs):
+            gradients = [g if n else None for g, n in zip(gradients, needs, strict=True)]
+        if torch.is_grad_enabled():  # create_graph=True
+            gradients = refuse_second(gradients, (*tensors, *dstate))
+        return None, *gradients
 
 
 @cache
 def compiled_step(cell: str) -> Any:
     """Return the compiled step of a cell; None if the backend in use has none."""
+    if cell not in kernels.CELLS:
+        return None  # the long way says what is wrong
     make = getattr(kernels.get(cell), "TensorStep", None)
     types = (Tensor, Parameter)
-    return make and make(types, torch.float32, torch.float64, torch.empty_like)
+    return make and make(types, torch.float32, torch.float64, torch.empty_like, torch.zeros_like)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import weakref
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from torch.autograd import forward_ad
 from torch.utils.checkpoint import checkpoint
 
 from fastlstm import kernels
+from fastlstm.torch.step import compiled_step
 
 T, N, I, H = 6, 3, 4, 5  # noqa: E741
 pytestmark = [
@@ -32,7 +34,7 @@ def call(module: Any, x: Any) -> Any:
 
 
 @pytest.fixture
-def saves(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+def saves(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[bool]]:
     """The `save` of every forward pass of a kernel."""
     seen: list[bool] = []
     get = kernels.get
@@ -46,10 +48,25 @@ def saves(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
             return self.kernel.forward(*args, **options)
 
         def __getattr__(self, name: str) -> Any:
-            return getattr(self.kernel, name)
+            value = getattr(self.kernel, name)
+            return value if name != "TensorStep" else lambda *args: WatchedStep(value(*args))
 
+    class WatchedStep:
+        def __init__(self, step: Any) -> None:
+            self.step, self.plain = step, step.plain
+
+        def __call__(self, *args: Any) -> Any:
+            seen.append(False)
+            return self.step(*args)
+
+        def save(self, *args: Any) -> Any:
+            seen.append(True)
+            return self.step.save(*args)
+
+    compiled_step.cache_clear()
     monkeypatch.setattr(kernels, "get", lambda *args: Watched(get(*args)))
-    return seen
+    yield seen
+    compiled_step.cache_clear()
 
 
 @every
@@ -76,7 +93,7 @@ def test_what_was_kept_goes_with_the_graph(name: str) -> None:
         node = y.grad_fn
         while not hasattr(node, "kept"):
             node = node.next_functions[0][0]
-        kept = weakref.ref(node.kept.y)
+        kept = weakref.ref(getattr(node.kept, "y", node.kept))
         if backward:
             y.sum().backward()
             assert node.kept is None

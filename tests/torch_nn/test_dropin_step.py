@@ -42,6 +42,8 @@ def test_equals_the_long_way(name: str, N: int, dtype: Any, bias: bool) -> None:
         for a, b in zip(found, cells.run_cell(module, x, hx), strict=True):
             assert torch.equal(a, b)
             assert not a.requires_grad
+        for a, b in zip(short(module, x, None), cells.run_cell(module, x, None), strict=True):
+            assert torch.equal(a, b)
         result = module(x, hx)
     assert torch.equal(result[0] if isinstance(result, tuple) else result, found[0])
 
@@ -55,7 +57,7 @@ def test_what_is_not_plain_goes_the_long_way(name: str) -> None:
 
     cases = {
         "no batch axis": (x[0], state(name, H)),
-        "no state": (x, None),
+        "no batch axis, no state": (x[0], None),
         "many rows": (x.expand(65, I).contiguous(), state(name, 65, H)),
         "not contiguous": (draw(1, 2 * I)[:, ::2], hx),
         "another dtype": (x.double(), hx),
@@ -73,7 +75,6 @@ def test_what_is_not_plain_goes_the_long_way(name: str) -> None:
         with torch.autocast("cpu", torch.bfloat16):
             assert short(module, x, hx) is None
         assert short(module.to(torch.bfloat16), x.bfloat16(), hx) is None
-    assert short(module.to(F32), x, hx) is None, "a gradient is wanted"
 
 
 @each_cell
@@ -87,3 +88,36 @@ def test_weights_may_change_between_steps(name: str) -> None:
         after = short(module, x, hx)[0]
         assert not torch.equal(before, after)
         assert torch.equal(after, cells.run_cell(module, x, hx)[0])
+
+
+def gradients(module: Any, x: Any, hx: Any, way: Any) -> list[Any]:
+    """Of everything that went in, with weights on the new states that differ by element."""
+    states = hx if isinstance(hx, tuple) else (hx,)
+    leaves = [t.clone().requires_grad_() for t in (x, *states)]
+    ends = way(module, leaves[0], tuple(leaves[1:]) if isinstance(hx, tuple) else leaves[1])
+    loss = sum((e * torch.linspace(-1, 1, e.numel()).view_as(e)).sum() for e in ends)
+    return list(torch.autograd.grad(loss, [*leaves, *module.parameters()]))
+
+
+@each_cell
+@pytest.mark.parametrize("N", [1, 5, 64])
+@pytest.mark.parametrize("bias", [True, False])
+def test_gradients_equal_those_of_the_long_way(name: str, N: int, bias: bool) -> None:
+    module = getattr(ft, name)(I, H, bias=bias)
+    x, hx = draw(N, I), state(name, N, H)
+    found, expected = (gradients(module, x, hx, way) for way in (short, cells.run_cell))
+    assert len(found) == len(expected)
+    for a, b in zip(found, expected, strict=True):
+        assert torch.equal(a, b)
+
+
+@each_cell
+def test_gradients_that_nobody_wants(name: str) -> None:
+    module, x, hx = getattr(ft, name)(I, H), draw(2, I), state(name, 2, H)
+    module.weight_ih.requires_grad_(False)
+    short(module, x, hx)[-1].sum().backward()
+    assert module.weight_ih.grad is None
+    assert x.grad is None
+    assert module.weight_hh.grad.abs().max() > 0
+    module.requires_grad_(False)
+    assert not short(module, x, hx)[0].requires_grad
