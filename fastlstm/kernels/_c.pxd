@@ -95,7 +95,11 @@ cdef extern from "fastlstm.h" nogil:
         void *m
         void *v
         const void *g
-        double rate, root, eps, beta1, beta2, shrink, decay
+        double rate, root, eps, beta1, beta2, shrink, decay, scale
+        void *total
+        const void *keep
+        const void *add
+        int64_t term
         int n_threads
 
     ctypedef struct fl_kernels:

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from fastlstm.kernels.rows import Rows
-from fastlstm.kernels.spec import Array, MemoryUse, Reset, States, Tokens, Weights
+from fastlstm.kernels.spec import Array, MemoryUse, Reset, States, Tokens, Weights, WeightSum
 
 def built_isas() -> list[str]: ...
 def supported_isas() -> list[str]: ...
@@ -73,6 +73,8 @@ def adam(
     beta2: float,
     shrink: float = 1.0,
     decay: float = 0.0,
+    scale: float = 1.0,
+    total: WeightSum | None = None,
     n_threads: int = 1,
 ) -> None: ...
 def empty(shape: tuple[int, ...], dtype: DTypeLike) -> Array: ...

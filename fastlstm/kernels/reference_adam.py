@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from fastlstm.kernels.spec import Array
+from fastlstm.kernels.spec import Array, WeightSum
 
 
 def adam(
@@ -23,21 +23,29 @@ def adam(
     beta2: float,
     shrink: float = 1.0,
     decay: float = 0.0,
+    scale: float = 1.0,
+    total: WeightSum | None = None,
     n_threads: int = 1,
 ) -> None:
     """One step of Adam, in place, on all of p or on its rows `index`.
 
     ``m = beta1 m + (1 - beta1) g``, v likewise with g squared, ``p -= rate m / (root sqrt(v) +
-    eps)``: bias corrections are part of rate and root. First p is multiplied by `shrink`
-    (AdamW), then ``decay p`` is added to g (Adam's weight decay).
+    eps)``: bias corrections are part of rate and root. First p is multiplied by `shrink` (AdamW)
+    and g by `scale` (clipping), then ``decay p`` is added to g (Adam's weight decay).
 
     Parameters
     ----------
     p, m, v : arrays of one shape, [R,D] with index; changed.
     g : like p, or [U,D] with index.
     index : int64 [U], distinct rows of p; or None.
+    total : brought up to date before p changes; None for no average.
     """
     rows = slice(None) if index is None else index
+    if total is not None:
+        each = (-1, *[1] * (p.ndim - 1))  # keep and add of a row, for all its elements
+        kept = total.sum[rows] * total.keep.reshape(each)
+        total.sum[rows] = kept + p[rows] * total.add.reshape(each)
+    g = g * p.dtype.type(scale)
     weight = p[rows] * shrink
     if decay:
         g = g + decay * weight

@@ -128,6 +128,20 @@ class Stream(Protocol):
     def reset(self) -> None: ...
 
 
+class WeightSum(NamedTuple):
+    """A running sum of weights: ``sum = keep sum + add p``, in the rows that a step changes.
+
+    Attributes
+    ----------
+    sum : like the weights p.
+    keep, add : [U], one for each of these rows; [1] where all of p is changed.
+    """
+
+    sum: Array
+    keep: Array
+    add: Array
+
+
 class Kernel(Protocol):
     """What `kernels.get` returns: forward and backward of one layer in one direction.
 
@@ -223,6 +237,8 @@ class Kernel(Protocol):
         beta2: float,
         shrink: float = 1.0,
         decay: float = 0.0,
+        scale: float = 1.0,
+        total: WeightSum | None = None,
         n_threads: int = 1,
     ) -> None:
         """One step of the optimizer: see `reference_adam.adam`."""

@@ -2,7 +2,7 @@
 
 from fastlstm.train.average import Average
 from fastlstm.train.checkpoint import CheckpointError
-from fastlstm.train.clip import clip_grad_norm_
+from fastlstm.train.clip import clip_factor, clip_grad_norm_
 from fastlstm.train.evaluate import evaluate
 from fastlstm.train.history import Epoch, History
 from fastlstm.train.listener import Listener
@@ -25,6 +25,7 @@ __all__ = [
     "Running",
     "Trainer",
     "TrainingInterrupted",
+    "clip_factor",
     "clip_grad_norm_",
     "count_correct",
     "evaluate",

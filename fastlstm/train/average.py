@@ -17,10 +17,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fastlstm.kernels.spec import WeightSum
 from fastlstm.nn.module import Array, Parameter
 from fastlstm.train.parameters import Parameters, named_parameters
 from fastlstm.train.state import State, copy_into
@@ -53,11 +55,30 @@ class Average:
     def before_step(self) -> None:
         """Add the weights that the coming optimizer step will change to their sums."""
         for name, parameter in self._parameters:
-            if parameter.rows is not None:
-                self._add_rows(name, parameter, parameter.rows.index)
-            elif parameter.has_grad:
-                self._add_all(name, parameter)
+            if parameter.has_grad:
+                rows = slice(None) if parameter.rows is None else parameter.rows.index
+                add_weights(self.due(name, parameter), parameter.data, rows)
         self.steps += 1
+
+    def due(self, name: str, parameter: Parameter) -> WeightSum:
+        """Return what `before_step` would add to the sum of a parameter, and count it as added.
+
+        An optimizer that has the weights at hand adds it itself; when that is done for all
+        parameters with a gradient, it counts the step in `steps`.
+        """
+        total, last = self._sum[name], self._last[name]
+        if parameter.rows is not None:
+            rows = parameter.rows.index
+            keep, add = self._factors(self.steps - last[rows], total.dtype)
+            last[rows] = self.steps
+            return WeightSum(total, keep, add)
+        if last.size and np.any(last != last[0]):  # it had gradients of rows before
+            due = WeightSum(total, *self._factors(self.steps - last, total.dtype))
+            add_weights(due, parameter.data, slice(None))
+            last[...] = self.steps
+        keep, add = self._factors(self.steps - last[:1], total.dtype)
+        last[...] = self.steps
+        return WeightSum(total, keep, add)
 
     def weights(self) -> dict[str, Array]:
         """Return the averaged weights by name, as new arrays."""
@@ -66,8 +87,10 @@ class Average:
         scale = 1.0 / -math.expm1(self.steps * self._log_decay)
         averaged: dict[str, Array] = {}
         for name, parameter in self._parameters:
-            keep, add = self._factors(self.steps - self._last[name], parameter.data)
-            averaged[name] = (self._sum[name] * keep + parameter.data * add) * scale
+            total = self._sum[name]
+            keep, add = self._factors(self.steps - self._last[name], total.dtype)
+            current = total * _per_row(keep, total) + parameter.data * _per_row(add, total)
+            averaged[name] = current * scale
         return averaged
 
     @contextmanager
@@ -83,33 +106,10 @@ class Average:
             for name, parameter in self._parameters:
                 parameter.data[...] = current[name]
 
-    def _add_rows(self, name: str, parameter: Parameter, index: NDArray[np.int64]) -> None:
-        last = self._last[name]
-        weights = parameter.data[index]
-        keep, add = self._factors(self.steps - last[index], parameter.data)
-        total = self._sum[name][index]
-        total *= keep
-        weights *= add
-        total += weights
-        self._sum[name][index] = total
-        last[index] = self.steps
-
-    def _add_all(self, name: str, parameter: Parameter) -> None:
-        last, total = self._last[name], self._sum[name]
-        keep, add = self._factors(self.steps - last, parameter.data)
-        total *= keep
-        total += parameter.data * add
-        last[...] = self.steps
-
-    def _factors(self, age: NDArray[np.int64], like: Array) -> tuple[Array, Array]:
-        """Weights of the old sum and of the current value after `age` equal terms."""
-        if age.size and age[0] == age[-1] and np.all(age == age[0]):
-            age = age[:1]  # one number serves all rows: the usual case of a dense gradient
+    def _factors(self, age: NDArray[np.int64], dtype: np.dtype[Any]) -> tuple[Array, Array]:
+        """Weights of the old sum and of the current value after `age` equal terms, like age."""
         exponent = age * self._log_decay
-        shape = (-1,) + (1,) * (like.ndim - 1)
-        keep = np.exp(exponent).astype(like.dtype).reshape(shape)
-        add = -np.expm1(exponent).astype(like.dtype).reshape(shape)
-        return keep, add
+        return np.exp(exponent).astype(dtype), -np.expm1(exponent).astype(dtype)
 
     def state_dict(self) -> dict[str, NDArray[np.generic]]:
         """Return copies of what a resumed run needs."""
@@ -132,3 +132,14 @@ class Average:
         for name, _ in self._parameters:
             yield f"sum.{name}", self._sum[name]
             yield f"last.{name}", self._last[name]
+
+
+def add_weights(total: WeightSum, weights: Array, rows: Any) -> None:
+    """Bring a sum up to date in the rows chosen."""
+    kept = total.sum[rows] * _per_row(total.keep, weights)
+    total.sum[rows] = kept + weights[rows] * _per_row(total.add, weights)
+
+
+def _per_row(factor: Array, like: Array) -> Array:
+    """A factor for each row, shaped to multiply all elements of the row."""
+    return factor.reshape(-1, *[1] * (like.ndim - 1)) if like.ndim else factor[0]

@@ -36,6 +36,20 @@ def clip_grad_norm_(parameters: Parameters, max_norm: float) -> float:
         If the norm is not finite; names the first parameter with such a gradient. No
         gradient has been changed.
     """
+    norm, factor = clip_factor(parameters, max_norm)
+    if factor != 1.0:
+        for _, parameter in named_parameters(parameters):
+            if parameter.has_grad:
+                gradient = _gradient(parameter)
+                gradient *= factor
+    return norm
+
+
+def clip_factor(parameters: Parameters, max_norm: float) -> tuple[float, float]:
+    """Return the global norm of the gradients and what `clip_grad_norm_` scales them by.
+
+    For ``Optimizer.step(scale=...)``, which scales as it reads. Arguments and errors as there.
+    """
     if not max_norm > 0:
         raise ValueError(f"max_norm is {max_norm}, expected a positive number")
     pairs = [(name, p) for name, p in named_parameters(parameters) if p.has_grad]
@@ -44,11 +58,7 @@ def clip_grad_norm_(parameters: Parameters, max_norm: float) -> float:
         if not math.isfinite(square):
             raise FloatingPointError(f"the gradient of {name} has norm {math.sqrt(square)}")
     norm = math.sqrt(sum(squares))
-    if norm > max_norm:
-        for _, parameter in pairs:
-            gradient = _gradient(parameter)
-            gradient *= max_norm / (norm + 1e-6)
-    return norm
+    return norm, max_norm / (norm + 1e-6) if norm > max_norm else 1.0
 
 
 def _gradient(parameter: Parameter) -> Array:

@@ -23,8 +23,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastlstm import kernels
+from fastlstm.kernels.spec import WeightSum
 from fastlstm.nn.module import Array, Parameter
 from fastlstm.runtime import get_num_threads
+from fastlstm.train.average import Average, add_weights
 from fastlstm.train.parameters import Parameters, named_parameters
 from fastlstm.train.state import State, copy_into
 
@@ -53,18 +55,29 @@ class Optimizer:
             for name, parameter in self._parameters
         }
 
-    def step(self) -> None:
-        """Update every parameter that has a gradient; leave the gradients as they are."""
+    def step(self, scale: float = 1.0, average: Average | None = None) -> None:
+        """Update every parameter that has a gradient; leave the gradients as they are.
+
+        Parameters
+        ----------
+        scale : factor on all gradients: that of `clip_factor`, and they need no pass of its own.
+        average : brought up to date first, as by its `before_step`.
+        """
         self.steps += 1
         for name, parameter in self._parameters:
-            if parameter.rows is not None:
-                index, gradient = parameter.rows
-                self._update(parameter, gradient, index, self._state[name])
-            elif parameter.has_grad:
-                self._update(parameter, parameter.grad, None, self._state[name])
+            if not parameter.has_grad:
+                continue
+            total = average.due(name, parameter) if average else None
+            rows, gradient = parameter.rows or (None, parameter.grad)
+            self._update(parameter, gradient, rows, self._state[name], scale, total)
+        if average:
+            average.steps += 1
 
-    def _update(self, parameter: Parameter, g: Array, rows: Rows, state: list[Array]) -> None:
-        """Apply the rule to a parameter, or to some rows of it, in place."""
+    def _update(
+        self, parameter: Parameter, g: Array, rows: Rows, state: list[Array],
+        scale: float, total: WeightSum | None,
+    ) -> None:  # fmt: skip
+        """Apply the rule to a parameter, or to some rows of it, in place; add to `total` before."""
         raise TypeError(f"{type(self).__name__} is not an optimizer: it has no update rule")
 
     def zero_grad(self) -> None:
@@ -121,8 +134,15 @@ class SGD(Optimizer):
         self.slots = ("velocity",) if momentum else ()
         super().__init__(parameters, lr, weight_decay)
 
-    def _update(self, parameter: Parameter, g: Array, rows: Rows, state: list[Array]) -> None:
+    def _update(
+        self, parameter: Parameter, g: Array, rows: Rows, state: list[Array],
+        scale: float, total: WeightSum | None,
+    ) -> None:  # fmt: skip
         chosen = slice(None) if rows is None else rows
+        if total is not None:
+            add_weights(total, parameter.data, chosen)
+        if scale != 1.0:
+            g = g * g.dtype.type(scale)
         if self.weight_decay:
             g = g + self.weight_decay * parameter.data[chosen]
         if self.momentum:
@@ -155,7 +175,10 @@ class Adam(Optimizer):
         self.betas = (_checked("betas", betas[0], 0.0, 1.0), _checked("betas", betas[1], 0.0, 1.0))
         self.eps = _checked("eps", eps, 0.0)
 
-    def _update(self, parameter: Parameter, g: Array, rows: Rows, state: list[Array]) -> None:
+    def _update(
+        self, parameter: Parameter, g: Array, rows: Rows, state: list[Array],
+        scale: float, total: WeightSum | None,
+    ) -> None:  # fmt: skip
         (beta1, beta2), (m, v) = self.betas, state
         kernels.get("lstm").adam(
             parameter.data,
@@ -170,6 +193,8 @@ class Adam(Optimizer):
             beta2=beta2,
             shrink=1.0 - self.lr * self.weight_decay if self.decoupled else 1.0,
             decay=0.0 if self.decoupled else self.weight_decay,
+            scale=scale,
+            total=total,
             n_threads=get_num_threads(),
         )
 

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from fastlstm.train import checkpoint
 from fastlstm.train.average import Average
-from fastlstm.train.clip import clip_grad_norm_
+from fastlstm.train.clip import clip_factor
 from fastlstm.train.evaluate import Batch, Loss, evaluate
 from fastlstm.train.history import Epoch, History
 from fastlstm.train.interrupt import InterruptGuard
@@ -181,12 +181,10 @@ class Trainer:
             raise FloatingPointError(f"the loss is {loss} {self._position()}; {DIVERGED}")
         self.model.backward(tape, dlogits)
         try:
-            clip_grad_norm_(self._parameters, self.clip or math.inf)
+            _, factor = clip_factor(self._parameters, self.clip or math.inf)
         except FloatingPointError as error:
             raise FloatingPointError(f"{error} {self._position()}; {DIVERGED}") from error
-        if self.average:
-            self.average.before_step()
-        self.optimizer.step()
+        self.optimizer.step(scale=factor, average=self.average)
         correct = count_correct(logits, batch.labels)
         history.running.add(loss, correct, len(batch.labels), int(batch.lengths.sum()))
         history.step += 1

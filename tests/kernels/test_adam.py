@@ -10,6 +10,7 @@ from cases import F32, F64, SIZES, Array
 from checks import assert_close
 
 from fastlstm.kernels import Kernel
+from fastlstm.kernels.spec import WeightSum
 
 SETTINGS = {"rate": 0.01, "root": 1.3, "eps": 1e-8, "beta1": 0.9, "beta2": 0.99}
 # A few operations an element: far above their rounding, far below a mistake.
@@ -17,11 +18,11 @@ ALLOWED = {F32: 2e-6, F64: 1e-14}
 
 
 def definition(
-    arrays: list[Array], shrink: float = 1.0, decay: float = 0.0, **s: float
+    arrays: list[Array], shrink: float = 1.0, decay: float = 0.0, scale: float = 1.0, **s: float
 ) -> list[Array]:
     p, m, v, g = (a.astype(F64) for a in arrays)
     p = shrink * p
-    g = g + decay * p
+    g = scale * g + decay * p
     m = s["beta1"] * m + (1 - s["beta1"]) * g
     v = s["beta2"] * v + (1 - s["beta2"]) * g * g
     return [p - s["rate"] * m / (s["root"] * np.sqrt(v) + s["eps"]), m, v]
@@ -32,7 +33,8 @@ def draw(shape: tuple[int, ...], dtype: Any) -> list[Array]:
     return [p, m, np.abs(v), g]
 
 
-OPTIONS = [{}, {"shrink": 0.9}, {"decay": 0.1}, {"shrink": 0.9, "decay": 0.1}]
+OPTIONS = [{}, {"shrink": 0.9}, {"decay": 0.1}, {"scale": 0.3}]
+OPTIONS += [{"shrink": 0.9, "decay": 0.1, "scale": 0.7}]
 
 
 @pytest.mark.parametrize("dtype", [F32, F64], ids=str)
@@ -78,3 +80,35 @@ def test_a_row_out_of_range_never_reaches_memory(native_kernel: Any, row: int) -
     p, m, v, g = draw((9, 4), F32)
     with pytest.raises(IndexError, match=rf"index\[1\] is {row}, expected 0 to 8"):
         native_kernel.adam(p, m, v, g[:2], np.array([0, row]), **SETTINGS)
+
+
+@pytest.mark.parametrize("dtype", [F32, F64], ids=str)
+@pytest.mark.parametrize("rows", [None, np.array([0, 3, 8])], ids=["dense", "rows"])
+def test_the_sum_of_weights(kernel: Kernel, rows: Any, dtype: Any) -> None:
+    """Of the weights before the step, in the rows that it changes; which it changes as ever."""
+    for width in (*SIZES, 1000):
+        p, m, v, g = draw((9, width), dtype)
+        plain, (old, *_) = [p.copy(), m.copy(), v.copy()], draw((9, width), dtype)
+        g = g if rows is None else g[rows].copy()
+        count = 1 if rows is None else len(rows)
+        keep, add = np.linspace(0.1, 0.9, 2 * count).astype(dtype).reshape(2, -1)
+        chosen = slice(None) if rows is None else rows
+        expected = old.copy()
+        expected[chosen] = old[chosen] * keep[:, None] + p[chosen] * add[:, None]
+        kernel.adam(*plain, g, rows, **SETTINGS)
+        kernel.adam(p, m, v, g, rows, **SETTINGS, total=WeightSum(old, keep, add), n_threads=2)
+        assert_close(old, expected, ALLOWED[dtype], f"sum of width {width}")
+        for a, b in zip((p, m, v), plain, strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+def test_what_would_be_written_to_a_copy_is_refused(native_kernel: Any) -> None:
+    p, m, v, g = draw((9, 8), F32)
+    one = np.ones(1, F32)
+    with pytest.raises(ValueError, match="p has strides"):
+        native_kernel.adam(p[:, ::2], m[:, ::2], v[:, ::2], g[:, ::2], None, **SETTINGS)
+    with pytest.raises(ValueError, match=r"total\.sum has strides"):
+        native_kernel.adam(p, m, v, g, None, **SETTINGS, total=WeightSum(p.T, one, one))
+    total = WeightSum(p.copy(), one, one)
+    with pytest.raises(ValueError, match=r"total\.keep has shape \(1,\), expected \(2,\)"):
+        native_kernel.adam(p, m, v, g[:2], np.array([0, 1]), **SETTINGS, total=total)

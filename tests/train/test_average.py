@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fastlstm.nn import Parameter, RowGrad
-from fastlstm.train import SGD, Average
+from fastlstm.train import SGD, Adam, AdamW, Average, clip_factor, clip_grad_norm_
 
 ROWS, WIDTH, STEPS = 7, 3, 40
 
@@ -127,3 +127,33 @@ def test_state_of_other_parameters_is_refused() -> None:
     average = Average([Parameter(np.ones(2))], 0.9)
     with pytest.raises(ValueError, match="missing"):
         average.load_state_dict({"step": np.array(1)})
+
+
+@pytest.mark.parametrize("kind", [SGD, Adam, AdamW])
+def test_a_step_that_averages_and_clips_equals_the_three_apart(kind, backend_isa) -> None:
+    results = []
+    for together in (True, False):
+        rng = np.random.default_rng(5)
+        dense, table = pair(rng)
+        scalar = Parameter(np.array(2.0))
+        optimizer = kind([dense, table, scalar], lr=0.1, weight_decay=0.01)
+        average = Average([dense, table, scalar], 0.9)
+        for step in range(6):
+            gradients(rng, dense, table)
+            scalar.grad[...] = step
+            if step == 4:  # dense, after steps of rows
+                table.rows = None
+                table.grad[...] = 1.0
+            if together:
+                _, factor = clip_factor([dense, table, scalar], 0.5)
+                optimizer.step(scale=factor, average=average)
+            else:
+                clip_grad_norm_([dense, table, scalar], 0.5)
+                average.before_step()
+                optimizer.step()
+            for parameter in (dense, table, scalar):
+                parameter.zero_grad()
+        results.append([dense.data, table.data, scalar.data, *average.weights().values()])
+        assert average.steps == 6
+    for a, b in zip(*results, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-13, atol=1e-15)

@@ -109,14 +109,18 @@ typedef struct fl_pool {
     int n_threads;
 } fl_pool;
 
-/* p -= rate m / (root sqrt(v) + eps), after the moments' update with g + decay p; p is first
- * multiplied by shrink. Bias corrections are part of rate and root. */
+/* p -= rate m / (root sqrt(v) + eps), after the moments' update with scale g + decay p; p is first
+ * multiplied by shrink. Bias corrections are part of rate and root. Before that, for an average of
+ * the weights, total = keep total + add p. */
 typedef struct fl_adam {
     int64_t rows, width;
     const int64_t *index; /* [rows] which rows of p, m, v; NULL for all in order */
     void *p, *m, *v;      /* [any,width] */
     const void *g;        /* [rows,width] */
-    double rate, root, eps, beta1, beta2, shrink, decay;
+    double rate, root, eps, beta1, beta2, shrink, decay, scale;
+    void *total;            /* [any,width] or NULL */
+    const void *keep, *add; /* of row r: keep[r * term], add[r * term] */
+    int64_t term;
     int n_threads;
 } fl_adam;
 
