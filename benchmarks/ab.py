@@ -1,6 +1,6 @@
-"""fastlstm and torch side by side, each in processes of its own, taking turns.
+"""fastlstm and torch, or ONNX Runtime, side by side, each in processes of its own, taking turns.
 
-    python -m benchmarks.ab [--group quick] [--rounds 5] [--threads 1 2] [--out build/ab]
+    python -m benchmarks.ab [--against torch] [--group quick] [--rounds 5] [--threads 1 2]
 
 First every case is checked: outputs and gradients of both sides must agree, or nothing is timed.
 Then the rounds: in each, for every case, one process for either side. Writes ab.json (everything,
@@ -20,7 +20,7 @@ from typing import Any
 
 from benchmarks import machine, report
 from benchmarks.shapes import GROUPS, Case, select
-from benchmarks.sides import SIDES
+from benchmarks.sides import PEERS, why_not
 from benchmarks.worker import ask
 
 
@@ -35,12 +35,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         "rounds": options.rounds,
         "seconds": options.seconds,
         "isa": options.isa or "best of each side",
+        "against": options.against,
         "peak_gflops": {},
         "cases": [],
     }
     for threads in options.threads:
         _measure_peak(result, cases, threads, options)
-        if not _check(result, cases, threads, options.isa):
+        if not _check(result, cases, threads, options):
             return 1
     _time(result, options)
     for threads in options.threads:
@@ -50,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for path in report.write(result, options.out):
         print(path)
     if options.readme:
-        report.splice(options.readme, "ab", report.markdown(result))
+        report.splice(options.readme, report.MARKER[options.against], report.markdown(result))
         print(options.readme)
     return 0
 
@@ -59,20 +60,42 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.ab", description=(__doc__ or "").partition("\n")[0]
     )
+    parser.add_argument("--against", choices=PEERS, default="torch", help="the other side")
     parser.add_argument("--group", nargs="+", default=["quick"], choices=GROUPS)
     parser.add_argument("--only", default="", help="only cases whose name holds this text")
     parser.add_argument("--rounds", type=_positive, default=5)
     parser.add_argument("--seconds", type=float, default=1.0, help="of a side in a round")
     parser.add_argument("--threads", type=_positive, nargs="+", default=[machine.cores()])
     parser.add_argument("--isa", choices=machine.SAME_ISA, help="hold both sides to it")
-    parser.add_argument("--out", type=Path, default=Path("build/ab"), help="folder")
+    parser.add_argument("--out", type=Path, help="folder, default build/ab or build/onnxruntime")
     parser.add_argument("--readme", type=Path, help="file to put the table into, between markers")
     options = parser.parse_args(argv)
+    if options.isa and options.against != "torch":
+        parser.error(f"argument --isa: nothing holds {PEERS[options.against]} to {options.isa}")
+    options.out = options.out or Path("build", report.MARKER[options.against])
     try:
-        options.cases = select(options.group, options.only)
-    except ValueError as error:
+        options.cases = _runnable(select(options.group, options.only), options.against)
+    except (ValueError, ImportError) as error:
         parser.error(str(error))
     return options
+
+
+def _runnable(cases: list[Case], against: str) -> list[Case]:
+    """Return the cases that the other side can run; says how many it cannot.
+
+    Raises
+    ------
+    ValueError
+        If it can run none.
+    """
+    if against == "torch":
+        return cases  # and it need not be loaded here
+    found = [case for case in cases if not why_not(against, case)]
+    if not found:
+        raise ValueError(f"{cases[0]}: {why_not(against, cases[0])}")
+    if left_out := len(cases) - len(found):
+        _say(f"{left_out} of {len(cases)} cases left out: {PEERS[against]} cannot run them")
+    return found
 
 
 def _positive(text: str) -> int:
@@ -99,16 +122,24 @@ def _measure_peak(
     }
 
 
-def _check(result: dict[str, Any], cases: list[Case], threads: int, isa: str | None) -> bool:
+def _check(
+    result: dict[str, Any], cases: list[Case], threads: int, options: argparse.Namespace
+) -> bool:
     """Add an entry for every case; False, and the reasons printed, if a case does not agree."""
     _say(f"checking {len(cases)} cases, threads={threads}")
     fields = [asdict(case) for case in cases]
-    answers = ask("check", machine.environment(threads, isa), cases=fields, threads=threads)
+    answers = ask(
+        "check",
+        machine.environment(threads, options.isa),
+        cases=fields,
+        threads=threads,
+        against=options.against,
+    )
     mismatches = [answer["mismatch"] for answer in answers if "mismatch" in answer]
     for mismatch in mismatches:
         _say(f"not timed, as the sides differ: {mismatch}")
     for case, answer in zip(cases, answers, strict=True):
-        sides: dict[str, Any] = {side: {"rounds": []} for side in SIDES}
+        sides: dict[str, Any] = {side: {"rounds": []} for side in ("fastlstm", options.against)}
         result["cases"].append(
             {
                 "name": str(case),
@@ -144,9 +175,9 @@ def _time(result: dict[str, Any], options: argparse.Namespace) -> None:
 def _turns(entries: list[dict[str, Any]], rounds: int) -> Iterator[tuple[dict[str, Any], str]]:
     """Yield who is next: the sides take turns, and turns at being first."""
     for number in range(rounds):
-        order = list(SIDES) if number % 2 == 0 else list(reversed(SIDES))
         for entry in entries:
-            for side in order:
+            sides = list(entry["sides"])
+            for side in sides if number % 2 == 0 else reversed(sides):
                 yield entry, side
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from benchmarks.problem import Array, Arrays
 from benchmarks.shapes import Case
-from benchmarks.sides import Results, Side, build
+from benchmarks.sides import PEERS, Results, Side, build
 
 # Largest difference allowed, as the design promises: of outputs (relative to the largest value
 # where that is above 1), and of gradients relative to the largest value of the array.
@@ -30,52 +30,62 @@ class Difference(NamedTuple):
     gradients: float | None
 
 
-def check(case: Case, threads: int, arrays: Arrays | None = None) -> Difference:
-    """Build both sides, exchange their weights, compare all they compute.
+def check(
+    case: Case, threads: int, arrays: Arrays | None = None, against: str = "torch"
+) -> Difference:
+    """Build both sides, exchange their weights if both can, compare all they compute.
 
     Raises
     ------
     Mismatch
         If any output or gradient differs by more than is allowed; names it.
     """
-    fast, torch = (build(side, case, threads, arrays) for side in ("fastlstm", "torch"))
-    _exchange(fast, torch)
-    return compare(fast.results(), torch.results(), case)
+    fast, other = (build(side, case, threads, arrays) for side in ("fastlstm", against))
+    _exchange(fast, other)
+    return compare(fast.results(), other.results(), case, against)
 
 
-def compare(actual: Results, expected: Results, case: Case) -> Difference:
+def compare(actual: Results, expected: Results, case: Case, against: str = "torch") -> Difference:
     """Return how far `actual` is from `expected`; raises `Mismatch` as `check` does."""
-    outputs = _largest(actual.outputs, expected.outputs, OUTPUT[case.dtype], 1.0, case)
-    gradients = _largest(actual.gradients, expected.gradients, GRADIENT[case.dtype], 0.0, case)
+    what = case, PEERS[against]
+    outputs = _largest(actual.outputs, expected.outputs, OUTPUT[case.dtype], 1.0, *what)
+    gradients = _largest(actual.gradients, expected.gradients, GRADIENT[case.dtype], 0.0, *what)
     return Difference(outputs, gradients if expected.gradients else None)
 
 
-def _exchange(fast: Side, torch: Side) -> None:
+def _exchange(fast: Side, other: Side) -> None:
     """Load each side's state_dict into the other: names, layouts and values must fit."""
-    if fast.model is None or torch.model is None:
+    if fast.model is None or other.model is None:
         return
-    before: dict[str, Any] = torch.model.state_dict()
+    before: dict[str, Any] = other.model.state_dict()
     own: Arrays = fast.model.state_dict()
     as_tensors = {name: before[name].new_tensor(value) for name, value in own.items()}
     fast.model.load_state_dict(before)
-    torch.model.load_state_dict(as_tensors)
+    other.model.load_state_dict(as_tensors)
 
 
 def _largest(
-    actual: dict[str, Array], expected: dict[str, Array], allowed: float, scale: float, case: Case
+    actual: dict[str, Array],
+    expected: dict[str, Array],
+    allowed: float,
+    scale: float,
+    case: Case,
+    other: str,
 ) -> float:
     """Return the largest difference, relative to an array's largest value, `scale` at least."""
     if actual.keys() != expected.keys():
-        raise Mismatch(f"{case}: fastlstm gives {sorted(actual)}, torch {sorted(expected)}")
+        raise Mismatch(f"{case}: fastlstm gives {sorted(actual)}, {other} {sorted(expected)}")
     worst = 0.0
     for name, value in expected.items():
         if actual[name].shape != value.shape:
-            raise Mismatch(f"{case}: {name} has shape {actual[name].shape}, torch's {value.shape}")
+            raise Mismatch(
+                f"{case}: {name} has shape {actual[name].shape}, {other}'s {value.shape}"
+            )
         unit = max(float(np.abs(value).max(initial=0)), scale)
         error = float(np.abs(actual[name].astype(np.float64) - value).max(initial=0))
         if not error <= allowed * unit:  # also where either is NaN
             raise Mismatch(
-                f"{case}: {name} differs from torch's by {error:.3g} at a scale of {unit:.3g}, "
+                f"{case}: {name} differs from {other}'s by {error:.3g} at a scale of {unit:.3g}, "
                 f"allowed is {allowed:g} of that"
             )
         worst = max(worst, error / unit if unit else 0.0)

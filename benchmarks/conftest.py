@@ -14,7 +14,7 @@ from benchmarks.check import Difference, check
 from benchmarks.machine import cores
 from benchmarks.problem import draw, real_steps
 from benchmarks.shapes import GROUPS, LAYER_MODES, Case, select
-from benchmarks.sides import SIDES, build
+from benchmarks.sides import build
 
 DEFAULT_GROUPS = "standard,deepbench,ops"
 # After a call torch's OpenMP workers spin for some milliseconds and slow whatever runs next.
@@ -45,7 +45,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     except ValueError as error:
         raise pytest.UsageError(f"--bench-group or --bench-threads: {error}") from error
     wanted = [case for case in cases if (case.mode in LAYER_MODES) == (name == "layer_case")]
-    metafunc.parametrize("side", SIDES)
+    metafunc.parametrize("side", ("fastlstm", "torch"))
     metafunc.parametrize("threads", threads, ids=lambda n: f"threads={n}")
     metafunc.parametrize(name, wanted, ids=str)
 

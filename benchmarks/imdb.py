@@ -62,22 +62,22 @@ class FastlstmModel:
 
     def __init__(self, settings: Settings, weights: Arrays, packed: bool) -> None:
         import fastlstm as fl
-        from fastlstm.train import SGD, Adam, clip_grad_norm_
+        from fastlstm.train import SGD, Adam, clip_factor
 
         s = settings
         self._model = fl.TextClassifier(s.vocab_size, s.embedding_dim, s.hidden_size)
         self._model.load_state_dict(weights)
         optimizers = {"adam": Adam, "sgd": SGD}
         self._optimizer = optimizers[s.optimizer](self._model, lr=s.lr)
-        self._loss, self._cut, self._clip = fl.bce_with_logits, clip_grad_norm_, s.clip
+        self._loss, self._factor, self._clip = fl.bce_with_logits, clip_factor, s.clip
 
     def step(self, words: Array, lengths: Array, labels: Array) -> float:
         self._model.zero_grad()
         logits, tape = self._model.forward(words, lengths)
         loss, dlogits = self._loss(logits, labels)
         self._model.backward(tape, dlogits)
-        self._cut(self._model, self._clip)
-        self._optimizer.step()
+        _, factor = self._factor(self._model, self._clip)
+        self._optimizer.step(scale=factor)
         return loss
 
     def positive(self, words: Array, lengths: Array) -> Array:

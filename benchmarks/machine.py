@@ -79,7 +79,7 @@ def describe() -> dict[str, Any]:
     if load > BUSY * cores():
         print(
             f"the load average is {load}: something else is running. Threads that wait for each "
-            "other lose most, so torch on several threads will look slower than it is",
+            "other lose most, so the other side on several threads will look slower than it is",
             file=sys.stderr,
         )
     return {

@@ -11,18 +11,21 @@ import statistics
 from pathlib import Path
 from typing import Any
 
+from benchmarks.sides import PEERS
 from benchmarks.timing import quartiles
 from fastlstm.text.files import replacing
 
-COLUMNS = (
+# The other side -> the name of its table in a README.
+MARKER = {"torch": "ab", "onnxruntime": "onnxruntime"}
+COLUMNS = (  # {} is the other side's title
     ("case (B, T, I, H)", "---"),
     ("threads", "---:"),
     ("fastlstm ms", "---:"),
-    ("torch ms", "---:"),
+    ("{} ms", "---:"),
     ("ratio (quartiles)", "---:"),
     ("GFLOP/s", "---:"),
     ("of peak", "---:"),
-    ("memory MB, fastlstm / torch", "---:"),
+    ("memory MB, fastlstm / {}", "---:"),
     ("largest difference", "---:"),
 )
 
@@ -43,10 +46,15 @@ def summarise(entry: dict[str, Any], peak_gflops: dict[str, Any]) -> None:
         if entry["flops"]:
             found["gflops"] = entry["flops"] / middle / 1e6
             found["of_peak"] = found["gflops"] / peak
-    ratios = [t / f for f, t in zip(medians["fastlstm"], medians["torch"], strict=True)]
+    ratios = [other / fast for fast, other in zip(*medians.values(), strict=True)]
     low, _, high = quartiles(ratios)
-    fast, torch = (entry["sides"][side]["median_ms"] for side in ("fastlstm", "torch"))
-    entry.update(ratio=torch / fast, ratio_quartiles=[low, high])
+    fast, other = (side["median_ms"] for side in entry["sides"].values())
+    entry.update(ratio=other / fast, ratio_quartiles=[low, high])
+
+
+def against(result: dict[str, Any]) -> str:
+    """Return the other side's name; results of earlier versions are all against torch."""
+    return str(result.get("against", "torch"))
 
 
 def write(result: dict[str, Any], folder: Path) -> list[Path]:
@@ -67,7 +75,9 @@ def write_text(path: Path, text: str) -> None:
 
 def markdown(result: dict[str, Any]) -> str:
     """Return the table, and below it what was measured on."""
-    lines = [_row([title for title, _ in COLUMNS]), _row([align for _, align in COLUMNS])]
+    other = PEERS[against(result)]
+    lines = [_row([title.format(other) for title, _ in COLUMNS])]
+    lines += [_row([align for _, align in COLUMNS])]
     lines += [_row(_cells(entry)) for entry in result["cases"]]
     return "\n".join([*lines, "", _footnote(result), ""])
 
@@ -77,18 +87,18 @@ def _row(cells: list[str]) -> str:
 
 
 def _cells(entry: dict[str, Any]) -> list[str]:
-    fast, torch = entry["sides"]["fastlstm"], entry["sides"]["torch"]
+    fast, other = entry["sides"].values()
     low, high = entry["ratio_quartiles"]
     counted = entry["flops"] is not None
     return [
         entry["name"],
         str(entry["threads"]),
         _three_digits(fast["median_ms"]),
-        _three_digits(torch["median_ms"]),
+        _three_digits(other["median_ms"]),
         f"**{entry['ratio']:.2f}** ({low:.2f} to {high:.2f})",
-        f"{fast['gflops']:.0f} / {torch['gflops']:.0f}" if counted else "",
-        f"{fast['of_peak']:.0%} / {torch['of_peak']:.0%}" if counted else "",
-        f"{fast['peak_memory_mb']:.0f} / {torch['peak_memory_mb']:.0f}",
+        f"{fast['gflops']:.0f} / {other['gflops']:.0f}" if counted else "",
+        f"{fast['of_peak']:.0%} / {other['of_peak']:.0%}" if counted else "",
+        f"{fast['peak_memory_mb']:.0f} / {other['peak_memory_mb']:.0f}",
         " / ".join(f"{v:.0e}" for v in entry["max_difference"].values() if v is not None),
     ]
 
@@ -98,7 +108,7 @@ def _three_digits(value: float) -> str:
 
 
 def _footnote(result: dict[str, Any]) -> str:
-    machine, versions = result["machine"], result["versions"]
+    machine, versions, other = result["machine"], result["versions"], against(result)
     peaks = [
         f"{max(found.values()):.0f} on {threads} thread{'s' * (threads != '1')} in {dtype}"
         for threads, by_dtype in result["peak_gflops"].items()
@@ -106,15 +116,19 @@ def _footnote(result: dict[str, Any]) -> str:
     ]
     return (
         f"Median over the rounds, {result['rounds']} of them, the sides in separate processes "
-        f"taking turns; ratio is torch's time to fastlstm's, its quartiles over the rounds. "
-        f"Pairs are fastlstm / torch; the largest difference between the two is of outputs / of "
-        f"gradients relative to their scale. {machine['cpu']}, {machine['cores']} cores, load "
-        f"{machine['load']} before; matrix product {', '.join(peaks)} GFLOP/s. fastlstm "
-        f"{versions['fastlstm']['version']} ({versions['fastlstm']['isa']}), commit "
-        f"{machine['commit']}; torch {versions['torch']['version']} "
-        f"({versions['torch']['isa']}), denormals flushed; Python {machine['python']}; "
-        f"{result['time'][:10]}."
+        f"taking turns; ratio is {PEERS[other]}'s time to fastlstm's, its quartiles over the "
+        f"rounds. Pairs are fastlstm / {PEERS[other]}; the largest difference between the two is "
+        f"of outputs / of gradients relative to their scale. {machine['cpu']}, "
+        f"{machine['cores']} cores, load {machine['load']} before; matrix product "
+        f"{', '.join(peaks)} GFLOP/s. fastlstm {_version(versions['fastlstm'])}, commit "
+        f"{machine['commit']}; {PEERS[other]} {_version(versions[other])}, denormals flushed; "
+        f"Python {machine['python']}; {result['time'][:10]}."
     )
+
+
+def _version(found: dict[str, Any]) -> str:
+    """Return a library's version and, where it tells it, its instruction set."""
+    return f"{found['version']} ({found['isa']})" if "isa" in found else str(found["version"])
 
 
 def picture(result: dict[str, Any], path: Path) -> None:
@@ -138,7 +152,7 @@ def picture(result: dict[str, Any], path: Path) -> None:
         axes.annotate(
             f"{entry['ratio']:.2f}", (end, row), (4, 0), textcoords="offset points", va="center"
         )
-    _dress(axes, labels, ratios)
+    _dress(axes, labels, ratios, PEERS[against(result)])
     if len(modes) > 1:
         figure.legend(loc="outside lower center", ncols=len(modes), frameon=False)
     with replacing(path) as file:
@@ -150,7 +164,7 @@ def _label(entry: dict[str, Any], result: dict[str, Any]) -> str:
     return f"{entry['name']}, threads {entry['threads']}" if several else str(entry["name"])
 
 
-def _dress(axes: Any, labels: list[str], ratios: list[float]) -> None:
+def _dress(axes: Any, labels: list[str], ratios: list[float], other: str) -> None:
     """Scale, ticks and labels: a logarithmic axis, on which 2 and 1/2 are as far from 1."""
     axes.set_xscale("log", base=2)
     low, high = min([*ratios, 0.9]), max([*ratios, 2.0])
@@ -163,7 +177,7 @@ def _dress(axes: Any, labels: list[str], ratios: list[float]) -> None:
     axes.set_axisbelow(True)
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.tick_params(axis="y", length=0)
-    axes.set_title("fastlstm against torch.nn, (B, T, I, H): how many times faster", loc="left")
+    axes.set_title(f"fastlstm against {other}, (B, T, I, H): how many times faster", loc="left")
 
 
 def splice(path: Path, name: str, text: str) -> None:
@@ -197,7 +211,7 @@ def main() -> None:
     for path in write(result, options.result.parent):
         print(path)
     if options.readme:
-        splice(options.readme, "ab", markdown(result))
+        splice(options.readme, MARKER[against(result)], markdown(result))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The two sides of a comparison, by name; each loads its library only when it is built."""
+"""The sides of a comparison, by name; each loads its library only when it is built."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from benchmarks.shapes import LAYER_MODES, Case
 
 # Side X has the modules X_layer, with `setup(threads)` and `versions()`, and X_ops; both have a
 # function `mode(case, arrays)` for each mode. The sides mirror each other function by function.
-SIDES = ("fastlstm", "torch")
+# One that lacks modes has no X_ops and `why_not(case)` in X_layer, the reason or nothing.
+PEERS = {"torch": "torch", "onnxruntime": "ONNX Runtime"}  # what fastlstm is compared with -> title
+SIDES = ("fastlstm", *PEERS)
 
 
 class Results(NamedTuple):
@@ -30,7 +32,8 @@ class Side(NamedTuple):
     ----------
     call : what is timed; its return value means nothing.
     results : runs the same once more and returns everything it computes.
-    model : has state_dict and load_state_dict, or is None where there are no parameters.
+    model : has state_dict and load_state_dict, or is None where there are no parameters or the
+        library has no such thing.
     """
 
     call: Callable[[], object]
@@ -50,9 +53,11 @@ def build(side: str, case: Case, threads: int, arrays: Arrays | None = None) -> 
     Raises
     ------
     ValueError
-        If there is no such side.
+        If there is no such side, or it cannot run the case.
     """
     library = load(side, threads)
+    if reason := why_not(side, case):
+        raise ValueError(f"{case}: {reason}")
     module = library if case.mode in LAYER_MODES else import_module(f"benchmarks.{side}_ops")
     side_of: Callable[[Case, Arrays], Side] = getattr(module, case.mode)
     return side_of(case, draw(case) if arrays is None else arrays)
@@ -60,11 +65,21 @@ def build(side: str, case: Case, threads: int, arrays: Arrays | None = None) -> 
 
 def load(side: str, threads: int) -> Any:
     """Return a side's module after telling its library how many threads to use."""
-    if side not in SIDES:
-        raise ValueError(f"side is {side!r}, expected one of {', '.join(SIDES)}")
-    library: Any = import_module(f"benchmarks.{side}_layer")
+    library = _import(side)
     library.setup(threads)
     return library
+
+
+def why_not(side: str, case: Case) -> str:
+    """Return why a side cannot run `case`; nothing if it can."""
+    reason_of: Callable[[Case], str] | None = getattr(_import(side), "why_not", None)
+    return reason_of(case) if reason_of else ""
+
+
+def _import(side: str) -> Any:
+    if side not in SIDES:
+        raise ValueError(f"side is {side!r}, expected one of {', '.join(SIDES)}")
+    return import_module(f"benchmarks.{side}_layer")
 
 
 def dropout_facts(a: Arrays, y: Array, dx: Array) -> Results:

@@ -41,13 +41,15 @@ def ask(task: str, environment: Mapping[str, str], **arguments: Any) -> Any:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def check_cases(cases: list[dict[str, Any]], threads: int) -> list[dict[str, Any]]:
-    """Compare the sides in each case; an answer has `mismatch`, the reason, if they differ."""
+def check_cases(
+    cases: list[dict[str, Any]], threads: int, against: str = "torch"
+) -> list[dict[str, Any]]:
+    """Compare both sides in each case; an answer has `mismatch`, the reason, if they differ."""
     answers: list[dict[str, Any]] = []
     for fields in cases:
         case = Case(**fields)
         try:
-            found = check(case, threads)
+            found = check(case, threads, against=against)
         except Mismatch as reason:
             answers.append({"mismatch": str(reason)})
             continue
