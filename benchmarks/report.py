@@ -47,9 +47,8 @@ def summarise(entry: dict[str, Any], peak_gflops: dict[str, Any]) -> None:
             found["gflops"] = entry["flops"] / middle / 1e6
             found["of_peak"] = found["gflops"] / peak
     ratios = [other / fast for fast, other in zip(*medians.values(), strict=True)]
-    low, _, high = quartiles(ratios)
-    fast, other = (side["median_ms"] for side in entry["sides"].values())
-    entry.update(ratio=other / fast, ratio_quartiles=[low, high])
+    low, ratio, high = quartiles(ratios)
+    entry.update(ratio=ratio, ratio_quartiles=[low, high])
 
 
 def against(result: dict[str, Any]) -> str:
@@ -116,9 +115,9 @@ def _footnote(result: dict[str, Any]) -> str:
     ]
     return (
         f"Median over the rounds, {result['rounds']} of them, the sides in separate processes "
-        f"taking turns; ratio is {PEERS[other]}'s time to fastlstm's, its quartiles over the "
-        f"rounds. Pairs are fastlstm / {PEERS[other]}; the largest difference between the two is "
-        f"of outputs / of gradients relative to their scale. {machine['cpu']}, "
+        f"taking turns; ratio is {PEERS[other]}'s time to fastlstm's, round by round: median "
+        f"and quartiles. Pairs are fastlstm / {PEERS[other]}; the largest difference between the "
+        f"two is of outputs / of gradients relative to their scale. {machine['cpu']}, "
         f"{machine['cores']} cores, load {machine['load']} before; matrix product "
         f"{', '.join(peaks)} GFLOP/s. fastlstm {_version(versions['fastlstm'])}, commit "
         f"{machine['commit']}; {PEERS[other]} {_version(versions[other])}, denormals flushed; "
