@@ -47,13 +47,15 @@ def test_relative_links_lead_somewhere() -> None:
             assert (ROOT / link).exists(), link
 
 
-def test_options_of_train_imdb_exist() -> None:
+def test_options_of_the_programs_exist() -> None:
     options = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", TEXT)) - {"--strict"}
     assert options
-    command = [sys.executable, "-m", "fastlstm.train_imdb", "--help"]
-    text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    known = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", text))
-    assert options <= known, f"train_imdb has no {options - known}"
+    known: set[str] = set()
+    for program in ("fastlstm.train_imdb", "benchmarks.ab"):
+        command = [sys.executable, "-m", program, "--help"]
+        text = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT).stdout
+        known |= set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", text))
+    assert options <= known, f"no program has {options - known}"
 
 
 def test_environment_variables_are_those_of_the_code() -> None:
