@@ -28,14 +28,19 @@ def short_step(module: torch.nn.RNNCellBase, cell: str, input: Any, hx: Any) -> 
     """
     if type(input) is not Tensor or torch.compiler.is_compiling() or recorded():
         return None
-    own, step = module._parameters, compiled_step(cell)
-    if len(own) != 4 or step is None or torch.is_autocast_enabled("cpu"):
+    step = compiled_step(cell)
+    if step is None or torch.is_autocast_enabled("cpu"):
+        return None
+    # By name: a parametrized weight is not among them, and one that was is the last of them.
+    own = module._parameters.get
+    weights = own("weight_ih"), own("weight_hh"), own("bias_ih"), own("bias_hh")
+    if module.bias and (weights[2] is None or weights[3] is None):
         return None
     if hx is None and input.dim() == 2:
         zeros = input.new_zeros(input.shape[0], module.hidden_size)
         hx = (zeros, zeros) if cell == "lstm" else zeros
     states = hx if type(hx) is tuple else (hx,)
-    tensors = (input, *states, *own.values())
+    tensors = (input, *states, *weights)
     if not step.plain(tensors):
         return None
     if torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors):
