@@ -31,7 +31,7 @@ def short_step(module: torch.nn.RNNCellBase, cell: str, input: Any, hx: Any) -> 
     step = compiled_step(cell)
     if step is None or torch.is_autocast_enabled("cpu"):
         return None
-    # By name: a parametrized weight is not among them, and one that was is the last of them.
+    # By name: a parametrized weight is not among them, and one that was may stand elsewhere.
     own = module._parameters.get
     weights = own("weight_ih"), own("weight_hh"), own("bias_ih"), own("bias_hh")
     if module.bias and (weights[2] is None or weights[3] is None):
