@@ -239,7 +239,8 @@ static void run_pool(const int64_t *head, const fl_kernels *k) {
     free(p.max);
 }
 
-/* N rows of I numbers, in place or picked from a table of U, and the seven factors. */
+/* N rows of I numbers, in place or picked from a table of U, the eight factors, and the terms of
+ * the sum of weights for each row. */
 static void run_adam(const int64_t *head, const fl_kernels *k) {
     int64_t size = head[ITEMSIZE], all = (head[U] ? head[U] : head[N]) * head[I];
     fl_adam a = {.rows = head[N], .width = head[I], .n_threads = (int)head[THREADS]};
@@ -248,15 +249,22 @@ static void run_adam(const int64_t *head, const fl_kernels *k) {
     a.m = read_array(all, size);
     a.v = read_array(all, size);
     a.g = read_array(head[N] * head[I], size);
-    double *f = read_array(7, 8);
+    double *f = read_array(8, 8);
     a.rate = f[0], a.root = f[1], a.eps = f[2], a.beta1 = f[3], a.beta2 = f[4];
-    a.shrink = f[5], a.decay = f[6];
+    a.shrink = f[5], a.decay = f[6], a.scale = f[7];
+    a.total = read_array(all, size);
+    a.keep = read_array(head[N], size);
+    a.add = read_array(head[N], size);
+    a.term = 1;
     k->adam(&a);
     write_and_free(a.p, all, size);
     write_and_free(a.m, all, size);
     write_and_free(a.v, all, size);
+    write_and_free(a.total, all, size);
     free((void *)a.index);
     free((void *)a.g);
+    free((void *)a.keep);
+    free((void *)a.add);
     free(f);
 }
 

@@ -27,6 +27,7 @@ from cases import TOLERANCE  # noqa: E402
 from harness import Arrays, Case, Program, build, pick_rows, run_case, run_op  # noqa: E402
 
 from fastlstm.kernels import CELLS, reference  # noqa: E402
+from fastlstm.kernels.spec import WeightSum  # noqa: E402
 
 CROSS = "aarch64-linux-gnu-gcc"
 
@@ -271,18 +272,20 @@ def test_adam_against_reference(
     p, m, v = rng.standard_normal((3, distinct or 11, 21)).astype(dtype)
     v, g = abs(v), rng.standard_normal((11, 21)).astype(dtype)
     factors = {"rate": 0.1, "root": 1.5, "eps": 1e-3, "beta1": 0.9, "beta2": 0.99}
-    factors |= {"shrink": 0.98, "decay": 0.01}
-    arrays = [p, m, v, g, np.array([*factors.values()])]
+    factors |= {"shrink": 0.98, "decay": 0.01, "scale": 0.7}
+    total = WeightSum(p + 1, *rng.random((2, 11)).astype(dtype))
+    arrays = [p, m, v, g, np.array([*factors.values()]), *total]
     if index is not None:
         arrays.insert(0, index)
     got = {}
     for isa in program.isas:
         got[isa] = run_op(
-            program, isa, "adam", arrays, [p.shape] * 3, tmp_path, N=11, I=21, distinct=distinct
+            program, isa, "adam", arrays, [p.shape] * 4, tmp_path, N=11, I=21, distinct=distinct
         )
-    reference.Kernel.adam(p, m, v, g, index, **factors)
+    reference.Kernel.adam(p, m, v, g, index, **factors, total=total)
+    expected = {"p": p, "m": m, "v": v, "sum": total.sum}
     for isa, results in got.items():
-        assert_close(dict(zip("pmv", results, strict=True)), {"p": p, "m": m, "v": v}, dtype, isa)
+        assert_close(dict(zip(expected, results, strict=True)), expected, dtype, isa)
 
 
 def test_nan_and_infinity_stay_in_their_row(program: Program, tmp_path: Path) -> None:
