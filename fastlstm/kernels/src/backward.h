@@ -214,6 +214,7 @@ typedef struct {
 FL_INLINE void write_dx(void *ctx, int64_t row, int64_t R, int64_t panel) {
     const dx_out *o = ctx;
     for (int64_t r = row; r < row + R; r++)
+#pragma GCC unroll 4
         for (int64_t v = 0; v < FL_PANEL; v++) {
             int64_t at = panel * PANEL + v * VL, lanes = min64(VL, o->I - at);
             if (lanes <= 0) break;

@@ -65,6 +65,7 @@ FL_INLINE void lstm_finish(void *ctx, int64_t row, int64_t R, int64_t j) {
 FL_INLINE void write_projected(void *ctx, int64_t row, int64_t R, int64_t panel) {
     const step_rows *s = ctx;
     for (int64_t r = row; r < row + R; r++)
+#pragma GCC unroll 4
         for (int64_t v = 0; v < FL_PANEL; v++) {
             int64_t at = panel * PANEL + v * VL, lanes = min64(VL, s->call->p->R - at);
             if (lanes <= 0) break;

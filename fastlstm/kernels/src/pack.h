@@ -39,6 +39,7 @@ static void pack_block(int64_t units, int64_t K, const real *w, real *to, int64_
     for (; units == VL && k + VL <= K; k += VL) {
         vreal square[VL];
         vload_transposed(w + k, K, square);
+#pragma GCC unroll 16
         for (int i = 0; i < VL; i++) vstore(to + (k + i) * step, square[i]);
     }
     for (int64_t l = 0; l < units; l++)

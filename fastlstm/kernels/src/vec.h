@@ -102,6 +102,7 @@ FL_INLINE vreal vsqrt(vreal x) {
 #elif FL_BYTES == 64
     return (vreal)_mm512_sqrt_ps((__m512)x);
 #else
+#pragma GCC unroll 16
     for (int l = 0; l < VL; l++)
         x[l] = FL_F64 ? (real)sqrt((double)x[l]) : (real)sqrtf((float)x[l]);
     return x;
@@ -216,6 +217,7 @@ FL_INLINE void vtranspose_stages(vreal r[VL], const int end) {
 FL_INLINE void vtranspose(vreal r[VL]) {
 #ifndef VSHUFFLES
     real square[VL][VL];
+#pragma GCC unroll 16
     for (int i = 0; i < VL; i++) vstore(square[i], r[i]);
     for (int i = 0; i < VL; i++)
         for (int l = 0; l < VL; l++) r[i][l] = square[l][i];

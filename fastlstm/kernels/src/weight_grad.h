@@ -69,13 +69,16 @@ static void pack_features(int64_t n, int64_t F, const real *const *rows, real *p
 FL_INLINE void pack_panel(const int V, int64_t n, const real *dG, int64_t row, real *packed,
                           real *sum) {
     vreal s[FL_PANEL];
+#pragma GCC unroll 4
     for (int v = 0; v < V; v++) s[v] = vload(sum + v * VL);
     for (int64_t p = 0; p < n; p++, dG += row, packed += V * VL)
+#pragma GCC unroll 4
         for (int v = 0; v < V; v++) {
             vreal g = vload(dG + v * VL);
             vstore(packed + v * VL, g);
             s[v] += g;
         }
+#pragma GCC unroll 4
     for (int v = 0; v < V; v++) vstore(sum + v * VL, s[v]);
 }
 
@@ -133,8 +136,10 @@ static void add_gate(int64_t units, int64_t F, const real *dw, real *to, int64_t
     int64_t f = 0;
     for (; units == VL && f + VL <= F; f += VL) {
         vreal square[VL];
+#pragma GCC unroll 16
         for (int i = 0; i < VL; i++) square[i] = vload(dw + (f + i) * PANEL);
         vtranspose(square);
+#pragma GCC unroll 16
         for (int l = 0; l < VL; l++) vstore(to + l * row + f, vload(to + l * row + f) + square[l]);
     }
     for (int64_t l = 0; l < units; l++)
