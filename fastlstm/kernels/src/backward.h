@@ -146,7 +146,7 @@ FL_INLINE int has_grad(const cell *c, const call *k, int which) {
                                     : 1;
 }
 
-FL_INLINE weight_grad grad_of(const cell *c, const call *k, int which) {
+static weight_grad grad_of(const cell *c, const call *k, int which) {
     const fl_call *p = k->p;
     const fl_grads *g = k->g;
     weight_grad m = {.H = p->H, .G = c->gates, .g1 = c->gates, .V = c->panel};
@@ -173,7 +173,7 @@ FL_INLINE weight_grad grad_of(const cell *c, const call *k, int which) {
 }
 
 /* Sums in a thread's scratch: with several segments each gradient keeps its own. */
-FL_INLINE int64_t sums_size(const cell *c, const call *k, int count, int together) {
+static int64_t sums_size(const cell *c, const call *k, int count, int together) {
     int64_t size = 0;
     for (int i = 0; i < count; i++) {
         if (!has_grad(c, k, i)) continue;
@@ -186,8 +186,8 @@ FL_INLINE int64_t sums_size(const cell *c, const call *k, int count, int togethe
 
 /* Over n packed rows of the segment; zeroed before the first one, added to the caller's gradient
  * after the last. */
-FL_INLINE void run_grad(const cell *c, const call *k, int which, int64_t n, const real *dG,
-                        int begin, int end, int thread, real *copies, real *sums) {
+static void run_grad(const cell *c, const call *k, int which, int64_t n, const real *dG, int begin,
+                     int end, int thread, real *copies, real *sums) {
     if (!has_grad(c, k, which)) return;
     weight_grad m = grad_of(c, k, which);
     if (k->unpacked) {
@@ -211,7 +211,7 @@ typedef struct {
     int accumulate;
 } dx_out;
 
-FL_INLINE void write_dx(void *ctx, int64_t row, int64_t R, int64_t panel) {
+static void write_dx(void *ctx, int64_t row, int64_t R, int64_t panel) {
     const dx_out *o = ctx;
     for (int64_t r = row; r < row + R; r++)
 #pragma GCC unroll 4
@@ -224,7 +224,7 @@ FL_INLINE void write_dx(void *ctx, int64_t row, int64_t R, int64_t panel) {
         }
 }
 
-FL_INLINE void dx_rows(const cell *c, const call *k, int64_t n, step_rows *rows, real *tiles) {
+static void dx_rows(const cell *c, const call *k, int64_t n, step_rows *rows, real *tiles) {
     dx_out out = {tiles, rows->out, k->p->in.I, k->g->accumulate_dx};
     for (int64_t i = 0; i < n; i++) {
         rows->z[i] = tiles + i * PANEL;
@@ -238,8 +238,8 @@ FL_INLINE void dx_rows(const cell *c, const call *k, int64_t n, step_rows *rows,
 }
 
 /* dx of this thread's part of the segment's rows, or of the table's. */
-FL_INLINE void make_dx(const cell *c, const call *k, int64_t P, int thread, step_rows *rows,
-                       real *tiles) {
+static void make_dx(const cell *c, const call *k, int64_t P, int thread, step_rows *rows,
+                    real *tiles) {
     const fl_rows *b = &k->p->rows;
     const fl_grads *g = k->g;
     int64_t p1 = part(P, thread + 1, k->threads);
@@ -261,7 +261,7 @@ FL_INLINE void make_dx(const cell *c, const call *k, int64_t P, int thread, step
 }
 
 /* No gradient past the rows' ends. */
-FL_INLINE void clear_dx(const call *k, int thread) {
+static void clear_dx(const call *k, int thread) {
     const fl_rows *b = &k->p->rows;
     const fl_grads *g = k->g;
     if (!g->dx || k->p->in.ids || g->accumulate_dx) return;
@@ -277,7 +277,7 @@ FL_INLINE real *token_row(const call *k, int64_t row, int64_t step) {
 }
 
 /* Gate gradients summed per distinct token, this thread's unit blocks of them. */
-FL_INLINE void sum_tokens(const call *k, int begin, int thread) {
+static void sum_tokens(const call *k, int begin, int thread) {
     const fl_rows *b = &k->p->rows;
     int64_t blocks = k->Hp / VL, block = k->GHp / blocks;
     int64_t from = part(blocks, thread, k->threads) * block;
@@ -294,7 +294,7 @@ FL_INLINE void sum_tokens(const call *k, int begin, int thread) {
 }
 
 /* Where the recurrent product met a gate first, its gradient gives way to the input product's. */
-FL_INLINE void input_gates(const cell *c, const call *k, int64_t P, int thread) {
+static void input_gates(const cell *c, const call *k, int64_t P, int thread) {
     int64_t last = (c->gates - 1) * VL;
     for (int64_t p = part(P, thread, k->threads); p < part(P, thread + 1, k->threads); p++)
         for (int64_t j = 0; j < k->Hp / VL; j++)
@@ -303,8 +303,8 @@ FL_INLINE void input_gates(const cell *c, const call *k, int64_t P, int thread) 
 }
 
 /* The gradients that are products over the steps of a segment. */
-FL_INLINE void segment_products(const cell *c, const call *k, int begin, int end, int thread,
-                                step_rows *rows, real *copies, fl_team *team) {
+static void segment_products(const cell *c, const call *k, int begin, int end, int thread,
+                             step_rows *rows, real *copies, fl_team *team) {
     int64_t P = k->p->rows.offset[k->last] - k->p->rows.offset[k->first];
     real *sums = copies + weight_copies_size(max64(max64(k->p->R, k->p->H), k->p->in.I));
     run_grad(c, k, OF_HIDDEN, P, k->gates, begin, end, thread, copies, sums);
@@ -329,7 +329,7 @@ FL_INLINE void segment_products(const cell *c, const call *k, int begin, int end
 }
 
 /* A thread's part of packing the weights for products backward. */
-FL_INLINE void pack_backward(const cell *c, const call *k, int thread) {
+static void pack_backward(const cell *c, const call *k, int thread) {
     const fl_call *p = k->p;
     const fl_weights *w = &p->weights;
     if (k->unpacked) return;
@@ -348,8 +348,8 @@ FL_INLINE void pack_backward(const cell *c, const call *k, int thread) {
                      part(outputs, thread, k->threads), part(outputs, thread + 1, k->threads));
 }
 
-FL_INLINE void begin_backward(const cell *c, const call *k, int thread, step_rows *rows,
-                              fl_team *team) {
+static void begin_backward(const cell *c, const call *k, int thread, step_rows *rows,
+                           fl_team *team) {
     const fl_call *p = k->p;
     int64_t N = p->rows.N;
     pack_backward(c, k, thread);
@@ -370,8 +370,8 @@ FL_INLINE void begin_backward(const cell *c, const call *k, int thread, step_row
 }
 
 /* Make the gates and cells of a segment anew from the cells at its start. */
-FL_INLINE void run_segment(const cell *c, const call *k, const share *w, step_rows *rows,
-                           fl_team *team) {
+static void run_segment(const cell *c, const call *k, const share *w, step_rows *rows,
+                        fl_team *team) {
     int64_t N = k->p->rows.N, at = k->first / k->p->every * N;
     for (int64_t i = 0; c->c && i < share_rows(w, N); i++) {
         int64_t row = w->first + i * w->stride, j = w->j0 * VL;
@@ -381,7 +381,7 @@ FL_INLINE void run_segment(const cell *c, const call *k, const share *w, step_ro
     run_steps(c, k, w, rows, k->first, k->last, team);
 }
 
-FL_INLINE void end_backward(const cell *c, const call *k, int thread) {
+static void end_backward(const cell *c, const call *k, int thread) {
     const fl_call *p = k->p;
     const fl_grads *g = k->g;
     int64_t N = p->rows.N;
@@ -394,7 +394,7 @@ FL_INLINE void end_backward(const cell *c, const call *k, int thread) {
     }
 }
 
-FL_INLINE void backward_body(const cell *c, void *ctx, int thread, int threads, fl_team *team) {
+static void backward_body(const cell *c, void *ctx, int thread, int threads, fl_team *team) {
     call own = *(call *)ctx, *k = &own;
     k->threads = threads;
     k->by_units = k->by_units && threads > 1;
@@ -419,12 +419,12 @@ FL_INLINE void backward_body(const cell *c, void *ctx, int thread, int threads, 
     end_backward(c, k, thread);
 }
 
-FL_INLINE int64_t longest_segment(const fl_call *p) { /* in packed rows */
-    const fl_rows *b = &p->rows;                      /* rows only end: the first is the longest */
+static int64_t longest_segment(const fl_call *p) { /* in packed rows */
+    const fl_rows *b = &p->rows;                   /* rows only end: the first is the longest */
     return b->offset[p->every ? min64(b->T, p->every) : b->T];
 }
 
-FL_INLINE int64_t plan_backward(const cell *c, call *k, int dx, real *block) {
+static int64_t plan_backward(const cell *c, call *k, int dx, real *block) {
     const fl_call *p = k->p;
     int64_t N = p->rows.N, P = longest_segment(p);
     arena m = {block, 0};
@@ -461,14 +461,14 @@ FL_INLINE int64_t plan_backward(const cell *c, call *k, int dx, real *block) {
     return m.size;
 }
 
-FL_INLINE int64_t backward_bytes(const cell *c, const fl_call *p) {
+static int64_t backward_bytes(const cell *c, const fl_call *p) {
     fl_grads none = {0};
     call k = call_of(c, p, &none);
     set_threads(c, &k, 4);
     return plan_backward(c, &k, 1, NULL) * (int64_t)sizeof(real);
 }
 
-FL_INLINE int run_backward(const cell *c, const fl_call *p, const fl_grads *g, fl_body body) {
+static int run_backward(const cell *c, const fl_call *p, const fl_grads *g, fl_body body) {
     call k = call_of(c, p, g);
     set_threads(c, &k, 4);
     real *block = fl_alloc((size_t)plan_backward(c, &k, g->dx != NULL, NULL) * sizeof(real));

@@ -10,7 +10,7 @@
 typedef struct call call;
 typedef struct step_rows step_rows;
 
-/* A cell, as the engine sees it. Its functions are inlined into its own copy of the engine. */
+/* A cell, as the engine sees it. The engine is shared; the products are inlined into the steps. */
 typedef struct {
     int gates;  /* G, rows of the weights for each unit */
     int panel;  /* vectors of a panel of gate products: G, or those of 4 blocks where G is 1 */

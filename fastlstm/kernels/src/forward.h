@@ -44,8 +44,8 @@ FL_INLINE weight_shape first_gates(const weight_shape *s) {
 FL_INLINE weight_shape last_gate(const weight_shape *s) { return (weight_shape){s->H, s->K, 1, 1}; }
 
 /* A thread's part of packing the weights for products forward. */
-FL_INLINE void pack_forward(const cell *c, const call *k, int64_t j0, int64_t j1, int64_t r0,
-                            int64_t r1) {
+static void pack_forward(const cell *c, const call *k, int64_t j0, int64_t j1, int64_t r0,
+                         int64_t r1) {
     const fl_weights *w = &k->p->weights;
     weight_shape x = input_shape(c, k->p), h = hidden_shape(c, k->p), r = project_shape(k->p);
     pack_bias(k->p->H, k->G, w->b_ih, c->apart ? NULL : w->b_hh, (real *)k->bias, j0, j1);
@@ -64,8 +64,8 @@ FL_INLINE void pack_forward(const cell *c, const call *k, int64_t j0, int64_t j1
 }
 
 /* Input products of a thread's rows at steps s0..s1-1; with ids they were made once a token. */
-FL_INLINE void make_inputs(const cell *c, const call *k, const share *w, step_rows *rows,
-                           int64_t s0, int64_t s1) {
+static void make_inputs(const cell *c, const call *k, const share *w, step_rows *rows, int64_t s0,
+                        int64_t s1) {
     const fl_call *p = k->p;
     int64_t n = 0;
     for (int64_t s = s0; s < s1; s++)
@@ -80,7 +80,7 @@ FL_INLINE void make_inputs(const cell *c, const call *k, const share *w, step_ro
 }
 
 /* The distinct tokens' products, P_BLOCK at a time. */
-FL_INLINE void make_table(const cell *c, const call *k, step_rows *rows, int thread) {
+static void make_table(const cell *c, const call *k, step_rows *rows, int thread) {
     const fl_input *in = &k->p->in;
     int64_t u1 = part(in->U, thread + 1, k->threads);
     for (int64_t u = part(in->U, thread, k->threads), n; u < u1; u += n) {
@@ -106,8 +106,8 @@ FL_INLINE int64_t own_size(const cell *c, const call *k) {
 }
 
 /* Where the rows of a thread find and put their data at a step. */
-FL_INLINE void place_rows(const cell *c, const call *k, const share *w, step_rows *rows,
-                          int64_t step) {
+static void place_rows(const cell *c, const call *k, const share *w, step_rows *rows,
+                       int64_t step) {
     const fl_call *p = k->p;
     rows->n = share_rows(w, p->rows.n_at[step]);
     /* with few rows several panels are made before the first is done with */
@@ -133,8 +133,8 @@ FL_INLINE void place_rows(const cell *c, const call *k, const share *w, step_row
 }
 
 /* All steps of a thread from first to last. */
-FL_INLINE void run_steps(const cell *c, const call *k, const share *w, step_rows *rows,
-                         int64_t first, int64_t last, fl_team *team) {
+static void run_steps(const cell *c, const call *k, const share *w, step_rows *rows, int64_t first,
+                      int64_t last, fl_team *team) {
     const fl_rows *b = &k->p->rows;
     for (int64_t s = first; s < last && b->n_at[s]; s++) {
         if ((s - first) % k->chunk == 0 && !k->p->in.ids)
@@ -152,8 +152,8 @@ FL_INLINE void run_steps(const cell *c, const call *k, const share *w, step_rows
 }
 
 /* Before the first step: weights packed, cells from c0, the distinct tokens' products. */
-FL_INLINE void begin_forward(const cell *c, const call *k, int thread, step_rows *rows,
-                             fl_team *team) {
+static void begin_forward(const cell *c, const call *k, int thread, step_rows *rows,
+                          fl_team *team) {
     const fl_call *p = k->p;
     int64_t outputs = k->Rp / VL;
     if (!p->packed)
@@ -171,7 +171,7 @@ FL_INLINE void begin_forward(const cell *c, const call *k, int thread, step_rows
 }
 
 /* After the last step: zeros past each row's end, its final state. */
-FL_INLINE void end_forward(const cell *c, const call *k, int thread) {
+static void end_forward(const cell *c, const call *k, int thread) {
     const fl_call *p = k->p;
     const fl_rows *b = &p->rows;
     for (int64_t r = part(b->N, thread, k->threads); r < part(b->N, thread + 1, k->threads); r++) {
@@ -184,7 +184,7 @@ FL_INLINE void end_forward(const cell *c, const call *k, int thread) {
     }
 }
 
-FL_INLINE void forward_body(const cell *c, void *ctx, int thread, int threads, fl_team *team) {
+static void forward_body(const cell *c, void *ctx, int thread, int threads, fl_team *team) {
     call own = *(call *)ctx, *k = &own;
     k->threads = threads;
     k->by_units = k->by_units && threads > 1;
@@ -200,14 +200,14 @@ FL_INLINE void forward_body(const cell *c, void *ctx, int thread, int threads, f
 
 /* Steps whose input products are made together: enough rows for full tiles, and for the input
  * weight to be read seldom if it is large. */
-FL_INLINE int64_t chunk_steps(const call *k, int64_t steps) {
+static int64_t chunk_steps(const call *k, int64_t steps) {
     int64_t N = k->p->rows.N;
     int64_t large = k->GHp * k->p->in.I * (int64_t)sizeof(real) > (int64_t)512 << 10;
     return min64(steps, max64(1, (large ? 192 : 24) * k->threads / N));
 }
 
 /* How a call is divided over threads. */
-FL_INLINE void set_threads(const cell *c, call *k, int64_t work) {
+static void set_threads(const cell *c, call *k, int64_t work) {
     const fl_call *p = k->p;
     int64_t N = p->rows.N, T = p->rows.T, weight = k->GHp * p->R * (int64_t)sizeof(real);
     int may = !c->before && !p->weights.w_hr; /* two products a step would need more barriers */
@@ -218,12 +218,12 @@ FL_INLINE void set_threads(const cell *c, call *k, int64_t work) {
 }
 
 /* Is reading the weights as they are, once for each few rows, less work than packing them? */
-FL_INLINE int stay_unpacked(const cell *c, const fl_call *p) {
+static int stay_unpacked(const cell *c, const fl_call *p) {
     int possible = !p->packed && !p->in.ids && !c->before && !p->weights.w_hr;
     return possible && p->rows.T <= UNPACKED_STEPS && p->rows.T * p->rows.N <= UNPACKED_ROWS;
 }
 
-FL_INLINE int64_t plan_forward(const cell *c, call *k, real *block) {
+static int64_t plan_forward(const cell *c, call *k, real *block) {
     const fl_call *p = k->p;
     int64_t N = p->rows.N;
     arena m = {block, 0};
@@ -246,13 +246,13 @@ FL_INLINE int64_t plan_forward(const cell *c, call *k, real *block) {
     return m.size;
 }
 
-FL_INLINE int64_t forward_bytes(const cell *c, const fl_call *p) {
+static int64_t forward_bytes(const cell *c, const fl_call *p) {
     call k = call_of(c, p, NULL);
     set_threads(c, &k, 2);
     return plan_forward(c, &k, NULL) * (int64_t)sizeof(real);
 }
 
-FL_INLINE int run_forward(const cell *c, const fl_call *p, fl_body body) {
+static int run_forward(const cell *c, const fl_call *p, fl_body body) {
     call k = call_of(c, p, NULL);
     set_threads(c, &k, 2);
     real *block = fl_alloc((size_t)plan_forward(c, &k, NULL) * sizeof(real));

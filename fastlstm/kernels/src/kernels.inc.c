@@ -17,18 +17,18 @@ FL_PRAGMA(GCC target(FL_TARGET))
 #include "adam.h"
 #include "pool.h"
 
-FL_INLINE int64_t packed_size(const cell *c, const fl_call *p) {
+static int64_t packed_size(const cell *c, const fl_call *p) {
     call k = call_of(c, p, NULL);
     return place_weights(c, &k, NULL);
 }
 
-FL_INLINE void pack(const cell *c, const fl_call *p, real *packed) {
+static void pack(const cell *c, const fl_call *p, real *packed) {
     call k = call_of(c, p, NULL);
     place_weights(c, &k, packed);
     pack_forward(c, &k, 0, k.Hp / VL, 0, k.Rp / VL);
 }
 
-FL_INLINE void kept(const cell *c, const fl_call *p, int64_t elements[3]) {
+static void kept(const cell *c, const fl_call *p, int64_t elements[3]) {
     int64_t N = p->rows.N, T = p->rows.T, P = p->rows.offset[T], Hp = round_up(p->H);
     int64_t segments = p->every ? (T + p->every - 1) / p->every : 0;
     elements[0] = p->every ? 0 : P * c->gates * Hp;
@@ -36,7 +36,7 @@ FL_INLINE void kept(const cell *c, const fl_call *p, int64_t elements[3]) {
     elements[2] = !p->every && keeps_extra(c, p) ? P * Hp : 0;
 }
 
-/* A cell's own copy of the engine. */
+/* A cell's entries to the engine, which all cells share; its steps are its own. */
 #define CELL(NAME, ROW)                                                                            \
     static int64_t NAME##_packed_size(const fl_call *p) { return packed_size(&ROW, p); }           \
     static void NAME##_pack(const fl_call *p, void *packed) { pack(&ROW, p, packed); }             \
