@@ -1,4 +1,4 @@
-"""Ready models built from `fastlstm.nn`."""
+"""A classifier of texts: word vectors, recurrent layers, pooling, a linear head."""
 
 from __future__ import annotations
 
