@@ -1,0 +1,103 @@
+"""Lines of text files in any encoding; what cannot be decoded is an error that says where."""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol
+
+# The longer marks first: UTF-32's begins with UTF-16's.
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32-le"),
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+_CHUNK = 1 << 16
+
+
+class ByteSource(Protocol):
+    """What is read of a file: as much as is there, up to a size."""
+
+    def read1(self, size: int, /) -> bytes: ...
+
+
+def read_lines(path: Path, encoding: str | None = None) -> Iterator[str]:
+    """Yield the lines of a file as `lines_of` does."""
+    with open(path, "rb") as file:
+        yield from lines_of(file, str(path), encoding)
+
+
+def lines_of(source: ByteSource, name: str, encoding: str | None = None) -> Iterator[str]:
+    r"""Yield the lines of a stream as they come, each with its end, which is made ``"\n"``.
+
+    Parameters
+    ----------
+    source : an open binary file.
+    name : what errors call it.
+    encoding : of the text. None: what a byte order mark at its start says, else UTF-8.
+
+    Raises
+    ------
+    ValueError
+        If the bytes are no text in that encoding: names the position of the first bad one.
+    LookupError
+        If there is no such encoding.
+    """
+    pieces: list[str] = []
+    for text in _uniform_ends(_decoded(source, name, encoding)):
+        first, *rest = text.split("\n")
+        pieces.append(first)
+        if rest:
+            yield "".join(pieces) + "\n"
+            yield from (line + "\n" for line in rest[:-1])
+            pieces = [rest[-1]]
+    if last := "".join(pieces):
+        yield last
+
+
+def _uniform_ends(texts: Iterator[str]) -> Iterator[str]:
+    r"""Make ``"\n"`` of every line end, also where ``"\r\n"`` is cut in two."""
+    held = ""
+    for text in texts:
+        text = held + text
+        held = "\r" if text.endswith("\r") else ""
+        yield text[: len(text) - len(held)].replace("\r\n", "\n").replace("\r", "\n")
+    if held:
+        yield "\n"
+
+
+def _decoded(source: ByteSource, name: str, encoding: str | None) -> Iterator[str]:
+    """Yield the text in pieces, without a byte order mark."""
+    chunk = source.read1(_CHUNK)
+    while len(chunk) < 4 and (more := source.read1(_CHUNK)):
+        chunk += more
+    guessed = encoding or next((e for mark, e in _MARKS if chunk.startswith(mark)), "utf-8")
+    decoder = codecs.getincrementaldecoder(guessed)()
+    position, first = 0, True  # bytes before the chunk
+    while True:
+        before = position - len(decoder.getstate()[0])  # held over: half a character
+        try:
+            text = decoder.decode(chunk, final=not chunk)
+        except UnicodeDecodeError as error:
+            byte = error.object[error.start]
+            where = before + error.start
+            raise ValueError(_undecodable(name, guessed, f"byte 0x{byte:02x}", where)) from error
+        if "\0" in text:
+            where = before + len(text[: text.index("\0")].encode(guessed, "replace"))
+            raise ValueError(_undecodable(name, guessed, "a zero character", where))
+        yield text.removeprefix("\ufeff") if first else text
+        first = first and not text
+        if not chunk:
+            return
+        position += len(chunk)
+        chunk = source.read1(_CHUNK)
+
+
+def _undecodable(name: str, encoding: str, what: str, where: int) -> str:
+    return (
+        f"{name} is not {encoding} text: {what} at position {where:,}; give its encoding "
+        "(--encoding), such as cp1252, latin-1 or utf-16-le, or convert it to UTF-8"
+    )
