@@ -1,4 +1,4 @@
-"""The options of `train_imdb`: names, defaults, valid values and help, in one place."""
+"""The options of a training run: names, defaults, valid values and help, in one place."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import Field, asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from fastlstm.train.schedule import SCHEDULES
 
@@ -15,6 +15,9 @@ POOLINGS = ("last", "mean", "max")
 TINY = math.ulp(0.0)  # the least number above 0
 OPTIMIZERS = ("adam", "adamw", "sgd")
 CELLS = ("lstm", "gru", "rnn")
+
+# Options that a resumed run may be given anew: the result does not depend on them.
+FREE_OPTIONS = ("data", "threads")
 
 # Options that earlier versions did not have, and what they did: their files are still read.
 ADDED: dict[str, Any] = {"cell": "lstm"}
@@ -40,15 +43,17 @@ class Config:
         If an option has the wrong type or an impossible value; names the option.
     """
 
+    free_options: ClassVar[tuple[str, ...]] = FREE_OPTIONS
+
     data: str | None = option(
         None,
         "official archive or its folder, Kaggle CSV, Keras imdb.npz, or 'sample' (bundled); by "
         "default FASTLSTM_DATA, then the cache folder, then a download, else the sample",
     )
     vocab_size: int = option(20_000, "words the model knows, padding and unknown included", low=3)
-    max_length: int = option(400, "words kept of each review; 0 = no cut", low=0)
+    max_length: int = option(400, "words kept of each text; 0 = no cut", low=0)
     truncate: str = option(
-        "ends", "what of a longer review is kept: its first words or both ends",
+        "ends", "what of a longer text is kept: its first words or both ends",
         choices=("first", "ends"),
     )  # fmt: skip
     embedding_dim: int = option(128, "size of a word vector", low=1)
@@ -75,11 +80,11 @@ class Config:
         0.998, "decay of the running average of the weights that is validated and kept; 0 = none",
         low=0, below=1,
     )  # fmt: skip
-    batch_size: int = option(64, "reviews in a batch", low=1)
+    batch_size: int = option(64, "texts in a batch", low=1)
     epochs: int = option(3, "epochs to train", low=1)
     patience: int = option(0, "stop after so many epochs without a better one; 0 = never", low=0)
     validation: float = option(
-        0.1, "fraction of the training reviews held back to choose the best epoch; 0 = none: the "
+        0.1, "fraction of the training texts held back to choose the best epoch; 0 = none: the "
         "last epoch is kept", low=0, below=1,
     )  # fmt: skip
     seed: int = option(0, "the same seed gives the same run", low=0)

@@ -34,7 +34,10 @@ class Batch(Protocol):
     def labels(self) -> NDArray[np.integer]: ...
 
 
-def evaluate(model: Any, batches: Iterable[Batch], loss: Loss) -> Running:
+def evaluate(
+    model: Any, batches: Iterable[Batch], loss: Loss,
+    on_batch: Callable[[Any, Array], None] | None = None,
+) -> Running:  # fmt: skip
     """Return loss, accuracy, words and seconds of `model` over `batches`.
 
     Parameters
@@ -42,11 +45,14 @@ def evaluate(model: Any, batches: Iterable[Batch], loss: Loss) -> Running:
     model : called as ``model(tokens, lengths)``, gives logits [N] or [N, C].
     batches : any iterable; it runs in a background thread.
     loss : ``loss(logits, labels)`` gives the mean loss and the gradient of the logits.
+    on_batch : called with each batch and its logits.
     """
     total = Running()
     start = time.perf_counter()
     for batch in prefetch(batches):
         logits = model(batch.tokens, batch.lengths)
+        if on_batch is not None:
+            on_batch(batch, logits)
         value, _ = loss(logits, batch.labels)
         correct = count_correct(logits, batch.labels)
         total.add(value, correct, len(batch.labels), int(batch.lengths.sum()))

@@ -13,14 +13,16 @@ HEAD = ("epoch", "train loss", "accuracy", "valid. loss", "accuracy", "seconds",
 def epoch_table(history: History) -> str:
     """Return a line for each epoch; the best one, whose weights are kept, has a star."""
     rows = [HEAD, *(_row(epoch, epoch.epoch == history.best) for epoch in history.epochs)]
-    return _aligned(rows)
+    return aligned(rows)
 
 
-def summary(metrics: Mapping[str, Any]) -> str:
-    """Return the results in words, from the contents of ``metrics.json``."""
+def summary(metrics: Mapping[str, Any], noun: str = "reviews") -> str:
+    """Return the results in words, from the contents of ``metrics.json``.
+
+    `noun` is what the texts are called there.
+    """
     lines = [
-        ("test accuracy", f"{metrics['test_accuracy']:.2%} of {metrics['test_reviews']:,} reviews"),
-        ("test loss", f"{metrics['test_loss']:.4f}"),
+        *_test_lines(metrics, noun),
         ("best epoch", f"{metrics['best_epoch']} of {metrics['epochs']}"),
         (
             "training",
@@ -32,6 +34,18 @@ def summary(metrics: Mapping[str, Any]) -> str:
         ("data", metrics["data"]),
     ]
     return "\n".join(f"{name:<14} {text}" for name, text in lines)
+
+
+def _test_lines(metrics: Mapping[str, Any], noun: str) -> list[tuple[str, str]]:
+    if metrics["test_accuracy"] is None:
+        return []
+    lines = [
+        ("test accuracy", f"{metrics['test_accuracy']:.2%} of {metrics[f'test_{noun}']:,} {noun}"),
+        ("test loss", f"{metrics['test_loss']:.4f}"),
+    ]
+    if "test_macro_f1" in metrics:
+        lines.append(("test macro F1", f"{metrics['test_macro_f1']:.4f}"))
+    return lines
 
 
 def _row(epoch: Epoch, best: bool) -> tuple[str, ...]:
@@ -47,7 +61,8 @@ def _row(epoch: Epoch, best: bool) -> tuple[str, ...]:
     )
 
 
-def _aligned(rows: Sequence[tuple[str, ...]]) -> str:
+def aligned(rows: Sequence[Sequence[str]]) -> str:
+    """Return rows of cells as lines with columns ranged right, the first one ruled off."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     lines = ["  ".join(f"{cell:>{w}}" for cell, w in zip(row, widths, strict=True)) for row in rows]
     return "\n".join([lines[0], "-" * len(lines[0]), *lines[1:]])

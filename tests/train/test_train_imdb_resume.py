@@ -57,7 +57,7 @@ def broken_off(reviews: Path, out: Path, monkeypatch: pytest.MonkeyPatch, when: 
                 signal.raise_signal(signal.SIGINT)
 
     with monkeypatch.context() as patch:
-        patch.setattr("fastlstm.train.imdb.Progress", PressCtrlC)
+        patch.setattr("fastlstm.train.classify.Progress", PressCtrlC)
         assert main(arguments(reviews, out)) == 130
 
 

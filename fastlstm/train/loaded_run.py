@@ -1,0 +1,130 @@
+"""A trained run, read back: the model, the words and the classes it knows."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fastlstm._version import __version__
+from fastlstm.models import TextClassifier
+from fastlstm.text import Encoded, Vocabulary
+from fastlstm.train.checkpoint import CheckpointError
+from fastlstm.train.config import Config
+from fastlstm.train.imdb import LABELS
+from fastlstm.train.model_file import load_model_and_note
+from fastlstm.train.predict import Float64, predict_log_probabilities
+from fastlstm.train.run_folder import RunFolder
+from fastlstm.train.text_config import load_config
+
+
+@dataclass(frozen=True)
+class LoadedRun:
+    """What `load_run` found in a folder.
+
+    Attributes
+    ----------
+    model : the weights of the best epoch.
+    vocab : the words that its token ids stand for.
+    labels : names of the classes, by number; two of them for a model with one output.
+    config : the options of the run.
+    folder : where it lies; ``folder.path`` is the path.
+    """
+
+    model: TextClassifier
+    vocab: Vocabulary
+    labels: list[str]
+    config: Config
+    folder: RunFolder
+
+    def encode(self, texts: Sequence[str]) -> Encoded:
+        """Return raw texts as the model was trained on such: word ids, cut to length."""
+        encoded = self.vocab.encode_texts(texts, [0] * len(texts))
+        return encoded.truncate(self.config.max_length, keep=self.config.truncate)
+
+    def log_probabilities(self, encoded: Encoded) -> Float64:
+        """Return the logarithm of each class's probability, float64 [N, C]."""
+        return predict_log_probabilities(self.model, encoded)
+
+
+def load_run(path: str | Path) -> LoadedRun:
+    """Read a run of `train_imdb` or `fastlstm train`, finished or not.
+
+    Parameters
+    ----------
+    path : its folder.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such folder, it holds no run, or a run that has no model yet.
+    ValueError
+        If a file is damaged, of another version, or does not fit the others.
+    """
+    folder = RunFolder(path)
+    check_is_run(folder)
+    config = load_options(folder)
+    if not folder.model.exists():
+        raise FileNotFoundError(_no_model(folder))
+    if not folder.vocab.exists():
+        raise FileNotFoundError(f"{folder.path} is damaged: there is no {folder.vocab.name}")
+    model, note = load_model_and_note(folder.model)
+    vocab = Vocabulary.load(folder.vocab)
+    if len(vocab) != model.embedding.num_embeddings:
+        raise CheckpointError(
+            f"{folder.path} is damaged: {folder.vocab.name} has {len(vocab)} words, "
+            f"{folder.model.name} is for {model.embedding.num_embeddings}"
+        )
+    labels = _labels(folder, note, model)
+    return LoadedRun(model, vocab, labels, config, folder)
+
+
+def check_is_run(folder: RunFolder) -> None:
+    """Raise FileNotFoundError unless the folder holds a run."""
+    if not folder.path.exists():
+        raise FileNotFoundError(f"{folder.path} does not exist; expected the folder of a run")
+    if not folder.holds_run:
+        raise FileNotFoundError(
+            f"{folder.path} holds no run: there is no {folder.config.name}; "
+            "expected the --out folder of train_imdb or fastlstm train"
+        )
+
+
+def load_options(folder: RunFolder) -> Config:
+    """Return the options of a run; an error says which version wrote it and which this is."""
+    try:
+        return load_config(folder.config)
+    except ValueError as error:
+        raise ValueError(
+            f"{error} (this is fastlstm {__version__}, the run is of {_version_of(folder)}; use "
+            "that version, or train again)"
+        ) from error
+
+
+def _version_of(folder: RunFolder) -> str:
+    try:
+        return str(folder.read_metrics()["version"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return "an unknown one"
+
+
+def _no_model(folder: RunFolder) -> str:
+    if folder.finished:
+        return f"{folder.path} is damaged: there is no {folder.model.name}"
+    return (
+        f"{folder.path} has no model yet: its first epoch is not over; go on with "
+        f"--resume {folder.path}"
+    )
+
+
+def _labels(folder: RunFolder, note: dict[str, Any], model: TextClassifier) -> list[str]:
+    labels = list(note.get("labels", LABELS))
+    expected = max(2, model.num_outputs)
+    if len(labels) != expected or not all(isinstance(label, str) for label in labels):
+        raise CheckpointError(
+            f"{folder.model} is damaged: its classes are {json.dumps(labels)}, expected {expected} "
+            "names"
+        )
+    return labels

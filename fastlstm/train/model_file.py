@@ -1,0 +1,64 @@
+"""The model of a run: built from its options, written to and read from ``model.safetensors``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from fastlstm.models import TextClassifier
+from fastlstm.train import checkpoint
+from fastlstm.train.config import Config
+from fastlstm.train.seeds import WEIGHTS, generator
+from fastlstm.train.trainer import Trainer
+
+
+def build_model(config: Config, vocab_size: int, num_outputs: int = 1) -> TextClassifier:
+    """Return the untrained model of a run."""
+    rng = generator(config.seed, WEIGHTS)
+    return TextClassifier(**_model_options(config, vocab_size, num_outputs), rng=rng)
+
+
+def save_model(
+    path: Path, trainer: Trainer, config: Config, vocab_size: int, labels: Sequence[str] = ()
+) -> None:
+    """Write the best epoch's weights, how to build the model around them, and its classes."""
+    options = _model_options(config, vocab_size, trainer.model.num_outputs)
+    note: dict[str, object] = {"model": options, "epoch": trainer.history.best}
+    if labels:
+        note["labels"] = list(labels)
+    checkpoint.save(path, trainer.best_weights, "model", note)
+
+
+def load_model(path: str | Path) -> TextClassifier:
+    """Return the trained model of a ``model.safetensors``.
+
+    Raises
+    ------
+    FileNotFoundError, CheckpointError
+        As `train.checkpoint.load`; also CheckpointError if this version cannot build the model.
+    """
+    return load_model_and_note(path)[0]
+
+
+def load_model_and_note(path: str | Path) -> tuple[TextClassifier, dict[str, Any]]:
+    """As `load_model`, with what `save_model` noted beside the weights."""
+    tensors, note = checkpoint.load(path, "model")
+    try:
+        model = TextClassifier(**note["model"])
+        model.load_state_dict(tensors)
+    except (KeyError, TypeError, ValueError) as error:
+        raise checkpoint.CheckpointError(
+            f"{path} holds no model that this version can build: {error}"
+        ) from error
+    return model, note
+
+
+def _model_options(config: Config, vocab_size: int, num_outputs: int) -> dict[str, Any]:
+    names = (
+        "embedding_dim", "cell", "hidden_size", "num_layers", "bidirectional", "pooling",
+        "dropout", "embedding_dropout", "embedding_std", "dtype",
+    )  # fmt: skip
+    options = {"vocab_size": vocab_size, **{name: getattr(config, name) for name in names}}
+    # one output is the default, and files of versions that knew no other do not name it
+    return options if num_outputs == 1 else {**options, "num_outputs": num_outputs}

@@ -1,0 +1,65 @@
+"""What a trained classifier says about texts: logits and probabilities of their classes."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastlstm.models import TextClassifier
+from fastlstm.nn.module import Array
+from fastlstm.text import Batch, Encoded, batches
+
+# Texts in a batch where nothing is kept for a backward pass.
+EVALUATION_BATCH = 128
+
+Float64 = NDArray[np.float64]
+
+
+class LogitRows:
+    """Puts the logits of batches, in whatever order they come, into the order of the texts.
+
+    Parameters
+    ----------
+    count : how many texts there are, N.
+
+    Attributes
+    ----------
+    logits : [N] or [N, C], as the model gives them.
+    """
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self.logits: Array = np.empty(0, np.float32)
+
+    def add(self, batch: Batch, logits: Array) -> None:
+        """Take over the logits of a batch."""
+        if not len(self.logits):
+            self.logits = np.empty((self._count, *logits.shape[1:]), logits.dtype)
+        self.logits[batch.index] = logits
+
+
+def predict_log_probabilities(
+    model: TextClassifier, encoded: Encoded, batch_size: int = EVALUATION_BATCH
+) -> Float64:
+    """Return the logarithm of the probability of each class, float64 [N, C].
+
+    Parameters
+    ----------
+    model : one output stands for two classes, else there is one for each class.
+    encoded : N texts, at least one; their labels are not looked at.
+    batch_size : texts side by side; the result does not depend on it.
+    """
+    rows = LogitRows(len(encoded))
+    for batch in batches(encoded, batch_size):
+        rows.add(batch, model(batch.tokens, batch.lengths))
+    return log_probabilities(rows.logits)
+
+
+def log_probabilities(logits: Array) -> Float64:
+    """Return the log-softmax of logits [N, C]; those of [N] are of class 1, and class 0 has 0."""
+    z = logits.astype(np.float64)
+    if z.ndim == 1:
+        z = np.stack([np.zeros_like(z), z], axis=1)
+    z -= z.max(axis=1, keepdims=True)
+    z -= np.log(np.exp(z).sum(axis=1, keepdims=True))
+    return z

@@ -1,0 +1,113 @@
+"""The options of `fastlstm train`: those of every run, and where its texts are."""
+
+from __future__ import annotations
+
+import codecs
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from fastlstm.text.labelled import Reading
+from fastlstm.train.config import FREE_OPTIONS, Config, option
+
+# Options that say where and how texts are read; the data itself is compared on a resume.
+READING = ("text_column", "label_column", "encoding", "delimiter", "header", "quotes")
+
+
+@dataclass(frozen=True)
+class TextConfig(Config):
+    """What a run on a user's own texts depends on; saved as ``config.json``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an option has the wrong type or an impossible value; names the option.
+    """
+
+    free_options: ClassVar[tuple[str, ...]] = (*FREE_OPTIONS, "test", *READING)
+
+    data: str | None = option(
+        None, "CSV, TSV or JSON lines file, or a folder with a folder of .txt files for each class"
+    )
+    test: str | None = option(
+        None, "separate file or folder to test on, read as the training data is"
+    )
+    test_split: float = option(
+        0.1, "fraction of the texts of each class held back to test on, drawn by the seed; "
+        "0 = none", low=0, below=1,
+    )  # fmt: skip
+    text_column: str | None = option(
+        None, "column or key that holds the text; by default one of the usual name, such as text"
+    )
+    label_column: str | None = option(
+        None, "column or key that holds the class; by default one of the usual name, such as label"
+    )
+    encoding: str | None = option(
+        None, "of the files, such as cp1252; by default UTF-8, or what a byte order mark says"
+    )
+    delimiter: str | None = option(
+        None, "between the fields of a table; by default a comma, in .tsv files a tab"
+    )
+    header: bool = option(
+        True, "the first row of a table names its columns; without it they are called 1, 2, ..."
+    )
+    quotes: bool = option(True, 'in a table, "..." is one field; without it quotes are characters')
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.encoding is not None:
+            check_encoding(self.encoding)
+        if self.delimiter is not None:
+            object.__setattr__(self, "delimiter", checked_delimiter(self.delimiter))
+        if self.text_column is not None and self.text_column == self.label_column:
+            raise ValueError(
+                f"text_column is {self.text_column!r}, expected another column than label_column"
+            )
+
+    @property
+    def reading(self) -> Reading:
+        """How to read the texts."""
+        return Reading(**{name: getattr(self, name) for name in READING})
+
+
+def check_encoding(name: str) -> None:
+    """Raise ValueError unless `name` is an encoding of text that Python knows."""
+    try:
+        b"".decode(name)
+        codecs.getincrementaldecoder(name)
+    except LookupError:
+        raise ValueError(
+            f"encoding is {name!r}, expected the name of one, such as utf-8, utf-16, cp1252, "
+            "latin-1 or shift_jis"
+        ) from None
+
+
+def checked_delimiter(text: str) -> str:
+    """Return a delimiter of one character; ``\\t`` and ``tab`` stand for a tab.
+
+    Raises
+    ------
+    ValueError
+        If it is none.
+    """
+    text = {"\\t": "\t", "tab": "\t"}.get(text, text)
+    if len(text) != 1 or text in '"\r\n':
+        raise ValueError(f"delimiter is {text!r}, expected one character, such as ; or tab")
+    return text
+
+
+def load_config(path: Path) -> Config:
+    """Read the ``config.json`` of any run: that of `train_imdb` has no option `test_split`.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        As `Config.load`.
+    """
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged or of another version: {error}") from error
+    kind = TextConfig if isinstance(value, dict) and "test_split" in value else Config
+    return kind.load(path)
