@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from fastlstm._version import __version__
 from fastlstm.models import TextClassifier
 from fastlstm.nn import bce_with_logits, cross_entropy
@@ -31,6 +33,8 @@ from fastlstm.train.schedule import get as get_schedule
 from fastlstm.train.scores import score
 from fastlstm.train.trainer import Trainer
 from fastlstm.train.word_dropout import WordDropout
+
+SHOWN = 20  # classes whose texts are counted in what a run prints first
 
 
 @dataclass(frozen=True)
@@ -267,6 +271,11 @@ def _announce(data: Dataset, seconds: float) -> None:
     held_back = len(data.validation) if data.validation else 0
     tested = f"{len(data.test):,} to test on" if data.test else "none to test on"
     print(f"data: {data.source}; loaded in {seconds:.1f} s")
+    if data.labels:
+        counts = np.bincount(data.train.labels, minlength=len(data.labels)).tolist()
+        named = [f"{label} {count:,}" for label, count in zip(data.labels, counts, strict=True)]
+        more = f", ... ({len(named)} classes)" if len(named) > SHOWN else ""
+        print(f"classes: {', '.join(named[:SHOWN])}{more}")
     print(
         f"{len(data.train):,} {data.noun} to train on, {held_back:,} held back for validation, "
         f"{tested}; {len(data.vocab):,} words",

@@ -1,0 +1,124 @@
+"""``fastlstm compare``: several runs side by side."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from fastlstm.cli.errors import UsageError
+from fastlstm.cli.options import (
+    Subparsers,
+    add_json_option,
+    add_plot_option,
+    check_plot,
+    new_parser,
+    print_json,
+)
+from fastlstm.train.files import write_file
+from fastlstm.train.report import aligned
+from fastlstm.train.run_curves import draw_runs
+from fastlstm.train.run_record import RunRecord, read_record
+
+EXAMPLES = """
+fastlstm compare runs/lstm runs/gru
+fastlstm compare runs/* --plot curves.png
+"""
+ABOUT = """
+Shows the options in which the runs differ, and their results; a run that is not finished shows what
+it has so far. The curves are loss and accuracy by epoch.
+"""
+
+# Results, in the order of the table: name in metrics.json, and how it is written.
+RESULTS = {
+    "test_accuracy": ".2%", "test_loss": ".4f", "test_macro_f1": ".4f",
+    "test_calibration_error": ".4f", "validation_accuracy": ".2%", "validation_loss": ".4f",
+    "best_epoch": "", "epochs": "", "train_seconds": ",.1f", "words_per_second": ",.0f",
+    "threads": "", "parameters": ",", "data": "",
+}  # fmt: skip
+
+
+def add_parser(subparsers: Subparsers) -> None:
+    """Add the subcommand."""
+    parser = new_parser(subparsers, "compare", "show runs side by side", EXAMPLES, ABOUT)
+    parser.add_argument("paths", metavar="RUN", nargs="+", help="folders of two or more runs")
+    add_json_option(parser, "options and results")
+    add_plot_option(parser, "the curves of all runs")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print the comparison."""
+    paths = list(dict.fromkeys(os.path.normpath(path) for path in options.paths))
+    if len(paths) < 2:
+        raise UsageError("expected the folders of two or more runs")
+    check_plot(options.plot)
+    records = [read_record(path) for path in paths]
+    names = short_names(paths)
+    differing, found = differing_options(records), [results(record) for record in records]
+    if options.json:
+        by_run = {
+            path: {"options": {n: row[i] for n, row in differing.items()}, "results": found[i]}
+            for i, path in enumerate(paths)
+        }
+        print_json({"runs": by_run})
+    else:
+        print(_table(names, differing, found))
+    if options.plot is not None:
+        write_file(options.plot, draw_runs(records, names))
+        print(f"the curves are in {options.plot}", file=sys.stderr)
+    return 0
+
+
+def short_names(paths: Sequence[str]) -> list[str]:
+    """Return the last parts of the paths where these differ, else the paths."""
+    names = [os.path.basename(os.path.abspath(path)) for path in paths]
+    return names if len(set(names)) == len(names) else list(paths)
+
+
+def differing_options(records: Sequence[RunRecord]) -> dict[str, list[Any]]:
+    """Return the options that are not the same in all runs, and what each run has."""
+    all_options = [record.config.to_json() for record in records]
+    names = dict.fromkeys(name for options in all_options for name in options)
+    rows = {name: [options.get(name) for options in all_options] for name in names}
+    return {name: row for name, row in rows.items() if any(value != row[0] for value in row)}
+
+
+def results(record: RunRecord) -> dict[str, Any]:
+    """Return the results of a run; of one that is not finished, those of its best epoch."""
+    if record.metrics is not None:
+        return {name: record.metrics.get(name) for name in RESULTS} | {"finished": True}
+    known: dict[str, Any] = dict.fromkeys(RESULTS)
+    if record.epochs:
+        best = max(record.epochs, key=lambda epoch: epoch.score)
+        seconds = sum(epoch.seconds for epoch in record.epochs)
+        known |= {
+            "validation_accuracy": best.validation_accuracy,
+            "validation_loss": best.validation_loss,
+            "best_epoch": best.epoch,
+            "train_seconds": seconds,
+        }
+    return known | {"epochs": len(record.epochs), "finished": False}
+
+
+def _table(
+    names: Sequence[str], differing: dict[str, list[Any]], found: Sequence[dict[str, Any]]
+) -> str:
+    rows = [("option", *names)]
+    rows += [(name, *map(_option, values)) for name, values in differing.items()]
+    text = aligned(rows) if differing else "all options are the same"
+    rows = [("result", *names)]
+    if not all(result["finished"] for result in found):
+        rows.append(("state", *("finished" if r["finished"] else "unfinished" for r in found)))
+    for name, form in RESULTS.items():
+        values = [result[name] for result in found]
+        if any(value is not None for value in values):
+            cells = ("-" if value is None else format(value, form) for value in values)
+            rows.append((name.replace("_", " "), *cells))
+    return f"{text}\n\n{aligned(rows)}"
+
+
+def _option(value: Any) -> str:
+    return "-" if value is None else str(value)

@@ -1,0 +1,116 @@
+"""``fastlstm evaluate``: how good a run is on labelled texts."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fastlstm.cli.errors import UsageError
+from fastlstm.cli.options import (
+    Subparsers,
+    add_json_option,
+    add_plot_option,
+    add_reading_options,
+    check_plot,
+    new_parser,
+    print_json,
+)
+from fastlstm.text.labelled import LabelledTexts, Reading, read_labelled
+from fastlstm.train.files import write_file
+from fastlstm.train.loaded_run import LoadedRun, load_run
+from fastlstm.train.score_plot import draw_scores
+from fastlstm.train.score_text import score_text
+from fastlstm.train.scores import BINS, Scores, score
+from fastlstm.train.text_config import READING, TextConfig
+from fastlstm.train.texts import numbers_of
+
+EXAMPLES = """
+fastlstm evaluate runs/reviews test.csv
+fastlstm evaluate runs/reviews test.jsonl --json
+fastlstm evaluate runs/reviews test.csv --plot scores.png
+"""
+ABOUT = """
+DATA is read as train reads it: by default the same columns, delimiter, header and quotes as the
+run's own texts. Calibration asks whether the probability of the predicted class, its confidence, is
+the chance to be right: the expected calibration error (Guo et al. 2017) cuts the confidences into
+bins of equal width and is the mean of |accuracy - mean confidence| of the bins, weighted by texts.
+"""
+
+# The names of the classes in the official folders of the IMDB reviews.
+IMDB_FOLDERS = {"neg": "negative", "pos": "positive"}
+
+
+def add_parser(subparsers: Subparsers) -> None:
+    """Add the subcommand."""
+    parser = new_parser(
+        subparsers, "evaluate", "measure a trained run on labelled texts", EXAMPLES, ABOUT
+    )
+    parser.add_argument("path", metavar="RUN", help="folder of the run")
+    parser.add_argument("data", metavar="DATA", help="the labelled texts: a file or a folder")
+    add_reading_options(parser)
+    parser.add_argument("--bins", type=int, metavar="N", default=BINS,
+                        help=f"bins of the calibration table (default {BINS})")  # fmt: skip
+    add_json_option(parser, "the scores")
+    add_plot_option(parser, "the confusion matrix and the reliability of the probabilities")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print the scores."""
+    if options.bins < 1:
+        raise UsageError(f"--bins is {options.bins}, expected at least 1")
+    check_plot(options.plot)
+    trained = load_run(options.path)
+    found = read_labelled(options.data, _reading(trained, options))
+    scores = evaluated(trained, found, options.data, options.bins)
+    if options.json:
+        about = {"run": str(trained.folder.path), "data": options.data}
+        print_json({**about, **scores.to_json(trained.labels)})
+    else:
+        print(f"run   {trained.folder.path}\ndata  {options.data}\n")
+        print(score_text(scores, trained.labels))
+    if options.plot is not None:
+        _plot(options.plot, scores, trained.labels)
+    return 0
+
+
+def _reading(trained: LoadedRun, options: argparse.Namespace) -> Reading:
+    """Return how to read the data: as the run's own, but for what the options say.
+
+    Its encoding is not taken over: another file may have another, and a wrong one need not show.
+    """
+    given = {name: value for name, value in vars(options).items() if name in READING}
+    try:
+        asked = TextConfig(**given).reading
+    except ValueError as error:
+        raise UsageError(f"--{str(error).replace('_', '-', 1)}") from error
+    if not isinstance(trained.config, TextConfig):
+        return asked
+    asked_for: dict[str, Any] = {name: getattr(asked, name) for name in given}
+    return replace(trained.config.reading, **{"encoding": None, **asked_for})
+
+
+def evaluated(trained: LoadedRun, found: LabelledTexts, source: str, bins: int = BINS) -> Scores:
+    """Return the scores of a run on labelled texts.
+
+    Raises
+    ------
+    ValueError
+        If a label is not one of the run's.
+    """
+    names = found.labels
+    if not isinstance(trained.config, TextConfig):
+        names = [IMDB_FOLDERS.get(name, name) for name in names]
+    labels = np.array(numbers_of(names, trained.labels, source), dtype=np.int64)
+    encoded = replace(trained.encode(found.texts), labels=labels)
+    return score(trained.log_probabilities(encoded), encoded.labels, bins)
+
+
+def _plot(path: Path, scores: Scores, labels: list[str]) -> None:
+    write_file(path, draw_scores(scores, labels))
+    print(f"the picture is in {path}", file=sys.stderr)

@@ -1,0 +1,126 @@
+"""``fastlstm info``: what is in use here, or what a run is."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from fastlstm.cli.options import Subparsers, add_json_option, new_parser, print_json
+from fastlstm.runtime import runtime_info, show_runtime
+from fastlstm.train.config import Config
+from fastlstm.train.loaded_run import LoadedRun, load_run
+from fastlstm.train.run_record import RunRecord, read_record
+
+EXAMPLES = """
+fastlstm info
+fastlstm info runs/reviews
+"""
+ABOUT = """
+Without RUN: version, backend, instruction set, threads and so on, as fastlstm.show_runtime().
+"""
+
+
+def add_parser(subparsers: Subparsers) -> None:
+    """Add the subcommand."""
+    parser = new_parser(
+        subparsers, "info", "tell what is in use, or what a run is", EXAMPLES, ABOUT
+    )
+    parser.add_argument("path", metavar="RUN", nargs="?", default=None, help="folder of a run")
+    add_json_option(parser, "it")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print it."""
+    if options.path is None:
+        if options.json:
+            print_json(runtime_info())
+        else:
+            show_runtime()
+        return 0
+    record = read_record(options.path)
+    loaded = load_run(options.path) if record.epochs or record.metrics else None
+    if options.json:
+        print_json(_as_json(record, loaded))
+    else:
+        facts = _facts(record, loaded)
+        width = max(map(len, facts))
+        print("\n".join(f"{name:<{width}}  {text}" for name, text in facts.items()))
+    return 0
+
+
+def _as_json(record: RunRecord, loaded: LoadedRun | None) -> dict[str, Any]:
+    return {
+        "run": str(record.folder.path),
+        "finished": record.metrics is not None,
+        "epochs": len(record.epochs),
+        "labels": loaded.labels if loaded else None,
+        "words": len(loaded.vocab) if loaded else None,
+        "parameters": _parameters(loaded) if loaded else None,
+        "options": record.config.to_json(),
+        "metrics": record.metrics,
+    }
+
+
+def _facts(record: RunRecord, loaded: LoadedRun | None) -> dict[str, str]:
+    """Return what is told of a run, by name, in order."""
+    config, metrics = record.config, record.metrics
+    facts = {"run": str(record.folder.path), "state": _state(record)}
+    if metrics is not None:
+        facts["data"] = metrics["data"]
+    else:
+        facts["data"] = config.data or "IMDB"
+    if loaded is not None:
+        facts["classes"] = f"{len(loaded.labels)}: {', '.join(loaded.labels)}"
+        facts["words"] = f"{len(loaded.vocab):,}"
+    facts["model"] = _model(config)
+    if loaded is not None:
+        facts["parameters"] = f"{_parameters(loaded):,}"
+    facts["training"] = _training(config)
+    if metrics is not None:
+        facts |= _results(metrics)
+    return facts
+
+
+def _state(record: RunRecord) -> str:
+    if record.metrics is not None:
+        return f"finished, by fastlstm {record.metrics.get('version', 'unknown')}"
+    done = f"{len(record.epochs)} of {record.config.epochs} epochs"
+    return f"unfinished, after {done}; --resume {record.folder.path} goes on"
+
+
+def _model(config: Config) -> str:
+    layers = f"{config.num_layers} layer{'s' if config.num_layers > 1 else ''}"
+    ways = "in both directions" if config.bidirectional else "in one direction"
+    return (
+        f"{config.embedding_dim}-dimensional word vectors, {config.cell.upper()} with {layers} of "
+        f"{config.hidden_size} units {ways}, {config.pooling} pooling, {config.dtype}"
+    )
+
+
+def _training(config: Config) -> str:
+    ends = "the first" if config.truncate == "first" else "from both ends"
+    read = f"{config.max_length} words, {ends}" if config.max_length else "all words"
+    return (
+        f"{config.optimizer}, learning rate {config.lr:g} ({config.schedule}), batches of "
+        f"{config.batch_size}, up to {config.epochs} epochs, seed {config.seed}; of a text {read}"
+    )
+
+
+def _parameters(loaded: LoadedRun) -> int:
+    return sum(parameter.data.size for parameter in loaded.model.parameters())
+
+
+def _results(metrics: dict[str, Any]) -> dict[str, str]:
+    found = {}
+    for part in ("test", "validation"):
+        accuracy, loss = metrics.get(f"{part}_accuracy"), metrics.get(f"{part}_loss")
+        if accuracy is not None:
+            found[part] = f"accuracy {accuracy:.2%}, loss {loss:.4f}"
+    if "test_macro_f1" in metrics:
+        found["test"] += f", macro F1 {metrics['test_macro_f1']:.4f}"
+    found["time"] = (
+        f"{metrics['train_seconds']:.1f} s for {metrics['epochs']} epochs, best "
+        f"{metrics['best_epoch']}; {metrics['words_per_second']:,.0f} words/s"
+    )
+    return found

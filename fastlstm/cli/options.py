@@ -1,0 +1,124 @@
+"""Options that several commands have, and how they are made from the fields of a `Config`."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import MISSING, Field, fields
+from pathlib import Path
+from typing import Any
+
+from fastlstm.cli.errors import UsageError
+from fastlstm.train.text_config import READING, TextConfig
+
+Subparsers = Any  # argparse has no public name for it
+
+
+def new_parser(
+    subparsers: Subparsers, name: str, summary: str, examples: str, about: str = ""
+) -> argparse.ArgumentParser:
+    """Add a subcommand; options that are not given do not appear in the result.
+
+    Parameters
+    ----------
+    subparsers : of the command.
+    name : of the subcommand.
+    summary : one line, in the list of commands and above the options.
+    examples : command lines, shown below the options.
+    about : what else there is to say, below the examples.
+    """
+    lines = [f"  {line}" for line in examples.strip().splitlines()]
+    parser: argparse.ArgumentParser = subparsers.add_parser(
+        name,
+        help=summary,
+        description=summary[0].upper() + summary[1:] + ".",
+        epilog="\n".join(["examples:", *lines, *(["", about.strip()] if about else [])]),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        argument_default=argparse.SUPPRESS,
+        allow_abbrev=False,
+    )
+    return parser
+
+
+def add_option(parser: Any, item: Field[Any]) -> None:
+    """Add the option of a `Config` field to a parser or a group of one."""
+    name = "--" + item.name.replace("_", "-")
+    assert item.default is not MISSING
+    default = "" if item.default is None else f" (default {item.default})"
+    help_text = (item.metadata["help"] + default).replace("%", "%%")
+    if isinstance(item.default, bool):
+        parser.add_argument(name, action=argparse.BooleanOptionalAction, help=help_text)
+        return
+    choices, kind = item.metadata["choices"], item.metadata["type"]
+    metavar = None if choices else {int: "N", float: "X", str: "S"}[kind]
+    parser.add_argument(name, type=kind, choices=choices or None, metavar=metavar, help=help_text)
+
+
+def add_reading_options(parser: Any) -> None:
+    """Add the options that say how labelled texts are read."""
+    for item in fields(TextConfig):
+        if item.name in READING:
+            add_option(parser, item)
+
+
+def add_json_option(parser: Any, what: str) -> None:
+    parser.add_argument(
+        "--json", action="store_true", default=False,
+        help=f"print {what} as one JSON object on the standard output, all else on the other",
+    )  # fmt: skip
+
+
+def add_plot_option(parser: Any, what: str) -> None:
+    parser.add_argument("--plot", metavar="FILE.png", type=Path, default=None,
+                        help=f'draw {what} (needs "fastlstm[plot]")')  # fmt: skip
+
+
+def check_plot(path: Path | None) -> None:
+    """Say before a long computation what would keep its picture from being drawn.
+
+    Raises
+    ------
+    UsageError
+        If the name does not end in ``.png``.
+    FileNotFoundError
+        If the folder is not there.
+    ImportError
+        If matplotlib is not installed.
+    """
+    if path is None:
+        return
+    if path.suffix.lower() != ".png":
+        raise UsageError(f"--plot is {path}, expected a name that ends in .png")
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"cannot write {path}: there is no folder {path.parent}")
+    require_matplotlib()
+
+
+def require_matplotlib() -> None:
+    """Raise ImportError, and say how to install it, unless matplotlib is there."""
+    try:
+        import matplotlib  # noqa: F401
+    except ImportError as error:
+        raise ImportError('--plot needs matplotlib: pip install "fastlstm[plot]"') from error
+
+
+@contextmanager
+def told(quiet: bool, as_json: bool) -> Iterator[None]:
+    """Where prints inside the block go: nowhere if quiet, aside if the output is to be JSON."""
+    if quiet:
+        with redirect_stdout(io.StringIO()):
+            yield
+    elif as_json:
+        with redirect_stdout(sys.stderr):
+            yield
+    else:
+        yield
+
+
+def print_json(value: object) -> None:
+    """Print one JSON object on a line."""
+    print(json.dumps(value, ensure_ascii=False, allow_nan=False))

@@ -1,0 +1,71 @@
+"""Loss and accuracy of several runs by epoch as a picture."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from typing import Any
+
+from fastlstm.train.run_record import RunRecord
+
+# Eight hues that also differ in lightness; further runs take them again, dashed.
+COLORS = (
+    "#1f6fb2", "#d1602b", "#2a8a57", "#8a4fbf", "#c2185b", "#8d6e1f", "#00838f", "#475467",
+)  # fmt: skip
+STYLES = ("-", "--", ":")
+
+
+def draw_runs(records: Sequence[RunRecord], names: Sequence[str]) -> bytes:
+    """Return a PNG; needs matplotlib.
+
+    A thick line with dots is the validation part, the thin one training; a run that holds nothing
+    back has only the latter. A ring marks the epoch whose weights were kept.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(10, 4.4 + 0.22 * (len(records) // 3)), dpi=150, layout="constrained")
+    FigureCanvasAgg(figure)
+    panels = figure.subplots(1, 2)
+    for axes, what in zip(panels, ("loss", "accuracy"), strict=True):
+        for number, record in enumerate(records):
+            style = STYLES[number // len(COLORS) % len(STYLES)]
+            _curve(axes, record, what, names[number], COLORS[number % len(COLORS)], style)
+        _dress(axes, what)
+    panels[1].yaxis.set_major_formatter(lambda value, position: f"{100 * value:.4g} %")
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(
+        handles, labels, loc="outside lower center", ncols=min(3, len(records)), frameon=False,
+        fontsize=8, title="thick: validation, thin: training, ring: epoch kept", title_fontsize=8,
+    )  # fmt: skip
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    return buffer.getvalue()
+
+
+def _curve(axes: Any, record: RunRecord, what: str, name: str, color: str, style: str) -> None:
+    epochs = record.epochs
+    numbers = [epoch.epoch for epoch in epochs]
+    train = [getattr(epoch, f"train_{what}") for epoch in epochs]
+    held_back = [getattr(epoch, f"validation_{what}") for epoch in epochs]
+    validated = bool(epochs) and held_back[0] is not None
+    axes.plot(numbers, train, style, color=color, linewidth=0.8, alpha=0.7,
+              label=None if validated else name)  # fmt: skip
+    if validated:
+        axes.plot(numbers, held_back, style, color=color, linewidth=2, marker="o", markersize=3,
+                  label=name)  # fmt: skip
+    if epochs:
+        best = max(range(len(epochs)), key=lambda i: epochs[i].score)
+        kept = held_back[best] if validated else train[best]
+        axes.plot(numbers[best], kept, "o", color=color, markersize=9, fillstyle="none")
+
+
+def _dress(axes: Any, what: str) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    axes.set_title(what, loc="left", fontsize=11)
+    axes.set_xlabel("epoch")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(axis="y", color="#e4e7ec", linewidth=0.8)
+    axes.set_axisbelow(True)

@@ -1,0 +1,64 @@
+"""What is written of a run, finished or not, without its model."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fastlstm.train.config import Config
+from fastlstm.train.history import Epoch
+from fastlstm.train.loaded_run import check_is_run, load_options
+from fastlstm.train.run_folder import RunFolder
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """The plain files of a run.
+
+    Attributes
+    ----------
+    folder : where it lies.
+    config : its options.
+    metrics : its results; None while it is not finished.
+    epochs : its finished epochs.
+    """
+
+    folder: RunFolder
+    config: Config
+    metrics: dict[str, Any] | None
+    epochs: list[Epoch]
+
+
+def read_record(path: str | Path) -> RunRecord:
+    """Read what is written of a run.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such folder, or it holds no run.
+    ValueError
+        If a file is damaged or of another version; names it.
+    """
+    folder = RunFolder(path)
+    check_is_run(folder)
+    config = load_options(folder)
+    try:
+        metrics = folder.read_metrics() if folder.finished else None
+        if metrics is not None and "test_accuracy" not in metrics:
+            raise ValueError("it has no test_accuracy")
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{folder.metrics} is damaged: {error}") from error
+    return RunRecord(folder, config, metrics, _epochs(folder))
+
+
+def _epochs(folder: RunFolder) -> list[Epoch]:
+    path = folder.metrics_lines
+    if not path.exists():
+        return []
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+        return [Epoch(**json.loads(line)) for line in lines]
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{path} is damaged: {error}") from error

@@ -1,0 +1,81 @@
+"""Scores as a picture: the confusion matrix, and the reliability of the probabilities."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from typing import Any
+
+from fastlstm.train.curves import QUIET, TRAIN, VALIDATION
+from fastlstm.train.scores import Calibration, Scores
+
+NUMBERED = 25  # more classes have no room for a number in each field
+LONGEST = 16  # letters of a class name
+
+
+def draw_scores(scores: Scores, labels: Sequence[str]) -> bytes:
+    """Return a PNG; needs matplotlib.
+
+    Parameters
+    ----------
+    scores : of C classes.
+    labels : their names.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    side = min(max(4.2, 0.34 * len(labels)), 24.0)
+    figure = Figure(figsize=(side + 5.2, side + 0.6), dpi=150, layout="constrained")
+    FigureCanvasAgg(figure)
+    left, right = figure.subplots(1, 2, width_ratios=[side, 4.4])
+    _confusion(left, scores, [_short(label) for label in labels])
+    _reliability(right, scores.calibration)
+    figure.suptitle(
+        f"accuracy {scores.accuracy:.2%}, macro F1 {scores.macro_f1:.4f}, "
+        f"{sum(scores.support):,} texts",
+        fontsize=10, color=QUIET,
+    )  # fmt: skip
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    return buffer.getvalue()
+
+
+def _confusion(axes: Any, scores: Scores, labels: list[str]) -> None:
+    """Draw the matrix; the shade is the share of the row, so that small classes show too."""
+    shares = [[n / max(1, sum(row)) for n in row] for row in scores.confusion]
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    places = range(len(labels))
+    axes.set_xticks(places, labels, rotation=90 if len(labels) > 4 else 0, fontsize=8)
+    axes.set_yticks(places, labels, fontsize=8)
+    axes.set_xlabel("predicted class")
+    axes.set_ylabel("true class")
+    axes.set_title("texts; shade: share of the true class", loc="left", fontsize=11)
+    if len(labels) > NUMBERED:
+        return
+    for i, row in enumerate(scores.confusion):
+        for j, count in enumerate(row):
+            if count:
+                color = "white" if shares[i][j] > 0.55 else "#1d2939"
+                axes.text(j, i, f"{count:,}", ha="center", va="center", color=color, fontsize=8)
+
+
+def _reliability(axes: Any, calibration: Calibration) -> None:
+    """Draw accuracy by confidence: on the diagonal a probability is the chance to be right."""
+    axes.plot([0, 1], [0, 1], color=QUIET, linewidth=0.8, linestyle=":")
+    width = 1 / len(calibration.bins)
+    most = max(b.count for b in calibration.bins)
+    for b in calibration.bins:
+        if b.accuracy is None or b.confidence is None:
+            continue
+        axes.bar(b.low, b.accuracy, width, align="edge", color=TRAIN, edgecolor="white",
+                 alpha=0.3 + 0.7 * b.count / most)  # fmt: skip
+        axes.plot([b.confidence] * 2, [b.accuracy, b.confidence], color=VALIDATION, linewidth=1.5)
+    axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
+    axes.set_xlabel("confidence (the darker the bar, the more texts)")
+    axes.set_ylabel("accuracy")
+    axes.set_title(f"expected calibration error {calibration.error:.4f}", loc="left", fontsize=11)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def _short(label: str) -> str:
+    return label if len(label) <= LONGEST else label[: LONGEST - 1] + "\u2026"

@@ -1,0 +1,67 @@
+"""Scores as readable text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from fastlstm.train.report import aligned
+from fastlstm.train.scores import Calibration, Scores
+
+MATRIX = 20  # more classes are too wide for a matrix: the commonest confusions are listed
+CONFUSIONS = 20
+
+
+def score_text(scores: Scores, labels: Sequence[str]) -> str:
+    """Return accuracy, the table of classes, the confusion matrix and calibration."""
+    head = [
+        f"accuracy  {scores.accuracy:.2%} of {sum(scores.support):,} texts",
+        f"loss      {scores.loss:.4f}",
+        f"macro F1  {scores.macro_f1:.4f}",
+    ]
+    matrix = _matrix if len(labels) <= MATRIX else _confusions
+    parts = ["\n".join(head), _classes(scores, labels), matrix(scores, labels)]
+    return "\n\n".join([*parts, _calibration(scores.calibration)])
+
+
+def _classes(scores: Scores, labels: Sequence[str]) -> str:
+    rows = zip(labels, scores.precision, scores.recall, scores.f1, scores.support, strict=True)
+    table: list[tuple[str, ...]] = [("class", "precision", "recall", "F1", "texts")]
+    for label, precision, recall, f1, count in rows:
+        table.append((label, _number(precision), _number(recall), _number(f1), f"{count:,}"))
+    return aligned(table)
+
+
+def _matrix(scores: Scores, labels: Sequence[str]) -> str:
+    table = [("true \\ predicted", *labels)]
+    for label, row in zip(labels, scores.confusion, strict=True):
+        table.append((label, *(f"{count:,}" for count in row)))
+    return aligned(table)
+
+
+def _confusions(scores: Scores, labels: Sequence[str]) -> str:
+    found = [
+        (count, labels[i], labels[j])
+        for i, row in enumerate(scores.confusion)
+        for j, count in enumerate(row)
+        if i != j and count
+    ]
+    table = [("true class", "taken for", "texts")]
+    for count, true, predicted in sorted(found, key=lambda x: -x[0])[:CONFUSIONS]:
+        table.append((true, predicted, f"{count:,}"))
+    return f"commonest confusions (all of them with --json)\n{aligned(table)}"
+
+
+def _calibration(calibration: Calibration) -> str:
+    table = [("confidence", "texts", "mean confidence", "accuracy")]
+    for b in calibration.bins:
+        if b.count:
+            numbers = (_number(b.confidence), _number(b.accuracy))
+            table.append((f"{b.low:.3f} to {b.high:.3f}", f"{b.count:,}", *numbers))
+    return (
+        f"expected calibration error {calibration.error:.4f}, {len(calibration.bins)} bins of "
+        f"equal width (Guo et al. 2017)\n{aligned(table)}"
+    )
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"

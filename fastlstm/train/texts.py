@@ -1,0 +1,174 @@
+"""A user's own labelled texts as the data of a run."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from fastlstm.text import Encoded, Vocabulary
+from fastlstm.text.corpus import Texts, build_corpus
+from fastlstm.text.labelled import LabelledTexts, read_labelled
+from fastlstm.text.split import stratified_split
+from fastlstm.text.tokenizer import normalize
+from fastlstm.train import classify
+from fastlstm.train.classify import Dataset, fingerprint
+from fastlstm.train.run_folder import RunFolder
+from fastlstm.train.seeds import SPLIT, generator
+from fastlstm.train.text_config import TextConfig
+
+SHOWN = 8  # classes, or texts, that a message lists
+
+
+def run(
+    config: TextConfig, folder: RunFolder, *, resume: bool = False, bars: bool = False
+) -> dict[str, Any]:
+    """Train on the texts and test once with the best weights: `classify.run` on ``config.data``."""
+
+    def texts() -> Dataset:
+        return load(config, bars)
+
+    return classify.run(config, folder, texts, resume=resume, bars=bars)
+
+
+def load(config: TextConfig, bars: bool = False) -> Dataset:
+    """Read, divide and encode the texts that the options name.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        As `read_labelled`; also ValueError if there is no file named, there is one class only, a
+        class is too small to be divided, or a test text has a class that training has not.
+    """
+    if config.data is None:
+        raise ValueError("data is None, expected a file or a folder")
+    found = read_labelled(config.data, config.reading)
+    labels = class_names(found.labels, config.data)
+    everything = _numbered(found, labels, config.data)
+    _check_sizes(found.labels, config)
+    train, test = _test_part(everything, labels, config)
+    data = _encode(train, test, labels, config, bars)
+    columns = dict(zip(("text_column", "label_column"), found.columns or (), strict=False))
+    return Dataset(**data, labels=tuple(labels), options=columns, source=_describe(found, config))
+
+
+def class_names(labels: Iterable[str], source: str) -> list[str]:
+    """Return the names of the classes in order: by value if all are numbers, else by spelling.
+
+    Raises
+    ------
+    ValueError
+        If there is one class only.
+    """
+    names = sorted(set(labels))
+    if len(names) < 2:
+        raise ValueError(
+            f"{source} has one class only, {names[0]!r}; expected texts of two or more"
+        )
+    try:
+        return sorted(names, key=float)
+    except ValueError:
+        return names
+
+
+def numbers_of(names: Sequence[str], labels: Sequence[str], source: str) -> list[int]:
+    """Return the numbers of classes by name.
+
+    Raises
+    ------
+    ValueError
+        If a name is not among the labels: says which, and what there is.
+    """
+    number = {label: n for n, label in enumerate(labels)}
+    strange = Counter(name for name in names if name not in number)
+    if strange:
+        raise ValueError(
+            f"{source} has labels that training did not have: {_counted(strange)}; the classes "
+            f"are {_listed(labels)}"
+        )
+    return [number[name] for name in names]
+
+
+def _numbered(found: LabelledTexts, labels: Sequence[str], source: str) -> Texts:
+    texts = [normalize(text.encode("utf-8", "replace")) for text in found.texts]
+    return Texts(texts, numbers_of(found.labels, labels, source))
+
+
+def _check_sizes(labels: Sequence[str], config: TextConfig) -> None:
+    """Each class must have a text in every part that is held back, and one to train on."""
+    parts = ["training"]
+    parts += ["validation"] if config.validation else []
+    parts += ["testing"] if config.test is None and config.test_split else []
+    small = Counter({k: n for k, n in Counter(labels).items() if n < len(parts)})
+    if small:
+        raise ValueError(
+            f"{config.data} has classes of too few texts: {_counted(small)}; expected at least "
+            f"{len(parts)} of each, for {' and '.join(parts)}: add some, remove the class, or "
+            "hold nothing back (--test FILE or --test-split 0, --validation 0)"
+        )
+
+
+def _test_part(everything: Texts, labels: Sequence[str], config: TextConfig) -> tuple[Texts, Texts]:
+    """Return the texts to train and to test on; the latter may be none."""
+    if config.test is not None:
+        reading = config.reading
+        return everything, _numbered(read_labelled(config.test, reading), labels, config.test)
+    if not config.test_split:
+        return everything, Texts([], [])
+    rng = generator(config.seed, SPLIT, 1)  # 0 draws the validation part
+    kept, held_back = stratified_split(everything.labels, config.test_split, rng)
+    return _select(everything, kept), _select(everything, held_back)
+
+
+def _select(texts: Texts, rows: Iterable[np.int64]) -> Texts:
+    index = [int(n) for n in rows]
+    return Texts([texts.texts[n] for n in index], [texts.labels[n] for n in index])
+
+
+def _encode(
+    train: Texts, test: Texts, labels: Sequence[str], config: TextConfig, bars: bool
+) -> dict[str, Any]:
+    """Return the parts of a `Dataset` that are made of words."""
+    total = len(train.texts) + len(test.texts)
+    with tqdm(total=total, desc="encoding", unit=" texts", disable=not bars, leave=False) as bar:
+        corpus = build_corpus(train, test, bar.update)
+    vocab = Vocabulary(corpus.words[: config.vocab_size])
+    if len(vocab) <= 2:
+        raise ValueError(f"{config.data} has no words: its texts hold no letter and no digit")
+    known = [part.limit(config.vocab_size) for part in (corpus.train, corpus.test)]
+    cut = [part.truncate(config.max_length, keep=config.truncate) for part in known]
+    kept, held_back = _validation_part(cut[0], config)
+    return {
+        "train": kept,
+        "validation": held_back,
+        "test": cut[1] if len(cut[1]) else None,
+        "vocab": vocab,
+        "identity": {"the texts": fingerprint([*labels, *vocab.words], known)},
+    }
+
+
+def _validation_part(train: Encoded, config: TextConfig) -> tuple[Encoded, Encoded | None]:
+    if not config.validation:
+        return train, None
+    rng = generator(config.seed, SPLIT)
+    kept, held_back = stratified_split(train.labels, config.validation, rng)
+    return train.select(kept), train.select(held_back)
+
+
+def _describe(found: LabelledTexts, config: TextConfig) -> str:
+    text = f"{Path(config.data or '').name}, {len(found.texts):,} texts"
+    return f"{text}, tested on {Path(config.test).name}" if config.test is not None else text
+
+
+def _counted(counts: Counter[str]) -> str:
+    shown = [f"{name!r} ({count:,})" for name, count in counts.most_common(SHOWN)]
+    return ", ".join(shown) + (", ..." if len(counts) > SHOWN else "")
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = ", ".join(map(repr, names[:SHOWN]))
+    return f"{shown}, ... ({len(names)} in all)" if len(names) > SHOWN else shown
