@@ -50,6 +50,11 @@ class History:
     epochs: list[Epoch] = field(default_factory=list)
     best: int = 0
 
+    @property
+    def seconds(self) -> float:
+        """Time spent on training, that of the current epoch included."""
+        return sum(epoch.seconds for epoch in self.epochs) + self.running.seconds
+
     def close_epoch(self, lr: float, validation: Running | None) -> bool:
         """Turn the running sums into a finished epoch; return whether it is the best one."""
         self.epochs.append(

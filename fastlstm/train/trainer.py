@@ -2,7 +2,8 @@
 
 A run is a function of its seed: batch order comes from (seed, epoch), the random numbers of a
 step from (seed, step). Nothing else is random, so a resumed run needs no generator state and
-ends with the very bits of an unbroken one.
+ends with the very bits of an unbroken one. Only a run against the clock (`seconds`) depends on
+the machine as well.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, nullcontext
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +62,9 @@ class Trainer:
     transform : ``transform(batch, rng) -> batch``, applied to training batches only.
     checkpoint : file to save the state to after every epoch and on Ctrl-C.
     identity : JSON object; a checkpoint can be resumed only by a trainer with an equal one.
+    seconds : train so long, validation not counted, however many passes over the data that is;
+        0 for no clock. The schedule then follows the seconds, and an epoch is a stretch of
+        ``seconds / epochs``, so that there is a validation after each.
     listeners : see `Listener`.
 
     Attributes
@@ -73,7 +78,7 @@ class Trainer:
         schedule: Schedule = constant, clip: float = 0.0, average: Average | None = None,
         patience: int = 0, seed: int = 0, transform: Transform | None = None,
         checkpoint: str | Path | None = None, identity: Mapping[str, object] | None = None,
-        listeners: Sequence[Listener] = (),
+        listeners: Sequence[Listener] = (), seconds: float = 0.0,
     ) -> None:  # fmt: skip
         limits = {"epochs": (epochs, 1), "patience": (patience, 0), "seed": (seed, 0)}
         for name, (value, low) in limits.items():
@@ -81,10 +86,12 @@ class Trainer:
                 raise ValueError(f"{name} is {value}, expected at least {low}")
         if not clip >= 0:
             raise ValueError(f"clip is {clip}, expected a positive number, or 0 for none")
+        if not 0 <= seconds < math.inf:
+            raise ValueError(f"seconds is {seconds}, expected a positive number, or 0 for none")
         self.model, self.optimizer, self.loss = model, optimizer, loss
         self.epochs, self.schedule, self.clip = epochs, schedule, clip
         self.average, self.patience, self.seed = average, patience, seed
-        self.transform, self.listeners = transform, tuple(listeners)
+        self.transform, self.listeners, self.seconds = transform, tuple(listeners), seconds
         self.checkpoint = Path(checkpoint) if checkpoint is not None else None
         self.identity = json.loads(json.dumps(identity or {}))  # as it comes back from a file
         self.history = History()
@@ -108,7 +115,7 @@ class Trainer:
         ----------
         batches : ``batches(epoch, start)`` gives the batches of an epoch (from 0), the same
             ones each time it is asked, without the first `start`.
-        steps_per_epoch : how many batches an epoch has.
+        steps_per_epoch : how many batches an epoch has; against the clock, a pass over the data.
         validation : gives the validation batches; None: the last epoch is the best one.
 
         Raises
@@ -144,30 +151,36 @@ class Trainer:
     def _train_epoch(self, batches: BatchSource, steps: int, guard: InterruptGuard) -> None:
         """Make the steps of the current epoch that are still to be made."""
         history = self.history
-        first, epoch = history.batch, len(history.epochs)
         start, before = time.perf_counter(), history.running.seconds
-        todo = self._prepared(batches, epoch, range(first, steps), history.step)
-        with closing(prefetch(todo)) as source:
+        todo = math.inf if self.seconds else steps - history.batch
+        coming = self._prepared(batches, steps, history.step, history.step + todo)
+        with closing(prefetch(coming)) as source:
             for batch in source:
                 self._step(batch, steps)
                 history.running.seconds = before + time.perf_counter() - start
                 for listener in self.listeners:
                     listener.on_step(history)
-                if guard.requested:
+                if guard.requested or self._time_is_up():
                     return
-        if history.batch != steps:
-            raise ValueError(f"an epoch had {history.batch} batches, expected {steps}")
 
     def _prepared(
-        self, batches: BatchSource, epoch: int, todo: range, first_step: int
+        self, batches: BatchSource, steps_per_epoch: int, step: int, end: float
     ) -> Iterator[Batch]:
-        """Yield the batches `todo` of an epoch, transformed; this runs in the background."""
-        if not todo:
-            return
-        for number, batch in zip(todo, batches(epoch, todo.start), strict=False):
-            step = first_step + number - todo.start
-            rng = generator(self.seed, DATA, step)
-            yield self.transform(batch, rng) if self.transform else batch
+        """Yield the batches of all steps before `end`, transformed; this runs in the background."""
+        while step < end:
+            epoch, start = divmod(step, steps_per_epoch)
+            for batch in islice(batches(epoch, start), steps_per_epoch - start):
+                rng = generator(self.seed, DATA, step)
+                yield self.transform(batch, rng) if self.transform else batch
+                step += 1
+            done = step - epoch * steps_per_epoch
+            if done != steps_per_epoch:
+                raise ValueError(f"an epoch had {done} batches, expected {steps_per_epoch}")
+
+    def _time_is_up(self) -> bool:
+        """Whether the seconds of the current epoch are over, where there is a clock."""
+        share = (len(self.history.epochs) + 1) / self.epochs
+        return 0 < self.seconds * share <= self.history.seconds
 
     @np.errstate(over="ignore", invalid="ignore")  # a run that diverges is told by the checks
     def _step(self, batch: Batch, steps_per_epoch: int) -> None:
@@ -192,6 +205,8 @@ class Trainer:
 
     def _rate(self, step: int, steps_per_epoch: int) -> float:
         """Learning rate of a step."""
+        if self.seconds:
+            return self._lr * self.schedule(min(1.0, self.history.seconds / self.seconds))
         # the middle of the step: neither end of a schedule wastes a step on a rate of 0
         progress = (step + 0.5) / (steps_per_epoch * self.epochs)
         return self._lr * self.schedule(progress)
@@ -275,4 +290,6 @@ class Trainer:
     def _full_identity(self) -> dict[str, object]:
         average = type(self.average).__name__ if self.average else None
         own = {"seed": self.seed, "epochs": self.epochs, "average": average}
+        if self.seconds:  # checkpoints of versions without a clock still fit
+            own["seconds"] = self.seconds
         return {**own, "optimizer": type(self.optimizer).__name__, **self.identity}
