@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import sys
 import time
@@ -11,6 +12,9 @@ from dataclasses import MISSING, Field, fields, replace
 from pathlib import Path
 from typing import Any
 
+from fastlstm.train.compare import BASELINE_TITLE, NETS, OWN_OPTIONS, MissingExtra, compare
+from fastlstm.train.compare_folder import SECONDS, ComparisonFolder, Plan
+from fastlstm.train.compare_report import table
 from fastlstm.train.config import Config
 from fastlstm.train.imdb import FREE_OPTIONS, run
 from fastlstm.train.run_folder import RunFolder
@@ -30,13 +34,26 @@ def build_parser() -> argparse.ArgumentParser:
     )
     for item in fields(Config):
         _add_option(parser, item)
+    several = parser.add_argument_group("comparison")
+    several.add_argument(
+        "--compare", action="store_true",
+        help=f"train {', '.join(net.title for net in NETS)} on equal budgets and a "
+        f"{BASELINE_TITLE}; a run of each, compare.json and compare.png",
+    )  # fmt: skip
+    several.add_argument(
+        "--budget", type=float, metavar="SECONDS",
+        help=f"training time of each net in a comparison (default {SECONDS:g}); with --epochs "
+        "each trains for so many epochs instead",
+    )  # fmt: skip
     folder = parser.add_argument_group("output")
-    folder.add_argument("--out", metavar="DIR", help="output folder (default runs/imdb-<time>)")
+    folder.add_argument(
+        "--out", metavar="DIR", help="output folder (default runs/imdb-<time> or compare-<time>)"
+    )
     folder.add_argument(
         "--resume", metavar="DIR", nargs="?", const="",
-        help="go on with the unfinished run in DIR (or in --out) with its own options",
+        help="go on with the unfinished run or comparison in DIR (or in --out), with its options",
     )  # fmt: skip
-    folder.add_argument("--overwrite", action="store_true", help="replace the run that is in --out")
+    folder.add_argument("--overwrite", action="store_true", help="replace what is in --out")
     folder.add_argument("--no-progress", action="store_true", help="show no progress bar")
     return parser
 
@@ -64,13 +81,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     folder, resume = _folder(parser, given)
     overwrite = given.pop("overwrite", False)
     bars = not given.pop("no_progress", False) and sys.stderr.isatty()
+    budget = given.pop("budget", None)
     try:
         config = Config(**given)
     except (TypeError, ValueError) as error:
         parser.error(f"--{str(error).replace('_', '-', 1)}")
+    if isinstance(folder, ComparisonFolder):
+        plan = _plan(parser, config, given, budget)
+    elif budget is not None:
+        parser.error("--budget is for comparisons: it needs --compare")
     try:
+        if isinstance(folder, ComparisonFolder):
+            if resume:
+                return _resume_comparison(parser, folder, given, budget, bars)
+            folder.check_free(overwrite)
+            return _compare(plan, folder, False, bars)
         if resume:
             return _resume(parser, folder, given, bars)
+        ComparisonFolder(folder.path).check_no_comparison()
         if not overwrite:
             folder.check_free()
         return _run(config, folder, False, bars)
@@ -86,18 +114,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
 
 
-def _folder(parser: argparse.ArgumentParser, given: dict[str, Any]) -> tuple[RunFolder, bool]:
-    """Take --out and --resume out of the options: the folder, and whether to resume."""
-    out, resume = given.pop("out", None), given.pop("resume", None)
+def _folder(
+    parser: argparse.ArgumentParser, given: dict[str, Any]
+) -> tuple[RunFolder | ComparisonFolder, bool]:
+    """Take --compare, --out and --resume out of the options: the folder, whether to resume."""
+    out, resume, several = given.pop("out", None), given.pop("resume", None), "compare" in given
+    kind = ComparisonFolder if given.pop("compare", False) else RunFolder
     if resume is None:
-        return RunFolder(out or Path("runs") / time.strftime("imdb-%Y%m%d-%H%M%S")), False
+        name = "compare" if several else "imdb"
+        return kind(out or Path("runs") / time.strftime(f"{name}-%Y%m%d-%H%M%S")), False
     if given.get("overwrite"):
         parser.error("--overwrite and --resume exclude each other")
     if not (resume or out):
         parser.error("--resume needs the folder of the run: --resume DIR, or with --out DIR")
     if resume and out and Path(resume) != Path(out):
         parser.error(f"--resume {resume} and --out {out} are different folders")
-    return RunFolder(resume or out), True
+    if ComparisonFolder(resume or out).holds_run:
+        kind = ComparisonFolder
+    return kind(resume or out), True
 
 
 def _run(config: Config, folder: RunFolder, resume: bool, bars: bool) -> int:
@@ -112,12 +146,7 @@ def _resume(
     if not folder.holds_run:
         raise FileNotFoundError(f"{folder.path} holds no run to resume: there is no config.json")
     saved = Config.load(folder.config)
-    for name, value in given.items():
-        if name not in FREE_OPTIONS and value != getattr(saved, name):
-            parser.error(
-                f"--{name.replace('_', '-')} is {value}, but the run in {folder.path} has "
-                f"{getattr(saved, name)}; a resumed run keeps its options"
-            )
+    _check_kept(parser, given, saved, folder)
     if folder.finished:
         accuracy = folder.read_metrics()["test_accuracy"]
         print(f"the run in {folder.path} is finished: test accuracy {accuracy:.2%}")
@@ -126,12 +155,70 @@ def _resume(
     return _run(config, folder, True, bars)
 
 
+def _check_kept(
+    parser: argparse.ArgumentParser, given: dict[str, Any], saved: Config,
+    folder: RunFolder | ComparisonFolder,
+) -> None:  # fmt: skip
+    """Refuse options given to a resumed run that it does not have."""
+    for name, value in given.items():
+        if name not in FREE_OPTIONS and value != getattr(saved, name):
+            parser.error(
+                f"--{name.replace('_', '-')} is {value}, but the run in {folder.path} has "
+                f"{getattr(saved, name)}; a resumed run keeps its options"
+            )
+
+
+def _plan(
+    parser: argparse.ArgumentParser, config: Config, given: dict[str, Any], budget: float | None
+) -> Plan:
+    """Return what the options say of a comparison, if they do not contradict it."""
+    for name in OWN_OPTIONS:
+        if name in given:
+            parser.error(
+                f"--{name.replace('_', '-')} and --compare exclude each other: a comparison "
+                "trains its own four nets, each to the end of its budget"
+            )
+    if not config.validation:
+        parser.error("--compare measures on the validation reviews: --validation must not be 0")
+    if budget is not None and "epochs" in given:
+        parser.error("--budget and --epochs exclude each other")
+    if budget is not None and not 0 < budget < math.inf:
+        parser.error(f"--budget is {budget:g}, expected more than 0 and finite")
+    return Plan(config, 0.0 if "epochs" in given else budget or SECONDS)
+
+
+def _compare(plan: Plan, folder: ComparisonFolder, resume: bool, bars: bool) -> int:
+    compare(plan, folder, resume=resume, bars=bars)
+    print(f"\nfiles are in {folder.path}")
+    return 0
+
+
+def _resume_comparison(
+    parser: argparse.ArgumentParser, folder: ComparisonFolder, given: dict[str, Any],
+    budget: float | None, bars: bool,
+) -> int:  # fmt: skip
+    if not folder.holds_run:
+        raise FileNotFoundError(
+            f"{folder.path} holds no comparison to resume: there is no compare.json"
+        )
+    saved: Plan = folder.read()["plan"]
+    _check_kept(parser, given, saved.config, folder)
+    if (budget or saved.seconds) != saved.seconds or ("epochs" in given and saved.seconds):
+        has = f"{saved.seconds:g} s" if saved.seconds else f"{saved.config.epochs} epochs"
+        parser.error(f"the comparison in {folder.path} has a budget of {has}, and keeps it")
+    if folder.finished:
+        print(f"the comparison in {folder.path} is finished:\n\n{table(folder.read()['models'])}")
+        return 0
+    config = replace(saved.config, **{k: v for k, v in given.items() if k in FREE_OPTIONS})
+    return _compare(Plan(config, saved.seconds), folder, True, bars)
+
+
 def _one_line(error: Exception) -> str:
     """Return the message of an error; of one that nobody foresaw also its type."""
     text = str(error)
     if isinstance(error, OSError) and error.errno is not None and error.filename is None:
         text = error.strerror or text
-    if not isinstance(error, (OSError, ValueError, FloatingPointError)):
+    if not isinstance(error, (OSError, ValueError, FloatingPointError, MissingExtra)):
         text = f"{type(error).__name__}: {text} (FASTLSTM_DEBUG=1 shows where)"
     return " ".join(text.split())
 

@@ -289,7 +289,7 @@ class Trainer:
 
     def _full_identity(self) -> dict[str, object]:
         average = type(self.average).__name__ if self.average else None
-        own = {"seed": self.seed, "epochs": self.epochs, "average": average}
+        own: dict[str, object] = {"seed": self.seed, "epochs": self.epochs, "average": average}
         if self.seconds:  # checkpoints of versions without a clock still fit
             own["seconds"] = self.seconds
         return {**own, "optimizer": type(self.optimizer).__name__, **self.identity}

@@ -94,7 +94,9 @@ def test_a_resumed_run_has_the_rest_of_its_seconds(at: int, tmp_path: Path) -> N
     Problem().fit(resumed)
     # a stretch that was over when it was broken off is one step longer
     over = at % 5 == 0
-    assert [e.step for e in resumed.history.epochs] == ([6, 10, 15, 20] if over else [5, 10, 15, 20])
+    assert [e.step for e in resumed.history.epochs] == (
+        [6, 10, 15, 20] if over else [5, 10, 15, 20]
+    )
     if not over:
         losses = [[e.train_loss for e in t.history.epochs] for t in (whole, resumed)]
         assert losses[0] == losses[1]

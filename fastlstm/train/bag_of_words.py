@@ -1,0 +1,178 @@
+"""NB-SVM: a linear classifier of words and pairs of words, to see what a recurrent net buys.
+
+Wang & Manning 2012, "Baselines and bigrams": each word and each pair of neighbouring words is a
+feature that a text has or has not; a feature is scaled by its log-count ratio
+
+    r = log( (p / |p|_1) / (q / |q|_1) ),  p = alpha + texts of class 1 that have it, q of class 0
+
+(naive Bayes), a linear support vector machine learns weights w on the scaled features, and these
+are drawn towards their mean magnitude: w' = (1 - beta) mean|w| + beta w. The order of the words
+beyond pairs is lost, and so is all that a feature does not hold.
+
+Texts come as word ids, and never as strings: a pair (a, b) has the code ``a * base + b`` and a word
+the code ``a * base``, ``base`` being above every id. Needs scikit-learn.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastlstm.text import UNK, Encoded
+
+ALPHA = 1.0
+# What is tried on the validation part: penalties of the machine, shares of its own weights.
+PENALTIES = (0.001, 0.01, 0.1, 1.0)
+BETAS = (0.25, 0.5, 0.75, 1.0)
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+
+class Ngrams:
+    """The words and pairs of words of some texts, as columns of a matrix.
+
+    Parameters
+    ----------
+    texts : the training texts; ids up to `UNK` stand for no word and are left out.
+
+    Attributes
+    ----------
+    codes : int64 [F], the code of each column, increasing.
+    """
+
+    def __init__(self, texts: Encoded) -> None:
+        self._base = int(texts.tokens.max(initial=0)) + 1
+        self.codes: Ints = np.unique(self._codes(texts)[0])
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    def matrix(self, texts: Encoded) -> Any:
+        """Return a sparse matrix [N, F]: 1 where a text has a word or pair, else 0.
+
+        What the training texts did not have is left out.
+        """
+        from scipy.sparse import csr_matrix
+
+        codes, rows = self._codes(texts)
+        columns = np.searchsorted(self.codes, codes)
+        known = columns < len(self)
+        known[known] = self.codes[columns[known]] == codes[known]
+        ones = np.ones(np.count_nonzero(known))
+        found = csr_matrix((ones, (rows[known], columns[known])), (len(texts), len(self)))
+        found.data[:] = 1.0  # however often
+        return found
+
+    def _codes(self, texts: Encoded) -> tuple[Ints, Ints]:
+        """Return the codes of all words, then of all pairs, and the row of each."""
+        tokens = texts.tokens.astype(np.int64)
+        rows = np.repeat(np.arange(len(texts)), texts.lengths)
+        word = (tokens > UNK) & (tokens < self._base)
+        pair = word[:-1] & word[1:] & (rows[:-1] == rows[1:])
+        codes = tokens * self._base
+        pairs = codes[:-1][pair] + tokens[1:][pair]
+        return np.concatenate([codes[word], pairs]), np.concatenate([rows[word], rows[:-1][pair]])
+
+
+def log_count_ratio(x: Any, labels: Ints, alpha: float = ALPHA) -> Floats:
+    """Return r [F] of the formula above, for features x [N, F] and labels [N] of 0 and 1."""
+    p, q = (alpha + np.asarray(x[labels == label].sum(axis=0)).ravel() for label in (1, 0))
+    ratio: Floats = np.log(p / p.sum()) - np.log(q / q.sum())
+    return ratio
+
+
+@dataclass(frozen=True)
+class NBSVM:
+    """A fitted NB-SVM.
+
+    Attributes
+    ----------
+    ratio : [F], r of each feature.
+    own : [F], w of each feature: the weights of the support vector machine.
+    bias : of the machine.
+    penalty : C of the machine: larger fits the training texts closer.
+    beta : share of the machine's own weights, 0 to 1; the rest is naive Bayes.
+    """
+
+    ratio: Floats
+    own: Floats
+    bias: float
+    penalty: float
+    beta: float = 0.25
+
+    @classmethod
+    def fit(cls, x: Any, labels: Ints, penalty: float = 1.0) -> NBSVM:
+        """Learn from features x, sparse [N, F], and labels [N] of 0 and 1."""
+        from scipy.sparse import diags
+        from sklearn.svm import LinearSVC
+
+        ratio = log_count_ratio(x, labels)
+        machine = LinearSVC(C=penalty, dual=True, random_state=0, max_iter=10_000)
+        machine.fit(x @ diags(ratio), labels)
+        return cls(ratio, machine.coef_.ravel(), float(machine.intercept_[0]), penalty)
+
+    def decision(self, x: Any) -> Floats:
+        """Return a number for each row of x [N, F]: class 1 where it is positive."""
+        weights = (1.0 - self.beta) * np.abs(self.own).mean() + self.beta * self.own
+        found: Floats = x @ (self.ratio * weights) + self.bias
+        return found
+
+    def accuracy(self, x: Any, labels: Ints) -> float:
+        """Return the share of the rows of x that are classified as `labels` say."""
+        return float(np.mean((self.decision(x) > 0) == labels))
+
+
+class Found(NamedTuple):
+    """The best model of those tried.
+
+    Attributes
+    ----------
+    model : with the penalty and beta that were best on the validation texts.
+    ngrams : its features.
+    accuracy : on the validation texts.
+    seconds : to find the features and to fit this model.
+    search_seconds : to fit and try the others.
+    """
+
+    model: NBSVM
+    ngrams: Ngrams
+    accuracy: float
+    seconds: float
+    search_seconds: float
+
+
+def search(train: Encoded, validation: Encoded) -> Found:
+    """Fit NB-SVM to the training texts; choose penalty and beta on the validation texts.
+
+    Raises
+    ------
+    ValueError
+        If the training texts have no known word, or one class only.
+    """
+    import sklearn.svm  # noqa: F401  # not to be timed
+
+    start = time.perf_counter()
+    ngrams = Ngrams(train)
+    if not len(ngrams):
+        raise ValueError("the training texts have no word that the vocabulary knows")
+    x = ngrams.matrix(train)
+    preparation = time.perf_counter() - start
+    held_back = ngrams.matrix(validation)
+    best: tuple[float, NBSVM, float] | None = None
+    for penalty in PENALTIES:
+        begin = time.perf_counter()
+        model = NBSVM.fit(x, train.labels, penalty)
+        fitting = time.perf_counter() - begin
+        for beta in BETAS:
+            tried = replace(model, beta=beta)
+            accuracy = tried.accuracy(held_back, validation.labels)
+            if best is None or accuracy > best[0]:
+                best = accuracy, tried, fitting
+    assert best is not None
+    seconds = preparation + best[2]
+    return Found(best[1], ngrams, best[0], seconds, time.perf_counter() - start - seconds)

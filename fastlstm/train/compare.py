@@ -1,0 +1,204 @@
+"""`train_imdb --compare`: plain RNN, GRU, LSTM, BiLSTM and a bag of words, side by side.
+
+The nets have the same reviews, vocabulary, batches, seed and options, and equal budgets: each
+trains for the same number of seconds on the same threads, and its learning rate falls over just
+these seconds. (Or each makes the same number of epochs: then a slower net has more time.) Only
+training counts, neither validation nor the test. Each is validated after equal stretches of its
+budget, and tested once, with the weights that were best on the validation part.
+
+The bag of words (see `bag_of_words`) learns from the same reviews, uncut and with every word of
+theirs. It has no budget: it takes the time that it takes.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from importlib.util import find_spec
+from typing import Any, NamedTuple
+
+from fastlstm.nn import bce_with_logits
+from fastlstm.runtime import set_num_threads
+from fastlstm.text import ImdbData, batches, count_batches
+from fastlstm.train import bag_of_words
+from fastlstm.train.compare_folder import ComparisonFolder, Plan
+from fastlstm.train.compare_report import Clock, draw_comparison, line, table, verdict
+from fastlstm.train.config import Config
+from fastlstm.train.curves import draw_curves
+from fastlstm.train.evaluate import evaluate
+from fastlstm.train.imdb import (
+    EVALUATION_BATCH,
+    Reviews,
+    build_model,
+    build_trainer,
+    collect,
+    fingerprint,
+    fit,
+    load,
+    save_model,
+    split,
+)
+from fastlstm.train.run_folder import RunFolder
+
+
+class Net(NamedTuple):
+    """One of the nets: its sub-folder, its name for the reader, what sets it apart."""
+
+    name: str
+    title: str
+    options: dict[str, Any]
+
+
+NETS = (
+    Net("rnn", "plain RNN", {"cell": "rnn", "num_layers": 1, "bidirectional": False}),
+    Net("gru", "GRU", {"cell": "gru", "num_layers": 1, "bidirectional": False}),
+    Net("lstm", "LSTM", {"cell": "lstm", "num_layers": 1, "bidirectional": False}),
+    Net("bilstm", "BiLSTM, 2 layers", {"cell": "lstm", "num_layers": 2, "bidirectional": True}),
+)
+BASELINE, BASELINE_TITLE = "nb-svm", "bag of words (NB-SVM)"
+TITLES = {BASELINE: BASELINE_TITLE, **{net.name: net.title for net in NETS}}
+
+# Options that a comparison sets itself; stopping early would make the budgets unequal.
+OWN_OPTIONS = ("cell", "num_layers", "bidirectional", "patience")
+MEASUREMENTS = 12  # validations of a net that trains for a number of seconds
+EVERY_WORD = 2**31 - 1  # a size that no vocabulary reaches
+
+EXTRAS = {"sklearn": ("scikit-learn", "sklearn"), "matplotlib": ("matplotlib", "plot")}
+
+
+class MissingExtra(ImportError):
+    """A library is not there that an extra of fastlstm brings."""
+
+
+def check_extras() -> None:
+    """Raise MissingExtra, before anything is trained, if a library is missing."""
+    missing = [EXTRAS[module] for module in EXTRAS if find_spec(module) is None]
+    if missing:
+        libraries = " and ".join(library for library, _ in missing)
+        extras = ",".join(extra for _, extra in missing)
+        raise MissingExtra(f"--compare needs {libraries}: pip install 'fastlstm[{extras}]'")
+
+
+def compare(
+    plan: Plan, folder: ComparisonFolder, *, resume: bool = False, bars: bool = False
+) -> list[dict[str, Any]]:
+    """Train and test all models but those that the folder holds already.
+
+    Parameters
+    ----------
+    plan : the options and the budget.
+    folder : where the files go; an earlier comparison in it is replaced, unless
+    resume : to go on with it; `plan` must be its own.
+    bars : whether to show progress bars.
+
+    Returns
+    -------
+    list : the results, as ``compare.json`` holds them.
+
+    Raises
+    ------
+    TrainingInterrupted
+        After Ctrl-C; finished models are kept, and the state of the one in training.
+    MissingExtra, CheckpointError, FileNotFoundError, OSError, ValueError, FloatingPointError
+        If a library is missing, the data or a checkpoint does not fit, a file cannot be
+        written, or a net diverges.
+    """
+    check_extras()
+    if plan.config.threads:
+        set_num_threads(plan.config.threads)
+    start = time.perf_counter()
+    data = load(plan.config, bars)
+    reviews = split(data, plan.config)
+    load_seconds = time.perf_counter() - start
+    mark = fingerprint(data)
+    if resume and folder.read()["reviews"] != mark:
+        raise ValueError(f"{folder.path} compares on other reviews than the {data.source}")
+    if not resume:
+        folder.begin(TITLES)
+        folder.write(plan, mark, [], finished=False)
+    _announce(plan, data, reviews)
+    models: list[dict[str, Any]] = []
+    for name, title in TITLES.items():
+        if not folder.run(name).finished:
+            if name == BASELINE:
+                train_baseline(plan.config, folder.run(name), bars)
+            else:
+                net = next(net for net in NETS if net.name == name)
+                train_net(net, plan, data, reviews, folder.run(name), load_seconds, bars)
+        models.append(folder.result(name, title))
+        print(line(models[-1]), flush=True)
+        folder.write(plan, mark, models, finished=len(models) == len(TITLES))
+        draw_comparison(folder.picture, models, data.source)
+    print(f"\n{table(models)}\n\n{verdict(models)}")
+    if data.notice:
+        print(f"\n{data.notice}")
+    return models
+
+
+def train_net(
+    net: Net, plan: Plan, data: ImdbData, reviews: Reviews, folder: RunFolder,
+    load_seconds: float, bars: bool = False,
+) -> None:  # fmt: skip
+    """Train one net, or go on from its checkpoint, and test it once: a run in its folder."""
+    # against the clock, the trainer's epochs are stretches of it
+    epochs = MEASUREMENTS if plan.seconds else plan.config.epochs
+    config = replace(plan.config, epochs=epochs, **net.options)
+    model = build_model(config, len(data.vocab))
+    trainer = build_trainer(config, model, data, folder, [Clock(net.title, plan.seconds, bars)])
+    trainer.seconds = plan.seconds
+    if folder.checkpoint.exists():
+        trainer.load(folder.checkpoint)
+        folder.write_history(trainer.history)
+    else:
+        folder.begin(config.to_json())
+    data.vocab.save(folder.vocab)
+    try:
+        history = fit(trainer, reviews, config)
+    except FloatingPointError as error:
+        raise FloatingPointError(f"{net.title}: {error}") from error
+    save_model(folder.model, trainer, config, len(data.vocab))
+    folder.write_history(history)
+    score = evaluate(model, batches(reviews.test, EVALUATION_BATCH), bce_with_logits)
+    stretch = f", an epoch is {plan.seconds / epochs:g} s" if plan.seconds else ""
+    draw_curves(folder.curves, history, f"{net.title}: test accuracy {score.accuracy:.2%}{stretch}")
+    metrics = collect(config, data, reviews, trainer, score, load_seconds)
+    passes = history.step / count_batches(reviews.train, config.batch_size)
+    folder.finish({**metrics, "passes": passes, "budget_seconds": plan.seconds})
+
+
+def train_baseline(config: Config, folder: RunFolder, bars: bool = False) -> None:
+    """Fit the bag of words to the same reviews, uncut, and test it once."""
+    config = replace(config, vocab_size=EVERY_WORD, max_length=0)
+    data = load(config, bars)
+    train, validation, test = split(data, config)
+    assert validation is not None  # there is no comparison without
+    folder.begin(config.to_json())
+    found = bag_of_words.search(train, validation)
+    metrics = {
+        "test_accuracy": found.model.accuracy(found.ngrams.matrix(test), test.labels),
+        "validation_accuracy": found.accuracy,
+        "train_seconds": found.seconds,
+        "search_seconds": found.search_seconds,
+        "words_per_second": len(train.tokens) / found.seconds,
+        "best_epoch": 1,
+        "passes": 1.0,
+        "parameters": len(found.ngrams) + 1,
+        "penalty": found.model.penalty,
+        "beta": found.model.beta,
+        "threads": 1,
+        "data": data.source,
+    }
+    folder.finish(metrics)
+
+
+def _announce(plan: Plan, data: ImdbData, reviews: Reviews) -> None:
+    if data.notice:
+        print(f"{data.notice}\n")
+    held_back = 0 if reviews.validation is None else len(reviews.validation)
+    budget = f"{plan.seconds:g} s of training" if plan.seconds else f"{plan.config.epochs} epochs"
+    print(f"data: {data.source}")
+    print(
+        f"{len(reviews.train):,} reviews to train on, {held_back:,} to validate on, "
+        f"{len(reviews.test):,} to test on; {budget} for each net",
+        flush=True,
+    )

@@ -1,0 +1,144 @@
+"""The output folder of a comparison, and what a comparison depends on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import accumulate
+from pathlib import Path
+from typing import Any
+
+from fastlstm.train.config import Config
+from fastlstm.train.files import write_json
+from fastlstm.train.run_folder import RunFolder
+
+SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a comparison depends on.
+
+    Attributes
+    ----------
+    config : the options that all nets share.
+    seconds : of training for each net; 0: ``config.epochs`` epochs for each.
+    """
+
+    config: Config
+    seconds: float = SECONDS
+
+
+class ComparisonFolder:
+    """A run in a sub-folder for each model, and what compares them.
+
+    A folder with ``compare.json`` holds a comparison; the file says whether it is finished.
+
+    Parameters
+    ----------
+    path : the folder; need not exist.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.json = self.path / "compare.json"
+        self.picture = self.path / "compare.png"
+
+    @property
+    def holds_run(self) -> bool:
+        return self.json.exists()
+
+    @property
+    def finished(self) -> bool:
+        return self.holds_run and bool(self.read()["finished"])
+
+    def run(self, name: str) -> RunFolder:
+        """Return the sub-folder of a model."""
+        return RunFolder(self.path / name)
+
+    def check_no_comparison(self) -> None:
+        """Raise FileExistsError if the folder holds a comparison."""
+        if self.holds_run:
+            raise FileExistsError(f"{self.path} holds a comparison; give another --out")
+
+    def check_free(self, overwrite: bool = False) -> None:
+        """Raise FileExistsError if the folder holds a run of one model, or a comparison.
+
+        With `overwrite` a comparison is no hindrance.
+        """
+        if RunFolder(self.path).holds_run:
+            raise FileExistsError(f"{self.path} holds a run of one model; give another --out")
+        if self.holds_run and not overwrite:
+            if self.finished:
+                raise FileExistsError(
+                    f"{self.path} holds a finished comparison; give another --out, or --overwrite"
+                )
+            raise FileExistsError(
+                f"{self.path} holds an unfinished comparison; --resume it, or give another --out"
+            )
+
+    def begin(self, names: Iterable[str]) -> None:
+        """Remove the files of an earlier comparison of the models `names`."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        old = [self.picture]
+        old += [self.path / name / file for name in names for file in RunFolder.FILES]
+        for path in (*old, self.json):  # the last one says that there are others
+            path.unlink(missing_ok=True)
+
+    def write(self, plan: Plan, reviews: int, models: list[dict[str, Any]], finished: bool) -> None:
+        """Write ``compare.json``.
+
+        Parameters
+        ----------
+        plan : what the comparison depends on.
+        reviews : the fingerprint of the data.
+        models : the results so far; see `result`.
+        finished : whether these are all.
+        """
+        value = {
+            "finished": finished,
+            "seconds": plan.seconds,
+            "models": models,
+            "config": plan.config.to_json(),
+            "reviews": reviews,
+        }
+        write_json(self.json, value)
+
+    def read(self) -> dict[str, Any]:
+        """Return ``compare.json``, its options as a `Plan` under "plan".
+
+        Raises
+        ------
+        ValueError
+            If it is damaged or of another version; names the file.
+        """
+        try:
+            value = json.loads(self.json.read_text(encoding="utf-8"))
+            plan = Plan(Config.from_json(value["config"]), float(value["seconds"]))
+            names = ("finished", "models", "reviews")
+            return {"plan": plan, **{name: value[name] for name in names}}
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(f"{self.json} is damaged or of another version: {error}") from error
+
+    def result(self, name: str, title: str) -> dict[str, Any]:
+        """Return what a finished sub-folder tells, as an entry of ``models``.
+
+        "curve" has a pair of training seconds and validation accuracy for each measurement.
+        """
+        folder = self.run(name)
+        metrics = folder.read_metrics()
+        curve = [[metrics["train_seconds"], metrics["validation_accuracy"]]]
+        if folder.metrics_lines.exists():
+            lines = folder.metrics_lines.read_text(encoding="utf-8").splitlines()
+            epochs = [json.loads(line) for line in lines]
+            seconds = accumulate(epoch["seconds"] for epoch in epochs)
+            curve = [
+                [second, epoch["validation_accuracy"]]
+                for second, epoch in zip(seconds, epochs, strict=True)
+            ]
+        kept = (
+            "test_accuracy", "validation_accuracy", "train_seconds", "passes", "parameters",
+            "words_per_second", "threads", "best_epoch",
+        )  # fmt: skip
+        return {"name": name, "title": title, **{k: metrics[k] for k in kept}, "curve": curve}

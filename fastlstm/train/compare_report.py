@@ -1,0 +1,209 @@
+"""What a comparison shows: a line for each measurement, a table, a picture.
+
+A result is a dict with the keys that `ComparisonFolder.result` gives.
+"""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from fastlstm.train.files import write_file
+from fastlstm.train.history import Epoch, History
+from fastlstm.train.listener import Listener
+
+Result = Mapping[str, Any]
+
+BAG_OF_WORDS = "nb-svm"
+QUIET = "#667085"
+# Okabe and Ito's colours, told apart by all eyes; black is the bag of words.
+COLOURS = {
+    "rnn": "#cc79a7",
+    "gru": "#e69f00",
+    "lstm": "#0072b2",
+    "bilstm": "#009e73",
+    BAG_OF_WORDS: "#000000",
+}
+TICKS = (0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.88, 0.9, 0.92, 0.94, 0.96, 0.98, 0.99)
+
+
+class Clock(Listener):
+    """A line for each measurement of a net, and a bar over its budget.
+
+    Parameters
+    ----------
+    title : name of the net.
+    seconds : of its budget; 0 where that is a number of epochs.
+    bar : whether to show the bar, on the standard error stream.
+    """
+
+    def __init__(self, title: str, seconds: float, bar: bool) -> None:
+        self._title, self._seconds, self._show = title, seconds, bar
+        self._spent = self._total = 0.0
+        self._bar: tqdm[Any] | None = None
+
+    def on_start(self, history: History, steps_per_epoch: int, epochs: int) -> None:
+        self._spent = sum(epoch.seconds for epoch in history.epochs)
+        self._total = self._seconds or steps_per_epoch * epochs
+        self._bar = tqdm(
+            desc=self._title,
+            total=self._total,
+            initial=self._done(history),
+            bar_format="{desc} {percentage:3.0f}% |{bar}| {remaining}{postfix}",
+            disable=not self._show,
+            dynamic_ncols=True,
+            leave=False,
+        )
+
+    def on_step(self, history: History) -> None:
+        if self._bar is None or self._bar.disable:
+            return
+        self._bar.set_postfix_str(f"accuracy {history.running.accuracy:.1%}", refresh=False)
+        # a step past the end is no error, but the bar would lose its form
+        self._bar.update(min(self._done(history), self._total) - self._bar.n)
+
+    def on_epoch(self, epoch: Epoch, is_best: bool) -> None:
+        self._spent += epoch.seconds
+        tqdm.write(
+            f"{self._title}: {self._spent:.1f} s, training accuracy {epoch.train_accuracy:.2%}, "
+            f"validation accuracy {epoch.validation_accuracy:.2%}{' (best)' if is_best else ''}",
+            file=sys.stdout,
+        )
+        sys.stdout.flush()
+
+    def on_stop(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+    def _done(self, history: History) -> float:
+        return history.seconds if self._seconds else history.step
+
+
+HEAD = ("model", "test accuracy", "validation", "seconds", "passes", "parameters", "words/s")
+
+
+def table(results: Sequence[Result]) -> str:
+    """Return a line for each model, the most accurate on the test part first."""
+    rows = [HEAD]
+    for result in _ranked(results):
+        rows.append(
+            (
+                result["title"],
+                f"{result['test_accuracy']:.2%}",
+                f"{result['validation_accuracy']:.2%}",
+                f"{result['train_seconds']:.1f}",
+                f"{result['passes']:.2f}",
+                f"{result['parameters']:,}",
+                f"{result['words_per_second']:,.0f}",
+            )
+        )
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    padded = [[f"{c:>{w}}" for c, w in zip(row, widths, strict=True)] for row in rows]
+    lines = [
+        "  ".join([f"{row[0]:<{widths[0]}}", *cells[1:]])
+        for row, cells in zip(rows, padded, strict=True)
+    ]
+    return "\n".join([lines[0], "-" * len(lines[0]), *lines[1:]])
+
+
+def verdict(results: Sequence[Result]) -> str:
+    """Return in words what the best net buys over the bag of words, be it less than nothing.
+
+    The best one on the validation part, that is: the test part is not there to choose by.
+    """
+    (bag,) = (result for result in results if result["name"] == BAG_OF_WORDS)
+    nets = [result for result in results if result is not bag]
+    best = max(nets, key=lambda net: float(net["validation_accuracy"]))
+    points = 100 * (best["test_accuracy"] - bag["test_accuracy"])
+    if abs(points) < 0.005:
+        return f"{best['title']} and the bag of words classify equally many test reviews right."
+    return (
+        f"{best['title']}, the best net by validation, is {abs(points):.2f} points "
+        f"{'above' if points > 0 else 'below'} the bag of words on the test reviews "
+        f"({best['train_seconds']:.0f} s of training against {bag['train_seconds']:.0f} s)."
+    )
+
+
+def line(result: Result) -> str:
+    """Return what became of a model."""
+    return (
+        f"{result['title']}: test accuracy {result['test_accuracy']:.2%} after "
+        f"{result['train_seconds']:.1f} s of training"
+    )
+
+
+def draw_comparison(path: Path, results: Sequence[Result], data: str) -> None:
+    """Write a PNG: validation accuracy against seconds of training. Needs matplotlib.
+
+    The axis is logarithmic in the error, so that 90 and 91 % are told apart beside 60 %.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 5), dpi=150, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    for result in _ranked(results):
+        _draw(axes, result)
+    _scale(axes, [accuracy for result in results for _, accuracy in result["curve"]])
+    axes.set_xlabel("seconds of training")
+    axes.set_xlim(left=0)
+    axes.set_title(
+        "Accuracy on the validation reviews (\u2605 the weights kept and tested)",
+        loc="left",
+        fontsize=11,
+    )
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(axis="y", color="#e4e7ec", linewidth=0.8)
+    axes.set_axisbelow(True)
+    figure.legend(
+        loc="outside right upper", frameon=False, fontsize=9, title="accuracy on the test reviews",
+        title_fontsize=9, alignment="left",
+    )  # fmt: skip
+    figure.supxlabel(data, fontsize=7.5, color=QUIET, x=0.01, ha="left")
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    write_file(path, buffer.getvalue())
+
+
+def _draw(axes: Any, result: Result) -> None:
+    """Draw the curve of a net, a star where it was best; or the level of the bag of words."""
+    colour = COLOURS[result["name"]]
+    label = f"{result['test_accuracy']:.2%}  {result['title']}"
+    seconds = [second for second, _ in result["curve"]]
+    errors = [_error(accuracy) for _, accuracy in result["curve"]]
+    if result["name"] == BAG_OF_WORDS:
+        axes.axhline(errors[0], color=colour, linewidth=1, linestyle="--")
+        axes.plot(seconds, errors, "D", color=colour, markersize=6, label=label)
+        return
+    axes.plot(seconds, errors, "o-", color=colour, markersize=3.5, linewidth=1.6, label=label)
+    best = result["best_epoch"] - 1
+    axes.plot(seconds[best], errors[best], "*", color=colour, markersize=12)
+
+
+def _scale(axes: Any, accuracies: Sequence[float]) -> None:
+    """Make the y axis logarithmic in the error, better upwards, its ticks accuracies."""
+    from matplotlib.ticker import NullLocator
+
+    errors = [_error(accuracy) for accuracy in accuracies]
+    worst, best = min(max(errors) * 1.1, 0.6), min(errors) / 1.1
+    ticks = [tick for tick in TICKS if best <= 1 - tick <= worst]
+    axes.set_ylim(worst, best)
+    axes.set_yscale("log")
+    axes.yaxis.set_minor_locator(NullLocator())
+    axes.set_yticks([1 - tick for tick in ticks], [f"{tick:.0%}" for tick in ticks])
+
+
+def _error(accuracy: float) -> float:
+    """Return what the logarithmic axis can show."""
+    return max(1 - accuracy, 0.002)
+
+
+def _ranked(results: Sequence[Result]) -> list[Result]:
+    return sorted(results, key=lambda result: -result["test_accuracy"])
