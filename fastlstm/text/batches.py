@@ -30,6 +30,16 @@ class Batch:
     index: Ints
 
     @property
+    def inputs(self) -> tuple[NDArray[np.int32], Ints]:
+        """What a model of texts is called with: tokens and lengths."""
+        return self.tokens, self.lengths
+
+    @property
+    def words(self) -> int:
+        """The number of real tokens."""
+        return int(self.lengths.sum())
+
+    @property
     def real_fraction(self) -> float:
         """The part of `tokens` that is not padding."""
         return float(self.lengths.sum()) / self.tokens.size

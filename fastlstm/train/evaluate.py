@@ -17,21 +17,21 @@ Loss = Callable[[Array, NDArray[Any]], tuple[float, Array]]
 
 
 class Batch(Protocol):
-    """What the trainer reads of a batch: `fastlstm.text.Batch` has it.
+    """What the trainer reads of a batch: `fastlstm.text.Batch` has it, and `PairBatch`.
 
     Attributes
     ----------
-    tokens : int [N, T], right-padded.
-    lengths : int [N], real tokens of each row.
-    labels : int [N].
+    inputs : what the model is called with, as ``model(*inputs)``.
+    labels : int [M], what the loss compares the logits with.
+    words : real tokens of the batch, for the speed that is shown.
     """
 
     @property
-    def tokens(self) -> NDArray[np.integer]: ...
-    @property
-    def lengths(self) -> NDArray[np.integer]: ...
+    def inputs(self) -> tuple[Any, ...]: ...
     @property
     def labels(self) -> NDArray[np.integer]: ...
+    @property
+    def words(self) -> int: ...
 
 
 def evaluate(
@@ -42,7 +42,7 @@ def evaluate(
 
     Parameters
     ----------
-    model : called as ``model(tokens, lengths)``, gives logits [N] or [N, C].
+    model : called as ``model(*batch.inputs)``, gives logits [M] or [M, C].
     batches : any iterable; it runs in a background thread.
     loss : ``loss(logits, labels)`` gives the mean loss and the gradient of the logits.
     on_batch : called with each batch and its logits.
@@ -50,11 +50,11 @@ def evaluate(
     total = Running()
     start = time.perf_counter()
     for batch in prefetch(batches):
-        logits = model(batch.tokens, batch.lengths)
+        logits = model(*batch.inputs)
         if on_batch is not None:
             on_batch(batch, logits)
         value, _ = loss(logits, batch.labels)
         correct = count_correct(logits, batch.labels)
-        total.add(value, correct, len(batch.labels), int(batch.lengths.sum()))
+        total.add(value, correct, len(batch.labels), batch.words)
     total.seconds = time.perf_counter() - start
     return total

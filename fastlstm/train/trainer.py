@@ -49,8 +49,9 @@ class Trainer:
 
     Parameters
     ----------
-    model : a `Module` with ``forward(tokens, lengths, rng=rng) -> (logits, tape)``,
-        ``backward(tape, dlogits)`` and ``model(tokens, lengths) -> logits``.
+    model : a `Module` with ``forward(*inputs, rng=rng) -> (logits, tape)``,
+        ``backward(tape, dlogits)`` and ``model(*inputs) -> logits``, where `inputs` is what a
+        batch has of that name: of texts ``(tokens, lengths)``.
     optimizer : over the model's parameters; its `lr` is what the schedule scales.
     loss : ``loss(logits, labels) -> (mean loss, dlogits)``.
     epochs : how many epochs to train at most.
@@ -188,7 +189,7 @@ class Trainer:
         self.optimizer.lr = self._rate(history.step, steps_per_epoch)
         self.optimizer.zero_grad()
         rng = generator(self.seed, DROPOUT, history.step)
-        logits, tape = self.model.forward(batch.tokens, batch.lengths, rng=rng)
+        logits, tape = self.model.forward(*batch.inputs, rng=rng)
         loss, dlogits = self.loss(logits, batch.labels)
         if not math.isfinite(loss):
             raise FloatingPointError(f"the loss is {loss} {self._position()}; {DIVERGED}")
@@ -199,7 +200,7 @@ class Trainer:
             raise FloatingPointError(f"{error} {self._position()}; {DIVERGED}") from error
         self.optimizer.step(scale=factor, average=self.average)
         correct = count_correct(logits, batch.labels)
-        history.running.add(loss, correct, len(batch.labels), int(batch.lengths.sum()))
+        history.running.add(loss, correct, len(batch.labels), batch.words)
         history.step += 1
         history.batch += 1
 
