@@ -23,12 +23,15 @@ class Embedding(Module):
     padding_idx : id whose vector starts at zero and gets no gradient; negative counts from
         the end.
     std : standard deviation of the first values, which are normal; 1 as torch's.
+    sparse : keep the gradient for the rows used only. False where another layer shares the
+        table, as an output layer with tied weights does: then it goes where that layer's goes.
     dtype : float32 or float64.
     rng : generator of the first values.
 
     Attributes
     ----------
-    weight : Parameter [num_embeddings, embedding_dim]. Backward sets its `rows`, not its `grad`.
+    weight : Parameter [num_embeddings, embedding_dim]. Backward sets its `rows`, not its
+        `grad`; with ``sparse=False`` its `grad`.
     """
 
     def __init__(
@@ -38,11 +41,13 @@ class Embedding(Module):
         padding_idx: int | None = None,
         *,
         std: float = 1.0,
+        sparse: bool = True,
         dtype: DTypeLike = "float32",
         rng: np.random.Generator | None = None,
     ) -> None:
         self.num_embeddings = check_size("num_embeddings", num_embeddings)
         self.embedding_dim = check_size("embedding_dim", embedding_dim)
+        self.sparse = bool(sparse)
         self.dtype = check_dtype(dtype)
         if padding_idx is not None and not -num_embeddings <= padding_idx < num_embeddings:
             raise ValueError(
@@ -74,7 +79,7 @@ class Embedding(Module):
         return self.weight.data[ids], Tape(self, ids)
 
     def backward(self, tape: Tape, dy: Array) -> None:
-        """Add the gradient of the rows used to ``weight.rows``."""
+        """Add the gradient of the rows used to ``weight.rows``, or to ``weight.grad``."""
         (ids,) = self._take(tape)
         dy = check_array("dy", dy, self.dtype, (*ids.shape, self.embedding_dim))
         index, place = np.unique(ids, return_inverse=True)
@@ -119,4 +124,7 @@ class Embedding(Module):
             keep = index != self.padding_idx
             if not keep.all():
                 index, value = index[keep], value[keep]
-        self.weight.add_rows(index, value)
+        if self.sparse:
+            self.weight.add_rows(index, value)
+        else:
+            self.weight.grad[index] += value

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastlstm.kernels.spec import DTYPES
-from fastlstm.nn.check import check_ids
+from fastlstm.nn.check import check_ids, check_probability
 from fastlstm.nn.module import Array
 
 
@@ -45,13 +45,17 @@ def bce_with_logits(logits: Array, targets: ArrayLike) -> tuple[float, Array]:
     return float(loss.mean(dtype=np.float64)), (sigmoid - t) / z.dtype.type(z.size)
 
 
-def cross_entropy(logits: Array, targets: ArrayLike) -> tuple[float, Array]:
+def cross_entropy(
+    logits: Array, targets: ArrayLike, label_smoothing: float = 0.0
+) -> tuple[float, Array]:
     """Cross-entropy of the softmax of `logits`.
 
     Parameters
     ----------
     logits : float [N, C].
     targets : integers [N], each a class 0..C-1.
+    label_smoothing : the part, 0 to 1, of each target's probability that is spread evenly over
+        all C classes (Szegedy et al. 2016), as in torch.
 
     Returns
     -------
@@ -63,7 +67,7 @@ def cross_entropy(logits: Array, targets: ArrayLike) -> tuple[float, Array]:
     TypeError
         If logits are not a float32 or float64 array or targets not integers.
     ValueError
-        If a shape does not fit.
+        If a shape does not fit, or label_smoothing is outside 0..1.
     IndexError
         If a target is not a class.
     """
@@ -73,15 +77,21 @@ def cross_entropy(logits: Array, targets: ArrayLike) -> tuple[float, Array]:
     t = check_ids("targets", targets, z.shape[1])
     if t.shape != z.shape[:1]:
         raise ValueError(f"targets has shape {t.shape}, expected {z.shape[:1]}")
-    n = np.arange(len(t))
-    shifted = z - z.max(axis=1, keepdims=True)
-    e = np.exp(shifted)
-    total = e.sum(axis=1, keepdims=True)
-    loss = np.log(total[:, 0]) - shifted[n, t]
-    dlogits = e / total
-    dlogits[n, t] -= 1
-    dlogits /= z.dtype.type(len(t))
-    return float(loss.mean(dtype=np.float64)), dlogits
+    even = check_probability("label_smoothing", label_smoothing)
+    n, N = np.arange(len(t)), len(t)
+    # Over a vocabulary these are large arrays: one, written over, and as few passes as may be.
+    d = z - z.max(axis=1, keepdims=True)
+    loss = -(1 - even) * d[n, t]
+    if even:
+        loss -= even * d.mean(axis=1)
+    np.exp(d, out=d)
+    total = d.sum(axis=1, keepdims=True)
+    loss += np.log(total[:, 0])
+    d /= total * N
+    if even:
+        d -= z.dtype.type(even / (z.shape[1] * N))
+    d[n, t] -= z.dtype.type((1 - even) / N)
+    return float(loss.mean(dtype=np.float64)), d
 
 
 def _check_logits(logits: object, expected: str) -> Array:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -110,12 +110,21 @@ class Module:
     """
 
     def named_parameters(self, prefix: str = "") -> Iterator[tuple[str, Parameter]]:
-        """Yield ``(name, parameter)`` in order of definition, names joined by dots."""
+        """Yield ``(name, parameter)`` in order of definition, names joined by dots.
+
+        As in torch, a parameter that two modules share comes once, by the first one's name.
+        """
+        seen: set[int] = set()
         for name, value in vars(self).items():
+            found: Iterable[tuple[str, Parameter]] = ()
             if isinstance(value, Parameter):
-                yield prefix + name, value
+                found = [(prefix + name, value)]
             elif isinstance(value, Module):
-                yield from value.named_parameters(f"{prefix}{name}.")
+                found = value.named_parameters(f"{prefix}{name}.")
+            for full_name, parameter in found:
+                if id(parameter) not in seen:
+                    seen.add(id(parameter))
+                    yield full_name, parameter
 
     def parameters(self) -> Iterator[Parameter]:
         """Yield the parameters in order of definition."""

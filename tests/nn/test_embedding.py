@@ -58,6 +58,20 @@ def test_two_gradients_add_up() -> None:
     assert embedding.weight.rows is None
 
 
+def test_a_dense_gradient_has_the_same_numbers() -> None:
+    tokens, dy = [[1, 2, 1], [4, 0, 9]], np.random.default_rng(1).standard_normal((2, 3, E))
+    sparse = make(padding_idx=4)
+    dense = Embedding(V, E, 4, sparse=False, dtype="float64", rng=np.random.default_rng(0))
+    for embedding in (sparse, dense):
+        for _ in range(2):
+            embedding.backward(embedding.forward(tokens)[1], dy)
+    assert dense.weight.rows is None
+    assert sparse.weight.rows is not None
+    expected = np.zeros((V, E))
+    expected[sparse.weight.rows.index] = sparse.weight.rows.value
+    np.testing.assert_array_equal(dense.weight.grad, expected)
+
+
 def test_padding() -> None:
     assert not make(padding_idx=-1).weight.data[V - 1].any()
     assert make(padding_idx=-1).padding_idx == V - 1

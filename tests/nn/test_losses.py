@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -35,8 +36,34 @@ def test_cross_entropy_against_torch() -> None:
     np.testing.assert_allclose(d, leaf.grad.numpy(), rtol=0, atol=1e-15)
 
 
+@pytest.mark.parametrize("smoothing", [0.1, 1.0])
+def test_label_smoothing_against_torch(smoothing: float) -> None:
+    torch = pytest.importorskip("torch")
+    leaf = torch.tensor(Z, requires_grad=True)
+    expected = torch.nn.functional.cross_entropy(
+        leaf, torch.tensor(LABELS), label_smoothing=smoothing
+    )
+    expected.backward()
+    loss, d = cross_entropy(Z, LABELS, smoothing)
+    assert loss == pytest.approx(expected.item(), rel=1e-14)
+    np.testing.assert_allclose(d, leaf.grad.numpy(), rtol=0, atol=1e-15)
+    assert loss != pytest.approx(cross_entropy(Z, LABELS)[0], rel=1e-3)
+
+
+def test_cross_entropy_leaves_its_logits_alone() -> None:
+    logits = Z.astype(np.float32)
+    _, d = cross_entropy(logits, LABELS, 0.1)
+    assert d.dtype == np.float32
+    np.testing.assert_array_equal(logits, Z.astype(np.float32))
+
+
 @pytest.mark.parametrize(
-    ("loss", "targets"), [(bce_with_logits, (Z > 0) * 1.0), (cross_entropy, LABELS)]
+    ("loss", "targets"),
+    [
+        (bce_with_logits, (Z > 0) * 1.0),
+        (cross_entropy, LABELS),
+        (partial(cross_entropy, label_smoothing=0.2), LABELS),
+    ],
 )
 def test_gradient_against_differences(loss: Any, targets: Any) -> None:
     direction = np.random.default_rng(2).standard_normal(Z.shape)
@@ -72,6 +99,7 @@ WRONG = [
     (cross_entropy, Z, LABELS[1:], ValueError, "targets has shape (5,), expected (6,)"),
     (cross_entropy, Z, LABELS + 9, IndexError, "targets[0] is"),
     (cross_entropy, Z, LABELS * 1.0, TypeError, "targets has dtype float64, expected integers"),
+    (partial(cross_entropy, label_smoothing=1.5), Z, LABELS, ValueError, "label_smoothing is 1.5"),
     (cross_entropy, Z[0], [1], ValueError, "logits has shape (4,), expected (N, C)"),
     (cross_entropy, Z[:0], [], ValueError, "logits has shape (0, 4), expected (N, C)"),
 ]

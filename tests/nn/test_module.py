@@ -24,6 +24,18 @@ def test_names() -> None:
     assert list(Nested().state_dict()) == ["scale", "inner.weight", "inner.bias"]
 
 
+def test_a_shared_parameter_has_one_name() -> None:
+    """The first one's, as in torch."""
+    module = Nested()
+    module.again = Linear(2, 3)  # type: ignore[attr-defined]
+    module.again.weight = module.inner.weight  # type: ignore[attr-defined]
+    names = ["scale", "inner.weight", "inner.bias", "again.bias"]
+    assert list(module.state_dict()) == names
+    assert len(list(module.parameters())) == 4
+    module.load_state_dict({**module.state_dict(), "inner.weight": np.ones((3, 2))})
+    np.testing.assert_array_equal(module.again.weight.data, np.ones((3, 2)))  # type: ignore[attr-defined]
+
+
 def test_state_dict_is_a_copy() -> None:
     module = Nested()
     module.state_dict()["scale"][:] = 5
