@@ -31,7 +31,7 @@ def test_all_is_what_there_is(module: Any) -> None:
     assert public <= set(module.__all__)
 
 
-@pytest.mark.parametrize("name", sorted({*nn.__all__, "TextClassifier"}))
+@pytest.mark.parametrize("name", sorted({*nn.__all__, *models.__all__}))
 def test_each_name_is_documented(name: str) -> None:
     value = getattr(nn, name, None) or getattr(models, name)
     assert value.__doc__, name
@@ -47,7 +47,7 @@ def layers() -> list[Any]:
     return [c for c in found if inspect.isclass(c) and issubclass(c, nn.Module)]
 
 
-@pytest.mark.parametrize("layer", [*layers(), models.TextClassifier], ids=lambda c: c.__name__)
+@pytest.mark.parametrize("layer", [*layers(), *map(vars(models).get, models.__all__)], ids=lambda c: c.__name__)
 def test_each_layer_has_forward_and_backward(layer: Any) -> None:
     if layer is nn.Module:
         return

@@ -1,5 +1,6 @@
 """Ready models built from `fastlstm.nn`."""
 
+from fastlstm.models.seq2seq import Seq2Seq
 from fastlstm.models.text_classifier import TextClassifier
 
-__all__ = ["TextClassifier"]
+__all__ = ["Seq2Seq", "TextClassifier"]
