@@ -1,0 +1,131 @@
+"""What the classifiers of sequences share: recurrent layers, pooling, a linear head."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
+
+from fastlstm import kernels
+from fastlstm.kernels import Kernel, Rows, Tokens
+from fastlstm.nn.check import check_array, check_choice, check_probability, check_size
+from fastlstm.nn.dropout import Dropout
+from fastlstm.nn.gru import GRU
+from fastlstm.nn.linear import Linear
+from fastlstm.nn.lstm import LSTM
+from fastlstm.nn.module import Array, Module, Tape
+from fastlstm.nn.pooling import POOLINGS, Pooled, pool, pool_backward
+from fastlstm.nn.recurrent import Recurrent
+from fastlstm.nn.rnn import RNN
+
+LAYERS: dict[str, type[LSTM] | type[GRU] | type[RNN]] = {"lstm": LSTM, "gru": GRU, "rnn": RNN}
+
+
+class Kept(NamedTuple):
+    """What a forward pass keeps of the layers above the input."""
+
+    layers: Tape
+    pooled: Pooled
+    dropped: Tape
+    head: Tape
+
+
+class PooledClassifier(Module):
+    """Base of `TextClassifier` and `SequenceClassifier`, which differ in what they read.
+
+    Letters: T steps, N rows, F features of the top layer, C outputs.
+    """
+
+    def __init__(self, pooling: str, dropout: float, cell: str, num_outputs: int) -> None:
+        check_size("num_outputs", num_outputs)
+        check_probability("dropout", dropout)
+        names = tuple(pooling.split("+")) if isinstance(pooling, str) else ()
+        if not names or len(set(names)) < len(names) or not set(names) <= set(POOLINGS):
+            raise ValueError(
+                f"pooling is {pooling!r}, expected one of {', '.join(POOLINGS)}, or several "
+                "joined by '+'"
+            )
+        self.cell = check_choice("cell", cell, tuple(LAYERS))
+        self.pooling, self.num_outputs, self._names = pooling, num_outputs, names
+        self._backend = kernels.default_backend()
+
+    def _add_layers(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int,
+        bidirectional: bool,
+        dropout: float,
+        dtype: DTypeLike,
+        rng: np.random.Generator,
+    ) -> None:
+        """Make the layers above the input; a subclass with layers of its own makes those first."""
+        layer = LAYERS[self.cell](
+            input_size,
+            hidden_size,
+            num_layers,
+            dropout=dropout if num_layers > 1 else 0.0,
+            bidirectional=bidirectional,
+            dtype=dtype,
+            rng=rng,
+        )
+        setattr(self, self.cell, layer)  # under the cell's name, and so in checkpoints
+        self.feature_dropout = Dropout(dropout, rng=rng)
+        features = hidden_size * (2 if bidirectional else 1)
+        self.head = Linear(len(self._names) * features, self.num_outputs, dtype=dtype, rng=rng)
+
+    @property
+    def recurrent(self) -> Recurrent:
+        """The recurrent layers, whatever their cell."""
+        layer: Recurrent = getattr(self, self.cell)
+        return layer
+
+    def _classify(self, x: Array | Tokens, lengths: ArrayLike | None) -> Array:
+        """Return the logits of x, [T,N,I] or `Tokens`, and keep nothing."""
+        y, state = self.recurrent(x, lengths=lengths)
+        features, _ = self._pool(y, state, lengths)
+        return self._logits(self.head(features))
+
+    def _run(
+        self, x: Array | Tokens, lengths: ArrayLike | None, rng: np.random.Generator | None
+    ) -> tuple[Array, Kept]:
+        """Return the logits with dropout, and what `_run_backward` needs."""
+        y, state, layers = self.recurrent.forward(x, lengths=lengths, rng=rng)
+        features, pooled = self._pool(y, state, lengths)
+        features, dropped = self.feature_dropout.forward(features, rng)
+        logits, head = self.head.forward(features)
+        return self._logits(logits), Kept(layers, pooled, dropped, head)
+
+    def _check_dlogits(self, dlogits: Array, kept: Kept) -> Array:
+        N = kept.pooled.rows.N
+        shape = (N,) if self.num_outputs == 1 else (N, self.num_outputs)
+        return check_array("dlogits", dlogits, self.head.dtype, shape)
+
+    def _run_backward(self, kept: Kept, dlogits: Array) -> Array:
+        """Add to the gradients of the layers; return that of x, or of its table."""
+        d = self.head.backward(kept.head, dlogits.reshape(-1, self.num_outputs))
+        d = self.feature_dropout.backward(kept.dropped, d)
+        dy, dh_n = pool_backward(self._kernel(), kept.pooled, d)
+        dstate = None if dh_n is None else self._all_layers(dh_n)
+        dx, _ = self.recurrent.backward(kept.layers, dy, dstate)
+        return dx
+
+    def _kernel(self) -> Kernel:
+        return kernels.get(backend=self._backend)
+
+    def _pool(self, y: Array, state: Any, lengths: ArrayLike | None) -> tuple[Array, Pooled]:
+        """Return the features [N, len(names) * F] of the top layer, and for their backward."""
+        rows = Rows(y.shape[0], y.shape[1], lengths)
+        h_n = state[0] if self.cell == "lstm" else state
+        top = h_n[-2:] if self.recurrent.bidirectional else h_n[-1:]
+        return pool(self._kernel(), self._names, y, top, rows)
+
+    def _all_layers(self, dh: Array) -> Any:
+        """Return the gradient of the state, dh [D,N,H] of the top layer and zeros below."""
+        dh_n = np.zeros((self.recurrent.num_layers * len(dh), *dh.shape[1:]), dh.dtype)
+        dh_n[-len(dh) :] = dh
+        return (dh_n, None) if self.cell == "lstm" else dh_n
+
+    def _logits(self, logits: Array) -> Array:
+        return logits[:, 0] if self.num_outputs == 1 else logits

@@ -1,0 +1,111 @@
+"""A classifier of sequences of numbers: recurrent layers, pooling, a linear head."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
+
+from fastlstm.models.pooled import PooledClassifier
+from fastlstm.nn.check import check_array, check_rng, check_size
+from fastlstm.nn.module import Array, Tape
+
+
+class SequenceClassifier(PooledClassifier):
+    """Recurrent layers, pooling over each sequence's real steps, linear head.
+
+    `TextClassifier` without an embedding: what each step holds is given by numbers.
+
+    Parameters
+    ----------
+    input_size : I, the numbers of a step.
+    hidden_size, num_layers, bidirectional : of the recurrent layers.
+    pooling : "last" (each direction's last state), "mean" or "max" over the real steps; or
+        several joined by "+", such as "mean+max", side by side. A sequence without steps gives
+        zeros.
+    dropout : probability for the pooled features, and between the recurrent layers.
+    cell : "lstm", "gru" or "rnn", the kind of the recurrent layers.
+    num_outputs : 1 for a binary classifier, else the number of classes.
+    dtype : float32 or float64, of the parameters and of every input.
+    rng : generator of the first values and, by default, of dropout.
+
+    Attributes
+    ----------
+    lstm (or gru or rnn, as `cell` says), head : the layers that hold the parameters.
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int = 128,
+        num_layers: int = 1,
+        bidirectional: bool = False,
+        pooling: str = "last",
+        dropout: float = 0.0,
+        *,
+        cell: str = "lstm",
+        num_outputs: int = 1,
+        dtype: DTypeLike = "float32",
+        rng: np.random.Generator | None = None,
+    ) -> None:
+        self.input_size = check_size("input_size", input_size)
+        super().__init__(pooling, dropout, cell, num_outputs)
+        self._add_layers(
+            input_size, hidden_size, num_layers, bidirectional, dropout, dtype, check_rng(rng)
+        )
+
+    def __call__(self, x: Array, lengths: ArrayLike | None = None) -> Array:
+        """Classify a batch of sequences and keep nothing.
+
+        Parameters
+        ----------
+        x : [N,T,I], each row's sequence first; what lies behind is never read.
+        lengths : integers [N] in 0..T; None if all sequences have T steps.
+
+        Returns
+        -------
+        logits : [N] for one output, else [N, num_outputs]. A sequence's logits do not depend
+            on the rest of the batch.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If x or lengths have a wrong dtype, shape or range, the batch is empty or has no
+            steps, or a parameter holds NaN.
+        """
+        return self._classify(self._steps_first(x), lengths)
+
+    def forward(
+        self,
+        x: Array,
+        lengths: ArrayLike | None = None,
+        rng: np.random.Generator | None = None,
+    ) -> tuple[Array, Tape]:
+        """Classify a batch to train: logits as above, with dropout, and the tape."""
+        logits, kept = self._run(self._steps_first(x), lengths, rng)
+        return logits, Tape(self, kept)
+
+    def backward(self, tape: Tape, dlogits: Array) -> Array:
+        """Add to the gradient of each parameter, given that of the logits; return that of x.
+
+        Returns
+        -------
+        dx : [N,T,I], zeros past each row's length.
+
+        Raises
+        ------
+        RuntimeError
+            If the tape was used before.
+        TypeError, ValueError
+            If dlogits is not an array like the logits.
+        """
+        dlogits = self._check_dlogits(dlogits, self._look(tape)[0])
+        (kept,) = self._take(tape)
+        dx: Array = self._run_backward(kept, dlogits).swapaxes(0, 1)
+        return dx
+
+    def _steps_first(self, x: Array) -> Array:
+        """Return x as the recurrent layers read it, [T,N,I]."""
+        steps: Array = check_array("x", x, self.head.dtype, (None, None, self.input_size)).swapaxes(
+            0, 1
+        )
+        return steps

@@ -1,0 +1,131 @@
+"""Training for the estimator: its options become a model, a loss, an optimizer and a trainer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.model_selection import train_test_split
+from sklearn.utils import compute_class_weight
+
+from fastlstm.models import SequenceClassifier, TextClassifier
+from fastlstm.nn.check import check_choice, check_size
+from fastlstm.nn.losses import bce_with_logits, cross_entropy
+from fastlstm.runtime import get_num_threads, set_num_threads
+from fastlstm.sklearn.data import Data
+from fastlstm.sklearn.readers import NumberReader, TextReader
+from fastlstm.text import count_batches
+from fastlstm.train.average import Average
+from fastlstm.train.class_weight import ClassWeightedLoss
+from fastlstm.train.evaluate import Loss
+from fastlstm.train.history import History
+from fastlstm.train.optim import SGD, Adam, AdamW, Optimizer
+from fastlstm.train.progress import Progress
+from fastlstm.train.schedule import get as get_schedule
+from fastlstm.train.seeds import WEIGHTS, generator
+from fastlstm.train.trainer import Trainer
+from fastlstm.train.word_dropout import WordDropout
+
+OPTIMIZERS = ("adam", "adamw", "sgd")
+MOMENTUM = 0.9  # of sgd
+MODEL_OPTIONS = (
+    "cell", "hidden_size", "num_layers", "bidirectional", "pooling", "dropout", "dtype",
+)  # fmt: skip
+EVALUATION_BATCH = 128  # rows in a batch where nothing is kept for a backward pass
+
+Model = TextClassifier | SequenceClassifier
+Reader = TextReader | NumberReader
+
+
+def train(
+    estimator: Any, reader: Reader, data: Data, classes: NDArray[Any], seed: int
+) -> tuple[Model, History]:
+    """Return the trained model of an estimator, and how training went.
+
+    Parameters
+    ----------
+    estimator : the options.
+    reader : what is known of the input.
+    data : the sequences with their labels, numbers of `classes`.
+    classes : [C], sorted.
+    seed : the result is a function of it.
+    """
+    model = build(estimator, reader, len(classes), seed)
+    words = isinstance(model, TextClassifier) and estimator.word_dropout
+    trainer = Trainer(
+        model,
+        _optimizer(estimator, model),
+        _loss(estimator, classes, data.encoded.labels),
+        epochs=check_size("epochs", estimator.epochs),
+        schedule=get_schedule(estimator.schedule),
+        clip=estimator.clip,
+        average=Average(model, estimator.average) if estimator.average else None,
+        patience=check_size("patience", estimator.patience, 0),
+        seed=seed,
+        transform=WordDropout(estimator.word_dropout) if words else None,
+        listeners=[Progress(estimator.verbose > 1)] if estimator.verbose else [],
+    )
+    size = check_size("batch_size", estimator.batch_size)
+    trained_on, held_back = _split(data, estimator.validation_fraction, seed)
+    trainer.fit(
+        lambda epoch, start: trained_on.batches(size, seed=seed, epoch=epoch, start=start),
+        count_batches(trained_on.encoded, size),
+        None if held_back is None else lambda: held_back.batches(EVALUATION_BATCH),
+    )
+    # The weights without their gradients: half as much to pickle.
+    clean = build(estimator, reader, len(classes), seed)
+    clean.load_state_dict(trainer.best_weights)
+    return clean, trainer.history
+
+
+def build(estimator: Any, reader: Reader, classes: int, seed: int) -> Model:
+    """Return the untrained model of an estimator."""
+    options = {name: getattr(estimator, name) for name in MODEL_OPTIONS}
+    options["num_outputs"] = 1 if classes == 2 else classes
+    options["rng"] = generator(seed, WEIGHTS)
+    if isinstance(reader, NumberReader):
+        return SequenceClassifier(reader.size, **options)
+    options["embedding_dropout"] = estimator.embedding_dropout
+    return TextClassifier(len(reader.vocabulary), estimator.embedding_dim, **options)
+
+
+@contextmanager
+def threads(count: int | None) -> Iterator[None]:
+    """Use so many threads inside a ``with`` block; None for as many as before."""
+    before = get_num_threads()
+    if count is not None:
+        set_num_threads(count)
+    try:
+        yield
+    finally:
+        set_num_threads(before)
+
+
+def _split(data: Data, fraction: float, seed: int) -> tuple[Data, Data | None]:
+    """Hold a fraction back, in proportion of the classes."""
+    if not 0 <= fraction < 1:
+        raise ValueError(f"validation_fraction is {fraction}, expected at least 0 and below 1")
+    if not fraction:
+        return data, None
+    rows, labels = np.arange(len(data)), data.encoded.labels
+    kept, held = train_test_split(rows, test_size=fraction, stratify=labels, random_state=seed)
+    return data.select(kept), data.select(held)
+
+
+def _loss(estimator: Any, classes: NDArray[Any], labels: NDArray[np.int64]) -> Loss:
+    weight = estimator.class_weight
+    if weight is None:
+        return bce_with_logits if len(classes) == 2 else cross_entropy
+    return ClassWeightedLoss(compute_class_weight(weight, classes=classes, y=classes[labels]))
+
+
+def _optimizer(estimator: Any, model: Model) -> Optimizer:
+    name = check_choice("optimizer", estimator.optimizer, OPTIMIZERS)
+    lr, weight_decay = estimator.lr, estimator.weight_decay
+    if name == "sgd":
+        return SGD(model, lr, momentum=MOMENTUM, weight_decay=weight_decay)
+    kind = AdamW if name == "adamw" else Adam
+    return kind(model, lr, weight_decay=weight_decay)
