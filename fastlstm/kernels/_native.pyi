@@ -35,6 +35,7 @@ def backward(
     accumulate_dx: bool = False,
     n_threads: int = 1,
 ) -> tuple[States, States | None]: ...
+def kept(saved: Any) -> tuple[Array, Array, int]: ...
 def memory(
     cell: int,
     rows: Rows,

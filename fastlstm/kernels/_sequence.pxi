@@ -7,6 +7,7 @@ cdef class Call:
     cdef const fl_cell *cell
     cdef str format
     cdef int64_t itemsize
+    cdef int width
     cdef int states
     cdef list held
     cdef bint used
@@ -84,6 +85,7 @@ cdef class Call:
         self.format = format_of(w_hh)
         self.itemsize = 8 if self.format == "d" else 4
         self.cell = kernels_of(self.itemsize).cells[cell]
+        self.width = kernels_of(self.itemsize).width
         self.states = STATES[cell]
         cdef int64_t G = GATES[cell], R = w_hh.shape[1], I = w_ih.shape[1]
         cdef int64_t H = R if w_hr is None else w_hr.shape[1]
@@ -222,6 +224,31 @@ def backward(Call saved not None, dy, dstate, grads, dx, *, bint accumulate_dx=F
     if failed:
         raise MemoryError(f"no memory for a backward pass of {T} steps of {N} rows")
     return dstate_0, dreset
+
+
+cdef copy_of(Call saved, const void *block, int64_t elements):
+    cdef View v
+    out = np.empty(elements, DTYPES[saved.format])
+    if elements:
+        v = view(out, "out", (elements,), saved.format, 0, True)
+        memcpy(v.b.buf, block, elements * saved.itemsize)
+    return out
+
+
+def kept(Call saved not None):
+    """What a forward pass with `save` has kept, in the order of `fl_call` in `src/fastlstm.h`.
+
+    Returns copies of its gates [P*GHp] and cells [(N+P)*Hp], flat and empty where a cell has none,
+    and VL, the lanes of a vector.
+    """
+    cdef int64_t elements[3]
+    if saved.used:
+        raise RuntimeError("saved was used by a backward pass, which writes over what was kept")
+    if saved.p.every:
+        raise ValueError(f"recompute is {saved.p.every}, expected 0: the gates were not kept")
+    saved.cell.kept(&saved.p, elements)
+    gates = copy_of(saved, saved.p.gates, elements[0])
+    return gates, copy_of(saved, saved.p.cells, elements[1]), saved.width
 
 
 cdef set_gradients(Call saved, fl_grads *g, grads):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from functools import partial
 
+import numpy as np
+
 from fastlstm.kernels import _native
 from fastlstm.kernels._native import (
     built_isas,
@@ -17,7 +19,8 @@ from fastlstm.kernels._native import (
     vec_sigmoid,
     vec_tanh,
 )
-from fastlstm.kernels.spec import CellSpec
+from fastlstm.kernels.rows import Int64Array, Rows
+from fastlstm.kernels.spec import Array, CellSpec, Reset, States, Tokens, Weights
 
 __all__ = [
     "Kernel",
@@ -59,3 +62,49 @@ class Kernel:
         self.memory = partial(_native.memory, index)
         self.Stream = partial(_native.Stream, index)
         self.TensorStep = partial(_native.TensorStep, index)
+
+    def trace(
+        self,
+        x: Array | Tokens,
+        state: States,
+        weights: Weights,
+        rows: Rows,
+        y: Array,
+        *,
+        reverse: bool = False,
+        reset: Reset | None = None,
+        n_threads: int = 1,
+    ) -> tuple[States, dict[str, Array]]:
+        """Run all steps, and return what was inside: see `reference.Kernel.trace`."""
+        state_n, saved = self.forward(
+            x,
+            state,
+            weights,
+            rows,
+            y,
+            reverse=reverse,
+            reset=reset,
+            save=True,
+            n_threads=n_threads,
+        )
+        gates, cells, width = _native.kept(saved)
+        G, P = len(self.cell.gates), rows.total
+        H = len(weights.w_ih) // G
+        Hp = -(-H // width) * width
+        # A row's units stand in blocks of a vector, and in a block its gates side by side.
+        by_gate = gates.reshape(P, Hp // width, G, width)[_steps_ascending(rows)]
+        values = {
+            name: by_gate[:, :, g].reshape(P, Hp)[:, :H] for g, name in enumerate(self.cell.gates)
+        }
+        if len(self.cell.states) > 1:  # before the P rows stand the N of the initial state
+            values[self.cell.states[1]] = cells.reshape(rows.N + P, Hp)[rows.N :, :H]
+        return state_n, {name: values[name] for name in self.cell.traced}
+
+
+def _steps_ascending(rows: Rows) -> Int64Array:
+    """Return where each packed row stands among gates, whose steps go from the last to the first.
+
+    Rows of one step keep their order.
+    """
+    step = np.repeat(np.arange(rows.T), rows.n_at)
+    return rows.total - rows.offset[step + 1] + np.arange(rows.total) - rows.offset[step]

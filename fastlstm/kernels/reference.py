@@ -142,6 +142,46 @@ class Kernel:
                 tape.records.append(record)
         return current, Saved(tape) if save else None
 
+    @np.errstate(all="ignore")
+    def trace(
+        self,
+        x: Array | Tokens,
+        state: States,
+        weights: Weights,
+        rows: Rows,
+        y: Array,
+        *,
+        reverse: bool = False,
+        reset: Reset | None = None,
+        n_threads: int = 1,
+    ) -> tuple[States, dict[str, Array]]:
+        """Run as `forward` does, to the same bits, and return the gates and cells of each step.
+
+        Parameters
+        ----------
+        x, state, weights, rows, y, reverse, reset, n_threads : as for `forward`.
+
+        Returns
+        -------
+        state_n : as of `forward`.
+        inside : arrays [P,H] under the names of ``cell.traced``: gates after their activations,
+            and the states beside h, which y holds. Their rows are those alive at step 0, then
+            those at step 1 and so on, P in all, as `Rows.steps` yields them.
+        """
+        call = Call(x, weights, rows, reverse, reset)
+        current = tuple(s.copy() for s in state)
+        found: dict[str, list[Array]] = {name: [] for name in self.cell.traced}
+        y[...] = 0
+        for step in rows.steps(reverse):
+            record = self._run(call, current, step)
+            states = [s[step[1]] for s in current]
+            y[step] = states[0]
+            values = dict(zip(self.cell.gates, record.kept, strict=False))  # these are kept first
+            values.update(zip(self.cell.states, states, strict=True))
+            for name, parts in found.items():
+                parts.append(values[name])
+        return current, {name: np.concatenate(parts) for name, parts in found.items()}
+
     def _run(self, call: Call, current: States, step: Step) -> Record:
         """Run one step: change the states of its rows in `current`."""
         before = call.start(current, step)

@@ -40,6 +40,11 @@ class CellSpec(NamedTuple):
         """Return G, the rows of `weight_ih` and `weight_hh`."""
         return len(self.gates) * hidden_size
 
+    @property
+    def traced(self) -> tuple[str, ...]:
+        """What `Kernel.trace` returns: the gates, then the states, without h."""
+        return tuple(name for name in self.gates + self.states[1:] if name != self.states[0])
+
 
 LSTM = CellSpec(
     name="lstm",
@@ -182,6 +187,21 @@ class Kernel(Protocol):
         n_threads: int = 1,
     ) -> tuple[States, States | None]:
         """Run all steps backward: see `reference.Kernel.backward`."""
+        ...
+
+    def trace(
+        self,
+        x: Array | Tokens,
+        state: States,
+        weights: Weights,
+        rows: Rows,
+        y: Array,
+        *,
+        reverse: bool = False,
+        reset: Reset | None = None,
+        n_threads: int = 1,
+    ) -> tuple[States, dict[str, Array]]:
+        """Run all steps, and return what was inside: see `reference.Kernel.trace`."""
         ...
 
     def memory(

@@ -159,7 +159,7 @@ class Module:
                 f"state does not fit {type(self).__name__}: "
                 f"missing {sorted(missing)}, unknown {sorted(unknown)}"
             )
-        values = {name: _fitting(name, state[name], own[name].data) for name in own}
+        values = {name: fitting(name, state[name], own[name].data) for name in own}
         for name, parameter in own.items():
             parameter.data[...] = values[name]
 
@@ -184,7 +184,7 @@ class Module:
         return kept
 
 
-def _fitting(name: str, value: Any, like: Array) -> Array:
+def fitting(name: str, value: Any, like: Array) -> Array:
     """Return an array or a torch tensor as an array of the shape and dtype of `like`."""
     if hasattr(value, "detach"):
         value = value.detach().cpu().numpy()

@@ -10,17 +10,19 @@ from numpy.typing import ArrayLike
 
 from fastlstm.kernels import Rows, Tokens
 from fastlstm.nn.check import check_rng, check_size
+from fastlstm.nn.gates import Gated
 from fastlstm.nn.memory import MemoryPlan, plan
 from fastlstm.nn.module import Array, Tape, check_finite
 from fastlstm.nn.reset import Cuts, read_reset
 from fastlstm.nn.sequence import Batch, read_batch
-from fastlstm.nn.stack import Stack, States
+from fastlstm.nn.stack import States
 from fastlstm.nn.state import State, read_states
 from fastlstm.nn.stream import Stream
 from fastlstm.nn.tbptt import Window
+from fastlstm.nn.trace import Traces, run_traced
 
 
-class Recurrent(Stack):
+class Recurrent(Gated):
     """Base of `LSTM`, `GRU` and `RNN`: see there for the options.
 
     Letters: T steps, N batch, I input_size, H hidden_size, L num_layers, D directions (1 or 2),
@@ -125,6 +127,38 @@ class Recurrent(Stack):
         run, as_state = self._take(tape)
         dx, dstate_0 = self._run_backward(run, d_out, d_n)
         return batch.answer(dx) if batch.dense else dx, self._answer(dstate_0, batch, as_state)
+
+    def trace(
+        self,
+        x: Array | Tokens,
+        state: Any = None,
+        lengths: ArrayLike | None = None,
+        *,
+        reset: ArrayLike | None = None,
+        reset_at: str = "before",
+    ) -> Traces:
+        """Run over a batch and return what the gates and the states were at every step.
+
+        Of an LSTM i, f, g, o, c and h; see `nn.trace.Trace`. They are what the kernels of the
+        call itself computed: h is its y to the bit, and c after a row's last step its c_n.
+
+        Parameters
+        ----------
+        x, state, lengths, reset, reset_at : as for a call.
+
+        Returns
+        -------
+        traces : ``traces[k]`` of layer k // D in direction k % D; of one layer in one direction
+            ``traces.f`` is ``traces[0].f``.
+
+        Raises
+        ------
+        TypeError, ValueError, IndexError
+            As a call does.
+        """
+        batch = read_batch(x, lengths, self.input_size, self.dtype, self.batch_first)
+        cuts = read_reset(reset, reset_at, batch, self._directions)
+        return run_traced(self, batch, self._read("state", state, batch), cuts)
 
     def make_state(self, batch_size: int = 1) -> State:
         """Return a copy of the initial state for N rows: zeros, or what was learned.

@@ -28,7 +28,16 @@ from fastlstm.kernels.numba_backend.sizes import Sizes
 from fastlstm.kernels.numba_backend.stream import Stream
 from fastlstm.kernels.numba_backend.workers import worth_threads
 from fastlstm.kernels.rows import Rows
-from fastlstm.kernels.spec import Array, CellSpec, MemoryUse, Reset, States, Tokens, Weights
+from fastlstm.kernels.spec import (
+    CELLS,
+    Array,
+    CellSpec,
+    MemoryUse,
+    Reset,
+    States,
+    Tokens,
+    Weights,
+)
 
 
 class Saved:
@@ -121,6 +130,42 @@ class Kernel:
         dstate_0 = run.run()
         run.add_to(grads)
         return dstate_0, run.dreset
+
+    def trace(
+        self,
+        x: Array | Tokens,
+        state: States,
+        weights: Weights,
+        rows: Rows,
+        y: Array,
+        *,
+        reverse: bool = False,
+        reset: Reset | None = None,
+        n_threads: int = 1,
+    ) -> tuple[States, dict[str, Array]]:
+        """Run all steps, and return what was inside: see `reference.Kernel.trace`.
+
+        Of a user's cell that is all that its functions keep, under the names it gave.
+        """
+        state_n, saved = self.forward(
+            x,
+            state,
+            weights,
+            rows,
+            y,
+            reverse=reverse,
+            reset=reset,
+            save=True,
+            n_threads=n_threads,
+        )
+        assert saved is not None
+        tape, maths = saved.take(), self._maths
+        buffers = tape.buffers
+        z = buffers["z"].reshape(rows.total, maths.slots, tape.layer.H)
+        values = {name: z[:, slot] for name, (_, slot) in maths.kept.items()}
+        values.update(zip(maths.states[1:], buffers["states"][:, rows.N :], strict=True))
+        names = self.cell.traced if self.cell in CELLS.values() else list(values)
+        return state_n, {name: values[name].copy() for name in names}
 
     def memory(
         self,

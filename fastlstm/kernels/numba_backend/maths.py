@@ -140,6 +140,11 @@ class Maths:
         slots = (k if k < self.products else k + over for k in range(len(self.keeps)))
         return {name: (Z, slot) for name, slot in zip(self.keeps, slots, strict=True)}
 
+    @property
+    def kept(self) -> dict[str, Place]:
+        """What forward and mix keep of a step."""
+        return {**self._mix_kept, **self._kept}
+
     @cached_property
     def _gradients(self) -> dict[str, Place]:
         """Gradients of what forward takes, by the name of the argument."""
