@@ -47,7 +47,9 @@ def layers() -> list[Any]:
     return [c for c in found if inspect.isclass(c) and issubclass(c, nn.Module)]
 
 
-@pytest.mark.parametrize("layer", [*layers(), *map(vars(models).get, models.__all__)], ids=lambda c: c.__name__)
+@pytest.mark.parametrize(
+    "layer", [*layers(), *map(vars(models).get, models.__all__)], ids=lambda c: c.__name__
+)
 def test_each_layer_has_forward_and_backward(layer: Any) -> None:
     if layer is nn.Module:
         return

@@ -17,27 +17,15 @@ from dataclasses import replace
 from importlib.util import find_spec
 from typing import Any, NamedTuple
 
-from fastlstm.nn import bce_with_logits
 from fastlstm.runtime import set_num_threads
-from fastlstm.text import ImdbData, batches, count_batches
-from fastlstm.train import bag_of_words
+from fastlstm.text import count_batches
+from fastlstm.train import bag_of_words, imdb
+from fastlstm.train.classify import Dataset, build_trainer, collect, fit, measure
 from fastlstm.train.compare_folder import ComparisonFolder, Plan
 from fastlstm.train.compare_report import Clock, draw_comparison, line, table, verdict
 from fastlstm.train.config import Config
 from fastlstm.train.curves import draw_curves
-from fastlstm.train.evaluate import evaluate
-from fastlstm.train.imdb import (
-    EVALUATION_BATCH,
-    Reviews,
-    build_model,
-    build_trainer,
-    collect,
-    fingerprint,
-    fit,
-    load,
-    save_model,
-    split,
-)
+from fastlstm.train.model_file import build_model, save_model
 from fastlstm.train.run_folder import RunFolder
 
 
@@ -108,15 +96,14 @@ def compare(
         set_num_threads(plan.config.threads)
     start = time.perf_counter()
     data = load(plan.config, bars)
-    reviews = split(data, plan.config)
     load_seconds = time.perf_counter() - start
-    mark = fingerprint(data)
+    mark = data.identity["the reviews"]
     if resume and folder.read()["reviews"] != mark:
         raise ValueError(f"{folder.path} compares on other reviews than the {data.source}")
     if not resume:
         folder.begin(TITLES)
         folder.write(plan, mark, [], finished=False)
-    _announce(plan, data, reviews)
+    _announce(plan, data)
     models: list[dict[str, Any]] = []
     for name, title in TITLES.items():
         if not folder.run(name).finished:
@@ -124,7 +111,7 @@ def compare(
                 train_baseline(plan.config, folder.run(name), bars)
             else:
                 net = next(net for net in NETS if net.name == name)
-                train_net(net, plan, data, reviews, folder.run(name), load_seconds, bars)
+                train_net(net, plan, data, folder.run(name), load_seconds, bars)
         models.append(folder.result(name, title))
         print(line(models[-1]), flush=True)
         folder.write(plan, mark, models, finished=len(models) == len(TITLES))
@@ -136,8 +123,8 @@ def compare(
 
 
 def train_net(
-    net: Net, plan: Plan, data: ImdbData, reviews: Reviews, folder: RunFolder,
-    load_seconds: float, bars: bool = False,
+    net: Net, plan: Plan, data: Dataset, folder: RunFolder, load_seconds: float,
+    bars: bool = False,
 ) -> None:  # fmt: skip
     """Train one net, or go on from its checkpoint, and test it once: a run in its folder."""
     # against the clock, the trainer's epochs are stretches of it
@@ -153,16 +140,19 @@ def train_net(
         folder.begin(config.to_json())
     data.vocab.save(folder.vocab)
     try:
-        history = fit(trainer, reviews, config)
+        history = fit(trainer, data, config)
     except FloatingPointError as error:
         raise FloatingPointError(f"{net.title}: {error}") from error
     save_model(folder.model, trainer, config, len(data.vocab))
     folder.write_history(history)
-    score = evaluate(model, batches(reviews.test, EVALUATION_BATCH), bce_with_logits)
+    tested, scores = measure(model, data)
+    assert tested is not None  # there are test reviews
     stretch = f", an epoch is {plan.seconds / epochs:g} s" if plan.seconds else ""
-    draw_curves(folder.curves, history, f"{net.title}: test accuracy {score.accuracy:.2%}{stretch}")
-    metrics = collect(config, data, reviews, trainer, score, load_seconds)
-    passes = history.step / count_batches(reviews.train, config.batch_size)
+    draw_curves(
+        folder.curves, history, f"{net.title}: test accuracy {tested.accuracy:.2%}{stretch}"
+    )
+    metrics = {**collect(config, data, trainer, tested, load_seconds), **scores}
+    passes = history.step / count_batches(data.train, config.batch_size)
     folder.finish({**metrics, "passes": passes, "budget_seconds": plan.seconds})
 
 
@@ -170,16 +160,16 @@ def train_baseline(config: Config, folder: RunFolder, bars: bool = False) -> Non
     """Fit the bag of words to the same reviews, uncut, and test it once."""
     config = replace(config, vocab_size=EVERY_WORD, max_length=0)
     data = load(config, bars)
-    train, validation, test = split(data, config)
-    assert validation is not None  # there is no comparison without
+    assert data.validation is not None  # there is no comparison without
+    assert data.test is not None
     folder.begin(config.to_json())
-    found = bag_of_words.search(train, validation)
+    found = bag_of_words.search(data.train, data.validation)
     metrics = {
-        "test_accuracy": found.model.accuracy(found.ngrams.matrix(test), test.labels),
+        "test_accuracy": found.model.accuracy(found.ngrams.matrix(data.test), data.test.labels),
         "validation_accuracy": found.accuracy,
         "train_seconds": found.seconds,
         "search_seconds": found.search_seconds,
-        "words_per_second": len(train.tokens) / found.seconds,
+        "words_per_second": len(data.train.tokens) / found.seconds,
         "best_epoch": 1,
         "passes": 1.0,
         "parameters": len(found.ngrams) + 1,
@@ -191,14 +181,19 @@ def train_baseline(config: Config, folder: RunFolder, bars: bool = False) -> Non
     folder.finish(metrics)
 
 
-def _announce(plan: Plan, data: ImdbData, reviews: Reviews) -> None:
+def load(config: Config, bars: bool) -> Dataset:
+    """Return the reviews, cut to the length that the options name."""
+    return imdb.dataset(imdb.load(config, bars), config)
+
+
+def _announce(plan: Plan, data: Dataset) -> None:
     if data.notice:
         print(f"{data.notice}\n")
-    held_back = 0 if reviews.validation is None else len(reviews.validation)
+    held_back, tested = (0 if part is None else len(part) for part in (data.validation, data.test))
     budget = f"{plan.seconds:g} s of training" if plan.seconds else f"{plan.config.epochs} epochs"
     print(f"data: {data.source}")
     print(
-        f"{len(reviews.train):,} reviews to train on, {held_back:,} to validate on, "
-        f"{len(reviews.test):,} to test on; {budget} for each net",
+        f"{len(data.train):,} reviews to train on, {held_back:,} to validate on, "
+        f"{tested:,} to test on; {budget} for each net",
         flush=True,
     )

@@ -1,0 +1,65 @@
+"""The documents in docs/: every code block runs, and every link leads somewhere."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+DOCS = sorted((ROOT / "docs").glob("*.md"))
+if not DOCS:
+    pytest.skip("needs the source tree, not only the installed package", allow_module_level=True)
+
+FENCE = re.compile(r"^( *)```(\w*)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
+# What a document's code needs beside the base installation.
+NEEDS = {"cells.md": "numba"}
+# The command of this checkout, whether or not it is installed.
+SHELL = f'set -e\nfastlstm() {{ "{sys.executable}" -m fastlstm.cli "$@"; }}\n'
+
+documents = pytest.mark.parametrize("document", DOCS, ids=lambda path: path.name)
+
+
+def blocks(document: Path) -> list[tuple[str, str]]:
+    """Return language and code of each fenced block."""
+    text = document.read_text(encoding="utf-8")
+    return [(language, textwrap.dedent(code)) for _, language, code in FENCE.findall(text)]
+
+
+@documents
+def test_code_runs(document: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if document.name in NEEDS:
+        pytest.importorskip(NEEDS[document.name])
+    monkeypatch.chdir(tmp_path)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    names: dict[str, object] = {}
+    for language, code in blocks(document):
+        if language == "python":
+            exec(compile(code, str(document), "exec"), names)
+        else:
+            assert language == "sh", f"nothing runs a block of {language!r}"
+            command = ["bash", "-c", SHELL + code]
+            subprocess.run(command, check=True, env=environment, stdout=subprocess.DEVNULL)
+
+
+@documents
+def test_there_is_code(document: Path) -> None:
+    assert blocks(document)
+
+
+@documents
+def test_links_lead_somewhere(document: Path) -> None:
+    text = document.read_text(encoding="utf-8")
+    links = re.findall(r"\]\(([^)#]+)[^)]*\)", text)
+    assert links
+    for link in links:
+        assert "://" in link or (document.parent / link).exists(), link
+    modules = re.findall(r"python -m ((?:fastlstm|benchmarks)[\w.]*)", text)
+    for module in modules:
+        path = ROOT / module.replace(".", "/")
+        assert path.with_suffix(".py").exists() or path.is_dir(), module
