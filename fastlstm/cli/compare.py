@@ -39,6 +39,8 @@ RESULTS = {
     "threads": "", "parameters": ",", "data": "",
 }  # fmt: skip
 
+WIDEST = 40  # letters of a cell
+
 
 def add_parser(subparsers: Subparsers) -> None:
     """Add the subcommand."""
@@ -108,17 +110,23 @@ def _table(
 ) -> str:
     rows = [("option", *names)]
     rows += [(name, *map(_option, values)) for name, values in differing.items()]
-    text = aligned(rows) if differing else "all options are the same"
+    text = aligned(rows, left=1) if differing else "all options are the same"
     rows = [("result", *names)]
     if not all(result["finished"] for result in found):
         rows.append(("state", *("finished" if r["finished"] else "unfinished" for r in found)))
     for name, form in RESULTS.items():
         values = [result[name] for result in found]
         if any(value is not None for value in values):
-            cells = ("-" if value is None else format(value, form) for value in values)
+            cells = ("-" if value is None else _front(format(value, form)) for value in values)
             rows.append((name.replace("_", " "), *cells))
-    return f"{text}\n\n{aligned(rows)}"
+    return f"{text}\n\n{aligned(rows, left=1)}"
 
 
 def _option(value: Any) -> str:
-    return "-" if value is None else str(value)
+    text = "-" if value is None else str(value)
+    # the end of a long path is what tells it from others
+    return text if len(text) <= WIDEST else "\u2026" + text[1 - WIDEST :]
+
+
+def _front(text: str) -> str:
+    return text if len(text) <= WIDEST else text[: WIDEST - 1] + "\u2026"

@@ -6,7 +6,7 @@ import json
 import time
 import zlib
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -50,7 +50,7 @@ class Dataset:
     identity : changes with any word or label; a resumed run must have the same.
     labels : names of the classes, by number; empty for two classes whose names are not kept.
     noun : what messages and metrics call the texts.
-    options : what loading found out about options that were left open, for ``config.json``.
+    options : of the config that were left open, and what they are for these texts.
     complete, notice : whether these are all of the texts, and what the user must be told if not.
     """
 
@@ -103,11 +103,12 @@ def run(
     start = time.perf_counter()
     data = load()
     load_seconds = time.perf_counter() - start
+    config = replace(config, **data.options)
     _announce(data, load_seconds)
     model = build_model(config, len(data.vocab), data.num_outputs)
     trainer = build_trainer(config, model, data, folder, [Progress(bars)])
     if not resume:
-        folder.begin({**config.to_json(), **data.options})
+        folder.begin(config.to_json())
     elif folder.checkpoint.exists():
         trainer.load(folder.checkpoint)
         folder.write_history(trainer.history)

@@ -61,8 +61,18 @@ def _row(epoch: Epoch, best: bool) -> tuple[str, ...]:
     )
 
 
-def aligned(rows: Sequence[Sequence[str]]) -> str:
-    """Return rows of cells as lines with columns ranged right, the first one ruled off."""
+def aligned(rows: Sequence[Sequence[str]], left: int = 0) -> str:
+    """Return rows of cells as lines, the first one ruled off.
+
+    The first `left` columns are ranged left, the others right.
+    """
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    lines = ["  ".join(f"{cell:>{w}}" for cell, w in zip(row, widths, strict=True)) for row in rows]
-    return "\n".join([lines[0], "-" * len(lines[0]), *lines[1:]])
+    lines = []
+    for row in rows:
+        padded = [
+            f"{cell:<{width}}" if i < left else f"{cell:>{width}}"
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        lines.append("  ".join(padded).rstrip())
+    rule = "-" * (sum(widths) + 2 * (len(widths) - 1))
+    return "\n".join([lines[0], rule, *lines[1:]])

@@ -28,14 +28,14 @@ def _classes(scores: Scores, labels: Sequence[str]) -> str:
     table: list[tuple[str, ...]] = [("class", "precision", "recall", "F1", "texts")]
     for label, precision, recall, f1, count in rows:
         table.append((label, _number(precision), _number(recall), _number(f1), f"{count:,}"))
-    return aligned(table)
+    return aligned(table, left=1)
 
 
 def _matrix(scores: Scores, labels: Sequence[str]) -> str:
     table = [("true \\ predicted", *labels)]
     for label, row in zip(labels, scores.confusion, strict=True):
         table.append((label, *(f"{count:,}" for count in row)))
-    return aligned(table)
+    return aligned(table, left=1)
 
 
 def _confusions(scores: Scores, labels: Sequence[str]) -> str:
@@ -48,7 +48,7 @@ def _confusions(scores: Scores, labels: Sequence[str]) -> str:
     table = [("true class", "taken for", "texts")]
     for count, true, predicted in sorted(found, key=lambda x: -x[0])[:CONFUSIONS]:
         table.append((true, predicted, f"{count:,}"))
-    return f"commonest confusions (all of them with --json)\n{aligned(table)}"
+    return f"commonest confusions (all of them with --json)\n{aligned(table, left=2)}"
 
 
 def _calibration(calibration: Calibration) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from fastlstm.text import Encoded, Vocabulary
+from fastlstm.text import Encoded, Vocabulary, count_batches
 from fastlstm.text.corpus import Texts, build_corpus
 from fastlstm.text.labelled import LabelledTexts, read_labelled
 from fastlstm.text.split import stratified_split
@@ -52,8 +52,11 @@ def load(config: TextConfig, bars: bool = False) -> Dataset:
     _check_sizes(found.labels, config)
     train, test = _test_part(everything, labels, config)
     data = _encode(train, test, labels, config, bars)
-    columns = dict(zip(("text_column", "label_column"), found.columns or (), strict=False))
-    return Dataset(**data, labels=tuple(labels), options=columns, source=_describe(found, config))
+    options: dict[str, Any] = {
+        "epochs": config.epochs_for(count_batches(data["train"], config.batch_size)),
+        **dict(zip(("text_column", "label_column"), found.columns or (), strict=False)),
+    }
+    return Dataset(**data, labels=tuple(labels), options=options, source=_describe(found, config))
 
 
 def class_names(labels: Iterable[str], source: str) -> list[str]:
