@@ -120,5 +120,10 @@ def told(quiet: bool, as_json: bool) -> Iterator[None]:
 
 
 def print_json(value: object) -> None:
-    """Print one JSON object on a line."""
-    print(json.dumps(value, ensure_ascii=False, allow_nan=False))
+    """Print one JSON object on a line, escaped where the output cannot take it as it is."""
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    try:
+        text.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
+    except UnicodeEncodeError:
+        text = json.dumps(value, allow_nan=False)
+    print(text)

@@ -90,8 +90,10 @@ class TextConfig(Config):
 def check_encoding(name: str) -> None:
     """Raise ValueError unless `name` is an encoding of text that Python knows."""
     try:
-        b"".decode(name)
+        b"a".decode(name)  # which some other codecs are not for, such as base64
         codecs.getincrementaldecoder(name)
+    except UnicodeError:
+        return  # half a character of a wide encoding
     except LookupError:
         raise ValueError(
             f"encoding is {name!r}, expected the name of one, such as utf-8, utf-16, cp1252, "
