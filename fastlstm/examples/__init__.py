@@ -1,1 +1,1 @@
-"""Cells of one's own, each a module to run: ``python -m fastlstm.examples.peephole_lstm``."""
+"""Small programs, each a module to run: ``python -m fastlstm.examples.toy``."""

@@ -147,7 +147,8 @@ class LSTMClassifier(ClassifierMixin, BaseEstimator):
         check_classification_targets(y)
         classes, labels = np.unique(np.asarray(y), return_inverse=True)
         if len(classes) < 2:
-            raise ValueError(f"y has one class only, {classes[0]!r}, expected at least two")
+            only = classes.tolist()[0]
+            raise ValueError(f"y has one class only, {only!r}, expected at least two")
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         with threads(self.n_threads):
             model, history = train(self, reader, data.labelled(labels), classes, seed)

@@ -175,7 +175,9 @@ def find_numbers(X: Any, estimator: Any, learned: NumberReader | None = None) ->
     kinds: Any = (np.float64, np.float32)
     if _is_list(X):
         X = list(X)
-        if X and np.ndim(X[0]) and not _is_rectangle(X):
+        if not X:
+            raise ValueError("X has no rows, expected at least one")
+        if np.ndim(X[0]) and not _is_rectangle(X):
             numbers = _concatenate(X)
             name = type(estimator).__name__
             assert_all_finite(numbers.values, input_name="X", estimator_name=name)

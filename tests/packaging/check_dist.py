@@ -17,6 +17,8 @@ WHEEL_HOLDS = (
     "fastlstm/kernels/reference.py",
     "fastlstm/text/data/imdb_sample.txt.bz2",
     "fastlstm/text/data/ATTRIBUTION.md",
+    "fastlstm/examples/data/toy.tsv",
+    "fastlstm/examples/data/ATTRIBUTION.md",
 )
 SDIST_HOLDS = ("LICENSE", "README.md", "CHANGELOG.md", "Makefile", "pyproject.toml", "setup.py")
 SOURCES = (".py", ".pyi", ".pyx", ".pxd", ".pxi", ".c", ".h", ".toml", ".typed", ".bz2")

@@ -30,3 +30,5 @@ def test_package_data_is_installed() -> None:
     assert package.joinpath("py.typed").is_file()
     assert package.joinpath("text", "data", "imdb_sample.txt.bz2").is_file()
     assert package.joinpath("text", "data", "ATTRIBUTION.md").is_file()
+    assert package.joinpath("examples", "data", "toy.tsv").is_file()
+    assert package.joinpath("examples", "data", "ATTRIBUTION.md").is_file()

@@ -1,0 +1,80 @@
+"""Which classes are taken for which: the counts, and a picture of them."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fastlstm.train.files import write_file
+
+QUIET = "#667085"
+
+
+def confusion_matrix(labels: ArrayLike, predicted: ArrayLike, classes: int) -> NDArray[np.int64]:
+    """Return how many rows of each class were predicted as each class.
+
+    Parameters
+    ----------
+    labels, predicted : int [N], class numbers.
+    classes : C.
+
+    Returns
+    -------
+    counts : int64 [C, C], a row for each true class, a column for each predicted one.
+    """
+    counts = np.zeros((classes, classes), np.int64)
+    np.add.at(counts, (np.asarray(labels), np.asarray(predicted)), 1)
+    return counts
+
+
+def recalls(counts: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the part of each class that was found, [C]; NaN for a class without rows."""
+    totals = counts.sum(axis=1)
+    result: NDArray[np.float64] = np.full(len(counts), np.nan)
+    np.divide(np.diagonal(counts), totals, out=result, where=totals > 0)
+    return result
+
+
+def draw_confusion(
+    path: Path, counts: NDArray[np.int64], names: Sequence[str], title: str
+) -> None:
+    """Write a PNG: true classes down, predicted ones across, shares of each true class.
+
+    Raises
+    ------
+    ImportError
+        If matplotlib is not installed; names the extra.
+    OSError
+        If the file cannot be written.
+    """
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise ImportError("pictures need matplotlib: pip install 'fastlstm[plot]'") from error
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    size = 2.6 + 0.34 * len(names)
+    figure = Figure(figsize=(size + 0.8, size), dpi=150, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    numbers = range(len(names))
+    axes.set_xticks(numbers, names, rotation=90, fontsize=8)
+    totals = counts.sum(axis=1)
+    axes.set_yticks(numbers, [f"{n} ({t:,})" for n, t in zip(names, totals, strict=True)], fontsize=8)
+    axes.set_xlabel("predicted")
+    axes.set_ylabel("true (how many)")
+    for row, column in np.argwhere(shares >= 0.05):
+        share = shares[row, column]
+        color = "white" if share > 0.6 else "black"
+        axes.text(column, row, f"{100 * share:.0f}", ha="center", va="center", color=color, fontsize=7)
+    bar = figure.colorbar(image, ax=axes, shrink=0.8)
+    bar.ax.yaxis.set_major_formatter(lambda value, position: f"{100 * value:.0f} %")
+    axes.set_title(title, fontsize=10, color=QUIET)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    write_file(path, buffer.getvalue())
