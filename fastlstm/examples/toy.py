@@ -33,8 +33,8 @@ class Sentences(NamedTuple):
 
 def read() -> tuple[Sentences, Sentences]:
     """Return the sentences to learn and those to test."""
-    table = files("fastlstm").joinpath("examples", "data", "toy.tsv").read_text(encoding="utf-8")
-    rows = [line.split("\t") for line in table.splitlines()]
+    table = files("fastlstm") / "examples" / "data" / "toy.tsv"
+    rows = [line.split("\t") for line in table.read_text(encoding="utf-8").splitlines()]
     parts = []
     for part in ("train", "test"):
         chosen = [(text, int(label)) for name, label, text in rows if name == part]
