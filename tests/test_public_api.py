@@ -43,13 +43,11 @@ def test_each_name_is_documented(name: str) -> None:
 
 
 def layers() -> list[Any]:
-    found = [getattr(nn, name) for name in nn.__all__]
+    found = [getattr(part, name) for part in (nn, models) for name in part.__all__]
     return [c for c in found if inspect.isclass(c) and issubclass(c, nn.Module)]
 
 
-@pytest.mark.parametrize(
-    "layer", [*layers(), *map(vars(models).get, models.__all__)], ids=lambda c: c.__name__
-)
+@pytest.mark.parametrize("layer", layers(), ids=lambda c: c.__name__)
 def test_each_layer_has_forward_and_backward(layer: Any) -> None:
     if layer is nn.Module:
         return

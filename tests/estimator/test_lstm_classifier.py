@@ -157,7 +157,7 @@ def test_probabilities_are_those_of_the_decision_function() -> None:
 def test_predictions_survive_pickle_and_joblib(tmp_path: Any) -> None:
     joblib = pytest.importorskip("joblib")
     for X, y in (opinions(16), slopes(16)):
-        model = small(epochs=1, average=0.9).fit(X, y)
+        model = small(epochs=1, average=0.9, hidden_size=48).fit(X, y)
         data = pickle.dumps(model)
         weights = sum(p.data.nbytes for p in model.model_.parameters())
         assert len(data) < weights + 20_000, "gradients or optimizer states are pickled"
