@@ -1,0 +1,21 @@
+"""Looking inside: what a classifier made of a text, and how gradients flow back in time.
+
+`inspect_text` collects, `format_text` is for a terminal, `draw_text` and `write_page` make a picture and an
+interactive page of it. `gradient_flow` measures, `draw_gradient_flow` draws.
+"""
+
+from fastlstm.inspect.collect import Inspection, inspect_text
+from fastlstm.inspect.flow import draw_gradient_flow, gradient_flow
+from fastlstm.inspect.page import write_page
+from fastlstm.inspect.picture import draw_text
+from fastlstm.inspect.terminal import format_text
+
+__all__ = [
+    "Inspection",
+    "draw_gradient_flow",
+    "draw_text",
+    "format_text",
+    "gradient_flow",
+    "inspect_text",
+    "write_page",
+]

@@ -1,0 +1,175 @@
+"""What a text classifier made of a text, word by word."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastlstm.models import TextClassifier
+from fastlstm.nn.check import check_size
+from fastlstm.nn.module import Array
+from fastlstm.nn.recurrent import Recurrent
+from fastlstm.text import UNK, Vocabulary, tokenize
+
+Float64 = NDArray[np.float64]
+
+WORDS = 60  # shown of a longer text, unless another number is asked for
+STEPS = 1 << 16  # of all beginnings that are classified in one call
+# How a cell's new state comes about, from its gates and the state before.
+KEPT = {"lstm": lambda v, s: v["f"] * s, "gru": lambda v, s: v["z"] * s}
+ADDED = {"lstm": lambda v: v["i"] * v["g"], "gru": lambda v: (1 - v["z"]) * v["n"]}
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """A text as a classifier reads it; W words, C classes, H units of the layer looked at.
+
+    Attributes
+    ----------
+    words : those looked at, W of the text's `total`.
+    total : how many words the text has.
+    known : bool [W], whether training had the word; all others are one and the same to the model.
+    labels : names of the C classes.
+    logits : [W] or [W,C], what the model says of the text up to and including each word; to the
+        bit what it says of that beginning by itself.
+    cell, layer, direction : what was looked at: "lstm", "gru" or "rnn"; counted from 0.
+    values : by name [W,H], the gates and states of that layer: see `nn.trace.Trace`.
+    state : "c" or "h", the state that carries what was read.
+    before : [W,H], that state before each word.
+    kept, added : [W,H], the two parts of that state after the word: what is left of `before`
+        (LSTM: f * c, GRU: z * h) and what the word brought (i * g, (1 - z) * n). None for a
+        plain RNN, which makes its state anew at each step.
+    """
+
+    words: list[str]
+    total: int
+    known: NDArray[np.bool_]
+    labels: list[str]
+    logits: Array
+    cell: str
+    layer: int
+    direction: int
+    values: dict[str, Array]
+    state: str
+    before: Array
+    kept: Array | None
+    added: Array | None
+
+    @property
+    def probabilities(self) -> Float64:
+        """Of each class after each word, [W,C]."""
+        return probabilities(self.logits)
+
+    @property
+    def change(self) -> Array:
+        """How far each word moved each unit's state, [W,H]."""
+        moved: Array = np.abs(self.values[self.state] - self.before)
+        return moved
+
+    @property
+    def shown_class(self) -> int:
+        """The class whose probability is followed: of two the second, else the last one said."""
+        return 1 if len(self.labels) == 2 else int(self.probabilities[-1].argmax())
+
+    @property
+    def gates(self) -> dict[str, Array]:
+        """The values that are no states."""
+        return {name: v for name, v in self.values.items() if name not in ("h", "c")}
+
+
+def probabilities(logits: Array) -> Float64:
+    """Return the probabilities [W,C] of logits [W,C], or of [W] of two classes."""
+    z = np.asarray(logits, np.float64)
+    if z.ndim == 1:
+        z = np.stack([np.zeros_like(z), z], axis=1)
+    e = np.exp(z - z.max(axis=1, keepdims=True))
+    p: Float64 = e / e.sum(axis=1, keepdims=True)
+    return p
+
+
+def inspect_text(
+    model: TextClassifier,
+    vocab: Vocabulary,
+    text: str,
+    labels: Sequence[str] | None = None,
+    *,
+    layer: int | None = None,
+    direction: int = 0,
+    words: int = WORDS,
+) -> Inspection:
+    """Run a classifier on one text, word by word, and collect what happened inside.
+
+    Parameters
+    ----------
+    model, vocab : that belong together.
+    text : raw.
+    labels : names of the classes; None numbers them.
+    layer : of the recurrent layers, 0 the first; None the top one.
+    direction : 0, or 1 for the one that reads from the end.
+    words : the most words to look at, from the beginning; 0 for all.
+
+    Raises
+    ------
+    ValueError
+        If the text has no words, or the labels are not as many as the classes.
+    TypeError, IndexError
+        If there is no such layer or direction.
+    """
+    found = tokenize(text)
+    if not found:
+        raise ValueError("the text has no words: expected some letters or digits")
+    recurrent = model.recurrent
+    layer = recurrent.num_layers - 1 if layer is None else layer
+    recurrent.gates(layer, direction)  # says what is wrong with them
+    classes = max(2, model.num_outputs)
+    names = [str(k) for k in range(classes)] if labels is None else list(labels)
+    if len(names) != classes:
+        raise ValueError(f"labels has {len(names)} names, expected {classes}")
+    shown = found[: check_size("words", words, 0) or None]
+    tokens = np.array([vocab.id(word) for word in shown], np.int64)
+    traces = recurrent.trace(model.embedding(tokens))
+    values = dict(traces[layer * (1 + recurrent.bidirectional) + direction].values)
+    state = "c" if "c" in values else "h"
+    before = _before(recurrent, values[state], state, layer, direction)
+    return Inspection(
+        words=shown,
+        total=len(found),
+        known=tokens != UNK,
+        labels=names,
+        logits=logits_of_beginnings(model, tokens),
+        cell=model.cell,
+        layer=layer,
+        direction=direction,
+        values=values,
+        state=state,
+        before=before,
+        kept=KEPT[model.cell](values, before) if model.cell in KEPT else None,
+        added=ADDED[model.cell](values) if model.cell in ADDED else None,
+    )
+
+
+def logits_of_beginnings(model: TextClassifier, tokens: NDArray[np.int64]) -> Array:
+    """Return the logits of the first word, of the first two, and so on: [W] or [W,C].
+
+    Both directions of a bidirectional layer see the beginning alone, so each is run from anew.
+    """
+    W = len(tokens)
+    rows, parts = max(1, STEPS // W), []
+    for first in range(0, W, rows):
+        lengths = np.arange(first, min(first + rows, W)) + 1
+        batch = np.where(np.arange(lengths[-1]) < lengths[:, None], tokens[: lengths[-1]], 0)
+        parts.append(model(batch, lengths))
+    return np.concatenate(parts)
+
+
+def _before(recurrent: Recurrent, after: Array, state: str, layer: int, direction: int) -> Array:
+    """Return the state before each step, given that after it, [W,H]."""
+    k = layer * (1 + recurrent.bidirectional) + direction
+    initial: Any = getattr(recurrent.make_state(1), state)[k]
+    if direction == 1:
+        return np.concatenate([after[1:], initial])
+    return np.concatenate([initial, after[:-1]])
