@@ -9,10 +9,10 @@ import sys
 from collections.abc import Sequence
 
 from fastlstm._version import __version__
-from fastlstm.cli import compare, evaluate, info, predict, train
+from fastlstm.cli import compare, evaluate, info, inspect, predict, train
 from fastlstm.cli.errors import FAILED, INTERRUPTED, UsageError, one_line
 
-COMMANDS = (train, predict, evaluate, compare, info)
+COMMANDS = (train, predict, evaluate, inspect, compare, info)
 
 DESCRIPTION = """\
 Train recurrent networks on your own texts, and use them.

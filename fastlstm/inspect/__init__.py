@@ -1,7 +1,7 @@
 """Looking inside: what a classifier made of a text, and how gradients flow back in time.
 
-`inspect_text` collects, `format_text` is for a terminal, `draw_text` and `write_page` make a picture and an
-interactive page of it. `gradient_flow` measures, `draw_gradient_flow` draws.
+`inspect_text` collects; `format_text` makes a table of it, `draw_text` a picture and `write_page`
+an interactive page. `gradient_flow` measures, `draw_gradient_flow` draws.
 """
 
 from fastlstm.inspect.collect import Inspection, inspect_text

@@ -83,6 +83,12 @@ def gradient_flow(
     return norms[:, 0] if batch.single else norms
 
 
+def mean_of_rows(norms: Norms) -> Norms:
+    """Return the mean [K] of norms [K,N] over the rows that reach so far back, NaN if none does."""
+    mean: Norms = np.ma.masked_invalid(norms).mean(axis=1).filled(np.nan)
+    return mean
+
+
 def draw_gradient_flow(path: str | Path, panels: Mapping[str, Mapping[str, Norms]]) -> None:
     """Write a PNG: a panel for each entry, a curve of norms by distance for each of its own.
 
@@ -102,7 +108,7 @@ def draw_gradient_flow(path: str | Path, panels: Mapping[str, Mapping[str, Norms
     axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
     for place, (title, curves) in zip(axes, panels.items(), strict=True):
         for number, (label, norms) in enumerate(curves.items()):
-            mean = norms if norms.ndim == 1 else np.nanmean(norms, axis=1)
+            mean = norms if norms.ndim == 1 else mean_of_rows(norms)
             style = "--" if label.endswith("of c") else "-"
             shown = np.where(mean > FLOOR, mean, np.nan)
             place.semilogy(np.arange(len(mean)), shown, style, color=f"C{number}", label=label)

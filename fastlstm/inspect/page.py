@@ -36,13 +36,20 @@ def write_page(
     OSError
         If the file cannot be written.
     """
-    try:
-        from bokeh.embed import file_html
-        from bokeh.resources import INLINE
-    except ImportError as error:
-        raise ImportError("pages need bokeh: pip install 'fastlstm[html]'", name="bokeh") from error
+    check_bokeh()
+    from bokeh.embed import file_html
+    from bokeh.resources import INLINE
+
     html = file_html(_layout(inspection, title), resources=INLINE, title=title)
     write_file(Path(path), html.encode())
+
+
+def check_bokeh() -> None:
+    """Raise ImportError, and say how to install it, unless bokeh is there."""
+    try:
+        import bokeh.embed  # noqa: F401
+    except ImportError as error:
+        raise ImportError("pages need bokeh: pip install 'fastlstm[html]'", name="bokeh") from error
 
 
 def _layout(inspection: Inspection, title: str) -> Any:

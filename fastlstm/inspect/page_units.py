@@ -63,7 +63,7 @@ def draw_units(inspection: Inspection, words: Any) -> list[Any]:
 
     H = inspection.before.shape[1]
     first = "f" if "f" in inspection.values else next(iter(inspection.values))
-    moved_most = np.argsort(-inspection.change.sum(axis=0), kind="stable")[:PICKED]
+    moved_most = np.sort(np.argsort(-inspection.change.sum(axis=0), kind="stable")[:PICKED])
     gate = Select(
         title="gate or state", value=MEANING[first],
         options=[MEANING[name] for name in inspection.values], name="gate",

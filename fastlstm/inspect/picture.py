@@ -52,11 +52,12 @@ def draw_text(path: str | Path, inspection: Inspection, title: str = "") -> None
         len(heights), 1, sharex=True, gridspec_kw={"height_ratios": heights}, squeeze=False
     )[:, 0]
     _draw_prediction(panels[0], inspection)
-    order = np.argsort(inspection.values[inspection.state][-1], kind="stable")
+    last = inspection.values[inspection.state][0 if inspection.direction else -1]
+    order = np.argsort(last, kind="stable")
     for panel, (name, value) in zip(panels[1:-1], maps.items(), strict=True):
         _draw_units(figure, panel, name, value[:, order])
     panels[len(maps) // 2 + 1].set_ylabel(
-        f"units, in order of {inspection.state} after the last word", fontsize=8, color=QUIET
+        f"units, in order of {inspection.state} after the word read last", fontsize=8, color=QUIET
     )
     _draw_change(panels[-1], inspection)
     _write_words(panels, inspection)
@@ -164,6 +165,6 @@ def _write_words(panels: Any, inspection: Inspection) -> None:
         panel.tick_params(axis="x", labelbottom=True, length=0)
         for label, known in zip(panel.get_xticklabels(), inspection.known, strict=True):
             label.set_color("black" if known else LOW)
-    panels[-1].set_xlim(-0.6, len(names) - 0.4)
+    panels[-1].set_xlim(-0.5, len(names) - 0.5)
     if not inspection.known.all():
         panels[-1].set_xlabel("(?): not a word of the vocabulary", fontsize=8, color=LOW)

@@ -1,0 +1,200 @@
+"""``fastlstm inspect``: what a trained run makes of a text, word by word."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import sys
+import textwrap
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+
+from fastlstm.cli.errors import UsageError
+from fastlstm.cli.options import (
+    Subparsers,
+    add_json_option,
+    add_plot_option,
+    check_plot,
+    new_parser,
+    print_json,
+)
+from fastlstm.inspect.collect import WORDS, Inspection, inspect_text
+from fastlstm.inspect.page import check_bokeh, write_page
+from fastlstm.inspect.picture import draw_text
+from fastlstm.inspect.terminal import WIDTH, format_text, summarize, wants_colour
+from fastlstm.text.lines import lines_of, read_lines
+from fastlstm.train.loaded_run import LoadedRun, load_run
+from fastlstm.train.text_config import check_encoding
+
+DIRECTIONS = ("forward", "backward")
+
+EXAMPLES = """
+fastlstm inspect runs/reviews "A dull start, but what an ending!"
+fastlstm inspect runs/reviews --file review.txt --words 100 --plot review.png
+fastlstm inspect runs/reviews "Not bad at all" --html review.html
+"""
+ABOUT = """
+Prints a line for each word: the prediction for the text up to it, the means of the layer's gates,
+and how far the word moved its cell. --plot draws the gates of all units; --html writes a page to
+hover over and to pick units in, for which no network is needed.
+"""
+
+
+def add_parser(subparsers: Subparsers) -> None:
+    """Add the subcommand."""
+    parser = new_parser(
+        subparsers, "inspect", "look inside a run while it reads a text", EXAMPLES, ABOUT
+    )
+    parser.add_argument("path", metavar="RUN", help="folder of the run")
+    parser.add_argument(
+        "text", metavar="TEXT", nargs="*", default=[],
+        help="the text; by default what the standard input holds",
+    )  # fmt: skip
+    parser.add_argument(
+        "--file", metavar="FILE", type=Path, default=None, help="read the text from FILE"
+    )
+    parser.add_argument(
+        "--encoding", metavar="S", default=None,
+        help="of FILE or the standard input; by default UTF-8, or what a byte order mark says",
+    )  # fmt: skip
+    parser.add_argument(
+        "--words", metavar="N", type=int, default=WORDS,
+        help=f"the most words to look at, from the beginning (default {WORDS}; 0 = all)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--layer", metavar="N", type=int, default=None,
+        help="which recurrent layer, 0 the first (default: the top one)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--direction", choices=DIRECTIONS, default=DIRECTIONS[0],
+        help="of a bidirectional run, which of the two (default forward)",
+    )  # fmt: skip
+    add_plot_option(parser, "the gates over the words")
+    parser.add_argument(
+        "--html", metavar="FILE.html", type=Path, default=None,
+        help='write an interactive page (needs "fastlstm[html]")',
+    )  # fmt: skip
+    add_json_option(parser, "what is in the table")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print the table, and write the files that are asked for."""
+    _check(options)
+    trained = load_run(options.path)
+    _check_place(options, trained)
+    text = _text(options)
+    inspection = inspect_text(
+        trained.model,
+        trained.vocab,
+        text,
+        trained.labels,
+        layer=options.layer,
+        direction=DIRECTIONS.index(options.direction),
+        words=options.words,
+    )
+    written = []
+    if options.plot is not None:
+        draw_text(options.plot, inspection)
+        written.append(options.plot)
+    if options.html is not None:
+        write_page(options.html, inspection)
+        written.append(options.html)
+    whole = np.exp(trained.log_probabilities(trained.encode([text]))[0])
+    if options.json:
+        print_json(as_json(inspection, whole))
+        return 0
+    print(format_text(inspection, colour=wants_colour(sys.stdout)))
+    for note in notes(inspection, whole):
+        print(f"\n{textwrap.fill(note, WIDTH)}")
+    if written:
+        print("\nwrote " + " and ".join(map(str, written)))
+    return 0
+
+
+def _check(options: argparse.Namespace) -> None:
+    """Raise for what is wrong with the options, before anything is computed."""
+    if options.text and options.file is not None:
+        raise UsageError("TEXT and --file exclude each other")
+    if options.words < 0:
+        raise UsageError(f"--words is {options.words}, expected 0 (all) or more")
+    if options.encoding is not None:
+        try:
+            check_encoding(options.encoding)
+        except ValueError as error:
+            raise UsageError(f"--{error}") from error
+    check_plot(options.plot)
+    if options.html is not None:
+        if not options.html.parent.is_dir():
+            folder = options.html.parent
+            raise FileNotFoundError(f"cannot write {options.html}: there is no folder {folder}")
+        check_bokeh()
+
+
+def _check_place(options: argparse.Namespace, trained: LoadedRun) -> None:
+    """Raise UsageError if the run has no such layer or direction."""
+    layers = trained.model.recurrent.num_layers
+    if options.layer is not None and options.layer not in range(layers):
+        raise UsageError(f"--layer is {options.layer}, expected 0 to {layers - 1} for this run")
+    if options.direction == "backward" and not trained.model.recurrent.bidirectional:
+        raise UsageError("--direction is backward, but this run reads its texts forward only")
+
+
+def _text(options: argparse.Namespace) -> str:
+    if options.text:
+        return " ".join(options.text)
+    if options.file is not None:
+        return "".join(read_lines(options.file, options.encoding))
+    if sys.stdin.isatty():
+        print("type a text; Ctrl-D ends it", file=sys.stderr)
+    stream = cast(io.BufferedReader, sys.stdin.buffer)
+    return "".join(lines_of(stream, "the standard input", options.encoding))
+
+
+def notes(inspection: Inspection, whole: Any) -> list[str]:
+    """Return what else there is to say; `whole` [C] is the prediction for the text, uncut."""
+    found, W = [], len(inspection.words)
+    if W < inspection.total:
+        best = int(whole.argmax())
+        found.append(
+            f"these are the first {W} of {inspection.total} words (--words shows more); the model "
+            f"says {inspection.labels[best]} ({whole[best]:.2f}) of the text as predict reads it"
+        )
+    if not inspection.known.any():
+        found.append(
+            "no word of these was in the training texts: the prediction says nothing about them"
+        )
+    return found
+
+
+def as_json(inspection: Inspection, whole: Any) -> dict[str, Any]:
+    """Return the table as numbers, and the prediction for the text, uncut."""
+    P, means = inspection.probabilities, summarize(inspection)
+    moved, best = np.linalg.norm(inspection.change, axis=1), int(whole.argmax())
+    words = [
+        {
+            "word": word,
+            "known": bool(inspection.known[w]),
+            "label": inspection.labels[int(P[w].argmax())],
+            "probabilities": _rounded(dict(zip(inspection.labels, P[w], strict=True))),
+            "mean_gates": _rounded({name: value[w] for name, value in means.items()}),
+            f"moved_{inspection.state}": _rounded({"": moved[w]})[""],
+        }
+        for w, word in enumerate(inspection.words)
+    ]
+    return {
+        "label": inspection.labels[best],
+        "probability": float(f"{whole[best]:.6g}"),
+        "cell": inspection.cell,
+        "layer": inspection.layer,
+        "direction": DIRECTIONS[inspection.direction],
+        "total_words": inspection.total,
+        "words": words,
+    }
+
+
+def _rounded(values: dict[str, Any]) -> dict[str, float]:
+    """Return six significant digits: as many as float32 can tell."""
+    return {name: float(f"{value:.6g}") for name, value in values.items()}

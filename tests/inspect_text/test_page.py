@@ -1,0 +1,177 @@
+"""The page in a browser: it needs no network, hovering tells, and picking changes what is drawn."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from inspect_models import LABELS, classifier
+
+from fastlstm.inspect import Inspection, inspect_text, write_page
+from fastlstm.text import Vocabulary
+
+TEXT = "Not a good film, but it's a very dull, murky ending."
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+# All text in elements whose class says tooltip, in whatever shadow they are.
+TOOLTIPS = """() => {
+    const found = [];
+    const walk = (root) => { for (const e of root.querySelectorAll('*')) {
+        if (String(e.className).includes('bk-tooltip-content')) found.push(e.innerText);
+        if (e.shadowRoot) walk(e.shadowRoot);
+    } };
+    walk(document);
+    return found.join('\\n');
+}"""
+# The lines of the units picked, as the page holds them.
+LINES = """() => {
+    const {ys, unit} = Bokeh.documents[0].get_model_by_name('lines').data;
+    return {unit: [...unit], ys: ys.map((y) => [...y])};
+}"""
+
+
+class Visit:
+    """A page in a browser, and what it asked for and complained of."""
+
+    def __init__(self, page: Any) -> None:
+        self.page = page
+        self.requests: list[str] = []
+        self.errors: list[str] = []
+        page.on("request", lambda request: self.requests.append(request.url))
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        page.on("console", self._note)
+
+    def _note(self, message: Any) -> None:
+        if message.type == "error":
+            self.errors.append(message.text)
+
+    def open(self, path: Path) -> None:
+        self.page.goto(path.as_uri())
+        self.page.wait_for_function("() => window.Bokeh?.documents?.[0]?.is_idle")
+
+    def canvases(self) -> list[bytes]:
+        """Pictures of the plots: words, prediction, all units, units picked, change."""
+        self.page.wait_for_timeout(250)  # drawn with the next frame
+        return [canvas.screenshot() for canvas in self.page.locator(".bk-Figure").all()]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    playwright = pytest.importorskip("playwright.sync_api")
+    program = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if program is None:
+        pytest.skip(f"none of {', '.join(BROWSERS)} is installed")
+    with playwright.sync_playwright() as driver:
+        # Root may not have a sandbox, and containers have a small /dev/shm.
+        arguments = ["--no-sandbox", "--disable-dev-shm-usage"]
+        browser = driver.chromium.launch(executable_path=program, args=arguments)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def visit(browser: Any) -> Iterator[Visit]:
+    page = browser.new_page(viewport={"width": 1200, "height": 1300})
+    page.set_default_timeout(10_000)
+    yield Visit(page)
+    page.close()
+
+
+@pytest.fixture
+def inspection(vocab: Vocabulary) -> Inspection:
+    return inspect_text(classifier(bidirectional=True), vocab, TEXT, LABELS[2])
+
+
+def word_place(visit: Visit, place: list[float], w: int, count: int) -> tuple[float, float]:
+    """Where the middle of a word is: the frame is 60 pixels in from either side."""
+    left, top, width, height = place
+    frame = width - 120
+    return left + 60 + frame * (w + 0.6) / (count + 0.2), top + height * 0.6
+
+
+def test_a_user_finds_the_numbers(inspection: Inspection, visit: Visit, tmp_path: Path) -> None:
+    pytest.importorskip("bokeh")
+    write_page(tmp_path / "text.html", inspection)
+    visit.open(tmp_path / "text.html")
+    assert visit.page.title() == "What the model read"
+    strip = visit.page.locator(".bk-Figure").first.bounding_box()
+    place = [strip["x"], strip["y"], strip["width"], strip["height"]]
+
+    for w in (1, 9):  # hovering a word tells of it
+        x, y = word_place(visit, place, w, len(inspection.words))
+        visit.page.mouse.move(x - 3, y)
+        visit.page.mouse.move(x, y, steps=4)
+        visit.page.wait_for_timeout(250)
+        told = visit.page.evaluate(TOOLTIPS)
+        assert inspection.words[w] in told
+        assert f"{inspection.values['f'][w].mean():.3f}" in told
+        assert f"{inspection.probabilities[w].max():.3f}" in told
+        assert ("no" if w == 9 else "yes") in told.split()
+    visit.page.mouse.move(5, 5)
+
+    before, lines = visit.canvases(), visit.page.evaluate(LINES)
+    np.testing.assert_allclose(
+        lines["ys"], [inspection.values["f"][:, int(u[5:])] for u in lines["unit"]], rtol=1e-6
+    )
+    visit.page.get_by_label("gate or state").select_option("cell c")
+    after, lines = visit.canvases(), visit.page.evaluate(LINES)
+    np.testing.assert_allclose(
+        lines["ys"], [inspection.values["c"][:, int(u[5:])] for u in lines["unit"]], rtol=1e-6
+    )
+    changed = [a != b for a, b in zip(before, after, strict=True)]
+    assert changed == [False, False, True, True, False]
+
+    unit = next(u for u in range(6) if f"unit {u}" not in lines["unit"])  # picking one more
+    visit.page.locator(".choices__input--cloned").click()
+    visit.page.locator(".choices__item--choice").get_by_text(str(unit), exact=True).click()
+    picked = visit.page.evaluate(LINES)
+    assert set(picked["unit"]) == {*lines["unit"], f"unit {unit}"}
+    at = picked["unit"].index(f"unit {unit}")
+    np.testing.assert_allclose(picked["ys"][at], inspection.values["c"][:, unit], rtol=1e-6)
+    assert visit.canvases()[3] != after[3]
+    visit.page.locator(".choices__button").first.click()  # and one less
+    assert len(visit.page.evaluate(LINES)["unit"]) == len(picked["unit"]) - 1
+
+    assert visit.errors == []
+    assert {url.partition(":")[0] for url in visit.requests} <= {"file", "data", "blob"}
+    assert [url for url in visit.requests if url.startswith("file")] == [
+        (tmp_path / "text.html").as_uri()
+    ]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("options", [{"cell": "gru", "num_outputs": 3}, {"cell": "rnn"}])
+def test_other_cells_have_pages(
+    options: dict[str, Any], vocab: Vocabulary, visit: Visit, tmp_path: Path
+) -> None:
+    """With a class whose name would end the script that holds it."""
+    pytest.importorskip("bokeh")
+    names = ["</script><img src=x>", *LABELS[options.get("num_outputs", 2)][1:]]
+    found = inspect_text(classifier(**options), vocab, TEXT, names)
+    write_page(tmp_path / "text.html", found, "<b>Title</b>")
+    visit.open(tmp_path / "text.html")
+    assert visit.page.title() == "<b>Title</b>"
+    assert visit.page.locator("img").count() == 0
+    assert len(visit.canvases()) == 5
+    gates = visit.page.get_by_label("gate or state").locator("option").all_inner_texts()
+    assert len(gates) == len(found.values)
+    for gate in gates:
+        visit.page.get_by_label("gate or state").select_option(gate)
+    assert visit.errors == []
+    assert len(visit.requests) == 1
+
+
+def test_the_file_is_whole_or_not_there(
+    inspection: Inspection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("bokeh")
+    with pytest.raises(OSError, match="cannot write"):
+        write_page(tmp_path / "nowhere" / "text.html", inspection)
+    monkeypatch.setitem(sys.modules, "bokeh.embed", None)
+    with pytest.raises(ImportError, match=r"pip install 'fastlstm\[html\]'"):
+        write_page(tmp_path / "text.html", inspection)
+    assert not list(tmp_path.iterdir())
