@@ -1,4 +1,4 @@
-"""``python -m fastlstm`` is the command ``fastlstm``."""
+"""The command `fastlstm`, also as ``python -m fastlstm``."""
 
 import sys
 

@@ -20,7 +20,7 @@ FENCE = re.compile(r"^( *)```(\w*)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
 # What a document's code needs beside the base installation.
 NEEDS = {"cells.md": "numba"}
 # The command of this checkout, whether or not it is installed.
-SHELL = f'set -e\nfastlstm() {{ "{sys.executable}" -m fastlstm.cli "$@"; }}\n'
+SHELL = f'set -e\nfastlstm() {{ "{sys.executable}" -m fastlstm "$@"; }}\n'
 
 documents = pytest.mark.parametrize("document", DOCS, ids=lambda path: path.name)
 
