@@ -24,9 +24,9 @@ def test_python_examples_run_in_order() -> None:
     examples = [code for language, code in BLOCKS if language == "python"]
     assert examples
     names: dict[str, object] = {}
-    has_torch = importlib.util.find_spec("torch") is not None
+    missing = [lib for lib in ("torch", "sklearn") if importlib.util.find_spec(lib) is None]
     for code in examples:
-        if "import torch" in code and not has_torch:
+        if any(re.search(rf"import {lib}|fastlstm.{lib}", code) for lib in missing):
             continue
         exec(compile(code, str(README), "exec"), names)
 
@@ -51,8 +51,9 @@ def test_options_of_the_programs_exist() -> None:
     options = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", TEXT)) - {"--strict"}
     assert options
     known: set[str] = set()
-    for program in ("fastlstm.train_imdb", "benchmarks.ab"):
-        command = [sys.executable, "-m", program, "--help"]
+    programs = ["fastlstm.train_imdb", "benchmarks.ab", "fastlstm train", "fastlstm inspect"]
+    for program in programs:
+        command = [sys.executable, "-m", *program.split(), "--help"]
         text = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT).stdout
         known |= set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", text))
     assert options <= known, f"no program has {options - known}"
