@@ -63,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _drop_output()
         return FAILED
     except KeyboardInterrupt as interrupt:
-        print(f"\n{interrupt or 'interrupted'}", file=sys.stderr)
+        print(f"\n{str(interrupt) or 'interrupted'}", file=sys.stderr)
         return INTERRUPTED
     except Exception as error:
         if os.environ.get("FASTLSTM_DEBUG"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,12 @@ from fastlstm.cli.options import (
     Subparsers,
     add_json_option,
     add_plot_option,
+    add_quiet_option,
     add_reading_options,
     check_plot,
     new_parser,
     print_json,
+    text_bar,
 )
 from fastlstm.text.labelled import LabelledTexts, Reading, read_labelled
 from fastlstm.train.files import write_file
@@ -56,6 +59,7 @@ def add_parser(subparsers: Subparsers) -> None:
     parser.add_argument("--bins", type=int, metavar="N", default=BINS,
                         help=f"bins of the calibration table (default {BINS})")  # fmt: skip
     add_json_option(parser, "the scores")
+    add_quiet_option(parser)
     add_plot_option(parser, "the confusion matrix and the reliability of the probabilities")
     parser.set_defaults(run=run)
 
@@ -67,7 +71,8 @@ def run(options: argparse.Namespace) -> int:
     check_plot(options.plot)
     trained = load_run(options.path)
     found = read_labelled(options.data, _reading(trained, options))
-    scores = evaluated(trained, found, options.data, options.bins)
+    with text_bar(len(found.texts), not options.quiet) as bar:
+        scores = evaluated(trained, found, options.data, options.bins, bar.update)
     if options.json:
         about = {"run": str(trained.folder.path), "data": options.data}
         print_json({**about, **scores.to_json(trained.labels)})
@@ -95,8 +100,11 @@ def _reading(trained: LoadedRun, options: argparse.Namespace) -> Reading:
     return replace(trained.config.reading, **{"encoding": None, **asked_for})
 
 
-def evaluated(trained: LoadedRun, found: LabelledTexts, source: str, bins: int = BINS) -> Scores:
-    """Return the scores of a run on labelled texts.
+def evaluated(
+    trained: LoadedRun, found: LabelledTexts, source: str, bins: int = BINS,
+    advance: Callable[[int], object] = lambda done: None,
+) -> Scores:  # fmt: skip
+    """Return the scores of a run on labelled texts; `advance` is told how many more are done.
 
     Raises
     ------
@@ -108,7 +116,7 @@ def evaluated(trained: LoadedRun, found: LabelledTexts, source: str, bins: int =
         names = [IMDB_FOLDERS.get(name, name) for name in names]
     labels = np.array(numbers_of(names, trained.labels, source), dtype=np.int64)
     encoded = replace(trained.encode(found.texts), labels=labels)
-    return score(trained.log_probabilities(encoded), encoded.labels, bins)
+    return score(trained.log_probabilities(encoded, advance), encoded.labels, bins)
 
 
 def _plot(path: Path, scores: Scores, labels: list[str]) -> None:

@@ -12,6 +12,8 @@ from dataclasses import MISSING, Field, fields
 from pathlib import Path
 from typing import Any
 
+from tqdm import tqdm
+
 from fastlstm.cli.errors import UsageError
 from fastlstm.train.text_config import READING, TextConfig
 
@@ -70,6 +72,17 @@ def add_json_option(parser: Any, what: str) -> None:
         "--json", action="store_true", default=False,
         help=f"print {what} as one JSON object on the standard output, all else on the other",
     )  # fmt: skip
+
+
+def add_quiet_option(parser: Any) -> None:
+    parser.add_argument("--quiet", action="store_true", default=False,
+                        help="show no progress bar")  # fmt: skip
+
+
+def text_bar(total: int | None, show: bool) -> tqdm[Any]:
+    """Return a bar that counts texts on the standard error stream, if that is a terminal."""
+    show = show and sys.stderr.isatty()
+    return tqdm(total=total, unit=" texts", disable=not show, leave=False, dynamic_ncols=True)
 
 
 def add_plot_option(parser: Any, what: str) -> None:

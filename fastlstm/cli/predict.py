@@ -13,7 +13,7 @@ from typing import Any, cast
 import numpy as np
 
 from fastlstm.cli.errors import UsageError
-from fastlstm.cli.options import Subparsers, new_parser, print_json
+from fastlstm.cli.options import Subparsers, add_quiet_option, new_parser, print_json, text_bar
 from fastlstm.text import UNK
 from fastlstm.text.lines import lines_of, read_lines
 from fastlstm.train.loaded_run import LoadedRun, load_run
@@ -53,6 +53,7 @@ def add_parser(subparsers: Subparsers) -> None:
         "--encoding", metavar="S", default=None,
         help="of FILE or the standard input; by default UTF-8, or what a byte order mark says",
     )  # fmt: skip
+    add_quiet_option(parser)
     parser.set_defaults(run=run)
 
 
@@ -67,10 +68,13 @@ def run(options: argparse.Namespace) -> int:
             raise UsageError(f"--{error}") from error
     trained = load_run(options.path)
     texts, at_a_time = _texts(options)
-    while chunk := list(islice(texts, at_a_time)):
-        for line in classified(trained, chunk, options.probabilities):
-            print_json(line)
-        sys.stdout.flush()
+    # where the lines go to the terminal, these are the progress
+    with text_bar(None, not (options.quiet or sys.stdout.isatty())) as bar:
+        while chunk := list(islice(texts, at_a_time)):
+            for line in classified(trained, chunk, options.probabilities):
+                print_json(line)
+            sys.stdout.flush()
+            bar.update(len(chunk))
     return 0
 
 

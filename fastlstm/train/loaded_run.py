@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,9 +44,14 @@ class LoadedRun:
         encoded = self.vocab.encode_texts(texts, [0] * len(texts))
         return encoded.truncate(self.config.max_length, keep=self.config.truncate)
 
-    def log_probabilities(self, encoded: Encoded) -> Float64:
-        """Return the logarithm of each class's probability, float64 [N, C]."""
-        return predict_log_probabilities(self.model, encoded)
+    def log_probabilities(
+        self, encoded: Encoded, advance: Callable[[int], object] = lambda done: None
+    ) -> Float64:
+        """Return the logarithm of each class's probability, float64 [N, C].
+
+        `advance` is told how many more texts are done.
+        """
+        return predict_log_probabilities(self.model, encoded, advance=advance)
 
 
 def load_run(path: str | Path) -> LoadedRun:

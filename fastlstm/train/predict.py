@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -39,8 +41,9 @@ class LogitRows:
 
 
 def predict_log_probabilities(
-    model: TextClassifier, encoded: Encoded, batch_size: int = EVALUATION_BATCH
-) -> Float64:
+    model: TextClassifier, encoded: Encoded, batch_size: int = EVALUATION_BATCH,
+    advance: Callable[[int], object] = lambda done: None,
+) -> Float64:  # fmt: skip
     """Return the logarithm of the probability of each class, float64 [N, C].
 
     Parameters
@@ -48,10 +51,12 @@ def predict_log_probabilities(
     model : one output stands for two classes, else there is one for each class.
     encoded : N texts, at least one; their labels are not looked at.
     batch_size : texts side by side; the result does not depend on it.
+    advance : is told how many more texts are done.
     """
     rows = LogitRows(len(encoded))
     for batch in batches(encoded, batch_size):
         rows.add(batch, model(batch.tokens, batch.lengths))
+        advance(len(batch.index))
     return log_probabilities(rows.logits)
 
 

@@ -25,7 +25,7 @@ def draw_scores(scores: Scores, labels: Sequence[str]) -> bytes:
     from matplotlib.figure import Figure
 
     side = min(max(4.2, 0.34 * len(labels)), 24.0)
-    figure = Figure(figsize=(side + 5.2, side + 0.6), dpi=150, layout="constrained")
+    figure = Figure(figsize=(side + 6.0, side + 1.2), dpi=150, layout="compressed")
     FigureCanvasAgg(figure)
     left, right = figure.subplots(1, 2, width_ratios=[side, 4.4])
     _confusion(left, scores, [_short(label) for label in labels])
@@ -36,7 +36,7 @@ def draw_scores(scores: Scores, labels: Sequence[str]) -> bytes:
         fontsize=10, color=QUIET,
     )  # fmt: skip
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png")
+    figure.savefig(buffer, format="png", bbox_inches="tight")
     return buffer.getvalue()
 
 
@@ -52,11 +52,12 @@ def _confusion(axes: Any, scores: Scores, labels: list[str]) -> None:
     axes.set_title("texts; shade: share of the true class", loc="left", fontsize=11)
     if len(labels) > NUMBERED:
         return
+    size = 8 if len(labels) <= 10 else 6.5
     for i, row in enumerate(scores.confusion):
         for j, count in enumerate(row):
             if count:
                 color = "white" if shares[i][j] > 0.55 else "#1d2939"
-                axes.text(j, i, f"{count:,}", ha="center", va="center", color=color, fontsize=8)
+                axes.text(j, i, count, ha="center", va="center", color=color, fontsize=size)
 
 
 def _reliability(axes: Any, calibration: Calibration) -> None:

@@ -8,6 +8,7 @@ from fastlstm.train.report import aligned
 from fastlstm.train.scores import Calibration, Scores
 
 MATRIX = 20  # more classes are too wide for a matrix: the commonest confusions are listed
+NAMED = 6  # columns of the matrix that bear names; more have numbers
 CONFUSIONS = 20
 
 
@@ -32,9 +33,13 @@ def _classes(scores: Scores, labels: Sequence[str]) -> str:
 
 
 def _matrix(scores: Scores, labels: Sequence[str]) -> str:
-    table = [("true \\ predicted", *labels)]
-    for label, row in zip(labels, scores.confusion, strict=True):
-        table.append((label, *(f"{count:,}" for count in row)))
+    heads, names = list(labels), list(labels)
+    if len(labels) > NAMED:
+        heads = [str(n + 1) for n in range(len(labels))]
+        names = [f"{n:>2} {label}" for n, label in zip(heads, labels, strict=True)]
+    table = [("true \\ predicted", *heads)]
+    for name, row in zip(names, scores.confusion, strict=True):
+        table.append((name, *(f"{count:,}" for count in row)))
     return aligned(table, left=1)
 
 

@@ -166,6 +166,20 @@ def test_an_unforeseen_error_is_one_line_with_its_type(
         main(line)
 
 
+def test_ctrl_c_is_no_traceback(
+    topics_csv: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def pressed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("fastlstm.cli.predict.load_run", pressed)
+    assert main(["predict", "run", "a"]) == 130
+    assert capsys.readouterr().err == "\ninterrupted\n"
+    monkeypatch.setattr("fastlstm.train.texts.read_labelled", pressed)
+    assert main(["train", str(topics_csv)]) == 130
+    assert capsys.readouterr().err == "\ninterrupted\n"
+
+
 def test_class_names_that_the_output_cannot_show(tmp_path: Path) -> None:
     data = write_csv(tmp_path / "a.csv", rows(30, ("gut \u2713", "schlecht \U0001f600")))
     environment = {**os.environ, "PYTHONIOENCODING": "ascii", "FASTLSTM_NUM_THREADS": "1"}

@@ -113,6 +113,7 @@ def test_the_picture(
     folder = request.getfixturevalue(run)
     data = write_csv(tmp_path / "a.csv", rows(20, tuple(load_run(folder).labels)))
     line = ["evaluate", str(folder), str(data), "--plot", str(tmp_path / "a.png"), "--json"]
+    capsys.readouterr()
     assert main(line) == 0
     out, err = capsys.readouterr()
     assert json.loads(out)["texts"] == 20

@@ -14,6 +14,7 @@ WHEEL_HOLDS = (
     "fastlstm/__init__.py",
     "fastlstm/py.typed",
     "fastlstm/train_imdb.py",
+    "fastlstm/cli/__init__.py",
     "fastlstm/kernels/reference.py",
     "fastlstm/text/data/imdb_sample.txt.bz2",
     "fastlstm/text/data/ATTRIBUTION.md",

@@ -6,6 +6,8 @@ import importlib.metadata
 import re
 from importlib.resources import files
 
+import pytest
+
 import fastlstm
 
 
@@ -19,9 +21,13 @@ def test_base_requirements_are_few_and_light() -> None:
     assert names == {"numpy", "platformdirs", "safetensors", "tqdm"}
 
 
-def test_train_imdb_is_a_console_script() -> None:
-    (script,) = importlib.metadata.entry_points(group="console_scripts", name="train_imdb")
-    assert script.value == "fastlstm.train_imdb:main"
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("train_imdb", "fastlstm.train_imdb:main"), ("fastlstm", "fastlstm.cli:main")],
+)
+def test_console_scripts(name: str, value: str) -> None:
+    (script,) = importlib.metadata.entry_points(group="console_scripts", name=name)
+    assert script.value == value
     assert callable(script.load())
 
 

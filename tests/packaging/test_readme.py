@@ -51,9 +51,10 @@ def test_options_of_the_programs_exist() -> None:
     options = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", TEXT)) - {"--strict"}
     assert options
     known: set[str] = set()
-    programs = ["fastlstm.train_imdb", "benchmarks.ab", "fastlstm train", "fastlstm inspect"]
+    commands = ("train", "predict", "evaluate", "compare", "info")
+    programs = [["fastlstm.train_imdb"], ["benchmarks.ab"], *(["fastlstm", c] for c in commands)]
     for program in programs:
-        command = [sys.executable, "-m", *program.split(), "--help"]
+        command = [sys.executable, "-m", *program, "--help"]
         text = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT).stdout
         known |= set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", text))
     assert options <= known, f"no program has {options - known}"
