@@ -43,7 +43,11 @@ def add_parser(subparsers: Subparsers) -> None:
         help="the texts; by default the lines of the standard input",
     )  # fmt: skip
     parser.add_argument(
-        "--file", metavar="FILE", type=Path, default=None, help="classify each line of FILE"
+        "--file",
+        metavar="FILE",
+        type=Path,
+        default=None,
+        help="classify each line of FILE; - is the standard input",
     )
     parser.add_argument(
         "--probabilities", action="store_true", default=False,
@@ -82,7 +86,7 @@ def _texts(options: argparse.Namespace) -> tuple[Iterator[str], int]:
     """Return the texts, and how many to classify at a time."""
     if options.texts:
         return iter(options.texts), CHUNK
-    if options.file is not None:
+    if options.file is not None and str(options.file) != "-":
         return _stripped(read_lines(options.file, options.encoding)), CHUNK
     stream = cast(io.BufferedReader, sys.stdin.buffer)
     lines = _stripped(lines_of(stream, "the standard input", options.encoding))

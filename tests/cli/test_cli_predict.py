@@ -89,6 +89,8 @@ def test_a_file_in_pieces_equals_texts_at_once(
     assert lines(three, "--file", path) == expected
     standard_input(monkeypatch, path.read_bytes())
     assert lines(three) == expected
+    standard_input(monkeypatch, path.read_bytes())
+    assert lines(three, "--file", "-") == expected
 
 
 def test_the_memory_is_that_of_a_piece(

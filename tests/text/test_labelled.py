@@ -166,3 +166,11 @@ def test_nothing_there(tmp_path: Path) -> None:
     (tmp_path / "class").mkdir()
     with pytest.raises(ValueError, match="holds no texts: expected a folder for each class"):
         read(tmp_path)
+
+
+def test_a_folder_too_high_up(tmp_path: Path) -> None:
+    (tmp_path / "train" / "class").mkdir(parents=True)
+    (tmp_path / "train" / "class" / "1.txt").write_text("a")
+    with pytest.raises(ValueError, match=f"did you mean {tmp_path / 'train'}"):
+        read(tmp_path)
+    assert read(tmp_path / "train").labels == ["class"]
