@@ -8,10 +8,11 @@ import os
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import MISSING, Field, fields, replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
+from fastlstm.cli.options import add_option
 from fastlstm.train.compare import BASELINE_TITLE, NETS, OWN_OPTIONS, MissingExtra, compare
 from fastlstm.train.compare_folder import SECONDS, ComparisonFolder, Plan
 from fastlstm.train.compare_report import table
@@ -33,7 +34,7 @@ def build_parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     for item in fields(Config):
-        _add_option(parser, item)
+        add_option(parser, item)
     several = parser.add_argument_group("comparison")
     several.add_argument(
         "--compare", action="store_true",
@@ -56,19 +57,6 @@ def build_parser() -> argparse.ArgumentParser:
     folder.add_argument("--overwrite", action="store_true", help="replace what is in --out")
     folder.add_argument("--no-progress", action="store_true", help="show no progress bar")
     return parser
-
-
-def _add_option(parser: argparse.ArgumentParser, item: Field[Any]) -> None:
-    name = "--" + item.name.replace("_", "-")
-    assert item.default is not MISSING
-    default = "" if item.default is None else f" (default {item.default})"
-    help_text = (item.metadata["help"] + default).replace("%", "%%")
-    if isinstance(item.default, bool):
-        parser.add_argument(name, action=argparse.BooleanOptionalAction, help=help_text)
-        return
-    choices, kind = item.metadata["choices"], item.metadata["type"]
-    metavar = None if choices else {int: "N", float: "X", str: "S"}[kind]
-    parser.add_argument(name, type=kind, choices=choices or None, metavar=metavar, help=help_text)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
