@@ -39,7 +39,7 @@ def run(options: argparse.Namespace) -> int:
             show_runtime()
         return 0
     record = read_record(options.path)
-    loaded = load_run(options.path) if record.epochs or record.metrics else None
+    loaded = load_run(options.path) if record.folder.model.exists() else None
     if options.json:
         print_json(_as_json(record, loaded))
     else:
@@ -73,7 +73,7 @@ def _facts(record: RunRecord, loaded: LoadedRun | None) -> dict[str, str]:
     if loaded is not None:
         facts["classes"] = f"{len(loaded.labels)}: {', '.join(loaded.labels)}"
         facts["words"] = f"{len(loaded.vocab):,}"
-    facts["model"] = _model(config)
+    facts["model"] = _model(config) if loaded or record.metrics is None else "none is kept"
     if loaded is not None:
         facts["parameters"] = f"{_parameters(loaded):,}"
     facts["training"] = _training(config)
@@ -119,8 +119,9 @@ def _results(metrics: dict[str, Any]) -> dict[str, str]:
             found[part] = f"accuracy {accuracy:.2%}, loss {loss:.4f}"
     if "test_macro_f1" in metrics:
         found["test"] += f", macro F1 {metrics['test_macro_f1']:.4f}"
-    found["time"] = (
-        f"{metrics['train_seconds']:.1f} s for {metrics['epochs']} epochs, best "
-        f"{metrics['best_epoch']}; {metrics['words_per_second']:,.0f} words/s"
-    )
+    if "epochs" in metrics:
+        found["time"] = (
+            f"{metrics['train_seconds']:.1f} s for {metrics['epochs']} epochs, best "
+            f"{metrics['best_epoch']}; {metrics['words_per_second']:,.0f} words/s"
+        )
     return found
