@@ -78,6 +78,16 @@ def test_the_columns_of_the_run_are_those_of_the_data(tmp_path: Path, scores: An
     assert scores(tmp_path / "run", data)["texts"] == 60
 
 
+def test_the_encoding_of_the_run_is_not_that_of_the_data(tmp_path: Path, scores: Any) -> None:
+    texts, labels = rows(30, ("caf\u00e9", "th\u00e9"))
+    path = write_csv(tmp_path / "a.csv", (texts, labels))
+    other = tmp_path / "b.csv"
+    other.write_bytes(path.read_text(encoding="utf-8").encode("cp1252"))
+    train(other, tmp_path / "run", encoding="cp1252")
+    found = scores(tmp_path / "run", path)
+    assert {**scores(tmp_path / "run", other, "--encoding", "cp1252"), "data": str(path)} == found
+
+
 def test_readable_text(three: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data = write_csv(tmp_path / "a.csv", rows(10, seed=6))
     assert main(["evaluate", str(three), str(data), "--bins", "5"]) == 0

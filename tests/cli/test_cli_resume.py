@@ -95,8 +95,18 @@ def test_other_data_is_refused(broken: Path, tmp_path: Path, fails: Any) -> None
     texts[3] += " more"
     other = write_csv(tmp_path / "other.csv", (texts, labels))
     assert "is of another run: the texts differ" in fails("train", other, "--resume", broken)
-    renamed = write_csv(tmp_path / "renamed.csv", rows(90, ("music", "sport", "wether")))
+    texts, labels = rows(90)
+    renamed = write_csv(tmp_path / "renamed.csv", (texts, [f"a {label}" for label in labels]))
     assert "the texts differ" in fails("train", renamed, "--resume", broken)
+
+
+def test_a_relative_path_is_found_from_anywhere(
+    data: Path, whole: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(data.parent)
+    train(Path(data.name), Path("run"), test=data.name)
+    config = read(tmp_path / "run" / "config.json")
+    assert (config["data"], config["test"]) == (str(data), str(data))
 
 
 def test_other_options_are_refused(broken: Path, misused: Any) -> None:
