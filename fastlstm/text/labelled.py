@@ -141,8 +141,8 @@ def _read_folder(folder: Path, how: Reading) -> LabelledTexts:
                 texts.append("".join(read_lines(file, how.encoding)))
                 labels.append(place.name)
     if not texts:
-        deeper = next(folder.glob("*/*/*.txt"), None)
-        hint = f"; did you mean {deeper.parent.parent}?" if deeper else ""
+        deeper = sorted({file.parents[1] for file in folder.glob("*/*/*.txt")})
+        hint = f"; did you mean {' or '.join(map(str, deeper[:3]))}?" if deeper else ""
         raise ValueError(
             f"{folder} holds no texts: expected a folder for each class with .txt files in it, as "
             f"{folder / 'sport' / '1.txt'}{hint}"

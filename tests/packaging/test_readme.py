@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from fastlstm.cli import COMMANDS
+
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
 if not README.exists():
@@ -51,8 +53,8 @@ def test_options_of_the_programs_exist() -> None:
     options = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", TEXT)) - {"--strict"}
     assert options
     known: set[str] = set()
-    commands = ("train", "predict", "evaluate", "compare", "info")
-    programs = [["fastlstm.train_imdb"], ["benchmarks.ab"], *(["fastlstm", c] for c in commands)]
+    programs = [["fastlstm.train_imdb"], ["benchmarks.ab"]]
+    programs += [["fastlstm", command.__name__.rpartition(".")[2]] for command in COMMANDS]
     for program in programs:
         command = [sys.executable, "-m", *program, "--help"]
         text = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT).stdout

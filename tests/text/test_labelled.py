@@ -171,6 +171,9 @@ def test_nothing_there(tmp_path: Path) -> None:
 def test_a_folder_too_high_up(tmp_path: Path) -> None:
     (tmp_path / "train" / "class").mkdir(parents=True)
     (tmp_path / "train" / "class" / "1.txt").write_text("a")
-    with pytest.raises(ValueError, match=f"did you mean {tmp_path / 'train'}"):
+    (tmp_path / "test" / "class").mkdir(parents=True)
+    (tmp_path / "test" / "class" / "1.txt").write_text("b")
+    both = f"{tmp_path / 'test'} or {tmp_path / 'train'}"
+    with pytest.raises(ValueError, match=f"did you mean {both}\\?"):
         read(tmp_path)
     assert read(tmp_path / "train").labels == ["class"]
