@@ -46,6 +46,14 @@ def test_learns_ragged_series_of_many_classes(F: int) -> None:
     np.testing.assert_allclose(proba.sum(axis=1), 1)
 
 
+def test_a_number_that_never_changes_is_no_trouble() -> None:
+    rows, labels = slopes()
+    with_constant = [np.stack([row, np.full(len(row), 7.0)], axis=1) for row in rows]
+    model = small(epochs=15).fit(with_constant, labels)
+    assert model.score(with_constant, labels) == 1.0
+    assert model.reader_.scale[1] == 1
+
+
 @pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
 def test_the_cell_is_the_one_asked_for(cell: str) -> None:
     model = small(cell=cell, epochs=1, num_layers=2, pooling="last").fit(*slopes(8))
