@@ -9,7 +9,7 @@ from fastlstm import models, nn
 from fastlstm._version import __version__
 from fastlstm.custom import custom_cell
 from fastlstm.differences import gradcheck
-from fastlstm.models import TextClassifier
+from fastlstm.models import LanguageModel, TextClassifier
 from fastlstm.nn import (
     GRU,
     LSTM,
@@ -37,6 +37,7 @@ __all__ = [
     "Embedding",
     "GRUCell",
     "LSTMCell",
+    "LanguageModel",
     "Linear",
     "Module",
     "Parameter",
