@@ -14,9 +14,12 @@ from .batches import Batch, batches, collate, count_batches, plan_batches
 from .download import ChecksumError, DownloadError, UnreachableError
 from .encoded import Encoded
 from .files import cache_folder
-from .imdb import ImdbData, IncompleteDataWarning, load_imdb
+from .imdb import ImdbData, IncompleteDataWarning, load_imdb, load_unlabelled
+from .language import LanguageData, load_language
+from .symbols import Symbols
 from .tokenizer import tokenize
 from .vocabulary import PAD, UNK, Vocabulary
+from .windows import Window, columns, count_windows, windows
 
 __all__ = [
     "PAD",
@@ -27,13 +30,21 @@ __all__ = [
     "Encoded",
     "ImdbData",
     "IncompleteDataWarning",
+    "LanguageData",
+    "Symbols",
     "UnreachableError",
     "Vocabulary",
+    "Window",
     "batches",
     "cache_folder",
     "collate",
+    "columns",
     "count_batches",
+    "count_windows",
     "load_imdb",
+    "load_language",
+    "load_unlabelled",
     "plan_batches",
     "tokenize",
+    "windows",
 ]

@@ -54,3 +54,18 @@ def build_corpus(
         Encoded.from_lengths(ids[test_flat], test_lengths, test.labels),
         [*SPECIAL, *(words[i] for i in order)],
     )
+
+
+def encode_with(words: list[str], texts: Texts) -> Corpus:
+    """Encode one more collection with the words of a corpus; the test part is empty.
+
+    Words that are not among them become unknown.
+    """
+    known = {word: number for number, word in enumerate(words)}
+    rows = [
+        np.fromiter((known.get(word, UNK) for word in text.split()), np.int32)
+        for text in texts.texts
+    ]
+    tokens = np.concatenate([np.empty(0, np.int32), *rows])
+    none = Encoded.from_lengths([], [], [])
+    return Corpus(Encoded.from_lengths(tokens, [len(r) for r in rows], texts.labels), none, words)

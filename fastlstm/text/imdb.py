@@ -9,17 +9,18 @@ from dataclasses import dataclass
 import numpy as np
 
 from .cache import cached
-from .corpus import Corpus, build_corpus
+from .corpus import Corpus, Texts, build_corpus, encode_with
 from .download import UnreachableError, download
 from .encoded import Encoded
 from .files import cache_folder
 from .keras_npz import read_keras
-from .reviews import read_texts
-from .sources import ARCHIVE_NAME, CLASSES, Source, find_source, look_in
+from .reviews import read_texts, read_unlabelled
+from .sources import ARCHIVE_NAME, CLASSES, UNLABELLED, Source, find_source, look_in
 from .vocabulary import Vocabulary, check_size
 
 OFFICIAL_URL = f"https://ai.stanford.edu/~amaas/data/sentiment/{ARCHIVE_NAME}"
 OFFICIAL_SHA256 = "c40f74a18d3b61f90feba1e17730e0d38e8b97c05fde7008942e91923d1658fe"
+NO_LABEL = -1
 OFFICIAL_ROWS = 25_000  # of the training and of the test part each
 
 _HOW_TO_GET_ALL = (
@@ -92,11 +93,7 @@ def load_imdb(
     """
     check_size(vocab_size)
     found, reason = _locate(source, progress)
-    if cache and found.kind != "sample":
-        name = f"{found.kind}:{found.path.resolve()}"
-        corpus = cached(cache_folder(), name, found.identity(), lambda: _read(found, progress))
-    else:
-        corpus = _read(found, progress)
+    corpus = _corpus(found, cache, progress)
     complete = found.kind != "sample" and len(corpus.train) == len(corpus.test) == OFFICIAL_ROWS
     notice = "" if complete else _notice(found, corpus, reason)
     if notice and (reason or found.kind != "sample"):
@@ -109,6 +106,54 @@ def load_imdb(
         complete=complete,
         notice=notice,
     )
+
+
+def load_unlabelled(
+    source: str | os.PathLike[str] | None = None,
+    *,
+    vocab_size: int = 20_000,
+    cache: bool = True,
+    progress: bool = False,
+) -> Encoded:
+    """Load the 50,000 reviews that nobody labelled, for pretraining.
+
+    Their words are numbered as those of `load_imdb` are, by the labelled training part.
+
+    Parameters
+    ----------
+    source, vocab_size, cache, progress : as for `load_imdb`.
+
+    Returns
+    -------
+    reviews : every label is -1.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError, DownloadError, ChecksumError
+        As `load_imdb`; also if the source has no such reviews: only the official archive and
+        its extracted folder have.
+    """
+    check_size(vocab_size)
+    found, _ = _locate(source, progress)
+
+    def build() -> Corpus:
+        texts = read_unlabelled(found)
+        words = _corpus(found, cache, progress).words
+        return encode_with(words, Texts(texts, [NO_LABEL] * len(texts)))
+
+    if not cache or found.kind == "sample":
+        return build().train.limit(vocab_size)
+    name = f"unlabelled {found.kind}:{found.path.resolve()}"
+    identity = f"{found.identity()}/{found.identity(UNLABELLED)}"
+    return cached(cache_folder(), name, identity, build).train.limit(vocab_size)
+
+
+def _corpus(found: Source, cache: bool, progress: bool) -> Corpus:
+    """Return the labelled reviews, from the cache if that is wanted."""
+    if not cache or found.kind == "sample":
+        return _read(found, progress)
+    name = f"{found.kind}:{found.path.resolve()}"
+    return cached(cache_folder(), name, found.identity(), lambda: _read(found, progress))
 
 
 def _locate(source: str | os.PathLike[str] | None, progress: bool) -> tuple[Source, str]:

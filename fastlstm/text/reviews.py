@@ -8,15 +8,16 @@ import gzip
 import os
 import tarfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from .corpus import Texts
-from .sources import CLASSES, SPLITS, Source
+from .sources import CLASSES, LABELLED, SPLITS, UNLABELLED, Source
 from .tokenizer import normalize
 
 _BLOCK = 512  # a tar file is made of these
+Places = tuple[tuple[str, str], ...]
 _SENTIMENTS = {"negative": 0, "positive": 1}
 
 
@@ -45,15 +46,40 @@ def read_texts(source: Source) -> tuple[Texts, Texts]:
     """
     if source.kind == "csv":
         return _read_csv(source.path)
-    reviews = {"archive": read_archive, "folder": read_folder, "sample": read_sample}[source.kind]
+    readers: dict[str, Callable[[Path], Iterator[Review]]] = {
+        "archive": read_archive, "folder": read_folder, "sample": read_sample,
+    }  # fmt: skip
     found: dict[tuple[str, str], list[tuple[str, str]]] = {
         (split, label): [] for split in SPLITS for label in CLASSES
     }
-    for review in reviews(source.path):
+    for review in readers[source.kind](source.path):
         text = _normalize(review, source.path)
         found[review.split, review.label].append((review.name, text))
     train, test = (_in_order([found[split, label] for label in CLASSES]) for split in SPLITS)
     return train, test
+
+
+def read_unlabelled(source: Source) -> list[str]:
+    """Read the reviews without a label, normalized, by file name.
+
+    Raises
+    ------
+    ValueError
+        If the source is damaged, not UTF-8, or of a kind that has none.
+    FileNotFoundError
+        If it lacks them.
+    """
+    if source.kind not in ("archive", "folder"):
+        raise ValueError(
+            f"source {source.path} has no unlabelled reviews; only the official archive and its "
+            "extracted folder have"
+        )
+    read = read_archive if source.kind == "archive" else read_folder
+    reviews = read(source.path, UNLABELLED)
+    found = [(review.name, _normalize(review, source.path)) for review in reviews]
+    if not found:
+        raise FileNotFoundError(f"{source.path} holds no reviews in train/unsup")
+    return [text for _, text in sorted(found)]
 
 
 def _in_order(by_label: list[list[tuple[str, str]]]) -> Texts:
@@ -70,26 +96,25 @@ def _normalize(review: Review, path: Path) -> str:
         raise ValueError(f"{name} in {path} is not UTF-8 text: {error}") from error
 
 
-def read_folder(folder: Path) -> Iterator[Review]:
-    """Yield the labelled reviews of an extracted archive."""
-    for split in SPLITS:
-        for label in CLASSES:
-            place = folder / split / label
-            if not place.is_dir():
-                raise FileNotFoundError(f"{place} does not exist: {folder} is incomplete")
-            for name in os.listdir(place):
-                if _is_review(name):
-                    with open(f"{place}{os.sep}{name}", "rb", buffering=0) as file:
-                        yield Review(split, label, name, file.read())
+def read_folder(folder: Path, places: Places = LABELLED) -> Iterator[Review]:
+    """Yield the reviews of an extracted archive, by default the labelled ones."""
+    for split, label in places:
+        place = folder / split / label
+        if not place.is_dir():
+            raise FileNotFoundError(f"{place} does not exist: {folder} is incomplete")
+        for name in os.listdir(place):
+            if _is_review(name):
+                with open(f"{place}{os.sep}{name}", "rb", buffering=0) as file:
+                    yield Review(split, label, name, file.read())
 
 
-def read_archive(path: Path) -> Iterator[Review]:
-    """Yield the labelled reviews of the archive, unpacking nothing to disk."""
+def read_archive(path: Path, places: Places = LABELLED) -> Iterator[Review]:
+    """Yield the reviews of the archive, unpacking nothing to disk; by default the labelled."""
     try:
         with gzip.open(path, "rb") as stream:
             for name, raw in _tar_files(stream):
                 split, label, file_name = ["", "", *name.split("/")][-3:]
-                if split in SPLITS and label in CLASSES and _is_review(file_name):
+                if (split, label) in places and _is_review(file_name):
                     yield Review(split, label, file_name, raw)
             while stream.read(1 << 20):  # to the end, where gzip compares its checksum
                 continue

@@ -19,6 +19,10 @@ SPLITS = ("train", "test")
 CLASSES = ("neg", "pos")
 """Names of the classes in the official layout; the position is the label."""
 
+LABELLED = tuple((split, label) for split in SPLITS for label in CLASSES)
+UNLABELLED = (("train", "unsup"),)
+"""Places of reviews in the official layout: ``split/label``."""
+
 _EXPECTED = (
     f"expected the official archive ({ARCHIVE_NAME}), its extracted folder {FOLDER_NAME} "
     f"(or the folder around it), the Kaggle CSV (columns review,sentiment), Keras's {KERAS_NAME}, "
@@ -38,20 +42,22 @@ class Source(NamedTuple):
     kind: str
     path: Path
 
-    def identity(self) -> str:
-        """A short text that changes when a file's size or time of change does."""
+    def identity(self, places: tuple[tuple[str, str], ...] = LABELLED) -> str:
+        """A short text that changes when a file's size or time of change does.
+
+        Of a folder it looks at the files in `places`.
+        """
         if self.kind != "folder":
             status = self.path.stat()
             return f"{self.kind}-{status.st_size}-{status.st_mtime_ns}"
         digest = hashlib.sha256()
-        for split in SPLITS:
-            for name in CLASSES:
-                place = self.path / split / name
-                if not place.is_dir():  # an incomplete folder: reading it will say so
-                    continue
-                with os.scandir(place) as entries:
-                    rows = [(e.name, e.stat().st_size, e.stat().st_mtime_ns) for e in entries]
-                digest.update(repr(sorted(rows)).encode("utf-8", "surrogateescape"))
+        for split, name in places:
+            place = self.path / split / name
+            if not place.is_dir():  # an incomplete folder: reading it will say so
+                continue
+            with os.scandir(place) as entries:
+                rows = [(e.name, e.stat().st_size, e.stat().st_mtime_ns) for e in entries]
+            digest.update(repr(sorted(rows)).encode("utf-8", "surrogateescape"))
         return f"folder-{digest.hexdigest()}"
 
 

@@ -17,6 +17,7 @@ WHEEL_HOLDS = (
     "fastlstm/cli/__init__.py",
     "fastlstm/kernels/reference.py",
     "fastlstm/text/data/imdb_sample.txt.bz2",
+    "fastlstm/text/data/shakespeare.txt.bz2",
     "fastlstm/text/data/ATTRIBUTION.md",
     "fastlstm/examples/data/made_up_names.tsv",
     "fastlstm/examples/data/toy.tsv",

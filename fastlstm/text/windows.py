@@ -1,0 +1,85 @@
+"""One long text as N columns side by side, read in windows of T steps.
+
+Truncated backpropagation through time reads so: the rows of a window are N places of the text,
+the next window goes on where they ended, and the state with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Tokens = NDArray[np.int32]
+
+
+class Window(NamedTuple):
+    """Some steps of all columns.
+
+    Attributes
+    ----------
+    tokens : int32 [T,N].
+    targets : int32 [T,N], the token after each.
+    """
+
+    tokens: Tokens
+    targets: Tokens
+
+
+def columns(ids: ArrayLike, batch_size: int) -> Tokens:
+    """Cut a text into equal parts and lay them side by side.
+
+    Parameters
+    ----------
+    ids : integers [W], the tokens of the whole text.
+    batch_size : N, how many parts. The fewer than N tokens left over at the end are left out.
+
+    Returns
+    -------
+    columns : int32 [W // N, N].
+
+    Raises
+    ------
+    ValueError
+        If ids are not integers of one axis, or too few: a column needs two.
+    """
+    array = np.asarray(ids)
+    if array.ndim != 1 or array.dtype.kind not in "iu":
+        raise ValueError(f"ids is {array.ndim}-dimensional of {array.dtype}, expected integers [W]")
+    if batch_size < 1:
+        raise ValueError(f"batch_size is {batch_size}, expected at least 1")
+    length = len(array) // batch_size
+    if length < 2:
+        raise ValueError(
+            f"ids has {len(array)} tokens, expected at least {2 * batch_size}: two for each of "
+            f"the {batch_size} columns of a batch"
+        )
+    parts = array[: length * batch_size].reshape(batch_size, length)
+    return np.ascontiguousarray(parts.T, np.int32)
+
+
+def count_windows(columns: Tokens, steps: int) -> int:
+    """Return the number of windows; the last token of a column is only a target."""
+    if steps < 1:
+        raise ValueError(f"steps is {steps}, expected at least 1")
+    return -(-(len(columns) - 1) // steps)
+
+
+def windows(columns: Tokens, steps: int, start: int = 0) -> Iterator[Window]:
+    """Yield the windows of T steps in order, from number `start` on; the last may be shorter.
+
+    Raises
+    ------
+    ValueError
+        If steps is below 1, or start out of range.
+    """
+    count = count_windows(columns, steps)
+    if not 0 <= start <= count:
+        raise ValueError(f"start is {start}, expected 0 to {count}, the number of windows")
+    ends = [min((k + 1) * steps, len(columns) - 1) for k in range(count)]
+    return (
+        Window(columns[k * steps : ends[k]], columns[k * steps + 1 : ends[k] + 1])
+        for k in range(start, count)
+    )
