@@ -27,6 +27,23 @@ def cosine(progress: float) -> float:
     return 0.5 * (1.0 + math.cos(math.pi * progress))
 
 
+def halving(epochs: int, constant_epochs: int, factor: float = 0.5) -> Schedule:
+    """Return a schedule that is constant at first and then falls by a factor every epoch.
+
+    Parameters
+    ----------
+    epochs : of the run.
+    constant_epochs : how many stay at the full rate, as `max_epoch` of Zaremba et al. 2014.
+    factor : of the rate from one epoch to the next.
+    """
+
+    def schedule(progress: float) -> float:
+        epoch = int(progress * epochs) + 1
+        return float(factor ** max(0, epoch - constant_epochs))
+
+    return schedule
+
+
 SCHEDULES: dict[str, Schedule] = {"constant": constant, "linear": linear, "cosine": cosine}
 
 

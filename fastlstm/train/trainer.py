@@ -249,13 +249,8 @@ class Trainer:
             "average": self.average.state_dict() if self.average else {},
             "best": self.best_weights,
         }
-        tensors = {
-            f"{part}/{name}": array
-            for part, state in parts.items()
-            for name, array in state.items()
-        }
         note = {"identity": self._full_identity(), "history": self.history.to_json()}
-        checkpoint.save(path, tensors, "training state", note)
+        checkpoint.save(path, checkpoint.join_parts(parts), "training state", note)
 
     def load(self, path: str | Path) -> None:
         """Take over a saved state; `fit` then goes on from there.
@@ -267,16 +262,8 @@ class Trainer:
             model, optimizer or `identity`.
         """
         tensors, note = checkpoint.load(path, "training state")
-        own, saved = self._full_identity(), note["identity"]
-        different = sorted(k for k in own.keys() | saved.keys() if own.get(k) != saved.get(k))
-        if different:
-            raise checkpoint.CheckpointError(
-                f"{path} is of another run: {', '.join(different)} differ"
-            )
-        parts: dict[str, dict[str, NDArray[Any]]] = {}
-        for name, array in tensors.items():
-            part, _, rest = name.partition("/")
-            parts.setdefault(part, {})[rest] = array
+        checkpoint.check_identity(path, self._full_identity(), note["identity"])
+        parts = checkpoint.split_parts(tensors)
         weights = {name: parameter.data for name, parameter in self._parameters}
         try:
             copy_into(weights, parts.get("model", {}), "the model")

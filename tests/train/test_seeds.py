@@ -16,7 +16,7 @@ def test_every_purpose_step_and_seed_has_its_own_stream() -> None:
     numbers = [
         float(seeds.generator(seed, purpose, step).random())
         for seed in (0, 1)
-        for purpose in (seeds.DATA, seeds.DROPOUT, seeds.WEIGHTS, seeds.SPLIT)
+        for purpose in (seeds.DATA, seeds.DROPOUT, seeds.WEIGHTS, seeds.SPLIT, seeds.SAMPLES)
         for step in (0, 1, 2)
     ]
     # those of the order of batches are a different family as well

@@ -1,0 +1,144 @@
+"""A language model of words or characters: train it, measure it, let it write.
+
+python -m fastlstm.examples.language_model                    # Shakespeare, by characters
+python -m fastlstm.examples.language_model --data FILE --out run --plot loss.png
+python -m fastlstm.examples.language_model --data ptb --preset zaremba-small
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, fields, replace
+from pathlib import Path
+
+from fastlstm.models import LanguageModel, sample
+from fastlstm.runtime import get_num_threads, set_num_threads
+from fastlstm.text import LanguageData, load_language
+from fastlstm.train import TrainingInterrupted
+from fastlstm.train.language import evaluate
+from fastlstm.train.language_history import perplexity
+from fastlstm.train.language_report import Lines, draw_loss, load_matplotlib
+from fastlstm.train.language_run import PRESETS, LanguageOptions, build_trainer, save_model
+from fastlstm.train.seeds import SAMPLES, generator
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser; training options that are not given do not appear in its result."""
+    parser = argparse.ArgumentParser(
+        prog="python -m fastlstm.examples.language_model",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="Ctrl-C stops training; what was learnt is measured and kept.",
+    )
+    add = parser.add_argument
+    add("--data", metavar="PATH", help="a text file, or a folder with train, valid and test")
+    add("--limit", type=int, metavar="N", help="train on the first N tokens only")
+    add("--seed", type=int, default=0, help="the same seed gives the same run")
+    add("--threads", type=int, metavar="N", help="threads of the kernels (one for each core)")
+    add("--out", metavar="DIR", help="folder for the model, its tokens and the state to resume")
+    add("--resume", action="store_true", help="go on with the run in --out")
+    add("--plot", metavar="FILE", help="write the loss curve as a PNG (needs matplotlib)")
+    add("--sample", type=int, default=300, metavar="N", help="tokens to write (300)")
+    add("--temperature", type=float, default=0.8, metavar="X", help="of writing (0.8)")
+    add("--prompt", default="", metavar="TEXT", help="what to write on from (a new line)")
+    names = ", ".join(PRESETS)
+    add("--preset", choices=PRESETS, default="char", metavar="NAME", help=f"{names} (char)")
+    group = parser.add_argument_group("training options, by default those of the preset")
+    for item in fields(LanguageOptions):
+        flag, about = "--" + item.name.replace("_", "-"), {"help": item.metadata["help"]}
+        if isinstance(item.default, bool):
+            group.add_argument(
+                flag, action=argparse.BooleanOptionalAction, default=argparse.SUPPRESS, **about
+            )
+            continue
+        kind, choices = type(item.default), item.metadata["choices"]
+        metavar = None if choices else {int: "N", float: "X"}[kind]
+        group.add_argument(
+            flag, type=kind, choices=choices, metavar=metavar, default=argparse.SUPPRESS, **about
+        )
+    return parser
+
+
+def write(model: LanguageModel, data: LanguageData, given: argparse.Namespace, length: int) -> str:
+    """Return the prompt and what the model writes after it."""
+    prompt = data.symbols.encode(given.prompt)
+    if data.symbols.level == "word" and len(prompt):
+        prompt = prompt[:-1]  # without the end of the line
+    start = prompt if len(prompt) else data.symbols.encode("\n")
+    rng = generator(given.seed, SAMPLES)
+    ids = sample(model, length, start, given.temperature, rng, exclude=[0])
+    return data.symbols.decode([*prompt, *ids])
+
+
+def run(given: argparse.Namespace) -> int:
+    """Train, measure, write; the last line is JSON."""
+    own = {f.name: getattr(given, f.name) for f in fields(LanguageOptions) if f.name in given}
+    options = replace(PRESETS[given.preset], **own)
+    if given.plot:
+        load_matplotlib()
+    if given.threads is not None:
+        set_num_threads(given.threads)
+    data = load_language(given.data, level=options.level, size=options.vocab_size)
+    out = Path(given.out) if given.out else None
+    state = out / "checkpoint.safetensors" if out else None
+    limit = {"limit": given.limit} if given.limit else {}
+    trainer = build_trainer(
+        options, data, given.seed, state=state, identity=limit, listeners=[Lines()]
+    )
+    model, status = trainer.model, 0
+    parameters = sum(p.data.size for p in model.parameters())
+    write(model, data, given, min(given.sample, 0))  # what is wrong with it shows at once
+    print(f"{data.source}; {parameters:,} parameters", flush=True)
+    if given.resume and state:
+        trainer.load(state)
+    elif out:
+        out.mkdir(parents=True, exist_ok=True)
+        data.symbols.save(out / "symbols.json")
+    try:
+        trainer.fit(data.train[: given.limit], data.validation)
+    except TrainingInterrupted as interrupt:
+        print(f"\n{interrupt}; as far as it has learnt:", flush=True)
+        status = 130
+    if out:
+        save_model(out / "model.safetensors", model)
+    begin, history = time.perf_counter(), trainer.history
+    losses = [evaluate(model, part) for part in (data.validation, data.test)]
+    figures = {
+        "data": data.source, "seed": given.seed, "finished": trainer.finished,
+        "epochs": len(history.epochs), "best_epoch": history.best,
+        "validation_perplexity": round(perplexity(losses[0]), 2),
+        "test_perplexity": round(perplexity(losses[1]), 2), "test_loss": round(losses[1], 4),
+        "train_seconds": round(sum(e.seconds for e in history.epochs) + history.seconds, 1),
+        "test_seconds": round(time.perf_counter() - begin, 1), "threads": get_num_threads(),
+        "options": asdict(options),
+    }  # fmt: skip
+    if given.plot:
+        draw_loss(given.plot, history, f"test perplexity {figures['test_perplexity']}")
+    if given.sample:
+        print(f"\n{write(model, data, given, given.sample)}\n")
+    print(json.dumps(figures))
+    return status
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; return its exit status: 0, 1 after a failure, 130 after Ctrl-C."""
+    parser = build_parser()
+    given = parser.parse_args(arguments)
+    if given.resume and not given.out:
+        parser.error("--resume needs --out, the folder of the run")
+    try:
+        return run(given)
+    except KeyboardInterrupt:
+        print("\ninterrupted", file=sys.stderr)
+        return 130
+    except (TypeError, ValueError, IndexError, OSError, ImportError, FloatingPointError) as error:
+        print(f"language_model: error: {error}", file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

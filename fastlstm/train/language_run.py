@@ -1,0 +1,129 @@
+"""The options of a language model's training, and what is built from them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from fastlstm.models import LanguageModel
+from fastlstm.models.text_classifier import LAYERS
+from fastlstm.text import LanguageData
+from fastlstm.text.symbols import LEVELS
+from fastlstm.train import checkpoint
+from fastlstm.train.language import LanguageListener, LanguageTrainer
+from fastlstm.train.optim import SGD, Adam, Optimizer
+from fastlstm.train.schedule import SCHEDULES, get, halving
+from fastlstm.train.seeds import WEIGHTS, generator
+
+CONSTANT_EPOCHS = 4  # of the schedule "halving"
+
+
+def _option(default: Any, help: str, *, choices: tuple[str, ...] | None = None) -> Any:
+    return field(default=default, metadata={"help": help, "choices": choices})
+
+
+@dataclass(frozen=True)
+class LanguageOptions:
+    """What the training of a language model depends on, beside the text and the seed.
+
+    The model, the trainer and the text check what they are given.
+    """
+
+    level: str = _option("char", "what the tokens are", choices=LEVELS)
+    vocab_size: int = _option(0, "the most tokens to know; 0 = all")
+    embedding_dim: int = _option(128, "size of a token's vector")
+    cell: str = _option("lstm", "kind of the recurrent layers", choices=tuple(LAYERS))
+    hidden_size: int = _option(128, "units of a recurrent layer")
+    num_layers: int = _option(2, "recurrent layers")
+    projection: int = _option(0, "size of a layer before the decoder; 0 = none")
+    tied: bool = _option(False, "decode with the table of the token vectors")
+    dropout: float = _option(0.0, "on all but the recurrent connections")
+    init_range: float = _option(0.0, "first values are uniform up to it; 0 = by layer")
+    steps: int = _option(64, "tokens that gradients go back")
+    batch_size: int = _option(16, "places of the text side by side")
+    epochs: int = _option(12, "epochs to train")
+    optimizer: str = _option("adam", "how the weights are updated", choices=("adam", "sgd"))
+    lr: float = _option(5e-3, "learning rate")
+    schedule: str = _option(
+        "cosine", f"course of the rate; halving: every epoch after the first {CONSTANT_EPOCHS}",
+        choices=(*SCHEDULES, "halving"),
+    )  # fmt: skip
+    clip: float = _option(1.0, "limit of the global gradient norm; 0 = none")
+    sum_steps: bool = _option(
+        False, "lr and clip are for the loss summed over the steps, in place of its mean"
+    )
+
+
+PRESETS = {
+    "char": LanguageOptions(),
+    # Zaremba, Sutskever & Vinyals 2014: "Recurrent neural network regularization", the network
+    # without dropout. Published: perplexity 114.5 on the test part of Penn Treebank.
+    "zaremba-small": LanguageOptions(
+        level="word", embedding_dim=200, hidden_size=200, init_range=0.1, steps=20, batch_size=20,
+        epochs=13, optimizer="sgd", lr=1.0, schedule="halving", clip=5.0, sum_steps=True,
+    ),
+}  # fmt: skip
+
+
+def build_model(options: LanguageOptions, vocab_size: int, seed: int) -> LanguageModel:
+    """Return the untrained model of a run."""
+    names = (
+        "embedding_dim", "hidden_size", "num_layers", "dropout", "cell", "tied", "projection",
+    )  # fmt: skip
+    return LanguageModel(
+        vocab_size,
+        **{name: getattr(options, name) for name in names},
+        init_range=options.init_range or None,
+        rng=generator(seed, WEIGHTS),
+    )
+
+
+def build_trainer(
+    options: LanguageOptions,
+    data: LanguageData,
+    seed: int = 0,
+    *,
+    state: Path | None = None,
+    identity: Mapping[str, object] | None = None,
+    listeners: Sequence[LanguageListener] = (),
+) -> LanguageTrainer:
+    """Return the trainer of a new model, as the options say; `state` is its checkpoint."""
+    model = build_model(options, len(data.symbols), seed)
+    kind: type[Adam | SGD] = {"adam": Adam, "sgd": SGD}[options.optimizer]
+    optimizer: Optimizer = kind(model, options.lr)
+    halves = options.schedule == "halving"
+    return LanguageTrainer(
+        model,
+        optimizer,
+        epochs=options.epochs,
+        batch_size=options.batch_size,
+        steps=options.steps,
+        schedule=halving(options.epochs, CONSTANT_EPOCHS) if halves else get(options.schedule),
+        clip=options.clip,
+        sum_steps=options.sum_steps,
+        seed=seed,
+        checkpoint=state,
+        identity={"the text": data.source, "schedule": options.schedule, **(identity or {})},
+        listeners=listeners,
+    )
+
+
+def save_model(path: str | Path, model: LanguageModel) -> None:
+    """Write a model's weights, and how to build the model around them."""
+    checkpoint.save(path, model.state_dict(), "language model", {"model": model.options})
+
+
+def load_model(path: str | Path) -> LanguageModel:
+    """Return the model of a file of `save_model`.
+
+    Raises
+    ------
+    FileNotFoundError, CheckpointError
+        As `train.checkpoint.load`.
+    """
+    tensors, note = checkpoint.load(path, "language model")
+    model = LanguageModel(**note["model"])
+    model.load_state_dict(tensors)
+    return model

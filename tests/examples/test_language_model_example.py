@@ -1,0 +1,160 @@
+"""`python -m fastlstm.examples.language_model`: its output, files, resuming, errors."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fastlstm.examples import language_model
+from fastlstm.train.language_run import load_model
+
+SMALL = ["--epochs", "2", "--hidden-size", "8", "--embedding-dim", "8", "--sample", "40"]
+
+
+@pytest.fixture
+def book(tmp_path: Path) -> Path:
+    path = tmp_path / "book.txt"
+    path.write_text("it was the best of times, it was the worst of times\n" * 100)
+    return path
+
+
+def figures(output: str) -> dict[str, Any]:
+    """The last line."""
+    found: dict[str, Any] = json.loads(output.splitlines()[-1])
+    return found
+
+
+def timeless(found: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in found.items() if "seconds" not in name}
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
+    assert language_model.main([*SMALL, *map(str, arguments)]) == 0
+    return capsys.readouterr().out
+
+
+def test_it_runs_by_itself(tmp_path: Path) -> None:
+    """As a program, with the bundled text, from any folder."""
+    command = [sys.executable, "-m", "fastlstm.examples.language_model", *SMALL]
+    command += ["--epochs", "1", "--num-layers", "1", "--lr", "0.03"]
+    done = subprocess.run(
+        command, cwd=tmp_path, check=True, capture_output=True, text=True, timeout=120
+    )
+    found = figures(done.stdout)
+    assert found["data"].startswith("bundled pages of Shakespeare")
+    assert found["test_perplexity"] < 45  # 62 by chance
+    assert done.stderr == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_characters(book: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    output = run(capsys, "--data", book, "--epochs", 12, "--lr", 0.02, "--prompt", "it was")
+    found = figures(output)
+    assert found["data"] == "book.txt: 4,680 + 260 + 260 characters, 16 distinct"
+    assert found["epochs"] == 12
+    assert 1 < found["test_perplexity"] < 14  # 15 by chance
+    assert found["options"]["lr"] == 0.02
+    text = output[: output.rindex("\n{")].rpartition("tokens/s\n")[2]
+    assert text.startswith("\nit was")
+    assert len(text.strip("\n")) >= len("it was") + 30
+    again = figures(run(capsys, "--data", book, "--epochs", 12, "--lr", 0.02))
+    assert timeless(again) == timeless(found)
+    other = figures(run(capsys, "--data", book, "--epochs", 12, "--lr", 0.02, "--seed", 1))
+    assert other["test_loss"] != found["test_loss"]
+
+
+def test_words(book: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = ["--preset", "zaremba-small", "--batch-size", 5, "--prompt", "the worst", "--tied"]
+    output = run(capsys, "--data", book, *options)
+    assert "book.txt: 1,170 + 65 + 65 words, 10 distinct" in output
+    assert "\nthe worst " in output
+    assert "<unk>" not in output
+    found = figures(output)["options"]
+    assert (found["level"], found["optimizer"], found["sum_steps"]) == ("word", "sgd", True)
+    assert (found["tied"], found["hidden_size"], found["batch_size"]) == (True, 8, 5)
+
+
+def test_files_and_resume(
+    book: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class PressCtrlC(language_model.Lines):
+        def on_step(self, history: Any) -> None:
+            if history.step == 6:
+                signal.raise_signal(signal.SIGINT)
+
+    data, out = ["--data", book], tmp_path / "run"
+    expected = timeless(figures(run(capsys, *data)))
+    with monkeypatch.context() as patch:
+        patch.setattr(language_model, "Lines", PressCtrlC)
+        words = [*SMALL, *map(str, data), "--out", str(out)]
+        assert language_model.main(words) == 130
+    output = capsys.readouterr().out
+    assert "training was interrupted after 1 epochs and 1 windows" in output
+    assert figures(output)["epochs"] == 1
+    assert not figures(output)["finished"]
+    assert {p.name for p in out.iterdir()} == {
+        "model.safetensors", "checkpoint.safetensors", "symbols.json",
+    }  # fmt: skip
+    found = figures(run(capsys, *data, "--out", out, "--resume"))
+    assert timeless(found) == expected
+    again = figures(run(capsys, *data, "--out", out, "--resume"))  # nothing is left to train
+    assert timeless(again) == expected
+    assert load_model(out / "model.safetensors").recurrent.hidden_size == 8
+
+
+@pytest.mark.skipif(not importlib.util.find_spec("matplotlib"), reason="needs matplotlib")
+def test_a_picture(book: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run(capsys, "--data", book, "--plot", tmp_path / "loss.png", "--sample", 0)
+    assert (tmp_path / "loss.png").stat().st_size > 5000
+
+
+WRONG: list[tuple[list[str], str]] = [
+    (["--data", "gone.txt"], "data 'gone.txt' does not exist"),
+    (["--hidden-size", "0"], "hidden_size is 0, expected at least 1"),
+    (["--tied", "--hidden-size", "9"], "tied is True with embedding_dim 8 and hidden_size 9"),
+    (["--batch-size", "99999"], "ids has 89826 tokens, expected at least 199998"),
+    (["--lr", "-1"], "lr is -1.0, expected at least 0"),
+    (["--temperature", "-1"], "temperature is -1.0, expected 0 or more"),
+    (["--threads", "0"], "n is 0"),
+    (["--sample", "-5"], "length is -5, expected at least 0"),
+    (["--resume", "--out", "gone"], "there is no checkpoint at gone"),
+    (["--lr", "1e30", "--optimizer", "sgd", "--clip", "0"], "smaller learning rate"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "message"), WRONG, ids=[m for _, m in WRONG])
+def test_what_is_wrong_is_told_in_a_line(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    assert language_model.main([*SMALL, "--num-layers", "1", *arguments]) == 1
+    captured = capsys.readouterr()
+    assert message in captured.err
+    assert re.fullmatch(r"language_model: error: .*\n", captured.err)
+    assert "{" not in captured.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--level", "line"], "invalid choice: 'line'"),
+        (["--preset", "large"], "invalid choice: 'large'"),
+        (["--resume"], "--resume needs --out"),
+    ],
+)
+def test_wrong_usage(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stop:
+        language_model.main(arguments)
+    assert stop.value.code == 2
+    assert message in capsys.readouterr().err
