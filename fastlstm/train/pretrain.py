@@ -1,0 +1,180 @@
+"""Pretraining: the lower layers of a classifier learn to predict words of unlabelled texts.
+
+Dai & Le 2015, "Semi-supervised sequence learning". What comes out is put into a classifier by
+``model.load_state_dict({**model.state_dict(), **weights})``.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastlstm.models.review_model import ReviewModel
+from fastlstm.nn.module import Array
+from fastlstm.text import Batch, Encoded, batches, count_batches
+from fastlstm.train.config import Config
+from fastlstm.train.history import Epoch, History
+from fastlstm.train.language_history import perplexity
+from fastlstm.train.listener import Listener
+from fastlstm.train.optim import Adam
+from fastlstm.train.schedule import linear
+from fastlstm.train.trainer import Trainer
+
+Say = Callable[[str], object]
+
+
+@dataclass(frozen=True)
+class PretrainOptions:
+    """How the language model of the reviews is trained.
+
+    Attributes
+    ----------
+    epochs, batch_size, lr, clip : as for any training, by Adam; the rate falls to 0.
+    samples : words of the sampled softmax, see `ReviewModel`.
+    validation : reviews held back to tell the perplexity.
+    """
+
+    epochs: int = 3
+    batch_size: int = 64
+    lr: float = 4e-3
+    clip: float = 1.0
+    samples: int = 1000
+    validation: int = 500
+
+
+def pretrain(
+    config: Config,
+    reviews: Encoded,
+    vocab_size: int,
+    rng: np.random.Generator,
+    progress: Say | None = None,
+    *,
+    options: PretrainOptions | None = None,
+    checkpoint: Path | None = None,
+) -> dict[str, Array]:
+    """Train the lower layers of a classifier to predict the words of reviews.
+
+    Parameters
+    ----------
+    config : of the classifier: sizes, cell, directions, and how reviews are cut to length.
+    reviews : without a look at their labels.
+    vocab_size : words that the classifier knows.
+    rng : where all chance comes from; an equal one gives an equal result.
+    progress : is told lines of text about the state of the work.
+    options : of the training; None for the defaults.
+    checkpoint : file to save the state to after every epoch and on Ctrl-C; where it is there
+        already, training goes on from it.
+
+    Returns
+    -------
+    weights : by the names of `TextClassifier`: the embedding and the recurrent layers, of those
+        in two directions the first only.
+
+    Raises
+    ------
+    TrainingInterrupted
+        After Ctrl-C, with the checkpoint saved.
+    ValueError, FloatingPointError, CheckpointError
+        If there are too few reviews, training diverges, or the checkpoint is of another run.
+    """
+    options = options or PretrainOptions()
+    texts = reviews.truncate(config.max_length, keep=config.truncate)
+    texts = texts.select(texts.lengths > 0)
+    if len(texts) <= options.validation:
+        raise ValueError(
+            f"reviews has {len(texts)} texts with words, expected more than the "
+            f"{options.validation} held back"
+        )
+    seed = int(rng.integers(2**31))
+    order = rng.permutation(len(texts))
+    held_back = texts.select(order[: options.validation])
+    train = texts.select(order[options.validation :])
+    counts = np.bincount(train.tokens, minlength=vocab_size)
+    counts[0] = len(train)  # the end of a text is to be predicted too
+    model = build_model(config, counts, options, rng)
+    trainer = Trainer(
+        model,
+        Adam(model, options.lr),
+        mean_loss,
+        epochs=options.epochs,
+        schedule=linear,
+        clip=options.clip,
+        seed=seed,
+        checkpoint=checkpoint,
+        identity={"pretraining": vars(options), "words": int(len(train.tokens))},
+        listeners=[_Told(progress)] if progress else [],
+    )
+    if checkpoint is not None and checkpoint.exists():
+        trainer.load(checkpoint)
+
+    def epoch_batches(epoch: int, start: int) -> Iterable[Batch]:
+        return batches(train, options.batch_size, seed=seed, epoch=epoch, start=start)
+
+    trainer.fit(
+        epoch_batches,
+        count_batches(train, options.batch_size),
+        (lambda: batches(held_back, options.batch_size)) if options.validation else None,
+    )
+    return model.weights()
+
+
+def build_model(
+    config: Config, counts: NDArray[Any], options: PretrainOptions, rng: np.random.Generator
+) -> ReviewModel:
+    """Return the untrained model under a classifier of these options."""
+    return ReviewModel(
+        counts,
+        config.embedding_dim,
+        config.hidden_size,
+        1 if config.bidirectional else config.num_layers,
+        config.bidirectional,
+        cell=config.cell,
+        samples=options.samples,
+        embedding_std=config.embedding_std,
+        dtype=config.dtype,
+        rng=rng,
+    )
+
+
+def mean_loss(losses: Array, labels: NDArray[Any]) -> tuple[float, Array]:
+    """Return the mean of losses that a model made itself, and its gradient."""
+    return float(losses.mean()), np.full_like(losses, 1 / len(losses))
+
+
+class _Told(Listener):
+    """Turns the state of the training into lines of text, every 20 seconds."""
+
+    def __init__(self, say: Say) -> None:
+        self._say = say
+
+    def on_start(self, history: History, steps_per_epoch: int, epochs: int) -> None:
+        self._steps, self._epochs, self._first = steps_per_epoch, epochs, history.step
+        self._begin = self._last = time.perf_counter()
+
+    def on_step(self, history: History) -> None:
+        now = time.perf_counter()
+        if now - self._last < 20:
+            return
+        self._last = now
+        left = (now - self._begin) / (history.step - self._first)
+        left *= self._steps * self._epochs - history.step
+        self._say(
+            f"pretraining, epoch {len(history.epochs) + 1}/{self._epochs}, "
+            f"{history.batch / self._steps:4.0%}: sampled loss {history.running.loss:.3f}, "
+            f"{history.running.words_per_second:,.0f} words/s, {left / 60:.1f} min left"
+        )
+
+    def on_epoch(self, epoch: Epoch, is_best: bool) -> None:
+        held_back = ""
+        if epoch.validation_loss is not None:
+            held_back = f", perplexity {perplexity(epoch.validation_loss):.1f} on those held back"
+        self._say(
+            f"pretraining, epoch {epoch.epoch}/{self._epochs}: sampled loss "
+            f"{epoch.train_loss:.3f}{held_back}; {epoch.seconds:.0f} s"
+        )

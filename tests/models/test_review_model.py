@@ -1,0 +1,136 @@
+"""ReviewModel: what it predicts, its sampled softmax, its gradients."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fastlstm.models import TextClassifier, review_model
+from fastlstm.models.review_model import ReviewModel
+from fastlstm.nn import cross_entropy
+
+V, N, T = 20, 4, 6
+LENGTHS = np.array([6, 1, 0, 4])
+COUNTS = np.arange(V)[::-1] ** 2
+
+
+def tokens() -> Any:
+    ids = np.random.default_rng(0).integers(1, V, (N, T))
+    return np.where(np.arange(T) < LENGTHS[:, None], ids, 0)
+
+
+def model(**options: Any) -> ReviewModel:
+    given = {"embedding_dim": 5, "hidden_size": 4, "dtype": "float64", "samples": 9, **options}
+    ours = ReviewModel(COUNTS, rng=np.random.default_rng(1), **given)
+    for parameter in ours.parameters():
+        parameter.data += 0.3 * np.random.default_rng(2).standard_normal(parameter.data.shape)
+    ours.embedding.weight.data[0] = 0
+    return ours
+
+
+OPTIONS = [{}, {"bidirectional": True}, {"cell": "gru", "num_layers": 2}]
+
+
+def expected_loss(ours: ReviewModel) -> float:
+    """By single texts: each word but the first from those before, then the end; and back."""
+    losses = []
+    for row, length in zip(tokens(), LENGTHS, strict=True):
+        if not length:
+            continue
+        words = row[:length]
+        y, _ = ours.recurrent(ours.embedding(words[:, None]))
+        H = ours.recurrent.hidden_size
+        runs = [(y[:, 0, :H], [*words[1:], 0])]
+        if ours.recurrent.bidirectional:
+            runs.append((y[:, 0, H:], [0, *words[:-1]]))
+        for x, targets in runs:
+            logits = x @ ours.decoder.table.data.T + ours.decoder.bias.data
+            losses.append((cross_entropy(logits, np.array(targets))[0], length))
+    return sum(loss * n for loss, n in losses) / sum(n for _, n in losses)
+
+
+@pytest.mark.parametrize("places", [3, 2048])
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+def test_what_it_predicts(
+    options: dict[str, Any], places: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(review_model, "PLACES", places)
+    ours = model(**options)
+    expected = expected_loss(ours)
+    np.testing.assert_allclose(ours(tokens(), LENGTHS), np.full(N, expected), rtol=1e-12)
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+def test_the_sampled_loss_is_that_of_the_full_softmax_in_the_limit(
+    options: dict[str, Any],
+) -> None:
+    expected = expected_loss(model(**options))
+    few = model(samples=0, **options)
+    many = model(samples=100_000, **options)
+    losses, _ = many.forward(tokens(), LENGTHS, np.random.default_rng(0))
+    np.testing.assert_allclose(losses, np.full(N, expected), rtol=0.01)
+    losses, _ = few.forward(tokens(), LENGTHS, np.random.default_rng(0))
+    assert abs(losses[0] - expected) > 0.02 * expected
+
+
+def test_the_sampled_loss_by_its_definition() -> None:
+    ours, x = model(), np.random.default_rng(0).standard_normal((7, 4))
+    targets = np.array([3, 3, 0, 19, 5, 3, 1])
+    drawn = np.random.default_rng(3).random(9)
+    q = (COUNTS + 1) / (COUNTS + 1).sum()
+    words = [*targets, *(int((np.cumsum(q) < u).sum()) for u in drawn)]
+    expected = 0.0
+    for row, target in zip(x, targets, strict=True):
+        e = {w: np.exp(ours.decoder.table.data[w] @ row + ours.decoder.bias.data[w]) for w in words}
+        others = sum(words.count(w) / (16 * q[w]) * e[w] for w in set(words) - {target})
+        expected -= np.log(e[target] / (e[target] + others))
+    loss, _, _ = ours._predict(x, targets, np.random.default_rng(3), 7)
+    assert loss == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("places", [3, 2048])
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+def test_gradients_against_differences(
+    options: dict[str, Any], places: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(review_model, "PLACES", places)
+    ours, rng = model(**options), np.random.default_rng(4)
+    losses, tape = ours.forward(tokens(), LENGTHS, np.random.default_rng(3))
+    ours.backward(tape, np.array([0.5, 1, 0, 0.25]))
+    slope, along = 0.0, {}
+    for name, parameter in ours.named_parameters():
+        along[name] = rng.standard_normal(parameter.data.shape)
+        if name == "embedding.weight":
+            along[name][0] = 0
+        gradient = np.zeros_like(parameter.data)
+        if parameter.rows is None:
+            gradient += parameter.grad
+        else:
+            gradient[parameter.rows.index] = parameter.rows.value
+        slope += float(np.sum(gradient * along[name]))
+    start, values = ours.state_dict(), []
+    for step in (1e-6, -1e-6):
+        ours.load_state_dict({k: v + step * along[k] for k, v in start.items()})
+        values.append(ours.forward(tokens(), LENGTHS, np.random.default_rng(3))[0][0])
+    assert 1.75 * (values[0] - values[1]) / 2e-6 == pytest.approx(slope, rel=1e-6)
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+def test_a_classifier_takes_its_weights(options: dict[str, Any]) -> None:
+    ours = model(**options)
+    sizes = {"embedding_dim": 5, "hidden_size": 4, "dtype": "float64", **options}
+    classifier = TextClassifier(V, pooling="mean", **sizes)
+    before = classifier.head.weight.data.copy()
+    classifier.load_state_dict({**classifier.state_dict(), **ours.weights()})
+    assert set(ours.weights()) == {n for n in classifier.state_dict() if "head" not in n}
+    np.testing.assert_array_equal(classifier.embedding.weight.data, ours.embedding.weight.data)
+    np.testing.assert_array_equal(classifier.head.weight.data, before)
+
+
+def test_wrong_options() -> None:
+    with pytest.raises(ValueError, match="num_layers is 2, expected 1 with two directions"):
+        model(bidirectional=True, num_layers=2)
+    with pytest.raises(ValueError, match="samples is -1, expected at least 0"):
+        model(samples=-1)
