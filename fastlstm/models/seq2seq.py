@@ -9,8 +9,8 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from fastlstm.kernels.rows import Int64Array
 from fastlstm.models.beam import Hypothesis, Rules, beam_search
-from fastlstm.models.decoder import Decoder
-from fastlstm.models.encoder import Encoder, Encoding
+from fastlstm.models.source_encoder import Encoding, SourceEncoder
+from fastlstm.models.target_decoder import TargetDecoder
 from fastlstm.nn.check import check_ids, check_probability, check_rng, check_size
 from fastlstm.nn.module import Array, Module, Tape
 from fastlstm.nn.state import State
@@ -88,7 +88,7 @@ class Seq2Seq(Module):
                 "with tied=True and attention=False"
             )
         self.bos, self.eos, rng = int(bos), int(eos), check_rng(rng)
-        self.encoder = Encoder(
+        self.encoder = SourceEncoder(
             source_vocab_size,
             embedding_dim,
             hidden_size,
@@ -100,7 +100,7 @@ class Seq2Seq(Module):
             dtype=dtype,
             rng=rng,
         )
-        self.decoder = Decoder(
+        self.decoder = TargetDecoder(
             target_vocab_size,
             embedding_dim,
             hidden_size,

@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from fastlstm.kernels import Tokens
 from fastlstm.kernels.rows import Int64Array, check_lengths
-from fastlstm.models.encoder import Encoding
+from fastlstm.models.source_encoder import Encoding
 from fastlstm.nn.attention import BoolArray, DotAttention
 from fastlstm.nn.check import check_array
 from fastlstm.nn.dropout import Dropout
@@ -18,7 +18,7 @@ from fastlstm.nn.module import Array, Module, Tape
 from fastlstm.nn.state import State
 
 
-class Decoder(Module):
+class TargetDecoder(Module):
     """Embedding, LSTM, attention over the encoder's outputs, and an output layer.
 
     Parameters

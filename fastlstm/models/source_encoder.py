@@ -32,7 +32,7 @@ class Encoding(NamedTuple):
     state: State
 
 
-class Encoder(Module):
+class SourceEncoder(Module):
     """Embedding, LSTM in one or two directions, and with two a `Bridge` to the decoder.
 
     Parameters
