@@ -179,6 +179,9 @@ def test_tied_weights_are_one_parameter() -> None:
     assert names == {"decoder.head.weight"}
     tied = model(tied=True)
     assert tied.decoder.head.weight is tied.decoder.embedding.weight
+    logits, tape = tied.forward(*batch())
+    tied.backward(tape, logits)
+    assert tied.decoder.embedding.weight.rows is None  # an optimizer takes rows or all, not both
     assert tied.decoder.attention is not None
     assert tied.decoder.attention.combine.weight.data.shape == (E, 2 * H)
 

@@ -1,0 +1,126 @@
+"""Reading pairs of sentences: a file with tabs, or a folder with a file for each language."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from .pairs import Pair, words_and_marks
+
+# Sentences of a file that are held back for validation and for the test, at most a tenth each.
+HELD_BACK = 1000
+
+
+class ParallelText(NamedTuple):
+    """Pairs of sentences, cut into tokens."""
+
+    train: list[Pair]
+    validation: list[Pair]
+    test: list[Pair]
+
+
+def read_pairs(path: str | Path, max_words: int = 0) -> list[Pair]:
+    """Read lines of a source, a tab and a target; what may follow a second tab is left out.
+
+    Parameters
+    ----------
+    path : UTF-8 text.
+    max_words : leave out pairs with a longer side, in tokens of `words_and_marks`; 0 for none.
+
+    Raises
+    ------
+    OSError
+        If it cannot be read.
+    ValueError
+        If it is not UTF-8, a line has no tab, or no pair is left.
+    """
+    pairs: list[Pair] = []
+    for number, line in enumerate(_lines(Path(path)), 1):
+        sides = line.split("\t")
+        if not line.strip():
+            continue
+        if len(sides) < 2:
+            raise ValueError(f"{path}, line {number} has no tab, expected source<tab>target")
+        pairs.append((words_and_marks(sides[0]), words_and_marks(sides[1])))
+    return _short(pairs, max_words, path)
+
+
+def split_pairs(pairs: list[Pair], seed: int = 0) -> ParallelText:
+    """Hold back pairs for validation and test, such that no sentence of theirs is trained on.
+
+    Of a source with several targets all are on the same side.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than ten different sources.
+    """
+    sources = sorted({tuple(source) for source, _ in pairs})
+    if len(sources) < 10:
+        raise ValueError(f"there are {len(sources)} different sources, expected at least 10")
+    count = min(HELD_BACK, len(sources) // 10)
+    order = np.random.default_rng(seed).permutation(len(sources))
+    part = {sources[i]: place // count for place, i in enumerate(order[: 2 * count])}
+    sides = ParallelText([], [], [])
+    for pair in pairs:
+        sides[{0: 1, 1: 2}.get(part.get(tuple(pair[0]), 2), 0)].append(pair)
+    return sides
+
+
+def read_folder(folder: str | Path, source: str, target: str, max_words: int = 0) -> ParallelText:
+    """Read a folder in the layout of Multi30k: line n of two files is pair n.
+
+    The files are ``train*.SOURCE`` and ``train*.TARGET``, ``val*`` and ``test_2016_flickr*``
+    likewise, already cut into tokens, with spaces between them.
+
+    Parameters
+    ----------
+    source, target : languages, such as "de" and "en".
+    max_words : leave out longer pairs of the training part; 0 for none.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is not exactly one such file.
+    ValueError
+        If one is not UTF-8, or two have different numbers of lines.
+    """
+    parts = []
+    for name in ("train", "val", "test_2016_flickr"):
+        files = [_only(Path(folder), f"{name}*.{language}") for language in (source, target)]
+        sides = [[line.split() for line in _lines(file)] for file in files]
+        if len(sides[0]) != len(sides[1]):
+            raise ValueError(
+                f"{files[0]} has {len(sides[0])} lines and {files[1].name} {len(sides[1])}, "
+                "expected as many"
+            )
+        parts.append(list(zip(*sides, strict=True)))
+    return ParallelText(_short(parts[0], max_words, folder), parts[1], parts[2])
+
+
+def _short(pairs: list[Pair], max_words: int, path: str | Path) -> list[Pair]:
+    if max_words < 0:
+        raise ValueError(f"max_words is {max_words}, expected 0 (no limit) or more")
+    if max_words:
+        pairs = [pair for pair in pairs if max(map(len, pair)) <= max_words]
+    if not pairs:
+        limit = f" of at most {max_words} words" if max_words else ""
+        raise ValueError(f"{path} has no pairs{limit}")
+    return pairs
+
+
+def _only(folder: Path, pattern: str) -> Path:
+    found = sorted(folder.glob(pattern))
+    if len(found) != 1:
+        have = ", ".join(f.name for f in found) or "none"
+        raise FileNotFoundError(f"{folder} has {have}, expected one file {pattern}")
+    return found[0]
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is not UTF-8 (byte {error.start}): convert it first") from error

@@ -1,0 +1,171 @@
+"""Pairs of token sequences, for models that read one and write the other.
+
+A side of a pair is a list of tokens, words or characters. Encoded, a source is its tokens and a
+target its tokens between the two marks ``<s>`` and ``</s>``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .batches import collate, plan_batches
+from .encoded import Encoded, Ints
+from .vocabulary import SPECIAL, UNK, Vocabulary, by_frequency
+
+BOS, EOS = 2, 3
+MARKS = (*SPECIAL, "<s>", "</s>")
+
+Tokens = Sequence[str]
+Pair = tuple[Tokens, Tokens]
+
+# A word, perhaps hyphenated, with the apostrophe that ends it ("l'", "don'"); or another character.
+_TOKEN = re.compile(r"\w+(?:-\w+)*'?|[^\w\s]")
+
+
+def words_and_marks(text: str) -> list[str]:
+    """Return the lower-case words of a text, and its punctuation marks as words of their own.
+
+    >>> words_and_marks("J'ai faim !")
+    ["j'", 'ai', 'faim', '!']
+    """
+    return _TOKEN.findall(text.lower().replace("\u2019", "'"))
+
+
+def token_vocabulary(texts: Iterable[Tokens], min_count: int = 1) -> Vocabulary:
+    """Return the tokens seen at least `min_count` times, most frequent first, after the marks.
+
+    Raises
+    ------
+    ValueError
+        If `min_count` is not positive.
+    """
+    if min_count < 1:
+        raise ValueError(f"min_count is {min_count}, expected at least 1")
+    counts = Counter(token for text in texts for token in text)
+    words = [w for w, count in counts.items() if count >= min_count and w not in MARKS]
+    order = by_frequency(words, np.array([counts[w] for w in words], dtype=np.int64))
+    return Vocabulary([*MARKS, *(words[i] for i in order)])
+
+
+def encode_tokens(texts: Iterable[Tokens], vocab: Vocabulary, marks: bool = False) -> Encoded:
+    """Return texts as ids: unknown tokens, and those that look like a mark, as ``<unk>``.
+
+    Parameters
+    ----------
+    texts : lists of tokens.
+    vocab : of `token_vocabulary`.
+    marks : put each text between ``<s>`` and ``</s>``.
+    """
+    rows = []
+    for text in texts:
+        ids = [i if i >= len(MARKS) else UNK for i in map(vocab.id, text)]
+        rows.append([BOS, *ids, EOS] if marks else ids)
+    flat = np.array([i for row in rows for i in row], dtype=np.int32)
+    return Encoded.from_lengths(flat, [len(row) for row in rows], np.zeros(len(rows), np.int64))
+
+
+def decode_tokens(ids: Iterable[int], vocab: Vocabulary) -> list[str]:
+    """Return the tokens of ids."""
+    return [vocab.words[i] for i in ids]
+
+
+@dataclass(frozen=True, eq=False)
+class Pairs:
+    """Encoded sources, and as many targets with their marks."""
+
+    source: Encoded
+    target: Encoded
+
+    def __post_init__(self) -> None:
+        if len(self.source) != len(self.target):
+            raise ValueError(
+                f"target has {len(self.target)} rows, expected {len(self.source)} as source has"
+            )
+        if len(self.target) and self.target.lengths.min() < 2:
+            raise ValueError("target has a row without both marks, expected <s> ... </s>")
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+
+def encode_pairs(pairs: Sequence[Pair], source: Vocabulary, target: Vocabulary) -> Pairs:
+    """Return pairs of lists of tokens as ids."""
+    return Pairs(
+        encode_tokens((pair[0] for pair in pairs), source),
+        encode_tokens((pair[1] for pair in pairs), target, marks=True),
+    )
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class PairBatch:
+    """N pairs, S and T the lengths of the longest source and target, M target tokens in all.
+
+    Attributes
+    ----------
+    source : int32 [N,S], each row filled up with 0 on the right.
+    source_lengths : int64 [N].
+    target : int32 [N,T], each row's ``<s>`` and its words; what lies behind is to be ignored.
+    target_lengths : int64 [N].
+    labels : int64 [M], what follows each real target token, row after row.
+    index : int64 [N], each row's number in the `Pairs` it came from.
+    """
+
+    source: NDArray[np.int32]
+    source_lengths: Ints
+    target: NDArray[np.int32]
+    target_lengths: Ints
+    labels: Ints
+    index: Ints
+
+    @property
+    def inputs(self) -> tuple[NDArray[np.int32], Ints, NDArray[np.int32], Ints]:
+        """What a `Seq2Seq` is called with."""
+        return self.source, self.source_lengths, self.target, self.target_lengths
+
+    @property
+    def words(self) -> int:
+        """The number of real tokens, of both sides."""
+        return int(self.source_lengths.sum() + self.target_lengths.sum())
+
+
+def pair_batches(
+    pairs: Pairs,
+    batch_size: int,
+    *,
+    seed: int | None = None,
+    epoch: int = 0,
+    bucket: int = 50,
+    start: int = 0,
+) -> Iterator[PairBatch]:
+    """Yield every pair once, in batches of like lengths, first of the sources.
+
+    Arguments and errors are those of `text.batches`.
+    """
+    targets = pairs.target.lengths
+    by_source_then_target = pairs.source.lengths * (targets.max(initial=0) + 1) + targets
+    plan = plan_batches(by_source_then_target, batch_size, seed=seed, epoch=epoch, bucket=bucket)
+    if not 0 <= start <= len(plan):
+        raise ValueError(f"start is {start}, expected 0 to {len(plan)}, the number of batches")
+    return (collate_pairs(pairs, index) for index in plan[start:])
+
+
+def collate_pairs(pairs: Pairs, index: Ints) -> PairBatch:
+    """Return the pairs of the given numbers, int [N], as one batch."""
+    source, target = collate(pairs.source, index), collate(pairs.target, index)
+    lengths = target.lengths - 1
+    inputs, labels = target.tokens[:, :-1], target.tokens[:, 1:]
+    real = np.arange(inputs.shape[1]) < lengths[:, None]
+    return PairBatch(
+        source.tokens,
+        source.lengths,
+        inputs,
+        lengths,
+        labels[real].astype(np.int64),
+        source.index,
+    )

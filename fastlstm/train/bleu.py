@@ -1,0 +1,40 @@
+"""BLEU of translations that are lists of tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+def bleu(
+    hypotheses: Sequence[Sequence[str]], references: Sequence[Sequence[str]]
+) -> tuple[float, str]:
+    """Return the corpus BLEU, 0 to 100, by sacrebleu, and the signature that names its settings.
+
+    The tokens count as they are (``tok:none``): on lower-case text cut by another rule the
+    figure is not that of the raw text, and is to be compared with the like only.
+
+    Parameters
+    ----------
+    hypotheses, references : a list of tokens for each sentence.
+
+    Raises
+    ------
+    ImportError
+        If sacrebleu is not installed.
+    ValueError
+        If there are none, or not as many of both.
+    """
+    if not hypotheses or len(hypotheses) != len(references):
+        raise ValueError(
+            f"hypotheses and references are {len(hypotheses)} and {len(references)} sentences, "
+            "expected as many of both, and at least one"
+        )
+    try:
+        from sacrebleu.metrics.bleu import BLEU
+    except ImportError as error:
+        raise ImportError("BLEU needs sacrebleu: pip install 'fastlstm[translate]'") from error
+    metric = BLEU(tokenize="none", force=True)  # force: no warning that the text is cut into tokens
+    score = metric.corpus_score(
+        [" ".join(h) for h in hypotheses], [[" ".join(r) for r in references]]
+    )
+    return float(score.score), str(metric.get_signature())

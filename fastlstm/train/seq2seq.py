@@ -1,0 +1,238 @@
+"""Training a `Seq2Seq` on pairs of token sequences, using it on new ones, and keeping it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from fastlstm.models import Seq2Seq
+from fastlstm.models.beam import Hypothesis
+from fastlstm.nn import cross_entropy
+from fastlstm.text.batches import batches, count_batches
+from fastlstm.text.encoded import Encoded
+from fastlstm.text.pairs import (
+    Pair,
+    PairBatch,
+    Pairs,
+    Tokens,
+    decode_tokens,
+    encode_pairs,
+    encode_tokens,
+    pair_batches,
+    token_vocabulary,
+)
+from fastlstm.text.vocabulary import UNK, Vocabulary
+from fastlstm.train import checkpoint as files
+from fastlstm.train.average import Average
+from fastlstm.train.history import History
+from fastlstm.train.listener import Listener
+from fastlstm.train.optim import Adam
+from fastlstm.train.schedule import Schedule, linear
+from fastlstm.train.seeds import WEIGHTS, generator
+from fastlstm.train.trainer import Trainer
+
+KIND = "sequence-to-sequence model"
+MODEL, STATE = "model.safetensors", "checkpoint.safetensors"  # in a folder
+
+
+class Translator(NamedTuple):
+    """A model and the tokens of its two sides.
+
+    Attributes
+    ----------
+    model : the `Seq2Seq`.
+    options : its arguments but for the sizes of the vocabularies, the marks and `rng`.
+    source, target : of `token_vocabulary`.
+    """
+
+    model: Seq2Seq
+    options: Mapping[str, Any]
+    source: Vocabulary
+    target: Vocabulary
+
+    @classmethod
+    def build(
+        cls, source: Vocabulary, target: Vocabulary, options: Mapping[str, Any], seed: int = 0
+    ) -> Translator:
+        """Return an untrained one; `options` as above, the first weights by `seed`."""
+        rng = generator(seed, WEIGHTS)
+        return cls(Seq2Seq(len(source), len(target), **options, rng=rng), options, source, target)
+
+    def __call__(
+        self, texts: Sequence[Tokens], batch_size: int = 64, **search: Any
+    ) -> list[list[str]]:
+        """Return the best target of each source, all lists of tokens.
+
+        Parameters
+        ----------
+        texts : sources.
+        batch_size : texts that are searched at a time.
+        search : options of `Seq2Seq.beam_search`; the unknown word is never written unless
+            `forbidden` says otherwise.
+        """
+        search = {"forbidden": (UNK,), **search}
+        found = search_all(self.model, encode_tokens(texts, self.source), batch_size, **search)
+        return [decode_tokens(best[0].tokens.tolist(), self.target) for best in found]
+
+    def save(self, path: str | Path) -> None:
+        """Write model and vocabularies into one file; see `train.checkpoint.save`."""
+        note = {
+            "options": dict(self.options),
+            "source": self.source.words,
+            "target": self.target.words,
+        }
+        files.save(path, self.model.state_dict(), KIND, note)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Translator:
+        """Read such a file back; errors as of `train.checkpoint.load`."""
+        tensors, note = files.load(path, KIND)
+        vocabularies = Vocabulary(note["source"]), Vocabulary(note["target"])
+        translator = cls.build(*vocabularies, note["options"])
+        translator.model.load_state_dict(tensors)
+        return translator
+
+
+def learn(
+    train: Sequence[Pair],
+    validation: Sequence[Pair],
+    options: Mapping[str, Any],
+    *,
+    min_count: int = 1,
+    seed: int = 0,
+    folder: str | Path | None = None,
+    identity: Mapping[str, object] | None = None,
+    **training: Any,
+) -> Translator:
+    """Return a translator that learned from pairs of lists of tokens.
+
+    Parameters
+    ----------
+    train, validation : pairs; no validation if empty.
+    options : see `Translator`.
+    min_count : tokens that `train` has less often are unknown.
+    seed : of all that is left to chance.
+    folder : where the training state is kept, to go on from if there is one already; in the end
+        the model takes its place. If that is there, it is returned and nothing is trained.
+    identity : what a state to go on from must agree in, besides `options`.
+    training : options of `fit`.
+
+    Raises
+    ------
+    TrainingInterrupted, FloatingPointError, CheckpointError, OSError
+        As `fit`; also CheckpointError if the folder holds a model of other options.
+    ValueError
+        If there are no pairs, or an option does not fit.
+    """
+    if not train:
+        raise ValueError("train is empty, expected at least one pair")
+    if folder is not None and (Path(folder) / MODEL).exists():
+        return _kept(Path(folder) / MODEL, options)
+    source, target = (token_vocabulary((p[side] for p in train), min_count) for side in (0, 1))
+    translator = Translator.build(source, target, options, seed)
+    if folder is not None:
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        training["checkpoint"] = folder / STATE
+    fit(
+        translator.model,
+        encode_pairs(train, source, target),
+        encode_pairs(validation, source, target) if validation else None,
+        seed=seed,
+        identity={**options, **(identity or {})},
+        **training,
+    )
+    if folder is not None:
+        translator.save(folder / MODEL)
+        (folder / STATE).unlink()
+    return translator
+
+
+def _kept(path: Path, options: Mapping[str, Any]) -> Translator:
+    """Return the model of a file, which must be of these options."""
+    translator = Translator.load(path)
+    if dict(translator.options) != dict(options):
+        raise files.CheckpointError(
+            f"{path} is a model of other options, {dict(translator.options)}, expected "
+            f"{dict(options)}: choose another folder"
+        )
+    return translator
+
+
+def search_all(
+    model: Seq2Seq, sources: Encoded, batch_size: int = 64, **search: Any
+) -> list[list[Hypothesis]]:
+    """Return what `Seq2Seq.beam_search` finds for each source, in their order."""
+    if not len(sources):
+        return []
+    found: list[list[Hypothesis]] = [[] for _ in range(len(sources))]
+    for batch in batches(sources, batch_size):
+        results = model.beam_search(batch.tokens, batch.lengths, **search)
+        for place, hypotheses in zip(batch.index.tolist(), results, strict=True):
+            found[place] = hypotheses
+    return found
+
+
+def fit(
+    model: Seq2Seq,
+    train: Pairs,
+    validation: Pairs | None = None,
+    *,
+    epochs: int,
+    batch_size: int = 128,
+    lr: float = 1e-3,
+    schedule: Schedule = linear,
+    clip: float = 1.0,
+    label_smoothing: float = 0.0,
+    average: float = 0.0,
+    seed: int = 0,
+    checkpoint: str | Path | None = None,
+    identity: Mapping[str, object] | None = None,
+    listeners: Sequence[Listener] = (),
+) -> History:
+    """Train by Adam with teacher forcing, and load the weights of the best epoch.
+
+    The loss is the mean over the real target tokens of a batch. The best epoch is the one that
+    guesses most of the validation's tokens right, given the true ones before them.
+
+    Parameters
+    ----------
+    model, train, validation : see `Trainer` for what happens without validation.
+    label_smoothing : see `cross_entropy`; the validation's loss is smoothed as well.
+    average : decay of the `Average` of the weights that is validated and kept; 0 for none.
+    checkpoint : file of the training state, written after each epoch and on Ctrl-C; if it is
+        there, training goes on from it.
+    epochs, lr, schedule, clip, seed, identity, listeners : see `Trainer`.
+
+    Raises
+    ------
+    TrainingInterrupted, FloatingPointError, CheckpointError
+        As `Trainer.fit` and `Trainer.load`.
+    """
+    trainer = Trainer(
+        model,
+        Adam(model, lr),
+        partial(cross_entropy, label_smoothing=label_smoothing),
+        epochs=epochs,
+        schedule=schedule,
+        clip=clip,
+        average=Average(model, average) if average else None,
+        seed=seed,
+        checkpoint=checkpoint,
+        identity=identity,
+        listeners=listeners,
+    )
+    if trainer.checkpoint is not None and trainer.checkpoint.exists():
+        trainer.load(trainer.checkpoint)
+
+    def epoch_batches(epoch: int, start: int) -> Iterable[PairBatch]:
+        return pair_batches(train, batch_size, seed=seed, epoch=epoch, start=start)
+
+    held_back = validation
+    return trainer.fit(
+        epoch_batches,
+        count_batches(train.source, batch_size),
+        None if held_back is None else lambda: pair_batches(held_back, batch_size),
+    )
