@@ -1,0 +1,149 @@
+"""Translate sentences: an LSTM encoder-decoder with attention, greedy and beam search.
+
+Without data it learns the little French of a generated grammar. With your own::
+
+    python -m fastlstm.examples.translate --data fra.txt --max-words 10 --run runs/fra
+    python -m fastlstm.examples.translate --data multi30k --run runs/de-en
+    python -m fastlstm.examples.translate --run runs/de-en --sentence "zwei hunde spielen ."
+
+A file holds a pair in each line, a tab between; a folder is one of Multi30k, cut into tokens
+and in lower case: its BLEU counts these tokens. BLEU needs ``pip install 'fastlstm[translate]'``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from fastlstm.examples import toy_french
+from fastlstm.text.pair_files import ParallelText, read_folder, read_pairs, split_pairs
+from fastlstm.text.pairs import Pair, words_and_marks
+from fastlstm.train.bleu import bleu
+from fastlstm.train.progress import Progress
+from fastlstm.train.seeds import DATA, generator
+from fastlstm.train.seq2seq import MODEL, Translator, learn
+
+# For the generated sentences; the defaults below are for tens of thousands of real ones.
+TOY = {"epochs": 4, "batch_size": 32, "embedding": 32, "hidden": 128, "lr": 0.01, "dropout": 0.1,
+       "average": 0.0, "min_count": 1}  # fmt: skip
+FREE = ("data", "run", "sentence", "beam", "alpha")  # the model does not depend on them
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """Return the options."""
+    raw, name = argparse.RawDescriptionHelpFormatter, "python -m fastlstm.examples.translate"
+    parser = argparse.ArgumentParser(name, description=__doc__, formatter_class=raw)
+    add = parser.add_argument
+    add("--data", type=Path, help="a file of pairs or a folder; without it sentences are generated")
+    add("--source", default="de", help="language of a folder to translate from (default: de)")
+    add("--target", default="en", help="language of a folder to translate to (default: en)")
+    add("--max-words", type=int, default=0, help="leave out pairs with a longer side; 0: none")
+    add("--limit", type=int, default=0, help="train on the first pairs only; 0: on all")
+    add("--min-count", type=int, default=2, help="rarer words are unknown (default: 2)")
+    add("--epochs", type=int, default=12)
+    add("--batch-size", type=int, default=128)
+    add("--embedding", type=int, default=256, help="size of a word vector (default: 256)")
+    add("--hidden", type=int, default=512, help="units of each side (default: 512)")
+    add("--layers", type=int, default=1)
+    add("--dropout", type=float, default=0.4)
+    add("--label-smoothing", type=float, default=0.1)
+    add("--lr", type=float, default=2e-3, help="falls in a line to 0 (default: 0.002)")
+    add("--average", type=float, default=0.998, help="decay of the averaged weights; 0: none")
+    add("--no-attention", action="store_true")
+    add("--beam", type=int, default=5)
+    add("--alpha", type=float, default=1.0, help="length penalty; 0: none (default: 1)")
+    add("--run", type=Path, help="folder to keep the model in; a finished one is not trained again")
+    add("--sentence", action="append", default=[], metavar="TEXT", help="translate it afterwards")
+    add("--seed", type=int, default=0)
+    if parser.parse_args(arguments).data is None:
+        parser.set_defaults(**TOY)
+    return parser.parse_args(arguments)
+
+
+def load(options: argparse.Namespace) -> ParallelText:
+    """Read the data, or generate it."""
+    if options.data is None:
+        return split_pairs(toy_french.draw(6000, generator(options.seed, DATA)), options.seed)
+    if options.data.is_dir():
+        return read_folder(options.data, options.source, options.target, options.max_words)
+    return split_pairs(read_pairs(options.data, options.max_words), options.seed)
+
+
+def train(options: argparse.Namespace, text: ParallelText) -> Translator:
+    """Train a new model, or go on where that of the folder was interrupted."""
+    pairs = text.train[: options.limit or None]
+    print(f"{len(pairs):,} pairs to train on, {len(text.test):,} to test on", flush=True)
+    model_options = {
+        "embedding_dim": options.embedding, "hidden_size": options.hidden,
+        "num_layers": options.layers, "dropout": options.dropout,
+        "attention": not options.no_attention, "tied": not options.no_attention,
+    }  # fmt: skip
+    return learn(
+        pairs, text.validation, model_options, min_count=options.min_count, seed=options.seed,
+        folder=options.run, identity={k: v for k, v in vars(options).items() if k not in FREE},
+        epochs=options.epochs, batch_size=options.batch_size, lr=options.lr,
+        label_smoothing=options.label_smoothing, average=options.average,
+        listeners=[Progress(sys.stderr.isatty())],
+    )  # fmt: skip
+
+
+def examine(translator: Translator, pairs: list[Pair], beam: dict[str, Any]) -> dict[str, Any]:
+    """Translate the test pairs, print some, and return the figures."""
+    sources, references = [p[0] for p in pairs], [list(p[1]) for p in pairs]
+    start = time.perf_counter()
+    found = {"greedy": translator(sources, beam_size=1), "beam": translator(sources, **beam)}
+    figures: dict[str, Any] = {"search_seconds": round(time.perf_counter() - start, 1)}
+    for i in range(min(5, len(pairs))):
+        lines = {"source": sources[i], "reference": references[i]}
+        lines.update((name, translations[i]) for name, translations in found.items())
+        print("\n" + "\n".join(f"{name:10} {' '.join(words)}" for name, words in lines.items()))
+    same = [a == b for a, b in zip(found["beam"], references, strict=True)]
+    figures["exact"] = sum(same) / len(same)
+    try:
+        scores = {name: bleu(translations, references) for name, translations in found.items()}
+        figures.update({f"bleu_{name}": round(score, 2) for name, (score, _) in scores.items()})
+        figures["signature"] = scores["beam"][1]
+    except ImportError as error:
+        print(f"\nno BLEU: {error}")
+    return {**figures, "test_pairs": len(pairs)}
+
+
+def run(options: argparse.Namespace) -> None:
+    """Do what the options say."""
+    beam = {"beam_size": options.beam, "alpha": options.alpha}
+    figures: dict[str, Any] = {**beam, "seed": options.seed}
+    if options.sentence and options.run and (options.run / MODEL).exists():
+        translator = Translator.load(options.run / MODEL)
+    else:
+        text, start = load(options), time.perf_counter()
+        translator = train(options, text)
+        figures["train_seconds"] = round(time.perf_counter() - start, 1)
+        figures.update(examine(translator, text.test, beam))
+    texts = [words_and_marks(sentence) for sentence in options.sentence]
+    figures["translations"] = [" ".join(words) for words in translator(texts, **beam)]
+    print("", *figures["translations"], sep="\n")
+    print(json.dumps(figures, ensure_ascii=False))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the example; return the exit status."""
+    options = parse(arguments)
+    try:
+        run(options)
+    except KeyboardInterrupt as error:
+        goes_on = "; the same command goes on from there" if options.run else ""
+        print(f"{error}{goes_on}", file=sys.stderr)
+        return 130
+    except (OSError, ValueError, FloatingPointError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
