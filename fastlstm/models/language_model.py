@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
+from fastlstm.models.pooled import LAYERS
 from fastlstm.models.softmax import SoftmaxDecoder
-from fastlstm.models.text_classifier import LAYERS
 from fastlstm.nn.check import (
     check_array,
     check_choice,

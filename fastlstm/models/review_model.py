@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from fastlstm.kernels import Tokens
+from fastlstm.models.pooled import LAYERS
 from fastlstm.models.softmax import SoftmaxDecoder, softmax_loss
-from fastlstm.models.text_classifier import LAYERS
 from fastlstm.nn.check import check_choice, check_rng, check_size
 from fastlstm.nn.embedding import Embedding
 from fastlstm.nn.module import Array, Module, Tape
