@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import pkgutil
 import subprocess
 import sys
+
+import fastlstm
 
 CODE = """
 import sys, time
@@ -36,3 +39,10 @@ def test_loads_numpy_and_itself() -> None:
 def test_takes_less_than_150_ms() -> None:
     """Beside numpy's own time. The best of five: other processes can only slow it."""
     assert min(fresh()[0] for _ in range(5)) < 0.15
+
+
+def test_no_module_hides_one_of_the_standard_library() -> None:
+    """As one would in ``python fastlstm/train_imdb.py``: the script's folder comes first."""
+    names = {module.name for module in pkgutil.iter_modules(fastlstm.__path__)}
+    assert "train_imdb" in names
+    assert not names & sys.stdlib_module_names

@@ -20,10 +20,10 @@ from fastlstm.cli.options import (
     new_parser,
     print_json,
 )
-from fastlstm.inspect.collect import WORDS, Inspection, inspect_text
-from fastlstm.inspect.page import check_bokeh, write_page
-from fastlstm.inspect.picture import draw_text
-from fastlstm.inspect.terminal import WIDTH, format_text, summarize, wants_colour
+from fastlstm.inside.collect import WORDS, Inspection, inspect_text
+from fastlstm.inside.page import check_bokeh, write_page
+from fastlstm.inside.picture import draw_text
+from fastlstm.inside.terminal import WIDTH, format_text, summarize, wants_colour
 from fastlstm.text.lines import lines_of, read_lines
 from fastlstm.train.loaded_run import LoadedRun, load_run
 from fastlstm.train.text_config import check_encoding

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 import fastlstm as fl
-from fastlstm.inspect.flow import Norms, draw_gradient_flow, gradient_flow
+from fastlstm.inside.flow import Norms, draw_gradient_flow, gradient_flow
 from fastlstm.nn.recurrent import Recurrent
 
 SCALES = (0.5, 1.0, 2.0)

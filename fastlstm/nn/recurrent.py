@@ -140,7 +140,8 @@ class Recurrent(Gated):
         """Run over a batch and return what the gates and the states were at every step.
 
         Of an LSTM i, f, g, o, c and h; see `nn.trace.Trace`. They are what the kernels of the
-        call itself computed: h is its y to the bit, and c after a row's last step its c_n.
+        call itself computed: h is its y to the bit, and c after a row's last step its c_n (unless
+        a reset follows that step: that of the trace is then from before it).
 
         Parameters
         ----------

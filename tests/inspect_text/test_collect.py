@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from inspect_models import LABELS, classifier
 
-from fastlstm.inspect import collect, inspect_text
+from fastlstm.inside import collect, inspect_text
 from fastlstm.text import Vocabulary
 
 TEXT = "Not a GOOD film, but it's a very dull, murky ending."

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 import fastlstm as fl
-from fastlstm.inspect import draw_gradient_flow, gradient_flow
-from fastlstm.inspect.flow import mean_of_rows
+from fastlstm.inside import draw_gradient_flow, gradient_flow
+from fastlstm.inside.flow import mean_of_rows
 
 Array = np.ndarray[Any, Any]
 T, N, I, H = 6, 4, 3, 5  # noqa: E741

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from inspect_models import LABELS, classifier
 
-from fastlstm.inspect import Inspection, inspect_text, write_page
+from fastlstm.inside import Inspection, inspect_text, write_page
 from fastlstm.text import Vocabulary
 
 TEXT = "Not a good film, but it's a very dull, murky ending."

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from inspect_models import LABELS, classifier
 
-from fastlstm.inspect import draw_text, inspect_text, picture
+from fastlstm.inside import draw_text, inspect_text, picture
 from fastlstm.text import Vocabulary
 
 TEXT = "Not a good film, but it's a very dull, murky ending."

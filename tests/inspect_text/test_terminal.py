@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from inspect_models import LABELS, classifier
 
-from fastlstm.inspect import format_text, inspect_text
-from fastlstm.inspect.terminal import summarize, wants_colour
+from fastlstm.inside import format_text, inspect_text
+from fastlstm.inside.terminal import summarize, wants_colour
 from fastlstm.text import Vocabulary
 
 TEXT = "Not a good film, but it's a very dull, murky ending."

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from fastlstm.inspect.collect import Inspection
-from fastlstm.inspect.page_units import draw_units, legend_below, new_plot
-from fastlstm.inspect.picture import marked_words
-from fastlstm.inspect.plotting import HIGH, LINE, LOW, QUIET
-from fastlstm.inspect.terminal import summarize
+from fastlstm.inside.collect import Inspection
+from fastlstm.inside.page_units import draw_units, legend_below, new_plot
+from fastlstm.inside.picture import marked_words
+from fastlstm.inside.plotting import HIGH, LINE, LOW, QUIET
+from fastlstm.inside.terminal import summarize
 from fastlstm.train.files import write_file
 
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from fastlstm.inspect.collect import Inspection
-from fastlstm.inspect.plotting import HIGH, LINE, LOW, QUIET, new_figure
+from fastlstm.inside.collect import Inspection
+from fastlstm.inside.plotting import HIGH, LINE, LOW, QUIET, new_figure
 from fastlstm.nn.module import Array
 from fastlstm.train.files import write_file
 

@@ -8,7 +8,7 @@ from typing import Any, TextIO
 
 import numpy as np
 
-from fastlstm.inspect.collect import Inspection
+from fastlstm.inside.collect import Inspection
 
 WIDTH, WORD, BAR, CHANGE_BAR = 80, 18, 10, 7
 SIGNED = ("g", "n", "h")  # of these the mean size is told, of the others the mean

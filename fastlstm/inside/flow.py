@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastlstm.inspect.plotting import QUIET, new_figure
+from fastlstm.inside.plotting import QUIET, new_figure
 from fastlstm.kernels import Tokens
 from fastlstm.nn.check import check_array, check_choice
 from fastlstm.nn.module import Array

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from fastlstm.inspect.collect import Inspection
-from fastlstm.inspect.picture import MEANING, SIGNED, value_range
+from fastlstm.inside.collect import Inspection
+from fastlstm.inside.picture import MEANING, SIGNED, value_range
 
 PICKED = 4  # units drawn at first: those that moved most
 COLUMN = 17  # the least pixels of a word

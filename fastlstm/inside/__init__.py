@@ -4,11 +4,11 @@
 an interactive page. `gradient_flow` measures, `draw_gradient_flow` draws.
 """
 
-from fastlstm.inspect.collect import Inspection, inspect_text
-from fastlstm.inspect.flow import draw_gradient_flow, gradient_flow
-from fastlstm.inspect.page import write_page
-from fastlstm.inspect.picture import draw_text
-from fastlstm.inspect.terminal import format_text
+from fastlstm.inside.collect import Inspection, inspect_text
+from fastlstm.inside.flow import draw_gradient_flow, gradient_flow
+from fastlstm.inside.page import write_page
+from fastlstm.inside.picture import draw_text
+from fastlstm.inside.terminal import format_text
 
 __all__ = [
     "Inspection",
