@@ -91,7 +91,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             folder.check_free()
         return _run(config, folder, False, bars)
     except KeyboardInterrupt as interrupt:
-        print(f"\n{interrupt or 'interrupted'}", file=sys.stderr)
+        print(f"\n{str(interrupt) or 'interrupted'}", file=sys.stderr)
         if folder.holds_run and not folder.finished:
             print(f"to go on: train_imdb --resume {folder.path}", file=sys.stderr)
         return INTERRUPTED

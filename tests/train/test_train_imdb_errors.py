@@ -177,3 +177,15 @@ def test_a_finished_run_is_not_overwritten_unless_asked(
     assert main([*arguments(reviews, out, seed=5), "--overwrite"]) == 0
     assert weights(out) != before
     assert read(out / "metrics.json")["seed"] == 5
+
+
+def test_ctrl_c_before_training_says_so(
+    reviews: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    def pressed(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("fastlstm.train_imdb.run", pressed)
+    assert main(arguments(reviews, tmp_path / "run")) == 130
+    assert capsys.readouterr().err == "\ninterrupted\n"
