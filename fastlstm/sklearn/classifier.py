@@ -84,9 +84,9 @@ class LSTMClassifier(ClassifierMixin, BaseEstimator):
 
     def __init__(
         self, *, cell: str = "lstm", hidden_size: int = 64, num_layers: int = 1,
-        bidirectional: bool = True, pooling: str = "mean+max", dropout: float = 0.2,
+        bidirectional: bool = True, pooling: str = "mean+max", dropout: float = 0.3,
         analyzer: Analyzer = "word", vocab_size: int = 20_000, embedding_dim: int = 64,
-        embedding_dropout: float | None = None, word_dropout: float = 0.0,
+        embedding_dropout: float | None = None, word_dropout: float = 0.1,
         standardize: bool = True, max_length: int | None = None, truncate: str = "first",
         optimizer: str = "adam", lr: float = 5e-3, weight_decay: float = 0.0,
         schedule: str = "linear", clip: float = 1.0, average: float = 0.0, batch_size: int = 32,

@@ -6,7 +6,14 @@ from typing import Any
 
 import numpy as np
 
-SMALL = {"hidden_size": 8, "embedding_dim": 8, "dropout": 0.0, "lr": 0.03, "random_state": 0}
+SMALL = {
+    "hidden_size": 8,
+    "embedding_dim": 8,
+    "dropout": 0.0,
+    "word_dropout": 0.0,
+    "lr": 0.03,
+    "random_state": 0,
+}
 
 
 def small(**options: Any) -> Any:
