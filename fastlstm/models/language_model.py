@@ -100,7 +100,13 @@ class LanguageModel(Module):
             embedding_std = 1 / math.sqrt(check_size("embedding_dim", embedding_dim)) if tied else 1
         rng = check_rng(rng)
         self.embedding = Embedding(
-            vocab_size, embedding_dim, padding_idx, std=embedding_std, dtype=dtype, rng=rng
+            vocab_size,
+            embedding_dim,
+            padding_idx,
+            std=embedding_std,
+            sparse=not tied,
+            dtype=dtype,
+            rng=rng,
         )
         self.word_dropout = Dropout(dropout, rng=rng)
         between = dropout if num_layers > 1 else 0.0
@@ -200,6 +206,8 @@ class LanguageModel(Module):
         """
         features, decoded = self._look(tape)
         dx = self.decoder.backward(decoded, dlogits)
+        if self.tied and self.embedding.padding_idx is not None:
+            self.embedding.weight.grad[self.embedding.padding_idx] = 0
         self._take(tape)
         return self.features_backward(features, dx, dstate)
 
@@ -243,15 +251,4 @@ class LanguageModel(Module):
             self.embedding.add_gradient(words, dvectors)
         else:
             self.embedding.backward(words, self.word_dropout.backward(dropped, dvectors))
-        if self.tied:
-            self._join_gradients()
         return dstate_0
-
-    def _join_gradients(self) -> None:
-        """Add the gradient of the table as an embedding, of some rows, to that as a decoder."""
-        weight, padding = self.embedding.weight, self.embedding.padding_idx
-        if weight.rows is not None:  # none if the batch was all padding
-            weight.grad[weight.rows.index] += weight.rows.value
-            weight.rows = None
-        if padding is not None:
-            weight.grad[padding] = 0

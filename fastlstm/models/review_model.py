@@ -164,7 +164,7 @@ class ReviewModel(Module):
         bias = self.decoder.bias
         assert bias is not None
         for piece in pieces:
-            self.decoder.table.add_rows(piece.words, piece.dweight * factor)
+            self.decoder.weight.add_rows(piece.words, piece.dweight * factor)
             bias.grad[piece.words] += piece.dbias * factor
         dtable, _ = self.recurrent.backward(layers, dy * factor)
         self.embedding.add_gradient(index, dtable)
@@ -179,7 +179,7 @@ class ReviewModel(Module):
         )
         n, right = len(targets) + self.samples, place.reshape(-1)[: len(targets)]
         stands_for = np.log(times / (n * self._q[words])).astype(x.dtype)
-        weight, bias = self.decoder.table.data[words], self.decoder.bias
+        weight, bias = self.decoder.weight.data[words], self.decoder.bias
         assert bias is not None
         z = x @ weight.T
         z += bias.data[words] + stands_for

@@ -32,14 +32,14 @@ class SoftmaxDecoder(Module):
     ----------
     in_features, vocab_size : K and V, at least 1.
     bias : whether to add b.
-    weight : Parameter [V,K] of another layer to use as W (Press & Wolf 2017): it stays that
-        layer's, which also finds its gradient in `grad`. None for a W of its own.
+    weight : Parameter [V,K] of another layer to use as W (Press & Wolf 2017), such as that of an
+        ``Embedding(sparse=False)``; None for a W of its own.
     dtype : float32 or float64.
     rng : generator of the first values, uniform in +-1/sqrt(K).
 
     Attributes
     ----------
-    weight : Parameter [V,K], or None if it is shared.
+    weight : Parameter [V,K].
     bias : Parameter [V], or None.
 
     Raises
@@ -65,20 +65,13 @@ class SoftmaxDecoder(Module):
         rng, bound, shape = check_rng(rng), 1 / math.sqrt(in_features), (vocab_size, in_features)
         if weight is not None:
             check_array("weight", weight.data, self.dtype, shape)
-        self._shared = [] if weight is None else [weight]  # in a list: not a parameter of this
-        own = Parameter(uniform(shape, bound, self.dtype, rng)) if weight is None else None
-        self.weight = own
+        self.weight = weight or Parameter(uniform(shape, bound, self.dtype, rng))
         self.bias = Parameter(uniform(shape[:1], bound, self.dtype, rng)) if bias else None
-
-    @property
-    def table(self) -> Parameter:
-        """W, own or shared."""
-        return self._shared[0] if self.weight is None else self.weight
 
     def __call__(self, x: Array) -> Array:
         """Return the logits [...,V] of x [...,K]."""
         x = check_array("x", x, self.dtype, (None,) * (np.ndim(x) - 1) + (self.in_features,))
-        rows, weight, V = x.reshape(-1, self.in_features), self.table.data, self.vocab_size
+        rows, weight, V = x.reshape(-1, self.in_features), self.weight.data, self.vocab_size
         out = kernels.get(backend=self._backend).empty((len(rows), V), self.dtype)
         for words in _blocks(V, len(rows)):
             np.matmul(rows, weight[words].T, out=out[:, words])
@@ -106,7 +99,7 @@ class SoftmaxDecoder(Module):
         dlogits = check_array("dlogits", dlogits, self.dtype, shape)
         self._take(tape)
         rows, d = x.reshape(-1, self.in_features), dlogits.reshape(-1, self.vocab_size)
-        weight, grad = self.table.data, self.table.grad
+        weight, grad = self.weight.data, self.weight.grad
         for words in _blocks(self.vocab_size, self.in_features):
             grad[words] += d[:, words].T @ rows
         if self.bias is not None:

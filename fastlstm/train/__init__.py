@@ -10,7 +10,8 @@ from fastlstm.train.metrics import Running, count_correct
 from fastlstm.train.optim import SGD, Adam, AdamW, Optimizer
 from fastlstm.train.prefetch import prefetch
 from fastlstm.train.recurrent_state import load_state, save_state
-from fastlstm.train.trainer import Trainer, TrainingInterrupted
+from fastlstm.train.resumable import TrainingInterrupted
+from fastlstm.train.trainer import Trainer
 
 __all__ = [
     "SGD",

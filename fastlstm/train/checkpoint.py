@@ -81,31 +81,6 @@ def load(path: str | Path, kind: str) -> tuple[Tensors, dict[str, Any]]:
     return tensors, note
 
 
-def join_parts(parts: Mapping[str, Mapping[str, NDArray[Any]]]) -> Tensors:
-    """Return the arrays of several states under one name each, ``part/name``."""
-    return {
-        f"{part}/{name}": array for part, state in parts.items() for name, array in state.items()
-    }
-
-
-def split_parts(tensors: Tensors) -> dict[str, dict[str, NDArray[Any]]]:
-    """Inverse of `join_parts`; a part without arrays is missing."""
-    parts: dict[str, dict[str, NDArray[Any]]] = {}
-    for name, array in tensors.items():
-        part, _, rest = name.partition("/")
-        parts.setdefault(part, {})[rest] = array
-    return parts
-
-
-def check_identity(
-    path: str | Path, own: Mapping[str, object], saved: Mapping[str, object]
-) -> None:
-    """Raise CheckpointError, naming what differs, unless a saved state is of the same run."""
-    different = sorted(k for k in own.keys() | saved.keys() if own.get(k) != saved.get(k))
-    if different:
-        raise CheckpointError(f"{path} is of another run: {', '.join(different)} differ")
-
-
 def _checked_note(
     path: Path, metadata: Mapping[str, str], kind: str, tensors: Tensors
 ) -> dict[str, Any]:

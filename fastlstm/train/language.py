@@ -6,8 +6,6 @@ As in `train.trainer` a run is a function of its seed: the random numbers of a s
 
 from __future__ import annotations
 
-import json
-import math
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -21,18 +19,14 @@ from fastlstm.nn.check import check_size
 from fastlstm.nn.module import Array
 from fastlstm.nn.state import State
 from fastlstm.text import Window, columns, count_windows, windows
-from fastlstm.train import checkpoint
-from fastlstm.train.clip import clip_factor
 from fastlstm.train.interrupt import InterruptGuard
 from fastlstm.train.language_history import LanguageEpoch, LanguageHistory
 from fastlstm.train.optim import Optimizer
+from fastlstm.train.resumable import Arrays, Resumable
 from fastlstm.train.schedule import Schedule, constant
 from fastlstm.train.seeds import DROPOUT, generator
-from fastlstm.train.state import copy_into
-from fastlstm.train.trainer import DIVERGED, TrainingInterrupted
 
 POINTS = 20  # of the loss curve, in each epoch
-KIND = "training state of a language model"
 LOGITS = 1 << 22  # elements of the logits of a window of `evaluate`: 16 MB in float32
 
 
@@ -49,7 +43,7 @@ class LanguageListener:
         """Called when an epoch is trained, validated and saved."""
 
 
-class LanguageTrainer:
+class LanguageTrainer(Resumable):
     """Trains a language model and keeps the weights of the epoch of least validation loss.
 
     Parameters
@@ -75,6 +69,9 @@ class LanguageTrainer:
     best_weights : the best epoch's weights by name; empty before the first epoch is over.
     """
 
+    kind = "training state of a language model"
+    history: LanguageHistory
+
     def __init__(
         self, model: LanguageModel, optimizer: Optimizer, *, epochs: int, batch_size: int,
         steps: int, schedule: Schedule = constant, clip: float = 0.0, sum_steps: bool = False,
@@ -88,17 +85,12 @@ class LanguageTrainer:
             check_size(name, value, low)
         if not clip >= 0:
             raise ValueError(f"clip is {clip}, expected a positive number, or 0 for none")
-        self.model, self.optimizer = model, optimizer
+        super().__init__(model, optimizer, checkpoint, identity)
         self.epochs, self.batch_size, self.steps = epochs, batch_size, steps
         self.schedule, self.clip, self.sum_steps = schedule, clip, bool(sum_steps)
         self.seed, self.listeners = seed, tuple(listeners)
-        self.checkpoint = Path(checkpoint) if checkpoint is not None else None
-        self.identity = json.loads(json.dumps(identity or {}))  # as it comes back from a file
         self.history = LanguageHistory()
-        self.best_weights: dict[str, NDArray[Any]] = {}
         self._state: Any = None  # of the recurrent layers, after the last window
-        self._lr = optimizer.lr
-        self._parameters = list(model.named_parameters())
 
     @property
     def finished(self) -> bool:
@@ -160,17 +152,12 @@ class LanguageTrainer:
         rng = generator(self.seed, DROPOUT, history.step)
         logits, state, tape = model.forward(window.tokens, self._state, rng)
         loss = softmax_loss(logits, window.targets)
-        if not math.isfinite(loss):
-            raise FloatingPointError(f"the loss is {loss} {self._position()}; {DIVERGED}")
+        self._check_loss(loss)
         model.backward(tape, logits)
         # Summed over T steps the gradient is T times the mean's: the norm is compared with the
         # limit as if it were, and the factor makes it so.
         factor = len(window.tokens) if self.sum_steps else 1
-        try:
-            _, scale = clip_factor(self._parameters, self.clip / factor or math.inf)
-        except FloatingPointError as error:
-            raise FloatingPointError(f"{error} {self._position()}; {DIVERGED}") from error
-        self.optimizer.step(scale=scale * factor)
+        self.optimizer.step(scale=self._clip_factor(self.clip / factor) * factor)
         self._state = state
         history.add(loss, window.targets.size)
 
@@ -191,51 +178,15 @@ class LanguageTrainer:
         for listener in self.listeners:
             listener.on_epoch(history.epochs[-1], is_best)
 
-    def _stop_if(self, guard: InterruptGuard) -> None:
-        if not guard.requested:
-            return
-        saved = ""
-        if self.checkpoint is not None:
-            self.save(self.checkpoint)
-            saved = f"; its state is in {self.checkpoint}"
-        raise TrainingInterrupted(f"training was interrupted {self._position()}{saved}")
-
     def _position(self) -> str:
         return f"after {len(self.history.epochs)} epochs and {self.history.window} windows"
 
-    def save(self, path: str | Path) -> None:
-        """Save everything a run needs to go on; see `train.checkpoint.save`."""
-        parts: dict[str, Mapping[str, NDArray[Any]]] = {
-            "model": self.model.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "best": self.best_weights,
-            "state": {str(k): part for k, part in enumerate(_parts(self._state))},
-        }
-        note = {"identity": self._full_identity(), "history": self.history.to_json()}
-        checkpoint.save(path, checkpoint.join_parts(parts), KIND, note)
+    def _more_parts(self) -> dict[str, Arrays]:
+        return {"state": {str(k): part for k, part in enumerate(_parts(self._state))}}
 
-    def load(self, path: str | Path) -> None:
-        """Take over a saved state; `fit` then goes on from there.
-
-        Raises
-        ------
-        FileNotFoundError, CheckpointError
-            As `train.checkpoint.load`; also CheckpointError if the state is that of another
-            model, optimizer or `identity`.
-        """
-        tensors, note = checkpoint.load(path, KIND)
-        checkpoint.check_identity(path, self._full_identity(), note["identity"])
-        parts = checkpoint.split_parts(tensors)
-        weights = {name: parameter.data for name, parameter in self._parameters}
-        try:
-            copy_into(weights, parts.get("model", {}), "the model")
-            self.optimizer.load_state_dict(parts.get("optimizer", {}))
-        except ValueError as error:
-            raise checkpoint.CheckpointError(f"{path} is of another run: {error}") from error
-        self.best_weights = parts.get("best", {})
+    def _take_parts(self, parts: Mapping[str, Arrays]) -> None:
         state = [array for _, array in sorted(parts.get("state", {}).items())]
         self._state = State(state) if state else None
-        self.history = LanguageHistory.from_json(note["history"])
 
     def _full_identity(self) -> dict[str, object]:
         own = {

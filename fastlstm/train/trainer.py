@@ -8,7 +8,6 @@ the machine as well.
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -18,11 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from fastlstm.train import checkpoint
 from fastlstm.train.average import Average
-from fastlstm.train.clip import clip_factor
 from fastlstm.train.evaluate import Batch, Loss, evaluate
 from fastlstm.train.history import Epoch, History
 from fastlstm.train.interrupt import InterruptGuard
@@ -30,21 +26,15 @@ from fastlstm.train.listener import Listener
 from fastlstm.train.metrics import Running, count_correct
 from fastlstm.train.optim import Optimizer
 from fastlstm.train.prefetch import prefetch
+from fastlstm.train.resumable import Arrays, Resumable
 from fastlstm.train.schedule import Schedule, constant
 from fastlstm.train.seeds import DATA, DROPOUT, generator
-from fastlstm.train.state import copy_into
-
-DIVERGED = "try a smaller learning rate"
 
 Transform = Callable[[Any, np.random.Generator], Batch]
 BatchSource = Callable[[int, int], Iterable[Batch]]
 
 
-class TrainingInterrupted(KeyboardInterrupt):
-    """Ctrl-C came during training; the run stands between two steps and can go on."""
-
-
-class Trainer:
+class Trainer(Resumable):
     """Trains a model and keeps the weights of its best epoch.
 
     Parameters
@@ -74,6 +64,9 @@ class Trainer:
     best_weights : the best epoch's weights by name; empty before the first epoch is over.
     """
 
+    kind = "training state"
+    history: History
+
     def __init__(
         self, model: Any, optimizer: Optimizer, loss: Loss, *, epochs: int,
         schedule: Schedule = constant, clip: float = 0.0, average: Average | None = None,
@@ -89,16 +82,11 @@ class Trainer:
             raise ValueError(f"clip is {clip}, expected a positive number, or 0 for none")
         if not 0 <= seconds < math.inf:
             raise ValueError(f"seconds is {seconds}, expected a positive number, or 0 for none")
-        self.model, self.optimizer, self.loss = model, optimizer, loss
-        self.epochs, self.schedule, self.clip = epochs, schedule, clip
+        super().__init__(model, optimizer, checkpoint, identity)
+        self.loss, self.epochs, self.schedule, self.clip = loss, epochs, schedule, clip
         self.average, self.patience, self.seed = average, patience, seed
         self.transform, self.listeners, self.seconds = transform, tuple(listeners), seconds
-        self.checkpoint = Path(checkpoint) if checkpoint is not None else None
-        self.identity = json.loads(json.dumps(identity or {}))  # as it comes back from a file
         self.history = History()
-        self.best_weights: dict[str, NDArray[Any]] = {}
-        self._lr = optimizer.lr
-        self._parameters = list(model.named_parameters())
 
     @property
     def finished(self) -> bool:
@@ -191,13 +179,9 @@ class Trainer:
         rng = generator(self.seed, DROPOUT, history.step)
         logits, tape = self.model.forward(*batch.inputs, rng=rng)
         loss, dlogits = self.loss(logits, batch.labels)
-        if not math.isfinite(loss):
-            raise FloatingPointError(f"the loss is {loss} {self._position()}; {DIVERGED}")
+        self._check_loss(loss)
         self.model.backward(tape, dlogits)
-        try:
-            _, factor = clip_factor(self._parameters, self.clip or math.inf)
-        except FloatingPointError as error:
-            raise FloatingPointError(f"{error} {self._position()}; {DIVERGED}") from error
+        factor = self._clip_factor(self.clip)
         self.optimizer.step(scale=factor, average=self.average)
         correct = count_correct(logits, batch.labels)
         history.running.add(loss, correct, len(batch.labels), batch.words)
@@ -229,51 +213,15 @@ class Trainer:
         for listener in self.listeners:
             listener.on_epoch(newest, is_best)
 
-    def _stop_if(self, guard: InterruptGuard) -> None:
-        if not guard.requested:
-            return
-        saved = ""
-        if self.checkpoint is not None:
-            self.save(self.checkpoint)
-            saved = f"; its state is in {self.checkpoint}"
-        raise TrainingInterrupted(f"training was interrupted {self._position()}{saved}")
-
     def _position(self) -> str:
         return f"after {len(self.history.epochs)} epochs and {self.history.batch} batches"
 
-    def save(self, path: str | Path) -> None:
-        """Save everything a run needs to go on; see `train.checkpoint.save`."""
-        parts: dict[str, Mapping[str, NDArray[Any]]] = {
-            "model": self.model.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "average": self.average.state_dict() if self.average else {},
-            "best": self.best_weights,
-        }
-        note = {"identity": self._full_identity(), "history": self.history.to_json()}
-        checkpoint.save(path, checkpoint.join_parts(parts), "training state", note)
+    def _more_parts(self) -> dict[str, Arrays]:
+        return {"average": self.average.state_dict() if self.average else {}}
 
-    def load(self, path: str | Path) -> None:
-        """Take over a saved state; `fit` then goes on from there.
-
-        Raises
-        ------
-        FileNotFoundError, CheckpointError
-            As `train.checkpoint.load`; also CheckpointError if the state is that of another
-            model, optimizer or `identity`.
-        """
-        tensors, note = checkpoint.load(path, "training state")
-        checkpoint.check_identity(path, self._full_identity(), note["identity"])
-        parts = checkpoint.split_parts(tensors)
-        weights = {name: parameter.data for name, parameter in self._parameters}
-        try:
-            copy_into(weights, parts.get("model", {}), "the model")
-            self.optimizer.load_state_dict(parts.get("optimizer", {}))
-            if self.average:
-                self.average.load_state_dict(parts.get("average", {}))
-        except ValueError as error:
-            raise checkpoint.CheckpointError(f"{path} is of another run: {error}") from error
-        self.best_weights = parts.get("best", {})
-        self.history = History.from_json(note["history"])
+    def _take_parts(self, parts: Mapping[str, Arrays]) -> None:
+        if self.average:
+            self.average.load_state_dict(parts.get("average", {}))
 
     def _full_identity(self) -> dict[str, object]:
         average = type(self.average).__name__ if self.average else None

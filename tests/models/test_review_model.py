@@ -46,7 +46,7 @@ def expected_loss(ours: ReviewModel) -> float:
         if ours.recurrent.bidirectional:
             runs.append((y[:, 0, H:], [0, *words[:-1]]))
         for x, targets in runs:
-            logits = x @ ours.decoder.table.data.T + ours.decoder.bias.data
+            logits = x @ ours.decoder.weight.data.T + ours.decoder.bias.data
             losses.append((cross_entropy(logits, np.array(targets))[0], length))
     return sum(loss * n for loss, n in losses) / sum(n for _, n in losses)
 
@@ -81,9 +81,9 @@ def test_the_sampled_loss_by_its_definition() -> None:
     drawn = np.random.default_rng(3).random(9)
     q = (COUNTS + 1) / (COUNTS + 1).sum()
     words = [*targets, *(int((np.cumsum(q) < u).sum()) for u in drawn)]
-    expected = 0.0
+    weight, bias, expected = ours.decoder.weight.data, ours.decoder.bias.data, 0.0
     for row, target in zip(x, targets, strict=True):
-        e = {w: np.exp(ours.decoder.table.data[w] @ row + ours.decoder.bias.data[w]) for w in words}
+        e = {w: np.exp(weight[w] @ row + bias[w]) for w in words}
         others = sum(words.count(w) / (16 * q[w]) * e[w] for w in set(words) - {target})
         expected -= np.log(e[target] / (e[target] + others))
     loss, _, _ = ours._predict(x, targets, np.random.default_rng(3), 7)

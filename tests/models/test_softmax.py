@@ -32,7 +32,7 @@ def test_it_is_a_linear_layer(bias: bool, shared: bool, shape: tuple[int, ...]) 
     plain = Linear(K, V, bias, dtype="float64")
     weight = Parameter(plain.weight.data.copy()) if shared else None
     ours = SoftmaxDecoder(K, V, bias, weight=weight, dtype="float64")
-    ours.table.data = plain.weight.data
+    ours.weight.data = plain.weight.data
     if bias:
         ours.bias.data = plain.bias.data
     x, d = numbers(*shape, K), numbers(*shape, V, seed=1)
@@ -44,11 +44,12 @@ def test_it_is_a_linear_layer(bias: bool, shared: bool, shape: tuple[int, ...]) 
         expected_dx = plain.backward(expected_tape, d)
         tape, expected_tape = ours.forward(x)[1], plain.forward(x)[1]
     np.testing.assert_allclose(dx, expected_dx, rtol=0, atol=1e-12)
-    np.testing.assert_allclose(ours.table.grad, plain.weight.grad, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(ours.weight.grad, plain.weight.grad, rtol=0, atol=1e-12)
     if bias:
         np.testing.assert_allclose(ours.bias.grad, plain.bias.grad, rtol=0, atol=1e-12)
     own = [name for name, _ in ours.named_parameters()]
-    assert own == [*([] if shared else ["weight"]), *(["bias"] if bias else [])]
+    assert own == ["weight", *(["bias"] if bias else [])]
+    assert (ours.weight is weight) == shared
 
 
 @pytest.mark.usefixtures("block")

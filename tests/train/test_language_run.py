@@ -39,7 +39,7 @@ def test_zaremba_s_small_network(data: Any) -> None:
     sizes = (layer.input_size, layer.hidden_size, layer.num_layers, layer.dropout)
     assert sizes == (200, 200, 2, 0.0)
     assert [one.schedule((e + 0.5) / 13) for e in range(6)] == [1, 1, 1, 1, 0.5, 0.25]
-    assert 0.09 < np.abs(one.model.decoder.table.data).max() <= 0.1
+    assert 0.09 < np.abs(one.model.decoder.weight.data).max() <= 0.1
     assert PRESETS["zaremba-small"].level == "word"
 
 
