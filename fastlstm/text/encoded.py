@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,6 +56,16 @@ class Encoded:
     def from_lengths(cls, tokens: ArrayLike, lengths: ArrayLike, labels: ArrayLike) -> Encoded:
         """Build from the number of words of each row, int [N], instead of offsets."""
         return cls(np.asarray(tokens), _offsets(np.asarray(lengths)), np.asarray(labels))
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[Encoded]) -> Encoded:
+        """Return the rows of several collections of one vocabulary, one after another."""
+        lengths = [part.lengths for part in parts]
+        return cls.from_lengths(
+            np.concatenate([np.empty(0, np.int32), *(part.tokens for part in parts)]),
+            np.concatenate([np.empty(0, np.int64), *lengths]),
+            np.concatenate([np.empty(0, np.int64), *(part.labels for part in parts)]),
+        )
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -100,3 +100,13 @@ def test_arguments_out_of_range():
         encoded.truncate(-1)
     with pytest.raises(ValueError, match="keep is 'last', expected one of 'first', 'ends'"):
         encoded.truncate(3, keep="last")
+
+
+def test_concatenate() -> None:
+    one = Encoded.from_lengths([1, 2, 3], [2, 0, 1], [0, 1, 1])
+    two = Encoded.from_lengths([4], [1], [-1])
+    both = Encoded.concatenate([one, two])
+    assert [both.row(n).tolist() for n in range(4)] == [[1, 2], [], [3], [4]]
+    assert both.labels.tolist() == [0, 1, 1, -1]
+    assert both.tokens.dtype == np.int32
+    assert len(Encoded.concatenate([])) == 0
