@@ -20,7 +20,7 @@ CELLS = ("lstm", "gru", "rnn")
 FREE_OPTIONS = ("data", "threads")
 
 # Options that earlier versions did not have, and what they did: their files are still read.
-ADDED: dict[str, Any] = {"cell": "lstm"}
+ADDED: dict[str, Any] = {"cell": "lstm", "bigrams": 0}
 
 
 def option(
@@ -90,6 +90,10 @@ class Config:
     seed: int = option(0, "the same seed gives the same run", low=0)
     threads: int = option(0, "threads to use; 0 = one for each available core", low=0, high=1024)
     dtype: str = option("float32", "precision", choices=("float32", "float64"))
+    bigrams: int = option(
+        0, "rows of a hashed table of pairs of neighbouring words, a linear classifier beside the "
+        "recurrent layers (1048576 is plenty); 0 = none", low=0,
+    )  # fmt: skip
 
     def __post_init__(self) -> None:
         for item in fields(self):

@@ -57,7 +57,7 @@ def load_model_and_note(path: str | Path) -> tuple[TextClassifier, dict[str, Any
 def _model_options(config: Config, vocab_size: int, num_outputs: int) -> dict[str, Any]:
     names = (
         "embedding_dim", "cell", "hidden_size", "num_layers", "bidirectional", "pooling",
-        "dropout", "embedding_dropout", "embedding_std", "dtype",
+        "dropout", "embedding_dropout", "embedding_std", "bigrams", "dtype",
     )  # fmt: skip
     options = {"vocab_size": vocab_size, **{name: getattr(config, name) for name in names}}
     # one output is the default, and files of versions that knew no other do not name it

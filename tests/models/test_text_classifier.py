@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,8 @@ import pytest
 
 import fastlstm as fl
 from fastlstm.models import TextClassifier
+from fastlstm.models.bigrams import SCALE, hash_pairs
+from fastlstm.nn import Parameter
 
 V, N, T = 30, 6, 7
 LENGTHS = np.array([7, 0, 3, 5, 1, 7])
@@ -22,7 +25,21 @@ def tokens() -> Any:
 
 def model(**options: Any) -> TextClassifier:
     options = {"embedding_dim": 5, "hidden_size": 9, "dtype": "float64", **options}
-    return TextClassifier(V, rng=np.random.default_rng(1), **options)
+    ours = TextClassifier(V, rng=np.random.default_rng(1), **options)
+    if ours.bigrams is not None:  # which start at zero
+        ours.bigrams.weight.data[...] = np.random.default_rng(9).standard_normal(
+            ours.bigrams.weight.data.shape
+        )
+    return ours
+
+
+def dense(parameter: Parameter) -> Any:
+    """The whole gradient, also of a table of which few rows were used."""
+    if parameter.rows is None:
+        return parameter.grad
+    whole = np.zeros_like(parameter.data)
+    whole[parameter.rows.index] = parameter.rows.value
+    return whole
 
 
 OPTIONS = [
@@ -33,6 +50,8 @@ OPTIONS = [
     {"pooling": "last", "bidirectional": True, "num_layers": 2, "num_outputs": 2},
     {"cell": "gru", "pooling": "last", "bidirectional": True, "num_layers": 2},
     {"cell": "rnn", "pooling": "mean+max+last"},
+    {"pooling": "mean+max", "bigrams": 11},
+    {"num_outputs": 3, "bigrams": 11},
 ]
 
 
@@ -59,9 +78,21 @@ def run_torch(torch: Any, ours: TextClassifier, dlogits: Any) -> tuple[Any, dict
             parts = {"last": top.flatten(), "mean": y[0].mean(0), "max": y[0].amax(0)}
         features.append(torch.cat([parts[name] for name in ours.pooling.split("+")]))
     logits = torch.stack(features) @ p["head.weight"].T + p["head.bias"]
+    if ours.bigrams is not None:
+        logits = logits + of_pairs(torch, p["bigrams.weight"])
     logits = logits[:, 0] if ours.num_outputs == 1 else logits
     (logits * torch.tensor(dlogits)).sum().backward()
     return logits.detach().numpy(), {k: v.grad.numpy() for k, v in p.items()}
+
+
+def of_pairs(torch: Any, table: Any) -> Any:
+    """What `HashedBigrams` adds to the logits."""
+    sums = []
+    for row, length in zip(tokens(), LENGTHS, strict=True):
+        pairs = [(a, b) for a, b in pairwise(row[:length]) if min(a, b) > 1]
+        rows = [hash_pairs(*np.array([pair]).T, len(table))[0] for pair in pairs]
+        sums.append(SCALE * table[rows].sum(0) / max(1, len(pairs)) ** 0.5)
+    return torch.stack(sums)
 
 
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
@@ -78,11 +109,10 @@ def test_against_torch(backend_isa: str, options: dict[str, Any]) -> None:
     rows = ours.embedding.weight.rows
     assert rows is not None
     assert rows.index.tolist() == sorted(set(tokens().ravel()) - {0})
-    dense = np.zeros((V, 5))
-    dense[rows.index] = rows.value
     for name, parameter in ours.named_parameters():
-        actual = dense if name == "embedding.weight" else parameter.grad
-        np.testing.assert_allclose(actual, gradients[name], rtol=0, atol=1e-10, err_msg=name)
+        np.testing.assert_allclose(
+            dense(parameter), gradients[name], rtol=0, atol=1e-10, err_msg=name
+        )
 
 
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
@@ -94,15 +124,12 @@ def test_gradients_through_dropout_against_differences(
     rng = np.random.default_rng(4)
     d = rng.standard_normal(logits.shape)
     ours.backward(tape, d)
-    rows, slope, along = ours.embedding.weight.rows, 0.0, {}
-    assert rows is not None
+    slope, along = 0.0, {}
     for name, parameter in ours.named_parameters():
         along[name] = rng.standard_normal(parameter.data.shape)
         if name == "embedding.weight":
             along[name][0] = 0
-            slope += float(np.sum(rows.value * along[name][rows.index]))
-        else:
-            slope += float(np.sum(parameter.grad * along[name]))
+        slope += float(np.sum(dense(parameter) * along[name]))
     start, losses = ours.state_dict(), []
     for step in (1e-6, -1e-6):
         ours.load_state_dict({k: v + step * along[k] for k, v in start.items()})
@@ -203,6 +230,7 @@ WRONG = [
     ({"dropout": 2}, "dropout is 2, expected 0 to 1"),
     ({"embedding_dropout": -1}, "embedding_dropout is -1, expected 0 to 1"),
     ({"embedding_dim": 0}, "embedding_dim is 0, expected at least 1"),
+    ({"bigrams": -1}, "bigrams is -1, expected at least 0"),
     ({"dtype": "int8"}, "dtype is 'int8', expected float32 or float64"),
 ]
 

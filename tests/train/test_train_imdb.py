@@ -142,6 +142,7 @@ EFFECTS: dict[str, dict[str, Any]] = {
     "validation": {"validation": 0.5},
     "seed": {"seed": 1},
     "dtype": {"dtype": "float64"},
+    "bigrams": {"bigrams": 7},
 }
 CHECKED_ELSEWHERE = {"data", "threads", "patience"}
 

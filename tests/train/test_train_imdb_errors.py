@@ -51,6 +51,7 @@ def weights(out: Path) -> bytes:
         ("seed", "-1", "seed is -1"),
         ("threads", "2000", "threads is 2000"),
         ("dtype", "float16", "invalid choice"),
+        ("bigrams", "-1", "bigrams is -1, expected at least 0"),
         ("truncate", "middle", "invalid choice"),
         ("valid", "0.1", "unrecognized arguments"),
         ("nonsense", "1", "unrecognized arguments: --nonsense"),

@@ -15,6 +15,7 @@ import pytest
 from tiny_imdb import arguments, read, read_lines, timeless, train
 
 from fastlstm.train import Listener, checkpoint
+from fastlstm.train.config import ADDED
 from fastlstm.train.history import Epoch, History
 from fastlstm.train.imdb import load_model
 from fastlstm.train_imdb import main
@@ -76,23 +77,25 @@ def test_resumed_equals_unbroken(
     assert same_result(whole, out)
 
 
-def test_runs_of_versions_without_other_cells_go_on(
+def test_runs_of_versions_with_fewer_options_go_on(
     reviews: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = tmp_path / "broken"
     broken_off(reviews, out, monkeypatch, "middle")
     config = read(out / "config.json")
-    assert config.pop("cell") == "lstm"
+    for name, value in ADDED.items():
+        assert config.pop(name) == value
     (out / "config.json").write_text(json.dumps(config))
     note = checkpoint.load(out / "checkpoint.safetensors", "training state")[1]
-    assert "cell" not in note["identity"]  # as those versions wrote it
+    assert not ADDED.keys() & note["identity"].keys()  # as those versions wrote it
     assert main(["--resume", str(out), "--no-progress"]) == 0
     assert timeless(read(out / "metrics.json")) == timeless(read(whole / "metrics.json"))
 
 
-def test_models_of_versions_without_other_cells_are_read(whole: Path, tmp_path: Path) -> None:
+def test_models_of_versions_with_fewer_options_are_read(whole: Path, tmp_path: Path) -> None:
     tensors, note = checkpoint.load(whole / "model.safetensors", "model")
-    assert note["model"].pop("cell") == "lstm"
+    for name, value in ADDED.items():
+        assert note["model"].pop(name) == value
     checkpoint.save(tmp_path / "old.safetensors", tensors, "model", note)
     model = load_model(tmp_path / "old.safetensors")
     assert model.cell == "lstm"
