@@ -64,13 +64,6 @@ def predict(model: TextClassifier, data: Encoded) -> Array:
     return logits
 
 
-def softmax(logits: Array) -> Array:
-    """Return probabilities."""
-    e = np.exp(logits - logits.max())
-    result: Array = e / e.sum()
-    return result
-
-
 def read_options(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(
@@ -112,6 +105,8 @@ def run(options: argparse.Namespace) -> None:
         raise ImportError("--plot needs matplotlib: pip install 'fastlstm[plot]'")
     write = str if options.unicode else to_ascii
     names = read_names(options.data, write) if options.data else make_names()
+    if not options.data:
+        print("These names are made up; --data reads real ones from a folder of files.\n")
     learned, tested = split(names, options.seed)
     letters = Vocabulary([*SPECIAL, *sorted(set("".join(map("".join, learned.values()))))])
     start = time.perf_counter()
@@ -126,7 +121,8 @@ def run(options: argparse.Namespace) -> None:
         title = f"languages of {len(test):,} surnames: micro {micro:.1%}, macro {macro:.1%}"
         draw_confusion(options.plot, counts, languages, title)
     for name in options.names:
-        p = softmax(predict(model, encode({"?": [write(name)]}, letters))[0])
+        (logits,) = predict(model, encode({"?": [write(name)]}, letters))
+        p = np.exp(logits - np.logaddexp.reduce(logits))
         best = [f"{languages[i]} {p[i]:.0%}" for i in np.argsort(-p)[:3]]
         print(f"{name}: {', '.join(best)}")
     sizes = {"languages": len(names), "names": sum(map(len, names.values())), "tested": len(test)}

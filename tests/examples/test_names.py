@@ -66,6 +66,7 @@ def test_files_are_read_without_repetitions(tmp_path: Path) -> None:
 
 def test_prints_figures_of_each_language_and_of_all(capsys: pytest.CaptureFixture[str]) -> None:
     figures, lines = run(capsys, *QUICK, "Kowalski", "Žižek")
+    assert lines[0].startswith("These names are made up")
     start = lines.index(next(line for line in lines if line.startswith("language")))
     table = [line.split() for line in lines[start + 1 : start + 19]]
     tested = np.array([int(row[1]) for row in table])
@@ -135,7 +136,8 @@ def test_wrong_options(option: str, capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.slow
 @pytest.mark.skipif(not SHARED.is_dir(), reason=f"needs the names in {SHARED}")
 def test_real_names(capsys: pytest.CaptureFixture[str]) -> None:
-    figures, _ = run(capsys, "--data", str(SHARED))
+    figures, lines = run(capsys, "--data", str(SHARED))
+    assert "made up" not in lines[0]
     assert figures["languages"] == 18
     assert 17_900 < figures["names"] <= 18_012  # of 20,050 lines
     assert figures["micro_accuracy"] > 0.80
