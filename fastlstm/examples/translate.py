@@ -46,13 +46,13 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--limit", type=int, default=0, help="train on the first pairs only; 0: on all")
     add("--min-count", type=int, default=2, help="rarer words are unknown (default: 2)")
     add("--epochs", type=int, default=12)
-    add("--batch-size", type=int, default=128)
+    add("--batch-size", type=int, default=64)
     add("--embedding", type=int, default=256, help="size of a word vector (default: 256)")
     add("--hidden", type=int, default=512, help="units of each side (default: 512)")
     add("--layers", type=int, default=1)
-    add("--dropout", type=float, default=0.4)
+    add("--dropout", type=float, default=0.4, help="half of it for word vectors (default: 0.4)")
     add("--label-smoothing", type=float, default=0.1)
-    add("--lr", type=float, default=2e-3, help="falls in a line to 0 (default: 0.002)")
+    add("--lr", type=float, default=5e-3, help="falls in a line to 0 (default: 0.005)")
     add("--average", type=float, default=0.998, help="decay of the averaged weights; 0: none")
     add("--no-attention", action="store_true")
     add("--beam", type=int, default=5)
@@ -80,8 +80,9 @@ def train(options: argparse.Namespace, text: ParallelText) -> Translator:
     print(f"{len(pairs):,} pairs to train on, {len(text.test):,} to test on", flush=True)
     model_options = {
         "embedding_dim": options.embedding, "hidden_size": options.hidden,
-        "num_layers": options.layers, "dropout": options.dropout,
-        "attention": not options.no_attention, "tied": not options.no_attention,
+        "num_layers": options.layers, "attention": not options.no_attention,
+        "tied": not options.no_attention, "dropout": options.dropout,
+        "embedding_dropout": options.dropout / 2,
     }  # fmt: skip
     return learn(
         pairs, text.validation, model_options, min_count=options.min_count, seed=options.seed,
@@ -136,8 +137,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         run(options)
     except KeyboardInterrupt as error:
-        goes_on = "; the same command goes on from there" if options.run else ""
-        print(f"{error}{goes_on}", file=sys.stderr)
+        print(f"{error}{'; run it again to go on' if options.run else ''}", file=sys.stderr)
         return 130
     except (OSError, ValueError, FloatingPointError) as error:
         print(f"error: {error}", file=sys.stderr)

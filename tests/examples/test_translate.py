@@ -120,7 +120,7 @@ def test_ctrl_c_loses_nothing(
     with monkeypatch.context() as patch:
         patch.setattr(translate, "Progress", lambda bar: Interrupt())
         assert translate.main(arguments) == 130
-        assert "the same command goes on from there" in capsys.readouterr().err
+        assert "run it again to go on" in capsys.readouterr().err
         assert translate.main(arguments[:-2]) == 130
         assert capsys.readouterr().err.startswith("training was interrupted after 0 epochs")
     assert (tmp_path / "checkpoint.safetensors").exists()
