@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections import Counter
 from collections.abc import Iterable
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .files import replacing
+from .token_file import known_ids, read_document, tokens_in, write_tokens
 
 LEVELS = ("char", "word")
 UNKNOWN, END = "<unk>", "<eos>"
@@ -95,11 +93,7 @@ class Symbols:
         IndexError
             If a number is out of range.
         """
-        array = np.asarray(ids).ravel()
-        bad = array[(array < 0) | (array >= len(self))]
-        if bad.size:
-            raise IndexError(f"ids has {bad[0]}, expected 0 to {len(self) - 1}")
-        tokens = [self.tokens[i] for i in array.tolist()]
+        tokens = [self.tokens[i] for i in known_ids(ids, len(self))]
         if self.level == "char":
             return "".join("\N{REPLACEMENT CHARACTER}" if t == UNKNOWN else t for t in tokens)
         return (
@@ -111,8 +105,7 @@ class Symbols:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write as JSON; an earlier file stays intact until the new one is complete."""
         document = {"format": _FORMAT, "version": 1, "level": self.level, "tokens": self.tokens}
-        with replacing(path) as file:
-            file.write(json.dumps(document, ensure_ascii=False).encode("utf-8"))
+        write_tokens(path, document)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Symbols:
@@ -125,18 +118,10 @@ class Symbols:
         ValueError
             If it is damaged, or not such a file.
         """
-        raw = Path(path).read_bytes()
-        try:
-            document = json.loads(raw.decode("utf-8"))
-        except ValueError as error:
-            raise ValueError(f"{path} is damaged: not JSON ({error})") from error
-        if not isinstance(document, dict) or document.get("format") != _FORMAT:
-            raise ValueError(f"{path} is not a list of a language model's tokens")
+        document = read_document(path, _FORMAT, "a list of a language model's tokens")
         if document.get("version") != 1:
             raise ValueError(f"{path} has version {document.get('version')}, expected 1")
-        level, tokens = document.get("level"), document.get("tokens")
-        if not isinstance(tokens, list) or not all(isinstance(token, str) for token in tokens):
-            raise ValueError(f"{path} is damaged: no list of tokens")
+        level, tokens = document.get("level"), tokens_in(path, document, "tokens")
         try:
             return cls(str(level), tokens)
         except ValueError as error:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .encoded import Encoded, Ints
-from .files import replacing
+from .token_file import known_ids, read_document, tokens_in, write_tokens
 from .tokenizer import TOKENIZER_VERSION, normalize, tokenize
 
 PAD, UNK = 0, 1
@@ -88,11 +86,7 @@ class Vocabulary:
         IndexError
             If an id is out of range.
         """
-        array = np.asarray(ids).ravel()
-        bad = array[(array < 0) | (array >= len(self))]
-        if bad.size:
-            raise IndexError(f"ids has {bad[0]}, expected 0 to {len(self) - 1}")
-        return " ".join(self.words[i] for i in array.tolist() if i != PAD)
+        return " ".join(self.words[i] for i in known_ids(ids, len(self)) if i != PAD)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write as JSON; an earlier file stays intact until the new one is complete."""
@@ -102,8 +96,7 @@ class Vocabulary:
             "tokenizer": TOKENIZER_VERSION,
             "words": self.words,
         }
-        with replacing(path) as file:
-            file.write(json.dumps(document, ensure_ascii=False).encode("utf-8"))
+        write_tokens(path, document)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Vocabulary:
@@ -116,21 +109,13 @@ class Vocabulary:
         ValueError
             If it is damaged, not a vocabulary, or of another tokenizer.
         """
-        raw = Path(path).read_bytes()
-        try:
-            document = json.loads(raw.decode("utf-8"))
-        except ValueError as error:
-            raise ValueError(f"{path} is damaged: not JSON ({error})") from error
-        if not isinstance(document, dict) or document.get("format") != _FORMAT:
-            raise ValueError(f"{path} is not a vocabulary of fastlstm")
+        document = read_document(path, _FORMAT, "a vocabulary of fastlstm")
         if document.get("tokenizer") != TOKENIZER_VERSION:
             raise ValueError(
                 f"{path} was made with tokenizer version {document.get('tokenizer')}, "
                 f"this is version {TOKENIZER_VERSION}"
             )
-        words = document.get("words")
-        if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
-            raise ValueError(f"{path} is damaged: no list of words")
+        words = tokens_in(path, document, "words")
         try:
             return cls(words)
         except ValueError as error:

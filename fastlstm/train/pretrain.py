@@ -84,17 +84,9 @@ def pretrain(
         If there are too few reviews, training diverges, or the checkpoint is of another run.
     """
     options = options or PretrainOptions()
-    texts = reviews.truncate(config.max_length, keep=config.truncate)
-    texts = texts.select(texts.lengths > 0)
-    if len(texts) <= options.validation:
-        raise ValueError(
-            f"reviews has {len(texts)} texts with words, expected more than the "
-            f"{options.validation} held back"
-        )
     seed = int(rng.integers(2**31))
-    order = rng.permutation(len(texts))
-    held_back = texts.select(order[: options.validation])
-    train = texts.select(order[options.validation :])
+    texts = reviews.truncate(config.max_length, keep=config.truncate)
+    train, held_back = hold_back(texts, options.validation, rng)
     counts = np.bincount(train.tokens, minlength=vocab_size)
     counts[0] = len(train)  # the end of a text is to be predicted too
     model = build_model(config, counts, options, rng)
@@ -122,6 +114,17 @@ def pretrain(
         (lambda: batches(held_back, options.batch_size)) if options.validation else None,
     )
     return model.weights()
+
+
+def hold_back(texts: Encoded, count: int, rng: np.random.Generator) -> tuple[Encoded, Encoded]:
+    """Return the texts with words to train on, and `count` of them drawn to measure on."""
+    texts = texts.select(texts.lengths > 0)
+    if len(texts) <= count:
+        raise ValueError(
+            f"reviews has {len(texts)} texts with words, expected more than the {count} held back"
+        )
+    order = rng.permutation(len(texts))
+    return texts.select(order[count:]), texts.select(order[:count])
 
 
 def build_model(
