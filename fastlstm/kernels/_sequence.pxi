@@ -124,20 +124,20 @@ cdef class Call:
         self.p.reset = <const uint8_t *>v.b.buf
         self.set_states(reset.state, "reset.state", &self.p.fresh_h, &self.p.fresh_c)
 
-    cdef int keep(self, int64_t every) except -1:
-        """Memory for what backward needs."""
-        cdef int64_t elements[3]
-        cdef void *blocks[3]
-        cdef int i
-        self.p.every = every
-        self.cell.kept(&self.p, elements)
-        for i in range(3):
-            blocks[i] = fl_alloc(elements[i] * self.itemsize) if elements[i] else NULL
-        self.p.gates, self.p.cells, self.p.extra = blocks[0], blocks[1], blocks[2]
-        for i in range(3):
-            if elements[i] and blocks[i] == NULL:
-                raise MemoryError(f"no memory for {elements[i]} values that backward needs")
-        return 0
+
+cdef int keep(fl_call *p, const fl_cell *cell, int64_t itemsize) except -1:
+    """Memory for what backward needs of a call."""
+    cdef int64_t elements[3]
+    cdef void *blocks[3]
+    cdef int i
+    cell.kept(p, elements)
+    for i in range(3):
+        blocks[i] = fl_alloc(elements[i] * itemsize) if elements[i] else NULL
+    p.gates, p.cells, p.extra = blocks[0], blocks[1], blocks[2]
+    for i in range(3):
+        if elements[i] and blocks[i] == NULL:
+            raise MemoryError(f"no memory for {elements[i]} values that backward needs")
+    return 0
 
 
 def cell_names():
@@ -174,7 +174,8 @@ def forward(int cell, x, state, weights, rows, y, *, bint reverse=False, reset=N
                     True)
     call.p.n_threads = n_threads
     if save:
-        call.keep(recompute)
+        call.p.every = recompute
+        keep(&call.p, call.cell, call.itemsize)
     with nogil:
         failed = call.cell.forward(&call.p)
     if failed:

@@ -23,18 +23,6 @@ cdef class Kept:
         fl_free(self.p.cells)
         fl_free(self.p.extra)
 
-    cdef int keep(self, int64_t itemsize) except -1:
-        cdef int64_t elements[3]
-        cdef void *blocks[3]
-        cdef int i
-        self.cell.kept(&self.p, elements)
-        for i in range(3):
-            blocks[i] = fl_alloc(elements[i] * itemsize) if elements[i] else NULL
-        self.p.gates, self.p.cells, self.p.extra = blocks[0], blocks[1], blocks[2]
-        for i in range(3):
-            if elements[i] and blocks[i] == NULL:
-                raise MemoryError("no memory for what backward needs of a step")
-        return 0
 
 
 cdef void *address(tensor) except? NULL:
@@ -151,7 +139,7 @@ cdef class TensorStep:
     def save(self, tuple tensors not None, int n_threads):
         """The new states, and what `backward` needs."""
         cdef Kept k = self.place(tensors, n_threads)
-        k.keep(8 if tensors[1].dtype is self.float64 else 4)
+        keep(&k.p, k.cell, 8 if tensors[1].dtype is self.float64 else 4)
         return self.run(k, tensors), k
 
     def backward(self, Kept k not None, tuple tensors not None, tuple dstate not None,

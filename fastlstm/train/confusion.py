@@ -9,9 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fastlstm.train.curves import QUIET
 from fastlstm.train.files import write_file
-
-QUIET = "#667085"
 
 
 def confusion_matrix(labels: ArrayLike, predicted: ArrayLike, classes: int) -> NDArray[np.int64]:
@@ -26,9 +25,9 @@ def confusion_matrix(labels: ArrayLike, predicted: ArrayLike, classes: int) -> N
     -------
     counts : int64 [C, C], a row for each true class, a column for each predicted one.
     """
-    counts = np.zeros((classes, classes), np.int64)
-    np.add.at(counts, (np.asarray(labels), np.asarray(predicted)), 1)
-    return counts
+    pairs = np.asarray(labels, np.int64) * classes + np.asarray(predicted, np.int64)
+    counts: NDArray[np.int64] = np.bincount(pairs, minlength=classes**2).astype(np.int64)
+    return counts.reshape(classes, classes)
 
 
 def recalls(counts: NDArray[np.int64]) -> NDArray[np.float64]:

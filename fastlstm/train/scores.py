@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastlstm.train.confusion import confusion_matrix
 from fastlstm.train.predict import Float64
 
 BINS = 15  # as in Guo et al. 2017
@@ -102,8 +103,7 @@ def score(log_probabilities: Float64, labels: NDArray[np.int64], bins: int = BIN
     """
     count, classes = log_probabilities.shape
     predicted = log_probabilities.argmax(axis=1)
-    confusion = np.bincount(labels * classes + predicted, minlength=classes**2)
-    confusion = confusion.reshape(classes, classes)
+    confusion = confusion_matrix(labels, predicted, classes)
     hits, truly, said = np.diag(confusion), confusion.sum(axis=1), confusion.sum(axis=0)
     f1 = _ratios(2 * hits, truly + said)
     known = [value for value in f1 if value is not None]
