@@ -26,11 +26,13 @@ from fastlstm.train.metrics import Running
 from fastlstm.train.model_file import build_model, save_model
 from fastlstm.train.optim import SGD, Adam, AdamW, Optimizer
 from fastlstm.train.predict import EVALUATION_BATCH, LogitRows, log_probabilities
+from fastlstm.train.pretrain import PretrainOptions, pretrain
 from fastlstm.train.progress import Progress
 from fastlstm.train.report import epoch_table, summary
 from fastlstm.train.run_folder import RunFolder
 from fastlstm.train.schedule import get as get_schedule
 from fastlstm.train.scores import score
+from fastlstm.train.seeds import PRETRAINING, generator
 from fastlstm.train.trainer import Trainer
 from fastlstm.train.word_dropout import WordDropout
 
@@ -52,6 +54,7 @@ class Dataset:
     noun : what messages and metrics call the texts.
     options : of the config that were left open, and what they are for these texts.
     complete, notice : whether these are all of the texts, and what the user must be told if not.
+    unlabelled : more texts, to pretrain on.
     """
 
     train: Encoded
@@ -65,6 +68,7 @@ class Dataset:
     options: dict[str, Any] = field(default_factory=dict)
     complete: bool = True
     notice: str = ""
+    unlabelled: Encoded | None = None
 
     @property
     def num_outputs(self) -> int:
@@ -106,24 +110,44 @@ def run(
     config = replace(config, **data.options)
     _announce(data, load_seconds)
     model = build_model(config, len(data.vocab), data.num_outputs)
-    trainer = build_trainer(config, model, data, folder, [Progress(bars)])
     if not resume:
         folder.begin(config.to_json())
-    elif folder.checkpoint.exists():
+    data.vocab.save(folder.vocab)
+    pretraining = start_from_pretraining(config, model, data, folder) if config.pretrain else {}
+    trainer = build_trainer(config, model, data, folder, [Progress(bars)])
+    if resume and folder.checkpoint.exists():
         trainer.load(folder.checkpoint)
         folder.write_history(trainer.history)
-    data.vocab.save(folder.vocab)
     fit(trainer, data, config)
     save_model(folder.model, trainer, config, len(data.vocab), data.labels)
     folder.write_history(trainer.history)
     tested, results = measure(model, data)
-    metrics = {**collect(config, data, trainer, tested, load_seconds), **results}
+    metrics = {**collect(config, data, trainer, tested, load_seconds), **pretraining, **results}
     draw_curves(folder.curves, trainer.history, _title(metrics))
     folder.finish(metrics)
     print(f"\n{epoch_table(trainer.history)}\n\n{summary(metrics, data.noun)}")
     if data.notice:
         print(f"\n{data.notice}")
     return metrics
+
+
+def start_from_pretraining(
+    config: Config, model: TextClassifier, data: Dataset, folder: RunFolder
+) -> dict[str, Any]:
+    """Pretrain on all training texts, labelled or not, or go on with that; return its metrics."""
+    parts = [data.train] if data.unlabelled is None else [data.train, data.unlabelled]
+    texts = Encoded.concatenate(parts)
+    found = pretrain(
+        config, texts, len(data.vocab), generator(config.seed, PRETRAINING), _say,
+        options=PretrainOptions(config.pretrain_epochs, validation=min(500, len(texts) // 20)),
+        checkpoint=folder.pretraining,
+    )  # fmt: skip
+    model.load_state_dict({**model.state_dict(), **found.weights})
+    return {
+        "pretrain_texts": len(texts),
+        "pretrain_perplexity": found.perplexity,
+        "pretrain_seconds": found.seconds,
+    }
 
 
 def loss_of(num_outputs: int) -> Loss:
@@ -282,6 +306,10 @@ def _announce(data: Dataset, seconds: float) -> None:
         f"{tested}; {len(data.vocab):,} words",
         flush=True,
     )
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)  # a log that is followed shows it at once
 
 
 def _title(metrics: dict[str, Any]) -> str:

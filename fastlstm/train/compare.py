@@ -47,7 +47,7 @@ BASELINE, BASELINE_TITLE = "nb-svm", "bag of words (NB-SVM)"
 TITLES = {BASELINE: BASELINE_TITLE, **{net.name: net.title for net in NETS}}
 
 # Options that a comparison sets itself; stopping early would make the budgets unequal.
-OWN_OPTIONS = ("cell", "num_layers", "bidirectional", "patience")
+OWN_OPTIONS = ("cell", "num_layers", "bidirectional", "patience", "pretrain", "pretrain_epochs")
 MEASUREMENTS = 12  # validations of a net that trains for a number of seconds
 EVERY_WORD = 2**31 - 1  # a size that no vocabulary reaches
 

@@ -20,7 +20,7 @@ CELLS = ("lstm", "gru", "rnn")
 FREE_OPTIONS = ("data", "threads")
 
 # Options that earlier versions did not have, and what they did: their files are still read.
-ADDED: dict[str, Any] = {"cell": "lstm", "bigrams": 0}
+ADDED: dict[str, Any] = {"cell": "lstm", "bigrams": 0, "pretrain": False, "pretrain_epochs": 3}
 
 
 def option(
@@ -94,6 +94,11 @@ class Config:
         0, "rows of a hashed table of pairs of neighbouring words, a linear classifier beside the "
         "recurrent layers (1048576 is plenty); 0 = none", low=0,
     )  # fmt: skip
+    pretrain: bool = option(
+        False, "first learn to predict the words of all training texts, of IMDB also of the 50,000 "
+        "without a label",
+    )  # fmt: skip
+    pretrain_epochs: int = option(3, "epochs of that", low=1)
 
     def __post_init__(self) -> None:
         for item in fields(self):

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from typing import Any
 
-from fastlstm.text import Encoded, ImdbData, IncompleteDataWarning, load_imdb
+from fastlstm.text import Encoded, ImdbData, IncompleteDataWarning, load_imdb, load_unlabelled
 from fastlstm.train import classify
 from fastlstm.train.classify import Dataset, fingerprint
 from fastlstm.train.config import FREE_OPTIONS, Config
@@ -35,7 +36,8 @@ def run(
     """Train on the reviews and test once with the best weights: `classify.run` with IMDB."""
 
     def reviews() -> Dataset:
-        return dataset(load(config, bars), config)
+        data = dataset(load(config, bars), config)
+        return with_unlabelled(data, config, bars) if config.pretrain else data
 
     return classify.run(config, folder, reviews, resume=resume, bars=bars)
 
@@ -58,6 +60,13 @@ def dataset(data: ImdbData, config: Config) -> Dataset:
         identity={"the reviews": fingerprint(data.vocab.words, (data.train, data.test))},
         noun="reviews", complete=data.complete, notice=data.notice,
     )  # fmt: skip
+
+
+def with_unlabelled(data: Dataset, config: Config, bars: bool = False) -> Dataset:
+    """Return the reviews with those that nobody labelled, for pretraining."""
+    unlabelled = load_unlabelled(config.data, vocab_size=config.vocab_size, progress=bars)
+    identity = {**data.identity, "the unlabelled reviews": fingerprint([], [unlabelled])}
+    return replace(data, unlabelled=unlabelled, identity=identity)
 
 
 def split(train: Encoded, config: Config) -> tuple[Encoded, Encoded | None]:

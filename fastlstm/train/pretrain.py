@@ -1,7 +1,7 @@
 """Pretraining: the lower layers of a classifier learn to predict words of unlabelled texts.
 
 Dai & Le 2015, "Semi-supervised sequence learning". What comes out is put into a classifier by
-``model.load_state_dict({**model.state_dict(), **weights})``.
+``model.load_state_dict({**model.state_dict(), **pretrained.weights})``.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,6 +48,22 @@ class PretrainOptions:
     validation: int = 500
 
 
+class Pretrained(NamedTuple):
+    """What pretraining gives.
+
+    Attributes
+    ----------
+    weights : by the names of `TextClassifier`: the embedding and the recurrent layers, of those
+        in two directions the first only.
+    perplexity : of a word of the reviews held back, after the last epoch; None if none were.
+    seconds : of training.
+    """
+
+    weights: dict[str, Array]
+    perplexity: float | None
+    seconds: float
+
+
 def pretrain(
     config: Config,
     reviews: Encoded,
@@ -57,7 +73,7 @@ def pretrain(
     *,
     options: PretrainOptions | None = None,
     checkpoint: Path | None = None,
-) -> dict[str, Array]:
+) -> Pretrained:
     """Train the lower layers of a classifier to predict the words of reviews.
 
     Parameters
@@ -70,11 +86,6 @@ def pretrain(
     options : of the training; None for the defaults.
     checkpoint : file to save the state to after every epoch and on Ctrl-C; where it is there
         already, training goes on from it.
-
-    Returns
-    -------
-    weights : by the names of `TextClassifier`: the embedding and the recurrent layers, of those
-        in two directions the first only.
 
     Raises
     ------
@@ -108,12 +119,13 @@ def pretrain(
     def epoch_batches(epoch: int, start: int) -> Iterable[Batch]:
         return batches(train, options.batch_size, seed=seed, epoch=epoch, start=start)
 
-    trainer.fit(
+    history = trainer.fit(
         epoch_batches,
         count_batches(train, options.batch_size),
         (lambda: batches(held_back, options.batch_size)) if options.validation else None,
     )
-    return model.weights()
+    loss = history.epochs[-1].validation_loss
+    return Pretrained(model.weights(), None if loss is None else perplexity(loss), history.seconds)
 
 
 def hold_back(texts: Encoded, count: int, rng: np.random.Generator) -> tuple[Encoded, Encoded]:

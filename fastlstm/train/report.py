@@ -29,6 +29,7 @@ def summary(metrics: Mapping[str, Any], noun: str = "reviews") -> str:
             f"{metrics['train_seconds']:.1f} s, {metrics['words_per_second']:,.0f} words/s, "
             f"{metrics['threads']} threads, {metrics['isa']}",
         ),
+        *_pretraining_lines(metrics),
         ("evaluation", f"{metrics['eval_seconds']:.1f} s"),
         ("parameters", f"{metrics['parameters']:,}"),
         ("data", metrics["data"]),
@@ -46,6 +47,15 @@ def _test_lines(metrics: Mapping[str, Any], noun: str) -> list[tuple[str, str]]:
     if "test_macro_f1" in metrics:
         lines.append(("test macro F1", f"{metrics['test_macro_f1']:.4f}"))
     return lines
+
+
+def _pretraining_lines(metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
+    if "pretrain_seconds" not in metrics:
+        return []
+    perplexity = metrics["pretrain_perplexity"]
+    measured = "" if perplexity is None else f", perplexity {perplexity:.1f}"
+    texts, seconds = metrics["pretrain_texts"], metrics["pretrain_seconds"]
+    return [("pretraining", f"{seconds:.1f} s on {texts:,} texts{measured}")]
 
 
 def _row(epoch: Epoch, best: bool) -> tuple[str, ...]:

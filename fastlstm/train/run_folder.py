@@ -15,7 +15,7 @@ class RunFolder:
     """Paths and plain files of a run.
 
     A folder with ``config.json`` holds a run; with ``metrics.json`` it is finished, and then
-    the checkpoint is gone.
+    the checkpoints are gone.
 
     Parameters
     ----------
@@ -29,6 +29,7 @@ class RunFolder:
         "model.safetensors",
         "curves.png",
         "checkpoint.safetensors",
+        "pretraining.safetensors",
         "config.json",
     )
 
@@ -41,6 +42,7 @@ class RunFolder:
         self.model = self.path / "model.safetensors"
         self.curves = self.path / "curves.png"
         self.checkpoint = self.path / "checkpoint.safetensors"
+        self.pretraining = self.path / "pretraining.safetensors"
 
     @property
     def holds_run(self) -> bool:
@@ -74,9 +76,10 @@ class RunFolder:
         write_file(self.metrics_lines, "".join(lines).encode())
 
     def finish(self, metrics: dict[str, Any]) -> None:
-        """Write ``metrics.json``, which ends the run, and remove the checkpoint."""
+        """Write ``metrics.json``, which ends the run, and remove the checkpoints."""
         write_json(self.metrics, metrics)
         self.checkpoint.unlink(missing_ok=True)
+        self.pretraining.unlink(missing_ok=True)
 
     def read_metrics(self) -> dict[str, Any]:
         """Return ``metrics.json`` of a finished run."""

@@ -29,7 +29,7 @@ def reviews(count: int = 120) -> Encoded:
 
 def run(config: Config = CONFIG, seed: int = 0, **more: Any) -> dict[str, Any]:
     given = {"options": OPTIONS, **more}
-    return pretrain(config, reviews(), V, np.random.default_rng(seed), **given)
+    return pretrain(config, reviews(), V, np.random.default_rng(seed), **given).weights
 
 
 def test_it_learns_and_tells() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tiny_imdb import REVIEWS, SMALL, arguments, read, read_lines, timeless, train
+from tiny_imdb import REVIEWS, SMALL, UNLABELLED, arguments, read, read_lines, timeless, train
 
 from fastlstm import runtime
 from fastlstm.nn import bce_with_logits
@@ -143,6 +143,8 @@ EFFECTS: dict[str, dict[str, Any]] = {
     "seed": {"seed": 1},
     "dtype": {"dtype": "float64"},
     "bigrams": {"bigrams": 7},
+    "pretrain": {"pretrain": True},
+    "pretrain_epochs": {"pretrain": True, "pretrain_epochs": 1},
 }
 CHECKED_ELSEWHERE = {"data", "threads", "patience"}
 
@@ -153,14 +155,17 @@ def test_every_option_has_a_test() -> None:
 
 @pytest.mark.parametrize("name", EFFECTS)
 def test_options_have_an_effect(name: str, base: Path, reviews: Path, tmp_path: Path) -> None:
+    needs: dict[str, dict[str, Any]] = {
+        "momentum": {"optimizer": "sgd"}, "pretrain_epochs": {"pretrain": True},
+    }  # fmt: skip
     options = EFFECTS[name]
     out = tmp_path / "run"
     train(reviews, out, **options)
     assert read(out / "config.json")[name] == options[name]
     found = checkpoint.load(out / "model.safetensors", "model")[0]
     before = checkpoint.load(base / "model.safetensors", "model")[0]
-    if name == "momentum":  # to be compared with the default momentum, not with adam
-        train(reviews, tmp_path / "default", optimizer="sgd")
+    if name in needs:  # to be compared with the default of the same kind
+        train(reviews, tmp_path / "default", **needs[name])
         before = checkpoint.load(tmp_path / "default" / "model.safetensors", "model")[0]
     assert found.keys() != before.keys() or any(
         found[n].shape != before[n].shape or not np.array_equal(found[n], before[n]) for n in found
@@ -189,6 +194,35 @@ def test_cells_differ_and_models_are_built_again(
         assert model.cell == name
         assert metrics["parameters"] == sum(p.data.size for p in model.parameters())
     assert len({weights(tmp_path / name) for name in ("lstm", "gru", "rnn")}) == 3
+
+
+def test_pretraining(reviews: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "run"
+    metrics = train(reviews, out, pretrain=True)
+    assert metrics["pretrain_texts"] == REVIEWS * 3 // 2 + UNLABELLED  # none that are validated
+    assert metrics["pretrain_seconds"] > 0
+    assert 2 < metrics["pretrain_perplexity"] < SMALL["vocab_size"]
+    assert {path.name for path in out.iterdir()} - {"curves.png"} == FILES - {"curves.png"}
+    printed = capsys.readouterr().out
+    assert "pretraining, epoch 3/3: sampled loss" in printed
+    assert f"s on {metrics['pretrain_texts']} texts, perplexity" in printed
+    # what it learned is where the training starts
+    standing_still = {"lr": 1e-300, "average": 0, "epochs": 1}
+    for name, more in (("fresh", {}), ("pretrained", {"pretrain": True})):
+        train(reviews, tmp_path / name, **standing_still, **more)
+    fresh, start = (
+        checkpoint.load(tmp_path / name / "model.safetensors", "model")[0]
+        for name in ("fresh", "pretrained")
+    )
+    changed = {name for name in fresh if not np.array_equal(fresh[name], start[name])}
+    lower = {name for name in fresh if name.startswith(("embedding.", "lstm."))}
+    assert changed == lower
+
+
+def test_nothing_to_pretrain_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(arguments(Path("sample"), tmp_path / "run", pretrain=True)) == 1
+    assert "has no unlabelled reviews; only the official archive" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
 
 
 def test_patience_stops_early(reviews: Path, tmp_path: Path) -> None:

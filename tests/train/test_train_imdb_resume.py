@@ -95,12 +95,43 @@ def test_runs_of_versions_with_fewer_options_go_on(
 def test_models_of_versions_with_fewer_options_are_read(whole: Path, tmp_path: Path) -> None:
     tensors, note = checkpoint.load(whole / "model.safetensors", "model")
     for name, value in ADDED.items():
-        assert note["model"].pop(name) == value
+        assert note["model"].pop(name, value) == value  # not all are of the model
     checkpoint.save(tmp_path / "old.safetensors", tensors, "model", note)
     model = load_model(tmp_path / "old.safetensors")
     assert model.cell == "lstm"
     for name, value in model.state_dict().items():
         np.testing.assert_array_equal(value, tensors[name])
+
+
+@pytest.mark.parametrize("when", ["pretraining", "training"])
+def test_pretraining_broken_off(
+    when: str, reviews: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    train(reviews, tmp_path / "whole", pretrain=True)
+    steps = 0
+
+    def press_ctrl_c(*_: object) -> int:
+        nonlocal steps
+        steps += 1
+        if steps == {"pretraining": 3, "training": 8}[when]:  # pretraining makes 6
+            signal.raise_signal(signal.SIGINT)
+        return 0
+
+    out = tmp_path / "broken"
+    with monkeypatch.context() as patch:
+        patch.setattr("fastlstm.train.trainer.count_correct", press_ctrl_c)
+        assert main(arguments(reviews, out, pretrain=True)) == 130
+    assert f"train_imdb --resume {out}" in capsys.readouterr().err
+    assert (out / "pretraining.safetensors").exists()
+    assert (out / "checkpoint.safetensors").exists() == (when == "training")
+    assert main(["--resume", str(out), "--no-progress"]) == 0
+    assert weights_of(tmp_path / "whole") == weights_of(out)
+    assert not (out / "pretraining.safetensors").exists()
+
+
+def weights_of(out: Path) -> bytes:
+    return (out / "model.safetensors").read_bytes()
 
 
 def test_another_cell_is_another_run(

@@ -11,6 +11,7 @@ import numpy as np
 from fastlstm.train_imdb import main
 
 REVIEWS = 40  # of each class, for training; half as many for testing
+UNLABELLED = 50
 WORDS = [f"word{i}" for i in range(60)]
 
 SMALL: dict[str, Any] = {
@@ -27,17 +28,27 @@ SMALL: dict[str, Any] = {
 
 
 def write_reviews(folder: Path) -> Path:
-    """Write the reviews; positive ones prefer the words of even number."""
+    """Write the reviews; positive ones prefer the words of even number.
+
+    The unlabelled ones are of either kind in turn.
+    """
     rng = np.random.default_rng(0)
-    for part, count in (("train", REVIEWS), ("test", REVIEWS // 2)):
+    for place, count in (("train", REVIEWS), ("test", REVIEWS // 2)):
         for label, name in enumerate(("neg", "pos")):
-            (folder / part / name).mkdir(parents=True)
+            (folder / place / name).mkdir(parents=True)
             for number in range(count):
-                chosen = rng.integers(0, 30, rng.integers(3, 25)) * 2 + (rng.random() < 0.2)
-                words = [WORDS[i + (1 - label if i % 2 == 0 else 0)] for i in chosen]
-                path = folder / part / name / f"{number}_{label}.txt"
-                path.write_text(" ".join(words), encoding="utf-8")
+                path = folder / place / name / f"{number}_{label}.txt"
+                path.write_text(_review(rng, label), encoding="utf-8")
+    (folder / "train" / "unsup").mkdir()
+    for number in range(UNLABELLED):
+        path = folder / "train" / "unsup" / f"{number}_0.txt"
+        path.write_text(_review(rng, number % 2), encoding="utf-8")
     return folder
+
+
+def _review(rng: np.random.Generator, label: int) -> str:
+    chosen = rng.integers(0, 30, rng.integers(3, 25)) * 2 + (rng.random() < 0.2)
+    return " ".join(WORDS[i + (1 - label if i % 2 == 0 else 0)] for i in chosen)
 
 
 def arguments(data: Path, out: Path, **options: Any) -> list[str]:
