@@ -13,12 +13,18 @@ from pathlib import Path
 from typing import Any
 
 from fastlstm.cli.options import add_option
-from fastlstm.train.compare import BASELINE_TITLE, NETS, OWN_OPTIONS, MissingExtra, compare
-from fastlstm.train.compare_folder import SECONDS, ComparisonFolder, Plan
-from fastlstm.train.compare_report import table
-from fastlstm.train.config import Config
-from fastlstm.train.imdb import FREE_OPTIONS, run
-from fastlstm.train.run_folder import RunFolder
+from fastlstm.train.classifier.config import Config
+from fastlstm.train.classifier.imdb import FREE_OPTIONS, run
+from fastlstm.train.classifier.run_folder import RunFolder
+from fastlstm.train.comparison.compare import (
+    BASELINE_TITLE,
+    NETS,
+    OWN_OPTIONS,
+    MissingExtra,
+    compare,
+)
+from fastlstm.train.comparison.folder import SECONDS, ComparisonFolder, Plan
+from fastlstm.train.comparison.report import table
 
 INTERRUPTED = 130  # the exit status of a program ended by Ctrl-C
 

@@ -17,10 +17,10 @@ from fastlstm.cli.options import (
     new_parser,
     print_json,
 )
+from fastlstm.train.classifier.run_curves import draw_runs
+from fastlstm.train.classifier.run_record import RunRecord, read_record
 from fastlstm.train.files import write_file
-from fastlstm.train.report import aligned
-from fastlstm.train.run_curves import draw_runs
-from fastlstm.train.run_record import RunRecord, read_record
+from fastlstm.train.table import aligned
 
 EXAMPLES = """
 fastlstm compare runs/lstm runs/gru

@@ -24,13 +24,13 @@ from fastlstm.cli.options import (
     text_bar,
 )
 from fastlstm.text.labelled import LabelledTexts, Reading, read_labelled
+from fastlstm.train.classifier.loaded_run import LoadedRun, load_run
+from fastlstm.train.classifier.text_config import READING, TextConfig
+from fastlstm.train.classifier.texts import numbers_of
 from fastlstm.train.files import write_file
-from fastlstm.train.loaded_run import LoadedRun, load_run
-from fastlstm.train.score_plot import draw_scores
-from fastlstm.train.score_text import score_text
-from fastlstm.train.scores import BINS, Scores, score
-from fastlstm.train.text_config import READING, TextConfig
-from fastlstm.train.texts import numbers_of
+from fastlstm.train.scoring.plot import draw_scores
+from fastlstm.train.scoring.scores import BINS, Scores, score
+from fastlstm.train.scoring.text import score_text
 
 EXAMPLES = """
 fastlstm evaluate runs/reviews test.csv

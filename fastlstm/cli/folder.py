@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from fastlstm.cli.errors import UsageError
-from fastlstm.train.config import Config
-from fastlstm.train.run_folder import RunFolder
+from fastlstm.train.classifier.config import Config
+from fastlstm.train.classifier.run_folder import RunFolder
 
 AnyConfig = TypeVar("AnyConfig", bound=Config)
 

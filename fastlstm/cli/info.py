@@ -7,9 +7,9 @@ from typing import Any
 
 from fastlstm.cli.options import Subparsers, add_json_option, new_parser, print_json
 from fastlstm.runtime import runtime_info, show_runtime
-from fastlstm.train.config import Config
-from fastlstm.train.loaded_run import LoadedRun, load_run
-from fastlstm.train.run_record import RunRecord, read_record
+from fastlstm.train.classifier.config import Config
+from fastlstm.train.classifier.loaded_run import LoadedRun, load_run
+from fastlstm.train.classifier.run_record import RunRecord, read_record
 
 EXAMPLES = """
 fastlstm info

@@ -25,8 +25,8 @@ from fastlstm.inside.page import check_bokeh, write_page
 from fastlstm.inside.picture import draw_text
 from fastlstm.inside.terminal import WIDTH, format_text, summarize, wants_colour
 from fastlstm.text.lines import lines_of, read_lines
-from fastlstm.train.loaded_run import LoadedRun, load_run
-from fastlstm.train.text_config import check_encoding
+from fastlstm.train.classifier.loaded_run import LoadedRun, load_run
+from fastlstm.train.classifier.text_config import check_encoding
 
 DIRECTIONS = ("forward", "backward")
 

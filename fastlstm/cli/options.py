@@ -15,7 +15,7 @@ from typing import Any
 from tqdm import tqdm
 
 from fastlstm.cli.errors import UsageError
-from fastlstm.train.text_config import READING, TextConfig
+from fastlstm.train.classifier.text_config import READING, TextConfig
 
 Subparsers = Any  # argparse has no public name for it
 

@@ -16,8 +16,8 @@ from fastlstm.cli.errors import UsageError
 from fastlstm.cli.options import Subparsers, add_quiet_option, new_parser, print_json, text_bar
 from fastlstm.text import UNK
 from fastlstm.text.lines import lines_of, read_lines
-from fastlstm.train.loaded_run import LoadedRun, load_run
-from fastlstm.train.text_config import check_encoding
+from fastlstm.train.classifier.loaded_run import LoadedRun, load_run
+from fastlstm.train.classifier.text_config import check_encoding
 
 # Texts that are read, sorted by length and classified at a time: what bounds the memory.
 CHUNK = 4096

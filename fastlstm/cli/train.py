@@ -14,11 +14,11 @@ from fastlstm.cli.errors import UsageError
 from fastlstm.cli.folder import add_folder_options, resumed, take_folder
 from fastlstm.cli.options import Subparsers, add_json_option, add_option, new_parser, print_json
 from fastlstm.cli.options import told as print_to
-from fastlstm.train import texts
-from fastlstm.train.config import Config
-from fastlstm.train.loaded_run import load_options
-from fastlstm.train.run_folder import RunFolder
-from fastlstm.train.text_config import TextConfig
+from fastlstm.train.classifier import texts
+from fastlstm.train.classifier.config import Config
+from fastlstm.train.classifier.loaded_run import load_options
+from fastlstm.train.classifier.run_folder import RunFolder
+from fastlstm.train.classifier.text_config import TextConfig
 
 EXAMPLES = """
 fastlstm train reviews.csv

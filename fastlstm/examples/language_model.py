@@ -19,10 +19,10 @@ from fastlstm.models import LanguageModel, sample
 from fastlstm.runtime import get_num_threads, set_num_threads
 from fastlstm.text import LanguageData, load_language
 from fastlstm.train import TrainingInterrupted
-from fastlstm.train.language import evaluate
-from fastlstm.train.language_history import perplexity
-from fastlstm.train.language_report import Lines, draw_loss, load_matplotlib
-from fastlstm.train.language_run import PRESETS, LanguageOptions, build_trainer, save_model
+from fastlstm.train.language.history import perplexity
+from fastlstm.train.language.report import Lines, draw_loss, load_matplotlib
+from fastlstm.train.language.run import PRESETS, LanguageOptions, build_trainer, save_model
+from fastlstm.train.language.trainer import evaluate
 from fastlstm.train.seeds import SAMPLES, generator
 
 

@@ -27,11 +27,11 @@ from fastlstm.nn.losses import cross_entropy
 from fastlstm.nn.module import Array
 from fastlstm.text import Encoded, Vocabulary, batches, count_batches
 from fastlstm.text.vocabulary import SPECIAL
-from fastlstm.train.class_weight import ClassWeightedLoss
-from fastlstm.train.confusion import confusion_matrix, draw_confusion, recalls
+from fastlstm.train.classifier.class_weight import ClassWeightedLoss
 from fastlstm.train.optim import Adam
 from fastlstm.train.progress import Progress
 from fastlstm.train.schedule import linear
+from fastlstm.train.scoring.confusion import confusion_matrix, draw_confusion, recalls
 from fastlstm.train.trainer import Trainer
 
 BATCH = 64

@@ -23,8 +23,8 @@ from typing import Any
 from fastlstm.examples import toy_french
 from fastlstm.text.pair_files import ParallelText, read_folder, read_pairs, split_pairs
 from fastlstm.text.pairs import Pair, words_and_marks
-from fastlstm.train.bleu import bleu
 from fastlstm.train.progress import Progress
+from fastlstm.train.scoring.bleu import bleu
 from fastlstm.train.seeds import DATA, generator
 from fastlstm.train.seq2seq import MODEL, Translator, learn
 

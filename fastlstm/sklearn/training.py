@@ -19,7 +19,8 @@ from fastlstm.sklearn.data import Data
 from fastlstm.sklearn.readers import NumberReader, TextReader
 from fastlstm.text import count_batches
 from fastlstm.train.average import Average
-from fastlstm.train.class_weight import ClassWeightedLoss
+from fastlstm.train.classifier.class_weight import ClassWeightedLoss
+from fastlstm.train.classifier.word_dropout import WordDropout
 from fastlstm.train.evaluate import Loss
 from fastlstm.train.history import History
 from fastlstm.train.optim import SGD, Adam, AdamW, Optimizer
@@ -27,7 +28,6 @@ from fastlstm.train.progress import Progress
 from fastlstm.train.schedule import get as get_schedule
 from fastlstm.train.seeds import WEIGHTS, generator
 from fastlstm.train.trainer import Trainer
-from fastlstm.train.word_dropout import WordDropout
 
 OPTIMIZERS = ("adam", "adamw", "sgd")
 MOMENTUM = 0.9  # of sgd

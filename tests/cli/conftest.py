@@ -14,7 +14,7 @@ from fastlstm.cli import main
 @pytest.fixture
 def no_picture(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave out ``curves.png``, which takes longer than training in these tests."""
-    monkeypatch.setattr("fastlstm.train.classify.draw_curves", lambda *_: False)
+    monkeypatch.setattr("fastlstm.train.classifier.classify.draw_curves", lambda *_: False)
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def topics_csv(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def trained(data: Path, out: Path) -> Path:
     """Return the folder of a run without its picture."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("fastlstm.train.classify.draw_curves", lambda *_: False)
+        patch.setattr("fastlstm.train.classifier.classify.draw_curves", lambda *_: False)
         train(data, out)
     return out
 

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.usefixtures("no_picture", "no_debug")
 def gru(tmp_path_factory: pytest.TempPathFactory, topics_csv: Path) -> Path:
     out = tmp_path_factory.mktemp("other") / "gru"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("fastlstm.train.classify.draw_curves", lambda *_: False)
+        patch.setattr("fastlstm.train.classifier.classify.draw_curves", lambda *_: False)
         train(topics_csv, out, cell="gru", epochs=3)
     return out
 

@@ -15,7 +15,7 @@ from topics import read, rows, train, weights, words, write_csv, write_folder
 
 import fastlstm
 from fastlstm.cli import COMMANDS, build_parser, main
-from fastlstm.train.text_config import TextConfig
+from fastlstm.train.classifier.text_config import TextConfig
 
 pytestmark = pytest.mark.usefixtures("no_picture", "no_debug", "threads")
 
@@ -158,7 +158,7 @@ def test_an_unforeseen_error_is_one_line_with_its_type(
     def broken(*_: object) -> None:
         raise AttributeError("oops")
 
-    monkeypatch.setattr("fastlstm.train.classify.build_model", broken)
+    monkeypatch.setattr("fastlstm.train.classifier.classify.build_model", broken)
     line = words(topics_csv, tmp_path / "run")
     assert "AttributeError: oops (FASTLSTM_DEBUG=1 shows where)" in fails(*line)
     monkeypatch.setenv("FASTLSTM_DEBUG", "1")
@@ -175,7 +175,7 @@ def test_ctrl_c_is_no_traceback(
     monkeypatch.setattr("fastlstm.cli.predict.load_run", pressed)
     assert main(["predict", "run", "a"]) == 130
     assert capsys.readouterr().err == "\ninterrupted\n"
-    monkeypatch.setattr("fastlstm.train.texts.read_labelled", pressed)
+    monkeypatch.setattr("fastlstm.train.classifier.texts.read_labelled", pressed)
     assert main(["train", str(topics_csv)]) == 130
     assert capsys.readouterr().err == "\ninterrupted\n"
 

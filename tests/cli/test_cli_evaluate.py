@@ -11,8 +11,8 @@ import pytest
 from topics import TOPICS, rows, train, write_csv, write_folder, write_json_lines
 
 from fastlstm.cli import main
-from fastlstm.train.loaded_run import load_run
-from fastlstm.train.scores import score
+from fastlstm.train.classifier.loaded_run import load_run
+from fastlstm.train.scoring.scores import score
 
 pytestmark = pytest.mark.usefixtures("no_picture", "no_debug")
 

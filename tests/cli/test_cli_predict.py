@@ -15,7 +15,7 @@ import pytest
 from topics import TOPICS, rows, write_json_lines
 
 from fastlstm.cli import main, predict
-from fastlstm.train.loaded_run import load_run
+from fastlstm.train.classifier.loaded_run import load_run
 
 pytestmark = pytest.mark.usefixtures("no_debug")
 

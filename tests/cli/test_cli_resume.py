@@ -48,7 +48,7 @@ def broken(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: 
 
     out = tmp_path / "broken"
     with monkeypatch.context() as patch:
-        patch.setattr("fastlstm.train.classify.Progress", PressCtrlC)
+        patch.setattr("fastlstm.train.classifier.classify.Progress", PressCtrlC)
         assert main(words(data, out)) == 130
     told = capsys.readouterr().err
     assert f"to go on: fastlstm train --resume {out}" in told

@@ -27,8 +27,8 @@ from fastlstm.nn import cross_entropy
 from fastlstm.text import batches
 from fastlstm.text.labelled import read_labelled
 from fastlstm.train import evaluate
-from fastlstm.train.loaded_run import load_run
-from fastlstm.train.text_config import TextConfig
+from fastlstm.train.classifier.loaded_run import load_run
+from fastlstm.train.classifier.text_config import TextConfig
 
 pytestmark = pytest.mark.usefixtures("no_picture", "threads", "no_debug")
 
@@ -179,7 +179,7 @@ def test_epochs_that_make_enough_steps(steps_per_epoch: int, epochs: int) -> Non
 def test_epochs_chosen_are_written_down(
     tmp_path: Path, topics_csv: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fastlstm.train.text_config.STEPS", 20)
+    monkeypatch.setattr("fastlstm.train.classifier.text_config.STEPS", 20)
     metrics = train(topics_csv, tmp_path / "run", epochs=None)  # 72 texts: 5 steps an epoch
     assert read(tmp_path / "run" / "config.json")["epochs"] == metrics["epochs"] == 4
 
@@ -218,6 +218,6 @@ def test_curves_are_drawn(tmp_path: Path, topics_csv: Path, monkeypatch) -> None
     pytest.importorskip("matplotlib")
     from fastlstm.train.curves import draw_curves
 
-    monkeypatch.setattr("fastlstm.train.classify.draw_curves", draw_curves)
+    monkeypatch.setattr("fastlstm.train.classifier.classify.draw_curves", draw_curves)
     train(topics_csv, tmp_path / "run")
     assert (tmp_path / "run" / "curves.png").read_bytes().startswith(b"\x89PNG")

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from fastlstm.cli import main
-from fastlstm.train.loaded_run import load_run
+from fastlstm.train.classifier.loaded_run import load_run
 
 ROWS = [
     *(f"a {w} film,good" for w in ("fine", "great", "lovely", "sweet")),

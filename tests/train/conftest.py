@@ -36,4 +36,4 @@ def torch_on_one_thread() -> Iterator[None]:
 @pytest.fixture
 def no_picture(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave out ``curves.png``, which takes longer than training in these tests."""
-    monkeypatch.setattr("fastlstm.train.classify.draw_curves", lambda *_: False)
+    monkeypatch.setattr("fastlstm.train.classifier.classify.draw_curves", lambda *_: False)

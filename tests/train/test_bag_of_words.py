@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from fastlstm.text import Encoded
-from fastlstm.train import bag_of_words
-from fastlstm.train.bag_of_words import NBSVM, Ngrams, log_count_ratio, search
+from fastlstm.train.comparison import bag_of_words
+from fastlstm.train.comparison.bag_of_words import NBSVM, Ngrams, log_count_ratio, search
 
 pytest.importorskip("sklearn")
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from fastlstm.nn import bce_with_logits, cross_entropy
-from fastlstm.train.class_weight import ClassWeightedLoss
+from fastlstm.train.classifier.class_weight import ClassWeightedLoss
 
 RNG = np.random.default_rng(0)
 LABELS = np.array([0, 2, 2, 1, 2, 0, 2])

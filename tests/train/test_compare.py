@@ -13,8 +13,8 @@ import pytest
 from tiny_imdb import SMALL, arguments, read, read_lines, timeless, train
 
 from fastlstm.train import Listener
-from fastlstm.train import compare as module
-from fastlstm.train.compare_report import Clock, draw_comparison, table, verdict
+from fastlstm.train.comparison import compare as module
+from fastlstm.train.comparison.report import Clock, draw_comparison, table, verdict
 from fastlstm.train.history import History
 from fastlstm.train.metrics import Running
 from fastlstm.train_imdb import main

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from fastlstm.train.config import Config
+from fastlstm.train.classifier.config import Config
 
 
 def test_json_and_back() -> None:

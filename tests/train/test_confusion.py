@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fastlstm.train.confusion import confusion_matrix, draw_confusion, recalls
+from fastlstm.train.scoring.confusion import confusion_matrix, draw_confusion, recalls
 
 LABELS, PREDICTED = [0, 0, 1, 2, 2, 2], [0, 1, 1, 0, 2, 2]
 

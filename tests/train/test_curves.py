@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from fastlstm.train import History, Running
+from fastlstm.train.classifier.report import epoch_table
 from fastlstm.train.curves import draw_curves
-from fastlstm.train.report import epoch_table
 
 
 def history(epochs: int, validated: bool = True) -> History:

@@ -14,8 +14,8 @@ import pytest
 from fastlstm.models import LanguageModel, softmax_loss
 from fastlstm.text import columns, windows
 from fastlstm.train import SGD, Adam, CheckpointError, TrainingInterrupted
-from fastlstm.train.language import LanguageListener, LanguageTrainer, evaluate
-from fastlstm.train.language_history import LanguageHistory, perplexity
+from fastlstm.train.language.history import LanguageHistory, perplexity
+from fastlstm.train.language.trainer import LanguageListener, LanguageTrainer, evaluate
 from fastlstm.train.schedule import halving, linear
 
 V, STEPS, BATCH, EPOCHS = 12, 6, 3, 3
@@ -137,7 +137,7 @@ def test_evaluation_reads_the_text_in_one_piece(monkeypatch: pytest.MonkeyPatch)
     logits, _ = ours(ids[:-1, None])
     expected = softmax_loss(logits, ids[1:, None])
     assert evaluate(ours, ids) == pytest.approx(expected, rel=1e-12)
-    monkeypatch.setattr("fastlstm.train.language.LOGITS", 5 * V)  # windows of five
+    monkeypatch.setattr("fastlstm.train.language.trainer.LOGITS", 5 * V)  # windows of five
     assert evaluate(ours, ids) == pytest.approx(expected, rel=1e-12)
     with pytest.raises(ValueError, match="ids has 1 tokens, expected at least 2"):
         evaluate(ours, ids[:1])

@@ -13,8 +13,8 @@ import pytest
 from fastlstm.models import LanguageModel
 from fastlstm.text import load_language
 from fastlstm.train import SGD, Adam, CheckpointError
-from fastlstm.train.language_report import Lines, draw_loss
-from fastlstm.train.language_run import PRESETS, build_trainer, load_model, save_model
+from fastlstm.train.language.report import Lines, draw_loss
+from fastlstm.train.language.run import PRESETS, build_trainer, load_model, save_model
 
 SMALL = {
     "embedding_dim": 4, "hidden_size": 5, "num_layers": 1, "steps": 8, "batch_size": 4,

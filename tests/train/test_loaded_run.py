@@ -12,12 +12,13 @@ import pytest
 from tiny_imdb import read, train
 
 import fastlstm
-from fastlstm.train import checkpoint, texts
-from fastlstm.train.config import Config
-from fastlstm.train.loaded_run import load_run
-from fastlstm.train.model_file import load_model
-from fastlstm.train.run_folder import RunFolder
-from fastlstm.train.text_config import TextConfig
+from fastlstm.train import checkpoint
+from fastlstm.train.classifier import texts
+from fastlstm.train.classifier.config import Config
+from fastlstm.train.classifier.loaded_run import load_run
+from fastlstm.train.classifier.model_file import load_model
+from fastlstm.train.classifier.run_folder import RunFolder
+from fastlstm.train.classifier.text_config import TextConfig
 
 pytestmark = pytest.mark.usefixtures("own_cache", "no_picture")
 
@@ -30,7 +31,7 @@ def imdb(reviews: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("imdb") / "run"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FASTLSTM_CACHE", str(tmp_path_factory.mktemp("cache")))
-        patch.setattr("fastlstm.train.classify.draw_curves", lambda *_: False)
+        patch.setattr("fastlstm.train.classifier.classify.draw_curves", lambda *_: False)
         train(reviews, out)
     return out
 
@@ -43,7 +44,7 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "a.csv").write_text("\n".join(["text,label", *lines]))
     config = TextConfig(data=str(folder / "a.csv"), hidden_size=4, embedding_dim=4, epochs=1)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("fastlstm.train.classify.draw_curves", lambda *_: False)
+        patch.setattr("fastlstm.train.classifier.classify.draw_curves", lambda *_: False)
         texts.run(config, RunFolder(folder / "run"))
     return folder / "run"
 

@@ -7,7 +7,7 @@ import pytest
 
 from fastlstm.models import TextClassifier
 from fastlstm.text import Encoded
-from fastlstm.train.predict import log_probabilities, predict_log_probabilities
+from fastlstm.train.classifier.predict import log_probabilities, predict_log_probabilities
 
 
 def model(num_outputs: int) -> TextClassifier:

@@ -11,8 +11,8 @@ import pytest
 from fastlstm.models import TextClassifier
 from fastlstm.text import Encoded
 from fastlstm.train import TrainingInterrupted
-from fastlstm.train.config import Config
-from fastlstm.train.pretrain import PretrainOptions, pretrain
+from fastlstm.train.classifier.config import Config
+from fastlstm.train.classifier.pretrain import PretrainOptions, pretrain
 
 V = 30
 CONFIG = Config(vocab_size=V, embedding_dim=6, hidden_size=8, max_length=12)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fastlstm.train.score_text import score_text
-from fastlstm.train.scores import Bin, Calibration, calibrate, score
+from fastlstm.train.scoring.scores import Bin, Calibration, calibrate, score
+from fastlstm.train.scoring.text import score_text
 
 TRUE = np.array([0, 0, 0, 1, 1, 2])
 SAID = np.array([0, 0, 1, 1, 0, 0])

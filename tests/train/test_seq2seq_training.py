@@ -12,7 +12,7 @@ import pytest
 from fastlstm.nn import cross_entropy
 from fastlstm.text.pairs import Pair, encode_pairs, encode_tokens, pair_batches
 from fastlstm.train import SGD, CheckpointError, Listener, TrainingInterrupted, evaluate, seq2seq
-from fastlstm.train.bleu import bleu
+from fastlstm.train.scoring.bleu import bleu
 from fastlstm.train.seq2seq import MODEL, STATE, Translator, fit, learn, search_all
 
 OPTIONS = {"embedding_dim": 12, "hidden_size": 24, "dropout": 0.1, "tied": True}

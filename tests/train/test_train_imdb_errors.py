@@ -159,7 +159,7 @@ def test_an_unforeseen_error_is_one_line_with_its_type(
     def broken(*_: object) -> None:
         raise AttributeError("oops")
 
-    monkeypatch.setattr("fastlstm.train.classify.build_model", broken)
+    monkeypatch.setattr("fastlstm.train.classifier.classify.build_model", broken)
     line = fails(arguments(reviews, tmp_path / "run"), capsys)
     assert "AttributeError: oops (FASTLSTM_DEBUG=1 shows where)" in line
 

@@ -15,9 +15,9 @@ import pytest
 from tiny_imdb import arguments, read, read_lines, timeless, train
 
 from fastlstm.train import Listener, checkpoint
-from fastlstm.train.config import ADDED
+from fastlstm.train.classifier.config import ADDED
+from fastlstm.train.classifier.imdb import load_model
 from fastlstm.train.history import Epoch, History
-from fastlstm.train.imdb import load_model
 from fastlstm.train_imdb import main
 
 pytestmark = pytest.mark.usefixtures("own_cache", "no_picture", "threads")
@@ -58,7 +58,7 @@ def broken_off(reviews: Path, out: Path, monkeypatch: pytest.MonkeyPatch, when: 
                 signal.raise_signal(signal.SIGINT)
 
     with monkeypatch.context() as patch:
-        patch.setattr("fastlstm.train.classify.Progress", PressCtrlC)
+        patch.setattr("fastlstm.train.classifier.classify.Progress", PressCtrlC)
         assert main(arguments(reviews, out)) == 130
 
 

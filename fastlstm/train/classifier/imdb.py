@@ -7,11 +7,11 @@ from dataclasses import replace
 from typing import Any
 
 from fastlstm.text import Encoded, ImdbData, IncompleteDataWarning, load_imdb, load_unlabelled
-from fastlstm.train import classify
-from fastlstm.train.classify import Dataset, fingerprint
-from fastlstm.train.config import FREE_OPTIONS, Config
-from fastlstm.train.model_file import build_model, load_model, save_model
-from fastlstm.train.run_folder import RunFolder
+from fastlstm.train.classifier import classify
+from fastlstm.train.classifier.classify import Dataset, fingerprint
+from fastlstm.train.classifier.config import FREE_OPTIONS, Config
+from fastlstm.train.classifier.model_file import build_model, load_model, save_model
+from fastlstm.train.classifier.run_folder import RunFolder
 from fastlstm.train.seeds import SPLIT, generator
 
 __all__ = [

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from fastlstm.text.labelled import Reading
-from fastlstm.train.config import FREE_OPTIONS, Config, option
+from fastlstm.train.classifier.config import FREE_OPTIONS, Config, option
 
 # Options that say where and how texts are read; the data itself is compared on a resume.
 READING = ("text_column", "label_column", "encoding", "delimiter", "header", "quotes")

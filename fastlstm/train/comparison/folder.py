@@ -9,9 +9,9 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
-from fastlstm.train.config import Config
+from fastlstm.train.classifier.config import Config
+from fastlstm.train.classifier.run_folder import RunFolder
 from fastlstm.train.files import write_json
-from fastlstm.train.run_folder import RunFolder
 
 SECONDS = 60.0
 

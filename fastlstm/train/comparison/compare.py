@@ -19,14 +19,15 @@ from typing import Any, NamedTuple
 
 from fastlstm.runtime import set_num_threads
 from fastlstm.text import count_batches
-from fastlstm.train import bag_of_words, imdb
-from fastlstm.train.classify import Dataset, build_trainer, collect, fit, measure
-from fastlstm.train.compare_folder import ComparisonFolder, Plan
-from fastlstm.train.compare_report import Clock, draw_comparison, line, table, verdict
-from fastlstm.train.config import Config
+from fastlstm.train.classifier import imdb
+from fastlstm.train.classifier.classify import Dataset, build_trainer, collect, fit, measure
+from fastlstm.train.classifier.config import Config
+from fastlstm.train.classifier.model_file import build_model, save_model
+from fastlstm.train.classifier.run_folder import RunFolder
+from fastlstm.train.comparison import bag_of_words
+from fastlstm.train.comparison.folder import ComparisonFolder, Plan
+from fastlstm.train.comparison.report import Clock, draw_comparison, line, table, verdict
 from fastlstm.train.curves import draw_curves
-from fastlstm.train.model_file import build_model, save_model
-from fastlstm.train.run_folder import RunFolder
 
 
 class Net(NamedTuple):

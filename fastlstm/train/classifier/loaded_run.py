@@ -12,12 +12,12 @@ from fastlstm._version import __version__
 from fastlstm.models import TextClassifier
 from fastlstm.text import Encoded, Vocabulary
 from fastlstm.train.checkpoint import CheckpointError
-from fastlstm.train.config import Config
-from fastlstm.train.imdb import LABELS
-from fastlstm.train.model_file import load_model_and_note
-from fastlstm.train.predict import Float64, predict_log_probabilities
-from fastlstm.train.run_folder import RunFolder
-from fastlstm.train.text_config import load_config
+from fastlstm.train.classifier.config import Config
+from fastlstm.train.classifier.imdb import LABELS
+from fastlstm.train.classifier.model_file import load_model_and_note
+from fastlstm.train.classifier.predict import Float64, predict_log_probabilities
+from fastlstm.train.classifier.run_folder import RunFolder
+from fastlstm.train.classifier.text_config import load_config
 
 
 @dataclass(frozen=True)

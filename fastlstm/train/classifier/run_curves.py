@@ -6,7 +6,7 @@ import io
 from collections.abc import Sequence
 from typing import Any
 
-from fastlstm.train.run_record import RunRecord
+from fastlstm.train.classifier.run_record import RunRecord
 
 # Eight hues that also differ in lightness; further runs take them again, dashed.
 COLORS = (

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from fastlstm.models.review_model import ReviewModel
 from fastlstm.nn.module import Array
 from fastlstm.text import Batch, Encoded, batches, count_batches
-from fastlstm.train.config import Config
+from fastlstm.train.classifier.config import Config
 from fastlstm.train.history import Epoch, History
-from fastlstm.train.language_history import perplexity
+from fastlstm.train.language.history import perplexity
 from fastlstm.train.listener import Listener
 from fastlstm.train.optim import Adam
 from fastlstm.train.schedule import linear

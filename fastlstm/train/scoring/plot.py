@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from fastlstm.train.curves import QUIET, TRAIN, VALIDATION
-from fastlstm.train.scores import Calibration, Scores
+from fastlstm.train.scoring.scores import Calibration, Scores
 
 NUMBERED = 25  # more classes have no room for a number in each field
 LONGEST = 16  # letters of a class name

@@ -15,11 +15,11 @@ from fastlstm.text.corpus import Texts, build_corpus
 from fastlstm.text.labelled import LabelledTexts, read_labelled
 from fastlstm.text.split import stratified_split
 from fastlstm.text.tokenizer import normalize
-from fastlstm.train import classify
-from fastlstm.train.classify import Dataset, fingerprint
-from fastlstm.train.run_folder import RunFolder
+from fastlstm.train.classifier import classify
+from fastlstm.train.classifier.classify import Dataset, fingerprint
+from fastlstm.train.classifier.run_folder import RunFolder
+from fastlstm.train.classifier.text_config import TextConfig
 from fastlstm.train.seeds import SPLIT, generator
-from fastlstm.train.text_config import TextConfig
 
 SHOWN = 8  # classes, or texts, that a message lists
 

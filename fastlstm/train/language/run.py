@@ -12,7 +12,7 @@ from fastlstm.models.pooled import LAYERS
 from fastlstm.text import LanguageData
 from fastlstm.text.symbols import LEVELS
 from fastlstm.train import checkpoint
-from fastlstm.train.language import LanguageListener, LanguageTrainer
+from fastlstm.train.language.trainer import LanguageListener, LanguageTrainer
 from fastlstm.train.optim import SGD, Adam, Optimizer
 from fastlstm.train.schedule import SCHEDULES, get, halving
 from fastlstm.train.seeds import WEIGHTS, generator

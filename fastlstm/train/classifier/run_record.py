@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fastlstm.train.config import Config
+from fastlstm.train.classifier.config import Config
+from fastlstm.train.classifier.loaded_run import check_is_run, load_options
+from fastlstm.train.classifier.run_folder import RunFolder
 from fastlstm.train.history import Epoch
-from fastlstm.train.loaded_run import check_is_run, load_options
-from fastlstm.train.run_folder import RunFolder
 
 
 @dataclass(frozen=True)

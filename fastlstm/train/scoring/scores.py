@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastlstm.train.confusion import confusion_matrix
-from fastlstm.train.predict import Float64
+from fastlstm.train.classifier.predict import Float64
+from fastlstm.train.scoring.confusion import confusion_matrix
 
 BINS = 15  # as in Guo et al. 2017
 

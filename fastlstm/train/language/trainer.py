@@ -20,7 +20,7 @@ from fastlstm.nn.module import Array
 from fastlstm.nn.state import State
 from fastlstm.text import Window, columns, count_windows, windows
 from fastlstm.train.interrupt import InterruptGuard
-from fastlstm.train.language_history import LanguageEpoch, LanguageHistory
+from fastlstm.train.language.history import LanguageEpoch, LanguageHistory
 from fastlstm.train.optim import Optimizer
 from fastlstm.train.resumable import Arrays, Resumable
 from fastlstm.train.schedule import Schedule, constant

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from fastlstm.train.history import Epoch, History
+from fastlstm.train.table import aligned
 
 HEAD = ("epoch", "train loss", "accuracy", "valid. loss", "accuracy", "seconds", "words/s")
 
@@ -69,20 +70,3 @@ def _row(epoch: Epoch, best: bool) -> tuple[str, ...]:
         f"{epoch.seconds:.1f}",
         f"{epoch.words / epoch.seconds if epoch.seconds else 0:,.0f}",
     )
-
-
-def aligned(rows: Sequence[Sequence[str]], left: int = 0) -> str:
-    """Return rows of cells as lines, the first one ruled off.
-
-    The first `left` columns are ranged left, the others right.
-    """
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    lines = []
-    for row in rows:
-        padded = [
-            f"{cell:<{width}}" if i < left else f"{cell:>{width}}"
-            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ]
-        lines.append("  ".join(padded).rstrip())
-    rule = "-" * (sum(widths) + 2 * (len(widths) - 1))
-    return "\n".join([lines[0], rule, *lines[1:]])

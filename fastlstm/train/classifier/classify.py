@@ -17,24 +17,24 @@ from fastlstm.nn import bce_with_logits, cross_entropy
 from fastlstm.runtime import runtime_info, set_num_threads
 from fastlstm.text import Encoded, Vocabulary, batches, count_batches
 from fastlstm.train.average import Average
-from fastlstm.train.config import ADDED, Config
+from fastlstm.train.classifier.config import ADDED, Config
+from fastlstm.train.classifier.model_file import build_model, save_model
+from fastlstm.train.classifier.predict import EVALUATION_BATCH, LogitRows, log_probabilities
+from fastlstm.train.classifier.pretrain import PretrainOptions, pretrain
+from fastlstm.train.classifier.report import epoch_table, summary
+from fastlstm.train.classifier.run_folder import RunFolder
+from fastlstm.train.classifier.word_dropout import WordDropout
 from fastlstm.train.curves import draw_curves
 from fastlstm.train.evaluate import Loss, evaluate
 from fastlstm.train.history import Epoch, History
 from fastlstm.train.listener import Listener
 from fastlstm.train.metrics import Running
-from fastlstm.train.model_file import build_model, save_model
 from fastlstm.train.optim import SGD, Adam, AdamW, Optimizer
-from fastlstm.train.predict import EVALUATION_BATCH, LogitRows, log_probabilities
-from fastlstm.train.pretrain import PretrainOptions, pretrain
 from fastlstm.train.progress import Progress
-from fastlstm.train.report import epoch_table, summary
-from fastlstm.train.run_folder import RunFolder
 from fastlstm.train.schedule import get as get_schedule
-from fastlstm.train.scores import score
+from fastlstm.train.scoring.scores import score
 from fastlstm.train.seeds import PRETRAINING, generator
 from fastlstm.train.trainer import Trainer
-from fastlstm.train.word_dropout import WordDropout
 
 SHOWN = 20  # classes whose texts are counted in what a run prints first
 

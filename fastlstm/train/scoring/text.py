@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from fastlstm.train.report import aligned
-from fastlstm.train.scores import Calibration, Scores
+from fastlstm.train.scoring.scores import Calibration, Scores
+from fastlstm.train.table import aligned
 
 MATRIX = 20  # more classes are too wide for a matrix: the commonest confusions are listed
 NAMED = 6  # columns of the matrix that bear names; more have numbers

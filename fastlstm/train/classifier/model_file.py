@@ -8,7 +8,7 @@ from typing import Any
 
 from fastlstm.models import TextClassifier
 from fastlstm.train import checkpoint
-from fastlstm.train.config import Config
+from fastlstm.train.classifier.config import Config
 from fastlstm.train.seeds import WEIGHTS, generator
 from fastlstm.train.trainer import Trainer
 

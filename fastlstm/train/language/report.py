@@ -9,8 +9,8 @@ from typing import Any
 
 from fastlstm.train.curves import QUIET, TRAIN, VALIDATION
 from fastlstm.train.files import write_file
-from fastlstm.train.language import LanguageListener
-from fastlstm.train.language_history import LanguageEpoch, LanguageHistory, perplexity
+from fastlstm.train.language.history import LanguageEpoch, LanguageHistory, perplexity
+from fastlstm.train.language.trainer import LanguageListener
 
 
 class Lines(LanguageListener):

@@ -1,0 +1,1 @@
+"""`train_imdb --compare`: several nets and a bag of words on equal budgets."""

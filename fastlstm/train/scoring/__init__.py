@@ -1,0 +1,1 @@
+"""How good predictions are: of classes (`scores`, `confusion`) and of translations (`bleu`)."""
