@@ -2,7 +2,7 @@
 
 Everything declarative is in pyproject.toml. Environment variables read here:
 
-FASTLSTM_NO_EXTENSION=1     build the pure Python package, reference backend only
+FASTLSTM_NO_EXTENSION=1     build the pure Python package: Numba's backend or the reference
 FASTLSTM_WERROR=1           warnings in fastlstm/kernels/src are errors
 FASTLSTM_SANITIZE=LIST      compile and link with -fsanitize=LIST, for example address,undefined
 """

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import machine
+from benchmarks import machine, report
 from benchmarks.timing import measure, quartiles
 
 CELLS = {"peephole_lstm": "PeepholeLSTM", "minimal_gated_unit": "MinimalGatedUnit"}
@@ -37,6 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if options.side:
         print(json.dumps(_time(options)))
         return 0
+    described = {"machine": machine.describe(), "threads": options.threads}
     results = []
     for cell in CELLS:
         for shape in SHAPES:
@@ -44,11 +45,14 @@ def main(argv: Sequence[str] | None = None) -> int:
             for mode in MODES:
                 results.append(_compare(cell, shape, mode, options) | {"difference": difference})
                 print(json.dumps(results[-1]), flush=True)
-    if options.out:
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        described = {"machine": machine.describe(), "threads": options.threads}
-        options.out.write_text(json.dumps(described | {"results": results}, indent=1))
+                if options.out:
+                    _write(options.out, {**described, "results": results})
     return 0
+
+
+def _write(path: Path, result: dict[str, Any]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    report.write_text(path, json.dumps(result, indent=1) + "\n")
 
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:

@@ -8,25 +8,25 @@ import os
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import fields, replace
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from fastlstm.cli.errors import FAILED, INTERRUPTED, UsageError, as_option, one_line
+from fastlstm.cli.folder import resumed
 from fastlstm.cli.options import add_option
 from fastlstm.train.classifier.config import Config
-from fastlstm.train.classifier.imdb import FREE_OPTIONS, run
+from fastlstm.train.classifier.imdb import run
 from fastlstm.train.classifier.run_folder import RunFolder
+from fastlstm.train.classifier.text_config import TextConfig, load_config
 from fastlstm.train.comparison.compare import (
     BASELINE_TITLE,
     NETS,
     OWN_OPTIONS,
-    MissingExtra,
     compare,
 )
 from fastlstm.train.comparison.folder import SECONDS, ComparisonFolder, Plan
 from fastlstm.train.comparison.report import table
-
-INTERRUPTED = 130  # the exit status of a program ended by Ctrl-C
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -54,7 +54,9 @@ def build_parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     folder = parser.add_argument_group("output")
     folder.add_argument(
-        "--out", metavar="DIR", help="output folder (default runs/imdb-<time> or compare-<time>)"
+        "--out",
+        metavar="DIR",
+        help="output folder (default runs/imdb-<time> or runs/compare-<time>)",
     )
     folder.add_argument(
         "--resume", metavar="DIR", nargs="?", const="",
@@ -79,7 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         config = Config(**given)
     except (TypeError, ValueError) as error:
-        parser.error(f"--{str(error).replace('_', '-', 1)}")
+        parser.error(as_option(error))
     if isinstance(folder, ComparisonFolder):
         plan = _plan(parser, config, given, budget)
     elif budget is not None:
@@ -91,7 +93,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             folder.check_free(overwrite)
             return _compare(plan, folder, False, bars)
         if resume:
-            return _resume(parser, folder, given, bars)
+            return _resume(folder, given, bars)
         ComparisonFolder(folder.path).check_no_comparison()
         if not overwrite:
             folder.check_free()
@@ -101,11 +103,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if folder.holds_run and not folder.finished:
             print(f"to go on: train_imdb --resume {folder.path}", file=sys.stderr)
         return INTERRUPTED
+    except UsageError as error:
+        parser.error(str(error))
     except Exception as error:
         if os.environ.get("FASTLSTM_DEBUG"):
             raise
-        print(f"train_imdb: error: {_one_line(error)}", file=sys.stderr)
-        return 1
+        print(f"train_imdb: error: {one_line(error)}", file=sys.stderr)
+        return FAILED
 
 
 def _folder(
@@ -134,32 +138,21 @@ def _run(config: Config, folder: RunFolder, resume: bool, bars: bool) -> int:
     return 0
 
 
-def _resume(
-    parser: argparse.ArgumentParser, folder: RunFolder, given: dict[str, Any], bars: bool
-) -> int:
+def _resume(folder: RunFolder, given: dict[str, Any], bars: bool) -> int:
     if not folder.holds_run:
         raise FileNotFoundError(f"{folder.path} holds no run to resume: there is no config.json")
-    saved = Config.load(folder.config)
-    _check_kept(parser, given, saved, folder)
+    saved = load_config(folder.config)
+    if isinstance(saved, TextConfig):
+        raise ValueError(
+            f"{folder.path} is a run of fastlstm train: go on with "
+            f"fastlstm train --resume {folder.path}"
+        )
+    config = resumed(saved, given, folder)
     if folder.finished:
         accuracy = folder.read_metrics()["test_accuracy"]
         print(f"the run in {folder.path} is finished: test accuracy {accuracy:.2%}")
         return 0
-    config = replace(saved, **{k: v for k, v in given.items() if k in FREE_OPTIONS})
     return _run(config, folder, True, bars)
-
-
-def _check_kept(
-    parser: argparse.ArgumentParser, given: dict[str, Any], saved: Config,
-    folder: RunFolder | ComparisonFolder,
-) -> None:  # fmt: skip
-    """Refuse options given to a resumed run that it does not have."""
-    for name, value in given.items():
-        if name not in FREE_OPTIONS and value != getattr(saved, name):
-            parser.error(
-                f"--{name.replace('_', '-')} is {value}, but the run in {folder.path} has "
-                f"{getattr(saved, name)}; a resumed run keeps its options"
-            )
 
 
 def _plan(
@@ -196,25 +189,14 @@ def _resume_comparison(
             f"{folder.path} holds no comparison to resume: there is no compare.json"
         )
     saved: Plan = folder.read()["plan"]
-    _check_kept(parser, given, saved.config, folder)
+    config = resumed(saved.config, given, folder)
     if (budget or saved.seconds) != saved.seconds or ("epochs" in given and saved.seconds):
         has = f"{saved.seconds:g} s" if saved.seconds else f"{saved.config.epochs} epochs"
         parser.error(f"the comparison in {folder.path} has a budget of {has}, and keeps it")
     if folder.finished:
         print(f"the comparison in {folder.path} is finished:\n\n{table(folder.read()['models'])}")
         return 0
-    config = replace(saved.config, **{k: v for k, v in given.items() if k in FREE_OPTIONS})
     return _compare(Plan(config, saved.seconds), folder, True, bars)
-
-
-def _one_line(error: Exception) -> str:
-    """Return the message of an error; of one that nobody foresaw also its type."""
-    text = str(error)
-    if isinstance(error, OSError) and error.errno is not None and error.filename is None:
-        text = error.strerror or text
-    if not isinstance(error, (OSError, ValueError, FloatingPointError, MissingExtra)):
-        text = f"{type(error).__name__}: {text} (FASTLSTM_DEBUG=1 shows where)"
-    return " ".join(text.split())
 
 
 if __name__ == "__main__":

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 FAILED = 1
 INTERRUPTED = 130  # the exit status of a program ended by Ctrl-C
 
@@ -11,6 +13,11 @@ FORESEEN = (OSError, ValueError, FloatingPointError, ImportError)
 
 class UsageError(Exception):
     """The options of a command are wrong, or exclude each other: exit status 2."""
+
+
+def as_option(error: Exception) -> str:
+    """Return the message of an error that begins with the name of an option, as users type it."""
+    return re.sub(r"^\w+", lambda name: "--" + name.group().replace("_", "-"), str(error))
 
 
 def one_line(error: Exception) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from fastlstm.cli.errors import UsageError
+from fastlstm.cli.errors import UsageError, as_option
 from fastlstm.cli.options import (
     Subparsers,
     add_json_option,
@@ -93,7 +93,7 @@ def _reading(trained: LoadedRun, options: argparse.Namespace) -> Reading:
     try:
         asked = TextConfig(**given).reading
     except ValueError as error:
-        raise UsageError(f"--{str(error).replace('_', '-', 1)}") from error
+        raise UsageError(as_option(error)) from error
     if not isinstance(trained.config, TextConfig):
         return asked
     asked_for: dict[str, Any] = {name: getattr(asked, name) for name in given}

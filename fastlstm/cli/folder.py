@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from fastlstm.cli.errors import UsageError
 from fastlstm.train.classifier.config import Config
 from fastlstm.train.classifier.run_folder import RunFolder
+from fastlstm.train.comparison.folder import ComparisonFolder
 
 AnyConfig = TypeVar("AnyConfig", bound=Config)
 
@@ -56,7 +57,9 @@ def take_folder(given: dict[str, Any], default: Path) -> tuple[RunFolder, bool]:
     return folder, True
 
 
-def resumed(saved: AnyConfig, given: dict[str, Any], folder: RunFolder) -> AnyConfig:
+def resumed(
+    saved: AnyConfig, given: dict[str, Any], folder: RunFolder | ComparisonFolder
+) -> AnyConfig:
     """Return the options of a run to resume: its own, but for those it may be given anew.
 
     Raises

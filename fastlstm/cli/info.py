@@ -76,7 +76,8 @@ def _facts(record: RunRecord, loaded: LoadedRun | None) -> dict[str, str]:
     facts["model"] = _model(config) if loaded or record.metrics is None else "none is kept"
     if loaded is not None:
         facts["parameters"] = f"{_parameters(loaded):,}"
-    facts["training"] = _training(config)
+    if loaded or metrics is None:
+        facts["training"] = _training(config)
     if metrics is not None:
         facts |= _results(metrics)
     return facts

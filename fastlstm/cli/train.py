@@ -10,7 +10,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from fastlstm.cli.errors import UsageError
+from fastlstm.cli.errors import UsageError, as_option
 from fastlstm.cli.folder import add_folder_options, resumed, take_folder
 from fastlstm.cli.options import Subparsers, add_json_option, add_option, new_parser, print_json
 from fastlstm.cli.options import told as print_to
@@ -30,7 +30,8 @@ ABOUT = """
 DATA is a table (.csv, .tsv), JSON lines (.jsonl) or a folder with a folder of .txt files for each
 class. Two classes or many; labels are words or numbers. A part of each class is held back to test
 on, unless --test names other texts, and another to choose the best epoch by. The folder --out gets
-the model, the words, the options, metrics.json and, with "fastlstm[plot]", curves.png.
+the model, the words, the options, metrics.json, a line for each epoch in metrics.jsonl and, with
+"fastlstm[plot]", curves.png; until the run is finished also a checkpoint.
 Ctrl-C saves the run; --resume goes on to the same result as an unbroken run.
 """
 
@@ -89,7 +90,7 @@ def _config(given: dict[str, Any]) -> TextConfig:
     try:
         return TextConfig(**given)
     except (TypeError, ValueError) as error:
-        raise UsageError(f"--{str(error).replace('_', '-', 1)}") from error
+        raise UsageError(as_option(error)) from error
 
 
 def _saved(folder: RunFolder, given: dict[str, Any]) -> TextConfig:

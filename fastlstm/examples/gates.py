@@ -72,6 +72,7 @@ def unroll(w: Gates, x: Array, dy: Array) -> tuple[dict[str, Array], list[dict[s
 
 
 def largest_difference(pairs: dict[str, tuple[Any, Any]]) -> float:
+    """Return the largest absolute difference within the pairs of arrays."""
     return max(float(np.abs(np.asarray(a) - np.asarray(b)).max()) for a, b in pairs.values())
 
 
@@ -92,6 +93,7 @@ def compare_with_torch(lstm: fl.LSTM, x: Array, dy: Array, y: Array) -> float:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
+    """Compare; the last line printed is JSON."""
     parser = argparse.ArgumentParser(prog="python -m fastlstm.examples.gates", description=__doc__)
     parser.add_argument("--steps", type=int, default=20, help="length of the sequences")
     parser.add_argument("--hidden-size", type=int, default=16, help="units of the layer")

@@ -18,6 +18,7 @@ import numpy as np
 import fastlstm as fl
 from fastlstm.inside.flow import Norms, draw_gradient_flow, gradient_flow
 from fastlstm.nn.recurrent import Recurrent
+from fastlstm.plotting import new_figure
 
 SCALES = (0.5, 1.0, 2.0)
 INPUT = 8
@@ -55,6 +56,7 @@ def measure(options: argparse.Namespace) -> dict[str, dict[str, Norms]]:
 
 
 def positive(text: str) -> int:
+    """Read an option that must be 1 or more."""
     value = int(text)
     if value < 1:
         raise argparse.ArgumentTypeError(f"{value}, expected 1 or more")
@@ -62,6 +64,7 @@ def positive(text: str) -> int:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure, draw if asked to; the last line printed is JSON."""
     parser = argparse.ArgumentParser(
         prog="python -m fastlstm.examples.gradient_flow",
         description=__doc__,
@@ -73,6 +76,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--input-scale", type=float, default=0.1, help="size of the inputs")
     parser.add_argument("--seed", type=int, default=0, help="of weights and inputs")
     options = parser.parse_args(arguments)
+    if options.out:
+        new_figure(1, 1)  # without matplotlib this says so, before the work
     panels = measure(options)
     if options.out:
         draw_gradient_flow(options.out, panels)

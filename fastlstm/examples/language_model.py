@@ -16,11 +16,12 @@ from dataclasses import asdict, fields, replace
 from pathlib import Path
 
 from fastlstm.models import LanguageModel, sample
+from fastlstm.plotting import new_figure
 from fastlstm.runtime import get_num_threads, set_num_threads
 from fastlstm.text import LanguageData, load_language
 from fastlstm.train import TrainingInterrupted
 from fastlstm.train.language.history import perplexity
-from fastlstm.train.language.report import Lines, draw_loss, load_matplotlib
+from fastlstm.train.language.report import Lines, draw_loss
 from fastlstm.train.language.run import PRESETS, LanguageOptions, build_trainer, save_model
 from fastlstm.train.language.trainer import evaluate
 from fastlstm.train.seeds import SAMPLES, generator
@@ -79,7 +80,7 @@ def run(given: argparse.Namespace) -> int:
     own = {f.name: getattr(given, f.name) for f in fields(LanguageOptions) if f.name in given}
     options = replace(PRESETS[given.preset], **own)
     if given.plot:
-        load_matplotlib()
+        new_figure(1, 1)  # what is missing shows at once
     if given.threads is not None:
         set_num_threads(given.threads)
     data = load_language(given.data, level=options.level, size=options.vocab_size)
@@ -95,6 +96,8 @@ def run(given: argparse.Namespace) -> int:
     print(f"{data.source}; {parameters:,} parameters", flush=True)
     if given.resume and state:
         trainer.load(state)
+    elif out and (out / "symbols.json").exists():
+        raise FileExistsError(f"--out {out} holds a model: --resume it, or name another folder")
     elif out:
         out.mkdir(parents=True, exist_ok=True)
         data.symbols.save(out / "symbols.json")

@@ -26,16 +26,10 @@ def backward(dh: float, n: float, f: float, h: float) -> tuple[float, ...]:
 
 
 MinimalGatedUnit = custom_cell(
-    "MinimalGatedUnit",
-    gates=("f", "n"),
-    keeps=("n",),
+    "MinimalGatedUnit", gates=("f", "n"), keeps=("n",), forward=forward, backward=backward,
     late=("n",),  # U_n is multiplied with what `mix` returns
-    mix_keeps=("f",),
-    mix=mix,
-    mix_backward=mix_backward,
-    forward=forward,
-    backward=backward,
-)
+    mix_keeps=("f",), mix=mix, mix_backward=mix_backward,
+)  # fmt: skip
 
 if __name__ == "__main__":
     report(MinimalGatedUnit)

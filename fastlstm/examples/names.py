@@ -131,11 +131,14 @@ def run(options: argparse.Namespace) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run; return 1 if the names cannot be read or the picture cannot be drawn."""
+    """Run; return 1 if names cannot be read, nothing is learned or the picture cannot be drawn."""
     options = read_options(arguments)
     try:
         run(options)
-    except (ImportError, NamesError, OSError) as error:
+    except KeyboardInterrupt:
+        print("names: interrupted", file=sys.stderr)
+        return 130
+    except (ImportError, NamesError, OSError, FloatingPointError) as error:
         print(f"names: {error}", file=sys.stderr)
         return 1
     return 0

@@ -31,7 +31,7 @@ from fastlstm.train.seq2seq import MODEL, Translator, learn
 # For the generated sentences; the defaults below are for tens of thousands of real ones.
 TOY = {"epochs": 4, "batch_size": 32, "embedding": 32, "hidden": 128, "lr": 0.01, "dropout": 0.1,
        "average": 0.0, "min_count": 1}  # fmt: skip
-FREE = ("data", "run", "sentence", "beam", "alpha")  # the model does not depend on them
+FREE = ("data", "run", "sentence", "beam", "alpha")  # on what data holds, not where it lies
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:

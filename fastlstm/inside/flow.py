@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,13 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastlstm.inside.plotting import QUIET, new_figure
 from fastlstm.kernels import Tokens
 from fastlstm.nn.check import check_array, check_choice
 from fastlstm.nn.module import Array
 from fastlstm.nn.recurrent import Recurrent
 from fastlstm.nn.sequence import read_batch
-from fastlstm.train.files import write_file
+from fastlstm.plotting import QUIET, new_figure, plain_axes, save_png
 
 Norms = NDArray[np.float64]
 FLOOR = 1e-16  # of the figure's axis: what is less counts as gone
@@ -104,7 +102,7 @@ def draw_gradient_flow(path: str | Path, panels: Mapping[str, Mapping[str, Norms
     OSError
         If the file cannot be written.
     """
-    figure = new_figure(4.2 * len(panels) + 0.6, 4.2)
+    figure = new_figure(4.2 * len(panels) + 0.6, 4.2, dpi=120)
     axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
     for place, (title, curves) in zip(axes, panels.items(), strict=True):
         for number, (label, norms) in enumerate(curves.items()):
@@ -115,11 +113,8 @@ def draw_gradient_flow(path: str | Path, panels: Mapping[str, Mapping[str, Norms
         place.axhline(1, color=QUIET, linewidth=0.8, linestyle=":")
         place.set_title(title, loc="left", fontsize=10)
         place.set_xlabel("steps back from the loss")
-        place.spines[["top", "right"]].set_visible(False)
-        place.grid(color="#e4e7ec", linewidth=0.8)
+        plain_axes(place, "both")
     axes[0].set_ylabel("norm of the gradient")
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png")
-    write_file(Path(path), buffer.getvalue())
+    save_png(path, figure)

@@ -11,8 +11,8 @@ import numpy as np
 from fastlstm.inside.collect import Inspection
 from fastlstm.inside.page_units import draw_units, legend_below, new_plot
 from fastlstm.inside.picture import marked_words
-from fastlstm.inside.plotting import HIGH, LINE, LOW, QUIET
 from fastlstm.inside.terminal import summarize
+from fastlstm.plotting import HIGH, LINE, LOW, QUIET
 from fastlstm.train.files import write_file
 
 

@@ -37,6 +37,7 @@ AT_UNIT = "return String(Math.round(value));"
 
 
 def new_plot(words: Any, height: int, title: str, **options: Any) -> Any:
+    """Return an empty plot over the range of words, as wide as they need."""
     from bokeh.plotting import figure
 
     width = 80 + COLUMN * round(words.end - words.start)  # of many words the page is scrolled
@@ -50,6 +51,7 @@ def new_plot(words: Any, height: int, title: str, **options: Any) -> Any:
 
 
 def legend_below(plot: Any) -> None:
+    """Move the legend out of the plot."""
     plot.legend.orientation = "horizontal"
     plot.legend.border_line_color = None
     plot.legend.margin = plot.legend.padding = 2

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from fastlstm.inside.collect import Inspection
-from fastlstm.inside.plotting import HIGH, LINE, LOW, QUIET, new_figure
 from fastlstm.nn.module import Array
-from fastlstm.train.files import write_file
+from fastlstm.plotting import HIGH, LINE, LOW, QUIET, new_figure, save_png
 
 CLASSES = 5  # drawn of more
 SIGNED = ("g", "n", "c", "h")
@@ -47,7 +45,7 @@ def draw_text(path: str | Path, inspection: Inspection, title: str = "") -> None
     W = len(inspection.words)
     maps = {**inspection.gates, inspection.state: inspection.values[inspection.state]}
     heights = [1.5, *[1.1] * len(maps), 1.5]
-    figure = new_figure(float(np.clip(2.8 + 0.23 * W, 7.5, 60)), sum(heights) + 2.2)
+    figure = new_figure(float(np.clip(2.8 + 0.23 * W, 7.5, 60)), sum(heights) + 2.2, dpi=120)
     panels = figure.subplots(
         len(heights), 1, sharex=True, gridspec_kw={"height_ratios": heights}, squeeze=False
     )[:, 0]
@@ -62,9 +60,7 @@ def draw_text(path: str | Path, inspection: Inspection, title: str = "") -> None
     _draw_change(panels[-1], inspection)
     _write_words(panels, inspection)
     figure.suptitle(title or _title(inspection), fontsize=10, color=QUIET)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png")
-    write_file(Path(path), buffer.getvalue())
+    save_png(path, figure)
 
 
 def _title(inspection: Inspection) -> str:

@@ -185,9 +185,9 @@ class ReviewModel(Module):
         z += bias.data[words] + stands_for
         z[np.arange(len(x)), right] -= stands_for[right]  # the word itself stands for itself
         loss = softmax_loss(z, right) * len(x)
-        z *= len(x) / count
-        ones = np.ones(len(x), x.dtype)
-        return loss, z @ weight, _Piece(words.astype(np.int64), z.T @ x, ones @ z)
+        share, ones = x.dtype.type(len(x) / count), np.ones(len(x), x.dtype)
+        gradient = _Piece(words.astype(np.int64), (z.T @ x) * share, (ones @ z) * share)
+        return loss, (z @ weight) * share, gradient
 
     def _distinct(self, tokens: ArrayLike, lengths: ArrayLike) -> tuple[Tokens, Any]:
         batch, index = self.embedding.distinct(tokens, lengths)

@@ -109,6 +109,11 @@ class Encoded:
         max_length : the most words a row keeps; 0 = no cut.
         keep : "first" keeps the first words; "ends" the first half and the last half
             (the first half is the longer one where `max_length` is odd).
+
+        Raises
+        ------
+        ValueError
+            If `max_length` is negative or `keep` another word.
         """
         if max_length < 0:
             raise ValueError(f"max_length is {max_length}, expected 0 (no cut) or more")

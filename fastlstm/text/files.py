@@ -15,6 +15,11 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """Open a temporary file beside `path` for writing; it takes that name once all went well.
 
     If the block raises, the temporary file is removed and whatever was at `path` stays.
+
+    Raises
+    ------
+    OSError
+        If the disk is full or the folder cannot be written: names `path`.
     """
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
@@ -24,8 +29,11 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
-    except BaseException:
+    except BaseException as error:
         temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            reason = f"cannot write {path} ({error.strerror}); files written earlier are intact"
+            raise OSError(error.errno, reason) from error
         raise
 
 

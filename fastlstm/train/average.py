@@ -37,6 +37,11 @@ class Average:
     ----------
     parameters : a module, its named parameters or its parameters.
     decay : in (0, 1): ``1 / (1 - decay)`` steps are averaged, roughly.
+
+    Raises
+    ------
+    ValueError
+        If decay is not between 0 and 1.
     """
 
     def __init__(self, parameters: Parameters, decay: float) -> None:

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +80,17 @@ def load(path: str | Path, kind: str) -> tuple[Tensors, dict[str, Any]]:
         raise CheckpointError(f"{path} is damaged or no checkpoint: {error}") from error
     note = _checked_note(path, metadata, kind, tensors)
     return tensors, note
+
+
+@contextmanager
+def building(path: str | Path) -> Iterator[None]:
+    """Where a model is built from what `load` returned: what does not fit is a CheckpointError."""
+    try:
+        yield
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(
+            f"{path} holds no model that this version can build: {error}"
+        ) from error
 
 
 def _checked_note(

@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 from typing import Any
 
-from fastlstm.train.files import write_file
+from fastlstm.plotting import QUIET, TRAIN, VALIDATION, new_figure, plain_axes, save_png
 from fastlstm.train.history import History
-
-TRAIN, VALIDATION, QUIET = "#1f6fb2", "#d1602b", "#667085"
 
 
 def draw_curves(path: Path, history: History, title: str) -> bool:
     """Write a PNG; return False, and write nothing, where matplotlib is not installed."""
     try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
+        figure = new_figure(9, 3.8)
     except ImportError:
         return False
-    figure = Figure(figsize=(9, 3.8), dpi=150, layout="constrained")
-    FigureCanvasAgg(figure)
     left, right = figure.subplots(1, 2)
     epochs = history.epochs
     numbers = [epoch.epoch for epoch in epochs]
@@ -31,9 +25,7 @@ def draw_curves(path: Path, history: History, title: str) -> bool:
     left.legend(frameon=False, fontsize=8)
     right.yaxis.set_major_formatter(lambda value, position: f"{100 * value:.4g} %")
     figure.suptitle(title, fontsize=10, color=QUIET)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png")
-    write_file(path, buffer.getvalue())
+    save_png(path, figure)
     return True
 
 
@@ -48,6 +40,4 @@ def _panel(
     axes.set_title(name, loc="left", fontsize=11)
     axes.set_xlabel("epoch")
     axes.set_xticks(epochs if len(epochs) <= 12 else epochs[:: -(-len(epochs) // 12)])
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(axis="y", color="#e4e7ec", linewidth=0.8)
-    axes.set_axisbelow(True)
+    plain_axes(axes)

@@ -9,20 +9,9 @@ from fastlstm.text.files import replacing
 
 
 def write_file(path: Path, data: bytes) -> None:
-    """Write `data` under a temporary name, then rename it to `path`.
-
-    Raises
-    ------
-    OSError
-        If the disk is full or the folder cannot be written: names `path`. Nothing is left
-        behind, and a file that was there before is as it was.
-    """
-    try:
-        with replacing(path) as file:
-            file.write(data)
-    except OSError as error:
-        reason = f"cannot write {path} ({error.strerror}); files written earlier are intact"
-        raise OSError(error.errno, reason) from error
+    """Write `data` under a temporary name, then rename it to `path`; errors as of `replacing`."""
+    with replacing(path) as file:
+        file.write(data)
 
 
 def write_json(path: Path, value: object) -> None:

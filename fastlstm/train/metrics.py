@@ -46,6 +46,7 @@ class Running:
 
     @property
     def words_per_second(self) -> float:
+        """Real words by the time they took; 0 before there is any."""
         return self.words / self.seconds if self.seconds > 0 else 0.0
 
 

@@ -121,6 +121,11 @@ class SGD(Optimizer):
     momentum : 0 for none.
     weight_decay : L2 penalty, added to the gradient.
     nesterov : look ahead along the velocity; needs momentum.
+
+    Raises
+    ------
+    ValueError
+        If a number is out of its range, or nesterov is asked for without momentum.
     """
 
     def __init__(
@@ -162,6 +167,11 @@ class Adam(Optimizer):
     betas : decay of the first and of the second moment, each in [0, 1).
     eps : added to the root of the second moment.
     weight_decay : L2 penalty, added to the gradient.
+
+    Raises
+    ------
+    ValueError
+        If a number is out of its range.
     """
 
     slots = ("m", "v")
@@ -200,7 +210,11 @@ class Adam(Optimizer):
 
 
 class AdamW(Adam):
-    """Adam with decoupled weight decay, as `torch.optim.AdamW`."""
+    """Adam with decoupled weight decay, as `torch.optim.AdamW` (Loshchilov & Hutter 2019).
+
+    Parameters and errors as of `Adam`, but for
+    weight_decay : fraction of ``lr`` times the weights that a step takes off; by default 0.01.
+    """
 
     decoupled = True
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -87,11 +89,18 @@ class Translator(NamedTuple):
 
     @classmethod
     def load(cls, path: str | Path) -> Translator:
-        """Read such a file back; errors as of `train.checkpoint.load`."""
+        """Read such a file back.
+
+        Raises
+        ------
+        FileNotFoundError, CheckpointError
+            As `train.checkpoint.load`; also CheckpointError if this version cannot build the model.
+        """
         tensors, note = files.load(path, KIND)
-        vocabularies = Vocabulary(note["source"]), Vocabulary(note["target"])
-        translator = cls.build(*vocabularies, note["options"])
-        translator.model.load_state_dict(tensors)
+        with files.building(path):
+            vocabularies = Vocabulary(note["source"]), Vocabulary(note["target"])
+            translator = cls.build(*vocabularies, note["options"])
+            translator.model.load_state_dict(tensors)
         return translator
 
 
@@ -141,13 +150,18 @@ def learn(
         encode_pairs(train, source, target),
         encode_pairs(validation, source, target) if validation else None,
         seed=seed,
-        identity={**options, **(identity or {})},
+        identity={**options, "pairs": _fingerprint(train, validation), **(identity or {})},
         **training,
     )
     if folder is not None:
         translator.save(folder / MODEL)
         (folder / STATE).unlink()
     return translator
+
+
+def _fingerprint(*parts: Sequence[Pair]) -> int:
+    """Return a number that changes with any token of the pairs."""
+    return zlib.crc32(json.dumps(parts).encode())
 
 
 def _kept(path: Path, options: Mapping[str, Any]) -> Translator:

@@ -62,6 +62,11 @@ class Trainer(Resumable):
     ----------
     history : where the run stands; see `History`.
     best_weights : the best epoch's weights by name; empty before the first epoch is over.
+
+    Raises
+    ------
+    ValueError
+        If a number is out of its range.
     """
 
     kind = "training state"

@@ -29,8 +29,8 @@ def drawn(monkeypatch: pytest.MonkeyPatch, path: Path, inspection: Any) -> Any:
     pytest.importorskip("matplotlib")
     figures, make = [], picture.new_figure
 
-    def remember(*sizes: float) -> Any:
-        figures.append(make(*sizes))
+    def remember(*sizes: float, **options: Any) -> Any:
+        figures.append(make(*sizes, **options))
         return figures[0]
 
     monkeypatch.setattr(picture, "new_figure", remember)

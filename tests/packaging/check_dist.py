@@ -23,7 +23,10 @@ WHEEL_HOLDS = (
     "fastlstm/examples/data/toy.tsv",
     "fastlstm/examples/data/ATTRIBUTION.md",
 )
-SDIST_HOLDS = ("LICENSE", "README.md", "CHANGELOG.md", "Makefile", "pyproject.toml", "setup.py")
+SDIST_HOLDS = (
+    "LICENSE", "README.md", "CHANGELOG.md", "Makefile", "pyproject.toml", "setup.py",
+    "docs/tour.md",
+)  # fmt: skip
 SOURCES = (".py", ".pyi", ".pyx", ".pxd", ".pxi", ".c", ".h", ".toml", ".typed", ".bz2")
 NOT_IN_WHEEL = (".c", ".h", ".pyx", ".pxd", ".pxi", ".o", ".pyc")
 

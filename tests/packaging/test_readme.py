@@ -49,11 +49,23 @@ def test_relative_links_lead_somewhere() -> None:
             assert (ROOT / link).exists(), link
 
 
+def test_the_tests_it_names_exist() -> None:
+    (table,) = re.findall(r"^\| \| torch \| fastlstm \| test \|\n(.*?)\n\n", TEXT, re.M | re.S)
+    named = [
+        path
+        for row in table.splitlines()[1:]
+        for path in re.findall(r"`([\w/.]+)`", row.split("|")[4])
+    ]
+    assert len(named) > 10
+    for path in named:
+        assert (ROOT / "tests" / path).exists(), path
+
+
 def test_options_of_the_programs_exist() -> None:
     options = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", TEXT)) - {"--strict"}
     assert options
     known: set[str] = set()
-    programs = [["fastlstm.train_imdb"], ["benchmarks.ab"]]
+    programs = [["fastlstm.train_imdb"], ["benchmarks.ab"], ["benchmarks.bench_imdb"]]
     programs += [["fastlstm", command.__name__.rpartition(".")[2]] for command in COMMANDS]
     for program in programs:
         command = [sys.executable, "-m", *program, "--help"]

@@ -16,7 +16,7 @@ from tiny_imdb import arguments, read, read_lines, timeless, train
 
 from fastlstm.train import Listener, checkpoint
 from fastlstm.train.classifier.config import ADDED
-from fastlstm.train.classifier.imdb import load_model
+from fastlstm.train.classifier.model_file import load_model
 from fastlstm.train.history import Epoch, History
 from fastlstm.train_imdb import main
 

@@ -12,7 +12,7 @@
 
 #include "fastlstm.h"
 
-enum { MAX_THREADS = 256, SPINS = 2000 };
+enum { MAX_THREADS = 1024, SPINS = 2000 }; /* the former as in runtime.py */
 enum { LATE = 8192, ALONE = 64 }; /* spins at a barrier: a thread had lost its core; jobs after */
 
 typedef struct {

@@ -85,9 +85,9 @@ def run(
     Parameters
     ----------
     config : the options.
-    folder : where the files go; an earlier run in it is replaced, unless
+    folder : where the files go; an earlier run in it is replaced, unless it is to be resumed.
     load : loads the data.
-    resume : to go on with the folder's run; `config` must be its options.
+    resume : whether to go on with the folder's run; `config` must be its options.
     bars : whether to show progress bars.
 
     Returns

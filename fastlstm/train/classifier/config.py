@@ -95,8 +95,8 @@ class Config:
         "recurrent layers (1048576 is plenty); 0 = none", low=0,
     )  # fmt: skip
     pretrain: bool = option(
-        False, "first learn to predict the words of all training texts, of IMDB also of the 50,000 "
-        "without a label",
+        False, "first learn to predict the words of all training texts; on IMDB also of the 50,000 "
+        "without a label, which only the official archive and its folder have",
     )  # fmt: skip
     pretrain_epochs: int = option(3, "epochs of that", low=1)
 

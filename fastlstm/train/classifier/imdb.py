@@ -9,22 +9,9 @@ from typing import Any
 from fastlstm.text import Encoded, ImdbData, IncompleteDataWarning, load_imdb, load_unlabelled
 from fastlstm.train.classifier import classify
 from fastlstm.train.classifier.classify import Dataset, fingerprint
-from fastlstm.train.classifier.config import FREE_OPTIONS, Config
-from fastlstm.train.classifier.model_file import build_model, load_model, save_model
+from fastlstm.train.classifier.config import Config
 from fastlstm.train.classifier.run_folder import RunFolder
 from fastlstm.train.seeds import SPLIT, generator
-
-__all__ = [
-    "FREE_OPTIONS",
-    "LABELS",
-    "build_model",
-    "dataset",
-    "load",
-    "load_model",
-    "run",
-    "save_model",
-    "split",
-]
 
 LABELS = ("negative", "positive")
 """Names of the classes; the position is the label."""

@@ -116,6 +116,8 @@ def _version_of(folder: RunFolder) -> str:
 
 
 def _no_model(folder: RunFolder) -> str:
+    if folder.finished and "penalty" in folder.read_metrics():
+        return f"{folder.path} is a bag of words of a comparison, of which no model is kept"
     if folder.finished:
         return f"{folder.path} is damaged: there is no {folder.model.name}"
     return (

@@ -44,13 +44,9 @@ def load_model(path: str | Path) -> TextClassifier:
 def load_model_and_note(path: str | Path) -> tuple[TextClassifier, dict[str, Any]]:
     """As `load_model`, with what `save_model` noted beside the weights."""
     tensors, note = checkpoint.load(path, "model")
-    try:
+    with checkpoint.building(path):
         model = TextClassifier(**note["model"])
         model.load_state_dict(tensors)
-    except (KeyError, TypeError, ValueError) as error:
-        raise checkpoint.CheckpointError(
-            f"{path} holds no model that this version can build: {error}"
-        ) from error
     return model, note
 
 

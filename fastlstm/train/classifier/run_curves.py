@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from typing import Any
 
+from fastlstm.plotting import new_figure, plain_axes, to_png
 from fastlstm.train.classifier.run_record import RunRecord
 
 # Eight hues that also differ in lightness; further runs take them again, dashed.
@@ -21,11 +21,7 @@ def draw_runs(records: Sequence[RunRecord], names: Sequence[str]) -> bytes:
     A thick line with dots is the validation part, the thin one training; a run that holds nothing
     back has only the latter. A ring marks the epoch whose weights were kept.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(10, 4.4 + 0.22 * (len(records) // 3)), dpi=150, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(10, 4.4 + 0.22 * (len(records) // 3))
     panels = figure.subplots(1, 2)
     for axes, what in zip(panels, ("loss", "accuracy"), strict=True):
         for number, record in enumerate(records):
@@ -38,9 +34,7 @@ def draw_runs(records: Sequence[RunRecord], names: Sequence[str]) -> bytes:
         handles, labels, loc="outside lower center", ncols=min(3, len(records)), frameon=False,
         fontsize=8, title="thick: validation, thin: training, ring: epoch kept", title_fontsize=8,
     )  # fmt: skip
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png")
-    return buffer.getvalue()
+    return to_png(figure)
 
 
 def _curve(axes: Any, record: RunRecord, what: str, name: str, color: str, style: str) -> None:
@@ -66,6 +60,4 @@ def _dress(axes: Any, what: str) -> None:
     axes.set_title(what, loc="left", fontsize=11)
     axes.set_xlabel("epoch")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(axis="y", color="#e4e7ec", linewidth=0.8)
-    axes.set_axisbelow(True)
+    plain_axes(axes)

@@ -46,10 +46,12 @@ class RunFolder:
 
     @property
     def holds_run(self) -> bool:
+        """Whether there is a run, finished or not."""
         return self.config.exists()
 
     @property
     def finished(self) -> bool:
+        """Whether that run has come to its end."""
         return self.metrics.exists()
 
     def check_free(self) -> None:

@@ -72,7 +72,7 @@ class TextConfig(Config):
             object.__setattr__(self, "delimiter", checked_delimiter(self.delimiter))
         if self.text_column is not None and self.text_column == self.label_column:
             raise ValueError(
-                f"text_column is {self.text_column!r}, expected another column than label_column"
+                f"text_column is {self.text_column!r}, expected another than that of the labels"
             )
 
     def epochs_for(self, steps_per_epoch: int) -> int:

@@ -15,6 +15,11 @@ class WordDropout:
     Parameters
     ----------
     p : probability, at least 0 and below 1.
+
+    Raises
+    ------
+    ValueError
+        If p is not.
     """
 
     def __init__(self, p: float) -> None:

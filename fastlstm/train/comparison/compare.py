@@ -26,7 +26,14 @@ from fastlstm.train.classifier.model_file import build_model, save_model
 from fastlstm.train.classifier.run_folder import RunFolder
 from fastlstm.train.comparison import bag_of_words
 from fastlstm.train.comparison.folder import ComparisonFolder, Plan
-from fastlstm.train.comparison.report import Clock, draw_comparison, line, table, verdict
+from fastlstm.train.comparison.report import (
+    BAG_OF_WORDS,
+    Clock,
+    draw_comparison,
+    line,
+    table,
+    verdict,
+)
 from fastlstm.train.curves import draw_curves
 
 
@@ -44,7 +51,7 @@ NETS = (
     Net("lstm", "LSTM", {"cell": "lstm", "num_layers": 1, "bidirectional": False}),
     Net("bilstm", "BiLSTM, 2 layers", {"cell": "lstm", "num_layers": 2, "bidirectional": True}),
 )
-BASELINE, BASELINE_TITLE = "nb-svm", "bag of words (NB-SVM)"
+BASELINE, BASELINE_TITLE = BAG_OF_WORDS, "bag of words (NB-SVM)"
 TITLES = {BASELINE: BASELINE_TITLE, **{net.name: net.title for net in NETS}}
 
 # Options that a comparison sets itself; stopping early would make the budgets unequal.

@@ -47,10 +47,12 @@ class ComparisonFolder:
 
     @property
     def holds_run(self) -> bool:
+        """Whether there is a comparison, finished or not."""
         return self.json.exists()
 
     @property
     def finished(self) -> bool:
+        """Whether that comparison has come to its end."""
         return self.holds_run and bool(self.read()["finished"])
 
     def run(self, name: str) -> RunFolder:

@@ -5,7 +5,6 @@ A result is a dict with the keys that `ComparisonFolder.result` gives.
 
 from __future__ import annotations
 
-import io
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,14 +12,14 @@ from typing import Any
 
 from tqdm import tqdm
 
-from fastlstm.train.files import write_file
+from fastlstm.plotting import QUIET, new_figure, plain_axes, save_png
 from fastlstm.train.history import Epoch, History
 from fastlstm.train.listener import Listener
+from fastlstm.train.table import aligned
 
 Result = Mapping[str, Any]
 
 BAG_OF_WORDS = "nb-svm"
-QUIET = "#667085"
 # Okabe and Ito's colours, told apart by all eyes; black is the bag of words.
 COLOURS = {
     "rnn": "#cc79a7",
@@ -103,13 +102,7 @@ def table(results: Sequence[Result]) -> str:
                 f"{result['words_per_second']:,.0f}",
             )
         )
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    padded = [[f"{c:>{w}}" for c, w in zip(row, widths, strict=True)] for row in rows]
-    lines = [
-        "  ".join([f"{row[0]:<{widths[0]}}", *cells[1:]])
-        for row, cells in zip(rows, padded, strict=True)
-    ]
-    return "\n".join([lines[0], "-" * len(lines[0]), *lines[1:]])
+    return aligned(rows, left=1)
 
 
 def verdict(results: Sequence[Result]) -> str:
@@ -143,11 +136,7 @@ def draw_comparison(path: Path, results: Sequence[Result], data: str) -> None:
 
     The axis is logarithmic in the error, so that 90 and 91 % are told apart beside 60 %.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(9, 5), dpi=150, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(9, 5)
     axes = figure.subplots()
     for result in _ranked(results):
         _draw(axes, result)
@@ -159,17 +148,13 @@ def draw_comparison(path: Path, results: Sequence[Result], data: str) -> None:
         loc="left",
         fontsize=11,
     )
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(axis="y", color="#e4e7ec", linewidth=0.8)
-    axes.set_axisbelow(True)
+    plain_axes(axes)
     figure.legend(
         loc="outside right upper", frameon=False, fontsize=9, title="accuracy on the test reviews",
         title_fontsize=9, alignment="left",
     )  # fmt: skip
     figure.supxlabel(data, fontsize=7.5, color=QUIET, x=0.01, ha="left")
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png")
-    write_file(path, buffer.getvalue())
+    save_png(path, figure)
 
 
 def _draw(axes: Any, result: Result) -> None:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import io
 import time
 from pathlib import Path
-from typing import Any
 
-from fastlstm.train.curves import QUIET, TRAIN, VALIDATION
-from fastlstm.train.files import write_file
+from fastlstm.plotting import QUIET, TRAIN, VALIDATION, new_figure, plain_axes, save_png
 from fastlstm.train.language.history import LanguageEpoch, LanguageHistory, perplexity
 from fastlstm.train.language.trainer import LanguageListener
 
@@ -54,35 +51,17 @@ class Lines(LanguageListener):
         self._last = time.perf_counter()
 
 
-def load_matplotlib() -> tuple[Any, Any]:
-    """Return matplotlib's Figure and its canvas without a screen.
-
-    Raises
-    ------
-    ImportError
-        If matplotlib is not installed; names the extra to install.
-    """
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise ImportError("a picture needs matplotlib: pip install 'fastlstm[plot]'") from error
-    return Figure, FigureCanvasAgg
-
-
 def draw_loss(path: str | Path, history: LanguageHistory, title: str) -> None:
     """Write the course of training and validation loss as a PNG.
 
     Raises
     ------
     ImportError
-        As `load_matplotlib`.
+        If matplotlib is not installed; names the extra to install.
     OSError
         If the file cannot be written.
     """
-    Figure, FigureCanvasAgg = load_matplotlib()
-    figure = Figure(figsize=(7.5, 4), dpi=150, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(7.5, 4)
     axes = figure.subplots()
     axes.plot(*zip(*history.curve, strict=True), color=TRAIN, linewidth=1.2, label="training")
     held_back = [(e.epoch, e.validation_loss) for e in history.epochs if e.validation_loss]
@@ -92,14 +71,10 @@ def draw_loss(path: str | Path, history: LanguageHistory, title: str) -> None:
         )
     axes.set_xlabel("epochs")
     axes.set_ylabel("loss of a token, nats")
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(axis="y", color="#e4e7ec", linewidth=0.8)
-    axes.set_axisbelow(True)
+    plain_axes(axes)
     axes.legend(frameon=False, fontsize=8)
     axes.set_title(title, loc="left", fontsize=10, color=QUIET)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png")
-    write_file(Path(path), buffer.getvalue())
+    save_png(path, figure)
 
 
 def _loss(loss: float) -> str:

@@ -121,9 +121,10 @@ def load_model(path: str | Path) -> LanguageModel:
     Raises
     ------
     FileNotFoundError, CheckpointError
-        As `train.checkpoint.load`.
+        As `train.checkpoint.load`; also CheckpointError if this version cannot build the model.
     """
     tensors, note = checkpoint.load(path, "language model")
-    model = LanguageModel(**note["model"])
-    model.load_state_dict(tensors)
+    with checkpoint.building(path):
+        model = LanguageModel(**note["model"])
+        model.load_state_dict(tensors)
     return model

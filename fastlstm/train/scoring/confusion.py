@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastlstm.train.curves import QUIET
-from fastlstm.train.files import write_file
+from fastlstm.plotting import QUIET, new_figure, save_png
 
 
 def confusion_matrix(labels: ArrayLike, predicted: ArrayLike, classes: int) -> NDArray[np.int64]:
@@ -48,15 +46,9 @@ def draw_confusion(path: Path, counts: NDArray[np.int64], names: Sequence[str], 
     OSError
         If the file cannot be written.
     """
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise ImportError("pictures need matplotlib: pip install 'fastlstm[plot]'") from error
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     size = 2.6 + 0.34 * len(names)
-    figure = Figure(figsize=(size + 0.8, size), dpi=150, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(size + 0.8, size)
     axes = figure.subplots()
     image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     numbers = range(len(names))
@@ -76,6 +68,4 @@ def draw_confusion(path: Path, counts: NDArray[np.int64], names: Sequence[str], 
     bar = figure.colorbar(image, ax=axes, shrink=0.8, label="of the true class")
     bar.ax.yaxis.set_major_formatter(lambda value, position: f"{100 * value:.0f} %")
     axes.set_title(title, fontsize=10, color=QUIET)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png")
-    write_file(path, buffer.getvalue())
+    save_png(path, figure)

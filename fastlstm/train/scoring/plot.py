@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from typing import Any
 
-from fastlstm.train.curves import QUIET, TRAIN, VALIDATION
+from fastlstm.plotting import QUIET, TRAIN, VALIDATION, new_figure, to_png
 from fastlstm.train.scoring.scores import Calibration, Scores
 
 NUMBERED = 25  # more classes have no room for a number in each field
@@ -21,12 +20,8 @@ def draw_scores(scores: Scores, labels: Sequence[str]) -> bytes:
     scores : of C classes.
     labels : their names.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     side = min(max(4.2, 0.34 * len(labels)), 24.0)
-    figure = Figure(figsize=(side + 6.0, side + 1.2), dpi=150, layout="compressed")
-    FigureCanvasAgg(figure)
+    figure = new_figure(side + 6.0, side + 1.2, layout="compressed")
     left, right = figure.subplots(1, 2, width_ratios=[side, 4.4])
     _confusion(left, scores, [_short(label) for label in labels])
     _reliability(right, scores.calibration)
@@ -35,9 +30,7 @@ def draw_scores(scores: Scores, labels: Sequence[str]) -> bytes:
         f"{sum(scores.support):,} texts",
         fontsize=10, color=QUIET,
     )  # fmt: skip
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", bbox_inches="tight")
-    return buffer.getvalue()
+    return to_png(figure, bbox_inches="tight")
 
 
 def _confusion(axes: Any, scores: Scores, labels: list[str]) -> None:

@@ -1,0 +1,51 @@
+"""Pictures: figures that no window shows, what they have in common, and PNG files."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+from fastlstm.train.files import write_file
+
+QUIET, LINE, LOW, HIGH = "#667085", "#1f6fb2", "#d1602b", "#2b8a5a"
+TRAIN, VALIDATION = LINE, LOW
+
+
+def new_figure(width: float, height: float, dpi: int = 150, layout: Any = "constrained") -> Any:
+    """Return an empty figure, its size in inches.
+
+    Raises
+    ------
+    ImportError
+        If matplotlib is not installed; says how to get it.
+    """
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise ImportError(
+            "pictures need matplotlib: pip install 'fastlstm[plot]'", name="matplotlib"
+        ) from error
+    figure = Figure(figsize=(width, height), dpi=dpi, layout=layout)
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def plain_axes(axes: Any, lines: str = "y") -> None:
+    """Leave out the frame's upper and right side, and draw a pale grid behind everything."""
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(axis=lines, color="#e4e7ec", linewidth=0.8)
+    axes.set_axisbelow(True)
+
+
+def to_png(figure: Any, **options: Any) -> bytes:
+    """Return the picture as the bytes of a PNG file; `options` are those of ``savefig``."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", **options)
+    return buffer.getvalue()
+
+
+def save_png(path: str | Path, figure: Any) -> None:
+    """Write the picture; OSError, which names the file, if that cannot be done."""
+    write_file(Path(path), to_png(figure))
