@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,13 +21,13 @@ class Batch:
     ----------
     tokens : int32 [N, T], C-contiguous, each row filled up with 0 on the right.
     lengths : int64 [N], the number of words of each row.
-    labels : int64 [N].
+    labels : int64 [N]; a training may put probabilities in their place.
     index : int64 [N], each row's number in the `Encoded` it came from.
     """
 
     tokens: NDArray[np.int32]
     lengths: Ints
-    labels: Ints
+    labels: NDArray[Any]
     index: Ints
 
     @property

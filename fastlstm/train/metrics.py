@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,13 +51,15 @@ class Running:
         return self.words / self.seconds if self.seconds > 0 else 0.0
 
 
-def count_correct(logits: Array, labels: NDArray[np.generic]) -> int:
+def count_correct(logits: Array, labels: NDArray[Any]) -> int:
     """Count the examples whose predicted class is the label.
 
     Parameters
     ----------
     logits : [N] of a two-class model (positive means class 1), or [N, C].
-    labels : [N] class numbers.
+    labels : [N] class numbers, or probabilities of class 1, which stand for the likelier class.
     """
+    if np.issubdtype(labels.dtype, np.floating):
+        labels = labels > 0.5
     predicted = logits.argmax(axis=1) if logits.ndim == 2 else logits > 0
     return int(np.count_nonzero(predicted == labels))

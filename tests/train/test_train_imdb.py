@@ -17,6 +17,7 @@ from fastlstm import runtime
 from fastlstm.nn import bce_with_logits
 from fastlstm.text import Vocabulary, batches, load_imdb
 from fastlstm.train import checkpoint, evaluate
+from fastlstm.train.classifier import classify
 from fastlstm.train.classifier.config import Config
 from fastlstm.train.classifier.model_file import build_model, load_model
 from fastlstm.train_imdb import main
@@ -145,6 +146,7 @@ EFFECTS: dict[str, dict[str, Any]] = {
     "bigrams": {"bigrams": 7},
     "pretrain": {"pretrain": True},
     "pretrain_epochs": {"pretrain": True, "pretrain_epochs": 1},
+    "teachers": {"pretrain": True, "teachers": 0},
 }
 CHECKED_ELSEWHERE = {"data", "threads", "patience"}
 
@@ -157,6 +159,7 @@ def test_every_option_has_a_test() -> None:
 def test_options_have_an_effect(name: str, base: Path, reviews: Path, tmp_path: Path) -> None:
     needs: dict[str, dict[str, Any]] = {
         "momentum": {"optimizer": "sgd"}, "pretrain_epochs": {"pretrain": True},
+        "teachers": {"pretrain": True},
     }  # fmt: skip
     options = EFFECTS[name]
     out = tmp_path / "run"
@@ -202,12 +205,13 @@ def test_pretraining(reviews: Path, tmp_path: Path, capsys: pytest.CaptureFixtur
     assert metrics["pretrain_texts"] == REVIEWS * 3 // 2 + UNLABELLED  # none that are validated
     assert metrics["pretrain_seconds"] > 0
     assert 2 < metrics["pretrain_perplexity"] < SMALL["vocab_size"]
-    assert {path.name for path in out.iterdir()} - {"curves.png"} == FILES - {"curves.png"}
+    own = {path.name for path in out.iterdir() if path.is_file()}
+    assert own - {"curves.png"} == FILES - {"curves.png"}
     printed = capsys.readouterr().out
     assert "pretraining, epoch 3/3: sampled loss" in printed
     assert f"s on {metrics['pretrain_texts']} texts, perplexity" in printed
     # what it learned is where the training starts
-    standing_still = {"lr": 1e-300, "average": 0, "epochs": 1}
+    standing_still = {"lr": 1e-300, "average": 0, "epochs": 1, "teachers": 0}
     for name, more in (("fresh", {}), ("pretrained", {"pretrain": True})):
         train(reviews, tmp_path / name, **standing_still, **more)
     fresh, start = (
@@ -217,6 +221,46 @@ def test_pretraining(reviews: Path, tmp_path: Path, capsys: pytest.CaptureFixtur
     changed = {name for name in fresh if not np.array_equal(fresh[name], start[name])}
     lower = {name for name in fresh if name.startswith(("embedding.", "lstm."))}
     assert changed == lower
+
+
+def test_teachers(
+    reviews: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """They are runs without the test part, and what they say together is learned."""
+    seen: list[Any] = []
+    fit = classify.fit
+
+    def watched(trainer: Any, data: Any, config: Config) -> Any:
+        seen.append(data)
+        return fit(trainer, data, config)
+
+    monkeypatch.setattr(classify, "fit", watched)
+    out = tmp_path / "run"
+    learning = {"epochs": 6, "lr": 0.05, "dropout": 0, "embedding_dropout": 0}
+    metrics = train(reviews, out, pretrain=True, **learning)
+    teachers = [out / "teacher-1", out / "teacher-2"]
+    own = [read(folder / "metrics.json") for folder in teachers]
+    assert [m["test_accuracy"] for m in own] == [None, None]
+    assert len({m["seed"] for m in (*own, metrics)}) == 3
+    assert metrics["taught_texts"] == UNLABELLED
+    assert metrics["train_reviews"] == REVIEWS * 3 // 2  # those with a label of their own
+    assert metrics["teachers_seconds"] == sum(m["train_seconds"] for m in own)
+    assert f"{UNLABELLED} reviews without a label have one" in capsys.readouterr().out
+    first, second, last = seen
+    assert first.targets is second.targets is None
+    known, everything = first.train, last.train
+    assert len(known) == len(second.train) == REVIEWS * 3 // 2
+    assert len(everything) == len(known) + UNLABELLED
+    np.testing.assert_array_equal(last.targets[: len(known)], known.labels)
+    given = everything.select(np.arange(len(known), len(everything)))
+    models = [load_model(folder / "model.safetensors") for folder in teachers]
+    logits = sum(model(b.tokens, b.lengths) for model in models for b in batches(given, 64))
+    (batch,) = batches(given, 64)
+    target = last.targets[len(known) :][batch.index]
+    np.testing.assert_allclose(target, 1 / (1 + np.exp(-logits / 2)), rtol=1e-5)
+    np.testing.assert_array_equal(given.labels[batch.index], target > 0.5)
+    assert 0 < given.labels.sum() < UNLABELLED
 
 
 def test_nothing_to_pretrain_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

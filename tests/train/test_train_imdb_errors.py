@@ -53,6 +53,7 @@ def weights(out: Path) -> bytes:
         ("dtype", "float16", "invalid choice"),
         ("bigrams", "-1", "bigrams is -1, expected at least 0"),
         ("pretrain-epochs", "0", "pretrain-epochs is 0, expected at least 1"),
+        ("teachers", "-1", "teachers is -1, expected at least 0"),
         ("truncate", "middle", "invalid choice"),
         ("valid", "0.1", "unrecognized arguments"),
         ("nonsense", "1", "unrecognized arguments: --nonsense"),

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from tiny_imdb import arguments, read, read_lines, timeless, train
 
-from fastlstm.train import Listener, checkpoint
+from fastlstm.train import Listener, checkpoint, trainer
 from fastlstm.train.classifier.config import ADDED
 from fastlstm.train.classifier.model_file import load_model
 from fastlstm.train.history import Epoch, History
@@ -103,7 +103,11 @@ def test_models_of_versions_with_fewer_options_are_read(whole: Path, tmp_path: P
         np.testing.assert_array_equal(value, tensors[name])
 
 
-@pytest.mark.parametrize("when", ["pretraining", "training"])
+# Pretraining makes 6 steps, a teacher 2 epochs of 4, the net that is kept 2 of 7.
+STEPS = {"pretraining": 3, "first teacher": 6 + 2, "second teacher": 14 + 6, "training": 22 + 9}
+
+
+@pytest.mark.parametrize("when", STEPS)
 def test_pretraining_broken_off(
     when: str, reviews: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -111,16 +115,18 @@ def test_pretraining_broken_off(
     train(reviews, tmp_path / "whole", pretrain=True)
     steps = 0
 
-    def press_ctrl_c(*_: object) -> int:
+    clip = trainer.Trainer._clip_factor
+
+    def press_ctrl_c(self: trainer.Trainer, limit: float) -> float:
         nonlocal steps
         steps += 1
-        if steps == {"pretraining": 3, "training": 8}[when]:  # pretraining makes 6
+        if steps == STEPS[when]:
             signal.raise_signal(signal.SIGINT)
-        return 0
+        return clip(self, limit)
 
     out = tmp_path / "broken"
     with monkeypatch.context() as patch:
-        patch.setattr("fastlstm.train.trainer.count_correct", press_ctrl_c)
+        patch.setattr(trainer.Trainer, "_clip_factor", press_ctrl_c)
         assert main(arguments(reviews, out, pretrain=True)) == 130
     assert f"train_imdb --resume {out}" in capsys.readouterr().err
     assert (out / "pretraining.safetensors").exists()

@@ -2,78 +2,39 @@
 
 from __future__ import annotations
 
-import json
 import time
-import zlib
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from fastlstm._version import __version__
 from fastlstm.models import TextClassifier
-from fastlstm.nn import bce_with_logits, cross_entropy
 from fastlstm.runtime import runtime_info, set_num_threads
-from fastlstm.text import Encoded, Vocabulary, batches, count_batches
-from fastlstm.train.average import Average
-from fastlstm.train.classifier.config import ADDED, Config
+from fastlstm.text import Encoded, batches
+from fastlstm.train.classifier.config import Config
+from fastlstm.train.classifier.dataset import Dataset
 from fastlstm.train.classifier.model_file import build_model, save_model
-from fastlstm.train.classifier.predict import EVALUATION_BATCH, LogitRows, log_probabilities
+from fastlstm.train.classifier.predict import (
+    EVALUATION_BATCH,
+    LogitRows,
+    log_probabilities,
+)
 from fastlstm.train.classifier.pretrain import PretrainOptions, pretrain
 from fastlstm.train.classifier.report import epoch_table, summary
 from fastlstm.train.classifier.run_folder import RunFolder
-from fastlstm.train.classifier.word_dropout import WordDropout
+from fastlstm.train.classifier.teachers import learn_from_teachers
+from fastlstm.train.classifier.training import build_trainer, fit, loss_of
 from fastlstm.train.curves import draw_curves
-from fastlstm.train.evaluate import Loss, evaluate
-from fastlstm.train.history import Epoch, History
-from fastlstm.train.listener import Listener
+from fastlstm.train.evaluate import evaluate
 from fastlstm.train.metrics import Running
-from fastlstm.train.optim import SGD, Adam, AdamW, Optimizer
 from fastlstm.train.progress import Progress
-from fastlstm.train.schedule import get as get_schedule
 from fastlstm.train.scoring.scores import score
 from fastlstm.train.seeds import PRETRAINING, generator
 from fastlstm.train.trainer import Trainer
 
 SHOWN = 20  # classes whose texts are counted in what a run prints first
-
-
-@dataclass(frozen=True)
-class Dataset:
-    """Texts to train and test on, encoded and cut to length.
-
-    Attributes
-    ----------
-    train : what is trained on.
-    validation, test : None where nothing is held back.
-    vocab : the words that the ids stand for.
-    source : what was loaded, in words.
-    identity : changes with any word or label; a resumed run must have the same.
-    labels : names of the classes, by number; empty for two classes whose names are not kept.
-    noun : what messages and metrics call the texts.
-    options : of the config that were left open, and what they are for these texts.
-    complete, notice : whether these are all of the texts, and what the user must be told if not.
-    unlabelled : more texts, to pretrain on.
-    """
-
-    train: Encoded
-    validation: Encoded | None
-    test: Encoded | None
-    vocab: Vocabulary
-    source: str
-    identity: dict[str, Any]
-    labels: tuple[str, ...] = ()
-    noun: str = "texts"
-    options: dict[str, Any] = field(default_factory=dict)
-    complete: bool = True
-    notice: str = ""
-    unlabelled: Encoded | None = None
-
-    @property
-    def num_outputs(self) -> int:
-        """Of the model: one logit tells two classes apart."""
-        return len(self.labels) if len(self.labels) > 2 else 1
 
 
 def run(
@@ -113,16 +74,26 @@ def run(
     if not resume:
         folder.begin(config.to_json())
     data.vocab.save(folder.vocab)
-    pretraining = start_from_pretraining(config, model, data, folder) if config.pretrain else {}
-    trainer = build_trainer(config, model, data, folder, [Progress(bars)])
+    before: dict[str, Any] = {}
+    learned = data
+
+    def teach(own: Config, part: RunFolder, known: Dataset) -> None:
+        run(own, part, lambda: known, resume=resume and part.holds_run, bars=bars)
+
+    if config.pretrain:
+        before = start_from_pretraining(config, model, data, folder)
+        if config.teachers and data.unlabelled is not None:
+            learned, taught = learn_from_teachers(config, data, folder, teach, resume=resume)
+            before |= taught
+    trainer = build_trainer(config, model, learned, folder, [Progress(bars)])
     if resume and folder.checkpoint.exists():
         trainer.load(folder.checkpoint)
         folder.write_history(trainer.history)
-    fit(trainer, data, config)
+    fit(trainer, learned, config)
     save_model(folder.model, trainer, config, len(data.vocab), data.labels)
     folder.write_history(trainer.history)
     tested, results = measure(model, data)
-    metrics = {**collect(config, data, trainer, tested, load_seconds), **pretraining, **results}
+    metrics = {**collect(config, data, trainer, tested, load_seconds), **before, **results}
     draw_curves(folder.curves, trainer.history, _title(metrics))
     folder.finish(metrics)
     print(f"\n{epoch_table(trainer.history)}\n\n{summary(metrics, data.noun)}")
@@ -150,84 +121,6 @@ def start_from_pretraining(
     }
 
 
-def loss_of(num_outputs: int) -> Loss:
-    """Return the loss of a model with so many outputs."""
-    return bce_with_logits if num_outputs == 1 else cross_entropy
-
-
-def build_optimizer(config: Config, model: TextClassifier) -> Optimizer:
-    """Return the optimizer that the options name."""
-    if config.optimizer == "sgd":
-        return SGD(model, config.lr, config.momentum, config.weight_decay)
-    kind = AdamW if config.optimizer == "adamw" else Adam
-    return kind(model, config.lr, weight_decay=config.weight_decay)
-
-
-def build_trainer(
-    config: Config, model: TextClassifier, data: Dataset, folder: RunFolder,
-    listeners: Iterable[Listener],
-) -> Trainer:  # fmt: skip
-    """Return the trainer that the options describe, writing into `folder`."""
-    files = _Files(folder, config, data)
-    trainer = Trainer(
-        model,
-        build_optimizer(config, model),
-        loss_of(data.num_outputs),
-        epochs=config.epochs,
-        schedule=get_schedule(config.schedule, config.warmup),
-        clip=config.clip,
-        average=Average(model, config.average) if config.average else None,
-        patience=config.patience,
-        seed=config.seed,
-        transform=WordDropout(config.word_dropout) if config.word_dropout else None,
-        checkpoint=folder.checkpoint,
-        identity={**_identity(config), **data.identity},
-        listeners=[files, *listeners],
-    )
-    files.trainer = trainer
-    return trainer
-
-
-def _identity(config: Config) -> dict[str, Any]:
-    """Return the options that the result depends on, so that runs of earlier versions fit."""
-    options = config.to_json()
-    for name in config.free_options:
-        del options[name]
-    for name, value in ADDED.items():
-        if options[name] == value:
-            del options[name]
-    return options
-
-
-class _Files(Listener):
-    """Keeps ``metrics.jsonl`` and ``model.safetensors`` up to date while training."""
-
-    trainer: Trainer
-
-    def __init__(self, folder: RunFolder, config: Config, data: Dataset) -> None:
-        self.folder, self.config = folder, config
-        self.vocab_size, self.labels = len(data.vocab), data.labels
-
-    def on_epoch(self, epoch: Epoch, is_best: bool) -> None:
-        self.folder.write_history(self.trainer.history)
-        if is_best:
-            save_model(self.folder.model, self.trainer, self.config, self.vocab_size, self.labels)
-
-
-def fit(trainer: Trainer, data: Dataset, config: Config) -> History:
-    """Train on the texts until the trainer is finished."""
-
-    def epoch_batches(epoch: int, start: int) -> Iterable[Any]:
-        return batches(data.train, config.batch_size, seed=config.seed, epoch=epoch, start=start)
-
-    held_back = data.validation
-    return trainer.fit(
-        epoch_batches,
-        count_batches(data.train, config.batch_size),
-        None if held_back is None else lambda: batches(held_back, EVALUATION_BATCH),
-    )
-
-
 def measure(model: TextClassifier, data: Dataset) -> tuple[Running | None, dict[str, Any]]:
     """Return loss and accuracy on the test texts; where classes have names also other scores."""
     if data.test is None:
@@ -244,15 +137,6 @@ def measure(model: TextClassifier, data: Dataset) -> tuple[Running | None, dict[
         "test_f1": dict(zip(data.labels, scores.f1, strict=True)),
         "test_calibration_error": scores.calibration.error,
     }
-
-
-def fingerprint(words: Sequence[str], parts: Iterable[Encoded]) -> int:
-    """Return a number that changes with any of the words, and any word or label of the parts."""
-    crc = zlib.crc32(json.dumps(words).encode())
-    for part in parts:
-        for array in (part.tokens, part.offsets, part.labels):
-            crc = zlib.crc32(array.data, crc)
-    return crc
 
 
 def collect(

@@ -20,7 +20,9 @@ CELLS = ("lstm", "gru", "rnn")
 FREE_OPTIONS = ("data", "threads")
 
 # Options that earlier versions did not have, and what they did: their files are still read.
-ADDED: dict[str, Any] = {"cell": "lstm", "bigrams": 0, "pretrain": False, "pretrain_epochs": 3}
+ADDED: dict[str, Any] = {
+    "cell": "lstm", "bigrams": 0, "pretrain": False, "pretrain_epochs": 3, "teachers": 2,
+}  # fmt: skip
 
 
 def option(
@@ -99,6 +101,10 @@ class Config:
         "without a label, which only the official archive and its folder have",
     )  # fmt: skip
     pretrain_epochs: int = option(3, "epochs of that", low=1)
+    teachers: int = option(
+        2, "after pretraining: nets that learn from the labelled texts and give those without a "
+        "label one, to train on; 0 = none", low=0,
+    )  # fmt: skip
 
     def __post_init__(self) -> None:
         for item in fields(self):

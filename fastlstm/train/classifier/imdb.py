@@ -8,8 +8,8 @@ from typing import Any
 
 from fastlstm.text import Encoded, ImdbData, IncompleteDataWarning, load_imdb, load_unlabelled
 from fastlstm.train.classifier import classify
-from fastlstm.train.classifier.classify import Dataset, fingerprint
 from fastlstm.train.classifier.config import Config
+from fastlstm.train.classifier.dataset import Dataset, fingerprint
 from fastlstm.train.classifier.run_folder import RunFolder
 from fastlstm.train.seeds import SPLIT, generator
 

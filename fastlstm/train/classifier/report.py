@@ -56,7 +56,11 @@ def _pretraining_lines(metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
     perplexity = metrics["pretrain_perplexity"]
     measured = "" if perplexity is None else f", perplexity {perplexity:.1f}"
     texts, seconds = metrics["pretrain_texts"], metrics["pretrain_seconds"]
-    return [("pretraining", f"{seconds:.1f} s on {texts:,} texts{measured}")]
+    lines = [("pretraining", f"{seconds:.1f} s on {texts:,} texts{measured}")]
+    if "taught_texts" in metrics:
+        told = f"{metrics['teachers_seconds']:.1f} s, {metrics['taught_texts']:,} texts labelled"
+        lines.append(("teachers", told))
+    return lines
 
 
 def _row(epoch: Epoch, best: bool) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from fastlstm.text.labelled import LabelledTexts, read_labelled
 from fastlstm.text.split import stratified_split
 from fastlstm.text.tokenizer import normalize
 from fastlstm.train.classifier import classify
-from fastlstm.train.classifier.classify import Dataset, fingerprint
+from fastlstm.train.classifier.dataset import Dataset, fingerprint
 from fastlstm.train.classifier.run_folder import RunFolder
 from fastlstm.train.classifier.text_config import TextConfig
 from fastlstm.train.seeds import SPLIT, generator

@@ -20,10 +20,12 @@ from typing import Any, NamedTuple
 from fastlstm.runtime import set_num_threads
 from fastlstm.text import count_batches
 from fastlstm.train.classifier import imdb
-from fastlstm.train.classifier.classify import Dataset, build_trainer, collect, fit, measure
+from fastlstm.train.classifier.classify import collect, measure
 from fastlstm.train.classifier.config import Config
+from fastlstm.train.classifier.dataset import Dataset
 from fastlstm.train.classifier.model_file import build_model, save_model
 from fastlstm.train.classifier.run_folder import RunFolder
+from fastlstm.train.classifier.training import build_trainer, fit
 from fastlstm.train.comparison import bag_of_words
 from fastlstm.train.comparison.folder import ComparisonFolder, Plan
 from fastlstm.train.comparison.report import (
@@ -55,7 +57,15 @@ BASELINE, BASELINE_TITLE = BAG_OF_WORDS, "bag of words (NB-SVM)"
 TITLES = {BASELINE: BASELINE_TITLE, **{net.name: net.title for net in NETS}}
 
 # Options that a comparison sets itself; stopping early would make the budgets unequal.
-OWN_OPTIONS = ("cell", "num_layers", "bidirectional", "patience", "pretrain", "pretrain_epochs")
+OWN_OPTIONS = (
+    "cell",
+    "num_layers",
+    "bidirectional",
+    "patience",
+    "pretrain",
+    "pretrain_epochs",
+    "teachers",
+)
 MEASUREMENTS = 12  # validations of a net that trains for a number of seconds
 EVERY_WORD = 2**31 - 1  # a size that no vocabulary reaches
 

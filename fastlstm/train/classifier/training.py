@@ -1,0 +1,122 @@
+"""The trainer that the options of a classifier describe."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from fastlstm.models import TextClassifier
+from fastlstm.nn import bce_with_logits, cross_entropy
+from fastlstm.text import batches, count_batches
+from fastlstm.train.average import Average
+from fastlstm.train.classifier.config import ADDED, Config
+from fastlstm.train.classifier.dataset import Dataset
+from fastlstm.train.classifier.model_file import save_model
+from fastlstm.train.classifier.predict import EVALUATION_BATCH
+from fastlstm.train.classifier.run_folder import RunFolder
+from fastlstm.train.classifier.soft_labels import SoftLabels
+from fastlstm.train.classifier.word_dropout import WordDropout
+from fastlstm.train.evaluate import Loss
+from fastlstm.train.history import Epoch, History
+from fastlstm.train.listener import Listener
+from fastlstm.train.optim import SGD, Adam, AdamW, Optimizer
+from fastlstm.train.schedule import get as get_schedule
+from fastlstm.train.trainer import Trainer, Transform
+
+
+def loss_of(num_outputs: int) -> Loss:
+    """Return the loss of a model with so many outputs."""
+    return bce_with_logits if num_outputs == 1 else cross_entropy
+
+
+def build_optimizer(config: Config, model: TextClassifier) -> Optimizer:
+    """Return the optimizer that the options name."""
+    if config.optimizer == "sgd":
+        return SGD(model, config.lr, config.momentum, config.weight_decay)
+    kind = AdamW if config.optimizer == "adamw" else Adam
+    return kind(model, config.lr, weight_decay=config.weight_decay)
+
+
+def build_trainer(
+    config: Config, model: TextClassifier, data: Dataset, folder: RunFolder,
+    listeners: Iterable[Listener],
+) -> Trainer:  # fmt: skip
+    """Return the trainer that the options describe, writing into `folder`."""
+    files = _Files(folder, config, data)
+    changes: list[Transform] = []
+    if config.word_dropout:
+        changes.append(WordDropout(config.word_dropout))
+    if data.targets is not None:
+        changes.append(SoftLabels(data.targets))
+    trainer = Trainer(
+        model,
+        build_optimizer(config, model),
+        loss_of(data.num_outputs),
+        epochs=config.epochs,
+        schedule=get_schedule(config.schedule, config.warmup),
+        clip=config.clip,
+        average=Average(model, config.average) if config.average else None,
+        patience=config.patience,
+        seed=config.seed,
+        transform=_in_turn(changes),
+        checkpoint=folder.checkpoint,
+        identity={**_identity(config), **data.identity},
+        listeners=[files, *listeners],
+    )
+    files.trainer = trainer
+    return trainer
+
+
+def _in_turn(changes: Sequence[Transform]) -> Transform | None:
+    """Return what makes several changes of a batch, one after the other; None for no change."""
+    if not changes:
+        return None
+
+    def change(batch: Any, rng: np.random.Generator) -> Any:
+        for step in changes:
+            batch = step(batch, rng)
+        return batch
+
+    return change
+
+
+def _identity(config: Config) -> dict[str, Any]:
+    """Return the options that the result depends on, so that runs of earlier versions fit."""
+    options = config.to_json()
+    for name in config.free_options:
+        del options[name]
+    for name, value in ADDED.items():
+        if options[name] == value:
+            del options[name]
+    return options
+
+
+class _Files(Listener):
+    """Keeps ``metrics.jsonl`` and ``model.safetensors`` up to date while training."""
+
+    trainer: Trainer
+
+    def __init__(self, folder: RunFolder, config: Config, data: Dataset) -> None:
+        self.folder, self.config = folder, config
+        self.vocab_size, self.labels = len(data.vocab), data.labels
+
+    def on_epoch(self, epoch: Epoch, is_best: bool) -> None:
+        self.folder.write_history(self.trainer.history)
+        if is_best:
+            save_model(self.folder.model, self.trainer, self.config, self.vocab_size, self.labels)
+
+
+def fit(trainer: Trainer, data: Dataset, config: Config) -> History:
+    """Train on the texts until the trainer is finished."""
+
+    def epoch_batches(epoch: int, start: int) -> Iterable[Any]:
+        return batches(data.train, config.batch_size, seed=config.seed, epoch=epoch, start=start)
+
+    held_back = data.validation
+    return trainer.fit(
+        epoch_batches,
+        count_batches(data.train, config.batch_size),
+        None if held_back is None else lambda: batches(held_back, EVALUATION_BATCH),
+    )
