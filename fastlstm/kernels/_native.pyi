@@ -90,14 +90,19 @@ class TensorStep:
     def __init__(
         self,
         cell: int,
-        types: tuple[type, ...],
-        float32: Any,
-        float64: Any,
+        tensor: type,
+        parameter: type,
+        exchange: object | None,
+        dtypes: tuple[Any, Any],
+        is_neg: Any,
         empty_like: Any,
         zeros_like: Any,
     ) -> None: ...
+    def tensors(
+        self, own: dict[str, Any], bias: bool, input: Any, hx: Any
+    ) -> tuple[Any, ...] | None: ...
     def plain(self, tensors: tuple[Any, ...]) -> bool: ...
-    def __call__(self, tensors: tuple[Any, ...], n_threads: int) -> tuple[Any, ...]: ...
+    def __call__(self, tensors: tuple[Any, ...], n_threads: int) -> tuple[Any, ...] | None: ...
     def save(self, tensors: tuple[Any, ...], n_threads: int) -> tuple[tuple[Any, ...], Any]: ...
     def backward(
         self,

@@ -3,14 +3,18 @@
 
 This file chooses the instruction set; the others hold one idea each:
 _c.pxd the C interface, _view.pxi arrays, _sequence.pxi the time loop, _stream.pxi single steps,
-_step.pxi those of torch's cells, _pool.pxi pooling, _adam.pxi the optimizer.
+_step.pxi those of torch's cells, _dlpack.pxi what torch's tensors are, _pool.pxi pooling, _adam.pxi
+the optimizer.
 """
 
 from cpython.buffer cimport (
     PyBUF_FORMAT, PyBUF_STRIDES, PyBUF_WRITABLE, PyBuffer_FillInfo, PyBuffer_Release,
     PyObject_CheckBuffer, PyObject_GetBuffer,
 )
-from libc.stdint cimport int64_t, uint8_t
+from cpython.exc cimport PyErr_Clear
+from cpython.pycapsule cimport PyCapsule_GetPointer
+from cpython.ref cimport PyObject
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
 from fastlstm.kernels._c cimport *
@@ -78,6 +82,7 @@ cdef const fl_kernels *kernels_of(int itemsize):
 include "_view.pxi"
 include "_sequence.pxi"
 include "_stream.pxi"
+include "_dlpack.pxi"
 include "_step.pxi"
 include "_pool.pxi"
 include "_adam.pxi"

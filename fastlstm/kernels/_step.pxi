@@ -48,84 +48,112 @@ cdef class TensorStep:
     Parameters
     ----------
     cell : its number.
-    types : of tensors and parameters; others may mean something else by the same methods.
-    float32, float64 : torch's dtypes.
-    empty_like, zeros_like : torch's functions.
+    tensor, parameter : torch's types; others may mean something else by the same methods.
+    exchange : torch's table for DLPack in C; None for a torch without it.
+    dtypes : torch's numbers of 32 and of 64 bits.
+    is_neg, empty_like, zeros_like : torch's functions.
     """
     cdef int cell, gates, states
-    cdef tuple types
-    cdef object float32, float64, empty_like, zeros_like
+    cdef object tensor, parameter, is_neg, empty_like, zeros_like
+    cdef tuple dtypes
+    cdef const dl_exchange *exchange
 
-    def __cinit__(self, int cell, tuple types, float32, float64, empty_like, zeros_like):
+    def __cinit__(self, int cell, tensor, parameter, exchange, tuple dtypes, is_neg, empty_like,
+                  zeros_like):
         self.cell, self.gates, self.states = cell, GATES[cell], STATES[cell]
-        self.types, self.float32, self.float64 = types, float32, float64
-        self.empty_like, self.zeros_like = empty_like, zeros_like
+        self.tensor, self.parameter, self.dtypes = tensor, parameter, dtypes
+        self.is_neg, self.empty_like, self.zeros_like = is_neg, empty_like, zeros_like
+        self.exchange = exchange_of(exchange)
 
-    cdef bint like(self, tensor, dtype, tuple shape) except -1:
-        return (type(tensor) in self.types and tensor.dtype is dtype and tensor.shape == shape
-                and tensor.is_cpu and tensor.is_contiguous() and not tensor.is_neg())
+    def tensors(self, dict own, bint bias, input, hx):
+        """The tensors of a step from the parameters of a module; None if some stand elsewhere."""
+        # by name: a parametrized weight is not among them, and one that was may stand elsewhere
+        w_ih, w_hh = own.get("weight_ih"), own.get("weight_hh")
+        b_ih, b_hh = own.get("bias_ih"), own.get("bias_hh")
+        if w_ih is None or w_hh is None or (bias and (b_ih is None or b_hh is None)):
+            return None
+        if self.states == 1:
+            return input, hx, w_ih, w_hh, b_ih, b_hh
+        if type(hx) is not tuple or len(<tuple>hx) != 2:
+            return None
+        return input, (<tuple>hx)[0], (<tuple>hx)[1], w_ih, w_hh, b_ih, b_hh
 
     def plain(self, tuple tensors not None):
-        """Whether this class may be given the tensors: their types, shapes and layouts."""
-        cdef int64_t N, I, H, G = self.gates
-        cdef int i, w = self.states + 1
+        """Whether a step takes these tensors: their types, shapes and layouts."""
+        cdef Kept k = Kept()
+        return self.place(k, tensors)
+
+    cdef bint read(self, tensor, Operand *o) except -1:
+        """Whether the tensor is a plain one, of two axes at most; what it is then."""
+        if type(tensor) is not self.tensor and type(tensor) is not self.parameter:
+            return False
+        if self.is_neg(tensor):
+            return False
+        if self.exchange != NULL:
+            return borrow(self.exchange, tensor, o)
+        return self.ask(tensor, o)
+
+    cdef bint ask(self, tensor, Operand *o) except -1:
+        """As `borrow`, of a torch that has no table of functions in C."""
+        if not tensor.is_cpu or tensor.dtype not in self.dtypes or not 0 < tensor.ndim <= 2:
+            return False
+        try:
+            if not tensor.is_contiguous():
+                return False
+        except RuntimeError:  # a sparse one
+            return False
+        o.at, o.bits = address(tensor), 32 << self.dtypes.index(tensor.dtype)
+        o.rows = tensor.shape[0] if tensor.ndim == 2 else 1
+        o.columns = tensor.shape[tensor.ndim - 1]
+        o.axes = tensor.ndim
+        return True
+
+    cdef bint take(self, tensor, int bits, int axes, int64_t rows, int64_t columns,
+                   const void **at) except -1:
+        """Whether the tensor is a plain one of just these sizes; where it is then."""
+        cdef Operand o
+        if not self.read(tensor, &o):
+            return False
+        at[0] = o.at
+        return o.bits == bits and o.axes == axes and o.rows == rows and o.columns == columns
+
+    cdef bint place(self, Kept k, tuple tensors) except -1:
+        """Set sizes and inputs of a call; False where a tensor is not what it must be."""
+        cdef fl_call *p = &k.p
+        cdef Operand x, w_hh
+        cdef int w = self.states + 1
+        cdef int64_t GH
         if len(tensors) != w + 4:
             return False
-        x, w_ih, w_hh, b_ih, b_hh = (tensors[0], tensors[w], tensors[w + 1], tensors[w + 2],
-                                     tensors[w + 3])
-        if type(x) not in self.types or type(w_hh) not in self.types:
+        if not self.read(tensors[0], &x) or not self.read(tensors[w + 1], &w_hh):
             return False
-        if x.ndim != 2 or w_hh.ndim != 2:
+        GH = self.gates * w_hh.columns
+        if x.axes != 2 or w_hh.axes != 2 or w_hh.rows != GH or x.bits != w_hh.bits:
             return False
-        dtype = w_hh.dtype
-        N, I = x.shape
-        H = w_hh.shape[1]
-        if not (dtype is self.float32 or dtype is self.float64):
+        if not 0 < x.rows <= MOST or x.columns == 0 or GH == 0:
             return False
-        if not 0 < N <= MOST or I == 0 or H == 0:
-            return False
-        state = (N, H)
-        for i in range(1, w):
-            if not self.like(tensors[i], dtype, state):
-                return False
-        return (self.like(x, dtype, (N, I))
-                and self.like(w_ih, dtype, (G * H, I))
-                and self.like(w_hh, dtype, (G * H, H))
-                and (b_ih is None or self.like(b_ih, dtype, (G * H,)))
-                and (b_hh is None or self.like(b_hh, dtype, (G * H,))))
-
-    cdef Kept place(self, tuple tensors, int n_threads):
-        """The call of a step, its inputs set."""
-        cdef Kept k = Kept()
-        cdef fl_call *p = &k.p
-        cdef int w = self.states + 1
-        x, w_hh = tensors[0], tensors[w + 1]
-        k.cell = kernels_of(8 if w_hh.dtype is self.float64 else 4).cells[self.cell]
-        k.n = k.offset[1] = p.rows.N = x.shape[0]
+        k.cell = kernels_of(x.bits // 8).cells[self.cell]
+        k.n = k.offset[1] = p.rows.N = x.rows
         p.rows.T = 1
         p.rows.order, p.rows.length, p.rows.n_at, p.rows.offset = _order, _one, &k.n, k.offset
-        p.input.I = p.input.x_n = x.shape[1]
-        p.H = p.R = p.y_n = w_hh.shape[1]
-        p.n_threads = n_threads
-        self.point(k, tensors)
-        return k
+        p.input.x, p.input.I, p.input.x_n = x.at, x.columns, x.columns
+        p.H = p.R = p.y_n = w_hh.columns
+        p.weights.w_hh = w_hh.at
+        return (self.take(tensors[1], x.bits, 2, x.rows, p.H, &p.h0)
+                and (w == 2 or self.take(tensors[2], x.bits, 2, x.rows, p.H, &p.c0))
+                and self.take(tensors[w], x.bits, 2, GH, p.input.I, &p.weights.w_ih)
+                and (tensors[w + 2] is None
+                     or self.take(tensors[w + 2], x.bits, 1, 1, GH, &p.weights.b_ih))
+                and (tensors[w + 3] is None
+                     or self.take(tensors[w + 3], x.bits, 1, 1, GH, &p.weights.b_hh)))
 
-    cdef int point(self, Kept k, tuple tensors) except -1:
-        """Set where the inputs are."""
-        cdef fl_call *p = &k.p
-        cdef int w = self.states + 1
-        p.input.x, p.h0 = address(tensors[0]), address(tensors[1])
-        p.c0 = address(tensors[2]) if self.states == 2 else NULL
-        p.weights.w_ih, p.weights.w_hh = address(tensors[w]), address(tensors[w + 1])
-        p.weights.b_ih, p.weights.b_hh = address(tensors[w + 2]), address(tensors[w + 3])
-        return 0
-
-    cdef tuple run(self, Kept k, tuple tensors):
+    cdef tuple run(self, Kept k, tuple tensors, int n_threads):
         cdef int failed
         h = self.empty_like(tensors[1])
         ends = (h, self.empty_like(tensors[2])) if self.states == 2 else (h,)
         k.p.y = k.p.h_n = address(h)
         k.p.c_n = address(ends[1]) if self.states == 2 else NULL
+        k.p.n_threads = n_threads
         with nogil:
             failed = k.cell.forward(&k.p)
         if failed:
@@ -133,14 +161,20 @@ cdef class TensorStep:
         return ends
 
     def __call__(self, tuple tensors not None, int n_threads):
-        """The new states, of tensors that are `plain`."""
-        return self.run(self.place(tensors, n_threads), tensors)
+        """The new states; None if the tensors are not `plain`."""
+        cdef Kept k = Kept()
+        return self.run(k, tensors, n_threads) if self.place(k, tensors) else None
 
     def save(self, tuple tensors not None, int n_threads):
-        """The new states, and what `backward` needs."""
-        cdef Kept k = self.place(tensors, n_threads)
-        keep(&k.p, k.cell, 8 if tensors[1].dtype is self.float64 else 4)
-        return self.run(k, tensors), k
+        """The new states, and what `backward` needs, of tensors that are `plain`."""
+        cdef Kept k = self.placed(Kept(), tensors)
+        keep(&k.p, k.cell, 8 if tensors[1].dtype is self.dtypes[1] else 4)
+        return self.run(k, tensors, n_threads), k
+
+    cdef Kept placed(self, Kept k, tuple tensors):
+        if not self.place(k, tensors):
+            raise ValueError("tensors are not plain ones that fit together: see TensorStep.plain")
+        return k
 
     def backward(self, Kept k not None, tuple tensors not None, tuple dstate not None,
                  bint with_dx, int n_threads):
@@ -152,7 +186,7 @@ cdef class TensorStep:
         cdef int failed, w = self.states + 1
         cdef list held = []
         memset(&g, 0, sizeof(g))
-        self.point(k, tensors)
+        self.placed(k, tensors)
         g.dh_n = dense_address(dstate[0], held)
         g.dc_n = dense_address(dstate[1], held) if self.states == 2 else NULL
         found = [self.empty_like(t) for t in tensors[:w]]

@@ -48,6 +48,17 @@ def recorded() -> bool:
     )
 
 
+def plain_mode() -> bool:
+    """Whether torch just runs operations: nothing is compiled, recorded, transformed, lowered."""
+    return not (
+        torch.compiler.is_compiling()
+        or torch._C._is_tracing()
+        or torch._C._are_functorch_transforms_active()
+        or forward_ad._current_level >= 0
+        or torch._C._is_any_autocast_enabled()
+    )
+
+
 def uncompiled(function: F) -> F:
     """Keep torch.compile out of `function`: one graph break, around what it cannot look into.
 

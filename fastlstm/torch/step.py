@@ -15,7 +15,7 @@ from torch.nn.parameter import Parameter
 
 from fastlstm import kernels
 from fastlstm.runtime import get_num_threads
-from fastlstm.torch.dispatch import recorded
+from fastlstm.torch.dispatch import plain_mode
 from fastlstm.torch.function import refuse_second
 
 
@@ -26,25 +26,20 @@ def short_step(module: torch.nn.RNNCellBase, cell: str, input: Any, hx: Any) -> 
     ----------
     input, hx : as the module's forward got them.
     """
-    if type(input) is not Tensor or torch.compiler.is_compiling() or recorded():
+    if type(input) is not Tensor or not plain_mode():
         return None
     step = compiled_step(cell)
-    if step is None or torch.is_autocast_enabled("cpu"):
-        return None
-    # By name: a parametrized weight is not among them, and one that was may stand elsewhere.
-    own = module._parameters.get
-    weights = own("weight_ih"), own("weight_hh"), own("bias_ih"), own("bias_hh")
-    if module.bias and (weights[2] is None or weights[3] is None):
+    if step is None:
         return None
     if hx is None and input.dim() == 2:
         zeros = input.new_zeros(input.shape[0], module.hidden_size)
         hx = (zeros, zeros) if cell == "lstm" else zeros
-    states = hx if type(hx) is tuple else (hx,)
-    tensors = (input, *states, *weights)
-    if not step.plain(tensors):
+    tensors = step.tensors(module._parameters, module.bias, input, hx)
+    if tensors is None:
         return None
-    if torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors):
-        return Step.apply(step, *tensors)  # type: ignore[no-untyped-call]
+    if torch.is_grad_enabled() and step.plain(tensors):
+        if any(t is not None and t.requires_grad for t in tensors):
+            return Step.apply(step, *tensors)  # type: ignore[no-untyped-call]
     return step(tensors, get_num_threads())
 
 
@@ -81,5 +76,11 @@ def compiled_step(cell: str) -> Any:
     if cell not in kernels.CELLS:
         return None  # the long way says what is wrong
     make = getattr(kernels.get(cell), "TensorStep", None)
-    types = (Tensor, Parameter)
-    return make and make(types, torch.float32, torch.float64, torch.empty_like, torch.zeros_like)
+    dtypes = torch.float32, torch.float64
+    functions = Tensor.is_neg, torch.empty_like, torch.zeros_like
+    return make and make(Tensor, Parameter, exchange(), dtypes, *functions)
+
+
+def exchange() -> object | None:
+    """Return torch's table of C functions that describe tensors; older ones have none."""
+    return getattr(Tensor, "__dlpack_c_exchange_api__", None)

@@ -53,7 +53,7 @@ def saves(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[bool]]:
 
     class WatchedStep:
         def __init__(self, step: Any) -> None:
-            self.step, self.plain = step, step.plain
+            self.step, self.plain, self.tensors = step, step.plain, step.tensors
 
         def __call__(self, *args: Any) -> Any:
             seen.append(False)

@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from dropin import CELLS, F32, F64, ft, torch
 
-from fastlstm.torch import cells
-from fastlstm.torch.step import short_step
+from fastlstm.torch import cells, step
+from fastlstm.torch.step import compiled_step, short_step
 
 I, H = 21, 37  # noqa: E741
 NAMES = {"LSTMCell": "lstm", "GRUCell": "gru", "RNNCell": "rnn_tanh"}
 pytestmark = pytest.mark.usefixtures("native")
 each_cell = pytest.mark.parametrize("name", CELLS)
+
+
+@pytest.fixture(autouse=True, params=["in C", "by methods"])
+def description(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """How the kernels learn what a tensor is; a torch without a table in C has methods."""
+    if request.param == "by methods":
+        monkeypatch.setattr(step, "exchange", lambda: None)
+    elif step.exchange() is None:
+        pytest.skip("this torch has no table of C functions")
+    compiled_step.cache_clear()
+    yield
+    compiled_step.cache_clear()
 
 
 def draw(*shape: int, seed: int = 5, dtype: Any = F32) -> Any:
@@ -66,6 +79,12 @@ def test_what_is_not_plain_goes_the_long_way(name: str) -> None:
         "another batch": (x, state(name, 2, H)),
         "a subclass": (x.as_subclass(Other), hx),
         "negated": (torch._neg_view(x), hx),
+        "sparse": (x.to_sparse(), hx),
+        "elsewhere": (x.to("meta"), hx),
+        "whole numbers": (x.long(), hx),
+        "complex": (x.to(torch.complex64), hx),
+        "three axes": (x[None], hx),
+        "one row many times": (x.expand(3, I), state(name, 3, H)),
         "no rows": (x[:0], state(name, 0, H)),
         "not a tensor": (x.numpy(), hx),
     }

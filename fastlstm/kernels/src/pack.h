@@ -36,11 +36,11 @@ FL_INLINE real *packed_at(const weight_shape *s, real *packed, int64_t v, int64_
 /* `units` rows of w [.,K] as one vector of each packed row. */
 static void pack_block(int64_t units, int64_t K, const real *w, real *to, int64_t step) {
     int64_t k = 0;
-    for (; units == VL && k + VL <= K; k += VL) {
-        vreal square[VL];
-        vload_transposed(w + k, K, square);
+    for (; units == VL && k + STRIP <= K; k += STRIP) {
+        vreal strip[STRIP];
+        vload_strip(w + k, K, strip);
 #pragma GCC unroll 16
-        for (int i = 0; i < VL; i++) vstore(to + (k + i) * step, square[i]);
+        for (int i = 0; i < STRIP; i++) vstore(to + (k + i) * step, strip[i]);
     }
     for (int64_t l = 0; l < units; l++)
         for (int64_t i = k; i < K; i++) to[i * step + l] = w[l * K + i];

@@ -1,7 +1,8 @@
 /* Products of very few rows with a weight as the caller has it, not packed.
  *
  * A weight that serves one or two steps is not worth packing. Forward, C = Cin + A W^T, its squares
- * are turned in registers on their way to the multiply-adds; backward, C = Cin + A W, its rows are
+ * are turned in registers on their way to the multiply-adds, half of one at a time: more registers
+ * would hold more work than the processor can have waiting. Backward, C = Cin + A W, its rows are
  * as they should be. Each element of C is the chain of product.h, so the bits are the same.
  */
 #ifndef FL_UNPACKED_H
@@ -15,51 +16,59 @@ FL_INLINE void load_edge(int64_t units, int64_t K, const real *w, int64_t n, rea
         for (int64_t l = 0; l < VL; l++) square[i][l] = l < units ? w[l * K + i] : 0;
 }
 
-/* R rows x Q vectors of C. Two or more vectors: the chains of one are too few for the latency. */
-FL_INLINE void unpacked_tile(const int R, const int Q, int64_t K, const real *const *a,
+/* R rows x V vectors of C, a panel: the chains of fewer vectors do not cover their latency. */
+FL_INLINE void unpacked_tile(const int R, const int V, int64_t K, const real *const *a,
                              const real *const *w, const int64_t *units, const real *const *cin,
                              real *const *c, int64_t at, int64_t c_at) {
     vreal acc[MAX_FEW][FL_PANEL];
 #pragma GCC unroll 4
     for (int r = 0; r < R; r++)
 #pragma GCC unroll 4
-        for (int q = 0; q < Q; q++) acc[r][q] = vload(cin[r] + at + q * VL);
+        for (int v = 0; v < V; v++) acc[r][v] = vload(cin[r] + at + v * VL);
     for (int64_t k = 0; k < K; k += VL) {
         int64_t n = min64(VL, K - k);
 #pragma GCC unroll 4
-        for (int q = 0; q < Q; q++) {
-            if (n == VL && units[q] == VL) {
-                vreal square[VL];
-                vload_transposed(w[q] + k, K, square);
+        for (int v = 0; v < V; v++) {
+            if (n == VL && units[v] == VL) {
+#pragma GCC unroll 2
+                for (int64_t h = k; h < k + VL; h += STRIP) {
+                    vreal strip[STRIP];
+                    vload_strip(w[v] + h, K, strip);
 #pragma GCC unroll 16
-                for (int i = 0; i < VL; i++)
+                    for (int i = 0; i < STRIP; i++)
 #pragma GCC unroll 4
-                    for (int r = 0; r < R; r++)
-                        acc[r][q] = vfma(vset1(a[r][k + i]), square[i], acc[r][q]);
+                        for (int r = 0; r < R; r++)
+                            acc[r][v] = vfma(vset1(a[r][h + i]), strip[i], acc[r][v]);
+                }
                 continue;
             }
             real edge[VL][VL];
-            load_edge(units[q], K, w[q] + k, n, edge);
+            load_edge(units[v], K, w[v] + k, n, edge);
             for (int64_t i = 0; i < n; i++)
 #pragma GCC unroll 4
                 for (int r = 0; r < R; r++)
-                    acc[r][q] = vfma(vset1(a[r][k + i]), vload(edge[i]), acc[r][q]);
+                    acc[r][v] = vfma(vset1(a[r][k + i]), vload(edge[i]), acc[r][v]);
         }
     }
 #pragma GCC unroll 4
     for (int r = 0; r < R; r++)
 #pragma GCC unroll 4
-        for (int q = 0; q < Q; q++) vstore(c[r] + c_at + q * VL, acc[r][q]);
+        for (int v = 0; v < V; v++) vstore(c[r] + c_at + v * VL, acc[r][v]);
 }
 
-#define UNPACKED_TILE(R, Q)                                                                        \
-    static void unpacked_tile_##R##_##Q(int64_t K, const real *const *a, const real *const *w,     \
+#define UNPACKED_TILE(R, V)                                                                        \
+    static void unpacked_tile_##R##_##V(int64_t K, const real *const *a, const real *const *w,     \
                                         const int64_t *units, const real *const *cin,              \
                                         real *const *c, int64_t at, int64_t c_at) {                \
-        unpacked_tile(R, Q, K, a, w, units, cin, c, at, c_at);                                     \
+        unpacked_tile(R, V, K, a, w, units, cin, c, at, c_at);                                     \
     }
-#define UNPACKED_TILES(R) UNPACKED_TILE(R, 1) UNPACKED_TILE(R, 2) UNPACKED_TILE(R, 3)
-#define UNPACKED_NAMES(R) {unpacked_tile_##R##_1, unpacked_tile_##R##_2, unpacked_tile_##R##_3}
+#define UNPACKED_TILES(R)                                                                          \
+    UNPACKED_TILE(R, 1)                                                                            \
+    UNPACKED_TILE(R, 2)                                                                            \
+    UNPACKED_TILE(R, 3)                                                                            \
+    UNPACKED_TILE(R, 4)
+#define UNPACKED_NAMES(R)                                                                          \
+    {unpacked_tile_##R##_1, unpacked_tile_##R##_2, unpacked_tile_##R##_3, unpacked_tile_##R##_4}
 typedef void (*unpacked_fn)(int64_t K, const real *const *a, const real *const *w,
                             const int64_t *units, const real *const *cin, real *const *c,
                             int64_t at, int64_t c_at);
@@ -67,10 +76,10 @@ UNPACKED_TILES(1)
 #if FL_BYTES == 64 || defined(__aarch64__)
 UNPACKED_TILES(2)
 UNPACKED_TILES(3)
-static const unpacked_fn UNPACKED[MAX_FEW][3] = {UNPACKED_NAMES(1), UNPACKED_NAMES(2),
-                                                 UNPACKED_NAMES(3)};
+static const unpacked_fn UNPACKED[MAX_FEW][FL_PANEL] = {UNPACKED_NAMES(1), UNPACKED_NAMES(2),
+                                                        UNPACKED_NAMES(3)};
 #else
-static const unpacked_fn UNPACKED[MAX_FEW][3] = {UNPACKED_NAMES(1)};
+static const unpacked_fn UNPACKED[MAX_FEW][FL_PANEL] = {UNPACKED_NAMES(1)};
 #endif
 
 /* So seldom is a weight read in a call of few steps and rows that packing it is slower. */
@@ -81,18 +90,15 @@ static void unpacked_run(const product *m, int64_t H, int64_t G, product_done do
     for (int64_t r = 0; r < m->n; r += MAX_FEW)
         for (int64_t p = m->p0; p < m->p1; p++) {
             int64_t R = min64(MAX_FEW, m->n - r), V = panel_vectors(m->nv, m->V, p);
-            for (int64_t v = 0, Q; v < V; v += Q) {
-                const real *w[FL_PANEL];
-                int64_t units[FL_PANEL];
-                Q = V - v == 3 ? 3 : min64(2, V - v);
-                for (int64_t q = 0; q < Q; q++) {
-                    int64_t vector = p * m->V + v + q, j = vector / G, g = vector % G;
-                    w[q] = m->b + (g * H + j * VL) * m->K;
-                    units[q] = min64(VL, H - j * VL);
-                }
-                UNPACKED[R - 1][Q - 1](m->K, m->a + r, w, units, m->cin + r, m->c + r,
-                                       p * m->cin_panel + v * VL, p * m->c_panel + v * VL);
+            const real *w[FL_PANEL];
+            int64_t units[FL_PANEL];
+            for (int64_t v = 0; v < V; v++) {
+                int64_t vector = p * m->V + v, j = vector / G, g = vector % G;
+                w[v] = m->b + (g * H + j * VL) * m->K;
+                units[v] = min64(VL, H - j * VL);
             }
+            UNPACKED[R - 1][V - 1](m->K, m->a + r, w, units, m->cin + r, m->c + r, p * m->cin_panel,
+                                   p * m->c_panel);
             if (done) done(ctx, r, R, p);
         }
 }

@@ -178,13 +178,13 @@ FL_INLINE vreal vload_halves(const real *low, const real *high) {
 #define VSHUFFLES
 enum { LANE = 16 / (int)sizeof(real) }; /* elements of a 128-bit part */
 
-/* The stages of a transposition up to blocks of `end` rows. */
-FL_INLINE void vtranspose_stages(vreal r[VL], const int end) {
+/* The stages of a transposition up to blocks of `n` rows, of n vectors. */
+FL_INLINE void vtranspose_stages(vreal *r, const int n) {
     /* within the parts: interleave the rows l and l + LANE / 2, log2(LANE) times */
 #pragma GCC unroll 2
     for (int times = 1; times < LANE; times *= 2)
 #pragma GCC unroll 4
-        for (int i = 0; i < VL; i += LANE) {
+        for (int i = 0; i < n; i += LANE) {
             vreal from[LANE];
 #pragma GCC unroll 4
             for (int l = 0; l < LANE; l++) from[l] = r[i + l];
@@ -199,12 +199,12 @@ FL_INLINE void vtranspose_stages(vreal r[VL], const int end) {
     memcpy(&lane, LANES, sizeof lane);
     /* across them: blocks of s that are not on the diagonal change places */
 #pragma GCC unroll 4
-    for (int s = LANE; s < end; s *= 2) {
+    for (int s = LANE; s < n; s *= 2) {
         vint odd = (lane & s) != 0;
         vint first = lane + (odd & (VL - s)), second = first + s;
 #pragma GCC unroll 16
-        for (int i = 0; i < VL; i++)
-            if (!(i & s) && i + s < VL) { /* the second, for the compiler's warnings */
+        for (int i = 0; i < n; i++)
+            if (!(i & s) && i + s < n) { /* the second, for the compiler's warnings */
                 vreal a = r[i], b = r[i + s];
                 r[i] = __builtin_shuffle(a, b, first);
                 r[i + s] = __builtin_shuffle(a, b, second);
@@ -226,23 +226,25 @@ FL_INLINE void vtranspose(vreal r[VL]) {
 #endif
 }
 
-/* The same of VL rows in memory, `step` apart: loads of halves spare the last stage. */
-FL_INLINE void vload_transposed(const real *p, int64_t step, vreal r[VL]) {
+/* STRIP elements of each of VL rows in memory, `step` apart, a vector of every row's first ones,
+   one of the second ones and so on. Where halves of vectors are loaded, the last stage is spared.
+ */
 #ifdef VSHUFFLES
-    if (FL_BYTES > 16) {
-#pragma GCC unroll 8
-        for (int l = 0; l < VL / 2; l++) {
-            const real *low = p + l * step, *high = low + VL / 2 * step;
-            r[l] = vload_halves(low, high);
-            r[l + VL / 2] = vload_halves(low + VL / 2, high + VL / 2);
-        }
-        vtranspose_stages(r, VL / 2);
-        return;
-    }
+enum { STRIP = FL_BYTES > 16 ? VL / 2 : VL };
+#else
+enum { STRIP = VL };
 #endif
+FL_INLINE void vload_strip(const real *p, int64_t step, vreal r[STRIP]) {
 #pragma GCC unroll 16
-    for (int l = 0; l < VL; l++) r[l] = vload(p + l * step);
+    for (int l = 0; l < STRIP; l++) {
+        const real *row = p + l * step;
+        r[l] = (int)STRIP < (int)VL ? vload_halves(row, row + STRIP * step) : vload(row);
+    }
+#ifdef VSHUFFLES
+    vtranspose_stages(r, STRIP);
+#else
     vtranspose(r);
+#endif
 }
 
 #endif

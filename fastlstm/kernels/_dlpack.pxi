@@ -1,0 +1,55 @@
+# What a tensor is, by DLPack's table of C functions: torch 2.10 has one, NumPy none yet.
+# Part of _native.pyx. https://dmlc.github.io/dlpack/latest/c_api.html, ABI version 1.
+
+cdef struct dl_tensor:
+    void *data
+    int32_t device, device_id, ndim
+    uint8_t code, bits
+    uint16_t lanes
+    const int64_t *shape
+    const int64_t *strides
+    uint64_t byte_offset
+
+cdef struct dl_exchange:
+    uint32_t major, minor
+    void *older
+    void *allocate
+    void *export
+    void *build
+    int (*borrow)(PyObject *array, dl_tensor *out) noexcept
+    void *stream
+
+DEF DL_MAJOR = 1
+DEF DL_CPU = 1
+DEF DL_FLOAT = 2
+
+cdef struct Operand:
+    void *at
+    int bits, axes
+    int64_t rows, columns
+
+
+cdef const dl_exchange *exchange_of(capsule) except? NULL:
+    """The table in a capsule; NULL for None, or one that cannot lend or is of another version."""
+    cdef const dl_exchange *found
+    if capsule is None:
+        return NULL
+    found = <const dl_exchange *>PyCapsule_GetPointer(capsule, "dlpack_exchange_api")
+    return found if found.major == DL_MAJOR and found.borrow != NULL else NULL
+
+
+cdef bint borrow(const dl_exchange *exchange, array, Operand *o) except -1:
+    """Whether this is a dense array of floats on the CPU, of one or two axes; what it is then."""
+    cdef dl_tensor d
+    if exchange.borrow(<PyObject *>array, &d):
+        PyErr_Clear()  # one that DLPack cannot describe
+        return False
+    if d.device != DL_CPU or d.code != DL_FLOAT or d.lanes != 1 or d.bits not in (32, 64):
+        return False
+    if not 0 < d.ndim <= 2:
+        return False
+    o.axes, o.bits = d.ndim, d.bits
+    o.columns, o.rows = d.shape[d.ndim - 1], d.shape[0] if d.ndim == 2 else 1
+    o.at = <char *>d.data + d.byte_offset
+    return ((o.columns == 1 or d.strides[d.ndim - 1] == 1)
+            and (o.rows == 1 or d.strides[0] == o.columns))
