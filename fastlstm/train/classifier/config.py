@@ -98,7 +98,8 @@ class Config:
     )  # fmt: skip
     pretrain: bool = option(
         False, "first learn to predict the words of all training texts; on IMDB also of the 50,000 "
-        "without a label, which only the official archive and its folder have",
+        "without a label, which only the official archive and its folder have; training then has "
+        "half the learning rate",
     )  # fmt: skip
     pretrain_epochs: int = option(3, "epochs of that", low=1)
     teachers: int = option(
