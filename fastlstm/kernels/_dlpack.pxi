@@ -29,10 +29,10 @@ cdef struct Operand:
     int64_t rows, columns
 
 
-cdef const dl_exchange *exchange_of(capsule) except? NULL:
-    """The table in a capsule; NULL for None, or one that cannot lend or is of another version."""
+cdef const dl_exchange *exchange_of(capsule) noexcept:
+    """The table in a capsule; NULL for anything else, and one that cannot lend or is of another ABI."""
     cdef const dl_exchange *found
-    if capsule is None:
+    if not PyCapsule_IsValid(capsule, "dlpack_exchange_api"):
         return NULL
     found = <const dl_exchange *>PyCapsule_GetPointer(capsule, "dlpack_exchange_api")
     return found if found.major == DL_MAJOR and found.borrow != NULL else NULL

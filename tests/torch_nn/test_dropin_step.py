@@ -21,7 +21,7 @@ each_cell = pytest.mark.parametrize("name", CELLS)
 def description(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """How the kernels learn what a tensor is; a torch without a table in C has methods."""
     if request.param == "by methods":
-        monkeypatch.setattr(step, "exchange", lambda: None)
+        monkeypatch.setattr(step, "exchange", lambda: 7)  # a number, as one version had
     elif step.exchange() is None:
         pytest.skip("this torch has no table of C functions")
     compiled_step.cache_clear()

@@ -77,17 +77,9 @@ def run(
     if not resume:
         folder.begin(config.to_json())
     data.vocab.save(folder.vocab)
-    before: dict[str, Any] = {}
-    learned = data
-
-    def teach(own: Config, part: RunFolder, known: Dataset) -> None:
-        run(own, part, lambda: known, resume=resume and part.holds_run, bars=bars)
-
+    learned, before = data, dict[str, Any]()
     if config.pretrain:
-        before = start_from_pretraining(config, model, data, folder)
-        if config.teachers and data.unlabelled is not None:
-            learned, taught = learn_from_teachers(config, data, folder, teach, resume=resume)
-            before |= taught
+        learned, before = prepare(config, model, data, folder, resume, bars)
         config = replace(config, lr=config.lr * FINE_TUNING)
     trainer = build_trainer(config, model, learned, folder, [Progress(bars)])
     if resume and folder.checkpoint.exists():
@@ -104,6 +96,26 @@ def run(
     if data.notice:
         print(f"\n{data.notice}")
     return metrics
+
+
+def prepare(
+    config: Config,
+    model: TextClassifier,
+    data: Dataset,
+    folder: RunFolder,
+    resume: bool,
+    bars: bool,
+) -> tuple[Dataset, dict[str, Any]]:
+    """Pretrain the model, have teachers label what has no label; return what to learn, metrics."""
+
+    def teach(own: Config, part: RunFolder, known: Dataset) -> None:
+        run(own, part, lambda: known, resume=resume and part.holds_run, bars=bars)
+
+    pretraining = start_from_pretraining(config, model, data, folder)
+    if not config.teachers or data.unlabelled is None:
+        return data, pretraining
+    learned, teachers = learn_from_teachers(config, data, folder, teach, resume=resume)
+    return learned, {**pretraining, **teachers}
 
 
 def start_from_pretraining(
