@@ -66,6 +66,7 @@ def test_options_of_the_programs_exist() -> None:
     assert options
     known: set[str] = set()
     programs = [["fastlstm.train_imdb"], ["benchmarks.ab"], ["benchmarks.bench_imdb"]]
+    programs += [["fastlstm.examples.language_model"]]
     programs += [["fastlstm", command.__name__.rpartition(".")[2]] for command in COMMANDS]
     for program in programs:
         command = [sys.executable, "-m", *program, "--help"]
