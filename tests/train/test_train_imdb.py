@@ -261,6 +261,10 @@ def test_teachers(
     np.testing.assert_allclose(target, 1 / (1 + np.exp(-logits / 2)), rtol=1e-5)
     np.testing.assert_array_equal(given.labels[batch.index], target > 0.5)
     assert 0 < given.labels.sum() < UNLABELLED
+    (teachers[1] / "notes.txt").write_text("mine")
+    assert main([*arguments(reviews, out), "--overwrite"]) == 0
+    assert not teachers[0].exists()
+    assert [path.name for path in teachers[1].iterdir()] == ["notes.txt"]
 
 
 def test_nothing_to_pretrain_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

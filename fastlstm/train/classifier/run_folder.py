@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -67,10 +68,18 @@ class RunFolder:
 
     def begin(self, options: dict[str, Any]) -> None:
         """Start a new run: remove the files of an earlier one, write ``config.json``."""
-        for name in self.FILES:
-            (self.path / name).unlink(missing_ok=True)
+        self._clear()
         self.path.mkdir(parents=True, exist_ok=True)
         write_json(self.config, options)
+
+    def _clear(self) -> None:
+        """Remove the files of a run and of its teachers; what else lies there stays."""
+        for name in self.FILES:
+            (self.path / name).unlink(missing_ok=True)
+        for teacher in self.path.glob("teacher-*/config.json"):
+            RunFolder(teacher.parent)._clear()
+            with suppress(OSError):  # not empty
+                teacher.parent.rmdir()
 
     def write_history(self, history: History) -> None:
         """Write ``metrics.jsonl``, a line for each finished epoch."""
