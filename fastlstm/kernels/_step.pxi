@@ -14,6 +14,7 @@ cdef class Kept:
     """A step, and what it keeps for its backward pass."""
     cdef fl_call p
     cdef const fl_cell *cell
+    cdef int bits
     cdef int64_t n
     cdef int64_t[2] offset
     cdef object __weakref__
@@ -23,6 +24,29 @@ cdef class Kept:
         fl_free(self.p.cells)
         fl_free(self.p.extra)
 
+
+cdef class PackedWeights:
+    """The weights of a cell, packed: for steps made while they do not change."""
+    cdef Kept call
+    cdef void *packed
+    cdef tuple weights
+    cdef list versions
+
+    def __dealloc__(self):
+        fl_free(self.packed)
+
+    def __reduce__(self):
+        return type(None), ()  # a copy of a module has none
+
+    def changed(self, tuple tensors not None):
+        """Whether the last of a step's tensors are others, or torch wrote to them meanwhile."""
+        cdef int i, w = len(tensors) - 4
+        for i in range(4):
+            if tensors[w + i] is not self.weights[i]:
+                return True
+            if self.weights[i] is not None and self.weights[i]._version != self.versions[i]:
+                return True
+        return False
 
 
 cdef void *address(tensor) except? NULL:
@@ -117,35 +141,52 @@ cdef class TensorStep:
         at[0] = o.at
         return o.bits == bits and o.axes == axes and o.rows == rows and o.columns == columns
 
-    cdef bint place(self, Kept k, tuple tensors) except -1:
-        """Set sizes and inputs of a call; False where a tensor is not what it must be."""
+    cdef bint place_weights(self, Kept k, tuple tensors, int w) except -1:
+        """Set the weights of a call, which stand from `w` on, and their sizes.
+
+        False where one is not what it must be.
+        """
         cdef fl_call *p = &k.p
-        cdef Operand x, w_hh
-        cdef int w = self.states + 1
+        cdef Operand w_ih, w_hh
         cdef int64_t GH
         if len(tensors) != w + 4:
             return False
-        if not self.read(tensors[0], &x) or not self.read(tensors[w + 1], &w_hh):
+        if not self.read(tensors[w], &w_ih) or not self.read(tensors[w + 1], &w_hh):
             return False
         GH = self.gates * w_hh.columns
-        if x.axes != 2 or w_hh.axes != 2 or w_hh.rows != GH or x.bits != w_hh.bits:
+        if w_ih.axes != 2 or w_hh.axes != 2 or w_ih.rows != GH or w_hh.rows != GH:
             return False
-        if not 0 < x.rows <= MOST or x.columns == 0 or GH == 0:
+        if w_ih.bits != w_hh.bits or w_ih.columns == 0 or GH == 0:
             return False
-        k.cell = kernels_of(x.bits // 8).cells[self.cell]
+        k.bits = w_hh.bits
+        k.cell = kernels_of(k.bits // 8).cells[self.cell]
+        p.input.I = p.input.x_n = w_ih.columns
+        p.H = p.R = p.y_n = w_hh.columns
+        p.weights.w_ih, p.weights.w_hh = w_ih.at, w_hh.at
+        return ((tensors[w + 2] is None
+                 or self.take(tensors[w + 2], k.bits, 1, 1, GH, &p.weights.b_ih))
+                and (tensors[w + 3] is None
+                     or self.take(tensors[w + 3], k.bits, 1, 1, GH, &p.weights.b_hh)))
+
+    cdef bint place_rows(self, Kept k, tuple tensors) except -1:
+        """Set input and states of a call whose weights are set; False as above."""
+        cdef fl_call *p = &k.p
+        cdef Operand x
+        if not self.read(tensors[0], &x) or x.axes != 2 or x.bits != k.bits:
+            return False
+        if not 0 < x.rows <= MOST or x.columns != p.input.I:
+            return False
         k.n = k.offset[1] = p.rows.N = x.rows
         p.rows.T = 1
         p.rows.order, p.rows.length, p.rows.n_at, p.rows.offset = _order, _one, &k.n, k.offset
-        p.input.x, p.input.I, p.input.x_n = x.at, x.columns, x.columns
-        p.H = p.R = p.y_n = w_hh.columns
-        p.weights.w_hh = w_hh.at
-        return (self.take(tensors[1], x.bits, 2, x.rows, p.H, &p.h0)
-                and (w == 2 or self.take(tensors[2], x.bits, 2, x.rows, p.H, &p.c0))
-                and self.take(tensors[w], x.bits, 2, GH, p.input.I, &p.weights.w_ih)
-                and (tensors[w + 2] is None
-                     or self.take(tensors[w + 2], x.bits, 1, 1, GH, &p.weights.b_ih))
-                and (tensors[w + 3] is None
-                     or self.take(tensors[w + 3], x.bits, 1, 1, GH, &p.weights.b_hh)))
+        p.input.x = x.at
+        return (self.take(tensors[1], k.bits, 2, x.rows, p.H, &p.h0)
+                and (self.states == 1
+                     or self.take(tensors[2], k.bits, 2, x.rows, p.H, &p.c0)))
+
+    cdef bint place(self, Kept k, tuple tensors) except -1:
+        """Set sizes and inputs of a call; False where a tensor is not what it must be."""
+        return self.place_weights(k, tensors, self.states + 1) and self.place_rows(k, tensors)
 
     cdef tuple run(self, Kept k, tuple tensors, int n_threads):
         cdef int failed
@@ -164,6 +205,26 @@ cdef class TensorStep:
         """The new states; None if the tensors are not `plain`."""
         cdef Kept k = Kept()
         return self.run(k, tensors, n_threads) if self.place(k, tensors) else None
+
+    def pack(self, tuple weights not None):
+        """The last four tensors of a step, packed for `packed_step`; None if they are not plain."""
+        cdef PackedWeights w = PackedWeights()
+        w.call, w.weights = Kept(), weights
+        if not self.place_weights(w.call, weights, 0):
+            return None
+        w.versions = [None if t is None else t._version for t in weights]
+        w.packed = fl_alloc(w.call.cell.packed_size(&w.call.p) * (w.call.bits // 8))
+        if w.packed == NULL:
+            raise MemoryError("no memory for packed weights")
+        w.call.cell.pack(&w.call.p, w.packed)
+        return w
+
+    def packed_step(self, tuple tensors not None, PackedWeights w not None, int n_threads):
+        """As a call, with the weights that were packed in place of those among the tensors."""
+        cdef Kept k = Kept()
+        memcpy(&k.p, &w.call.p, sizeof(fl_call))
+        k.cell, k.bits, k.p.packed = w.call.cell, w.call.bits, w.packed
+        return self.run(k, tensors, n_threads) if self.place_rows(k, tensors) else None
 
     def save(self, tuple tensors not None, int n_threads):
         """The new states, and what `backward` needs, of tensors that are `plain`."""

@@ -16,6 +16,7 @@ except ModuleNotFoundError as error:
 from fastlstm.torch.accelerate import Report, Skipped, accelerate
 from fastlstm.torch.cells import GRUCell, LSTMCell, RNNCell
 from fastlstm.torch.explain import Explanation, explain
+from fastlstm.torch.fixed import fixed_weights
 from fastlstm.torch.modules import GRU, LSTM, RNN
 
 __all__ = [
@@ -30,4 +31,5 @@ __all__ = [
     "Skipped",
     "accelerate",
     "explain",
+    "fixed_weights",
 ]

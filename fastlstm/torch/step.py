@@ -18,6 +18,8 @@ from fastlstm.runtime import get_num_threads
 from fastlstm.torch.dispatch import plain_mode
 from fastlstm.torch.function import refuse_second
 
+FIXED = "_fixed"  # of a module inside `fixed_weights`: its weights, packed
+
 
 def short_step(module: torch.nn.RNNCellBase, cell: str, input: Any, hx: Any) -> Any:
     """Return the new states of a cell of `kernels.CELLS`; None if this is not a plain step.
@@ -25,6 +27,11 @@ def short_step(module: torch.nn.RNNCellBase, cell: str, input: Any, hx: Any) -> 
     Parameters
     ----------
     input, hx : as the module's forward got them.
+
+    Raises
+    ------
+    RuntimeError
+        If a weight changed inside `fixed_weights`.
     """
     if type(input) is not Tensor or not plain_mode():
         return None
@@ -40,6 +47,14 @@ def short_step(module: torch.nn.RNNCellBase, cell: str, input: Any, hx: Any) -> 
     if torch.is_grad_enabled() and step.plain(tensors):
         if any(t is not None and t.requires_grad for t in tensors):
             return Step.apply(step, *tensors)  # type: ignore[no-untyped-call]
+    fixed = module.__dict__.get(FIXED)
+    if fixed is not None:
+        if fixed.changed(tensors):
+            raise RuntimeError(
+                f"a weight of {type(module).__name__} changed inside fixed_weights, expected none "
+                "to: leave the block to change weights, and enter it again"
+            )
+        return step.packed_step(tensors, fixed, get_num_threads())
     return step(tensors, get_num_threads())
 
 

@@ -105,6 +105,13 @@ FL_INLINE int64_t own_size(const cell *c, const call *k) {
     return k->Rp + products_size(k) + extra * N * k->Hp;
 }
 
+/* The input products of a row's token, where those are made once for each. */
+FL_INLINE const real *token_products(const call *k, int64_t row, int64_t step) {
+    const fl_input *in = &k->p->in;
+    const real *x = input_row(&k->p->rows, in, row, step);
+    return k->inputs + (x - (const real *)in->x) / in->I * k->GHp;
+}
+
 /* Where the rows of a thread find and put their data at a step. */
 static void place_rows(const cell *c, const call *k, const share *w, step_rows *rows,
                        int64_t step) {
@@ -125,10 +132,10 @@ static void place_rows(const cell *c, const call *k, const share *w, step_rows *
         if (keeps_extra(c, p))
             rows->extra[i] = k->extra ? extra_row(k, row, step) : own_extra(k, rows) + i * k->Hp;
         rows->init[i] = rows->z[i];
-        if (p->in.ids) {
-            const real *x = input_row(&p->rows, &p->in, row, step);
-            rows->init[i] = k->inputs + (x - (const real *)p->in.x) / p->in.I * k->GHp;
-        }
+        if (p->in.ids) rows->init[i] = token_products(k, row, step);
+        if (p->in.ids && step + 1 < p->rows.length[row])
+            prefetch(token_products(k, row, step + 1) + w->j0 * c->gates * VL,
+                     (w->j1 - w->j0) * c->gates * VL);
     }
 }
 

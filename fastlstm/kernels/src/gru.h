@@ -39,6 +39,7 @@ FL_INLINE void gru_finish(void *ctx, int64_t row, int64_t R, int64_t j) {
         vstore(s->z[i] + block + VL, z);
         vstore(s->z[i] + block + 2 * VL, n);
         vstore(s->extra[i] + j * VL, hn);
+        prefetch_written(s->z[i] + block + GRU_GATES * VL, GRU_GATES * VL);
     }
 }
 

@@ -23,6 +23,7 @@ FL_INLINE void gru_before_gates(void *ctx, int64_t row, int64_t R, int64_t j) {
         vstore(g, r);
         vstore(g + VL, z);
         vstore(s->extra[i] + j * VL, r * vload_n(s->a[i] + j * VL, lanes));
+        if (s->call->full) prefetch_written(g + GRU_GATES * VL, GRU_GATES * VL);
     }
 }
 

@@ -57,7 +57,10 @@ FL_INLINE void lstm_finish(void *ctx, int64_t row, int64_t R, int64_t j) {
             vstore(s->extra[r] + j * VL, h);
         else
             vstore_n(s->out[r] + j * VL, h, lanes);
-        if (s->call->full) lstm_store(z, &a);
+        if (s->call->full) {
+            lstm_store(z, &a);
+            prefetch_written(z + LSTM_GATES * VL, LSTM_GATES * VL);
+        }
     }
 }
 

@@ -14,8 +14,6 @@
 
 FL_INLINE int64_t unit_blocks(int64_t H) { return (H + VL - 1) / VL; }
 FL_INLINE int64_t vectors(int64_t n) { return (n + VL - 1) / VL; }
-FL_INLINE int64_t min64(int64_t a, int64_t b) { return a < b ? a : b; }
-FL_INLINE int64_t max64(int64_t a, int64_t b) { return a > b ? a : b; }
 
 /* A weight [all gates * H, K]: which of its gates, and how they are packed. */
 typedef struct {

@@ -5,6 +5,9 @@
  * is one chain of fused multiply-adds in the order of K, whatever the tile, the blocking of K
  * (C rests in memory between blocks) or the thread: equal inputs give equal bits.
  *
+ * A large B is asked for a block ahead: on a quiet machine that is worth nothing, with the other
+ * core at work on as large a net 13 % of (64,50,1024,1024).
+ *
  * Tried and dropped (one core of a Zen 5 with 240 GFLOP/s, f32, AVX-512):
  *   arrays of accumulators sized by a parameter: gcc keeps them in memory, 2.6 times slower
  *   panels outside and rows inside for a B that fits L2: (64,200,128,128) 18.5 for 17.0 ms forward,
@@ -19,6 +22,9 @@
 #define FL_PRODUCT_H
 
 #include "vec.h"
+
+FL_INLINE int64_t min64(int64_t a, int64_t b) { return a < b ? a : b; }
+FL_INLINE int64_t max64(int64_t a, int64_t b) { return a > b ? a : b; }
 
 #if FL_BYTES == 64 || defined(__aarch64__)
 enum { MAX_ROWS = 8, ROWS_OF_4 = 6 }; /* 6 x 4 or 8 x 3 of 32 registers accumulate */
@@ -58,10 +64,11 @@ FL_INLINE int64_t nth_panel(const product *m, int64_t i) {
 /* Called when rows r..r+R-1 of a panel are complete. */
 typedef void (*product_done)(void *ctx, int64_t row, int64_t R, int64_t panel);
 
+/* `ahead` is asked for while the tile is made: an address for each k, ahead_step apart. */
 FL_INLINE void tile(const int R, const int Q, const int V, const int64_t a_step, int64_t K,
                     const real *const *a, const real *b, int64_t b_panel, const real *const *cin,
                     int64_t cin_off, int64_t cin_panel, real *const *c, int64_t c_off,
-                    int64_t c_panel) {
+                    int64_t c_panel, const real *ahead, int64_t ahead_step) {
     vreal acc[8][4][FL_PANEL]; /* of constant size, or the compiler keeps it in memory */
     const real *ar[8];
 #pragma GCC unroll 8
@@ -75,6 +82,7 @@ FL_INLINE void tile(const int R, const int Q, const int V, const int64_t a_step,
     }
     int64_t k = 0;
     do { /* K is at least 1 */
+        if (R >= ROWS_OF_4 - 1 && a_step == 1) __builtin_prefetch(ahead + k * ahead_step, 0, 2);
         vreal bk[4][FL_PANEL];
 #pragma GCC unroll 4
         for (int q = 0; q < Q; q++)
@@ -99,10 +107,12 @@ FL_INLINE void tile(const int R, const int Q, const int V, const int64_t a_step,
 
 #define TILE_ARGS                                                                                  \
     int64_t K, const real *const *a, const real *b, int64_t b_panel, const real *const *cin,       \
-        int64_t cin_off, int64_t cin_panel, real *const *c, int64_t c_off, int64_t c_panel
+        int64_t cin_off, int64_t cin_panel, real *const *c, int64_t c_off, int64_t c_panel,        \
+        const real *ahead, int64_t ahead_step
 #define TILE(R, Q, V, S)                                                                           \
     static void tile_##R##_##Q##_##V##_##S(TILE_ARGS) {                                            \
-        tile(R, Q, V, S, K, a, b, b_panel, cin, cin_off, cin_panel, c, c_off, c_panel);            \
+        tile(R, Q, V, S, K, a, b, b_panel, cin, cin_off, cin_panel, c, c_off, c_panel, ahead,      \
+             ahead_step);                                                                          \
     }
 typedef void (*tile_fn)(TILE_ARGS);
 
@@ -175,17 +185,18 @@ FL_INLINE int64_t panel_vectors(int64_t nv, int64_t V, int64_t panel) {
 
 /* Rows r0 .. r0+R-1 of a panel, from k0 to k1. */
 FL_INLINE void product_tile(const product *m, int64_t p, int64_t r0, int64_t R, int64_t k0,
-                            int64_t k1) {
+                            int64_t k1, const real *ahead, int64_t ahead_step) {
     int64_t V = panel_vectors(m->nv, m->V, p);
     const real *b = m->b + p * m->V * VL * m->K + k0 * V * VL; /* all panels before are full */
     const tile_fn *tiles = m->a_step == 1 ? TILES[V - 1] : TILES_OF_PACKED_A[V - 1];
     const real *a[MAX_ROWS];
     for (int64_t r = 0; r < R; r++) a[r] = m->a[r0 + r] + k0 * m->a_step;
     if (k0 == 0)
-        tiles[R - 1](k1, a, b, 0, m->cin + r0, p * m->cin_panel, 0, m->c + r0, p * m->c_panel, 0);
+        tiles[R - 1](k1, a, b, 0, m->cin + r0, p * m->cin_panel, 0, m->c + r0, p * m->c_panel, 0,
+                     ahead, ahead_step);
     else
         tiles[R - 1](k1 - k0, a, b, 0, (const real *const *)m->c + r0, p * m->c_panel, 0, m->c + r0,
-                     p * m->c_panel, 0);
+                     p * m->c_panel, 0, ahead, ahead_step);
 }
 
 /* B fits a core's second-level cache: it streams past each block of rows, which stays in the
@@ -195,22 +206,33 @@ FL_INLINE void product_by_rows(const product *m, product_done done, void *ctx) {
     for (int64_t i = 0; i < blocks; i++) {
         int64_t r0 = m->n * i / blocks, R = m->n * (i + 1) / blocks - r0;
         for (int64_t p = m->p0; p < m->p1; p++) {
-            product_tile(m, p, r0, R, 0, m->K);
+            product_tile(m, p, r0, R, 0, m->K, m->b, 0);
             if (done) done(ctx, r0, R, p);
         }
     }
 }
 
-/* It does not: a block of a panel at a time, all rows over it while it is in the first. */
+/* The block of B that follows block kb of panel number j; the same again after the last. */
+FL_INLINE const real *block_after(const product *m, int64_t j, int64_t kb, int64_t k_blocks) {
+    int64_t last = m->p1 - m->p0 - 1, more = kb + 1 < k_blocks;
+    int64_t p = nth_panel(m, more ? j : min64(j + 1, last));
+    int64_t k = more ? m->K * (kb + 1) / k_blocks : 0;
+    return m->b + (p * m->K + k) * m->V * VL;
+}
+
+/* It does not: a block of a panel at a time, all rows over it while it is in the first. The next
+ * one comes from the third-level cache meanwhile, some of it with each tile. */
 FL_INLINE void product_by_panels(const product *m, int64_t from, product_done done, void *ctx) {
     int64_t most = tile_rows(m->V), blocks = (m->n + most - 1) / most;
     int64_t k_blocks = m->n > most ? (m->K + K_BLOCK - 1) / K_BLOCK : 1;
     for (int64_t j = from; j < m->p1 - m->p0; j++)
         for (int64_t kb = 0, p = nth_panel(m, j); kb < k_blocks; kb++) {
             int64_t k0 = m->K * kb / k_blocks, k1 = m->K * (kb + 1) / k_blocks;
+            const real *next = block_after(m, j, kb, k_blocks);
+            int64_t each = m->V * VL / blocks + 1; /* of it, elements for each k of a tile */
             for (int64_t i = 0; i < blocks; i++) {
                 int64_t r0 = m->n * i / blocks, R = m->n * (i + 1) / blocks - r0;
-                product_tile(m, p, r0, R, k0, k1);
+                product_tile(m, p, r0, R, k0, k1, next + i * each * (k1 - k0), each);
                 if (done && kb == k_blocks - 1) done(ctx, r0, R, p);
             }
         }
@@ -224,7 +246,7 @@ FL_INLINE int64_t product_of_few(const product *m, product_done done, void *ctx)
         if (p + Q > m->nv / m->V) break;
         int64_t panel = m->V * VL * m->K;
         FEW[m->V - 1][m->n - 1](m->K, m->a, m->b + p * panel, panel, m->cin, p * m->cin_panel,
-                                m->cin_panel, m->c, p * m->c_panel, m->c_panel);
+                                m->cin_panel, m->c, p * m->c_panel, m->c_panel, m->b, 0);
         for (int64_t q = 0; done && q < Q; q++) done(ctx, 0, m->n, p + q);
     }
     return i;

@@ -12,13 +12,15 @@
 
 /* Activations of rows of a panel whose products are complete. */
 FL_INLINE void rnn_finish(const int relu, const step_rows *s, int64_t row, int64_t R, int64_t p) {
-    for (int64_t r = row; r < row + R; r++)
+    for (int64_t r = row; r < row + R; r++) {
         for (int64_t at = p * PANEL; at < min64(s->call->Hp, (p + 1) * PANEL); at += VL) {
             vreal z = vload(s->z[r] + at);
             vreal h = relu ? vrelu(z) : vtanh(z);
             vstore_n(s->out[r] + at, h, min64(VL, s->call->p->H - at));
             if (s->call->full) vstore(s->z[r] + at, h);
         }
+        if (s->call->full) prefetch_written(s->z[r] + (p + 1) * PANEL, PANEL);
+    }
 }
 
 /* Outputs of a row at a step into gradients before the activation. */

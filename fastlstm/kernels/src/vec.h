@@ -77,6 +77,13 @@ FL_INLINE void prefetch(const real *p, int64_t n) {
     for (int64_t i = 0; i < n; i += 64 / (int64_t)sizeof(real)) __builtin_prefetch(p + i, 0, 2);
 }
 
+/* Ask for n elements that will be written, into the first. The end of a panel asks for the place of
+ * the next one's: gates that are kept go to memory nobody has read before where input products are
+ * made by token, and stores that wait for it hold up the tile behind them. */
+FL_INLINE void prefetch_written(real *p, int64_t n) {
+    for (int64_t i = 0; i < n; i += 64 / (int64_t)sizeof(real)) __builtin_prefetch(p + i, 1, 3);
+}
+
 /* a * b + c, rounded once where the instruction set has it. */
 FL_INLINE vreal vfma(vreal a, vreal b, vreal c) {
 #if FL_BYTES == 64 && FL_F64

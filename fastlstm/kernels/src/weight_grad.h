@@ -52,12 +52,15 @@ FL_INLINE int64_t weight_copies_size(int64_t F) {
     return ((F + A_WIDTH) * P_BLOCK + P_BLOCK * PANEL + VL - 1) / VL * VL;
 }
 
+enum { AHEAD = 8 }; /* rows asked for before they are copied */
+
 /* [n rows of A][F] -> [F/A_WIDTH][P_BLOCK][A_WIDTH]: what a tile of features reads stands together.
  * Rows are read in full, one after the other: they come from memory, what is written stays. */
 static void pack_features(int64_t n, int64_t F, const real *const *rows, real *packed) {
     int64_t full = F / A_WIDTH, rest = F % A_WIDTH;
     for (int64_t p = 0; p < n; p++) {
         const real *row = rows[p];
+        if (p + AHEAD < n) prefetch(rows[p + AHEAD], F);
         real *to = packed + p * A_WIDTH;
         for (int64_t i = 0; i < full; i++, row += A_WIDTH, to += P_BLOCK * A_WIDTH)
             memcpy(to, row, A_WIDTH * sizeof(real));
@@ -71,13 +74,15 @@ FL_INLINE void pack_panel(const int V, int64_t n, const real *dG, int64_t row, r
     vreal s[FL_PANEL];
 #pragma GCC unroll 4
     for (int v = 0; v < V; v++) s[v] = vload(sum + v * VL);
-    for (int64_t p = 0; p < n; p++, dG += row, packed += V * VL)
+    for (int64_t p = 0; p < n; p++, dG += row, packed += V * VL) {
+        prefetch(dG + AHEAD * row, V * VL);
 #pragma GCC unroll 4
         for (int v = 0; v < V; v++) {
             vreal g = vload(dG + v * VL);
             vstore(packed + v * VL, g);
             s[v] += g;
         }
+    }
 #pragma GCC unroll 4
     for (int v = 0; v < V; v++) vstore(sum + v * VL, s[v]);
 }
@@ -109,6 +114,7 @@ static void weight_grad_block(const weight_grad *m, const weight_part *w, const 
         pack_panel_of(V, n, dG + (w->p0 + j) * m->V * VL, nv * VL, b, db + j * PANEL);
         for (int64_t f = 0; f < F; f += A_WIDTH) {
             int64_t width = min64(A_WIDTH, F - f);
+            prefetch_written(dw + (j * F + f + A_WIDTH) * PANEL, A_WIDTH * PANEL);
             for (int64_t i = 0; i < width; i++) {
                 features[i] = a + f * P_BLOCK + i;
                 out[i] = dw + (j * F + f + i) * PANEL;

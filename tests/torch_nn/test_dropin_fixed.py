@@ -1,0 +1,135 @@
+"""`fixed_weights`: steps of cells with weights that were packed once."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from typing import Any
+
+import pytest
+from dropin import CELLS, F32, F64, ft, torch
+
+from fastlstm.torch import step
+
+I, H = 21, 37  # noqa: E741
+each_cell = pytest.mark.parametrize("name", CELLS)
+
+
+def cell_and_step(name: str, N: int = 1, dtype: Any = F32, **options: Any) -> tuple[Any, Any, Any]:
+    torch.manual_seed(3)
+    module = getattr(ft, name)(I, H, dtype=dtype, **options)
+    x, h, c = (torch.randn(N, size, dtype=dtype) for size in (I, H, H))
+    return module, x, (h, c) if name == "LSTMCell" else h
+
+
+def first(result: Any) -> Any:
+    return result[0] if isinstance(result, tuple) else result
+
+
+@each_cell
+@pytest.mark.parametrize("N", [1, 3, 64, 70])
+@pytest.mark.parametrize("dtype", [F32, F64])
+@pytest.mark.parametrize("bias", [True, False])
+def test_same_bits(name: str, N: int, dtype: Any, bias: bool) -> None:
+    module, x, hx = cell_and_step(name, N, dtype, bias=bias)
+    with torch.no_grad():
+        expected = module(x, hx)
+        with ft.fixed_weights(torch.nn.Sequential(module)):
+            found = module(x, hx)
+    assert torch.equal(first(found), first(expected))
+    if name == "LSTMCell":
+        assert torch.equal(found[1], expected[1])
+
+
+@pytest.mark.usefixtures("native")
+@each_cell
+def test_takes_the_packed_weights(name: str) -> None:
+    """What torch cannot tell of a change shows that the old weights are at work, until the end."""
+    module, x, hx = cell_and_step(name)
+    with torch.no_grad():
+        before = first(module(x, hx))
+        with ft.fixed_weights(module):
+            module.weight_hh.data.mul_(0.5)
+            assert torch.equal(first(module(x, hx)), before)
+        assert not torch.equal(first(module(x, hx)), before)
+
+
+@pytest.mark.usefixtures("native")
+@each_cell
+@pytest.mark.parametrize("which", ["weight_ih", "weight_hh", "bias_ih", "bias_hh"])
+def test_a_change_is_an_error(name: str, which: str) -> None:
+    module, x, hx = cell_and_step(name)
+    message = rf"a weight of {name} changed inside fixed_weights, expected none"
+    with torch.no_grad(), ft.fixed_weights(module):
+        module(x, hx)
+        getattr(module, which).mul_(0.5)
+        with pytest.raises(RuntimeError, match=message):
+            module(x, hx)
+    with torch.no_grad(), ft.fixed_weights(module):
+        setattr(module, which, torch.nn.Parameter(getattr(module, which).clone()))
+        with pytest.raises(RuntimeError, match=message):
+            module(x, hx)
+
+
+@each_cell
+def test_gradients_as_ever(name: str) -> None:
+    module, x, hx = cell_and_step(name, 2)
+    first(module(x, hx)).sum().backward()
+    expected = [p.grad.clone() for p in module.parameters()]
+    module.zero_grad()
+    with ft.fixed_weights(module):
+        first(module(x, hx)).sum().backward()
+    for parameter, gradient in zip(module.parameters(), expected, strict=True):
+        assert torch.equal(parameter.grad, gradient)
+
+
+@each_cell
+def test_unusual_calls(name: str) -> None:
+    """No batch axis, another dtype, parametrized weights: the long way, the same results."""
+    module, x, hx = cell_and_step(name)
+    row = tuple(s[0] for s in hx) if isinstance(hx, tuple) else hx[0]
+    with torch.no_grad(), ft.fixed_weights(module):
+        assert torch.equal(first(module(x[0], row)), first(module(x, hx))[0])
+        with pytest.raises((TypeError, RuntimeError, ValueError)):
+            module(x.double(), hx)
+    torch.nn.utils.parametrizations.weight_norm(module, "weight_hh", dim=None)
+    with torch.no_grad(), ft.fixed_weights(module):
+        inside = first(module(x, hx))
+    with torch.no_grad():
+        assert torch.equal(first(module(x, hx)), inside)
+
+
+@pytest.mark.usefixtures("native")
+@each_cell
+def test_blocks_in_blocks_and_errors_in_them(name: str) -> None:
+    module, x, hx = cell_and_step(name)
+    with ft.fixed_weights(module):
+        outer = vars(module)[step.FIXED]
+        with ft.fixed_weights(module):
+            assert vars(module)[step.FIXED] is not outer
+        assert vars(module)[step.FIXED] is outer
+        with pytest.raises(RuntimeError), ft.fixed_weights(module):
+            module(x[:, :-1], hx)
+        assert vars(module)[step.FIXED] is outer
+    assert step.FIXED not in vars(module)
+
+
+@each_cell
+def test_copies_are_free_of_it(name: str) -> None:
+    module, x, hx = cell_and_step(name)
+    with torch.no_grad(), ft.fixed_weights(module):
+        expected = first(module(x, hx))
+        for made in (copy.deepcopy(module), pickle.loads(pickle.dumps(module))):
+            assert vars(made).get(step.FIXED) is None
+            assert torch.equal(first(made(x, hx)), expected)
+            made.weight_hh.mul_(0.5)
+            assert not torch.equal(first(made(x, hx)), expected)
+
+
+def test_bad_models() -> None:
+    with pytest.raises(TypeError, match="model is a int, expected a torch.nn.Module"):
+        with ft.fixed_weights(3):
+            pass
+    with pytest.raises(ValueError, match=r"without a cell of fastlstm.torch.*accelerate\(model\)"):
+        with ft.fixed_weights(torch.nn.LSTMCell(2, 3)):
+            pass
