@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from fastlstm.examples.surnames import NamesError, encode, make_names, read_names, split, to_ascii
 from fastlstm.models import TextClassifier
-from fastlstm.nn.losses import cross_entropy
+from fastlstm.nn.losses import cross_entropy, log_softmax
 from fastlstm.nn.module import Array
 from fastlstm.text import Encoded, Vocabulary, batches, count_batches
 from fastlstm.text.vocabulary import SPECIAL
@@ -82,8 +82,9 @@ def read_options(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--seed", type=int, default=0, help="of the split and the training (default: 0)")
     options = parser.parse_args(arguments)
     for name, least in (("balance", 0), ("hidden_size", 1), ("epochs", 1), ("seed", 0)):
-        if not getattr(options, name) >= least:
-            parser.error(f"{name} is {getattr(options, name)}, expected at least {least}")
+        value, option = getattr(options, name), f"--{name.replace('_', '-')}"
+        if not value >= least:
+            parser.error(f"{option} is {value}, expected at least {least}")
     return options
 
 
@@ -122,7 +123,7 @@ def run(options: argparse.Namespace) -> None:
         draw_confusion(options.plot, counts, languages, title)
     for name in options.names:
         (logits,) = predict(model, encode({"?": [write(name)]}, letters))
-        p = np.exp(logits - np.logaddexp.reduce(logits))
+        p = np.exp(log_softmax(logits))
         best = [f"{languages[i]} {p[i]:.0%}" for i in np.argsort(-p)[:3]]
         print(f"{name}: {', '.join(best)}")
     sizes = {"languages": len(names), "names": sum(map(len, names.values())), "tested": len(test)}

@@ -107,8 +107,9 @@ def read_options(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--hidden-size", type=int, default=64, help="units of the LSTM (default: 64)")
     options = parser.parse_args(arguments)
     for name, least in (("seed", 0), ("seeds", 1), ("updates", 1), ("hidden_size", 1), ("lr", 0)):
-        if not getattr(options, name) >= least:
-            parser.error(f"{name} is {getattr(options, name)}, expected at least {least}")
+        value, option = getattr(options, name), f"--{name.replace('_', '-')}"
+        if not value >= least:
+            parser.error(f"{option} is {value}, expected at least {least}")
     return options
 
 

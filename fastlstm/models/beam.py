@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastlstm.nn.check import check_size
+from fastlstm.nn.losses import log_softmax
 from fastlstm.nn.module import Array
 from fastlstm.nn.state import State
 
@@ -101,7 +102,7 @@ def beam_search(step: Step, state: State, rules: Rules) -> list[list[Hypothesis]
     last = np.full((N, K), rules.begin)
     for _ in range(rules.max_length):
         logits, state = step(last, state, beams.sentences)
-        beams, parents = _advance(beams, _log_softmax(logits, rules.forbidden), rules, found)
+        beams, parents = _advance(beams, _log_probabilities(logits, rules.forbidden), rules, found)
         going = np.array([len(found[i]) < K for i in beams.sentences])
         going &= beams.total[:, 0] > -np.inf
         if not going.any():
@@ -154,10 +155,9 @@ def _cut_short(beams: _Beams, rules: Rules, found: list[list[Hypothesis]]) -> No
                 found[sentence].append(Hypothesis(tokens, total / penalty, False))
 
 
-def _log_softmax(logits: Array, forbidden: Collection[int]) -> Array:
+def _log_probabilities(logits: Array, forbidden: Collection[int]) -> Array:
     """Return log-probabilities [n,K,V], those of forbidden tokens minus infinity."""
-    z: Array = logits - logits.max(axis=2, keepdims=True)
-    z -= np.log(np.exp(z).sum(axis=2, keepdims=True))
+    z = log_softmax(logits)
     z[:, :, list(forbidden)] = -np.inf
     return z
 

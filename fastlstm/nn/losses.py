@@ -94,6 +94,13 @@ def cross_entropy(
     return float(loss.mean(dtype=np.float64)), d
 
 
+def log_softmax(logits: Array) -> Array:
+    """Return the logarithms of the softmax over the last axis of `logits`, a new array like it."""
+    z: Array = logits - logits.max(axis=-1, keepdims=True)
+    z -= np.log(np.exp(z).sum(axis=-1, keepdims=True))
+    return z
+
+
 def _check_logits(logits: object, expected: str) -> Array:
     if not isinstance(logits, np.ndarray) or logits.dtype not in DTYPES:
         kind = getattr(logits, "dtype", type(logits).__name__)

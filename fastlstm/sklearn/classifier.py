@@ -15,6 +15,7 @@ from fastlstm.nn.check import check_size
 from fastlstm.sklearn.data import Data
 from fastlstm.sklearn.readers import Analyzer, NumberReader, TextReader, find_numbers, find_texts
 from fastlstm.sklearn.training import EVALUATION_BATCH, Reader, threads, train
+from fastlstm.train.classifier.predict import log_probabilities
 
 Floats = NDArray[np.float64]
 
@@ -169,14 +170,7 @@ class LSTMClassifier(ClassifierMixin, BaseEstimator):
 
     def predict_log_proba(self, X: Any) -> Floats:
         """Return the logarithm of the probability of each class, [N, C]."""
-        logits = self.decision_function(X)
-        if logits.ndim == 1:
-            # log(sigmoid(-z)), log(sigmoid(z))
-            both: Floats = -np.logaddexp(0.0, np.stack([logits, -logits], axis=1))
-            return both
-        shifted = logits - logits.max(axis=1, keepdims=True)
-        result: Floats = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
-        return result
+        return log_probabilities(self.decision_function(X))
 
     def predict_proba(self, X: Any) -> Floats:
         """Return the probability of each class, [N, C] in the order of `classes_`."""

@@ -80,10 +80,10 @@ def test_a_seed_repeats_and_what_is_wrong_is_shown(capsys: pytest.CaptureFixture
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--seeds", "0"], "seeds is 0, expected at least 1"),
-        (["--updates", "-2"], "updates is -2, expected at least 1"),
-        (["--hidden-size", "0"], "hidden_size is 0, expected at least 1"),
-        (["--lr", "nan"], "lr is nan, expected at least 0"),
+        (["--seeds", "0"], "--seeds is 0, expected at least 1"),
+        (["--updates", "-2"], "--updates is -2, expected at least 1"),
+        (["--hidden-size", "0"], "--hidden-size is 0, expected at least 1"),
+        (["--lr", "nan"], "--lr is nan, expected at least 0"),
         (["--seed", "one"], "invalid int value: 'one'"),
     ],
     ids=str,

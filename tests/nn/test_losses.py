@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fastlstm.nn import bce_with_logits, cross_entropy
+from fastlstm.nn import bce_with_logits, cross_entropy, log_softmax
 
 rng = np.random.default_rng(0)
 Z, LABELS = rng.standard_normal((6, 4)) * 3, rng.integers(0, 4, 6)
@@ -24,6 +24,16 @@ def test_bce_against_torch() -> None:
     loss, d = bce_with_logits(Z, targets)
     assert loss == pytest.approx(expected.item(), rel=1e-14)
     np.testing.assert_allclose(d, leaf.grad.numpy(), rtol=1e-12)
+
+
+@pytest.mark.parametrize("shape", [(4,), (6, 4), (2, 3, 5)])
+def test_log_softmax_against_torch(shape: tuple[int, ...]) -> None:
+    torch = pytest.importorskip("torch")
+    z = np.random.default_rng(2).standard_normal(shape) * 300
+    before = z.copy()
+    expected = torch.log_softmax(torch.tensor(z), -1).numpy()
+    np.testing.assert_allclose(log_softmax(z), expected, rtol=1e-13)
+    assert np.array_equal(z, before)
 
 
 def test_cross_entropy_against_torch() -> None:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastlstm.models import TextClassifier
+from fastlstm.nn.losses import log_softmax
 from fastlstm.nn.module import Array
 from fastlstm.text import Batch, Encoded, batches
 
@@ -65,6 +66,4 @@ def log_probabilities(logits: Array) -> Float64:
     z = logits.astype(np.float64)
     if z.ndim == 1:
         z = np.stack([np.zeros_like(z), z], axis=1)
-    z -= z.max(axis=1, keepdims=True)
-    z -= np.log(np.exp(z).sum(axis=1, keepdims=True))
-    return z
+    return log_softmax(z)
