@@ -6,7 +6,7 @@ from fastlstm.nn.dropout import Dropout
 from fastlstm.nn.embedding import Embedding
 from fastlstm.nn.gru import GRU
 from fastlstm.nn.linear import Linear
-from fastlstm.nn.losses import bce_with_logits, cross_entropy, log_softmax
+from fastlstm.nn.losses import bce_with_logits, cross_entropy
 from fastlstm.nn.lstm import LSTM
 from fastlstm.nn.module import Module, Parameter, RowGrad, Tape
 from fastlstm.nn.rnn import RNN
@@ -30,5 +30,4 @@ __all__ = [
     "Tokens",
     "bce_with_logits",
     "cross_entropy",
-    "log_softmax",
 ]
