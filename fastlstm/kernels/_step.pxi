@@ -27,6 +27,7 @@ cdef class Kept:
 
 cdef class PackedWeights:
     """The weights of a cell, packed: for steps made while they do not change."""
+    cdef int cell
     cdef Kept call
     cdef void *packed
     cdef tuple weights
@@ -209,7 +210,7 @@ cdef class TensorStep:
     def pack(self, tuple weights not None):
         """The last four tensors of a step, packed for `packed_step`; None if they are not plain."""
         cdef PackedWeights w = PackedWeights()
-        w.call, w.weights = Kept(), weights
+        w.cell, w.call, w.weights = self.cell, Kept(), weights
         if not self.place_weights(w.call, weights, 0):
             return None
         w.versions = [None if t is None else t._version for t in weights]
@@ -222,6 +223,8 @@ cdef class TensorStep:
     def packed_step(self, tuple tensors not None, PackedWeights w not None, int n_threads):
         """As a call, with the weights that were packed in place of those among the tensors."""
         cdef Kept k = Kept()
+        if w.cell != self.cell:  # an RNNCell that got another nonlinearity
+            return None
         memcpy(&k.p, &w.call.p, sizeof(fl_call))
         k.cell, k.bits, k.p.packed = w.call.cell, w.call.bits, w.packed
         return self.run(k, tensors, n_threads) if self.place_rows(k, tensors) else None

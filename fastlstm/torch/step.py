@@ -18,7 +18,7 @@ from fastlstm.runtime import get_num_threads
 from fastlstm.torch.dispatch import plain_mode
 from fastlstm.torch.function import refuse_second
 
-FIXED = "_fixed"  # of a module inside `fixed_weights`: its weights, packed
+FIXED = "_fastlstm_fixed"  # of a module inside `fixed_weights`: its weights, packed
 
 
 def short_step(module: torch.nn.RNNCellBase, cell: str, input: Any, hx: Any) -> Any:

@@ -104,14 +104,43 @@ def test_unusual_calls(name: str) -> None:
 def test_blocks_in_blocks_and_errors_in_them(name: str) -> None:
     module, x, hx = cell_and_step(name)
     with ft.fixed_weights(module):
-        outer = vars(module)[step.FIXED]
-        with ft.fixed_weights(module):
-            assert vars(module)[step.FIXED] is not outer
-        assert vars(module)[step.FIXED] is outer
         with pytest.raises(RuntimeError), ft.fixed_weights(module):
             module(x[:, :-1], hx)
-        assert vars(module)[step.FIXED] is outer
+        assert vars(module)[step.FIXED] is not None
     assert step.FIXED not in vars(module)
+
+
+@each_cell
+def test_blocks_that_overlap(name: str) -> None:
+    """As those of two threads, or of generators: the first to begin is the first to end."""
+    module, x, hx = cell_and_step(name)
+    first_block, second_block = ft.fixed_weights(module), ft.fixed_weights(module)
+    first_block.__enter__()
+    second_block.__enter__()
+    first_block.__exit__(None, None, None)
+    second_block.__exit__(None, None, None)
+    assert step.FIXED not in vars(module)
+    with torch.no_grad():
+        module.weight_hh.mul_(0.5)
+        module(x, hx)
+
+
+@each_cell
+def test_inference_tensors(name: str) -> None:
+    with torch.inference_mode():
+        module, x, hx = cell_and_step(name)
+        expected = first(module(x, hx))
+        with ft.fixed_weights(module):
+            assert torch.equal(first(module(x, hx)), expected)
+
+
+def test_another_nonlinearity_inside() -> None:
+    module, x, hx = cell_and_step("RNNCell")
+    with torch.no_grad(), ft.fixed_weights(module):
+        module.nonlinearity = "relu"
+        found = module(x, hx)
+    with torch.no_grad():
+        assert torch.equal(module(x, hx), found)
 
 
 @each_cell

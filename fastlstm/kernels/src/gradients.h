@@ -91,7 +91,6 @@ static void table_rows(const void *ctx, int64_t p0, int64_t n, const real **rows
 }
 
 /* The weights' gradients of a call. */
-enum { RIPE_BYTES = 512 << 10 }; /* a half of the smallest second-level caches in use */
 enum { OF_HIDDEN, OF_RESET_HIDDEN, OF_PROJECTION, OF_INPUT, WEIGHT_GRADS };
 
 FL_INLINE int has_grad(const cell *c, const call *k, int which) {
@@ -280,7 +279,10 @@ static void ripe_products(const cell *c, const call *k, const ripe *ready, int t
     run_grad(c, k, OF_INPUT, ready, k->p->in.ids ? k->table : k->gates, thread, copies, sums);
 }
 
-/* So many rows become ripe together: their gate gradients are still in a second-level cache. */
+enum { RIPE_BYTES = 512 << 10 }; /* half of a second-level cache of 1 MiB */
+
+/* So many rows become ripe together. Up to H = 128 their gate gradients are still in the
+ * second-level cache; fewer than two blocks would make the products of larger nets slower. */
 FL_INLINE int64_t ripe_rows(const call *k) {
     int64_t row = k->GHp * (int64_t)sizeof(real);
     return max64(2 * P_BLOCK, k->threads * RIPE_BYTES / row / P_BLOCK * P_BLOCK);

@@ -5,7 +5,7 @@
 #include "fastlstm.h"
 #include "pack.h"
 
-enum { P_BLOCK = 128 }; /* packed rows that one product over all steps takes at a time */
+enum { P_BLOCK = 128 }; /* packed rows that a product over steps takes at a time */
 
 FL_INLINE int64_t time_of(const fl_rows *b, int64_t row, int64_t step) {
     return b->reverse ? b->length[row] - 1 - step : step;
@@ -23,8 +23,9 @@ FL_INLINE const real *input_row(const fl_rows *b, const fl_input *in, int64_t ro
 }
 
 /* A thread's part of the time loop. Either its rows (every `stride`-th, so that all threads lose
- * rows alike as short ones end) with all units: no thread ever waits. Or all rows with a part of
- * the units: each step waits for the others, but a large weight is read once, not once a thread. */
+ * rows alike as short ones end) with all units: no step waits for other threads. Or all rows with a
+ * part of the units: each step waits for the others, but a large weight is read once, not once a
+ * thread. */
 typedef struct {
     int64_t first, stride; /* rows */
     int64_t j0, j1;        /* unit blocks */

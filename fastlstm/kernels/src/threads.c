@@ -108,7 +108,11 @@ void fl_run(int threads, fl_body body, void *ctx) {
         run_body(body, ctx, 0, 1);
         return;
     }
-    threads = hire(threads);
+    if (hire(threads) < threads) { /* memory was planned for all of them, or for one */
+        pthread_mutex_unlock(&in_use);
+        run_body(body, ctx, 0, 1);
+        return;
+    }
     atomic_store(&team.arrived, 0);
     atomic_store(&team.first_phase, atomic_load(&team.phase));
     atomic_store(&team.unfinished, threads - 1);
