@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from threading import Lock
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -52,13 +52,11 @@ def fixed_weights(model: nn.Module) -> Iterator[None]:
             f"model is a {type(model).__name__} without a cell of fastlstm.torch, expected one "
             "with LSTMCell, GRUCell or RNNCell; accelerate(model) makes them of torch's"
         )
-    for cell in cells:
-        _enter(cell)
-    try:
-        yield
-    finally:
+    with ExitStack() as entered:
         for cell in cells:
-            _leave(cell)
+            _enter(cell)
+            entered.callback(_leave, cell)
+        yield
 
 
 # Blocks that a cell is in: they may overlap in any order, in threads and in generators.
@@ -67,9 +65,10 @@ _lock = Lock()
 
 
 def _enter(cell: Any) -> None:
+    packed = _packed(cell)  # first: a cell that it fails for has entered nothing
     with _lock:
         _blocks[cell] = _blocks.get(cell, 0) + 1
-        vars(cell)[FIXED] = _packed(cell)
+        vars(cell)[FIXED] = packed
 
 
 def _leave(cell: Any) -> None:

@@ -134,6 +134,14 @@ def test_inference_tensors(name: str) -> None:
             assert torch.equal(first(module(x, hx)), expected)
 
 
+def test_a_cell_that_cannot_enter_leaves_no_other_inside() -> None:
+    module, wrong = cell_and_step("LSTMCell")[0], cell_and_step("RNNCell")[0]
+    wrong.nonlinearity = "sine"
+    with pytest.raises(RuntimeError, match="Unknown nonlinearity: sine"):
+        ft.fixed_weights(torch.nn.ModuleList([module, wrong])).__enter__()
+    assert step.FIXED not in vars(module)
+
+
 def test_another_nonlinearity_inside() -> None:
     module, x, hx = cell_and_step("RNNCell")
     with torch.no_grad(), ft.fixed_weights(module):

@@ -121,6 +121,12 @@ FL_INLINE real *output_row(const call *k, int64_t row, int64_t step) {
     return (real *)k->p->y + place(&k->p->rows, row, step, k->p->y_t, k->p->y_n);
 }
 
+/* Which of the distinct tokens a row reads at a step. */
+FL_INLINE int64_t token_of(const call *k, int64_t row, int64_t step) {
+    const fl_input *in = &k->p->in;
+    return in->ids[place(&k->p->rows, row, step, in->ids_t, in->ids_n)];
+}
+
 /* Does the row start anew at the step? */
 FL_INLINE int is_reset(const call *k, int64_t row, int64_t step) {
     const fl_rows *b = &k->p->rows;

@@ -107,9 +107,7 @@ FL_INLINE int64_t own_size(const cell *c, const call *k) {
 
 /* The input products of a row's token, where those are made once for each. */
 FL_INLINE const real *token_products(const call *k, int64_t row, int64_t step) {
-    const fl_input *in = &k->p->in;
-    const real *x = input_row(&k->p->rows, in, row, step);
-    return k->inputs + (x - (const real *)in->x) / in->I * k->GHp;
+    return k->inputs + token_of(k, row, step) * k->GHp;
 }
 
 /* Where the rows of a thread find and put their data at a step. */

@@ -220,8 +220,7 @@ static void make_dx(const cell *c, const call *k, const ripe *ready, int thread,
 }
 
 FL_INLINE real *token_row(const call *k, int64_t row, int64_t step) {
-    const fl_input *in = &k->p->in;
-    return k->table + in->ids[place(&k->p->rows, row, step, in->ids_t, in->ids_n)] * k->GHp;
+    return k->table + token_of(k, row, step) * k->GHp;
 }
 
 /* Gate gradients of ripe rows summed per distinct token, this thread's unit blocks of them. */

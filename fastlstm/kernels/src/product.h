@@ -64,7 +64,8 @@ FL_INLINE int64_t nth_panel(const product *m, int64_t i) {
 /* Called when rows r..r+R-1 of a panel are complete. */
 typedef void (*product_done)(void *ctx, int64_t row, int64_t R, int64_t panel);
 
-/* `ahead` is asked for while the tile is made: an address for each k, ahead_step apart. */
+/* `ahead` is asked for while the tile is made, an address for each k, ahead_step apart: not by
+ * tiles of fewer rows, which have less to do for each k. */
 FL_INLINE void tile(const int R, const int Q, const int V, const int64_t a_step, int64_t K,
                     const real *const *a, const real *b, int64_t b_panel, const real *const *cin,
                     int64_t cin_off, int64_t cin_panel, real *const *c, int64_t c_off,
@@ -212,12 +213,12 @@ FL_INLINE void product_by_rows(const product *m, product_done done, void *ctx) {
     }
 }
 
-/* The block of B that follows block kb of panel number j; the same again after the last. */
+/* The block of B that follows block kb of panel number j; some block after the last. */
 FL_INLINE const real *block_after(const product *m, int64_t j, int64_t kb, int64_t k_blocks) {
     int64_t last = m->p1 - m->p0 - 1, more = kb + 1 < k_blocks;
     int64_t p = nth_panel(m, more ? j : min64(j + 1, last));
     int64_t k = more ? m->K * (kb + 1) / k_blocks : 0;
-    return m->b + (p * m->K + k) * m->V * VL;
+    return m->b + (p * m->V * m->K + k * panel_vectors(m->nv, m->V, p)) * VL;
 }
 
 /* It does not: a block of a panel at a time, all rows over it while it is in the first. The next
