@@ -86,8 +86,8 @@ def test_steps_of_a_stream_equal_the_whole(kernel: Kernel, case: Case) -> None:
     check_stream(kernel, case.with_dtype(F64 if case.seed % 2 else F32))
 
 
-# Large ones too: small work runs on one thread whatever is asked for. The last two have few rows
-# or large weights, which threads divide by units and not by rows.
+# Large ones too: small work runs on one thread whatever is asked for. Two have few rows or large
+# weights, which threads divide by units and not by rows; the last leaves a thread without features.
 LARGE = [
     Case(20, 64, 64, 64, dtype=F32),
     Case(20, 67, 50, 65, ragged=True, dtype=F32, seed=1),
@@ -95,6 +95,7 @@ LARGE = [
     Case(12, 3, 40, 300, ragged=True, dtype=F32, seed=3),
     Case(6, 40, 30, 384, ragged=True, reverse=True, dtype=F64, seed=4),
     Case(12, 64, 64, 128, ragged=True, proj=64, reset=True, dtype=F32, seed=5),
+    Case(150, 64, 1, 8, ragged=True, dtype=F32, seed=6),
 ]
 
 

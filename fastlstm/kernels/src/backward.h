@@ -2,7 +2,11 @@
  * the gradients that are products of them (gradients.h).
  *
  * All sums over steps run from the last step to the first, so that they can be cut: with `every`
- * set the steps are worked on in segments, each made anew from the states at its start. */
+ * set the steps are worked on in segments, each made anew from the states at its start.
+ *
+ * What a row needs is asked for AHEAD rows before its turn. A whole step before it instead, some of
+ * it was gone again: (64,200,128,128) with gradients in batch order 49.9 for 47.9 ms. Gate
+ * gradients to rows of their own, that stay in the cache, instead of over the gates: no faster. */
 #ifndef FL_BACKWARD_H
 #define FL_BACKWARD_H
 
@@ -13,14 +17,18 @@ FL_INLINE const real *dy_row(const call *k, int64_t row, int64_t step) {
     return dy ? dy + place(&k->p->rows, row, step, k->g->dy_t, k->g->dy_n) : NULL;
 }
 
-/* What a cell reads of a row a step earlier. */
-FL_INLINE void prefetch_before(const cell *c, const call *k, int64_t row, int64_t step,
-                               const share *w) {
+/* What a cell reads of the row that is worked on AHEAD rows after number i of a step. */
+FL_INLINE void prefetch_gates(const cell *c, const call *k, const share *w, const step_rows *rows,
+                              int64_t i, int64_t step) {
+    i += AHEAD;
+    if (i >= rows->n) i -= rows->n, step--;
+    if (i >= rows->n || step < k->first) return;
+    int64_t row = w->first + i * w->stride;
     int64_t blocks = w->j1 - w->j0, units = min64(w->j1 * VL, k->p->H) - w->j0 * VL;
-    prefetch(gates_row(k, row, step - 1) + w->j0 * c->gates * VL, blocks * c->gates * VL);
-    if (c->c) prefetch(cell_before(k, row, step - 1) + w->j0 * VL, units);
-    if (c->extra) prefetch(extra_row(k, row, step - 1) + w->j0 * VL, units);
-    if (k->g->dy && !k->dproj) prefetch(dy_row(k, row, step - 1) + w->j0 * VL, units);
+    prefetch(gates_row(k, row, step) + w->j0 * c->gates * VL, blocks * c->gates * VL);
+    if (c->c) prefetch(cell_before(k, row, step) + w->j0 * VL, units);
+    if (c->extra) prefetch(extra_row(k, row, step) + w->j0 * VL, units);
+    if (k->g->dy && !k->dproj) prefetch(dy_row(k, row, step) + w->j0 * VL, units);
 }
 
 /* Rows that started anew at the step: what came back is a gradient of that start. */
@@ -201,9 +209,9 @@ static int64_t plan_backward(const cell *c, call *k, int dx, real *block) {
         k->cells = c->c ? take(&m, (N + P) * k->Hp) : NULL;
         k->extra = keeps_extra(c, p) ? take(&m, P * k->Hp) : NULL;
     }
-    int64_t most = max64(P_BLOCK, N * k->chunk), F = max64(max64(p->R, p->H), p->in.I);
-    k->scratch_size = pointers_size(most) + own_size(c, k) + weight_copies_size(F) +
-                      sums_size(c, k, WEIGHT_GRADS);
+    int64_t most = max64(P_BLOCK, N * k->chunk);
+    k->scratch_size = pointers_size(most) + own_size(c, k) +
+                      weight_copies_size(most_features(c, k)) + sums_size(c, k, WEIGHT_GRADS);
     k->scratch = take(&m, k->scratch_size * k->threads);
     return m.size;
 }

@@ -93,36 +93,58 @@ static void table_rows(const void *ctx, int64_t p0, int64_t n, const real **rows
 /* The weights' gradients of a call. */
 enum { OF_HIDDEN, OF_RESET_HIDDEN, OF_PROJECTION, OF_INPUT, WEIGHT_GRADS };
 
+enum { JOINT_BYTES = 256 << 10 }; /* of rows packed together: a quarter of that cache */
+
+/* Do both weights meet the same gate gradients? Those are then packed once for both, unless the
+ * rows of both together are too many to stay in the second-level cache. */
+FL_INLINE int made_jointly(const cell *c, const call *k) {
+    int64_t row = (k->p->R + k->p->in.I) * (int64_t)sizeof(real);
+    return !c->apart && !c->before && !k->p->in.ids && row * P_BLOCK <= JOINT_BYTES;
+}
+
 FL_INLINE int has_grad(const cell *c, const call *k, int which) {
     return which == OF_RESET_HIDDEN ? c->before
            : which == OF_PROJECTION ? k->p->weights.w_hr != NULL
+           : which == OF_INPUT      ? !made_jointly(c, k)
                                     : 1;
 }
 
 static weight_grad grad_of(const cell *c, const call *k, int which) {
     const fl_call *p = k->p;
     const fl_grads *g = k->g;
-    weight_grad m = {.H = p->H, .G = c->gates, .g1 = c->gates, .V = c->panel};
+    int64_t P = p->rows.offset[k->last] - p->rows.offset[k->first];
+    weight_grad m = {.H = p->H, .G = c->gates, .g1 = c->gates, .V = c->panel, .P = P};
+    weight_factor input = {p->in.I, p->in.ids ? table_rows : input_rows, g->dw_ih};
     switch (which) {
     case OF_HIDDEN:
-        m.F = p->R, m.row = hidden_rows, m.dw = g->dw_hh;
+        m.of[0] = (weight_factor){p->R, hidden_rows, g->dw_hh};
+        if (made_jointly(c, k)) m.of[1] = input;
         m.db1 = g->db_hh, m.db2 = c->apart ? NULL : g->db_ih;
         if (c->before) m.g1 = 2;
         break;
     case OF_RESET_HIDDEN: /* the gate that met the hidden state after its reset */
-        m.F = p->R, m.row = extra_rows, m.dw = g->dw_hh;
+        m.of[0] = (weight_factor){p->R, extra_rows, g->dw_hh};
         m.db1 = g->db_hh, m.db2 = g->db_ih;
         m.g0 = 2;
         break;
     case OF_PROJECTION:
-        m = (weight_grad){.H = p->R, .G = 1, .g1 = 1, .V = FL_PANEL, .F = p->H};
-        m.row = extra_rows, m.dw = g->dw_hr;
+        m = (weight_grad){.H = p->R, .G = 1, .g1 = 1, .V = FL_PANEL, .P = P};
+        m.of[0] = (weight_factor){p->H, extra_rows, g->dw_hr};
         break;
     default:
-        m.F = p->in.I, m.row = p->in.ids ? table_rows : input_rows, m.dw = g->dw_ih;
+        m.of[0] = input;
+        if (p->in.ids) m.P = p->in.U;
         m.db1 = c->apart ? g->db_ih : NULL;
     }
     return m;
+}
+
+/* Features of the most that is packed for one of them. */
+FL_INLINE int64_t most_features(const cell *c, const call *k) {
+    const fl_call *p = k->p;
+    int64_t most = max64(p->R, p->in.I);
+    if (made_jointly(c, k)) most = p->R + p->in.I;
+    return p->weights.w_hr ? max64(most, p->H) : most;
 }
 
 /* Sums of the first `count` gradients in a thread's scratch. */
@@ -258,7 +280,7 @@ static void input_gates(const cell *c, const call *k, const ripe *ready, int thr
 /* The gradients that are products over the steps, of ripe rows. */
 static void ripe_products(const cell *c, const call *k, const ripe *ready, int thread,
                           step_rows *rows, real *copies, fl_team *team) {
-    real *sums = copies + weight_copies_size(max64(max64(k->p->R, k->p->H), k->p->in.I));
+    real *sums = copies + weight_copies_size(most_features(c, k));
     run_grad(c, k, OF_HIDDEN, ready, k->gates, thread, copies, sums);
     run_grad(c, k, OF_RESET_HIDDEN, ready, k->gates, thread, copies, sums);
     run_grad(c, k, OF_PROJECTION, ready, k->dproj, thread, copies, sums);

@@ -24,22 +24,28 @@ FL_INLINE void gru_sigmoids(vreal *r, vreal *z) {
 /* (1 - z) n + z h */
 FL_INLINE vreal gru_blend(vreal z, vreal n, vreal h) { return vfma(z, h - n, n); }
 
-/* Gate maths on rows of a unit block whose recurrent products are complete. */
+/* Gate maths on rows of a unit block whose recurrent products are complete. n has to wait for r:
+ * all rows' r and z go first, so that no row waits alone. */
 FL_INLINE void gru_finish(void *ctx, int64_t row, int64_t R, int64_t j) {
     const step_rows *s = ctx;
     int64_t lanes = min64(VL, s->call->p->H - j * VL), block = j * GRU_GATES * VL;
-    for (int64_t i = row; i < row + R; i++) {
-        const real *x = s->init[i] + block, *m = s->s[i] + j * s->s_panel;
-        vreal r = vload(x) + vload(m), z = vload(x + VL) + vload(m + VL), hn = vload(m + 2 * VL);
-        gru_sigmoids(&r, &z);
-        vreal n = vtanh(vfma(r, hn, vload(x + 2 * VL)));
-        vstore_n(s->out[i] + j * VL, gru_blend(z, n, vload_n(s->a[i] + j * VL, lanes)), lanes);
+    vreal z[MAX_ROWS], to_n[MAX_ROWS];
+    for (int64_t i = 0, at = row; i < R; i++, at++) {
+        const real *x = s->init[at] + block, *m = s->s[at] + j * s->s_panel;
+        vreal r = vload(x) + vload(m), hn = vload(m + 2 * VL);
+        z[i] = vload(x + VL) + vload(m + VL);
+        gru_sigmoids(&r, &z[i]);
+        to_n[i] = vfma(r, hn, vload(x + 2 * VL));
         if (!s->call->full) continue;
-        vstore(s->z[i] + block, r);
-        vstore(s->z[i] + block + VL, z);
-        vstore(s->z[i] + block + 2 * VL, n);
-        vstore(s->extra[i] + j * VL, hn);
-        prefetch_written(s->z[i] + block + GRU_GATES * VL, GRU_GATES * VL);
+        vstore(s->z[at] + block, r);
+        vstore(s->z[at] + block + VL, z[i]);
+        vstore(s->extra[at] + j * VL, hn);
+        prefetch_written(s->z[at] + block + GRU_GATES * VL, GRU_GATES * VL);
+    }
+    for (int64_t i = 0, at = row; i < R; i++, at++) {
+        vreal n = vtanh(to_n[i]), h = vload_n(s->a[at] + j * VL, lanes);
+        vstore_n(s->out[at] + j * VL, gru_blend(z[i], n, h), lanes);
+        if (s->call->full) vstore(s->z[at] + block + 2 * VL, n);
     }
 }
 
@@ -86,7 +92,7 @@ static void gru_step_backward(const call *k, const share *w, step_rows *rows, in
     for (int64_t i = 0; i < rows->n; i++) {
         int64_t row = w->first + i * w->stride;
         gru_row_backward(k, row, step, w->j0, w->j1);
-        if (step > k->first) prefetch_before(&GRU, k, row, step, w);
+        prefetch_gates(&GRU, k, w, rows, i, step);
         rows->a[i] = gates_row(k, row, step);
         rows->init[i] = rows->z[i] = k->dh + row * k->Rp;
     }

@@ -109,7 +109,7 @@ static void gru_before_step_backward(const call *k, const share *w, step_rows *r
     for (int64_t i = 0; i < rows->n; i++) {
         int64_t row = w->first + i * w->stride;
         gru_before_inner(k, row, step, rows->s[i]);
-        if (step > k->first) prefetch_before(&GRU_RESET_BEFORE, k, row, step, w);
+        prefetch_gates(&GRU_RESET_BEFORE, k, w, rows, i, step);
         rows->a[i] = gates_row(k, row, step);
         rows->init[i] = rows->z[i] = k->dh + row * k->Rp;
     }

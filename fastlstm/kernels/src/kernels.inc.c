@@ -73,7 +73,7 @@ CELL(rnn_relu, RNN_RELU)
             vstore_n((real *)y + i, EXPRESSION, lanes);                                            \
         }                                                                                          \
     }
-ELEMENTWISE(elementwise_exp, vexp(vclamp(v, FL_SATURATION)))
+ELEMENTWISE(elementwise_exp, vexp_neg(-vclamp(v, FL_SATURATION)))
 ELEMENTWISE(elementwise_sigmoid, vsigmoid(v))
 ELEMENTWISE(elementwise_tanh, vtanh(v))
 

@@ -26,13 +26,6 @@ FL_INLINE lstm_gates lstm_activate(const real *z) {
     return (lstm_gates){.i = ig * dg, .f = fo * d_o, .g = ng * (ig * di), .o = fo * df};
 }
 
-/* Returns c'; *h is h'. */
-FL_INLINE vreal lstm_cell(const lstm_gates *a, vreal c, vreal *h) {
-    vreal c_next = vfma(a->f, c, a->i * a->g);
-    *h = a->o * vtanh(c_next);
-    return c_next;
-}
-
 FL_INLINE lstm_gates lstm_load(const real *z) {
     return (lstm_gates){vload(z), vload(z + VL), vload(z + 2 * VL), vload(z + 3 * VL)};
 }
@@ -44,23 +37,28 @@ FL_INLINE void lstm_store(real *z, const lstm_gates *a) {
     vstore(z + 3 * VL, a->o);
 }
 
-/* Gate maths on rows of a unit block whose products are complete. */
+/* Gate maths on rows of a unit block whose products are complete. tanh(c') has to wait for all of
+ * its row's gates: all rows' gates go first, so that no row waits alone. */
 FL_INLINE void lstm_finish(void *ctx, int64_t row, int64_t R, int64_t j) {
     const step_rows *s = ctx;
     int64_t lanes = min64(VL, s->call->p->H - j * VL);
-    for (int64_t r = row; r < row + R; r++) {
+    vreal c[MAX_ROWS], o[MAX_ROWS];
+    for (int64_t i = 0, r = row; i < R; i++, r++) {
         real *z = s->z[r] + j * LSTM_GATES * VL;
         lstm_gates a = lstm_activate(z);
-        vreal h, c = lstm_cell(&a, vload(s->c_in[r] + j * VL), &h);
-        vstore(s->c_out[r] + j * VL, c);
-        if (s->call->whr)
-            vstore(s->extra[r] + j * VL, h);
-        else
-            vstore_n(s->out[r] + j * VL, h, lanes);
+        c[i] = vfma(a.f, vload(s->c_in[r] + j * VL), a.i * a.g), o[i] = a.o;
+        vstore(s->c_out[r] + j * VL, c[i]);
         if (s->call->full) {
             lstm_store(z, &a);
             prefetch_written(z + LSTM_GATES * VL, LSTM_GATES * VL);
         }
+    }
+    for (int64_t i = 0, r = row; i < R; i++, r++) {
+        vreal h = o[i] * vtanh(c[i]);
+        if (s->call->whr)
+            vstore(s->extra[r] + j * VL, h);
+        else
+            vstore_n(s->out[r] + j * VL, h, lanes);
     }
 }
 
@@ -174,7 +172,7 @@ static void lstm_step_backward(const call *k, const share *w, step_rows *rows, i
             lstm_row_backward(k, row, step, w->j0, w->j1, rows->s[i], NULL);
         else
             lstm_row_backward(k, row, step, w->j0, w->j1, dh, dy_row(k, row, step));
-        if (step > k->first) prefetch_before(&LSTM, k, row, step, w);
+        prefetch_gates(&LSTM, k, w, rows, i, step);
         rows->a[i] = gates_row(k, row, step);
         rows->z[i] = dh;
         rows->init[i] = k->zeros;

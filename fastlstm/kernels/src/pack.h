@@ -80,11 +80,11 @@ static void pack_columns(int64_t H, int64_t G, int64_t g1, int64_t K, const real
         int64_t width = panel_vectors(nv, FL_PANEL, p) * VL;
         int64_t columns = min64(width, K - p * PANEL);
         for (int64_t m = j0 * block; m < j1 * block; m++) {
-            int64_t unit = m / block * VL + m % VL, g = m % block / VL, c = 0;
+            int64_t unit = m / block * VL + m % VL, g = m % block / VL;
+            int64_t some = unit < H && g < g1 ? columns : 0;
             real *to = packed + m * width;
-            if (unit < H && g < g1)
-                for (; c < columns; c++) to[c] = w[(g * H + unit) * K + p * PANEL + c];
-            for (; c < width; c++) to[c] = 0;
+            if (some) memcpy(to, w + (g * H + unit) * K + p * PANEL, (size_t)some * sizeof(real));
+            memset(to + some, 0, (size_t)(width - some) * sizeof(real));
         }
         packed += rows * width;
     }

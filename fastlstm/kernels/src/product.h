@@ -61,7 +61,7 @@ FL_INLINE int64_t nth_panel(const product *m, int64_t i) {
     return m->down ? m->p1 - 1 - i : m->p0 + i;
 }
 
-/* Called when rows r..r+R-1 of a panel are complete. */
+/* Called when rows r..r+R-1 of a panel, at most MAX_ROWS, are complete. */
 typedef void (*product_done)(void *ctx, int64_t row, int64_t R, int64_t panel);
 
 /* `ahead` is asked for while the tile is made, an address for each k, ahead_step apart: not by

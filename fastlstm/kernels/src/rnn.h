@@ -40,7 +40,7 @@ FL_INLINE void rnn_step_backward(const int relu, const cell *c, const call *k, c
     for (int64_t i = 0; i < rows->n; i++) {
         int64_t row = w->first + i * w->stride;
         rnn_row_backward(relu, k, row, step, w->j0, w->j1);
-        if (step > k->first) prefetch_before(c, k, row, step, w);
+        prefetch_gates(c, k, w, rows, i, step);
         rows->a[i] = gates_row(k, row, step);
         rows->z[i] = k->dh + row * k->Rp;
         rows->init[i] = k->zeros;

@@ -1,4 +1,5 @@
-/* dW += dG^T A, summed over packed rows: the gradient of a weight that met rows of A.
+/* dW += dG^T A, summed over packed rows: the gradients of one or two weights that met rows of A
+ * and made the same gates.
  *
  * Turned round so that vectors run along the gates: a product of A^T [F,P] with dG [P,GHp], in
  * blocks of P. Threads divide the panels of gates (or, if there are too few, the features), never
@@ -9,13 +10,20 @@
 
 #include "rows.h"
 
+/* Rows of A and the gradient they belong to. */
 typedef struct {
-    int64_t H, G, F;
-    int64_t g0, g1;                                                         /* gates to add */
-    int64_t V;                                                              /* vectors of a panel */
-    void (*row)(const void *ctx, int64_t p0, int64_t n, const real **rows); /* of A */
-    real *dw;                                                               /* [GH,F], added to */
-    real *db1, *db2; /* [GH] or NULL, added to */
+    int64_t F;
+    void (*row)(const void *ctx, int64_t p0, int64_t n, const real **rows);
+    real *dw; /* [GH,F], added to */
+} weight_factor;
+
+typedef struct {
+    int64_t H, G;
+    int64_t P;           /* packed rows there are */
+    int64_t g0, g1;      /* gates to add */
+    int64_t V;           /* vectors of a panel */
+    weight_factor of[2]; /* features of the second follow those of the first; F = 0: none */
+    real *db1, *db2;     /* [GH] or NULL, added to */
 } weight_grad;
 
 typedef struct {
@@ -24,13 +32,27 @@ typedef struct {
     int bias;       /* adds those of its panels */
 } weight_part;
 
+FL_INLINE int64_t grad_features(const weight_grad *m) { return m->of[0].F + m->of[1].F; }
+
+/* A factor's features from..to-1 in a part, of which the first is number `at`; perhaps none. */
+typedef struct {
+    const weight_factor *of;
+    int64_t from, to, at;
+} factor_part;
+
+FL_INLINE factor_part factor_part_of(const weight_grad *m, const weight_part *w, int which) {
+    int64_t begin = which ? m->of[0].F : 0, from = max64(w->f0 - begin, 0);
+    return (factor_part){&m->of[which], from, min64(w->f1 - begin, m->of[which].F),
+                         begin + from - w->f0};
+}
+
 FL_INLINE int64_t grad_panels(const weight_grad *m) {
     return (m->G * unit_blocks(m->H) + m->V - 1) / m->V;
 }
 
 /* A thread's part: its own panels, or with too few of those its own features. */
 FL_INLINE weight_part weight_part_of(const weight_grad *m, int thread, int threads) {
-    int64_t panels = grad_panels(m), F = m->F;
+    int64_t panels = grad_panels(m), F = grad_features(m);
     if (panels < threads)
         return (weight_part){0, panels, part(F, thread, threads), part(F, thread + 1, threads),
                              thread == 0};
@@ -47,25 +69,78 @@ FL_INLINE int64_t weight_sums_size(const weight_grad *m, int threads) {
     return size * PANEL;
 }
 
+/* Elements between groups of features: a cache line more than they need, or the groups of a row
+ * would meet in a few sets of the cache. */
+enum { A_GROUP = P_BLOCK * A_WIDTH + 64 / (int)sizeof(real) };
+
 /* Elements of the copies that a block of P is worked on in. */
 FL_INLINE int64_t weight_copies_size(int64_t F) {
-    return ((F + A_WIDTH) * P_BLOCK + P_BLOCK * PANEL + VL - 1) / VL * VL;
+    return (F + A_WIDTH) / A_WIDTH * A_GROUP + P_BLOCK * PANEL;
 }
 
 enum { AHEAD = 8 }; /* rows asked for before they are copied */
 
-/* [n rows of A][F] -> [F/A_WIDTH][P_BLOCK][A_WIDTH]: what a tile of features reads stands together.
- * Rows are read in full, one after the other: they come from memory, what is written stays. */
-static void pack_features(int64_t n, int64_t F, const real *const *rows, real *packed) {
-    int64_t full = F / A_WIDTH, rest = F % A_WIDTH;
+/* [n rows of A][F] -> features f.. of [.../A_WIDTH][P_BLOCK][A_WIDTH]: what a tile of features
+ * reads stands together. Rows are read in full, one after the other: they come from memory, what is
+ * written stays. */
+static void pack_features(int64_t n, int64_t F, const real *const *rows, real *packed, int64_t f) {
+    int64_t lead = min64(F, (A_WIDTH - f % A_WIDTH) % A_WIDTH);
+    int64_t full = (F - lead) / A_WIDTH, rest = (F - lead) % A_WIDTH;
     for (int64_t p = 0; p < n; p++) {
         const real *row = rows[p];
         if (p + AHEAD < n) prefetch(rows[p + AHEAD], F);
-        real *to = packed + p * A_WIDTH;
-        for (int64_t i = 0; i < full; i++, row += A_WIDTH, to += P_BLOCK * A_WIDTH)
+        real *to = packed + f / A_WIDTH * A_GROUP + p * A_WIDTH;
+        if (lead) {
+            for (int64_t w = 0; w < lead; w++) to[f % A_WIDTH + w] = row[w];
+            row += lead, to += A_GROUP;
+        }
+        for (int64_t i = 0; i < full; i++, row += A_WIDTH, to += A_GROUP)
             memcpy(to, row, A_WIDTH * sizeof(real));
         for (int64_t w = 0; w < rest; w++) to[w] = row[w];
     }
+}
+
+/* Both factors' rows, side by side. */
+static void pack_factors(const weight_grad *m, const weight_part *w, const void *ctx, int64_t p0,
+                         int64_t n, real *packed) {
+    const real *rows[P_BLOCK];
+    for (int which = 0; which < 2; which++) {
+        factor_part f = factor_part_of(m, w, which);
+        if (f.from >= f.to) continue;
+        f.of->row(ctx, p0, n, rows);
+        for (int64_t p = 0; p < n; p++) rows[p] += f.from;
+        pack_features(n, f.to - f.from, rows, packed, f.at);
+    }
+}
+
+/* Rows of the block after: they come from memory while this one's products are made. */
+typedef struct {
+    const real *row[2 * P_BLOCK];
+    int64_t F[2], first; /* elements of the first rows and of those after them */
+    int64_t n, asked, each;
+} block_ahead;
+
+static block_ahead next_block(const weight_grad *m, const weight_part *w, const void *ctx,
+                              int64_t p0, int64_t times) {
+    block_ahead next = {.n = 0};
+    int64_t n = min64(P_BLOCK, m->P - p0);
+    for (int which = 0; which < 2 && n > 0; which++) {
+        factor_part f = factor_part_of(m, w, which);
+        next.F[which] = f.to - f.from;
+        if (next.F[which] < 1) continue;
+        f.of->row(ctx, p0, n, next.row + next.n);
+        for (int64_t p = 0; p < n; p++) next.row[next.n + p] += f.from;
+        next.n += n;
+        if (!which) next.first = n;
+    }
+    next.each = times ? (next.n + times - 1) / times : 0; /* a thread may have no features */
+    return next;
+}
+
+FL_INLINE void ask_for_some(block_ahead *next) {
+    int64_t end = min64(next->n, next->asked + next->each);
+    for (; next->asked < end; next->asked++)
+        prefetch(next->row[next->asked], next->F[next->asked >= next->first]);
 }
 
 /* n rows of a panel of dG, V vectors wide, side by side; their sum is added to `sum`. */
@@ -103,20 +178,21 @@ static void pack_panel_of(int64_t V, int64_t n, const real *dG, int64_t row, rea
 static void weight_grad_block(const weight_grad *m, const weight_part *w, const void *ctx,
                               int64_t p0, int64_t n, const real *dG, real *copies, real *sums) {
     int64_t nv = m->G * unit_blocks(m->H), F = w->f1 - w->f0;
-    const real *rows[P_BLOCK], *features[A_WIDTH];
-    real *a = copies, *b = copies + (m->F + A_WIDTH) * P_BLOCK, *out[A_WIDTH];
+    const real *features[A_WIDTH];
+    real *a = copies, *b = copies + (grad_features(m) + A_WIDTH) / A_WIDTH * A_GROUP, *out[A_WIDTH];
     real *db = sums, *dw = sums + (w->p1 - w->p0) * PANEL;
-    m->row(ctx, p0, n, rows);
-    for (int64_t p = 0; p < n; p++) rows[p] += w->f0;
-    pack_features(n, F, rows, a);
+    pack_factors(m, w, ctx, p0, n, a);
+    int64_t tiles = (w->p1 - w->p0) * ((F + A_WIDTH - 1) / A_WIDTH);
+    block_ahead next = next_block(m, w, ctx, p0 + n, tiles);
     for (int64_t j = 0; j < w->p1 - w->p0; j++) {
         int64_t V = panel_vectors(nv, m->V, w->p0 + j);
         pack_panel_of(V, n, dG + (w->p0 + j) * m->V * VL, nv * VL, b, db + j * PANEL);
         for (int64_t f = 0; f < F; f += A_WIDTH) {
             int64_t width = min64(A_WIDTH, F - f);
+            ask_for_some(&next);
             prefetch_written(dw + (j * F + f + A_WIDTH) * PANEL, A_WIDTH * PANEL);
             for (int64_t i = 0; i < width; i++) {
-                features[i] = a + f * P_BLOCK + i;
+                features[i] = a + f / A_WIDTH * A_GROUP + i;
                 out[i] = dw + (j * F + f + i) * PANEL;
             }
             product block = {.n = width,
@@ -152,30 +228,47 @@ static void add_gate(int64_t units, int64_t F, const real *dw, real *to, int64_t
         for (int64_t i = f; i < F; i++) to[l * row + i] += dw[i * PANEL + l];
 }
 
+/* Of a unit, whose gradients are d[0], d[step], ...: its row of dW. */
+FL_INLINE void unit_grad(const factor_part *f, int64_t unit, int64_t n, const real *const *rows,
+                         const real *d, int64_t step) {
+    real *dw = f->of->dw + unit * f->of->F;
+    for (int64_t i = f->from; i < f->to; i += VL) {
+        int64_t lanes = min64(VL, f->to - i);
+        vreal sum = {0};
+        for (int64_t p = 0; p < n; p++)
+            sum = vfma(vload_n(rows[p] + i, lanes), vset1(d[p * step]), sum);
+        vstore_n(dw + i, vload_n(dw + i, lanes) + sum, lanes);
+    }
+}
+
+FL_INLINE void unit_bias_grad(const weight_grad *m, int64_t unit, int64_t n, const real *d,
+                              int64_t step) {
+    real sum = 0;
+    for (int64_t p = 0; p < n; p++) sum += d[p * step];
+    if (m->db1) m->db1[unit] += sum;
+    if (m->db2) m->db2[unit] += sum;
+}
+
 /* dW of so few packed rows that it is not worth copying anything: added as it is made. */
 static void weight_grad_few(const weight_grad *m, int thread, int threads, const void *ctx,
                             int64_t n, const real *dG) {
     weight_part w = weight_part_of(m, thread, threads);
     int64_t nv = m->G * unit_blocks(m->H), end = min64(w.p1 * m->V, nv);
-    const real *rows[P_BLOCK];
-    m->row(ctx, 0, n, rows);
+    const real *rows[2][P_BLOCK];
+    factor_part parts[2];
+    for (int which = 0; which < 2; which++) {
+        parts[which] = factor_part_of(m, &w, which);
+        if (parts[which].from < parts[which].to) m->of[which].row(ctx, 0, n, rows[which]);
+    }
     for (int64_t v = w.p0 * m->V; v < end; v++) {
         int64_t g = v % m->G, block = v / m->G, units = min64(VL, m->H - block * VL);
         if (g < m->g0 || g >= m->g1) continue;
         for (int64_t l = 0; l < units; l++) {
             int64_t unit = g * m->H + block * VL + l;
-            real *dw = m->dw + unit * m->F, bias = 0;
             const real *d = dG + v * VL + l;
-            for (int64_t f = w.f0; f < w.f1; f += VL) {
-                int64_t lanes = min64(VL, w.f1 - f);
-                vreal sum = {0};
-                for (int64_t p = 0; p < n; p++)
-                    sum = vfma(vload_n(rows[p] + f, lanes), vset1(d[p * nv * VL]), sum);
-                vstore_n(dw + f, vload_n(dw + f, lanes) + sum, lanes);
-            }
-            for (int64_t p = 0; p < n; p++) bias += d[p * nv * VL];
-            if (w.bias && m->db1) m->db1[unit] += bias;
-            if (w.bias && m->db2) m->db2[unit] += bias;
+            for (int which = 0; which < 2; which++)
+                unit_grad(&parts[which], unit, n, rows[which], d, nv * VL);
+            if (w.bias) unit_bias_grad(m, unit, n, d, nv * VL);
         }
     }
 }
@@ -190,7 +283,12 @@ static void add_weight_grad(const weight_grad *m, int thread, int threads, const
             int64_t v = j * m->V + i, g = v % m->G, block = v / m->G;
             if (g < m->g0 || g >= m->g1) continue;
             int64_t units = min64(VL, m->H - block * VL), unit = g * m->H + block * VL;
-            add_gate(units, F, dw + i * VL, m->dw + unit * m->F + w.f0, m->F);
+            for (int which = 0; which < 2; which++) {
+                factor_part f = factor_part_of(m, &w, which);
+                if (f.from < f.to)
+                    add_gate(units, f.to - f.from, dw + f.at * PANEL + i * VL,
+                             f.of->dw + unit * f.of->F + f.from, f.of->F);
+            }
             for (int64_t l = 0; w.bias && l < units; l++) {
                 if (m->db1) m->db1[unit + l] += db[i * VL + l];
                 if (m->db2) m->db2[unit + l] += db[i * VL + l];
