@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from benchmarks import imdb, machine
+from benchmarks import dropin, imdb, machine
 from benchmarks.check import Mismatch, check
 from benchmarks.problem import draw, real_steps
 from benchmarks.shapes import Case
@@ -80,6 +80,8 @@ TASKS: dict[str, Callable[..., Any]] = {
     "check": check_cases,
     "time": time_case,
     "peak": peak,
+    "dropin_check": dropin.check,
+    "dropin_time": dropin.time_side,
     "imdb_check": imdb.check_start,
     "imdb_train": imdb.train,
 }

@@ -17,6 +17,8 @@
  *   one row's product interleaved with a tile of 5 or 6 rows of the next steps' input products, to
  * use the multiply-adds that wait for the second-level cache: 2.7 us a step for 1.6 + 0.57 apart
  *   blocks of 256 packed rows in weight_grad.h: (64,200,128,128) 63 for 57
+ *   the input's products a tile at a time, just before those of h that go on from them: the same
+ *   asking for what a tile starts from a block of rows before: the same
  */
 #ifndef FL_PRODUCT_H
 #define FL_PRODUCT_H
