@@ -110,13 +110,14 @@ cdef class TensorStep:
 
     cdef bint read(self, tensor, Operand *o) except -1:
         """Whether the tensor is a plain one, of two axes at most; what it is then."""
-        if type(tensor) is not self.tensor and type(tensor) is not self.parameter:
+        cdef bint parameter = type(tensor) is self.parameter
+        if not parameter and type(tensor) is not self.tensor:
             return False
-        if self.is_neg(tensor):
+        if not (borrow(self.exchange, tensor, o) if self.exchange != NULL else self.ask(tensor, o)):
             return False
-        if self.exchange != NULL:
-            return borrow(self.exchange, tensor, o)
-        return self.ask(tensor, o)
+        # A negation that waits is that of a conjugate's imaginary part, whose elements do not stand
+        # side by side. Of other tensors it is asked all the same, of parameters it takes too long.
+        return parameter and o.rows * o.columns > 1 or not self.is_neg(tensor)
 
     cdef bint ask(self, tensor, Operand *o) except -1:
         """As `borrow`, of a torch that has no table of functions in C."""

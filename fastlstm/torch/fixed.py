@@ -21,7 +21,7 @@ def fixed_weights(model: nn.Module) -> Iterator[None]:
 
     A step of one row spends much of its time on reading the weights in torch's layout. Inside the
     block LSTMCell, GRUCell and RNNCell of fastlstm.torch read them packed: a step takes two thirds
-    to four fifths of the time, with the same bits as results. That is for steps without gradients
+    to nine tenths of the time, with the same bits as results. That is for steps without gradients
     of 1 to 64 rows [N,I]; all others run as ever. For an agent that acts, a decoder that writes, a
     stream that is followed::
 

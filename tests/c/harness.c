@@ -14,9 +14,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { HEADER = 21 };
+enum { HEADER = 22 };
 enum { OP, ITEMSIZE, T, N, I, H, REVERSE, BIAS, U, BATCH_FIRST, DY, DSTATE, ACCUMULATE, THREADS };
-enum { CELL = THREADS + 1, GATES, STATES, PROJ, RESET, RECOMPUTE, PACKED };
+enum { CELL = THREADS + 1, GATES, STATES, PROJ, RESET, RECOMPUTE, PACKED, REPEAT };
 enum { OP_CELL, OP_POOL, OP_ADAM, OP_EXP, OP_SIGMOID, OP_TANH };
 
 static FILE *cases, *results;
@@ -207,7 +207,8 @@ static void run_cell(const int64_t *head, const fl_kernels *k) {
     fl_call p = read_call(head, cell);
     fl_grads g = read_grads(head);
     uint64_t before = fl_float_state();
-    if (cell->forward(&p)) fail(1, "forward ran out of memory");
+    for (int64_t i = 0; i < head[REPEAT]; i++) /* back to back: threads stay awake in between */
+        if (cell->forward(&p)) fail(1, "forward ran out of memory");
     if (cell->backward(&p, &g)) fail(1, "backward ran out of memory");
     if (fl_float_state() != before) fail(1, "the float state was not restored");
     write_results(head, &p, &g);

@@ -28,7 +28,7 @@ Arrays = dict[str, NDArray[Any]]
 # The header of a case, as in harness.c.
 HEADER = (
     "op itemsize T N I H reverse bias distinct batch_first dy dstate accumulate threads "
-    "cell_number gates states proj reset recompute packed"
+    "cell_number gates states proj reset recompute packed repeat"
 ).split()
 OPS = ("cell", "pool", "adam", "exp", "sigmoid", "tanh")
 
@@ -119,6 +119,7 @@ class Case:
     reset: bool = False
     recompute: int = 0
     packed: bool = False
+    repeat: int = 1
     seed: int = 0
 
     @cached_property

@@ -83,7 +83,7 @@ CASES |= {
     "proj_ragged": Case(7, 9, 5, 9, proj=8, lengths=RAGGED, reset=True, recompute=3),
     "proj_tokens": Case(7, 9, 6, 16, proj=1, lengths=RAGGED, distinct=9, reverse=True),
 }
-# Large enough for the kernels to share them out: by rows, by units, by distinct tokens.
+# Large enough for the kernels to share them out: by rows, by units, by distinct tokens, in pieces.
 FOR_TEAMS = {
     "rows": Case(8, 33, 64, 64, lengths=(8, 0, 5) * 11),
     "rows_reverse": Case(8, 33, 64, 64, lengths=(8, 0, 5) * 11, reverse=True),
@@ -95,6 +95,10 @@ FOR_TEAMS = {
     "rnn_tanh": Case(8, 33, 64, 96, cell="rnn_tanh", distinct=50, recompute=5),
     "rnn_relu_units": Case(4, 9, 16, 512, cell="rnn_relu"),
     "proj": Case(8, 33, 64, 64, proj=48, lengths=(8, 0, 5) * 11, recompute=3),
+    "one_step": Case(1, 1, 128, 128, repeat=50),
+    "one_step_rows": Case(1, 9, 40, 200, repeat=20),
+    "gru_one_step": Case(1, 2, 96, 200, cell="gru", repeat=50),
+    "rnn_one_step": Case(1, 4, 128, 136, cell="rnn_tanh", packed=True, repeat=50),
 }
 
 

@@ -87,7 +87,8 @@ def test_steps_of_a_stream_equal_the_whole(kernel: Kernel, case: Case) -> None:
 
 
 # Large ones too: small work runs on one thread whatever is asked for. Two have few rows or large
-# weights, which threads divide by units and not by rows; the last leaves a thread without features.
+# weights, which threads divide by units and not by rows; one leaves a thread without features. The
+# last ones are single steps, which threads share as long as they are awake.
 LARGE = [
     Case(20, 64, 64, 64, dtype=F32),
     Case(20, 67, 50, 65, ragged=True, dtype=F32, seed=1),
@@ -96,6 +97,8 @@ LARGE = [
     Case(6, 40, 30, 384, ragged=True, reverse=True, dtype=F64, seed=4),
     Case(12, 64, 64, 128, ragged=True, proj=64, reset=True, dtype=F32, seed=5),
     Case(150, 64, 1, 8, ragged=True, dtype=F32, seed=6),
+    Case(1, 1, 128, 128, dtype=F32, seed=7),
+    Case(1, 9, 50, 200, dtype=F64, seed=8),
 ]
 
 
@@ -113,7 +116,8 @@ def test_recomputing_large_ones(compiled_kernel: Kernel, case: Case) -> None:
 def test_tokens_on_threads(compiled_kernel: Kernel, case: Case) -> None:
     rng = np.random.default_rng(0)
     p = make(case, compiled_kernel.cell)
-    tokens = Tokens(rng.integers(0, 30, (case.T, case.N)), p.x.reshape(-1, case.I)[:30].copy())
+    table = p.x.reshape(-1, case.I)[:30].copy()
+    tokens = Tokens(rng.integers(0, len(table), (case.T, case.N)), table)
     one, _ = run_forward(compiled_kernel, p, tokens)
     for n_threads in (2, 3) * 10:  # a race need not show in one
         more, _ = run_forward(compiled_kernel, p, tokens, n_threads=n_threads)

@@ -93,8 +93,12 @@ def test_the_gil_is_released(native_kernel: Kernel) -> None:
 
 
 @each_cell
-def test_many_threads_at_once(compiled_kernel: Kernel) -> None:
-    case = Case(9, 31, 16, 40, ragged=True, reset=True, dtype=F32)
+@pytest.mark.parametrize(
+    "case",
+    [Case(9, 31, 16, 40, ragged=True, reset=True, dtype=F32), Case(1, 2, 64, 128, dtype=F32)],
+    ids=["sequence", "one_step"],
+)
+def test_many_threads_at_once(compiled_kernel: Kernel, case: Case) -> None:
     problems = [make(replace(case, seed=s), compiled_kernel.cell) for s in range(6)]
     expected = [run(compiled_kernel, p) for p in problems]
     with ThreadPoolExecutor(6) as pool:
@@ -119,7 +123,8 @@ x = np.random.default_rng(1).standard_normal((40, 64, 64)).astype("float32")
 def use(_):
     y, _, tape = lstm.forward(x)
     dx, _ = lstm.backward(tape, y)
-    return float(y.sum()), float(dx.sum())
+    steps = sum(float(lstm(x[:1, n : n + 1])[0].sum()) for n in range(64))
+    return float(y.sum()), float(dx.sum()), steps
 
 if __name__ == "__main__":
     expected = use(0)

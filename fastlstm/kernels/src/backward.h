@@ -92,8 +92,9 @@ static void pack_backward(const cell *c, const call *k, int thread) {
         pack_columns(p->R, 1, 1, p->H, w->w_hr, (real *)k->whrt, part(outputs, thread, k->threads),
                      part(outputs, thread + 1, k->threads));
     if (p->every)
-        pack_forward(c, k, block_part(c, k, thread), block_part(c, k, thread + 1),
-                     part(outputs, thread, k->threads), part(outputs, thread + 1, k->threads));
+        pack_forward(c, k, block_part(c, k, thread, k->threads),
+                     block_part(c, k, thread + 1, k->threads), part(outputs, thread, k->threads),
+                     part(outputs, thread + 1, k->threads));
 }
 
 static void begin_backward(const cell *c, const call *k, int thread, step_rows *rows,

@@ -30,6 +30,7 @@ struct call {
     const fl_grads *g; /* NULL in forward */
     int64_t G, GHp, Hp, Rp;
     int by_units, threads;
+    int pieces;    /* of the units, for threads that are awake; 0 if divided in another way */
     int unpacked;  /* wx and wh are the caller's weights */
     int64_t chunk; /* steps whose input products are made together */
 

@@ -153,6 +153,13 @@ const char *const *fl_isa_names(void); /* best first, ends with NULL */
 typedef struct fl_team fl_team;
 typedef void (*fl_body)(void *ctx, int thread, int threads, fl_team *team);
 void fl_run(int threads, fl_body body, void *ctx);
+/* run(ctx, i, pieces) for each i, for jobs too short to wake threads: on the caller and on those
+ * that are still awake; if none is, all in one, run(ctx, 0, 1). Nobody waits for a thread that has
+ * not begun a piece. At most FL_PIECES, several a thread: a fast core then takes some of a slow
+ * one's. */
+enum { FL_PIECES = 32 };
+typedef void (*fl_piece)(void *ctx, int piece, int pieces);
+void fl_share(int threads, int pieces, fl_piece run, void *ctx);
 void fl_barrier(fl_team *team); /* NULL: no other threads, nothing to wait for */
 /* Was a barrier waited for very long of late? Counts down: true for some calls after. */
 int fl_cores_busy(void);

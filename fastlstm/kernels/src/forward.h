@@ -32,9 +32,9 @@ FL_INLINE void gate_product_run(const cell *c, const call *k, const product *m, 
 }
 
 /* This thread's part of the unit blocks, in whole panels. */
-FL_INLINE int64_t block_part(const cell *c, const call *k, int thread) {
+FL_INLINE int64_t block_part(const cell *c, const call *k, int thread, int threads) {
     int64_t blocks = k->Hp / VL, each = c->panel / c->gates;
-    return min64(blocks, part((blocks + each - 1) / each, thread, k->threads) * each);
+    return min64(blocks, part((blocks + each - 1) / each, thread, threads) * each);
 }
 
 /* The recurrent weight where the last gate has a product of its own: the others, then it. */
@@ -162,8 +162,9 @@ static void begin_forward(const cell *c, const call *k, int thread, step_rows *r
     const fl_call *p = k->p;
     int64_t outputs = k->Rp / VL;
     if (!p->packed)
-        pack_forward(c, k, block_part(c, k, thread), block_part(c, k, thread + 1),
-                     part(outputs, thread, k->threads), part(outputs, thread + 1, k->threads));
+        pack_forward(c, k, block_part(c, k, thread, k->threads),
+                     block_part(c, k, thread + 1, k->threads), part(outputs, thread, k->threads),
+                     part(outputs, thread + 1, k->threads));
     for (int64_t r = part(p->rows.N, thread, k->threads);
          c->c && r < part(p->rows.N, thread + 1, k->threads); r++) {
         read_state(k, p->c0, p->H, r, k->cells + r * k->Hp);
@@ -203,6 +204,35 @@ static void forward_body(const cell *c, void *ctx, int thread, int threads, fl_t
     end_forward(c, k, thread);
 }
 
+/* A piece of the units of a call of one step: none needs another, so that no piece waits. */
+static void step_piece(const cell *c, void *ctx, int piece, int pieces) {
+    const call *k = ctx;
+    const fl_call *p = k->p;
+    share w = {.stride = 1,
+               .j0 = block_part(c, k, piece, pieces),
+               .j1 = block_part(c, k, piece + 1, pieces)};
+    int64_t u0 = w.j0 * VL, units = min64(w.j1 * VL, p->H) - u0;
+    step_rows rows = step_rows_in(k, k->scratch + piece * k->scratch_size, p->rows.N);
+    if (!p->packed) pack_forward(c, k, w.j0, w.j1, 0, 0);
+    for (int64_t r = 0; c->c && r < p->rows.N; r++) {
+        real *to = k->cells + r * k->Hp + u0;
+        memset(to, 0, (size_t)(w.j1 * VL - u0) * sizeof(real));
+        if (p->c0)
+            memcpy(to, (const real *)p->c0 + p->rows.order[r] * p->H + u0,
+                   (size_t)units * sizeof(real));
+    }
+    make_inputs(c, k, &w, &rows, 0, 1);
+    place_rows(c, k, &w, &rows, 0);
+    c->step(k, &w, &rows, 0);
+    for (int64_t r = 0; r < p->rows.N; r++) {
+        int64_t at = p->rows.order[r] * p->H + u0;
+        size_t bytes = (size_t)units * sizeof(real);
+        const real *h = output_row(k, r, 0) + u0;
+        if ((real *)p->h_n + at != h) memcpy((real *)p->h_n + at, h, bytes);
+        if (c->c) memcpy((real *)p->c_n + at, cell_after(k, r, 0) + u0, bytes);
+    }
+}
+
 /* Steps whose input products are made together: enough rows for full tiles, and for the input
  * weight to be read seldom if it is large. */
 static int64_t chunk_steps(const call *k, int64_t steps) {
@@ -222,6 +252,22 @@ static void set_threads(const cell *c, call *k, int64_t work) {
     k->by_units = may && divide_units(N, p->H, weight, k->threads);
 }
 
+enum { SHARE = 80000 }; /* operations, about a microsecond: fewer do not repay a thread's turn */
+
+/* Divides a call that is too short to wake threads for; not where it has more to it than one step,
+ * or writes h over the h that other pieces still read. */
+static void set_pieces(const cell *c, call *k) {
+    const fl_call *p = k->p;
+    int64_t N = p->rows.N, each = c->panel / c->gates, panels = (k->Hp / VL + each - 1) / each;
+    int one_step = p->rows.T == 1 && p->rows.offset[1] == N && !p->in.ids && !p->reset;
+    int64_t shares = 2 * N * k->GHp * (p->in.I + p->R) / SHARE;
+    k->pieces = 0;
+    if (k->threads > 1 || !one_step || c->before || p->weights.w_hr || p->every) return;
+    if (shares < 2 || panels < 2 || p->n_threads < 2 || p->h_n == p->h0) return;
+    k->threads = (int)min64(min64(shares, p->n_threads), min64(panels, FL_PIECES));
+    k->pieces = (int)min64(min64(2 * k->threads, panels), FL_PIECES);
+}
+
 /* Is reading the weights as they are, once for each few rows, less work than packing them? */
 static int stay_unpacked(const cell *c, const fl_call *p) {
     int possible = !p->packed && !p->in.ids && !c->before && !p->weights.w_hr;
@@ -234,7 +280,7 @@ static int64_t plan_forward(const cell *c, call *k, real *block) {
     arena m = {block, 0};
     k->first = 0, k->last = p->rows.T, k->full = p->gates != NULL;
     k->unpacked = stay_unpacked(c, p);
-    if (!k->by_units) k->threads = (int)min64(k->threads, N);
+    if (!k->by_units && !k->pieces) k->threads = (int)min64(k->threads, N);
     k->chunk = chunk_steps(k, p->rows.T);
     int64_t packed = place_weights(c, k, p->packed);
     if (!p->packed) place_weights(c, k, take(&m, packed));
@@ -247,24 +293,29 @@ static int64_t plan_forward(const cell *c, call *k, real *block) {
     k->fresh_c = c->c && p->reset ? take(&m, N * k->Hp) : NULL;
     int64_t most = max64(P_BLOCK, N * k->chunk);
     k->scratch_size = pointers_size(most) + own_size(c, k);
-    k->scratch = take(&m, k->scratch_size * k->threads);
+    k->scratch = take(&m, k->scratch_size * (k->pieces ? k->pieces : k->threads));
     return m.size;
 }
 
 static int64_t forward_bytes(const cell *c, const fl_call *p) {
     call k = call_of(c, p, NULL);
     set_threads(c, &k, 2);
+    set_pieces(c, &k);
     return plan_forward(c, &k, NULL) * (int64_t)sizeof(real);
 }
 
-static int run_forward(const cell *c, const fl_call *p, fl_body body) {
+static int run_forward(const cell *c, const fl_call *p, fl_body body, fl_piece piece) {
     call k = call_of(c, p, NULL);
     set_threads(c, &k, 2);
+    set_pieces(c, &k);
     real *block = fl_alloc((size_t)plan_forward(c, &k, NULL) * sizeof(real));
     if (!block) return -1;
     plan_forward(c, &k, block);
     memset((real *)k.zeros, 0, (size_t)max64(k.GHp, PANEL) * sizeof(real));
-    fl_run(k.threads, body, &k);
+    if (k.pieces)
+        fl_share(k.threads, k.pieces, piece, &k);
+    else
+        fl_run(k.threads, body, &k);
     fl_free(block);
     return 0;
 }

@@ -49,8 +49,11 @@ static void kept(const cell *c, const fl_call *p, int64_t elements[3]) {
     static void NAME##_backward_body(void *ctx, int thread, int threads, fl_team *team) {          \
         backward_body(&ROW, ctx, thread, threads, team);                                           \
     }                                                                                              \
+    static void NAME##_step_piece(void *ctx, int piece, int pieces) {                              \
+        step_piece(&ROW, ctx, piece, pieces);                                                      \
+    }                                                                                              \
     static int NAME##_forward(const fl_call *p) {                                                  \
-        return run_forward(&ROW, p, NAME##_forward_body);                                          \
+        return run_forward(&ROW, p, NAME##_forward_body, NAME##_step_piece);                       \
     }                                                                                              \
     static int NAME##_backward(const fl_call *p, const fl_grads *g) {                              \
         return run_backward(&ROW, p, g, NAME##_backward_body);                                     \
