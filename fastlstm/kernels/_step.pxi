@@ -36,9 +36,6 @@ cdef class PackedWeights:
     def __dealloc__(self):
         fl_free(self.packed)
 
-    def __reduce__(self):
-        return type(None), ()  # a copy of a module has none
-
     def changed(self, tuple tensors not None):
         """Whether the last of a step's tensors are others, or torch wrote to them meanwhile."""
         cdef int i, w = len(tensors) - 4

@@ -16,11 +16,18 @@ from fastlstm.torch.autocast import lowered, raised, result_dtypes
 from fastlstm.torch.dispatch import outside_kernels, uncompiled
 from fastlstm.torch.function import Layer, run, run_step, wants_gradient
 from fastlstm.torch.layout import OneStep, full_rows
-from fastlstm.torch.step import short_step
+from fastlstm.torch.step import FIXED, short_step
 from fastlstm.torch.weights import Five, cell_weights
 
 
-class LSTMCell(torch.nn.LSTMCell):
+class _Copied:
+    """What copy, deepcopy and pickle take of a cell: not the packed weights of `fixed_weights`."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != FIXED}
+
+
+class LSTMCell(_Copied, torch.nn.LSTMCell):
     """torch.nn.LSTMCell on fastlstm's kernels; see there for arguments and parameters."""
 
     def forward(self, input: Any, hx: Any = None) -> Any:
@@ -49,7 +56,7 @@ class LSTMCell(torch.nn.LSTMCell):
         return run_cell(self, input, hx)
 
 
-class GRUCell(torch.nn.GRUCell):
+class GRUCell(_Copied, torch.nn.GRUCell):
     """torch.nn.GRUCell on fastlstm's kernels; see there for arguments and parameters."""
 
     def forward(self, input: Any, hx: Any = None) -> Any:
@@ -62,7 +69,7 @@ class GRUCell(torch.nn.GRUCell):
         return run_cell(self, input, hx)[0]
 
 
-class RNNCell(torch.nn.RNNCell):
+class RNNCell(_Copied, torch.nn.RNNCell):
     """torch.nn.RNNCell on fastlstm's kernels; see there for arguments and parameters."""
 
     def forward(self, input: Any, hx: Any = None) -> Any:

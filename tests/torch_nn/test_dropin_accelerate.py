@@ -80,13 +80,19 @@ def test_a_model() -> None:
 
 
 def test_an_optimizer_made_before_goes_on() -> None:
-    model = Tagger()
-    optimizer = torch.optim.SGD(model.parameters(), 0.1)
-    ft.accelerate(model)
-    before = model(X).sum()
-    before.backward()
-    optimizer.step()
-    assert model(X).sum() < before
+    outputs = []
+    for accelerated in (False, True):
+        torch.manual_seed(0)
+        model = Tagger()
+        optimizer = torch.optim.SGD(model.parameters(), 0.1)
+        if accelerated:
+            ft.accelerate(model)
+        before = model(X)
+        before.sum().backward()
+        optimizer.step()
+        outputs.append(model(X))
+        assert not torch.allclose(outputs[-1], before)
+    torch.testing.assert_close(*outputs)
 
 
 def test_the_model_itself() -> None:

@@ -157,10 +157,20 @@ def test_copies_are_free_of_it(name: str) -> None:
     with torch.no_grad(), ft.fixed_weights(module):
         expected = first(module(x, hx))
         for made in (copy.deepcopy(module), pickle.loads(pickle.dumps(module))):
-            assert vars(made).get(step.FIXED) is None
+            assert step.FIXED not in vars(made)
             assert torch.equal(first(made(x, hx)), expected)
             made.weight_hh.mul_(0.5)
             assert not torch.equal(first(made(x, hx)), expected)
+
+
+@each_cell
+def test_a_shallow_copy_outlives_the_block(name: str) -> None:
+    module, x, hx = cell_and_step(name)
+    with torch.no_grad():
+        with ft.fixed_weights(module):
+            made = copy.copy(module)
+        module.weight_hh.mul_(0.5)
+        assert torch.equal(first(made(x, hx)), first(module(x, hx)))
 
 
 def test_bad_models() -> None:
