@@ -254,8 +254,9 @@ class Recurrent(Gated):
 
         Counted is all that they allocate, y and dx included; not the arrays they are given, nor
         the parameters and their gradients. A `reset` takes another byte for each direction's
-        step of each row. Blocks that the compiled backend holds back to use them again (at most
-        256 MB of the process) come on top where none of them fits.
+        step of each row. Blocks that the compiled backend holds back to use them again come
+        on top where none of them fits: until all together take a quarter more than the process
+        ever had in use at a time, or 256 MB.
 
         Parameters
         ----------

@@ -142,3 +142,58 @@ def test_it_grows_with_the_work(kernel: Kernel) -> None:
         kernel.memory(Rows(10, 8), 32, 32, dtype=F64),
     ):
         assert larger.kept >= 1.8 * small.kept
+
+
+MIB = 1 << 20
+
+
+def block(native: Any, size: int) -> Any:
+    """An array of so many MiB that nobody has written to."""
+    return native.Kernel(CELLS["lstm"]).empty((size * MIB,), np.uint8)
+
+
+def take_and_give_back(native: Any, *sizes: int) -> None:
+    """Have blocks of so many MiB in use together, then none."""
+    blocks = [block(native, size) for size in sizes]
+    del blocks
+
+
+def test_blocks_in_use_together_are_all_kept(native: Any) -> None:
+    """More than 256 MiB too: fresh ones for every batch would cost more than its gate maths."""
+    native.trim()
+    for _ in range(3):
+        take_and_give_back(native, 200, 150, 10)
+        assert native.cached_bytes() >= 360 * MIB
+    take_and_give_back(native, 199, 149, 9)
+    assert native.cached_bytes() < 370 * MIB
+    native.trim()
+
+
+def test_sizes_that_alternate_do_not_add_up(native: Any) -> None:
+    """What is kept and in use stays within a quarter of the most that was in use at a time."""
+    native.trim()
+    for size in (400, 49, 300, 36, 200, 24, 399):
+        take_and_give_back(native, size)
+        assert native.cached_bytes() <= 1.25 * 402 * MIB
+    native.trim()
+
+
+def test_a_small_block_does_not_take_a_large_one(native: Any) -> None:
+    native.trim()
+    take_and_give_back(native, 160)
+    small = block(native, 19)
+    assert native.cached_bytes() >= 160 * MIB
+    middle = block(native, 21)
+    assert native.cached_bytes() < MIB
+    del small, middle
+    native.trim()
+
+
+def test_memory_of_one_large_call_is_given_back(native: Any) -> None:
+    native.trim()
+    take_and_give_back(native, 1000)
+    assert native.cached_bytes() >= 1000 * MIB
+    for _ in range(200_000):
+        take_and_give_back(native, 1)
+    assert native.cached_bytes() <= 256 * MIB
+    native.trim()

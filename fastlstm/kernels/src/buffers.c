@@ -1,19 +1,27 @@
 /* Large blocks that training asks for again every step.
  *
  * A fresh block of tens of megabytes costs a page fault every 4 KiB, more than the gate maths on
- * it. So freed blocks are kept, at most KEEP_BYTES in all, whatever shapes there were; the
- * smallest give way first. A block is reused for at least a quarter of its size.
+ * it; on a virtual machine that gave the memory back to its host, ten times as much. So freed
+ * blocks are kept, whatever shapes there were, as long as all blocks, in use and kept, take no
+ * more than a quarter above the most that was in use at a time. Of training on texts of all
+ * lengths that leaves no fresh block after the first few dozen steps. Those freed longest ago give
+ * way first, and the most in use is forgotten, by half in some 45,000 blocks: memory that one
+ * large call needed is given back while smaller ones go on.
+ *
+ * A block is reused for at least an eighth of its size, as what is kept for backward may stay in
+ * use for long.
  */
 #define _DEFAULT_SOURCE
 #include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 
 #include "fastlstm.h"
 
 enum { KEEP_BLOCKS = 32, HEADER = 64, SMALL = 1 << 16 };
 enum { HUGE_PAGE = 2 << 20, HUGE_FROM = 512 << 10 };
-#define KEEP_BYTES ((size_t)256 << 20)
+#define ALWAYS ((size_t)256 << 20) /* bytes that may be in use and kept however few are needed */
 
 typedef struct {
     void *block;
@@ -21,8 +29,9 @@ typedef struct {
 } kept_block;
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static kept_block kept[KEEP_BLOCKS];
-static size_t kept_bytes;
+static kept_block kept[KEEP_BLOCKS]; /* in the order in which they were freed */
+static int kept_count;
+static size_t kept_bytes, bytes_in_use, most_in_use;
 
 static size_t *size_of(void *block) { return (size_t *)(void *)((char *)block - HEADER); }
 static void release(void *block) { free((char *)block - HEADER); }
@@ -32,22 +41,55 @@ static void hold(void) { pthread_mutex_lock(&lock); }
 static void let_go(void) { pthread_mutex_unlock(&lock); }
 __attribute__((constructor)) static void watch_forks(void) { pthread_atfork(hold, let_go, let_go); }
 
+/* Takes a block out of those kept. */
+static void *remove_kept(int i) {
+    void *block = kept[i].block;
+    kept_bytes -= kept[i].size;
+    kept_count--;
+    memmove(kept + i, kept + i + 1, (size_t)(kept_count - i) * sizeof *kept);
+    return block;
+}
+
 /* The smallest kept block that fits, or NULL. */
-static void *take_kept(size_t bytes) {
-    void *found = NULL;
+static void *find_kept(size_t bytes) {
     int best = -1;
-    pthread_mutex_lock(&lock);
-    for (int i = 0; i < KEEP_BLOCKS; i++)
-        if (kept[i].block && kept[i].size >= bytes && kept[i].size / 4 <= bytes &&
+    for (int i = 0; i < kept_count; i++)
+        if (kept[i].size >= bytes && kept[i].size / 8 <= bytes &&
             (best < 0 || kept[i].size < kept[best].size))
             best = i;
-    if (best >= 0) {
-        found = kept[best].block;
-        kept_bytes -= kept[best].size;
-        kept[best] = (kept_block){NULL, 0};
-    }
+    return best >= 0 ? remove_kept(best) : NULL;
+}
+
+/* Gives back what is kept beyond the bound. */
+static void shrink(void) {
+    size_t bound = most_in_use + most_in_use / 4;
+    if (bound < ALWAYS) bound = ALWAYS;
+    while (kept_count && bytes_in_use + kept_bytes > bound) release(remove_kept(0));
+}
+
+/* A kept block of at least that many bytes; if there is none, room for a fresh one. */
+static void *take(size_t bytes, size_t fresh) {
+    pthread_mutex_lock(&lock);
+    void *block = find_kept(bytes);
+    bytes_in_use += block ? *size_of(block) : fresh;
+    if (most_in_use < bytes_in_use) most_in_use = bytes_in_use;
+    shrink();
     pthread_mutex_unlock(&lock);
-    return found;
+    return block;
+}
+
+/* A block of that size is no longer in use; it is kept, or NULL if it could not be had. */
+static void put_back(void *block, size_t size) {
+    pthread_mutex_lock(&lock);
+    bytes_in_use -= size;
+    most_in_use -= most_in_use >> 16;
+    if (kept_count == KEEP_BLOCKS) release(remove_kept(0));
+    if (block) {
+        kept[kept_count++] = (kept_block){block, size};
+        kept_bytes += size;
+    }
+    shrink();
+    pthread_mutex_unlock(&lock);
 }
 
 size_t fl_block_bytes(size_t bytes) {
@@ -69,49 +111,32 @@ static char *new_block(size_t whole) {
 
 void *fl_alloc(size_t bytes) {
     if (bytes > SIZE_MAX / 2) return NULL;
-    void *block = bytes > SMALL ? take_kept(bytes) : NULL;
+    size_t whole = fl_block_bytes(bytes ? bytes : 1), size = whole - HEADER;
+    void *block = size > SMALL ? take(bytes, size) : NULL;
     if (block) return block;
-    size_t whole = fl_block_bytes(bytes ? bytes : 1);
     char *raw = new_block(whole);
-    if (!raw) return NULL;
+    if (!raw) {
+        if (size > SMALL) put_back(NULL, size);
+        return NULL;
+    }
     block = raw + HEADER;
-    *size_of(block) = whole - HEADER;
+    *size_of(block) = size;
     return block;
-}
-
-/* Where to keep a block: an empty slot, or that of the smallest block, or -1. */
-static int slot_for(size_t size) {
-    int slot = 0;
-    for (int i = 0; i < KEEP_BLOCKS; i++)
-        if (kept[i].size < kept[slot].size) slot = i; /* an empty one has size 0 */
-    if (kept[slot].size > size || kept_bytes - kept[slot].size + size > KEEP_BYTES) return -1;
-    return slot;
 }
 
 void fl_free(void *block) {
     if (!block) return;
     size_t size = *size_of(block);
-    if (size > SMALL) {
-        pthread_mutex_lock(&lock);
-        int slot = slot_for(size);
-        if (slot >= 0) {
-            void *out = kept[slot].block;
-            kept_bytes += size - kept[slot].size;
-            kept[slot] = (kept_block){block, size};
-            block = out;
-        }
-        pthread_mutex_unlock(&lock);
-    }
-    if (block) release(block);
+    if (size > SMALL)
+        put_back(block, size);
+    else
+        release(block);
 }
 
 void fl_trim(void) {
     pthread_mutex_lock(&lock);
-    for (int i = 0; i < KEEP_BLOCKS; i++) {
-        if (kept[i].block) release(kept[i].block);
-        kept[i] = (kept_block){NULL, 0};
-    }
-    kept_bytes = 0;
+    while (kept_count) release(remove_kept(kept_count - 1));
+    most_in_use = bytes_in_use;
     pthread_mutex_unlock(&lock);
 }
 
