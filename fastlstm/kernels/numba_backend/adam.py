@@ -119,7 +119,7 @@ def _update(
     n_threads: int,
 ) -> None:
     run, U, dense = _compiled(g.dtype), len(g), not len(index)
-    threads = worth_threads(40.0 * g.size, max(U, 1), n_threads)
+    threads = worth_threads(150.0 * g.size, max(U, 1), n_threads)
     g, *terms = (a.view() for a in (g, *terms))
     for array in (g, *terms):
         array.flags.writeable = False

@@ -113,7 +113,7 @@ def pool(
     run, zero = _compiled(forward_rows, y.dtype), y.dtype.type(0)
     total, best, step = np.empty((3, N, F), y.dtype)
     least = y.dtype.type(-np.inf)
-    threads = worth_threads(20.0 * y.size, N, n_threads)
+    threads = worth_threads(80.0 * y.size, N, n_threads)
 
     def task(part: int) -> None:
         first, end = N * part // threads, N * (part + 1) // threads
@@ -141,7 +141,7 @@ def pool_backward(
     run, zero = _compiled(backward_rows, dy.dtype), dy.dtype.type(0)
     out = readable(dy)
     parts = [None if a is None else np.ascontiguousarray(a, dy.dtype) for a in (dmean, dmax, step)]
-    threads = worth_threads(20.0 * dy.size, N, n_threads)
+    threads = worth_threads(80.0 * dy.size, N, n_threads)
 
     def task(part: int) -> None:
         first, end = N * part // threads, N * (part + 1) // threads
