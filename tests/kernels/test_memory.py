@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -70,6 +71,14 @@ class Traced:
         return tracemalloc.get_traced_memory()[1]
 
 
+@pytest.fixture
+def traceable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the Numba backend take NumPy's memory, not that of the compiled extension."""
+    if find_spec("numba"):
+        monkeypatch.setattr("fastlstm.kernels.numba_backend.layer.empty", np.empty)
+
+
+@pytest.mark.usefixtures("traceable")
 @each_cell
 @pytest.mark.parametrize("with_tokens", [False, True], ids=["dense", "tokens"])
 @pytest.mark.parametrize("case", CASES, ids=str)

@@ -23,6 +23,7 @@ from fastlstm.kernels.numba_backend.forward_pass import (
 from fastlstm.kernels.numba_backend.gradients import WORK_BYTES
 from fastlstm.kernels.numba_backend.layer import Layer
 from fastlstm.kernels.numba_backend.maths import Maths
+from fastlstm.kernels.numba_backend.memory import empty
 from fastlstm.kernels.numba_backend.pool import pool, pool_backward
 from fastlstm.kernels.numba_backend.sizes import Sizes
 from fastlstm.kernels.numba_backend.stream import Stream
@@ -68,7 +69,7 @@ class Kernel:
     pool = staticmethod(pool)
     pool_backward = staticmethod(pool_backward)
     adam = staticmethod(adam)
-    empty = staticmethod(np.empty)
+    empty = staticmethod(empty)
 
     def __init__(self, cell: CellSpec, maths: Maths | None = None) -> None:
         self.cell = cell

@@ -11,6 +11,7 @@ from numpy.typing import DTypeLike, NDArray
 from fastlstm.kernels.numba_backend.call import TABLES, Call
 from fastlstm.kernels.numba_backend.engine import shared
 from fastlstm.kernels.numba_backend.maths import Maths
+from fastlstm.kernels.numba_backend.memory import empty
 from fastlstm.kernels.numba_backend.tile import panel_width, panels_of
 from fastlstm.kernels.numba_backend.workers import run_parts
 from fastlstm.kernels.rows import Rows
@@ -57,7 +58,7 @@ def readable(array: Array, axes: int = 1) -> Array:
 def aligned(shape: tuple[int, ...], dtype: DTypeLike) -> Array:
     """Return an uninitialised array that starts with a cache line, as vectors want it."""
     size = math.prod(shape) * np.dtype(dtype).itemsize
-    memory = np.empty(size + LINE, np.uint8)
+    memory = empty((size + LINE,), np.uint8)
     start = -memory.ctypes.data % LINE
     return memory[start : start + size].view(dtype).reshape(shape)
 
