@@ -50,9 +50,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         report.summarise(entry, result["peak_gflops"])
     for path in report.write(result, options.out):
         print(path)
-    if options.readme:
-        report.splice(options.readme, report.MARKER[options.against], report.markdown(result))
-        print(options.readme)
+    report.put_into(options.readme, result)
+    print(*options.readme, sep="\n")
     return 0
 
 
@@ -68,7 +67,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--threads", type=_positive, nargs="+", default=[machine.cores()])
     parser.add_argument("--isa", choices=machine.SAME_ISA, help="hold both sides to it")
     parser.add_argument("--out", type=Path, help="folder, default build/ab or build/onnxruntime")
-    parser.add_argument("--readme", type=Path, help="file to put the table into, between markers")
+    parser.add_argument("--readme", type=Path, nargs="+", default=[], help=report.INTO)
     options = parser.parse_args(argv)
     if options.isa and options.against != "torch":
         parser.error(f"argument --isa: nothing holds {PEERS[options.against]} to {options.isa}")

@@ -1,6 +1,6 @@
 """What `ab` found, as JSON, as a Markdown table and as a picture.
 
-`python -m benchmarks.report ab.json [--readme README.md]` makes table and picture again.
+`python -m benchmarks.report ab.json [--readme README.md docs/speed.md]` makes them again.
 """
 
 from __future__ import annotations
@@ -11,12 +11,20 @@ import statistics
 from pathlib import Path
 from typing import Any
 
+from benchmarks.shapes import Case
 from benchmarks.sides import PEERS
 from benchmarks.timing import quartiles
 from fastlstm.text.files import replacing
 
-# The other side -> the name of its table in a README.
+# The other side -> the name of its table in a document; its summary has "summary" after it.
 MARKER = {"torch": "ab", "onnxruntime": "onnxruntime"}
+INTO = "files to put the table, or its summary, into: between markers"
+KINDS = {  # mode -> how a summary calls it
+    "infer": "inference",
+    "train": "training",
+    "step": "one step, the state carried",
+    "ragged": "training on rows of unequal length",
+}
 COLUMNS = (  # {} is the other side's title
     ("case (B, T, I, H)", "---"),
     ("threads", "---:"),
@@ -79,6 +87,47 @@ def markdown(result: dict[str, Any]) -> str:
     lines += [_row([align for _, align in COLUMNS])]
     lines += [_row(_cells(entry)) for entry in result["cases"]]
     return "\n".join([*lines, "", _footnote(result), ""])
+
+
+def summary(result: dict[str, Any]) -> str:
+    """Return a short table: for each kind of case how many times faster, from least to most."""
+    threads = list(result["peak_gflops"])
+    ratios: dict[str, dict[str, list[float]]] = {}
+    for entry in result["cases"]:
+        case = Case(**entry["case"])
+        kind = ", ".join(filter(None, (KINDS.get(case.mode, case.mode), case.options)))
+        ratios.setdefault(kind, {}).setdefault(str(entry["threads"]), []).append(entry["ratio"])
+    titles = [f"{n} thread{'s' * (n != '1')}" for n in threads]
+    lines = [_row([f"how many times faster than {PEERS[against(result)]}", *titles])]
+    lines += [_row(["---"] + ["---:"] * len(threads))]
+    for kind, of in ratios.items():
+        count = max(map(len, of.values()))
+        name = f"{kind}, {count} shapes" if count > 1 else kind
+        lines += [_row([name, *(_range(of.get(n, [])) for n in threads)])]
+    return "\n".join(lines)
+
+
+def _range(ratios: list[float]) -> str:
+    ends = sorted({min(ratios), max(ratios)}) if ratios else []
+    return " to ".join(f"{end:.2f}" if end < 10 else f"{end:.1f}" for end in ends)
+
+
+def put_into(paths: list[Path], result: dict[str, Any]) -> None:
+    """Put the table and its summary into files, each where a file has the markers for it.
+
+    Raises
+    ------
+    ValueError
+        If a file has markers for neither.
+    """
+    name = MARKER[against(result)]
+    for path in paths:
+        content = path.read_text(encoding="utf-8")
+        if f"<!-- benchmarks:{name} summary -->" in content:
+            splice(path, f"{name} summary", summary(result))
+            if f"<!-- benchmarks:{name} -->" not in content:
+                continue
+        splice(path, name, markdown(result))
 
 
 def _row(cells: list[str]) -> str:
@@ -204,13 +253,12 @@ def main() -> None:
         prog="python -m benchmarks.report", description=(__doc__ or "").partition("\n")[0]
     )
     parser.add_argument("result", type=Path, help="ab.json of an earlier run")
-    parser.add_argument("--readme", type=Path, help="file to put the table into, between markers")
+    parser.add_argument("--readme", type=Path, nargs="+", default=[], help=INTO)
     options = parser.parse_args()
     result = json.loads(options.result.read_text(encoding="utf-8"))
     for path in write(result, options.result.parent):
         print(path)
-    if options.readme:
-        splice(options.readme, MARKER[against(result)], markdown(result))
+    put_into(options.readme, result)
 
 
 if __name__ == "__main__":

@@ -77,12 +77,25 @@ class Case:
 
     def __str__(self) -> str:
         sizes = ", ".join(str(getattr(self, n)) for n in "BTIHV" if getattr(self, n))
+        parts = (self.mode, self._cell, f"({sizes})", self._kind)
+        return " ".join(filter(None, parts))
+
+    @property
+    def options(self) -> str:
+        """What it is beside a plain LSTM, nothing if that is what it is."""
+        return " ".join(filter(None, (self._cell, self._kind)))
+
+    @property
+    def _cell(self) -> str:
+        return self.cell if self.cell != "LSTM" else ""
+
+    @property
+    def _kind(self) -> str:
         options = [f"{self.layers} layers"] if self.layers > 1 else []
         options += [f"projected to {self.proj}"] if self.proj else []
         options += ["both directions"] if self.bidirectional else []
         options += [self.dtype] if self.dtype != "float32" else []
-        cell = [self.cell] if self.cell != "LSTM" else []
-        return " ".join([self.mode, *cell, f"({sizes})", *options])
+        return " ".join(options)
 
     @property
     def gates(self) -> int:

@@ -104,6 +104,41 @@ def test_splice_without_markers_leaves_the_file(tmp_path: Path, content: str) ->
     assert path.read_text() == content
 
 
+def test_summary_has_the_least_and_the_largest_ratio_of_a_kind() -> None:
+    result = _result(threads=(1, 2))
+    more = {"name": "", "threads": 2, "ratio": 12.34, "case": asdict(Case("ragged", 9, 6, 5, 4))}
+    gru = {
+        "name": "",
+        "threads": 2,
+        "ratio": 3,
+        "case": asdict(Case("step", 1, 0, 5, 4, cell="GRU")),
+    }
+    result["cases"] += [more, gru]
+    assert report.summary(result).splitlines() == [
+        "| how many times faster than torch | 1 thread | 2 threads |",
+        "| --- | ---: | ---: |",
+        "| training on rows of unequal length, 2 shapes | 2.50 | 2.50 to 12.3 |",
+        "| dropout | 5.00 | 5.00 |",
+        "| one step, the state carried, GRU |  | 3.00 |",
+    ]
+
+
+def test_each_file_gets_what_it_has_markers_for(tmp_path: Path) -> None:
+    short, both, none = (tmp_path / name for name in ("short.md", "both.md", "none.md"))
+    summary = "<!-- benchmarks:ab summary -->{}<!-- benchmarks:ab summary end -->"
+    table = "<!-- benchmarks:ab -->{}<!-- benchmarks:ab end -->"
+    short.write_text(summary.format(""))
+    both.write_text(summary.format("") + table.format(""))
+    none.write_text("a")
+    result = _result()
+    report.put_into([short, both], result)
+    shown = summary.format(f"\n{report.summary(result)}\n")
+    assert short.read_text() == shown
+    assert both.read_text() == shown + table.format(f"\n{report.markdown(result).strip()}\n")
+    with pytest.raises(ValueError, match="none.md has not one <!-- benchmarks:ab --> "):
+        report.put_into([none], result)
+
+
 def test_picture(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     report.picture(_result(threads=(1, 2)), tmp_path / "ab.png")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 import subprocess
 import sys
@@ -22,15 +21,30 @@ FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 BLOCKS = FENCE.findall(TEXT)
 
 
-def test_python_examples_run_in_order() -> None:
-    examples = [code for language, code in BLOCKS if language == "python"]
-    assert examples
-    names: dict[str, object] = {}
-    missing = [lib for lib in ("torch", "sklearn") if importlib.util.find_spec(lib) is None]
-    for code in examples:
-        if any(re.search(rf"import {lib}|fastlstm.{lib}", code) for lib in missing):
-            continue
-        exec(compile(code, str(README), "exec"), names)
+EXAMPLES = [code for language, code in BLOCKS if language == "python"]
+
+
+def test_there_are_examples() -> None:
+    assert len(EXAMPLES) > 5
+
+
+@pytest.mark.parametrize("code", EXAMPLES, ids=range(len(EXAMPLES)))
+def test_a_python_example_runs_alone(code: str) -> None:
+    for lib in ("torch", "sklearn"):
+        if re.search(rf"import {lib}|fastlstm.{lib}", code):
+            pytest.importorskip(lib)
+    exec(compile(code, str(README), "exec"), {})
+
+
+def test_what_it_installs_is_in_the_clone() -> None:
+    """There is no release on an index to take it from."""
+    shown = re.findall(r"pip install ([^`\n#]+)", TEXT)
+    assert shown
+    extras = re.findall(r"^([a-z]+) = \[", (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
+    for what in shown:
+        target, named = re.fullmatch(r'"?(\.)(?:\[([a-z,]+)\])?"?', what.strip()).groups()
+        assert target == "."
+        assert set((named or "dev").split(",")) <= set(extras)
 
 
 def test_make_targets_exist() -> None:
