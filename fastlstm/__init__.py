@@ -27,7 +27,13 @@ from fastlstm.nn import (
     bce_with_logits,
     cross_entropy,
 )
-from fastlstm.runtime import get_num_threads, runtime_info, set_num_threads, show_runtime
+from fastlstm.runtime import (
+    get_num_threads,
+    num_threads,
+    runtime_info,
+    set_num_threads,
+    show_runtime,
+)
 
 __all__ = [
     "GRU",
@@ -53,6 +59,7 @@ __all__ = [
     "gradcheck",
     "models",
     "nn",
+    "num_threads",
     "runtime_info",
     "set_num_threads",
     "show_runtime",

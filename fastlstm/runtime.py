@@ -5,6 +5,9 @@ from __future__ import annotations
 import operator
 import os
 import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from importlib import import_module
 from typing import Any
 
@@ -16,14 +19,16 @@ from fastlstm._version import __version__
 MAX_THREADS = 1024
 OVERRIDES = ("FASTLSTM_BACKEND", "FASTLSTM_ISA", "FASTLSTM_NUM_THREADS")
 
-_num_threads: int | None = None
+_num_threads: int | None = None  # of the process
+_block_threads: ContextVar[int | None] = ContextVar("fastlstm_num_threads", default=None)
 
 
 def get_num_threads() -> int:
     """Return how many threads a call may use.
 
-    The value of `set_num_threads`; before that FASTLSTM_NUM_THREADS; without that the cores
-    this process may run on. Small work runs on fewer threads.
+    Inside a block of `num_threads` its count. Else the value of `set_num_threads`; before that
+    FASTLSTM_NUM_THREADS; without that the cores this process may run on. Small work runs on fewer
+    threads.
 
     Raises
     ------
@@ -31,6 +36,9 @@ def get_num_threads() -> int:
         If FASTLSTM_NUM_THREADS is not a whole number from 1 to 1024.
     """
     global _num_threads
+    inside = _block_threads.get()
+    if inside is not None:
+        return inside
     if _num_threads is None:
         text = os.environ.get("FASTLSTM_NUM_THREADS")
         _num_threads = _from_environment(text) if text else _available_cores()
@@ -38,7 +46,9 @@ def get_num_threads() -> int:
 
 
 def set_num_threads(n: int) -> None:
-    """Set how many threads a call may use; results do not depend on it.
+    """Set how many threads a call may use, in the whole process; results do not depend on it.
+
+    Blocks of `num_threads` keep their own count.
 
     Raises
     ------
@@ -48,9 +58,30 @@ def set_num_threads(n: int) -> None:
         If n is not from 1 to 1024.
     """
     global _num_threads
-    if isinstance(n, bool) or not hasattr(n, "__index__"):
-        raise TypeError(f"n is {n!r}, expected an integer")
-    _num_threads = _in_range("n", operator.index(n))
+    _num_threads = _count(n)
+
+
+@contextmanager
+def num_threads(n: int | None) -> Iterator[None]:
+    """Let calls inside a ``with`` block use n threads; other threads of the process keep theirs.
+
+    The count belongs to the context (`contextvars`) of the caller: a new thread or a task of
+    asyncio does not change what others use. ``@num_threads(1)`` does the same for a function.
+
+    Parameters
+    ----------
+    n : as of `set_num_threads`; None for as many as outside.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `set_num_threads`.
+    """
+    token = _block_threads.set(_block_threads.get() if n is None else _count(n))
+    try:
+        yield
+    finally:
+        _block_threads.reset(token)
 
 
 def runtime_info() -> dict[str, Any]:
@@ -111,6 +142,12 @@ def _from_environment(text: str) -> int:
             f"FASTLSTM_NUM_THREADS={text!r}, expected a whole number from 1 to {MAX_THREADS}"
         ) from None
     return _in_range("FASTLSTM_NUM_THREADS", value)
+
+
+def _count(n: int) -> int:
+    if isinstance(n, bool) or not hasattr(n, "__index__"):
+        raise TypeError(f"n is {n!r}, expected an integer")
+    return _in_range("n", operator.index(n))
 
 
 def _in_range(name: str, value: int) -> int:

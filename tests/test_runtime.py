@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -31,6 +34,69 @@ def test_out_of_range(threads: None, n: int) -> None:
 def test_no_integer(n: Any) -> None:
     with pytest.raises(TypeError, match=re.escape(f"n is {n!r}, expected an integer")):
         fl.set_num_threads(n)
+
+
+def test_a_block_has_a_count_of_its_own(threads: None) -> None:
+    fl.set_num_threads(3)
+    with fl.num_threads(1):
+        assert fl.get_num_threads() == 1
+        assert fl.runtime_info()["threads"] == 1
+        with fl.num_threads(4), fl.num_threads(None):
+            assert fl.get_num_threads() == 4
+        fl.set_num_threads(5)  # of the process: the block keeps its own
+        assert fl.get_num_threads() == 1
+    assert fl.get_num_threads() == 5
+
+
+def test_a_block_that_raises_and_one_that_is_refused(threads: None) -> None:
+    fl.set_num_threads(3)
+    with pytest.raises(KeyError), fl.num_threads(1):
+        raise KeyError
+    with pytest.raises(ValueError, match="n is 0, expected 1 to 1024"), fl.num_threads(0):
+        pass
+    with pytest.raises(TypeError, match="n is '2', expected an integer"), fl.num_threads("2"):  # type: ignore[arg-type]
+        pass
+    assert fl.get_num_threads() == 3
+
+
+def test_blocks_of_threads_side_by_side(threads: None) -> None:
+    """Each thread sees its own count, however their blocks begin and end in between."""
+    fl.set_num_threads(7)
+    meet = threading.Barrier(8)
+
+    def use(n: int) -> list[int]:
+        seen = []
+        for _ in range(20):
+            meet.wait(60)
+            with fl.num_threads(n):
+                meet.wait(60)
+                seen.append(fl.get_num_threads())
+            seen.append(fl.get_num_threads())
+        return seen
+
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(use, range(1, 9)))
+    assert found == [[n, 7] * 20 for n in range(1, 9)]
+    assert fl.get_num_threads() == 7
+
+
+def test_a_function_and_a_task_have_theirs(threads: None) -> None:
+    fl.set_num_threads(6)
+
+    @fl.num_threads(2)
+    def count() -> int:
+        return fl.get_num_threads()
+
+    async def task(n: int) -> int:
+        with fl.num_threads(n):
+            await asyncio.sleep(0)
+            return fl.get_num_threads()
+
+    async def both() -> list[int]:
+        return await asyncio.gather(task(1), task(3))
+
+    assert (count(), count(), fl.get_num_threads()) == (2, 2, 6)
+    assert asyncio.run(both()) == [1, 3]
 
 
 def threads_of(text: str) -> subprocess.CompletedProcess[str]:

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from fastlstm.models import LanguageModel, sample
 from fastlstm.plotting import new_figure
-from fastlstm.runtime import get_num_threads, set_num_threads
+from fastlstm.runtime import get_num_threads, num_threads
 from fastlstm.text import LanguageData, load_language
 from fastlstm.train import TrainingInterrupted
 from fastlstm.train.language.history import perplexity
@@ -81,8 +81,6 @@ def run(given: argparse.Namespace) -> int:
     options = replace(PRESETS[given.preset], **own)
     if given.plot:
         new_figure(1, 1)  # what is missing shows at once
-    if given.threads is not None:
-        set_num_threads(given.threads)
     data = load_language(given.data, level=options.level, size=options.vocab_size)
     out = Path(given.out) if given.out else None
     state = out / "checkpoint.safetensors" if out else None
@@ -134,7 +132,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given.resume and not given.out:
         parser.error("--resume needs --out, the folder of the run")
     try:
-        return run(given)
+        with num_threads(given.threads):
+            return run(given)
     except KeyboardInterrupt:
         print("\ninterrupted", file=sys.stderr)
         return 130

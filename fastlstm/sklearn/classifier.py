@@ -12,9 +12,10 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from fastlstm.nn.check import check_size
+from fastlstm.runtime import num_threads
 from fastlstm.sklearn.data import Data
 from fastlstm.sklearn.readers import Analyzer, NumberReader, TextReader, find_numbers, find_texts
-from fastlstm.sklearn.training import EVALUATION_BATCH, Reader, threads, train
+from fastlstm.sklearn.training import EVALUATION_BATCH, Reader, train
 from fastlstm.train.classifier.predict import log_probabilities
 
 Floats = NDArray[np.float64]
@@ -151,7 +152,7 @@ class LSTMClassifier(ClassifierMixin, BaseEstimator):
             only = classes.tolist()[0]
             raise ValueError(f"y has one class only, {only!r}, expected at least two")
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
-        with threads(self.n_threads):
+        with num_threads(self.n_threads):
             model, history = train(self, reader, data.labelled(labels), classes, seed)
         self.model_, self.reader_, self.classes_, self.history_ = model, reader, classes, history
         self.n_iter_ = len(history.epochs)
@@ -163,7 +164,7 @@ class LSTMClassifier(ClassifierMixin, BaseEstimator):
         data = self._read(X)
         shape = (len(data),) if self.model_.num_outputs == 1 else (len(data), len(self.classes_))
         logits = np.empty(shape)
-        with threads(self.n_threads):
+        with num_threads(self.n_threads):
             for batch in data.batches(EVALUATION_BATCH):
                 logits[batch.index] = self.model_(batch.tokens, batch.lengths)
         return logits

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -14,7 +12,6 @@ from sklearn.utils import compute_class_weight
 from fastlstm.models import SequenceClassifier, TextClassifier
 from fastlstm.nn.check import check_choice, check_size
 from fastlstm.nn.losses import bce_with_logits, cross_entropy
-from fastlstm.runtime import get_num_threads, set_num_threads
 from fastlstm.sklearn.data import Data
 from fastlstm.sklearn.readers import NumberReader, TextReader
 from fastlstm.text import count_batches
@@ -90,18 +87,6 @@ def build(estimator: Any, reader: Reader, classes: int, seed: int) -> Model:
         return SequenceClassifier(reader.size, **options)
     options["embedding_dropout"] = estimator.embedding_dropout
     return TextClassifier(len(reader.vocabulary), estimator.embedding_dim, **options)
-
-
-@contextmanager
-def threads(count: int | None) -> Iterator[None]:
-    """Use so many threads inside a ``with`` block; None for as many as before."""
-    before = get_num_threads()
-    if count is not None:
-        set_num_threads(count)
-    try:
-        yield
-    finally:
-        set_num_threads(before)
 
 
 def _split(data: Data, fraction: float, seed: int) -> tuple[Data, Data | None]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Generator, Iterable
+from contextvars import copy_context
 from typing import TypeVar
 
 Item = TypeVar("Item")
@@ -61,7 +62,10 @@ def _consume(items: Iterable[Item], depth: int) -> Generator[Item, None, None]:
         except BaseException as error:
             put(_Failure(error))
 
-    thread = threading.Thread(target=produce, name="fastlstm-prefetch", daemon=True)
+    context = copy_context()  # the number of threads, for one, is as in the block of the caller
+    thread = threading.Thread(
+        target=context.run, args=(produce,), name="fastlstm-prefetch", daemon=True
+    )
     thread.start()
     try:
         while (item := ready.get()) is not _END:

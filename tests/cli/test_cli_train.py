@@ -22,6 +22,7 @@ from topics import (
     write_json_lines,
 )
 
+import fastlstm as fl
 from fastlstm.cli import main
 from fastlstm.nn import cross_entropy
 from fastlstm.text import batches
@@ -159,9 +160,11 @@ def test_nothing_held_back(tmp_path: Path, topics_csv: Path, capsys) -> None:
 
 
 def test_threads_do_not_change_the_result(tmp_path: Path, topics_csv: Path, three: Path) -> None:
+    fl.set_num_threads(3)
     for threads in (1, 2):
         assert train(topics_csv, tmp_path / str(threads), threads=threads)["threads"] == threads
         assert weights(tmp_path / str(threads)) == weights(three)
+        assert fl.get_num_threads() == 3  # the option is the run's, not the process's
     assert (
         timeless(read(tmp_path / "1" / "metrics.json")).keys()
         == timeless(read(three / "metrics.json")).keys()

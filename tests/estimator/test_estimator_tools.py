@@ -12,10 +12,13 @@ import pytest
 pytest.importorskip("sklearn", minversion="1.6")
 
 from estimator_data import opinions, slopes, small
+from joblib import parallel_config
 from sklearn.base import clone
-from sklearn.model_selection import GridSearchCV, cross_val_predict
+from sklearn.model_selection import GridSearchCV, cross_val_predict, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
+
+import fastlstm as fl
 
 GRID = {"hidden_size": np.array([2, 5]), "cell": ["lstm", "gru"]}
 
@@ -38,6 +41,29 @@ def test_grid_search_in_two_processes_finds_the_same() -> None:
     alone, shared = search(1, X, y), search(2, X, y)
     for name in ("split0_test_score", "split1_test_score"):
         np.testing.assert_array_equal(alone.cv_results_[name], shared.cv_results_[name])
+
+
+@pytest.mark.parametrize("n_threads", [None, 1])
+def test_fits_in_threads_leave_the_process_its_number_of_threads(
+    n_threads: int | None, threads: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fl.set_num_threads(3)
+    seen: set[int] = set()
+    work = fl.models.SequenceClassifier.forward
+
+    def forward(self: Any, *inputs: Any, **options: Any) -> Any:
+        seen.add(fl.get_num_threads())
+        return work(self, *inputs, **options)
+
+    monkeypatch.setattr("fastlstm.models.SequenceClassifier.forward", forward)
+    X, y = slopes(24)
+    model = small(epochs=2, n_threads=n_threads)
+    for _ in range(3):
+        with parallel_config("threading", n_jobs=4):
+            scores = cross_val_score(model, X, y, cv=4)
+        assert len(scores) == 4
+        assert fl.get_num_threads() == 3
+    assert seen == {n_threads or 3}
 
 
 FORK = """

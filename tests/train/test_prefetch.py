@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+import fastlstm as fl
 from fastlstm.train import prefetch
 
 
@@ -22,6 +23,13 @@ def test_same_items_in_the_same_order(depth: int) -> None:
 
 def test_none_is_an_item_like_any_other() -> None:
     assert list(prefetch([None, None])) == [None, None]
+
+
+def test_the_number_of_threads_is_that_of_the_caller(threads: None) -> None:
+    fl.set_num_threads(5)
+    with fl.num_threads(3):
+        assert list(prefetch(fl.get_num_threads() for _ in range(4))) == [3] * 4
+    assert list(prefetch(fl.get_num_threads() for _ in range(4))) == [5] * 4
 
 
 def test_works_in_another_thread_and_at_most_depth_ahead() -> None:

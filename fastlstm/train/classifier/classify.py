@@ -11,7 +11,7 @@ import numpy as np
 
 from fastlstm._version import __version__
 from fastlstm.models import TextClassifier
-from fastlstm.runtime import runtime_info, set_num_threads
+from fastlstm.runtime import num_threads, runtime_info
 from fastlstm.text import Encoded, batches
 from fastlstm.train.classifier.config import Config
 from fastlstm.train.classifier.dataset import Dataset
@@ -66,8 +66,13 @@ def run(
         If the checkpoint or the data does not fit, a file cannot be written, or the run
         diverges.
     """
-    if config.threads:
-        set_num_threads(config.threads)
+    with num_threads(config.threads or None):
+        return _run(config, folder, load, resume, bars)
+
+
+def _run(
+    config: Config, folder: RunFolder, load: Callable[[], Dataset], resume: bool, bars: bool
+) -> dict[str, Any]:
     start = time.perf_counter()
     data = load()
     load_seconds = time.perf_counter() - start

@@ -17,7 +17,7 @@ from dataclasses import replace
 from importlib.util import find_spec
 from typing import Any, NamedTuple
 
-from fastlstm.runtime import set_num_threads
+from fastlstm.runtime import num_threads
 from fastlstm.text import count_batches
 from fastlstm.train.classifier import imdb
 from fastlstm.train.classifier.classify import collect, measure
@@ -110,8 +110,13 @@ def compare(
         written, or a net diverges.
     """
     check_extras()
-    if plan.config.threads:
-        set_num_threads(plan.config.threads)
+    with num_threads(plan.config.threads or None):
+        return _compare(plan, folder, resume, bars)
+
+
+def _compare(
+    plan: Plan, folder: ComparisonFolder, resume: bool, bars: bool
+) -> list[dict[str, Any]]:
     start = time.perf_counter()
     data = load(plan.config, bars)
     load_seconds = time.perf_counter() - start
