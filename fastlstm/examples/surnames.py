@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from fastlstm.text import Encoded, Vocabulary
+from fastlstm.text.opening import read_text
 
 Names = dict[str, list[str]]  # by language
 
@@ -55,7 +56,7 @@ def read_names(folder: Path, write: Callable[[str], str]) -> Names:
     found: Names = {}
     for path in sorted(folder.glob("*.txt")):
         try:
-            lines = path.read_text(encoding="utf-8-sig").splitlines()
+            lines = read_text(path, "utf-8-sig").splitlines()
         except UnicodeDecodeError as error:
             raise NamesError(f"{path} is not UTF-8: {error}") from error
         names = {write(line).strip() for line in lines} - {""}

@@ -17,6 +17,7 @@ import numpy as np
 from .corpus import Corpus
 from .encoded import Encoded
 from .files import replacing
+from .opening import open_file
 from .tokenizer import TOKENIZER_VERSION
 
 CACHE_VERSION = 1
@@ -89,7 +90,7 @@ def load_corpus(path: Path, key: str) -> Corpus | None:
     Exception
         Of many kinds, if the file is damaged: each array has a checksum in the zip format.
     """
-    with open(path, "rb") as file, np.load(file, allow_pickle=False) as stored:
+    with open_file(path) as file, np.load(file, allow_pickle=False) as stored:
         if stored["key"].tobytes().decode("utf-8") != key:
             return None
         words = json.loads(stored["words"].tobytes().decode("utf-8"))

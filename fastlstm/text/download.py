@@ -1,4 +1,8 @@
-"""Downloading a file: with a checksum, a progress bar, and going on where it broke off."""
+"""Downloading a file: with a checksum, a progress bar, and going on where it broke off.
+
+A server may be slow, silent or wrong: what it sends is bounded in size and in time, and what has
+come is on disk at once.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +11,16 @@ import http.client
 import os
 import queue
 import threading
+import time
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
+
+from .lock import locked
+from .opening import check_file, open_file
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -18,7 +28,10 @@ if TYPE_CHECKING:
 OPEN_SECONDS = 6.0
 """How long an answer may take, looking up the name included: what an offline machine waits."""
 READ_SECONDS = 20.0
-"""How long a running download may stand still before it counts as broken."""
+LEAST_BYTES = 1 << 17
+"""A running download that brings fewer bytes than this in `READ_SECONDS` counts as broken."""
+MOST_BYTES = 1 << 28
+"""How large a file may be."""
 ATTEMPTS = 3
 """How often a download that breaks off without getting any further is taken up again."""
 
@@ -47,7 +60,9 @@ def download(
     """Fetch `url` to the file `target`, which appears only when complete and checked.
 
     Until then the data is in ``target.part``; an interrupted download, in this call or an
-    earlier one, goes on from there if the server can (HTTP Range) and else starts again.
+    earlier one, goes on from there if the server can (HTTP Range) and else starts again. Of
+    several calls at a time, in threads or processes, one fetches and the others wait for it; a
+    `target` that is already the right file is not fetched again.
 
     Parameters
     ----------
@@ -66,27 +81,46 @@ def download(
     UnreachableError
         If there is no connection, no answer within `OPEN_SECONDS`, or a refusal.
     DownloadError
-        If the connection keeps breaking off. The part is kept for the next try.
+        If the connection keeps breaking off or brings next to nothing: the part is kept for the
+        next try. If the file is larger than `MOST_BYTES`: it is not kept.
     ChecksumError
         If the checksum differs. The part is removed.
     OSError
-        If it cannot be written, such as on a full disk.
+        If it cannot be written, such as on a full disk, or where the part should be is a pipe.
     """
     target = Path(target)
+    new_folder = not target.parent.exists()
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with locked(target.with_name(target.name + ".lock")):
+            if not target.exists() or _digest(target) != sha256:
+                _fetch_checked(url, target, sha256, progress)
+    except UnreachableError:
+        if new_folder:
+            with suppress(OSError):  # not empty
+                target.parent.rmdir()
+        raise
+    return target
+
+
+def _fetch_checked(url: str, target: Path, sha256: str, progress: bool) -> None:
     part = target.with_name(target.name + ".part")
+    if part.exists():
+        check_file(part)
     fresh = _size(part) == 0
     _fetch_all(url, part, progress)
     found = _digest(part)
     if found == sha256:
         os.replace(part, target)
-        return target
+        return
     size = _size(part)
     part.unlink()
-    if not fresh:  # an old part that did not belong to this file: start again
-        return download(url, target, sha256=sha256, progress=progress)
-    raise ChecksumError(
-        f"{url} gave {size} bytes with sha256 {found}, expected {sha256}; the download is removed"
-    )
+    if fresh:
+        raise ChecksumError(
+            f"{url} gave {size} bytes with sha256 {found}, expected {sha256}; the download is "
+            "removed"
+        )
+    _fetch_checked(url, target, sha256, progress)  # the old part did not belong to this file
 
 
 def _fetch_all(url: str, part: Path, progress: bool) -> None:
@@ -103,7 +137,7 @@ def _fetch_all(url: str, part: Path, progress: bool) -> None:
                 _fetch(url, part, bar)
                 return
             except _BrokenOff as error:
-                failures = 1 if _size(part) > before else failures + 1
+                failures = 1 if _size(part) - before >= LEAST_BYTES else failures + 1
                 if failures >= ATTEMPTS:
                     raise DownloadError(
                         f"{url} broke off after {_size(part)} bytes ({error}); "
@@ -117,29 +151,75 @@ def _fetch(url: str, part: Path, bar: tqdm[Any]) -> None:
     response = _open(url, offset)
     if response is None:  # nothing lies beyond what is there: the checksum will tell
         return
-    with response:
-        resumed = response.status == http.client.PARTIAL_CONTENT
-        said = response.headers.get("Content-Range", "")
-        if resumed and not said.startswith(f"bytes {offset}-"):
-            raise DownloadError(f"{url} answered {said!r} when asked to go on from byte {offset}")
-        start = offset if resumed else 0
-        length = response.headers.get("Content-Length")
-        end = None if length is None else start + int(length)
-        bar.total, bar.n = end, start
-        part.parent.mkdir(parents=True, exist_ok=True)
-        with open(part, "ab" if resumed else "wb") as file:
-            while chunk := _read(response):
-                file.write(chunk)
-                bar.update(len(chunk))
-    if end is not None and _size(part) < end:
+    resumed = response.status == http.client.PARTIAL_CONTENT
+    said = response.headers.get("Content-Range", "")
+    if resumed and not said.startswith(f"bytes {offset}-"):
+        response.close()
+        raise DownloadError(f"{url} answered {said!r} when asked to go on from byte {offset}")
+    start = offset if resumed else 0
+    length = response.headers.get("Content-Length", "")
+    end = start + int(length) if length.isdecimal() else None
+    bar.total, bar.n = end, start
+    size = start
+    with open_file(part, "ab" if resumed else "wb") as file:
+        for chunk in _chunks(response):
+            size += len(chunk)
+            if size > MOST_BYTES:
+                break
+            file.write(chunk)
+            bar.update(len(chunk))
+    if size > MOST_BYTES:
+        part.unlink()
+        raise DownloadError(f"{url} gives more than {MOST_BYTES:,} bytes, the most expected")
+    if end is not None and size < end:
         raise _BrokenOff(f"{end} expected")
 
 
-def _read(response: http.client.HTTPResponse) -> bytes:
+def _chunks(response: http.client.HTTPResponse) -> Iterator[bytes]:
+    """Yield what arrives as it does, until the end or until next to nothing comes.
+
+    It is read in a thread of its own: within one reading a server can keep a line open for days.
+    """
+    arrived: queue.Queue[bytes | Exception] = queue.Queue()
+    given_up = threading.Event()
+
+    def read() -> None:
+        with response:
+            try:
+                chunk = b"not yet"
+                while chunk and not given_up.is_set():
+                    chunk = response.read1(_CHUNK)
+                    arrived.put(chunk)
+            except Exception as error:  # handed to the thread that waits
+                arrived.put(error)
+
+    threading.Thread(target=read, daemon=True).start()
     try:
-        return response.read(_CHUNK)
-    except (OSError, http.client.HTTPException) as error:
-        raise _BrokenOff(str(error) or type(error).__name__) from error
+        yield from _steady(arrived)
+    finally:
+        given_up.set()
+
+
+def _steady(arrived: queue.Queue[bytes | Exception]) -> Iterator[bytes]:
+    """Yield chunks until an empty one; `_BrokenOff` after an error or if there are too few."""
+    began, bytes_since = time.monotonic(), 0
+    while True:
+        left = began + READ_SECONDS - time.monotonic()
+        if left <= 0:
+            if bytes_since < LEAST_BYTES:
+                raise _BrokenOff(f"{bytes_since} bytes in {READ_SECONDS:g} s")
+            began, bytes_since = time.monotonic(), 0
+            continue
+        try:
+            item = arrived.get(timeout=left)
+        except queue.Empty:
+            continue
+        if isinstance(item, Exception):
+            raise _BrokenOff(str(item) or type(item).__name__) from item
+        if not item:
+            return
+        bytes_since += len(item)
+        yield item
 
 
 def _open(url: str, offset: int) -> http.client.HTTPResponse | None:
@@ -178,7 +258,7 @@ def _size(path: Path) -> int:
 
 def _digest(path: Path) -> str:
     digest = hashlib.sha256()
-    with open(path, "rb") as file:
+    with open_file(path) as file:
         while chunk := file.read(1 << 20):
             digest.update(chunk)
     return digest.hexdigest()

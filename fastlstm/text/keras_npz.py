@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from .corpus import Corpus
 from .encoded import Encoded, Ints
+from .opening import read_bytes, read_text
 from .vocabulary import SPECIAL, UNK
 
 WORD_INDEX_NAME = "imdb_word_index.json"
@@ -43,7 +44,7 @@ def read_keras(path: Path) -> Corpus:
     ValueError
         If the file is damaged, lacks an array, or holds anything but lists of integers.
     """
-    content = BytesIO(path.read_bytes())
+    content = BytesIO(read_bytes(path))
     try:
         with zipfile.ZipFile(content) as archive:
             train, test = (_read_split(archive, split) for split in ("train", "test"))
@@ -97,7 +98,7 @@ def _words(path: Path, count: int) -> list[str]:
     index = path.with_name(WORD_INDEX_NAME)
     if index.is_file():
         try:
-            for word, rank in json.loads(index.read_text(encoding="utf-8")).items():
+            for word, rank in json.loads(read_text(index)).items():
                 if 1 <= rank <= count:
                     words[rank - 1] = word
         except (ValueError, AttributeError, TypeError) as error:

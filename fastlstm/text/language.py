@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from .opening import read_text
 from .symbols import Symbols
 
 BUNDLED = Path(__file__).with_name("data") / "shakespeare.txt.bz2"
@@ -76,7 +77,7 @@ def _read(path: Path | None) -> tuple[str, list[str]]:
         return "bundled pages of Shakespeare", _cut(bz2.decompress(BUNDLED.read_bytes()).decode())
     if not path.exists():
         raise FileNotFoundError(f"data {str(path)!r} does not exist; expected a text or a folder")
-    if path.is_file():
+    if not path.is_dir():
         return path.name, _cut(_text(path))
     files = sorted(p for p in path.iterdir() if p.is_file() and p.suffix in (".txt", ".tokens"))
     named = {part: [p for p in files if part in p.name.lower()] for part in PARTS}
@@ -93,7 +94,7 @@ def _read(path: Path | None) -> tuple[str, list[str]]:
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8-sig")
+        return read_text(path, "utf-8-sig")
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} is not UTF-8 text: {error}; convert it first") from error
 

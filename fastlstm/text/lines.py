@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
+from .opening import open_input
+
 # The longer marks first: UTF-32's begins with UTF-16's.
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
@@ -25,8 +27,8 @@ class ByteSource(Protocol):
 
 
 def read_lines(path: Path, encoding: str | None = None) -> Iterator[str]:
-    """Yield the lines of a file as `lines_of` does."""
-    with open(path, "rb") as file:
+    """Yield the lines of a file, or of what the shell hands over, as `lines_of` does."""
+    with open_input(path) as file:
         yield from lines_of(file, str(path), encoding)
 
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .opening import read_text
 from .pairs import Pair, words_and_marks
 
 # Sentences of a file that are held back for validation and for the test, at most a tenth each.
@@ -121,6 +122,6 @@ def _only(folder: Path, pattern: str) -> Path:
 
 def _lines(path: Path) -> list[str]:
     try:
-        return path.read_text(encoding="utf-8").splitlines()
+        return read_text(path).splitlines()
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} is not UTF-8 (byte {error.start}): convert it first") from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import bz2
 import csv
 import gzip
+import io
 import os
 import tarfile
 import zlib
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from .corpus import Texts
+from .opening import open_file, read_bytes
 from .sources import CLASSES, LABELLED, SPLITS, UNLABELLED, Source
 from .tokenizer import normalize
 
@@ -104,14 +106,13 @@ def read_folder(folder: Path, places: Places = LABELLED) -> Iterator[Review]:
             raise FileNotFoundError(f"{place} does not exist: {folder} is incomplete")
         for name in os.listdir(place):
             if _is_review(name):
-                with open(f"{place}{os.sep}{name}", "rb", buffering=0) as file:
-                    yield Review(split, label, name, file.read())
+                yield Review(split, label, name, read_bytes(f"{place}{os.sep}{name}"))
 
 
 def read_archive(path: Path, places: Places = LABELLED) -> Iterator[Review]:
     """Yield the reviews of the archive, unpacking nothing to disk; by default the labelled."""
     try:
-        with gzip.open(path, "rb") as stream:
+        with open_file(path) as file, gzip.open(file, "rb") as stream:
             for name, raw in _tar_files(stream):
                 split, label, file_name = ["", "", *name.split("/")][-3:]
                 if (split, label) in places and _is_review(file_name):
@@ -157,7 +158,7 @@ def _is_review(name: str) -> bool:
 
 def read_sample(path: Path) -> Iterator[Review]:
     """Yield the reviews of the bundled sample: a line ``split/label/name<TAB>text`` for each."""
-    with bz2.open(path, "rb") as file:
+    with open_file(path) as packed, bz2.open(packed) as file:
         for line in file:
             name, raw = line.rstrip(b"\n").split(b"\t")
             split, label, file_name = name.decode().split("/")
@@ -167,8 +168,8 @@ def read_sample(path: Path) -> Iterator[Review]:
 def _read_csv(path: Path) -> tuple[Texts, Texts]:
     texts, labels = [], []
     try:
-        with open(path, encoding="utf-8-sig", newline="") as file:
-            rows = csv.DictReader(file)
+        with open_file(path) as file:
+            rows = csv.DictReader(io.TextIOWrapper(file, encoding="utf-8-sig", newline=""))
             missing = {"review", "sentiment"} - set(rows.fieldnames or ())
             if missing:
                 raise ValueError(

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from .files import replacing
+from .opening import read_bytes
 
 
 def write_tokens(path: str | os.PathLike[str], document: dict[str, Any]) -> None:
@@ -35,7 +35,7 @@ def read_document(path: str | os.PathLike[str], form: str, name: str) -> dict[st
     ValueError
         If it is damaged, or not such a file.
     """
-    raw = Path(path).read_bytes()
+    raw = read_bytes(path)
     try:
         document = json.loads(raw.decode("utf-8"))
     except ValueError as error:

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as to_safetensors
 
+from fastlstm.text.opening import check_file
 from fastlstm.train.files import write_file
 
 VERSION = 1
@@ -66,12 +67,15 @@ def load(path: str | Path, kind: str) -> tuple[Tensors, dict[str, Any]]:
     ------
     FileNotFoundError
         If there is no such file.
+    OSError
+        If there is something else, such as a folder or a pipe.
     CheckpointError
         If the file is damaged, was not written by fastlstm, has another version or kind.
     """
     path = Path(path)
-    if not path.is_file():
+    if not path.exists():
         raise FileNotFoundError(f"there is no checkpoint at {path}")
+    check_file(path)
     try:
         with safe_open(path, framework="np") as file:
             metadata = file.metadata() or {}

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
+import subprocess
+import sys
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -12,6 +15,7 @@ import numpy as np
 import pytest
 
 from fastlstm.text import ChecksumError, DownloadError, UnreachableError
+from fastlstm.text import download as module
 from fastlstm.text import files as files_module
 from fastlstm.text.download import download as fetch
 
@@ -30,10 +34,18 @@ class Server(ThreadingHTTPServer):
     status: int | None = None  # an error to answer with
     silence = 0.0  # seconds before any answer
     content_range: str | None = None  # a wrong answer to a Range request
+    endless = False  # whether the body never ends
+    drip: int | None = None  # bytes of the body that come at once; the rest one every 10 ms
+    stalls = False  # whether the line then stays open
+    length: str | None = None  # a wrong Content-Length
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.asked: list[str | None] = []  # the Range header of each request
+        self.over = threading.Event()
+
+    def handle_error(self, *ignored: object) -> None:
+        """Say nothing: whoever asked has left."""
 
     @property
     def url(self) -> str:
@@ -56,12 +68,25 @@ class Handler(BaseHTTPRequestHandler):
         if offset:
             span = f"bytes {offset}-{len(server.content) - 1}/{len(server.content)}"
             self.send_header("Content-Range", server.content_range or span)
-        self.send_header("Content-Length", str(len(body)))
+        if not server.endless:
+            self.send_header("Content-Length", server.length or str(len(body)))
         self.end_headers()
+        self._send(body)
+
+    def _send(self, body: bytes) -> None:
+        server = self.server
+        while server.endless and not server.over.is_set():
+            self.wfile.write(body)
         if server.break_after is not None and server.breaks > 0:
             server.breaks -= 1
             body = body[: server.break_after]
-        self.wfile.write(body)
+        at_once = len(body) if server.drip is None else server.drip
+        self.wfile.write(body[:at_once])
+        for byte in body[at_once:]:
+            if server.over.wait(0.01):
+                return
+            if not server.stalls:
+                self.wfile.write(bytes([byte]))
 
     def _offset(self) -> int:
         asked = re.fullmatch(r"bytes=(\d+)-", self.headers["Range"] or "")
@@ -77,6 +102,7 @@ def server():
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     yield server
+    server.over.set()
     server.shutdown()
     thread.join()
     server.server_close()
@@ -198,6 +224,84 @@ def test_a_server_that_says_nothing_is_not_waited_for(server, target, monkeypatc
     with pytest.raises(UnreachableError, match=r"gave no answer in 0.2 s"):
         fetch(server.url, target, sha256=SHA256)
     assert time.monotonic() - begin < 0.9
+
+
+def test_an_endless_body_is_cut_off_and_not_kept(server, target, monkeypatch):
+    monkeypatch.setattr(module, "MOST_BYTES", 3_000_000)
+    server.endless = True
+    with pytest.raises(DownloadError, match="gives more than 3,000,000 bytes"):
+        fetch(server.url, target, sha256=SHA256)
+    assert names(target) == []
+
+
+@pytest.mark.parametrize("stalls", [False, True])
+def test_a_drip_ends_after_some_tries(server, target, monkeypatch, stalls):
+    monkeypatch.setattr(module, "READ_SECONDS", 0.1)
+    server.drip, server.stalls = 500, stalls
+    with pytest.raises(DownloadError, match=r"broke off after \d+ bytes \(\d+ bytes in 0.1 s\)"):
+        fetch(server.url, target, sha256=SHA256)
+    assert len(server.asked) == module.ATTEMPTS
+    assert names(target) == ["file.bin.part"]
+
+
+def test_a_line_that_stalls_again_and_again_gets_to_the_end(server, target, monkeypatch):
+    monkeypatch.setattr(module, "READ_SECONDS", 0.1)
+    monkeypatch.setattr(module, "LEAST_BYTES", 1 << 17)
+    server.drip, server.stalls = 200_000, True  # fewer than a piece that is read
+    fetch(server.url, target, sha256=SHA256)
+    assert target.read_bytes() == CONTENT
+    assert server.asked == [None, *(f"bytes={n}00000-" for n in (2, 4, 6, 8))]
+
+
+@pytest.mark.parametrize("length", ["many", "-5"])
+def test_a_length_that_is_no_number(server, target, length):
+    server.length, server.drip = length, None
+    fetch(server.url, target, sha256=SHA256)
+    assert target.read_bytes() == CONTENT
+
+
+def test_of_many_calls_at_a_time_one_fetches(server, target):
+    found, threads = [], []
+    for _ in range(20):
+        call = threading.Thread(
+            target=lambda: found.append(fetch(server.url, target, sha256=SHA256))
+        )
+        call.start()
+        threads.append(call)
+    for call in threads:
+        call.join()
+    assert found == [target] * 20
+    assert server.asked == [None]
+    assert target.read_bytes() == CONTENT
+    assert names(target) == ["file.bin"]
+
+
+def test_several_processes_at_a_time(server, target):
+    code = (
+        "import sys; from fastlstm.text.download import download; "
+        "download(*sys.argv[1:3], sha256=sys.argv[3])"
+    )
+    line = [sys.executable, "-c", code, server.url, str(target), SHA256]
+    calls = [subprocess.Popen(line) for _ in range(3)]
+    assert [call.wait(timeout=60) for call in calls] == [0, 0, 0]
+    assert server.asked == [None]
+    assert names(target) == ["file.bin"]
+
+
+def test_the_lock_of_a_dead_process_is_no_hindrance(server, target):
+    target.parent.mkdir()
+    target.with_name("file.bin.lock").write_bytes(b"")
+    assert fetch(server.url, target, sha256=SHA256).read_bytes() == CONTENT
+    assert names(target) == ["file.bin"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="there are no such pipes")
+def test_a_pipe_where_the_part_should_be(server, target):
+    target.parent.mkdir()
+    os.mkfifo(part(target))
+    with pytest.raises(OSError, match=r"file\.bin\.part is a pipe \(FIFO\), expected a file"):
+        fetch(server.url, target, sha256=SHA256)
+    assert server.asked == []
 
 
 def test_a_place_that_cannot_be_written_is_not_taken_for_a_bad_line(server, tmp_path):

@@ -109,7 +109,7 @@ def test_missing_file_is_named(tmp_path: Path) -> None:
 
 
 def test_a_folder_is_no_checkpoint(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="no checkpoint at"):
+    with pytest.raises(OSError, match="is a folder, expected a file"):
         checkpoint.load(tmp_path, "model")
 
 

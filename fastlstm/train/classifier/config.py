@@ -9,6 +9,7 @@ from dataclasses import Field, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, ClassVar
 
+from fastlstm.text.opening import read_text
 from fastlstm.train.schedule import SCHEDULES
 
 POOLINGS = ("last", "mean", "max")
@@ -150,7 +151,7 @@ class Config:
             If it is damaged or of another version; names the file.
         """
         try:
-            value = json.loads(path.read_text(encoding="utf-8"))
+            value = json.loads(read_text(path))
             return cls.from_json(value)
         except (ValueError, TypeError) as error:
             raise ValueError(f"{path} is damaged or of another version: {error}") from error

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from fastlstm.text.opening import read_text
 from fastlstm.train.files import write_file, write_json
 from fastlstm.train.history import History
 
@@ -94,5 +95,5 @@ class RunFolder:
 
     def read_metrics(self) -> dict[str, Any]:
         """Return ``metrics.json`` of a finished run."""
-        metrics: dict[str, Any] = json.loads(self.metrics.read_text(encoding="utf-8"))
+        metrics: dict[str, Any] = json.loads(read_text(self.metrics))
         return metrics

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fastlstm.text.opening import read_text
 from fastlstm.train.classifier.config import Config
 from fastlstm.train.classifier.loaded_run import check_is_run, load_options
 from fastlstm.train.classifier.run_folder import RunFolder
@@ -58,7 +59,7 @@ def _epochs(folder: RunFolder) -> list[Epoch]:
     if not path.exists():
         return []
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = read_text(path).splitlines()
         return [Epoch(**json.loads(line)) for line in lines]
     except (ValueError, TypeError) as error:
         raise ValueError(f"{path} is damaged: {error}") from error

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from fastlstm.text.labelled import Reading
+from fastlstm.text.opening import read_text
 from fastlstm.train.classifier.config import FREE_OPTIONS, Config, option
 
 # Options that say where and how texts are read; the data itself is compared on a resume.
@@ -124,7 +125,7 @@ def load_config(path: Path) -> Config:
         As `Config.load`.
     """
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = json.loads(read_text(path))
     except ValueError as error:
         raise ValueError(f"{path} is damaged or of another version: {error}") from error
     kind = TextConfig if isinstance(value, dict) and "test_split" in value else Config

@@ -9,6 +9,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
+from fastlstm.text.opening import read_text
 from fastlstm.train.classifier.config import Config
 from fastlstm.train.classifier.run_folder import RunFolder
 from fastlstm.train.files import write_json
@@ -116,7 +117,7 @@ class ComparisonFolder:
             If it is damaged or of another version; names the file.
         """
         try:
-            value = json.loads(self.json.read_text(encoding="utf-8"))
+            value = json.loads(read_text(self.json))
             plan = Plan(Config.from_json(value["config"]), float(value["seconds"]))
             names = ("finished", "models", "reviews")
             return {"plan": plan, **{name: value[name] for name in names}}
@@ -132,7 +133,7 @@ class ComparisonFolder:
         metrics = folder.read_metrics()
         curve = [[metrics["train_seconds"], metrics["validation_accuracy"]]]
         if folder.metrics_lines.exists():
-            lines = folder.metrics_lines.read_text(encoding="utf-8").splitlines()
+            lines = read_text(folder.metrics_lines).splitlines()
             epochs = [json.loads(line) for line in lines]
             seconds = accumulate(epoch["seconds"] for epoch in epochs)
             curve = [

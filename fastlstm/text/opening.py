@@ -1,0 +1,95 @@
+"""Opening files: what is no file, such as a pipe that nobody writes to, is an error and no wait."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import stat
+from pathlib import Path
+from typing import BinaryIO, cast
+
+AnyPath = str | os.PathLike[str]
+
+_KINDS = (
+    (stat.S_ISFIFO, "a pipe (FIFO)"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISDIR, "a folder"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
+# How a shell names what it hands over: the standard input, and the pipe of ``<(command)``.
+_HANDED_OVER = re.compile(r"/dev/stdin|/(?:dev|proc/self)/fd/(\d+)")
+
+
+def open_file(path: AnyPath, mode: str = "rb") -> BinaryIO:
+    """Open a regular file; anything else is an error at once, where opening it could wait forever.
+
+    Parameters
+    ----------
+    path : the file.
+    mode : a binary mode of `open`.
+
+    Raises
+    ------
+    OSError
+        If it cannot be opened or is no regular file: says what it is.
+    """
+    try:
+        file = cast(BinaryIO, open(path, mode, opener=_without_waiting))
+    except OSError:
+        if os.path.exists(path):
+            _check(path, os.stat(path).st_mode)
+        raise
+    try:
+        _check(path, os.fstat(file.fileno()).st_mode)
+    except BaseException:
+        file.close()
+        raise
+    return file
+
+
+def open_input(path: AnyPath) -> io.BufferedReader:
+    """Open what a user names as input, as `open_file` does.
+
+    Also what the shell hands over is read: the standard input as ``/dev/stdin``, and the pipe of
+    ``<(command)``, which has a writer. A pipe with a name of its own may have none.
+    """
+    handed_over = _HANDED_OVER.fullmatch(os.fspath(path))
+    if handed_over:
+        descriptor = int(handed_over[1] or 0)
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return os.fdopen(os.dup(descriptor), "rb")
+    return cast(io.BufferedReader, open_file(path))
+
+
+def check_file(path: AnyPath) -> None:
+    """Raise OSError if something other than a regular file is at `path`, or nothing at all."""
+    _check(path, os.stat(path).st_mode)
+
+
+def read_bytes(path: AnyPath) -> bytes:
+    """Return the content of a file; errors are those of `open_file`."""
+    with open_file(path) as file:
+        return file.read()
+
+
+def read_text(path: AnyPath, encoding: str = "utf-8") -> str:
+    """Return the text of a file, line ends made ``"\\n"``; errors are those of `open_file`.
+
+    Raises
+    ------
+    UnicodeDecodeError
+        If it is not in that encoding.
+    """
+    return read_bytes(path).decode(encoding).replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0), 0o666)
+
+
+def _check(path: AnyPath, mode: int) -> None:
+    if not stat.S_ISREG(mode):
+        kind = next((name for is_kind, name in _KINDS if is_kind(mode)), "no file")
+        raise OSError(f"{Path(path)} is {kind}, expected a file")
