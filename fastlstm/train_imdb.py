@@ -15,6 +15,8 @@ from typing import Any
 from fastlstm.cli.errors import FAILED, INTERRUPTED, UsageError, as_option, one_line
 from fastlstm.cli.folder import resumed
 from fastlstm.cli.options import add_option
+from fastlstm.cli.parser import Parser
+from fastlstm.printable import say
 from fastlstm.train.classifier.config import Config
 from fastlstm.train.classifier.imdb import run
 from fastlstm.train.classifier.run_folder import RunFolder
@@ -31,7 +33,7 @@ from fastlstm.train.comparison.report import table
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser; options that are not given do not appear in its result."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="train_imdb",
         description="Train a recurrent net on IMDB reviews (positive or negative?) and test it.",
         epilog="Ctrl-C saves the run; --resume goes on to the same result as an unbroken run. "
@@ -99,16 +101,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
             folder.check_free()
         return _run(config, folder, False, bars)
     except KeyboardInterrupt as interrupt:
-        print(f"\n{str(interrupt) or 'interrupted'}", file=sys.stderr)
+        say(f"\n{str(interrupt) or 'interrupted'}", file=sys.stderr)
         if folder.holds_run and not folder.finished:
-            print(f"to go on: train_imdb --resume {folder.path}", file=sys.stderr)
+            say(f"to go on: train_imdb --resume {folder.path}", file=sys.stderr)
         return INTERRUPTED
     except UsageError as error:
         parser.error(str(error))
     except Exception as error:
         if os.environ.get("FASTLSTM_DEBUG"):
             raise
-        print(f"train_imdb: error: {one_line(error)}", file=sys.stderr)
+        say(f"train_imdb: error: {one_line(error)}", file=sys.stderr)
         return FAILED
 
 
@@ -134,7 +136,7 @@ def _folder(
 
 def _run(config: Config, folder: RunFolder, resume: bool, bars: bool) -> int:
     run(config, folder, resume=resume, bars=bars)
-    print(f"\nfiles are in {folder.path}")
+    say(f"\nfiles are in {folder.path}")
     return 0
 
 
@@ -150,7 +152,7 @@ def _resume(folder: RunFolder, given: dict[str, Any], bars: bool) -> int:
     config = resumed(saved, given, folder)
     if folder.finished:
         accuracy = folder.read_metrics()["test_accuracy"]
-        print(f"the run in {folder.path} is finished: test accuracy {accuracy:.2%}")
+        say(f"the run in {folder.path} is finished: test accuracy {accuracy:.2%}")
         return 0
     return _run(config, folder, True, bars)
 
@@ -176,7 +178,7 @@ def _plan(
 
 def _compare(plan: Plan, folder: ComparisonFolder, resume: bool, bars: bool) -> int:
     compare(plan, folder, resume=resume, bars=bars)
-    print(f"\nfiles are in {folder.path}")
+    say(f"\nfiles are in {folder.path}")
     return 0
 
 
@@ -194,7 +196,7 @@ def _resume_comparison(
         has = f"{saved.seconds:g} s" if saved.seconds else f"{saved.config.epochs} epochs"
         parser.error(f"the comparison in {folder.path} has a budget of {has}, and keeps it")
     if folder.finished:
-        print(f"the comparison in {folder.path} is finished:\n\n{table(folder.read()['models'])}")
+        say(f"the comparison in {folder.path} is finished:\n\n{table(folder.read()['models'])}")
         return 0
     return _compare(Plan(config, saved.seconds), folder, True, bars)
 

@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from fastlstm._version import __version__
 from fastlstm.cli import compare, evaluate, info, inspect, predict, train
 from fastlstm.cli.errors import FAILED, INTERRUPTED, UsageError, one_line
+from fastlstm.cli.parser import Parser
+from fastlstm.printable import say
 
 COMMANDS = (train, predict, evaluate, inspect, compare, info)
 
@@ -27,7 +29,7 @@ use, 130 after Ctrl-C. FASTLSTM_DEBUG=1 shows tracebacks."""
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of the command with all its subcommands."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="fastlstm",
         description=DESCRIPTION,
         epilog=EPILOG,
@@ -63,12 +65,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _drop_output()
         return FAILED
     except KeyboardInterrupt as interrupt:
-        print(f"\n{str(interrupt) or 'interrupted'}", file=sys.stderr)
+        say(f"\n{str(interrupt) or 'interrupted'}", file=sys.stderr)
         return INTERRUPTED
     except Exception as error:
         if os.environ.get("FASTLSTM_DEBUG"):
             raise
-        print(f"{options.parser.prog}: error: {one_line(error)}", file=sys.stderr)
+        say(f"{options.parser.prog}: error: {one_line(error)}", file=sys.stderr)
         return FAILED
 
 

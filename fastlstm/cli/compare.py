@@ -17,6 +17,7 @@ from fastlstm.cli.options import (
     new_parser,
     print_json,
 )
+from fastlstm.printable import say
 from fastlstm.train.classifier.run_curves import draw_runs
 from fastlstm.train.classifier.run_record import RunRecord, read_record
 from fastlstm.train.files import write_file
@@ -67,10 +68,10 @@ def run(options: argparse.Namespace) -> int:
         }
         print_json({"runs": by_run})
     else:
-        print(_table(names, differing, found))
+        say(_table(names, differing, found))
     if options.plot is not None:
         write_file(options.plot, draw_runs(records, names))
-        print(f"the curves are in {options.plot}", file=sys.stderr)
+        say(f"the curves are in {options.plot}", file=sys.stderr)
     return 0
 
 

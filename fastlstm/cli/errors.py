@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from fastlstm.printable import printable
+
 FAILED = 1
 INTERRUPTED = 130  # the exit status of a program ended by Ctrl-C
 
@@ -28,4 +30,4 @@ def one_line(error: Exception) -> str:
         text = f"{error.filename}: {text}" if error.filename is not None else text
     if not isinstance(error, FORESEEN):
         text = f"{type(error).__name__}: {text} (FASTLSTM_DEBUG=1 shows where)"
-    return " ".join(text.split())
+    return printable(" ".join(text.split()))

@@ -23,6 +23,7 @@ from fastlstm.cli.options import (
     print_json,
     text_bar,
 )
+from fastlstm.printable import say
 from fastlstm.text.labelled import LabelledTexts, Reading, read_labelled
 from fastlstm.train.classifier.loaded_run import LoadedRun, load_run
 from fastlstm.train.classifier.text_config import READING, TextConfig
@@ -77,8 +78,8 @@ def run(options: argparse.Namespace) -> int:
         about = {"run": str(trained.folder.path), "data": options.data}
         print_json({**about, **scores.to_json(trained.labels)})
     else:
-        print(f"run   {trained.folder.path}\ndata  {options.data}\n")
-        print(score_text(scores, trained.labels))
+        say(f"run   {trained.folder.path}\ndata  {options.data}\n")
+        say(score_text(scores, trained.labels))
     if options.plot is not None:
         _plot(options.plot, scores, trained.labels)
     return 0
@@ -121,4 +122,4 @@ def evaluated(
 
 def _plot(path: Path, scores: Scores, labels: list[str]) -> None:
     write_file(path, draw_scores(scores, labels))
-    print(f"the picture is in {path}", file=sys.stderr)
+    say(f"the picture is in {path}", file=sys.stderr)

@@ -6,6 +6,7 @@ import argparse
 from typing import Any
 
 from fastlstm.cli.options import Subparsers, add_json_option, new_parser, print_json
+from fastlstm.printable import printable, say
 from fastlstm.runtime import runtime_info, show_runtime
 from fastlstm.train.classifier.config import Config
 from fastlstm.train.classifier.loaded_run import LoadedRun, load_run
@@ -45,7 +46,7 @@ def run(options: argparse.Namespace) -> int:
     else:
         facts = _facts(record, loaded)
         width = max(map(len, facts))
-        print("\n".join(f"{name:<{width}}  {text}" for name, text in facts.items()))
+        say("\n".join(f"{name:<{width}}  {printable(text)}" for name, text in facts.items()))
     return 0
 
 

@@ -6,6 +6,7 @@ import argparse
 import io
 import sys
 import textwrap
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -19,11 +20,13 @@ from fastlstm.cli.options import (
     check_plot,
     new_parser,
     print_json,
+    text_bar,
 )
 from fastlstm.inside.collect import WORDS, Inspection, inspect_text
 from fastlstm.inside.page import check_bokeh, write_page
 from fastlstm.inside.picture import draw_text
 from fastlstm.inside.terminal import WIDTH, format_text, summarize, wants_colour
+from fastlstm.printable import say
 from fastlstm.text.lines import lines_of, read_lines
 from fastlstm.train.classifier.loaded_run import LoadedRun, load_run
 from fastlstm.train.classifier.text_config import check_encoding
@@ -86,15 +89,19 @@ def run(options: argparse.Namespace) -> int:
     trained = load_run(options.path)
     _check_place(options, trained)
     text = _text(options)
-    inspection = inspect_text(
-        trained.model,
-        trained.vocab,
-        text,
-        trained.labels,
-        layer=options.layer,
-        direction=DIRECTIONS.index(options.direction),
-        words=options.words,
-    )
+    with text_bar(None, show=True, unit="words") as bar:
+        inspection = inspect_text(
+            trained.model,
+            trained.vocab,
+            text,
+            trained.labels,
+            layer=options.layer,
+            direction=DIRECTIONS.index(options.direction),
+            words=options.words,
+            advance=bar.update,
+        )
+    whole = np.exp(trained.log_probabilities(trained.encode([text]))[0])
+    inspection = replace(inspection, whole=whole)
     written = []
     if options.plot is not None:
         draw_text(options.plot, inspection)
@@ -102,15 +109,14 @@ def run(options: argparse.Namespace) -> int:
     if options.html is not None:
         write_page(options.html, inspection)
         written.append(options.html)
-    whole = np.exp(trained.log_probabilities(trained.encode([text]))[0])
     if options.json:
-        print_json(as_json(inspection, whole))
+        print_json(as_json(inspection))
         return 0
     print(format_text(inspection, colour=wants_colour(sys.stdout)))
-    for note in notes(inspection, whole):
-        print(f"\n{textwrap.fill(note, WIDTH)}")
+    for note in notes(inspection):
+        say(f"\n{textwrap.fill(note, WIDTH)}")
     if written:
-        print("\nwrote " + " and ".join(map(str, written)))
+        say("\nwrote " + " and ".join(map(str, written)))
     return 0
 
 
@@ -148,19 +154,18 @@ def _text(options: argparse.Namespace) -> str:
     if options.file is not None:
         return "".join(read_lines(options.file, options.encoding))
     if sys.stdin.isatty():
-        print("type a text; Ctrl-D ends it", file=sys.stderr)
+        say("type a text; Ctrl-D ends it", file=sys.stderr)
     stream = cast(io.BufferedReader, sys.stdin.buffer)
     return "".join(lines_of(stream, "the standard input", options.encoding))
 
 
-def notes(inspection: Inspection, whole: Any) -> list[str]:
-    """Return what else there is to say; `whole` [C] is the prediction for the text, uncut."""
+def notes(inspection: Inspection) -> list[str]:
+    """Return what else there is to say."""
     found, W = [], len(inspection.words)
     if W < inspection.total:
-        best = int(whole.argmax())
         found.append(
-            f"these are the first {W} of {inspection.total} words (--words shows more); the model "
-            f"says {inspection.labels[best]} ({whole[best]:.2f}) of the text as predict reads it"
+            f"these are the first {W} of {inspection.total} words (--words shows more); the "
+            "prediction is that for the whole text, as predict reads it"
         )
     if not inspection.known.any():
         found.append(
@@ -169,10 +174,10 @@ def notes(inspection: Inspection, whole: Any) -> list[str]:
     return found
 
 
-def as_json(inspection: Inspection, whole: Any) -> dict[str, Any]:
+def as_json(inspection: Inspection) -> dict[str, Any]:
     """Return the table as numbers, and the prediction for the text, uncut."""
     P, means = inspection.probabilities, summarize(inspection)
-    moved, best = np.linalg.norm(inspection.change, axis=1), int(whole.argmax())
+    moved, (label, probability) = np.linalg.norm(inspection.change, axis=1), inspection.prediction
     words = [
         {
             "word": word,
@@ -185,8 +190,8 @@ def as_json(inspection: Inspection, whole: Any) -> dict[str, Any]:
         for w, word in enumerate(inspection.words)
     ]
     return {
-        "label": inspection.labels[best],
-        "probability": float(f"{whole[best]:.6g}"),
+        "label": label,
+        "probability": float(f"{probability:.6g}"),
         "cell": inspection.cell,
         "layer": inspection.layer,
         "direction": DIRECTIONS[inspection.direction],

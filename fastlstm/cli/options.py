@@ -15,6 +15,7 @@ from typing import Any
 from tqdm import tqdm
 
 from fastlstm.cli.errors import UsageError
+from fastlstm.printable import json_line
 from fastlstm.train.classifier.text_config import READING, TextConfig
 
 Subparsers = Any  # argparse has no public name for it
@@ -79,10 +80,10 @@ def add_quiet_option(parser: Any) -> None:
                         help="show no progress bar")  # fmt: skip
 
 
-def text_bar(total: int | None, show: bool) -> tqdm[Any]:
+def text_bar(total: int | None, show: bool, unit: str = "texts") -> tqdm[Any]:
     """Return a bar that counts texts on the standard error stream, if that is a terminal."""
     show = show and sys.stderr.isatty()
-    return tqdm(total=total, unit=" texts", disable=not show, leave=False, dynamic_ncols=True)
+    return tqdm(total=total, unit=f" {unit}", disable=not show, leave=False, dynamic_ncols=True)
 
 
 def add_plot_option(parser: Any, what: str) -> None:
@@ -134,7 +135,7 @@ def told(quiet: bool, as_json: bool) -> Iterator[None]:
 
 def print_json(value: object) -> None:
     """Print one JSON object on a line, escaped where the output cannot take it as it is."""
-    text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    text = json_line(value)
     try:
         text.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
     except UnicodeEncodeError:

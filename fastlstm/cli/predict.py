@@ -14,6 +14,7 @@ import numpy as np
 
 from fastlstm.cli.errors import UsageError
 from fastlstm.cli.options import Subparsers, add_quiet_option, new_parser, print_json, text_bar
+from fastlstm.printable import say
 from fastlstm.text import UNK
 from fastlstm.text.lines import lines_of, read_lines
 from fastlstm.train.classifier.loaded_run import LoadedRun, load_run
@@ -92,7 +93,7 @@ def _texts(options: argparse.Namespace) -> tuple[Iterator[str], int]:
     lines = _stripped(lines_of(stream, "the standard input", options.encoding))
     if not sys.stdin.isatty():
         return lines, CHUNK
-    print("type a text on each line; Ctrl-D ends", file=sys.stderr)
+    say("type a text on each line; Ctrl-D ends", file=sys.stderr)
     return lines, 1
 
 

@@ -14,6 +14,7 @@ from fastlstm.cli.errors import UsageError, as_option
 from fastlstm.cli.folder import add_folder_options, resumed, take_folder
 from fastlstm.cli.options import Subparsers, add_json_option, add_option, new_parser, print_json
 from fastlstm.cli.options import told as print_to
+from fastlstm.printable import say
 from fastlstm.train.classifier import texts
 from fastlstm.train.classifier.config import Config
 from fastlstm.train.classifier.loaded_run import load_options
@@ -73,7 +74,7 @@ def run(options: argparse.Namespace) -> int:
         metrics = _finished(folder) if resume else None
         if metrics is None:
             metrics = _run(config, folder, resume, bars)
-            print(f"\nfiles are in {folder.path}")
+            say(f"\nfiles are in {folder.path}")
     if as_json:
         print_json(metrics)
     return 0
@@ -110,7 +111,7 @@ def _finished(folder: RunFolder) -> dict[str, Any] | None:
     metrics = folder.read_metrics()
     accuracy = metrics["test_accuracy"]
     result = "" if accuracy is None else f": test accuracy {accuracy:.2%}"
-    print(f"the run in {folder.path} is finished{result}")
+    say(f"the run in {folder.path} is finished{result}")
     return metrics
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,6 +43,7 @@ class Inspection:
     kept, added : [W,H], the two parts of that state after the word: what is left of `before`
         (LSTM: f * c, GRU: z * h) and what the word brought (i * g, (1 - z) * n). None for a
         plain RNN, which makes its state anew at each step.
+    whole : [C], probabilities of the whole text, where only a part of it was looked at.
     """
 
     words: list[str]
@@ -58,11 +59,32 @@ class Inspection:
     before: Array
     kept: Array | None
     added: Array | None
+    whole: Float64 | None = None
 
     @property
     def probabilities(self) -> Float64:
         """Of each class after each word, [W,C]."""
         return probabilities(self.logits)
+
+    @property
+    def prediction(self) -> tuple[str, float]:
+        """The class of the text, and its probability."""
+        p = self.probabilities[-1] if self.whole is None else self.whole
+        best = int(p.argmax())
+        return self.labels[best], float(p[best])
+
+    @property
+    def place(self) -> str:
+        """What was looked at, in words."""
+        way = "backward" if self.direction else "forward"
+        return f"{self.cell.upper()} layer {self.layer}, reading {way}"
+
+    @property
+    def extent(self) -> str:
+        """How many words there are, and how many of them are shown."""
+        W = len(self.words)
+        count = f"{self.total:,} word{'' if self.total == 1 else 's'}"
+        return count if W == self.total else f"{count}, the first {W:,} shown"
 
     @property
     def change(self) -> Array:
@@ -100,6 +122,7 @@ def inspect_text(
     layer: int | None = None,
     direction: int = 0,
     words: int = WORDS,
+    advance: Callable[[int], object] = lambda done: None,
 ) -> Inspection:
     """Run a classifier on one text, word by word, and collect what happened inside.
 
@@ -110,7 +133,9 @@ def inspect_text(
     labels : names of the classes; None numbers them.
     layer : of the recurrent layers, 0 the first; None the top one.
     direction : 0, or 1 for the one that reads from the end.
-    words : the most words to look at, from the beginning; 0 for all.
+    words : the most words to look at, from the beginning; 0 for all. Each beginning is classified
+        by itself, so that twice as many take four times as long.
+    advance : is told how many more words are done.
 
     Raises
     ------
@@ -140,7 +165,7 @@ def inspect_text(
         total=len(found),
         known=tokens != UNK,
         labels=names,
-        logits=logits_of_beginnings(model, tokens),
+        logits=logits_of_beginnings(model, tokens, advance),
         cell=model.cell,
         layer=layer,
         direction=direction,
@@ -152,7 +177,11 @@ def inspect_text(
     )
 
 
-def logits_of_beginnings(model: TextClassifier, tokens: NDArray[np.int64]) -> Array:
+def logits_of_beginnings(
+    model: TextClassifier,
+    tokens: NDArray[np.int64],
+    advance: Callable[[int], object] = lambda done: None,
+) -> Array:
     """Return the logits of the first word, of the first two, and so on: [W] or [W,C].
 
     Both directions of a bidirectional layer see the beginning alone, so each is run from anew.
@@ -163,6 +192,7 @@ def logits_of_beginnings(model: TextClassifier, tokens: NDArray[np.int64]) -> Ar
         lengths = np.arange(first, min(first + rows, W)) + 1
         batch = np.where(np.arange(lengths[-1]) < lengths[:, None], tokens[: lengths[-1]], 0)
         parts.append(model(batch, lengths))
+        advance(len(lengths))
     return np.concatenate(parts)
 
 

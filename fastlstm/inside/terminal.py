@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import os
-import unicodedata
 from typing import Any, TextIO
 
 import numpy as np
 
 from fastlstm.inside.collect import Inspection
+from fastlstm.printable import columns, cut, pad, printable
 
 WIDTH, WORD, BAR, CHANGE_BAR = 80, 18, 10, 7
 SIGNED = ("g", "n", "h")  # of these the mean size is told, of the others the mean
-# ANSI colours by probability: very low, low, undecided, high, very high.
-COLOURS = ("1;31", "31", "33", "32", "1;32")
+# ANSI colours by probability: very low, low, undecided, high, very high. Red and blue are told
+# apart with any colour vision, and are readable on black and on white.
+COLOURS = ("1;31", "31", "39", "94", "1;94")
 
 
 def wants_colour(stream: TextIO) -> bool:
@@ -23,8 +24,10 @@ def wants_colour(stream: TextIO) -> bool:
 
 def format_text(inspection: Inspection, *, colour: bool = False) -> str:
     """Return the text, coloured by what the model thinks after each word, above a table of it."""
-    lines = [_title(inspection), "", *_paragraph(inspection, colour), "", _header(inspection)]
-    lines += _rows(inspection, colour)
+    label, probability = inspection.prediction
+    said = f"{cut(printable(label), WIDTH - 30)}, probability {probability:.3f}"
+    lines = [f"prediction: {said}", _title(inspection), "", *_paragraph(inspection, colour)]
+    lines += ["", _header(inspection), *_rows(inspection, colour)]
     if not inspection.known.all():
         lines += ["", "* not a word of the vocabulary: to the model all of these are the same"]
     return "\n".join(lines)
@@ -42,12 +45,8 @@ def summarize(inspection: Inspection) -> dict[str, np.ndarray[Any, Any]]:
 
 
 def _title(inspection: Inspection) -> str:
-    way = "backward" if inspection.direction else "forward"
-    return (
-        f"{len(inspection.words)} words; gates of layer {inspection.layer} "
-        f"({inspection.cell.upper()}, reading {way}), means over its "
-        f"{inspection.before.shape[1]} units"
-    )
+    units = inspection.before.shape[1]
+    return f"{inspection.extent}; {inspection.place}; means over {units} units"
 
 
 def _paragraph(inspection: Inspection, colour: bool) -> list[str]:
@@ -55,20 +54,26 @@ def _paragraph(inspection: Inspection, colour: bool) -> list[str]:
     p = inspection.probabilities[:, inspection.shown_class]
     lines, used = [""], 0
     for word, known, probability in zip(inspection.words, inspection.known, p, strict=True):
-        word = _cut(word, WIDTH - 1) + ("" if known else "*")
-        if used and used + 1 + _columns(word) > WIDTH:
+        word = cut(printable(word), WIDTH - 1) + ("" if known else "*")
+        if used and used + 1 + columns(word) > WIDTH:
             lines.append("")
             used = 0
         lines[-1] += (" " if used else "") + _coloured(word, probability, colour)
-        used += (1 if used else 0) + _columns(word)
+        used += (1 if used else 0) + columns(word)
     return lines
 
 
 def _header(inspection: Inspection) -> str:
-    label = inspection.labels[inspection.shown_class]
+    label = printable(inspection.labels[inspection.shown_class])
     means = "".join(f"{name:>6}" for name in summarize(inspection))
-    moved = f"moved {inspection.state}"
-    return f"{'':>3} {_pad('word', WORD)} {_pad(label, 5 + BAR)}{means} {moved:>8}"
+    moved, (digits, word) = f"moved {inspection.state}", _widths(inspection)
+    return f"{'':>{digits}} {pad('word', word)} {pad(label, 5 + BAR)}{means} {moved:>8}"
+
+
+def _widths(inspection: Inspection) -> tuple[int, int]:
+    """Return the columns of a word's number and of the word."""
+    digits = max(3, len(str(len(inspection.words))))
+    return digits, WORD + 3 - digits
 
 
 def _rows(inspection: Inspection, colour: bool) -> list[str]:
@@ -76,16 +81,16 @@ def _rows(inspection: Inspection, colour: bool) -> list[str]:
     means = list(summarize(inspection).values())
     moved = np.linalg.norm(inspection.change, axis=1)
     most = max(float(moved.max()), 1e-30)
-    two, rows = len(inspection.labels) == 2, []
+    two, rows, (digits, wide) = len(inspection.labels) == 2, list[str](), _widths(inspection)
     for w, word in enumerate(inspection.words):
         p = float(P[w, shown])
-        name = _pad(_cut(word, WORD - 1) + ("" if inspection.known[w] else "*"), WORD)
+        name = pad(cut(printable(word), wide - 1) + ("" if inspection.known[w] else "*"), wide)
         # Of two classes one probability says all; of more, which one is ahead.
-        extra = "#" * round(p * BAR) if two else inspection.labels[int(P[w].argmax())]
+        extra = "#" * round(p * BAR) if two else printable(inspection.labels[int(P[w].argmax())])
         numbers = "".join(f"{mean[w]:6.2f}" for mean in means)
         bar = "#" * round(float(moved[w]) / most * CHANGE_BAR)
-        told = _coloured(f"{p:4.2f} {_pad(extra, BAR)}", p, colour)
-        rows.append(f"{w + 1:>3} {name} {told}{numbers} {moved[w]:8.2f} {bar}".rstrip())
+        told = _coloured(f"{p:4.2f} {pad(extra, BAR)}", p, colour)
+        rows.append(f"{w + 1:>{digits}} {name} {told}{numbers} {moved[w]:8.2f} {bar}".rstrip())
     return rows
 
 
@@ -94,25 +99,3 @@ def _coloured(text: str, probability: float, colour: bool) -> str:
         return text
     code = COLOURS[min(int(probability * len(COLOURS)), len(COLOURS) - 1)]
     return f"\x1b[{code}m{text}\x1b[0m"
-
-
-def _columns(text: str) -> int:
-    """Return how many columns a terminal gives a text: East Asian letters have two."""
-    return sum(
-        0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1
-        for c in text
-    )
-
-
-def _cut(text: str, columns: int) -> str:
-    """Return a text of at most so many columns, with two dots where it was cut."""
-    if _columns(text) <= columns:
-        return text
-    while _columns(text) > columns - 2:
-        text = text[:-1]
-    return text + ".."
-
-
-def _pad(text: str, columns: int) -> str:
-    text = _cut(text, columns)
-    return text + " " * (columns - _columns(text))

@@ -86,7 +86,7 @@ def test_a_long_text_is_cut_and_says_so(
     assert "the first 3 of 10 words (--words shows more)" in note
     run = load_run(run_folder)  # which reads the first two words and the last two
     p = np.exp(run.log_probabilities(run.encode(["fine fine dull dull"]))[0])
-    assert f"the model says {run.labels[p.argmax()]} ({p.max():.2f}) of the text" in note
+    assert f"prediction: {run.labels[p.argmax()]}, probability {p.max():.3f} 10 words" in note
     out, _ = inspect(capsys, run_folder, "fine " * 70, "--words", "0")
     assert "70 words" in out
     assert all(len(line) <= 80 for line in out.splitlines())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -57,10 +58,27 @@ def test_the_numbers_are_those_collected(vocab: Vocabulary) -> None:
     assert "*" not in known
 
 
+def test_the_prediction_is_stated(vocab: Vocabulary) -> None:
+    """That for the whole text, where only its beginning was looked at."""
+    found = inspect_text(classifier(num_outputs=3), vocab, TEXT, LABELS[3], words=4)
+    p = found.probabilities[-1]
+    first = format_text(found).splitlines()[0]
+    assert first == f"prediction: {LABELS[3][p.argmax()]}, probability {p.max():.3f}"
+    found = replace(found, whole=np.array([0.125, 0.625, 0.25]))
+    assert format_text(found).splitlines()[0] == "prediction: fair, probability 0.625"
+
+
+def test_thousands_of_words_fit_too(vocab: Vocabulary) -> None:
+    found = inspect_text(classifier(), vocab, "good film " * 600, words=0)
+    lines = format_text(found).splitlines()
+    assert len([line for line in lines if line.split()[1:2] in (["good"], ["film"])]) >= 1200
+    assert max(map(len, lines)) <= 80
+
+
 def test_colour_follows_the_probability(vocab: Vocabulary) -> None:
     model = classifier()
     model.head.weight.data[...] = 0
-    for bias, code in ((-9.0, "1;31"), (0.0, "33"), (9.0, "1;32")):
+    for bias, code in ((-9.0, "1;31"), (0.0, "39"), (9.0, "1;94")):
         model.head.bias.data[...] = bias  # type: ignore[union-attr]
         text = format_text(inspect_text(model, vocab, "good film"), colour=True)
         assert set(re.findall(r"\x1b\[([0-9;]+)m", text)) == {code, "0"}

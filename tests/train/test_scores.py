@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from fastlstm.printable import columns
 from fastlstm.train.scoring.scores import Bin, Calibration, calibrate, score
 from fastlstm.train.scoring.text import score_text
 
@@ -101,3 +102,14 @@ def test_as_json_and_as_text() -> None:
     assert ["c", "-", "0.0000", "0.0000", "1"] in lines
     assert ["a", "2", "1", "0"] in lines
     assert ["0.800", "to", "0.900", "6", "0.9000", "0.5000"] in lines
+
+
+def test_long_and_wide_names_keep_the_columns() -> None:
+    """A CJK letter takes two columns, and a name of 300 letters does not wreck the table."""
+    text = score_text(score(certain(SAID), TRUE), ["\u6620\u753b", "x" * 300, "c"])
+    assert "x" * 38 + ".." in text
+    assert "x" * 39 not in text
+    rows = [line for line in text.splitlines() if line.startswith(("\u6620", "xx"))]
+    ends = {columns(row) for row in rows[:2]}
+    assert len(rows) == 4
+    assert len(ends) == 1

@@ -11,6 +11,7 @@ import numpy as np
 
 from fastlstm._version import __version__
 from fastlstm.models import TextClassifier
+from fastlstm.printable import printable, say
 from fastlstm.runtime import num_threads, runtime_info
 from fastlstm.text import Encoded, batches
 from fastlstm.train.classifier.config import Config
@@ -97,9 +98,9 @@ def _run(
     metrics = {**collect(config, data, trainer, tested, load_seconds), **before, **results}
     draw_curves(folder.curves, trainer.history, _title(metrics))
     folder.finish(metrics)
-    print(f"\n{epoch_table(trainer.history)}\n\n{summary(metrics, data.noun)}")
+    say(f"\n{epoch_table(trainer.history)}\n\n{summary(metrics, data.noun)}")
     if data.notice:
-        print(f"\n{data.notice}")
+        say(f"\n{data.notice}")
     return metrics
 
 
@@ -197,16 +198,19 @@ def collect(
 
 def _announce(data: Dataset, seconds: float) -> None:
     if data.notice:
-        print(f"{data.notice}\n")
+        say(f"{data.notice}\n")
     held_back = len(data.validation) if data.validation else 0
     tested = f"{len(data.test):,} to test on" if data.test else "none to test on"
-    print(f"data: {data.source}; loaded in {seconds:.1f} s")
+    say(f"data: {data.source}; loaded in {seconds:.1f} s")
     if data.labels:
         counts = np.bincount(data.train.labels, minlength=len(data.labels)).tolist()
-        named = [f"{label} {count:,}" for label, count in zip(data.labels, counts, strict=True)]
+        named = [
+            f"{printable(label)} {count:,}"
+            for label, count in zip(data.labels, counts, strict=True)
+        ]
         more = f", ... ({len(named)} classes)" if len(named) > SHOWN else ""
-        print(f"classes: {', '.join(named[:SHOWN])}{more}")
-    print(
+        say(f"classes: {', '.join(named[:SHOWN])}{more}")
+    say(
         f"{len(data.train):,} {data.noun} to train on, {held_back:,} held back for validation, "
         f"{tested}; {len(data.vocab):,} words",
         flush=True,
@@ -214,7 +218,7 @@ def _announce(data: Dataset, seconds: float) -> None:
 
 
 def _say(line: str) -> None:
-    print(line, flush=True)  # a log that is followed shows it at once
+    say(line, flush=True)  # a log that is followed shows it at once
 
 
 def _title(metrics: dict[str, Any]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from fastlstm.printable import printable
 from fastlstm.train.history import Epoch, History
 from fastlstm.train.table import aligned
 
@@ -33,7 +34,7 @@ def summary(metrics: Mapping[str, Any], noun: str = "reviews") -> str:
         *_pretraining_lines(metrics),
         ("evaluation", f"{metrics['eval_seconds']:.1f} s"),
         ("parameters", f"{metrics['parameters']:,}"),
-        ("data", metrics["data"]),
+        ("data", printable(metrics["data"])),
     ]
     return "\n".join(f"{name:<14} {text}" for name, text in lines)
 

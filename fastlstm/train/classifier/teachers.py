@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from fastlstm.printable import say
 from fastlstm.text import Encoded
 from fastlstm.train.classifier.config import Config
 from fastlstm.train.classifier.dataset import Dataset
@@ -48,14 +49,14 @@ def learn_from_teachers(
     known = replace(data, test=None, unlabelled=None)
     for number in range(1, config.teachers + 1):
         part = RunFolder(folder.path / f"teacher-{number}")
-        print(f"\nteacher {number} of {config.teachers}, in {part.path}", flush=True)
+        say(f"\nteacher {number} of {config.teachers}, in {part.path}", flush=True)
         if not (resume and part.finished):
             seed = int(generator(config.seed, TEACHERS, number).integers(2**31))
             teach(replace(config, pretrain=False, seed=seed), part, known)
         said = predict_log_probabilities(load_model(part.model), texts)
         logits += (said[:, 1] - said[:, 0]) / config.teachers
         seconds += part.read_metrics()["train_seconds"]
-    print(f"\n{len(texts):,} {data.noun} without a label have one of their teachers' now")
+    say(f"\n{len(texts):,} {data.noun} without a label have one of their teachers' now")
     taught = Encoded(texts.tokens, texts.offsets, (logits > 0).astype(np.int64))
     targets = np.concatenate([data.train.labels, 1 / (1 + np.exp(-logits))])
     everything = Encoded.concatenate([data.train, taught])

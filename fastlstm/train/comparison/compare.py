@@ -17,6 +17,7 @@ from dataclasses import replace
 from importlib.util import find_spec
 from typing import Any, NamedTuple
 
+from fastlstm.printable import say
 from fastlstm.runtime import num_threads
 from fastlstm.text import count_batches
 from fastlstm.train.classifier import imdb
@@ -136,12 +137,12 @@ def _compare(
                 net = next(net for net in NETS if net.name == name)
                 train_net(net, plan, data, folder.run(name), load_seconds, bars)
         models.append(folder.result(name, title))
-        print(line(models[-1]), flush=True)
+        say(line(models[-1]), flush=True)
         folder.write(plan, mark, models, finished=len(models) == len(TITLES))
         draw_comparison(folder.picture, models, data.source)
-    print(f"\n{table(models)}\n\n{verdict(models)}")
+    say(f"\n{table(models)}\n\n{verdict(models)}")
     if data.notice:
-        print(f"\n{data.notice}")
+        say(f"\n{data.notice}")
     return models
 
 
@@ -211,11 +212,11 @@ def load(config: Config, bars: bool) -> Dataset:
 
 def _announce(plan: Plan, data: Dataset) -> None:
     if data.notice:
-        print(f"{data.notice}\n")
+        say(f"{data.notice}\n")
     held_back, tested = (0 if part is None else len(part) for part in (data.validation, data.test))
     budget = f"{plan.seconds:g} s of training" if plan.seconds else f"{plan.config.epochs} epochs"
-    print(f"data: {data.source}")
-    print(
+    say(f"data: {data.source}")
+    say(
         f"{len(data.train):,} reviews to train on, {held_back:,} to validate on, "
         f"{tested:,} to test on; {budget} for each net",
         flush=True,

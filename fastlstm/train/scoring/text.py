@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from fastlstm.printable import cut, printable
 from fastlstm.train.scoring.scores import Calibration, Scores
 from fastlstm.train.table import aligned
 
 MATRIX = 20  # more classes are too wide for a matrix: the commonest confusions are listed
 NAMED = 6  # columns of the matrix that bear names; more have numbers
 CONFUSIONS = 20
+WIDEST = 40  # columns of a class name
 
 
 def score_text(scores: Scores, labels: Sequence[str]) -> str:
@@ -19,6 +21,7 @@ def score_text(scores: Scores, labels: Sequence[str]) -> str:
         f"loss      {scores.loss:.4f}",
         f"macro F1  {scores.macro_f1:.4f}",
     ]
+    labels = [cut(printable(label), WIDEST) for label in labels]
     matrix = _matrix if len(labels) <= MATRIX else _confusions
     parts = ["\n".join(head), _classes(scores, labels), matrix(scores, labels)]
     return "\n\n".join([*parts, _calibration(scores.calibration)])
