@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import io
+import os
 import re
+import signal
+import sys
+from collections.abc import Callable
 
-from fastlstm.printable import printable
+from fastlstm.printable import printable, say
 
 FAILED = 1
-INTERRUPTED = 130  # the exit status of a program ended by Ctrl-C
+WRONG_USE = 2
+STOPPED = 128  # and the number of the signal that stopped a program: 130 after Ctrl-C
 
 # Errors that the package raises on purpose; their message says all.
 FORESEEN = (OSError, ValueError, FloatingPointError, ImportError)
@@ -15,6 +21,42 @@ FORESEEN = (OSError, ValueError, FloatingPointError, ImportError)
 
 class UsageError(Exception):
     """The options of a command are wrong, or exclude each other: exit status 2."""
+
+
+def exit_status(program: str, work: Callable[[], int]) -> int:
+    """Do the work of a program and return its exit status; an error becomes a line.
+
+    Raises
+    ------
+    SystemExit
+        After wrong use, with status 2.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a class name that it cannot show ends no run
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        from fastlstm.train.interrupt import termination_raises
+
+        with termination_raises():
+            status = work()
+            sys.stdout.flush()
+        return status
+    except UsageError as error:
+        told = " ".join(str(error).split())
+        say(f"{program}: error: {told} ({program} --help tells more)", file=sys.stderr)
+        raise SystemExit(WRONG_USE) from None
+    except BrokenPipeError:  # whoever read the output has seen enough
+        _drop_output()
+        return FAILED
+    except KeyboardInterrupt as interrupt:
+        say(f"\n{str(interrupt) or 'interrupted'}", file=sys.stderr)
+        return STOPPED + int(getattr(interrupt, "signal", signal.SIGINT))
+    except Exception as error:
+        if os.environ.get("FASTLSTM_DEBUG"):
+            raise
+        say(f"{program}: error: {one_line(error)}", file=sys.stderr)
+        _flush()
+        return FAILED
 
 
 def as_option(error: Exception) -> str:
@@ -28,6 +70,24 @@ def one_line(error: Exception) -> str:
     if isinstance(error, OSError) and error.errno is not None:
         text = error.strerror or text
         text = f"{error.filename}: {text}" if error.filename is not None else text
-    if not isinstance(error, FORESEEN):
+    elif isinstance(error, MemoryError):
+        text = f"out of memory{f' ({text})' if text else ''}: smaller batches, shorter texts or a "
+        text += "smaller model need less; files written earlier are whole"
+    elif not isinstance(error, FORESEEN):
         text = f"{type(error).__name__}: {text} (FASTLSTM_DEBUG=1 shows where)"
     return printable(" ".join(text.split()))
+
+
+def _flush() -> None:
+    """Write what was printed; where that is impossible, as on a full disk, give it up."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        _drop_output()
+
+
+def _drop_output() -> None:
+    """Send what is still in the buffer of the standard output nowhere, so that exiting is quiet."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)

@@ -15,6 +15,7 @@ from typing import Any
 from tqdm import tqdm
 
 from fastlstm.cli.errors import UsageError
+from fastlstm.cli.parser import Parser
 from fastlstm.printable import json_line
 from fastlstm.train.classifier.text_config import READING, TextConfig
 
@@ -23,7 +24,7 @@ Subparsers = Any  # argparse has no public name for it
 
 def new_parser(
     subparsers: Subparsers, name: str, summary: str, examples: str, about: str = ""
-) -> argparse.ArgumentParser:
+) -> Parser:
     """Add a subcommand; options that are not given do not appear in the result.
 
     Parameters
@@ -35,14 +36,12 @@ def new_parser(
     about : what else there is to say, below the examples.
     """
     lines = [f"  {line}" for line in examples.strip().splitlines()]
-    parser: argparse.ArgumentParser = subparsers.add_parser(
+    parser: Parser = subparsers.add_parser(
         name,
         help=summary,
         description=summary[0].upper() + summary[1:] + ".",
         epilog="\n".join(["examples:", *lines, *(["", about.strip()] if about else [])]),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
         argument_default=argparse.SUPPRESS,
-        allow_abbrev=False,
     )
     return parser
 

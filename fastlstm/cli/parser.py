@@ -1,16 +1,62 @@
-"""The parser of a command line."""
+"""A parser of command lines that answers a mistake with what helps."""
 
 from __future__ import annotations
 
 import argparse
-from typing import NoReturn
+import sys
+from collections.abc import Sequence
+from difflib import get_close_matches
+from typing import Any, NoReturn
 
 from fastlstm.printable import printable_lines
 
+WRONG_USE = 2  # the exit status
+
 
 class Parser(argparse.ArgumentParser):
-    """An `ArgumentParser` whose messages may name what others chose, such as files of a ``*``."""
+    """An `ArgumentParser`: a wrong value is told in one line, an unknown option with the nearest.
+
+    Options cannot be shortened, and texts are shown as they are written.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        formatter = argparse.RawDescriptionHelpFormatter
+        defaults = {"allow_abbrev": False, "formatter_class": formatter, "exit_on_error": False}
+        super().__init__(**{**defaults, **options})
+
+    def parse_args(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, namespace: None = None
+    ) -> argparse.Namespace:
+        """Parse; wrong use ends the program with status 2."""
+        options: argparse.Namespace
+        options, unknown = self.parse_known_args(args)
+        if unknown:
+            getattr(options, "parser", self).refuse(unknown)
+        return options
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        try:
+            return super().parse_known_args(args, namespace)
+        except argparse.ArgumentError as error:
+            if error.argument_name is None:  # something is missing
+                self.error(str(error))
+            self.wrong_value(str(error))
 
     def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
-        """End the program, after a message that steers no terminal."""
+        """End the program, after a message that steers no terminal: it may name a user's files."""
         super().exit(status, message and printable_lines(message))
+
+    def wrong_value(self, message: str) -> NoReturn:
+        """End the program with one line."""
+        self.exit(WRONG_USE, f"{self.prog}: error: {message} ({self.prog} --help tells more)\n")
+
+    def refuse(self, unknown: Sequence[str]) -> NoReturn:
+        """End the program with the usage of this parser and what may have been meant."""
+        known = [name for action in self._actions for name in action.option_strings]
+        options = [word.partition("=")[0] for word in unknown if word.startswith("-")]
+        told = f"unrecognized arguments: {' '.join(options or unknown)}"
+        for name in options:
+            near = get_close_matches(name, known, n=1)
+            told += f"; did you mean {near[0]}?" if near else ""
+        self.print_usage(sys.stderr)
+        self.exit(WRONG_USE, f"{self.prog}: error: {told}\n")

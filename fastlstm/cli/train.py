@@ -17,6 +17,7 @@ from fastlstm.cli.options import told as print_to
 from fastlstm.printable import say
 from fastlstm.train.classifier import texts
 from fastlstm.train.classifier.config import Config
+from fastlstm.train.classifier.extend import to_be_extended
 from fastlstm.train.classifier.loaded_run import load_options
 from fastlstm.train.classifier.run_folder import RunFolder
 from fastlstm.train.classifier.text_config import TextConfig
@@ -33,7 +34,8 @@ class. Two classes or many; labels are words or numbers. A part of each class is
 on, unless --test names other texts, and another to choose the best epoch by. The folder --out gets
 the model, the words, the options, metrics.json, a line for each epoch in metrics.jsonl and, with
 "fastlstm[plot]", curves.png; until the run is finished also a checkpoint.
-Ctrl-C saves the run; --resume goes on to the same result as an unbroken run.
+Ctrl-C or SIGTERM saves the run; --resume goes on to the same result as an unbroken run, and with
+more --epochs also with a finished run: from the weights it kept, with a new optimizer.
 """
 
 
@@ -68,12 +70,15 @@ def run(options: argparse.Namespace) -> int:
     _check_use(given)
     name = Path(given.get("data", "texts")).stem
     default = Path("runs") / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
-    folder, resume = take_folder(given, default)
+    folder, resume, overwrite = take_folder(given, default)
     config = _saved(folder, given) if resume else _config(given)
     with print_to(quiet, as_json):
-        metrics = _finished(folder) if resume else None
+        metrics = _finished(folder, config) if resume else None
         if metrics is None:
-            metrics = _run(config, folder, resume, bars)
+            with folder.locked():
+                if not resume:
+                    folder.check_free(overwrite)
+                metrics = _run(config, folder, resume, bars)
             say(f"\nfiles are in {folder.path}")
     if as_json:
         print_json(metrics)
@@ -104,9 +109,9 @@ def _saved(folder: RunFolder, given: dict[str, Any]) -> TextConfig:
     return resumed(saved, given, folder)
 
 
-def _finished(folder: RunFolder) -> dict[str, Any] | None:
-    """Return the metrics of a run that has ended, and say so; None for another."""
-    if not folder.finished:
+def _finished(folder: RunFolder, config: TextConfig) -> dict[str, Any] | None:
+    """Return the metrics of a run that has ended, and say so; None for one to go on with."""
+    if not folder.finished or to_be_extended(config, folder):
         return None
     metrics = folder.read_metrics()
     accuracy = metrics["test_accuracy"]
@@ -122,4 +127,5 @@ def _run(config: TextConfig, folder: RunFolder, resume: bool, bars: bool) -> dic
         if not folder.holds_run or folder.finished:
             raise
         how = f"to go on: fastlstm train --resume {folder.path}"
-        raise KeyboardInterrupt(f"{interrupt}\n{how}".strip()) from None
+        interrupt.args = (f"{interrupt}\n{how}".strip(),)
+        raise

@@ -12,9 +12,10 @@ import json
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, fields, replace
-from pathlib import Path
 
+from fastlstm.cli.errors import STOPPED
 from fastlstm.models import LanguageModel, sample
 from fastlstm.plotting import new_figure
 from fastlstm.runtime import get_num_threads, num_threads
@@ -22,8 +23,14 @@ from fastlstm.text import LanguageData, load_language
 from fastlstm.train import TrainingInterrupted
 from fastlstm.train.language.history import perplexity
 from fastlstm.train.language.report import Lines, draw_loss
-from fastlstm.train.language.run import PRESETS, LanguageOptions, build_trainer, save_model
-from fastlstm.train.language.trainer import evaluate
+from fastlstm.train.language.run import (
+    PRESETS,
+    LanguageFolder,
+    LanguageOptions,
+    build_trainer,
+    save_model,
+)
+from fastlstm.train.language.trainer import LanguageTrainer, evaluate
 from fastlstm.train.seeds import SAMPLES, generator
 
 
@@ -75,6 +82,27 @@ def write(model: LanguageModel, data: LanguageData, given: argparse.Namespace, l
     return data.symbols.decode([*prompt, *ids])
 
 
+def train(
+    trainer: LanguageTrainer, data: LanguageData, given: argparse.Namespace,
+    out: LanguageFolder | None,
+) -> int:  # fmt: skip
+    """Train from the start, or go on; return the exit status: after Ctrl-C that of its signal."""
+    status = 0
+    if out and given.resume:
+        trainer.load(out.checkpoint)
+    elif out:
+        out.check_free()
+        data.symbols.save(out.symbols)
+    try:
+        trainer.fit(data.train[: given.limit], data.validation)
+    except TrainingInterrupted as interrupt:
+        print(f"\n{interrupt}; as far as it has learnt:", flush=True)
+        status = STOPPED + interrupt.signal
+    if out:
+        save_model(out.model, trainer.model)
+    return status
+
+
 def run(given: argparse.Namespace) -> int:
     """Train, measure, write; the last line is JSON."""
     own = {f.name: getattr(given, f.name) for f in fields(LanguageOptions) if f.name in given}
@@ -82,30 +110,18 @@ def run(given: argparse.Namespace) -> int:
     if given.plot:
         new_figure(1, 1)  # what is missing shows at once
     data = load_language(given.data, level=options.level, size=options.vocab_size)
-    out = Path(given.out) if given.out else None
-    state = out / "checkpoint.safetensors" if out else None
+    out = LanguageFolder(given.out) if given.out else None
     limit = {"limit": given.limit} if given.limit else {}
     trainer = build_trainer(
-        options, data, given.seed, state=state, identity=limit, listeners=[Lines()]
-    )
-    model, status = trainer.model, 0
+        options, data, given.seed, state=out.checkpoint if out else None, identity=limit,
+        listeners=[Lines()],
+    )  # fmt: skip
+    model = trainer.model
     parameters = sum(p.data.size for p in model.parameters())
     write(model, data, given, min(given.sample, 0))  # what is wrong with it shows at once
     print(f"{data.source}; {parameters:,} parameters", flush=True)
-    if given.resume and state:
-        trainer.load(state)
-    elif out and (out / "symbols.json").exists():
-        raise FileExistsError(f"--out {out} holds a model: --resume it, or name another folder")
-    elif out:
-        out.mkdir(parents=True, exist_ok=True)
-        data.symbols.save(out / "symbols.json")
-    try:
-        trainer.fit(data.train[: given.limit], data.validation)
-    except TrainingInterrupted as interrupt:
-        print(f"\n{interrupt}; as far as it has learnt:", flush=True)
-        status = 130
-    if out:
-        save_model(out / "model.safetensors", model)
+    with out.locked() if out else nullcontext():
+        status = train(trainer, data, given, out)
     begin, history = time.perf_counter(), trainer.history
     losses = [evaluate(model, part) for part in (data.validation, data.test)]
     figures = {

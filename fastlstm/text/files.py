@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
+
+# Names of the temporary files of `replacing`; the first group is the file's own.
+TEMPORARY = re.compile(r"\.(.+)\.[0-9a-f]{8}\.tmp")
 
 
 @contextmanager
@@ -22,7 +26,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
         If the disk is full or the folder cannot be written: names `path`.
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")  # see TEMPORARY
     try:
         with open(temporary, "xb") as file:
             yield file
@@ -35,6 +39,18 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
             reason = f"cannot write {path} ({error.strerror}); files written earlier are intact"
             raise OSError(error.errno, reason) from error
         raise
+
+
+def remove_temporary(folder: Path, names: Iterable[str]) -> None:
+    """Remove what `replacing` left of these files in a process that was killed.
+
+    To be called where no other process is writing them.
+    """
+    wanted = set(names)
+    for path in folder.iterdir():
+        found = TEMPORARY.fullmatch(path.name)
+        if found and found[1] in wanted:
+            path.unlink(missing_ok=True)
 
 
 def cache_folder() -> Path:

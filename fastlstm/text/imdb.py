@@ -24,8 +24,7 @@ NO_LABEL = -1
 OFFICIAL_ROWS = 25_000  # of the training and of the test part each
 
 _HOW_TO_GET_ALL = (
-    f"For the full data, fetch {OFFICIAL_URL} and give its path as the source, "
-    "or set FASTLSTM_DATA to it."
+    f"fetch {OFFICIAL_URL} and name it: --data PATH, source=PATH or FASTLSTM_DATA=PATH"
 )
 
 
@@ -208,8 +207,8 @@ def _describe(source: Source, corpus: Corpus, complete: bool) -> str:
 
 
 def _notice(source: Source, corpus: Corpus, reason: str) -> str:
+    rows = f"{len(corpus.train):,} + {len(corpus.test):,} of {OFFICIAL_ROWS:,} + {OFFICIAL_ROWS:,}"
     return (
-        f"{reason}Using the {_describe(source, corpus, complete=False)}, which is "
-        f"{OFFICIAL_ROWS:,} + {OFFICIAL_ROWS:,}: its results do not compare with those on the "
-        f"full data. {_HOW_TO_GET_ALL}"
+        f"{reason}NOT the full data, {rows} reviews: results do not compare. For all, "
+        f"{_HOW_TO_GET_ALL}"
     )

@@ -1,29 +1,52 @@
-"""Ctrl-C as a request to stop at the next safe point."""
+"""Ctrl-C and SIGTERM as a request to stop at the next safe point."""
 
 from __future__ import annotations
 
 import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType, TracebackType
+from typing import Any, NoReturn
+
+
+class Interrupted(KeyboardInterrupt):
+    """Somebody asked the program to stop.
+
+    Attributes
+    ----------
+    signal : the number of the signal, SIGINT (Ctrl-C) or SIGTERM.
+    """
+
+    def __init__(self, message: str = "", number: int = signal.SIGINT) -> None:
+        super().__init__(*([message] if message else []))
+        self.signal = number
 
 
 class InterruptGuard:
     """Inside its ``with`` block, the first Ctrl-C only sets `requested`.
 
-    A second Ctrl-C raises KeyboardInterrupt at once, for those who will not wait. The previous
-    handler is put back on leaving. Outside the main thread, where Python delivers no signals,
-    the guard does nothing.
+    A second one raises `Interrupted` at once, for those who will not wait. SIGTERM, with which
+    systems end a job, counts as Ctrl-C, unless the program has a handler of its own for it. The
+    previous handlers are put back on leaving. Outside the main thread, where Python delivers no
+    signals, the guard does nothing.
+
+    Attributes
+    ----------
+    requested : whether a signal came.
+    signal : its number; that of Ctrl-C before.
     """
 
     def __init__(self) -> None:
         self.requested = False
-        self._previous: object = None
-        self._installed = False
+        self.signal: int = signal.SIGINT
+        self._previous: dict[int, Any] = {}
 
     def __enter__(self) -> InterruptGuard:
         if threading.current_thread() is threading.main_thread():
-            self._previous = signal.signal(signal.SIGINT, self._handle)
-            self._installed = True
+            self._install(signal.SIGINT)
+            if signal.getsignal(signal.SIGTERM) in (signal.SIG_DFL, _raise):
+                self._install(signal.SIGTERM)
         return self
 
     def __exit__(
@@ -32,11 +55,35 @@ class InterruptGuard:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._installed:
-            signal.signal(signal.SIGINT, self._previous or signal.SIG_DFL)  # type: ignore[arg-type]
-            self._installed = False
+        while self._previous:
+            number, handler = self._previous.popitem()
+            signal.signal(number, handler or signal.SIG_DFL)
+
+    def _install(self, number: int) -> None:
+        self._previous[number] = signal.signal(number, self._handle)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self.requested:
-            raise KeyboardInterrupt
-        self.requested = True
+            raise Interrupted(number=number)
+        self.requested, self.signal = True, number
+
+
+@contextmanager
+def termination_raises() -> Iterator[None]:
+    """Let SIGTERM raise `Interrupted` inside the block, as Ctrl-C raises KeyboardInterrupt.
+
+    So that files are closed, half-written ones removed and locks given back.
+    """
+    main = threading.current_thread() is threading.main_thread()
+    if not main or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, _raise)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _raise(number: int, frame: FrameType | None) -> NoReturn:
+    raise Interrupted("terminated", number)

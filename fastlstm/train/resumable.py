@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from fastlstm.train import checkpoint as files
 from fastlstm.train.clip import clip_factor
-from fastlstm.train.interrupt import InterruptGuard
+from fastlstm.train.interrupt import Interrupted, InterruptGuard
 from fastlstm.train.optim import Optimizer
 from fastlstm.train.state import copy_into
 
@@ -21,8 +21,8 @@ DIVERGED = "try a smaller learning rate"
 Arrays = dict[str, NDArray[Any]]
 
 
-class TrainingInterrupted(KeyboardInterrupt):
-    """Ctrl-C came during training; the run stands between two steps and can go on."""
+class TrainingInterrupted(Interrupted):
+    """Ctrl-C or SIGTERM came in training; the run stands between two steps and can go on."""
 
 
 class Resumable:
@@ -107,14 +107,15 @@ class Resumable:
         raise NotImplementedError
 
     def _stop_if(self, guard: InterruptGuard) -> None:
-        """Save and stop, if Ctrl-C came."""
+        """Save and stop, if a signal came."""
         if not guard.requested:
             return
         saved = ""
         if self.checkpoint is not None:
             self.save(self.checkpoint)
             saved = f"; its state is in {self.checkpoint}"
-        raise TrainingInterrupted(f"training was interrupted {self._position()}{saved}")
+        told = f"training was interrupted {self._position()}{saved}"
+        raise TrainingInterrupted(told, guard.signal)
 
     def _check_loss(self, loss: float) -> None:
         if not math.isfinite(loss):

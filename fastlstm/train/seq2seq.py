@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -31,6 +32,7 @@ from fastlstm.train.average import Average
 from fastlstm.train.history import History
 from fastlstm.train.listener import Listener
 from fastlstm.train.optim import Adam
+from fastlstm.train.output_folder import OutputFolder
 from fastlstm.train.schedule import Schedule, linear
 from fastlstm.train.seeds import WEIGHTS, generator
 from fastlstm.train.trainer import Trainer
@@ -104,6 +106,16 @@ class Translator(NamedTuple):
         return translator
 
 
+class TranslatorFolder(OutputFolder):
+    """Where `learn` keeps the state of the training, and then the model."""
+
+    FILES = (MODEL, STATE)
+
+    def __init__(self, path: str | Path) -> None:
+        super().__init__(path)
+        self.model, self.checkpoint = self.path / MODEL, self.path / STATE
+
+
 def learn(
     train: Sequence[Pair],
     validation: Sequence[Pair],
@@ -131,31 +143,34 @@ def learn(
     Raises
     ------
     TrainingInterrupted, FloatingPointError, CheckpointError, OSError
-        As `fit`; also CheckpointError if the folder holds a model of other options.
+        As `fit`; also CheckpointError if the folder holds a model of other options, and
+        FolderInUseError if another process writes there.
     ValueError
         If there are no pairs, or an option does not fit.
     """
     if not train:
         raise ValueError("train is empty, expected at least one pair")
-    if folder is not None and (Path(folder) / MODEL).exists():
-        return _kept(Path(folder) / MODEL, options)
+    kept = TranslatorFolder(folder) if folder is not None else None
+    if kept is not None and kept.model.exists():
+        return _kept(kept.model, options)
     source, target = (token_vocabulary((p[side] for p in train), min_count) for side in (0, 1))
     translator = Translator.build(source, target, options, seed)
-    if folder is not None:
-        folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        training["checkpoint"] = folder / STATE
-    fit(
-        translator.model,
-        encode_pairs(train, source, target),
-        encode_pairs(validation, source, target) if validation else None,
-        seed=seed,
-        identity={**options, "pairs": _fingerprint(train, validation), **(identity or {})},
-        **training,
-    )
-    if folder is not None:
-        translator.save(folder / MODEL)
-        (folder / STATE).unlink()
+    training["identity"] = {
+        **options, "pairs": _fingerprint(train, validation), **(identity or {}),
+    }  # fmt: skip
+    if kept is not None:
+        training["checkpoint"] = kept.checkpoint
+    with kept.locked() if kept is not None else nullcontext():
+        fit(
+            translator.model,
+            encode_pairs(train, source, target),
+            encode_pairs(validation, source, target) if validation else None,
+            seed=seed,
+            **training,
+        )
+        if kept is not None:
+            translator.save(kept.model)
+            kept.checkpoint.unlink()
     return translator
 
 

@@ -142,6 +142,11 @@ class Trainer(Resumable):
         self.model.load_state_dict(self.best_weights)
         return self.history
 
+    def start_after(self, history: History, weights: Arrays) -> None:
+        """Stand after the epochs of a history, with the weights of its best one."""
+        self.model.load_state_dict(weights)
+        self.history, self.best_weights = history, dict(weights)
+
     def _train_epoch(self, batches: BatchSource, steps: int, guard: InterruptGuard) -> None:
         """Make the steps of the current epoch that are still to be made."""
         history = self.history

@@ -43,7 +43,7 @@ def test_three_classes_are_learnt(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert metrics["test_macro_f1"] > 0.9
     assert metrics["test_f1"].keys() == set(TOPICS)
     printed = capsys.readouterr().out
-    assert "classes: music 81, sport 81, weather 81" in printed
+    assert "classes (texts of each): music (81), sport (81), weather (81)\n" in printed
     assert f"test accuracy  {metrics['test_accuracy']:.2%} of 30 texts" in printed
     assert f"test macro F1  {metrics['test_macro_f1']:.4f}" in printed
     assert f"files are in {tmp_path / 'run'}" in printed
@@ -63,6 +63,7 @@ def test_files_and_metrics(tmp_path: Path, topics_csv: Path) -> None:
     metrics = train(topics_csv, out)
     assert {path.name for path in out.iterdir()} == {
         "config.json", "metrics.json", "metrics.jsonl", "vocab.json", "model.safetensors",
+        "trained_texts.safetensors",
     }  # fmt: skip
     config = read(out / "config.json")
     assert {item.name for item in fields(TextConfig)} == config.keys()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from fastlstm.cli import COMMANDS
+from fastlstm.cli.command import COMMANDS
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"

@@ -153,7 +153,7 @@ def test_a_download_that_is_not_the_archive_is_an_error(monkeypatch, tmp_path):
 
 
 def test_less_than_the_full_data_is_said(folder):
-    with pytest.warns(IncompleteDataWarning, match="8 \\+ 8 reviews, NOT the full data"):
+    with pytest.warns(IncompleteDataWarning, match="NOT the full data, 8 \\+ 8 of 25,000"):
         data = load_imdb(folder)
     assert not data.complete
     assert "do not compare" in data.notice

@@ -26,7 +26,7 @@ pytestmark = pytest.mark.usefixtures("own_cache", "no_picture", "threads")
 
 FILES = {
     "config.json", "metrics.json", "metrics.jsonl", "vocab.json", "model.safetensors",
-    "curves.png",
+    "trained_texts.safetensors", "curves.png",
 }  # fmt: skip
 
 
@@ -296,8 +296,9 @@ def test_sample_is_never_mistaken_for_the_full_data(
     assert "NOT the full data" in metrics["data"]
     assert metrics["data_complete"] is False
     assert "bundled sample" in printed.splitlines()[0]
-    assert "do not compare" in printed.splitlines()[0]
-    assert "do not compare" in printed.splitlines()[-3]
+    assert "do not compare" in printed.splitlines()[1]
+    assert "--data PATH" in printed.splitlines()[1]
+    assert printed.count("do not compare") == 1
 
 
 def test_default_folder_carries_the_time(

@@ -16,6 +16,7 @@ from fastlstm.runtime import num_threads, runtime_info
 from fastlstm.text import Encoded, batches
 from fastlstm.train.classifier.config import Config
 from fastlstm.train.classifier.dataset import Dataset
+from fastlstm.train.classifier.extend import check_can_extend, extend
 from fastlstm.train.classifier.model_file import build_model, save_model
 from fastlstm.train.classifier.predict import (
     EVALUATION_BATCH,
@@ -26,6 +27,7 @@ from fastlstm.train.classifier.pretrain import PretrainOptions, pretrain
 from fastlstm.train.classifier.report import epoch_table, summary
 from fastlstm.train.classifier.run_folder import RunFolder
 from fastlstm.train.classifier.teachers import learn_from_teachers
+from fastlstm.train.classifier.trained_texts import hashes_of, write_hashes
 from fastlstm.train.classifier.training import build_trainer, fit, loss_of
 from fastlstm.train.curves import draw_curves
 from fastlstm.train.evaluate import evaluate
@@ -64,10 +66,10 @@ def run(
     TrainingInterrupted
         After Ctrl-C; the checkpoint is written.
     CheckpointError, FileNotFoundError, OSError, ValueError, FloatingPointError
-        If the checkpoint or the data does not fit, a file cannot be written, or the run
-        diverges.
+        If the checkpoint or the data does not fit, a file cannot be written, another process
+        writes in the folder, or the run diverges.
     """
-    with num_threads(config.threads or None):
+    with folder.locked(), num_threads(config.threads or None):
         return _run(config, folder, load, resume, bars)
 
 
@@ -79,16 +81,22 @@ def _run(
     load_seconds = time.perf_counter() - start
     config = replace(config, **data.options)
     _announce(data, load_seconds)
+    extending = resume and folder.finished
+    if extending:
+        check_can_extend(config, folder, data)
     model = build_model(config, len(data.vocab), data.num_outputs)
     if not resume:
         folder.begin(config.to_json())
     data.vocab.save(folder.vocab)
+    write_hashes(folder.trained_texts, hashes_of(data))
     learned, before = data, dict[str, Any]()
     if config.pretrain:
         learned, before = prepare(config, model, data, folder, resume, bars)
         config = replace(config, lr=config.lr * FINE_TUNING)
     trainer = build_trainer(config, model, learned, folder, [Progress(bars)])
-    if resume and folder.checkpoint.exists():
+    if extending:
+        extend(trainer, config, folder)
+    elif resume and folder.checkpoint.exists():
         trainer.load(folder.checkpoint)
         folder.write_history(trainer.history)
     fit(trainer, learned, config)
@@ -99,8 +107,6 @@ def _run(
     draw_curves(folder.curves, trainer.history, _title(metrics))
     folder.finish(metrics)
     say(f"\n{epoch_table(trainer.history)}\n\n{summary(metrics, data.noun)}")
-    if data.notice:
-        say(f"\n{data.notice}")
     return metrics
 
 
@@ -197,19 +203,19 @@ def collect(
 
 
 def _announce(data: Dataset, seconds: float) -> None:
-    if data.notice:
-        say(f"{data.notice}\n")
     held_back = len(data.validation) if data.validation else 0
     tested = f"{len(data.test):,} to test on" if data.test else "none to test on"
     say(f"data: {data.source}; loaded in {seconds:.1f} s")
+    if data.notice:
+        say(data.notice)
     if data.labels:
         counts = np.bincount(data.train.labels, minlength=len(data.labels)).tolist()
         named = [
-            f"{printable(label)} {count:,}"
+            f"{printable(label)} ({count:,})"
             for label, count in zip(data.labels, counts, strict=True)
         ]
         more = f", ... ({len(named)} classes)" if len(named) > SHOWN else ""
-        say(f"classes: {', '.join(named[:SHOWN])}{more}")
+        say(f"classes (texts of each): {', '.join(named[:SHOWN])}{more}")
     say(
         f"{len(data.train):,} {data.noun} to train on, {held_back:,} held back for validation, "
         f"{tested}; {len(data.vocab):,} words",

@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 
 from fastlstm.text import Encoded, Vocabulary
 
+LABELS = ("negative", "positive")
+"""Names of the classes where a run keeps none: those of IMDB. The position is the label."""
+
 
 @dataclass(frozen=True)
 class Dataset:

@@ -13,9 +13,6 @@ from fastlstm.train.classifier.dataset import Dataset, fingerprint
 from fastlstm.train.classifier.run_folder import RunFolder
 from fastlstm.train.seeds import SPLIT, generator
 
-LABELS = ("negative", "positive")
-"""Names of the classes; the position is the label."""
-
 
 def run(
     config: Config, folder: RunFolder, *, resume: bool = False, bars: bool = False

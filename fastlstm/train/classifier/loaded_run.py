@@ -13,7 +13,7 @@ from fastlstm.models import TextClassifier
 from fastlstm.text import Encoded, Vocabulary
 from fastlstm.train.checkpoint import CheckpointError
 from fastlstm.train.classifier.config import Config
-from fastlstm.train.classifier.imdb import LABELS
+from fastlstm.train.classifier.dataset import LABELS
 from fastlstm.train.classifier.model_file import load_model_and_note
 from fastlstm.train.classifier.predict import Float64, predict_log_probabilities
 from fastlstm.train.classifier.run_folder import RunFolder

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
 from fastlstm.text.opening import read_text
+from fastlstm.train.classifier.config import ADDED, Config
 from fastlstm.train.files import write_file, write_json
 from fastlstm.train.history import History
+from fastlstm.train.output_folder import OutputFolder
+
+# What every version wrote into config.json, and hardly anybody else does.
+MARK = {item.name for item in fields(Config)} - ADDED.keys()
 
 
-class RunFolder:
+class RunFolder(OutputFolder):
     """Paths and plain files of a run.
 
     A folder with ``config.json`` holds a run; with ``metrics.json`` it is finished, and then
@@ -28,6 +34,7 @@ class RunFolder:
         "metrics.json",
         "metrics.jsonl",
         "vocab.json",
+        "trained_texts.safetensors",
         "model.safetensors",
         "curves.png",
         "checkpoint.safetensors",
@@ -36,11 +43,12 @@ class RunFolder:
     )
 
     def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
+        super().__init__(path)
         self.config = self.path / "config.json"
         self.metrics = self.path / "metrics.json"
         self.metrics_lines = self.path / "metrics.jsonl"
         self.vocab = self.path / "vocab.json"
+        self.trained_texts = self.path / "trained_texts.safetensors"
         self.model = self.path / "model.safetensors"
         self.curves = self.path / "curves.png"
         self.checkpoint = self.path / "checkpoint.safetensors"
@@ -56,8 +64,23 @@ class RunFolder:
         """Whether that run has come to its end."""
         return self.metrics.exists()
 
-    def check_free(self) -> None:
-        """Raise FileExistsError if the folder holds a run."""
+    @property
+    def is_ours(self) -> bool:
+        """Whether ``config.json`` is that of a run."""
+        try:
+            options = json.loads(self.config.read_bytes())
+        except (OSError, ValueError):
+            return False
+        return isinstance(options, dict) and options.keys() >= MARK
+
+    def check_free(self, overwrite: bool = False) -> None:
+        """Raise FileExistsError if the folder holds a run, or other files of these names.
+
+        With `overwrite` a run is no hindrance.
+        """
+        self.check_own()
+        if overwrite:
+            return
         if self.finished:
             raise FileExistsError(
                 f"{self.path} holds a finished run; give another --out, or --overwrite"
@@ -69,18 +92,27 @@ class RunFolder:
 
     def begin(self, options: dict[str, Any]) -> None:
         """Start a new run: remove the files of an earlier one, write ``config.json``."""
-        self._clear()
+        self.clear()
         self.path.mkdir(parents=True, exist_ok=True)
         write_json(self.config, options)
 
-    def _clear(self) -> None:
+    def check_own(self) -> None:
+        """Raise FileExistsError if there, or in a teacher's folder, are files not of a run."""
+        super().check_own()
+        for teacher in self._teachers():
+            teacher.check_own()
+
+    def clear(self) -> None:
         """Remove the files of a run and of its teachers; what else lies there stays."""
-        for name in self.FILES:
-            (self.path / name).unlink(missing_ok=True)
-        for teacher in self.path.glob("teacher-*/config.json"):
-            RunFolder(teacher.parent)._clear()
+        self.check_own()
+        for teacher in self._teachers():
+            teacher.clear()
             with suppress(OSError):  # not empty
-                teacher.parent.rmdir()
+                teacher.path.rmdir()
+        super().clear()
+
+    def _teachers(self) -> Iterator[RunFolder]:
+        return (RunFolder(path) for path in self.path.glob("teacher-*") if path.is_dir())
 
     def write_history(self, history: History) -> None:
         """Write ``metrics.jsonl``, a line for each finished epoch."""

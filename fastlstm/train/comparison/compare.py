@@ -26,6 +26,7 @@ from fastlstm.train.classifier.config import Config
 from fastlstm.train.classifier.dataset import Dataset
 from fastlstm.train.classifier.model_file import build_model, save_model
 from fastlstm.train.classifier.run_folder import RunFolder
+from fastlstm.train.classifier.trained_texts import hashes_of, write_hashes
 from fastlstm.train.classifier.training import build_trainer, fit
 from fastlstm.train.comparison import bag_of_words
 from fastlstm.train.comparison.folder import ComparisonFolder, Plan
@@ -111,7 +112,7 @@ def compare(
         written, or a net diverges.
     """
     check_extras()
-    with num_threads(plan.config.threads or None):
+    with folder.locked(), num_threads(plan.config.threads or None):
         return _compare(plan, folder, resume, bars)
 
 
@@ -125,24 +126,24 @@ def _compare(
     if resume and folder.read()["reviews"] != mark:
         raise ValueError(f"{folder.path} compares on other reviews than the {data.source}")
     if not resume:
-        folder.begin(TITLES)
+        folder.begin(list(TITLES))
         folder.write(plan, mark, [], finished=False)
     _announce(plan, data)
     models: list[dict[str, Any]] = []
     for name, title in TITLES.items():
-        if not folder.run(name).finished:
-            if name == BASELINE:
-                train_baseline(plan.config, folder.run(name), bars)
-            else:
-                net = next(net for net in NETS if net.name == name)
-                train_net(net, plan, data, folder.run(name), load_seconds, bars)
+        part = folder.run(name)
+        if not part.finished:
+            with part.locked():
+                if name == BASELINE:
+                    train_baseline(plan.config, part, bars)
+                else:
+                    net = next(net for net in NETS if net.name == name)
+                    train_net(net, plan, data, part, load_seconds, bars)
         models.append(folder.result(name, title))
         say(line(models[-1]), flush=True)
         folder.write(plan, mark, models, finished=len(models) == len(TITLES))
         draw_comparison(folder.picture, models, data.source)
     say(f"\n{table(models)}\n\n{verdict(models)}")
-    if data.notice:
-        say(f"\n{data.notice}")
     return models
 
 
@@ -163,6 +164,7 @@ def train_net(
     else:
         folder.begin(config.to_json())
     data.vocab.save(folder.vocab)
+    write_hashes(folder.trained_texts, hashes_of(data))
     try:
         history = fit(trainer, data, config)
     except FloatingPointError as error:
@@ -211,11 +213,11 @@ def load(config: Config, bars: bool) -> Dataset:
 
 
 def _announce(plan: Plan, data: Dataset) -> None:
-    if data.notice:
-        say(f"{data.notice}\n")
     held_back, tested = (0 if part is None else len(part) for part in (data.validation, data.test))
     budget = f"{plan.seconds:g} s of training" if plan.seconds else f"{plan.config.epochs} epochs"
     say(f"data: {data.source}")
+    if data.notice:
+        say(data.notice)
     say(
         f"{len(data.train):,} reviews to train on, {held_back:,} to validate on, "
         f"{tested:,} to test on; {budget} for each net",

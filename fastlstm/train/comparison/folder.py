@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
@@ -13,8 +13,10 @@ from fastlstm.text.opening import read_text
 from fastlstm.train.classifier.config import Config
 from fastlstm.train.classifier.run_folder import RunFolder
 from fastlstm.train.files import write_json
+from fastlstm.train.output_folder import OutputFolder
 
 SECONDS = 60.0
+MARK = {"finished", "seconds", "models", "config", "reviews"}  # of compare.json
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ class Plan:
     seconds: float = SECONDS
 
 
-class ComparisonFolder:
+class ComparisonFolder(OutputFolder):
     """A run in a sub-folder for each model, and what compares them.
 
     A folder with ``compare.json`` holds a comparison; the file says whether it is finished.
@@ -41,8 +43,10 @@ class ComparisonFolder:
     path : the folder; need not exist.
     """
 
+    FILES = ("compare.png", "compare.json")
+
     def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
+        super().__init__(path)
         self.json = self.path / "compare.json"
         self.picture = self.path / "compare.png"
 
@@ -55,6 +59,15 @@ class ComparisonFolder:
     def finished(self) -> bool:
         """Whether that comparison has come to its end."""
         return self.holds_run and bool(self.read()["finished"])
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether ``compare.json`` is that of a comparison."""
+        try:
+            value = json.loads(self.json.read_bytes())
+        except (OSError, ValueError):
+            return False
+        return isinstance(value, dict) and value.keys() >= MARK
 
     def run(self, name: str) -> RunFolder:
         """Return the sub-folder of a model."""
@@ -72,6 +85,7 @@ class ComparisonFolder:
         """
         if RunFolder(self.path).holds_run:
             raise FileExistsError(f"{self.path} holds a run of one model; give another --out")
+        self.check_own()
         if self.holds_run and not overwrite:
             if self.finished:
                 raise FileExistsError(
@@ -81,13 +95,16 @@ class ComparisonFolder:
                 f"{self.path} holds an unfinished comparison; --resume it, or give another --out"
             )
 
-    def begin(self, names: Iterable[str]) -> None:
+    def begin(self, names: Sequence[str]) -> None:
         """Remove the files of an earlier comparison of the models `names`."""
+        self.check_own()
+        parts = [self.run(name) for name in names]
+        for part in parts:
+            part.check_own()
+        for part in parts:
+            part.clear()
+        self.clear()
         self.path.mkdir(parents=True, exist_ok=True)
-        old = [self.picture]
-        old += [self.path / name / file for name in names for file in RunFolder.FILES]
-        for path in (*old, self.json):  # the last one says that there are others
-            path.unlink(missing_ok=True)
 
     def write(self, plan: Plan, reviews: int, models: list[dict[str, Any]], finished: bool) -> None:
         """Write ``compare.json``.

@@ -10,10 +10,11 @@ from typing import Any
 from fastlstm.models import LanguageModel
 from fastlstm.models.pooled import LAYERS
 from fastlstm.text import LanguageData
-from fastlstm.text.symbols import LEVELS
+from fastlstm.text.symbols import LEVELS, Symbols
 from fastlstm.train import checkpoint
 from fastlstm.train.language.trainer import LanguageListener, LanguageTrainer
 from fastlstm.train.optim import SGD, Adam, Optimizer
+from fastlstm.train.output_folder import OutputFolder
 from fastlstm.train.schedule import SCHEDULES, get, halving
 from fastlstm.train.seeds import WEIGHTS, generator
 
@@ -65,6 +66,32 @@ PRESETS = {
         epochs=13, optimizer="sgd", lr=1.0, schedule="halving", clip=5.0, sum_steps=True,
     ),
 }  # fmt: skip
+
+
+class LanguageFolder(OutputFolder):
+    """What is kept of a language model: its tokens, its weights, the state of its training."""
+
+    FILES = ("model.safetensors", "checkpoint.safetensors", "symbols.json")
+
+    def __init__(self, path: str | Path) -> None:
+        super().__init__(path)
+        self.model, self.checkpoint, self.symbols = (self.path / name for name in self.FILES)
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether ``symbols.json`` is that of a language model."""
+        try:
+            return len(Symbols.load(self.symbols)) > 0
+        except (OSError, ValueError):
+            return False
+
+    def check_free(self) -> None:
+        """Raise FileExistsError if there is a model already, or files of others."""
+        self.check_own()
+        if self.symbols.exists():
+            raise FileExistsError(
+                f"--out {self.path} holds a model: --resume it, or name another folder"
+            )
 
 
 def build_model(options: LanguageOptions, vocab_size: int, seed: int) -> LanguageModel:

@@ -1,0 +1,53 @@
+"""More epochs for a run that has ended.
+
+Its checkpoint is gone: training goes on from the weights that were kept, with a new optimizer, at
+the learning rate that the schedule has there for the new number of epochs.
+"""
+
+from __future__ import annotations
+
+from fastlstm.train.classifier.config import Config
+from fastlstm.train.classifier.dataset import Dataset
+from fastlstm.train.classifier.loaded_run import load_options
+from fastlstm.train.classifier.model_file import load_model
+from fastlstm.train.classifier.run_folder import RunFolder
+from fastlstm.train.classifier.run_record import read_record
+from fastlstm.train.classifier.trained_texts import hashes_of, read_hashes
+from fastlstm.train.files import write_json
+from fastlstm.train.history import History
+from fastlstm.train.trainer import Trainer
+
+
+def to_be_extended(config: Config, folder: RunFolder) -> bool:
+    """Whether these options ask for more epochs than the finished run of the folder has had."""
+    if not folder.finished:
+        return False
+    saved = load_options(folder)
+    # with patience it may have ended early, and then that was its end
+    had = saved.epochs if saved.patience else folder.read_metrics()["epochs"]
+    return config.epochs > int(had)
+
+
+def check_can_extend(config: Config, folder: RunFolder, data: Dataset) -> None:
+    """Raise ValueError if a finished run cannot go on with these texts."""
+    if config.pretrain:
+        raise ValueError(f"{folder.path} is a run with pretraining, which cannot be extended")
+    known = read_hashes(folder.trained_texts)
+    if known is not None and known != hashes_of(data):
+        raise ValueError(f"{folder.path} was trained on other texts than the {data.source}")
+
+
+def extend(trainer: Trainer, config: Config, folder: RunFolder) -> None:
+    """Let the trainer stand where the finished run ended, and make the run an unfinished one.
+
+    A process that is killed meanwhile leaves the finished run, or one to resume.
+    """
+    record = read_record(folder.path)
+    assert record.metrics is not None
+    history = History(
+        step=record.epochs[-1].step, epochs=record.epochs, best=record.metrics["best_epoch"]
+    )
+    trainer.start_after(history, load_model(folder.model).state_dict())
+    trainer.save(folder.checkpoint)
+    write_json(folder.config, config.to_json())
+    folder.metrics.unlink()

@@ -1,0 +1,92 @@
+"""Which texts a run has learned from: a number for each, kept beside the model.
+
+A text is taken as the model reads it, the ids of its words after the cut, so that two texts between
+which the model cannot tell are one. The texts that chose the best epoch count as learned from.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastlstm.text import Encoded
+from fastlstm.train import checkpoint
+from fastlstm.train.classifier.dataset import Dataset
+
+KIND = "trained texts"
+MOST = 1 << 20  # numbers that are kept: 8 MB
+
+
+@dataclass(frozen=True, eq=False)
+class TextHashes:
+    """The numbers of texts; of very many texts a part that is as good as drawn by lot.
+
+    Attributes
+    ----------
+    values : uint64, increasing.
+    limit : numbers from it on were left out.
+    """
+
+    values: NDArray[np.uint64]
+    limit: int = 1 << 64
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, TextHashes):
+            return NotImplemented
+        return self.limit == other.limit and np.array_equal(self.values, other.values)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def count(self, texts: Encoded) -> int:
+        """Return how many of some texts are among those of the numbers, on very many about."""
+        numbers = _numbers(texts)
+        comparable = numbers[numbers <= np.uint64(self.limit - 1)]
+        if not len(comparable):
+            return 0
+        share = np.isin(comparable, self.values).sum() / len(comparable)
+        return round(float(share) * len(numbers))
+
+
+def hashes_of(data: Dataset, most: int = MOST) -> TextHashes:
+    """Return the numbers of the texts that a run learns from."""
+    parts = [data.train] if data.validation is None else [data.train, data.validation]
+    values = np.unique(np.concatenate([_numbers(part) for part in parts]))
+    if len(values) <= most:
+        return TextHashes(values)
+    return TextHashes(values[:most], int(values[most]))
+
+
+def write_hashes(path: Path, hashes: TextHashes) -> None:
+    """Write them, as `train.checkpoint.save`."""
+    checkpoint.save(path, {"values": hashes.values}, KIND, {"limit": hashes.limit})
+
+
+def read_hashes(path: Path) -> TextHashes | None:
+    """Read them; None for a run of a version that kept none.
+
+    Raises
+    ------
+    CheckpointError
+        As `train.checkpoint.load`, or if the file holds something else.
+    """
+    if not path.exists():
+        return None
+    tensors, note = checkpoint.load(path, KIND)
+    values, limit = tensors.get("values"), note.get("limit")
+    if values is None or values.dtype != np.uint64 or values.ndim != 1:
+        raise checkpoint.CheckpointError(f"{path} is damaged: it has no list of numbers")
+    if type(limit) is not int or not 0 < limit <= 1 << 64:
+        raise checkpoint.CheckpointError(f"{path} is damaged: its limit is {limit!r}")
+    return TextHashes(values.astype(np.uint64, copy=False), limit)
+
+
+def _numbers(texts: Encoded) -> NDArray[np.uint64]:
+    """Return a number for each text, uint64 [N]."""
+    tokens, offsets = texts.tokens.astype("<i4", copy=False), texts.offsets.tolist()
+    rows = (tokens[a:b].tobytes() for a, b in zip(offsets[:-1], offsets[1:], strict=True))
+    digests = b"".join(hashlib.blake2b(row, digest_size=8).digest() for row in rows)
+    return np.frombuffer(digests, "<u8").astype(np.uint64)

@@ -1,0 +1,163 @@
+"""One writer at a time in a folder: a lock that ends with its process, however that ends.
+
+The lock is the operating system's on a file in the folder, so nothing has to be cleaned up after a
+process that was killed. On a network file system it is as good as that system's locks; where there
+are none at all, a warning says so and work goes on.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import platform
+import sys
+import threading
+import warnings
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+
+NAME = ".fastlstm.lock"
+FIRST_TRIES = 100  # each fails only if another process removes the folder or the file meanwhile
+HELD = (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES, errno.EDEADLK)
+
+
+class FolderInUseError(OSError):
+    """Another process, or another thread, writes in the folder."""
+
+
+class FolderLock:
+    """The right to write in a folder, which is made if need be; for a ``with`` block.
+
+    The same thread may enter again. A child that is forked inside the block does not hold it.
+
+    Parameters
+    ----------
+    folder : need not exist.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder, self._path = folder, folder / NAME
+        self._file: int | None = None
+        self._thread = self._depth = 0
+
+    def __enter__(self) -> FolderLock:
+        if self._file is None or self._thread != threading.get_ident():
+            self._file = self._take()
+            self._thread = threading.get_ident()
+            _held.add(self)
+        self._depth += 1
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._file is None:  # in a child, which never had it
+            return
+        self._depth -= 1
+        if self._depth == 0:
+            with suppress(OSError):  # the folder may be gone
+                self._path.unlink()
+            self.forget()
+            _held.discard(self)
+
+    def forget(self) -> None:
+        """Close the file, which gives the lock back if no other process has it open."""
+        if self._file is not None:
+            with suppress(OSError):
+                os.close(self._file)
+        self._file, self._depth = None, 0
+
+    def _take(self) -> int:
+        """Return the open file, locked.
+
+        Raises
+        ------
+        FolderInUseError
+            If it is locked already.
+        OSError
+            If the folder cannot be made, or written.
+        """
+        for _ in range(FIRST_TRIES):
+            self._folder.mkdir(parents=True, exist_ok=True)
+            try:
+                file = os.open(self._path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0))
+            except FileNotFoundError:
+                continue
+            try:
+                self._lock(file)
+                if self._is_there(file):
+                    os.ftruncate(file, 0)
+                    os.write(file, f"{os.getpid()} {platform.node()}".encode())
+                    return file
+            except BaseException:
+                os.close(file)
+                raise
+            os.close(file)  # the last owner removed it before we had it
+        raise FileNotFoundError(f"{self._folder} does not stay: something removes it")
+
+    def _lock(self, file: int) -> None:
+        try:
+            _lock(file)
+        except OSError as error:
+            if error.errno in HELD:
+                raise FolderInUseError(
+                    f"{self._folder} is in use: {_owner(file)} writes there; wait until it has "
+                    "ended, or choose another folder"
+                ) from error
+            warnings.warn(
+                f"{self._folder} cannot be locked ({error.strerror}): see to it that nothing else "
+                "writes there",
+                RuntimeWarning,
+                stacklevel=4,
+            )
+
+    def _is_there(self, file: int) -> bool:
+        """Whether the file is still the one of that name."""
+        try:
+            return os.path.samestat(os.fstat(file), os.stat(self._path))
+        except FileNotFoundError:
+            return False
+
+
+def _owner(file: int) -> str:
+    pid, _, host = os.read(file, 300).decode("utf-8", "replace").partition(" ")
+    if not pid.isdigit():
+        return "another process"
+    return f"process {pid}" + (f" on {host}" if host != platform.node() else "")
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    FAR = 1 << 30  # what is locked there cannot be read by others
+
+    def _lock(file: int) -> None:
+        os.lseek(file, FAR, os.SEEK_SET)
+        try:
+            msvcrt.locking(file, msvcrt.LK_NBLCK, 1)
+        finally:
+            os.lseek(file, 0, os.SEEK_SET)
+
+else:
+    import fcntl
+
+    def _lock(file: int) -> None:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+_held: set[FolderLock] = set()
+
+
+def _drop_in_child() -> None:
+    """A child has the parent's open files: without this it would keep the lock."""
+    for lock in _held:
+        lock.forget()
+    _held.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_drop_in_child)

@@ -1,0 +1,81 @@
+"""A folder that a run writes to: one writer at a time, and nobody else's files are touched."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import ClassVar
+
+from fastlstm.text.files import remove_temporary
+from fastlstm.train.folder_lock import FolderLock
+
+
+class OutputFolder:
+    """Base of the folders of runs.
+
+    Parameters
+    ----------
+    path : the folder; need not exist.
+    """
+
+    FILES: ClassVar[tuple[str, ...]]
+    """All that a run writes there, in the order in which it is removed: the mark comes last."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self._lock = FolderLock(self.path)
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether the folder has the mark of a run, so that the names of FILES are its own."""
+        raise NotImplementedError  # a folder that is never cleared needs none
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Be the only one to write there inside the block; what a killed run left half is removed.
+
+        The folder is made, and removed again if nothing was written.
+
+        Raises
+        ------
+        FolderInUseError
+            If another run writes there: nothing has changed.
+        NotADirectoryError, OSError
+            If it is no folder, or cannot be made or written.
+        """
+        self._check_place()
+        made = [folder for folder in (self.path, *self.path.parents) if not folder.exists()]
+        try:
+            with self._lock:
+                remove_temporary(self.path, self.FILES)
+                yield
+        finally:
+            with suppress(OSError):  # not empty
+                for folder in made:
+                    folder.rmdir()
+
+    def check_own(self) -> None:
+        """Raise FileExistsError if files of these names are there that are not of a run."""
+        if self.is_ours:
+            return
+        foreign = [name for name in self.FILES if os.path.lexists(self.path / name)]
+        if foreign:
+            raise FileExistsError(
+                f"{self.path} holds {', '.join(foreign)} but no run of this kind: a run would "
+                "replace what it did not write; choose another folder, or move them away"
+            )
+
+    def clear(self) -> None:
+        """Remove the files of a run; what else lies there stays."""
+        self.check_own()
+        for name in self.FILES:
+            (self.path / name).unlink(missing_ok=True)
+
+    def _check_place(self) -> None:
+        for place in (self.path, *self.path.parents):
+            if os.path.lexists(place):
+                if not place.is_dir():
+                    raise NotADirectoryError(f"{place} is no folder, expected one to write to")
+                return
