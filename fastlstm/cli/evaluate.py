@@ -24,7 +24,8 @@ from fastlstm.cli.options import (
     text_bar,
 )
 from fastlstm.printable import say
-from fastlstm.text.labelled import LabelledTexts, Reading, read_labelled
+from fastlstm.text.labelled import LabelledTexts, read_labelled
+from fastlstm.text.reading import Reading
 from fastlstm.train.classifier.loaded_run import LoadedRun, load_run
 from fastlstm.train.classifier.text_config import READING, TextConfig
 from fastlstm.train.classifier.texts import numbers_of

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
-from .opening import open_input
+from .packed import open_unpacked
 
 # The longer marks first: UTF-32's begins with UTF-16's.
 _MARKS = (
@@ -18,6 +18,7 @@ _MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
 _CHUNK = 1 << 16
+_WIDEST = 4  # bytes of a character
 
 
 class ByteSource(Protocol):
@@ -27,8 +28,14 @@ class ByteSource(Protocol):
 
 
 def read_lines(path: Path, encoding: str | None = None) -> Iterator[str]:
-    """Yield the lines of a file, or of what the shell hands over, as `lines_of` does."""
-    with open_input(path) as file:
+    """Yield the lines of a file, packed or not, as `lines_of` does.
+
+    Raises
+    ------
+    OSError, ValueError
+        As `packed.open_unpacked` and `lines_of`.
+    """
+    with open_unpacked(path) as file:
         yield from lines_of(file, str(path), encoding)
 
 
@@ -78,7 +85,7 @@ def _decoded(source: ByteSource, name: str, encoding: str | None) -> Iterator[st
         chunk += more
     guessed = encoding or next((e for mark, e in _MARKS if chunk.startswith(mark)), "utf-8")
     decoder = codecs.getincrementaldecoder(guessed)()
-    position, first = 0, True  # bytes before the chunk
+    position, lines, first = 0, 1, True  # bytes and lines before the chunk
     while True:
         before = position - len(decoder.getstate()[0])  # held over: half a character
         try:
@@ -88,10 +95,14 @@ def _decoded(source: ByteSource, name: str, encoding: str | None) -> Iterator[st
             where = before + error.start
             raise ValueError(_undecodable(name, guessed, f"byte 0x{byte:02x}", where)) from error
         if "\0" in text:
-            where = before + len(text[: text.index("\0")].encode(guessed, "replace"))
-            raise ValueError(_undecodable(name, guessed, "a zero character", where))
+            start = text[: text.index("\0")]
+            where = before + len(start.encode(guessed, "replace"))
+            if where < _WIDEST:  # where the first letter of UTF-16 or UTF-32 has one
+                raise ValueError(_undecodable(name, guessed, "a zero character", where))
+            raise ValueError(_stray_zero(name, lines + start.count("\n"), where))
         yield text.removeprefix("\ufeff") if first else text
         first = first and not text
+        lines += text.count("\n")
         if not chunk:
             return
         position += len(chunk)
@@ -102,4 +113,11 @@ def _undecodable(name: str, encoding: str, what: str, where: int) -> str:
     return (
         f"{name} is not {encoding} text: {what} at position {where:,}; give its encoding "
         "(--encoding), such as cp1252, latin-1 or utf-16-le, or convert it to UTF-8"
+    )
+
+
+def _stray_zero(name: str, line: int, where: int) -> str:
+    return (
+        f"{name} line {line:,} holds a zero byte (NUL), at position {where:,}, which no text does: "
+        "the file is damaged there; without such bytes (tr -d '\\0') the rest can be read"
     )

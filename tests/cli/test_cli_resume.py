@@ -131,8 +131,8 @@ def test_a_finished_run_is_left_alone(whole: Path, capsys: pytest.CaptureFixture
 def test_what_cannot_be_resumed(broken: Path, tmp_path: Path, fails: Any) -> None:
     assert "holds no run to resume" in fails("train", "--resume", tmp_path / "gone")
     config = read(broken / "config.json")
-    for name in ("test", "test_split", "text_column", "label_column", "encoding", "delimiter",
-                 "header", "quotes"):  # fmt: skip
+    for name in ("test", "test_split", "text_column", "label_column", "format", "encoding",
+                 "delimiter", "header", "quotes"):  # fmt: skip
         del config[name]
     (broken / "config.json").write_text(json.dumps(config))
     assert f"go on with train_imdb --resume {broken}" in fails("train", "--resume", broken)

@@ -8,7 +8,6 @@ import re
 import subprocess
 import sys
 import threading
-import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
@@ -58,7 +57,7 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         server = self.server
         server.asked.append(self.headers["Range"])
-        time.sleep(server.silence)
+        server.over.wait(server.silence)
         offset = self._offset() if server.ranges else 0
         if server.status or offset > len(server.content) or (offset == len(server.content) > 0):
             self.send_error(server.status or 416)
@@ -219,11 +218,9 @@ def test_a_closed_port(target):
 
 def test_a_server_that_says_nothing_is_not_waited_for(server, target, monkeypatch):
     monkeypatch.setattr("fastlstm.text.download.OPEN_SECONDS", 0.2)
-    server.silence = 1.0
-    begin = time.monotonic()
+    server.silence = 60.0  # it is let go when the test is over
     with pytest.raises(UnreachableError, match=r"gave no answer in 0.2 s"):
         fetch(server.url, target, sha256=SHA256)
-    assert time.monotonic() - begin < 0.9
 
 
 def test_an_endless_body_is_cut_off_and_not_kept(server, target, monkeypatch):
@@ -238,7 +235,7 @@ def test_an_endless_body_is_cut_off_and_not_kept(server, target, monkeypatch):
 def test_a_drip_ends_after_some_tries(server, target, monkeypatch, stalls):
     monkeypatch.setattr(module, "READ_SECONDS", 0.1)
     server.drip, server.stalls = 500, stalls
-    with pytest.raises(DownloadError, match=r"broke off after \d+ bytes \(\d+ bytes in 0.1 s\)"):
+    with pytest.raises(DownloadError, match=r"broke off after \d+ bytes \((.* 0.1 s|timed out)\)"):
         fetch(server.url, target, sha256=SHA256)
     assert len(server.asked) == module.ATTEMPTS
     assert names(target) == ["file.bin.part"]

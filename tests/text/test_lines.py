@@ -93,8 +93,12 @@ def test_half_a_character_at_the_end() -> None:
 def test_utf_16_without_a_mark_is_found_out() -> None:
     with pytest.raises(ValueError, match="a zero character at position 1; .*utf-16-le"):
         lines("ab\n".encode("utf-16-le"))
-    with pytest.raises(ValueError, match="a zero character at position 6;"):
-        lines(codecs.BOM_UTF8 + "\u00e9a\0".encode())
+
+
+@pytest.mark.parametrize("size", [1, 5, 1 << 16])
+def test_a_stray_zero_is_named_as_such(size: int) -> None:
+    with pytest.raises(ValueError, match=r"it line 3 holds a zero byte \(NUL\), at position 14"):
+        lines(codecs.BOM_UTF8 + "\u00e9a\nb\r\nlong\0er\n".encode(), size)
 
 
 def test_no_such_encoding() -> None:

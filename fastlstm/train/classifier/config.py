@@ -47,6 +47,7 @@ class Config:
     """
 
     free_options: ClassVar[tuple[str, ...]] = FREE_OPTIONS
+    added_options: ClassVar[dict[str, Any]] = ADDED
 
     data: str | None = option(
         None,
@@ -126,14 +127,14 @@ class Config:
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Config:
-        """Build from a dict that has every option (but those of `ADDED`) and no other.
+        """Build from a dict that has every option (but `added_options`) and no other.
 
         Raises
         ------
         ValueError
             If an option is missing, unknown or not valid.
         """
-        value = {**ADDED, **value}
+        value = {**cls.added_options, **value}
         known = {item.name for item in fields(cls)}
         if known != set(value):
             raise ValueError(f"options missing or unknown: {sorted(known ^ set(value))}")

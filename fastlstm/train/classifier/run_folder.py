@@ -9,7 +9,7 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
-from fastlstm.text.opening import read_text
+from fastlstm.text.opening import read_bytes, read_text
 from fastlstm.train.classifier.config import ADDED, Config
 from fastlstm.train.files import write_file, write_json
 from fastlstm.train.history import History
@@ -68,7 +68,7 @@ class RunFolder(OutputFolder):
     def is_ours(self) -> bool:
         """Whether ``config.json`` is that of a run."""
         try:
-            options = json.loads(self.config.read_bytes())
+            options = json.loads(read_bytes(self.config))
         except (OSError, ValueError):
             return False
         return isinstance(options, dict) and options.keys() >= MARK

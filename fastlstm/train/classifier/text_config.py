@@ -6,14 +6,14 @@ import codecs
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from fastlstm.text.labelled import Reading
 from fastlstm.text.opening import read_text
-from fastlstm.train.classifier.config import FREE_OPTIONS, Config, option
+from fastlstm.text.reading import FORMATS, Reading
+from fastlstm.train.classifier.config import ADDED, FREE_OPTIONS, Config, option
 
 # Options that say where and how texts are read; the data itself is compared on a resume.
-READING = ("text_column", "label_column", "encoding", "delimiter", "header", "quotes")
+READING = ("text_column", "label_column", "format", "encoding", "delimiter", "header", "quotes")
 
 STEPS = 1000  # of the optimizer that train a model well where the texts allow them
 FEWEST_EPOCHS, MOST_EPOCHS = 3, 40
@@ -30,9 +30,12 @@ class TextConfig(Config):
     """
 
     free_options: ClassVar[tuple[str, ...]] = (*FREE_OPTIONS, "test", *READING)
+    added_options: ClassVar[dict[str, Any]] = {**ADDED, "format": None}
 
     data: str | None = option(
-        None, "CSV, TSV or JSON lines file, or a folder with a folder of .txt files for each class"
+        None,
+        "CSV, TSV, JSON or Parquet file, perhaps packed, or a folder with a folder of .txt "
+        "files for each class",
     )
     test: str | None = option(
         None, "separate file or folder to test on, read as the training data is"
@@ -42,16 +45,27 @@ class TextConfig(Config):
         "0 = none", low=0, below=1,
     )  # fmt: skip
     text_column: str | None = option(
-        None, "column or key that holds the text; by default one of the usual name, such as text"
+        None,
+        "column or key that holds the text, or several with commas between; by default one "
+        "of the usual name, such as text",
     )
     label_column: str | None = option(
-        None, "column or key that holds the class; by default one of the usual name, such as label"
+        None,
+        "column or key that holds the class; by default one of the usual name, such as "
+        "label, or the other one of two",
+    )
+    format: str | None = option(
+        None,
+        "kind of a file whose name does not tell it; lines: a label, a space and a text each",
+        choices=FORMATS,
     )
     encoding: str | None = option(
         None, "of the files, such as cp1252; by default UTF-8, or what a byte order mark says"
     )
     delimiter: str | None = option(
-        None, "between the fields of a table; by default a comma, in .tsv files a tab"
+        None,
+        "between the fields of a table; by default a comma, in .tsv files a tab, or what "
+        "the first line shows",
     )
     header: bool = option(
         True, "the first row of a table names its columns; without it they are called 1, 2, ..."

@@ -13,6 +13,7 @@ from tqdm import tqdm
 from fastlstm.text import Encoded, Vocabulary, count_batches
 from fastlstm.text.corpus import Texts, build_corpus
 from fastlstm.text.labelled import LabelledTexts, read_labelled
+from fastlstm.text.labels import class_name, in_order
 from fastlstm.text.split import stratified_split
 from fastlstm.text.tokenizer import normalize
 from fastlstm.train.classifier import classify
@@ -67,26 +68,25 @@ def class_names(labels: Iterable[str], source: str) -> list[str]:
     ValueError
         If there is one class only.
     """
-    names = sorted(set(labels))
+    names = in_order(labels)
     if len(names) < 2:
         raise ValueError(
             f"{source} has one class only, {names[0]!r}; expected texts of two or more"
         )
-    try:
-        return sorted(names, key=float)
-    except ValueError:
-        return names
+    return names
 
 
 def numbers_of(names: Sequence[str], labels: Sequence[str], source: str) -> list[int]:
-    """Return the numbers of classes by name.
+    """Return the numbers of classes by name; a number's spelling does not matter.
 
     Raises
     ------
     ValueError
         If a name is not among the labels: says which, and what there is.
     """
-    number = {label: n for n, label in enumerate(labels)}
+    # Runs of earlier versions have classes such as "1.0" and "True".
+    number: dict[str | None, int] = {class_name(label): n for n, label in enumerate(labels)}
+    number.update((label, n) for n, label in enumerate(labels))
     strange = Counter(name for name in names if name not in number)
     if strange:
         raise ValueError(

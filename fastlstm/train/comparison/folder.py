@@ -9,7 +9,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
-from fastlstm.text.opening import read_text
+from fastlstm.text.opening import read_bytes, read_text
 from fastlstm.train.classifier.config import Config
 from fastlstm.train.classifier.run_folder import RunFolder
 from fastlstm.train.files import write_json
@@ -64,7 +64,7 @@ class ComparisonFolder(OutputFolder):
     def is_ours(self) -> bool:
         """Whether ``compare.json`` is that of a comparison."""
         try:
-            value = json.loads(self.json.read_bytes())
+            value = json.loads(read_bytes(self.json))
         except (OSError, ValueError):
             return False
         return isinstance(value, dict) and value.keys() >= MARK

@@ -1,0 +1,58 @@
+"""Texts in a folder for each class, or in a file for each, a text a line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from .lines import read_lines
+
+_CLASS_FILES = (".pos", ".neg")  # as in rt-polarity.pos
+
+
+def read_class_folder(folder: Path, encoding: str | None) -> tuple[list[str], list[str]]:
+    """Return the texts of a folder and the name of each one's class.
+
+    Parameters
+    ----------
+    folder : its folders are the classes, their ``.txt`` files the texts; or its files whose names
+        end in ``.pos`` and ``.neg`` are the classes "pos" and "neg", their lines the texts.
+    encoding : see `lines.lines_of`.
+
+    Raises
+    ------
+    ValueError
+        If there are none, or one cannot be decoded.
+    """
+    texts: list[str] = []
+    labels: list[str] = []
+    for place in sorted(entry for entry in folder.iterdir() if entry.is_dir()):
+        for file in sorted(place.glob("*.txt")):
+            if not _is_shadow(file):
+                texts.append("".join(read_lines(file, encoding)))
+                labels.append(place.name)
+    if texts:
+        return texts, labels
+    for file in sorted(folder.iterdir()):
+        if file.suffix.lower() in _CLASS_FILES and not _is_shadow(file):
+            lines = [line.strip() for line in read_lines(file, encoding)]
+            texts += filter(None, lines)
+            labels += [file.suffix.lower()[1:]] * (len(texts) - len(labels))
+    if not texts:
+        raise ValueError(_nothing_in(folder))
+    return texts, labels
+
+
+def _is_shadow(file: Path) -> bool:
+    """Whether a file is what macOS leaves beside another."""
+    return file.name.startswith(".")
+
+
+def _nothing_in(folder: Path) -> str:
+    deeper = {file.parents[1] for file in folder.glob("*/*/*.txt")}
+    deeper |= {file.parent for end in _CLASS_FILES for file in folder.glob(f"*/*{end}")}
+    hint = f"; did you mean {' or '.join(map(str, sorted(deeper)[:3]))}?" if deeper else ""
+    return (
+        f"{folder} holds no texts: expected a folder for each class with .txt files in it, as "
+        f"{folder / 'sport' / '1.txt'}, or files with a text on each line that end in "
+        f"{' and '.join(_CLASS_FILES)}{hint}"
+    )

@@ -1,0 +1,56 @@
+"""What to say of a table whose columns cannot be told: perhaps its first row is no header."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import islice
+from typing import NamedTuple
+
+from .rows import Rows
+
+_LOOKED_AT = 200  # rows
+_MOST_COLUMNS = 100  # of a table that is looked at
+
+
+class _Guess(NamedTuple):
+    """Columns by place: that of the longest texts, and that of the fewest distinct values."""
+
+    text: int
+    label: int
+
+
+def header_hint(rows: Rows) -> str:
+    """Return what an error adds about the header of a table; its rows are used up for that."""
+    if rows.header is None:
+        return ""
+    try:
+        sample = [[str(value) for value in values] for _, values in islice(rows.rows, _LOOKED_AT)]
+    except ValueError:  # another error is reported already
+        sample = []
+    if rows.header:
+        sample.insert(0, rows.columns)
+    guess = _guess(sample)
+    options = f"--text-column {guess.text + 1} --label-column {guess.label + 1}" if guess else ""
+    if not rows.header:
+        return f", such as {options}" if options else ""
+    if guess and _recurs(sample, guess.label):
+        first = ", ".join(repr(value[:30]) for value in rows.columns[:3] if value)
+        return f". It seems to have no header, as its first row is {first}: --no-header {options}"
+    return ". If its first row is no header, give --no-header; then they are called 1, 2, ..."
+
+
+def _guess(sample: Sequence[Sequence[str]]) -> _Guess | None:
+    """Guess which columns hold text and label, None where there is nothing to go by."""
+    width = min(map(len, sample), default=0)
+    if len(sample) < 2 or not 2 <= width <= _MOST_COLUMNS:
+        return None
+    columns = list(zip(*(row[:width] for row in sample), strict=True))
+    text = max(range(width), key=lambda n: sum(map(len, columns[n])))
+    kinds = {n: len(set(columns[n])) for n in range(width) if n != text and all(columns[n])}
+    label = min(kinds, key=kinds.__getitem__, default=None)
+    return None if label is None else _Guess(text, label)
+
+
+def _recurs(sample: Sequence[Sequence[str]], column: int) -> bool:
+    """Whether the first value of a column comes again, which no column's name does."""
+    return any(row[column] == sample[0][column] for row in sample[1:])

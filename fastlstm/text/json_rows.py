@@ -1,0 +1,87 @@
+"""Rows that are JSON objects: one on each line, or in an array, written in any way."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from decimal import Decimal
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from .rows import ABSENT, Row, Rows, first_line
+
+_DECODER = json.JSONDecoder(parse_float=Decimal)  # exactly: labels are compared by value
+_SPACE = re.compile(r"[ \t\r\n]*")
+_EXPECTED = "expected a JSON object on each line, or an array of objects"
+
+
+def json_rows(path: Path, lines: Iterator[str]) -> Rows:
+    """Return the objects of a file; those of JSON lines are read when they are asked for.
+
+    Raises
+    ------
+    ValueError
+        If the file is empty, or (from the rows too) what it holds is not JSON, or no objects.
+    """
+    start, lines = first_line(lines)
+    whole = start.strip() == "{" or start.lstrip().startswith("[")  # objects over many lines
+    unit = "object" if whole else "line"
+    values = _of_text(path, "".join(lines)) if whole else _of_lines(path, lines)
+    columns: list[str] = []
+    rows = _aligned(path, unit, values, columns)
+    first = next(rows, None)
+    if first is None:
+        raise ValueError(f"{path} is empty: it has no objects")
+    return Rows(path, columns, chain([first], rows), unit=unit)
+
+
+def _aligned(
+    path: Path, unit: str, values: Iterator[tuple[int, Any]], columns: list[str]
+) -> Iterator[Row]:
+    """Yield the values of objects in the order of `columns`, which grows by keys not seen yet."""
+    known: set[str] = set()
+    for number, value in values:
+        if not isinstance(value, dict):
+            raise ValueError(f"{path} {unit} {number} is {shown(value)}, {_EXPECTED}")
+        if not value.keys() <= known:
+            columns += [key for key in value if key not in known]
+            known.update(value)
+        yield number, [value.get(key, ABSENT) for key in columns]
+
+
+def _of_lines(path: Path, lines: Iterator[str]) -> Iterator[tuple[int, Any]]:
+    for number, line in enumerate(lines, 1):
+        if line.strip():
+            try:
+                yield number, _DECODER.decode(line)
+            except (ValueError, RecursionError) as error:
+                raise ValueError(f"{path} line {number} is not JSON: {error}") from error
+
+
+def _of_text(path: Path, text: str) -> Iterator[tuple[int, Any]]:
+    """Yield the values of an array, or of a text that has one value after another."""
+    values: list[Any] = []
+    at = _after_space(text, 0)
+    try:
+        while at < len(text):
+            value, at = _DECODER.raw_decode(text, at)
+            values.append(value)
+            at = _after_space(text, at)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path} is not JSON: {error}") from error
+    if len(values) == 1 and isinstance(values[0], list):
+        values = values[0]
+    return enumerate(values, 1)
+
+
+def _after_space(text: str, at: int) -> int:
+    found = _SPACE.match(text, at)
+    assert found is not None  # it may be empty
+    return found.end()
+
+
+def shown(value: object) -> str:
+    """Return the start of a value as JSON, for a message."""
+    return json.dumps(value, default=str, ensure_ascii=False)[:50]

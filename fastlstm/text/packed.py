@@ -1,0 +1,133 @@
+"""Packed files (gzip, bzip2, xz, zip), recognised by how they begin and read as if they were not.
+
+A packed file may claim to be anything, so what comes out of it is bounded.
+"""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import io
+import lzma
+import os
+import re
+import zipfile
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import cast
+
+from .opening import open_input
+
+ENDINGS = (".gz", ".bz2", ".xz", ".zip")
+
+_FREE_BYTES = 1 << 26
+_MOST_TIMES = 200  # real texts pack to a third or a tenth; what unpacks to more is a trap
+_BEGINNINGS: tuple[tuple[bytes, Callable[[io.BufferedReader], io.BufferedIOBase]], ...] = (
+    (rb"\x1f\x8b\x08", lambda file: gzip.GzipFile(fileobj=file)),
+    (rb"BZh[1-9](?:1AY&SY|\x17rE8P\x90)", lambda file: bz2.BZ2File(file)),
+    (rb"\xfd7zXZ\x00", lambda file: lzma.LZMAFile(file)),
+)
+_ZIP, _ZSTD = b"PK\x03\x04", b"\x28\xb5\x2f\xfd"
+_DAMAGE = (EOFError, OSError, RuntimeError, zlib.error, lzma.LZMAError, zipfile.BadZipFile)
+
+
+def bare_name(path: Path) -> str:
+    """Return a file's name in lower case, without the ending of a packed one."""
+    name = path.name.lower()
+    return next((name.removesuffix(end) for end in ENDINGS if name.endswith(end)), name)
+
+
+def open_unpacked(path: Path) -> io.BufferedReader | Unpacked:
+    """Open what a user names as input, by `open_input`; unpack it if it is packed.
+
+    Raises
+    ------
+    OSError
+        As `open_input`.
+    ValueError
+        If it is packed in another way, or a zip archive of more or less than one file.
+    """
+    file = open_input(path)
+    try:
+        start = file.peek(10)[:10]
+        if start.startswith(_ZSTD):
+            raise ValueError(f"{path} is packed by zstd: unpack it first (zstd -d)")
+        if start.startswith(_ZIP):
+            return Unpacked(path, file, _only_member(path, file))
+        for beginning, unpack in _BEGINNINGS:
+            if re.match(beginning, start, re.DOTALL):
+                return Unpacked(path, file, unpack(file))
+    except BaseException:
+        file.close()
+        raise
+    return file
+
+
+class Unpacked:
+    """What is in a packed file, to be read once.
+
+    Parameters
+    ----------
+    path : what errors call it.
+    packed : the open file; it is closed with this.
+    content : what unpacks it.
+    """
+
+    def __init__(self, path: Path, packed: io.BufferedReader, content: io.BufferedIOBase) -> None:
+        self._path, self._packed, self._content = path, packed, content
+        size = os.fstat(packed.fileno()).st_size  # 0 for a pipe
+        self._most = max(_FREE_BYTES, size * _MOST_TIMES) if size else None
+        self._bytes = 0
+
+    def read1(self, size: int, /) -> bytes:
+        """Return the next bytes, at most `size`; none at the end.
+
+        Raises
+        ------
+        ValueError
+            If the file is damaged, or unpacks to a size that no text has.
+        """
+        try:
+            data = self._content.read1(size)
+        except _DAMAGE as error:
+            raise ValueError(f"{self._path} is damaged or half a download: {error}") from error
+        self._bytes += len(data)
+        if self._most is not None and self._bytes > self._most:
+            raise ValueError(
+                f"{self._path} unpacks to more than {_MOST_TIMES} times its size, which no text "
+                "does; if it is meant so, unpack it first"
+            )
+        return data
+
+    def __enter__(self) -> Unpacked:
+        return self
+
+    def __exit__(self, *ignored: object) -> None:
+        self._content.close()
+        self._packed.close()
+
+
+def _only_member(path: Path, file: io.BufferedReader) -> io.BufferedIOBase:
+    """Open the one file of a zip archive."""
+    try:
+        archive = zipfile.ZipFile(file)
+    except (*_DAMAGE, ValueError) as error:
+        raise ValueError(f"{path} is damaged or half a download: {error}") from error
+    names = [name for name in archive.namelist() if _is_content(name)]
+    if "[Content_Types].xml" in names:
+        raise ValueError(f"{path} is an office document: save it as CSV (UTF-8)")
+    if len(names) != 1:
+        shown = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
+        raise ValueError(
+            f"{path} holds {len(names)} files ({shown}), expected one: unpack it and name one"
+        )
+    try:
+        return cast(io.BufferedIOBase, archive.open(names[0]))
+    except _DAMAGE as error:
+        raise ValueError(f"{path} cannot be unpacked: {error}") from error
+
+
+def _is_content(name: str) -> bool:
+    """Whether a member of an archive is a file, and not one that macOS adds."""
+    return not name.endswith("/") and not name.startswith("__MACOSX/")

@@ -1,0 +1,53 @@
+"""Rows of Parquet files, where pyarrow is installed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from .opening import open_file
+from .rows import Row, Rows
+
+_ROWS = 4096  # read at a time
+
+
+def parquet_rows(path: Path) -> Rows:
+    """Return the rows of a file; they are read when they are asked for.
+
+    Raises
+    ------
+    ImportError
+        If pyarrow is not installed.
+    OSError
+        If it is no file.
+    ValueError
+        If it is damaged or no Parquet (also from the rows).
+    """
+    try:
+        from pyarrow import ArrowException, parquet
+    except ImportError as error:
+        raise ImportError(
+            f'{path} needs pyarrow to be read: pip install "fastlstm[parquet]", or save it as CSV'
+        ) from error
+    file = open_file(path)
+    try:
+        table = parquet.ParquetFile(file)
+    except (ArrowException, OSError, ValueError) as error:
+        file.close()
+        raise ValueError(f"{path} is damaged or no Parquet file: {error}") from error
+    return Rows(path, list(table.schema_arrow.names), _read(path, file, table), unit="row")
+
+
+def _read(path: Path, file: BinaryIO, table: Any) -> Iterator[Row]:
+    from pyarrow import ArrowException
+
+    number = 0
+    with file, table:
+        try:
+            for batch in table.iter_batches(_ROWS):
+                for values in zip(*(column.to_pylist() for column in batch.columns), strict=True):
+                    number += 1
+                    yield number, [*values]
+        except (ArrowException, OSError) as error:
+            raise ValueError(f"{path} is damaged after row {number}: {error}") from error

@@ -1,0 +1,137 @@
+"""Which columns hold the text and the label: as users say, or by their usual names."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from .header import header_hint
+from .json_rows import shown
+from .reading import Reading
+from .rows import ABSENT, Rows, listed
+
+TEXT_COLUMNS = (
+    "text", "review", "sentence", "content", "comment", "message", "document", "body", "tweet",
+    "description", "utterance", "question", "reviewtext",
+)  # fmt: skip
+LABEL_COLUMNS = (
+    "label", "sentiment", "class", "category", "target", "labels", "topic", "intent", "rating",
+    "stars", "polarity", "overall",
+)  # fmt: skip
+
+
+class Columns(NamedTuple):
+    """Places of the columns in a row.
+
+    Attributes
+    ----------
+    text : of the column, or of several whose texts are read one after the other.
+    label : of the column.
+    names : what texts and labels are called, such as ("title,description", "class").
+    """
+
+    text: list[int]
+    label: int
+    names: tuple[str, str]
+
+
+def find_columns(rows: Rows, how: Reading) -> Columns:
+    """Return the columns of text and label.
+
+    One that is not named is of the usual name, or the other one of two.
+
+    Raises
+    ------
+    ValueError
+        If a column is not there or there twice, or cannot be told.
+    """
+    text = find_text(rows, how.text_column, fail=False)
+    label = _find(rows, how.label_column, LABEL_COLUMNS)
+    named = [n for n, name in enumerate(rows.columns) if name]
+    if len(named) == 2 and (text is None) != (label is None):
+        taken = text if label is None else [label]
+        others = [n for n in named if n not in (taken or [])]
+        if len(others) == 1:
+            text, label = text or others, others[0] if label is None else label
+    if text is None:
+        raise _unknown(rows, "text")
+    if label is None:
+        raise _unknown(rows, "label")
+    if label in text:
+        raise ValueError(
+            f"{rows.path}: {rows.columns[label]!r} cannot be both the text and the label column"
+        )
+    names = [rows.columns[n] for n in text]
+    return Columns(text, label, (",".join(names), rows.columns[label]))
+
+
+def find_text(rows: Rows, given: str | None, fail: bool = True) -> list[int] | None:
+    """Return the places of the text columns; if they cannot be told, None or an error."""
+    columns = rows.columns
+    if given is not None and given not in columns and "," in given:
+        return [_place(rows, name.strip()) for name in given.split(",")]
+    place = _find(rows, given, TEXT_COLUMNS)
+    if place is not None:
+        return [place]
+    named = [n for n, name in enumerate(columns) if name]
+    if fail and len(named) == 1:
+        return named
+    if fail:
+        raise _unknown(rows, "text")
+    return None
+
+
+def text_of(rows: Rows, number: int, values: list[object], places: Sequence[int]) -> str:
+    """Return the text of a row, that of several columns with a space between.
+
+    Raises
+    ------
+    ValueError
+        If it is none. Of several columns some may have none.
+    """
+    found = [values[n] if n < len(values) else ABSENT for n in places]
+    if len(places) > 1:
+        found = [value for value in found if value is not None and value is not ABSENT] or found
+    for n, value in zip(places, found, strict=False):
+        if value is ABSENT:
+            raise absent(rows, number, values, n)
+        if not isinstance(value, str):
+            raise ValueError(
+                f"{rows.place(number)}: {rows.columns[n]!r} is {shown(value)}, expected text"
+            )
+    return " ".join(map(str, found))
+
+
+def absent(rows: Rows, number: int, values: list[object], place: int) -> ValueError:
+    """Return the error for a row that lacks a value."""
+    there = [n for n, v in zip(rows.columns, values, strict=False) if v is not ABSENT]
+    return ValueError(
+        f"{rows.place(number)} has no {rows.columns[place]!r}; it has {listed(there)}"
+    )
+
+
+def _find(rows: Rows, given: str | None, usual: Sequence[str]) -> int | None:
+    if given is not None:
+        return _place(rows, given)
+    by_name = {name.lower(): name for name in reversed(rows.columns)}
+    found = next((by_name[name] for name in usual if name in by_name), None)
+    return None if found is None else _place(rows, found)
+
+
+def _place(rows: Rows, name: str) -> int:
+    """Return the place of a named column, which must be there once."""
+    if name not in rows.columns:
+        raise ValueError(
+            f"{rows.path} has no column {name!r}; its columns are {listed(rows.columns)}"
+            + header_hint(rows)
+        )
+    if rows.columns.count(name) > 1:
+        raise ValueError(f"{rows.path} has two columns of the same name: {name}")
+    return rows.columns.index(name)
+
+
+def _unknown(rows: Rows, kind: str) -> ValueError:
+    return ValueError(
+        f"{rows.path} has no column that is surely the {kind}; name it with --{kind}-column: its "
+        f"columns are {listed(rows.columns)}{header_hint(rows)}"
+    )
