@@ -24,6 +24,7 @@ from fastlstm.cli.options import (
     text_bar,
 )
 from fastlstm.printable import say
+from fastlstm.text import Encoded
 from fastlstm.text.labelled import LabelledTexts, read_labelled
 from fastlstm.text.reading import Reading
 from fastlstm.train.classifier.loaded_run import LoadedRun, load_run
@@ -44,7 +45,14 @@ DATA is read as train reads it: by default the same columns, delimiter, header a
 run's own texts. Calibration asks whether the probability of the predicted class, its confidence, is
 the chance to be right: the expected calibration error (Guo et al. 2017) cuts the confidences into
 bins of equal width and is the mean of |accuracy - mean confidence| of the bins, weighted by texts.
+A warning says how many of the texts the run was trained on, or chose its best epoch by.
 """
+
+# What is told where scores would flatter.
+KNOWN = (
+    "warning: the run learned from {known:,} of these {total:,} texts, so that the scores do not "
+    "tell how good it is on new ones; those of its own test part are in metrics.json"
+)
 
 # The names of the classes in the official folders of the IMDB reviews.
 IMDB_FOLDERS = {"neg": "negative", "pos": "positive"}
@@ -73,10 +81,14 @@ def run(options: argparse.Namespace) -> int:
     check_plot(options.plot)
     trained = load_run(options.path)
     found = read_labelled(options.data, _reading(trained, options))
-    with text_bar(len(found.texts), not options.quiet) as bar:
-        scores = evaluated(trained, found, options.data, options.bins, bar.update)
+    encoded = labelled(trained, found, options.data)
+    known = trained.trained_on(encoded)
+    with text_bar(len(encoded), not options.quiet) as bar:
+        scores = evaluated(trained, encoded, options.bins, bar.update)
+    if known:
+        say(f"{KNOWN.format(known=known, total=len(encoded))}\n", file=sys.stderr)
     if options.json:
-        about = {"run": str(trained.folder.path), "data": options.data}
+        about = {"run": str(trained.folder.path), "data": options.data, "trained_on": known}
         print_json({**about, **scores.to_json(trained.labels)})
     else:
         say(f"run   {trained.folder.path}\ndata  {options.data}\n")
@@ -102,11 +114,8 @@ def _reading(trained: LoadedRun, options: argparse.Namespace) -> Reading:
     return replace(trained.config.reading, **{"encoding": None, **asked_for})
 
 
-def evaluated(
-    trained: LoadedRun, found: LabelledTexts, source: str, bins: int = BINS,
-    advance: Callable[[int], object] = lambda done: None,
-) -> Scores:  # fmt: skip
-    """Return the scores of a run on labelled texts; `advance` is told how many more are done.
+def labelled(trained: LoadedRun, found: LabelledTexts, source: str) -> Encoded:
+    """Return labelled texts as the run reads them.
 
     Raises
     ------
@@ -117,7 +126,14 @@ def evaluated(
     if not isinstance(trained.config, TextConfig):
         names = [IMDB_FOLDERS.get(name, name) for name in names]
     labels = np.array(numbers_of(names, trained.labels, source), dtype=np.int64)
-    encoded = replace(trained.encode(found.texts), labels=labels)
+    return replace(trained.encode(found.texts), labels=labels)
+
+
+def evaluated(
+    trained: LoadedRun, encoded: Encoded, bins: int = BINS,
+    advance: Callable[[int], object] = lambda done: None,
+) -> Scores:  # fmt: skip
+    """Return the scores of a run on labelled texts; `advance` is told how many more are done."""
     return score(trained.log_probabilities(encoded, advance), encoded.labels, bins)
 
 

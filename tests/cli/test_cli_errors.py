@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import importlib
 import os
 import subprocess
 import sys
@@ -57,6 +58,45 @@ def test_wrong_use(
     monkeypatch.chdir(tmp_path)
     assert message in misused(*line)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("line", "nearest"),
+    [
+        (["train", "a.csv", "--epoch", "3"], "--epochs"),
+        (["train", "a.csv", "--hiden-size=3"], "--hidden-size"),
+        (["predict", "run", "--probabilites"], "--probabilities"),
+        (["inspect", "run", "--layers", "1"], "--layer"),
+    ],
+)
+def test_an_unknown_option_is_answered_by_the_usage_of_its_command_and_the_nearest(
+    line: list[str], nearest: str, misused: Any
+) -> None:
+    told = misused(*line)
+    assert told.startswith(f"usage: fastlstm {line[0]} ")
+    assert told.endswith(f"did you mean {nearest}?\n")
+    assert "did you mean" not in misused(line[0], "run", "--zzzzzz")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        ["nonsense"],
+        ["train"],
+        ["train", "a.csv", "--epochs", "many"],
+        ["train", "a.csv", "--epochs", "-1"],
+        ["train", "a.csv", "--cell", "elman"],
+        ["train", "--resume", "a", "--overwrite"],
+        ["evaluate", "run", "a.csv", "--bins"],
+        ["compare", "run"],
+    ],
+)
+def test_a_wrong_value_is_told_in_one_line(line: list[str], misused: Any) -> None:
+    told = misused(*line)
+    assert told.count("\n") == 1
+    assert told.startswith("fastlstm")
+    assert "usage" not in told
+    assert " --help tells more)" in told
 
 
 def test_a_column_that_is_not_there(tmp_path: Path, topics_csv: Path, fails: Any) -> None:
@@ -236,3 +276,32 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         main(["--version"])
     assert caught.value.code == 0
     assert capsys.readouterr().out == f"fastlstm {fastlstm.__version__}\n"
+
+
+STARTED = """
+import sys
+import fastlstm.{module}
+print(*sorted(name for name in sys.modules if name.startswith("fastlstm.train")))
+"""
+
+
+@pytest.mark.parametrize("module", ["cli", "train_imdb"])
+def test_ctrl_c_while_a_command_loads_what_it_needs_is_no_traceback(
+    module: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The modules of the entry points load nothing of the trainers: that is inside `main`."""
+    code = STARTED.format(module=module)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == (["fastlstm.train_imdb"] if module == "train_imdb" else [])
+    heavy = {"cli": "fastlstm.cli.command", "train_imdb": "fastlstm.cli.imdb"}[module]
+    start = importlib.import_module(f"fastlstm.{module}").main
+
+    class Pressed:
+        def find_spec(self, name: str, *_: object) -> None:
+            if name == heavy:
+                raise KeyboardInterrupt
+
+    monkeypatch.delitem(sys.modules, heavy, raising=False)
+    monkeypatch.setattr(sys, "meta_path", [Pressed(), *sys.meta_path])
+    assert start(["--help"]) == 130
+    assert capsys.readouterr().err == "\ninterrupted\n"

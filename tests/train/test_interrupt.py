@@ -7,16 +7,44 @@ import threading
 
 import pytest
 
-from fastlstm.train.interrupt import InterruptGuard
+from fastlstm.train.interrupt import Interrupted, InterruptGuard, termination_raises
+
+BOTH = pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 
 
-def test_first_interrupt_sets_the_flag_second_raises() -> None:
+@BOTH
+def test_first_interrupt_sets_the_flag_second_raises(number: int) -> None:
     with InterruptGuard() as guard:
         assert not guard.requested
-        signal.raise_signal(signal.SIGINT)
-        assert guard.requested
-        with pytest.raises(KeyboardInterrupt):
-            signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(number)
+        assert (guard.requested, guard.signal) == (True, number)
+        with pytest.raises(Interrupted) as caught:
+            signal.raise_signal(number)
+        assert caught.value.signal == number
+
+
+def test_a_program_that_handles_sigterm_itself_goes_on_doing_so() -> None:
+    seen: list[int] = []
+    before = signal.signal(signal.SIGTERM, lambda number, frame: seen.append(number))
+    try:
+        with termination_raises(), InterruptGuard() as guard:
+            signal.raise_signal(signal.SIGTERM)
+            assert not guard.requested
+        assert seen == [signal.SIGTERM]
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def test_sigterm_raises_where_nothing_has_to_be_finished() -> None:
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    with termination_raises():
+        with InterruptGuard() as guard:
+            signal.raise_signal(signal.SIGTERM)
+            assert guard.requested
+        with pytest.raises(Interrupted, match="terminated") as caught:
+            signal.raise_signal(signal.SIGTERM)
+    assert caught.value.signal == signal.SIGTERM
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
 @pytest.mark.parametrize("fails", [False, True])

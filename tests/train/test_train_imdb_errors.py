@@ -189,6 +189,6 @@ def test_ctrl_c_before_training_says_so(
     def pressed(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("fastlstm.train_imdb.run", pressed)
+    monkeypatch.setattr("fastlstm.cli.imdb.run", pressed)
     assert main(arguments(reviews, tmp_path / "run")) == 130
     assert capsys.readouterr().err == "\ninterrupted\n"

@@ -18,6 +18,7 @@ from fastlstm.train.classifier.model_file import load_model_and_note
 from fastlstm.train.classifier.predict import Float64, predict_log_probabilities
 from fastlstm.train.classifier.run_folder import RunFolder
 from fastlstm.train.classifier.text_config import load_config
+from fastlstm.train.classifier.trained_texts import read_hashes
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,15 @@ class LoadedRun:
         """Return raw texts as the model was trained on such: word ids, cut to length."""
         encoded = self.vocab.encode_texts(texts, [0] * len(texts))
         return encoded.truncate(self.config.max_length, keep=self.config.truncate)
+
+    def trained_on(self, encoded: Encoded) -> int:
+        """Return how many of some texts the run learned from, or chose its best epoch by.
+
+        Texts that the model reads alike are one. Of a run of more than a million texts the number
+        is an estimate; of one of a version that kept no such list it is 0.
+        """
+        hashes = read_hashes(self.folder.trained_texts)
+        return hashes.count(encoded) if hashes is not None else 0
 
     def log_probabilities(
         self, encoded: Encoded, advance: Callable[[int], object] = lambda done: None
