@@ -18,8 +18,10 @@ SOURCES := pyproject.toml setup.py $(wildcard fastlstm/kernels/*.p* fastlstm/ker
 ASAN    := build/asan
 ASAN_CC ?= gcc
 ASAN_TESTS ?= tests/kernels
+ASAN_BUILD  = CC=$(ASAN_CC) FASTLSTM_SANITIZE=address,undefined \
+              $(PIP) install --quiet --no-deps --upgrade --target $(ASAN) .
 
-.PHONY: help train test test-slow bench lint format asan neon werror wheel clean
+.PHONY: help train test test-slow bench lint format asan attack neon werror wheel clean
 
 help:
 	@echo "make train      train on IMDB with default options (ARGS=... passes more)"
@@ -28,6 +30,7 @@ help:
 	@echo "make bench      benchmarks against torch (ARGS=... goes to pytest)"
 	@echo "make lint       ruff, mypy --strict, clang-format; make format rewrites"
 	@echo "make asan       kernel tests under AddressSanitizer and UndefinedBehaviorSanitizer"
+	@echo "make attack     hostile calls, files, kills and full disks by the 100,000 (ARGS=--quick: a minute)"
 	@echo "make neon       kernels compiled for aarch64, tested under qemu-user"
 	@echo "make werror     kernels compiled with gcc and clang, warnings as errors"
 	@echo "make wheel      sdist and wheel in dist/, contents and sizes checked"
@@ -84,8 +87,7 @@ format: $(VENV)/installed-dev
 # One instruction set a family: the C harness runs the others under the sanitizers, without Python.
 asan: $(VENV)/installed-test
 	rm -rf $(ASAN)
-	CC=$(ASAN_CC) FASTLSTM_SANITIZE=address,undefined \
-	    $(PIP) install --quiet --no-deps --target $(ASAN) .
+	$(ASAN_BUILD)
 	cd $(ASAN) && \
 	LD_PRELOAD="$$($(ASAN_CC) -print-file-name=libasan.so) $$($(ASAN_CC) -print-file-name=libubsan.so)" \
 	ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 \
@@ -94,6 +96,16 @@ asan: $(VENV)/installed-test
 	$(CURDIR)/$(BIN)/python -m pytest -n $(JOBS) -m "not slow" -p no:cacheprovider -k "avx2 or neon or sanitizer" \
 	    $(CURDIR)/tests/packaging/test_sanitizer.py \
 	    $(ASAN_TESTS:%=$(CURDIR)/%) $(ARGS)
+
+# Apart from the tests, as it takes an hour: tests/attack. It uses the same copy, built when that is
+# older than a source; a failure comes with the command that makes it happen again.
+$(ASAN)/built: $(SOURCES) $(shell find fastlstm -name '*.py') | $(VENV)/installed-test
+	rm -rf $(ASAN)
+	$(ASAN_BUILD)
+	@touch $@
+
+attack: $(VENV)/installed-test $(ASAN)/built
+	PYTHONPATH=tests $(BIN)/python -m attack $(ARGS)
 
 neon: $(VENV)/installed-test
 	FASTLSTM_REQUIRE_NEON=1 $(BIN)/python -m pytest tests/c -k neon $(ARGS)

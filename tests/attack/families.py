@@ -1,0 +1,45 @@
+"""The families of cases that workers run: data, one place."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Family(NamedTuple):
+    """Cases of a kind.
+
+    Attributes
+    ----------
+    case : module and function, which takes a generator and an empty folder of the process.
+    sanitized : whether they run under AddressSanitizer and UBSan.
+    many : cases that one process makes before the next takes over.
+    megabytes : how much a process may grow; 0 for no limit (sanitizers reserve all of it).
+    cpu_seconds : of one case, at most.
+    silent_seconds : without a case ending, after which a process counts as hanging.
+    """
+
+    name: str
+    case: str
+    sanitized: bool = False
+    many: int = 5_000
+    megabytes: int = 0
+    cpu_seconds: float = 30.0
+    silent_seconds: float = 60.0
+
+
+_FILES = {"many": 5_000, "megabytes": 1024, "cpu_seconds": 10.0}
+
+FAMILIES = {
+    family.name: family
+    for family in (
+        Family("native", "attack.fuzz.native:case", sanitized=True),
+        Family("torch", "attack.fuzz.torch_modules:case", sanitized=True),
+        Family("tables", "attack.files.tables:tables", **_FILES),
+        Family("json-lines", "attack.files.tables:json_lines", **_FILES),
+        Family("archives", "attack.files.archives:case", **_FILES),
+        Family("run-folders", "attack.files.runs:run_folders", **_FILES),
+        Family("checkpoints", "attack.files.runs:checkpoints", **_FILES),
+        Family("safetensors", "attack.files.runs:weights", **_FILES),
+        Family("planted", "attack.planted:case", many=10, cpu_seconds=0.5, silent_seconds=15.0),
+    )
+}

@@ -1,0 +1,52 @@
+"""The machinery of the attack notices what it is there for."""
+
+from __future__ import annotations
+
+import pytest
+
+from attack import watch
+from attack.families import FAMILIES
+from attack.planted import AT, FAULT
+from attack.report import Figure, table
+
+COUNT = 6
+
+
+def attacked(fault: str) -> Figure:
+    figure = Figure("planted", fault, COUNT)
+    env = {**watch.environment(), FAULT: fault}
+    watch.run(figure, FAMILIES["planted"], 7, COUNT, 1, env)
+    return figure
+
+
+@pytest.mark.parametrize(
+    ("fault", "told"),
+    [
+        ("crash", "crashed with signal 6"),
+        ("exit", "crashed with exit status 0"),
+        pytest.param("hang", "hung", marks=pytest.mark.slow),  # it is waited for
+        ("wrong", "AssertionError: y: error 1 of its scale"),
+        ("busy", "took more than 0.5 seconds"),
+    ],
+)
+def test_a_planted_fault_is_noticed_and_the_rest_goes_on(fault: str, told: str) -> None:
+    figure = attacked(fault)
+    assert figure.reached == COUNT
+    assert not figure.passed
+    first = figure.failures[0]
+    assert first.what.startswith(told)
+    assert f"planted:7:{AT - 1}'" in first.again
+
+
+def test_nothing_planted_nothing_noticed() -> None:
+    figure = attacked("")
+    assert figure.passed
+    assert figure.told() == []
+    assert f"| planted |  | {COUNT} | {COUNT} | 0 |" in table([figure])
+
+
+def test_fewer_than_asked_for_is_a_failure() -> None:
+    figure = Figure("planted", "", COUNT)
+    watch.run(figure, FAMILIES["planted"], 7, COUNT, 1, watch.environment(), deadline=0)
+    assert figure.reached == 0
+    assert not figure.passed
