@@ -88,6 +88,7 @@ format: $(VENV)/installed-dev
 asan: $(VENV)/installed-test
 	rm -rf $(ASAN)
 	$(ASAN_BUILD)
+	@touch $(ASAN)/built
 	cd $(ASAN) && \
 	LD_PRELOAD="$$($(ASAN_CC) -print-file-name=libasan.so) $$($(ASAN_CC) -print-file-name=libubsan.so)" \
 	ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 \
