@@ -7,11 +7,10 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from fastlstm.cli.errors import UsageError, as_option
+from fastlstm.cli.errors import UsageError
 from fastlstm.cli.options import (
     Subparsers,
     add_json_option,
@@ -23,12 +22,12 @@ from fastlstm.cli.options import (
     print_json,
     text_bar,
 )
+from fastlstm.cli.reading import reading_as
 from fastlstm.printable import say
 from fastlstm.text import Encoded
 from fastlstm.text.labelled import LabelledTexts, read_labelled
-from fastlstm.text.reading import Reading
 from fastlstm.train.classifier.loaded_run import LoadedRun, load_run
-from fastlstm.train.classifier.text_config import READING, TextConfig
+from fastlstm.train.classifier.text_config import TextConfig
 from fastlstm.train.classifier.texts import numbers_of
 from fastlstm.train.files import write_file
 from fastlstm.train.scoring.plot import draw_scores
@@ -80,7 +79,7 @@ def run(options: argparse.Namespace) -> int:
         raise UsageError(f"--bins is {options.bins}, expected at least 1")
     check_plot(options.plot)
     trained = load_run(options.path)
-    found = read_labelled(options.data, _reading(trained, options))
+    found = read_labelled(options.data, reading_as(trained, options))
     encoded = labelled(trained, found, options.data)
     known = trained.trained_on(encoded)
     with text_bar(len(encoded), not options.quiet) as bar:
@@ -96,22 +95,6 @@ def run(options: argparse.Namespace) -> int:
     if options.plot is not None:
         _plot(options.plot, scores, trained.labels)
     return 0
-
-
-def _reading(trained: LoadedRun, options: argparse.Namespace) -> Reading:
-    """Return how to read the data: as the run's own, but for what the options say.
-
-    Its encoding is not taken over: another file may have another, and a wrong one need not show.
-    """
-    given = {name: value for name, value in vars(options).items() if name in READING}
-    try:
-        asked = TextConfig(**given).reading
-    except ValueError as error:
-        raise UsageError(as_option(error)) from error
-    if not isinstance(trained.config, TextConfig):
-        return asked
-    asked_for: dict[str, Any] = {name: getattr(asked, name) for name in given}
-    return replace(trained.config.reading, **{"encoding": None, **asked_for})
 
 
 def labelled(trained: LoadedRun, found: LabelledTexts, source: str) -> Encoded:

@@ -60,10 +60,10 @@ def add_option(parser: Any, item: Field[Any]) -> None:
     parser.add_argument(name, type=kind, choices=choices or None, metavar=metavar, help=help_text)
 
 
-def add_reading_options(parser: Any) -> None:
-    """Add the options that say how labelled texts are read."""
+def add_reading_options(parser: Any, labels: bool = True) -> None:
+    """Add the options that say how texts are read, with their `labels` or without."""
     for item in fields(TextConfig):
-        if item.name in READING:
+        if item.name in READING and (labels or item.name != "label_column"):
             add_option(parser, item)
 
 

@@ -1,11 +1,12 @@
-"""``fastlstm predict``: the class of each text, as JSON lines."""
+"""``fastlstm predict``: the class of each text, as JSON lines or beside the rows of a table."""
 
 from __future__ import annotations
 
 import argparse
 import io
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, cast
@@ -13,18 +14,31 @@ from typing import Any, cast
 import numpy as np
 
 from fastlstm.cli.errors import UsageError
-from fastlstm.cli.options import Subparsers, add_quiet_option, new_parser, print_json, text_bar
+from fastlstm.cli.options import (
+    Subparsers,
+    add_quiet_option,
+    add_reading_options,
+    new_parser,
+    print_json,
+    text_bar,
+)
+from fastlstm.cli.reading import asked_reading, reading_as
+from fastlstm.cli.results import check_results, results_file
 from fastlstm.printable import say
 from fastlstm.text import UNK
-from fastlstm.text.lines import lines_of, read_lines
+from fastlstm.text.lines import lines_of
+from fastlstm.text.reading import Reading
+from fastlstm.text.row_kinds import kind_by_name, read_rows
+from fastlstm.text.rows import Row, Rows
+from fastlstm.text.which_columns import find_text, text_of
 from fastlstm.train.classifier.loaded_run import LoadedRun, load_run
-from fastlstm.train.classifier.text_config import check_encoding
 
 # Texts that are read, sorted by length and classified at a time: what bounds the memory.
 CHUNK = 4096
 
 EXAMPLES = """
 fastlstm predict runs/reviews "What a film!" "Never again."
+fastlstm predict runs/reviews --file unseen.csv --out results.csv
 fastlstm predict runs/reviews --file unseen.txt > labels.jsonl
 cat unseen.txt | fastlstm predict runs/reviews --probabilities
 """
@@ -32,6 +46,11 @@ ABOUT = """
 Writes a line of JSON for each text, in their order: the text, its label, the probability of that
 label, and known_words: how many words of the text, as the model reads it, training had. Where that
 is 0 the label says nothing about the text.
+FILE is read as train reads it where its name tells its kind (.csv, .tsv, .jsonl, .json, .parquet,
+perhaps packed): by default the columns, header and so on are those of the run's own texts. Of any
+other file each line is a text, unless --format or --delimiter says what it is. With --out the rows
+are written with all their columns, and the results in columns beside them. Two pipes are read: the
+standard input, and what the shell makes of <(command); a named pipe is not, as it may never end.
 """
 
 
@@ -48,57 +67,90 @@ def add_parser(subparsers: Subparsers) -> None:
         metavar="FILE",
         type=Path,
         default=None,
-        help="classify each line of FILE; - is the standard input",
+        help="classify the rows or lines of FILE; - is the standard input",
     )
+    add_reading_options(parser, labels=False)
     parser.add_argument(
         "--probabilities", action="store_true", default=False,
         help="write the probabilities of all classes",
     )  # fmt: skip
     parser.add_argument(
-        "--encoding", metavar="S", default=None,
-        help="of FILE or the standard input; by default UTF-8, or what a byte order mark says",
+        "--out", metavar="FILE", type=Path, default=None,
+        help="write the rows with the results beside them to FILE (.csv, .tsv or .jsonl)",
     )  # fmt: skip
+    parser.add_argument(
+        "--overwrite", action="store_true", default=False, help="replace what is in --out"
+    )
     add_quiet_option(parser)
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Write a line for each text."""
+    """Write the class of each text."""
     if options.texts and options.file is not None:
         raise UsageError("TEXT and --file exclude each other")
-    if options.encoding is not None:
-        try:
-            check_encoding(options.encoding)
-        except ValueError as error:
-            raise UsageError(f"--{error}") from error
+    if options.out is not None:
+        check_results(options.out, options.overwrite)
+    asked = asked_reading(options)
     trained = load_run(options.path)
-    texts, at_a_time = _texts(options)
-    # where the lines go to the terminal, these are the progress
-    with text_bar(None, not (options.quiet or sys.stdout.isatty())) as bar:
-        while chunk := list(islice(texts, at_a_time)):
-            for line in classified(trained, chunk, options.probabilities):
-                print_json(line)
-            sys.stdout.flush()
-            bar.update(len(chunk))
+    how = _reading(trained, options, asked)
+    rows, at_a_time = _rows(options, how)
+    results = _results(trained, rows, how, options, at_a_time)
+    if options.out is None:
+        for _, _, line in results:
+            print_json(line)
+        return 0
+    with results_file(options.out, rows) as write:
+        for number, values, line in results:
+            del line["text"]  # it is in its column
+            write(number, values, line)
+    say(f"the rows with their labels are in {options.out}", file=sys.stderr)
     return 0
 
 
-def _texts(options: argparse.Namespace) -> tuple[Iterator[str], int]:
-    """Return the texts, and how many to classify at a time."""
+def _reading(trained: LoadedRun, options: argparse.Namespace, asked: Reading) -> Reading:
+    """Return how to read: as the run did, but lines whose kind is not told are texts."""
+    how = reading_as(trained, options)
+    if options.file is not None and kind_by_name(options.file):
+        return how
+    return replace(how, format=asked.format, delimiter=asked.delimiter)
+
+
+def _rows(options: argparse.Namespace, how: Reading) -> tuple[Rows, int]:
+    """Return the rows that hold the texts, and how many to classify at a time."""
     if options.texts:
-        return iter(options.texts), CHUNK
+        return _lines_as_rows(Path("TEXT"), iter(options.texts)), CHUNK
     if options.file is not None and str(options.file) != "-":
-        return _stripped(read_lines(options.file, options.encoding)), CHUNK
-    stream = cast(io.BufferedReader, sys.stdin.buffer)
-    lines = _stripped(lines_of(stream, "the standard input", options.encoding))
+        return read_rows(options.file, how, _lines_as_rows), CHUNK
+    name = Path("the standard input")
+    lines = lines_of(cast(io.BufferedReader, sys.stdin.buffer), str(name), how.encoding)
     if not sys.stdin.isatty():
-        return lines, CHUNK
+        return read_rows(name, how, _lines_as_rows, lines), CHUNK
     say("type a text on each line; Ctrl-D ends", file=sys.stderr)
-    return lines, 1
+    return _lines_as_rows(name, lines), 1
 
 
-def _stripped(lines: Iterable[str]) -> Iterator[str]:
-    return (line.rstrip("\n") for line in lines)
+def _lines_as_rows(path: Path, lines: Iterator[str]) -> Rows:
+    """Return lines as the rows of a table with one column."""
+    rows: Iterator[Row] = ((n, [line.removesuffix("\n")]) for n, line in enumerate(lines, 1))
+    return Rows(path, ["text"], rows, own_names=False)
+
+
+def _results(
+    trained: LoadedRun, rows: Rows, how: Reading, options: argparse.Namespace, at_a_time: int
+) -> Iterator[tuple[int, list[object], dict[str, Any]]]:
+    """Yield the number and the values of each row, and what is written of its text."""
+    places = find_text(rows, how.text_column)
+    # where the lines go to the terminal, these are the progress
+    show = not options.quiet and (options.out is not None or not sys.stdout.isatty())
+    with text_bar(None, show) as bar:
+        while chunk := list(islice(rows.rows, at_a_time)):
+            texts = [text_of(rows, number, values, places) for number, values in chunk]
+            found = classified(trained, texts, options.probabilities)
+            for (number, values), line in zip(chunk, found, strict=True):
+                yield number, values, line
+            sys.stdout.flush()
+            bar.update(len(chunk))
 
 
 def classified(

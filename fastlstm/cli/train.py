@@ -25,15 +25,17 @@ from fastlstm.train.classifier.text_config import TextConfig
 EXAMPLES = """
 fastlstm train reviews.csv
 fastlstm train tickets.jsonl --text-column body --label-column team --out runs/tickets
+fastlstm train news.csv --no-header --label-column 1 --text-column 2,3
 fastlstm train news/train --test news/test --cell gru --epochs 5
 fastlstm train --resume runs/tickets
 """
 ABOUT = """
-DATA is a table (.csv, .tsv), JSON lines (.jsonl) or a folder with a folder of .txt files for each
-class. Two classes or many; labels are words or numbers. A part of each class is held back to test
-on, unless --test names other texts, and another to choose the best epoch by. The folder --out gets
-the model, the words, the options, metrics.json, a line for each epoch in metrics.jsonl and, with
-"fastlstm[plot]", curves.png; until the run is finished also a checkpoint.
+DATA is a table (.csv, .tsv), JSON (.jsonl, .json), Parquet, lines that begin with their label, or a
+folder with a folder of .txt files for each class; files may be packed (.csv.gz). Two classes or
+many; labels are words or numbers, equal numbers are one class. A part of each class is held back
+to test on, unless --test names other texts, and another to choose the best epoch by. The folder
+--out gets the model, the words, the options, metrics.json, a line for each epoch in metrics.jsonl
+and, with "fastlstm[plot]", curves.png; until the run is finished also a checkpoint.
 Ctrl-C or SIGTERM saves the run; --resume goes on to the same result as an unbroken run, and with
 more --epochs also with a finished run: from the weights it kept, with a new optimizer.
 """

@@ -21,7 +21,7 @@ def label_line_rows(path: Path, lines: Iterator[str]) -> Rows:
     ValueError
         From the rows: if a line has more than one marked label, or none where others have.
     """
-    return Rows(path, [*COLUMNS], _read(path, lines))
+    return Rows(path, [*COLUMNS], _read(path, lines), own_names=False)
 
 
 def _read(path: Path, lines: Iterator[str]) -> Iterator[Row]:

@@ -22,7 +22,7 @@ class LabelledTexts(NamedTuple):
     Attributes
     ----------
     texts, labels : [N].
-    columns : which columns they were in: (text, label); None for a folder.
+    columns : which columns they were in: (text, label); None where these have no names.
     """
 
     texts: list[str]

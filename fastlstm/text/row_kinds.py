@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from .json_rows import json_rows
@@ -25,7 +25,10 @@ _TO_CONVERT = (
 )  # fmt: skip
 
 
-def read_rows(path: Path, how: Reading, otherwise: Callable[..., Rows] | None = None) -> Rows:
+def read_rows(
+    path: Path, how: Reading, otherwise: Callable[[Path, Iterator[str]], Rows] | None = None,
+    lines: Iterator[str] | None = None,
+) -> Rows:  # fmt: skip
     """Return the rows of a file of any kind.
 
     Parameters
@@ -36,6 +39,7 @@ def read_rows(path: Path, how: Reading, otherwise: Callable[..., Rows] | None = 
         line shows: fastText's lines, JSON, or a table with tabs.
     how : the format, encoding and so on.
     otherwise : what to read other files by: called with `path` and its lines. None: an error.
+    lines : of the file, if it is open already; then `path` is but a name.
 
     Raises
     ------
@@ -49,7 +53,7 @@ def read_rows(path: Path, how: Reading, otherwise: Callable[..., Rows] | None = 
     kind = _kind(path, how)
     if kind == "parquet":
         return parquet_rows(path)
-    lines = read_lines(path, how.encoding)
+    lines = read_lines(path, how.encoding) if lines is None else lines
     start = ""
     if kind is None:
         start, lines = first_line(lines)
@@ -66,13 +70,17 @@ def read_rows(path: Path, how: Reading, otherwise: Callable[..., Rows] | None = 
     raise ValueError(f"{path} is empty" if not start else _unknown(path, start))
 
 
+def kind_by_name(path: Path) -> str | None:
+    """Return what a file's name says of its kind; None if nothing."""
+    name = bare_name(path)
+    return next((kind for end, kind in _BY_ENDING.items() if name.endswith(end)), None)
+
+
 def _kind(path: Path, how: Reading) -> str | None:
     """Return what a file's name, or else a user, says of its kind."""
-    name = bare_name(path)
-    by_name = next((kind for end, kind in _BY_ENDING.items() if name.endswith(end)), None)
-    if name.endswith(_TO_CONVERT) and not (how.format or how.delimiter):
+    if bare_name(path).endswith(_TO_CONVERT) and not (how.format or how.delimiter):
         raise ValueError(f"{path} is of a kind that is not read: save its texts as CSV (UTF-8)")
-    return by_name or how.format or (None if how.delimiter is None else "table")
+    return kind_by_name(path) or how.format or (None if how.delimiter is None else "table")
 
 
 def _kind_shown(line: str, plain: bool) -> str | None:

@@ -26,6 +26,7 @@ class Rows(NamedTuple):
     rows : to be read once.
     header : of a table, whether the names are those of its first row; None for another file.
     unit : what the number of a row counts.
+    own_names : whether the file names its columns itself, or we do.
     """
 
     path: Path
@@ -33,6 +34,7 @@ class Rows(NamedTuple):
     rows: Iterator[Row]
     header: bool | None = None
     unit: str = "line"
+    own_names: bool = True
 
     def place(self, number: int) -> str:
         """Return what errors call the row of that number."""

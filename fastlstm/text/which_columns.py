@@ -27,25 +27,27 @@ class Columns(NamedTuple):
     ----------
     text : of the column, or of several whose texts are read one after the other.
     label : of the column.
-    names : what texts and labels are called, such as ("title,description", "class").
+    names : what texts and labels are called, such as ("title,description", "class"); None where
+        the file has no names for them.
     """
 
     text: list[int]
     label: int
-    names: tuple[str, str]
+    names: tuple[str, str] | None
 
 
 def find_columns(rows: Rows, how: Reading) -> Columns:
     """Return the columns of text and label.
 
-    One that is not named is of the usual name, or the other one of two.
+    One that is not named is of the usual name, or the other one of two. Where the file has no names
+    for them, names do not matter.
 
     Raises
     ------
     ValueError
         If a column is not there or there twice, or cannot be told.
     """
-    text = find_text(rows, how.text_column, fail=False)
+    text = _find_text(rows, how.text_column)
     label = _find(rows, how.label_column, LABEL_COLUMNS)
     named = [n for n, name in enumerate(rows.columns) if name]
     if len(named) == 2 and (text is None) != (label is None):
@@ -61,24 +63,30 @@ def find_columns(rows: Rows, how: Reading) -> Columns:
         raise ValueError(
             f"{rows.path}: {rows.columns[label]!r} cannot be both the text and the label column"
         )
-    names = [rows.columns[n] for n in text]
-    return Columns(text, label, (",".join(names), rows.columns[label]))
+    names = ",".join(rows.columns[n] for n in text), rows.columns[label]
+    return Columns(text, label, names if rows.own_names else None)
 
 
-def find_text(rows: Rows, given: str | None, fail: bool = True) -> list[int] | None:
-    """Return the places of the text columns; if they cannot be told, None or an error."""
-    columns = rows.columns
-    if given is not None and given not in columns and "," in given:
+def find_text(rows: Rows, given: str | None) -> list[int]:
+    """Return the places of the columns of the text: as `find_columns`, or the only one.
+
+    Raises
+    ------
+    ValueError
+        As `find_columns`.
+    """
+    found = _find_text(rows, given)
+    named = [n for n, name in enumerate(rows.columns) if name]
+    if found is None and len(named) != 1:
+        raise _unknown(rows, "text")
+    return named if found is None else found
+
+
+def _find_text(rows: Rows, given: str | None) -> list[int] | None:
+    if given is not None and rows.own_names and given not in rows.columns and "," in given:
         return [_place(rows, name.strip()) for name in given.split(",")]
     place = _find(rows, given, TEXT_COLUMNS)
-    if place is not None:
-        return [place]
-    named = [n for n, name in enumerate(columns) if name]
-    if fail and len(named) == 1:
-        return named
-    if fail:
-        raise _unknown(rows, "text")
-    return None
+    return None if place is None else [place]
 
 
 def text_of(rows: Rows, number: int, values: list[object], places: Sequence[int]) -> str:
@@ -111,7 +119,7 @@ def absent(rows: Rows, number: int, values: list[object], place: int) -> ValueEr
 
 
 def _find(rows: Rows, given: str | None, usual: Sequence[str]) -> int | None:
-    if given is not None:
+    if given is not None and rows.own_names:
         return _place(rows, given)
     by_name = {name.lower(): name for name in reversed(rows.columns)}
     found = next((by_name[name] for name in usual if name in by_name), None)

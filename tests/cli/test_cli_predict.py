@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from topics import TOPICS, rows, write_json_lines
+from topics import TOPICS, rows
 
 from fastlstm.cli import main, predict
 from fastlstm.train.classifier.loaded_run import load_run
@@ -179,10 +179,3 @@ def test_output_that_takes_ascii_only(three: Path) -> None:
         check=True,
     )  # fmt: skip
     assert json.loads(done.stdout.decode("ascii"))["text"] == "caf\u00e9 \U0001f600"
-
-
-def test_json_lines_to_classify_are_texts_like_others(
-    three: Path, tmp_path: Path, lines: Any
-) -> None:
-    path = write_json_lines(tmp_path / "a.jsonl", rows(3))
-    assert [line["text"] for line in lines(three, "--file", path)] == path.read_text().splitlines()

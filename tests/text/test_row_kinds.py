@@ -198,7 +198,8 @@ def test_fasttext_lines(read: Any) -> None:
         assert pairs(found) == [
             ("sauce", "How much does potato starch"), ("bread-1", "Dangerous"), ("x", ""),
         ]  # fmt: skip
-        assert found.columns == ("text", "label")
+        assert found.columns is None
+        assert read(name, data, text_column="review", label_column="stars") == found
 
 
 def test_fasttext_lines_that_cannot_be_used(read: Any) -> None:
