@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import io
+import warnings
 from pathlib import Path
 from typing import Any
 
+from fastlstm.lettering import prepare
+from fastlstm.printable import cut
 from fastlstm.train.files import write_file
 
-QUIET, LINE, LOW, HIGH = "#667085", "#1f6fb2", "#d1602b", "#2b8a5a"
+# Blue and orange are told apart with any colour vision.
+QUIET, LINE, LOW, HIGH = "#667085", "#1f6fb2", "#d1602b", "#1f6fb2"
 TRAIN, VALIDATION = LINE, LOW
+LETTER = 0.62  # mean width of a letter, of the size of its font
 
 
 def new_figure(width: float, height: float, dpi: int = 150, layout: Any = "constrained") -> Any:
@@ -39,10 +44,22 @@ def plain_axes(axes: Any, lines: str = "y") -> None:
     axes.set_axisbelow(True)
 
 
+def fitted(text: str, inches: float, size: float) -> str:
+    """Return text whose lines, in letters of that size, have room in so many inches."""
+    most = max(int(inches * 72 / (LETTER * size)), 8)
+    return "\n".join(cut(line, most) for line in text.split("\n"))
+
+
 def to_png(figure: Any, **options: Any) -> bytes:
-    """Return the picture as the bytes of a PNG file; `options` are those of ``savefig``."""
+    """Return the picture as the bytes of a PNG file; `options` are those of ``savefig``.
+
+    Its text is drawn literally, in fonts that have its letters: see `fastlstm.lettering`.
+    """
+    prepare(figure)
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", **options)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)  # told already
+        figure.savefig(buffer, format="png", **options)
     return buffer.getvalue()
 
 

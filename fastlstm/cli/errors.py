@@ -7,7 +7,10 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
 
 from fastlstm.printable import printable, say
 
@@ -37,7 +40,7 @@ def exit_status(program: str, work: Callable[[], int]) -> int:
     try:
         from fastlstm.train.interrupt import termination_raises
 
-        with termination_raises():
+        with warnings_told(), termination_raises():
             status = work()
             sys.stdout.flush()
         return status
@@ -57,6 +60,18 @@ def exit_status(program: str, work: Callable[[], int]) -> int:
         say(f"{program}: error: {one_line(error)}", file=sys.stderr)
         _flush()
         return FAILED
+
+
+@contextmanager
+def warnings_told() -> Iterator[None]:
+    """Let a warning inside the block be a line on the standard error stream, without its place."""
+
+    def tell(message: Warning | str, *place: Any, **more: Any) -> None:
+        say(f"note: {message}", file=sys.stderr)
+
+    with warnings.catch_warnings():
+        warnings.showwarning = tell
+        yield
 
 
 def as_option(error: Exception) -> str:

@@ -15,9 +15,11 @@ from fastlstm.nn.check import check_array, check_choice
 from fastlstm.nn.module import Array
 from fastlstm.nn.recurrent import Recurrent
 from fastlstm.nn.sequence import read_batch
-from fastlstm.plotting import QUIET, new_figure, plain_axes, save_png
+from fastlstm.plotting import LETTER, QUIET, fitted, new_figure, plain_axes, save_png
+from fastlstm.printable import cut, printable
 
 Norms = NDArray[np.float64]
+LONGEST = 40  # columns of a curve's name
 FLOOR = 1e-16  # of the figure's axis: what is less counts as gone
 
 
@@ -111,10 +113,14 @@ def draw_gradient_flow(path: str | Path, panels: Mapping[str, Mapping[str, Norms
             shown = np.where(mean > FLOOR, mean, np.nan)
             place.semilogy(np.arange(len(mean)), shown, style, color=f"C{number}", label=label)
         place.axhline(1, color=QUIET, linewidth=0.8, linestyle=":")
-        place.set_title(title, loc="left", fontsize=10)
+        place.set_title(fitted(title, 3.8, 10), loc="left", fontsize=10)
         place.set_xlabel("steps back from the loss")
         plain_axes(place, "both")
     axes[0].set_ylabel("norm of the gradient")
     handles, labels = axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False)
+    labels = [cut(printable(label), LONGEST) for label in labels]
+    row = max(1, int(4.2 * len(panels) / (0.6 + LETTER * max(map(len, labels)) * 10 / 72)))
+    figure.legend(
+        handles, labels, loc="outside lower center", ncols=min(row, len(labels)), frameon=False
+    )
     save_png(path, figure)

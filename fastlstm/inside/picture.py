@@ -6,12 +6,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fastlstm.inside.collect import Inspection
 from fastlstm.nn.module import Array
-from fastlstm.plotting import HIGH, LINE, LOW, QUIET, new_figure, save_png
+from fastlstm.plotting import HIGH, LETTER, LINE, LOW, QUIET, fitted, new_figure, save_png
+from fastlstm.printable import columns, cut, printable
 
 CLASSES = 5  # drawn of more
+ROW, MOST_ROWS = 60, 4  # words in a row, until there are so many rows
+WIDEST, LEFT, RIGHT, TOP = 16.6, 0.75, 0.8, 0.7  # inches of the picture and of its edges
+CURVE, MAP, GAP, LEVEL = 1.5, 1.1, 0.25, 0.3  # heights: panels, what is above them, names on a line
+WORD_SIZE, LETTER_HEIGHT = 9, 0.135  # of a word's letters: points, and inches with a little air
+LONGEST = 24  # columns of a name
+MOST_BARS = 240
 SIGNED = ("g", "n", "c", "h")
 MEANING = {
     "i": "input gate i",
@@ -26,13 +34,55 @@ MEANING = {
 }
 
 
+class Sheet:
+    """Places panels from the top down, in inches. Laying them out by what is in them takes long.
+
+    Parameters
+    ----------
+    figure : to place them in.
+    top : how far from its top to begin.
+    width : of a panel.
+    """
+
+    def __init__(self, figure: Any, top: float, width: float) -> None:
+        self._figure, self._top, self._width = figure, top, width
+        self._size = figure.get_size_inches()
+
+    def skip(self, height: float) -> None:
+        """Leave some room."""
+        self._top += height
+
+    def panel(self, height: float, above: float) -> Any:
+        """Return the next panel, so much below what is above it."""
+        self._top += above + height
+        return self._axes(LEFT, self._width, height)
+
+    def scale(self, panel: Any) -> None:
+        """Put the colours of the last panel's picture beside it."""
+        axes = self._axes(LEFT + self._width + 0.12, 0.12, MAP, "<colorbar>")
+        bar = self._figure.colorbar(panel.images[0], cax=axes)
+        axes.tick_params(labelsize=7)
+        bar.outline.set_visible(False)
+
+    def note(self, text: str) -> None:
+        """Write a line below all."""
+        x, y = (LEFT + self._width / 2) / self._size[0], 1 - (self._top + 0.1) / self._size[1]
+        self._figure.text(x, y, text, ha="center", va="top", fontsize=8, color=QUIET)
+
+    def _axes(self, left: float, width: float, height: float, label: str = "") -> Any:
+        w, h = self._size
+        place = (left / w, 1 - self._top / h, width / w, height / h)
+        return self._figure.add_axes(place, label=label)
+
+
 def draw_text(path: str | Path, inspection: Inspection, title: str = "") -> None:
     """Write a PNG: the running prediction, each gate's units over the words, what words changed.
 
     Parameters
     ----------
     path : of the file.
-    inspection : from `inspect_text`; more than about 60 words make it wide.
+    inspection : from `inspect_text`; more than 60 words make up to four rows, and where there is
+        no room for all words, those that changed the state most are named.
     title : above it; by default it says what was looked at.
 
     Raises
@@ -43,40 +93,78 @@ def draw_text(path: str | Path, inspection: Inspection, title: str = "") -> None
         If the file cannot be written.
     """
     W = len(inspection.words)
+    rows = min(-(-W // ROW), MOST_ROWS)
+    span = -(-W // rows)
+    width = float(np.clip(2.8 + 0.23 * span, 7.5, WIDEST))
+    inches = (width - LEFT - RIGHT) / span
+    named = named_words(inspection, span, inches)
+    names = [_short(name) for name in marked_words(inspection)]
+    below = _height_of_names([names[w] for w in named], inches)
     maps = {**inspection.gates, inspection.state: inspection.values[inspection.state]}
-    heights = [1.5, *[1.1] * len(maps), 1.5]
-    figure = new_figure(float(np.clip(2.8 + 0.23 * W, 7.5, 60)), sum(heights) + 2.2, dpi=120)
-    panels = figure.subplots(
-        len(heights), 1, sharex=True, gridspec_kw={"height_ratios": heights}, squeeze=False
-    )[:, 0]
-    _draw_prediction(panels[0], inspection)
+    one = 2 * (CURVE + below) + len(maps) * (MAP + GAP) + 3 * GAP
+    figure = new_figure(width, TOP + rows * one + GAP, dpi=120, layout=None)
     last = inspection.values[inspection.state][0 if inspection.direction else -1]
     order = np.argsort(last, kind="stable")
-    for panel, (name, value) in zip(panels[1:-1], maps.items(), strict=True):
-        _draw_units(figure, panel, name, value[:, order])
-    panels[len(maps) // 2 + 1].set_ylabel(
-        f"units, in order of {inspection.state} after the word read last", fontsize=8, color=QUIET
-    )
-    _draw_change(panels[-1], inspection)
-    _write_words(panels, inspection)
-    figure.suptitle(title or _title(inspection), fontsize=10, color=QUIET)
+    for row in range(rows):
+        sheet = Sheet(figure, TOP + row * one, inches * span)
+        words = slice(row * span, (row + 1) * span)
+        shown = {w: names[w] for w in named if words.start <= w < words.stop}
+        panels = [sheet.panel(CURVE, GAP)]
+        _draw_prediction(panels[0], inspection, span)
+        sheet.skip(below)
+        for name, value in maps.items():
+            panels.append(sheet.panel(MAP, GAP))
+            _draw_units(panels[-1], name, value, order, words)
+            sheet.scale(panels[-1])
+        panels[len(maps) // 2 + 1].set_ylabel(
+            f"units, in order of {inspection.state} after the word read last",
+            fontsize=8, color=QUIET,
+        )  # fmt: skip
+        panels.append(sheet.panel(CURVE, 1.5 * GAP))
+        _draw_change(panels[-1], inspection, words)
+        for panel in panels:
+            panel.set_xlim(words.start - 0.5, words.stop - 0.5)
+        _write_words(panels, inspection, shown, below == LEVEL)
+        sheet.skip(below)
+    sheet.note(_notes(inspection, len(named) < W))
+    title = fitted(title or _title(inspection), width - 0.5, 10)
+    figure.text(0.5, 1 - 0.12 / figure.get_figheight(), title, ha="center", va="top", fontsize=10,
+                color=QUIET)  # fmt: skip
     save_png(path, figure)
 
 
+def named_words(inspection: Inspection, span: int, inches: float) -> list[int]:
+    """Return the words that are named: all, or so many that no name covers another.
+
+    Parameters
+    ----------
+    inspection : of W words.
+    span : words in a row.
+    inches : that a word has. Where that is too little, words that changed the state more go first.
+    """
+    W, apart = len(inspection.words), int(np.ceil(LETTER_HEIGHT / inches))
+    if apart <= 1:
+        return list(range(W))
+    moved = np.linalg.norm(inspection.change, axis=1)
+    taken, found = np.zeros(W + 2 * apart, bool), []
+    for w in np.argsort(-moved, kind="stable").tolist():
+        # a word is at w + apart there; the first of a row follows on the end of the one before
+        if not taken[w + 1 : w + 2 * apart].any():
+            taken[w + apart] = True
+            found.append(w)
+    return sorted(found)
+
+
 def _title(inspection: Inspection) -> str:
-    p = inspection.probabilities[-1]
-    best, W = int(p.argmax()), len(inspection.words)
-    cut = f"the first {W} of {inspection.total} words" if W < inspection.total else f"{W} words"
-    way = "reading backward" if inspection.direction else "reading forward"
-    where = f"{inspection.cell.upper()} layer {inspection.layer}, {way}"
-    return f"{inspection.labels[best]}, {p[best]:.0%}, after {cut}\n{where}"
+    label, probability = inspection.prediction
+    return f"{label}, {probability:.1%}\n{inspection.extent}; {inspection.place}"
 
 
-def _draw_prediction(panel: Any, inspection: Inspection) -> None:
+def _draw_prediction(panel: Any, inspection: Inspection, span: int) -> None:
     P, W = inspection.probabilities, len(inspection.words)
     panel.axhline(0.5, color=QUIET, linewidth=0.8, linestyle=":")
     if len(inspection.labels) == 2:
-        p, name = P[:, 1], inspection.labels[1]
+        p, name = P[:, 1], _short(inspection.labels[1])
         panel.plot(range(W), p, color=LINE, linewidth=1.5, label=f"probability of {name}")
         panel.fill_between(range(W), 0.5, p, where=p >= 0.5, color=HIGH, alpha=0.25, linewidth=0,
                            interpolate=True)  # fmt: skip
@@ -84,28 +172,28 @@ def _draw_prediction(panel: Any, inspection: Inspection) -> None:
                            interpolate=True)  # fmt: skip
     else:
         for k in np.argsort(-P.max(axis=0), kind="stable")[:CLASSES]:
-            panel.plot(range(W), P[:, k], linewidth=1.5, label=inspection.labels[k])
-    panel.plot(range(W), P[:, inspection.shown_class], "o", color=LINE, markersize=3)
+            panel.plot(range(W), P[:, k], linewidth=1.5, label=_short(inspection.labels[k]))
+    dots = 3 if span <= 2 * ROW else 0
+    panel.plot(range(W), P[:, inspection.shown_class], "o", color=LINE, markersize=dots)
     panel.set_ylim(-0.02, 1.02)
     panel.set_ylabel("prediction\nafter the word", fontsize=8)
     _legend(panel)
 
 
-def _draw_units(figure: Any, panel: Any, name: str, value: Array) -> None:
+def _draw_units(panel: Any, name: str, value: Array, order: NDArray[np.intp], words: slice) -> None:
     low, high = value_range(name, value)
-    image = panel.imshow(
-        value.T,
+    part = value[words, order]
+    panel.imshow(
+        part.T,
         aspect="auto",
-        interpolation="nearest",
+        interpolation="nearest" if len(part) <= WIDEST * 100 else "auto",
         cmap="RdBu" if name in SIGNED else "viridis",
         vmin=low,
         vmax=high,
+        extent=(words.start - 0.5, words.start + len(part) - 0.5, len(order) - 0.5, -0.5),
     )
     panel.set_yticks([])
     panel.set_title(MEANING[name], loc="left", fontsize=9, pad=2)
-    bar = figure.colorbar(image, ax=panel, pad=0.01, fraction=0.04, aspect=9)
-    bar.ax.tick_params(labelsize=7)
-    bar.outline.set_visible(False)
 
 
 def value_range(name: str, value: Array) -> tuple[float, float]:
@@ -123,21 +211,30 @@ def marked_words(inspection: Inspection) -> list[str]:
     return [word if known else f"{word} (?)" for word, known in pairs]
 
 
-def _draw_change(panel: Any, inspection: Inspection) -> None:
-    words, state = np.arange(len(inspection.words)), inspection.state
-    moved = np.linalg.norm(inspection.change, axis=1)
+def _draw_change(panel: Any, inspection: Inspection, part: slice) -> None:
+    words, state = np.arange(len(inspection.words))[part], inspection.state
+    moved = np.linalg.norm(inspection.change[part], axis=1)
     if inspection.added is not None and inspection.kept is not None:
-        added = np.linalg.norm(inspection.added, axis=1)
-        lost = np.linalg.norm(inspection.before - inspection.kept, axis=1)
-        panel.bar(words, added, color=HIGH, alpha=0.75, width=0.8, label="brought by the word")
-        panel.bar(words, -lost, color=LOW, alpha=0.75, width=0.8, label="let go of the old")
+        added = np.linalg.norm(inspection.added[part], axis=1)
+        lost = np.linalg.norm((inspection.before - inspection.kept)[part], axis=1)
+        _bars(panel, words, added, color=HIGH, label="brought by the word")
+        _bars(panel, words, -lost, color=LOW, label="let go of the old")
         panel.axhline(0, color=QUIET, linewidth=0.8)
-        panel.plot(words, moved, "D", color="black", markersize=3, label=f"{state} moved by")
+        dots = 3 if len(words) <= MOST_BARS else 1
+        panel.plot(words, moved, "D", color="black", markersize=dots, label=f"{state} moved by")
     else:
-        panel.bar(words, moved, color=LINE, width=0.8, label=f"{state} moved by")
+        _bars(panel, words, moved, color=LINE, label=f"{state} moved by")
     panel.margins(y=0.12)
     panel.set_ylabel(f"change of {state}\n(norm)", fontsize=8)
     _legend(panel)
+
+
+def _bars(panel: Any, words: Array, heights: Array, **options: Any) -> None:
+    """Draw a bar for each word; of very many, their outline, which is drawn sooner."""
+    if len(words) <= MOST_BARS:
+        panel.bar(words, heights, alpha=0.75, width=0.8, **options)
+    else:
+        panel.fill_between(words, 0, heights, step="mid", alpha=0.75, linewidth=0, **options)
 
 
 def _legend(panel: Any) -> None:
@@ -151,16 +248,31 @@ def _legend(panel: Any) -> None:
     panel.set_axisbelow(True)
 
 
-def _write_words(panels: Any, inspection: Inspection) -> None:
-    """Write the words below the prediction and below the last panel."""
-    names = marked_words(inspection)
+def _height_of_names(names: list[str], inches: float) -> float:
+    """Return what the names take below a panel: little where each has room beside others."""
+    longest = max(map(columns, names)) * LETTER * WORD_SIZE / 72
+    return LEVEL if longest < inches - 0.05 else longest + 0.15
+
+
+def _write_words(panels: Any, inspection: Inspection, shown: dict[int, str], level: bool) -> None:
+    """Write the words shown below the prediction and below the last panel."""
     for panel in panels:
         panel.tick_params(axis="x", length=0, labelbottom=False)
     for panel in (panels[0], panels[-1]):
-        panel.set_xticks(range(len(names)), names, rotation=90, fontsize=9)
+        panel.set_xticks(
+            list(shown), list(shown.values()), rotation=0 if level else 90, fontsize=WORD_SIZE
+        )
         panel.tick_params(axis="x", labelbottom=True, length=0)
-        for label, known in zip(panel.get_xticklabels(), inspection.known, strict=True):
-            label.set_color("black" if known else LOW)
-    panels[-1].set_xlim(-0.5, len(names) - 0.5)
-    if not inspection.known.all():
-        panels[-1].set_xlabel("(?): not a word of the vocabulary", fontsize=8, color=LOW)
+        for label, w in zip(panel.get_xticklabels(), shown, strict=True):
+            label.set_color("black" if inspection.known[w] else LOW)
+
+
+def _notes(inspection: Inspection, some: bool) -> str:
+    notes = ["(?): not a word of the vocabulary"] if not inspection.known.all() else []
+    if some:
+        notes.append(f"of the words, those that moved {inspection.state} most are named")
+    return "; ".join(notes)
+
+
+def _short(name: str) -> str:
+    return cut(printable(name), LONGEST)

@@ -5,7 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from fastlstm.plotting import QUIET, TRAIN, VALIDATION, new_figure, plain_axes, save_png
+from fastlstm.plotting import (
+    QUIET,
+    TRAIN,
+    VALIDATION,
+    fitted,
+    new_figure,
+    plain_axes,
+    save_png,
+)
 from fastlstm.train.history import History
 
 
@@ -24,7 +32,7 @@ def draw_curves(path: Path, history: History, title: str) -> bool:
            [e.validation_accuracy for e in epochs], history.best)  # fmt: skip
     left.legend(frameon=False, fontsize=8)
     right.yaxis.set_major_formatter(lambda value, position: f"{100 * value:.4g} %")
-    figure.suptitle(title, fontsize=10, color=QUIET)
+    figure.suptitle(fitted(title, 8.6, 10), fontsize=10, color=QUIET)
     save_png(path, figure)
     return True
 

@@ -129,6 +129,21 @@ def test_pictures_and_pages_are_written(
     assert plot.exists()
 
 
+@pytest.mark.filterwarnings("always::fastlstm.lettering.LetteringWarning")
+def test_letters_that_no_font_has_are_told_on_a_line(
+    run_folder: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pytest.importorskip("matplotlib")
+    monkeypatch.setattr("fastlstm.lettering._families", lambda missing: [])
+    text = "a \u6620\u753b film"
+    _, err = inspect(capsys, run_folder, text, "--plot", str(tmp_path / "text.png"))
+    (line,) = err.splitlines()
+    assert line.startswith("note: no font that is installed has '\u6620', '\u753b': the picture")
+
+
 @pytest.mark.parametrize(
     ("arguments", "status", "message"),
     [

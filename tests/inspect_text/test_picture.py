@@ -65,20 +65,63 @@ def test_it_shows_what_was_collected(
     assert [path.name for path in tmp_path.iterdir()] == ["text.png"]
 
 
-@pytest.mark.parametrize("count", [1, 10, 60])
+LONG = f"{'incomprehensibilities' * 3} {'x' * 20_000} "
+
+
+@pytest.mark.parametrize(
+    ("count", "start"),
+    [(1, ""), (7, ""), (7, LONG), (60, ""), (106, LONG), (400, ""), (2000, "")],
+    ids=["1", "7", "7-long", "60", "106-long", "400", "2000"],
+)
 def test_no_word_covers_another(
-    count: int, vocab: Vocabulary, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    count: int, start: str, vocab: Vocabulary, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    text = " ".join((TEXT.split() * 6)[:count])
-    figure = drawn(monkeypatch, tmp_path / "text.png", inspect_text(classifier(), vocab, text))
+    """Nor a panel, nor leaves the picture, which stays of a size that can be looked at."""
+    text = " ".join((f"{start}{TEXT}".split() * 250)[:count])
+    found = inspect_text(classifier(), vocab, text, words=0)
+    figure = drawn(monkeypatch, tmp_path / "text.png", found)
+    width, height = png_size(tmp_path / "text.png")
+    assert width <= 2000
+    assert height <= 8500
     panels = [axes for axes in figure.axes if axes.get_label() != "<colorbar>"]
-    for panel in (panels[0], panels[-1]):
-        boxes = [label.get_window_extent() for label in panel.get_xticklabels()]
-        assert len(boxes) == count
-        for left, right in zip(boxes, boxes[1:], strict=False):
-            assert left.x1 < right.x0
-    below = max(box.y1 for box in (t.get_window_extent() for t in panels[0].get_xticklabels()))
-    assert below < panels[0].get_window_extent().y0 + 1
+    rows = [panels[n : n + 7] for n in range(0, len(panels), 7)]
+    assert len(rows) == min(-(-count // 60), 4)
+    named = 0
+    for row in rows:
+        for panel, below in ((row[0], row[1]), (row[-1], None)):
+            low, high = panel.get_xlim()
+            labels = [t for t in panel.get_xticklabels() if low < t.get_position()[0] < high]
+            boxes = [label.get_window_extent() for label in labels]
+            for left, right in zip(boxes, boxes[1:], strict=False):
+                assert left.x1 < right.x0
+            assert max(box.y1 for box in boxes) < panel.get_window_extent().y0 + 1
+            floor = 0 if below is None else below.title.get_window_extent().y1
+            assert min(box.y0 for box in boxes) > floor
+        named += len(boxes)
+    assert named == count if count <= 400 else 200 < named < count
+
+
+def test_where_not_all_have_room_those_that_changed_most_are_named(vocab: Vocabulary) -> None:
+    found = inspect_text(classifier(), vocab, f"{TEXT} " * 100, words=0)
+    moved = np.linalg.norm(found.change, axis=1)
+    named = picture.named_words(found, len(moved), 0.05)
+    assert int(moved.argmax()) in named
+    assert np.diff(named).min() == 3
+    for w in set(range(len(moved))) - set(named):  # each has a neighbour that changed more
+        near = [n for n in named if abs(n - w) < 3]
+        assert max(moved[near]) >= moved[w]
+
+
+def test_the_title_states_the_prediction(
+    vocab: Vocabulary, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = inspect_text(classifier(), vocab, TEXT, ["$no$", "\u202eyes"], words=4)
+    figure = drawn(monkeypatch, tmp_path / "text.png", found)
+    best = int(found.probabilities[-1].argmax())
+    said = f"{['$no$', chr(92) + 'u202eyes'][best]}, {found.probabilities[-1].max():.1%}"
+    assert figure.texts[-1].get_text().splitlines() == [
+        said, "11 words, the first 4 shown; LSTM layer 0, reading forward"
+    ]  # fmt: skip
 
 
 def test_without_matplotlib_it_says_what_is_missing(

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from fastlstm.plotting import new_figure, plain_axes, to_png
+from fastlstm.printable import DOTS, columns, printable
 from fastlstm.train.classifier.run_record import RunRecord
 
 # Eight hues that also differ in lightness; further runs take them again, dashed.
@@ -13,6 +14,7 @@ COLORS = (
     "#1f6fb2", "#d1602b", "#2a8a57", "#8a4fbf", "#c2185b", "#8d6e1f", "#00838f", "#475467",
 )  # fmt: skip
 STYLES = ("-", "--", ":")
+LONGEST = 44  # columns of a run's name
 
 
 def draw_runs(records: Sequence[RunRecord], names: Sequence[str]) -> bytes:
@@ -30,6 +32,7 @@ def draw_runs(records: Sequence[RunRecord], names: Sequence[str]) -> bytes:
         _dress(axes, what)
     panels[1].yaxis.set_major_formatter(lambda value, position: f"{100 * value:.4g} %")
     handles, labels = panels[0].get_legend_handles_labels()
+    labels = [_end(printable(name)) for name in labels]
     figure.legend(
         handles, labels, loc="outside lower center", ncols=min(3, len(records)), frameon=False,
         fontsize=8, title="thick: validation, thin: training, ring: epoch kept", title_fontsize=8,
@@ -52,6 +55,15 @@ def _curve(axes: Any, record: RunRecord, what: str, name: str, color: str, style
         best = max(range(len(epochs)), key=lambda i: epochs[i].score)
         kept = held_back[best] if validated else train[best]
         axes.plot(numbers[best], kept, "o", color=color, markersize=9, fillstyle="none")
+
+
+def _end(name: str) -> str:
+    """Return the end of a long name: what tells a path from others."""
+    if columns(name) <= LONGEST:
+        return name
+    while columns(name) > LONGEST - len(DOTS):
+        name = name[1:]
+    return DOTS + name
 
 
 def _dress(axes: Any, what: str) -> None:

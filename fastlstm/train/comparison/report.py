@@ -12,7 +12,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from fastlstm.plotting import QUIET, new_figure, plain_axes, save_png
+from fastlstm.plotting import QUIET, fitted, new_figure, plain_axes, save_png
 from fastlstm.train.history import Epoch, History
 from fastlstm.train.listener import Listener
 from fastlstm.train.table import aligned
@@ -153,7 +153,7 @@ def draw_comparison(path: Path, results: Sequence[Result], data: str) -> None:
         loc="outside right upper", frameon=False, fontsize=9, title="accuracy on the test reviews",
         title_fontsize=9, alignment="left",
     )  # fmt: skip
-    figure.supxlabel(data, fontsize=7.5, color=QUIET, x=0.01, ha="left")
+    figure.supxlabel(fitted(data, 8.6, 7.5), fontsize=7.5, color=QUIET, x=0.01, ha="left")
     save_png(path, figure)
 
 

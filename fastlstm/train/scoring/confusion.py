@@ -8,7 +8,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastlstm.plotting import QUIET, new_figure, save_png
+from fastlstm.plotting import QUIET, fitted, new_figure, save_png
+from fastlstm.printable import cut, printable
+
+LONGEST = 24  # columns of a name
 
 
 def confusion_matrix(labels: ArrayLike, predicted: ArrayLike, classes: int) -> NDArray[np.int64]:
@@ -47,6 +50,7 @@ def draw_confusion(path: Path, counts: NDArray[np.int64], names: Sequence[str], 
         If the file cannot be written.
     """
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    names = [cut(printable(name), LONGEST) for name in names]
     size = 2.6 + 0.34 * len(names)
     figure = new_figure(size + 0.8, size)
     axes = figure.subplots()
@@ -67,5 +71,5 @@ def draw_confusion(path: Path, counts: NDArray[np.int64], names: Sequence[str], 
         )
     bar = figure.colorbar(image, ax=axes, shrink=0.8, label="of the true class")
     bar.ax.yaxis.set_major_formatter(lambda value, position: f"{100 * value:.0f} %")
-    axes.set_title(title, fontsize=10, color=QUIET)
+    figure.suptitle(fitted(title, size + 0.6, 10), fontsize=10, color=QUIET)
     save_png(path, figure)

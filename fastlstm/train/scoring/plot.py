@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from fastlstm.plotting import QUIET, TRAIN, VALIDATION, new_figure, to_png
+from fastlstm.plotting import LETTER, QUIET, TRAIN, VALIDATION, new_figure, to_png
+from fastlstm.printable import columns, cut, printable
 from fastlstm.train.scoring.scores import Calibration, Scores
 
 NUMBERED = 25  # more classes have no room for a number in each field
-LONGEST = 16  # letters of a class name
+LONGEST = 18  # columns of a class name
 
 
 def draw_scores(scores: Scores, labels: Sequence[str]) -> bytes:
@@ -38,7 +39,10 @@ def _confusion(axes: Any, scores: Scores, labels: list[str]) -> None:
     shares = [[n / max(1, sum(row)) for n in row] for row in scores.confusion]
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     places = range(len(labels))
-    axes.set_xticks(places, labels, rotation=90 if len(labels) > 4 else 0, fontsize=8)
+    wide = max(map(columns, labels)) * LETTER * 8 / 72 > axes.figure.get_figwidth() / 2.5 / len(
+        labels
+    )
+    axes.set_xticks(places, labels, rotation=90 if wide else 0, fontsize=8)
     axes.set_yticks(places, labels, fontsize=8)
     axes.set_xlabel("predicted class")
     axes.set_ylabel("true class")
@@ -69,7 +73,23 @@ def _reliability(axes: Any, calibration: Calibration) -> None:
     axes.set_ylabel("accuracy")
     axes.set_title(f"expected calibration error {calibration.error:.4f}", loc="left", fontsize=11)
     axes.spines[["top", "right"]].set_visible(False)
+    _explain(axes)
+
+
+def _explain(axes: Any) -> None:
+    """Say what the marks mean, below the panel; a bar has many shades, the legend one."""
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
+
+    marks = [
+        Patch(color=TRAIN, alpha=0.75, label="accuracy of the texts of a bin"),
+        Line2D(
+            [], [], color=VALIDATION, linewidth=1.5, label="from there to their mean confidence"
+        ),
+        Line2D([], [], color=QUIET, linewidth=0.8, linestyle=":", label="where the two are equal"),
+    ]
+    axes.legend(handles=marks, loc="upper left", fontsize=8, framealpha=0.9, edgecolor="none")
 
 
 def _short(label: str) -> str:
-    return label if len(label) <= LONGEST else label[: LONGEST - 1] + "\u2026"
+    return cut(printable(label), LONGEST)
