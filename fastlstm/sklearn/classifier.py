@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from fastlstm.nn.check import check_size
 from fastlstm.runtime import num_threads
 from fastlstm.sklearn.data import Data
+from fastlstm.sklearn.labels import check_labels
 from fastlstm.sklearn.readers import Analyzer, NumberReader, TextReader, find_numbers, find_texts
 from fastlstm.sklearn.training import EVALUATION_BATCH, Reader, train
 from fastlstm.train.classifier.predict import log_probabilities
@@ -132,7 +133,8 @@ class LSTMClassifier(ClassifierMixin, BaseEstimator):
         Parameters
         ----------
         X : N sequences, as the class says.
-        y : [N], labels of any type, at least two different ones.
+        y : [N], labels of any one type, at least two different ones and none missing. Equal
+            numbers are one class; texts are as they are, "1" and "1.0" two.
 
         Raises
         ------
@@ -143,6 +145,7 @@ class LSTMClassifier(ClassifierMixin, BaseEstimator):
         TrainingInterrupted
             After Ctrl-C.
         """
+        check_labels(y)
         y = validate_data(self, y=y)  # now, as it forgets an earlier fit's column names
         reader, data = self._learn(X)
         check_consistent_length(data, y)

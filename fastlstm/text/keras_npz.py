@@ -28,7 +28,10 @@ WORD_INDEX_NAME = "imdb_word_index.json"
 _START, _INDEX_FROM = 1, 3  # what keras.datasets.imdb.load_data puts in by default
 _HIGHEST_RANK = 1 << 24  # the real file ends below 100,000
 # What unpickling or taking apart a foreign file may end in.
-_NOT_KERAS = (LookupError, TypeError, ValueError, AttributeError, EOFError, ArithmeticError)
+_NOT_KERAS = (
+    LookupError, TypeError, ValueError, AttributeError, EOFError, ArithmeticError, MemoryError,
+)  # fmt: skip
+_MOST_BYTES = 1 << 29  # of an array; the real ones have 70 million
 
 
 def read_keras(path: Path) -> Corpus:
@@ -58,10 +61,10 @@ def read_keras(path: Path) -> Corpus:
 
 def _read_split(archive: zipfile.ZipFile, split: str) -> Encoded:
     # Each member is read whole, so that its checksum is compared before it is looked at.
-    labels = np.lib.format.read_array(BytesIO(archive.read(f"y_{split}.npy")), allow_pickle=False)
+    labels = np.lib.format.read_array(_member(archive, f"y_{split}"), allow_pickle=False)
     if labels.dtype.kind not in "biuf" or not np.isin(labels, (0, 1)).all():
         raise ValueError(f"y_{split} has other labels than 0 and 1")
-    ranks, lengths = _read_lists(BytesIO(archive.read(f"x_{split}.npy")))
+    ranks, lengths = _read_lists(_member(archive, f"x_{split}"))
     starts = (np.cumsum(lengths) - lengths)[lengths > 0]
     if starts.size and (ranks[starts] == _START).all():
         ranks = np.delete(ranks, starts) - _INDEX_FROM
@@ -73,6 +76,13 @@ def _read_split(archive: zipfile.ZipFile, split: str) -> Encoded:
     # Rank 1 is our id 2; what load_data's move leaves below rank 1 stands for no known word.
     tokens = np.where(ranks >= 1, ranks + (len(SPECIAL) - 1), UNK)
     return Encoded.from_lengths(tokens, lengths, labels)
+
+
+def _member(archive: zipfile.ZipFile, name: str) -> BytesIO:
+    info = archive.getinfo(f"{name}.npy")
+    if info.file_size > _MOST_BYTES:
+        raise ValueError(f"{name} has {info.file_size:,} bytes, expected at most {_MOST_BYTES:,}")
+    return BytesIO(archive.read(info))
 
 
 def _read_lists(file: BytesIO) -> tuple[Ints, Ints]:
@@ -90,7 +100,10 @@ def _read_lists(file: BytesIO) -> tuple[Ints, Ints]:
         raise ValueError(f"no {shape[0]} lists")
     values = [row.values() if isinstance(row, _Array) else row for row in rows]
     lengths = np.fromiter(map(len, values), np.int64, len(values))
-    return np.fromiter(chain.from_iterable(values), np.int64, int(lengths.sum())), lengths
+    count = int(lengths.sum())
+    if count > len(file.getbuffer()):  # one list may stand for many, without end
+        raise ValueError(f"{count:,} numbers in {len(file.getbuffer()):,} bytes")
+    return np.fromiter(chain.from_iterable(values), np.int64, count), lengths
 
 
 def _words(path: Path, count: int) -> list[str]:

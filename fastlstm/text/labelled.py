@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,6 +15,10 @@ from .rows import ABSENT, Rows
 from .which_columns import Columns, absent, find_columns, text_of
 
 _LISTED = 5  # rows without a label that an error names
+
+
+class QuotedRowsWarning(UserWarning):
+    """Texts in quotes seem to have taken in rows of their table."""
 
 
 class LabelledTexts(NamedTuple):
@@ -53,6 +58,11 @@ def read_labelled(path: str | Path, how: Reading | None = None) -> LabelledTexts
     ValueError
         If it is empty, of no known kind, cannot be decoded, lacks a column or a label, or is
         damaged; names the file and, where there is one, the line.
+
+    Warns
+    -----
+    QuotedRowsWarning
+        If a text over several lines has one that looks like a row: its quote may be a character.
     """
     path, how = Path(path).expanduser(), how or Reading()
     if not path.exists():
@@ -76,7 +86,7 @@ def _read(rows: Rows, columns: Columns) -> tuple[list[str], list[str]]:
     ValueError
         If a row has none: names the first ones.
     """
-    texts, labels, missing = [], [], []
+    texts, labels, missing, spanning = [], [], [], []
     label_at = columns.label
     for number, values in rows.rows:
         texts.append(text_of(rows, number, values, columns.text))
@@ -84,13 +94,35 @@ def _read(rows: Rows, columns: Columns) -> tuple[list[str], list[str]]:
         if label is ABSENT:
             raise absent(rows, number, values, label_at)
         name = _named(rows.place(number), label)
+        if rows.delimiter and "\n" in texts[-1]:
+            spanning.append((number, texts[-1]))
         if name is None:
             missing.append((number, label))
         else:
             labels.append(name)
     if missing:
         raise ValueError(_without_label(rows, missing))
+    _warn_of_quoted_rows(rows, label_at, set(labels), spanning)
     return texts, labels
+
+
+def _warn_of_quoted_rows(
+    rows: Rows, label_at: int, classes: set[str], spanning: list[tuple[int, str]]
+) -> None:
+    """Warn if a text has a line with as many fields as a row, and a known class among them."""
+
+    def looks_like_row(line: str) -> bool:
+        fields = line.split(rows.delimiter)
+        return len(fields) == len(rows.columns) and _named("", fields[label_at]) in classes
+
+    found = [n for n, text in spanning if any(map(looks_like_row, text.split("\n")[1:]))]
+    if found:
+        warnings.warn(
+            f"{rows.place(found[0])}: the text in quotes goes on over lines that look like rows of "
+            f"the table ({len(found):,} such texts); if its quote is a character, give --no-quotes",
+            QuotedRowsWarning,
+            stacklevel=4,
+        )
 
 
 def _named(place: object, label: object) -> str | None:

@@ -121,7 +121,9 @@ def _only(folder: Path, pattern: str) -> Path:
 
 
 def _lines(path: Path) -> list[str]:
+    """Return the lines of a file; other separators of Unicode are part of one."""
     try:
-        return read_text(path).splitlines()
+        text = read_text(path)
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} is not UTF-8 (byte {error.start}): convert it first") from error
+    return text.removesuffix("\n").split("\n") if text else []

@@ -7,6 +7,7 @@ import csv
 import gzip
 import io
 import os
+import re
 import tarfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -19,6 +20,7 @@ from .sources import CLASSES, LABELLED, SPLITS, UNLABELLED, Source
 from .tokenizer import normalize
 
 _BLOCK = 512  # a tar file is made of these
+_LONGEST = 1 << 20  # bytes of a review; the real ones end below 16,000
 Places = tuple[tuple[str, str], ...]
 _SENTIMENTS = {"negative": 0, "positive": 1}
 
@@ -136,19 +138,35 @@ def _tar_files(stream: BinaryIO | gzip.GzipFile) -> Iterator[tuple[str, bytes]]:
             raise tarfile.ReadError("not a tar archive inside")
         size = _octal(header[124:136])
         padded = -(-size // _BLOCK) * _BLOCK
-        content = stream.read(padded)
-        if len(content) < padded:
-            raise tarfile.ReadError("the archive ends in the middle of a file")
-        if header[156:157] in (tarfile.REGTYPE, tarfile.AREGTYPE):
-            yield header[:100].rstrip(b"\0").decode("utf-8", "surrogateescape"), content[:size]
+        name = header[:100].rstrip(b"\0").decode("utf-8", "surrogateescape")
+        regular = header[156:157] in (tarfile.REGTYPE, tarfile.AREGTYPE)
+        if regular and size <= _LONGEST:
+            yield name, _exactly(stream, padded)[:size]
+        elif regular and _is_review(name):
+            raise tarfile.ReadError(f"{name!a} has {size:,} bytes, which no review has")
+        else:
+            _skip(stream, padded)
     raise tarfile.ReadError("the archive has no end mark")
 
 
+def _exactly(stream: BinaryIO | gzip.GzipFile, size: int) -> bytes:
+    content = stream.read(size)
+    if len(content) < size:
+        raise tarfile.ReadError("the archive ends in the middle of a file")
+    return content
+
+
+def _skip(stream: BinaryIO | gzip.GzipFile, size: int) -> None:
+    """Read past a file of any size, in pieces."""
+    while size:
+        size -= len(_exactly(stream, min(size, _LONGEST)))
+
+
 def _octal(field: bytes) -> int:
-    try:
-        return int(field.strip(b"\0 ") or b"0", 8)
-    except ValueError as error:
-        raise tarfile.ReadError(f"a file size is {field!r}") from error
+    digits = field.strip(b"\0 ") or b"0"
+    if not re.fullmatch(rb"[0-7]+", digits):
+        raise tarfile.ReadError(f"a file size is {field!r}")
+    return int(digits, 8)
 
 
 def _is_review(name: str) -> bool:

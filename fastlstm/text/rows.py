@@ -27,6 +27,7 @@ class Rows(NamedTuple):
     header : of a table, whether the names are those of its first row; None for another file.
     unit : what the number of a row counts.
     own_names : whether the file names its columns itself, or we do.
+    delimiter : of a table with quotes, what is between its fields; else empty.
     """
 
     path: Path
@@ -35,6 +36,7 @@ class Rows(NamedTuple):
     header: bool | None = None
     unit: str = "line"
     own_names: bool = True
+    delimiter: str = ""
 
     def place(self, number: int) -> str:
         """Return what errors call the row of that number."""

@@ -48,7 +48,10 @@ def table_rows(
     else:
         columns = [str(n + 1) for n in range(len(first))]
         records = chain([(number, first)], records)
-    return Rows(path, columns, _fitting(path, columns, records), header=header)
+    return Rows(
+        path, columns, _fitting(path, columns, records), header=header,
+        delimiter=delimiter if quotes else "",
+    )  # fmt: skip
 
 
 def _found(line: str, path: Path) -> str:

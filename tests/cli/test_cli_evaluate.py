@@ -173,3 +173,25 @@ def test_a_picture_without_matplotlib(
     monkeypatch.setitem(__import__("sys").modules, "matplotlib", None)
     told = fails("evaluate", three, topics_csv, "--plot", tmp_path / "a.png")
     assert 'pip install "fastlstm[plot]"' in told
+
+
+def test_numbers_are_the_same_class_however_they_are_spelled(tmp_path: Path, scores: Any) -> None:
+    texts, labels = rows(60, ("0", "1"))
+    train(write_csv(tmp_path / "a.csv", (texts, labels)), tmp_path / "run")
+    expected = scores(tmp_path / "run", tmp_path / "a.csv")
+    spelled = [label + ".0" if n % 2 else label for n, label in enumerate(labels)]
+    found = scores(tmp_path / "run", write_csv(tmp_path / "b.csv", (texts, spelled)))
+    assert found["accuracy"] == expected["accuracy"]
+    assert found["confusion"] == expected["confusion"]
+    numbers = [{"text": t, "label": float(x)} for t, x in zip(texts, labels, strict=True)]
+    (tmp_path / "c.json").write_text(json.dumps(numbers, indent=1))
+    assert scores(tmp_path / "run", tmp_path / "c.json")["confusion"] == expected["confusion"]
+
+
+def test_a_header_with_empty_names(tmp_path: Path, scores: Any) -> None:
+    texts, labels = rows(60, ("ham", "spam"))
+    lines = [f'{label},"{text}",,,' for text, label in zip(texts, labels, strict=True)]
+    data = tmp_path / "spam.csv"
+    data.write_bytes("\n".join(["v1,v2,,,", *lines]).encode("latin-1"))
+    train(data, tmp_path / "run", text_column="v2", encoding="latin-1")
+    assert scores(tmp_path / "run", data, "--encoding", "latin-1")["texts"] == 60

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from small_imdb import lists
 
+from fastlstm.text import keras_npz
 from fastlstm.text.keras_npz import read_keras
 
 
@@ -30,7 +31,7 @@ def write_raw(path, members: dict[str, bytes]) -> None:
 def npy(array: np.ndarray, protocol: int = 4, **header) -> bytes:
     """An ``.npy`` file with the pickle protocol of one's choice."""
     file = io.BytesIO()
-    fields = {"descr": "|O", "fortran_order": False, "shape": array.shape, **header}
+    fields = {"descr": "|O", "fortran_order": False, "shape": getattr(array, "shape", ()), **header}
     np.lib.format.write_array_header_1_0(file, fields)
     file.write(array if isinstance(array, bytes) else pickle.dumps(array, protocol))
     return file.getvalue()
@@ -86,6 +87,29 @@ def test_words_from_the_index_beside_it(path, keras_arrays):
         index.write_text(damaged)
         with pytest.raises(ValueError, match=r"imdb_word_index.json is not a word index"):
             read_keras(path)
+
+
+def test_one_list_that_stands_for_many(path, keras_arrays):
+    keras_arrays["x_train"] = lists(*[[1] * 1000] * 1000)
+    np.savez(path, **keras_arrays)
+    with pytest.raises(ValueError, match=r"is not Keras's imdb.npz: 1,000,000 numbers in "):
+        read_keras(path)
+
+
+def test_an_array_that_unpacks_to_no_end(path, keras_arrays, monkeypatch):
+    monkeypatch.setattr(keras_npz, "_MOST_BYTES", 1000)
+    keras_arrays["y_train"] = np.zeros(10_000, np.int8)
+    np.savez_compressed(path, **keras_arrays)
+    with pytest.raises(ValueError, match="y_train has 10,128 bytes, expected at most 1,000"):
+        read_keras(path)
+
+
+def test_an_array_said_to_be_larger_than_the_memory(path, keras_arrays):
+    members = {name: npy(array) for name, array in keras_arrays.items()}
+    members["y_train"] = npy(b"", descr="<i8", shape=(1 << 60,))
+    write_raw(path, members)
+    with pytest.raises(ValueError, match="is not Keras's imdb.npz"):
+        read_keras(path)
 
 
 class Trap:

@@ -192,3 +192,8 @@ def test_wrong_folders(tmp_path: Path) -> None:
     (tmp_path / "val.raw.en").write_text("one\n", encoding="utf-8")
     with pytest.raises(FileNotFoundError, match=re.escape("has val.lc.en, val.raw.en, expected")):
         read_folder(tmp_path, "de", "en")
+
+
+def test_other_separators_of_unicode_end_no_line(tmp_path: Path) -> None:
+    (tmp_path / "pairs.txt").write_text("a\u2028b\tc\x85d\n", encoding="utf-8")
+    assert read_pairs(tmp_path / "pairs.txt") == [(["a", "b"], ["c", "d"])]

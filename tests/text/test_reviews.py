@@ -88,6 +88,21 @@ def test_archive_with_a_size_that_is_no_number(tmp_path, archive):
     archive.write_bytes(gzip.compress(whole))
     with pytest.raises(ValueError, match="a file size is b'not a number'"):
         read(archive)
+    whole[124:136] = b"-0000000512\0"
+    archive.write_bytes(gzip.compress(whole))
+    with pytest.raises(ValueError, match="a file size is b'-0000000512"):
+        read(archive)
+
+
+def test_archive_with_large_files(archive, reviews):
+    expected = read(archive)
+    reviews["aclImdb/train/labeledBow.feat"] = bytes(3_000_000)
+    write_archive(archive, reviews)
+    assert read(archive) == expected
+    reviews["aclImdb/train/pos/9_9.txt"] = b"great " * 200_000
+    write_archive(archive, reviews)
+    with pytest.raises(ValueError, match=r"9_9\.txt' has 1,200,000 bytes, which no review has"):
+        read(archive)
 
 
 def test_folder_without_a_part(folder):

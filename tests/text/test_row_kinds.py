@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from fastlstm.text.labelled import LabelledTexts, read_labelled
+from fastlstm.text.labelled import LabelledTexts, QuotedRowsWarning, read_labelled
 from fastlstm.text.reading import Reading
 from fastlstm.text.rows import Rows
 from fastlstm.text.which_columns import find_columns
@@ -158,6 +158,17 @@ def test_news_without_a_header(read: Any) -> None:
 def test_a_header_that_may_be_none(read: Any) -> None:
     with pytest.raises(ValueError, match="first row is no header, give --no-header"):
         read("a.csv", "what,which,who\na,b,c\nd,e,f\n")
+
+
+def test_rows_that_a_quote_took_in_are_told(read: Any) -> None:
+    content = 'label,text\npos,good film\nneg,"it was bad\npos,good cast\nneg,bad plot"\n'
+    with pytest.warns(QuotedRowsWarning, match=r"line 3: .* \(1 such texts\); .*--no-quotes"):
+        assert len(read("a.csv", content).texts) == 2
+    assert pairs(read("a.csv", content, quotes=False))[1:3] == [
+        ("neg", '"it was bad'), ("pos", "good cast"),
+    ]  # fmt: skip
+    kept = read("a.csv", 'label,text\nneg,"a letter:\nDear all, hello,\nbye, me"\npos,x\n')
+    assert kept.texts[0] == "a letter:\nDear all, hello,\nbye, me"
 
 
 @pytest.mark.parametrize("delimiter", [";", "\t", "|"])

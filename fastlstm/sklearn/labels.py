@@ -1,0 +1,45 @@
+"""Labels that are missing, or that NumPy would turn into others without a word."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+_LISTED = 5  # rows that an error names
+
+
+def check_labels(y: Any) -> None:
+    """Look at labels before they become an array, which makes text of numbers beside text.
+
+    So NaN among names would be a class "nan", and 1 and 1.0 two classes.
+
+    Raises
+    ------
+    ValueError
+        If some are missing (None, NaN), or some are text and others are not: names the rows.
+    """
+    if isinstance(y, np.ndarray) and y.dtype.kind != "O" or not hasattr(y, "__len__"):
+        return  # its values are of one type
+    if isinstance(y, (str, bytes)) or getattr(y, "ndim", 1) != 1:
+        return  # no list of labels: scikit-learn says so
+    values = list(y)
+    missing = [n for n, value in enumerate(values) if _is_missing(value)]
+    if missing:
+        rows = ", ".join(map(str, missing[:_LISTED])) + (", ..." if missing[_LISTED:] else "")
+        raise ValueError(
+            f"Input y contains NaN or None, in {len(missing):,} rows ({rows}): leave these rows out"
+        )
+    texts = [isinstance(value, str) for value in values]
+    if True in texts and False in texts:
+        one, other = values[texts.index(True)], values[texts.index(False)]
+        raise ValueError(
+            f"y has text such as {one!r:.50} and other labels such as {other!r:.50}; expected "
+            "labels of one type"
+        )
+
+
+def _is_missing(value: Any) -> bool:
+    if value is None or type(value).__name__ == "NAType":  # of pandas
+        return True
+    return isinstance(value, (float, np.floating)) and bool(np.isnan(value))
