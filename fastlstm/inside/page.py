@@ -10,9 +10,10 @@ import numpy as np
 
 from fastlstm.inside.collect import Inspection
 from fastlstm.inside.page_units import draw_units, legend_below, new_plot
-from fastlstm.inside.picture import marked_words
+from fastlstm.inside.page_words import choose_words, name_words, short_words, words_paragraph
 from fastlstm.inside.terminal import summarize
 from fastlstm.plotting import HIGH, LINE, LOW, QUIET
+from fastlstm.printable import cut, printable
 from fastlstm.train.files import write_file
 
 
@@ -58,27 +59,37 @@ def _layout(inspection: Inspection, title: str) -> Any:
 
     words = Range1d(-0.6, len(inspection.words) - 0.4, bounds="auto")
     source = _word_source(inspection)
-    head = Div(text=_heading(inspection, title), sizing_mode="stretch_width")
+    text = [_heading(inspection, title), words_paragraph(inspection)]
     figures = [
-        _words_strip(inspection, source, words),
+        *choose_words(inspection, words),
         _prediction(inspection, source, words),
         *draw_units(inspection, words),
         _change(inspection, source, words),
     ]
-    return column(head, *figures, sizing_mode="stretch_width", styles={"padding": "8px 16px"})
+    head = [Div(text=part, disable_math=True, sizing_mode="stretch_width") for part in text]
+    page = column(*head, *figures, sizing_mode="stretch_width", styles={"padding": "8px 16px"})
+    _draw_literally(page)
+    return page
+
+
+def _draw_literally(page: Any) -> None:
+    """Have no text taken for TeX, which can hold links: labels and words come from anywhere."""
+    from bokeh.models import ColorBar, Legend, PlainText, Title
+
+    for model in page.references():
+        for name in {Title: ["text"], ColorBar: ["title"], Legend: ["title"]}.get(type(model), []):
+            if isinstance(text := getattr(model, name), str):
+                setattr(model, name, PlainText(text=text))
 
 
 def _heading(inspection: Inspection, title: str) -> str:
-    p, W = inspection.probabilities[-1], len(inspection.words)
-    best = int(p.argmax())
-    cut = f"the first {W} of {inspection.total} words" if W < inspection.total else f"{W} words"
-    way = "backward" if inspection.direction else "forward"
+    label, probability = inspection.prediction
     return (
-        f"<h2 style='margin:0'>{escape(title)}</h2><p style='margin:4px 0;color:{QUIET}'>"
-        f"<b>{escape(inspection.labels[best])}</b> ({p[best]:.1%}) after {cut}. Shown: "
-        f"{inspection.cell.upper()} layer {inspection.layer}, reading {way}. Hover a word to see "
-        "its values; choose a gate and pick units below. (?) marks words that are not in "
-        "the vocabulary.</p>"
+        f"<h2 style='margin:0'>{escape(title)}</h2><p style='margin:4px 0;font-size:16px'>"
+        f"Prediction: <b><bdi>{escape(printable(label))}</bdi></b>, probability "
+        f"{probability:.3f}</p><p style='margin:4px 0;color:{QUIET}'>{inspection.extent}. Shown: "
+        f"{inspection.place}. Hover a word to see its values; choose a gate and pick units "
+        "below. (?) marks words that are not in the vocabulary.</p>"
     )
 
 
@@ -90,14 +101,12 @@ def _word_source(inspection: Inspection) -> Any:
     best = P.argmax(axis=1)
     data: dict[str, Any] = {
         "w": np.arange(len(inspection.words)),
-        "word": inspection.words,
+        "word": short_words(inspection),
         "known": ["yes" if known else "no" for known in inspection.known],
-        "said": [inspection.labels[k] for k in best],
+        "said": [printable(inspection.labels[k]) for k in best],
         "p_said": P.max(axis=1),
         "p": P[:, inspection.shown_class],
         "moved": moved,
-        "style": [("normal" if known else "italic") for known in inspection.known],
-        "label": marked_words(inspection),
     }
     data.update(_columns(inspection))
     if inspection.added is not None and inspection.kept is not None:
@@ -112,7 +121,7 @@ def _columns(inspection: Inspection) -> dict[str, Any]:
     return {f"mean_{name.strip('|')}": value for name, value in summarize(inspection).items()}
 
 
-def _hover(inspection: Inspection, drawn: Any, mode: str = "vline") -> Any:
+def _hover(inspection: Inspection, drawn: Any) -> Any:
     """Return what shows a word's values when the pointer is above or below its mark."""
     from bokeh.models import HoverTool
 
@@ -125,52 +134,40 @@ def _hover(inspection: Inspection, drawn: Any, mode: str = "vline") -> Any:
     ]
     if inspection.added is not None:
         rows += [("brought", "@added{0.00}"), ("let go", "@lost{0.00}")]
-    return HoverTool(tooltips=rows, mode=mode, renderers=[drawn])
-
-
-def _words_strip(inspection: Inspection, source: Any, words: Any) -> Any:
-    """Return the words, each on the colour of what the model thinks after it."""
-    from bokeh.models import LinearColorMapper, Range1d
-    from bokeh.palettes import RdYlGn
-
-    label = inspection.labels[inspection.shown_class]
-    longest = max(map(len, marked_words(inspection)))
-    plot = new_plot(
-        words, 50 + min(8 * longest, 150), f"colour: probability of {label}, red 0 to green 1",
-        y_range=Range1d(0, 1), name="words",
-    )  # fmt: skip
-    colour = LinearColorMapper(palette=RdYlGn[11][::-1], low=0, high=1)
-    boxes = plot.rect("w", 0.5, 0.96, 1, source=source, line_color=None, fill_alpha=0.75,
-                      fill_color={"field": "p", "transform": colour},
-                      hover_line_color="black")  # fmt: skip
-    plot.text("w", 0.06, text="label", angle=np.pi / 2, source=source, text_font_size="13px",
-              text_baseline="middle", text_font_style="style")  # fmt: skip
-    plot.yaxis.visible = plot.ygrid.visible = False
-    plot.add_tools(_hover(inspection, boxes, "mouse"))
-    return plot
+    return HoverTool(tooltips=rows, mode="vline", renderers=[drawn])
 
 
 def _prediction(inspection: Inspection, source: Any, words: Any) -> Any:
     from bokeh.models import Range1d, Span
 
-    label = inspection.labels[inspection.shown_class]
-    plot = new_plot(
-        words, 150, f"probability of {label} after each word", y_range=Range1d(-0.03, 1.03)
-    )
+    label = cut(printable(inspection.labels[inspection.shown_class]), 60)
+    title = f"probability of {label} after each word"
+    plot = new_plot(words, 210, title, y_range=Range1d(-0.03, 1.03), name="prediction")
+    name_words(plot, inspection)
     plot.add_layout(Span(location=0.5, dimension="width", line_color=QUIET, line_dash="dotted"))
     plot.line("w", "p", source=source, line_color=LINE, line_width=2)
-    dots = plot.scatter("w", "p", source=source, size=7, color=LINE, hover_fill_color=LOW)
+    dots = plot.scatter(
+        "w", "p", source=source, size=_mark(7, inspection), color=LINE, hover_fill_color=LOW
+    )
     plot.add_tools(_hover(inspection, dots))
     return plot
 
 
+def _mark(size: int, inspection: Inspection) -> int:
+    """Return the size of a mark; of many words it is smaller."""
+    return size if len(inspection.words) <= 120 else size // 2
+
+
 def _change(inspection: Inspection, source: Any, words: Any) -> Any:
-    plot = new_plot(words, 220, f"what each word did to {inspection.state} (norms)")
+    plot = new_plot(words, 270, f"what each word did to {inspection.state} (norms)")
+    name_words(plot, inspection)
     if inspection.added is not None:
         plot.vbar("w", 0.8, "added", source=source, color=HIGH, legend_label="brought")
         plot.vbar("w", 0.8, "minus", source=source, color=LOW, legend_label="let go of the old")
-    marks = plot.scatter("w", "moved", source=source, marker="diamond", size=9, color="black",
-                         legend_label=f"{inspection.state} moved by")  # fmt: skip
+    marks = plot.scatter(
+        "w", "moved", source=source, marker="diamond", size=_mark(9, inspection), color="black",
+        legend_label=f"{inspection.state} moved by",
+    )  # fmt: skip
     legend_below(plot)
     plot.add_tools(_hover(inspection, marks))
     return plot

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from fastlstm.inside.collect import Inspection
+from fastlstm.inside.page_words import short_words
 from fastlstm.inside.picture import MEANING, SIGNED, value_range
 
 PICKED = 4  # units drawn at first: those that moved most
-COLUMN = 17  # the least pixels of a word
 # The first seven are told apart with any colour vision (Okabe & Ito 2008).
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#8a6d3b",
            "#7a5195", "#6b8e23")  # fmt: skip
@@ -37,12 +37,11 @@ AT_UNIT = "return String(Math.round(value));"
 
 
 def new_plot(words: Any, height: int, title: str, **options: Any) -> Any:
-    """Return an empty plot over the range of words, as wide as they need."""
+    """Return an empty plot over the range of words, as wide as the page."""
     from bokeh.plotting import figure
 
-    width = 80 + COLUMN * round(words.end - words.start)  # of many words the page is scrolled
     plot = figure(
-        height=height, min_width=width, x_range=words, title=title, tools="", toolbar_location=None,
+        height=height, min_width=300, x_range=words, title=title, tools="", toolbar_location=None,
         sizing_mode="stretch_width", min_border_left=60, min_border_right=60, **options,
     )  # fmt: skip
     plot.xgrid.visible = plot.xaxis.visible = False
@@ -79,7 +78,7 @@ def draw_units(inspection: Inspection, words: Any) -> list[Any]:
     fixed = {
         "names": list(inspection.values),
         "options": gate.options,
-        "words": inspection.words,
+        "words": short_words(inspection),
         "ranges": {n: value_range(n, v) for n, v in inspection.values.items()},
         "palettes": {n: _palette(n) for n in inspection.values},
         "count": H,
@@ -117,7 +116,7 @@ def _all_units(inspection: Inspection, words: Any, first: str) -> tuple[Any, dic
         HoverTool(
             tooltips=[("word", "$x{custom}"), ("unit", "$y{custom}"), ("value", "@shown{0.000}")],
             formatters={
-                "$x": CustomJSHover(args={"words": inspection.words}, code=AT_WORD),
+                "$x": CustomJSHover(args={"words": short_words(inspection)}, code=AT_WORD),
                 "$y": CustomJSHover(code=AT_UNIT),
             },
         )
