@@ -38,7 +38,7 @@ def read_document(path: str | os.PathLike[str], form: str, name: str) -> dict[st
     raw = read_bytes(path)
     try:
         document = json.loads(raw.decode("utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is damaged: not JSON ({error})") from error
     if not isinstance(document, dict) or document.get("format") != form:
         raise ValueError(f"{path} is not {name}")
