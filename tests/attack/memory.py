@@ -17,11 +17,11 @@ from statistics import median
 from typing import Any
 
 import numpy as np
+
+import fastlstm as fl
 from attack import watch
 from attack.plan import Plan
 from attack.report import Figure
-
-import fastlstm as fl
 from fastlstm.kernels import native
 
 SAMPLES = 40  # of the memory in use, spread over the whole

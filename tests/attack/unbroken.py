@@ -67,4 +67,3 @@ def unbroken(folder: Path, variant: int) -> Unbroken:
     return Unbroken(
         data, whole.result(out), time.monotonic() - before, int(counted.read_text()), largest
     )
-
