@@ -59,7 +59,8 @@ def _stress(plan: Plan, what: str, before: list[str], env: Mapping[str, str]) ->
         try:
             done = subprocess.run(
                 [*before, *words],
-                cwd=folder, env=dict(env), capture_output=True, text=True, timeout=60 + 30 * seconds,
+                cwd=folder, env=dict(env), capture_output=True, text=True,
+                timeout=60 + 30 * seconds,
             )  # fmt: skip
         except subprocess.TimeoutExpired:
             figure.fail("hung", again)

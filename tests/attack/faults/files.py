@@ -41,22 +41,20 @@ FILES = (
         _TRAIN + "output_folder.py",
         "remove_temporary(self.path, self.FILES)",
         "pass",
-        "tests/train",
-        "folder or lock or temporary or kill",
+        "tests/cli/test_cli_folder.py",
     ),
     Fault(
         _TRAIN + "output_folder.py",
         "            with self._lock:\n",
         "            if self._lock:\n",
-        "tests/train tests/cli",
+        "tests/train tests/cli/test_cli_folder.py",
         "folder or lock or writer",
     ),
     Fault(
         _TRAIN + "output_folder.py",
         "        if self.is_ours:\n            return\n        foreign",
         "        if self.path:\n            return\n        foreign",
-        "tests/train tests/cli",
-        "folder or foreign or overwrite",
+        "tests/cli/test_cli_folder.py",
     ),
     Fault(
         _TRAIN + "classifier/run_folder.py",
@@ -90,8 +88,8 @@ FILES = (
     ),
     Fault(
         _TEXT + "encoded.py",
-        "lengths = np.minimum(full, max_length)\n        tail = np.where(full > max_length, max_length // 2",
-        "lengths = np.minimum(full, max_length)\n        tail = np.where(full > max_length, max_length // 3",
+        "tail = np.where(full > max_length, max_length // 2 if",
+        "tail = np.where(full > max_length, max_length // 3 if",
         "tests/text/test_encoded.py",
     ),
     Fault(
@@ -133,15 +131,14 @@ FILES = (
     ),
     Fault(
         _TEXT + "reviews.py",
-        "while stream.read(1 << 20):  # to the end, where gzip compares its checksum\n                continue",
-        "pass",
+        "while stream.read(1 << 20):",
+        "while False:",
         "tests/text/test_reviews.py tests/text/test_imdb.py",
     ),
     Fault(
-        _TRAIN + "classifier/texts.py",
-        "return sorted(names, key=float)",
-        "return names",
-        "tests/cli/test_cli_train.py tests/text/test_labelled.py tests/train",
-        "label or class or number",
+        _TEXT + "labels.py",
+        "        found.sort(key=Decimal)\n",
+        "        pass\n",
+        "tests/text/test_labels.py",
     ),
 )

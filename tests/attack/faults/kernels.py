@@ -5,6 +5,7 @@ from __future__ import annotations
 from attack.faults.fault import Fault
 
 _SRC = "fastlstm/kernels/src/"
+_PROCESS = "tests/kernels/test_process.py tests/kernels/test_contracts.py"
 _BACKWARD, _ROWS = "tests/kernels/test_backward.py", "tests/kernels/test_contracts.py"
 _BASE = "native-base"
 
@@ -121,7 +122,7 @@ KERNELS = (
         _SRC + "denormals.c",
         "fl_restore_denormals(state | FLUSH);",
         "(void)state;",
-        "tests/kernels/test_process.py tests/kernels/test_contracts.py tests/kernels/test_definitions.py",
+        _PROCESS,
         "denormal",
     ),
 )

@@ -5,19 +5,20 @@ from __future__ import annotations
 from attack.faults.fault import Fault
 
 _TRAIN = "fastlstm/train/"
+_LOOP = "tests/train/test_trainer.py tests/train/test_train_against_torch.py"
 
 TRAINING = (
     Fault(
         _TRAIN + "trainer.py",
         "progress = (step + 0.5) / (steps_per_epoch * self.epochs)",
         "progress = step / (steps_per_epoch * self.epochs)",
-        "tests/train/test_trainer.py tests/train/test_train_against_torch.py tests/train/test_schedule.py",
+        _LOOP,
     ),
     Fault(
         _TRAIN + "trainer.py",
         "        self.optimizer.zero_grad()\n",
         "",
-        "tests/train/test_trainer.py tests/train/test_train_against_torch.py",
+        _LOOP,
     ),
     Fault(
         _TRAIN + "trainer.py",
@@ -39,8 +40,8 @@ TRAINING = (
     ),
     Fault(
         _TRAIN + "trainer.py",
-        '        if self.average:\n            self.average.load_state_dict(parts.get("average", {}))',
-        "        pass",
+        '            self.average.load_state_dict(parts.get("average", {}))',
+        "            pass",
         "tests/train/test_resume.py",
     ),
     Fault(
