@@ -22,12 +22,14 @@ from fastlstm.kernels.numba_backend.call import (
     kept_row,
     place,
     rows_of,
+    tables_of,
     token,
+    work_of,
     x_row,
     z_row,
 )
 from fastlstm.kernels.numba_backend.float_state import flush_denormals, restore_denormals
-from fastlstm.kernels.numba_backend.jit import inline, jit
+from fastlstm.kernels.numba_backend.jit import jit
 from fastlstm.kernels.numba_backend.product import SPARE_BYTES, product, sum_at
 from fastlstm.kernels.numba_backend.tile import PANEL_BYTES, panel_columns
 
@@ -42,21 +44,21 @@ WORK_BYTES = SPARE_BYTES + BLOCK * PANELS * PANEL_BYTES
 
 
 def input_gradients(
+    thread: int,
+    threads: int,
     zero: Any,
     fields: Any,
     order: Any,
     length: Any,
     n_at: Any,
     offset: Any,
-    tables: Any,
-    work: int,
-    thread: int,
-    threads: int,
+    memory: Any,
     s0: int,
     s1: int,
 ) -> None:
     """dx = W_ih^T dz of a thread's rows at steps s0..s1-1."""
     float_state = flush_denormals()
+    tables, work = tables_of(memory, thread), work_of(memory, thread)
     k, steps, n = as_call(fields), Steps(order, length, n_at, offset), 0
     for s in range(s0, s1):
         for i in range(rows_of(n_at[s], thread, threads)):
@@ -72,25 +74,28 @@ def input_gradients(
     restore_denormals(float_state)
 
 
-@inline
+@jit
 def _input_block(zero: Any, k: Any, tables: Any, work: int, n: int) -> None:
     product(k, zero, n, k.x_columns, tables, A, 0, k.w_x, k.I, CIN, 0, C, 0, work)
 
 
 def sum_tokens(
+    part: int,
+    parts: int,
     zero: Any,
     fields: Any,
     order: Any,
     length: Any,
     n_at: Any,
     offset: Any,
-    from_: int,
-    columns: int,
+    all_columns: int,
     s0: int,
     s1: int,
 ) -> None:
-    """Add dz to the row of its distinct token, some columns of it."""
+    """Add dz to the row of its distinct token, a part of its columns."""
     float_state = flush_denormals()
+    from_ = all_columns * part // parts
+    columns = all_columns * (part + 1) // parts - from_
     k, steps, size = as_call(fields), Steps(order, length, n_at, offset), size_of(zero)
     for s in range(s1 - 1, s0 - 1, -1):
         for row in range(n_at[s]):
@@ -99,9 +104,11 @@ def sum_tokens(
     restore_denormals(float_state)
 
 
-def token_gradients(zero: Any, fields: Any, tables: Any, work: int, u0: int, u1: int) -> None:
-    """Rows u0..u1-1 of the gradient of the table."""
+def token_gradients(part: int, parts: int, zero: Any, fields: Any, memory: Any, U: int) -> None:
+    """A part of the rows of the gradient of the table."""
     float_state = flush_denormals()
+    tables, work = tables_of(memory, part), work_of(memory, part)
+    u0, u1 = U * part // parts, U * (part + 1) // parts
     k, size = as_call(fields), size_of(zero)
     for u in range(u0, u1, BLOCK):
         n = min(BLOCK, u1 - u)
@@ -113,14 +120,14 @@ def token_gradients(zero: Any, fields: Any, tables: Any, work: int, u0: int, u1:
     restore_denormals(float_state)
 
 
-@inline
+@jit
 def _row(
     zero: Any, k: Any, steps: Any, tables: Any, n: int, kind: int, at: int, row: int, s: int
 ) -> None:
     """Write the addresses of a row's features and columns."""
     size, z = size_of(zero), z_row(k, steps, row, s, 0)
     tables[A, n], tables[C, n] = z, z + at
-    if kind in (X, BOTH):
+    if kind == X or kind == BOTH:  # "in" takes Numba longer to compile
         tables[A, n] = x_row(k, steps, row, s)
         tables[MORE, n] = h_before(k, steps, row, s, size)
     elif kind == HIDDEN:
@@ -133,6 +140,8 @@ def _row(
 
 
 def weight_gradients(
+    part: int,
+    parts: int,
     zero: Any,
     fields: Any,
     order: Any,
@@ -145,10 +154,7 @@ def weight_gradients(
     columns: int,
     total: int,
     sums: int,
-    tables: Any,
-    work: int,
-    part: int,
-    parts: int,
+    memory: Any,
     s0: int,
     s1: int,
 ) -> None:
@@ -157,6 +163,7 @@ def weight_gradients(
     at : bytes from a row's dz to its first column. For TABLE s0..s1-1 are rows of the table.
     """
     float_state = flush_denormals()
+    tables, work = tables_of(memory, part), work_of(memory, part)
     k, steps, n = as_call(fields), Steps(order, length, n_at, offset), 0
     size, width = size_of(zero), panel_columns(zero)
     panels = (columns + width - 1) // width
@@ -209,7 +216,7 @@ def _add_block(
             sum_at(k.sum, zero, more, n, at + MORE * stride, b, c + F * PANEL_BYTES)
 
 
-@inline
+@jit
 def _pack_row(zero: Any, row: int, columns: int, packed: int, sums: int) -> None:
     """A row of dz -> its place in each panel [BLOCK][panel]; adds it to `sums`."""
     width = panel_columns(zero)

@@ -79,7 +79,7 @@ class _Step:
 
     def __call__(self, x: Array) -> Array:
         self._x[0] = x
-        self._run(0)
+        self._run()
         y: Array = self._y[0]
         self.state[0][...] = y
         return y
