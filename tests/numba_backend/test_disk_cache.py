@@ -51,6 +51,36 @@ def test_the_next_process_compiles_nothing(tmp_path: Path) -> None:
     assert sorted((tmp_path / "numba").iterdir()) == files
 
 
+USE = """
+import sys
+import numpy as np
+from fastlstm.kernels import Rows, Weights, get
+from fastlstm.kernels.numba_backend.engine import shared
+
+for name in ("pack", "product"):
+    getattr(shared(np.dtype("f4")), name)
+for cell in sys.argv[1:]:
+    results = []
+    for backend in ("numba", "reference"):
+        rng = np.random.default_rng(0)
+        draw = lambda *shape: rng.standard_normal(shape).astype("f4")
+        w = Weights(draw(5, 3), draw(5, 5), draw(5), draw(5))
+        x, y = draw(4, 2, 3), np.empty((4, 2, 5), "f4")
+        get(cell, backend).forward(x, (draw(2, 5),), w, Rows(4, 2), y)
+        results.append(y)
+    np.testing.assert_allclose(*results, atol=1e-5, err_msg=cell)
+"""
+
+
+def test_code_of_several_processes_can_be_used_together(tmp_path: Path) -> None:
+    """What each calls its functions is its own: they are of one name, and of the same types."""
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+    for cells in ([], ["rnn_relu"], ["rnn_tanh"], ["rnn_relu", "rnn_tanh"]):
+        command = [sys.executable, "-c", USE, *cells]
+        done = subprocess.run(command, capture_output=True, text=True, env=environment)
+        assert done.returncode == 0, done.stderr
+
+
 def test_numbas_own_variable_has_the_last_word(tmp_path: Path) -> None:
     chosen = tmp_path / "chosen"
     compile_in_a_process(tmp_path / "other", NUMBA_CACHE_DIR=str(chosen))

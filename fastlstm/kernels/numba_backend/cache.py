@@ -11,8 +11,10 @@ The folder is "numba" in that of `fastlstm.text.cache_folder`; NUMBA_CACHE_DIR s
 from __future__ import annotations
 
 import hashlib
+import itertools
 import logging
 import pickle
+import secrets
 import sys
 import types
 import warnings
@@ -24,6 +26,7 @@ from typing import Any
 import llvmlite
 import numba
 import numpy as np
+from numba.core.bytecode import FunctionIdentity
 from numba.core.compiler import CompileResult
 from numba.core.serialize import dumps
 from numba.core.types import BaseTuple, int64
@@ -36,6 +39,9 @@ from fastlstm.text.files import cache_folder, replacing
 Function = Callable[..., Any]
 LOG = logging.getLogger(__name__)
 DIGEST = 32  # bytes
+# Numba tells functions of one name apart by numbers that start anew in each process. Code of two
+# processes would have the same symbols, of which the first that is loaded would stand for both.
+FunctionIdentity._unique_ids = itertools.count(secrets.randbits(62))
 
 
 def compile_cached(function: Function, inner: tuple[Function | None, ...], signature: Any) -> Any:
