@@ -11,7 +11,10 @@ from fastlstm.train.metrics import Running
 
 @dataclass(frozen=True)
 class Epoch:
-    """One finished epoch; `validation_*` are None where nothing was held back."""
+    """One finished epoch; `validation_*` are None where nothing was held back.
+
+    `validation_accuracy` is None also where labels are no classes.
+    """
 
     epoch: int
     step: int
@@ -26,9 +29,14 @@ class Epoch:
 
     @property
     def score(self) -> tuple[float, float]:
-        """Larger is better: validation accuracy, and of equal ones the smaller loss."""
-        if self.validation_accuracy is None or self.validation_loss is None:
+        """Larger is better: validation accuracy, and of equal ones the smaller loss.
+
+        Where there are no classes, the smaller loss.
+        """
+        if self.validation_loss is None:
             return (float(self.epoch), 0.0)  # nothing to choose by: the last epoch counts
+        if self.validation_accuracy is None:
+            return (-self.validation_loss, 0.0)
         return (self.validation_accuracy, -self.validation_loss)
 
 
@@ -65,7 +73,9 @@ class History:
                 train_loss=self.running.loss,
                 train_accuracy=self.running.accuracy,
                 validation_loss=validation.loss if validation else None,
-                validation_accuracy=validation.accuracy if validation else None,
+                validation_accuracy=(
+                    validation.accuracy if validation and validation.classes else None
+                ),
                 words=self.running.words,
                 seconds=self.running.seconds,
                 validation_seconds=validation.seconds if validation else 0.0,
