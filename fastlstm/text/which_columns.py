@@ -97,6 +97,8 @@ def text_of(rows: Rows, number: int, values: list[object], places: Sequence[int]
         If it is none. Of several columns some may have none.
     """
     found = [values[n] if n < len(values) else ABSENT for n in places]
+    if len(places) == 1 and isinstance(found[0], str):
+        return found[0]
     if len(places) > 1:
         found = [value for value in found if value is not None and value is not ABSENT] or found
     for n, value in zip(places, found, strict=False):
