@@ -9,8 +9,12 @@ import numpy as np
 import pytest
 from cases import F32, F64, TOLERANCE, Array
 
-# Up to here exp is used; sigmoid and tanh take any number (FL_SATURATION in activations.h).
+from fastlstm.kernels import Kernel, Rows, Weights
+
+# Up to here exp is used; sigmoid and tanh take any number (FL_MOST in activations.h).
 RANGE = {F32: 43.0, F64: 350.0}
+# From here on sigmoid is no normal number, and may be zero (FL_LEAST).
+LEAST = {F32: -87.33, F64: -708.39}
 TINY = {F32: 1e-37, F64: 1e-307}  # smallest number that is surely not denormal
 
 
@@ -53,6 +57,8 @@ def points(dtype: np.dtype[Any]) -> Array:
 @pytest.mark.parametrize("name", ["exp", "sigmoid", "tanh"])
 def test_largest_error(native: Any, isa: str, name: str, dtype: np.dtype[Any]) -> None:
     x = points(dtype)
+    if name == "sigmoid":
+        x = np.concatenate([x, np.linspace(LEAST[dtype], -RANGE[dtype], 501).astype(dtype)])
     actual, expected = getattr(native, f"vec_{name}")(x, isa).astype(F64), exact(name, x)
     nonzero = expected != 0
     error = np.abs(actual[nonzero] / expected[nonzero] - 1)
@@ -63,9 +69,10 @@ def test_largest_error(native: Any, isa: str, name: str, dtype: np.dtype[Any]) -
 
 @pytest.mark.parametrize("dtype", [F32, F64], ids=str)
 def test_beyond_the_range(native: Any, isa: str, dtype: np.dtype[Any]) -> None:
-    x = np.array([-np.inf, -1e30, -400, 400, 1e30, np.inf], dtype)
+    x = np.array([-np.inf, -1e30, -710, 400, 1e30, np.inf], dtype)
     sigmoid, tanh = native.vec_sigmoid(x, isa), native.vec_tanh(x, isa)
-    np.testing.assert_allclose(sigmoid, [0, 0, 0, 1, 1, 1], rtol=0, atol=1e-18)
+    smallest = np.finfo(dtype).smallest_normal
+    np.testing.assert_allclose(sigmoid, [0, 0, 0, 1, 1, 1], rtol=0, atol=smallest)
     np.testing.assert_array_equal(tanh, [-1, -1, -1, 1, 1, 1])
 
 
@@ -85,3 +92,29 @@ def test_the_place_in_a_vector_does_not_matter(
     whole = function(x, isa)
     for start in range(67):
         np.testing.assert_array_equal(function(x[start : start + 7], isa), whole[start : start + 7])
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru", "gru_reset_before"])
+@pytest.mark.parametrize("dtype", [F32, F64], ids=str)
+def test_closed_gates_of_a_cell(kernel: Kernel, dtype: np.dtype[Any]) -> None:
+    """Gates that share a division are right wherever each of them is, down to zero."""
+    bounds = np.array([0.1, 0.5, 0.9, 0.99, 1.1]) * LEAST[dtype]
+    ends = np.concatenate([bounds, [0, 3, -2 * LEAST[dtype], 1e30, -1e30]])
+    names = kernel.cell.gates
+    z = np.stack([g.ravel() for g in np.meshgrid(*[ends] * min(len(names), 3))]).astype(dtype)
+    z = np.concatenate([z, z[: len(names) - 3]]) if len(names) > 3 else z
+    H = z.shape[1]
+    weights = Weights(np.zeros((z.size, 1), dtype), np.zeros((z.size, H), dtype), z.ravel(), None)
+    state = tuple(np.zeros((1, H), dtype) for _ in kernel.cell.states)
+    y = np.empty((1, 1, H), dtype)
+    _, inside = kernel.trace(np.zeros((1, 1, 1), dtype), state, weights, Rows(1, 1), y)
+    with np.errstate(over="ignore"):
+        sigmoid, tanh = 1 / (1 + np.exp(-z.astype(F64))), np.tanh(z.astype(F64))
+    for name, *expected in zip(names, sigmoid, tanh, strict=True):
+        np.testing.assert_allclose(
+            inside[name][0].astype(F64),
+            expected[name in "gn"],
+            rtol=8 * np.finfo(dtype).eps,
+            atol=2 * np.finfo(dtype).smallest_normal,
+            err_msg=name,
+        )

@@ -16,7 +16,7 @@ from numba.core import cgutils, types
 from numba.extending import overload
 
 from fastlstm.kernels import activations as plain
-from fastlstm.kernels.numba_backend.jit import INLINE, inline, intrinsic
+from fastlstm.kernels.numba_backend.jit import INLINE, force_inline, intrinsic
 
 
 class Constants(NamedTuple):
@@ -25,7 +25,7 @@ class Constants(NamedTuple):
     real: Any
     mantissa: int  # bits
     bias: int  # of the exponent
-    saturation: str  # from here on sigmoid and tanh keep their value
+    saturation: float  # from here on sigmoid and tanh are 1
     least: float  # bounds of exp
     most: float
     log2e: str
@@ -38,7 +38,7 @@ F32 = Constants(
     real=np.float32,
     mantissa=23,
     bias=127,
-    saturation="0x1.58p+5",
+    saturation=43.0,
     least=-87.0,
     most=88.0,
     log2e="0x1.715476p+0",
@@ -50,7 +50,7 @@ F64 = Constants(
     real=np.float64,
     mantissa=52,
     bias=1023,
-    saturation="0x1.5ep+8",
+    saturation=350.0,
     least=-708.0,
     most=709.0,
     log2e="0x1.71547652b82fep+0",
@@ -85,10 +85,9 @@ def fma(typingctx: Any, a: Any, b: Any, c: Any) -> Any:
 def _functions(k: Constants) -> dict[str, Any]:
     """Build the functions of one precision."""
     one, two, coefficients = k.real(1), k.real(2), [float.fromhex(c) for c in k.p.split()]
-    log2e, ln2_hi, ln2_lo, saturation = (
-        k.real(float.fromhex(c)) for c in (k.log2e, k.ln2_hi, k.ln2_lo, k.saturation)
-    )
-    half, least, most = k.real(saturation / 2), k.real(k.least), k.real(k.most)
+    log2e, ln2_hi, ln2_lo = (k.real(float.fromhex(c)) for c in (k.log2e, k.ln2_hi, k.ln2_lo))
+    saturation, half = k.real(k.saturation), k.real(k.saturation / 2)
+    least, most = k.real(k.least), k.real(k.most)
     magic = k.real(3 << (k.mantissa - 1))  # adding it rounds to an integer
 
     @intrinsic
@@ -114,12 +113,12 @@ def _functions(k: Constants) -> dict[str, Any]:
 
         return r(r), codegen
 
-    @inline
+    @force_inline
     def clamp(x: Any, low: Any, high: Any) -> Any:
         x = high if x > high else x  # every comparison with NaN is false
         return low if x < low else x
 
-    @inline
+    @force_inline
     def power(x: Any) -> Any:
         shifted = fma(x, log2e, magic)
         n = shifted - magic
@@ -131,7 +130,7 @@ def _functions(k: Constants) -> dict[str, Any]:
         return fma(scale, q, scale)
 
     def sigmoid(x: Any) -> Any:
-        scale, q = power(-clamp(x, -saturation, saturation))
+        scale, q = power(clamp(-x, -saturation, most))
         return one / (one + fma(scale, q, scale))
 
     def tanh(x: Any) -> Any:

@@ -6,9 +6,8 @@
  * float, 1.8e-17 in double), so q, and with it e^x - 1 and tanh, stay accurate near zero. With a
  * degree less that of e^r alone would be 4e-7.
  *
- * Largest relative error for |x| <= FL_SATURATION (tests/kernels/test_activations.py):
- *     float   3e-7, double 6e-16
- * Beyond it sigmoid keeps the value it has there (2e-19 from 0 or 1 in float).
+ * Largest relative error (tests/kernels/test_activations.py): float 3e-7, double 6e-16; of sigmoid
+ * down to the smallest normal number, where denormals are flushed to zero.
  */
 #ifndef FL_ACTIVATIONS_H
 #define FL_ACTIVATIONS_H
@@ -16,7 +15,10 @@
 #include "vec.h"
 
 #if FL_F64
-#define FL_SATURATION 350.0
+#define FL_LEAST -709.0 /* from here on sigmoid is 0, and from FL_MOST on it is 1 */
+#define FL_MOST 350.0
+#define FL_TANH_MOST 20.0 /* from here on tanh is 1 */
+#define FL_SMALL 0x1p-511
 #define FL_LOG2E 0x1.71547652b82fep+0
 #define FL_LN2_HI 0x1.62e42fefa3800p-1
 #define FL_LN2_LO 0x1.ef35793c76730p-45
@@ -25,7 +27,10 @@ static const real FL_P[] = {0x1.0000000000000p+0,  0x1.0000000000005p-1,  0x1.55
                             0x1.a01a0170ebc08p-13, 0x1.a019a6905351fp-16, 0x1.71de8e845f56bp-19,
                             0x1.28a2a1939b21ep-22, 0x1.ae6448e9a5cf1p-26};
 #else
-#define FL_SATURATION 43.0f
+#define FL_LEAST -88.0f
+#define FL_MOST 43.0f
+#define FL_TANH_MOST 10.0f
+#define FL_SMALL 0x1p-63f
 #define FL_LOG2E 0x1.715476p+0f
 #define FL_LN2_HI 0x1.62e400p-1f
 #define FL_LN2_LO 0x1.7f7d1cp-20f
@@ -48,21 +53,21 @@ FL_INLINE vreal vscale(vreal p, vreal rounded) {
 #endif
 }
 
-/* e^-x, |x| <= FL_SATURATION */
-FL_INLINE vreal vexp_neg(vreal x) {
+/* e^-x times a power of two, FL_LEAST <= x <= FL_MOST */
+FL_INLINE vreal vexp_neg(vreal x, const real factor) {
     vreal rounded = vfma(x, vset1((real)-FL_LOG2E), vrounder()), n = rounded - vrounder();
     vreal minus_r = vfma(n, vset1((real)FL_LN2_HI), x);
     minus_r = vfma(n, vset1((real)FL_LN2_LO), minus_r);
     vreal p = {0};
 #pragma GCC unroll 16
     for (int k = FL_DEGREE; k >= 0; k--) {
-        vreal a = vset1(k % 2 ? FL_P[k] : -FL_P[k]);
+        vreal a = vset1(k % 2 ? FL_P[k] * factor : -FL_P[k] * factor);
         p = k == FL_DEGREE ? a : vfma(p, minus_r, a);
     }
-    return vscale(vfma(p, minus_r, vset1(1)), rounded);
+    return vscale(vfma(p, minus_r, vset1(factor)), rounded);
 }
 
-/* e^2x - 1, |x| <= FL_SATURATION / 2; of r/2, so that nothing is doubled at run time. */
+/* e^2x - 1, |x| <= FL_TANH_MOST; of r/2, so that nothing is doubled at run time. */
 FL_INLINE vreal vexpm1_twice(vreal x) {
     vreal rounded = vfma(x, vset1((real)(2 * FL_LOG2E)), vrounder()), n = rounded - vrounder();
     vreal half_r = vfma(n, vset1((real)(-FL_LN2_HI / 2)), x);
@@ -77,13 +82,16 @@ FL_INLINE vreal vexpm1_twice(vreal x) {
     return vfma(scale, half_r * p, scale - 1);
 }
 
-/* 1 + e^-x: the denominator of sigmoid(x) */
-FL_INLINE vreal vsigmoid_den(vreal x) { return 1 + vexp_neg(vclamp(x, FL_SATURATION)); }
+/* The denominator of sigmoid(x), 1 + e^-x, times FL_SMALL: the product of two of them is finite as
+ * long as both sigmoids are normal numbers. What is divided by it must be times FL_SMALL too. */
+FL_INLINE vreal vsigmoid_den(vreal x) {
+    return FL_SMALL + vexp_neg(vclamp(x, FL_LEAST, FL_MOST), FL_SMALL);
+}
 
-/* e^2x - 1, whose ratio to itself plus 2 is tanh(x); tanh rounds to 1 well before the bound. */
-FL_INLINE vreal vtanh_num(vreal x) { return vexpm1_twice(vclamp(x, FL_SATURATION / 2)); }
+/* e^2x - 1, whose ratio to itself plus 2 is tanh(x); tanh rounds to 1 before the bound. */
+FL_INLINE vreal vtanh_num(vreal x) { return vexpm1_twice(vclamp(x, -FL_TANH_MOST, FL_TANH_MOST)); }
 
-FL_INLINE vreal vsigmoid(vreal x) { return 1 / vsigmoid_den(x); }
+FL_INLINE vreal vsigmoid(vreal x) { return FL_SMALL / vsigmoid_den(x); }
 
 FL_INLINE vreal vtanh(vreal x) {
     vreal e = vtanh_num(x);

@@ -18,7 +18,7 @@ enum { GRU_GATES = 3 };
 /* Two sigmoids that share a division. */
 FL_INLINE void gru_sigmoids(vreal *r, vreal *z) {
     vreal dr = vsigmoid_den(*r), dz = vsigmoid_den(*z), both = 1 / (dr * dz);
-    *r = both * dz, *z = both * dr;
+    *r = both * dz * FL_SMALL, *z = both * dr * FL_SMALL;
 }
 
 /* (1 - z) n + z h */

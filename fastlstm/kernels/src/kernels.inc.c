@@ -76,7 +76,7 @@ CELL(rnn_relu, RNN_RELU)
             vstore_n((real *)y + i, EXPRESSION, lanes);                                            \
         }                                                                                          \
     }
-ELEMENTWISE(elementwise_exp, vexp_neg(-vclamp(v, FL_SATURATION)))
+ELEMENTWISE(elementwise_exp, vexp_neg(vclamp(-v, FL_LEAST, FL_MOST), 1))
 ELEMENTWISE(elementwise_sigmoid, vsigmoid(v))
 ELEMENTWISE(elementwise_tanh, vtanh(v))
 

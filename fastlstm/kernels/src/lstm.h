@@ -4,7 +4,7 @@
  *     and with a projection h' = W_hr (o tanh(c'))     (Sak, Senior & Beaufays 2014)
  *
  * Two gates share a division: of 1/(ab) each takes its part by multiplying with the other's
- * denominator. FL_SATURATION keeps ab finite.
+ * denominator. FL_SMALL keeps ab finite.
  */
 #ifndef FL_LSTM_H
 #define FL_LSTM_H
@@ -23,7 +23,10 @@ FL_INLINE lstm_gates lstm_activate(const real *z) {
     vreal ng = vtanh_num(vload(z + 2 * VL)), dg = ng + 2;
     vreal d_o = vsigmoid_den(vload(z + 3 * VL));
     vreal ig = 1 / (di * dg), fo = 1 / (df * d_o);
-    return (lstm_gates){.i = ig * dg, .f = fo * d_o, .g = ng * (ig * di), .o = fo * df};
+    return (lstm_gates){.i = ig * dg * FL_SMALL,
+                        .f = fo * d_o * FL_SMALL,
+                        .g = ng * (ig * di),
+                        .o = fo * df * FL_SMALL};
 }
 
 FL_INLINE lstm_gates lstm_load(const real *z) {
@@ -82,7 +85,6 @@ static void lstm_project(const call *k, step_rows *rows) {
     product m = {.n = rows->n,
                  .K = k->p->H,
                  .a = (const real **)rows->extra,
-                 .a_step = 1,
                  .b = k->whr,
                  .nv = nv,
                  .V = FL_PANEL,

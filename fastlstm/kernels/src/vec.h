@@ -121,9 +121,9 @@ FL_INLINE vreal vselect(vint mask, vreal a, vreal b) {
     return (vreal)((mask & (vint)a) | (~mask & (vint)b));
 }
 
-/* x forced into [-bound, bound]; NaN stays NaN (every comparison with it is false). */
-FL_INLINE vreal vclamp(vreal x, real bound) {
-    vreal hi = vset1(bound), lo = vset1(-bound);
+/* x forced into [least, most]; NaN stays NaN (every comparison with it is false). */
+FL_INLINE vreal vclamp(vreal x, real least, real most) {
+    vreal hi = vset1(most), lo = vset1(least);
 #if FL_BYTES == 64 && FL_F64 /* min and max return their second operand if either is NaN */
     return (vreal)_mm512_max_pd((__m512d)lo, _mm512_min_pd((__m512d)hi, (__m512d)x));
 #elif FL_BYTES == 64
