@@ -9,7 +9,7 @@ from unittest.mock import patch
 import numpy as np
 from faults import Fault, OtherTape, planted
 
-from fastlstm.kernels import Rows, Tokens, reference, reference_cells
+from fastlstm.kernels import Rows, Tokens, reference_cells, reference_gradients
 from fastlstm.kernels.reference_cells import by_row
 
 
@@ -68,7 +68,7 @@ class OtherProduct(Fault):
     def _within(self, call: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
         with (
             patch.object(reference_cells, "by_row", self.by_row),
-            patch.object(reference, "by_row", self.by_row),
+            patch.object(reference_gradients, "by_row", self.by_row),
         ):
             return call(*arguments, **options)
 

@@ -85,7 +85,7 @@ cdef extern from "fastlstm.h" nogil:
         int64_t y_t, y_n
         void *mean
         void *max
-        void *step
+        int64_t *step
         int n_threads
 
     ctypedef struct fl_adam:

@@ -14,6 +14,19 @@ cdef fl_pool pool_of(y, View v, lengths, View held, int n_threads):
     return p
 
 
+cdef int check_steps(const fl_pool *p) except -1:
+    """The places of maxima, which are written to; rows of length 0 have none."""
+    cdef int64_t n, f, step
+    for n in range(p.N):
+        for f in range(p.F):
+            step = p.step[n * p.F + f]
+            if p.lengths[n] and not 0 <= step < p.lengths[n]:
+                raise IndexError(
+                    f"step[{n}, {f}] is {step}, expected 0 to {p.lengths[n] - 1}"
+                )
+    return 0
+
+
 def pool(y, lengths, *, bint mean, bint max, int n_threads=1):
     """Mean and maximum of y over each row's real steps, in one pass.
 
@@ -25,15 +38,18 @@ def pool(y, lengths, *, bint mean, bint max, int n_threads=1):
 
     Returns
     -------
-    mean, max, step : [N,F], or None for what was not asked; `step` is where the maximum was.
+    mean, max, step : [N,F], or None for what was not asked; `step`, int64, is where the maximum was.
     """
     format = format_of(y)
     cdef View v = view(y, "y", (-1, -1, -1), format, 2)
     cdef View held = view(lengths, "lengths", (y.shape[1],), "q", 0)
     cdef fl_pool p = pool_of(y, v, lengths, held, n_threads)
-    out = [np.empty(y.shape[1:], y.dtype) if want else None for want in (mean, max, max)]
-    views = [None if a is None else view(a, "out", (-1, -1), format, 0, True) for a in out]
-    p.mean, p.max, p.step = buffer_of(views[0]), buffer_of(views[1]), buffer_of(views[2])
+    kinds = ((mean, format), (max, format), (max, "q"))
+    out = [np.empty(y.shape[1:], DTYPES[kind]) if want else None for want, kind in kinds]
+    views = [None if a is None else view(a, "out", (-1, -1), kind, 0, True)
+             for a, (_, kind) in zip(out, kinds)]
+    p.mean, p.max = buffer_of(views[0]), buffer_of(views[1])
+    p.step = <int64_t *>buffer_of(views[2])
     cdef const fl_kernels *k = kernels_of(y.dtype.itemsize)
     with nogil:
         k.pool_forward(&p)
@@ -50,11 +66,15 @@ def pool_backward(dy, lengths, dmean, dmax, step, *, int n_threads=1):
     cdef View v = view(dy, "dy", (-1, -1, -1), format, 2, True)
     cdef View held = view(lengths, "lengths", (shape[0],), "q", 0)
     cdef fl_pool p = pool_of(dy, v, lengths, held, n_threads)
-    views = [None if a is None else view(a, name, shape, format, 0)
-             for name, a in (("dmean", dmean), ("dmax", dmax), ("step", step))]
     if (dmax is None) != (step is None):
         raise ValueError("dmax and step: expected both or neither")
-    p.mean, p.max, p.step = buffer_of(views[0]), buffer_of(views[1]), buffer_of(views[2])
+    views = [None if a is None else view(a, name, shape, kind, 0)
+             for name, a, kind in (("dmean", dmean, format), ("dmax", dmax, format),
+                                   ("step", step, "q"))]
+    p.mean, p.max = buffer_of(views[0]), buffer_of(views[1])
+    p.step = <int64_t *>buffer_of(views[2])
+    if p.step != NULL:
+        check_steps(&p)
     cdef const fl_kernels *k = kernels_of(dy.dtype.itemsize)
     with nogil:
         k.pool_backward(&p)

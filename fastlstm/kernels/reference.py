@@ -6,75 +6,19 @@ steps of a ragged batch in both directions, resets, recomputing, and the product
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 from numpy.typing import DTypeLike
 
 from fastlstm.kernels.reference_adam import adam
-from fastlstm.kernels.reference_cells import STEPS, Kept, StepGradient, by_row, product
+from fastlstm.kernels.reference_cells import STEPS, StepGradient, product
+from fastlstm.kernels.reference_gradients import Gradients
 from fastlstm.kernels.reference_pool import pool, pool_backward
 from fastlstm.kernels.reference_stream import Stream
-from fastlstm.kernels.rows import Int64Array, Rows
+from fastlstm.kernels.reference_tape import Call, Record, Saved, Step, Tape
+from fastlstm.kernels.rows import Rows
 from fastlstm.kernels.spec import Array, CellSpec, MemoryUse, Reset, States, Tokens, Weights
 
 __all__ = ["Kernel"]
-
-Step = tuple[Int64Array, Int64Array]  # the times and the rows of one step, from `Rows.steps`
-
-
-class Call(NamedTuple):
-    """What `backward` needs of the arguments of `forward`."""
-
-    x: Array | Tokens
-    weights: Weights
-    rows: Rows
-    reverse: bool
-    reset: Reset | None
-
-    def start(self, state: States, step: Step) -> States:
-        """Return copies of the states that the rows of `step` start from."""
-        t, n = step
-        before = tuple(s[n] for s in state)
-        if self.reset is not None:
-            anew = self.reset.mask[t, n]
-            for s, start in zip(before, self.reset.state, strict=True):
-                s[anew] = start[n[anew]]
-        return before
-
-    def inputs(self, step: Step) -> Array:
-        return self.x.table[self.x.ids[step]] if isinstance(self.x, Tokens) else self.x[step]
-
-
-class Record(NamedTuple):
-    """One step of the rows alive: the states it started from, and what its cell kept."""
-
-    before: States
-    kept: Kept
-
-
-class Tape(NamedTuple):
-    """What `backward` needs of a forward pass: records, or states to make them again from."""
-
-    call: Call
-    recompute: int
-    records: list[Record]
-    starts: list[States]  # of every recompute-th step, [N, ...] each
-
-
-class Saved:
-    """Holder of a `Tape` that gives it away once."""
-
-    def __init__(self, tape: Tape) -> None:
-        self._tape = [tape]
-
-    def take(self) -> Tape:
-        try:
-            return self._tape.pop()
-        except IndexError:
-            raise RuntimeError(
-                "saved was already used by a backward pass; run forward again"
-            ) from None
 
 
 class Kernel:
@@ -232,18 +176,17 @@ class Kernel:
         tape = saved.take()
         call, rows = tape.call, tape.call.rows
         current = self._gradients(call, dstate)
-        dreset = None if call.reset is None else tuple(np.zeros_like(s) for s in current)
-        if dx is not None and not accumulate_dx:
-            dx[...] = 0
+        sums = Gradients(call, grads, dx, accumulate_dx, current)
         steps, K = list(rows.steps(call.reverse)), tape.recompute or rows.T
         for first in reversed(range(0, rows.T, K)):
             block = steps[first : first + K]
             records = self._again(tape, block) if tape.recompute else tape.records
-            for step in reversed(block):
-                d = self._run_backward(call, current, step, records.pop(), dy)
-                _leave_to_reset(call, step, current, dreset)
-                _add_gradients(call, step, d, grads, dx)
-        return current, dreset
+            for s in reversed(range(first, first + len(block))):
+                d = self._run_backward(call, current, steps[s], records.pop(), dy)
+                sums.leave_to_reset(s, steps[s])
+                sums.add(steps[s], d)
+        sums.finish()
+        return current, sums.dreset
 
     def _gradients(self, call: Call, dstate: tuple[Array | None, ...]) -> States:
         """Return copies of the gradients of the last states."""
@@ -300,37 +243,9 @@ class Kernel:
         else:
             kept = -(-rows.T // recompute) * rows.N * states
             backward += int(rows.offset[min(recompute, rows.T)]) * record
-        indices = 8 * rows.total
-        return MemoryUse(size * kept, size * forward, size * backward + indices)
+        wide = 8 * (rows.total + G * (I + R + 2) + R * H + tokens * I)  # indices, float64 sums
+        return MemoryUse(size * kept, size * forward, size * backward + wide)
 
     def Stream(self, layers: list[Weights], batch_size: int) -> Stream:
         """Return a `reference_stream.Stream` of this cell."""
         return Stream(self.cell, layers, batch_size)
-
-
-def _leave_to_reset(call: Call, step: Step, current: States, dreset: States | None) -> None:
-    """Give the gradients of the rows that started anew to the reset's state."""
-    if call.reset is None or dreset is None:
-        return
-    t, n = step
-    anew = n[call.reset.mask[t, n]]
-    for s, d in zip(current, dreset, strict=True):
-        d[anew] += s[anew]
-        s[anew] = 0
-
-
-def _add_gradients(
-    call: Call, step: Step, d: StepGradient, grads: Weights, dx: Array | None
-) -> None:
-    """Add one step's gradients of the weights and of the input."""
-    grads.w_ih[...] += d.z_x.T @ call.inputs(step)
-    grads.w_hh[...] += d.w_hh
-    if grads.b_ih is not None:
-        grads.b_ih[...] += d.z_x.sum(axis=0)
-    if grads.b_hh is not None:
-        grads.b_hh[...] += d.z_h.sum(axis=0)
-    if grads.w_hr is not None and d.w_hr is not None:
-        grads.w_hr[...] += d.w_hr
-    if dx is not None:
-        at = call.x.ids[step] if isinstance(call.x, Tokens) else step
-        np.add.at(dx, at, by_row(call.weights.w_ih.T, d.z_x))

@@ -23,11 +23,11 @@ def pool(
 
     Returns
     -------
-    mean, max, step : [N,F], or None for what was not asked. `step`, a number of y's dtype, is
-        where the maximum was: the first of equal ones, the last NaN.
+    mean, max, step : [N,F], or None for what was not asked. `step`, int64, is where the maximum
+        was: the first of equal ones, the last NaN.
     """
-    total = np.zeros(y.shape[1:], y.dtype)
-    best, step = np.full_like(total, -np.inf), np.zeros_like(total)
+    total, step = np.zeros(y.shape[1:]), np.zeros(y.shape[1:], np.int64)
+    best = np.full_like(total, -np.inf, y.dtype)
     for t in range(len(y)):
         alive = (lengths > t)[:, None]
         better = ((y[t] > best) | np.isnan(y[t])) & alive
@@ -35,8 +35,8 @@ def pool(
         np.copyto(best, y[t], where=better)
         np.copyto(step, t, where=better)
     best[lengths == 0] = 0
-    count = np.maximum(lengths, 1).astype(y.dtype)[:, None]
-    return total / count if mean else None, best if max else None, step if max else None
+    average = (total / np.maximum(lengths, 1)[:, None]).astype(y.dtype)
+    return average if mean else None, best if max else None, step if max else None
 
 
 def pool_backward(

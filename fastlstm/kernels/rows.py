@@ -9,6 +9,10 @@ from numpy.typing import ArrayLike, NDArray
 
 Int64Array = NDArray[np.int64]
 
+# Terms of a long float32 sum that are added up before they go to the total: a chain of 10^7
+# additions would be off by a hundredth. As in src/rows.h.
+SUM_BLOCK = 512
+
 
 class Rows:
     """One description of a batch, ragged or not, shared by all layers, directions and backends.

@@ -9,6 +9,7 @@ from fastlstm.kernels import Tokens
 from fastlstm.kernels.rows import check_lengths
 from fastlstm.nn.check import check_array, check_dtype, check_ids, check_rng, check_size
 from fastlstm.nn.module import Array, Module, Parameter, Tape
+from fastlstm.nn.sums import add_rows_at
 
 Int64Array = NDArray[np.int64]
 
@@ -83,9 +84,9 @@ class Embedding(Module):
         (ids,) = self._take(tape)
         dy = check_array("dy", dy, self.dtype, (*ids.shape, self.embedding_dim))
         index, place = np.unique(ids, return_inverse=True)
-        value = np.zeros((len(index), self.embedding_dim), self.dtype)
-        np.add.at(value, place.reshape(-1), dy.reshape(-1, self.embedding_dim))
-        self.add_gradient(index.astype(np.int64, copy=False), value)
+        value = np.zeros((len(index), self.embedding_dim))
+        add_rows_at(value, place.reshape(-1), dy.reshape(-1, self.embedding_dim))
+        self.add_gradient(index.astype(np.int64, copy=False), value.astype(self.dtype))
 
     def distinct(
         self, tokens: ArrayLike, lengths: ArrayLike | None = None

@@ -10,6 +10,7 @@ from numpy.typing import DTypeLike
 from fastlstm.nn.check import check_array, check_dtype, check_rng, check_size
 from fastlstm.nn.init import uniform
 from fastlstm.nn.module import Array, Module, Parameter, Tape
+from fastlstm.nn.sums import add_products, sum_rows
 
 # Up to this many weights each row is multiplied on its own: a matrix product may round a row
 # differently when its neighbours change. Heads of classifiers are below, and lose no time.
@@ -74,9 +75,9 @@ class Linear(Module):
         (x,) = self._take(tape)
         dy = check_array("dy", dy, self.dtype, (*x.shape[:-1], self.out_features))
         rows = dy.reshape(-1, self.out_features)
-        self.weight.grad[...] += rows.T @ x.reshape(-1, self.in_features)
+        add_products(self.weight.grad, rows, x.reshape(-1, self.in_features))
         if self.bias is not None:
-            self.bias.grad[...] += rows.sum(axis=0)
+            self.bias.grad[...] += sum_rows(rows)
         return dy @ self.weight.data
 
     def _check(self, name: str, value: Array, size: int) -> Array:

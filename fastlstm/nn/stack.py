@@ -17,6 +17,7 @@ from fastlstm.nn.init import orthogonal
 from fastlstm.nn.module import Array, Module, Parameter
 from fastlstm.nn.reset import BoolArray, Cuts
 from fastlstm.nn.sequence import Batch, check_not_nan
+from fastlstm.nn.sums import sum_rows
 from fastlstm.nn.weights import make_weights, read_gradients, read_weights
 from fastlstm.runtime import get_num_threads
 
@@ -208,7 +209,7 @@ class Stack(Module):
     def _learn(self, k: int, dstate: Sequence[Array]) -> None:
         """Add the gradients [N,...] of rows that started anew to that of the initial state."""
         for parameter, d in zip(self._learned(), dstate, strict=False):
-            parameter.grad[k] += d.sum(axis=0)
+            parameter.grad[k] += sum_rows(d)
 
     def _parts(self, layer: int, y: Array | None) -> list[tuple[int, Any]]:
         """Return (k, its part of y [T,N,D*R]) for each direction of `layer`."""

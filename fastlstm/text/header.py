@@ -47,8 +47,7 @@ def _guess(sample: Sequence[Sequence[str]]) -> _Guess | None:
     columns = list(zip(*(row[:width] for row in sample), strict=True))
     text = max(range(width), key=lambda n: sum(map(len, columns[n])))
     kinds = {n: len(set(columns[n])) for n in range(width) if n != text and all(columns[n])}
-    several = (n for n, count in kinds.items() if count > 1)
-    label = min(several, key=kinds.__getitem__, default=None)
+    label = min(kinds, key=kinds.__getitem__, default=None)
     return None if label is None else _Guess(text, label)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import sys
 import time
@@ -13,8 +12,6 @@ from pathlib import Path
 from .opening import open_file
 
 PAUSE_SECONDS = 0.1  # between two tries
-HELD = (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES, errno.EDEADLK)
-"""What `lock_file` fails with where another holds the lock."""
 
 
 @contextmanager
@@ -31,7 +28,7 @@ def locked(path: Path) -> Iterator[None]:
     """
     while True:
         with open_file(path, "ab") as file:
-            if _take(file.fileno()) and is_at(path, file.fileno()):
+            if _take(file.fileno()) and _is_at(path, file.fileno()):
                 try:
                     yield
                 finally:
@@ -41,7 +38,7 @@ def locked(path: Path) -> Iterator[None]:
         time.sleep(PAUSE_SECONDS)
 
 
-def is_at(path: Path, descriptor: int) -> bool:
+def _is_at(path: Path, descriptor: int) -> bool:
     """Whether an open file is still the one at `path`: who held the lock before has removed it."""
     try:
         return os.path.samestat(os.fstat(descriptor), os.stat(path))
@@ -49,30 +46,24 @@ def is_at(path: Path, descriptor: int) -> bool:
         return False
 
 
-def _take(descriptor: int) -> bool:
-    try:
-        lock_file(descriptor)
-    except OSError as error:
-        return error.errno not in HELD  # there are no locks: to go on beats to wait forever
-    return True
-
-
 if sys.platform == "win32":
     import msvcrt
 
-    FAR = 1 << 30  # what is locked there cannot be read by others
-
-    def lock_file(descriptor: int) -> None:
-        """Lock an open file, or raise OSError at once."""
-        os.lseek(descriptor, FAR, os.SEEK_SET)
+    def _take(descriptor: int) -> bool:
         try:
             msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
-        finally:
-            os.lseek(descriptor, 0, os.SEEK_SET)
+        except OSError:
+            return False
+        return True
 
 else:
     import fcntl
 
-    def lock_file(descriptor: int) -> None:
-        """Lock an open file, or raise OSError at once."""
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    def _take(descriptor: int) -> bool:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        except OSError:  # no locks there: to go on beats to wait forever
+            return True
+        return True

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .files import replacing
-from .json_value import read_json
+from .opening import read_bytes
 
 
 def write_tokens(path: str | os.PathLike[str], document: dict[str, Any]) -> None:
@@ -35,10 +35,11 @@ def read_document(path: str | os.PathLike[str], form: str, name: str) -> dict[st
     ValueError
         If it is damaged, or not such a file.
     """
+    raw = read_bytes(path)
     try:
-        document = read_json(path)
+        document = json.loads(raw.decode("utf-8"))
     except ValueError as error:
-        raise ValueError(f"{path} is damaged: {error}") from error
+        raise ValueError(f"{path} is damaged: not JSON ({error})") from error
     if not isinstance(document, dict) or document.get("format") != form:
         raise ValueError(f"{path} is not {name}")
     return document

@@ -225,15 +225,15 @@ static void run_pool(const int64_t *head, const fl_kernels *k) {
     p.y_n = row_stride(head, head[I]);
     p.mean = allocate(pooled, size);
     p.max = allocate(pooled, size);
-    p.step = allocate(pooled, size);
+    p.step = allocate(pooled, 8);
     k->pool_forward(&p);
-    void *step = p.step;
+    int64_t *step = p.step;
     write_and_free(p.mean, pooled, size);
     write_and_free(p.max, pooled, size);
     p.mean = read_array(pooled, size);
     p.max = read_array(pooled, size);
     k->pool_backward(&p);
-    write_and_free(step, pooled, size);
+    write_and_free(step, pooled, 8);
     write_and_free(p.y, steps, size);
     free((void *)p.lengths);
     free(p.mean);

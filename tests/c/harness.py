@@ -277,11 +277,11 @@ def run_op(
     isa: str,
     op: str,
     arrays: Sequence[NDArray[Any]],
-    shapes: Sequence[tuple[int, ...]],
+    like: Sequence[NDArray[Any]],
     folder: Path,
     **sizes: int,
 ) -> list[NDArray[Any]]:
-    """Run another function of the table: `arrays` in, arrays of these shapes out.
+    """Run another function of the table: `arrays` in, arrays of shapes and dtypes like these out.
 
     Sizes are those of the header by name, itemsize is that of the first floating-point array.
     """
@@ -291,8 +291,12 @@ def run_op(
     for name, size in sizes.items():
         head[HEADER.index(name)] = size
     data = program.run(isa, b"".join(array.tobytes() for array in (head, *arrays)), folder)
-    ends = np.cumsum([int(np.prod(shape)) for shape in shapes])
-    flat = np.split(np.frombuffer(data, dtype), ends)
-    if flat.pop().size:
-        raise ValueError(f"{len(data)} bytes of results, expected {ends[-1] * dtype.itemsize}")
-    return [part.reshape(shape) for part, shape in zip(flat, shapes, strict=True)]
+    expected = sum(array.nbytes for array in like)
+    if len(data) != expected:
+        raise ValueError(f"{len(data)} bytes of results, expected {expected}")
+    ends = np.cumsum([array.nbytes for array in like])
+    parts = (data[end - array.nbytes : end] for end, array in zip(ends, like, strict=True))
+    return [
+        np.frombuffer(part, array.dtype).reshape(array.shape)
+        for part, array in zip(parts, like, strict=True)
+    ]

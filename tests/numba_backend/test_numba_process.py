@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 import threading
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,9 +23,8 @@ def run_python(code: str, **environment: str) -> subprocess.CompletedProcess[str
         [sys.executable, "-c", code],
         capture_output=True,
         text=True,
-        timeout=600,
+        timeout=300,
         env={**os.environ, **environment},
-        cwd=Path(__file__).parent,  # for its helpers
     )
 
 
@@ -46,10 +44,10 @@ def use(_):
     return float(y.sum()), float(dx.sum())
 
 if __name__ == "__main__":
-    import pthreads
-    started = pthreads.watch()
+    import threading
+    before = threading.active_count()
     expected = use(0)
-    assert started, "one thread only: nothing is tested"
+    assert threading.active_count() > before, "one thread only: nothing is tested"
     with multiprocessing.get_context("fork").Pool(2) as pool:
         assert pool.map_async(use, range(4)).get(timeout=100) == [expected] * 4
     assert use(0) == expected
@@ -100,12 +98,10 @@ for call in (
 @pytest.fixture(scope="module")
 def float_state() -> Any:
     """A reader of the register that says whether denormals are flushed."""
-    import numba
-
     from fastlstm.kernels.numba_backend.float_state import flush_denormals, restore_denormals
-    from fastlstm.kernels.numba_backend.jit import OPTIONS
+    from fastlstm.kernels.numba_backend.jit import jit
 
-    @numba.njit(**OPTIONS)
+    @jit
     def read() -> Any:
         state = flush_denormals()
         restore_denormals(state)

@@ -24,14 +24,12 @@ EXACT: dict[str, Callable[[Any], Any]] = {
 
 @cache
 def _loop(function: Any) -> Any:
-    import numba
-
-    from fastlstm.kernels.numba_backend.jit import OPTIONS, unit
+    from fastlstm.kernels.numba_backend.jit import jit, unit
     from fastlstm.kernels.numba_backend.unit_loop import for_units
 
     compiled = unit(function)
 
-    @numba.njit(**OPTIONS)
+    @jit
     def run(zero: Any, n: int, ins: Any, outs: Any) -> None:
         for_units(compiled, zero, n, ins.ctypes.data, outs.ctypes.data)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import os
 import re
@@ -17,7 +16,6 @@ import pytest
 from fastlstm.text import ChecksumError, DownloadError, UnreachableError
 from fastlstm.text import download as module
 from fastlstm.text import files as files_module
-from fastlstm.text import lock
 from fastlstm.text.download import download as fetch
 
 CONTENT = np.random.default_rng(0).bytes(1_000_000)
@@ -292,14 +290,6 @@ def test_the_lock_of_a_dead_process_is_no_hindrance(server, target):
     target.with_name("file.bin.lock").write_bytes(b"")
     assert fetch(server.url, target, sha256=SHA256).read_bytes() == CONTENT
     assert names(target) == ["file.bin"]
-
-
-def test_where_the_system_has_no_locks(server, target, monkeypatch):
-    def none(descriptor: int) -> None:
-        raise OSError(errno.ENOLCK, "No locks available")
-
-    monkeypatch.setattr(lock, "lock_file", none)
-    assert fetch(server.url, target, sha256=SHA256).read_bytes() == CONTENT
 
 
 @pytest.mark.skipif(os.name != "posix", reason="there are no such pipes")

@@ -22,19 +22,18 @@ from fastlstm.kernels.numba_backend.call import (
     place,
     rows_of,
     starts_anew,
-    tables_of,
-    work_of,
     write_book,
     z_row,
 )
 from fastlstm.kernels.numba_backend.float_state import flush_denormals, restore_denormals
-from fastlstm.kernels.numba_backend.jit import jit
+from fastlstm.kernels.numba_backend.jit import inline
 from fastlstm.kernels.numba_backend.maths import DH, DKEPT, DMIX, DMIXED, SOURCES
 from fastlstm.kernels.numba_backend.product import product
 from fastlstm.kernels.numba_backend.unit_loop import for_units
+from fastlstm.kernels.rows import SUM_BLOCK
 
 
-@jit
+@inline
 def begin_step(
     zero: Any, k: Any, steps: Any, tables: Any, work: int, thread: int, threads: int, s: int
 ) -> Any:
@@ -56,7 +55,7 @@ def begin_step(
     return n
 
 
-@jit
+@inline
 def end_step(
     zero: Any,
     k: Any,
@@ -78,17 +77,30 @@ def end_step(
         return
     for i in range(n):
         row = thread + i * threads
-        if not starts_anew(k, steps, row, s):
+        anew = starts_anew(k, steps, row, s)
+        if not anew and s % SUM_BLOCK:
             continue
-        add(zero, k.dreset_h + steps.order[row] * k.R * size, tables[C, i], k.R)
-        fill(zero, tables[C, i], k.R)
+        order = steps.order[row]
+        _leave(zero, k.dreset_h, order, tables[C, i], k.N, k.R, anew, s)
         for j in range(len(states)):
             d = states[j, D_STATE] + row * k.H * size
-            add(zero, states[j, D_RESET] + steps.order[row] * k.H * size, d, k.H)
-            fill(zero, d, k.H)
+            _leave(zero, states[j, D_RESET], order, d, k.N, k.H, anew, s)
 
 
-@jit
+@inline
+def _leave(zero: Any, sums: int, row: int, d: int, N: int, n: int, anew: Any, s: int) -> None:
+    """Move n numbers to a row of sums [2,N,n]: of the last SUM_BLOCK steps, and of all."""
+    size = size_of(zero)
+    part, total = sums + row * n * size, sums + (N + row) * n * size
+    if anew:
+        add(zero, part, d, n)
+        fill(zero, d, n)
+    if s % SUM_BLOCK == 0:
+        add(zero, total, part, n)
+        fill(zero, part, n)
+
+
+@inline
 def write_gradients(zero: Any, k: Any, states: Any, book: Any, row: int, kept: int) -> None:
     """Write the addresses of gradients; kept and states are numbers of mix_keeps and states."""
     size = size_of(zero)
@@ -101,10 +113,9 @@ def write_gradients(zero: Any, k: Any, states: Any, book: Any, row: int, kept: i
 
 
 def make_backward(backward: Any, mix_backward: Any) -> Any:
-    """Return the loop around the compiled functions of a cell; see `make_forward`."""
-    mixes = mix_backward is not None
+    """Return the loop around the compiled functions of a cell."""
 
-    @jit
+    @inline
     def mix_rows(
         zero: Any,
         k: Any,
@@ -140,8 +151,6 @@ def make_backward(backward: Any, mix_backward: Any) -> Any:
                 add(zero, book[mix_adds[j]], book[DMIX] + j * bytes_, k.H)
 
     def run(
-        thread: int,
-        threads: int,
         zero: Any,
         fields: Any,
         states: Any,
@@ -155,13 +164,15 @@ def make_backward(backward: Any, mix_backward: Any) -> Any:
         mix_outs: Any,
         mix_adds: Any,
         kept: int,
-        memory: Any,
+        tables: Any,
+        work: int,
+        thread: int,
+        threads: int,
         s0: int,
         s1: int,
     ) -> None:
         """Run steps s1-1..s0 of the thread's rows."""
         float_state = flush_denormals()
-        tables, work = tables_of(memory, thread), work_of(memory, thread)
         k, steps = as_call(fields), Steps(order, length, n_at, offset)
         at = tables.ctypes.data
         stride, bytes_ = tables.shape[1] * 8, k.H * size_of(zero)
@@ -176,7 +187,7 @@ def make_backward(backward: Any, mix_backward: Any) -> Any:
                 for_units(backward, zero, k.H, at + INS * stride, at + OUTS * stride)
                 if not k.takes_h:
                     fill(zero, k.dh + row * k.R * size_of(zero), k.R)
-            if mixes:
+            if k.mixes:
                 mix_rows(zero, k, steps, states, kept, mix_ins, mix_outs, mix_adds, tables, work,
                          thread, threads, s, s0, n)  # fmt: skip
             end_step(zero, k, steps, states, tables, work, thread, threads, s, n)

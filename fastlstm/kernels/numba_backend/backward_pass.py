@@ -23,6 +23,7 @@ from fastlstm.kernels.numba_backend.layer import (
     readable,
 )
 from fastlstm.kernels.numba_backend.maths import DH, GRADIENT, state_source
+from fastlstm.kernels.numba_backend.workers import run_parts
 from fastlstm.kernels.spec import Array, States, Weights
 
 Ints = NDArray[np.int64]
@@ -62,21 +63,23 @@ class Backward:
                 raise ValueError(f"dx has strides {dx.strides}, expected a contiguous last axis")
         self._buffers = allocate(self.sizes.backward(), layer.dtype)
         self._buffers["zeros"][:] = 0
-        if layer.ids is not None:
-            self._buffers["dtable"][:] = 0
+        self._table = np.zeros(self._buffers["dtable"].shape if layer.ids is not None else 0)
         self._weights = layer.packed(False, threads, dx is not None)
         self._work = Work(threads, self.sizes.block, gradients.WORK_BYTES)
         self._sums = {
-            name: (np.zeros((panels, rows - 1, width), layer.dtype),
-                   np.zeros((panels, width), layer.dtype))
+            name: (
+                np.zeros((panels, rows - 1, width), layer.dtype),
+                np.zeros((panels, width), layer.dtype),
+                np.zeros((panels, rows, width)),
+            )
             for name, (panels, rows, width) in (
                 (name, self.sizes.sum_shape(*shape)) for name, shape in self.sizes.sums().items()
             )
-        }  # fmt: skip
+        }
         self._read_dstate(dstate)
-        self.dreset: States | None = None
+        self._dreset: list[Array] = []  # [2,N,R or H], of SUM_BLOCK steps and of all
         if layer.reset is not None:
-            self.dreset = tuple(np.zeros_like(part) for part in layer.state)
+            self._dreset = [np.zeros((2, *part.shape), part.dtype) for part in layer.state]
 
     def _read_dstate(self, dstate: tuple[Array | None, ...]) -> None:
         targets = (self._buffers["dh"], *self._buffers["d_states"])
@@ -88,6 +91,11 @@ class Backward:
             else:
                 check(f"dstate[{i}]", given, self.layer.dtype, to.shape)
                 to[...] = given[self.layer.rows.order]
+
+    @property
+    def dreset(self) -> States | None:
+        """Gradients of the state that rows were reset to."""
+        return tuple(sums[1] for sums in self._dreset) or None
 
     def run(self) -> States:
         """Run all steps; return the gradients of the initial states."""
@@ -130,8 +138,8 @@ class Backward:
                 more[name] = address(array)
                 more[f"{name}_n"] = array.strides[-2]
                 more[f"{name}_t"] = array.strides[0]
-        if self.dreset is not None:
-            more["dreset_h"] = address(self.dreset[0])
+        if self._dreset:
+            more["dreset_h"] = address(self._dreset[0])
         layer, base = self.layer, int(self.layer.rows.offset[s0])
         call = layer.call()._replace(
             sum=layer.shared.sum, save=1, base=base, add_dx=int(self.add_dx), **more
@@ -143,46 +151,67 @@ class Backward:
         states = states_table(layer, buffers["states"])
         for j, row in enumerate(states):
             row[D_STATE] = address(self._buffers["d_states"][j])
-            if self.dreset is not None:
-                row[D_RESET] = address(self.dreset[j + 1])
+            if self._dreset:
+                row[D_RESET] = address(self._dreset[j + 1])
         gradient_of = {name: state_source(i, GRADIENT) for i, name in enumerate(maths.states)}
         gradient_of[maths.states[0]] = DH
         adds = np.array([gradient_of[name] for name in maths.mix_state_names], np.int64)
         loop, kept = self.tape.loops.backward, len(maths.mix_keeps)
-        loop(self.threads, layer.shared.zero, fields, states, *layer.steps, *maths.tables[4:],
-             adds, kept, self._work.memory, s0, s1)  # fmt: skip
+
+        def task(part: int) -> None:
+            tables, work = self._work.of(part)
+            loop(layer.shared.zero, fields, states, *layer.steps, *maths.tables[4:], adds, kept,
+                 tables, work, part, self.threads, s0, s1)  # fmt: skip
+
+        run_parts(self.threads, task)
 
     def _add_gradients(self, fields: Ints, s0: int, s1: int) -> None:
         layer, shared = self.layer, self.layer.shared
         maths, step = layer.maths, layer.H * layer.dtype.itemsize
         at = {"hidden": maths.h_slot * step, "parameters": maths.first_param * step}
         sums = [name for name in self._sums if name != "x" or layer.ids is None]
-        of_all = (self.threads, shared.zero, fields, *layer.steps)
-        if layer.ids is not None:
-            shared.sum_tokens(*of_all, self.sizes.sums()["x"][1], s0, s1)
-        elif self._dx is not None:
-            shared.input_gradients(*of_all, self._work.memory, s0, s1)
-        for name in sums:
-            self._sum(name, fields, at.get(name, 0), s0, s1)
+        zero, steps, threads = shared.zero, layer.steps, self.threads
+
+        def task(part: int) -> None:
+            tables, work = self._work.of(part)
+            if layer.ids is not None:
+                columns = self.sizes.sums()["x"][1]
+                first, end = columns * part // threads, columns * (part + 1) // threads
+                wide = address(self._table)
+                shared.sum_tokens(zero, fields, *steps, wide, first, end - first, s0, s1)
+            elif self._dx is not None:
+                shared.input_gradients(zero, fields, *steps, tables, work, part, threads, s0, s1)
+            for name in sums:
+                self._sum(name, fields, at.get(name, 0), part, s0, s1)
+
+        run_parts(threads, task)
 
     def _sum(
-        self, name: str, fields: Ints, at: int, s0: int, s1: int, kind: int | None = None
+        self, name: str, fields: Ints, at: int, part: int, s0: int, s1: int, kind: int | None = None
     ) -> None:
-        """Add to one of the sums over steps."""
+        """Add a thread's part of one of the sums over steps."""
         layer, shared = self.layer, self.layer.shared
-        (features, columns), (total, sums) = self.sizes.sums()[name], self._sums[name]
+        features, columns = self.sizes.sums()[name]
+        tables, work = self._work.of(part)
         shared.weight_gradients(
-            self.threads, shared.zero, fields, *layer.steps, KINDS[name] if kind is None else kind,
-            at, features, columns, address(total), address(sums), self._work.memory, s0, s1,
+            shared.zero, fields, *layer.steps, KINDS[name] if kind is None else kind, at, features,
+            columns, *map(address, self._sums[name]), tables, work, part, self.threads, s0, s1,
         )  # fmt: skip
 
     def _finish_tokens(self) -> None:
         """Gradients of the table and of its weight, once a token."""
         shared, U = self.layer.shared, len(self.layer.x)
+        self._buffers["dtable"][...] = self._table
         fields = self._fields({}, 0)
-        if self._dx is not None:
-            shared.token_gradients(self.threads, shared.zero, fields, self._work.memory, U)
-        self._sum("x", fields, 0, 0, U, gradients.TABLE)
+
+        def task(part: int) -> None:
+            tables, work = self._work.of(part)
+            if self._dx is not None:
+                u0, u1 = U * part // self.threads, U * (part + 1) // self.threads
+                shared.token_gradients(shared.zero, fields, tables, work, u0, u1)
+            self._sum("x", fields, 0, part, 0, U, gradients.TABLE)
+
+        run_parts(self.threads, task)
 
     def add_to(self, grads: Weights) -> None:
         """Add the gradients of the weights to those of the caller."""
@@ -192,7 +221,7 @@ class Backward:
             ("hidden", maths.h_gates, grads.w_hh, grads.b_hh),
             ("late", maths.late, grads.w_hh, grads.b_hh),
         )
-        sums = {name: (self._sum_of(name), self._sums[name][1].ravel()) for name in self._sums}
+        sums = {name: self._sum_of(name) for name in self._sums}
         if "both" in sums:
             total, of_columns = sums["both"]
             sums["x"] = total[:, : self.layer.I], of_columns
@@ -207,12 +236,14 @@ class Backward:
             for k, param in enumerate(grads.params):
                 param += sums["parameters"][1][k * H : (k + 1) * H]
 
-    def _sum_of(self, name: str) -> Array:
-        """Return a sum as [columns, features]."""
+    def _sum_of(self, name: str) -> tuple[Array, Array]:
+        """Return a sum in float64, as [columns, features], and that of the columns."""
         features, columns = self.sizes.sums()[name]
-        panels, _, width = self._sums[name][0].shape
-        total: Array = self._sums[name][0].transpose(0, 2, 1).reshape(panels * width, features)
-        return total[:columns]
+        total, of_columns, wide = self._sums[name]
+        wide[:, :-1] += total
+        wide[:, -1] += of_columns
+        flat = wide.transpose(0, 2, 1).reshape(-1, features + 1)[:columns]
+        return flat[:, :-1], flat[:, -1]
 
     def _add_gates(
         self,

@@ -201,7 +201,8 @@ class Kernel:
         forward = inside + size * 2 * states
         backward = size * (s.packed(False, dx=True) + count(s.backward()) + 2 * states)
         backward += lists + threads * (WORK_BYTES + 64)
-        backward += size * sum(2 * prod(s.sum_shape(*shape)) for shape in s.sums().values())
+        backward += 8 * prod(s.backward().get("dtable", (0,)))
+        backward += sum(2 * (size + 8) * prod(s.sum_shape(*shape)) for shape in s.sums().values())
         if recompute:
             kept = states + -(-rows.T // recompute) * (states - rows.N * R)
             forward += size * count(s.run(0, keep=False))

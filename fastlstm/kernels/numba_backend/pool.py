@@ -9,10 +9,10 @@ import numpy as np
 from numba.core import types
 
 from fastlstm.kernels.numba_backend.address import load, size_of, store
-from fastlstm.kernels.numba_backend.cache import compile_parts
+from fastlstm.kernels.numba_backend.cache import compile_cached
 from fastlstm.kernels.numba_backend.float_state import flush_denormals, restore_denormals
 from fastlstm.kernels.numba_backend.layer import address, readable
-from fastlstm.kernels.numba_backend.workers import worth_threads
+from fastlstm.kernels.numba_backend.workers import run_parts, worth_threads
 from fastlstm.kernels.reference_pool import Lengths
 from fastlstm.kernels.spec import Array
 
@@ -21,8 +21,6 @@ LIST = types.Array(WORD, 1, "C")
 
 
 def forward_rows(
-    part: int,
-    parts: int,
     zero: Any,
     least: Any,
     y: int,
@@ -31,36 +29,49 @@ def forward_rows(
     F: int,
     lengths: Any,
     mean: int,
+    low: int,
     best: int,
     step: int,
+    first: int,
+    end: int,
 ) -> None:
-    """A part of the rows; mean, best and step are addresses of [N,F], `least` is -infinity."""
+    """Rows first..end-1; mean, low, best and step are addresses of [N,F], `least` is -infinity.
+
+    A sum is of two parts, `low` what was rounded off the first.
+    """
     float_state = flush_denormals()
-    bytes_, N = F * size_of(zero), len(lengths)
-    for n in range(N * part // parts, N * (part + 1) // parts):
-        m, b, w = mean + n * bytes_, best + n * bytes_, step + n * bytes_
+    bytes_ = F * size_of(zero)
+    for n in range(first, end):
+        m, b, w = mean + n * bytes_, best + n * bytes_, step + n * F * 8
+        rest = low + n * bytes_
         start = least if lengths[n] else zero
         for f in range(F):
             store(m, f, zero)
+            store(rest, f, zero)
             store(b, f, start)
-            store(w, f, zero)
+            store(w, f, n - n)
         for t in range(lengths[n]):
-            row, time = y + t * y_t + n * y_n, zero + type(zero)(t)
+            row = y + t * y_t + n * y_n
             for f in range(F):
-                value, top, when = load(zero, row, f), load(zero, b, f), load(zero, w, f)
+                value, top, when = load(zero, row, f), load(zero, b, f), load(n, w, f)
                 better = value > top or value != value  # the last NaN
-                store(m, f, load(zero, m, f) + value)
+                before = load(zero, m, f)
+                total = before + value
+                part = total - before
+                off = (before - (total - part)) + (value - part)
+                store(m, f, total)
+                store(rest, f, load(zero, rest, f) + off)
                 store(b, f, value if better else top)
-                store(w, f, time if better else when)
+                store(w, f, t if better else when)
         count = type(zero)(max(lengths[n], 1))
         for f in range(F):
-            store(m, f, load(zero, m, f) / count)
+            off = load(zero, rest, f)
+            off = off if off == off else zero  # of an infinite sum it is NaN
+            store(m, f, (load(zero, m, f) + off) / count)
     restore_denormals(float_state)
 
 
 def backward_rows(
-    part: int,
-    parts: int,
     zero: Any,
     dy: int,
     dy_t: int,
@@ -70,18 +81,20 @@ def backward_rows(
     dmean: int,
     dmax: int,
     step: int,
+    first: int,
+    end: int,
 ) -> None:
     """The same backward; dmean, dmax or both are 0 where there is none."""
     float_state = flush_denormals()
-    bytes_, N = F * size_of(zero), len(lengths)
-    for n in range(N * part // parts, N * (part + 1) // parts):
-        m, b, w = dmean + n * bytes_, dmax + n * bytes_, step + n * bytes_
+    bytes_ = F * size_of(zero)
+    for n in range(first, end):
+        m, b, w = dmean + n * bytes_, dmax + n * bytes_, step + n * F * 8
         for t in range(lengths[n]):
-            row, time, count = dy + t * dy_t + n * dy_n, type(zero)(t), type(zero)(lengths[n])
+            row, count = dy + t * dy_t + n * dy_n, type(zero)(lengths[n])
             for f in range(F):
                 total = load(zero, m, f) / count if dmean else zero
                 if dmax:
-                    total += load(zero, b, f) if load(zero, w, f) == time else zero
+                    total += load(zero, b, f) if load(n, w, f) == t else zero
                 store(row, f, total)
     restore_denormals(float_state)
 
@@ -90,7 +103,8 @@ def backward_rows(
 def _compiled(function: Any, dtype: np.dtype[Any]) -> Any:
     real = types.float32 if dtype == np.float32 else types.float64
     reals = (real, real) if function is forward_rows else (real,)
-    return compile_parts(function, (), (*reals, *[WORD] * 4, LIST, *[WORD] * 3))
+    words = [WORD] * (6 if function is forward_rows else 5)
+    return compile_cached(function, (), (*reals, *[WORD] * 4, LIST, *words))
 
 
 def _read_lengths(lengths: Lengths, T: int, N: int) -> Lengths:
@@ -110,11 +124,17 @@ def pool(
     T, N, F = y.shape
     lengths, y = _read_lengths(lengths, T, N), readable(y)
     run, zero = _compiled(forward_rows, y.dtype), y.dtype.type(0)
-    total, best, step = np.empty((3, N, F), y.dtype)
+    total, low, best = np.empty((3, N, F), y.dtype)
+    step = np.empty((N, F), np.int64)
     least = y.dtype.type(-np.inf)
     threads = worth_threads(80.0 * y.size, N, n_threads)
-    rows = (address(y), *y.strides[:2], F, lengths)
-    run(threads, zero, least, *rows, address(total), address(best), address(step))
+
+    def task(part: int) -> None:
+        first, end = N * part // threads, N * (part + 1) // threads
+        rows = (address(y), *y.strides[:2], F, lengths)
+        run(zero, least, *rows, *map(address, (total, low, best, step)), first, end)
+
+    run_parts(threads, task)
     return total if mean else None, best if max else None, step if max else None
 
 
@@ -134,8 +154,14 @@ def pool_backward(
     lengths = _read_lengths(lengths, T, N)
     run, zero = _compiled(backward_rows, dy.dtype), dy.dtype.type(0)
     out = readable(dy)
-    parts = [None if a is None else np.ascontiguousarray(a, dy.dtype) for a in (dmean, dmax, step)]
+    parts = [None if a is None else np.ascontiguousarray(a, dy.dtype) for a in (dmean, dmax)]
+    parts.append(None if step is None else np.ascontiguousarray(step, np.int64))
     threads = worth_threads(80.0 * dy.size, N, n_threads)
-    run(threads, zero, address(out), *out.strides[:2], F, lengths, *map(address, parts))
+
+    def task(part: int) -> None:
+        first, end = N * part // threads, N * (part + 1) // threads
+        run(zero, address(out), *out.strides[:2], F, lengths, *map(address, parts), first, end)
+
+    run_parts(threads, task)
     if out is not dy:
         dy[...] = out

@@ -31,23 +31,28 @@ FL_INLINE void prefetch_gates(const cell *c, const call *k, const share *w, cons
     if (k->g->dy && !k->dproj) prefetch(dy_row(k, row, step) + w->j0 * VL, units);
 }
 
+FL_INLINE void move_sum(real *to, real *from, int64_t n) {
+    for (int64_t u = 0; u < n; u += VL) {
+        vstore(to + u, vload(to + u) + vload(from + u));
+        vstore(from + u, (vreal){0});
+    }
+}
+
 /* Rows that started anew at the step: what came back is a gradient of that start. */
 FL_INLINE void reset_backward(const cell *c, const call *k, const share *w, const step_rows *rows,
                               int64_t step) {
-    int64_t u1 = k->by_units ? w->j1 * VL : k->Rp, c1 = w->j1 * VL;
+    int64_t u0 = w->j0 * VL, u1 = k->by_units ? w->j1 * VL : k->Rp, c1 = w->j1 * VL;
     for (int64_t i = 0; i < rows->n; i++) {
         int64_t row = w->first + i * w->stride;
         if (!is_reset(k, row, step)) continue;
-        real *dh = k->dh + row * k->Rp, *sum = k->dfresh_h + row * k->Rp;
-        for (int64_t u = w->j0 * VL; u < u1; u += VL) {
-            vstore(sum + u, vload(sum + u) + vload(dh + u));
-            vstore(dh + u, (vreal){0});
-        }
-        real *dc = k->dc + row * k->Hp, *sum_c = k->dfresh_c + row * k->Hp;
-        for (int64_t u = w->j0 * VL; c->c && u < c1; u += VL) {
-            vstore(sum_c + u, vload(sum_c + u) + vload(dc + u));
-            vstore(dc + u, (vreal){0});
-        }
+        move_sum(k->dfresh_h + row * k->Rp + u0, k->dh + row * k->Rp + u0, u1 - u0);
+        if (c->c) move_sum(k->dfresh_c + row * k->Hp + u0, k->dc + row * k->Hp + u0, c1 - u0);
+    }
+    for (int64_t i = 0; step % SUM_BLOCK == 0 && i < rows->n; i++) {
+        int64_t h = (w->first + i * w->stride) * k->Rp + u0;
+        int64_t at = (w->first + i * w->stride) * k->Hp + u0;
+        move_sum(k->fresh_sum_h + h, k->dfresh_h + h, u1 - u0);
+        if (c->c) move_sum(k->fresh_sum_c + at, k->dfresh_c + at, c1 - u0);
     }
 }
 
@@ -107,8 +112,10 @@ static void begin_backward(const cell *c, const call *k, int thread, step_rows *
         if (c->c) read_state(k, k->g->dc_n, p->H, r, k->dc + r * k->Hp);
         if (!p->reset) continue;
         memset(k->dfresh_h + r * k->Rp, 0, (size_t)k->Rp * sizeof(real));
+        memset(k->fresh_sum_h + r * k->Rp, 0, (size_t)k->Rp * sizeof(real));
         if (!c->c) continue;
         memset(k->dfresh_c + r * k->Hp, 0, (size_t)k->Hp * sizeof(real));
+        memset(k->fresh_sum_c + r * k->Hp, 0, (size_t)k->Hp * sizeof(real));
         read_state(k, p->fresh_c, p->H, r, (real *)k->fresh_c + r * k->Hp);
     }
     clear_dx(k, thread);
@@ -138,8 +145,8 @@ static void end_backward(const cell *c, const call *k, int thread) {
         write_state(k, k->dh + r * k->Rp, p->R, r, g->dh0);
         if (c->c) write_state(k, k->dc + r * k->Hp, p->H, r, g->dc0);
         if (!p->reset) continue;
-        write_state(k, k->dfresh_h + r * k->Rp, p->R, r, g->dfresh_h);
-        if (c->c) write_state(k, k->dfresh_c + r * k->Hp, p->H, r, g->dfresh_c);
+        write_state(k, k->fresh_sum_h + r * k->Rp, p->R, r, g->dfresh_h);
+        if (c->c) write_state(k, k->fresh_sum_c + r * k->Hp, p->H, r, g->dfresh_c);
     }
 }
 
@@ -163,7 +170,7 @@ static void backward_body(const cell *c, void *ctx, int thread, int threads, fl_
             if (b->n_at[s]) c->step_backward(k, &w, &rows, s, team);
             ready.p1 = b->offset[k->last] - b->offset[s];
             if (s > k->first && ready.p1 - ready.p0 < ripe_rows(k)) continue;
-            if (s > k->first) ready.p1 -= (ready.p1 - ready.p0) % P_BLOCK;
+            if (s > k->first) ready.p1 -= (b->offset[b->T] - b->offset[s]) % P_BLOCK;
             ready.end = s == 0;
             fl_barrier(team);
             ripe_products(c, k, &ready, thread, &rows, copies, team);
@@ -195,12 +202,15 @@ static int64_t plan_backward(const cell *c, call *k, int dx, real *block) {
                          : NULL;
     k->whrt = p->weights.w_hr ? take(&m, columns_size(p->R, 1, p->H)) : NULL;
     k->dproj = p->weights.w_hr ? take(&m, P * k->Rp) : NULL;
-    k->table = p->in.ids ? take(&m, p->in.U * k->GHp) : NULL;
+    k->table = p->in.ids ? take(&m, (p->in.U + rows_above(p)) * k->GHp) : NULL;
+    k->token_sums = p->in.ids ? take(&m, k->threads * token_sums_size(p)) : NULL;
     k->dh = take(&m, N * k->Rp);
     k->dc = c->c ? take(&m, N * k->Hp) : NULL;
     k->fresh_c = c->c && p->reset ? take(&m, N * k->Hp) : NULL;
     k->dfresh_h = p->reset ? take(&m, N * k->Rp) : NULL;
     k->dfresh_c = c->c && p->reset ? take(&m, N * k->Hp) : NULL;
+    k->fresh_sum_h = p->reset ? take(&m, N * k->Rp) : NULL;
+    k->fresh_sum_c = c->c && p->reset ? take(&m, N * k->Hp) : NULL;
     k->gates = p->gates, k->cells = p->cells, k->extra = p->extra;
     if (p->every) {
         place_weights(c, k, take(&m, place_weights(c, k, NULL)));
@@ -212,7 +222,8 @@ static int64_t plan_backward(const cell *c, call *k, int dx, real *block) {
     }
     int64_t most = max64(P_BLOCK, N * k->chunk);
     k->scratch_size = pointers_size(most) + own_size(c, k) +
-                      weight_copies_size(most_features(c, k)) + sums_size(c, k, WEIGHT_GRADS);
+                      weight_copies_size(most_features(c, k)) +
+                      (p->every ? 2 : 1) * sums_size(c, k, WEIGHT_GRADS);
     k->scratch = take(&m, k->scratch_size * k->threads);
     return m.size;
 }

@@ -48,11 +48,13 @@ struct call {
     real *states; /* cells at the start of every segment, or NULL */
 
     real *inputs;              /* [U,GHp] products of the table's rows */
-    real *table;               /* [U,GHp] their gradients */
+    real *table;               /* [U,GHp] their gradients, and what token_sums.h needs above */
+    real *token_sums;          /* what each thread knows of those rows */
     real *dh, *dc;             /* [N,Rp], [N,Hp] */
-    real *dfresh_h, *dfresh_c; /* [N,Rp], [N,Hp] */
-    real *dproj;               /* [P,Rp] gradients of projected outputs */
-    real *scratch;             /* each thread's own */
+    real *dfresh_h, *dfresh_c; /* [N,Rp], [N,Hp], of SUM_BLOCK steps */
+    real *fresh_sum_h, *fresh_sum_c;
+    real *dproj;   /* [P,Rp] gradients of projected outputs */
+    real *scratch; /* each thread's own */
     int64_t scratch_size;
 };
 

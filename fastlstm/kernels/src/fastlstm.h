@@ -105,7 +105,8 @@ typedef struct fl_pool {
     const int64_t *lengths; /* [N] */
     void *y;                /* [T,N,F]; in backward written, but not past a row's length */
     int64_t y_t, y_n;
-    void *mean, *max, *step; /* [N,F]; mean may be NULL, so may max and step (where it was) */
+    void *mean, *max; /* [N,F]; mean may be NULL, so may max and step */
+    int64_t *step;    /* [N,F] where the maximum was */
     int n_threads;
 } fl_pool;
 

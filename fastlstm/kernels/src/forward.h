@@ -11,7 +11,6 @@ FL_INLINE product gate_product(const cell *c, const call *k, const step_rows *ro
     return (product){.n = n,
                      .K = K,
                      .a = rows->a,
-                     .a_step = 1,
                      .b = weight,
                      .nv = k->GHp / VL,
                      .V = c->panel,

@@ -9,6 +9,8 @@
 #define FL_GRADIENTS_H
 
 #include "forward.h"
+#include "packed_rows.h"
+#include "token_sums.h"
 #include "weight_grad.h"
 
 /* C = Cin + A B with B in column order; cin_panel is PANEL, or 0 to start from zeros. */
@@ -18,7 +20,6 @@ FL_INLINE product column_product(int64_t n, int64_t K, const real *const *a, con
     return (product){.n = n,
                      .K = K,
                      .a = a,
-                     .a_step = 1,
                      .b = b,
                      .nv = nv,
                      .V = FL_PANEL,
@@ -36,34 +37,6 @@ FL_INLINE void column_product_run(const call *k, const product *m, const weight_
         unpacked_columns_run(m, s, done, ctx);
     else
         product_run(m, done, ctx);
-}
-
-/* The step of the segment's packed row p. */
-FL_INLINE int64_t step_of(const call *k, int64_t p) {
-    const int64_t *offset = k->p->rows.offset;
-    int64_t lo = k->first, hi = k->last - 1;
-    while (lo < hi) { /* the last one with at most p rows behind it */
-        int64_t mid = (lo + hi) / 2;
-        if (offset[k->last] - offset[mid + 1] <= p)
-            hi = mid;
-        else
-            lo = mid + 1;
-    }
-    return lo;
-}
-
-/* Walks the packed rows from p on. */
-typedef struct {
-    int64_t row, step;
-} place_of_row;
-
-FL_INLINE place_of_row packed_place(const call *k, int64_t p) {
-    int64_t step = step_of(k, p);
-    return (place_of_row){p - packed_row(k, 0, step), step};
-}
-
-FL_INLINE void next_place(const call *k, place_of_row *at) {
-    if (++at->row == k->p->rows.n_at[at->step]) at->row = 0, at->step--;
 }
 
 /* Rows of A for weight_grad. */
@@ -113,7 +86,8 @@ static weight_grad grad_of(const cell *c, const call *k, int which) {
     const fl_call *p = k->p;
     const fl_grads *g = k->g;
     int64_t P = p->rows.offset[k->last] - p->rows.offset[k->first];
-    weight_grad m = {.H = p->H, .G = c->gates, .g1 = c->gates, .V = c->panel, .P = P};
+    weight_grad m = {
+        .H = p->H, .G = c->gates, .g1 = c->gates, .V = c->panel, .P = P, .zeros = k->zeros};
     weight_factor input = {p->in.I, p->in.ids ? table_rows : input_rows, g->dw_ih};
     switch (which) {
     case OF_HIDDEN:
@@ -128,7 +102,7 @@ static weight_grad grad_of(const cell *c, const call *k, int which) {
         m.g0 = 2;
         break;
     case OF_PROJECTION:
-        m = (weight_grad){.H = p->R, .G = 1, .g1 = 1, .V = FL_PANEL, .P = P};
+        m = (weight_grad){.H = p->R, .G = 1, .g1 = 1, .V = FL_PANEL, .P = P, .zeros = k->zeros};
         m.of[0] = (weight_factor){p->H, extra_rows, g->dw_hr};
         break;
     default:
@@ -158,14 +132,8 @@ static int64_t sums_size(const cell *c, const call *k, int count) {
     return size;
 }
 
-/* Packed rows p0..p1-1 of a segment. */
-typedef struct {
-    int64_t p0, p1;
-    int begin, end; /* the first and the last of the call */
-} ripe;
-
-/* Over ripe rows: sums are zeroed before the first and added to the caller's gradient after the
- * last. */
+/* Over ripe rows, in the thread's sums. Those are added to the caller's gradient, and zeroed, after
+ * every SUM_ROWS rows of the call, wherever it is cut, and after the last. */
 static void run_grad(const cell *c, const call *k, int which, const ripe *r, const real *dG,
                      int thread, real *copies, real *sums) {
     if (!has_grad(c, k, which)) return;
@@ -175,13 +143,23 @@ static void run_grad(const cell *c, const call *k, int which, const ripe *r, con
         return;
     }
     weight_part w = weight_part_of(&m, thread, k->threads);
-    int64_t row = m.G * round_up(m.H);
+    const int64_t *offset = k->p->rows.offset;
+    int64_t row = m.G * round_up(m.H), before = offset[k->p->rows.T] - offset[k->last];
+    if (which == OF_INPUT && k->p->in.ids) before = 0; /* rows of the table */
+    size_t bytes = (size_t)((w.p1 - w.p0) * (w.f1 - w.f0 + 1) * PANEL) * sizeof(real);
     sums += sums_size(c, k, which);
-    if (r->begin)
-        memset(sums, 0, (size_t)((w.p1 - w.p0) * (w.f1 - w.f0 + 1) * PANEL) * sizeof(real));
-    for (int64_t p = r->p0; p < r->p1; p += P_BLOCK)
-        weight_grad_block(&m, &w, k, p, min64(P_BLOCK, r->p1 - p), dG + p * row, copies, sums);
-    if (r->end) add_weight_grad(&m, thread, k->threads, sums);
+    if (r->begin) memset(sums, 0, bytes);
+    for (int64_t p = r->p0, n; p < r->p1; p += n) {
+        int64_t at = before + p;
+        n = min64(P_BLOCK - at % P_BLOCK, r->p1 - p);
+        int last = r->end && p + n == r->p1;
+        block_sum to = {sums, sums + sums_size(c, k, WEIGHT_GRADS), at % P_BLOCK == 0,
+                        (at + n) % P_BLOCK == 0 || last};
+        weight_grad_block(&m, &w, k, p, n, dG + p * row, copies, &to);
+        if (!last && (at + n) % SUM_ROWS) continue;
+        add_weight_grad(&m, thread, k->threads, sums);
+        memset(sums, 0, bytes);
+    }
 }
 
 /* Rows of dx = dG W_ih leave their tile for the caller's array. */
@@ -238,32 +216,6 @@ static void make_dx(const cell *c, const call *k, const ripe *ready, int thread,
             next_place(k, &at);
         }
         dx_rows(c, k, n, rows, tiles);
-    }
-}
-
-FL_INLINE real *token_row(const call *k, int64_t row, int64_t step) {
-    return k->table + token_of(k, row, step) * k->GHp;
-}
-
-/* Gate gradients of ripe rows summed per distinct token, this thread's unit blocks of them. */
-static void sum_tokens(const call *k, const ripe *ready, int thread) {
-    int64_t blocks = k->Hp / VL, block = k->GHp / blocks;
-    int64_t from = part(blocks, thread, k->threads) * block;
-    int64_t to = part(blocks, thread + 1, k->threads) * block;
-    for (int64_t u = 0; ready->begin && u < k->p->in.U; u++)
-        memset(k->table + u * k->GHp + from, 0, (size_t)(to - from) * sizeof(real));
-    real *sums[P_BLOCK];
-    for (int64_t p = ready->p0, n; p < ready->p1; p += n) {
-        n = min64(P_BLOCK, ready->p1 - p);
-        place_of_row at = packed_place(k, p);
-        for (int64_t i = 0; i < n; i++, next_place(k, &at))
-            sums[i] = token_row(k, at.row, at.step) + from;
-        for (int64_t i = 0; i < n; i++) {
-            const real *d = k->gates + (p + i) * k->GHp + from;
-            if (i + 2 < n) prefetch(sums[i + 2], to - from);
-            for (int64_t e = 0; e < to - from; e += VL)
-                vstore(sums[i] + e, vload(sums[i] + e) + vload(d + e));
-        }
     }
 }
 

@@ -45,7 +45,6 @@ enum { BY_ROWS = 640 << 10 }; /* bytes of B that a second-level cache keeps besi
 typedef struct {
     int64_t n, K;
     const real *const *a; /* [n] rows of A */
-    int64_t a_step;       /* from one k to the next: 1, or the width of a packed A */
     const real *b;        /* packed */
     int64_t nv;           /* vectors in a row of B */
     int64_t V;            /* of them in a panel */
@@ -68,10 +67,10 @@ typedef void (*product_done)(void *ctx, int64_t row, int64_t R, int64_t panel);
 
 /* `ahead` is asked for while the tile is made, an address for each k, ahead_step apart: not by
  * tiles of fewer rows, which have less to do for each k. */
-FL_INLINE void tile(const int R, const int Q, const int V, const int64_t a_step, int64_t K,
-                    const real *const *a, const real *b, int64_t b_panel, const real *const *cin,
-                    int64_t cin_off, int64_t cin_panel, real *const *c, int64_t c_off,
-                    int64_t c_panel, const real *ahead, int64_t ahead_step) {
+FL_INLINE void tile(const int R, const int Q, const int V, int64_t K, const real *const *a,
+                    const real *b, int64_t b_panel, const real *const *cin, int64_t cin_off,
+                    int64_t cin_panel, real *const *c, int64_t c_off, int64_t c_panel,
+                    const real *ahead, int64_t ahead_step) {
     vreal acc[8][4][FL_PANEL]; /* of constant size, or the compiler keeps it in memory */
     const real *ar[8];
 #pragma GCC unroll 8
@@ -85,7 +84,7 @@ FL_INLINE void tile(const int R, const int Q, const int V, const int64_t a_step,
     }
     int64_t k = 0;
     do { /* K is at least 1 */
-        if (R >= ROWS_OF_4 - 1 && a_step == 1) __builtin_prefetch(ahead + k * ahead_step, 0, 2);
+        if (R >= ROWS_OF_4 - 1) __builtin_prefetch(ahead + k * ahead_step, 0, 2);
         vreal bk[4][FL_PANEL];
 #pragma GCC unroll 4
         for (int q = 0; q < Q; q++)
@@ -93,7 +92,7 @@ FL_INLINE void tile(const int R, const int Q, const int V, const int64_t a_step,
             for (int v = 0; v < V; v++) bk[q][v] = vload(b + q * b_panel + k * (V * VL) + v * VL);
 #pragma GCC unroll 8
         for (int r = 0; r < R; r++) {
-            vreal s = vset1(ar[r][k * a_step]);
+            vreal s = vset1(ar[r][k]);
 #pragma GCC unroll 4
             for (int q = 0; q < Q; q++)
 #pragma GCC unroll 4
@@ -112,49 +111,41 @@ FL_INLINE void tile(const int R, const int Q, const int V, const int64_t a_step,
     int64_t K, const real *const *a, const real *b, int64_t b_panel, const real *const *cin,       \
         int64_t cin_off, int64_t cin_panel, real *const *c, int64_t c_off, int64_t c_panel,        \
         const real *ahead, int64_t ahead_step
-#define TILE(R, Q, V, S)                                                                           \
-    static void tile_##R##_##Q##_##V##_##S(TILE_ARGS) {                                            \
-        tile(R, Q, V, S, K, a, b, b_panel, cin, cin_off, cin_panel, c, c_off, c_panel, ahead,      \
+#define TILE(R, Q, V)                                                                              \
+    static void tile_##R##_##Q##_##V(TILE_ARGS) {                                                  \
+        tile(R, Q, V, K, a, b, b_panel, cin, cin_off, cin_panel, c, c_off, c_panel, ahead,         \
              ahead_step);                                                                          \
     }
 typedef void (*tile_fn)(TILE_ARGS);
 
-#define TILES_2(Q, V, S)                                                                           \
-    TILE(1, Q, V, S)                                                                               \
-    TILE(2, Q, V, S)
-#define TILES_3(Q, V, S) TILES_2(Q, V, S) TILE(3, Q, V, S)
-#define TILES_4(Q, V, S) TILES_3(Q, V, S) TILE(4, Q, V, S)
-#define TILES_6(Q, V, S)                                                                           \
-    TILES_4(Q, V, S) TILE(5, Q, V, S)                                                              \
-    TILE(6, Q, V, S)
-#define TILES_8(Q, V, S)                                                                           \
-    TILES_6(Q, V, S) TILE(7, Q, V, S)                                                              \
-    TILE(8, Q, V, S)
-#define NAMES_2(V, S) tile_1_1_##V##_##S, tile_2_1_##V##_##S
-#define NAMES_3(V, S) NAMES_2(V, S), tile_3_1_##V##_##S
-#define NAMES_4(V, S) NAMES_3(V, S), tile_4_1_##V##_##S
-#define NAMES_6(V, S) NAMES_4(V, S), tile_5_1_##V##_##S, tile_6_1_##V##_##S
-#define NAMES_8(V, S) NAMES_6(V, S), tile_7_1_##V##_##S, tile_8_1_##V##_##S
+/* TILES_n: those of 1 to n rows. MAKE is TILE or, in weight_grad.h, SUM_TILE. */
+#define TILES_2(MAKE, V) MAKE(1, 1, V) MAKE(2, 1, V)
+#define TILES_3(MAKE, V) TILES_2(MAKE, V) MAKE(3, 1, V)
+#define TILES_4(MAKE, V) TILES_3(MAKE, V) MAKE(4, 1, V)
+#define TILES_6(MAKE, V) TILES_4(MAKE, V) MAKE(5, 1, V) MAKE(6, 1, V)
+#define TILES_8(MAKE, V) TILES_6(MAKE, V) MAKE(7, 1, V) MAKE(8, 1, V)
+#define NAMES_2(NAME, V) NAME##_1_1_##V, NAME##_2_1_##V
+#define NAMES_3(NAME, V) NAMES_2(NAME, V), NAME##_3_1_##V
+#define NAMES_4(NAME, V) NAMES_3(NAME, V), NAME##_4_1_##V
+#define NAMES_6(NAME, V) NAMES_4(NAME, V), NAME##_5_1_##V, NAME##_6_1_##V
+#define NAMES_8(NAME, V) NAMES_6(NAME, V), NAME##_7_1_##V, NAME##_8_1_##V
 
-/* Tiles of 1, 2, 3 and 4 vectors; A plain, or packed with A_WIDTH. */
+/* Tiles of 1, 2, 3 and 4 vectors. */
 #if FL_BYTES == 64 || defined(__aarch64__)
-#define ALL_TILES(S) TILES_8(1, 1, S) TILES_8(1, 2, S) TILES_8(1, 3, S) TILES_6(1, 4, S)
-#define ALL_NAMES(S)                                                                               \
-    {NAMES_8(1, S)}, {NAMES_8(2, S)}, {NAMES_8(3, S)}, { NAMES_6(4, S) }
+#define ALL_TILES(MAKE) TILES_8(MAKE, 1) TILES_8(MAKE, 2) TILES_8(MAKE, 3) TILES_6(MAKE, 4)
+#define ALL_NAMES(NAME)                                                                            \
+    {NAMES_8(NAME, 1)}, {NAMES_8(NAME, 2)}, {NAMES_8(NAME, 3)}, { NAMES_6(NAME, 4) }
 #elif FL_BYTES == 32
-#define ALL_TILES(S) TILES_4(1, 1, S) TILES_4(1, 2, S) TILES_4(1, 3, S) TILES_3(1, 4, S)
-#define ALL_NAMES(S)                                                                               \
-    {NAMES_4(1, S)}, {NAMES_4(2, S)}, {NAMES_4(3, S)}, { NAMES_3(4, S) }
+#define ALL_TILES(MAKE) TILES_4(MAKE, 1) TILES_4(MAKE, 2) TILES_4(MAKE, 3) TILES_3(MAKE, 4)
+#define ALL_NAMES(NAME)                                                                            \
+    {NAMES_4(NAME, 1)}, {NAMES_4(NAME, 2)}, {NAMES_4(NAME, 3)}, { NAMES_3(NAME, 4) }
 #else
-#define ALL_TILES(S) TILES_2(1, 1, S) TILES_2(1, 2, S) TILES_2(1, 3, S) TILES_2(1, 4, S)
-#define ALL_NAMES(S)                                                                               \
-    {NAMES_2(1, S)}, {NAMES_2(2, S)}, {NAMES_2(3, S)}, { NAMES_2(4, S) }
+#define ALL_TILES(MAKE) TILES_2(MAKE, 1) TILES_2(MAKE, 2) TILES_2(MAKE, 3) TILES_2(MAKE, 4)
+#define ALL_NAMES(NAME)                                                                            \
+    {NAMES_2(NAME, 1)}, {NAMES_2(NAME, 2)}, {NAMES_2(NAME, 3)}, { NAMES_2(NAME, 4) }
 #endif
-ALL_TILES(1)
-ALL_TILES(6)
-static const tile_fn TILES[FL_PANEL][MAX_ROWS] = {ALL_NAMES(1)};
-static const tile_fn TILES_OF_PACKED_A[FL_PANEL][MAX_ROWS] = {ALL_NAMES(6)};
-enum { A_WIDTH = 6 }; /* of a packed A: [K][A_WIDTH] */
+ALL_TILES(TILE)
+static const tile_fn TILES[FL_PANEL][MAX_ROWS] = {ALL_NAMES(tile)};
 
 FL_INLINE int64_t tile_rows(int64_t V) { return V == 4 ? ROWS_OF_4 : MAX_ROWS; }
 
@@ -162,15 +153,15 @@ FL_INLINE int64_t tile_rows(int64_t V) { return V == 4 ? ROWS_OF_4 : MAX_ROWS; }
 #if FL_BYTES == 64 || defined(__aarch64__)
 enum { MAX_FEW = 3 };
 #define FEW_TILES(V)                                                                               \
-    TILE(1, 4, V, 1)                                                                               \
-    TILE(2, 2, V, 1)                                                                               \
-    TILE(3, 2, V, 1)
-#define FEW_NAMES(V) {tile_1_4_##V##_1, tile_2_2_##V##_1, tile_3_2_##V##_1}
+    TILE(1, 4, V)                                                                                  \
+    TILE(2, 2, V)                                                                                  \
+    TILE(3, 2, V)
+#define FEW_NAMES(V) {tile_1_4_##V, tile_2_2_##V, tile_3_2_##V}
 static const int FEW_PANELS[MAX_FEW] = {4, 2, 2};
 #else
 enum { MAX_FEW = 1 };
-#define FEW_TILES(V) TILE(1, 2, V, 1)
-#define FEW_NAMES(V) {tile_1_2_##V##_1}
+#define FEW_TILES(V) TILE(1, 2, V)
+#define FEW_NAMES(V) {tile_1_2_##V}
 static const int FEW_PANELS[MAX_FEW] = {2};
 #endif
 FEW_TILES(1)
@@ -191,9 +182,9 @@ FL_INLINE void product_tile(const product *m, int64_t p, int64_t r0, int64_t R, 
                             int64_t k1, const real *ahead, int64_t ahead_step) {
     int64_t V = panel_vectors(m->nv, m->V, p);
     const real *b = m->b + p * m->V * VL * m->K + k0 * V * VL; /* all panels before are full */
-    const tile_fn *tiles = m->a_step == 1 ? TILES[V - 1] : TILES_OF_PACKED_A[V - 1];
+    const tile_fn *tiles = TILES[V - 1];
     const real *a[MAX_ROWS];
-    for (int64_t r = 0; r < R; r++) a[r] = m->a[r0 + r] + k0 * m->a_step;
+    for (int64_t r = 0; r < R; r++) a[r] = m->a[r0 + r] + k0;
     if (k0 == 0)
         tiles[R - 1](k1, a, b, 0, m->cin + r0, p * m->cin_panel, 0, m->c + r0, p * m->c_panel, 0,
                      ahead, ahead_step);
@@ -258,7 +249,7 @@ FL_INLINE int64_t product_of_few(const product *m, product_done done, void *ctx)
 FL_INLINE void product_run(const product *m, product_done done, void *ctx) {
     if (m->n < 1) return;
     int64_t made = 0, bytes = (m->p1 - m->p0) * m->V * VL * m->K * (int64_t)sizeof(real);
-    if (m->n <= MAX_FEW && m->a_step == 1 && m->c_panel) made = product_of_few(m, done, ctx);
+    if (m->n <= MAX_FEW && m->c_panel) made = product_of_few(m, done, ctx);
     if (!made && !m->panels_first && bytes <= BY_ROWS)
         product_by_rows(m, done, ctx);
     else

@@ -3,7 +3,8 @@
  *
  * Turned round so that vectors run along the gates: a product of A^T [F,P] with dG [P,GHp], in
  * blocks of P. Threads divide the panels of gates (or, if there are too few, the features), never
- * P: every element is summed in one order, whatever their number and however P is cut.
+ * P: every element is summed in one order, whatever their number and however P is cut. A sum is of
+ * chains of P_BLOCK terms, and after SUM_ROWS of them it is added to the caller's gradient.
  */
 #ifndef FL_WEIGHT_GRAD_H
 #define FL_WEIGHT_GRAD_H
@@ -24,6 +25,7 @@ typedef struct {
     int64_t V;           /* vectors of a panel */
     weight_factor of[2]; /* features of the second follow those of the first; F = 0: none */
     real *db1, *db2;     /* [GH] or NULL, added to */
+    const real *zeros;   /* [PANEL] */
 } weight_grad;
 
 typedef struct {
@@ -71,12 +73,54 @@ FL_INLINE int64_t weight_sums_size(const weight_grad *m, int threads) {
 
 /* Elements between groups of features: a cache line more than they need, or the groups of a row
  * would meet in a few sets of the cache. */
+enum { A_WIDTH = 6 }; /* features side by side: of a packed A, [P][A_WIDTH] */
 enum { A_GROUP = P_BLOCK * A_WIDTH + 64 / (int)sizeof(real) };
 
 /* Elements of the copies that a block of P is worked on in. */
 FL_INLINE int64_t weight_copies_size(int64_t F) {
     return (F + A_WIDTH) / A_WIDTH * A_GROUP + P_BLOCK * PANEL;
 }
+
+/* R features x V vectors of gates in registers, over K rows: C = Cin + A B or, to add it,
+ * C += Cin + A B. A sum of short chains is more exact than a long one. */
+FL_INLINE void sum_tile(const int R, const int V, int64_t K, const real *const *a, const real *b,
+                        const real *const *cin, int add, real *const *c) {
+    vreal acc[8][FL_PANEL];
+    const real *ar[8];
+#pragma GCC unroll 8
+    for (int r = 0; r < R; r++) {
+        ar[r] = a[r];
+#pragma GCC unroll 4
+        for (int v = 0; v < V; v++) acc[r][v] = vload(cin[r] + v * VL);
+    }
+    int64_t k = 0;
+    do { /* K is at least 1 */
+        vreal bk[FL_PANEL];
+#pragma GCC unroll 4
+        for (int v = 0; v < V; v++) bk[v] = vload(b + (k * V + v) * VL);
+#pragma GCC unroll 8
+        for (int r = 0; r < R; r++) {
+            vreal s = vset1(ar[r][k * A_WIDTH]);
+#pragma GCC unroll 4
+            for (int v = 0; v < V; v++) acc[r][v] = vfma(s, bk[v], acc[r][v]);
+        }
+    } while (++k < K);
+#pragma GCC unroll 8
+    for (int r = 0; r < R; r++)
+#pragma GCC unroll 4
+        for (int v = 0; v < V; v++) {
+            if (add) acc[r][v] += vload(c[r] + v * VL);
+            vstore(c[r] + v * VL, acc[r][v]);
+        }
+}
+
+#define SUM_ARGS                                                                                   \
+    int64_t K, const real *const *a, const real *b, const real *const *cin, int add, real *const *c
+#define SUM_TILE(R, Q, V)                                                                          \
+    static void sum_tile_##R##_##Q##_##V(SUM_ARGS) { sum_tile(R, V, K, a, b, cin, add, c); }
+typedef void (*sum_fn)(SUM_ARGS);
+ALL_TILES(SUM_TILE)
+static const sum_fn SUM_TILES[FL_PANEL][MAX_ROWS] = {ALL_NAMES(sum_tile)};
 
 enum { AHEAD = 8 }; /* rows asked for before they are copied */
 
@@ -143,12 +187,12 @@ FL_INLINE void ask_for_some(block_ahead *next) {
         prefetch(next->row[next->asked], next->F[next->asked >= next->first]);
 }
 
-/* n rows of a panel of dG, V vectors wide, side by side; their sum is added to `sum`. */
+/* n rows of a panel of dG, V vectors wide, side by side; and sum = add + (start + their sum). */
 FL_INLINE void pack_panel(const int V, int64_t n, const real *dG, int64_t row, real *packed,
-                          real *sum) {
+                          const real *start, const real *add, real *sum) {
     vreal s[FL_PANEL];
 #pragma GCC unroll 4
-    for (int v = 0; v < V; v++) s[v] = vload(sum + v * VL);
+    for (int v = 0; v < V; v++) s[v] = vload(start + v * VL);
     for (int64_t p = 0; p < n; p++, dG += row, packed += V * VL) {
         prefetch(dG + AHEAD * row, V * VL);
 #pragma GCC unroll 4
@@ -159,55 +203,57 @@ FL_INLINE void pack_panel(const int V, int64_t n, const real *dG, int64_t row, r
         }
     }
 #pragma GCC unroll 4
-    for (int v = 0; v < V; v++) vstore(sum + v * VL, s[v]);
+    for (int v = 0; v < V; v++) vstore(sum + v * VL, add ? s[v] + vload(add + v * VL) : s[v]);
 }
 
 static void pack_panel_of(int64_t V, int64_t n, const real *dG, int64_t row, real *packed,
-                          real *sum) {
+                          const real *start, const real *add, real *sum) {
     if (V == 4)
-        pack_panel(4, n, dG, row, packed, sum);
+        pack_panel(4, n, dG, row, packed, start, add, sum);
     else if (V == 3)
-        pack_panel(3, n, dG, row, packed, sum);
+        pack_panel(3, n, dG, row, packed, start, add, sum);
     else if (V == 2)
-        pack_panel(2, n, dG, row, packed, sum);
+        pack_panel(2, n, dG, row, packed, start, add, sum);
     else
-        pack_panel(1, n, dG, row, packed, sum);
+        pack_panel(1, n, dG, row, packed, start, add, sum);
 }
+
+/* Where the sum of a block goes. A block of P that the end of a segment cuts is still one chain:
+ * its beginning waits in `begun` for the rest. */
+typedef struct {
+    real *sums, *begun;
+    int begins, ends; /* does the block begin with these rows, does it end with them? */
+} block_sum;
 
 /* Add n packed rows from p0 on, dG [n,GHp], to the sums. */
 static void weight_grad_block(const weight_grad *m, const weight_part *w, const void *ctx,
-                              int64_t p0, int64_t n, const real *dG, real *copies, real *sums) {
-    int64_t nv = m->G * unit_blocks(m->H), F = w->f1 - w->f0;
-    const real *features[A_WIDTH];
+                              int64_t p0, int64_t n, const real *dG, real *copies,
+                              const block_sum *s) {
+    int64_t nv = m->G * unit_blocks(m->H), F = w->f1 - w->f0, panels = w->p1 - w->p0;
+    const real *features[A_WIDTH], *start[A_WIDTH];
     real *a = copies, *b = copies + (grad_features(m) + A_WIDTH) / A_WIDTH * A_GROUP, *out[A_WIDTH];
-    real *db = sums, *dw = sums + (w->p1 - w->p0) * PANEL;
+    real *to = s->ends ? s->sums : s->begun;
     pack_factors(m, w, ctx, p0, n, a);
-    int64_t tiles = (w->p1 - w->p0) * ((F + A_WIDTH - 1) / A_WIDTH);
+    int64_t tiles = panels * ((F + A_WIDTH - 1) / A_WIDTH);
     block_ahead next = next_block(m, w, ctx, p0 + n, tiles);
-    for (int64_t j = 0; j < w->p1 - w->p0; j++) {
+    for (int64_t j = 0; j < panels; j++) {
         int64_t V = panel_vectors(nv, m->V, w->p0 + j);
-        pack_panel_of(V, n, dG + (w->p0 + j) * m->V * VL, nv * VL, b, db + j * PANEL);
+        real *sum = to + j * PANEL;
+        pack_panel_of(V, n, dG + (w->p0 + j) * m->V * VL, nv * VL, b,
+                      s->begins ? m->zeros : s->begun + j * PANEL, s->ends ? sum : NULL, sum);
         for (int64_t f = 0; f < F; f += A_WIDTH) {
             int64_t width = min64(A_WIDTH, F - f);
+            int64_t at = (panels + j * F + f) * PANEL;
             ask_for_some(&next);
-            prefetch_written(dw + (j * F + f + A_WIDTH) * PANEL, A_WIDTH * PANEL);
+            prefetch_written(to + at + A_WIDTH * PANEL, A_WIDTH * PANEL);
             for (int64_t i = 0; i < width; i++) {
                 features[i] = a + f / A_WIDTH * A_GROUP + i;
-                out[i] = dw + (j * F + f + i) * PANEL;
+                start[i] = s->begins ? m->zeros : s->begun + at + i * PANEL;
+                out[i] = to + at + i * PANEL;
             }
-            product block = {.n = width,
-                             .K = n,
-                             .a = features,
-                             .a_step = A_WIDTH,
-                             .b = b,
-                             .nv = V,
-                             .V = V,
-                             .p0 = 0,
-                             .p1 = 1,
-                             .cin = (const real *const *)out,
-                             .c = out,
-                             .panels_first = 1};
-            product_run(&block, NULL, NULL);
+            for (int64_t i = 0, most = tile_rows(V); i < width; i += most)
+                SUM_TILES[V - 1][min64(most, width - i) - 1](n, features + i, b, start + i, s->ends,
+                                                             out + i);
         }
     }
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -136,11 +137,11 @@ def _no_model(folder: RunFolder) -> str:
 
 
 def _labels(folder: RunFolder, note: dict[str, Any], model: TextClassifier) -> list[str]:
-    labels: list[str] = note.get("labels", list(LABELS))
+    labels = list(note.get("labels", LABELS))
     expected = max(2, model.num_outputs)
-    are_names = isinstance(labels, list) and all(isinstance(label, str) for label in labels)
-    if not are_names or len(labels) != expected:
+    if len(labels) != expected or not all(isinstance(label, str) for label in labels):
         raise CheckpointError(
-            f"{folder.model} is damaged: its classes are {labels!r:.200}, expected {expected} names"
+            f"{folder.model} is damaged: its classes are {json.dumps(labels)}, expected {expected} "
+            "names"
         )
     return labels

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import codecs
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from fastlstm.text.json_value import read_json
+from fastlstm.text.opening import read_text
 from fastlstm.text.reading import FORMATS, Reading
 from fastlstm.train.classifier.config import ADDED, FREE_OPTIONS, Config, option
 
@@ -138,7 +139,7 @@ def load_config(path: Path) -> Config:
         As `Config.load`.
     """
     try:
-        value = read_json(path)
+        value = json.loads(read_text(path))
     except ValueError as error:
         raise ValueError(f"{path} is damaged or of another version: {error}") from error
     kind = TextConfig if isinstance(value, dict) and "test_split" in value else Config
