@@ -1,4 +1,4 @@
-"""Sums over many rows: one after the other, as NumPy and BLAS may add them, loses float32 digits."""
+"""Sums over many rows: one after the other, as NumPy may add them, they lose float32 digits."""
 
 from __future__ import annotations
 
