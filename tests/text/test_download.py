@@ -13,7 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import numpy as np
 import pytest
 
-from fastlstm.text import ChecksumError, DownloadError, UnreachableError
+from fastlstm.text import ChecksumError, DownloadError, UnreachableError, lock
 from fastlstm.text import download as module
 from fastlstm.text import files as files_module
 from fastlstm.text.download import download as fetch
