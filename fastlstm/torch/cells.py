@@ -51,7 +51,7 @@ class LSTMCell(_Copied, torch.nn.LSTMCell):
         ends = short_step(self, "lstm", input, hx)
         if ends is not None:
             return ends
-        if outside_kernels(input):
+        if outside_kernels(self, input, hx):
             return super().forward(input, hx)
         return run_cell(self, input, hx)
 
@@ -64,7 +64,7 @@ class GRUCell(_Copied, torch.nn.GRUCell):
         ends = short_step(self, "gru", input, hx)
         if ends is not None:
             return ends[0]
-        if outside_kernels(input):
+        if outside_kernels(self, input, hx):
             return super().forward(input, hx)
         return run_cell(self, input, hx)[0]
 
@@ -77,7 +77,7 @@ class RNNCell(_Copied, torch.nn.RNNCell):
         ends = short_step(self, f"rnn_{self.nonlinearity}", input, hx)
         if ends is not None:
             return ends[0]
-        if outside_kernels(input):
+        if outside_kernels(self, input, hx):
             return super().forward(input, hx)
         return run_cell(self, input, hx)[0]
 

@@ -3,60 +3,117 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import wraps
 from typing import Any, TypeVar, cast
 
 import torch
 from torch import Tensor
 from torch.autograd import forward_ad
+from torch.nn import Parameter
+from torch.nn.utils.rnn import PackedSequence
+from torch.overrides import _get_current_function_mode_stack
+from torch.utils._device import DeviceContext
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+# Asked in each call, also in that of a cell of a few microseconds.
+_tracing = torch._C._is_tracing
+_transforming = torch._C._are_functorch_transforms_active
+_dispatch_modes = torch._C._len_torch_dispatch_stack
+_function_modes = torch._C._len_torch_function_stack
+_autocasting = torch._C._is_any_autocast_enabled
+_hooks = torch._C._autograd._top_saved_tensors_default_hooks
+_batched = torch._C._functorch.is_legacy_batchedtensor
+_wrapped = torch._C._functorch.is_functorch_wrapped_tensor
 
-def outside_kernels(input: Any, lengths: Any = None) -> bool:
+
+def outside_kernels(module: torch.nn.Module, input: Any, hx: Any, lengths: Any = None) -> bool:
     """Whether torch's own module must answer a call.
 
-    It must where operations are recorded or transformed and not only run: under torch.jit.trace
-    and torch.export (with them the export to ONNX), inside torch.func's transforms and with
-    forward-mode derivatives, which all know torch's operations and not a kernel. And for an empty
-    input, where there is nothing to compute.
+    It must where operations are recorded, transformed or intercepted and not only run, by torch or
+    by a class of tensors: a kernel is no operation, and its results would stand as constants in
+    what is recorded. And for an empty input, where there is nothing to compute.
 
     Raises
     ------
     RuntimeError
-        If operations are recorded or transformed and lengths are given: torch's module takes none.
+        If operations are recorded or the like and lengths are given: torch's module takes none.
     """
-    if recorded():
+    if recorded() or foreign(module, input, hx):
         if lengths is not None:
             raise RuntimeError(
                 "lengths is given, expected None while torch traces, exports or transforms the "
-                "module: its own operations run then; use a PackedSequence or padded rows"
+                "module or a tensor is of a class of its own: torch's own operations run then; "
+                "use a PackedSequence or padded rows"
             )
         return True
     return isinstance(input, Tensor) and input.numel() == 0
 
 
 def recorded() -> bool:
-    """Whether torch records or transforms operations at this moment."""
+    """Whether torch records, transforms or intercepts operations at this moment."""
     if torch.compiler.is_compiling():
         return bool(torch.compiler.is_exporting())
-    return bool(
-        torch._C._is_tracing()
-        or torch._C._are_functorch_transforms_active()
-        or forward_ad._current_level >= 0
-    )
+    return not eager()
 
 
 def plain_mode() -> bool:
     """Whether torch just runs operations: nothing is compiled, recorded, transformed, lowered."""
+    return not torch.compiler.is_compiling() and eager() and not _autocasting()
+
+
+def eager() -> bool:
+    """Whether an operation that is called runs, and nothing else asks which one it was.
+
+    Others ask under torch.jit.trace, torch.func's transforms, forward-mode derivatives, and modes:
+    those of make_fx, of fake tensors, of whoever counts operations. A default device is a mode
+    too, but one that only says where new tensors are made.
+    """
     return not (
-        torch.compiler.is_compiling()
-        or torch._C._is_tracing()
-        or torch._C._are_functorch_transforms_active()
+        _tracing()
+        or _transforming()
         or forward_ad._current_level >= 0
-        or torch._C._is_any_autocast_enabled()
+        or _dispatch_modes()
+        or (_function_modes() and _intercepted())
     )
+
+
+def _intercepted() -> bool:
+    modes: list[Any] = _get_current_function_mode_stack()  # type: ignore[no-untyped-call]
+    return any(type(mode) is not DeviceContext for mode in modes)
+
+
+def foreign(module: torch.nn.Module, input: Any, hx: Any) -> bool:
+    """Whether a tensor of a call is of a class of its own, which may mean its own by operations."""
+    if isinstance(input, PackedSequence):
+        input = input.data
+    states = hx if isinstance(hx, (tuple, list)) else (hx,)
+    return _own_class((input, *states)) or _own_class(module._parameters.values())
+
+
+def _own_class(values: Iterable[Any]) -> bool:
+    return any(
+        type(v) is not Tensor and type(v) is not Parameter and isinstance(v, Tensor) for v in values
+    )
+
+
+def plain_gradients(gradients: Iterable[Tensor | None]) -> bool:
+    """Whether a backward pass just has to run, once, on gradients that a kernel can read.
+
+    It has not where its own operations are recorded: to be differentiated again (create_graph), or
+    as in `recorded`; nor where a gradient stands for many (is_grads_batched).
+    """
+    if torch.is_grad_enabled() or not eager():
+        return False
+    return not any(
+        g is not None and (type(g) is not Tensor or _batched(g) or _wrapped(g)) for g in gradients
+    )
+
+
+def saving_hooked() -> bool:
+    """Whether someone takes what is saved for backward: to checkpoint it, to move it elsewhere."""
+    return _hooks(True) is not None
 
 
 def uncompiled(function: F) -> F:

@@ -14,9 +14,10 @@ from fastlstm.runtime import runtime_info
 from fastlstm.torch import cells, modules
 from fastlstm.torch.batch import CELLS
 from fastlstm.torch.cells import GRUCell, LSTMCell, RNNCell
-from fastlstm.torch.dispatch import outside_kernels, recorded
-from fastlstm.torch.function import Tensors, wants_gradient
-from fastlstm.torch.layout import Packed, has_contiguous_rows
+from fastlstm.torch.dispatch import foreign, outside_kernels, recorded, saving_hooked
+from fastlstm.torch.function import wants_gradient
+from fastlstm.torch.held import Tensors
+from fastlstm.torch.layout import Packed, array_of, has_contiguous_rows
 from fastlstm.torch.modules import GRU, LSTM, RNN
 
 
@@ -79,8 +80,12 @@ def explain(module: nn.Module, input: Any, hx: Any = None, *, lengths: Any = Non
             "module of fastlstm.torch; accelerate(model) makes them of torch's"
         )
     dtype = str(next(module.parameters()).dtype).removeprefix("torch.")
-    if outside_kernels(input, lengths):
-        why = "its operations are recorded or transformed" if recorded() else "the input is empty"
+    if outside_kernels(module, input, hx, lengths):
+        why = "the input is empty"
+        if recorded():
+            why = "its operations are recorded or transformed"
+        elif foreign(module, input, hx):
+            why = "a tensor is of a class of its own"
         return _found(f"torch: {why}", cell, dtype, calls, "-", False, ())
     if isinstance(module, (LSTM, GRU, RNN)):
         batch, keeps, copies = _of_sequence(module, input, hx, lengths)
@@ -116,7 +121,7 @@ def _of_sequence(
         copies += _copies("hx", states or ())
     weights = [w for five in ready.weights for w in five]
     copies += _copies("a parameter", weights)
-    return text, wants_gradient(x, states or (), weights), copies
+    return text, _keeps(x, states or (), weights), copies
 
 
 def _of_cell(
@@ -126,8 +131,12 @@ def _of_cell(
     states = ready.states or ()
     copies = [*_cast_copies(ready.dtypes), *_row_copies(ready.input), *_copies("hx", states)]
     copies += _copies("a parameter", ready.weights)
-    keeps = wants_gradient(ready.input, states, ready.weights)
+    keeps = _keeps(ready.input, states, ready.weights)
     return f"{ready.input.shape[0]} rows of 1 step", keeps, copies
+
+
+def _keeps(x: Tensor, states: Tensors, weights: Tensors) -> bool:
+    return wants_gradient(x, states, weights) and not saving_hooked()
 
 
 def _cast_copies(dtypes: list[torch.dtype] | None) -> Iterator[str]:
@@ -138,13 +147,17 @@ def _cast_copies(dtypes: list[torch.dtype] | None) -> Iterator[str]:
 
 
 def _row_copies(x: Tensor) -> Iterator[str]:
-    if not has_contiguous_rows(x.detach().numpy()):
+    if x.is_neg():
+        yield "input: its values wait to be negated"
+    if not has_contiguous_rows(array_of(x)):
         yield f"input: the stride of its last axis is {x.stride(-1)}, not 1"
 
 
 def _copies(what: str, tensors: Tensors) -> Iterator[str]:
     for tensor in tensors:
-        if tensor is not None and not tensor.is_contiguous():
+        if tensor is not None and tensor.is_neg():
+            yield f"{what} {tuple(tensor.shape)}: its values wait to be negated"
+        elif tensor is not None and not tensor.is_contiguous():
             shape = tuple(tensor.shape)
             yield f"{what} {shape}: it is not contiguous, its strides are {tensor.stride()}"
 

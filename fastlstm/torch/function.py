@@ -17,14 +17,10 @@ from torch import Tensor
 from fastlstm.kernels import Kernel, Weights
 from fastlstm.kernels.spec import Array, States
 from fastlstm.runtime import get_num_threads
-from fastlstm.torch.layout import Padded, contiguous_rows, full_rows
-
-NO_SECOND = (
-    "fastlstm.torch has first derivatives only. For a second one (a gradient penalty, a Hessian) "
-    "run that part with torch's own module: it takes the same state_dict"
-)
-Tensors = Sequence[Tensor | None]
-FIELDS = len(Weights._fields)
+from fastlstm.torch import operations
+from fastlstm.torch.dispatch import plain_gradients, saving_hooked
+from fastlstm.torch.held import FIELDS, Held, Tensors, read_again
+from fastlstm.torch.layout import Padded, array_of, contiguous_rows, full_rows
 
 
 class Layer(NamedTuple):
@@ -43,11 +39,15 @@ class Layer(NamedTuple):
 
 
 class Saved(NamedTuple):
-    """What forward keeps for one backward pass: of each direction, and the y it refers to."""
+    """What forward keeps for one backward pass: of each direction, and the y that it shares."""
 
     parts: list[Any]
-    y: Tensor
+    y: Tensor | None
     version: int
+
+    def changed(self) -> bool:
+        """Whether the caller wrote to y."""
+        return self.y is not None and self.y._version != self.version
 
 
 def run(layer: Layer, x: Tensor, states: Tensors, weights: Tensors) -> tuple[Tensor, ...]:
@@ -65,8 +65,9 @@ def run(layer: Layer, x: Tensor, states: Tensors, weights: Tensors) -> tuple[Ten
     state_n : for each state.
     """
     if wants_gradient(x, states, weights):
-        return _apply(Recurrent, layer, x, *states, *weights)
-    return _forward(layer, x, states, weights, save=False)[0]
+        outputs: tuple[Tensor, ...] = Recurrent.apply(layer, x, *states, *weights)  # type: ignore[no-untyped-call]
+        return outputs
+    return _forward(layer, (x, *states, *weights), save=False)[0]
 
 
 def run_step(kernel: Kernel, x: Tensor, states: Tensors, weights: Tensors) -> list[Tensor]:
@@ -78,7 +79,7 @@ def run_step(kernel: Kernel, x: Tensor, states: Tensors, weights: Tensors) -> li
     part = Weights(*(None if w is None else _dense(w) for w in weights))  # type: ignore[arg-type]
     N, dtype = x.shape[0], part.w_hh.dtype
     H = part.w_hh.shape[1]
-    inputs: Array = contiguous_rows(x.detach().numpy())[None]
+    inputs: Array = contiguous_rows(array_of(x))[None]
     ends, _ = kernel.forward(
         inputs,
         tuple(np.zeros((N, H), dtype) if s is None else _dense(s) for s in states),
@@ -97,51 +98,46 @@ def wants_gradient(x: Tensor, *groups: Tensors) -> bool:
     return x.requires_grad or any(t is not None and t.requires_grad for g in groups for t in g)
 
 
-def _apply(function: Any, *args: Any) -> tuple[Tensor, ...]:
-    """Call an autograd.Function, which torch does not type."""
-    outputs: tuple[Tensor, ...] = function.apply(*args)
-    return outputs
-
-
 class Recurrent(torch.autograd.Function):
     """`run` with a backward pass."""
 
     @staticmethod
-    def forward(ctx: Any, layer: Layer, x: Tensor, *rest: Tensor | None) -> tuple[Tensor, ...]:
-        outputs, ctx.kept = _forward(layer, x, *_split(layer, rest), save=True)
-        ctx.layer = layer
+    def forward(ctx: Any, layer: Layer, *tensors: Tensor | None) -> tuple[Tensor, ...]:
+        read = read_again(layer.kernel.cell, layer.layout.rows.T, ctx.needs_input_grad[1:])
+        ctx.layer, ctx.held = layer, Held(ctx, tensors, read)
         ctx.set_materialize_grads(False)
-        ctx.save_for_backward(x, *rest)  # torch tells of a change in place before backward
+        # What a kernel keeps, nobody can take: where someone would, backward runs forward again.
+        outputs, ctx.kept = _forward(layer, tensors, save=not saving_hooked())
         return outputs
 
     @staticmethod
-    def backward(ctx: Any, dy: Tensor | None, *dstate: Tensor | None) -> tuple[Tensor | None, ...]:
-        layer: Layer = ctx.layer
-        x, *rest = ctx.saved_tensors
-        kept, ctx.kept = ctx.kept, None
-        if kept is None or (layer.layout.shares_y and kept.y._version != kept.version):
-            # A second backward pass through a retained graph, or y was changed in place.
-            kept = _forward(layer, x, *_split(layer, rest), save=True)[1]
-        needs = ctx.needs_input_grad[1:]
-        gradients = _backward(layer, kept, x, rest, dy, dstate, needs)
-        if torch.is_grad_enabled():  # create_graph=True
-            gradients = refuse_second(gradients, (x, *rest, dy, *dstate))
-        return None, *gradients
+    def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
+        layer, held, needs = ctx.layer, ctx.held, ctx.needs_input_grad[1:]
+        tensors = held.tensors(ctx)
+        if not plain_gradients(grads):
+            held.check_others()
+            return None, *operations.gradients(layer, tensors, grads, needs)
+        kept, ctx.kept = ctx.kept, None  # it serves once
+        if kept is None or kept.changed():
+            held.check_others()
+            kept = _forward(layer, tensors, save=True)[1]
+        return None, *_backward(layer, kept, tensors, grads, needs)
 
 
-def _split(layer: Layer, tensors: Tensors) -> tuple[Tensors, Tensors]:
-    """Return states and weights."""
-    count = len(layer.kernel.cell.states)
-    return tensors[:count], tensors[count:]
+def _split(layer: Layer, tensors: Tensors) -> tuple[Any, Tensors, Tensors]:
+    """Return x, states and weights."""
+    count = 1 + len(layer.kernel.cell.states)
+    return tensors[0], tensors[1:count], tensors[count:]
 
 
 def _forward(
-    layer: Layer, x: Tensor, states: Tensors, weights: Tensors, *, save: bool
+    layer: Layer, tensors: Tensors, *, save: bool
 ) -> tuple[tuple[Tensor, ...], Saved | None]:
     kernel, layout, rows_first = layer
+    x, states, weights = _split(layer, tensors)
     parts = _weights(weights)
     D, R = len(parts), parts[0].w_hh.shape[1]
-    inputs = layout.read(x.detach().numpy(), kernel)
+    inputs = layout.read(array_of(x), kernel)
     start = _states(layer, states, parts[0], D)
     y = layout.buffer(kernel, D * R, inputs.dtype, rows_first)
     ends, kept = [], []
@@ -163,26 +159,25 @@ def _forward(
     if not save:
         return outputs, None
     # Detached, it shares memory and version with the y that the caller gets, but no graph.
-    held = outputs[0].detach()
-    return outputs, Saved(kept, held, held._version)
+    y_shared = outputs[0].detach()
+    return outputs, Saved(kept, y_shared if layout.shares_y else None, y_shared._version)
 
 
 def _backward(
     layer: Layer,
     kept: Saved,
-    x: Tensor,
-    rest: Tensors,
-    dy: Tensor | None,
-    dstate: Tensors,
+    tensors: Tensors,
+    grads: Tensors,
     needs: Sequence[bool],
 ) -> tuple[Tensor | None, ...]:
-    """Return the gradients of x and of `rest`, None where none is needed."""
+    """Return the gradients of the tensors, None where none is needed."""
     kernel, layout, _ = layer
-    states, weights = _split(layer, rest)
+    x, _, weights = _split(layer, tensors)
+    dy, *dstate = grads
     gradients = [None if w is None else _zeros_like(w) for w in weights]
     parts = _weights(gradients)
     R = parts[0].w_hh.shape[1]
-    d_out = None if dy is None else layout.read(dy.detach().numpy(), kernel)
+    d_out = None if dy is None else layout.read(array_of(dy), kernel)
     d_end = [None if d is None else layout.read_state(_dense(d)) for d in dstate]
     dx = None
     if needs[0]:  # its axes in x's own order in memory
@@ -200,6 +195,8 @@ def _backward(
             n_threads=get_num_threads(),
         )
         starts.append(start)
+    if layout.rows.T == 1 and dy is None and dstate[0] is None:
+        gradients[FIELDS - 1 :: FIELDS] = [None] * len(parts)  # a projection behind h, not in use
     found = [None if dx is None else torch.from_numpy(layout.result(dx, kernel))]
     found += [torch.from_numpy(s) for s in _join(layout, starts)]
     return tuple(g if n else None for g, n in zip(found + gradients, needs, strict=True))
@@ -211,7 +208,7 @@ def _zeros_like(weight: Tensor) -> Tensor:
     They spin for a while in case there is more to do, on the cores that the kernel needs next:
     on two threads (64,200,128,128) took 37 ms for 31, a GRU 34 for 24.
     """
-    return torch.from_numpy(np.zeros(weight.shape, weight.detach().numpy().dtype))
+    return torch.from_numpy(np.zeros(weight.shape, array_of(weight).dtype))
 
 
 def _weights(tensors: Tensors) -> list[Weights]:
@@ -232,7 +229,7 @@ def _states(layer: Layer, tensors: Tensors, part: Weights, D: int) -> States:
 
 
 def _dense(tensor: Tensor) -> Array:
-    array: Array = tensor.detach().numpy()
+    array = array_of(tensor)
     return array if array.flags.c_contiguous else np.ascontiguousarray(array)
 
 
@@ -241,26 +238,3 @@ def _join(layout: Padded, states: list[States]) -> list[Array]:
     if len(states) == 1:
         return [layout.state_result(s[None]) for s in states[0]]
     return [np.stack(pair) for pair in zip(*states, strict=True)]
-
-
-class _Refuse(torch.autograd.Function):
-    """The first `count` of the tensors as they are; an error for who differentiates them."""
-
-    @staticmethod
-    def forward(ctx: Any, count: int, *tensors: Tensor) -> tuple[Tensor, ...]:
-        return tuple(t.view_as(t) for t in tensors[:count])
-
-    @staticmethod
-    def backward(ctx: Any, *_: Tensor) -> None:
-        raise RuntimeError(NO_SECOND)
-
-
-def refuse_second(gradients: Tensors, sources: Tensors) -> tuple[Tensor | None, ...]:
-    """Return gradients whose own gradient is an error, and not zero in silence.
-
-    To be asked at all, the error has to stand between the gradients and what they depend on.
-    """
-    given = [g for g in gradients if g is not None]
-    behind = [t for t in sources if t is not None and t.requires_grad]
-    guarded = iter(_apply(_Refuse, len(given), *given, *behind))
-    return tuple(None if g is None else next(guarded) for g in gradients)

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from fastlstm.kernels import Kernel, Rows
 from fastlstm.kernels.spec import Array
@@ -134,6 +135,34 @@ def full_rows(T: int, N: int) -> Rows:
 @lru_cache(maxsize=64)
 def _kept_rows(T: int, N: int) -> Rows:
     return Rows(T, N)
+
+
+def array_of(tensor: Tensor) -> Array:
+    """Return the numbers of a tensor: its own memory, or a copy where they do not stand there.
+
+    That is so for a negation that waits (of a conjugate's imaginary part) and for zeros that torch
+    has not written.
+
+    Raises
+    ------
+    RuntimeError
+        If the tensor's storage was freed.
+    """
+    array: Array
+    if tensor.data_ptr() == tensor.storage_offset() * tensor.itemsize and tensor.numel():
+        array = _without_memory(tensor)
+    else:
+        array = tensor.numpy(force=True)
+    return array
+
+
+def _without_memory(tensor: Tensor) -> Array:
+    if tensor._is_zerotensor():
+        return np.zeros(tensor.shape, str(tensor.dtype).removeprefix("torch."))
+    raise RuntimeError(
+        f"a tensor of shape {tuple(tensor.shape)} has no memory, expected its values: its storage "
+        "was freed, as by untyped_storage().resize_(0)"
+    )
 
 
 def contiguous_rows(array: Array) -> Array:

@@ -47,7 +47,7 @@ class LSTM(torch.nn.LSTM):
             As torch's, with the argument named; also for tensors that are not on the CPU and for
             parameters that are neither float32 nor float64.
         """
-        if outside_kernels(input, lengths):
+        if outside_kernels(self, input, hx, lengths):
             return super().forward(input, hx)
         return run_sequence(self, input, hx, lengths)
 
@@ -57,7 +57,7 @@ class GRU(torch.nn.GRU):
 
     def forward(self, input: Any, hx: Any = None, *, lengths: Any = None) -> Any:
         """Run over a batch: as `LSTM.forward`, with hx and h_n one tensor [L*D,N,H]."""
-        if outside_kernels(input, lengths):
+        if outside_kernels(self, input, hx, lengths):
             return super().forward(input, hx)
         return run_sequence(self, input, hx, lengths)
 
@@ -67,7 +67,7 @@ class RNN(torch.nn.RNN):
 
     def forward(self, input: Any, hx: Any = None, *, lengths: Any = None) -> Any:
         """Run over a batch: as `LSTM.forward`, with hx and h_n one tensor [L*D,N,H]."""
-        if outside_kernels(input, lengths):
+        if outside_kernels(self, input, hx, lengths):
             return super().forward(input, hx)
         return run_sequence(self, input, hx, lengths)
 
@@ -128,7 +128,8 @@ def _run_layers(module: torch.nn.RNNBase, ready: Ready) -> tuple[Tensor, list[Te
     L, D, x = module.num_layers, 2 if module.bidirectional else 1, batch.x
     starts: list[Any] = [(None,) * len(kernel.cell.states)] * L
     if batch.states is not None:
-        starts = list(zip(*(torch.split(s, D) for s in batch.states), strict=True))
+        # each a view of its own: of those that split gives, none may be changed in place
+        starts = [[s[k * D : (k + 1) * D] for s in batch.states] for k in range(L)]
     ends = []
     for k in range(L):
         last = k == L - 1

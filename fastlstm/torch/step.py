@@ -15,10 +15,14 @@ from torch.nn.parameter import Parameter
 
 from fastlstm import kernels
 from fastlstm.runtime import get_num_threads
-from fastlstm.torch.dispatch import plain_mode
-from fastlstm.torch.function import refuse_second
+from fastlstm.torch.dispatch import plain_gradients, plain_mode, saving_hooked
+from fastlstm.torch.function import Layer
+from fastlstm.torch.held import Held, read_again
+from fastlstm.torch.layout import OneStep, full_rows
+from fastlstm.torch.operations import gradients
 
 FIXED = "_fastlstm_fixed"  # of a module inside `fixed_weights`: its weights, packed
+NO_PROJECTION = (False,)  # a layer has a fifth weight, which a cell lacks
 
 
 def short_step(module: torch.nn.RNNCellBase, cell: str, input: Any, hx: Any) -> Any:
@@ -46,7 +50,9 @@ def short_step(module: torch.nn.RNNCellBase, cell: str, input: Any, hx: Any) -> 
         return None
     if torch.is_grad_enabled() and step.plain(tensors):
         if any(t is not None and t.requires_grad for t in tensors):
-            return Step.apply(step, *tensors)  # type: ignore[no-untyped-call]
+            if saving_hooked():
+                return None
+            return Step.apply(cell, *tensors)  # type: ignore[no-untyped-call]
     fixed = module.__dict__.get(FIXED)
     if fixed is not None:
         if fixed.changed(tensors):
@@ -59,30 +65,35 @@ def short_step(module: torch.nn.RNNCellBase, cell: str, input: Any, hx: Any) -> 
 
 
 class Step(torch.autograd.Function):
-    """A plain step with a backward pass: (step, the tensors of `TensorStep`) -> new states."""
+    """A plain step with a backward pass: (cell, the tensors of `TensorStep`) -> new states."""
 
     @staticmethod
-    def forward(ctx: Any, step: Any, *tensors: Tensor) -> tuple[Tensor, ...]:
+    def forward(ctx: Any, cell: str, *tensors: Tensor) -> tuple[Tensor, ...]:
         ends: tuple[Tensor, ...]
+        ctx.cell, step = cell, compiled_step(cell)
         ends, ctx.kept = step.save(tensors, get_num_threads())
-        ctx.step = step
         ctx.set_materialize_grads(False)
-        ctx.save_for_backward(*tensors)  # torch tells of a change in place before backward
+        read = read_again(kernels.CELLS[cell], 1, ctx.needs_input_grad[1:] + NO_PROJECTION)
+        ctx.held = Held(ctx, tensors, read[:-1])
         return ends
 
     @staticmethod
     def backward(ctx: Any, *dstate: Tensor | None) -> tuple[Tensor | None, ...]:
-        tensors, n_threads = ctx.saved_tensors, get_num_threads()
-        kept, ctx.kept = ctx.kept, None
+        step, held, needs = compiled_step(ctx.cell), ctx.held, ctx.needs_input_grad[1:]
+        tensors = tuple(held.tensors(ctx))
+        if not plain_gradients(dstate):
+            held.check_others()
+            layer = Layer(kernels.get(ctx.cell), OneStep(full_rows(1, tensors[0].shape[0])))
+            found = gradients(layer, (*tensors, None), (None, *dstate), needs + NO_PROJECTION)
+            return None, *found[:-1]
+        kept, ctx.kept, n_threads = ctx.kept, None, get_num_threads()
         if kept is None:  # a second backward pass through a retained graph
-            kept = ctx.step.save(tensors, n_threads)[1]
-        needs = ctx.needs_input_grad[1:]
-        gradients = ctx.step.backward(kept, tensors, dstate, needs[0], n_threads)
+            held.check_others()
+            kept = step.save(tensors, n_threads)[1]
+        found = step.backward(kept, tensors, dstate, needs[0], n_threads)
         if not all(needs):
-            gradients = [g if n else None for g, n in zip(gradients, needs, strict=True)]
-        if torch.is_grad_enabled():  # create_graph=True
-            gradients = refuse_second(gradients, (*tensors, *dstate))
-        return None, *gradients
+            found = [g if n else None for g, n in zip(found, needs, strict=True)]
+        return None, *found
 
 
 @cache

@@ -1,0 +1,124 @@
+"""A layer in torch's own operations: for who wants to have them, and not only their results.
+
+A backward pass that is recorded to be differentiated again, that runs for many gradients at once
+or under a mode that watches operations, is torch's own of these.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
+
+from fastlstm.kernels import Rows
+from fastlstm.torch.held import FIELDS, Tensors
+from fastlstm.torch.layout import OneStep, Packed, PackedEven
+
+FUNCTIONS: dict[str, Any] = {
+    "lstm": torch._VF.lstm,
+    "gru": torch._VF.gru,
+    "rnn_tanh": torch._VF.rnn_tanh,
+    "rnn_relu": torch._VF.rnn_relu,
+}
+
+
+def gradients(
+    layer: Any, tensors: Tensors, grads: Tensors, needs: Sequence[bool]
+) -> list[Tensor | None]:
+    """Return the gradients of a layer's tensors, None where none is needed.
+
+    Parameters
+    ----------
+    layer : a `function.Layer`.
+    tensors : the layer's.
+    grads : of y and of the last states; None where there is none.
+    needs : which tensors want a gradient.
+    """
+    again = torch.is_grad_enabled()
+    with torch.enable_grad():
+        # views, so that a tensor that is given twice has a gradient in each place
+        given = [None if t is None else t.view_as(t) for t in tensors]
+        outputs = outputs_of(layer, given)
+    asked = [t for t, n in zip(given, needs, strict=True) if n and t is not None]
+    pairs = [(o, g) for o, g in zip(outputs, grads, strict=True) if g is not None]
+    found = iter(
+        torch.autograd.grad(
+            [o for o, _ in pairs],
+            asked,
+            [g for _, g in pairs],
+            create_graph=again,
+            allow_unused=True,
+        )
+    )
+    return [next(found) if n else None for n in needs]
+
+
+def outputs_of(layer: Any, tensors: Sequence[Any]) -> list[Tensor]:
+    """Return y and the last states; y of one step is its h."""
+    layout, rows = layer.layout, layer.layout.rows
+    if layer.kernel.cell.name == "lstm" and tensors[0].dtype is not torch.float64:
+        # torch's fused LSTM, which has no second derivative, is of float32 only
+        doubled = outputs_of(layer, [None if t is None else t.double() for t in tensors])
+        return [t.to(tensors[0].dtype) for t in doubled]
+    x, states, weights = _parts(layer, tensors)
+    recurrent = _Recurrent(layer.kernel.cell.name, weights)
+    if isinstance(layout, OneStep):
+        return [t[0] for t in recurrent(x.unsqueeze(0), [s.unsqueeze(0) for s in states])]
+    if isinstance(layout, Packed):
+        return recurrent(x, states, torch.from_numpy(rows.n_at))
+    if isinstance(layout, PackedEven):
+        y, *ends = recurrent(x.view(rows.T, rows.N, -1), states)
+        return [y.flatten(0, 1), *ends]
+    return recurrent(x, states) if rows.full else _of_ragged(recurrent, rows, x, states)
+
+
+def _parts(layer: Any, tensors: Tensors) -> tuple[Tensor, list[Tensor], Tensors]:
+    """Return x, the initial states and the weights."""
+    cell, N = layer.kernel.cell, layer.layout.rows.N
+    x, weights = tensors[0], tensors[1 + len(cell.states) :]
+    w_hh = weights[1]
+    assert x is not None
+    assert w_hh is not None
+    sizes = w_hh.shape[1], w_hh.shape[0] // len(cell.gates)
+    D = () if isinstance(layer.layout, OneStep) else (len(weights) // FIELDS,)
+    given = zip(tensors[1 : 1 + len(cell.states)], sizes, strict=False)
+    return x, [x.new_zeros(*D, N, K) if s is None else s for s, K in given], weights
+
+
+class _Recurrent:
+    """torch's function of a cell, for one layer with these weights."""
+
+    def __init__(self, cell: str, weights: Tensors) -> None:
+        self.function, self.pair = FUNCTIONS[cell], cell == "lstm"
+        self.weights = [w for w in weights if w is not None]
+        self.biases, self.both = weights[2] is not None, len(weights) > FIELDS
+
+    def __call__(
+        self, x: Tensor, states: list[Tensor], sizes: Tensor | None = None
+    ) -> list[Tensor]:
+        """Return y and the last states; with `sizes` x and y are the data of packed rows."""
+        hx: Any = states if self.pair else states[0]
+        options = self.biases, 1, 0.0, False, self.both  # layers, dropout, training
+        if sizes is None:
+            return list(self.function(x, hx, self.weights, *options, False))
+        return list(self.function(x, sizes, hx, self.weights, *options))
+
+
+def _of_ragged(recurrent: _Recurrent, rows: Rows, x: Tensor, states: list[Tensor]) -> list[Tensor]:
+    """Padded rows of any lengths: those that have a step run packed, the others keep their state.
+
+    There is at least one that has, as gradients are asked for only through a row with steps.
+    """
+    alive = torch.from_numpy(rows.order[: rows.n_at[0]])
+    lengths = torch.from_numpy(rows.lengths)[alive]
+    data, sizes, *_ = pack_padded_sequence(x[:, alive], lengths)
+    y, *ends = recurrent(data, [s[:, alive] for s in states], sizes)
+    padded, _ = pad_packed_sequence(PackedSequence(y, sizes), total_length=rows.T)
+    whole = padded.new_zeros(rows.T, rows.N, padded.shape[2])
+    return [
+        whole.index_copy(1, alive, padded),
+        *(s.index_copy(1, alive, e) for s, e in zip(states, ends, strict=True)),
+    ]
