@@ -16,10 +16,13 @@ BIN     := $(VENV)/bin
 PIP     := $(BIN)/python -m pip --disable-pip-version-check
 SOURCES := pyproject.toml setup.py $(wildcard fastlstm/kernels/*.p* fastlstm/kernels/src/*)
 ASAN    := build/asan
+TSAN    := build/tsan
 ASAN_CC ?= gcc
 ASAN_TESTS ?= tests/kernels
-ASAN_BUILD  = CC=$(ASAN_CC) FASTLSTM_SANITIZE=address,undefined \
-              $(PIP) install --quiet --no-deps --upgrade --target $(ASAN) .
+, := ,
+# The package with sanitizers $(1) in its kernels, in folder $(2).
+sanitized   = rm -rf $(2) && CC=$(ASAN_CC) FASTLSTM_SANITIZE=$(1) \
+              $(PIP) install --quiet --no-deps --target $(2) . && touch $(2)/built
 
 .PHONY: help train test test-slow bench lint format asan attack neon werror wheel clean
 
@@ -86,9 +89,7 @@ format: $(VENV)/installed-dev
 # switched off (it would hide small overruns), and leaks (Python's own) are not reported.
 # One instruction set a family: the C harness runs the others under the sanitizers, without Python.
 asan: $(VENV)/installed-test
-	rm -rf $(ASAN)
-	$(ASAN_BUILD)
-	@touch $(ASAN)/built
+	$(call sanitized,address$(,)undefined,$(ASAN))
 	cd $(ASAN) && \
 	LD_PRELOAD="$$($(ASAN_CC) -print-file-name=libasan.so) $$($(ASAN_CC) -print-file-name=libubsan.so)" \
 	ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 \
@@ -98,14 +99,16 @@ asan: $(VENV)/installed-test
 	    $(CURDIR)/tests/packaging/test_sanitizer.py \
 	    $(ASAN_TESTS:%=$(CURDIR)/%) $(ARGS)
 
-# Apart from the tests, as it takes an hour: tests/attack. It uses the same copy, built when that is
-# older than a source; a failure comes with the command that makes it happen again.
-$(ASAN)/built: $(SOURCES) $(shell find fastlstm -name '*.py') | $(VENV)/installed-test
-	rm -rf $(ASAN)
-	$(ASAN_BUILD)
-	@touch $@
+# Apart from the tests, as it takes an hour: tests/attack. It uses the same copy and one more, each
+# built when it is older than a source; a failure comes with the command that makes it happen again.
+PACKAGE := $(SOURCES) $(shell find fastlstm -name '*.py')
+$(ASAN)/built: $(PACKAGE) | $(VENV)/installed-test
+	$(call sanitized,address$(,)undefined,$(ASAN))
 
-attack: $(VENV)/installed-test $(ASAN)/built
+$(TSAN)/built: $(PACKAGE) | $(VENV)/installed-test
+	$(call sanitized,thread,$(TSAN))
+
+attack: $(VENV)/installed-test $(ASAN)/built $(TSAN)/built
 	PYTHONPATH=tests $(BIN)/python -m attack $(ARGS)
 
 neon: $(VENV)/installed-test

@@ -26,7 +26,10 @@ def setup(threads: int) -> None:
     fl.set_num_threads(threads)
     backend = fl.runtime_info()["backend"]
     if backend != os.environ.get("FASTLSTM_BACKEND", "native"):
-        raise RuntimeError(f"fastlstm runs on its {backend} backend, expected native: build it")
+        raise RuntimeError(
+            f"fastlstm runs on its {backend} backend, expected native: "
+            "pip install . in the clone, with a C compiler"
+        )
 
 
 def versions() -> dict[str, Any]:

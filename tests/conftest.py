@@ -13,13 +13,23 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import pytest
-from cases import FAMILY, NUMBA
 from hypothesis import HealthCheck, settings
 
-from fastlstm import kernels, runtime
+ROOT = Path(__file__).parents[1]
+if (ROOT / "benchmarks" / "source_tree.py").exists():
+    sys.path.append(str(ROOT))
+    from benchmarks.source_tree import is_built  # and the clone is where it belongs on the path
+
+    if not is_built():
+        os.chdir(ROOT / "tests")  # Python puts the current folder first for each child of a test
+
+from cases import FAMILY, NUMBA  # noqa: E402
+
+from fastlstm import kernels, runtime  # noqa: E402
 
 # Derandomized: the same run fails or passes everywhere. The fixtures that hypothesis warns about
 # select a backend for the whole test, which is what is meant.

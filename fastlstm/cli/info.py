@@ -118,10 +118,11 @@ def _results(metrics: dict[str, Any]) -> dict[str, str]:
     for part in ("test", "validation"):
         accuracy, loss = metrics.get(f"{part}_accuracy"), metrics.get(f"{part}_loss")
         if accuracy is not None:
-            found[part] = f"accuracy {accuracy:.2%}, loss {loss:.4f}"
-    if "test_macro_f1" in metrics:
+            found[part] = f"accuracy {accuracy:.2%}"
+            found[part] += f", loss {loss:.4f}" if loss is not None else ""
+    if "test" in found and metrics.get("test_macro_f1") is not None:
         found["test"] += f", macro F1 {metrics['test_macro_f1']:.4f}"
-    if "epochs" in metrics:
+    if metrics.get("epochs"):
         found["time"] = (
             f"{metrics['train_seconds']:.1f} s for {metrics['epochs']} epochs, best "
             f"{metrics['best_epoch']}; {metrics['words_per_second']:,.0f} words/s"

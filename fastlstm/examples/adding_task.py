@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 import json
+import sys
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,7 +47,12 @@ def train(cell: type[CustomLayer], updates: int = 300, T: int = 20) -> list[floa
 
 
 def report(cell: type[CustomLayer]) -> None:
-    """Check a cell's gradients, train it and print a line of JSON."""
+    """Check a cell's gradients, train it and print a line of JSON; the program of each cell."""
+    about = sys.modules[cell.__module__].__doc__
+    parser = argparse.ArgumentParser(
+        description=about, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.parse_args()
     rng = np.random.default_rng(0)
     worst = gradcheck(cell(3, 4, num_layers=2, dtype="float64", rng=rng)).worst
     errors = train(cell)

@@ -16,6 +16,8 @@ from datetime import date
 
 import numpy as np
 
+from fastlstm.examples.options import add_threads, threaded
+from fastlstm.printable import say
 from fastlstm.text.pairs import Pair
 from fastlstm.train.progress import Progress
 from fastlstm.train.seeds import DATA, generator
@@ -96,7 +98,8 @@ def run(options: argparse.Namespace) -> None:
     train = draw(days[TEST_DAYS:], options.pairs, rng)
     test = [pair for day in days[:TEST_DAYS] for pair in draw([day], 1, rng)]
     model_options = {
-        "embedding_dim": 32, "hidden_size": options.hidden, "attention": not options.no_attention,
+        "embedding_dim": 32, "hidden_size": options.hidden_size,
+        "attention": not options.no_attention,
     }  # fmt: skip
     start = time.perf_counter()
     translator = learn(
@@ -109,7 +112,7 @@ def run(options: argparse.Namespace) -> None:
     shown = [source for source, _ in test[:8]] + [list(text) for text in options.date]
     print("\nOn days that it never saw:")
     for source, answer in zip(shown, translator(shown, beam_size=1, max_length=12), strict=True):
-        print(f"  {''.join(source):45} {''.join(answer)}")
+        say(f"  {''.join(source):45} {''.join(answer)}")
     figures = {
         "exact": sum(right) / len(right),
         "test_dates": len(test),
@@ -128,13 +131,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add = parser.add_argument
     add("--pairs", type=int, default=20000, help="dates to train on (default: 20000)")
     add("--epochs", type=int, default=3)
-    add("--hidden", type=int, default=128, help="units of each side (default: 128)")
+    add("--hidden-size", type=int, default=128, help="units of each side (default: 128)")
     add("--no-attention", action="store_true", help="the encoder's last state alone")
     add("--seed", type=int, default=0)
+    add_threads(parser)
     add("--date", action="append", default=[], metavar="TEXT", help="a date to read afterwards")
     options = parser.parse_args(arguments)
     try:
-        run(options)
+        threaded(run, options)
     except (ValueError, FloatingPointError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import fastlstm as fl
+from fastlstm.examples.options import add_threads, threaded
 from fastlstm.nn.gates import Gates
 
 Array = NDArray[Any]
@@ -98,10 +99,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--steps", type=int, default=20, help="length of the sequences")
     parser.add_argument("--hidden-size", type=int, default=16, help="units of the layer")
     parser.add_argument("--seed", type=int, default=0, help="of weights and inputs")
+    add_threads(parser, default=1)
     options = parser.parse_args(arguments)
     for name in ("steps", "hidden_size"):
         if getattr(options, name) < 1:
             parser.error(f"--{name.replace('_', '-')} is {getattr(options, name)}, expected 1 up")
+    threaded(run, options)
+    return 0
+
+
+def run(options: argparse.Namespace) -> None:
+    """Print the weights by gate, the gates of a run and how far the two differ."""
     rng, T, N, I = np.random.default_rng(options.seed), options.steps, 4, 8  # noqa: E741
     lstm = fl.LSTM(I, options.hidden_size, forget_bias=1.0, rng=rng)
     x = rng.standard_normal((T, N, I)).astype("float32")
@@ -133,7 +141,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if importlib.util.find_spec("torch"):
         result["torch_difference"] = compare_with_torch(lstm, x, dy, y)
     print(json.dumps(result))
-    return 0
 
 
 if __name__ == "__main__":

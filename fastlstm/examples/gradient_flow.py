@@ -10,12 +10,12 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 import fastlstm as fl
+from fastlstm.examples.options import add_plot, add_threads, threaded
 from fastlstm.inside.flow import Norms, draw_gradient_flow, gradient_flow
 from fastlstm.nn.recurrent import Recurrent
 from fastlstm.plotting import new_figure
@@ -64,23 +64,30 @@ def positive(text: str) -> int:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure, draw if asked to; the last line printed is JSON."""
+    """Run the example; return the exit status."""
     parser = argparse.ArgumentParser(
         prog="python -m fastlstm.examples.gradient_flow",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--out", type=Path, help="write the figure to this PNG (needs matplotlib)")
+    add_plot(parser, "the curves")
     parser.add_argument("--steps", type=positive, default=60, help="length of the sequences")
     parser.add_argument("--hidden-size", type=positive, default=64, help="units of each layer")
     parser.add_argument("--input-scale", type=float, default=0.1, help="size of the inputs")
     parser.add_argument("--seed", type=int, default=0, help="of weights and inputs")
+    add_threads(parser, default=1)
     options = parser.parse_args(arguments)
-    if options.out:
+    threaded(run, options)
+    return 0
+
+
+def run(options: argparse.Namespace) -> None:
+    """Measure, draw if asked to; the last line printed is JSON."""
+    if options.plot:
         new_figure(1, 1)  # without matplotlib this says so, before the work
     panels = measure(options)
-    if options.out:
-        draw_gradient_flow(options.out, panels)
+    if options.plot:
+        draw_gradient_flow(options.plot, panels)
     k = options.steps // 2
     print(f"norm of the gradient {k} steps back from a loss of gradient 1")
     for title, curves in panels.items():
@@ -90,8 +97,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     result = {
         title: {n: float(v[k]) for n, v in curves.items()} for title, curves in panels.items()
     }
-    print(json.dumps({"steps_back": k, "figure": str(options.out or ""), "norms": result}))
-    return 0
+    print(json.dumps({"steps_back": k, "figure": str(options.plot or ""), "norms": result}))
 
 
 if __name__ == "__main__":

@@ -16,9 +16,11 @@ from contextlib import nullcontext
 from dataclasses import asdict, fields, replace
 
 from fastlstm.cli.errors import STOPPED
+from fastlstm.examples.options import add_plot, add_threads, threaded
 from fastlstm.models import LanguageModel, sample
 from fastlstm.plotting import new_figure
-from fastlstm.runtime import get_num_threads, num_threads
+from fastlstm.printable import say
+from fastlstm.runtime import get_num_threads
 from fastlstm.text import LanguageData, load_language
 from fastlstm.train import TrainingInterrupted
 from fastlstm.train.language.history import perplexity
@@ -46,10 +48,10 @@ def build_parser() -> argparse.ArgumentParser:
     add("--data", metavar="PATH", help="a text file, or a folder with train, valid and test")
     add("--limit", type=int, metavar="N", help="train on the first N tokens only")
     add("--seed", type=int, default=0, help="the same seed gives the same run")
-    add("--threads", type=int, metavar="N", help="threads of the kernels (one for each core)")
+    add_threads(parser)
     add("--out", metavar="DIR", help="folder for the model, its tokens and the state to resume")
     add("--resume", action="store_true", help="go on with the run in --out")
-    add("--plot", metavar="FILE", help="write the loss curve as a PNG (needs matplotlib)")
+    add_plot(parser, "the loss")
     add("--sample", type=int, default=300, metavar="N", help="tokens to write (300)")
     add("--temperature", type=float, default=0.8, metavar="X", help="of writing (0.8)")
     add("--prompt", default="", metavar="TEXT", help="what to write on from (a new line)")
@@ -136,7 +138,7 @@ def run(given: argparse.Namespace) -> int:
     if given.plot:
         draw_loss(given.plot, history, f"test perplexity {figures['test_perplexity']}")
     if given.sample:
-        print(f"\n{write(model, data, given, given.sample)}\n")
+        say(f"\n{write(model, data, given, given.sample)}\n")
     print(json.dumps(figures))
     return status
 
@@ -148,13 +150,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given.resume and not given.out:
         parser.error("--resume needs --out, the folder of the run")
     try:
-        with num_threads(given.threads):
-            return run(given)
+        return threaded(run, given)
     except KeyboardInterrupt:
         print("\ninterrupted", file=sys.stderr)
         return 130
     except (TypeError, ValueError, IndexError, OSError, ImportError, FloatingPointError) as error:
-        print(f"language_model: error: {error}", file=sys.stderr)
+        say(f"language_model: error: {error}", file=sys.stderr)
         return 1
 
 

@@ -21,10 +21,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from fastlstm.examples.options import add_plot, add_threads, threaded
 from fastlstm.examples.surnames import NamesError, encode, make_names, read_names, split, to_ascii
 from fastlstm.models import TextClassifier
 from fastlstm.nn.losses import cross_entropy, log_softmax
 from fastlstm.nn.module import Array
+from fastlstm.printable import say
 from fastlstm.text import Encoded, Vocabulary, batches, count_batches
 from fastlstm.text.vocabulary import SPECIAL
 from fastlstm.train.classifier.class_weight import ClassWeightedLoss
@@ -76,7 +78,8 @@ def read_options(arguments: Sequence[str] | None) -> argparse.Namespace:
         help="weight a language by its number of names to the power of -POWER (1 if not given): "
         "better macro, worse micro accuracy (default: 0, no weights)")  # fmt: skip
     add("--unicode", action="store_true", help="keep accents (default: ASCII, as the tutorial)")
-    add("--plot", type=Path, metavar="FILE.png", help="draw the confusion matrix")
+    add_plot(parser, "the confusion matrix")
+    add_threads(parser)
     add("--hidden-size", type=int, default=128, help="units in each direction (default: 128)")
     add("--epochs", type=int, default=15, help="default: 15")
     add("--seed", type=int, default=0, help="of the split and the training (default: 0)")
@@ -96,7 +99,7 @@ def report(counts: NDArray[np.int64], languages: Sequence[str]) -> None:
         top = int(others.argmax())
         taken = f"{languages[top]} ({others[top]})" if others[top] else "-"
         found = counts[row, row] / counts[row].sum()
-        print(f"{language:<12} {counts[row].sum():>6} {found:>6.0%}  {taken}")
+        say(f"{language:<12} {counts[row].sum():>6} {found:>6.0%}  {taken}")
     print()
 
 
@@ -125,7 +128,7 @@ def run(options: argparse.Namespace) -> None:
         (logits,) = predict(model, encode({"?": [write(name)]}, letters))
         p = np.exp(log_softmax(logits))
         best = [f"{languages[i]} {p[i]:.0%}" for i in np.argsort(-p)[:3]]
-        print(f"{name}: {', '.join(best)}")
+        say(f"{name}: {', '.join(best)}")
     sizes = {"languages": len(names), "names": sum(map(len, names.values())), "tested": len(test)}
     figures = {"micro_accuracy": float(micro), "macro_accuracy": float(macro), "seconds": seconds}
     print(json.dumps({**sizes, **{name: round(value, 4) for name, value in figures.items()}}))
@@ -135,12 +138,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run; return 1 if names cannot be read, nothing is learned or the picture cannot be drawn."""
     options = read_options(arguments)
     try:
-        run(options)
+        threaded(run, options)
     except KeyboardInterrupt:
         print("names: interrupted", file=sys.stderr)
         return 130
     except (ImportError, NamesError, OSError, FloatingPointError) as error:
-        print(f"names: {error}", file=sys.stderr)
+        say(f"names: {error}", file=sys.stderr)
         return 1
     return 0
 

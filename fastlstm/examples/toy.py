@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import fastlstm as fl
+from fastlstm.examples.options import add_threads, threaded
 from fastlstm.nn.module import Array
 from fastlstm.train.optim import Adam
 
@@ -105,6 +106,7 @@ def read_options(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--updates", type=int, default=200, help="of the weights (default: 200)")
     add("--lr", type=float, default=0.01, help="learning rate (default: 0.01)")
     add("--hidden-size", type=int, default=64, help="units of the LSTM (default: 64)")
+    add_threads(parser, default=1)
     options = parser.parse_args(arguments)
     for name, least in (("seed", 0), ("seeds", 1), ("updates", 1), ("hidden_size", 1), ("lr", 0)):
         value, option = getattr(options, name), f"--{name.replace('_', '-')}"
@@ -125,8 +127,13 @@ def report(seed: int, tested: Sentences, p: Array, loss: float, seconds: float) 
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the example; return the exit status."""
+    threaded(run, read_options(arguments))
+    return 0
+
+
+def run(options: argparse.Namespace) -> None:
     """Train a net for each seed and test it; the last line printed is JSON."""
-    options = read_options(arguments)
     learned, tested = read()
     right, seconds = [], []
     for seed in range(options.seed, options.seed + options.seeds):
@@ -140,7 +147,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     figures |= {"accuracy": sum(right) / (len(right) * total)}
     figures |= {"seconds": round(max(seconds), 3)}  # of the slowest run
     print(json.dumps(figures))
-    return 0
 
 
 if __name__ == "__main__":

@@ -2,9 +2,9 @@
 
 Without data it learns the little French of a generated grammar. With your own::
 
-    python -m fastlstm.examples.translate --data fra.txt --max-words 10 --run runs/fra
-    python -m fastlstm.examples.translate --data multi30k --run runs/de-en
-    python -m fastlstm.examples.translate --run runs/de-en --sentence "zwei hunde spielen ."
+    python -m fastlstm.examples.translate --data fra.txt --max-words 10 --out runs/fra
+    python -m fastlstm.examples.translate --data multi30k --out runs/de-en
+    python -m fastlstm.examples.translate --out runs/de-en --sentence "zwei hunde spielen ."
 
 A file holds a pair in each line, a tab between; a folder is one of Multi30k, cut into tokens
 and in lower case: its BLEU counts these tokens. BLEU needs ``pip install 'fastlstm[translate]'``.
@@ -13,7 +13,6 @@ and in lower case: its BLEU counts these tokens. BLEU needs ``pip install 'fastl
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 from collections.abc import Sequence
@@ -21,6 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from fastlstm.examples import toy_french
+from fastlstm.examples.options import add_threads, threaded
+from fastlstm.printable import json_line, say
 from fastlstm.text.pair_files import ParallelText, read_folder, read_pairs, split_pairs
 from fastlstm.text.pairs import Pair, words_and_marks
 from fastlstm.train.progress import Progress
@@ -29,9 +30,16 @@ from fastlstm.train.seeds import DATA, generator
 from fastlstm.train.seq2seq import MODEL, Translator, learn
 
 # For the generated sentences; the defaults below are for tens of thousands of real ones.
-TOY = {"epochs": 4, "batch_size": 32, "embedding": 32, "hidden": 128, "lr": 0.01, "dropout": 0.1,
-       "average": 0.0, "min_count": 1}  # fmt: skip
-FREE = ("data", "run", "sentence", "beam", "alpha")  # on what data holds, not where it lies
+TOY = {"epochs": 4, "batch_size": 32, "embedding_dim": 32, "hidden_size": 128, "lr": 0.01,
+       "dropout": 0.1, "average": 0.0, "min_count": 1}  # fmt: skip
+FREE = (
+    "data",
+    "out",
+    "threads",
+    "sentence",
+    "beam",
+    "alpha",
+)  # on what data holds, not where it lies
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -47,9 +55,9 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--min-count", type=int, default=2, help="rarer words are unknown (default: 2)")
     add("--epochs", type=int, default=12)
     add("--batch-size", type=int, default=64)
-    add("--embedding", type=int, default=256, help="size of a word vector (default: 256)")
-    add("--hidden", type=int, default=512, help="units of each side (default: 512)")
-    add("--layers", type=int, default=1)
+    add("--embedding-dim", type=int, default=256, help="size of a word vector (default: 256)")
+    add("--hidden-size", type=int, default=512, help="units of each side (default: 512)")
+    add("--num-layers", type=int, default=1)
     add("--dropout", type=float, default=0.4, help="half of it for word vectors (default: 0.4)")
     add("--label-smoothing", type=float, default=0.1)
     add("--lr", type=float, default=5e-3, help="falls in a line to 0 (default: 0.005)")
@@ -57,9 +65,10 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--no-attention", action="store_true")
     add("--beam", type=int, default=5)
     add("--alpha", type=float, default=1.0, help="length penalty; 0: none (default: 1)")
-    add("--run", type=Path, help="folder to keep the model in; a finished one is not trained again")
+    add("--out", type=Path, help="folder to keep the model in; a finished one is not trained again")
     add("--sentence", action="append", default=[], metavar="TEXT", help="translate it afterwards")
     add("--seed", type=int, default=0)
+    add_threads(parser)
     if parser.parse_args(arguments).data is None:
         parser.set_defaults(**TOY)
     return parser.parse_args(arguments)
@@ -79,14 +88,14 @@ def train(options: argparse.Namespace, text: ParallelText) -> Translator:
     pairs = text.train[: options.limit or None]
     print(f"{len(pairs):,} pairs to train on, {len(text.test):,} to test on", flush=True)
     model_options = {
-        "embedding_dim": options.embedding, "hidden_size": options.hidden,
-        "num_layers": options.layers, "attention": not options.no_attention,
+        "embedding_dim": options.embedding_dim, "hidden_size": options.hidden_size,
+        "num_layers": options.num_layers, "attention": not options.no_attention,
         "tied": not options.no_attention, "dropout": options.dropout,
         "embedding_dropout": options.dropout / 2,
     }  # fmt: skip
     return learn(
         pairs, text.validation, model_options, min_count=options.min_count, seed=options.seed,
-        folder=options.run, identity={k: v for k, v in vars(options).items() if k not in FREE},
+        folder=options.out, identity={k: v for k, v in vars(options).items() if k not in FREE},
         epochs=options.epochs, batch_size=options.batch_size, lr=options.lr,
         label_smoothing=options.label_smoothing, average=options.average,
         listeners=[Progress(sys.stderr.isatty())],
@@ -102,7 +111,7 @@ def examine(translator: Translator, pairs: list[Pair], beam: dict[str, Any]) -> 
     for i in range(min(5, len(pairs))):
         lines = {"source": sources[i], "reference": references[i]}
         lines.update((name, translations[i]) for name, translations in found.items())
-        print("\n" + "\n".join(f"{name:10} {' '.join(words)}" for name, words in lines.items()))
+        say("\n" + "\n".join(f"{name:10} {' '.join(words)}" for name, words in lines.items()))
     same = [a == b for a, b in zip(found["beam"], references, strict=True)]
     figures["exact"] = sum(same) / len(same)
     try:
@@ -118,8 +127,8 @@ def run(options: argparse.Namespace) -> None:
     """Do what the options say."""
     beam = {"beam_size": options.beam, "alpha": options.alpha}
     figures: dict[str, Any] = {**beam, "seed": options.seed}
-    if options.sentence and options.run and (options.run / MODEL).exists():
-        translator = Translator.load(options.run / MODEL)
+    if options.sentence and options.out and (options.out / MODEL).exists():
+        translator = Translator.load(options.out / MODEL)
     else:
         text, start = load(options), time.perf_counter()
         translator = train(options, text)
@@ -127,20 +136,20 @@ def run(options: argparse.Namespace) -> None:
         figures.update(examine(translator, text.test, beam))
     texts = [words_and_marks(sentence) for sentence in options.sentence]
     figures["translations"] = [" ".join(words) for words in translator(texts, **beam)]
-    print("", *figures["translations"], sep="\n")
-    print(json.dumps(figures, ensure_ascii=False))
+    say("\n".join(["", *figures["translations"]]))
+    print(json_line(figures))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the example; return the exit status."""
     options = parse(arguments)
     try:
-        run(options)
+        threaded(run, options)
     except KeyboardInterrupt as error:
-        print(f"{error}{'; run it again to go on' if options.run else ''}", file=sys.stderr)
+        print(f"{error}{'; run it again to go on' if options.out else ''}", file=sys.stderr)
         return 130
     except (OSError, ValueError, FloatingPointError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        say(f"error: {error}", file=sys.stderr)
         return 1
     return 0
 

@@ -47,7 +47,8 @@ def _guess(sample: Sequence[Sequence[str]]) -> _Guess | None:
     columns = list(zip(*(row[:width] for row in sample), strict=True))
     text = max(range(width), key=lambda n: sum(map(len, columns[n])))
     kinds = {n: len(set(columns[n])) for n in range(width) if n != text and all(columns[n])}
-    label = min(kinds, key=kinds.__getitem__, default=None)
+    several = (n for n, count in kinds.items() if count > 1)
+    label = min(several, key=kinds.__getitem__, default=None)
     return None if label is None else _Guess(text, label)
 
 

@@ -114,7 +114,7 @@ def _words(path: Path, count: int) -> list[str]:
             for word, rank in json.loads(read_text(index)).items():
                 if 1 <= rank <= count:
                     words[rank - 1] = word
-        except (ValueError, AttributeError, TypeError) as error:
+        except (ValueError, AttributeError, TypeError, RecursionError) as error:
             raise ValueError(f"{index} is not a word index {{word: rank}}: {error}") from error
     return words
 

@@ -69,7 +69,7 @@ def read_labelled(path: str | Path, how: Reading | None = None) -> LabelledTexts
         raise FileNotFoundError(f"{path} does not exist")
     if path.is_dir():
         texts, folders = read_class_folder(path, how.encoding)
-        return LabelledTexts(texts, [_named(path, name) or name for name in folders], None)
+        return LabelledTexts(texts, [_folder_name(path, name) for name in folders], None)
     rows = read_rows(path, how)
     columns = find_columns(rows, how)
     texts, labels = _read(rows, columns)
@@ -93,7 +93,10 @@ def _read(rows: Rows, columns: Columns) -> tuple[list[str], list[str]]:
         label = values[label_at] if label_at < len(values) else ABSENT
         if label is ABSENT:
             raise absent(rows, number, values, label_at)
-        name = _named(rows.place(number), label)
+        try:
+            name = class_name(label)
+        except ValueError as error:
+            raise ValueError(f"{rows.place(number)}: the label is {error}") from error
         if rows.delimiter and "\n" in texts[-1]:
             spanning.append((number, texts[-1]))
         if name is None:
@@ -113,7 +116,7 @@ def _warn_of_quoted_rows(
 
     def looks_like_row(line: str) -> bool:
         fields = line.split(rows.delimiter)
-        return len(fields) == len(rows.columns) and _named("", fields[label_at]) in classes
+        return len(fields) == len(rows.columns) and class_name(fields[label_at]) in classes
 
     found = [n for n, text in spanning if any(map(looks_like_row, text.split("\n")[1:]))]
     if found:
@@ -125,12 +128,12 @@ def _warn_of_quoted_rows(
         )
 
 
-def _named(place: object, label: object) -> str | None:
-    """Return `class_name`; what is wrong with the label names the place."""
+def _folder_name(path: Path, name: str) -> str:
+    """Return the name of the class of a folder within `path`: none is missing."""
     try:
-        return class_name(label)
+        return class_name(name) or name
     except ValueError as error:
-        raise ValueError(f"{place}: the label is {error}") from error
+        raise ValueError(f"{path}: the name of a folder is {error}") from error
 
 
 def _without_label(rows: Rows, missing: list[tuple[int, object]]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import time
@@ -12,6 +13,8 @@ from pathlib import Path
 from .opening import open_file
 
 PAUSE_SECONDS = 0.1  # between two tries
+HELD = (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES, errno.EDEADLK)
+"""What `lock_file` fails with where another holds the lock."""
 
 
 @contextmanager
@@ -28,7 +31,7 @@ def locked(path: Path) -> Iterator[None]:
     """
     while True:
         with open_file(path, "ab") as file:
-            if _take(file.fileno()) and _is_at(path, file.fileno()):
+            if _take(file.fileno()) and is_at(path, file.fileno()):
                 try:
                     yield
                 finally:
@@ -38,7 +41,7 @@ def locked(path: Path) -> Iterator[None]:
         time.sleep(PAUSE_SECONDS)
 
 
-def _is_at(path: Path, descriptor: int) -> bool:
+def is_at(path: Path, descriptor: int) -> bool:
     """Whether an open file is still the one at `path`: who held the lock before has removed it."""
     try:
         return os.path.samestat(os.fstat(descriptor), os.stat(path))
@@ -46,24 +49,30 @@ def _is_at(path: Path, descriptor: int) -> bool:
         return False
 
 
+def _take(descriptor: int) -> bool:
+    try:
+        lock_file(descriptor)
+    except OSError as error:
+        return error.errno not in HELD  # there are no locks: to go on beats to wait forever
+    return True
+
+
 if sys.platform == "win32":
     import msvcrt
 
-    def _take(descriptor: int) -> bool:
+    FAR = 1 << 30  # what is locked there cannot be read by others
+
+    def lock_file(descriptor: int) -> None:
+        """Lock an open file, or raise OSError at once."""
+        os.lseek(descriptor, FAR, os.SEEK_SET)
         try:
             msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
-        except OSError:
-            return False
-        return True
+        finally:
+            os.lseek(descriptor, 0, os.SEEK_SET)
 
 else:
     import fcntl
 
-    def _take(descriptor: int) -> bool:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        except OSError:  # no locks there: to go on beats to wait forever
-            return True
-        return True
+    def lock_file(descriptor: int) -> None:
+        """Lock an open file, or raise OSError at once."""
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -49,5 +49,5 @@ def _read(path: Path, file: BinaryIO, table: Any) -> Iterator[Row]:
                 for values in zip(*(column.to_pylist() for column in batch.columns), strict=True):
                     number += 1
                     yield number, [*values]
-        except (ArrowException, OSError) as error:
+        except (ArrowException, OSError, UnicodeDecodeError) as error:
             raise ValueError(f"{path} is damaged after row {number}: {error}") from error

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 SHOWN = 20  # columns that a message lists
+LONGEST = 50  # letters of a name there
 
 ABSENT = object()  # stands where a row lacks a value
 
@@ -46,7 +47,7 @@ class Rows(NamedTuple):
 def listed(names: list[str]) -> str:
     """Return names for a message, some of them if there are many; those without a name left out."""
     named = [name for name in names if name]
-    shown = ", ".join(repr(name[:50]) for name in named[:SHOWN]) or "none"
+    shown = ", ".join(repr(name[:LONGEST]) for name in named[:SHOWN]) or "none"
     return shown + (f", ... ({len(named):,} in all)" if len(named) > SHOWN else "")
 
 

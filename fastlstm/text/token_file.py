@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .files import replacing
-from .opening import read_bytes
+from .json_value import read_json
 
 
 def write_tokens(path: str | os.PathLike[str], document: dict[str, Any]) -> None:
@@ -35,11 +35,10 @@ def read_document(path: str | os.PathLike[str], form: str, name: str) -> dict[st
     ValueError
         If it is damaged, or not such a file.
     """
-    raw = read_bytes(path)
     try:
-        document = json.loads(raw.decode("utf-8"))
+        document = read_json(path)
     except ValueError as error:
-        raise ValueError(f"{path} is damaged: not JSON ({error})") from error
+        raise ValueError(f"{path} is damaged: {error}") from error
     if not isinstance(document, dict) or document.get("format") != form:
         raise ValueError(f"{path} is not {name}")
     return document

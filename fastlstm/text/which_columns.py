@@ -8,7 +8,7 @@ from typing import NamedTuple
 from .header import header_hint
 from .json_rows import shown
 from .reading import Reading
-from .rows import ABSENT, Rows, listed
+from .rows import ABSENT, LONGEST, Rows, listed
 
 TEXT_COLUMNS = (
     "text", "review", "sentence", "content", "comment", "message", "document", "body", "tweet",
@@ -60,9 +60,8 @@ def find_columns(rows: Rows, how: Reading) -> Columns:
     if label is None:
         raise _unknown(rows, "label")
     if label in text:
-        raise ValueError(
-            f"{rows.path}: {rows.columns[label]!r} cannot be both the text and the label column"
-        )
+        name = rows.columns[label][:LONGEST]
+        raise ValueError(f"{rows.path}: {name!r} cannot be both the text and the label column")
     names = ",".join(rows.columns[n] for n in text), rows.columns[label]
     return Columns(text, label, names if rows.own_names else None)
 
@@ -98,15 +97,16 @@ def text_of(rows: Rows, number: int, values: list[object], places: Sequence[int]
         If it is none. Of several columns some may have none.
     """
     found = [values[n] if n < len(values) else ABSENT for n in places]
+    if len(places) == 1 and isinstance(found[0], str):
+        return found[0]
     if len(places) > 1:
         found = [value for value in found if value is not None and value is not ABSENT] or found
     for n, value in zip(places, found, strict=False):
         if value is ABSENT:
             raise absent(rows, number, values, n)
         if not isinstance(value, str):
-            raise ValueError(
-                f"{rows.place(number)}: {rows.columns[n]!r} is {shown(value)}, expected text"
-            )
+            name = rows.columns[n][:LONGEST]
+            raise ValueError(f"{rows.place(number)}: {name!r} is {shown(value)}, expected text")
     return " ".join(map(str, found))
 
 
@@ -114,7 +114,7 @@ def absent(rows: Rows, number: int, values: list[object], place: int) -> ValueEr
     """Return the error for a row that lacks a value."""
     there = [n for n, v in zip(rows.columns, values, strict=False) if v is not ABSENT]
     return ValueError(
-        f"{rows.place(number)} has no {rows.columns[place]!r}; it has {listed(there)}"
+        f"{rows.place(number)} has no {rows.columns[place][:LONGEST]!r}; it has {listed(there)}"
     )
 
 
@@ -134,7 +134,7 @@ def _place(rows: Rows, name: str) -> int:
             + header_hint(rows)
         )
     if rows.columns.count(name) > 1:
-        raise ValueError(f"{rows.path} has two columns of the same name: {name}")
+        raise ValueError(f"{rows.path} has two columns of the same name: {name[:LONGEST]}")
     return rows.columns.index(name)
 
 

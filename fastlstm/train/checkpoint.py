@@ -20,10 +20,13 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as to_safetensors
 
+from fastlstm.text.json_value import parse_json
 from fastlstm.text.opening import check_file
 from fastlstm.train.files import write_file
 
 VERSION = 1
+# What reading a header, or building from it, raises where somebody changed it.
+UNREADABLE = (AttributeError, IndexError, KeyError, OverflowError, TypeError, ValueError)
 KEY = "fastlstm"
 
 Tensors = dict[str, NDArray[np.generic]]
@@ -80,7 +83,7 @@ def load(path: str | Path, kind: str) -> tuple[Tensors, dict[str, Any]]:
         with safe_open(path, framework="np") as file:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}
-    except SafetensorError as error:
+    except (SafetensorError, *UNREADABLE) as error:  # also of a type that NumPy has not
         raise CheckpointError(f"{path} is damaged or no checkpoint: {error}") from error
     note = _checked_note(path, metadata, kind, tensors)
     return tensors, note
@@ -91,7 +94,7 @@ def building(path: str | Path) -> Iterator[None]:
     """Where a model is built from what `load` returned: what does not fit is a CheckpointError."""
     try:
         yield
-    except (KeyError, TypeError, ValueError) as error:
+    except UNREADABLE as error:
         raise CheckpointError(
             f"{path} holds no model that this version can build: {error}"
         ) from error
@@ -103,10 +106,10 @@ def _checked_note(
     if KEY not in metadata:
         raise CheckpointError(f"{path} was not written by fastlstm: its header has no {KEY!r}")
     try:
-        header = json.loads(metadata[KEY])
+        header = parse_json(metadata[KEY])
         version, found, crc32 = header["version"], header["kind"], header["crc32"]
-        note: dict[str, Any] = header["note"]
-    except (ValueError, KeyError, TypeError) as error:
+        note: dict[str, Any] = dict(header["note"])
+    except UNREADABLE as error:
         raise CheckpointError(f"{path} is damaged: its header cannot be read") from error
     if version != VERSION:
         raise CheckpointError(f"{path} has format version {version}, expected {VERSION}")

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastlstm.nn.module import Array
-from fastlstm.train.metrics import Running, count_correct
+from fastlstm.train.metrics import Running, are_classes, count_correct
 from fastlstm.train.prefetch import prefetch
 
 Loss = Callable[[Array, NDArray[Any]], tuple[float, Array]]
@@ -55,6 +55,7 @@ def evaluate(
             on_batch(batch, logits)
         value, _ = loss(logits, batch.labels)
         correct = count_correct(logits, batch.labels)
+        total.classes = total.classes and are_classes(logits, batch.labels)
         total.add(value, correct, len(batch.labels), batch.words)
     total.seconds = time.perf_counter() - start
     return total

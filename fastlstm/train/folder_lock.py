@@ -7,19 +7,18 @@ are none at all, a warning says so and work goes on.
 
 from __future__ import annotations
 
-import errno
 import os
 import platform
-import sys
 import threading
 import warnings
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
+from fastlstm.text.lock import HELD, is_at, lock_file
+
 NAME = ".fastlstm.lock"
 FIRST_TRIES = 100  # each fails only if another process removes the folder or the file meanwhile
-HELD = (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES, errno.EDEADLK)
 
 
 class FolderInUseError(OSError):
@@ -89,7 +88,7 @@ class FolderLock:
                 continue
             try:
                 self._lock(file)
-                if self._is_there(file):
+                if is_at(self._path, file):
                     os.ftruncate(file, 0)
                     os.write(file, f"{os.getpid()} {platform.node()}".encode())
                     return file
@@ -101,7 +100,7 @@ class FolderLock:
 
     def _lock(self, file: int) -> None:
         try:
-            _lock(file)
+            lock_file(file)
         except OSError as error:
             if error.errno in HELD:
                 raise FolderInUseError(
@@ -115,38 +114,12 @@ class FolderLock:
                 stacklevel=4,
             )
 
-    def _is_there(self, file: int) -> bool:
-        """Whether the file is still the one of that name."""
-        try:
-            return os.path.samestat(os.fstat(file), os.stat(self._path))
-        except FileNotFoundError:
-            return False
-
 
 def _owner(file: int) -> str:
     pid, _, host = os.read(file, 300).decode("utf-8", "replace").partition(" ")
     if not pid.isdigit():
         return "another process"
     return f"process {pid}" + (f" on {host}" if host != platform.node() else "")
-
-
-if sys.platform == "win32":
-    import msvcrt
-
-    FAR = 1 << 30  # what is locked there cannot be read by others
-
-    def _lock(file: int) -> None:
-        os.lseek(file, FAR, os.SEEK_SET)
-        try:
-            msvcrt.locking(file, msvcrt.LK_NBLCK, 1)
-        finally:
-            os.lseek(file, 0, os.SEEK_SET)
-
-else:
-    import fcntl
-
-    def _lock(file: int) -> None:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 _held: set[FolderLock] = set()

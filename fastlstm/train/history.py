@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from fastlstm.train.metrics import Running
+from fastlstm.train.record import fields_of, record
 
 
 @dataclass(frozen=True)
 class Epoch:
-    """One finished epoch; `validation_*` are None where nothing was held back."""
+    """One finished epoch; `validation_*` are None where nothing was held back.
+
+    `validation_accuracy` is None also where labels are no classes.
+    """
 
     epoch: int
     step: int
@@ -24,11 +28,21 @@ class Epoch:
     seconds: float
     validation_seconds: float
 
+    @classmethod
+    def from_json(cls, value: object) -> Epoch:
+        """Build from what `dataclasses.asdict` gave; ValueError if something is not of its type."""
+        return record(cls, value)
+
     @property
     def score(self) -> tuple[float, float]:
-        """Larger is better: validation accuracy, and of equal ones the smaller loss."""
-        if self.validation_accuracy is None or self.validation_loss is None:
+        """Larger is better: validation accuracy, and of equal ones the smaller loss.
+
+        Where there are no classes, the smaller loss.
+        """
+        if self.validation_loss is None:
             return (float(self.epoch), 0.0)  # nothing to choose by: the last epoch counts
+        if self.validation_accuracy is None:
+            return (-self.validation_loss, 0.0)
         return (self.validation_accuracy, -self.validation_loss)
 
 
@@ -65,7 +79,9 @@ class History:
                 train_loss=self.running.loss,
                 train_accuracy=self.running.accuracy,
                 validation_loss=validation.loss if validation else None,
-                validation_accuracy=validation.accuracy if validation else None,
+                validation_accuracy=(
+                    validation.accuracy if validation and validation.classes else None
+                ),
                 words=self.running.words,
                 seconds=self.running.seconds,
                 validation_seconds=validation.seconds if validation else 0.0,
@@ -83,11 +99,28 @@ class History:
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> History:
-        """Inverse of `to_json`."""
-        return cls(
-            step=value["step"],
-            batch=value["batch"],
-            running=Running(**value["running"]),
-            epochs=[Epoch(**epoch) for epoch in value["epochs"]],
-            best=value["best"],
-        )
+        """Inverse of `to_json`.
+
+        Raises
+        ------
+        ValueError
+            If something is not of its type, or the numbers do not fit each other.
+        """
+        known = fields_of(cls, value, skip=("running", "epochs"))
+        if not isinstance(known["epochs"], list):
+            raise ValueError(f"epochs is {known['epochs']!r:.60}, expected a list")
+        known["running"] = record(Running, known["running"])
+        known["epochs"] = [Epoch.from_json(epoch) for epoch in known["epochs"]]
+        history = cls(**known)
+        check_epochs(history.epochs, history.best, history.step - history.batch)
+        return history
+
+
+def check_epochs(epochs: Sequence[Any], best: int, step: int) -> None:
+    """Raise ValueError unless epochs are numbered, and end at a step; `best` is one of them."""
+    if [epoch.epoch for epoch in epochs] != list(range(1, len(epochs) + 1)):
+        raise ValueError(f"the epochs are not numbered from 1 to {len(epochs)}")
+    if not min(1, len(epochs)) <= best <= len(epochs):
+        raise ValueError(f"the best epoch is {best} of {len(epochs)}")
+    if step != (epochs[-1].step if epochs else 0):
+        raise ValueError("its steps are not those of its epochs")

@@ -20,6 +20,7 @@ class Running:
     loss_sum : sum of the losses of single examples.
     correct, examples, words : counts; words are real tokens, without padding.
     seconds : time spent on them.
+    classes : whether all labels were classes, so that `accuracy` says something.
     """
 
     loss_sum: float = 0.0
@@ -27,6 +28,7 @@ class Running:
     examples: int = 0
     words: int = 0
     seconds: float = 0.0
+    classes: bool = True
 
     def add(self, loss: float, correct: int, examples: int, words: int) -> None:
         """Count a batch of `examples` whose mean loss is `loss`."""
@@ -49,6 +51,16 @@ class Running:
     def words_per_second(self) -> float:
         """Real words by the time they took; 0 before there is any."""
         return self.words / self.seconds if self.seconds > 0 else 0.0
+
+
+def are_classes(logits: Array, labels: NDArray[Any]) -> bool:
+    """Whether labels number the classes that logits are of: whole numbers, 0 or 1 for logits [N].
+
+    Those of a regression are not; of its outputs no share is right.
+    """
+    if labels.dtype.kind not in "iub":
+        return False
+    return logits.ndim == 2 or bool(np.isin(labels, (0, 1)).all())
 
 
 def count_correct(logits: Array, labels: NDArray[Any]) -> int:

@@ -69,10 +69,10 @@ class Progress(Listener):
             f"epoch {epoch.epoch}/{self._epochs}: "
             f"loss {epoch.train_loss:.4f}, accuracy {epoch.train_accuracy:.2%}"
         )
-        if epoch.validation_loss is not None and epoch.validation_accuracy is not None:
-            text += (
-                f"; validation loss {epoch.validation_loss:.4f}, "
-                f"accuracy {epoch.validation_accuracy:.2%}{' (best)' if is_best else ''}"
-            )
+        if epoch.validation_loss is not None:
+            text += f"; validation loss {epoch.validation_loss:.4f}"
+            if epoch.validation_accuracy is not None:
+                text += f", accuracy {epoch.validation_accuracy:.2%}"
+            text += " (best)" if is_best else ""
         speed = epoch.words / epoch.seconds if epoch.seconds else 0.0
         return f"{text}; {epoch.seconds:.1f} s, {speed:,.0f} words/s"

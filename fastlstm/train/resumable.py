@@ -14,7 +14,7 @@ from fastlstm.train import checkpoint as files
 from fastlstm.train.clip import clip_factor
 from fastlstm.train.interrupt import Interrupted, InterruptGuard
 from fastlstm.train.optim import Optimizer
-from fastlstm.train.state import copy_into
+from fastlstm.train.state import check_alike, copy_into
 
 DIVERGED = "try a smaller learning rate"
 
@@ -73,7 +73,9 @@ class Resumable:
             model, optimizer or `identity`.
         """
         tensors, note = files.load(path, self.kind)
-        own, saved = self._full_identity(), note["identity"]
+        own, saved = self._full_identity(), note.get("identity")
+        if not isinstance(saved, dict):
+            raise files.CheckpointError(f"{path} is damaged: it does not say of which run it is")
         different = sorted(k for k in own.keys() | saved.keys() if own.get(k) != saved.get(k))
         if different:
             raise files.CheckpointError(f"{path} is of another run: {', '.join(different)} differ")
@@ -83,13 +85,15 @@ class Resumable:
             parts.setdefault(part, {})[rest] = array
         weights = {name: parameter.data for name, parameter in self._parameters}
         try:
+            history = type(self.history).from_json(note.get("history"))
+            best = parts.get("best", {})
+            check_alike(weights if history.best else {}, best, "the best weights")
             copy_into(weights, parts.get("model", {}), "the model")
             self.optimizer.load_state_dict(parts.get("optimizer", {}))
             self._take_parts(parts)
         except ValueError as error:
             raise files.CheckpointError(f"{path} is of another run: {error}") from error
-        self.best_weights = parts.get("best", {})
-        self.history = type(self.history).from_json(note["history"])
+        self.history, self.best_weights = history, best
 
     def _more_parts(self) -> dict[str, Arrays]:
         """Return what else is to be saved, by name."""

@@ -35,9 +35,17 @@ from fastlstm.train.optim import Adam
 from fastlstm.train.output_folder import OutputFolder
 from fastlstm.train.schedule import Schedule, linear
 from fastlstm.train.seeds import WEIGHTS, generator
+from fastlstm.train.sizes import check_sizes
 from fastlstm.train.trainer import Trainer
 
 KIND = "sequence-to-sequence model"
+LAYER = "decoder.lstm.weight_hh_l{}"
+PLACES = {
+    "source_vocab_size": ("encoder.embedding.weight", 0),
+    "target_vocab_size": ("decoder.embedding.weight", 0),
+    "embedding_dim": ("decoder.embedding.weight", 1),
+    "hidden_size": (LAYER.format(0), 1),
+}
 MODEL, STATE = "model.safetensors", "checkpoint.safetensors"  # in a folder
 
 
@@ -101,6 +109,10 @@ class Translator(NamedTuple):
         tensors, note = files.load(path, KIND)
         with files.building(path):
             vocabularies = Vocabulary(note["source"]), Vocabulary(note["target"])
+            sizes = {
+                "source_vocab_size": len(vocabularies[0]), "target_vocab_size": len(vocabularies[1])
+            }  # fmt: skip
+            check_sizes({**note["options"], **sizes}, tensors, PLACES, LAYER)
             translator = cls.build(*vocabularies, note["options"])
             translator.model.load_state_dict(tensors)
         return translator

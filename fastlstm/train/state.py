@@ -16,8 +16,15 @@ def copy_into(own: State, given: State, owner: str) -> None:
     Raises
     ------
     ValueError
-        If a name is missing or unknown, or a shape or dtype differs; nothing has changed then.
+        As `check_alike`; nothing has changed then.
     """
+    check_alike(own, given, owner)
+    for name, array in own.items():
+        array[...] = given[name]
+
+
+def check_alike(own: State, given: State, owner: str) -> None:
+    """Raise ValueError if a name is missing or unknown, or a shape or dtype differs."""
     missing, unknown = sorted(own.keys() - given.keys()), sorted(given.keys() - own.keys())
     if missing or unknown:
         raise ValueError(f"state does not fit {owner}: missing {missing}, unknown {unknown}")
@@ -27,5 +34,3 @@ def copy_into(own: State, given: State, owner: str) -> None:
                 f"state[{name!r}] has shape {given[name].shape} and dtype {given[name].dtype}, "
                 f"expected {array.shape} and {array.dtype}"
             )
-    for name, array in own.items():
-        array[...] = given[name]

@@ -37,6 +37,9 @@ BatchSource = Callable[[int, int], Iterable[Batch]]
 class Trainer(Resumable):
     """Trains a model and keeps the weights of its best epoch.
 
+    That is the one of the best validation accuracy, and of equal ones the least loss; where the
+    labels are no classes (see `metrics.are_classes`), that of the least loss.
+
     Parameters
     ----------
     model : a `Module` with ``forward(*inputs, rng=rng) -> (logits, tape)``,
@@ -57,6 +60,7 @@ class Trainer(Resumable):
         0 for no clock. The schedule then follows the seconds, and an epoch is a stretch of
         ``seconds / epochs``, so that there is a validation after each.
     listeners : see `Listener`.
+    by_loss : the best epoch is that of the least loss, whatever the labels look like.
 
     Attributes
     ----------
@@ -77,7 +81,7 @@ class Trainer(Resumable):
         schedule: Schedule = constant, clip: float = 0.0, average: Average | None = None,
         patience: int = 0, seed: int = 0, transform: Transform | None = None,
         checkpoint: str | Path | None = None, identity: Mapping[str, object] | None = None,
-        listeners: Sequence[Listener] = (), seconds: float = 0.0,
+        listeners: Sequence[Listener] = (), seconds: float = 0.0, by_loss: bool = False,
     ) -> None:  # fmt: skip
         limits = {"epochs": (epochs, 1), "patience": (patience, 0), "seed": (seed, 0)}
         for name, (value, low) in limits.items():
@@ -91,7 +95,7 @@ class Trainer(Resumable):
         self.loss, self.epochs, self.schedule, self.clip = loss, epochs, schedule, clip
         self.average, self.patience, self.seed = average, patience, seed
         self.transform, self.listeners, self.seconds = transform, tuple(listeners), seconds
-        self.history = History()
+        self.by_loss, self.history = by_loss, History()
 
     @property
     def finished(self) -> bool:
@@ -214,6 +218,7 @@ class Trainer(Resumable):
             score: Running | None = None
             if validation is not None:
                 score = evaluate(self.model, validation(), self.loss)
+                score.classes = score.classes and not self.by_loss
             is_best = self.history.close_epoch(rate, score)
             if is_best:
                 self.best_weights = self.model.state_dict()

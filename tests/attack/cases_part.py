@@ -14,9 +14,10 @@ CALLS = ("native", "torch")
 FILES = ("tables", "json-lines", "archives", "run-folders", "checkpoints", "safetensors")
 
 
-def _figure(plan: Plan, part: str, name: str, what: str, count: int) -> Figure:
+def cases(plan: Plan, part: str, name: str, what: str, count: int) -> Figure:
+    """Run the cases 0 to count - 1 of a family."""
     family, figure = FAMILIES[name], Figure(part, f"{name}: {what}", count)
-    extra = sanitizer.environment(plan.sanitized) if family.sanitized else {}
+    extra = sanitizer.addresses(plan.sanitized) if family.sanitized else {}
     before = time.monotonic()
     watch.run(figure, family, plan.seed, count, plan.jobs, watch.environment(extra), plan.deadline)
     figure.seconds = time.monotonic() - before
@@ -26,20 +27,20 @@ def _figure(plan: Plan, part: str, name: str, what: str, count: int) -> Figure:
 def fuzz(plan: Plan) -> Iterator[Figure]:
     """Calls, right ones and hostile ones, under sanitizers."""
     for name in plan.chosen(CALLS):
-        yield _figure(plan, "fuzz", name, "calls under sanitizers", plan.counts["fuzz"])
+        yield cases(plan, "fuzz", name, "calls under sanitizers", plan.counts["fuzz"])
 
 
 def files(plan: Plan) -> Iterator[Figure]:
     """Damaged files of each kind."""
     for name in plan.chosen(FILES):
-        yield _figure(plan, "files", name, "damaged files read", plan.counts["files"])
+        yield cases(plan, "files", name, "damaged files read", plan.counts["files"])
 
 
 def one_case(plan: Plan, text: str) -> Figure:
     """Run the case ``family:seed:number`` alone."""
     name, seed, number = text.split(":")
     family, figure = FAMILIES[name], Figure("case", text, 1)
-    extra = sanitizer.environment(plan.sanitized) if family.sanitized else {}
+    extra = sanitizer.addresses(plan.sanitized) if family.sanitized else {}
     env = watch.environment(extra)
     worker = watch.Watched(family, int(seed), int(number), int(number) + 1, env)
     ended = worker.wait(family.silent_seconds, watch.threading.Event())

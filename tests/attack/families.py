@@ -40,6 +40,13 @@ FAMILIES = {
         Family("run-folders", "attack.files.runs:run_folders", **_FILES),
         Family("checkpoints", "attack.files.runs:checkpoints", **_FILES),
         Family("safetensors", "attack.files.runs:weights", **_FILES),
+        Family("kills", "attack.kills:case", many=50, cpu_seconds=60.0),
+        Family("full-disk", "attack.trouble:full_disk", many=10),
+        Family("read-only", "attack.trouble:read_only", many=10),
+        Family("folder-removed", "attack.trouble:folder_removed", many=10),
+        Family("two-writers", "attack.trouble:two_writers", many=10),
+        Family("sigterm", "attack.trouble:sigterm", many=10),
+        Family("no-memory", "attack.trouble:no_memory", many=10),
         Family("planted", "attack.planted:case", many=10, cpu_seconds=0.5, silent_seconds=15.0),
     )
 }

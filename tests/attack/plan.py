@@ -37,7 +37,8 @@ class Plan:
     counts : see `FULL`.
     deadline : of `time.monotonic`; nothing new is begun after it.
     kinds : of a part that has several, those wanted; empty for all.
-    sanitized : folder with the package built under sanitizers.
+    sanitized, raced : folders with the package built under AddressSanitizer and UBSan, and under
+        ThreadSanitizer.
     """
 
     seed: int
@@ -46,6 +47,7 @@ class Plan:
     deadline: float
     kinds: tuple[str, ...] = ()
     sanitized: Path = ROOT / "build" / "asan"
+    raced: Path = ROOT / "build" / "tsan"
     started: float = field(default_factory=time.monotonic)
 
     def chosen(self, kinds: tuple[str, ...]) -> list[str]:

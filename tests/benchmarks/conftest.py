@@ -11,10 +11,7 @@ import numpy as np
 import pytest
 
 ROOT = Path(__file__).parents[2]
-if (ROOT / "benchmarks" / "shapes.toml").exists():
-    # Last, so that an installed fastlstm is not hidden by the sources beside it.
-    sys.path.append(str(ROOT))
-else:
+if not (ROOT / "benchmarks" / "shapes.toml").exists():
     collect_ignore_glob = ["test_*.py"]
 
 

@@ -72,7 +72,16 @@ def run(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[str, 
 
 
 def test_a_short_run_and_its_figures(capsys: pytest.CaptureFixture[str]) -> None:
-    arguments = ["--pairs", "200", "--epochs", "2", "--hidden", "16", "--date", "May 3rd, 1990"]
+    arguments = [
+        "--pairs",
+        "200",
+        "--epochs",
+        "2",
+        "--hidden-size",
+        "16",
+        "--date",
+        "May 3rd, 1990",
+    ]
     output, figures = run(arguments, capsys)
     assert "May 3rd, 1990" in output
     assert figures["train_dates"] == 200
@@ -96,7 +105,7 @@ def test_it_reads_99_of_100_dates(capsys: pytest.CaptureFixture[str]) -> None:
     ("arguments", "message"),
     [
         (["--pairs", "0"], "train is empty, expected at least one pair"),
-        (["--pairs", "9", "--hidden", "7"], "hidden_size is 7, expected an even number"),
+        (["--pairs", "9", "--hidden-size", "7"], "hidden_size is 7, expected an even number"),
         (["--pairs", "9", "--epochs", "0"], "epochs is 0, expected at least 1"),
     ],
 )

@@ -46,7 +46,7 @@ def test_gradients_vanish_and_explode(capsys: pytest.CaptureFixture[str], tmp_pa
     """Of the plain net by its spectral radius; the LSTM with an open forget gate keeps more."""
     arguments = ["--steps", "40", "--hidden-size", "32"]
     if importlib.util.find_spec("matplotlib"):
-        arguments += ["--out", str(tmp_path / "flow.png")]
+        arguments += ["--plot", str(tmp_path / "flow.png")]
     assert gradient_flow.main(arguments) == 0
     norms = last_line(capsys)["norms"]
     small, one, large = (norms[f"spectral radius {r}"] for r in (0.5, 1.0, 2.0))

@@ -123,7 +123,6 @@ WRONG: list[tuple[list[str], str]] = [
     (["--batch-size", "99999"], "ids has 89826 tokens, expected at least 199998"),
     (["--lr", "-1"], "lr is -1.0, expected at least 0"),
     (["--temperature", "-1"], "temperature is -1.0, expected 0 or more"),
-    (["--threads", "0"], "n is 0"),
     (["--sample", "-5"], "length is -5, expected at least 0"),
     (["--resume", "--out", "gone"], "there is no checkpoint at gone"),
     (["--lr", "1e30", "--optimizer", "sgd", "--clip", "0"], "smaller learning rate"),

@@ -15,7 +15,7 @@ import pytest
 from fastlstm.examples import toy_french, translate
 from fastlstm.train import Listener
 
-SMALL = ["--embedding", "8", "--hidden", "16", "--epochs", "1", "--min-count", "1"]
+SMALL = ["--embedding-dim", "8", "--hidden-size", "16", "--epochs", "1", "--min-count", "1"]
 Capture = pytest.CaptureFixture[str]
 
 
@@ -81,7 +81,7 @@ def test_a_file_a_kept_model_and_sentences(tmp_path: Path, capsys: Capture) -> N
     lines = [f"{' '.join(english)}\t{' '.join(french)}\tby us" for english, french in pairs]
     data, kept = tmp_path / "fra.txt", str(tmp_path / "run")
     data.write_text("\n".join(lines), encoding="utf-8")
-    arguments = [*SMALL, "--data", str(data), "--max-words", "8", "--run", kept]
+    arguments = [*SMALL, "--data", str(data), "--max-words", "8", "--out", kept]
     output, figures = run(arguments, capsys)
     short = len([pair for pair in pairs if max(map(len, pair)) <= 8])
     assert figures["test_pairs"] < short / 5
@@ -89,7 +89,7 @@ def test_a_file_a_kept_model_and_sentences(tmp_path: Path, capsys: Capture) -> N
     assert again["exact"] == figures["exact"]
     assert "epoch 1" in output
     assert "epoch 1" not in second
-    output, only = run(["--run", kept, "--sentence", "The CAT sees a car."], capsys)
+    output, only = run(["--out", kept, "--sentence", "The CAT sees a car."], capsys)
     assert "reference" not in output
     assert "exact" not in only
     assert isinstance(only["translations"][0], str)
@@ -105,7 +105,7 @@ def test_a_folder(tmp_path: Path, capsys: Capture) -> None:
     output, figures = run(arguments, capsys)
     assert "80 pairs to train on, 12 to test on" in output
     assert figures["test_pairs"] == 12
-    assert run([*arguments, "--no-attention", "--layers", "2"], capsys)[1]["test_pairs"] == 12
+    assert run([*arguments, "--no-attention", "--num-layers", "2"], capsys)[1]["test_pairs"] == 12
 
 
 class Interrupt(Listener):
@@ -116,7 +116,7 @@ class Interrupt(Listener):
 def test_ctrl_c_loses_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:
-    arguments = [*SMALL, "--limit", "200", "--run", str(tmp_path)]
+    arguments = [*SMALL, "--limit", "200", "--out", str(tmp_path)]
     with monkeypatch.context() as patch:
         patch.setattr(translate, "Progress", lambda bar: Interrupt())
         assert translate.main(arguments) == 130
@@ -145,7 +145,7 @@ def test_errors(tmp_path: Path, capsys: Capture) -> None:
 
 
 def test_a_model_of_other_options_is_not_taken(tmp_path: Path, capsys: Capture) -> None:
-    run([*SMALL, "--limit", "50", "--run", str(tmp_path)], capsys)
-    arguments = [*SMALL, "--hidden", "12", "--limit", "50", "--run", str(tmp_path)]
+    run([*SMALL, "--limit", "50", "--out", str(tmp_path)], capsys)
+    arguments = [*SMALL, "--hidden-size", "12", "--limit", "50", "--out", str(tmp_path)]
     assert translate.main(arguments) == 1
     assert "is a model of other options" in capsys.readouterr().err

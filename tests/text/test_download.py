@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import re
@@ -290,6 +291,14 @@ def test_the_lock_of_a_dead_process_is_no_hindrance(server, target):
     target.with_name("file.bin.lock").write_bytes(b"")
     assert fetch(server.url, target, sha256=SHA256).read_bytes() == CONTENT
     assert names(target) == ["file.bin"]
+
+
+def test_where_the_system_has_no_locks(server, target, monkeypatch):
+    def none(descriptor: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(lock, "lock_file", none)
+    assert fetch(server.url, target, sha256=SHA256).read_bytes() == CONTENT
 
 
 @pytest.mark.skipif(os.name != "posix", reason="there are no such pipes")

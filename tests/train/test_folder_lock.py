@@ -125,7 +125,7 @@ def test_where_there_are_no_locks_a_warning_says_so(
     def none(file: int) -> None:
         raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
 
-    monkeypatch.setattr(folder_lock, "_lock", none)
+    monkeypatch.setattr(folder_lock, "lock_file", none)
     with pytest.warns(RuntimeWarning, match="cannot be locked"), FolderLock(tmp_path):
         assert (tmp_path / NAME).exists()
 

@@ -167,6 +167,10 @@ def test_state_of_another_shape_or_kind_is_refused_whole() -> None:
     with pytest.raises(ValueError, match=r"v\.b.*\(9,\).*expected \(3,\)"):
         optimizer.load_state_dict(state)
     assert not optimizer.state_dict()["m.w"].any()
+    state["v.b"] = np.ones(3, np.float32)
+    with pytest.raises(ValueError, match=r"v\.b.*float32, expected .*float64"):
+        optimizer.load_state_dict(state)
+    assert not optimizer.state_dict()["m.w"].any()
     with pytest.raises(ValueError, match=r"missing \['m.b'"):
         optimizer.load_state_dict(SGD(pair, momentum=0.9).state_dict())
 

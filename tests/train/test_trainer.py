@@ -83,6 +83,20 @@ def test_another_seed_gives_other_random_numbers(without: str) -> None:
     assert not same(fit(5), fit(6))
 
 
+def test_each_step_of_a_run_draws_its_own_dropout() -> None:
+    """Also the same batch in the next epoch."""
+    problem, drawn = Problem(), []
+
+    class Watching(BagOfWords):
+        def forward(self, tokens: Any, lengths: Any, rng: np.random.Generator) -> Any:
+            drawn.append(rng.bit_generator.state["state"]["state"])
+            return super().forward(tokens, lengths, rng)
+
+    problem.fit(problem.trainer(model=Watching(), epochs=3))
+    assert len(drawn) == 3 * problem.steps
+    assert len(set(drawn)) == len(drawn)
+
+
 def test_equal_to_a_loop_written_by_hand() -> None:
     problem = Problem()
     options = {"average": None, "transform": None, "clip": 0.0}

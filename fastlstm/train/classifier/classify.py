@@ -17,7 +17,7 @@ from fastlstm.text import Encoded, batches
 from fastlstm.train.classifier.config import Config
 from fastlstm.train.classifier.dataset import Dataset
 from fastlstm.train.classifier.extend import check_can_extend, extend
-from fastlstm.train.classifier.model_file import build_model, save_model
+from fastlstm.train.classifier.model_file import build_model, check_fits, save_model
 from fastlstm.train.classifier.predict import (
     EVALUATION_BATCH,
     LogitRows,
@@ -84,6 +84,8 @@ def _run(
     extending = resume and folder.finished
     if extending:
         check_can_extend(config, folder, data)
+    if resume and folder.model.exists():
+        check_fits(config, folder.model)
     model = build_model(config, len(data.vocab), data.num_outputs)
     if not resume:
         folder.begin(config.to_json())

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import Field, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, ClassVar
 
-from fastlstm.text.opening import read_text
+from fastlstm.text.json_value import read_json
 from fastlstm.train.schedule import SCHEDULES
 
 POOLINGS = ("last", "mean", "max")
+LARGEST = 2**63 - 1  # whole number that becomes a float
+MOST = 2**31 - 1  # of a size or a count, where an option says nothing less
 TINY = math.ulp(0.0)  # the least number above 0
 OPTIMIZERS = ("adam", "adamw", "sgd")
 CELLS = ("lstm", "gru", "rnn")
@@ -32,6 +33,8 @@ def option(
 ) -> Any:  # fmt: skip
     """Describe a field of `Config`: a number has a range, a word may have choices."""
     kind = type if default is None else default.__class__
+    if kind is int:
+        high = MOST if high == math.inf else high
     about = {"help": help, "low": low, "high": high, "below": below}
     return field(default=default, metadata={**about, "choices": choices, "type": kind})
 
@@ -60,14 +63,16 @@ class Config:
         "ends", "what of a longer text is kept: its first words or both ends",
         choices=("first", "ends"),
     )  # fmt: skip
-    embedding_dim: int = option(128, "size of a word vector", low=1)
+    embedding_dim: int = option(128, "size of a word vector", low=1, high=1 << 20)
     embedding_std: float = option(
         0.1, "standard deviation of the first word vectors (torch has 1, which learns slower)",
         low=TINY,
     )  # fmt: skip
     cell: str = option("lstm", "kind of the recurrent layers", choices=CELLS)
-    hidden_size: int = option(128, "units of a recurrent layer in each direction", low=1)
-    num_layers: int = option(1, "recurrent layers", low=1)
+    hidden_size: int = option(
+        128, "units of a recurrent layer in each direction", low=1, high=1 << 20
+    )
+    num_layers: int = option(1, "recurrent layers", low=1, high=100)
     bidirectional: bool = option(True, "read the text in both directions")
     pooling: str = option("mean+max", "last, mean or max over the words, or several joined by +")
     dropout: float = option(0.3, "on the pooled features and between layers", low=0, below=1)
@@ -91,12 +96,12 @@ class Config:
         0.1, "fraction of the training texts held back to choose the best epoch; 0 = none: the "
         "last epoch is kept", low=0, below=1,
     )  # fmt: skip
-    seed: int = option(0, "the same seed gives the same run", low=0)
+    seed: int = option(0, "the same seed gives the same run", low=0, high=LARGEST)
     threads: int = option(0, "threads to use; 0 = one for each available core", low=0, high=1024)
     dtype: str = option("float32", "precision", choices=("float32", "float64"))
     bigrams: int = option(
         0, "rows of a hashed table of pairs of neighbouring words, a linear classifier beside the "
-        "recurrent layers (1048576 is plenty); 0 = none", low=0,
+        "recurrent layers (1048576 is plenty); 0 = none", low=0, high=1 << 28,
     )  # fmt: skip
     pretrain: bool = option(
         False, "first learn to predict the words of all training texts; on IMDB also of the 50,000 "
@@ -106,7 +111,7 @@ class Config:
     pretrain_epochs: int = option(3, "epochs of that", low=1)
     teachers: int = option(
         2, "after pretraining: nets that learn from the labelled texts and give those without a "
-        "label one, to train on; 0 = none", low=0,
+        "label one, to train on; 0 = none", low=0, high=100,
     )  # fmt: skip
 
     def __post_init__(self) -> None:
@@ -134,6 +139,8 @@ class Config:
         ValueError
             If an option is missing, unknown or not valid.
         """
+        if not isinstance(value, Mapping):
+            raise ValueError(f"the options are {value!r:.60}, expected an object")
         value = {**cls.added_options, **value}
         known = {item.name for item in fields(cls)}
         if known != set(value):
@@ -152,8 +159,7 @@ class Config:
             If it is damaged or of another version; names the file.
         """
         try:
-            value = json.loads(read_text(path))
-            return cls.from_json(value)
+            return cls.from_json(read_json(path))
         except (ValueError, TypeError) as error:
             raise ValueError(f"{path} is damaged or of another version: {error}") from error
 
@@ -164,7 +170,7 @@ def _checked(item: Field[Any], value: Any) -> Any:
     kind = about["type"]
     if value is None and item.default is None:
         return value
-    if kind is float and type(value) is int:
+    if kind is float and type(value) is int and abs(value) < LARGEST:
         value = float(value)
     if type(value) is not kind:
         raise TypeError(f"{item.name} is {value!r}, expected {kind.__name__}")
@@ -173,12 +179,12 @@ def _checked(item: Field[Any], value: Any) -> Any:
     if kind in (int, float):
         low, high, below = about["low"], about["high"], about["below"]
         if not (low <= value <= high and value < below):
-            raise ValueError(f"{item.name} is {value}, expected {_range(low, high, below)}")
+            raise ValueError(f"{item.name} is {value!r:.30}, expected {_range(low, high, below)}")
     return value
 
 
 def _range(low: float, high: float, below: float) -> str:
     text = "more than 0" if low == TINY else f"at least {low:g}"
     if high < math.inf:
-        return f"{text} and at most {high:g}"
+        return f"{text} and at most {high:.0f}"
     return f"{text} and below {below:g}" if below < math.inf else f"{text} and finite"

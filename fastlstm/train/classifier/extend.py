@@ -32,6 +32,8 @@ def check_can_extend(config: Config, folder: RunFolder, data: Dataset) -> None:
     """Raise ValueError if a finished run cannot go on with these texts."""
     if config.pretrain:
         raise ValueError(f"{folder.path} is a run with pretraining, which cannot be extended")
+    if not folder.read_epochs():
+        raise ValueError(f"{folder.path} is damaged: {folder.metrics_lines.name} has no epochs")
     known = read_hashes(folder.trained_texts)
     if known is not None and known != hashes_of(data):
         raise ValueError(f"{folder.path} was trained on other texts than the {data.source}")

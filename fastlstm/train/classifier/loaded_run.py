@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -137,11 +136,11 @@ def _no_model(folder: RunFolder) -> str:
 
 
 def _labels(folder: RunFolder, note: dict[str, Any], model: TextClassifier) -> list[str]:
-    labels = list(note.get("labels", LABELS))
+    labels: list[str] = note.get("labels", list(LABELS))
     expected = max(2, model.num_outputs)
-    if len(labels) != expected or not all(isinstance(label, str) for label in labels):
+    are_names = isinstance(labels, list) and all(isinstance(label, str) for label in labels)
+    if not are_names or len(labels) != expected:
         raise CheckpointError(
-            f"{folder.model} is damaged: its classes are {json.dumps(labels)}, expected {expected} "
-            "names"
+            f"{folder.model} is damaged: its classes are {labels!r:.200}, expected {expected} names"
         )
     return labels

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ from fastlstm.models import TextClassifier
 from fastlstm.train import checkpoint
 from fastlstm.train.classifier.config import Config
 from fastlstm.train.seeds import WEIGHTS, generator
+from fastlstm.train.sizes import check_sizes
 from fastlstm.train.trainer import Trainer
 
 
@@ -45,9 +46,32 @@ def load_model_and_note(path: str | Path) -> tuple[TextClassifier, dict[str, Any
     """As `load_model`, with what `save_model` noted beside the weights."""
     tensors, note = checkpoint.load(path, "model")
     with checkpoint.building(path):
+        _check_sizes(note["model"], tensors)
         model = TextClassifier(**note["model"])
         model.load_state_dict(tensors)
     return model, note
+
+
+def check_fits(config: Config, path: Path) -> None:
+    """Raise CheckpointError if a model file is not of these options: before any model is built."""
+    _, note = load_model_and_note(path)
+    options = _model_options(config, 0, 0)
+    saved: Mapping[str, Any] = note["model"]
+    compared = options.keys() & saved.keys() - {"vocab_size", "num_outputs"}
+    different = sorted(name for name in compared if options[name] != saved[name])
+    if different:
+        raise checkpoint.CheckpointError(f"{path} is of another run: {', '.join(different)} differ")
+
+
+def _check_sizes(options: Mapping[str, Any], tensors: checkpoint.Tensors) -> None:
+    """Raise ValueError if the options are not those of the tensors: nothing is built of such."""
+    layer = f"{options.get('cell', 'lstm')}.weight_hh_l{{}}"
+    places = {
+        "vocab_size": ("embedding.weight", 0), "embedding_dim": ("embedding.weight", 1),
+        "hidden_size": (layer.format(0), 1), "num_outputs": ("head.weight", 0),
+        "bigrams": ("bigrams.weight", 0),
+    }  # fmt: skip
+    check_sizes(options, tensors, places, layer)
 
 
 def _model_options(config: Config, vocab_size: int, num_outputs: int) -> dict[str, Any]:

@@ -112,6 +112,7 @@ def pretrain(
         checkpoint=checkpoint,
         identity={"pretraining": vars(options), "words": int(len(train.tokens))},
         listeners=[_Told(progress)] if progress else [],
+        by_loss=True,
     )
     if checkpoint is not None and checkpoint.exists():
         trainer.load(checkpoint)

@@ -9,10 +9,12 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
-from fastlstm.text.opening import read_bytes, read_text
+from fastlstm.text.json_value import parse_json, read_json
+from fastlstm.text.opening import read_text
 from fastlstm.train.classifier.config import ADDED, Config
+from fastlstm.train.classifier.metrics_file import read_metrics
 from fastlstm.train.files import write_file, write_json
-from fastlstm.train.history import History
+from fastlstm.train.history import Epoch, History
 from fastlstm.train.output_folder import OutputFolder
 
 # What every version wrote into config.json, and hardly anybody else does.
@@ -68,7 +70,7 @@ class RunFolder(OutputFolder):
     def is_ours(self) -> bool:
         """Whether ``config.json`` is that of a run."""
         try:
-            options = json.loads(read_bytes(self.config))
+            options = read_json(self.config)
         except (OSError, ValueError):
             return False
         return isinstance(options, dict) and options.keys() >= MARK
@@ -126,6 +128,16 @@ class RunFolder(OutputFolder):
         self.pretraining.unlink(missing_ok=True)
 
     def read_metrics(self) -> dict[str, Any]:
-        """Return ``metrics.json`` of a finished run."""
-        metrics: dict[str, Any] = json.loads(read_text(self.metrics))
-        return metrics
+        """Return ``metrics.json`` of a finished run; ValueError names the file if it is damaged."""
+        return read_metrics(self.metrics)
+
+    def read_epochs(self) -> list[Epoch]:
+        """Return the finished epochs; ValueError names ``metrics.jsonl`` if it is damaged."""
+        path = self.metrics_lines
+        if not path.exists():
+            return []
+        try:
+            lines = read_text(path).splitlines()
+            return [Epoch.from_json(parse_json(line)) for line in lines]
+        except ValueError as error:
+            raise ValueError(f"{path} is damaged: {error}") from error

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fastlstm.text.opening import read_text
 from fastlstm.train.classifier.config import Config
 from fastlstm.train.classifier.loaded_run import check_is_run, load_options
 from fastlstm.train.classifier.run_folder import RunFolder
@@ -45,21 +43,5 @@ def read_record(path: str | Path) -> RunRecord:
     folder = RunFolder(path)
     check_is_run(folder)
     config = load_options(folder)
-    try:
-        metrics = folder.read_metrics() if folder.finished else None
-        if metrics is not None and "test_accuracy" not in metrics:
-            raise ValueError("it has no test_accuracy")
-    except (ValueError, TypeError) as error:
-        raise ValueError(f"{folder.metrics} is damaged: {error}") from error
-    return RunRecord(folder, config, metrics, _epochs(folder))
-
-
-def _epochs(folder: RunFolder) -> list[Epoch]:
-    path = folder.metrics_lines
-    if not path.exists():
-        return []
-    try:
-        lines = read_text(path).splitlines()
-        return [Epoch(**json.loads(line)) for line in lines]
-    except (ValueError, TypeError) as error:
-        raise ValueError(f"{path} is damaged: {error}") from error
+    metrics = folder.read_metrics() if folder.finished else None
+    return RunRecord(folder, config, metrics, folder.read_epochs())

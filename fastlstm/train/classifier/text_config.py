@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import codecs
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from fastlstm.text.opening import read_text
+from fastlstm.text.json_value import read_json
 from fastlstm.text.reading import FORMATS, Reading
 from fastlstm.train.classifier.config import ADDED, FREE_OPTIONS, Config, option
 
@@ -139,7 +138,7 @@ def load_config(path: Path) -> Config:
         As `Config.load`.
     """
     try:
-        value = json.loads(read_text(path))
+        value = read_json(path)
     except ValueError as error:
         raise ValueError(f"{path} is damaged or of another version: {error}") from error
     kind = TextConfig if isinstance(value, dict) and "test_split" in value else Config

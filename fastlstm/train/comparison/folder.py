@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
-from fastlstm.text.opening import read_bytes, read_text
+from fastlstm.text.json_value import read_json
 from fastlstm.train.classifier.config import Config
 from fastlstm.train.classifier.run_folder import RunFolder
 from fastlstm.train.files import write_json
 from fastlstm.train.output_folder import OutputFolder
+from fastlstm.train.record import is_number
 
 SECONDS = 60.0
+NUMBERS = (
+    "test_accuracy", "validation_accuracy", "train_seconds", "passes", "parameters",
+    "words_per_second", "threads", "best_epoch",
+)  # fmt: skip
 MARK = {"finished", "seconds", "models", "config", "reviews"}  # of compare.json
 
 
@@ -64,7 +68,7 @@ class ComparisonFolder(OutputFolder):
     def is_ours(self) -> bool:
         """Whether ``compare.json`` is that of a comparison."""
         try:
-            value = json.loads(read_bytes(self.json))
+            value = read_json(self.json)
         except (OSError, ValueError):
             return False
         return isinstance(value, dict) and value.keys() >= MARK
@@ -134,11 +138,12 @@ class ComparisonFolder(OutputFolder):
             If it is damaged or of another version; names the file.
         """
         try:
-            value = json.loads(read_text(self.json))
+            value = read_json(self.json)
             plan = Plan(Config.from_json(value["config"]), float(value["seconds"]))
-            names = ("finished", "models", "reviews")
-            return {"plan": plan, **{name: value[name] for name in names}}
-        except (ValueError, KeyError, TypeError) as error:
+            models = [_checked(model) for model in list(value["models"])]
+            kept = {name: value[name] for name in ("finished", "reviews")}
+            return {"plan": plan, "models": models, **kept}
+        except (ValueError, KeyError, TypeError, OverflowError) as error:
             raise ValueError(f"{self.json} is damaged or of another version: {error}") from error
 
     def result(self, name: str, title: str) -> dict[str, Any]:
@@ -149,16 +154,35 @@ class ComparisonFolder(OutputFolder):
         folder = self.run(name)
         metrics = folder.read_metrics()
         curve = [[metrics["train_seconds"], metrics["validation_accuracy"]]]
-        if folder.metrics_lines.exists():
-            lines = read_text(folder.metrics_lines).splitlines()
-            epochs = [json.loads(line) for line in lines]
-            seconds = accumulate(epoch["seconds"] for epoch in epochs)
+        epochs = folder.read_epochs()
+        if epochs:
+            seconds = accumulate(epoch.seconds for epoch in epochs)
             curve = [
-                [second, epoch["validation_accuracy"]]
+                [second, epoch.validation_accuracy]
                 for second, epoch in zip(seconds, epochs, strict=True)
             ]
-        kept = (
-            "test_accuracy", "validation_accuracy", "train_seconds", "passes", "parameters",
-            "words_per_second", "threads", "best_epoch",
-        )  # fmt: skip
-        return {"name": name, "title": title, **{k: metrics[k] for k in kept}, "curve": curve}
+        found = {"name": name, "title": title, "curve": curve}
+        found |= {k: metrics[k] for k in NUMBERS if k in metrics}
+        try:
+            return _checked(found)
+        except ValueError as error:
+            raise ValueError(f"{folder.metrics} is damaged: {error}") from error
+
+
+def _checked(model: Any) -> dict[str, Any]:
+    """Return an entry of ``models``; ValueError if a number or a name of it is none."""
+    if not isinstance(model, dict):
+        raise ValueError(f"a model is {model!r:.60}, expected an object")
+    for name in ("name", "title"):
+        if not isinstance(model.get(name), str):
+            raise ValueError(f"{name} is {model.get(name)!r:.60}, expected a text")
+    for name in NUMBERS:
+        if not is_number(model.get(name)):
+            raise ValueError(f"{name} is {model.get(name)!r:.60}, expected a number")
+    curve = model.get("curve")
+    if not isinstance(curve, list) or not all(
+        isinstance(point, list) and len(point) == 2 and all(map(is_number, point))
+        for point in curve
+    ):
+        raise ValueError(f"curve is {curve!r:.60}, expected pairs of numbers")
+    return model

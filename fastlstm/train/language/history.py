@@ -7,6 +7,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from fastlstm.train.history import check_epochs
+from fastlstm.train.record import fields_of, record
+
 
 def perplexity(loss: float) -> float:
     """Return exp of a mean loss in nats: among how many tokens the model is in doubt."""
@@ -94,9 +97,19 @@ class LanguageHistory:
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> LanguageHistory:
-        """Inverse of `to_json`."""
-        values = dict(value)
-        values["epochs"] = [LanguageEpoch(**epoch) for epoch in value["epochs"]]
-        values["curve"] = [(point[0], point[1]) for point in value["curve"]]
-        values["recent"] = (value["recent"][0], value["recent"][1])
-        return cls(**values)
+        """Inverse of `to_json`.
+
+        Raises
+        ------
+        ValueError
+            If something is not of its type, or the numbers do not fit each other.
+        """
+        known = fields_of(cls, value, skip=("epochs",))
+        if not isinstance(known["epochs"], list):
+            raise ValueError(f"epochs is {known['epochs']!r:.60}, expected a list")
+        known["epochs"] = [record(LanguageEpoch, epoch) for epoch in known["epochs"]]
+        known["curve"] = [(point[0], point[1]) for point in known["curve"]]
+        known["recent"] = (known["recent"][0], known["recent"][1])
+        history = cls(**known)
+        check_epochs(history.epochs, history.best, history.step - history.window)
+        return history

@@ -17,6 +17,7 @@ from fastlstm.train.optim import SGD, Adam, Optimizer
 from fastlstm.train.output_folder import OutputFolder
 from fastlstm.train.schedule import SCHEDULES, get, halving
 from fastlstm.train.seeds import WEIGHTS, generator
+from fastlstm.train.sizes import check_sizes
 
 CONSTANT_EPOCHS = 4  # of the schedule "halving"
 
@@ -142,6 +143,16 @@ def save_model(path: str | Path, model: LanguageModel) -> None:
     checkpoint.save(path, model.state_dict(), "language model", {"model": model.options})
 
 
+def _check_sizes(options: Mapping[str, Any], tensors: checkpoint.Tensors) -> None:
+    """Raise ValueError if the options are not those of the tensors: nothing is built of such."""
+    layer = f"{options.get('cell', 'lstm')}.weight_hh_l{{}}"
+    places = {
+        "vocab_size": ("embedding.weight", 0), "embedding_dim": ("embedding.weight", 1),
+        "hidden_size": (layer.format(0), 1), "projection": ("projection.weight", 0),
+    }  # fmt: skip
+    check_sizes(options, tensors, places, layer)
+
+
 def load_model(path: str | Path) -> LanguageModel:
     """Return the model of a file of `save_model`.
 
@@ -152,6 +163,7 @@ def load_model(path: str | Path) -> LanguageModel:
     """
     tensors, note = checkpoint.load(path, "language model")
     with checkpoint.building(path):
+        _check_sizes(note["model"], tensors)
         model = LanguageModel(**note["model"])
         model.load_state_dict(tensors)
     return model

@@ -1,0 +1,69 @@
+"""JSON of files that anybody may have changed: what is not as it was written is an error."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from .opening import AnyPath, open_file
+
+MOST = 1 << 28  # bytes of a JSON file: the vocabulary of a million words has 16 MB
+
+
+def read_json(path: AnyPath) -> Any:
+    """Return the value in a JSON file.
+
+    Raises
+    ------
+    OSError
+        If it cannot be opened, or is no regular file.
+    ValueError
+        As `parse_json`, or if the file is far too large for one of ours.
+    """
+    with open_file(path) as file:
+        raw = file.read(MOST + 1)
+    if len(raw) > MOST:
+        raise ValueError(f"it has more than {MOST:,} bytes")
+    return parse_json(raw)
+
+
+def parse_json(raw: bytes | str) -> Any:
+    """Return the value of JSON text.
+
+    Raises
+    ------
+    ValueError
+        If it is no JSON in UTF-8, nested very deeply, names something twice in one object, or
+        holds a number that is not finite.
+    """
+    text = raw.decode("utf-8") if isinstance(raw, bytes) else raw
+    try:
+        return json.loads(
+            text, object_pairs_hook=_once, parse_constant=_refuse, parse_float=_finite
+        )
+    except json.JSONDecodeError as error:
+        raise ValueError(f"not JSON ({error})") from error
+    except RecursionError:
+        raise ValueError("not of ours: nested too deeply") from None
+
+
+def _once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"it names {twice!r} twice")
+    return found
+
+
+def _refuse(text: str) -> NoReturn:
+    raise ValueError(f"{text} is no number of JSON")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text} is too large a number")
+    return value

@@ -1,0 +1,128 @@
+"""Faults in the C kernels. They are compiled for the baseline instruction set alone."""
+
+from __future__ import annotations
+
+from attack.faults.fault import Fault
+
+_SRC = "fastlstm/kernels/src/"
+_PROCESS = "tests/kernels/test_process.py tests/kernels/test_contracts.py"
+_BACKWARD, _ROWS = "tests/kernels/test_backward.py", "tests/kernels/test_contracts.py"
+_BASE = "native-base"
+
+KERNELS = (
+    Fault(
+        _SRC + "lstm.h",
+        "vfma(a.f, vload(s->c_in[r] + j * VL), a.i * a.g)",
+        "vfma(a.f, vload(s->c_in[r] + j * VL), a.i * a.o)",
+        "tests/kernels/test_definitions.py",
+        _BASE,
+    ),
+    Fault(
+        _SRC + "lstm.h",
+        "d->f = dc * c * a->f * (1 - a->f);",
+        "d->f = dc * c_next * a->f * (1 - a->f);",
+        _BACKWARD,
+        _BASE,
+    ),
+    Fault(
+        _SRC + "lstm.h",
+        "if (dy) dhj += vload_n(dy + u, min64(VL, k->p->H - u));",
+        "if (dy && step) dhj += vload_n(dy + u, min64(VL, k->p->H - u));",
+        _BACKWARD,
+        _BASE,
+    ),
+    Fault(
+        _SRC + "lstm.h",
+        "if (dy) s += vload_n(dy + u, min64(VL, k->p->R - u));",
+        "if (dy && step) s += vload_n(dy + u, min64(VL, k->p->R - u));",
+        _BACKWARD,
+        _BASE,
+    ),
+    Fault(
+        _SRC + "gru.h", "vstore(dh + u, d * z);", "vstore(dh + u, d * (1 - z));", _BACKWARD, _BASE
+    ),
+    Fault(
+        _SRC + "gru.h",
+        "vstore(g + 2 * VL, dn * r);",
+        "vstore(g + 2 * VL, dn);",
+        _BACKWARD,
+        _BASE,
+    ),
+    Fault(
+        _SRC + "gru.h",
+        "return vfma(z, h - n, n); }",
+        "return vfma(z, n - h, h); }",
+        "tests/kernels/test_definitions.py",
+        _BASE,
+    ),
+    Fault(
+        _SRC + "gru_reset_before.h",
+        "vreal before = d * (1 - z) * vfma(-n, n, vset1(1));",
+        "vreal before = d * (1 - z) * (1 - n);",
+        _BACKWARD,
+        _BASE,
+    ),
+    Fault(
+        _SRC + "rnn.h",
+        "relu ? vrelu_backward(h, d) : d * vfma(-h, h, vset1(1))",
+        "relu ? d : d * vfma(-h, h, vset1(1))",
+        _BACKWARD,
+        _BASE,
+    ),
+    Fault(
+        _SRC + "rnn.h",
+        "relu ? vrelu_backward(h, d) : d * vfma(-h, h, vset1(1))",
+        "relu ? vrelu_backward(h, d) : d * (1 - h)",
+        _BACKWARD,
+        _BASE,
+    ),
+    Fault(
+        _SRC + "forward.h",
+        "for (int64_t t = last + 1; t < b->T; t++)",
+        "for (int64_t t = last + 2; t < b->T; t++)",
+        _ROWS,
+        _BASE,
+    ),
+    Fault(
+        _SRC + "forward.h",
+        "if (p->reset) read_state(k, p->fresh_c",
+        "if (0) read_state(k, p->fresh_c",
+        _ROWS,
+        _BASE,
+    ),
+    Fault(
+        _SRC + "rows.h",
+        "return b->reverse ? b->length[row] - 1 - step : step;",
+        "return b->reverse ? b->T - 1 - step : step;",
+        _ROWS,
+        _BASE,
+    ),
+    Fault(
+        _SRC + "rows.h",
+        "(n - s->first + s->stride - 1) / s->stride",
+        "(n - s->first + s->stride - 2) / s->stride",
+        _ROWS,
+        _BASE,
+    ),
+    Fault(
+        _SRC + "adam.h",
+        "vfma(vsqrt(vi), root, eps)",
+        "(vsqrt(vi) + eps) * root",
+        "tests/kernels/test_adam.py",
+        "base",
+    ),
+    Fault(
+        _SRC + "adam.h",
+        "const real *g = (const real *)a->g + r * a->width;",
+        "const real *g = (const real *)a->g + r0 * a->width;",
+        "tests/kernels/test_adam.py",
+        "base",
+    ),
+    Fault(
+        _SRC + "denormals.c",
+        "fl_restore_denormals(state | FLUSH);",
+        "(void)state;",
+        _PROCESS,
+        "denormal",
+    ),
+)

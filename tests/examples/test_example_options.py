@@ -1,0 +1,103 @@
+"""The examples have options of the same names, and of the same meaning."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import pkgutil
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fastlstm import examples, get_num_threads
+from fastlstm.cli.command import build_parser
+from fastlstm.examples import gradient_flow, options, toy
+
+CELLS = ("minimal_gated_unit", "peephole_lstm")  # compiled when they are imported
+HELPERS = ("adding_task", "options", "surnames", "toy_french")
+PROGRAMS = [
+    name for _, name, _ in pkgutil.iter_modules(examples.__path__) if name not in (*CELLS, *HELPERS)
+]
+# Words that are not to be used for what --out, --plot and the options of `train` are for.
+OTHER_WORDS = {"--run", "--hidden", "--layers", "--embedding", "--figure", "--output", "--jobs"}
+
+
+def options_of(name: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, argparse.Action]:
+    """The options of an example by name."""
+    found: dict[str, argparse.Action] = {}
+
+    def keep(parser: argparse.ArgumentParser, *_: Any, **__: Any) -> None:
+        found.update({s: action for action in parser._actions for s in action.option_strings})
+        raise SystemExit(0)
+
+    monkeypatch.setattr(argparse.ArgumentParser, "parse_args", keep)
+    with pytest.raises(SystemExit):
+        import_module(f"fastlstm.examples.{name}").main([])
+    return found
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_names_are_those_of_the_command(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    (commands,) = (a for a in build_parser()._actions if isinstance(a.choices, dict))
+    own = {s: a for c in ("train", "inspect") for a in commands.choices[c]._actions
+           for s in a.option_strings}  # fmt: skip
+    found = options_of(name, monkeypatch)
+    assert "--threads" in found
+    assert "--seed" in found
+    assert not OTHER_WORDS & set(found)
+    assert {"--out", "--plot", "--hidden-size", "--threads"} <= set(own)
+    for option in {"--plot", "--hidden-size", "--epochs", "--seed", "--lr"} & set(found):
+        assert found[option].nargs is None
+        assert found[option].dest == own[option].dest
+    if "--plot" in found:
+        assert found["--plot"].metavar == own["--plot"].metavar
+
+
+@pytest.mark.parametrize("given", [[], ["--threads", "2"]])
+def test_threads_belong_to_the_example(
+    given: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One by default where two bring nothing; afterwards all is as before."""
+    before, seen = get_num_threads(), set()
+    real = toy.train
+
+    def train(*arguments: Any) -> Any:
+        seen.add(get_num_threads())
+        return real(*arguments)
+
+    monkeypatch.setattr(toy, "train", train)
+    assert toy.main(["--updates", "2", *given]) == 0
+    assert seen == {2 if given else 1}
+    assert get_num_threads() == before
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "two", "1025", "1.5"])
+def test_wrong_threads_are_named(text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        toy.main(["--threads", text])
+    assert end.value.code == 2
+    assert f"argument --threads: {text}, expected 1 to 1024" in capsys.readouterr().err
+
+
+def test_gradient_flow_draws_with_plot(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("matplotlib")
+    path = tmp_path / "flow.png"
+    assert gradient_flow.main(["--steps", "4", "--hidden-size", "3", "--plot", str(path)]) == 0
+    assert path.read_bytes().startswith(b"\x89PNG")
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["figure"] == str(path)
+
+
+@pytest.mark.parametrize("name", ["flow.gif", "nowhere/flow.png"])
+def test_wrong_pictures_are_named_before_the_work(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(gradient_flow, "measure", None)
+    with pytest.raises(SystemExit) as end:
+        gradient_flow.main(["--plot", name])
+    assert end.value.code == 2
+    assert f"argument --plot: {name}" in capsys.readouterr().err
+    parser = argparse.ArgumentParser()
+    options.add_plot(parser, "it")
+    assert parser.parse_args([]).plot is None
