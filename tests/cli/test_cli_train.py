@@ -173,17 +173,17 @@ def test_threads_do_not_change_the_result(tmp_path: Path, topics_csv: Path, thre
 
 
 @pytest.mark.parametrize(
-    ("steps_per_epoch", "epochs"), [(1, 40), (25, 40), (50, 20), (300, 4), (5000, 3)]
+    ("texts", "epochs"), [(20, 40), (800, 40), (1600, 20), (9600, 4), (160_000, 3)]
 )
-def test_epochs_that_make_enough_steps(steps_per_epoch: int, epochs: int) -> None:
-    assert TextConfig().epochs_for(steps_per_epoch) == epochs
-    assert TextConfig(epochs=7).epochs_for(steps_per_epoch) == 7
+def test_epochs_that_make_enough_steps(texts: int, epochs: int) -> None:
+    assert TextConfig().sized(texts) == {"batch_size": 32, "epochs": epochs}
+    assert TextConfig(epochs=7, batch_size=1).sized(texts) == {"batch_size": 1, "epochs": 7}
 
 
 def test_epochs_chosen_are_written_down(
     tmp_path: Path, topics_csv: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fastlstm.train.classifier.text_config.STEPS", 20)
+    monkeypatch.setattr("fastlstm.train.classifier.config.STEPS", 20)
     metrics = train(topics_csv, tmp_path / "run", epochs=None)  # 72 texts: 5 steps an epoch
     assert read(tmp_path / "run" / "config.json")["epochs"] == metrics["epochs"] == 4
 

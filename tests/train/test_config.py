@@ -17,6 +17,26 @@ def test_json_and_back() -> None:
     assert Config.from_json(json.loads(json.dumps(config.to_json()))) == config
 
 
+@pytest.mark.parametrize(
+    ("texts", "batch_size", "epochs"),
+    [
+        (22_500, 64, 3),  # the full IMDB, a tenth held back
+        (25_000, 64, 3),
+        (10_000, 64, 7),
+        (9_999, 32, 4),
+        (1_800, 32, 18),  # the bundled sample
+        (10, 32, 40),
+    ],
+)
+def test_what_is_left_open_follows_from_the_number_of_texts(
+    texts: int, batch_size: int, epochs: int
+) -> None:
+    assert Config().sized(texts) == {"batch_size": batch_size, "epochs": epochs}
+    given = {"batch_size": 16, "epochs": 2}
+    assert Config(**given).sized(texts) == given  # type: ignore[arg-type]
+    assert Config(epochs=2).sized(texts) == {"batch_size": batch_size, "epochs": 2}
+
+
 def test_it_cannot_be_changed() -> None:
     with pytest.raises(FrozenInstanceError):
         Config().lr = 1.0  # type: ignore[misc]

@@ -329,3 +329,18 @@ def test_first_word_vectors_have_the_chosen_spread() -> None:
     for spread in (0.1, 1.0):
         model = build_model(Config(embedding_std=spread), vocab_size=2000)
         assert model.embedding.weight.data.std() == pytest.approx(spread, rel=0.02)
+
+
+def test_what_is_left_open_follows_from_the_data(
+    reviews: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The run writes down what it took, and is the run that has these options given."""
+    monkeypatch.setattr("fastlstm.train.classifier.config.STEPS", 6)
+    metrics = train(reviews, tmp_path / "open", epochs=0, batch_size=0)
+    config = read(tmp_path / "open" / "config.json")
+    steps = -(-metrics["train_reviews"] // 32)
+    expected = {"batch_size": 32, "epochs": max(3, -(-6 // steps))}
+    assert {name: config[name] for name in expected} == expected
+    assert metrics["epochs"] == expected["epochs"]
+    given = train(reviews, tmp_path / "given", **expected)
+    assert timeless(given) == timeless(metrics)

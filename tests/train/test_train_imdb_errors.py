@@ -43,8 +43,8 @@ def weights(out: Path) -> bytes:
         ("warmup", "1", "warmup is 1.0"),
         ("clip", "-1", "clip is -1.0"),
         ("average", "1", "average is 1.0"),
-        ("batch-size", "0", "batch-size is 0"),
-        ("epochs", "0", "epochs is 0"),
+        ("batch-size", "-1", "batch-size is -1"),
+        ("epochs", "-1", "epochs is -1"),
         ("patience", "-1", "patience is -1"),
         ("validation", "1", "validation is 1.0"),
         ("validation", "-0.5", "validation is -0.5"),
@@ -122,6 +122,7 @@ def test_a_run_that_diverges(
     assert "batches" in line
 
 
+@pytest.mark.filterwarnings("always:cannot keep the encoded texts")
 def test_full_disk(
     reviews: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
@@ -131,8 +132,9 @@ def test_full_disk(
 
     monkeypatch.setattr(os, "fsync", full)
     monkeypatch.setenv("FASTLSTM_CACHE", str(tmp_path / "cache"))
-    with pytest.warns(UserWarning, match="cannot keep the encoded texts"):
-        line = fails(arguments(reviews, tmp_path / "run"), capsys)
+    assert main(arguments(reviews, tmp_path / "run")) == 1
+    note, line = capsys.readouterr().err.splitlines()
+    assert note.startswith("note: cannot keep the encoded texts")
     assert "cannot write" in line
     assert "No space left on device" in line
     assert not (tmp_path / "run").exists()

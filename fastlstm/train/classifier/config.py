@@ -18,6 +18,10 @@ TINY = math.ulp(0.0)  # the least number above 0
 OPTIMIZERS = ("adam", "adamw", "sgd")
 CELLS = ("lstm", "gru", "rnn")
 
+STEPS = 1000  # of the optimizer that train a model well where the texts allow them
+FEWEST_EPOCHS, MOST_EPOCHS = 3, 40
+FEW, BATCHES = 10_000, (32, 64)  # batches of fewer texts than that, and of more
+
 # Options that a resumed run may be given anew: the result does not depend on them.
 FREE_OPTIONS = ("data", "threads")
 
@@ -89,8 +93,14 @@ class Config:
         0.998, "decay of the running average of the weights that is validated and kept; 0 = none",
         low=0, below=1,
     )  # fmt: skip
-    batch_size: int = option(64, "texts in a batch", low=1)
-    epochs: int = option(3, "epochs to train", low=1)
+    batch_size: int = option(
+        0, f"texts in a batch; 0 = {BATCHES[1]}, but {BATCHES[0]} of fewer than {FEW:,} texts to "
+        "train on", low=0,
+    )  # fmt: skip
+    epochs: int = option(
+        0, f"epochs to train; 0 = as many as make {STEPS:,} steps, but {FEWEST_EPOCHS} to "
+        f"{MOST_EPOCHS}", low=0,
+    )  # fmt: skip
     patience: int = option(0, "stop after so many epochs without a better one; 0 = never", low=0)
     validation: float = option(
         0.1, "fraction of the training texts held back to choose the best epoch; 0 = none: the "
@@ -125,6 +135,16 @@ class Config:
             )
         if self.patience and not self.validation:
             raise ValueError(f"patience is {self.patience}, which needs a validation above 0")
+
+    def sized(self, texts: int) -> dict[str, int]:
+        """Return batch_size and epochs for so many texts to train on, where they are left open.
+
+        Few texts need small batches and many epochs, to make enough steps.
+        """
+        batch_size = self.batch_size or BATCHES[texts >= FEW]
+        steps = -(-texts // batch_size)  # of an epoch
+        enough = min(max(-(-STEPS // steps), FEWEST_EPOCHS), MOST_EPOCHS)
+        return {"batch_size": batch_size, "epochs": self.epochs or enough}
 
     def to_json(self) -> dict[str, Any]:
         """As a plain dict."""

@@ -42,7 +42,8 @@ def dataset(data: ImdbData, config: Config) -> Dataset:
     return Dataset(
         train, validation, test, data.vocab, data.source,
         identity={"the reviews": fingerprint(data.vocab.words, (data.train, data.test))},
-        noun="reviews", complete=data.complete, notice=data.notice,
+        noun="reviews", options=config.sized(len(train)), complete=data.complete,
+        notice=data.notice,
     )  # fmt: skip
 
 

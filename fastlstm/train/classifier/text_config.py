@@ -14,9 +14,6 @@ from fastlstm.train.classifier.config import ADDED, FREE_OPTIONS, Config, option
 # Options that say where and how texts are read; the data itself is compared on a resume.
 READING = ("text_column", "label_column", "format", "encoding", "delimiter", "header", "quotes")
 
-STEPS = 1000  # of the optimizer that train a model well where the texts allow them
-FEWEST_EPOCHS, MOST_EPOCHS = 3, 40
-
 
 @dataclass(frozen=True)
 class TextConfig(Config):
@@ -71,12 +68,7 @@ class TextConfig(Config):
     )
     quotes: bool = option(True, 'in a table, "..." is one field; without it quotes are characters')
 
-    # Small data needs small batches and many epochs, to make enough steps.
     batch_size: int = option(32, "texts in a batch", low=1)
-    epochs: int = option(
-        0, f"epochs to train; 0 = as many as make {STEPS:,} steps, but {FEWEST_EPOCHS} to "
-        f"{MOST_EPOCHS}", low=0,
-    )  # fmt: skip
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -88,12 +80,6 @@ class TextConfig(Config):
             raise ValueError(
                 f"text_column is {self.text_column!r}, expected another than that of the labels"
             )
-
-    def epochs_for(self, steps_per_epoch: int) -> int:
-        """Return how many epochs to train where an epoch has so many steps."""
-        if self.epochs:
-            return self.epochs
-        return min(max(-(-STEPS // steps_per_epoch), FEWEST_EPOCHS), MOST_EPOCHS)
 
     @property
     def reading(self) -> Reading:

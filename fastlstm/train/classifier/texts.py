@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from fastlstm.text import Encoded, Vocabulary, count_batches
+from fastlstm.text import Encoded, Vocabulary
 from fastlstm.text.corpus import Texts, build_corpus
 from fastlstm.text.labelled import LabelledTexts, read_labelled
 from fastlstm.text.labels import class_name, in_order
@@ -54,7 +54,7 @@ def load(config: TextConfig, bars: bool = False) -> Dataset:
     train, test = _test_part(everything, labels, config)
     data = _encode(train, test, labels, config, bars)
     options: dict[str, Any] = {
-        "epochs": config.epochs_for(count_batches(data["train"], config.batch_size)),
+        **config.sized(len(data["train"])),
         **dict(zip(("text_column", "label_column"), found.columns or (), strict=False)),
     }
     return Dataset(**data, labels=tuple(labels), options=options, source=_describe(found, config))

@@ -121,6 +121,7 @@ def _compare(
 ) -> list[dict[str, Any]]:
     start = time.perf_counter()
     data = load(plan.config, bars)
+    plan = replace(plan, config=replace(plan.config, **data.options))
     load_seconds = time.perf_counter() - start
     mark = data.identity["the reviews"]
     if resume and folder.read()["reviews"] != mark:
