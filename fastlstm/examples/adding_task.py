@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastlstm.custom import CustomLayer, gradcheck
+from fastlstm.examples.options import add_threads, threaded
 from fastlstm.nn import Linear
 from fastlstm.train.optim import Adam
 
@@ -47,12 +48,17 @@ def train(cell: type[CustomLayer], updates: int = 300, T: int = 20) -> list[floa
 
 
 def report(cell: type[CustomLayer]) -> None:
-    """Check a cell's gradients, train it and print a line of JSON; the program of each cell."""
+    """Read the options and do the work; the program of each cell."""
     about = sys.modules[cell.__module__].__doc__
     parser = argparse.ArgumentParser(
         description=about, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.parse_args()
+    add_threads(parser, default=1)
+    threaded(lambda options: check_and_train(cell), parser.parse_args())
+
+
+def check_and_train(cell: type[CustomLayer]) -> None:
+    """Check a cell's gradients, train it and print a line of JSON."""
     rng = np.random.default_rng(0)
     worst = gradcheck(cell(3, 4, num_layers=2, dtype="float64", rng=rng)).worst
     errors = train(cell)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import pkgutil
+import sys
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -71,6 +72,19 @@ def test_threads_belong_to_the_example(
     assert toy.main(["--updates", "2", *given]) == 0
     assert seen == {2 if given else 1}
     assert get_num_threads() == before
+
+
+@pytest.mark.parametrize(("given", "threads"), [([], 1), (["--threads", "2"], 2)])
+def test_cells_of_ones_own_have_threads_too(
+    given: list[str], threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("numba")
+    adding_task: Any = import_module("fastlstm.examples.adding_task")
+    seen = []
+    monkeypatch.setattr(sys, "argv", ["cell", *given])
+    monkeypatch.setattr(adding_task, "check_and_train", lambda cell: seen.append(get_num_threads()))
+    adding_task.report(toy.Net)
+    assert seen == [threads]
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "two", "1025", "1.5"])
