@@ -88,7 +88,10 @@ def _explain(axes: Any) -> None:
         ),
         Line2D([], [], color=QUIET, linewidth=0.8, linestyle=":", label="where the two are equal"),
     ]
-    axes.legend(handles=marks, loc="upper left", fontsize=8, framealpha=0.9, edgecolor="none")
+    axes.legend(
+        handles=marks, loc="upper left", bbox_to_anchor=(0, -0.13), fontsize=8, frameon=False,
+        borderaxespad=0,
+    )  # fmt: skip
 
 
 def _short(label: str) -> str:
