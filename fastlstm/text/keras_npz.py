@@ -14,6 +14,7 @@ import zlib
 from io import BytesIO
 from itertools import chain
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,7 @@ _HIGHEST_RANK = 1 << 24  # the real file ends below 100,000
 # What unpickling or taking apart a foreign file may end in.
 _NOT_KERAS = (
     LookupError, TypeError, ValueError, AttributeError, EOFError, ArithmeticError, MemoryError,
+    SyntaxError, TokenError,
 )  # fmt: skip
 _MOST_BYTES = 1 << 29  # of an array; the real ones have 70 million
 

@@ -94,6 +94,8 @@ def _decoded(source: ByteSource, name: str, encoding: str | None) -> Iterator[st
             byte = error.object[error.start]
             where = before + error.start
             raise ValueError(_undecodable(name, guessed, f"byte 0x{byte:02x}", where)) from error
+        except UnicodeError as error:  # such as UTF-16 that must begin with a mark
+            raise ValueError(_undecodable(name, guessed, str(error), before)) from error
         if "\0" in text:
             start = text[: text.index("\0")]
             where = before + len(start.encode(guessed, "replace"))

@@ -104,6 +104,16 @@ def test_an_array_that_unpacks_to_no_end(path, keras_arrays, monkeypatch):
         read_keras(path)
 
 
+@pytest.mark.parametrize("header", [b"{'descr': (", b"{'descr': '<i8'\n  (", b"\n  x\n y"])
+def test_a_header_that_is_no_python(path, keras_arrays, header):
+    members = {name: npy(array) for name, array in keras_arrays.items()}
+    length = len(header).to_bytes(2, "little")
+    members["y_train"] = b"\x93NUMPY\x01\x00" + length + header
+    write_raw(path, members)
+    with pytest.raises(ValueError, match="is not Keras's imdb.npz"):
+        read_keras(path)
+
+
 def test_an_array_said_to_be_larger_than_the_memory(path, keras_arrays):
     members = {name: npy(array) for name, array in keras_arrays.items()}
     members["y_train"] = npy(b"", descr="<i8", shape=(1 << 60,))

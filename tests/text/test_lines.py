@@ -101,6 +101,14 @@ def test_a_stray_zero_is_named_as_such(size: int) -> None:
         lines(codecs.BOM_UTF8 + "\u00e9a\nb\r\nlong\0er\n".encode(), size)
 
 
+@pytest.mark.parametrize("size", [1, 100])
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-32"])
+def test_a_mark_that_the_given_encoding_needs(encoding: str, size: int) -> None:
+    with pytest.raises(ValueError, match=f"it is not {encoding} text: .*position 0;") as caught:
+        lines(b"text,label\n", size, encoding)
+    assert type(caught.value) is ValueError
+
+
 def test_no_such_encoding() -> None:
     with pytest.raises(LookupError, match="nonsense"):
         lines(b"a", encoding="nonsense")
