@@ -9,6 +9,7 @@ import pickle
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -366,7 +367,7 @@ def test_examples_run(name: str) -> None:
         [sys.executable, "-m", f"fastlstm.examples.{name}"],
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=600,
         env={**os.environ, "FASTLSTM_NUM_THREADS": "1"},
     )
     assert done.returncode == 0, done.stderr
@@ -375,10 +376,30 @@ def test_examples_run(name: str) -> None:
     assert result["last_error"] < result["first_error"] / 3
 
 
+def test_a_stream_holds_its_memory() -> None:
+    layer, other = (Leaky(16, 32, rng=np.random.default_rng(seed)) for seed in range(2))
+    x = np.random.default_rng(2).standard_normal((5, 2, 16)).astype("float32")
+    expected, stream = layer(x)[0], layer.stream(batch_size=2)
+    for _ in range(3):
+        other(x)  # takes memory that was given back, if any was
+    np.testing.assert_array_equal(np.stack([stream(x_t) for x_t in x]), expected)
+
+
+@pytest.mark.parametrize("name", ["peephole_lstm", "minimal_gated_unit"])
+def test_examples_answer_help_without_compiling(name: str, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", f"fastlstm.examples.{name}", "--help"],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "FASTLSTM_CACHE": str(tmp_path)},
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "a cell of one's own" in done.stdout
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("name", ["peephole_lstm", "minimal_gated_unit"])
 def test_examples_are_short(name: str) -> None:
-    from pathlib import Path
-
     path = Path(fl.__file__).parent / "examples" / f"{name}.py"
     code = [line for line in path.read_text().splitlines() if line.strip()]
     assert len(code) < 40

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,38 +12,113 @@ import numpy as np
 import pytest
 
 COMPILE = """
+import logging, sys
+logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
 import numpy as np
 from fastlstm.kernels.numba_backend.cells import MATHS
 from fastlstm.kernels.numba_backend.engine import Loops, shared
 for compiled in (shared(np.dtype("f4")).pack, Loops(MATHS["rnn_relu"], np.dtype("f4")).forward):
-    stats = compiled.stats
-    print(sum(stats.cache_hits.values()), sum(stats.cache_misses.values()))
+    pass
 """
+COMPILED = ["compiling product.pack", "compiling forward.run"]
 
 
-def compile_in_a_process(folder: Path) -> list[str]:
-    import os
-
-    done = subprocess.run(
-        [sys.executable, "-c", COMPILE],
-        capture_output=True,
-        text=True,
-        timeout=300,
-        env={**os.environ, "NUMBA_CACHE_DIR": str(folder)},
+def start(folder: Path, **environment: str) -> subprocess.Popen[str]:
+    chosen = {k: v for k, v in os.environ.items() if k != "NUMBA_CACHE_DIR"}
+    chosen |= {"FASTLSTM_CACHE": str(folder), **environment}
+    pipe = subprocess.PIPE
+    return subprocess.Popen(
+        [sys.executable, "-c", COMPILE], stdout=pipe, stderr=pipe, text=True, env=chosen
     )
-    assert done.returncode == 0, done.stderr
-    return done.stdout.splitlines()
+
+
+def compile_in_a_process(folder: Path, **environment: str) -> tuple[list[str], str]:
+    """Return what was compiled, and standard error."""
+    with start(folder, **environment) as process:
+        out, error = process.communicate(timeout=600)
+    assert process.returncode == 0, error
+    lines = out.splitlines()
+    assert not lines or lines[0].startswith("fastlstm: Numba compiles for this processor")
+    return lines[1:], error
 
 
 def test_the_next_process_compiles_nothing(tmp_path: Path) -> None:
-    assert compile_in_a_process(tmp_path) == ["0 1", "0 1"]
-    assert compile_in_a_process(tmp_path) == ["1 0", "1 0"]
+    """And the files are in the user's folder: beside the sources they would hide a new install."""
+    assert compile_in_a_process(tmp_path) == (COMPILED, "")
+    files = sorted((tmp_path / "numba").iterdir())
+    assert len(files) == len(COMPILED)
+    assert compile_in_a_process(tmp_path) == ([], "")
+    assert sorted((tmp_path / "numba").iterdir()) == files
 
 
-def name_of(*functions: Any) -> str | None:
+USE = """
+import sys
+import numpy as np
+from fastlstm.kernels import Rows, Weights, get
+from fastlstm.kernels.numba_backend.engine import shared
+
+for name in ("pack", "product"):
+    getattr(shared(np.dtype("f4")), name)
+for cell in sys.argv[1:]:
+    results = []
+    for backend in ("numba", "reference"):
+        rng = np.random.default_rng(0)
+        draw = lambda *shape: rng.standard_normal(shape).astype("f4")
+        w = Weights(draw(5, 3), draw(5, 5), draw(5), draw(5))
+        x, y = draw(4, 2, 3), np.empty((4, 2, 5), "f4")
+        get(cell, backend).forward(x, (draw(2, 5),), w, Rows(4, 2), y)
+        results.append(y)
+    np.testing.assert_allclose(*results, atol=1e-5, err_msg=cell)
+"""
+
+
+def test_code_of_several_processes_can_be_used_together(tmp_path: Path) -> None:
+    """What each calls its functions is its own: they are of one name, and of the same types."""
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+    for cells in ([], ["rnn_relu"], ["rnn_tanh"], ["rnn_relu", "rnn_tanh"]):
+        command = [sys.executable, "-c", USE, *cells]
+        done = subprocess.run(command, capture_output=True, text=True, env=environment)
+        assert done.returncode == 0, done.stderr
+
+
+def test_numbas_own_variable_has_the_last_word(tmp_path: Path) -> None:
+    chosen = tmp_path / "chosen"
+    compile_in_a_process(tmp_path / "other", NUMBA_CACHE_DIR=str(chosen))
+    assert len(list((chosen / "fastlstm").iterdir())) == len(COMPILED)
+    assert not (tmp_path / "other").exists()
+
+
+def test_several_processes_write_at_once(tmp_path: Path) -> None:
+    processes = [start(tmp_path) for _ in range(3)]
+    for process in processes:
+        _, error = process.communicate(timeout=600)
+        assert (process.returncode, error) == (0, "")
+    assert len(list((tmp_path / "numba").iterdir())) == len(COMPILED)
+    assert compile_in_a_process(tmp_path) == ([], "")
+
+
+def test_damaged_files_are_made_again(tmp_path: Path) -> None:
+    compile_in_a_process(tmp_path)
+    whole = {path: path.read_bytes() for path in (tmp_path / "numba").iterdir()}
+    cut, changed = whole
+    cut.write_bytes(whole[cut][:100])
+    changed.write_bytes(whole[changed][:-9] + bytes(9))
+    made, _ = compile_in_a_process(tmp_path)
+    assert sorted(made) == sorted(COMPILED)
+    assert compile_in_a_process(tmp_path) == ([], "")
+
+
+def test_a_folder_that_cannot_be_made_is_told_once(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    made, error = compile_in_a_process(tmp_path / "file" / "cache")
+    assert made == COMPILED
+    assert error.count("set FASTLSTM_CACHE to a folder that can be written to") == 1
+
+
+def name_of(*functions: Any, of: Any = None, signature: Any = (), processor: Any = "") -> Any:
     from fastlstm.kernels.numba_backend.cache import _name_of
 
-    return _name_of(functions)
+    return _name_of(of or leaky, functions, signature, processor)
 
 
 def make(constant: float = 1.0, captured: Any = 2.0) -> Any:
@@ -72,6 +148,9 @@ def test_the_name_holds_all_that_matters(monkeypatch: pytest.MonkeyPatch) -> Non
         name_of(make(captured=make(captured=5.0))),
         name_of(make(), make(captured=3.0)),
         name_of(leaky),
+        name_of(leaky, of=make),
+        name_of(leaky, signature=(1,)),
+        name_of(leaky, processor="other"),
     ]
     monkeypatch.setitem(globals(), "LEAK", 0.25)
     names.append(name_of(leaky))
@@ -84,17 +163,13 @@ def test_what_cannot_be_described_is_not_cached() -> None:
     assert name_of(make(captured=object())) is None
 
 
-def test_no_folder_to_write_to_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_arguments_of_other_types_are_refused() -> None:
+    """Code for them would be looked for under the name of what there is."""
     from numba.core import types
 
-    from fastlstm.kernels.numba_backend import cache
+    from fastlstm.kernels.numba_backend.cache import compile_cached
 
-    def refuse(*_: Any) -> None:
-        raise RuntimeError("no locator available")
-
-    monkeypatch.setattr(cache, "_Cache", refuse)
-    cache._warn_uncached.cache_clear()
-    with pytest.warns(RuntimeWarning, match="NUMBA_CACHE_DIR"):
-        compiled = cache.compile_cached(leaky, (), (types.float64,))
+    compiled = compile_cached(leaky, (make(captured=object()),), (types.float64,))
     assert compiled(3.0) == 1.5
-    assert cache.compile_cached(leaky, (), (types.float32,))(3.0) == 1.5
+    with pytest.raises(TypeError, match="No matching definition"):
+        compiled("text")

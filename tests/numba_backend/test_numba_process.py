@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import threading
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,8 +24,9 @@ def run_python(code: str, **environment: str) -> subprocess.CompletedProcess[str
         [sys.executable, "-c", code],
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=600,
         env={**os.environ, **environment},
+        cwd=Path(__file__).parent,  # for its helpers
     )
 
 
@@ -44,10 +46,10 @@ def use(_):
     return float(y.sum()), float(dx.sum())
 
 if __name__ == "__main__":
-    import threading
-    before = threading.active_count()
+    import pthreads
+    started = pthreads.watch()
     expected = use(0)
-    assert threading.active_count() > before, "one thread only: nothing is tested"
+    assert started, "one thread only: nothing is tested"
     with multiprocessing.get_context("fork").Pool(2) as pool:
         assert pool.map_async(use, range(4)).get(timeout=100) == [expected] * 4
     assert use(0) == expected
@@ -98,10 +100,12 @@ for call in (
 @pytest.fixture(scope="module")
 def float_state() -> Any:
     """A reader of the register that says whether denormals are flushed."""
-    from fastlstm.kernels.numba_backend.float_state import flush_denormals, restore_denormals
-    from fastlstm.kernels.numba_backend.jit import jit
+    import numba
 
-    @jit
+    from fastlstm.kernels.numba_backend.float_state import flush_denormals, restore_denormals
+    from fastlstm.kernels.numba_backend.jit import OPTIONS
+
+    @numba.njit(**OPTIONS)
     def read() -> Any:
         state = flush_denormals()
         restore_denormals(state)

@@ -24,12 +24,14 @@ EXACT: dict[str, Callable[[Any], Any]] = {
 
 @cache
 def _loop(function: Any) -> Any:
-    from fastlstm.kernels.numba_backend.jit import jit, unit
+    import numba
+
+    from fastlstm.kernels.numba_backend.jit import OPTIONS, unit
     from fastlstm.kernels.numba_backend.unit_loop import for_units
 
     compiled = unit(function)
 
-    @jit
+    @numba.njit(**OPTIONS)
     def run(zero: Any, n: int, ins: Any, outs: Any) -> None:
         for_units(compiled, zero, n, ins.ctypes.data, outs.ctypes.data)
 

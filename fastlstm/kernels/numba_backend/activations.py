@@ -16,7 +16,7 @@ from numba.core import cgutils, types
 from numba.extending import overload
 
 from fastlstm.kernels import activations as plain
-from fastlstm.kernels.numba_backend.jit import INLINE, force_inline, intrinsic
+from fastlstm.kernels.numba_backend.jit import INLINE, inline, intrinsic
 
 
 class Constants(NamedTuple):
@@ -113,12 +113,12 @@ def _functions(k: Constants) -> dict[str, Any]:
 
         return r(r), codegen
 
-    @force_inline
+    @inline
     def clamp(x: Any, low: Any, high: Any) -> Any:
         x = high if x > high else x  # every comparison with NaN is false
         return low if x < low else x
 
-    @force_inline
+    @inline
     def power(x: Any) -> Any:
         shifted = fma(x, log2e, magic)
         n = shifted - magic

@@ -8,23 +8,24 @@ from typing import Any
 import numpy as np
 from numba.core import types
 
-from fastlstm.kernels.numba_backend.cache import compile_cached
+from fastlstm.kernels.numba_backend.cache import compile_parts
 from fastlstm.kernels.numba_backend.float_state import flush_denormals, restore_denormals
-from fastlstm.kernels.numba_backend.workers import run_parts, worth_threads
+from fastlstm.kernels.numba_backend.workers import worth_threads
 from fastlstm.kernels.spec import Array, WeightSum
 
 WIDTH = 1024  # of the rows that an array without an index is cut into
 
 
 def update_rows(
-    p: Any, m: Any, v: Any, total: Any, g: Any, keep: Any, add: Any, index: Any, dense: bool,
-    s: Any, first: int, end: int,
+    part: int, parts: int, p: Any, m: Any, v: Any, total: Any, g: Any, keep: Any, add: Any,
+    index: Any, dense: bool, s: Any,
 ) -> None:  # fmt: skip
-    """Rows first..end-1 of g [U,D]; s holds the settings in the order of `adam`.
+    """A part of the rows of g [U,D]; s holds the settings in the order of `adam`.
 
     An empty `total` means no average.
     """
     float_state = flush_denormals()
+    first, end = len(g) * part // parts, len(g) * (part + 1) // parts
     rate, root, eps, beta1, beta2, shrink, decay, scale, rest1, rest2 = (
         s[0], s[1], s[2], s[3], s[4], s[5], s[6], s[7], s[8], s[9])  # fmt: skip
     for u in range(first, end):
@@ -44,13 +45,13 @@ def update_rows(
 @cache
 def _compiled(dtype: np.dtype[Any]) -> Any:
     real = types.float32 if dtype == np.float32 else types.float64
-    table, word = types.Array(real, 2, "C"), types.int64
+    table = types.Array(real, 2, "C")
     given = types.Array(real, 2, "C", readonly=True)
-    rows = types.Array(word, 1, "C")
+    rows = types.Array(types.int64, 1, "C")
     settings = types.Array(real, 1, "C")
     terms = types.Array(real, 1, "C", readonly=True)
     arrays = (table, table, table, table, given, terms, terms, rows)
-    return compile_cached(update_rows, (), (*arrays, types.boolean, settings, word, word))
+    return compile_parts(update_rows, (), (*arrays, types.boolean, settings))
 
 
 def adam(
@@ -123,9 +124,4 @@ def _update(
     g, *terms = (a.view() for a in (g, *terms))
     for array in (g, *terms):
         array.flags.writeable = False
-
-    def task(part: int) -> None:
-        first, end = U * part // threads, U * (part + 1) // threads
-        run(*state, g, *terms, index, dense, settings, first, end)
-
-    run_parts(threads, task)
+    run(threads, *state, g, *terms, index, dense, settings)

@@ -22,18 +22,20 @@ from fastlstm.kernels.numba_backend.call import (
     place,
     rows_of,
     starts_anew,
+    tables_of,
+    work_of,
     write_book,
     z_row,
 )
 from fastlstm.kernels.numba_backend.float_state import flush_denormals, restore_denormals
-from fastlstm.kernels.numba_backend.jit import inline
+from fastlstm.kernels.numba_backend.jit import inline, jit
 from fastlstm.kernels.numba_backend.maths import DH, DKEPT, DMIX, DMIXED, SOURCES
 from fastlstm.kernels.numba_backend.product import product
 from fastlstm.kernels.numba_backend.unit_loop import for_units
 from fastlstm.kernels.rows import SUM_BLOCK
 
 
-@inline
+@jit
 def begin_step(
     zero: Any, k: Any, steps: Any, tables: Any, work: int, thread: int, threads: int, s: int
 ) -> Any:
@@ -55,7 +57,7 @@ def begin_step(
     return n
 
 
-@inline
+@jit
 def end_step(
     zero: Any,
     k: Any,
@@ -100,7 +102,7 @@ def _leave(zero: Any, sums: int, row: int, d: int, N: int, n: int, anew: Any, s:
         fill(zero, part, n)
 
 
-@inline
+@jit
 def write_gradients(zero: Any, k: Any, states: Any, book: Any, row: int, kept: int) -> None:
     """Write the addresses of gradients; kept and states are numbers of mix_keeps and states."""
     size = size_of(zero)
@@ -113,9 +115,10 @@ def write_gradients(zero: Any, k: Any, states: Any, book: Any, row: int, kept: i
 
 
 def make_backward(backward: Any, mix_backward: Any) -> Any:
-    """Return the loop around the compiled functions of a cell."""
+    """Return the loop around the compiled functions of a cell; see `make_forward`."""
+    mixes = mix_backward is not None
 
-    @inline
+    @jit
     def mix_rows(
         zero: Any,
         k: Any,
@@ -151,6 +154,8 @@ def make_backward(backward: Any, mix_backward: Any) -> Any:
                 add(zero, book[mix_adds[j]], book[DMIX] + j * bytes_, k.H)
 
     def run(
+        thread: int,
+        threads: int,
         zero: Any,
         fields: Any,
         states: Any,
@@ -164,15 +169,13 @@ def make_backward(backward: Any, mix_backward: Any) -> Any:
         mix_outs: Any,
         mix_adds: Any,
         kept: int,
-        tables: Any,
-        work: int,
-        thread: int,
-        threads: int,
+        memory: Any,
         s0: int,
         s1: int,
     ) -> None:
         """Run steps s1-1..s0 of the thread's rows."""
         float_state = flush_denormals()
+        tables, work = tables_of(memory, thread), work_of(memory, thread)
         k, steps = as_call(fields), Steps(order, length, n_at, offset)
         at = tables.ctypes.data
         stride, bytes_ = tables.shape[1] * 8, k.H * size_of(zero)
@@ -187,7 +190,7 @@ def make_backward(backward: Any, mix_backward: Any) -> Any:
                 for_units(backward, zero, k.H, at + INS * stride, at + OUTS * stride)
                 if not k.takes_h:
                     fill(zero, k.dh + row * k.R * size_of(zero), k.R)
-            if k.mixes:
+            if mixes:
                 mix_rows(zero, k, steps, states, kept, mix_ins, mix_outs, mix_adds, tables, work,
                          thread, threads, s, s0, n)  # fmt: skip
             end_step(zero, k, steps, states, tables, work, thread, threads, s, n)

@@ -23,7 +23,6 @@ from fastlstm.kernels.numba_backend.layer import (
     readable,
 )
 from fastlstm.kernels.numba_backend.maths import DH, GRADIENT, state_source
-from fastlstm.kernels.numba_backend.workers import run_parts
 from fastlstm.kernels.spec import Array, States, Weights
 
 Ints = NDArray[np.int64]
@@ -157,45 +156,32 @@ class Backward:
         gradient_of[maths.states[0]] = DH
         adds = np.array([gradient_of[name] for name in maths.mix_state_names], np.int64)
         loop, kept = self.tape.loops.backward, len(maths.mix_keeps)
-
-        def task(part: int) -> None:
-            tables, work = self._work.of(part)
-            loop(layer.shared.zero, fields, states, *layer.steps, *maths.tables[4:], adds, kept,
-                 tables, work, part, self.threads, s0, s1)  # fmt: skip
-
-        run_parts(self.threads, task)
+        loop(self.threads, layer.shared.zero, fields, states, *layer.steps, *maths.tables[4:],
+             adds, kept, self._work.memory, s0, s1)  # fmt: skip
 
     def _add_gradients(self, fields: Ints, s0: int, s1: int) -> None:
         layer, shared = self.layer, self.layer.shared
         maths, step = layer.maths, layer.H * layer.dtype.itemsize
         at = {"hidden": maths.h_slot * step, "parameters": maths.first_param * step}
         sums = [name for name in self._sums if name != "x" or layer.ids is None]
-        zero, steps, threads = shared.zero, layer.steps, self.threads
-
-        def task(part: int) -> None:
-            tables, work = self._work.of(part)
-            if layer.ids is not None:
-                columns = self.sizes.sums()["x"][1]
-                first, end = columns * part // threads, columns * (part + 1) // threads
-                wide = address(self._table)
-                shared.sum_tokens(zero, fields, *steps, wide, first, end - first, s0, s1)
-            elif self._dx is not None:
-                shared.input_gradients(zero, fields, *steps, tables, work, part, threads, s0, s1)
-            for name in sums:
-                self._sum(name, fields, at.get(name, 0), part, s0, s1)
-
-        run_parts(threads, task)
+        of_all = (self.threads, shared.zero, fields, *layer.steps)
+        if layer.ids is not None:
+            columns = self.sizes.sums()["x"][1]
+            shared.sum_tokens(*of_all, address(self._table), columns, s0, s1)
+        elif self._dx is not None:
+            shared.input_gradients(*of_all, self._work.memory, s0, s1)
+        for name in sums:
+            self._sum(name, fields, at.get(name, 0), s0, s1)
 
     def _sum(
-        self, name: str, fields: Ints, at: int, part: int, s0: int, s1: int, kind: int | None = None
+        self, name: str, fields: Ints, at: int, s0: int, s1: int, kind: int | None = None
     ) -> None:
-        """Add a thread's part of one of the sums over steps."""
+        """Add to one of the sums over steps."""
         layer, shared = self.layer, self.layer.shared
         features, columns = self.sizes.sums()[name]
-        tables, work = self._work.of(part)
         shared.weight_gradients(
-            shared.zero, fields, *layer.steps, KINDS[name] if kind is None else kind, at, features,
-            columns, *map(address, self._sums[name]), tables, work, part, self.threads, s0, s1,
+            self.threads, shared.zero, fields, *layer.steps, KINDS[name] if kind is None else kind,
+            at, features, columns, *map(address, self._sums[name]), self._work.memory, s0, s1,
         )  # fmt: skip
 
     def _finish_tokens(self) -> None:
@@ -203,15 +189,9 @@ class Backward:
         shared, U = self.layer.shared, len(self.layer.x)
         self._buffers["dtable"][...] = self._table
         fields = self._fields({}, 0)
-
-        def task(part: int) -> None:
-            tables, work = self._work.of(part)
-            if self._dx is not None:
-                u0, u1 = U * part // self.threads, U * (part + 1) // self.threads
-                shared.token_gradients(shared.zero, fields, tables, work, u0, u1)
-            self._sum("x", fields, 0, part, 0, U, gradients.TABLE)
-
-        run_parts(self.threads, task)
+        if self._dx is not None:
+            shared.token_gradients(self.threads, shared.zero, fields, self._work.memory, U)
+        self._sum("x", fields, 0, 0, U, gradients.TABLE)
 
     def add_to(self, grads: Weights) -> None:
         """Add the gradients of the weights to those of the caller."""

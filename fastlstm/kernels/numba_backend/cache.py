@@ -1,14 +1,21 @@
-"""Compiled code on disk.
+"""Compiled code on disk, in the user's cache folder.
 
-Numba's own cache knows a function by its source file alone. The time loop is compiled around
-other functions and from several files: its place in the cache is named after all of them.
-Where Numba keeps it: beside the source, or in a folder of the user's if that cannot be written
-to; the environment variable NUMBA_CACHE_DIR sets another one.
+Numba's own cache lies beside the sources, where its files outlive the package and hide a later
+installation, and knows a function by its source file alone. The time loop is compiled around other
+functions and from several files: a file here is named after all that its code depends on, so it is
+either right or not looked at, and processes that write the same one write the same bytes.
+
+The folder is "numba" in that of `fastlstm.text.cache_folder`; NUMBA_CACHE_DIR sets another one.
 """
 
 from __future__ import annotations
 
 import hashlib
+import itertools
+import logging
+import pickle
+import secrets
+import sys
 import types
 import warnings
 from collections.abc import Callable
@@ -16,28 +23,28 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import llvmlite
 import numba
 import numpy as np
-from numba.core.caching import FunctionCache
+from numba.core.bytecode import FunctionIdentity
+from numba.core.compiler import CompileResult
+from numba.core.serialize import dumps
+from numba.core.types import BaseTuple, int64
 
 from fastlstm.kernels import activations
-from fastlstm.kernels.numba_backend.jit import OPTIONS
+from fastlstm.kernels.numba_backend.jit import OPTIONS, jit
+from fastlstm.kernels.numba_backend.workers import in_parts
+from fastlstm.text.files import cache_folder, replacing
 
 Function = Callable[..., Any]
+LOG = logging.getLogger(__name__)
+DIGEST = 32  # bytes
+# Numba tells functions of one name apart by numbers that start anew in each process. Code of two
+# processes would have the same symbols, of which the first that is loaded would stand for both.
+FunctionIdentity._unique_ids = itertools.count(secrets.randbits(62))
 
 
-class _Cache(FunctionCache):  # type: ignore[misc]  # Numba has no types
-    """A function's cache under a name of ours."""
-
-    def __init__(self, function: Function, name: str) -> None:
-        super().__init__(function)
-        self._name = name
-
-    def _index_key(self, sig: Any, codegen: Any) -> Any:
-        return sig, codegen.magic_tuple(), self._name
-
-
-def compile_cached(function: Function, inner: tuple[Function, ...], signature: Any) -> Any:
+def compile_cached(function: Function, inner: tuple[Function | None, ...], signature: Any) -> Any:
     """Compile a function or take it from the cache.
 
     Parameters
@@ -46,22 +53,94 @@ def compile_cached(function: Function, inner: tuple[Function, ...], signature: A
     inner : the functions of a cell that it is compiled around, as they were before.
     signature : Numba types of its arguments.
     """
-    dispatcher = numba.njit(**OPTIONS)(function)
-    name = _name_of(inner)
-    if name is not None:
-        try:
-            dispatcher._cache = _Cache(function, name)
-        except RuntimeError as error:
-            _warn_uncached(str(error))
-    dispatcher.compile(signature)
+    return _compile(numba.njit(**OPTIONS)(function), function, inner, tuple(signature))
+
+
+def compile_parts(function: Function, inner: tuple[Function | None, ...], signature: Any) -> Any:
+    """The same for one that runs in parts: called as ``f(parts, ...)``, see `in_parts`.
+
+    function itself takes part and parts, then what `signature` is of.
+    """
+    task = jit(function)
+
+    @numba.njit(**OPTIONS)
+    def run(parts: int, *arguments: Any) -> None:
+        in_parts(task, parts, arguments)
+
+    return _compile(run, function, inner, (int64, BaseTuple.from_types(tuple(signature))))
+
+
+def _compile(
+    dispatcher: Any, function: Function, inner: tuple[Function | None, ...], sig: Any
+) -> Any:
+    target = dispatcher.targetctx
+    target.refresh()
+    name = _name_of(function, inner, sig, target.codegen().magic_tuple())
+    title = f"{function.__module__.rpartition('.')[2]}.{function.__name__}"
+    dispatcher._cache = _Cache(title, name)
+    dispatcher.compile(sig)
+    dispatcher.disable_compile()  # for arguments of other types: the file's name is of these
     return dispatcher
+
+
+class _Cache:
+    """One compiled function, as Numba asks for it and gives it.
+
+    Parameters
+    ----------
+    title : of the function, for people.
+    name : of its file; None to keep nothing.
+    """
+
+    def __init__(self, title: str, name: str | None) -> None:
+        self._title, self._name = title, name
+
+    def load_overload(self, sig: Any, target: Any) -> Any:
+        """Return what the file holds; None if there is none, or it is damaged."""
+        if self._name is not None:
+            try:
+                content = self._path().read_bytes()
+                if content[:DIGEST] == hashlib.sha256(content[DIGEST:]).digest():
+                    return CompileResult._rebuild(target, *pickle.loads(content[DIGEST:]))
+            except (OSError, ValueError):  # ValueError: the name of a folder that cannot be one
+                pass
+        _tell_once()
+        LOG.info("compiling %s", self._title)
+        return None
+
+    def save_overload(self, sig: Any, result: Any) -> None:
+        if self._name is None or result.library.has_dynamic_globals:
+            return
+        content = dumps(result._reduce())
+        try:
+            path = self._path()
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with replacing(path) as file:
+                file.write(hashlib.sha256(content).digest() + content)
+        except (OSError, ValueError) as error:
+            _warn_uncached(str(error))
+
+    def _path(self) -> Path:
+        return folder() / f"{self._name}.bin"
+
+
+def folder() -> Path:
+    """Return where compiled code is kept; it may not exist yet."""
+    chosen = numba.config.CACHE_DIR
+    return Path(chosen) / "fastlstm" if chosen else cache_folder() / "numba"
+
+
+@cache
+def _tell_once() -> None:
+    """Say why nothing happens for a while: on standard error, if a program has no other wish."""
+    LOG.warning("fastlstm: Numba compiles for this processor, which takes some seconds, once")
 
 
 @cache
 def _warn_uncached(why: str) -> None:
     warnings.warn(
         f"compiled code cannot be kept on disk and is made anew by each process ({why}); "
-        "set NUMBA_CACHE_DIR to a folder that can be written to",
+        "set FASTLSTM_CACHE to a folder that can be written to",
         RuntimeWarning,
         stacklevel=5,
     )
@@ -69,19 +148,23 @@ def _warn_uncached(why: str) -> None:
 
 @cache
 def _sources() -> bytes:
-    """Hash of this package's sources."""
-    digest = hashlib.sha256()
+    """Hash of this package's sources, and of what compiles them."""
+    versions = (sys.version, numba.__version__, llvmlite.__version__, np.__version__)
+    digest = hashlib.sha256(repr(versions).encode())
     for path in (Path(activations.__file__), *sorted(Path(__file__).parent.glob("*.py"))):
         digest.update(path.read_bytes())
     return digest.digest()
 
 
-def _name_of(inner: tuple[Function, ...]) -> str | None:
-    """Return a hash of the sources and of functions; None if those cannot be told apart."""
+def _name_of(
+    function: Function, inner: tuple[Function | None, ...], signature: Any, processor: Any
+) -> str | None:
+    """Return a hash of all that compiled code depends on; None if it cannot be told."""
     digest = hashlib.sha256(_sources())
+    digest.update(repr((function.__qualname__, signature, processor)).encode())
     try:
-        for function in inner:
-            _describe(function, digest.update, set())
+        for part in inner:
+            _describe(part, digest.update, set())
     except TypeError:
         return None
     return digest.hexdigest()

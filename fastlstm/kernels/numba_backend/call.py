@@ -8,11 +8,15 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba.np.unsafe.ndarray import to_fixed_tuple
+from llvmlite import ir
+from numba.core import types
+from numba.core.imputils import lower_getattr_generic
+from numba.core.typing.templates import AttributeTemplate
+from numba.extending import infer_getattr, models, register_model
 from numpy.typing import NDArray
 
 from fastlstm.kernels.numba_backend.address import load, load_byte, size_of
-from fastlstm.kernels.numba_backend.jit import inline
+from fastlstm.kernels.numba_backend.jit import inline, intrinsic
 from fastlstm.kernels.numba_backend.maths import H_NEXT, MIXED, PARAMS, SOURCES, Z
 from fastlstm.kernels.numba_backend.maths import H as H_SOURCE
 
@@ -44,7 +48,6 @@ class Call(NamedTuple):
     reset: int = 0  # mask [T,N]
     reset_h: int = 0  # [N,R]
     projects: int = 0
-    mixes: int = 0
     save: int = 0  # whether z, mixed, projected and the states are kept of every step
     base: int = 0  # packed row that those start with
     chunk: int = 0  # steps whose input products are made together
@@ -83,7 +86,52 @@ class Call(NamedTuple):
     dtable: int = 0  # [U,x_columns]
 
 
-FIELDS = len(Call._fields)
+class _Fields(types.Type):  # type: ignore[misc]  # Numba has no types
+    """A `Call` as compiled code sees it: where its fields lie.
+
+    As a tuple of numbers it would be copied into every function, which takes LLVM most of the time
+    that compiling takes.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("Call")
+
+
+_FIELDS = _Fields()
+_WORDS = ir.IntType(64).as_pointer()
+
+
+@register_model(_Fields)
+class _FieldsModel(models.PrimitiveModel):  # type: ignore[misc]
+    def __init__(self, manager: Any, fields: Any) -> None:
+        super().__init__(manager, fields, _WORDS)
+
+
+@infer_getattr
+class _FieldsAttributes(AttributeTemplate):  # type: ignore[misc]
+    key = _Fields
+
+    def generic_resolve(self, fields: Any, name: str) -> Any:
+        return types.int64 if name in Call._fields else None
+
+
+@lower_getattr_generic(_Fields)
+def _read_field(context: Any, builder: Any, fields: Any, pointer: Any, name: str) -> Any:
+    index = ir.Constant(ir.IntType(64), Call._fields.index(name))
+    value = builder.load(builder.gep(pointer, [index]))
+    # Nothing writes to it while a kernel runs: it may be read once, before a loop.
+    value.set_metadata("invariant.load", builder.module.add_metadata([]))
+    return value
+
+
+@intrinsic
+def as_call(typingctx: Any, fields: Any) -> Any:
+    """Return the `Call` whose fields an array holds."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return context.make_array(fields)(context, builder, args[0]).data
+
+    return _FIELDS(fields), codegen
 
 
 class Steps(NamedTuple):
@@ -103,8 +151,15 @@ TABLES = 8
 
 
 @inline
-def as_call(fields: Ints) -> Any:
-    return Call(*to_fixed_tuple(fields, FIELDS))
+def tables_of(memory: Any, thread: int) -> Any:
+    """Return a thread's tables."""
+    return memory[thread]
+
+
+@inline
+def work_of(memory: Any, thread: int) -> Any:
+    """Return the address of a thread's memory."""
+    return memory[thread, TABLES, 0]
 
 
 @inline

@@ -10,7 +10,7 @@ from numba.core import types
 
 from fastlstm.kernels.numba_backend import forward, gradients
 from fastlstm.kernels.numba_backend.backward import make_backward
-from fastlstm.kernels.numba_backend.cache import compile_cached
+from fastlstm.kernels.numba_backend.cache import compile_cached, compile_parts
 from fastlstm.kernels.numba_backend.forward import make_forward
 from fastlstm.kernels.numba_backend.jit import unit
 from fastlstm.kernels.numba_backend.maths import Maths
@@ -19,6 +19,7 @@ from fastlstm.kernels.numba_backend.product import pack, product_function, sum_f
 WORD = types.int64
 LIST = types.Array(WORD, 1, "C")
 TABLE = types.Array(WORD, 2, "C")
+MEMORY = types.Array(WORD, 3, "C")  # of `layer.Work`
 STEPS = (LIST, LIST, LIST, LIST)  # order, length, n_at, offset
 
 
@@ -32,6 +33,9 @@ class Shared:
     def _compile(self, function: Any, *signature: Any) -> Any:
         return compile_cached(function, (), (self._real, *signature))
 
+    def _in_parts(self, function: Any, *signature: Any) -> Any:
+        return compile_parts(function, (), (self._real, *signature))
+
     @cached_property
     def product(self) -> int:
         """The address of `product_function`."""
@@ -44,28 +48,28 @@ class Shared:
 
     @cached_property
     def pack(self) -> Any:
-        return self._compile(pack, *[WORD] * 8)
+        return self._in_parts(pack, *[WORD] * 6)
 
     @cached_property
     def token_products(self) -> Any:
-        return self._compile(forward.token_products, LIST, TABLE, *[WORD] * 4)
+        return self._in_parts(forward.token_products, LIST, MEMORY, *[WORD] * 2)
 
     @cached_property
     def input_gradients(self) -> Any:
-        return self._compile(gradients.input_gradients, LIST, *STEPS, TABLE, *[WORD] * 5)
+        return self._in_parts(gradients.input_gradients, LIST, *STEPS, MEMORY, *[WORD] * 2)
 
     @cached_property
     def sum_tokens(self) -> Any:
-        return self._compile(gradients.sum_tokens, LIST, *STEPS, *[WORD] * 5)
+        return self._in_parts(gradients.sum_tokens, LIST, *STEPS, *[WORD] * 4)
 
     @cached_property
     def token_gradients(self) -> Any:
-        return self._compile(gradients.token_gradients, LIST, TABLE, *[WORD] * 3)
+        return self._in_parts(gradients.token_gradients, LIST, MEMORY, WORD)
 
     @cached_property
     def weight_gradients(self) -> Any:
-        signature = (LIST, *STEPS, *[WORD] * 7, TABLE, *[WORD] * 5)
-        return self._compile(gradients.weight_gradients, *signature)
+        signature = (LIST, *STEPS, *[WORD] * 7, MEMORY, *[WORD] * 2)
+        return self._in_parts(gradients.weight_gradients, *signature)
 
 
 def _address_of(compiled: Any) -> int:
@@ -79,11 +83,6 @@ def shared(dtype: np.dtype[Any]) -> Shared:
     return Shared(dtype)
 
 
-def _none(h: Any) -> Any:
-    """Stands for `mix` where a cell has none; never called."""
-    return h
-
-
 class Loops:
     """The time loops of a cell in one precision."""
 
@@ -93,15 +92,15 @@ class Loops:
 
     @cached_property
     def forward(self) -> Any:
-        inner = (self._maths.forward, self._maths.mix or _none)
-        loop = make_forward(*map(unit, inner))
-        signature = (self._real, LIST, TABLE, *STEPS, *[TABLE] * 4, TABLE, *[WORD] * 5)
-        return compile_cached(loop, inner, signature)
+        forward, mix = self._maths.forward, self._maths.mix
+        loop = make_forward(unit(forward), mix and unit(mix))
+        signature = (self._real, LIST, TABLE, *STEPS, *[TABLE] * 4, MEMORY, *[WORD] * 2)
+        return compile_parts(loop, (forward, mix), signature)
 
     @cached_property
     def backward(self) -> Any:
-        inner = (self._maths.backward, self._maths.mix_backward or _none)
-        loop = make_backward(*map(unit, inner))
+        backward, mix = self._maths.backward, self._maths.mix_backward
+        loop = make_backward(unit(backward), mix and unit(mix))
         places = (*[TABLE] * 4, LIST, WORD)
-        signature = (self._real, LIST, TABLE, *STEPS, *places, TABLE, *[WORD] * 5)
-        return compile_cached(loop, inner, signature)
+        signature = (self._real, LIST, TABLE, *STEPS, *places, MEMORY, *[WORD] * 2)
+        return compile_parts(loop, (backward, mix), signature)

@@ -19,19 +19,21 @@ from fastlstm.kernels.numba_backend.call import (
     h_before,
     place,
     rows_of,
+    tables_of,
     token,
+    work_of,
     write_book,
     x_row,
     z_row,
 )
 from fastlstm.kernels.numba_backend.float_state import flush_denormals, restore_denormals
-from fastlstm.kernels.numba_backend.jit import inline
+from fastlstm.kernels.numba_backend.jit import jit
 from fastlstm.kernels.numba_backend.maths import H_NEXT
 from fastlstm.kernels.numba_backend.product import SPARE_BYTES, product
 from fastlstm.kernels.numba_backend.unit_loop import for_units
 
 
-@inline
+@jit
 def input_products(
     zero: Any,
     k: Any,
@@ -57,7 +59,7 @@ def input_products(
     product(k, zero, n, k.I, tables, A, 0, k.w_x, k.x_columns, CIN, 0, C, 0, work)
 
 
-@inline
+@jit
 def hidden_products(
     zero: Any,
     k: Any,
@@ -85,7 +87,7 @@ def hidden_products(
     return n
 
 
-@inline
+@jit
 def project(
     zero: Any, k: Any, steps: Any, tables: Any, work: int, thread: int, threads: int, s: int, n: int
 ) -> None:
@@ -98,9 +100,10 @@ def project(
 
 
 def make_forward(forward: Any, mix: Any) -> Any:
-    """Return the loop around the compiled functions of a cell."""
+    """Return the loop around the compiled functions of a cell; mix is None where it has none."""
+    mixes = mix is not None  # a constant: what it leads to is not compiled without
 
-    @inline
+    @jit
     def mix_rows(
         zero: Any,
         k: Any,
@@ -129,6 +132,8 @@ def make_forward(forward: Any, mix: Any) -> Any:
         product(k, zero, n, k.H, tables, A, 0, k.w_late, k.late_columns, ZS, 0, ZS, 0, work)
 
     def run(
+        thread: int,
+        threads: int,
         zero: Any,
         fields: Any,
         states: Any,
@@ -140,15 +145,13 @@ def make_forward(forward: Any, mix: Any) -> Any:
         outs: Any,
         mix_ins: Any,
         mix_outs: Any,
-        tables: Any,
-        work: int,
-        thread: int,
-        threads: int,
+        memory: Any,
         s0: int,
         s1: int,
     ) -> None:
         """Run steps s0..s1-1 of the thread's rows."""
         float_state = flush_denormals()
+        tables, work = tables_of(memory, thread), work_of(memory, thread)
         k, steps = as_call(fields), Steps(order, length, n_at, offset)
         at = tables.ctypes.data
         stride, bytes_ = tables.shape[1] * 8, k.H * size_of(zero)
@@ -162,7 +165,7 @@ def make_forward(forward: Any, mix: Any) -> Any:
                     input_products(zero, k, steps, tables, work, thread, threads, s,
                                    min(s + k.chunk, s1))  # fmt: skip
             n = hidden_products(zero, k, steps, tables, work, thread, threads, s, chunk_start)
-            if k.mixes:
+            if mixes:
                 mix_rows(zero, k, steps, states, mix_ins, mix_outs, tables, work, thread, threads,
                          s, s0, n)  # fmt: skip
             for i in range(n):
@@ -182,10 +185,12 @@ def make_forward(forward: Any, mix: Any) -> Any:
 
 
 def token_products(
-    zero: Any, fields: Any, tables: Any, work: int, block: int, u0: int, u1: int
+    part: int, parts: int, zero: Any, fields: Any, memory: Any, block: int, U: int
 ) -> None:
-    """Rows u0..u1-1 of the products of the distinct tokens, `block` of them at a time."""
+    """A part of the products of U distinct tokens, `block` of them at a time."""
     float_state = flush_denormals()
+    tables, work = tables_of(memory, part), work_of(memory, part)
+    u0, u1 = U * part // parts, U * (part + 1) // parts
     k, size = as_call(fields), size_of(zero)
     more = k.products - k.x_columns
     for u in range(u0, u1, block):

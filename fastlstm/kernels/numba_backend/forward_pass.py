@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,6 @@ from fastlstm.kernels.numba_backend.call import CELLS, RESET
 from fastlstm.kernels.numba_backend.engine import Loops
 from fastlstm.kernels.numba_backend.layer import Layer, Work, address, aligned
 from fastlstm.kernels.numba_backend.sizes import Sizes
-from fastlstm.kernels.numba_backend.workers import run_parts
 from fastlstm.kernels.spec import Array, States
 
 Ints = NDArray[np.int64]
@@ -74,37 +74,28 @@ class Forward:
 
     def _multiply_tokens(self) -> None:
         shared, fields, U = self.layer.shared, self._fields({}, {}), len(self.layer.x)
-
-        def task(part: int) -> None:
-            u0, u1 = U * part // self.threads, U * (part + 1) // self.threads
-            tables, work = self._work.of(part)
-            shared.token_products(shared.zero, fields, tables, work, self.sizes.block, u0, u1)
-
-        run_parts(self.threads, task)
+        shared.token_products(
+            self.threads, shared.zero, fields, self._work.memory, self.sizes.block, U
+        )
 
     def prepare(
         self, buffers: Buffers, s0: int, s1: int, *, keep: bool = False, again: bool = False
-    ) -> Callable[[int], None]:
-        """Return what a thread has to call to run its part of steps s0..s1-1 into `buffers`."""
-        layer, threads = self.layer, self.threads
+    ) -> Callable[[], None]:
+        """Return what to call to run steps s0..s1-1 into `buffers`."""
+        layer = self.layer
         base = int(layer.rows.offset[s0]) if keep else 0
         fields = self._fields({"save": int(keep), "base": base, "again": int(again)}, buffers)
         states = states_table(layer, buffers["states"])
-        loop, places = self._loops.forward, layer.maths.tables[:4]
-
-        def task(part: int) -> None:
-            tables, work = self._work.of(part)
-            loop(layer.shared.zero, fields, states, *layer.steps, *places, tables, work, part,
-                 threads, s0, s1)  # fmt: skip
-
-        return task
+        places = layer.maths.tables[:4]
+        return partial(self._loops.forward, self.threads, layer.shared.zero, fields, states,
+                       *layer.steps, *places, self._work.memory, s0, s1)  # fmt: skip
 
     def run(self, buffers: Buffers, s0: int, s1: int, *, keep: bool, again: bool = False) -> None:
         """Run steps s0..s1-1 into `buffers`, keeping those of every step or of the last.
 
         again : y is there already, and only what backward needs is made.
         """
-        run_parts(self.threads, self.prepare(buffers, s0, s1, keep=keep, again=again))
+        self.prepare(buffers, s0, s1, keep=keep, again=again)()
 
 
 def first_states(layer: Layer, buffers: Buffers) -> None:

@@ -23,7 +23,9 @@ from fastlstm.kernels.numba_backend.call import (
     kept_row,
     place,
     rows_of,
+    tables_of,
     token,
+    work_of,
     x_row,
     z_row,
 )
@@ -44,21 +46,21 @@ WORK_BYTES = SPARE_BYTES + BLOCK * PANELS * PANEL_BYTES
 
 
 def input_gradients(
+    thread: int,
+    threads: int,
     zero: Any,
     fields: Any,
     order: Any,
     length: Any,
     n_at: Any,
     offset: Any,
-    tables: Any,
-    work: int,
-    thread: int,
-    threads: int,
+    memory: Any,
     s0: int,
     s1: int,
 ) -> None:
     """dx = W_ih^T dz of a thread's rows at steps s0..s1-1."""
     float_state = flush_denormals()
+    tables, work = tables_of(memory, thread), work_of(memory, thread)
     k, steps, n = as_call(fields), Steps(order, length, n_at, offset), 0
     for s in range(s0, s1):
         for i in range(rows_of(n_at[s], thread, threads)):
@@ -74,12 +76,14 @@ def input_gradients(
     restore_denormals(float_state)
 
 
-@inline
+@jit
 def _input_block(zero: Any, k: Any, tables: Any, work: int, n: int) -> None:
     product(k, zero, n, k.x_columns, tables, A, 0, k.w_x, k.I, CIN, 0, C, 0, work)
 
 
 def sum_tokens(
+    part: int,
+    parts: int,
     zero: Any,
     fields: Any,
     order: Any,
@@ -87,13 +91,14 @@ def sum_tokens(
     n_at: Any,
     offset: Any,
     wide: int,
-    from_: int,
-    columns: int,
+    all_columns: int,
     s0: int,
     s1: int,
 ) -> None:
-    """Add dz to the row of its distinct token, some columns of it; wide is float64."""
+    """Add dz to the row of its distinct token, a part of its columns; wide is float64."""
     float_state = flush_denormals()
+    from_ = all_columns * part // parts
+    columns = all_columns * (part + 1) // parts - from_
     k, steps, size = as_call(fields), Steps(order, length, n_at, offset), size_of(zero)
     for s in range(s1 - 1, s0 - 1, -1):
         for row in range(n_at[s]):
@@ -104,9 +109,11 @@ def sum_tokens(
     restore_denormals(float_state)
 
 
-def token_gradients(zero: Any, fields: Any, tables: Any, work: int, u0: int, u1: int) -> None:
-    """Rows u0..u1-1 of the gradient of the table."""
+def token_gradients(part: int, parts: int, zero: Any, fields: Any, memory: Any, U: int) -> None:
+    """A part of the rows of the gradient of the table."""
     float_state = flush_denormals()
+    tables, work = tables_of(memory, part), work_of(memory, part)
+    u0, u1 = U * part // parts, U * (part + 1) // parts
     k, size = as_call(fields), size_of(zero)
     for u in range(u0, u1, BLOCK):
         n = min(BLOCK, u1 - u)
@@ -118,14 +125,14 @@ def token_gradients(zero: Any, fields: Any, tables: Any, work: int, u0: int, u1:
     restore_denormals(float_state)
 
 
-@inline
+@jit
 def _row(
     zero: Any, k: Any, steps: Any, tables: Any, n: int, kind: int, at: int, row: int, s: int
 ) -> None:
     """Write the addresses of a row's features and columns."""
     size, z = size_of(zero), z_row(k, steps, row, s, 0)
     tables[A, n], tables[C, n] = z, z + at
-    if kind in (X, BOTH):
+    if kind == X or kind == BOTH:  # "in" takes Numba longer to compile
         tables[A, n] = x_row(k, steps, row, s)
         tables[MORE, n] = h_before(k, steps, row, s, size)
     elif kind == HIDDEN:
@@ -138,6 +145,8 @@ def _row(
 
 
 def weight_gradients(
+    part: int,
+    parts: int,
     zero: Any,
     fields: Any,
     order: Any,
@@ -151,10 +160,7 @@ def weight_gradients(
     total: int,
     sums: int,
     wide: int,
-    tables: Any,
-    work: int,
-    part: int,
-    parts: int,
+    memory: Any,
     s0: int,
     s1: int,
 ) -> None:
@@ -164,6 +170,7 @@ def weight_gradients(
     at : bytes from a row's dz to its first column. For TABLE s0..s1-1 are rows of the table.
     """
     float_state = flush_denormals()
+    tables, work = tables_of(memory, part), work_of(memory, part)
     k, steps, n = as_call(fields), Steps(order, length, n_at, offset), 0
     rows = 0 if kind == TABLE else offset[len(n_at)] - offset[s1]  # of the call so far
     size, width = size_of(zero), panel_columns(zero)
@@ -236,7 +243,7 @@ def _add_block(
             sum_at(k.sum, zero, more, n, at + MORE * stride, b, c + F * PANEL_BYTES)
 
 
-@inline
+@jit
 def _pack_row(zero: Any, row: int, columns: int, packed: int, sums: int) -> None:
     """A row of dz -> its place in each panel [BLOCK][panel]; adds it to `sums`."""
     width = panel_columns(zero)

@@ -13,21 +13,17 @@ from numba.extending import intrinsic as _intrinsic
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 OPTIONS = {"nogil": True, "error_model": "numpy"}
-INLINE = {**OPTIONS, "forceinline": True}
+INNER = {**OPTIONS, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+INLINE = {**INNER, "forceinline": True}
 
 
 def jit(function: Function) -> Function:
-    """Compile a function that only compiled ones call."""
-    return cast(Function, numba.njit(**OPTIONS)(function))
+    """Compile a function that only compiled ones call; Python cannot."""
+    return cast(Function, numba.njit(**INNER)(function))
 
 
 def inline(function: Function) -> Function:
-    """The same for a small one that is to leave no call behind."""
-    return cast(Function, numba.njit(inline="always", **OPTIONS)(function))
-
-
-def force_inline(function: Function) -> Function:
-    """The same, left to LLVM: for what is compiled with other rules than its caller."""
+    """The same for a small one that is to leave no call behind: LLVM inlines it."""
     return cast(Function, numba.njit(**INLINE)(function))
 
 

@@ -13,7 +13,6 @@ from fastlstm.kernels.numba_backend.engine import shared
 from fastlstm.kernels.numba_backend.maths import Maths
 from fastlstm.kernels.numba_backend.memory import empty
 from fastlstm.kernels.numba_backend.tile import panel_width, panels_of
-from fastlstm.kernels.numba_backend.workers import run_parts
 from fastlstm.kernels.rows import Rows
 from fastlstm.kernels.spec import DTYPES, Array, Reset, States, Tokens, Weights
 
@@ -172,7 +171,6 @@ class Layer:
             y_n=self.y.strides[1],
             h_0=address(self.state[0]),
             projects=int(self.w_hr is not None),
-            mixes=int(maths.mix is not None),
             params=address(self.params),
             z_row=maths.slots * H * size,
             x_columns=len(maths.gates) * H,
@@ -215,12 +213,9 @@ class Layer:
         size = self.dtype.itemsize
         columns = panels_of(sizes[1], size) * panel_width(size)
         packed = aligned((sizes[0] * columns,), self.dtype)
-        pack, zero = self.shared.pack, self.shared.zero
-
-        def task(part: int) -> None:
-            pack(zero, address(weight), *steps, *sizes, address(packed), part, threads)
-
-        run_parts(threads, task)
+        self.shared.pack(
+            threads, self.shared.zero, address(weight), *steps, *sizes, address(packed)
+        )
         return packed
 
     def packed(self, transposed: bool, threads: int, dx: bool = True) -> dict[str, Array]:
@@ -240,9 +235,8 @@ class Work:
     """Memory of each thread's own."""
 
     def __init__(self, threads: int, rows: int, n_bytes: int) -> None:
-        self.tables = np.empty((threads, TABLES, max(rows, 64)), np.int64)
         self._numbers = aligned((threads, -(-n_bytes // LINE) * LINE), np.uint8)
-
-    def of(self, thread: int) -> tuple[Ints, int]:
-        """Return a thread's tables and the address of its memory."""
-        return self.tables[thread], self._numbers[thread].ctypes.data
+        # Of each thread, in one more row, the address of its memory.
+        self.memory = np.empty((threads, TABLES + 1, max(rows, 64)), np.int64)
+        for of_thread, numbers in zip(self.memory, self._numbers, strict=True):
+            of_thread[TABLES] = address(numbers)

@@ -9,10 +9,10 @@ import numpy as np
 from numba.core import types
 
 from fastlstm.kernels.numba_backend.address import load, size_of, store
-from fastlstm.kernels.numba_backend.cache import compile_cached
+from fastlstm.kernels.numba_backend.cache import compile_parts
 from fastlstm.kernels.numba_backend.float_state import flush_denormals, restore_denormals
 from fastlstm.kernels.numba_backend.layer import address, readable
-from fastlstm.kernels.numba_backend.workers import run_parts, worth_threads
+from fastlstm.kernels.numba_backend.workers import worth_threads
 from fastlstm.kernels.reference_pool import Lengths
 from fastlstm.kernels.spec import Array
 
@@ -21,6 +21,8 @@ LIST = types.Array(WORD, 1, "C")
 
 
 def forward_rows(
+    part: int,
+    parts: int,
     zero: Any,
     least: Any,
     y: int,
@@ -32,16 +34,14 @@ def forward_rows(
     low: int,
     best: int,
     step: int,
-    first: int,
-    end: int,
 ) -> None:
-    """Rows first..end-1; mean, low, best and step are addresses of [N,F], `least` is -infinity.
+    """A part of the rows; mean, low, best and step are addresses of [N,F], `least` is -infinity.
 
     A sum is of two parts, `low` what was rounded off the first.
     """
     float_state = flush_denormals()
-    bytes_ = F * size_of(zero)
-    for n in range(first, end):
+    bytes_, N = F * size_of(zero), len(lengths)
+    for n in range(N * part // parts, N * (part + 1) // parts):
         m, b, w = mean + n * bytes_, best + n * bytes_, step + n * F * 8
         rest = low + n * bytes_
         start = least if lengths[n] else zero
@@ -57,8 +57,8 @@ def forward_rows(
                 better = value > top or value != value  # the last NaN
                 before = load(zero, m, f)
                 total = before + value
-                part = total - before
-                off = (before - (total - part)) + (value - part)
+                added = total - before
+                off = (before - (total - added)) + (value - added)
                 store(m, f, total)
                 store(rest, f, load(zero, rest, f) + off)
                 store(b, f, value if better else top)
@@ -72,6 +72,8 @@ def forward_rows(
 
 
 def backward_rows(
+    part: int,
+    parts: int,
     zero: Any,
     dy: int,
     dy_t: int,
@@ -81,13 +83,11 @@ def backward_rows(
     dmean: int,
     dmax: int,
     step: int,
-    first: int,
-    end: int,
 ) -> None:
     """The same backward; dmean, dmax or both are 0 where there is none."""
     float_state = flush_denormals()
-    bytes_ = F * size_of(zero)
-    for n in range(first, end):
+    bytes_, N = F * size_of(zero), len(lengths)
+    for n in range(N * part // parts, N * (part + 1) // parts):
         m, b, w = dmean + n * bytes_, dmax + n * bytes_, step + n * F * 8
         for t in range(lengths[n]):
             row, count = dy + t * dy_t + n * dy_n, type(zero)(lengths[n])
@@ -103,8 +103,8 @@ def backward_rows(
 def _compiled(function: Any, dtype: np.dtype[Any]) -> Any:
     real = types.float32 if dtype == np.float32 else types.float64
     reals = (real, real) if function is forward_rows else (real,)
-    words = [WORD] * (6 if function is forward_rows else 5)
-    return compile_cached(function, (), (*reals, *[WORD] * 4, LIST, *words))
+    words = [WORD] * (4 if function is forward_rows else 3)
+    return compile_parts(function, (), (*reals, *[WORD] * 4, LIST, *words))
 
 
 def _read_lengths(lengths: Lengths, T: int, N: int) -> Lengths:
@@ -128,13 +128,8 @@ def pool(
     step = np.empty((N, F), np.int64)
     least = y.dtype.type(-np.inf)
     threads = worth_threads(80.0 * y.size, N, n_threads)
-
-    def task(part: int) -> None:
-        first, end = N * part // threads, N * (part + 1) // threads
-        rows = (address(y), *y.strides[:2], F, lengths)
-        run(zero, least, *rows, *map(address, (total, low, best, step)), first, end)
-
-    run_parts(threads, task)
+    rows = (address(y), *y.strides[:2], F, lengths)
+    run(threads, zero, least, *rows, *map(address, (total, low, best, step)))
     return total if mean else None, best if max else None, step if max else None
 
 
@@ -157,11 +152,6 @@ def pool_backward(
     parts = [None if a is None else np.ascontiguousarray(a, dy.dtype) for a in (dmean, dmax)]
     parts.append(None if step is None else np.ascontiguousarray(step, np.int64))
     threads = worth_threads(80.0 * dy.size, N, n_threads)
-
-    def task(part: int) -> None:
-        first, end = N * part // threads, N * (part + 1) // threads
-        run(zero, address(out), *out.strides[:2], F, lengths, *map(address, parts), first, end)
-
-    run_parts(threads, task)
+    run(threads, zero, address(out), *out.strides[:2], F, lengths, *map(address, parts))
     if out is not dy:
         dy[...] = out

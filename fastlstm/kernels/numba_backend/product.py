@@ -28,7 +28,7 @@ _tile_wide = make_tile(1, WIDE)
 _sum_1, _sum_2, _sum_3, _sum_4, _sum_5, _sum_6 = (make_sum_tile(r) for r in range(1, 7))
 
 
-@inline
+@jit
 def tile(
     zero: Any,
     rows: int,
@@ -230,6 +230,8 @@ def product(
 
 
 def pack(
+    part: int,
+    parts: int,
     zero: Any,
     w: int,
     row: int,
@@ -237,8 +239,6 @@ def pack(
     K: int,
     columns: int,
     packed: int,
-    part: int,
-    parts: int,
 ) -> None:
     """Pack B[k, j] at address ``w + k * row + j * column``; thread `part` of `parts` its panels."""
     width = panel_columns(zero)

@@ -126,4 +126,4 @@ class Sizes:
 
     def tables(self, threads: int) -> int:
         """Bytes of the threads' tables of addresses."""
-        return threads * TABLES * self.block * 8
+        return threads * (TABLES + 1) * self.block * 8

@@ -75,11 +75,12 @@ class _Step:
         self._buffers = allocate(sizes.run(0, keep=False), dtype)  # the call has addresses alone
         self._buffers["states"][...] = 0
         self.state = (layer.state[0], *self._buffers["states"])
-        self._run = Forward(layer, sizes, loops, 1).prepare(self._buffers, 0, 1)
+        self._forward = Forward(layer, sizes, loops, 1)  # it holds what the call has addresses of
+        self._run = self._forward.prepare(self._buffers, 0, 1)
 
     def __call__(self, x: Array) -> Array:
         self._x[0] = x
-        self._run(0)
+        self._run()
         y: Array = self._y[0]
         self.state[0][...] = y
         return y
