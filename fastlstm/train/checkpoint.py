@@ -18,11 +18,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save as to_safetensors
 
+from fastlstm.text.files import replacing
 from fastlstm.text.json_value import parse_json
 from fastlstm.text.opening import check_file
-from fastlstm.train.files import write_file
+from fastlstm.train.tensor_file import write_tensors
 
 VERSION = 1
 # What reading a header, or building from it, raises where somebody changed it.
@@ -58,9 +58,9 @@ def save(path: str | Path, tensors: Mapping[str, NDArray[np.generic]], kind: str
         "crc32": _checksum(tensors, note),
         "note": note,
     }
-    arrays = {name: np.asarray(array, order="C") for name, array in tensors.items()}
-    data = to_safetensors(arrays, metadata={KEY: json.dumps(header, allow_nan=False)})
-    write_file(Path(path), data)
+    text = json.dumps(header, allow_nan=False)
+    with replacing(path) as file:
+        write_tensors(file, tensors, {KEY: text})
 
 
 def load(path: str | Path, kind: str) -> tuple[Tensors, dict[str, Any]]:
