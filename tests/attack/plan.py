@@ -14,7 +14,7 @@ FULL = {
     "files": 20_000,  # of each kind
     "kills": 200,
     "trouble": 20,  # of each kind
-    "stress": 120,  # seconds of processor time
+    "stress": 60,  # seconds of processor time
     "shapes": 30_000,
     "models": 10_000,
     "steps": 1_000_000,

@@ -21,3 +21,8 @@ class Fault(NamedTuple):
     new: str
     tests: str
     only: str = ""
+
+    @property
+    def compiled(self) -> bool:
+        """Whether it is in a source of the extension."""
+        return "/kernels/" in self.file and not self.file.endswith(".py")

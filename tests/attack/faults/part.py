@@ -77,6 +77,9 @@ def _planted(plan: Plan, name: str, faults: Sequence[Fault]) -> Figure:
 
         with ThreadPoolExecutor(plan.jobs) as pool:
             results = list(pool.map(attempt, range(len(faults))))
+        sound = Copy(Path(tempfile.mkdtemp(dir=folder))).control(faults)
+    if sound:
+        figure.fail(sound, f"make attack ARGS='--only faults --kinds {name}'")
     for fault, wrong in zip(faults, results, strict=True):
         if wrong:
             figure.fail(wrong, f"make attack ARGS='--only faults --kinds {name}'  # {fault.file}")
