@@ -26,8 +26,10 @@ class UsageError(Exception):
     """The options of a command are wrong, or exclude each other: exit status 2."""
 
 
-def exit_status(program: str, work: Callable[[], int]) -> int:
+def exit_status(program: str, work: Callable[[], int | None]) -> int:
     """Do the work of a program and return its exit status; an error becomes a line.
+
+    Work that returns None went well.
 
     Raises
     ------
@@ -41,7 +43,7 @@ def exit_status(program: str, work: Callable[[], int]) -> int:
         from fastlstm.train.interrupt import termination_raises
 
         with warnings_told(), termination_raises():
-            status = work()
+            status = work() or 0
             sys.stdout.flush()
         return status
     except UsageError as error:

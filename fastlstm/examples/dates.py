@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 import time
 from collections.abc import Sequence
 from datetime import date
 
 import numpy as np
 
+from fastlstm.cli.errors import exit_status
 from fastlstm.examples.options import add_threads, threaded
 from fastlstm.printable import say
 from fastlstm.text.pairs import Pair
@@ -137,14 +137,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add_threads(parser)
     add("--date", action="append", default=[], metavar="TEXT", help="a date to read afterwards")
     options = parser.parse_args(arguments)
-    try:
-        threaded(run, options)
-    except (ValueError, FloatingPointError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return 130
-    return 0
+    return exit_status("dates", lambda: threaded(run, options))
 
 
 if __name__ == "__main__":

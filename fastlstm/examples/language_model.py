@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, fields, replace
 
-from fastlstm.cli.errors import STOPPED
+from fastlstm.cli.errors import STOPPED, exit_status
 from fastlstm.examples.options import add_plot, add_threads, threaded
 from fastlstm.models import LanguageModel, sample
 from fastlstm.plotting import new_figure
@@ -144,19 +144,12 @@ def run(given: argparse.Namespace) -> int:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; return its exit status: 0, 1 after a failure, 130 after Ctrl-C."""
+    """Run the command; return its exit status, as `fastlstm` does."""
     parser = build_parser()
     given = parser.parse_args(arguments)
     if given.resume and not given.out:
         parser.error("--resume needs --out, the folder of the run")
-    try:
-        return threaded(run, given)
-    except KeyboardInterrupt:
-        print("\ninterrupted", file=sys.stderr)
-        return 130
-    except (TypeError, ValueError, IndexError, OSError, ImportError, FloatingPointError) as error:
-        say(f"language_model: error: {error}", file=sys.stderr)
-        return 1
+    return exit_status("language_model", lambda: threaded(run, given))
 
 
 if __name__ == "__main__":

@@ -21,8 +21,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from fastlstm.cli.errors import exit_status
 from fastlstm.examples.options import add_plot, add_threads, threaded
-from fastlstm.examples.surnames import NamesError, encode, make_names, read_names, split, to_ascii
+from fastlstm.examples.surnames import encode, make_names, read_names, split, to_ascii
 from fastlstm.models import TextClassifier
 from fastlstm.nn.losses import cross_entropy, log_softmax
 from fastlstm.nn.module import Array
@@ -137,15 +138,7 @@ def run(options: argparse.Namespace) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run; return 1 if names cannot be read, nothing is learned or the picture cannot be drawn."""
     options = read_options(arguments)
-    try:
-        threaded(run, options)
-    except KeyboardInterrupt:
-        print("names: interrupted", file=sys.stderr)
-        return 130
-    except (ImportError, NamesError, OSError, FloatingPointError) as error:
-        say(f"names: {error}", file=sys.stderr)
-        return 1
-    return 0
+    return exit_status("names", lambda: threaded(run, options))
 
 
 if __name__ == "__main__":

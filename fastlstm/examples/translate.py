@@ -19,6 +19,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from fastlstm.cli.errors import exit_status
 from fastlstm.examples import toy_french
 from fastlstm.examples.options import add_threads, threaded
 from fastlstm.printable import json_line, say
@@ -143,15 +144,16 @@ def run(options: argparse.Namespace) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the example; return the exit status."""
     options = parse(arguments)
-    try:
-        threaded(run, options)
-    except KeyboardInterrupt as error:
-        print(f"{error}{'; run it again to go on' if options.out else ''}", file=sys.stderr)
-        return 130
-    except (OSError, ValueError, FloatingPointError) as error:
-        say(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+
+    def work() -> None:
+        try:
+            threaded(run, options)
+        except KeyboardInterrupt as interrupt:
+            if options.out:
+                interrupt.args = (f"{interrupt}; run it again to go on",)
+            raise
+
+    return exit_status("translate", work)
 
 
 if __name__ == "__main__":

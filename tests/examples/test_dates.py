@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from datetime import date
 from typing import Any
 
@@ -48,7 +49,7 @@ def test_days_of_the_test_are_not_trained_on(monkeypatch: pytest.MonkeyPatch) ->
         drawn.append(draw(days, count, rng))
         return drawn[-1]
 
-    class Stop(Exception):
+    class Stop(BaseException):
         pass
 
     def stop(*arguments: Any, **options: Any) -> None:
@@ -113,7 +114,7 @@ def test_errors_are_told_in_a_line(
     arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert dates.main(arguments) == 1
-    assert capsys.readouterr().err == f"error: {message}\n"
+    assert capsys.readouterr().err == f"dates: error: {message}\n"
 
 
 def test_usage(capsys: pytest.CaptureFixture[str]) -> None:
@@ -124,3 +125,22 @@ def test_usage(capsys: pytest.CaptureFixture[str]) -> None:
         dates.main(["--help"])
     assert error.value.code == 0
     assert "--no-attention" in capsys.readouterr().out
+
+
+def test_out_of_memory_and_sigterm_are_told_in_a_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise MemoryError("Unable to allocate 9 GiB")
+
+    def ended(*_: object, **__: object) -> None:
+        signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(dates, "learn", full)
+    assert dates.main(["--pairs", "9"]) == 1
+    told = capsys.readouterr().err
+    assert told.startswith("dates: error: out of memory (Unable to allocate 9 GiB)")
+    assert told.count("\n") == 1
+    monkeypatch.setattr(dates, "learn", ended)
+    assert dates.main(["--pairs", "9"]) == 143
+    assert capsys.readouterr().err == "\nterminated\n"

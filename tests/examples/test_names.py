@@ -110,7 +110,7 @@ def test_without_matplotlib_the_extra_is_named_before_training(
     monkeypatch.setattr(names, "find_spec", lambda name: None)
     assert names.main(["--plot", "x.png"]) == 1
     shown = capsys.readouterr()
-    assert shown.err == "names: --plot needs matplotlib: pip install 'fastlstm[plot]'\n"
+    assert shown.err == "names: error: --plot needs matplotlib: pip install 'fastlstm[plot]'\n"
     assert shown.out == ""
 
 

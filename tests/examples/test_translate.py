@@ -122,7 +122,7 @@ def test_ctrl_c_loses_nothing(
         assert translate.main(arguments) == 130
         assert "run it again to go on" in capsys.readouterr().err
         assert translate.main(arguments[:-2]) == 130
-        assert capsys.readouterr().err.startswith("training was interrupted after 0 epochs")
+        assert capsys.readouterr().err.startswith("\ntraining was interrupted after 0 epochs")
     assert (tmp_path / "checkpoint.safetensors").exists()
     run(arguments, capsys)
     assert (tmp_path / "model.safetensors").exists()
