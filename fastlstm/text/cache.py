@@ -16,11 +16,12 @@ import numpy as np
 
 from .corpus import Corpus
 from .encoded import Encoded
-from .files import replacing
+from .files import remove_temporary, replacing
 from .opening import open_file
 from .tokenizer import TOKENIZER_VERSION
 
 CACHE_VERSION = 1
+DAY = 24 * 3600  # seconds; nobody writes an encoding for so long
 _SPLITS = ("train", "test")
 _ARRAYS = ("tokens", "offsets", "labels")
 
@@ -51,6 +52,7 @@ def cached(folder: Path, name: str, identity: str, build: Callable[[], Corpus]) 
         corpus = build()
         try:
             folder.mkdir(parents=True, exist_ok=True)
+            remove_temporary(folder, [path.name], older=DAY)
             save_corpus(path, key, corpus)
         except OSError as error:
             warnings.warn(f"cannot keep the encoded texts: {error}", CacheWarning, stacklevel=2)

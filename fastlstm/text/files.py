@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import re
 import secrets
+import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -41,16 +42,19 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
         raise
 
 
-def remove_temporary(folder: Path, names: Iterable[str]) -> None:
+def remove_temporary(folder: Path, names: Iterable[str], older: float = 0.0) -> None:
     """Remove what `replacing` left of these files in a process that was killed.
 
-    To be called where no other process is writing them.
+    To be called where no other process is writing them, or for those only that were last written
+    to so many seconds ago.
     """
     wanted = set(names)
     for path in folder.iterdir():
         found = TEMPORARY.fullmatch(path.name)
         if found and found[1] in wanted:
-            path.unlink(missing_ok=True)
+            with suppress(FileNotFoundError):  # another process removed it
+                if not older or path.stat().st_mtime < time.time() - older:
+                    path.unlink()
 
 
 def cache_folder() -> Path:

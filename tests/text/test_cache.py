@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import warnings
 
 import numpy as np
@@ -105,3 +106,17 @@ def test_a_place_that_cannot_be_written_costs_only_the_cache(tmp_path, build):
     (tmp_path / "file").write_text("not a folder")
     with pytest.warns(CacheWarning, match="cannot keep the encoded texts"):
         assert same(cached(tmp_path / "file", "name", "1", build), make())
+
+
+def test_what_a_killed_process_left_half_is_removed_a_day_later(tmp_path, build):
+    cached(tmp_path, "a", "1", build)
+    (name,) = (path.name for path in tmp_path.iterdir())
+    old, young, theirs = (
+        tmp_path / f".{part}.0123abc{n}.tmp" for n, part in enumerate((name, name, "other.npz"))
+    )
+    for path in (old, young, theirs):
+        path.write_bytes(b"half")
+    for path in (old, theirs):
+        os.utime(path, (0, 0))
+    cached(tmp_path, "a", "2", build)
+    assert {path.name for path in tmp_path.iterdir()} == {name, young.name, theirs.name}

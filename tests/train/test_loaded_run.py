@@ -16,7 +16,7 @@ from fastlstm.train import checkpoint
 from fastlstm.train.classifier import texts
 from fastlstm.train.classifier.config import Config
 from fastlstm.train.classifier.loaded_run import load_run
-from fastlstm.train.classifier.model_file import load_model
+from fastlstm.train.classifier.model_file import load_model, load_model_and_note
 from fastlstm.train.classifier.run_folder import RunFolder
 from fastlstm.train.classifier.text_config import TextConfig
 
@@ -159,3 +159,31 @@ def test_a_model_of_another_format(copy: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(checkpoint, "VERSION", 2)
     with pytest.raises(checkpoint.CheckpointError, match="format version 1, expected 2"):
         load_run(copy)
+
+
+@pytest.mark.parametrize("how", ["replaced", "removed", "vocab"])
+def test_a_run_that_is_replaced_while_it_is_read(
+    how: str, own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Files of two runs are never mixed, and it is not called damage."""
+    copy = shutil.copytree(own, tmp_path / "copy")
+
+    def meanwhile(path: Path) -> Any:
+        read = load_model_and_note(path)
+        folder = RunFolder(copy)
+        config = json.loads(folder.config.read_text())
+        if how == "removed":
+            shutil.rmtree(copy)
+        else:
+            folder.begin({**config, "seed": 5})
+        if how == "vocab":
+            shutil.copy(own / "vocab.json", folder.vocab)  # of as many words
+        return read
+
+    monkeypatch.setattr("fastlstm.train.classifier.loaded_run.load_model_and_note", meanwhile)
+    with pytest.raises(ValueError, match="copy was given to another run while it was read"):
+        load_run(copy)
+    if how != "removed":
+        monkeypatch.undo()
+        with pytest.raises(FileNotFoundError, match="has no model yet"):
+            load_run(copy)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -79,6 +80,27 @@ def load_run(path: str | Path) -> LoadedRun:
     """
     folder = RunFolder(path)
     check_is_run(folder)
+    with _one_run(folder):
+        return _read(folder)
+
+
+@contextmanager
+def _one_run(folder: RunFolder) -> Iterator[None]:
+    """Raise ValueError if another run takes the folder inside the block, whatever that leads to."""
+    began, failed = folder.stamp(), None
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        failed = error
+    if folder.stamp() != began:
+        raise ValueError(
+            f"{folder.path} was given to another run while it was read: try again"
+        ) from failed
+    if failed is not None:
+        raise failed
+
+
+def _read(folder: RunFolder) -> LoadedRun:
     config = load_options(folder)
     if not folder.model.exists():
         raise FileNotFoundError(_no_model(folder))

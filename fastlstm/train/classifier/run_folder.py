@@ -66,6 +66,18 @@ class RunFolder(OutputFolder):
         """Whether that run has come to its end."""
         return self.metrics.exists()
 
+    def stamp(self) -> tuple[int, int] | None:
+        """Return what tells this run from another that takes its place; None if it is gone.
+
+        A run writes its options once, where it begins (or is extended), and each of its other
+        files takes the place of an older one of the same run.
+        """
+        try:
+            found = self.config.stat()
+        except OSError:
+            return None
+        return found.st_ino, found.st_mtime_ns
+
     @property
     def is_ours(self) -> bool:
         """Whether ``config.json`` is that of a run."""
