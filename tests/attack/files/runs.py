@@ -24,6 +24,13 @@ from fastlstm.train.classifier.loaded_run import load_run
 from fastlstm.train.classifier.model_file import load_model
 from fastlstm.train.classifier.run_record import read_record
 
+# How safetensors calls the dtypes that are written.
+DTYPES = {
+    f"{kind}{8 * size}": f"{code}{size}"
+    for kind, code in (("F", "f"), ("I", "i"), ("U", "u"))
+    for size in (1, 2, 4, 8)
+    if (kind, size) != ("F", 1)
+} | {"BOOL": "?"}
 JSON_FILES = ("config.json", "metrics.json", "vocab.json", "metrics.jsonl")
 
 
@@ -121,8 +128,8 @@ def _with_note(rng: Rng, header: dict[str, Any], body: bytes) -> bytes:
     for name, entry in header.items():
         if name != "__metadata__":
             start, end = entry["data_offsets"]
-            dtype = {"F32": "f4", "F64": "f8", "I64": "i8"}.get(entry["dtype"], "u1")
-            tensors[name] = np.frombuffer(body[start:end], dtype).reshape(entry["shape"])
+            tensor = np.frombuffer(body[start:end], DTYPES[entry["dtype"]])
+            tensors[name] = tensor.reshape(entry["shape"])
     with contextlib.suppress(Exception):  # a note that cannot be signed is damage too
         ours["crc32"] = checkpoint._checksum(tensors, ours["note"])
     header["__metadata__"]["fastlstm"] = json.dumps(ours)

@@ -11,8 +11,9 @@ from typing import Any
 from attack.files import mutate, structure
 from attack.files.outcome import read
 from attack.fuzz.draw import Rng, chance, pick
-from fastlstm.text import labelled
+from fastlstm.text import labelled, load_imdb, load_language
 from fastlstm.text.labelled import Reading
+from fastlstm.text.pair_files import read_pairs
 
 WORDS = (
     "a great film",
@@ -70,8 +71,23 @@ def _read(rng: Rng, folder: Path, name: str, data: bytes) -> None:
     _check(read(lambda: labelled.read_labelled(path, _reading(rng)), path))
 
 
+def _other(rng: Rng, folder: Path, data: bytes) -> None:
+    """The same bytes to the other readers of tables and texts."""
+    path = folder / pick(rng, ("IMDB Dataset.csv", "pairs.tsv", "text.txt"))
+    path.write_bytes(data)
+    if path.suffix == ".csv":
+        read(lambda: load_imdb(path, cache=False, vocab_size=50), path)
+    elif path.suffix == ".tsv":
+        read(lambda: read_pairs(path), path)
+    else:
+        read(lambda: load_language(path, level=pick(rng, ("char", "word"))), path)
+
+
 def tables(rng: Rng, folder: Path) -> None:
     """A damaged table."""
+    if chance(rng, 5):
+        _other(rng, folder, mutate.mutated(rng, _table(rng, pick(rng, (",", "\t")))))
+        return
     ending, delimiter = pick(rng, ((".csv", ","), (".csv", ";"), (".tsv", "\t"), (".tab", "\t")))
     _read(rng, folder, f"table{ending}", mutate.mutated(rng, _table(rng, delimiter)))
 
