@@ -18,6 +18,7 @@ from fastlstm.torch.cells import GRUCell, LSTMCell, RNNCell
 from fastlstm.torch.explain import Explanation, explain
 from fastlstm.torch.fixed import fixed_weights
 from fastlstm.torch.modules import GRU, LSTM, RNN
+from fastlstm.torch.restore import restore
 
 __all__ = [
     "GRU",
@@ -32,4 +33,5 @@ __all__ = [
     "accelerate",
     "explain",
     "fixed_weights",
+    "restore",
 ]

@@ -24,6 +24,14 @@ OURS: dict[type[Any], type[Any]] = {
 }
 
 
+NOTES = [
+    "  note     swapped modules derive from torch's: what compares type(m) with torch.nn.LSTM",
+    "           (quantize_dynamic, some initialisers) passes over them, torch.jit.script refuses",
+    "           them: restore(model) before, accelerate(model) after",
+    "  note     what builds the model anew to load it builds torch's modules: accelerate it again",
+]
+
+
 class Skipped(NamedTuple):
     """A recurrent module left as it was."""
 
@@ -50,7 +58,7 @@ class Report(NamedTuple):
         lines = [f"accelerate: {len(self.swapped)} swapped, {len(self.skipped)} skipped"]
         lines += [f"  swapped  {_shown(n)}  {kind}" for n, kind in self.swapped.items()]
         lines += [f"  skipped  {_shown(s.name)}  {s.module}: {s.why}" for s in self.skipped]
-        return "\n".join(lines)
+        return "\n".join(lines + NOTES * bool(self.swapped))
 
 
 def accelerate(model: nn.Module) -> Report:
@@ -81,7 +89,8 @@ def accelerate(model: nn.Module) -> Report:
         kind = type(module).__name__
         why = why_not(module)
         if why is None:
-            module.__class__ = _accelerated_class(module)
+            cls = type(module).__bases__[0] if is_parametrized(module) else type(module)
+            module.__class__ = with_base(module, accelerated(cls))
             report.swapped[name] = kind
         elif why:
             report.skipped.append(Skipped(name, kind, why))
@@ -119,14 +128,15 @@ def _torch_class(cls: Any) -> Any:
     return next((base for base in OURS if issubclass(cls, base)), None)
 
 
-def _accelerated_class(module: nn.Module) -> Any:
-    cls: Any = type(module)
+def with_base(module: nn.Module, cls: Any) -> Any:
+    """Return `cls`, as the class that a module is to have."""
     if not is_parametrized(module):
-        return accelerated(cls)
+        return cls
     # torch made this class for this module, to hold the parametrized weights as properties, and
     # takes its base when the parametrization is removed: the base is what has to change.
-    names = {k: v for k, v in vars(cls).items() if k not in ("__dict__", "__weakref__")}
-    return type(cls.__name__, (accelerated(cls.__bases__[0]),), names)
+    made = type(module)
+    names = {k: v for k, v in vars(made).items() if k not in ("__dict__", "__weakref__")}
+    return type(made.__name__, (cls,), names)
 
 
 @cache
@@ -138,6 +148,11 @@ def accelerated(cls: Any) -> Any:
         return OURS[base]
     names = {"__module__": cls.__module__, "__doc__": cls.__doc__, "__reduce_ex__": _reduce}
     return type(cls.__name__, (cls, OURS[base]), names)
+
+
+def accelerated_from(cls: Any) -> Any:
+    """Return the class that `accelerated` was given for `cls`; None if it was not made there."""
+    return cls.__mro__[1] if vars(cls).get("__reduce_ex__") is _reduce else None
 
 
 def _reduce(module: Any, protocol: int) -> tuple[Any, ...]:

@@ -13,14 +13,14 @@ from torch import Tensor
 from fastlstm import kernels
 from fastlstm.torch import check
 from fastlstm.torch.autocast import lowered, raised, result_dtypes
-from fastlstm.torch.dispatch import outside_kernels, uncompiled
+from fastlstm.torch.dispatch import Unscripted, outside_kernels, uncompiled
 from fastlstm.torch.function import Layer, run, run_step, wants_gradient
 from fastlstm.torch.layout import OneStep, full_rows
 from fastlstm.torch.step import FIXED, short_step
 from fastlstm.torch.weights import Five, cell_weights
 
 
-class _Copied:
+class _Copied(Unscripted):
     """What copy, deepcopy and pickle take of a cell: not the packed weights of `fixed_weights`."""
 
     def __getstate__(self) -> dict[str, Any]:

@@ -134,3 +134,14 @@ def uncompiled(function: F) -> F:
         return disabled(*args)
 
     return cast(F, call)
+
+
+class Unscripted:
+    """A module whose forward torch.jit.script cannot compile, and says so."""
+
+    def __prepare_scriptable__(self) -> Any:
+        name = type(self).__name__
+        raise RuntimeError(
+            f"torch.jit.script compiles Python's code, but a {name} of fastlstm.torch runs a "
+            "kernel: script fastlstm.torch.restore(model), or use torch.jit.trace or torch.export"
+        )

@@ -17,13 +17,13 @@ from fastlstm import kernels
 from fastlstm.torch import check
 from fastlstm.torch.autocast import lowered, raised, result_dtypes
 from fastlstm.torch.batch import CELLS, Batch, module_name, read_batch
-from fastlstm.torch.dispatch import outside_kernels, uncompiled
+from fastlstm.torch.dispatch import Unscripted, outside_kernels, uncompiled
 from fastlstm.torch.function import Layer, run
 from fastlstm.torch.layout import Packed
 from fastlstm.torch.weights import Five, sequence_weights
 
 
-class LSTM(torch.nn.LSTM):
+class LSTM(Unscripted, torch.nn.LSTM):
     """torch.nn.LSTM on fastlstm's kernels; see there for arguments, shapes and parameters."""
 
     def forward(self, input: Any, hx: Any = None, *, lengths: Any = None) -> Any:
@@ -52,7 +52,7 @@ class LSTM(torch.nn.LSTM):
         return run_sequence(self, input, hx, lengths)
 
 
-class GRU(torch.nn.GRU):
+class GRU(Unscripted, torch.nn.GRU):
     """torch.nn.GRU on fastlstm's kernels; see there for arguments, shapes and parameters."""
 
     def forward(self, input: Any, hx: Any = None, *, lengths: Any = None) -> Any:
@@ -62,7 +62,7 @@ class GRU(torch.nn.GRU):
         return run_sequence(self, input, hx, lengths)
 
 
-class RNN(torch.nn.RNN):
+class RNN(Unscripted, torch.nn.RNN):
     """torch.nn.RNN on fastlstm's kernels; see there for arguments, shapes and parameters."""
 
     def forward(self, input: Any, hx: Any = None, *, lengths: Any = None) -> Any:
