@@ -86,16 +86,22 @@ def _intercepted() -> bool:
 
 def foreign(module: torch.nn.Module, input: Any, hx: Any) -> bool:
     """Whether a tensor of a call is of a class of its own, which may mean its own by operations."""
-    if isinstance(input, PackedSequence):
-        input = input.data
-    states = hx if isinstance(hx, (tuple, list)) else (hx,)
-    return _own_class((input, *states)) or _own_class(module._parameters.values())
+    if type(input) is not Tensor:
+        input = input.data if isinstance(input, PackedSequence) else input
+        if _own_class(input):
+            return True
+    if hx is not None:
+        for state in hx if isinstance(hx, (tuple, list)) else (hx,):
+            if _own_class(state):
+                return True
+    for parameter in module._parameters.values():
+        if type(parameter) is not Parameter and _own_class(parameter):
+            return True
+    return False
 
 
-def _own_class(values: Iterable[Any]) -> bool:
-    return any(
-        type(v) is not Tensor and type(v) is not Parameter and isinstance(v, Tensor) for v in values
-    )
+def _own_class(value: Any) -> bool:
+    return type(value) not in (Tensor, Parameter) and isinstance(value, Tensor)
 
 
 def plain_gradients(gradients: Iterable[Tensor | None]) -> bool:
@@ -106,9 +112,10 @@ def plain_gradients(gradients: Iterable[Tensor | None]) -> bool:
     """
     if torch.is_grad_enabled() or not eager():
         return False
-    return not any(
-        g is not None and (type(g) is not Tensor or _batched(g) or _wrapped(g)) for g in gradients
-    )
+    for g in gradients:
+        if g is not None and (type(g) is not Tensor or _batched(g) or _wrapped(g)):
+            return False
+    return True
 
 
 def saving_hooked() -> bool:

@@ -19,7 +19,7 @@ from fastlstm.kernels.spec import Array, States
 from fastlstm.runtime import get_num_threads
 from fastlstm.torch import operations
 from fastlstm.torch.dispatch import plain_gradients, saving_hooked
-from fastlstm.torch.held import FIELDS, Held, Tensors, read_again
+from fastlstm.torch.held import FIELDS, Held, Tensors, unread
 from fastlstm.torch.layout import Padded, array_of, contiguous_rows, full_rows
 
 
@@ -103,8 +103,9 @@ class Recurrent(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, layer: Layer, *tensors: Tensor | None) -> tuple[Tensor, ...]:
-        read = read_again(layer.kernel.cell, layer.layout.rows.T, ctx.needs_input_grad[1:])
-        ctx.layer, ctx.held = layer, Held(ctx, tensors, read)
+        steps = min(layer.layout.rows.T, 2)
+        others = unread(layer.kernel.cell.name, steps, ctx.needs_input_grad[1:])
+        ctx.layer, ctx.held = layer, Held(ctx, tensors, others)
         ctx.set_materialize_grads(False)
         # What a kernel keeps, nobody can take: where someone would, backward runs forward again.
         outputs, ctx.kept = _forward(layer, tensors, save=not saving_hooked())

@@ -8,11 +8,12 @@ forward pass that has to be run again reads all of them.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 from torch import Tensor
 
-from fastlstm.kernels import CellSpec, Weights
+from fastlstm.kernels import CELLS, Weights
 from fastlstm.torch.dispatch import saving_hooked
 
 Tensors = Sequence[Tensor | None]
@@ -26,19 +27,21 @@ class Held:
     ----------
     ctx : of an autograd.Function; its only saved tensors are these.
     tensors : those of a layer, in their order.
-    read : which of them the kernel reads again.
+    unread : the places of those that the kernel does not read again.
     """
 
     __slots__ = ("others",)
 
-    def __init__(self, ctx: Any, tensors: Tensors, read: Sequence[bool]) -> None:
-        if saving_hooked():  # whoever takes what is saved is to get all of it
-            read = [True] * len(tensors)
-        ctx.save_for_backward(*(t if r else None for t, r in zip(tensors, read, strict=True)))
-        self.others = [
-            None if r or t is None or t.is_inference() else (t, t._version)
-            for t, r in zip(tensors, read, strict=True)
-        ]
+    def __init__(self, ctx: Any, tensors: Tensors, unread: Sequence[int]) -> None:
+        saved = list(tensors)
+        self.others: list[tuple[int, Tensor, int]] = []
+        if not saving_hooked():  # whoever takes what is saved is to get all of it
+            for i in unread:
+                t = saved[i]
+                if t is not None and not t.is_inference():
+                    self.others.append((i, t, t._version))
+                    saved[i] = None
+        ctx.save_for_backward(*saved)
 
     def tensors(self, ctx: Any) -> list[Tensor | None]:
         """Return the tensors.
@@ -48,8 +51,10 @@ class Held:
         RuntimeError
             From torch, if one changed that the kernel reads.
         """
-        others = (other and other[0] for other in self.others)
-        return [s if s is not None else t for s, t in zip(ctx.saved_tensors, others, strict=True)]
+        found = list(ctx.saved_tensors)
+        for i, t, _ in self.others:
+            found[i] = t
+        return found
 
     def check_others(self) -> None:
         """Check that a forward pass run now would be the one that was.
@@ -59,9 +64,8 @@ class Held:
         RuntimeError
             If one of the tensors was changed that the kernel does not read in its backward pass.
         """
-        for other in self.others:
-            if other and other[0]._version != other[1]:
-                t, version = other
+        for _, t, version in self.others:
+            if t._version != version:
                 raise RuntimeError(
                     f"a tensor of shape {tuple(t.shape)} that forward was given has been modified "
                     f"by an inplace operation: it is at version {t._version}, expected {version}. "
@@ -70,24 +74,25 @@ class Held:
                 )
 
 
-def read_again(cell: CellSpec, steps: int, needs: Sequence[bool]) -> list[bool]:
-    """Return which of a layer's tensors the backward pass of a kernel reads.
+@cache
+def unread(cell: str, steps: int, needs: tuple[bool, ...]) -> tuple[int, ...]:
+    """Return the places of a layer's tensors that the backward pass of a kernel does not read.
 
     Parameters
     ----------
-    cell : of the layer.
-    steps : of the batch.
-    needs : which of the tensors want a gradient.
+    cell : its name.
+    steps : 1 or more, which are all the same.
+    needs : which of the layer's tensors want a gradient.
 
-    Returns
-    -------
-    read : for each of them. Kept apart from them are the cells, the one state beside h; a GRU's
-        gates have it that h goes on into the next h.
+    Notes
+    -----
+    Of the states, the kernels copy all but h; a GRU reads that for its gates too. Biases they do
+    not read, and a weight only where a gradient goes back through it.
     """
-    states = len(cell.states)
+    states = len(CELLS[cell].states)
     weights = needs[1 + states :]
     w_ih, w_hh = any(weights[0::FIELDS]), any(weights[1::FIELDS])
-    h0 = w_hh or cell.name == "gru"
-    before = steps > 1 or any(needs[1 : 1 + states])  # whether gradients go back to an h
-    directions = len(weights) // FIELDS
-    return [w_ih, h0, False][: 1 + states] + [needs[0], before, False, False, True] * directions
+    back = steps > 1 or any(needs[1 : 1 + states])
+    read = [w_ih, w_hh or cell == "gru", False][: 1 + states]
+    read += [needs[0], back, False, False, True] * (len(weights) // FIELDS)
+    return tuple(i for i, r in enumerate(read) if not r)

@@ -19,6 +19,8 @@ from torch import Tensor
 from fastlstm.kernels import Kernel, Rows
 from fastlstm.kernels.spec import Array
 
+# Without memory a tensor's address is its offset, and none of memory is as low on common systems.
+SURELY_MEMORY = 1 << 40
 SMALL = 4096  # steps and rows, up to which a description of a batch is worth keeping
 
 
@@ -148,21 +150,16 @@ def array_of(tensor: Tensor) -> Array:
     RuntimeError
         If the tensor's storage was freed.
     """
-    array: Array
-    if tensor.data_ptr() == tensor.storage_offset() * tensor.itemsize and tensor.numel():
-        array = _without_memory(tensor)
-    else:
-        array = tensor.numpy(force=True)
+    if tensor.data_ptr() < SURELY_MEMORY and tensor.numel():
+        if tensor._is_zerotensor():
+            return np.zeros(tensor.shape, str(tensor.dtype).removeprefix("torch."))
+        if not tensor.untyped_storage().data_ptr():
+            raise RuntimeError(
+                f"a tensor of shape {tuple(tensor.shape)} has no memory, expected its values: its "
+                "storage was freed, as by untyped_storage().resize_(0)"
+            )
+    array: Array = tensor.numpy(force=True)
     return array
-
-
-def _without_memory(tensor: Tensor) -> Array:
-    if tensor._is_zerotensor():
-        return np.zeros(tensor.shape, str(tensor.dtype).removeprefix("torch."))
-    raise RuntimeError(
-        f"a tensor of shape {tuple(tensor.shape)} has no memory, expected its values: its storage "
-        "was freed, as by untyped_storage().resize_(0)"
-    )
 
 
 def contiguous_rows(array: Array) -> Array:

@@ -17,7 +17,7 @@ from fastlstm import kernels
 from fastlstm.runtime import get_num_threads
 from fastlstm.torch.dispatch import plain_gradients, plain_mode, saving_hooked
 from fastlstm.torch.function import Layer
-from fastlstm.torch.held import Held, read_again
+from fastlstm.torch.held import Held, unread
 from fastlstm.torch.layout import OneStep, full_rows
 from fastlstm.torch.operations import gradients
 
@@ -73,8 +73,7 @@ class Step(torch.autograd.Function):
         ctx.cell, step = cell, compiled_step(cell)
         ends, ctx.kept = step.save(tensors, get_num_threads())
         ctx.set_materialize_grads(False)
-        read = read_again(kernels.CELLS[cell], 1, ctx.needs_input_grad[1:] + NO_PROJECTION)
-        ctx.held = Held(ctx, tensors, read[:-1])
+        ctx.held = Held(ctx, tensors, unread(cell, 1, ctx.needs_input_grad[1:] + NO_PROJECTION))
         return ends
 
     @staticmethod

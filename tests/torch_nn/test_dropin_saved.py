@@ -160,7 +160,7 @@ def kept(node: Any) -> list[Any]:
             continue
         seen.add(node)
         if hasattr(node, "kept"):
-            found += [node.kept, *(o for o in node.held.others if o is not None)]
+            found += [node.kept, *node.held.others]
         nodes += [n for n, _ in node.next_functions]
     return [k for k in found if k is not None]
 
