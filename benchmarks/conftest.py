@@ -1,5 +1,6 @@
-"""Options of `pytest benchmarks`, and what each benchmark takes: `layer_case` or `op_case`,
-`threads` and `side`, and the function `bench` that checks and times them."""
+"""What `pytest benchmarks` runs: each group of `shapes.toml` is a marker, and without ``-m`` it is
+`DEFAULT_GROUPS`, some minutes. Each benchmark takes `layer_case` or `op_case`, `threads` and
+`side`, and the function `bench` that checks and times them."""
 
 from __future__ import annotations
 
@@ -13,10 +14,11 @@ import pytest
 from benchmarks.check import Difference, check
 from benchmarks.machine import cores
 from benchmarks.problem import draw, real_steps
-from benchmarks.shapes import GROUPS, LAYER_MODES, Case, select
+from benchmarks.shapes import GROUPS, LAYER_MODES, Case, load
 from benchmarks.sides import build
 
-DEFAULT_GROUPS = "standard,deepbench,ops"
+DEFAULT_GROUPS = ("quick", "ops")
+COLUMNS = ["median", "iqr", "min", "max", "rounds"]  # of the table
 # After a call torch's OpenMP workers spin for some milliseconds and slow whatever runs next.
 SETTLE_SECONDS = 0.1
 
@@ -25,29 +27,46 @@ Bench = Callable[[Case, int, str], None]
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
-        "--bench-group", default=DEFAULT_GROUPS, help=f"groups of shapes.toml: {', '.join(GROUPS)}"
-    )
-    parser.addoption(
         "--bench-threads",
         default=",".join(map(str, sorted({1, cores()}))),
         help="numbers of threads, default 1 and all cores",
     )
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    for group in GROUPS:
+        config.addinivalue_line("markers", f"{group}: benchmarks of the group in shapes.toml")
+    if getattr(config.option, "benchmark_columns", COLUMNS) is None:
+        config.option.benchmark_columns = COLUMNS
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     name = next((n for n in ("layer_case", "op_case") if n in metafunc.fixturenames), None)
     if name is None:
         return
-    config = metafunc.config
+    text = metafunc.config.getoption("--bench-threads")
     try:
-        cases = select(config.getoption("--bench-group").split(","))
-        threads = [int(text) for text in config.getoption("--bench-threads").split(",")]
+        threads = [int(number) for number in text.split(",")]
     except ValueError as error:
-        raise pytest.UsageError(f"--bench-group or --bench-threads: {error}") from error
-    wanted = [case for case in cases if (case.mode in LAYER_MODES) == (name == "layer_case")]
+        raise pytest.UsageError(f"--bench-threads: {error}") from error
+    wanted = [
+        pytest.param(case, marks=[getattr(pytest.mark, group) for group in groups], id=str(case))
+        for case, groups in load()
+        if (case.mode in LAYER_MODES) == (name == "layer_case")
+    ]
     metafunc.parametrize("side", ("fastlstm", "torch"))
     metafunc.parametrize("threads", threads, ids=lambda n: f"threads={n}")
-    metafunc.parametrize(name, wanted, ids=str)
+    metafunc.parametrize(name, wanted)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what is not in `DEFAULT_GROUPS`, unless ``-m`` says what is wanted."""
+    if config.option.markexpr:
+        return
+    cases = [item for item in items if {mark.name for mark in item.iter_markers()} & set(GROUPS)]
+    left_out = {item for item in cases if not any(map(item.get_closest_marker, DEFAULT_GROUPS))}
+    config.hook.pytest_deselected(items=[item for item in items if item in left_out])
+    items[:] = [item for item in items if item not in left_out]
 
 
 @pytest.fixture
@@ -55,7 +74,7 @@ def bench(benchmark: Any) -> Bench:
     """A function that checks a case, then times one side of it."""
 
     def run(case: Case, threads: int, side: str) -> None:
-        benchmark.group = f"{case} threads={threads}"
+        benchmark.group, benchmark.name = f"{case}, threads: {threads}", side
         outputs, gradients = _checked(case, threads)
         arrays = draw(case)
         call = build(side, case, threads, arrays).call

@@ -2,12 +2,13 @@
 
 `python -m benchmarks.ab`, pytest and others put the clone's folder first on the path, and its
 package then hides the installed one. That is right for an editable install, which builds the
-kernels in place. After a plain `pip install .` the package in the clone has none: it goes last.
+kernels in place. After a plain `pip install .` the package in the clone has none, and yields.
 """
 
 from __future__ import annotations
 
 import sys
+from importlib import import_module
 from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 
@@ -21,6 +22,7 @@ def is_built(root: Path = ROOT) -> bool:
 
 
 def prefer_what_is_built(root: Path = ROOT) -> None:
-    """Put a clone without kernels last on the path; for when fastlstm is not loaded yet."""
+    """Load the installed package, if there is one, where a clone has no kernels."""
     if not is_built(root):
         sys.path[:] = [place for place in sys.path if Path(place).resolve() != root] + [str(root)]
+        import_module("fastlstm")  # now: pytest puts the clone first again

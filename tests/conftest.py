@@ -22,7 +22,7 @@ from hypothesis import HealthCheck, settings
 ROOT = Path(__file__).parents[1]
 if (ROOT / "benchmarks" / "source_tree.py").exists():
     sys.path.append(str(ROOT))
-    from benchmarks.source_tree import is_built  # and the clone is where it belongs on the path
+    from benchmarks.source_tree import is_built  # and the right fastlstm is loaded
 
     if not is_built():
         os.chdir(ROOT / "tests")  # Python puts the current folder first for each child of a test

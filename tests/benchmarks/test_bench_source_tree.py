@@ -15,7 +15,9 @@ from benchmarks.machine import ROOT
 CODE = """
 import sys
 sys.path.append(INSTALLED)
-import benchmarks, fastlstm
+import benchmarks
+sys.path.insert(0, CLONE)  # as pytest does with the folder of each test
+import fastlstm
 print(fastlstm.__file__)
 """
 
@@ -36,7 +38,7 @@ def clone(tmp_path: Path) -> Path:
 def loaded(clone: Path) -> Path:
     """Return which of the two a process in the clone loads, nothing else being installed."""
     installed = clone.parent / "installed"
-    code = CODE.replace("INSTALLED", repr(str(installed)))
+    code = CODE.replace("INSTALLED", repr(str(installed))).replace("CLONE", repr(str(clone)))
     done = subprocess.run(
         [sys.executable, "-S", "-E", "-c", code],
         cwd=clone,
