@@ -5,6 +5,7 @@ hold: the tests apply them to every cell and backend, `test_mutants.py` to plant
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -175,3 +176,29 @@ def check_float_state(call: Callable[[], object], read: Callable[[], int] | None
     after = read() if read else 0
     assert np.float32(1e-38) * np.float32(0.1) != 0, "denormals are flushed in the caller"
     assert after == before, f"floating-point state {after:#x}, was {before:#x}"
+
+
+def others_run_beside(call: Callable[[], object]) -> bool:
+    """Whether another thread gets its turns within a call: it gives the GIL away.
+
+    On a busy machine it may take several calls until that is seen; a call that keeps the GIL
+    leaves it no more than a turn before and one after.
+    """
+    done, turns = threading.Event(), [0]
+
+    def take_turns() -> None:
+        while not done.wait(0.001):
+            turns[0] += 1
+
+    other = threading.Thread(target=take_turns)
+    other.start()
+    try:
+        for _ in range(200):
+            before = turns[0]
+            call()
+            if turns[0] - before >= 10:
+                return True
+        return False
+    finally:
+        done.set()
+        other.join()

@@ -105,7 +105,7 @@ def threads_of(text: str) -> subprocess.CompletedProcess[str]:
         env={**os.environ, "FASTLSTM_NUM_THREADS": text},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=600,
     )
 
 

@@ -60,7 +60,7 @@ class Program:
         source, target = folder / "cases.bin", folder / "results.bin"
         source.write_bytes(data)
         command = [*self.runner, str(self.path), isa, str(source), str(target)]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=600)
         if done.returncode:
             raise RuntimeError(f"harness {isa}: exit status {done.returncode}\n{done.stderr}")
         return target.read_bytes()

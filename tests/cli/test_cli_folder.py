@@ -57,7 +57,7 @@ def test_a_live_run_is_left_alone(tmp_path: Path, topics_csv: Path, fails: Any) 
         assert main(["predict", str(out), "word1 music1"]) == 0
         process.send_signal(signal.SIGCONT)
         process.send_signal(signal.SIGTERM)
-        told = process.communicate(timeout=60)[1]
+        told = process.communicate(timeout=600)[1]
     assert process.returncode == 143
     assert f"to go on: fastlstm train --resume {out}" in told
     assert "Traceback" not in told

@@ -92,7 +92,7 @@ if __name__ == "__main__":
 def test_grid_search_in_forked_processes_after_use() -> None:
     path = f"import sys; sys.path.insert(0, {__file__.rpartition('/')[0]!r})\n"
     done = subprocess.run(
-        [sys.executable, "-c", path + FORK], capture_output=True, text=True, timeout=120
+        [sys.executable, "-c", path + FORK], capture_output=True, text=True, timeout=600
     )
     assert done.stdout.strip() == "same", done.stderr
 

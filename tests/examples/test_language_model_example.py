@@ -46,7 +46,7 @@ def test_it_runs_by_itself(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "fastlstm.examples.language_model", *SMALL]
     command += ["--epochs", "1", "--num-layers", "1", "--lr", "0.03"]
     done = subprocess.run(
-        command, cwd=tmp_path, check=True, capture_output=True, text=True, timeout=120
+        command, cwd=tmp_path, check=True, capture_output=True, text=True, timeout=600
     )
     found = figures(done.stdout)
     assert found["data"].startswith("bundled pages of Shakespeare")

@@ -80,7 +80,7 @@ def browser() -> Iterator[Any]:
 @pytest.fixture
 def visit(browser: Any) -> Iterator[Visit]:
     page = browser.new_page(viewport={"width": 1200, "height": 1300})
-    page.set_default_timeout(10_000)
+    page.set_default_timeout(120_000)
     yield Visit(page)
     page.close()
 

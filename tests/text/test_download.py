@@ -281,7 +281,7 @@ def test_several_processes_at_a_time(server, target):
     )
     line = [sys.executable, "-c", code, server.url, str(target), SHA256]
     calls = [subprocess.Popen(line) for _ in range(3)]
-    assert [call.wait(timeout=60) for call in calls] == [0, 0, 0]
+    assert [call.wait(timeout=600) for call in calls] == [0, 0, 0]
     assert server.asked == [None]
     assert names(target) == ["file.bin"]
 

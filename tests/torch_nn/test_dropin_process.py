@@ -54,7 +54,7 @@ def test_eight_threads_on_one_model(name: str) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join(600)
     assert not any(thread.is_alive() for thread in threads)
     assert not wrong
 

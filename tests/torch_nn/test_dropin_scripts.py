@@ -24,7 +24,7 @@ def losses(source: str) -> tuple[list[float], str]:
         [sys.executable, "-c", source, str(STEPS)],
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=600,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )
     assert done.returncode == 0, done.stderr

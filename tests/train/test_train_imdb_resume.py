@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -274,13 +275,7 @@ def test_a_real_ctrl_c_from_outside(reviews: Path, tmp_path: Path) -> None:
     out, expected = tmp_path / "broken", tmp_path / "whole"
     train(reviews, expected, **options)
     command = [sys.executable, "-m", "fastlstm.train_imdb"]
-    with subprocess.Popen(
-        [*command, *arguments(reviews, out, **options)], stderr=subprocess.PIPE, text=True
-    ) as process:
-        wait_for(out / "checkpoint.safetensors", process)
-        process.send_signal(signal.SIGINT)
-        _, told = process.communicate(timeout=60)
-    assert process.returncode == 130
+    told = interrupted([*command, *arguments(reviews, out, **options)], out)
     assert f"train_imdb --resume {out}" in told
     assert "Traceback" not in told
     state = checkpoint.load(out / "checkpoint.safetensors", "training state")[1]
@@ -289,10 +284,16 @@ def test_a_real_ctrl_c_from_outside(reviews: Path, tmp_path: Path) -> None:
     assert same_result(expected, out)
 
 
-def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
-    for _ in range(6000):
-        if path.exists():
-            return
-        assert process.poll() is None, "the run ended before it could be interrupted"
-        time.sleep(0.01)
-    raise TimeoutError(path)
+def interrupted(command: list[str], out: Path) -> str:
+    """Return what a run says that is interrupted; one that ends before that is begun again."""
+    for _ in range(20):
+        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+            while not (out / "checkpoint.safetensors").exists() and process.poll() is None:
+                time.sleep(0.01)
+            process.send_signal(signal.SIGINT)
+            _, told = process.communicate(timeout=600)
+        if process.returncode:
+            assert process.returncode == 130, told
+            return told
+        shutil.rmtree(out)
+    raise AssertionError("the run always ended before it could be interrupted")
