@@ -15,7 +15,8 @@ _kept: list[Any] = []  # callbacks, for compiled code has their addresses alone
 def watch(*, refuse: bool = False) -> list[int]:
     """Return a list that each start of a thread adds its result to.
 
-    Code that is loaded already is not watched.
+    Code that is loaded already is not watched. Not beside a signal handler that raises: it would
+    do so in here, where compiled code asks for a number.
 
     refuse : as a system that has no thread left.
     """

@@ -84,9 +84,7 @@ print(len(os.listdir("/proc/self/task")) - before, threading.active_count())
 
 INTERRUPTS = """
 rng = np.random.default_rng(SEED)
-started = pthreads.watch()
 expected = run(1), step(1)
-assert same(run(2), expected[0]) and same(step(2), expected[1]) and started
 
 class Stop(Exception):
     pass

@@ -28,7 +28,7 @@ from fastlstm.kernels.numba_backend.call import (
     z_row,
 )
 from fastlstm.kernels.numba_backend.float_state import flush_denormals, restore_denormals
-from fastlstm.kernels.numba_backend.jit import inline, jit
+from fastlstm.kernels.numba_backend.jit import jit
 from fastlstm.kernels.numba_backend.maths import DH, DKEPT, DMIX, DMIXED, SOURCES
 from fastlstm.kernels.numba_backend.product import product
 from fastlstm.kernels.numba_backend.unit_loop import for_units
@@ -89,7 +89,7 @@ def end_step(
             _leave(zero, states[j, D_RESET], order, d, k.N, k.H, anew, s)
 
 
-@inline
+@jit
 def _leave(zero: Any, sums: int, row: int, d: int, N: int, n: int, anew: Any, s: int) -> None:
     """Move n numbers to a row of sums [2,N,n]: of the last SUM_BLOCK steps, and of all."""
     size = size_of(zero)

@@ -30,7 +30,7 @@ from fastlstm.kernels.numba_backend.call import (
     z_row,
 )
 from fastlstm.kernels.numba_backend.float_state import flush_denormals, restore_denormals
-from fastlstm.kernels.numba_backend.jit import inline, jit
+from fastlstm.kernels.numba_backend.jit import jit
 from fastlstm.kernels.numba_backend.product import SPARE_BYTES, product, sum_at
 from fastlstm.kernels.numba_backend.tile import PANEL_BYTES, panel_columns
 
@@ -204,7 +204,7 @@ def _empty(zero: Any, F: int, p0: int, p1: int, total: int, sums: int, wide: int
         _move(zero, sums + p * PANEL_BYTES, to + F * width * 8, width)
 
 
-@inline
+@jit
 def _move(zero: Any, source: int, to: int, n: int) -> None:
     for i in range(n):
         store(to, i, load(0.0, to, i) + load(zero, source, i))
