@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -82,9 +83,14 @@ def test_options_of_the_programs_exist() -> None:
     programs = [["fastlstm.train_imdb"], ["benchmarks.ab"], ["benchmarks.bench_imdb"]]
     programs += [["fastlstm.examples.language_model"]]
     programs += [["fastlstm", command.__name__.rpartition(".")[2]] for command in COMMANDS]
+    programs += [["attack"]]
+    places = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
+    environment = {**os.environ, "PYTHONPATH": places}
     for program in programs:
         command = [sys.executable, "-m", *program, "--help"]
-        text = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT).stdout
+        text = subprocess.run(
+            command, check=True, capture_output=True, text=True, cwd=ROOT, env=environment
+        ).stdout
         known |= set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", text))
     assert options <= known, f"no program has {options - known}"
 
