@@ -133,7 +133,8 @@ class GradientDropped(Fault):
     name: str
 
     def backward(self, saved: Any, dy: Any, dstate: Any, grads: Any, *r: Any, **o: Any) -> Any:
-        without = grads._replace(**{self.name: None})
+        gradient = getattr(grads, self.name)
+        without = grads._replace(**{self.name: None if gradient is None else gradient.copy()})
         return super().backward(saved, dy, dstate, without, *r, **o)
 
 

@@ -38,6 +38,19 @@ cdef const dl_exchange *exchange_of(capsule) noexcept:
     return found if found.major == DL_MAJOR and found.borrow != NULL else NULL
 
 
+# No memory of a process lies below on any system that is common; above, some have their heap.
+DEF SURELY_MEMORY = 1 << 40
+
+
+cdef int check_memory_of(tensor, const void *at) except -1:
+    """Raise RuntimeError if a tensor's storage was freed: its address is then that of its offset."""
+    if <size_t>at < SURELY_MEMORY and not tensor.untyped_storage().data_ptr():
+        raise RuntimeError(
+            f"a tensor of shape {tuple(tensor.shape)} has no memory: its storage was freed"
+        )
+    return 0
+
+
 cdef bint borrow(const dl_exchange *exchange, array, Operand *o) except -1:
     """Whether this is a dense array of floats on the CPU, of one or two axes; what it is then."""
     cdef dl_tensor d
@@ -51,5 +64,7 @@ cdef bint borrow(const dl_exchange *exchange, array, Operand *o) except -1:
     o.axes, o.bits = d.ndim, d.bits
     o.columns, o.rows = d.shape[d.ndim - 1], d.shape[0] if d.ndim == 2 else 1
     o.at = <char *>d.data + d.byte_offset
+    if o.rows * o.columns:
+        check_memory_of(array, o.at)
     return ((o.columns == 1 or d.strides[d.ndim - 1] == 1)
             and (o.rows == 1 or d.strides[0] == o.columns))

@@ -1,5 +1,8 @@
-# cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False
+# cython: language_level=3, wraparound=False, initializedcheck=False
 """Compiled kernels: shapes and buffers are checked here, the GIL is released, C does the rest.
+
+What a kernel reads is checked on the very objects it reads: sizes are those of the buffers held,
+and tuples and lists are indexed with a check (boundscheck is on; pointers never have one).
 
 This file chooses the instruction set; the others hold one idea each:
 _c.pxd the C interface, _view.pxi arrays, _sequence.pxi the time loop, _stream.pxi single steps,
@@ -20,12 +23,15 @@ from libc.string cimport memcpy, memset
 from fastlstm.kernels._c cimport *
 
 import os
+from math import prod
 
 import numpy as np
 
+from fastlstm.kernels.adam_arguments import read_adam
+from fastlstm.kernels.arguments import check_layers, check_memory, check_recompute
 from fastlstm.kernels.rows import Rows
 from fastlstm.kernels.spec import CELLS, MemoryUse, Tokens
-from fastlstm.kernels.steps import read_states, read_step
+from fastlstm.kernels.steps import STREAM_IN_USE, read_states, read_step
 
 cdef str _isa = None
 cdef const fl_kernels *_f32 = NULL
@@ -79,6 +85,12 @@ cdef const fl_kernels *kernels_of(int itemsize):
     return _f64 if itemsize == 8 else _f32  # asking the processor each time costs 20 us
 
 
+cdef const fl_cell *cell_of(int cell, int itemsize) except NULL:
+    if not 0 <= cell < FL_CELLS:
+        raise ValueError(f"cell is {cell}, expected 0 to {FL_CELLS - 1}, a place in cell_names()")
+    return kernels_of(itemsize).cells[cell]
+
+
 include "_view.pxi"
 include "_sequence.pxi"
 include "_stream.pxi"
@@ -95,7 +107,7 @@ cdef elementwise(array, str isa, int which):
     cdef View a, b
     array = np.ascontiguousarray(array).ravel()
     out = np.empty_like(array)
-    format = format_of(array)
+    format = format_of(array, "array")
     k = fl_get_kernels((isa or _isa).encode(), 8 if format == "d" else 4)
     if k == NULL:
         raise ValueError(f"isa is {isa!r}, expected one of {', '.join(supported_isas())}")

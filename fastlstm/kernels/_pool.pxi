@@ -1,10 +1,10 @@
 # Mean and maximum over time.
 # Part of _native.pyx.
 
-cdef fl_pool pool_of(y, View v, lengths, View held, int n_threads):
+cdef fl_pool pool_of(View v, View held, int n_threads):
     cdef fl_pool p
     memset(&p, 0, sizeof(p))
-    p.T, p.N, p.F = y.shape
+    p.T, p.N, p.F = v.b.shape[0], v.b.shape[1], v.b.shape[2]
     p.y, p.y_t, p.y_n = v.b.buf, v.stride(0), v.stride(1)
     p.lengths = <const int64_t *>held.b.buf
     p.n_threads = n_threads if p.T * p.N * p.F > 100000 else 1
@@ -40,17 +40,17 @@ def pool(y, lengths, *, bint mean, bint max, int n_threads=1):
     -------
     mean, max, step : [N,F], or None for what was not asked; `step`, int64, is where the maximum was.
     """
-    format = format_of(y)
+    format = format_of(y, "y")
     cdef View v = view(y, "y", (-1, -1, -1), format, 2)
-    cdef View held = view(lengths, "lengths", (y.shape[1],), "q", 0)
-    cdef fl_pool p = pool_of(y, v, lengths, held, n_threads)
+    cdef View held = view(lengths, "lengths", (v.b.shape[1],), "q", 0)
+    cdef fl_pool p = pool_of(v, held, n_threads)
     kinds = ((mean, format), (max, format), (max, "q"))
-    out = [np.empty(y.shape[1:], DTYPES[kind]) if want else None for want, kind in kinds]
+    out = [np.empty((p.N, p.F), DTYPES[kind]) if want else None for want, kind in kinds]
     views = [None if a is None else view(a, "out", (-1, -1), kind, 0, True)
              for a, (_, kind) in zip(out, kinds)]
     p.mean, p.max = buffer_of(views[0]), buffer_of(views[1])
     p.step = <int64_t *>buffer_of(views[2])
-    cdef const fl_kernels *k = kernels_of(y.dtype.itemsize)
+    cdef const fl_kernels *k = kernels_of(v.b.itemsize)
     with nogil:
         k.pool_forward(&p)
     return tuple(out)
@@ -61,11 +61,11 @@ def pool_backward(dy, lengths, dmean, dmax, step, *, int n_threads=1):
 
     Nothing is written past a row's length.
     """
-    format = format_of(dy)
-    shape = tuple(dy.shape[1:])
+    format = format_of(dy, "dy")
     cdef View v = view(dy, "dy", (-1, -1, -1), format, 2, True)
-    cdef View held = view(lengths, "lengths", (shape[0],), "q", 0)
-    cdef fl_pool p = pool_of(dy, v, lengths, held, n_threads)
+    cdef View held = view(lengths, "lengths", (v.b.shape[1],), "q", 0)
+    cdef fl_pool p = pool_of(v, held, n_threads)
+    shape = (p.N, p.F)
     if (dmax is None) != (step is None):
         raise ValueError("dmax and step: expected both or neither")
     views = [None if a is None else view(a, name, shape, kind, 0)
@@ -75,6 +75,6 @@ def pool_backward(dy, lengths, dmean, dmax, step, *, int n_threads=1):
     p.step = <int64_t *>buffer_of(views[2])
     if p.step != NULL:
         check_steps(&p)
-    cdef const fl_kernels *k = kernels_of(dy.dtype.itemsize)
+    cdef const fl_kernels *k = kernels_of(v.b.itemsize)
     with nogil:
         k.pool_backward(&p)

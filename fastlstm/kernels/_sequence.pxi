@@ -8,15 +8,27 @@ cdef class Call:
     cdef str format
     cdef int64_t itemsize
     cdef int width
+    cdef int gates
     cdef int states
     cdef list held
     cdef bint used
 
     def __cinit__(self):
         self.held = []
+        self.used = True  # until there is something to serve a backward pass with
 
     def __dealloc__(self):
         self.free()
+
+    cdef int claim(self) except -1:
+        """Take it for a backward pass: threads may share it, and it serves one."""
+        if self.used:
+            raise RuntimeError(
+                "saved was used by a backward pass, or is at this moment: run forward again, it "
+                "serves one"
+            )
+        self.used = True
+        return 0
 
     cdef void free(self):
         fl_free(self.p.gates)
@@ -33,9 +45,11 @@ cdef class Call:
     cdef const void *optional(self, value, str name, tuple shape, bint writable=False) except? NULL:
         return NULL if value is None else self.array(value, name, shape, writable)
 
-    cdef void set_rows(self, rows, bint reverse):
+    cdef int set_rows(self, rows, bint reverse) except -1:
         cdef int64_t T = rows.T, N = rows.N
         cdef View v
+        if T < 1 or N < 1:
+            raise ValueError(f"rows are {N} of {T} steps, expected at least one of each")
         arrays = (rows.order, rows.lengths[rows.order], rows.n_at, rows.offset)
         names, sizes = ("order", "lengths", "n_at", "offset"), (N, N, T, T + 1)
         views = [view(a, n, (s,), "q", 0) for a, n, s in zip(arrays, names, sizes)]
@@ -49,6 +63,7 @@ cdef class Call:
         self.p.rows.n_at = <const int64_t *>v.b.buf
         v = views[3]
         self.p.rows.offset = <const int64_t *>v.b.buf
+        check_rows(&self.p.rows)
 
     cdef set_input(self, x):
         cdef int64_t T = self.p.rows.T, N = self.p.rows.N, I = self.p.input.I
@@ -58,9 +73,10 @@ cdef class Call:
             self.held.append(v)
             self.p.input.ids = <const int64_t *>v.b.buf
             self.p.input.ids_t, self.p.input.ids_n = v.stride(0), v.stride(1)
-            self.p.input.U = len(x.table)
+            v = view(x.table, "table", (-1, I), self.format, 0)
+            self.held.append(v)
+            self.p.input.x, self.p.input.U = v.b.buf, v.b.shape[0]
             self.check_ids()
-            self.p.input.x = self.array(x.table, "table", (self.p.input.U, I))
             return
         v = view(x, "x", (T, N, I), self.format, 2)
         self.held.append(v)
@@ -81,22 +97,39 @@ cdef class Call:
                     raise IndexError(f"ids[{t}, {n}] is {token}, expected 0 to {U - 1}")
 
     cdef set_weights(self, int cell, weights):
+        cdef View ih, hh, hr
+        cdef int64_t GH
         w_ih, w_hh, b_ih, b_hh, w_hr = weights
-        self.format = format_of(w_hh)
+        self.format = format_of(w_hh, "w_hh")
         self.itemsize = 8 if self.format == "d" else 4
-        self.cell = kernels_of(self.itemsize).cells[cell]
+        self.cell = cell_of(cell, self.itemsize)
         self.width = kernels_of(self.itemsize).width
-        self.states = STATES[cell]
-        cdef int64_t G = GATES[cell], R = w_hh.shape[1], I = w_ih.shape[1]
-        cdef int64_t H = R if w_hr is None else w_hr.shape[1]
-        if w_hr is not None and not PROJECTS[cell]:
-            raise ValueError(f"w_hr has shape {w_hr.shape}, expected None for this cell")
-        self.p.H, self.p.R, self.p.input.I = H, R, I
-        self.p.weights.w_ih = self.array(w_ih, "w_ih", (G * H, I))
-        self.p.weights.w_hh = self.array(w_hh, "w_hh", (G * H, R))
-        self.p.weights.b_ih = self.optional(b_ih, "b_ih", (G * H,))
-        self.p.weights.b_hh = self.optional(b_hh, "b_hh", (G * H,))
-        self.p.weights.w_hr = self.optional(w_hr, "w_hr", (R, H))
+        self.gates, self.states = GATES[cell], STATES[cell]
+        hh, ih = self.matrix(w_hh, "w_hh"), self.matrix(w_ih, "w_ih")
+        self.p.R = self.p.H = hh.b.shape[1]
+        self.p.input.I = ih.b.shape[1]
+        self.p.weights.w_ih, self.p.weights.w_hh = ih.b.buf, hh.b.buf
+        if w_hr is not None:
+            if not PROJECTS[cell]:
+                raise ValueError("w_hr is given, expected None for this cell")
+            hr = self.matrix(w_hr, "w_hr")
+            self.p.H, self.p.weights.w_hr = hr.b.shape[1], hr.b.buf
+            if hr.b.shape[0] != self.p.R:
+                raise hr.misfit("w_hr", (self.p.R, -1))
+        GH = self.gates * self.p.H
+        for name, v in (("w_hh", hh), ("w_ih", ih)):
+            if v.b.shape[0] != GH:
+                raise v.misfit(name, (GH, -1))
+        self.p.weights.b_ih = self.optional(b_ih, "b_ih", (GH,))
+        self.p.weights.b_hh = self.optional(b_hh, "b_hh", (GH,))
+
+    cdef View matrix(self, value, str name):
+        """A weight whose sizes are yet to be learned: of none zero, so that all are real memory."""
+        cdef View v = view(value, name, (-1, -1), self.format, 0)
+        if not v.b.len:
+            raise ValueError(f"{name} has shape {v.shape()}, expected no empty axis")
+        self.held.append(v)
+        return v
 
     cdef tuple state_shapes(self):
         cdef int64_t N = self.p.rows.N
@@ -108,6 +141,7 @@ cdef class Call:
     cdef int set_states(self, state, str name, const void **h, const void **c,
                         bint writable=False, bint optional=False) except -1:
         """Pointers to the arrays of a state; NULL for None, where that may be."""
+        state = tuple(state)
         if len(state) != self.states:
             raise ValueError(f"{name} has {len(state)} arrays, expected {self.states}")
         if not optional and any([array is None for array in state]):
@@ -123,6 +157,33 @@ cdef class Call:
         self.held.append(v)
         self.p.reset = <const uint8_t *>v.b.buf
         self.set_states(reset.state, "reset.state", &self.p.fresh_h, &self.p.fresh_c)
+
+
+cdef int check_rows(const fl_rows *b) except -1:
+    """Kernels take rows for places in memory: these must be of one batch."""
+    cdef int64_t r, t, alive = b.N
+    cdef bint fit = b.offset[0] == 0
+    for r in range(b.N):
+        fit &= 0 <= b.order[r] < b.N and 0 <= b.length[r] <= (b.length[r - 1] if r else b.T)
+    for t in range(b.T):
+        while alive and b.length[alive - 1] <= t:
+            alive -= 1
+        fit &= b.n_at[t] == alive and b.offset[t + 1] == b.offset[t] + alive
+    if not fit:
+        raise ValueError("rows do not fit together, expected Rows(T, N, lengths) as it was made")
+    return 0
+
+
+cdef int check_total(const fl_call *p, int gates) except -1:
+    """Sizes whose products int64 cannot hold are of no array: views can claim them."""
+    cdef double steps = <double>p.rows.T * p.rows.N + p.rows.N + p.input.U
+    cdef double wide = (gates + 2.0) * (p.H + 64.0) + p.input.I + p.R + 64.0
+    if steps * wide * 8 > MOST_BYTES or gates * (p.H + 64.0) * wide * 8 > MOST_BYTES:
+        raise MemoryError(
+            f"no memory for {p.rows.T} steps of {p.rows.N} rows of input size {p.input.I}, "
+            f"hidden size {p.H} and {p.input.U} tokens"
+        )
+    return 0
 
 
 cdef int keep(fl_call *p, const fl_cell *cell, int64_t itemsize) except -1:
@@ -158,11 +219,11 @@ def forward(int cell, x, state, weights, rows, y, *, bint reverse=False, reset=N
     cdef View out
     cdef int64_t T = rows.T, N = rows.N
     cdef int failed
-    if recompute < 0:
-        raise ValueError(f"recompute is {recompute}, expected 0 or a number of steps")
+    check_recompute(recompute)
     call.set_weights(cell, weights)
     call.set_rows(rows, reverse)
     call.set_input(x)
+    check_total(&call.p, call.gates)
     call.set_states(state, "state", &call.p.h0, &call.p.c0)
     if reset is not None:
         call.set_reset(reset)
@@ -180,6 +241,7 @@ def forward(int cell, x, state, weights, rows, y, *, bint reverse=False, reset=N
         failed = call.cell.forward(&call.p)
     if failed:
         raise MemoryError(f"no memory for a forward pass of {T} steps of {N} rows")
+    call.used = not save
     return state_n, (call if save else None)
 
 
@@ -187,29 +249,51 @@ def backward(Call saved not None, dy, dstate, grads, dx, *, bint accumulate_dx=F
              int n_threads=1):
     """Run it backward: see `fastlstm.kernels.reference.Kernel.backward`."""
     cdef fl_grads g
-    cdef View v
     cdef int failed
+    cdef Py_ssize_t held
+    saved.claim()
+    held = len(saved.held)
+    try:
+        results = set_backward(saved, &g, dy, dstate, grads, dx)
+    except BaseException:  # nothing was computed: it still serves
+        del saved.held[held:]
+        saved.used = False
+        raise
+    g.accumulate_dx = accumulate_dx
+    saved.p.n_threads = n_threads
+    with nogil:
+        failed = saved.cell.backward(&saved.p, &g)
+    saved.free()
+    if failed:
+        raise MemoryError(
+            f"no memory for a backward pass of {saved.p.rows.T} steps of {saved.p.rows.N} rows"
+        )
+    return results
+
+
+cdef tuple set_backward(Call saved, fl_grads *g, dy, dstate, grads, dx):
+    """Set the arguments of a backward pass; return the arrays for what it returns."""
+    cdef View v
     cdef tuple shape
-    cdef int64_t T = saved.p.rows.T, N = saved.p.rows.N, H = saved.p.H, R = saved.p.R
-    cdef int64_t I = saved.p.input.I
-    if saved.used:
-        raise RuntimeError("saved was used before: run forward again, it serves one backward")
-    memset(&g, 0, sizeof(g))
+    cdef int64_t T = saved.p.rows.T, N = saved.p.rows.N, I = saved.p.input.I
+    cdef bint tokens = saved.p.input.ids != NULL
+    memset(g, 0, sizeof(g[0]))
+    check_rows(&saved.p.rows)
+    if tokens:
+        saved.check_ids()  # again: their owner may have used the array for others
     if dy is not None:
-        v = view(dy, "dy", (T, N, R), saved.format, 2)
+        v = view(dy, "dy", (T, N, saved.p.R), saved.format, 2)
         saved.held.append(v)
         g.dy, g.dy_t, g.dy_n = v.b.buf, v.stride(0), v.stride(1)
     saved.set_states(dstate, "dstate", &g.dh_n, &g.dc_n, False, True)
     if dx is not None:
-        tokens = saved.p.input.ids != NULL
         shape = (T, N, I)
         if tokens:
             shape = (saved.p.input.U, I)
         v = view(dx, "dx", shape, saved.format, len(shape) - 1, True)
         saved.held.append(v)
         g.dx, g.dx_t, g.dx_n = v.b.buf, v.stride(0), v.stride(0 if tokens else 1)
-    g.accumulate_dx = accumulate_dx
-    set_gradients(saved, &g, grads)
+    set_gradients(saved, g, grads)
     dstate_0 = saved.new_states()
     saved.set_states(dstate_0, "dstate_0", <const void **>&g.dh0, <const void **>&g.dc0, True)
     dreset = None
@@ -217,13 +301,6 @@ def backward(Call saved not None, dy, dstate, grads, dx, *, bint accumulate_dx=F
         dreset = saved.new_states()
         saved.set_states(dreset, "dreset", <const void **>&g.dfresh_h,
                          <const void **>&g.dfresh_c, True)
-    saved.used = True
-    saved.p.n_threads = n_threads
-    with nogil:
-        failed = saved.cell.backward(&saved.p, &g)
-    saved.free()
-    if failed:
-        raise MemoryError(f"no memory for a backward pass of {T} steps of {N} rows")
     return dstate_0, dreset
 
 
@@ -243,21 +320,20 @@ def kept(Call saved not None):
     and VL, the lanes of a vector.
     """
     cdef int64_t elements[3]
-    if saved.used:
-        raise RuntimeError("saved was used by a backward pass, which writes over what was kept")
-    if saved.p.every:
-        raise ValueError(f"recompute is {saved.p.every}, expected 0: the gates were not kept")
-    saved.cell.kept(&saved.p, elements)
-    gates = copy_of(saved, saved.p.gates, elements[0])
-    return gates, copy_of(saved, saved.p.cells, elements[1]), saved.width
+    saved.claim()
+    try:
+        if saved.p.every:
+            raise ValueError(f"recompute is {saved.p.every}, expected 0: the gates were not kept")
+        saved.cell.kept(&saved.p, elements)
+        gates = copy_of(saved, saved.p.gates, elements[0])
+        return gates, copy_of(saved, saved.p.cells, elements[1]), saved.width
+    finally:
+        saved.used = False
 
 
 cdef set_gradients(Call saved, fl_grads *g, grads):
-    cdef int64_t H = saved.p.H, R = saved.p.R, I = saved.p.input.I
+    cdef int64_t H = saved.p.H, R = saved.p.R, I = saved.p.input.I, GH = saved.gates * H
     dw_ih, dw_hh, db_ih, db_hh, dw_hr = grads
-    cdef int64_t GH = dw_hh.shape[0]
-    if GH % H or GH // H != GATES[cell_names().index(saved.cell.name.decode())]:
-        raise ValueError(f"grads.w_hh has shape {dw_hh.shape}, expected that of w_hh")
     g.dw_ih = saved.array(dw_ih, "grads.w_ih", (GH, I), True)
     g.dw_hh = saved.array(dw_hh, "grads.w_hh", (GH, R), True)
     g.db_ih = <void *>saved.optional(db_ih, "grads.b_ih", (GH,), True)
@@ -266,20 +342,24 @@ cdef set_gradients(Call saved, fl_grads *g, grads):
         if dw_hr is None:
             raise TypeError(f"grads.w_hr is None, expected an array of shape {(R, H)}")
         g.dw_hr = saved.array(dw_hr, "grads.w_hr", (R, H), True)
+    elif dw_hr is not None:
+        raise ValueError("grads.w_hr is given, expected None as there was no w_hr")
 
 
-def memory(int cell, rows, int64_t input_size, int64_t hidden_size, *, int64_t proj_size=0,
-           int64_t tokens=0, int64_t recompute=0, dtype=np.float32, int n_threads=1):
+def memory(int cell, rows, input_size, hidden_size, *, proj_size=0, tokens=0, recompute=0,
+           dtype=np.float32, int n_threads=1):
     """Bytes that forward keeps, and that forward and backward work in."""
     cdef Call call = Call()
     cdef int64_t elements[3]
     cdef int64_t one = 0
+    check_memory(input_size, hidden_size, proj_size, tokens, recompute, dtype)
     call.itemsize = np.dtype(dtype).itemsize
-    call.cell = kernels_of(call.itemsize).cells[cell]
+    call.cell, call.gates = cell_of(cell, call.itemsize), GATES[cell]
     call.set_rows(rows, False)
     call.p.H, call.p.R = hidden_size, proj_size or hidden_size
     call.p.input.I, call.p.input.U = input_size, tokens
     call.p.n_threads, call.p.every = n_threads, recompute
+    check_total(&call.p, call.gates)
     # only whether they are there is asked; a reset is counted, whether there will be one or not
     call.p.reset = <const uint8_t *>&one
     call.p.input.ids = &one if tokens else NULL

@@ -17,6 +17,7 @@ cdef class Kept:
     cdef int bits
     cdef int64_t n
     cdef int64_t[2] offset
+    cdef bint ready  # for a backward pass: it serves one
     cdef object __weakref__
 
     def __dealloc__(self):
@@ -39,6 +40,8 @@ cdef class PackedWeights:
     def changed(self, tuple tensors not None):
         """Whether the last of a step's tensors are others, or torch wrote to them meanwhile."""
         cdef int i, w = len(tensors) - 4
+        if self.packed == NULL or w < 0:
+            return True
         for i in range(4):
             if tensors[w + i] is not self.weights[i]:
                 return True
@@ -47,17 +50,22 @@ cdef class PackedWeights:
         return False
 
 
+cdef bint same_sizes(const fl_call *a, const fl_call *b):
+    return (a.rows.N == b.rows.N and a.input.I == b.input.I and a.H == b.H
+            and (a.weights.b_ih == NULL) == (b.weights.b_ih == NULL)
+            and (a.weights.b_hh == NULL) == (b.weights.b_hh == NULL))
+
+
 cdef void *address(tensor) except? NULL:
     return NULL if tensor is None else <void *><size_t>tensor.data_ptr()
 
 
 cdef void *dense_address(tensor, list held) except? NULL:
     """That of the tensor or, if it is not contiguous, of a copy, which is held."""
-    if tensor is None:
-        return NULL
     if not tensor.is_contiguous() or tensor.is_neg():
         tensor = tensor.contiguous().resolve_neg()
         held.append(tensor)
+    check_memory_of(tensor, address(tensor))
     return address(tensor)
 
 
@@ -82,6 +90,7 @@ cdef class TensorStep:
 
     def __cinit__(self, int cell, tensor, parameter, exchange, tuple dtypes, is_neg, empty_like,
                   zeros_like):
+        cell_of(cell, 4)
         self.cell, self.gates, self.states = cell, GATES[cell], STATES[cell]
         self.tensor, self.parameter, self.dtypes = tensor, parameter, dtypes
         self.is_neg, self.empty_like, self.zeros_like = is_neg, empty_like, zeros_like
@@ -129,6 +138,8 @@ cdef class TensorStep:
         o.rows = tensor.shape[0] if tensor.ndim == 2 else 1
         o.columns = tensor.shape[tensor.ndim - 1]
         o.axes = tensor.ndim
+        if o.rows * o.columns:
+            check_memory_of(tensor, o.at)
         return True
 
     cdef bint take(self, tensor, int bits, int axes, int64_t rows, int64_t columns,
@@ -156,9 +167,9 @@ cdef class TensorStep:
         if w_ih.axes != 2 or w_hh.axes != 2 or w_ih.rows != GH or w_hh.rows != GH:
             return False
         if w_ih.bits != w_hh.bits or w_ih.columns == 0 or GH == 0:
-            return False
+            return False  # and so both are real memory, of sizes whose products fit in int64
         k.bits = w_hh.bits
-        k.cell = kernels_of(k.bits // 8).cells[self.cell]
+        k.cell = cell_of(self.cell, k.bits // 8)
         p.input.I = p.input.x_n = w_ih.columns
         p.H = p.R = p.y_n = w_hh.columns
         p.weights.w_ih, p.weights.w_hh = w_ih.at, w_hh.at
@@ -221,7 +232,7 @@ cdef class TensorStep:
     def packed_step(self, tuple tensors not None, PackedWeights w not None, int n_threads):
         """As a call, with the weights that were packed in place of those among the tensors."""
         cdef Kept k = Kept()
-        if w.cell != self.cell:  # an RNNCell that got another nonlinearity
+        if w.cell != self.cell or w.packed == NULL:  # an RNNCell that got another nonlinearity
             return None
         memcpy(&k.p, &w.call.p, sizeof(fl_call))
         k.cell, k.bits, k.p.packed = w.call.cell, w.call.bits, w.packed
@@ -230,13 +241,37 @@ cdef class TensorStep:
     def save(self, tuple tensors not None, int n_threads):
         """The new states, and what `backward` needs, of tensors that are `plain`."""
         cdef Kept k = self.placed(Kept(), tensors)
-        keep(&k.p, k.cell, 8 if tensors[1].dtype is self.dtypes[1] else 4)
-        return self.run(k, tensors, n_threads), k
+        keep(&k.p, k.cell, k.bits // 8)
+        ends = self.run(k, tensors, n_threads)
+        k.ready = True
+        return ends, k
 
     cdef Kept placed(self, Kept k, tuple tensors):
         if not self.place(k, tensors):
             raise ValueError("tensors are not plain ones that fit together: see TensorStep.plain")
         return k
+
+    cdef int place_again(self, Kept k, tuple tensors) except -1:
+        """Set the inputs of a step that was saved: the same, wherever they are by now."""
+        cdef Kept now = self.placed(Kept(), tensors)
+        if not k.ready or now.cell.name != k.cell.name or now.bits != k.bits:
+            raise RuntimeError("the step was not saved with these tensors, or was used before")
+        if not same_sizes(&k.p, &now.p):
+            raise RuntimeError("the tensors have other shapes than when the step was saved")
+        k.p.input.x, k.p.h0, k.p.c0, k.p.weights = now.p.input.x, now.p.h0, now.p.c0, now.p.weights
+        return 0
+
+    cdef void *gradient(self, tuple dstate, int i, like, list held) except? NULL:
+        """Where the gradient of a new state is; NULL for None."""
+        tensor = dstate[i]
+        if tensor is None:
+            return NULL
+        if tensor.shape != like.shape or tensor.dtype != like.dtype or not tensor.is_cpu:
+            raise ValueError(
+                f"dstate[{i}] is {tensor.dtype} of shape {tuple(tensor.shape)}, expected "
+                f"{like.dtype} of shape {tuple(like.shape)} on the CPU"
+            )
+        return dense_address(tensor, held)
 
     def backward(self, Kept k not None, tuple tensors not None, tuple dstate not None,
                  bint with_dx, int n_threads):
@@ -247,10 +282,10 @@ cdef class TensorStep:
         cdef fl_grads g
         cdef int failed, w = self.states + 1
         cdef list held = []
+        self.place_again(k, tensors)
         memset(&g, 0, sizeof(g))
-        self.placed(k, tensors)
-        g.dh_n = dense_address(dstate[0], held)
-        g.dc_n = dense_address(dstate[1], held) if self.states == 2 else NULL
+        g.dh_n = self.gradient(dstate, 0, tensors[1], held)
+        g.dc_n = self.gradient(dstate, 1, tensors[1], held) if self.states == 2 else NULL
         found = [self.empty_like(t) for t in tensors[:w]]
         if not with_dx:
             found[0] = None
@@ -260,6 +295,9 @@ cdef class TensorStep:
         g.dw_ih, g.dw_hh = address(found[w]), address(found[w + 1])
         g.db_ih, g.db_hh = address(found[w + 2]), address(found[w + 3])
         k.p.n_threads = n_threads
+        if not k.ready:
+            raise RuntimeError("the step was used before, or is at this moment: save it again")
+        k.ready = False
         with nogil:
             failed = k.cell.backward(&k.p, &g)
         if failed:

@@ -10,33 +10,27 @@ cdef class Stream:
     batch_size : N.
     """
     cdef const fl_cell *cell
-    cdef object shape, dtype
+    cdef object dtype
     cdef str format
+    cdef bint busy
     cdef int64_t L, N, I, R, itemsize
-    cdef readonly tuple states  # arrays [L,N,R or H]
+    cdef tuple states  # arrays [L,N,R or H]
     cdef fl_call *p  # [L]
     cdef list held
 
     def __cinit__(self, int cell, list layers, int64_t batch_size):
         cdef Call call
         cdef View v
-        cdef int64_t k, N = batch_size
-        self.L, self.N = len(layers), N
-        self.I, self.R = layers[0][0].shape[1], layers[0][1].shape[1]
+        cdef int64_t k
+        self.held = self.read_layers(cell, layers, batch_size)
         self.p = <fl_call *>fl_alloc(self.L * sizeof(fl_call))
         if self.p == NULL:
             raise MemoryError("no memory for a stream")
-        self.held = []
-        rows = Rows(1, N)
         for k in range(self.L):
-            call = Call()
-            call.set_weights(cell, layers[k])
-            call.set_rows(rows, False)
-            if k == 0:
-                self.take_first(call)
+            call = self.held[k]
             packed = np.empty(call.cell.packed_size(&call.p), self.dtype)
             v = view(packed, "packed", (-1,), self.format, 0, True)
-            self.held += [call, v]
+            self.held.append(v)
             call.cell.pack(&call.p, v.b.buf)
             call.p.packed = v.b.buf
             call.p.input.x_n = call.p.input.I
@@ -47,14 +41,43 @@ cdef class Stream:
             call.p.h_n, call.p.c_n = <void *>call.p.h0, <void *>call.p.c0
             memcpy(&self.p[k], &call.p, sizeof(fl_call))
 
+    cdef list read_layers(self, int cell, list layers, int64_t batch_size):
+        """The call of each layer, after checking that they fit each other: before any is packed."""
+        cdef Call call
+        cdef list calls = [], sizes = []
+        for weights in layers:
+            call = Call()
+            call.set_weights(cell, weights)
+            calls.append(call)
+            sizes.append((call.p.input.I, call.p.H, call.p.R))
+            if call.format != (<Call>calls[0]).format:
+                raise TypeError(f"layers[{len(calls) - 1}] is of {DTYPES[call.format]}, expected "
+                                f"{DTYPES[(<Call>calls[0]).format]}, that of layers[0]")
+        check_layers(sizes, batch_size)
+        rows = Rows(1, batch_size)
+        for call in calls:
+            call.set_rows(rows, False)
+            check_total(&call.p, call.gates)
+        self.L, self.N = len(calls), batch_size
+        self.take_first(calls[0])
+        return calls
+
     cdef take_first(self, Call call):
         self.cell, self.format, self.itemsize = call.cell, call.format, call.itemsize
+        self.I, self.R = call.p.input.I, call.p.R
         self.dtype = DTYPES[self.format]
         self.states = tuple([np.zeros((self.L, *shape), self.dtype)
                              for shape in call.state_shapes()])
 
     def __dealloc__(self):
         fl_free(self.p)
+
+    cdef int enter(self) except -1:
+        """Claim the state for one caller: the GIL is given away during a step."""
+        if self.busy:
+            raise RuntimeError(STREAM_IN_USE)
+        self.busy = True
+        return 0
 
     cdef bint hold(self, x, Py_buffer *b) except -1:
         """Whether x is [N,I] as the kernel reads it; then its buffer is held."""
@@ -72,44 +95,63 @@ cdef class Stream:
 
     def __call__(self, x, /):
         """Advance by one step: x [N,I] -> y [N,R] of the last layer, a new array; or [I] -> [R]."""
-        cdef Py_buffer in_, out
-        cdef int64_t k
-        cdef int failed = 0
+        cdef Py_buffer in_
         if not self.hold(x, &in_):
             x, single = read_step(x, (self.N, self.I), self.dtype)
             y = self(x)
             return y[0] if single else y
         try:
-            y = np.empty((self.N, self.R), self.dtype)
-            PyObject_GetBuffer(y, &out, PyBUF_WRITABLE)
-            self.p[0].input.x = in_.buf
-            self.p[0].input.x_n = in_.strides[0] // self.itemsize
+            return self.step(&in_)
+        finally:
+            PyBuffer_Release(&in_)
+
+    cdef step(self, Py_buffer *x):
+        cdef Py_buffer out
+        cdef int64_t k
+        cdef int failed = 0
+        y = np.empty((self.N, self.R), self.dtype)
+        PyObject_GetBuffer(y, &out, PyBUF_WRITABLE)
+        try:
+            self.enter()
+            self.p[0].input.x = x.buf
+            self.p[0].input.x_n = x.strides[0] // self.itemsize
             with nogil:
                 for k in range(self.L):
                     self.p[k].y = out.buf
                     if k:
                         self.p[k].input.x = self.p[k - 1].h_n
                     failed |= self.cell.forward(&self.p[k])
-            PyBuffer_Release(&out)
+            self.busy = False
         finally:
-            PyBuffer_Release(&in_)
+            PyBuffer_Release(&out)
         if failed:
             raise MemoryError("no memory for a step")
         return y
 
     def reset(self):
         """Set the state to zero."""
-        for array in self.states:
-            array[...] = 0
+        self.put([0] * len(self.states))
+
+    cdef int put(self, parts) except -1:
+        """Write to the states."""
+        self.enter()
+        try:
+            for array, part in zip(self.states, parts):
+                array[...] = part
+        finally:
+            self.busy = False
+        return 0
 
     @property
     def state(self):
         """Each state [L,N,R or H]: copies out, values in."""
-        return tuple([array.copy() for array in self.states])
+        self.enter()
+        try:
+            return tuple([array.copy() for array in self.states])
+        finally:
+            self.busy = False
 
     @state.setter
     def state(self, value):
         names = CELLS[self.cell.name.decode()].states
-        read = read_states(value, names, [a.shape for a in self.states], self.dtype)
-        for array, part in zip(self.states, read):
-            array[...] = part
+        self.put(read_states(value, names, [a.shape for a in self.states], self.dtype))

@@ -7,21 +7,47 @@ cdef class View:
     cdef bint held
 
     def __cinit__(self, array, str name, tuple shape, str format, bint writable=False):
-        cdef int flags = PyBUF_FORMAT | PyBUF_STRIDES | (PyBUF_WRITABLE if writable else 0)
         cdef int i
-        PyObject_GetBuffer(array, &self.b, flags)
-        self.held = True
-        if (self.b.format[0] if self.b.format != NULL else 66) != <char>ord(format):
-            # 'l' and 'q' are both int64 where long is
-            if not (format == "q" and self.b.itemsize == 8 and self.b.format[0] == 108):
-                raise TypeError(f"{name} has dtype {array.dtype}, expected {DTYPES[format]}")
+        self.take(array, name, format, writable)
         if self.b.ndim != len(shape):
-            raise ValueError(f"{name} has shape {array.shape}, expected {shape}")
+            raise self.misfit(name, shape)
         for i in range(self.b.ndim):
             if shape[i] >= 0 and self.b.shape[i] != shape[i]:
-                raise ValueError(f"{name} has shape {array.shape}, expected {shape}")
+                raise self.misfit(name, shape)
             if self.b.strides[i] % self.b.itemsize:
-                raise ValueError(f"{name} has strides {array.strides}, expected whole elements")
+                raise ValueError(f"{name} has strides {self.steps()}, expected whole elements")
+        if self.b.len and self.b.buf == NULL:
+            raise ValueError(f"{name} has no memory: it was freed")
+
+    cdef int take(self, array, str name, str format, bint writable) except -1:
+        """Hold the buffer if its elements are of that format."""
+        cdef int flags = PyBUF_FORMAT | PyBUF_STRIDES | (PyBUF_WRITABLE if writable else 0)
+        cdef char code
+        try:
+            PyObject_GetBuffer(array, &self.b, flags)
+        except (BufferError, TypeError):
+            raise TypeError(f"{name} is {told(array)}, expected an array of {DTYPES[format]}")
+        except ValueError:
+            raise ValueError(f"{name} is read-only, expected an array to write to")
+        self.held = True
+        if self.b.itemsize and <size_t>self.b.buf % <size_t>self.b.itemsize:
+            raise ValueError(f"{name} is not aligned, expected a copy of it")
+        code = self.b.format[0] if self.b.format != NULL and self.b.format[1] == 0 else 0
+        # 'l' and 'q' are both int64 where long is
+        if code != <char>ord(format) and not (format == "q" and code == 108 and self.b.itemsize == 8):
+            raise TypeError(f"{name} is {told(array)}, expected {DTYPES[format]}")
+        return 0
+
+    cdef tuple shape(self):
+        return tuple([self.b.shape[i] for i in range(self.b.ndim)])
+
+    cdef tuple steps(self):
+        return tuple([self.b.strides[i] for i in range(self.b.ndim)])
+
+    cdef misfit(self, str name, tuple shape):
+        expected = ", ".join(["any" if size < 0 else str(size) for size in shape])
+        expected += "," * (len(shape) == 1)
+        return ValueError(f"{name} has shape {self.shape()}, expected ({expected})")
 
     def __dealloc__(self):
         if self.held:
@@ -42,13 +68,14 @@ cdef class View:
         return True
 
 
+MOST_BYTES = 1 << 60  # more than there is; sums of a few such still fit in int64
 DTYPES = {"f": "float32", "d": "float64", "q": "int64", "?": "bool"}
 
 
 cdef View view(array, str name, tuple shape, str format, int dense_from, bint writable=False):
     cdef View v = View(array, name, shape, format, writable)
     if not v.dense(dense_from):
-        raise ValueError(f"{name} has strides {array.strides}, expected contiguous axes")
+        raise ValueError(f"{name} has strides {v.steps()}, expected contiguous axes")
     return v
 
 
@@ -56,10 +83,17 @@ cdef void *buffer_of(View v):
     return NULL if v is None else v.b.buf
 
 
-cdef str format_of(array):
-    code = array.dtype.char
+cdef str told(value):
+    """What a value is that is no array of the right kind."""
+    dtype = getattr(value, "dtype", None)
+    return f"a {type(value).__name__}" if dtype is None else f"an array of {dtype}"
+
+
+cdef str format_of(array, str name):
+    """The format that the array claims; `View` holds the buffer to it."""
+    code = getattr(getattr(array, "dtype", None), "char", None)
     if code not in ("f", "d"):
-        raise TypeError(f"w_hh has dtype {array.dtype}, expected float32 or float64")
+        raise TypeError(f"{name} is {told(array)}, expected an array of float32 or float64")
     return code
 
 
@@ -84,9 +118,9 @@ cdef class Block:
 def empty(shape, dtype):
     """`numpy.empty` for large arrays: their memory is kept for the next when they are gone."""
     dtype = np.dtype(dtype)
-    cdef Py_ssize_t size = dtype.itemsize
-    for n in shape:
-        size *= n
+    cdef object size = prod(shape) * dtype.itemsize  # of any length: a claim may be endless
     if size < 65536:
         return np.empty(shape, dtype)
+    if size > MOST_BYTES:
+        raise MemoryError(f"no memory for an array of shape {shape} and dtype {dtype}")
     return np.frombuffer(Block(size), dtype).reshape(shape)

@@ -9,13 +9,20 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import DTypeLike
 
+from fastlstm.kernels.arguments import (
+    check_memory,
+    check_recompute,
+    read_arguments,
+    read_gradients,
+)
 from fastlstm.kernels.reference_adam import adam
 from fastlstm.kernels.reference_cells import STEPS, StepGradient, product
 from fastlstm.kernels.reference_gradients import Gradients
 from fastlstm.kernels.reference_pool import pool, pool_backward
 from fastlstm.kernels.reference_stream import Stream
-from fastlstm.kernels.reference_tape import Call, Record, Saved, Step, Tape
+from fastlstm.kernels.reference_tape import Call, Record, Step, Tape
 from fastlstm.kernels.rows import Rows
+from fastlstm.kernels.saved import Saved
 from fastlstm.kernels.spec import Array, CellSpec, MemoryUse, Reset, States, Tokens, Weights
 
 __all__ = ["Kernel"]
@@ -47,7 +54,7 @@ class Kernel:
         save: bool = False,
         recompute: int = 0,
         n_threads: int = 1,
-    ) -> tuple[States, Saved | None]:
+    ) -> tuple[States, Saved[Tape] | None]:
         """Run one layer in one direction over a batch.
 
         Parameters
@@ -73,9 +80,11 @@ class Kernel:
         state_n : each row's last state, like `state`; that itself if the row's length is 0.
         saved : for one call of `backward`, or None.
         """
-        call = Call(x, weights, rows, reverse, reset)
+        check_recompute(recompute)
+        a = read_arguments(self.cell, x, state, weights, rows, y, reset)
+        call, y = Call(a.x, a.weights, rows, reverse, a.reset), a.y
         tape = Tape(call, recompute, [], [])
-        current = tuple(s.copy() for s in state)
+        current = tuple(s.copy() for s in a.state)
         y[...] = 0
         for s, step in enumerate(rows.steps(reverse)):
             if save and recompute and s % recompute == 0:
@@ -112,8 +121,9 @@ class Kernel:
             and the states beside h, which y holds. Their rows are those alive at step 0, then
             those at step 1 and so on, P in all, as `Rows.steps` yields them.
         """
-        call = Call(x, weights, rows, reverse, reset)
-        current = tuple(s.copy() for s in state)
+        a = read_arguments(self.cell, x, state, weights, rows, y, reset)
+        call, y = Call(a.x, a.weights, rows, reverse, a.reset), a.y
+        current = tuple(s.copy() for s in a.state)
         found: dict[str, list[Array]] = {name: [] for name in self.cell.traced}
         y[...] = 0
         for step in rows.steps(reverse):
@@ -138,7 +148,7 @@ class Kernel:
     @np.errstate(all="ignore")
     def backward(
         self,
-        saved: Saved,
+        saved: Saved[Tape],
         dy: Array | None,
         dstate: tuple[Array | None, ...],
         grads: Weights,
@@ -173,10 +183,11 @@ class Kernel:
         RuntimeError
             If `saved` was used before.
         """
-        tape = saved.take()
-        call, rows = tape.call, tape.call.rows
-        current = self._gradients(call, dstate)
-        sums = Gradients(call, grads, dx, accumulate_dx, current)
+        call = saved.look().call
+        rows, cell = call.rows, self.cell
+        given = read_gradients(cell, call.x, call.weights, rows, dy, dstate, grads, dx)
+        current, dy, tape = given.dstate, given.dy, saved.take()
+        sums = Gradients(call, grads, given.dx, accumulate_dx, current)
         steps, K = list(rows.steps(call.reverse)), tape.recompute or rows.T
         for first in reversed(range(0, rows.T, K)):
             block = steps[first : first + K]
@@ -187,15 +198,6 @@ class Kernel:
                 sums.add(steps[s], d)
         sums.finish()
         return current, sums.dreset
-
-    def _gradients(self, call: Call, dstate: tuple[Array | None, ...]) -> States:
-        """Return copies of the gradients of the last states."""
-        w, N = call.weights, call.rows.N
-        widths = (w.w_hh.shape[1], w.w_hh.shape[0] // len(self.cell.gates))
-        return tuple(
-            np.zeros((N, width), w.w_hh.dtype) if d is None else np.array(d)
-            for d, width in zip(dstate, widths, strict=False)
-        )
 
     def _again(self, tape: Tape, block: list[Step]) -> list[Record]:
         """Run the steps of the last block left once more."""
@@ -231,6 +233,7 @@ class Kernel:
         What is at work comes on top of what is kept. Python's own objects, some hundred bytes a
         step, are not counted.
         """
+        check_memory(input_size, hidden_size, proj_size, tokens, recompute, dtype)
         size, n = np.dtype(dtype).itemsize, int(rows.n_at[0])
         I, H, R = input_size, hidden_size, proj_size or hidden_size  # noqa: E741
         G, states = self.cell.gate_rows(H), R + H * (len(self.cell.states) - 1)

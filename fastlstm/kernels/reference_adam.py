@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from fastlstm.kernels.adam_arguments import read_adam
 from fastlstm.kernels.spec import Array, WeightSum
 
 
@@ -40,6 +41,7 @@ def adam(
     index : int64 [U], distinct rows of p; or None.
     total : brought up to date before p changes; None for no average.
     """
+    p, m, v, g, index, total = read_adam(p, m, v, g, index, total)
     rows = slice(None) if index is None else index
     if total is not None:
         each = (-1, *[1] * (p.ndim - 1))  # keep and add of a row, for all its elements

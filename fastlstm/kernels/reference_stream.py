@@ -6,9 +6,10 @@ import copy
 
 import numpy as np
 
+from fastlstm.kernels.arguments import read_layers
 from fastlstm.kernels.reference_cells import STEPS, product
 from fastlstm.kernels.spec import Array, CellSpec, States, Weights
-from fastlstm.kernels.steps import read_states, read_step
+from fastlstm.kernels.steps import OneCaller, read_states, read_step
 
 
 class Stream:
@@ -27,7 +28,8 @@ class Stream:
 
     def __init__(self, cell: CellSpec, layers: list[Weights], batch_size: int) -> None:
         self._cell = cell
-        self._layers = copy.deepcopy(layers)
+        read_layers(cell, layers, batch_size)
+        self._layers, self._caller = copy.deepcopy(layers), OneCaller()
         w = layers[0]
         self._x_shape = (batch_size, w.w_ih.shape[1])
         widths = (w.w_hh.shape[1], w.w_hh.shape[0] // len(cell.gates))[: len(cell.states)]
@@ -43,28 +45,32 @@ class Stream:
             If x is not an array of the weights' dtype and that shape.
         """
         y, single = read_step(x, self._x_shape, self._state[0].dtype.name)
-        for layer, w in enumerate(self._layers):
-            before = tuple(s[layer] for s in self._state)
-            z_x = product(w.w_ih, y, w.b_ih)
-            after, _ = STEPS[self._cell.name].forward(z_x, before, w)
-            for s, value in zip(self._state, after, strict=True):
-                s[layer] = value
-            y = after[0]
+        with self._caller:
+            for layer, w in enumerate(self._layers):
+                before = tuple(s[layer] for s in self._state)
+                z_x = product(w.w_ih, y, w.b_ih)
+                after, _ = STEPS[self._cell.name].forward(z_x, before, w)
+                for s, value in zip(self._state, after, strict=True):
+                    s[layer] = value
+                y = after[0]
         return y[0] if single else y
 
     def reset(self) -> None:
         """Set the state to zero."""
-        for s in self._state:
-            s[...] = 0
+        with self._caller:
+            for s in self._state:
+                s[...] = 0
 
     @property
     def state(self) -> States:
-        return tuple(s.copy() for s in self._state)
+        with self._caller:
+            return tuple(s.copy() for s in self._state)
 
     @state.setter
     def state(self, value: States) -> None:
         shapes = [s.shape for s in self._state]
         dtype = self._state[0].dtype.name
         values = read_states(value, self._cell.states, shapes, dtype)
-        for s, new in zip(self._state, values, strict=True):
-            s[...] = new
+        with self._caller:
+            for s, new in zip(self._state, values, strict=True):
+                s[...] = new

@@ -48,18 +48,3 @@ class Tape(NamedTuple):
     recompute: int
     records: list[Record]
     starts: list[States]  # of every recompute-th step, [N, ...] each
-
-
-class Saved:
-    """Holder of a `Tape` that gives it away once."""
-
-    def __init__(self, tape: Tape) -> None:
-        self._tape = [tape]
-
-    def take(self) -> Tape:
-        try:
-            return self._tape.pop()
-        except IndexError:
-            raise RuntimeError(
-                "saved was already used by a backward pass; run forward again"
-            ) from None

@@ -3,11 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from threading import Lock
 from typing import Any
 
 import numpy as np
 
 from fastlstm.kernels.spec import Array, States
+
+STREAM_IN_USE = (
+    "the stream is inside a step of another thread: a stream is one sequence and serves one caller "
+    "at a time, so give each thread its own (copy.copy) or let them take turns"
+)
+
+
+class OneCaller:
+    """A state that one caller has at a time: ``with caller:``, an error for a second one."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+
+    def __enter__(self) -> None:
+        if not self._lock.acquire(blocking=False):
+            raise RuntimeError(STREAM_IN_USE)
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
 
 
 def read_step(x: Any, shape: tuple[int, int], dtype: str) -> tuple[Array, bool]:

@@ -108,7 +108,9 @@ def test_what_would_be_written_to_a_copy_is_refused(native_kernel: Any) -> None:
     with pytest.raises(ValueError, match="p has strides"):
         native_kernel.adam(p[:, ::2], m[:, ::2], v[:, ::2], g[:, ::2], None, **SETTINGS)
     with pytest.raises(ValueError, match=r"total\.sum has strides"):
-        native_kernel.adam(p, m, v, g, None, **SETTINGS, total=WeightSum(p.T, one, one))
+        native_kernel.adam(
+            p, m, v, g, None, **SETTINGS, total=WeightSum(np.asfortranarray(p), one, one)
+        )
     total = WeightSum(p.copy(), one, one)
     with pytest.raises(ValueError, match=r"total\.keep has shape \(1,\), expected \(2,\)"):
         native_kernel.adam(p, m, v, g[:2], np.array([0, 1]), **SETTINGS, total=total)

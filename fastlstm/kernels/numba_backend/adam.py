@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numba.core import types
 
+from fastlstm.kernels.adam_arguments import read_adam
 from fastlstm.kernels.numba_backend.cache import compile_parts
 from fastlstm.kernels.numba_backend.float_state import flush_denormals, restore_denormals
 from fastlstm.kernels.numba_backend.workers import worth_threads
@@ -73,42 +74,22 @@ def adam(
     n_threads: int = 1,
 ) -> None:
     """One step of Adam, in place, on all of p or on its rows `index`."""
+    p, m, v, g, index, total = read_adam(p, m, v, g, index, total)
     settings = np.array(
         [rate, root, eps, beta1, beta2, shrink, decay, scale, 1 - beta1, 1 - beta2], p.dtype
     )
     if total is None:
         total = WeightSum(np.empty((0,) * p.ndim, p.dtype), *np.empty((2, 0), p.dtype))
-    changed = {"p": p, "m": m, "v": v} | ({"total.sum": total.sum} if total.sum.size else {})
-    for name, array in changed.items():
-        if array.shape != p.shape or array.dtype != p.dtype or not array.flags.c_contiguous:
-            raise ValueError(
-                f"{name} has shape {array.shape} and dtype {array.dtype}, "
-                f"expected a C-contiguous array like p, {p.shape} of {p.dtype}"
-            )
+    terms = [total.keep, total.add]
     if index is not None:
-        rows = np.ascontiguousarray(index, np.int64)
-        wrong = np.flatnonzero((rows < 0) | (rows >= len(p)))
-        if len(wrong):
-            raise IndexError(f"index[{wrong[0]}] is {rows[wrong[0]]}, expected 0 to {len(p) - 1}")
-        state = (p, m, v, total.sum)
-        terms = [_like(a, p.dtype, rows.shape if total.sum.size else (0,)) for a in total[1:]]
-        g = _like(g, p.dtype, (len(rows), p.shape[1]))
-        _update(state, g, terms, rows, settings, n_threads)
+        _update((p, m, v, total.sum), g, terms, index, settings, n_threads)
         return
-    g = _like(g, p.dtype, p.shape)
-    terms = [_like(a, p.dtype, (1 if total.sum.size else 0,)) for a in total[1:]]
-    flat, whole = [a.reshape(-1) for a in (p, m, v, total.sum, g)], p.size // WIDTH * WIDTH
+    flat, whole = [p, m, v, total.sum, g], p.size // WIDTH * WIDTH
     none = np.empty(0, np.int64)
     for part, width in ((slice(0, whole), WIDTH), (slice(whole, None), p.size - whole)):
         if width and p.size:
             *cut, slope = (a[part].reshape(-1, width) for a in flat)
             _update(tuple(cut), slope, terms, none, settings, n_threads)
-
-
-def _like(g: Array, dtype: np.dtype[Any], shape: tuple[int, ...]) -> Array:
-    if g.dtype != dtype or g.shape != shape:
-        raise ValueError(f"g has shape {g.shape} and dtype {g.dtype}, expected {shape} and {dtype}")
-    return np.ascontiguousarray(g)
 
 
 def _update(

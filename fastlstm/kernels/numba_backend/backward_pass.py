@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from fastlstm.kernels.arguments import plain, read_gradients
 from fastlstm.kernels.numba_backend import gradients
 from fastlstm.kernels.numba_backend.call import D_RESET, D_STATE
 from fastlstm.kernels.numba_backend.forward_pass import (
@@ -19,7 +20,6 @@ from fastlstm.kernels.numba_backend.layer import (
     CellWeights,
     Work,
     address,
-    check,
     readable,
 )
 from fastlstm.kernels.numba_backend.maths import DH, GRADIENT, state_source
@@ -44,6 +44,7 @@ class Backward:
         tape: Tape,
         dy: Array | None,
         dstate: tuple[Array | None, ...],
+        grads: Weights,
         dx: Array | None,
         accumulate_dx: bool,
         threads: int,
@@ -51,13 +52,14 @@ class Backward:
         self.tape, self.threads, self.add_dx = tape, threads, accumulate_dx
         self.layer, self.sizes = tape.layer, tape.sizes
         layer, rows = self.layer, self.layer.rows
-        self._dy = None
-        if dy is not None:
-            self._dy = readable(check("dy", dy, layer.dtype, (rows.T, rows.N, layer.R)))
-        self._dx = dx
+        x = layer.x if layer.tokens is None else layer.tokens
+        given = read_gradients(layer.maths, x, layer.weights, rows, dy, dstate, grads, dx)
+        self._check_params(grads)
+        self._dy = None if given.dy is None else readable(given.dy)
+        self._dx = dx = given.dx
         if dx is not None:
-            shape = layer.x.shape if layer.ids is not None else (rows.T, rows.N, layer.I)
-            check("dx", dx, layer.dtype, shape)
+            if not (dx.flags.writeable and dx.flags.aligned):
+                raise ValueError("dx is read-only or not aligned, expected an array to write to")
             if dx.strides[-1] != dx.itemsize and dx.shape[-1] > 1:
                 raise ValueError(f"dx has strides {dx.strides}, expected a contiguous last axis")
         self._buffers = allocate(self.sizes.backward(), layer.dtype)
@@ -75,21 +77,20 @@ class Backward:
                 (name, self.sizes.sum_shape(*shape)) for name, shape in self.sizes.sums().items()
             )
         }
-        self._read_dstate(dstate)
+        self._read_dstate(given.dstate)
         self._dreset: list[Array] = []  # [2,N,R or H], of SUM_BLOCK steps and of all
         if layer.reset is not None:
             self._dreset = [np.zeros((2, *part.shape), part.dtype) for part in layer.state]
 
-    def _read_dstate(self, dstate: tuple[Array | None, ...]) -> None:
+    def _check_params(self, grads: Weights) -> None:
+        params = grads.params if isinstance(grads, CellWeights) else ()
+        for name, param in zip(self.layer.maths.params, params, strict=True):
+            plain(f"grads.{name}", param, self.layer.dtype, (self.layer.H,))
+
+    def _read_dstate(self, dstate: States) -> None:
         targets = (self._buffers["dh"], *self._buffers["d_states"])
-        if len(dstate) != len(targets):
-            raise ValueError(f"dstate has {len(dstate)} entries, expected {len(targets)}")
-        for i, (to, given) in enumerate(zip(targets, dstate, strict=True)):
-            if given is None:
-                to[...] = 0
-            else:
-                check(f"dstate[{i}]", given, self.layer.dtype, to.shape)
-                to[...] = given[self.layer.rows.order]
+        for to, given in zip(targets, dstate, strict=True):
+            to[...] = given[self.layer.rows.order]
 
     @property
     def dreset(self) -> States | None:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
+from fastlstm.kernels.arguments import check_memory, check_recompute, read_layers
 from fastlstm.kernels.numba_backend.adam import adam
 from fastlstm.kernels.numba_backend.backward_pass import Backward
 from fastlstm.kernels.numba_backend.cells import MATHS
@@ -29,6 +30,7 @@ from fastlstm.kernels.numba_backend.sizes import Sizes
 from fastlstm.kernels.numba_backend.stream import Stream
 from fastlstm.kernels.numba_backend.workers import worth_threads
 from fastlstm.kernels.rows import Rows
+from fastlstm.kernels.saved import Saved
 from fastlstm.kernels.spec import (
     CELLS,
     Array,
@@ -39,22 +41,6 @@ from fastlstm.kernels.spec import (
     Tokens,
     Weights,
 )
-
-
-class Saved:
-    """Holder of a `Tape` that gives it away once."""
-
-    def __init__(self, tape: Tape) -> None:
-        self._tape: Tape | None = tape
-
-    def look(self) -> Tape:
-        if self._tape is None:
-            raise RuntimeError("saved was already used by a backward pass; run forward again")
-        return self._tape
-
-    def take(self) -> Tape:
-        tape, self._tape = self.look(), None
-        return tape
 
 
 class Kernel:
@@ -92,8 +78,9 @@ class Kernel:
         save: bool = False,
         recompute: int = 0,
         n_threads: int = 1,
-    ) -> tuple[States, Saved | None]:
+    ) -> tuple[States, Saved[Tape] | None]:
         """Run all steps: see `reference.Kernel.forward`."""
+        check_recompute(recompute)
         layer = Layer(self._maths, x, state, weights, rows, y, reverse, reset)
         sizes, loops = sizes_of(layer, recompute if save else 0), self._loops_of(layer.dtype)
         threads = worth_threads(_operations(layer), rows.N, n_threads)
@@ -114,7 +101,7 @@ class Kernel:
 
     def backward(
         self,
-        saved: Saved,
+        saved: Saved[Tape],
         dy: Array | None,
         dstate: tuple[Array | None, ...],
         grads: Weights,
@@ -126,7 +113,7 @@ class Kernel:
         """Run all steps backward: see `reference.Kernel.backward`."""
         layer = saved.look().layer
         threads = worth_threads(2 * _operations(layer), layer.rows.N, n_threads)
-        run = Backward(saved.look(), dy, dstate, dx, accumulate_dx, threads)
+        run = Backward(saved.look(), dy, dstate, grads, dx, accumulate_dx, threads)
         saved.take()
         dstate_0 = run.run()
         run.add_to(grads)
@@ -184,6 +171,7 @@ class Kernel:
 
         What is at work comes on top of what is kept. Python's own objects are not counted.
         """
+        check_memory(input_size, hidden_size, proj_size, tokens, recompute, dtype)
         size, H = np.dtype(dtype).itemsize, hidden_size
         R, projects = proj_size or H, bool(proj_size)
         s = Sizes(self._maths, rows, input_size, H, R, tokens, recompute, size, projects)
@@ -211,6 +199,7 @@ class Kernel:
 
     def Stream(self, layers: list[Weights], batch_size: int) -> Stream:
         """Return a `reference_stream.Stream` of this cell."""
+        read_layers(self._maths, layers, batch_size)
         return Stream(self._maths, layers, batch_size, self._loops_of(layers[0].w_hh.dtype))
 
 

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from fastlstm.kernels.arguments import plain, read_arguments
 from fastlstm.kernels.numba_backend.call import TABLES, Call
 from fastlstm.kernels.numba_backend.engine import shared
 from fastlstm.kernels.numba_backend.maths import Maths
 from fastlstm.kernels.numba_backend.memory import empty
 from fastlstm.kernels.numba_backend.tile import panel_width, panels_of
 from fastlstm.kernels.rows import Rows
-from fastlstm.kernels.spec import DTYPES, Array, Reset, States, Tokens, Weights
+from fastlstm.kernels.spec import Array, Reset, States, Tokens, Weights
 
 Ints = NDArray[np.int64]
 LINE = 64  # bytes
@@ -34,15 +34,6 @@ class CellWeights(Weights):
         self = super().__new__(cls, *weights)  # type: ignore[arg-type]  # as `Weights` checks
         self.params = params
         return self
-
-
-def check(name: str, array: Array, dtype: np.dtype[Any], shape: tuple[int, ...]) -> Array:
-    """Return an array after checking its dtype and shape."""
-    if array.dtype != dtype:
-        raise TypeError(f"{name} has dtype {array.dtype}, expected {dtype}")
-    if array.shape != shape:
-        raise ValueError(f"{name} has shape {array.shape}, expected {shape}")
-    return array
 
 
 def readable(array: Array, axes: int = 1) -> Array:
@@ -81,71 +72,35 @@ class Layer:
         reset: Reset | None,
     ) -> None:
         self.maths, self.rows, self.reverse = maths, rows, reverse
-        self.dtype = weights.w_hh.dtype
-        if self.dtype not in DTYPES:
-            raise TypeError(f"w_hh has dtype {self.dtype}, expected float32 or float64")
+        given = read_arguments(maths, x, state, weights, rows, y, reset)
+        self.I, self.H, self.R, self.dtype = given.I, given.H, given.R, given.dtype
         self.shared = shared(self.dtype)
-        self._set_weights(weights)
-        self._set_input(x)
-        T, N, H, R = rows.T, rows.N, self.H, self.R
-        self.y = check("y", y, self.dtype, (T, N, R))
-        sizes = (R, *[H] * (len(maths.states) - 1))
-        names = [f"state[{i}]" for i in range(len(sizes))]
-        if len(state) != len(sizes):
-            raise ValueError(f"state has {len(state)} entries, expected {len(sizes)}")
-        self.state = self._states(names, state, sizes)
-        self.reset = reset and Reset(
-            np.ascontiguousarray(check("reset.mask", reset.mask, np.dtype(bool), (T, N))),
-            self._states([f"reset.{name}" for name in names], reset.state, sizes),
+        self.weights = given.weights  # as given, which gradients are compared with
+        self.w_ih, self.w_hh = readable(given.weights.w_ih, 2), readable(given.weights.w_hh, 2)
+        self.biases = (given.weights.b_ih, given.weights.b_hh)
+        w_hr = given.weights.w_hr
+        self.w_hr = None if w_hr is None else readable(w_hr, 2)
+        self._set_params(weights)
+        self.tokens = given.x if isinstance(given.x, Tokens) else None
+        self.ids: Ints | None = None if self.tokens is None else self.tokens.ids
+        self.x = readable(given.x) if self.tokens is None else readable(self.tokens.table, 2)
+        self.y = given.y
+        self.state = tuple(readable(part, 2) for part in given.state)
+        self.reset = given.reset and Reset(
+            np.ascontiguousarray(given.reset.mask),
+            tuple(readable(part, 2) for part in given.reset.state),
         )
         self.lengths: Ints = rows.lengths[rows.order]
         self.steps = (rows.order, self.lengths, rows.n_at, rows.offset)
 
-    def _states(self, names: list[str], state: States, sizes: tuple[int, ...]) -> States:
-        return tuple(
-            readable(check(name, part, self.dtype, (self.rows.N, size)), 2)
-            for name, part, size in zip(names, state, sizes, strict=True)
-        )
-
-    def _set_weights(self, weights: Weights) -> None:
-        maths, G = self.maths, len(self.maths.gates)
-        self.H, self.R = int(weights.w_hh.shape[0]) // G, int(weights.w_hh.shape[1])
-        self.I = int(weights.w_ih.shape[1])
-        H, R, dtype = self.H, self.R, self.dtype
-        self.w_ih = readable(check("w_ih", weights.w_ih, dtype, (G * H, self.I)), 2)
-        self.w_hh = readable(check("w_hh", weights.w_hh, dtype, (G * H, R)), 2)
-        self.biases = (weights.b_ih, weights.b_hh)
-        for name, bias in zip(("b_ih", "b_hh"), self.biases, strict=True):
-            if bias is not None:
-                check(name, bias, dtype, (G * H,))
-        self.w_hr = weights.w_hr
-        if self.w_hr is not None:
-            if not maths.projects:
-                raise ValueError(f"w_hr is given, expected None: {maths.name} has no projection")
-            self.w_hr = readable(check("w_hr", self.w_hr, dtype, (R, H)), 2)
-        elif R != H:
-            raise ValueError(f"w_hh has shape {weights.w_hh.shape}, expected ({G * H}, {H})")
+    def _set_params(self, weights: Weights) -> None:
+        names = self.maths.params
         params = weights.params if isinstance(weights, CellWeights) else ()
-        if len(params) != len(maths.params):
-            raise ValueError(f"weights has {len(params)} params, expected {len(maths.params)}")
-        named = zip(maths.params, params, strict=True)
-        self.params = np.zeros((len(params), H), dtype)
-        for row, (name, param) in zip(self.params, named, strict=True):
-            row[:] = check(name, param, dtype, (H,))
-
-    def _set_input(self, x: Array | Tokens) -> None:
-        T, N = self.rows.T, self.rows.N
-        self.ids: Ints | None = None
-        if not isinstance(x, Tokens):
-            self.x = readable(check("x", x, self.dtype, (T, N, self.I)))
-            return
-        self.ids = check("ids", x.ids, np.dtype(np.int64), (T, N))
-        self.x = readable(check("table", x.table, self.dtype, (len(x.table), self.I)), 2)
-        alive = np.arange(T)[:, None] < self.rows.lengths
-        wrong = np.argwhere(((self.ids < 0) | (self.ids >= len(self.x))) & alive)
-        if len(wrong):
-            t, n = (int(i) for i in wrong[0])
-            raise IndexError(f"ids[{t}, {n}] is {self.ids[t, n]}, expected 0 to {len(self.x) - 1}")
+        if len(params) != len(names):
+            raise ValueError(f"weights has {len(params)} params, expected {len(names)}")
+        self.params = np.zeros((len(params), self.H), self.dtype)
+        for row, name, param in zip(self.params, names, params, strict=True):
+            row[:] = plain(name, param, self.dtype, (self.H,))
 
     def call(self) -> Call:
         """Return the fields that forward and backward share."""

@@ -13,14 +13,14 @@ from fastlstm.kernels.numba_backend.layer import Layer
 from fastlstm.kernels.numba_backend.maths import Maths
 from fastlstm.kernels.rows import Rows
 from fastlstm.kernels.spec import Array, States, Weights
-from fastlstm.kernels.steps import read_states, read_step
+from fastlstm.kernels.steps import OneCaller, read_states, read_step
 
 
 class Stream:
     """See `fastlstm.kernels.reference_stream.Stream`."""
 
     def __init__(self, maths: Maths, layers: list[Weights], batch_size: int, loops: Any) -> None:
-        self._names = maths.states
+        self._names, self._caller = maths.states, OneCaller()
         self._steps = [
             _Step(maths, copy.deepcopy(weights), batch_size, loops) for weights in layers
         ]
@@ -36,29 +36,33 @@ class Stream:
             If x is not an array of the weights' dtype and that shape.
         """
         y, single = read_step(x, self._x_shape, self._dtype.name)
-        for step in self._steps:
-            y = step(y)
-        result: Array = y.copy()
+        with self._caller:
+            for step in self._steps:
+                y = step(y)
+            result: Array = y.copy()
         return result[0] if single else result
 
     def reset(self) -> None:
         """Set the state to zero."""
-        for step in self._steps:
-            for part in step.state:
-                part[...] = 0
+        with self._caller:
+            for step in self._steps:
+                for part in step.state:
+                    part[...] = 0
 
     @property
     def state(self) -> States:
         parts = zip(*(step.state for step in self._steps), strict=True)
-        return tuple(np.stack(part) for part in parts)
+        with self._caller:
+            return tuple(np.stack(part) for part in parts)
 
     @state.setter
     def state(self, value: States) -> None:
         shapes = [(len(self._steps), *part.shape) for part in self._steps[0].state]
         values = read_states(value, self._names, shapes, self._dtype.name)
-        for i, step in enumerate(self._steps):
-            for part, new in zip(step.state, values, strict=True):
-                part[...] = new[i]
+        with self._caller:
+            for i, step in enumerate(self._steps):
+                for part, new in zip(step.state, values, strict=True):
+                    part[...] = new[i]
 
 
 class _Step:

@@ -1,0 +1,69 @@
+"""Arguments of a step of Adam, read alike by every backend."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastlstm.kernels.arguments import plain
+from fastlstm.kernels.spec import DTYPES, Array, WeightSum
+
+
+class AdamArrays(NamedTuple):
+    """Checked arrays of a step of Adam; with an index all are [R,D] and g is [U,D], else flat."""
+
+    p: Array
+    m: Array
+    v: Array
+    g: Array
+    index: NDArray[np.int64] | None  # type: ignore[assignment]  # hides tuple.index
+    total: WeightSum | None
+
+
+def read_adam(
+    p: Array, m: Array, v: Array, g: Array, index: Any, total: WeightSum | None
+) -> AdamArrays:
+    """Check the arrays of a step of Adam.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If one does not fit the others, or would have to be copied to be changed in place.
+    IndexError
+        If a row is not one of p.
+    """
+    dtype = np.dtype(getattr(p, "dtype", object))
+    if dtype not in DTYPES:
+        raise TypeError(f"p is of {dtype}, expected an array of float32 or float64")
+    changed = {"p": p, "m": m, "v": v} | ({} if total is None else {"total.sum": total.sum})
+    for name, array in changed.items():
+        changed[name] = array = plain(name, array, dtype, np.shape(p))
+        if not array.flags.c_contiguous:
+            raise ValueError(f"{name} has strides {array.strides}, expected contiguous axes")
+    rows = None if index is None else _read_index(index, len(p))
+    each = np.shape(p) if rows is None else (len(rows), *np.shape(p)[1:])
+    changed["g"] = np.ascontiguousarray(plain("g", g, dtype, each))
+    width = math.prod(np.shape(p)[1:])
+    found = {
+        name: array.reshape(-1) if rows is None else array.reshape(len(array), width)
+        for name, array in changed.items()
+    }
+    if total is not None:
+        terms = (1,) if rows is None else rows.shape
+        keep, add = (
+            np.ascontiguousarray(plain(f"total.{name}", term, dtype, terms))
+            for name, term in (("keep", total.keep), ("add", total.add))
+        )
+        total = WeightSum(found["total.sum"], keep, add)
+    return AdamArrays(found["p"], found["m"], found["v"], found["g"], rows, total)
+
+
+def _read_index(index: Any, R: int) -> NDArray[np.int64]:
+    rows = np.ascontiguousarray(plain("index", np.asarray(index), np.dtype(np.int64), (None,)))
+    wrong = np.flatnonzero((rows < 0) | (rows >= R))
+    if len(wrong):
+        raise IndexError(f"index[{wrong[0]}] is {rows[wrong[0]]}, expected 0 to {R - 1}")
+    return rows

@@ -1,0 +1,262 @@
+"""Arguments of kernels, read alike by the backends in Python; `_native.pyx` checks as they do.
+
+What comes back is plain arrays: a subclass of NumPy's may answer differently at each look.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from fastlstm.kernels.rows import Rows
+from fastlstm.kernels.spec import DTYPES, Array, Reset, States, Tokens, Weights
+
+MOST = 1 << 40  # of any one size
+
+
+class Cell(Protocol):
+    """What a cell is checked by: a `CellSpec`, or the maths of one."""
+
+    @property
+    def gates(self) -> tuple[str, ...]: ...
+    @property
+    def states(self) -> tuple[str, ...]: ...
+    @property
+    def projects(self) -> bool: ...
+
+
+class Arguments(NamedTuple):
+    """Checked arguments of one layer in one direction; letters as in `spec`."""
+
+    x: Any
+    state: States
+    weights: Weights
+    y: Array
+    reset: Reset | None
+    I: int  # noqa: E741
+    H: int
+    R: int
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self.y.dtype
+
+
+def plain(name: str, value: Any, dtype: np.dtype[Any], shape: tuple[int | None, ...]) -> Array:
+    """Return an array after checking its dtype and shape; a None stands for any size."""
+    if not isinstance(value, np.ndarray):
+        raise TypeError(f"{name} is a {type(value).__name__}, expected an array of {dtype}")
+    array: Array = np.asarray(value)
+    if array.dtype != dtype:
+        raise TypeError(f"{name} is an array of {array.dtype}, expected {dtype}")
+    if len(shape) != array.ndim or any(
+        want not in (None, have) for want, have in zip(shape, array.shape, strict=True)
+    ):
+        expected = ", ".join("any" if size is None else str(size) for size in shape)
+        expected += "," * (len(shape) == 1)
+        raise ValueError(f"{name} has shape {array.shape}, expected ({expected})")
+    return array
+
+
+def read_arguments(
+    cell: Cell,
+    x: Array | Tokens,
+    state: States,
+    weights: Weights,
+    rows: Rows,
+    y: Array,
+    reset: Reset | None,
+) -> Arguments:
+    """Check a forward pass of a cell.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an array does not fit the others.
+    IndexError
+        If a token is not in its table.
+    """
+    weights, (I, H, R) = read_weights(cell, weights)  # noqa: E741
+    T, N, dtype = rows.T, rows.N, weights.w_hh.dtype
+    sizes = (R, *[H] * (len(cell.states) - 1))
+    if reset is not None:
+        mask = plain("reset.mask", reset.mask, np.dtype(bool), (T, N))
+        reset = Reset(mask, _read_states("reset.state", reset.state, N, sizes, dtype))
+    return Arguments(
+        x=_read_input(x, rows, I, dtype),
+        state=_read_states("state", state, N, sizes, dtype),
+        weights=weights,
+        y=plain("y", y, dtype, (T, N, R)),
+        reset=reset,
+        I=I,
+        H=H,
+        R=R,
+    )
+
+
+def read_weights(cell: Cell, weights: Weights) -> tuple[Weights, tuple[int, int, int]]:
+    """Return weights as plain arrays, and the sizes I, H, R that they tell."""
+    w_ih, w_hh, b_ih, b_hh, w_hr = weights
+    dtype = np.dtype(getattr(w_hh, "dtype", object))
+    if dtype not in DTYPES:
+        told = f"of {dtype}" if hasattr(w_hh, "dtype") else f"a {type(w_hh).__name__}"
+        raise TypeError(f"w_hh is {told}, expected an array of float32 or float64")
+    w_hh, w_ih = _matrix("w_hh", w_hh, dtype), _matrix("w_ih", w_ih, dtype)
+    I, R = w_ih.shape[1], w_hh.shape[1]  # noqa: E741
+    H = R
+    if w_hr is not None:
+        if not cell.projects:
+            raise ValueError("w_hr is given, expected None for this cell")
+        w_hr = _matrix("w_hr", w_hr, dtype, R)
+        H = w_hr.shape[1]
+    GH = len(cell.gates) * H
+    plain("w_hh", w_hh, dtype, (GH, None))
+    plain("w_ih", w_ih, dtype, (GH, None))
+    b_ih, b_hh = (
+        None if b is None else plain(name, b, dtype, (GH,))
+        for name, b in (("b_ih", b_ih), ("b_hh", b_hh))
+    )
+    return Weights(w_ih, w_hh, b_ih, b_hh, w_hr), (I, H, R)
+
+
+def _matrix(name: str, value: Any, dtype: np.dtype[Any], rows: int | None = None) -> Array:
+    weight = plain(name, value, dtype, (rows, None))
+    if not weight.size:
+        raise ValueError(f"{name} has shape {weight.shape}, expected no empty axis")
+    return weight
+
+
+def _read_states(
+    name: str, state: Any, N: int, sizes: tuple[int, ...], dtype: np.dtype[Any]
+) -> tuple[Any, ...]:
+    state = tuple(state)
+    if len(state) != len(sizes):
+        raise ValueError(f"{name} has {len(state)} arrays, expected {len(sizes)}")
+    return tuple(
+        plain(f"{name}[{i}]", part, dtype, (N, size))
+        for i, (part, size) in enumerate(zip(state, sizes, strict=True))
+    )
+
+
+def _read_input(x: Array | Tokens, rows: Rows, I: int, dtype: np.dtype[Any]) -> Any:  # noqa: E741
+    if not isinstance(x, Tokens):
+        return plain("x", x, dtype, (rows.T, rows.N, I))
+    tokens = Tokens(
+        plain("ids", x.ids, np.dtype(np.int64), (rows.T, rows.N)),
+        plain("table", x.table, dtype, (None, I)),
+    )
+    check_ids(tokens, rows)
+    return tokens
+
+
+def check_ids(x: Any, rows: Rows) -> None:
+    """Raise IndexError if an id of a real step is not in the table; any other x passes."""
+    if not isinstance(x, Tokens):
+        return
+    ids, U = x.ids, len(x.table)
+    wrong = np.argwhere(((ids < 0) | (ids >= U)) & (np.arange(rows.T)[:, None] < rows.lengths))
+    if len(wrong):
+        t, n = (int(i) for i in wrong[0])
+        raise IndexError(f"ids[{t}, {n}] is {ids[t, n]}, expected 0 to {U - 1}")
+
+
+class Gradients(NamedTuple):
+    """Checked arguments of a backward pass."""
+
+    dy: Array | None
+    dstate: States  # copies, zeros for a None
+    dx: Array | None
+
+
+def read_gradients(
+    cell: Cell,
+    x: Any,
+    weights: Weights,
+    rows: Rows,
+    dy: Array | None,
+    dstate: tuple[Array | None, ...],
+    grads: Weights,
+    dx: Array | None,
+) -> Gradients:
+    """Check a backward pass against what forward was called with: x, weights, rows.
+
+    The tokens are checked once more: the owner of the array may have used it for others.
+    """
+    check_ids(x, rows)
+    _check_weight_gradients(grads, weights)
+    T, N, dtype = rows.T, rows.N, weights.w_hh.dtype
+    H, R = len(weights.w_hh) // len(cell.gates), weights.w_hh.shape[1]
+    sizes = (R, *[H] * (len(cell.states) - 1))
+    if len(dstate) != len(sizes):
+        raise ValueError(f"dstate has {len(dstate)} arrays, expected {len(sizes)}")
+    states = tuple(
+        np.zeros((N, size), dtype)
+        if d is None
+        else plain(f"dstate[{i}]", d, dtype, (N, size)).copy()
+        for i, (d, size) in enumerate(zip(dstate, sizes, strict=True))
+    )
+    if dy is not None:
+        dy = plain("dy", dy, dtype, (T, N, weights.w_hh.shape[1]))
+    if dx is not None:
+        tokens = isinstance(x, Tokens)
+        dx = plain("dx", dx, dtype, x.table.shape if tokens else (T, N, weights.w_ih.shape[1]))
+    return Gradients(dy, states, dx)
+
+
+def _check_weight_gradients(grads: Weights, weights: Weights) -> None:
+    """Raise an error unless there is a gradient like each weight; that of a bias may be None."""
+    for name, grad, weight in zip(Weights._fields, tuple(grads), weights, strict=True):
+        if grad is None and (weight is None or name.startswith("b_")):
+            continue
+        if weight is None and name == "w_hr":
+            raise ValueError("grads.w_hr is given, expected None as there was no w_hr")
+        like = weights.w_hh if weight is None else weight
+        shape = like.shape[:1] if weight is None else like.shape
+        if not plain(f"grads.{name}", grad, like.dtype, shape).flags.writeable:
+            raise ValueError(f"grads.{name} is read-only, expected an array to add to")
+
+
+def check_memory(
+    input_size: int, hidden_size: int, proj_size: int, tokens: int, recompute: int, dtype: Any
+) -> None:
+    """Check the sizes that `Kernel.memory` is asked about."""
+    sizes = {"input_size": (input_size, 1), "hidden_size": (hidden_size, 1)}
+    sizes |= {"proj_size": (proj_size, 0), "tokens": (tokens, 0), "recompute": (recompute, 0)}
+    for name, (size, least) in sizes.items():
+        if not least <= size <= MOST:
+            raise ValueError(f"{name} is {size}, expected {least} to {MOST}")
+    if np.dtype(dtype) not in DTYPES:
+        raise ValueError(f"dtype is {dtype}, expected float32 or float64")
+
+
+def read_layers(cell: Cell, layers: list[Weights], batch_size: int) -> None:
+    """Check the weights of the layers of a stream."""
+    read = [read_weights(cell, weights) for weights in layers]
+    for k, (weights, _) in enumerate(read[1:], 1):
+        if weights.w_hh.dtype != read[0][0].w_hh.dtype:
+            raise TypeError(
+                f"layers[{k}] is of {weights.w_hh.dtype}, expected {read[0][0].w_hh.dtype}, "
+                "that of layers[0]"
+            )
+    check_layers([sizes for _, sizes in read], batch_size)
+
+
+def check_recompute(recompute: int) -> None:
+    if recompute < 0:
+        raise ValueError(f"recompute is {recompute}, expected 0 or a number of steps")
+
+
+def check_layers(layers: list[tuple[int, int, int]], batch_size: int) -> None:
+    """Check that the layers of a stream, of sizes I, H, R each, can stand on one another."""
+    if not layers:
+        raise ValueError("layers is empty, expected the weights of at least one layer")
+    if batch_size < 1:
+        raise ValueError(f"batch_size is {batch_size}, expected at least 1")
+    _, H, R = layers[0]
+    for k, sizes in enumerate(layers[1:], 1):
+        if sizes != (R, H, R):
+            raise ValueError(
+                f"layers[{k}] has input, hidden and output sizes {sizes}, expected {(R, H, R)} "
+                f"after layers[0]"
+            )
