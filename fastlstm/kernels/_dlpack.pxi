@@ -46,7 +46,8 @@ cdef int check_memory_of(tensor, const void *at) except -1:
     """Raise RuntimeError if a tensor's storage was freed: its address is then that of its offset."""
     if <size_t>at < SURELY_MEMORY and not tensor.untyped_storage().data_ptr():
         raise RuntimeError(
-            f"a tensor of shape {tuple(tensor.shape)} has no memory: its storage was freed"
+            f"a tensor of shape {tuple(tensor.shape)} has no memory, expected its values: its "
+            "storage was freed, as by untyped_storage().resize_(0)"
         )
     return 0
 

@@ -76,7 +76,7 @@ def run_step(kernel: Kernel, x: Tensor, states: Tensors, weights: Tensors) -> li
     What `run` does for `layout.OneStep`, without what only a whole sequence needs: at one row
     the way to the kernel takes longer than the kernel.
     """
-    part = Weights(*(None if w is None else _dense(w) for w in weights))  # type: ignore[arg-type]
+    (part,) = _weights(weights)
     N, dtype = x.shape[0], part.w_hh.dtype
     H = part.w_hh.shape[1]
     inputs: Array = contiguous_rows(array_of(x))[None]
@@ -215,7 +215,11 @@ def _zeros_like(weight: Tensor) -> Tensor:
 def _weights(tensors: Tensors) -> list[Weights]:
     """Return the arrays of each direction; a copy of a weight that is not contiguous."""
     arrays = [None if t is None else _dense(t) for t in tensors]
-    return [Weights(*arrays[i : i + FIELDS]) for i in range(0, len(arrays), FIELDS)]  # type: ignore[arg-type]
+    parts = [Weights(*arrays[i : i + FIELDS]) for i in range(0, len(arrays), FIELDS)]  # type: ignore[arg-type]
+    for part in parts:  # which tells the sizes of all else; a kernel checks the others by it
+        if part.w_hh.ndim != 2:
+            raise ValueError(f"weight_hh has shape {part.w_hh.shape}, expected two axes")
+    return parts
 
 
 def _states(layer: Layer, tensors: Tensors, part: Weights, D: int) -> States:
