@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -61,3 +63,39 @@ def test_each_layer_has_forward_and_backward(layer: Any) -> None:
 def test_each_name_has_a_benchmark(name: str) -> None:
     """Its name stands in the data file that the benchmark suite reads."""
     assert f'"{name}"' in SHAPES.read_text()
+
+
+ON_FIRST_USE = ("examples", "inside", "sklearn", "text", "torch", "train")
+
+
+def test_packages_load_on_first_use() -> None:
+    """As attributes, which tab completion shows, and not before."""
+    code = (
+        "import sys, fastlstm as fl\n"
+        f"names = {ON_FIRST_USE}\n"
+        "early = [n for n in names if f'fastlstm.{n}' in sys.modules]\n"
+        "assert not early, early\n"
+        "assert set(names) <= set(dir(fl))\n"
+        "for n in names:\n"
+        "    assert getattr(fl, n) is sys.modules[f'fastlstm.{n}'], n\n"
+        "    assert n in vars(fl), n\n"
+        "print(fl.train.Trainer.__name__, fl.text.__name__)\n"
+    )
+    for name in ("sklearn", "torch"):
+        pytest.importorskip(name)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert (done.stderr, done.stdout) == ("", "Trainer fastlstm.text\n")
+
+
+def test_a_package_that_cannot_be_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("fastlstm.torch", "torch"):
+        monkeypatch.setitem(sys.modules, name, None)
+    monkeypatch.delattr(fl, "torch", raising=False)
+    assert not hasattr(fl, "torch")
+    with pytest.raises(AttributeError, match=r"fastlstm\.torch cannot be loaded: .*torch"):
+        fl.torch  # noqa: B018
+
+
+def test_an_unknown_name() -> None:
+    with pytest.raises(AttributeError, match="module 'fastlstm' has no attribute 'lstm'"):
+        fl.lstm  # type: ignore[attr-defined]  # noqa: B018
