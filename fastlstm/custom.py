@@ -23,17 +23,19 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
-import numpy as np
 from numpy.typing import DTypeLike
 
 from fastlstm.differences import GradReport, gradcheck
 from fastlstm.kernels import CellSpec, Kernel, Weights
 from fastlstm.kernels.activations import exp, sigmoid, tanh
+from fastlstm.nn.check import Rng
 from fastlstm.nn.init import uniform
 from fastlstm.nn.module import Parameter
 from fastlstm.nn.recurrent import Recurrent
+from fastlstm.nn.weights import PARTS, Owned
 
 if TYPE_CHECKING:
     from fastlstm.kernels.numba_backend.maths import Maths
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
 __all__ = ["CustomLayer", "GradReport", "custom_cell", "exp", "gradcheck", "sigmoid", "tanh"]
 
 Function = Callable[..., Any]
+OWN = len(PARTS)  # where a cell's own parameters begin
 
 
 class CustomLayer(Recurrent):
@@ -79,7 +82,7 @@ class CustomLayer(Recurrent):
         bidirectional: bool = False,
         *,
         dtype: DTypeLike = "float32",
-        rng: np.random.Generator | None = None,
+        rng: Rng = None,
         init: str = "torch",
         learn_state: bool = False,
         recompute: int = 0,
@@ -111,14 +114,20 @@ class CustomLayer(Recurrent):
     def _kernel(self) -> Kernel:
         return self._compiled
 
-    def _params(self, k: int) -> list[Parameter]:
-        return [getattr(self, name + self._suffixes[k]) for name in self._maths.params]
+    def _find_kernel(self) -> Callable[[], Kernel]:
+        return partial(getattr, type(self), "_compiled")
 
-    def _weights(self, k: int) -> Weights:
-        return _with_params(super()._weights(k), [p.data for p in self._params(k)])
+    def _owned(self, k: int) -> Owned:
+        params = (getattr(self, name + self._suffixes[k]) for name in self._maths.params)
+        return (*super()._owned(k), *params)
 
-    def _gradients(self, k: int) -> Weights:
-        return _with_params(super()._gradients(k), [p.grad for p in self._params(k)])
+    def _values(self, owned: Owned) -> Weights:
+        params = [p.data for p in owned[OWN:] if p is not None]
+        return _with_params(super()._values(owned[:OWN]), params)
+
+    def _gradients(self, owned: Owned) -> Weights:
+        params = [p.grad for p in owned[OWN:] if p is not None]
+        return _with_params(super()._gradients(owned[:OWN]), params)
 
 
 def _with_params(weights: Weights, params: list[Any]) -> Weights:

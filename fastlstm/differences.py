@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastlstm.nn.check import check_rng, check_size
+from fastlstm.nn.check import Rng, check_rng, check_size
 from fastlstm.nn.module import Array
 from fastlstm.nn.recurrent import Recurrent
 
@@ -106,7 +106,7 @@ def gradcheck(
     *,
     ragged: bool = True,
     tolerance: float = 1e-6,
-    rng: np.random.Generator | None = None,
+    rng: Rng = None,
     quiet: bool = False,
 ) -> GradReport:
     """Compare every gradient of a recurrent layer with differences of its outputs.

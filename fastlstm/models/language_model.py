@@ -11,12 +11,14 @@ from numpy.typing import ArrayLike, DTypeLike
 from fastlstm.models.pooled import LAYERS
 from fastlstm.models.softmax import SoftmaxDecoder
 from fastlstm.nn.check import (
+    Rng,
     check_array,
     check_choice,
     check_ids,
     check_probability,
     check_rng,
     check_size,
+    one_rng,
 )
 from fastlstm.nn.dropout import Dropout
 from fastlstm.nn.embedding import Embedding
@@ -81,7 +83,7 @@ class LanguageModel(Module):
         embedding_std: float | None = None,
         padding_idx: int | None = None,
         dtype: DTypeLike = "float32",
-        rng: np.random.Generator | None = None,
+        rng: Rng = None,
     ) -> None:
         check_size("vocab_size", vocab_size)
         check_size("projection", projection, 0)
@@ -176,7 +178,7 @@ class LanguageModel(Module):
         self,
         tokens: ArrayLike,
         state: Any = None,
-        rng: np.random.Generator | None = None,
+        rng: Rng = None,
         *,
         reset: ArrayLike | None = None,
     ) -> tuple[Array, Any, Tape]:
@@ -215,7 +217,7 @@ class LanguageModel(Module):
         self,
         tokens: ArrayLike,
         state: Any = None,
-        rng: np.random.Generator | None = None,
+        rng: Rng = None,
         *,
         reset: ArrayLike | None = None,
     ) -> tuple[Array, Any, Tape]:
@@ -226,6 +228,7 @@ class LanguageModel(Module):
         x: Any
         words: Any
         dropped: Any = None
+        rng = one_rng(rng)
         if self.word_dropout.p:  # a mask for each place: equal words are no longer equal
             ids = check_ids("tokens", tokens, self.embedding.num_embeddings, ndim=2)
             vectors, words = self.embedding.forward(ids)

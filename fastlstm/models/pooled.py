@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from fastlstm import kernels
 from fastlstm.kernels import Kernel, Rows, Tokens
-from fastlstm.nn.check import check_array, check_choice, check_probability, check_size
+from fastlstm.nn.check import Rng, check_array, check_choice, check_probability, check_size
 from fastlstm.nn.dropout import Dropout
 from fastlstm.nn.gru import GRU
 from fastlstm.nn.linear import Linear
@@ -87,9 +87,7 @@ class PooledClassifier(Module):
         features, _ = self._pool(y, state, lengths)
         return self._logits(self.head(features))
 
-    def _run(
-        self, x: Array | Tokens, lengths: ArrayLike | None, rng: np.random.Generator | None
-    ) -> tuple[Array, Kept]:
+    def _run(self, x: Array | Tokens, lengths: ArrayLike | None, rng: Rng) -> tuple[Array, Kept]:
         """Return the logits with dropout, and what `_run_backward` needs."""
         y, state, layers = self.recurrent.forward(x, lengths=lengths, rng=rng)
         features, pooled = self._pool(y, state, lengths)

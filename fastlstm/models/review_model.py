@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from fastlstm.kernels import Tokens
 from fastlstm.models.pooled import LAYERS
 from fastlstm.models.softmax import SoftmaxDecoder, softmax_loss
-from fastlstm.nn.check import check_choice, check_rng, check_size
+from fastlstm.nn.check import Rng, check_choice, check_rng, check_size
 from fastlstm.nn.embedding import Embedding
 from fastlstm.nn.module import Array, Module, Tape
 from fastlstm.nn.recurrent import Recurrent
@@ -75,7 +75,7 @@ class ReviewModel(Module):
         samples: int = 1000,
         embedding_std: float = 0.1,
         dtype: DTypeLike = "float32",
-        rng: np.random.Generator | None = None,
+        rng: Rng = None,
     ) -> None:
         if bidirectional and num_layers > 1:
             raise ValueError(
@@ -136,7 +136,7 @@ class ReviewModel(Module):
         self,
         tokens: ArrayLike,
         lengths: ArrayLike,
-        rng: np.random.Generator | None = None,
+        rng: Rng = None,
     ) -> tuple[Array, Tape]:
         """Run to train: the sampled loss as above, and the tape."""
         rng = self._rng if rng is None else check_rng(rng)

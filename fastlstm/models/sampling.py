@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastlstm.models.language_model import LanguageModel
-from fastlstm.nn.check import check_ids, check_rng, check_size
+from fastlstm.nn.check import Rng, check_ids, check_rng, check_size
 
 
 def sample(
@@ -16,7 +16,7 @@ def sample(
     length: int,
     prompt: ArrayLike,
     temperature: float = 1.0,
-    rng: np.random.Generator | None = None,
+    rng: Rng = None,
     *,
     exclude: Sequence[int] = (),
 ) -> NDArray[np.int64]:

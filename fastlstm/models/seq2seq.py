@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from fastlstm.kernels.rows import Int64Array
 from fastlstm.models.beam import Hypothesis, Rules, beam_search
 from fastlstm.models.source_encoder import Encoding, SourceEncoder
 from fastlstm.models.target_decoder import TargetDecoder
-from fastlstm.nn.check import check_ids, check_probability, check_rng, check_size
+from fastlstm.nn.check import Rng, check_ids, check_probability, check_rng, check_size, one_rng
 from fastlstm.nn.module import Array, Module, Tape
 from fastlstm.nn.state import State
 
@@ -68,7 +67,7 @@ class Seq2Seq(Module):
         bos: int = 2,
         eos: int = 3,
         dtype: DTypeLike = "float32",
-        rng: np.random.Generator | None = None,
+        rng: Rng = None,
     ) -> None:
         check_size("source_vocab_size", source_vocab_size)
         check_size("target_vocab_size", target_vocab_size)
@@ -152,9 +151,10 @@ class Seq2Seq(Module):
         source_lengths: ArrayLike | None,
         target: ArrayLike,
         target_lengths: ArrayLike | None = None,
-        rng: np.random.Generator | None = None,
+        rng: Rng = None,
     ) -> tuple[Array, Tape]:
         """Run a batch to train: logits as above, with dropout, and the tape."""
+        rng = one_rng(rng)
         encoding, encoder = self.encoder.forward(source, source_lengths, rng)
         logits, decoder = self.decoder.forward(target, target_lengths, encoding, rng)
         return logits, Tape(self, encoder, decoder)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from fastlstm.models.pooled import PooledClassifier
-from fastlstm.nn.check import check_array, check_rng, check_size
+from fastlstm.nn.check import Rng, check_array, check_rng, check_size, one_rng
 from fastlstm.nn.module import Array, Tape
 
 
@@ -45,7 +44,7 @@ class SequenceClassifier(PooledClassifier):
         cell: str = "lstm",
         num_outputs: int = 1,
         dtype: DTypeLike = "float32",
-        rng: np.random.Generator | None = None,
+        rng: Rng = None,
     ) -> None:
         self.input_size = check_size("input_size", input_size)
         super().__init__(pooling, dropout, cell, num_outputs)
@@ -78,10 +77,10 @@ class SequenceClassifier(PooledClassifier):
         self,
         x: Array,
         lengths: ArrayLike | None = None,
-        rng: np.random.Generator | None = None,
+        rng: Rng = None,
     ) -> tuple[Array, Tape]:
         """Classify a batch to train: logits as above, with dropout, and the tape."""
-        logits, kept = self._run(self._steps_first(x), lengths, rng)
+        logits, kept = self._run(self._steps_first(x), lengths, one_rng(rng))
         return logits, Tape(self, kept)
 
     def backward(self, tape: Tape, dlogits: Array) -> Array:

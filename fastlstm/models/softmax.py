@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from fastlstm import kernels
-from fastlstm.nn.check import check_array, check_dtype, check_ids, check_rng, check_size
+from fastlstm.nn.check import Rng, check_array, check_dtype, check_ids, check_rng, check_size
 from fastlstm.nn.init import uniform
 from fastlstm.nn.module import Array, Module, Parameter, Tape
 
@@ -56,7 +56,7 @@ class SoftmaxDecoder(Module):
         *,
         weight: Parameter | None = None,
         dtype: DTypeLike = "float32",
-        rng: np.random.Generator | None = None,
+        rng: Rng = None,
     ) -> None:
         self.in_features = check_size("in_features", in_features)
         self.vocab_size = check_size("vocab_size", vocab_size)
@@ -64,6 +64,8 @@ class SoftmaxDecoder(Module):
         self._backend = kernels.default_backend()
         rng, bound, shape = check_rng(rng), 1 / math.sqrt(in_features), (vocab_size, in_features)
         if weight is not None:
+            if weight.data.dtype != self.dtype:
+                raise TypeError(f"weight has dtype {weight.data.dtype}, expected {self.dtype}")
             check_array("weight", weight.data, self.dtype, shape)
         self.weight = weight or Parameter(uniform(shape, bound, self.dtype, rng))
         self.bias = Parameter(uniform(shape[:1], bound, self.dtype, rng)) if bias else None

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, DTypeLike
 from fastlstm.kernels import Tokens
 from fastlstm.kernels.rows import Int64Array, check_lengths
 from fastlstm.models.bridge import Bridge
+from fastlstm.nn.check import Rng
 from fastlstm.nn.dropout import Dropout
 from fastlstm.nn.embedding import Embedding
 from fastlstm.nn.lstm import LSTM
@@ -92,7 +93,7 @@ class SourceEncoder(Module):
         self,
         source: ArrayLike,
         lengths: ArrayLike | None = None,
-        rng: np.random.Generator | None = None,
+        rng: Rng = None,
     ) -> tuple[Encoding, Tape]:
         """Encode to train: as above, with dropout, and the tape."""
         words, index = self.embedding.distinct(source, lengths)

@@ -9,7 +9,7 @@ from fastlstm.kernels import Tokens
 from fastlstm.kernels.rows import Int64Array, check_lengths
 from fastlstm.models.source_encoder import Encoding
 from fastlstm.nn.attention import BoolArray, DotAttention
-from fastlstm.nn.check import check_array
+from fastlstm.nn.check import Rng, check_array
 from fastlstm.nn.dropout import Dropout
 from fastlstm.nn.embedding import Embedding
 from fastlstm.nn.linear import Linear
@@ -83,7 +83,7 @@ class TargetDecoder(Module):
         target: ArrayLike,
         lengths: ArrayLike | None,
         encoding: Encoding,
-        rng: np.random.Generator | None = None,
+        rng: Rng = None,
     ) -> tuple[Array, Tape]:
         """Run to train: logits as above, with dropout, and the tape."""
         real = _real(target, lengths, encoding)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from fastlstm.kernels import Tokens
 from fastlstm.models.bigrams import HashedBigrams
 from fastlstm.models.pooled import PooledClassifier
-from fastlstm.nn.check import check_probability, check_rng, check_size
+from fastlstm.nn.check import Rng, check_probability, check_rng, check_size, one_rng
 from fastlstm.nn.dropout import Dropout
 from fastlstm.nn.embedding import Embedding, Int64Array
 from fastlstm.nn.module import Array, Tape
@@ -60,7 +59,7 @@ class TextClassifier(PooledClassifier):
         embedding_std: float = 0.1,
         bigrams: int = 0,
         dtype: DTypeLike = "float32",
-        rng: np.random.Generator | None = None,
+        rng: Rng = None,
     ) -> None:
         check_size("vocab_size", vocab_size)
         super().__init__(pooling, dropout, cell, num_outputs)
@@ -108,10 +107,11 @@ class TextClassifier(PooledClassifier):
         self,
         tokens: ArrayLike,
         lengths: ArrayLike | None = None,
-        rng: np.random.Generator | None = None,
+        rng: Rng = None,
     ) -> tuple[Array, Tape]:
         """Classify a batch to train: logits as above, with dropout, and the tape."""
         batch, index = self._distinct(tokens, lengths)
+        rng = one_rng(rng)
         table, words = self.word_dropout.forward(batch.table, rng)
         logits, kept = self._run(Tokens(batch.ids, table), lengths, rng)
         pairs = None

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from fastlstm.kernels.rows import check_lengths
-from fastlstm.nn.check import check_array, check_dtype, check_rng, check_size
+from fastlstm.nn.check import Rng, check_array, check_dtype, check_rng, check_size
 from fastlstm.nn.linear import Linear
-from fastlstm.nn.module import Array, Module, Tape
+from fastlstm.nn.module import Array, Module, Tape, described
 
 BoolArray = NDArray[np.bool_]
 
@@ -42,7 +42,7 @@ class DotAttention(Module):
     size : H, of a query and of a place of the memory.
     out_features : F, of the result; None for H.
     dtype : float32 or float64.
-    rng : generator of the first values of W, as of a `Linear`.
+    rng : generator of the first values of W or a seed for one, as of a `Linear`.
 
     Attributes
     ----------
@@ -55,12 +55,16 @@ class DotAttention(Module):
         out_features: int | None = None,
         *,
         dtype: DTypeLike = "float32",
-        rng: np.random.Generator | None = None,
+        rng: Rng = None,
     ) -> None:
         self.size = check_size("size", size)
         self.out_features = size if out_features is None else out_features
         self.dtype = check_dtype(dtype)
         self.combine = Linear(2 * size, self.out_features, False, dtype=dtype, rng=check_rng(rng))
+
+    def extra_repr(self) -> str:
+        """Return the sizes."""
+        return described(self.size, out_features=(self.out_features, self.size))
 
     def __call__(
         self,
@@ -145,7 +149,7 @@ class DotAttention(Module):
         if lengths is not None:
             hidden = np.arange(S) >= check_lengths(lengths, S, N)[:, None]
         if where is not None:
-            where = np.asarray(where)
+            where = np.array(where)  # a copy, which backward reads too
             if where.dtype != bool or where.shape != (N, T):
                 raise ValueError(
                     f"where is {where.dtype} of shape {where.shape}, expected bool of ({N}, {T})"

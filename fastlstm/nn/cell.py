@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import DTypeLike
 
 from fastlstm import kernels
 from fastlstm.kernels import CELLS, CellSpec, Kernel, Rows
-from fastlstm.nn.check import check_array, check_dtype, check_rng, check_size
-from fastlstm.nn.module import Array, Module, Parameter, Tape
+from fastlstm.nn.check import (
+    Rng,
+    as_array,
+    check_array,
+    check_dtype,
+    check_rng,
+    check_size,
+    refuse_keywords,
+)
+from fastlstm.nn.module import Array, Module, Parameter, Tape, described
 from fastlstm.nn.rnn import rnn_cell
 from fastlstm.nn.sequence import check_not_nan
 from fastlstm.nn.state import read_states
-from fastlstm.nn.weights import make_weights, read_gradients, read_weights
+from fastlstm.nn.weights import find_parameters, make_weights, read_gradients, read_weights
 from fastlstm.runtime import get_num_threads
 
 
@@ -43,7 +51,7 @@ class RecurrentCell(Module):
         hidden_size: int,
         bias: bool,
         dtype: DTypeLike,
-        rng: np.random.Generator | None,
+        rng: Rng,
     ) -> None:
         self.input_size = check_size("input_size", input_size)
         self.hidden_size = check_size("hidden_size", hidden_size)
@@ -52,7 +60,18 @@ class RecurrentCell(Module):
         sizes = (self.input_size, self.hidden_size, 0)
         make_weights(self, "", cell, sizes, self.bias, self.dtype, check_rng(rng))
 
-    def __call__(self, x: Array, state: Any = None) -> Any:
+    def extra_repr(self) -> str:
+        """Return the sizes and the options that differ from the usual ones."""
+        return described(
+            self.input_size,
+            self.hidden_size,
+            bias=(self.bias, True),
+            nonlinearity=(getattr(self, "nonlinearity", "tanh"), "tanh"),
+            reset_after=(getattr(self, "reset_after", True), True),
+            dtype=(self.dtype, "float32"),
+        )
+
+    def __call__(self, x: Array, state: Any = None, **unknown: NoReturn) -> Any:
         """Make one step and keep nothing.
 
         Parameters
@@ -70,16 +89,23 @@ class RecurrentCell(Module):
             If an argument's type, dtype or shape does not fit, the batch is empty or a
             parameter holds NaN.
         """
+        if unknown:
+            refuse_keywords(self, unknown)
         states, _ = self._run(x, state, save=False)
         return self._answer(states)
 
-    def forward(self, x: Array, state: Any = None) -> tuple[Any, ...]:
+    def forward(self, x: Array, state: Any = None, **unknown: NoReturn) -> tuple[Any, ...]:
         """Make one step to train: h (of an LSTM h, c) as above, and the tape."""
-        states, saved = self._run(x, state, save=True)
-        return (*states, Tape(self, saved, np.shape(x)))
+        if unknown:
+            refuse_keywords(self, unknown)
+        x = as_array("x", x, self.dtype)
+        states, kept = self._run(x, state, save=True)
+        return (*states, Tape(self, kept, x.shape))
 
     def _run(self, x: Array, state: Any, save: bool) -> tuple[list[Array], Any]:
-        single = np.ndim(x) == 1
+        """Return the new states, and what backward needs: the kernel's and whose gradients."""
+        x = as_array("x", x, self.dtype)
+        single, owned = x.ndim == 1, find_parameters(self, "")
         x = check_array(
             "x", x, self.dtype, (self.input_size,) if single else (None, self.input_size)
         )
@@ -90,14 +116,14 @@ class RecurrentCell(Module):
         states, saved = self._kernel().forward(
             x,
             self._read("state", state, N, single),
-            read_weights(self, ""),
+            read_weights(owned),
             Rows(1, N),
             np.empty((1, N, self.hidden_size), self.dtype),
             save=save,
             n_threads=get_num_threads(),
         )
         check_not_nan(self, states[0])
-        return [s[0] if single else s for s in states], saved
+        return [s[0] if single else s for s in states], (saved, owned)
 
     def backward(self, tape: Tape, dstate: Any) -> tuple[Array, Any]:
         """Add to the gradient of each parameter; return those of the inputs.
@@ -116,11 +142,12 @@ class RecurrentCell(Module):
         single, N = len(x_shape) == 1, 1 if len(x_shape) == 1 else x_shape[0]
         d_n = self._read("dstate", dstate, N, single)
         dx = np.empty((1, N, self.input_size), self.dtype)
+        saved, owned = self._take(tape)[0]
         d_0, _ = self._kernel().backward(
-            self._take(tape)[0],
+            saved,
             None,
             d_n,
-            read_gradients(self, ""),
+            read_gradients(owned),
             dx,
             n_threads=get_num_threads(),
         )
@@ -149,7 +176,7 @@ class LSTMCell(RecurrentCell):
     input_size, hidden_size : I, H, each at least 1.
     bias : whether to have the two biases.
     dtype : float32 or float64, of the parameters and of every input and output.
-    rng : generator of the first values, uniform in +-1/sqrt(H).
+    rng : generator of the first values or a seed for one, uniform in +-1/sqrt(H).
     """
 
     def __init__(
@@ -159,7 +186,7 @@ class LSTMCell(RecurrentCell):
         bias: bool = True,
         *,
         dtype: DTypeLike = "float32",
-        rng: np.random.Generator | None = None,
+        rng: Rng = None,
     ) -> None:
         super().__init__(CELLS["lstm"], input_size, hidden_size, bias, dtype, rng)
 
@@ -181,7 +208,7 @@ class GRUCell(RecurrentCell):
         *,
         reset_after: bool = True,
         dtype: DTypeLike = "float32",
-        rng: np.random.Generator | None = None,
+        rng: Rng = None,
     ) -> None:
         self.reset_after = bool(reset_after)
         cell = CELLS["gru" if reset_after else "gru_reset_before"]
@@ -205,7 +232,7 @@ class RNNCell(RecurrentCell):
         nonlinearity: str = "tanh",
         *,
         dtype: DTypeLike = "float32",
-        rng: np.random.Generator | None = None,
+        rng: Rng = None,
     ) -> None:
         cell = rnn_cell(nonlinearity)
         self.nonlinearity = nonlinearity

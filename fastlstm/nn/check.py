@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NoReturn, TypeAlias
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from fastlstm.kernels.spec import DTYPES, Array
+
+# Where random numbers come from: a generator, a seed for one, None for a new one.
+# A name only: NumPy loads its generators on first use.
+Rng: TypeAlias = "np.random.Generator | int | None"
+# Names that others give an argument of ours.
+ELSEWHERE = dict.fromkeys(("hx", "h0", "h_0", "hidden", "initial_state"), "state")
+ELSEWHERE |= dict.fromkeys(("sequence_length", "seq_lengths"), "lengths")
 
 
 def check_size(name: str, value: object, least: int = 1) -> int:
@@ -28,6 +36,13 @@ def check_probability(name: str, value: float) -> float:
     return float(value)
 
 
+def refuse_keywords(owner: object, unknown: Mapping[str, object]) -> NoReturn:
+    """Raise the TypeError of unknown keywords, naming ours where it is known by another name."""
+    name = next(iter(unknown))
+    hint = f": say {ELSEWHERE[name]}=" if name in ELSEWHERE else ""
+    raise TypeError(f"{type(owner).__name__} got an unexpected keyword argument {name!r}{hint}")
+
+
 def check_choice(name: str, value: object, valid: tuple[str, ...]) -> str:
     """Return `value` after checking that it is one of `valid`."""
     if value not in valid:
@@ -46,37 +61,81 @@ def check_dtype(value: DTypeLike) -> np.dtype[Any]:
     return dtype
 
 
-def check_rng(rng: np.random.Generator | None) -> np.random.Generator:
-    """Return `rng`, or a new unseeded generator for None."""
+def check_rng(rng: Rng) -> np.random.Generator:
+    """Return a generator: `rng` itself, one seeded by that integer, a new unseeded one for None."""
     if rng is None:
         return np.random.default_rng()
-    if not isinstance(rng, np.random.Generator):
-        raise TypeError(f"rng is {rng!r}, expected a numpy.random.Generator or None")
-    return rng
+    if isinstance(rng, np.random.Generator):
+        return rng
+    if isinstance(rng, bool) or not isinstance(rng, (int, np.integer)):
+        raise TypeError(f"rng is {rng!r}, expected a numpy.random.Generator, a seed or None")
+    if rng < 0:
+        raise ValueError(f"rng is {rng}, expected a seed of at least 0")
+    return np.random.default_rng(int(rng))
+
+
+def one_rng(rng: Rng) -> np.random.Generator | None:
+    """Return the generator of a whole pass: of a seed one for all layers, not one for each."""
+    return None if rng is None else check_rng(rng)
+
+
+def as_array(name: str, value: Any, dtype: np.dtype[Any]) -> Array:
+    """Return an array, or numbers in lists, as an array of `dtype`; TypeError if that loses any.
+
+    Python's numbers have no dtype to keep to: those in lists are rounded as `numpy.array` does.
+    """
+    if type(value) is np.ndarray and (value.dtype is dtype or value.dtype == dtype):
+        return value
+    if not isinstance(value, (np.ndarray, list)):
+        raise TypeError(f"{name} is a {type(value).__name__}, expected a NumPy array of {dtype}")
+    try:
+        given: Array = np.asarray(value)
+    except ValueError:
+        raise ValueError(f"{name} is a list of unequal lists, expected those of an array") from None
+    if given.dtype.kind not in "fiub":
+        raise TypeError(f"{name} has dtype {given.dtype}, expected {dtype}")
+    with np.errstate(all="ignore"):
+        array: Array = given.astype(dtype)
+        back = array.astype(given.dtype)
+    if given.dtype.kind == "f" and _of_numbers(value):
+        lost = bool((np.isinf(array) & np.isfinite(given)).any())
+    else:
+        lost = not np.array_equal(back, given, equal_nan=given.dtype.kind == "f")
+    if lost:
+        raise TypeError(
+            f"{name} has dtype {given.dtype}, expected {dtype}, which does not hold its values "
+            f'exactly: convert it with .astype("{dtype}")'
+        )
+    return array
+
+
+def _of_numbers(value: Any) -> bool:
+    """Whether these are lists of Python's numbers, and not of arrays."""
+    while isinstance(value, list) and value:
+        value = value[0]
+    return not hasattr(value, "dtype")
 
 
 def check_array(
-    name: str, value: object, dtype: np.dtype[Any], shape: tuple[int | None, ...]
+    name: str, value: Any, dtype: np.dtype[Any], shape: tuple[int | None, ...]
 ) -> Array:
-    """Return `value` after checking that it is an array of `dtype` and `shape`.
+    """Return `value` as an array after checking that it is one of `dtype` and `shape`.
 
-    A None in `shape` stands for any size. The result has a contiguous last axis and aligned
-    elements; it is `value` itself if that has.
+    A None in `shape` stands for any size. Lists and other dtypes become that if nothing is lost:
+    see `as_array`. The result has a contiguous last axis and aligned elements; it is `value`
+    itself if that has.
     """
-    if not isinstance(value, np.ndarray):
-        raise TypeError(f"{name} is a {type(value).__name__}, expected a NumPy array of {dtype}")
-    if value.dtype != dtype:
-        raise TypeError(f"{name} has dtype {value.dtype}, expected {dtype}: convert one of the two")
-    fits = len(shape) == value.ndim and all(
-        want in (None, have) for want, have in zip(shape, value.shape, strict=True)
+    array = as_array(name, value, dtype)
+    fits = len(shape) == array.ndim and all(
+        want in (None, have) for want, have in zip(shape, array.shape, strict=True)
     )
     if not fits:
         expected = ", ".join("any" if size is None else str(size) for size in shape)
         expected += "," if len(shape) == 1 else ""
-        raise ValueError(f"{name} has shape {value.shape}, expected ({expected})")
-    if value.ndim and (value.strides[-1] != value.itemsize or not value.flags.aligned):
-        return np.array(value, order="C")
-    return value
+        raise ValueError(f"{name} has shape {array.shape}, expected ({expected})")
+    if array.ndim and (array.strides[-1] != array.itemsize or not array.flags.aligned):
+        return np.array(array, order="C")
+    return array
 
 
 def check_ids(name: str, value: object, size: int, ndim: int | None = None) -> NDArray[np.integer]:

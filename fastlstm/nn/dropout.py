@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from fastlstm.nn.check import check_probability, check_rng
+from fastlstm.nn.check import Rng, check_probability, check_rng
 from fastlstm.nn.module import Array, Module, Tape
 
 
@@ -29,18 +29,22 @@ class Dropout(Module):
     Parameters
     ----------
     p : probability of an element to be zeroed, 0 to 1.
-    rng : where randomness comes from if `forward` is not given a generator.
+    rng : where randomness comes from if `forward` is given none: a generator or a seed for one.
     """
 
-    def __init__(self, p: float = 0.5, *, rng: np.random.Generator | None = None) -> None:
+    def __init__(self, p: float = 0.5, *, rng: Rng = None) -> None:
         self.p = check_probability("p", p)
         self._rng = check_rng(rng)
+
+    def extra_repr(self) -> str:
+        """Return the probability."""
+        return f"p={self.p}"
 
     def __call__(self, x: Array) -> Array:
         """Return x."""
         return x
 
-    def forward(self, x: Array, rng: np.random.Generator | None = None) -> tuple[Array, Tape]:
+    def forward(self, x: Array, rng: Rng = None) -> tuple[Array, Tape]:
         """Return x with elements dropped (x itself if p is 0), and the tape."""
         if self.p == 0:
             return x, Tape(self, None)

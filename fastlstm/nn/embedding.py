@@ -7,8 +7,8 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from fastlstm.kernels import Tokens
 from fastlstm.kernels.rows import check_lengths
-from fastlstm.nn.check import check_array, check_dtype, check_ids, check_rng, check_size
-from fastlstm.nn.module import Array, Module, Parameter, Tape
+from fastlstm.nn.check import Rng, check_array, check_dtype, check_ids, check_rng, check_size
+from fastlstm.nn.module import Array, Module, Parameter, Tape, described
 from fastlstm.nn.sums import add_rows_at
 
 Int64Array = NDArray[np.int64]
@@ -27,7 +27,7 @@ class Embedding(Module):
     sparse : keep the gradient for the rows used only. False where another layer shares the
         table, as an output layer with tied weights does: then it goes where that layer's goes.
     dtype : float32 or float64.
-    rng : generator of the first values.
+    rng : generator of the first values or a seed for one.
 
     Attributes
     ----------
@@ -44,7 +44,7 @@ class Embedding(Module):
         std: float = 1.0,
         sparse: bool = True,
         dtype: DTypeLike = "float32",
-        rng: np.random.Generator | None = None,
+        rng: Rng = None,
     ) -> None:
         self.num_embeddings = check_size("num_embeddings", num_embeddings)
         self.embedding_dim = check_size("embedding_dim", embedding_dim)
@@ -63,6 +63,16 @@ class Embedding(Module):
         if self.padding_idx is not None:
             self.weight.data[self.padding_idx] = 0
 
+    def extra_repr(self) -> str:
+        """Return the sizes and the options that differ from the usual ones."""
+        return described(
+            self.num_embeddings,
+            self.embedding_dim,
+            padding_idx=(self.padding_idx, None),
+            sparse=(self.sparse, True),
+            dtype=(self.dtype, "float32"),
+        )
+
     def __call__(self, tokens: ArrayLike) -> Array:
         """Return the vectors [..., embedding_dim] of integer `tokens` [...].
 
@@ -75,8 +85,8 @@ class Embedding(Module):
         return vectors
 
     def forward(self, tokens: ArrayLike) -> tuple[Array, Tape]:
-        """Return the vectors as above, and the tape."""
-        ids = check_ids("tokens", tokens, self.num_embeddings)
+        """Return the vectors as above, and the tape. The tokens are copied."""
+        ids = check_ids("tokens", np.array(tokens), self.num_embeddings)
         return self.weight.data[ids], Tape(self, ids)
 
     def backward(self, tape: Tape, dy: Array) -> None:

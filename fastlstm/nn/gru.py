@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import numpy as np
 from numpy.typing import DTypeLike
 
 from fastlstm.kernels import CELLS
+from fastlstm.nn.check import Rng
 from fastlstm.nn.recurrent import Recurrent
 
 
@@ -44,7 +44,7 @@ class GRU(Recurrent):
         *,
         reset_after: bool = True,
         dtype: DTypeLike = "float32",
-        rng: np.random.Generator | None = None,
+        rng: Rng = None,
         init: str = "torch",
         learn_state: bool = False,
         recompute: int = 0,

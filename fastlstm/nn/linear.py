@@ -7,9 +7,9 @@ import math
 import numpy as np
 from numpy.typing import DTypeLike
 
-from fastlstm.nn.check import check_array, check_dtype, check_rng, check_size
+from fastlstm.nn.check import Rng, as_array, check_array, check_dtype, check_rng, check_size
 from fastlstm.nn.init import uniform
-from fastlstm.nn.module import Array, Module, Parameter, Tape
+from fastlstm.nn.module import Array, Module, Parameter, Tape, described
 from fastlstm.nn.sums import add_products, sum_rows
 
 # Up to this many weights each row is multiplied on its own: a matrix product may round a row
@@ -25,7 +25,8 @@ class Linear(Module):
     in_features, out_features : sizes, at least 1.
     bias : whether to add b.
     dtype : float32 or float64.
-    rng : generator of the first values, uniform in +-1/sqrt(in_features) as torch's.
+    rng : generator of the first values, uniform in +-1/sqrt(in_features) as torch's; or a seed
+        for one.
 
     Attributes
     ----------
@@ -40,7 +41,7 @@ class Linear(Module):
         bias: bool = True,
         *,
         dtype: DTypeLike = "float32",
-        rng: np.random.Generator | None = None,
+        rng: Rng = None,
     ) -> None:
         self.in_features = check_size("in_features", in_features)
         self.out_features = check_size("out_features", out_features)
@@ -49,6 +50,13 @@ class Linear(Module):
         shape = (out_features, in_features)
         self.weight = Parameter(uniform(shape, bound, self.dtype, rng))
         self.bias = Parameter(uniform(shape[:1], bound, self.dtype, rng)) if bias else None
+        if not bias:
+            self._without("bias")
+
+    def extra_repr(self) -> str:
+        """Return the sizes, and whether there is a bias."""
+        sizes = f"in_features={self.in_features}", f"out_features={self.out_features}"
+        return described(*sizes, f"bias={self.bias is not None}", dtype=(self.dtype, "float32"))
 
     def __call__(self, x: Array) -> Array:
         """Return y [..., out_features] of x [..., in_features].
@@ -68,6 +76,7 @@ class Linear(Module):
 
     def forward(self, x: Array) -> tuple[Array, Tape]:
         """Return y as above, and the tape."""
+        x = as_array("x", x, self.dtype)
         return self(x), Tape(self, x)
 
     def backward(self, tape: Tape, dy: Array) -> Array:
@@ -81,4 +90,5 @@ class Linear(Module):
         return dy @ self.weight.data
 
     def _check(self, name: str, value: Array, size: int) -> Array:
-        return check_array(name, value, self.dtype, (None,) * (np.ndim(value) - 1) + (size,))
+        value = as_array(name, value, self.dtype)
+        return check_array(name, value, self.dtype, (None,) * (value.ndim - 1) + (size,))

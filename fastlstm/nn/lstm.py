@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import numpy as np
 from numpy.typing import DTypeLike
 
 from fastlstm.kernels import CELLS
+from fastlstm.nn.check import Rng
 from fastlstm.nn.recurrent import Recurrent
 
 
@@ -25,7 +25,7 @@ class LSTM(Recurrent):
     proj_size : make h smaller by a weight: ``h = weight_hr (o * tanh(c))``; 0 for none, else
         less than H. c stays [.,N,H].
     dtype : float32 or float64, of the parameters and of every input and output.
-    rng : generator of the first values and, by default, of dropout.
+    rng : generator of the first values and, by default, of dropout; or a seed for one.
     init : "torch", uniform in +-1/sqrt(H); or "orthogonal", recurrent weights of each gate an
         orthogonal matrix (with a projection, orthonormal columns).
     forget_bias : first value of the forget gate's bias (b_ih + b_hh); None leaves it to `init`.
@@ -57,7 +57,7 @@ class LSTM(Recurrent):
         proj_size: int = 0,
         *,
         dtype: DTypeLike = "float32",
-        rng: np.random.Generator | None = None,
+        rng: Rng = None,
         init: str = "torch",
         forget_bias: float | None = None,
         learn_state: bool = False,

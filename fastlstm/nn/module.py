@@ -8,6 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from fastlstm.kernels.spec import DTYPES
+from fastlstm.nn.check import as_array, check_array, check_ids
+
 # float32 or float64.
 Array = NDArray[Any]
 
@@ -30,7 +33,7 @@ class Parameter:
 
     Parameters
     ----------
-    data : float32 or float64 array, C-contiguous. Kept, not copied.
+    data : float32 or float64 array. Kept, and copied only if it is not C-contiguous.
 
     Attributes
     ----------
@@ -42,7 +45,10 @@ class Parameter:
     __slots__ = ("_data", "_grad", "rows")
 
     def __init__(self, data: Array) -> None:
-        self._data = np.ascontiguousarray(data)
+        array = np.asarray(data)
+        if array.dtype not in DTYPES:
+            raise TypeError(f"data has dtype {array.dtype}, expected float32 or float64")
+        self._data: Array = np.require(np.atleast_1d(array), requirements=["C", "A"])
         self._grad: Array | None = None
         self.rows: RowGrad | None = None
 
@@ -52,12 +58,13 @@ class Parameter:
 
     @data.setter
     def data(self, value: Array) -> None:
-        if value.shape != self._data.shape or value.dtype != self._data.dtype:
+        array = np.asarray(value)
+        if array.shape != self._data.shape or array.dtype != self._data.dtype:
             raise ValueError(
-                f"data has shape {value.shape} and dtype {value.dtype}, "
+                f"data has shape {array.shape} and dtype {array.dtype}, "
                 f"expected {self._data.shape} and {self._data.dtype}"
             )
-        self._data = np.ascontiguousarray(value)
+        self._data = np.require(array, requirements=["C", "A"])
 
     @property
     def grad(self) -> Array:
@@ -77,7 +84,18 @@ class Parameter:
         self.rows = None
 
     def add_rows(self, index: NDArray[np.int64], value: Array) -> None:
-        """Add a row-sparse gradient: `value` [U, D] to the rows `index` [U], which increase."""
+        """Add a row-sparse gradient: `value` [U, ...] to the rows `index` [U], which increase.
+
+        Raises
+        ------
+        TypeError, ValueError, IndexError
+            If index or value does not fit the parameter.
+        """
+        index = check_ids("index", index, len(self._data), 1).astype(np.int64, copy=False)
+        if (index[1:] <= index[:-1]).any():
+            raise ValueError("index does not increase, expected each row once and in order")
+        shape = (len(index), *self._data.shape[1:])
+        value = check_array("value", value, self._data.dtype, shape)
         if self.rows is None:
             self.rows = RowGrad(index, value)
             return
@@ -107,7 +125,50 @@ class Module:
     A module holds parameters and options, never activations: calling it is inference and
     keeps nothing; `forward` also returns a tape, which `backward` consumes. One module may
     therefore serve many threads at once.
+
+    An array assigned to a parameter is copied into it; a `Parameter` takes its place. Either must
+    have its shape and dtype. Neither parameters nor modules can be deleted.
     """
+
+    _absent: frozenset[str] = frozenset()
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        now, where = self.__dict__.get(name), f"{type(self).__name__}.{name}"
+        if isinstance(now, Parameter) and value is not now:
+            value = _in_place_of(now, where, value)
+        elif isinstance(now, Module) and not isinstance(value, Module):
+            raise TypeError(f"{where} is a module, expected another one, not {value!r}")
+        elif name in self._absent and value is not None:
+            raise AttributeError(
+                f"{where} cannot be set: the module was made without this parameter, and does not "
+                "read it"
+            )
+        object.__setattr__(self, name, value)
+
+    def __delattr__(self, name: str) -> None:
+        now = self.__dict__.get(name)
+        if isinstance(now, (Parameter, Module)) or name in self._absent:
+            raise AttributeError(
+                f"{type(self).__name__}.{name} cannot be deleted, as the module reads it: set it "
+                "to zeros, or make a module without it"
+            )
+        object.__delattr__(self, name)
+
+    def _without(self, *names: str) -> None:
+        """Refuse parameters of these names: the module has none, and would not read one."""
+        self._absent = self._absent.union(names)
+
+    def extra_repr(self) -> str:
+        """Return what stands between the parentheses of `repr`, beside the modules inside."""
+        return ""
+
+    def __repr__(self) -> str:
+        inside = [(name, m) for name, m in vars(self).items() if isinstance(m, Module)]
+        lines, extra = [f"({name}): {module!r}" for name, module in inside], self.extra_repr()
+        if not lines:
+            return f"{type(self).__name__}({extra})"
+        body = "\n".join([extra] * bool(extra) + lines).replace("\n", "\n  ")
+        return f"{type(self).__name__}(\n  {body}\n)"
 
     def named_parameters(self, prefix: str = "") -> Iterator[tuple[str, Parameter]]:
         """Yield ``(name, parameter)`` in order of definition, names joined by dots.
@@ -182,6 +243,31 @@ class Module:
         kept = self._look(tape)
         tape._kept.clear()
         return kept
+
+
+def _in_place_of(now: Parameter, where: str, value: Any) -> Parameter:
+    """Return the parameter to stand where `now` does: one that fits, or `now` with new values.
+
+    Those of an array are copied: whoever else has `now` (an optimizer, a tied module) sees them.
+    """
+    if isinstance(value, Parameter):
+        data = value.data
+        if data.shape != now.data.shape or data.dtype != now.data.dtype:
+            raise ValueError(
+                f"{where} has shape {data.shape} and dtype {data.dtype}, "
+                f"expected {now.data.shape} and {now.data.dtype}"
+            )
+        return value
+    if hasattr(value, "detach"):
+        value = value.detach().cpu().numpy()
+    now.data[...] = fitting(where, as_array(where, value, now.data.dtype), now.data)
+    return now
+
+
+def described(*first: object, **options: tuple[object, object]) -> str:
+    """Return the arguments of `extra_repr`: those, then options (value, default) that differ."""
+    more = [f"{name}={value}" for name, (value, usual) in options.items() if value != usual]
+    return ", ".join([*map(str, first), *more])
 
 
 def fitting(name: str, value: Any, like: Array) -> Array:

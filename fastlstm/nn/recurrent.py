@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from fastlstm.kernels import Rows, Tokens
-from fastlstm.nn.check import check_rng, check_size
+from fastlstm.nn.check import Rng, check_rng, check_size, refuse_keywords
 from fastlstm.nn.gates import Gated
 from fastlstm.nn.memory import MemoryPlan, plan
 from fastlstm.nn.module import Array, Tape, check_finite
@@ -40,6 +41,7 @@ class Recurrent(Gated):
         *,
         reset: ArrayLike | None = None,
         reset_at: str = "before",
+        **unknown: NoReturn,
     ) -> tuple[Array, Any]:
         """Run over a batch and keep nothing.
 
@@ -72,6 +74,8 @@ class Recurrent(Gated):
         IndexError
             If a token's row is not in the table.
         """
+        if unknown:
+            refuse_keywords(self, unknown)
         batch = read_batch(x, lengths, self.input_size, self.dtype, self.batch_first)
         cuts = read_reset(reset, reset_at, batch, self._directions)
         y, state_n, _ = self._run(batch, self._read("state", state, batch), cuts, None)
@@ -82,15 +86,20 @@ class Recurrent(Gated):
         x: Array | Tokens,
         state: Any = None,
         lengths: ArrayLike | None = None,
-        rng: np.random.Generator | None = None,
+        rng: Rng = None,
         *,
         reset: ArrayLike | None = None,
         reset_at: str = "before",
+        **unknown: NoReturn,
     ) -> tuple[Array, Any, Tape]:
         """Run over a batch to train: y and state as above, with dropout, and the tape.
 
-        The tape refers to x, y and the parameters: change none of them before `backward`.
+        The tape refers to x (or the table of `Tokens`), y and the parameters: change none of them
+        before `backward`. All else is copied: ids, lengths, resets and states may be used again.
+        Gradients go to the parameters that this pass used.
         """
+        if unknown:
+            refuse_keywords(self, unknown)
         rng = self._rng if rng is None else check_rng(rng)
         batch = read_batch(x, lengths, self.input_size, self.dtype, self.batch_first)
         cuts = read_reset(reset, reset_at, batch, self._directions)
@@ -136,6 +145,7 @@ class Recurrent(Gated):
         *,
         reset: ArrayLike | None = None,
         reset_at: str = "before",
+        **unknown: NoReturn,
     ) -> Traces:
         """Run over a batch and return what the gates and the states were at every step.
 
@@ -157,6 +167,8 @@ class Recurrent(Gated):
         TypeError, ValueError, IndexError
             As a call does.
         """
+        if unknown:
+            refuse_keywords(self, unknown)
         batch = read_batch(x, lengths, self.input_size, self.dtype, self.batch_first)
         cuts = read_reset(reset, reset_at, batch, self._directions)
         return run_traced(self, batch, self._read("state", state, batch), cuts)
@@ -183,11 +195,11 @@ class Recurrent(Gated):
         """
         if self.bidirectional:
             raise ValueError("bidirectional is True: a stream has no end to run back from")
-        state = self.make_state(batch_size)
+        state = self.make_state(check_size("batch_size", batch_size))
         for name, parameter in self.named_parameters():
             check_finite(name, parameter.data)
-        layers = [self._weights(k) for k in range(self.num_layers)]
-        return Stream(self._kernel().Stream(layers, batch_size), state)
+        layers = [copy.deepcopy(self._weights(k)) for k in range(self.num_layers)]
+        return Stream(self._find_kernel(), layers, state)
 
     def tbptt(
         self,
@@ -195,10 +207,11 @@ class Recurrent(Gated):
         steps: int,
         state: Any = None,
         lengths: ArrayLike | None = None,
-        rng: np.random.Generator | None = None,
+        rng: Rng = None,
         *,
         reset: ArrayLike | None = None,
         reset_at: str = "before",
+        **unknown: NoReturn,
     ) -> Iterator[Window]:
         """Train on long sequences by truncated backpropagation through time.
 
@@ -224,6 +237,8 @@ class Recurrent(Gated):
         if self.bidirectional:
             raise ValueError("bidirectional is True: windows have no end to run back from")
         check_size("steps", steps)
+        if unknown:
+            refuse_keywords(self, unknown)
         rng = self._rng if rng is None else check_rng(rng)
         batch = read_batch(x, lengths, self.input_size, self.dtype, self.batch_first)
         cuts = read_reset(reset, reset_at, batch, 1)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import numpy as np
 from numpy.typing import DTypeLike
 
 from fastlstm.kernels import CELLS, CellSpec
-from fastlstm.nn.check import check_choice
+from fastlstm.nn.check import Rng, check_choice
 from fastlstm.nn.recurrent import Recurrent
 
 NONLINEARITIES = ("tanh", "relu")
@@ -51,7 +50,7 @@ class RNN(Recurrent):
         bidirectional: bool = False,
         *,
         dtype: DTypeLike = "float32",
-        rng: np.random.Generator | None = None,
+        rng: Rng = None,
         init: str = "torch",
         learn_state: bool = False,
         recompute: int = 0,

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastlstm.kernels import Kernel, Rows, Tokens
-from fastlstm.nn.check import check_array, check_ids
+from fastlstm.nn.check import as_array, check_array, check_ids
 from fastlstm.nn.module import Array, Module
 
 
@@ -86,10 +86,12 @@ def read_batch(
     """Check an input of a sequence layer; see `LSTM.__call__` for what is accepted."""
     if isinstance(x, Tokens):
         table = np.ascontiguousarray(check_array("x.table", x.table, dtype, (None, input_size)))
-        steps = check_ids("x.ids", x.ids, len(table))
+        # a copy: a loader that uses its buffer again must not change what backward reads
+        steps = check_ids("x.ids", np.array(x.ids), len(table))
         name, axes = "x.ids", ""
     else:
-        ndim = 2 if np.ndim(x) == 2 else 3
+        x = as_array("x", x, dtype)
+        ndim = 2 if x.ndim == 2 else 3
         steps = check_array("x", x, dtype, (None,) * (ndim - 1) + (input_size,))
         name, axes = "x", f", {input_size}"
     outer = steps.ndim - (not isinstance(x, Tokens))

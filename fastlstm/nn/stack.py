@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,14 +12,21 @@ from numpy.typing import DTypeLike
 
 from fastlstm import kernels
 from fastlstm.kernels import CellSpec, Kernel, Reset, Weights
-from fastlstm.nn.check import check_choice, check_dtype, check_probability, check_rng, check_size
+from fastlstm.nn.check import (
+    Rng,
+    check_choice,
+    check_dtype,
+    check_probability,
+    check_rng,
+    check_size,
+)
 from fastlstm.nn.dropout import dropout_mask
 from fastlstm.nn.init import orthogonal
-from fastlstm.nn.module import Array, Module, Parameter
+from fastlstm.nn.module import Array, Module, Parameter, described
 from fastlstm.nn.reset import BoolArray, Cuts
 from fastlstm.nn.sequence import Batch, check_not_nan
 from fastlstm.nn.sums import sum_rows
-from fastlstm.nn.weights import make_weights, read_gradients, read_weights
+from fastlstm.nn.weights import Owned, find_parameters, make_weights, read_gradients, read_weights
 from fastlstm.runtime import get_num_threads
 
 INITS = ("torch", "orthogonal")
@@ -30,6 +38,7 @@ class Run(NamedTuple):
 
     batch: Batch
     saved: list[Any]  # [layers * directions]
+    owned: list[Owned]  # likewise: whose gradients are added to, whatever the module has by then
     masks: list[Array | None]  # of dropout, [layers]
     ended: BoolArray | None  # [N], rows whose last state is the initial one again
     learned: bool  # whether the rows began with the layer's own initial state
@@ -51,7 +60,7 @@ class Stack(Module):
         proj_size: int = 0,
         *,
         dtype: DTypeLike,
-        rng: np.random.Generator | None,
+        rng: Rng,
         init: str,
         learn_state: bool,
         recompute: int,
@@ -101,11 +110,40 @@ class Stack(Module):
     def _kernel(self) -> Kernel:
         return kernels.get(self._cell.name, self._backend)
 
-    def _weights(self, k: int) -> Weights:
-        return read_weights(self, self._suffixes[k])
+    def _find_kernel(self) -> Callable[[], Kernel]:
+        """Return what returns the kernels, and can be pickled."""
+        return partial(kernels.get, self._cell.name, self._backend)
 
-    def _gradients(self, k: int) -> Weights:
-        return read_gradients(self, self._suffixes[k])
+    def _owned(self, k: int) -> Owned:
+        """Return the parameters of one layer in one direction."""
+        return find_parameters(self, self._suffixes[k])
+
+    def _values(self, owned: Owned) -> Weights:
+        return read_weights(owned)
+
+    def _gradients(self, owned: Owned) -> Weights:
+        return read_gradients(owned)
+
+    def _weights(self, k: int) -> Weights:
+        return self._values(self._owned(k))
+
+    def extra_repr(self) -> str:
+        """Return the sizes and the options that differ from the usual ones."""
+        return described(
+            self.input_size,
+            self.hidden_size,
+            proj_size=(self.proj_size, 0),
+            num_layers=(self.num_layers, 1),
+            bias=(self.bias, True),
+            batch_first=(self.batch_first, False),
+            dropout=(self.dropout, 0),
+            bidirectional=(self.bidirectional, False),
+            nonlinearity=(getattr(self, "nonlinearity", "tanh"), "tanh"),
+            reset_after=(getattr(self, "reset_after", True), True),
+            dtype=(self.dtype, "float32"),
+            learn_state=(self.learn_state, False),
+            recompute=(self.recompute, 0),
+        )
 
     def _state_sizes(self) -> tuple[int, ...]:
         """Return the last axis of each state."""
@@ -132,7 +170,7 @@ class Stack(Module):
     ) -> tuple[Array, States, Run]:
         """Run all layers; with a generator as in training."""
         kernel, ended = self._kernel(), None if cuts is None else cuts.ended(batch)
-        run = Run(batch, [], [], ended, state is None)
+        run = Run(batch, [], [], [], ended, state is None)
         initial = self._initial(batch.rows.N) if state is None or cuts else []
         state = initial if state is None else state
         state_n = [np.empty_like(part) for part in state]
@@ -141,11 +179,11 @@ class Stack(Module):
             last = layer == self.num_layers - 1
             y, view = (batch if last else inner).buffer(kernel, self._width)
             for k, part in self._parts(layer, view):
-                d = k % self._directions
+                d, owned = k % self._directions, self._owned(k)
                 values, saved = kernel.forward(
                     layer_x,
                     tuple(s[k] for s in state),
-                    self._weights(k),
+                    self._values(owned),
                     batch.rows,
                     part,
                     reverse=d == 1,
@@ -157,6 +195,7 @@ class Stack(Module):
                 for s, value in zip(state_n, values, strict=True):
                     s[k] = value
                 run.saved.append(saved)
+                run.owned.append(owned)
             mask = None
             if rng is not None and self.dropout and not last:
                 mask = dropout_mask(view.shape, self.dropout, self.dtype, rng)
@@ -182,7 +221,7 @@ class Stack(Module):
                     run.saved[k],
                     part,
                     tuple(d[k] for d in dstate),
-                    self._gradients(k),
+                    self._gradients(run.owned[k]),
                     view,
                     accumulate_dx=k % self._directions == 1,
                     n_threads=get_num_threads(),

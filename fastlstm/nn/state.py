@@ -40,6 +40,10 @@ class State(tuple[Array, ...]):
             raise TypeError(f"parts[0] is {_told(first)}, expected an array of 2 or 3 axes")
         check_dtype(first.dtype)
         for i, part in enumerate(self[1:], 1):
+            if not isinstance(part, np.ndarray):
+                raise TypeError(f"parts[{i}] is {_told(part)}, expected an array of {first.dtype}")
+            if part.dtype != first.dtype:
+                raise TypeError(f"parts[{i}] has dtype {part.dtype}, expected {first.dtype}")
             check_array(f"parts[{i}]", part, first.dtype, (*first.shape[:-1], None))
         return self
 
@@ -163,7 +167,7 @@ def read_states(
     """
     labels = [f"{name}[{i}]" for i in range(len(names))]
     if len(names) == 1 and not isinstance(given, State):
-        if not isinstance(given, np.ndarray):
+        if not isinstance(given, (np.ndarray, list)):
             raise TypeError(
                 f"{name} is {_told(given)}, expected an array of {dtype}, a State or None"
             )

@@ -2,29 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 from numpy.typing import ArrayLike
 
-from fastlstm.kernels import Stream as KernelStream
+from fastlstm.kernels import Kernel, Weights
+from fastlstm.nn.check import as_array
 from fastlstm.nn.module import Array
-from fastlstm.nn.state import State
+from fastlstm.nn.state import State, read_states
 
 
 class Stream:
     """What `Recurrent.stream` returns: one time step after another.
 
+    A stream is one sequence (or N of them side by side) and serves one caller at a time: a thread
+    that comes while another is inside gets a RuntimeError. Copies, and those that `pickle` makes,
+    go on from the same state and weights, each on its own.
+
     Parameters
     ----------
-    steps : the backend's stream.
+    find_kernel : returns the kernels of the cell; pickled with the stream.
+    layers : weights of each layer, of its own: they are never written to.
     initial : the state of rows that start anew.
     """
 
-    __slots__ = ("_initial", "_steps")
+    __slots__ = ("_find_kernel", "_initial", "_layers", "_steps")
 
-    def __init__(self, steps: KernelStream, initial: State) -> None:
-        self._steps, self._initial = steps, initial
+    def __init__(
+        self, find_kernel: Callable[[], Kernel], layers: list[Weights], initial: State
+    ) -> None:
+        self._find_kernel, self._layers, self._initial = find_kernel, layers, initial
+        self._steps = find_kernel().Stream(layers, initial.batch_size)
         self.reset()
 
     def __call__(self, x: Array, /) -> Array:
@@ -35,9 +44,14 @@ class Stream:
         Raises
         ------
         TypeError, ValueError
-            If x is not an array of the layer's dtype and that shape.
+            If x is not an array of that shape and the layer's dtype, nor becomes one without loss.
+        RuntimeError
+            If another thread is inside.
         """
-        return self._steps(x)
+        try:
+            return self._steps(x)
+        except TypeError:
+            return self._steps(as_array("x", x, self._initial[0].dtype))
 
     def reset(self, rows: ArrayLike | None = None) -> None:
         """Put rows back to the initial state; None for all. For `rows` see `State.gather`."""
@@ -55,5 +69,22 @@ class Stream:
 
     @state.setter
     def state(self, value: Any) -> None:
-        given = (value,) if isinstance(value, np.ndarray) and len(self._initial) == 1 else value
-        self._steps.state = given
+        dtype, shapes = self._initial[0].dtype, [part.shape for part in self._initial]
+        names = self._find_kernel().cell.states
+        self._steps.state = tuple(read_states("state", value, names, shapes, dtype))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restored, (type(self), self._find_kernel, self._layers, self._initial, self.state)
+
+
+def _restored(
+    kind: type[Stream],
+    find_kernel: Callable[[], Kernel],
+    layers: list[Weights],
+    initial: State,
+    state: State,
+) -> Stream:
+    """Return a stream in a state, of what `Stream.__reduce__` names."""
+    stream = kind(find_kernel, layers, initial)
+    stream.state = state
+    return stream

@@ -12,6 +12,7 @@ from fastlstm.nn.init import uniform
 from fastlstm.nn.module import Module, Parameter
 
 # In the order of the fields of `Weights`, which is torch's.
+Owned = tuple["Parameter | None", ...]
 PARTS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr")
 
 
@@ -36,23 +37,27 @@ def make_weights(
     shapes = dict(zip(PARTS, [(G, I), (G, R), (G,), (G,), (R, H)], strict=True))
     if not proj:
         del shapes["weight_hr"]
+        module._without("weight_hr" + suffix)
     for part, shape in shapes.items():
-        wanted = bias or part.startswith("weight")
-        value = Parameter(uniform(shape, bound, dtype, rng)) if wanted else None
-        setattr(module, part + suffix, value)
+        if bias or part.startswith("weight"):
+            setattr(module, part + suffix, Parameter(uniform(shape, bound, dtype, rng)))
+        else:
+            setattr(module, part + suffix, None)
+            module._without(part + suffix)
 
 
-def read_weights(module: Module, suffix: str) -> Weights:
-    """Return the values of the parameters PARTS + suffix."""
-    values: list[Any] = [None if p is None else p.data for p in _parameters(module, suffix)]
+def find_parameters(module: Module, suffix: str) -> Owned:
+    """Return the parameters PARTS + suffix; None for those that are not there."""
+    return tuple(getattr(module, part + suffix, None) for part in PARTS)
+
+
+def read_weights(owned: Owned) -> Weights:
+    """Return the values of the parameters."""
+    values: list[Any] = [None if p is None else p.data for p in owned]
     return Weights(*values)
 
 
-def read_gradients(module: Module, suffix: str) -> Weights:
-    """Return the gradients of the parameters PARTS + suffix, to add into."""
-    values: list[Any] = [None if p is None else p.grad for p in _parameters(module, suffix)]
+def read_gradients(owned: Owned) -> Weights:
+    """Return the gradients of the parameters, to add into."""
+    values: list[Any] = [None if p is None else p.grad for p in owned]
     return Weights(*values)
-
-
-def _parameters(module: Module, suffix: str) -> list[Parameter | None]:
-    return [getattr(module, part + suffix, None) for part in PARTS]

@@ -132,7 +132,7 @@ def test_views_are_read_as_they_are() -> None:
 
 WRONG = [
     ({"query": np.zeros((N, T, H + 1))}, ValueError, "query has shape (4, 3, 7), expected"),
-    ({"query": np.zeros((N, T, H), np.float32)}, TypeError, "query has dtype float32, expected"),
+    ({"query": np.zeros((N, T, H), complex)}, TypeError, "query has dtype complex128, expected"),
     ({"memory": np.zeros((N + 1, S, H))}, ValueError, "memory has shape (5, 5, 6), expected (4,"),
     ({"lengths": [1, 2, 3, 6]}, ValueError, "lengths[3] is 6, expected 0 to 5"),
     ({"where": np.ones((N, T))}, ValueError, "where is float64 of shape (4, 3), expected bool"),

@@ -56,8 +56,9 @@ def test_first_values() -> None:
     [
         (np.zeros((2, 4)), "x has shape (2, 4), expected (any, 5)"),
         (np.float64(1), "x is a float64, expected a NumPy array of float64"),
-        (np.zeros((2, 5), np.float32), "x has dtype float32, expected float64"),
-        ([[0.0] * 5], "x is a list, expected a NumPy array of float64"),
+        (np.zeros((2, 5), complex), "x has dtype complex128, expected float64"),
+        ([[0.0] * 4], "x has shape (1, 4), expected (any, 5)"),
+        (((0.0,) * 5,), "x is a tuple, expected a NumPy array of float64"),
     ],
 )
 def test_wrong_input(x: Any, message: str) -> None:

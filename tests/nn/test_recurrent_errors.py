@@ -38,7 +38,9 @@ OPTIONS = [
     ({"dtype": None}, ValueError, "dtype is None, expected float32 or float64"),
     ({"init": "xavier"}, ValueError, "init is 'xavier', expected one of torch, orthogonal"),
     ({"forget_bias": 1.0, "bias": False}, ValueError, "forget_bias is 1.0, expected None"),
-    ({"rng": 7}, TypeError, "rng is 7, expected a numpy.random.Generator or None"),
+    ({"rng": 7.0}, TypeError, "rng is 7.0, expected a numpy.random.Generator, a seed or None"),
+    ({"rng": True}, TypeError, "rng is True, expected a numpy.random.Generator, a seed or None"),
+    ({"rng": -1}, ValueError, "rng is -1, expected a seed of at least 0"),
 ]
 
 
@@ -76,10 +78,14 @@ INPUTS = [
     (zeros(0, N, I), ValueError, "x has shape (0, 3, 5), expected at least one row and"),
     (zeros(T, 0, I), ValueError, "x has shape (4, 0, 5), expected at least one row and"),
     (zeros(0, I), ValueError, "x has shape (0, 5), expected at least one row and"),
-    (zeros(T, N, I, dtype=np.float64), TypeError, "x has dtype float64, expected float32"),
-    (zeros(T, N, I, dtype=np.int32), TypeError, "x has dtype int32, expected float32"),
-    (zeros(T, N, I, dtype=">f4"), TypeError, "x has dtype >f4, expected float32"),
-    (zeros(T, N, I).tolist(), TypeError, "x is a list, expected a NumPy array of float32"),
+    (zeros(T, N, I, dtype=float) + 0.1, TypeError, "x has dtype float64, expected float32, which "),
+    (zeros(T, N, I, dtype=float) + 0.1, TypeError, 'convert it with .astype("float32")'),
+    (zeros(T, N, I, dtype=int) + (1 << 24) + 1, TypeError, "x has dtype int64, expected float32"),
+    (zeros(T, N, I, dtype=complex), TypeError, "x has dtype complex128, expected float32"),
+    ([[0.0], [0.0, 1.0]], ValueError, "x is a list of unequal lists, expected those of an array"),
+    ([["a"] * I] * T, TypeError, "x has dtype <U1, expected float32"),
+    ([[1e300] * I] * T, TypeError, "x has dtype float64, expected float32"),
+    ((zeros(I),), TypeError, "x is a tuple, expected a NumPy array of float32"),
     (None, TypeError, "x is a NoneType, expected a NumPy array of float32"),
     (Tokens([[0, 9]], zeros(9, I)), IndexError, "x.ids[0, 1] is 9, expected 0 to 8"),
     (Tokens([[0, -1]], zeros(9, I)), IndexError, "x.ids[0, 1] is -1, expected 0 to 8"),
@@ -102,12 +108,12 @@ STATES = [
     ((zeros(1, N, H), zeros(1, N, H)), "state[0] has shape (1, 3, 6), expected (2, 3, 6)"),
     ((zeros(2, N, H), zeros(2, N + 1, H)), "state[1] has shape (2, 4, 6), expected (2, 3, 6)"),
     ((zeros(2, N, H), zeros(N, H)), "state[1] has shape (3, 6), expected (2, 3, 6)"),
-    ((zeros(2, N, H), zeros(2, N, H, dtype=float)), "state[1] has dtype float64, expected float32"),
+    ((zeros(2, N, H), zeros(2, N, H, dtype=float) + 0.1), "state[1] has dtype float64, expected"),
     (zeros(2, N, H), "state is a ndarray, expected a pair (h, c) or None"),
     ((zeros(2, N, H),), "state is a tuple of 1, expected a pair (h, c) or None"),
     (fl.State([zeros(2, N, H)]), "state is a State of 1, expected a pair (h, c) or None"),
     (fl.State([zeros(2, 1, H)] * 2), "state[0] has shape (2, 1, 6), expected (2, 3, 6)"),
-    (([[1.0]], None), "state[0] is a list, expected a NumPy array of float32"),
+    (([[1.0]], None), "state[0] has shape (1, 1), expected (2, 3, 6)"),
 ]
 
 
@@ -119,10 +125,10 @@ def test_states(state: Any, message: str) -> None:
 
 ONE_STATE = [
     ((zeros(2, N, H),), "state is a tuple of 1, expected an array of float32, a State or None"),
-    ([1.0], "state is a list of 1, expected an array of float32, a State or None"),
+    ([1.0], "state has shape (1,), expected (2, 3, 6)"),
     (zeros(1, N, H), "state has shape (1, 3, 6), expected (2, 3, 6)"),
     (zeros(2, H), "state has shape (2, 6), expected (2, 3, 6)"),
-    (zeros(2, N, H, dtype=float), "state has dtype float64, expected float32"),
+    (zeros(2, N, H, dtype=float) + 0.1, "state has dtype float64, expected float32"),
     (fl.State([zeros(2, N, H)] * 2), "state is a State of 2, expected a State (h) or None"),
     (fl.State([zeros(2, 1, H)]), "state[0] has shape (2, 1, 6), expected (2, 3, 6)"),
 ]
@@ -183,7 +189,7 @@ def test_lengths_of_one_sequence() -> None:
 
 GRADIENTS = [
     (zeros(T, N, H + 1), None, "dy has shape (4, 3, 7), expected (4, 3, 6)"),
-    (zeros(T, N, H, dtype=float), None, "dy has dtype float64, expected float32"),
+    (zeros(T, N, H, dtype=float) + 0.1, None, "dy has dtype float64, expected float32"),
     (None, (zeros(1, N, 1), None), "dstate[0] has shape (1, 3, 1), expected (1, 3, 6)"),
     (None, zeros(1, N, H), "dstate is a ndarray, expected a pair (h, c) or None"),
 ]
@@ -224,8 +230,9 @@ def test_nan_in_the_input_passes(backend_isa: str, kind: str) -> None:
 
 
 def test_rng_of_forward() -> None:
-    with pytest.raises(TypeError, match="rng is 3, expected a numpy.random.Generator or None"):
-        fl.LSTM(I, H).forward(zeros(T, N, I), rng=3)  # type: ignore[arg-type]
+    message = "rng is 3.0, expected a numpy.random.Generator, a seed or None"
+    with pytest.raises(TypeError, match=message):
+        fl.LSTM(I, H).forward(zeros(T, N, I), rng=3.0)  # type: ignore[arg-type]
 
 
 def test_a_tape_of_something_else() -> None:

@@ -156,9 +156,9 @@ WRONG = [
     (np.zeros((N + 1, I), np.float32), "x has shape (4, 5), expected (3, 5)"),
     (np.zeros(I, np.float32), "x has shape (5,), expected (3, 5)"),
     (np.zeros((1, N, I), np.float32), "x has shape (1, 3, 5), expected (3, 5)"),
-    (np.zeros((N, I)), "float64"),
-    (np.zeros((N, I), np.int32), "int32"),
-    (np.zeros((N, I), np.float32).tolist(), "x is"),
+    (np.zeros((N, I)) + 0.1, "float64"),
+    (np.zeros((N, I), np.complex64), "complex64"),
+    (tuple(np.zeros((N, I), np.float32)), "x is"),
     (None, "x is"),
 ]
 
@@ -179,7 +179,7 @@ WRONG_STATES = [
     (_zeros(1, N, H), "state is"),
     ((_zeros(1, N, H), _zeros(N, H)), "state[1] has shape (3, 9), expected (1, 3, 9)"),
     ((_zeros(1, N, 1), _zeros(1, N, H)), "state[0] has shape (1, 3, 1), expected (1, 3, 9)"),
-    ((_zeros(1, N, H, dtype=float), _zeros(1, N, H)), "float64"),
+    ((_zeros(1, N, H, dtype=float) + 0.1, _zeros(1, N, H)), "float64"),
 ]
 
 

@@ -150,7 +150,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"lengths": [1]}, "lengths has shape (1,), expected (5,)"),
     ({"state": np.zeros((1, 1, 9))}, "state has shape (1, 1, 9), expected (1, 5, 9)"),
     ({"reset": np.zeros((2, N), bool)}, "reset has shape (2, 5), expected (6, 5)"),
-    ({"rng": 3}, "rng is 3, expected a numpy.random.Generator or None"),
+    ({"rng": "3"}, "rng is '3', expected a numpy.random.Generator, a seed or None"),
 ]
 
 

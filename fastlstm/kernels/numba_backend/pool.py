@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 from numba.core import types
 
+from fastlstm.kernels.arguments import plain
 from fastlstm.kernels.numba_backend.address import load, size_of, store
 from fastlstm.kernels.numba_backend.cache import compile_parts
 from fastlstm.kernels.numba_backend.float_state import flush_denormals, restore_denormals
 from fastlstm.kernels.numba_backend.layer import address, readable
 from fastlstm.kernels.numba_backend.workers import worth_threads
 from fastlstm.kernels.reference_pool import Lengths
-from fastlstm.kernels.spec import Array
+from fastlstm.kernels.spec import DTYPES, Array
 
 WORD = types.int64
 LIST = types.Array(WORD, 1, "C")
@@ -107,6 +108,13 @@ def _compiled(function: Any, dtype: np.dtype[Any]) -> Any:
     return compile_parts(function, (), (*reals, *[WORD] * 4, LIST, *words))
 
 
+def _three_axes(name: str, array: Array) -> Array:
+    dtype = np.dtype(getattr(array, "dtype", object))
+    if dtype not in DTYPES:
+        raise TypeError(f"{name} is of {dtype}, expected an array of float32 or float64")
+    return plain(name, array, dtype, (None, None, None))
+
+
 def _read_lengths(lengths: Lengths, T: int, N: int) -> Lengths:
     lengths = np.ascontiguousarray(lengths, np.int64)
     if lengths.shape != (N,):
@@ -121,6 +129,7 @@ def pool(
     y: Array, lengths: Lengths, *, mean: bool, max: bool, n_threads: int = 1
 ) -> tuple[Array | None, Array | None, Array | None]:
     """Mean and maximum of each feature of a row over its real steps."""
+    y = _three_axes("y", y)
     T, N, F = y.shape
     lengths, y = _read_lengths(lengths, T, N), readable(y)
     run, zero = _compiled(forward_rows, y.dtype), y.dtype.type(0)
@@ -145,12 +154,17 @@ def pool_backward(
     """Write the gradient of y into dy [T,N,F], given those of mean and max ([N,F] or None)."""
     if (dmax is None) != (step is None):
         raise ValueError("dmax and step: expected both or neither")
+    dy = _three_axes("dy", dy)
     T, N, F = dy.shape
     lengths = _read_lengths(lengths, T, N)
     run, zero = _compiled(backward_rows, dy.dtype), dy.dtype.type(0)
     out = readable(dy)
-    parts = [None if a is None else np.ascontiguousarray(a, dy.dtype) for a in (dmean, dmax)]
-    parts.append(None if step is None else np.ascontiguousarray(step, np.int64))
+    parts = [
+        None if a is None else np.ascontiguousarray(plain(name, a, a.dtype, (N, F)), dtype)
+        for name, a, dtype in (
+            ("dmean", dmean, dy.dtype), ("dmax", dmax, dy.dtype), ("step", step, np.int64)
+        )
+    ]  # fmt: skip
     threads = worth_threads(80.0 * dy.size, N, n_threads)
     run(threads, zero, address(out), *out.strides[:2], F, lengths, *map(address, parts))
     if out is not dy:
