@@ -90,22 +90,26 @@ class Stop(Exception):
     pass
 
 def stop(*_):
-    raise Stop
+    global armed
+    if armed:
+        armed = False
+        raise Stop
 
 signal.signal(signal.SIGALRM, stop)
-stopped = 0
+stopped, armed = 0, False
+signal.setitimer(signal.ITIMER_REAL, 1e-3, 1.3e-3)
 for _ in range(COUNT):
     try:
-        signal.setitimer(signal.ITIMER_REAL, rng.uniform(1e-4, 4e-3), 7e-4)
-        try:
-            while True:
-                run(2), step(2)
-        finally:
-            signal.setitimer(signal.ITIMER_REAL, 0)
+        rest = int(rng.integers(3))
+        while True:
+            armed = rest == 0
+            rest -= 1
+            run(2), step(2)
     except Stop:
         stopped += 1
     assert same(run(2), expected[0]), f"run after {stopped}"
     assert same(step(2), expected[1]), f"step after {stopped}"
+signal.setitimer(signal.ITIMER_REAL, 0)
 print(stopped == COUNT)
 """
 
