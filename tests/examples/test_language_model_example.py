@@ -125,7 +125,7 @@ WRONG: list[tuple[list[str], str]] = [
     (["--temperature", "-1"], "temperature is -1.0, expected 0 or more"),
     (["--sample", "-5"], "length is -5, expected at least 0"),
     (["--resume", "--out", "gone"], "there is no checkpoint at gone"),
-    (["--lr", "1e30", "--optimizer", "sgd", "--clip", "0"], "smaller learning rate"),
+    (["--lr", "1e40", "--optimizer", "sgd", "--clip", "0"], "smaller learning rate"),
 ]
 
 
