@@ -66,6 +66,7 @@ def plan_of(options: argparse.Namespace) -> Plan:
         jobs=max(1, options.jobs),
         counts={name: max(1, round(n * options.scale)) for name, n in counts.items()},
         deadline=time.monotonic() + 60 * options.minutes,
+        quick=options.quick,
         kinds=tuple(name for name in options.kinds.split(",") if name),
     )
 

@@ -23,7 +23,7 @@ def part(plan: Plan) -> Iterator[Figure]:
     """The harness, then the stress with the usual extension and with one that notices races."""
     chosen = plan.chosen(KINDS)
     if "harness" in chosen:
-        yield _harness()
+        yield _harness("threads_do_not" if plan.quick else "thread")
     if "stress" in chosen:
         what = "calls of 16 threads, the same bits"
         yield _stress(plan, f"stress: {what}", [], watch.environment())
@@ -34,10 +34,10 @@ def part(plan: Plan) -> Iterator[Figure]:
         yield _stress(plan, "stress-races: the same under ThreadSanitizer", still, env)
 
 
-def _harness() -> Figure:
-    """The tests of the C harness, built with ThreadSanitizer."""
+def _harness(which: str) -> Figure:
+    """Tests of the C harness, built with ThreadSanitizer."""
     figure, before = Figure("races", "harness: C tests under ThreadSanitizer", 1), time.monotonic()
-    only = "thread and not native and not address and not neon"
+    only = f"{which} and thread and not native and not address and not neon"
     words = ["-m", "pytest", "-q", "-n", "0", "-p", "no:cacheprovider", "-k", only, "tests/c"]
     done = subprocess.run(
         [sys.executable, *words], cwd=ROOT, env=watch.environment(), capture_output=True, text=True
