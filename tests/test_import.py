@@ -1,4 +1,4 @@
-"""What `import fastlstm` loads: how much that is stands for how long it takes."""
+"""What `import fastlstm` and its first use load: how much stands for how long it takes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,13 @@ import sys
 import numpy
 before = set(sys.modules)
 import fastlstm
+fastlstm.LSTM
 print(*sorted(set(sys.modules) - before))
+"""
+COMMANDS = """
+import sys
+import fastlstm.cli, fastlstm.train_imdb
+print(*sorted(n for n in sys.modules if n.partition(".")[0] in ("fastlstm", "numpy")))
 """
 HEAVY = set("cython matplotlib numba platformdirs pooch safetensors scipy torch tqdm".split())
 
@@ -40,6 +46,17 @@ def test_loads_few_modules(loaded: set[str]) -> None:
     assert len(loaded) < 75
     for name in ("train", "cli", "text", "torch", "sklearn", "plotting"):
         assert f"fastlstm.{name}" not in loaded
+
+
+def test_a_command_is_ready_for_ctrl_c_at_once() -> None:
+    """Nothing that takes long is loaded before its `main` can say that it was interrupted."""
+    done = subprocess.run(
+        [sys.executable, "-c", COMMANDS], capture_output=True, text=True, check=True
+    )
+    assert set(done.stdout.split()) == {
+        "fastlstm", "fastlstm._version", "fastlstm.cli", "fastlstm.cli.errors",
+        "fastlstm.printable", "fastlstm.train_imdb",
+    }  # fmt: skip
 
 
 def test_no_module_hides_one_of_the_standard_library() -> None:
