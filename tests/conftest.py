@@ -95,6 +95,13 @@ def use_backend(name: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         module.set_isa(before)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def all_threads() -> None:
+    """Have calls wait for all their threads, on a busy machine too: tests are to meet them."""
+    if _load("native")[0] is not None:
+        importlib.import_module("fastlstm.kernels._native").be_patient(True)
+
+
 @pytest.fixture(scope="session")
 def load_backend() -> Callable[[str], Any]:
     """Load a backend by name, or skip the test."""

@@ -46,6 +46,7 @@ cdef extern from "fastlstm.h" nogil:
         void *cells
         void *extra
         int n_threads
+        int (*stop)() noexcept nogil
 
     ctypedef struct fl_grads:
         const void *dy
@@ -77,6 +78,7 @@ cdef extern from "fastlstm.h" nogil:
 
     enum:
         FL_CELLS
+        FL_STOPPED
 
     ctypedef struct fl_pool:
         int64_t T, N, F
@@ -123,3 +125,4 @@ cdef extern from "fastlstm.h" nogil:
     size_t fl_cached_bytes()
     size_t fl_block_bytes(size_t bytes)
     uint64_t fl_float_state()
+    void fl_be_patient(int yes)

@@ -5,16 +5,16 @@ What a kernel reads is checked on the very objects it reads: sizes are those of 
 and tuples and lists are indexed with a check (boundscheck is on; pointers never have one).
 
 This file chooses the instruction set; the others hold one idea each:
-_c.pxd the C interface, _view.pxi arrays, _sequence.pxi the time loop, _stream.pxi single steps,
-_step.pxi those of torch's cells, _dlpack.pxi what torch's tensors are, _pool.pxi pooling, _adam.pxi
-the optimizer.
+_c.pxd the C interface, _view.pxi arrays, _interrupt.pxi signals, _sequence.pxi the time loop,
+_stream.pxi single steps, _step.pxi those of torch's cells, _dlpack.pxi what torch's tensors are,
+_pool.pxi pooling, _adam.pxi the optimizer.
 """
 
 from cpython.buffer cimport (
     PyBUF_FORMAT, PyBUF_STRIDES, PyBUF_WRITABLE, PyBuffer_FillInfo, PyBuffer_Release,
     PyObject_CheckBuffer, PyObject_GetBuffer,
 )
-from cpython.exc cimport PyErr_Clear
+from cpython.exc cimport PyErr_CheckSignals, PyErr_Clear
 from cpython.pycapsule cimport PyCapsule_GetPointer, PyCapsule_IsValid
 from cpython.ref cimport PyObject
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
@@ -24,6 +24,7 @@ from fastlstm.kernels._c cimport *
 
 import os
 from math import prod
+from threading import current_thread, main_thread
 
 import numpy as np
 
@@ -92,6 +93,7 @@ cdef const fl_cell *cell_of(int cell, int itemsize) except NULL:
 
 
 include "_view.pxi"
+include "_interrupt.pxi"
 include "_sequence.pxi"
 include "_stream.pxi"
 include "_dlpack.pxi"
@@ -140,6 +142,11 @@ def vec_tanh(array, isa=None):
 def mxcsr():
     """The calling thread's floating-point control register."""
     return fl_float_state()
+
+
+def be_patient(bint yes):
+    """Whether small work too waits for all its threads, whatever else runs: for tests of them."""
+    fl_be_patient(yes)
 
 
 def cached_bytes():

@@ -237,10 +237,11 @@ def forward(int cell, x, state, weights, rows, y, *, bint reverse=False, reset=N
     if save:
         call.p.every = recompute
         keep(&call.p, call.cell, call.itemsize)
+    let_interrupt(&call.p)
     with nogil:
         failed = call.cell.forward(&call.p)
     if failed:
-        raise MemoryError(f"no memory for a forward pass of {T} steps of {N} rows")
+        fail(failed, f"a forward pass of {T} steps of {N} rows")
     call.used = not save
     return state_n, (call if save else None)
 
@@ -261,13 +262,12 @@ def backward(Call saved not None, dy, dstate, grads, dx, *, bint accumulate_dx=F
         raise
     g.accumulate_dx = accumulate_dx
     saved.p.n_threads = n_threads
+    let_interrupt(&saved.p)
     with nogil:
         failed = saved.cell.backward(&saved.p, &g)
     saved.free()
     if failed:
-        raise MemoryError(
-            f"no memory for a backward pass of {saved.p.rows.T} steps of {saved.p.rows.N} rows"
-        )
+        fail(failed, f"a backward pass of {saved.p.rows.T} steps of {saved.p.rows.N} rows")
     return results
 
 

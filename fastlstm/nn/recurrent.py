@@ -125,6 +125,9 @@ class Recurrent(Gated):
 
         Raises
         ------
+        KeyboardInterrupt
+            Or what else a signal's handler raises, in the middle of a long call in the main thread.
+            The tape is used up, and what gradients of parameters were given is a part: zero them.
         RuntimeError
             If the tape was used before.
         TypeError, ValueError

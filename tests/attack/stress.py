@@ -18,7 +18,7 @@ import numpy as np
 
 import fastlstm as fl
 from fastlstm import kernels
-from fastlstm.kernels import native
+from fastlstm.kernels import _native, native
 from fastlstm.train import optim
 
 THREADS = 16
@@ -67,8 +67,11 @@ def stepped(data: Any, grad: Any) -> Any:
 
 
 def pooled(y: Any, lengths: Any) -> Any:
-    """Mean and maximum over the real steps."""
-    return kernels.get("lstm").pool(y, lengths, mean=True, max=True, n_threads=3)
+    """Mean and maximum over the real steps, and the gradient."""
+    kernel, dy = kernels.get("lstm"), np.zeros_like(y)
+    mean, best, step = kernel.pool(y, lengths, mean=True, max=True, n_threads=3)
+    kernel.pool_backward(dy, lengths, mean, best, step, n_threads=3)
+    return mean, best, step, dy
 
 
 def tasks(rng: np.random.Generator) -> list[Task]:
@@ -85,14 +88,31 @@ def tasks(rng: np.random.Generator) -> list[Task]:
             (f"{cls.__name__} streamed", lambda m=layer: streamed(m, x)),
         ]
     cell, wide = fl.LSTMCell(5, 64, rng=rng), rng.standard_normal((90, 5)).astype("f4")
-    table = rng.standard_normal((40, 70)).astype("f4")
     y = rng.standard_normal((7, 9, 33)).astype("f4")
-    calls += [
-        ("LSTMCell", lambda: cell(wide)),
-        ("Adam", lambda: stepped(table, table)),
-        ("pooling", lambda: pooled(y, lengths)),
+    calls += [("LSTMCell", lambda: cell(wide)), ("pooling", lambda: pooled(y, lengths))]
+    return [Task(name, call, bits(call())) for name, call in calls + shared_out(rng)]
+
+
+def shared_out(rng: np.random.Generator) -> list[tuple[str, Callable[[], Any]]]:
+    """Calls that are large enough for a team of threads: by rows, by units, in pieces of a step."""
+    lengths = rng.integers(0, 5, 48)
+    x = rng.standard_normal((4, 48, 64)).astype("f4")
+    lstm, gru, units = (
+        fl.LSTM(64, 128, rng=rng),
+        fl.GRU(64, 128, rng=rng),
+        fl.LSTM(64, 448, rng=rng),
+    )
+    cell = fl.LSTMCell(64, 256, rng=rng)
+    table = rng.standard_normal((900, 70)).astype("f4")
+    y = rng.standard_normal((40, 48, 64)).astype("f4")
+    return [
+        ("large LSTM", lambda: trained(lstm, x, lengths)),
+        ("large GRU", lambda: trained(gru, x, lengths)),
+        ("wide LSTM", lambda: trained(units, x[:, :8], None)),
+        ("large LSTMCell", lambda: [cell(x[0, :4]) for _ in range(20)]),
+        ("large Adam", lambda: stepped(table, table)),
+        ("large pooling", lambda: pooled(y, lengths)),
     ]
-    return [Task(name, call, bits(call())) for name, call in calls]
 
 
 class Shared:
@@ -137,6 +157,7 @@ class Stress:
         how = int(rng.integers(20))
         if how == 0:
             native.trim()
+            _native.be_patient(bool(rng.integers(2)))  # whether teams wait for all their threads
         elif how < 3:
             self.shared.step()
         else:
@@ -153,6 +174,7 @@ class Stress:
 
 
 def main(arguments: list[str]) -> int:
+    fl.set_num_threads(3)
     stress = Stress(float(arguments[0]), int(arguments[1]))
     stress.run()
     print(json.dumps({"calls": stress.calls, "wrong": stress.wrong}))

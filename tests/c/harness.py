@@ -28,7 +28,7 @@ Arrays = dict[str, NDArray[Any]]
 # The header of a case, as in harness.c.
 HEADER = (
     "op itemsize T N I H reverse bias distinct batch_first dy dstate accumulate threads "
-    "cell_number gates states proj reset recompute packed repeat"
+    "cell_number gates states proj reset recompute packed repeat hasty"
 ).split()
 OPS = ("cell", "pool", "adam", "exp", "sigmoid", "tanh")
 
@@ -120,6 +120,7 @@ class Case:
     recompute: int = 0
     packed: bool = False
     repeat: int = 1
+    hasty: bool = False  # does not wait for threads whose cores are busy
     seed: int = 0
 
     @cached_property
@@ -153,7 +154,7 @@ class Case:
         arrays = {
             name: rng.standard_normal(shape).astype(self.dtype) for name, shape in shapes.items()
         }
-        for name in ("w_ih", "w_hh"):
+        for name in {"w_ih", "w_hh", "w_hr"} & arrays.keys():
             arrays[name] /= np.sqrt(arrays[name].shape[1]).astype(self.dtype)
         if self.distinct:
             arrays["ids"] = rng.integers(self.distinct, size=steps)

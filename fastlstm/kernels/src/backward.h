@@ -102,8 +102,9 @@ static void pack_backward(const cell *c, const call *k, int thread) {
                      part(outputs, thread + 1, k->threads));
 }
 
-static void begin_backward(const cell *c, const call *k, int thread, step_rows *rows,
-                           fl_team *team) {
+/* Before the last step. Returns as begin_forward. */
+static int begin_backward(const cell *c, const call *k, int thread, step_rows *rows,
+                          fl_team *team) {
     const fl_call *p = k->p;
     int64_t N = p->rows.N;
     pack_backward(c, k, thread);
@@ -119,14 +120,15 @@ static void begin_backward(const cell *c, const call *k, int thread, step_rows *
         read_state(k, p->fresh_c, p->H, r, (real *)k->fresh_c + r * k->Hp);
     }
     clear_dx(k, thread);
-    fl_barrier(team);
-    if (!p->every || !p->in.ids) return;
+    if (fl_barrier(team)) return 1;
+    if (!p->every || !p->in.ids) return 0;
     make_table(c, k, rows, thread);
     fl_barrier(team);
+    return 0;
 }
 
 /* Make the gates and cells of a segment anew from the cells at its start. */
-static void run_segment(const cell *c, const call *k, const share *w, step_rows *rows,
+static void run_segment(const cell *c, const call *k, const share *w, step_rows *rows, int thread,
                         fl_team *team) {
     int64_t N = k->p->rows.N, at = k->first / k->p->every * N;
     for (int64_t i = 0; c->c && i < share_rows(w, N); i++) {
@@ -134,7 +136,7 @@ static void run_segment(const cell *c, const call *k, const share *w, step_rows 
         memcpy(k->cells + row * k->Hp + j, k->states + (at + row) * k->Hp + j,
                (size_t)((w->j1 - w->j0) * VL) * sizeof(real));
     }
-    run_steps(c, k, w, rows, k->first, k->last, team);
+    run_steps(c, k, w, rows, k->first, k->last, thread, team);
 }
 
 static void end_backward(const cell *c, const call *k, int thread) {
@@ -150,7 +152,8 @@ static void end_backward(const cell *c, const call *k, int thread) {
     }
 }
 
-static void backward_body(const cell *c, void *ctx, int thread, int threads, fl_team *team) {
+/* A thread's part; returns 1 if it was given up, as not all threads came. */
+static int backward_part(const cell *c, void *ctx, int thread, int threads, fl_team *team) {
     call own = *(call *)ctx, *k = &own;
     k->threads = threads;
     k->by_units = k->by_units && threads > 1;
@@ -159,11 +162,11 @@ static void backward_body(const cell *c, void *ctx, int thread, int threads, fl_
     int64_t most = max64(P_BLOCK, b->N * k->chunk), every = k->p->every;
     step_rows rows = step_rows_in(k, k->scratch + thread * k->scratch_size, most);
     real *copies = rows.own + own_size(c, k);
-    begin_backward(c, k, thread, &rows, team);
+    if (begin_backward(c, k, thread, &rows, team)) return 1;
     int64_t segments = every ? (b->T + every - 1) / every : 1;
     for (int64_t i = segments - 1; i >= 0; i--) {
         k->first = i * every, k->last = every ? min64(b->T, k->first + every) : b->T;
-        if (every) run_segment(c, k, &w, &rows, team);
+        if (every) run_segment(c, k, &w, &rows, thread, team);
         ripe ready = {.begin = i == segments - 1};
         for (int64_t s = k->last - 1; s >= k->first; s--) {
             rows.n = share_rows(&w, b->n_at[s]);
@@ -172,7 +175,10 @@ static void backward_body(const cell *c, void *ctx, int thread, int threads, fl_
             if (s > k->first && ready.p1 - ready.p0 < ripe_rows(k)) continue;
             if (s > k->first) ready.p1 -= (b->offset[b->T] - b->offset[s]) % P_BLOCK;
             ready.end = s == 0;
+            int64_t before = b->offset[b->T] - b->offset[k->last];
+            ask_to_stop(k, thread, before + ready.p0, before + ready.p1);
             fl_barrier(team);
+            if (is_stopped(k, before + ready.p1)) return 0;
             ripe_products(c, k, &ready, thread, &rows, copies, team);
             ready.p0 = ready.p1, ready.begin = 0;
         }
@@ -180,6 +186,11 @@ static void backward_body(const cell *c, void *ctx, int thread, int threads, fl_
     }
     fl_barrier(team);
     end_backward(c, k, thread);
+    return 0;
+}
+
+static void backward_body(const cell *c, void *ctx, int thread, int threads, fl_team *team) {
+    if (backward_part(c, ctx, thread, threads, team) && !thread) backward_part(c, ctx, 0, 1, NULL);
 }
 
 static int64_t longest_segment(const fl_call *p) { /* in packed rows */
@@ -241,10 +252,12 @@ static int run_backward(const cell *c, const fl_call *p, const fl_grads *g, fl_b
     real *block = fl_alloc((size_t)plan_backward(c, &k, g->dx != NULL, NULL) * sizeof(real));
     if (!block) return -1;
     plan_backward(c, &k, g->dx != NULL, block);
+    stopping stop = stopping_of(&k);
+    k.stop = &stop;
     memset((real *)k.zeros, 0, (size_t)max64(k.GHp, PANEL) * sizeof(real));
-    fl_run(k.threads, body, &k);
+    fl_run(k.threads, k.brief, body, &k);
     fl_free(block);
-    return 0;
+    return is_stopped(&k, INT64_MAX - 1) ? FL_STOPPED : 0;
 }
 
 #endif

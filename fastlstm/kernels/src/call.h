@@ -3,6 +3,8 @@
 #ifndef FL_CALL_H
 #define FL_CALL_H
 
+#include <stdatomic.h>
+
 #include "activations.h"
 #include "rows.h"
 #include "unpacked.h"
@@ -24,12 +26,22 @@ typedef struct {
                           fl_team *team);
 } cell;
 
+/* Whether a call is to end early: after which row of all, in the order in which they are worked on.
+ * Threads that are apart all leave at the same one. */
+typedef struct {
+    _Atomic int64_t after;
+    int64_t every;   /* rows from one question to the next */
+    uint64_t floats; /* the caller's float state, for the asking */
+} stopping;
+
 /* What a call's threads share. */
 struct call {
     const fl_call *p;
+    stopping *stop;
     const fl_grads *g; /* NULL in forward */
     int64_t G, GHp, Hp, Rp;
     int by_units, threads;
+    int brief;     /* not worth a wait for cores that others want */
     int pieces;    /* of the units, for threads that are awake; 0 if divided in another way */
     int unpacked;  /* wx and wh are the caller's weights */
     int64_t chunk; /* steps whose input products are made together */
@@ -71,6 +83,26 @@ struct step_rows {
     int64_t s_panel; /* from one panel of s to the next, or 0 */
     real *own;       /* memory for them */
 };
+
+/* Between rows `from` and `to` of all: the calling thread asks now and then. */
+FL_INLINE void ask_to_stop(const call *k, int thread, int64_t from, int64_t to) {
+    if (thread || !k->p->stop || from / k->stop->every == to / k->stop->every) return;
+    uint64_t floats = fl_float_state();
+    fl_restore_denormals(k->stop->floats);
+    if (k->p->stop()) atomic_store(&k->stop->after, to);
+    fl_restore_denormals(floats);
+}
+
+FL_INLINE int is_stopped(const call *k, int64_t at) {
+    return k->p->stop && atomic_load(&k->stop->after) <= at;
+}
+
+enum { ASK = 500000000 }; /* operations from one question to the next: some 10 ms */
+
+FL_INLINE stopping stopping_of(const call *k) {
+    int64_t row = 2 * k->GHp * (k->p->in.I + k->p->R);
+    return (stopping){INT64_MAX, ASK / row + 1, fl_float_state()};
+}
 
 enum { ROW_POINTERS = 9 };
 

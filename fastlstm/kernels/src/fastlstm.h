@@ -63,6 +63,8 @@ typedef struct fl_call {
     void *cells; /* [N+P,Hp], steps ascending; or [steps/every,N,Hp], the first of each segment */
     void *extra; /* [P,Hp] what else the cell keeps */
     int n_threads;
+    /* NULL or, for long calls, asked by the calling thread some times a second whether to stop. */
+    int (*stop)(void);
 } fl_call;
 
 typedef struct fl_grads {
@@ -91,13 +93,14 @@ typedef struct fl_cell {
     int64_t (*forward_bytes)(const fl_call *p);
     int64_t (*backward_bytes)(const fl_call *p);
 
-    /* 0, or -1 if memory ran out (outputs are then undefined). Backward turns `gates` into gate
-     * gradients in place, so what forward kept serves once. */
+    /* 0, or -1 if memory ran out, or FL_STOPPED: outputs are then undefined, gradients of weights
+     * added to in part. Backward turns `gates` into gate gradients in place, so what forward kept
+     * serves once. */
     int (*forward)(const fl_call *p);
     int (*backward)(const fl_call *p, const fl_grads *g);
 } fl_cell;
 
-enum { FL_CELLS = 5 };
+enum { FL_CELLS = 5, FL_STOPPED = -2 };
 
 /* Mean and maximum of y over each row's real steps; backward, of their gradients into y's place. */
 typedef struct fl_pool {
@@ -150,10 +153,12 @@ const char *const *fl_isa_names(void); /* best first, ends with NULL */
 
 /* threads.c: body(ctx, thread, threads, team) on every thread of a team, the caller among them,
  * with denormals flushed to zero. A team that is busy (another Python thread is inside) is not
- * waited for: the body then runs on the caller alone, with the same results. */
+ * waited for: the body then runs on the caller alone, with the same results; so does a brief job
+ * while other programs want the cores. A body without barriers may run for several threads one
+ * after the other, on the caller. */
 typedef struct fl_team fl_team;
 typedef void (*fl_body)(void *ctx, int thread, int threads, fl_team *team);
-void fl_run(int threads, fl_body body, void *ctx);
+void fl_run(int threads, int brief, fl_body body, void *ctx);
 /* run(ctx, i, pieces) for each i, for jobs too short to wake threads: on the caller and on those
  * that are still awake; if none is, all in one, run(ctx, 0, 1). Nobody waits for a thread that has
  * not begun a piece. At most FL_PIECES, several a thread: a fast core then takes some of a slow
@@ -161,9 +166,12 @@ void fl_run(int threads, fl_body body, void *ctx);
 enum { FL_PIECES = 32 };
 typedef void (*fl_piece)(void *ctx, int piece, int pieces);
 void fl_share(int threads, int pieces, fl_piece run, void *ctx);
-void fl_barrier(fl_team *team); /* NULL: no other threads, nothing to wait for */
-/* Was a barrier waited for very long of late? Counts down: true for some calls after. */
-int fl_cores_busy(void);
+/* Waits for all threads; NULL: there are no others. Returns 0 but, at the first barrier of a brief
+ * job, 1 if some did not come in time: each thread leaves the body then, the caller after running
+ * it again as body(ctx, 0, 1, NULL). */
+int fl_barrier(fl_team *team);
+/* For tests: whether brief jobs too wait for all their threads, whoever wants the cores. */
+void fl_be_patient(int yes);
 
 /* buffers.c: large blocks are kept for the next call instead of given back, up to a bound. */
 void *fl_alloc(size_t bytes);

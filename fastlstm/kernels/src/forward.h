@@ -136,9 +136,9 @@ static void place_rows(const cell *c, const call *k, const share *w, step_rows *
     }
 }
 
-/* All steps of a thread from first to last. */
+/* All steps of a thread from first to last, or to where a forward pass is stopped. */
 static void run_steps(const cell *c, const call *k, const share *w, step_rows *rows, int64_t first,
-                      int64_t last, fl_team *team) {
+                      int64_t last, int thread, fl_team *team) {
     const fl_rows *b = &k->p->rows;
     for (int64_t s = first; s < last && b->n_at[s]; s++) {
         if ((s - first) % k->chunk == 0 && !k->p->in.ids)
@@ -151,13 +151,15 @@ static void run_steps(const cell *c, const call *k, const share *w, step_rows *r
                        cell_after(k, w->first + i * w->stride, s - 1) + w->j0 * VL,
                        (size_t)((w->j1 - w->j0) * VL) * sizeof(real));
         c->step(k, w, rows, s);
+        if (!k->g) ask_to_stop(k, thread, b->offset[s], b->offset[s + 1]);
         if (k->by_units) fl_barrier(team);
+        if (!k->g && is_stopped(k, b->offset[s + 1])) return;
     }
 }
 
-/* Before the first step: weights packed, cells from c0, the distinct tokens' products. */
-static void begin_forward(const cell *c, const call *k, int thread, step_rows *rows,
-                          fl_team *team) {
+/* Before the first step: weights packed, cells from c0, the distinct tokens' products. Returns
+ * whether threads did not come, as fl_barrier does. */
+static int begin_forward(const cell *c, const call *k, int thread, step_rows *rows, fl_team *team) {
     const fl_call *p = k->p;
     int64_t outputs = k->Rp / VL;
     if (!p->packed)
@@ -169,10 +171,11 @@ static void begin_forward(const cell *c, const call *k, int thread, step_rows *r
         read_state(k, p->c0, p->H, r, k->cells + r * k->Hp);
         if (p->reset) read_state(k, p->fresh_c, p->H, r, (real *)k->fresh_c + r * k->Hp);
     }
-    fl_barrier(team);
-    if (!p->in.ids) return;
+    if (fl_barrier(team)) return 1;
+    if (!p->in.ids) return 0;
     make_table(c, k, rows, thread);
     fl_barrier(team);
+    return 0;
 }
 
 /* After the last step: zeros past each row's end, its final state. */
@@ -189,7 +192,8 @@ static void end_forward(const cell *c, const call *k, int thread) {
     }
 }
 
-static void forward_body(const cell *c, void *ctx, int thread, int threads, fl_team *team) {
+/* A thread's part; returns 1 if it was given up, as not all threads came. */
+static int forward_part(const cell *c, void *ctx, int thread, int threads, fl_team *team) {
     call own = *(call *)ctx, *k = &own;
     k->threads = threads;
     k->by_units = k->by_units && threads > 1;
@@ -197,10 +201,15 @@ static void forward_body(const cell *c, void *ctx, int thread, int threads, fl_t
     share w = share_of(k->p->H, k->by_units, thread, threads);
     int64_t most = max64(P_BLOCK, b->N * k->chunk);
     step_rows rows = step_rows_in(k, k->scratch + thread * k->scratch_size, most);
-    begin_forward(c, k, thread, &rows, team);
-    run_steps(c, k, &w, &rows, 0, b->T, team);
+    if (begin_forward(c, k, thread, &rows, team)) return 1;
+    run_steps(c, k, &w, &rows, 0, b->T, thread, team);
     fl_barrier(team);
-    end_forward(c, k, thread);
+    if (!is_stopped(k, INT64_MAX - 1)) end_forward(c, k, thread);
+    return 0;
+}
+
+static void forward_body(const cell *c, void *ctx, int thread, int threads, fl_team *team) {
+    if (forward_part(c, ctx, thread, threads, team) && !thread) forward_part(c, ctx, 0, 1, NULL);
 }
 
 /* A piece of the units of a call of one step: none needs another, so that no piece waits. */
@@ -245,10 +254,11 @@ static void set_threads(const cell *c, call *k, int64_t work) {
     const fl_call *p = k->p;
     int64_t N = p->rows.N, T = p->rows.T, weight = k->GHp * p->R * (int64_t)sizeof(real);
     int may = !c->before && !p->weights.w_hr; /* two products a step would need more barriers */
+    int64_t flops = work * p->rows.offset[T] * k->GHp * (p->in.I + p->R);
     k->by_units = may && divide_units(N, p->H, weight, p->n_threads);
-    k->threads = worth_threads(work * p->rows.offset[T] * k->GHp * (p->in.I + p->R), T, k->by_units,
-                               p->n_threads);
+    k->threads = worth_threads(flops, T, k->by_units, p->n_threads);
     k->by_units = may && divide_units(N, p->H, weight, k->threads);
+    k->brief = is_brief(flops, T, k->by_units, k->threads);
 }
 
 enum { SHARE = 80000 }; /* operations, about a microsecond: fewer do not repay a thread's turn */
@@ -310,13 +320,15 @@ static int run_forward(const cell *c, const fl_call *p, fl_body body, fl_piece p
     real *block = fl_alloc((size_t)plan_forward(c, &k, NULL) * sizeof(real));
     if (!block) return -1;
     plan_forward(c, &k, block);
+    stopping stop = stopping_of(&k);
+    k.stop = &stop;
     memset((real *)k.zeros, 0, (size_t)max64(k.GHp, PANEL) * sizeof(real));
     if (k.pieces)
         fl_share(k.threads, k.pieces, piece, &k);
     else
-        fl_run(k.threads, body, &k);
+        fl_run(k.threads, k.brief, body, &k);
     fl_free(block);
-    return 0;
+    return is_stopped(&k, INT64_MAX - 1) ? FL_STOPPED : 0;
 }
 
 #endif

@@ -102,7 +102,11 @@ static void pool_backward_body(void *ctx, int thread, int threads, fl_team *team
         for (int64_t f = 0; f < p->F; f += POOL_VECTORS * VL) features_backward(p, n, f);
 }
 
-static void pool_forward(const fl_pool *p) { fl_run(p->n_threads, pool_forward_body, (void *)p); }
-static void pool_backward(const fl_pool *p) { fl_run(p->n_threads, pool_backward_body, (void *)p); }
+static void pool_forward(const fl_pool *p) {
+    fl_run(p->n_threads, 1, pool_forward_body, (void *)p);
+}
+static void pool_backward(const fl_pool *p) {
+    fl_run(p->n_threads, 1, pool_backward_body, (void *)p);
+}
 
 #endif

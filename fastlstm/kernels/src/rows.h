@@ -62,14 +62,17 @@ FL_INLINE int divide_units(int64_t N, int64_t H, int64_t weight, int threads) {
     return N < threads || weight > (int64_t)1 << 20;
 }
 
-/* More threads than the work repays are not used: about 20 us each. A step of less than a million
- * operations a thread lives from prompt barriers: while other work holds the cores it runs alone,
- * or it would take four times as long. */
+/* More threads than the work repays are not used: about 50 us for one that has to wake. */
 FL_INLINE int worth_threads(int64_t flops, int64_t steps, int by_units, int threads) {
-    int64_t each = by_units ? max64(4000000, steps * 125000) : 4000000;
-    int n = (int)max64(1, min64(threads, flops / each));
-    if (n > 1 && by_units && flops / n < steps * 1000000 && fl_cores_busy()) return 1;
-    return n;
+    int64_t each = by_units ? max64(10000000, steps * 125000) : 10000000;
+    return (int)max64(1, min64(threads, flops / each));
+}
+
+/* Would a thread that loses its core for some milliseconds cost more than threads gain? That is so
+ * for work of less than about 40 ms, and where a step of less than a million operations a thread
+ * waits for all of them. */
+FL_INLINE int is_brief(int64_t flops, int64_t steps, int by_units, int threads) {
+    return flops < 4000000000 || (by_units && flops / threads < steps * 1000000);
 }
 
 #endif

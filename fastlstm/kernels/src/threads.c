@@ -1,11 +1,15 @@
 /* A small team of threads, made when first needed and asleep between calls.
  *
  * Not OpenMP: its threads spin beside other libraries' and hang a forked child. Here a child
- * starts with no team and makes its own, workers wait on a condition after a short spin, and a
- * second Python thread that finds the team busy runs its work alone instead of waiting.
+ * starts with no team and makes its own, whoever waits sleeps after a short spin, and a second
+ * Python thread that finds the team busy runs its work alone instead of waiting.
  *
  * A worker that sleeps takes some 50 us to come, many times what a single step of a cell takes.
  * Pieces of such a step are laid on the desks of workers, and those that still spin take them.
+ *
+ * Where other programs want the cores too, a thread may lose its own for milliseconds, and all
+ * that wait for it lose them as well. So work that nobody has begun is done by the caller, and a
+ * job that lost time makes the brief ones after it run on the caller alone for a while (busy).
  */
 #define _POSIX_C_SOURCE 200809L
 #include <pthread.h>
@@ -16,15 +20,20 @@
 
 #include "fastlstm.h"
 
-enum { MAX_THREADS = 1024 };      /* as in runtime.py */
-enum { LATE = 8192, ALONE = 64 }; /* spins at a barrier: a thread had lost its core; jobs after */
-enum { SPIN = 50000 };            /* ns that a worker is awake after a job */
-enum { OFTEN = 40000 };           /* ns from one short job to the next that keep workers awake */
+enum { MAX_THREADS = 1024 }; /* as in runtime.py */
+enum { SPIN = 50000 };       /* ns that a worker is awake after a job */
+enum { OFTEN = 40000 };      /* ns from one short job to the next that keep workers awake */
+enum { WAIT = 30000 };       /* ns of spinning for another thread before sleeping */
+enum { COME = 300000 }; /* ns after which a brief job goes on without those who have not come */
+enum { LOST = 300000 }; /* ns without a core that tell that others want the cores */
+enum { BUSY = 20000000, BUSY_MOST = 640000000 }; /* ns for which that is taken to stay so */
 
 typedef struct {
     fl_body body;
     void *ctx;
     int threads; /* taking part, the caller included */
+    int brief;
+    int64_t posted;
 } job;
 
 /* A piece of a short job. One who turns OPEN into TAKEN runs it: the worker whose turn it is or, if
@@ -32,50 +41,64 @@ typedef struct {
  * both write takes longer to go from one to the other than a tenth of the job. */
 enum { DONE, OPEN, TAKEN };
 typedef struct {
-    _Alignas(128) atomic_int state;
+    _Alignas(128) atomic_uint state;
     int threads, pieces;
     fl_piece run;
     void *ctx;
 } desk;
 
 struct fl_team {
-    pthread_mutex_t mutex; /* of `current` and of changes to `jobs` */
-    pthread_cond_t wake;
+    pthread_mutex_t mutex; /* of `current`, `open`, `came`, `present`, and of changes to `jobs` */
+    pthread_cond_t wake, met;
     job current;
-    atomic_uint jobs; /* how many there have been: workers wait for it to change */
+    atomic_uint jobs;           /* how many there have been: workers wait for it to change */
+    int open;                   /* may workers still come to the job? */
+    int present;                /* who has come, the caller included */
+    unsigned came[MAX_THREADS]; /* number of the last job that a worker came to */
 
     int workers;
     atomic_int asleep;
     int64_t missed;                 /* when a short job last found workers asleep */
     unsigned hired_at[MAX_THREADS]; /* value of `jobs` when a worker was hired */
 
-    atomic_int arrived, unfinished;
-    atomic_uint phase, first_phase; /* of this job: its first barrier waits for threads to wake */
-    atomic_int alone; /* short or with many barriers, yet to run on one thread: a core was busy */
+    atomic_uint unfinished, phase; /* workers; barriers that have been met, ever */
+    unsigned first_phase;          /* of this job */
+    atomic_int arrived, sleepers;  /* at the barrier; who wait for `met` */
+    atomic_int given_up;           /* the caller did not wait for all to come */
+    _Atomic int64_t lost;          /* ns that threads of this job were without a core */
+    _Atomic int64_t busy_until;
+    int64_t busy_for;
+    atomic_int patient;
     desk desks[FL_PIECES]; /* of each piece; worker i takes i, i + threads, ... */
 };
 
+#define NEW_TEAM                                                                                   \
+    {.mutex = PTHREAD_MUTEX_INITIALIZER,                                                           \
+     .wake = PTHREAD_COND_INITIALIZER,                                                             \
+     .met = PTHREAD_COND_INITIALIZER}
 static pthread_mutex_t in_use = PTHREAD_MUTEX_INITIALIZER;
-static fl_team team = {.mutex = PTHREAD_MUTEX_INITIALIZER, .wake = PTHREAD_COND_INITIALIZER};
+static fl_team team = NEW_TEAM;
+static _Thread_local int my_number; /* of a worker; 0: a caller */
+static _Thread_local int64_t slept; /* ns that the thread waited asleep in its job */
 
-static inline void pause_briefly(int spin) {
+static inline void pause_briefly(void) {
 #if defined(__x86_64__)
     __builtin_ia32_pause();
 #elif defined(__aarch64__)
     __asm__ volatile("yield");
 #endif
-    if (spin % 256 == 255) sched_yield();
 }
 
-static int64_t now_ns(void) {
+static int64_t clock_ns(clockid_t clock) {
     struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
+    clock_gettime(clock, &now);
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
+static int64_t now_ns(void) { return clock_ns(CLOCK_MONOTONIC); }
 
 /* A forked child has the forking thread alone: forget the team that stayed behind. */
 static void forget_team(void) {
-    team = (fl_team){.mutex = PTHREAD_MUTEX_INITIALIZER, .wake = PTHREAD_COND_INITIALIZER};
+    team = (fl_team)NEW_TEAM;
     in_use = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
 }
 
@@ -83,22 +106,83 @@ __attribute__((constructor)) static void watch_forks(void) {
     pthread_atfork(NULL, NULL, forget_team);
 }
 
-static void run_body(fl_body body, void *ctx, int thread, int threads) {
+/* Spins until *value is (or no longer is) `number`; returns whether that came before `until`. */
+static int spin_for(atomic_uint *value, int is, unsigned number, int64_t until) {
+    for (int spin = 1;; spin++) {
+        if ((atomic_load(value) == number) == is) return 1;
+        if (spin % 64 == 0 && now_ns() > until) return 0;
+        pause_briefly();
+    }
+}
+
+/* Waits for the same: asleep, if it takes long. Returns for how many ns, or 0 if it was short. */
+static int64_t wait_for(atomic_uint *value, int is, unsigned number) {
+    if ((atomic_load(value) == number) == is) return 0;
+    int64_t start = now_ns();
+    if (spin_for(value, is, number, start + WAIT)) return 0;
+    int64_t asleep_at = now_ns();
+    pthread_mutex_lock(&team.mutex);
+    atomic_fetch_add(&team.sleepers, 1);
+    while ((atomic_load(value) == number) != is) pthread_cond_wait(&team.met, &team.mutex);
+    atomic_fetch_sub(&team.sleepers, 1);
+    pthread_mutex_unlock(&team.mutex);
+    int64_t end = now_ns();
+    slept += end - asleep_at;
+    return end - start;
+}
+
+/* After a change of what others may wait for. */
+static void wake_sleepers(void) {
+    if (!atomic_load(&team.sleepers)) return;
+    pthread_mutex_lock(&team.mutex);
+    pthread_cond_broadcast(&team.met);
+    pthread_mutex_unlock(&team.mutex);
+}
+
+/* Do others want the cores, as far as is known? */
+static int cores_busy(void) {
+    int64_t until = atomic_load_explicit(&team.busy_until, memory_order_relaxed);
+    return until && now_ns() < until && !atomic_load(&team.patient);
+}
+
+void fl_be_patient(int yes) { atomic_store(&team.patient, yes); }
+
+/* After a job that lost time: the longer cores have been busy, the longer they are taken to stay
+ * so, as each try of a team may cost milliseconds. */
+static void note_busy_cores(void) {
+    int64_t now = now_ns(), since = now - atomic_load(&team.busy_until);
+    team.busy_for = since < 4 * team.busy_for ? 2 * team.busy_for : BUSY;
+    if (team.busy_for > BUSY_MOST) team.busy_for = BUSY_MOST;
+    atomic_store_explicit(&team.busy_until, now + team.busy_for, memory_order_relaxed);
+}
+
+static void run_alone(fl_body body, void *ctx, int thread, int threads) {
     uint64_t state = fl_flush_denormals();
-    body(ctx, thread, threads, threads > 1 ? &team : NULL);
+    body(ctx, thread, threads, NULL);
+    fl_restore_denormals(state);
+}
+
+/* A part of a team's job. Time that a thread neither worked nor slept was another program's. */
+static void run_part(const job *j, int thread) {
+    uint64_t state = fl_flush_denormals();
+    int64_t before = now_ns() - clock_ns(CLOCK_THREAD_CPUTIME_ID);
+    slept = 0;
+    j->body(j->ctx, thread, j->threads, &team);
+    atomic_fetch_add(&team.lost, now_ns() - clock_ns(CLOCK_THREAD_CPUTIME_ID) - before - slept);
     fl_restore_denormals(state);
 }
 
 /* Runs a piece unless another has begun it; returns the next of the same worker, 0 if none. */
 static int take_piece(int number) {
     desk *d = &team.desks[number];
-    int open = OPEN;
+    unsigned open = OPEN;
     if (!atomic_compare_exchange_strong(&d->state, &open, TAKEN)) return 0;
     int next = number + d->threads < d->pieces ? number + d->threads : 0;
     uint64_t state = fl_flush_denormals();
     d->run(d->ctx, number, d->pieces);
     fl_restore_denormals(state);
-    atomic_store_explicit(&d->state, DONE, memory_order_release);
+    atomic_store(&d->state, DONE);
+    wake_sleepers();
     return next;
 }
 
@@ -111,12 +195,13 @@ static void spin_at_desk(int thread, unsigned seen) {
             for (int i = thread; i; i = take_piece(i)) continue;
             until = now_ns() + SPIN;
         }
-        pause_briefly(spin);
+        pause_briefly();
+        if (spin % 256 == 255) sched_yield();
         if (spin % 64 == 63 && now_ns() > until) return;
     }
 }
 
-/* Waits for a job after number `seen` and copies it. */
+/* Waits for a job after number `seen` and comes to it, if it has a part for the thread. */
 static job next_job(int thread, unsigned *seen) {
     spin_at_desk(thread, *seen);
     pthread_mutex_lock(&team.mutex);
@@ -125,18 +210,20 @@ static job next_job(int thread, unsigned *seen) {
     atomic_fetch_sub(&team.asleep, 1);
     job next = team.current;
     *seen = atomic_load(&team.jobs);
+    if (!team.open || thread >= next.threads) next.body = NULL;
+    if (next.body) team.present++, team.came[thread] = *seen;
     pthread_mutex_unlock(&team.mutex);
     return next;
 }
 
 static void *work(void *number) {
-    int thread = (int)(intptr_t)number;
-    unsigned seen = team.hired_at[thread];
+    my_number = (int)(intptr_t)number;
+    unsigned seen = team.hired_at[my_number];
     for (;;) {
-        job next = next_job(thread, &seen);
-        if (thread >= next.threads) continue; /* a smaller team will do */
-        run_body(next.body, next.ctx, thread, next.threads);
-        atomic_fetch_sub_explicit(&team.unfinished, 1, memory_order_release);
+        job next = next_job(my_number, &seen);
+        if (!next.body) continue;
+        run_part(&next, my_number);
+        if (atomic_fetch_sub(&team.unfinished, 1) == 1) wake_sleepers();
     }
     return NULL;
 }
@@ -159,29 +246,91 @@ static int hire(int threads) {
 static void post(job next) {
     pthread_mutex_lock(&team.mutex);
     team.current = next;
+    team.open = next.body != NULL;
+    team.present = 1;
     atomic_fetch_add_explicit(&team.jobs, 1, memory_order_release);
     pthread_cond_broadcast(&team.wake);
     pthread_mutex_unlock(&team.mutex);
 }
 
-void fl_run(int threads, fl_body body, void *ctx) {
-    if (threads < 2 || pthread_mutex_trylock(&in_use)) {
-        run_body(body, ctx, 0, 1);
+/* Nobody comes to the job any more; who has not is no longer waited for, unless given up before. */
+static void close_job(unsigned absent) {
+    team.open = 0;
+    atomic_fetch_sub(&team.unfinished, absent);
+}
+
+/* At the end of the caller's part: those of workers that have not come are the caller's too. A job
+ * with a barrier has none, as all came to that. */
+static void run_absent(const job *j) {
+    pthread_mutex_lock(&team.mutex);
+    int close = team.open && team.present < j->threads;
+    unsigned number = atomic_load(&team.jobs);
+    if (close) close_job((unsigned)(j->threads - team.present));
+    pthread_mutex_unlock(&team.mutex);
+    for (int thread = 1; close && thread < j->threads; thread++)
+        if (team.came[thread] != number) run_alone(j->body, j->ctx, thread, j->threads);
+}
+
+void fl_run(int threads, int brief, fl_body body, void *ctx) {
+    if (threads < 2 || (brief && cores_busy()) || pthread_mutex_trylock(&in_use)) {
+        run_alone(body, ctx, 0, 1);
         return;
     }
     if (hire(threads) < threads) { /* memory was planned for all of them, or for one */
         pthread_mutex_unlock(&in_use);
-        run_body(body, ctx, 0, 1);
+        run_alone(body, ctx, 0, 1);
         return;
     }
+    job next = {body, ctx, threads, brief && !atomic_load(&team.patient), now_ns()};
     atomic_store(&team.arrived, 0);
-    atomic_store(&team.first_phase, atomic_load(&team.phase));
-    atomic_store(&team.unfinished, threads - 1);
-    post((job){body, ctx, threads});
-    run_body(body, ctx, 0, threads);
-    for (int spin = 0; atomic_load_explicit(&team.unfinished, memory_order_acquire); spin++)
-        pause_briefly(spin);
+    atomic_store(&team.given_up, 0);
+    atomic_store(&team.lost, 0);
+    atomic_store(&team.unfinished, (unsigned)threads - 1);
+    team.first_phase = atomic_load(&team.phase);
+    post(next);
+    run_part(&next, 0);
+    run_absent(&next);
+    wait_for(&team.unfinished, 1, 0);
+    int64_t lost = atomic_load(&team.lost), took = now_ns() - next.posted;
+    if (atomic_load(&team.given_up) || (lost > LOST && lost > took / 8)) note_busy_cores();
     pthread_mutex_unlock(&in_use);
+}
+
+/* Does the caller of a brief job find all others at its first barrier? If some have not come and
+ * all who have are there, the job is given up; returns 0 then. */
+static int come_together(fl_team *t, unsigned phase) {
+    int64_t until = t->current.posted + COME;
+    while (!spin_for(&t->phase, 0, phase, until)) {
+        pthread_mutex_lock(&t->mutex);
+        int absent = t->current.threads - t->present;
+        int give_up = absent > 0 && atomic_load(&t->arrived) == t->present;
+        if (give_up) {
+            close_job((unsigned)absent);
+            atomic_store(&t->given_up, 1);
+            atomic_fetch_add(&t->phase, 1);
+            pthread_cond_broadcast(&t->met);
+        }
+        pthread_mutex_unlock(&t->mutex);
+        if (give_up) return 0;
+        if (!absent) return 1;
+        until = now_ns() + WAIT;
+    }
+    return 1;
+}
+
+int fl_barrier(fl_team *t) {
+    if (!t) return 0;
+    unsigned phase = atomic_load(&t->phase);
+    if (atomic_fetch_add(&t->arrived, 1) == t->current.threads - 1) {
+        atomic_store(&t->arrived, 0);
+        atomic_fetch_add(&t->phase, 1);
+        wake_sleepers();
+        return 0;
+    }
+    if (!my_number && t->current.brief && phase == t->first_phase && !come_together(t, phase))
+        return 1;
+    wait_for(&t->phase, 0, phase);
+    return phase == t->first_phase && atomic_load(&t->given_up);
 }
 
 /* Whether workers are awake for a short job. They are woken where such jobs come so fast that they
@@ -214,18 +363,15 @@ static void open_desks(int threads, int pieces, fl_piece run, void *ctx) {
 
 /* Takes what no worker has begun, last things first, and waits for the others. */
 static void clear_desks(int threads, int pieces) {
+    int64_t waited = 0;
     for (int i = pieces - 1; i > 0; i--)
         if (i % threads) take_piece(i);
-    for (int i = 1; i < pieces; i++) {
-        int spin = 0;
-        for (; atomic_load_explicit(&team.desks[i].state, memory_order_acquire) != DONE; spin++)
-            pause_briefly(spin);
-        if (spin > LATE) atomic_store_explicit(&team.alone, ALONE, memory_order_relaxed);
-    }
+    for (int i = 1; i < pieces; i++) waited += wait_for(&team.desks[i].state, 1, DONE);
+    if (waited > LOST) note_busy_cores();
 }
 
 void fl_share(int threads, int pieces, fl_piece run, void *ctx) {
-    if (threads < 2 || fl_cores_busy() || pthread_mutex_trylock(&in_use)) {
+    if (threads < 2 || cores_busy() || pthread_mutex_trylock(&in_use)) {
         run_pieces(1, 1, run, ctx);
         return;
     }
@@ -238,25 +384,4 @@ void fl_share(int threads, int pieces, fl_piece run, void *ctx) {
         run_pieces(1, 1, run, ctx);
     }
     pthread_mutex_unlock(&in_use);
-}
-
-void fl_barrier(fl_team *t) {
-    if (!t) return;
-    unsigned phase = atomic_load_explicit(&t->phase, memory_order_acquire);
-    if (atomic_fetch_add_explicit(&t->arrived, 1, memory_order_acq_rel) == t->current.threads - 1) {
-        atomic_store_explicit(&t->arrived, 0, memory_order_relaxed);
-        atomic_fetch_add_explicit(&t->phase, 1, memory_order_release);
-        return;
-    }
-    for (int spin = 0; atomic_load_explicit(&t->phase, memory_order_acquire) == phase; spin++) {
-        pause_briefly(spin);
-        if (spin == LATE && phase != atomic_load(&t->first_phase))
-            atomic_store_explicit(&t->alone, ALONE, memory_order_relaxed);
-    }
-}
-
-int fl_cores_busy(void) {
-    int left = atomic_load_explicit(&team.alone, memory_order_relaxed);
-    if (left > 0) atomic_store_explicit(&team.alone, left - 1, memory_order_relaxed);
-    return left > 0;
 }
