@@ -42,14 +42,24 @@ cdef const dl_exchange *exchange_of(capsule) noexcept:
 DEF SURELY_MEMORY = 1 << 40
 
 
-cdef int check_memory_of(tensor, const void *at) except -1:
-    """Raise RuntimeError if a tensor's storage was freed: its address is then that of its offset."""
-    if <size_t>at < SURELY_MEMORY and not tensor.untyped_storage().data_ptr():
+cdef bint has_memory(tensor, const void *at) except -1:
+    """Whether a tensor's values stand somewhere: torch's zeros of gradients do not.
+
+    Raises
+    ------
+    RuntimeError
+        If its storage was freed: its address is then that of its offset.
+    """
+    if <size_t>at >= SURELY_MEMORY:
+        return True
+    if tensor._is_zerotensor():
+        return False
+    if not tensor.untyped_storage().data_ptr():
         raise RuntimeError(
             f"a tensor of shape {tuple(tensor.shape)} has no memory, expected its values: its "
             "storage was freed, as by untyped_storage().resize_(0)"
         )
-    return 0
+    return True
 
 
 cdef bint borrow(const dl_exchange *exchange, array, Operand *o) except -1:
@@ -65,7 +75,7 @@ cdef bint borrow(const dl_exchange *exchange, array, Operand *o) except -1:
     o.axes, o.bits = d.ndim, d.bits
     o.columns, o.rows = d.shape[d.ndim - 1], d.shape[0] if d.ndim == 2 else 1
     o.at = <char *>d.data + d.byte_offset
-    if o.rows * o.columns:
-        check_memory_of(array, o.at)
+    if o.rows * o.columns and not has_memory(array, o.at):
+        return False
     return ((o.columns == 1 or d.strides[d.ndim - 1] == 1)
             and (o.rows == 1 or d.strides[0] == o.columns))

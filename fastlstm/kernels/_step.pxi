@@ -65,7 +65,9 @@ cdef void *dense_address(tensor, list held) except? NULL:
     if not tensor.is_contiguous() or tensor.is_neg():
         tensor = tensor.contiguous().resolve_neg()
         held.append(tensor)
-    check_memory_of(tensor, address(tensor))
+    if not has_memory(tensor, address(tensor)):
+        tensor = tensor.clone()
+        held.append(tensor)
     return address(tensor)
 
 
@@ -138,9 +140,7 @@ cdef class TensorStep:
         o.rows = tensor.shape[0] if tensor.ndim == 2 else 1
         o.columns = tensor.shape[tensor.ndim - 1]
         o.axes = tensor.ndim
-        if o.rows * o.columns:
-            check_memory_of(tensor, o.at)
-        return True
+        return not o.rows * o.columns or has_memory(tensor, o.at)
 
     cdef bint take(self, tensor, int bits, int axes, int64_t rows, int64_t columns,
                    const void **at) except -1:
