@@ -27,7 +27,8 @@ _END = object()
 def prefetch(items: Iterable[Item], depth: int = 2) -> Generator[Item, None, None]:
     """Yield `items` in order, made up to `depth` ahead in a background thread.
 
-    An exception while making an item is raised where the item would have been yielded. The
+    Where the system refuses a thread, as for want of memory, each is made when it is asked for. An
+    exception while making an item is raised where the item would have been yielded. The
     thread ends with the generator: exhausted, closed or collected.
 
     Raises
@@ -66,7 +67,11 @@ def _consume(items: Iterable[Item], depth: int) -> Generator[Item, None, None]:
     thread = threading.Thread(
         target=context.run, args=(produce,), name="fastlstm-prefetch", daemon=True
     )
-    thread.start()
+    try:
+        thread.start()
+    except RuntimeError:
+        yield from items
+        return
     try:
         while (item := ready.get()) is not _END:
             if isinstance(item, _Failure):

@@ -27,7 +27,7 @@ def record(kind: type[Record], value: object) -> Record:
 
 
 def fields_of(kind: type[Any], value: object, skip: tuple[str, ...] = ()) -> dict[str, Any]:
-    """Return the fields as `record` checks them, those of `skip` as they are."""
+    """Return the fields as `record` checks them; those of `skip` must only be there."""
     what = kind.__name__
     if not isinstance(value, Mapping):
         raise ValueError(f"{what} is {value!r:.60}, expected an object")
@@ -35,7 +35,7 @@ def fields_of(kind: type[Any], value: object, skip: tuple[str, ...] = ()) -> dic
     optional = {
         name for name, item in own.items()
         if item.default is not MISSING or item.default_factory is not MISSING
-    }  # fmt: skip
+    } - set(skip)  # fmt: skip
     wrong = (own.keys() ^ value.keys()) - (optional - value.keys())
     if wrong:
         raise ValueError(f"{what} has names missing or unknown: {sorted(map(str, wrong))}")

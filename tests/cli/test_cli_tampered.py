@@ -155,6 +155,14 @@ def test_a_history_that_cannot_be(change: dict[str, Any]) -> None:
         History.from_json({**history, **change})
 
 
+@pytest.mark.parametrize("name", ["running", "epochs"])
+def test_a_history_without_a_part(name: str) -> None:
+    history = History(step=5, epochs=[EPOCH], best=1).to_json()
+    del history[name]
+    with pytest.raises(ValueError, match=f"missing or unknown: .*{name}"):
+        History.from_json(history)
+
+
 def test_weights_of_the_best_epoch_that_are_not_of_the_model(broken: Path, fails: Any) -> None:
     path = broken / "checkpoint.safetensors"
     tensors, note = checkpoint.load(path, "training state")

@@ -32,6 +32,14 @@ def test_the_number_of_threads_is_that_of_the_caller(threads: None) -> None:
     assert list(prefetch(fl.get_num_threads() for _ in range(4))) == [5] * 4
 
 
+def test_a_thread_that_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    def start(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    assert list(prefetch(range(5))) == [0, 1, 2, 3, 4]
+
+
 def test_works_in_another_thread_and_at_most_depth_ahead() -> None:
     makers: set[int] = set()
     made: list[int] = []
