@@ -16,10 +16,10 @@ cdef int signals() noexcept with gil:
 
 
 cdef int let_interrupt(fl_call *p) except -1:
-    """Have a call of more than some 20 ms ask for signals, which are the main thread's alone."""
+    """Have a call of more than some 0.1 s ask for signals, which are the main thread's alone."""
     cdef double work = 8.0 * p.H * (p.input.I + p.R) * p.rows.offset[p.rows.T]
     p.stop = NULL
-    if work > 1e9 and current_thread() is main_thread():
+    if work > 2e10 and current_thread() is main_thread():
         p.stop = signals
     return 0
 

@@ -78,7 +78,7 @@ def test_backward_ends_early(kernel: Kernel, native: Any, n_threads: int) -> Non
         kernel.backward(saved, p.dy, p.dstate, grads, dx, n_threads=n_threads)
     assert np.isnan(dx[0]).all(), "the call ran to its end"
     assert native.mxcsr() == state
-    with pytest.raises(RuntimeError, match="saved was used before"):
+    with pytest.raises(RuntimeError, match="saved was used by a backward pass"):
         kernel.backward(saved, p.dy, p.dstate, grads, dx)
 
 

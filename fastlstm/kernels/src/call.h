@@ -97,7 +97,9 @@ FL_INLINE int is_stopped(const call *k, int64_t at) {
     return k->p->stop && atomic_load(&k->stop->after) <= at;
 }
 
-enum { ASK = 500000000 }; /* operations from one question to the next: some 10 ms */
+/* Operations from one question to the next, some 50 to 100 ms: a thread that runs Python meanwhile
+ * may let one wait for 5 ms. */
+static const int64_t ASK = 10000000000;
 
 FL_INLINE stopping stopping_of(const call *k) {
     int64_t row = 2 * k->GHp * (k->p->in.I + k->p->R);
