@@ -302,8 +302,10 @@ def test_adam_against_reference(
     v, g = abs(v), rng.standard_normal((11, 21)).astype(dtype)
     factors = {"rate": 0.1, "root": 1.5, "eps": 1e-3, "beta1": 0.9, "beta2": 0.99}
     factors |= {"shrink": 0.98, "decay": 0.01, "scale": 0.7}
-    total = WeightSum(p + 1, *rng.random((2, 11)).astype(dtype))
-    arrays = [p, m, v, g, np.array([*factors.values()]), *total]
+    terms = rng.random((2, 11 if distinct else 1)).astype(dtype)  # of each row, or of all
+    total = WeightSum(p + 1, *terms)
+    arrays = [p, m, v, g, np.array([*factors.values()]), total.sum]
+    arrays += [np.resize(term, 11) for term in terms]
     if index is not None:
         arrays.insert(0, index)
     got = {}
