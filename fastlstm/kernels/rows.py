@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -77,9 +78,17 @@ class Rows:
             yield (self.lengths[row] - 1 - s if reverse else np.full_like(row, s)), row
 
 
+def any_array(name: str, value: Any) -> NDArray[Any]:
+    """Return what a user gave as an array, whatever its dtype; an error names the argument."""
+    try:
+        return np.asarray(value)
+    except ValueError:
+        raise ValueError(f"{name} is a list of unequal lists, expected those of an array") from None
+
+
 def check_lengths(lengths: ArrayLike, T: int, N: int) -> Int64Array:
     """Return a copy of `lengths` as int64 [N] after checking type, shape and range 0..T."""
-    array = np.asarray(lengths)
+    array = any_array("lengths", lengths)
     if array.dtype.kind not in "iu":
         raise TypeError(f"lengths has dtype {array.dtype}, expected integers")
     if array.shape != (N,):

@@ -14,6 +14,7 @@ from fastlstm.nn.check import (
     as_array,
     check_array,
     check_dtype,
+    check_flag,
     check_rng,
     check_size,
     refuse_keywords,
@@ -55,7 +56,7 @@ class RecurrentCell(Module):
     ) -> None:
         self.input_size = check_size("input_size", input_size)
         self.hidden_size = check_size("hidden_size", hidden_size)
-        self.bias, self.dtype = bool(bias), check_dtype(dtype)
+        self.bias, self.dtype = check_flag("bias", bias), check_dtype(dtype)
         self._cell, self._backend = cell, kernels.default_backend()
         sizes = (self.input_size, self.hidden_size, 0)
         make_weights(self, "", cell, sizes, self.bias, self.dtype, check_rng(rng))
@@ -210,7 +211,7 @@ class GRUCell(RecurrentCell):
         dtype: DTypeLike = "float32",
         rng: Rng = None,
     ) -> None:
-        self.reset_after = bool(reset_after)
+        self.reset_after = check_flag("reset_after", reset_after)
         cell = CELLS["gru" if reset_after else "gru_reset_before"]
         super().__init__(cell, input_size, hidden_size, bias, dtype, rng)
 

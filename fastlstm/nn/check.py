@@ -8,6 +8,7 @@ from typing import Any, NoReturn, TypeAlias
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from fastlstm.kernels.rows import any_array
 from fastlstm.kernels.spec import DTYPES, Array
 
 # Where random numbers come from: a generator, a seed for one, None for a new one.
@@ -27,11 +28,24 @@ def check_size(name: str, value: object, least: int = 1) -> int:
     return int(value)
 
 
-def check_probability(name: str, value: float) -> float:
-    """Return `value` as a float after checking that it lies in 0..1."""
+def check_number(name: str, value: float) -> float:
+    """Return `value` as a float after checking that it is a number."""
     if isinstance(value, bool) or not isinstance(value, (int, float, np.number)):
         raise TypeError(f"{name} is {value!r}, expected a number")
-    if not 0 <= value <= 1:
+    return float(value)
+
+
+def check_flag(name: str, value: object) -> bool:
+    """Return whether `value` is true, as Python has it, after checking that it is either."""
+    try:
+        return bool(value)
+    except (TypeError, ValueError):  # an array is neither
+        raise TypeError(f"{name} is a {type(value).__name__}, expected True or False") from None
+
+
+def check_probability(name: str, value: float) -> float:
+    """Return `value` as a float after checking that it lies in 0..1."""
+    if not 0 <= check_number(name, value) <= 1:
         raise ValueError(f"{name} is {value}, expected 0 to 1")
     return float(value)
 
@@ -45,7 +59,7 @@ def refuse_keywords(owner: object, unknown: Mapping[str, object]) -> NoReturn:
 
 def check_choice(name: str, value: object, valid: tuple[str, ...]) -> str:
     """Return `value` after checking that it is one of `valid`."""
-    if value not in valid:
+    if not isinstance(value, str) or value not in valid:
         raise ValueError(f"{name} is {value!r}, expected one of {', '.join(valid)}")
     return str(value)
 
@@ -88,10 +102,7 @@ def as_array(name: str, value: Any, dtype: np.dtype[Any]) -> Array:
         return value
     if not isinstance(value, (np.ndarray, list)):
         raise TypeError(f"{name} is a {type(value).__name__}, expected a NumPy array of {dtype}")
-    try:
-        given: Array = np.asarray(value)
-    except ValueError:
-        raise ValueError(f"{name} is a list of unequal lists, expected those of an array") from None
+    given: Array = any_array(name, value)
     if given.dtype.kind not in "fiub":
         raise TypeError(f"{name} has dtype {given.dtype}, expected {dtype}")
     with np.errstate(all="ignore"):
@@ -140,7 +151,7 @@ def check_array(
 
 def check_ids(name: str, value: object, size: int, ndim: int | None = None) -> NDArray[np.integer]:
     """Return `value` as an array after checking that it holds integers in 0..size-1."""
-    ids = np.asarray(value)
+    ids = any_array(name, value)
     if ids.dtype.kind not in "iu":
         raise TypeError(f"{name} has dtype {ids.dtype}, expected integers")
     if ndim is not None and ids.ndim != ndim:

@@ -7,7 +7,15 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from fastlstm.kernels import Tokens
 from fastlstm.kernels.rows import check_lengths
-from fastlstm.nn.check import Rng, check_array, check_dtype, check_ids, check_rng, check_size
+from fastlstm.nn.check import (
+    Rng,
+    check_array,
+    check_dtype,
+    check_flag,
+    check_ids,
+    check_rng,
+    check_size,
+)
 from fastlstm.nn.module import Array, Module, Parameter, Tape, described
 from fastlstm.nn.sums import add_rows_at
 
@@ -48,7 +56,7 @@ class Embedding(Module):
     ) -> None:
         self.num_embeddings = check_size("num_embeddings", num_embeddings)
         self.embedding_dim = check_size("embedding_dim", embedding_dim)
-        self.sparse = bool(sparse)
+        self.sparse = check_flag("sparse", sparse)
         self.dtype = check_dtype(dtype)
         if padding_idx is not None and not -num_embeddings <= padding_idx < num_embeddings:
             raise ValueError(

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from fastlstm.nn.check import check_size
+from fastlstm.nn.check import check_flag, check_size
 from fastlstm.nn.module import Array, Parameter, fitting
 from fastlstm.nn.stack import Stack
 
@@ -110,7 +110,7 @@ class Gated(Stack):
         for (name, limit), value in zip(limits.items(), (layer, direction), strict=True):
             if check_size(name, value, -(1 << 62)) not in range(limit):
                 raise IndexError(f"{name} is {value}, expected 0 to {limit - 1}")
-        return Gates(self, layer * self._directions + direction, bool(grad))
+        return Gates(self, layer * self._directions + direction, check_flag("grad", grad))
 
     @classmethod
     def from_gates(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from numpy.typing import DTypeLike
 
 from fastlstm.kernels import CELLS
-from fastlstm.nn.check import Rng
+from fastlstm.nn.check import Rng, check_flag
 from fastlstm.nn.recurrent import Recurrent
 
 
@@ -49,7 +49,7 @@ class GRU(Recurrent):
         learn_state: bool = False,
         recompute: int = 0,
     ) -> None:
-        self.reset_after = bool(reset_after)
+        self.reset_after = check_flag("reset_after", reset_after)
         super().__init__(
             CELLS["gru" if reset_after else "gru_reset_before"],
             input_size,

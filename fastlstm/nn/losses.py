@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
+from fastlstm.kernels.rows import any_array
 from fastlstm.kernels.spec import DTYPES
 from fastlstm.nn.check import check_ids, check_probability
 from fastlstm.nn.module import Array
@@ -26,14 +27,17 @@ def bce_with_logits(logits: Array, targets: ArrayLike) -> tuple[float, Array]:
     Raises
     ------
     TypeError
-        If logits are not a float32 or float64 array.
+        If logits are not a float32 or float64 array, or targets not numbers.
     ValueError
         If there are none, the shapes differ or a target is outside 0..1.
     """
     z = _check_logits(logits, "at least one element")
-    t = np.asarray(targets).astype(z.dtype)
-    if t.shape != z.shape:
-        raise ValueError(f"targets has shape {t.shape}, expected {z.shape} (that of logits)")
+    given = any_array("targets", targets)
+    if given.dtype.kind not in "biuf":
+        raise TypeError(f"targets has dtype {given.dtype}, expected numbers")
+    if given.shape != z.shape:
+        raise ValueError(f"targets has shape {given.shape}, expected {z.shape} (that of logits)")
+    t = given.astype(z.dtype)
     outside = np.argwhere(~((t >= 0) & (t <= 1)))
     if outside.size:
         at = tuple(int(i) for i in outside[0])
@@ -74,9 +78,10 @@ def cross_entropy(
     z = _check_logits(logits, "(N, C), none zero")
     if z.ndim != 2:
         raise ValueError(f"logits has shape {z.shape}, expected (N, C)")
-    t = check_ids("targets", targets, z.shape[1])
-    if t.shape != z.shape[:1]:
-        raise ValueError(f"targets has shape {t.shape}, expected {z.shape[:1]}")
+    given = any_array("targets", targets)
+    if given.shape != z.shape[:1]:
+        raise ValueError(f"targets has shape {given.shape}, expected {z.shape[:1]}")
+    t = check_ids("targets", given, z.shape[1])
     even = check_probability("label_smoothing", label_smoothing)
     n, N = np.arange(len(t)), len(t)
     # Over a vocabulary these are large arrays: one, written over, and as few passes as may be.

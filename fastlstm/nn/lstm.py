@@ -5,7 +5,7 @@ from __future__ import annotations
 from numpy.typing import DTypeLike
 
 from fastlstm.kernels import CELLS
-from fastlstm.nn.check import Rng
+from fastlstm.nn.check import Rng, check_flag, check_number
 from fastlstm.nn.recurrent import Recurrent
 
 
@@ -63,7 +63,9 @@ class LSTM(Recurrent):
         learn_state: bool = False,
         recompute: int = 0,
     ) -> None:
-        if forget_bias is not None and not bias:
+        if forget_bias is not None:
+            check_number("forget_bias", forget_bias)
+        if forget_bias is not None and not check_flag("bias", bias):
             raise ValueError(f"forget_bias is {forget_bias}, expected None as bias is False")
         super().__init__(
             CELLS["lstm"],

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fastlstm.kernels.rows import any_array
 from fastlstm.nn.check import check_choice
 from fastlstm.nn.sequence import Batch, steps_first
 
@@ -60,7 +61,7 @@ def read_reset(
     check_choice("reset_at", reset_at, RESET_AT)
     if reset is None:
         return None
-    given, T, N = np.asarray(reset), batch.rows.T, batch.rows.N
+    given, T, N = any_array("reset", reset), batch.rows.T, batch.rows.N
     if given.dtype != bool:
         raise TypeError(f"reset has dtype {given.dtype}, expected bool")
     shape = (T,) if batch.single else (N, T) if batch.batch_first else (T, N)

@@ -16,6 +16,7 @@ from fastlstm.nn.check import (
     Rng,
     check_choice,
     check_dtype,
+    check_flag,
     check_probability,
     check_rng,
     check_size,
@@ -68,14 +69,15 @@ class Stack(Module):
         self.input_size = check_size("input_size", input_size)
         self.hidden_size = H = check_size("hidden_size", hidden_size)
         self.num_layers = check_size("num_layers", num_layers)
-        self.bias, self.batch_first = bool(bias), bool(batch_first)
+        self.bias = check_flag("bias", bias)
+        self.batch_first = check_flag("batch_first", batch_first)
         self.dropout = check_probability("dropout", dropout)
-        self.bidirectional = bool(bidirectional)
+        self.bidirectional = check_flag("bidirectional", bidirectional)
         self.proj_size = check_size("proj_size", proj_size, 0)
         if proj_size >= H:
             raise ValueError(f"proj_size is {proj_size}, expected less than hidden_size, {H}")
         self.dtype = check_dtype(dtype)
-        self.learn_state = bool(learn_state)
+        self.learn_state = check_flag("learn_state", learn_state)
         self.recompute = check_size("recompute", recompute, 0)
         check_choice("init", init, INITS)
         if dropout and num_layers == 1:
@@ -175,7 +177,7 @@ class Stack(Module):
         state = initial if state is None else state
         state_n = [np.empty_like(part) for part in state]
         layer_x, inner = batch.x, batch._replace(batch_first=False)  # inner: between layers
-        for layer in range(self.num_layers):
+        for layer in range(check_size("num_layers", self.num_layers)):
             last = layer == self.num_layers - 1
             y, view = (batch if last else inner).buffer(kernel, self._width)
             for k, part in self._parts(layer, view):

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
+from fastlstm.kernels.rows import any_array
 from fastlstm.nn.check import check_array, check_dtype, check_ids
 from fastlstm.nn.module import Array
 
@@ -128,7 +129,7 @@ class State(tuple[Array, ...]):
 
     def _index(self, rows: ArrayLike) -> NDArray[np.int64]:
         """Return rows as numbers in 0..N-1."""
-        array, N = np.atleast_1d(np.asarray(rows)), self.batch_size
+        array, N = np.atleast_1d(any_array("rows", rows)), self.batch_size
         if array.dtype == bool:
             if array.shape != (N,):
                 raise ValueError(f"rows has shape {array.shape}, expected ({N},) of a bool array")

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from fastlstm import kernels
 from fastlstm.kernels.spec import WeightSum
+from fastlstm.nn.check import check_number
 from fastlstm.nn.module import Array, Parameter
 from fastlstm.runtime import get_num_threads
 from fastlstm.train.average import Average, add_weights
@@ -182,6 +183,8 @@ class Adam(Optimizer):
         betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8, weight_decay: float = 0.0,
     ) -> None:  # fmt: skip
         super().__init__(parameters, lr, weight_decay)
+        if not isinstance(betas, (tuple, list)) or len(betas) != 2:
+            raise TypeError(f"betas is {betas!r}, expected two numbers")
         self.betas = (_checked("betas", betas[0], 0.0, 1.0), _checked("betas", betas[1], 0.0, 1.0))
         self.eps = _checked("eps", eps, 0.0)
 
@@ -226,8 +229,8 @@ class AdamW(Adam):
 
 
 def _checked(name: str, value: float, low: float, below: float = math.inf) -> float:
-    """`value` as a float in ``[low, below)``, or a ValueError that names it."""
-    if not low <= value < below:
+    """`value` as a float in ``[low, below)``, or an error that names it."""
+    if not low <= check_number(name, value) < below:
         limit = "" if below == math.inf else f" and below {below:g}"
         raise ValueError(f"{name} is {value}, expected at least {low:g}{limit}")
     return float(value)

@@ -22,10 +22,14 @@ def named_parameters(parameters: Parameters) -> list[NamedParameter]:
     Raises
     ------
     TypeError
-        If an element is not a `Parameter`.
+        If it is neither a module nor can be gone through, or an element is not a `Parameter`.
     ValueError
         If there is none, or if one is given twice.
     """
+    if not isinstance(parameters, (Module, Iterable)):
+        raise TypeError(
+            f"parameters is a {type(parameters).__name__}, expected a Module or Parameters"
+        )
     items = parameters.named_parameters() if isinstance(parameters, Module) else parameters
     pairs: list[NamedParameter] = []
     for position, item in enumerate(items):

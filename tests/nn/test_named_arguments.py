@@ -1,0 +1,63 @@
+"""Each error names its argument, also where Python or NumPy would have said it in their words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import fastlstm as fl
+from fastlstm.train import SGD, Adam
+
+UNEQUAL = [[1.0], [2.0, 3.0]]
+MANY = np.zeros(2)
+X = np.zeros((3, 2, 4), "f4")
+LSTM, EMBEDDING = fl.LSTM(4, 5), fl.Embedding(6, 4)
+WEIGHTS = [fl.Parameter(np.ones(3))]
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda: LSTM(X, lengths=UNEQUAL), ValueError, "lengths is a list of unequal lists"),
+        (lambda: LSTM(X, reset=UNEQUAL), ValueError, "reset is a list of unequal lists"),
+        (lambda: EMBEDDING(UNEQUAL), ValueError, "tokens is a list of unequal lists"),
+        (lambda: LSTM.make_state(2).gather(UNEQUAL), ValueError, "rows is a list of unequal lists"),
+        (lambda: fl.bce_with_logits(MANY, UNEQUAL), ValueError, "targets is a list of unequal"),
+        (lambda: fl.bce_with_logits(MANY, ["a", "b"]), TypeError, "targets has dtype <U1"),
+        (lambda: LSTM(X, reset=np.ones((3, 2), bool), reset_at=MANY), ValueError, "reset_at is"),
+        (lambda: fl.LSTM(4, 5, init=MANY), ValueError, "init is array"),
+        (lambda: fl.LSTM(4, 5, bias=MANY), TypeError, "bias is a ndarray, expected True or False"),
+        (lambda: fl.GRU(4, 5, batch_first=MANY), TypeError, "batch_first is a ndarray"),
+        (lambda: fl.GRU(4, 5, reset_after=MANY), TypeError, "reset_after is a ndarray"),
+        (lambda: fl.LSTMCell(4, 5, bias=MANY), TypeError, "bias is a ndarray"),
+        (lambda: fl.LSTM(4, 5, forget_bias=UNEQUAL), TypeError, "forget_bias is .*a number"),
+        (lambda: Adam(WEIGHTS, lr="fast"), TypeError, "lr is 'fast', expected a number"),
+        (lambda: Adam(WEIGHTS, betas=("a", 0.9)), TypeError, "betas is 'a', expected a number"),
+        (lambda: Adam(WEIGHTS, betas=0.9), TypeError, "betas is 0.9, expected two numbers"),
+        (lambda: SGD(3), TypeError, "parameters is a int, expected a Module"),
+    ],
+)
+def test_the_argument_is_named(
+    call: Callable[[], Any], error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        call()
+
+
+def test_shapes_of_targets_are_compared_before_a_value_is_read() -> None:
+    """A view may claim more values than could ever be read."""
+    endless = np.broadcast_to(np.int64(0), 1 << 40)
+    with pytest.raises(ValueError, match="targets has shape"):
+        fl.cross_entropy(X[0], endless)
+    with pytest.raises(ValueError, match="targets has shape"):
+        fl.bce_with_logits(X[0], endless)
+
+
+def test_a_number_of_layers_that_was_changed() -> None:
+    layer = fl.LSTM(4, 5)
+    layer.num_layers = 0
+    with pytest.raises(ValueError, match="num_layers is 0"):
+        layer(X)
