@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -18,7 +19,8 @@ def collected(*options: str) -> list[str]:
     """Return the benchmarks that would run on one thread."""
     command = [sys.executable, "-m", "pytest", "benchmarks", "--collect-only", "-q"]
     command += ["-p", "no:cacheprovider", "--bench-threads", "1", *options]
-    done = subprocess.run(command, cwd=machine.ROOT, capture_output=True, text=True)
+    own = {name: value for name, value in os.environ.items() if "PYTEST" not in name}  # of xdist
+    done = subprocess.run(command, cwd=machine.ROOT, env=own, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     return [line for line in done.stdout.splitlines() if line.startswith("benchmarks/test_")]
 
