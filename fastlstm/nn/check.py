@@ -19,12 +19,14 @@ ELSEWHERE = dict.fromkeys(("hx", "h0", "h_0", "hidden", "initial_state"), "state
 ELSEWHERE |= dict.fromkeys(("sequence_length", "seq_lengths"), "lengths")
 
 
-def check_size(name: str, value: object, least: int = 1) -> int:
-    """Return `value` as an int after checking that it is a whole number of at least `least`."""
+def check_size(name: str, value: object, least: int = 1, most: int | None = None) -> int:
+    """Return `value` as an int after checking that it is a whole number from `least` to `most`."""
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
         raise TypeError(f"{name} is {value!r}, expected an integer")
     if value < least:
         raise ValueError(f"{name} is {value}, expected at least {least}")
+    if most is not None and value > most:
+        raise ValueError(f"{name} is {value}, expected at most {most:,}")
     return int(value)
 
 

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from fastlstm.kernels.rows import any_array
 from fastlstm.kernels.spec import DTYPES
 from fastlstm.nn.check import as_array, check_array, check_ids
 
@@ -45,7 +46,7 @@ class Parameter:
     __slots__ = ("_data", "_grad", "rows")
 
     def __init__(self, data: Array) -> None:
-        array = np.asarray(data)
+        array = any_array("data", data)
         if array.dtype not in DTYPES:
             raise TypeError(f"data has dtype {array.dtype}, expected float32 or float64")
         self._data: Array = np.require(np.atleast_1d(array), requirements=["C", "A"])
@@ -58,7 +59,7 @@ class Parameter:
 
     @data.setter
     def data(self, value: Array) -> None:
-        array = np.asarray(value)
+        array = any_array("data", value)
         if array.shape != self._data.shape or array.dtype != self._data.dtype:
             raise ValueError(
                 f"data has shape {array.shape} and dtype {array.dtype}, "
@@ -274,7 +275,7 @@ def fitting(name: str, value: Any, like: Array) -> Array:
     """Return an array or a torch tensor as an array of the shape and dtype of `like`."""
     if hasattr(value, "detach"):
         value = value.detach().cpu().numpy()
-    array: Array = np.asarray(value)
+    array: Array = any_array(name, value)
     if array.dtype.kind not in "fiu":
         raise TypeError(f"{name} has dtype {array.dtype}, expected real numbers")
     if array.shape != like.shape:

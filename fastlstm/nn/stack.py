@@ -30,6 +30,7 @@ from fastlstm.nn.sums import sum_rows
 from fastlstm.nn.weights import Owned, find_parameters, make_weights, read_gradients, read_weights
 from fastlstm.runtime import get_num_threads
 
+MOST_LAYERS = 10_000  # each is made as an object: a mistaken number must not take all memory
 INITS = ("torch", "orthogonal")
 States = list[Array]  # each [K,N,...], K = layers * directions
 
@@ -68,7 +69,7 @@ class Stack(Module):
     ) -> None:
         self.input_size = check_size("input_size", input_size)
         self.hidden_size = H = check_size("hidden_size", hidden_size)
-        self.num_layers = check_size("num_layers", num_layers)
+        self.num_layers = check_size("num_layers", num_layers, most=MOST_LAYERS)
         self.bias = check_flag("bias", bias)
         self.batch_first = check_flag("batch_first", batch_first)
         self.dropout = check_probability("dropout", dropout)

@@ -26,11 +26,14 @@ def named_parameters(parameters: Parameters) -> list[NamedParameter]:
     ValueError
         If there is none, or if one is given twice.
     """
-    if not isinstance(parameters, (Module, Iterable)):
+    try:
+        items = list(
+            parameters.named_parameters() if isinstance(parameters, Module) else parameters
+        )
+    except TypeError:
         raise TypeError(
             f"parameters is a {type(parameters).__name__}, expected a Module or Parameters"
-        )
-    items = parameters.named_parameters() if isinstance(parameters, Module) else parameters
+        ) from None
     pairs: list[NamedParameter] = []
     for position, item in enumerate(items):
         name, parameter = item if isinstance(item, tuple) else (str(position), item)

@@ -37,6 +37,14 @@ WEIGHTS = [fl.Parameter(np.ones(3))]
         (lambda: Adam(WEIGHTS, lr="fast"), TypeError, "lr is 'fast', expected a number"),
         (lambda: Adam(WEIGHTS, betas=("a", 0.9)), TypeError, "betas is 'a', expected a number"),
         (lambda: Adam(WEIGHTS, betas=0.9), TypeError, "betas is 0.9, expected two numbers"),
+        (lambda: fl.Parameter(UNEQUAL), ValueError, "data is a list of unequal lists"),
+        (
+            lambda: LSTM.load_state_dict({**LSTM.state_dict(), "bias_ih_l0": UNEQUAL}),
+            ValueError,
+            "bias_ih_l0 is a list of unequal lists",
+        ),
+        (lambda: fl.LSTM(4, 5, 2**63), ValueError, "num_layers is .*expected at most 10,000"),
+        (lambda: SGD(np.array(3)), TypeError, "parameters is a ndarray, expected a Module"),
         (lambda: SGD(3), TypeError, "parameters is a int, expected a Module"),
     ],
 )

@@ -16,7 +16,9 @@ CLEAR = (
     OverflowError, NotImplementedError,
 )  # fmt: skip
 # NumPy's own words where a size is absurd: they say it.
-TOO_LARGE = re.compile("array is too big|Maximum allowed dimension|too large to convert")
+TOO_LARGE = re.compile(
+    "array is too big|Maximum allowed dimension|too large to convert|allocate memory"
+)
 
 
 OWN_WORDS = "said by the argument itself"
@@ -97,8 +99,8 @@ def damaged(rng: Rng, value: Any) -> Any:
         lambda: np.empty((0,) * value.ndim, value.dtype),
         lambda: np.array(value).view(Lying),
         lambda: np.array(value).view(Changing),
-        lambda: np.full_like(value, np.nan) if value.dtype.kind == "f" else value - (1 << 20),
-        lambda: np.full_like(value, np.inf) if value.dtype.kind == "f" else value + (1 << 20),
+        lambda: value * np.nan if value.dtype.kind == "f" else value.astype("i8") - (1 << 20),
+        lambda: value + np.inf if value.dtype.kind == "f" else value.astype("i8") + (1 << 20),
         lambda: np.array(value)[::-1],
         lambda: np.lib.stride_tricks.as_strided(value, strides=(0,) * value.ndim),
         lambda: np.rec.array(value) if value.ndim else value,

@@ -193,6 +193,8 @@ def weights(rng: Rng) -> None:
         return
     outputs = attempt(lambda: flat(ours(*args)), names)
     changed()
+    if _no_memory(tuple(p.grad for p in ours.parameters())):  # torch itself adds to it
+        return
     try:
         torch.autograd.backward(outputs, [torch.ones_like(o) for o in outputs])
     except Exception as error:
