@@ -40,7 +40,7 @@ def read_step(x: Any, shape: tuple[int, int], dtype: str) -> tuple[Array, bool]:
     ValueError
         If x is not of `shape` [N,I], nor [I] with N = 1.
     """
-    single = np.ndim(x) == 1 and shape[0] == 1
+    single = getattr(x, "ndim", None) == 1 and shape[0] == 1
     checked = _checked("x", x, shape[1:] if single else shape, dtype)
     if not (checked.flags.c_contiguous and checked.flags.aligned):
         checked = checked.copy(order="C")

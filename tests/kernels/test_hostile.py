@@ -349,6 +349,18 @@ def test_gradients_of_pooling_of_other_sizes(
         compiled_kernel.pool_backward(np.zeros((4, 3, 5)), np.array([1, 4, 0]), **given)
 
 
+@pytest.mark.parametrize("place", [-1, 1, 1 << 40])
+def test_places_of_maxima_behind_a_row(native_kernel: Kernel, place: int) -> None:
+    """They are written to."""
+    step = np.zeros((3, 5), np.int64)
+    step[2] = 7  # of a row of length 0, which has no maximum
+    step[0, 2] = place
+    dy, dmax = np.zeros((4, 3, 5)), np.ones((3, 5))
+    with pytest.raises(IndexError, match=rf"step\[0, 2\] is {place}, expected 0 to 0"):
+        native_kernel.pool_backward(dy, np.array([1, 4, 0]), None, dmax, step)
+    assert not dy.any()
+
+
 class TestObjectsOfTheExtension:
     """Made in Python without what makes them, or given numbers of no cell."""
 
