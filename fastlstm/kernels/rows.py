@@ -81,9 +81,16 @@ class Rows:
 def any_array(name: str, value: Any) -> NDArray[Any]:
     """Return what a user gave as an array, whatever its dtype; an error names the argument."""
     try:
-        return np.asarray(value)
-    except ValueError:
-        raise ValueError(f"{name} is a list of unequal lists, expected those of an array") from None
+        array = np.asarray(value)
+    except (ValueError, UserWarning):  # a warning where warnings are errors: NumPy before 1.24
+        array = None
+    if array is None or (array.dtype == object and _holds_lists(array)):
+        raise ValueError(f"{name} is a list of unequal lists, expected those of an array")
+    return array
+
+
+def _holds_lists(array: NDArray[Any]) -> bool:
+    return any(isinstance(item, (list, tuple, np.ndarray)) for item in array.flat)
 
 
 def check_lengths(lengths: ArrayLike, T: int, N: int) -> Int64Array:

@@ -79,7 +79,7 @@ def eager() -> bool:
 
 
 def _intercepted() -> bool:
-    modes: list[Any] = _get_current_function_mode_stack()  # type: ignore[no-untyped-call]
+    modes: list[Any] = _get_current_function_mode_stack()
     return any(type(mode) is not DeviceContext for mode in modes)
 
 

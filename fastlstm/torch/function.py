@@ -65,7 +65,7 @@ def run(layer: Layer, x: Tensor, states: Tensors, weights: Tensors) -> tuple[Ten
     state_n : for each state.
     """
     if wants_gradient(x, states, weights):
-        outputs: tuple[Tensor, ...] = Recurrent.apply(layer, x, *states, *weights)  # type: ignore[no-untyped-call]
+        outputs: tuple[Tensor, ...] = Recurrent.apply(layer, x, *states, *weights)
         return outputs
     return _forward(layer, (x, *states, *weights), save=False)[0]
 

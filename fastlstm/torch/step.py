@@ -52,7 +52,7 @@ def short_step(module: torch.nn.RNNCellBase, cell: str, input: Any, hx: Any) -> 
         if any(t is not None and t.requires_grad for t in tensors):
             if saving_hooked():
                 return None
-            return Step.apply(cell, *tensors)  # type: ignore[no-untyped-call]
+            return Step.apply(cell, *tensors)
     fixed = module.__dict__.get(FIXED)
     if fixed is not None:
         if fixed.changed(tensors):
