@@ -44,6 +44,7 @@ class RecurrentCell(Module):
     weight_hh: Parameter
     bias_ih: Parameter | None
     bias_hh: Parameter | None
+    _fixed = frozenset("input_size hidden_size bias dtype nonlinearity reset_after".split())
 
     def __init__(
         self,

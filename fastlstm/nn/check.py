@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, NoReturn, TypeAlias
 
 import numpy as np
@@ -50,6 +51,17 @@ def check_probability(name: str, value: float) -> float:
     if not 0 <= check_number(name, value) <= 1:
         raise ValueError(f"{name} is {value}, expected 0 to 1")
     return float(value)
+
+
+def check_unchanged(name: str, now: object, value: object) -> object:
+    """Return `now`, an option that something was made for, after checking that `value` is equal."""
+    with suppress(TypeError, ValueError):  # an array is neither equal nor not
+        if now == value:
+            return now
+    raise AttributeError(
+        f"{name} is {now!r} and cannot become {value!r:.60}, as the module was made for it: make "
+        "another one"
+    )
 
 
 def refuse_keywords(owner: object, unknown: Mapping[str, object]) -> NoReturn:

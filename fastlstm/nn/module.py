@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fastlstm.kernels.rows import any_array
 from fastlstm.kernels.spec import DTYPES
-from fastlstm.nn.check import as_array, check_array, check_ids
+from fastlstm.nn.check import as_array, check_array, check_ids, check_unchanged
 
 # float32 or float64.
 Array = NDArray[Any]
@@ -128,10 +128,12 @@ class Module:
     therefore serve many threads at once.
 
     An array assigned to a parameter is copied into it; a `Parameter` takes its place. Either must
-    have its shape and dtype. Neither parameters nor modules can be deleted.
+    have its shape and dtype. Neither parameters nor modules can be deleted. An option that the
+    parameters were made for stays as it is.
     """
 
     _absent: frozenset[str] = frozenset()
+    _fixed: frozenset[str] = frozenset()
 
     def __setattr__(self, name: str, value: Any) -> None:
         now, where = self.__dict__.get(name), f"{type(self).__name__}.{name}"
@@ -144,6 +146,8 @@ class Module:
                 f"{where} cannot be set: the module was made without this parameter, and does not "
                 "read it"
             )
+        elif name in self._fixed and name in self.__dict__:
+            value = check_unchanged(where, now, value)
         object.__setattr__(self, name, value)
 
     def __delattr__(self, name: str) -> None:

@@ -32,6 +32,11 @@ from fastlstm.runtime import get_num_threads
 
 MOST_LAYERS = 10_000  # each is made as an object: a mistaken number must not take all memory
 INITS = ("torch", "orthogonal")
+CHECKED: dict[str, Callable[[str, Any], Any]] = {  # options that may be changed at any time
+    "batch_first": check_flag,
+    "dropout": check_probability,
+    "recompute": partial(check_size, least=0),
+}
 States = list[Array]  # each [K,N,...], K = layers * directions
 
 
@@ -48,6 +53,16 @@ class Run(NamedTuple):
 
 class Stack(Module):
     """What `Recurrent` runs on; its letters, and K = L*D, the layers of all directions."""
+
+    _fixed = frozenset(
+        "input_size hidden_size num_layers bias bidirectional proj_size dtype learn_state "
+        "nonlinearity reset_after".split()
+    )
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in CHECKED:
+            value = CHECKED[name](name, value)
+        super().__setattr__(name, value)
 
     def __init__(
         self,
@@ -71,15 +86,15 @@ class Stack(Module):
         self.hidden_size = H = check_size("hidden_size", hidden_size)
         self.num_layers = check_size("num_layers", num_layers, most=MOST_LAYERS)
         self.bias = check_flag("bias", bias)
-        self.batch_first = check_flag("batch_first", batch_first)
-        self.dropout = check_probability("dropout", dropout)
+        self.batch_first = batch_first
+        self.dropout = dropout
         self.bidirectional = check_flag("bidirectional", bidirectional)
         self.proj_size = check_size("proj_size", proj_size, 0)
         if proj_size >= H:
             raise ValueError(f"proj_size is {proj_size}, expected less than hidden_size, {H}")
         self.dtype = check_dtype(dtype)
         self.learn_state = check_flag("learn_state", learn_state)
-        self.recompute = check_size("recompute", recompute, 0)
+        self.recompute = recompute
         check_choice("init", init, INITS)
         if dropout and num_layers == 1:
             warnings.warn(
@@ -178,7 +193,7 @@ class Stack(Module):
         state = initial if state is None else state
         state_n = [np.empty_like(part) for part in state]
         layer_x, inner = batch.x, batch._replace(batch_first=False)  # inner: between layers
-        for layer in range(check_size("num_layers", self.num_layers)):
+        for layer in range(self.num_layers):
             last = layer == self.num_layers - 1
             y, view = (batch if last else inner).buffer(kernel, self._width)
             for k, part in self._parts(layer, view):

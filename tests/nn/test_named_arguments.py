@@ -64,8 +64,34 @@ def test_shapes_of_targets_are_compared_before_a_value_is_read() -> None:
         fl.bce_with_logits(X[0], endless)
 
 
-def test_a_number_of_layers_that_was_changed() -> None:
+def test_options_that_a_layer_was_made_for_cannot_be_changed() -> None:
+    """Fewer layers left states that nobody had computed; another nonlinearity did nothing."""
+    layer = fl.RNN(4, 5, num_layers=2)
+    for name, value in {"num_layers": 1, "nonlinearity": "relu", "dtype": X}.items():
+        before = getattr(layer, name)
+        with pytest.raises(AttributeError, match=f"RNN.{name} is .* and cannot become"):
+            setattr(layer, name, value)
+        setattr(layer, name, before)
+    cell = fl.GRUCell(4, 5)
+    with pytest.raises(
+        AttributeError, match=r"GRUCell\.reset_after is True and cannot become False"
+    ):
+        cell.reset_after = False
+
+
+def test_options_that_may_be_changed_are_checked_as_those_given_first() -> None:
     layer = fl.LSTM(4, 5)
-    layer.num_layers = 0
-    with pytest.raises(ValueError, match="num_layers is 0"):
-        layer(X)
+    for name, value, why in (
+        ("recompute", -1, "at least 0"),
+        ("recompute", 1.5, "an integer"),
+        ("dropout", 7, "0 to 1"),
+        ("dropout", "a", "a number"),
+        ("batch_first", np.ones(2), "True or False"),
+    ):
+        with pytest.raises((TypeError, ValueError), match=f"{name} is .*expected {why}"):
+            setattr(layer, name, value)
+    layer.recompute, layer.dropout, layer.batch_first = 3, 1, True
+    assert (layer.recompute, layer.dropout, layer.batch_first) == (3, 1.0, True)
+    y = layer(X)[0]
+    layer.batch_first = False
+    np.testing.assert_array_equal(y, layer(X.swapaxes(0, 1))[0].swapaxes(0, 1))
