@@ -19,6 +19,7 @@ WIDEST, LEFT, RIGHT, TOP = 16.6, 0.75, 0.8, 0.7  # inches of the picture and of 
 CURVE, MAP, GAP, LEVEL = 1.5, 1.1, 0.25, 0.3  # heights: panels, what is above them, names on a line
 WORD_SIZE, LETTER_HEIGHT = 9, 0.135  # of a word's letters: points, and inches with a little air
 LONGEST = 24  # columns of a name
+MARK = " (?)"  # after a word that training did not have
 MOST_BARS = 240
 SIGNED = ("g", "n", "c", "h")
 MEANING = {
@@ -98,7 +99,7 @@ def draw_text(path: str | Path, inspection: Inspection, title: str = "") -> None
     width = float(np.clip(2.8 + 0.23 * span, 7.5, WIDEST))
     inches = (width - LEFT - RIGHT) / span
     named = named_words(inspection, span, inches)
-    names = [_short(name) for name in marked_words(inspection)]
+    names = marked_words(inspection)
     below = _height_of_names([names[w] for w in named], inches)
     maps = {**inspection.gates, inspection.state: inspection.values[inspection.state]}
     one = 2 * (CURVE + below) + len(maps) * (MAP + GAP) + 3 * GAP
@@ -206,9 +207,9 @@ def value_range(name: str, value: Array) -> tuple[float, float]:
 
 
 def marked_words(inspection: Inspection) -> list[str]:
-    """Return the words, those that training did not have with a mark."""
+    """Return the words, cut where they are long; those that training did not have with a mark."""
     pairs = zip(inspection.words, inspection.known, strict=True)
-    return [word if known else f"{word} (?)" for word, known in pairs]
+    return [_short(word) + ("" if known else MARK) for word, known in pairs]
 
 
 def _draw_change(panel: Any, inspection: Inspection, part: slice) -> None:
@@ -268,7 +269,7 @@ def _write_words(panels: Any, inspection: Inspection, shown: dict[int, str], lev
 
 
 def _notes(inspection: Inspection, some: bool) -> str:
-    notes = ["(?): not a word of the vocabulary"] if not inspection.known.all() else []
+    notes = [f"{MARK.strip()}: not a word of the vocabulary"] if not inspection.known.all() else []
     if some:
         notes.append(f"of the words, those that moved {inspection.state} most are named")
     return "; ".join(notes)

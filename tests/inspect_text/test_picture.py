@@ -101,6 +101,13 @@ def test_no_word_covers_another(
     assert named == count if count <= 400 else 200 < named < count
 
 
+def test_an_unknown_word_that_is_cut_keeps_its_mark(vocab: Vocabulary) -> None:
+    found = inspect_text(classifier(), vocab, LONG + "good", LABELS[2])
+    long, one_letter, good = picture.marked_words(found)
+    assert (long, good) == ("incomprehensibilitiesi.. (?)", "good")
+    assert one_letter == "x" * 22 + ".. (?)"
+
+
 def test_where_not_all_have_room_those_that_changed_most_are_named(vocab: Vocabulary) -> None:
     found = inspect_text(classifier(), vocab, f"{TEXT} " * 100, words=0)
     moved = np.linalg.norm(found.change, axis=1)
