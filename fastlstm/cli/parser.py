@@ -56,7 +56,15 @@ class Parser(argparse.ArgumentParser):
         options = [word.partition("=")[0] for word in unknown if word.startswith("-")]
         told = f"unrecognized arguments: {' '.join(options or unknown)}"
         for name in options:
-            near = get_close_matches(name, known, n=1)
-            told += f"; did you mean {near[0]}?" if near else ""
+            near = _nearest(name, known)
+            told += f"; did you mean {near}?" if near else ""
         self.print_usage(sys.stderr)
         self.exit(WRONG_USE, f"{self.prog}: error: {told}\n")
+
+
+def _nearest(name: str, known: Sequence[str]) -> str | None:
+    """Return the option that begins like this one, else the one written most alike, if any is."""
+    words = {option.lstrip("-"): option for option in known}  # dashes are alike in all
+    word = name.lstrip("-")
+    near = [w for w in words if word and w.startswith(word)] or get_close_matches(word, words, n=1)
+    return words[near[0]] if near else None

@@ -67,6 +67,7 @@ def test_wrong_use(
         (["train", "a.csv", "--hiden-size=3"], "--hidden-size"),
         (["predict", "run", "--probabilites"], "--probabilities"),
         (["inspect", "run", "--layers", "1"], "--layer"),
+        (["predict", "run", "--prob"], "--probabilities"),
     ],
 )
 def test_an_unknown_option_is_answered_by_the_usage_of_its_command_and_the_nearest(
@@ -76,6 +77,7 @@ def test_an_unknown_option_is_answered_by_the_usage_of_its_command_and_the_neare
     assert told.startswith(f"usage: fastlstm {line[0]} ")
     assert told.endswith(f"did you mean {nearest}?\n")
     assert "did you mean" not in misused(line[0], "run", "--zzzzzz")
+    assert "did you mean" not in misused("evaluate", "run", "a.csv", "--treads", "2")
 
 
 @pytest.mark.parametrize(
