@@ -92,7 +92,7 @@ class Parameter:
         TypeError, ValueError, IndexError
             If index or value does not fit the parameter.
         """
-        index = check_ids("index", index, len(self._data), 1).astype(np.int64, copy=False)
+        index = check_ids("index", index, len(self._data), 1).astype(np.int64)  # a copy
         if (index[1:] <= index[:-1]).any():
             raise ValueError("index does not increase, expected each row once and in order")
         shape = (len(index), *self._data.shape[1:])

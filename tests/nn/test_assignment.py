@@ -226,6 +226,13 @@ class TestRows:
         np.testing.assert_array_equal(parameter.rows.index, [0, 1, 4])
         np.testing.assert_array_equal(parameter.rows.value, [3, 1, 7])
 
+    def test_an_index_that_is_used_again_by_the_caller(self) -> None:
+        parameter, index = fl.Parameter(np.zeros(6)), np.array([1, 4])
+        parameter.add_rows(index, np.array([1.0, 2.0]))
+        index[:] = 5, 7
+        assert parameter.rows is not None
+        np.testing.assert_array_equal(parameter.rows.index, [1, 4])
+
     @pytest.mark.parametrize("shape", [(6,), (6, 2), (6, 2, 3)])
     def test_adam_takes_them_as_the_dense_step(self, backend_isa: str, shape: Any) -> None:
         from fastlstm.train.optim import Adam
