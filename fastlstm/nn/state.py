@@ -142,7 +142,8 @@ class State(tuple[Array, ...]):
         """Return a state of one of these numbers of rows that fits this one."""
         if not isinstance(state, (tuple, list)) or len(state) != len(self):
             raise TypeError(f"{name} is {_told(state)}, expected a State of {len(self)} arrays")
-        many = np.shape(state[0])[1] if np.ndim(state[0]) == 3 else None
+        first = any_array(f"{name}[0]", state[0])
+        many = first.shape[1] if first.ndim == 3 else None
         number = many if many in rows else rows[-1]
         return [
             check_array(f"{name}[{i}]", value, part.dtype, (len(part), number, part.shape[2]))

@@ -22,22 +22,22 @@ KINDS = ("harness", "stress", "stress-races")
 def part(plan: Plan) -> Iterator[Figure]:
     """The harness, then the stress with the usual extension and with one that notices races."""
     chosen = plan.chosen(KINDS)
-    if "harness" in chosen:
-        yield _harness("threads_do_not" if plan.quick else "thread")
+    if "harness" in chosen and not plan.quick:  # it is among the tests too
+        yield _harness()
     if "stress" in chosen:
         what = "calls of 16 threads, the same bits"
-        yield _stress(plan, f"stress: {what}", [], watch.environment())
+        yield _stress(plan, f"stress: {what}", 100, [], watch.environment())
     if "stress-races" in chosen:
         env = watch.environment(sanitizer.races(plan.raced))
         # Where memory is mapped must not be drawn: ThreadSanitizer wants some of it for itself.
         still = [path, "-R"] if (path := shutil.which("setarch")) else []
-        yield _stress(plan, "stress-races: the same under ThreadSanitizer", still, env)
+        yield _stress(plan, "stress-races: the same under ThreadSanitizer", 10, still, env)
 
 
-def _harness(which: str) -> Figure:
-    """Tests of the C harness, built with ThreadSanitizer."""
+def _harness() -> Figure:
+    """The tests of the C harness, built with ThreadSanitizer."""
     figure, before = Figure("races", "harness: C tests under ThreadSanitizer", 1), time.monotonic()
-    only = f"{which} and thread and not native and not address and not neon"
+    only = "thread and not native and not address and not neon"
     words = ["-m", "pytest", "-q", "-n", "0", "-p", "no:cacheprovider", "-k", only, "tests/c"]
     done = subprocess.run(
         [sys.executable, *words], cwd=ROOT, env=watch.environment(), capture_output=True, text=True
@@ -50,10 +50,10 @@ def _harness(which: str) -> Figure:
     return figure
 
 
-def _stress(plan: Plan, what: str, before: list[str], env: Mapping[str, str]) -> Figure:
-    """Threads at work for so many seconds of processor time."""
+def _stress(plan: Plan, what: str, each: int, before: list[str], env: Mapping[str, str]) -> Figure:
+    """Threads at work, of whom `each` calls a second of processor time are expected."""
     seconds = plan.counts["stress"]
-    figure, start = Figure("races", what, 100 * seconds), time.monotonic()
+    figure, start = Figure("races", what, each * seconds), time.monotonic()
     words = [sys.executable, "-m", "attack.stress", str(seconds), str(plan.seed)]
     again = f"make attack ARGS='--only races --kinds {what.split(':')[0]} --seed {plan.seed}'"
     with tempfile.TemporaryDirectory() as folder:

@@ -47,5 +47,5 @@ def races(folder: Path) -> dict[str, str]:
     return {
         "PYTHONPATH": _import_path(folder),
         "LD_PRELOAD": _library("libtsan.so"),
-        "TSAN_OPTIONS": "exitcode=66:report_signal_unsafe=0",
+        "TSAN_OPTIONS": "exitcode=66:report_signal_unsafe=0:atexit_sleep_ms=0",
     }

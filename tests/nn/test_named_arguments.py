@@ -25,6 +25,11 @@ WEIGHTS = [fl.Parameter(np.ones(3))]
         (lambda: LSTM(X, reset=UNEQUAL), ValueError, "reset is a list of unequal lists"),
         (lambda: EMBEDDING(UNEQUAL), ValueError, "tokens is a list of unequal lists"),
         (lambda: LSTM.make_state(2).gather(UNEQUAL), ValueError, "rows is a list of unequal lists"),
+        (
+            lambda: LSTM.make_state(2).scatter([0], [UNEQUAL, MANY]),
+            ValueError,
+            r"state\[0\] is a list of unequal lists",
+        ),
         (lambda: fl.bce_with_logits(MANY, UNEQUAL), ValueError, "targets is a list of unequal"),
         (lambda: fl.bce_with_logits(MANY, ["a", "b"]), TypeError, "targets has dtype <U1"),
         (lambda: LSTM(X, reset=np.ones((3, 2), bool), reset_at=MANY), ValueError, "reset_at is"),
