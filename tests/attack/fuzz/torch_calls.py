@@ -20,7 +20,7 @@ TOLERANCE = {
     ("y", torch.float64): 1e-10, ("d", torch.float64): 1e-10,
 }  # fmt: skip
 # What is smaller comes of numbers of about 1 that cancel each other, and has their rounding.
-FLOOR = 1e-2
+FLOOR = 5e-2
 Results = dict[str, Any]
 
 
