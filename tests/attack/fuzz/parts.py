@@ -10,6 +10,7 @@ from cases import TOLERANCE, draw_lengths
 from checks import assert_close, assert_same
 
 import fastlstm as fl
+from attack.fuzz.compare import near
 from attack.fuzz.draw import F32, F64, Rng, array, chance, pick, size
 from fastlstm import kernels
 from fastlstm.nn.pooling import pool, pool_backward
@@ -38,7 +39,7 @@ def embedding(rng: Rng) -> None:
     else:
         assert (np.diff(rows.index) > 0).all(), "rows do not increase"
         found[rows.index] = rows.value
-    assert_close(found, expected, TOLERANCE["gradient", dtype], "gradient of the table")
+    near(found, expected, "gradient", "gradient of the table")
     lengths = draw_lengths(rng, T, N) if chance(rng, 2) else None
     batch, index = made.distinct(tokens, lengths)
     real = np.arange(T) < (T if lengths is None else lengths[:, None])
@@ -68,7 +69,7 @@ def pooling(rng: Rng) -> None:
     for what, one, other in zip(("features", "dy", "dh_n"), *found, strict=True):
         assert (one is None) == (other is None), what
         if one is not None:
-            assert_close(one, other, TOLERANCE["gradient", dtype], what)
+            near(one, other, "gradient", what)
 
 
 def optimizer(rng: Rng) -> None:
@@ -142,11 +143,11 @@ def dense(rng: Rng) -> None:
     y, tape = made.forward(x)
     w = made.weight.data.astype(F64)
     b = 0 if made.bias is None else made.bias.data
-    assert_close(y, x.astype(F64) @ w.T + b, TOLERANCE["output", dtype], "y")
+    near(y, x.astype(F64) @ w.T + b, "output", "y")
     dy = array(rng, y.shape, dtype)
-    assert_close(made.backward(tape, dy), dy.astype(F64) @ w, TOLERANCE["gradient", dtype], "dx")
+    near(made.backward(tape, dy), dy.astype(F64) @ w, "gradient", "dx")
     d = dy.reshape(-1, O).astype(F64).T @ x.reshape(-1, I)
-    assert_close(made.weight.grad, d, TOLERANCE["gradient", dtype], "dweight")
+    near(made.weight.grad, d, "gradient", "dweight")
     drop = fl.Dropout(0.5)
     dropped, tape = drop.forward(x, np.random.default_rng(3))
     assert ((dropped == 0) | (dropped == 2 * x)).all(), "dropout neither drops nor doubles"

@@ -12,6 +12,7 @@ from cases import draw_lengths
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence
 
 import fastlstm.torch as ft
+from attack.fuzz import compare
 from attack.fuzz.draw import Rng, chance, pick
 from attack.fuzz.torch_draw import cell_pair, dtype_of, leaf, sequence_pair, states, tensor
 
@@ -19,8 +20,7 @@ TOLERANCE = {
     ("y", torch.float32): 1e-5, ("d", torch.float32): 1e-4,
     ("y", torch.float64): 1e-10, ("d", torch.float64): 1e-10,
 }  # fmt: skip
-# What is smaller comes of numbers of about 1 that cancel each other, and has their rounding.
-FLOOR = 5e-2
+FLOOR = {"y": compare.FLOOR["output"], "d": compare.FLOOR["gradient"]}
 Results = dict[str, Any]
 
 
@@ -70,7 +70,7 @@ def same(actual: Results, expected: Results, dtype: Any) -> None:
         assert one.shape == other.shape, f"{name} has shape {one.shape}, expected {other.shape}"
         assert one.dtype == other.dtype, f"{name} has dtype {one.dtype}, expected {other.dtype}"
         if other.numel():
-            error = float((one - other).abs().max()) / max(float(other.abs().max()), FLOOR)
+            error = float((one - other).abs().max()) / max(float(other.abs().max()), FLOOR[name[0]])
             limit = TOLERANCE[name[0], dtype]
             assert error <= limit, f"{name}: error {error:.1e} of its scale, allowed {limit:.0e}"
 
