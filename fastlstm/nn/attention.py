@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from fastlstm.kernels.rows import check_lengths
+from fastlstm.kernels.rows import any_array, check_lengths
 from fastlstm.nn.check import Rng, check_array, check_dtype, check_rng, check_size
 from fastlstm.nn.linear import Linear
 from fastlstm.nn.module import Array, Module, Tape, described
@@ -149,7 +149,7 @@ class DotAttention(Module):
         if lengths is not None:
             hidden = np.arange(S) >= check_lengths(lengths, S, N)[:, None]
         if where is not None:
-            where = np.array(where)  # a copy, which backward reads too
+            where = any_array("where", where).copy()  # which backward reads too
             if where.dtype != bool or where.shape != (N, T):
                 raise ValueError(
                     f"where is {where.dtype} of shape {where.shape}, expected bool of ({N}, {T})"

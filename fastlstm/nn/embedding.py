@@ -94,7 +94,7 @@ class Embedding(Module):
 
     def forward(self, tokens: ArrayLike) -> tuple[Array, Tape]:
         """Return the vectors as above, and the tape. The tokens are copied."""
-        ids = check_ids("tokens", np.array(tokens), self.num_embeddings)
+        ids = check_ids("tokens", tokens, self.num_embeddings).copy()
         return self.weight.data[ids], Tape(self, ids)
 
     def backward(self, tape: Tape, dy: Array) -> None:

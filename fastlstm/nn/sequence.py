@@ -87,7 +87,7 @@ def read_batch(
     if isinstance(x, Tokens):
         table = np.ascontiguousarray(check_array("x.table", x.table, dtype, (None, input_size)))
         # a copy: a loader that uses its buffer again must not change what backward reads
-        steps = check_ids("x.ids", np.array(x.ids), len(table))
+        steps = check_ids("x.ids", x.ids, len(table)).copy()
         name, axes = "x.ids", ""
     else:
         x = as_array("x", x, dtype)

@@ -24,6 +24,8 @@ WEIGHTS = [fl.Parameter(np.ones(3))]
         (lambda: LSTM(X, lengths=UNEQUAL), ValueError, "lengths is a list of unequal lists"),
         (lambda: LSTM(X, reset=UNEQUAL), ValueError, "reset is a list of unequal lists"),
         (lambda: EMBEDDING(UNEQUAL), ValueError, "tokens is a list of unequal lists"),
+        (lambda: EMBEDDING.forward(UNEQUAL), ValueError, "tokens is a list of unequal lists"),
+        (lambda: LSTM(fl.Tokens(UNEQUAL, X[0])), ValueError, "x.ids is a list of unequal lists"),
         (lambda: LSTM.make_state(2).gather(UNEQUAL), ValueError, "rows is a list of unequal lists"),
         (
             lambda: LSTM.make_state(2).scatter([0], [UNEQUAL, MANY]),
