@@ -82,7 +82,7 @@ def check_dtype(value: DTypeLike) -> np.dtype[Any]:
     """Return the NumPy dtype of `value` after checking that it is float32 or float64."""
     try:
         dtype = np.dtype(value)
-    except TypeError:
+    except (TypeError, ValueError, SyntaxError):  # NumPy parses a string with Python's own parser
         dtype = np.dtype(object)
     if value is None or dtype not in DTYPES:
         raise ValueError(f"dtype is {value!r}, expected float32 or float64")
