@@ -19,9 +19,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
 
     def work() -> int:
-        from fastlstm.cli.imdb import run_command
+        from fastlstm.cli.imdb import build_parser, run
 
-        return run_command(arguments)
+        return run(build_parser().parse_args(arguments))
 
     return exit_status("train_imdb", work)
 

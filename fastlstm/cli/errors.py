@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import re
 import signal
 import sys
 import warnings
@@ -12,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from fastlstm.cli.flags import as_flags, begins_with_flag
 from fastlstm.printable import printable, say
 
 FAILED = 1
@@ -69,16 +69,20 @@ def warnings_told() -> Iterator[None]:
     """Let a warning inside the block be a line on the standard error stream, without its place."""
 
     def tell(message: Warning | str, *place: Any, **more: Any) -> None:
-        say(f"note: {message}", file=sys.stderr)
+        say(f"note: {as_flags(str(message))}", file=sys.stderr)
 
     with warnings.catch_warnings():
         warnings.showwarning = tell
         yield
 
 
-def as_option(error: Exception) -> str:
-    """Return the message of an error that begins with the name of an option, as users type it."""
-    return re.sub(r"^\w+", lambda name: "--" + name.group().replace("_", "-"), str(error))
+@contextmanager
+def wrong_use() -> Iterator[None]:
+    """Let an error inside the block, whose message begins with an option, be a `UsageError`."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        raise UsageError(begins_with_flag(str(error))) from error
 
 
 def one_line(error: Exception) -> str:
@@ -92,7 +96,7 @@ def one_line(error: Exception) -> str:
         text += "smaller model need less; files written earlier are whole"
     elif not isinstance(error, FORESEEN):
         text = f"{type(error).__name__}: {text} (FASTLSTM_DEBUG=1 shows where)"
-    return printable(" ".join(text.split()))
+    return printable(" ".join(as_flags(text).split()))
 
 
 def _flush() -> None:

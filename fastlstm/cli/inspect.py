@@ -12,7 +12,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from fastlstm.cli.errors import UsageError
+from fastlstm.cli.errors import UsageError, wrong_use
 from fastlstm.cli.options import (
     Subparsers,
     add_json_option,
@@ -127,10 +127,8 @@ def _check(options: argparse.Namespace) -> None:
     if options.words < 0:
         raise UsageError(f"--words is {options.words}, expected 0 (all) or more")
     if options.encoding is not None:
-        try:
+        with wrong_use():
             check_encoding(options.encoding)
-        except ValueError as error:
-            raise UsageError(f"--{error}") from error
     check_plot(options.plot)
     if options.html is not None:
         if not options.html.parent.is_dir():

@@ -15,6 +15,7 @@ from typing import Any
 from tqdm import tqdm
 
 from fastlstm.cli.errors import UsageError
+from fastlstm.cli.flags import flag
 from fastlstm.cli.parser import Parser
 from fastlstm.printable import json_line
 from fastlstm.train.classifier.text_config import READING, TextConfig
@@ -48,7 +49,7 @@ def new_parser(
 
 def add_option(parser: Any, item: Field[Any]) -> None:
     """Add the option of a `Config` field to a parser or a group of one."""
-    name = "--" + item.name.replace("_", "-")
+    name = flag(item.name)
     assert item.default is not MISSING
     default = "" if item.default is None else f" (default {item.default})"
     help_text = (item.metadata["help"] + default).replace("%", "%%")

@@ -6,7 +6,7 @@ import argparse
 from dataclasses import replace
 from typing import Any
 
-from fastlstm.cli.errors import UsageError, as_option
+from fastlstm.cli.errors import wrong_use
 from fastlstm.text.reading import Reading
 from fastlstm.train.classifier.loaded_run import LoadedRun
 from fastlstm.train.classifier.text_config import READING, TextConfig
@@ -46,7 +46,5 @@ def _given(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _checked(given: dict[str, Any]) -> Reading:
-    try:
+    with wrong_use():
         return TextConfig(**given).reading
-    except ValueError as error:
-        raise UsageError(as_option(error)) from error

@@ -1,0 +1,195 @@
+"""What both commands that train share: the options of the output, resuming, how a run ends."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+from fastlstm.cli.errors import UsageError, wrong_use
+from fastlstm.cli.flags import flag
+from fastlstm.printable import say
+from fastlstm.train.classifier.config import Config
+from fastlstm.train.classifier.extend import to_be_extended
+from fastlstm.train.classifier.loaded_run import load_options
+from fastlstm.train.classifier.run_folder import RunFolder
+from fastlstm.train.classifier.text_config import TextConfig
+from fastlstm.train.comparison.folder import ComparisonFolder
+
+AnyConfig = TypeVar("AnyConfig", bound=Config)
+Folder = RunFolder | ComparisonFolder
+
+# Which command a run is of, by its options; and what a folder of a kind holds, and in which file.
+PROGRAMS = {Config: "train_imdb", TextConfig: "fastlstm train"}
+CONTENTS = {RunFolder: ("run", "config.json"), ComparisonFolder: ("comparison", "compare.json")}
+
+
+class Output(NamedTuple):
+    """What the options say of the output.
+
+    Attributes
+    ----------
+    folder : where the run, or comparison, is or will be.
+    resume : whether it is to be resumed.
+    overwrite : whether it may replace one that is there.
+    bars : whether to show progress bars.
+    """
+
+    folder: Folder
+    resume: bool
+    overwrite: bool
+    bars: bool
+
+
+def add_output_options(parser: Any, default: str) -> Any:
+    """Add the group of options that `take_output` reads, and return it.
+
+    `default` says where --out is if it is not given.
+    """
+    group = parser.add_argument_group("output")
+    group.add_argument("--out", metavar="DIR", help=f"output folder (default {default})")
+    group.add_argument(
+        "--resume", metavar="DIR", nargs="?", const="",
+        help="go on with what is unfinished in DIR (or in --out) with its own options; with more "
+        "--epochs also with a finished run",
+    )  # fmt: skip
+    group.add_argument("--overwrite", action="store_true", help="replace what is in --out")
+    group.add_argument("--no-progress", action="store_true", help="show no progress bar")
+    return group
+
+
+def take_output(given: dict[str, Any], name: str, compares: bool = False) -> Output:
+    """Take the options of `add_output_options` out of those that are given.
+
+    Parameters
+    ----------
+    given : the options by name.
+    name : how the name of a folder of our own begins.
+    compares : whether it is a comparison; one that is to be resumed is known as such.
+
+    Raises
+    ------
+    UsageError
+        If they exclude each other.
+    FileNotFoundError
+        If the folder holds nothing to resume.
+    """
+    out, resume = given.pop("out", None), given.pop("resume", None)
+    overwrite = given.pop("overwrite", False)
+    bars = not given.pop("no_progress", False) and sys.stderr.isatty()
+    kind = ComparisonFolder if compares else RunFolder
+    if resume is None:
+        default = Path("runs") / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
+        return Output(kind(out or default), False, overwrite, bars)
+    if overwrite:
+        raise UsageError("--overwrite and --resume exclude each other")
+    if not (resume or out):
+        raise UsageError("--resume needs the folder of the run: --resume DIR, or with --out DIR")
+    if resume and out and Path(resume) != Path(out):
+        raise UsageError(f"--resume {resume} and --out {out} are different folders")
+    folder = kind(resume or out)
+    if not folder.holds_run:
+        what, file = CONTENTS[kind]
+        raise FileNotFoundError(f"{folder.path} holds no {what} to resume: there is no {file}")
+    return Output(folder, True, False, bars)
+
+
+def train(
+    output: Output, kind: type[Config], given: dict[str, Any], work: Callable[..., dict[str, Any]]
+) -> dict[str, Any]:
+    """Train a run or go on with one, unless it is finished.
+
+    Parameters
+    ----------
+    output : where and how.
+    kind : of the options.
+    given : those that are given.
+    work : what trains: called with options, folder, `resume` and `bars`.
+
+    Returns
+    -------
+    metrics : of the run, as ``metrics.json`` holds them.
+    """
+    folder = output.folder
+    assert isinstance(folder, RunFolder)
+    if output.resume:
+        config = resumed(_saved(folder, kind), given, folder)
+        if folder.finished and not to_be_extended(config, folder):
+            metrics = folder.read_metrics()
+            accuracy = metrics["test_accuracy"]
+            result = "" if accuracy is None else f": test accuracy {accuracy:.2%}"
+            say(f"the run in {folder.path} is finished{result}")
+            return metrics
+    else:
+        with wrong_use():
+            config = kind(**given)
+    with writing(output, PROGRAMS[kind]):
+        return work(config, folder, resume=output.resume, bars=output.bars)
+
+
+@contextmanager
+def writing(output: Output, program: str) -> Iterator[None]:
+    """Hold the folder while it is written; say where the files are, or how to go on after Ctrl-C.
+
+    Raises
+    ------
+    FileExistsError
+        If it is not free.
+    """
+    folder = output.folder
+    with folder.locked():
+        if not output.resume:
+            if isinstance(folder, RunFolder):
+                ComparisonFolder(folder.path).check_no_comparison()
+            folder.check_free(output.overwrite)
+        try:
+            yield
+        except KeyboardInterrupt as interrupt:
+            if folder.holds_run and not folder.finished:
+                how = f"to go on: {program} --resume {folder.path}"
+                interrupt.args = (f"{str(interrupt) or 'interrupted'}\n{how}",)
+            raise
+    say(f"\nfiles are in {folder.path}")
+
+
+def resumed(saved: AnyConfig, given: dict[str, Any], folder: Folder) -> AnyConfig:
+    """Return the options of a run to resume: its own, but for those it may be given anew.
+
+    Of a finished run that includes a larger number of epochs.
+
+    Raises
+    ------
+    UsageError
+        If another one is given than the run has.
+    """
+    free = set(saved.free_options)
+    if isinstance(folder, RunFolder) and folder.finished:
+        free.add("epochs")
+    for name, value in given.items():
+        if name not in free and value != getattr(saved, name):
+            raise UsageError(
+                f"{flag(name)} is {value}, but the run in {folder.path} has "
+                f"{getattr(saved, name)}; a resumed run keeps its options"
+            )
+    with wrong_use():
+        config = replace(saved, **{k: v for k, v in given.items() if k in free})
+    if config.epochs < saved.epochs:
+        raise UsageError(
+            f"--epochs is {config.epochs}, but the run in {folder.path} has {saved.epochs} already"
+        )
+    return config
+
+
+def _saved(folder: RunFolder, kind: type[Config]) -> Config:
+    """Return the options of a run to resume; ValueError for one of the other command."""
+    saved = load_options(folder)
+    if type(saved) is not kind:
+        program = PROGRAMS[type(saved)]
+        raise ValueError(
+            f"{folder.path} is a run of {program}: go on with {program} --resume {folder.path}"
+        )
+    return saved
