@@ -24,6 +24,7 @@ cdef extern from "fastlstm.h" nogil:
         const void *b_ih
         const void *b_hh
         const void *w_hr
+        const void *params
 
     # "in" is a keyword here
     ctypedef struct fl_call:
@@ -35,13 +36,14 @@ cdef extern from "fastlstm.h" nogil:
         const void *h0
         const void *c0
         const uint8_t *reset
-        const void *fresh_h
-        const void *fresh_c
+        const void *reset_h
+        const void *reset_c
+        const void *mask
         void *y
         int64_t y_t, y_n
         void *h_n
         void *c_n
-        int64_t every
+        int64_t recompute
         void *gates
         void *cells
         void *extra
@@ -55,8 +57,8 @@ cdef extern from "fastlstm.h" nogil:
         const void *dc_n
         void *dh0
         void *dc0
-        void *dfresh_h
-        void *dfresh_c
+        void *dreset_h
+        void *dreset_c
         void *dx
         int64_t dx_t, dx_n
         int accumulate_dx
@@ -65,6 +67,7 @@ cdef extern from "fastlstm.h" nogil:
         void *db_ih
         void *db_hh
         void *dw_hr
+        void *dparams
 
     ctypedef struct fl_cell:
         const char *name

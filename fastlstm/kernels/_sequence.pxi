@@ -156,7 +156,7 @@ cdef class Call:
         cdef View v = view(reset.mask, "reset.mask", (self.p.rows.T, self.p.rows.N), "?", 0)
         self.held.append(v)
         self.p.reset = <const uint8_t *>v.b.buf
-        self.set_states(reset.state, "reset.state", &self.p.fresh_h, &self.p.fresh_c)
+        self.set_states(reset.state, "reset.state", &self.p.reset_h, &self.p.reset_c)
 
 
 cdef int check_rows(const fl_rows *b) except -1:
@@ -235,7 +235,7 @@ def forward(int cell, x, state, weights, rows, y, *, bint reverse=False, reset=N
                     True)
     call.p.n_threads = n_threads
     if save:
-        call.p.every = recompute
+        call.p.recompute = recompute
         keep(&call.p, call.cell, call.itemsize)
     let_interrupt(&call.p)
     with nogil:
@@ -299,8 +299,8 @@ cdef tuple set_backward(Call saved, fl_grads *g, dy, dstate, grads, dx):
     dreset = None
     if saved.p.reset != NULL:
         dreset = saved.new_states()
-        saved.set_states(dreset, "dreset", <const void **>&g.dfresh_h,
-                         <const void **>&g.dfresh_c, True)
+        saved.set_states(dreset, "dreset", <const void **>&g.dreset_h,
+                         <const void **>&g.dreset_c, True)
     return dstate_0, dreset
 
 
@@ -322,8 +322,10 @@ def kept(Call saved not None):
     cdef int64_t elements[3]
     saved.claim()
     try:
-        if saved.p.every:
-            raise ValueError(f"recompute is {saved.p.every}, expected 0: the gates were not kept")
+        if saved.p.recompute:
+            raise ValueError(
+                f"recompute is {saved.p.recompute}, expected 0: the gates were not kept"
+            )
         saved.cell.kept(&saved.p, elements)
         gates = copy_of(saved, saved.p.gates, elements[0])
         return gates, copy_of(saved, saved.p.cells, elements[1]), saved.width
@@ -358,7 +360,7 @@ def memory(int cell, rows, input_size, hidden_size, *, proj_size=0, tokens=0, re
     call.set_rows(rows, False)
     call.p.H, call.p.R = hidden_size, proj_size or hidden_size
     call.p.input.I, call.p.input.U = input_size, tokens
-    call.p.n_threads, call.p.every = n_threads, recompute
+    call.p.n_threads, call.p.recompute = n_threads, recompute
     check_total(&call.p, call.gates)
     # only whether they are there is asked; a reset is counted, whether there will be one or not
     call.p.reset = <const uint8_t *>&one

@@ -122,8 +122,8 @@ static fl_call read_call(const int64_t *head, const fl_cell *cell) {
     p.c0 = read_state(head, 1);
     if (head[RESET]) {
         p.reset = read_array(steps, 1);
-        p.fresh_h = read_state(head, 0);
-        p.fresh_c = read_state(head, 1);
+        p.reset_h = read_state(head, 0);
+        p.reset_c = read_state(head, 1);
     }
     p.y = allocate(steps * R, size);
     memset(p.y, 0xff, (size_t)(steps * R * size)); /* NaN: what is not written shows */
@@ -136,7 +136,7 @@ static fl_call read_call(const int64_t *head, const fl_cell *cell) {
         cell->pack(&p, packed);
         p.packed = packed;
     }
-    p.every = head[RECOMPUTE];
+    p.recompute = head[RECOMPUTE];
     cell->kept(&p, kept);
     p.gates = kept[0] ? allocate(kept[0], size) : NULL;
     p.cells = kept[1] ? allocate(kept[1], size) : NULL;
@@ -159,8 +159,8 @@ static fl_grads read_grads(const int64_t *head) {
     g.dh0 = allocate_state(head, 0);
     g.dc0 = allocate_state(head, 1);
     if (head[RESET]) {
-        g.dfresh_h = allocate_state(head, 0);
-        g.dfresh_c = allocate_state(head, 1);
+        g.dreset_h = allocate_state(head, 0);
+        g.dreset_c = allocate_state(head, 1);
     }
     g.dx = read_array(head[U] ? head[U] * head[I] : steps * head[I], size); /* what was in it */
     g.dx_t = time_stride(head, head[I]);
@@ -183,8 +183,8 @@ static void write_results(const int64_t *head, fl_call *p, fl_grads *g) {
     write_and_free(g->dx, head[U] ? head[U] * head[I] : steps * head[I], size);
     write_and_free(g->dh0, state_size(head, 0), size);
     write_and_free(g->dc0, state_size(head, 1), size);
-    write_and_free(g->dfresh_h, state_size(head, 0), size);
-    write_and_free(g->dfresh_c, state_size(head, 1), size);
+    write_and_free(g->dreset_h, state_size(head, 0), size);
+    write_and_free(g->dreset_c, state_size(head, 1), size);
     write_and_free(g->dw_ih, gate_rows(head) * head[I], size);
     write_and_free(g->dw_hh, gate_rows(head) * R, size);
     write_and_free(g->db_ih, gate_rows(head), size);
@@ -196,8 +196,8 @@ static void free_inputs(fl_call *p, fl_grads *g) {
     const void *inputs[] = {p->rows.order,   p->rows.length,  p->rows.n_at,    p->rows.offset,
                             p->in.ids,       p->in.x,         p->packed,       p->weights.w_ih,
                             p->weights.w_hh, p->weights.b_ih, p->weights.b_hh, p->weights.w_hr,
-                            p->h0,           p->c0,           p->reset,        p->fresh_h,
-                            p->fresh_c,      p->gates,        p->cells,        p->extra,
+                            p->h0,           p->c0,           p->reset,        p->reset_h,
+                            p->reset_c,      p->gates,        p->cells,        p->extra,
                             g->dy,           g->dh_n,         g->dc_n};
     for (size_t i = 0; i < sizeof inputs / sizeof *inputs; i++) free((void *)inputs[i]);
 }

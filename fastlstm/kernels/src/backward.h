@@ -1,8 +1,8 @@
 /* Backward through time, for any cell: gate gradients step by step and, of so many rows at a time,
  * the gradients that are products of them (gradients.h).
  *
- * All sums over steps run from the last step to the first, so that they can be cut: with `every`
- * set the steps are worked on in segments, each made anew from the states at its start.
+ * All sums over steps run from the last step to the first, so that they can be cut: with
+ * `recompute` set the steps are worked on in segments, each made anew from the states at its start.
  *
  * What a row needs is asked for AHEAD rows before its turn. A whole step before it instead, some of
  * it was gone again: (64,200,128,128) with gradients in batch order 49.9 for 47.9 ms. Gate
@@ -45,22 +45,22 @@ FL_INLINE void reset_backward(const cell *c, const call *k, const share *w, cons
     for (int64_t i = 0; i < rows->n; i++) {
         int64_t row = w->first + i * w->stride;
         if (!is_reset(k, row, step)) continue;
-        move_sum(k->dfresh_h + row * k->Rp + u0, k->dh + row * k->Rp + u0, u1 - u0);
-        if (c->c) move_sum(k->dfresh_c + row * k->Hp + u0, k->dc + row * k->Hp + u0, c1 - u0);
+        move_sum(k->dreset_h + row * k->Rp + u0, k->dh + row * k->Rp + u0, u1 - u0);
+        if (c->c) move_sum(k->dreset_c + row * k->Hp + u0, k->dc + row * k->Hp + u0, c1 - u0);
     }
     for (int64_t i = 0; step % SUM_BLOCK == 0 && i < rows->n; i++) {
         int64_t h = (w->first + i * w->stride) * k->Rp + u0;
         int64_t at = (w->first + i * w->stride) * k->Hp + u0;
-        move_sum(k->fresh_sum_h + h, k->dfresh_h + h, u1 - u0);
-        if (c->c) move_sum(k->fresh_sum_c + at, k->dfresh_c + at, c1 - u0);
+        move_sum(k->reset_sum_h + h, k->dreset_h + h, u1 - u0);
+        if (c->c) move_sum(k->reset_sum_c + at, k->dreset_c + at, c1 - u0);
     }
 }
 
 /* Gradient of h before the step, from those of the gates in rows->a: rows->z = init + a W_hh. */
 FL_INLINE void hidden_product(const cell *c, const call *k, const share *w, step_rows *rows,
                               int64_t step, fl_team *team) {
-    if (k->by_units) fl_barrier(team);  /* it needs all units' gates */
-    int direct = c->apart || c->before; /* h also went past the gates */
+    if (k->by_units) fl_barrier(team); /* it needs all units' gates */
+    int direct = c->split || c->late;  /* h also went past the gates */
     product m = column_product(rows->n, k->GHp, rows->a, k->wht, k->Rp / VL, rows->init,
                                direct ? PANEL : 0, rows->z);
     if (k->by_units) m.p0 = w->p0, m.p1 = w->p1;
@@ -88,15 +88,15 @@ static void pack_backward(const cell *c, const call *k, int thread) {
     if (k->unpacked) return;
     int64_t G = k->G, blocks = k->Hp / VL, outputs = k->Rp / VL;
     int64_t j0 = part(blocks, thread, k->threads), j1 = part(blocks, thread + 1, k->threads);
-    pack_columns(p->H, G, c->before ? 2 : G, p->R, w->w_hh, (real *)k->wht, j0, j1);
-    if (c->before)
+    pack_columns(p->H, G, c->late ? 2 : G, p->R, w->w_hh, (real *)k->wht, j0, j1);
+    if (c->late)
         pack_columns(p->H, 1, 1, p->R, (const real *)w->w_hh + 2 * p->H * p->R, (real *)k->whnt, j0,
                      j1);
     if (k->g->dx) pack_columns(p->H, G, G, p->in.I, w->w_ih, (real *)k->wxt, j0, j1);
     if (w->w_hr)
         pack_columns(p->R, 1, 1, p->H, w->w_hr, (real *)k->whrt, part(outputs, thread, k->threads),
                      part(outputs, thread + 1, k->threads));
-    if (p->every)
+    if (p->recompute)
         pack_forward(c, k, block_part(c, k, thread, k->threads),
                      block_part(c, k, thread + 1, k->threads), part(outputs, thread, k->threads),
                      part(outputs, thread + 1, k->threads));
@@ -112,16 +112,16 @@ static int begin_backward(const cell *c, const call *k, int thread, step_rows *r
         read_state(k, k->g->dh_n, p->R, r, k->dh + r * k->Rp);
         if (c->c) read_state(k, k->g->dc_n, p->H, r, k->dc + r * k->Hp);
         if (!p->reset) continue;
-        memset(k->dfresh_h + r * k->Rp, 0, (size_t)k->Rp * sizeof(real));
-        memset(k->fresh_sum_h + r * k->Rp, 0, (size_t)k->Rp * sizeof(real));
+        memset(k->dreset_h + r * k->Rp, 0, (size_t)k->Rp * sizeof(real));
+        memset(k->reset_sum_h + r * k->Rp, 0, (size_t)k->Rp * sizeof(real));
         if (!c->c) continue;
-        memset(k->dfresh_c + r * k->Hp, 0, (size_t)k->Hp * sizeof(real));
-        memset(k->fresh_sum_c + r * k->Hp, 0, (size_t)k->Hp * sizeof(real));
-        read_state(k, p->fresh_c, p->H, r, (real *)k->fresh_c + r * k->Hp);
+        memset(k->dreset_c + r * k->Hp, 0, (size_t)k->Hp * sizeof(real));
+        memset(k->reset_sum_c + r * k->Hp, 0, (size_t)k->Hp * sizeof(real));
+        read_state(k, p->reset_c, p->H, r, (real *)k->reset_c + r * k->Hp);
     }
     clear_dx(k, thread);
     if (fl_barrier(team)) return 1;
-    if (!p->every || !p->in.ids) return 0;
+    if (!p->recompute || !p->in.ids) return 0;
     make_table(c, k, rows, thread);
     fl_barrier(team);
     return 0;
@@ -130,7 +130,7 @@ static int begin_backward(const cell *c, const call *k, int thread, step_rows *r
 /* Make the gates and cells of a segment anew from the cells at its start. */
 static void run_segment(const cell *c, const call *k, const share *w, step_rows *rows, int thread,
                         fl_team *team) {
-    int64_t N = k->p->rows.N, at = k->first / k->p->every * N;
+    int64_t N = k->p->rows.N, at = k->first / k->p->recompute * N;
     for (int64_t i = 0; c->c && i < share_rows(w, N); i++) {
         int64_t row = w->first + i * w->stride, j = w->j0 * VL;
         memcpy(k->cells + row * k->Hp + j, k->states + (at + row) * k->Hp + j,
@@ -147,8 +147,8 @@ static void end_backward(const cell *c, const call *k, int thread) {
         write_state(k, k->dh + r * k->Rp, p->R, r, g->dh0);
         if (c->c) write_state(k, k->dc + r * k->Hp, p->H, r, g->dc0);
         if (!p->reset) continue;
-        write_state(k, k->fresh_sum_h + r * k->Rp, p->R, r, g->dfresh_h);
-        if (c->c) write_state(k, k->fresh_sum_c + r * k->Hp, p->H, r, g->dfresh_c);
+        write_state(k, k->reset_sum_h + r * k->Rp, p->R, r, g->dreset_h);
+        if (c->c) write_state(k, k->reset_sum_c + r * k->Hp, p->H, r, g->dreset_c);
     }
 }
 
@@ -159,7 +159,7 @@ static int backward_part(const cell *c, void *ctx, int thread, int threads, fl_t
     k->by_units = k->by_units && threads > 1;
     const fl_rows *b = &k->p->rows;
     share w = share_of(k->p->H, k->by_units, thread, threads);
-    int64_t most = max64(P_BLOCK, b->N * k->chunk), every = k->p->every;
+    int64_t most = max64(P_BLOCK, b->N * k->chunk), every = k->p->recompute;
     step_rows rows = step_rows_in(k, k->scratch + thread * k->scratch_size, most);
     real *copies = rows.own + own_size(c, k);
     if (begin_backward(c, k, thread, &rows, team)) return 1;
@@ -195,7 +195,7 @@ static void backward_body(const cell *c, void *ctx, int thread, int threads, fl_
 
 static int64_t longest_segment(const fl_call *p) { /* in packed rows */
     const fl_rows *b = &p->rows;                   /* rows only end: the first is the longest */
-    return b->offset[p->every ? min64(b->T, p->every) : b->T];
+    return b->offset[p->recompute ? min64(b->T, p->recompute) : b->T];
 }
 
 static int64_t plan_backward(const cell *c, call *k, int dx, real *block) {
@@ -203,11 +203,11 @@ static int64_t plan_backward(const cell *c, call *k, int dx, real *block) {
     int64_t N = p->rows.N, P = longest_segment(p);
     arena m = {block, 0};
     k->full = 1;
-    k->chunk = chunk_steps(k, p->every ? min64(p->every, p->rows.T) : p->rows.T);
+    k->chunk = chunk_steps(k, p->recompute ? min64(p->recompute, p->rows.T) : p->rows.T);
     k->zeros = take(&m, max64(k->GHp, PANEL));
-    k->unpacked = !p->every && stay_unpacked(c, p);
+    k->unpacked = !p->recompute && stay_unpacked(c, p);
     k->wht = k->unpacked ? p->weights.w_hh : take(&m, columns_size(p->H, k->G, p->R));
-    k->whnt = c->before ? take(&m, columns_size(p->H, 1, p->R)) : NULL;
+    k->whnt = c->late ? take(&m, columns_size(p->H, 1, p->R)) : NULL;
     k->wxt = k->unpacked ? p->weights.w_ih
              : dx        ? take(&m, columns_size(p->H, k->G, p->in.I))
                          : NULL;
@@ -217,13 +217,13 @@ static int64_t plan_backward(const cell *c, call *k, int dx, real *block) {
     k->token_sums = p->in.ids ? take(&m, k->threads * token_sums_size(p)) : NULL;
     k->dh = take(&m, N * k->Rp);
     k->dc = c->c ? take(&m, N * k->Hp) : NULL;
-    k->fresh_c = c->c && p->reset ? take(&m, N * k->Hp) : NULL;
-    k->dfresh_h = p->reset ? take(&m, N * k->Rp) : NULL;
-    k->dfresh_c = c->c && p->reset ? take(&m, N * k->Hp) : NULL;
-    k->fresh_sum_h = p->reset ? take(&m, N * k->Rp) : NULL;
-    k->fresh_sum_c = c->c && p->reset ? take(&m, N * k->Hp) : NULL;
+    k->reset_c = c->c && p->reset ? take(&m, N * k->Hp) : NULL;
+    k->dreset_h = p->reset ? take(&m, N * k->Rp) : NULL;
+    k->dreset_c = c->c && p->reset ? take(&m, N * k->Hp) : NULL;
+    k->reset_sum_h = p->reset ? take(&m, N * k->Rp) : NULL;
+    k->reset_sum_c = c->c && p->reset ? take(&m, N * k->Hp) : NULL;
     k->gates = p->gates, k->cells = p->cells, k->extra = p->extra;
-    if (p->every) {
+    if (p->recompute) {
         place_weights(c, k, take(&m, place_weights(c, k, NULL)));
         k->inputs = p->in.ids ? take(&m, p->in.U * k->GHp) : NULL;
         k->states = p->cells;
@@ -234,7 +234,7 @@ static int64_t plan_backward(const cell *c, call *k, int dx, real *block) {
     int64_t most = max64(P_BLOCK, N * k->chunk);
     k->scratch_size = pointers_size(most) + own_size(c, k) +
                       weight_copies_size(most_features(c, k)) +
-                      (p->every ? 2 : 1) * sums_size(c, k, WEIGHT_GRADS);
+                      (p->recompute ? 2 : 1) * sums_size(c, k, WEIGHT_GRADS);
     k->scratch = take(&m, k->scratch_size * k->threads);
     return m.size;
 }

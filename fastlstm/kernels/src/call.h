@@ -14,12 +14,12 @@ typedef struct step_rows step_rows;
 
 /* A cell, as the engine sees it. The engine is shared; the products are inlined into the steps. */
 typedef struct {
-    int gates;  /* G, rows of the weights for each unit */
-    int panel;  /* vectors of a panel of gate products: G, or those of 4 blocks where G is 1 */
-    int c;      /* has a cell state beside h */
-    int apart;  /* the recurrent product has its own bias and sum: it meets a gate first */
-    int extra;  /* keeps one more vector for each unit */
-    int before; /* the reset gate meets h before its product: two products a step */
+    int gates; /* G, rows of the weights for each unit */
+    int panel; /* vectors of a panel of gate products: G, or those of 4 blocks where G is 1 */
+    int c;     /* has a cell state beside h */
+    int split; /* the recurrent product has its own bias and sum: it meets a gate first */
+    int extra; /* keeps one more vector for each unit */
+    int late;  /* the reset gate meets h before its product: two products a step */
 
     void (*step)(const call *k, const share *w, step_rows *rows, int64_t step);
     void (*step_backward)(const call *k, const share *w, step_rows *rows, int64_t step,
@@ -47,10 +47,10 @@ struct call {
     int64_t chunk; /* steps whose input products are made together */
 
     const real *wx, *wh, *whr;           /* packed in gate order; whr projects */
-    const real *bias, *bias_h;           /* of the input products; of the recurrent ones if apart */
+    const real *bias, *bias_h;           /* of the input products; of the recurrent ones if split */
     const real *wxt, *wht, *whrt, *whnt; /* backward: packed in column order */
     const real *zeros;                   /* where products without a bias start from */
-    const real *fresh_c;                 /* [N,Hp] */
+    const real *reset_c;                 /* [N,Hp] */
 
     /* Gates, cells and extra hold steps first .. last-1 in full, or (not full) a chunk and a row.
      */
@@ -63,8 +63,8 @@ struct call {
     real *table;               /* [U,GHp] their gradients, and what token_sums.h needs above */
     real *token_sums;          /* what each thread knows of those rows */
     real *dh, *dc;             /* [N,Rp], [N,Hp] */
-    real *dfresh_h, *dfresh_c; /* [N,Rp], [N,Hp], of SUM_BLOCK steps */
-    real *fresh_sum_h, *fresh_sum_c;
+    real *dreset_h, *dreset_c; /* [N,Rp], [N,Hp], of SUM_BLOCK steps */
+    real *reset_sum_h, *reset_sum_c;
     real *dproj;   /* [P,Rp] gradients of projected outputs */
     real *scratch; /* each thread's own */
     int64_t scratch_size;
@@ -75,11 +75,11 @@ struct step_rows {
     const call *call;
     int64_t n, most;
     const real **a;     /* h before the step, or the input */
-    const real **init;  /* what the gate products start from, or add if they stand apart */
-    const real **start; /* what products that stand apart start from */
+    const real **init;  /* what the gate products start from, or add if split */
+    const real **start; /* what split products start from */
     real **z;           /* gates */
     real **c_in, **c_out, **out, **extra;
-    real **s;        /* recurrent products, if apart; products to be written elsewhere */
+    real **s;        /* recurrent products, if split; products to be written elsewhere */
     int64_t s_panel; /* from one panel of s to the next, or 0 */
     real *own;       /* memory for them */
 };
@@ -172,12 +172,12 @@ FL_INLINE int is_reset(const call *k, int64_t row, int64_t step) {
 
 FL_INLINE const real *hidden_before(const call *k, int64_t row, int64_t step) {
     int64_t at = k->p->rows.order[row] * k->p->R;
-    if (is_reset(k, row, step)) return (const real *)k->p->fresh_h + at;
+    if (is_reset(k, row, step)) return (const real *)k->p->reset_h + at;
     return step ? output_row(k, row, step - 1) : (const real *)k->p->h0 + at;
 }
 
 FL_INLINE const real *cell_before(const call *k, int64_t row, int64_t step) {
-    if (is_reset(k, row, step)) return k->fresh_c + row * k->Hp;
+    if (is_reset(k, row, step)) return k->reset_c + row * k->Hp;
     return cell_after(k, row, step - 1);
 }
 
@@ -228,7 +228,7 @@ FL_INLINE int64_t place_weights(const cell *c, call *k, const real *packed) {
     k->wx = k->unpacked ? k->p->weights.w_ih : take(&m, k->GHp * k->p->in.I);
     k->wh = k->unpacked ? k->p->weights.w_hh : take(&m, k->GHp * k->p->R);
     k->bias = take(&m, k->GHp);
-    k->bias_h = c->apart ? take(&m, k->GHp) : NULL;
+    k->bias_h = c->split ? take(&m, k->GHp) : NULL;
     k->whr = k->p->weights.w_hr ? take(&m, k->Rp * k->p->H) : NULL;
     return m.size;
 }

@@ -36,11 +36,12 @@ typedef struct fl_input {
 } fl_input;
 
 typedef struct fl_weights {
-    const void *w_ih; /* [GH,I] */
-    const void *w_hh; /* [GH,R] */
-    const void *b_ih; /* [GH] or NULL */
-    const void *b_hh; /* [GH] or NULL */
-    const void *w_hr; /* [R,H] or NULL: then R is H */
+    const void *w_ih;   /* [GH,I] */
+    const void *w_hh;   /* [GH,R] */
+    const void *b_ih;   /* [GH] or NULL */
+    const void *b_hh;   /* [GH] or NULL */
+    const void *w_hr;   /* [R,H] or NULL: then R is H */
+    const void *params; /* [n,H] the cell's own parameters, or NULL */
 } fl_weights;
 
 /* One layer in one direction over a batch. Cells without a cell state leave c0, c_n, ... NULL. */
@@ -49,18 +50,21 @@ typedef struct fl_call {
     fl_input in;
     int64_t H, R;
     fl_weights weights;
-    const void *packed;            /* from `pack`, or NULL: pack the weights for this call */
-    const void *h0, *c0;           /* [N,R], [N,H] */
-    const uint8_t *reset;          /* [T,N] or NULL: the step at t of a row starts from `fresh` */
-    const void *fresh_h, *fresh_c; /* [N,R], [N,H] */
-    void *y;                       /* [T,N,R], zero past a row's length */
+    const void *packed;   /* from `pack`, or NULL: pack the weights for this call */
+    const void *h0, *c0;  /* [N,R], [N,H] */
+    const uint8_t *reset; /* [T,N] or NULL: where a row's step starts from reset_h, reset_c */
+    const void *reset_h, *reset_c; /* [N,R], [N,H] */
+    const void *mask; /* [N,R] or NULL: what meets w_hh is mask * h: recurrent dropout */
+    void *y;          /* [T,N,R], zero past a row's length */
     int64_t y_t, y_n;
     void *h_n, *c_n; /* [N,R], [N,H] last valid state of each row */
-    int64_t every;   /* 0, or: keep states of each so many steps, and make the rest anew */
+    /* 0: all that backward needs is kept. Or of so many steps only the first one's state, and
+     * backward computes the rest again. */
+    int64_t recompute;
     /* Kept for backward, of `kept` elements; NULL if there are none, or all NULL for inference.
      * P rows stand in order of steps from the last to the first. */
     void *gates; /* [P,GHp] */
-    void *cells; /* [N+P,Hp], steps ascending; or [steps/every,N,Hp], the first of each segment */
+    void *cells; /* [N+P,Hp], steps ascending; or [segments,N,Hp] before each */
     void *extra; /* [P,Hp] what else the cell keeps */
     int n_threads;
     /* NULL or, for long calls, asked by the calling thread some times a second whether to stop. */
@@ -72,11 +76,12 @@ typedef struct fl_grads {
     int64_t dy_t, dy_n;
     const void *dh_n, *dc_n;   /* [N,R], [N,H] or NULL */
     void *dh0, *dc0;           /* [N,R], [N,H] */
-    void *dfresh_h, *dfresh_c; /* [N,R], [N,H], where there is a reset */
+    void *dreset_h, *dreset_c; /* [N,R], [N,H], where there is a reset */
     void *dx;                  /* [T,N,I], or [U,I] for ids, or NULL */
     int64_t dx_t, dx_n;
     int accumulate_dx;                           /* add to dx instead of writing it */
     void *dw_ih, *dw_hh, *db_ih, *db_hh, *dw_hr; /* added to; the biases may be NULL */
+    void *dparams;                               /* [n,H] added to, or NULL */
 } fl_grads;
 
 typedef struct fl_cell {
@@ -86,7 +91,7 @@ typedef struct fl_cell {
     int64_t (*packed_size)(const fl_call *p);
     void (*pack)(const fl_call *p, void *packed);
 
-    /* Elements of gates, cells and extra that a call with `every` keeps. */
+    /* Elements of gates, cells and extra that a call with `recompute` keeps. */
     void (*kept)(const fl_call *p, int64_t elements[3]);
 
     /* Bytes at work in a call, beside what it is given (backward: with dx). */

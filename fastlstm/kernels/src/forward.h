@@ -47,11 +47,11 @@ static void pack_forward(const cell *c, const call *k, int64_t j0, int64_t j1, i
                          int64_t r1) {
     const fl_weights *w = &k->p->weights;
     weight_shape x = input_shape(c, k->p), h = hidden_shape(c, k->p), r = project_shape(k->p);
-    pack_bias(k->p->H, k->G, w->b_ih, c->apart ? NULL : w->b_hh, (real *)k->bias, j0, j1);
-    if (c->apart) pack_bias(k->p->H, k->G, NULL, w->b_hh, (real *)k->bias_h, j0, j1);
+    pack_bias(k->p->H, k->G, w->b_ih, c->split ? NULL : w->b_hh, (real *)k->bias, j0, j1);
+    if (c->split) pack_bias(k->p->H, k->G, NULL, w->b_hh, (real *)k->bias_h, j0, j1);
     if (k->unpacked) return;
     pack_gates(&x, w->w_ih, (real *)k->wx, j0, j1);
-    if (c->before) {
+    if (c->late) {
         weight_shape first = first_gates(&h), last = last_gate(&h);
         pack_gates(&first, w->w_hh, (real *)k->wh, j0, j1);
         pack_gates(&last, (const real *)w->w_hh + first.G * h.H * h.K,
@@ -100,7 +100,7 @@ FL_INLINE real *own_extra(const call *k, const step_rows *rows) {
     return rows->own + k->Rp + products_size(k);
 }
 FL_INLINE int64_t own_size(const cell *c, const call *k) {
-    int64_t N = k->p->rows.N, extra = c->before ? 2 : keeps_extra(c, k->p);
+    int64_t N = k->p->rows.N, extra = c->late ? 2 : keeps_extra(c, k->p);
     return k->Rp + products_size(k) + extra * N * k->Hp;
 }
 
@@ -144,9 +144,9 @@ static void run_steps(const cell *c, const call *k, const share *w, step_rows *r
         if ((s - first) % k->chunk == 0 && !k->p->in.ids)
             make_inputs(c, k, w, rows, s, min64(s + k->chunk, last));
         place_rows(c, k, w, rows, s);
-        if (k->states && !k->full && s % k->p->every == 0)
+        if (k->states && !k->full && s % k->p->recompute == 0)
             for (int64_t i = 0; i < rows->n; i++)
-                memcpy(k->states + (s / k->p->every * b->N + w->first + i * w->stride) * k->Hp +
+                memcpy(k->states + (s / k->p->recompute * b->N + w->first + i * w->stride) * k->Hp +
                            w->j0 * VL,
                        cell_after(k, w->first + i * w->stride, s - 1) + w->j0 * VL,
                        (size_t)((w->j1 - w->j0) * VL) * sizeof(real));
@@ -169,7 +169,7 @@ static int begin_forward(const cell *c, const call *k, int thread, step_rows *ro
     for (int64_t r = part(p->rows.N, thread, k->threads);
          c->c && r < part(p->rows.N, thread + 1, k->threads); r++) {
         read_state(k, p->c0, p->H, r, k->cells + r * k->Hp);
-        if (p->reset) read_state(k, p->fresh_c, p->H, r, (real *)k->fresh_c + r * k->Hp);
+        if (p->reset) read_state(k, p->reset_c, p->H, r, (real *)k->reset_c + r * k->Hp);
     }
     if (fl_barrier(team)) return 1;
     if (!p->in.ids) return 0;
@@ -253,7 +253,7 @@ static int64_t chunk_steps(const call *k, int64_t steps) {
 static void set_threads(const cell *c, call *k, int64_t work) {
     const fl_call *p = k->p;
     int64_t N = p->rows.N, T = p->rows.T, weight = k->GHp * p->R * (int64_t)sizeof(real);
-    int may = !c->before && !p->weights.w_hr; /* two products a step would need more barriers */
+    int may = !c->late && !p->weights.w_hr; /* two products a step would need more barriers */
     int64_t flops = work * p->rows.offset[T] * k->GHp * (p->in.I + p->R);
     k->by_units = may && divide_units(N, p->H, weight, p->n_threads);
     k->threads = worth_threads(flops, T, k->by_units, p->n_threads);
@@ -271,7 +271,7 @@ static void set_pieces(const cell *c, call *k) {
     int one_step = p->rows.T == 1 && p->rows.offset[1] == N && !p->in.ids && !p->reset;
     int64_t shares = 2 * N * k->GHp * (p->in.I + p->R) / SHARE;
     k->pieces = 0;
-    if (k->threads > 1 || !one_step || c->before || p->weights.w_hr || p->every) return;
+    if (k->threads > 1 || !one_step || c->late || p->weights.w_hr || p->recompute) return;
     if (shares < 2 || panels < 2 || p->n_threads < 2 || p->h_n == p->h0) return;
     k->threads = (int)min64(min64(shares, p->n_threads), min64(panels, FL_PIECES));
     k->pieces = (int)min64(min64(2 * k->threads, panels), FL_PIECES);
@@ -279,7 +279,7 @@ static void set_pieces(const cell *c, call *k) {
 
 /* Is reading the weights as they are, once for each few rows, less work than packing them? */
 static int stay_unpacked(const cell *c, const fl_call *p) {
-    int possible = !p->packed && !p->in.ids && !c->before && !p->weights.w_hr;
+    int possible = !p->packed && !p->in.ids && !c->late && !p->weights.w_hr;
     return possible && p->rows.T <= UNPACKED_STEPS && p->rows.T * p->rows.N <= UNPACKED_ROWS;
 }
 
@@ -299,7 +299,7 @@ static int64_t plan_forward(const cell *c, call *k, real *block) {
     k->cells = k->full && c->c ? p->cells : c->c ? take(&m, N * k->Hp) : NULL;
     k->states = k->full ? NULL : p->cells;
     k->extra = k->full ? p->extra : NULL;
-    k->fresh_c = c->c && p->reset ? take(&m, N * k->Hp) : NULL;
+    k->reset_c = c->c && p->reset ? take(&m, N * k->Hp) : NULL;
     int64_t most = max64(P_BLOCK, N * k->chunk);
     k->scratch_size = pointers_size(most) + own_size(c, k);
     k->scratch = take(&m, k->scratch_size * (k->pieces ? k->pieces : k->threads));

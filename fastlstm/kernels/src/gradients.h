@@ -64,7 +64,7 @@ static void table_rows(const void *ctx, int64_t p0, int64_t n, const real **rows
 }
 
 /* The weights' gradients of a call. */
-enum { OF_HIDDEN, OF_RESET_HIDDEN, OF_PROJECTION, OF_INPUT, WEIGHT_GRADS };
+enum { OF_HIDDEN, OF_LATE_HIDDEN, OF_PROJECTION, OF_INPUT, WEIGHT_GRADS };
 
 enum { JOINT_BYTES = 256 << 10 }; /* of rows packed together: a quarter of that cache */
 
@@ -72,11 +72,11 @@ enum { JOINT_BYTES = 256 << 10 }; /* of rows packed together: a quarter of that 
  * rows of both together are too many to stay in the second-level cache. */
 FL_INLINE int made_jointly(const cell *c, const call *k) {
     int64_t row = (k->p->R + k->p->in.I) * (int64_t)sizeof(real);
-    return !c->apart && !c->before && !k->p->in.ids && row * P_BLOCK <= JOINT_BYTES;
+    return !c->split && !c->late && !k->p->in.ids && row * P_BLOCK <= JOINT_BYTES;
 }
 
 FL_INLINE int has_grad(const cell *c, const call *k, int which) {
-    return which == OF_RESET_HIDDEN ? c->before
+    return which == OF_LATE_HIDDEN  ? c->late
            : which == OF_PROJECTION ? k->p->weights.w_hr != NULL
            : which == OF_INPUT      ? !made_jointly(c, k)
                                     : 1;
@@ -93,10 +93,10 @@ static weight_grad grad_of(const cell *c, const call *k, int which) {
     case OF_HIDDEN:
         m.of[0] = (weight_factor){p->R, hidden_rows, g->dw_hh};
         if (made_jointly(c, k)) m.of[1] = input;
-        m.db1 = g->db_hh, m.db2 = c->apart ? NULL : g->db_ih;
-        if (c->before) m.g1 = 2;
+        m.db1 = g->db_hh, m.db2 = c->split ? NULL : g->db_ih;
+        if (c->late) m.g1 = 2;
         break;
-    case OF_RESET_HIDDEN: /* the gate that met the hidden state after its reset */
+    case OF_LATE_HIDDEN: /* the gate that met the hidden state after its reset */
         m.of[0] = (weight_factor){p->R, extra_rows, g->dw_hh};
         m.db1 = g->db_hh, m.db2 = g->db_ih;
         m.g0 = 2;
@@ -108,7 +108,7 @@ static weight_grad grad_of(const cell *c, const call *k, int which) {
     default:
         m.of[0] = input;
         if (p->in.ids) m.P = p->in.U;
-        m.db1 = c->apart ? g->db_ih : NULL;
+        m.db1 = c->split ? g->db_ih : NULL;
     }
     return m;
 }
@@ -234,9 +234,9 @@ static void ripe_products(const cell *c, const call *k, const ripe *ready, int t
                           step_rows *rows, real *copies, fl_team *team) {
     real *sums = copies + weight_copies_size(most_features(c, k));
     run_grad(c, k, OF_HIDDEN, ready, k->gates, thread, copies, sums);
-    run_grad(c, k, OF_RESET_HIDDEN, ready, k->gates, thread, copies, sums);
+    run_grad(c, k, OF_LATE_HIDDEN, ready, k->gates, thread, copies, sums);
     run_grad(c, k, OF_PROJECTION, ready, k->dproj, thread, copies, sums);
-    if (c->apart) {
+    if (c->split) {
         fl_barrier(team);
         input_gates(c, k, ready, thread);
         fl_barrier(team);

@@ -3,7 +3,7 @@
  *     r, z = sigmoid of the products      n = tanh(W_in x + b_in + r (W_hn h + b_hn))
  *     h' = (1 - z) n + z h                (Cho et al. 2014; this form from cuDNN)
  *
- * The recurrent products stand apart from the input's. Kept for backward: r, z, n and, beside
+ * The recurrent products are split from the input's. Kept for backward: r, z, n and, beside
  * them, W_hn h + b_hn. Backward leaves in their places the gradients of the recurrent products
  * and, beside them, that of the input product of n.
  */
@@ -54,7 +54,7 @@ static void gru_step_backward(const call *k, const share *w, step_rows *rows, in
                               fl_team *team);
 static const cell GRU = {.gates = GRU_GATES,
                          .panel = GRU_GATES,
-                         .apart = 1,
+                         .split = 1,
                          .extra = 1,
                          .step = gru_step,
                          .step_backward = gru_step_backward};

@@ -13,7 +13,7 @@
 #include "gru.h"
 
 /* Gates r and z of rows of a unit block, and r h. */
-FL_INLINE void gru_before_gates(void *ctx, int64_t row, int64_t R, int64_t j) {
+FL_INLINE void gru_late_gates(void *ctx, int64_t row, int64_t R, int64_t j) {
     const step_rows *s = ctx;
     int64_t lanes = min64(VL, s->call->p->H - j * VL);
     for (int64_t i = row; i < row + R; i++) {
@@ -27,7 +27,7 @@ FL_INLINE void gru_before_gates(void *ctx, int64_t row, int64_t R, int64_t j) {
     }
 }
 
-FL_INLINE void gru_before_finish(void *ctx, int64_t row, int64_t R, int64_t j) {
+FL_INLINE void gru_late_finish(void *ctx, int64_t row, int64_t R, int64_t j) {
     const step_rows *s = ctx;
     int64_t lanes = min64(VL, s->call->p->H - j * VL);
     for (int64_t i = row; i < row + R; i++) {
@@ -38,22 +38,22 @@ FL_INLINE void gru_before_finish(void *ctx, int64_t row, int64_t R, int64_t j) {
     }
 }
 
-static void gru_before_step(const call *k, const share *w, step_rows *rows, int64_t step);
-static void gru_before_step_backward(const call *k, const share *w, step_rows *rows, int64_t step,
-                                     fl_team *team);
+static void gru_late_step(const call *k, const share *w, step_rows *rows, int64_t step);
+static void gru_late_step_backward(const call *k, const share *w, step_rows *rows, int64_t step,
+                                   fl_team *team);
 static const cell GRU_RESET_BEFORE = {.gates = GRU_GATES,
                                       .panel = GRU_GATES,
                                       .extra = 1,
-                                      .before = 1,
-                                      .step = gru_before_step,
-                                      .step_backward = gru_before_step_backward};
+                                      .late = 1,
+                                      .step = gru_late_step,
+                                      .step_backward = gru_late_step_backward};
 
-static void gru_before_step(const call *k, const share *w, step_rows *rows, int64_t step) {
+static void gru_late_step(const call *k, const share *w, step_rows *rows, int64_t step) {
     weight_shape all = hidden_shape(&GRU_RESET_BEFORE, k->p), gates = first_gates(&all);
     product m = gate_product(&GRU_RESET_BEFORE, k, rows, rows->n, k->p->R, k->wh, w->j0, w->j1);
     m.V = gates.V, m.nv = gates_size(&gates) / VL;
     m.down = step & 1;
-    product_run(&m, gru_before_gates, rows);
+    product_run(&m, gru_late_gates, rows);
     for (int64_t i = 0; i < rows->n; i++) {
         rows->start[i] = rows->init[i] + 2 * VL;
         rows->s[i] = rows->z[i] + 2 * VL;
@@ -62,11 +62,11 @@ static void gru_before_step(const call *k, const share *w, step_rows *rows, int6
     m.b = k->wh + gates_size(&gates) * all.K;
     m.V = 1, m.nv = k->Hp / VL;
     m.cin = rows->start, m.c = rows->s;
-    product_run(&m, gru_before_finish, rows);
+    product_run(&m, gru_late_finish, rows);
 }
 
 /* Up to the gradient of n before its activation, which also goes to dn; r stays in its place. */
-static void gru_before_outer(const call *k, int64_t row, int64_t step, real *dn) {
+static void gru_late_outer(const call *k, int64_t row, int64_t step, real *dn) {
     const real *h = hidden_before(k, row, step), *dy = dy_row(k, row, step);
     real *gates = gates_row(k, row, step), *dh = k->dh + row * k->Rp;
     for (int64_t u = 0; u < k->Hp; u += VL) {
@@ -74,16 +74,16 @@ static void gru_before_outer(const call *k, int64_t row, int64_t step, real *dn)
         int64_t lanes = min64(VL, k->p->H - u);
         vreal z = vload(g + VL), n = vload(g + 2 * VL), d = vload(dh + u);
         if (dy) d += vload_n(dy + u, lanes);
-        vreal before = d * (1 - z) * vfma(-n, n, vset1(1));
+        vreal to_n = d * (1 - z) * vfma(-n, n, vset1(1));
         vstore(g + VL, d * (vload_n(h + u, lanes) - n) * z * (1 - z));
-        vstore(g + 2 * VL, before);
-        vstore(dn + u, before);
+        vstore(g + 2 * VL, to_n);
+        vstore(dn + u, to_n);
         vstore(dh + u, d * z);
     }
 }
 
 /* From the gradient of r h to those of r and of h. */
-static void gru_before_inner(const call *k, int64_t row, int64_t step, const real *drh) {
+static void gru_late_inner(const call *k, int64_t row, int64_t step, const real *drh) {
     const real *h = hidden_before(k, row, step);
     real *gates = gates_row(k, row, step), *dh = k->dh + row * k->Rp;
     for (int64_t u = 0; u < k->Hp; u += VL) {
@@ -94,11 +94,11 @@ static void gru_before_inner(const call *k, int64_t row, int64_t step, const rea
     }
 }
 
-static void gru_before_step_backward(const call *k, const share *w, step_rows *rows, int64_t step,
-                                     fl_team *team) {
+static void gru_late_step_backward(const call *k, const share *w, step_rows *rows, int64_t step,
+                                   fl_team *team) {
     real *dn = own_extra(k, rows), *drh = dn + k->p->rows.N * k->Hp;
     for (int64_t i = 0; i < rows->n; i++) {
-        gru_before_outer(k, w->first + i * w->stride, step, dn + i * k->Hp);
+        gru_late_outer(k, w->first + i * w->stride, step, dn + i * k->Hp);
         rows->a[i] = dn + i * k->Hp;
         rows->s[i] = drh + i * k->Hp;
         rows->start[i] = k->zeros;
@@ -108,7 +108,7 @@ static void gru_before_step_backward(const call *k, const share *w, step_rows *r
     product_run(&m, NULL, NULL);
     for (int64_t i = 0; i < rows->n; i++) {
         int64_t row = w->first + i * w->stride;
-        gru_before_inner(k, row, step, rows->s[i]);
+        gru_late_inner(k, row, step, rows->s[i]);
         prefetch_gates(&GRU_RESET_BEFORE, k, w, rows, i, step);
         rows->a[i] = gates_row(k, row, step);
         rows->init[i] = rows->z[i] = k->dh + row * k->Rp;

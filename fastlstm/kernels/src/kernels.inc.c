@@ -30,10 +30,10 @@ static void pack(const cell *c, const fl_call *p, real *packed) {
 
 static void kept(const cell *c, const fl_call *p, int64_t elements[3]) {
     int64_t N = p->rows.N, T = p->rows.T, P = p->rows.offset[T], Hp = round_up(p->H);
-    int64_t segments = p->every ? (T + p->every - 1) / p->every : 0;
-    elements[0] = p->every ? 0 : P * c->gates * Hp;
-    elements[1] = !c->c ? 0 : p->every ? segments * N * Hp : (N + P) * Hp;
-    elements[2] = !p->every && keeps_extra(c, p) ? P * Hp : 0;
+    int64_t segments = p->recompute ? (T + p->recompute - 1) / p->recompute : 0;
+    elements[0] = p->recompute ? 0 : P * c->gates * Hp;
+    elements[1] = !c->c ? 0 : p->recompute ? segments * N * Hp : (N + P) * Hp;
+    elements[2] = !p->recompute && keeps_extra(c, p) ? P * Hp : 0;
 }
 
 /* A cell's entries to the engine, which all cells share; its steps are its own. */

@@ -57,8 +57,8 @@ KERNELS = (
     ),
     Fault(
         _SRC + "gru_reset_before.h",
-        "vreal before = d * (1 - z) * vfma(-n, n, vset1(1));",
-        "vreal before = d * (1 - z) * (1 - n);",
+        "vreal to_n = d * (1 - z) * vfma(-n, n, vset1(1));",
+        "vreal to_n = d * (1 - z) * (1 - n);",
         _BACKWARD,
         _BASE,
     ),
@@ -85,8 +85,8 @@ KERNELS = (
     ),
     Fault(
         _SRC + "forward.h",
-        "if (p->reset) read_state(k, p->fresh_c",
-        "if (0) read_state(k, p->fresh_c",
+        "if (p->reset) read_state(k, p->reset_c",
+        "if (0) read_state(k, p->reset_c",
         _ROWS,
         _BASE,
     ),
