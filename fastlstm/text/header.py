@@ -19,8 +19,11 @@ class _Guess(NamedTuple):
     label: int
 
 
-def header_hint(rows: Rows) -> str:
-    """Return what an error adds about the header of a table; its rows are used up for that."""
+def header_hint(rows: Rows, kinds: Sequence[str]) -> str:
+    """Return what an error adds about the header of a table; its rows are used up for that.
+
+    `kinds` of columns are to be named: "text", perhaps also "label".
+    """
     if rows.header is None:
         return ""
     try:
@@ -30,13 +33,13 @@ def header_hint(rows: Rows) -> str:
     if rows.header:
         sample.insert(0, rows.columns)
     guess = _guess(sample)
-    options = f"--text-column {guess.text + 1} --label-column {guess.label + 1}" if guess else ""
+    given = " ".join(f"{kind}_column={getattr(guess, kind) + 1}" for kind in kinds if guess)
     if not rows.header:
-        return f", such as {options}" if options else ""
+        return f", such as {given}" if given else ""
     if guess and _recurs(sample, guess.label):
         first = ", ".join(repr(value[:30]) for value in rows.columns[:3] if value)
-        return f". It seems to have no header, as its first row is {first}: --no-header {options}"
-    return ". If its first row is no header, give --no-header; then they are called 1, 2, ..."
+        return f". It seems to have no header, as its first row is {first}: header=False {given}"
+    return ". If its first row is no header, give header=False; then they are called 1, 2, ..."
 
 
 def _guess(sample: Sequence[Sequence[str]]) -> _Guess | None:

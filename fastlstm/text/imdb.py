@@ -23,9 +23,7 @@ OFFICIAL_SHA256 = "c40f74a18d3b61f90feba1e17730e0d38e8b97c05fde7008942e91923d165
 NO_LABEL = -1
 OFFICIAL_ROWS = 25_000  # of the training and of the test part each
 
-_HOW_TO_GET_ALL = (
-    f"fetch {OFFICIAL_URL} and name it: --data PATH, source=PATH or FASTLSTM_DATA=PATH"
-)
+_HOW_TO_GET_ALL = f"fetch {OFFICIAL_URL} and name it: source=PATH or FASTLSTM_DATA=PATH"
 
 
 class IncompleteDataWarning(UserWarning):

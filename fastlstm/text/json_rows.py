@@ -10,9 +10,12 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from .json_value import whole
 from .rows import ABSENT, Row, Rows, first_line
 
-_DECODER = json.JSONDecoder(parse_float=Decimal)  # exactly: labels are compared by value
+_DECODER = json.JSONDecoder(
+    parse_float=Decimal, parse_int=whole
+)  # exactly: labels are compared by value
 _SPACE = re.compile(r"[ \t\r\n]*")
 _EXPECTED = "expected a JSON object on each line, or an array of objects"
 

@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 
 from .opening import AnyPath, open_file
 
+MOST_DIGITS = 4300  # of a whole number: more take Python long, which has the same limit
 MOST = 1 << 28  # bytes of a JSON file: the vocabulary of a million words has 16 MB
 
 
@@ -41,12 +42,20 @@ def parse_json(raw: bytes | str) -> Any:
     text = raw.decode("utf-8") if isinstance(raw, bytes) else raw
     try:
         return json.loads(
-            text, object_pairs_hook=_once, parse_constant=_refuse, parse_float=_finite
-        )
+            text, object_pairs_hook=_once, parse_constant=_refuse, parse_float=_finite,
+            parse_int=whole,
+        )  # fmt: skip
     except json.JSONDecodeError as error:
         raise ValueError(f"not JSON ({error})") from error
     except RecursionError:
         raise ValueError("not of ours: nested too deeply") from None
+
+
+def whole(text: str) -> int:
+    """Return a whole number of JSON; ValueError for one of very many digits."""
+    if len(text) > MOST_DIGITS:
+        raise ValueError(f"a number has {len(text):,} digits, expected at most {MOST_DIGITS:,}")
+    return int(text)
 
 
 def _once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
@@ -65,5 +74,5 @@ def _refuse(text: str) -> NoReturn:
 def _finite(text: str) -> float:
     value = float(text)
     if not math.isfinite(value):
-        raise ValueError(f"{text} is too large a number")
+        raise ValueError(f"{text:.30} is too large a number")
     return value

@@ -114,7 +114,7 @@ def _decoded(source: ByteSource, name: str, encoding: str | None) -> Iterator[st
 def _undecodable(name: str, encoding: str, what: str, where: int) -> str:
     return (
         f"{name} is not {encoding} text: {what} at position {where:,}; give its encoding "
-        "(--encoding), such as cp1252, latin-1 or utf-16-le, or convert it to UTF-8"
+        "(encoding=), such as cp1252, latin-1 or utf-16-le, or convert it to UTF-8"
     )
 
 

@@ -138,7 +138,7 @@ def _escaped(
                 return next(parser(source))
         except (csv.Error, StopIteration):
             pass  # the first error says more
-    hint = "; --no-quotes takes quotes for characters" if quotes else ""
+    hint = "; quotes=False takes quotes for characters" if quotes else ""
     raise ValueError(f"{place} is not CSV: {error}{hint}") from error
 
 

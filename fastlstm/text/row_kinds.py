@@ -96,8 +96,8 @@ def _kind_shown(line: str, plain: bool) -> str | None:
 
 def _unknown(path: Path, line: str) -> str:
     return (
-        f"{path} is of no known kind. If it is a table, give a --delimiter; if its lines are a "
-        f"label, a space and a text each, as {line.strip()[:30]!r} may be, give --format lines; "
+        f"{path} is of no known kind. If it is a table, give its delimiter=; if its lines are a "
+        f"label, a space and a text each, as {line.strip()[:30]!r} may be, give format=lines; "
         f"else expected a name that ends in {', '.join(_BY_ENDING)}, perhaps packed (.gz, .bz2, "
         ".xz, .zip), or a folder"
     )

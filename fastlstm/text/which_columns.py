@@ -19,6 +19,10 @@ LABEL_COLUMNS = (
     "stars", "polarity", "overall",
 )  # fmt: skip
 
+Kinds = tuple[str, ...]
+BOTH: Kinds = ("text", "label")
+"""The columns that are looked for, and that an error tells how to name."""
+
 
 class Columns(NamedTuple):
     """Places of the columns in a row.
@@ -47,8 +51,8 @@ def find_columns(rows: Rows, how: Reading) -> Columns:
     ValueError
         If a column is not there or there twice, or cannot be told.
     """
-    text = _find_text(rows, how.text_column)
-    label = _find(rows, how.label_column, LABEL_COLUMNS)
+    text = _find_text(rows, how.text_column, BOTH)
+    label = _find(rows, how.label_column, LABEL_COLUMNS, "label", BOTH)
     named = [n for n, name in enumerate(rows.columns) if name]
     if len(named) == 2 and (text is None) != (label is None):
         taken = text if label is None else [label]
@@ -56,9 +60,9 @@ def find_columns(rows: Rows, how: Reading) -> Columns:
         if len(others) == 1:
             text, label = text or others, others[0] if label is None else label
     if text is None:
-        raise _unknown(rows, "text")
+        raise _unknown(rows, "text", BOTH)
     if label is None:
-        raise _unknown(rows, "label")
+        raise _unknown(rows, "label", BOTH)
     if label in text:
         name = rows.columns[label][:LONGEST]
         raise ValueError(f"{rows.path}: {name!r} cannot be both the text and the label column")
@@ -74,17 +78,17 @@ def find_text(rows: Rows, given: str | None) -> list[int]:
     ValueError
         As `find_columns`.
     """
-    found = _find_text(rows, given)
+    found = _find_text(rows, given, ("text",))
     named = [n for n, name in enumerate(rows.columns) if name]
     if found is None and len(named) != 1:
-        raise _unknown(rows, "text")
+        raise _unknown(rows, "text", ("text",))
     return named if found is None else found
 
 
-def _find_text(rows: Rows, given: str | None) -> list[int] | None:
+def _find_text(rows: Rows, given: str | None, kinds: Kinds) -> list[int] | None:
     if given is not None and rows.own_names and given not in rows.columns and "," in given:
-        return [_place(rows, name.strip()) for name in given.split(",")]
-    place = _find(rows, given, TEXT_COLUMNS)
+        return [_place(rows, name.strip(), "text", kinds) for name in given.split(",")]
+    place = _find(rows, given, TEXT_COLUMNS, "text", kinds)
     return None if place is None else [place]
 
 
@@ -118,28 +122,30 @@ def absent(rows: Rows, number: int, values: list[object], place: int) -> ValueEr
     )
 
 
-def _find(rows: Rows, given: str | None, usual: Sequence[str]) -> int | None:
+def _find(
+    rows: Rows, given: str | None, usual: Sequence[str], kind: str, kinds: Kinds
+) -> int | None:
     if given is not None and rows.own_names:
-        return _place(rows, given)
+        return _place(rows, given, kind, kinds)
     by_name = {name.lower(): name for name in reversed(rows.columns)}
     found = next((by_name[name] for name in usual if name in by_name), None)
-    return None if found is None else _place(rows, found)
+    return None if found is None else _place(rows, found, kind, kinds)
 
 
-def _place(rows: Rows, name: str) -> int:
+def _place(rows: Rows, name: str, kind: str, kinds: Kinds) -> int:
     """Return the place of a named column, which must be there once."""
     if name not in rows.columns:
         raise ValueError(
-            f"{rows.path} has no column {name!r}; its columns are {listed(rows.columns)}"
-            + header_hint(rows)
+            f"{rows.path} has no column {name!r}; its columns are {listed(rows.columns)}: name one "
+            f"with {kind}_column={header_hint(rows, kinds)}"
         )
     if rows.columns.count(name) > 1:
         raise ValueError(f"{rows.path} has two columns of the same name: {name[:LONGEST]}")
     return rows.columns.index(name)
 
 
-def _unknown(rows: Rows, kind: str) -> ValueError:
+def _unknown(rows: Rows, kind: str, kinds: Kinds) -> ValueError:
     return ValueError(
-        f"{rows.path} has no column that is surely the {kind}; name it with --{kind}-column: its "
-        f"columns are {listed(rows.columns)}{header_hint(rows)}"
+        f"{rows.path} has no column that is surely the {kind}; name it with {kind}_column=: its "
+        f"columns are {listed(rows.columns)}{header_hint(rows, kinds)}"
     )

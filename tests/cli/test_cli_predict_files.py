@@ -188,7 +188,13 @@ def test_wrong_use(three: Path, tmp_path: Path, fails: Any, misused: Any) -> Non
 
 def test_files_without_the_text(three: Path, tmp_path: Path, fails: Any) -> None:
     named = write_csv(tmp_path / "a.csv", DATA, ("prose", "label"))
-    assert "no column 'text'; its columns are 'prose'" in fails("predict", three, "--file", named)
+    told = fails("predict", three, "--file", named)
+    assert (
+        "no column 'text'; its columns are 'prose', 'label': name one with --text-column." in told
+    )
+    bare = write_csv(tmp_path / "c.csv", DATA[::-1], (DATA[1][0], DATA[0][0]))
+    told = fails("predict", three, "--file", bare)
+    assert told.endswith(": --no-header --text-column 2")  # labels are not asked for here
     path = tmp_path / "a.jsonl"
     path.write_text('{"text": 5}\n')
     assert "line 1: 'text' is 5, expected text" in fails("predict", three, "--file", path)

@@ -90,7 +90,7 @@ def test_tsv_and_quotes_as_characters(file: Any) -> None:
 def test_any_name_with_a_delimiter(file: Any) -> None:
     path = file("a.data", "text|label\nx|y\n")
     assert read(path, delimiter="|").texts == ["x"]
-    with pytest.raises(ValueError, match=r"a\.data is of no known kind.*--delimiter"):
+    with pytest.raises(ValueError, match=r"a\.data is of no known kind.*delimiter="):
         read(path)
 
 
@@ -130,8 +130,8 @@ def test_folder_of_classes(tmp_path: Path) -> None:
         ("a.csv", "\n\n", r"a\.csv is empty"),
         ("a.csv", "text,label\n", r"a\.csv is empty: it has no texts"),
         ("a.csv", "prose,kind\nx,y\n", "no column that is surely the text; name it with "
-         "--text-column: its columns are 'prose', 'kind'"),
-        ("a.csv", "text,kind,id\nx,y,1\n", "surely the label; name it with --label-column"),
+         "text_column=: its columns are 'prose', 'kind'"),
+        ("a.csv", "text,kind,id\nx,y,1\n", "surely the label; name it with label_column="),
         ("a.csv", "text,text,label\nx,y,z\n", "two columns of the same name: text"),
         ("a.csv", "text,label\nx,y\n\nx,y,z\n", r"line 4 has 3 fields, expected 2 \('text', 'la"),
         ("a.csv", "text,label\nx\n", r"line 2 has 1 fields"),
@@ -140,6 +140,8 @@ def test_folder_of_classes(tmp_path: Path) -> None:
         ("a.csv", b"text,label\n\xe9,y\n", r"a\.csv is not utf-8 text: byte 0xe9 at position 11"),
         ("a.jsonl", "", r"a\.jsonl is empty"),
         ("a.jsonl", '{"text": "x", "label": "y"}\n\n{"text"\n', r"a\.jsonl line 3 is not JSON"),
+        ("a.jsonl", '{"text": "x", "label": ' + "9" * 100_000 + "}",
+         r"a\.jsonl line 1 is not JSON: a number has 100,000 digits"),
         ("a.jsonl", '3\n', "line 1 is 3, expected a JSON object on each line"),
         ("a.jsonl", '{"text": "x", "label": "y"}\n{"text": "x"}\n', "line 2 has no 'label'"),
         ("a.jsonl", '{"text": 5, "label": "y"}\n', "line 1: 'text' is 5, expected text"),

@@ -101,8 +101,8 @@ def test_no_quotes() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('a,b\n"x,y\nz,w\n', "it line 2 is not CSV: unexpected end of data; --no-quotes"),
-        ('a,b\nc,"x" y\n', "it line 2 is not CSV: .*expected after.*--no-quotes"),
+        ('a,b\n"x,y\nz,w\n', "it line 2 is not CSV: unexpected end of data; quotes=False"),
+        ('a,b\nc,"x" y\n', "it line 2 is not CSV: .*expected after.*quotes=False"),
         ('a,b\nc,"x \\" y\n', "it line 2 is not CSV"),
     ],
 )

@@ -129,7 +129,7 @@ def test_the_sms_collection(read: Any) -> None:
     with pytest.raises(ValueError, match="no header") as caught:
         read("SMSSpamCollection", content)
     assert (
-        "first row is 'ham', 'Go until jurong point': --no-header --text-column 2 --label-column 1"
+        "first row is 'ham', 'Go until jurong point': header=False text_column=2 label_column=1"
         in str(caught.value)
     )
     how = {"header": False, "text_column": "2"}
@@ -143,11 +143,11 @@ def test_news_without_a_header(read: Any) -> None:
         '"3","Wall St. Bears","Short-sellers are seeing green"\n'
         '"4","A title","A text"\n"3","B","C, d"\n'
     )
-    with pytest.raises(ValueError, match="--no-header --text-column 3 --label-column 1"):
+    with pytest.raises(ValueError, match="header=False text_column=3 label_column=1"):
         read("train.csv", content)
-    with pytest.raises(ValueError, match="no column '2,3'.*|no column '2'.*--no-header"):
+    with pytest.raises(ValueError, match="no column '2,3'.*|no column '2'.*header=False"):
         read("train.csv", content, text_column="2,3")
-    with pytest.raises(ValueError, match="are '1', '2', '3', such as --text-column 3 --label-col"):
+    with pytest.raises(ValueError, match="are '1', '2', '3', such as text_column=3 label_col"):
         read("train.csv", content, header=False)
     found = read("train.csv", content, header=False, text_column="2,3", label_column="1")
     assert found.columns == ("2,3", "1")
@@ -156,13 +156,13 @@ def test_news_without_a_header(read: Any) -> None:
 
 
 def test_a_header_that_may_be_none(read: Any) -> None:
-    with pytest.raises(ValueError, match="first row is no header, give --no-header"):
+    with pytest.raises(ValueError, match="first row is no header, give header=False"):
         read("a.csv", "what,which,who\na,b,c\nd,e,f\n")
 
 
 def test_rows_that_a_quote_took_in_are_told(read: Any) -> None:
     content = 'label,text\npos,good film\nneg,"it was bad\npos,good cast\nneg,bad plot"\n'
-    with pytest.warns(QuotedRowsWarning, match=r"line 3: .* \(1 such texts\); .*--no-quotes"):
+    with pytest.warns(QuotedRowsWarning, match=r"line 3: .* \(1 such texts\); .*quotes=False"):
         assert len(read("a.csv", content).texts) == 2
     assert pairs(read("a.csv", content, quotes=False))[1:3] == [
         ("neg", '"it was bad'), ("pos", "good cast"),
@@ -222,9 +222,7 @@ def test_fasttext_lines_that_cannot_be_used(read: Any) -> None:
 
 def test_lines_of_label_and_text(read: Any) -> None:
     content = "DESC:manner How did serfdom develop ?\nENTY:cremat What films\n"
-    with pytest.raises(
-        ValueError, match="'DESC:manner How did serfdom de' may be, give --format l"
-    ):
+    with pytest.raises(ValueError, match="'DESC:manner How did serfdom de' may be, give format=l"):
         read("train_5500.label", content)
     assert pairs(read("train_5500.label", content, format="lines")) == [
         ("DESC:manner", "How did serfdom develop ?"), ("ENTY:cremat", "What films"),

@@ -43,7 +43,7 @@ def dataset(data: ImdbData, config: Config) -> Dataset:
         train, validation, test, data.vocab, data.source,
         identity={"the reviews": fingerprint(data.vocab.words, (data.train, data.test))},
         noun="reviews", options=config.sized(len(train)), complete=data.complete,
-        notice=data.notice,
+        notice=data.notice.replace("source=PATH", "--data PATH"),  # as it is named here
     )  # fmt: skip
 
 

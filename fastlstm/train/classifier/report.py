@@ -29,7 +29,7 @@ def summary(metrics: Mapping[str, Any], noun: str = "reviews") -> str:
         (
             "training",
             f"{metrics['train_seconds']:.1f} s, {metrics['words_per_second']:,.0f} words/s, "
-            f"{metrics['threads']} threads, {metrics['isa']}",
+            f"{metrics['threads']} thread{'s' * (metrics['threads'] > 1)}, {metrics['isa']}",
         ),
         *_pretraining_lines(metrics),
         ("evaluation", f"{metrics['eval_seconds']:.1f} s"),

@@ -1,0 +1,34 @@
+"""Messages of what lies below the command line, as its users read them."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+
+import pytest
+
+from fastlstm.cli.flags import as_flags, begins_with_flag
+from fastlstm.text.reading import Reading
+
+
+@pytest.mark.parametrize(
+    ("told", "shown"),
+    [
+        ("give header=False; then", "give --no-header; then"),
+        ("give format=lines; else", "give --format lines; else"),
+        ("such as text_column=3 label_column=1", "such as --text-column 3 --label-column 1"),
+        ("(encoding=), such as", "(--encoding), such as"),
+        ("name it: source=PATH or FASTLSTM_DATA=PATH", "name it: --data PATH or FASTLSTM_DATA=PATH"),
+        ("'header=False' and lr=3 in a/encoding=x.csv", "'header=False' and lr=3 in a/encoding=x.csv"),
+    ],
+)  # fmt: skip
+def test_arguments_are_told_as_flags(told: str, shown: str) -> None:
+    assert as_flags(told) == shown
+
+
+@pytest.mark.parametrize("name", [item.name for item in fields(Reading)])
+def test_every_argument_of_reading_has_one(name: str) -> None:
+    assert as_flags(f"give {name}=") == "give --" + name.replace("_", "-")
+
+
+def test_a_wrong_option_is_named_as_typed() -> None:
+    assert begins_with_flag("batch_size is -1, expected") == "--batch-size is -1, expected"
