@@ -13,9 +13,8 @@ from typing import Any
 from .json_value import whole
 from .rows import ABSENT, Row, Rows, first_line
 
-_DECODER = json.JSONDecoder(
-    parse_float=Decimal, parse_int=whole
-)  # exactly: labels are compared by value
+# Numbers exactly: labels are compared by value.
+_DECODER = json.JSONDecoder(parse_float=Decimal, parse_int=whole)
 _SPACE = re.compile(r"[ \t\r\n]*")
 _EXPECTED = "expected a JSON object on each line, or an array of objects"
 

@@ -122,7 +122,8 @@ def _warn_of_quoted_rows(
     if found:
         warnings.warn(
             f"{rows.place(found[0])}: the text in quotes goes on over lines that look like rows of "
-            f"the table ({len(found):,} such texts); if its quote is a character, give quotes=False",
+            f"the table ({len(found):,} such texts); if its quote is a character, give "
+            "quotes=False",
             QuotedRowsWarning,
             stacklevel=4,
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import io
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
@@ -56,7 +57,7 @@ def lines_of(source: ByteSource, name: str, encoding: str | None = None) -> Iter
         If there is no such encoding.
     """
     pieces: list[str] = []
-    for text in _uniform_ends(_decoded(source, name, encoding)):
+    for text in _decoded(source, name, encoding):
         first, *rest = text.split("\n")
         pieces.append(first)
         if rest:
@@ -67,24 +68,14 @@ def lines_of(source: ByteSource, name: str, encoding: str | None = None) -> Iter
         yield last
 
 
-def _uniform_ends(texts: Iterator[str]) -> Iterator[str]:
-    r"""Make ``"\n"`` of every line end, also where ``"\r\n"`` is cut in two."""
-    held = ""
-    for text in texts:
-        text = held + text
-        held = "\r" if text.endswith("\r") else ""
-        yield text[: len(text) - len(held)].replace("\r\n", "\n").replace("\r", "\n")
-    if held:
-        yield "\n"
-
-
 def _decoded(source: ByteSource, name: str, encoding: str | None) -> Iterator[str]:
-    """Yield the text in pieces, without a byte order mark."""
+    """Yield the text in pieces, without a byte order mark, all line ends alike."""
     chunk = source.read1(_CHUNK)
     while len(chunk) < 4 and (more := source.read1(_CHUNK)):
         chunk += more
     guessed = encoding or next((e for mark, e in _MARKS if chunk.startswith(mark)), "utf-8")
     decoder = codecs.getincrementaldecoder(guessed)()
+    ends = io.IncrementalNewlineDecoder(None, translate=True)
     position, lines, first = 0, 1, True  # bytes and lines before the chunk
     while True:
         before = position - len(decoder.getstate()[0])  # held over: half a character
@@ -102,7 +93,7 @@ def _decoded(source: ByteSource, name: str, encoding: str | None) -> Iterator[st
             if where < _WIDEST:  # where the first letter of UTF-16 or UTF-32 has one
                 raise ValueError(_undecodable(name, guessed, "a zero character", where))
             raise ValueError(_stray_zero(name, lines + start.count("\n"), where))
-        yield text.removeprefix("\ufeff") if first else text
+        yield ends.decode(text.removeprefix("\ufeff") if first else text, final=not chunk)
         first = first and not text
         lines += text.count("\n")
         if not chunk:

@@ -17,8 +17,8 @@ from fastlstm.text.reading import Reading
         ("give format=lines; else", "give --format lines; else"),
         ("such as text_column=3 label_column=1", "such as --text-column 3 --label-column 1"),
         ("(encoding=), such as", "(--encoding), such as"),
-        ("name it: source=PATH or FASTLSTM_DATA=PATH", "name it: --data PATH or FASTLSTM_DATA=PATH"),
-        ("'header=False' and lr=3 in a/encoding=x.csv", "'header=False' and lr=3 in a/encoding=x.csv"),
+        ("name it: source=PATH or F_DATA=PATH", "name it: --data PATH or F_DATA=PATH"),
+        ("'header=False', lr=3 of a/encoding=x", "'header=False', lr=3 of a/encoding=x"),
     ],
 )  # fmt: skip
 def test_arguments_are_told_as_flags(told: str, shown: str) -> None:

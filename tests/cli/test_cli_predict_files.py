@@ -189,9 +189,7 @@ def test_wrong_use(three: Path, tmp_path: Path, fails: Any, misused: Any) -> Non
 def test_files_without_the_text(three: Path, tmp_path: Path, fails: Any) -> None:
     named = write_csv(tmp_path / "a.csv", DATA, ("prose", "label"))
     told = fails("predict", three, "--file", named)
-    assert (
-        "no column 'text'; its columns are 'prose', 'label': name one with --text-column." in told
-    )
+    assert "no column 'text'; its columns are 'prose', 'label': name one with --text-column" in told
     bare = write_csv(tmp_path / "c.csv", DATA[::-1], (DATA[1][0], DATA[0][0]))
     told = fails("predict", three, "--file", bare)
     assert told.endswith(": --no-header --text-column 2")  # labels are not asked for here

@@ -84,14 +84,19 @@ def test_archive_that_is_none(tmp_path, content):
 
 def test_archive_with_a_size_that_is_no_number(tmp_path, archive):
     whole = bytearray(gzip.decompress(archive.read_bytes()))
-    whole[124:136] = b"not a number"
-    archive.write_bytes(gzip.compress(whole))
-    with pytest.raises(ValueError, match="a file size is b'not a number'"):
-        read(archive)
-    whole[124:136] = b"-0000000512\0"
-    archive.write_bytes(gzip.compress(whole))
-    with pytest.raises(ValueError, match="a file size is b'-0000000512"):
-        read(archive)
+    for size, told in (
+        (b"not a number", "invalid header"),
+        (b"-0000000512\0", "'aclImdb/[^']*' has -330 bytes"),
+    ):
+        whole[124:136] = size
+        archive.write_bytes(gzip.compress(whole))
+        with pytest.raises(ValueError, match=r"is damaged or half a download: bad checksum"):
+            read(archive)
+        whole[148:156] = b" " * 8
+        whole[148:156] = b"%06o\0 " % sum(whole[:512])
+        archive.write_bytes(gzip.compress(whole))
+        with pytest.raises(ValueError, match=f"is damaged or half a download: {told}"):
+            read(archive)
 
 
 def test_archive_with_large_files(archive, reviews):
