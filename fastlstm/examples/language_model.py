@@ -22,9 +22,8 @@ from fastlstm.plotting import new_figure
 from fastlstm.printable import say
 from fastlstm.runtime import get_num_threads
 from fastlstm.text import LanguageData, load_language
-from fastlstm.train import TrainingInterrupted
-from fastlstm.train.language.history import perplexity
-from fastlstm.train.language.report import Lines, draw_loss
+from fastlstm.train import Trainer, TrainingInterrupted
+from fastlstm.train.language.report import draw_loss
 from fastlstm.train.language.run import (
     PRESETS,
     LanguageFolder,
@@ -32,8 +31,10 @@ from fastlstm.train.language.run import (
     build_trainer,
     save_model,
 )
-from fastlstm.train.language.trainer import LanguageTrainer, evaluate
+from fastlstm.train.metrics import perplexity
+from fastlstm.train.progress import Perplexity
 from fastlstm.train.seeds import SAMPLES, generator
+from fastlstm.train.tasks.language import evaluate
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -85,7 +86,7 @@ def write(model: LanguageModel, data: LanguageData, given: argparse.Namespace, l
 
 
 def train(
-    trainer: LanguageTrainer, data: LanguageData, given: argparse.Namespace,
+    trainer: Trainer, data: LanguageData, given: argparse.Namespace,
     out: LanguageFolder | None,
 ) -> int:  # fmt: skip
     """Train from the start, or go on; return the exit status: after Ctrl-C that of its signal."""
@@ -96,7 +97,8 @@ def train(
         out.check_free()
         data.symbols.save(out.symbols)
     try:
-        trainer.fit(data.train[: given.limit], data.validation)
+        parts = (data.train[: given.limit], data.validation)
+        trainer.fit(*trainer.task.source(trainer.model, *parts))
     except TrainingInterrupted as interrupt:
         print(f"\n{interrupt}; as far as it has learnt:", flush=True)
         status = STOPPED + interrupt.signal
@@ -116,7 +118,7 @@ def run(given: argparse.Namespace) -> int:
     limit = {"limit": given.limit} if given.limit else {}
     trainer = build_trainer(
         options, data, given.seed, state=out.checkpoint if out else None, identity=limit,
-        listeners=[Lines()],
+        listeners=[Perplexity(every=20)],
     )  # fmt: skip
     model = trainer.model
     parameters = sum(p.data.size for p in model.parameters())
@@ -131,7 +133,7 @@ def run(given: argparse.Namespace) -> int:
         "epochs": len(history.epochs), "best_epoch": history.best,
         "validation_perplexity": round(perplexity(losses[0]), 2),
         "test_perplexity": round(perplexity(losses[1]), 2), "test_loss": round(losses[1], 4),
-        "train_seconds": round(sum(e.seconds for e in history.epochs) + history.seconds, 1),
+        "train_seconds": round(history.seconds, 1),
         "test_seconds": round(time.perf_counter() - begin, 1), "threads": get_num_threads(),
         "options": asdict(options),
     }  # fmt: skip

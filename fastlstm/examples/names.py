@@ -28,13 +28,14 @@ from fastlstm.models import TextClassifier
 from fastlstm.nn.losses import cross_entropy, log_softmax
 from fastlstm.nn.module import Array
 from fastlstm.printable import say
-from fastlstm.text import Encoded, Vocabulary, batches, count_batches
+from fastlstm.text import Encoded, Vocabulary, batches
 from fastlstm.text.vocabulary import SPECIAL
 from fastlstm.train.classifier.class_weight import ClassWeightedLoss
 from fastlstm.train.optim import Adam
 from fastlstm.train.progress import Progress
 from fastlstm.train.schedule import linear
 from fastlstm.train.scoring.confusion import confusion_matrix, draw_confusion, recalls
+from fastlstm.train.tasks.source import shuffled
 from fastlstm.train.trainer import Trainer
 
 BATCH = 64
@@ -52,10 +53,7 @@ def train(data: Encoded, letters: Vocabulary, options: argparse.Namespace) -> Te
         model, Adam(model, lr=5e-3), loss, epochs=options.epochs, schedule=linear, clip=1.0,
         seed=options.seed, listeners=[Progress(sys.stderr.isatty())],
     )  # fmt: skip
-    trainer.fit(
-        lambda epoch, start: batches(data, BATCH, seed=options.seed, epoch=epoch, start=start),
-        count_batches(data, BATCH),
-    )
+    trainer.fit(*shuffled(batches, data, BATCH, options.seed))
     return model
 
 

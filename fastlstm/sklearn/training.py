@@ -14,16 +14,16 @@ from fastlstm.nn.check import check_choice, check_size
 from fastlstm.nn.losses import bce_with_logits, cross_entropy
 from fastlstm.sklearn.data import Data
 from fastlstm.sklearn.readers import NumberReader, TextReader
-from fastlstm.text import count_batches
 from fastlstm.train.average import Average
 from fastlstm.train.classifier.class_weight import ClassWeightedLoss
 from fastlstm.train.classifier.word_dropout import WordDropout
-from fastlstm.train.evaluate import Loss
 from fastlstm.train.history import History
 from fastlstm.train.optim import SGD, Adam, AdamW, Optimizer
 from fastlstm.train.progress import Progress
 from fastlstm.train.schedule import get as get_schedule
 from fastlstm.train.seeds import WEIGHTS, generator
+from fastlstm.train.tasks.source import shuffled
+from fastlstm.train.tasks.supervised import Loss
 from fastlstm.train.trainer import Trainer
 
 OPTIMIZERS = ("adam", "adamw", "sgd")
@@ -67,11 +67,7 @@ def train(
     )
     size = check_size("batch_size", estimator.batch_size)
     trained_on, held_back = _split(data, estimator.validation_fraction, seed)
-    trainer.fit(
-        lambda epoch, start: trained_on.batches(size, seed=seed, epoch=epoch, start=start),
-        count_batches(trained_on.encoded, size),
-        None if held_back is None else lambda: held_back.batches(EVALUATION_BATCH),
-    )
+    trainer.fit(*shuffled(Data.batches, trained_on, size, seed, held_back, EVALUATION_BATCH))
     # The weights without their gradients: half as much to pickle.
     clean = build(estimator, reader, len(classes), seed)
     clean.load_state_dict(trainer.best_weights)

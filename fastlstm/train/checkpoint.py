@@ -22,6 +22,7 @@ from safetensors import SafetensorError, safe_open
 from fastlstm.text.files import replacing
 from fastlstm.text.json_value import parse_json
 from fastlstm.text.opening import check_file
+from fastlstm.train import earlier
 from fastlstm.train.tensor_file import write_tensors
 
 VERSION = 1
@@ -113,7 +114,7 @@ def _checked_note(
         raise CheckpointError(f"{path} is damaged: its header cannot be read") from error
     if version != VERSION:
         raise CheckpointError(f"{path} has format version {version}, expected {VERSION}")
-    if found != kind:
+    if found != kind and earlier.KINDS.get(str(found)) != kind:
         raise CheckpointError(f"{path} holds a {found}, expected a {kind}")
     if crc32 != _checksum(tensors, note):
         raise CheckpointError(f"{path} is damaged: its checksum does not match")

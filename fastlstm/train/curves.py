@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,7 @@ def draw_curves(path: Path, history: History, title: str) -> bool:
 
 
 def _panel(
-    axes: Any, name: str, epochs: list[int], train: list[float],
+    axes: Any, name: str, epochs: list[int], train: Sequence[float | None],
     validation: list[float | None], best: int,
 ) -> None:  # fmt: skip
     axes.plot(epochs, train, "o-", color=TRAIN, markersize=4, label="train")

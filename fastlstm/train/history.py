@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from fastlstm.train.earlier import of_this_version
 from fastlstm.train.metrics import Running
 from fastlstm.train.record import fields_of, record
+from fastlstm.train.tasks.task import Outcome
+
+POINTS = 20  # of the loss curve, in each pass over the data
 
 
 @dataclass(frozen=True)
 class Epoch:
     """One finished epoch; `validation_*` are None where nothing was held back.
 
-    `validation_accuracy` is None also where labels are no classes.
+    An accuracy is None also where there are no classes.
     """
 
     epoch: int
     step: int
     lr: float
     train_loss: float
-    train_accuracy: float
+    train_accuracy: float | None
     validation_loss: float | None
     validation_accuracy: float | None
     words: int
@@ -56,6 +60,8 @@ class History:
     batch : batches done of the current epoch, whose sums are in `running`.
     epochs : the finished epochs.
     best : number of the best epoch, from 1; 0 before the first has finished.
+    curve : points (passes over the data, mean loss since the point before) of the training loss.
+    recent : sum of the losses since the last point, and how many.
     """
 
     step: int = 0
@@ -63,11 +69,25 @@ class History:
     running: Running = field(default_factory=Running)
     epochs: list[Epoch] = field(default_factory=list)
     best: int = 0
+    curve: list[tuple[float, float]] = field(default_factory=list)
+    recent: tuple[float, int] = (0.0, 0)
 
     @property
     def seconds(self) -> float:
         """Time spent on training, that of the current epoch included."""
         return sum(epoch.seconds for epoch in self.epochs) + self.running.seconds
+
+    def add(self, outcome: Outcome, steps_per_epoch: int) -> None:
+        """Count a step that was made."""
+        loss, examples = outcome.loss, outcome.examples
+        self.step += 1
+        self.batch += 1
+        self.running.add(loss, outcome.correct, examples, outcome.words)
+        self.recent = (self.recent[0] + loss * examples, self.recent[1] + examples)
+        due = self.step * POINTS // steps_per_epoch > (self.step - 1) * POINTS // steps_per_epoch
+        if due and self.recent[1]:
+            self.curve.append((self.step / steps_per_epoch, self.recent[0] / self.recent[1]))
+            self.recent = (0.0, 0)
 
     def close_epoch(self, lr: float, validation: Running | None) -> bool:
         """Turn the running sums into a finished epoch; return whether it is the best one."""
@@ -77,7 +97,7 @@ class History:
                 step=self.step,
                 lr=lr,
                 train_loss=self.running.loss,
-                train_accuracy=self.running.accuracy,
+                train_accuracy=self.running.accuracy if self.running.classes else None,
                 validation_loss=validation.loss if validation else None,
                 validation_accuracy=(
                     validation.accuracy if validation and validation.classes else None
@@ -106,21 +126,23 @@ class History:
         ValueError
             If something is not of its type, or the numbers do not fit each other.
         """
-        known = fields_of(cls, value, skip=("running", "epochs"))
+        known = fields_of(cls, of_this_version(value), skip=("running", "epochs"))
         if not isinstance(known["epochs"], list):
             raise ValueError(f"epochs is {known['epochs']!r:.60}, expected a list")
         known["running"] = record(Running, known["running"])
         known["epochs"] = [Epoch.from_json(epoch) for epoch in known["epochs"]]
+        known["curve"] = [tuple(point) for point in known.get("curve", ())]
+        known["recent"] = tuple(known.get("recent", (0.0, 0)))
         history = cls(**known)
-        check_epochs(history.epochs, history.best, history.step - history.batch)
+        history._check()
         return history
 
-
-def check_epochs(epochs: Sequence[Any], best: int, step: int) -> None:
-    """Raise ValueError unless epochs are numbered, and end at a step; `best` is one of them."""
-    if [epoch.epoch for epoch in epochs] != list(range(1, len(epochs) + 1)):
-        raise ValueError(f"the epochs are not numbered from 1 to {len(epochs)}")
-    if not min(1, len(epochs)) <= best <= len(epochs):
-        raise ValueError(f"the best epoch is {best} of {len(epochs)}")
-    if step != (epochs[-1].step if epochs else 0):
-        raise ValueError("its steps are not those of its epochs")
+    def _check(self) -> None:
+        """Raise ValueError unless epochs are numbered and end at a step, and `best` is of them."""
+        epochs, best = self.epochs, self.best
+        if [epoch.epoch for epoch in epochs] != list(range(1, len(epochs) + 1)):
+            raise ValueError(f"the epochs are not numbered from 1 to {len(epochs)}")
+        if not min(1, len(epochs)) <= best <= len(epochs):
+            raise ValueError(f"the best epoch is {best} of {len(epochs)}")
+        if self.step - self.batch != (epochs[-1].step if epochs else 0):
+            raise ValueError("its steps are not those of its epochs")

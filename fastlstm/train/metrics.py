@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,10 +31,11 @@ class Running:
     seconds: float = 0.0
     classes: bool = True
 
-    def add(self, loss: float, correct: int, examples: int, words: int) -> None:
-        """Count a batch of `examples` whose mean loss is `loss`."""
+    def add(self, loss: float, correct: int | None, examples: int, words: int) -> None:
+        """Count a batch of mean loss `loss`; `correct` is None where there are no classes."""
         self.loss_sum += loss * examples
-        self.correct += correct
+        self.correct += correct or 0
+        self.classes = self.classes and correct is not None
         self.examples += examples
         self.words += words
 
@@ -51,6 +53,11 @@ class Running:
     def words_per_second(self) -> float:
         """Real words by the time they took; 0 before there is any."""
         return self.words / self.seconds if self.seconds > 0 else 0.0
+
+
+def perplexity(loss: float) -> float:
+    """Return exp of a mean loss in nats: among how many tokens the model is in doubt."""
+    return math.exp(loss) if loss < 700 else math.inf
 
 
 def are_classes(logits: Array, labels: NDArray[Any]) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
@@ -13,11 +13,10 @@ from typing import Any, NamedTuple
 from fastlstm.models import Seq2Seq
 from fastlstm.models.beam import Hypothesis
 from fastlstm.nn import cross_entropy
-from fastlstm.text.batches import batches, count_batches
+from fastlstm.text.batches import batches
 from fastlstm.text.encoded import Encoded
 from fastlstm.text.pairs import (
     Pair,
-    PairBatch,
     Pairs,
     Tokens,
     decode_tokens,
@@ -36,6 +35,7 @@ from fastlstm.train.output_folder import OutputFolder
 from fastlstm.train.schedule import Schedule, linear
 from fastlstm.train.seeds import WEIGHTS, generator
 from fastlstm.train.sizes import check_sizes
+from fastlstm.train.tasks.source import shuffled
 from fastlstm.train.trainer import Trainer
 
 KIND = "sequence-to-sequence model"
@@ -267,13 +267,4 @@ def fit(
     )
     if trainer.checkpoint is not None and trainer.checkpoint.exists():
         trainer.load(trainer.checkpoint)
-
-    def epoch_batches(epoch: int, start: int) -> Iterable[PairBatch]:
-        return pair_batches(train, batch_size, seed=seed, epoch=epoch, start=start)
-
-    held_back = validation
-    return trainer.fit(
-        epoch_batches,
-        count_batches(train.source, batch_size),
-        None if held_back is None else lambda: pair_batches(held_back, batch_size),
-    )
+    return trainer.fit(*shuffled(pair_batches, train, batch_size, seed, validation))

@@ -1,13 +1,14 @@
 """The training loop: epochs of steps, validation, the best epoch, stopping and resuming.
 
-A run is a function of its seed: batch order comes from (seed, epoch), the random numbers of a
-step from (seed, step). Nothing else is random, so a resumed run needs no generator state and
-ends with the very bits of an unbroken one. Only a run against the clock (`seconds`) depends on
-the machine as well.
+What a step does with a batch is the task's (see `train.tasks`). A run is a function of its seed:
+batch order comes from (seed, epoch), the random numbers of a step from (seed, step). Nothing else
+is random, so a resumed run needs no generator state and ends with the very bits of an unbroken
+one. Only a run against the clock (`seconds`) depends on the machine as well.
 """
 
 from __future__ import annotations
 
+import json
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -18,35 +19,49 @@ from typing import Any
 
 import numpy as np
 
+from fastlstm.nn.state import State
+from fastlstm.train import training_state
 from fastlstm.train.average import Average
-from fastlstm.train.evaluate import Batch, Loss, evaluate
-from fastlstm.train.history import Epoch, History
-from fastlstm.train.interrupt import InterruptGuard
+from fastlstm.train.clip import clip_factor
+from fastlstm.train.evaluate import as_task, evaluate
+from fastlstm.train.history import History
+from fastlstm.train.interrupt import Interrupted, InterruptGuard
 from fastlstm.train.listener import Listener
-from fastlstm.train.metrics import Running, count_correct
 from fastlstm.train.optim import Optimizer
+from fastlstm.train.parameters import NamedParameter
 from fastlstm.train.prefetch import prefetch
-from fastlstm.train.resumable import Arrays, Resumable
 from fastlstm.train.schedule import Schedule, constant
 from fastlstm.train.seeds import DATA, DROPOUT, generator
+from fastlstm.train.state import check_alike, copy_into
+from fastlstm.train.tasks.supervised import Loss
+from fastlstm.train.tasks.task import Task
+from fastlstm.train.training_state import Arrays
 
-Transform = Callable[[Any, np.random.Generator], Batch]
-BatchSource = Callable[[int, int], Iterable[Batch]]
+Transform = Callable[[Any, np.random.Generator], Any]
+Batches = Callable[[int, int], Iterable[Any]]
+Validation = Callable[[], Iterable[Any]] | None
+Gradients = Callable[[Sequence[NamedParameter]], None]
 
 
-class Trainer(Resumable):
+class TrainingInterrupted(Interrupted):
+    """Ctrl-C or SIGTERM came in training; the run stands between two steps and can go on."""
+
+
+class Trainer:
     """Trains a model and keeps the weights of its best epoch.
 
     That is the one of the best validation accuracy, and of equal ones the least loss; where the
-    labels are no classes (see `metrics.are_classes`), that of the least loss.
+    task has no classes, that of the least loss.
 
     Parameters
     ----------
-    model : a `Module` with ``forward(*inputs, rng=rng) -> (logits, tape)``,
-        ``backward(tape, dlogits)`` and ``model(*inputs) -> logits``, where `inputs` is what a
-        batch has of that name: of texts ``(tokens, lengths)``.
+    model : a `Module` with what the task calls: for a `Supervised` one
+        ``forward(*inputs, rng=rng) -> (outputs, tape)``, ``backward(tape, doutputs)`` and
+        ``model(*inputs) -> outputs``, where `inputs` is what a batch has of that name: of texts
+        ``(tokens, lengths)``.
     optimizer : over the model's parameters; its `lr` is what the schedule scales.
-    loss : ``loss(logits, labels) -> (mean loss, dlogits)``.
+    task : a `Task`. A function ``loss(logits, labels) -> (mean loss, dlogits)`` stands for the
+        `Classification` by it.
     epochs : how many epochs to train at most.
     schedule : factor on the learning rate, a function of progress; see `train.schedule`.
     clip : limit of the global gradient norm; 0 for none.
@@ -60,7 +75,9 @@ class Trainer(Resumable):
         0 for no clock. The schedule then follows the seconds, and an epoch is a stretch of
         ``seconds / epochs``, so that there is a validation after each.
     listeners : see `Listener`.
-    by_loss : the best epoch is that of the least loss, whatever the labels look like.
+    gradients : called with the parameters and their names where each step's gradients are there
+        and nothing has been done with them yet: the one place to look at them, to change them or
+        to add those of other processes.
 
     Attributes
     ----------
@@ -73,15 +90,13 @@ class Trainer(Resumable):
         If a number is out of its range.
     """
 
-    kind = "training state"
-    history: History
-
     def __init__(
-        self, model: Any, optimizer: Optimizer, loss: Loss, *, epochs: int,
+        self, model: Any, optimizer: Optimizer, task: Task | Loss, *, epochs: int,
         schedule: Schedule = constant, clip: float = 0.0, average: Average | None = None,
         patience: int = 0, seed: int = 0, transform: Transform | None = None,
         checkpoint: str | Path | None = None, identity: Mapping[str, object] | None = None,
-        listeners: Sequence[Listener] = (), seconds: float = 0.0, by_loss: bool = False,
+        listeners: Sequence[Listener] = (), seconds: float = 0.0,
+        gradients: Gradients | None = None,
     ) -> None:  # fmt: skip
         limits = {"epochs": (epochs, 1), "patience": (patience, 0), "seed": (seed, 0)}
         for name, (value, low) in limits.items():
@@ -91,11 +106,17 @@ class Trainer(Resumable):
             raise ValueError(f"clip is {clip}, expected a positive number, or 0 for none")
         if not 0 <= seconds < math.inf:
             raise ValueError(f"seconds is {seconds}, expected a positive number, or 0 for none")
-        super().__init__(model, optimizer, checkpoint, identity)
-        self.loss, self.epochs, self.schedule, self.clip = loss, epochs, schedule, clip
+        self.model, self.optimizer, self.task = model, optimizer, as_task(task)
+        self.epochs, self.schedule, self.clip = epochs, schedule, clip
         self.average, self.patience, self.seed = average, patience, seed
         self.transform, self.listeners, self.seconds = transform, tuple(listeners), seconds
-        self.by_loss, self.history = by_loss, History()
+        self.checkpoint = Path(checkpoint) if checkpoint is not None else None
+        self.identity = json.loads(json.dumps(identity or {}))  # as it comes back from a file
+        self.lr, self.history = optimizer.lr, History()
+        self.best_weights: Arrays = {}
+        self._gradients = gradients or (lambda parameters: None)
+        self._parameters = list(model.named_parameters())
+        self._state: Any = None  # of the recurrent layers, after the last batch
 
     @property
     def finished(self) -> bool:
@@ -103,10 +124,7 @@ class Trainer(Resumable):
         done = len(self.history.epochs)
         return done >= self.epochs or 0 < self.patience <= done - self.history.best
 
-    def fit(
-        self, batches: BatchSource, steps_per_epoch: int,
-        validation: Callable[[], Iterable[Batch]] | None = None,
-    ) -> History:  # fmt: skip
+    def fit(self, batches: Batches, steps_per_epoch: int, validation: Validation = None) -> History:
         """Train until finished, from where the history stands; then load the best weights.
 
         Parameters
@@ -151,7 +169,49 @@ class Trainer(Resumable):
         self.model.load_state_dict(weights)
         self.history, self.best_weights = history, dict(weights)
 
-    def _train_epoch(self, batches: BatchSource, steps: int, guard: InterruptGuard) -> None:
+    def save(self, path: str | Path) -> None:
+        """Save everything a run needs to go on; errors as of `train.checkpoint.save`."""
+        state = self._state if isinstance(self._state, tuple) else (self._state,)
+        parts = {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "best": self.best_weights,
+            "average": self.average.state_dict() if self.average else {},
+            "state": {str(k): part for k, part in enumerate(state) if part is not None},
+        }
+        training_state.save(path, parts, self._full_identity(), self.history.to_json())
+
+    def load(self, path: str | Path) -> None:
+        """Take over a saved state; `fit` then goes on from there.
+
+        Raises
+        ------
+        FileNotFoundError, CheckpointError
+            As `train.checkpoint.load`; also CheckpointError if the state is that of another
+            model, optimizer or `identity`.
+        """
+        parts, saved = training_state.load(path, self._full_identity())
+        weights = {name: parameter.data for name, parameter in self._parameters}
+        with training_state.taking_over(path):
+            history, best = History.from_json(saved), parts.get("best", {})
+            check_alike(weights if history.best else {}, best, "the best weights")
+            copy_into(weights, parts.get("model", {}), "the model")
+            self.optimizer.load_state_dict(parts.get("optimizer", {}))
+            if self.average:
+                self.average.load_state_dict(parts.get("average", {}))
+        state = [array for _, array in sorted(parts.get("state", {}).items())]
+        self._state = State(state) if state else None
+        self.history, self.best_weights = history, best
+
+    def _full_identity(self) -> dict[str, object]:
+        average = type(self.average).__name__ if self.average else None
+        own: dict[str, object] = {"seed": self.seed, "epochs": self.epochs, "average": average}
+        if self.seconds:  # checkpoints of versions without a clock still fit
+            own["seconds"] = self.seconds
+        own["optimizer"] = type(self.optimizer).__name__
+        return {**own, **self.task.identity(self), **self.identity}
+
+    def _train_epoch(self, batches: Batches, steps: int, guard: InterruptGuard) -> None:
         """Make the steps of the current epoch that are still to be made."""
         history = self.history
         start, before = time.perf_counter(), history.running.seconds
@@ -167,8 +227,8 @@ class Trainer(Resumable):
                     return
 
     def _prepared(
-        self, batches: BatchSource, steps_per_epoch: int, step: int, end: float
-    ) -> Iterator[Batch]:
+        self, batches: Batches, steps_per_epoch: int, step: int, end: float
+    ) -> Iterator[Any]:
         """Yield the batches of all steps before `end`, transformed; this runs in the background."""
         while step < end:
             epoch, start = divmod(step, steps_per_epoch)
@@ -186,61 +246,58 @@ class Trainer(Resumable):
         return 0 < self.seconds * share <= self.history.seconds
 
     @np.errstate(over="ignore", invalid="ignore")  # a run that diverges is told by the checks
-    def _step(self, batch: Batch, steps_per_epoch: int) -> None:
+    def _step(self, batch: Any, steps_per_epoch: int) -> None:
         history = self.history
         self.optimizer.lr = self._rate(history.step, steps_per_epoch)
         self.optimizer.zero_grad()
+        state = self._state if history.step % steps_per_epoch else None  # a pass begins without
         rng = generator(self.seed, DROPOUT, history.step)
-        logits, tape = self.model.forward(*batch.inputs, rng=rng)
-        loss, dlogits = self.loss(logits, batch.labels)
-        self._check_loss(loss)
-        self.model.backward(tape, dlogits)
-        factor = self._clip_factor(self.clip)
-        self.optimizer.step(scale=factor, average=self.average)
-        correct = count_correct(logits, batch.labels)
-        history.running.add(loss, correct, len(batch.labels), batch.words)
-        history.step += 1
-        history.batch += 1
+        outcome = self.task.step(self.model, batch, state, rng)
+        try:
+            if not math.isfinite(outcome.loss):
+                raise FloatingPointError(f"the loss is {outcome.loss}")
+            self._gradients(self._parameters)
+            _, factor = clip_factor(self._parameters, self.clip / outcome.scale or math.inf)
+        except FloatingPointError as error:
+            told = f"{error} {self._position()}; try a smaller learning rate"
+            raise FloatingPointError(told) from error
+        self.optimizer.step(scale=factor * outcome.scale, average=self.average)
+        self._state = outcome.state
+        history.add(outcome, steps_per_epoch)
 
     def _rate(self, step: int, steps_per_epoch: int) -> float:
         """Learning rate of a step."""
         if self.seconds:
-            return self._lr * self.schedule(min(1.0, self.history.seconds / self.seconds))
+            return self.lr * self.schedule(min(1.0, self.history.seconds / self.seconds))
         # the middle of the step: neither end of a schedule wastes a step on a rate of 0
         progress = (step + 0.5) / (steps_per_epoch * self.epochs)
-        return self._lr * self.schedule(progress)
+        return self.lr * self.schedule(progress)
 
-    def _close_epoch(
-        self, steps_per_epoch: int, validation: Callable[[], Iterable[Batch]] | None
-    ) -> None:
+    def _close_epoch(self, steps_per_epoch: int, validation: Validation) -> None:
         rate = self._rate(self.history.step - 1, steps_per_epoch)
         with self.average.applied() if self.average else nullcontext():
-            score: Running | None = None
+            score = None
             if validation is not None:
-                score = evaluate(self.model, validation(), self.loss)
-                score.classes = score.classes and not self.by_loss
+                score = evaluate(self.model, validation(), self.task)
             is_best = self.history.close_epoch(rate, score)
             if is_best:
                 self.best_weights = self.model.state_dict()
         if self.checkpoint is not None:
             self.save(self.checkpoint)
-        newest: Epoch = self.history.epochs[-1]
         for listener in self.listeners:
-            listener.on_epoch(newest, is_best)
+            listener.on_epoch(self.history.epochs[-1], is_best)
+
+    def _stop_if(self, guard: InterruptGuard) -> None:
+        """Save and stop, if a signal came."""
+        if not guard.requested:
+            return
+        saved = ""
+        if self.checkpoint is not None:
+            self.save(self.checkpoint)
+            saved = f"; its state is in {self.checkpoint}"
+        told = f"training was interrupted {self._position()}{saved}"
+        raise TrainingInterrupted(told, guard.signal)
 
     def _position(self) -> str:
-        return f"after {len(self.history.epochs)} epochs and {self.history.batch} batches"
-
-    def _more_parts(self) -> dict[str, Arrays]:
-        return {"average": self.average.state_dict() if self.average else {}}
-
-    def _take_parts(self, parts: Mapping[str, Arrays]) -> None:
-        if self.average:
-            self.average.load_state_dict(parts.get("average", {}))
-
-    def _full_identity(self) -> dict[str, object]:
-        average = type(self.average).__name__ if self.average else None
-        own: dict[str, object] = {"seed": self.seed, "epochs": self.epochs, "average": average}
-        if self.seconds:  # checkpoints of versions without a clock still fit
-            own["seconds"] = self.seconds
-        return {**own, "optimizer": type(self.optimizer).__name__, **self.identity}
+        batches = f"{self.history.batch} {self.task.batches}"
+        return f"after {len(self.history.epochs)} epochs and {batches}"

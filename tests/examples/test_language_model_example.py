@@ -85,7 +85,7 @@ def test_words(book: Path, capsys: pytest.CaptureFixture[str]) -> None:
 def test_files_and_resume(
     book: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class PressCtrlC(language_model.Lines):
+    class PressCtrlC(language_model.Perplexity):
         def on_step(self, history: Any) -> None:
             if history.step == 6:
                 signal.raise_signal(signal.SIGINT)
@@ -93,7 +93,7 @@ def test_files_and_resume(
     data, out = ["--data", book], tmp_path / "run"
     expected = timeless(figures(run(capsys, *data)))
     with monkeypatch.context() as patch:
-        patch.setattr(language_model, "Lines", PressCtrlC)
+        patch.setattr(language_model, "Perplexity", PressCtrlC)
         words = [*SMALL, *map(str, data), "--out", str(out)]
         assert language_model.main(words) == 130
     output = capsys.readouterr().out

@@ -11,7 +11,7 @@ import pytest
 
 import fastlstm as fl
 from fastlstm.nn import bce_with_logits
-from fastlstm.train import SGD, Trainer
+from fastlstm.train import SGD, Supervised, Trainer
 from fastlstm.train.metrics import are_classes
 
 
@@ -84,7 +84,7 @@ def test_classes_keep_the_most_accurate_epoch_unless_told_otherwise() -> None:
     trainer = fitted(labels, bce_with_logits, lr=1.0)
     scores = [(e.validation_accuracy, -e.validation_loss) for e in trainer.history.epochs]
     assert trainer.history.best == scores.index(max(scores)) + 1
-    by_loss = fitted(labels, bce_with_logits, lr=1.0, by_loss=True)
+    by_loss = fitted(labels, Supervised(bce_with_logits), lr=1.0)
     assert all(epoch.validation_accuracy is None for epoch in by_loss.history.epochs)
     losses = [epoch.validation_loss for epoch in by_loss.history.epochs]
     assert by_loss.history.best == int(np.argmin(losses)) + 1

@@ -24,9 +24,9 @@ from fastlstm.text.pairs import encode_pairs, pair_batches
 from fastlstm.train import TrainingInterrupted, evaluate
 from fastlstm.train.classifier.loaded_run import load_run
 from fastlstm.train.language.run import load_model
-from fastlstm.train.language.trainer import evaluate as language_loss
 from fastlstm.train.listener import Listener
 from fastlstm.train.seq2seq import MODEL, STATE, Translator, learn
+from fastlstm.train.tasks.language import evaluate as language_loss
 
 pytestmark = pytest.mark.usefixtures("no_picture", "threads")
 
@@ -105,7 +105,7 @@ def words(out: str, *more: str) -> list[str]:
     ("name", "reporter", "at", "more"),
     [
         ("broken", "classify.Progress", 7, ()),
-        ("pretraining", "pretrain._Told", 2, ("--pretrain",)),
+        ("pretraining", "pretrain.Told", 2, ("--pretrain",)),
     ],
 )
 def test_a_run_broken_off(
@@ -138,7 +138,7 @@ def test_a_language_model(
     assert figures[0]["test_loss"] == pytest.approx(figures[1]["test_loss"], abs=1e-3)
     with monkeypatch.context() as patch:
         patch.setattr(PressCtrlC, "at", 40)
-        patch.setattr(language_model, "Lines", PressCtrlC)
+        patch.setattr(language_model, "Perplexity", PressCtrlC)
         assert language_model.main([*BOOK, "--out", "ours"]) == 130
     ends = [Path(part, "model.safetensors") for part in ("language", "unbroken")]
     check_same(Path("written"), Path("ours/checkpoint.safetensors"), *ends)

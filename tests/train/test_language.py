@@ -13,10 +13,19 @@ import pytest
 
 from fastlstm.models import LanguageModel, softmax_loss
 from fastlstm.text import columns, windows
-from fastlstm.train import SGD, Adam, CheckpointError, TrainingInterrupted
-from fastlstm.train.language.history import LanguageHistory, perplexity
-from fastlstm.train.language.trainer import LanguageListener, LanguageTrainer, evaluate
+from fastlstm.train import (
+    SGD,
+    Adam,
+    CheckpointError,
+    History,
+    LanguageModelling,
+    Listener,
+    Trainer,
+    TrainingInterrupted,
+)
+from fastlstm.train.metrics import perplexity
 from fastlstm.train.schedule import halving, linear
+from fastlstm.train.tasks.language import evaluate
 
 V, STEPS, BATCH, EPOCHS = 12, 6, 3, 3
 COUNT = 7  # windows of an epoch, the last one shorter
@@ -37,20 +46,25 @@ def model(**options: Any) -> LanguageModel:
 
 def trainer(ours: LanguageModel | None = None, optimizer: Any = None, **options: Any) -> Any:
     ours = ours or model(dropout=0.2)
-    given = {"epochs": EPOCHS, "batch_size": BATCH, "steps": STEPS, "clip": 0.5, "seed": 3}
-    given = {**given, "schedule": linear, **options}
-    return LanguageTrainer(ours, optimizer or Adam(ours, lr=0.02), **given)
+    sizes = {"batch_size": BATCH, "steps": STEPS, "sum_steps": False}
+    task = LanguageModelling(**{name: options.pop(name, sizes[name]) for name in sizes})
+    given = {"epochs": EPOCHS, "clip": 0.5, "seed": 3, "schedule": linear, **options}
+    return Trainer(ours, optimizer or Adam(ours, lr=0.02), task, **given)
 
 
-def fit(one: LanguageTrainer) -> LanguageTrainer:
-    one.fit(text(), text(40, seed=1))
+def learn(one: Trainer, *texts: Any) -> History:
+    return one.fit(*one.task.source(one.model, *texts))
+
+
+def fit(one: Trainer) -> Trainer:
+    learn(one, text(), text(40, seed=1))
     return one
 
 
-def everything(one: LanguageTrainer) -> dict[str, Any]:
+def everything(one: Trainer) -> dict[str, Any]:
     """The state of a trainer without its times."""
     history = one.history.to_json()
-    history["seconds"] = 0
+    history["running"]["seconds"] = 0
     for epoch in history["epochs"]:
         epoch.update(seconds=0, validation_seconds=0)
     arrays = {
@@ -67,13 +81,13 @@ def unbroken() -> dict[str, Any]:
     return everything(fit(trainer()))
 
 
-class PressCtrlC(LanguageListener):
+class PressCtrlC(Listener):
     """Sends SIGINT after step `at`, or when epoch `after_epoch` has been closed."""
 
     def __init__(self, at: int = -1, after_epoch: int = -1) -> None:
         self.at, self.after_epoch = at, after_epoch
 
-    def on_step(self, history: LanguageHistory) -> None:
+    def on_step(self, history: History) -> None:
         if history.step == self.at:
             signal.raise_signal(signal.SIGINT)
 
@@ -111,20 +125,20 @@ def test_against_torch(sum_steps: bool, tied: bool, torch_on_one_thread: None) -
                 value.data -= lr * min(1, clip / norm) * gradient
     one = trainer(ours, SGD(ours, lr), epochs=2, clip=clip, schedule=lambda progress: 1.0,
                   sum_steps=sum_steps)  # fmt: skip
-    history = one.fit(text())
+    history = learn(one, text())
     assert history.step == len(losses) == 2 * COUNT
     for name, value in ours.state_dict().items():
         np.testing.assert_allclose(value, p[name].detach(), rtol=0, atol=1e-5, err_msg=name)
     last = losses[COUNT:]
     mean = sum(loss * n for loss, n in last) / sum(n for _, n in last)
     assert history.epochs[-1].train_loss == pytest.approx(mean, abs=1e-5)
-    assert history.epochs[-1].tokens == sum(n for _, n in last) == 3 * 39
+    assert history.epochs[-1].words == sum(n for _, n in last) == 3 * 39
 
 
 def test_it_learns() -> None:
     ours = LanguageModel(V, 16, 16, embedding_std=1.0, rng=np.random.default_rng(0))
     one = trainer(ours, Adam(ours, lr=0.02), epochs=12, clip=0.0)
-    history = one.fit(text(1000), text(200, seed=1))
+    history = learn(one, text(1000), text(200, seed=1))
     losses = [epoch.validation_loss or 0 for epoch in history.epochs]
     assert losses[0] > 2
     assert min(losses) < 1.5
@@ -137,7 +151,7 @@ def test_evaluation_reads_the_text_in_one_piece(monkeypatch: pytest.MonkeyPatch)
     logits, _ = ours(ids[:-1, None])
     expected = softmax_loss(logits, ids[1:, None])
     assert evaluate(ours, ids) == pytest.approx(expected, rel=1e-12)
-    monkeypatch.setattr("fastlstm.train.language.trainer.LOGITS", 5 * V)  # windows of five
+    monkeypatch.setattr("fastlstm.train.tasks.language.LOGITS", 5 * V)  # windows of five
     assert evaluate(ours, ids) == pytest.approx(expected, rel=1e-12)
     with pytest.raises(ValueError, match="ids has 1 tokens, expected at least 2"):
         evaluate(ours, ids[:1])
@@ -215,7 +229,7 @@ def test_a_run_that_diverges_is_stopped() -> None:
         pytest.raises((FloatingPointError, ValueError), match="smaller learning rate|NaN"),
         np.errstate(all="ignore"),
     ):
-        trainer(ours, SGD(ours, 1e308), clip=0.0).fit(text())
+        learn(trainer(ours, SGD(ours, 1e308), clip=0.0), text())
 
 
 WRONG = [
@@ -235,9 +249,9 @@ def test_wrong_options(options: dict[str, Any], message: str) -> None:
 
 def test_wrong_texts() -> None:
     with pytest.raises(ValueError, match="ids has 5 tokens, expected at least 6"):
-        trainer().fit(text(5))
+        learn(trainer(), text(5))
     with pytest.raises(IndexError, match=r"is 12, expected 0 to 11"):
-        trainer().fit(text() + 1)
+        learn(trainer(), text() + 1)
 
 
 def test_the_rate_of_zaremba_s_small_network() -> None:
@@ -249,7 +263,7 @@ def test_the_rate_of_zaremba_s_small_network() -> None:
 
 def test_history() -> None:
     history = fit(trainer()).history
-    again = LanguageHistory.from_json(json.loads(json.dumps(history.to_json())))
+    again = History.from_json(json.loads(json.dumps(history.to_json())))
     assert again == history
     positions = [at for at, _ in history.curve]
     assert positions == sorted(positions)

@@ -13,8 +13,9 @@ import pytest
 from fastlstm.models import LanguageModel
 from fastlstm.text import load_language
 from fastlstm.train import SGD, Adam, CheckpointError
-from fastlstm.train.language.report import Lines, draw_loss
+from fastlstm.train.language.report import draw_loss
 from fastlstm.train.language.run import PRESETS, build_trainer, load_model, save_model
+from fastlstm.train.progress import Perplexity
 
 SMALL = {
     "embedding_dim": 4, "hidden_size": 5, "num_layers": 1, "steps": 8, "batch_size": 4,
@@ -28,13 +29,18 @@ def data(tmp_path: Path) -> Any:
     return load_language(tmp_path / "book.txt")
 
 
+def learn(options: Any, data: Any, validation: Any = None, **more: Any) -> Any:
+    one = build_trainer(options, data, **more)
+    return one.fit(*one.task.source(one.model, data.train, validation))
+
+
 def test_zaremba_s_small_network(data: Any) -> None:
     """Section 4.1 of the paper: 2 layers of 200, T 20, batch 20, 13 epochs, rate 1 halved."""
     one = build_trainer(PRESETS["zaremba-small"], data)
     assert isinstance(one.optimizer, SGD)
     assert (one.optimizer.lr, one.optimizer.momentum, one.optimizer.weight_decay) == (1.0, 0, 0)
-    assert (one.epochs, one.batch_size, one.steps) == (13, 20, 20)
-    assert (one.clip, one.sum_steps) == (5.0, True)
+    assert (one.epochs, one.task.batch_size, one.task.steps) == (13, 20, 20)
+    assert (one.clip, one.task.sum_steps) == (5.0, True)
     layer = one.model.recurrent
     sizes = (layer.input_size, layer.hidden_size, layer.num_layers, layer.dropout)
     assert sizes == (200, 200, 2, 0.0)
@@ -70,7 +76,7 @@ def test_saved_and_loaded(tmp_path: Path) -> None:
 
 def test_lines(data: Any, capsys: pytest.CaptureFixture[str]) -> None:
     options = replace(PRESETS["char"], **SMALL)
-    build_trainer(options, data, listeners=[Lines(1e-9)]).fit(data.train, data.validation)
+    learn(options, data, data.validation, listeners=[Perplexity(every=1e-9)])
     lines = capsys.readouterr().out.splitlines()
     steps = -(-(len(data.train) // 4 - 1) // 8)
     assert len(lines) == 2 * (steps + 1)
@@ -83,7 +89,7 @@ def test_lines(data: Any, capsys: pytest.CaptureFixture[str]) -> None:
         rf"perplexity {number} \(best\); {number} s, {number} tokens/s",
         lines[-1],
     )
-    build_trainer(options, data, listeners=[Lines(0)]).fit(data.train)
+    learn(options, data, listeners=[Perplexity()])
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 2
     assert "validation" not in lines[0]
@@ -92,7 +98,7 @@ def test_lines(data: Any, capsys: pytest.CaptureFixture[str]) -> None:
 def test_the_loss_curve(data: Any, tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     options = replace(PRESETS["char"], **SMALL)
-    history = build_trainer(options, data).fit(data.train, data.validation)
+    history = learn(options, data, data.validation)
     draw_loss(tmp_path / "loss.png", history, "a title")
     assert (tmp_path / "loss.png").read_bytes().startswith(b"\x89PNG")
     with pytest.raises(OSError, match="cannot write"):

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -116,18 +117,18 @@ def test_pretraining_broken_off(
     train(reviews, tmp_path / "whole", pretrain=True)
     steps = 0
 
-    clip = trainer.Trainer._clip_factor
+    clip = trainer.clip_factor
 
-    def press_ctrl_c(self: trainer.Trainer, limit: float) -> float:
+    def press_ctrl_c(*arguments: Any) -> tuple[float, float]:
         nonlocal steps
         steps += 1
         if steps == STEPS[when]:
             signal.raise_signal(signal.SIGINT)
-        return clip(self, limit)
+        return clip(*arguments)
 
     out = tmp_path / "broken"
     with monkeypatch.context() as patch:
-        patch.setattr(trainer.Trainer, "_clip_factor", press_ctrl_c)
+        patch.setattr(trainer, "clip_factor", press_ctrl_c)
         assert main(arguments(reviews, out, pretrain=True)) == 130
     assert f"train_imdb --resume {out}" in capsys.readouterr().err
     assert (out / "pretraining.safetensors").exists()

@@ -277,7 +277,28 @@ def test_a_gradient_that_is_not_finite_names_the_parameter() -> None:
         return 0.0, np.full_like(logits, np.nan)
 
     with pytest.raises(FloatingPointError, match=r"embedding\.weight.*after 0 epochs"):
-        Problem().fit(Problem().trainer(loss=loss))
+        Problem().fit(Problem().trainer(task=loss))
+
+
+def test_gradients_can_be_met_before_they_are_clipped_and_used() -> None:
+    """In one place, each step once: what is put there is what the optimizer takes."""
+    seen: list[int] = []
+
+    def heads(parameters: Any) -> None:
+        seen.append(len(parameters))
+        for name, parameter in parameters:
+            if not name.startswith("head"):
+                parameter.zero_grad()
+
+    problem = Problem()
+    model = BagOfWords()
+    before = model.state_dict()
+    optimizer = SGD(model, lr=0.5)
+    problem.fit(problem.trainer(model=model, optimizer=optimizer, average=None, gradients=heads))
+    assert seen == [3] * 4 * problem.steps
+    after = model.state_dict()
+    changed = {name for name in before if not np.array_equal(before[name], after[name])}
+    assert changed == {"head.weight", "head.bias"}
 
 
 def test_an_epoch_with_too_few_batches_is_an_error() -> None:

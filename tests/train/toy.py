@@ -72,7 +72,7 @@ class Problem:
         model = options.pop("model", None) or BagOfWords()
         defaults: dict[str, Any] = {
             "optimizer": Adam(model, lr=0.02),
-            "loss": bce_with_logits,
+            "task": bce_with_logits,
             "average": Average(model, 0.9),
             "transform": drop_words,
             "epochs": 4,

@@ -6,8 +6,7 @@ Dai & Le 2015, "Semi-supervised sequence learning". What comes out is put into a
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,13 +16,15 @@ from numpy.typing import NDArray
 
 from fastlstm.models.review_model import ReviewModel
 from fastlstm.nn.module import Array
-from fastlstm.text import Batch, Encoded, batches, count_batches
+from fastlstm.text import Encoded, batches
 from fastlstm.train.classifier.config import Config
-from fastlstm.train.history import Epoch, History
-from fastlstm.train.language.history import perplexity
-from fastlstm.train.listener import Listener
+from fastlstm.train.history import History
+from fastlstm.train.metrics import perplexity
 from fastlstm.train.optim import Adam
+from fastlstm.train.progress import Progress
 from fastlstm.train.schedule import linear
+from fastlstm.train.tasks.source import shuffled
+from fastlstm.train.tasks.supervised import Supervised
 from fastlstm.train.trainer import Trainer
 
 Say = Callable[[str], object]
@@ -104,27 +105,19 @@ def pretrain(
     trainer = Trainer(
         model,
         Adam(model, options.lr),
-        mean_loss,
+        Supervised(mean_loss),
         epochs=options.epochs,
         schedule=linear,
         clip=options.clip,
         seed=seed,
         checkpoint=checkpoint,
         identity={"pretraining": vars(options), "words": int(len(train.tokens))},
-        listeners=[_Told(progress)] if progress else [],
-        by_loss=True,
+        listeners=[Told(every=20, write=progress)] if progress else [],
     )
     if checkpoint is not None and checkpoint.exists():
         trainer.load(checkpoint)
-
-    def epoch_batches(epoch: int, start: int) -> Iterable[Batch]:
-        return batches(train, options.batch_size, seed=seed, epoch=epoch, start=start)
-
-    history = trainer.fit(
-        epoch_batches,
-        count_batches(train, options.batch_size),
-        (lambda: batches(held_back, options.batch_size)) if options.validation else None,
-    )
+    validation = held_back if options.validation else None
+    history = trainer.fit(*shuffled(batches, train, options.batch_size, seed, validation))
     loss = history.epochs[-1].validation_loss
     return Pretrained(model.weights(), None if loss is None else perplexity(loss), history.seconds)
 
@@ -163,34 +156,16 @@ def mean_loss(losses: Array, labels: NDArray[Any]) -> tuple[float, Array]:
     return float(losses.mean()), np.full_like(losses, 1 / len(losses))
 
 
-class _Told(Listener):
-    """Turns the state of the training into lines of text, every 20 seconds."""
+class Told(Progress):
+    """Reports pretraining, in long epochs every 20 seconds."""
 
-    def __init__(self, say: Say) -> None:
-        self._say = say
+    title = "pretraining, "
 
-    def on_start(self, history: History, steps_per_epoch: int, epochs: int) -> None:
-        self._steps, self._epochs, self._first = steps_per_epoch, epochs, history.step
-        self._begin = self._last = time.perf_counter()
+    def figures(self, loss: float, accuracy: float | None) -> str:
+        return f"sampled loss {loss:.3f}"
 
-    def on_step(self, history: History) -> None:
-        now = time.perf_counter()
-        if now - self._last < 20:
-            return
-        self._last = now
-        left = (now - self._begin) / (history.step - self._first)
-        left *= self._steps * self._epochs - history.step
-        self._say(
-            f"pretraining, epoch {len(history.epochs) + 1}/{self._epochs}, "
-            f"{history.batch / self._steps:4.0%}: sampled loss {history.running.loss:.3f}, "
-            f"{history.running.words_per_second:,.0f} words/s, {left / 60:.1f} min left"
-        )
+    def brief(self, history: History) -> str:
+        return self.figures(history.running.loss, None)
 
-    def on_epoch(self, epoch: Epoch, is_best: bool) -> None:
-        held_back = ""
-        if epoch.validation_loss is not None:
-            held_back = f", perplexity {perplexity(epoch.validation_loss):.1f} on those held back"
-        self._say(
-            f"pretraining, epoch {epoch.epoch}/{self._epochs}: sampled loss "
-            f"{epoch.train_loss:.3f}{held_back}; {epoch.seconds:.0f} s"
-        )
+    def held_back(self, loss: float, accuracy: float | None) -> str:
+        return f"perplexity {perplexity(loss):.1f} on those held back"

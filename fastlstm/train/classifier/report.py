@@ -65,13 +65,16 @@ def _pretraining_lines(metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def _row(epoch: Epoch, best: bool) -> tuple[str, ...]:
-    loss, accuracy = epoch.validation_loss, epoch.validation_accuracy
     return (
         f"{'* ' if best else ''}{epoch.epoch}",
         f"{epoch.train_loss:.4f}",
-        f"{epoch.train_accuracy:.2%}",
-        "-" if loss is None else f"{loss:.4f}",
-        "-" if accuracy is None else f"{accuracy:.2%}",
+        _shown(epoch.train_accuracy, ".2%"),
+        _shown(epoch.validation_loss, ".4f"),
+        _shown(epoch.validation_accuracy, ".2%"),
         f"{epoch.seconds:.1f}",
         f"{epoch.words / epoch.seconds if epoch.seconds else 0:,.0f}",
     )
+
+
+def _shown(value: float | None, form: str) -> str:
+    return "-" if value is None else format(value, form)

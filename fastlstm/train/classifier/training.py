@@ -9,7 +9,7 @@ import numpy as np
 
 from fastlstm.models import TextClassifier
 from fastlstm.nn import bce_with_logits, cross_entropy
-from fastlstm.text import batches, count_batches
+from fastlstm.text import batches
 from fastlstm.train.average import Average
 from fastlstm.train.classifier.config import ADDED, Config
 from fastlstm.train.classifier.dataset import Dataset
@@ -18,11 +18,12 @@ from fastlstm.train.classifier.predict import EVALUATION_BATCH
 from fastlstm.train.classifier.run_folder import RunFolder
 from fastlstm.train.classifier.soft_labels import SoftLabels
 from fastlstm.train.classifier.word_dropout import WordDropout
-from fastlstm.train.evaluate import Loss
 from fastlstm.train.history import Epoch, History
 from fastlstm.train.listener import Listener
 from fastlstm.train.optim import SGD, Adam, AdamW, Optimizer
 from fastlstm.train.schedule import get as get_schedule
+from fastlstm.train.tasks.source import shuffled
+from fastlstm.train.tasks.supervised import Loss
 from fastlstm.train.trainer import Trainer, Transform
 
 
@@ -110,13 +111,5 @@ class _Files(Listener):
 
 def fit(trainer: Trainer, data: Dataset, config: Config) -> History:
     """Train on the texts until the trainer is finished."""
-
-    def epoch_batches(epoch: int, start: int) -> Iterable[Any]:
-        return batches(data.train, config.batch_size, seed=config.seed, epoch=epoch, start=start)
-
-    held_back = data.validation
-    return trainer.fit(
-        epoch_batches,
-        count_batches(data.train, config.batch_size),
-        None if held_back is None else lambda: batches(held_back, EVALUATION_BATCH),
-    )
+    parts = (data.train, config.batch_size, config.seed, data.validation, EVALUATION_BATCH)
+    return trainer.fit(*shuffled(batches, *parts))

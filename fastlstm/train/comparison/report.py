@@ -5,16 +5,13 @@ A result is a dict with the keys that `ComparisonFolder.result` gives.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from fastlstm.plotting import QUIET, fitted, new_figure, plain_axes, save_png
 from fastlstm.train.history import Epoch, History
-from fastlstm.train.listener import Listener
+from fastlstm.train.progress import Progress
 from fastlstm.train.table import aligned
 
 Result = Mapping[str, Any]
@@ -31,7 +28,7 @@ COLOURS = {
 TICKS = (0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.88, 0.9, 0.92, 0.94, 0.96, 0.98, 0.99)
 
 
-class Clock(Listener):
+class Clock(Progress):
     """A line for each measurement of a net, and a bar over its budget.
 
     Parameters
@@ -42,45 +39,30 @@ class Clock(Listener):
     """
 
     def __init__(self, title: str, seconds: float, bar: bool) -> None:
-        self._title, self._seconds, self._show = title, seconds, bar
-        self._spent = self._total = 0.0
-        self._bar: tqdm[Any] | None = None
+        super().__init__(bar)
+        self.title, self._seconds, self._spent = title, seconds, 0.0
 
     def on_start(self, history: History, steps_per_epoch: int, epochs: int) -> None:
         self._spent = sum(epoch.seconds for epoch in history.epochs)
-        self._total = self._seconds or steps_per_epoch * epochs
-        self._bar = tqdm(
-            desc=self._title,
-            total=self._total,
-            initial=self._done(history),
-            bar_format="{desc} {percentage:3.0f}% |{bar}| {remaining}{postfix}",
-            disable=not self._show,
-            dynamic_ncols=True,
-            leave=False,
-        )
+        super().on_start(history, steps_per_epoch, epochs)
 
-    def on_step(self, history: History) -> None:
-        if self._bar is None or self._bar.disable:
-            return
-        self._bar.set_postfix_str(f"accuracy {history.running.accuracy:.1%}", refresh=False)
-        # a step past the end is no error, but the bar would lose its form
-        self._bar.update(min(self._done(history), self._total) - self._bar.n)
+    def name(self, epoch: int) -> str:
+        return self.title
 
-    def on_epoch(self, epoch: Epoch, is_best: bool) -> None:
+    def brief(self, history: History) -> str:
+        return f"accuracy {history.running.accuracy:.1%}"
+
+    def line(self, epoch: Epoch, is_best: bool) -> str:
         self._spent += epoch.seconds
-        tqdm.write(
-            f"{self._title}: {self._spent:.1f} s, training accuracy {epoch.train_accuracy:.2%}, "
-            f"validation accuracy {epoch.validation_accuracy:.2%}{' (best)' if is_best else ''}",
-            file=sys.stdout,
+        return (
+            f"{self.title}: {self._spent:.1f} s, training accuracy {epoch.train_accuracy:.2%}, "
+            f"validation accuracy {epoch.validation_accuracy:.2%}{' (best)' if is_best else ''}"
         )
-        sys.stdout.flush()
 
-    def on_stop(self) -> None:
-        if self._bar is not None:
-            self._bar.close()
-            self._bar = None
+    def total(self) -> float:
+        return self._seconds or super().total()
 
-    def _done(self, history: History) -> float:
+    def done(self, history: History) -> float:
         return history.seconds if self._seconds else history.step
 
 

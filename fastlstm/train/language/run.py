@@ -12,12 +12,14 @@ from fastlstm.models.pooled import LAYERS
 from fastlstm.text import LanguageData
 from fastlstm.text.symbols import LEVELS, Symbols
 from fastlstm.train import checkpoint
-from fastlstm.train.language.trainer import LanguageListener, LanguageTrainer
+from fastlstm.train.listener import Listener
 from fastlstm.train.optim import SGD, Adam, Optimizer
 from fastlstm.train.output_folder import OutputFolder
 from fastlstm.train.schedule import SCHEDULES, get, halving
 from fastlstm.train.seeds import WEIGHTS, generator
 from fastlstm.train.sizes import check_sizes
+from fastlstm.train.tasks.language import LanguageModelling
+from fastlstm.train.trainer import Trainer
 
 CONSTANT_EPOCHS = 4  # of the schedule "halving"
 
@@ -115,22 +117,20 @@ def build_trainer(
     *,
     state: Path | None = None,
     identity: Mapping[str, object] | None = None,
-    listeners: Sequence[LanguageListener] = (),
-) -> LanguageTrainer:
+    listeners: Sequence[Listener] = (),
+) -> Trainer:
     """Return the trainer of a new model, as the options say; `state` is its checkpoint."""
     model = build_model(options, len(data.symbols), seed)
     kind: type[Adam | SGD] = {"adam": Adam, "sgd": SGD}[options.optimizer]
     optimizer: Optimizer = kind(model, options.lr)
     halves = options.schedule == "halving"
-    return LanguageTrainer(
+    return Trainer(
         model,
         optimizer,
+        LanguageModelling(options.batch_size, options.steps, options.sum_steps),
         epochs=options.epochs,
-        batch_size=options.batch_size,
-        steps=options.steps,
         schedule=halving(options.epochs, CONSTANT_EPOCHS) if halves else get(options.schedule),
         clip=options.clip,
-        sum_steps=options.sum_steps,
         seed=seed,
         checkpoint=state,
         identity={"the text": data.source, "schedule": options.schedule, **(identity or {})},

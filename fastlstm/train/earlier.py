@@ -1,0 +1,35 @@
+"""Files that earlier versions wrote, turned into those of this one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+KINDS = {
+    "language model": "model",
+    "sequence-to-sequence model": "model",
+    "training state of a language model": "training state",
+}
+"""What a kind of file is called now, by what it was called."""
+
+SUMS = {"loss_sum": "loss_sum", "tokens": "words", "seconds": "seconds"}
+
+
+def of_this_version(history: Any) -> Any:
+    """Return the JSON of a `History`; version 0.1.0 had another one for language models."""
+    if not isinstance(history, Mapping) or "window" not in history:
+        return history
+    found = {k: v for k, v in history.items() if k not in SUMS and k != "window"}
+    running = {new: history.get(old) for old, new in SUMS.items()}
+    found["running"] = {**running, "examples": running["words"], "classes": False}
+    found["batch"] = history["window"]
+    if isinstance(found.get("epochs"), list):
+        found["epochs"] = [_epoch(epoch) for epoch in found["epochs"]]
+    return found
+
+
+def _epoch(epoch: Any) -> Any:
+    if not isinstance(epoch, Mapping) or "tokens" not in epoch:
+        return epoch
+    found = {"words" if k == "tokens" else k: v for k, v in epoch.items()}
+    return {**found, "train_accuracy": None, "validation_accuracy": None}

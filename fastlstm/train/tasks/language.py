@@ -1,0 +1,98 @@
+"""Language modelling: windows of one long text, the state carried from each to the next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from fastlstm.models import LanguageModel, softmax_loss
+from fastlstm.nn.check import check_size
+from fastlstm.text import Window, columns, count_windows, windows
+from fastlstm.train.evaluate import evaluate as measure_batches
+from fastlstm.train.tasks.source import Source
+from fastlstm.train.tasks.task import Outcome, Task
+
+LOGITS = 1 << 22  # elements of the logits of a window of `evaluate`: 16 MB in float32
+
+
+class LanguageModelling(Task):
+    """Learns to predict the next token.
+
+    Parameters
+    ----------
+    batch_size, steps : N columns of the text side by side, in windows of T steps: gradients go
+        back to the start of a window, the state goes on from the one before.
+    sum_steps : take the gradient of the loss summed over a window's steps (and averaged over
+        its columns), as Zaremba et al. 2014, whose learning rate 1 and limit 5 mean that; else
+        of the mean over all places.
+    """
+
+    batches = "windows"
+
+    def __init__(self, batch_size: int, steps: int, sum_steps: bool = False) -> None:
+        self.batch_size, self.steps = (
+            check_size("batch_size", batch_size),
+            check_size("steps", steps),
+        )
+        self.sum_steps = bool(sum_steps)
+
+    def source(
+        self, model: LanguageModel, train: ArrayLike, validation: ArrayLike | None = None
+    ) -> Source:
+        """Return the windows of a text to learn, integers [W], and of one to measure on.
+
+        Raises
+        ------
+        ValueError
+            If a text is too short.
+        """
+        text = columns(train, self.batch_size)
+        return Source(
+            lambda epoch, start: windows(text, self.steps, start),
+            count_windows(text, self.steps),
+            None if validation is None else lambda: _whole(model, validation),
+        )
+
+    def step(
+        self, model: LanguageModel, batch: Window, state: Any, rng: np.random.Generator
+    ) -> Outcome:
+        logits, state, tape = model.forward(batch.tokens, state, rng)
+        loss = softmax_loss(logits, batch.targets)
+        model.backward(tape, logits)
+        # summed over T steps the gradient is T times the mean's
+        scale, count = len(batch.tokens) if self.sum_steps else 1, batch.targets.size
+        return Outcome(loss, count, count, state=state, scale=scale)
+
+    def measure(self, model: LanguageModel, batch: Window, state: Any) -> Outcome:
+        logits, state = model(batch.tokens, state)
+        loss, count = softmax_loss(logits, batch.targets, gradient=False), batch.targets.size
+        return Outcome(loss, count, count, state=state)
+
+    def identity(self, trainer: Any) -> dict[str, object]:
+        return {
+            "model": trainer.model.options, "lr": trainer.lr, "clip": trainer.clip,
+            "batch_size": self.batch_size, "steps": self.steps, "sum_steps": self.sum_steps,
+        }  # fmt: skip
+
+
+def evaluate(model: LanguageModel, ids: ArrayLike) -> float:
+    """Return the mean loss of each token of a text but the first, in nats.
+
+    The text is read in one piece from a state of zeros: each token is predicted from all that
+    stand before it.
+
+    Raises
+    ------
+    ValueError, IndexError
+        If the text has fewer than two tokens, or some that the model does not know.
+    """
+    return measure_batches(model, _whole(model, ids), LanguageModelling(1, 1)).loss
+
+
+def _whole(model: LanguageModel, ids: ArrayLike) -> Iterator[Window]:
+    """Yield a text as one column, in windows whose logits are not too large."""
+    steps = max(1, min(1024, LOGITS // model.decoder.vocab_size))
+    return windows(columns(ids, 1), steps)
