@@ -88,5 +88,4 @@ def encode(names: Names, letters: Vocabulary) -> Encoded:
     """Return names as letters, with the numbers of their languages."""
     rows = [[letters.id(c) for c in name] for group in names.values() for name in group]
     labels = np.repeat(np.arange(len(names)), [len(group) for group in names.values()])
-    flat = np.array([i for row in rows for i in row], np.int32)
-    return Encoded.from_lengths(flat, [len(row) for row in rows], labels)
+    return Encoded.from_rows(rows, labels)

@@ -18,7 +18,8 @@ from sklearn.utils.validation import validate_data
 from fastlstm.nn.module import Array
 from fastlstm.sklearn.data import Data
 from fastlstm.text import UNK, Encoded, Vocabulary, tokenize
-from fastlstm.text.vocabulary import SPECIAL, by_frequency, check_size
+from fastlstm.text.token_list import by_frequency
+from fastlstm.text.vocabulary import SPECIAL, check_size
 
 Analyzer = str | Callable[[str], Sequence[str]]
 Texts = list[Any]  # each a string, or a list of words
@@ -53,18 +54,16 @@ class TextReader:
         check_size(vocab_size)
         self.analyzer = analyzer
         counts = Counter(word for text in texts for word in self._words(text))
-        words = [word for word in counts if word not in SPECIAL]
+        words = [word for word in by_frequency(counts) if word not in SPECIAL]
         if not words:
             raise ValueError(f"X has no words: all of its {len(texts)} texts are empty")
-        order = by_frequency(words, np.array([counts[word] for word in words]))
-        self.vocabulary = Vocabulary([*SPECIAL, *(words[i] for i in order[: vocab_size - 2])])
+        self.vocabulary = Vocabulary([*SPECIAL, *words[: vocab_size - len(SPECIAL)]])
 
     def read(self, texts: Texts) -> Data:
         """Return texts as ids; those of words never seen are `UNK`."""
         number = self.vocabulary.id
         rows = [[max(UNK, number(word)) for word in self._words(text)] for text in texts]
-        flat = np.array([i for row in rows for i in row], dtype=np.int32)
-        return Data(Encoded.from_lengths(flat, [len(row) for row in rows], [0] * len(rows)))
+        return Data(Encoded.from_rows(rows, [0] * len(rows)))
 
     def _words(self, text: Any) -> Sequence[str]:
         if not isinstance(text, str):

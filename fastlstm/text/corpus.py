@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from .encoded import Encoded
-from .vocabulary import SPECIAL, UNK, WordNumbers, by_frequency
+from .encoded import Encoded, Ints
+from .token_list import by_frequency
+from .vocabulary import SPECIAL, UNK, Vocabulary
 
 
 class Texts(NamedTuple):
@@ -42,17 +45,17 @@ def build_corpus(
 
     Words that only `test` has become unknown. `advance` is told how many more texts are done.
     """
-    numbers = WordNumbers()
+    numbers = _Numbers()
     flat, lengths = numbers.encode(train.texts, advance)
     test_flat, test_lengths = numbers.encode(test.texts, advance)
-    words = list(numbers)
-    order = by_frequency(words, np.bincount(flat, minlength=len(words)))
-    ids = np.full(len(words), UNK, dtype=np.int32)
-    ids[order] = np.arange(len(SPECIAL), len(SPECIAL) + len(order), dtype=np.int32)
+    counts = np.bincount(flat, minlength=len(numbers)).tolist()
+    words = by_frequency(dict(zip(numbers, counts, strict=True)))
+    ids = np.full(len(numbers), UNK, dtype=np.int32)
+    ids[[numbers[word] for word in words]] = np.arange(len(words)) + len(SPECIAL)
     return Corpus(
         Encoded.from_lengths(ids[flat], lengths, train.labels),
         Encoded.from_lengths(ids[test_flat], test_lengths, test.labels),
-        [*SPECIAL, *(words[i] for i in order)],
+        [*SPECIAL, *words],
     )
 
 
@@ -61,11 +64,32 @@ def encode_with(words: list[str], texts: Texts) -> Corpus:
 
     Words that are not among them become unknown.
     """
-    known = {word: number for number, word in enumerate(words)}
-    rows = [
-        np.fromiter((known.get(word, UNK) for word in text.split()), np.int32)
-        for text in texts.texts
-    ]
-    tokens = np.concatenate([np.empty(0, np.int32), *rows])
-    none = Encoded.from_lengths([], [], [])
-    return Corpus(Encoded.from_lengths(tokens, [len(r) for r in rows], texts.labels), none, words)
+    number = Vocabulary(words).id
+    rows = [list(map(number, text.split())) for text in texts.texts]
+    return Corpus(Encoded.from_rows(rows, texts.labels), Encoded.from_rows([], []), words)
+
+
+class _Numbers(dict[str, int]):
+    """Numbers words from 0 in order of first sight; looking a new word up gives it a number."""
+
+    def __missing__(self, word: str) -> int:
+        number = self[word] = len(self)
+        return number
+
+    def encode(
+        self, texts: Iterable[str], advance: Callable[[int], object] = lambda done: None
+    ) -> tuple[NDArray[np.int32], Ints]:
+        """Return the numbers of all words, int32 [W], and each text's length, int64 [N].
+
+        `texts` are normalized; `advance` is told now and then how many more are done.
+        """
+        number = self.__getitem__
+        rows, lengths = [np.empty(0, np.int32)], []
+        texts = iter(texts)
+        while chunk := list(islice(texts, 1000)):
+            for text in chunk:
+                words = text.split()
+                lengths.append(len(words))
+                rows.append(np.fromiter(map(number, words), np.int32, len(words)))
+            advance(len(chunk))
+        return np.concatenate(rows), np.array(lengths, dtype=np.int64)

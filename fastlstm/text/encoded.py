@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -56,6 +57,12 @@ class Encoded:
     def from_lengths(cls, tokens: ArrayLike, lengths: ArrayLike, labels: ArrayLike) -> Encoded:
         """Build from the number of words of each row, int [N], instead of offsets."""
         return cls(np.asarray(tokens), _offsets(np.asarray(lengths)), np.asarray(labels))
+
+    @classmethod
+    def from_rows(cls, rows: Sequence[Sequence[int]], labels: ArrayLike) -> Encoded:
+        """Build from the word ids of each row."""
+        tokens = np.fromiter(chain.from_iterable(rows), np.int32)
+        return cls.from_lengths(tokens, [len(row) for row in rows], labels)
 
     @classmethod
     def concatenate(cls, parts: Sequence[Encoded]) -> Encoded:

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from .batches import collate, plan_batches
 from .encoded import Encoded, Ints
-from .vocabulary import SPECIAL, UNK, Vocabulary, by_frequency
+from .token_list import by_frequency
+from .vocabulary import SPECIAL, UNK, Vocabulary
 
 BOS, EOS = 2, 3
 MARKS = (*SPECIAL, "<s>", "</s>")
@@ -48,9 +49,8 @@ def token_vocabulary(texts: Iterable[Tokens], min_count: int = 1) -> Vocabulary:
     if min_count < 1:
         raise ValueError(f"min_count is {min_count}, expected at least 1")
     counts = Counter(token for text in texts for token in text)
-    words = [w for w, count in counts.items() if count >= min_count and w not in MARKS]
-    order = by_frequency(words, np.array([counts[w] for w in words], dtype=np.int64))
-    return Vocabulary([*MARKS, *(words[i] for i in order)])
+    kept = {w: count for w, count in counts.items() if count >= min_count and w not in MARKS}
+    return Vocabulary([*MARKS, *by_frequency(kept)])
 
 
 def encode_tokens(texts: Iterable[Tokens], vocab: Vocabulary, marks: bool = False) -> Encoded:
@@ -66,8 +66,7 @@ def encode_tokens(texts: Iterable[Tokens], vocab: Vocabulary, marks: bool = Fals
     for text in texts:
         ids = [i if i >= len(MARKS) else UNK for i in map(vocab.id, text)]
         rows.append([BOS, *ids, EOS] if marks else ids)
-    flat = np.array([i for row in rows for i in row], dtype=np.int32)
-    return Encoded.from_lengths(flat, [len(row) for row in rows], np.zeros(len(rows), np.int64))
+    return Encoded.from_rows(rows, [0] * len(rows))
 
 
 def decode_tokens(ids: Iterable[int], vocab: Vocabulary) -> list[str]:

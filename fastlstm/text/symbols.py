@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .token_file import known_ids, read_document, tokens_in, write_tokens
+from .token_list import TokenList, by_frequency
 
 LEVELS = ("char", "word")
 UNKNOWN, END = "<unk>", "<eos>"
-_FORMAT = "fastlstm-symbols"
 
 
-class Symbols:
+class Symbols(TokenList):
     """The tokens of a text and their numbers: all its characters, or all its words.
 
     On the level "char" a token is a character. On the level "word" it is what stands between
@@ -34,15 +33,14 @@ class Symbols:
         If the level is unknown, or `tokens` does not start so or repeats one.
     """
 
+    SPECIAL, UNKNOWN = (UNKNOWN,), 0
+    KIND, KEY = ("fastlstm-symbols", "a list of a language model's tokens"), "tokens"
+
     def __init__(self, level: str, tokens: Iterable[str]) -> None:
         if level not in LEVELS:
             raise ValueError(f"level is {level!r}, expected one of {', '.join(LEVELS)}")
-        self.level, self.tokens = level, list(tokens)
-        if self.tokens[:1] != [UNKNOWN]:
-            raise ValueError(f"tokens starts with {self.tokens[:1]}, expected [{UNKNOWN!r}]")
-        self._ids = {token: number for number, token in enumerate(self.tokens)}
-        if len(self._ids) != len(self.tokens):
-            raise ValueError(f"tokens has {len(self.tokens) - len(self._ids)} repetitions")
+        self.level = level
+        super().__init__(tokens)
 
     @classmethod
     def from_text(cls, text: str, level: str, size: int = 0) -> Symbols:
@@ -58,11 +56,8 @@ class Symbols:
             raise ValueError(f"size is {size}, expected at least 2, or 0 for all tokens")
         counts = Counter(cls(level, [UNKNOWN]).split(text))
         counts.pop(UNKNOWN, None)  # prepared texts have it already
-        order = sorted(counts, key=lambda token: (-counts[token], token))
+        order = by_frequency(counts)
         return cls(level, [UNKNOWN, *(order[: size - 1] if size else order)])
-
-    def __len__(self) -> int:
-        return len(self.tokens)
 
     def __repr__(self) -> str:
         return f"Symbols({self.level}, {len(self)} tokens)"
@@ -75,10 +70,6 @@ class Symbols:
         if not lines[-1].strip():
             del lines[-1]  # what follows the last line's end is no line
         return [token for line in lines for token in (*line.split(), END)]
-
-    def id(self, token: str) -> int:
-        """The number of a token, 0 if it is unknown."""
-        return self._ids.get(token, 0)
 
     def encode(self, text: str) -> NDArray[np.int32]:
         """Return the numbers of the tokens of `text`, int32 [W]."""
@@ -93,7 +84,7 @@ class Symbols:
         IndexError
             If a number is out of range.
         """
-        tokens = [self.tokens[i] for i in known_ids(ids, len(self))]
+        tokens = self.named(ids)
         if self.level == "char":
             return "".join("\N{REPLACEMENT CHARACTER}" if t == UNKNOWN else t for t in tokens)
         return (
@@ -102,27 +93,9 @@ class Symbols:
             .replace("\n ", "\n")
         )
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write as JSON; an earlier file stays intact until the new one is complete."""
-        document = {"format": _FORMAT, "version": 1, "level": self.level, "tokens": self.tokens}
-        write_tokens(path, document)
+    def _about(self) -> dict[str, Any]:
+        return {"level": self.level}
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Symbols:
-        """Read a file written by `save`.
-
-        Raises
-        ------
-        FileNotFoundError
-            If it is not there.
-        ValueError
-            If it is damaged, or not such a file.
-        """
-        document = read_document(path, _FORMAT, "a list of a language model's tokens")
-        if document.get("version") != 1:
-            raise ValueError(f"{path} has version {document.get('version')}, expected 1")
-        level, tokens = document.get("level"), tokens_in(path, document, "tokens")
-        try:
-            return cls(str(level), tokens)
-        except ValueError as error:
-            raise ValueError(f"{path} is damaged: {error}") from error
+    def _from_file(cls, document: dict[str, Any], tokens: list[str]) -> Symbols:
+        return cls(str(document.get("level")), tokens)

@@ -99,9 +99,9 @@ FILES = (
         "tests/text/test_encoded.py",
     ),
     Fault(
-        _TEXT + "vocabulary.py",
-        "key=lambda i: (-count[i], words[i])",
-        "key=lambda i: -count[i]",
+        _TEXT + "token_list.py",
+        "key=lambda token: (-counts[token], token)",
+        "key=lambda token: -counts[token]",
         "tests/text/test_vocabulary.py",
     ),
     Fault(

@@ -1,0 +1,116 @@
+"""Numbered lists of tokens: what they share, how they stand in a JSON file, and their order."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar, TypeVar
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from .files import replacing
+from .json_value import read_json
+
+AnyList = TypeVar("AnyList", bound="TokenList")
+
+
+class TokenList:
+    """Distinct tokens in order of number; the first ones are special.
+
+    Parameters
+    ----------
+    tokens : the tokens.
+
+    Attributes
+    ----------
+    tokens : the same, as a list.
+
+    Raises
+    ------
+    ValueError
+        If `tokens` does not start with the special ones, or repeats one.
+    """
+
+    SPECIAL: ClassVar[tuple[str, ...]]
+    UNKNOWN: ClassVar[int]  # the number of any token that is not in the list
+    KIND: ClassVar[tuple[str, str]]  # what a file says that it is, and what messages call it
+    KEY: ClassVar[str]  # of the tokens in a file
+
+    def __init__(self, tokens: Iterable[str]) -> None:
+        self.tokens = list(tokens)
+        first = self.tokens[: len(self.SPECIAL)]
+        if first != list(self.SPECIAL):
+            raise ValueError(f"{self.KEY} starts with {first}, expected {list(self.SPECIAL)}")
+        self._ids = {token: number for number, token in enumerate(self.tokens)}
+        if len(self._ids) != len(self):
+            raise ValueError(f"{self.KEY} has {len(self) - len(self._ids)} repetitions")
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+    def id(self, token: str) -> int:
+        """The number of a token, that of ``<unk>`` if it is unknown."""
+        return self._ids.get(token, self.UNKNOWN)
+
+    def named(self, ids: ArrayLike) -> list[str]:
+        """Return the tokens of some numbers, of any shape; IndexError for one out of range."""
+        numbers = np.asarray(ids).ravel()
+        bad = numbers[(numbers < 0) | (numbers >= len(self))]
+        if bad.size:
+            raise IndexError(f"ids has {bad[0]}, expected 0 to {len(self) - 1}")
+        return [self.tokens[i] for i in numbers.tolist()]
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write as JSON; an earlier file stays intact until the new one is complete."""
+        about = {"format": self.KIND[0], "version": 1, **self._about()}
+        with replacing(path) as file:
+            text = json.dumps({**about, self.KEY: self.tokens}, ensure_ascii=False)
+            file.write(text.encode("utf-8"))
+
+    @classmethod
+    def load(cls: type[AnyList], path: str | os.PathLike[str]) -> AnyList:
+        """Read a file written by `save`.
+
+        Raises
+        ------
+        FileNotFoundError
+            If it is not there.
+        ValueError
+            If it is damaged, not such a file, or of another version.
+        """
+        try:
+            document = read_json(path)
+        except ValueError as error:
+            raise ValueError(f"{path} is damaged: {error}") from error
+        if not isinstance(document, dict) or document.get("format") != cls.KIND[0]:
+            raise ValueError(f"{path} is not {cls.KIND[1]}")
+        cls._check(path, document)
+        tokens = document.get(cls.KEY)
+        if not isinstance(tokens, list) or not all(isinstance(token, str) for token in tokens):
+            raise ValueError(f"{path} is damaged: no list of {cls.KEY}")
+        try:
+            return cls._from_file(document, tokens)
+        except ValueError as error:
+            raise ValueError(f"{path} is damaged: {error}") from error
+
+    def _about(self) -> dict[str, Any]:
+        """What else a file tells of the list."""
+        return {}
+
+    @classmethod
+    def _check(cls, path: str | os.PathLike[str], document: dict[str, Any]) -> None:
+        """Raise ValueError if a file is of another version."""
+        if document.get("version") != 1:
+            raise ValueError(f"{path} has version {document.get('version')}, expected 1")
+
+    @classmethod
+    def _from_file(cls: type[AnyList], document: dict[str, Any], tokens: list[str]) -> AnyList:
+        return cls(tokens)
+
+
+def by_frequency(counts: Mapping[str, int]) -> list[str]:
+    """Return the tokens that were seen at all, most frequent first, ties by spelling."""
+    seen = (token for token, count in counts.items() if count > 0)
+    return sorted(seen, key=lambda token: (-counts[token], token))
