@@ -54,16 +54,3 @@ def tokenize(text: str) -> list[str]:
     """
     # A lone surrogate cannot be part of a word: "replace" turns it into a separator.
     return normalize(text.encode("utf-8", "replace")).split()
-
-
-_RAW_WORD = re.compile(rf"{_BREAK}|(?:[^\W_]|['{''.join(_APOSTROPHES)}])+")
-
-
-def first_words(text: str, count: int) -> str:
-    """Return `text` as it is up to the end of its `count`-th word."""
-    seen = 0
-    for match in _RAW_WORD.finditer(text):
-        seen += match[0] != _BREAK
-        if seen == count:
-            return text[: match.end()]
-    return text

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import bz2
 
+import make_sample
 import pytest
 from small_imdb import GOOD
 
-from fastlstm.text import make_sample, tokenize
+from fastlstm.text import tokenize
 from fastlstm.text.sources import SAMPLE_PATH
 
 

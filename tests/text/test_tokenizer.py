@@ -5,8 +5,9 @@ import re
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from make_sample import first_words
 
-from fastlstm.text.tokenizer import first_words, normalize, tokenize
+from fastlstm.text.tokenizer import normalize, tokenize
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Make the bundled sample from the official archive: ``python -m fastlstm.text.make_sample``.
+"""Make the bundled sample from the official archive: ``python tests/text/make_sample.py``.
 
 1,000 reviews of each class from the training part and as many from the test part, each cut
 after its 200th word. The same archive gives the same file, byte for byte.
@@ -9,18 +9,20 @@ from __future__ import annotations
 import argparse
 import bz2
 import hashlib
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from .files import replacing
-from .reviews import Review, read_archive, read_folder
-from .sources import CLASSES, SAMPLE_PATH, SPLITS, find_source
-from .tokenizer import first_words
+from fastlstm.text.files import replacing
+from fastlstm.text.reviews import Review, read_archive, read_folder
+from fastlstm.text.sources import CLASSES, SAMPLE_PATH, SPLITS, find_source
 
 SEED = 0
 PER_CLASS = 1_000  # of each split
 WORDS = 200
 _ONE_LINE = str.maketrans("\t\r\n", "   ")
+_BREAK = "<br />"
+_WORD = re.compile(rf"{_BREAK}|(?:[^\W_]|['\u2019\u00b4])+")  # of a text as it is
 
 
 def sample(reviews: Iterable[Review], seed: int = SEED) -> bytes:
@@ -46,11 +48,19 @@ def _line(review: Review) -> str:
     return f"{'/'.join(review[:3])}\t{text}\n"
 
 
+def first_words(text: str, count: int) -> str:
+    """Return `text` as it is up to the end of its `count`-th word."""
+    seen = 0
+    for match in _WORD.finditer(text):
+        seen += match[0] != _BREAK
+        if seen == count:
+            return text[: match.end()]
+    return text
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Write the sample and print its checksum."""
-    parser = argparse.ArgumentParser(
-        prog="python -m fastlstm.text.make_sample", description="Make the bundled IMDB sample."
-    )
+    parser = argparse.ArgumentParser(description="Make the bundled IMDB sample.")
     parser.add_argument("source", help="the official archive, or its extracted folder")
     parser.add_argument("--out", type=Path, default=SAMPLE_PATH, help="the file to write")
     options = parser.parse_args(arguments)
