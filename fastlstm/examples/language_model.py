@@ -29,9 +29,9 @@ from fastlstm.train.language.run import (
     LanguageFolder,
     LanguageOptions,
     build_trainer,
-    save_model,
 )
 from fastlstm.train.metrics import perplexity
+from fastlstm.train.model_file import save_model
 from fastlstm.train.progress import Perplexity
 from fastlstm.train.seeds import SAMPLES, generator
 from fastlstm.train.tasks.language import evaluate

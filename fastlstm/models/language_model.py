@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
+from fastlstm.models.model import Model, remembered
 from fastlstm.models.pooled import LAYERS
 from fastlstm.models.softmax import SoftmaxDecoder
 from fastlstm.nn.check import (
@@ -24,11 +25,11 @@ from fastlstm.nn.dropout import Dropout
 from fastlstm.nn.embedding import Embedding
 from fastlstm.nn.init import uniform
 from fastlstm.nn.linear import Linear
-from fastlstm.nn.module import Array, Module, Tape
+from fastlstm.nn.module import Array, Tape
 from fastlstm.nn.recurrent import Recurrent
 
 
-class LanguageModel(Module):
+class LanguageModel(Model):
     """The next word after each word: embedding, recurrent layers, decoder (Zaremba et al. 2014).
 
     Letters: T steps, N texts side by side, V words, K size of the decoder's input. Tokens are
@@ -67,6 +68,12 @@ class LanguageModel(Module):
         If an option is out of range, or `tied` does not fit the sizes.
     """
 
+    SIZES = {
+        "vocab_size": ("embedding.weight", 0), "embedding_dim": ("embedding.weight", 1),
+        "hidden_size": ("{cell}.weight_hh_l0", 1), "projection": ("projection.weight", 0),
+    }  # fmt: skip
+
+    @remembered
     def __init__(
         self,
         vocab_size: int,
@@ -124,13 +131,7 @@ class LanguageModel(Module):
         )
         shared = self.embedding.weight if tied else None
         self.decoder = SoftmaxDecoder(K, vocab_size, bias, weight=shared, dtype=dtype, rng=rng)
-        self.options: dict[str, Any] = {
-            "vocab_size": vocab_size, "embedding_dim": embedding_dim, "hidden_size": hidden_size,
-            "num_layers": num_layers, "dropout": dropout, "cell": cell, "tied": self.tied,
-            "projection": projection, "bias": bool(bias), "init_range": init_range,
-            "embedding_std": embedding_std, "padding_idx": padding_idx,
-            "dtype": self.embedding.dtype.name,
-        }  # fmt: skip
+        self.options = {"embedding_std": embedding_std}
         if init_range is not None:
             self._fill(init_range, rng)
 

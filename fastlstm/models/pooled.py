@@ -9,12 +9,13 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from fastlstm import kernels
 from fastlstm.kernels import Kernel, Rows, Tokens
+from fastlstm.models.model import Model
 from fastlstm.nn.check import Rng, check_array, check_choice, check_probability, check_size
 from fastlstm.nn.dropout import Dropout
 from fastlstm.nn.gru import GRU
 from fastlstm.nn.linear import Linear
 from fastlstm.nn.lstm import LSTM
-from fastlstm.nn.module import Array, Module, Tape
+from fastlstm.nn.module import Array, Tape
 from fastlstm.nn.pooling import POOLINGS, Pooled, pool, pool_backward
 from fastlstm.nn.recurrent import Recurrent
 from fastlstm.nn.rnn import RNN
@@ -31,11 +32,13 @@ class Kept(NamedTuple):
     head: Tape
 
 
-class PooledClassifier(Module):
+class PooledClassifier(Model):
     """Base of `TextClassifier` and `SequenceClassifier`, which differ in what they read.
 
     Letters: T steps, N rows, F features of the top layer, C outputs.
     """
+
+    SIZES = {"hidden_size": ("{cell}.weight_hh_l0", 1), "num_outputs": ("head.weight", 0)}
 
     def __init__(self, pooling: str, dropout: float, cell: str, num_outputs: int) -> None:
         check_size("num_outputs", num_outputs)

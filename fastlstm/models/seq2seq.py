@@ -8,14 +8,15 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from fastlstm.kernels.rows import Int64Array
 from fastlstm.models.beam import Hypothesis, Rules, beam_search
+from fastlstm.models.model import Model, remembered
 from fastlstm.models.source_encoder import Encoding, SourceEncoder
 from fastlstm.models.target_decoder import TargetDecoder
 from fastlstm.nn.check import Rng, check_ids, check_probability, check_rng, check_size, one_rng
-from fastlstm.nn.module import Array, Module, Tape
+from fastlstm.nn.module import Array, Tape
 from fastlstm.nn.state import State
 
 
-class Seq2Seq(Module):
+class Seq2Seq(Model):
     """LSTM encoder, LSTM decoder that starts from its last state, softmax over target words.
 
     The decoder is trained on the true words before each one (teacher forcing), all steps in one
@@ -48,8 +49,18 @@ class Seq2Seq(Module):
     Attributes
     ----------
     encoder, decoder : the two halves, which hold the layers.
+    options : what the model was made with, rng apart.
     """
 
+    LAYER = "decoder.lstm.weight_hh_l{number}"
+    SIZES = {
+        "source_vocab_size": ("encoder.embedding.weight", 0),
+        "target_vocab_size": ("decoder.embedding.weight", 0),
+        "embedding_dim": ("decoder.embedding.weight", 1),
+        "hidden_size": ("decoder.lstm.weight_hh_l0", 1),
+    }
+
+    @remembered
     def __init__(
         self,
         source_vocab_size: int,

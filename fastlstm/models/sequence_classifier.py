@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from numpy.typing import ArrayLike, DTypeLike
 
+from fastlstm.models.model import remembered
 from fastlstm.models.pooled import PooledClassifier
 from fastlstm.nn.check import Rng, check_array, check_rng, check_size, one_rng
 from fastlstm.nn.module import Array, Tape
@@ -30,8 +31,12 @@ class SequenceClassifier(PooledClassifier):
     Attributes
     ----------
     lstm (or gru or rnn, as `cell` says), head : the layers that hold the parameters.
+    options : what the model was made with, rng apart.
     """
 
+    SIZES = {**PooledClassifier.SIZES, "input_size": ("{cell}.weight_ih_l0", 1)}
+
+    @remembered
     def __init__(
         self,
         input_size: int,

@@ -6,6 +6,7 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from fastlstm.kernels import Tokens
 from fastlstm.models.bigrams import HashedBigrams
+from fastlstm.models.model import remembered
 from fastlstm.models.pooled import PooledClassifier
 from fastlstm.nn.check import Rng, check_probability, check_rng, check_size, one_rng
 from fastlstm.nn.dropout import Dropout
@@ -41,8 +42,15 @@ class TextClassifier(PooledClassifier):
     ----------
     embedding, lstm (or gru or rnn, as `cell` says), head : the layers that hold the parameters.
     bigrams : the layer of the pairs; None without.
+    options : what the model was made with, rng apart.
     """
 
+    SIZES = {
+        **PooledClassifier.SIZES, "vocab_size": ("embedding.weight", 0),
+        "embedding_dim": ("embedding.weight", 1), "bigrams": ("bigrams.weight", 0),
+    }  # fmt: skip
+
+    @remembered
     def __init__(
         self,
         vocab_size: int,

@@ -33,3 +33,14 @@ def _epoch(epoch: Any) -> Any:
         return epoch
     found = {"words" if k == "tokens" else k: v for k, v in epoch.items()}
     return {**found, "train_accuracy": None, "validation_accuracy": None}
+
+
+def model_note(note: dict[str, Any]) -> dict[str, Any]:
+    """Return the note of a model's file; version 0.1.0 did not say of which class it is."""
+    if "class" in note:
+        return note
+    if "source" in note:
+        sizes = {f"{side}_vocab_size": len(note[side]) for side in ("source", "target")}
+        return {**note, "class": "Seq2Seq", "model": {**note["options"], **sizes}}
+    is_classifier = "epoch" in note
+    return {**note, "class": "TextClassifier" if is_classifier else "LanguageModel"}

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from fastlstm.models import Seq2Seq
 from fastlstm.models.beam import Hypothesis
+from fastlstm.models.model import options_of
 from fastlstm.nn import cross_entropy
 from fastlstm.text.batches import batches
 from fastlstm.text.encoded import Encoded
@@ -26,26 +27,18 @@ from fastlstm.text.pairs import (
     token_vocabulary,
 )
 from fastlstm.text.vocabulary import UNK, Vocabulary
-from fastlstm.train import checkpoint as files
+from fastlstm.train import checkpoint
 from fastlstm.train.average import Average
 from fastlstm.train.history import History
 from fastlstm.train.listener import Listener
+from fastlstm.train.model_file import load_model_and_note, save_model
 from fastlstm.train.optim import Adam
 from fastlstm.train.output_folder import OutputFolder
 from fastlstm.train.schedule import Schedule, linear
 from fastlstm.train.seeds import WEIGHTS, generator
-from fastlstm.train.sizes import check_sizes
 from fastlstm.train.tasks.source import shuffled
 from fastlstm.train.trainer import Trainer
 
-KIND = "sequence-to-sequence model"
-LAYER = "decoder.lstm.weight_hh_l{}"
-PLACES = {
-    "source_vocab_size": ("encoder.embedding.weight", 0),
-    "target_vocab_size": ("decoder.embedding.weight", 0),
-    "embedding_dim": ("decoder.embedding.weight", 1),
-    "hidden_size": (LAYER.format(0), 1),
-}
 MODEL, STATE = "model.safetensors", "checkpoint.safetensors"  # in a folder
 
 
@@ -55,12 +48,10 @@ class Translator(NamedTuple):
     Attributes
     ----------
     model : the `Seq2Seq`.
-    options : its arguments but for the sizes of the vocabularies, the marks and `rng`.
     source, target : of `token_vocabulary`.
     """
 
     model: Seq2Seq
-    options: Mapping[str, Any]
     source: Vocabulary
     target: Vocabulary
 
@@ -68,9 +59,16 @@ class Translator(NamedTuple):
     def build(
         cls, source: Vocabulary, target: Vocabulary, options: Mapping[str, Any], seed: int = 0
     ) -> Translator:
-        """Return an untrained one; `options` as above, the first weights by `seed`."""
+        """Return an untrained one.
+
+        Parameters
+        ----------
+        source, target : of `token_vocabulary`.
+        options : of the `Seq2Seq` but for the sizes of the vocabularies, the marks and `rng`.
+        seed : of the first weights.
+        """
         rng = generator(seed, WEIGHTS)
-        return cls(Seq2Seq(len(source), len(target), **options, rng=rng), options, source, target)
+        return cls(Seq2Seq(len(source), len(target), **options, rng=rng), source, target)
 
     def __call__(
         self, texts: Sequence[Tokens], batch_size: int = 64, **search: Any
@@ -89,33 +87,19 @@ class Translator(NamedTuple):
         return [decode_tokens(best[0].tokens.tolist(), self.target) for best in found]
 
     def save(self, path: str | Path) -> None:
-        """Write model and vocabularies into one file; see `train.checkpoint.save`."""
-        note = {
-            "options": dict(self.options),
-            "source": self.source.words,
-            "target": self.target.words,
-        }
-        files.save(path, self.model.state_dict(), KIND, note)
+        """Write model and vocabularies into one file; see `train.model_file.save_model`."""
+        save_model(path, self.model, source=self.source.words, target=self.target.words)
 
     @classmethod
     def load(cls, path: str | Path) -> Translator:
-        """Read such a file back.
-
-        Raises
-        ------
-        FileNotFoundError, CheckpointError
-            As `train.checkpoint.load`; also CheckpointError if this version cannot build the model.
-        """
-        tensors, note = files.load(path, KIND)
-        with files.building(path):
-            vocabularies = Vocabulary(note["source"]), Vocabulary(note["target"])
-            sizes = {
-                "source_vocab_size": len(vocabularies[0]), "target_vocab_size": len(vocabularies[1])
-            }  # fmt: skip
-            check_sizes({**note["options"], **sizes}, tensors, PLACES, LAYER)
-            translator = cls.build(*vocabularies, note["options"])
-            translator.model.load_state_dict(tensors)
-        return translator
+        """Read such a file back; errors as of `train.model_file.load_model`."""
+        model, note = load_model_and_note(path, Seq2Seq)
+        with checkpoint.building(path):
+            source, target = Vocabulary(note["source"]), Vocabulary(note["target"])
+            sizes = [model.options[f"{side}_vocab_size"] for side in ("source", "target")]
+            if [len(source), len(target)] != sizes:
+                raise ValueError(f"it has {len(source)} and {len(target)} words for {sizes}")
+        return cls(model, source, target)
 
 
 class TranslatorFolder(OutputFolder):
@@ -144,7 +128,7 @@ def learn(
     Parameters
     ----------
     train, validation : pairs; no validation if empty.
-    options : see `Translator`.
+    options : see `Translator.build`.
     min_count : tokens that `train` has less often are unknown.
     seed : of all that is left to chance.
     folder : where the training state is kept, to go on from if there is one already; in the end
@@ -194,10 +178,15 @@ def _fingerprint(*parts: Sequence[Pair]) -> int:
 def _kept(path: Path, options: Mapping[str, Any]) -> Translator:
     """Return the model of a file, which must be of these options."""
     translator = Translator.load(path)
-    if dict(translator.options) != dict(options):
-        raise files.CheckpointError(
-            f"{path} is a model of other options, {dict(translator.options)}, expected "
-            f"{dict(options)}: choose another folder"
+    made = translator.model.options
+    sizes = [made[f"{side}_vocab_size"] for side in ("source", "target")]
+    asked = options_of(Seq2Seq.__init__, translator.model, *sizes, **options)
+    names = [name for name in made if made[name] != asked[name]]
+    if names:
+        found, expected = ({name: some[name] for name in names} for some in (made, asked))
+        raise checkpoint.CheckpointError(
+            f"{path} is a model of other options, {found}, expected {expected}: choose another "
+            "folder"
         )
     return translator
 

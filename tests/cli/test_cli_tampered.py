@@ -16,8 +16,8 @@ from topics import read, train, words
 from fastlstm.cli import main
 from fastlstm.text.json_value import parse_json
 from fastlstm.train import Listener, checkpoint
-from fastlstm.train.classifier.model_file import load_model
 from fastlstm.train.history import Epoch, History
+from fastlstm.train.model_file import load_model
 
 pytestmark = [
     pytest.mark.usefixtures("no_picture", "no_debug", "threads"),
@@ -84,7 +84,7 @@ def test_sizes_are_those_of_the_tensors_before_anything_is_built(
 
     path = run / "model.safetensors"
     resave(path, lambda note: note["model"].update({name: size}))
-    monkeypatch.setattr("fastlstm.train.classifier.model_file.TextClassifier", built)
+    monkeypatch.setattr("fastlstm.models.TextClassifier.__init__", built)
     with pytest.raises(checkpoint.CheckpointError, match=f"{name} is {size}, but its tensors"):
         load_model(path)
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from fastlstm.examples import language_model
-from fastlstm.train.language.run import load_model
+from fastlstm.train.model_file import load_model
 
 SMALL = ["--epochs", "2", "--hidden-size", "8", "--embedding-dim", "8", "--sample", "40"]
 

@@ -14,7 +14,8 @@ from fastlstm.models import LanguageModel
 from fastlstm.text import load_language
 from fastlstm.train import SGD, Adam, CheckpointError
 from fastlstm.train.language.report import draw_loss
-from fastlstm.train.language.run import PRESETS, build_trainer, load_model, save_model
+from fastlstm.train.language.run import PRESETS, build_trainer
+from fastlstm.train.model_file import load_model, save_model
 from fastlstm.train.progress import Perplexity
 
 SMALL = {

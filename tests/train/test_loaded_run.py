@@ -16,9 +16,9 @@ from fastlstm.train import checkpoint
 from fastlstm.train.classifier import texts
 from fastlstm.train.classifier.config import Config
 from fastlstm.train.classifier.loaded_run import load_run
-from fastlstm.train.classifier.model_file import load_model, load_model_and_note
 from fastlstm.train.classifier.run_folder import RunFolder
 from fastlstm.train.classifier.text_config import TextConfig
+from fastlstm.train.model_file import load_model, load_model_and_note
 
 pytestmark = pytest.mark.usefixtures("own_cache", "no_picture")
 
@@ -168,8 +168,8 @@ def test_a_run_that_is_replaced_while_it_is_read(
     """Files of two runs are never mixed, and it is not called damage."""
     copy = shutil.copytree(own, tmp_path / "copy")
 
-    def meanwhile(path: Path) -> Any:
-        read = load_model_and_note(path)
+    def meanwhile(path: Path, kind: Any) -> Any:
+        read = load_model_and_note(path, kind)
         folder = RunFolder(copy)
         config = json.loads(folder.config.read_text())
         if how == "removed":

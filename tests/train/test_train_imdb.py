@@ -19,7 +19,8 @@ from fastlstm.text import Vocabulary, batches, load_imdb
 from fastlstm.train import checkpoint, evaluate
 from fastlstm.train.classifier import classify
 from fastlstm.train.classifier.config import Config
-from fastlstm.train.classifier.model_file import build_model, load_model
+from fastlstm.train.classifier.model_file import build_model
+from fastlstm.train.model_file import load_model
 from fastlstm.train_imdb import main
 
 pytestmark = pytest.mark.usefixtures("own_cache", "no_picture", "threads")

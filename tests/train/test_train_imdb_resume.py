@@ -18,8 +18,8 @@ from tiny_imdb import arguments, read, read_lines, timeless, train
 
 from fastlstm.train import Listener, checkpoint, trainer
 from fastlstm.train.classifier.config import ADDED
-from fastlstm.train.classifier.model_file import load_model
 from fastlstm.train.history import Epoch, History
+from fastlstm.train.model_file import load_model
 from fastlstm.train_imdb import main
 
 pytestmark = pytest.mark.usefixtures("own_cache", "no_picture", "threads")

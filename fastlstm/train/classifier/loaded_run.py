@@ -14,11 +14,11 @@ from fastlstm.text import Encoded, Vocabulary
 from fastlstm.train.checkpoint import CheckpointError
 from fastlstm.train.classifier.config import Config
 from fastlstm.train.classifier.dataset import LABELS
-from fastlstm.train.classifier.model_file import load_model_and_note
 from fastlstm.train.classifier.predict import Float64, predict_log_probabilities
 from fastlstm.train.classifier.run_folder import RunFolder
 from fastlstm.train.classifier.text_config import load_config
 from fastlstm.train.classifier.trained_texts import read_hashes
+from fastlstm.train.model_file import load_model_and_note
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ def _read(folder: RunFolder) -> LoadedRun:
         raise FileNotFoundError(_no_model(folder))
     if not folder.vocab.exists():
         raise FileNotFoundError(f"{folder.path} is damaged: there is no {folder.vocab.name}")
-    model, note = load_model_and_note(folder.model)
+    model, note = load_model_and_note(folder.model, TextClassifier)
     vocab = Vocabulary.load(folder.vocab)
     if len(vocab) != model.embedding.num_embeddings:
         raise CheckpointError(

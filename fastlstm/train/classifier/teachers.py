@@ -17,9 +17,9 @@ from fastlstm.printable import say
 from fastlstm.text import Encoded
 from fastlstm.train.classifier.config import Config
 from fastlstm.train.classifier.dataset import Dataset
-from fastlstm.train.classifier.model_file import load_model
 from fastlstm.train.classifier.predict import predict_log_probabilities
 from fastlstm.train.classifier.run_folder import RunFolder
+from fastlstm.train.model_file import load_model
 from fastlstm.train.seeds import TEACHERS, generator
 
 Teach = Callable[[Config, RunFolder, Dataset], object]

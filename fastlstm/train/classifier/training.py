@@ -13,13 +13,13 @@ from fastlstm.text import batches
 from fastlstm.train.average import Average
 from fastlstm.train.classifier.config import ADDED, Config
 from fastlstm.train.classifier.dataset import Dataset
-from fastlstm.train.classifier.model_file import save_model
 from fastlstm.train.classifier.predict import EVALUATION_BATCH
 from fastlstm.train.classifier.run_folder import RunFolder
 from fastlstm.train.classifier.soft_labels import SoftLabels
 from fastlstm.train.classifier.word_dropout import WordDropout
 from fastlstm.train.history import Epoch, History
 from fastlstm.train.listener import Listener
+from fastlstm.train.model_file import save_model
 from fastlstm.train.optim import SGD, Adam, AdamW, Optimizer
 from fastlstm.train.schedule import get as get_schedule
 from fastlstm.train.tasks.source import shuffled
@@ -45,7 +45,7 @@ def build_trainer(
     listeners: Iterable[Listener],
 ) -> Trainer:  # fmt: skip
     """Return the trainer that the options describe, writing into `folder`."""
-    files = _Files(folder, config, data)
+    files = _Files(folder, data.labels)
     changes: list[Transform] = []
     if config.word_dropout:
         changes.append(WordDropout(config.word_dropout))
@@ -94,19 +94,25 @@ def _identity(config: Config) -> dict[str, Any]:
     return options
 
 
+def keep_best(folder: RunFolder, trainer: Trainer, labels: Sequence[str] = ()) -> None:
+    """Write the model with the best epoch's weights, and the names of its classes."""
+    names = {"labels": list(labels)} if labels else {}
+    epoch = trainer.history.best
+    save_model(folder.model, trainer.model, trainer.best_weights, epoch=epoch, **names)
+
+
 class _Files(Listener):
     """Keeps ``metrics.jsonl`` and ``model.safetensors`` up to date while training."""
 
     trainer: Trainer
 
-    def __init__(self, folder: RunFolder, config: Config, data: Dataset) -> None:
-        self.folder, self.config = folder, config
-        self.vocab_size, self.labels = len(data.vocab), data.labels
+    def __init__(self, folder: RunFolder, labels: Sequence[str]) -> None:
+        self.folder, self.labels = folder, labels
 
     def on_epoch(self, epoch: Epoch, is_best: bool) -> None:
         self.folder.write_history(self.trainer.history)
         if is_best:
-            save_model(self.folder.model, self.trainer, self.config, self.vocab_size, self.labels)
+            keep_best(self.folder, self.trainer, self.labels)
 
 
 def fit(trainer: Trainer, data: Dataset, config: Config) -> History:

@@ -24,10 +24,10 @@ from fastlstm.train.classifier import imdb
 from fastlstm.train.classifier.classify import collect, measure
 from fastlstm.train.classifier.config import Config
 from fastlstm.train.classifier.dataset import Dataset
-from fastlstm.train.classifier.model_file import build_model, save_model
+from fastlstm.train.classifier.model_file import build_model
 from fastlstm.train.classifier.run_folder import RunFolder
 from fastlstm.train.classifier.trained_texts import hashes_of, write_hashes
-from fastlstm.train.classifier.training import build_trainer, fit
+from fastlstm.train.classifier.training import build_trainer, fit, keep_best
 from fastlstm.train.comparison import bag_of_words
 from fastlstm.train.comparison.folder import ComparisonFolder, Plan
 from fastlstm.train.comparison.report import (
@@ -170,7 +170,7 @@ def train_net(
         history = fit(trainer, data, config)
     except FloatingPointError as error:
         raise FloatingPointError(f"{net.title}: {error}") from error
-    save_model(folder.model, trainer, config, len(data.vocab))
+    keep_best(folder, trainer)
     folder.write_history(history)
     tested, scores = measure(model, data)
     assert tested is not None  # there are test reviews

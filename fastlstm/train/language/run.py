@@ -11,13 +11,11 @@ from fastlstm.models import LanguageModel
 from fastlstm.models.pooled import LAYERS
 from fastlstm.text import LanguageData
 from fastlstm.text.symbols import LEVELS, Symbols
-from fastlstm.train import checkpoint
 from fastlstm.train.listener import Listener
 from fastlstm.train.optim import SGD, Adam, Optimizer
 from fastlstm.train.output_folder import OutputFolder
 from fastlstm.train.schedule import SCHEDULES, get, halving
 from fastlstm.train.seeds import WEIGHTS, generator
-from fastlstm.train.sizes import check_sizes
 from fastlstm.train.tasks.language import LanguageModelling
 from fastlstm.train.trainer import Trainer
 
@@ -136,34 +134,3 @@ def build_trainer(
         identity={"the text": data.source, "schedule": options.schedule, **(identity or {})},
         listeners=listeners,
     )
-
-
-def save_model(path: str | Path, model: LanguageModel) -> None:
-    """Write a model's weights, and how to build the model around them."""
-    checkpoint.save(path, model.state_dict(), "language model", {"model": model.options})
-
-
-def _check_sizes(options: Mapping[str, Any], tensors: checkpoint.Tensors) -> None:
-    """Raise ValueError if the options are not those of the tensors: nothing is built of such."""
-    layer = f"{options.get('cell', 'lstm')}.weight_hh_l{{}}"
-    places = {
-        "vocab_size": ("embedding.weight", 0), "embedding_dim": ("embedding.weight", 1),
-        "hidden_size": (layer.format(0), 1), "projection": ("projection.weight", 0),
-    }  # fmt: skip
-    check_sizes(options, tensors, places, layer)
-
-
-def load_model(path: str | Path) -> LanguageModel:
-    """Return the model of a file of `save_model`.
-
-    Raises
-    ------
-    FileNotFoundError, CheckpointError
-        As `train.checkpoint.load`; also CheckpointError if this version cannot build the model.
-    """
-    tensors, note = checkpoint.load(path, "language model")
-    with checkpoint.building(path):
-        _check_sizes(note["model"], tensors)
-        model = LanguageModel(**note["model"])
-        model.load_state_dict(tensors)
-    return model

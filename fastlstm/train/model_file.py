@@ -1,0 +1,87 @@
+"""Models on disk: weights, and the options to build the model around them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from fastlstm.models import LanguageModel, Seq2Seq, SequenceClassifier, TextClassifier
+from fastlstm.models.model import Model
+from fastlstm.train import checkpoint, earlier
+
+KIND = "model"
+MODELS: dict[str, type[Model]] = {
+    kind.__name__: kind for kind in (TextClassifier, SequenceClassifier, LanguageModel, Seq2Seq)
+}
+
+
+def save_model(
+    path: str | Path, model: Model, weights: Mapping[str, NDArray[Any]] | None = None,
+    **note: object,
+) -> None:  # fmt: skip
+    """Write a model into one file; errors as of `train.checkpoint.save`.
+
+    Parameters
+    ----------
+    path : file to write.
+    model : what is kept.
+    weights : in place of those that it has now.
+    note : what else is to be known of it, as JSON.
+    """
+    about = {"class": type(model).__name__, "model": model.options, **note}
+    checkpoint.save(path, weights or model.state_dict(), KIND, about)
+
+
+def load_model(path: str | Path, kind: type[Model] = Model) -> Any:
+    """Return the model of a file, which must be of a kind.
+
+    Raises
+    ------
+    FileNotFoundError, CheckpointError
+        As `train.checkpoint.load`; also CheckpointError if this version cannot build the model,
+        or it is none of the kind.
+    """
+    return load_model_and_note(path, kind)[0]
+
+
+def load_model_and_note(path: str | Path, kind: type[Model] = Model) -> tuple[Any, dict[str, Any]]:
+    """As `load_model`, with what `save_model` noted beside the weights."""
+    tensors, note = checkpoint.load(path, KIND)
+    with checkpoint.building(path):
+        note = earlier.model_note(note)
+        found, options = MODELS[note["class"]], note["model"]
+        if not issubclass(found, kind):
+            raise ValueError(f"it is a {found.__name__}, expected a {kind.__name__}")
+        _check_sizes(found, options, tensors)
+        model = found(**options)
+        model.load_state_dict(tensors)
+    return model, note
+
+
+def _check_sizes(kind: type[Model], options: object, tensors: checkpoint.Tensors) -> None:
+    """Raise ValueError if an option is not the size of its tensor: nothing is built of such."""
+    if not isinstance(options, Mapping):
+        raise ValueError(f"its options are {options!r:.60}, expected an object")
+    cell = options.get("cell", "lstm")
+    found = {
+        name: _size(tensors.get(tensor.format(cell=cell)), axis)
+        for name, (tensor, axis) in kind.SIZES.items()
+    }
+    layers = (kind.LAYER.format(cell=cell, number=number) for number in count())
+    found["num_layers"] = next(n for n, layer in enumerate(layers) if layer not in tensors)
+    for name, size in found.items():
+        value = options.get(name, size)
+        if type(value) is int and value != size:
+            raise ValueError(f"{name} is {value!r:.30}, but its tensors are of {size}")
+
+
+def _size(tensor: NDArray[Any] | None, axis: int) -> int:
+    if tensor is None:
+        return 0
+    if tensor.ndim <= axis:
+        raise ValueError(f"a tensor has shape {tensor.shape}")
+    return int(tensor.shape[axis])
