@@ -36,6 +36,8 @@ ATTEMPTS = 3
 """How often a download that breaks off without getting any further is taken up again."""
 
 _CHUNK = 1 << 18
+Arrivals = queue.Queue[Any]
+"""What a thread reads: a response and chunks of bytes, the last one empty; or an error."""
 
 
 class DownloadError(OSError):
@@ -148,21 +150,70 @@ def _fetch_all(url: str, part: Path, progress: bool) -> None:
 def _fetch(url: str, part: Path, bar: tqdm[Any]) -> None:
     """Fetch once, from where `part` ends."""
     offset = _size(part)
-    response = _open(url, offset)
-    if response is None:  # nothing lies beyond what is there: the checksum will tell
-        return
+    headers = {"User-Agent": "fastlstm", "Accept-Encoding": "identity"}
+    if offset:
+        headers["Range"] = f"bytes={offset}-"
+    arrived: Arrivals = queue.Queue()
+    given_up = threading.Event()
+    reader = (Request(url, headers=headers), arrived, given_up)
+    threading.Thread(target=_read, args=reader, daemon=True).start()
+    try:
+        response = _response(url, offset, arrived)
+        if response is not None:  # else nothing lies beyond what is there: the checksum will tell
+            _write(url, part, bar, response, _steady(arrived))
+    finally:
+        given_up.set()
+
+
+def _read(request: Request, arrived: Arrivals, given_up: threading.Event) -> None:
+    """Hand over a response and, piece by piece, its body, or the error that ends it.
+
+    This is a thread of its own: looking up a name has no time limit, and within one reading a
+    server can keep a line open for days.
+    """
+    try:
+        with urlopen(request, timeout=READ_SECONDS) as response:
+            arrived.put(response)
+            chunk = b"not yet"
+            while chunk and not given_up.is_set():
+                chunk = response.read1(_CHUNK)
+                arrived.put(chunk)
+    except BaseException as error:  # handed to the thread that waits
+        arrived.put(error)
+
+
+def _response(url: str, offset: int, arrived: Arrivals) -> http.client.HTTPResponse | None:
+    """Return the response when it has arrived; None if it says that nothing is there."""
+    try:
+        answer = arrived.get(timeout=OPEN_SECONDS)
+    except queue.Empty:
+        raise UnreachableError(f"{url} gave no answer in {OPEN_SECONDS:g} s") from None
+    if isinstance(answer, HTTPError):
+        answer.close()
+        if answer.code == http.client.REQUESTED_RANGE_NOT_SATISFIABLE and offset:
+            return None
+    if isinstance(answer, BaseException):
+        raise UnreachableError(f"{url} cannot be reached: {answer}") from answer
+    response: http.client.HTTPResponse = answer
+    return response
+
+
+def _write(
+    url: str, part: Path, bar: tqdm[Any], response: http.client.HTTPResponse,
+    chunks: Iterator[bytes],
+) -> None:  # fmt: skip
+    """Write a body to the end of `part`, or if it begins anew, in its place."""
+    size, said = 0, response.headers.get("Content-Range", "")
     resumed = response.status == http.client.PARTIAL_CONTENT
-    said = response.headers.get("Content-Range", "")
-    if resumed and not said.startswith(f"bytes {offset}-"):
-        response.close()
-        raise DownloadError(f"{url} answered {said!r} when asked to go on from byte {offset}")
-    start = offset if resumed else 0
+    if resumed:
+        size = _size(part)
+        if not said.startswith(f"bytes {size}-"):
+            raise DownloadError(f"{url} answered {said!r} when asked to go on from byte {size}")
     length = response.headers.get("Content-Length", "")
-    end = start + int(length) if length.isdecimal() else None
-    bar.total, bar.n = end, start
-    size = start
+    end = size + int(length) if length.isdecimal() else None
+    bar.total, bar.n = end, size
     with open_file(part, "ab" if resumed else "wb") as file:
-        for chunk in _chunks(response):
+        for chunk in chunks:
             size += len(chunk)
             if size > MOST_BYTES:
                 break
@@ -175,32 +226,7 @@ def _fetch(url: str, part: Path, bar: tqdm[Any]) -> None:
         raise _BrokenOff(f"{end} expected")
 
 
-def _chunks(response: http.client.HTTPResponse) -> Iterator[bytes]:
-    """Yield what arrives as it does, until the end or until next to nothing comes.
-
-    It is read in a thread of its own: within one reading a server can keep a line open for days.
-    """
-    arrived: queue.Queue[bytes | Exception] = queue.Queue()
-    given_up = threading.Event()
-
-    def read() -> None:
-        with response:
-            try:
-                chunk = b"not yet"
-                while chunk and not given_up.is_set():
-                    chunk = response.read1(_CHUNK)
-                    arrived.put(chunk)
-            except Exception as error:  # handed to the thread that waits
-                arrived.put(error)
-
-    threading.Thread(target=read, daemon=True).start()
-    try:
-        yield from _steady(arrived)
-    finally:
-        given_up.set()
-
-
-def _steady(arrived: queue.Queue[bytes | Exception]) -> Iterator[bytes]:
+def _steady(arrived: Arrivals) -> Iterator[bytes]:
     """Yield chunks until an empty one; `_BrokenOff` after an error or if there are too few."""
     began, bytes_since = time.monotonic(), 0
     while True:
@@ -214,42 +240,12 @@ def _steady(arrived: queue.Queue[bytes | Exception]) -> Iterator[bytes]:
             item = arrived.get(timeout=left)
         except queue.Empty:
             continue
-        if isinstance(item, Exception):
+        if isinstance(item, BaseException):
             raise _BrokenOff(str(item) or type(item).__name__) from item
         if not item:
             return
         bytes_since += len(item)
         yield item
-
-
-def _open(url: str, offset: int) -> http.client.HTTPResponse | None:
-    """Ask for `url` from byte `offset` on; None if the server says that nothing is there.
-
-    The asking is done in a thread of its own because looking up a name has no time limit.
-    """
-    headers = {"User-Agent": "fastlstm", "Accept-Encoding": "identity"}
-    if offset:
-        headers["Range"] = f"bytes={offset}-"
-    answers: queue.Queue[http.client.HTTPResponse | BaseException] = queue.Queue()
-
-    def ask() -> None:
-        try:
-            answers.put(urlopen(Request(url, headers=headers), timeout=READ_SECONDS))
-        except BaseException as error:  # handed to the thread that waits
-            answers.put(error)
-
-    threading.Thread(target=ask, daemon=True).start()
-    try:
-        answer = answers.get(timeout=OPEN_SECONDS)
-    except queue.Empty:
-        raise UnreachableError(f"{url} gave no answer in {OPEN_SECONDS:g} s") from None
-    if isinstance(answer, HTTPError):
-        answer.close()
-        if answer.code == http.client.REQUESTED_RANGE_NOT_SATISFIABLE and offset:
-            return None
-    if isinstance(answer, BaseException):
-        raise UnreachableError(f"{url} cannot be reached: {answer}") from answer
-    return answer
 
 
 def _size(path: Path) -> int:

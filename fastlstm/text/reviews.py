@@ -9,17 +9,16 @@ import io
 import os
 import tarfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from .corpus import Texts
 from .opening import open_file, read_bytes
-from .sources import CLASSES, LABELLED, SPLITS, UNLABELLED, Source
+from .sources import CLASSES, LABELLED, SPLITS, UNLABELLED, Places, Source
 from .tokenizer import normalize
 
 _LONGEST = 1 << 20  # bytes of a review; the real ones end below 16,000
-Places = tuple[tuple[str, str], ...]
 _SENTIMENTS = {"negative": 0, "positive": 1}
 
 
@@ -48,16 +47,11 @@ def read_texts(source: Source) -> tuple[Texts, Texts]:
     """
     if source.kind == "csv":
         return _read_csv(source.path)
-    readers: dict[str, Callable[[Path], Iterator[Review]]] = {
-        "archive": read_archive, "folder": read_folder, "sample": read_sample,
-    }  # fmt: skip
-    found: dict[tuple[str, str], list[tuple[str, str]]] = {
-        (split, label): [] for split in SPLITS for label in CLASSES
-    }
-    for review in readers[source.kind](source.path):
-        text = _normalize(review, source.path)
-        found[review.split, review.label].append((review.name, text))
-    train, test = (_in_order([found[split, label] for label in CLASSES]) for split in SPLITS)
+    found = _in_order(source, LABELLED)
+    train, test = (
+        Texts([text for *_, text in part], [CLASSES.index(label) for _, label, *_ in part])
+        for part in ([row for row in found if row[0] == split] for split in SPLITS)
+    )
     return train, test
 
 
@@ -76,26 +70,22 @@ def read_unlabelled(source: Source) -> list[str]:
             f"source {source.path} has no unlabelled reviews; only the official archive and its "
             "extracted folder have"
         )
-    read = read_archive if source.kind == "archive" else read_folder
-    reviews = read(source.path, UNLABELLED)
-    found = [(review.name, _normalize(review, source.path)) for review in reviews]
+    found = _in_order(source, UNLABELLED)
     if not found:
         raise FileNotFoundError(f"{source.path} holds no reviews in train/unsup")
-    return [text for _, text in sorted(found)]
+    return [text for *_, text in found]
 
 
-def _in_order(by_label: list[list[tuple[str, str]]]) -> Texts:
-    texts = [text for named in by_label for _, text in sorted(named)]
-    labels = [label for label, named in enumerate(by_label) for _ in named]
-    return Texts(texts, labels)
-
-
-def _normalize(review: Review, path: Path) -> str:
-    try:
-        return normalize(review.raw)
-    except UnicodeDecodeError as error:
-        name = "/".join(review[:3])
-        raise ValueError(f"{name} in {path} is not UTF-8 text: {error}") from error
+def _in_order(source: Source, places: Places) -> list[tuple[str, str, str, str]]:
+    """Return split, label, file name and normalized text of each review, sorted by these."""
+    found = []
+    for split, label, name, raw in READERS[source.kind](source.path, places):
+        try:
+            found.append((split, label, name, normalize(raw)))
+        except UnicodeDecodeError as error:
+            place = f"{split}/{label}/{name} in {source.path}"
+            raise ValueError(f"{place} is not UTF-8 text: {error}") from error
+    return sorted(found)
 
 
 def read_folder(folder: Path, places: Places = LABELLED) -> Iterator[Review]:
@@ -149,13 +139,18 @@ def _is_review(name: str) -> bool:
     return name.endswith(".txt") and not name.startswith(".")
 
 
-def read_sample(path: Path) -> Iterator[Review]:
+def read_sample(path: Path, places: Places = LABELLED) -> Iterator[Review]:
     """Yield the reviews of the bundled sample: a line ``split/label/name<TAB>text`` for each."""
     with open_file(path) as packed, bz2.open(packed) as file:
         for line in file:
             name, raw = line.rstrip(b"\n").split(b"\t")
             split, label, file_name = name.decode().split("/")
-            yield Review(split, label, file_name, raw)
+            if (split, label) in places:
+                yield Review(split, label, file_name, raw)
+
+
+READERS = {"archive": read_archive, "folder": read_folder, "sample": read_sample}
+"""What reads the reviews of a kind of source that has the official layout."""
 
 
 def _read_csv(path: Path) -> tuple[Texts, Texts]:

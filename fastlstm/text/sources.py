@@ -19,8 +19,9 @@ SPLITS = ("train", "test")
 CLASSES = ("neg", "pos")
 """Names of the classes in the official layout; the position is the label."""
 
-LABELLED = tuple((split, label) for split in SPLITS for label in CLASSES)
-UNLABELLED = (("train", "unsup"),)
+Places = tuple[tuple[str, str], ...]
+LABELLED: Places = tuple((split, label) for split in SPLITS for label in CLASSES)
+UNLABELLED: Places = (("train", "unsup"),)
 """Places of reviews in the official layout: ``split/label``."""
 
 _EXPECTED = (
@@ -42,7 +43,7 @@ class Source(NamedTuple):
     kind: str
     path: Path
 
-    def identity(self, places: tuple[tuple[str, str], ...] = LABELLED) -> str:
+    def identity(self, places: Places = LABELLED) -> str:
         """A short text that changes when a file's size or time of change does.
 
         Of a folder it looks at the files in `places`.
@@ -99,7 +100,5 @@ def look_in(folder: Path) -> Source | None:
     for path in (folder, folder / FOLDER_NAME):
         if any((path / split).is_dir() for split in SPLITS):
             return Source("folder", path)
-    for name, kind in ((ARCHIVE_NAME, "archive"), (CSV_NAME, "csv"), (KERAS_NAME, "keras")):
-        if (folder / name).is_file():
-            return Source(kind, folder / name)
-    return None
+    files = (folder / name for name in (ARCHIVE_NAME, CSV_NAME, KERAS_NAME))
+    return next((find_source(path) for path in files if path.is_file()), None)

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from fastlstm.text.files import replacing
-from fastlstm.text.reviews import Review, read_archive, read_folder
+from fastlstm.text.reviews import READERS, Review
 from fastlstm.text.sources import CLASSES, SAMPLE_PATH, SPLITS, find_source
 
 SEED = 0
@@ -67,8 +67,7 @@ def main(arguments: list[str] | None = None) -> None:
     source = find_source(options.source)
     if source.kind not in ("archive", "folder"):
         parser.error(f"{options.source} is not the official archive or its folder")
-    read = read_archive if source.kind == "archive" else read_folder
-    packed = bz2.compress(sample(read(source.path)))
+    packed = bz2.compress(sample(READERS[source.kind](source.path)))
     with replacing(options.out) as file:
         file.write(packed)
     print(f"{options.out}: {len(packed):,} bytes, sha256 {hashlib.sha256(packed).hexdigest()}")
