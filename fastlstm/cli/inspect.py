@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import io
 import sys
 import textwrap
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
@@ -17,17 +16,20 @@ from fastlstm.cli.options import (
     Subparsers,
     add_json_option,
     add_plot_option,
+    check_folder,
     check_plot,
     new_parser,
     print_json,
+    rounded,
     text_bar,
 )
+from fastlstm.cli.reading import typed_lines
 from fastlstm.inside.collect import WORDS, Inspection, inspect_text
 from fastlstm.inside.page import check_bokeh, write_page
 from fastlstm.inside.picture import draw_text
 from fastlstm.inside.terminal import WIDTH, format_text, summarize, wants_colour
 from fastlstm.printable import say
-from fastlstm.text.lines import lines_of, read_lines
+from fastlstm.text.lines import read_lines
 from fastlstm.train.classifier.loaded_run import LoadedRun, load_run
 from fastlstm.train.classifier.text_config import check_encoding
 
@@ -131,9 +133,7 @@ def _check(options: argparse.Namespace) -> None:
             check_encoding(options.encoding)
     check_plot(options.plot)
     if options.html is not None:
-        if not options.html.parent.is_dir():
-            folder = options.html.parent
-            raise FileNotFoundError(f"cannot write {options.html}: there is no folder {folder}")
+        check_folder(options.html)
         check_bokeh()
 
 
@@ -151,10 +151,7 @@ def _text(options: argparse.Namespace) -> str:
         return " ".join(options.text)
     if options.file is not None:
         return "".join(read_lines(options.file, options.encoding))
-    if sys.stdin.isatty():
-        say("type a text; Ctrl-D ends it", file=sys.stderr)
-    stream = cast(io.BufferedReader, sys.stdin.buffer)
-    return "".join(lines_of(stream, "the standard input", options.encoding))
+    return "".join(typed_lines(options.encoding, "type a text; Ctrl-D ends it"))
 
 
 def notes(inspection: Inspection) -> list[str]:
@@ -183,13 +180,13 @@ def as_json(inspection: Inspection) -> dict[str, Any]:
             "label": inspection.labels[int(P[w].argmax())],
             "probabilities": _rounded(dict(zip(inspection.labels, P[w], strict=True))),
             "mean_gates": _rounded({name: value[w] for name, value in means.items()}),
-            f"moved_{inspection.state}": _rounded({"": moved[w]})[""],
+            f"moved_{inspection.state}": rounded(moved[w]),
         }
         for w, word in enumerate(inspection.words)
     ]
     return {
         "label": label,
-        "probability": float(f"{probability:.6g}"),
+        "probability": rounded(probability),
         "cell": inspection.cell,
         "layer": inspection.layer,
         "direction": DIRECTIONS[inspection.direction],
@@ -199,5 +196,4 @@ def as_json(inspection: Inspection) -> dict[str, Any]:
 
 
 def _rounded(values: dict[str, Any]) -> dict[str, float]:
-    """Return six significant digits: as many as float32 can tell."""
-    return {name: float(f"{value:.6g}") for name, value in values.items()}
+    return {name: rounded(value) for name, value in values.items()}

@@ -107,9 +107,14 @@ def check_plot(path: Path | None) -> None:
         return
     if path.suffix.lower() != ".png":
         raise UsageError(f"--plot is {path}, expected a name that ends in .png")
+    check_folder(path)
+    require_matplotlib()
+
+
+def check_folder(path: Path) -> None:
+    """Raise FileNotFoundError unless there is a folder for a file to write."""
     if not path.parent.is_dir():
         raise FileNotFoundError(f"cannot write {path}: there is no folder {path.parent}")
-    require_matplotlib()
 
 
 def require_matplotlib() -> None:
@@ -131,6 +136,11 @@ def told(quiet: bool, as_json: bool) -> Iterator[None]:
             yield
     else:
         yield
+
+
+def rounded(value: float) -> float:
+    """Return six significant digits: as many as float32 can tell."""
+    return float(f"{value:.6g}")
 
 
 def print_json(value: object) -> None:

@@ -8,9 +8,8 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 from typing import Any, NoReturn
 
+from fastlstm.cli.errors import WRONG_USE
 from fastlstm.printable import printable_lines
-
-WRONG_USE = 2  # the exit status
 
 
 class Parser(argparse.ArgumentParser):

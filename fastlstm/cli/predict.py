@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import io
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
@@ -20,13 +19,13 @@ from fastlstm.cli.options import (
     add_reading_options,
     new_parser,
     print_json,
+    rounded,
     text_bar,
 )
-from fastlstm.cli.reading import asked_reading, reading_as
+from fastlstm.cli.reading import STANDARD_INPUT, asked_reading, reading_as, typed_lines
 from fastlstm.cli.results import check_results, results_file
 from fastlstm.printable import say
 from fastlstm.text import UNK
-from fastlstm.text.lines import lines_of
 from fastlstm.text.reading import Reading
 from fastlstm.text.row_kinds import kind_by_name, read_rows
 from fastlstm.text.rows import Row, Rows
@@ -122,12 +121,11 @@ def _rows(options: argparse.Namespace, how: Reading) -> tuple[Rows, int]:
         return _lines_as_rows(Path("TEXT"), iter(options.texts)), CHUNK
     if options.file is not None and str(options.file) != "-":
         return read_rows(options.file, how, _lines_as_rows), CHUNK
-    name = Path("the standard input")
-    lines = lines_of(cast(io.BufferedReader, sys.stdin.buffer), str(name), how.encoding)
-    if not sys.stdin.isatty():
-        return read_rows(name, how, _lines_as_rows, lines), CHUNK
-    say("type a text on each line; Ctrl-D ends", file=sys.stderr)
-    return _lines_as_rows(name, lines), 1
+    name = Path(STANDARD_INPUT)
+    lines = typed_lines(how.encoding, "type a text on each line; Ctrl-D ends")
+    if sys.stdin.isatty():
+        return _lines_as_rows(name, lines), 1
+    return read_rows(name, how, _lines_as_rows, lines), CHUNK
 
 
 def _lines_as_rows(path: Path, lines: Iterator[str]) -> Rows:
@@ -165,15 +163,10 @@ def classified(
         line: dict[str, Any] = {
             "text": text,
             "label": trained.labels[best],
-            "probability": _rounded(row[best]),
+            "probability": rounded(row[best]),
             "known_words": int(words),
         }
         if all_classes:
             pairs = zip(trained.labels, row, strict=True)
-            line["probabilities"] = {label: _rounded(p) for label, p in pairs}
+            line["probabilities"] = {label: rounded(p) for label, p in pairs}
         yield line
-
-
-def _rounded(probability: float) -> float:
-    """Return six significant digits: as many as float32 weights can tell."""
-    return float(f"{probability:.6g}")

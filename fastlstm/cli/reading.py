@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 import argparse
+import io
+import sys
+from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 from fastlstm.cli.errors import wrong_use
+from fastlstm.printable import say
+from fastlstm.text.lines import lines_of
 from fastlstm.text.reading import Reading
 from fastlstm.train.classifier.loaded_run import LoadedRun
 from fastlstm.train.classifier.text_config import READING, TextConfig
+
+STANDARD_INPUT = "the standard input"
+
+
+def typed_lines(encoding: str | None, prompt: str) -> Iterator[str]:
+    """Return the lines of the standard input; where a user types them, say the prompt first."""
+    if sys.stdin.isatty():
+        say(prompt, file=sys.stderr)
+    return lines_of(cast(io.BufferedReader, sys.stdin.buffer), STANDARD_INPUT, encoding)
 
 
 def asked_reading(options: argparse.Namespace) -> Reading:

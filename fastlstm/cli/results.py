@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from fastlstm.cli.errors import UsageError
+from fastlstm.cli.options import check_folder
 from fastlstm.text.files import replacing
 from fastlstm.text.rows import ABSENT, Rows
 
@@ -39,8 +40,7 @@ def check_results(path: Path, overwrite: bool) -> None:
         raise UsageError(f"--out is {path}, expected a name that ends in {kinds}")
     if path.exists() and not overwrite:
         raise FileExistsError(f"{path} is there already; give another --out, or --overwrite")
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"cannot write {path}: there is no folder {path.parent}")
+    check_folder(path)
 
 
 @contextmanager
