@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 
@@ -31,7 +29,7 @@ from fastlstm.train.classifier.text_config import TextConfig
 from fastlstm.train.classifier.texts import numbers_of
 from fastlstm.train.files import write_file
 from fastlstm.train.scoring.plot import draw_scores
-from fastlstm.train.scoring.scores import BINS, Scores, score
+from fastlstm.train.scoring.scores import BINS, score
 from fastlstm.train.scoring.text import score_text
 
 EXAMPLES = """
@@ -83,7 +81,8 @@ def run(options: argparse.Namespace) -> int:
     encoded = labelled(trained, found, options.data)
     known = trained.trained_on(encoded)
     with text_bar(len(encoded), not options.quiet) as bar:
-        scores = evaluated(trained, encoded, options.bins, bar.update)
+        said = trained.log_probabilities(encoded, bar.update)
+    scores = score(said, encoded.labels, options.bins)
     if known:
         say(f"{KNOWN.format(known=known, total=len(encoded))}\n", file=sys.stderr)
     if options.json:
@@ -93,7 +92,8 @@ def run(options: argparse.Namespace) -> int:
         say(f"run   {trained.folder.path}\ndata  {options.data}\n")
         say(score_text(scores, trained.labels))
     if options.plot is not None:
-        _plot(options.plot, scores, trained.labels)
+        write_file(options.plot, draw_scores(scores, trained.labels))
+        say(f"the picture is in {options.plot}", file=sys.stderr)
     return 0
 
 
@@ -110,16 +110,3 @@ def labelled(trained: LoadedRun, found: LabelledTexts, source: str) -> Encoded:
         names = [IMDB_FOLDERS.get(name, name) for name in names]
     labels = np.array(numbers_of(names, trained.labels, source), dtype=np.int64)
     return replace(trained.encode(found.texts), labels=labels)
-
-
-def evaluated(
-    trained: LoadedRun, encoded: Encoded, bins: int = BINS,
-    advance: Callable[[int], object] = lambda done: None,
-) -> Scores:  # fmt: skip
-    """Return the scores of a run on labelled texts; `advance` is told how many more are done."""
-    return score(trained.log_probabilities(encoded, advance), encoded.labels, bins)
-
-
-def _plot(path: Path, scores: Scores, labels: list[str]) -> None:
-    write_file(path, draw_scores(scores, labels))
-    say(f"the picture is in {path}", file=sys.stderr)

@@ -128,13 +128,7 @@ def require_matplotlib() -> None:
 @contextmanager
 def told(quiet: bool, as_json: bool) -> Iterator[None]:
     """Where prints inside the block go: nowhere if quiet, aside if the output is to be JSON."""
-    if quiet:
-        with redirect_stdout(io.StringIO()):
-            yield
-    elif as_json:
-        with redirect_stdout(sys.stderr):
-            yield
-    else:
+    with redirect_stdout(io.StringIO() if quiet else sys.stderr if as_json else sys.stdout):
         yield
 
 

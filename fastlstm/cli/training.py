@@ -23,13 +23,12 @@ from fastlstm.train.comparison.folder import ComparisonFolder
 AnyConfig = TypeVar("AnyConfig", bound=Config)
 Folder = RunFolder | ComparisonFolder
 
-# Which command a run is of, by its options; and what a folder of a kind holds, and in which file.
 PROGRAMS = {Config: "train_imdb", TextConfig: "fastlstm train"}
-CONTENTS = {RunFolder: ("run", "config.json"), ComparisonFolder: ("comparison", "compare.json")}
+"""Which command a run is of, by its options."""
 
 
 class Output(NamedTuple):
-    """What the options say of the output.
+    """What the options of `add_output_options` say.
 
     Attributes
     ----------
@@ -46,10 +45,7 @@ class Output(NamedTuple):
 
 
 def add_output_options(parser: Any, default: str) -> Any:
-    """Add the group of options that `take_output` reads, and return it.
-
-    `default` says where --out is if it is not given.
-    """
+    """Add a group of options and return it; `default` says where --out is if it is not given."""
     group = parser.add_argument_group("output")
     group.add_argument("--out", metavar="DIR", help=f"output folder (default {default})")
     group.add_argument(
@@ -63,13 +59,13 @@ def add_output_options(parser: Any, default: str) -> Any:
 
 
 def take_output(given: dict[str, Any], name: str, compares: bool = False) -> Output:
-    """Take the options of `add_output_options` out of those that are given.
+    """Take these options out of those that are given.
 
     Parameters
     ----------
     given : the options by name.
     name : how the name of a folder of our own begins.
-    compares : whether it is a comparison; one that is to be resumed is known as such.
+    compares : whether it is a comparison.
 
     Raises
     ------
@@ -81,38 +77,31 @@ def take_output(given: dict[str, Any], name: str, compares: bool = False) -> Out
     out, resume = given.pop("out", None), given.pop("resume", None)
     overwrite = given.pop("overwrite", False)
     bars = not given.pop("no_progress", False) and sys.stderr.isatty()
+    default = Path("runs") / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
     kind = ComparisonFolder if compares else RunFolder
-    if resume is None:
-        default = Path("runs") / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
-        return Output(kind(out or default), False, overwrite, bars)
-    if overwrite:
-        raise UsageError("--overwrite and --resume exclude each other")
-    if not (resume or out):
-        raise UsageError("--resume needs the folder of the run: --resume DIR, or with --out DIR")
-    if resume and out and Path(resume) != Path(out):
-        raise UsageError(f"--resume {resume} and --out {out} are different folders")
-    folder = kind(resume or out)
-    if not folder.holds_run:
-        what, file = CONTENTS[kind]
-        raise FileNotFoundError(f"{folder.path} holds no {what} to resume: there is no {file}")
-    return Output(folder, True, False, bars)
+    folder = kind(resume or out or default)
+    if resume is not None:
+        if overwrite:
+            raise UsageError("--overwrite and --resume exclude each other")
+        if not (resume or out):
+            raise UsageError("--resume needs the folder: --resume DIR, or with --out DIR")
+        if resume and out and Path(resume) != Path(out):
+            raise UsageError(f"--resume {resume} and --out {out} are different folders")
+        if not folder.holds_run:
+            what, file = ("comparison", "compare") if compares else ("run", "config")
+            raise FileNotFoundError(
+                f"{folder.path} holds no {what} to resume: there is no {file}.json"
+            )
+    return Output(folder, resume is not None, overwrite, bars)
 
 
 def train(
     output: Output, kind: type[Config], given: dict[str, Any], work: Callable[..., dict[str, Any]]
 ) -> dict[str, Any]:
-    """Train a run or go on with one, unless it is finished.
+    """Train a run or go on with one, unless it is finished; return its metrics.
 
-    Parameters
-    ----------
-    output : where and how.
-    kind : of the options.
-    given : those that are given.
-    work : what trains: called with options, folder, `resume` and `bars`.
-
-    Returns
-    -------
-    metrics : of the run, as ``metrics.json`` holds them.
+    `kind` is that of its options, of which some are `given`; `work` is called with all of them,
+    the folder, `resume` and `bars`.
     """
     folder = output.folder
     assert isinstance(folder, RunFolder)

@@ -56,9 +56,9 @@ def read_names(folder: Path, write: Callable[[str], str]) -> Names:
     found: Names = {}
     for path in sorted(folder.glob("*.txt")):
         try:
-            lines = read_text(path, "utf-8-sig").splitlines()
-        except UnicodeDecodeError as error:
-            raise NamesError(f"{path} is not UTF-8: {error}") from error
+            lines = read_text(path).splitlines()
+        except ValueError as error:
+            raise NamesError(str(error)) from error
         names = {write(line).strip() for line in lines} - {""}
         if len(names) < 2:
             raise NamesError(f"{path} has {len(names)} names, expected at least 2")

@@ -78,25 +78,18 @@ def _read(path: Path | None) -> tuple[str, list[str]]:
     if not path.exists():
         raise FileNotFoundError(f"data {str(path)!r} does not exist; expected a text or a folder")
     if not path.is_dir():
-        return path.name, _cut(_text(path))
+        return path.name, _cut(read_text(path))
     files = sorted(p for p in path.iterdir() if p.is_file() and p.suffix in (".txt", ".tokens"))
     named = {part: [p for p in files if part in p.name.lower()] for part in PARTS}
     if all(len(found) == 1 for found in named.values()):
-        return path.resolve().name, [_text(named[part][0]) for part in PARTS]
+        return path.resolve().name, [read_text(named[part][0]) for part in PARTS]
     if len(files) == 1:
-        return files[0].name, _cut(_text(files[0]))
+        return files[0].name, _cut(read_text(files[0]))
     found = {part: [p.name for p in some] for part, some in named.items()}
     raise FileNotFoundError(
         f"data {str(path)!r} is a folder with {found}; expected one text file (.txt) for each, "
         "or a single text file"
     )
-
-
-def _text(path: Path) -> str:
-    try:
-        return read_text(path, "utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is not UTF-8 text: {error}; convert it first") from error
 
 
 def _cut(text: str) -> list[str]:

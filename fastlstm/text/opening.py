@@ -74,15 +74,19 @@ def read_bytes(path: AnyPath) -> bytes:
         return file.read()
 
 
-def read_text(path: AnyPath, encoding: str = "utf-8") -> str:
+def read_text(path: AnyPath) -> str:
     """Return the text of a file, line ends made ``"\\n"``; errors are those of `open_file`.
 
     Raises
     ------
-    UnicodeDecodeError
-        If it is not in that encoding.
+    ValueError
+        If it is not UTF-8.
     """
-    return read_bytes(path).decode(encoding).replace("\r\n", "\n").replace("\r", "\n")
+    try:
+        text = read_bytes(path).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is not UTF-8 (byte {error.start}): convert it first") from error
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _without_waiting(path: str, flags: int) -> int:

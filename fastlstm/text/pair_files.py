@@ -122,8 +122,5 @@ def _only(folder: Path, pattern: str) -> Path:
 
 def _lines(path: Path) -> list[str]:
     """Return the lines of a file; other separators of Unicode are part of one."""
-    try:
-        text = read_text(path)
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is not UTF-8 (byte {error.start}): convert it first") from error
+    text = read_text(path)
     return text.removesuffix("\n").split("\n") if text else []
