@@ -21,7 +21,8 @@ def of_this_version(history: Any) -> Any:
         return history
     found = {k: v for k, v in history.items() if k not in SUMS and k != "window"}
     running = {new: history.get(old) for old, new in SUMS.items()}
-    found["running"] = {**running, "examples": running["words"], "classes": False}
+    found["running"] = {**running, "correct": 0, "classes": False}
+    found["running"]["examples"] = running["words"]
     found["batch"] = history["window"]
     if isinstance(found.get("epochs"), list):
         found["epochs"] = [_epoch(epoch) for epoch in found["epochs"]]

@@ -8,7 +8,7 @@ from typing import Any
 
 from fastlstm.train.earlier import of_this_version
 from fastlstm.train.metrics import Running
-from fastlstm.train.record import fields_of, record
+from fastlstm.train.record import ADDED, record
 from fastlstm.train.tasks.task import Outcome
 
 POINTS = 20  # of the loss curve, in each pass over the data
@@ -31,11 +31,6 @@ class Epoch:
     words: int
     seconds: float
     validation_seconds: float
-
-    @classmethod
-    def from_json(cls, value: object) -> Epoch:
-        """Build from what `dataclasses.asdict` gave; ValueError if something is not of its type."""
-        return record(cls, value)
 
     @property
     def score(self) -> tuple[float, float]:
@@ -69,8 +64,8 @@ class History:
     running: Running = field(default_factory=Running)
     epochs: list[Epoch] = field(default_factory=list)
     best: int = 0
-    curve: list[tuple[float, float]] = field(default_factory=list)
-    recent: tuple[float, int] = (0.0, 0)
+    curve: list[tuple[float, float]] = field(default_factory=list, metadata=ADDED)
+    recent: tuple[float, int] = field(default=(0.0, 0), metadata=ADDED)
 
     @property
     def seconds(self) -> float:
@@ -126,14 +121,7 @@ class History:
         ValueError
             If something is not of its type, or the numbers do not fit each other.
         """
-        known = fields_of(cls, of_this_version(value), skip=("running", "epochs"))
-        if not isinstance(known["epochs"], list):
-            raise ValueError(f"epochs is {known['epochs']!r:.60}, expected a list")
-        known["running"] = record(Running, known["running"])
-        known["epochs"] = [Epoch.from_json(epoch) for epoch in known["epochs"]]
-        known["curve"] = [tuple(point) for point in known.get("curve", ())]
-        known["recent"] = tuple(known.get("recent", (0.0, 0)))
-        history = cls(**known)
+        history = record(cls, of_this_version(value))
         history._check()
         return history
 

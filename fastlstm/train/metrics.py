@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastlstm.nn.module import Array
+from fastlstm.train.record import ADDED
 
 
 @dataclass
@@ -29,7 +30,7 @@ class Running:
     examples: int = 0
     words: int = 0
     seconds: float = 0.0
-    classes: bool = True
+    classes: bool = field(default=True, metadata=ADDED)
 
     def add(self, loss: float, correct: int | None, examples: int, words: int) -> None:
         """Count a batch of mean loss `loss`; `correct` is None where there are no classes."""

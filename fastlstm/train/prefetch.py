@@ -2,26 +2,13 @@
 
 from __future__ import annotations
 
-import queue
-import threading
+from collections import deque
 from collections.abc import Generator, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
-from typing import TypeVar
+from typing import Any, TypeVar
 
 Item = TypeVar("Item")
-
-# How long the thread waits for room before it looks whether anybody still wants its items.
-_PATIENCE = 0.1
-
-
-class _Failure:
-    """An exception on its way from the background thread to the consumer."""
-
-    def __init__(self, error: BaseException) -> None:
-        self.error = error
-
-
-_END = object()
 
 
 def prefetch(items: Iterable[Item], depth: int = 2) -> Generator[Item, None, None]:
@@ -38,45 +25,26 @@ def prefetch(items: Iterable[Item], depth: int = 2) -> Generator[Item, None, Non
     """
     if depth < 1:
         raise ValueError(f"depth is {depth}, expected at least 1")
-    return _consume(items, depth)
+    return _ahead(items, depth)
 
 
-def _consume(items: Iterable[Item], depth: int) -> Generator[Item, None, None]:
-    ready: queue.Queue[object] = queue.Queue(maxsize=depth)
-    unwanted = threading.Event()
-
-    def put(item: object) -> None:
-        while not unwanted.is_set():
-            try:
-                ready.put(item, timeout=_PATIENCE)
-                break
-            except queue.Full:
-                continue
-
-    def produce() -> None:
-        try:
-            for item in items:
-                put(item)
-                if unwanted.is_set():
-                    return
-            put(_END)
-        except BaseException as error:
-            put(_Failure(error))
-
+def _ahead(items: Iterable[Item], depth: int) -> Generator[Item, None, None]:
+    source, end = iter(items), object()
     context = copy_context()  # the number of threads, for one, is as in the block of the caller
-    thread = threading.Thread(
-        target=context.run, args=(produce,), name="fastlstm-prefetch", daemon=True
-    )
+
+    def make() -> Any:
+        return context.run(next, source, end)
+
+    pool = ThreadPoolExecutor(1, thread_name_prefix="fastlstm-prefetch")
     try:
-        thread.start()
-    except RuntimeError:
-        yield from items
+        coming = deque([pool.submit(make)])
+    except RuntimeError:  # the call that was refused its thread is never made
+        yield from source
         return
     try:
-        while (item := ready.get()) is not _END:
-            if isinstance(item, _Failure):
-                raise item.error
-            yield item  # type: ignore[misc]
+        while (item := coming.popleft().result()) is not end:
+            while len(coming) < depth:
+                coming.append(pool.submit(make))
+            yield item
     finally:
-        unwanted.set()
-        thread.join()
+        pool.shutdown(cancel_futures=True)

@@ -1,20 +1,20 @@
-"""Plain records read back from JSON: every field is there and of its type."""
+"""JSON read back: every value is there and of its type."""
 
 from __future__ import annotations
 
 import math
-import types
 from collections.abc import Mapping
-from dataclasses import MISSING, fields
-from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+from dataclasses import fields, is_dataclass
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 Record = TypeVar("Record")
 
 LARGEST = 2**63 - 1  # of a whole number
+ADDED = {"added": True}  # metadata of a field that earlier versions did not have
 
 
 def record(kind: type[Record], value: object) -> Record:
-    """Return a dataclass of numbers, texts and None from the JSON object that `asdict` gave.
+    """Return a dataclass from the JSON object that `asdict` gave.
 
     Raises
     ------
@@ -22,53 +22,41 @@ def record(kind: type[Record], value: object) -> Record:
         If it is no object, a name is missing or unknown, or a value is not of the field's type;
         whole numbers are those from 0 to 2**63 - 1.
     """
-    checked = fields_of(kind, value)
-    return kind(**checked)
-
-
-def fields_of(kind: type[Any], value: object, skip: tuple[str, ...] = ()) -> dict[str, Any]:
-    """Return the fields as `record` checks them; those of `skip` must only be there."""
-    what = kind.__name__
     if not isinstance(value, Mapping):
-        raise ValueError(f"{what} is {value!r:.60}, expected an object")
-    own = {item.name: item for item in fields(kind)}
-    optional = {
-        name for name, item in own.items()
-        if item.default is not MISSING or item.default_factory is not MISSING
-    } - set(skip)  # fmt: skip
-    wrong = (own.keys() ^ value.keys()) - (optional - value.keys())
+        raise ValueError(f"{kind.__name__} is {value!r:.60}, expected an object")
+    items: Any = fields(kind)  # type: ignore[arg-type]
+    needed = {item.name for item in items if "added" not in item.metadata}
+    wrong = (needed - value.keys()) | (value.keys() - {item.name for item in items})
     if wrong:
-        raise ValueError(f"{what} has names missing or unknown: {sorted(map(str, wrong))}")
+        raise ValueError(f"{kind.__name__} has names missing or unknown: {sorted(map(str, wrong))}")
     hints = get_type_hints(kind)
-    for name in value.keys() - set(skip):
-        if not _fits(value[name], hints[name]):
-            raise ValueError(f"{name} is {value[name]!r:.60}, expected {_spelled(hints[name])}")
-    return dict(value)
+    return kind(**{name: typed(hints[name], part, name) for name, part in value.items()})
 
 
-def is_number(value: object) -> bool:
-    """Whether a value of JSON is a number that can be shown and reckoned with."""
-    return _fits(value, float)
+def typed(hint: Any, value: Any, name: str) -> Any:
+    """Return a value of JSON as the type that `hint` tells; ValueError, by `name`, if it is none.
+
+    A hint is a dataclass, a plain type, or a list, tuple or dict of such; or ``... | None``.
+    """
+    origin, parts = get_origin(hint), get_args(hint)
+    if type(None) in parts:
+        return None if value is None else typed(parts[0], value, name)
+    if is_dataclass(hint):
+        return record(hint, value)  # type: ignore[arg-type]
+    if origin is list and isinstance(value, list):
+        return [typed(parts[0], part, name) for part in value]
+    if origin is dict and isinstance(value, dict):
+        return {key: typed(parts[1], part, name) for key, part in value.items()}
+    if origin is tuple and isinstance(value, (list, tuple)) and len(value) == len(parts):
+        return tuple(typed(*pair, name) for pair in zip(parts, value, strict=True))
+    if origin is None and _is_plain(hint, value):
+        return value
+    raise ValueError(f"{name} is {value!r:.60}, expected {hint if origin else hint.__name__}")
 
 
-def _fits(value: object, hint: Any) -> bool:
-    if get_origin(hint) in (Union, types.UnionType):
-        return any(_fits(value, part) for part in get_args(hint))
-    if get_origin(hint) in (list, tuple):
-        parts = [part for part in get_args(hint) if part is not Ellipsis]
-        if not isinstance(value, (list, tuple)):
-            return False
-        if get_origin(hint) is tuple and len(parts) == len(get_args(hint)):
-            return len(value) == len(parts) and all(map(_fits, value, parts))
-        return all(_fits(item, parts[0]) for item in value)
-    if hint is float:
-        return (type(value) is float and math.isfinite(value)) or (
-            type(value) is int and abs(value) <= LARGEST
-        )
-    if hint is int:
-        return type(value) is int and 0 <= value <= LARGEST
+def _is_plain(hint: type, value: object) -> bool:
+    if hint is float and type(value) is float:
+        return math.isfinite(value)
+    if hint in (int, float) and type(value) is int:
+        return (0 if hint is int else -LARGEST) <= value <= LARGEST
     return type(value) is hint
-
-
-def _spelled(hint: Any) -> str:
-    return hint.__name__ if isinstance(hint, type) else str(hint)

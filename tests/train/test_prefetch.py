@@ -12,7 +12,7 @@ from fastlstm.train import prefetch
 
 
 def prefetch_threads() -> int:
-    return sum(thread.name == "fastlstm-prefetch" for thread in threading.enumerate())
+    return sum(thread.name.startswith("fastlstm-prefetch") for thread in threading.enumerate())
 
 
 @pytest.mark.parametrize("depth", [1, 2, 50])

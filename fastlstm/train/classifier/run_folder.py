@@ -16,6 +16,7 @@ from fastlstm.train.classifier.metrics_file import read_metrics
 from fastlstm.train.files import write_file, write_json
 from fastlstm.train.history import Epoch, History
 from fastlstm.train.output_folder import OutputFolder
+from fastlstm.train.record import record
 
 # What every version wrote into config.json, and hardly anybody else does.
 MARK = {item.name for item in fields(Config)} - ADDED.keys()
@@ -150,6 +151,6 @@ class RunFolder(OutputFolder):
             return []
         try:
             lines = read_text(path).splitlines()
-            return [Epoch.from_json(parse_json(line)) for line in lines]
+            return [record(Epoch, parse_json(line)) for line in lines]
         except ValueError as error:
             raise ValueError(f"{path} is damaged: {error}") from error

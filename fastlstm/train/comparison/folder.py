@@ -13,13 +13,17 @@ from fastlstm.train.classifier.config import Config
 from fastlstm.train.classifier.run_folder import RunFolder
 from fastlstm.train.files import write_json
 from fastlstm.train.output_folder import OutputFolder
-from fastlstm.train.record import is_number
+from fastlstm.train.record import typed
 
 SECONDS = 60.0
 NUMBERS = (
     "test_accuracy", "validation_accuracy", "train_seconds", "passes", "parameters",
     "words_per_second", "threads", "best_epoch",
 )  # fmt: skip
+TYPES: dict[str, Any] = {  # of a model in compare.json
+    **dict.fromkeys(("name", "title"), str), **dict.fromkeys(NUMBERS, float),
+    "curve": list[tuple[float, float]],
+}  # fmt: skip
 MARK = {"finished", "seconds", "models", "config", "reviews"}  # of compare.json
 
 
@@ -170,19 +174,9 @@ class ComparisonFolder(OutputFolder):
 
 
 def _checked(model: Any) -> dict[str, Any]:
-    """Return an entry of ``models``; ValueError if a number or a name of it is none."""
+    """Return an entry of ``models``; ValueError if a part of it is not of its type."""
     if not isinstance(model, dict):
         raise ValueError(f"a model is {model!r:.60}, expected an object")
-    for name in ("name", "title"):
-        if not isinstance(model.get(name), str):
-            raise ValueError(f"{name} is {model.get(name)!r:.60}, expected a text")
-    for name in NUMBERS:
-        if not is_number(model.get(name)):
-            raise ValueError(f"{name} is {model.get(name)!r:.60}, expected a number")
-    curve = model.get("curve")
-    if not isinstance(curve, list) or not all(
-        isinstance(point, list) and len(point) == 2 and all(map(is_number, point))
-        for point in curve
-    ):
-        raise ValueError(f"curve is {curve!r:.60}, expected pairs of numbers")
+    for name, kind in TYPES.items():
+        typed(kind, model.get(name), name)
     return model
