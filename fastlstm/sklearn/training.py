@@ -10,7 +10,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils import compute_class_weight
 
 from fastlstm.models import SequenceClassifier, TextClassifier
-from fastlstm.nn.check import check_choice, check_size
+from fastlstm.nn.check import check_size
 from fastlstm.nn.losses import bce_with_logits, cross_entropy
 from fastlstm.sklearn.data import Data
 from fastlstm.sklearn.readers import NumberReader, TextReader
@@ -18,7 +18,7 @@ from fastlstm.train.average import Average
 from fastlstm.train.classifier.class_weight import ClassWeightedLoss
 from fastlstm.train.classifier.word_dropout import WordDropout
 from fastlstm.train.history import History
-from fastlstm.train.optim import SGD, Adam, AdamW, Optimizer
+from fastlstm.train.optim import optimizer
 from fastlstm.train.progress import Progress
 from fastlstm.train.schedule import get as get_schedule
 from fastlstm.train.seeds import WEIGHTS, generator
@@ -26,7 +26,6 @@ from fastlstm.train.tasks.source import shuffled
 from fastlstm.train.tasks.supervised import Loss
 from fastlstm.train.trainer import Trainer
 
-OPTIMIZERS = ("adam", "adamw", "sgd")
 MOMENTUM = 0.9  # of sgd
 MODEL_OPTIONS = (
     "cell", "hidden_size", "num_layers", "bidirectional", "pooling", "dropout", "dtype",
@@ -54,7 +53,7 @@ def train(
     words = isinstance(model, TextClassifier) and estimator.word_dropout
     trainer = Trainer(
         model,
-        _optimizer(estimator, model),
+        optimizer(estimator.optimizer, model, estimator.lr, estimator.weight_decay, MOMENTUM),
         _loss(estimator, classes, data.encoded.labels),
         epochs=check_size("epochs", estimator.epochs),
         schedule=get_schedule(estimator.schedule),
@@ -101,12 +100,3 @@ def _loss(estimator: Any, classes: NDArray[Any], labels: NDArray[np.int64]) -> L
     if weight is None:
         return bce_with_logits if len(classes) == 2 else cross_entropy
     return ClassWeightedLoss(compute_class_weight(weight, classes=classes, y=classes[labels]))
-
-
-def _optimizer(estimator: Any, model: Model) -> Optimizer:
-    name = check_choice("optimizer", estimator.optimizer, OPTIMIZERS)
-    lr, weight_decay = estimator.lr, estimator.weight_decay
-    if name == "sgd":
-        return SGD(model, lr, momentum=MOMENTUM, weight_decay=weight_decay)
-    kind = AdamW if name == "adamw" else Adam
-    return kind(model, lr, weight_decay=weight_decay)

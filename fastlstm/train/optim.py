@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from fastlstm import kernels
 from fastlstm.kernels.spec import WeightSum
-from fastlstm.nn.check import check_number
+from fastlstm.nn.check import check_choice, check_number
 from fastlstm.nn.module import Array, Parameter
 from fastlstm.runtime import get_num_threads
 from fastlstm.train.average import Average, add_weights
@@ -226,6 +226,19 @@ class AdamW(Adam):
         betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8, weight_decay: float = 0.01,
     ) -> None:  # fmt: skip
         super().__init__(parameters, lr, betas, eps, weight_decay)
+
+
+OPTIMIZERS = ("adam", "adamw", "sgd")
+
+
+def optimizer(
+    name: str, parameters: Parameters, lr: float, weight_decay: float = 0.0, momentum: float = 0.0
+) -> Optimizer:
+    """Return an optimizer by its name in `OPTIMIZERS`; only "sgd" has momentum."""
+    if check_choice("optimizer", name, OPTIMIZERS) == "sgd":
+        return SGD(parameters, lr, momentum, weight_decay)
+    kind = AdamW if name == "adamw" else Adam
+    return kind(parameters, lr, weight_decay=weight_decay)
 
 
 def _checked(name: str, value: float, low: float, below: float = math.inf) -> float:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import ClassVar
 
 from fastlstm.text.files import remove_temporary
+from fastlstm.text.json_value import read_json
 from fastlstm.train.folder_lock import FolderLock
 
 
@@ -23,14 +24,39 @@ class OutputFolder:
     FILES: ClassVar[tuple[str, ...]]
     """All that a run writes there, in the order in which it is removed: the mark comes last."""
 
+    NOUN: ClassVar[str] = "run"
+    """What such a folder holds."""
+
+    NAMES: ClassVar[Set[str]]
+    """What every version wrote into the mark, a JSON object, and hardly anybody else does."""
+
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         self._lock = FolderLock(self.path)
 
     @property
+    def mark(self) -> Path:
+        """The file by which a run is known."""
+        return self.path / self.FILES[-1]
+
+    @property
+    def holds_run(self) -> bool:
+        """Whether there is a run, finished or not."""
+        return self.mark.exists()
+
+    @property
+    def finished(self) -> bool:
+        """Whether that run has come to its end."""
+        return False
+
+    @property
     def is_ours(self) -> bool:
-        """Whether the folder has the mark of a run, so that the names of FILES are its own."""
-        raise NotImplementedError  # a folder that is never cleared needs none
+        """Whether the mark is that of a run, so that the names of FILES are its own."""
+        try:
+            value = read_json(self.mark)
+        except (OSError, ValueError):
+            return False
+        return isinstance(value, dict) and value.keys() >= self.NAMES
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -66,6 +92,20 @@ class OutputFolder:
                 f"{self.path} holds {', '.join(foreign)} but no run of this kind: a run would "
                 "replace what it did not write; choose another folder, or move them away"
             )
+
+    def check_free(self, overwrite: bool = False) -> None:
+        """Raise FileExistsError if the folder holds a run, or other files of these names.
+
+        With `overwrite` a run is no hindrance.
+        """
+        self.check_own()
+        if overwrite or not self.holds_run:
+            return
+        if self.finished:
+            state, way = "a finished", "give another --out, or --overwrite"
+        else:
+            state, way = "an unfinished", "--resume it, or give another --out"
+        raise FileExistsError(f"{self.path} holds {state} {self.NOUN}; {way}")
 
     def clear(self) -> None:
         """Remove the files of a run; what else lies there stays."""

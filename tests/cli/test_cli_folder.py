@@ -155,7 +155,7 @@ def test_out_of_memory_is_one_line_and_files_stay(
 ) -> None:
     out = tmp_path / "run"
 
-    def full(*_: object) -> None:
+    def full(*_: object, **__: object) -> None:
         raise MemoryError("Unable to allocate 9 GiB")
 
     monkeypatch.setattr("fastlstm.train.classifier.training.save_model", full)

@@ -40,20 +40,21 @@ from fastlstm.train.trainer import Trainer
 # Of the learning rate, for weights that start from pretraining: with all of it, they forget. On
 # IMDB 91.6 % of the validation reviews in place of 92.2.
 FINE_TUNING = 0.5
+Load = Callable[[Any, bool], Dataset]
+
 SHOWN = 20  # classes whose texts are counted in what a run prints first
 
 
 def run(
-    config: Config, folder: RunFolder, load: Callable[[], Dataset], *,
-    resume: bool = False, bars: bool = False,
-) -> dict[str, Any]:  # fmt: skip
+    load: Load, config: Config, folder: RunFolder, *, resume: bool = False, bars: bool = False
+) -> dict[str, Any]:
     """Train, or go on from the folder's checkpoint, and test once with the best weights.
 
     Parameters
     ----------
+    load : loads the data; is told whether to show progress bars.
     config : the options.
     folder : where the files go; an earlier run in it is replaced, unless it is to be resumed.
-    load : loads the data.
     resume : whether to go on with the folder's run; `config` must be its options.
     bars : whether to show progress bars.
 
@@ -70,14 +71,12 @@ def run(
         writes in the folder, or the run diverges.
     """
     with folder.locked(), num_threads(config.threads or None):
-        return _run(config, folder, load, resume, bars)
+        return _run(load, config, folder, resume, bars)
 
 
-def _run(
-    config: Config, folder: RunFolder, load: Callable[[], Dataset], resume: bool, bars: bool
-) -> dict[str, Any]:
+def _run(load: Load, config: Config, folder: RunFolder, resume: bool, bars: bool) -> dict[str, Any]:
     start = time.perf_counter()
-    data = load()
+    data = load(config, bars)
     load_seconds = time.perf_counter() - start
     config = replace(config, **data.options)
     _announce(data, load_seconds)
@@ -123,7 +122,7 @@ def prepare(
     """Pretrain the model, have teachers label what has no label; return what to learn, metrics."""
 
     def teach(own: Config, part: RunFolder, known: Dataset) -> None:
-        run(own, part, lambda: known, resume=resume and part.holds_run, bars=bars)
+        run(lambda *_: known, own, part, resume=resume and part.holds_run, bars=bars)
 
     pretraining = start_from_pretraining(config, model, data, folder)
     if not config.teachers or data.unlabelled is None:

@@ -8,15 +8,15 @@ from dataclasses import Field, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, ClassVar
 
+from fastlstm.models.pooled import LAYERS
 from fastlstm.text.json_value import read_json
+from fastlstm.train.optim import OPTIMIZERS
 from fastlstm.train.schedule import SCHEDULES
 
 POOLINGS = ("last", "mean", "max")
 LARGEST = 2**63 - 1  # whole number that becomes a float
 MOST = 2**31 - 1  # of a size or a count, where an option says nothing less
 TINY = math.ulp(0.0)  # the least number above 0
-OPTIMIZERS = ("adam", "adamw", "sgd")
-CELLS = ("lstm", "gru", "rnn")
 
 STEPS = 1000  # of the optimizer that train a model well where the texts allow them
 FEWEST_EPOCHS, MOST_EPOCHS = 3, 40
@@ -72,7 +72,7 @@ class Config:
         0.1, "standard deviation of the first word vectors (torch has 1, which learns slower)",
         low=TINY,
     )  # fmt: skip
-    cell: str = option("lstm", "kind of the recurrent layers", choices=CELLS)
+    cell: str = option("lstm", "kind of the recurrent layers", choices=tuple(LAYERS))
     hidden_size: int = option(
         128, "units of a recurrent layer in each direction", low=1, high=1 << 20
     )

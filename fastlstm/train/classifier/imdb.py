@@ -4,26 +4,22 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import replace
-from typing import Any
+from functools import partial
 
 from fastlstm.text import Encoded, ImdbData, IncompleteDataWarning, load_imdb, load_unlabelled
 from fastlstm.train.classifier import classify
 from fastlstm.train.classifier.config import Config
 from fastlstm.train.classifier.dataset import Dataset, fingerprint
-from fastlstm.train.classifier.run_folder import RunFolder
 from fastlstm.train.seeds import SPLIT, generator
 
 
-def run(
-    config: Config, folder: RunFolder, *, resume: bool = False, bars: bool = False
-) -> dict[str, Any]:
-    """Train on the reviews and test once with the best weights: `classify.run` with IMDB."""
+def reviews(config: Config, bars: bool = False) -> Dataset:
+    """Return the reviews, with those that nobody labelled if the options ask for pretraining."""
+    data = dataset(load(config, bars), config)
+    return with_unlabelled(data, config, bars) if config.pretrain else data
 
-    def reviews() -> Dataset:
-        data = dataset(load(config, bars), config)
-        return with_unlabelled(data, config, bars) if config.pretrain else data
 
-    return classify.run(config, folder, reviews, resume=resume, bars=bars)
+run = partial(classify.run, reviews)  # train on them
 
 
 def load(config: Config, bars: bool = False) -> ImdbData:

@@ -18,7 +18,7 @@ from fastlstm.models.review_model import ReviewModel
 from fastlstm.nn.module import Array
 from fastlstm.text import Encoded, batches
 from fastlstm.train.classifier.config import Config
-from fastlstm.train.history import History
+from fastlstm.train.history import Epoch
 from fastlstm.train.metrics import perplexity
 from fastlstm.train.optim import Adam
 from fastlstm.train.progress import Progress
@@ -164,8 +164,9 @@ class Told(Progress):
     def figures(self, loss: float, accuracy: float | None) -> str:
         return f"sampled loss {loss:.3f}"
 
-    def brief(self, history: History) -> str:
-        return self.figures(history.running.loss, None)
-
-    def held_back(self, loss: float, accuracy: float | None) -> str:
-        return f"perplexity {perplexity(loss):.1f} on those held back"
+    def line(self, epoch: Epoch, is_best: bool) -> str:
+        held_back = ""
+        if epoch.validation_loss is not None:
+            held_back = f", perplexity {perplexity(epoch.validation_loss):.1f} on those held back"
+        trained = self.figures(epoch.train_loss, None)
+        return f"{self._name(epoch.epoch)}: {trained}{held_back}; {epoch.seconds:.0f} s"

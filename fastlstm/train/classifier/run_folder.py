@@ -9,7 +9,7 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
-from fastlstm.text.json_value import parse_json, read_json
+from fastlstm.text.json_value import parse_json
 from fastlstm.text.opening import read_text
 from fastlstm.train.classifier.config import ADDED, Config
 from fastlstm.train.classifier.metrics_file import read_metrics
@@ -17,9 +17,6 @@ from fastlstm.train.files import write_file, write_json
 from fastlstm.train.history import Epoch, History
 from fastlstm.train.output_folder import OutputFolder
 from fastlstm.train.record import record
-
-# What every version wrote into config.json, and hardly anybody else does.
-MARK = {item.name for item in fields(Config)} - ADDED.keys()
 
 
 class RunFolder(OutputFolder):
@@ -44,6 +41,7 @@ class RunFolder(OutputFolder):
         "pretraining.safetensors",
         "config.json",
     )
+    NAMES = frozenset(item.name for item in fields(Config)) - ADDED.keys()
 
     def __init__(self, path: str | Path) -> None:
         super().__init__(path)
@@ -56,11 +54,6 @@ class RunFolder(OutputFolder):
         self.curves = self.path / "curves.png"
         self.checkpoint = self.path / "checkpoint.safetensors"
         self.pretraining = self.path / "pretraining.safetensors"
-
-    @property
-    def holds_run(self) -> bool:
-        """Whether there is a run, finished or not."""
-        return self.config.exists()
 
     @property
     def finished(self) -> bool:
@@ -78,32 +71,6 @@ class RunFolder(OutputFolder):
         except OSError:
             return None
         return found.st_ino, found.st_mtime_ns
-
-    @property
-    def is_ours(self) -> bool:
-        """Whether ``config.json`` is that of a run."""
-        try:
-            options = read_json(self.config)
-        except (OSError, ValueError):
-            return False
-        return isinstance(options, dict) and options.keys() >= MARK
-
-    def check_free(self, overwrite: bool = False) -> None:
-        """Raise FileExistsError if the folder holds a run, or other files of these names.
-
-        With `overwrite` a run is no hindrance.
-        """
-        self.check_own()
-        if overwrite:
-            return
-        if self.finished:
-            raise FileExistsError(
-                f"{self.path} holds a finished run; give another --out, or --overwrite"
-            )
-        if self.holds_run:
-            raise FileExistsError(
-                f"{self.path} holds an unfinished run; --resume it, or give another --out"
-            )
 
     def begin(self, options: dict[str, Any]) -> None:
         """Start a new run: remove the files of an earlier one, write ``config.json``."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,22 +19,10 @@ from fastlstm.text.split import stratified_split
 from fastlstm.text.tokenizer import normalize
 from fastlstm.train.classifier import classify
 from fastlstm.train.classifier.dataset import Dataset, fingerprint
-from fastlstm.train.classifier.run_folder import RunFolder
 from fastlstm.train.classifier.text_config import TextConfig
 from fastlstm.train.seeds import SPLIT, generator
 
 SHOWN = 8  # classes, or texts, that a message lists
-
-
-def run(
-    config: TextConfig, folder: RunFolder, *, resume: bool = False, bars: bool = False
-) -> dict[str, Any]:
-    """Train on the texts and test once with the best weights: `classify.run` on ``config.data``."""
-
-    def texts() -> Dataset:
-        return load(config, bars)
-
-    return classify.run(config, folder, texts, resume=resume, bars=bars)
 
 
 def load(config: TextConfig, bars: bool = False) -> Dataset:
@@ -58,6 +47,9 @@ def load(config: TextConfig, bars: bool = False) -> Dataset:
         **dict(zip(("text_column", "label_column"), found.columns or (), strict=False)),
     }
     return Dataset(**data, labels=tuple(labels), options=options, source=_describe(found, config))
+
+
+run = partial(classify.run, load)  # train on the texts that the options name
 
 
 def class_names(labels: Iterable[str], source: str) -> list[str]:

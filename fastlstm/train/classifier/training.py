@@ -20,7 +20,7 @@ from fastlstm.train.classifier.word_dropout import WordDropout
 from fastlstm.train.history import Epoch, History
 from fastlstm.train.listener import Listener
 from fastlstm.train.model_file import save_model
-from fastlstm.train.optim import SGD, Adam, AdamW, Optimizer
+from fastlstm.train.optim import optimizer
 from fastlstm.train.schedule import get as get_schedule
 from fastlstm.train.tasks.source import shuffled
 from fastlstm.train.tasks.supervised import Loss
@@ -30,14 +30,6 @@ from fastlstm.train.trainer import Trainer, Transform
 def loss_of(num_outputs: int) -> Loss:
     """Return the loss of a model with so many outputs."""
     return bce_with_logits if num_outputs == 1 else cross_entropy
-
-
-def build_optimizer(config: Config, model: TextClassifier) -> Optimizer:
-    """Return the optimizer that the options name."""
-    if config.optimizer == "sgd":
-        return SGD(model, config.lr, config.momentum, config.weight_decay)
-    kind = AdamW if config.optimizer == "adamw" else Adam
-    return kind(model, config.lr, weight_decay=config.weight_decay)
 
 
 def build_trainer(
@@ -53,7 +45,7 @@ def build_trainer(
         changes.append(SoftLabels(data.targets))
     trainer = Trainer(
         model,
-        build_optimizer(config, model),
+        optimizer(config.optimizer, model, config.lr, config.weight_decay, config.momentum),
         loss_of(data.num_outputs),
         epochs=config.epochs,
         schedule=get_schedule(config.schedule, config.warmup),

@@ -24,7 +24,6 @@ TYPES: dict[str, Any] = {  # of a model in compare.json
     **dict.fromkeys(("name", "title"), str), **dict.fromkeys(NUMBERS, float),
     "curve": list[tuple[float, float]],
 }  # fmt: skip
-MARK = {"finished", "seconds", "models", "config", "reviews"}  # of compare.json
 
 
 @dataclass(frozen=True)
@@ -52,6 +51,8 @@ class ComparisonFolder(OutputFolder):
     """
 
     FILES = ("compare.png", "compare.json")
+    NOUN = "comparison"
+    NAMES = frozenset(("finished", "seconds", "models", "config", "reviews"))
 
     def __init__(self, path: str | Path) -> None:
         super().__init__(path)
@@ -59,23 +60,9 @@ class ComparisonFolder(OutputFolder):
         self.picture = self.path / "compare.png"
 
     @property
-    def holds_run(self) -> bool:
-        """Whether there is a comparison, finished or not."""
-        return self.json.exists()
-
-    @property
     def finished(self) -> bool:
         """Whether that comparison has come to its end."""
         return self.holds_run and bool(self.read()["finished"])
-
-    @property
-    def is_ours(self) -> bool:
-        """Whether ``compare.json`` is that of a comparison."""
-        try:
-            value = read_json(self.json)
-        except (OSError, ValueError):
-            return False
-        return isinstance(value, dict) and value.keys() >= MARK
 
     def run(self, name: str) -> RunFolder:
         """Return the sub-folder of a model."""
@@ -93,15 +80,7 @@ class ComparisonFolder(OutputFolder):
         """
         if RunFolder(self.path).holds_run:
             raise FileExistsError(f"{self.path} holds a run of one model; give another --out")
-        self.check_own()
-        if self.holds_run and not overwrite:
-            if self.finished:
-                raise FileExistsError(
-                    f"{self.path} holds a finished comparison; give another --out, or --overwrite"
-                )
-            raise FileExistsError(
-                f"{self.path} holds an unfinished comparison; --resume it, or give another --out"
-            )
+        super().check_free(overwrite)
 
     def begin(self, names: Sequence[str]) -> None:
         """Remove the files of an earlier comparison of the models `names`."""

@@ -39,31 +39,22 @@ class Clock(Progress):
     """
 
     def __init__(self, title: str, seconds: float, bar: bool) -> None:
-        super().__init__(bar)
-        self.title, self._seconds, self._spent = title, seconds, 0.0
+        super().__init__(bar, seconds=seconds)
+        self._net = title
 
     def on_start(self, history: History, steps_per_epoch: int, epochs: int) -> None:
-        self._spent = sum(epoch.seconds for epoch in history.epochs)
+        self._history = history
         super().on_start(history, steps_per_epoch, epochs)
 
-    def name(self, epoch: int) -> str:
-        return self.title
-
-    def brief(self, history: History) -> str:
-        return f"accuracy {history.running.accuracy:.1%}"
+    def _name(self, epoch: int) -> str:
+        return self._net
 
     def line(self, epoch: Epoch, is_best: bool) -> str:
-        self._spent += epoch.seconds
         return (
-            f"{self.title}: {self._spent:.1f} s, training accuracy {epoch.train_accuracy:.2%}, "
-            f"validation accuracy {epoch.validation_accuracy:.2%}{' (best)' if is_best else ''}"
+            f"{self._net}: {self._history.seconds:.1f} s, training accuracy "
+            f"{epoch.train_accuracy:.2%}, validation accuracy {epoch.validation_accuracy:.2%}"
+            f"{' (best)' if is_best else ''}"
         )
-
-    def total(self) -> float:
-        return self._seconds or super().total()
-
-    def done(self, history: History) -> float:
-        return history.seconds if self._seconds else history.step
 
 
 HEAD = ("model", "test accuracy", "validation", "seconds", "passes", "parameters", "words/s")

@@ -10,9 +10,9 @@ from typing import Any
 from fastlstm.models import LanguageModel
 from fastlstm.models.pooled import LAYERS
 from fastlstm.text import LanguageData
-from fastlstm.text.symbols import LEVELS, Symbols
+from fastlstm.text.symbols import LEVELS
 from fastlstm.train.listener import Listener
-from fastlstm.train.optim import SGD, Adam, Optimizer
+from fastlstm.train.optim import optimizer
 from fastlstm.train.output_folder import OutputFolder
 from fastlstm.train.schedule import SCHEDULES, get, halving
 from fastlstm.train.seeds import WEIGHTS, generator
@@ -73,20 +73,13 @@ class LanguageFolder(OutputFolder):
     """What is kept of a language model: its tokens, its weights, the state of its training."""
 
     FILES = ("model.safetensors", "checkpoint.safetensors", "symbols.json")
+    NAMES = frozenset(("level", "tokens"))
 
     def __init__(self, path: str | Path) -> None:
         super().__init__(path)
         self.model, self.checkpoint, self.symbols = (self.path / name for name in self.FILES)
 
-    @property
-    def is_ours(self) -> bool:
-        """Whether ``symbols.json`` is that of a language model."""
-        try:
-            return len(Symbols.load(self.symbols)) > 0
-        except (OSError, ValueError):
-            return False
-
-    def check_free(self) -> None:
+    def check_free(self, overwrite: bool = False) -> None:
         """Raise FileExistsError if there is a model already, or files of others."""
         self.check_own()
         if self.symbols.exists():
@@ -119,12 +112,10 @@ def build_trainer(
 ) -> Trainer:
     """Return the trainer of a new model, as the options say; `state` is its checkpoint."""
     model = build_model(options, len(data.symbols), seed)
-    kind: type[Adam | SGD] = {"adam": Adam, "sgd": SGD}[options.optimizer]
-    optimizer: Optimizer = kind(model, options.lr)
     halves = options.schedule == "halving"
     return Trainer(
         model,
-        optimizer,
+        optimizer(options.optimizer, model, options.lr),
         LanguageModelling(options.batch_size, options.steps, options.sum_steps),
         epochs=options.epochs,
         schedule=halving(options.epochs, CONSTANT_EPOCHS) if halves else get(options.schedule),
