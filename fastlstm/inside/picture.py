@@ -10,7 +10,17 @@ from numpy.typing import NDArray
 
 from fastlstm.inside.collect import Inspection
 from fastlstm.nn.module import Array
-from fastlstm.plotting import HIGH, LETTER, LINE, LOW, QUIET, fitted, new_figure, save_png
+from fastlstm.plotting import (
+    HIGH,
+    LETTER,
+    LINE,
+    LOW,
+    QUIET,
+    fitted,
+    new_figure,
+    plain_axes,
+    save_png,
+)
 from fastlstm.printable import columns, cut, printable
 
 CLASSES = 5  # drawn of more
@@ -33,47 +43,6 @@ MEANING = {
     "c": "cell c",
     "h": "output h",
 }
-
-
-class Sheet:
-    """Places panels from the top down, in inches. Laying them out by what is in them takes long.
-
-    Parameters
-    ----------
-    figure : to place them in.
-    top : how far from its top to begin.
-    width : of a panel.
-    """
-
-    def __init__(self, figure: Any, top: float, width: float) -> None:
-        self._figure, self._top, self._width = figure, top, width
-        self._size = figure.get_size_inches()
-
-    def skip(self, height: float) -> None:
-        """Leave some room."""
-        self._top += height
-
-    def panel(self, height: float, above: float) -> Any:
-        """Return the next panel, so much below what is above it."""
-        self._top += above + height
-        return self._axes(LEFT, self._width, height)
-
-    def scale(self, panel: Any) -> None:
-        """Put the colours of the last panel's picture beside it."""
-        axes = self._axes(LEFT + self._width + 0.12, 0.12, MAP, "<colorbar>")
-        bar = self._figure.colorbar(panel.images[0], cax=axes)
-        axes.tick_params(labelsize=7)
-        bar.outline.set_visible(False)
-
-    def note(self, text: str) -> None:
-        """Write a line below all."""
-        x, y = (LEFT + self._width / 2) / self._size[0], 1 - (self._top + 0.1) / self._size[1]
-        self._figure.text(x, y, text, ha="center", va="top", fontsize=8, color=QUIET)
-
-    def _axes(self, left: float, width: float, height: float, label: str = "") -> Any:
-        w, h = self._size
-        place = (left / w, 1 - self._top / h, width / w, height / h)
-        return self._figure.add_axes(place, label=label)
 
 
 def draw_text(path: str | Path, inspection: Inspection, title: str = "") -> None:
@@ -107,31 +76,45 @@ def draw_text(path: str | Path, inspection: Inspection, title: str = "") -> None
     last = inspection.values[inspection.state][0 if inspection.direction else -1]
     order = np.argsort(last, kind="stable")
     for row in range(rows):
-        sheet = Sheet(figure, TOP + row * one, inches * span)
         words = slice(row * span, (row + 1) * span)
         shown = {w: names[w] for w in named if words.start <= w < words.stop}
-        panels = [sheet.panel(CURVE, GAP)]
+        at = TOP + row * one + GAP + CURVE  # what is below the top, in inches
+        panels = [_place(figure, LEFT, at, inches * span, CURVE)]
         _draw_prediction(panels[0], inspection, span)
-        sheet.skip(below)
+        at += below
         for name, value in maps.items():
-            panels.append(sheet.panel(MAP, GAP))
+            at += GAP + MAP
+            panels.append(_place(figure, LEFT, at, inches * span, MAP))
             _draw_units(panels[-1], name, value, order, words)
-            sheet.scale(panels[-1])
+            scale = _place(figure, LEFT + inches * span + 0.12, at, 0.12, MAP, "<colorbar>")
+            figure.colorbar(panels[-1].images[0], cax=scale).outline.set_visible(False)
+            scale.tick_params(labelsize=7)
         panels[len(maps) // 2 + 1].set_ylabel(
             f"units, in order of {inspection.state} after the word read last",
             fontsize=8, color=QUIET,
         )  # fmt: skip
-        panels.append(sheet.panel(CURVE, 1.5 * GAP))
+        at += 1.5 * GAP + CURVE
+        panels.append(_place(figure, LEFT, at, inches * span, CURVE))
         _draw_change(panels[-1], inspection, words)
         for panel in panels:
             panel.set_xlim(words.start - 0.5, words.stop - 0.5)
         _write_words(panels, inspection, shown, below == LEVEL)
-        sheet.skip(below)
-    sheet.note(_notes(inspection, len(named) < W))
+    figure.text(
+        (LEFT + inches * span / 2) / width, 1 - (at + below + 0.1) / figure.get_figheight(),
+        _notes(inspection, len(named) < W), ha="center", va="top", fontsize=8, color=QUIET,
+    )  # fmt: skip
     title = fitted(title or _title(inspection), width - 0.5, 10)
     figure.text(0.5, 1 - 0.12 / figure.get_figheight(), title, ha="center", va="top", fontsize=10,
                 color=QUIET)  # fmt: skip
     save_png(path, figure)
+
+
+def _place(
+    figure: Any, left: float, bottom: float, width: float, height: float, label: str = ""
+) -> Any:
+    """Return a new panel, placed in inches: laying panels out by what is in them takes long."""
+    w, h = figure.get_size_inches()
+    return figure.add_axes((left / w, 1 - bottom / h, width / w, height / h), label=label)
 
 
 def named_words(inspection: Inspection, span: int, inches: float) -> list[int]:
@@ -244,9 +227,7 @@ def _legend(panel: Any) -> None:
         loc="lower right", bbox_to_anchor=(1, 1), ncols=6, frameon=False, fontsize=8, borderpad=0.1
     )
     panel.tick_params(labelsize=7)
-    panel.spines[["top", "right"]].set_visible(False)
-    panel.grid(axis="y", color="#e4e7ec", linewidth=0.8)
-    panel.set_axisbelow(True)
+    plain_axes(panel)
 
 
 def _height_of_names(names: list[str], inches: float) -> float:

@@ -53,25 +53,13 @@ def cached(folder: Path, name: str, identity: str, build: Callable[[], Corpus]) 
         try:
             folder.mkdir(parents=True, exist_ok=True)
             remove_temporary(folder, [path.name], older=DAY)
-            save_corpus(path, key, corpus)
+            _save(path, key, corpus)
         except OSError as error:
             warnings.warn(f"cannot keep the encoded texts: {error}", CacheWarning, stacklevel=2)
     return corpus
 
 
-def _load(path: Path, key: str) -> Corpus | None:
-    if not path.exists():
-        return None
-    try:
-        return load_corpus(path, key)
-    except Exception as error:  # a damaged zip file can lead to almost any
-        warnings.warn(
-            f"{path} is damaged ({error}); the texts are encoded again", CacheWarning, stacklevel=3
-        )
-        return None
-
-
-def save_corpus(path: Path, key: str, corpus: Corpus) -> None:
+def _save(path: Path, key: str, corpus: Corpus) -> None:
     """Write a collection and the key that it answers to."""
     arrays = {
         f"{split}_{name}": getattr(getattr(corpus, split), name)
@@ -84,22 +72,23 @@ def save_corpus(path: Path, key: str, corpus: Corpus) -> None:
         np.savez(file, **arrays)
 
 
-def load_corpus(path: Path, key: str) -> Corpus | None:
-    """Read a collection; None if it was written with another key.
-
-    Raises
-    ------
-    Exception
-        Of many kinds, if the file is damaged: each array has a checksum in the zip format.
-    """
-    with open_file(path) as file, np.load(file, allow_pickle=False) as stored:
-        if stored["key"].tobytes().decode("utf-8") != key:
-            return None
-        words = json.loads(stored["words"].tobytes().decode("utf-8"))
-        train, test = (
-            Encoded(*(stored[f"{split}_{name}"] for name in _ARRAYS)) for split in _SPLITS
-        )
-    for encoded in (train, test):
-        if encoded.tokens.max(initial=0) >= len(words):
+def _load(path: Path, key: str) -> Corpus | None:
+    """Read a collection; None if there is none, it is damaged or has another key."""
+    if not path.exists():
+        return None
+    try:
+        with open_file(path) as file, np.load(file, allow_pickle=False) as stored:
+            if stored["key"].tobytes().decode("utf-8") != key:
+                return None
+            words = json.loads(stored["words"].tobytes().decode("utf-8"))
+            train, test = (
+                Encoded(*(stored[f"{split}_{name}"] for name in _ARRAYS)) for split in _SPLITS
+            )
+        if max(part.tokens.max(initial=0) for part in (train, test)) >= len(words):
             raise ValueError(f"a word id reaches past the {len(words)} words")
-    return Corpus(train, test, words)
+        return Corpus(train, test, words)
+    except Exception as error:  # each array has a checksum; a damaged zip file can lead to any
+        warnings.warn(
+            f"{path} is damaged ({error}); the texts are encoded again", CacheWarning, stacklevel=3
+        )
+        return None
