@@ -18,8 +18,8 @@ from fastlstm.cli.options import (
     print_json,
 )
 from fastlstm.printable import say
+from fastlstm.train.classifier.loaded_run import RunRecord, read_record
 from fastlstm.train.classifier.run_curves import draw_runs
-from fastlstm.train.classifier.run_record import RunRecord, read_record
 from fastlstm.train.files import write_file
 from fastlstm.train.table import aligned
 

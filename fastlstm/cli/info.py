@@ -9,8 +9,7 @@ from fastlstm.cli.options import Subparsers, add_json_option, new_parser, print_
 from fastlstm.printable import printable, say
 from fastlstm.runtime import runtime_info, show_runtime
 from fastlstm.train.classifier.config import Config
-from fastlstm.train.classifier.loaded_run import LoadedRun, load_run
-from fastlstm.train.classifier.run_record import RunRecord, read_record
+from fastlstm.train.classifier.loaded_run import LoadedRun, RunRecord, load_run, read_record
 
 EXAMPLES = """
 fastlstm info

@@ -23,7 +23,7 @@ from fastlstm.printable import say
 from fastlstm.runtime import get_num_threads
 from fastlstm.text import LanguageData, load_language
 from fastlstm.train import Trainer, TrainingInterrupted
-from fastlstm.train.language.report import draw_loss
+from fastlstm.train.curves import draw_loss
 from fastlstm.train.language.run import (
     PRESETS,
     LanguageFolder,

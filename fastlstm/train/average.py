@@ -25,10 +25,10 @@ from numpy.typing import NDArray
 from fastlstm.kernels.spec import WeightSum
 from fastlstm.nn.module import Array, Parameter
 from fastlstm.train.parameters import Parameters, named_parameters
-from fastlstm.train.state import State, copy_into
+from fastlstm.train.state import Stateful
 
 
-class Average:
+class Average(Stateful):
     """Average of the weights after each optimizer step, of exponentially falling weight.
 
     Call `before_step` just before every ``optimizer.step()``, when the gradients are there.
@@ -49,7 +49,6 @@ class Average:
             raise ValueError(f"decay is {decay}, expected a number between 0 and 1")
         self._parameters = named_parameters(parameters)
         self._log_decay = math.log(decay)
-        self.steps = 0
         self._sum = {name: np.zeros_like(p.data) for name, p in self._parameters}
         # the step whose weights each row's sum holds last; scalars and vectors are one row
         self._last = {
@@ -115,23 +114,6 @@ class Average:
         """Weights of the old sum and of the current value after `age` equal terms, like age."""
         exponent = age * self._log_decay
         return np.exp(exponent).astype(dtype), -np.expm1(exponent).astype(dtype)
-
-    def state_dict(self) -> dict[str, NDArray[np.generic]]:
-        """Return copies of what a resumed run needs."""
-        state = {name: array.copy() for name, array in self._named_state()}
-        return {"step": np.array(self.steps, dtype=np.int64), **state}
-
-    def load_state_dict(self, state: State) -> None:
-        """Take over the state of another average of the same parameters.
-
-        Raises
-        ------
-        ValueError
-            If a name is missing or unknown, or a shape or dtype differs; nothing has changed.
-        """
-        step = np.array(0, dtype=np.int64)
-        copy_into({"step": step, **dict(self._named_state())}, state, type(self).__name__)
-        self.steps = int(step)
 
     def _named_state(self) -> Iterator[tuple[str, NDArray[np.generic]]]:
         for name, _ in self._parameters:

@@ -1,4 +1,4 @@
-"""Loss and accuracy by epoch as a picture."""
+"""The course of a training as a picture."""
 
 from __future__ import annotations
 
@@ -36,6 +36,32 @@ def draw_curves(path: Path, history: History, title: str) -> bool:
     figure.suptitle(fitted(title, 8.6, 10), fontsize=10, color=QUIET)
     save_png(path, figure)
     return True
+
+
+def draw_loss(path: str | Path, history: History, title: str) -> None:
+    """Write the course of training and validation loss as a PNG.
+
+    Raises
+    ------
+    ImportError
+        If matplotlib is not installed; names the extra to install.
+    OSError
+        If the file cannot be written.
+    """
+    figure = new_figure(7.5, 4)
+    axes = figure.subplots()
+    axes.plot(*zip(*history.curve, strict=True), color=TRAIN, linewidth=1.2, label="training")
+    held_back = [(e.epoch, e.validation_loss) for e in history.epochs if e.validation_loss]
+    if held_back:
+        axes.plot(
+            *zip(*held_back, strict=True), "o-", color=VALIDATION, markersize=4, label="validation"
+        )
+    axes.set_xlabel("epochs")
+    axes.set_ylabel("loss of a token, nats")
+    plain_axes(axes)
+    axes.legend(frameon=False, fontsize=8)
+    axes.set_title(title, loc="left", fontsize=10, color=QUIET)
+    save_png(path, figure)
 
 
 def _panel(

@@ -29,19 +29,18 @@ from fastlstm.nn.module import Array, Parameter
 from fastlstm.runtime import get_num_threads
 from fastlstm.train.average import Average, add_weights
 from fastlstm.train.parameters import Parameters, named_parameters
-from fastlstm.train.state import State, copy_into
+from fastlstm.train.state import Stateful
 
 # Rows of a table that have a gradient, in increasing order; None for all.
 Rows = NDArray[np.int64] | None
 
 
-class Optimizer:
+class Optimizer(Stateful):
     """Base of the optimizers.
 
     Attributes
     ----------
     lr : learning rate of the next step; assign to it to follow a schedule.
-    steps : number of steps made so far.
     """
 
     slots: tuple[str, ...] = ()  # names of the state arrays that each parameter has
@@ -50,7 +49,6 @@ class Optimizer:
         self._parameters = named_parameters(parameters)
         self.lr = _checked("lr", lr, 0.0)
         self.weight_decay = _checked("weight_decay", weight_decay, 0.0)
-        self.steps = 0
         self._state = {
             name: [np.zeros_like(parameter.data) for _ in self.slots]
             for name, parameter in self._parameters
@@ -85,26 +83,6 @@ class Optimizer:
         """Zero the gradient of every parameter."""
         for _, parameter in self._parameters:
             parameter.zero_grad()
-
-    def state_dict(self) -> dict[str, NDArray[np.generic]]:
-        """Return copies of what a resumed run needs: ``step`` and ``<slot>.<parameter>``.
-
-        Hyper-parameters are not part of it: give them to the new optimizer.
-        """
-        state = {name: array.copy() for name, array in self._named_state()}
-        return {"step": np.array(self.steps, dtype=np.int64), **state}
-
-    def load_state_dict(self, state: State) -> None:
-        """Take over the state of another optimizer of the same kind and parameters.
-
-        Raises
-        ------
-        ValueError
-            If a name is missing or unknown, or a shape or dtype differs; nothing has changed.
-        """
-        step = np.array(0, dtype=np.int64)
-        copy_into({"step": step, **dict(self._named_state())}, state, type(self).__name__)
-        self.steps = int(step)
 
     def _named_state(self) -> Iterator[tuple[str, Array]]:
         for name, _ in self._parameters:

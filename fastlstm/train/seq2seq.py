@@ -30,11 +30,10 @@ from fastlstm.text.vocabulary import UNK, Vocabulary
 from fastlstm.train import checkpoint
 from fastlstm.train.average import Average
 from fastlstm.train.history import History
-from fastlstm.train.listener import Listener
 from fastlstm.train.model_file import load_model_and_note, save_model
 from fastlstm.train.optim import Adam
 from fastlstm.train.output_folder import OutputFolder
-from fastlstm.train.schedule import Schedule, linear
+from fastlstm.train.schedule import linear
 from fastlstm.train.seeds import WEIGHTS, generator
 from fastlstm.train.tasks.source import shuffled
 from fastlstm.train.trainer import Trainer
@@ -210,17 +209,12 @@ def fit(
     train: Pairs,
     validation: Pairs | None = None,
     *,
-    epochs: int,
     batch_size: int = 128,
     lr: float = 1e-3,
-    schedule: Schedule = linear,
-    clip: float = 1.0,
     label_smoothing: float = 0.0,
     average: float = 0.0,
     seed: int = 0,
-    checkpoint: str | Path | None = None,
-    identity: Mapping[str, object] | None = None,
-    listeners: Sequence[Listener] = (),
+    **options: Any,
 ) -> History:
     """Train by Adam with teacher forcing, and load the weights of the best epoch.
 
@@ -232,9 +226,8 @@ def fit(
     model, train, validation : see `Trainer` for what happens without validation.
     label_smoothing : see `cross_entropy`; the validation's loss is smoothed as well.
     average : decay of the `Average` of the weights that is validated and kept; 0 for none.
-    checkpoint : file of the training state, written after each epoch and on Ctrl-C; if it is
-        there, training goes on from it.
-    epochs, lr, schedule, clip, seed, identity, listeners : see `Trainer`.
+    options : of `Trainer`; by default the rate falls to 0 in a straight line and gradients are
+        clipped at 1. If the file of its checkpoint is there, training goes on from it.
 
     Raises
     ------
@@ -245,14 +238,9 @@ def fit(
         model,
         Adam(model, lr),
         partial(cross_entropy, label_smoothing=label_smoothing),
-        epochs=epochs,
-        schedule=schedule,
-        clip=clip,
         average=Average(model, average) if average else None,
         seed=seed,
-        checkpoint=checkpoint,
-        identity=identity,
-        listeners=listeners,
+        **{"schedule": linear, "clip": 1.0, **options},
     )
     if trainer.checkpoint is not None and trainer.checkpoint.exists():
         trainer.load(trainer.checkpoint)

@@ -1,13 +1,48 @@
-"""Taking over saved arrays: all are checked before the first one is copied."""
+"""Arrays that are saved and taken over: all are checked before the first one is copied."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
 State = Mapping[str, NDArray[np.generic]]
+
+
+class Stateful:
+    """Base of what has arrays for each parameter and counts its steps.
+
+    Attributes
+    ----------
+    steps : number of steps made so far.
+    """
+
+    steps = 0
+
+    def state_dict(self) -> dict[str, NDArray[np.generic]]:
+        """Return copies of what a resumed run needs: ``step`` and ``<array>.<parameter>``.
+
+        Hyper-parameters are not part of it: give them to the new object.
+        """
+        state = {name: array.copy() for name, array in self._named_state()}
+        return {"step": np.array(self.steps, dtype=np.int64), **state}
+
+    def load_state_dict(self, state: State) -> None:
+        """Take over the state of another one of the same kind and parameters.
+
+        Raises
+        ------
+        ValueError
+            If a name is missing or unknown, or a shape or dtype differs; nothing has changed.
+        """
+        step = np.array(0, dtype=np.int64)
+        copy_into({"step": step, **dict(self._named_state())}, state, type(self).__name__)
+        self.steps = int(step)
+
+    def _named_state(self) -> Iterator[tuple[str, NDArray[np.generic]]]:
+        """Yield the arrays by name."""
+        raise NotImplementedError
 
 
 def copy_into(own: State, given: State, owner: str) -> None:

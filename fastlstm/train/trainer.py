@@ -22,6 +22,7 @@ import numpy as np
 from fastlstm.nn.state import State
 from fastlstm.train import training_state
 from fastlstm.train.average import Average
+from fastlstm.train.checkpoint import CheckpointError
 from fastlstm.train.clip import clip_factor
 from fastlstm.train.evaluate import as_task, evaluate
 from fastlstm.train.history import History
@@ -192,13 +193,15 @@ class Trainer:
         """
         parts, saved = training_state.load(path, self._full_identity())
         weights = {name: parameter.data for name, parameter in self._parameters}
-        with training_state.taking_over(path):
+        try:
             history, best = History.from_json(saved), parts.get("best", {})
             check_alike(weights if history.best else {}, best, "the best weights")
             copy_into(weights, parts.get("model", {}), "the model")
             self.optimizer.load_state_dict(parts.get("optimizer", {}))
             if self.average:
                 self.average.load_state_dict(parts.get("average", {}))
+        except ValueError as error:
+            raise CheckpointError(f"{path} is of another run: {error}") from error
         state = [array for _, array in sorted(parts.get("state", {}).items())]
         self._state = State(state) if state else None
         self.history, self.best_weights = history, best

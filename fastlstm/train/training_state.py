@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -48,12 +47,3 @@ def load(path: str | Path, identity: Mapping[str, object]) -> tuple[dict[str, Ar
         part, _, rest = name.partition("/")
         parts.setdefault(part, {})[rest] = array
     return parts, note.get("history")
-
-
-@contextmanager
-def taking_over(path: str | Path) -> Iterator[None]:
-    """Where a state is taken over: what does not fit is a CheckpointError."""
-    try:
-        yield
-    except ValueError as error:
-        raise checkpoint.CheckpointError(f"{path} is of another run: {error}") from error

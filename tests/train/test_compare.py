@@ -15,6 +15,7 @@ import pytest
 from tiny_imdb import SMALL, arguments, read, read_lines, timeless, train
 
 from fastlstm.train import Listener
+from fastlstm.train.classifier import classify
 from fastlstm.train.comparison import compare as module
 from fastlstm.train.comparison.report import Clock, draw_comparison, table, verdict
 from fastlstm.train.history import History
@@ -34,7 +35,7 @@ RUN_FILES = {
 @pytest.fixture(autouse=True)
 def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave out the pictures, which take longer than these trainings."""
-    monkeypatch.setattr(module, "draw_curves", lambda *_: False)
+    monkeypatch.setattr(classify, "draw_curves", lambda *_: False)
     monkeypatch.setattr(module, "draw_comparison", lambda *_: None)
 
 
@@ -61,7 +62,7 @@ def base(reviews: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     pytest.importorskip("matplotlib")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FASTLSTM_CACHE", str(tmp_path_factory.mktemp("cache")))
-        patch.setattr(module, "draw_curves", lambda *_: False)
+        patch.setattr(classify, "draw_curves", lambda *_: False)
         out = tmp_path_factory.mktemp("base") / "comparison"
         assert main(words(reviews, out)) == 0
     return out

@@ -13,7 +13,7 @@ import pytest
 from fastlstm.models import LanguageModel
 from fastlstm.text import load_language
 from fastlstm.train import SGD, Adam, CheckpointError
-from fastlstm.train.language.report import draw_loss
+from fastlstm.train.curves import draw_loss
 from fastlstm.train.language.run import PRESETS, build_trainer
 from fastlstm.train.model_file import load_model, save_model
 from fastlstm.train.progress import Perplexity

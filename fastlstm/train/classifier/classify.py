@@ -101,13 +101,28 @@ def _run(load: Load, config: Config, folder: RunFolder, resume: bool, bars: bool
         trainer.load(folder.checkpoint)
         folder.write_history(trainer.history)
     fit(trainer, learned, config)
+    metrics = conclude(config, data, trainer, folder, {**before, "load_seconds": load_seconds})
+    say(f"\n{epoch_table(trainer.history)}\n\n{summary(metrics, data.noun)}")
+    return metrics
+
+
+def conclude(
+    config: Config, data: Dataset, trainer: Trainer, folder: RunFolder, more: dict[str, Any],
+    title: str = "",
+) -> dict[str, Any]:  # fmt: skip
+    """Test the best weights once, write what is kept, and end the run; return its metrics.
+
+    Parameters
+    ----------
+    more : metrics of what came before the training.
+    title : of the picture, with "{}" for the accuracy.
+    """
     keep_best(folder, trainer, data.labels)
     folder.write_history(trainer.history)
-    tested, results = measure(model, data)
-    metrics = {**collect(config, data, trainer, tested, load_seconds), **before, **results}
-    draw_curves(folder.curves, trainer.history, _title(metrics))
+    tested, results = measure(trainer.model, data)
+    metrics = {**collect(config, data, trainer, tested), **more, **results}
+    draw_curves(folder.curves, trainer.history, _title(metrics, title))
     folder.finish(metrics)
-    say(f"\n{epoch_table(trainer.history)}\n\n{summary(metrics, data.noun)}")
     return metrics
 
 
@@ -169,7 +184,7 @@ def measure(model: TextClassifier, data: Dataset) -> tuple[Running | None, dict[
 
 
 def collect(
-    config: Config, data: Dataset, trainer: Trainer, tested: Running | None, load_seconds: float
+    config: Config, data: Dataset, trainer: Trainer, tested: Running | None
 ) -> dict[str, Any]:
     """Return the contents of ``metrics.json``."""
     history, runtime = trainer.history, runtime_info()
@@ -187,7 +202,6 @@ def collect(
         "epoch_seconds": seconds,
         "train_seconds": sum(seconds),
         "eval_seconds": eval_seconds + sum(e.validation_seconds for e in history.epochs),
-        "load_seconds": load_seconds,
         "words_per_second": words / sum(seconds),
         "threads": runtime["threads"],
         "isa": runtime["isa"],
@@ -228,7 +242,8 @@ def _say(line: str) -> None:
     say(line, flush=True)  # a log that is followed shows it at once
 
 
-def _title(metrics: dict[str, Any]) -> str:
+def _title(metrics: dict[str, Any], title: str) -> str:
     if metrics["test_accuracy"] is None:
         return f"trained on {metrics['data']}"
-    return f"test accuracy {metrics['test_accuracy']:.2%} on the {metrics['data']}"
+    accuracy = f"test accuracy {metrics['test_accuracy']:.2%}"
+    return title.replace("{}", accuracy) if title else f"{accuracy} on the {metrics['data']}"

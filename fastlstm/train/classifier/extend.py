@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from fastlstm.train.classifier.config import Config
 from fastlstm.train.classifier.dataset import Dataset
-from fastlstm.train.classifier.loaded_run import load_options
+from fastlstm.train.classifier.loaded_run import load_options, read_record
 from fastlstm.train.classifier.run_folder import RunFolder
-from fastlstm.train.classifier.run_record import read_record
 from fastlstm.train.classifier.trained_texts import hashes_of, read_hashes
 from fastlstm.train.files import write_json
 from fastlstm.train.history import History

@@ -1,4 +1,4 @@
-"""A trained run, read back: the model, the words and the classes it knows."""
+"""A run, read back: the model, the words and the classes it knows; or what is written of it."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from fastlstm.train.classifier.predict import Float64, predict_log_probabilities
 from fastlstm.train.classifier.run_folder import RunFolder
 from fastlstm.train.classifier.text_config import load_config
 from fastlstm.train.classifier.trained_texts import read_hashes
+from fastlstm.train.history import Epoch
 from fastlstm.train.model_file import load_model_and_note
 
 
@@ -166,3 +167,38 @@ def _labels(folder: RunFolder, note: dict[str, Any], model: TextClassifier) -> l
             f"{folder.model} is damaged: its classes are {labels!r:.200}, expected {expected} names"
         )
     return labels
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """The plain files of a run.
+
+    Attributes
+    ----------
+    folder : where it lies.
+    config : its options.
+    metrics : its results; None while it is not finished.
+    epochs : its finished epochs.
+    """
+
+    folder: RunFolder
+    config: Config
+    metrics: dict[str, Any] | None
+    epochs: list[Epoch]
+
+
+def read_record(path: str | Path) -> RunRecord:
+    """Read what is written of a run.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such folder, or it holds no run.
+    ValueError
+        If a file is damaged or of another version; names it.
+    """
+    folder = RunFolder(path)
+    check_is_run(folder)
+    config = load_options(folder)
+    metrics = folder.read_metrics() if folder.finished else None
+    return RunRecord(folder, config, metrics, folder.read_epochs())

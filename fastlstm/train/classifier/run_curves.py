@@ -7,7 +7,7 @@ from typing import Any
 
 from fastlstm.plotting import new_figure, plain_axes, to_png
 from fastlstm.printable import DOTS, columns, printable
-from fastlstm.train.classifier.run_record import RunRecord
+from fastlstm.train.classifier.loaded_run import RunRecord
 
 # Eight hues that also differ in lightness; further runs take them again, dashed.
 COLORS = (

@@ -15,8 +15,7 @@ from fastlstm.train.classifier.config import ADDED, Config
 from fastlstm.train.classifier.dataset import Dataset
 from fastlstm.train.classifier.predict import EVALUATION_BATCH
 from fastlstm.train.classifier.run_folder import RunFolder
-from fastlstm.train.classifier.soft_labels import SoftLabels
-from fastlstm.train.classifier.word_dropout import WordDropout
+from fastlstm.train.classifier.transforms import SoftLabels, WordDropout
 from fastlstm.train.history import Epoch, History
 from fastlstm.train.listener import Listener
 from fastlstm.train.model_file import save_model

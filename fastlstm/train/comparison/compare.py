@@ -21,13 +21,13 @@ from fastlstm.printable import say
 from fastlstm.runtime import num_threads
 from fastlstm.text import count_batches
 from fastlstm.train.classifier import imdb
-from fastlstm.train.classifier.classify import collect, measure
+from fastlstm.train.classifier.classify import conclude
 from fastlstm.train.classifier.config import Config
 from fastlstm.train.classifier.dataset import Dataset
 from fastlstm.train.classifier.model_file import build_model
 from fastlstm.train.classifier.run_folder import RunFolder
 from fastlstm.train.classifier.trained_texts import hashes_of, write_hashes
-from fastlstm.train.classifier.training import build_trainer, fit, keep_best
+from fastlstm.train.classifier.training import build_trainer, fit
 from fastlstm.train.comparison import bag_of_words
 from fastlstm.train.comparison.folder import ComparisonFolder, Plan
 from fastlstm.train.comparison.report import (
@@ -38,7 +38,6 @@ from fastlstm.train.comparison.report import (
     table,
     verdict,
 )
-from fastlstm.train.curves import draw_curves
 
 
 class Net(NamedTuple):
@@ -170,17 +169,13 @@ def train_net(
         history = fit(trainer, data, config)
     except FloatingPointError as error:
         raise FloatingPointError(f"{net.title}: {error}") from error
-    keep_best(folder, trainer)
-    folder.write_history(history)
-    tested, scores = measure(model, data)
-    assert tested is not None  # there are test reviews
+    more = {
+        "load_seconds": load_seconds,
+        "passes": history.step / count_batches(data.train, config.batch_size),
+        "budget_seconds": plan.seconds,
+    }
     stretch = f", an epoch is {plan.seconds / epochs:g} s" if plan.seconds else ""
-    draw_curves(
-        folder.curves, history, f"{net.title}: test accuracy {tested.accuracy:.2%}{stretch}"
-    )
-    metrics = {**collect(config, data, trainer, tested, load_seconds), **scores}
-    passes = history.step / count_batches(data.train, config.batch_size)
-    folder.finish({**metrics, "passes": passes, "budget_seconds": plan.seconds})
+    conclude(config, data, trainer, folder, more, f"{net.title}: {{}}{stretch}")
 
 
 def train_baseline(config: Config, folder: RunFolder, bars: bool = False) -> None:

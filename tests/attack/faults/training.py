@@ -69,7 +69,7 @@ TRAINING = (
         "tests/train/test_optim.py",
     ),
     Fault(
-        _TRAIN + "optim.py",
+        _TRAIN + "state.py",
         "        self.steps = int(step)\n\n    def _named_state",
         "\n    def _named_state",
         "tests/train/test_optim.py tests/train/test_resume.py",

@@ -20,8 +20,7 @@ from attack.fuzz.draw import Rng, chance, pick
 from attack.small_run import command, write_texts
 from fastlstm.cli import main
 from fastlstm.train import checkpoint
-from fastlstm.train.classifier.loaded_run import load_run
-from fastlstm.train.classifier.run_record import read_record
+from fastlstm.train.classifier.loaded_run import load_run, read_record
 from fastlstm.train.model_file import load_model
 
 # How safetensors calls the dtypes that are written.
