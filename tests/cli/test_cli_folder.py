@@ -107,6 +107,15 @@ def test_files_of_others_in_a_folder_of_a_teacher_stay(
     assert contents(out) == before
 
 
+@pytest.mark.parametrize("more", [[], ["--overwrite"]])
+def test_the_folder_of_a_comparison_is_none_for_a_run(
+    more: list[str], tmp_path: Path, topics_csv: Path, fails: Any
+) -> None:
+    (tmp_path / "compare.json").write_text("{}")
+    told = fails(*words(topics_csv, tmp_path), *more)
+    assert f"{tmp_path} holds a comparison; give another --out" in told
+
+
 def test_overwriting_a_run_leaves_what_is_not_of_it(tmp_path: Path, topics_csv: Path) -> None:
     out = tmp_path / "run"
     train(topics_csv, out)
