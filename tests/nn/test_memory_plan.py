@@ -78,7 +78,6 @@ def test_reference_of_tokens(kind: str, monkeypatch: pytest.MonkeyPatch) -> None
 
 SCRIPT = """
 import numpy as np
-from cases import NUMBA
 from kinds import layer
 from pathlib import Path
 

@@ -2,8 +2,9 @@
 
 The inputs, and the inputs that must be refused, are torch's (`torch.testing`). Each test named
 below does what the one of that name does in torch's suite for every module, for float32 and
-float64 and in both modes; the suite itself is no part of the package torch. Not here: those that
-need a GPU (`multiple_device_transfer`, `cpu_gpu_parity`) and `check_inplace`, as no recurrent
+float64 and in both modes; the suite itself is no part of the package torch. Gradients are checked
+in one mode: no module reads which, as `test_if_train_and_eval_modes_differ` shows. Not here: those
+that need a GPU (`multiple_device_transfer`, `cpu_gpu_parity`) and `check_inplace`, as no recurrent
 module has an in-place form.
 """
 
@@ -71,8 +72,9 @@ class Case:
 
 ALL = [Case(*options) for options in product(NAMES, (F32, F64), (True, False))]
 each = pytest.mark.parametrize("case", ALL, ids=str)
-each_f64 = pytest.mark.parametrize("case", [c for c in ALL if c.dtype == F64], ids=str)
-each_once = pytest.mark.parametrize("case", [c for c in ALL if c.training], ids=str)
+ONCE = [case for case in ALL if case.training]
+each_once = pytest.mark.parametrize("case", ONCE, ids=str)
+each_f64 = pytest.mark.parametrize("case", [c for c in ONCE if c.dtype == F64], ids=str)
 
 
 @each
