@@ -9,6 +9,7 @@ VENV   ?= .venv
 ARGS   ?=
 # Processes that share the tests: a number, auto (one a core), or 0 for none.
 JOBS   ?= auto
+SHARE  := --dist worksteal
 # What the tests compare with. Empty (make test TORCH=) leaves it out: those tests then skip.
 TORCH  ?= torch==2.13.0
 
@@ -62,10 +63,10 @@ train: $(VENV)/installed
 	$(BIN)/train_imdb $(ARGS)
 
 test: $(VENV)/installed-test
-	FASTLSTM_REQUIRE_NATIVE=1 $(BIN)/python -m pytest -n $(JOBS) -m "not slow" $(ARGS)
+	FASTLSTM_REQUIRE_NATIVE=1 $(BIN)/python -m pytest -n $(JOBS) $(SHARE) -m "not slow" $(ARGS)
 
 test-slow: $(VENV)/installed-test
-	FASTLSTM_REQUIRE_NATIVE=1 FASTLSTM_REQUIRE_NUMBA=1 $(BIN)/python -m pytest -n $(JOBS) -m slow $(ARGS)
+	FASTLSTM_REQUIRE_NATIVE=1 FASTLSTM_REQUIRE_NUMBA=1 $(BIN)/python -m pytest -n $(JOBS) $(SHARE) -m slow $(ARGS)
 
 bench: $(VENV)/installed-test
 	$(BIN)/python -m pytest benchmarks $(ARGS)
@@ -88,19 +89,18 @@ format: $(VENV)/installed-dev
 # Python itself is not built with the sanitizers, so their runtime is preloaded, its own allocator is
 # switched off (it would hide small overruns), and leaks (Python's own) are not reported.
 # One instruction set a family: the C harness runs the others under the sanitizers, without Python.
-asan: $(VENV)/installed-test
-	$(call sanitized,address$(,)undefined,$(ASAN))
+asan: $(VENV)/installed-test $(ASAN)/built
 	cd $(ASAN) && \
 	LD_PRELOAD="$$($(ASAN_CC) -print-file-name=libasan.so) $$($(ASAN_CC) -print-file-name=libubsan.so)" \
 	ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 \
 	UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
 	PYTHONMALLOC=malloc FASTLSTM_EXPECT_SANITIZER=1 FASTLSTM_REQUIRE_NATIVE=1 \
-	$(CURDIR)/$(BIN)/python -m pytest -n $(JOBS) -m "not slow" -p no:cacheprovider -k "avx2 or neon or sanitizer" \
+	$(CURDIR)/$(BIN)/python -m pytest -n $(JOBS) $(SHARE) -m "not slow" -p no:cacheprovider -k "avx2 or neon or sanitizer" \
 	    $(CURDIR)/tests/packaging/test_sanitizer.py \
 	    $(ASAN_TESTS:%=$(CURDIR)/%) $(ARGS)
 
-# Apart from the tests, as it takes an hour: tests/attack. It uses the same copy and one more, each
-# built when it is older than a source; a failure comes with the command that makes it happen again.
+# Apart from the tests, as it takes an hour: tests/attack. It uses the same copy and one more; a
+# failure comes with the command that makes it happen again.
 PACKAGE := $(SOURCES) $(shell find fastlstm -name '*.py')
 $(ASAN)/built: $(PACKAGE) | $(VENV)/installed-test
 	$(call sanitized,address$(,)undefined,$(ASAN))
@@ -114,9 +114,10 @@ attack: $(VENV)/installed-test $(ASAN)/built $(TSAN)/built
 neon: $(VENV)/installed-test
 	FASTLSTM_REQUIRE_NEON=1 $(BIN)/python -m pytest tests/c -k neon $(ARGS)
 
-# With each compiler that is there; setup.py holds the flags.
+# With each of these compilers that is there; setup.py holds the flags.
+COMPILERS ?= gcc clang
 werror: | $(BIN)/python
-	@for cc in gcc clang; do \
+	@for cc in $(COMPILERS); do \
 	    command -v $$cc > /dev/null || { echo "werror: $$cc is not installed, left out"; continue; }; \
 	    echo "werror: $$cc"; \
 	    CC=$$cc FASTLSTM_WERROR=1 $(PIP) wheel --quiet --no-deps -w build/werror . || exit 1; \

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
@@ -22,6 +23,10 @@ ON_ARM = platform.machine() in ("aarch64", "arm64")
 FAMILY = ("base", "neon") if ON_ARM else ("base", "avx2", "avx512")
 # Slow, as it compiles itself: minutes where nothing is cached.
 NUMBA = pytest.param("numba", marks=pytest.mark.slow)
+# FASTLSTM_TEST_ISA names one instruction set. That is enough for another build of kernels that were
+# tested under all of them, and of the reference.
+ONLY_ISA = os.environ.get("FASTLSTM_TEST_ISA")
+TESTED = (ONLY_ISA,) if ONLY_ISA else FAMILY
 
 # One below, at and above each width of a vector or a tile, and of several of them.
 SIZES = (1, 7, 8, 9, 15, 16, 17, 31, 33, 64)

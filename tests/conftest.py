@@ -2,7 +2,8 @@
 and under every instruction set of the native backend.
 
 FASTLSTM_REQUIRE_NATIVE=1 makes a missing extension a failure and not a skip, and
-FASTLSTM_REQUIRE_NUMBA=1 likewise.
+FASTLSTM_REQUIRE_NUMBA=1 likewise. FASTLSTM_TEST_ISA names the one instruction set to test, without
+the reference.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ if (ROOT / "benchmarks" / "source_tree.py").exists():
     if not is_built():
         os.chdir(ROOT / "tests")  # Python puts the current folder first for each child of a test
 
-from cases import FAMILY, NUMBA  # noqa: E402
+from cases import NUMBA, ONLY_ISA, TESTED  # noqa: E402
 
 from fastlstm import kernels, runtime  # noqa: E402
 
@@ -95,6 +96,9 @@ def use_backend(name: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         module.set_isa(before)
 
 
+COMPILED = [NUMBA, *(f"native-{isa}" for isa in TESTED)]
+
+
 @pytest.fixture(scope="session", autouse=True)
 def all_threads() -> None:
     """Have calls wait for all their threads, on a busy machine too: tests are to meet them."""
@@ -114,7 +118,7 @@ def native() -> Any:
     return load("native")
 
 
-@pytest.fixture(params=["reference", NUMBA, *(f"native-{isa}" for isa in FAMILY)])
+@pytest.fixture(params=COMPILED if ONLY_ISA else ["reference", *COMPILED])
 def backend_isa(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """Select a backend and an instruction set for all layers made in the test; their name."""
     with use_backend(request.param, monkeypatch):
@@ -133,14 +137,14 @@ def kernel(cell: str, backend_isa: str) -> kernels.Kernel:
     return kernels.get(cell, backend_isa.partition("-")[0])
 
 
-@pytest.fixture(params=FAMILY)
+@pytest.fixture(params=TESTED)
 def isa(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """Select the native backend and an instruction set; its name."""
     with use_backend(f"native-{request.param}", monkeypatch):
         yield request.param
 
 
-@pytest.fixture(params=[NUMBA, *(f"native-{isa}" for isa in FAMILY)])
+@pytest.fixture(params=COMPILED)
 def compiled_kernel(
     cell: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[kernels.Kernel]:
