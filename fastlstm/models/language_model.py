@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from fastlstm.models.model import Model, remembered
+from fastlstm.models.model import Model, options_of
 from fastlstm.models.pooled import LAYERS
 from fastlstm.models.softmax import SoftmaxDecoder
 from fastlstm.nn.check import (
@@ -73,7 +73,6 @@ class LanguageModel(Model):
         "hidden_size": ("{cell}.weight_hh_l0", 1), "projection": ("projection.weight", 0),
     }  # fmt: skip
 
-    @remembered
     def __init__(
         self,
         vocab_size: int,
@@ -92,6 +91,7 @@ class LanguageModel(Model):
         dtype: DTypeLike = "float32",
         rng: Rng = None,
     ) -> None:
+        self.options = options_of(locals())
         check_size("vocab_size", vocab_size)
         check_size("projection", projection, 0)
         check_probability("dropout", dropout)
@@ -131,7 +131,7 @@ class LanguageModel(Model):
         )
         shared = self.embedding.weight if tied else None
         self.decoder = SoftmaxDecoder(K, vocab_size, bias, weight=shared, dtype=dtype, rng=rng)
-        self.options = {"embedding_std": embedding_std}
+        self.options["embedding_std"] = embedding_std
         if init_range is not None:
             self._fill(init_range, rng)
 

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable
-from functools import update_wrapper
-from typing import Any, ClassVar, Concatenate, ParamSpec, TypeVar
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import numpy as np
 
+from fastlstm.nn.check import check_dtype
 from fastlstm.nn.module import Module
-
-P = ParamSpec("P")
-M = TypeVar("M", bound="Model")
 
 
 class Model(Module):
@@ -33,22 +29,8 @@ class Model(Module):
     options: dict[str, Any]
 
 
-def remembered(init: Callable[Concatenate[M, P], None]) -> Callable[Concatenate[M, P], None]:
-    """Let the ``__init__`` of a model keep its arguments as `options`; its own ones stay."""
-
-    def remember(self: M, /, *args: P.args, **kwargs: P.kwargs) -> None:
-        init(self, *args, **kwargs)
-        given = options_of(init, self, *args, **kwargs)
-        self.options = {**given, **vars(self).get("options", {})}
-
-    update_wrapper(remember, init)
-    return remember
-
-
-def options_of(init: Callable[..., None], *args: Any, **kwargs: Any) -> dict[str, Any]:
-    """Return the arguments of a model's ``__init__``, defaults too, but for self and rng."""
-    bound = inspect.signature(init).bind(*args, **kwargs)
-    bound.apply_defaults()
-    given = {k: v for k, v in bound.arguments.items() if k not in ("self", "rng")}
-    given["dtype"] = np.dtype(given["dtype"]).name
-    return {k: v.item() if isinstance(v, np.generic) else v for k, v in given.items()}
+def options_of(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options among the arguments of a model's ``__init__``, as JSON can hold them."""
+    kept = {k: v for k, v in arguments.items() if k not in ("self", "rng", "__class__")}
+    kept["dtype"] = check_dtype(kept["dtype"]).name
+    return {k: v.item() if isinstance(v, np.generic) else v for k, v in kept.items()}

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from fastlstm.kernels.rows import Int64Array
 from fastlstm.models.beam import Hypothesis, Rules, beam_search
-from fastlstm.models.model import Model, remembered
+from fastlstm.models.model import Model, options_of
 from fastlstm.models.source_encoder import Encoding, SourceEncoder
 from fastlstm.models.target_decoder import TargetDecoder
 from fastlstm.nn.check import Rng, check_ids, check_probability, check_rng, check_size, one_rng
@@ -60,7 +60,6 @@ class Seq2Seq(Model):
         "hidden_size": ("decoder.lstm.weight_hh_l0", 1),
     }
 
-    @remembered
     def __init__(
         self,
         source_vocab_size: int,
@@ -80,6 +79,7 @@ class Seq2Seq(Model):
         dtype: DTypeLike = "float32",
         rng: Rng = None,
     ) -> None:
+        self.options = options_of(locals())
         check_size("source_vocab_size", source_vocab_size)
         check_size("target_vocab_size", target_vocab_size)
         check_size("hidden_size", hidden_size)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from numpy.typing import ArrayLike, DTypeLike
 
-from fastlstm.models.model import remembered
+from fastlstm.models.model import options_of
 from fastlstm.models.pooled import PooledClassifier
 from fastlstm.nn.check import Rng, check_array, check_rng, check_size, one_rng
 from fastlstm.nn.module import Array, Tape
@@ -36,7 +36,6 @@ class SequenceClassifier(PooledClassifier):
 
     SIZES = {**PooledClassifier.SIZES, "input_size": ("{cell}.weight_ih_l0", 1)}
 
-    @remembered
     def __init__(
         self,
         input_size: int,
@@ -51,6 +50,7 @@ class SequenceClassifier(PooledClassifier):
         dtype: DTypeLike = "float32",
         rng: Rng = None,
     ) -> None:
+        self.options = options_of(locals())
         self.input_size = check_size("input_size", input_size)
         super().__init__(pooling, dropout, cell, num_outputs)
         self._add_layers(

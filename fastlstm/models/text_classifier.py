@@ -6,7 +6,7 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from fastlstm.kernels import Tokens
 from fastlstm.models.bigrams import HashedBigrams
-from fastlstm.models.model import remembered
+from fastlstm.models.model import options_of
 from fastlstm.models.pooled import PooledClassifier
 from fastlstm.nn.check import Rng, check_probability, check_rng, check_size, one_rng
 from fastlstm.nn.dropout import Dropout
@@ -50,7 +50,6 @@ class TextClassifier(PooledClassifier):
         "embedding_dim": ("embedding.weight", 1), "bigrams": ("bigrams.weight", 0),
     }  # fmt: skip
 
-    @remembered
     def __init__(
         self,
         vocab_size: int,
@@ -69,6 +68,7 @@ class TextClassifier(PooledClassifier):
         dtype: DTypeLike = "float32",
         rng: Rng = None,
     ) -> None:
+        self.options = options_of(locals())
         check_size("vocab_size", vocab_size)
         super().__init__(pooling, dropout, cell, num_outputs)
         if embedding_dropout is None:

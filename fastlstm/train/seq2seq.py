@@ -7,12 +7,12 @@ import zlib
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from functools import partial
+from inspect import signature
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from fastlstm.models import Seq2Seq
 from fastlstm.models.beam import Hypothesis
-from fastlstm.models.model import options_of
 from fastlstm.nn import cross_entropy
 from fastlstm.text.batches import batches
 from fastlstm.text.encoded import Encoded
@@ -177,9 +177,9 @@ def _fingerprint(*parts: Sequence[Pair]) -> int:
 def _kept(path: Path, options: Mapping[str, Any]) -> Translator:
     """Return the model of a file, which must be of these options."""
     translator = Translator.load(path)
-    made = translator.model.options
-    sizes = [made[f"{side}_vocab_size"] for side in ("source", "target")]
-    asked = options_of(Seq2Seq.__init__, translator.model, *sizes, **options)
+    made, defaults = translator.model.options, signature(Seq2Seq).parameters
+    asked = {name: options.get(name, defaults[name].default) for name in made}
+    asked |= {f"{side}_vocab_size": made[f"{side}_vocab_size"] for side in ("source", "target")}
     names = [name for name in made if made[name] != asked[name]]
     if names:
         found, expected = ({name: some[name] for name in names} for some in (made, asked))

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, nullcontext
 from itertools import islice
 from pathlib import Path
@@ -34,13 +34,12 @@ from fastlstm.train.prefetch import prefetch
 from fastlstm.train.schedule import Schedule, constant
 from fastlstm.train.seeds import DATA, DROPOUT, generator
 from fastlstm.train.state import check_alike, copy_into
+from fastlstm.train.tasks.source import Batches, Validation
 from fastlstm.train.tasks.supervised import Loss
 from fastlstm.train.tasks.task import Task
 from fastlstm.train.training_state import Arrays
 
 Transform = Callable[[Any, np.random.Generator], Any]
-Batches = Callable[[int, int], Iterable[Any]]
-Validation = Callable[[], Iterable[Any]] | None
 Gradients = Callable[[Sequence[NamedParameter]], None]
 
 
@@ -279,9 +278,7 @@ class Trainer:
     def _close_epoch(self, steps_per_epoch: int, validation: Validation) -> None:
         rate = self._rate(self.history.step - 1, steps_per_epoch)
         with self.average.applied() if self.average else nullcontext():
-            score = None
-            if validation is not None:
-                score = evaluate(self.model, validation(), self.task)
+            score = evaluate(self.model, validation(), self.task) if validation else None
             is_best = self.history.close_epoch(rate, score)
             if is_best:
                 self.best_weights = self.model.state_dict()

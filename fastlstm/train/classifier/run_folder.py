@@ -9,14 +9,30 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
-from fastlstm.text.json_value import parse_json
+from fastlstm.text.json_value import parse_json, read_json
 from fastlstm.text.opening import read_text
 from fastlstm.train.classifier.config import ADDED, Config
-from fastlstm.train.classifier.metrics_file import read_metrics
 from fastlstm.train.files import write_file, write_json
 from fastlstm.train.history import Epoch, History
 from fastlstm.train.output_folder import OutputFolder
-from fastlstm.train.record import record
+from fastlstm.train.record import record, typed
+
+# What the metrics of every version have, those of a bag of words as well.
+REQUIRED = (
+    "test_accuracy", "validation_accuracy", "train_seconds", "words_per_second", "best_epoch",
+    "threads", "parameters", "data",
+)  # fmt: skip
+
+NUMBER = float | None  # what a metric is if nothing else is said
+TYPES: dict[str, Any] = {
+    **dict.fromkeys(("data", "isa", "backend", "version"), str),
+    **dict.fromkeys(("best_epoch", "epochs", "threads", "parameters"), int),
+    **dict.fromkeys(("train_seconds", "words_per_second"), float),
+    "labels": list[str],
+    "epoch_seconds": list[NUMBER],
+    "test_f1": dict[str, NUMBER],
+    "data_complete": bool,
+}
 
 
 class RunFolder(OutputFolder):
@@ -45,15 +61,9 @@ class RunFolder(OutputFolder):
 
     def __init__(self, path: str | Path) -> None:
         super().__init__(path)
-        self.config = self.path / "config.json"
-        self.metrics = self.path / "metrics.json"
-        self.metrics_lines = self.path / "metrics.jsonl"
-        self.vocab = self.path / "vocab.json"
-        self.trained_texts = self.path / "trained_texts.safetensors"
-        self.model = self.path / "model.safetensors"
-        self.curves = self.path / "curves.png"
-        self.checkpoint = self.path / "checkpoint.safetensors"
-        self.pretraining = self.path / "pretraining.safetensors"
+        files = [self.path / name for name in self.FILES]
+        self.metrics, self.metrics_lines, self.vocab, self.trained_texts, self.model = files[:5]
+        self.curves, self.checkpoint, self.pretraining, self.config = files[5:]
 
     @property
     def finished(self) -> bool:
@@ -109,7 +119,10 @@ class RunFolder(OutputFolder):
 
     def read_metrics(self) -> dict[str, Any]:
         """Return ``metrics.json`` of a finished run; ValueError names the file if it is damaged."""
-        return read_metrics(self.metrics)
+        try:
+            return _checked(read_json(self.metrics))
+        except ValueError as error:
+            raise ValueError(f"{self.metrics} is damaged: {error}") from error
 
     def read_epochs(self) -> list[Epoch]:
         """Return the finished epochs; ValueError names ``metrics.jsonl`` if it is damaged."""
@@ -121,3 +134,12 @@ class RunFolder(OutputFolder):
             return [record(Epoch, parse_json(line)) for line in lines]
         except ValueError as error:
             raise ValueError(f"{path} is damaged: {error}") from error
+
+
+def _checked(metrics: Any) -> dict[str, Any]:
+    if not isinstance(metrics, dict):
+        raise ValueError("it is no object")
+    missing = [name for name in REQUIRED if name not in metrics]
+    if missing:
+        raise ValueError(f"it has no {missing[0]}")
+    return {name: typed(TYPES.get(name, NUMBER), value, name) for name, value in metrics.items()}

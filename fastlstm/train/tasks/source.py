@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
+Batches = Callable[[int, int], Iterable[Any]]
+Validation = Callable[[], Iterable[Any]] | None
+
 
 class Source(NamedTuple):
     """The batches of a run; see `Trainer.fit`."""
 
-    batches: Callable[[int, int], Iterable[Any]]
+    batches: Batches
     steps_per_epoch: int
-    validation: Callable[[], Iterable[Any]] | None = None
+    validation: Validation = None
 
 
 def shuffled(
