@@ -35,7 +35,7 @@ from fastlstm.train.optim import Adam
 from fastlstm.train.progress import Progress
 from fastlstm.train.schedule import linear
 from fastlstm.train.scoring.confusion import confusion_matrix, draw_confusion, recalls
-from fastlstm.train.tasks.source import shuffled
+from fastlstm.train.tasks.task import shuffled
 from fastlstm.train.trainer import Trainer
 
 BATCH = 64

@@ -22,8 +22,8 @@ from fastlstm.train.optim import optimizer
 from fastlstm.train.progress import Progress
 from fastlstm.train.schedule import get as get_schedule
 from fastlstm.train.seeds import WEIGHTS, generator
-from fastlstm.train.tasks.source import shuffled
 from fastlstm.train.tasks.supervised import Loss
+from fastlstm.train.tasks.task import shuffled
 from fastlstm.train.trainer import Trainer
 
 MOMENTUM = 0.9  # of sgd

@@ -10,7 +10,6 @@ from fastlstm.train.metrics import Running, count_correct
 from fastlstm.train.optim import SGD, Adam, AdamW, Optimizer
 from fastlstm.train.prefetch import prefetch
 from fastlstm.train.recurrent_state import load_state, save_state
-from fastlstm.train.tasks.language import LanguageModelling
 from fastlstm.train.tasks.supervised import Classification, Supervised
 from fastlstm.train.tasks.task import Outcome, Task
 from fastlstm.train.trainer import Trainer, TrainingInterrupted
@@ -19,7 +18,6 @@ __all__ = [
     "Task",
     "Supervised",
     "Outcome",
-    "LanguageModelling",
     "Classification",
     "SGD",
     "Adam",

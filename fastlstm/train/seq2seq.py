@@ -35,7 +35,7 @@ from fastlstm.train.optim import Adam
 from fastlstm.train.output_folder import OutputFolder
 from fastlstm.train.schedule import linear
 from fastlstm.train.seeds import WEIGHTS, generator
-from fastlstm.train.tasks.source import shuffled
+from fastlstm.train.tasks.task import shuffled
 from fastlstm.train.trainer import Trainer
 
 MODEL, STATE = "model.safetensors", "checkpoint.safetensors"  # in a folder

@@ -34,9 +34,8 @@ from fastlstm.train.prefetch import prefetch
 from fastlstm.train.schedule import Schedule, constant
 from fastlstm.train.seeds import DATA, DROPOUT, generator
 from fastlstm.train.state import check_alike, copy_into
-from fastlstm.train.tasks.source import Batches, Validation
 from fastlstm.train.tasks.supervised import Loss
-from fastlstm.train.tasks.task import Task
+from fastlstm.train.tasks.task import Batches, Task, Validation
 from fastlstm.train.training_state import Arrays
 
 Transform = Callable[[Any, np.random.Generator], Any]

@@ -18,14 +18,13 @@ from fastlstm.train import (
     Adam,
     CheckpointError,
     History,
-    LanguageModelling,
     Listener,
     Trainer,
     TrainingInterrupted,
 )
 from fastlstm.train.metrics import perplexity
 from fastlstm.train.schedule import halving, linear
-from fastlstm.train.tasks.language import evaluate
+from fastlstm.train.tasks.language import LanguageModelling, evaluate
 
 V, STEPS, BATCH, EPOCHS = 12, 6, 3, 3
 COUNT = 7  # windows of an epoch, the last one shorter

@@ -14,7 +14,7 @@ import pytest
 
 import fastlstm as fl
 from fastlstm.train import Adam, Average, Listener, Outcome, Task, Trainer, TrainingInterrupted
-from fastlstm.train.tasks.source import Source
+from fastlstm.train.tasks.task import Source
 
 STEPS = 8
 

@@ -19,7 +19,7 @@ from fastlstm.text import Vocabulary, batches, load_imdb
 from fastlstm.train import checkpoint, evaluate
 from fastlstm.train.classifier import classify
 from fastlstm.train.classifier.config import Config
-from fastlstm.train.classifier.model_file import build_model
+from fastlstm.train.classifier.training import build_model
 from fastlstm.train.model_file import load_model
 from fastlstm.train_imdb import main
 

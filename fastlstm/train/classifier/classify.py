@@ -17,7 +17,6 @@ from fastlstm.text import Encoded, batches
 from fastlstm.train.classifier.config import Config
 from fastlstm.train.classifier.dataset import Dataset
 from fastlstm.train.classifier.extend import check_can_extend, extend
-from fastlstm.train.classifier.model_file import build_model, check_fits
 from fastlstm.train.classifier.predict import (
     EVALUATION_BATCH,
     LogitRows,
@@ -28,7 +27,14 @@ from fastlstm.train.classifier.report import epoch_table, summary
 from fastlstm.train.classifier.run_folder import RunFolder
 from fastlstm.train.classifier.teachers import learn_from_teachers
 from fastlstm.train.classifier.trained_texts import hashes_of, write_hashes
-from fastlstm.train.classifier.training import build_trainer, fit, keep_best, loss_of
+from fastlstm.train.classifier.training import (
+    build_model,
+    build_trainer,
+    check_fits,
+    fit,
+    keep_best,
+    loss_of,
+)
 from fastlstm.train.curves import draw_curves
 from fastlstm.train.evaluate import evaluate
 from fastlstm.train.metrics import Running

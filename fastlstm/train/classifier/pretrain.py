@@ -23,8 +23,8 @@ from fastlstm.train.metrics import perplexity
 from fastlstm.train.optim import Adam
 from fastlstm.train.progress import Progress
 from fastlstm.train.schedule import linear
-from fastlstm.train.tasks.source import shuffled
 from fastlstm.train.tasks.supervised import Supervised
+from fastlstm.train.tasks.task import shuffled
 from fastlstm.train.trainer import Trainer
 
 Say = Callable[[str], object]

@@ -1,8 +1,9 @@
-"""The trainer that the options of a classifier describe."""
+"""The model and the trainer that the options of a classifier describe."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from fastlstm.models import TextClassifier
 from fastlstm.nn import bce_with_logits, cross_entropy
 from fastlstm.text import batches
 from fastlstm.train.average import Average
+from fastlstm.train.checkpoint import CheckpointError
 from fastlstm.train.classifier.config import ADDED, Config
 from fastlstm.train.classifier.dataset import Dataset
 from fastlstm.train.classifier.predict import EVALUATION_BATCH
@@ -18,17 +20,44 @@ from fastlstm.train.classifier.run_folder import RunFolder
 from fastlstm.train.classifier.transforms import SoftLabels, WordDropout
 from fastlstm.train.history import Epoch, History
 from fastlstm.train.listener import Listener
-from fastlstm.train.model_file import save_model
+from fastlstm.train.model_file import load_model_and_note, save_model
 from fastlstm.train.optim import optimizer
 from fastlstm.train.schedule import get as get_schedule
-from fastlstm.train.tasks.source import shuffled
+from fastlstm.train.seeds import WEIGHTS, generator
 from fastlstm.train.tasks.supervised import Loss
+from fastlstm.train.tasks.task import shuffled
 from fastlstm.train.trainer import Trainer, Transform
 
 
 def loss_of(num_outputs: int) -> Loss:
     """Return the loss of a model with so many outputs."""
     return bce_with_logits if num_outputs == 1 else cross_entropy
+
+
+def build_model(config: Config, vocab_size: int, num_outputs: int = 1) -> TextClassifier:
+    """Return the untrained model of a run."""
+    rng = generator(config.seed, WEIGHTS)
+    return TextClassifier(**_model_options(config, vocab_size, num_outputs), rng=rng)
+
+
+def check_fits(config: Config, path: Path) -> None:
+    """Raise CheckpointError if a model file is not of these options: before any model is built."""
+    _, note = load_model_and_note(path, TextClassifier)
+    options = _model_options(config, 0, 0)
+    saved: Mapping[str, Any] = note["model"]
+    compared = options.keys() & saved.keys() - {"vocab_size", "num_outputs"}
+    different = sorted(name for name in compared if options[name] != saved[name])
+    if different:
+        raise CheckpointError(f"{path} is of another run: {', '.join(different)} differ")
+
+
+def _model_options(config: Config, vocab_size: int, num_outputs: int) -> dict[str, Any]:
+    names = (
+        "embedding_dim", "cell", "hidden_size", "num_layers", "bidirectional", "pooling",
+        "dropout", "embedding_dropout", "embedding_std", "bigrams", "dtype",
+    )  # fmt: skip
+    sizes = {"vocab_size": vocab_size, "num_outputs": num_outputs}
+    return {**sizes, **{name: getattr(config, name) for name in names}}
 
 
 def build_trainer(

@@ -24,10 +24,9 @@ from fastlstm.train.classifier import imdb
 from fastlstm.train.classifier.classify import conclude
 from fastlstm.train.classifier.config import Config
 from fastlstm.train.classifier.dataset import Dataset
-from fastlstm.train.classifier.model_file import build_model
 from fastlstm.train.classifier.run_folder import RunFolder
 from fastlstm.train.classifier.trained_texts import hashes_of, write_hashes
-from fastlstm.train.classifier.training import build_trainer, fit
+from fastlstm.train.classifier.training import build_model, build_trainer, fit
 from fastlstm.train.comparison import bag_of_words
 from fastlstm.train.comparison.folder import ComparisonFolder, Plan
 from fastlstm.train.comparison.report import (

@@ -12,8 +12,7 @@ from fastlstm.models import LanguageModel, softmax_loss
 from fastlstm.nn.check import check_size
 from fastlstm.text import Window, columns, count_windows, windows
 from fastlstm.train.evaluate import evaluate as measure_batches
-from fastlstm.train.tasks.source import Source
-from fastlstm.train.tasks.task import Outcome, Task
+from fastlstm.train.tasks.task import Outcome, Source, Task
 
 LOGITS = 1 << 22  # elements of the logits of a window of `evaluate`: 16 MB in float32
 
