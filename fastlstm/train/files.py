@@ -1,8 +1,10 @@
-"""Writing the files of a run: each is either the old one or the new one, never half of both."""
+"""The files of a run: each is either the old one or the new one, never half of both."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from fastlstm.text.files import replacing
@@ -18,3 +20,12 @@ def write_json(path: Path, value: object) -> None:
     """Write `value` as readable JSON, as `write_file` does."""
     text = json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False)
     write_file(path, (text + "\n").encode())
+
+
+@contextmanager
+def reading(path: Path, told: str = "is damaged") -> Iterator[None]:
+    """Where a file is read, and built from: what is wrong is a ValueError that names the file."""
+    try:
+        yield
+    except (ValueError, KeyError, TypeError, OverflowError) as error:
+        raise ValueError(f"{path} {told}: {error}") from error

@@ -13,7 +13,6 @@ import threading
 import warnings
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
 
 from fastlstm.text.lock import HELD, is_at, lock_file
 
@@ -48,12 +47,7 @@ class FolderLock:
         self._depth += 1
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *ignored: object) -> None:
         if self._file is None:  # in a child, which never had it
             return
         self._depth -= 1

@@ -6,7 +6,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import FrameType, TracebackType
+from types import FrameType
 from typing import Any, NoReturn
 
 
@@ -49,12 +49,7 @@ class InterruptGuard:
                 self._install(signal.SIGTERM)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *ignored: object) -> None:
         while self._previous:
             number, handler = self._previous.popitem()
             signal.signal(number, handler or signal.SIG_DFL)

@@ -21,7 +21,6 @@ from fastlstm.text.opening import check_file, open_file, open_input, read_bytes,
 from fastlstm.text.pair_files import read_folder, read_pairs
 from fastlstm.text.reading import Reading
 from fastlstm.train import checkpoint
-from fastlstm.train.classifier.config import Config
 from fastlstm.train.classifier.text_config import load_config
 from fastlstm.train.comparison.folder import ComparisonFolder
 
@@ -58,7 +57,7 @@ READERS: dict[str, Callable[[Path], Any]] = {
     "kaggle.csv": load_imdb,
     "keras.npz": load_imdb,
     "model.safetensors": lambda path: checkpoint.load(path, "model"),
-    "config.json": Config.load,
+    "config.json": load_config,
     "text_config.json": load_config,
     "comparison/compare.json": lambda path: ComparisonFolder(path.parent).read(),
     "names/Arabic.txt": lambda path: read_names(path.parent, str),

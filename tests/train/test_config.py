@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from fastlstm.train.classifier.config import Config
+from fastlstm.train.classifier.text_config import load_config
 
 
 def test_json_and_back() -> None:
@@ -75,6 +76,6 @@ def test_missing_and_unknown_options_in_a_file(tmp_path: Path) -> None:
     path = tmp_path / "config.json"
     path.write_text(json.dumps(value))
     with pytest.raises(ValueError, match=r"config\.json .*\['lr', 'speed'\]"):
-        Config.load(path)
+        load_config(path)
     with pytest.raises(FileNotFoundError):
-        Config.load(tmp_path / "gone")
+        load_config(tmp_path / "gone")

@@ -5,11 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import Field, asdict, dataclass, field, fields
-from pathlib import Path
 from typing import Any, ClassVar
 
 from fastlstm.models.pooled import LAYERS
-from fastlstm.text.json_value import read_json
 from fastlstm.train.optim import OPTIMIZERS
 from fastlstm.train.schedule import SCHEDULES
 
@@ -166,22 +164,6 @@ class Config:
         if known != set(value):
             raise ValueError(f"options missing or unknown: {sorted(known ^ set(value))}")
         return cls(**value)
-
-    @classmethod
-    def load(cls, path: Path) -> Config:
-        """Read a ``config.json``.
-
-        Raises
-        ------
-        FileNotFoundError
-            If it is not there.
-        ValueError
-            If it is damaged or of another version; names the file.
-        """
-        try:
-            return cls.from_json(read_json(path))
-        except (ValueError, TypeError) as error:
-            raise ValueError(f"{path} is damaged or of another version: {error}") from error
 
 
 def _checked(item: Field[Any], value: Any) -> Any:

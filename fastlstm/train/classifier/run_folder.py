@@ -12,7 +12,7 @@ from typing import Any
 from fastlstm.text.json_value import parse_json, read_json
 from fastlstm.text.opening import read_text
 from fastlstm.train.classifier.config import ADDED, Config
-from fastlstm.train.files import write_file, write_json
+from fastlstm.train.files import reading, write_file, write_json
 from fastlstm.train.history import Epoch, History
 from fastlstm.train.output_folder import OutputFolder
 from fastlstm.train.record import record, typed
@@ -119,21 +119,16 @@ class RunFolder(OutputFolder):
 
     def read_metrics(self) -> dict[str, Any]:
         """Return ``metrics.json`` of a finished run; ValueError names the file if it is damaged."""
-        try:
+        with reading(self.metrics):
             return _checked(read_json(self.metrics))
-        except ValueError as error:
-            raise ValueError(f"{self.metrics} is damaged: {error}") from error
 
     def read_epochs(self) -> list[Epoch]:
         """Return the finished epochs; ValueError names ``metrics.jsonl`` if it is damaged."""
         path = self.metrics_lines
         if not path.exists():
             return []
-        try:
-            lines = read_text(path).splitlines()
-            return [record(Epoch, parse_json(line)) for line in lines]
-        except ValueError as error:
-            raise ValueError(f"{path} is damaged: {error}") from error
+        with reading(path):
+            return [record(Epoch, parse_json(line)) for line in read_text(path).splitlines()]
 
 
 def _checked(metrics: Any) -> dict[str, Any]:

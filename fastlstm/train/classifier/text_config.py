@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 from fastlstm.text.json_value import read_json
 from fastlstm.text.reading import FORMATS, Reading
 from fastlstm.train.classifier.config import ADDED, FREE_OPTIONS, Config, option
+from fastlstm.train.files import reading
 
 # Options that say where and how texts are read; the data itself is compared on a resume.
 READING = ("text_column", "label_column", "format", "encoding", "delimiter", "header", "quotes")
@@ -120,12 +121,12 @@ def load_config(path: Path) -> Config:
 
     Raises
     ------
-    FileNotFoundError, ValueError
-        As `Config.load`.
+    FileNotFoundError
+        If it is not there.
+    ValueError
+        If it is damaged or of another version; names the file.
     """
-    try:
+    with reading(path, "is damaged or of another version"):
         value = read_json(path)
-    except ValueError as error:
-        raise ValueError(f"{path} is damaged or of another version: {error}") from error
-    kind = TextConfig if isinstance(value, dict) and "test_split" in value else Config
-    return kind.load(path)
+        kind = TextConfig if isinstance(value, dict) and "test_split" in value else Config
+        return kind.from_json(value)

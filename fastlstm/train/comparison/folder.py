@@ -11,7 +11,7 @@ from typing import Any
 from fastlstm.text.json_value import read_json
 from fastlstm.train.classifier.config import Config
 from fastlstm.train.classifier.run_folder import RunFolder
-from fastlstm.train.files import write_json
+from fastlstm.train.files import reading, write_json
 from fastlstm.train.output_folder import OutputFolder
 from fastlstm.train.record import typed
 
@@ -120,14 +120,12 @@ class ComparisonFolder(OutputFolder):
         ValueError
             If it is damaged or of another version; names the file.
         """
-        try:
+        with reading(self.json, "is damaged or of another version"):
             value = read_json(self.json)
             plan = Plan(Config.from_json(value["config"]), float(value["seconds"]))
             models = [_checked(model) for model in list(value["models"])]
             kept = {name: value[name] for name in ("finished", "reviews")}
             return {"plan": plan, "models": models, **kept}
-        except (ValueError, KeyError, TypeError, OverflowError) as error:
-            raise ValueError(f"{self.json} is damaged or of another version: {error}") from error
 
     def result(self, name: str, title: str) -> dict[str, Any]:
         """Return what a finished sub-folder tells, as an entry of ``models``.
@@ -146,10 +144,8 @@ class ComparisonFolder(OutputFolder):
             ]
         found = {"name": name, "title": title, "curve": curve}
         found |= {k: metrics[k] for k in NUMBERS if k in metrics}
-        try:
+        with reading(folder.metrics):
             return _checked(found)
-        except ValueError as error:
-            raise ValueError(f"{folder.metrics} is damaged: {error}") from error
 
 
 def _checked(model: Any) -> dict[str, Any]:
