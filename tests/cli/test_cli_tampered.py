@@ -62,9 +62,10 @@ def test_unfinished_runs(broken: Path, topics_csv: Path) -> None:
 
 @needs_alarm
 @pytest.mark.slow
-def test_many_runs(run: Path, broken: Path, topics_csv: Path) -> None:
-    assert list(attack(run, topics_csv, 5000, seed=200_000)) == []
-    assert list(attack(broken, topics_csv, 5000, seed=300_000)) == []
+@pytest.mark.parametrize(("made", "seed"), [("run", 200_000), ("broken", 300_000)])
+def test_many_runs(made: str, seed: int, topics_csv: Path, request: pytest.FixtureRequest) -> None:
+    folder = request.getfixturevalue(made)
+    assert list(attack(folder, topics_csv, 5000, seed=seed)) == []
 
 
 def resave(path: Path, change: Any, kind: str = "model") -> None:
