@@ -10,6 +10,8 @@ static void adam_body(void *ctx, int thread, int threads, fl_team *team) {
     const fl_adam *a = ctx;
     int64_t r0 = a->rows * thread / threads, r1 = a->rows * (thread + 1) / threads;
     const vreal beta1 = vset1((real)a->beta1), beta2 = vset1((real)a->beta2);
+    /* in double: float32 holds 0.999 so coarsely that 1 minus it would be off by 1e-5 of itself */
+    const vreal rest1 = vset1((real)(1 - a->beta1)), rest2 = vset1((real)(1 - a->beta2));
     const vreal rate = vset1((real)a->rate), root = vset1((real)a->root), eps = vset1((real)a->eps);
     const vreal shrink = vset1((real)a->shrink), decay = vset1((real)a->decay);
     const vreal scale = vset1((real)a->scale);
@@ -27,8 +29,8 @@ static void adam_body(void *ctx, int thread, int threads, fl_team *team) {
             if (total) vstore_n(total + i, vload_n(total + i, lanes) * keep + pi * add, lanes);
             pi *= shrink;
             vreal gi = scale * vload_n(g + i, lanes) + decay * pi;
-            vreal mi = vfma(beta1, vload_n(m + i, lanes), (1 - beta1) * gi);
-            vreal vi = vfma(beta2, vload_n(v + i, lanes), (1 - beta2) * gi * gi);
+            vreal mi = vfma(beta1, vload_n(m + i, lanes), rest1 * gi);
+            vreal vi = vfma(beta2, vload_n(v + i, lanes), rest2 * gi * gi);
             vstore_n(m + i, mi, lanes);
             vstore_n(v + i, vi, lanes);
             vstore_n(p + i, pi - rate * mi / vfma(vsqrt(vi), root, eps), lanes);

@@ -113,6 +113,13 @@ KERNELS = (
     ),
     Fault(
         _SRC + "adam.h",
+        "vset1((real)(1 - a->beta2))",
+        "1 - beta2",
+        "tests/kernels/test_adam.py",
+        "base",
+    ),
+    Fault(
+        _SRC + "adam.h",
         "const real *g = (const real *)a->g + r * a->width;",
         "const real *g = (const real *)a->g + r0 * a->width;",
         "tests/kernels/test_adam.py",

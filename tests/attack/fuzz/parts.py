@@ -6,7 +6,7 @@ import copy
 from typing import Any
 
 import numpy as np
-from cases import TOLERANCE, draw_lengths
+from cases import TOLERANCE, Array, draw_lengths
 from checks import assert_close, assert_same
 
 import fastlstm as fl
@@ -15,6 +15,9 @@ from attack.fuzz.draw import F32, F64, Rng, array, chance, pick, size
 from fastlstm import kernels
 from fastlstm.nn.pooling import pool, pool_backward
 from fastlstm.train import optim
+
+# Of three steps of an optimizer: a few operations each, of 6e-8; 2.2e-7 at most in 60,000 cases.
+STEPS_ROUND = 1e-6
 
 
 def embedding(rng: Rng) -> None:
@@ -83,10 +86,11 @@ def optimizer(rng: Rng) -> None:
     )  # fmt: skip
     shape = (size(rng), size(rng))
     narrow = fl.Parameter(array(rng, shape, F32).copy())
+    most = float(np.abs(narrow.data).max())
     wide = fl.Parameter(narrow.data.astype(F64))
     both = [(p, cls([p], lr=0.05, **options)) for p in (narrow, wide)]
     for _ in range(3):
-        by_rows, g = chance(rng, 2), rng.standard_normal(shape) + 2
+        by_rows, g = chance(rng, 2), _gradient(rng, shape)
         index = np.flatnonzero(rng.random(shape[0]) < 0.6).astype(np.int64)
         for parameter, made in both:
             parameter.zero_grad()
@@ -96,7 +100,10 @@ def optimizer(rng: Rng) -> None:
             else:
                 parameter.grad[...] = g.astype(kind)
             made.step(scale=0.5)
-    assert_close(narrow.data, wide.data, 10 * TOLERANCE["output", F32], "parameter")
+        most = max(most, float(np.abs(wide.data).max()))
+    # Rounding is that of the largest number on the way: steps may leave little of a parameter.
+    error = float(np.abs(narrow.data - wide.data).max()) / most
+    assert error <= STEPS_ROUND, f"parameter: error {error:.2e} of the largest number"
     before, kept = narrow.data.copy(), copy.deepcopy(both[0][1].state_dict())
     again = cls([narrow], lr=0.05, **options)
     again.load_state_dict(kept)
@@ -108,6 +115,16 @@ def optimizer(rng: Rng) -> None:
         made.step()
         results.append(narrow.data.copy())
     assert_same(results[1], results[0], "step after load_state_dict")
+
+
+def _gradient(rng: Rng, shape: tuple[int, ...]) -> Array:
+    """Numbers from 1 up, of either sign.
+
+    None near 0, with what weight decay adds: Adam's first step jumps there from lr to -lr, so its
+    rounding has no bound.
+    """
+    g = rng.standard_normal(shape).astype(F32)
+    return np.copysign(1 + np.abs(g), g)
 
 
 def losses(rng: Rng) -> None:
