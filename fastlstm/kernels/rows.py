@@ -90,7 +90,9 @@ def any_array(name: str, value: Any) -> NDArray[Any]:
 
 
 def _holds_lists(array: NDArray[Any]) -> bool:
-    return any(isinstance(item, (list, tuple, np.ndarray)) for item in array.flat)
+    # A copy of what is broadcast: it fails at once where memory could not hold the elements.
+    own = np.asarray(array, order="C")
+    return any(isinstance(item, (list, tuple, np.ndarray)) for item in own.flat)
 
 
 def check_lengths(lengths: ArrayLike, T: int, N: int) -> Int64Array:

@@ -164,12 +164,18 @@ def check_array(
 
 
 def check_ids(name: str, value: object, size: int, ndim: int | None = None) -> NDArray[np.integer]:
-    """Return `value` as an array after checking that it holds integers in 0..size-1."""
+    """Return `value` as a C-contiguous array after checking that it holds integers in 0..size-1.
+
+    It is a copy only if `value` is no such array.
+    """
     ids = any_array(name, value)
     if ids.dtype.kind not in "iu":
         raise TypeError(f"{name} has dtype {ids.dtype}, expected integers")
     if ndim is not None and ids.ndim != ndim:
         raise ValueError(f"{name} has shape {ids.shape}, expected {ndim} axes")
+    # A broadcast array may claim more elements than memory holds: the copy fails at once, where
+    # looking at each of them would take hours.
+    ids = np.asarray(ids, order="C")
     if ids.size and (ids.min() < 0 or ids.max() >= size):
         at = tuple(int(i) for i in np.argwhere((ids < 0) | (ids >= size))[0])
         place = ", ".join(map(str, at))

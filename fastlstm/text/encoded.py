@@ -163,7 +163,8 @@ def _row_numbers(index: NDArray[np.generic], count: int) -> Ints:
 
 
 def _integers(name: str, value: ArrayLike, dtype: type[np.integer]) -> NDArray[Any]:
-    array = np.asarray(value)
+    # Of what is broadcast a copy: it fails at once where memory could not hold the elements.
+    array = np.asarray(value, order="C")
     if array.ndim != 1 or not (np.issubdtype(array.dtype, np.integer) or array.size == 0):
         raise ValueError(
             f"{name} is {array.ndim}-dimensional of {array.dtype}, expected 1-dimensional integers"

@@ -62,9 +62,37 @@ def test_the_argument_is_named(
         call()
 
 
+# A view that claims more values than could ever be read, or than any address space holds.
+ENDLESS = 1 << 50
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int64"])
+@pytest.mark.parametrize("shape", [(ENDLESS,), (2, ENDLESS), (ENDLESS, 2)], ids=str)
+def test_endless_ids_are_refused_at_once(shape: tuple[int, ...], dtype: str) -> None:
+    endless, embedding = np.broadcast_to(np.zeros((), dtype), shape), fl.Embedding(3, 4)
+    calls: list[Callable[[Any], Any]] = [embedding, embedding.forward]
+    calls.append(lambda ids: fl.LSTM(4, 5)(fl.Tokens(ids, np.zeros((3, 4), "f4"))))
+    calls.append(lambda ids: fl.LSTM(4, 5).forward(fl.Tokens(ids, np.zeros((3, 4), "f4"))))
+    if len(shape) == 2:
+        calls.append(embedding.distinct)
+    for call in calls:
+        with pytest.raises(MemoryError, match="Unable to allocate"):
+            call(endless)
+
+
+def test_an_endless_input_is_refused_at_once() -> None:
+    layer, number = fl.LSTM(4, 5), np.zeros((), "f4")
+    for shape in ((ENDLESS, 4), (ENDLESS, 2, 4), (2, ENDLESS, 4)):
+        with pytest.raises(MemoryError, match="Unable to allocate"):
+            layer(np.broadcast_to(number, shape))
+    with pytest.raises(ValueError, match="x has shape"):
+        layer(np.broadcast_to(number, ENDLESS))
+    with pytest.raises(MemoryError, match="Unable to allocate"):
+        layer(np.broadcast_to(np.array(None), ENDLESS))
+
+
 def test_shapes_of_targets_are_compared_before_a_value_is_read() -> None:
-    """A view may claim more values than could ever be read."""
-    endless = np.broadcast_to(np.int64(0), 1 << 40)
+    endless = np.broadcast_to(np.int64(0), ENDLESS)
     with pytest.raises(ValueError, match="targets has shape"):
         fl.cross_entropy(X[0], endless)
     with pytest.raises(ValueError, match="targets has shape"):

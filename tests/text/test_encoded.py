@@ -110,3 +110,13 @@ def test_concatenate() -> None:
     assert both.labels.tolist() == [0, 1, 1, -1]
     assert both.tokens.dtype == np.int32
     assert len(Encoded.concatenate([])) == 0
+
+
+def test_endless_arrays_are_refused_at_once() -> None:
+    """Views that claim more elements than any address space holds."""
+    endless, none = np.broadcast_to(np.int8(0), 1 << 50), np.zeros(0, np.int64)
+    for arrays in ((endless, [0, 1], [0]), (none, endless, none), (none, [0], endless)):
+        with pytest.raises(MemoryError):
+            Encoded(*arrays)
+    with pytest.raises(MemoryError):
+        encode([[1], [2]]).select(endless)

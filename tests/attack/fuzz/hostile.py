@@ -21,6 +21,7 @@ TOO_LARGE = re.compile(
 )
 
 
+ENDLESS = 1 << 50  # elements of a view: more than any address space holds
 OWN_WORDS = "said by the argument itself"
 
 
@@ -90,7 +91,7 @@ def damaged(rng: Rng, value: Any) -> Any:
         lambda: value.astype(value.dtype.newbyteorder()),
         lambda: value.astype("float64" if value.dtype == "float32" else "float32"),
         lambda: value.astype("M8[s]") if value.dtype.kind in "iu" else value.astype("int64"),
-        lambda: np.broadcast_to(np.zeros((), value.dtype), (1 << 40,) * min(value.ndim, 1)),
+        lambda: np.broadcast_to(np.zeros((), value.dtype), (ENDLESS,) * min(value.ndim, 1)),
         lambda: (
             np.broadcast_to(value.reshape(-1)[:1], (1 << 12, *value.shape)) if value.size else value
         ),
