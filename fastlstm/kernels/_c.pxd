@@ -28,6 +28,7 @@ cdef extern from "fastlstm.h" nogil:
 
     # "in" is a keyword here
     ctypedef struct fl_call:
+        int cell
         fl_rows rows
         fl_input input "in"
         int64_t H, R
@@ -69,16 +70,6 @@ cdef extern from "fastlstm.h" nogil:
         void *dw_hr
         void *dparams
 
-    ctypedef struct fl_cell:
-        const char *name
-        int64_t (*packed_size)(const fl_call *p) noexcept nogil
-        void (*pack)(const fl_call *p, void *packed) noexcept nogil
-        void (*kept)(const fl_call *p, int64_t *elements) noexcept nogil
-        int64_t (*forward_bytes)(const fl_call *p) noexcept nogil
-        int64_t (*backward_bytes)(const fl_call *p) noexcept nogil
-        int (*forward)(const fl_call *p) noexcept nogil
-        int (*backward)(const fl_call *p, const fl_grads *g) noexcept nogil
-
     enum:
         FL_CELLS
         FL_STOPPED
@@ -110,7 +101,14 @@ cdef extern from "fastlstm.h" nogil:
     ctypedef struct fl_kernels:
         const char *isa
         int itemsize, width
-        const fl_cell **cells
+        const char *const *cells
+        int64_t (*packed_size)(const fl_call *p) noexcept nogil
+        void (*pack)(const fl_call *p, void *packed) noexcept nogil
+        void (*kept)(const fl_call *p, int64_t *elements) noexcept nogil
+        int64_t (*forward_bytes)(const fl_call *p) noexcept nogil
+        int64_t (*backward_bytes)(const fl_call *p) noexcept nogil
+        int (*forward)(const fl_call *p) noexcept nogil
+        int (*backward)(const fl_call *p, const fl_grads *g) noexcept nogil
         void (*pool_forward)(const fl_pool *p) noexcept nogil
         void (*pool_backward)(const fl_pool *p) noexcept nogil
         void (*adam)(const fl_adam *a) noexcept nogil

@@ -4,10 +4,9 @@
 cdef class Call:
     """The arguments of a kernel call and what keeps their memory alive."""
     cdef fl_call p
-    cdef const fl_cell *cell
+    cdef const fl_kernels *kernels
     cdef str format
     cdef int64_t itemsize
-    cdef int width
     cdef int gates
     cdef int states
     cdef list held
@@ -96,15 +95,19 @@ cdef class Call:
                 if token < 0 or token >= U:
                     raise IndexError(f"ids[{t}, {n}] is {token}, expected 0 to {U - 1}")
 
+    cdef int set_cell(self, int cell) except -1:
+        """Which kernels, once the precision is known."""
+        self.p.cell = check_cell(cell)
+        self.kernels = kernels_of(self.itemsize)
+        self.gates, self.states = GATES[cell], STATES[cell]
+
     cdef set_weights(self, int cell, weights):
         cdef View ih, hh, hr
         cdef int64_t GH
         w_ih, w_hh, b_ih, b_hh, w_hr = weights
         self.format = format_of(w_hh, "w_hh")
         self.itemsize = 8 if self.format == "d" else 4
-        self.cell = cell_of(cell, self.itemsize)
-        self.width = kernels_of(self.itemsize).width
-        self.gates, self.states = GATES[cell], STATES[cell]
+        self.set_cell(cell)
         hh, ih = self.matrix(w_hh, "w_hh"), self.matrix(w_ih, "w_ih")
         self.p.R = self.p.H = hh.b.shape[1]
         self.p.input.I = ih.b.shape[1]
@@ -186,14 +189,14 @@ cdef int check_total(const fl_call *p, int gates) except -1:
     return 0
 
 
-cdef int keep(fl_call *p, const fl_cell *cell, int64_t itemsize) except -1:
+cdef int keep(fl_call *p, const fl_kernels *kernels) except -1:
     """Memory for what backward needs of a call."""
     cdef int64_t elements[3]
     cdef void *blocks[3]
     cdef int i
-    cell.kept(p, elements)
+    kernels.kept(p, elements)
     for i in range(3):
-        blocks[i] = fl_alloc(elements[i] * itemsize) if elements[i] else NULL
+        blocks[i] = fl_alloc(elements[i] * kernels.itemsize) if elements[i] else NULL
     p.gates, p.cells, p.extra = blocks[0], blocks[1], blocks[2]
     for i in range(3):
         if elements[i] and blocks[i] == NULL:
@@ -204,7 +207,7 @@ cdef int keep(fl_call *p, const fl_cell *cell, int64_t itemsize) except -1:
 def cell_names():
     """Names of the cells, in the order of their numbers."""
     cdef const fl_kernels *k = kernels_of(4)
-    return [k.cells[i].name.decode() for i in range(FL_CELLS)]
+    return [k.cells[i].decode() for i in range(FL_CELLS)]
 
 
 STATES = [len(CELLS[name].states) for name in cell_names()]
@@ -236,10 +239,10 @@ def forward(int cell, x, state, weights, rows, y, *, bint reverse=False, reset=N
     call.p.n_threads = n_threads
     if save:
         call.p.recompute = recompute
-        keep(&call.p, call.cell, call.itemsize)
+        keep(&call.p, call.kernels)
     let_interrupt(&call.p)
     with nogil:
-        failed = call.cell.forward(&call.p)
+        failed = call.kernels.forward(&call.p)
     if failed:
         fail(failed, f"a forward pass of {T} steps of {N} rows")
     call.used = not save
@@ -264,7 +267,7 @@ def backward(Call saved not None, dy, dstate, grads, dx, *, bint accumulate_dx=F
     saved.p.n_threads = n_threads
     let_interrupt(&saved.p)
     with nogil:
-        failed = saved.cell.backward(&saved.p, &g)
+        failed = saved.kernels.backward(&saved.p, &g)
     saved.free()
     if failed:
         fail(failed, f"a backward pass of {saved.p.rows.T} steps of {saved.p.rows.N} rows")
@@ -326,9 +329,9 @@ def kept(Call saved not None):
             raise ValueError(
                 f"recompute is {saved.p.recompute}, expected 0: the gates were not kept"
             )
-        saved.cell.kept(&saved.p, elements)
+        saved.kernels.kept(&saved.p, elements)
         gates = copy_of(saved, saved.p.gates, elements[0])
-        return gates, copy_of(saved, saved.p.cells, elements[1]), saved.width
+        return gates, copy_of(saved, saved.p.cells, elements[1]), saved.kernels.width
     finally:
         saved.used = False
 
@@ -356,7 +359,7 @@ def memory(int cell, rows, input_size, hidden_size, *, proj_size=0, tokens=0, re
     cdef int64_t one = 0
     check_memory(input_size, hidden_size, proj_size, tokens, recompute, dtype)
     call.itemsize = np.dtype(dtype).itemsize
-    call.cell, call.gates = cell_of(cell, call.itemsize), GATES[cell]
+    call.set_cell(cell)
     call.set_rows(rows, False)
     call.p.H, call.p.R = hidden_size, proj_size or hidden_size
     call.p.input.I, call.p.input.U = input_size, tokens
@@ -366,12 +369,12 @@ def memory(int cell, rows, input_size, hidden_size, *, proj_size=0, tokens=0, re
     call.p.reset = <const uint8_t *>&one
     call.p.input.ids = &one if tokens else NULL
     call.p.weights.w_hr = &one if proj_size else NULL
-    call.cell.kept(&call.p, elements)
-    backward = fl_block_bytes(call.cell.backward_bytes(&call.p))
+    call.kernels.kept(&call.p, elements)
+    backward = fl_block_bytes(call.kernels.backward_bytes(&call.p))
     call.p.gates = &one if elements[0] else NULL
     call.p.cells = &one if elements[1] else NULL
     call.p.extra = &one if elements[2] else NULL
-    forward = fl_block_bytes(call.cell.forward_bytes(&call.p))
+    forward = fl_block_bytes(call.kernels.forward_bytes(&call.p))
     call.p.gates = call.p.cells = call.p.extra = NULL  # not ours to free
     kept = sum([fl_block_bytes(elements[i] * call.itemsize) for i in range(3)])
     return MemoryUse(kept, forward, backward)

@@ -13,7 +13,7 @@ for _row in range(MOST):
 cdef class Kept:
     """A step, and what it keeps for its backward pass."""
     cdef fl_call p
-    cdef const fl_cell *cell
+    cdef const fl_kernels *kernels
     cdef int bits
     cdef int64_t n
     cdef int64_t[2] offset
@@ -92,8 +92,7 @@ cdef class TensorStep:
 
     def __cinit__(self, int cell, tensor, parameter, exchange, tuple dtypes, is_neg, empty_like,
                   zeros_like):
-        cell_of(cell, 4)
-        self.cell, self.gates, self.states = cell, GATES[cell], STATES[cell]
+        self.cell, self.gates, self.states = check_cell(cell), GATES[cell], STATES[cell]
         self.tensor, self.parameter, self.dtypes = tensor, parameter, dtypes
         self.is_neg, self.empty_like, self.zeros_like = is_neg, empty_like, zeros_like
         self.exchange = exchange_of(exchange)
@@ -169,7 +168,7 @@ cdef class TensorStep:
         if w_ih.bits != w_hh.bits or w_ih.columns == 0 or GH == 0:
             return False  # and so both are real memory, of sizes whose products fit in int64
         k.bits = w_hh.bits
-        k.cell = cell_of(self.cell, k.bits // 8)
+        p.cell, k.kernels = self.cell, kernels_of(k.bits // 8)
         p.input.I = p.input.x_n = w_ih.columns
         p.H = p.R = p.y_n = w_hh.columns
         p.weights.w_ih, p.weights.w_hh = w_ih.at, w_hh.at
@@ -206,7 +205,7 @@ cdef class TensorStep:
         k.p.c_n = address(ends[1]) if self.states == 2 else NULL
         k.p.n_threads = n_threads
         with nogil:
-            failed = k.cell.forward(&k.p)
+            failed = k.kernels.forward(&k.p)
         if failed:
             raise MemoryError("no memory for a step")
         return ends
@@ -223,10 +222,10 @@ cdef class TensorStep:
         if not self.place_weights(w.call, weights, 0):
             return None
         w.versions = [None if t is None else t._version for t in weights]
-        w.packed = fl_alloc(w.call.cell.packed_size(&w.call.p) * (w.call.bits // 8))
+        w.packed = fl_alloc(w.call.kernels.packed_size(&w.call.p) * (w.call.bits // 8))
         if w.packed == NULL:
             raise MemoryError("no memory for packed weights")
-        w.call.cell.pack(&w.call.p, w.packed)
+        w.call.kernels.pack(&w.call.p, w.packed)
         return w
 
     def packed_step(self, tuple tensors not None, PackedWeights w not None, int n_threads):
@@ -235,13 +234,13 @@ cdef class TensorStep:
         if w.cell != self.cell or w.packed == NULL:  # an RNNCell that got another nonlinearity
             return None
         memcpy(&k.p, &w.call.p, sizeof(fl_call))
-        k.cell, k.bits, k.p.packed = w.call.cell, w.call.bits, w.packed
+        k.kernels, k.bits, k.p.packed = w.call.kernels, w.call.bits, w.packed
         return self.run(k, tensors, n_threads) if self.place_rows(k, tensors) else None
 
     def save(self, tuple tensors not None, int n_threads):
         """The new states, and what `backward` needs, of tensors that are `plain`."""
         cdef Kept k = self.placed(Kept(), tensors)
-        keep(&k.p, k.cell, k.bits // 8)
+        keep(&k.p, k.kernels)
         ends = self.run(k, tensors, n_threads)
         k.ready = True
         return ends, k
@@ -254,7 +253,7 @@ cdef class TensorStep:
     cdef int place_again(self, Kept k, tuple tensors) except -1:
         """Set the inputs of a step that was saved: the same, wherever they are by now."""
         cdef Kept now = self.placed(Kept(), tensors)
-        if not k.ready or now.cell.name != k.cell.name or now.bits != k.bits:
+        if not k.ready or now.p.cell != k.p.cell or now.bits != k.bits:
             raise RuntimeError("the step was not saved with these tensors, or was used before")
         if not same_sizes(&k.p, &now.p):
             raise RuntimeError("the tensors have other shapes than when the step was saved")
@@ -299,7 +298,7 @@ cdef class TensorStep:
             raise RuntimeError("the step was used before, or is at this moment: save it again")
         k.ready = False
         with nogil:
-            failed = k.cell.backward(&k.p, &g)
+            failed = k.kernels.backward(&k.p, &g)
         if failed:
             raise MemoryError("no memory for the backward pass of a step")
         return found

@@ -9,7 +9,7 @@ cdef class Stream:
     layers : weights of each layer, packed here: later changes to the model are not seen.
     batch_size : N.
     """
-    cdef const fl_cell *cell
+    cdef const fl_kernels *kernels
     cdef object dtype
     cdef str format
     cdef bint busy
@@ -28,10 +28,10 @@ cdef class Stream:
             raise MemoryError("no memory for a stream")
         for k in range(self.L):
             call = self.held[k]
-            packed = np.empty(call.cell.packed_size(&call.p), self.dtype)
+            packed = np.empty(call.kernels.packed_size(&call.p), self.dtype)
             v = view(packed, "packed", (-1,), self.format, 0, True)
             self.held.append(v)
-            call.cell.pack(&call.p, v.b.buf)
+            call.kernels.pack(&call.p, v.b.buf)
             call.p.packed = v.b.buf
             call.p.input.x_n = call.p.input.I
             call.p.y_n = self.R
@@ -63,7 +63,7 @@ cdef class Stream:
         return calls
 
     cdef take_first(self, Call call):
-        self.cell, self.format, self.itemsize = call.cell, call.format, call.itemsize
+        self.kernels, self.format, self.itemsize = call.kernels, call.format, call.itemsize
         self.I, self.R = call.p.input.I, call.p.R
         self.dtype = DTYPES[self.format]
         self.states = tuple([np.zeros((self.L, *shape), self.dtype)
@@ -120,7 +120,7 @@ cdef class Stream:
                     self.p[k].y = out.buf
                     if k:
                         self.p[k].input.x = self.p[k - 1].h_n
-                    failed |= self.cell.forward(&self.p[k])
+                    failed |= self.kernels.forward(&self.p[k])
             self.busy = False
         finally:
             PyBuffer_Release(&out)
@@ -153,5 +153,5 @@ cdef class Stream:
 
     @state.setter
     def state(self, value):
-        names = CELLS[self.cell.name.decode()].states
+        names = CELLS[cell_names()[self.p[0].cell]].states
         self.put(read_states(value, names, [a.shape for a in self.states], self.dtype))

@@ -113,9 +113,13 @@ static fl_weights read_weights(const int64_t *head) {
     return w;
 }
 
-static fl_call read_call(const int64_t *head, const fl_cell *cell) {
+static fl_call read_call(const int64_t *head, const fl_kernels *k) {
     int64_t size = head[ITEMSIZE], steps = head[T] * head[N], R = output_size(head), kept[3];
-    fl_call p = {.rows = read_rows(head), .H = head[H], .R = R, .n_threads = (int)head[THREADS]};
+    fl_call p = {.cell = (int)head[CELL],
+                 .rows = read_rows(head),
+                 .H = head[H],
+                 .R = R,
+                 .n_threads = (int)head[THREADS]};
     p.in = read_input(head);
     p.weights = read_weights(head);
     p.h0 = read_state(head, 0);
@@ -132,12 +136,12 @@ static fl_call read_call(const int64_t *head, const fl_cell *cell) {
     p.h_n = allocate_state(head, 0);
     p.c_n = allocate_state(head, 1);
     if (head[PACKED]) {
-        void *packed = allocate(cell->packed_size(&p), size);
-        cell->pack(&p, packed);
+        void *packed = allocate(k->packed_size(&p), size);
+        k->pack(&p, packed);
         p.packed = packed;
     }
     p.recompute = head[RECOMPUTE];
-    cell->kept(&p, kept);
+    k->kept(&p, kept);
     p.gates = kept[0] ? allocate(kept[0], size) : NULL;
     p.cells = kept[1] ? allocate(kept[1], size) : NULL;
     p.extra = kept[2] ? allocate(kept[2], size) : NULL;
@@ -203,13 +207,12 @@ static void free_inputs(fl_call *p, fl_grads *g) {
 }
 
 static void run_cell(const int64_t *head, const fl_kernels *k) {
-    const fl_cell *cell = k->cells[head[CELL]];
-    fl_call p = read_call(head, cell);
+    fl_call p = read_call(head, k);
     fl_grads g = read_grads(head);
     uint64_t before = fl_float_state();
     for (int64_t i = 0; i < head[REPEAT]; i++) /* back to back: threads stay awake in between */
-        if (cell->forward(&p)) fail(1, "forward ran out of memory");
-    if (cell->backward(&p, &g)) fail(1, "backward ran out of memory");
+        if (k->forward(&p)) fail(1, "forward ran out of memory");
+    if (k->backward(&p, &g)) fail(1, "backward ran out of memory");
     if (fl_float_state() != before) fail(1, "the float state was not restored");
     write_results(head, &p, &g);
     free_inputs(&p, &g);

@@ -18,16 +18,16 @@ FL_INLINE const real *dy_row(const call *k, int64_t row, int64_t step) {
 }
 
 /* What a cell reads of the row that is worked on AHEAD rows after number i of a step. */
-FL_INLINE void prefetch_gates(const cell *c, const call *k, const share *w, const step_rows *rows,
-                              int64_t i, int64_t step) {
+FL_INLINE void prefetch_gates(const call *k, const share *w, const step_rows *rows, int64_t i,
+                              int64_t step) {
     i += AHEAD;
     if (i >= rows->n) i -= rows->n, step--;
     if (i >= rows->n || step < k->first) return;
     int64_t row = w->first + i * w->stride;
     int64_t blocks = w->j1 - w->j0, units = min64(w->j1 * VL, k->p->H) - w->j0 * VL;
-    prefetch(gates_row(k, row, step) + w->j0 * c->gates * VL, blocks * c->gates * VL);
-    if (c->c) prefetch(cell_before(k, row, step) + w->j0 * VL, units);
-    if (c->extra) prefetch(extra_row(k, row, step) + w->j0 * VL, units);
+    prefetch(gates_row(k, row, step) + w->j0 * k->cell->gates * VL, blocks * k->cell->gates * VL);
+    if (k->cell->c) prefetch(cell_before(k, row, step) + w->j0 * VL, units);
+    if (k->cell->extra) prefetch(extra_row(k, row, step) + w->j0 * VL, units);
     if (k->g->dy && !k->dproj) prefetch(dy_row(k, row, step) + w->j0 * VL, units);
 }
 
@@ -39,35 +39,34 @@ FL_INLINE void move_sum(real *to, real *from, int64_t n) {
 }
 
 /* Rows that started anew at the step: what came back is a gradient of that start. */
-FL_INLINE void reset_backward(const cell *c, const call *k, const share *w, const step_rows *rows,
-                              int64_t step) {
+static void reset_backward(const call *k, const share *w, const step_rows *rows, int64_t step) {
     int64_t u0 = w->j0 * VL, u1 = k->by_units ? w->j1 * VL : k->Rp, c1 = w->j1 * VL;
     for (int64_t i = 0; i < rows->n; i++) {
         int64_t row = w->first + i * w->stride;
         if (!is_reset(k, row, step)) continue;
         move_sum(k->dreset_h + row * k->Rp + u0, k->dh + row * k->Rp + u0, u1 - u0);
-        if (c->c) move_sum(k->dreset_c + row * k->Hp + u0, k->dc + row * k->Hp + u0, c1 - u0);
+        if (k->cell->c) move_sum(k->dreset_c + row * k->Hp + u0, k->dc + row * k->Hp + u0, c1 - u0);
     }
     for (int64_t i = 0; step % SUM_BLOCK == 0 && i < rows->n; i++) {
         int64_t h = (w->first + i * w->stride) * k->Rp + u0;
         int64_t at = (w->first + i * w->stride) * k->Hp + u0;
         move_sum(k->reset_sum_h + h, k->dreset_h + h, u1 - u0);
-        if (c->c) move_sum(k->reset_sum_c + at, k->dreset_c + at, c1 - u0);
+        if (k->cell->c) move_sum(k->reset_sum_c + at, k->dreset_c + at, c1 - u0);
     }
 }
 
 /* Gradient of h before the step, from those of the gates in rows->a: rows->z = init + a W_hh. */
-FL_INLINE void hidden_product(const cell *c, const call *k, const share *w, step_rows *rows,
-                              int64_t step, fl_team *team) {
-    if (k->by_units) fl_barrier(team); /* it needs all units' gates */
-    int direct = c->split || c->late;  /* h also went past the gates */
+static void hidden_product(const call *k, const share *w, step_rows *rows, int64_t step,
+                           fl_team *team) {
+    if (k->by_units) fl_barrier(team);            /* it needs all units' gates */
+    int direct = k->cell->split || k->cell->late; /* h also went past the gates */
     product m = column_product(rows->n, k->GHp, rows->a, k->wht, k->Rp / VL, rows->init,
                                direct ? PANEL : 0, rows->z);
     if (k->by_units) m.p0 = w->p0, m.p1 = w->p1;
     m.down = step & 1;
-    weight_shape shape = hidden_shape(c, k->p);
+    weight_shape shape = hidden_shape(k);
     column_product_run(k, &m, &shape, NULL, NULL);
-    if (k->p->reset) reset_backward(c, k, w, rows, step);
+    if (k->p->reset) reset_backward(k, w, rows, step);
 }
 
 /* No gradient past the rows' ends. */
@@ -82,14 +81,14 @@ static void clear_dx(const call *k, int thread) {
 }
 
 /* A thread's part of packing the weights for products backward. */
-static void pack_backward(const cell *c, const call *k, int thread) {
+static void pack_backward(const call *k, int thread) {
     const fl_call *p = k->p;
     const fl_weights *w = &p->weights;
     if (k->unpacked) return;
     int64_t G = k->G, blocks = k->Hp / VL, outputs = k->Rp / VL;
     int64_t j0 = part(blocks, thread, k->threads), j1 = part(blocks, thread + 1, k->threads);
-    pack_columns(p->H, G, c->late ? 2 : G, p->R, w->w_hh, (real *)k->wht, j0, j1);
-    if (c->late)
+    pack_columns(p->H, G, k->cell->late ? 2 : G, p->R, w->w_hh, (real *)k->wht, j0, j1);
+    if (k->cell->late)
         pack_columns(p->H, 1, 1, p->R, (const real *)w->w_hh + 2 * p->H * p->R, (real *)k->whnt, j0,
                      j1);
     if (k->g->dx) pack_columns(p->H, G, G, p->in.I, w->w_ih, (real *)k->wxt, j0, j1);
@@ -97,24 +96,22 @@ static void pack_backward(const cell *c, const call *k, int thread) {
         pack_columns(p->R, 1, 1, p->H, w->w_hr, (real *)k->whrt, part(outputs, thread, k->threads),
                      part(outputs, thread + 1, k->threads));
     if (p->recompute)
-        pack_forward(c, k, block_part(c, k, thread, k->threads),
-                     block_part(c, k, thread + 1, k->threads), part(outputs, thread, k->threads),
-                     part(outputs, thread + 1, k->threads));
+        pack_forward(k, block_part(k, thread, k->threads), block_part(k, thread + 1, k->threads),
+                     part(outputs, thread, k->threads), part(outputs, thread + 1, k->threads));
 }
 
 /* Before the last step. Returns as begin_forward. */
-static int begin_backward(const cell *c, const call *k, int thread, step_rows *rows,
-                          fl_team *team) {
+static int begin_backward(const call *k, int thread, step_rows *rows, fl_team *team) {
     const fl_call *p = k->p;
     int64_t N = p->rows.N;
-    pack_backward(c, k, thread);
+    pack_backward(k, thread);
     for (int64_t r = part(N, thread, k->threads); r < part(N, thread + 1, k->threads); r++) {
         read_state(k, k->g->dh_n, p->R, r, k->dh + r * k->Rp);
-        if (c->c) read_state(k, k->g->dc_n, p->H, r, k->dc + r * k->Hp);
+        if (k->cell->c) read_state(k, k->g->dc_n, p->H, r, k->dc + r * k->Hp);
         if (!p->reset) continue;
         memset(k->dreset_h + r * k->Rp, 0, (size_t)k->Rp * sizeof(real));
         memset(k->reset_sum_h + r * k->Rp, 0, (size_t)k->Rp * sizeof(real));
-        if (!c->c) continue;
+        if (!k->cell->c) continue;
         memset(k->dreset_c + r * k->Hp, 0, (size_t)k->Hp * sizeof(real));
         memset(k->reset_sum_c + r * k->Hp, 0, (size_t)k->Hp * sizeof(real));
         read_state(k, p->reset_c, p->H, r, (real *)k->reset_c + r * k->Hp);
@@ -122,55 +119,54 @@ static int begin_backward(const cell *c, const call *k, int thread, step_rows *r
     clear_dx(k, thread);
     if (fl_barrier(team)) return 1;
     if (!p->recompute || !p->in.ids) return 0;
-    make_table(c, k, rows, thread);
+    make_table(k, rows, thread);
     fl_barrier(team);
     return 0;
 }
 
 /* Make the gates and cells of a segment anew from the cells at its start. */
-static void run_segment(const cell *c, const call *k, const share *w, step_rows *rows, int thread,
-                        fl_team *team) {
+static void run_segment(const call *k, const share *w, step_rows *rows, int thread, fl_team *team) {
     int64_t N = k->p->rows.N, at = k->first / k->p->recompute * N;
-    for (int64_t i = 0; c->c && i < share_rows(w, N); i++) {
+    for (int64_t i = 0; k->cell->c && i < share_rows(w, N); i++) {
         int64_t row = w->first + i * w->stride, j = w->j0 * VL;
         memcpy(k->cells + row * k->Hp + j, k->states + (at + row) * k->Hp + j,
                (size_t)((w->j1 - w->j0) * VL) * sizeof(real));
     }
-    run_steps(c, k, w, rows, k->first, k->last, thread, team);
+    run_steps(k, w, rows, k->first, k->last, thread, team);
 }
 
-static void end_backward(const cell *c, const call *k, int thread) {
+static void end_backward(const call *k, int thread) {
     const fl_call *p = k->p;
     const fl_grads *g = k->g;
     int64_t N = p->rows.N;
     for (int64_t r = part(N, thread, k->threads); r < part(N, thread + 1, k->threads); r++) {
         write_state(k, k->dh + r * k->Rp, p->R, r, g->dh0);
-        if (c->c) write_state(k, k->dc + r * k->Hp, p->H, r, g->dc0);
+        if (k->cell->c) write_state(k, k->dc + r * k->Hp, p->H, r, g->dc0);
         if (!p->reset) continue;
         write_state(k, k->reset_sum_h + r * k->Rp, p->R, r, g->dreset_h);
-        if (c->c) write_state(k, k->reset_sum_c + r * k->Hp, p->H, r, g->dreset_c);
+        if (k->cell->c) write_state(k, k->reset_sum_c + r * k->Hp, p->H, r, g->dreset_c);
     }
 }
 
 /* A thread's part; returns 1 if it was given up, as not all threads came. */
-static int backward_part(const cell *c, void *ctx, int thread, int threads, fl_team *team) {
-    call own = *(call *)ctx, *k = &own;
+static int backward_part(const call *shared, int thread, int threads, fl_team *team) {
+    call own = *shared, *k = &own;
     k->threads = threads;
     k->by_units = k->by_units && threads > 1;
     const fl_rows *b = &k->p->rows;
     share w = share_of(k->p->H, k->by_units, thread, threads);
     int64_t most = max64(P_BLOCK, b->N * k->chunk), every = k->p->recompute;
     step_rows rows = step_rows_in(k, k->scratch + thread * k->scratch_size, most);
-    real *copies = rows.own + own_size(c, k);
-    if (begin_backward(c, k, thread, &rows, team)) return 1;
+    real *copies = rows.own + own_size(k);
+    if (begin_backward(k, thread, &rows, team)) return 1;
     int64_t segments = every ? (b->T + every - 1) / every : 1;
     for (int64_t i = segments - 1; i >= 0; i--) {
         k->first = i * every, k->last = every ? min64(b->T, k->first + every) : b->T;
-        if (every) run_segment(c, k, &w, &rows, thread, team);
+        if (every) run_segment(k, &w, &rows, thread, team);
         ripe ready = {.begin = i == segments - 1};
         for (int64_t s = k->last - 1; s >= k->first; s--) {
             rows.n = share_rows(&w, b->n_at[s]);
-            if (b->n_at[s]) c->step_backward(k, &w, &rows, s, team);
+            if (b->n_at[s]) k->cell->step_backward(k, &w, &rows, s, team);
             ready.p1 = b->offset[k->last] - b->offset[s];
             if (s > k->first && ready.p1 - ready.p0 < ripe_rows(k)) continue;
             if (s > k->first) ready.p1 -= (b->offset[b->T] - b->offset[s]) % P_BLOCK;
@@ -179,18 +175,18 @@ static int backward_part(const cell *c, void *ctx, int thread, int threads, fl_t
             ask_to_stop(k, thread, before + ready.p0, before + ready.p1);
             fl_barrier(team);
             if (is_stopped(k, before + ready.p1)) return 0;
-            ripe_products(c, k, &ready, thread, &rows, copies, team);
+            ripe_products(k, &ready, thread, &rows, copies, team);
             ready.p0 = ready.p1, ready.begin = 0;
         }
         if (i) fl_barrier(team); /* the next segment takes this one's place */
     }
     fl_barrier(team);
-    end_backward(c, k, thread);
+    end_backward(k, thread);
     return 0;
 }
 
-static void backward_body(const cell *c, void *ctx, int thread, int threads, fl_team *team) {
-    if (backward_part(c, ctx, thread, threads, team) && !thread) backward_part(c, ctx, 0, 1, NULL);
+static void backward_body(void *ctx, int thread, int threads, fl_team *team) {
+    if (backward_part(ctx, thread, threads, team) && !thread) backward_part(ctx, 0, 1, NULL);
 }
 
 static int64_t longest_segment(const fl_call *p) { /* in packed rows */
@@ -198,16 +194,16 @@ static int64_t longest_segment(const fl_call *p) { /* in packed rows */
     return b->offset[p->recompute ? min64(b->T, p->recompute) : b->T];
 }
 
-static int64_t plan_backward(const cell *c, call *k, int dx, real *block) {
+static int64_t plan_backward(call *k, int dx, real *block) {
     const fl_call *p = k->p;
     int64_t N = p->rows.N, P = longest_segment(p);
     arena m = {block, 0};
     k->full = 1;
     k->chunk = chunk_steps(k, p->recompute ? min64(p->recompute, p->rows.T) : p->rows.T);
     k->zeros = take(&m, max64(k->GHp, PANEL));
-    k->unpacked = !p->recompute && stay_unpacked(c, p);
+    k->unpacked = !p->recompute && stay_unpacked(k);
     k->wht = k->unpacked ? p->weights.w_hh : take(&m, columns_size(p->H, k->G, p->R));
-    k->whnt = c->late ? take(&m, columns_size(p->H, 1, p->R)) : NULL;
+    k->whnt = k->cell->late ? take(&m, columns_size(p->H, 1, p->R)) : NULL;
     k->wxt = k->unpacked ? p->weights.w_ih
              : dx        ? take(&m, columns_size(p->H, k->G, p->in.I))
                          : NULL;
@@ -216,48 +212,45 @@ static int64_t plan_backward(const cell *c, call *k, int dx, real *block) {
     k->table = p->in.ids ? take(&m, (p->in.U + rows_above(p)) * k->GHp) : NULL;
     k->token_sums = p->in.ids ? take(&m, k->threads * token_sums_size(p)) : NULL;
     k->dh = take(&m, N * k->Rp);
-    k->dc = c->c ? take(&m, N * k->Hp) : NULL;
-    k->reset_c = c->c && p->reset ? take(&m, N * k->Hp) : NULL;
+    k->dc = k->cell->c ? take(&m, N * k->Hp) : NULL;
+    k->reset_c = k->cell->c && p->reset ? take(&m, N * k->Hp) : NULL;
     k->dreset_h = p->reset ? take(&m, N * k->Rp) : NULL;
-    k->dreset_c = c->c && p->reset ? take(&m, N * k->Hp) : NULL;
+    k->dreset_c = k->cell->c && p->reset ? take(&m, N * k->Hp) : NULL;
     k->reset_sum_h = p->reset ? take(&m, N * k->Rp) : NULL;
-    k->reset_sum_c = c->c && p->reset ? take(&m, N * k->Hp) : NULL;
+    k->reset_sum_c = k->cell->c && p->reset ? take(&m, N * k->Hp) : NULL;
     k->gates = p->gates, k->cells = p->cells, k->extra = p->extra;
     if (p->recompute) {
-        place_weights(c, k, take(&m, place_weights(c, k, NULL)));
+        place_weights(k, take(&m, place_weights(k, NULL)));
         k->inputs = p->in.ids ? take(&m, p->in.U * k->GHp) : NULL;
         k->states = p->cells;
         k->gates = take(&m, P * k->GHp);
-        k->cells = c->c ? take(&m, (N + P) * k->Hp) : NULL;
-        k->extra = keeps_extra(c, p) ? take(&m, P * k->Hp) : NULL;
+        k->cells = k->cell->c ? take(&m, (N + P) * k->Hp) : NULL;
+        k->extra = keeps_extra(k) ? take(&m, P * k->Hp) : NULL;
     }
     int64_t most = max64(P_BLOCK, N * k->chunk);
-    k->scratch_size = pointers_size(most) + own_size(c, k) +
-                      weight_copies_size(most_features(c, k)) +
-                      (p->recompute ? 2 : 1) * sums_size(c, k, WEIGHT_GRADS);
+    k->scratch_size = pointers_size(most) + own_size(k) + weight_copies_size(most_features(k)) +
+                      (p->recompute ? 2 : 1) * sums_size(k, WEIGHT_GRADS);
     k->scratch = take(&m, k->scratch_size * k->threads);
     return m.size;
 }
 
-static int64_t backward_bytes(const cell *c, const fl_call *p) {
-    fl_grads none = {0};
-    call k = call_of(c, p, &none);
-    set_threads(c, &k, 4);
-    return plan_backward(c, &k, 1, NULL) * (int64_t)sizeof(real);
+static int64_t backward_bytes(call *k) {
+    set_threads(k, 4);
+    return plan_backward(k, 1, NULL) * (int64_t)sizeof(real);
 }
 
-static int run_backward(const cell *c, const fl_call *p, const fl_grads *g, fl_body body) {
-    call k = call_of(c, p, g);
-    set_threads(c, &k, 4);
-    real *block = fl_alloc((size_t)plan_backward(c, &k, g->dx != NULL, NULL) * sizeof(real));
+static int run_backward(call *k) {
+    int dx = k->g->dx != NULL;
+    set_threads(k, 4);
+    real *block = fl_alloc((size_t)plan_backward(k, dx, NULL) * sizeof(real));
     if (!block) return -1;
-    plan_backward(c, &k, g->dx != NULL, block);
-    stopping stop = stopping_of(&k);
-    k.stop = &stop;
-    memset((real *)k.zeros, 0, (size_t)max64(k.GHp, PANEL) * sizeof(real));
-    fl_run(k.threads, k.brief, body, &k);
+    plan_backward(k, dx, block);
+    stopping stop = stopping_of(k);
+    k->stop = &stop;
+    memset((real *)k->zeros, 0, (size_t)max64(k->GHp, PANEL) * sizeof(real));
+    fl_run(k->threads, k->brief, backward_body, k);
     fl_free(block);
-    return is_stopped(&k, INT64_MAX - 1) ? FL_STOPPED : 0;
+    return is_stopped(k, INT64_MAX - 1) ? FL_STOPPED : 0;
 }
 
 #endif

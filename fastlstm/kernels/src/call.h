@@ -36,6 +36,7 @@ typedef struct {
 
 /* What a call's threads share. */
 struct call {
+    const cell *cell;
     const fl_call *p;
     stopping *stop;
     const fl_grads *g; /* NULL in forward */
@@ -206,29 +207,34 @@ FL_INLINE real *take(arena *m, int64_t n) {
 
 FL_INLINE call call_of(const cell *c, const fl_call *p, const fl_grads *g) {
     int64_t Hp = round_up(p->H);
-    return (call){
-        .p = p, .g = g, .G = c->gates, .GHp = c->gates * Hp, .Hp = Hp, .Rp = round_up(p->R)};
+    return (call){.cell = c,
+                  .p = p,
+                  .g = g,
+                  .G = c->gates,
+                  .GHp = c->gates * Hp,
+                  .Hp = Hp,
+                  .Rp = round_up(p->R)};
 }
 
-FL_INLINE int keeps_extra(const cell *c, const fl_call *p) { return c->extra || p->weights.w_hr; }
+FL_INLINE int keeps_extra(const call *k) { return k->cell->extra || k->p->weights.w_hr; }
 
-FL_INLINE weight_shape input_shape(const cell *c, const fl_call *p) {
-    return (weight_shape){p->H, p->in.I, c->gates, c->panel};
+FL_INLINE weight_shape input_shape(const call *k) {
+    return (weight_shape){k->p->H, k->p->in.I, k->cell->gates, k->cell->panel};
 }
-FL_INLINE weight_shape hidden_shape(const cell *c, const fl_call *p) {
-    return (weight_shape){p->H, p->R, c->gates, c->panel};
+FL_INLINE weight_shape hidden_shape(const call *k) {
+    return (weight_shape){k->p->H, k->p->R, k->cell->gates, k->cell->panel};
 }
 FL_INLINE weight_shape project_shape(const fl_call *p) { /* its units are the R outputs */
     return (weight_shape){p->R, p->H, 1, FL_PANEL};
 }
 
 /* Where the packed weights stand in `packed`; returns their size. */
-FL_INLINE int64_t place_weights(const cell *c, call *k, const real *packed) {
+FL_INLINE int64_t place_weights(call *k, const real *packed) {
     arena m = {(real *)packed, 0};
     k->wx = k->unpacked ? k->p->weights.w_ih : take(&m, k->GHp * k->p->in.I);
     k->wh = k->unpacked ? k->p->weights.w_hh : take(&m, k->GHp * k->p->R);
     k->bias = take(&m, k->GHp);
-    k->bias_h = c->split ? take(&m, k->GHp) : NULL;
+    k->bias_h = k->cell->split ? take(&m, k->GHp) : NULL;
     k->whr = k->p->weights.w_hr ? take(&m, k->Rp * k->p->H) : NULL;
     return m.size;
 }

@@ -46,6 +46,7 @@ typedef struct fl_weights {
 
 /* One layer in one direction over a batch. Cells without a cell state leave c0, c_n, ... NULL. */
 typedef struct fl_call {
+    int cell; /* its number: see fl_kernels */
     fl_rows rows;
     fl_input in;
     int64_t H, R;
@@ -84,27 +85,6 @@ typedef struct fl_grads {
     void *dparams;                               /* [n,H] added to, or NULL */
 } fl_grads;
 
-typedef struct fl_cell {
-    const char *name;
-
-    /* Elements of the packed weights; write them. Of a call they read in.I, H, R and weights. */
-    int64_t (*packed_size)(const fl_call *p);
-    void (*pack)(const fl_call *p, void *packed);
-
-    /* Elements of gates, cells and extra that a call with `recompute` keeps. */
-    void (*kept)(const fl_call *p, int64_t elements[3]);
-
-    /* Bytes at work in a call, beside what it is given (backward: with dx). */
-    int64_t (*forward_bytes)(const fl_call *p);
-    int64_t (*backward_bytes)(const fl_call *p);
-
-    /* 0, or -1 if memory ran out, or FL_STOPPED: outputs are then undefined, gradients of weights
-     * added to in part. Backward turns `gates` into gate gradients in place, so what forward kept
-     * serves once. */
-    int (*forward)(const fl_call *p);
-    int (*backward)(const fl_call *p, const fl_grads *g);
-} fl_cell;
-
 enum { FL_CELLS = 5, FL_STOPPED = -2 };
 
 /* Mean and maximum of y over each row's real steps; backward, of their gradients into y's place. */
@@ -138,7 +118,24 @@ typedef struct fl_kernels {
     int itemsize; /* 4 or 8 */
     int width;    /* VL */
 
-    const fl_cell *cells[FL_CELLS];
+    const char *const *cells; /* [FL_CELLS] names; a cell's number is its place */
+
+    /* Elements of the packed weights; write them. Of a call they read in.I, H, R and weights. */
+    int64_t (*packed_size)(const fl_call *p);
+    void (*pack)(const fl_call *p, void *packed);
+
+    /* Elements of gates, cells and extra that a call with `recompute` keeps. */
+    void (*kept)(const fl_call *p, int64_t elements[3]);
+
+    /* Bytes at work in a call, beside what it is given (backward: with dx). */
+    int64_t (*forward_bytes)(const fl_call *p);
+    int64_t (*backward_bytes)(const fl_call *p);
+
+    /* 0, or -1 if memory ran out, or FL_STOPPED: outputs are then undefined, gradients of weights
+     * added to in part. Backward turns `gates` into gate gradients in place, so what forward kept
+     * serves once. */
+    int (*forward)(const fl_call *p);
+    int (*backward)(const fl_call *p, const fl_grads *g);
 
     void (*pool_forward)(const fl_pool *p);
     void (*pool_backward)(const fl_pool *p);

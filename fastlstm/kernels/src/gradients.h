@@ -31,8 +31,8 @@ FL_INLINE product column_product(int64_t n, int64_t K, const real *const *a, con
                      .c_panel = PANEL};
 }
 
-FL_INLINE void column_product_run(const call *k, const product *m, const weight_shape *s,
-                                  product_done done, void *ctx) {
+static void column_product_run(const call *k, const product *m, const weight_shape *s,
+                               product_done done, void *ctx) {
     if (k->unpacked)
         unpacked_columns_run(m, s, done, ctx);
     else
@@ -70,31 +70,35 @@ enum { JOINT_BYTES = 256 << 10 }; /* of rows packed together: a quarter of that 
 
 /* Do both weights meet the same gate gradients? Those are then packed once for both, unless the
  * rows of both together are too many to stay in the second-level cache. */
-FL_INLINE int made_jointly(const cell *c, const call *k) {
+FL_INLINE int made_jointly(const call *k) {
     int64_t row = (k->p->R + k->p->in.I) * (int64_t)sizeof(real);
-    return !c->split && !c->late && !k->p->in.ids && row * P_BLOCK <= JOINT_BYTES;
+    return !k->cell->split && !k->cell->late && !k->p->in.ids && row * P_BLOCK <= JOINT_BYTES;
 }
 
-FL_INLINE int has_grad(const cell *c, const call *k, int which) {
-    return which == OF_LATE_HIDDEN  ? c->late
+FL_INLINE int has_grad(const call *k, int which) {
+    return which == OF_LATE_HIDDEN  ? k->cell->late
            : which == OF_PROJECTION ? k->p->weights.w_hr != NULL
-           : which == OF_INPUT      ? !made_jointly(c, k)
+           : which == OF_INPUT      ? !made_jointly(k)
                                     : 1;
 }
 
-static weight_grad grad_of(const cell *c, const call *k, int which) {
+static weight_grad grad_of(const call *k, int which) {
     const fl_call *p = k->p;
     const fl_grads *g = k->g;
     int64_t P = p->rows.offset[k->last] - p->rows.offset[k->first];
-    weight_grad m = {
-        .H = p->H, .G = c->gates, .g1 = c->gates, .V = c->panel, .P = P, .zeros = k->zeros};
+    weight_grad m = {.H = p->H,
+                     .G = k->cell->gates,
+                     .g1 = k->cell->gates,
+                     .V = k->cell->panel,
+                     .P = P,
+                     .zeros = k->zeros};
     weight_factor input = {p->in.I, p->in.ids ? table_rows : input_rows, g->dw_ih};
     switch (which) {
     case OF_HIDDEN:
         m.of[0] = (weight_factor){p->R, hidden_rows, g->dw_hh};
-        if (made_jointly(c, k)) m.of[1] = input;
-        m.db1 = g->db_hh, m.db2 = c->split ? NULL : g->db_ih;
-        if (c->late) m.g1 = 2;
+        if (made_jointly(k)) m.of[1] = input;
+        m.db1 = g->db_hh, m.db2 = k->cell->split ? NULL : g->db_ih;
+        if (k->cell->late) m.g1 = 2;
         break;
     case OF_LATE_HIDDEN: /* the gate that met the hidden state after its reset */
         m.of[0] = (weight_factor){p->R, extra_rows, g->dw_hh};
@@ -108,25 +112,25 @@ static weight_grad grad_of(const cell *c, const call *k, int which) {
     default:
         m.of[0] = input;
         if (p->in.ids) m.P = p->in.U;
-        m.db1 = c->split ? g->db_ih : NULL;
+        m.db1 = k->cell->split ? g->db_ih : NULL;
     }
     return m;
 }
 
 /* Features of the most that is packed for one of them. */
-FL_INLINE int64_t most_features(const cell *c, const call *k) {
+FL_INLINE int64_t most_features(const call *k) {
     const fl_call *p = k->p;
     int64_t most = max64(p->R, p->in.I);
-    if (made_jointly(c, k)) most = p->R + p->in.I;
+    if (made_jointly(k)) most = p->R + p->in.I;
     return p->weights.w_hr ? max64(most, p->H) : most;
 }
 
 /* Sums of the first `count` gradients in a thread's scratch. */
-static int64_t sums_size(const cell *c, const call *k, int count) {
+static int64_t sums_size(const call *k, int count) {
     int64_t size = 0;
     for (int i = 0; i < count; i++) {
-        if (!has_grad(c, k, i)) continue;
-        weight_grad m = grad_of(c, k, i);
+        if (!has_grad(k, i)) continue;
+        weight_grad m = grad_of(k, i);
         size += weight_sums_size(&m, k->threads);
     }
     return size;
@@ -134,10 +138,10 @@ static int64_t sums_size(const cell *c, const call *k, int count) {
 
 /* Over ripe rows, in the thread's sums. Those are added to the caller's gradient, and zeroed, after
  * every SUM_ROWS rows of the call, wherever it is cut, and after the last. */
-static void run_grad(const cell *c, const call *k, int which, const ripe *r, const real *dG,
-                     int thread, real *copies, real *sums) {
-    if (!has_grad(c, k, which)) return;
-    weight_grad m = grad_of(c, k, which);
+static void run_grad(const call *k, int which, const ripe *r, const real *dG, int thread,
+                     real *copies, real *sums) {
+    if (!has_grad(k, which)) return;
+    weight_grad m = grad_of(k, which);
     if (k->unpacked) {
         weight_grad_few(&m, thread, k->threads, k, r->p1, dG);
         return;
@@ -147,13 +151,13 @@ static void run_grad(const cell *c, const call *k, int which, const ripe *r, con
     int64_t row = m.G * round_up(m.H), before = offset[k->p->rows.T] - offset[k->last];
     if (which == OF_INPUT && k->p->in.ids) before = 0; /* rows of the table */
     size_t bytes = (size_t)((w.p1 - w.p0) * (w.f1 - w.f0 + 1) * PANEL) * sizeof(real);
-    sums += sums_size(c, k, which);
+    sums += sums_size(k, which);
     if (r->begin) memset(sums, 0, bytes);
     for (int64_t p = r->p0, n; p < r->p1; p += n) {
         int64_t at = before + p;
         n = min64(P_BLOCK - at % P_BLOCK, r->p1 - p);
         int last = r->end && p + n == r->p1;
-        block_sum to = {sums, sums + sums_size(c, k, WEIGHT_GRADS), at % P_BLOCK == 0,
+        block_sum to = {sums, sums + sums_size(k, WEIGHT_GRADS), at % P_BLOCK == 0,
                         (at + n) % P_BLOCK == 0 || last};
         weight_grad_block(&m, &w, k, p, n, dG + p * row, copies, &to);
         if (!last && (at + n) % SUM_ROWS) continue;
@@ -183,7 +187,7 @@ static void write_dx(void *ctx, int64_t row, int64_t R, int64_t panel) {
         }
 }
 
-static void dx_rows(const cell *c, const call *k, int64_t n, step_rows *rows, real *tiles) {
+static void dx_rows(const call *k, int64_t n, step_rows *rows, real *tiles) {
     dx_out out = {tiles, rows->out, k->p->in.I, k->g->accumulate_dx};
     for (int64_t i = 0; i < n; i++) {
         rows->z[i] = tiles + i * PANEL;
@@ -192,13 +196,12 @@ static void dx_rows(const cell *c, const call *k, int64_t n, step_rows *rows, re
     product m =
         column_product(n, k->GHp, rows->a, k->wxt, vectors(k->p->in.I), rows->init, 0, rows->z);
     m.c_panel = 0, m.panels_first = 1;
-    weight_shape shape = input_shape(c, k->p);
+    weight_shape shape = input_shape(k);
     column_product_run(k, &m, &shape, write_dx, &out);
 }
 
 /* dx of this thread's part of ripe rows, or of the table's. */
-static void make_dx(const cell *c, const call *k, const ripe *ready, int thread, step_rows *rows,
-                    real *tiles) {
+static void make_dx(const call *k, const ripe *ready, int thread, step_rows *rows, real *tiles) {
     const fl_rows *b = &k->p->rows;
     const fl_grads *g = k->g;
     int64_t P = ready->p1 - ready->p0, p1 = ready->p0 + part(P, thread + 1, k->threads);
@@ -215,30 +218,30 @@ static void make_dx(const cell *c, const call *k, const ripe *ready, int thread,
             rows->out[i] = (real *)g->dx + place(b, at.row, at.step, g->dx_t, g->dx_n);
             next_place(k, &at);
         }
-        dx_rows(c, k, n, rows, tiles);
+        dx_rows(k, n, rows, tiles);
     }
 }
 
 /* Where the recurrent product met a gate first, its gradient gives way to the input product's. */
-static void input_gates(const cell *c, const call *k, const ripe *ready, int thread) {
-    int64_t last = (c->gates - 1) * VL, P = ready->p1 - ready->p0;
+static void input_gates(const call *k, const ripe *ready, int thread) {
+    int64_t last = (k->cell->gates - 1) * VL, P = ready->p1 - ready->p0;
     int64_t p1 = ready->p0 + part(P, thread + 1, k->threads);
     for (int64_t p = ready->p0 + part(P, thread, k->threads); p < p1; p++)
         for (int64_t j = 0; j < k->Hp / VL; j++)
-            vstore(k->gates + p * k->GHp + j * c->gates * VL + last,
+            vstore(k->gates + p * k->GHp + j * k->cell->gates * VL + last,
                    vload(k->extra + p * k->Hp + j * VL));
 }
 
 /* The gradients that are products over the steps, of ripe rows. */
-static void ripe_products(const cell *c, const call *k, const ripe *ready, int thread,
-                          step_rows *rows, real *copies, fl_team *team) {
-    real *sums = copies + weight_copies_size(most_features(c, k));
-    run_grad(c, k, OF_HIDDEN, ready, k->gates, thread, copies, sums);
-    run_grad(c, k, OF_LATE_HIDDEN, ready, k->gates, thread, copies, sums);
-    run_grad(c, k, OF_PROJECTION, ready, k->dproj, thread, copies, sums);
-    if (c->split) {
+static void ripe_products(const call *k, const ripe *ready, int thread, step_rows *rows,
+                          real *copies, fl_team *team) {
+    real *sums = copies + weight_copies_size(most_features(k));
+    run_grad(k, OF_HIDDEN, ready, k->gates, thread, copies, sums);
+    run_grad(k, OF_LATE_HIDDEN, ready, k->gates, thread, copies, sums);
+    run_grad(k, OF_PROJECTION, ready, k->dproj, thread, copies, sums);
+    if (k->cell->split) {
         fl_barrier(team);
-        input_gates(c, k, ready, thread);
+        input_gates(k, ready, thread);
         fl_barrier(team);
     }
     ripe table = {0, k->p->in.U, 1, 1};
@@ -248,8 +251,8 @@ static void ripe_products(const cell *c, const call *k, const ripe *ready, int t
         fl_barrier(team);
         ready = &table;
     }
-    if (k->g->dx) make_dx(c, k, ready, thread, rows, copies);
-    run_grad(c, k, OF_INPUT, ready, k->p->in.ids ? k->table : k->gates, thread, copies, sums);
+    if (k->g->dx) make_dx(k, ready, thread, rows, copies);
+    run_grad(k, OF_INPUT, ready, k->p->in.ids ? k->table : k->gates, thread, copies, sums);
 }
 
 enum { RIPE_BYTES = 512 << 10 }; /* half of a second-level cache of 1 MiB */

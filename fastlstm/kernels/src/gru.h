@@ -60,12 +60,12 @@ static const cell GRU = {.gates = GRU_GATES,
                          .step_backward = gru_step_backward};
 
 static void gru_step(const call *k, const share *w, step_rows *rows, int64_t step) {
-    product m = gate_product(&GRU, k, rows, rows->n, k->p->R, k->wh, w->j0, w->j1);
+    product m = gate_product(k, rows, rows->n, k->p->R, k->wh, w->j0, w->j1);
     for (int64_t i = 0; i < rows->n; i++) rows->start[i] = k->bias_h;
     m.cin = rows->start;
     m.c = rows->s, m.c_panel = rows->s_panel;
     m.down = step & 1;
-    gate_product_run(&GRU, k, &m, gru_finish, rows);
+    gate_product_run(k, &m, gru_finish, rows);
 }
 
 static void gru_row_backward(const call *k, int64_t row, int64_t step, int64_t j0, int64_t j1) {
@@ -92,11 +92,11 @@ static void gru_step_backward(const call *k, const share *w, step_rows *rows, in
     for (int64_t i = 0; i < rows->n; i++) {
         int64_t row = w->first + i * w->stride;
         gru_row_backward(k, row, step, w->j0, w->j1);
-        prefetch_gates(&GRU, k, w, rows, i, step);
+        prefetch_gates(k, w, rows, i, step);
         rows->a[i] = gates_row(k, row, step);
         rows->init[i] = rows->z[i] = k->dh + row * k->Rp;
     }
-    hidden_product(&GRU, k, w, rows, step, team);
+    hidden_product(k, w, rows, step, team);
 }
 
 #endif

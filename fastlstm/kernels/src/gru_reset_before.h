@@ -49,8 +49,8 @@ static const cell GRU_RESET_BEFORE = {.gates = GRU_GATES,
                                       .step_backward = gru_late_step_backward};
 
 static void gru_late_step(const call *k, const share *w, step_rows *rows, int64_t step) {
-    weight_shape all = hidden_shape(&GRU_RESET_BEFORE, k->p), gates = first_gates(&all);
-    product m = gate_product(&GRU_RESET_BEFORE, k, rows, rows->n, k->p->R, k->wh, w->j0, w->j1);
+    weight_shape all = hidden_shape(k), gates = first_gates(&all);
+    product m = gate_product(k, rows, rows->n, k->p->R, k->wh, w->j0, w->j1);
     m.V = gates.V, m.nv = gates_size(&gates) / VL;
     m.down = step & 1;
     product_run(&m, gru_late_gates, rows);
@@ -105,15 +105,15 @@ static void gru_late_step_backward(const call *k, const share *w, step_rows *row
     }
     product m =
         column_product(rows->n, k->Hp, rows->a, k->whnt, k->Rp / VL, rows->start, 0, rows->s);
-    product_run(&m, NULL, NULL);
+    product_only(&m);
     for (int64_t i = 0; i < rows->n; i++) {
         int64_t row = w->first + i * w->stride;
         gru_late_inner(k, row, step, rows->s[i]);
-        prefetch_gates(&GRU_RESET_BEFORE, k, w, rows, i, step);
+        prefetch_gates(k, w, rows, i, step);
         rows->a[i] = gates_row(k, row, step);
         rows->init[i] = rows->z[i] = k->dh + row * k->Rp;
     }
-    hidden_product(&GRU_RESET_BEFORE, k, w, rows, step, team);
+    hidden_product(k, w, rows, step, team);
 }
 
 #endif

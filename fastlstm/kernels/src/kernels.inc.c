@@ -17,56 +17,53 @@ FL_PRAGMA(GCC target(FL_TARGET))
 #include "adam.h"
 #include "pool.h"
 
-static int64_t packed_size(const cell *c, const fl_call *p) {
-    call k = call_of(c, p, NULL);
-    return place_weights(c, &k, NULL);
+/* In the order of their numbers. */
+static const cell *const CELLS[FL_CELLS] = {&LSTM, &GRU, &GRU_RESET_BEFORE, &RNN_TANH, &RNN_RELU};
+static const char *const CELL_NAMES[FL_CELLS] = {"lstm", "gru", "gru_reset_before", "rnn_tanh",
+                                                 "rnn_relu"};
+
+static call begin(const fl_call *p, const fl_grads *g) { return call_of(CELLS[p->cell], p, g); }
+
+static int64_t packed_size(const fl_call *p) {
+    call k = begin(p, NULL);
+    return place_weights(&k, NULL);
 }
 
-static void pack(const cell *c, const fl_call *p, real *packed) {
-    call k = call_of(c, p, NULL);
-    place_weights(c, &k, packed);
-    pack_forward(c, &k, 0, k.Hp / VL, 0, k.Rp / VL);
+static void pack(const fl_call *p, void *packed) {
+    call k = begin(p, NULL);
+    place_weights(&k, packed);
+    pack_forward(&k, 0, k.Hp / VL, 0, k.Rp / VL);
 }
 
-static void kept(const cell *c, const fl_call *p, int64_t elements[3]) {
-    int64_t N = p->rows.N, T = p->rows.T, P = p->rows.offset[T], Hp = round_up(p->H);
+static void kept(const fl_call *p, int64_t elements[3]) {
+    call k = begin(p, NULL);
+    int64_t N = p->rows.N, T = p->rows.T, P = p->rows.offset[T];
     int64_t segments = p->recompute ? (T + p->recompute - 1) / p->recompute : 0;
-    elements[0] = p->recompute ? 0 : P * c->gates * Hp;
-    elements[1] = !c->c ? 0 : p->recompute ? segments * N * Hp : (N + P) * Hp;
-    elements[2] = !p->recompute && keeps_extra(c, p) ? P * Hp : 0;
+    elements[0] = p->recompute ? 0 : P * k.GHp;
+    elements[1] = !k.cell->c ? 0 : p->recompute ? segments * N * k.Hp : (N + P) * k.Hp;
+    elements[2] = !p->recompute && keeps_extra(&k) ? P * k.Hp : 0;
 }
 
-/* A cell's entries to the engine, which all cells share; its steps are its own. */
-#define CELL(NAME, ROW)                                                                            \
-    static int64_t NAME##_packed_size(const fl_call *p) { return packed_size(&ROW, p); }           \
-    static void NAME##_pack(const fl_call *p, void *packed) { pack(&ROW, p, packed); }             \
-    static void NAME##_kept(const fl_call *p, int64_t elements[3]) { kept(&ROW, p, elements); }    \
-    static int64_t NAME##_forward_bytes(const fl_call *p) { return forward_bytes(&ROW, p); }       \
-    static int64_t NAME##_backward_bytes(const fl_call *p) { return backward_bytes(&ROW, p); }     \
-    static void NAME##_forward_body(void *ctx, int thread, int threads, fl_team *team) {           \
-        forward_body(&ROW, ctx, thread, threads, team);                                            \
-    }                                                                                              \
-    static void NAME##_backward_body(void *ctx, int thread, int threads, fl_team *team) {          \
-        backward_body(&ROW, ctx, thread, threads, team);                                           \
-    }                                                                                              \
-    static void NAME##_step_piece(void *ctx, int piece, int pieces) {                              \
-        step_piece(&ROW, ctx, piece, pieces);                                                      \
-    }                                                                                              \
-    static int NAME##_forward(const fl_call *p) {                                                  \
-        return run_forward(&ROW, p, NAME##_forward_body, NAME##_step_piece);                       \
-    }                                                                                              \
-    static int NAME##_backward(const fl_call *p, const fl_grads *g) {                              \
-        return run_backward(&ROW, p, g, NAME##_backward_body);                                     \
-    }                                                                                              \
-    static const fl_cell NAME##_kernels = {                                                        \
-        #NAME,          NAME##_packed_size,   NAME##_pack,                                         \
-        NAME##_kept,    NAME##_forward_bytes, NAME##_backward_bytes,                               \
-        NAME##_forward, NAME##_backward};
-CELL(lstm, LSTM)
-CELL(gru, GRU)
-CELL(gru_reset_before, GRU_RESET_BEFORE)
-CELL(rnn_tanh, RNN_TANH)
-CELL(rnn_relu, RNN_RELU)
+static int64_t bytes_forward(const fl_call *p) {
+    call k = begin(p, NULL);
+    return forward_bytes(&k);
+}
+
+static int64_t bytes_backward(const fl_call *p) {
+    fl_grads none = {0};
+    call k = begin(p, &none);
+    return backward_bytes(&k);
+}
+
+static int forward(const fl_call *p) {
+    call k = begin(p, NULL);
+    return run_forward(&k);
+}
+
+static int backward(const fl_call *p, const fl_grads *g) {
+    call k = begin(p, g);
+    return run_backward(&k);
+}
 
 #define ELEMENTWISE(NAME, EXPRESSION)                                                              \
     static void NAME(int64_t n, const void *x, void *y) {                                          \
@@ -85,8 +82,14 @@ const fl_kernels FL_TABLE = {
     .isa = FL_ISA,
     .itemsize = sizeof(real),
     .width = VL,
-    .cells = {&lstm_kernels, &gru_kernels, &gru_reset_before_kernels, &rnn_tanh_kernels,
-              &rnn_relu_kernels},
+    .cells = CELL_NAMES,
+    .packed_size = packed_size,
+    .pack = pack,
+    .kept = kept,
+    .forward_bytes = bytes_forward,
+    .backward_bytes = bytes_backward,
+    .forward = forward,
+    .backward = backward,
     .pool_forward = pool_forward,
     .pool_backward = pool_backward,
     .adam = adam,

@@ -107,9 +107,9 @@ static const cell LSTM = {.gates = LSTM_GATES,
                           .step_backward = lstm_step_backward};
 
 static void lstm_step(const call *k, const share *w, step_rows *rows, int64_t step) {
-    product m = gate_product(&LSTM, k, rows, rows->n, k->p->R, k->wh, w->j0, w->j1);
+    product m = gate_product(k, rows, rows->n, k->p->R, k->wh, w->j0, w->j1);
     m.down = step & 1;
-    gate_product_run(&LSTM, k, &m, lstm_finish, rows);
+    gate_product_run(k, &m, lstm_finish, rows);
     if (k->whr) lstm_project(k, rows);
 }
 
@@ -161,7 +161,7 @@ static void lstm_project_backward(const call *k, const share *w, step_rows *rows
     }
     product m =
         column_product(rows->n, k->Rp, rows->a, k->whrt, k->Hp / VL, rows->init, 0, rows->s);
-    product_run(&m, NULL, NULL);
+    product_only(&m);
 }
 
 static void lstm_step_backward(const call *k, const share *w, step_rows *rows, int64_t step,
@@ -174,12 +174,12 @@ static void lstm_step_backward(const call *k, const share *w, step_rows *rows, i
             lstm_row_backward(k, row, step, w->j0, w->j1, rows->s[i], NULL);
         else
             lstm_row_backward(k, row, step, w->j0, w->j1, dh, dy_row(k, row, step));
-        prefetch_gates(&LSTM, k, w, rows, i, step);
+        prefetch_gates(k, w, rows, i, step);
         rows->a[i] = gates_row(k, row, step);
         rows->z[i] = dh;
         rows->init[i] = k->zeros;
     }
-    hidden_product(&LSTM, k, w, rows, step, team);
+    hidden_product(k, w, rows, step, team);
 }
 
 #endif

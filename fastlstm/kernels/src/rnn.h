@@ -35,17 +35,17 @@ FL_INLINE void rnn_row_backward(const int relu, const call *k, int64_t row, int6
     }
 }
 
-FL_INLINE void rnn_step_backward(const int relu, const cell *c, const call *k, const share *w,
-                                 step_rows *rows, int64_t step, fl_team *team) {
+FL_INLINE void rnn_step_backward(const int relu, const call *k, const share *w, step_rows *rows,
+                                 int64_t step, fl_team *team) {
     for (int64_t i = 0; i < rows->n; i++) {
         int64_t row = w->first + i * w->stride;
         rnn_row_backward(relu, k, row, step, w->j0, w->j1);
-        prefetch_gates(c, k, w, rows, i, step);
+        prefetch_gates(k, w, rows, i, step);
         rows->a[i] = gates_row(k, row, step);
         rows->z[i] = k->dh + row * k->Rp;
         rows->init[i] = k->zeros;
     }
-    hidden_product(c, k, w, rows, step, team);
+    hidden_product(k, w, rows, step, team);
 }
 
 #define RNN(NAME, CELL, RELU)                                                                      \
@@ -60,13 +60,13 @@ FL_INLINE void rnn_step_backward(const int relu, const cell *c, const call *k, c
                               .step = NAME##_step,                                                 \
                               .step_backward = NAME##_step_backward};                              \
     static void NAME##_step(const call *k, const share *w, step_rows *rows, int64_t step) {        \
-        product m = gate_product(&CELL, k, rows, rows->n, k->p->R, k->wh, w->j0, w->j1);           \
+        product m = gate_product(k, rows, rows->n, k->p->R, k->wh, w->j0, w->j1);                  \
         m.down = step & 1;                                                                         \
-        gate_product_run(&CELL, k, &m, NAME##_finish, rows);                                       \
+        gate_product_run(k, &m, NAME##_finish, rows);                                              \
     }                                                                                              \
     static void NAME##_step_backward(const call *k, const share *w, step_rows *rows, int64_t step, \
                                      fl_team *team) {                                              \
-        rnn_step_backward(RELU, &CELL, k, w, rows, step, team);                                    \
+        rnn_step_backward(RELU, k, w, rows, step, team);                                           \
     }
 RNN(rnn_tanh, RNN_TANH, 0)
 RNN(rnn_relu, RNN_RELU, 1)
