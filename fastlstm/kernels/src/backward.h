@@ -10,6 +10,7 @@
 #ifndef FL_BACKWARD_H
 #define FL_BACKWARD_H
 
+#include "forward.h"
 #include "gradients.h"
 
 FL_INLINE const real *dy_row(const call *k, int64_t row, int64_t step) {
@@ -38,7 +39,7 @@ FL_INLINE void move_sum(real *to, real *from, int64_t n) {
     }
 }
 
-/* Rows that started anew at the step: what came back is a gradient of that start. */
+/* Of rows that start from their reset state at the step, the gradient before it is that state's. */
 static void reset_backward(const call *k, const share *w, const step_rows *rows, int64_t step) {
     int64_t u0 = w->j0 * VL, u1 = k->by_units ? w->j1 * VL : k->Rp, c1 = w->j1 * VL;
     for (int64_t i = 0; i < rows->n; i++) {
@@ -80,31 +81,11 @@ static void clear_dx(const call *k, int thread) {
                    (size_t)k->p->in.I * sizeof(real));
 }
 
-/* A thread's part of packing the weights for products backward. */
-static void pack_backward(const call *k, int thread) {
-    const fl_call *p = k->p;
-    const fl_weights *w = &p->weights;
-    if (k->unpacked) return;
-    int64_t G = k->G, blocks = k->Hp / VL, outputs = k->Rp / VL;
-    int64_t j0 = part(blocks, thread, k->threads), j1 = part(blocks, thread + 1, k->threads);
-    pack_columns(p->H, G, k->cell->late ? 2 : G, p->R, w->w_hh, (real *)k->wht, j0, j1);
-    if (k->cell->late)
-        pack_columns(p->H, 1, 1, p->R, (const real *)w->w_hh + 2 * p->H * p->R, (real *)k->whnt, j0,
-                     j1);
-    if (k->g->dx) pack_columns(p->H, G, G, p->in.I, w->w_ih, (real *)k->wxt, j0, j1);
-    if (w->w_hr)
-        pack_columns(p->R, 1, 1, p->H, w->w_hr, (real *)k->whrt, part(outputs, thread, k->threads),
-                     part(outputs, thread + 1, k->threads));
-    if (p->recompute)
-        pack_forward(k, block_part(k, thread, k->threads), block_part(k, thread + 1, k->threads),
-                     part(outputs, thread, k->threads), part(outputs, thread + 1, k->threads));
-}
-
 /* Before the last step. Returns as begin_forward. */
 static int begin_backward(const call *k, int thread, step_rows *rows, fl_team *team) {
     const fl_call *p = k->p;
     int64_t N = p->rows.N;
-    pack_backward(k, thread);
+    pack_backward_part(k, thread);
     for (int64_t r = part(N, thread, k->threads); r < part(N, thread + 1, k->threads); r++) {
         read_state(k, k->g->dh_n, p->R, r, k->dh + r * k->Rp);
         if (k->cell->c) read_state(k, k->g->dc_n, p->H, r, k->dc + r * k->Hp);
@@ -124,7 +105,7 @@ static int begin_backward(const call *k, int thread, step_rows *rows, fl_team *t
     return 0;
 }
 
-/* Make the gates and cells of a segment anew from the cells at its start. */
+/* Gates and cells of a segment, computed again from the cells at its start. */
 static void run_segment(const call *k, const share *w, step_rows *rows, int thread, fl_team *team) {
     int64_t N = k->p->rows.N, at = k->first / k->p->recompute * N;
     for (int64_t i = 0; k->cell->c && i < share_rows(w, N); i++) {
@@ -172,9 +153,9 @@ static int backward_part(const call *shared, int thread, int threads, fl_team *t
             if (s > k->first) ready.p1 -= (b->offset[b->T] - b->offset[s]) % P_BLOCK;
             ready.end = s == 0;
             int64_t before = b->offset[b->T] - b->offset[k->last];
-            ask_to_stop(k, thread, before + ready.p0, before + ready.p1);
+            ask_to_stop(k->stop, thread, before + ready.p0, before + ready.p1);
             fl_barrier(team);
-            if (is_stopped(k, before + ready.p1)) return 0;
+            if (is_stopped(k->stop, before + ready.p1)) return 0;
             ripe_products(k, &ready, thread, &rows, copies, team);
             ready.p0 = ready.p1, ready.begin = 0;
         }
@@ -187,70 +168,6 @@ static int backward_part(const call *shared, int thread, int threads, fl_team *t
 
 static void backward_body(void *ctx, int thread, int threads, fl_team *team) {
     if (backward_part(ctx, thread, threads, team) && !thread) backward_part(ctx, 0, 1, NULL);
-}
-
-static int64_t longest_segment(const fl_call *p) { /* in packed rows */
-    const fl_rows *b = &p->rows;                   /* rows only end: the first is the longest */
-    return b->offset[p->recompute ? min64(b->T, p->recompute) : b->T];
-}
-
-static int64_t plan_backward(call *k, int dx, real *block) {
-    const fl_call *p = k->p;
-    int64_t N = p->rows.N, P = longest_segment(p);
-    arena m = {block, 0};
-    k->full = 1;
-    k->chunk = chunk_steps(k, p->recompute ? min64(p->recompute, p->rows.T) : p->rows.T);
-    k->zeros = take(&m, max64(k->GHp, PANEL));
-    k->unpacked = !p->recompute && stay_unpacked(k);
-    k->wht = k->unpacked ? p->weights.w_hh : take(&m, columns_size(p->H, k->G, p->R));
-    k->whnt = k->cell->late ? take(&m, columns_size(p->H, 1, p->R)) : NULL;
-    k->wxt = k->unpacked ? p->weights.w_ih
-             : dx        ? take(&m, columns_size(p->H, k->G, p->in.I))
-                         : NULL;
-    k->whrt = p->weights.w_hr ? take(&m, columns_size(p->R, 1, p->H)) : NULL;
-    k->dproj = p->weights.w_hr ? take(&m, P * k->Rp) : NULL;
-    k->table = p->in.ids ? take(&m, (p->in.U + rows_above(p)) * k->GHp) : NULL;
-    k->token_sums = p->in.ids ? take(&m, k->threads * token_sums_size(p)) : NULL;
-    k->dh = take(&m, N * k->Rp);
-    k->dc = k->cell->c ? take(&m, N * k->Hp) : NULL;
-    k->reset_c = k->cell->c && p->reset ? take(&m, N * k->Hp) : NULL;
-    k->dreset_h = p->reset ? take(&m, N * k->Rp) : NULL;
-    k->dreset_c = k->cell->c && p->reset ? take(&m, N * k->Hp) : NULL;
-    k->reset_sum_h = p->reset ? take(&m, N * k->Rp) : NULL;
-    k->reset_sum_c = k->cell->c && p->reset ? take(&m, N * k->Hp) : NULL;
-    k->gates = p->gates, k->cells = p->cells, k->extra = p->extra;
-    if (p->recompute) {
-        place_weights(k, take(&m, place_weights(k, NULL)));
-        k->inputs = p->in.ids ? take(&m, p->in.U * k->GHp) : NULL;
-        k->states = p->cells;
-        k->gates = take(&m, P * k->GHp);
-        k->cells = k->cell->c ? take(&m, (N + P) * k->Hp) : NULL;
-        k->extra = keeps_extra(k) ? take(&m, P * k->Hp) : NULL;
-    }
-    int64_t most = max64(P_BLOCK, N * k->chunk);
-    k->scratch_size = pointers_size(most) + own_size(k) + weight_copies_size(most_features(k)) +
-                      (p->recompute ? 2 : 1) * sums_size(k, WEIGHT_GRADS);
-    k->scratch = take(&m, k->scratch_size * k->threads);
-    return m.size;
-}
-
-static int64_t backward_bytes(call *k) {
-    set_threads(k, 4);
-    return plan_backward(k, 1, NULL) * (int64_t)sizeof(real);
-}
-
-static int run_backward(call *k) {
-    int dx = k->g->dx != NULL;
-    set_threads(k, 4);
-    real *block = fl_alloc((size_t)plan_backward(k, dx, NULL) * sizeof(real));
-    if (!block) return -1;
-    plan_backward(k, dx, block);
-    stopping stop = stopping_of(k);
-    k->stop = &stop;
-    memset((real *)k->zeros, 0, (size_t)max64(k->GHp, PANEL) * sizeof(real));
-    fl_run(k->threads, k->brief, backward_body, k);
-    fl_free(block);
-    return is_stopped(k, INT64_MAX - 1) ? FL_STOPPED : 0;
 }
 
 #endif

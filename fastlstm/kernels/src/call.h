@@ -1,38 +1,13 @@
-/* What the passes forward and backward of every cell share: the cell's row, the memory of a call,
- * and where a sorted row finds its data at a step. */
+/* What the passes forward and backward of every cell share: the memory of a call, and where a
+ * sorted row finds its data at a step. */
 #ifndef FL_CALL_H
 #define FL_CALL_H
 
-#include <stdatomic.h>
-
 #include "activations.h"
-#include "rows.h"
+#include "arena.h"
+#include "cell.h"
+#include "stopping.h"
 #include "unpacked.h"
-
-typedef struct call call;
-typedef struct step_rows step_rows;
-
-/* A cell, as the engine sees it. The engine is shared; the products are inlined into the steps. */
-typedef struct {
-    int gates; /* G, rows of the weights for each unit */
-    int panel; /* vectors of a panel of gate products: G, or those of 4 blocks where G is 1 */
-    int c;     /* has a cell state beside h */
-    int split; /* the recurrent product has its own bias and sum: it meets a gate first */
-    int extra; /* keeps one more vector for each unit */
-    int late;  /* the reset gate meets h before its product: two products a step */
-
-    void (*step)(const call *k, const share *w, step_rows *rows, int64_t step);
-    void (*step_backward)(const call *k, const share *w, step_rows *rows, int64_t step,
-                          fl_team *team);
-} cell;
-
-/* Whether a call is to end early: after which row of all, in the order in which they are worked on.
- * Threads that are apart all leave at the same one. */
-typedef struct {
-    _Atomic int64_t after;
-    int64_t every;   /* rows from one question to the next */
-    uint64_t floats; /* the caller's float state, for the asking */
-} stopping;
 
 /* What a call's threads share. */
 struct call {
@@ -47,7 +22,7 @@ struct call {
     int unpacked;  /* wx and wh are the caller's weights */
     int64_t chunk; /* steps whose input products are made together */
 
-    const real *wx, *wh, *whr;           /* packed in gate order; whr projects */
+    const real *wx, *wh, *whn, *whr;     /* packed in gate order; whn late gates, whr projects */
     const real *bias, *bias_h;           /* of the input products; of the recurrent ones if split */
     const real *wxt, *wht, *whrt, *whnt; /* backward: packed in column order */
     const real *zeros;                   /* where products without a bias start from */
@@ -82,34 +57,10 @@ struct step_rows {
     real **c_in, **c_out, **out, **extra;
     real **s;        /* recurrent products, if split; products to be written elsewhere */
     int64_t s_panel; /* from one panel of s to the next, or 0 */
-    real *own;       /* memory for them */
+    real *own;       /* the thread's memory: see own_extra */
 };
 
-/* Between rows `from` and `to` of all: the calling thread asks now and then. */
-FL_INLINE void ask_to_stop(const call *k, int thread, int64_t from, int64_t to) {
-    if (thread || !k->p->stop || from / k->stop->every == to / k->stop->every) return;
-    uint64_t floats = fl_float_state();
-    fl_restore_denormals(k->stop->floats);
-    if (k->p->stop()) atomic_store(&k->stop->after, to);
-    fl_restore_denormals(floats);
-}
-
-FL_INLINE int is_stopped(const call *k, int64_t at) {
-    return k->p->stop && atomic_load(&k->stop->after) <= at;
-}
-
-/* Operations from one question to the next, some 50 to 100 ms: a thread that runs Python meanwhile
- * may let one wait for 5 ms. */
-static const int64_t ASK = 10000000000;
-
-FL_INLINE stopping stopping_of(const call *k) {
-    int64_t row = 2 * k->GHp * (k->p->in.I + k->p->R);
-    return (stopping){INT64_MAX, ASK / row + 1, fl_float_state()};
-}
-
 enum { ROW_POINTERS = 9 };
-
-FL_INLINE int64_t round_up(int64_t n) { return (n + VL - 1) / VL * VL; }
 
 FL_INLINE int64_t pointers_size(int64_t n) {
     int64_t each = sizeof(void *) / sizeof(real);
@@ -165,7 +116,7 @@ FL_INLINE int64_t token_of(const call *k, int64_t row, int64_t step) {
     return in->ids[place(&k->p->rows, row, step, in->ids_t, in->ids_n)];
 }
 
-/* Does the row start anew at the step? */
+/* Does the row start from its reset state at the step? */
 FL_INLINE int is_reset(const call *k, int64_t row, int64_t step) {
     const fl_rows *b = &k->p->rows;
     return k->p->reset && k->p->reset[time_of(b, row, step) * b->N + b->order[row]];
@@ -193,18 +144,6 @@ FL_INLINE void write_state(const call *k, const real *from, int64_t n, int64_t r
     memcpy((real *)to + k->p->rows.order[row] * n, from, (size_t)n * sizeof(real));
 }
 
-/* Parts of one block of memory, taken one after the other: of NULL to learn the size. */
-typedef struct {
-    real *base;
-    int64_t size;
-} arena;
-
-FL_INLINE real *take(arena *m, int64_t n) {
-    real *at = m->base ? m->base + m->size : NULL;
-    m->size += round_up(n);
-    return at;
-}
-
 FL_INLINE call call_of(const cell *c, const fl_call *p, const fl_grads *g) {
     int64_t Hp = round_up(p->H);
     return (call){.cell = c,
@@ -216,27 +155,22 @@ FL_INLINE call call_of(const cell *c, const fl_call *p, const fl_grads *g) {
                   .Rp = round_up(p->R)};
 }
 
+/* Whether a step makes no more than one product with the states of other units. */
+FL_INLINE int one_product(const call *k) { return !k->cell->late && !k->p->weights.w_hr; }
+
 FL_INLINE int keeps_extra(const call *k) { return k->cell->extra || k->p->weights.w_hr; }
 
-FL_INLINE weight_shape input_shape(const call *k) {
-    return (weight_shape){k->p->H, k->p->in.I, k->cell->gates, k->cell->panel};
-}
-FL_INLINE weight_shape hidden_shape(const call *k) {
-    return (weight_shape){k->p->H, k->p->R, k->cell->gates, k->cell->panel};
-}
-FL_INLINE weight_shape project_shape(const fl_call *p) { /* its units are the R outputs */
-    return (weight_shape){p->R, p->H, 1, FL_PANEL};
+/* A thread's own memory: an output that nobody reads, recurrent products, and for each row what the
+ * cell keeps beside the gates, if that is not for backward, or works in. */
+FL_INLINE int64_t products_size(const call *k) { return MAX_FEW * k->GHp + k->p->rows.N * PANEL; }
+
+FL_INLINE real *own_extra(const call *k, const step_rows *rows) {
+    return rows->own + k->Rp + products_size(k);
 }
 
-/* Where the packed weights stand in `packed`; returns their size. */
-FL_INLINE int64_t place_weights(call *k, const real *packed) {
-    arena m = {(real *)packed, 0};
-    k->wx = k->unpacked ? k->p->weights.w_ih : take(&m, k->GHp * k->p->in.I);
-    k->wh = k->unpacked ? k->p->weights.w_hh : take(&m, k->GHp * k->p->R);
-    k->bias = take(&m, k->GHp);
-    k->bias_h = k->cell->split ? take(&m, k->GHp) : NULL;
-    k->whr = k->p->weights.w_hr ? take(&m, k->Rp * k->p->H) : NULL;
-    return m.size;
+FL_INLINE int64_t own_size(const call *k) {
+    int64_t extra = max64(keeps_extra(k), k->cell->work);
+    return k->Rp + products_size(k) + extra * k->p->rows.N * k->Hp;
 }
 
 #endif

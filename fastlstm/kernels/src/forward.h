@@ -2,7 +2,7 @@
 #ifndef FL_FORWARD_H
 #define FL_FORWARD_H
 
-#include "call.h"
+#include "packing.h"
 
 /* Rows of products with a weight packed in gate order, its unit blocks j0..j1-1. */
 FL_INLINE product gate_product(const call *k, const step_rows *rows, int64_t n, int64_t K,
@@ -27,37 +27,6 @@ FL_INLINE void gate_product_run(const call *k, const product *m, product_done do
         unpacked_run(m, k->p->H, k->cell->gates, done, ctx);
     else
         product_run(m, done, ctx);
-}
-
-/* This thread's part of the unit blocks, in whole panels. */
-FL_INLINE int64_t block_part(const call *k, int thread, int threads) {
-    int64_t blocks = k->Hp / VL, each = k->cell->panel / k->cell->gates;
-    return min64(blocks, part((blocks + each - 1) / each, thread, threads) * each);
-}
-
-/* The recurrent weight where the last gate has a product of its own: the others, then it. */
-FL_INLINE weight_shape first_gates(const weight_shape *s) {
-    return (weight_shape){s->H, s->K, s->G - 1, s->G - 1};
-}
-FL_INLINE weight_shape last_gate(const weight_shape *s) { return (weight_shape){s->H, s->K, 1, 1}; }
-
-/* A thread's part of packing the weights for products forward. */
-static void pack_forward(const call *k, int64_t j0, int64_t j1, int64_t r0, int64_t r1) {
-    const fl_weights *w = &k->p->weights;
-    weight_shape x = input_shape(k), h = hidden_shape(k), r = project_shape(k->p);
-    pack_bias(k->p->H, k->G, w->b_ih, k->cell->split ? NULL : w->b_hh, (real *)k->bias, j0, j1);
-    if (k->cell->split) pack_bias(k->p->H, k->G, NULL, w->b_hh, (real *)k->bias_h, j0, j1);
-    if (k->unpacked) return;
-    pack_gates(&x, w->w_ih, (real *)k->wx, j0, j1);
-    if (k->cell->late) {
-        weight_shape first = first_gates(&h), last = last_gate(&h);
-        pack_gates(&first, w->w_hh, (real *)k->wh, j0, j1);
-        pack_gates(&last, (const real *)w->w_hh + first.G * h.H * h.K,
-                   (real *)k->wh + gates_size(&first) * h.K, j0, j1);
-    } else {
-        pack_gates(&h, w->w_hh, (real *)k->wh, j0, j1);
-    }
-    if (w->w_hr) pack_gates(&r, w->w_hr, (real *)k->whr, r0, r1);
 }
 
 /* Input products of a thread's rows at steps s0..s1-1; with ids they were made once a token. */
@@ -91,16 +60,6 @@ static void make_table(const call *k, step_rows *rows, int thread) {
     }
 }
 
-/* A thread's own memory: an output that nobody reads, recurrent products, what the cell keeps. */
-FL_INLINE int64_t products_size(const call *k) { return MAX_FEW * k->GHp + k->p->rows.N * PANEL; }
-FL_INLINE real *own_extra(const call *k, const step_rows *rows) {
-    return rows->own + k->Rp + products_size(k);
-}
-FL_INLINE int64_t own_size(const call *k) {
-    int64_t N = k->p->rows.N, extra = k->cell->late ? 2 : keeps_extra(k);
-    return k->Rp + products_size(k) + extra * N * k->Hp;
-}
-
 /* The input products of a row's token, where those are made once for each. */
 FL_INLINE const real *token_products(const call *k, int64_t row, int64_t step) {
     return k->inputs + token_of(k, row, step) * k->GHp;
@@ -119,7 +78,7 @@ static void place_rows(const call *k, const share *w, step_rows *rows, int64_t s
         rows->z[i] = gates_row(k, row, step);
         if (k->cell->c) rows->c_in[i] = (real *)cell_before(k, row, step);
         if (k->cell->c) rows->c_out[i] = cell_after(k, row, step);
-        /* what is made anew for backward was put out before */
+        /* a step that backward recomputes has its output in y already: this one is not read */
         rows->out[i] = k->g ? rows->own : output_row(k, row, step);
         rows->s[i] = rows->own + k->Rp + i * s_row;
         if (keeps_extra(k))
@@ -132,24 +91,30 @@ static void place_rows(const call *k, const share *w, step_rows *rows, int64_t s
     }
 }
 
+/* The cells before the step, for backward to recompute from. */
+static void keep_states(const call *k, const share *w, int64_t n, int64_t step) {
+    int64_t at = step / k->p->recompute * k->p->rows.N, j = w->j0 * VL;
+    for (int64_t i = 0; i < n; i++) {
+        int64_t row = w->first + i * w->stride;
+        memcpy(k->states + (at + row) * k->Hp + j, cell_after(k, row, step - 1) + j,
+               (size_t)((w->j1 - w->j0) * VL) * sizeof(real));
+    }
+}
+
 /* All steps of a thread from first to last, or to where a forward pass is stopped. */
 static void run_steps(const call *k, const share *w, step_rows *rows, int64_t first, int64_t last,
                       int thread, fl_team *team) {
     const fl_rows *b = &k->p->rows;
+    int keeps = k->states && !k->full;
     for (int64_t s = first; s < last && b->n_at[s]; s++) {
         if ((s - first) % k->chunk == 0 && !k->p->in.ids)
             make_inputs(k, w, rows, s, min64(s + k->chunk, last));
         place_rows(k, w, rows, s);
-        if (k->states && !k->full && s % k->p->recompute == 0)
-            for (int64_t i = 0; i < rows->n; i++)
-                memcpy(k->states + (s / k->p->recompute * b->N + w->first + i * w->stride) * k->Hp +
-                           w->j0 * VL,
-                       cell_after(k, w->first + i * w->stride, s - 1) + w->j0 * VL,
-                       (size_t)((w->j1 - w->j0) * VL) * sizeof(real));
+        if (keeps && s % k->p->recompute == 0) keep_states(k, w, rows->n, s);
         k->cell->step(k, w, rows, s);
-        if (!k->g) ask_to_stop(k, thread, b->offset[s], b->offset[s + 1]);
+        if (!k->g) ask_to_stop(k->stop, thread, b->offset[s], b->offset[s + 1]);
         if (k->by_units) fl_barrier(team);
-        if (!k->g && is_stopped(k, b->offset[s + 1])) return;
+        if (!k->g && is_stopped(k->stop, b->offset[s + 1])) return;
     }
 }
 
@@ -157,10 +122,7 @@ static void run_steps(const call *k, const share *w, step_rows *rows, int64_t fi
  * whether threads did not come, as fl_barrier does. */
 static int begin_forward(const call *k, int thread, step_rows *rows, fl_team *team) {
     const fl_call *p = k->p;
-    int64_t outputs = k->Rp / VL;
-    if (!p->packed)
-        pack_forward(k, block_part(k, thread, k->threads), block_part(k, thread + 1, k->threads),
-                     part(outputs, thread, k->threads), part(outputs, thread + 1, k->threads));
+    if (!p->packed) pack_forward_part(k, thread);
     for (int64_t r = part(p->rows.N, thread, k->threads);
          k->cell->c && r < part(p->rows.N, thread + 1, k->threads); r++) {
         read_state(k, p->c0, p->H, r, k->cells + r * k->Hp);
@@ -199,7 +161,7 @@ static int forward_part(const call *shared, int thread, int threads, fl_team *te
     if (begin_forward(k, thread, &rows, team)) return 1;
     run_steps(k, &w, &rows, 0, b->T, thread, team);
     fl_barrier(team);
-    if (!is_stopped(k, INT64_MAX - 1)) end_forward(k, thread);
+    if (!was_stopped(k->stop)) end_forward(k, thread);
     return 0;
 }
 
@@ -233,96 +195,6 @@ static void step_piece(void *ctx, int piece, int pieces) {
         if ((real *)p->h_n + at != h) memcpy((real *)p->h_n + at, h, bytes);
         if (k->cell->c) memcpy((real *)p->c_n + at, cell_after(k, r, 0) + u0, bytes);
     }
-}
-
-/* Steps whose input products are made together: enough rows for full tiles, and for the input
- * weight to be read seldom if it is large. */
-static int64_t chunk_steps(const call *k, int64_t steps) {
-    int64_t N = k->p->rows.N;
-    int64_t large = k->GHp * k->p->in.I * (int64_t)sizeof(real) > (int64_t)512 << 10;
-    return min64(steps, max64(1, (large ? 192 : 24) * k->threads / N));
-}
-
-/* How a call is divided over threads. */
-static void set_threads(call *k, int64_t work) {
-    const fl_call *p = k->p;
-    int64_t N = p->rows.N, T = p->rows.T, weight = k->GHp * p->R * (int64_t)sizeof(real);
-    int may = !k->cell->late && !p->weights.w_hr; /* two products a step would need more barriers */
-    int64_t flops = work * p->rows.offset[T] * k->GHp * (p->in.I + p->R);
-    k->by_units = may && divide_units(N, p->H, weight, p->n_threads);
-    k->threads = worth_threads(flops, T, k->by_units, p->n_threads);
-    k->by_units = may && divide_units(N, p->H, weight, k->threads);
-    k->brief = is_brief(flops, T, k->by_units, k->threads);
-}
-
-enum { SHARE = 80000 }; /* operations, about a microsecond: fewer do not repay a thread's turn */
-
-/* Divides a call that is too short to wake threads for; not where it has more to it than one step,
- * or writes h over the h that other pieces still read. */
-static void set_pieces(call *k) {
-    const fl_call *p = k->p;
-    int64_t N = p->rows.N, each = k->cell->panel / k->cell->gates,
-            panels = (k->Hp / VL + each - 1) / each;
-    int one_step = p->rows.T == 1 && p->rows.offset[1] == N && !p->in.ids && !p->reset;
-    int64_t shares = 2 * N * k->GHp * (p->in.I + p->R) / SHARE;
-    k->pieces = 0;
-    if (k->threads > 1 || !one_step || k->cell->late || p->weights.w_hr || p->recompute) return;
-    if (shares < 2 || panels < 2 || p->n_threads < 2 || p->h_n == p->h0) return;
-    k->threads = (int)min64(min64(shares, p->n_threads), min64(panels, FL_PIECES));
-    k->pieces = (int)min64(min64(2 * k->threads, panels), FL_PIECES);
-}
-
-/* Is reading the weights as they are, once for each few rows, less work than packing them? */
-static int stay_unpacked(const call *k) {
-    const fl_call *p = k->p;
-    int possible = !p->packed && !p->in.ids && !k->cell->late && !p->weights.w_hr;
-    return possible && p->rows.T <= UNPACKED_STEPS && p->rows.T * p->rows.N <= UNPACKED_ROWS;
-}
-
-static int64_t plan_forward(call *k, real *block) {
-    const fl_call *p = k->p;
-    int64_t N = p->rows.N;
-    arena m = {block, 0};
-    k->first = 0, k->last = p->rows.T, k->full = p->gates != NULL;
-    k->unpacked = stay_unpacked(k);
-    if (!k->by_units && !k->pieces) k->threads = (int)min64(k->threads, N);
-    k->chunk = chunk_steps(k, p->rows.T);
-    int64_t packed = place_weights(k, p->packed);
-    if (!p->packed) place_weights(k, take(&m, packed));
-    k->zeros = take(&m, max64(k->GHp, PANEL));
-    k->inputs = p->in.ids ? take(&m, p->in.U * k->GHp) : NULL;
-    k->gates = k->full ? p->gates : take(&m, N * k->chunk * k->GHp);
-    k->cells = k->full && k->cell->c ? p->cells : k->cell->c ? take(&m, N * k->Hp) : NULL;
-    k->states = k->full ? NULL : p->cells;
-    k->extra = k->full ? p->extra : NULL;
-    k->reset_c = k->cell->c && p->reset ? take(&m, N * k->Hp) : NULL;
-    int64_t most = max64(P_BLOCK, N * k->chunk);
-    k->scratch_size = pointers_size(most) + own_size(k);
-    k->scratch = take(&m, k->scratch_size * (k->pieces ? k->pieces : k->threads));
-    return m.size;
-}
-
-static int64_t forward_bytes(call *k) {
-    set_threads(k, 2);
-    set_pieces(k);
-    return plan_forward(k, NULL) * (int64_t)sizeof(real);
-}
-
-static int run_forward(call *k) {
-    set_threads(k, 2);
-    set_pieces(k);
-    real *block = fl_alloc((size_t)plan_forward(k, NULL) * sizeof(real));
-    if (!block) return -1;
-    plan_forward(k, block);
-    stopping stop = stopping_of(k);
-    k->stop = &stop;
-    memset((real *)k->zeros, 0, (size_t)max64(k->GHp, PANEL) * sizeof(real));
-    if (k->pieces)
-        fl_share(k->threads, k->pieces, step_piece, k);
-    else
-        fl_run(k->threads, k->brief, forward_body, k);
-    fl_free(block);
-    return is_stopped(k, INT64_MAX - 1) ? FL_STOPPED : 0;
 }
 
 #endif

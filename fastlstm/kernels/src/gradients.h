@@ -8,8 +8,8 @@
 #ifndef FL_GRADIENTS_H
 #define FL_GRADIENTS_H
 
-#include "forward.h"
 #include "packed_rows.h"
+#include "packing.h"
 #include "token_sums.h"
 #include "weight_grad.h"
 
@@ -72,7 +72,8 @@ enum { JOINT_BYTES = 256 << 10 }; /* of rows packed together: a quarter of that 
  * rows of both together are too many to stay in the second-level cache. */
 FL_INLINE int made_jointly(const call *k) {
     int64_t row = (k->p->R + k->p->in.I) * (int64_t)sizeof(real);
-    return !k->cell->split && !k->cell->late && !k->p->in.ids && row * P_BLOCK <= JOINT_BYTES;
+    int same = !k->cell->split && !k->cell->late && !k->p->in.ids;
+    return same && row * P_BLOCK <= JOINT_BYTES;
 }
 
 FL_INLINE int has_grad(const call *k, int which) {
@@ -98,12 +99,12 @@ static weight_grad grad_of(const call *k, int which) {
         m.of[0] = (weight_factor){p->R, hidden_rows, g->dw_hh};
         if (made_jointly(k)) m.of[1] = input;
         m.db1 = g->db_hh, m.db2 = k->cell->split ? NULL : g->db_ih;
-        if (k->cell->late) m.g1 = 2;
+        m.g1 -= k->cell->late;
         break;
-    case OF_LATE_HIDDEN: /* the gate that met the hidden state after its reset */
+    case OF_LATE_HIDDEN: /* extra holds what the late gates met */
         m.of[0] = (weight_factor){p->R, extra_rows, g->dw_hh};
         m.db1 = g->db_hh, m.db2 = g->db_ih;
-        m.g0 = 2;
+        m.g0 = k->G - k->cell->late;
         break;
     case OF_PROJECTION:
         m = (weight_grad){.H = p->R, .G = 1, .g1 = 1, .V = FL_PANEL, .P = P, .zeros = k->zeros};

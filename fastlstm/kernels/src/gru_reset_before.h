@@ -4,8 +4,8 @@
  *     r, z = sigmoid of the products      n = tanh(W_in x + b_in + W_hn (r h) + b_hn)
  *     h' = (1 - z) n + z h                (Cho et al. 2014)
  *
- * So each step makes two products, the second from all units of the first. Kept for backward: the
- * gates and, beside them, r h.
+ * So each step makes two products, and the second needs all units of the first. Kept for backward:
+ * the gates and, beside them, r h.
  */
 #ifndef FL_GRU_RESET_BEFORE_H
 #define FL_GRU_RESET_BEFORE_H
@@ -44,14 +44,15 @@ static void gru_late_step_backward(const call *k, const share *w, step_rows *row
 static const cell GRU_RESET_BEFORE = {.gates = GRU_GATES,
                                       .panel = GRU_GATES,
                                       .extra = 1,
+                                      .work = 2,
                                       .late = 1,
                                       .step = gru_late_step,
                                       .step_backward = gru_late_step_backward};
 
 static void gru_late_step(const call *k, const share *w, step_rows *rows, int64_t step) {
-    weight_shape all = hidden_shape(k), gates = first_gates(&all);
+    weight_shape early = hidden_shape(k);
     product m = gate_product(k, rows, rows->n, k->p->R, k->wh, w->j0, w->j1);
-    m.V = gates.V, m.nv = gates_size(&gates) / VL;
+    m.V = early.V, m.nv = gates_size(&early) / VL;
     m.down = step & 1;
     product_run(&m, gru_late_gates, rows);
     for (int64_t i = 0; i < rows->n; i++) {
@@ -59,7 +60,7 @@ static void gru_late_step(const call *k, const share *w, step_rows *rows, int64_
         rows->s[i] = rows->z[i] + 2 * VL;
     }
     m.a = (const real *const *)rows->extra;
-    m.b = k->wh + gates_size(&gates) * all.K;
+    m.b = k->whn;
     m.V = 1, m.nv = k->Hp / VL;
     m.cin = rows->start, m.c = rows->s;
     product_run(&m, gru_late_finish, rows);

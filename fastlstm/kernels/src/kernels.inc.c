@@ -15,6 +15,7 @@ FL_PRAGMA(GCC target(FL_TARGET))
 #include "gru_reset_before.h"
 #include "rnn.h"
 #include "adam.h"
+#include "plan.h"
 #include "pool.h"
 
 /* In the order of their numbers. */
@@ -22,47 +23,69 @@ static const cell *const CELLS[FL_CELLS] = {&LSTM, &GRU, &GRU_RESET_BEFORE, &RNN
 static const char *const CELL_NAMES[FL_CELLS] = {"lstm", "gru", "gru_reset_before", "rnn_tanh",
                                                  "rnn_relu"};
 
-static call begin(const fl_call *p, const fl_grads *g) { return call_of(CELLS[p->cell], p, g); }
-
 static int64_t packed_size(const fl_call *p) {
-    call k = begin(p, NULL);
+    call k = call_of(CELLS[p->cell], p, NULL);
     return place_weights(&k, NULL);
 }
 
 static void pack(const fl_call *p, void *packed) {
-    call k = begin(p, NULL);
+    call k = call_of(CELLS[p->cell], p, NULL);
     place_weights(&k, packed);
     pack_forward(&k, 0, k.Hp / VL, 0, k.Rp / VL);
 }
 
 static void kept(const fl_call *p, int64_t elements[3]) {
-    call k = begin(p, NULL);
-    int64_t N = p->rows.N, T = p->rows.T, P = p->rows.offset[T];
-    int64_t segments = p->recompute ? (T + p->recompute - 1) / p->recompute : 0;
-    elements[0] = p->recompute ? 0 : P * k.GHp;
-    elements[1] = !k.cell->c ? 0 : p->recompute ? segments * N * k.Hp : (N + P) * k.Hp;
-    elements[2] = !p->recompute && keeps_extra(&k) ? P * k.Hp : 0;
+    call k = call_of(CELLS[p->cell], p, NULL);
+    plan_kept(&k, elements);
 }
 
-static int64_t bytes_forward(const fl_call *p) {
-    call k = begin(p, NULL);
-    return forward_bytes(&k);
+/* How a pass is divided: backward makes twice the products of forward. */
+static call divided(const fl_call *p, const fl_grads *g) {
+    call k = call_of(CELLS[p->cell], p, g);
+    set_threads(&k, g ? 4 : 2);
+    if (!g) set_pieces(&k);
+    return k;
 }
 
-static int64_t bytes_backward(const fl_call *p) {
+static int64_t forward_bytes(const fl_call *p) {
+    call k = divided(p, NULL);
+    return plan_forward(&k, NULL) * (int64_t)sizeof(real);
+}
+
+static int64_t backward_bytes(const fl_call *p) {
     fl_grads none = {0};
-    call k = begin(p, &none);
-    return backward_bytes(&k);
+    call k = divided(p, &none);
+    return plan_backward(&k, 1, NULL) * (int64_t)sizeof(real);
+}
+
+/* Everything is planned: runs the pass and gives its memory back. */
+static int run(call *k, fl_body body, real *block) {
+    stopping stop = stopping_of(k->p->stop, 2 * k->GHp * (k->p->in.I + k->p->R));
+    k->stop = &stop;
+    memset((real *)k->zeros, 0, (size_t)max64(k->GHp, PANEL) * sizeof(real));
+    if (k->pieces)
+        fl_share(k->threads, k->pieces, step_piece, k);
+    else
+        fl_run(k->threads, k->brief, body, k);
+    fl_free(block);
+    return was_stopped(&stop) ? FL_STOPPED : 0;
 }
 
 static int forward(const fl_call *p) {
-    call k = begin(p, NULL);
-    return run_forward(&k);
+    call k = divided(p, NULL);
+    real *block = fl_alloc((size_t)plan_forward(&k, NULL) * sizeof(real));
+    if (!block) return -1;
+    plan_forward(&k, block);
+    return run(&k, forward_body, block);
 }
 
 static int backward(const fl_call *p, const fl_grads *g) {
-    call k = begin(p, g);
-    return run_backward(&k);
+    call k = divided(p, g);
+    int dx = g->dx != NULL;
+    real *block = fl_alloc((size_t)plan_backward(&k, dx, NULL) * sizeof(real));
+    if (!block) return -1;
+    plan_backward(&k, dx, block);
+    return run(&k, backward_body, block);
 }
 
 #define ELEMENTWISE(NAME, EXPRESSION)                                                              \
@@ -86,8 +109,8 @@ const fl_kernels FL_TABLE = {
     .packed_size = packed_size,
     .pack = pack,
     .kept = kept,
-    .forward_bytes = bytes_forward,
-    .backward_bytes = bytes_backward,
+    .forward_bytes = forward_bytes,
+    .backward_bytes = backward_bytes,
     .forward = forward,
     .backward = backward,
     .pool_forward = pool_forward,

@@ -54,25 +54,4 @@ FL_INLINE int64_t share_rows(const share *s, int64_t n) {
 /* Of n things in a row, where the part of a thread begins. */
 FL_INLINE int64_t part(int64_t n, int thread, int threads) { return n * thread / threads; }
 
-/* Dividing rows keeps the threads independent; dividing units pays when there are too few rows
- * for that or when the recurrent weight, of that many bytes, falls out of a core's cache. */
-FL_INLINE int divide_units(int64_t N, int64_t H, int64_t weight, int threads) {
-    int64_t panels = (unit_blocks(H) + FL_PANEL - 1) / FL_PANEL;
-    if (threads < 2 || panels < threads) return 0;
-    return N < threads || weight > (int64_t)1 << 20;
-}
-
-/* More threads than the work repays are not used: about 50 us for one that has to wake. */
-FL_INLINE int worth_threads(int64_t flops, int64_t steps, int by_units, int threads) {
-    int64_t each = by_units ? max64(10000000, steps * 125000) : 10000000;
-    return (int)max64(1, min64(threads, flops / each));
-}
-
-/* Would a thread that loses its core for some milliseconds cost more than threads gain? That is so
- * for work of less than about 40 ms, and where a step of less than a million operations a thread
- * waits for all of them. */
-FL_INLINE int is_brief(int64_t flops, int64_t steps, int by_units, int threads) {
-    return flops < 4000000000 || (by_units && flops / threads < steps * 1000000);
-}
-
 #endif

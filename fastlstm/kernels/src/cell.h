@@ -1,0 +1,26 @@
+/* What a cell is to the engine: a row of sizes and functions. */
+#ifndef FL_CELL_H
+#define FL_CELL_H
+
+#include "rows.h"
+
+typedef struct call call;
+typedef struct step_rows step_rows;
+
+/* The engine is shared by all cells; the products are inlined into the steps. */
+typedef struct {
+    int gates; /* G, rows of the weights for each unit */
+    int panel; /* vectors of a panel of gate products: G, or those of 4 blocks where G is 1 */
+    int c;     /* has a cell state beside h */
+    int split; /* the recurrent product has a bias and a sum of its own, as it meets a gate first */
+    int late;  /* gates, the last ones, whose recurrent weight meets something made of h first: a
+                * second product in each step */
+    int extra; /* keeps one more vector for each unit */
+    int work;  /* vectors for each unit and row that a step backward works in */
+
+    void (*step)(const call *k, const share *w, step_rows *rows, int64_t step);
+    void (*step_backward)(const call *k, const share *w, step_rows *rows, int64_t step,
+                          fl_team *team);
+} cell;
+
+#endif

@@ -1,0 +1,83 @@
+/* Which packed weights a call has, and a thread's part of packing them. */
+#ifndef FL_PACKING_H
+#define FL_PACKING_H
+
+#include "division.h"
+
+FL_INLINE weight_shape input_shape(const call *k) {
+    return (weight_shape){k->p->H, k->p->in.I, k->G, k->cell->panel};
+}
+
+/* The recurrent weight: of the gates whose product meets h, then of the late ones. */
+FL_INLINE weight_shape hidden_shape(const call *k) {
+    int64_t late = k->cell->late;
+    return (weight_shape){k->p->H, k->p->R, k->G - late, k->cell->panel - late};
+}
+FL_INLINE weight_shape late_shape(const call *k) {
+    return (weight_shape){k->p->H, k->p->R, k->cell->late, k->cell->late};
+}
+FL_INLINE const real *late_weight(const call *k) {
+    return (const real *)k->p->weights.w_hh + (k->G - k->cell->late) * k->p->H * k->p->R;
+}
+
+FL_INLINE weight_shape project_shape(const call *k) { /* its units are the R outputs */
+    return (weight_shape){k->p->R, k->p->H, 1, FL_PANEL};
+}
+
+/* Is reading the weights as they are, once for each few rows, less work than packing them? */
+static int stay_unpacked(const call *k) {
+    const fl_call *p = k->p;
+    int possible = !p->packed && !p->in.ids && one_product(k);
+    return possible && p->rows.T <= UNPACKED_STEPS && p->rows.T * p->rows.N <= UNPACKED_ROWS;
+}
+
+/* Where the packed weights stand in `packed`; returns their size. */
+static int64_t place_weights(call *k, const real *packed) {
+    arena m = {(real *)packed, 0};
+    weight_shape early = hidden_shape(k), late = late_shape(k);
+    k->wx = k->unpacked ? k->p->weights.w_ih : take(&m, k->GHp * k->p->in.I);
+    k->wh = k->unpacked ? k->p->weights.w_hh : take(&m, gates_size(&early) * k->p->R);
+    k->whn = k->cell->late ? take(&m, gates_size(&late) * k->p->R) : NULL;
+    k->bias = take(&m, k->GHp);
+    k->bias_h = k->cell->split ? take(&m, k->GHp) : NULL;
+    k->whr = k->p->weights.w_hr ? take(&m, k->Rp * k->p->H) : NULL;
+    return m.size;
+}
+
+/* For products forward: unit blocks j0..j1-1, blocks r0..r1-1 of a projection's outputs. */
+static void pack_forward(const call *k, int64_t j0, int64_t j1, int64_t r0, int64_t r1) {
+    const fl_weights *w = &k->p->weights;
+    weight_shape x = input_shape(k), h = hidden_shape(k), late = late_shape(k);
+    weight_shape r = project_shape(k);
+    pack_bias(k->p->H, k->G, w->b_ih, k->cell->split ? NULL : w->b_hh, (real *)k->bias, j0, j1);
+    if (k->cell->split) pack_bias(k->p->H, k->G, NULL, w->b_hh, (real *)k->bias_h, j0, j1);
+    if (k->unpacked) return;
+    pack_gates(&x, w->w_ih, (real *)k->wx, j0, j1);
+    pack_gates(&h, w->w_hh, (real *)k->wh, j0, j1);
+    if (k->cell->late) pack_gates(&late, late_weight(k), (real *)k->whn, j0, j1);
+    if (w->w_hr) pack_gates(&r, w->w_hr, (real *)k->whr, r0, r1);
+}
+
+static void pack_forward_part(const call *k, int thread) {
+    int64_t outputs = k->Rp / VL;
+    pack_forward(k, block_part(k, thread, k->threads), block_part(k, thread + 1, k->threads),
+                 part(outputs, thread, k->threads), part(outputs, thread + 1, k->threads));
+}
+
+/* For products backward. */
+static void pack_backward_part(const call *k, int thread) {
+    const fl_call *p = k->p;
+    const fl_weights *w = &p->weights;
+    int64_t G = k->G, late = k->cell->late, blocks = k->Hp / VL, outputs = k->Rp / VL;
+    int64_t j0 = part(blocks, thread, k->threads), j1 = part(blocks, thread + 1, k->threads);
+    if (p->recompute) pack_forward_part(k, thread);
+    if (k->unpacked) return;
+    pack_columns(p->H, G, G - late, p->R, w->w_hh, (real *)k->wht, j0, j1);
+    if (late) pack_columns(p->H, late, late, p->R, late_weight(k), (real *)k->whnt, j0, j1);
+    if (k->g->dx) pack_columns(p->H, G, G, p->in.I, w->w_ih, (real *)k->wxt, j0, j1);
+    if (w->w_hr)
+        pack_columns(p->R, 1, 1, p->H, w->w_hr, (real *)k->whrt, part(outputs, thread, k->threads),
+                     part(outputs, thread + 1, k->threads));
+}
+
+#endif

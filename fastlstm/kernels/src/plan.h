@@ -1,0 +1,99 @@
+/* The memory of a call: what forward keeps for backward, and the block that a pass works in. */
+#ifndef FL_PLAN_H
+#define FL_PLAN_H
+
+#include "backward.h"
+
+/* Elements of gates, cells and extra; see fl_call. */
+static void plan_kept(const call *k, int64_t elements[3]) {
+    const fl_call *p = k->p;
+    int64_t N = p->rows.N, T = p->rows.T, P = p->rows.offset[T];
+    int64_t segments = p->recompute ? (T + p->recompute - 1) / p->recompute : 0;
+    elements[0] = p->recompute ? 0 : P * k->GHp;
+    elements[1] = !k->cell->c ? 0 : p->recompute ? segments * N * k->Hp : (N + P) * k->Hp;
+    elements[2] = !p->recompute && keeps_extra(k) ? P * k->Hp : 0;
+}
+
+/* Where everything of a pass stands in `block`; of NULL to learn the size, which it returns. */
+static int64_t plan_forward(call *k, real *block) {
+    const fl_call *p = k->p;
+    int64_t N = p->rows.N;
+    arena m = {block, 0};
+    k->first = 0, k->last = p->rows.T, k->full = p->gates != NULL;
+    k->unpacked = stay_unpacked(k);
+    if (!k->by_units && !k->pieces) k->threads = (int)min64(k->threads, N);
+    k->chunk = chunk_steps(k, p->rows.T);
+    int64_t packed = place_weights(k, p->packed);
+    if (!p->packed) place_weights(k, take(&m, packed));
+    k->zeros = take(&m, max64(k->GHp, PANEL));
+    k->inputs = p->in.ids ? take(&m, p->in.U * k->GHp) : NULL;
+    k->gates = k->full ? p->gates : take(&m, N * k->chunk * k->GHp);
+    k->cells = k->full && k->cell->c ? p->cells : k->cell->c ? take(&m, N * k->Hp) : NULL;
+    k->states = k->full ? NULL : p->cells;
+    k->extra = k->full ? p->extra : NULL;
+    k->reset_c = k->cell->c && p->reset ? take(&m, N * k->Hp) : NULL;
+    int64_t most = max64(P_BLOCK, N * k->chunk);
+    k->scratch_size = pointers_size(most) + own_size(k);
+    k->scratch = take(&m, k->scratch_size * (k->pieces ? k->pieces : k->threads));
+    return m.size;
+}
+
+/* Packed rows of the longest segment: rows only end, so the first one. */
+static int64_t longest_segment(const fl_call *p) {
+    const fl_rows *b = &p->rows;
+    return b->offset[p->recompute ? min64(b->T, p->recompute) : b->T];
+}
+
+/* What backward needs of a segment that it recomputes, in place of what forward kept. */
+static void plan_segment(call *k, arena *m) {
+    const fl_call *p = k->p;
+    int64_t N = p->rows.N, P = longest_segment(p);
+    place_weights(k, take(m, place_weights(k, NULL)));
+    k->inputs = p->in.ids ? take(m, p->in.U * k->GHp) : NULL;
+    k->states = p->cells;
+    k->gates = take(m, P * k->GHp);
+    k->cells = k->cell->c ? take(m, (N + P) * k->Hp) : NULL;
+    k->extra = keeps_extra(k) ? take(m, P * k->Hp) : NULL;
+}
+
+/* Gradients of the states before a step and of the reset states, and their sums. */
+static void plan_states(call *k, arena *m) {
+    int64_t h = k->p->rows.N * k->Rp, c = k->cell->c ? k->p->rows.N * k->Hp : 0;
+    k->dh = take(m, h);
+    k->dc = c ? take(m, c) : NULL;
+    if (!k->p->reset) return;
+    k->dreset_h = take(m, h);
+    k->reset_sum_h = take(m, h);
+    if (!c) return;
+    k->reset_c = take(m, c);
+    k->dreset_c = take(m, c);
+    k->reset_sum_c = take(m, c);
+}
+
+static int64_t plan_backward(call *k, int dx, real *block) {
+    const fl_call *p = k->p;
+    const fl_weights *w = &p->weights;
+    int64_t late = k->cell->late, N = p->rows.N;
+    arena m = {block, 0};
+    k->full = 1;
+    k->chunk = chunk_steps(k, p->recompute ? min64(p->recompute, p->rows.T) : p->rows.T);
+    k->zeros = take(&m, max64(k->GHp, PANEL));
+    k->unpacked = !p->recompute && stay_unpacked(k);
+    k->wht = k->unpacked ? w->w_hh : take(&m, columns_size(p->H, k->G, p->R));
+    k->whnt = late ? take(&m, columns_size(p->H, late, p->R)) : NULL;
+    k->wxt = k->unpacked ? w->w_ih : dx ? take(&m, columns_size(p->H, k->G, p->in.I)) : NULL;
+    k->whrt = w->w_hr ? take(&m, columns_size(p->R, 1, p->H)) : NULL;
+    k->dproj = w->w_hr ? take(&m, longest_segment(p) * k->Rp) : NULL;
+    k->table = p->in.ids ? take(&m, (p->in.U + rows_above(p)) * k->GHp) : NULL;
+    k->token_sums = p->in.ids ? take(&m, k->threads * token_sums_size(p)) : NULL;
+    plan_states(k, &m);
+    k->gates = p->gates, k->cells = p->cells, k->extra = p->extra;
+    if (p->recompute) plan_segment(k, &m);
+    int64_t most = max64(P_BLOCK, N * k->chunk), sums = sums_size(k, WEIGHT_GRADS);
+    k->scratch_size = pointers_size(most) + own_size(k) + weight_copies_size(most_features(k)) +
+                      (p->recompute ? 2 : 1) * sums;
+    k->scratch = take(&m, k->scratch_size * k->threads);
+    return m.size;
+}
+
+#endif
