@@ -162,6 +162,12 @@ class TestCells:
                 ours(*args)
             assert str(got.value) == str(expected.value)
 
+    def test_states_with_other_axes_than_the_input(self, name: str) -> None:
+        """Of the right sizes: torch reads at an address near 0, or names no argument."""
+        module = getattr(ft, name)(I, 1)
+        refused(RuntimeError, "hidden0 has more axes", module, X[0, 0], hx(name, torch.zeros(1, 1)))
+        refused(RuntimeError, "hidden0 has fewer axes", module, X[0, :1], hx(name, torch.zeros(1)))
+
     def test_others(self, name: str) -> None:
         module, x, h = getattr(ft, name)(I, H), X[0], H0[0]
         refused(TypeError, f"{name}: input is a list, expected a tensor", module, [1])
