@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,17 @@ from typing import Any
 from .json_value import whole
 from .rows import ABSENT, Row, Rows, first_line
 
+
+def _exact(text: str) -> Decimal:
+    """Return a number with a fraction or an exponent; ValueError if Decimal cannot hold it."""
+    try:
+        return Decimal(text)
+    except InvalidOperation:
+        raise ValueError(f"a number is {text:.40}, expected an exponent within reason") from None
+
+
 # Numbers exactly: labels are compared by value.
-_DECODER = json.JSONDecoder(parse_float=Decimal, parse_int=whole)
+_DECODER = json.JSONDecoder(parse_float=_exact, parse_int=whole)
 _SPACE = re.compile(r"[ \t\r\n]*")
 _EXPECTED = "expected a JSON object on each line, or an array of objects"
 

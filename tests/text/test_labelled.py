@@ -142,6 +142,8 @@ def test_folder_of_classes(tmp_path: Path) -> None:
         ("a.jsonl", '{"text": "x", "label": "y"}\n\n{"text"\n', r"a\.jsonl line 3 is not JSON"),
         ("a.jsonl", '{"text": "x", "label": ' + "9" * 100_000 + "}",
          r"a\.jsonl line 1 is not JSON: a number has 100,000 digits"),
+        ("a.jsonl", '{"text": "x", "label": 1e9999999999999999999}',
+         r"a\.jsonl line 1 is not JSON: a number is 1e9999999999999999999, expected an exponent"),
         ("a.jsonl", '3\n', "line 1 is 3, expected a JSON object on each line"),
         ("a.jsonl", '{"text": "x", "label": "y"}\n{"text": "x"}\n', "line 2 has no 'label'"),
         ("a.jsonl", '{"text": 5, "label": "y"}\n', "line 1: 'text' is 5, expected text"),
