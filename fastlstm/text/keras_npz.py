@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import pickle
 import zipfile
-import zlib
 from io import BytesIO
 from itertools import chain
 from pathlib import Path
@@ -23,6 +22,7 @@ from numpy.typing import NDArray
 from .corpus import Corpus
 from .encoded import Encoded, Ints
 from .opening import read_bytes, read_text
+from .packed import DAMAGE
 from .vocabulary import SPECIAL, UNK
 
 WORD_INDEX_NAME = "imdb_word_index.json"
@@ -53,10 +53,10 @@ def read_keras(path: Path) -> Corpus:
     try:
         with zipfile.ZipFile(content) as archive:
             train, test = (_read_split(archive, split) for split in ("train", "test"))
-    except (zipfile.BadZipFile, zlib.error, RuntimeError) as error:
-        raise ValueError(f"{path} is damaged or half a download: {error}") from error
     except (*_NOT_KERAS, pickle.UnpicklingError) as error:
         raise ValueError(f"{path} is not Keras's imdb.npz: {error}") from error
+    except DAMAGE as error:
+        raise ValueError(f"{path} is damaged or half a download: {error}") from error
     size = 1 + max(int(split.tokens.max(initial=UNK)) for split in (train, test))
     return Corpus(train, test, [*SPECIAL, *_words(path, size - len(SPECIAL))])
 

@@ -29,7 +29,8 @@ _BEGINNINGS: tuple[tuple[bytes, Callable[[io.BufferedReader], io.BufferedIOBase]
     (rb"\xfd7zXZ\x00", lambda file: lzma.LZMAFile(file)),
 )
 _ZIP, _ZSTD = b"PK\x03\x04", b"\x28\xb5\x2f\xfd"
-_DAMAGE = (EOFError, OSError, RuntimeError, zlib.error, lzma.LZMAError, zipfile.BadZipFile)
+# What unpacking damaged data ends in.
+DAMAGE = (EOFError, OSError, RuntimeError, zlib.error, lzma.LZMAError, zipfile.BadZipFile)
 
 
 def bare_name(path: Path) -> str:
@@ -90,7 +91,7 @@ class Unpacked:
         """
         try:
             data = self._content.read1(size)
-        except _DAMAGE as error:
+        except DAMAGE as error:
             raise ValueError(f"{self._path} is damaged or half a download: {error}") from error
         self._bytes += len(data)
         if self._most is not None and self._bytes > self._most:
@@ -112,7 +113,7 @@ def _only_member(path: Path, file: io.BufferedReader) -> io.BufferedIOBase:
     """Open the one file of a zip archive."""
     try:
         archive = zipfile.ZipFile(file)
-    except (*_DAMAGE, ValueError) as error:
+    except (*DAMAGE, ValueError) as error:
         raise ValueError(f"{path} is damaged or half a download: {error}") from error
     names = [name for name in archive.namelist() if _is_content(name)]
     if "[Content_Types].xml" in names:
@@ -124,7 +125,7 @@ def _only_member(path: Path, file: io.BufferedReader) -> io.BufferedIOBase:
         )
     try:
         return cast(io.BufferedIOBase, archive.open(names[0]))
-    except _DAMAGE as error:
+    except DAMAGE as error:
         raise ValueError(f"{path} cannot be unpacked: {error}") from error
 
 

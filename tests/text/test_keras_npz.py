@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import json
 import pickle
+import re
 import zipfile
 
 import numpy as np
@@ -190,6 +191,17 @@ def test_a_file_cut_anywhere(path, keras_arrays):
         path.write_bytes(whole[:size])
         with pytest.raises(ValueError, match=r"imdb.npz is damaged or half a download"):
             read_keras(path)
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA, 99])
+def test_members_that_claim_to_be_packed_in_another_way(path, keras_arrays, method):
+    np.savez_compressed(path, **keras_arrays)
+    damaged, start = bytearray(path.read_bytes()), b"PK\x01\x02"
+    for entry in re.finditer(re.escape(start), damaged):
+        damaged[entry.start() + 10] = method
+    path.write_bytes(damaged)
+    with pytest.raises(ValueError, match=r"imdb.npz is damaged or half a download"):
+        read_keras(path)
 
 
 def test_a_file_with_a_flipped_byte(path, keras_arrays):
