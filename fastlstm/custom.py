@@ -20,30 +20,24 @@ Whole cells: `fastlstm.examples.peephole_lstm`, `fastlstm.examples.minimal_gated
 
 from __future__ import annotations
 
-import math
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
-from numpy.typing import DTypeLike
-
 from fastlstm.differences import GradReport, gradcheck
-from fastlstm.kernels import CellSpec, Kernel, Weights
+from fastlstm.kernels import CellSpec
 from fastlstm.kernels.activations import exp, sigmoid, tanh
-from fastlstm.nn.check import Rng
-from fastlstm.nn.init import uniform
-from fastlstm.nn.module import Parameter
-from fastlstm.nn.recurrent import Recurrent
-from fastlstm.nn.weights import PARTS, Owned
+from fastlstm.nn.recurrent import LayerOptions, Recurrent
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from fastlstm.kernels.numba_backend.maths import Maths
 
 __all__ = ["CustomLayer", "GradReport", "custom_cell", "exp", "gradcheck", "sigmoid", "tanh"]
 
 Function = Callable[..., Any]
-OWN = len(PARTS)  # where a cell's own parameters begin
 
 
 class CustomLayer(Recurrent):
@@ -55,7 +49,7 @@ class CustomLayer(Recurrent):
     Parameters
     ----------
     input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, dtype, rng,
-    init, learn_state, recompute : as of `LSTM`.
+    init, learn_state, recompute, recurrent_dropout : as of `LSTM`.
 
     Attributes
     ----------
@@ -67,9 +61,7 @@ class CustomLayer(Recurrent):
     {state}_0 : Parameter [L*D, H], with `learn_state`.
     """
 
-    _maths: ClassVar[Maths]
-    _spec: ClassVar[CellSpec]
-    _compiled: ClassVar[Kernel]
+    _cell: ClassVar[Maths]
 
     def __init__(
         self,
@@ -80,60 +72,16 @@ class CustomLayer(Recurrent):
         batch_first: bool = False,
         dropout: float = 0.0,
         bidirectional: bool = False,
-        *,
-        dtype: DTypeLike = "float32",
-        rng: Rng = None,
-        init: str = "torch",
-        learn_state: bool = False,
-        recompute: int = 0,
+        **options: Unpack[LayerOptions],
     ) -> None:
         super().__init__(
-            self._spec,
-            input_size,
-            hidden_size,
-            num_layers,
-            bias,
-            batch_first,
-            dropout,
-            bidirectional,
-            dtype=dtype,
-            rng=rng,
-            init=init,
-            learn_state=learn_state,
-            recompute=recompute,
-        )
+            input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional,
+            **options,
+        )  # fmt: skip
+        self._backend = "numba"
 
-    def _make_parameters(self, init: str) -> None:
-        super()._make_parameters(init)
-        H, bound = self.hidden_size, 1 / math.sqrt(self.hidden_size)
-        for suffix in self._suffixes:
-            for name in self._maths.params:
-                value = uniform((H,), bound, self.dtype, self._rng)
-                setattr(self, name + suffix, Parameter(value))
-
-    def _kernel(self) -> Kernel:
-        return self._compiled
-
-    def _find_kernel(self) -> Callable[[], Kernel]:
-        return partial(getattr, type(self), "_compiled")
-
-    def _owned(self, k: int) -> Owned:
-        params = (getattr(self, name + self._suffixes[k]) for name in self._maths.params)
-        return (*super()._owned(k), *params)
-
-    def _values(self, owned: Owned) -> Weights:
-        params = [p.data for p in owned[OWN:] if p is not None]
-        return _with_params(super()._values(owned[:OWN]), params)
-
-    def _gradients(self, owned: Owned) -> Weights:
-        params = [p.grad for p in owned[OWN:] if p is not None]
-        return _with_params(super()._gradients(owned[:OWN]), params)
-
-
-def _with_params(weights: Weights, params: list[Any]) -> Weights:
-    from fastlstm.kernels.numba_backend.layer import CellWeights
-
-    return CellWeights(*weights, params=tuple(params))
+    def _find_cell(self) -> Callable[[], CellSpec]:
+        return partial(getattr, type(self), "_cell")  # by the class, whose name pickle finds
 
 
 def _plain(function: Function) -> Function:
@@ -194,13 +142,12 @@ def custom_cell(
     ValueError
         If a function takes or returns what it should not, or a name is used twice.
     """
-    from fastlstm.kernels.numba_backend import Kernel as NumbaKernel
     from fastlstm.kernels.numba_backend.maths import Maths
 
     maths = Maths(
-        name,
-        tuple(gates),
-        tuple(states),
+        name=name,
+        gates=tuple(gates),
+        states=tuple(states),
         forward=_plain(forward),
         backward=_plain(backward),
         keeps=tuple(keeps),
@@ -211,13 +158,10 @@ def custom_cell(
         mix_backward=mix_backward and _plain(mix_backward),
         mix_keeps=tuple(mix_keeps),
     )
-    spec = CellSpec(name, maths.gates, maths.states, saved={})
     body = {
         "__module__": sys._getframe(1).f_globals.get("__name__", "__main__"),
         "__doc__": f"The cell {name}, made by `fastlstm.custom_cell`.\n\n    "
         + (CustomLayer.__doc__ or "").partition("\n\n    ")[2],
-        "_maths": maths,
-        "_spec": spec,
-        "_compiled": NumbaKernel(spec, maths),
+        "_cell": maths,
     }
     return cast("type[CustomLayer]", type(name, (CustomLayer,), body))

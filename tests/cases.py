@@ -12,8 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from fastlstm.kernels import CELLS, CellSpec, Rows, Weights
-from fastlstm.kernels.spec import Reset
+from fastlstm.kernels import CELLS, CellSpec, Reset, Rows, Weights
 
 Array = NDArray[Any]
 F32, F64 = np.dtype(np.float32), np.dtype(np.float64)
@@ -67,11 +66,12 @@ class Case:
     bias: bool = True
     proj: int = 0  # of cells that project, others leave it out
     reset: bool = False
+    mask: bool = False  # of recurrent dropout
     dtype: np.dtype[Any] = field(default=F64)
     seed: int = 0
 
     def __str__(self) -> str:
-        flags = [name for name in ("ragged", "reverse", "reset") if getattr(self, name)]
+        flags = [name for name in ("ragged", "reverse", "reset", "mask") if getattr(self, name)]
         flags += [] if self.bias else ["nobias"]
         flags += [f"proj{self.proj}"] if self.proj else []
         return "-".join([f"T{self.T}N{self.N}I{self.I}H{self.H}", str(self.dtype), *flags])
@@ -92,6 +92,7 @@ class Problem:
     dstate: tuple[Array | None, ...]  # like state
     reverse: bool
     reset: Reset | None
+    mask: Array | None = None  # [N,R]
 
     def astype(self, dtype: np.dtype[Any]) -> Problem:
         """Return a copy in another precision."""
@@ -99,10 +100,11 @@ class Problem:
         def cast(arrays: Iterable[Array | None]) -> Any:
             return tuple(None if a is None else a.astype(dtype) for a in arrays)
 
-        x, dy = cast((self.x, self.dy))
+        x, dy, mask = cast((self.x, self.dy, self.mask))
         reset = self.reset and Reset(self.reset.mask, cast(self.reset.state))
-        state, dstate, weights = cast(self.state), cast(self.dstate), Weights(*cast(self.weights))
-        return replace(self, x=x, dy=dy, state=state, dstate=dstate, weights=weights, reset=reset)
+        state, dstate = cast(self.state), cast(self.dstate)
+        weights = self.weights.map(lambda w: w.astype(dtype))
+        return Problem(x, state, weights, self.rows, dy, dstate, self.reverse, reset, mask)
 
 
 def draw_lengths(rng: np.random.Generator, T: int, N: int) -> NDArray[np.int64]:
@@ -131,6 +133,7 @@ def make(case: Case, cell: CellSpec) -> Problem:
         draw(G) if case.bias else None,
         draw(G) if case.bias else None,
         draw(R, H, scale=1 / np.sqrt(H)) if proj else None,
+        tuple(draw(H) for _ in cell.params),
     )
     return Problem(
         x=draw(T, N, I),
@@ -142,6 +145,7 @@ def make(case: Case, cell: CellSpec) -> Problem:
         reverse=case.reverse,
         # Behind a row's length too, where nothing may be read.
         reset=Reset(rng.random((T, N)) < 0.3, draw_states()) if case.reset else None,
+        mask=((rng.random((N, R)) < 0.7) / 0.7).astype(case.dtype) if case.mask else None,
     )
 
 

@@ -8,15 +8,17 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
+from bound import Kernel
 from cases import F64, TOLERANCE, Array, Case, Problem, make
 
-from fastlstm.kernels import Tokens, Weights, reference
-from fastlstm.kernels.reference_cells import STEPS, product
+from fastlstm.kernels import Tokens, Weights
+from fastlstm.kernels.reference.cells import STEPS, masked, product
 
 Results = dict[str, Array]
-GRADIENTS = tuple(f"d{name}" for name in Weights._fields)
+FIVE = tuple(f"d{name}" for name in Weights._fields[:5])
 OUTPUTS = ("y", "h_n", "c_n")
 
 
@@ -31,6 +33,7 @@ def run_forward(kernel: Any, p: Problem, x: Any = None, **options: Any) -> tuple
         y,
         reverse=p.reverse,
         reset=p.reset,
+        mask=p.mask,
         **options,
     )
     results = {"y": y}
@@ -42,14 +45,20 @@ def run(kernel: Any, p: Problem, x: Any = None, recompute: int = 0, n_threads: i
     """Run forward and backward; return all outputs and gradients by name."""
     results, saved = run_forward(kernel, p, x, save=True, recompute=recompute, n_threads=n_threads)
     dx = np.full_like(x.table if isinstance(x, Tokens) else p.x, np.nan)
-    grads = Weights(*(None if w is None else np.zeros_like(w) for w in p.weights))
+    grads = p.weights.map(np.zeros_like)
     dstate_0, dreset = kernel.backward(saved, p.dy, p.dstate, grads, dx, n_threads=n_threads)
     assert (dreset is None) == (p.reset is None)
     results["dx"] = dx
     for end, arrays in (("0", dstate_0), ("_reset", dreset or ())):
         results.update((f"d{s}{end}", a) for s, a in zip(kernel.cell.states, arrays, strict=False))
-    results.update((k, g) for k, g in zip(GRADIENTS, grads, strict=True) if g is not None)
+    results.update(named(kernel, grads))
     return results
+
+
+def named(kernel: Any, weights: Weights) -> Results:
+    """The arrays of weights by the names of their gradients."""
+    names = (*FIVE, *(f"d{name}" for name in kernel.cell.params))
+    return {k: w for k, w in zip(names, weights.arrays(), strict=True) if w is not None}
 
 
 def assert_close(actual: Array, expected: Array, tolerance: float, name: str) -> None:
@@ -74,17 +83,17 @@ def has_kink(kernel: Any) -> bool:
 
 def _nearest_to_kink(kernel: Any, p: Problem) -> float:
     """The smallest |z| of any gate in float64."""
-    oracle, smallest = reference.Kernel(kernel.cell), np.inf
+    oracle, smallest = Kernel(kernel.cell, "reference"), np.inf
 
-    def watching(z_x: Array, state: Any, w: Weights) -> Any:
+    def watching(z_x: Array, state: Any, w: Weights, mask: Array | None) -> Any:
         nonlocal smallest
-        z = z_x + product(w.w_hh, state[0], w.b_hh)
+        z = z_x + product(w.w_hh, masked(state[0], mask), w.b_hh)
         smallest = min(smallest, float(np.abs(z).min(initial=np.inf)))
-        return steps.forward(z_x, state, w)
+        return steps.forward(z_x, state, w, mask)
 
     steps = STEPS[kernel.cell.name]
-    oracle._steps = steps._replace(forward=watching)
-    run_forward(oracle, p.astype(F64))
+    with patch.dict(STEPS, {kernel.cell.name: steps._replace(forward=watching)}):
+        run_forward(oracle, p.astype(F64))
     return smallest
 
 
@@ -101,7 +110,7 @@ def make_smooth(kernel: Any, case: Case) -> Problem:
 def check_reference(kernel: Any, case: Case) -> None:
     """Outputs and gradients equal those of the reference in float64."""
     p = make_smooth(kernel, case)
-    actual, expected = run(kernel, p), run(reference.Kernel(kernel.cell), p.astype(F64))
+    actual, expected = run(kernel, p), run(Kernel(kernel.cell, "reference"), p.astype(F64))
     assert actual.keys() == expected.keys()
     for name, value in actual.items():
         assert value.dtype == case.dtype, f"{name} is {value.dtype}"
@@ -121,11 +130,10 @@ def _loss(kernel: Any, p: Problem) -> float:
 
 def _inputs(kernel: Any, p: Problem) -> dict[str, Array]:
     """The arrays that a gradient is taken of, by its name."""
-    named = {"dx": p.x}
+    inputs = {"dx": p.x}
     for end, arrays in (("0", p.state), ("_reset", p.reset.state if p.reset else ())):
-        named.update((f"d{s}{end}", a) for s, a in zip(kernel.cell.states, arrays, strict=False))
-    named.update((k, w) for k, w in zip(GRADIENTS, p.weights, strict=True) if w is not None)
-    return named
+        inputs.update((f"d{s}{end}", a) for s, a in zip(kernel.cell.states, arrays, strict=False))
+    return {**inputs, **named(kernel, p.weights)}
 
 
 def _slope(kernel: Any, p: Problem, array: Array, direction: Array) -> float:

@@ -28,6 +28,7 @@ if (ROOT / "benchmarks" / "source_tree.py").exists():
     if not is_built():
         os.chdir(ROOT / "tests")  # Python puts the current folder first for each child of a test
 
+from bound import Kernel  # noqa: E402
 from cases import NUMBA, ONLY_ISA, TESTED  # noqa: E402
 
 from fastlstm import kernels, runtime  # noqa: E402
@@ -132,9 +133,9 @@ def cell() -> str:
 
 
 @pytest.fixture
-def kernel(cell: str, backend_isa: str) -> kernels.Kernel:
+def kernel(cell: str, backend_isa: str) -> Kernel:
     """The kernels of a cell in the selected backend."""
-    return kernels.get(cell, backend_isa.partition("-")[0])
+    return Kernel(cell, backend_isa.partition("-")[0])
 
 
 @pytest.fixture(params=TESTED)
@@ -147,16 +148,16 @@ def isa(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iter
 @pytest.fixture(params=COMPILED)
 def compiled_kernel(
     cell: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[kernels.Kernel]:
+) -> Iterator[Kernel]:
     """As `kernel` without the reference, which runs on one thread."""
     with use_backend(request.param, monkeypatch):
-        yield kernels.get(cell, request.param.partition("-")[0])
+        yield Kernel(cell, request.param.partition("-")[0])
 
 
 @pytest.fixture
 def native_kernel(cell: str, isa: str) -> Any:
     """The kernels of a cell for promises that only the native backend makes."""
-    return kernels.get(cell, "native")
+    return Kernel(cell, "native")
 
 
 @pytest.fixture

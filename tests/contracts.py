@@ -9,8 +9,7 @@ import numpy as np
 from cases import F64, TOLERANCE, Array, Case, Problem, make
 from checks import Results, assert_close, assert_same, run, run_forward
 
-from fastlstm.kernels import Rows, Tokens
-from fastlstm.kernels.spec import Reset
+from fastlstm.kernels import Reset, Rows, Tokens
 
 # Results that have rows: name -> axis of the rows.
 OF_ROWS = {"y": 1, "h_n": 0, "c_n": 0, "dx": 1, "dh0": 0, "dc0": 0, "dh_reset": 0, "dc_reset": 0}
@@ -34,6 +33,7 @@ def take_rows(p: Problem, rows: Any, more_steps: int = 0) -> Problem:
         dy=steps(p.dy),
         dstate=states(p.dstate),
         reset=p.reset and Reset(steps(p.reset.mask, True), states(p.reset.state)),
+        mask=None if p.mask is None else p.mask[rows],
     )
 
 
@@ -106,7 +106,7 @@ def check_chunks(kernel: Any, case: Case, cuts: list[int]) -> None:
 
 def check_stream(kernel: Any, case: Case, layers: int = 2) -> None:
     """Single steps of stacked layers give the same bits as whole runs of each."""
-    p = make(replace(case, ragged=False, reverse=False, reset=False), kernel.cell)
+    p = make(replace(case, ragged=False, reverse=False, reset=False, mask=False), kernel.cell)
     upper = make(replace(case, I=p.state[0].shape[1], seed=case.seed + 1), kernel.cell)
     weights = [p.weights, *[upper.weights] * (layers - 1)]
     stream = kernel.Stream(weights, case.N)
@@ -213,6 +213,7 @@ class Cut:
             ),
             dstate=tuple(np.where(is_last, d[row], 0) for d in p.dstate),
             reset=None,
+            mask=None if p.mask is None else p.mask[row],
         )
 
     def start_gradients(self, d: Array, N: int, reset: bool) -> Array:

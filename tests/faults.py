@@ -5,11 +5,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
+from unittest.mock import patch
 
 import numpy as np
+from bound import Kernel
 
-from fastlstm.kernels import CELLS, Reset, Rows, Weights, reference
-from fastlstm.kernels.reference_cells import STEPS, StepGradient, by_row
+from fastlstm.kernels import CELLS, Reset, Rows, Weights
+from fastlstm.kernels.reference.cells import STEPS, StepGradient, by_row
 
 # What finds a wrong backward.
 GRADIENTS = ("reference", "reference f32", "differences", "each difference")
@@ -22,6 +24,7 @@ class Mutant(NamedTuple):
 
 
 MUTANTS: dict[str, Mutant] = {}
+GRU, GRU_RESET_BEFORE, LSTM = (STEPS[name] for name in ("gru", "gru_reset_before", "lstm"))
 
 
 def planted(cell: str, *found_by: str) -> Callable[[Any], Any]:
@@ -35,8 +38,27 @@ def planted(cell: str, *found_by: str) -> Callable[[Any], Any]:
     return note
 
 
-class Fault(reference.Kernel):
+class Fault(Kernel):
     """The reference, to be changed."""
+
+    def __init__(self, cell: Any) -> None:
+        super().__init__(cell, "reference")
+
+
+class OtherSteps(Fault):
+    """A cell with other steps."""
+
+    def __init__(self, cell: Any) -> None:
+        super().__init__(cell)
+        self.steps = STEPS[cell.name]
+
+    def forward(self, *arguments: Any, **options: Any) -> Any:
+        with patch.dict(STEPS, {self.cell.name: self.steps}):
+            return super().forward(*arguments, **options)
+
+    def backward(self, *arguments: Any, **options: Any) -> Any:
+        with patch.dict(STEPS, {self.cell.name: self.steps}):
+            return super().backward(*arguments, **options)
 
 
 def permuted(order: list[int], w: Weights) -> Weights:
@@ -45,7 +67,7 @@ def permuted(order: list[int], w: Weights) -> Weights:
     def turn(a: Any) -> Any:
         return a if a is None else np.concatenate([np.split(a, len(order))[k] for k in order])
 
-    return Weights(*map(turn, w[:4]), w.w_hr)
+    return w._replace(**{name: turn(getattr(w, name)) for name in w._fields[:4]})
 
 
 class PermutedGates(Fault):
@@ -68,18 +90,20 @@ class GatesRAndZSwapped(PermutedGates):
 
 
 @planted("gru", "reference", "reference f32")
-class ResetGateBeforeTheProduct(Fault):
+class ResetGateBeforeTheProduct(OtherSteps):
     def __init__(self, cell: Any) -> None:
         super().__init__(cell)
-        self._steps = STEPS["gru_reset_before"]
+        self.steps = STEPS["gru_reset_before"]
 
 
-class WrongStepBackward(Fault):
+class WrongStepBackward(OtherSteps):
     def __init__(self, cell: Any) -> None:
         super().__init__(cell)
-        self._steps = STEPS[cell.name]._replace(backward=self.step_backward)
+        self.steps = self.steps._replace(backward=self.step_backward)
 
-    def step_backward(self, dstate: Any, before: Any, kept: Any, w: Weights) -> StepGradient:
+    def step_backward(
+        self, dstate: Any, before: Any, kept: Any, w: Weights, mask: Any
+    ) -> StepGradient:
         raise NotImplementedError
 
 
@@ -88,34 +112,42 @@ class BiasGradientWithoutTheResetGate(WrongStepBackward):
     """db_hh as db_ih, as it is in all other cells."""
 
     def step_backward(self, *arguments: Any) -> StepGradient:
-        d = STEPS["gru"].backward(*arguments)
+        d = GRU.backward(*arguments)
         return d._replace(z_h=d.z_x)
 
 
 @planted("gru_reset_before", *GRADIENTS)
 class WeightGradientWithoutTheResetGate(WrongStepBackward):
-    def step_backward(self, dstate: Any, before: Any, kept: Any, w: Weights) -> StepGradient:
-        d = STEPS["gru_reset_before"].backward(dstate, before, kept, w)
+    def step_backward(
+        self, dstate: Any, before: Any, kept: Any, w: Weights, mask: Any
+    ) -> StepGradient:
+        d = GRU_RESET_BEFORE.backward(dstate, before, kept, w, mask)
         return d._replace(w_hh=d.z_h.T @ before[0])
 
 
 @planted("rnn_tanh", *GRADIENTS)
 class WrongDerivative(WrongStepBackward):
-    def step_backward(self, dstate: Any, before: Any, kept: Any, w: Weights) -> StepGradient:
+    def step_backward(
+        self, dstate: Any, before: Any, kept: Any, w: Weights, mask: Any
+    ) -> StepGradient:
         dz = dstate[0] * (1 - kept[0])
         return StepGradient(dz, dz, (by_row(w.w_hh.T, dz),), dz.T @ before[0])
 
 
 @planted("rnn_relu", *GRADIENTS)
 class KinkForgotten(WrongStepBackward):
-    def step_backward(self, dstate: Any, before: Any, kept: Any, w: Weights) -> StepGradient:
+    def step_backward(
+        self, dstate: Any, before: Any, kept: Any, w: Weights, mask: Any
+    ) -> StepGradient:
         (dz,) = dstate
         return StepGradient(dz, dz, (by_row(w.w_hh.T, dz),), dz.T @ before[0])
 
 
 @planted("rnn_relu", "poison")
 class NanEndsAtTheKink(WrongStepBackward):
-    def step_backward(self, dstate: Any, before: Any, kept: Any, w: Weights) -> StepGradient:
+    def step_backward(
+        self, dstate: Any, before: Any, kept: Any, w: Weights, mask: Any
+    ) -> StepGradient:
         dz = np.where(kept[0] > 0, dstate[0], 0)
         return StepGradient(dz, dz, (by_row(w.w_hh.T, dz),), dz.T @ before[0])
 
@@ -124,8 +156,10 @@ class NanEndsAtTheKink(WrongStepBackward):
 class ProjectionGradientOfTheOutput(WrongStepBackward):
     """dW_hr from the state c in place of what was projected."""
 
-    def step_backward(self, dstate: Any, before: Any, kept: Any, w: Weights) -> StepGradient:
-        d = STEPS["lstm"].backward(dstate, before, kept, w)
+    def step_backward(
+        self, dstate: Any, before: Any, kept: Any, w: Weights, mask: Any
+    ) -> StepGradient:
+        d = LSTM.backward(dstate, before, kept, w, mask)
         return d._replace(w_hr=dstate[0].T @ kept[4])
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import faults_of_contracts  # noqa: F401  (adds its faults to MUTANTS)
 import numpy as np
 import pytest
+from bound import Kernel
 from cases import F32, Case, each_cell
 from checks import check_differences, check_every_difference, check_float_state, check_reference
 from contracts import (
@@ -26,7 +27,7 @@ from contracts import (
 )
 from faults import MUTANTS
 
-from fastlstm.kernels import CELLS, reference
+from fastlstm.kernels import CELLS
 
 CASE = Case(4, 5, 3, 8, ragged=True, proj=3, seed=1)
 RESET = Case(6, 5, 3, 8, ragged=True, proj=3, reset=True, seed=2)
@@ -52,7 +53,7 @@ CHECKS: dict[str, Callable[[Any], None]] = {
 @each_cell
 @pytest.mark.parametrize("check", CHECKS)
 def test_without_a_fault_each_check_passes(cell: str, check: str) -> None:
-    CHECKS[check](reference.Kernel(CELLS[cell]))
+    CHECKS[check](Kernel(cell, "reference"))
 
 
 @pytest.mark.parametrize(

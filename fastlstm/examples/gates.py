@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 import fastlstm as fl
 from fastlstm.examples.options import add_threads, threaded
-from fastlstm.nn.gates import Gates
+from fastlstm.nn.recurrent.gates import Gates
 
 Array = NDArray[Any]
 GATES = "ifgo"

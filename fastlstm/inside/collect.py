@@ -37,7 +37,7 @@ class Inspection:
     logits : [W] or [W,C], what the model says of the text up to and including each word; to the
         bit what it says of that beginning by itself.
     cell, layer, direction : what was looked at: "lstm", "gru" or "rnn"; counted from 0.
-    values : by name [W,H], the gates and states of that layer: see `nn.trace.Trace`.
+    values : by name [W,H], the gates and states of that layer: see `nn.recurrent.trace.Trace`.
     state : "c" or "h", the state that carries what was read.
     before : [W,H], that state before each word.
     kept, added : [W,H], the two parts of that state after the word: what is left of `before`

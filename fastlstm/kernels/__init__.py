@@ -1,4 +1,4 @@
-"""The engine. `get` is its only door: it returns the kernels of a cell in a backend."""
+"""The engine. `backend` is its only door: it returns what runs the cells of `CELLS`."""
 
 from __future__ import annotations
 
@@ -7,37 +7,47 @@ import warnings
 from collections.abc import Collection
 from functools import cache
 from importlib import import_module
-from typing import Any, cast
+from typing import cast
 
-from fastlstm.kernels.rows import Rows
-from fastlstm.kernels.spec import (
-    CELLS,
-    CellSpec,
-    Kernel,
+from fastlstm.kernels.backend import Backend, Stream
+from fastlstm.kernels.call import (
+    AdamStep,
+    Array,
+    Call,
+    Gradients,
     MemoryUse,
     Reset,
+    Sizes,
     States,
-    Stream,
     Tokens,
     Weights,
+    WeightSum,
 )
+from fastlstm.kernels.rows import Rows
+from fastlstm.kernels.spec import CELLS, CellSpec
 
 __all__ = [
     "BACKENDS",
     "CELLS",
     "ISAS",
+    "AdamStep",
+    "Array",
+    "Backend",
+    "Call",
     "CellSpec",
-    "Kernel",
+    "Gradients",
     "MemoryUse",
     "Reset",
     "Rows",
+    "Sizes",
     "States",
     "Stream",
     "Tokens",
+    "WeightSum",
     "Weights",
+    "backend",
     "default_backend",
     "env_choice",
-    "get",
 ]
 
 # Backend name -> module, best first.
@@ -63,28 +73,25 @@ def env_choice(name: str, valid: Collection[str]) -> str | None:
     return value
 
 
-def get(cell: str = "lstm", backend: str | None = None) -> Kernel:
-    """Return the kernels of `cell`: see `Kernel`.
+def backend(name: str | None = None) -> Backend:
+    """Return a backend: see `Backend`.
 
     Parameters
     ----------
-    cell : a name in `CELLS`.
-    backend : a name in `BACKENDS`; None takes `default_backend`.
+    name : one of `BACKENDS`; None takes `default_backend`.
 
     Raises
     ------
     ValueError
-        If the cell or the backend, or a value of FASTLSTM_BACKEND or FASTLSTM_ISA, is unknown.
+        If the name, or a value of FASTLSTM_BACKEND or FASTLSTM_ISA, is unknown.
     ImportError
-        If the native backend is asked for by name and its extension cannot be loaded.
+        If a backend is asked for by name and what it needs cannot be loaded.
     """
-    if cell not in CELLS:
-        raise ValueError(f"cell is {cell!r}, expected one of {', '.join(CELLS)}")
-    if backend is None:
-        backend = default_backend()
-    if backend not in BACKENDS:
-        raise ValueError(f"backend is {backend!r}, expected one of {', '.join(BACKENDS)}")
-    return _kernel(cell, backend)
+    if name is None:
+        name = default_backend()
+    if name not in BACKENDS:
+        raise ValueError(f"backend is {name!r}, expected one of {', '.join(BACKENDS)}")
+    return _load(name)
 
 
 def default_backend() -> str:
@@ -121,11 +128,6 @@ def _second_best() -> tuple[str, str]:
 
 
 @cache
-def _kernel(cell: str, backend: str) -> Kernel:
-    return cast(Kernel, _load(backend).Kernel(CELLS[cell]))
-
-
-@cache
-def _load(backend: str) -> Any:
+def _load(name: str) -> Backend:
     env_choice("FASTLSTM_ISA", ISAS)
-    return import_module(BACKENDS[backend])
+    return cast(Backend, import_module(BACKENDS[name]))

@@ -1,15 +1,13 @@
 # The optimizer's inner loop.
 # Part of _native.pyx.
 
-def adam(p, m, v, g, index, *, double rate, double root, double eps, double beta1, double beta2,
-         double shrink=1, double decay=0, double scale=1, total=None, int n_threads=1):
-    """One step of Adam in one pass, in place: see `fastlstm.kernels.reference_adam.adam`."""
+def adam(step):
+    """One step of Adam in one pass, in place: see `fastlstm.kernels.call.AdamStep`."""
     cdef fl_adam a
     cdef View held
     cdef int64_t size = 0, done
     memset(&a, 0, sizeof(a))
-    given = read_adam(p, m, v, g, index, total)
-    p, m, v, g, index, total = given
+    p, m, v, g, index, *numbers, total, n_threads = read_adam(step)
     format, shape = format_of(p, "p"), p.shape
     views = [view(x, name, shape, format, 0, True) for x, name in ((p, "p"), (m, "m"), (v, "v"))]
     a.p, a.m, a.v = buffer_of(views[0]), buffer_of(views[1]), buffer_of(views[2])
@@ -25,8 +23,7 @@ def adam(p, m, v, g, index, *, double rate, double root, double eps, double beta
         held = view(index, "index", (a.rows,), "q", 0)
         views.append(held)
         a.index = <const int64_t *>held.b.buf
-    a.rate, a.root, a.eps, a.beta1, a.beta2 = rate, root, eps, beta1, beta2
-    a.shrink, a.decay, a.scale = shrink, decay, scale
+    a.rate, a.root, a.eps, a.beta1, a.beta2, a.shrink, a.decay, a.scale = numbers
     if total is not None:
         a.term = index is not None  # terms for each row, or for all
         summed = [view(x, name, x.shape, format, 0, name == "sum") for name, x in

@@ -3,51 +3,28 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from fastlstm.kernels.call import (
+    AdamStep,
+    Array,
+    Call,
+    Gradients,
+    MemoryUse,
+    Sizes,
+    States,
+    Weights,
+)
 from fastlstm.kernels.rows import Rows
-from fastlstm.kernels.spec import Array, MemoryUse, Reset, States, Tokens, Weights, WeightSum
+from fastlstm.kernels.spec import CellSpec
 
 def built_isas() -> list[str]: ...
 def supported_isas() -> list[str]: ...
 def isa() -> str: ...
 def set_isa(name: str) -> None: ...
 def cell_names() -> list[str]: ...
-def forward(
-    cell: int,
-    x: Array | Tokens,
-    state: States,
-    weights: Weights,
-    rows: Rows,
-    y: Array,
-    *,
-    reverse: bool = False,
-    reset: Reset | None = None,
-    save: bool = False,
-    recompute: int = 0,
-    n_threads: int = 1,
-) -> tuple[States, Any]: ...
-def backward(
-    saved: Any,
-    dy: Array | None,
-    dstate: tuple[Array | None, ...],
-    grads: Weights,
-    dx: Array | None,
-    *,
-    accumulate_dx: bool = False,
-    n_threads: int = 1,
-) -> tuple[States, States | None]: ...
-def kept(saved: Any) -> tuple[Array, Array, int]: ...
-def memory(
-    cell: int,
-    rows: Rows,
-    input_size: int,
-    hidden_size: int,
-    *,
-    proj_size: int = 0,
-    tokens: int = 0,
-    recompute: int = 0,
-    dtype: DTypeLike = ...,
-    n_threads: int = 1,
-) -> MemoryUse: ...
+def forward(cell: CellSpec, call: Call, /) -> tuple[States, HeldCall | None]: ...
+def backward(saved: HeldCall, given: Gradients, /) -> tuple[States, States | None]: ...
+def kept(saved: HeldCall) -> tuple[Array, Array, int, int]: ...
+def memory(cell: CellSpec, sizes: Sizes, /) -> MemoryUse: ...
 def pool(
     y: Array, lengths: NDArray[np.int64], *, mean: bool, max: bool, n_threads: int = 1
 ) -> tuple[Array | None, Array | None, Array | None]: ...
@@ -60,24 +37,7 @@ def pool_backward(
     *,
     n_threads: int = 1,
 ) -> None: ...
-def adam(
-    p: Array,
-    m: Array,
-    v: Array,
-    g: Array,
-    index: NDArray[np.int64] | None,
-    *,
-    rate: float,
-    root: float,
-    eps: float,
-    beta1: float,
-    beta2: float,
-    shrink: float = 1.0,
-    decay: float = 0.0,
-    scale: float = 1.0,
-    total: WeightSum | None = None,
-    n_threads: int = 1,
-) -> None: ...
+def adam(step: AdamStep, /) -> None: ...
 def empty(shape: tuple[int, ...], dtype: DTypeLike) -> Array: ...
 def vec_exp(array: Array, isa: str | None = None) -> Array: ...
 def vec_sigmoid(array: Array, isa: str | None = None) -> Array: ...
@@ -87,13 +47,17 @@ def be_patient(yes: bool) -> None: ...
 def cached_bytes() -> int: ...
 def trim() -> None: ...
 
+class HeldCall:
+    spec: CellSpec
+    batch: Rows
+
 class PackedWeights:
     def changed(self, tensors: tuple[Any, ...]) -> bool: ...
 
 class TensorStep:
     def __init__(
         self,
-        cell: int,
+        cell: CellSpec,
         tensor: type,
         parameter: type,
         exchange: object | None,
@@ -123,6 +87,6 @@ class TensorStep:
 
 class Stream:
     state: States
-    def __init__(self, cell: int, layers: list[Weights], batch_size: int) -> None: ...
+    def __init__(self, cell: CellSpec, layers: list[Weights], batch_size: int, /) -> None: ...
     def __call__(self, x: Array, /) -> Array: ...
     def reset(self) -> None: ...

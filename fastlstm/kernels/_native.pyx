@@ -29,9 +29,9 @@ from threading import current_thread, main_thread
 import numpy as np
 
 from fastlstm.kernels.adam_arguments import read_adam
-from fastlstm.kernels.arguments import check_layers, check_memory, check_recompute
+from fastlstm.kernels.arguments import check_kept, check_layers, check_recompute, check_sizes
+from fastlstm.kernels.call import MemoryUse, Tokens
 from fastlstm.kernels.rows import Rows
-from fastlstm.kernels.spec import CELLS, MemoryUse, Tokens
 from fastlstm.kernels.steps import STREAM_IN_USE, read_states, read_step
 
 cdef str _isa = None
@@ -86,10 +86,21 @@ cdef const fl_kernels *kernels_of(int itemsize):
     return _f64 if itemsize == 8 else _f32  # asking the processor each time costs 20 us
 
 
-cdef int check_cell(int cell) except -1:
-    if not 0 <= cell < FL_CELLS:
-        raise ValueError(f"cell is {cell}, expected 0 to {FL_CELLS - 1}, a place in cell_names()")
-    return cell
+def cell_names():
+    """Names of the cells in this build, in the order of their numbers."""
+    cdef const fl_kernels *k = kernels_of(4)
+    return [k.cells[i].decode() for i in range(FL_CELLS)]
+
+
+cdef dict _numbers = {name: i for i, name in enumerate(cell_names())}
+
+
+cdef int number_of(cell) except -1:
+    """The number in C of a row of `spec.CELLS`."""
+    number = _numbers.get(cell.name)
+    if number is None:
+        raise NotImplementedError(f"the extension has {', '.join(_numbers)}, not {cell.name}")
+    return number
 
 
 include "_view.pxi"

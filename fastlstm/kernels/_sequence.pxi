@@ -1,10 +1,12 @@
 # One layer in one direction over a batch, forward and backward.
-# Part of _native.pyx. A cell is named by its place in `cell_names`.
+# Part of _native.pyx.
 
-cdef class Call:
+cdef class HeldCall:
     """The arguments of a kernel call and what keeps their memory alive."""
     cdef fl_call p
     cdef const fl_kernels *kernels
+    cdef readonly object spec  # its row in `spec.CELLS`
+    cdef readonly object batch  # `Rows`
     cdef str format
     cdef int64_t itemsize
     cdef int gates
@@ -47,6 +49,7 @@ cdef class Call:
     cdef int set_rows(self, rows, bint reverse) except -1:
         cdef int64_t T = rows.T, N = rows.N
         cdef View v
+        self.batch = rows
         if T < 1 or N < 1:
             raise ValueError(f"rows are {N} of {T} steps, expected at least one of each")
         arrays = (rows.order, rows.lengths[rows.order], rows.n_at, rows.offset)
@@ -95,25 +98,24 @@ cdef class Call:
                 if token < 0 or token >= U:
                     raise IndexError(f"ids[{t}, {n}] is {token}, expected 0 to {U - 1}")
 
-    cdef int set_cell(self, int cell) except -1:
-        """Which kernels, once the precision is known."""
-        self.p.cell = check_cell(cell)
-        self.kernels = kernels_of(self.itemsize)
-        self.gates, self.states = GATES[cell], STATES[cell]
+    cdef int set_cell(self, cell, int itemsize) except -1:
+        self.spec, self.itemsize = cell, itemsize
+        self.p.cell, self.kernels = number_of(cell), kernels_of(itemsize)
+        self.gates, self.states = len(cell.gates), len(cell.states)
+        return 0
 
-    cdef set_weights(self, int cell, weights):
+    cdef set_weights(self, cell, weights):
         cdef View ih, hh, hr
         cdef int64_t GH
-        w_ih, w_hh, b_ih, b_hh, w_hr = weights
+        w_ih, w_hh, b_ih, b_hh, w_hr, params = weights
         self.format = format_of(w_hh, "w_hh")
-        self.itemsize = 8 if self.format == "d" else 4
-        self.set_cell(cell)
+        self.set_cell(cell, 8 if self.format == "d" else 4)
         hh, ih = self.matrix(w_hh, "w_hh"), self.matrix(w_ih, "w_ih")
         self.p.R = self.p.H = hh.b.shape[1]
         self.p.input.I = ih.b.shape[1]
         self.p.weights.w_ih, self.p.weights.w_hh = ih.b.buf, hh.b.buf
         if w_hr is not None:
-            if not PROJECTS[cell]:
+            if not cell.projects:
                 raise ValueError("w_hr is given, expected None for this cell")
             hr = self.matrix(w_hr, "w_hr")
             self.p.H, self.p.weights.w_hr = hr.b.shape[1], hr.b.buf
@@ -125,6 +127,24 @@ cdef class Call:
                 raise v.misfit(name, (GH, -1))
         self.p.weights.b_ih = self.optional(b_ih, "b_ih", (GH,))
         self.p.weights.b_hh = self.optional(b_hh, "b_hh", (GH,))
+        if self.check_params(params, ""):
+            self.p.weights.params = self.rows_of(np.stack(params))
+
+    cdef int check_params(self, params, str prefix, bint writable=False) except -1:
+        """Check the cell's own parameters, or their gradients; return how many there are."""
+        cdef tuple names = self.spec.params
+        if len(params) != len(names):
+            raise ValueError(
+                f"{prefix}params has {len(params)} arrays, expected {len(names)} "
+                f"({', '.join(names) or 'this cell has none'})"
+            )
+        for name, param in zip(names, params):
+            view(param, prefix + name, (self.p.H,), self.format, 0, writable)
+        return len(names)
+
+    cdef void *rows_of(self, array) except NULL:
+        """Where an array [n,H] of ours is, which is held."""
+        return self.array(array, "params", (-1, self.p.H), True)
 
     cdef View matrix(self, value, str name):
         """A weight whose sizes are yet to be learned: of none zero, so that all are real memory."""
@@ -136,7 +156,7 @@ cdef class Call:
 
     cdef tuple state_shapes(self):
         cdef int64_t N = self.p.rows.N
-        return ((N, self.p.R), (N, self.p.H))[:self.states]
+        return tuple([(N, size) for size in self.spec.state_sizes(self.p.H, self.p.R)])
 
     cdef tuple new_states(self):
         return tuple([np.empty(shape, DTYPES[self.format]) for shape in self.state_shapes()])
@@ -204,83 +224,80 @@ cdef int keep(fl_call *p, const fl_kernels *kernels) except -1:
     return 0
 
 
-def cell_names():
-    """Names of the cells, in the order of their numbers."""
-    cdef const fl_kernels *k = kernels_of(4)
-    return [k.cells[i].decode() for i in range(FL_CELLS)]
-
-
-STATES = [len(CELLS[name].states) for name in cell_names()]
-GATES = [len(CELLS[name].gates) for name in cell_names()]
-PROJECTS = [CELLS[name].projects for name in cell_names()]
-
-
-def forward(int cell, x, state, weights, rows, y, *, bint reverse=False, reset=None,
-            bint save=False, int64_t recompute=0, int n_threads=1):
-    """Run one layer in one direction: see `fastlstm.kernels.reference.Kernel.forward`."""
-    cdef Call call = Call()
+def forward(cell, call):
+    """Run one layer in one direction: see `fastlstm.kernels.reference.forward`."""
+    cdef HeldCall held = HeldCall()
     cdef View out
-    cdef int64_t T = rows.T, N = rows.N
     cdef int failed
+    cdef bint save, reverse
+    cdef int64_t recompute, T, N
+    x, state, weights, rows, y, reverse, reset, mask, save, recompute, n_threads = call
     check_recompute(recompute)
-    call.set_weights(cell, weights)
-    call.set_rows(rows, reverse)
-    call.set_input(x)
-    check_total(&call.p, call.gates)
-    call.set_states(state, "state", &call.p.h0, &call.p.c0)
+    held.set_weights(cell, weights)
+    held.set_rows(rows, reverse)
+    held.set_input(x)
+    check_total(&held.p, held.gates)
+    T, N = held.p.rows.T, held.p.rows.N
+    held.set_states(state, "state", &held.p.h0, &held.p.c0)
     if reset is not None:
-        call.set_reset(reset)
-    out = view(y, "y", (T, N, call.p.R), call.format, 2, True)
-    call.held.append(out)
-    call.p.y, call.p.y_t, call.p.y_n = out.b.buf, out.stride(0), out.stride(1)
-    state_n = call.new_states()
-    call.set_states(state_n, "state_n", <const void **>&call.p.h_n, <const void **>&call.p.c_n,
+        held.set_reset(reset)
+    if mask is not None:
+        raise NotImplementedError("mask is given, which these kernels do not know yet")
+    out = view(y, "y", (T, N, held.p.R), held.format, 2, True)
+    held.held.append(out)
+    held.p.y, held.p.y_t, held.p.y_n = out.b.buf, out.stride(0), out.stride(1)
+    state_n = held.new_states()
+    held.set_states(state_n, "state_n", <const void **>&held.p.h_n, <const void **>&held.p.c_n,
                     True)
-    call.p.n_threads = n_threads
+    held.p.n_threads = n_threads
     if save:
-        call.p.recompute = recompute
-        keep(&call.p, call.kernels)
-    let_interrupt(&call.p)
+        held.p.recompute = recompute
+        keep(&held.p, held.kernels)
+    let_interrupt(&held.p)
     with nogil:
-        failed = call.kernels.forward(&call.p)
+        failed = held.kernels.forward(&held.p)
     if failed:
         fail(failed, f"a forward pass of {T} steps of {N} rows")
-    call.used = not save
-    return state_n, (call if save else None)
+    held.used = not save
+    return state_n, (held if save else None)
 
 
-def backward(Call saved not None, dy, dstate, grads, dx, *, bint accumulate_dx=False,
-             int n_threads=1):
-    """Run it backward: see `fastlstm.kernels.reference.Kernel.backward`."""
+def backward(HeldCall saved not None, given):
+    """Run it backward: see `fastlstm.kernels.reference.backward`."""
     cdef fl_grads g
     cdef int failed
     cdef Py_ssize_t held
     saved.claim()
     held = len(saved.held)
     try:
-        results = set_backward(saved, &g, dy, dstate, grads, dx)
+        results, dparams = set_backward(saved, &g, given)
     except BaseException:  # nothing was computed: it still serves
         del saved.held[held:]
         saved.used = False
         raise
-    g.accumulate_dx = accumulate_dx
-    saved.p.n_threads = n_threads
     let_interrupt(&saved.p)
     with nogil:
         failed = saved.kernels.backward(&saved.p, &g)
     saved.free()
     if failed:
         fail(failed, f"a backward pass of {saved.p.rows.T} steps of {saved.p.rows.N} rows")
+    for param, d in zip(given.weights.params, dparams):
+        np.add(param, d, out=param)
     return results
 
 
-cdef tuple set_backward(Call saved, fl_grads *g, dy, dstate, grads, dx):
-    """Set the arguments of a backward pass; return the arrays for what it returns."""
+cdef tuple set_backward(HeldCall saved, fl_grads *g, given):
+    """Set the arguments of a backward pass.
+
+    Return the arrays for what it returns, and for the gradients of the cell's own parameters.
+    """
     cdef View v
     cdef tuple shape
     cdef int64_t T = saved.p.rows.T, N = saved.p.rows.N, I = saved.p.input.I
     cdef bint tokens = saved.p.input.ids != NULL
+    dy, dstate, grads, dx, accumulate_dx, n_threads = given
     memset(g, 0, sizeof(g[0]))
+    g.accumulate_dx, saved.p.n_threads = accumulate_dx, n_threads
     check_rows(&saved.p.rows)
     if tokens:
         saved.check_ids()  # again: their owner may have used the array for others
@@ -296,7 +313,7 @@ cdef tuple set_backward(Call saved, fl_grads *g, dy, dstate, grads, dx):
         v = view(dx, "dx", shape, saved.format, len(shape) - 1, True)
         saved.held.append(v)
         g.dx, g.dx_t, g.dx_n = v.b.buf, v.stride(0), v.stride(0 if tokens else 1)
-    set_gradients(saved, g, grads)
+    dparams = set_gradients(saved, g, grads)
     dstate_0 = saved.new_states()
     saved.set_states(dstate_0, "dstate_0", <const void **>&g.dh0, <const void **>&g.dc0, True)
     dreset = None
@@ -304,10 +321,10 @@ cdef tuple set_backward(Call saved, fl_grads *g, dy, dstate, grads, dx):
         dreset = saved.new_states()
         saved.set_states(dreset, "dreset", <const void **>&g.dreset_h,
                          <const void **>&g.dreset_c, True)
-    return dstate_0, dreset
+    return (dstate_0, dreset), dparams
 
 
-cdef copy_of(Call saved, const void *block, int64_t elements):
+cdef copy_of(HeldCall saved, const void *block, int64_t elements):
     cdef View v
     out = np.empty(elements, DTYPES[saved.format])
     if elements:
@@ -316,29 +333,28 @@ cdef copy_of(Call saved, const void *block, int64_t elements):
     return out
 
 
-def kept(Call saved not None):
+def kept(HeldCall saved not None):
     """What a forward pass with `save` has kept, in the order of `fl_call` in `src/fastlstm.h`.
 
     Returns copies of its gates [P*GHp] and cells [(N+P)*Hp], flat and empty where a cell has none,
-    and VL, the lanes of a vector.
+    VL, the lanes of a vector, and H.
     """
     cdef int64_t elements[3]
     saved.claim()
     try:
-        if saved.p.recompute:
-            raise ValueError(
-                f"recompute is {saved.p.recompute}, expected 0: the gates were not kept"
-            )
+        check_kept(saved.p.recompute)
         saved.kernels.kept(&saved.p, elements)
         gates = copy_of(saved, saved.p.gates, elements[0])
-        return gates, copy_of(saved, saved.p.cells, elements[1]), saved.kernels.width
+        cells = copy_of(saved, saved.p.cells, elements[1])
+        return gates, cells, saved.kernels.width, saved.p.H
     finally:
         saved.used = False
 
 
-cdef set_gradients(Call saved, fl_grads *g, grads):
+cdef set_gradients(HeldCall saved, fl_grads *g, grads):
+    """Set where gradients of weights go; return [n,H] for those of the cell's own parameters."""
     cdef int64_t H = saved.p.H, R = saved.p.R, I = saved.p.input.I, GH = saved.gates * H
-    dw_ih, dw_hh, db_ih, db_hh, dw_hr = grads
+    dw_ih, dw_hh, db_ih, db_hh, dw_hr, dparams = grads
     g.dw_ih = saved.array(dw_ih, "grads.w_ih", (GH, I), True)
     g.dw_hh = saved.array(dw_hh, "grads.w_hh", (GH, R), True)
     g.db_ih = <void *>saved.optional(db_ih, "grads.b_ih", (GH,), True)
@@ -349,17 +365,20 @@ cdef set_gradients(Call saved, fl_grads *g, grads):
         g.dw_hr = saved.array(dw_hr, "grads.w_hr", (R, H), True)
     elif dw_hr is not None:
         raise ValueError("grads.w_hr is given, expected None as there was no w_hr")
+    params = np.zeros((saved.check_params(dparams, "grads.", True), H), DTYPES[saved.format])
+    if len(params):
+        g.dparams = saved.rows_of(params)
+    return params
 
 
-def memory(int cell, rows, input_size, hidden_size, *, proj_size=0, tokens=0, recompute=0,
-           dtype=np.float32, int n_threads=1):
+def memory(cell, sizes):
     """Bytes that forward keeps, and that forward and backward work in."""
-    cdef Call call = Call()
+    cdef HeldCall call = HeldCall()
     cdef int64_t elements[3]
     cdef int64_t one = 0
-    check_memory(input_size, hidden_size, proj_size, tokens, recompute, dtype)
-    call.itemsize = np.dtype(dtype).itemsize
-    call.set_cell(cell)
+    check_sizes(cell, sizes)
+    rows, input_size, hidden_size, proj_size, tokens, mask, recompute, dtype, n_threads = sizes
+    call.set_cell(cell, np.dtype(dtype).itemsize)
     call.set_rows(rows, False)
     call.p.H, call.p.R = hidden_size, proj_size or hidden_size
     call.p.input.I, call.p.input.U = input_size, tokens
@@ -369,6 +388,7 @@ def memory(int cell, rows, input_size, hidden_size, *, proj_size=0, tokens=0, re
     call.p.reset = <const uint8_t *>&one
     call.p.input.ids = &one if tokens else NULL
     call.p.weights.w_hr = &one if proj_size else NULL
+    call.p.mask = &one if mask else NULL
     call.kernels.kept(&call.p, elements)
     backward = fl_block_bytes(call.kernels.backward_bytes(&call.p))
     call.p.gates = &one if elements[0] else NULL
@@ -377,4 +397,5 @@ def memory(int cell, rows, input_size, hidden_size, *, proj_size=0, tokens=0, re
     forward = fl_block_bytes(call.kernels.forward_bytes(&call.p))
     call.p.gates = call.p.cells = call.p.extra = NULL  # not ours to free
     kept = sum([fl_block_bytes(elements[i] * call.itemsize) for i in range(3)])
-    return MemoryUse(kept, forward, backward)
+    own = 2 * len(cell.params) * hidden_size * call.itemsize  # copies, and their gradients
+    return MemoryUse(kept + own, forward, backward)

@@ -28,7 +28,7 @@ cdef class Kept:
 
 cdef class PackedWeights:
     """The weights of a cell, packed: for steps made while they do not change."""
-    cdef int cell
+    cdef object cell
     cdef Kept call
     cdef void *packed
     cdef tuple weights
@@ -79,20 +79,21 @@ cdef class TensorStep:
 
     Parameters
     ----------
-    cell : its number.
+    cell : its row in `spec.CELLS`.
     tensor, parameter : torch's types; others may mean something else by the same methods.
     exchange : torch's table for DLPack in C; None for a torch without it.
     dtypes : torch's numbers of 32 and of 64 bits.
     is_neg, empty_like, zeros_like : torch's functions.
     """
-    cdef int cell, gates, states
-    cdef object tensor, parameter, is_neg, empty_like, zeros_like
+    cdef int number, gates, states
+    cdef object cell, tensor, parameter, is_neg, empty_like, zeros_like
     cdef tuple dtypes
     cdef const dl_exchange *exchange
 
-    def __cinit__(self, int cell, tensor, parameter, exchange, tuple dtypes, is_neg, empty_like,
+    def __cinit__(self, cell, tensor, parameter, exchange, tuple dtypes, is_neg, empty_like,
                   zeros_like):
-        self.cell, self.gates, self.states = check_cell(cell), GATES[cell], STATES[cell]
+        self.number = number_of(cell)
+        self.cell, self.gates, self.states = cell, len(cell.gates), len(cell.states)
         self.tensor, self.parameter, self.dtypes = tensor, parameter, dtypes
         self.is_neg, self.empty_like, self.zeros_like = is_neg, empty_like, zeros_like
         self.exchange = exchange_of(exchange)
@@ -168,7 +169,7 @@ cdef class TensorStep:
         if w_ih.bits != w_hh.bits or w_ih.columns == 0 or GH == 0:
             return False  # and so both are real memory, of sizes whose products fit in int64
         k.bits = w_hh.bits
-        p.cell, k.kernels = self.cell, kernels_of(k.bits // 8)
+        p.cell, k.kernels = self.number, kernels_of(k.bits // 8)
         p.input.I = p.input.x_n = w_ih.columns
         p.H = p.R = p.y_n = w_hh.columns
         p.weights.w_ih, p.weights.w_hh = w_ih.at, w_hh.at
@@ -231,7 +232,7 @@ cdef class TensorStep:
     def packed_step(self, tuple tensors not None, PackedWeights w not None, int n_threads):
         """As a call, with the weights that were packed in place of those among the tensors."""
         cdef Kept k = Kept()
-        if w.cell != self.cell or w.packed == NULL:  # an RNNCell that got another nonlinearity
+        if w.cell is not self.cell or w.packed == NULL:  # an RNNCell that got another nonlinearity
             return None
         memcpy(&k.p, &w.call.p, sizeof(fl_call))
         k.kernels, k.bits, k.p.packed = w.call.kernels, w.call.bits, w.packed

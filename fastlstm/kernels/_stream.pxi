@@ -10,7 +10,7 @@ cdef class Stream:
     batch_size : N.
     """
     cdef const fl_kernels *kernels
-    cdef object dtype
+    cdef object spec, dtype
     cdef str format
     cdef bint busy
     cdef int64_t L, N, I, R, itemsize
@@ -18,8 +18,8 @@ cdef class Stream:
     cdef fl_call *p  # [L]
     cdef list held
 
-    def __cinit__(self, int cell, list layers, int64_t batch_size):
-        cdef Call call
+    def __cinit__(self, cell, list layers, int64_t batch_size):
+        cdef HeldCall call
         cdef View v
         cdef int64_t k
         self.held = self.read_layers(cell, layers, batch_size)
@@ -41,18 +41,18 @@ cdef class Stream:
             call.p.h_n, call.p.c_n = <void *>call.p.h0, <void *>call.p.c0
             memcpy(&self.p[k], &call.p, sizeof(fl_call))
 
-    cdef list read_layers(self, int cell, list layers, int64_t batch_size):
+    cdef list read_layers(self, cell, list layers, int64_t batch_size):
         """The call of each layer, after checking that they fit each other: before any is packed."""
-        cdef Call call
+        cdef HeldCall call
         cdef list calls = [], sizes = []
         for weights in layers:
-            call = Call()
+            call = HeldCall()
             call.set_weights(cell, weights)
             calls.append(call)
             sizes.append((call.p.input.I, call.p.H, call.p.R))
-            if call.format != (<Call>calls[0]).format:
+            if call.format != (<HeldCall>calls[0]).format:
                 raise TypeError(f"layers[{len(calls) - 1}] is of {DTYPES[call.format]}, expected "
-                                f"{DTYPES[(<Call>calls[0]).format]}, that of layers[0]")
+                                f"{DTYPES[(<HeldCall>calls[0]).format]}, that of layers[0]")
         check_layers(sizes, batch_size)
         rows = Rows(1, batch_size)
         for call in calls:
@@ -62,8 +62,9 @@ cdef class Stream:
         self.take_first(calls[0])
         return calls
 
-    cdef take_first(self, Call call):
+    cdef take_first(self, HeldCall call):
         self.kernels, self.format, self.itemsize = call.kernels, call.format, call.itemsize
+        self.spec = call.spec
         self.I, self.R = call.p.input.I, call.p.R
         self.dtype = DTYPES[self.format]
         self.states = tuple([np.zeros((self.L, *shape), self.dtype)
@@ -153,5 +154,4 @@ cdef class Stream:
 
     @state.setter
     def state(self, value):
-        names = CELLS[cell_names()[self.p[0].cell]].states
-        self.put(read_states(value, names, [a.shape for a in self.states], self.dtype))
+        self.put(read_states(value, self.spec.states, [a.shape for a in self.states], self.dtype))

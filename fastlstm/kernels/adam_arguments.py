@@ -3,30 +3,17 @@
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastlstm.kernels.arguments import plain
-from fastlstm.kernels.spec import DTYPES, Array, WeightSum
+from fastlstm.kernels.call import DTYPES, AdamStep, WeightSum
 
 
-class AdamArrays(NamedTuple):
-    """Checked arrays of a step of Adam; with an index all are [R,D] and g is [U,D], else flat."""
-
-    p: Array
-    m: Array
-    v: Array
-    g: Array
-    index: NDArray[np.int64] | None  # type: ignore[assignment]  # hides tuple.index
-    total: WeightSum | None
-
-
-def read_adam(
-    p: Array, m: Array, v: Array, g: Array, index: Any, total: WeightSum | None
-) -> AdamArrays:
-    """Check the arrays of a step of Adam.
+def read_adam(step: AdamStep) -> AdamStep:
+    """Return a step of Adam with checked arrays: with an index [R,D] and g [U,D], else flat.
 
     Raises
     ------
@@ -35,6 +22,8 @@ def read_adam(
     IndexError
         If a row is not one of p.
     """
+    p, m, v, g, index, *_ = step
+    total = step.total
     dtype = np.dtype(getattr(p, "dtype", object))
     if dtype not in DTYPES:
         raise TypeError(f"p is of {dtype}, expected an array of float32 or float64")
@@ -58,7 +47,8 @@ def read_adam(
             for name, term in (("keep", total.keep), ("add", total.add))
         )
         total = WeightSum(found["total.sum"], keep, add)
-    return AdamArrays(found["p"], found["m"], found["v"], found["g"], rows, total)
+    arrays = (found["p"], found["m"], found["v"], found["g"], rows)
+    return AdamStep(*arrays, *step[5:-2], total, step.n_threads)
 
 
 def _read_index(index: Any, R: int) -> NDArray[np.int64]:

@@ -1,46 +1,28 @@
-"""Arguments of kernels, read alike by the backends in Python; `_native.pyx` checks as they do.
+"""Arguments of a call, read alike by the backends in Python; `_native.pyx` checks as they do.
 
 What comes back is plain arrays: a subclass of NumPy's may answer differently at each look.
 """
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, Protocol
+from typing import Any
 
 import numpy as np
 
+from fastlstm.kernels.call import (
+    DTYPES,
+    Array,
+    Call,
+    Gradients,
+    Reset,
+    Sizes,
+    Tokens,
+    Weights,
+)
 from fastlstm.kernels.rows import Rows
-from fastlstm.kernels.spec import DTYPES, Array, Reset, States, Tokens, Weights
+from fastlstm.kernels.spec import CellSpec
 
 MOST = 1 << 40  # of any one size
-
-
-class Cell(Protocol):
-    """What a cell is checked by: a `CellSpec`, or the maths of one."""
-
-    @property
-    def gates(self) -> tuple[str, ...]: ...
-    @property
-    def states(self) -> tuple[str, ...]: ...
-    @property
-    def projects(self) -> bool: ...
-
-
-class Arguments(NamedTuple):
-    """Checked arguments of one layer in one direction; letters as in `spec`."""
-
-    x: Any
-    state: States
-    weights: Weights
-    y: Array
-    reset: Reset | None
-    I: int  # noqa: E741
-    H: int
-    R: int
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        return self.y.dtype
 
 
 def plain(name: str, value: Any, dtype: np.dtype[Any], shape: tuple[int | None, ...]) -> Array:
@@ -59,16 +41,8 @@ def plain(name: str, value: Any, dtype: np.dtype[Any], shape: tuple[int | None, 
     return array
 
 
-def read_arguments(
-    cell: Cell,
-    x: Array | Tokens,
-    state: States,
-    weights: Weights,
-    rows: Rows,
-    y: Array,
-    reset: Reset | None,
-) -> Arguments:
-    """Check a forward pass of a cell.
+def read_call(cell: CellSpec, call: Call) -> Call:
+    """Check a forward pass of a cell; return it with plain arrays.
 
     Raises
     ------
@@ -77,47 +51,59 @@ def read_arguments(
     IndexError
         If a token is not in its table.
     """
-    weights, (I, H, R) = read_weights(cell, weights)  # noqa: E741
+    check_recompute(call.recompute)
+    weights, (I, H, R) = read_weights(cell, call.weights)  # noqa: E741
+    rows, reset, mask = call.rows, call.reset, call.mask
     T, N, dtype = rows.T, rows.N, weights.w_hh.dtype
-    sizes = (R, *[H] * (len(cell.states) - 1))
+    sizes = cell.state_sizes(H, R)
     if reset is not None:
-        mask = plain("reset.mask", reset.mask, np.dtype(bool), (T, N))
-        reset = Reset(mask, _read_states("reset.state", reset.state, N, sizes, dtype))
-    return Arguments(
-        x=_read_input(x, rows, I, dtype),
-        state=_read_states("state", state, N, sizes, dtype),
+        starts = plain("reset.mask", reset.mask, np.dtype(bool), (T, N))
+        reset = Reset(starts, _read_states("reset.state", reset.state, N, sizes, dtype))
+    return call._replace(
+        x=_read_input(call.x, rows, I, dtype),
+        state=_read_states("state", call.state, N, sizes, dtype),
         weights=weights,
-        y=plain("y", y, dtype, (T, N, R)),
+        y=plain("y", call.y, dtype, (T, N, R)),
         reset=reset,
-        I=I,
-        H=H,
-        R=R,
+        mask=None if mask is None else plain("mask", mask, dtype, (N, R)),
     )
 
 
-def read_weights(cell: Cell, weights: Weights) -> tuple[Weights, tuple[int, int, int]]:
+def read_weights(cell: CellSpec, weights: Weights) -> tuple[Weights, tuple[int, int, int]]:
     """Return weights as plain arrays, and the sizes I, H, R that they tell."""
-    w_ih, w_hh, b_ih, b_hh, w_hr = weights
+    w_ih, w_hh, b_ih, b_hh, w_hr, params = weights
     dtype = np.dtype(getattr(w_hh, "dtype", object))
     if dtype not in DTYPES:
         told = f"of {dtype}" if hasattr(w_hh, "dtype") else f"a {type(w_hh).__name__}"
         raise TypeError(f"w_hh is {told}, expected an array of float32 or float64")
     w_hh, w_ih = _matrix("w_hh", w_hh, dtype), _matrix("w_ih", w_ih, dtype)
-    I, R = w_ih.shape[1], w_hh.shape[1]  # noqa: E741
-    H = R
+    R = w_hh.shape[1]
     if w_hr is not None:
         if not cell.projects:
             raise ValueError("w_hr is given, expected None for this cell")
         w_hr = _matrix("w_hr", w_hr, dtype, R)
-        H = w_hr.shape[1]
-    GH = len(cell.gates) * H
+    _, H, _ = sizes = Weights(w_ih, w_hh, w_hr=w_hr).sizes()
+    GH = cell.gate_rows(H)
     plain("w_hh", w_hh, dtype, (GH, None))
     plain("w_ih", w_ih, dtype, (GH, None))
     b_ih, b_hh = (
         None if b is None else plain(name, b, dtype, (GH,))
         for name, b in (("b_ih", b_ih), ("b_hh", b_hh))
     )
-    return Weights(w_ih, w_hh, b_ih, b_hh, w_hr), (I, H, R)
+    return Weights(w_ih, w_hh, b_ih, b_hh, w_hr, _read_params(cell, params, dtype, H, "")), sizes
+
+
+def _read_params(
+    cell: CellSpec, params: Any, dtype: np.dtype[Any], H: int, prefix: str
+) -> tuple[Array, ...]:
+    params = tuple(params)
+    if len(params) != len(cell.params):
+        raise ValueError(
+            f"{prefix}params has {len(params)} arrays, expected {len(cell.params)} "
+            f"({', '.join(cell.params) or 'this cell has none'})"
+        )
+    named = zip(cell.params, params, strict=True)
+    return tuple(plain(f"{prefix}{name}", param, dtype, (H,)) for name, param in named)
 
 
 def _matrix(name: str, value: Any, dtype: np.dtype[Any], rows: int | None = None) -> Array:
@@ -161,76 +147,64 @@ def check_ids(x: Any, rows: Rows) -> None:
         raise IndexError(f"ids[{t}, {n}] is {ids[t, n]}, expected 0 to {U - 1}")
 
 
-class Gradients(NamedTuple):
-    """Checked arguments of a backward pass."""
-
-    dy: Array | None
-    dstate: States  # copies, zeros for a None
-    dx: Array | None
-
-
-def read_gradients(
-    cell: Cell,
-    x: Any,
-    weights: Weights,
-    rows: Rows,
-    dy: Array | None,
-    dstate: tuple[Array | None, ...],
-    grads: Weights,
-    dx: Array | None,
-) -> Gradients:
-    """Check a backward pass against what forward was called with: x, weights, rows.
+def read_gradients(cell: CellSpec, call: Call, given: Gradients) -> Gradients:
+    """Check a backward pass against the call of forward; zeros take the place of a None in dstate.
 
     The tokens are checked once more: the owner of the array may have used it for others.
     """
-    check_ids(x, rows)
-    _check_weight_gradients(grads, weights)
-    T, N, dtype = rows.T, rows.N, weights.w_hh.dtype
-    H, R = len(weights.w_hh) // len(cell.gates), weights.w_hh.shape[1]
-    sizes = (R, *[H] * (len(cell.states) - 1))
+    check_ids(call.x, call.rows)
+    T, N, weights, dtype = call.rows.T, call.rows.N, call.weights, call.weights.w_hh.dtype
+    I, H, R = weights.sizes()  # noqa: E741
+    _check_weight_gradients(cell, given.weights, weights)
+    dy, dstate, dx, sizes = given.dy, given.dstate, given.dx, cell.state_sizes(H, R)
     if len(dstate) != len(sizes):
         raise ValueError(f"dstate has {len(dstate)} arrays, expected {len(sizes)}")
-    states = tuple(
-        np.zeros((N, size), dtype)
-        if d is None
-        else plain(f"dstate[{i}]", d, dtype, (N, size)).copy()
+    dstate = tuple(
+        np.zeros((N, size), dtype) if d is None else plain(f"dstate[{i}]", d, dtype, (N, size))
         for i, (d, size) in enumerate(zip(dstate, sizes, strict=True))
     )
     if dy is not None:
-        dy = plain("dy", dy, dtype, (T, N, weights.w_hh.shape[1]))
+        dy = plain("dy", dy, dtype, (T, N, R))
     if dx is not None:
-        tokens = isinstance(x, Tokens)
-        dx = plain("dx", dx, dtype, x.table.shape if tokens else (T, N, weights.w_ih.shape[1]))
-    return Gradients(dy, states, dx)
+        shape = call.x.table.shape if isinstance(call.x, Tokens) else (T, N, I)
+        dx = plain("dx", dx, dtype, shape)
+    return given._replace(dy=dy, dstate=dstate, dx=dx)
 
 
-def _check_weight_gradients(grads: Weights, weights: Weights) -> None:
+def _check_weight_gradients(cell: CellSpec, grads: Weights, weights: Weights) -> None:
     """Raise an error unless there is a gradient like each weight; that of a bias may be None."""
-    for name, grad, weight in zip(Weights._fields, tuple(grads), weights, strict=True):
+    for name, grad, weight in zip(Weights._fields[:5], grads[:5], weights[:5], strict=True):
         if grad is None and (weight is None or name.startswith("b_")):
             continue
         if weight is None and name == "w_hr":
             raise ValueError("grads.w_hr is given, expected None as there was no w_hr")
         like = weights.w_hh if weight is None else weight
         shape = like.shape[:1] if weight is None else like.shape
-        if not plain(f"grads.{name}", grad, like.dtype, shape).flags.writeable:
-            raise ValueError(f"grads.{name} is read-only, expected an array to add to")
+        _check_writable(f"grads.{name}", plain(f"grads.{name}", grad, like.dtype, shape))
+    _, H, _ = weights.sizes()
+    params = _read_params(cell, grads.params, weights.w_hh.dtype, H, "grads.")
+    for name, param in zip(cell.params, params, strict=True):
+        _check_writable(f"grads.{name}", param)
 
 
-def check_memory(
-    input_size: int, hidden_size: int, proj_size: int, tokens: int, recompute: int, dtype: Any
-) -> None:
-    """Check the sizes that `Kernel.memory` is asked about."""
-    sizes = {"input_size": (input_size, 1), "hidden_size": (hidden_size, 1)}
-    sizes |= {"proj_size": (proj_size, 0), "tokens": (tokens, 0), "recompute": (recompute, 0)}
-    for name, (size, least) in sizes.items():
+def _check_writable(name: str, array: Array) -> None:
+    if not array.flags.writeable:
+        raise ValueError(f"{name} is read-only, expected an array to add to")
+
+
+def check_sizes(cell: CellSpec, sizes: Sizes) -> None:
+    """Check what `Backend.memory` is asked about."""
+    _, input_size, hidden_size, proj_size, tokens, _, recompute, dtype, _ = sizes
+    given = {"input_size": (input_size, 1), "hidden_size": (hidden_size, 1)}
+    given |= {"proj_size": (proj_size, 0), "tokens": (tokens, 0), "recompute": (recompute, 0)}
+    for name, (size, least) in given.items():
         if not least <= size <= MOST:
             raise ValueError(f"{name} is {size}, expected {least} to {MOST}")
     if np.dtype(dtype) not in DTYPES:
         raise ValueError(f"dtype is {dtype}, expected float32 or float64")
 
 
-def read_layers(cell: Cell, layers: list[Weights], batch_size: int) -> None:
+def read_layers(cell: CellSpec, layers: list[Weights], batch_size: int) -> None:
     """Check the weights of the layers of a stream."""
     read = [read_weights(cell, weights) for weights in layers]
     for k, (weights, _) in enumerate(read[1:], 1):
@@ -245,6 +219,12 @@ def read_layers(cell: Cell, layers: list[Weights], batch_size: int) -> None:
 def check_recompute(recompute: int) -> None:
     if recompute < 0:
         raise ValueError(f"recompute is {recompute}, expected 0 or a number of steps")
+
+
+def check_kept(recompute: int) -> None:
+    """Check that what was saved holds the gates."""
+    if recompute:
+        raise ValueError(f"recompute is {recompute}, expected 0: the gates were not kept")
 
 
 def check_layers(layers: list[tuple[int, int, int]], batch_size: int) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from fastlstm.kernels.spec import Array, States
+from fastlstm.kernels.call import Array, States
 
 STREAM_IN_USE = (
     "the stream is inside a step of another thread: a stream is one sequence and serves one caller "

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from fastlstm import kernels
-from fastlstm.kernels import Kernel, Rows, Tokens
+from fastlstm.kernels import Rows, Tokens
 from fastlstm.models.model import Model
 from fastlstm.nn.check import Rng, check_array, check_choice, check_probability, check_size
 from fastlstm.nn.dropout import Dropout
@@ -107,20 +107,17 @@ class PooledClassifier(Model):
         """Add to the gradients of the layers; return that of x, or of its table."""
         d = self.head.backward(kept.head, dlogits.reshape(-1, self.num_outputs))
         d = self.feature_dropout.backward(kept.dropped, d)
-        dy, dh_n = pool_backward(self._kernel(), kept.pooled, d)
+        dy, dh_n = pool_backward(kernels.backend(self._backend), kept.pooled, d)
         dstate = None if dh_n is None else self._all_layers(dh_n)
         dx, _ = self.recurrent.backward(kept.layers, dy, dstate)
         return dx
-
-    def _kernel(self) -> Kernel:
-        return kernels.get(backend=self._backend)
 
     def _pool(self, y: Array, state: Any, lengths: ArrayLike | None) -> tuple[Array, Pooled]:
         """Return the features [N, len(names) * F] of the top layer, and for their backward."""
         rows = Rows(y.shape[0], y.shape[1], lengths)
         h_n = state[0] if self.cell == "lstm" else state
         top = h_n[-2:] if self.recurrent.bidirectional else h_n[-1:]
-        return pool(self._kernel(), self._names, y, top, rows)
+        return pool(kernels.backend(self._backend), self._names, y, top, rows)
 
     def _all_layers(self, dh: Array) -> Any:
         """Return the gradient of the state, dh [D,N,H] of the top layer and zeros below."""

@@ -74,7 +74,7 @@ class SoftmaxDecoder(Module):
         """Return the logits [...,V] of x [...,K]."""
         x = check_array("x", x, self.dtype, (None,) * (np.ndim(x) - 1) + (self.in_features,))
         rows, weight, V = x.reshape(-1, self.in_features), self.weight.data, self.vocab_size
-        out = kernels.get(backend=self._backend).empty((len(rows), V), self.dtype)
+        out = kernels.backend(self._backend).empty((len(rows), V), self.dtype)
         for words in _blocks(V, len(rows)):
             np.matmul(rows, weight[words].T, out=out[:, words])
             if self.bias is not None:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, NoReturn
+from typing import Any, ClassVar, NoReturn
 
 import numpy as np
 from numpy.typing import DTypeLike
 
 from fastlstm import kernels
-from fastlstm.kernels import CELLS, CellSpec, Kernel, Rows
+from fastlstm.kernels import CELLS, Call, CellSpec, Gradients, Rows
 from fastlstm.nn.check import (
     Rng,
     as_array,
     check_array,
+    check_choice,
     check_dtype,
     check_flag,
     check_rng,
@@ -20,7 +21,7 @@ from fastlstm.nn.check import (
     refuse_keywords,
 )
 from fastlstm.nn.module import Array, Module, Parameter, Tape, described
-from fastlstm.nn.rnn import rnn_cell
+from fastlstm.nn.rnn import NONLINEARITIES
 from fastlstm.nn.sequence import check_not_nan
 from fastlstm.nn.state import read_states
 from fastlstm.nn.weights import find_parameters, make_weights, read_gradients, read_weights
@@ -46,21 +47,23 @@ class RecurrentCell(Module):
     bias_hh: Parameter | None
     _fixed = frozenset("input_size hidden_size bias dtype nonlinearity reset_after".split())
 
+    _cell: ClassVar[CellSpec]
+
     def __init__(
         self,
-        cell: CellSpec,
         input_size: int,
         hidden_size: int,
-        bias: bool,
-        dtype: DTypeLike,
-        rng: Rng,
+        bias: bool = True,
+        *,
+        dtype: DTypeLike = "float32",
+        rng: Rng = None,
     ) -> None:
         self.input_size = check_size("input_size", input_size)
         self.hidden_size = check_size("hidden_size", hidden_size)
         self.bias, self.dtype = check_flag("bias", bias), check_dtype(dtype)
-        self._cell, self._backend = cell, kernels.default_backend()
+        self._backend = kernels.default_backend()
         sizes = (self.input_size, self.hidden_size, 0)
-        make_weights(self, "", cell, sizes, self.bias, self.dtype, check_rng(rng))
+        make_weights(self, "", self._cell, sizes, self.bias, self.dtype, check_rng(rng))
 
     def extra_repr(self) -> str:
         """Return the sizes and the options that differ from the usual ones."""
@@ -107,7 +110,7 @@ class RecurrentCell(Module):
     def _run(self, x: Array, state: Any, save: bool) -> tuple[list[Array], Any]:
         """Return the new states, and what backward needs: the kernel's and whose gradients."""
         x = as_array("x", x, self.dtype)
-        single, owned = x.ndim == 1, find_parameters(self, "")
+        single, owned = x.ndim == 1, find_parameters(self, "", self._cell)
         x = check_array(
             "x", x, self.dtype, (self.input_size,) if single else (None, self.input_size)
         )
@@ -115,7 +118,7 @@ class RecurrentCell(Module):
             raise ValueError(f"x has shape {x.shape}, expected at least one row")
         x = x.reshape(1, -1, self.input_size)
         N = x.shape[1]
-        states, saved = self._kernel().forward(
+        call = Call(
             x,
             self._read("state", state, N, single),
             read_weights(owned),
@@ -124,6 +127,7 @@ class RecurrentCell(Module):
             save=save,
             n_threads=get_num_threads(),
         )
+        states, saved = kernels.backend(self._backend).forward(self._cell, call)
         check_not_nan(self, states[0])
         return [s[0] if single else s for s in states], (saved, owned)
 
@@ -145,18 +149,9 @@ class RecurrentCell(Module):
         d_n = self._read("dstate", dstate, N, single)
         dx = np.empty((1, N, self.input_size), self.dtype)
         saved, owned = self._take(tape)[0]
-        d_0, _ = self._kernel().backward(
-            saved,
-            None,
-            d_n,
-            read_gradients(owned),
-            dx,
-            n_threads=get_num_threads(),
-        )
+        given = Gradients(None, d_n, read_gradients(owned), dx, n_threads=get_num_threads())
+        d_0, _ = kernels.backend(self._backend).backward(saved, given)
         return dx.reshape(x_shape), self._answer([d[0] if single else d for d in d_0])
-
-    def _kernel(self) -> Kernel:
-        return kernels.get(self._cell.name, self._backend)
 
     def _read(self, name: str, given: Any, N: int, single: bool) -> tuple[Array, ...]:
         """Return checked states [N,H]."""
@@ -181,16 +176,7 @@ class LSTMCell(RecurrentCell):
     rng : generator of the first values or a seed for one, uniform in +-1/sqrt(H).
     """
 
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        bias: bool = True,
-        *,
-        dtype: DTypeLike = "float32",
-        rng: Rng = None,
-    ) -> None:
-        super().__init__(CELLS["lstm"], input_size, hidden_size, bias, dtype, rng)
+    _cell = CELLS["lstm"]
 
 
 class GRUCell(RecurrentCell):
@@ -213,8 +199,11 @@ class GRUCell(RecurrentCell):
         rng: Rng = None,
     ) -> None:
         self.reset_after = check_flag("reset_after", reset_after)
-        cell = CELLS["gru" if reset_after else "gru_reset_before"]
-        super().__init__(cell, input_size, hidden_size, bias, dtype, rng)
+        super().__init__(input_size, hidden_size, bias, dtype=dtype, rng=rng)
+
+    @property
+    def _cell(self) -> CellSpec:  # type: ignore[override]
+        return CELLS["gru" if self.reset_after else "gru_reset_before"]
 
 
 class RNNCell(RecurrentCell):
@@ -236,6 +225,9 @@ class RNNCell(RecurrentCell):
         dtype: DTypeLike = "float32",
         rng: Rng = None,
     ) -> None:
-        cell = rnn_cell(nonlinearity)
-        self.nonlinearity = nonlinearity
-        super().__init__(cell, input_size, hidden_size, bias, dtype, rng)
+        self.nonlinearity = check_choice("nonlinearity", nonlinearity, NONLINEARITIES)
+        super().__init__(input_size, hidden_size, bias, dtype=dtype, rng=rng)
+
+    @property
+    def _cell(self) -> CellSpec:  # type: ignore[override]
+        return CELLS["rnn_" + self.nonlinearity]

@@ -9,8 +9,8 @@ from typing import Any, NoReturn, TypeAlias
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from fastlstm.kernels.call import DTYPES, Array
 from fastlstm.kernels.rows import any_array
-from fastlstm.kernels.spec import DTYPES, Array
 
 # Where random numbers come from: a generator, a seed for one, None for a new one.
 # A name only: NumPy loads its generators on first use.

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from numpy.typing import DTypeLike
+from typing import TYPE_CHECKING
 
-from fastlstm.kernels import CELLS
-from fastlstm.nn.check import Rng, check_flag
-from fastlstm.nn.recurrent import Recurrent
+from fastlstm.kernels import CELLS, CellSpec
+from fastlstm.nn.check import check_flag
+from fastlstm.nn.recurrent import LayerOptions, Recurrent
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 
 class GRU(Recurrent):
@@ -17,7 +20,7 @@ class GRU(Recurrent):
     Parameters
     ----------
     input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, dtype, rng,
-    init, learn_state, recompute : as of `LSTM`.
+    init, learn_state, recompute, recurrent_dropout : as of `LSTM`.
     reset_after : where the reset gate r meets the state: True, torch's, in
         ``n = tanh(W_in x + b_in + r * (W_hn h + b_hn))``; False, Cho et al. 2014 (Keras's
         ``reset_after=False``, ONNX's ``linear_before_reset=0``), in
@@ -43,25 +46,14 @@ class GRU(Recurrent):
         bidirectional: bool = False,
         *,
         reset_after: bool = True,
-        dtype: DTypeLike = "float32",
-        rng: Rng = None,
-        init: str = "torch",
-        learn_state: bool = False,
-        recompute: int = 0,
+        **options: Unpack[LayerOptions],
     ) -> None:
         self.reset_after = check_flag("reset_after", reset_after)
         super().__init__(
-            CELLS["gru" if reset_after else "gru_reset_before"],
-            input_size,
-            hidden_size,
-            num_layers,
-            bias,
-            batch_first,
-            dropout,
-            bidirectional,
-            dtype=dtype,
-            rng=rng,
-            init=init,
-            learn_state=learn_state,
-            recompute=recompute,
-        )
+            input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional,
+            **options,
+        )  # fmt: skip
+
+    @property
+    def _cell(self) -> CellSpec:  # type: ignore[override]
+        return CELLS["gru" if self.reset_after else "gru_reset_before"]

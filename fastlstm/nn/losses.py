@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
+from fastlstm.kernels.call import DTYPES
 from fastlstm.kernels.rows import any_array
-from fastlstm.kernels.spec import DTYPES
 from fastlstm.nn.check import check_ids, check_probability
 from fastlstm.nn.module import Array
 

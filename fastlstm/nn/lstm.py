@@ -1,12 +1,15 @@
-"""LSTM: long short-term memory."""
+"""LSTM: long short-term memory, and its variant with peepholes."""
 
 from __future__ import annotations
 
-from numpy.typing import DTypeLike
+from typing import TYPE_CHECKING
 
 from fastlstm.kernels import CELLS
-from fastlstm.nn.check import Rng, check_flag, check_number
-from fastlstm.nn.recurrent import Recurrent
+from fastlstm.nn.check import check_flag, check_number
+from fastlstm.nn.recurrent import LayerOptions, Recurrent
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 
 class LSTM(Recurrent):
@@ -34,6 +37,9 @@ class LSTM(Recurrent):
     recompute : keep the states of every so many steps only between `forward` and `backward`,
         which then runs the steps between them again: less memory, the same gradients to the
         bit. The square root of T is a good value; 0 keeps everything.
+    recurrent_dropout : probability to drop an element of h on its way to weight_hh, in `forward`
+        only: one mask for each row, the same at all its steps (Gal & Ghahramani 2016), drawn
+        from `rng` in the order of the rows of the call.
 
     Attributes
     ----------
@@ -44,6 +50,8 @@ class LSTM(Recurrent):
     ..._reverse : the same for the second direction.
     h_0, c_0 : Parameter [L*D, R] and [L*D, H], with `learn_state`.
     """
+
+    _cell = CELLS["lstm"]
 
     def __init__(
         self,
@@ -56,35 +64,47 @@ class LSTM(Recurrent):
         bidirectional: bool = False,
         proj_size: int = 0,
         *,
-        dtype: DTypeLike = "float32",
-        rng: Rng = None,
-        init: str = "torch",
         forget_bias: float | None = None,
-        learn_state: bool = False,
-        recompute: int = 0,
+        **options: Unpack[LayerOptions],
     ) -> None:
         if forget_bias is not None:
             check_number("forget_bias", forget_bias)
         if forget_bias is not None and not check_flag("bias", bias):
             raise ValueError(f"forget_bias is {forget_bias}, expected None as bias is False")
         super().__init__(
-            CELLS["lstm"],
-            input_size,
-            hidden_size,
-            num_layers,
-            bias,
-            batch_first,
-            dropout,
-            bidirectional,
-            proj_size,
-            dtype=dtype,
-            rng=rng,
-            init=init,
-            learn_state=learn_state,
-            recompute=recompute,
-        )
+            input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional,
+            proj_size, **options,
+        )  # fmt: skip
         if forget_bias is not None:
             forget = slice(self.hidden_size, 2 * self.hidden_size)
             for suffix in self._suffixes:
                 getattr(self, "bias_ih" + suffix).data[forget] = forget_bias
                 getattr(self, "bias_hh" + suffix).data[forget] = 0
+
+
+class PeepholeLSTM(Recurrent):
+    """LSTM whose gates see the cell state (Gers & Schmidhuber 2000; ONNX's LSTM with P)::
+
+        i = sigmoid(.. + p_i * c)   f = sigmoid(.. + p_f * c)   c' = f * c + i * tanh(..)
+        o = sigmoid(.. + p_o * c')  h' = o * tanh(c')
+
+    with the products of `LSTM` where the dots are.
+
+    Letters: T steps, N batch, I input_size, H hidden_size, L num_layers, D directions (1 or 2).
+
+    Parameters
+    ----------
+    input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, dtype, rng,
+    init, learn_state, recompute, recurrent_dropout : as of `LSTM`.
+
+    Attributes
+    ----------
+    weight_ih_l{k} : Parameter [4H, I or D*H], gates in the order i, f, g, o.
+    weight_hh_l{k} : Parameter [4H, H].
+    bias_ih_l{k}, bias_hh_l{k} : Parameter [4H], or None.
+    p_i_l{k}, p_f_l{k}, p_o_l{k} : Parameter [H]; uniform in +-1/sqrt(H).
+    ..._reverse : the same for the second direction.
+    h_0, c_0 : Parameter [L*D, H], with `learn_state`.
+    """
+
+    # _cell = CELLS["peephole_lstm"]

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from fastlstm.kernels.call import DTYPES
 from fastlstm.kernels.rows import any_array
-from fastlstm.kernels.spec import DTYPES
 from fastlstm.nn.check import as_array, check_array, check_ids, check_unchanged
 
 # float32 or float64.

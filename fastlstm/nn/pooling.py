@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastlstm.kernels import Kernel, Rows
+from fastlstm.kernels import Backend, Rows
 from fastlstm.nn.module import Array
 from fastlstm.runtime import get_num_threads
 
@@ -33,13 +33,13 @@ class Pooled(NamedTuple):
 
 
 def pool(
-    kernel: Kernel, names: tuple[str, ...], y: Array, h_n: Array, rows: Rows
+    backend: Backend, names: tuple[str, ...], y: Array, h_n: Array, rows: Rows
 ) -> tuple[Array, Pooled]:
     """Pool a sequence layer's outputs in one or more ways.
 
     Parameters
     ----------
-    kernel : from `kernels.get`.
+    backend : from `kernels.backend`.
     names : of `POOLINGS`: "last" is each direction's last state, "mean" and "max" are taken of
         each feature over the real steps.
     y : [T,N,F].
@@ -54,7 +54,7 @@ def pool(
     found: dict[str, Array | None] = {"last": np.concatenate(list(h_n), axis=1)}
     step = None
     if set(names) - {"last"}:
-        found["mean"], found["max"], step = kernel.pool(
+        found["mean"], found["max"], step = backend.pool(
             y,
             rows.lengths,
             mean="mean" in names,
@@ -65,7 +65,7 @@ def pool(
     return features, Pooled(names, rows, y.shape, len(h_n), step)
 
 
-def pool_backward(kernel: Kernel, pooled: Pooled, d: Array) -> tuple[Array | None, Array | None]:
+def pool_backward(backend: Backend, pooled: Pooled, d: Array) -> tuple[Array | None, Array | None]:
     """Return the gradients of y [T,N,F] and of h_n [D,N,F/D], None for zero.
 
     Past a row's length the gradient of y is not set: no kernel reads it.
@@ -76,8 +76,8 @@ def pool_backward(kernel: Kernel, pooled: Pooled, d: Array) -> tuple[Array | Non
     if "last" in parts:
         dh_n = np.stack(np.split(parts["last"], pooled.directions, axis=1))
     if set(pooled.names) - {"last"}:
-        dy = kernel.empty(pooled.shape, d.dtype)
-        kernel.pool_backward(
+        dy = backend.empty(pooled.shape, d.dtype)
+        backend.pool_backward(
             dy,
             pooled.rows.lengths,
             parts.get("mean"),

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from numpy.typing import DTypeLike
+from typing import TYPE_CHECKING
 
 from fastlstm.kernels import CELLS, CellSpec
-from fastlstm.nn.check import Rng, check_choice
-from fastlstm.nn.recurrent import Recurrent
+from fastlstm.nn.check import check_choice
+from fastlstm.nn.recurrent import LayerOptions, Recurrent
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 NONLINEARITIES = ("tanh", "relu")
-
-
-def rnn_cell(nonlinearity: str) -> CellSpec:
-    """Return the cell of a nonlinearity; ValueError for an unknown one."""
-    return CELLS["rnn_" + check_choice("nonlinearity", nonlinearity, NONLINEARITIES)]
 
 
 class RNN(Recurrent):
@@ -26,7 +24,7 @@ class RNN(Recurrent):
     Parameters
     ----------
     input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, dtype, rng,
-    init, learn_state, recompute : as of `LSTM`.
+    init, learn_state, recompute, recurrent_dropout : as of `LSTM`.
     nonlinearity : "tanh" or "relu".
 
     Attributes
@@ -48,27 +46,14 @@ class RNN(Recurrent):
         batch_first: bool = False,
         dropout: float = 0.0,
         bidirectional: bool = False,
-        *,
-        dtype: DTypeLike = "float32",
-        rng: Rng = None,
-        init: str = "torch",
-        learn_state: bool = False,
-        recompute: int = 0,
+        **options: Unpack[LayerOptions],
     ) -> None:
-        cell = rnn_cell(nonlinearity)
-        self.nonlinearity = nonlinearity
+        self.nonlinearity = check_choice("nonlinearity", nonlinearity, NONLINEARITIES)
         super().__init__(
-            cell,
-            input_size,
-            hidden_size,
-            num_layers,
-            bias,
-            batch_first,
-            dropout,
-            bidirectional,
-            dtype=dtype,
-            rng=rng,
-            init=init,
-            learn_state=learn_state,
-            recompute=recompute,
-        )
+            input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional,
+            **options,
+        )  # fmt: skip
+
+    @property
+    def _cell(self) -> CellSpec:  # type: ignore[override]
+        return CELLS["rnn_" + self.nonlinearity]

@@ -1,4 +1,4 @@
-"""What a sequence layer is given: one form of every kind of input, checked before any kernel."""
+"""What a sequence layer is given: one form of every kind of input, checked before any backend."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastlstm.kernels import Kernel, Rows, Tokens
+from fastlstm.kernels import Backend, Rows, Tokens
 from fastlstm.nn.check import as_array, check_array, check_ids
 from fastlstm.nn.module import Array, Module
 
@@ -39,21 +39,21 @@ class Batch(NamedTuple):
         data: Array = self.x if self.dense else self.x.table
         return data
 
-    def buffer(self, kernel: Kernel, width: int) -> tuple[Array, Array]:
+    def buffer(self, backend: Backend, width: int) -> tuple[Array, Array]:
         """Return a new array [..., width] in the caller's layout, and its [T,N,width] view."""
         T, N = self.rows.T, self.rows.N
         if self.batch_first:
-            array = kernel.empty((N, T, width), self.data.dtype)
+            array = backend.empty((N, T, width), self.data.dtype)
             return array, array.swapaxes(0, 1)
-        array = kernel.empty((T, N, width), self.data.dtype)
+        array = backend.empty((T, N, width), self.data.dtype)
         return array, array
 
-    def dx_buffer(self, kernel: Kernel) -> tuple[Array, Array]:
+    def dx_buffer(self, backend: Backend) -> tuple[Array, Array]:
         """Return a new array for the gradient of the input, and the view a kernel writes."""
         if not self.dense:
-            table = kernel.empty(self.x.table.shape, self.x.table.dtype)
+            table = backend.empty(self.x.table.shape, self.x.table.dtype)
             return table, table
-        return self.buffer(kernel, self.data.shape[-1])
+        return self.buffer(backend, self.data.shape[-1])
 
     def window(self, start: int, stop: int) -> Batch:
         """Return the steps start..stop-1."""

@@ -46,18 +46,35 @@ def make_weights(
             module._without(part + suffix)
 
 
-def find_parameters(module: Module, suffix: str) -> Owned:
-    """Return the parameters PARTS + suffix; None for those that are not there."""
-    return tuple(getattr(module, part + suffix, None) for part in PARTS)
+def make_params(
+    module: Module,
+    suffix: str,
+    cell: CellSpec,
+    hidden_size: int,
+    dtype: np.dtype[Any],
+    rng: np.random.Generator,
+) -> None:
+    """Give `module` the cell's own parameters [H] + suffix, uniform in +-1/sqrt(H)."""
+    for name in cell.params:
+        value = uniform((hidden_size,), 1 / math.sqrt(hidden_size), dtype, rng)
+        setattr(module, name + suffix, Parameter(value))
+
+
+def find_parameters(module: Module, suffix: str, cell: CellSpec) -> Owned:
+    """Return the parameters PARTS + suffix, None for what is not there; then the cell's own."""
+    weights = (getattr(module, part + suffix, None) for part in PARTS)
+    return *weights, *(getattr(module, name + suffix) for name in cell.params)
 
 
 def read_weights(owned: Owned) -> Weights:
     """Return the values of the parameters."""
-    values: list[Any] = [None if p is None else p.data for p in owned]
-    return Weights(*values)
+    return _weights([None if p is None else p.data for p in owned])
 
 
 def read_gradients(owned: Owned) -> Weights:
     """Return the gradients of the parameters, to add into."""
-    values: list[Any] = [None if p is None else p.grad for p in owned]
-    return Weights(*values)
+    return _weights([None if p is None else p.grad for p in owned])
+
+
+def _weights(values: list[Any]) -> Weights:
+    return Weights._make((*values[: len(PARTS)], tuple(values[len(PARTS) :])))

@@ -87,13 +87,13 @@ class Ready(NamedTuple):
 
     Attributes
     ----------
-    kernel, weights : of the cell.
+    cell, weights : which cell, and its weights.
     input, states : [N,I] and [N,H]; states None for zeros.
     single : the caller gave no batch axis.
     dtypes : those of the new states under autocast; None without it.
     """
 
-    kernel: kernels.Kernel
+    cell: kernels.CellSpec
     weights: Five
     input: Tensor
     states: list[Tensor] | None
@@ -115,15 +115,15 @@ def cell_of(module: torch.nn.RNNCellBase) -> tuple[str, str]:
 
 def prepare(module: torch.nn.RNNCellBase, input: Any, hx: Any) -> Ready:
     """Check a call of a cell."""
-    name, cell = cell_of(module)
-    kernel, weights = kernels.get(cell), cell_weights(module)
-    dtype, count = weights[0].dtype, len(kernel.cell.states)
+    name, cell_name = cell_of(module)
+    cell, weights = kernels.CELLS[cell_name], cell_weights(module)
+    dtype, count = weights[0].dtype, len(cell.states)
     check.check_weights(name, weights, dtype)
     states = check.split_states(name, hx, count)
     low, dtypes = lowered(dtype), None
     if low is not None:
         given = [t.dtype for t in states or [input] * count]
-        dtypes = result_dtypes(cell, low, given, fused=False, projected=False)
+        dtypes = result_dtypes(cell.name, low, given, fused=False, projected=False)
         input, states = raised(input), states and [raised(s) for s in states]
     single = check.check_cell_axes(name, input, states)
     if single:
@@ -132,18 +132,19 @@ def prepare(module: torch.nn.RNNCellBase, input: Any, hx: Any) -> Ready:
     check.check_tensor(name, "input", input, dtype)
     for i, state in enumerate(states or ()):
         check.check_tensor(name, f"hx[{i}]" if count > 1 else "hx", state, dtype)
-    return Ready(kernel, weights, input, states, single, dtypes)
+    return Ready(cell, weights, input, states, single, dtypes)
 
 
 @uncompiled
 def run_cell(module: torch.nn.RNNCellBase, input: Any, hx: Any) -> tuple[Tensor, ...]:
     """Return the new states."""
-    kernel, weights, x, states, single, dtypes = prepare(module, input, hx)
-    start = states or (None,) * len(kernel.cell.states)
+    cell, weights, x, states, single, dtypes = prepare(module, input, hx)
+    start, backend = states or (None,) * len(cell.states), kernels.backend()
     if wants_gradient(x, start, weights):
-        _, *ends = run(Layer(kernel, OneStep(full_rows(1, x.shape[0]))), x, start, weights)
+        layer = Layer(cell, backend, OneStep(full_rows(1, x.shape[0])))
+        _, *ends = run(layer, x, start, weights)
     else:
-        ends = run_step(kernel, x, start, weights)
+        ends = run_step(cell, backend, x, start, weights)
     if single:
         ends = [s.squeeze(0) for s in ends]
     if dtypes is not None:

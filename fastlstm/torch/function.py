@@ -14,8 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fastlstm.kernels import Kernel, Weights
-from fastlstm.kernels.spec import Array, States
+from fastlstm.kernels import Array, Backend, Call, CellSpec, Gradients, States, Weights
 from fastlstm.runtime import get_num_threads
 from fastlstm.torch import operations
 from fastlstm.torch.dispatch import plain_gradients, saving_hooked
@@ -28,12 +27,13 @@ class Layer(NamedTuple):
 
     Attributes
     ----------
-    kernel : of its cell.
+    cell, backend : which cell, and what runs it.
     layout : how x and y lie in memory, and the lengths.
     rows_first : y is wanted as [N,T,...] in memory.
     """
 
-    kernel: Kernel
+    cell: CellSpec
+    backend: Backend
     layout: Padded
     rows_first: bool = False
 
@@ -70,7 +70,9 @@ def run(layer: Layer, x: Tensor, states: Tensors, weights: Tensors) -> tuple[Ten
     return _forward(layer, (x, *states, *weights), save=False)[0]
 
 
-def run_step(kernel: Kernel, x: Tensor, states: Tensors, weights: Tensors) -> list[Tensor]:
+def run_step(
+    cell: CellSpec, backend: Backend, x: Tensor, states: Tensors, weights: Tensors
+) -> list[Tensor]:
     """Return the new states of a cell, x [N,I] and states [N,K]; nothing is kept.
 
     What `run` does for `layout.OneStep`, without what only a whole sequence needs: at one row
@@ -80,7 +82,7 @@ def run_step(kernel: Kernel, x: Tensor, states: Tensors, weights: Tensors) -> li
     N, dtype = x.shape[0], part.w_hh.dtype
     H = part.w_hh.shape[1]
     inputs: Array = contiguous_rows(array_of(x))[None]
-    ends, _ = kernel.forward(
+    call = Call(
         inputs,
         tuple(np.zeros((N, H), dtype) if s is None else _dense(s) for s in states),
         part,
@@ -88,6 +90,7 @@ def run_step(kernel: Kernel, x: Tensor, states: Tensors, weights: Tensors) -> li
         np.empty((1, N, H), dtype),
         n_threads=get_num_threads(),
     )
+    ends, _ = backend.forward(cell, call)
     return [torch.from_numpy(s) for s in ends]
 
 
@@ -104,7 +107,7 @@ class Recurrent(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, layer: Layer, *tensors: Tensor | None) -> tuple[Tensor, ...]:
         steps = min(layer.layout.rows.T, 2)
-        others = unread(layer.kernel.cell.name, steps, ctx.needs_input_grad[1:])
+        others = unread(layer.cell, steps, ctx.needs_input_grad[1:])
         ctx.layer, ctx.held = layer, Held(ctx, tensors, others)
         ctx.set_materialize_grads(False)
         # What a kernel keeps, nobody can take: where someone would, backward runs forward again.
@@ -127,23 +130,23 @@ class Recurrent(torch.autograd.Function):
 
 def _split(layer: Layer, tensors: Tensors) -> tuple[Any, Tensors, Tensors]:
     """Return x, states and weights."""
-    count = 1 + len(layer.kernel.cell.states)
+    count = 1 + len(layer.cell.states)
     return tensors[0], tensors[1:count], tensors[count:]
 
 
 def _forward(
     layer: Layer, tensors: Tensors, *, save: bool
 ) -> tuple[tuple[Tensor, ...], Saved | None]:
-    kernel, layout, rows_first = layer
+    cell, backend, layout, rows_first = layer
     x, states, weights = _split(layer, tensors)
     parts = _weights(weights)
     D, R = len(parts), parts[0].w_hh.shape[1]
-    inputs = layout.read(array_of(x), kernel)
+    inputs = layout.read(array_of(x), backend)
     start = _states(layer, states, parts[0], D)
-    y = layout.buffer(kernel, D * R, inputs.dtype, rows_first)
+    y = layout.buffer(backend, D * R, inputs.dtype, rows_first)
     ends, kept = [], []
     for d, part in enumerate(parts):
-        end, saved = kernel.forward(
+        call = Call(
             inputs,
             tuple(s[d] for s in start),
             part,
@@ -153,9 +156,10 @@ def _forward(
             save=save,
             n_threads=get_num_threads(),
         )
+        end, saved = backend.forward(cell, call)
         ends.append(end)
         kept.append(saved)
-    arrays = [layout.result(y, kernel), *_join(layout, ends)]
+    arrays = [layout.result(y, backend), *_join(layout, ends)]
     outputs = tuple(torch.from_numpy(a) for a in arrays)
     if not save:
         return outputs, None
@@ -172,22 +176,21 @@ def _backward(
     needs: Sequence[bool],
 ) -> tuple[Tensor | None, ...]:
     """Return the gradients of the tensors, None where none is needed."""
-    kernel, layout, _ = layer
+    _, backend, layout, _ = layer
     x, _, weights = _split(layer, tensors)
     dy, *dstate = grads
     gradients = [None if w is None else _zeros_like(w) for w in weights]
     parts = _weights(gradients)
     R = parts[0].w_hh.shape[1]
-    d_out = None if dy is None else layout.read(array_of(dy), kernel)
+    d_out = None if dy is None else layout.read(array_of(dy), backend)
     d_end = [None if d is None else layout.read_state(_dense(d)) for d in dstate]
     dx = None
     if needs[0]:  # its axes in x's own order in memory
         rows_first = x.dim() == 3 and x.stride(0) < x.stride(1)
-        dx = layout.buffer(kernel, x.shape[-1], parts[0].w_hh.dtype, rows_first)
+        dx = layout.buffer(backend, x.shape[-1], parts[0].w_hh.dtype, rows_first)
     starts = []
     for d, part in enumerate(parts):
-        start, _ = kernel.backward(
-            kept.parts[d],
+        given = Gradients(
             None if d_out is None else d_out[..., d * R : (d + 1) * R],
             tuple(None if s is None else s[d] for s in d_end),
             part,
@@ -195,10 +198,11 @@ def _backward(
             accumulate_dx=d == 1,
             n_threads=get_num_threads(),
         )
+        start, _ = backend.backward(kept.parts[d], given)
         starts.append(start)
     if layout.rows.T == 1 and dy is None and dstate[0] is None:
         gradients[FIELDS - 1 :: FIELDS] = [None] * len(parts)  # a projection behind h, not in use
-    found = [None if dx is None else torch.from_numpy(layout.result(dx, kernel))]
+    found = [None if dx is None else torch.from_numpy(layout.result(dx, backend))]
     found += [torch.from_numpy(s) for s in _join(layout, starts)]
     return tuple(g if n else None for g, n in zip(found + gradients, needs, strict=True))
 
@@ -224,12 +228,12 @@ def _weights(tensors: Tensors) -> list[Weights]:
 
 def _states(layer: Layer, tensors: Tensors, part: Weights, D: int) -> States:
     """Return the initial states as arrays [D,N,K], zeros for None."""
-    R, H = part.w_hh.shape[1], part.w_hh.shape[0] // len(layer.kernel.cell.gates)
+    R, H = part.w_hh.shape[1], part.w_hh.shape[0] // len(layer.cell.gates)
     return tuple(
         np.zeros((D, layer.layout.rows.N, K), part.w_hh.dtype)
         if t is None
         else layer.layout.read_state(_dense(t))
-        for t, K in zip(tensors, (R, H), strict=False)
+        for t, K in zip(tensors, layer.cell.state_sizes(H, R), strict=True)
     )
 
 

@@ -13,11 +13,11 @@ from typing import Any
 
 from torch import Tensor
 
-from fastlstm.kernels import CELLS, Weights
+from fastlstm.kernels import CellSpec
 from fastlstm.torch.dispatch import saving_hooked
 
 Tensors = Sequence[Tensor | None]
-FIELDS = len(Weights._fields)
+FIELDS = 5  # weights of a layer in one direction; torch has no cell with more
 
 
 class Held:
@@ -75,12 +75,12 @@ class Held:
 
 
 @cache
-def unread(cell: str, steps: int, needs: tuple[bool, ...]) -> tuple[int, ...]:
+def unread(cell: CellSpec, steps: int, needs: tuple[bool, ...]) -> tuple[int, ...]:
     """Return the places of a layer's tensors that the backward pass of a kernel does not read.
 
     Parameters
     ----------
-    cell : its name.
+    cell : which cell.
     steps : 1 or more, which are all the same.
     needs : which of the layer's tensors want a gradient.
 
@@ -89,10 +89,10 @@ def unread(cell: str, steps: int, needs: tuple[bool, ...]) -> tuple[int, ...]:
     Of the states, the kernels copy all but h; a GRU reads that for its gates too. Biases they do
     not read, and a weight only where a gradient goes back through it.
     """
-    states = len(CELLS[cell].states)
+    states = len(cell.states)
     weights = needs[1 + states :]
     w_ih, w_hh = any(weights[0::FIELDS]), any(weights[1::FIELDS])
     back = steps > 1 or any(needs[1 : 1 + states])
-    read = [w_ih, w_hh or cell == "gru", False][: 1 + states]
+    read = [w_ih, w_hh or bool(cell.split), False][: 1 + states]
     read += [needs[0], back, False, False, True] * (len(weights) // FIELDS)
     return tuple(i for i, r in enumerate(read) if not r)

@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from fastlstm.kernels import Kernel, Rows
-from fastlstm.kernels.spec import Array
+from fastlstm.kernels import Backend, Rows
+from fastlstm.kernels.call import Array
 
 # Without memory a tensor's address is its offset, and none of memory is as low on common systems.
 SURELY_MEMORY = 1 << 40
@@ -39,19 +39,19 @@ class Padded:
     def __init__(self, rows: Rows) -> None:
         self.rows = rows
 
-    def read(self, array: Array, kernel: Kernel) -> Array:
+    def read(self, array: Array, backend: Backend) -> Array:
         """Return the [T,N,...] array that a kernel reads."""
         return contiguous_rows(array)
 
     def buffer(
-        self, kernel: Kernel, width: int, dtype: np.dtype[Any], rows_first: bool = False
+        self, backend: Backend, width: int, dtype: np.dtype[Any], rows_first: bool = False
     ) -> Array:
         """Return a new [T,N,width] array for a kernel to write; in memory [N,T,width] on demand."""
         T, N = self.rows.T, self.rows.N
-        array = kernel.empty((N, T, width) if rows_first else (T, N, width), dtype)
+        array = backend.empty((N, T, width) if rows_first else (T, N, width), dtype)
         return np.swapaxes(array, 0, 1) if rows_first else array
 
-    def result(self, written: Array, kernel: Kernel) -> Array:
+    def result(self, written: Array, backend: Backend) -> Array:
         """Return what the caller gets for a `buffer` that was written."""
         return written
 
@@ -69,10 +69,10 @@ class PackedEven(Padded):
 
     __slots__ = ()
 
-    def read(self, array: Array, kernel: Kernel) -> Array:
+    def read(self, array: Array, backend: Backend) -> Array:
         return contiguous_rows(array).reshape(self.rows.T, self.rows.N, -1)
 
-    def result(self, written: Array, kernel: Kernel) -> Array:
+    def result(self, written: Array, backend: Backend) -> Array:
         return written.reshape(-1, written.shape[2])
 
 
@@ -88,14 +88,14 @@ class Packed(Padded):
         step = np.repeat(np.arange(rows.T), rows.n_at)
         self._place = step * rows.N + np.arange(rows.total) - rows.offset[step]
 
-    def read(self, array: Array, kernel: Kernel) -> Array:
+    def read(self, array: Array, backend: Backend) -> Array:
         T, N = self.rows.T, self.rows.N
-        padded = kernel.empty((T * N, array.shape[1]), array.dtype)
+        padded = backend.empty((T * N, array.shape[1]), array.dtype)
         padded[self._place] = array  # the rest stays unset: it is never read
         return padded.reshape(T, N, -1)
 
-    def result(self, written: Array, kernel: Kernel) -> Array:
-        packed = kernel.empty((self.rows.total, written.shape[2]), written.dtype)
+    def result(self, written: Array, backend: Backend) -> Array:
+        packed = backend.empty((self.rows.total, written.shape[2]), written.dtype)
         flat = written.reshape(-1, written.shape[2])
         # "clip" because "raise" goes through one more buffer; no place is out of range
         return np.take(flat, self._place, axis=0, out=packed, mode="clip")
@@ -107,10 +107,10 @@ class OneStep(Padded):
     __slots__ = ()
     shares_y = False
 
-    def read(self, array: Array, kernel: Kernel) -> Array:
+    def read(self, array: Array, backend: Backend) -> Array:
         return contiguous_rows(array).reshape(1, *array.shape)
 
-    def result(self, written: Array, kernel: Kernel) -> Array:
+    def result(self, written: Array, backend: Backend) -> Array:
         return written.reshape(written.shape[1:])
 
     def read_state(self, state: Array) -> Array:

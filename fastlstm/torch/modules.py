@@ -77,13 +77,13 @@ class Ready(NamedTuple):
 
     Attributes
     ----------
-    kernel : of its cell.
+    cell : which cell.
     weights : of each layer and direction.
     batch : its arguments.
     dtypes : those of the last states (and of y, the first) under autocast; None without it.
     """
 
-    kernel: kernels.Kernel
+    cell: kernels.CellSpec
     weights: list[Five]
     batch: Batch
     dtypes: list[torch.dtype] | None
@@ -91,24 +91,22 @@ class Ready(NamedTuple):
 
 def prepare(module: torch.nn.RNNBase, input: Any, hx: Any, lengths: Any) -> Ready:
     """Check a call of a sequence module."""
-    name, kernel = module_name(module), kernels.get(CELLS[module.mode])
+    name, cell = module_name(module), kernels.CELLS[CELLS[module.mode]]
     weights = sequence_weights(module)
     dtype = weights[0][0].dtype
     check.check_weights(name, (w for five in weights for w in five), dtype)
-    states = check.split_states(name, hx, len(kernel.cell.states))
+    states = check.split_states(name, hx, len(cell.states))
     low = lowered(dtype)
     if low is None:
         batch = read_batch(module, input, states, lengths, dtype)
-        return Ready(kernel, weights, batch, None)
+        return Ready(cell, weights, batch, None)
     data = input.data if isinstance(input, PackedSequence) else input
-    given = [t.dtype for t in states or [data] * len(kernel.cell.states)]
+    given = [t.dtype for t in states or [data] * len(cell.states)]
     states = states and [raised(s) for s in states]
     batch = read_batch(module, raised(input), states, lengths, dtype)
     fused = not isinstance(batch.layout, Packed)
-    dtypes = result_dtypes(
-        kernel.cell.name, low, given, fused=fused, projected=module.proj_size > 0
-    )
-    return Ready(kernel, weights, batch, dtypes)
+    dtypes = result_dtypes(cell.name, low, given, fused=fused, projected=module.proj_size > 0)
+    return Ready(cell, weights, batch, dtypes)
 
 
 @uncompiled
@@ -124,16 +122,17 @@ def run_sequence(module: torch.nn.RNNBase, input: Any, hx: Any, lengths: Any) ->
 
 def _run_layers(module: torch.nn.RNNBase, ready: Ready) -> tuple[Tensor, list[Tensor]]:
     """Return y of the last layer, and the last states [L*D,N,R or H] of all."""
-    kernel, weights, batch, _ = ready
+    cell, weights, batch, _ = ready
+    backend = kernels.backend()
     L, D, x = module.num_layers, 2 if module.bidirectional else 1, batch.x
-    starts: list[Any] = [(None,) * len(kernel.cell.states)] * L
+    starts: list[Any] = [(None,) * len(cell.states)] * L
     if batch.states is not None:
         # each a view of its own: of those that split gives, none may be changed in place
         starts = [[s[k * D : (k + 1) * D] for s in batch.states] for k in range(L)]
     ends = []
     for k in range(L):
         last = k == L - 1
-        layer = Layer(kernel, batch.layout, rows_first=module.batch_first and last)
+        layer = Layer(cell, backend, batch.layout, rows_first=module.batch_first and last)
         five = [w for part in weights[k * D : (k + 1) * D] for w in part]
         x, *end = run(layer, x, starts[k], five)
         ends.append(end)

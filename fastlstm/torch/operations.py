@@ -59,12 +59,12 @@ def gradients(
 def outputs_of(layer: Any, tensors: Sequence[Any]) -> list[Tensor]:
     """Return y and the last states; y of one step is its h."""
     layout, rows = layer.layout, layer.layout.rows
-    if layer.kernel.cell.name == "lstm" and tensors[0].dtype is not torch.float64:
+    if layer.cell.name == "lstm" and tensors[0].dtype is not torch.float64:
         # torch's fused LSTM, which has no second derivative, is of float32 only
         doubled = outputs_of(layer, [None if t is None else t.double() for t in tensors])
         return [t.to(tensors[0].dtype) for t in doubled]
     x, states, weights = _parts(layer, tensors)
-    recurrent = _Recurrent(layer.kernel.cell.name, weights)
+    recurrent = _Recurrent(layer.cell.name, weights)
     if isinstance(layout, OneStep):
         return [t[0] for t in recurrent(x.unsqueeze(0), [s.unsqueeze(0) for s in states])]
     if isinstance(layout, Packed):
@@ -77,7 +77,7 @@ def outputs_of(layer: Any, tensors: Sequence[Any]) -> list[Tensor]:
 
 def _parts(layer: Any, tensors: Tensors) -> tuple[Tensor, list[Tensor], Tensors]:
     """Return x, the initial states and the weights."""
-    cell, N = layer.kernel.cell, layer.layout.rows.N
+    cell, N = layer.cell, layer.layout.rows.N
     x, weights = tensors[0], tensors[1 + len(cell.states) :]
     w_hh = weights[1]
     assert x is not None

@@ -73,7 +73,8 @@ class Step(torch.autograd.Function):
         ctx.cell, step = cell, compiled_step(cell)
         ends, ctx.kept = step.save(tensors, get_num_threads())
         ctx.set_materialize_grads(False)
-        ctx.held = Held(ctx, tensors, unread(cell, 1, ctx.needs_input_grad[1:] + NO_PROJECTION))
+        needs = ctx.needs_input_grad[1:] + NO_PROJECTION
+        ctx.held = Held(ctx, tensors, unread(kernels.CELLS[cell], 1, needs))
         return ends
 
     @staticmethod
@@ -82,7 +83,8 @@ class Step(torch.autograd.Function):
         tensors = tuple(held.tensors(ctx))
         if not plain_gradients(dstate):
             held.check_others()
-            layer = Layer(kernels.get(ctx.cell), OneStep(full_rows(1, tensors[0].shape[0])))
+            rows = full_rows(1, tensors[0].shape[0])
+            layer = Layer(kernels.CELLS[ctx.cell], kernels.backend(), OneStep(rows))
             found = gradients(layer, (*tensors, None), (None, *dstate), needs + NO_PROJECTION)
             return None, *found[:-1]
         kept, ctx.kept, n_threads = ctx.kept, None, get_num_threads()
@@ -100,10 +102,10 @@ def compiled_step(cell: str) -> Any:
     """Return the compiled step of a cell; None if the backend in use has none."""
     if cell not in kernels.CELLS:
         return None  # the long way says what is wrong
-    make = getattr(kernels.get(cell), "TensorStep", None)
+    make = getattr(kernels.backend(), "TensorStep", None)
     dtypes = torch.float32, torch.float64
     functions = Tensor.is_neg, torch.empty_like, torch.zeros_like
-    return make and make(Tensor, Parameter, exchange(), dtypes, *functions)
+    return make and make(kernels.CELLS[cell], Tensor, Parameter, exchange(), dtypes, *functions)
 
 
 def exchange() -> object | None:

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastlstm import kernels
-from fastlstm.kernels.spec import WeightSum
+from fastlstm.kernels import AdamStep, WeightSum
 from fastlstm.nn.check import check_choice, check_number
 from fastlstm.nn.module import Array, Parameter
 from fastlstm.runtime import get_num_threads
@@ -171,7 +171,7 @@ class Adam(Optimizer):
         scale: float, total: WeightSum | None,
     ) -> None:  # fmt: skip
         (beta1, beta2), (m, v) = self.betas, state
-        kernels.get("lstm").adam(
+        step = AdamStep(
             parameter.data,
             m,
             v,
@@ -188,6 +188,7 @@ class Adam(Optimizer):
             total=total,
             n_threads=get_num_threads(),
         )
+        kernels.backend().adam(step)
 
 
 class AdamW(Adam):

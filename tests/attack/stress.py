@@ -15,9 +15,9 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
+from bound import Kernel
 
 import fastlstm as fl
-from fastlstm import kernels
 from fastlstm.kernels import _native, native
 from fastlstm.train import optim
 
@@ -68,7 +68,7 @@ def stepped(data: Any, grad: Any) -> Any:
 
 def pooled(y: Any, lengths: Any) -> Any:
     """Mean and maximum over the real steps, and the gradient."""
-    kernel, dy = kernels.get("lstm"), np.zeros_like(y)
+    kernel, dy = Kernel("lstm"), np.zeros_like(y)
     mean, best, step = kernel.pool(y, lengths, mean=True, max=True, n_threads=3)
     kernel.pool_backward(dy, lengths, mean, best, step, n_threads=3)
     return mean, best, step, dy

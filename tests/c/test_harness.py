@@ -26,8 +26,7 @@ if not (ROOT / "setup.py").exists():
 from cases import TOLERANCE  # noqa: E402
 from harness import Arrays, Case, Program, build, pick_rows, run_case, run_op  # noqa: E402
 
-from fastlstm.kernels import CELLS, reference  # noqa: E402
-from fastlstm.kernels.spec import WeightSum  # noqa: E402
+from fastlstm.kernels import CELLS, AdamStep, WeightSum, reference  # noqa: E402  # noqa: E402
 
 CROSS = "aarch64-linux-gnu-gcc"
 
@@ -288,9 +287,9 @@ def test_pool_against_reference(program: Program, dtype: str, threads: int, tmp_
     y = np.round(rng.standard_normal((7, 9, 21)), 1).astype(dtype)  # with equal values
     dmean, dmax = rng.standard_normal((2, 9, 21)).astype(dtype)
     lengths = np.array(RAGGED)
-    pooled = reference.Kernel.pool(y, lengths, mean=True, max=True)
+    pooled = reference.pool(y, lengths, mean=True, max=True)
     dy = y.copy()
-    reference.Kernel.pool_backward(dy, lengths, dmean, dmax, pooled[2])
+    reference.pool_backward(dy, lengths, dmean, dmax, pooled[2])
     names, expected = ("mean", "max", "step", "dy"), [*pooled, dy]
     for isa in program.isas:
         got = run_op(
@@ -325,7 +324,7 @@ def test_adam_against_reference(
         got[isa] = run_op(
             program, isa, "adam", arrays, [p] * 4, tmp_path, N=11, I=21, distinct=distinct
         )
-    reference.Kernel.adam(p, m, v, g, index, **factors, total=total)
+    reference.adam(AdamStep(p, m, v, g, index, **factors, total=total))
     expected = {"p": p, "m": m, "v": v, "sum": total.sum}
     for isa, results in got.items():
         assert_close(dict(zip(expected, results, strict=True)), expected, dtype, isa)

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from bound import Kernel
 from cases import F32, F64, TOLERANCE, Array
 
-from fastlstm.kernels import Kernel, Rows, Weights
+from fastlstm.kernels import Rows, Weights
 
 # Up to here exp is used; sigmoid and tanh take any number (FL_MOST in activations.h).
 RANGE = {F32: 43.0, F64: 350.0}

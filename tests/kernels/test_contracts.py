@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from bound import Kernel
 from cases import CASES, F32, F64, SIZES, Case, each_cell, make, spread
 from checks import run, run_forward
 from contracts import (
@@ -23,7 +24,7 @@ from contracts import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fastlstm.kernels import Kernel, Rows, Tokens
+from fastlstm.kernels import Rows, Tokens
 
 dtypes = pytest.mark.parametrize("dtype", [F32, F64], ids=str)
 cases = pytest.mark.parametrize(("cell", "case"), spread(CASES), ids=str)

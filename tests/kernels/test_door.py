@@ -1,4 +1,4 @@
-"""kernels.get: names, environment, and what happens without the extension."""
+"""kernels.backend: names, environment, and what happens without the extension."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import pytest
 from cases import FAMILY
 
 from fastlstm import kernels
-from fastlstm.kernels.spec import LSTM
 
 
 def test_names() -> None:
@@ -19,16 +18,11 @@ def test_names() -> None:
 
 
 def test_spec_of_lstm() -> None:
+    LSTM = kernels.CELLS["lstm"]
     assert LSTM.gates == ("i", "f", "g", "o")
     assert LSTM.states == ("h", "c")
     assert LSTM.gate_rows(7) == 28
     assert [cell.name for cell in kernels.CELLS.values() if cell.projects] == ["lstm"]
-
-
-def test_unknown_cell() -> None:
-    message = "cell is 'mgu', expected one of lstm, gru, gru_reset_before, rnn_tanh, rnn_relu"
-    with pytest.raises(ValueError, match=message):
-        kernels.get("mgu")
 
 
 BACKENDS = ", ".join(kernels.BACKENDS)
@@ -36,20 +30,20 @@ BACKENDS = ", ".join(kernels.BACKENDS)
 
 def test_unknown_backend() -> None:
     with pytest.raises(ValueError, match=f"backend is 'cuda', expected one of {BACKENDS}"):
-        kernels.get("lstm", "cuda")
+        kernels.backend("cuda")
 
 
 def test_backend_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FASTLSTM_BACKEND", "reference")
     assert kernels.default_backend() == "reference"
-    assert kernels.get() is kernels.get("lstm", "reference")
+    assert kernels.backend() is kernels.backend("reference")
 
 
 def test_unknown_backend_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FASTLSTM_BACKEND", "fast")
     message = f"FASTLSTM_BACKEND='fast', expected one of {BACKENDS}"
     with pytest.raises(ValueError, match=message):
-        kernels.get()
+        kernels.backend()
 
 
 def python(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -108,7 +102,7 @@ def test_without_numba_either_one_warning_and_the_reference() -> None:
 
 
 def test_numba_by_name_without_it_is_an_error() -> None:
-    get = "from fastlstm import kernels; kernels.get('lstm', 'numba')"
+    get = "from fastlstm import kernels; kernels.backend('numba')"
     done = python("import sys; " + HIDE_NUMBA + get)
     assert done.returncode
     assert "numba" in done.stderr.splitlines()[-1]

@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from bound import Kernel
 from cases import F32, Case, Problem, each_cell, make
 from checks import run, run_forward
 
-from fastlstm.kernels import Kernel, Reset, Rows, Tokens, Weights
+from fastlstm.kernels import Reset, Rows, Tokens
 
 CASE = Case(4, 3, 5, 6, ragged=True, reset=True)
 
@@ -103,11 +104,11 @@ def test_a_negative_recompute(native_kernel: Kernel) -> None:
 @each_cell
 def test_gradients_of_another_size(native_kernel: Kernel) -> None:
     p = make(replace(CASE, proj=4), native_kernel.cell)
-    for name, w in p.weights._asdict().items():
+    for name, w in zip(p.weights._fields[:5], p.weights[:5], strict=True):
         if w is None:
             continue
         _, saved = run_forward(native_kernel, p, save=True)
-        grads = Weights(*(None if w is None else np.zeros_like(w) for w in p.weights))
+        grads = p.weights.map(np.zeros_like)
         grads = grads._replace(**{name: np.zeros((w.shape[0] + 1, *w.shape[1:]))})
         with pytest.raises(ValueError, match=rf"grads\.{name}"):
             native_kernel.backward(saved, p.dy, p.dstate, grads, None)
@@ -116,7 +117,7 @@ def test_gradients_of_another_size(native_kernel: Kernel) -> None:
 def test_a_projection_without_its_gradient(native_kernel: Kernel) -> None:
     p = make(replace(CASE, proj=4), native_kernel.cell)
     _, saved = run_forward(native_kernel, p, save=True)
-    grads = Weights(*(None if w is None else np.zeros_like(w) for w in p.weights))
+    grads = p.weights.map(np.zeros_like)
     with pytest.raises((TypeError, ValueError), match=r"grads\.w_hr"):
         native_kernel.backward(saved, p.dy, p.dstate, grads._replace(w_hr=None), None)
 

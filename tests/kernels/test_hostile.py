@@ -13,11 +13,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from bound import Kernel
 from cases import Case, Problem, each_cell, make
 from checks import run, run_forward
 
 from fastlstm import kernels
-from fastlstm.kernels import Kernel, Rows, Tokens, Weights
+from fastlstm.kernels import Call, CellSpec, Rows, Sizes, Tokens, Weights
 
 CASE = Case(4, 3, 5, 6)
 HUGE = 1 << 40
@@ -126,7 +127,7 @@ def test_wrong_gradients(kernel: Kernel, field: str, bad: Any) -> None:
     p = make(CASE, kernel.cell)
     expected = run(kernel, p)
     _, saved = run_forward(kernel, p, save=True)
-    good = Weights(*(None if w is None else np.zeros_like(w) for w in p.weights))
+    good = p.weights.map(np.zeros_like)
     wrong = good._replace(**{field: bad(getattr(good, field))})
     with pytest.raises((TypeError, ValueError), match=rf"grads\.{field}"):
         kernel.backward(saved, p.dy, p.dstate, wrong, None)
@@ -143,7 +144,7 @@ def test_wrong_gradients(kernel: Kernel, field: str, bad: Any) -> None:
 def test_a_gradient_for_a_projection_that_was_not_there(kernel: Kernel) -> None:
     p = make(CASE, kernel.cell)
     _, saved = run_forward(kernel, p, save=True)
-    grads = Weights(*(None if w is None else np.zeros_like(w) for w in p.weights))
+    grads = p.weights.map(np.zeros_like)
     with pytest.raises(ValueError, match=r"grads\.w_hr is given, expected None"):
         kernel.backward(saved, p.dy, p.dstate, grads._replace(w_hr=np.zeros((6, 6))), None)
 
@@ -155,7 +156,7 @@ def test_ids_that_change_before_backward(kernel: Kernel, token: int) -> None:
     ids = np.zeros((4, 3), np.int64)
     _, saved = run_forward(kernel, p, Tokens(ids, np.zeros((7, 5))), save=True)
     ids[2, 1] = token
-    grads = Weights(*(None if w is None else np.zeros_like(w) for w in p.weights))
+    grads = p.weights.map(np.zeros_like)
     with pytest.raises(IndexError, match=rf"ids\[2, 1\] is {token}, expected 0 to 6"):
         kernel.backward(saved, p.dy, p.dstate, grads, np.zeros((7, 5)))
     assert not grads.w_ih.any()
@@ -173,7 +174,7 @@ def test_one_backward_pass_of_many_threads(kernel: Kernel) -> None:
         start, results = threading.Barrier(4), []
 
         def backward(saved: Any = saved, start: Any = start, results: Any = results) -> None:
-            grads = Weights(*(None if w is None else np.zeros_like(w) for w in p.weights))
+            grads = p.weights.map(np.zeros_like)
             start.wait()
             try:
                 kernel.backward(saved, p.dy, p.dstate, grads, None)
@@ -209,7 +210,7 @@ def test_rows_that_do_not_fit_together(native_kernel: Kernel) -> None:
             run_forward(native_kernel, p)
         if name == "lengths":  # read once: they are a sorted copy
             continue
-        grads = Weights(*(None if w is None else np.zeros_like(w) for w in p.weights))
+        grads = p.weights.map(np.zeros_like)
         with pytest.raises(ValueError, match="rows do not fit together"):
             native_kernel.backward(saved, p.dy, p.dstate, grads, None)
 
@@ -362,22 +363,23 @@ def test_places_of_maxima_behind_a_row(native_kernel: Kernel, place: int) -> Non
 
 
 class TestObjectsOfTheExtension:
-    """Made in Python without what makes them, or given numbers of no cell."""
+    """Made in Python without what makes them, or given no cell of theirs."""
 
     def test_saved_of_nothing(self, native: Any) -> None:
-        kernel = kernels.get("lstm", "native")
+        kernel = Kernel("lstm", "native")
         _, saved = run_forward(kernel, make(CASE, kernel.cell), save=True)
         empty = type(saved)()
         with pytest.raises(RuntimeError, match="saved was used"):
             kernel.backward(empty, None, (None, None), Weights(*[None] * 5), None)  # type: ignore[arg-type]
 
-    @pytest.mark.parametrize("cell", [-1, 5, 1 << 20])
-    def test_numbers_of_cells(self, native: Any, cell: int) -> None:
-        p, extension = make(CASE, kernels.CELLS["lstm"]), native._native
-        y = np.zeros((4, 3, 6))
-        with pytest.raises((ValueError, IndexError)):
-            extension.forward(cell, p.x, p.state, p.weights, p.rows, y)
-        with pytest.raises((ValueError, IndexError)):
-            extension.Stream(cell, [p.weights], 1)
-        with pytest.raises((ValueError, IndexError)):
-            extension.memory(cell, p.rows, 5, 6)
+    @pytest.mark.parametrize("cell", [None, 5, "lstm", CellSpec(name="mgu", gates=("f", "n"))])
+    def test_what_is_no_cell(self, native: Any, cell: Any) -> None:
+        p = make(CASE, kernels.CELLS["lstm"])
+        call = Call(p.x, p.state, p.weights, p.rows, np.zeros((4, 3, 6)))
+        refused = pytest.raises((AttributeError, NotImplementedError, TypeError))
+        with refused:
+            native.forward(cell, call)
+        with refused:
+            native.stream(cell, [p.weights], 1)
+        with refused:
+            native.memory(cell, Sizes(p.rows, 5, 6))

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from bound import Kernel
 from cases import F32, F64, Array, Case, Problem, each_cell, make
 from checks import assert_close, run
 from contracts import check_recompute, check_threads, draw_tokens
 
-from fastlstm.kernels import Kernel, Rows, Tokens, Weights, reference
-from fastlstm.kernels.spec import Reset
+from fastlstm.kernels import Reset, Rows, Tokens, Weights
 
 # More rows than any sum adds up before it goes to the next (SUM_ROWS in src/rows.h).
 LONG = Case(20, 2000, 3, 4, ragged=True, dtype=F32, seed=3)
@@ -36,7 +36,7 @@ def test_gradients_of_weights(kernel: Kernel, distinct: bool) -> None:
     ids = np.random.default_rng(1).integers(0, 3, p.x.shape[:2])
     x = Tokens(ids, p.x[0, :3].copy()) if distinct else p.x
     exact = Tokens(ids, x.table.astype(F64)) if isinstance(x, Tokens) else x.astype(F64)
-    right = run(reference.Kernel(kernel.cell), p.astype(F64), exact)
+    right = run(Kernel(kernel.cell, "reference"), p.astype(F64), exact)
     found = run(kernel, p, x)
     names = weight_gradients(right) | ({"dx": right["dx"]} if distinct else {})
     for name in names:

@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from bound import Kernel
 from cases import F32, F64, NUMBA, Case, Problem, each_cell, make
 from checks import run, run_forward
 from contracts import draw_tokens
 
-from fastlstm.kernels import CELLS, Kernel, MemoryUse, Rows, Tokens, Weights
+from fastlstm.kernels import MemoryUse, Rows, Tokens
 
 # Python's own objects.
 SLACK = 42_000
@@ -86,7 +87,7 @@ def traceable(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_python_allocates_keeps_to_it(kernel: Kernel, case: Case, with_tokens: bool) -> None:
     p = make(case, kernel.cell)
     tokens = draw_tokens(case) if with_tokens else None
-    grads = Weights(*(None if w is None else np.zeros_like(w) for w in p.weights))
+    grads = p.weights.map(np.zeros_like)
     dx = np.zeros_like(p.x if tokens is None else tokens.table)
     for K in (0, 1):  # so that nothing is compiled below
         run(kernel, p, tokens, recompute=K)
@@ -110,11 +111,11 @@ def test_what_python_allocates_keeps_to_it(kernel: Kernel, case: Case, with_toke
 @pytest.mark.parametrize("with_tokens", [False, True], ids=["dense", "tokens"])
 def test_native_keeps_to_it(cell: str, native: Any, with_tokens: bool, n_threads: int) -> None:
     """Freed blocks are kept for the next call, where they can be counted."""
-    kernel = native.Kernel(CELLS[cell])
+    kernel = Kernel(cell, "native")
     case = Case(100, 64, 128, 256, ragged=True, proj=160, reset=True, dtype=F32)
     p = make(case, kernel.cell)
     tokens = draw_tokens(case) if with_tokens else None
-    grads = Weights(*(None if w is None else np.zeros_like(w) for w in p.weights))
+    grads = p.weights.map(np.zeros_like)
     dx = np.zeros_like(p.x if tokens is None else tokens.table)
     for K in (0, 10, 200):
         use = plan(kernel, case, p, tokens, K, n_threads)
@@ -158,7 +159,7 @@ MIB = 1 << 20
 
 def block(native: Any, size: int) -> Any:
     """An array of so many MiB that nobody has written to."""
-    return native.Kernel(CELLS["lstm"]).empty((size * MIB,), np.uint8)
+    return native.empty((size * MIB,), np.uint8)
 
 
 def take_and_give_back(native: Any, *sizes: int) -> None:

@@ -6,12 +6,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from bound import Kernel
 from cases import F32, F64, SIZES, TOLERANCE, Array, draw_lengths
 from checks import assert_close
 from hypothesis import given
 from hypothesis import strategies as st
-
-from fastlstm.kernels import Kernel
 
 case = st.tuples(st.integers(1, 6), st.integers(1, 9), st.sampled_from(SIZES), st.integers(0, 99))
 

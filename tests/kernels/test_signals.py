@@ -9,11 +9,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from bound import Kernel
 from cases import F32, Case, Problem, make
 from checks import run
-
-from fastlstm import kernels
-from fastlstm.kernels import Kernel, Weights
 
 # Long on any machine; what it writes is small beside the work.
 LONG = Case(1000, 4, 64, 1024, dtype=F32)
@@ -23,7 +21,7 @@ threads = pytest.mark.parametrize("n_threads", [1, 2])
 
 @pytest.fixture
 def kernel(native: Any) -> Kernel:
-    return kernels.get("lstm", "native")
+    return Kernel("lstm", "native")
 
 
 class Stop(Exception):
@@ -71,7 +69,7 @@ def test_forward_ends_early(kernel: Kernel, native: Any, n_threads: int) -> None
 @threads
 def test_backward_ends_early(kernel: Kernel, native: Any, n_threads: int) -> None:
     p = make(LONG, kernel.cell)
-    grads = Weights(*(None if w is None else np.zeros_like(w) for w in p.weights))
+    grads = p.weights.map(np.zeros_like)
     _, saved = forward(kernel, p, new_output(p), n_threads)
     dx, state = np.full_like(p.x, np.nan), native.mxcsr()
     with alarm(stop), pytest.raises(Stop):

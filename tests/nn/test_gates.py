@@ -10,7 +10,7 @@ from cases import Array
 from kinds import H, I, N, T, assert_all_equal, batch, layer, lengths, run
 
 import fastlstm as fl
-from fastlstm.nn.gates import Gates
+from fastlstm.nn.recurrent.gates import Gates
 
 NAMES = [f"{part}_{gate}" for part in ("weight_ih", "weight_hh") for gate in "ifgo"]
 BIASES = [f"{part}_{gate}" for part in ("bias_ih", "bias_hh") for gate in "ifgo"]

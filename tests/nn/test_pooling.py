@@ -6,9 +6,10 @@ from itertools import permutations
 
 import numpy as np
 import pytest
+from bound import Kernel
 from cases import draw_lengths
 
-from fastlstm.kernels import Kernel, Rows
+from fastlstm.kernels import Rows
 from fastlstm.nn.pooling import POOLINGS, pool, pool_backward
 
 T, N, H = 5, 6, 4

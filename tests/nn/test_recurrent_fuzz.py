@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from bound import Kernel
 from cases import TOLERANCE
 from checks import assert_close
 from hypothesis import given, settings
@@ -220,4 +221,4 @@ def test_kernels_check_what_layers_would(isa: str, data: st.DataObject) -> None:
     state = tuple(given_arrays[name] for name in cell.states)
     x, y, rows = given_arrays["x"], given_arrays["y"], kernels.Rows(T, N)
     with pytest.raises((TypeError, ValueError, AttributeError, IndexError)):
-        kernels.get(cell.name, "native").forward(x, state, weights, rows, y, save=True)
+        Kernel(cell.name, "native").forward(x, state, weights, rows, y, save=True)

@@ -47,7 +47,7 @@ def test_a_copy_goes_on_alone(backend_isa: str, kind: str, how: str) -> None:
     np.testing.assert_array_equal(again(X[1]), expected[1])
 
 
-class Noted(fl.nn.stream.Stream):
+class Noted(fl.nn.recurrent.stream.Stream):
     """A stream of a user's, with something beside it."""
 
     __slots__ = ("__dict__",)
@@ -56,7 +56,7 @@ class Noted(fl.nn.stream.Stream):
 @pytest.mark.parametrize("how", COPIES)
 def test_a_subclass_stays_one(how: str) -> None:
     stream = fl.GRU(4, 3, rng=0).stream(2)
-    noted = Noted(stream._find_kernel, stream._layers, stream._initial)
+    noted = Noted(stream._find_cell, stream._backend, stream._layers, stream._initial)
     assert type(COPIES[how](noted)) is Noted
 
 

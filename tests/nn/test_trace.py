@@ -8,14 +8,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from bound import Kernel
 from cases import Array, Case, make
 from checks import run_forward
 from kinds import H, N, T, batch, draw_state, layer, lengths, parts
 
 import fastlstm as fl
 from fastlstm import kernels
-from fastlstm.kernels import CELLS, Weights
-from fastlstm.nn.trace import Trace, unpack
+from fastlstm.kernels import CELLS
+from fastlstm.nn.recurrent.trace import Trace, unpack
 
 GATES = {
     "lstm": "ifgoch",
@@ -139,7 +140,7 @@ def test_resets_are_those_of_a_call(backend_isa: str, kind: str, reset_at: str) 
 
 
 @pytest.mark.parametrize(("cell", "H"), [(c, H) for c in CELLS for H in (1, 7, 16, 33)])
-def test_kernels_show_what_the_reference_shows(kernel: kernels.Kernel, cell: str, H: int) -> None:
+def test_kernels_show_what_the_reference_shows(kernel: Kernel, cell: str, H: int) -> None:
     """Widths around those of vectors, through the door of the engine."""
     case = Case(5, 6, 3, H, ragged=True, reverse=bool(H % 2), proj=H // 2, seed=H)
     p = make(case, kernel.cell)
@@ -148,9 +149,9 @@ def test_kernels_show_what_the_reference_shows(kernel: kernels.Kernel, cell: str
     state_n, inside = kernel.trace(p.x, p.state, p.weights, p.rows, y, reverse=p.reverse)
     np.testing.assert_array_equal(y, expected["y"])
     np.testing.assert_array_equal(state_n[0], expected["h_n"])
-    oracle = kernels.get(cell, "reference")
+    oracle = Kernel(cell, "reference")
     _, known = oracle.trace(p.x, p.state, p.weights, p.rows, y.copy(), reverse=p.reverse)
-    assert list(inside) == list(known) == list(kernel.cell.traced)
+    assert list(inside) == list(known) == list(kernel.cell.inside)
     for name, value in inside.items():
         assert value.shape == (p.rows.total, H)
         np.testing.assert_allclose(value, known[name], atol=1e-12, err_msg=name)
@@ -208,10 +209,10 @@ def test_bad_input_is_named() -> None:
 
 def test_what_was_kept_serves_once(native: Any) -> None:
     """The extension shows nothing that a backward pass has written over, or that was not kept."""
-    kernel = kernels.get("lstm", "native")
+    kernel = Kernel("lstm", "native")
     p = make(Case(4, 3, 2, 5), kernel.cell)
     _, saved = run_forward(kernel, p, save=True)
-    grads = Weights(*(None if w is None else np.zeros_like(w) for w in p.weights))
+    grads = p.weights.map(np.zeros_like)
     kernel.backward(saved, p.dy, p.dstate, grads, None)
     with pytest.raises(RuntimeError, match="used by a backward pass"):
         native._native.kept(saved)

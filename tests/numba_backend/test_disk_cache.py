@@ -54,19 +54,19 @@ def test_the_next_process_compiles_nothing(tmp_path: Path) -> None:
 USE = """
 import sys
 import numpy as np
-from fastlstm.kernels import Rows, Weights, get
+from fastlstm.kernels import CELLS, Call, Rows, Weights, backend
 from fastlstm.kernels.numba_backend.engine import shared
 
 for name in ("pack", "product"):
     getattr(shared(np.dtype("f4")), name)
 for cell in sys.argv[1:]:
     results = []
-    for backend in ("numba", "reference"):
+    for name in ("numba", "reference"):
         rng = np.random.default_rng(0)
         draw = lambda *shape: rng.standard_normal(shape).astype("f4")
         w = Weights(draw(5, 3), draw(5, 5), draw(5), draw(5))
         x, y = draw(4, 2, 3), np.empty((4, 2, 5), "f4")
-        get(cell, backend).forward(x, (draw(2, 5),), w, Rows(4, 2), y)
+        backend(name).forward(CELLS[cell], Call(x, (draw(2, 5),), w, Rows(4, 2), y))
         results.append(y)
     np.testing.assert_allclose(*results, atol=1e-5, err_msg=cell)
 """

@@ -10,10 +10,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from bound import Kernel
 from cases import F32, F64, Case, make
 from checks import check_float_state, others_run_beside, run, run_forward
-
-from fastlstm import kernels
 
 BIG = Case(20, 64, 64, 96, ragged=True, dtype=F32)
 
@@ -66,7 +65,7 @@ def test_importing_the_backend_starts_no_thread() -> None:
     code = """
 import threading
 import fastlstm.kernels
-fastlstm.kernels.get("gru", "numba")
+fastlstm.kernels.backend("numba")
 print(threading.active_count())
 """
     assert run_python(code).stdout.strip() == "1"
@@ -80,7 +79,7 @@ import fastlstm as fl
 from fastlstm import kernels
 from fastlstm.custom import custom_cell
 for call in (
-    lambda: kernels.get("lstm", "numba"),
+    lambda: kernels.backend("numba"),
     lambda: custom_cell("C", gates=("z",), forward=lambda z: z, backward=lambda dh: dh),
 ):
     try:
@@ -115,7 +114,7 @@ def float_state() -> Any:
 
 @pytest.mark.parametrize("dtype", [F32, F64], ids=str)
 def test_floating_point_state_comes_back(float_state: Any, dtype: np.dtype[Any]) -> None:
-    kernel: Any = kernels.get("lstm", "numba")
+    kernel: Any = Kernel("lstm", "numba")
     p = make(BIG.with_dtype(dtype), kernel.cell)
     for n_threads in (1, 2):
 
@@ -128,9 +127,9 @@ def test_floating_point_state_comes_back(float_state: Any, dtype: np.dtype[Any])
 
 @pytest.mark.parametrize(("dtype", "tiny"), [(F32, 1e-40), (F64, 1e-310)], ids=str)
 def test_denormals_are_flushed_inside(dtype: np.dtype[Any], tiny: float) -> None:
-    kernel: Any = kernels.get("lstm", "numba")
+    kernel: Any = Kernel("lstm", "numba")
     p = make(Case(3, 5, 4, 9, dtype=dtype), kernel.cell)
-    for array in (p.x, *p.state, *(w for w in p.weights if w is not None)):
+    for array in (p.x, *p.state, *(w for w in p.weights[:5] if w is not None)):
         array[...] = 0
     p.weights.b_ih[9:18] = 30  # the forget gate keeps everything
     p.state[1][...] = tiny
@@ -139,7 +138,7 @@ def test_denormals_are_flushed_inside(dtype: np.dtype[Any], tiny: float) -> None
 
 
 def test_the_gil_is_released() -> None:
-    kernel: Any = kernels.get("lstm", "numba")
+    kernel: Any = Kernel("lstm", "numba")
     p = make(Case(200, 32, 128, 256, dtype=F32), kernel.cell)
     run_forward(kernel, p)  # compiled
     assert others_run_beside(lambda: run_forward(kernel, p))
@@ -149,21 +148,22 @@ def test_the_gil_is_released() -> None:
 OTHER_PROCESSOR = """
 import sys
 import numpy as np
-from fastlstm.kernels import CELLS, Rows, Weights, get
+from fastlstm.kernels import CELLS, Call, Gradients, Rows, Weights, backend
 from fastlstm.kernels.numba_backend.tile import VECTOR_BYTES
 
-def run(kernel):
-    rng = np.random.default_rng(0)
+def run(name):
+    kernels, rng = backend(name), np.random.default_rng(0)
     G, N, I, H = 3 * 19, 7, 5, 19
     draw = lambda *shape: rng.standard_normal(shape).astype("f4")
     w = Weights(draw(G, I), draw(G, H), draw(G), draw(G))
     x, y, dx = draw(6, N, I), np.empty((6, N, H), "f4"), np.empty((6, N, I), "f4")
     grads = Weights(*(np.zeros_like(a) for a in w[:4]))
-    (h_n,), saved = kernel.forward(x, (draw(N, H),), w, Rows(6, N), y, save=True)
-    (dh,), _ = kernel.backward(saved, draw(6, N, H), (None,), grads, dx)
+    call = Call(x, (draw(N, H),), w, Rows(6, N), y, save=True)
+    (h_n,), saved = kernels.forward(CELLS["gru"], call)
+    (dh,), _ = kernels.backward(saved, Gradients(draw(6, N, H), (None,), grads, dx))
     return [y, dx, dh, *grads[:4]]
 
-for a, b in zip(run(get("gru", "numba")), run(get("gru", "reference")), strict=True):
+for a, b in zip(run("numba"), run("reference"), strict=True):
     assert np.abs(a - b).max() <= 1e-5 * np.abs(b).max(), np.abs(a - b).max()
 print(VECTOR_BYTES)
 """

@@ -17,7 +17,7 @@ WORK = """
 import os, signal, sys, threading
 import numpy as np
 import pthreads
-from fastlstm.kernels import Rows, Weights, get
+from fastlstm.kernels import CELLS, AdamStep, Call, Gradients, Rows, Weights, backend
 
 def run(n_threads, T=60, N=64, I=48, H=48):
     rng = np.random.default_rng(0)
@@ -25,22 +25,22 @@ def run(n_threads, T=60, N=64, I=48, H=48):
     w = Weights(draw(3 * H, I), draw(3 * H, H), draw(3 * H), draw(3 * H))
     x, y, dx = draw(T, N, I), np.empty((T, N, H), "f4"), np.empty((T, N, I), "f4")
     grads = Weights(*(np.zeros_like(a) for a in w[:4]))
-    (h_n,), saved = KERNEL.forward(
-        x, (draw(N, H),), w, Rows(T, N), y, save=True, n_threads=n_threads)
-    (dh,), _ = KERNEL.backward(saved, y, (None,), grads, dx, n_threads=n_threads)
+    call = Call(x, (draw(N, H),), w, Rows(T, N), y, save=True, n_threads=n_threads)
+    (h_n,), saved = NUMBA.forward(CELLS["gru"], call)
+    (dh,), _ = NUMBA.backward(saved, Gradients(y, (None,), grads, dx, n_threads=n_threads))
     return [y, h_n, dx, dh, *grads[:4]]
 
 def step(n_threads):
     rng = np.random.default_rng(0)
     p, m, v, g = rng.random((4, 900, 1024), np.float32)
-    KERNEL.adam(p, m, v, g, None, rate=0.1, root=1.0, eps=1e-8, beta1=0.9, beta2=0.99,
-                n_threads=n_threads)
+    NUMBA.adam(AdamStep(p, m, v, g, None, rate=0.1, root=1.0, eps=1e-8, beta1=0.9, beta2=0.99,
+                        n_threads=n_threads))
     return [p, m, v]
 
 def same(found, expected):
     return all(np.array_equal(a, b) for a, b in zip(found, expected, strict=True))
 
-KERNEL = get("gru", "numba")
+NUMBA = backend("numba")
 """
 
 

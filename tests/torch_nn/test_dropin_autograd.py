@@ -37,18 +37,15 @@ def call(module: Any, x: Any) -> Any:
 def saves(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[bool]]:
     """The `save` of every forward pass of a kernel."""
     seen: list[bool] = []
-    get = kernels.get
+    backend = kernels.backend()
 
     class Watched:
-        def __init__(self, kernel: Any) -> None:
-            self.kernel = kernel
-
-        def forward(self, *args: Any, **options: Any) -> Any:
-            seen.append(options.get("save", False))
-            return self.kernel.forward(*args, **options)
+        def forward(self, cell: Any, call: Any) -> Any:
+            seen.append(call.save)
+            return backend.forward(cell, call)
 
         def __getattr__(self, name: str) -> Any:
-            value = getattr(self.kernel, name)
+            value = getattr(backend, name)
             return value if name != "TensorStep" else lambda *args: WatchedStep(value(*args))
 
     class WatchedStep:
@@ -64,7 +61,7 @@ def saves(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[bool]]:
             return self.step.save(*args)
 
     compiled_step.cache_clear()
-    monkeypatch.setattr(kernels, "get", lambda *args: Watched(get(*args)))
+    monkeypatch.setattr(kernels, "backend", Watched)
     yield seen
     compiled_step.cache_clear()
 
@@ -280,18 +277,17 @@ def test_gradients_of_expanded_and_strided_dy() -> None:
 
 def test_dx_is_computed_only_where_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[bool] = []
-    get = kernels.get
+    backend = kernels.backend()
 
     class Watched:
-        def __init__(self, kernel: Any) -> None:
-            self.cell, self.forward, self.empty = kernel.cell, kernel.forward, kernel.empty
-            self.kernel = kernel
+        forward, empty = backend.forward, backend.empty
 
-        def backward(self, *args: Any, **options: Any) -> Any:
-            asked.append(args[4] is not None)
-            return self.kernel.backward(*args, **options)
+        @staticmethod
+        def backward(saved: Any, given: Any) -> Any:
+            asked.append(given.dx is not None)
+            return backend.backward(saved, given)
 
-    monkeypatch.setattr(kernels, "get", lambda *args: Watched(get(*args)))
+    monkeypatch.setattr(kernels, "backend", lambda: Watched)
     module = ft.GRU(I, H, dtype=F64)
     module(draw(T, N, I))[0].sum().backward()
     module(draw(T, N, I).requires_grad_())[0].sum().backward()

@@ -187,18 +187,17 @@ def test_any_strides(name: str) -> None:
 def test_no_copy_of_what_is_contiguous(kind: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """The kernel reads x, the states and the weights where they lie; y and dx are contiguous."""
     seen: list[Any] = []
-    get = kernels.get
+    backend = kernels.backend()
 
     class Watched:
-        def __init__(self, kernel: Any) -> None:
-            self.cell, self.backward, self.empty = kernel.cell, kernel.backward, kernel.empty
-            self.kernel = kernel
+        backward, empty = backend.backward, backend.empty
 
-        def forward(self, x: Any, state: Any, weights: Any, *args: Any, **options: Any) -> Any:
-            seen.extend([x, *state, *(w for w in weights if w is not None)])
-            return self.kernel.forward(x, state, weights, *args, **options)
+        @staticmethod
+        def forward(cell: Any, call: Any) -> Any:
+            seen.extend([call.x, *call.state, *(w for w in call.weights[:5] if w is not None)])
+            return backend.forward(cell, call)
 
-    monkeypatch.setattr(kernels, "get", lambda *args: Watched(get(*args)))
+    monkeypatch.setattr(kernels, "backend", lambda: Watched)
     for batch_first in (False, True):
         _, ours = make(kind, {"batch_first": batch_first})
         x = draw(N, T, I) if batch_first else draw(T, N, I)

@@ -1,7 +1,7 @@
 """The engine compiled by Numba: any cell of `spec.CELLS`, and cells of a user's own.
 
 One time loop (`forward`, `backward`) runs any cell, given as functions of one unit (`maths`,
-`cells`); products are vector code (`tile`); `kernel` puts them behind `spec.Kernel`.
+`cells`); products are vector code (`tile`); `calls` is what `backend.Backend` asks for.
 """
 
 try:
@@ -11,6 +11,21 @@ except ImportError as error:
         f"the numba backend needs Numba ({error}): pip install fastlstm[numba]"
     ) from error
 
-from fastlstm.kernels.numba_backend.kernel import Kernel
+from fastlstm.kernels.numba_backend.adam import adam
+from fastlstm.kernels.numba_backend.calls import backward, forward, inside
+from fastlstm.kernels.numba_backend.memory import empty
+from fastlstm.kernels.numba_backend.pool import pool, pool_backward
+from fastlstm.kernels.numba_backend.sizes import memory
+from fastlstm.kernels.numba_backend.stream import stream
 
-__all__ = ["Kernel"]
+__all__ = [
+    "adam",
+    "backward",
+    "empty",
+    "forward",
+    "inside",
+    "memory",
+    "pool",
+    "pool_backward",
+    "stream",
+]

@@ -1,4 +1,4 @@
-"""A step of Adam: see `fastlstm.kernels.reference_adam`."""
+"""A step of Adam: see `fastlstm.kernels.reference.adam`."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import numpy as np
 from numba.core import types
 
 from fastlstm.kernels.adam_arguments import read_adam
+from fastlstm.kernels.call import AdamStep, Array, WeightSum
 from fastlstm.kernels.numba_backend.cache import compile_parts
 from fastlstm.kernels.numba_backend.float_state import flush_denormals, restore_denormals
 from fastlstm.kernels.numba_backend.workers import worth_threads
-from fastlstm.kernels.spec import Array, WeightSum
 
 WIDTH = 1024  # of the rows that an array without an index is cut into
 
@@ -21,7 +21,7 @@ def update_rows(
     part: int, parts: int, p: Any, m: Any, v: Any, total: Any, g: Any, keep: Any, add: Any,
     index: Any, dense: bool, s: Any,
 ) -> None:  # fmt: skip
-    """A part of the rows of g [U,D]; s holds the settings in the order of `adam`.
+    """A part of the rows of g [U,D]; s holds the settings in the order of `AdamStep`.
 
     An empty `total` means no average.
     """
@@ -55,29 +55,10 @@ def _compiled(dtype: np.dtype[Any]) -> Any:
     return compile_parts(update_rows, (), (*arrays, types.boolean, settings))
 
 
-def adam(
-    p: Array,
-    m: Array,
-    v: Array,
-    g: Array,
-    index: Any,
-    *,
-    rate: float,
-    root: float,
-    eps: float,
-    beta1: float,
-    beta2: float,
-    shrink: float = 1.0,
-    decay: float = 0.0,
-    scale: float = 1.0,
-    total: WeightSum | None = None,
-    n_threads: int = 1,
-) -> None:
-    """One step of Adam, in place, on all of p or on its rows `index`."""
-    p, m, v, g, index, total = read_adam(p, m, v, g, index, total)
-    settings = np.array(
-        [rate, root, eps, beta1, beta2, shrink, decay, scale, 1 - beta1, 1 - beta2], p.dtype
-    )
+def adam(step: AdamStep) -> None:
+    """Take one step of Adam, in place: see `fastlstm.kernels.call.AdamStep`."""
+    p, m, v, g, index, *numbers, total, n_threads = read_adam(step)
+    settings = np.array([*numbers, 1 - step.beta1, 1 - step.beta2], p.dtype)
     if total is None:
         total = WeightSum(np.empty((0,) * p.ndim, p.dtype), *np.empty((2, 0), p.dtype))
     terms = [total.keep, total.add]

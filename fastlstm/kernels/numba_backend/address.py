@@ -78,6 +78,13 @@ def add(zero: Any, to: int, source: int, n: int) -> None:
 
 
 @inline
+def multiply(zero: Any, to: int, a: int, b: int, n: int) -> None:
+    """Write the products of n numbers."""
+    for i in range(n):
+        store(to, i, load(zero, a, i) * load(zero, b, i))
+
+
+@inline
 def fill(zero: Any, to: int, n: int) -> None:
     """Write n zeros."""
     for i in range(n):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastlstm.kernels.numba_backend.address import add, copy, fill, size_of
-from fastlstm.kernels.numba_backend.call import (
+from fastlstm.kernels.numba_backend.address import add, copy, fill, multiply, size_of
+from fastlstm.kernels.numba_backend.fields import (
     BOOK,
     CIN,
     D_RESET,
@@ -16,9 +16,10 @@ from fastlstm.kernels.numba_backend.call import (
     A,
     C,
     Steps,
-    as_call,
+    as_fields,
     find,
     kept_row,
+    mask_row,
     place,
     rows_of,
     starts_anew,
@@ -73,8 +74,18 @@ def end_step(
     """Gradients of h before the step; of rows that started anew they are the reset's."""
     size = size_of(zero)
     for i in range(n):
-        tables[C, i] = k.dh + (thread + i * threads) * k.R * size
-    product(k, zero, n, k.h_columns, tables, ZS, k.h_at, k.w_h, k.R, C, 0, C, 0, work)
+        row = thread + i * threads
+        tables[C, i] = k.dh + row * k.R * size
+        tables[CIN, i] = tables[C, i]
+        if k.mask:
+            tables[CIN, i], tables[C, i] = k.zeros, k.dmasked + row * k.R * size
+    product(k, zero, n, k.h_columns, tables, ZS, k.h_at, k.w_h, k.R, CIN, 0, C, 0, work)
+    if k.mask:
+        for i in range(n):
+            row, d = thread + i * threads, tables[C, i]
+            tables[C, i] = k.dh + row * k.R * size
+            multiply(zero, d, d, mask_row(k, steps, row, size), k.R)
+            add(zero, tables[C, i], d, k.R)
     if k.reset == 0:
         return
     for i in range(n):
@@ -145,6 +156,9 @@ def make_backward(backward: Any, mix_backward: Any) -> Any:
         product(k, zero, n, k.late_columns, tables, ZS, 0, k.w_late, k.H, CIN, 0, C, 0, work)
         for i in range(n):
             row, book = thread + i * threads, tables[BOOK]
+            if k.mask:
+                mask = mask_row(k, steps, row, size_of(zero))
+                multiply(zero, tables[C, i], tables[C, i], mask, k.H)
             write_book(zero, k, steps, states, book, row, s, first, tables[ZS, i])
             write_gradients(zero, k, states, book, row, kept)
             find(book, mix_ins, bytes_, tables[INS])
@@ -176,7 +190,7 @@ def make_backward(backward: Any, mix_backward: Any) -> Any:
         """Run steps s1-1..s0 of the thread's rows."""
         float_state = flush_denormals()
         tables, work = tables_of(memory, thread), work_of(memory, thread)
-        k, steps = as_call(fields), Steps(order, length, n_at, offset)
+        k, steps = as_fields(fields), Steps(order, length, n_at, offset)
         at = tables.ctypes.data
         stride, bytes_ = tables.shape[1] * 8, k.H * size_of(zero)
         for s in range(s1 - 1, s0 - 1, -1):

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from fastlstm.kernels.arguments import plain, read_gradients
+from fastlstm.kernels.arguments import read_gradients
+from fastlstm.kernels.call import Array, Gradients, States, Weights
 from fastlstm.kernels.numba_backend import gradients
-from fastlstm.kernels.numba_backend.call import D_RESET, D_STATE
+from fastlstm.kernels.numba_backend.fields import D_RESET, D_STATE
 from fastlstm.kernels.numba_backend.forward_pass import (
     Buffers,
     Forward,
@@ -16,14 +17,8 @@ from fastlstm.kernels.numba_backend.forward_pass import (
     clear_ends,
     states_table,
 )
-from fastlstm.kernels.numba_backend.layer import (
-    CellWeights,
-    Work,
-    address,
-    readable,
-)
+from fastlstm.kernels.numba_backend.layer import Work, address, readable
 from fastlstm.kernels.numba_backend.maths import DH, GRADIENT, state_source
-from fastlstm.kernels.spec import Array, States, Weights
 
 Ints = NDArray[np.int64]
 KINDS = {
@@ -39,22 +34,11 @@ KINDS = {
 class Backward:
     """One run backward over the batch of a tape."""
 
-    def __init__(
-        self,
-        tape: Tape,
-        dy: Array | None,
-        dstate: tuple[Array | None, ...],
-        grads: Weights,
-        dx: Array | None,
-        accumulate_dx: bool,
-        threads: int,
-    ) -> None:
-        self.tape, self.threads, self.add_dx = tape, threads, accumulate_dx
+    def __init__(self, tape: Tape, given: Gradients, threads: int) -> None:
+        self.tape, self.threads, self.add_dx = tape, threads, given.accumulate_dx
         self.layer, self.sizes = tape.layer, tape.sizes
-        layer, rows = self.layer, self.layer.rows
-        x = layer.x if layer.tokens is None else layer.tokens
-        given = read_gradients(layer.maths, x, layer.weights, rows, dy, dstate, grads, dx)
-        self._check_params(grads)
+        layer = self.layer
+        given = read_gradients(layer.maths, layer.given, given)
         self._dy = None if given.dy is None else readable(given.dy)
         self._dx = dx = given.dx
         if dx is not None:
@@ -82,15 +66,11 @@ class Backward:
         if layer.reset is not None:
             self._dreset = [np.zeros((2, *part.shape), part.dtype) for part in layer.state]
 
-    def _check_params(self, grads: Weights) -> None:
-        params = grads.params if isinstance(grads, CellWeights) else ()
-        for name, param in zip(self.layer.maths.params, params, strict=True):
-            plain(f"grads.{name}", param, self.layer.dtype, (self.layer.H,))
-
-    def _read_dstate(self, dstate: States) -> None:
+    def _read_dstate(self, dstate: tuple[Array | None, ...]) -> None:
         targets = (self._buffers["dh"], *self._buffers["d_states"])
         for to, given in zip(targets, dstate, strict=True):
-            to[...] = given[self.layer.rows.order]
+            if given is not None:
+                to[...] = given[self.layer.rows.order]
 
     @property
     def dreset(self) -> States | None:
@@ -141,10 +121,10 @@ class Backward:
         if self._dreset:
             more["dreset_h"] = address(self._dreset[0])
         layer, base = self.layer, int(self.layer.rows.offset[s0])
-        call = layer.call()._replace(
+        fields = layer.fields()._replace(
             sum=layer.shared.sum, save=1, base=base, add_dx=int(self.add_dx), **more
         )
-        return np.array(call, np.int64)
+        return np.array(fields, np.int64)
 
     def _run_steps(self, fields: Ints, buffers: Buffers, s0: int, s1: int) -> None:
         layer, maths = self.layer, self.layer.maths
@@ -212,10 +192,8 @@ class Backward:
                 self._add_gates(*sums[name], gates, weight, bias)
         if grads.w_hr is not None:
             grads.w_hr[...] += sums["projection"][0]
-        if isinstance(grads, CellWeights):
-            H = self.layer.H
-            for k, param in enumerate(grads.params):
-                param += sums["parameters"][1][k * H : (k + 1) * H]
+        for k, param in enumerate(grads.params):
+            param += sums["parameters"][1][k * self.layer.H : (k + 1) * self.layer.H]
 
     def _sum_of(self, name: str) -> tuple[Array, Array]:
         """Return a sum in float64, as [columns, features], and that of the columns."""

@@ -7,11 +7,12 @@ forward. Formulas: `reference_cells`.
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any
 
 from fastlstm.kernels.activations import sigmoid, tanh
 from fastlstm.kernels.numba_backend.maths import Maths
-from fastlstm.kernels.spec import CELLS
+from fastlstm.kernels.spec import CELLS, CellSpec
 
 Number = Any
 
@@ -79,28 +80,20 @@ def rnn_relu_backward(dh: Number, h_next: Number) -> Number:
 
 
 def _maths(name: str, **options: Any) -> Maths:
-    cell = CELLS[name]
-    options.setdefault("gates", cell.gates)
-    return Maths(name, states=cell.states, projects=cell.projects, **options)
+    row = {f.name: getattr(CELLS[name], f.name) for f in fields(CellSpec)}
+    return Maths(**{**row, **options})
 
 
 MATHS = {
     maths.name: maths
     for maths in (
         _maths("lstm", forward=lstm, backward=lstm_backward, keeps=("i", "f", "g", "o")),
-        _maths(
-            "gru",
-            forward=gru,
-            backward=gru_backward,
-            keeps=("r", "z", "n", "n_h"),
-            split=("n",),
-        ),
+        _maths("gru", forward=gru, backward=gru_backward, keeps=("r", "z", "n", "n_h")),
         _maths(
             "gru_reset_before",
             forward=gru_reset_before,
             backward=gru_reset_before_backward,
             keeps=("z", "n"),
-            late=("n",),
             mix=reset_h,
             mix_backward=reset_h_backward,
             mix_keeps=("r",),
@@ -110,3 +103,8 @@ MATHS = {
         _maths("rnn_relu", gates=("z",), forward=rnn_relu, backward=rnn_relu_backward),
     )
 }
+
+
+def maths_of(cell: CellSpec) -> Maths:
+    """Return the maths of a cell: of a user's, which is one, or of a row of `spec.CELLS`."""
+    return cell if isinstance(cell, Maths) else MATHS[cell.name]

@@ -83,6 +83,11 @@ def shared(dtype: np.dtype[Any]) -> Shared:
     return Shared(dtype)
 
 
+@cache
+def loops(maths: Maths, dtype: np.dtype[Any]) -> Loops:
+    return Loops(maths, dtype)
+
+
 class Loops:
     """The time loops of a cell in one precision."""
 

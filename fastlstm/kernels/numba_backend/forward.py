@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastlstm.kernels.numba_backend.address import copy, size_of
-from fastlstm.kernels.numba_backend.call import (
+from fastlstm.kernels.numba_backend.address import copy, multiply, size_of
+from fastlstm.kernels.numba_backend.fields import (
     BOOK,
     CIN,
     INS,
@@ -14,9 +14,12 @@ from fastlstm.kernels.numba_backend.call import (
     A,
     C,
     Steps,
-    as_call,
+    as_fields,
     find,
     h_before,
+    mask_row,
+    masked_row,
+    meets_weight,
     place,
     rows_of,
     tables_of,
@@ -77,7 +80,10 @@ def hidden_products(
         row = thread + i * threads
         z = z_row(k, steps, row, s, chunk_start)
         tables[ZS, i] = z
-        tables[A, i] = h_before(k, steps, row, s, size)
+        if k.mask:
+            h, mask = h_before(k, steps, row, s, size), mask_row(k, steps, row, size)
+            multiply(zero, masked_row(k, steps, row, s, size), h, mask, k.R)
+        tables[A, i] = meets_weight(k, steps, row, s, size)
         tables[CIN, i] = z
         if k.ids:
             made = k.table + token(k, steps, row, s) * k.products * size
@@ -129,6 +135,9 @@ def make_forward(forward: Any, mix: Any) -> Any:
             find(book, mix_outs, bytes_, tables[OUTS])
             for_units(mix, zero, k.H, at + INS * stride, at + OUTS * stride)
             tables[A, i] = tables[OUTS, 0]
+            if k.mask:
+                mask = mask_row(k, steps, row, size_of(zero))
+                multiply(zero, tables[A, i], tables[A, i], mask, k.H)
         product(k, zero, n, k.H, tables, A, 0, k.w_late, k.late_columns, ZS, 0, ZS, 0, work)
 
     def run(
@@ -152,7 +161,7 @@ def make_forward(forward: Any, mix: Any) -> Any:
         """Run steps s0..s1-1 of the thread's rows."""
         float_state = flush_denormals()
         tables, work = tables_of(memory, thread), work_of(memory, thread)
-        k, steps = as_call(fields), Steps(order, length, n_at, offset)
+        k, steps = as_fields(fields), Steps(order, length, n_at, offset)
         at = tables.ctypes.data
         stride, bytes_ = tables.shape[1] * 8, k.H * size_of(zero)
         chunk_start = s0
@@ -191,7 +200,7 @@ def token_products(
     float_state = flush_denormals()
     tables, work = tables_of(memory, part), work_of(memory, part)
     u0, u1 = U * part // parts, U * (part + 1) // parts
-    k, size = as_call(fields), size_of(zero)
+    k, size = as_fields(fields), size_of(zero)
     more = k.products - k.x_columns
     for u in range(u0, u1, block):
         n = min(block, u1 - u)

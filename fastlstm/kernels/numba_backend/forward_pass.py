@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastlstm.kernels.numba_backend.call import CELLS, RESET
+from fastlstm.kernels.call import Array, States
 from fastlstm.kernels.numba_backend.engine import Loops
+from fastlstm.kernels.numba_backend.fields import CELLS, RESET
 from fastlstm.kernels.numba_backend.layer import Layer, Work, address, aligned
 from fastlstm.kernels.numba_backend.sizes import Sizes
-from fastlstm.kernels.spec import Array, States
+from fastlstm.kernels.spec import CellSpec
 
 Ints = NDArray[np.int64]
 Buffers = dict[str, Array]
@@ -26,8 +27,9 @@ def allocate(shapes: dict[str, tuple[int, ...]], dtype: np.dtype[Any]) -> Buffer
 
 def sizes_of(layer: Layer, recompute: int) -> Sizes:
     U = 0 if layer.ids is None else len(layer.x)
-    size, projects = layer.dtype.itemsize, layer.w_hr is not None
-    return Sizes(layer.maths, layer.rows, layer.I, layer.H, layer.R, U, recompute, size, projects)
+    kinds = layer.weights.w_hr is not None, layer.mask is not None
+    size = layer.dtype.itemsize
+    return Sizes(layer.maths, layer.rows, layer.I, layer.H, layer.R, U, recompute, size, *kinds)
 
 
 def states_table(layer: Layer, cells: Array) -> Ints:
@@ -44,6 +46,7 @@ def states_table(layer: Layer, cells: Array) -> Ints:
 class Tape:
     """What backward needs: buffers of all steps, or the states that every K-th step starts from."""
 
+    cell: CellSpec  # as it was asked for
     layer: Layer
     sizes: Sizes
     loops: Loops
@@ -59,7 +62,7 @@ class Forward:
         self._loops = loops
         self._held: Buffers = layer.packed(True, threads)
         self._held["bias"] = layer.bias()
-        if layer.w_hr is not None:
+        if layer.weights.w_hr is not None:
             self._held["zeros"] = np.zeros(layer.R, layer.dtype)
         self._work = Work(threads, sizes.block, sizes.forward_work())
         if layer.ids is not None:
@@ -69,8 +72,8 @@ class Forward:
     def _fields(self, more: dict[str, int], buffers: Buffers) -> Ints:
         addresses = {name: address(array) for name, array in {**self._held, **buffers}.items()}
         addresses.pop("states", None)
-        call = self.layer.call()._replace(chunk=self.sizes.chunk, **addresses, **more)
-        return np.array(call, np.int64)
+        fields = self.layer.fields()._replace(chunk=self.sizes.chunk, **addresses, **more)
+        return np.array(fields, np.int64)
 
     def _multiply_tokens(self) -> None:
         shared, fields, U = self.layer.shared, self._fields({}, {}), len(self.layer.x)

@@ -12,15 +12,15 @@ from __future__ import annotations
 from typing import Any
 
 from fastlstm.kernels.numba_backend.address import add, copy, fill, load, size_of, store
-from fastlstm.kernels.numba_backend.call import (
+from fastlstm.kernels.numba_backend.fields import (
     CIN,
     MORE,
     A,
     C,
     Steps,
-    as_call,
-    h_before,
+    as_fields,
     kept_row,
+    meets_weight,
     place,
     rows_of,
     tables_of,
@@ -61,7 +61,7 @@ def input_gradients(
     """dx = W_ih^T dz of a thread's rows at steps s0..s1-1."""
     float_state = flush_denormals()
     tables, work = tables_of(memory, thread), work_of(memory, thread)
-    k, steps, n = as_call(fields), Steps(order, length, n_at, offset), 0
+    k, steps, n = as_fields(fields), Steps(order, length, n_at, offset), 0
     for s in range(s0, s1):
         for i in range(rows_of(n_at[s], thread, threads)):
             row = thread + i * threads
@@ -99,7 +99,7 @@ def sum_tokens(
     float_state = flush_denormals()
     from_ = all_columns * part // parts
     columns = all_columns * (part + 1) // parts - from_
-    k, steps, size = as_call(fields), Steps(order, length, n_at, offset), size_of(zero)
+    k, steps, size = as_fields(fields), Steps(order, length, n_at, offset), size_of(zero)
     for s in range(s1 - 1, s0 - 1, -1):
         for row in range(n_at[s]):
             to = wide + (token(k, steps, row, s) * k.x_columns + from_) * 8
@@ -114,7 +114,7 @@ def token_gradients(part: int, parts: int, zero: Any, fields: Any, memory: Any, 
     float_state = flush_denormals()
     tables, work = tables_of(memory, part), work_of(memory, part)
     u0, u1 = U * part // parts, U * (part + 1) // parts
-    k, size = as_call(fields), size_of(zero)
+    k, size = as_fields(fields), size_of(zero)
     for u in range(u0, u1, BLOCK):
         n = min(BLOCK, u1 - u)
         for i in range(n):
@@ -134,9 +134,9 @@ def _row(
     tables[A, n], tables[C, n] = z, z + at
     if kind == X or kind == BOTH:  # "in" takes Numba longer to compile
         tables[A, n] = x_row(k, steps, row, s)
-        tables[MORE, n] = h_before(k, steps, row, s, size)
+        tables[MORE, n] = meets_weight(k, steps, row, s, size)
     elif kind == HIDDEN:
-        tables[A, n] = h_before(k, steps, row, s, size)
+        tables[A, n] = meets_weight(k, steps, row, s, size)
     elif kind == LATE:
         tables[A, n] = k.mixed + kept_row(k, steps, row, s) * k.H * size
     elif kind == PROJECTION:
@@ -171,7 +171,7 @@ def weight_gradients(
     """
     float_state = flush_denormals()
     tables, work = tables_of(memory, part), work_of(memory, part)
-    k, steps, n = as_call(fields), Steps(order, length, n_at, offset), 0
+    k, steps, n = as_fields(fields), Steps(order, length, n_at, offset), 0
     rows = 0 if kind == TABLE else offset[len(n_at)] - offset[s1]  # of the call so far
     size, width = size_of(zero), panel_columns(zero)
     panels = (columns + width - 1) // width

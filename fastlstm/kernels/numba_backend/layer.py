@@ -7,33 +7,16 @@ import math
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from fastlstm.kernels.arguments import plain, read_arguments
-from fastlstm.kernels.numba_backend.call import TABLES, Call
+from fastlstm.kernels.arguments import read_call
+from fastlstm.kernels.call import Array, Call, Reset, Tokens
 from fastlstm.kernels.numba_backend.engine import shared
+from fastlstm.kernels.numba_backend.fields import TABLES, Fields
 from fastlstm.kernels.numba_backend.maths import Maths
 from fastlstm.kernels.numba_backend.memory import empty
 from fastlstm.kernels.numba_backend.tile import panel_width, panels_of
-from fastlstm.kernels.rows import Rows
-from fastlstm.kernels.spec import Array, Reset, States, Tokens, Weights
 
 Ints = NDArray[np.int64]
 LINE = 64  # bytes
-
-
-class CellWeights(Weights):
-    """`Weights` of a cell with parameters of its own, or their gradients.
-
-    Attributes
-    ----------
-    params : [H] each, in the order of `Maths.params`.
-    """
-
-    params: tuple[Array, ...]
-
-    def __new__(cls, *weights: Array | None, params: tuple[Array, ...] = ()) -> CellWeights:
-        self = super().__new__(cls, *weights)  # type: ignore[arg-type]  # as `Weights` checks
-        self.params = params
-        return self
 
 
 def readable(array: Array, axes: int = 1) -> Array:
@@ -60,49 +43,30 @@ def address(array: Array | None) -> int:
 class Layer:
     """What forward was called with; backward reads it again."""
 
-    def __init__(
-        self,
-        maths: Maths,
-        x: Array | Tokens,
-        state: States,
-        weights: Weights,
-        rows: Rows,
-        y: Array,
-        reverse: bool,
-        reset: Reset | None,
-    ) -> None:
-        self.maths, self.rows, self.reverse = maths, rows, reverse
-        given = read_arguments(maths, x, state, weights, rows, y, reset)
-        self.I, self.H, self.R, self.dtype = given.I, given.H, given.R, given.dtype
+    def __init__(self, maths: Maths, call: Call) -> None:
+        self.maths, self.given = maths, read_call(maths, call)
+        given = self.given
+        self.rows, self.reverse, self.y = given.rows, given.reverse, given.y
+        self.I, self.H, self.R = given.weights.sizes()
+        self.dtype = given.y.dtype
         self.shared = shared(self.dtype)
-        self.weights = given.weights  # as given, which gradients are compared with
-        self.w_ih, self.w_hh = readable(given.weights.w_ih, 2), readable(given.weights.w_hh, 2)
-        self.biases = (given.weights.b_ih, given.weights.b_hh)
-        w_hr = given.weights.w_hr
-        self.w_hr = None if w_hr is None else readable(w_hr, 2)
-        self._set_params(weights)
-        self.tokens = given.x if isinstance(given.x, Tokens) else None
-        self.ids: Ints | None = None if self.tokens is None else self.tokens.ids
-        self.x = readable(given.x) if self.tokens is None else readable(self.tokens.table, 2)
-        self.y = given.y
+        self.weights = given.weights.map(lambda w: readable(w, w.ndim))
+        self.params = np.array(self.weights.params, self.dtype).reshape(-1, self.H)
+        self.ids: Ints | None = None
+        if isinstance(given.x, Tokens):
+            self.ids, self.x = given.x.ids, readable(given.x.table, 2)
+        else:
+            self.x = readable(given.x)
         self.state = tuple(readable(part, 2) for part in given.state)
+        self.mask = None if given.mask is None else readable(given.mask, 2)
         self.reset = given.reset and Reset(
             np.ascontiguousarray(given.reset.mask),
             tuple(readable(part, 2) for part in given.reset.state),
         )
-        self.lengths: Ints = rows.lengths[rows.order]
-        self.steps = (rows.order, self.lengths, rows.n_at, rows.offset)
+        self.lengths: Ints = self.rows.lengths[self.rows.order]
+        self.steps = (self.rows.order, self.lengths, self.rows.n_at, self.rows.offset)
 
-    def _set_params(self, weights: Weights) -> None:
-        names = self.maths.params
-        params = weights.params if isinstance(weights, CellWeights) else ()
-        if len(params) != len(names):
-            raise ValueError(f"weights has {len(params)} params, expected {len(names)}")
-        self.params = np.zeros((len(params), self.H), self.dtype)
-        for row, name, param in zip(self.params, names, params, strict=True):
-            row[:] = plain(name, param, self.dtype, (self.H,))
-
-    def call(self) -> Call:
+    def fields(self) -> Fields:
         """Return the fields that forward and backward share."""
         maths, H, size = self.maths, self.H, self.dtype.itemsize
         strides = self.x.strides
@@ -113,7 +77,9 @@ class Layer:
             given = {"x_n": strides[0], "ids": address(self.ids), "ids_t": ids[0], "ids_n": ids[1]}
         if self.reset is not None:
             given.update(reset=address(self.reset.mask), reset_h=address(self.reset.state[0]))
-        return Call(
+        if self.mask is not None:
+            given.update(mask=address(self.mask))
+        return Fields(
             product=self.shared.product,
             N=self.rows.N,
             I=self.I,
@@ -125,7 +91,7 @@ class Layer:
             y_t=self.y.strides[0],
             y_n=self.y.strides[1],
             h_0=address(self.state[0]),
-            projects=int(self.w_hr is not None),
+            projects=int(self.weights.w_hr is not None),
             params=address(self.params),
             z_row=maths.slots * H * size,
             x_columns=len(maths.gates) * H,
@@ -152,7 +118,9 @@ class Layer:
         x_slots = {gate: slot for slot, gate in enumerate(maths.x_gates)}
         h_slots = {gate: maths.h_slot + slot for slot, gate in enumerate(maths.h_gates)}
         h_slots.update((gate, x_slots[gate]) for gate in maths.late)
-        for bias, to in zip(self.biases, (x_slots, h_slots), strict=True):
+        for bias, to in zip(
+            (self.weights.b_ih, self.weights.b_hh), (x_slots, h_slots), strict=True
+        ):
             if bias is not None:
                 for gate, part in zip(maths.gates, bias.reshape(-1, self.H), strict=True):
                     total[to[gate]] += part
@@ -174,15 +142,15 @@ class Layer:
         return packed
 
     def packed(self, transposed: bool, threads: int, dx: bool = True) -> dict[str, Array]:
-        """Return all packed weights by their names in `Call`: transposed for forward."""
+        """Return all packed weights by their names in `Fields`: transposed for forward."""
         maths = self.maths
-        weights = {"w_h": self.rows_of_gates(self.w_hh, maths.h_gates)}
+        weights = {"w_h": self.rows_of_gates(self.weights.w_hh, maths.h_gates)}
         if dx:
-            weights["w_x"] = self.rows_of_gates(self.w_ih, maths.x_gates)
+            weights["w_x"] = self.rows_of_gates(self.weights.w_ih, maths.x_gates)
         if maths.late:
-            weights["w_late"] = self.rows_of_gates(self.w_hh, maths.late)
-        if self.w_hr is not None:
-            weights["w_proj"] = self.w_hr
+            weights["w_late"] = self.rows_of_gates(self.weights.w_hh, maths.late)
+        if self.weights.w_hr is not None:
+            weights["w_proj"] = self.weights.w_hr
         return {name: self.pack(w, transposed, threads) for name, w in weights.items()}
 
 

@@ -15,12 +15,14 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from fastlstm.kernels.spec import CellSpec
 
 Function = Callable[..., Any]
 Place = tuple[int, int]  # source, slot
@@ -36,23 +38,16 @@ def state_source(state: int, which: int) -> int:
     return len(SOURCES) + 3 * (state - 1) + which
 
 
-@dataclass(frozen=True)
-class Maths:
-    """The functions of a cell; see `fastlstm.custom_cell`, which has the same arguments."""
+@dataclass(frozen=True, kw_only=True)
+class Maths(CellSpec):
+    """A cell with its functions; see `fastlstm.custom_cell`, which has the same arguments."""
 
-    name: str
-    gates: tuple[str, ...]
-    states: tuple[str, ...]
     forward: Function
     backward: Function
     keeps: tuple[str, ...] = ()
-    params: tuple[str, ...] = ()
-    split: tuple[str, ...] = ()
-    late: tuple[str, ...] = ()
     mix: Function | None = None
     mix_backward: Function | None = None
     mix_keeps: tuple[str, ...] = ()
-    projects: bool = field(default=False)
 
     def __post_init__(self) -> None:
         self._check_names()
@@ -144,6 +139,11 @@ class Maths:
     def kept(self) -> dict[str, Place]:
         """What forward and mix keep of a step."""
         return {**self._mix_kept, **self._kept}
+
+    @property
+    def inside(self) -> tuple[str, ...]:
+        """All that its functions keep, under the names it gave, and the states without h."""
+        return (*self.kept, *self.states[1:])
 
     @cached_property
     def _gradients(self) -> dict[str, Place]:

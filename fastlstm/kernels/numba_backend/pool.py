@@ -1,4 +1,4 @@
-"""Mean and maximum over each row's real steps: see `fastlstm.kernels.reference_pool`."""
+"""Mean and maximum over each row's real steps: see `fastlstm.kernels.reference.pool`."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import numpy as np
 from numba.core import types
 
 from fastlstm.kernels.arguments import plain
+from fastlstm.kernels.call import DTYPES, Array
 from fastlstm.kernels.numba_backend.address import load, size_of, store
 from fastlstm.kernels.numba_backend.cache import compile_parts
 from fastlstm.kernels.numba_backend.float_state import flush_denormals, restore_denormals
 from fastlstm.kernels.numba_backend.layer import address, readable
 from fastlstm.kernels.numba_backend.workers import worth_threads
-from fastlstm.kernels.reference_pool import Lengths
-from fastlstm.kernels.spec import DTYPES, Array
+from fastlstm.kernels.reference.pool import Lengths
 
 WORD = types.int64
 LIST = types.Array(WORD, 1, "C")

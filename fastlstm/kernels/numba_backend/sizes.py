@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 
-from fastlstm.kernels.numba_backend.call import TABLES
-from fastlstm.kernels.numba_backend.gradients import BLOCK
+import numpy as np
+
+from fastlstm.kernels import call
+from fastlstm.kernels.arguments import check_sizes
+from fastlstm.kernels.call import MemoryUse
+from fastlstm.kernels.numba_backend.cells import maths_of
+from fastlstm.kernels.numba_backend.fields import TABLES
+from fastlstm.kernels.numba_backend.gradients import BLOCK, WORK_BYTES
 from fastlstm.kernels.numba_backend.maths import Maths
 from fastlstm.kernels.numba_backend.product import SPARE_BYTES
 from fastlstm.kernels.numba_backend.tile import panel_width, panels_of
 from fastlstm.kernels.rows import Rows
+from fastlstm.kernels.spec import CellSpec
 
 
 @dataclass(frozen=True)
@@ -25,6 +33,7 @@ class Sizes:
     K: int
     itemsize: int
     projects: bool
+    masked: bool
 
     @property
     def chunk(self) -> int:
@@ -40,7 +49,7 @@ class Sizes:
         return max(BLOCK, self.rows.N * self.chunk)
 
     def run(self, rows: int, keep: bool) -> dict[str, tuple[int, ...]]:
-        """Shapes of what a run of steps writes, `rows` of them in all; see `Call`."""
+        """Shapes of what a run of steps writes, `rows` of them in all; see `fields.Fields`."""
         N, H, maths = self.rows.N, self.H, self.maths
         each = rows if keep else N
         shapes: dict[str, tuple[int, ...]] = {
@@ -49,6 +58,8 @@ class Sizes:
         }
         if maths.mix is not None:
             shapes["mixed"] = (each, H)
+        if self.masked:
+            shapes["masked"] = (each, self.R)
         if self.projects:
             shapes["projected"] = (each, H)
         return shapes
@@ -58,7 +69,7 @@ class Sizes:
         return int(self.rows.offset[min(self.K, self.rows.T)]) if self.K else self.rows.total
 
     def backward(self) -> dict[str, tuple[int, ...]]:
-        """Shapes of backward's own buffers; see `Call`."""
+        """Shapes of backward's own buffers; see `fields.Fields`."""
         N, H, maths = self.rows.N, self.H, self.maths
         shapes: dict[str, tuple[int, ...]] = {
             "dh": (N, self.R),
@@ -69,6 +80,8 @@ class Sizes:
             shapes["dmixed"] = (N, H)
             shapes["dkept"] = (N, len(maths.mix_keeps) * H)
             shapes["dmix"] = (N, len(maths.states) * H)
+        if self.masked:
+            shapes["dmasked"] = (N, self.R)
         if self.projects:
             shapes["dm"] = (N, H)
             shapes["dprojected"] = (self.segment(), self.R)
@@ -127,3 +140,35 @@ class Sizes:
     def tables(self, threads: int) -> int:
         """Bytes of the threads' tables of addresses."""
         return threads * (TABLES + 1) * self.block * 8
+
+
+def memory(cell: CellSpec, sizes: call.Sizes) -> MemoryUse:
+    """Bytes of arrays that a forward that saves and its backward (with dx) take.
+
+    What is at work comes on top of what is kept. Python's own objects are not counted.
+    """
+    check_sizes(cell, sizes)
+    rows, I, H, proj, tokens, mask, recompute, dtype, n_threads = sizes  # noqa: E741
+    maths, size, R = maths_of(cell), np.dtype(dtype).itemsize, proj or H
+    s = Sizes(maths, rows, I, H, R, tokens, recompute, size, bool(proj), bool(mask))
+    threads = min(n_threads, rows.N)
+    states = rows.N * sum(cell.state_sizes(H, R))
+    indices = 8 * 8 * rows.N
+    lists = indices + s.tables(threads)
+    inside = size * (s.packed(True, dx=True) + s.products() + prod(s.table()))
+    inside += lists + threads * (s.forward_work() + 64)
+    kept = _count(s.run(rows.total, keep=True)) + states
+    forward = inside + size * 2 * states
+    backward = size * (s.packed(False, dx=True) + _count(s.backward()) + 2 * states)
+    backward += lists + threads * (WORK_BYTES + 64)
+    backward += 8 * prod(s.backward().get("dtable", (0,)))
+    backward += sum(2 * (size + 8) * prod(s.sum_shape(*shape)) for shape in s.sums().values())
+    if recompute:
+        kept = states + -(-rows.T // recompute) * (states - rows.N * R)
+        forward += size * _count(s.run(0, keep=False))
+        backward += inside + size * _count(s.run(s.segment(), keep=True))
+    return MemoryUse(size * kept + indices, forward, backward)
+
+
+def _count(shapes: dict[str, tuple[int, ...]]) -> int:
+    return sum(map(prod, shapes.values()))

@@ -7,23 +7,24 @@ from typing import Any
 
 import numpy as np
 
-from fastlstm.kernels.numba_backend.engine import Loops
+from fastlstm.kernels.arguments import read_layers
+from fastlstm.kernels.call import Array, Call, States, Weights
+from fastlstm.kernels.numba_backend.cells import maths_of
+from fastlstm.kernels.numba_backend.engine import loops
 from fastlstm.kernels.numba_backend.forward_pass import Forward, allocate, sizes_of
 from fastlstm.kernels.numba_backend.layer import Layer
-from fastlstm.kernels.numba_backend.maths import Maths
 from fastlstm.kernels.rows import Rows
-from fastlstm.kernels.spec import Array, States, Weights
+from fastlstm.kernels.spec import CellSpec
 from fastlstm.kernels.steps import OneCaller, read_states, read_step
 
 
 class Stream:
-    """See `fastlstm.kernels.reference_stream.Stream`."""
+    """See `fastlstm.kernels.reference.stream.Stream`."""
 
-    def __init__(self, maths: Maths, layers: list[Weights], batch_size: int, loops: Any) -> None:
-        self._names, self._caller = maths.states, OneCaller()
-        self._steps = [
-            _Step(maths, copy.deepcopy(weights), batch_size, loops) for weights in layers
-        ]
+    def __init__(self, cell: CellSpec, layers: list[Weights], batch_size: int) -> None:
+        read_layers(cell, layers, batch_size)
+        self._names, self._caller = cell.states, OneCaller()
+        self._steps = [_Step(cell, copy.deepcopy(weights), batch_size) for weights in layers]
         self._dtype: np.dtype[Any] = layers[0].w_hh.dtype
         self._x_shape = (batch_size, layers[0].w_ih.shape[1])
 
@@ -68,18 +69,17 @@ class Stream:
 class _Step:
     """One layer of a stream: its input, output and state lie where its call expects them."""
 
-    def __init__(self, maths: Maths, weights: Weights, batch_size: int, loops: Loops) -> None:
-        H, R = weights.w_hh.shape[0] // len(maths.gates), weights.w_hh.shape[1]
+    def __init__(self, cell: CellSpec, weights: Weights, batch_size: int) -> None:
+        I, H, R = weights.sizes()  # noqa: E741
         N, dtype = batch_size, weights.w_hh.dtype
-        self._x = np.zeros((1, N, weights.w_ih.shape[1]), dtype)
-        self._y = np.zeros((1, N, R), dtype)
-        state = (np.zeros((N, R), dtype), *(np.zeros((N, H), dtype) for _ in maths.states[1:]))
-        layer = Layer(maths, self._x, state, weights, Rows(1, N), self._y, False, None)
-        sizes = sizes_of(layer, 0)
+        self._x, self._y = np.zeros((1, N, I), dtype), np.zeros((1, N, R), dtype)
+        state = tuple(np.zeros((N, size), dtype) for size in cell.state_sizes(H, R))
+        layer = Layer(maths_of(cell), Call(self._x, state, weights, Rows(1, N), self._y))
+        sizes, of_cell = sizes_of(layer, 0), loops(layer.maths, dtype)
         self._buffers = allocate(sizes.run(0, keep=False), dtype)  # the call has addresses alone
         self._buffers["states"][...] = 0
         self.state = (layer.state[0], *self._buffers["states"])
-        self._forward = Forward(layer, sizes, loops, 1)  # it holds what the call has addresses of
+        self._forward = Forward(layer, sizes, of_cell, 1)  # it holds what the call has addresses of
         self._run = self._forward.prepare(self._buffers, 0, 1)
 
     def __call__(self, x: Array) -> Array:
@@ -88,3 +88,6 @@ class _Step:
         y: Array = self._y[0]
         self.state[0][...] = y
         return y
+
+
+stream = Stream

@@ -117,7 +117,7 @@ TRAINING = (
         "tests/train/test_optim.py tests/train/test_average.py tests/train/test_checkpoint.py",
     ),
     Fault(
-        "fastlstm/nn/reset.py",
+        "fastlstm/nn/recurrent/reset.py",
         "starts, backward, done = _moved(here, 1), here, here",
         "starts, backward, done = here, here, here",
         "tests/nn/test_reset.py",

@@ -6,6 +6,7 @@ import copy
 from typing import Any
 
 import numpy as np
+from bound import Kernel
 from cases import TOLERANCE, Array, draw_lengths
 from checks import assert_close, assert_same
 
@@ -62,7 +63,7 @@ def pooling(rng: Rng) -> None:
     names = tuple(rng.permutation(["last", "mean", "max"])[: int(rng.integers(1, 4))])
     found = []
     for backend, kind in (("native", dtype), ("reference", F64)):
-        kernel = kernels.get("lstm", backend)
+        kernel = Kernel("lstm", backend)
         features, pooled = pool(kernel, names, y.astype(kind), h_n.astype(kind), rows)
         d = np.random.default_rng(0).standard_normal(features.shape).astype(kind)
         dy, dh_n = pool_backward(kernel, pooled, d)

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fastlstm.kernels import Reset, Rows
+from fastlstm import kernels
+from fastlstm.kernels import Rows
 from fastlstm.nn.module import Array
-from fastlstm.nn.sequence import Batch, check_not_nan
-from fastlstm.runtime import get_num_threads
-
-if TYPE_CHECKING:
-    from fastlstm.nn.reset import Cuts
-    from fastlstm.nn.stack import Stack, States
+from fastlstm.nn.recurrent.reset import Cuts
+from fastlstm.nn.recurrent.stack import Stack, States
+from fastlstm.nn.recurrent.walk import run_forward
+from fastlstm.nn.sequence import Batch
 
 
 @dataclass(frozen=True)
@@ -80,37 +78,21 @@ class Traces(tuple[Trace, ...]):
         return getattr(self[0], name)  # type: ignore[no-any-return]
 
 
-def run_traced(stack: Stack, batch: Batch, state: States | None, cuts: Cuts | None) -> Traces:
+def trace(stack: Stack, batch: Batch, state: States | None, cuts: Cuts | None) -> Traces:
     """Run all layers as without training; see `Recurrent.trace`."""
-    kernel, rows = stack._kernel(), batch.rows
-    initial = stack._initial(rows.N)
-    state = initial if state is None else state
-    found, layer_x, inner = [], batch.x, batch._replace(batch_first=False)
-    for layer in range(stack.num_layers):
-        _, y = inner.buffer(kernel, stack._width)
-        for k, part in stack._parts(layer, y):
-            d = k % stack._directions
-            (h_n, *_), inside = kernel.trace(
-                layer_x,
-                tuple(s[k] for s in state),
-                stack._weights(k),
-                rows,
-                part,
-                reverse=d == 1,
-                reset=cuts and Reset(cuts.starts[d], tuple(s[k] for s in initial)),
-                n_threads=get_num_threads(),
-            )
-            check_not_nan(stack, h_n)
-            values = unpack(inside, rows, reverse=d == 1)
-            values[stack._cell.states[0]] = part
-            shown = {name: _as_asked(value, batch) for name, value in values.items()}
-            found.append(Trace(layer, d, shown))
-        layer_x = y
+    inside, found = kernels.backend(stack._backend).inside, []
+    _, _, run = run_forward(stack, batch, state, cuts, save=lambda saved, y: (inside(saved), y))
+    for k, (packed, y) in enumerate(run.saved):
+        layer, d = divmod(k, stack._directions)
+        values = unpack(packed, batch.rows, reverse=d == 1)
+        values[stack._cell.states[0]] = y
+        shown = {name: _as_asked(value, batch) for name, value in values.items()}
+        found.append(Trace(layer, d, shown))
     return Traces(found)
 
 
 def unpack(inside: Mapping[str, Array], rows: Rows, *, reverse: bool) -> dict[str, Array]:
-    """Return the packed arrays [P,H] of `Kernel.trace` as [T,N,H], zeros past each row's length."""
+    """Return the arrays [P,H] of `Backend.inside` as [T,N,H], zeros past each row's length."""
     steps = list(rows.steps(reverse))
     time, row = (np.concatenate(index) for index in zip(*steps, strict=True))
     unpacked = {}

@@ -7,7 +7,8 @@ from typing import Any
 
 from numpy.typing import ArrayLike
 
-from fastlstm.kernels import Kernel, Weights
+from fastlstm import kernels
+from fastlstm.kernels import CellSpec, Weights
 from fastlstm.nn.check import as_array
 from fastlstm.nn.module import Array
 from fastlstm.nn.state import State, read_states
@@ -22,18 +23,24 @@ class Stream:
 
     Parameters
     ----------
-    find_kernel : returns the kernels of the cell; pickled with the stream.
+    find_cell : returns the cell; pickled with the stream.
+    backend : the name of what makes the steps.
     layers : weights of each layer, of its own: they are never written to.
     initial : the state of rows that start anew.
     """
 
-    __slots__ = ("_find_kernel", "_initial", "_layers", "_steps")
+    __slots__ = ("_backend", "_find_cell", "_initial", "_layers", "_steps")
 
     def __init__(
-        self, find_kernel: Callable[[], Kernel], layers: list[Weights], initial: State
+        self,
+        find_cell: Callable[[], CellSpec],
+        backend: str,
+        layers: list[Weights],
+        initial: State,
     ) -> None:
-        self._find_kernel, self._layers, self._initial = find_kernel, layers, initial
-        self._steps = find_kernel().Stream(layers, initial.batch_size)
+        self._find_cell, self._backend = find_cell, backend
+        self._layers, self._initial = layers, initial
+        self._steps = kernels.backend(backend).stream(find_cell(), layers, initial.batch_size)
         self.reset()
 
     def __call__(self, x: Array, /) -> Array:
@@ -70,21 +77,16 @@ class Stream:
     @state.setter
     def state(self, value: Any) -> None:
         dtype, shapes = self._initial[0].dtype, [part.shape for part in self._initial]
-        names = self._find_kernel().cell.states
+        names = self._find_cell().states
         self._steps.state = tuple(read_states("state", value, names, shapes, dtype))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _restored, (type(self), self._find_kernel, self._layers, self._initial, self.state)
+        made_of = (self._find_cell, self._backend, self._layers, self._initial)
+        return _restored, (type(self), made_of, self.state)
 
 
-def _restored(
-    kind: type[Stream],
-    find_kernel: Callable[[], Kernel],
-    layers: list[Weights],
-    initial: State,
-    state: State,
-) -> Stream:
+def _restored(kind: type[Stream], made_of: tuple[Any, ...], state: State) -> Stream:
     """Return a stream in a state, of what `Stream.__reduce__` names."""
-    stream = kind(find_kernel, layers, initial)
+    stream = kind(*made_of)
     stream.state = state
     return stream

@@ -23,7 +23,7 @@ from fastlstm.kernels.numba_backend.maths import H as H_SOURCE
 Ints = NDArray[np.int64]
 
 
-class Call(NamedTuple):
+class Fields(NamedTuple):
     """One layer in one direction. An address is 0 where there is nothing."""
 
     product: int = 0  # `product_function`
@@ -45,6 +45,8 @@ class Call(NamedTuple):
     y_n: int = 0
     again: int = 0  # whether y is there and only what backward needs is made
     h_0: int = 0  # [N,R]
+    mask: int = 0  # [N,R], of recurrent dropout
+    masked: int = 0  # [packed rows or N, R], mask * h
     reset: int = 0  # mask [T,N]
     reset_h: int = 0  # [N,R]
     projects: int = 0
@@ -79,6 +81,7 @@ class Call(NamedTuple):
     dprojected: int = 0  # [packed rows, R], gradients of h after its projection
     dm: int = 0  # [N,H], gradients of h before it
     dmixed: int = 0  # [N,H]
+    dmasked: int = 0  # [N,R]
     dkept: int = 0  # [N,mix_keeps*H]
     dmix: int = 0  # [N,states*H]
     zeros: int = 0  # as long as any row
@@ -86,22 +89,22 @@ class Call(NamedTuple):
     dtable: int = 0  # [U,x_columns]
 
 
-class _Fields(types.Type):  # type: ignore[misc]  # Numba has no types
-    """A `Call` as compiled code sees it: where its fields lie.
+class _FieldsType(types.Type):  # type: ignore[misc]  # Numba has no types
+    """`Fields` as compiled code sees them: where its fields lie.
 
     As a tuple of numbers it would be copied into every function, which takes LLVM most of the time
     that compiling takes.
     """
 
     def __init__(self) -> None:
-        super().__init__("Call")
+        super().__init__("Fields")
 
 
-_FIELDS = _Fields()
+_FIELDS = _FieldsType()
 _WORDS = ir.IntType(64).as_pointer()
 
 
-@register_model(_Fields)
+@register_model(_FieldsType)
 class _FieldsModel(models.PrimitiveModel):  # type: ignore[misc]
     def __init__(self, manager: Any, fields: Any) -> None:
         super().__init__(manager, fields, _WORDS)
@@ -109,15 +112,15 @@ class _FieldsModel(models.PrimitiveModel):  # type: ignore[misc]
 
 @infer_getattr
 class _FieldsAttributes(AttributeTemplate):  # type: ignore[misc]
-    key = _Fields
+    key = _FieldsType
 
     def generic_resolve(self, fields: Any, name: str) -> Any:
-        return types.int64 if name in Call._fields else None
+        return types.int64 if name in Fields._fields else None
 
 
-@lower_getattr_generic(_Fields)
+@lower_getattr_generic(_FieldsType)
 def _read_field(context: Any, builder: Any, fields: Any, pointer: Any, name: str) -> Any:
-    index = ir.Constant(ir.IntType(64), Call._fields.index(name))
+    index = ir.Constant(ir.IntType(64), Fields._fields.index(name))
     value = builder.load(builder.gep(pointer, [index]))
     # Nothing writes to it while a kernel runs: it may be read once, before a loop.
     value.set_metadata("invariant.load", builder.module.add_metadata([]))
@@ -125,8 +128,8 @@ def _read_field(context: Any, builder: Any, fields: Any, pointer: Any, name: str
 
 
 @intrinsic
-def as_call(typingctx: Any, fields: Any) -> Any:
-    """Return the `Call` whose fields an array holds."""
+def as_fields(typingctx: Any, fields: Any) -> Any:
+    """Return the `Fields` that an array holds."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         return context.make_array(fields)(context, builder, args[0]).data
@@ -190,9 +193,27 @@ def h_before(k: Any, steps: Any, row: int, s: int, size: int) -> Any:
 
 
 @inline
+def mask_row(k: Any, steps: Any, row: int, size: int) -> Any:
+    return k.mask + steps.order[row] * k.R * size
+
+
+@inline
 def kept_row(k: Any, steps: Any, row: int, s: int) -> Any:
     """Where a step's row lies in an array of what is kept; alone a row has one place."""
     return steps.offset[s] - k.base + row if k.save else row
+
+
+@inline
+def masked_row(k: Any, steps: Any, row: int, s: int, size: int) -> Any:
+    return k.masked + kept_row(k, steps, row, s) * k.R * size
+
+
+@inline
+def meets_weight(k: Any, steps: Any, row: int, s: int, size: int) -> Any:
+    """Where lies what met the recurrent weight at a step: h, or mask * h."""
+    if k.mask:
+        return masked_row(k, steps, row, s, size)
+    return h_before(k, steps, row, s, size)
 
 
 @inline

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from fastlstm.kernels.spec import Array
+from fastlstm.kernels.call import Array
 
 Lengths = NDArray[np.int64]
 

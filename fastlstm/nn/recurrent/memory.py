@@ -6,8 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastlstm.kernels import MemoryUse, Rows
-from fastlstm.nn.stack import Stack
+from fastlstm import kernels
+from fastlstm.kernels import MemoryUse, Rows, Sizes
+from fastlstm.nn.recurrent.stack import Stack
 from fastlstm.runtime import get_num_threads
 
 
@@ -46,14 +47,14 @@ class _Sizes(NamedTuple):
     y: int
     dx: int
     mask: int  # of dropout, 0 without
-    kernels: list[MemoryUse]  # of each layer, in each of its directions
+    uses: list[MemoryUse]  # of each layer, in each of its directions
 
 
 def plan(stack: Stack, rows: Rows, tokens: int) -> MemoryPlan:
-    """Follow `Stack._run` and `Stack._run_backward` through what they allocate and free."""
+    """Follow `walk.run_forward` and `walk.run_backward` through what they allocate and free."""
     sizes, D, last = _sizes(stack, rows, tokens), stack._directions, stack.num_layers - 1
     meter = _Meter(2 * sizes.states)  # before and after
-    for layer, use in enumerate(sizes.kernels):
+    for layer, use in enumerate(sizes.uses):
         meter.add(sizes.y)
         for _ in range(D):
             meter.for_now(use.kept + use.forward)
@@ -65,8 +66,8 @@ def plan(stack: Stack, rows: Rows, tokens: int) -> MemoryPlan:
     for layer in reversed(range(stack.num_layers)):
         meter.add(sizes.y if layer else sizes.dx)
         for _ in range(D):
-            meter.for_now(sizes.kernels[layer].backward)
-            meter.used -= sizes.kernels[layer].kept
+            meter.for_now(sizes.uses[layer].backward)
+            meter.used -= sizes.uses[layer].kept
         if layer:
             meter.used -= sizes.mask  # its input, where that is a product with a mask
         if layer < last:
@@ -78,22 +79,26 @@ def _sizes(stack: Stack, rows: Rows, tokens: int) -> _Sizes:
     item, steps = stack.dtype.itemsize, rows.T * rows.N
     y = item * steps * stack._width
     inputs = [stack.input_size, *[stack._width] * (stack.num_layers - 1)]
-    kernel = stack._kernel()
+    memory = kernels.backend(stack._backend).memory
     return _Sizes(
         states=item * len(stack._suffixes) * rows.N * sum(stack._state_sizes()),
         y=y,
         dx=item * (tokens or steps) * stack.input_size,
         mask=y if stack.dropout else 0,
-        kernels=[
-            kernel.memory(
-                rows,
-                input_size,
-                stack.hidden_size,
-                proj_size=stack.proj_size,
-                tokens=0 if layer else tokens,
-                recompute=stack.recompute,
-                dtype=stack.dtype,
-                n_threads=get_num_threads(),
+        uses=[
+            memory(
+                stack._cell,
+                Sizes(
+                    rows,
+                    input_size,
+                    stack.hidden_size,
+                    stack.proj_size,
+                    tokens=0 if layer else tokens,
+                    mask=stack.recurrent_dropout > 0,
+                    recompute=stack.recompute,
+                    dtype=stack.dtype,
+                    n_threads=get_num_threads(),
+                ),
             )
             for layer, input_size in enumerate(inputs)
         ],

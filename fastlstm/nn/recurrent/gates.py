@@ -9,7 +9,7 @@ import numpy as np
 
 from fastlstm.nn.check import check_flag, check_size
 from fastlstm.nn.module import Array, Parameter, fitting
-from fastlstm.nn.stack import Stack
+from fastlstm.nn.recurrent.stack import Stack
 
 BY_GATE = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 # What `from_gates` reads off the gates.
@@ -159,8 +159,8 @@ class Gated(Stack):
 
 def summed_gates(stack: Stack) -> tuple[str, ...]:
     """Return the gates that see their two biases as one."""
-    gates = stack._cell.gates
-    return gates[:-1] if stack._cell.name == "gru" else gates
+    cell = stack._cell
+    return tuple(gate for gate in cell.gates if gate not in cell.split)
 
 
 def _empty_like(make: Any, parts: list[Mapping[str, Any]], options: dict[str, Any]) -> Any:

@@ -7,8 +7,9 @@ import copy
 import numpy as np
 
 from fastlstm.kernels.arguments import read_layers
-from fastlstm.kernels.reference_cells import STEPS, product
-from fastlstm.kernels.spec import Array, CellSpec, States, Weights
+from fastlstm.kernels.call import Array, States, Weights
+from fastlstm.kernels.reference.cells import STEPS, product
+from fastlstm.kernels.spec import CellSpec
 from fastlstm.kernels.steps import OneCaller, read_states, read_step
 
 
@@ -32,8 +33,9 @@ class Stream:
         self._layers, self._caller = copy.deepcopy(layers), OneCaller()
         w = layers[0]
         self._x_shape = (batch_size, w.w_ih.shape[1])
-        widths = (w.w_hh.shape[1], w.w_hh.shape[0] // len(cell.gates))[: len(cell.states)]
-        self._state = tuple(np.zeros((len(layers), batch_size, k), w.w_hh.dtype) for k in widths)
+        _, H, R = w.sizes()
+        shapes = [(len(layers), batch_size, size) for size in cell.state_sizes(H, R)]
+        self._state = tuple(np.zeros(shape, w.w_hh.dtype) for shape in shapes)
 
     @np.errstate(all="ignore")
     def __call__(self, x: Array, /) -> Array:
@@ -49,7 +51,7 @@ class Stream:
             for layer, w in enumerate(self._layers):
                 before = tuple(s[layer] for s in self._state)
                 z_x = product(w.w_ih, y, w.b_ih)
-                after, _ = STEPS[self._cell.name].forward(z_x, before, w)
+                after, _ = STEPS[self._cell.name].forward(z_x, before, w, None)
                 for s, value in zip(self._state, after, strict=True):
                     s[layer] = value
                 y = after[0]

@@ -7,34 +7,30 @@ from __future__ import annotations
 
 import numpy as np
 
-from fastlstm.kernels.reference_cells import StepGradient, by_row
-from fastlstm.kernels.reference_tape import Call, Step
+from fastlstm.kernels.call import Call, Gradients, States, Tokens
+from fastlstm.kernels.reference.cells import StepGradient, by_row
+from fastlstm.kernels.reference.tape import Step, inputs_of
 from fastlstm.kernels.rows import SUM_BLOCK
-from fastlstm.kernels.spec import Array, States, Tokens, Weights
 
 
-class Gradients:
+class Sums:
     """The sums of one backward pass, from the last step run to the first.
 
     Parameters
     ----------
     call : of the forward pass.
-    grads : arrays like the weights, added into by `finish`.
-    dx : of the input, or None.
-    accumulate_dx : add into dx in place of writing it.
+    given : of the backward pass; `finish` adds to its arrays.
     current : gradients of the states, as they are changed from step to step.
     """
 
-    def __init__(
-        self, call: Call, grads: Weights, dx: Array | None, accumulate_dx: bool, current: States
-    ) -> None:
-        self._call, self._grads, self._dx = call, grads, dx
-        self._sums = Weights(*(None if g is None else np.zeros(g.shape) for g in grads))  # type: ignore[arg-type]
-        if dx is not None and not accumulate_dx:
+    def __init__(self, call: Call, given: Gradients, current: States) -> None:
+        self._call, self._given, self._current = call, given, current
+        self._sums = given.weights.map(lambda g: np.zeros(g.shape))
+        dx = given.dx
+        if dx is not None and not given.accumulate_dx:
             dx[...] = 0
         tokens = dx is not None and isinstance(call.x, Tokens)
         self._dtable = np.zeros(dx.shape) if dx is not None and tokens else None
-        self._current = current
         # of the states that rows were reset to: of the last SUM_BLOCK steps, and of all
         self._part: States | None = None
         self.dreset: States | None = None
@@ -58,7 +54,7 @@ class Gradients:
     def add(self, step: Step, d: StepGradient) -> None:
         """Add one step's gradients of the weights and of the input."""
         call, sums = self._call, self._sums
-        sums.w_ih[...] += d.z_x.T @ call.inputs(step)
+        sums.w_ih[...] += d.z_x.T @ inputs_of(call, step)
         sums.w_hh[...] += d.w_hh
         if sums.b_ih is not None:
             sums.b_ih[...] += d.z_x.sum(axis=0, dtype=np.float64)
@@ -66,16 +62,19 @@ class Gradients:
             sums.b_hh[...] += d.z_h.sum(axis=0, dtype=np.float64)
         if sums.w_hr is not None and d.w_hr is not None:
             sums.w_hr[...] += d.w_hr
-        if self._dx is None:
+        for total, param in zip(sums.params, d.params, strict=True):
+            total += param
+        if self._given.dx is None:
             return
         dx = by_row(call.weights.w_ih.T, d.z_x)
         if self._dtable is not None and isinstance(call.x, Tokens):
             np.add.at(self._dtable, call.x.ids[step], dx)
         else:
-            self._dx[step] += dx
+            self._given.dx[step] += dx
 
     def finish(self) -> None:
         """Add the sums to the arrays of the caller."""
-        for to, total in zip((*self._grads, self._dx), (*self._sums, self._dtable), strict=True):
+        given = (*self._given.weights.arrays(), self._given.dx)
+        for to, total in zip(given, (*self._sums.arrays(), self._dtable), strict=True):
             if to is not None and total is not None:
                 to[...] += total

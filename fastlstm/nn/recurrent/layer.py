@@ -3,24 +3,39 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
-from typing import Any, NoReturn
+import inspect
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from fastlstm.kernels import Rows, Tokens
 from fastlstm.nn.check import Rng, check_rng, check_size, refuse_keywords
-from fastlstm.nn.gates import Gated
-from fastlstm.nn.memory import MemoryPlan, plan
 from fastlstm.nn.module import Array, Tape, check_finite
-from fastlstm.nn.reset import Cuts, read_reset
+from fastlstm.nn.recurrent.gates import Gated
+from fastlstm.nn.recurrent.memory import MemoryPlan, plan
+from fastlstm.nn.recurrent.reset import Cuts, read_reset
+from fastlstm.nn.recurrent.stack import LayerOptions, Stack, States
+from fastlstm.nn.recurrent.stream import Stream
+from fastlstm.nn.recurrent.tbptt import Window
+from fastlstm.nn.recurrent.trace import Traces, trace
+from fastlstm.nn.recurrent.walk import draw_noise, run_backward, run_forward
 from fastlstm.nn.sequence import Batch, read_batch
-from fastlstm.nn.stack import States
 from fastlstm.nn.state import State, read_states
-from fastlstm.nn.stream import Stream
-from fastlstm.nn.tbptt import Window
-from fastlstm.nn.trace import Traces, run_traced
+
+
+class Given(NamedTuple):
+    """Checked arguments of a call; the states are [K,N,...] each, or None for the initial ones."""
+
+    batch: Batch
+    state: States | None
+    cuts: Cuts | None
+
+
+def as_saved(saved: Any, y: Array) -> Any:
+    """Keep what a backend saved as it is: it holds y where backward needs that."""
+    return saved
 
 
 class Recurrent(Gated):
@@ -32,6 +47,16 @@ class Recurrent(Gated):
     A state is what torch has in its place: ``(h, c)`` for an LSTM, the array h for the others.
     Or it is a `State`: an LSTM always returns one, the others if they were given one.
     """
+
+    def __init_subclass__(cls) -> None:
+        """Name the options that all layers have in the signature that `help` shows."""
+        signature = inspect.signature(cls.__init__)
+        own = [p for p in signature.parameters.values() if p.name != "options"]
+        if len(own) < len(signature.parameters):
+            common = inspect.signature(Stack.__init__).parameters
+            own += [common[name] for name in LayerOptions.__annotations__]
+        own = [p for p in own if p.name not in ("self", "unknown")]
+        cls.__signature__ = signature.replace(parameters=own)  # type: ignore[attr-defined]
 
     def __call__(
         self,
@@ -74,11 +99,9 @@ class Recurrent(Gated):
         IndexError
             If a token's row is not in the table.
         """
-        if unknown:
-            refuse_keywords(self, unknown)
-        batch = read_batch(x, lengths, self.input_size, self.dtype, self.batch_first)
-        cuts = read_reset(reset, reset_at, batch, self._directions)
-        y, state_n, _ = self._run(batch, self._read("state", state, batch), cuts, None)
+        given = self._given(x, state, lengths, reset, reset_at, unknown)
+        y, state_n, _ = run_forward(self, *given)
+        batch = given.batch
         return batch.answer(y), self._answer(state_n, batch, isinstance(state, State))
 
     def forward(
@@ -98,13 +121,11 @@ class Recurrent(Gated):
         before `backward`. All else is copied: ids, lengths, resets and states may be used again.
         Gradients go to the parameters that this pass used.
         """
-        if unknown:
-            refuse_keywords(self, unknown)
         rng = self._rng if rng is None else check_rng(rng)
-        batch = read_batch(x, lengths, self.input_size, self.dtype, self.batch_first)
-        cuts = read_reset(reset, reset_at, batch, self._directions)
-        y, state_n, run = self._run(batch, self._read("state", state, batch), cuts, rng)
-        as_state = isinstance(state, State)
+        given = self._given(x, state, lengths, reset, reset_at, unknown)
+        batch, as_state = given.batch, isinstance(state, State)
+        noise = draw_noise(self, batch.rows.N, rng)
+        y, state_n, run = run_forward(self, *given, noise, as_saved, self.recompute)
         answer = self._answer(state_n, batch, as_state)
         return batch.answer(y), answer, Tape(self, run, as_state)
 
@@ -137,7 +158,7 @@ class Recurrent(Gated):
         d_out = batch.read_dy(dy, self._width)
         d_n = self._read("dstate", dstate, batch) or self._zeros(batch.rows.N)
         run, as_state = self._take(tape)
-        dx, dstate_0 = self._run_backward(run, d_out, d_n)
+        dx, dstate_0 = run_backward(self, run, d_out, d_n)
         return batch.answer(dx) if batch.dense else dx, self._answer(dstate_0, batch, as_state)
 
     def trace(
@@ -152,9 +173,9 @@ class Recurrent(Gated):
     ) -> Traces:
         """Run over a batch and return what the gates and the states were at every step.
 
-        Of an LSTM i, f, g, o, c and h; see `nn.trace.Trace`. They are what the kernels of the
-        call itself computed: h is its y to the bit, and c after a row's last step its c_n (unless
-        a reset follows that step: that of the trace is then from before it).
+        Of an LSTM i, f, g, o, c and h; see `nn.recurrent.trace.Trace`. They are what the kernels
+        of the call itself computed: h is its y to the bit, and c after a row's last step its c_n
+        (unless a reset follows that step: that of the trace is then from before it).
 
         Parameters
         ----------
@@ -170,11 +191,7 @@ class Recurrent(Gated):
         TypeError, ValueError, IndexError
             As a call does.
         """
-        if unknown:
-            refuse_keywords(self, unknown)
-        batch = read_batch(x, lengths, self.input_size, self.dtype, self.batch_first)
-        cuts = read_reset(reset, reset_at, batch, self._directions)
-        return run_traced(self, batch, self._read("state", state, batch), cuts)
+        return trace(self, *self._given(x, state, lengths, reset, reset_at, unknown))
 
     def make_state(self, batch_size: int = 1) -> State:
         """Return a copy of the initial state for N rows: zeros, or what was learned.
@@ -185,7 +202,7 @@ class Recurrent(Gated):
         return State(self._initial(check_size("batch_size", batch_size)))
 
     def stream(self, batch_size: int = 1) -> Stream:
-        """Return a runner of single steps that keeps the state inside; see `nn.stream.Stream`.
+        """Return a runner of single steps with the state inside: a `nn.recurrent.stream.Stream`.
 
         The weights are copied: later changes to this module are not seen. ``stream(x)`` takes
         [N,I] (or [I] if batch_size is 1) and returns y of the last layer, [N,R] (or [R]): what
@@ -202,7 +219,7 @@ class Recurrent(Gated):
         for name, parameter in self.named_parameters():
             check_finite(name, parameter.data)
         layers = [copy.deepcopy(self._weights(k)) for k in range(self.num_layers)]
-        return Stream(self._find_kernel(), layers, state)
+        return Stream(self._find_cell(), self._backend, layers, state)
 
     def tbptt(
         self,
@@ -240,27 +257,20 @@ class Recurrent(Gated):
         if self.bidirectional:
             raise ValueError("bidirectional is True: windows have no end to run back from")
         check_size("steps", steps)
-        if unknown:
-            refuse_keywords(self, unknown)
         rng = self._rng if rng is None else check_rng(rng)
-        batch = read_batch(x, lengths, self.input_size, self.dtype, self.batch_first)
-        cuts = read_reset(reset, reset_at, batch, 1)
-        states, as_state = self._read("state", state, batch), isinstance(state, State)
-        return self._windows(batch, steps, states, cuts, rng, as_state)
+        given = self._given(x, state, lengths, reset, reset_at, unknown)
+        return self._windows(given, steps, rng, isinstance(state, State))
 
     def _windows(
-        self,
-        batch: Batch,
-        steps: int,
-        state: States | None,
-        cuts: Cuts | None,
-        rng: np.random.Generator,
-        as_state: bool,
+        self, given: Given, steps: int, rng: np.random.Generator, as_state: bool
     ) -> Iterator[Window]:
+        batch, state, cuts = given
+        noise = draw_noise(self, batch.rows.N, rng)
         for start in range(0, batch.rows.T, steps):
             stop = min(start + steps, batch.rows.T)
             part = batch.window(start, stop)
-            y, state, run = self._run(part, state, cuts and cuts.window(start, stop), rng)
+            here = cuts and cuts.window(start, stop)
+            y, state, run = run_forward(self, part, state, here, noise, as_saved, self.recompute)
             answer = self._answer([s.copy() for s in state], batch, as_state)
             tape = Tape(self, run, as_state)
             yield Window(slice(start, stop), part.rows.lengths, part.answer(y), answer, self, tape)
@@ -283,6 +293,22 @@ class Recurrent(Gated):
         """
         rows = Rows(check_size("T", T), check_size("N", N), lengths)
         return plan(self, rows, check_size("tokens", tokens, 0))
+
+    def _given(
+        self,
+        x: Array | Tokens,
+        state: Any,
+        lengths: ArrayLike | None,
+        reset: ArrayLike | None,
+        reset_at: str,
+        unknown: Mapping[str, object],
+    ) -> Given:
+        """Check what a call was given."""
+        if unknown:
+            refuse_keywords(self, unknown)
+        batch = read_batch(x, lengths, self.input_size, self.dtype, self.batch_first)
+        cuts = read_reset(reset, reset_at, batch, self._directions)
+        return Given(batch, self._read("state", state, batch), cuts)
 
     def _read(self, name: str, given: Any, batch: Batch) -> States | None:
         """Return a state that a user gave, [K,N,...] each, or None for None."""

@@ -1,0 +1,78 @@
+"""What a backend is: the protocol that each of them fulfils as a module."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from fastlstm.kernels.call import (
+    AdamStep,
+    Array,
+    Call,
+    Gradients,
+    MemoryUse,
+    Sizes,
+    States,
+    Weights,
+)
+from fastlstm.kernels.spec import CellSpec
+
+
+class Stream(Protocol):
+    """One time step after another, state inside; checks, shapes, errors as `reference.stream`.
+
+    The array returned may be overwritten by the next call.
+    """
+
+    state: States  # each [L, N, R or H]: copies out, values in
+
+    def __call__(self, x: Array, /) -> Array: ...
+
+    def reset(self) -> None: ...
+
+
+class Backend(Protocol):
+    """An engine for all cells. What each function does is written at `kernels.reference`.
+
+    Contracts, compared bit for bit by the tests: a row's results depend neither on the other
+    rows nor on the number of threads; T steps in one call are the same as any split of them with
+    the state carried over; `Tokens` give the result of ``table[ids]``; a `Reset` gives the result
+    of cutting the rows there; `recompute` changes no gradient.
+    """
+
+    def forward(self, cell: CellSpec, call: Call, /) -> tuple[States, Any]:
+        """Run all steps: the last states, and what was saved for `backward` (or None)."""
+
+    def backward(self, saved: Any, given: Gradients, /) -> tuple[States, States | None]:
+        """Run them backward: gradients of the initial states, and of the reset's."""
+
+    def inside(self, saved: Any, /) -> dict[str, Array]:
+        """Return the gates and states at every step of what was saved, as arrays [P,H]."""
+
+    def memory(self, cell: CellSpec, sizes: Sizes, /) -> MemoryUse:
+        """Bytes that a forward that saves and its backward (with dx) will take."""
+
+    def stream(self, cell: CellSpec, layers: list[Weights], batch_size: int, /) -> Stream:
+        """Return a single-step runner over copies of the weights of stacked layers."""
+
+    def pool(
+        self, y: Array, lengths: Any, *, mean: bool, max: bool, n_threads: int = 1
+    ) -> tuple[Array | None, Array | None, Array | None]:
+        """Mean and maximum over each row's real steps."""
+
+    def pool_backward(
+        self,
+        dy: Array,
+        lengths: Any,
+        dmean: Array | None,
+        dmax: Array | None,
+        step: Array | None,
+        *,
+        n_threads: int = 1,
+    ) -> None:
+        """Gradient of y."""
+
+    def adam(self, step: AdamStep, /) -> None:
+        """Take one step of the optimizer."""
+
+    def empty(self, shape: tuple[int, ...], dtype: Any) -> Array:
+        """As `numpy.empty`, quick for large arrays that come and go each step."""

@@ -1,0 +1,198 @@
+"""The records that go to a backend and come back: one call of one layer in one direction.
+
+Letters as in `spec`; R is the size of an output, H without a projection.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from fastlstm.kernels.rows import Rows
+
+# float32 or float64; all arrays of one call share one of the two.
+Array = NDArray[Any]
+DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
+
+# The states of a cell in the order of `CellSpec.states`: h [N, R], and c [N, H] where there is one.
+States = tuple[Array, ...]
+
+
+class Weights(NamedTuple):
+    """Weights of one layer in one direction, or their gradients; C-contiguous.
+
+    With a projection the output is ``W_hr h`` and R its size; without one R is H.
+    """
+
+    w_ih: Array  # [G, I]
+    w_hh: Array  # [G, R]
+    b_ih: Array | None = None  # [G]
+    b_hh: Array | None = None  # [G]
+    w_hr: Array | None = None  # [R, H]
+    params: States = ()  # [H] each, in the order of `CellSpec.params`
+
+    def arrays(self) -> tuple[Array | None, ...]:
+        """Return all of them in one row: the five, then the params."""
+        return *self[:5], *self.params
+
+    def map(self, function: Callable[[Array], Array]) -> Weights:
+        """Return what a function makes of each of them that is there."""
+        five = (None if a is None else function(a) for a in self[:5])
+        return Weights._make((*five, tuple(map(function, self.params))))
+
+    def sizes(self) -> tuple[int, int, int]:
+        """Return I, H and R."""
+        R = self.w_hh.shape[1]
+        return self.w_ih.shape[1], R if self.w_hr is None else self.w_hr.shape[1], R
+
+
+class Tokens(NamedTuple):
+    """Input given by its distinct rows: the input of row n at time t is ``table[ids[t, n]]``.
+
+    A batch of text holds far fewer distinct tokens than tokens, so the product with the input
+    weights is made once for each of them.
+    """
+
+    ids: NDArray[np.int64]  # [T, N], rows of table; any valid row past a row's length
+    table: Array  # [U, I]
+
+
+class Reset(NamedTuple):
+    """Where rows start again inside a batch.
+
+    The step at time t of row n starts from `state` if ``mask[t, n]``, and not from the step run
+    before it: as if the sequence had been cut there. Past a row's length nothing is read.
+    """
+
+    mask: NDArray[np.bool_]  # [T, N], C-contiguous
+    state: States  # the state to start from, each [N, R or H]
+
+
+class Call(NamedTuple):
+    """One layer in one direction over a batch.
+
+    Attributes
+    ----------
+    x : [T,N,I] with a contiguous last axis, or `Tokens`. Never read past a row's length.
+    state : before the first step, in the order of ``cell.states``: h [N,R] and, of an LSTM, c
+        [N,H].
+    weights : w_ih [G,I], w_hh [G,R], b_ih and b_hh [G] or None; w_hr [R,H] of an LSTM with a
+        projection; the cell's own params [H].
+    rows : the lengths of the batch.
+    y : [T,N,R], written in full: the outputs h_t, and zeros past each row's length.
+    reverse : each row runs from its own last step to its first.
+    reset : which steps start from another state than that of the step run before them; at a row's
+        first step in place of `state`.
+    mask : [N,R], recurrent dropout: at every step ``mask * h`` meets w_hh (of a late gate: mask
+        times what is made of h); all else sees h itself. None for no mask.
+    save : keep what `backward` needs. x, the weights, the reset and the mask are referred to, in
+        the compiled backends y too: change none of them before `backward`.
+    recompute : keep the states of every so many steps only; `backward` then runs the steps
+        between them again, to the same bits. 0 keeps all.
+    n_threads : at most so many; the reference runs on one.
+    """
+
+    x: Array | Tokens
+    state: States
+    weights: Weights
+    rows: Rows
+    y: Array
+    reverse: bool = False
+    reset: Reset | None = None
+    mask: Array | None = None
+    save: bool = False
+    recompute: int = 0
+    n_threads: int = 1
+
+
+class Gradients(NamedTuple):
+    """What a backward pass is given, and where it writes.
+
+    Attributes
+    ----------
+    dy : [T,N,R], gradient of the outputs, or None for zero. Never read past a row's length.
+    dstate : gradients of the last states, like `Call.state`; any of them None for zero.
+    weights : arrays shaped like the weights, added into; biases may be None.
+    dx : [T,N,I] (for `Tokens` the gradient of the table, [U,I]), or None if not wanted. Written in
+        full, with zeros past each row's length; or added into.
+    accumulate_dx : add into dx in place of writing it.
+    n_threads : as in `Call`.
+    """
+
+    dy: Array | None
+    dstate: tuple[Array | None, ...]
+    weights: Weights
+    dx: Array | None = None
+    accumulate_dx: bool = False
+    n_threads: int = 1
+
+
+class Sizes(NamedTuple):
+    """What the memory of a call depends on."""
+
+    rows: Rows
+    input_size: int
+    hidden_size: int
+    proj_size: int = 0
+    tokens: int = 0  # U, 0 for an array
+    mask: bool = False
+    recompute: int = 0
+    dtype: DTypeLike = np.float32
+    n_threads: int = 1
+
+
+class MemoryUse(NamedTuple):
+    """Bytes of one layer in one direction, beside its arguments and results."""
+
+    kept: int  # from forward to backward
+    forward: int  # at work in forward
+    backward: int  # at work in backward
+
+
+class WeightSum(NamedTuple):
+    """A running sum of weights: ``sum = keep sum + add p``, in the rows that a step changes.
+
+    Attributes
+    ----------
+    sum : like the weights p.
+    keep, add : [U], one for each of these rows; [1] where all of p is changed.
+    """
+
+    sum: Array
+    keep: Array
+    add: Array
+
+
+class AdamStep(NamedTuple):
+    """One step of Adam, in place, on all of p or on its rows `index`.
+
+    ``m = beta1 m + (1 - beta1) g``, v likewise with g squared, ``p -= rate m / (root sqrt(v) +
+    eps)``: bias corrections are part of rate and root. First p is multiplied by `shrink` (AdamW)
+    and g by `scale` (clipping), then ``decay p`` is added to g (Adam's weight decay).
+
+    Attributes
+    ----------
+    p, m, v : arrays of one shape, [R,D] with index; changed.
+    g : like p, or [U,D] with index.
+    index : int64 [U], distinct rows of p; or None.
+    total : brought up to date before p changes; None for no average.
+    """
+
+    p: Array
+    m: Array
+    v: Array
+    g: Array
+    index: NDArray[np.int64] | None  # type: ignore[assignment]  # hides tuple.index
+    rate: float
+    root: float
+    eps: float
+    beta1: float
+    beta2: float
+    shrink: float = 1.0
+    decay: float = 0.0
+    scale: float = 1.0
+    total: WeightSum | None = None
+    n_threads: int = 1

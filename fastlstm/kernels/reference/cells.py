@@ -1,0 +1,242 @@
+"""One step of each cell in plain NumPy, forward directly above backward: their definitions.
+
+Every forward gets ``z_x = W_ih x_t + b_ih`` of n rows, cut like the weights into gates of H each,
+their states, the weights and the mask of recurrent dropout, [n, R] or None; it returns the new
+states and what its backward needs: the gates first, in their order. In the formulas
+``z_h = W_hh (mask * h_{t-1}) + b_hh``, and s is the sigmoid.
+
+Slow on purpose: every product is made row by row, because a BLAS matrix product may round one
+row differently when its neighbours change, and a row's result must not depend on them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from fastlstm.kernels.call import Array, States, Weights
+
+Kept = tuple[Array, ...]
+
+
+class StepGradient(NamedTuple):
+    """Gradients of one step of n rows: of its products, its states and its weights."""
+
+    z_x: Array  # [n, G]
+    z_h: Array  # [n, G]
+    before: States
+    w_hh: Array  # [G, R]
+    w_hr: Array | None = None  # [R, H]
+    params: States = ()  # float64 [H] each
+
+
+class Steps(NamedTuple):
+    """A cell: its step, the step's backward, and how many [n, H] arrays the one keeps.
+
+    States after the step are not counted among them.
+    """
+
+    forward: Callable[[Array, States, Weights, Array | None], tuple[States, Kept]]
+    backward: Callable[[States, States, Kept, Weights, Array | None], StepGradient]
+    keeps: int
+
+
+def by_row(weight: Array, x: Array) -> Array:
+    """Return ``weight @ x[n]`` for each row n: [G, K], [N, K] -> [N, G]."""
+    product: Array = np.matmul(weight, np.ascontiguousarray(x)[:, :, None])
+    return product[:, :, 0]
+
+
+def product(weight: Array, x: Array, bias: Array | None) -> Array:
+    """Return ``weight @ x[n] + bias`` for each row n."""
+    z = by_row(weight, x)
+    return z if bias is None else z + bias
+
+
+def masked(a: Array, mask: Array | None) -> Array:
+    """Return what meets the recurrent weight: a, or mask * a."""
+    return a if mask is None else mask * a
+
+
+def sigmoid(z: Array) -> Array:
+    """Return 1 / (1 + exp(-z)); exp may overflow to infinity, which gives the right 0."""
+    return 1 / (1 + np.exp(-z))
+
+
+def lstm(z_x: Array, state: States, w: Weights, mask: Array | None = None) -> tuple[States, Kept]:
+    """Long short-term memory (Hochreiter & Schmidhuber 1997; forget gate Gers et al. 2000).
+
+    i = s(z_i)   f = s(z_f)   g = tanh(z_g)   o = s(z_o)   with z = z_x + z_h
+    c_t = f * c_{t-1} + i * g
+    h_t = o * tanh(c_t);   with a projection  h_t = W_hr (o * tanh(c_t))
+    """
+    h, c = state
+    z_i, z_f, z_g, z_o = np.split(z_x + product(w.w_hh, masked(h, mask), w.b_hh), 4, axis=1)
+    i, f, g, o = sigmoid(z_i), sigmoid(z_f), np.tanh(z_g), sigmoid(z_o)
+    c = f * c + i * g
+    tanh_c = np.tanh(c)
+    h = o * tanh_c if w.w_hr is None else by_row(w.w_hr, o * tanh_c)
+    return (h, c), (i, f, g, o, tanh_c)
+
+
+def lstm_backward(
+    dstate: States, before: States, kept: Kept, w: Weights, mask: Array | None = None
+) -> StepGradient:
+    dh, dc = dstate
+    h_before, c_before = before
+    i, f, g, o, tanh_c = kept
+    dw_hr = None
+    if w.w_hr is not None:
+        dw_hr = dh.T @ (o * tanh_c)
+        dh = by_row(w.w_hr.T, dh)
+    dc = dc + dh * o * (1 - tanh_c * tanh_c)
+    gates = (dc * g * i * (1 - i), dc * c_before * f * (1 - f), dc * i * (1 - g * g))
+    dz = np.concatenate([*gates, dh * tanh_c * o * (1 - o)], axis=1)
+    dh_before = masked(by_row(w.w_hh.T, dz), mask)
+    return StepGradient(dz, dz, (dh_before, dc * f), dz.T @ masked(h_before, mask), dw_hr)
+
+
+def peephole_lstm(
+    z_x: Array, state: States, w: Weights, mask: Array | None = None
+) -> tuple[States, Kept]:
+    """LSTM whose gates see the cell state (Gers & Schmidhuber 2000; ONNX's P).
+
+    i = s(z_i + p_i * c_{t-1})   f = s(z_f + p_f * c_{t-1})   g = tanh(z_g)
+    c_t = f * c_{t-1} + i * g    o = s(z_o + p_o * c_t)       h_t = o * tanh(c_t)
+    """
+    (h, c), (p_i, p_f, p_o) = state, w.params
+    z_i, z_f, z_g, z_o = np.split(z_x + product(w.w_hh, masked(h, mask), w.b_hh), 4, axis=1)
+    i, f, g = sigmoid(z_i + p_i * c), sigmoid(z_f + p_f * c), np.tanh(z_g)
+    c = f * c + i * g
+    o = sigmoid(z_o + p_o * c)
+    tanh_c = np.tanh(c)
+    return (o * tanh_c, c), (i, f, g, o, tanh_c, c)
+
+
+def peephole_lstm_backward(
+    dstate: States, before: States, kept: Kept, w: Weights, mask: Array | None = None
+) -> StepGradient:
+    (dh, dc), (h_before, c_before) = dstate, before
+    i, f, g, o, tanh_c, c = kept
+    p_i, p_f, p_o = w.params
+    do = dh * tanh_c * o * (1 - o)
+    dc = dc + dh * o * (1 - tanh_c * tanh_c) + do * p_o
+    di, df, dg = dc * g * i * (1 - i), dc * c_before * f * (1 - f), dc * i * (1 - g * g)
+    dz = np.concatenate([di, df, dg, do], axis=1)
+    dh_before = masked(by_row(w.w_hh.T, dz), mask)
+    return StepGradient(
+        dz,
+        dz,
+        (dh_before, dc * f + di * p_i + df * p_f),
+        dz.T @ masked(h_before, mask),
+        params=tuple(
+            (d * cell).sum(axis=0, dtype=np.float64)
+            for d, cell in ((di, c_before), (df, c_before), (do, c))
+        ),
+    )
+
+
+def gru(z_x: Array, state: States, w: Weights, mask: Array | None = None) -> tuple[States, Kept]:
+    """Gated recurrent unit, the reset gate after the product (torch's, cuDNN's).
+
+    r = s(x_r + h_r)   z = s(x_z + h_z)   n = tanh(x_n + r * h_n)   with z_x, z_h cut into gates
+    h_t = (1 - z) * n + z * h_{t-1}
+    """
+    (h,) = state
+    x_r, x_z, x_n = np.split(z_x, 3, axis=1)
+    h_r, h_z, h_n = np.split(product(w.w_hh, masked(h, mask), w.b_hh), 3, axis=1)
+    r, z = sigmoid(x_r + h_r), sigmoid(x_z + h_z)
+    n = np.tanh(x_n + r * h_n)
+    return ((1 - z) * n + z * h,), (r, z, n, h_n.copy())  # not a part of all three
+
+
+def gru_backward(
+    dstate: States, before: States, kept: Kept, w: Weights, mask: Array | None = None
+) -> StepGradient:
+    (dh,), (h,) = dstate, before
+    r, z, n, h_n = kept
+    dn = dh * (1 - z) * (1 - n * n)
+    dr, dz = dn * h_n * r * (1 - r), dh * (h - n) * z * (1 - z)
+    dz_h = np.concatenate([dr, dz, dn * r], axis=1)
+    dh_before = masked(by_row(w.w_hh.T, dz_h), mask) + dh * z
+    dz_x = np.concatenate([dr, dz, dn], axis=1)
+    return StepGradient(dz_x, dz_h, (dh_before,), dz_h.T @ masked(h, mask))
+
+
+def gru_reset_before(
+    z_x: Array, state: States, w: Weights, mask: Array | None = None
+) -> tuple[States, Kept]:
+    """Gated recurrent unit, the reset gate before the product (Cho et al. 2014).
+
+    As `gru` with  n = tanh(x_n + W_hn (r * h_{t-1}) + b_hn).
+    """
+    (h,) = state
+    H = h.shape[1]
+    z_h = by_row(w.w_hh[: 2 * H], masked(h, mask))
+    b_rz, b_n = (0, 0) if w.b_hh is None else (w.b_hh[: 2 * H], w.b_hh[2 * H :])
+    r, z = np.split(sigmoid(z_x[:, : 2 * H] + (z_h + b_rz)), 2, axis=1)
+    n = np.tanh(z_x[:, 2 * H :] + (by_row(w.w_hh[2 * H :], masked(r * h, mask)) + b_n))
+    return ((1 - z) * n + z * h,), (r, z, n)
+
+
+def gru_reset_before_backward(
+    dstate: States, before: States, kept: Kept, w: Weights, mask: Array | None = None
+) -> StepGradient:
+    (dh,), (h,) = dstate, before
+    r, z, n = kept
+    H = h.shape[1]
+    dn = dh * (1 - z) * (1 - n * n)
+    drh = masked(by_row(w.w_hh[2 * H :].T, dn), mask)
+    drz = np.concatenate([drh * h * r * (1 - r), dh * (h - n) * z * (1 - z)], axis=1)
+    dh_before = masked(by_row(w.w_hh[: 2 * H].T, drz), mask) + drh * r + dh * z
+    d = np.concatenate([drz, dn], axis=1)
+    dw_hh = np.concatenate([drz.T @ masked(h, mask), dn.T @ masked(r * h, mask)])
+    return StepGradient(d, d, (dh_before,), dw_hh)
+
+
+def _plain_gradient(dz: Array, h: Array, w: Weights, mask: Array | None) -> StepGradient:
+    dh_before = masked(by_row(w.w_hh.T, dz), mask)
+    return StepGradient(dz, dz, (dh_before,), dz.T @ masked(h, mask))
+
+
+def rnn_tanh(
+    z_x: Array, state: States, w: Weights, mask: Array | None = None
+) -> tuple[States, Kept]:
+    """Plain recurrent net (Elman 1990): h_t = tanh(z_x + z_h)."""
+    h = np.tanh(z_x + product(w.w_hh, masked(state[0], mask), w.b_hh))
+    return (h,), (h,)
+
+
+def rnn_tanh_backward(
+    dstate: States, before: States, kept: Kept, w: Weights, mask: Array | None = None
+) -> StepGradient:
+    (h,) = kept
+    dz = dstate[0] * (1 - h * h)
+    return _plain_gradient(dz, before[0], w, mask)
+
+
+def rnn_relu(
+    z_x: Array, state: States, w: Weights, mask: Array | None = None
+) -> tuple[States, Kept]:
+    """The same with h_t = max(z_x + z_h, 0)."""
+    h = np.maximum(z_x + product(w.w_hh, masked(state[0], mask), w.b_hh), 0)
+    return (h,), (h,)
+
+
+def rnn_relu_backward(
+    dstate: States, before: States, kept: Kept, w: Weights, mask: Array | None = None
+) -> StepGradient:
+    (h,) = kept
+    dz = np.where(h <= 0, np.zeros_like(h), dstate[0])  # so that NaN goes on
+    return _plain_gradient(dz, before[0], w, mask)
+
+
+STEPS: dict[str, Steps] = {
+    "lstm": Steps(lstm, lstm_backward, 5),
+    "gru": Steps(gru, gru_backward, 4),
+    "gru_reset_before": Steps(gru_reset_before, gru_reset_before_backward, 3),
+    "rnn_tanh": Steps(rnn_tanh, rnn_tanh_backward, 0),
+    "rnn_relu": Steps(rnn_relu, rnn_relu_backward, 0),
+}

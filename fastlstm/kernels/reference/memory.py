@@ -1,0 +1,39 @@
+"""How much memory a call of the reference takes."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fastlstm.kernels.arguments import check_sizes
+from fastlstm.kernels.call import MemoryUse, Sizes
+from fastlstm.kernels.reference.cells import STEPS
+from fastlstm.kernels.spec import CellSpec
+
+
+def memory(cell: CellSpec, sizes: Sizes) -> MemoryUse:
+    """Return the bytes of arrays that a forward that saves and its backward (with dx) take.
+
+    What is at work comes on top of what is kept. Python's own objects, some hundred bytes a
+    step, are not counted.
+
+    Raises
+    ------
+    ValueError
+        If a size is out of range, or the dtype another than float32 and float64.
+    """
+    check_sizes(cell, sizes)
+    rows, I, H, _, U, _, K, dtype, _ = sizes  # noqa: E741
+    size, n, R = np.dtype(dtype).itemsize, int(rows.n_at[0]), sizes.proj_size or H
+    G, states = cell.gate_rows(H), sum(cell.state_sizes(H, R))
+    record = 2 * states + STEPS[cell.name].keeps * H
+    step = n * (I + 3 * G + record + 3 * H + R * sizes.mask)  # of one step: input, products, gates
+    forward = rows.N * states + step
+    backward = forward + n * (I + 2 * G) + G * (I + R) + R * H
+    if not K:
+        kept = rows.total * record
+    else:
+        kept = -(-rows.T // K) * rows.N * states
+        backward += int(rows.offset[min(K, rows.T)]) * record
+    own = len(cell.params) * H
+    wide = 8 * (rows.total + G * (I + R + 2) + R * H + own + U * I)  # indices, float64 sums
+    return MemoryUse(size * kept, size * forward, size * backward + wide)

@@ -1,0 +1,137 @@
+"""The walk over the layers and directions of a stack, forward and backward."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from fastlstm import kernels
+from fastlstm.kernels import Call, Gradients, Reset
+from fastlstm.nn.dropout import dropout_mask
+from fastlstm.nn.module import Array
+from fastlstm.nn.recurrent.reset import BoolArray, Cuts
+from fastlstm.nn.recurrent.stack import Stack, States
+from fastlstm.nn.sequence import Batch, check_not_nan
+from fastlstm.nn.weights import Owned, read_gradients, read_weights
+from fastlstm.runtime import get_num_threads
+
+
+class Noise(NamedTuple):
+    """What is random in a training pass."""
+
+    rng: np.random.Generator  # of dropout between the layers
+    hidden: list[Array | None]  # masks of recurrent dropout, [N,R] of each layer and direction
+
+
+class Run(NamedTuple):
+    """What one forward pass keeps for the backward pass."""
+
+    batch: Batch
+    saved: list[Any]  # [layers * directions]
+    owned: list[Owned]  # likewise: whose gradients are added to, whatever the module has by then
+    masks: list[Array | None]  # of dropout, [layers]
+    ended: BoolArray | None  # [N], rows whose last state is the initial one again
+    learned: bool  # whether the rows began with the layer's own initial state
+
+
+def draw_noise(stack: Stack, N: int, rng: np.random.Generator) -> Noise:
+    """Draw the masks that hold for all steps of N sequences."""
+    p, shape = stack.recurrent_dropout, (N, stack._size)
+    draw = [dropout_mask(shape, p, stack.dtype, rng) if p else None for _ in stack._suffixes]
+    return Noise(rng, draw)
+
+
+def run_forward(
+    stack: Stack,
+    batch: Batch,
+    state: States | None,
+    cuts: Cuts | None,
+    noise: Noise | None = None,
+    save: Callable[[Any, Array], Any] | None = None,
+    recompute: int = 0,
+) -> tuple[Array, States, Run]:
+    """Run all layers.
+
+    Parameters
+    ----------
+    state : [K,N,...] each; None for the initial one.
+    noise : None for none.
+    save : what makes `Run.saved` of what a backend saved of a layer in a direction, and of its y
+        [T,N,R]; None for inference.
+    """
+    backend, ended = kernels.backend(stack._backend), None if cuts is None else cuts.ended(batch)
+    run = Run(batch, [], [], [], ended, state is None)
+    initial = stack._initial(batch.rows.N) if state is None or cuts else []
+    state = initial if state is None else state
+    state_n = [np.empty_like(part) for part in state]
+    layer_x, inner = batch.x, batch._replace(batch_first=False)  # inner: between layers
+    for layer in range(stack.num_layers):
+        last = layer == stack.num_layers - 1
+        y, view = (batch if last else inner).buffer(backend, stack._width)
+        for k, part in stack._parts(layer, view):
+            d, owned = k % stack._directions, stack._owned(k)
+            call = Call(
+                layer_x,
+                tuple(s[k] for s in state),
+                read_weights(owned),
+                batch.rows,
+                part,
+                reverse=d == 1,
+                reset=cuts and Reset(cuts.starts[d], tuple(s[k] for s in initial)),
+                mask=noise and noise.hidden[k],
+                save=save is not None,
+                recompute=recompute,
+                n_threads=get_num_threads(),
+            )
+            values, saved = backend.forward(stack._cell, call)
+            for s, value in zip(state_n, values, strict=True):
+                s[k] = value
+            if save is not None:
+                run.saved.append(save(saved, part))
+                run.owned.append(owned)
+        mask = None
+        if noise and stack.dropout and not last:
+            mask = dropout_mask(view.shape, stack.dropout, stack.dtype, noise.rng)
+        run.masks.append(mask)
+        layer_x = view if mask is None else view * mask
+    check_not_nan(stack, state_n[0])
+    if ended is not None:
+        for s, anew in zip(state_n, initial, strict=True):
+            s[:: stack._directions, ended] = anew[:: stack._directions, ended]
+    return y, state_n, run
+
+
+def run_backward(
+    stack: Stack, run: Run, d_out: Array | None, dstate: States
+) -> tuple[Array, States]:
+    """Run all layers backward: d_out [T,N,D*R] -> dx in the caller's layout, dstate_0."""
+    batch, backend = run.batch, kernels.backend(stack._backend)
+    inner = batch._replace(batch_first=False)
+    if run.ended is not None:
+        stack._leave_to_initial(dstate, run.ended)
+    dstate_0 = [np.empty_like(d) for d in dstate]
+    for layer in reversed(range(stack.num_layers)):
+        dx, view = inner.buffer(backend, stack._width) if layer else batch.dx_buffer(backend)
+        for k, part in stack._parts(layer, d_out):
+            given = Gradients(
+                part,
+                tuple(d[k] for d in dstate),
+                read_gradients(run.owned[k]),
+                view,
+                accumulate_dx=k % stack._directions == 1,
+                n_threads=get_num_threads(),
+            )
+            values, dreset = backend.backward(run.saved[k], given)
+            for d, value in zip(dstate_0, values, strict=True):
+                d[k] = value
+            if dreset is not None:
+                stack._learn(k, dreset)
+            if run.learned:
+                stack._learn(k, values)
+        mask = run.masks[layer - 1] if layer else None
+        if mask is not None:
+            view *= mask
+        d_out = view
+    return dx, dstate_0

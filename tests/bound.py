@@ -1,0 +1,48 @@
+"""A cell of a backend, called by arguments: what the tests and planted faults are written with."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastlstm.kernels import (
+    CELLS,
+    AdamStep,
+    Backend,
+    Call,
+    CellSpec,
+    Gradients,
+    MemoryUse,
+    Sizes,
+    Stream,
+    backend,
+)
+
+
+class Kernel:
+    """`Backend`'s functions with the cell filled in."""
+
+    def __init__(self, cell: str | CellSpec = "lstm", name: str | None = None) -> None:
+        self.cell = CELLS[cell] if isinstance(cell, str) else cell
+        self.backend: Backend = backend(name)
+        self.pool, self.pool_backward = self.backend.pool, self.backend.pool_backward
+        self.empty = self.backend.empty
+
+    def forward(self, *arguments: Any, **options: Any) -> tuple[Any, Any]:
+        return self.backend.forward(self.cell, Call(*arguments, **options))
+
+    def backward(self, saved: Any, *arguments: Any, **options: Any) -> tuple[Any, Any]:
+        return self.backend.backward(saved, Gradients(*arguments, **options))
+
+    def trace(self, *arguments: Any, **options: Any) -> tuple[Any, dict[str, Any]]:
+        """Run forward; return the last states, and what was inside."""
+        state_n, saved = self.forward(*arguments, save=True, **options)
+        return state_n, self.backend.inside(saved)
+
+    def memory(self, *sizes: Any, **options: Any) -> MemoryUse:
+        return self.backend.memory(self.cell, Sizes(*sizes, **options))
+
+    def Stream(self, layers: Any, batch_size: int) -> Stream:
+        return self.backend.stream(self.cell, layers, batch_size)
+
+    def adam(self, *arguments: Any, **options: Any) -> None:
+        self.backend.adam(AdamStep(*arguments, **options))
