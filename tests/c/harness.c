@@ -14,9 +14,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { HEADER = 23 };
+enum { HEADER = 25 };
 enum { OP, ITEMSIZE, T, N, I, H, REVERSE, BIAS, U, BATCH_FIRST, DY, DSTATE, ACCUMULATE, THREADS };
 enum { CELL = THREADS + 1, GATES, STATES, PROJ, RESET, RECOMPUTE, PACKED, REPEAT, HASTY };
+enum { PARAMS = HASTY + 1, MASK };
 enum { OP_CELL, OP_POOL, OP_ADAM, OP_EXP, OP_SIGMOID, OP_TANH };
 
 static FILE *cases, *results;
@@ -110,6 +111,7 @@ static fl_weights read_weights(const int64_t *head) {
         w.b_hh = read_array(G, size);
     }
     if (head[PROJ]) w.w_hr = read_array(head[PROJ] * head[H], size);
+    if (head[PARAMS]) w.params = read_array(head[PARAMS] * head[H], size);
     return w;
 }
 
@@ -129,6 +131,7 @@ static fl_call read_call(const int64_t *head, const fl_kernels *k) {
         p.reset_h = read_state(head, 0);
         p.reset_c = read_state(head, 1);
     }
+    if (head[MASK]) p.mask = read_array(head[N] * R, size);
     p.y = allocate(steps * R, size);
     memset(p.y, 0xff, (size_t)(steps * R * size)); /* NaN: what is not written shows */
     p.y_t = time_stride(head, R);
@@ -176,6 +179,7 @@ static fl_grads read_grads(const int64_t *head) {
         g.db_hh = allocate(gate_rows(head), size);
     }
     if (head[PROJ]) g.dw_hr = allocate(head[PROJ] * head[H], size);
+    if (head[PARAMS]) g.dparams = allocate(head[PARAMS] * head[H], size);
     return g;
 }
 
@@ -194,6 +198,7 @@ static void write_results(const int64_t *head, fl_call *p, fl_grads *g) {
     write_and_free(g->db_ih, gate_rows(head), size);
     write_and_free(g->db_hh, gate_rows(head), size);
     write_and_free(g->dw_hr, head[PROJ] * head[H], size);
+    write_and_free(g->dparams, head[PARAMS] * head[H], size);
 }
 
 static void free_inputs(fl_call *p, fl_grads *g) {
@@ -202,7 +207,8 @@ static void free_inputs(fl_call *p, fl_grads *g) {
                             p->weights.w_hh, p->weights.b_ih, p->weights.b_hh, p->weights.w_hr,
                             p->h0,           p->c0,           p->reset,        p->reset_h,
                             p->reset_c,      p->gates,        p->cells,        p->extra,
-                            g->dy,           g->dh_n,         g->dc_n};
+                            g->dy,           g->dh_n,         g->dc_n,         p->weights.params,
+                            p->mask};
     for (size_t i = 0; i < sizeof inputs / sizeof *inputs; i++) free((void *)inputs[i]);
 }
 

@@ -31,8 +31,12 @@ Arrays = dict[str, NDArray[Any]]
 # The header of a case, as in harness.c.
 HEADER = (
     "op itemsize T N I H reverse bias distinct batch_first dy dstate accumulate threads "
-    "cell_number gates states proj reset recompute packed repeat hasty"
+    "cell_number gates states proj reset recompute packed repeat hasty params masked"
 ).split()
+# For each unit, the parameters of cells that have their own.
+PARAMS = {"peephole_lstm": 3}
+# The order of the numbers in the kernels.
+NAMES = [*CELLS] if "peephole_lstm" in CELLS else [*CELLS, "peephole_lstm"]
 OPS = ("cell", "pool", "adam", "exp", "sigmoid", "tanh")
 
 
@@ -141,6 +145,7 @@ class Case:
     recompute: int = 0
     packed: bool = False
     repeat: int = 1
+    masked: bool = False  # recurrent dropout
     hasty: bool = False  # does not wait for threads whose cores are busy
     seed: int = 0
 
@@ -150,11 +155,15 @@ class Case:
 
     @property
     def spec(self) -> CellSpec:
-        return CELLS[self.cell]
+        return CELLS.get(self.cell) or CELLS["lstm"]
 
     @property
     def cell_number(self) -> int:
-        return list(CELLS).index(self.cell)
+        return NAMES.index(self.cell)
+
+    @property
+    def params(self) -> int:
+        return PARAMS.get(self.cell, 0)
 
     @property
     def gates(self) -> int:
@@ -177,6 +186,8 @@ class Case:
         }
         for name in {"w_ih", "w_hh", "w_hr"} & arrays.keys():
             arrays[name] /= np.sqrt(arrays[name].shape[1]).astype(self.dtype)
+        if self.masked:  # dropped at 1/2, the rest doubled
+            arrays["h_mask"] = 2 * (arrays["h_mask"] > 0).astype(self.dtype)
         if self.distinct:
             arrays["ids"] = rng.integers(self.distinct, size=steps)
         if self.reset:
@@ -195,10 +206,14 @@ class Case:
             shapes |= {"b_ih": (G,), "b_hh": (G,)}
         if self.proj:
             shapes["w_hr"] = (R, self.H)
+        if self.params:
+            shapes["params"] = (self.params, self.H)
         shapes |= dict(zip(self.state_names("{}0"), state, strict=False))
         if self.reset:
             shapes["mask"] = steps
             shapes |= dict(zip(self.state_names("{}_reset"), state, strict=False))
+        if self.masked:
+            shapes["h_mask"] = state[0]
         if self.dy:
             shapes["dy"] = (*steps, R)
         if self.dstate:
@@ -234,7 +249,9 @@ class Case:
         like_state("d{}0")
         if self.reset:
             like_state("d{}_reset")
-        names = [name for name in Weights._fields if name in inputs]
+        names = [
+            name for name in ("w_ih", "w_hh", "b_ih", "b_hh", "w_hr", "params") if name in inputs
+        ]
         shapes |= {f"d{name}": inputs[name].shape for name in names}
         return {name: np.zeros(shape, inputs["x"].dtype) for name, shape in shapes.items()}
 
@@ -283,7 +300,7 @@ def pick_rows(case: Case, inputs: Arrays, picked: Sequence[int]) -> tuple[Case, 
     for name, array in inputs.items():
         if case.in_time(name):
             chosen[name] = array[:, picked]
-        elif name[-2:] in ("h0", "c0", "_n") or name.endswith("_reset"):
+        elif name[-2:] in ("h0", "c0", "_n") or name.endswith(("_reset", "_mask")):
             chosen[name] = array[picked]
     lengths = tuple(int(case.rows.lengths[n]) for n in picked)
     return replace(case, N=len(picked), lengths=lengths), chosen

@@ -32,13 +32,6 @@ FL_INLINE void prefetch_gates(const call *k, const share *w, const step_rows *ro
     if (k->g->dy && !k->dproj) prefetch(dy_row(k, row, step) + w->j0 * VL, units);
 }
 
-FL_INLINE void move_sum(real *to, real *from, int64_t n) {
-    for (int64_t u = 0; u < n; u += VL) {
-        vstore(to + u, vload(to + u) + vload(from + u));
-        vstore(from + u, (vreal){0});
-    }
-}
-
 /* Of rows that start from their reset state at the step, the gradient before it is that state's. */
 static void reset_backward(const call *k, const share *w, const step_rows *rows, int64_t step) {
     int64_t u0 = w->j0 * VL, u1 = k->by_units ? w->j1 * VL : k->Rp, c1 = w->j1 * VL;
@@ -56,17 +49,48 @@ static void reset_backward(const call *k, const share *w, const step_rows *rows,
     }
 }
 
-/* Gradient of h before the step, from those of the gates in rows->a: rows->z = init + a W_hh. */
-static void hidden_product(const call *k, const share *w, step_rows *rows, int64_t step,
+/* The product's tiles, masked, to the gradients of h: added to those that came past the gates. */
+typedef struct {
+    const call *k;
+    step_rows *rows;
+    int direct;
+} masked_out;
+
+static void write_masked(void *ctx, int64_t row, int64_t R, int64_t panel) {
+    const masked_out *o = ctx;
+    for (int64_t r = row; r < row + R; r++)
+        for (int64_t v = 0; v < FL_PANEL; v++) {
+            int64_t at = panel * PANEL + v * VL, lanes = min64(VL, o->k->p->R - at);
+            if (lanes <= 0) break;
+            real *dh = o->rows->out[r] + at;
+            vreal mask = vload_n(o->rows->mask[r] + at, lanes), d = vload(o->rows->z[r] + v * VL);
+            vstore(dh, o->direct ? vfma(mask, d, vload(dh)) : mask * d);
+        }
+}
+
+/* Gradient of h before the step: mask * (gate gradients W_hh), and if `direct` what k->dh holds of
+ * the ways past the gates. */
+static void hidden_product(const call *k, const share *w, step_rows *rows, int64_t step, int direct,
                            fl_team *team) {
-    if (k->by_units) fl_barrier(team);            /* it needs all units' gates */
-    int direct = k->cell->split || k->cell->late; /* h also went past the gates */
+    int masked = k->p->mask != NULL;
+    for (int64_t i = 0; i < rows->n; i++) {
+        int64_t row = w->first + i * w->stride;
+        rows->a[i] = gates_row(k, row, step);
+        rows->out[i] = rows->z[i] = k->dh + row * k->Rp;
+        rows->init[i] = direct && !masked ? rows->z[i] : k->zeros;
+        if (!masked) continue;
+        rows->z[i] = rows->own + k->Rp + i * PANEL;
+        rows->mask[i] = mask_row(k, row);
+    }
+    if (k->by_units) fl_barrier(team); /* it needs all units' gates */
     product m = column_product(rows->n, k->GHp, rows->a, k->wht, k->Rp / VL, rows->init,
-                               direct ? PANEL : 0, rows->z);
+                               direct && !masked ? PANEL : 0, rows->z);
+    if (masked) m.c_panel = 0;
     if (k->by_units) m.p0 = w->p0, m.p1 = w->p1;
     m.down = step & 1;
     weight_shape shape = hidden_shape(k);
-    column_product_run(k, &m, &shape, NULL, NULL);
+    masked_out out = {k, rows, direct};
+    column_product_run(k, &m, &shape, masked ? write_masked : NULL, &out);
     if (k->p->reset) reset_backward(k, w, rows, step);
 }
 

@@ -24,6 +24,7 @@ struct call {
 
     const real *wx, *wh, *whn, *whr;     /* packed in gate order; whn late gates, whr projects */
     const real *bias, *bias_h;           /* of the input products; of the recurrent ones if split */
+    const real *params;                  /* the cell's own: [Hp/VL][params][VL] */
     const real *wxt, *wht, *whrt, *whnt; /* backward: packed in column order */
     const real *zeros;                   /* where products without a bias start from */
     const real *reset_c;                 /* [N,Hp] */
@@ -41,8 +42,9 @@ struct call {
     real *dh, *dc;             /* [N,Rp], [N,Hp] */
     real *dreset_h, *dreset_c; /* [N,Rp], [N,Hp], of SUM_BLOCK steps */
     real *reset_sum_h, *reset_sum_c;
-    real *dproj;   /* [P,Rp] gradients of projected outputs */
-    real *scratch; /* each thread's own */
+    real *param_sums; /* [2,params*Hp], see param_grad.h */
+    real *dproj;      /* [P,Rp] gradients of projected outputs */
+    real *scratch;    /* each thread's own */
     int64_t scratch_size;
 };
 
@@ -50,7 +52,9 @@ struct call {
 struct step_rows {
     const call *call;
     int64_t n, most;
-    const real **a;     /* h before the step, or the input */
+    const real **h;     /* before the step */
+    const real **mask;  /* what h is masked with, if it is */
+    const real **a;     /* what meets the weight: h, masked, or the input */
     const real **init;  /* what the gate products start from, or add if split */
     const real **start; /* what split products start from */
     real **z;           /* gates */
@@ -60,7 +64,7 @@ struct step_rows {
     real *own;       /* the thread's memory: see own_extra */
 };
 
-enum { ROW_POINTERS = 9 };
+enum { ROW_POINTERS = 11 };
 
 FL_INLINE int64_t pointers_size(int64_t n) {
     int64_t each = sizeof(void *) / sizeof(real);
@@ -81,6 +85,8 @@ FL_INLINE step_rows step_rows_in(const call *k, real *scratch, int64_t most) {
                        .extra = (real **)(at + 6 * most),
                        .s = (real **)(at + 7 * most),
                        .start = (const real **)(at + 8 * most),
+                       .h = (const real **)(at + 9 * most),
+                       .mask = (const real **)(at + 10 * most),
                        .own = scratch + pointers_size(most)};
 }
 
@@ -128,6 +134,10 @@ FL_INLINE const real *hidden_before(const call *k, int64_t row, int64_t step) {
     return step ? output_row(k, row, step - 1) : (const real *)k->p->h0 + at;
 }
 
+FL_INLINE const real *mask_row(const call *k, int64_t row) {
+    return (const real *)k->p->mask + k->p->rows.order[row] * k->p->R;
+}
+
 FL_INLINE const real *cell_before(const call *k, int64_t row, int64_t step) {
     if (is_reset(k, row, step)) return k->reset_c + row * k->Hp;
     return cell_after(k, row, step - 1);
@@ -161,16 +171,24 @@ FL_INLINE int one_product(const call *k) { return !k->cell->late && !k->p->weigh
 FL_INLINE int keeps_extra(const call *k) { return k->cell->extra || k->p->weights.w_hr; }
 
 /* A thread's own memory: an output that nobody reads, recurrent products, and for each row what the
- * cell keeps beside the gates, if that is not for backward, or works in. */
+ * cell keeps beside the gates, if that is not for backward, or works in, and h masked. */
 FL_INLINE int64_t products_size(const call *k) { return MAX_FEW * k->GHp + k->p->rows.N * PANEL; }
 
 FL_INLINE real *own_extra(const call *k, const step_rows *rows) {
     return rows->own + k->Rp + products_size(k);
 }
 
+FL_INLINE int64_t extra_size(const call *k) {
+    return max64(keeps_extra(k), k->cell->work) * k->p->rows.N * k->Hp;
+}
+
+FL_INLINE real *own_masked(const call *k, const step_rows *rows) {
+    return own_extra(k, rows) + extra_size(k);
+}
+
 FL_INLINE int64_t own_size(const call *k) {
-    int64_t extra = max64(keeps_extra(k), k->cell->work);
-    return k->Rp + products_size(k) + extra * k->p->rows.N * k->Hp;
+    int64_t masked = k->p->mask ? k->p->rows.N * k->Rp : 0;
+    return k->Rp + products_size(k) + extra_size(k) + masked;
 }
 
 #endif

@@ -15,12 +15,17 @@ typedef struct {
     int split; /* the recurrent product has a bias and a sum of its own, as it meets a gate first */
     int late;  /* gates, the last ones, whose recurrent weight meets something made of h first: a
                 * second product in each step */
-    int extra; /* keeps one more vector for each unit */
-    int work;  /* vectors for each unit and row that a step backward works in */
+    int params; /* parameters of its own for each unit: call.params */
+    int extra;  /* keeps one more vector for each unit */
+    int work;   /* vectors for each unit and row that a step backward works in */
 
     void (*step)(const call *k, const share *w, step_rows *rows, int64_t step);
     void (*step_backward)(const call *k, const share *w, step_rows *rows, int64_t step,
                           fl_team *team);
+    /* Adds to sums [Hp/VL][params][VL], blocks j0..j1-1, the gradients of the parameters from a row
+     * whose gate gradients are complete. */
+    void (*params_backward)(const call *k, int64_t row, int64_t step, int64_t j0, int64_t j1,
+                            real *sums);
 } cell;
 
 #endif

@@ -85,7 +85,7 @@ typedef struct fl_grads {
     void *dparams;                               /* [n,H] added to, or NULL */
 } fl_grads;
 
-enum { FL_CELLS = 5, FL_STOPPED = -2 };
+enum { FL_CELLS = 6, FL_STOPPED = -2 };
 
 /* Mean and maximum of y over each row's real steps; backward, of their gradients into y's place. */
 typedef struct fl_pool {

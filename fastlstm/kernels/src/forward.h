@@ -65,6 +65,19 @@ FL_INLINE const real *token_products(const call *k, int64_t row, int64_t step) {
     return k->inputs + token_of(k, row, step) * k->GHp;
 }
 
+/* mask * h, for the rows of a thread. */
+static void mask_hidden(const call *k, const share *w, step_rows *rows) {
+    for (int64_t i = 0; i < rows->n; i++) {
+        const real *mask = rows->mask[i] = mask_row(k, w->first + i * w->stride);
+        real *to = own_masked(k, rows) + i * k->Rp;
+        for (int64_t u = 0; u < k->Rp; u += VL) {
+            int64_t lanes = min64(VL, k->p->R - u);
+            vstore(to + u, vload_n(mask + u, lanes) * vload_n(rows->h[i] + u, lanes));
+        }
+        rows->a[i] = to;
+    }
+}
+
 /* Where the rows of a thread find and put their data at a step. */
 static void place_rows(const call *k, const share *w, step_rows *rows, int64_t step) {
     const fl_call *p = k->p;
@@ -74,7 +87,7 @@ static void place_rows(const call *k, const share *w, step_rows *rows, int64_t s
     int64_t s_row = rows->n <= MAX_FEW ? k->GHp : PANEL;
     for (int64_t i = 0; i < rows->n; i++) {
         int64_t row = w->first + i * w->stride;
-        rows->a[i] = hidden_before(k, row, step);
+        rows->a[i] = rows->h[i] = hidden_before(k, row, step);
         rows->z[i] = gates_row(k, row, step);
         if (k->cell->c) rows->c_in[i] = (real *)cell_before(k, row, step);
         if (k->cell->c) rows->c_out[i] = cell_after(k, row, step);
@@ -89,6 +102,7 @@ static void place_rows(const call *k, const share *w, step_rows *rows, int64_t s
             prefetch(token_products(k, row, step + 1) + w->j0 * k->cell->gates * VL,
                      (w->j1 - w->j0) * k->cell->gates * VL);
     }
+    if (p->mask) mask_hidden(k, w, rows);
 }
 
 /* The cells before the step, for backward to recompute from. */

@@ -9,9 +9,10 @@
 #define FL_GRADIENTS_H
 
 #include "packed_rows.h"
+#include "param_grad.h"
 #include "packing.h"
 #include "token_sums.h"
-#include "weight_grad.h"
+#include "weight_grad_few.h"
 
 /* C = Cin + A B with B in column order; cin_panel is PANEL, or 0 to start from zeros. */
 FL_INLINE product column_product(int64_t n, int64_t K, const real *const *a, const real *b,
@@ -44,6 +45,11 @@ static void hidden_rows(const void *ctx, int64_t p0, int64_t n, const real **row
     place_of_row at = packed_place(ctx, p0);
     for (int64_t i = 0; i < n; i++, next_place(ctx, &at))
         rows[i] = hidden_before(ctx, at.row, at.step);
+}
+
+static void mask_rows(const void *ctx, int64_t p0, int64_t n, const real **rows) {
+    place_of_row at = packed_place(ctx, p0);
+    for (int64_t i = 0; i < n; i++, next_place(ctx, &at)) rows[i] = mask_row(ctx, at.row);
 }
 
 static void input_rows(const void *ctx, int64_t p0, int64_t n, const real **rows) {
@@ -93,22 +99,22 @@ static weight_grad grad_of(const call *k, int which) {
                      .V = k->cell->panel,
                      .P = P,
                      .zeros = k->zeros};
-    weight_factor input = {p->in.I, p->in.ids ? table_rows : input_rows, g->dw_ih};
+    weight_factor input = {p->in.I, p->in.ids ? table_rows : input_rows, NULL, g->dw_ih};
     switch (which) {
     case OF_HIDDEN:
-        m.of[0] = (weight_factor){p->R, hidden_rows, g->dw_hh};
+        m.of[0] = (weight_factor){p->R, hidden_rows, p->mask ? mask_rows : NULL, g->dw_hh};
         if (made_jointly(k)) m.of[1] = input;
         m.db1 = g->db_hh, m.db2 = k->cell->split ? NULL : g->db_ih;
         m.g1 -= k->cell->late;
         break;
     case OF_LATE_HIDDEN: /* extra holds what the late gates met */
-        m.of[0] = (weight_factor){p->R, extra_rows, g->dw_hh};
+        m.of[0] = (weight_factor){p->R, extra_rows, NULL, g->dw_hh};
         m.db1 = g->db_hh, m.db2 = g->db_ih;
         m.g0 = k->G - k->cell->late;
         break;
     case OF_PROJECTION:
         m = (weight_grad){.H = p->R, .G = 1, .g1 = 1, .V = FL_PANEL, .P = P, .zeros = k->zeros};
-        m.of[0] = (weight_factor){p->H, extra_rows, g->dw_hr};
+        m.of[0] = (weight_factor){p->H, extra_rows, NULL, g->dw_hr};
         break;
     default:
         m.of[0] = input;
@@ -144,7 +150,7 @@ static void run_grad(const call *k, int which, const ripe *r, const real *dG, in
     if (!has_grad(k, which)) return;
     weight_grad m = grad_of(k, which);
     if (k->unpacked) {
-        weight_grad_few(&m, thread, k->threads, k, r->p1, dG);
+        weight_grad_few(&m, thread, k->threads, k, r->p1, dG, copies);
         return;
     }
     weight_part w = weight_part_of(&m, thread, k->threads);
@@ -237,6 +243,7 @@ static void input_gates(const call *k, const ripe *ready, int thread) {
 static void ripe_products(const call *k, const ripe *ready, int thread, step_rows *rows,
                           real *copies, fl_team *team) {
     real *sums = copies + weight_copies_size(most_features(k));
+    if (k->cell->params && k->g->dparams) param_grad(k, ready, thread);
     run_grad(k, OF_HIDDEN, ready, k->gates, thread, copies, sums);
     run_grad(k, OF_LATE_HIDDEN, ready, k->gates, thread, copies, sums);
     run_grad(k, OF_PROJECTION, ready, k->dproj, thread, copies, sums);

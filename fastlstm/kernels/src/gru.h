@@ -43,21 +43,11 @@ FL_INLINE void gru_finish(void *ctx, int64_t row, int64_t R, int64_t j) {
         prefetch_written(s->z[at] + block + GRU_GATES * VL, GRU_GATES * VL);
     }
     for (int64_t i = 0, at = row; i < R; i++, at++) {
-        vreal n = vtanh(to_n[i]), h = vload_n(s->a[at] + j * VL, lanes);
+        vreal n = vtanh(to_n[i]), h = vload_n(s->h[at] + j * VL, lanes);
         vstore_n(s->out[at] + j * VL, gru_blend(z[i], n, h), lanes);
         if (s->call->full) vstore(s->z[at] + block + 2 * VL, n);
     }
 }
-
-static void gru_step(const call *k, const share *w, step_rows *rows, int64_t step);
-static void gru_step_backward(const call *k, const share *w, step_rows *rows, int64_t step,
-                              fl_team *team);
-static const cell GRU = {.gates = GRU_GATES,
-                         .panel = GRU_GATES,
-                         .split = 1,
-                         .extra = 1,
-                         .step = gru_step,
-                         .step_backward = gru_step_backward};
 
 static void gru_step(const call *k, const share *w, step_rows *rows, int64_t step) {
     product m = gate_product(k, rows, rows->n, k->p->R, k->wh, w->j0, w->j1);
@@ -93,10 +83,15 @@ static void gru_step_backward(const call *k, const share *w, step_rows *rows, in
         int64_t row = w->first + i * w->stride;
         gru_row_backward(k, row, step, w->j0, w->j1);
         prefetch_gates(k, w, rows, i, step);
-        rows->a[i] = gates_row(k, row, step);
-        rows->init[i] = rows->z[i] = k->dh + row * k->Rp;
     }
-    hidden_product(k, w, rows, step, team);
+    hidden_product(k, w, rows, step, 1, team);
 }
+
+static const cell GRU = {.gates = GRU_GATES,
+                         .panel = GRU_GATES,
+                         .split = 1,
+                         .extra = 1,
+                         .step = gru_step,
+                         .step_backward = gru_step_backward};
 
 #endif

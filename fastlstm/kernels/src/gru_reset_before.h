@@ -12,7 +12,7 @@
 
 #include "gru.h"
 
-/* Gates r and z of rows of a unit block, and r h. */
+/* Gates r and z of rows of a unit block, and r h, masked. */
 FL_INLINE void gru_late_gates(void *ctx, int64_t row, int64_t R, int64_t j) {
     const step_rows *s = ctx;
     int64_t lanes = min64(VL, s->call->p->H - j * VL);
@@ -22,7 +22,9 @@ FL_INLINE void gru_late_gates(void *ctx, int64_t row, int64_t R, int64_t j) {
         gru_sigmoids(&r, &z);
         vstore(g, r);
         vstore(g + VL, z);
-        vstore(s->extra[i] + j * VL, r * vload_n(s->a[i] + j * VL, lanes));
+        vreal rh = r * vload_n(s->h[i] + j * VL, lanes);
+        vstore(s->extra[i] + j * VL,
+               s->call->p->mask ? rh * vload_n(s->mask[i] + j * VL, lanes) : rh);
         if (s->call->full) prefetch_written(g + GRU_GATES * VL, GRU_GATES * VL);
     }
 }
@@ -32,22 +34,11 @@ FL_INLINE void gru_late_finish(void *ctx, int64_t row, int64_t R, int64_t j) {
     int64_t lanes = min64(VL, s->call->p->H - j * VL);
     for (int64_t i = row; i < row + R; i++) {
         real *g = s->z[i] + j * GRU_GATES * VL;
-        vreal n = vtanh(vload(g + 2 * VL)), h = vload_n(s->a[i] + j * VL, lanes);
+        vreal n = vtanh(vload(g + 2 * VL)), h = vload_n(s->h[i] + j * VL, lanes);
         vstore_n(s->out[i] + j * VL, gru_blend(vload(g + VL), n, h), lanes);
         vstore(g + 2 * VL, n);
     }
 }
-
-static void gru_late_step(const call *k, const share *w, step_rows *rows, int64_t step);
-static void gru_late_step_backward(const call *k, const share *w, step_rows *rows, int64_t step,
-                                   fl_team *team);
-static const cell GRU_RESET_BEFORE = {.gates = GRU_GATES,
-                                      .panel = GRU_GATES,
-                                      .extra = 1,
-                                      .work = 2,
-                                      .late = 1,
-                                      .step = gru_late_step,
-                                      .step_backward = gru_late_step_backward};
 
 static void gru_late_step(const call *k, const share *w, step_rows *rows, int64_t step) {
     weight_shape early = hidden_shape(k);
@@ -83,15 +74,18 @@ static void gru_late_outer(const call *k, int64_t row, int64_t step, real *dn) {
     }
 }
 
-/* From the gradient of r h to those of r and of h. */
+/* From the gradient of what met the late weight, r h masked, to those of r and of h. */
 static void gru_late_inner(const call *k, int64_t row, int64_t step, const real *drh) {
+    const real *mask = k->p->mask ? mask_row(k, row) : NULL;
     const real *h = hidden_before(k, row, step);
     real *gates = gates_row(k, row, step), *dh = k->dh + row * k->Rp;
     for (int64_t u = 0; u < k->Hp; u += VL) {
         real *g = gates + u * GRU_GATES;
+        int64_t lanes = min64(VL, k->p->H - u);
         vreal r = vload(g), d = vload(drh + u);
+        if (mask) d *= vload_n(mask + u, lanes);
         vstore(dh + u, vfma(d, r, vload(dh + u)));
-        vstore(g, d * vload_n(h + u, min64(VL, k->p->H - u)) * r * (1 - r));
+        vstore(g, d * vload_n(h + u, lanes) * r * (1 - r));
     }
 }
 
@@ -111,10 +105,16 @@ static void gru_late_step_backward(const call *k, const share *w, step_rows *row
         int64_t row = w->first + i * w->stride;
         gru_late_inner(k, row, step, rows->s[i]);
         prefetch_gates(k, w, rows, i, step);
-        rows->a[i] = gates_row(k, row, step);
-        rows->init[i] = rows->z[i] = k->dh + row * k->Rp;
     }
-    hidden_product(k, w, rows, step, team);
+    hidden_product(k, w, rows, step, 1, team);
 }
+
+static const cell GRU_RESET_BEFORE = {.gates = GRU_GATES,
+                                      .panel = GRU_GATES,
+                                      .extra = 1,
+                                      .work = 2,
+                                      .late = 1,
+                                      .step = gru_late_step,
+                                      .step_backward = gru_late_step_backward};
 
 #endif

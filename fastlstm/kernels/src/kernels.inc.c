@@ -11,6 +11,7 @@ FL_PRAGMA(GCC target(FL_TARGET))
 #endif
 #include "fastlstm.h"
 #include "lstm.h"
+#include "peephole_lstm.h"
 #include "gru.h"
 #include "gru_reset_before.h"
 #include "rnn.h"
@@ -19,9 +20,10 @@ FL_PRAGMA(GCC target(FL_TARGET))
 #include "pool.h"
 
 /* In the order of their numbers. */
-static const cell *const CELLS[FL_CELLS] = {&LSTM, &GRU, &GRU_RESET_BEFORE, &RNN_TANH, &RNN_RELU};
-static const char *const CELL_NAMES[FL_CELLS] = {"lstm", "gru", "gru_reset_before", "rnn_tanh",
-                                                 "rnn_relu"};
+static const cell *const CELLS[FL_CELLS] = {&LSTM,     &GRU,      &GRU_RESET_BEFORE,
+                                            &RNN_TANH, &RNN_RELU, &PEEPHOLE_LSTM};
+static const char *const CELL_NAMES[FL_CELLS] = {"lstm",     "gru",      "gru_reset_before",
+                                                 "rnn_tanh", "rnn_relu", "peephole_lstm"};
 
 static int64_t packed_size(const fl_call *p) {
     call k = call_of(CELLS[p->cell], p, NULL);

@@ -12,7 +12,7 @@
 #include "backward.h"
 #include "forward.h"
 
-enum { LSTM_GATES = 4 };
+enum { LSTM_GATES = 4, PEEPHOLES = 3 };
 
 typedef struct {
     vreal i, f, g, o;
@@ -97,15 +97,6 @@ static void lstm_project(const call *k, step_rows *rows) {
     product_run(&m, write_projected, rows);
 }
 
-static void lstm_step(const call *k, const share *w, step_rows *rows, int64_t step);
-static void lstm_step_backward(const call *k, const share *w, step_rows *rows, int64_t step,
-                               fl_team *team);
-static const cell LSTM = {.gates = LSTM_GATES,
-                          .panel = LSTM_GATES,
-                          .c = 1,
-                          .step = lstm_step,
-                          .step_backward = lstm_step_backward};
-
 static void lstm_step(const call *k, const share *w, step_rows *rows, int64_t step) {
     product m = gate_product(k, rows, rows->n, k->p->R, k->wh, w->j0, w->j1);
     m.down = step & 1;
@@ -113,22 +104,25 @@ static void lstm_step(const call *k, const share *w, step_rows *rows, int64_t st
     if (k->whr) lstm_project(k, rows);
 }
 
-/* From dh' and dc' to the gradients before the activations; returns dc. */
+/* From dh' and dc' to the gradients before the activations; returns dc. p: NULL or what i, f and o
+ * see the cell with (peephole_lstm.h). */
 FL_INLINE vreal lstm_cell_backward(const lstm_gates *a, vreal c, vreal c_next, vreal dh, vreal dc,
-                                   lstm_gates *d) {
+                                   const real *p, lstm_gates *d) {
     vreal t = vtanh(c_next);
     dc = vfma(dh * a->o, vfma(-t, t, vset1(1)), dc);
     d->o = dh * t * a->o * (1 - a->o);
+    if (p) dc = vfma(d->o, vload(p + 2 * VL), dc);
     d->i = dc * a->g * a->i * (1 - a->i);
     d->g = dc * a->i * vfma(-a->g, a->g, vset1(1));
     d->f = dc * c * a->f * (1 - a->f);
-    return dc * a->f;
+    dc = dc * a->f;
+    return p ? vfma(d->i, vload(p), vfma(d->f, vload(p + VL), dc)) : dc;
 }
 
 /* Gates of a row at a step into their gradients, units j0..j1-1; k->dc becomes that of the step
  * before. dy is NULL or [H]. */
-static void lstm_row_backward(const call *k, int64_t row, int64_t step, int64_t j0, int64_t j1,
-                              const real *dh, const real *dy) {
+FL_INLINE void lstm_row_backward(const int peephole, const call *k, int64_t row, int64_t step,
+                                 int64_t j0, int64_t j1, const real *dh, const real *dy) {
     const real *c_in = cell_before(k, row, step), *c_out = cell_after(k, row, step);
     real *z = gates_row(k, row, step), *dc = k->dc + row * k->Hp;
     for (int64_t j = j0; j < j1; j++) {
@@ -137,8 +131,9 @@ static void lstm_row_backward(const call *k, int64_t row, int64_t step, int64_t 
         lstm_gates a = lstm_load(zj), d;
         vreal dhj = vload(dh + u);
         if (dy) dhj += vload_n(dy + u, min64(VL, k->p->H - u));
+        const real *p = peephole ? k->params + j * PEEPHOLES * VL : NULL;
         vreal dcj =
-            lstm_cell_backward(&a, vload(c_in + u), vload(c_out + u), dhj, vload(dc + u), &d);
+            lstm_cell_backward(&a, vload(c_in + u), vload(c_out + u), dhj, vload(dc + u), p, &d);
         vstore(dc + u, dcj);
         lstm_store(zj, &d);
     }
@@ -171,15 +166,18 @@ static void lstm_step_backward(const call *k, const share *w, step_rows *rows, i
         int64_t row = w->first + i * w->stride;
         real *dh = k->dh + row * k->Rp;
         if (k->dproj)
-            lstm_row_backward(k, row, step, w->j0, w->j1, rows->s[i], NULL);
+            lstm_row_backward(0, k, row, step, w->j0, w->j1, rows->s[i], NULL);
         else
-            lstm_row_backward(k, row, step, w->j0, w->j1, dh, dy_row(k, row, step));
+            lstm_row_backward(0, k, row, step, w->j0, w->j1, dh, dy_row(k, row, step));
         prefetch_gates(k, w, rows, i, step);
-        rows->a[i] = gates_row(k, row, step);
-        rows->z[i] = dh;
-        rows->init[i] = k->zeros;
     }
-    hidden_product(k, w, rows, step, team);
+    hidden_product(k, w, rows, step, 0, team);
 }
+
+static const cell LSTM = {.gates = LSTM_GATES,
+                          .panel = LSTM_GATES,
+                          .c = 1,
+                          .step = lstm_step,
+                          .step_backward = lstm_step_backward};
 
 #endif

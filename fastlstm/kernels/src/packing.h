@@ -40,8 +40,14 @@ static int64_t place_weights(call *k, const real *packed) {
     k->whn = k->cell->late ? take(&m, gates_size(&late) * k->p->R) : NULL;
     k->bias = take(&m, k->GHp);
     k->bias_h = k->cell->split ? take(&m, k->GHp) : NULL;
+    k->params = take(&m, k->cell->params * k->Hp);
     k->whr = k->p->weights.w_hr ? take(&m, k->Rp * k->p->H) : NULL;
     return m.size;
+}
+
+static void pack_params(const call *k, int64_t j0, int64_t j1) {
+    if (k->cell->params)
+        pack_bias(k->p->H, k->cell->params, k->p->weights.params, NULL, (real *)k->params, j0, j1);
 }
 
 /* For products forward: unit blocks j0..j1-1, blocks r0..r1-1 of a projection's outputs. */
@@ -51,6 +57,7 @@ static void pack_forward(const call *k, int64_t j0, int64_t j1, int64_t r0, int6
     weight_shape r = project_shape(k);
     pack_bias(k->p->H, k->G, w->b_ih, k->cell->split ? NULL : w->b_hh, (real *)k->bias, j0, j1);
     if (k->cell->split) pack_bias(k->p->H, k->G, NULL, w->b_hh, (real *)k->bias_h, j0, j1);
+    pack_params(k, j0, j1);
     if (k->unpacked) return;
     pack_gates(&x, w->w_ih, (real *)k->wx, j0, j1);
     pack_gates(&h, w->w_hh, (real *)k->wh, j0, j1);
@@ -70,7 +77,10 @@ static void pack_backward_part(const call *k, int thread) {
     const fl_weights *w = &p->weights;
     int64_t G = k->G, late = k->cell->late, blocks = k->Hp / VL, outputs = k->Rp / VL;
     int64_t j0 = part(blocks, thread, k->threads), j1 = part(blocks, thread + 1, k->threads);
-    if (p->recompute) pack_forward_part(k, thread);
+    if (p->recompute)
+        pack_forward_part(k, thread);
+    else
+        pack_params(k, j0, j1);
     if (k->unpacked) return;
     pack_columns(p->H, G, G - late, p->R, w->w_hh, (real *)k->wht, j0, j1);
     if (late) pack_columns(p->H, late, late, p->R, late_weight(k), (real *)k->whnt, j0, j1);

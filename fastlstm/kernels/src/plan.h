@@ -88,7 +88,11 @@ static int64_t plan_backward(call *k, int dx, real *block) {
     k->token_sums = p->in.ids ? take(&m, k->threads * token_sums_size(p)) : NULL;
     plan_states(k, &m);
     k->gates = p->gates, k->cells = p->cells, k->extra = p->extra;
-    if (p->recompute) plan_segment(k, &m);
+    if (p->recompute)
+        plan_segment(k, &m);
+    else
+        k->params = take(&m, k->cell->params * k->Hp);
+    k->param_sums = take(&m, 2 * k->cell->params * k->Hp);
     int64_t most = max64(P_BLOCK, N * k->chunk), sums = sums_size(k, WEIGHT_GRADS);
     k->scratch_size = pointers_size(most) + own_size(k) + weight_copies_size(most_features(k)) +
                       (p->recompute ? 2 : 1) * sums;

@@ -41,24 +41,14 @@ FL_INLINE void rnn_step_backward(const int relu, const call *k, const share *w, 
         int64_t row = w->first + i * w->stride;
         rnn_row_backward(relu, k, row, step, w->j0, w->j1);
         prefetch_gates(k, w, rows, i, step);
-        rows->a[i] = gates_row(k, row, step);
-        rows->z[i] = k->dh + row * k->Rp;
-        rows->init[i] = k->zeros;
     }
-    hidden_product(k, w, rows, step, team);
+    hidden_product(k, w, rows, step, 0, team);
 }
 
 #define RNN(NAME, CELL, RELU)                                                                      \
     FL_INLINE void NAME##_finish(void *ctx, int64_t row, int64_t R, int64_t p) {                   \
         rnn_finish(RELU, ctx, row, R, p);                                                          \
     }                                                                                              \
-    static void NAME##_step(const call *k, const share *w, step_rows *rows, int64_t step);         \
-    static void NAME##_step_backward(const call *k, const share *w, step_rows *rows, int64_t step, \
-                                     fl_team *team);                                               \
-    static const cell CELL = {.gates = 1,                                                          \
-                              .panel = FL_PANEL,                                                   \
-                              .step = NAME##_step,                                                 \
-                              .step_backward = NAME##_step_backward};                              \
     static void NAME##_step(const call *k, const share *w, step_rows *rows, int64_t step) {        \
         product m = gate_product(k, rows, rows->n, k->p->R, k->wh, w->j0, w->j1);                  \
         m.down = step & 1;                                                                         \
@@ -67,7 +57,11 @@ FL_INLINE void rnn_step_backward(const int relu, const call *k, const share *w, 
     static void NAME##_step_backward(const call *k, const share *w, step_rows *rows, int64_t step, \
                                      fl_team *team) {                                              \
         rnn_step_backward(RELU, k, w, rows, step, team);                                           \
-    }
+    }                                                                                              \
+    static const cell CELL = {.gates = 1,                                                          \
+                              .panel = FL_PANEL,                                                   \
+                              .step = NAME##_step,                                                 \
+                              .step_backward = NAME##_step_backward};
 RNN(rnn_tanh, RNN_TANH, 0)
 RNN(rnn_relu, RNN_RELU, 1)
 

@@ -11,6 +11,13 @@ enum { P_BLOCK = 128 }; /* packed rows that a product over steps takes at a time
  * of sums of so many terms, and those over packed rows of sums of sums. */
 enum { SUM_BLOCK = 512, SUM_ROWS = 256 * P_BLOCK };
 
+FL_INLINE void move_sum(real *to, real *from, int64_t n) {
+    for (int64_t u = 0; u < n; u += VL) {
+        vstore(to + u, vload(to + u) + vload(from + u));
+        vstore(from + u, (vreal){0});
+    }
+}
+
 FL_INLINE int64_t time_of(const fl_rows *b, int64_t row, int64_t step) {
     return b->reverse ? b->length[row] - 1 - step : step;
 }

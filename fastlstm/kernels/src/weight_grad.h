@@ -15,7 +15,8 @@
 typedef struct {
     int64_t F;
     void (*row)(const void *ctx, int64_t p0, int64_t n, const real **rows);
-    real *dw; /* [GH,F], added to */
+    void (*mask)(const void *ctx, int64_t p0, int64_t n, const real **rows); /* of A, or NULL */
+    real *dw;                                                                /* [GH,F], added to */
 } weight_factor;
 
 typedef struct {
@@ -124,36 +125,53 @@ static const sum_fn SUM_TILES[FL_PANEL][MAX_ROWS] = {ALL_NAMES(sum_tile)};
 
 enum { AHEAD = 8 }; /* rows asked for before they are copied */
 
+FL_INLINE void copy_features(int64_t n, const real *row, const real *mask, real *to) {
+    if (!mask) {
+        memcpy(to, row, (size_t)n * sizeof(real));
+        return;
+    }
+    for (int64_t w = 0; w < n; w++) to[w] = row[w] * mask[w];
+}
+
 /* [n rows of A][F] -> features f.. of [.../A_WIDTH][P_BLOCK][A_WIDTH]: what a tile of features
  * reads stands together. Rows are read in full, one after the other: they come from memory, what is
  * written stays. */
-static void pack_features(int64_t n, int64_t F, const real *const *rows, real *packed, int64_t f) {
+FL_INLINE void pack_features(int64_t n, int64_t F, const real *const *rows,
+                             const real *const *masks, real *packed, int64_t f) {
     int64_t lead = min64(F, (A_WIDTH - f % A_WIDTH) % A_WIDTH);
     int64_t full = (F - lead) / A_WIDTH, rest = (F - lead) % A_WIDTH;
     for (int64_t p = 0; p < n; p++) {
-        const real *row = rows[p];
+        const real *row = rows[p], *mask = masks ? masks[p] : NULL;
         if (p + AHEAD < n) prefetch(rows[p + AHEAD], F);
         real *to = packed + f / A_WIDTH * A_GROUP + p * A_WIDTH;
         if (lead) {
-            for (int64_t w = 0; w < lead; w++) to[f % A_WIDTH + w] = row[w];
-            row += lead, to += A_GROUP;
+            copy_features(lead, row, mask, to + f % A_WIDTH);
+            row += lead, mask += masks ? lead : 0, to += A_GROUP;
         }
-        for (int64_t i = 0; i < full; i++, row += A_WIDTH, to += A_GROUP)
-            memcpy(to, row, A_WIDTH * sizeof(real));
-        for (int64_t w = 0; w < rest; w++) to[w] = row[w];
+        for (int64_t i = 0; i < full; i++, row += A_WIDTH, to += A_GROUP) {
+            copy_features(A_WIDTH, row, mask, to);
+            mask += masks ? A_WIDTH : 0;
+        }
+        copy_features(rest, row, mask, to);
     }
 }
 
 /* Both factors' rows, side by side. */
 static void pack_factors(const weight_grad *m, const weight_part *w, const void *ctx, int64_t p0,
                          int64_t n, real *packed) {
-    const real *rows[P_BLOCK];
+    const real *rows[P_BLOCK], *masks[P_BLOCK];
     for (int which = 0; which < 2; which++) {
         factor_part f = factor_part_of(m, w, which);
         if (f.from >= f.to) continue;
         f.of->row(ctx, p0, n, rows);
         for (int64_t p = 0; p < n; p++) rows[p] += f.from;
-        pack_features(n, f.to - f.from, rows, packed, f.at);
+        if (!f.of->mask) {
+            pack_features(n, f.to - f.from, rows, NULL, packed, f.at);
+            continue;
+        }
+        f.of->mask(ctx, p0, n, masks);
+        for (int64_t p = 0; p < n; p++) masks[p] += f.from;
+        pack_features(n, f.to - f.from, rows, masks, packed, f.at);
     }
 }
 
@@ -272,51 +290,6 @@ static void add_gate(int64_t units, int64_t F, const real *dw, real *to, int64_t
     }
     for (int64_t l = 0; l < units; l++)
         for (int64_t i = f; i < F; i++) to[l * row + i] += dw[i * PANEL + l];
-}
-
-/* Of a unit, whose gradients are d[0], d[step], ...: its row of dW. */
-FL_INLINE void unit_grad(const factor_part *f, int64_t unit, int64_t n, const real *const *rows,
-                         const real *d, int64_t step) {
-    real *dw = f->of->dw + unit * f->of->F;
-    for (int64_t i = f->from; i < f->to; i += VL) {
-        int64_t lanes = min64(VL, f->to - i);
-        vreal sum = {0};
-        for (int64_t p = 0; p < n; p++)
-            sum = vfma(vload_n(rows[p] + i, lanes), vset1(d[p * step]), sum);
-        vstore_n(dw + i, vload_n(dw + i, lanes) + sum, lanes);
-    }
-}
-
-FL_INLINE void unit_bias_grad(const weight_grad *m, int64_t unit, int64_t n, const real *d,
-                              int64_t step) {
-    real sum = 0;
-    for (int64_t p = 0; p < n; p++) sum += d[p * step];
-    if (m->db1) m->db1[unit] += sum;
-    if (m->db2) m->db2[unit] += sum;
-}
-
-/* dW of so few packed rows that it is not worth copying anything: added as it is made. */
-static void weight_grad_few(const weight_grad *m, int thread, int threads, const void *ctx,
-                            int64_t n, const real *dG) {
-    weight_part w = weight_part_of(m, thread, threads);
-    int64_t nv = m->G * unit_blocks(m->H), end = min64(w.p1 * m->V, nv);
-    const real *rows[2][P_BLOCK];
-    factor_part parts[2];
-    for (int which = 0; which < 2; which++) {
-        parts[which] = factor_part_of(m, &w, which);
-        if (parts[which].from < parts[which].to) m->of[which].row(ctx, 0, n, rows[which]);
-    }
-    for (int64_t v = w.p0 * m->V; v < end; v++) {
-        int64_t g = v % m->G, block = v / m->G, units = min64(VL, m->H - block * VL);
-        if (g < m->g0 || g >= m->g1) continue;
-        for (int64_t l = 0; l < units; l++) {
-            int64_t unit = g * m->H + block * VL + l;
-            const real *d = dG + v * VL + l;
-            for (int which = 0; which < 2; which++)
-                unit_grad(&parts[which], unit, n, rows[which], d, nv * VL);
-            if (w.bias) unit_bias_grad(m, unit, n, d, nv * VL);
-        }
-    }
 }
 
 /* The sums, to the caller's gradients. */

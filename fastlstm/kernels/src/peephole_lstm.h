@@ -1,0 +1,85 @@
+/* LSTM whose gates see the cell; forward above backward.
+ *
+ *     i = sigmoid(z_i + p_i c)      f = sigmoid(z_f + p_f c)      g = tanh(z_g)
+ *     c' = f c + i g      o = sigmoid(z_o + p_o c')      h' = o tanh(c')
+ *
+ * with a parameter for each unit and gate (Gers & Schmidhuber 2000; as in ONNX), in the order p_i,
+ * p_f, p_o. Backward through the gates is that of lstm.h.
+ */
+#ifndef FL_PEEPHOLE_LSTM_H
+#define FL_PEEPHOLE_LSTM_H
+
+#include "lstm.h"
+
+/* Gate maths on rows of a unit block whose products are complete. o and tanh(c') have to wait for
+ * c': all rows' cells go first, so that no row waits alone. o and tanh(c') share a division. */
+FL_INLINE void peephole_finish(void *ctx, int64_t row, int64_t R, int64_t j) {
+    const step_rows *s = ctx;
+    int64_t lanes = min64(VL, s->call->p->H - j * VL);
+    const real *params = s->call->params + j * PEEPHOLES * VL;
+    vreal p_i = vload(params), p_f = vload(params + VL), p_o = vload(params + 2 * VL);
+    vreal next[MAX_ROWS];
+    for (int64_t r = row; r < row + R; r++) {
+        real *z = s->z[r] + j * LSTM_GATES * VL;
+        vreal c = vload(s->c_in[r] + j * VL);
+        vreal di = vsigmoid_den(vfma(p_i, c, vload(z)));
+        vreal f = FL_SMALL / vsigmoid_den(vfma(p_f, c, vload(z + VL)));
+        vreal ng = vtanh_num(vload(z + 2 * VL)), dg = ng + 2, ig = 1 / (di * dg);
+        vreal i = ig * dg * FL_SMALL, g = ng * (ig * di);
+        next[r - row] = vfma(f, c, i * g);
+        vstore(s->c_out[r] + j * VL, next[r - row]);
+        if (!s->call->full) continue;
+        vstore(z, i);
+        vstore(z + VL, f);
+        vstore(z + 2 * VL, g);
+        prefetch_written(z + LSTM_GATES * VL, LSTM_GATES * VL);
+    }
+    for (int64_t r = row; r < row + R; r++) {
+        real *z = s->z[r] + j * LSTM_GATES * VL;
+        vreal d_o = vsigmoid_den(vfma(p_o, next[r - row], vload(z + 3 * VL)));
+        vreal nt = vtanh_num(next[r - row]), dt = nt + 2, both = 1 / (d_o * dt);
+        vreal o = both * dt * FL_SMALL;
+        vstore_n(s->out[r] + j * VL, o * (nt * (both * d_o)), lanes);
+        if (s->call->full) vstore(z + 3 * VL, o);
+    }
+}
+
+static void peephole_step(const call *k, const share *w, step_rows *rows, int64_t step) {
+    product m = gate_product(k, rows, rows->n, k->p->R, k->wh, w->j0, w->j1);
+    m.down = step & 1;
+    gate_product_run(k, &m, peephole_finish, rows);
+}
+
+static void peephole_step_backward(const call *k, const share *w, step_rows *rows, int64_t step,
+                                   fl_team *team) {
+    for (int64_t i = 0; i < rows->n; i++) {
+        int64_t row = w->first + i * w->stride;
+        lstm_row_backward(1, k, row, step, w->j0, w->j1, k->dh + row * k->Rp, dy_row(k, row, step));
+        prefetch_gates(k, w, rows, i, step);
+    }
+    hidden_product(k, w, rows, step, 0, team);
+}
+
+static void peephole_params_backward(const call *k, int64_t row, int64_t step, int64_t j0,
+                                     int64_t j1, real *sums) {
+    const real *c = cell_before(k, row, step), *next = cell_after(k, row, step);
+    const real *gates = gates_row(k, row, step);
+    for (int64_t j = j0; j < j1; j++) {
+        const real *z = gates + j * LSTM_GATES * VL;
+        real *sum = sums + j * PEEPHOLES * VL;
+        vreal before = vload(c + j * VL), after = vload(next + j * VL);
+        vstore(sum, vfma(vload(z), before, vload(sum)));
+        vstore(sum + VL, vfma(vload(z + VL), before, vload(sum + VL)));
+        vstore(sum + 2 * VL, vfma(vload(z + 3 * VL), after, vload(sum + 2 * VL)));
+    }
+}
+
+static const cell PEEPHOLE_LSTM = {.gates = LSTM_GATES,
+                                   .panel = LSTM_GATES,
+                                   .c = 1,
+                                   .params = PEEPHOLES,
+                                   .step = peephole_step,
+                                   .step_backward = peephole_step_backward,
+                                   .params_backward = peephole_params_backward};
+
+#endif

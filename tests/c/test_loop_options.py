@@ -1,0 +1,153 @@
+"""Recurrent dropout and a cell's own parameters, without Python: against a definition of their own.
+
+Outputs, and gradients by central differences; then the contracts to the last bit, and long sums.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from definition import run, slope
+from harness import NAMES, Case, Program, pick_rows, run_case
+from test_harness import FEW, RAGGED, SHORTER, assert_close, assert_same, draw, program
+
+__all__ = ["program"]  # the fixture
+
+PEEPHOLE = "peephole_lstm"
+CASES: dict[str, Case] = {}
+for cell in NAMES:
+    CASES |= {
+        f"{cell}_masked": Case(3, 4, 5, 9, cell=cell, masked=True),
+        f"{cell}_one_step": Case(1, 2, 3, 18, cell=cell, masked=True),
+        f"{cell}_few": Case(2, 1, 3, 7, cell=cell, masked=True, packed=True, batch_first=True),
+        f"{cell}_all": Case(
+            7, 9, 3, 5, cell=cell, masked=True, lengths=RAGGED, reset=True, recompute=3, distinct=4
+        ),
+        f"{cell}_reverse": Case(
+            7, 9, 3, 17, cell=cell, masked=True, lengths=RAGGED, reset=True, reverse=True
+        ),
+    }
+CASES |= {
+    "proj_masked": Case(4, 5, 3, 9, proj=7, masked=True, reset=True),
+    "proj_recompute": Case(4, 5, 3, 9, proj=18, masked=True, recompute=3, packed=True),
+    "peephole": Case(3, 4, 5, 9, cell=PEEPHOLE),
+    "peephole_step": Case(1, 1, 5, 17, cell=PEEPHOLE),
+    "peephole_all": Case(
+        7, 9, 3, 18, cell=PEEPHOLE, lengths=RAGGED, reset=True, recompute=3, distinct=4
+    ),
+    "peephole_reverse": Case(
+        7, 9, 3, 5, cell=PEEPHOLE, lengths=RAGGED, reset=True, reverse=True, accumulate=False
+    ),
+}
+# Large enough to be divided: by rows, by units, with tokens, in pieces.
+FOR_TEAMS: dict[str, Case] = {
+    "peephole_pieces": Case(1, 2, 96, 136, cell=PEEPHOLE, repeat=20),
+    "peephole_units": Case(4, 9, 16, 384, cell=PEEPHOLE, lengths=FEW, masked=True, recompute=3),
+    "proj": Case(12, 66, 64, 96, proj=48, masked=True, lengths=SHORTER, recompute=5),
+    "tokens": Case(9, 60, 48, 80, cell=PEEPHOLE, distinct=40, masked=True),
+    "ripe": Case(9, 70, 16, 96, cell=PEEPHOLE, lengths=(9, 0, 8, 9, 5, 9, 9) * 10, masked=True),
+}
+for cell in NAMES:
+    H = 512 if cell.startswith("rnn") else 384
+    FOR_TEAMS |= {
+        f"{cell}_rows": Case(12, 66, 64, 128, cell=cell, masked=True, lengths=SHORTER, reset=True),
+        f"{cell}_units": Case(4, 9, 16, H, cell=cell, masked=True, lengths=FEW),
+        f"{cell}_one_step": Case(1, 3, 96, 136, cell=cell, masked=True, repeat=20),
+    }
+
+
+def with_gradients(case: Case) -> Iterator[str]:
+    """Names of the inputs that a backward pass gives gradients of."""
+    yield from ("x", "w_ih", "w_hh", "b_ih", "b_hh")
+    yield from case.state_names("{}0")
+    if case.reset:
+        yield from case.state_names("{}_reset")
+    if case.proj:
+        yield "w_hr"
+    if case.params:
+        yield "params"
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_against_the_definition(program: Program, name: str, tmp_path: Path) -> None:
+    case, inputs = draw(CASES[name], "float64")
+    expected, rng = run(case, inputs), np.random.default_rng(3)
+    exact = dict(inputs, dx=np.zeros_like(inputs["dx"]))
+    narrow = {n: a.astype("float32") if a.dtype == "float64" else a for n, a in exact.items()}
+    slopes = {}
+    for of in with_gradients(case):
+        towards = rng.standard_normal(inputs[of].shape)
+        slopes[of] = towards, slope(case, inputs, of, towards)
+    for isa in program.isas:
+        found = run_case(program, isa, case, exact, tmp_path)
+        assert_close(found, expected, "float64", isa)
+        for of, (towards, right) in slopes.items():
+            grown, scale = (found[f"d{of}"] * towards).sum(), abs(found[f"d{of}"] * towards).sum()
+            assert abs(grown - right) <= 1e-7 * max(1.0, scale), f"{isa}: d{of}: {grown}, {right}"
+        single = run_case(program, isa, replace(case, dtype="float32"), narrow, tmp_path)
+        assert_close(single, found, "float32", isa)
+
+
+@pytest.mark.parametrize("name", FOR_TEAMS)
+def test_threads_and_recomputing_do_not_change_a_bit(
+    program: Program, name: str, tmp_path: Path
+) -> None:
+    case, inputs = draw(FOR_TEAMS[name], "float32")
+    for isa in program.isas[:1] if program.runner else program.isas:
+        alone = run_case(program, isa, case, inputs, tmp_path)
+        for threads in (2, 3):
+            team = run_case(program, isa, replace(case, threads=threads), inputs, tmp_path)
+            assert_same(team, alone, alone, f"{isa}, {threads} threads")
+        for recompute in (0, 1, 5):
+            again = replace(case, recompute=recompute, repeat=1)
+            assert_same(
+                run_case(program, isa, again, inputs, tmp_path), alone, alone, f"{isa}: {recompute}"
+            )
+
+
+@pytest.mark.parametrize("name", [f"{cell}_reverse" for cell in NAMES] + ["peephole_all"])
+def test_masked_row_does_not_depend_on_its_neighbours(
+    program: Program, name: str, tmp_path: Path
+) -> None:
+    case, inputs = draw(CASES[name], "float32")
+    for isa in program.isas:
+        whole = run_case(program, isa, case, inputs, tmp_path)
+        for picked in ([0], [3], [*range(case.N)][::-1], [0, case.N - 1]):
+            part = run_case(program, isa, *pick_rows(case, inputs, picked), tmp_path)
+            for row in [*case.state_names("{}_n"), *case.state_names("d{}0")]:
+                assert np.array_equal(part[row], whole[row][picked]), f"{isa}: {row} of {picked}"
+            assert np.array_equal(part["y"], whole["y"][:, picked]), isa
+
+
+@pytest.mark.parametrize("name", ["lstm_masked", "gru_one_step", "rnn_tanh_all"])
+def test_a_mask_of_ones_is_no_mask(program: Program, name: str, tmp_path: Path) -> None:
+    case, inputs = draw(CASES[name], "float32")
+    inputs["h_mask"][...] = 1
+    plain = {name: a for name, a in inputs.items() if name != "h_mask"}
+    for isa in program.isas:
+        found = run_case(program, isa, case, inputs, tmp_path)
+        expected = run_case(program, isa, replace(case, masked=False), plain, tmp_path)
+        assert_close(found, expected, "float32", isa)
+        assert_same(found, expected, ["y"], isa)
+
+
+@pytest.mark.parametrize("recompute", [100, 333])
+def test_sums_of_many_terms_stay_exact(program: Program, recompute: int, tmp_path: Path) -> None:
+    """Terms of one sign: the error of a plain float32 sum grows with their number."""
+    if program.runner:
+        pytest.skip("an emulator takes minutes")
+    case = Case(5000, 400, 1, 3, cell=PEEPHOLE, recompute=recompute, dstate=False, reset=True)
+    inputs = case.draw()
+    inputs["mask"][...] = True
+    for name in ("c_reset", "dy"):
+        inputs[name] = np.abs(inputs[name])
+    inputs["b_ih"][6:9] = 3  # g
+    exact = {n: a.astype("float64") if a.dtype == "float32" else a for n, a in inputs.items()}
+    isa = program.isas[0]
+    right = run_case(program, isa, replace(case, dtype="float64"), exact, tmp_path)["dparams"]
+    found = run_case(program, isa, case, inputs, tmp_path)["dparams"]
+    np.testing.assert_allclose(found, right, rtol=5e-7)
