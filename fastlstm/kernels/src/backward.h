@@ -1,12 +1,16 @@
 /* Backward through time, for any cell: gate gradients step by step and, of so many rows at a time,
  * the gradients that are products of them (gradients.h).
  *
- * All sums over steps run from the last step to the first, so that they can be cut: with
- * `recompute` set the steps are worked on in segments, each made anew from the states at its start.
+ * All sums over steps run from the last step to the first, so that they can be cut. With
+ * `recompute` set the steps are worked on in segments, from the last one on: the gates and cells of
+ * each are computed again from the states at its start.
  *
- * What a row needs is asked for AHEAD rows before its turn. A whole step before it instead, some of
- * it was gone again: (64,200,128,128) with gradients in batch order 49.9 for 47.9 ms. Gate
- * gradients to rows of their own, that stay in the cache, instead of over the gates: no faster. */
+ * What a row needs is prefetched AHEAD rows before its turn.
+ *
+ * Tried and dropped:
+ *   prefetching a whole step before: some of it has left the cache by then; (64,200,128,128) with
+ *     gradients in batch order 49.9 for 47.9 ms
+ *   gate gradients in rows of their own that stay in the cache, not over the gates: no faster */
 #ifndef FL_BACKWARD_H
 #define FL_BACKWARD_H
 
@@ -18,7 +22,7 @@ FL_INLINE const real *dy_row(const call *k, int64_t row, int64_t step) {
     return dy ? dy + place(&k->p->rows, row, step, k->g->dy_t, k->g->dy_n) : NULL;
 }
 
-/* What a cell reads of the row that is worked on AHEAD rows after number i of a step. */
+/* Prefetches what a cell reads of the row that is AHEAD rows after row i of a step. */
 FL_INLINE void prefetch_gates(const call *k, const share *w, const step_rows *rows, int64_t i,
                               int64_t step) {
     i += AHEAD;
@@ -94,7 +98,7 @@ static void hidden_product(const call *k, const share *w, step_rows *rows, int64
     if (k->p->reset) reset_backward(k, w, rows, step);
 }
 
-/* No gradient past the rows' ends. */
+/* dx past the rows' ends is zero. */
 static void clear_dx(const call *k, int thread) {
     const fl_rows *b = &k->p->rows;
     const fl_grads *g = k->g;
@@ -105,7 +109,7 @@ static void clear_dx(const call *k, int thread) {
                    (size_t)k->p->in.I * sizeof(real));
 }
 
-/* Before the last step. Returns as begin_forward. */
+/* Before the last step, the first one backward. Returns as begin_forward. */
 static int begin_backward(const call *k, int thread, step_rows *rows, fl_team *team) {
     const fl_call *p = k->p;
     int64_t N = p->rows.N;
@@ -153,7 +157,8 @@ static void end_backward(const call *k, int thread) {
     }
 }
 
-/* A thread's part; returns 1 if it was given up, as not all threads came. */
+/* A thread's part. Returns 1 if the job was given up because not all threads came: see
+ * fl_barrier. */
 static int backward_part(const call *shared, int thread, int threads, fl_team *team) {
     call own = *shared, *k = &own;
     k->threads = threads;

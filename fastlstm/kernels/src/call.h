@@ -17,8 +17,8 @@ struct call {
     const fl_grads *g; /* NULL in forward */
     int64_t G, GHp, Hp, Rp;
     int by_units, threads;
-    int brief;     /* not worth a wait for cores that others want */
-    int pieces;    /* of the units, for threads that are awake; 0 if divided in another way */
+    int brief;     /* so short that waiting for a core which others use would take longer */
+    int pieces;    /* in how many the units are cut, for threads that are awake; 0: they are not */
     int unpacked;  /* wx and wh are the caller's weights */
     int64_t chunk; /* steps whose input products are made together */
 
@@ -29,18 +29,18 @@ struct call {
     const real *zeros;                   /* where products without a bias start from */
     const real *reset_c;                 /* [N,Hp] */
 
-    /* Gates, cells and extra hold steps first .. last-1 in full, or (not full) a chunk and a row.
-     */
+    /* If `full`, gates, cells and extra hold each step from first to last-1. If not, gates hold a
+     * chunk of steps, and cells one vector of cells for each row of the batch. */
     int full;
     int64_t first, last;
     real *gates, *cells, *extra;
     real *states; /* cells at the start of every segment, or NULL */
 
     real *inputs;              /* [U,GHp] products of the table's rows */
-    real *table;               /* [U,GHp] their gradients, and what token_sums.h needs above */
-    real *token_sums;          /* what each thread knows of those rows */
+    real *table;               /* [U,GHp] their gradients; then the rows above of token_sums.h */
+    real *token_sums;          /* each thread's counts of terms for those rows */
     real *dh, *dc;             /* [N,Rp], [N,Hp] */
-    real *dreset_h, *dreset_c; /* [N,Rp], [N,Hp], of SUM_BLOCK steps */
+    real *dreset_h, *dreset_c; /* [N,Rp], [N,Hp], sums of up to SUM_BLOCK steps */
     real *reset_sum_h, *reset_sum_c;
     real *param_sums; /* [2,params*Hp], see param_grad.h */
     real *dproj;      /* [P,Rp] gradients of projected outputs */

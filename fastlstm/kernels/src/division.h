@@ -31,8 +31,8 @@ FL_INLINE int is_brief(int64_t flops, int64_t steps, int by_units, int threads) 
     return flops < 4000000000 || (by_units && flops / threads < steps * 1000000);
 }
 
-/* Steps whose input products are made together: enough rows for full tiles, and for the input
- * weight to be read seldom if it is large. */
+/* Steps whose input products are made together: enough rows for full tiles, and many more for a
+ * large input weight, so that it is seldom read. */
 static int64_t chunk_steps(const call *k, int64_t steps) {
     int64_t N = k->p->rows.N;
     int64_t large = k->GHp * k->p->in.I * (int64_t)sizeof(real) > (int64_t)512 << 10;
@@ -53,8 +53,8 @@ static void set_threads(call *k, int64_t work) {
 
 enum { SHARE = 80000 }; /* operations, about a microsecond: fewer do not repay a thread's turn */
 
-/* Divides a call that is too short to wake threads for; not where it has more to it than one step,
- * or writes h over the h that other pieces still read. */
+/* Cuts a call of one step, which is too short to wake threads for, into pieces. Not one that writes
+ * its new h over the h that other pieces still read. */
 static void set_pieces(call *k) {
     const fl_call *p = k->p;
     int64_t N = p->rows.N, each = k->cell->panel / k->cell->gates,

@@ -29,7 +29,7 @@ FL_INLINE void gate_product_run(const call *k, const product *m, product_done do
         product_run(m, done, ctx);
 }
 
-/* Input products of a thread's rows at steps s0..s1-1; with ids they were made once a token. */
+/* Input products of a thread's rows at steps s0..s1-1, where the input is no ids. */
 static void make_inputs(const call *k, const share *w, step_rows *rows, int64_t s0, int64_t s1) {
     const fl_call *p = k->p;
     int64_t n = 0;
@@ -44,7 +44,7 @@ static void make_inputs(const call *k, const share *w, step_rows *rows, int64_t 
     gate_product_run(k, &m, NULL, NULL);
 }
 
-/* The distinct tokens' products, P_BLOCK at a time. */
+/* Input products of a thread's part of the distinct tokens, P_BLOCK at a time. */
 static void make_table(const call *k, step_rows *rows, int thread) {
     const fl_input *in = &k->p->in;
     int64_t u1 = part(in->U, thread + 1, k->threads);
@@ -82,7 +82,7 @@ static void mask_hidden(const call *k, const share *w, step_rows *rows) {
 static void place_rows(const call *k, const share *w, step_rows *rows, int64_t step) {
     const fl_call *p = k->p;
     rows->n = share_rows(w, p->rows.n_at[step]);
-    /* with few rows several panels are made before the first is done with */
+    /* with few rows several panels are made at a time: each needs its own place in s */
     rows->s_panel = rows->n <= MAX_FEW ? k->cell->panel * VL : 0;
     int64_t s_row = rows->n <= MAX_FEW ? k->GHp : PANEL;
     for (int64_t i = 0; i < rows->n; i++) {
@@ -91,7 +91,7 @@ static void place_rows(const call *k, const share *w, step_rows *rows, int64_t s
         rows->z[i] = gates_row(k, row, step);
         if (k->cell->c) rows->c_in[i] = (real *)cell_before(k, row, step);
         if (k->cell->c) rows->c_out[i] = cell_after(k, row, step);
-        /* a step that backward recomputes has its output in y already: this one is not read */
+        /* where backward recomputes a step, its output is in y already and this one is not read */
         rows->out[i] = k->g ? rows->own : output_row(k, row, step);
         rows->s[i] = rows->own + k->Rp + i * s_row;
         if (keeps_extra(k))
@@ -133,7 +133,7 @@ static void run_steps(const call *k, const share *w, step_rows *rows, int64_t fi
 }
 
 /* Before the first step: weights packed, cells from c0, the distinct tokens' products. Returns
- * whether threads did not come, as fl_barrier does. */
+ * 1 if the job was given up, as fl_barrier does. */
 static int begin_forward(const call *k, int thread, step_rows *rows, fl_team *team) {
     const fl_call *p = k->p;
     if (!p->packed) pack_forward_part(k, thread);
@@ -163,7 +163,8 @@ static void end_forward(const call *k, int thread) {
     }
 }
 
-/* A thread's part; returns 1 if it was given up, as not all threads came. */
+/* A thread's part. Returns 1 if the job was given up because not all threads came: see
+ * fl_barrier. */
 static int forward_part(const call *shared, int thread, int threads, fl_team *team) {
     call own = *shared, *k = &own;
     k->threads = threads;
@@ -183,7 +184,7 @@ static void forward_body(void *ctx, int thread, int threads, fl_team *team) {
     if (forward_part(ctx, thread, threads, team) && !thread) forward_part(ctx, 0, 1, NULL);
 }
 
-/* A piece of the units of a call of one step: none needs another, so that no piece waits. */
+/* A piece of the units of a call of one step. No piece needs what another makes, so none waits. */
 static void step_piece(void *ctx, int piece, int pieces) {
     const call *k = ctx;
     const fl_call *p = k->p;

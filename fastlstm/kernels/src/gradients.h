@@ -74,8 +74,8 @@ enum { OF_HIDDEN, OF_LATE_HIDDEN, OF_PROJECTION, OF_INPUT, WEIGHT_GRADS };
 
 enum { JOINT_BYTES = 256 << 10 }; /* of rows packed together: a quarter of that cache */
 
-/* Do both weights meet the same gate gradients? Those are then packed once for both, unless the
- * rows of both together are too many to stay in the second-level cache. */
+/* Are the gradients of both weights made together? If they meet the same gate gradients, those are
+ * then packed once; unless the rows of both together do not stay in the second-level cache. */
 FL_INLINE int made_jointly(const call *k) {
     int64_t row = (k->p->R + k->p->in.I) * (int64_t)sizeof(real);
     int same = !k->cell->split && !k->cell->late && !k->p->in.ids;
@@ -124,7 +124,7 @@ static weight_grad grad_of(const call *k, int which) {
     return m;
 }
 
-/* Features of the most that is packed for one of them. */
+/* The most features that are packed at a time. */
 FL_INLINE int64_t most_features(const call *k) {
     const fl_call *p = k->p;
     int64_t most = max64(p->R, p->in.I);
@@ -132,7 +132,7 @@ FL_INLINE int64_t most_features(const call *k) {
     return p->weights.w_hr ? max64(most, p->H) : most;
 }
 
-/* Sums of the first `count` gradients in a thread's scratch. */
+/* Elements of the sums of the first `count` gradients, in a thread's scratch. */
 static int64_t sums_size(const call *k, int count) {
     int64_t size = 0;
     for (int i = 0; i < count; i++) {
@@ -143,8 +143,8 @@ static int64_t sums_size(const call *k, int count) {
     return size;
 }
 
-/* Over ripe rows, in the thread's sums. Those are added to the caller's gradient, and zeroed, after
- * every SUM_ROWS rows of the call, wherever it is cut, and after the last. */
+/* One weight's gradient of ripe rows, added to the thread's sums. After every SUM_ROWS rows of the
+ * call, and after its last, those are added to the caller's gradient and zeroed. */
 static void run_grad(const call *k, int which, const ripe *r, const real *dG, int thread,
                      real *copies, real *sums) {
     if (!has_grad(k, which)) return;
@@ -173,7 +173,7 @@ static void run_grad(const call *k, int which, const ripe *r, const real *dG, in
     }
 }
 
-/* Rows of dx = dG W_ih leave their tile for the caller's array. */
+/* Where the tiles of dx = dG W_ih go: rows of the caller's array. */
 typedef struct {
     real *tiles; /* [P_BLOCK,PANEL] */
     real **dx;
@@ -229,7 +229,8 @@ static void make_dx(const call *k, const ripe *ready, int thread, step_rows *row
     }
 }
 
-/* Where the recurrent product met a gate first, its gradient gives way to the input product's. */
+/* Of a split gate the gradient of the recurrent product stands among the gates, and that of the
+ * input product in extra. Nobody needs the first any more: the second takes its place. */
 static void input_gates(const call *k, const ripe *ready, int thread) {
     int64_t last = (k->cell->gates - 1) * VL, P = ready->p1 - ready->p0;
     int64_t p1 = ready->p0 + part(P, thread + 1, k->threads);
@@ -265,8 +266,8 @@ static void ripe_products(const call *k, const ripe *ready, int thread, step_row
 
 enum { RIPE_BYTES = 512 << 10 }; /* half of a second-level cache of 1 MiB */
 
-/* So many rows become ripe together. Up to H = 128 their gate gradients are still in the
- * second-level cache; fewer than two blocks would make the products of larger nets slower. */
+/* How many ripe rows are waited for. Up to H = 128 their gate gradients are still in the
+ * second-level cache then; fewer than two blocks would make the products of larger nets slower. */
 FL_INLINE int64_t ripe_rows(const call *k) {
     int64_t row = k->GHp * (int64_t)sizeof(real);
     return max64(2 * P_BLOCK, k->threads * RIPE_BYTES / row / P_BLOCK * P_BLOCK);

@@ -41,22 +41,22 @@ static void kept(const fl_call *p, int64_t elements[3]) {
     plan_kept(&k, elements);
 }
 
-/* How a pass is divided: backward makes twice the products of forward. */
-static call divided(const fl_call *p, const fl_grads *g) {
-    call k = call_of(CELLS[p->cell], p, g);
-    set_threads(&k, g ? 4 : 2);
-    if (!g) set_pieces(&k);
-    return k;
+/* Backward makes twice the products of forward. */
+static void divide(call *k) {
+    set_threads(k, k->g ? 4 : 2);
+    if (!k->g) set_pieces(k);
 }
 
 static int64_t forward_bytes(const fl_call *p) {
-    call k = divided(p, NULL);
+    call k = call_of(CELLS[p->cell], p, NULL);
+    divide(&k);
     return plan_forward(&k, NULL) * (int64_t)sizeof(real);
 }
 
 static int64_t backward_bytes(const fl_call *p) {
     fl_grads none = {0};
-    call k = divided(p, &none);
+    call k = call_of(CELLS[p->cell], p, &none);
+    divide(&k);
     return plan_backward(&k, 1, NULL) * (int64_t)sizeof(real);
 }
 
@@ -74,7 +74,8 @@ static int run(call *k, fl_body body, real *block) {
 }
 
 static int forward(const fl_call *p) {
-    call k = divided(p, NULL);
+    call k = call_of(CELLS[p->cell], p, NULL);
+    divide(&k);
     real *block = fl_alloc((size_t)plan_forward(&k, NULL) * sizeof(real));
     if (!block) return -1;
     plan_forward(&k, block);
@@ -82,7 +83,8 @@ static int forward(const fl_call *p) {
 }
 
 static int backward(const fl_call *p, const fl_grads *g) {
-    call k = divided(p, g);
+    call k = call_of(CELLS[p->cell], p, g);
+    divide(&k);
     int dx = g->dx != NULL;
     real *block = fl_alloc((size_t)plan_backward(&k, dx, NULL) * sizeof(real));
     if (!block) return -1;

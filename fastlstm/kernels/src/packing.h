@@ -32,15 +32,15 @@ static int stay_unpacked(const call *k) {
 }
 
 /* Where the packed weights stand in `packed`; returns their size. */
-static int64_t place_weights(call *k, const real *packed) {
+FL_INLINE int64_t place_weights(call *k, const real *packed) {
     arena m = {(real *)packed, 0};
-    weight_shape early = hidden_shape(k), late = late_shape(k);
+    int64_t late = k->cell->late * k->Hp * k->p->R;
     k->wx = k->unpacked ? k->p->weights.w_ih : take(&m, k->GHp * k->p->in.I);
-    k->wh = k->unpacked ? k->p->weights.w_hh : take(&m, gates_size(&early) * k->p->R);
-    k->whn = k->cell->late ? take(&m, gates_size(&late) * k->p->R) : NULL;
+    k->wh = k->unpacked ? k->p->weights.w_hh : take(&m, k->GHp * k->p->R - late);
+    k->whn = late ? take(&m, late) : NULL;
     k->bias = take(&m, k->GHp);
     k->bias_h = k->cell->split ? take(&m, k->GHp) : NULL;
-    k->params = take(&m, k->cell->params * k->Hp);
+    k->params = k->cell->params ? take(&m, k->cell->params * k->Hp) : NULL;
     k->whr = k->p->weights.w_hr ? take(&m, k->Rp * k->p->H) : NULL;
     return m.size;
 }

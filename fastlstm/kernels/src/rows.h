@@ -7,10 +7,12 @@
 
 enum { P_BLOCK = 128 }; /* packed rows that a product over steps takes at a time */
 
-/* A chain of float32 additions is off by some 1e-2 after 10^7 terms of one sign. So long sums are
- * of sums of so many terms, and those over packed rows of sums of sums. */
+/* A chain of float32 additions is off by some 1e-2 after 10^7 terms of one sign. So a long sum adds
+ * up sums of SUM_BLOCK terms, or over packed rows sums of P_BLOCK terms to sums of SUM_ROWS rows.
+ */
 enum { SUM_BLOCK = 512, SUM_ROWS = 256 * P_BLOCK };
 
+/* Adds a sum to another, and zeroes it. */
 FL_INLINE void move_sum(real *to, real *from, int64_t n) {
     for (int64_t u = 0; u < n; u += VL) {
         vstore(to + u, vload(to + u) + vload(from + u));

@@ -115,7 +115,8 @@ static int spin_for(atomic_uint *value, int is, unsigned number, int64_t until) 
     }
 }
 
-/* Waits for the same: asleep, if it takes long. Returns for how many ns, or 0 if it was short. */
+/* As spin_for, without an end: after a short spin it sleeps. Returns the ns that it waited, or 0 if
+ * the spin was enough. */
 static int64_t wait_for(atomic_uint *value, int is, unsigned number) {
     if ((atomic_load(value) == number) == is) return 0;
     int64_t start = now_ns();
@@ -131,7 +132,7 @@ static int64_t wait_for(atomic_uint *value, int is, unsigned number) {
     return end - start;
 }
 
-/* After a change of what others may wait for. */
+/* To be called after a change of a value that others may be asleep on. */
 static void wake_sleepers(void) {
     if (!atomic_load(&team.sleepers)) return;
     pthread_mutex_lock(&team.mutex);
@@ -253,14 +254,15 @@ static void post(job next) {
     pthread_mutex_unlock(&team.mutex);
 }
 
-/* Nobody comes to the job any more; who has not is no longer waited for, unless given up before. */
+/* Workers that have not come to the job stay out of it, and nobody waits for the `absent` among
+ * them. */
 static void close_job(unsigned absent) {
     team.open = 0;
     atomic_fetch_sub(&team.unfinished, absent);
 }
 
-/* At the end of the caller's part: those of workers that have not come are the caller's too. A job
- * with a barrier has none, as all came to that. */
+/* The caller has done its part: it also does those of workers that have not come. There are none in
+ * a job with a barrier, which all have passed. */
 static void run_absent(const job *j) {
     pthread_mutex_lock(&team.mutex);
     int close = team.open && team.present < j->threads;
@@ -296,8 +298,8 @@ void fl_run(int threads, int brief, fl_body body, void *ctx) {
     pthread_mutex_unlock(&in_use);
 }
 
-/* Does the caller of a brief job find all others at its first barrier? If some have not come and
- * all who have are there, the job is given up; returns 0 then. */
+/* The caller of a brief job waits at its first barrier, until COME at most. If some have not come
+ * by then, and all who have are at the barrier, the job is given up: returns 0. */
 static int come_together(fl_team *t, unsigned phase) {
     int64_t until = t->current.posted + COME;
     while (!spin_for(&t->phase, 0, phase, until)) {
@@ -351,7 +353,7 @@ static void run_pieces(int threads, int pieces, fl_piece run, void *ctx) {
     fl_restore_denormals(state);
 }
 
-/* Lays out the pieces of all workers. */
+/* Lays the workers' pieces on their desks. */
 static void open_desks(int threads, int pieces, fl_piece run, void *ctx) {
     for (int i = 0; i < pieces; i++) {
         desk *d = &team.desks[i];

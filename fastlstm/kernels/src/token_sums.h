@@ -41,7 +41,7 @@ FL_INLINE real *row_of_token(const token_rows *t, int64_t i) { /* they are numbe
     return t->k->table + (i - 1) * t->k->GHp + t->from;
 }
 
-/* A row has had its terms: they go to the one above. of[0].above is how many of those there are. */
+/* A row has had SUM_BLOCK terms: its sum goes to the row above. of[0].above counts those rows. */
 static void empty_row(const token_rows *t, int64_t i) {
     token_sum *row = t->of + i;
     size_t bytes = (size_t)(t->to - t->from) * sizeof(real);

@@ -175,7 +175,7 @@ static void pack_factors(const weight_grad *m, const weight_part *w, const void 
     }
 }
 
-/* Rows of the block after: they come from memory while this one's products are made. */
+/* Rows of the next block, to be prefetched while the products of this one are made. */
 typedef struct {
     const real *row[2 * P_BLOCK];
     int64_t F[2], first; /* elements of the first rows and of those after them */
@@ -236,8 +236,8 @@ static void pack_panel_of(int64_t V, int64_t n, const real *dG, int64_t row, rea
         pack_panel(1, n, dG, row, packed, start, add, sum);
 }
 
-/* Where the sum of a block goes. A block of P that the end of a segment cuts is still one chain:
- * its beginning waits in `begun` for the rest. */
+/* Where the sum of a block goes. The end of a segment may cut a block of P in two, which is still
+ * one chain: the sum of its beginning stays in `begun` until the rest is added. */
 typedef struct {
     real *sums, *begun;
     int begins, ends; /* does the block begin with these rows, does it end with them? */
