@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import time
+
 import pytest
 
 from attack import watch
@@ -50,3 +55,20 @@ def test_fewer_than_asked_for_is_a_failure() -> None:
     watch.run(figure, FAMILIES["planted"], 7, COUNT, 1, watch.environment(), deadline=0)
     assert figure.reached == 0
     assert not figure.passed
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/schedstat"), reason="needs Linux to tell")
+def test_waiting_for_the_processor_is_told_from_hanging() -> None:
+    code = "import os\nos.sched_setaffinity(0, [min(os.sched_getaffinity(0))])\nwhile True: pass"
+    spinning = [subprocess.Popen([sys.executable, "-c", code]) for _ in range(2)]
+    asleep = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    try:
+        time.sleep(3)
+        assert sum(watch.starved(process.pid) for process in spinning) > 0.5
+        before = watch.starved(asleep.pid)
+        time.sleep(1)
+        assert watch.starved(asleep.pid) - before < 0.1
+    finally:
+        for process in (*spinning, asleep):
+            process.kill()
+            process.wait()

@@ -24,6 +24,14 @@ ENOUGH = 200  # failures of a family, after which the rest is not tried
 _TAIL = 1500  # characters of what a crashed process said last
 
 
+def starved(pid: int) -> float:
+    """Seconds that a process was ready to run and others did; 0 where the system does not tell."""
+    try:
+        return int(Path(f"/proc/{pid}/schedstat").read_text().split()[1]) / 1e9
+    except (OSError, IndexError):
+        return 0.0
+
+
 class Watched:
     """One worker process and where it stands."""
 
@@ -57,7 +65,7 @@ class Watched:
 
     def wait(self, silent_seconds: float, stop: threading.Event) -> bool:
         """Wait for its end; False if it hung, or was to stop, and had to be killed."""
-        at, since = self.at(), time.monotonic()
+        at, since = self.at(), self._clock()
         while True:
             try:
                 self.process.wait(0.2)
@@ -65,10 +73,14 @@ class Watched:
             except subprocess.TimeoutExpired:
                 pass
             if self.at() != at:
-                at, since = self.at(), time.monotonic()
-            if time.monotonic() - since > silent_seconds or stop.is_set():
+                at, since = self.at(), self._clock()
+            if self._clock() - since > silent_seconds or stop.is_set():
                 self._kill()
                 return False
+
+    def _clock(self) -> float:
+        """Seconds that stand still while others have the processor: a busy machine is no hang."""
+        return time.monotonic() - starved(self.process.pid)
 
     def _kill(self) -> None:
         self.process.send_signal(signal.SIGUSR1)  # says where it hangs
