@@ -66,6 +66,12 @@ def size_of(typingctx: Any, zero: Any) -> Any:
 
 
 @inline
+def word(base: int, index: int) -> Any:
+    """Return integer `index` of those at an address."""
+    return load(index, base, index)
+
+
+@inline
 def copy(zero: Any, to: int, source: int, n: int) -> None:
     for i in range(n):
         store(to, i, load(zero, source, i))

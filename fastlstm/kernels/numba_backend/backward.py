@@ -4,210 +4,171 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastlstm.kernels.numba_backend.address import add, copy, fill, multiply, size_of
+from fastlstm.kernels.numba_backend.address import add, copy, fill, multiply, store, word
 from fastlstm.kernels.numba_backend.fields import (
-    BOOK,
-    CIN,
     D_RESET,
     D_STATE,
-    INS,
-    OUTS,
-    ZS,
-    A,
-    C,
-    Steps,
-    as_fields,
+    fields_of,
     find,
     kept_row,
     mask_row,
     place,
-    rows_of,
+    row_of,
+    rows_at,
     starts_anew,
-    tables_of,
-    work_of,
+    state_of,
     write_book,
     z_row,
 )
 from fastlstm.kernels.numba_backend.float_state import flush_denormals, restore_denormals
-from fastlstm.kernels.numba_backend.jit import jit
+from fastlstm.kernels.numba_backend.jit import inline, jit
 from fastlstm.kernels.numba_backend.maths import DH, DKEPT, DMIX, DMIXED, SOURCES
 from fastlstm.kernels.numba_backend.product import product
 from fastlstm.kernels.numba_backend.unit_loop import for_units
 from fastlstm.kernels.rows import SUM_BLOCK
 
 
+@inline
+def _sorted_row(k: Any, array: int, row: int, n: int) -> Any:
+    """Where a row lies in an array [N,n] in the sorted order."""
+    return array + row * n * k.size
+
+
 @jit
-def begin_step(
-    zero: Any, k: Any, steps: Any, tables: Any, work: int, thread: int, threads: int, s: int
-) -> Any:
-    """Add dy to dh, and take dh through the projection; return how many rows a thread has."""
-    size, n = size_of(zero), rows_of(steps.n_at[s], thread, threads)
+def begin_step(k: Any, s: int) -> Any:
+    """Add dy to dh, and take dh through the projection; return how many rows the thread has."""
+    n = rows_at(k, s)
     for i in range(n):
-        row = thread + i * threads
-        dh = k.dh + row * k.R * size
-        tables[ZS, i] = z_row(k, steps, row, s, 0)
+        row = row_of(k, i)
+        dh = _sorted_row(k, k.dh, row, k.R)
+        store(k.zs, i, z_row(k, row, s, 0))
         if k.dy:
-            add(zero, dh, k.dy + place(k, steps, row, s, k.dy_t, k.dy_n), k.R)
+            add(k.zero, dh, k.dy + place(k, row, s, k.dy_t, k.dy_n), k.R)
         if k.projects:
-            tables[A, i] = k.dprojected + kept_row(k, steps, row, s) * k.R * size
-            tables[CIN, i] = k.zeros
-            tables[C, i] = k.dm + row * k.H * size
-            copy(zero, tables[A, i], dh, k.R)
+            dprojected = kept_row(k, k.dprojected, row, s, k.R)
+            store(k.a, i, dprojected)
+            store(k.cin, i, k.zeros)
+            store(k.c, i, _sorted_row(k, k.dm, row, k.H))
+            copy(k.zero, dprojected, dh, k.R)
     if k.projects:
-        product(k, zero, n, k.R, tables, A, 0, k.w_proj, k.H, CIN, 0, C, 0, work)
+        product(k, n, k.R, k.a, k.w_proj, k.H, k.cin, k.c)
     return n
 
 
 @jit
-def end_step(
-    zero: Any,
-    k: Any,
-    steps: Any,
-    states: Any,
-    tables: Any,
-    work: int,
-    thread: int,
-    threads: int,
-    s: int,
-    n: int,
-) -> None:
+def end_step(k: Any, s: int, n: int) -> None:
     """Gradients of h before the step; of rows that started anew they are the reset's."""
-    size = size_of(zero)
     for i in range(n):
-        row = thread + i * threads
-        tables[C, i] = k.dh + row * k.R * size
-        tables[CIN, i] = tables[C, i]
-        if k.mask:
-            tables[CIN, i], tables[C, i] = k.zeros, k.dmasked + row * k.R * size
-    product(k, zero, n, k.h_columns, tables, ZS, k.h_at, k.w_h, k.R, CIN, 0, C, 0, work)
+        row = row_of(k, i)
+        dh = _sorted_row(k, k.dh, row, k.R)
+        store(k.a, i, word(k.zs, i) + k.h_at)
+        store(k.cin, i, k.zeros if k.mask else dh)
+        store(k.c, i, _sorted_row(k, k.dmasked, row, k.R) if k.mask else dh)
+    product(k, n, k.h_columns, k.a, k.w_h, k.R, k.cin, k.c)
     if k.mask:
         for i in range(n):
-            row, d = thread + i * threads, tables[C, i]
-            tables[C, i] = k.dh + row * k.R * size
-            multiply(zero, d, d, mask_row(k, steps, row, size), k.R)
-            add(zero, tables[C, i], d, k.R)
-    if k.reset == 0:
+            row, d = row_of(k, i), word(k.c, i)
+            multiply(k.zero, d, d, mask_row(k, row), k.R)
+            add(k.zero, _sorted_row(k, k.dh, row, k.R), d, k.R)
+    if k.reset:
+        for i in range(n):
+            _leave_state(k, row_of(k, i), s)
+
+
+@jit
+def _leave_state(k: Any, row: int, s: int) -> None:
+    """Move a row's gradients to the sums of the reset's."""
+    anew = starts_anew(k, row, s)
+    if not anew and s % SUM_BLOCK:
         return
-    for i in range(n):
-        row = thread + i * threads
-        anew = starts_anew(k, steps, row, s)
-        if not anew and s % SUM_BLOCK:
-            continue
-        order = steps.order[row]
-        _leave(zero, k.dreset_h, order, tables[C, i], k.N, k.R, anew, s)
-        for j in range(len(states)):
-            d = states[j, D_STATE] + row * k.H * size
-            _leave(zero, states[j, D_RESET], order, d, k.N, k.H, anew, s)
+    _leave(k, k.dreset_h, row, _sorted_row(k, k.dh, row, k.R), k.R, anew, s)
+    for j in range(k.n_states):
+        d = _sorted_row(k, state_of(k, j, D_STATE), row, k.H)
+        _leave(k, state_of(k, j, D_RESET), row, d, k.H, anew, s)
 
 
 @jit
-def _leave(zero: Any, sums: int, row: int, d: int, N: int, n: int, anew: Any, s: int) -> None:
+def _leave(k: Any, sums: int, row: int, d: int, n: int, anew: Any, s: int) -> None:
     """Move n numbers to a row of sums [2,N,n]: of the last SUM_BLOCK steps, and of all."""
-    size = size_of(zero)
-    part, total = sums + row * n * size, sums + (N + row) * n * size
+    part = _sorted_row(k, sums, word(k.order, row), n)
+    total = part + k.N * n * k.size
     if anew:
-        add(zero, part, d, n)
-        fill(zero, d, n)
+        add(k.zero, part, d, n)
+        fill(k.zero, d, n)
     if s % SUM_BLOCK == 0:
-        add(zero, total, part, n)
-        fill(zero, part, n)
+        add(k.zero, total, part, n)
+        fill(k.zero, part, n)
 
 
 @jit
-def write_gradients(zero: Any, k: Any, states: Any, book: Any, row: int, kept: int) -> None:
-    """Write the addresses of gradients; kept and states are numbers of mix_keeps and states."""
-    size = size_of(zero)
-    book[DH] = k.dm + row * k.H * size if k.projects else k.dh + row * k.R * size
-    book[DMIXED] = k.dmixed + row * k.H * size
-    book[DKEPT] = k.dkept + row * kept * k.H * size
-    book[DMIX] = k.dmix + row * (len(states) + 1) * k.H * size
-    for j in range(len(states)):
-        book[len(SOURCES) + 3 * j + 2] = states[j, D_STATE] + row * k.H * size
+def write_gradients(k: Any, row: int) -> None:
+    """Write the addresses of gradients."""
+    dm, dh = _sorted_row(k, k.dm, row, k.H), _sorted_row(k, k.dh, row, k.R)
+    store(k.book, DH, dm if k.projects else dh)
+    store(k.book, DMIXED, _sorted_row(k, k.dmixed, row, k.H))
+    store(k.book, DKEPT, _sorted_row(k, k.dkept, row, k.mix_keeps * k.H))
+    store(k.book, DMIX, _sorted_row(k, k.dmix, row, (k.n_states + 1) * k.H))
+    for j in range(k.n_states):
+        d_state = _sorted_row(k, state_of(k, j, D_STATE), row, k.H)
+        store(k.book, len(SOURCES) + 3 * j + 2, d_state)
+
+
+def _make_mix(mix_backward: Any) -> Any:
+    @jit
+    def mix_rows(k: Any, s: int, first: int, n: int) -> None:
+        """Back through the late gates' products and what they took in place of h."""
+        for i in range(n):
+            store(k.cin, i, k.zeros)
+            store(k.c, i, _sorted_row(k, k.dmixed, row_of(k, i), k.H))
+        product(k, n, k.late_columns, k.zs, k.w_late, k.H, k.cin, k.c)
+        for i in range(n):
+            row, dmixed = row_of(k, i), word(k.c, i)
+            if k.mask:
+                multiply(k.zero, dmixed, dmixed, mask_row(k, row), k.H)
+            write_book(k, row, s, first, word(k.zs, i))
+            write_gradients(k, row)
+            find(k, k.mix_ins, k.n_mix_ins, k.ins)
+            find(k, k.mix_outs, k.n_mix_outs, k.outs)
+            for_units(mix_backward, k.zero, k.H, k.ins, k.outs)
+            for j in range(k.n_mix_adds):
+                to, source = word(k.book, word(k.mix_adds, j)), word(k.book, DMIX)
+                add(k.zero, to, source + j * k.H * k.size, k.H)
+
+    return mix_rows
+
+
+def _make_units(backward: Any) -> Any:
+    @jit
+    def unit_rows(k: Any, s: int, first: int, n: int) -> None:
+        """Run the cell's function."""
+        for i in range(n):
+            row = row_of(k, i)
+            write_book(k, row, s, first, word(k.zs, i))
+            write_gradients(k, row)
+            find(k, k.unit_ins, k.n_unit_ins, k.ins)
+            find(k, k.unit_outs, k.n_unit_outs, k.outs)
+            for_units(backward, k.zero, k.H, k.ins, k.outs)
+            if not k.takes_h:
+                fill(k.zero, _sorted_row(k, k.dh, row, k.R), k.R)
+
+    return unit_rows
 
 
 def make_backward(backward: Any, mix_backward: Any) -> Any:
     """Return the loop around the compiled functions of a cell; see `make_forward`."""
     mixes = mix_backward is not None
+    unit_rows, mix_rows = _make_units(backward), _make_mix(mix_backward)
 
-    @jit
-    def mix_rows(
-        zero: Any,
-        k: Any,
-        steps: Any,
-        states: Any,
-        kept: int,
-        mix_ins: Any,
-        mix_outs: Any,
-        mix_adds: Any,
-        tables: Any,
-        work: int,
-        thread: int,
-        threads: int,
-        s: int,
-        first: int,
-        n: int,
-    ) -> None:
-        """Back through the late gates' products and what they took in place of h."""
-        at = tables.ctypes.data
-        stride, bytes_ = tables.shape[1] * 8, k.H * size_of(zero)
-        for i in range(n):
-            tables[CIN, i] = k.zeros
-            tables[C, i] = k.dmixed + (thread + i * threads) * bytes_
-        product(k, zero, n, k.late_columns, tables, ZS, 0, k.w_late, k.H, CIN, 0, C, 0, work)
-        for i in range(n):
-            row, book = thread + i * threads, tables[BOOK]
-            if k.mask:
-                mask = mask_row(k, steps, row, size_of(zero))
-                multiply(zero, tables[C, i], tables[C, i], mask, k.H)
-            write_book(zero, k, steps, states, book, row, s, first, tables[ZS, i])
-            write_gradients(zero, k, states, book, row, kept)
-            find(book, mix_ins, bytes_, tables[INS])
-            find(book, mix_outs, bytes_, tables[OUTS])
-            for_units(mix_backward, zero, k.H, at + INS * stride, at + OUTS * stride)
-            for j in range(len(mix_adds)):
-                add(zero, book[mix_adds[j]], book[DMIX] + j * bytes_, k.H)
-
-    def run(
-        thread: int,
-        threads: int,
-        zero: Any,
-        fields: Any,
-        states: Any,
-        order: Any,
-        length: Any,
-        n_at: Any,
-        offset: Any,
-        ins: Any,
-        outs: Any,
-        mix_ins: Any,
-        mix_outs: Any,
-        mix_adds: Any,
-        kept: int,
-        memory: Any,
-        s0: int,
-        s1: int,
-    ) -> None:
+    def run(thread: int, threads: int, zero: Any, fields: Any, s0: int, s1: int) -> None:
         """Run steps s1-1..s0 of the thread's rows."""
         float_state = flush_denormals()
-        tables, work = tables_of(memory, thread), work_of(memory, thread)
-        k, steps = as_fields(fields), Steps(order, length, n_at, offset)
-        at = tables.ctypes.data
-        stride, bytes_ = tables.shape[1] * 8, k.H * size_of(zero)
+        k = fields_of(zero, fields, thread)
         for s in range(s1 - 1, s0 - 1, -1):
-            n = begin_step(zero, k, steps, tables, work, thread, threads, s)
-            for i in range(n):
-                row, book = thread + i * threads, tables[BOOK]
-                write_book(zero, k, steps, states, book, row, s, s0, tables[ZS, i])
-                write_gradients(zero, k, states, book, row, kept)
-                find(book, ins, bytes_, tables[INS])
-                find(book, outs, bytes_, tables[OUTS])
-                for_units(backward, zero, k.H, at + INS * stride, at + OUTS * stride)
-                if not k.takes_h:
-                    fill(zero, k.dh + row * k.R * size_of(zero), k.R)
+            n = begin_step(k, s)
+            unit_rows(k, s, s0, n)
             if mixes:
-                mix_rows(zero, k, steps, states, kept, mix_ins, mix_outs, mix_adds, tables, work,
-                         thread, threads, s, s0, n)  # fmt: skip
-            end_step(zero, k, steps, states, tables, work, thread, threads, s, n)
+                mix_rows(k, s, s0, n)
+            end_step(k, s, n)
         restore_denormals(float_state)
 
     return run

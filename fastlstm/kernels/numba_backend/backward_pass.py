@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from fastlstm.kernels.arguments import read_gradients
 from fastlstm.kernels.call import Array, Gradients, States, Weights
 from fastlstm.kernels.numba_backend import gradients
-from fastlstm.kernels.numba_backend.fields import D_RESET, D_STATE
+from fastlstm.kernels.numba_backend.fields import D_RESET, D_STATE, Fields
 from fastlstm.kernels.numba_backend.forward_pass import (
+    UNITS,
     Buffers,
     Forward,
     Tape,
@@ -17,8 +20,8 @@ from fastlstm.kernels.numba_backend.forward_pass import (
     clear_ends,
     states_table,
 )
-from fastlstm.kernels.numba_backend.layer import Work, address, readable
-from fastlstm.kernels.numba_backend.maths import DH, GRADIENT, state_source
+from fastlstm.kernels.numba_backend.layer import Work, address, places, readable
+from fastlstm.kernels.numba_backend.maths import DH, GRADIENT, Maths, state_source
 
 Ints = NDArray[np.int64]
 KINDS = {
@@ -29,6 +32,13 @@ KINDS = {
     "projection": gradients.PROJECTION,
     "parameters": gradients.PARAMETERS,
 }
+
+
+def _mix_adds(maths: Maths) -> Ints:
+    """Return the sources of the gradients that those of mix's states are added to."""
+    gradient_of = {name: state_source(i, GRADIENT) for i, name in enumerate(maths.states)}
+    gradient_of[maths.states[0]] = DH
+    return np.array([gradient_of[name] for name in maths.mix_state_names], np.int64)
 
 
 class Backward:
@@ -61,6 +71,7 @@ class Backward:
                 (name, self.sizes.sum_shape(*shape)) for name, shape in self.sizes.sums().items()
             )
         }
+        self._adds = _mix_adds(layer.maths)
         self._read_dstate(given.dstate)
         self._dreset: list[Array] = []  # [2,N,R or H], of SUM_BLOCK steps and of all
         if layer.reset is not None:
@@ -98,9 +109,13 @@ class Backward:
     def _run_segment(self, again: Forward | None, s0: int, s1: int) -> None:
         """Run steps s1-1..s0; what is recomputed of them lives no longer than this."""
         buffers = self._recompute(again, s0, s1) if again else self.tape.buffers
+        buffers["states_after_h"] = self._states(buffers["states"])
         fields = self._fields(buffers, s0)
-        self._run_steps(fields, buffers, s0, s1)
+        self._call(self.tape.loops.backward, fields, s0, s1)
         self._add_gradients(fields, s0, s1)
+
+    def _call(self, function: Any, fields: Fields, s0: int, s1: int) -> None:
+        function(self.threads, self.layer.shared.zero, self._work.records(fields), s0, s1)
 
     def _recompute(self, again: Forward, s0: int, s1: int) -> Buffers:
         rows = self.layer.rows
@@ -110,7 +125,7 @@ class Backward:
         again.run(buffers, s0, s1, keep=True, again=True)
         return buffers
 
-    def _fields(self, buffers: Buffers, s0: int) -> Ints:
+    def _fields(self, buffers: Buffers, s0: int) -> Fields:
         arrays = {**self._weights, **self._buffers, **buffers}
         more = {name: address(a) for name, a in arrays.items() if not name.endswith("states")}
         for name, array in (("dy", self._dy), ("dx", self._dx)):
@@ -120,59 +135,49 @@ class Backward:
                 more[f"{name}_t"] = array.strides[0]
         if self._dreset:
             more["dreset_h"] = address(self._dreset[0])
-        layer, base = self.layer, int(self.layer.rows.offset[s0])
-        fields = layer.fields()._replace(
-            sum=layer.shared.sum, save=1, base=base, add_dx=int(self.add_dx), **more
-        )
-        return np.array(fields, np.int64)
-
-    def _run_steps(self, fields: Ints, buffers: Buffers, s0: int, s1: int) -> None:
         layer, maths = self.layer, self.layer.maths
-        states = states_table(layer, buffers["states"])
+        more.update(places((*UNITS, "mix_adds"), (*maths.tables[4:], self._adds)))
+        more.update(mix_keeps=len(maths.mix_keeps), base=int(layer.rows.offset[s0]))
+        more.update(sum=layer.shared.sum, save=1, add_dx=int(self.add_dx))
+        return layer.fields()._replace(**more)
+
+    def _states(self, cells: Array) -> Ints:
+        states = states_table(self.layer, cells)
         for j, row in enumerate(states):
             row[D_STATE] = address(self._buffers["d_states"][j])
             if self._dreset:
                 row[D_RESET] = address(self._dreset[j + 1])
-        gradient_of = {name: state_source(i, GRADIENT) for i, name in enumerate(maths.states)}
-        gradient_of[maths.states[0]] = DH
-        adds = np.array([gradient_of[name] for name in maths.mix_state_names], np.int64)
-        loop, kept = self.tape.loops.backward, len(maths.mix_keeps)
-        loop(self.threads, layer.shared.zero, fields, states, *layer.steps, *maths.tables[4:],
-             adds, kept, self._work.memory, s0, s1)  # fmt: skip
+        return states
 
-    def _add_gradients(self, fields: Ints, s0: int, s1: int) -> None:
+    def _add_gradients(self, fields: Fields, s0: int, s1: int) -> None:
         layer, shared = self.layer, self.layer.shared
         maths, step = layer.maths, layer.H * layer.dtype.itemsize
         at = {"hidden": maths.h_slot * step, "parameters": maths.first_param * step}
-        sums = [name for name in self._sums if name != "x" or layer.ids is None]
-        of_all = (self.threads, shared.zero, fields, *layer.steps)
         if layer.ids is not None:
-            columns = self.sizes.sums()["x"][1]
-            shared.sum_tokens(*of_all, address(self._table), columns, s0, s1)
+            self._call(shared.sum_tokens, fields._replace(wide=address(self._table)), s0, s1)
         elif self._dx is not None:
-            shared.input_gradients(*of_all, self._work.memory, s0, s1)
-        for name in sums:
-            self._sum(name, fields, at.get(name, 0), s0, s1)
+            self._call(shared.input_gradients, fields, s0, s1)
+        for name in self._sums:
+            if name != "x" or layer.ids is None:
+                self._sum(name, fields._replace(kind=KINDS[name], column=at.get(name, 0)), s0, s1)
 
-    def _sum(
-        self, name: str, fields: Ints, at: int, s0: int, s1: int, kind: int | None = None
-    ) -> None:
+    def _sum(self, name: str, fields: Fields, s0: int, s1: int) -> None:
         """Add to one of the sums over steps."""
-        layer, shared = self.layer, self.layer.shared
         features, columns = self.sizes.sums()[name]
-        shared.weight_gradients(
-            self.threads, shared.zero, fields, *layer.steps, KINDS[name] if kind is None else kind,
-            at, features, columns, *map(address, self._sums[name]), self._work.memory, s0, s1,
-        )  # fmt: skip
+        total, sums, wide = map(address, self._sums[name])
+        fields = fields._replace(
+            features=features, columns=columns, total=total, sums=sums, wide=wide
+        )
+        self._call(self.layer.shared.weight_gradients, fields, s0, s1)
 
     def _finish_tokens(self) -> None:
         """Gradients of the table and of its weight, once a token."""
-        shared, U = self.layer.shared, len(self.layer.x)
+        U = len(self.layer.x)
         self._buffers["dtable"][...] = self._table
         fields = self._fields({}, 0)
         if self._dx is not None:
-            shared.token_gradients(self.threads, shared.zero, fields, self._work.memory, U)
-        self._sum("x", fields, 0, 0, U, gradients.TABLE)
+            self._call(self.layer.shared.token_gradients, fields, 0, U)
+        self._sum("x", fields._replace(kind=gradients.TABLE), 0, U)
 
     def add_to(self, grads: Weights) -> None:
         """Add the gradients of the weights to those of the caller."""

@@ -17,10 +17,8 @@ from fastlstm.kernels.numba_backend.maths import Maths
 from fastlstm.kernels.numba_backend.product import pack, product_function, sum_function
 
 WORD = types.int64
-LIST = types.Array(WORD, 1, "C")
-TABLE = types.Array(WORD, 2, "C")
-MEMORY = types.Array(WORD, 3, "C")  # of `layer.Work`
-STEPS = (LIST, LIST, LIST, LIST)  # order, length, n_at, offset
+# What runs over steps s0..s1-1 takes: a `Fields` for each thread, s0, s1.
+STEPS = (types.Array(WORD, 2, "C"), WORD, WORD)
 
 
 class Shared:
@@ -39,7 +37,7 @@ class Shared:
     @cached_property
     def product(self) -> int:
         """The address of `product_function`."""
-        return _address_of(self._compile(product_function, *[WORD] * 12))
+        return _address_of(self._compile(product_function, *[WORD] * 8))
 
     @cached_property
     def sum(self) -> int:
@@ -52,24 +50,23 @@ class Shared:
 
     @cached_property
     def token_products(self) -> Any:
-        return self._in_parts(forward.token_products, LIST, MEMORY, *[WORD] * 2)
+        return self._in_parts(forward.token_products, *STEPS)
 
     @cached_property
     def input_gradients(self) -> Any:
-        return self._in_parts(gradients.input_gradients, LIST, *STEPS, MEMORY, *[WORD] * 2)
+        return self._in_parts(gradients.input_gradients, *STEPS)
 
     @cached_property
     def sum_tokens(self) -> Any:
-        return self._in_parts(gradients.sum_tokens, LIST, *STEPS, *[WORD] * 4)
+        return self._in_parts(gradients.sum_tokens, *STEPS)
 
     @cached_property
     def token_gradients(self) -> Any:
-        return self._in_parts(gradients.token_gradients, LIST, MEMORY, WORD)
+        return self._in_parts(gradients.token_gradients, *STEPS)
 
     @cached_property
     def weight_gradients(self) -> Any:
-        signature = (LIST, *STEPS, *[WORD] * 7, MEMORY, *[WORD] * 2)
-        return self._in_parts(gradients.weight_gradients, *signature)
+        return self._in_parts(gradients.weight_gradients, *STEPS)
 
 
 def _address_of(compiled: Any) -> int:
@@ -99,13 +96,10 @@ class Loops:
     def forward(self) -> Any:
         forward, mix = self._maths.forward, self._maths.mix
         loop = make_forward(unit(forward), mix and unit(mix))
-        signature = (self._real, LIST, TABLE, *STEPS, *[TABLE] * 4, MEMORY, *[WORD] * 2)
-        return compile_parts(loop, (forward, mix), signature)
+        return compile_parts(loop, (forward, mix), (self._real, *STEPS))
 
     @cached_property
     def backward(self) -> Any:
         backward, mix = self._maths.backward, self._maths.mix_backward
         loop = make_backward(unit(backward), mix and unit(mix))
-        places = (*[TABLE] * 4, LIST, WORD)
-        signature = (self._real, LIST, TABLE, *STEPS, *places, MEMORY, *[WORD] * 2)
-        return compile_parts(loop, (backward, mix), signature)
+        return compile_parts(loop, (backward, mix), (self._real, *STEPS))

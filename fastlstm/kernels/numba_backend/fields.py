@@ -7,27 +7,55 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import numpy as np
 from llvmlite import ir
 from numba.core import types
 from numba.core.imputils import lower_getattr_generic
 from numba.core.typing.templates import AttributeTemplate
 from numba.extending import infer_getattr, models, register_model
-from numpy.typing import NDArray
 
-from fastlstm.kernels.numba_backend.address import load, load_byte, size_of
+from fastlstm.kernels.numba_backend.address import load_byte, store, word
 from fastlstm.kernels.numba_backend.jit import inline, intrinsic
 from fastlstm.kernels.numba_backend.maths import H_NEXT, MIXED, PARAMS, SOURCES, Z
 from fastlstm.kernels.numba_backend.maths import H as H_SOURCE
 
-Ints = NDArray[np.int64]
-
 
 class Fields(NamedTuple):
-    """One layer in one direction. An address is 0 where there is nothing."""
+    """One layer in one direction, and a thread's own. An address is 0 where there is nothing."""
 
     product: int = 0  # `product_function`
     sum: int = 0  # `sum_function`
+    # the thread's own
+    thread: int = 0
+    threads: int = 0
+    work: int = 0  # its memory
+    a: int = 0  # tables of rows' addresses: operands of products
+    cin: int = 0
+    c: int = 0
+    zs: int = 0  # rows of z
+    more: int = 0
+    book: int = 0  # of a row, what `maths.SOURCES` names
+    ins: int = 0  # of a row, what a function of units takes and returns
+    outs: int = 0
+    # rows and steps
+    order: int = 0  # [N]
+    length: int = 0  # [N], sorted
+    n_at: int = 0  # [T]
+    offset: int = 0  # [T+1]
+    # the cell: lists of places (source, slot), and of states
+    unit_ins: int = 0
+    unit_outs: int = 0
+    mix_ins: int = 0
+    mix_outs: int = 0
+    mix_adds: int = 0  # sources
+    n_unit_ins: int = 0
+    n_unit_outs: int = 0
+    n_mix_ins: int = 0
+    n_mix_outs: int = 0
+    n_mix_adds: int = 0
+    states_after_h: int = 0  # [n_states, 4], see `CELLS`
+    n_states: int = 0  # after h
+    mix_keeps: int = 0  # how many
+    T: int = 0
     N: int = 0
     I: int = 0  # noqa: E741
     H: int = 0
@@ -87,20 +115,28 @@ class Fields(NamedTuple):
     zeros: int = 0  # as long as any row
     takes_h: int = 0
     dtable: int = 0  # [U,x_columns]
+    # a sum over steps, see `gradients`
+    kind: int = 0
+    column: int = 0  # bytes from a row's dz to its first column
+    features: int = 0
+    columns: int = 0
+    total: int = 0  # [panels,features,panel]
+    sums: int = 0  # [panels,panel], of columns
+    wide: int = 0  # float64 [panels,features+1,panel]; of tokens [U,x_columns]
 
 
 class _FieldsType(types.Type):  # type: ignore[misc]  # Numba has no types
-    """`Fields` as compiled code sees them: where its fields lie.
+    """`Fields` as compiled code sees them: where they lie. `zero` and `size` are of its numbers.
 
     As a tuple of numbers it would be copied into every function, which takes LLVM most of the time
     that compiling takes.
     """
 
-    def __init__(self) -> None:
-        super().__init__("Fields")
+    def __init__(self, real: Any) -> None:
+        self.real = real
+        super().__init__(f"Fields({real})")
 
 
-_FIELDS = _FieldsType()
 _WORDS = ir.IntType(64).as_pointer()
 
 
@@ -115,11 +151,17 @@ class _FieldsAttributes(AttributeTemplate):  # type: ignore[misc]
     key = _FieldsType
 
     def generic_resolve(self, fields: Any, name: str) -> Any:
-        return types.int64 if name in Fields._fields else None
+        if name == "zero":
+            return fields.real
+        return types.int64 if name == "size" or name in Fields._fields else None
 
 
 @lower_getattr_generic(_FieldsType)
 def _read_field(context: Any, builder: Any, fields: Any, pointer: Any, name: str) -> Any:
+    if name == "zero":
+        return context.get_constant(fields.real, 0)
+    if name == "size":
+        return context.get_constant(types.int64, fields.real.bitwidth // 8)
     index = ir.Constant(ir.IntType(64), Fields._fields.index(name))
     value = builder.load(builder.gep(pointer, [index]))
     # Nothing writes to it while a kernel runs: it may be read once, before a loop.
@@ -128,144 +170,137 @@ def _read_field(context: Any, builder: Any, fields: Any, pointer: Any, name: str
 
 
 @intrinsic
-def as_fields(typingctx: Any, fields: Any) -> Any:
-    """Return the `Fields` that an array holds."""
+def fields_of(typingctx: Any, zero: Any, fields: Any, thread: Any) -> Any:
+    """Return a thread's `Fields`, a row of an array; its numbers are of the type of `zero`."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return context.make_array(fields)(context, builder, args[0]).data
+        row = builder.mul(args[2], ir.Constant(ir.IntType(64), len(Fields._fields)))
+        return builder.gep(context.make_array(fields)(context, builder, args[1]).data, [row])
 
-    return _FIELDS(fields), codegen
-
-
-class Steps(NamedTuple):
-    """The rows of a batch, and its steps."""
-
-    order: Ints  # [N]
-    length: Ints  # [N], sorted
-    n_at: Ints  # [T]
-    offset: Ints  # [T+1]
+    return _FieldsType(zero)(zero, fields, types.int64), codegen
 
 
-# Columns of the table of states after h: [states-1, 4] addresses.
+# Columns of the table of states after h: addresses.
 CELLS, RESET, D_STATE, D_RESET = range(4)
-# Rows of a thread's tables of addresses.
-A, CIN, C, ZS, MORE, BOOK, INS, OUTS = range(8)
-TABLES = 8
+# A thread's tables of addresses, in this order.
+TABLES = ("a", "cin", "c", "zs", "more", "book", "ins", "outs")
 
 
 @inline
-def tables_of(memory: Any, thread: int) -> Any:
-    """Return a thread's tables."""
-    return memory[thread]
+def rows_at(k: Any, s: int) -> Any:
+    """How many rows of a step are the thread's: see `row_of`. Ragged batches divide evenly."""
+    n = word(k.n_at, s)
+    return (n - k.thread + k.threads - 1) // k.threads if n > k.thread else 0
 
 
 @inline
-def work_of(memory: Any, thread: int) -> Any:
-    """Return the address of a thread's memory."""
-    return memory[thread, TABLES, 0]
+def row_of(k: Any, i: int) -> Any:
+    """The thread's rows: thread, thread + threads, ..."""
+    return k.thread + i * k.threads
 
 
 @inline
-def rows_of(n: int, thread: int, threads: int) -> Any:
-    """Rows thread, thread + threads, ... below n: ragged batches divide evenly."""
-    return (n - thread + threads - 1) // threads if n > thread else 0
-
-
-@inline
-def place(k: Any, steps: Any, row: int, s: int, t_stride: int, n_stride: int) -> Any:
+def place(k: Any, row: int, s: int, t_stride: int, n_stride: int) -> Any:
     """Bytes from the start of an array [T,N,...] to a row's step."""
-    t = steps.length[row] - 1 - s if k.reverse else s
-    return t * t_stride + steps.order[row] * n_stride
+    t = word(k.length, row) - 1 - s if k.reverse else s
+    return t * t_stride + word(k.order, row) * n_stride
 
 
 @inline
-def starts_anew(k: Any, steps: Any, row: int, s: int) -> Any:
-    return k.reset != 0 and load_byte(k.reset + place(k, steps, row, s, k.N, 1)) != 0
+def starts_anew(k: Any, row: int, s: int) -> Any:
+    return k.reset != 0 and load_byte(k.reset + place(k, row, s, k.N, 1)) != 0
 
 
 @inline
-def h_before(k: Any, steps: Any, row: int, s: int, size: int) -> Any:
-    if starts_anew(k, steps, row, s):
-        return k.reset_h + steps.order[row] * k.R * size
+def given_row(k: Any, array: int, row: int, n: int) -> Any:
+    """Where a row lies in an array [N,n] in the caller's order."""
+    return array + word(k.order, row) * n * k.size
+
+
+@inline
+def y_row(k: Any, row: int, s: int) -> Any:
+    return k.y + place(k, row, s, k.y_t, k.y_n)
+
+
+@inline
+def h_before(k: Any, row: int, s: int) -> Any:
+    if starts_anew(k, row, s):
+        return given_row(k, k.reset_h, row, k.R)
     if s == 0:
-        return k.h_0 + steps.order[row] * k.R * size
-    return k.y + place(k, steps, row, s - 1, k.y_t, k.y_n)
+        return given_row(k, k.h_0, row, k.R)
+    return y_row(k, row, s - 1)
 
 
 @inline
-def mask_row(k: Any, steps: Any, row: int, size: int) -> Any:
-    return k.mask + steps.order[row] * k.R * size
+def mask_row(k: Any, row: int) -> Any:
+    return given_row(k, k.mask, row, k.R)
 
 
 @inline
-def kept_row(k: Any, steps: Any, row: int, s: int) -> Any:
-    """Where a step's row lies in an array of what is kept; alone a row has one place."""
-    return steps.offset[s] - k.base + row if k.save else row
+def kept_row(k: Any, array: int, row: int, s: int, n: int) -> Any:
+    """Where a step's row lies in an array [..., n] of what is kept; alone a row has one place."""
+    at = word(k.offset, s) - k.base + row if k.save else row
+    return array + at * n * k.size
 
 
 @inline
-def masked_row(k: Any, steps: Any, row: int, s: int, size: int) -> Any:
-    return k.masked + kept_row(k, steps, row, s) * k.R * size
-
-
-@inline
-def meets_weight(k: Any, steps: Any, row: int, s: int, size: int) -> Any:
+def meets_weight(k: Any, row: int, s: int) -> Any:
     """Where lies what met the recurrent weight at a step: h, or mask * h."""
-    if k.mask:
-        return masked_row(k, steps, row, s, size)
-    return h_before(k, steps, row, s, size)
+    return kept_row(k, k.masked, row, s, k.R) if k.mask else h_before(k, row, s)
 
 
 @inline
-def z_row(k: Any, steps: Any, row: int, s: int, chunk_start: int) -> Any:
+def z_row(k: Any, row: int, s: int, chunk_start: int) -> Any:
     if k.save:
-        return k.z + (steps.offset[s] - k.base + row) * k.z_row
+        return k.z + (word(k.offset, s) - k.base + row) * k.z_row
     return k.z + ((s - chunk_start) * k.N + row) * k.z_row
 
 
 @inline
-def x_row(k: Any, steps: Any, row: int, s: int) -> Any:
-    return k.x + place(k, steps, row, s, k.x_t, k.x_n)
+def x_row(k: Any, row: int, s: int) -> Any:
+    return k.x + place(k, row, s, k.x_t, k.x_n)
 
 
 @inline
-def token(k: Any, steps: Any, row: int, s: int) -> Any:
-    return load(s, k.ids + place(k, steps, row, s, k.ids_t, k.ids_n), 0)
+def token(k: Any, row: int, s: int) -> Any:
+    return word(k.ids + place(k, row, s, k.ids_t, k.ids_n), 0)
 
 
 @inline
-def state_after(k: Any, steps: Any, cells: int, row: int, s: int, bytes_: int) -> Any:
-    at = k.N + steps.offset[s] - k.base + row if k.save else row
-    return cells + at * bytes_
+def state_of(k: Any, j: int, column: int) -> Any:
+    """Return an address of the table of states after h."""
+    return word(k.states_after_h, 4 * j + column)
 
 
 @inline
-def write_book(
-    zero: Any, k: Any, steps: Any, states: Any, book: Any, row: int, s: int, first: int, z: int
-) -> None:
+def state_after(k: Any, cells: int, row: int, s: int) -> Any:
+    at = k.N + word(k.offset, s) - k.base + row if k.save else row
+    return cells + at * k.H * k.size
+
+
+@inline
+def write_book(k: Any, row: int, s: int, first: int, z: int) -> None:
     """Write the addresses of `maths.SOURCES` that forward and backward share."""
-    size = size_of(zero)
-    bytes_ = k.H * size
-    kept = kept_row(k, steps, row, s) * bytes_
-    book[Z] = z
-    book[H_SOURCE] = h_before(k, steps, row, s, size)
-    book[H_NEXT] = k.projected + kept if k.projects else k.y + place(k, steps, row, s, k.y_t, k.y_n)
-    book[PARAMS] = k.params
-    book[MIXED] = k.mixed + kept
-    for j in range(len(states)):
-        cells = states[j, CELLS]
-        if starts_anew(k, steps, row, s):
-            before = states[j, RESET] + steps.order[row] * bytes_
+    store(k.book, Z, z)
+    store(k.book, H_SOURCE, h_before(k, row, s))
+    h_next = kept_row(k, k.projected, row, s, k.H) if k.projects else y_row(k, row, s)
+    store(k.book, H_NEXT, h_next)
+    store(k.book, PARAMS, k.params)
+    store(k.book, MIXED, kept_row(k, k.mixed, row, s, k.H))
+    for j in range(k.n_states):
+        cells = state_of(k, j, CELLS)
+        if starts_anew(k, row, s):
+            before = given_row(k, state_of(k, j, RESET), row, k.H)
         elif s == first:
-            before = cells + row * bytes_
+            before = cells + row * k.H * k.size
         else:
-            before = state_after(k, steps, cells, row, s - 1, bytes_)
-        book[len(SOURCES) + 3 * j] = before
-        book[len(SOURCES) + 3 * j + 1] = state_after(k, steps, cells, row, s, bytes_)
+            before = state_after(k, cells, row, s - 1)
+        store(k.book, len(SOURCES) + 3 * j, before)
+        store(k.book, len(SOURCES) + 3 * j + 1, state_after(k, cells, row, s))
 
 
 @inline
-def find(book: Any, places: Any, bytes_: int, found: Any) -> None:
-    """Write the addresses of places (source, slot)."""
-    for i in range(len(places)):
-        found[i] = book[places[i, 0]] + places[i, 1] * bytes_
+def find(k: Any, places: int, n: int, found: int) -> None:
+    """Write the addresses of n places (source, slot)."""
+    for i in range(n):
+        store(found, i, word(k.book, word(places, 2 * i)) + word(places, 2 * i + 1) * k.H * k.size)

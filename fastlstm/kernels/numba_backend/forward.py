@@ -4,29 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastlstm.kernels.numba_backend.address import copy, multiply, size_of
+from fastlstm.kernels.numba_backend.address import copy, multiply, store, word
 from fastlstm.kernels.numba_backend.fields import (
-    BOOK,
-    CIN,
-    INS,
-    OUTS,
-    ZS,
-    A,
-    C,
-    Steps,
-    as_fields,
+    fields_of,
     find,
     h_before,
+    kept_row,
     mask_row,
-    masked_row,
     meets_weight,
-    place,
-    rows_of,
-    tables_of,
+    row_of,
+    rows_at,
     token,
-    work_of,
     write_book,
     x_row,
+    y_row,
     z_row,
 )
 from fastlstm.kernels.numba_backend.float_state import flush_denormals, restore_denormals
@@ -37,177 +28,128 @@ from fastlstm.kernels.numba_backend.unit_loop import for_units
 
 
 @jit
-def input_products(
-    zero: Any,
-    k: Any,
-    steps: Any,
-    tables: Any,
-    work: int,
-    thread: int,
-    threads: int,
-    s0: int,
-    s1: int,
-) -> None:
-    """Products of a thread's rows with the input at steps s0..s1-1, biases added."""
-    n, more, size = 0, k.products - k.x_columns, size_of(zero)
-    for s in range(s0, s1):
-        for i in range(rows_of(steps.n_at[s], thread, threads)):
-            row = thread + i * threads
-            z = z_row(k, steps, row, s, s0)
-            tables[A, n] = x_row(k, steps, row, s)
-            tables[CIN, n] = k.bias
-            tables[C, n] = z
-            copy(zero, z + k.x_columns * size, k.bias + k.x_columns * size, more)
-            n += 1
-    product(k, zero, n, k.I, tables, A, 0, k.w_x, k.x_columns, CIN, 0, C, 0, work)
+def _begin_product(k: Any, n: int, x: int, z: int) -> None:
+    """Let entry n of the tables take x to z; what the input does not meet is the bias."""
+    at = k.x_columns * k.size
+    store(k.a, n, x)
+    store(k.cin, n, k.bias)
+    store(k.c, n, z)
+    copy(k.zero, z + at, k.bias + at, k.products - k.x_columns)
 
 
 @jit
-def hidden_products(
-    zero: Any,
-    k: Any,
-    steps: Any,
-    tables: Any,
-    work: int,
-    thread: int,
-    threads: int,
-    s: int,
-    chunk_start: int,
-) -> Any:
-    """Add the products of a thread's rows with h; return how many rows those are."""
-    size, n = size_of(zero), rows_of(steps.n_at[s], thread, threads)
+def input_products(k: Any, s0: int, s1: int) -> None:
+    """Products of the thread's rows with the input at steps s0..s1-1, biases added."""
+    n = 0
+    for s in range(s0, s1):
+        for i in range(rows_at(k, s)):
+            row = row_of(k, i)
+            _begin_product(k, n, x_row(k, row, s), z_row(k, row, s, s0))
+            n += 1
+    product(k, n, k.I, k.a, k.w_x, k.x_columns, k.cin, k.c)
+
+
+@jit
+def hidden_products(k: Any, s: int, chunk_start: int) -> Any:
+    """Add the products of the thread's rows with h; return how many rows those are."""
+    n = rows_at(k, s)
     for i in range(n):
-        row = thread + i * threads
-        z = z_row(k, steps, row, s, chunk_start)
-        tables[ZS, i] = z
+        row = row_of(k, i)
+        z = z_row(k, row, s, chunk_start)
         if k.mask:
-            h, mask = h_before(k, steps, row, s, size), mask_row(k, steps, row, size)
-            multiply(zero, masked_row(k, steps, row, s, size), h, mask, k.R)
-        tables[A, i] = meets_weight(k, steps, row, s, size)
-        tables[CIN, i] = z
+            masked = kept_row(k, k.masked, row, s, k.R)
+            multiply(k.zero, masked, h_before(k, row, s), mask_row(k, row), k.R)
+        store(k.zs, i, z)
+        store(k.a, i, meets_weight(k, row, s))
+        store(k.cin, i, z + k.h_at)
+        store(k.c, i, z + k.h_at)
         if k.ids:
-            made = k.table + token(k, steps, row, s) * k.products * size
-            tables[CIN, i] = made
-            copy(zero, z, made, k.products - k.h_columns)
-    product(k, zero, n, k.R, tables, A, 0, k.w_h, k.h_columns, CIN, k.h_at, ZS, k.h_at, work)
+            made = k.table + token(k, row, s) * k.products * k.size
+            store(k.cin, i, made + k.h_at)
+            copy(k.zero, z, made, k.products - k.h_columns)
+    product(k, n, k.R, k.a, k.w_h, k.h_columns, k.cin, k.c)
     return n
 
 
 @jit
-def project(
-    zero: Any, k: Any, steps: Any, tables: Any, work: int, thread: int, threads: int, s: int, n: int
-) -> None:
-    """y = W_hr h, of the rows whose h the table A holds."""
+def project(k: Any, s: int, n: int) -> None:
+    """y = W_hr h, of the rows whose h the table `a` holds."""
     for i in range(n):
-        row = thread + i * threads
-        tables[CIN, i] = k.zeros
-        tables[C, i] = k.y + place(k, steps, row, s, k.y_t, k.y_n)
-    product(k, zero, n, k.H, tables, A, 0, k.w_proj, k.R, CIN, 0, C, 0, work)
+        store(k.cin, i, k.zeros)
+        store(k.c, i, y_row(k, row_of(k, i), s))
+    product(k, n, k.H, k.a, k.w_proj, k.R, k.cin, k.c)
+
+
+def _make_mix(mix: Any) -> Any:
+    @jit
+    def mix_rows(k: Any, s: int, first: int, n: int) -> None:
+        """What the late gates' products take in place of h, and those products."""
+        for i in range(n):
+            row = row_of(k, i)
+            write_book(k, row, s, first, word(k.zs, i))
+            find(k, k.mix_ins, k.n_mix_ins, k.ins)
+            find(k, k.mix_outs, k.n_mix_outs, k.outs)
+            for_units(mix, k.zero, k.H, k.ins, k.outs)
+            mixed = word(k.outs, 0)
+            store(k.a, i, mixed)
+            if k.mask:
+                multiply(k.zero, mixed, mixed, mask_row(k, row), k.H)
+        product(k, n, k.H, k.a, k.w_late, k.late_columns, k.zs, k.zs)
+
+    return mix_rows
+
+
+def _make_units(forward: Any) -> Any:
+    @jit
+    def unit_rows(k: Any, s: int, first: int, n: int) -> None:
+        """Run the cell's function; leave in table `a` where h is."""
+        for i in range(n):
+            write_book(k, row_of(k, i), s, first, word(k.zs, i))
+            if k.again and not k.projects:
+                store(k.book, H_NEXT, k.work + SPARE_BYTES)
+            find(k, k.unit_ins, k.n_unit_ins, k.ins)
+            find(k, k.unit_outs, k.n_unit_outs, k.outs)
+            for_units(forward, k.zero, k.H, k.ins, k.outs)
+            store(k.a, i, word(k.book, H_NEXT))
+
+    return unit_rows
 
 
 def make_forward(forward: Any, mix: Any) -> Any:
     """Return the loop around the compiled functions of a cell; mix is None where it has none."""
     mixes = mix is not None  # a constant: what it leads to is not compiled without
+    unit_rows, mix_rows = _make_units(forward), _make_mix(mix)
 
-    @jit
-    def mix_rows(
-        zero: Any,
-        k: Any,
-        steps: Any,
-        states: Any,
-        mix_ins: Any,
-        mix_outs: Any,
-        tables: Any,
-        work: int,
-        thread: int,
-        threads: int,
-        s: int,
-        first: int,
-        n: int,
-    ) -> None:
-        """What the late gates' products take in place of h, and those products."""
-        at = tables.ctypes.data
-        stride, bytes_ = tables.shape[1] * 8, k.H * size_of(zero)
-        for i in range(n):
-            row, book = thread + i * threads, tables[BOOK]
-            write_book(zero, k, steps, states, book, row, s, first, tables[ZS, i])
-            find(book, mix_ins, bytes_, tables[INS])
-            find(book, mix_outs, bytes_, tables[OUTS])
-            for_units(mix, zero, k.H, at + INS * stride, at + OUTS * stride)
-            tables[A, i] = tables[OUTS, 0]
-            if k.mask:
-                mask = mask_row(k, steps, row, size_of(zero))
-                multiply(zero, tables[A, i], tables[A, i], mask, k.H)
-        product(k, zero, n, k.H, tables, A, 0, k.w_late, k.late_columns, ZS, 0, ZS, 0, work)
-
-    def run(
-        thread: int,
-        threads: int,
-        zero: Any,
-        fields: Any,
-        states: Any,
-        order: Any,
-        length: Any,
-        n_at: Any,
-        offset: Any,
-        ins: Any,
-        outs: Any,
-        mix_ins: Any,
-        mix_outs: Any,
-        memory: Any,
-        s0: int,
-        s1: int,
-    ) -> None:
+    def run(thread: int, threads: int, zero: Any, fields: Any, s0: int, s1: int) -> None:
         """Run steps s0..s1-1 of the thread's rows."""
         float_state = flush_denormals()
-        tables, work = tables_of(memory, thread), work_of(memory, thread)
-        k, steps = as_fields(fields), Steps(order, length, n_at, offset)
-        at = tables.ctypes.data
-        stride, bytes_ = tables.shape[1] * 8, k.H * size_of(zero)
-        chunk_start = s0
+        k, chunk_start = fields_of(zero, fields, thread), s0
         for s in range(s0, s1):
-            if rows_of(steps.n_at[s], thread, threads) == 0:
+            if rows_at(k, s) == 0:
                 break
             if (s - s0) % k.chunk == 0:
                 chunk_start = s
                 if k.ids == 0:
-                    input_products(zero, k, steps, tables, work, thread, threads, s,
-                                   min(s + k.chunk, s1))  # fmt: skip
-            n = hidden_products(zero, k, steps, tables, work, thread, threads, s, chunk_start)
+                    input_products(k, s, min(s + k.chunk, s1))
+            n = hidden_products(k, s, chunk_start)
             if mixes:
-                mix_rows(zero, k, steps, states, mix_ins, mix_outs, tables, work, thread, threads,
-                         s, s0, n)  # fmt: skip
-            for i in range(n):
-                row, book = thread + i * threads, tables[BOOK]
-                write_book(zero, k, steps, states, book, row, s, s0, tables[ZS, i])
-                if k.again and not k.projects:
-                    book[H_NEXT] = work + SPARE_BYTES
-                find(book, ins, bytes_, tables[INS])
-                find(book, outs, bytes_, tables[OUTS])
-                for_units(forward, zero, k.H, at + INS * stride, at + OUTS * stride)
-                tables[A, i] = book[H_NEXT]
+                mix_rows(k, s, s0, n)
+            unit_rows(k, s, s0, n)
             if k.projects and not k.again:
-                project(zero, k, steps, tables, work, thread, threads, s, n)
+                project(k, s, n)
         restore_denormals(float_state)
 
     return run
 
 
-def token_products(
-    part: int, parts: int, zero: Any, fields: Any, memory: Any, block: int, U: int
-) -> None:
+def token_products(part: int, parts: int, zero: Any, fields: Any, block: int, U: int) -> None:
     """A part of the products of U distinct tokens, `block` of them at a time."""
     float_state = flush_denormals()
-    tables, work = tables_of(memory, part), work_of(memory, part)
-    u0, u1 = U * part // parts, U * (part + 1) // parts
-    k, size = as_fields(fields), size_of(zero)
-    more = k.products - k.x_columns
-    for u in range(u0, u1, block):
+    k, u1 = fields_of(zero, fields, part), U * (part + 1) // parts
+    for u in range(U * part // parts, u1, block):
         n = min(block, u1 - u)
         for i in range(n):
-            tables[A, i] = k.x + (u + i) * k.x_n
-            tables[CIN, i] = k.bias
-            tables[C, i] = k.table + (u + i) * k.products * size
-            copy(zero, tables[C, i] + k.x_columns * size, k.bias + k.x_columns * size, more)
-        product(k, zero, n, k.I, tables, A, 0, k.w_x, k.x_columns, CIN, 0, C, 0, work)
+            z = k.table + (u + i) * k.products * k.size
+            _begin_product(k, i, k.x + (u + i) * k.x_n, z)
+        product(k, n, k.I, k.a, k.w_x, k.x_columns, k.cin, k.c)
     restore_denormals(float_state)

@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 from fastlstm.kernels.call import Array, States
 from fastlstm.kernels.numba_backend.engine import Loops
 from fastlstm.kernels.numba_backend.fields import CELLS, RESET
-from fastlstm.kernels.numba_backend.layer import Layer, Work, address, aligned
+from fastlstm.kernels.numba_backend.layer import Layer, Work, address, aligned, places
 from fastlstm.kernels.numba_backend.sizes import Sizes
 from fastlstm.kernels.spec import CellSpec
 
 Ints = NDArray[np.int64]
 Buffers = dict[str, Array]
+UNITS = ("unit_ins", "unit_outs", "mix_ins", "mix_outs")  # the first or last of `Maths.tables`
 
 
 def allocate(shapes: dict[str, tuple[int, ...]], dtype: np.dtype[Any]) -> Buffers:
@@ -33,7 +34,7 @@ def sizes_of(layer: Layer, recompute: int) -> Sizes:
 
 
 def states_table(layer: Layer, cells: Array) -> Ints:
-    """Return the table of `call.CELLS` for cells [states-1, n, H]."""
+    """Return the table of `fields.CELLS` for cells [states-1, n, H]."""
     table = np.zeros((len(cells), 4), np.int64)
     for j, row in enumerate(table):
         row[CELLS] = address(cells[j])
@@ -69,29 +70,28 @@ class Forward:
             self._held["table"] = np.empty(sizes.table(), layer.dtype)
             self._multiply_tokens()
 
-    def _fields(self, more: dict[str, int], buffers: Buffers) -> Ints:
+    def _records(self, more: dict[str, int], buffers: Buffers) -> Ints:
         addresses = {name: address(array) for name, array in {**self._held, **buffers}.items()}
         addresses.pop("states", None)
         fields = self.layer.fields()._replace(chunk=self.sizes.chunk, **addresses, **more)
-        return np.array(fields, np.int64)
+        return self._work.records(fields)
 
     def _multiply_tokens(self) -> None:
-        shared, fields, U = self.layer.shared, self._fields({}, {}), len(self.layer.x)
-        shared.token_products(
-            self.threads, shared.zero, fields, self._work.memory, self.sizes.block, U
-        )
+        shared, U = self.layer.shared, len(self.layer.x)
+        records = self._records({}, {})
+        shared.token_products(self.threads, shared.zero, records, self.sizes.block, U)
 
     def prepare(
         self, buffers: Buffers, s0: int, s1: int, *, keep: bool = False, again: bool = False
     ) -> Callable[[], None]:
-        """Return what to call to run steps s0..s1-1 into `buffers`."""
+        """Return what to call to run steps s0..s1-1 into `buffers`, which must live as long."""
         layer = self.layer
-        base = int(layer.rows.offset[s0]) if keep else 0
-        fields = self._fields({"save": int(keep), "base": base, "again": int(again)}, buffers)
-        states = states_table(layer, buffers["states"])
-        places = layer.maths.tables[:4]
-        return partial(self._loops.forward, self.threads, layer.shared.zero, fields, states,
-                       *layer.steps, *places, self._work.memory, s0, s1)  # fmt: skip
+        buffers["states_after_h"] = states_table(layer, buffers["states"])
+        more = places(UNITS, layer.maths.tables[:4])
+        more.update(save=int(keep), again=int(again))
+        more["base"] = int(layer.rows.offset[s0]) if keep else 0
+        records = self._records(more, buffers)
+        return partial(self._loops.forward, self.threads, layer.shared.zero, records, s0, s1)
 
     def run(self, buffers: Buffers, s0: int, s1: int, *, keep: bool, again: bool = False) -> None:
         """Run steps s0..s1-1 into `buffers`, keeping those of every step or of the last.

@@ -64,7 +64,6 @@ class Layer:
             tuple(readable(part, 2) for part in given.reset.state),
         )
         self.lengths: Ints = self.rows.lengths[self.rows.order]
-        self.steps = (self.rows.order, self.lengths, self.rows.n_at, self.rows.offset)
 
     def fields(self) -> Fields:
         """Return the fields that forward and backward share."""
@@ -81,6 +80,12 @@ class Layer:
             given.update(mask=address(self.mask))
         return Fields(
             product=self.shared.product,
+            order=address(self.rows.order),
+            length=address(self.lengths),
+            n_at=address(self.rows.n_at),
+            offset=address(self.rows.offset),
+            n_states=len(maths.states) - 1,
+            T=self.rows.T,
             N=self.rows.N,
             I=self.I,
             H=H,
@@ -154,12 +159,30 @@ class Layer:
         return {name: self.pack(w, transposed, threads) for name, w in weights.items()}
 
 
+def places(names: tuple[str, ...], tables: tuple[Ints, ...]) -> dict[str, int]:
+    """Return the fields of some lists of the cell."""
+    found = {name: address(table) for name, table in zip(names, tables, strict=True)}
+    return {**found, **{f"n_{n}": len(table) for n, table in zip(names, tables, strict=True)}}
+
+
 class Work:
     """Memory of each thread's own."""
 
     def __init__(self, threads: int, rows: int, n_bytes: int) -> None:
         self._numbers = aligned((threads, -(-n_bytes // LINE) * LINE), np.uint8)
-        # Of each thread, in one more row, the address of its memory.
-        self.memory = np.empty((threads, TABLES + 1, max(rows, 64)), np.int64)
-        for of_thread, numbers in zip(self.memory, self._numbers, strict=True):
-            of_thread[TABLES] = address(numbers)
+        self._tables = np.empty((threads, len(TABLES), max(rows, 64)), np.int64)
+        self._own = [
+            {
+                "thread": thread,
+                "threads": threads,
+                "work": address(numbers),
+                **dict(zip(TABLES, map(address, tables), strict=True)),
+            }
+            for thread, (numbers, tables) in enumerate(
+                zip(self._numbers, self._tables, strict=True)
+            )
+        ]
+
+    def records(self, fields: Fields) -> Ints:
+        """Return the fields of each thread [threads, fields], for compiled code."""
+        return np.array([fields._replace(**own) for own in self._own], np.int64)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from llvmlite import ir
-from numba.core import types
+from numba.core import cgutils, types
 
-from fastlstm.kernels.numba_backend.address import copy, fill, load, size_of, store
+from fastlstm.kernels.numba_backend.address import copy, fill, load, size_of, store, word
 from fastlstm.kernels.numba_backend.jit import inline, intrinsic, jit
 from fastlstm.kernels.numba_backend.tile import (
     MAX_ROWS,
@@ -29,53 +29,28 @@ _sum_1, _sum_2, _sum_3, _sum_4, _sum_5, _sum_6 = (make_sum_tile(r) for r in rang
 
 
 @jit
-def tile(
-    zero: Any,
-    rows: int,
-    K: int,
-    a: int,
-    a_offset: int,
-    a_step: int,
-    b: int,
-    cin: int,
-    cin_offset: int,
-    c: int,
-    c_offset: int,
-) -> None:
-    """One panel of 1 to MAX_ROWS rows; a, cin and c are addresses of tables of addresses."""
+def tile(zero: Any, rows: int, K: int, a: int, b: int, cin: int, c: int, offset: int) -> None:
+    """One panel of 1 to MAX_ROWS rows, see `tile.make_tile`."""
     if rows == 6:
-        _tile_6(zero, K, a, a_offset, a_step, b, cin, cin_offset, c, c_offset)
+        _tile_6(zero, K, a, b, cin, c, offset)
     elif rows == 5:
-        _tile_5(zero, K, a, a_offset, a_step, b, cin, cin_offset, c, c_offset)
+        _tile_5(zero, K, a, b, cin, c, offset)
     elif rows == 4:
-        _tile_4(zero, K, a, a_offset, a_step, b, cin, cin_offset, c, c_offset)
+        _tile_4(zero, K, a, b, cin, c, offset)
     elif rows == 3:
-        _tile_3(zero, K, a, a_offset, a_step, b, cin, cin_offset, c, c_offset)
+        _tile_3(zero, K, a, b, cin, c, offset)
     elif rows == 2:
-        _tile_2(zero, K, a, a_offset, a_step, b, cin, cin_offset, c, c_offset)
+        _tile_2(zero, K, a, b, cin, c, offset)
     else:
-        _tile_1(zero, K, a, a_offset, a_step, b, cin, cin_offset, c, c_offset)
+        _tile_1(zero, K, a, b, cin, c, offset)
 
 
 def product_function(
-    zero: Any,
-    n: int,
-    K: int,
-    a: int,
-    a_offset: int,
-    a_step: int,
-    b: int,
-    columns: int,
-    cin: int,
-    cin_offset: int,
-    c: int,
-    c_offset: int,
-    spare: int,
+    zero: Any, n: int, K: int, a: int, b: int, columns: int, cin: int, c: int, spare: int
 ) -> int:
     """C = Cin + A B: n rows of K numbers, into exactly `columns` columns.
 
-    a, cin and c are addresses of tables of the rows' addresses, each with an offset in bytes;
-    rows of cin may be those of c. a_step : bytes from one number of a row of A to the next.
+    a, cin and c are addresses of tables of the rows' addresses; rows of cin may be those of c.
     spare has SPARE_BYTES.
     """
     width = panel_columns(zero)
@@ -84,9 +59,7 @@ def product_function(
     if n == 1:
         while (first + WIDE) * width <= columns:
             at = first * PANEL_BYTES
-            _tile_wide(
-                zero, K, a, a_offset, a_step, b + at * K, cin, cin_offset + at, c, c_offset + at
-            )
+            _tile_wide(zero, K, a, b + at * K, cin, c, at)
             first += WIDE
     # A B that fits the second-level cache streams past each block of rows; else all rows pass
     # each of its panels.
@@ -100,11 +73,9 @@ def product_function(
             left, at, table = columns - panel * width, panel * PANEL_BYTES, row * 8
             bp = b + at * K
             if left >= width:
-                tile(zero, rows, K, a + table, a_offset, a_step, bp, cin + table, cin_offset + at,
-                     c + table, c_offset + at)  # fmt: skip
+                tile(zero, rows, K, a + table, bp, cin + table, c + table, at)
             else:
-                _last_panel(zero, rows, K, a + table, a_offset, a_step, bp, left, cin + table,
-                            cin_offset + at, c + table, c_offset + at, spare)  # fmt: skip
+                _last_panel(zero, rows, K, a + table, bp, left, cin + table, c + table, at, spare)
     return 0
 
 
@@ -114,14 +85,11 @@ def _last_panel(
     rows: int,
     K: int,
     a: int,
-    a_offset: int,
-    a_step: int,
     b: int,
     columns: int,
     cin: int,
-    cin_offset: int,
     c: int,
-    c_offset: int,
+    at: int,
     spare: int,
 ) -> None:
     """A panel of fewer columns than its vectors hold goes through `spare`."""
@@ -130,43 +98,32 @@ def _last_panel(
         row = numbers + r * PANEL_BYTES
         store(spare, r, row)
         fill(zero, row, panel_columns(zero))
-        copy(zero, row, load(r, cin, r) + cin_offset, columns)
-    tile(zero, rows, K, a, a_offset, a_step, b, spare, 0, spare, 0)
+        copy(zero, row, word(cin, r) + at, columns)
+    tile(zero, rows, K, a, b, spare, spare, 0)
     for r in range(rows):
-        copy(zero, load(r, c, r) + c_offset, load(r, spare, r), columns)
-
-
-def _call_address(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-    """Emit a call of the function at the first argument with the others."""
-    kind = ir.FunctionType(ir.IntType(64), [arg.type for arg in args[1:]]).as_pointer()
-    builder.call(builder.inttoptr(args[0], kind), args[1:])
-    return context.get_dummy_value()
+        copy(zero, word(c, r) + at, word(spare, r), columns)
 
 
 @intrinsic
-def product_at(
-    typingctx: Any,
-    address: Any,
-    zero: Any,
-    n: Any,
-    K: Any,
-    a: Any,
-    a_offset: Any,
-    a_step: Any,
-    b: Any,
-    columns: Any,
-    cin: Any,
-    cin_offset: Any,
-    c: Any,
-    c_offset: Any,
-    spare: Any,
-) -> Any:
-    """Call `product_function` by its address.
+def _call_at(typingctx: Any, address: Any, arguments: Any) -> Any:
+    """Call a function by its address.
 
     Compiled into each of its callers it would take most of the time that compiling takes.
     """
-    word = types.int64
-    return types.void(word, zero, *[word] * 12), _call_address
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        values = cgutils.unpack_tuple(builder, args[1])
+        kind = ir.FunctionType(ir.IntType(64), [value.type for value in values]).as_pointer()
+        builder.call(builder.inttoptr(args[0], kind), values)
+        return context.get_dummy_value()
+
+    return types.void(types.int64, arguments), codegen
+
+
+@inline
+def product(k: Any, n: int, K: int, a: int, b: int, columns: int, cin: int, c: int) -> None:
+    """`product_function` for a thread."""
+    _call_at(k.product, (k.zero, n, K, a, b, columns, cin, c, k.work))
 
 
 @jit
@@ -198,35 +155,10 @@ def sum_function(zero: Any, F: int, K: int, a: int, b: int, c: int) -> int:
     return 0
 
 
-@intrinsic
-def sum_at(typingctx: Any, address: Any, zero: Any, F: Any, K: Any, a: Any, b: Any, c: Any) -> Any:
-    """Call `sum_function` by its address, as `product_at` does."""
-    word = types.int64
-    return types.void(word, zero, *[word] * 5), _call_address
-
-
 @inline
-def product(
-    k: Any,
-    zero: Any,
-    n: int,
-    K: int,
-    tables: Any,
-    a: int,
-    a_offset: int,
-    b: int,
-    columns: int,
-    cin: int,
-    cin_offset: int,
-    c: int,
-    c_offset: int,
-    spare: int,
-) -> None:
-    """The same of contiguous rows, a, cin and c being numbers of a thread's tables."""
-    at = tables.ctypes.data
-    stride = tables.shape[1] * 8
-    product_at(k.product, zero, n, K, at + a * stride, a_offset, size_of(zero), b, columns,
-               at + cin * stride, cin_offset, at + c * stride, c_offset, spare)  # fmt: skip
+def add_sum(k: Any, F: int, K: int, a: int, b: int, c: int) -> None:
+    """`sum_function` by its address."""
+    _call_at(k.sum, (k.zero, F, K, a, b, c))
 
 
 def pack(

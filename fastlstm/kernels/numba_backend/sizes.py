@@ -139,7 +139,7 @@ class Sizes:
 
     def tables(self, threads: int) -> int:
         """Bytes of the threads' tables of addresses."""
-        return threads * (TABLES + 1) * self.block * 8
+        return threads * len(TABLES) * self.block * 8
 
 
 def memory(cell: CellSpec, sizes: call.Sizes) -> MemoryUse:

@@ -109,33 +109,25 @@ def make_tile(rows: int, panels: int = 1) -> Any:
 
     @intrinsic
     def tile(
-        typingctx: Any,
-        zero: Any,
-        K: Any,  # at least 1
-        a: Any,  # tables of addresses, with an offset in bytes
-        a_offset: Any,
-        a_step: Any,  # bytes from one k to the next
-        b: Any,
-        cin: Any,
-        cin_offset: Any,
-        c: Any,
-        c_offset: Any,
+        typingctx: Any, zero: Any, K: Any, a: Any, b: Any, cin: Any, c: Any, offset: Any
     ) -> Any:
+        """K is at least 1; a, cin and c are addresses of tables of the rows' addresses; offset is
+        bytes from the start of a row of Cin and C.
+        """
+
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             _emit(_Tile(context, builder, zero, rows, panels), *args[1:])
             return context.get_dummy_value()
 
-        return types.void(zero, *[types.int64] * 9), codegen
+        return types.void(zero, *[types.int64] * 6), codegen
 
     return tile
 
 
-def _emit(
-    t: _Tile, K: Any, a: Any, a_offset: Any, a_step: Any, b: Any, cin: Any, cin_offset: Any, *c: Any
-) -> None:
+def _emit(t: _Tile, K: Any, a: Any, b: Any, cin: Any, c: Any, offset: Any) -> None:
     builder, zero = t.builder, ir.Constant(WORD, 0)
-    rows, start = t.addresses(a, a_offset), t.load_all(t.addresses(cin, cin_offset))
-    out = t.addresses(*c)
+    rows, start = t.addresses(a, zero), t.load_all(t.addresses(cin, offset))
+    out = t.addresses(c, offset)
     panel = builder.mul(K, ir.Constant(WORD, PANEL_BYTES))
     before, loop = builder.block, builder.append_basic_block("tile")
     after = builder.append_basic_block("tile.done")
@@ -152,7 +144,7 @@ def _emit(
     k_next = builder.add(k, ir.Constant(WORD, 1))
     following = [
         (k, zero, k_next),
-        (a_at, zero, builder.add(a_at, a_step)),
+        (a_at, zero, builder.add(a_at, ir.Constant(WORD, t.size))),
         (b_at, b, builder.add(b_at, ir.Constant(WORD, PANEL_BYTES))),
         *zip(acc, start, total, strict=True),
     ]
