@@ -69,6 +69,30 @@ def cell(case: Case, a: Arrays) -> Side:
     return Side(call, results, model)
 
 
+def peephole(case: Case, a: Arrays) -> Side:
+    """An LSTM forward and backward whose peepholes are zero."""
+    model = fl.PeepholeLSTM(case.I, case.H, batch_first=True, dtype=case.dtype)
+    none = {f"p_{gate}_l0": np.zeros(case.H, case.dtype) for gate in "ifo"}
+    model.load_state_dict({**a["weights"], **none})
+
+    def run() -> tuple[Array, Array]:
+        y, _, tape = model.forward(a["x"])
+        dx, _ = model.backward(tape, a["dy"])
+        return y, dx
+
+    def call() -> None:
+        run()
+        model.zero_grad()
+
+    def results() -> Results:
+        y, dx = run()
+        found = gradients(model)
+        weights = {name: d for name, d in found.items() if not name.startswith("d_p_")}
+        return Results({"y": y}, {"dx": dx, **weights})
+
+    return Side(call, results)
+
+
 def embedding(case: Case, a: Arrays) -> Side:
     """Embedding forward and backward; the gradient is row-sparse."""
     model = nn.Embedding(case.V, case.I, dtype=case.dtype)

@@ -167,6 +167,7 @@ def _text_classifier(case: Case, rng: np.random.Generator) -> Arrays:
 _DRAW = {
     "step": _steps,
     "stream": _steps,
+    "peephole": _sequences,
     "tokens": _tokens,
     "cell": _cell,
     "embedding": _embedding,

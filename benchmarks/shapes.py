@@ -22,6 +22,7 @@ OPS = (
     "tokens",
     "cell",
     "stream",
+    "peephole",
     "embedding",
     "linear",
     "dropout",

@@ -90,6 +90,28 @@ def cell(case: Case, a: Arrays) -> Side:
     return Side(call, results, model)
 
 
+def peephole(case: Case, a: Arrays) -> Side:
+    """nn.LSTM forward and backward."""
+    model = layer(case, a)
+    x, dy = torch.from_numpy(a["x"]), torch.from_numpy(a["dy"])
+
+    def run() -> tuple[Tensor, Tensor]:
+        leaf = x.detach().requires_grad_()
+        y, _ = model(leaf)
+        y.backward(dy)
+        return y, leaf
+
+    def call() -> None:
+        run()
+        model.zero_grad()
+
+    def results() -> Results:
+        y, leaf = run()
+        return Results(arrays(y=y), {**arrays(dx=leaf.grad), **gradients(model)})
+
+    return Side(call, results)
+
+
 def embedding(case: Case, a: Arrays) -> Side:
     """Embedding forward and backward; the gradient is dense, as by default."""
     model = nn.Embedding(case.V, case.I, dtype=getattr(torch, case.dtype))

@@ -157,11 +157,14 @@ def _curated() -> list[Case]:
         T = (1, 2, 3, 6)[k % 4]
         proj = SIZES[(k - 3) % 10] if 3 <= k else 0
         cases.append(
-            Case(T, N, I, H, ragged=k % 2 == 1, reverse=k % 3 == 1, bias=k % 4 != 3, seed=k)
+            Case(T, N, I, H, ragged=k % 2 == 1, reverse=k % 3 == 1, bias=k % 4 != 3, seed=k + 300)
         )
         cases.append(
             Case(T + 2, N, I, H, k % 2 == 0, k % 3 == 0, True, proj, k % 5 < 3, seed=k + 100)
         )
+        if k % 3 == 1:
+            flags = {"ragged": k % 2 == 0, "reverse": k % 4 == 0, "reset": k == 7}
+            cases.append(Case(T + 1, N, I, H, proj=proj, mask=True, **flags, seed=k + 200))
     return cases
 
 
@@ -177,6 +180,8 @@ SMALL = [
     Case(3, 2, 2, 3, proj=2, seed=6),
     Case(6, 7, 5, 9, proj=8, ragged=True, reset=True, seed=7),
     Case(6, 6, 9, 8, reverse=True, reset=True, ragged=True, seed=8),
+    Case(4, 3, 2, 5, mask=True, seed=9),
+    Case(5, 6, 4, 9, proj=4, ragged=True, reverse=True, reset=True, mask=True, seed=10),
 ]
 
 

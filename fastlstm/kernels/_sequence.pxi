@@ -241,8 +241,7 @@ def forward(cell, call):
     held.set_states(state, "state", &held.p.h0, &held.p.c0)
     if reset is not None:
         held.set_reset(reset)
-    if mask is not None:
-        raise NotImplementedError("mask is given, which these kernels do not know yet")
+    held.p.mask = held.optional(mask, "mask", (N, held.p.R))
     out = view(y, "y", (T, N, held.p.R), held.format, 2, True)
     held.held.append(out)
     held.p.y, held.p.y_t, held.p.y_n = out.b.buf, out.stride(0), out.stride(1)

@@ -54,5 +54,12 @@ _ROWS = (
     CellSpec(name="gru_reset_before", gates=("r", "z", "n"), late=("n",)),
     CellSpec(name="rnn_tanh", gates=("h",)),
     CellSpec(name="rnn_relu", gates=("h",)),
+    # Gers & Schmidhuber 2000: the gates see the cell state.
+    CellSpec(
+        name="peephole_lstm",
+        gates=("i", "f", "g", "o"),
+        states=("h", "c"),
+        params=("p_i", "p_f", "p_o"),
+    ),
 )
 CELLS = {cell.name: cell for cell in _ROWS}

@@ -7,7 +7,7 @@ from fastlstm.nn.embedding import Embedding
 from fastlstm.nn.gru import GRU
 from fastlstm.nn.linear import Linear
 from fastlstm.nn.losses import bce_with_logits, cross_entropy
-from fastlstm.nn.lstm import LSTM
+from fastlstm.nn.lstm import LSTM, PeepholeLSTM
 from fastlstm.nn.module import Module, Parameter, RowGrad, Tape
 from fastlstm.nn.rnn import RNN
 from fastlstm.nn.state import State
@@ -23,6 +23,7 @@ __all__ = [
     "Linear",
     "Module",
     "Parameter",
+    "PeepholeLSTM",
     "RNNCell",
     "RowGrad",
     "State",

@@ -107,4 +107,4 @@ class PeepholeLSTM(Recurrent):
     h_0, c_0 : Parameter [L*D, H], with `learn_state`.
     """
 
-    # _cell = CELLS["peephole_lstm"]
+    _cell = CELLS["peephole_lstm"]

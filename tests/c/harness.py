@@ -34,9 +34,8 @@ HEADER = (
     "cell_number gates states proj reset recompute packed repeat hasty params masked"
 ).split()
 # For each unit, the parameters of cells that have their own.
-PARAMS = {"peephole_lstm": 3}
 # The order of the numbers in the kernels.
-NAMES = [*CELLS] if "peephole_lstm" in CELLS else [*CELLS, "peephole_lstm"]
+NAMES = [*CELLS]  # in the order of their numbers in C
 OPS = ("cell", "pool", "adam", "exp", "sigmoid", "tanh")
 
 
@@ -155,7 +154,7 @@ class Case:
 
     @property
     def spec(self) -> CellSpec:
-        return CELLS.get(self.cell) or CELLS["lstm"]
+        return CELLS[self.cell]
 
     @property
     def cell_number(self) -> int:
@@ -163,7 +162,7 @@ class Case:
 
     @property
     def params(self) -> int:
-        return PARAMS.get(self.cell, 0)
+        return len(self.spec.params)
 
     @property
     def gates(self) -> int:
@@ -276,15 +275,17 @@ class Case:
             return tuple(arrays.get(name) for name in self.state_names(pattern))
 
         x = Tokens(exact["ids"], exact["x"]) if self.distinct else exact["x"]
-        weights = Weights(*(exact.get(name) for name in Weights._fields[:5]))  # type: ignore[arg-type]
+        five = (exact.get(name) for name in Weights._fields[:5])
+        weights = Weights._make((*five, tuple(exact.get("params", ()))))
         reset = Reset(exact["mask"], states(exact, "{}_reset")) if self.reset else None
         state_n, saved = kernel.forward(
             x, states(exact, "{}0"), weights, self.rows, out["y"],
-            reverse=self.reverse, reset=reset, save=True,
+            reverse=self.reverse, reset=reset, mask=exact.get("h_mask"), save=True,
         )  # fmt: skip
         assert saved is not None
         out["dx"] = exact["dx"]
-        grads = Weights(*(out.get(f"d{name}") for name in Weights._fields[:5]))  # type: ignore[arg-type]
+        five = (out.get(f"d{name}") for name in Weights._fields[:5])
+        grads = Weights._make((*five, tuple(out.get("dparams", ()))))
         dstate_0, dreset = kernel.backward(
             saved, exact.get("dy"), states(exact, "d{}_n"), grads, out["dx"],
             accumulate_dx=self.accumulate,

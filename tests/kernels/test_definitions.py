@@ -27,6 +27,12 @@ def lstm(x: Any, h: Any, z_h: Any, c: float, **_: Any) -> list[float]:
     return [o * tanh(c), c]
 
 
+def peephole_lstm(x: Any, h: Any, z_h: Any, c: float, p: Any, **_: Any) -> list[float]:
+    i, f = s(x[0] + z_h[0] + p[0][0] * c), s(x[1] + z_h[1] + p[1][0] * c)
+    c = f * c + i * tanh(x[2] + z_h[2])
+    return [s(x[3] + z_h[3] + p[2][0] * c) * tanh(c), c]
+
+
 def gru(x: Any, h: float, z_h: Any, **_: Any) -> list[float]:
     r, z = s(x[0] + z_h[0]), s(x[1] + z_h[1])
     return [(1 - z) * tanh(x[2] + r * z_h[2]) + z * h]
@@ -48,6 +54,7 @@ def rnn_relu(x: Any, h: Any, z_h: Any, **_: Any) -> list[float]:
 # One step of one unit, from the products to the states.
 BY_HAND: dict[str, Callable[..., list[float]]] = {
     "lstm": lstm,
+    "peephole_lstm": peephole_lstm,
     "gru": gru,
     "gru_reset_before": gru_reset_before,
     "rnn_tanh": rnn_tanh,
@@ -69,6 +76,7 @@ def test_one_unit_by_hand(kernel: Kernel, seed: int) -> None:
         c=c[0] if c else 0.0,
         w=w.w_hh[-1, 0],
         b=w.b_hh[-1],
+        p=w.params,
     )
     out, _ = run_forward(kernel, p)
     assert [out[f"{name}_n"][0, 0] for name in kernel.cell.states] == pytest.approx(

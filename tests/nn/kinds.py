@@ -16,6 +16,7 @@ from fastlstm.nn.recurrent import Recurrent
 KINDS: dict[str, tuple[Any, dict[str, Any]]] = {
     "lstm": (fl.LSTM, {}),
     "lstm-proj": (fl.LSTM, {"proj_size": 5}),
+    "lstm-peephole": (fl.PeepholeLSTM, {}),
     "gru": (fl.GRU, {}),
     "gru-before": (fl.GRU, {"reset_after": False}),
     "rnn-tanh": (fl.RNN, {}),

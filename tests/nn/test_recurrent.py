@@ -168,7 +168,7 @@ def test_dropout_in_one_layer_warns(kind: str) -> None:
 def test_a_tape_serves_once_and_its_own_module(kind: str) -> None:
     module, other = layer(kind), layer(kind)
     y, _, tape = module.forward(batch())
-    with pytest.raises(ValueError, match="tape is of another (LSTM|GRU|RNN)"):
+    with pytest.raises(ValueError, match="tape is of another (LSTM|PeepholeLSTM|GRU|RNN)"):
         other.backward(tape, y)
     with pytest.raises(ValueError, match="dy has shape"):
         module.backward(tape, y[1:])  # a mistake does not use it up

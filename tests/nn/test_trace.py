@@ -22,6 +22,7 @@ GATES = {
     "lstm": "ifgoch",
     "lstm-proj": "ifgoch",
     "gru": "rznh",
+    "lstm-peephole": "ifgoch",
     "gru-before": "rznh",
     "rnn-tanh": "h",
     "rnn-relu": "h",
@@ -71,8 +72,8 @@ def weights_of(module: Any, k: int) -> tuple[Array, Array, Array, Array]:
     return tuple(w.reshape(G, H, *w.shape[1:]) for w in arrays)  # type: ignore[return-value]
 
 
-def gates_by_hand(module: Any, k: int, x: Array, h: Array) -> dict[str, Array]:
-    """The gates of a step in plain NumPy: x [N,I], h [N,R]."""
+def gates_by_hand(module: Any, k: int, x: Array, h: Array, c: Array) -> dict[str, Array]:
+    """The gates of a step in plain NumPy: x [I], h [R], c [H]."""
     w_ih, w_hh, b_ih, b_hh = weights_of(module, k)
     z_x = [x @ w.T + b for w, b in zip(w_ih, b_ih, strict=True)]
     z_h = [h @ w.T + b for w, b in zip(w_hh, b_hh, strict=True)]
@@ -80,6 +81,10 @@ def gates_by_hand(module: Any, k: int, x: Array, h: Array) -> dict[str, Array]:
     name = module._cell.name
     if name == "lstm":
         return {"i": sigmoid(z[0]), "f": sigmoid(z[1]), "g": np.tanh(z[2]), "o": sigmoid(z[3])}
+    if name == "peephole_lstm":
+        p_i, p_f, p_o = module._weights(k).params
+        i, f, g = sigmoid(z[0] + p_i * c), sigmoid(z[1] + p_f * c), np.tanh(z[2])
+        return {"i": i, "f": f, "g": g, "o": sigmoid(z[3] + p_o * (f * c + i * g))}
     if name.startswith("rnn"):
         return {}
     r, z_gate = sigmoid(z[0]), sigmoid(z[1])
@@ -99,7 +104,7 @@ def test_gates_are_those_of_the_formulas(backend_isa: str, kind: str) -> None:
         for row, length in enumerate(n):
             h, c = parts(state)[0][k][row], parts(state)[-1][k][row]
             for t in reversed(range(length)) if k % 2 else range(length):
-                expected = gates_by_hand(module, k, inputs[t, row], h)
+                expected = gates_by_hand(module, k, inputs[t, row], h, c)
                 if "c" in trace.values:
                     c = expected["f"] * c + expected["i"] * expected["g"]
                     expected["c"] = c

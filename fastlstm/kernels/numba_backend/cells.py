@@ -32,6 +32,26 @@ def lstm_backward(
     return di, df, dg, dh * t * o * (1 - o), dc * f
 
 
+def peephole_lstm(
+    i: Number, f: Number, g: Number, o: Number, c: Number, p_i: Number, p_f: Number, p_o: Number
+) -> tuple[Number, ...]:
+    i, f, g = sigmoid(i + p_i * c), sigmoid(f + p_f * c), tanh(g)
+    c = f * c + i * g
+    o = sigmoid(o + p_o * c)
+    return o * tanh(c), c, i, f, g, o
+
+
+def peephole_lstm_backward(
+    dh: Number, dc: Number, i: Number, f: Number, g: Number, o: Number, c: Number, c_next: Number,
+    p_i: Number, p_f: Number, p_o: Number,
+) -> tuple[Number, ...]:  # fmt: skip
+    t = tanh(c_next)
+    do = dh * t * o * (1 - o)
+    dc = dc + dh * o * (1 - t * t) + do * p_o
+    di, df, dg = dc * g * i * (1 - i), dc * c * f * (1 - f), dc * i * (1 - g * g)
+    return di, df, dg, do, dc * f + di * p_i + df * p_f, di * c, df * c, do * c_next
+
+
 def gru(r: Number, z: Number, n_x: Number, n_h: Number, h: Number) -> tuple[Number, ...]:
     r, z = sigmoid(r), sigmoid(z)
     n = tanh(n_x + r * n_h)
@@ -88,6 +108,12 @@ MATHS = {
     maths.name: maths
     for maths in (
         _maths("lstm", forward=lstm, backward=lstm_backward, keeps=("i", "f", "g", "o")),
+        _maths(
+            "peephole_lstm",
+            forward=peephole_lstm,
+            backward=peephole_lstm_backward,
+            keeps=("i", "f", "g", "o"),
+        ),
         _maths("gru", forward=gru, backward=gru_backward, keeps=("r", "z", "n", "n_h")),
         _maths(
             "gru_reset_before",

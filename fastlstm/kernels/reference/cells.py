@@ -235,6 +235,7 @@ def rnn_relu_backward(
 
 STEPS: dict[str, Steps] = {
     "lstm": Steps(lstm, lstm_backward, 5),
+    "peephole_lstm": Steps(peephole_lstm, peephole_lstm_backward, 5),
     "gru": Steps(gru, gru_backward, 4),
     "gru_reset_before": Steps(gru_reset_before, gru_reset_before_backward, 3),
     "rnn_tanh": Steps(rnn_tanh, rnn_tanh_backward, 0),
