@@ -24,7 +24,9 @@ class Mutant(NamedTuple):
 
 
 MUTANTS: dict[str, Mutant] = {}
-GRU, GRU_RESET_BEFORE, LSTM = (STEPS[name] for name in ("gru", "gru_reset_before", "lstm"))
+GRU, GRU_RESET_BEFORE, LSTM, PEEPHOLE_LSTM = (
+    STEPS[name] for name in ("gru", "gru_reset_before", "lstm", "peephole_lstm")
+)
 
 
 def planted(cell: str, *found_by: str) -> Callable[[Any], Any]:
@@ -161,6 +163,18 @@ class ProjectionGradientOfTheOutput(WrongStepBackward):
     ) -> StepGradient:
         d = LSTM.backward(dstate, before, kept, w, mask)
         return d._replace(w_hr=dstate[0].T @ kept[4])
+
+
+@planted("peephole_lstm", *GRADIENTS)
+class PeepholeGradientOfTheCellBefore(WrongStepBackward):
+    """dp_o from the cell before the step, as of the other two."""
+
+    def step_backward(
+        self, dstate: Any, before: Any, kept: Any, w: Weights, mask: Any
+    ) -> StepGradient:
+        d = PEEPHOLE_LSTM.backward(dstate, before, kept, w, mask)
+        do = np.split(d.z_h, 4, axis=1)[3]
+        return d._replace(params=(*d.params[:2], (do * before[1]).sum(axis=0)))
 
 
 class GradientDropped(Fault):

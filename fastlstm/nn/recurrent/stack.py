@@ -127,12 +127,12 @@ class Stack(Module):
             if init == "orthogonal":
                 weight = getattr(self, "weight_hh" + suffix)
                 weight.data = orthogonal(H, self._size, len(cell.gates), self.dtype, self._rng)
+        for suffix in self._suffixes:
+            make_params(self, suffix, cell, H, self.dtype, self._rng)
         if self.learn_state:
             K = len(self._suffixes)
             for name, size in zip(cell.states, self._state_sizes(), strict=True):
                 setattr(self, name + "_0", Parameter(np.zeros((K, size), self.dtype)))
-        for suffix in self._suffixes:
-            make_params(self, suffix, cell, H, self.dtype, self._rng)
 
     def _find_cell(self) -> Callable[[], CellSpec]:
         """Return what returns the cell, and can be pickled."""
