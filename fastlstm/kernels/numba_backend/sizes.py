@@ -11,7 +11,7 @@ from fastlstm.kernels import call
 from fastlstm.kernels.arguments import check_sizes
 from fastlstm.kernels.call import MemoryUse
 from fastlstm.kernels.numba_backend.cells import maths_of
-from fastlstm.kernels.numba_backend.fields import TABLES
+from fastlstm.kernels.numba_backend.fields import TABLES, Fields
 from fastlstm.kernels.numba_backend.gradients import BLOCK, WORK_BYTES
 from fastlstm.kernels.numba_backend.maths import Maths
 from fastlstm.kernels.numba_backend.product import SPARE_BYTES
@@ -138,8 +138,8 @@ class Sizes:
         return SPARE_BYTES + self.H * self.itemsize
 
     def tables(self, threads: int) -> int:
-        """Bytes of the threads' tables of addresses."""
-        return threads * len(TABLES) * self.block * 8
+        """Bytes of the threads' tables of addresses and of their records, the old and the new."""
+        return threads * (len(TABLES) * self.block + 2 * len(Fields._fields)) * 8
 
 
 def memory(cell: CellSpec, sizes: call.Sizes) -> MemoryUse:
