@@ -15,7 +15,7 @@ WHEEL_HOLDS = (
     "fastlstm/py.typed",
     "fastlstm/train_imdb.py",
     "fastlstm/cli/__init__.py",
-    "fastlstm/kernels/reference.py",
+    "fastlstm/kernels/reference/cells.py",
     "fastlstm/text/data/imdb_sample.txt.bz2",
     "fastlstm/text/data/shakespeare.txt.bz2",
     "fastlstm/text/data/ATTRIBUTION.md",
