@@ -168,7 +168,7 @@ LARGE = Case(20, 40, 64, 64, ragged=True, dtype=F32)
 @compiles_much
 @pytest.mark.parametrize("cell", [minimal, lambda: LSTM, lambda: GRU], ids=["mgu", "lstm", "gru"])
 def test_contracts(cell: Any) -> None:
-    """The bit for bit promises of `spec.Kernel` hold for cells without parameters of their own
+    """The bit for bit promises of `Backend` hold for cells without parameters of their own
     as the tests of kernels draw them.
     """
     kernel = Kernel(cell()._cell, "numba")
