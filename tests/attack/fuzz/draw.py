@@ -15,6 +15,7 @@ Rng = np.random.Generator
 KINDS: tuple[tuple[Any, dict[str, Any]], ...] = (
     (fl.LSTM, {}),
     (fl.LSTM, {"proj_size": 1}),
+    (fl.PeepholeLSTM, {}),
     (fl.GRU, {}),
     (fl.GRU, {"reset_after": False}),
     (fl.RNN, {}),

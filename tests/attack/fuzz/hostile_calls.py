@@ -233,7 +233,7 @@ def construction(rng: Rng) -> None:
     cls, own = pick(rng, KINDS)
     good = {"input_size": 3, "hidden_size": 4, "num_layers": 2, "dropout": 0.1, "proj_size": 2,
             "dtype": "float32", "rng": None, "init": "torch", "forget_bias": 1.0,
-            "recompute": 1, "batch_first": False}  # fmt: skip
+            "recompute": 1, "batch_first": False, "recurrent_dropout": 0.2}  # fmt: skip
     for name in {"proj_size", "forget_bias"} if cls is not fl.LSTM else ():
         del good[name]
     name = pick(rng, sorted(good))

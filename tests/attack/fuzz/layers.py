@@ -13,12 +13,12 @@ from attack.fuzz.draw import Batch, Rng, layer, pick
 
 def values(rng: Rng) -> None:
     """A training call and its gradients, against the reference in float64."""
-    made = layer(rng)
+    made = layer(rng, recurrent_dropout=pick(rng, (0.0, 0.0, 0.3)))
     given, seed = Batch(rng, made).given, int(rng.integers(1 << 30))
     actual = compare.run(made, given, seed)
     wide = {name: compare.widened(value) for name, value in given.items()}
     compare.same(actual, compare.run(compare.exact(made), wide, seed), made.dtype)
-    if not made.dropout:
+    if not (made.dropout or made.recurrent_dropout):
         y, state_n = made(**given)
         compare.to_the_bit(y, actual["y"], "y of a call")
         for k, part in enumerate(compare.parts(state_n)):
