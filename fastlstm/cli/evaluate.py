@@ -90,7 +90,7 @@ def run(options: argparse.Namespace) -> int:
         print_json({**about, **scores.to_json(trained.labels)})
     else:
         say(f"run   {trained.folder.path}\ndata  {options.data}\n")
-        say(score_text(scores, trained.labels))
+        say(score_text(scores, trained.labels, " (all of them with --json)"))
     if options.plot is not None:
         write_file(options.plot, draw_scores(scores, trained.labels))
         say(f"the picture is in {options.plot}", file=sys.stderr)

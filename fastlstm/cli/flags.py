@@ -1,14 +1,15 @@
-"""Arguments as the flags that users type: what lies below names them as Python does."""
+"""The names of arguments in messages, turned into the flags that users type."""
 
 from __future__ import annotations
 
 import re
 
-# What `fastlstm.text` tells to give, as in "header=False"; not all that looks alike is meant so.
+# What messages tell the user to give, as in "header=False"; not all that looks alike is meant so.
 _MENTION = re.compile(
-    r"(?<![^\s(])(source|text_column|label_column|format|encoding|delimiter|header|quotes)=(\w*)"
+    r"(?<![^\s(])(source|text_column|label_column|format|encoding|delimiter|header|quotes"
+    r"|test|test_split|validation|folder|out|overwrite|resume)=([^\s;,)]*)"
 )
-_RENAMED = {"source": "data"}
+_RENAMED = {"source": "data", "folder": "out"}
 
 
 def flag(name: str) -> str:
@@ -28,4 +29,6 @@ def begins_with_flag(message: str) -> str:
 
 def _as_flag(mention: re.Match[str]) -> str:
     name, value = mention.groups()
-    return flag(f"no_{name}") if value == "False" else f"{flag(name)} {value}".rstrip()
+    if value in ("True", "False"):
+        return flag(name if value == "True" else f"no_{name}")
+    return f"{flag(name)} {value}".rstrip()

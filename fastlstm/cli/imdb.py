@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import argparse
 import math
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 from fastlstm.cli.errors import UsageError, wrong_use
-from fastlstm.cli.flags import flag
+from fastlstm.cli.flags import as_flags, begins_with_flag, flag
 from fastlstm.cli.options import add_option
 from fastlstm.cli.parser import Parser
 from fastlstm.cli.training import Output, add_output_options, resumed, take_output, train, writing
 from fastlstm.printable import say
 from fastlstm.train.classifier import imdb
 from fastlstm.train.classifier.config import Config
-from fastlstm.train.comparison.compare import BASELINE_TITLE, NETS, OWN_OPTIONS, compare
+from fastlstm.train.classifier.dataset import Dataset
+from fastlstm.train.comparison.compare import (
+    BASELINE_TITLE,
+    NETS,
+    OWN_OPTIONS,
+    MissingExtra,
+    compare,
+)
 from fastlstm.train.comparison.folder import SECONDS, ComparisonFolder, Plan
 from fastlstm.train.comparison.report import table
 
@@ -60,8 +67,14 @@ def run(options: argparse.Namespace) -> int:
     elif budget is not None:
         raise UsageError("--budget is for comparisons: it needs --compare")
     else:
-        train(output, Config, given, imdb.run)
+        train(output, Config, given, _load)
     return 0
+
+
+def _load(config: Config, bars: bool) -> Dataset:
+    """Return the reviews; what is told of them names flags."""
+    data = imdb.reviews(config, bars)
+    return replace(data, notice=as_flags(data.notice))
 
 
 def _compare(output: Output, given: dict[str, Any], budget: float | None) -> None:
@@ -74,7 +87,10 @@ def _compare(output: Output, given: dict[str, Any], budget: float | None) -> Non
             say(f"the comparison in {folder.path} is finished:\n\n{table(folder.read()['models'])}")
             return
     with writing(output, "train_imdb"):
-        compare(plan, folder, resume=output.resume, bars=output.bars)
+        try:
+            compare(_load, plan, folder, resume=output.resume, bars=output.bars)
+        except MissingExtra as error:
+            raise MissingExtra(begins_with_flag(str(error))) from error
 
 
 def _plan(given: dict[str, Any], budget: float | None) -> Plan:

@@ -62,7 +62,7 @@ def run(options: argparse.Namespace) -> int:
     output = take_output(given, Path(given.get("data", "texts")).stem)
     with print_to(quiet, as_json):
         bars = output.bars and not quiet
-        metrics = train(output._replace(bars=bars), TextConfig, given, texts.run)
+        metrics = train(output._replace(bars=bars), TextConfig, given, texts.load)
     if as_json:
         print_json(metrics)
     return 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, TypeVar
 from fastlstm.cli.errors import UsageError, wrong_use
 from fastlstm.cli.flags import flag
 from fastlstm.printable import say
+from fastlstm.train.classifier import classify
 from fastlstm.train.classifier.config import Config
 from fastlstm.train.classifier.extend import to_be_extended
 from fastlstm.train.classifier.loaded_run import load_options
@@ -96,12 +97,11 @@ def take_output(given: dict[str, Any], name: str, compares: bool = False) -> Out
 
 
 def train(
-    output: Output, kind: type[Config], given: dict[str, Any], work: Callable[..., dict[str, Any]]
+    output: Output, kind: type[Config], given: dict[str, Any], load: classify.Load
 ) -> dict[str, Any]:
     """Train a run or go on with one, unless it is finished; return its metrics.
 
-    `kind` is that of its options, of which some are `given`; `work` is called with all of them,
-    the folder, `resume` and `bars`.
+    `kind` is that of its options, of which some are `given`; `load` loads the data.
     """
     folder = output.folder
     assert isinstance(folder, RunFolder)
@@ -117,7 +117,7 @@ def train(
         with wrong_use():
             config = kind(**given)
     with writing(output, PROGRAMS[kind]):
-        return work(config, folder, resume=output.resume, bars=output.bars)
+        return classify.run(load, config, folder, resume=output.resume, bars=output.bars)
 
 
 @contextmanager

@@ -102,9 +102,9 @@ class OutputFolder:
         if overwrite or not self.holds_run:
             return
         if self.finished:
-            state, way = "a finished", "give another --out, or --overwrite"
+            state, way = "a finished", "give another folder=, or overwrite=True"
         else:
-            state, way = "an unfinished", "--resume it, or give another --out"
+            state, way = "an unfinished", "resume= it, or give another folder="
         raise FileExistsError(f"{self.path} holds {state} {self.NOUN}; {way}")
 
     def clear(self) -> None:

@@ -13,7 +13,7 @@ from tiny_imdb import read, train
 
 import fastlstm
 from fastlstm.train import checkpoint
-from fastlstm.train.classifier import texts
+from fastlstm.train.classifier import classify, texts
 from fastlstm.train.classifier.config import Config
 from fastlstm.train.classifier.loaded_run import load_run
 from fastlstm.train.classifier.run_folder import RunFolder
@@ -45,7 +45,7 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Path:
     config = TextConfig(data=str(folder / "a.csv"), hidden_size=4, embedding_dim=4, epochs=1)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("fastlstm.train.classifier.classify.draw_curves", lambda *_: False)
-        texts.run(config, RunFolder(folder / "run"))
+        classify.run(texts.load, config, RunFolder(folder / "run"))
     return folder / "run"
 
 
@@ -88,7 +88,7 @@ def test_an_unfinished_run_has_the_model_of_its_best_epoch(copy: Path) -> None:
     (copy / "metrics.json").unlink()
     assert load_run(copy).labels == list(CLASSES)
     (copy / "model.safetensors").unlink()
-    with pytest.raises(FileNotFoundError, match=f"no model yet: .* --resume {copy}"):
+    with pytest.raises(FileNotFoundError, match=f"no model yet: .* resume={copy}"):
         load_run(copy)
 
 

@@ -191,6 +191,6 @@ def test_ctrl_c_before_training_says_so(
     def pressed(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("fastlstm.train.classifier.imdb.run", pressed)
+    monkeypatch.setattr("fastlstm.train.classifier.classify.run", pressed)
     assert main(arguments(reviews, tmp_path / "run")) == 130
     assert capsys.readouterr().err == "\ninterrupted\n"

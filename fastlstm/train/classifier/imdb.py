@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import replace
-from functools import partial
 
 from fastlstm.text import Encoded, ImdbData, IncompleteDataWarning, load_imdb, load_unlabelled
-from fastlstm.train.classifier import classify
 from fastlstm.train.classifier.config import Config
 from fastlstm.train.classifier.dataset import Dataset, fingerprint
 from fastlstm.train.seeds import SPLIT, generator
@@ -17,9 +15,6 @@ def reviews(config: Config, bars: bool = False) -> Dataset:
     """Return the reviews, with those that nobody labelled if the options ask for pretraining."""
     data = dataset(load(config, bars), config)
     return with_unlabelled(data, config, bars) if config.pretrain else data
-
-
-run = partial(classify.run, reviews)  # train on them
 
 
 def load(config: Config, bars: bool = False) -> ImdbData:
@@ -39,7 +34,7 @@ def dataset(data: ImdbData, config: Config) -> Dataset:
         train, validation, test, data.vocab, data.source,
         identity={"the reviews": fingerprint(data.vocab.words, (data.train, data.test))},
         noun="reviews", options=config.sized(len(train)), complete=data.complete,
-        notice=data.notice.replace("source=PATH", "--data PATH"),  # as it is named here
+        notice=data.notice,
     )  # fmt: skip
 
 

@@ -125,7 +125,7 @@ def check_is_run(folder: RunFolder) -> None:
     if not folder.holds_run:
         raise FileNotFoundError(
             f"{folder.path} holds no run: there is no {folder.config.name}; "
-            "expected the --out folder of train_imdb or fastlstm train"
+            "expected the out= folder of train_imdb or fastlstm train"
         )
 
 
@@ -154,7 +154,7 @@ def _no_model(folder: RunFolder) -> str:
         return f"{folder.path} is damaged: there is no {folder.model.name}"
     return (
         f"{folder.path} has no model yet: its first epoch is not over; go on with "
-        f"--resume {folder.path}"
+        f"resume={folder.path}"
     )
 
 

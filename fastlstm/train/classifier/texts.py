@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,6 @@ from fastlstm.text.labelled import LabelledTexts, read_labelled
 from fastlstm.text.labels import class_name, in_order
 from fastlstm.text.split import stratified_split
 from fastlstm.text.tokenizer import normalize
-from fastlstm.train.classifier import classify
 from fastlstm.train.classifier.dataset import Dataset, fingerprint
 from fastlstm.train.classifier.text_config import TextConfig
 from fastlstm.train.seeds import SPLIT, generator
@@ -47,9 +45,6 @@ def load(config: TextConfig, bars: bool = False) -> Dataset:
         **dict(zip(("text_column", "label_column"), found.columns or (), strict=False)),
     }
     return Dataset(**data, labels=tuple(labels), options=options, source=_describe(found, config))
-
-
-run = partial(classify.run, load)  # train on the texts that the options name
 
 
 def class_names(labels: Iterable[str], source: str) -> list[str]:
@@ -103,7 +98,7 @@ def _check_sizes(labels: Sequence[str], config: TextConfig) -> None:
         raise ValueError(
             f"{config.data} has classes of too few texts: {_counted(small)}; expected at least "
             f"{len(parts)} of each, for {' and '.join(parts)}: add some, remove the class, or "
-            "hold nothing back (--test FILE or --test-split 0, --validation 0)"
+            "hold nothing back (test=FILE or test_split=0, validation=0)"
         )
 
 

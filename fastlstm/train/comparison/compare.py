@@ -20,8 +20,7 @@ from typing import Any, NamedTuple
 from fastlstm.printable import say
 from fastlstm.runtime import num_threads
 from fastlstm.text import count_batches
-from fastlstm.train.classifier import imdb
-from fastlstm.train.classifier.classify import conclude
+from fastlstm.train.classifier.classify import Load, conclude
 from fastlstm.train.classifier.config import Config
 from fastlstm.train.classifier.dataset import Dataset
 from fastlstm.train.classifier.run_folder import RunFolder
@@ -82,16 +81,17 @@ def check_extras() -> None:
     if missing:
         libraries = " and ".join(library for library, _ in missing)
         extras = ",".join(extra for _, extra in missing)
-        raise MissingExtra(f"--compare needs {libraries}: pip install 'fastlstm[{extras}]'")
+        raise MissingExtra(f"compare needs {libraries}: pip install 'fastlstm[{extras}]'")
 
 
 def compare(
-    plan: Plan, folder: ComparisonFolder, *, resume: bool = False, bars: bool = False
+    load: Load, plan: Plan, folder: ComparisonFolder, *, resume: bool = False, bars: bool = False
 ) -> list[dict[str, Any]]:
     """Train and test all models but those that the folder holds already.
 
     Parameters
     ----------
+    load : loads the reviews; is told whether to show progress bars.
     plan : the options and the budget.
     folder : where the files go; an earlier comparison in it is replaced, unless
     resume : to go on with it; `plan` must be its own.
@@ -111,11 +111,11 @@ def compare(
     """
     check_extras()
     with folder.locked(), num_threads(plan.config.threads or None):
-        return _compare(plan, folder, resume, bars)
+        return _compare(load, plan, folder, resume, bars)
 
 
 def _compare(
-    plan: Plan, folder: ComparisonFolder, resume: bool, bars: bool
+    load: Load, plan: Plan, folder: ComparisonFolder, resume: bool, bars: bool
 ) -> list[dict[str, Any]]:
     start = time.perf_counter()
     data = load(plan.config, bars)
@@ -134,7 +134,7 @@ def _compare(
         if not part.finished:
             with part.locked():
                 if name == BASELINE:
-                    train_baseline(plan.config, part, bars)
+                    train_baseline(load, plan.config, part, bars)
                 else:
                     net = next(net for net in NETS if net.name == name)
                     train_net(net, plan, data, part, load_seconds, bars)
@@ -177,7 +177,7 @@ def train_net(
     conclude(config, data, trainer, folder, more, f"{net.title}: {{}}{stretch}")
 
 
-def train_baseline(config: Config, folder: RunFolder, bars: bool = False) -> None:
+def train_baseline(load: Load, config: Config, folder: RunFolder, bars: bool = False) -> None:
     """Fit the bag of words to the same reviews, uncut, and test it once."""
     config = replace(config, vocab_size=EVERY_WORD, max_length=0)
     data = load(config, bars)
@@ -200,11 +200,6 @@ def train_baseline(config: Config, folder: RunFolder, bars: bool = False) -> Non
         "data": data.source,
     }
     folder.finish(metrics)
-
-
-def load(config: Config, bars: bool) -> Dataset:
-    """Return the reviews, cut to the length that the options name."""
-    return imdb.dataset(imdb.load(config, bars), config)
 
 
 def _announce(plan: Plan, data: Dataset) -> None:

@@ -71,7 +71,7 @@ class ComparisonFolder(OutputFolder):
     def check_no_comparison(self) -> None:
         """Raise FileExistsError if the folder holds a comparison."""
         if self.holds_run:
-            raise FileExistsError(f"{self.path} holds a comparison; give another --out")
+            raise FileExistsError(f"{self.path} holds a comparison; give another folder=")
 
     def check_free(self, overwrite: bool = False) -> None:
         """Raise FileExistsError if the folder holds a run of one model, or a comparison.
@@ -79,7 +79,7 @@ class ComparisonFolder(OutputFolder):
         With `overwrite` a comparison is no hindrance.
         """
         if RunFolder(self.path).holds_run:
-            raise FileExistsError(f"{self.path} holds a run of one model; give another --out")
+            raise FileExistsError(f"{self.path} holds a run of one model; give another folder=")
         super().check_free(overwrite)
 
     def begin(self, names: Sequence[str]) -> None:

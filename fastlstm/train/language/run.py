@@ -84,7 +84,7 @@ class LanguageFolder(OutputFolder):
         self.check_own()
         if self.symbols.exists():
             raise FileExistsError(
-                f"--out {self.path} holds a model: --resume it, or name another folder"
+                f"folder={self.path} holds a model: resume= it, or name another folder"
             )
 
 

@@ -14,16 +14,22 @@ CONFUSIONS = 20
 WIDEST = 40  # columns of a class name
 
 
-def score_text(scores: Scores, labels: Sequence[str]) -> str:
-    """Return accuracy, the table of classes, the confusion matrix and calibration."""
+def score_text(scores: Scores, labels: Sequence[str], more: str = "") -> str:
+    """Return accuracy, the table of classes, the confusion matrix and calibration.
+
+    Of many classes only the commonest confusions are shown; `more` says where all of them are.
+    """
     head = [
         f"accuracy  {scores.accuracy:.2%} of {sum(scores.support):,} texts",
         f"loss      {scores.loss:.4f}",
         f"macro F1  {scores.macro_f1:.4f}",
     ]
     labels = [cut(printable(label), WIDEST) for label in labels]
-    matrix = _matrix if len(labels) <= MATRIX else _confusions
-    parts = ["\n".join(head), _classes(scores, labels), matrix(scores, labels)]
+    if len(labels) <= MATRIX:
+        matrix = _matrix(scores, labels)
+    else:
+        matrix = f"commonest confusions{more}\n{_confusions(scores, labels)}"
+    parts = ["\n".join(head), _classes(scores, labels), matrix]
     return "\n\n".join([*parts, _calibration(scores.calibration)])
 
 
@@ -56,7 +62,7 @@ def _confusions(scores: Scores, labels: Sequence[str]) -> str:
     table = [("true class", "taken for", "texts")]
     for count, true, predicted in sorted(found, key=lambda x: -x[0])[:CONFUSIONS]:
         table.append((true, predicted, f"{count:,}"))
-    return f"commonest confusions (all of them with --json)\n{aligned(table, left=2)}"
+    return aligned(table, left=2)
 
 
 def _calibration(calibration: Calibration) -> str:
