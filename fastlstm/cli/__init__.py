@@ -1,6 +1,6 @@
-"""The command ``fastlstm``: each subcommand is a module here with `add_parser` and `run`.
+"""The command ``fastlstm``: each subcommand is a module here with `add_options` and `run`.
 
-Nothing that takes long to import is imported here, so that Ctrl-C finds `main` ready for it.
+Slow imports wait until `main` runs, so that it can answer Ctrl-C from the start.
 """
 
 from __future__ import annotations
@@ -11,11 +11,7 @@ from fastlstm.cli.errors import exit_status
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; return its exit status.
-
-    0, 1 after a failure, 130 after Ctrl-C, 143 after SIGTERM. Wrong use ends it with status 2, as
-    argparse does.
-    """
+    """Run the command and return its exit status, see `exit_status`."""
 
     def work() -> int:
         from fastlstm.cli.command import run

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from textwrap import indent
 
 from fastlstm._version import __version__
 from fastlstm.cli import compare, evaluate, info, inspect, predict, train
@@ -28,9 +29,14 @@ def build_parser() -> Parser:
     parser.add_argument("--version", action="version", version=f"fastlstm {__version__}")
     subparsers = parser.add_subparsers(metavar="COMMAND", dest="command", required=True)
     for command in COMMANDS:
-        command.add_parser(subparsers)
-    for subparser in subparsers.choices.values():
-        subparser.set_defaults(parser=subparser)
+        subparser = subparsers.add_parser(
+            command.__name__.rpartition(".")[2],
+            help=command.SUMMARY,
+            description=f"{command.SUMMARY.capitalize()}.",
+            epilog=f"examples:\n{indent(command.EXAMPLES.strip(), '  ')}\n\n{command.ABOUT}",
+        )
+        command.add_options(subparser)
+        subparser.set_defaults(parser=subparser, run=command.run)
     return parser
 
 

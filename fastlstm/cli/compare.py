@@ -9,47 +9,38 @@ from collections.abc import Sequence
 from typing import Any
 
 from fastlstm.cli.errors import UsageError
-from fastlstm.cli.options import (
-    Subparsers,
-    add_json_option,
-    add_plot_option,
-    check_plot,
-    new_parser,
-    print_json,
-)
+from fastlstm.cli.options import add_json_option, add_plot_option, check_plot, print_json
+from fastlstm.cli.parser import Parser
 from fastlstm.printable import say
 from fastlstm.train.classifier.loaded_run import RunRecord, read_record
 from fastlstm.train.classifier.run_curves import draw_runs
 from fastlstm.train.files import write_file
 from fastlstm.train.table import aligned
 
+SUMMARY = "show runs side by side"
 EXAMPLES = """
 fastlstm compare runs/lstm runs/gru
 fastlstm compare runs/* --plot curves.png
 """
-ABOUT = """
+ABOUT = """\
 Shows the options in which the runs differ, and their results; a run that is not finished shows what
 it has so far. The curves are loss and accuracy by epoch.
 """
 
-# Results, in the order of the table: name in metrics.json, and how it is written.
+# The rows of the results: name in metrics.json, and format.
 RESULTS = {
     "test_accuracy": ".2%", "test_loss": ".4f", "test_macro_f1": ".4f",
     "test_calibration_error": ".4f", "validation_accuracy": ".2%", "validation_loss": ".4f",
     "best_epoch": "", "epochs": "", "train_seconds": ",.1f", "words_per_second": ",.0f",
     "threads": "", "parameters": ",", "data": "",
 }  # fmt: skip
-
 WIDEST = 40  # letters of a cell
 
 
-def add_parser(subparsers: Subparsers) -> None:
-    """Add the subcommand."""
-    parser = new_parser(subparsers, "compare", "show runs side by side", EXAMPLES, ABOUT)
+def add_options(parser: Parser) -> None:
     parser.add_argument("paths", metavar="RUN", nargs="+", help="folders of two or more runs")
     add_json_option(parser, "options and results")
     add_plot_option(parser, "the curves of all runs")
-    parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -90,19 +81,16 @@ def differing_options(records: Sequence[RunRecord]) -> dict[str, list[Any]]:
 
 
 def results(record: RunRecord) -> dict[str, Any]:
-    """Return the results of a run; of one that is not finished, those of its best epoch."""
+    """Return the results of a run, or those of its best epoch so far."""
     if record.metrics is not None:
         return {name: record.metrics.get(name) for name in RESULTS} | {"finished": True}
     known: dict[str, Any] = dict.fromkeys(RESULTS)
     if record.epochs:
         best = max(record.epochs, key=lambda epoch: epoch.score)
-        seconds = sum(epoch.seconds for epoch in record.epochs)
-        known |= {
-            "validation_accuracy": best.validation_accuracy,
-            "validation_loss": best.validation_loss,
-            "best_epoch": best.epoch,
-            "train_seconds": seconds,
-        }
+        known["validation_accuracy"] = best.validation_accuracy
+        known["validation_loss"] = best.validation_loss
+        known["best_epoch"] = best.epoch
+        known["train_seconds"] = sum(epoch.seconds for epoch in record.epochs)
     return known | {"epochs": len(record.epochs), "finished": False}
 
 
@@ -118,16 +106,16 @@ def _table(
     for name, form in RESULTS.items():
         values = [result[name] for result in found]
         if any(value is not None for value in values):
-            cells = ("-" if value is None else _front(format(value, form)) for value in values)
-            rows.append((name.replace("_", " "), *cells))
+            rows.append((name.replace("_", " "), *(_result(value, form) for value in values)))
     return f"{text}\n\n{aligned(rows, left=1)}"
 
 
 def _option(value: Any) -> str:
+    """Return the cell of an option, cut at the front: long paths differ at their end."""
     text = "-" if value is None else str(value)
-    # the end of a long path is what tells it from others
     return text if len(text) <= WIDEST else "\u2026" + text[1 - WIDEST :]
 
 
-def _front(text: str) -> str:
+def _result(value: Any, form: str) -> str:
+    text = "-" if value is None else format(value, form)
     return text if len(text) <= WIDEST else text[: WIDEST - 1] + "\u2026"

@@ -10,16 +10,15 @@ import numpy as np
 
 from fastlstm.cli.errors import UsageError
 from fastlstm.cli.options import (
-    Subparsers,
     add_json_option,
     add_plot_option,
     add_quiet_option,
     add_reading_options,
     check_plot,
-    new_parser,
     print_json,
     text_bar,
 )
+from fastlstm.cli.parser import Parser
 from fastlstm.cli.reading import reading_as
 from fastlstm.printable import say
 from fastlstm.text import Encoded
@@ -32,12 +31,13 @@ from fastlstm.train.scoring.plot import draw_scores
 from fastlstm.train.scoring.scores import BINS, score
 from fastlstm.train.scoring.text import score_text
 
+SUMMARY = "measure a trained run on labelled texts"
 EXAMPLES = """
 fastlstm evaluate runs/reviews test.csv
 fastlstm evaluate runs/reviews test.jsonl --json
 fastlstm evaluate runs/reviews test.csv --plot scores.png
 """
-ABOUT = """
+ABOUT = """\
 DATA is read as train reads it: by default the same columns, delimiter, header and quotes as the
 run's own texts. Calibration asks whether the probability of the predicted class, its confidence, is
 the chance to be right: the expected calibration error (Guo et al. 2017) cuts the confidences into
@@ -45,21 +45,15 @@ bins of equal width and is the mean of |accuracy - mean confidence| of the bins,
 A warning says how many of the texts the run was trained on, or chose its best epoch by.
 """
 
-# What is told where scores would flatter.
 KNOWN = (
     "warning: the run learned from {known:,} of these {total:,} texts, so that the scores do not "
     "tell how good it is on new ones; those of its own test part are in metrics.json"
 )
 
-# The names of the classes in the official folders of the IMDB reviews.
-IMDB_FOLDERS = {"neg": "negative", "pos": "positive"}
+IMDB_FOLDERS = {"neg": "negative", "pos": "positive"}  # folder of the official archive: label
 
 
-def add_parser(subparsers: Subparsers) -> None:
-    """Add the subcommand."""
-    parser = new_parser(
-        subparsers, "evaluate", "measure a trained run on labelled texts", EXAMPLES, ABOUT
-    )
+def add_options(parser: Parser) -> None:
     parser.add_argument("path", metavar="RUN", help="folder of the run")
     parser.add_argument("data", metavar="DATA", help="the labelled texts: a file or a folder")
     add_reading_options(parser)
@@ -68,7 +62,6 @@ def add_parser(subparsers: Subparsers) -> None:
     add_json_option(parser, "the scores")
     add_quiet_option(parser)
     add_plot_option(parser, "the confusion matrix and the reliability of the probabilities")
-    parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:

@@ -28,13 +28,12 @@ from fastlstm.train.comparison.report import table
 
 
 def build_parser() -> Parser:
-    """Return the parser; options that are not given do not appear in its result."""
+    """Return the parser; options of the run that are not given do not appear in its result."""
     parser = Parser(
         prog="train_imdb",
         description="Train a recurrent net on IMDB reviews (positive or negative?) and test it.",
         epilog="Ctrl-C or SIGTERM saves the run; --resume goes on to the same result as an "
         "unbroken run. FASTLSTM_DEBUG=1 shows tracebacks.",
-        argument_default=argparse.SUPPRESS,
         formatter_class=argparse.HelpFormatter,
     )
     for item in fields(Config):
@@ -57,10 +56,10 @@ def build_parser() -> Parser:
 def run(options: argparse.Namespace) -> int:
     """Train a run or a comparison as the options say, or go on with one."""
     given = vars(options)
-    compares, budget = given.pop("compare", False), given.pop("budget", None)
-    kept = given.get("resume", None) or given.get("out", "")
-    resumes_one = "resume" in given and kept and ComparisonFolder(kept).holds_run
-    several = compares or resumes_one
+    several, budget = given.pop("compare"), given.pop("budget")
+    kept = given["resume"] or given["out"]
+    if given["resume"] is not None and kept:
+        several |= ComparisonFolder(kept).holds_run
     output = take_output(given, "compare" if several else "imdb", several)
     if several:
         _compare(output, given, budget)

@@ -5,29 +5,26 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from fastlstm.cli.options import Subparsers, add_json_option, new_parser, print_json
+from fastlstm.cli.options import add_json_option, print_json
+from fastlstm.cli.parser import Parser
 from fastlstm.printable import printable, say
 from fastlstm.runtime import runtime_info, show_runtime
 from fastlstm.train.classifier.config import Config
 from fastlstm.train.classifier.loaded_run import LoadedRun, RunRecord, load_run, read_record
 
+SUMMARY = "tell what is in use, or what a run is"
 EXAMPLES = """
 fastlstm info
 fastlstm info runs/reviews
 """
-ABOUT = """
+ABOUT = """\
 Without RUN: version, backend, instruction set, threads and so on, as fastlstm.show_runtime().
 """
 
 
-def add_parser(subparsers: Subparsers) -> None:
-    """Add the subcommand."""
-    parser = new_parser(
-        subparsers, "info", "tell what is in use, or what a run is", EXAMPLES, ABOUT
-    )
-    parser.add_argument("path", metavar="RUN", nargs="?", default=None, help="folder of a run")
+def add_options(parser: Parser) -> None:
+    parser.add_argument("path", metavar="RUN", nargs="?", help="folder of a run")
     add_json_option(parser, "it")
-    parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -63,13 +60,10 @@ def _as_json(record: RunRecord, loaded: LoadedRun | None) -> dict[str, Any]:
 
 
 def _facts(record: RunRecord, loaded: LoadedRun | None) -> dict[str, str]:
-    """Return what is told of a run, by name, in order."""
+    """Return what is printed about a run, by name."""
     config, metrics = record.config, record.metrics
     facts = {"run": str(record.folder.path), "state": _state(record)}
-    if metrics is not None:
-        facts["data"] = metrics["data"]
-    else:
-        facts["data"] = config.data or "IMDB"
+    facts["data"] = metrics["data"] if metrics is not None else config.data or "IMDB"
     if loaded is not None:
         facts["classes"] = f"{len(loaded.labels)}: {', '.join(loaded.labels)}"
         facts["words"] = f"{len(loaded.vocab):,}"

@@ -13,16 +13,15 @@ import numpy as np
 
 from fastlstm.cli.errors import UsageError, wrong_use
 from fastlstm.cli.options import (
-    Subparsers,
     add_json_option,
     add_plot_option,
     check_folder,
     check_plot,
-    new_parser,
     print_json,
     rounded,
     text_bar,
 )
+from fastlstm.cli.parser import Parser
 from fastlstm.cli.reading import typed_lines
 from fastlstm.inside.collect import WORDS, Inspection, inspect_text
 from fastlstm.inside.page import check_bokeh, write_page
@@ -35,33 +34,26 @@ from fastlstm.train.classifier.text_config import check_encoding
 
 DIRECTIONS = ("forward", "backward")
 
+SUMMARY = "look inside a run while it reads a text"
 EXAMPLES = """
 fastlstm inspect runs/reviews "A dull start, but what an ending!"
 fastlstm inspect runs/reviews --file review.txt --words 100 --plot review.png
 fastlstm inspect runs/reviews "Not bad at all" --html review.html
 """
-ABOUT = """
+ABOUT = """\
 Prints a line for each word: the prediction for the text up to it, the means of the layer's gates,
 and how far the word moved its cell. --plot draws the gates of all units; --html writes a page to
 hover over and to pick units in, for which no network is needed.
 """
 
 
-def add_parser(subparsers: Subparsers) -> None:
-    """Add the subcommand."""
-    parser = new_parser(
-        subparsers, "inspect", "look inside a run while it reads a text", EXAMPLES, ABOUT
-    )
+def add_options(parser: Parser) -> None:
     parser.add_argument("path", metavar="RUN", help="folder of the run")
+    parser.add_argument("text", metavar="TEXT", nargs="*",
+                        help="the text; by default what the standard input holds")  # fmt: skip
+    parser.add_argument("--file", metavar="FILE", type=Path, help="read the text from FILE")
     parser.add_argument(
-        "text", metavar="TEXT", nargs="*", default=[],
-        help="the text; by default what the standard input holds",
-    )  # fmt: skip
-    parser.add_argument(
-        "--file", metavar="FILE", type=Path, default=None, help="read the text from FILE"
-    )
-    parser.add_argument(
-        "--encoding", metavar="S", default=None,
+        "--encoding", metavar="S",
         help="of FILE or the standard input; by default UTF-8, or what a byte order mark says",
     )  # fmt: skip
     parser.add_argument(
@@ -69,7 +61,7 @@ def add_parser(subparsers: Subparsers) -> None:
         help=f"the most words to look at, from the beginning (default {WORDS}; 0 = all)",
     )  # fmt: skip
     parser.add_argument(
-        "--layer", metavar="N", type=int, default=None,
+        "--layer", metavar="N", type=int,
         help="which recurrent layer, 0 the first (default: the top one)",
     )  # fmt: skip
     parser.add_argument(
@@ -77,12 +69,9 @@ def add_parser(subparsers: Subparsers) -> None:
         help="of a bidirectional run, which of the two (default forward)",
     )  # fmt: skip
     add_plot_option(parser, "the gates over the words")
-    parser.add_argument(
-        "--html", metavar="FILE.html", type=Path, default=None,
-        help='write an interactive page (needs "fastlstm[html]")',
-    )  # fmt: skip
+    parser.add_argument("--html", metavar="FILE.html", type=Path,
+                        help='write an interactive page (needs "fastlstm[html]")')  # fmt: skip
     add_json_option(parser, "what is in the table")
-    parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:

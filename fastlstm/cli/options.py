@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import io
 import json
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout
 from dataclasses import MISSING, Field, fields
 from pathlib import Path
 from typing import Any
@@ -16,49 +13,25 @@ from tqdm import tqdm
 
 from fastlstm.cli.errors import UsageError
 from fastlstm.cli.flags import flag
-from fastlstm.cli.parser import Parser
 from fastlstm.printable import json_line
 from fastlstm.train.classifier.text_config import READING, TextConfig
 
-Subparsers = Any  # argparse has no public name for it
-
-
-def new_parser(
-    subparsers: Subparsers, name: str, summary: str, examples: str, about: str = ""
-) -> Parser:
-    """Add a subcommand; options that are not given do not appear in the result.
-
-    Parameters
-    ----------
-    subparsers : of the command.
-    name : of the subcommand.
-    summary : one line, in the list of commands and above the options.
-    examples : command lines, shown below the options.
-    about : what else there is to say, below the examples.
-    """
-    lines = [f"  {line}" for line in examples.strip().splitlines()]
-    parser: Parser = subparsers.add_parser(
-        name,
-        help=summary,
-        description=summary[0].upper() + summary[1:] + ".",
-        epilog="\n".join(["examples:", *lines, *(["", about.strip()] if about else [])]),
-        argument_default=argparse.SUPPRESS,
-    )
-    return parser
-
 
 def add_option(parser: Any, item: Field[Any]) -> None:
-    """Add the option of a `Config` field to a parser or a group of one."""
-    name = flag(item.name)
+    """Add the option of a `Config` field to a parser or a group of one.
+
+    Where it is not given it does not appear in the result.
+    """
     assert item.default is not MISSING
     default = "" if item.default is None else f" (default {item.default})"
-    help_text = (item.metadata["help"] + default).replace("%", "%%")
+    settings: dict[str, Any] = {"help": (item.metadata["help"] + default).replace("%", "%%")}
     if isinstance(item.default, bool):
-        parser.add_argument(name, action=argparse.BooleanOptionalAction, help=help_text)
-        return
-    choices, kind = item.metadata["choices"], item.metadata["type"]
-    metavar = None if choices else {int: "N", float: "X", str: "S"}[kind]
-    parser.add_argument(name, type=kind, choices=choices or None, metavar=metavar, help=help_text)
+        settings["action"] = argparse.BooleanOptionalAction
+    else:
+        choices, kind = item.metadata["choices"], item.metadata["type"]
+        metavar = None if choices else {int: "N", float: "X", str: "S"}[kind]
+        settings |= {"type": kind, "choices": choices or None, "metavar": metavar}
+    parser.add_argument(flag(item.name), default=argparse.SUPPRESS, **settings)
 
 
 def add_reading_options(parser: Any, labels: bool = True) -> None:
@@ -70,14 +43,13 @@ def add_reading_options(parser: Any, labels: bool = True) -> None:
 
 def add_json_option(parser: Any, what: str) -> None:
     parser.add_argument(
-        "--json", action="store_true", default=False,
+        "--json", action="store_true",
         help=f"print {what} as one JSON object on the standard output, all else on the other",
     )  # fmt: skip
 
 
 def add_quiet_option(parser: Any) -> None:
-    parser.add_argument("--quiet", action="store_true", default=False,
-                        help="show no progress bar")  # fmt: skip
+    parser.add_argument("--quiet", action="store_true", help="show no progress bar")
 
 
 def text_bar(total: int | None, show: bool, unit: str = "texts") -> tqdm[Any]:
@@ -87,12 +59,12 @@ def text_bar(total: int | None, show: bool, unit: str = "texts") -> tqdm[Any]:
 
 
 def add_plot_option(parser: Any, what: str) -> None:
-    parser.add_argument("--plot", metavar="FILE.png", type=Path, default=None,
+    parser.add_argument("--plot", metavar="FILE.png", type=Path,
                         help=f'draw {what} (needs "fastlstm[plot]")')  # fmt: skip
 
 
 def check_plot(path: Path | None) -> None:
-    """Say before a long computation what would keep its picture from being drawn.
+    """Check, before a long computation, that its picture can be drawn.
 
     Raises
     ------
@@ -108,28 +80,16 @@ def check_plot(path: Path | None) -> None:
     if path.suffix.lower() != ".png":
         raise UsageError(f"--plot is {path}, expected a name that ends in .png")
     check_folder(path)
-    require_matplotlib()
-
-
-def check_folder(path: Path) -> None:
-    """Raise FileNotFoundError unless there is a folder for a file to write."""
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"cannot write {path}: there is no folder {path.parent}")
-
-
-def require_matplotlib() -> None:
-    """Raise ImportError, and say how to install it, unless matplotlib is there."""
     try:
         import matplotlib  # noqa: F401
     except ImportError as error:
         raise ImportError('--plot needs matplotlib: pip install "fastlstm[plot]"') from error
 
 
-@contextmanager
-def told(quiet: bool, as_json: bool) -> Iterator[None]:
-    """Where prints inside the block go: nowhere if quiet, aside if the output is to be JSON."""
-    with redirect_stdout(io.StringIO() if quiet else sys.stderr if as_json else sys.stdout):
-        yield
+def check_folder(path: Path) -> None:
+    """Raise FileNotFoundError unless there is a folder for a file to write."""
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"cannot write {path}: there is no folder {path.parent}")
 
 
 def rounded(value: float) -> float:

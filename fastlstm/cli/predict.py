@@ -14,14 +14,13 @@ import numpy as np
 
 from fastlstm.cli.errors import UsageError
 from fastlstm.cli.options import (
-    Subparsers,
     add_quiet_option,
     add_reading_options,
-    new_parser,
     print_json,
     rounded,
     text_bar,
 )
+from fastlstm.cli.parser import Parser
 from fastlstm.cli.reading import STANDARD_INPUT, asked_reading, reading_as, typed_lines
 from fastlstm.cli.results import check_results, results_file
 from fastlstm.printable import say
@@ -35,13 +34,14 @@ from fastlstm.train.classifier.loaded_run import LoadedRun, load_run
 # Texts that are read, sorted by length and classified at a time: what bounds the memory.
 CHUNK = 4096
 
+SUMMARY = "classify texts with a trained run"
 EXAMPLES = """
 fastlstm predict runs/reviews "What a film!" "Never again."
 fastlstm predict runs/reviews --file unseen.csv --out results.csv
 fastlstm predict runs/reviews --file unseen.txt > labels.jsonl
 cat unseen.txt | fastlstm predict runs/reviews --probabilities
 """
-ABOUT = """
+ABOUT = """\
 Writes a line of JSON for each text, in their order: the text, its label, the probability of that
 label, and known_words: how many words of the text, as the model reads it, training had. Where that
 is 0 the label says nothing about the text.
@@ -53,35 +53,23 @@ standard input, and what the shell makes of <(command); a named pipe is not, as 
 """
 
 
-def add_parser(subparsers: Subparsers) -> None:
-    """Add the subcommand."""
-    parser = new_parser(subparsers, "predict", "classify texts with a trained run", EXAMPLES, ABOUT)
+def add_options(parser: Parser) -> None:
     parser.add_argument("path", metavar="RUN", help="folder of the run")
+    parser.add_argument("texts", metavar="TEXT", nargs="*",
+                        help="the texts; by default the lines of the standard input")  # fmt: skip
     parser.add_argument(
-        "texts", metavar="TEXT", nargs="*", default=[],
-        help="the texts; by default the lines of the standard input",
-    )  # fmt: skip
-    parser.add_argument(
-        "--file",
-        metavar="FILE",
-        type=Path,
-        default=None,
+        "--file", metavar="FILE", type=Path,
         help="classify the rows or lines of FILE; - is the standard input",
-    )
-    add_reading_options(parser, labels=False)
-    parser.add_argument(
-        "--probabilities", action="store_true", default=False,
-        help="write the probabilities of all classes",
     )  # fmt: skip
+    add_reading_options(parser, labels=False)
+    parser.add_argument("--probabilities", action="store_true",
+                        help="write the probabilities of all classes")  # fmt: skip
     parser.add_argument(
-        "--out", metavar="FILE", type=Path, default=None,
+        "--out", metavar="FILE", type=Path,
         help="write the rows with the results beside them to FILE (.csv, .tsv or .jsonl)",
     )  # fmt: skip
-    parser.add_argument(
-        "--overwrite", action="store_true", default=False, help="replace what is in --out"
-    )
+    parser.add_argument("--overwrite", action="store_true", help="replace what is in --out")
     add_quiet_option(parser)
-    parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:

@@ -34,7 +34,8 @@ def asked_reading(options: argparse.Namespace) -> Reading:
     UsageError
         If one has an impossible value.
     """
-    return _checked(_given(options))
+    with wrong_use():
+        return TextConfig(**_given(options)).reading
 
 
 def reading_as(trained: LoadedRun, options: argparse.Namespace) -> Reading:
@@ -47,18 +48,12 @@ def reading_as(trained: LoadedRun, options: argparse.Namespace) -> Reading:
     UsageError
         As `asked_reading`.
     """
-    given = _given(options)
-    asked = _checked(given)
+    asked = asked_reading(options)
     if not isinstance(trained.config, TextConfig):
         return asked
-    asked_for: dict[str, Any] = {name: getattr(asked, name) for name in given}
-    return replace(trained.config.reading, **{"encoding": None, **asked_for})
+    given: dict[str, Any] = {name: getattr(asked, name) for name in _given(options)}
+    return replace(trained.config.reading, **{"encoding": None, **given})
 
 
 def _given(options: argparse.Namespace) -> dict[str, Any]:
     return {name: value for name, value in vars(options).items() if name in READING}
-
-
-def _checked(given: dict[str, Any]) -> Reading:
-    with wrong_use():
-        return TextConfig(**given).reading

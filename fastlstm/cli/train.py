@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
+import sys
+from contextlib import redirect_stdout
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
 
 from fastlstm.cli.errors import UsageError
-from fastlstm.cli.options import Subparsers, add_json_option, add_option, new_parser, print_json
-from fastlstm.cli.options import told as print_to
+from fastlstm.cli.options import add_json_option, add_option, print_json
+from fastlstm.cli.parser import Parser
 from fastlstm.cli.training import add_output_options, take_output, train
 from fastlstm.train.classifier import texts
 from fastlstm.train.classifier.config import Config
 from fastlstm.train.classifier.text_config import TextConfig
 
+SUMMARY = "train a text classifier"
 EXAMPLES = """
 fastlstm train reviews.csv
 fastlstm train tickets.jsonl --text-column body --label-column team --out runs/tickets
@@ -23,7 +26,7 @@ fastlstm train news.csv --no-header --label-column 1 --text-column 2,3
 fastlstm train news/train --test news/test --cell gru --epochs 5
 fastlstm train --resume runs/tickets
 """
-ABOUT = """
+ABOUT = """\
 DATA is a table (.csv, .tsv), JSON (.jsonl, .json), Parquet, lines that begin with their label, or a
 folder with a folder of .txt files for each class; files may be packed (.csv.gz). Two classes or
 many; labels are words or numbers, equal numbers are one class. A part of each class is held back
@@ -35,12 +38,11 @@ more --epochs also with a finished run: from the weights it kept, with a new opt
 """
 
 
-def add_parser(subparsers: Subparsers) -> None:
-    """Add the subcommand."""
-    parser = new_parser(subparsers, "train", "train a text classifier", EXAMPLES, ABOUT)
+def add_options(parser: Parser) -> None:
     inherited = {item.name for item in fields(Config)}
     own = parser.add_argument_group("data")
-    own.add_argument("data", metavar="DATA", nargs="?", help="the labelled texts; see below")
+    own.add_argument("data", metavar="DATA", nargs="?", default=argparse.SUPPRESS,
+                     help="the labelled texts; see below")  # fmt: skip
     model = parser.add_argument_group("model and training")
     for item in fields(TextConfig):
         if item.name != "data":
@@ -48,28 +50,23 @@ def add_parser(subparsers: Subparsers) -> None:
     output = add_output_options(parser, "runs/<name of DATA>-<time>")
     output.add_argument("--quiet", action="store_true", help="print nothing but errors")
     add_json_option(output, "the metrics")
-    parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
     """Train as the options say, or go on with a run."""
     given = {k: v for k, v in vars(options).items() if k not in ("command", "parser", "run")}
-    as_json, quiet = given.pop("json"), given.pop("quiet", False)
+    as_json, quiet = given.pop("json"), given.pop("quiet")
     for name in ("data", "test"):  # the run can be resumed from any folder
         if name in given:
             given[name] = os.path.abspath(os.path.expanduser(given[name]))
-    _check_use(given)
-    output = take_output(given, Path(given.get("data", "texts")).stem)
-    with print_to(quiet, as_json):
-        bars = output.bars and not quiet
-        metrics = train(output._replace(bars=bars), TextConfig, given, texts.load)
-    if as_json:
-        print_json(metrics)
-    return 0
-
-
-def _check_use(given: dict[str, Any]) -> None:
-    if "data" not in given and "resume" not in given:
+    if "data" not in given and given["resume"] is None:
         raise UsageError("DATA is missing: the labelled texts to train on (or --resume a run)")
     if "test" in given and given.get("test_split"):
         raise UsageError("--test and --test-split exclude each other")
+    output = take_output(given, Path(given.get("data", "texts")).stem)
+    output = output._replace(bars=output.bars and not quiet)
+    with redirect_stdout(io.StringIO() if quiet else sys.stderr if as_json else sys.stdout):
+        metrics = train(output, TextConfig, given, texts.load)
+    if as_json:
+        print_json(metrics)
+    return 0

@@ -75,9 +75,8 @@ def take_output(given: dict[str, Any], name: str, compares: bool = False) -> Out
     FileNotFoundError
         If the folder holds nothing to resume.
     """
-    out, resume = given.pop("out", None), given.pop("resume", None)
-    overwrite = given.pop("overwrite", False)
-    bars = not given.pop("no_progress", False) and sys.stderr.isatty()
+    out, resume, overwrite = given.pop("out"), given.pop("resume"), given.pop("overwrite")
+    bars = not given.pop("no_progress") and sys.stderr.isatty()
     default = Path("runs") / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
     kind = ComparisonFolder if compares else RunFolder
     folder = kind(resume or out or default)
