@@ -16,7 +16,7 @@ from fastlstm.sklearn.data import Data
 from fastlstm.sklearn.readers import NumberReader, TextReader
 from fastlstm.train.average import Average
 from fastlstm.train.classifier.class_weight import ClassWeightedLoss
-from fastlstm.train.classifier.transforms import WordDropout
+from fastlstm.train.classifier.word_dropout import WordDropout
 from fastlstm.train.history import History
 from fastlstm.train.optim import optimizer
 from fastlstm.train.progress import Progress

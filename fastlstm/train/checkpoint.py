@@ -53,12 +53,7 @@ def save(path: str | Path, tensors: Mapping[str, NDArray[np.generic]], kind: str
     OSError
         If the file cannot be written.
     """
-    header = {
-        "kind": kind,
-        "version": VERSION,
-        "crc32": _checksum(tensors, note),
-        "note": note,
-    }
+    header = {"kind": kind, "version": VERSION, "crc32": _checksum(tensors, note), "note": note}
     text = json.dumps(header, allow_nan=False)
     with replacing(path) as file:
         write_tensors(file, tensors, {KEY: text})

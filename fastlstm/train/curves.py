@@ -2,19 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from fastlstm.plotting import (
-    QUIET,
-    TRAIN,
-    VALIDATION,
-    fitted,
-    new_figure,
-    plain_axes,
-    save_png,
-)
+from fastlstm.plotting import QUIET, TRAIN, VALIDATION, fitted, new_figure, plain_axes, save_png
 from fastlstm.train.history import History
 
 
@@ -25,12 +16,8 @@ def draw_curves(path: Path, history: History, title: str) -> bool:
     except ImportError:
         return False
     left, right = figure.subplots(1, 2)
-    epochs = history.epochs
-    numbers = [epoch.epoch for epoch in epochs]
-    _panel(left, "loss", numbers, [e.train_loss for e in epochs],
-           [e.validation_loss for e in epochs], history.best)  # fmt: skip
-    _panel(right, "accuracy", numbers, [e.train_accuracy for e in epochs],
-           [e.validation_accuracy for e in epochs], history.best)  # fmt: skip
+    _panel(left, "loss", history)
+    _panel(right, "accuracy", history)
     left.legend(frameon=False, fontsize=8)
     right.yaxis.set_major_formatter(lambda value, position: f"{100 * value:.4g} %")
     figure.suptitle(fitted(title, 8.6, 10), fontsize=10, color=QUIET)
@@ -64,14 +51,16 @@ def draw_loss(path: str | Path, history: History, title: str) -> None:
     save_png(path, figure)
 
 
-def _panel(
-    axes: Any, name: str, epochs: list[int], train: Sequence[float | None],
-    validation: list[float | None], best: int,
-) -> None:  # fmt: skip
+def _panel(axes: Any, name: str, history: History) -> None:
+    epochs = [epoch.epoch for epoch in history.epochs]
+    train, validation = (
+        [getattr(epoch, f"{part}_{name}") for epoch in history.epochs]
+        for part in ("train", "validation")
+    )
     axes.plot(epochs, train, "o-", color=TRAIN, markersize=4, label="train")
     if validation[0] is not None:
         axes.plot(epochs, validation, "o-", color=VALIDATION, markersize=4, label="validation")
-        axes.axvline(best, color=QUIET, linewidth=0.8, linestyle=":", label="best epoch")
+        axes.axvline(history.best, color=QUIET, linewidth=0.8, linestyle=":", label="best epoch")
     axes.set_title(name, loc="left", fontsize=11)
     axes.set_xlabel("epoch")
     axes.set_xticks(epochs if len(epochs) <= 12 else epochs[:: -(-len(epochs) // 12)])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fastlstm.text import PAD, UNK, Batch
-from fastlstm.train.classifier.transforms import WordDropout
+from fastlstm.train.classifier.word_dropout import WordDropout
 
 
 def batch() -> Batch:

@@ -17,11 +17,7 @@ from fastlstm.text import Encoded, batches
 from fastlstm.train.classifier.config import Config
 from fastlstm.train.classifier.dataset import Dataset
 from fastlstm.train.classifier.extend import check_can_extend, extend
-from fastlstm.train.classifier.predict import (
-    EVALUATION_BATCH,
-    LogitRows,
-    log_probabilities,
-)
+from fastlstm.train.classifier.predict import EVALUATION_BATCH, LogitRows, log_probabilities
 from fastlstm.train.classifier.pretrain import PretrainOptions, pretrain
 from fastlstm.train.classifier.report import epoch_table, summary
 from fastlstm.train.classifier.run_folder import RunFolder

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +11,14 @@ import numpy as np
 
 from fastlstm.models import TextClassifier
 from fastlstm.nn import bce_with_logits, cross_entropy
-from fastlstm.text import batches
+from fastlstm.text import Batch, batches
 from fastlstm.train.average import Average
 from fastlstm.train.checkpoint import CheckpointError
 from fastlstm.train.classifier.config import ADDED, Config
 from fastlstm.train.classifier.dataset import Dataset
 from fastlstm.train.classifier.predict import EVALUATION_BATCH
 from fastlstm.train.classifier.run_folder import RunFolder
-from fastlstm.train.classifier.transforms import SoftLabels, WordDropout
+from fastlstm.train.classifier.word_dropout import WordDropout
 from fastlstm.train.history import Epoch, History
 from fastlstm.train.listener import Listener
 from fastlstm.train.model_file import load_model_and_note, save_model
@@ -66,11 +67,6 @@ def build_trainer(
 ) -> Trainer:  # fmt: skip
     """Return the trainer that the options describe, writing into `folder`."""
     files = _Files(folder, data.labels)
-    changes: list[Transform] = []
-    if config.word_dropout:
-        changes.append(WordDropout(config.word_dropout))
-    if data.targets is not None:
-        changes.append(SoftLabels(data.targets))
     trainer = Trainer(
         model,
         optimizer(config.optimizer, model, config.lr, config.weight_decay, config.momentum),
@@ -81,7 +77,7 @@ def build_trainer(
         average=Average(model, config.average) if config.average else None,
         patience=config.patience,
         seed=config.seed,
-        transform=_in_turn(changes),
+        transform=_transform(config, data),
         checkpoint=folder.checkpoint,
         identity={**_identity(config), **data.identity},
         listeners=[files, *listeners],
@@ -90,17 +86,18 @@ def build_trainer(
     return trainer
 
 
-def _in_turn(changes: Sequence[Transform]) -> Transform | None:
-    """Return what makes several changes of a batch, one after the other; None for no change."""
-    if not changes:
-        return None
+def _transform(config: Config, data: Dataset) -> Transform | None:
+    """Return what hides words of a training batch, and replaces its labels by targets."""
+    hide = WordDropout(config.word_dropout) if config.word_dropout else None
+    targets = data.targets
+    if targets is None:
+        return hide
 
-    def change(batch: Any, rng: np.random.Generator) -> Any:
-        for step in changes:
-            batch = step(batch, rng)
-        return batch
+    def transform(batch: Batch, rng: np.random.Generator) -> Batch:
+        batch = hide(batch, rng) if hide else batch
+        return replace(batch, labels=targets[batch.index])
 
-    return change
+    return transform
 
 
 def _identity(config: Config) -> dict[str, Any]:

@@ -1,12 +1,10 @@
-"""What is done to the batches of a training: words are hidden, labels become probabilities."""
+"""Word dropout: words of the training batches are hidden at random."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastlstm.text import PAD, UNK, Batch
 
@@ -34,19 +32,3 @@ class WordDropout:
         hide = rng.random(batch.tokens.shape, dtype=np.float32) < self.p
         hide &= batch.tokens != PAD
         return replace(batch, tokens=np.where(hide, np.int32(UNK), batch.tokens))
-
-
-class SoftLabels:
-    """Puts a probability in the place of each text's label; for `Trainer.transform`.
-
-    Parameters
-    ----------
-    targets : float [N], the probability that text n is of class 1.
-    """
-
-    def __init__(self, targets: NDArray[Any]) -> None:
-        self.targets = targets
-
-    def __call__(self, batch: Batch, rng: np.random.Generator) -> Batch:
-        """Return the batch with the probabilities of its rows."""
-        return replace(batch, labels=self.targets[batch.index])
