@@ -13,12 +13,11 @@ except ModuleNotFoundError as error:
         raise
     raise ImportError("fastlstm.torch needs PyTorch: pip install 'fastlstm[torch]'") from error
 
-from fastlstm.torch.accelerate import Report, Skipped, accelerate
+from fastlstm.torch.accelerate import Report, Skipped, accelerate, restore
 from fastlstm.torch.cells import GRUCell, LSTMCell, RNNCell
 from fastlstm.torch.explain import Explanation, explain
 from fastlstm.torch.fixed import fixed_weights
 from fastlstm.torch.modules import GRU, LSTM, RNN
-from fastlstm.torch.restore import restore
 
 __all__ = [
     "GRU",

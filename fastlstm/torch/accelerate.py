@@ -1,4 +1,4 @@
-"""Put fastlstm's modules in the place of torch's in a model that exists."""
+"""Put fastlstm's modules in the place of torch's in a model, and torch's back."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn.utils.parametrize import is_parametrized
 
 from fastlstm.torch.cells import GRUCell, LSTMCell, RNNCell
-from fastlstm.torch.check import DTYPES
+from fastlstm.torch.check import DTYPES, check_module
 from fastlstm.torch.modules import GRU, LSTM, RNN
 
 # torch's class -> ours, which is a subclass of it and holds nothing more
@@ -22,8 +22,7 @@ OURS: dict[type[Any], type[Any]] = {
     nn.GRUCell: GRUCell,
     nn.RNNCell: RNNCell,
 }
-
-
+ITSELF = "(the model itself)"
 NOTES = [
     "  note     swapped modules derive from torch's: what compares type(m) with torch.nn.LSTM",
     "           (quantize_dynamic, some initialisers) passes over them, torch.jit.script refuses",
@@ -56,15 +55,15 @@ class Report(NamedTuple):
 
     def __repr__(self) -> str:
         lines = [f"accelerate: {len(self.swapped)} swapped, {len(self.skipped)} skipped"]
-        lines += [f"  swapped  {_shown(n)}  {kind}" for n, kind in self.swapped.items()]
-        lines += [f"  skipped  {_shown(s.name)}  {s.module}: {s.why}" for s in self.skipped]
+        lines += [f"  swapped  {n or ITSELF}  {kind}" for n, kind in self.swapped.items()]
+        lines += [f"  skipped  {s.name or ITSELF}  {s.module}: {s.why}" for s in self.skipped]
         return "\n".join(lines + NOTES * bool(self.swapped))
 
 
 def accelerate(model: nn.Module) -> Report:
     """Make every recurrent module of `model` run on fastlstm's kernels, in place.
 
-    Each stays the object it is, with its parameters, hooks, buffers and training flag; only its
+    Each stays the object it is, with its parameters, hooks, buffers and training flag. Only its
     class becomes fastlstm's, so that optimizers, references and `state_dict` keep working. That
     holds for the model itself too, if it is a recurrent module. Swapped are torch.nn.LSTM, GRU,
     RNN, LSTMCell, GRUCell and RNNCell, and subclasses that leave `forward` alone.
@@ -82,25 +81,53 @@ def accelerate(model: nn.Module) -> Report:
     TypeError
         If the model is not a torch.nn.Module.
     """
-    if not isinstance(model, nn.Module):
-        raise TypeError(f"model is a {type(model).__name__}, expected a torch.nn.Module")
-    report = Report(model, {}, [])
+    report = Report(check_module(model), {}, [])
     for name, module in model.named_modules():
         kind = type(module).__name__
         why = why_not(module)
         if why is None:
-            cls = type(module).__bases__[0] if is_parametrized(module) else type(module)
-            module.__class__ = with_base(module, accelerated(cls))
+            _set_class(module, accelerated(_own_class(module)))
             report.swapped[name] = kind
         elif why:
             report.skipped.append(Skipped(name, kind, why))
     return report
 
 
+def restore(model: nn.Module) -> nn.Module:
+    """Make every module that `accelerate` swapped torch's own again, in place.
+
+    For what looks at the class itself and not at its bases: quantize_dynamic, torch.jit.script,
+    some initialisers. Modules made as fastlstm's become torch's too. A class that you derived
+    from one of fastlstm's stays as it is.
+
+    Parameters
+    ----------
+    model : any module.
+
+    Returns
+    -------
+    model : the same object.
+
+    Raises
+    ------
+    TypeError
+        If the model is not a torch.nn.Module.
+    """
+    theirs = {ours: cls for cls, ours in OURS.items()}
+    for module in check_module(model).modules():
+        cls = _own_class(module)
+        swapped = vars(cls).get("__reduce_ex__") is _reduce
+        original = cls.__mro__[1] if swapped else theirs.get(cls)
+        if original is not None:
+            _set_class(module, original)
+    return model
+
+
 def why_not(module: nn.Module) -> str | None:
     """Return why a module is not to be swapped, "" if it is none of torch's recurrent ones."""
     if isinstance(module, torch.jit.ScriptModule):
-        return _of_script(module)
+        recurrent = getattr(module, "original_name", "") in {cls.__name__ for cls in OURS}
+        return "it is compiled by torch.jit: accelerate the model before" if recurrent else ""
     if not isinstance(module, (nn.RNNBase, nn.RNNCellBase)):
         return ""
     if isinstance(module, tuple(OURS.values())):
@@ -118,25 +145,23 @@ def why_not(module: nn.Module) -> str | None:
     return None
 
 
-def _of_script(module: torch.jit.ScriptModule) -> str:
-    name: str = getattr(module, "original_name", "")
-    recurrent = name in {cls.__name__ for cls in OURS}
-    return "it is compiled by torch.jit: accelerate the model before" if recurrent else ""
-
-
 def _torch_class(cls: Any) -> Any:
     return next((base for base in OURS if issubclass(cls, base)), None)
 
 
-def with_base(module: nn.Module, cls: Any) -> Any:
-    """Return `cls`, as the class that a module is to have."""
-    if not is_parametrized(module):
-        return cls
-    # torch made this class for this module, to hold the parametrized weights as properties, and
-    # takes its base when the parametrization is removed: the base is what has to change.
-    made = type(module)
-    names = {k: v for k, v in vars(made).items() if k not in ("__dict__", "__weakref__")}
-    return type(made.__name__, (cls,), names)
+def _own_class(module: nn.Module) -> Any:
+    """Return the class of a module, without the one that torch makes for parametrized weights."""
+    return type(module).__bases__[0] if is_parametrized(module) else type(module)
+
+
+def _set_class(module: nn.Module, cls: Any) -> None:
+    if is_parametrized(module):
+        # torch made this class for this module, to hold the parametrized weights as properties.
+        # It takes the base when the parametrization is removed: the base is what has to change.
+        made = type(module)
+        names = {k: v for k, v in vars(made).items() if k not in ("__dict__", "__weakref__")}
+        cls = type(made.__name__, (cls,), names)
+    module.__class__ = cls
 
 
 @cache
@@ -150,11 +175,6 @@ def accelerated(cls: Any) -> Any:
     return type(cls.__name__, (cls, OURS[base]), names)
 
 
-def accelerated_from(cls: Any) -> Any:
-    """Return the class that `accelerated` was given for `cls`; None if it was not made there."""
-    return cls.__mro__[1] if vars(cls).get("__reduce_ex__") is _reduce else None
-
-
 def _reduce(module: Any, protocol: int) -> tuple[Any, ...]:
     """Pickle by the class that can be imported, as the one above cannot."""
     cls = type(module)
@@ -166,7 +186,3 @@ def _blank(cls: Any) -> Any:
     """Return an instance of `accelerated(cls)` for pickle to fill."""
     made = accelerated(cls)
     return made.__new__(made)
-
-
-def _shown(name: str) -> str:
-    return name or "(the model itself)"

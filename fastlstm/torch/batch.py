@@ -44,40 +44,28 @@ def read_batch(
 
     The input is a tensor or a PackedSequence; `states` are those of hx one by one.
     """
-    name = module_name(module)
-    if not isinstance(input, PackedSequence):
-        return _read_padded(module, name, input, states, lengths, dtype)
-    if lengths is not None:
-        raise ValueError(f"{name}: lengths is given, expected None with a PackedSequence")
-    check.check_input(name, input.data, dtype, module.input_size, (2,))
-    layout = check.read_packed(name, input)
-    if states is not None:
-        check.check_states(name, states, dtype, 3)
-        check.check_state_sizes(states, state_shapes(module, layout.rows.N))
-        if input.sorted_indices is not None:
-            states = [s.index_select(1, input.sorted_indices) for s in states]
-    return Batch(input.data, states, layout)
-
-
-def _read_padded(
-    module: torch.nn.RNNBase,
-    name: str,
-    x: Any,
-    states: list[Any] | None,
-    lengths: Any,
-    dtype: torch.dtype,
-) -> Batch:
-    check.check_input(name, x, dtype, module.input_size, (2, 3))
-    batched = x.dim() == 3
-    if not batched:
-        x = x.unsqueeze(1)
-    elif module.batch_first:
-        x = x.transpose(0, 1)
+    name, x, order = module_name(module), input, None
+    if isinstance(input, PackedSequence):
+        if lengths is not None:
+            raise ValueError(f"{name}: lengths is given, expected None with a PackedSequence")
+        x, order, batched = input.data, input.sorted_indices, True
+        check.check_input(name, x, dtype, module.input_size, (2,))
+        layout = check.read_packed(name, input)
+    else:
+        check.check_input(name, x, dtype, module.input_size, (2, 3))
+        batched = x.dim() == 3
+        if not batched:
+            x = x.unsqueeze(1)
+        elif module.batch_first:
+            x = x.transpose(0, 1)
+        layout = check.read_lengths(lengths, x.shape[0], x.shape[1])
     if states is not None:
         check.check_states(name, states, dtype, 3 if batched else 2)
         states = states if batched else [s.unsqueeze(1) for s in states]
-        check.check_state_sizes(states, state_shapes(module, x.shape[1]))
-    return Batch(x, states, check.read_lengths(lengths, x.shape[0], x.shape[1]))
+        check.check_state_sizes(states, state_shapes(module, layout.rows.N))
+        if order is not None:
+            states = [s.index_select(1, order) for s in states]
+    return Batch(x, states, layout)
 
 
 def state_shapes(module: torch.nn.RNNBase, N: int) -> list[tuple[int, int, int]]:

@@ -20,15 +20,10 @@ from fastlstm.torch.step import FIXED, short_step
 from fastlstm.torch.weights import Five, cell_weights
 
 
-class _Copied(Unscripted):
-    """What copy, deepcopy and pickle take of a cell: not the packed weights of `fixed_weights`."""
+class _Cell(Unscripted, torch.nn.RNNCellBase):
+    """The forward pass of `LSTMCell`, `GRUCell` and `RNNCell`, in front of torch's."""
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in vars(self).items() if name != FIXED}
-
-
-class LSTMCell(_Copied, torch.nn.LSTMCell):
-    """torch.nn.LSTMCell on fastlstm's kernels; see there for arguments and parameters."""
+    _cell = ""  # a name in `kernels.CELLS`; empty where the nonlinearity decides
 
     def forward(self, input: Any, hx: Any = None) -> Any:
         """Make one step.
@@ -36,11 +31,11 @@ class LSTMCell(_Copied, torch.nn.LSTMCell):
         Parameters
         ----------
         input : [N,I]; [I] without a batch axis.
-        hx : (h, c), each [N,H] or [H]; None for zeros.
+        hx : of an LSTMCell (h, c), else h; each [N,H] or [H]. None for zeros.
 
         Returns
         -------
-        h, c : the new state, like hx.
+        The new state, like hx.
 
         Raises
         ------
@@ -48,38 +43,33 @@ class LSTMCell(_Copied, torch.nn.LSTMCell):
             As torch's, with the argument named; also for tensors that are not on the CPU and for
             parameters that are neither float32 nor float64.
         """
-        ends = short_step(self, "lstm", input, hx)
-        if ends is not None:
-            return ends
-        if outside_kernels(self, input, hx):
-            return super().forward(input, hx)
-        return run_cell(self, input, hx)
+        cell = self._cell or f"rnn_{self.nonlinearity}"
+        ends = short_step(self, cell, input, hx)
+        if ends is None:
+            if outside_kernels(self, input, hx):
+                return super().forward(input, hx)
+            ends = run_cell(self, input, hx)
+        return ends if cell == "lstm" else ends[0]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what copies and pickles hold: not the packed weights of `fixed_weights`."""
+        return {name: value for name, value in vars(self).items() if name != FIXED}
 
 
-class GRUCell(_Copied, torch.nn.GRUCell):
+class LSTMCell(_Cell, torch.nn.LSTMCell):
+    """torch.nn.LSTMCell on fastlstm's kernels; see there for arguments and parameters."""
+
+    _cell = "lstm"
+
+
+class GRUCell(_Cell, torch.nn.GRUCell):
     """torch.nn.GRUCell on fastlstm's kernels; see there for arguments and parameters."""
 
-    def forward(self, input: Any, hx: Any = None) -> Any:
-        """Make one step: as `LSTMCell.forward`, with hx and the result one tensor."""
-        ends = short_step(self, "gru", input, hx)
-        if ends is not None:
-            return ends[0]
-        if outside_kernels(self, input, hx):
-            return super().forward(input, hx)
-        return run_cell(self, input, hx)[0]
+    _cell = "gru"
 
 
-class RNNCell(_Copied, torch.nn.RNNCell):
+class RNNCell(_Cell, torch.nn.RNNCell):
     """torch.nn.RNNCell on fastlstm's kernels; see there for arguments and parameters."""
-
-    def forward(self, input: Any, hx: Any = None) -> Any:
-        """Make one step: as `LSTMCell.forward`, with hx and the result one tensor."""
-        ends = short_step(self, f"rnn_{self.nonlinearity}", input, hx)
-        if ends is not None:
-            return ends[0]
-        if outside_kernels(self, input, hx):
-            return super().forward(input, hx)
-        return run_cell(self, input, hx)[0]
 
 
 class Ready(NamedTuple):
@@ -101,16 +91,13 @@ class Ready(NamedTuple):
     dtypes: list[torch.dtype] | None
 
 
-def cell_of(module: torch.nn.RNNCellBase) -> tuple[str, str]:
+def cell_of(module: Any) -> tuple[str, str]:
     """Return the name of torch's class and that of the kernels."""
-    if isinstance(module, torch.nn.LSTMCell):
-        return "LSTMCell", "lstm"
-    if isinstance(module, torch.nn.GRUCell):
-        return "GRUCell", "gru"
-    nonlinearity = module.nonlinearity
-    if nonlinearity not in ("tanh", "relu"):
-        raise RuntimeError(f"Unknown nonlinearity: {nonlinearity}, expected tanh or relu")
-    return "RNNCell", f"rnn_{nonlinearity}"
+    if module._cell:
+        return f"{module._cell.upper()}Cell", module._cell
+    if module.nonlinearity not in ("tanh", "relu"):
+        raise RuntimeError(f"Unknown nonlinearity: {module.nonlinearity}, expected tanh or relu")
+    return "RNNCell", f"rnn_{module.nonlinearity}"
 
 
 def prepare(module: torch.nn.RNNCellBase, input: Any, hx: Any) -> Ready:

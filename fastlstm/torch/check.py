@@ -16,6 +16,13 @@ from fastlstm.torch.layout import Padded, full_rows, packed_layout
 DTYPES = (torch.float32, torch.float64)
 
 
+def check_module(model: object) -> torch.nn.Module:
+    """Return `model` after checking that it is a module."""
+    if not isinstance(model, torch.nn.Module):
+        raise TypeError(f"model is a {type(model).__name__}, expected a torch.nn.Module")
+    return model
+
+
 def check_weights(name: str, weights: Iterable[Tensor | None], dtype: torch.dtype) -> None:
     """Check that all parameters are dense CPU tensors of one dtype that kernels take."""
     for w in weights:

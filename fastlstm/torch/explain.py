@@ -80,24 +80,20 @@ def explain(module: nn.Module, input: Any, hx: Any = None, *, lengths: Any = Non
             "module of fastlstm.torch; accelerate(model) makes them of torch's"
         )
     dtype = str(next(module.parameters()).dtype).removeprefix("torch.")
+    info = runtime_info()
+    where = info["backend"], info["isa"], cell, dtype, info["threads"], calls
     if outside_kernels(module, input, hx, lengths):
         why = "the input is empty"
         if recorded():
             why = "its operations are recorded or transformed"
         elif foreign(module, input, hx):
             why = "a tensor is of a class of its own"
-        return _found(f"torch: {why}", cell, dtype, calls, "-", False, ())
+        return Explanation(f"torch: {why}", *where, "-", False, ())
     if isinstance(module, (LSTM, GRU, RNN)):
         batch, keeps, copies = _of_sequence(module, input, hx, lengths)
     else:
         batch, keeps, copies = _of_cell(module, input, hx)
-    return _found("fastlstm", cell, dtype, calls, batch, keeps, tuple(copies))
-
-
-def _found(runs_on: str, cell: str, dtype: str, calls: int, *rest: Any) -> Explanation:
-    info = runtime_info()
-    where = (info["backend"], info["isa"], cell, dtype, info["threads"], calls)
-    return Explanation(runs_on, *where, *rest)
+    return Explanation("fastlstm", *where, batch, keeps, tuple(copies))
 
 
 def _of_sequence(

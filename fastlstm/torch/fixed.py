@@ -11,6 +11,7 @@ from weakref import WeakKeyDictionary
 from torch import nn
 
 from fastlstm.torch.cells import GRUCell, LSTMCell, RNNCell, cell_of
+from fastlstm.torch.check import check_module
 from fastlstm.torch.step import FIXED, compiled_step
 from fastlstm.torch.weights import cell_weights
 
@@ -44,9 +45,9 @@ def fixed_weights(model: nn.Module) -> Iterator[None]:
         load_state_dict) changed a weight since its beginning. Writing to ``weight.data`` or
         through NumPy goes unseen: results are of the old weights until the block ends.
     """
-    if not isinstance(model, nn.Module):
-        raise TypeError(f"model is a {type(model).__name__}, expected a torch.nn.Module")
-    cells = [m for m in model.modules() if isinstance(m, (LSTMCell, GRUCell, RNNCell))]
+    cells = [
+        m for m in check_module(model).modules() if isinstance(m, (LSTMCell, GRUCell, RNNCell))
+    ]
     if not cells:
         raise ValueError(
             f"model is a {type(model).__name__} without a cell of fastlstm.torch, expected one "

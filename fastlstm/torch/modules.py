@@ -23,8 +23,8 @@ from fastlstm.torch.layout import Packed
 from fastlstm.torch.weights import Five, sequence_weights
 
 
-class LSTM(Unscripted, torch.nn.LSTM):
-    """torch.nn.LSTM on fastlstm's kernels; see there for arguments, shapes and parameters."""
+class _Sequence(Unscripted, torch.nn.RNNBase):
+    """The forward pass of `LSTM`, `GRU` and `RNN`, in front of torch's."""
 
     def forward(self, input: Any, hx: Any = None, *, lengths: Any = None) -> Any:
         """Run over a batch.
@@ -32,14 +32,14 @@ class LSTM(Unscripted, torch.nn.LSTM):
         Parameters
         ----------
         input : [T,N,I], with batch_first [N,T,I]; [T,I] without a batch axis; a PackedSequence.
-        hx : (h_0 [L*D,N,R], c_0 [L*D,N,H]); None for zeros.
-        lengths : integers [N] in 0..T in any order, of an input that is no PackedSequence: how
-            many steps of each row are real. Not in torch.
+        hx : of an LSTM (h_0 [L*D,N,R], c_0 [L*D,N,H]), else h_0 [L*D,N,H]; None for zeros.
+        lengths : integers [N] in 0..T in any order, the real steps of each row. Not with a
+            PackedSequence, and not in torch.
 
         Returns
         -------
         output : [T,N,D*R], laid out as the input; zeros past each row's length.
-        h_n, c_n : a pair, like hx: each row's states after its last step.
+        h_n : like hx: each row's states after its last step.
 
         Raises
         ------
@@ -52,24 +52,16 @@ class LSTM(Unscripted, torch.nn.LSTM):
         return run_sequence(self, input, hx, lengths)
 
 
-class GRU(Unscripted, torch.nn.GRU):
+class LSTM(_Sequence, torch.nn.LSTM):
+    """torch.nn.LSTM on fastlstm's kernels; see there for arguments, shapes and parameters."""
+
+
+class GRU(_Sequence, torch.nn.GRU):
     """torch.nn.GRU on fastlstm's kernels; see there for arguments, shapes and parameters."""
 
-    def forward(self, input: Any, hx: Any = None, *, lengths: Any = None) -> Any:
-        """Run over a batch: as `LSTM.forward`, with hx and h_n one tensor [L*D,N,H]."""
-        if outside_kernels(self, input, hx, lengths):
-            return super().forward(input, hx)
-        return run_sequence(self, input, hx, lengths)
 
-
-class RNN(Unscripted, torch.nn.RNN):
+class RNN(_Sequence, torch.nn.RNN):
     """torch.nn.RNN on fastlstm's kernels; see there for arguments, shapes and parameters."""
-
-    def forward(self, input: Any, hx: Any = None, *, lengths: Any = None) -> Any:
-        """Run over a batch: as `LSTM.forward`, with hx and h_n one tensor [L*D,N,H]."""
-        if outside_kernels(self, input, hx, lengths):
-            return super().forward(input, hx)
-        return run_sequence(self, input, hx, lengths)
 
 
 class Ready(NamedTuple):
