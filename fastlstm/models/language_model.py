@@ -8,13 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from fastlstm.models.model import Model, options_of
-from fastlstm.models.pooled import LAYERS
+from fastlstm.models.model import HasRecurrent, Model, options_of
 from fastlstm.models.softmax import SoftmaxDecoder
 from fastlstm.nn.check import (
     Rng,
     check_array,
-    check_choice,
     check_ids,
     check_probability,
     check_rng,
@@ -26,10 +24,9 @@ from fastlstm.nn.embedding import Embedding
 from fastlstm.nn.init import uniform
 from fastlstm.nn.linear import Linear
 from fastlstm.nn.module import Array, Tape
-from fastlstm.nn.recurrent import Recurrent
 
 
-class LanguageModel(Model):
+class LanguageModel(HasRecurrent, Model):
     """The next word after each word: embedding, recurrent layers, decoder (Zaremba et al. 2014).
 
     Letters: T steps, N texts side by side, V words, K size of the decoder's input. Tokens are
@@ -95,7 +92,7 @@ class LanguageModel(Model):
         check_size("vocab_size", vocab_size)
         check_size("projection", projection, 0)
         check_probability("dropout", dropout)
-        self.cell, self.tied = check_choice("cell", cell, tuple(LAYERS)), bool(tied)
+        self.tied = bool(tied)
         K = projection or hidden_size
         if tied and embedding_dim != K:
             raise ValueError(
@@ -109,26 +106,16 @@ class LanguageModel(Model):
             embedding_std = 1 / math.sqrt(check_size("embedding_dim", embedding_dim)) if tied else 1
         rng = check_rng(rng)
         self.embedding = Embedding(
-            vocab_size,
-            embedding_dim,
-            padding_idx,
-            std=embedding_std,
-            sparse=not tied,
-            dtype=dtype,
+            vocab_size, embedding_dim, padding_idx, std=embedding_std, sparse=not tied, dtype=dtype,
             rng=rng,
-        )
+        )  # fmt: skip
         self.word_dropout = Dropout(dropout, rng=rng)
-        between = dropout if num_layers > 1 else 0.0
-        layer = LAYERS[cell](
-            embedding_dim, hidden_size, num_layers, dropout=between, dtype=dtype, rng=rng
-        )
-        setattr(self, cell, layer)  # under the cell's name, and so in checkpoints
+        sizes = embedding_dim, hidden_size, num_layers
+        self._add_recurrent(cell, *sizes, dropout=dropout, dtype=dtype, rng=rng)
         self.feature_dropout = Dropout(dropout, rng=rng)
-        self.projection = (
-            Linear(hidden_size, projection, bias=False, dtype=dtype, rng=rng)
-            if projection
-            else None
-        )
+        self.projection: Linear | None = None
+        if projection:
+            self.projection = Linear(hidden_size, projection, False, dtype=dtype, rng=rng)
         shared = self.embedding.weight if tied else None
         self.decoder = SoftmaxDecoder(K, vocab_size, bias, weight=shared, dtype=dtype, rng=rng)
         self.options["embedding_std"] = embedding_std
@@ -140,12 +127,6 @@ class LanguageModel(Model):
             parameter.data = uniform(parameter.data.shape, bound, parameter.data.dtype, rng)
         if self.embedding.padding_idx is not None:
             self.embedding.weight.data[self.embedding.padding_idx] = 0
-
-    @property
-    def recurrent(self) -> Recurrent:
-        """The recurrent layers, whatever their cell."""
-        layer: Recurrent = getattr(self, self.cell)
-        return layer
 
     def __call__(
         self, tokens: ArrayLike, state: Any = None, *, reset: ArrayLike | None = None
@@ -196,16 +177,8 @@ class LanguageModel(Model):
 
         Parameters
         ----------
-        tape : from `forward`; used up.
         dlogits : gradient of the logits.
         dstate : of the state returned; None for zero, where backpropagation is cut.
-
-        Raises
-        ------
-        RuntimeError
-            If the tape was used before.
-        TypeError, ValueError
-            If a gradient does not fit.
         """
         features, decoded = self._look(tape)
         dx = self.decoder.backward(decoded, dlogits)

@@ -1,4 +1,4 @@
-"""What a model was made with: enough to make one alike, as a file of it does."""
+"""What models have in common: their options, and recurrent layers of a cell that is named."""
 
 from __future__ import annotations
 
@@ -7,8 +7,14 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from fastlstm.nn.check import check_dtype
+from fastlstm.nn.check import check_choice, check_dtype
+from fastlstm.nn.gru import GRU
+from fastlstm.nn.lstm import LSTM
 from fastlstm.nn.module import Module
+from fastlstm.nn.recurrent import Recurrent
+from fastlstm.nn.rnn import RNN
+
+LAYERS: dict[str, type[LSTM] | type[GRU] | type[RNN]] = {"lstm": LSTM, "gru": GRU, "rnn": RNN}
 
 
 class Model(Module):
@@ -27,6 +33,27 @@ class Model(Module):
     """Name of the parameter that each of ``num_layers`` has one of."""
 
     options: dict[str, Any]
+
+
+class HasRecurrent(Module):
+    """Base of the modules with recurrent layers, which stand under the name of their cell."""
+
+    cell: str
+
+    def _add_recurrent(
+        self, cell: str, input_size: int, hidden_size: int, num_layers: int, **options: Any
+    ) -> None:
+        """Make the layers; dropout between them is left out where there is one only."""
+        self.cell = check_choice("cell", cell, tuple(LAYERS))
+        if num_layers == 1:
+            options["dropout"] = 0.0
+        setattr(self, cell, LAYERS[cell](input_size, hidden_size, num_layers, **options))
+
+    @property
+    def recurrent(self) -> Recurrent:
+        """The recurrent layers, whatever their cell."""
+        layer: Recurrent = getattr(self, self.cell)
+        return layer
 
 
 def options_of(arguments: Mapping[str, Any]) -> dict[str, Any]:

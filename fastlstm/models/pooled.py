@@ -5,22 +5,16 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike
+from numpy.typing import ArrayLike
 
 from fastlstm import kernels
 from fastlstm.kernels import Rows, Tokens
-from fastlstm.models.model import Model
+from fastlstm.models.model import LAYERS, HasRecurrent, Model
 from fastlstm.nn.check import Rng, check_array, check_choice, check_probability, check_size
 from fastlstm.nn.dropout import Dropout
-from fastlstm.nn.gru import GRU
 from fastlstm.nn.linear import Linear
-from fastlstm.nn.lstm import LSTM
 from fastlstm.nn.module import Array, Tape
 from fastlstm.nn.pooling import POOLINGS, Pooled, pool, pool_backward
-from fastlstm.nn.recurrent import Recurrent
-from fastlstm.nn.rnn import RNN
-
-LAYERS: dict[str, type[LSTM] | type[GRU] | type[RNN]] = {"lstm": LSTM, "gru": GRU, "rnn": RNN}
 
 
 class Kept(NamedTuple):
@@ -32,7 +26,7 @@ class Kept(NamedTuple):
     head: Tape
 
 
-class PooledClassifier(Model):
+class PooledClassifier(HasRecurrent, Model):
     """Base of `TextClassifier` and `SequenceClassifier`, which differ in what they read.
 
     Letters: T steps, N rows, F features of the top layer, C outputs.
@@ -53,36 +47,12 @@ class PooledClassifier(Model):
         self.pooling, self.num_outputs, self._names = pooling, num_outputs, names
         self._backend = kernels.default_backend()
 
-    def _add_layers(
-        self,
-        input_size: int,
-        hidden_size: int,
-        num_layers: int,
-        bidirectional: bool,
-        dropout: float,
-        dtype: DTypeLike,
-        rng: np.random.Generator,
-    ) -> None:
+    def _add_layers(self, *sizes: int, **options: Any) -> None:
         """Make the layers above the input; a subclass with layers of its own makes those first."""
-        layer = LAYERS[self.cell](
-            input_size,
-            hidden_size,
-            num_layers,
-            dropout=dropout if num_layers > 1 else 0.0,
-            bidirectional=bidirectional,
-            dtype=dtype,
-            rng=rng,
-        )
-        setattr(self, self.cell, layer)  # under the cell's name, and so in checkpoints
-        self.feature_dropout = Dropout(dropout, rng=rng)
-        features = hidden_size * (2 if bidirectional else 1)
-        self.head = Linear(len(self._names) * features, self.num_outputs, dtype=dtype, rng=rng)
-
-    @property
-    def recurrent(self) -> Recurrent:
-        """The recurrent layers, whatever their cell."""
-        layer: Recurrent = getattr(self, self.cell)
-        return layer
+        self._add_recurrent(self.cell, *sizes, **options)
+        made: Any = {"dtype": options["dtype"], "rng": options["rng"]}
+        self.feature_dropout = Dropout(options["dropout"], rng=options["rng"])
+        self.head = Linear(len(self._names) * self.recurrent._width, self.num_outputs, **made)
 
     def _classify(self, x: Array | Tokens, lengths: ArrayLike | None) -> Array:
         """Return the logits of x, [T,N,I] or `Tokens`, and keep nothing."""
@@ -98,10 +68,11 @@ class PooledClassifier(Model):
         logits, head = self.head.forward(features)
         return self._logits(logits), Kept(layers, pooled, dropped, head)
 
-    def _check_dlogits(self, dlogits: Array, kept: Kept) -> Array:
-        N = kept.pooled.rows.N
+    def _take_checked(self, tape: Tape, dlogits: Array) -> tuple[Any, ...]:
+        """Return the checked dlogits and what the tape keeps, which is used up."""
+        N = self._look(tape)[0].pooled.rows.N
         shape = (N,) if self.num_outputs == 1 else (N, self.num_outputs)
-        return check_array("dlogits", dlogits, self.head.dtype, shape)
+        return check_array("dlogits", dlogits, self.head.dtype, shape), *self._take(tape)
 
     def _run_backward(self, kept: Kept, dlogits: Array) -> Array:
         """Add to the gradients of the layers; return that of x, or of its table."""

@@ -8,12 +8,11 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from fastlstm.kernels import Tokens
-from fastlstm.models.pooled import LAYERS
+from fastlstm.models.model import HasRecurrent
 from fastlstm.models.softmax import SoftmaxDecoder, softmax_loss
-from fastlstm.nn.check import Rng, check_choice, check_rng, check_size
+from fastlstm.nn.check import Rng, check_rng, check_size
 from fastlstm.nn.embedding import Embedding
-from fastlstm.nn.module import Array, Module, Tape
-from fastlstm.nn.recurrent import Recurrent
+from fastlstm.nn.module import Array, Tape
 
 PLACES = 2048  # predicted at once: their logits for the words in question take about 10 MB
 END = 0  # what stands beyond either end of a text: padding, as a word to predict
@@ -34,7 +33,7 @@ class _Piece(NamedTuple):
     dbias: Array  # [C]
 
 
-class ReviewModel(Module):
+class ReviewModel(HasRecurrent):
     """Embedding and recurrent layers of a `TextClassifier`, predicting each text's words.
 
     The forward direction predicts the next word, the second one the word before (as Peters et
@@ -82,7 +81,6 @@ class ReviewModel(Module):
                 f"num_layers is {num_layers}, expected 1 with two directions: the second layer "
                 "would see the word to predict"
             )
-        self.cell = check_choice("cell", cell, tuple(LAYERS))
         self.samples = check_size("samples", samples, 0)
         # one more each: a word that the texts lack can still be asked for
         frequency = np.asarray(counts, np.float64) + 1
@@ -92,21 +90,14 @@ class ReviewModel(Module):
         self.embedding = Embedding(
             len(frequency), embedding_dim, padding_idx=0, std=embedding_std, dtype=dtype, rng=rng
         )
-        layer = LAYERS[cell](
-            embedding_dim, hidden_size, num_layers, bidirectional=bidirectional, dtype=dtype,
+        self._add_recurrent(
+            cell, embedding_dim, hidden_size, num_layers, bidirectional=bidirectional, dtype=dtype,
             rng=rng,
         )  # fmt: skip
-        setattr(self, cell, layer)
         self.decoder = SoftmaxDecoder(hidden_size, len(frequency), dtype=dtype, rng=rng)
         assert self.decoder.bias is not None
         # so that rare words start as rare: else their large weights in the sum are all there is
         self.decoder.bias.data[...] = np.log(self._q)
-
-    @property
-    def recurrent(self) -> Recurrent:
-        """The recurrent layers, whatever their cell."""
-        layer: Recurrent = getattr(self, self.cell)
-        return layer
 
     def weights(self) -> dict[str, Array]:
         """Return copies of what a classifier takes over, by its names."""
@@ -132,12 +123,7 @@ class ReviewModel(Module):
             count += len(x)
         return np.full(len(np.asarray(tokens)), total / max(count, 1), self.decoder.dtype)
 
-    def forward(
-        self,
-        tokens: ArrayLike,
-        lengths: ArrayLike,
-        rng: Rng = None,
-    ) -> tuple[Array, Tape]:
+    def forward(self, tokens: ArrayLike, lengths: ArrayLike, rng: Rng = None) -> tuple[Array, Tape]:
         """Run to train: the sampled loss as above, and the tape."""
         rng = self._rng if rng is None else check_rng(rng)
         batch, index = self._distinct(tokens, lengths)

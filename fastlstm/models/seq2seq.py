@@ -11,6 +11,7 @@ from fastlstm.models.beam import Hypothesis, Rules, beam_search
 from fastlstm.models.model import Model, options_of
 from fastlstm.models.source_encoder import Encoding, SourceEncoder
 from fastlstm.models.target_decoder import TargetDecoder
+from fastlstm.models.word_layers import Plan
 from fastlstm.nn.check import Rng, check_ids, check_probability, check_rng, check_size, one_rng
 from fastlstm.nn.module import Array, Tape
 from fastlstm.nn.state import State
@@ -100,31 +101,12 @@ class Seq2Seq(Model):
                 "with tied=True and attention=False"
             )
         self.bos, self.eos, rng = int(bos), int(eos), check_rng(rng)
-        self.encoder = SourceEncoder(
-            source_vocab_size,
-            embedding_dim,
-            hidden_size,
-            num_layers,
-            bidirectional,
-            dropout,
-            embedding_dropout=embedding_dropout,
-            embedding_std=embedding_std,
-            dtype=dtype,
-            rng=rng,
-        )
-        self.decoder = TargetDecoder(
-            target_vocab_size,
-            embedding_dim,
-            hidden_size,
-            num_layers,
-            attention,
-            dropout,
-            tied=tied,
-            embedding_dropout=embedding_dropout,
-            embedding_std=embedding_std,
-            dtype=dtype,
-            rng=rng,
-        )
+        plan = Plan(
+            embedding_dim, hidden_size, num_layers, dropout, embedding_dropout, embedding_std,
+            dtype, rng,
+        )  # fmt: skip
+        self.encoder = SourceEncoder(source_vocab_size, plan, bidirectional=bidirectional)
+        self.decoder = TargetDecoder(target_vocab_size, plan, attention=attention, tied=tied)
 
     def __call__(
         self,
@@ -171,15 +153,7 @@ class Seq2Seq(Model):
         return logits, Tape(self, encoder, decoder)
 
     def backward(self, tape: Tape, dlogits: Array) -> None:
-        """Add to the gradient of each parameter, given that of the logits.
-
-        Raises
-        ------
-        RuntimeError
-            If the tape was used before.
-        TypeError, ValueError
-            If dlogits is not an array like the logits.
-        """
+        """Add to the gradient of each parameter, given that of the logits."""
         encoder, decoder = self._look(tape)
         dmemory, dstate = self.decoder.backward(decoder, dlogits)
         self._take(tape)

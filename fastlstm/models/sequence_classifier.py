@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from fastlstm.models.model import options_of
@@ -19,14 +20,8 @@ class SequenceClassifier(PooledClassifier):
     ----------
     input_size : I, the numbers of a step.
     hidden_size, num_layers, bidirectional : of the recurrent layers.
-    pooling : "last" (each direction's last state), "mean" or "max" over the real steps; or
-        several joined by "+", such as "mean+max", side by side. A sequence without steps gives
-        zeros.
-    dropout : probability for the pooled features, and between the recurrent layers.
-    cell : "lstm", "gru" or "rnn", the kind of the recurrent layers.
-    num_outputs : 1 for a binary classifier, else the number of classes.
+    pooling, dropout, cell, num_outputs, rng : as of `TextClassifier`.
     dtype : float32 or float64, of the parameters and of every input.
-    rng : generator of the first values and, by default, of dropout.
 
     Attributes
     ----------
@@ -54,8 +49,9 @@ class SequenceClassifier(PooledClassifier):
         self.input_size = check_size("input_size", input_size)
         super().__init__(pooling, dropout, cell, num_outputs)
         self._add_layers(
-            input_size, hidden_size, num_layers, bidirectional, dropout, dtype, check_rng(rng)
-        )
+            input_size, hidden_size, num_layers, bidirectional=bidirectional, dropout=dropout,
+            dtype=dtype, rng=check_rng(rng),
+        )  # fmt: skip
 
     def __call__(self, x: Array, lengths: ArrayLike | None = None) -> Array:
         """Classify a batch of sequences and keep nothing.
@@ -79,10 +75,7 @@ class SequenceClassifier(PooledClassifier):
         return self._classify(self._steps_first(x), lengths)
 
     def forward(
-        self,
-        x: Array,
-        lengths: ArrayLike | None = None,
-        rng: Rng = None,
+        self, x: Array, lengths: ArrayLike | None = None, rng: Rng = None
     ) -> tuple[Array, Tape]:
         """Classify a batch to train: logits as above, with dropout, and the tape."""
         logits, kept = self._run(self._steps_first(x), lengths, one_rng(rng))
@@ -91,25 +84,13 @@ class SequenceClassifier(PooledClassifier):
     def backward(self, tape: Tape, dlogits: Array) -> Array:
         """Add to the gradient of each parameter, given that of the logits; return that of x.
 
-        Returns
-        -------
-        dx : [N,T,I], zeros past each row's length.
-
-        Raises
-        ------
-        RuntimeError
-            If the tape was used before.
-        TypeError, ValueError
-            If dlogits is not an array like the logits.
+        It is [N,T,I], with zeros past each row's length.
         """
-        dlogits = self._check_dlogits(dlogits, self._look(tape)[0])
-        (kept,) = self._take(tape)
+        dlogits, kept = self._take_checked(tape, dlogits)
         dx: Array = self._run_backward(kept, dlogits).swapaxes(0, 1)
         return dx
 
     def _steps_first(self, x: Array) -> Array:
         """Return x as the recurrent layers read it, [T,N,I]."""
-        steps: Array = check_array("x", x, self.head.dtype, (None, None, self.input_size)).swapaxes(
-            0, 1
-        )
-        return steps
+        steps = (None, None, self.input_size)
+        return np.swapaxes(check_array("x", x, self.head.dtype, steps), 0, 1)

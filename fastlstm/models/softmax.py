@@ -87,15 +87,7 @@ class SoftmaxDecoder(Module):
         return self(x), Tape(self, x)
 
     def backward(self, tape: Tape, dlogits: Array) -> Array:
-        """Add to the gradients of weight and bias; return the gradient of x.
-
-        Raises
-        ------
-        RuntimeError
-            If the tape was used before.
-        TypeError, ValueError
-            If dlogits is not an array like the logits.
-        """
+        """Add to the gradients of weight and bias; return the gradient of x."""
         x = self._look(tape)[0]
         shape = (*x.shape[:-1], self.vocab_size)
         dlogits = check_array("dlogits", dlogits, self.dtype, shape)

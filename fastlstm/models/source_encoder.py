@@ -5,16 +5,13 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike
+from numpy.typing import ArrayLike
 
-from fastlstm.kernels import Tokens
 from fastlstm.kernels.rows import Int64Array, check_lengths
 from fastlstm.models.bridge import Bridge
+from fastlstm.models.word_layers import Plan, WordLayers
 from fastlstm.nn.check import Rng
-from fastlstm.nn.dropout import Dropout
-from fastlstm.nn.embedding import Embedding
-from fastlstm.nn.lstm import LSTM
-from fastlstm.nn.module import Array, Module, Tape
+from fastlstm.nn.module import Array, Tape
 from fastlstm.nn.state import State
 
 
@@ -33,88 +30,46 @@ class Encoding(NamedTuple):
     state: State
 
 
-class SourceEncoder(Module):
+class SourceEncoder(WordLayers):
     """Embedding, LSTM in one or two directions, and with two a `Bridge` to the decoder.
-
-    Parameters
-    ----------
-    vocab_size, embedding_dim, num_layers, dropout : of the embedding and the LSTM.
-    hidden_size : H, of its outputs: two directions have H/2 units each.
-    bidirectional : as the LSTM's.
-    embedding_dropout : see `Seq2Seq`, also for what follows.
-    embedding_std, dtype, rng : of the first values.
 
     Attributes
     ----------
     embedding, lstm, bridge : the layers; bridge is None with one direction.
     """
 
-    def __init__(
-        self,
-        vocab_size: int,
-        embedding_dim: int,
-        hidden_size: int,
-        num_layers: int,
-        bidirectional: bool,
-        dropout: float,
-        *,
-        embedding_dropout: float,
-        embedding_std: float,
-        dtype: DTypeLike,
-        rng: np.random.Generator,
-    ) -> None:
-        self.embedding = Embedding(
-            vocab_size, embedding_dim, 0, std=embedding_std, dtype=dtype, rng=rng
-        )
-        self.word_dropout = Dropout(embedding_dropout, rng=rng)
-        self.lstm = LSTM(
-            embedding_dim,
-            hidden_size // 2 if bidirectional else hidden_size,
-            num_layers,
-            batch_first=True,
-            dropout=dropout if num_layers > 1 else 0.0,
-            bidirectional=bidirectional,
-            dtype=dtype,
-            rng=rng,
-        )
+    def __init__(self, vocab_size: int, plan: Plan, *, bidirectional: bool) -> None:
+        super().__init__(vocab_size, plan, bidirectional=bidirectional)
         self.bridge: Bridge | None = None
         if bidirectional:
-            self.bridge = Bridge(num_layers, hidden_size, dtype=dtype, rng=rng)
+            self.bridge = Bridge(plan.num_layers, plan.hidden_size, dtype=plan.dtype, rng=plan.rng)
 
     def __call__(self, source: ArrayLike, lengths: ArrayLike | None = None) -> Encoding:
         """Encode integers [N,S], lengths [N] of them real, and keep nothing."""
-        words, _ = self.embedding.distinct(source, lengths)
-        memory, state = self.lstm(words, lengths=lengths)
+        memory, state = self._run(source, lengths)
         if self.bridge is not None:
             state = self.bridge(state)
         return _encoding(memory, lengths, state)
 
     def forward(
-        self,
-        source: ArrayLike,
-        lengths: ArrayLike | None = None,
-        rng: Rng = None,
+        self, source: ArrayLike, lengths: ArrayLike | None = None, rng: Rng = None
     ) -> tuple[Encoding, Tape]:
         """Encode to train: as above, with dropout, and the tape."""
-        words, index = self.embedding.distinct(source, lengths)
-        table, dropped = self.word_dropout.forward(words.table, rng)
-        memory, state, lstm = self.lstm.forward(Tokens(words.ids, table), None, lengths, rng)
+        memory, state, words = self._run_forward(source, lengths, None, rng)
         bridge = None
         if self.bridge is not None:
             state, bridge = self.bridge.forward(state)
-        return _encoding(memory, lengths, state), Tape(self, index, dropped, lstm, bridge)
+        return _encoding(memory, lengths, state), Tape(self, words, bridge)
 
     def backward(self, tape: Tape, dmemory: Array | None, dstate: State) -> None:
         """Add to the gradient of each parameter, given those of the memory and the state."""
-        index, dropped, lstm, bridge = self._take(tape)
+        words, bridge = self._take(tape)
         if self.bridge is not None:
             dstate = self.bridge.backward(bridge, dstate)
-        dtable, _ = self.lstm.backward(lstm, dmemory, dstate)
-        self.embedding.add_gradient(index, self.word_dropout.backward(dropped, dtable))
+        self._run_backward(words, dmemory, dstate)
 
 
 def _encoding(memory: Array, lengths: ArrayLike | None, state: State) -> Encoding:
     N, S = memory.shape[:2]
-    return Encoding(
-        memory, check_lengths(np.full(N, S) if lengths is None else lengths, S, N), state
-    )
+    given = np.full(N, S) if lengths is None else lengths
+    return Encoding(memory, check_lengths(given, S, N), state)

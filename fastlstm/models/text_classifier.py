@@ -22,11 +22,10 @@ class TextClassifier(PooledClassifier):
     vocab_size : token ids are 0..vocab_size-1; 0 pads, has a zero vector and is never learned.
     embedding_dim, hidden_size, num_layers, bidirectional : of the embedding and the recurrent
         layers.
-    pooling : "last" (each direction's last state), "mean" or "max" over the real tokens; or
-        several joined by "+", such as "mean+max", side by side. A text without tokens gives
-        zeros.
+    pooling : "last" (each direction's last state), "mean" or "max" over the real steps; or
+        several side by side, as "mean+max". A row without steps gives zeros.
     dropout : probability for the pooled features, and between the recurrent layers.
-    cell : "lstm", "gru" or "rnn", the kind of the recurrent layers.
+    cell : "lstm", "gru" or "rnn", of the recurrent layers.
     num_outputs : 1 for a binary classifier, else the number of classes.
     embedding_dropout : probability for the elements of the word vectors; None takes `dropout`.
         One mask for each distinct word of a batch, so that all its places in the batch share
@@ -79,7 +78,10 @@ class TextClassifier(PooledClassifier):
             vocab_size, embedding_dim, padding_idx=0, std=embedding_std, dtype=dtype, rng=rng
         )
         self.word_dropout = Dropout(embedding_dropout, rng=rng)
-        self._add_layers(embedding_dim, hidden_size, num_layers, bidirectional, dropout, dtype, rng)
+        self._add_layers(
+            embedding_dim, hidden_size, num_layers, bidirectional=bidirectional, dropout=dropout,
+            dtype=dtype, rng=rng,
+        )  # fmt: skip
         self.bigrams: HashedBigrams | None = None
         if check_size("bigrams", bigrams, least=0):
             self.bigrams = HashedBigrams(bigrams, num_outputs, dtype=dtype)
@@ -112,10 +114,7 @@ class TextClassifier(PooledClassifier):
         return logits
 
     def forward(
-        self,
-        tokens: ArrayLike,
-        lengths: ArrayLike | None = None,
-        rng: Rng = None,
+        self, tokens: ArrayLike, lengths: ArrayLike | None = None, rng: Rng = None
     ) -> tuple[Array, Tape]:
         """Classify a batch to train: logits as above, with dropout, and the tape."""
         batch, index = self._distinct(tokens, lengths)
@@ -129,17 +128,8 @@ class TextClassifier(PooledClassifier):
         return logits, Tape(self, kept, index, words, pairs)
 
     def backward(self, tape: Tape, dlogits: Array) -> None:
-        """Add to the gradient of each parameter, given that of the logits.
-
-        Raises
-        ------
-        RuntimeError
-            If the tape was used before.
-        TypeError, ValueError
-            If dlogits is not an array like the logits.
-        """
-        dlogits = self._check_dlogits(dlogits, self._look(tape)[0])
-        kept, index, words, pairs = self._take(tape)
+        """Add to the gradient of each parameter, given that of the logits."""
+        dlogits, kept, index, words, pairs = self._take_checked(tape, dlogits)
         if self.bigrams is not None:
             self.bigrams.backward(pairs, dlogits.reshape(-1, self.num_outputs))
         dtable = self._run_backward(kept, dlogits)

@@ -117,15 +117,7 @@ class DotAttention(Module):
         return self._shaped(y, call), Tape(self, call, weights, combine, y)
 
     def backward(self, tape: Tape, dy: Array) -> tuple[Array, Array]:
-        """Add to the gradient of W; return those of the query [N,T,H] and the memory [N,S,H].
-
-        Raises
-        ------
-        RuntimeError
-            If the tape was used before.
-        TypeError, ValueError
-            If dy is not an array like y.
-        """
+        """Add to the gradient of W; return those of the query [N,T,H] and the memory [N,S,H]."""
         call, _, _, y = self._look(tape)
         shape = self._shaped(y, call).shape
         dy = check_array("dy", dy, self.dtype, shape).reshape(y.shape)

@@ -124,8 +124,11 @@ class Module:
     """Owner of parameters and of other modules, found by attribute name as in torch.
 
     A module holds parameters and options, never activations: calling it is inference and
-    keeps nothing; `forward` also returns a tape, which `backward` consumes. One module may
+    keeps nothing; `forward` also returns a tape, which `backward` uses up. One module may
     therefore serve many threads at once.
+
+    Every `backward` raises RuntimeError for a tape that was used before, and TypeError or
+    ValueError for a tape of another module or a gradient that does not fit.
 
     An array assigned to a parameter is copied into it; a `Parameter` takes its place. Either must
     have its shape and dtype. Neither parameters nor modules can be deleted. An option that the

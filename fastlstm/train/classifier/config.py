@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import Field, asdict, dataclass, field, fields
 from typing import Any, ClassVar
 
-from fastlstm.models.pooled import LAYERS
+from fastlstm.models.model import LAYERS
 from fastlstm.train.optim import OPTIMIZERS
 from fastlstm.train.schedule import SCHEDULES
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from fastlstm.models import LanguageModel
-from fastlstm.models.pooled import LAYERS
+from fastlstm.models.model import LAYERS
 from fastlstm.text import LanguageData
 from fastlstm.text.symbols import LEVELS
 from fastlstm.train.listener import Listener
