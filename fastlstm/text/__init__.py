@@ -1,13 +1,9 @@
-"""Text for sequence models: words, vocabularies, batches, and the IMDB reviews.
+"""Text for sequence models: words, vocabularies, batches, and the IMDB reviews::
 
-The usual way through::
-
-    data = load_imdb()                                  # finds, downloads or falls back; says which
-    train = data.train.truncate(400, keep="ends")       # Encoded: flat tokens, offsets, labels
-    for batch in batches(train, 64, seed=0, epoch=3):   # tokens [N, T], lengths [N], labels [N]
-        ...
-
-Nothing here knows of models or training.
+data = load_imdb()                                  # finds, downloads or falls back; says which
+train = data.train.truncate(400, keep="ends")       # Encoded: flat tokens, offsets, labels
+for batch in batches(train, 64, seed=0, epoch=3):   # tokens [N, T], lengths [N], labels [N]
+    ...
 """
 
 from .batches import Batch, batches, collate, count_batches, plan_batches

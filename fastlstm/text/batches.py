@@ -1,4 +1,4 @@
-"""Batches of texts of like length, in an order that a seed fixes."""
+"""Batches of texts of similar length, in an order that a seed fixes."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from .vocabulary import PAD
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Batch:
-    """N texts side by side, T the length of the longest (at least 1).
+    """N texts, padded to the length T of the longest (at least 1).
 
     Attributes
     ----------
-    tokens : int32 [N, T], C-contiguous, each row filled up with 0 on the right.
+    tokens : int32 [N, T], C-contiguous, each row padded with 0 on the right.
     lengths : int64 [N], the number of words of each row.
-    labels : int64 [N]; a training may put probabilities in their place.
+    labels : int64 [N], or probabilities that a training put in their place.
     index : int64 [N], each row's number in the `Encoded` it came from.
     """
 
@@ -32,7 +32,7 @@ class Batch:
 
     @property
     def inputs(self) -> tuple[NDArray[np.int32], Ints]:
-        """What a model of texts is called with: tokens and lengths."""
+        """The arguments of a text model: tokens and lengths."""
         return self.tokens, self.lengths
 
     @property
@@ -55,20 +55,20 @@ def batches(
     bucket: int = 50,
     start: int = 0,
 ) -> Iterator[Batch]:
-    """Yield every row once, in batches of rows of like length.
+    """Yield every row once, in batches of rows of similar length.
 
-    The same arguments give the same batches in the same order; another epoch gives others.
+    The same arguments give the same batches in the same order; each epoch has its own.
 
     Parameters
     ----------
     encoded : the texts.
     batch_size : rows of a batch; one batch of an epoch is smaller where it does not divide N.
-    seed : 0 or more. Rows are dealt at random into pools of `bucket` batches, sorted by length
-        within the pool and cut into batches; then the batches are shuffled. None = no chance:
-        all rows by falling length (so memory peaks at once), for evaluation.
+    seed : 0 or more. Rows are drawn into pools of `bucket` batches, each pool is sorted by length
+        and cut into batches, and the batches are shuffled. None, for evaluation: all rows by
+        falling length, so that the largest batch comes first.
     epoch : 0 or more.
-    bucket : batches of a pool. 1 mixes lengths freely; more of them means less padding.
-    start : the first batch to yield, 0 to `count_batches`: where a broken epoch goes on.
+    bucket : batches of a pool. 1 mixes all lengths; a larger pool means less padding.
+    start : the first batch to yield, 0 to `count_batches`; to resume an epoch.
 
     Raises
     ------
@@ -76,9 +76,7 @@ def batches(
         If an argument is out of range, or `encoded` is empty.
     """
     plan = plan_batches(encoded.lengths, batch_size, seed=seed, epoch=epoch, bucket=bucket)
-    if not 0 <= start <= len(plan):
-        raise ValueError(f"start is {start}, expected 0 to {len(plan)}, the number of batches")
-    return (collate(encoded, index) for index in plan[start:])
+    return (collate(encoded, index) for index in rest(plan, start))
 
 
 def plan_batches(
@@ -117,6 +115,13 @@ def collate(encoded: Encoded, index: Ints) -> Batch:
     tokens = np.full((len(index), steps), PAD, dtype=np.int32)
     tokens[np.arange(steps) < lengths[:, None]] = rows.tokens
     return Batch(tokens, lengths, rows.labels, index)
+
+
+def rest(plan: list[Ints], start: int) -> list[Ints]:
+    """Return the batches of a plan from number `start` on; ValueError if it is out of range."""
+    if not 0 <= start <= len(plan):
+        raise ValueError(f"start is {start}, expected 0 to {len(plan)}, the number of batches")
+    return plan[start:]
 
 
 def _cut(order: Ints, size: int) -> list[Ints]:

@@ -1,7 +1,7 @@
 """Encoded collections kept in the user's cache folder, for a quick second start.
 
-One ``.npz`` file without pickled objects for each source. The file says what it was made from;
-where that no longer fits, or a checksum inside is wrong, the collection is encoded anew.
+Each source has one ``.npz`` file without pickled objects. A key in it says what it was made from.
+If the key does not match, or a checksum inside is wrong, the collection is encoded again.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from .opening import open_file
 from .tokenizer import TOKENIZER_VERSION
 
 CACHE_VERSION = 1
-DAY = 24 * 3600  # seconds; nobody writes an encoding for so long
+DAY = 24 * 3600  # seconds; no process writes a file for so long
 _SPLITS = ("train", "test")
 _ARRAYS = ("tokens", "offsets", "labels")
 
@@ -31,19 +31,10 @@ class CacheWarning(UserWarning):
 
 
 def cached(folder: Path, name: str, identity: str, build: Callable[[], Corpus]) -> Corpus:
-    """Return the collection kept under `name`, or build it and keep it.
+    """Return the collection kept under `name` in a folder, or build it and keep it.
 
-    Parameters
-    ----------
-    folder : where encodings are kept.
-    name : what the source is called, such as its path: a newer encoding takes the older's place.
-    identity : changes whenever the source does.
-    build : makes the collection.
-
-    Warns
-    -----
-    CacheWarning
-        If the file was damaged (it is made again), or cannot be written (work goes on).
+    `identity` changes whenever the source does; then the new collection replaces the old one.
+    Warns with CacheWarning if the file was damaged (it is made again) or cannot be written.
     """
     path = folder / f"encoded-{hashlib.sha256(name.encode()).hexdigest()[:16]}.npz"
     key = f"{CACHE_VERSION}/{TOKENIZER_VERSION}/{identity}"
@@ -60,7 +51,6 @@ def cached(folder: Path, name: str, identity: str, build: Callable[[], Corpus]) 
 
 
 def _save(path: Path, key: str, corpus: Corpus) -> None:
-    """Write a collection and the key that it answers to."""
     arrays = {
         f"{split}_{name}": getattr(getattr(corpus, split), name)
         for split in _SPLITS
@@ -73,7 +63,7 @@ def _save(path: Path, key: str, corpus: Corpus) -> None:
 
 
 def _load(path: Path, key: str) -> Corpus | None:
-    """Read a collection; None if there is none, it is damaged or has another key."""
+    """Return the collection in a file; None if it is not there, damaged, or has another key."""
     if not path.exists():
         return None
     try:

@@ -1,4 +1,4 @@
-"""Texts in a folder for each class, or in a file for each, a text a line."""
+"""Folders of texts: a sub-folder for each class, or a file for each class."""
 
 from __future__ import annotations
 
@@ -12,16 +12,9 @@ _CLASS_FILES = (".pos", ".neg")  # as in rt-polarity.pos
 def read_class_folder(folder: Path, encoding: str | None) -> tuple[list[str], list[str]]:
     """Return the texts of a folder and the name of each one's class.
 
-    Parameters
-    ----------
-    folder : its folders are the classes, their ``.txt`` files the texts; or its files whose names
-        end in ``.pos`` and ``.neg`` are the classes "pos" and "neg", their lines the texts.
-    encoding : see `lines.lines_of`.
-
-    Raises
-    ------
-    ValueError
-        If there are none, or one cannot be decoded.
+    The sub-folders are the classes and their ``.txt`` files the texts. Where there are none, files
+    that end in ``.pos`` and ``.neg`` are the classes "pos" and "neg", and their lines the texts.
+    Raises ValueError if there are no texts, or one cannot be decoded: see `lines.lines_of`.
     """
     texts: list[str] = []
     labels: list[str] = []
@@ -43,7 +36,7 @@ def read_class_folder(folder: Path, encoding: str | None) -> tuple[list[str], li
 
 
 def _is_shadow(file: Path) -> bool:
-    """Whether a file is what macOS leaves beside another."""
+    """Whether macOS made this file beside another one."""
     return file.name.startswith(".")
 
 

@@ -1,4 +1,4 @@
-"""A training and a test text collection, encoded once with every word of the training part."""
+"""A training and a test collection of texts, encoded with the words of the training part."""
 
 from __future__ import annotations
 
@@ -24,8 +24,7 @@ class Texts(NamedTuple):
 class Corpus(NamedTuple):
     """Two collections encoded with one full vocabulary.
 
-    Ids go by frequency, so a smaller vocabulary is the front part of this one:
-    ``train.limit(size)`` with ``words[:size]``.
+    Ids go by frequency: for a smaller vocabulary take ``train.limit(size)`` and ``words[:size]``.
 
     Attributes
     ----------
@@ -60,29 +59,23 @@ def build_corpus(
 
 
 def encode_with(words: list[str], texts: Texts) -> Corpus:
-    """Encode one more collection with the words of a corpus; the test part is empty.
-
-    Words that are not among them become unknown.
-    """
+    """Encode another collection with the words of a corpus; the test part is empty."""
     number = Vocabulary(words).id
     rows = [list(map(number, text.split())) for text in texts.texts]
     return Corpus(Encoded.from_rows(rows, texts.labels), Encoded.from_rows([], []), words)
 
 
 class _Numbers(dict[str, int]):
-    """Numbers words from 0 in order of first sight; looking a new word up gives it a number."""
+    """Numbers words from 0 as they come: looking up a new word adds it."""
 
     def __missing__(self, word: str) -> int:
         number = self[word] = len(self)
         return number
 
     def encode(
-        self, texts: Iterable[str], advance: Callable[[int], object] = lambda done: None
+        self, texts: Iterable[str], advance: Callable[[int], object]
     ) -> tuple[NDArray[np.int32], Ints]:
-        """Return the numbers of all words, int32 [W], and each text's length, int64 [N].
-
-        `texts` are normalized; `advance` is told now and then how many more are done.
-        """
+        """Return the numbers of all words, int32 [W], and each text's length, int64 [N]."""
         number = self.__getitem__
         rows, lengths = [np.empty(0, np.int32)], []
         texts = iter(texts)

@@ -1,7 +1,6 @@
-"""Downloading a file: with a checksum, a progress bar, and going on where it broke off.
+"""Downloading a file, with a checksum and a progress bar, resumed where it broke off.
 
-A server may be slow, silent or wrong: what it sends is bounded in size and in time, and what has
-come is on disk at once.
+A server may be slow, silent or wrong, so what it sends has limits in size and in time.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
@@ -25,19 +24,13 @@ from .opening import check_file, open_file
 if TYPE_CHECKING:
     from tqdm import tqdm
 
-OPEN_SECONDS = 6.0
-"""How long an answer may take, looking up the name included: what an offline machine waits."""
-READ_SECONDS = 20.0
-LEAST_BYTES = 1 << 17
-"""A running download that brings fewer bytes than this in `READ_SECONDS` counts as broken."""
-MOST_BYTES = 1 << 28
-"""How large a file may be."""
-ATTEMPTS = 3
-"""How often a download that breaks off without getting any further is taken up again."""
+OPEN_SECONDS = 6.0  # until the server answers, with looking up its name
+READ_SECONDS, LEAST_BYTES = 20.0, 1 << 17  # slower than these bytes in this time counts as broken
+MOST_BYTES = 1 << 28  # of a file
+ATTEMPTS = 3  # without any progress between them
 
 _CHUNK = 1 << 18
-Arrivals = queue.Queue[Any]
-"""What a thread reads: a response and chunks of bytes, the last one empty; or an error."""
+Arrivals = queue.Queue[Any]  # a response, then chunks of bytes, the last one empty; or an error
 
 
 class DownloadError(OSError):
@@ -53,18 +46,17 @@ class ChecksumError(ValueError):
 
 
 class _BrokenOff(Exception):
-    """The connection ended before the file did; what came is kept."""
+    """The connection ended before the file did."""
 
 
 def download(
     url: str, target: str | os.PathLike[str], *, sha256: str, progress: bool = False
 ) -> Path:
-    """Fetch `url` to the file `target`, which appears only when complete and checked.
+    """Fetch `url` to the file `target` and return its path; a file that is right stays.
 
-    Until then the data is in ``target.part``; an interrupted download, in this call or an
-    earlier one, goes on from there if the server can (HTTP Range) and else starts again. Of
-    several calls at a time, in threads or processes, one fetches and the others wait for it; a
-    `target` that is already the right file is not fetched again.
+    The data is in ``target.part`` until it is complete and checked. A broken download goes on from
+    there if the server can (HTTP Range), also in a later call. Of several calls at a time, in
+    threads or processes, one fetches and the others wait.
 
     Parameters
     ----------
@@ -73,22 +65,17 @@ def download(
     sha256 : the checksum expected, in hexadecimal.
     progress : whether to show a bar on the standard error stream.
 
-    Returns
-    -------
-    Path
-        `target`.
-
     Raises
     ------
     UnreachableError
         If there is no connection, no answer within `OPEN_SECONDS`, or a refusal.
     DownloadError
-        If the connection keeps breaking off or brings next to nothing: the part is kept for the
-        next try. If the file is larger than `MOST_BYTES`: it is not kept.
+        If the connection keeps breaking off or is too slow: the part is kept for the next try. If
+        the file is larger than `MOST_BYTES`: it is not kept.
     ChecksumError
         If the checksum differs. The part is removed.
     OSError
-        If it cannot be written, such as on a full disk, or where the part should be is a pipe.
+        If it cannot be written, such as on a full disk, or the part is no regular file.
     """
     target = Path(target)
     new_folder = not target.parent.exists()
@@ -111,11 +98,10 @@ def _fetch_checked(url: str, target: Path, sha256: str, progress: bool) -> None:
         check_file(part)
     fresh = _size(part) == 0
     _fetch_all(url, part, progress)
-    found = _digest(part)
+    found, size = _digest(part), _size(part)
     if found == sha256:
         os.replace(part, target)
         return
-    size = _size(part)
     part.unlink()
     if fresh:
         raise ChecksumError(
@@ -126,7 +112,7 @@ def _fetch_checked(url: str, target: Path, sha256: str, progress: bool) -> None:
 
 
 def _fetch_all(url: str, part: Path, progress: bool) -> None:
-    """Fetch into `part`, taking it up again after each break."""
+    """Fetch into `part`, and go on after each break."""
     from tqdm import tqdm
 
     failures = 0
@@ -159,17 +145,16 @@ def _fetch(url: str, part: Path, bar: tqdm[Any]) -> None:
     threading.Thread(target=_read, args=reader, daemon=True).start()
     try:
         response = _response(url, offset, arrived)
-        if response is not None:  # else nothing lies beyond what is there: the checksum will tell
+        if response is not None:  # else the part is complete: its checksum is compared next
             _write(url, part, bar, response, _steady(arrived))
     finally:
         given_up.set()
 
 
 def _read(request: Request, arrived: Arrivals, given_up: threading.Event) -> None:
-    """Hand over a response and, piece by piece, its body, or the error that ends it.
+    """Put a response and the chunks of its body, or the error that ends it, into a queue.
 
-    This is a thread of its own: looking up a name has no time limit, and within one reading a
-    server can keep a line open for days.
+    It runs in its own thread, as looking up a name or a single read may take without limit.
     """
     try:
         with urlopen(request, timeout=READ_SECONDS) as response:
@@ -178,12 +163,12 @@ def _read(request: Request, arrived: Arrivals, given_up: threading.Event) -> Non
             while chunk and not given_up.is_set():
                 chunk = response.read1(_CHUNK)
                 arrived.put(chunk)
-    except BaseException as error:  # handed to the thread that waits
+    except BaseException as error:  # for the thread that waits
         arrived.put(error)
 
 
 def _response(url: str, offset: int, arrived: Arrivals) -> http.client.HTTPResponse | None:
-    """Return the response when it has arrived; None if it says that nothing is there."""
+    """Wait for the response; None if nothing follows after `offset`."""
     try:
         answer = arrived.get(timeout=OPEN_SECONDS)
     except queue.Empty:
@@ -194,15 +179,14 @@ def _response(url: str, offset: int, arrived: Arrivals) -> http.client.HTTPRespo
             return None
     if isinstance(answer, BaseException):
         raise UnreachableError(f"{url} cannot be reached: {answer}") from answer
-    response: http.client.HTTPResponse = answer
-    return response
+    return cast(http.client.HTTPResponse, answer)
 
 
 def _write(
     url: str, part: Path, bar: tqdm[Any], response: http.client.HTTPResponse,
     chunks: Iterator[bytes],
 ) -> None:  # fmt: skip
-    """Write a body to the end of `part`, or if it begins anew, in its place."""
+    """Append a body to `part`, or replace it if the server starts again."""
     size, said = 0, response.headers.get("Content-Range", "")
     resumed = response.status == http.client.PARTIAL_CONTENT
     if resumed:
@@ -227,7 +211,7 @@ def _write(
 
 
 def _steady(arrived: Arrivals) -> Iterator[bytes]:
-    """Yield chunks until an empty one; `_BrokenOff` after an error or if there are too few."""
+    """Yield chunks until an empty one; raise _BrokenOff after an error, or if they are too slow."""
     began, bytes_since = time.monotonic(), 0
     while True:
         left = began + READ_SECONDS - time.monotonic()

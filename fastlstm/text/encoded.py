@@ -17,9 +17,9 @@ KEEP = ("first", "ends")
 
 @dataclass(frozen=True, eq=False)
 class Encoded:
-    """Labelled texts of any length, one after another in a flat array.
+    """Labelled texts of any length in one flat array: N rows, W words in all.
 
-    Row ``n`` is ``tokens[offsets[n]:offsets[n + 1]]``; N rows, W words in all.
+    Row ``n`` is ``tokens[offsets[n]:offsets[n + 1]]``.
 
     Attributes
     ----------
@@ -67,11 +67,11 @@ class Encoded:
     @classmethod
     def concatenate(cls, parts: Sequence[Encoded]) -> Encoded:
         """Return the rows of several collections of one vocabulary, one after another."""
-        lengths = [part.lengths for part in parts]
+        parts = [cls.from_rows([], []), *parts]  # concatenate wants at least one
         return cls.from_lengths(
-            np.concatenate([np.empty(0, np.int32), *(part.tokens for part in parts)]),
-            np.concatenate([np.empty(0, np.int64), *lengths]),
-            np.concatenate([np.empty(0, np.int64), *(part.labels for part in parts)]),
+            np.concatenate([part.tokens for part in parts]),
+            np.concatenate([part.lengths for part in parts]),
+            np.concatenate([part.labels for part in parts]),
         )
 
     def __len__(self) -> int:
@@ -92,11 +92,7 @@ class Encoded:
         return self.tokens[self.offsets[n] : self.offsets[n + 1]]
 
     def select(self, index: ArrayLike) -> Encoded:
-        """Return the rows of the given numbers, in that order.
-
-        Parameters
-        ----------
-        index : int [M], numbers from 0 to N-1, or bool [N].
+        """Return the rows of the given numbers, int [M], in that order, or those of a bool [N].
 
         Raises
         ------
@@ -114,13 +110,13 @@ class Encoded:
         Parameters
         ----------
         max_length : the most words a row keeps; 0 = no cut.
-        keep : "first" keeps the first words; "ends" the first half and the last half
-            (the first half is the longer one where `max_length` is odd).
+        keep : "first" words, or both "ends": as many of the first as of the last words, or one
+            more where `max_length` is odd.
 
         Raises
         ------
         ValueError
-            If `max_length` is negative or `keep` another word.
+            If `max_length` is negative or `keep` unknown.
         """
         if max_length < 0:
             raise ValueError(f"max_length is {max_length}, expected 0 (no cut) or more")
@@ -131,14 +127,14 @@ class Encoded:
         full = self.lengths
         lengths = np.minimum(full, max_length)
         tail = np.where(full > max_length, max_length // 2 if keep == "ends" else 0, 0)
-        # Every row is two runs: its head, then its tail (often empty).
+        # Each row becomes two runs: its head and its tail, which may be empty.
         starts = np.stack([self.offsets[:-1], self.offsets[1:] - tail], axis=1)
         sizes = np.stack([lengths - tail, tail], axis=1)
         tokens = self.tokens[runs(starts.ravel(), sizes.ravel())]
         return Encoded.from_lengths(tokens, lengths, self.labels)
 
     def limit(self, vocab_size: int, unknown: int = 1) -> Encoded:
-        """Replace every id of `vocab_size` and above by the id `unknown`."""
+        """Replace every id from `vocab_size` on by the id `unknown`."""
         tokens = np.where(self.tokens < vocab_size, self.tokens, np.int32(unknown))
         return Encoded(tokens, self.offsets, self.labels)
 
@@ -163,7 +159,7 @@ def _row_numbers(index: NDArray[np.generic], count: int) -> Ints:
 
 
 def _integers(name: str, value: ArrayLike, dtype: type[np.integer]) -> NDArray[Any]:
-    # Of what is broadcast a copy: it fails at once where memory could not hold the elements.
+    # order="C" copies a broadcast array: too large a one fails here with MemoryError.
     array = np.asarray(value, order="C")
     if array.ndim != 1 or not (np.issubdtype(array.dtype, np.integer) or array.size == 0):
         raise ValueError(

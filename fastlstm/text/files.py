@@ -1,4 +1,4 @@
-"""Files that are either whole or not there, and where the package keeps its own."""
+"""Writing files whole or not at all, and the cache folder."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-# Names of the temporary files of `replacing`; the first group is the file's own.
+# The names of the temporary files of `replacing`; the group is the name of the file.
 TEMPORARY = re.compile(r"\.(.+)\.[0-9a-f]{8}\.tmp")
 
 
 @contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
-    """Open a temporary file beside `path` for writing; it takes that name once all went well.
+    """Open a temporary file for writing; it becomes `path` when the block ends.
 
-    If the block raises, the temporary file is removed and whatever was at `path` stays.
+    If the block raises, the temporary file is removed and the file at `path` stays as it was.
 
     Raises
     ------
@@ -43,10 +43,9 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
 
 
 def remove_temporary(folder: Path, names: Iterable[str], older: float = 0.0) -> None:
-    """Remove what `replacing` left of these files in a process that was killed.
+    """Remove temporary files of these names that a killed process left behind.
 
-    To be called where no other process is writing them, or for those only that were last written
-    to so many seconds ago.
+    With `older`, only those that nobody wrote to for so many seconds: others may be in use.
     """
     wanted = set(names)
     for path in folder.iterdir():
@@ -58,9 +57,9 @@ def remove_temporary(folder: Path, names: Iterable[str], older: float = 0.0) -> 
 
 
 def cache_folder() -> Path:
-    """Return the folder for downloads and encodings (it may not exist yet).
+    """Return the folder for downloads and encodings, which may not exist yet.
 
-    The environment variable ``FASTLSTM_CACHE``, else the user's cache folder of the platform.
+    It is ``FASTLSTM_CACHE`` of the environment, else the cache folder of the platform.
     """
     chosen = os.environ.get("FASTLSTM_CACHE")
     if chosen:

@@ -1,4 +1,4 @@
-"""What to say of a table whose columns cannot be told: perhaps its first row is no header."""
+"""A hint for a table whose columns are unknown: perhaps its first row is no header."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ _MOST_COLUMNS = 100  # of a table that is looked at
 
 
 class _Guess(NamedTuple):
-    """Columns by place: that of the longest texts, and that of the fewest distinct values."""
+    """The places of the column of the longest texts and of that of the fewest distinct values."""
 
     text: int
     label: int
 
 
 def header_hint(rows: Rows, kinds: Sequence[str]) -> str:
-    """Return what an error adds about the header of a table; its rows are used up for that.
+    """Return what an error adds about the header of a table; this uses up its rows.
 
-    `kinds` of columns are to be named: "text", perhaps also "label".
+    `kinds` are the columns that the user must name: "text", perhaps also "label".
     """
     if rows.header is None:
         return ""
@@ -43,7 +43,7 @@ def header_hint(rows: Rows, kinds: Sequence[str]) -> str:
 
 
 def _guess(sample: Sequence[Sequence[str]]) -> _Guess | None:
-    """Guess which columns hold text and label, None where there is nothing to go by."""
+    """Guess which columns hold text and label; None if the sample does not show it."""
     width = min(map(len, sample), default=0)
     if len(sample) < 2 or not 2 <= width <= _MOST_COLUMNS:
         return None
@@ -56,5 +56,5 @@ def _guess(sample: Sequence[Sequence[str]]) -> _Guess | None:
 
 
 def _recurs(sample: Sequence[Sequence[str]], column: int) -> bool:
-    """Whether the first value of a column comes again, which no column's name does."""
+    """Whether the first value of a column comes again; a column's name does not."""
     return any(row[column] == sample[0][column] for row in sample[1:])

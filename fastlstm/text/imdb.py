@@ -1,4 +1,4 @@
-"""The IMDB reviews (Maas et al., 2011), from wherever they are."""
+"""The IMDB reviews (Maas et al., 2011), from any of their usual files."""
 
 from __future__ import annotations
 
@@ -23,8 +23,6 @@ OFFICIAL_SHA256 = "c40f74a18d3b61f90feba1e17730e0d38e8b97c05fde7008942e91923d165
 NO_LABEL = -1
 OFFICIAL_ROWS = 25_000  # of the training and of the test part each
 
-_HOW_TO_GET_ALL = f"fetch {OFFICIAL_URL} and name it: source=PATH or FASTLSTM_DATA=PATH"
-
 
 class IncompleteDataWarning(UserWarning):
     """The reviews loaded are not the full data, so results do not compare."""
@@ -39,8 +37,8 @@ class ImdbData:
     train, test : the encoded reviews; label 1 is positive, 0 negative.
     vocab : the words that the ids stand for.
     source : what was loaded, in words.
-    complete : whether this is all of the 25,000 + 25,000 reviews, uncut.
-    notice : what the user must be told if it is not; else empty.
+    complete : whether these are all 25,000 + 25,000 reviews, uncut.
+    notice : what to tell the user if they are not; else empty.
     """
 
     train: Encoded
@@ -63,12 +61,12 @@ def load_imdb(
     Parameters
     ----------
     source : the official archive ``aclImdb_v1.tar.gz``; its extracted folder ``aclImdb`` or the
-        folder around it; the Kaggle CSV with the columns ``review,sentiment`` (it has no official
-        split: the first half of its rows is for training, the second for testing); Keras's
-        ``imdb.npz``; a folder holding one of these under its usual name; or "sample", the
-        bundled 2,000 + 2,000 reviews cut to 200 words.
-        None looks at the environment variable ``FASTLSTM_DATA``, then in the cache folder, then
-        downloads the archive there; where there is no network it takes the sample and says so.
+        folder around it; the Kaggle CSV with the columns ``review,sentiment``, of which the first
+        half of the rows is for training and the rest for testing (not the official split);
+        Keras's ``imdb.npz``; a folder with one of these under its usual name; or "sample", the
+        bundled 2,000 + 2,000 reviews cut to 200 words. None takes the environment variable
+        ``FASTLSTM_DATA``, else what is in the cache folder, else downloads the archive there,
+        else (without a network) takes the sample and warns.
     vocab_size : the most entries of the vocabulary, padding and unknown included.
     cache : whether to keep the encoded reviews in the cache folder (about 50 MB a source).
     progress : whether to show bars on the standard error stream.
@@ -78,8 +76,8 @@ def load_imdb(
     FileNotFoundError
         If a given path is not there, or holds no reviews.
     ValueError
-        If a source is damaged, half a download, not UTF-8, not as described, or has one class
-        only; or if `vocab_size` is below 3.
+        If a source is damaged, half a download, not UTF-8, not as described, or has a single
+        class; or if `vocab_size` is below 3.
     DownloadError, ChecksumError
         If the download breaks off, or is not the official archive.
 
@@ -112,23 +110,15 @@ def load_unlabelled(
     cache: bool = True,
     progress: bool = False,
 ) -> Encoded:
-    """Load the 50,000 reviews that nobody labelled, for pretraining.
+    """Load the 50,000 reviews without labels, for pretraining; each label is -1.
 
-    Their words are numbered as those of `load_imdb` are, by the labelled training part.
-
-    Parameters
-    ----------
-    source, vocab_size, cache, progress : as for `load_imdb`.
-
-    Returns
-    -------
-    reviews : every label is -1.
+    The words have the ids that `load_imdb` gives them, and the arguments are those of `load_imdb`.
 
     Raises
     ------
     FileNotFoundError, ValueError, DownloadError, ChecksumError
-        As `load_imdb`; also if the source has no such reviews: only the official archive and
-        its extracted folder have.
+        As `load_imdb`; also if the source has no such reviews. Only the official archive and its
+        extracted folder have.
     """
     check_size(vocab_size)
     found, _ = _locate(source, progress)
@@ -146,7 +136,7 @@ def load_unlabelled(
 
 
 def _corpus(found: Source, cache: bool, progress: bool) -> Corpus:
-    """Return the labelled reviews, from the cache if that is wanted."""
+    """Return the labelled reviews, with `cache` from the cache folder."""
     if not cache or found.kind == "sample":
         return _read(found, progress)
     name = f"{found.kind}:{found.path.resolve()}"
@@ -154,7 +144,7 @@ def _corpus(found: Source, cache: bool, progress: bool) -> Corpus:
 
 
 def _locate(source: str | os.PathLike[str] | None, progress: bool) -> tuple[Source, str]:
-    """Return the source to read, and why it is the sample if nobody asked for that."""
+    """Return the source to read, and if nothing but the sample was found, why."""
     source = source if source is not None else os.environ.get("FASTLSTM_DATA") or None
     if source is not None:
         return find_source(source), ""
@@ -162,13 +152,12 @@ def _locate(source: str | os.PathLike[str] | None, progress: bool) -> tuple[Sour
     kept = look_in(folder)
     if kept is not None:
         return kept, ""
+    archive = folder / ARCHIVE_NAME
     try:
-        archive = folder / ARCHIVE_NAME
-        return find_source(
-            download(OFFICIAL_URL, archive, sha256=OFFICIAL_SHA256, progress=progress)
-        ), ""
+        download(OFFICIAL_URL, archive, sha256=OFFICIAL_SHA256, progress=progress)
     except UnreachableError as error:
         return find_source("sample"), f"No IMDB data was found, and {error}. "
+    return find_source(archive), ""
 
 
 def _read(source: Source, progress: bool) -> Corpus:
@@ -207,6 +196,6 @@ def _describe(source: Source, corpus: Corpus, complete: bool) -> str:
 def _notice(source: Source, corpus: Corpus, reason: str) -> str:
     rows = f"{len(corpus.train):,} + {len(corpus.test):,} of {OFFICIAL_ROWS:,} + {OFFICIAL_ROWS:,}"
     return (
-        f"{reason}NOT the full data, {rows} reviews: results do not compare. For all, "
-        f"{_HOW_TO_GET_ALL}"
+        f"{reason}NOT the full data, {rows} reviews: results do not compare. For all, fetch "
+        f"{OFFICIAL_URL} and name it: source=PATH or FASTLSTM_DATA=PATH"
     )

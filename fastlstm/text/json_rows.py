@@ -1,4 +1,4 @@
-"""Rows that are JSON objects: one on each line, or in an array, written in any way."""
+"""Rows that are JSON objects: one on each line, or in an array."""
 
 from __future__ import annotations
 
@@ -24,22 +24,19 @@ def _exact(text: str) -> Decimal:
 
 # Numbers exactly: labels are compared by value.
 _DECODER = json.JSONDecoder(parse_float=_exact, parse_int=whole)
-_SPACE = re.compile(r"[ \t\r\n]*")
+_AFTER_SPACE = re.compile(r"[^ \t\r\n]")
 _EXPECTED = "expected a JSON object on each line, or an array of objects"
 
 
 def json_rows(path: Path, lines: Iterator[str]) -> Rows:
-    """Return the objects of a file; those of JSON lines are read when they are asked for.
+    """Return the objects of a file; JSON lines are read as the rows are asked for.
 
-    Raises
-    ------
-    ValueError
-        If the file is empty, or (from the rows too) what it holds is not JSON, or no objects.
+    Raises ValueError, also from the rows, if the file is empty or holds no JSON objects.
     """
     start, lines = first_line(lines)
-    whole = start.strip() == "{" or start.lstrip().startswith("[")  # objects over many lines
-    unit = "object" if whole else "line"
-    values = _of_text(path, "".join(lines)) if whole else _of_lines(path, lines)
+    spread = start.strip() == "{" or start.lstrip().startswith("[")  # over many lines
+    unit = "object" if spread else "line"
+    values = _of_text(path, "".join(lines)) if spread else _of_lines(path, lines)
     columns: list[str] = []
     rows = _aligned(path, unit, values, columns)
     first = next(rows, None)
@@ -51,7 +48,7 @@ def json_rows(path: Path, lines: Iterator[str]) -> Rows:
 def _aligned(
     path: Path, unit: str, values: Iterator[tuple[int, Any]], columns: list[str]
 ) -> Iterator[Row]:
-    """Yield the values of objects in the order of `columns`, which grows by keys not seen yet."""
+    """Yield the values of each object in the order of `columns`, to which it adds new keys."""
     known: set[str] = set()
     for number, value in values:
         if not isinstance(value, dict):
@@ -72,25 +69,18 @@ def _of_lines(path: Path, lines: Iterator[str]) -> Iterator[tuple[int, Any]]:
 
 
 def _of_text(path: Path, text: str) -> Iterator[tuple[int, Any]]:
-    """Yield the values of an array, or of a text that has one value after another."""
+    """Yield the values of an array, or of values one after another."""
     values: list[Any] = []
-    at = _after_space(text, 0)
+    at = 0
     try:
-        while at < len(text):
-            value, at = _DECODER.raw_decode(text, at)
+        while found := _AFTER_SPACE.search(text, at):
+            value, at = _DECODER.raw_decode(text, found.start())
             values.append(value)
-            at = _after_space(text, at)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is not JSON: {error}") from error
     if len(values) == 1 and isinstance(values[0], list):
         values = values[0]
     return enumerate(values, 1)
-
-
-def _after_space(text: str, at: int) -> int:
-    found = _SPACE.match(text, at)
-    assert found is not None  # it may be empty
-    return found.end()
 
 
 def shown(value: object) -> str:

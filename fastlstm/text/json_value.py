@@ -1,4 +1,4 @@
-"""JSON of files that anybody may have changed: what is not as it was written is an error."""
+"""Strict JSON for our own files, which anybody may have changed."""
 
 from __future__ import annotations
 
@@ -9,20 +9,12 @@ from typing import Any, NoReturn
 
 from .opening import AnyPath, open_file
 
-MOST_DIGITS = 4300  # of a whole number: more take Python long, which has the same limit
-MOST = 1 << 28  # bytes of a JSON file: the vocabulary of a million words has 16 MB
+MOST_DIGITS = 4300  # of a whole number, as Python's own limit: more take long to read
+MOST = 1 << 28  # bytes of a JSON file; a vocabulary of a million words has 16 MB
 
 
 def read_json(path: AnyPath) -> Any:
-    """Return the value in a JSON file.
-
-    Raises
-    ------
-    OSError
-        If it cannot be opened, or is no regular file.
-    ValueError
-        As `parse_json`, or if the file is far too large for one of ours.
-    """
+    """Return the value in a JSON file, see `parse_json`; ValueError also if it is too large."""
     with open_file(path) as file:
         raw = file.read(MOST + 1)
     if len(raw) > MOST:
@@ -33,11 +25,8 @@ def read_json(path: AnyPath) -> Any:
 def parse_json(raw: bytes | str) -> Any:
     """Return the value of JSON text.
 
-    Raises
-    ------
-    ValueError
-        If it is no JSON in UTF-8, nested very deeply, names something twice in one object, or
-        holds a number that is not finite.
+    Raises ValueError if it is no JSON in UTF-8, nested very deeply, has a name twice in one object,
+    or holds a number that is not finite.
     """
     text = raw.decode("utf-8") if isinstance(raw, bytes) else raw
     try:
@@ -52,7 +41,7 @@ def parse_json(raw: bytes | str) -> Any:
 
 
 def whole(text: str) -> int:
-    """Return a whole number of JSON; ValueError for one of very many digits."""
+    """Return a whole number of JSON; ValueError if it has too many digits."""
     if len(text) > MOST_DIGITS:
         raise ValueError(f"a number has {len(text):,} digits, expected at most {MOST_DIGITS:,}")
     return int(text)

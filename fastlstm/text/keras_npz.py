@@ -1,8 +1,7 @@
 """Reading Keras's ``imdb.npz``: reviews as word ranks.
 
-Its arrays hold Python lists, so the file needs unpickling, which in general can run code of the
-file's author. Here only the few names that such an array is made of are understood, each by a
-harmless stand-in; any other name is an error.
+Its arrays hold Python lists, which NumPy pickles, and a pickle can run any code. So this unpickler
+knows only the few names that such an array needs, each as a harmless stand-in, and no others.
 """
 
 from __future__ import annotations
@@ -26,9 +25,9 @@ from .packed import DAMAGE
 from .vocabulary import SPECIAL, UNK
 
 WORD_INDEX_NAME = "imdb_word_index.json"
-_START, _INDEX_FROM = 1, 3  # what keras.datasets.imdb.load_data puts in by default
+_START, _INDEX_FROM = 1, 3  # the defaults of keras.datasets.imdb.load_data
 _HIGHEST_RANK = 1 << 24  # the real file ends below 100,000
-# What unpickling or taking apart a foreign file may end in.
+# What unpickling and reading a foreign file may raise.
 _NOT_KERAS = (
     LookupError, TypeError, ValueError, AttributeError, EOFError, ArithmeticError, MemoryError,
     SyntaxError, TokenError,
@@ -37,17 +36,13 @@ _MOST_BYTES = 1 << 29  # of an array; the real ones have 70 million
 
 
 def read_keras(path: Path) -> Corpus:
-    """Read reviews as Keras keeps them: ``x_train y_train x_test y_test``.
+    """Read the arrays ``x_train y_train x_test y_test`` of Keras.
 
-    The stored file holds plain ranks (1 = the most frequent word). Files saved after
-    ``load_data()`` are understood too: there each review starts with 1, 2 is an unknown word, and
-    ranks are moved up by 3. A file ``imdb_word_index.json`` beside it gives the words; without
-    it they are called ``#rank``, and a model trained on them cannot read new text.
-
-    Raises
-    ------
-    ValueError
-        If the file is damaged, lacks an array, or holds anything but lists of integers.
+    The file holds ranks: 1 is the most frequent word. In files saved after ``load_data()`` each
+    review starts with 1, 2 is an unknown word, and ranks are higher by 3. The words are in a file
+    ``imdb_word_index.json`` beside it; without that they are called ``#rank``, and a model trained
+    on them cannot read new text. Raises ValueError if the file is damaged, lacks an array, or holds
+    anything but lists of integers.
     """
     content = BytesIO(read_bytes(path))
     try:
@@ -62,7 +57,7 @@ def read_keras(path: Path) -> Corpus:
 
 
 def _read_split(archive: zipfile.ZipFile, split: str) -> Encoded:
-    # Each member is read whole, so that its checksum is compared before it is looked at.
+    # Each member is read whole, which compares its checksum, before it is looked at.
     labels = np.lib.format.read_array(_member(archive, f"y_{split}"), allow_pickle=False)
     if labels.dtype.kind not in "biuf" or not np.isin(labels, (0, 1)).all():
         raise ValueError(f"y_{split} has other labels than 0 and 1")
@@ -75,7 +70,7 @@ def _read_split(archive: zipfile.ZipFile, split: str) -> Encoded:
         raise ValueError(f"x_{split} has the rank {ranks.min()}, expected 1 or more")
     if ranks.max(initial=1) > _HIGHEST_RANK:
         raise ValueError(f"x_{split} has the rank {ranks.max()}, expected below {_HIGHEST_RANK}")
-    # Rank 1 is our id 2; what load_data's move leaves below rank 1 stands for no known word.
+    # Rank 1 is our id 2; below rank 1 is the unknown word of load_data.
     tokens = np.where(ranks >= 1, ranks + (len(SPECIAL) - 1), UNK)
     return Encoded.from_lengths(tokens, lengths, labels)
 
@@ -103,7 +98,7 @@ def _read_lists(file: BytesIO) -> tuple[Ints, Ints]:
     values = [row.values() if isinstance(row, _Array) else row for row in rows]
     lengths = np.fromiter(map(len, values), np.int64, len(values))
     count = int(lengths.sum())
-    if count > len(file.getbuffer()):  # one list may stand for many, without end
+    if count > len(file.getbuffer()):  # a pickle may name one list very many times
         raise ValueError(f"{count:,} numbers in {len(file.getbuffer()):,} bytes")
     return np.fromiter(chain.from_iterable(values), np.int64, count), lengths
 
@@ -122,7 +117,7 @@ def _words(path: Path, count: int) -> list[str]:
 
 
 class _Array:
-    """Stands in for a pickled array: keeps what was stored, builds nothing."""
+    """Stands in for a pickled array: keeps its state and builds nothing."""
 
     def __init__(self, *ignored: object) -> None:
         self.state: tuple[Any, ...] | None = None
@@ -131,7 +126,7 @@ class _Array:
         self.state = state
 
     def values(self) -> NDArray[np.int64]:
-        """The integers of a row that was stored as an array itself."""
+        """The integers of a row that is an array itself."""
         if self.state is None or not isinstance(self.state[2], _Dtype):
             raise ValueError("an array within the array is incomplete")
         return np.frombuffer(self.state[4], self.state[2].real()).astype(np.int64)
@@ -147,7 +142,7 @@ class _Dtype:
         self.order = state[1]
 
     def real(self) -> np.dtype[np.integer]:
-        """The dtype meant, if it is one of integers."""
+        """The dtype, which must be one of integers."""
         dtype = np.dtype(f"{'' if self.order == '|' else self.order}{self.name}")
         if dtype.kind not in "iu":
             raise ValueError(f"an array of {dtype} within the array, expected integers")
@@ -155,7 +150,7 @@ class _Dtype:
 
 
 def _encode_latin1(text: str, encoding: str) -> bytes:
-    """How pickle's protocol 2 spells bytes."""
+    """What protocol 2 of pickle calls to make bytes."""
     if encoding != "latin1":
         raise pickle.UnpicklingError(f"bytes spelled in {encoding}")
     return text.encode("latin1")

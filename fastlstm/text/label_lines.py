@@ -1,4 +1,4 @@
-"""Lines that begin with their label: ``__label__spam text`` as fastText has, or ``spam text``."""
+"""Lines that begin with their label: ``__label__spam text``, as for fastText, or ``spam text``."""
 
 from __future__ import annotations
 
@@ -8,20 +8,14 @@ from pathlib import Path
 from .rows import Row, Rows
 
 MARK = "__label__"
-COLUMNS = ("label", "text")
 
 
 def label_line_rows(path: Path, lines: Iterator[str]) -> Rows:
-    """Return the label and the text of each line that is not blank.
+    """Return the label, without fastText's mark, and the text of each line that is not blank.
 
-    The label is what stands before the first white space, without fastText's mark.
-
-    Raises
-    ------
-    ValueError
-        From the rows: if a line has more than one marked label, or none where others have.
+    The rows raise ValueError if a line has more than one marked label, or none where others have.
     """
-    return Rows(path, [*COLUMNS], _read(path, lines), own_names=False)
+    return Rows(path, ["label", "text"], _read(path, lines), own_names=False)
 
 
 def _read(path: Path, lines: Iterator[str]) -> Iterator[Row]:

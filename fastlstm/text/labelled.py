@@ -1,4 +1,4 @@
-"""Labelled texts of any user: files of many kinds, or a folder for each class."""
+"""Labelled texts of a user: a file of one of many kinds, or a folder for each class."""
 
 from __future__ import annotations
 
@@ -18,21 +18,15 @@ _LISTED = 5  # rows without a label that an error names
 
 
 class QuotedRowsWarning(UserWarning):
-    """Texts in quotes seem to have taken in rows of their table."""
+    """A text in quotes seems to hold rows of its table."""
 
 
 class LabelledTexts(NamedTuple):
-    """Raw texts and the name of each one's class.
-
-    Attributes
-    ----------
-    texts, labels : [N].
-    columns : which columns they were in: (text, label); None where these have no names.
-    """
+    """Raw texts and the name of each one's class."""
 
     texts: list[str]
     labels: list[str]
-    columns: tuple[str, str] | None
+    columns: tuple[str, str] | None  # names of the columns of text and label, where they have names
 
 
 def read_labelled(path: str | Path, how: Reading | None = None) -> LabelledTexts:
@@ -42,12 +36,6 @@ def read_labelled(path: str | Path, how: Reading | None = None) -> LabelledTexts
     ----------
     path : a file, see `row_kinds.read_rows`; or a folder, see `class_folders`.
     how : the columns, encoding and so on.
-
-    Returns
-    -------
-    LabelledTexts
-        Its labels are named as `labels.class_name` does; folders are named as they are, but for
-        numbers.
 
     Raises
     ------
@@ -62,7 +50,7 @@ def read_labelled(path: str | Path, how: Reading | None = None) -> LabelledTexts
     Warns
     -----
     QuotedRowsWarning
-        If a text over several lines has one that looks like a row: its quote may be a character.
+        If a text has a line that looks like a row: its quote may be a plain character.
     """
     path, how = Path(path).expanduser(), how or Reading()
     if not path.exists():
@@ -79,13 +67,7 @@ def read_labelled(path: str | Path, how: Reading | None = None) -> LabelledTexts
 
 
 def _read(rows: Rows, columns: Columns) -> tuple[list[str], list[str]]:
-    """Return the texts and the names of their classes.
-
-    Raises
-    ------
-    ValueError
-        If a row has none: names the first ones.
-    """
+    """Return the texts and the names of their classes, see `class_name`."""
     texts, labels, missing, spanning = [], [], [], []
     label_at = columns.label
     for number, values in rows.rows:
@@ -130,7 +112,7 @@ def _warn_of_quoted_rows(
 
 
 def _folder_name(path: Path, name: str) -> str:
-    """Return the name of the class of a folder within `path`: none is missing."""
+    """Return the class of a folder within `path`; a folder called "nan" is no missing label."""
     try:
         return class_name(name) or name
     except ValueError as error:

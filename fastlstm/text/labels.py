@@ -1,4 +1,4 @@
-"""The name of the class that a label stands for: equal numbers are one class."""
+"""The names of classes: labels that are equal numbers are one class."""
 
 from __future__ import annotations
 
@@ -14,17 +14,12 @@ _LONGEST = 40  # digits that a whole number is spelled out with
 
 
 def class_name(label: object) -> str | None:
-    """Return the name of a label's class; None if it is missing: nothing, or not a number (NaN).
+    """Return the name of a label's class; None if the label is missing: empty, or not finite.
 
-    Equal numbers have one name, however they are spelled and whether a file says number or text:
-    1, "1.0", "+1" and "1e0" are "1". Numbers are compared exactly, so whole numbers that no float
-    can tell apart are two classes. A leading zero makes a code and no number: "01" is not "1".
-    True, "true" and "TRUE" are "true". Any other text is its own name, without white space around.
-
-    Raises
-    ------
-    ValueError
-        If it is neither text nor number, or is half a character (a lone surrogate).
+    Equal numbers have one name, as numbers or as text: 1, "1.0", "+1" and "1e0" are "1". They are
+    compared exactly, not as floats. With a leading zero it is no number: "01" is not "1". True,
+    "true" and "TRUE" are "true". Any other text is its own name, without white space around it.
+    Raises ValueError if it is neither text nor number, or has a lone surrogate.
     """
     if label is None or isinstance(label, float) and not isfinite(label):
         return None
@@ -58,7 +53,7 @@ def _number(text: str) -> str:
     """Return the one spelling of a number, exactly."""
     try:
         value = Decimal(text).normalize(Context(prec=max(len(text), 1)))
-    except InvalidOperation:  # an exponent that no library of numbers holds
+    except InvalidOperation:  # its exponent is too large for Decimal
         return text
     if not value:
         return "0"

@@ -1,4 +1,4 @@
-"""Texts to train a language model on: a file, a folder with three, or the bundled one."""
+"""Texts to train a language model on: a file, a folder, or the bundled one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .symbols import Symbols
 
 BUNDLED = Path(__file__).with_name("data") / "shakespeare.txt.bz2"
 PARTS = ("train", "val", "test")
-_HELD_BACK = 0.05  # of a single file, for validation and for the test each
+_HELD_BACK = 0.05  # of a single file, for validation and again for the test
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,7 +25,7 @@ class LanguageData:
     Attributes
     ----------
     train, validation, test : int32 [W], the three parts.
-    symbols : the tokens that the numbers stand for: those of the training part.
+    symbols : the tokens of the training part, which the numbers stand for.
     source : what was loaded, in words.
     """
 
@@ -43,12 +43,11 @@ def load_language(
 
     Parameters
     ----------
-    path : a folder with one text file each whose name contains "train", "val" and "test"
-        (such as Penn Treebank's ``ptb.train.txt``), or with a single text file; a text file, of
-        which the first 90 % are for training, the next 5 % for validation and the last 5 % for
-        the test; None for the bundled pages of Shakespeare. UTF-8.
+    path : a UTF-8 text file, of which 90 % are for training, the next 5 % for validation and the
+        last 5 % for the test; a folder with one such file, or with three, whose names contain
+        "train", "val" and "test" (as ``ptb.train.txt``); None for the bundled Shakespeare.
     level : "char" or "word", see `Symbols`.
-    size : the most tokens to know; 0 for all of the training part.
+    size : the most tokens to know; 0 for all.
 
     Raises
     ------
@@ -72,7 +71,7 @@ def load_language(
 
 
 def _read(path: Path | None) -> tuple[str, list[str]]:
-    """Return what was read, in words, and the three texts."""
+    """Return what was read, in words, and the texts of the three parts."""
     if path is None:
         return "bundled pages of Shakespeare", _cut(bz2.decompress(BUNDLED.read_bytes()).decode())
     if not path.exists():
@@ -93,12 +92,12 @@ def _read(path: Path | None) -> tuple[str, list[str]]:
 
 
 def _cut(text: str) -> list[str]:
-    """Cut a text in three, at ends of lines where it has some."""
+    """Cut a text in three, at line ends where there are some nearby."""
     ends = [_line_end(text, round(len(text) * (1 - k * _HELD_BACK))) for k in (2, 1)]
     return [text[: ends[0]], text[ends[0] : ends[1]], text[ends[1] :]]
 
 
 def _line_end(text: str, near: int) -> int:
-    """The end of the line before `near`, if that is not far, else `near`."""
+    """Return the line end before `near` if it is close, else `near`."""
     end = text.rfind("\n", 0, near) + 1
     return end if near - end < len(text) * _HELD_BACK / 2 else near

@@ -1,4 +1,4 @@
-"""Lines of text files in any encoding; what cannot be decoded is an error that says where."""
+"""Lines of text files in any encoding, with errors that say where decoding failed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Protocol
 
 from .packed import open_unpacked
 
-# The longer marks first: UTF-32's begins with UTF-16's.
+# UTF-32 before UTF-16, whose mark begins the one of UTF-32.
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF32_LE, "utf-32-le"),
@@ -23,38 +23,22 @@ _WIDEST = 4  # bytes of a character
 
 
 class ByteSource(Protocol):
-    """What is read of a file: as much as is there, up to a size."""
+    """Anything with `read1`: what is there, up to a size."""
 
     def read1(self, size: int, /) -> bytes: ...
 
 
 def read_lines(path: Path, encoding: str | None = None) -> Iterator[str]:
-    """Yield the lines of a file, packed or not, as `lines_of` does.
-
-    Raises
-    ------
-    OSError, ValueError
-        As `packed.open_unpacked` and `lines_of`.
-    """
+    """Yield the lines of a file; errors are those of `open_unpacked` and `lines_of`."""
     with open_unpacked(path) as file:
         yield from lines_of(file, str(path), encoding)
 
 
 def lines_of(source: ByteSource, name: str, encoding: str | None = None) -> Iterator[str]:
-    r"""Yield the lines of a stream as they come, each with its end, which is made ``"\n"``.
+    r"""Yield the lines of a stream as they come, each with its end, which becomes ``"\n"``.
 
-    Parameters
-    ----------
-    source : an open binary file.
-    name : what errors call it.
-    encoding : of the text. None: what a byte order mark at its start says, else UTF-8.
-
-    Raises
-    ------
-    ValueError
-        If the bytes are no text in that encoding: names the position of the first bad one.
-    LookupError
-        If there is no such encoding.
+    Errors call it `name`. The default encoding is what a byte order mark says, else UTF-8. Raises
+    ValueError with the position of bytes that are no text, LookupError for an unknown encoding.
     """
     pieces: list[str] = []
     for text in _decoded(source, name, encoding):
@@ -69,7 +53,7 @@ def lines_of(source: ByteSource, name: str, encoding: str | None = None) -> Iter
 
 
 def _decoded(source: ByteSource, name: str, encoding: str | None) -> Iterator[str]:
-    """Yield the text in pieces, without a byte order mark, all line ends alike."""
+    """Yield the text in pieces, without a byte order mark, and with the same line ends."""
     chunk = source.read1(_CHUNK)
     while len(chunk) < 4 and (more := source.read1(_CHUNK)):
         chunk += more
@@ -78,19 +62,19 @@ def _decoded(source: ByteSource, name: str, encoding: str | None) -> Iterator[st
     ends = io.IncrementalNewlineDecoder(None, translate=True)
     position, lines, first = 0, 1, True  # bytes and lines before the chunk
     while True:
-        before = position - len(decoder.getstate()[0])  # held over: half a character
+        before = position - len(decoder.getstate()[0])  # the decoder may hold half a character
         try:
             text = decoder.decode(chunk, final=not chunk)
         except UnicodeDecodeError as error:
             byte = error.object[error.start]
             where = before + error.start
             raise ValueError(_undecodable(name, guessed, f"byte 0x{byte:02x}", where)) from error
-        except UnicodeError as error:  # such as UTF-16 that must begin with a mark
+        except UnicodeError as error:  # such as "utf-16", which must begin with a mark
             raise ValueError(_undecodable(name, guessed, str(error), before)) from error
         if "\0" in text:
             start = text[: text.index("\0")]
             where = before + len(start.encode(guessed, "replace"))
-            if where < _WIDEST:  # where the first letter of UTF-16 or UTF-32 has one
+            if where < _WIDEST:  # in the first letter: perhaps UTF-16 or UTF-32
                 raise ValueError(_undecodable(name, guessed, "a zero character", where))
             raise ValueError(_stray_zero(name, lines + start.count("\n"), where))
         yield ends.decode(text.removeprefix("\ufeff") if first else text, final=not chunk)

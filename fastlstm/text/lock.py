@@ -1,4 +1,4 @@
-"""A lock between threads and processes that ends with its holder, however that ends."""
+"""A lock between threads and processes, which the system frees when its holder dies."""
 
 from __future__ import annotations
 
@@ -13,21 +13,16 @@ from pathlib import Path
 from .opening import open_file
 
 PAUSE_SECONDS = 0.1  # between two tries
+# The errors of `lock_file` when another process has the lock.
 HELD = (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES, errno.EDEADLK)
-"""What `lock_file` fails with where another holds the lock."""
 
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Wait until nobody else holds the lock named by the file `path`, and hold it.
+    """Wait for the lock of the file `path`, hold it inside the block, then remove the file.
 
-    The system gives up the lock of a process that dies. The file is removed in the end; one that
-    was left behind is no hindrance. On a file system without locks nothing is held.
-
-    Raises
-    ------
-    OSError
-        If the file cannot be made.
+    A file that was left behind does no harm. A file system without locks is used without one.
+    Raises OSError if the file cannot be made.
     """
     while True:
         with open_file(path, "ab") as file:
@@ -42,7 +37,7 @@ def locked(path: Path) -> Iterator[None]:
 
 
 def is_at(path: Path, descriptor: int) -> bool:
-    """Whether an open file is still the one at `path`: who held the lock before has removed it."""
+    """Whether an open file is still at `path`; the last holder of the lock removed it."""
     try:
         return os.path.samestat(os.fstat(descriptor), os.stat(path))
     except FileNotFoundError:
@@ -53,14 +48,14 @@ def _take(descriptor: int) -> bool:
     try:
         lock_file(descriptor)
     except OSError as error:
-        return error.errno not in HELD  # there are no locks: to go on beats to wait forever
+        return error.errno not in HELD  # without locks, go on
     return True
 
 
 if sys.platform == "win32":
     import msvcrt
 
-    FAR = 1 << 30  # what is locked there cannot be read by others
+    FAR = 1 << 30  # Windows lets nobody read locked bytes: lock one behind the content
 
     def lock_file(descriptor: int) -> None:
         """Lock an open file, or raise OSError at once."""

@@ -1,4 +1,4 @@
-"""Opening files: what is no file, such as a pipe that nobody writes to, is an error and no wait."""
+"""Opening regular files only: a pipe that nobody writes to would block forever."""
 
 from __future__ import annotations
 
@@ -18,23 +18,12 @@ _KINDS = (
     (stat.S_ISCHR, "a device"),
     (stat.S_ISBLK, "a device"),
 )
-# How a shell names what it hands over: the standard input, and the pipe of ``<(command)``.
+# The standard input, and the pipe that a shell makes of ``<(command)``.
 _HANDED_OVER = re.compile(r"/dev/stdin|/(?:dev|proc/self)/fd/(\d+)")
 
 
 def open_file(path: AnyPath, mode: str = "rb") -> BinaryIO:
-    """Open a regular file; anything else is an error at once, where opening it could wait forever.
-
-    Parameters
-    ----------
-    path : the file.
-    mode : a binary mode of `open`.
-
-    Raises
-    ------
-    OSError
-        If it cannot be opened or is no regular file: says what it is.
-    """
+    """Open a regular file in a binary mode; OSError, which says what it is, for anything else."""
     try:
         file = cast(BinaryIO, open(path, mode, opener=_without_waiting))
     except OSError:
@@ -50,10 +39,9 @@ def open_file(path: AnyPath, mode: str = "rb") -> BinaryIO:
 
 
 def open_input(path: AnyPath) -> io.BufferedReader:
-    """Open what a user names as input, as `open_file` does.
+    """Open the input that a user names: a regular file, ``/dev/stdin``, or ``<(command)``.
 
-    Also what the shell hands over is read: the standard input as ``/dev/stdin``, and the pipe of
-    ``<(command)``, which has a writer. A pipe with a name of its own may have none.
+    These two pipes have a writer; a named pipe may have none.
     """
     handed_over = _HANDED_OVER.fullmatch(os.fspath(path))
     if handed_over:
@@ -64,7 +52,7 @@ def open_input(path: AnyPath) -> io.BufferedReader:
 
 
 def check_file(path: AnyPath) -> None:
-    """Raise OSError if something other than a regular file is at `path`, or nothing at all."""
+    """Raise OSError unless a regular file is at `path`."""
     _check(path, os.stat(path).st_mode)
 
 
@@ -75,13 +63,7 @@ def read_bytes(path: AnyPath) -> bytes:
 
 
 def read_text(path: AnyPath) -> str:
-    """Return the text of a file, line ends made ``"\\n"``; errors are those of `open_file`.
-
-    Raises
-    ------
-    ValueError
-        If it is not UTF-8.
-    """
+    """Return the text of a UTF-8 file with ``"\\n"`` as line end; ValueError if it is not UTF-8."""
     try:
         text = read_bytes(path).decode("utf-8-sig")
     except UnicodeDecodeError as error:

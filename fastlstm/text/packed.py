@@ -1,6 +1,6 @@
-"""Packed files (gzip, bzip2, xz, zip), recognised by how they begin and read as if they were not.
+"""Packed files (gzip, bzip2, xz, zip), recognised by their first bytes.
 
-A packed file may claim to be anything, so what comes out of it is bounded.
+A small packed file may unpack to a huge one, so what comes out of it has a limit.
 """
 
 from __future__ import annotations
@@ -22,32 +22,27 @@ from .opening import open_input
 ENDINGS = (".gz", ".bz2", ".xz", ".zip")
 
 _FREE_BYTES = 1 << 26
-_MOST_TIMES = 200  # real texts pack to a third or a tenth; what unpacks to more is a trap
+_MOST_TIMES = 200  # times the packed size; real texts have 3 to 10
 _BEGINNINGS: tuple[tuple[bytes, Callable[[io.BufferedReader], io.BufferedIOBase]], ...] = (
     (rb"\x1f\x8b\x08", lambda file: gzip.GzipFile(fileobj=file)),
     (rb"BZh[1-9](?:1AY&SY|\x17rE8P\x90)", lambda file: bz2.BZ2File(file)),
     (rb"\xfd7zXZ\x00", lambda file: lzma.LZMAFile(file)),
 )
 _ZIP, _ZSTD = b"PK\x03\x04", b"\x28\xb5\x2f\xfd"
-# What unpacking damaged data ends in.
+# What unpacking damaged data raises.
 DAMAGE = (EOFError, OSError, RuntimeError, zlib.error, lzma.LZMAError, zipfile.BadZipFile)
 
 
 def bare_name(path: Path) -> str:
-    """Return a file's name in lower case, without the ending of a packed one."""
+    """Return a file's name in lower case, without an ending such as ".gz"."""
     name = path.name.lower()
     return next((name.removesuffix(end) for end in ENDINGS if name.endswith(end)), name)
 
 
 def open_unpacked(path: Path) -> io.BufferedReader | Unpacked:
-    """Open what a user names as input, by `open_input`; unpack it if it is packed.
+    """Open a user's input with `open_input`, and unpack it if it is packed.
 
-    Raises
-    ------
-    OSError
-        As `open_input`.
-    ValueError
-        If it is packed in another way, or a zip archive of more or less than one file.
+    Raises ValueError if it is packed in another way, or a zip archive without just one file.
     """
     file = open_input(path)
     try:
@@ -66,14 +61,7 @@ def open_unpacked(path: Path) -> io.BufferedReader | Unpacked:
 
 
 class Unpacked:
-    """What is in a packed file, to be read once.
-
-    Parameters
-    ----------
-    path : what errors call it.
-    packed : the open file; it is closed with this.
-    content : what unpacks it.
-    """
+    """The content of an open packed file, to be read once; closing it closes the file."""
 
     def __init__(self, path: Path, packed: io.BufferedReader, content: io.BufferedIOBase) -> None:
         self._path, self._packed, self._content = path, packed, content
@@ -82,13 +70,7 @@ class Unpacked:
         self._bytes = 0
 
     def read1(self, size: int, /) -> bytes:
-        """Return the next bytes, at most `size`; none at the end.
-
-        Raises
-        ------
-        ValueError
-            If the file is damaged, or unpacks to a size that no text has.
-        """
+        """Return the next bytes, at most `size`; ValueError if damaged or far too many."""
         try:
             data = self._content.read1(size)
         except DAMAGE as error:
@@ -110,7 +92,7 @@ class Unpacked:
 
 
 def _only_member(path: Path, file: io.BufferedReader) -> io.BufferedIOBase:
-    """Open the one file of a zip archive."""
+    """Open the only file of a zip archive."""
     try:
         archive = zipfile.ZipFile(file)
     except (*DAMAGE, ValueError) as error:
@@ -130,5 +112,5 @@ def _only_member(path: Path, file: io.BufferedReader) -> io.BufferedIOBase:
 
 
 def _is_content(name: str) -> bool:
-    """Whether a member of an archive is a file, and not one that macOS adds."""
+    """Whether a member is a file, and not one that macOS adds."""
     return not name.endswith("/") and not name.startswith("__MACOSX/")

@@ -1,4 +1,4 @@
-"""Reading pairs of sentences: a file with tabs, or a folder with a file for each language."""
+"""Reading pairs of sentences: a file with tabs, or a file for each language."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ import numpy as np
 from .opening import read_text
 from .pairs import Pair, words_and_marks
 
-# Sentences of a file that are held back for validation and for the test, at most a tenth each.
-HELD_BACK = 1000
+HELD_BACK = 1000  # pairs for validation and for the test, each at most a tenth of the sources
 
 
 class ParallelText(NamedTuple):
@@ -23,19 +22,10 @@ class ParallelText(NamedTuple):
 
 
 def read_pairs(path: str | Path, max_words: int = 0) -> list[Pair]:
-    """Read lines of a source, a tab and a target; what may follow a second tab is left out.
+    """Read the lines of a UTF-8 file: a source, a tab, a target; ignore what follows another tab.
 
-    Parameters
-    ----------
-    path : UTF-8 text.
-    max_words : leave out pairs with a longer side, in tokens of `words_and_marks`; 0 for none.
-
-    Raises
-    ------
-    OSError
-        If it cannot be read.
-    ValueError
-        If it is not UTF-8, a line has no tab, or no pair is left.
+    Pairs with a side of more than `max_words` tokens (see `words_and_marks`) are left out; 0 keeps
+    all. Raises ValueError if it is not UTF-8, a line has no tab, or no pair is left.
     """
     pairs: list[Pair] = []
     for number, line in enumerate(_lines(Path(path)), 1):
@@ -49,14 +39,9 @@ def read_pairs(path: str | Path, max_words: int = 0) -> list[Pair]:
 
 
 def split_pairs(pairs: list[Pair], seed: int = 0) -> ParallelText:
-    """Hold back pairs for validation and test, such that no sentence of theirs is trained on.
+    """Hold back pairs for validation and test; pairs of the same source stay together.
 
-    Of a source with several targets all are on the same side.
-
-    Raises
-    ------
-    ValueError
-        If there are fewer than ten different sources.
+    Raises ValueError if there are fewer than ten different sources.
     """
     sources = sorted({tuple(source) for source, _ in pairs})
     if len(sources) < 10:
@@ -73,20 +58,11 @@ def split_pairs(pairs: list[Pair], seed: int = 0) -> ParallelText:
 def read_folder(folder: str | Path, source: str, target: str, max_words: int = 0) -> ParallelText:
     """Read a folder in the layout of Multi30k: line n of two files is pair n.
 
-    The files are ``train*.SOURCE`` and ``train*.TARGET``, ``val*`` and ``test_2016_flickr*``
-    likewise, already cut into tokens, with spaces between them.
-
-    Parameters
-    ----------
-    source, target : languages, such as "de" and "en".
-    max_words : leave out longer pairs of the training part; 0 for none.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is not exactly one such file.
-    ValueError
-        If one is not UTF-8, or two have different numbers of lines.
+    The files are ``train*.SOURCE`` and ``train*.TARGET``, then ``val*`` and ``test_2016_flickr*``
+    likewise, with spaces between the tokens. SOURCE and TARGET are languages, such as "de" and
+    "en". Longer pairs of the training part than `max_words` are left out; 0 keeps all. Raises
+    FileNotFoundError unless there is exactly one such file, ValueError if one is not UTF-8, or two
+    have different numbers of lines.
     """
     parts = []
     for name in ("train", "val", "test_2016_flickr"):
@@ -121,6 +97,6 @@ def _only(folder: Path, pattern: str) -> Path:
 
 
 def _lines(path: Path) -> list[str]:
-    """Return the lines of a file; other separators of Unicode are part of one."""
+    """Return the lines of a file; only line feeds end one, not other separators of Unicode."""
     text = read_text(path)
     return text.removesuffix("\n").split("\n") if text else []

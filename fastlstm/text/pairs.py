@@ -1,7 +1,6 @@
-"""Pairs of token sequences, for models that read one and write the other.
+"""Pairs of a source and a target sequence, for models that read one and write the other.
 
-A side of a pair is a list of tokens, words or characters. Encoded, a source is its tokens and a
-target its tokens between the two marks ``<s>`` and ``</s>``.
+Each is a list of tokens. Encoded, a target stands between the marks ``<s>`` and ``</s>``.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .batches import collate, plan_batches
+from .batches import collate, plan_batches, rest
 from .encoded import Encoded, Ints
 from .token_list import by_frequency
 from .vocabulary import SPECIAL, UNK, Vocabulary
@@ -25,12 +24,12 @@ MARKS = (*SPECIAL, "<s>", "</s>")
 Tokens = Sequence[str]
 Pair = tuple[Tokens, Tokens]
 
-# A word, perhaps hyphenated, with the apostrophe that ends it ("l'", "don'"); or another character.
+# A word, perhaps with hyphens and an apostrophe at its end ("l'", "don'"); or a punctuation mark.
 _TOKEN = re.compile(r"\w+(?:-\w+)*'?|[^\w\s]")
 
 
 def words_and_marks(text: str) -> list[str]:
-    """Return the lower-case words of a text, and its punctuation marks as words of their own.
+    """Return the lower-case words and the punctuation marks of a text.
 
     >>> words_and_marks("J'ai faim !")
     ["j'", 'ai', 'faim', '!']
@@ -39,13 +38,7 @@ def words_and_marks(text: str) -> list[str]:
 
 
 def token_vocabulary(texts: Iterable[Tokens], min_count: int = 1) -> Vocabulary:
-    """Return the tokens seen at least `min_count` times, most frequent first, after the marks.
-
-    Raises
-    ------
-    ValueError
-        If `min_count` is not positive.
-    """
+    """Return the marks, then by frequency the tokens seen at least `min_count` (1 or more) times."""
     if min_count < 1:
         raise ValueError(f"min_count is {min_count}, expected at least 1")
     counts = Counter(token for text in texts for token in text)
@@ -54,13 +47,9 @@ def token_vocabulary(texts: Iterable[Tokens], min_count: int = 1) -> Vocabulary:
 
 
 def encode_tokens(texts: Iterable[Tokens], vocab: Vocabulary, marks: bool = False) -> Encoded:
-    """Return texts as ids: unknown tokens, and those that look like a mark, as ``<unk>``.
+    """Return lists of tokens as ids, with `marks` between ``<s>`` and ``</s>``.
 
-    Parameters
-    ----------
-    texts : lists of tokens.
-    vocab : of `token_vocabulary`.
-    marks : put each text between ``<s>`` and ``</s>``.
+    Unknown tokens, and those that look like a mark, become ``<unk>``.
     """
     rows = []
     for text in texts:
@@ -103,13 +92,13 @@ def encode_pairs(pairs: Sequence[Pair], source: Vocabulary, target: Vocabulary) 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class PairBatch:
-    """N pairs, S and T the lengths of the longest source and target, M target tokens in all.
+    """N pairs: S and T are the lengths of the longest source and target, M is all target tokens.
 
     Attributes
     ----------
-    source : int32 [N,S], each row filled up with 0 on the right.
+    source : int32 [N,S], each row padded with 0 on the right.
     source_lengths : int64 [N].
-    target : int32 [N,T], each row's ``<s>`` and its words; what lies behind is to be ignored.
+    target : int32 [N,T], each row's ``<s>`` and its words; what follows them is to be ignored.
     target_lengths : int64 [N].
     labels : int64 [M], what follows each real target token, row after row.
     index : int64 [N], each row's number in the `Pairs` it came from.
@@ -124,7 +113,7 @@ class PairBatch:
 
     @property
     def inputs(self) -> tuple[NDArray[np.int32], Ints, NDArray[np.int32], Ints]:
-        """What a `Seq2Seq` is called with."""
+        """The arguments of a `Seq2Seq`."""
         return self.source, self.source_lengths, self.target, self.target_lengths
 
     @property
@@ -142,16 +131,14 @@ def pair_batches(
     bucket: int = 50,
     start: int = 0,
 ) -> Iterator[PairBatch]:
-    """Yield every pair once, in batches of like lengths, first of the sources.
+    """Yield every pair once, in batches of similar source length, then target length.
 
     Arguments and errors are those of `text.batches`.
     """
     targets = pairs.target.lengths
     by_source_then_target = pairs.source.lengths * (targets.max(initial=0) + 1) + targets
     plan = plan_batches(by_source_then_target, batch_size, seed=seed, epoch=epoch, bucket=bucket)
-    if not 0 <= start <= len(plan):
-        raise ValueError(f"start is {start}, expected 0 to {len(plan)}, the number of batches")
-    return (collate_pairs(pairs, index) for index in plan[start:])
+    return (collate_pairs(pairs, index) for index in rest(plan, start))
 
 
 def collate_pairs(pairs: Pairs, index: Ints) -> PairBatch:
@@ -160,11 +147,5 @@ def collate_pairs(pairs: Pairs, index: Ints) -> PairBatch:
     lengths = target.lengths - 1
     inputs, labels = target.tokens[:, :-1], target.tokens[:, 1:]
     real = np.arange(inputs.shape[1]) < lengths[:, None]
-    return PairBatch(
-        source.tokens,
-        source.lengths,
-        inputs,
-        lengths,
-        labels[real].astype(np.int64),
-        source.index,
-    )
+    following = labels[real].astype(np.int64)
+    return PairBatch(source.tokens, source.lengths, inputs, lengths, following, source.index)

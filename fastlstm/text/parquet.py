@@ -13,16 +13,9 @@ _ROWS = 4096  # read at a time
 
 
 def parquet_rows(path: Path) -> Rows:
-    """Return the rows of a file; they are read when they are asked for.
+    """Return the rows of a file, which are read as they are asked for.
 
-    Raises
-    ------
-    ImportError
-        If pyarrow is not installed.
-    OSError
-        If it is no file.
-    ValueError
-        If it is damaged or no Parquet (also from the rows).
+    Raises ImportError without pyarrow, and ValueError, also from the rows, for a damaged file.
     """
     try:
         from pyarrow import ArrowException, parquet

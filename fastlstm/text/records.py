@@ -1,11 +1,12 @@
-"""The records of a delimited text, with quotes as files have them and not only as standards say.
+"""The records of a delimited text, with standard quotes and two common deviations.
 
-A field may be in double quotes, and a quote within it doubled. Beyond that:
+A field may be in double quotes, and a quote within it is doubled. Beyond that:
 
-- In a tab file a quote that opens no whole field is a character: one that nothing closes before
-  the next tab of another line, or that has more behind it. Such files often know no quotes.
-- Elsewhere, where a record cannot be read so and holds a quote after a backslash, backslashes
-  escape quotes and backslashes, from there to the end of the file.
+- Between tabs, a quote is a plain character unless it opens a whole field. It does not if the
+  field goes on after the closing quote, or if a later line has a tab before that. Many tab files
+  use no quotes.
+- With other delimiters, if a record cannot be read but holds a quote after a backslash, then
+  backslashes escape quotes and backslashes, from there to the end of the file.
 """
 
 from __future__ import annotations
@@ -18,25 +19,16 @@ from typing import Literal
 
 Record = tuple[int, list[str]]  # the number of the line it starts on, and its fields
 
-_LARGEST_FIELD = 2**31 - 1  # what every platform's C long holds
-_RUNS_ON = re.compile(r'[^"\t]*(?:""[^"\t]*)*\t')  # within an open quote: a tab before it closes
+_LARGEST_FIELD = 2**31 - 1  # fits a C long on every platform
+_RUNS_ON = re.compile(r'[^"\t]*(?:""[^"\t]*)*\t')  # a tab before an open quote closes
 _ESCAPED = re.compile(r'\\(["\\])')
 
 
 def read_records(lines: Iterator[str], name: str, delimiter: str, quotes: bool) -> Iterator[Record]:
-    """Yield the records that are not blank.
+    """Yield the records that are not blank; without `quotes` a quote is a plain character.
 
-    Parameters
-    ----------
-    lines : with their ends.
-    name : what errors call the file.
-    delimiter : one character.
-    quotes : whether a field may be in double quotes; else they are characters.
-
-    Raises
-    ------
-    ValueError
-        If a record cannot be read: names its first line.
+    `lines` have their ends; errors call the file `name`. Raises ValueError with the first line of a
+    record that cannot be read.
     """
     source = _Lines(lines, tabs=quotes and delimiter == "\t")
     style: Literal[0, 3] = csv.QUOTE_MINIMAL if quotes else csv.QUOTE_NONE
@@ -64,24 +56,18 @@ def read_records(lines: Iterator[str], name: str, delimiter: str, quotes: bool) 
 
 
 class _RunsOn(Exception):
-    """A quote is still open where the next record must have begun."""
+    """A quote is still open where the next record seems to begin."""
 
 
 class _Lines:
-    """Lines of a file that can be taken back.
-
-    Parameters
-    ----------
-    lines : of the file.
-    tabs : whether to raise `_RunsOn` for a tab on a later line of a record, in an open quote.
-    """
+    """Lines of a file that can be read again from the start of a record."""
 
     def __init__(self, lines: Iterator[str], tabs: bool) -> None:
-        self.tabs = tabs
-        self.escapes = False  # whether a backslash before a quote stands for a doubled one
+        self.tabs = tabs  # whether a tab in an open quote on a later line raises `_RunsOn`
+        self.escapes = False  # whether a backslash escapes a quote
         self._lines, self._number = lines, 1
-        self._record: list[str] = []  # lines given out since the record began
-        self._back: list[str] = []  # lines taken back, the last one first
+        self._record: list[str] = []  # lines of the record so far
+        self._back: list[str] = []  # lines to read again, the last one first
 
     def __iter__(self) -> Iterator[str]:
         return self
@@ -104,18 +90,18 @@ class _Lines:
         return any('\\"' in line for line in self._record)
 
     def next_record(self) -> int:
-        """Begin a record; return the number of its line."""
+        """Begin a record; return the number of its first line."""
         self._number += len(self._record)
         self._record = []
         return self._number
 
     def take_back(self) -> None:
-        """Give the lines of the record out again."""
+        """Read the lines of the record again."""
         self._back += reversed(self._record)
         self._record = []
 
     def first_line_bare(self) -> list[str]:
-        """Return the fields of the record's first line, its quotes being characters."""
+        """Return the fields of the record's first line, with quotes as plain characters."""
         self.take_back()
         self._record = [self._back.pop()]
         return self._record[0].rstrip("\n").split("\t")
@@ -129,7 +115,7 @@ def _escaped(
     source: _Lines, parser: Callable[[Iterable[str]], Iterator[list[str]]], place: str,
     error: Exception, quotes: bool,
 ) -> list[str]:  # fmt: skip
-    """Return a record of which reading as the standard says has failed."""
+    """Return a record that standard quotes do not fit, with escapes if it has some."""
     if quotes and source.holds_escapes and not source.escapes:
         source.take_back()
         source.escapes = True
@@ -137,14 +123,14 @@ def _escaped(
             with _large_fields():
                 return next(parser(source))
         except (csv.Error, StopIteration):
-            pass  # the first error says more
+            pass  # the first error tells more
     hint = "; quotes=False takes quotes for characters" if quotes else ""
     raise ValueError(f"{place} is not CSV: {error}{hint}") from error
 
 
 @contextmanager
 def _large_fields() -> Iterator[None]:
-    """Let a field be of any size; the limit is one of the whole process, so it is put back."""
+    """Lift the limit of a field's size, which the csv module has for the whole process."""
     before = csv.field_size_limit(_LARGEST_FIELD)
     try:
         yield
