@@ -1,15 +1,12 @@
 """Exponential moving average of the weights.
 
-Averaged weights often generalise better than the last ones, and let the learning rate stay
-high for longer. With decay ``d`` the average after ``t`` steps is
+With decay ``d`` the average after ``t`` steps is
 
     a_t = (1 - d) / (1 - d^t) * sum over s = 1..t of d^(t - s) w_s
 
-the usual average with Adam's bias correction, so it needs no warm-up.
-
-A row of an embedding that a batch does not touch keeps its weights, and then ``k`` terms of
-the sum are one: rows are brought up to date only when they are about to change, which costs a
-step the touched rows and not the whole table.
+which has Adam's bias correction, so it needs no warm-up. A row of an embedding that no batch
+touches keeps its weights, so its sum is brought up to date only before it changes: a step costs
+the touched rows, not the whole table.
 """
 
 from __future__ import annotations
@@ -29,14 +26,14 @@ from fastlstm.train.state import Stateful
 
 
 class Average(Stateful):
-    """Average of the weights after each optimizer step, of exponentially falling weight.
+    """Exponential moving average of the weights after each optimizer step.
 
     Call `before_step` just before every ``optimizer.step()``, when the gradients are there.
 
     Parameters
     ----------
     parameters : a module, its named parameters or its parameters.
-    decay : in (0, 1): ``1 / (1 - decay)`` steps are averaged, roughly.
+    decay : in (0, 1): about ``1 / (1 - decay)`` steps are averaged.
 
     Raises
     ------
@@ -50,7 +47,7 @@ class Average(Stateful):
         self._parameters = named_parameters(parameters)
         self._log_decay = math.log(decay)
         self._sum = {name: np.zeros_like(p.data) for name, p in self._parameters}
-        # the step whose weights each row's sum holds last; scalars and vectors are one row
+        # the last step in the sum of each row; scalars and vectors are one row
         self._last = {
             name: np.zeros(len(p.data) if p.data.ndim > 1 else 1, dtype=np.int64)
             for name, p in self._parameters
@@ -67,8 +64,8 @@ class Average(Stateful):
     def due(self, name: str, parameter: Parameter) -> WeightSum:
         """Return what `before_step` would add to the sum of a parameter, and count it as added.
 
-        An optimizer that has the weights at hand adds it itself; when that is done for all
-        parameters with a gradient, it counts the step in `steps`.
+        For an optimizer that adds it in the same pass as its update. It counts the step in `steps`
+        when all parameters with a gradient are done.
         """
         total, last = self._sum[name], self._last[name]
         if parameter.rows is not None:
@@ -76,7 +73,7 @@ class Average(Stateful):
             keep, add = self._factors(self.steps - last[rows], total.dtype)
             last[rows] = self.steps
             return WeightSum(total, keep, add)
-        if last.size and np.any(last != last[0]):  # it had gradients of rows before
+        if last.size and np.any(last != last[0]):  # after gradients of single rows
             due = WeightSum(total, *self._factors(self.steps - last, total.dtype))
             add_weights(due, parameter.data, slice(None))
             last[...] = self.steps
@@ -111,7 +108,7 @@ class Average(Stateful):
                 parameter.data[...] = current[name]
 
     def _factors(self, age: NDArray[np.int64], dtype: np.dtype[Any]) -> tuple[Array, Array]:
-        """Weights of the old sum and of the current value after `age` equal terms, like age."""
+        """Return factors, shaped like age, of an old sum and of a value kept for `age` steps."""
         exponent = age * self._log_decay
         return np.exp(exponent).astype(dtype), -np.expm1(exponent).astype(dtype)
 
@@ -122,11 +119,11 @@ class Average(Stateful):
 
 
 def add_weights(total: WeightSum, weights: Array, rows: Any) -> None:
-    """Bring a sum up to date in the rows chosen."""
+    """Bring the chosen rows of a sum up to date."""
     kept = total.sum[rows] * _per_row(total.keep, weights)
     total.sum[rows] = kept + weights[rows] * _per_row(total.add, weights)
 
 
 def _per_row(factor: Array, like: Array) -> Array:
-    """A factor for each row, shaped to multiply all elements of the row."""
+    """Return a factor for each row, shaped to multiply all elements of the row."""
     return factor.reshape(-1, *[1] * (like.ndim - 1)) if like.ndim else factor[0]

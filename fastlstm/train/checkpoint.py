@@ -1,9 +1,8 @@
-"""Weights and training states on disk: safetensors with a JSON note in the header.
+"""Weights and training states on disk: safetensors files with a JSON note in the header.
 
-One file holds everything, so that it can be replaced in one atomic step: the arrays, and in
-the safetensors metadata under the key "fastlstm" a JSON object with the kind of the file, the
-version of the format, a checksum and whatever the writer noted. The arrays of any such file can
-be read by every safetensors library.
+One file holds everything, so that one atomic rename replaces it. The metadata has, under the key
+"fastlstm", a JSON object: the kind of the file, the version of the format, a checksum and the
+writer's note. Every safetensors library can read the arrays.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ from fastlstm.train import earlier
 from fastlstm.train.tensor_file import write_tensors
 
 VERSION = 1
-# What reading a header, or building from it, raises where somebody changed it.
+# Errors of reading a damaged header, or of building a model from it.
 UNREADABLE = (AttributeError, IndexError, KeyError, OverflowError, TypeError, ValueError)
 KEY = "fastlstm"
 
@@ -39,13 +38,13 @@ class CheckpointError(ValueError):
 
 def save(path: str | Path, tensors: Mapping[str, NDArray[np.generic]], kind: str,
          note: Mapping[str, object]) -> None:  # fmt: skip
-    """Write a checkpoint; an earlier file at `path` stays whole if anything goes wrong.
+    """Write a checkpoint; if that fails, an earlier file at `path` stays whole.
 
     Parameters
     ----------
     path : file to write.
     tensors : arrays by name.
-    kind : what the file is, "model" or "training state"; `load` asks for it.
+    kind : what the file is, such as "model"; `load` asks for it.
     note : anything JSON can hold.
 
     Raises
@@ -60,16 +59,16 @@ def save(path: str | Path, tensors: Mapping[str, NDArray[np.generic]], kind: str
 
 
 def load(path: str | Path, kind: str) -> tuple[Tensors, dict[str, Any]]:
-    """Read a checkpoint back: ``(tensors, note)``.
+    """Read a checkpoint: ``(tensors, note)``.
 
     Raises
     ------
     FileNotFoundError
         If there is no such file.
     OSError
-        If there is something else, such as a folder or a pipe.
+        If it is no plain file, such as a folder or a pipe.
     CheckpointError
-        If the file is damaged, was not written by fastlstm, has another version or kind.
+        If it is damaged, was not written by fastlstm, or has another version or kind.
     """
     path = Path(path)
     if not path.exists():
@@ -79,7 +78,7 @@ def load(path: str | Path, kind: str) -> tuple[Tensors, dict[str, Any]]:
         with safe_open(path, framework="np") as file:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}
-    except (SafetensorError, *UNREADABLE) as error:  # also of a type that NumPy has not
+    except (SafetensorError, *UNREADABLE) as error:  # also for dtypes unknown to NumPy
         raise CheckpointError(f"{path} is damaged or no checkpoint: {error}") from error
     note = _checked_note(path, metadata, kind, tensors)
     return tensors, note
@@ -87,7 +86,7 @@ def load(path: str | Path, kind: str) -> tuple[Tensors, dict[str, Any]]:
 
 @contextmanager
 def building(path: str | Path) -> Iterator[None]:
-    """Where a model is built from what `load` returned: what does not fit is a CheckpointError."""
+    """Raise CheckpointError if building a model from a checkpoint fails inside the block."""
     try:
         yield
     except UNREADABLE as error:

@@ -9,8 +9,8 @@ import numpy as np
 from fastlstm.nn.module import Array, Parameter
 from fastlstm.train.parameters import Parameters, named_parameters
 
-# A dot product of this many elements stays on one thread inside every BLAS, so the norm does
-# not depend on the number of cores, and float32 partial sums stay accurate.
+# A dot product of so many elements runs on one thread in every BLAS, so the norm does not depend
+# on the number of cores; and float32 partial sums stay accurate.
 BLOCK = 8192
 
 
@@ -19,13 +19,13 @@ def clip_grad_norm_(parameters: Parameters, max_norm: float) -> float:
 
     Parameters
     ----------
-    parameters : a module, its named parameters or its parameters; those without a gradient
-        are left out. Row-sparse gradients count with their rows.
+    parameters : a module, its named parameters or its parameters. Those without a gradient are
+        left out; of row-sparse gradients the rows count.
     max_norm : positive; ``inf`` measures without clipping.
 
     Returns
     -------
-    float : the norm before clipping. As in torch, a norm above `max_norm` is scaled by
+    float : the norm before clipping. As in torch, a larger norm than `max_norm` is scaled by
         ``max_norm / (norm + 1e-6)``.
 
     Raises
@@ -33,8 +33,7 @@ def clip_grad_norm_(parameters: Parameters, max_norm: float) -> float:
     ValueError
         If `max_norm` is not positive.
     FloatingPointError
-        If the norm is not finite; names the first parameter with such a gradient. No
-        gradient has been changed.
+        If a gradient is not finite: names the first such parameter. No gradient has changed.
     """
     norm, factor = clip_factor(parameters, max_norm)
     if factor != 1.0:
@@ -46,9 +45,9 @@ def clip_grad_norm_(parameters: Parameters, max_norm: float) -> float:
 
 
 def clip_factor(parameters: Parameters, max_norm: float) -> tuple[float, float]:
-    """Return the global norm of the gradients and what `clip_grad_norm_` scales them by.
+    """Return the global norm of the gradients and what `clip_grad_norm_` would scale them by.
 
-    For ``Optimizer.step(scale=...)``, which scales as it reads. Arguments and errors as there.
+    For ``Optimizer.step(scale=...)``; arguments and errors as there.
     """
     if not max_norm > 0:
         raise ValueError(f"max_norm is {max_norm}, expected a positive number")

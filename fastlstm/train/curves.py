@@ -1,4 +1,4 @@
-"""The course of a training as a picture."""
+"""Pictures of the course of a training."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from fastlstm.train.history import History
 
 
 def draw_curves(path: Path, history: History, title: str) -> bool:
-    """Write a PNG; return False, and write nothing, where matplotlib is not installed."""
+    """Write a PNG; return False, and write nothing, if matplotlib is not installed."""
     try:
         figure = new_figure(9, 3.8)
     except ImportError:
@@ -26,15 +26,7 @@ def draw_curves(path: Path, history: History, title: str) -> bool:
 
 
 def draw_loss(path: str | Path, history: History, title: str) -> None:
-    """Write the course of training and validation loss as a PNG.
-
-    Raises
-    ------
-    ImportError
-        If matplotlib is not installed; names the extra to install.
-    OSError
-        If the file cannot be written.
-    """
+    """Write a PNG of training and validation loss; ImportError if matplotlib is not installed."""
     figure = new_figure(7.5, 4)
     axes = figure.subplots()
     axes.plot(*zip(*history.curve, strict=True), color=TRAIN, linewidth=1.2, label="training")

@@ -1,4 +1,4 @@
-"""Files that earlier versions wrote, turned into those of this one."""
+"""Reads the files of earlier versions."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SUMS = {"loss_sum": "loss_sum", "tokens": "words", "seconds": "seconds"}
 
 
 def of_this_version(history: Any) -> Any:
-    """Return the JSON of a `History`; version 0.1.0 had another one for language models."""
+    """Return the JSON of a `History`; version 0.1.0 wrote another one for language models."""
     if not isinstance(history, Mapping) or "window" not in history:
         return history
     found = {k: v for k, v in history.items() if k not in SUMS and k != "window"}
@@ -37,7 +37,7 @@ def _epoch(epoch: Any) -> Any:
 
 
 def model_note(note: dict[str, Any]) -> dict[str, Any]:
-    """Return the note of a model's file; version 0.1.0 did not say of which class it is."""
+    """Return the note of a model's file; version 0.1.0 did not write the class of the model."""
     if "class" in note:
         return note
     if "source" in note:

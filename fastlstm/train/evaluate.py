@@ -1,4 +1,4 @@
-"""Measure a model on data without training it."""
+"""Measures a model on data without training it."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ def evaluate(
 
     Parameters
     ----------
-    model : what the task calls; with a loss, ``model(*batch.inputs)`` gives logits [M] or [M, C].
+    model : what the task calls; for a loss, ``model(*batch.inputs)`` returns logits [M] or [M, C].
     batches : any iterable; it runs in a background thread.
-    task : a `Task`; a loss function is that of a `Classification`.
-    on_batch : called with each batch and what the model said of it.
+    task : a `Task`, or a loss function, which stands for its `Classification`.
+    on_batch : called with each batch and the model's outputs for it.
     """
     task = as_task(task)
     total, state = Running(), None
@@ -39,5 +39,5 @@ def evaluate(
 
 
 def as_task(task: Task | Loss) -> Task:
-    """Return a task; the `Classification` that a loss is for."""
+    """Return a task; for a loss its `Classification`."""
     return task if isinstance(task, Task) else Classification(task)

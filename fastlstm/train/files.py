@@ -1,4 +1,4 @@
-"""The files of a run: each is either the old one or the new one, never half of both."""
+"""Writes and reads the files of a run. A written file is the old one or the new one, never half."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from fastlstm.text.files import replacing
 
 
 def write_file(path: Path, data: bytes) -> None:
-    """Write `data` under a temporary name, then rename it to `path`; errors as of `replacing`."""
+    """Write `data` to a temporary file, then rename it to `path`; errors as of `replacing`."""
     with replacing(path) as file:
         file.write(data)
 
@@ -24,7 +24,7 @@ def write_json(path: Path, value: object) -> None:
 
 @contextmanager
 def reading(path: Path, told: str = "is damaged") -> Iterator[None]:
-    """Where a file is read, and built from: what is wrong is a ValueError that names the file."""
+    """Raise ValueError, naming the file, if reading it inside the block or using it fails."""
     try:
         yield
     except (ValueError, KeyError, TypeError, OverflowError) as error:

@@ -1,8 +1,8 @@
-"""One writer at a time in a folder: a lock that ends with its process, however that ends.
+"""A lock on a folder, so that one process writes there at a time.
 
-The lock is the operating system's on a file in the folder, so nothing has to be cleaned up after a
-process that was killed. On a network file system it is as good as that system's locks; where there
-are none at all, a warning says so and work goes on.
+It is the operating system's lock on a file in the folder, so it ends with its process, however
+that ends. On a network file system it is as good as that system's locks. If there are none, a
+warning says so and work goes on.
 """
 
 from __future__ import annotations
@@ -17,21 +17,17 @@ from pathlib import Path
 from fastlstm.text.lock import HELD, is_at, lock_file
 
 NAME = ".fastlstm.lock"
-FIRST_TRIES = 100  # each fails only if another process removes the folder or the file meanwhile
+FIRST_TRIES = 100  # each fails only if another process removes folder or file meanwhile
 
 
 class FolderInUseError(OSError):
-    """Another process, or another thread, writes in the folder."""
+    """Another process or thread writes in the folder."""
 
 
 class FolderLock:
-    """The right to write in a folder, which is made if need be; for a ``with`` block.
+    """The right to write in a folder, for a ``with`` block. The folder is made if it is missing.
 
-    The same thread may enter again. A child that is forked inside the block does not hold it.
-
-    Parameters
-    ----------
-    folder : need not exist.
+    The thread that has the lock may enter again. A child forked inside the block does not have it.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -48,7 +44,7 @@ class FolderLock:
         return self
 
     def __exit__(self, *ignored: object) -> None:
-        if self._file is None:  # in a child, which never had it
+        if self._file is None:  # in a forked child
             return
         self._depth -= 1
         if self._depth == 0:
@@ -58,21 +54,16 @@ class FolderLock:
             _held.discard(self)
 
     def forget(self) -> None:
-        """Close the file, which gives the lock back if no other process has it open."""
+        """Close the file. This frees the lock if no other process has the file open."""
         if self._file is not None:
             with suppress(OSError):
                 os.close(self._file)
         self._file, self._depth = None, 0
 
     def _take(self) -> int:
-        """Return the open file, locked.
+        """Return the open, locked file.
 
-        Raises
-        ------
-        FolderInUseError
-            If it is locked already.
-        OSError
-            If the folder cannot be made, or written.
+        Raises FolderInUseError if it is locked already, OSError if the folder cannot be written.
         """
         for _ in range(FIRST_TRIES):
             self._folder.mkdir(parents=True, exist_ok=True)
@@ -89,7 +80,7 @@ class FolderLock:
             except BaseException:
                 os.close(file)
                 raise
-            os.close(file)  # the last owner removed it before we had it
+            os.close(file)  # its last owner removed it meanwhile
         raise FileNotFoundError(f"{self._folder} does not stay: something removes it")
 
     def _lock(self, file: int) -> None:
@@ -120,7 +111,7 @@ _held: set[FolderLock] = set()
 
 
 def _drop_in_child() -> None:
-    """A child has the parent's open files: without this it would keep the lock."""
+    """Close the files inherited from the parent: an open one would keep its lock."""
     for lock in _held:
         lock.forget()
     _held.clear()

@@ -1,4 +1,4 @@
-"""What a training run has behind it: the part of its state that is not arrays."""
+"""What a training run has done so far: the part of its state that is not arrays."""
 
 from __future__ import annotations
 
@@ -11,15 +11,12 @@ from fastlstm.train.metrics import Running
 from fastlstm.train.record import ADDED, record
 from fastlstm.train.tasks.task import Outcome
 
-POINTS = 20  # of the loss curve, in each pass over the data
+POINTS = 20  # of the loss curve in a pass over the data
 
 
 @dataclass(frozen=True)
 class Epoch:
-    """One finished epoch; `validation_*` are None where nothing was held back.
-
-    An accuracy is None also where there are no classes.
-    """
+    """A finished epoch; `validation_*` are None without validation, accuracies without classes."""
 
     epoch: int
     step: int
@@ -34,12 +31,12 @@ class Epoch:
 
     @property
     def score(self) -> tuple[float, float]:
-        """Larger is better: validation accuracy, and of equal ones the smaller loss.
+        """Rank of the epoch, the larger the better: validation accuracy, then the smaller loss.
 
-        Where there are no classes, the smaller loss.
+        Without classes only the loss counts, without validation the later epoch.
         """
         if self.validation_loss is None:
-            return (float(self.epoch), 0.0)  # nothing to choose by: the last epoch counts
+            return (float(self.epoch), 0.0)  # without validation the last epoch is best
         if self.validation_accuracy is None:
             return (-self.validation_loss, 0.0)
         return (self.validation_accuracy, -self.validation_loss)
@@ -52,11 +49,11 @@ class History:
     Attributes
     ----------
     step : optimizer steps made.
-    batch : batches done of the current epoch, whose sums are in `running`.
+    batch : batches done of the current epoch; `running` has their sums.
     epochs : the finished epochs.
     best : number of the best epoch, from 1; 0 before the first has finished.
-    curve : points (passes over the data, mean loss since the point before) of the training loss.
-    recent : sum of the losses since the last point, and how many.
+    curve : points of the training loss: (passes over the data, mean loss since the last point).
+    recent : sum and number of the losses since the last point.
     """
 
     step: int = 0
@@ -69,11 +66,11 @@ class History:
 
     @property
     def seconds(self) -> float:
-        """Time spent on training, that of the current epoch included."""
+        """Time spent on training, including the current epoch."""
         return sum(epoch.seconds for epoch in self.epochs) + self.running.seconds
 
     def add(self, outcome: Outcome, steps_per_epoch: int) -> None:
-        """Count a step that was made."""
+        """Count a step."""
         loss, examples = outcome.loss, outcome.examples
         self.step += 1
         self.batch += 1
@@ -109,24 +106,18 @@ class History:
         return self.best == newest.epoch
 
     def to_json(self) -> dict[str, Any]:
-        """As plain dicts and lists; floats survive exactly."""
+        """Return plain dicts and lists; floats survive exactly."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> History:
-        """Inverse of `to_json`.
-
-        Raises
-        ------
-        ValueError
-            If something is not of its type, or the numbers do not fit each other.
-        """
+        """Invert `to_json`; ValueError if a type is wrong or the numbers do not fit each other."""
         history = record(cls, of_this_version(value))
         history._check()
         return history
 
     def _check(self) -> None:
-        """Raise ValueError unless epochs are numbered and end at a step, and `best` is of them."""
+        """Raise ValueError unless epochs are numbered, end at a step and include the best one."""
         epochs, best = self.epochs, self.best
         if [epoch.epoch for epoch in epochs] != list(range(1, len(epochs) + 1)):
             raise ValueError(f"the epochs are not numbered from 1 to {len(epochs)}")

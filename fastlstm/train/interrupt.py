@@ -11,12 +11,7 @@ from typing import Any, NoReturn
 
 
 class Interrupted(KeyboardInterrupt):
-    """Somebody asked the program to stop.
-
-    Attributes
-    ----------
-    signal : the number of the signal, SIGINT (Ctrl-C) or SIGTERM.
-    """
+    """Somebody asked the program to stop; `signal` is SIGINT (Ctrl-C) or SIGTERM."""
 
     def __init__(self, message: str = "", number: int = signal.SIGINT) -> None:
         super().__init__(*([message] if message else []))
@@ -24,17 +19,16 @@ class Interrupted(KeyboardInterrupt):
 
 
 class InterruptGuard:
-    """Inside its ``with`` block, the first Ctrl-C only sets `requested`.
+    """Inside its ``with`` block, the first Ctrl-C only sets `requested`; the second is raised.
 
-    A second one raises `Interrupted` at once, for those who will not wait. SIGTERM, with which
-    systems end a job, counts as Ctrl-C, unless the program has a handler of its own for it. The
-    previous handlers are put back on leaving. Outside the main thread, where Python delivers no
-    signals, the guard does nothing.
+    SIGTERM counts as Ctrl-C unless the program has its own handler for it. The previous handlers
+    return at the end. The guard does nothing outside the main thread, where Python delivers no
+    signals.
 
     Attributes
     ----------
     requested : whether a signal came.
-    signal : its number; that of Ctrl-C before.
+    signal : its number; SIGINT before.
     """
 
     def __init__(self) -> None:
@@ -65,9 +59,9 @@ class InterruptGuard:
 
 @contextmanager
 def termination_raises() -> Iterator[None]:
-    """Let SIGTERM raise `Interrupted` inside the block, as Ctrl-C raises KeyboardInterrupt.
+    """Let SIGTERM raise `Interrupted` inside the block.
 
-    So that files are closed, half-written ones removed and locks given back.
+    So files are closed, half-written ones removed and locks freed, as after Ctrl-C.
     """
     main = threading.current_thread() is threading.main_thread()
     if not main or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:

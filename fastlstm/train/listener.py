@@ -1,4 +1,4 @@
-"""Hooks of the trainer: progress bars, logs and files are listeners."""
+"""Hooks of the trainer, for progress bars, logs and files."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from fastlstm.train.history import Epoch, History
 
 
 class Listener:
-    """Base class whose methods do nothing; override what is of interest."""
+    """Base class whose methods do nothing; override those you need."""
 
     def on_start(self, history: History, steps_per_epoch: int, epochs: int) -> None:
-        """Called when `Trainer.fit` begins, or goes on after a resume."""
+        """Called when `Trainer.fit` begins, also after a resume."""
 
     def on_step(self, history: History) -> None:
         """Called after every optimizer step."""
@@ -18,4 +18,4 @@ class Listener:
         """Called when an epoch is trained, validated and saved."""
 
     def on_stop(self) -> None:
-        """Called when `Trainer.fit` is left, whatever the reason."""
+        """Called when `Trainer.fit` ends for any reason."""

@@ -20,9 +20,9 @@ class Running:
     Attributes
     ----------
     loss_sum : sum of the losses of single examples.
-    correct, examples, words : counts; words are real tokens, without padding.
+    correct, examples, words : counts; words without padding.
     seconds : time spent on them.
-    classes : whether all labels were classes, so that `accuracy` says something.
+    classes : whether all labels were classes; else `accuracy` means nothing.
     """
 
     loss_sum: float = 0.0
@@ -33,7 +33,7 @@ class Running:
     classes: bool = field(default=True, metadata=ADDED)
 
     def add(self, loss: float, correct: int | None, examples: int, words: int) -> None:
-        """Count a batch of mean loss `loss`; `correct` is None where there are no classes."""
+        """Count a batch of mean loss `loss`; `correct` is None without classes."""
         self.loss_sum += loss * examples
         self.correct += correct or 0
         self.classes = self.classes and correct is not None
@@ -52,19 +52,19 @@ class Running:
 
     @property
     def words_per_second(self) -> float:
-        """Real words by the time they took; 0 before there is any."""
+        """Words per second, without padding; 0 before there is any."""
         return self.words / self.seconds if self.seconds > 0 else 0.0
 
 
 def perplexity(loss: float) -> float:
-    """Return exp of a mean loss in nats: among how many tokens the model is in doubt."""
+    """Return exp of a mean loss in nats: how many tokens the model hesitates between."""
     return math.exp(loss) if loss < 700 else math.inf
 
 
 def are_classes(logits: Array, labels: NDArray[Any]) -> bool:
-    """Whether labels number the classes that logits are of: whole numbers, 0 or 1 for logits [N].
+    """Whether labels are numbers of the logits' classes: integers, 0 or 1 for logits [N].
 
-    Those of a regression are not; of its outputs no share is right.
+    The targets of a regression are not, and its outputs are never right or wrong.
     """
     if labels.dtype.kind not in "iub":
         return False
@@ -77,7 +77,7 @@ def count_correct(logits: Array, labels: NDArray[Any]) -> int:
     Parameters
     ----------
     logits : [N] of a two-class model (positive means class 1), or [N, C].
-    labels : [N] class numbers, or probabilities of class 1, which stand for the likelier class.
+    labels : [N] class numbers, or probabilities of class 1; above 0.5 means class 1.
     """
     if np.issubdtype(labels.dtype, np.floating):
         labels = labels > 0.5

@@ -1,4 +1,4 @@
-"""Models on disk: weights, and the options to build the model around them."""
+"""Models on disk: the weights, and the options to build the model."""
 
 from __future__ import annotations
 
@@ -28,28 +28,28 @@ def save_model(
     Parameters
     ----------
     path : file to write.
-    model : what is kept.
-    weights : in place of those that it has now.
-    note : what else is to be known of it, as JSON.
+    model : the model.
+    weights : written in place of the model's own.
+    note : what else to keep with it, as JSON.
     """
     about = {"class": type(model).__name__, "model": model.options, **note}
     checkpoint.save(path, weights or model.state_dict(), KIND, about)
 
 
 def load_model(path: str | Path, kind: type[Model] = Model) -> Any:
-    """Return the model of a file, which must be of a kind.
+    """Return the model of a file, which must be of class `kind`.
 
     Raises
     ------
     FileNotFoundError, CheckpointError
-        As `train.checkpoint.load`; also CheckpointError if this version cannot build the model,
-        or it is none of the kind.
+        As `train.checkpoint.load`; also CheckpointError if this version cannot build the model
+        or its class is another one.
     """
     return load_model_and_note(path, kind)[0]
 
 
 def load_model_and_note(path: str | Path, kind: type[Model] = Model) -> tuple[Any, dict[str, Any]]:
-    """As `load_model`, with what `save_model` noted beside the weights."""
+    """Return the model, as `load_model`, and the note that `save_model` kept with it."""
     tensors, note = checkpoint.load(path, KIND)
     with checkpoint.building(path):
         note = earlier.model_note(note)
@@ -63,7 +63,7 @@ def load_model_and_note(path: str | Path, kind: type[Model] = Model) -> tuple[An
 
 
 def _check_sizes(kind: type[Model], options: object, tensors: checkpoint.Tensors) -> None:
-    """Raise ValueError if an option is not the size of its tensor: nothing is built of such."""
+    """Raise ValueError, before anything is built, if an option is not the size of its tensor."""
     if not isinstance(options, Mapping):
         raise ValueError(f"its options are {options!r:.60}, expected an object")
     cell = options.get("cell", "lstm")

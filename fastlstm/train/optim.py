@@ -1,17 +1,15 @@
 """Optimizers: SGD, Adam and AdamW for dense and for row-sparse gradients.
 
-Dense parameters are updated exactly as `torch.optim` does. A parameter whose gradient is
-row-sparse (`Parameter.rows`, an embedding's) is updated in the touched rows only, as
-`torch.optim.SparseAdam` does. What differs from giving the dense optimizer a gradient with
-zeros in the other rows:
+Dense parameters are updated exactly as in `torch.optim`. A parameter with a row-sparse gradient
+(`Parameter.rows`, of an embedding) is updated in the touched rows only, as by
+`torch.optim.SparseAdam`. The other rows do not see a gradient of zeros:
 
-- an untouched row stays as it is, where dense Adam (or momentum) would go on moving it;
-- its moments keep their values, where dense Adam would let them decay;
+- an untouched row does not move, and its moments do not decay;
 - bias correction counts the optimizer's steps, not the row's own;
-- weight decay acts on a row only when the row is touched.
+- weight decay acts on a row only when it is touched.
 
-A touched row moves exactly as in the dense optimizer with the same moments. (So `eps` is added
-after the bias correction as in `torch.optim.Adam`; SparseAdam adds it before.)
+A touched row moves exactly as in the dense optimizer with the same moments: `eps` is added after
+the bias correction as in `torch.optim.Adam`; SparseAdam adds it before.
 """
 
 from __future__ import annotations
@@ -31,7 +29,7 @@ from fastlstm.train.average import Average, add_weights
 from fastlstm.train.parameters import Parameters, named_parameters
 from fastlstm.train.state import Stateful
 
-# Rows of a table that have a gradient, in increasing order; None for all.
+# Increasing numbers of the rows that have a gradient; None for all rows.
 Rows = NDArray[np.int64] | None
 
 
@@ -43,7 +41,7 @@ class Optimizer(Stateful):
     lr : learning rate of the next step; assign to it to follow a schedule.
     """
 
-    slots: tuple[str, ...] = ()  # names of the state arrays that each parameter has
+    slots: tuple[str, ...] = ()  # names of the state arrays of each parameter
 
     def __init__(self, parameters: Parameters, lr: float, weight_decay: float = 0.0) -> None:
         self._parameters = named_parameters(parameters)
@@ -59,7 +57,7 @@ class Optimizer(Stateful):
 
         Parameters
         ----------
-        scale : factor on all gradients: that of `clip_factor`, and they need no pass of its own.
+        scale : factor on all gradients, such as that of `clip_factor`.
         average : brought up to date first, as by its `before_step`.
         """
         self.steps += 1
@@ -76,7 +74,7 @@ class Optimizer(Stateful):
         self, parameter: Parameter, g: Array, rows: Rows, state: list[Array],
         scale: float, total: WeightSum | None,
     ) -> None:  # fmt: skip
-        """Apply the rule to a parameter, or to some rows of it, in place; add to `total` before."""
+        """Update a parameter, or some rows of it, in place; add the old ones to `total` first."""
         raise TypeError(f"{type(self).__name__} is not an optimizer: it has no update rule")
 
     def zero_grad(self) -> None:
@@ -104,7 +102,7 @@ class SGD(Optimizer):
     Raises
     ------
     ValueError
-        If a number is out of its range, or nesterov is asked for without momentum.
+        If a number is out of its range, or nesterov has no momentum.
     """
 
     def __init__(
@@ -154,7 +152,7 @@ class Adam(Optimizer):
     """
 
     slots = ("m", "v")
-    decoupled = False  # whether weight decay shrinks the weights and leaves the gradient alone
+    decoupled = False  # whether weight decay acts on the weights, not on the gradient
 
     def __init__(
         self, parameters: Parameters, lr: float = 1e-3,
@@ -194,8 +192,8 @@ class Adam(Optimizer):
 class AdamW(Adam):
     """Adam with decoupled weight decay, as `torch.optim.AdamW` (Loshchilov & Hutter 2019).
 
-    Parameters and errors as of `Adam`, but for
-    weight_decay : fraction of ``lr`` times the weights that a step takes off; by default 0.01.
+    Parameters and errors as of `Adam`, except for
+    weight_decay : fraction of ``lr`` times the weights that a step takes off.
     """
 
     decoupled = True
@@ -221,7 +219,7 @@ def optimizer(
 
 
 def _checked(name: str, value: float, low: float, below: float = math.inf) -> float:
-    """`value` as a float in ``[low, below)``, or an error that names it."""
+    """Return `value` as a float; raise ValueError, by `name`, if not in ``[low, below)``."""
     if not low <= check_number(name, value) < below:
         limit = "" if below == math.inf else f" and below {below:g}"
         raise ValueError(f"{name} is {value}, expected at least {low:g}{limit}")

@@ -1,4 +1,4 @@
-"""A folder that a run writes to: one writer at a time, and nobody else's files are touched."""
+"""A folder that a run writes to: one writer at a time, and no file of anybody else is touched."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class OutputFolder:
 
     @property
     def mark(self) -> Path:
-        """The file by which a run is known."""
+        """The file that marks the folder as that of a run."""
         return self.path / self.FILES[-1]
 
     @property
@@ -46,12 +46,12 @@ class OutputFolder:
 
     @property
     def finished(self) -> bool:
-        """Whether that run has come to its end."""
+        """Whether that run is finished."""
         return False
 
     @property
     def is_ours(self) -> bool:
-        """Whether the mark is that of a run, so that the names of FILES are its own."""
+        """Whether a run wrote the mark, so that the other files of these names are its own, too."""
         try:
             value = read_json(self.mark)
         except (OSError, ValueError):
@@ -60,7 +60,7 @@ class OutputFolder:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Be the only one to write there inside the block; what a killed run left half is removed.
+        """Be the only writer inside the block; first remove what a killed run left half-written.
 
         The folder is made, and removed again if nothing was written.
 
@@ -83,7 +83,7 @@ class OutputFolder:
                     folder.rmdir()
 
     def check_own(self) -> None:
-        """Raise FileExistsError if files of these names are there that are not of a run."""
+        """Raise FileExistsError if there are files of these names that no run wrote."""
         if self.is_ours:
             return
         foreign = [name for name in self.FILES if os.path.lexists(self.path / name)]
@@ -94,9 +94,9 @@ class OutputFolder:
             )
 
     def check_free(self, overwrite: bool = False) -> None:
-        """Raise FileExistsError if the folder holds a run, or other files of these names.
+        """Raise FileExistsError if the folder holds other files of these names, or a run.
 
-        With `overwrite` a run is no hindrance.
+        With `overwrite` a run is allowed.
         """
         self.check_own()
         if overwrite or not self.holds_run:
@@ -108,7 +108,7 @@ class OutputFolder:
         raise FileExistsError(f"{self.path} holds {state} {self.NOUN}; {way}")
 
     def clear(self) -> None:
-        """Remove the files of a run; what else lies there stays."""
+        """Remove the files of a run and no others."""
         self.check_own()
         for name in self.FILES:
             (self.path / name).unlink(missing_ok=True)

@@ -12,7 +12,7 @@ Parameters: TypeAlias = Module | Iterable[Parameter] | Iterable[NamedParameter]
 
 
 def named_parameters(parameters: Parameters) -> list[NamedParameter]:
-    """List ``(name, parameter)`` pairs of a module, of pairs or of bare parameters.
+    """Return ``(name, parameter)`` pairs of a module, of pairs or of bare parameters.
 
     Parameters
     ----------
@@ -22,9 +22,9 @@ def named_parameters(parameters: Parameters) -> list[NamedParameter]:
     Raises
     ------
     TypeError
-        If it is neither a module nor can be gone through, or an element is not a `Parameter`.
+        If it is neither a module nor iterable, or an element is not a `Parameter`.
     ValueError
-        If there is none, or if one is given twice.
+        If there is none, or one occurs twice.
     """
     try:
         items = list(

@@ -1,4 +1,4 @@
-"""Prepare batches in a background thread while the kernels, which release the GIL, compute."""
+"""Prepares batches in a background thread while the kernels, which release the GIL, compute."""
 
 from __future__ import annotations
 
@@ -14,9 +14,8 @@ Item = TypeVar("Item")
 def prefetch(items: Iterable[Item], depth: int = 2) -> Generator[Item, None, None]:
     """Yield `items` in order, made up to `depth` ahead in a background thread.
 
-    Where the system refuses a thread, as for want of memory, each is made when it is asked for. An
-    exception while making an item is raised where the item would have been yielded. The
-    thread ends with the generator: exhausted, closed or collected.
+    If the system refuses a thread, each item is made when it is asked for. An exception in making
+    an item is raised in its place. The thread ends with the generator.
 
     Raises
     ------
@@ -30,7 +29,7 @@ def prefetch(items: Iterable[Item], depth: int = 2) -> Generator[Item, None, Non
 
 def _ahead(items: Iterable[Item], depth: int) -> Generator[Item, None, None]:
     source, end = iter(items), object()
-    context = copy_context()  # the number of threads, for one, is as in the block of the caller
+    context = copy_context()  # such as the caller's number of threads
 
     def make() -> Any:
         return context.run(next, source, end)
@@ -38,7 +37,7 @@ def _ahead(items: Iterable[Item], depth: int) -> Generator[Item, None, None]:
     pool = ThreadPoolExecutor(1, thread_name_prefix="fastlstm-prefetch")
     try:
         coming = deque([pool.submit(make)])
-    except RuntimeError:  # the call that was refused its thread is never made
+    except RuntimeError:  # no thread; the submitted call is never made
         yield from source
         return
     try:

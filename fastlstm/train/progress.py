@@ -1,4 +1,4 @@
-"""What a run shows while it trains: a bar, lines now and then, and a line for each epoch."""
+"""What a run shows while it trains: a bar, lines at intervals, and a line for each epoch."""
 
 from __future__ import annotations
 
@@ -13,26 +13,25 @@ from fastlstm.train.history import Epoch, History
 from fastlstm.train.listener import Listener
 from fastlstm.train.metrics import Running, perplexity
 
-# All of it in 80 columns: the bar gives way first.
+# In 80 columns: the bar is shortened before the text.
 FORMAT = "{desc} {percentage:3.0f}% |{bar}| {elapsed}<{remaining}{postfix}"
 
 
 def to_stdout(line: str) -> None:
-    """Print a line at once, and leave a bar whole."""
+    """Print a line at once, without breaking a bar."""
     tqdm.write(line, file=sys.stdout)
     sys.stdout.flush()
 
 
 class Progress(Listener):
-    """Reports a training on the terminal; subclasses have other words for other tasks.
+    """Reports a training on the terminal; subclasses choose other words.
 
     Parameters
     ----------
-    bar : whether to show a bar over all epochs, on the standard error stream; the time left is
-        that of the whole run.
+    bar : whether to show a bar over all epochs, on the standard error stream.
     every : seconds between two lines inside an epoch; 0 for none.
-    seconds : of training after which the run is over; 0 where its epochs are counted.
-    write : is told each line.
+    seconds : length of the run in seconds of training; 0 if its epochs are counted.
+    write : is called with each line.
     """
 
     title = ""
@@ -46,15 +45,15 @@ class Progress(Listener):
         self._bar: tqdm[Any] | None = None
 
     def figures(self, loss: float, accuracy: float | None) -> str:
-        """Return what is said of training or of validation."""
+        """Return the figures of training or of validation, as text."""
         return f"loss {loss:.4f}" + ("" if accuracy is None else f", accuracy {accuracy:.2%}")
 
     def brief(self, running: Running) -> str:
-        """Return what is said of the epoch that is under way."""
+        """Return the figures of the current epoch, as text."""
         return self.figures(running.loss, running.accuracy if running.classes else None)
 
     def line(self, epoch: Epoch, is_best: bool) -> str:
-        """Return the line of an epoch that is over."""
+        """Return the line for a finished epoch."""
         held_back = ""
         if epoch.validation_loss is not None:
             told = self.figures(epoch.validation_loss, epoch.validation_accuracy)
@@ -84,7 +83,7 @@ class Progress(Listener):
         if self._bar is not None and not self._bar.disable:
             speed = tqdm.format_sizeof(running.words_per_second)
             self._bar.set_postfix_str(f"{self.brief(running)}, {speed} {self.unit}/s", False)
-            # a step past the end is no error, but the bar would lose its form
+            # past its total the bar would lose its form
             self._bar.update(min(self._done(history), self._total) - self._bar.n)
         if self._every and now - self._last >= self._every:
             self._last = now
@@ -115,7 +114,7 @@ class Progress(Listener):
 
 
 class Perplexity(Progress):
-    """Reports a language model: among how many tokens it is in doubt."""
+    """Reports the perplexity of a language model."""
 
     unit = "tokens"
 

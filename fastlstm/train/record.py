@@ -1,4 +1,4 @@
-"""JSON read back: every value is there and of its type."""
+"""Dataclasses from JSON: every value must be there and of its type."""
 
 from __future__ import annotations
 
@@ -9,18 +9,15 @@ from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 Record = TypeVar("Record")
 
-LARGEST = 2**63 - 1  # of a whole number
+LARGEST = 2**63 - 1  # whole number allowed
 ADDED = {"added": True}  # metadata of a field that earlier versions did not have
 
 
 def record(kind: type[Record], value: object) -> Record:
     """Return a dataclass from the JSON object that `asdict` gave.
 
-    Raises
-    ------
-    ValueError
-        If it is no object, a name is missing or unknown, or a value is not of the field's type;
-        whole numbers are those from 0 to 2**63 - 1.
+    Whole numbers must be from 0 to 2**63 - 1. Raises ValueError if `value` is no object, a name is
+    missing or unknown, or a value is not of the field's type.
     """
     if not isinstance(value, Mapping):
         raise ValueError(f"{kind.__name__} is {value!r:.60}, expected an object")
@@ -34,9 +31,9 @@ def record(kind: type[Record], value: object) -> Record:
 
 
 def typed(hint: Any, value: Any, name: str) -> Any:
-    """Return a value of JSON as the type that `hint` tells; ValueError, by `name`, if it is none.
+    """Return a JSON value as the type `hint`; raise ValueError, which tells `name`, if it is not.
 
-    A hint is a dataclass, a plain type, or a list, tuple or dict of such; or ``... | None``.
+    A hint is a dataclass, a plain type, a list, tuple or dict of such, or any of these ``| None``.
     """
     origin, parts = get_origin(hint), get_args(hint)
     if type(None) in parts:

@@ -12,13 +12,13 @@ KIND = "recurrent state"
 
 
 def save_state(path: str | Path, state: State, model: Module | None = None) -> None:
-    """Write a state, and the parameters of a model; a file at `path` stays whole on failure.
+    """Write a state, and a model's parameters; on failure an earlier file at `path` stays whole.
 
     Parameters
     ----------
     path : file to write.
     state : what a layer or a stream returned.
-    model : saved with it, to go on elsewhere.
+    model : saved with the state if given.
 
     Raises
     ------
@@ -36,13 +36,13 @@ def save_state(path: str | Path, state: State, model: Module | None = None) -> N
 
 
 def load_state(path: str | Path, model: Module | None = None) -> State:
-    """Read a state back, and the parameters saved with it into a model.
+    """Read a state back; put the parameters saved with it into `model`, if given.
 
     Raises
     ------
     FileNotFoundError, CheckpointError
-        As `train.checkpoint.load`; also CheckpointError if a model is given and the file holds
-        none, or one of other parameters. The model is as it was then.
+        As `train.checkpoint.load`; also CheckpointError if a model is given and the file has no
+        parameters, or others. The model has not changed then.
     """
     tensors, _ = checkpoint.load(path, KIND)
     parts = [tensors[f"state/{i}"] for i in range(sum(n.startswith("state/") for n in tensors))]

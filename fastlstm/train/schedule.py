@@ -1,7 +1,7 @@
 """Learning-rate schedules: the factor on the learning rate as a function of progress.
 
-Progress runs from 0 at the first step to 1 after the last. A schedule is a plain function of
-it, so it needs no state and a resumed run follows it exactly.
+Progress is 0 at the first step and 1 after the last. A schedule has no state, so a resumed run
+follows it exactly.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def halving(epochs: int, constant_epochs: int, factor: float = 0.5) -> Schedule:
     Parameters
     ----------
     epochs : of the run.
-    constant_epochs : how many stay at the full rate, as `max_epoch` of Zaremba et al. 2014.
+    constant_epochs : epochs at the full rate, `max_epoch` of Zaremba et al. 2014.
     factor : of the rate from one epoch to the next.
     """
 
@@ -48,13 +48,13 @@ SCHEDULES: dict[str, Schedule] = {"constant": constant, "linear": linear, "cosin
 
 
 def get(name: str, warmup: float = 0.0) -> Schedule:
-    """Return a schedule by name, with a linear rise over the first part of the run.
+    """Return a schedule by name, after a linear rise.
 
     Parameters
     ----------
     name : "constant", "linear" or "cosine".
-    warmup : fraction of the run, in [0, 1), during which the rate rises from 0; the named
-        schedule covers the rest.
+    warmup : fraction of the run, in [0, 1), in which the rate rises from 0; the schedule covers
+        the rest.
 
     Raises
     ------

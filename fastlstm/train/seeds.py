@@ -1,7 +1,7 @@
-"""Random generators that are functions of the seed, the purpose and the step.
+"""Random generators as functions of the seed, the purpose and the step.
 
-No generator lives longer than what it is for, so there is no generator state to save: a resumed
-run makes the same ones again. Streams of different purposes or steps are independent.
+So no generator state has to be saved: a resumed run makes the same generators again. Streams of
+different purposes or steps are independent.
 """
 
 from __future__ import annotations

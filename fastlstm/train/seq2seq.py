@@ -1,4 +1,4 @@
-"""Training a `Seq2Seq` on pairs of token sequences, using it on new ones, and keeping it."""
+"""Trains a `Seq2Seq` on pairs of token sequences, translates with it, saves and loads it."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from fastlstm.train.seeds import WEIGHTS, generator
 from fastlstm.train.tasks.task import shuffled
 from fastlstm.train.trainer import Trainer
 
-MODEL, STATE = "model.safetensors", "checkpoint.safetensors"  # in a folder
+MODEL, STATE = "model.safetensors", "checkpoint.safetensors"  # files of a folder
 
 
 class Translator(NamedTuple):
@@ -47,7 +47,7 @@ class Translator(NamedTuple):
     Attributes
     ----------
     model : the `Seq2Seq`.
-    source, target : of `token_vocabulary`.
+    source, target : vocabularies, as of `token_vocabulary`.
     """
 
     model: Seq2Seq
@@ -58,12 +58,12 @@ class Translator(NamedTuple):
     def build(
         cls, source: Vocabulary, target: Vocabulary, options: Mapping[str, Any], seed: int = 0
     ) -> Translator:
-        """Return an untrained one.
+        """Return an untrained translator.
 
         Parameters
         ----------
-        source, target : of `token_vocabulary`.
-        options : of the `Seq2Seq` but for the sizes of the vocabularies, the marks and `rng`.
+        source, target : vocabularies, as of `token_vocabulary`.
+        options : of `Seq2Seq`, without the sizes of the vocabularies, the marks and `rng`.
         seed : of the first weights.
         """
         rng = generator(seed, WEIGHTS)
@@ -78,8 +78,7 @@ class Translator(NamedTuple):
         ----------
         texts : sources.
         batch_size : texts that are searched at a time.
-        search : options of `Seq2Seq.beam_search`; the unknown word is never written unless
-            `forbidden` says otherwise.
+        search : options of `Seq2Seq.beam_search`; by default `forbidden` is the unknown word.
         """
         search = {"forbidden": (UNK,), **search}
         found = search_all(self.model, encode_tokens(texts, self.source), batch_size, **search)
@@ -91,7 +90,7 @@ class Translator(NamedTuple):
 
     @classmethod
     def load(cls, path: str | Path) -> Translator:
-        """Read such a file back; errors as of `train.model_file.load_model`."""
+        """Read such a file; errors as of `train.model_file.load_model`."""
         model, note = load_model_and_note(path, Seq2Seq)
         with checkpoint.building(path):
             source, target = Vocabulary(note["source"]), Vocabulary(note["target"])
@@ -128,10 +127,10 @@ def learn(
     ----------
     train, validation : pairs; no validation if empty.
     options : see `Translator.build`.
-    min_count : tokens that `train` has less often are unknown.
-    seed : of all that is left to chance.
-    folder : where the training state is kept, to go on from if there is one already; in the end
-        the model takes its place. If that is there, it is returned and nothing is trained.
+    min_count : tokens rarer than this in `train` are unknown.
+    seed : of all randomness.
+    folder : holds the training state, from which training goes on, and in the end the model. If
+        the model is there, it is returned and nothing is trained.
     identity : what a state to go on from must agree in, besides `options`.
     training : options of `fit`.
 
@@ -175,7 +174,7 @@ def _fingerprint(*parts: Sequence[Pair]) -> int:
 
 
 def _kept(path: Path, options: Mapping[str, Any]) -> Translator:
-    """Return the model of a file, which must be of these options."""
+    """Return the model of a file; CheckpointError if it has other options."""
     translator = Translator.load(path)
     made, defaults = translator.model.options, signature(Seq2Seq).parameters
     asked = {name: options.get(name, defaults[name].default) for name in made}
@@ -218,16 +217,16 @@ def fit(
 ) -> History:
     """Train by Adam with teacher forcing, and load the weights of the best epoch.
 
-    The loss is the mean over the real target tokens of a batch. The best epoch is the one that
-    guesses most of the validation's tokens right, given the true ones before them.
+    The loss is the mean over the target tokens of a batch. The best epoch predicts most of the
+    validation's tokens right, given the true ones before them.
 
     Parameters
     ----------
-    model, train, validation : see `Trainer` for what happens without validation.
-    label_smoothing : see `cross_entropy`; the validation's loss is smoothed as well.
+    model, train, validation : see `Trainer` for the case without validation.
+    label_smoothing : see `cross_entropy`; also in the validation's loss.
     average : decay of the `Average` of the weights that is validated and kept; 0 for none.
     options : of `Trainer`; by default the rate falls to 0 in a straight line and gradients are
-        clipped at 1. If the file of its checkpoint is there, training goes on from it.
+        clipped at 1. If the checkpoint is there, training goes on from it.
 
     Raises
     ------

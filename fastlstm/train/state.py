@@ -1,4 +1,4 @@
-"""Arrays that are saved and taken over: all are checked before the first one is copied."""
+"""Arrays that are saved and loaded: all are checked before the first one is copied."""
 
 from __future__ import annotations
 
@@ -11,25 +11,20 @@ State = Mapping[str, NDArray[np.generic]]
 
 
 class Stateful:
-    """Base of what has arrays for each parameter and counts its steps.
-
-    Attributes
-    ----------
-    steps : number of steps made so far.
-    """
+    """Base of what has arrays for each parameter and counts its `steps`."""
 
     steps = 0
 
     def state_dict(self) -> dict[str, NDArray[np.generic]]:
         """Return copies of what a resumed run needs: ``step`` and ``<array>.<parameter>``.
 
-        Hyper-parameters are not part of it: give them to the new object.
+        Hyper-parameters are not in it: give them to the new object.
         """
         state = {name: array.copy() for name, array in self._named_state()}
         return {"step": np.array(self.steps, dtype=np.int64), **state}
 
     def load_state_dict(self, state: State) -> None:
-        """Take over the state of another one of the same kind and parameters.
+        """Copy in the state of an object of the same kind and parameters.
 
         Raises
         ------
@@ -46,13 +41,7 @@ class Stateful:
 
 
 def copy_into(own: State, given: State, owner: str) -> None:
-    """Copy the `given` arrays into the ones the `owner` has, by name.
-
-    Raises
-    ------
-    ValueError
-        As `check_alike`; nothing has changed then.
-    """
+    """Copy the `given` arrays into those of `owner`, by name; errors as of `check_alike`."""
     check_alike(own, given, owner)
     for name, array in own.items():
         array[...] = given[name]

@@ -8,10 +8,10 @@ from fastlstm.printable import columns, printable
 
 
 def aligned(rows: Sequence[Sequence[str]], left: int = 0) -> str:
-    """Return rows of cells as lines, the first one ruled off.
+    """Return rows of cells as lines of text, with a rule below the first one.
 
-    The first `left` columns are ranged left, the others right. What would steer a terminal is
-    escaped: names from outside may be in the cells.
+    The first `left` columns are aligned left, the others right. Characters that steer a terminal
+    are escaped, since cells may hold names from outside.
     """
     cells = [[printable(cell) for cell in row] for row in rows]
     widths = [max(columns(row[i]) for row in cells) for i in range(len(cells[0]))]

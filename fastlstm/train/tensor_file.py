@@ -1,8 +1,8 @@
-"""Writing safetensors files array by array.
+"""Writes safetensors files array by array.
 
-The library makes a file in memory first, twice the arrays' size, and ends the process where that
-memory is not there; it does read what is written here. The format: the length of the header in 8
-bytes, the header as JSON with blanks up to a multiple of 8 bytes, then the arrays.
+The library makes the whole file in memory first, twice the size of the arrays, and ends the
+process if there is too little. It reads what is written here. The format: the length of the
+header in 8 bytes, the header as JSON with blanks up to a multiple of 8 bytes, then the arrays.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ DTYPES = {
 def write_tensors(
     file: BinaryIO, tensors: Mapping[str, NDArray[Any]], metadata: Mapping[str, str]
 ) -> None:
-    """Write arrays by name, and texts by name into the header.
+    """Write arrays by name, and `metadata` into the header.
 
     Raises
     ------
     TypeError
-        If an array is of a type that the format has not.
+        If the format has no such dtype.
     OSError
         If the file cannot be written.
     """

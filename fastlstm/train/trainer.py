@@ -1,9 +1,8 @@
 """The training loop: epochs of steps, validation, the best epoch, stopping and resuming.
 
-What a step does with a batch is the task's (see `train.tasks`). A run is a function of its seed:
-batch order comes from (seed, epoch), the random numbers of a step from (seed, step). Nothing else
-is random, so a resumed run needs no generator state and ends with the very bits of an unbroken
-one. Only a run against the clock (`seconds`) depends on the machine as well.
+A run is a function of its seed: the order of batches comes from (seed, epoch), the random numbers
+of a step from (seed, step). So a resumed run ends with the very bits of an unbroken one. Only a
+run against the clock (`seconds`) depends on the machine as well.
 """
 
 from __future__ import annotations
@@ -49,18 +48,18 @@ class TrainingInterrupted(Interrupted):
 class Trainer:
     """Trains a model and keeps the weights of its best epoch.
 
-    That is the one of the best validation accuracy, and of equal ones the least loss; where the
-    task has no classes, that of the least loss.
+    The best epoch has the best validation accuracy, and of equal ones the least loss; for a task
+    without classes, the least loss.
 
     Parameters
     ----------
-    model : a `Module` with what the task calls: for a `Supervised` one
+    model : a `Module` with what the task calls. A `Supervised` task needs
         ``forward(*inputs, rng=rng) -> (outputs, tape)``, ``backward(tape, doutputs)`` and
-        ``model(*inputs) -> outputs``, where `inputs` is what a batch has of that name: of texts
+        ``model(*inputs) -> outputs``, where `inputs` is ``batch.inputs``: of texts
         ``(tokens, lengths)``.
-    optimizer : over the model's parameters; its `lr` is what the schedule scales.
-    task : a `Task`. A function ``loss(logits, labels) -> (mean loss, dlogits)`` stands for the
-        `Classification` by it.
+    optimizer : over the model's parameters; the schedule scales its `lr`.
+    task : a `Task`, or a function ``loss(logits, labels) -> (mean loss, dlogits)``, which stands
+        for its `Classification`.
     epochs : how many epochs to train at most.
     schedule : factor on the learning rate, a function of progress; see `train.schedule`.
     clip : limit of the global gradient norm; 0 for none.
@@ -70,13 +69,11 @@ class Trainer:
     transform : ``transform(batch, rng) -> batch``, applied to training batches only.
     checkpoint : file to save the state to after every epoch and on Ctrl-C.
     identity : JSON object; a checkpoint can be resumed only by a trainer with an equal one.
-    seconds : train so long, validation not counted, however many passes over the data that is;
-        0 for no clock. The schedule then follows the seconds, and an epoch is a stretch of
-        ``seconds / epochs``, so that there is a validation after each.
+    seconds : train for this time, without validation; 0 for no clock. The schedule then follows
+        the seconds, and the run is validated after each ``seconds / epochs``, an epoch here.
     listeners : see `Listener`.
-    gradients : called with the parameters and their names where each step's gradients are there
-        and nothing has been done with them yet: the one place to look at them, to change them or
-        to add those of other processes.
+    gradients : called with the named parameters after each backward pass, before clipping: to
+        look at the gradients, to change them or to add those of other processes.
 
     Attributes
     ----------
@@ -110,12 +107,12 @@ class Trainer:
         self.average, self.patience, self.seed = average, patience, seed
         self.transform, self.listeners, self.seconds = transform, tuple(listeners), seconds
         self.checkpoint = Path(checkpoint) if checkpoint is not None else None
-        self.identity = json.loads(json.dumps(identity or {}))  # as it comes back from a file
+        self.identity = json.loads(json.dumps(identity or {}))  # as read from a file
         self.lr, self.history = optimizer.lr, History()
         self.best_weights: Arrays = {}
         self._gradients = gradients or (lambda parameters: None)
         self._parameters = list(model.named_parameters())
-        self._state: Any = None  # of the recurrent layers, after the last batch
+        self._state: Any = None  # of the recurrent layers after the last batch
 
     @property
     def finished(self) -> bool:
@@ -128,16 +125,15 @@ class Trainer:
 
         Parameters
         ----------
-        batches : ``batches(epoch, start)`` gives the batches of an epoch (from 0), the same
-            ones each time it is asked, without the first `start`.
-        steps_per_epoch : how many batches an epoch has; against the clock, a pass over the data.
-        validation : gives the validation batches; None: the last epoch is the best one.
+        batches : ``batches(epoch, start)`` returns the batches of an epoch (from 0) from the batch
+            `start` on, the same ones at each call.
+        steps_per_epoch : batches in an epoch; against the clock, in a pass over the data.
+        validation : returns the validation batches; None: the last epoch is the best one.
 
         Raises
         ------
         TrainingInterrupted
-            After Ctrl-C, between two steps, with the checkpoint saved. `fit` can be called
-            again to go on.
+            After Ctrl-C, between two steps, with the checkpoint saved. Call `fit` again to go on.
         FloatingPointError
             If the loss or a gradient is not finite.
         ValueError
@@ -164,12 +160,12 @@ class Trainer:
         return self.history
 
     def start_after(self, history: History, weights: Arrays) -> None:
-        """Stand after the epochs of a history, with the weights of its best one."""
+        """Go on from the end of a history, with the weights of its best epoch."""
         self.model.load_state_dict(weights)
         self.history, self.best_weights = history, dict(weights)
 
     def save(self, path: str | Path) -> None:
-        """Save everything a run needs to go on; errors as of `train.checkpoint.save`."""
+        """Save all that a run needs to go on; errors as of `train.checkpoint.save`."""
         state = self._state if isinstance(self._state, tuple) else (self._state,)
         parts = {
             "model": self.model.state_dict(),
@@ -181,7 +177,7 @@ class Trainer:
         training_state.save(path, parts, self._full_identity(), self.history.to_json())
 
     def load(self, path: str | Path) -> None:
-        """Take over a saved state; `fit` then goes on from there.
+        """Load a saved state; `fit` then goes on from there.
 
         Raises
         ------
@@ -207,13 +203,13 @@ class Trainer:
     def _full_identity(self) -> dict[str, object]:
         average = type(self.average).__name__ if self.average else None
         own: dict[str, object] = {"seed": self.seed, "epochs": self.epochs, "average": average}
-        if self.seconds:  # checkpoints of versions without a clock still fit
+        if self.seconds:  # absent from checkpoints of versions without a clock
             own["seconds"] = self.seconds
         own["optimizer"] = type(self.optimizer).__name__
         return {**own, **self.task.identity(self), **self.identity}
 
     def _train_epoch(self, batches: Batches, steps: int, guard: InterruptGuard) -> None:
-        """Make the steps of the current epoch that are still to be made."""
+        """Make the remaining steps of the current epoch."""
         history = self.history
         start, before = time.perf_counter(), history.running.seconds
         todo = math.inf if self.seconds else steps - history.batch
@@ -230,7 +226,7 @@ class Trainer:
     def _prepared(
         self, batches: Batches, steps_per_epoch: int, step: int, end: float
     ) -> Iterator[Any]:
-        """Yield the batches of all steps before `end`, transformed; this runs in the background."""
+        """Yield the transformed batches of all steps before `end`; runs in the background."""
         while step < end:
             epoch, start = divmod(step, steps_per_epoch)
             for batch in islice(batches(epoch, start), steps_per_epoch - start):
@@ -242,16 +238,18 @@ class Trainer:
                 raise ValueError(f"an epoch had {done} batches, expected {steps_per_epoch}")
 
     def _time_is_up(self) -> bool:
-        """Whether the seconds of the current epoch are over, where there is a clock."""
+        """Whether the seconds of the current epoch are over; never without a clock."""
         share = (len(self.history.epochs) + 1) / self.epochs
         return 0 < self.seconds * share <= self.history.seconds
 
-    @np.errstate(over="ignore", invalid="ignore")  # a run that diverges is told by the checks
+    @np.errstate(over="ignore", invalid="ignore")  # the checks below report divergence
     def _step(self, batch: Any, steps_per_epoch: int) -> None:
         history = self.history
         self.optimizer.lr = self._rate(history.step, steps_per_epoch)
         self.optimizer.zero_grad()
-        state = self._state if history.step % steps_per_epoch else None  # a pass begins without
+        state = (
+            self._state if history.step % steps_per_epoch else None
+        )  # no state at the start of a pass
         rng = generator(self.seed, DROPOUT, history.step)
         outcome = self.task.step(self.model, batch, state, rng)
         try:
@@ -267,10 +265,10 @@ class Trainer:
         history.add(outcome, steps_per_epoch)
 
     def _rate(self, step: int, steps_per_epoch: int) -> float:
-        """Learning rate of a step."""
+        """Return the learning rate of a step."""
         if self.seconds:
             return self.lr * self.schedule(min(1.0, self.history.seconds / self.seconds))
-        # the middle of the step: neither end of a schedule wastes a step on a rate of 0
+        # the middle of the step, so that no step has a rate of 0
         progress = (step + 0.5) / (steps_per_epoch * self.epochs)
         return self.lr * self.schedule(progress)
 

@@ -1,4 +1,4 @@
-"""The file of a run that is not over: all that it needs to go on, and of which run it is."""
+"""The file of an unfinished run: what it needs to go on, and which run it is."""
 
 from __future__ import annotations
 
@@ -25,14 +25,9 @@ def save(
 
 
 def load(path: str | Path, identity: Mapping[str, object]) -> tuple[dict[str, Arrays], Any]:
-    """Return the parts and the history of a state, which must be of a run of this identity.
+    """Return the parts and the history of a state; a part without arrays is missing.
 
-    A part without arrays is missing.
-
-    Raises
-    ------
-    FileNotFoundError, CheckpointError
-        As `train.checkpoint.load`; also CheckpointError if the state is that of another run.
+    Errors as of `train.checkpoint.load`; also CheckpointError if the identity is another one.
     """
     tensors, note = checkpoint.load(path, KIND)
     saved = note.get("identity")

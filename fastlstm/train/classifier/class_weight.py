@@ -1,4 +1,4 @@
-"""A loss in which each class has a weight: for classes of very different size."""
+"""A loss with a weight for each class, for classes of very different size."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ class ClassWeightedLoss:
 
     Parameters
     ----------
-    weights : [C], none negative, one for each class; two for a binary classifier.
+    weights : [C], one for each class, not negative; two for a binary classifier.
 
     Raises
     ------
     ValueError
-        If there are fewer than two, or a weight is negative or not finite, or all are 0.
+        If there are fewer than two, one is negative or not finite, or all are 0.
     """
 
     def __init__(self, weights: ArrayLike) -> None:
@@ -38,7 +38,7 @@ class ClassWeightedLoss:
     def __call__(self, logits: Array, labels: NDArray[np.integer]) -> tuple[float, Array]:
         """Return the mean loss of a batch and the gradient of the logits.
 
-        A batch of classes without weight only has the loss 0.
+        The loss is 0 if all classes of the batch have no weight.
         """
         loss = bce_with_logits if logits.ndim == 1 else cross_entropy
         dlogits = np.zeros_like(logits)

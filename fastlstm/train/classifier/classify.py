@@ -1,4 +1,4 @@
-"""Train a `TextClassifier` on encoded texts, into an output folder: what every command shares."""
+"""Trains a `TextClassifier` on encoded texts, into an output folder."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ from fastlstm.train.scoring.scores import score
 from fastlstm.train.seeds import PRETRAINING, generator
 from fastlstm.train.trainer import Trainer
 
-# Of the learning rate, for weights that start from pretraining: with all of it, they forget. On
-# IMDB 91.6 % of the validation reviews in place of 92.2.
+# Factor on the learning rate after pretraining: with the full rate the weights forget it (on IMDB
+# 91.6 % of the validation reviews are right, not 92.2 %).
 FINE_TUNING = 0.5
 Load = Callable[[Any, bool], Dataset]
 
-SHOWN = 20  # classes whose texts are counted in what a run prints first
+SHOWN = 20  # classes shown when a run begins
 
 
 def run(
@@ -54,15 +54,15 @@ def run(
 
     Parameters
     ----------
-    load : loads the data; is told whether to show progress bars.
+    load : called with the options and `bars`; returns the data.
     config : the options.
-    folder : where the files go; an earlier run in it is replaced, unless it is to be resumed.
-    resume : whether to go on with the folder's run; `config` must be its options.
+    folder : where the files go; replaces an earlier run in it unless `resume` is set.
+    resume : whether to go on with the folder's run, which must have the options `config`.
     bars : whether to show progress bars.
 
     Returns
     -------
-    dict : what ``metrics.json`` holds then.
+    dict : the contents of ``metrics.json``.
 
     Raises
     ------
@@ -112,12 +112,9 @@ def conclude(
     config: Config, data: Dataset, trainer: Trainer, folder: RunFolder, more: dict[str, Any],
     title: str = "",
 ) -> dict[str, Any]:  # fmt: skip
-    """Test the best weights once, write what is kept, and end the run; return its metrics.
+    """Test the best weights once, write all files that are kept, and return the metrics.
 
-    Parameters
-    ----------
-    more : metrics of what came before the training.
-    title : of the picture, with "{}" for the accuracy.
+    `more` are metrics of what came before; `title` is that of the picture, "{}" the accuracy in it.
     """
     keep_best(folder, trainer, data.labels)
     folder.write_history(trainer.history)
@@ -136,7 +133,7 @@ def prepare(
     resume: bool,
     bars: bool,
 ) -> tuple[Dataset, dict[str, Any]]:
-    """Pretrain the model, have teachers label what has no label; return what to learn, metrics."""
+    """Pretrain the model and let teachers label texts; return the data to learn and metrics."""
 
     def teach(own: Config, part: RunFolder, known: Dataset) -> None:
         run(lambda *_: known, own, part, resume=resume and part.holds_run, bars=bars)
@@ -151,7 +148,7 @@ def prepare(
 def start_from_pretraining(
     config: Config, model: TextClassifier, data: Dataset, folder: RunFolder
 ) -> dict[str, Any]:
-    """Pretrain on all training texts, labelled or not, or go on with that; return its metrics."""
+    """Pretrain on all training texts, or go on with that; return its metrics."""
     parts = [data.train] if data.unlabelled is None else [data.train, data.unlabelled]
     texts = Encoded.concatenate(parts)
     found = pretrain(
@@ -168,7 +165,7 @@ def start_from_pretraining(
 
 
 def measure(model: TextClassifier, data: Dataset) -> tuple[Running | None, dict[str, Any]]:
-    """Return loss and accuracy on the test texts; where classes have names also other scores."""
+    """Return loss and accuracy on the test texts, and other scores if the classes have names."""
     if data.test is None:
         return None, {"labels": list(data.labels)}
     rows = LogitRows(len(data.test))
@@ -241,7 +238,7 @@ def _announce(data: Dataset, seconds: float) -> None:
 
 
 def _say(line: str) -> None:
-    say(line, flush=True)  # a log that is followed shows it at once
+    say(line, flush=True)
 
 
 def _title(metrics: dict[str, Any], title: str) -> str:

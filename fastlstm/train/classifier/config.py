@@ -1,4 +1,4 @@
-"""The options of a training run: names, defaults, valid values and help, in one place."""
+"""The options of a training run: names, defaults, valid values and help."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from fastlstm.train.optim import OPTIMIZERS
 from fastlstm.train.schedule import SCHEDULES
 
 POOLINGS = ("last", "mean", "max")
-LARGEST = 2**63 - 1  # whole number that becomes a float
-MOST = 2**31 - 1  # of a size or a count, where an option says nothing less
-TINY = math.ulp(0.0)  # the least number above 0
+LARGEST = 2**63 - 1  # whole number accepted as a float
+MOST = 2**31 - 1  # default limit of a whole number
+TINY = math.ulp(0.0)  # smallest float above 0
 
-STEPS = 1000  # of the optimizer that train a model well where the texts allow them
+STEPS = 1000  # optimizer steps that train a model well
 FEWEST_EPOCHS, MOST_EPOCHS = 3, 40
-FEW, BATCHES = 10_000, (32, 64)  # batches of fewer texts than that, and of more
+FEW, BATCHES = 10_000, (32, 64)  # batch sizes below and from FEW texts on
 
-# Options that a resumed run may be given anew: the result does not depend on them.
+# Options that may change when a run is resumed: the result does not depend on them.
 FREE_OPTIONS = ("data", "threads")
 
-# Options that earlier versions did not have, and what they did: their files are still read.
+# Options that files of earlier versions do not have, with the values these versions used.
 ADDED: dict[str, Any] = {
     "cell": "lstm", "bigrams": 0, "pretrain": False, "pretrain_epochs": 3, "teachers": 2,
 }  # fmt: skip
@@ -33,7 +33,7 @@ def option(
     default: Any, help: str, *, low: float = -math.inf, high: float = math.inf,
     below: float = math.inf, choices: tuple[str, ...] = (), type: type = str,
 ) -> Any:  # fmt: skip
-    """Describe a field of `Config`: a number has a range, a word may have choices."""
+    """Describe a field of `Config`: numbers have a range, words may have choices."""
     kind = type if default is None else default.__class__
     if kind is int:
         high = MOST if high == math.inf else high
@@ -43,12 +43,10 @@ def option(
 
 @dataclass(frozen=True)
 class Config:
-    """What a training run on IMDB depends on; saved as ``config.json``.
+    """Options of a training run on IMDB; saved as ``config.json``.
 
-    Raises
-    ------
-    TypeError, ValueError
-        If an option has the wrong type or an impossible value; names the option.
+    Raises TypeError or ValueError, which names the option, if a value has the wrong type or is
+    impossible.
     """
 
     free_options: ClassVar[tuple[str, ...]] = FREE_OPTIONS
@@ -135,27 +133,24 @@ class Config:
             raise ValueError(f"patience is {self.patience}, which needs a validation above 0")
 
     def sized(self, texts: int) -> dict[str, int]:
-        """Return batch_size and epochs for so many texts to train on, where they are left open.
+        """Return batch_size and epochs, chosen by the number of training texts where they are 0.
 
-        Few texts need small batches and many epochs, to make enough steps.
+        Few texts need small batches and many epochs to make enough steps.
         """
         batch_size = self.batch_size or BATCHES[texts >= FEW]
-        steps = -(-texts // batch_size)  # of an epoch
+        steps = -(-texts // batch_size)  # in an epoch
         enough = min(max(-(-STEPS // steps), FEWEST_EPOCHS), MOST_EPOCHS)
         return {"batch_size": batch_size, "epochs": self.epochs or enough}
 
     def to_json(self) -> dict[str, Any]:
-        """As a plain dict."""
+        """Return a plain dict."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Config:
-        """Build from a dict that has every option (but `added_options`) and no other.
+        """Return the options of a dict with all of them but `added_options`, and no others.
 
-        Raises
-        ------
-        ValueError
-            If an option is missing, unknown or not valid.
+        Raises ValueError or TypeError if one is missing, unknown or not valid.
         """
         if not isinstance(value, Mapping):
             raise ValueError(f"the options are {value!r:.60}, expected an object")
@@ -167,7 +162,7 @@ class Config:
 
 
 def _checked(item: Field[Any], value: Any) -> Any:
-    """Return the value of an option in its own type, or raise an error that names it."""
+    """Return the value of an option in its type, or raise an error that names the option."""
     about = item.metadata
     kind = about["type"]
     if value is None and item.default is None:

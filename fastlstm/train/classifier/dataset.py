@@ -24,17 +24,16 @@ class Dataset:
     Attributes
     ----------
     train : what is trained on.
-    validation, test : None where nothing is held back.
-    vocab : the words that the ids stand for.
-    source : what was loaded, in words.
+    validation, test : None if nothing is held back.
+    vocab : the words of the ids.
+    source : a description of the data.
     identity : changes with any word or label; a resumed run must have the same.
-    labels : names of the classes, by number; empty for two classes whose names are not kept.
+    labels : names of the classes, by number; empty for the two of IMDB.
     noun : what messages and metrics call the texts.
-    options : of the config that were left open, and what they are for these texts.
-    complete, notice : whether these are all of the texts, and what the user must be told if not.
+    options : values for these texts of options that were left open.
+    complete, notice : whether these are all of the texts, and what to tell the user if not.
     unlabelled : more texts, to pretrain on.
-    targets : of the training texts, float [N]: the probability of class 1 that is learned in place
-        of the label; None for the labels.
+    targets : float [N], probabilities of class 1 to learn in place of the training labels, or None.
     """
 
     train: Encoded
@@ -53,7 +52,7 @@ class Dataset:
 
     @property
     def num_outputs(self) -> int:
-        """Of the model: one logit tells two classes apart."""
+        """Logits of the model: one for two classes, else one for each."""
         return len(self.labels) if len(self.labels) > 2 else 1
 
 

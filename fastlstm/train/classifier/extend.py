@@ -1,7 +1,7 @@
-"""More epochs for a run that has ended.
+"""More epochs for a finished run.
 
-Its checkpoint is gone: training goes on from the weights that were kept, with a new optimizer, at
-the learning rate that the schedule has there for the new number of epochs.
+Its checkpoint is gone, so training goes on from the weights that were kept, with a new optimizer,
+at the learning rate of the schedule for the new number of epochs.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from fastlstm.train.trainer import Trainer
 
 
 def to_be_extended(config: Config, folder: RunFolder) -> bool:
-    """Whether these options ask for more epochs than the finished run of the folder has had."""
+    """Whether the options ask for more epochs than the finished run of the folder has."""
     if not folder.finished:
         return False
     saved = load_options(folder)
-    # with patience it may have ended early, and then that was its end
+    # with patience it may have stopped early, for good
     had = saved.epochs if saved.patience else folder.read_metrics()["epochs"]
     return config.epochs > int(had)
 
@@ -39,9 +39,9 @@ def check_can_extend(config: Config, folder: RunFolder, data: Dataset) -> None:
 
 
 def extend(trainer: Trainer, config: Config, folder: RunFolder) -> None:
-    """Let the trainer stand where the finished run ended, and make the run an unfinished one.
+    """Set the trainer to the end of the finished run, and make the run an unfinished one.
 
-    A process that is killed meanwhile leaves the finished run, or one to resume.
+    If the process is killed meanwhile, the run is finished or can be resumed.
     """
     record = read_record(folder.path)
     assert record.metrics is not None

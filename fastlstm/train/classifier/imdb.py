@@ -1,4 +1,4 @@
-"""The main job: train a `TextClassifier` on the IMDB reviews, into an output folder."""
+"""The IMDB reviews as the data of a run."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from fastlstm.train.seeds import SPLIT, generator
 
 
 def reviews(config: Config, bars: bool = False) -> Dataset:
-    """Return the reviews, with those that nobody labelled if the options ask for pretraining."""
+    """Load the reviews; for pretraining also those without a label."""
     data = dataset(load(config, bars), config)
     return with_unlabelled(data, config, bars) if config.pretrain else data
 
 
 def load(config: Config, bars: bool = False) -> ImdbData:
-    """Load the reviews; that they are not the full data is told by the run, not by a warning."""
+    """Load the reviews without a warning if they are not all: the run tells that."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", IncompleteDataWarning)
         return load_imdb(config.data, vocab_size=config.vocab_size, progress=bars)
 
 
 def dataset(data: ImdbData, config: Config) -> Dataset:
-    """Return the reviews as a run takes them: cut to length, the validation part held back."""
+    """Return the reviews cut to length and without the validation part."""
     train, test = (
         part.truncate(config.max_length, keep=config.truncate) for part in (data.train, data.test)
     )
@@ -39,14 +39,14 @@ def dataset(data: ImdbData, config: Config) -> Dataset:
 
 
 def with_unlabelled(data: Dataset, config: Config, bars: bool = False) -> Dataset:
-    """Return the reviews with those that nobody labelled, for pretraining."""
+    """Add the reviews without a label."""
     unlabelled = load_unlabelled(config.data, vocab_size=config.vocab_size, progress=bars)
     identity = {**data.identity, "the unlabelled reviews": fingerprint([], [unlabelled])}
     return replace(data, unlabelled=unlabelled, identity=identity)
 
 
 def split(train: Encoded, config: Config) -> tuple[Encoded, Encoded | None]:
-    """Hold back the validation part, drawn by the seed; None where there is none."""
+    """Return the rest of the reviews, and the validation part or None. The seed draws it."""
     if not config.validation:
         return train, None
     held_back = round(config.validation * len(train))

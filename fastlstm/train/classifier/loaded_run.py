@@ -1,4 +1,4 @@
-"""A run, read back: the model, the words and the classes it knows; or what is written of it."""
+"""Reads a run: the model with its words and classes, or the plain files."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ class LoadedRun:
     Attributes
     ----------
     model : the weights of the best epoch.
-    vocab : the words that its token ids stand for.
-    labels : names of the classes, by number; two of them for a model with one output.
+    vocab : the words of its token ids.
+    labels : names of the classes, by number; two for a model with one output.
     config : the options of the run.
-    folder : where it lies; ``folder.path`` is the path.
+    folder : its folder.
     """
 
     model: TextClassifier
@@ -42,15 +42,15 @@ class LoadedRun:
     folder: RunFolder
 
     def encode(self, texts: Sequence[str]) -> Encoded:
-        """Return raw texts as the model was trained on such: word ids, cut to length."""
+        """Return texts as the model was trained on them: word ids, cut to length."""
         encoded = self.vocab.encode_texts(texts, [0] * len(texts))
         return encoded.truncate(self.config.max_length, keep=self.config.truncate)
 
     def trained_on(self, encoded: Encoded) -> int:
-        """Return how many of some texts the run learned from, or chose its best epoch by.
+        """Return how many of the texts the run trained on or chose its best epoch by.
 
-        Texts that the model reads alike are one. Of a run of more than a million texts the number
-        is an estimate; of one of a version that kept no such list it is 0.
+        Texts that the model reads alike count as one. For a run of over a million texts the number
+        is an estimate; for one of a version that kept no list it is 0.
         """
         hashes = read_hashes(self.folder.trained_texts)
         return hashes.count(encoded) if hashes is not None else 0
@@ -60,22 +60,18 @@ class LoadedRun:
     ) -> Float64:
         """Return the logarithm of each class's probability, float64 [N, C].
 
-        `advance` is told how many more texts are done.
+        `advance` is called with the number of further texts that are done.
         """
         return predict_log_probabilities(self.model, encoded, advance=advance)
 
 
 def load_run(path: str | Path) -> LoadedRun:
-    """Read a run of `train_imdb` or `fastlstm train`, finished or not.
-
-    Parameters
-    ----------
-    path : its folder.
+    """Read a run of `train_imdb` or `fastlstm train`, finished or not, from its folder.
 
     Raises
     ------
     FileNotFoundError
-        If there is no such folder, it holds no run, or a run that has no model yet.
+        If there is no such folder, it holds no run, or the run has no model yet.
     ValueError
         If a file is damaged, of another version, or does not fit the others.
     """
@@ -87,7 +83,7 @@ def load_run(path: str | Path) -> LoadedRun:
 
 @contextmanager
 def _one_run(folder: RunFolder) -> Iterator[None]:
-    """Raise ValueError if another run takes the folder inside the block, whatever that leads to."""
+    """Raise ValueError, in place of any other error, if another run takes the folder meanwhile."""
     began, failed = folder.stamp(), None
     try:
         yield
@@ -130,7 +126,7 @@ def check_is_run(folder: RunFolder) -> None:
 
 
 def load_options(folder: RunFolder) -> Config:
-    """Return the options of a run; an error says which version wrote it and which this is."""
+    """Return the options of a run; an error tells its version and this one."""
     try:
         return load_config(folder.config)
     except ValueError as error:
@@ -171,15 +167,7 @@ def _labels(folder: RunFolder, note: dict[str, Any], model: TextClassifier) -> l
 
 @dataclass(frozen=True)
 class RunRecord:
-    """The plain files of a run.
-
-    Attributes
-    ----------
-    folder : where it lies.
-    config : its options.
-    metrics : its results; None while it is not finished.
-    epochs : its finished epochs.
-    """
+    """The plain files of a run; `metrics` is None while it is not finished."""
 
     folder: RunFolder
     config: Config
@@ -188,7 +176,7 @@ class RunRecord:
 
 
 def read_record(path: str | Path) -> RunRecord:
-    """Read what is written of a run.
+    """Read the plain files of a run.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What a trained classifier says about texts: logits and probabilities of their classes."""
+"""Logits and class probabilities of texts."""
 
 from __future__ import annotations
 
@@ -12,22 +12,15 @@ from fastlstm.nn.losses import log_softmax
 from fastlstm.nn.module import Array
 from fastlstm.text import Batch, Encoded, batches
 
-# Texts in a batch where nothing is kept for a backward pass.
-EVALUATION_BATCH = 128
+EVALUATION_BATCH = 128  # texts in a batch without a backward pass
 
 Float64 = NDArray[np.float64]
 
 
 class LogitRows:
-    """Puts the logits of batches, in whatever order they come, into the order of the texts.
+    """Puts the logits of batches, in any order, into the order of the N texts.
 
-    Parameters
-    ----------
-    count : how many texts there are, N.
-
-    Attributes
-    ----------
-    logits : [N] or [N, C], as the model gives them.
+    `logits` is [N] or [N, C], as the model gives them.
     """
 
     def __init__(self, count: int) -> None:
@@ -35,7 +28,7 @@ class LogitRows:
         self.logits: Array = np.empty(0, np.float32)
 
     def add(self, batch: Batch, logits: Array) -> None:
-        """Take over the logits of a batch."""
+        """Copy the logits of a batch."""
         if not len(self.logits):
             self.logits = np.empty((self._count, *logits.shape[1:]), logits.dtype)
         self.logits[batch.index] = logits
@@ -45,14 +38,10 @@ def predict_log_probabilities(
     model: TextClassifier, encoded: Encoded, batch_size: int = EVALUATION_BATCH,
     advance: Callable[[int], object] = lambda done: None,
 ) -> Float64:  # fmt: skip
-    """Return the logarithm of the probability of each class, float64 [N, C].
+    """Return the logarithm of each class's probability, float64 [N, C], for N >= 1 texts.
 
-    Parameters
-    ----------
-    model : one output stands for two classes, else there is one for each class.
-    encoded : N texts, at least one; their labels are not looked at.
-    batch_size : texts side by side; the result does not depend on it.
-    advance : is told how many more texts are done.
+    The result does not depend on `batch_size`. `advance` is called with the number of further
+    texts that are done.
     """
     rows = LogitRows(len(encoded))
     for batch in batches(encoded, batch_size):
@@ -62,7 +51,7 @@ def predict_log_probabilities(
 
 
 def log_probabilities(logits: Array) -> Float64:
-    """Return the log-softmax of logits [N, C]; those of [N] are of class 1, and class 0 has 0."""
+    """Return the log-softmax of logits [N, C]; [N] are logits of class 1, class 0 has 0."""
     z = logits.astype(np.float64)
     if z.ndim == 1:
         z = np.stack([np.zeros_like(z), z], axis=1)

@@ -1,6 +1,6 @@
 """Pretraining: the lower layers of a classifier learn to predict words of unlabelled texts.
 
-Dai & Le 2015, "Semi-supervised sequence learning". What comes out is put into a classifier by
+Dai & Le 2015, "Semi-supervised sequence learning". To start a classifier from the result:
 ``model.load_state_dict({**model.state_dict(), **pretrained.weights})``.
 """
 
@@ -36,9 +36,9 @@ class PretrainOptions:
 
     Attributes
     ----------
-    epochs, batch_size, lr, clip : as for any training, by Adam; the rate falls to 0.
+    epochs, batch_size, lr, clip : of the training by Adam; the rate falls to 0.
     samples : words of the sampled softmax, see `ReviewModel`.
-    validation : reviews held back to tell the perplexity.
+    validation : reviews held back to measure the perplexity.
     """
 
     epochs: int = 3
@@ -50,13 +50,13 @@ class PretrainOptions:
 
 
 class Pretrained(NamedTuple):
-    """What pretraining gives.
+    """The result of pretraining.
 
     Attributes
     ----------
-    weights : by the names of `TextClassifier`: the embedding and the recurrent layers, of those
-        in two directions the first only.
-    perplexity : of a word of the reviews held back, after the last epoch; None if none were.
+    weights : named as in `TextClassifier`: the embedding and the recurrent layers; of a
+        bidirectional net only the first layer.
+    perplexity : of a word of the reviews held back, after the last epoch; None if there are none.
     seconds : of training.
     """
 
@@ -79,14 +79,14 @@ def pretrain(
 
     Parameters
     ----------
-    config : of the classifier: sizes, cell, directions, and how reviews are cut to length.
-    reviews : without a look at their labels.
+    config : options of the classifier: sizes, cell, directions, and the cut of the reviews.
+    reviews : the texts; labels are ignored.
     vocab_size : words that the classifier knows.
-    rng : where all chance comes from; an equal one gives an equal result.
-    progress : is told lines of text about the state of the work.
+    rng : source of all randomness.
+    progress : called with lines of text about the progress.
     options : of the training; None for the defaults.
-    checkpoint : file to save the state to after every epoch and on Ctrl-C; where it is there
-        already, training goes on from it.
+    checkpoint : file for the state, saved after every epoch and on Ctrl-C; if it exists, training
+        goes on from it.
 
     Raises
     ------
@@ -100,7 +100,7 @@ def pretrain(
     texts = reviews.truncate(config.max_length, keep=config.truncate)
     train, held_back = hold_back(texts, options.validation, rng)
     counts = np.bincount(train.tokens, minlength=vocab_size)
-    counts[0] = len(train)  # the end of a text is to be predicted too
+    counts[0] = len(train)  # the end of a text is predicted, too
     model = build_model(config, counts, options, rng)
     trainer = Trainer(
         model,
@@ -123,7 +123,7 @@ def pretrain(
 
 
 def hold_back(texts: Encoded, count: int, rng: np.random.Generator) -> tuple[Encoded, Encoded]:
-    """Return the texts with words to train on, and `count` of them drawn to measure on."""
+    """Return the texts with words to train on, and `count` random ones to measure on."""
     texts = texts.select(texts.lengths > 0)
     if len(texts) <= count:
         raise ValueError(
@@ -152,12 +152,12 @@ def build_model(
 
 
 def mean_loss(losses: Array, labels: NDArray[Any]) -> tuple[float, Array]:
-    """Return the mean of losses that a model made itself, and its gradient."""
+    """Return the mean of losses that the model computed itself, and its gradient."""
     return float(losses.mean()), np.full_like(losses, 1 / len(losses))
 
 
 class Told(Progress):
-    """Reports pretraining, in long epochs every 20 seconds."""
+    """Reports pretraining."""
 
     title = "pretraining, "
 

@@ -1,4 +1,4 @@
-"""The table at the end of a run."""
+"""The report at the end of a run."""
 
 from __future__ import annotations
 
@@ -19,10 +19,7 @@ def epoch_table(history: History) -> str:
 
 
 def summary(metrics: Mapping[str, Any], noun: str = "reviews") -> str:
-    """Return the results in words, from the contents of ``metrics.json``.
-
-    `noun` is what the texts are called there.
-    """
+    """Return the contents of ``metrics.json`` in words; `noun` is what the texts are called."""
     lines = [
         *_test_lines(metrics, noun),
         ("best epoch", f"{metrics['best_epoch']} of {metrics['epochs']}"),

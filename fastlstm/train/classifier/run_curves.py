@@ -1,4 +1,4 @@
-"""Loss and accuracy of several runs by epoch as a picture."""
+"""A picture of loss and accuracy of several runs by epoch."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from fastlstm.plotting import new_figure, plain_axes, to_png
 from fastlstm.printable import DOTS, columns, printable
 from fastlstm.train.classifier.loaded_run import RunRecord
 
-# Eight hues that also differ in lightness; further runs take them again, dashed.
+# Eight hues of different lightness; further runs have them again, dashed.
 COLORS = (
     "#1f6fb2", "#d1602b", "#2a8a57", "#8a4fbf", "#c2185b", "#8d6e1f", "#00838f", "#475467",
 )  # fmt: skip
@@ -20,8 +20,8 @@ LONGEST = 44  # columns of a run's name
 def draw_runs(records: Sequence[RunRecord], names: Sequence[str]) -> bytes:
     """Return a PNG; needs matplotlib.
 
-    A thick line with dots is the validation part, the thin one training; a run that holds nothing
-    back has only the latter. A ring marks the epoch whose weights were kept.
+    A thick line with dots is validation, the thin one training, which is all of a run without
+    validation. A ring marks the epoch whose weights were kept.
     """
     figure = new_figure(10, 4.4 + 0.22 * (len(records) // 3))
     panels = figure.subplots(1, 2)
@@ -58,7 +58,7 @@ def _curve(axes: Any, record: RunRecord, what: str, name: str, color: str, style
 
 
 def _end(name: str) -> str:
-    """Return the end of a long name: what tells a path from others."""
+    """Return the end of a long name: it tells one path from another."""
     if columns(name) <= LONGEST:
         return name
     while columns(name) > LONGEST - len(DOTS):

@@ -1,4 +1,4 @@
-"""The output folder of a run: which files it has and what they tell."""
+"""The output folder of a run: its files and how they are read."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from fastlstm.train.history import Epoch, History
 from fastlstm.train.output_folder import OutputFolder
 from fastlstm.train.record import record, typed
 
-# What the metrics of every version have, those of a bag of words as well.
+# In the metrics of every version, also of a bag of words.
 REQUIRED = (
     "test_accuracy", "validation_accuracy", "train_seconds", "words_per_second", "best_epoch",
     "threads", "parameters", "data",
 )  # fmt: skip
 
-NUMBER = float | None  # what a metric is if nothing else is said
+NUMBER = float | None  # type of a metric that is not in TYPES
 TYPES: dict[str, Any] = {
     **dict.fromkeys(("data", "isa", "backend", "version"), str),
     **dict.fromkeys(("best_epoch", "epochs", "threads", "parameters"), int),
@@ -38,12 +38,8 @@ TYPES: dict[str, Any] = {
 class RunFolder(OutputFolder):
     """Paths and plain files of a run.
 
-    A folder with ``config.json`` holds a run; with ``metrics.json`` it is finished, and then
-    the checkpoints are gone.
-
-    Parameters
-    ----------
-    path : the folder; need not exist.
+    A folder with ``config.json`` holds a run. With ``metrics.json`` the run is finished, and the
+    checkpoints are gone.
     """
 
     FILES = (
@@ -67,14 +63,13 @@ class RunFolder(OutputFolder):
 
     @property
     def finished(self) -> bool:
-        """Whether that run has come to its end."""
+        """Whether the run is finished."""
         return self.metrics.exists()
 
     def stamp(self) -> tuple[int, int] | None:
-        """Return what tells this run from another that takes its place; None if it is gone.
+        """Return what tells this run from another in its place; None if it is gone.
 
-        A run writes its options once, where it begins (or is extended), and each of its other
-        files takes the place of an older one of the same run.
+        A run writes its options only once, where it begins or is extended.
         """
         try:
             found = self.config.stat()
@@ -89,13 +84,13 @@ class RunFolder(OutputFolder):
         write_json(self.config, options)
 
     def check_own(self) -> None:
-        """Raise FileExistsError if there, or in a teacher's folder, are files not of a run."""
+        """Raise FileExistsError if files here or in a teacher's folder are not of a run."""
         super().check_own()
         for teacher in self._teachers():
             teacher.check_own()
 
     def clear(self) -> None:
-        """Remove the files of a run and of its teachers; what else lies there stays."""
+        """Remove the files of a run and of its teachers, and no others."""
         self.check_own()
         for teacher in self._teachers():
             teacher.clear()

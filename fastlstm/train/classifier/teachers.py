@@ -1,8 +1,7 @@
-"""Self-training: what several nets say of texts without a label is what another net learns.
+"""Self-training: several nets label texts, and another net learns from these labels.
 
-Yarowsky 1995, "Unsupervised word sense disambiguation rivaling supervised methods"; the
-probabilities in place of labels are those of Hinton et al. 2015, "Distilling the knowledge in a
-neural network".
+Yarowsky 1995, "Unsupervised word sense disambiguation rivaling supervised methods"; with
+probabilities for labels, as in Hinton et al. 2015, "Distilling the knowledge in a neural network".
 """
 
 from __future__ import annotations
@@ -30,16 +29,16 @@ def learn_from_teachers(
 ) -> tuple[Dataset, dict[str, Any]]:
     """Return training texts of which teachers labelled a part, and the teachers' metrics.
 
-    Teachers have the same options but for their seeds, and no pretraining. They learn from the
-    labelled texts; the means of their logits for the others are the logits to be learned.
+    The teachers differ in their seeds only. They learn from the labelled texts, without
+    pretraining; their mean logits for the other texts are the logits to learn.
 
     Parameters
     ----------
-    config : the options; ``config.teachers`` is their number.
+    config : the options; ``config.teachers`` is the number of teachers.
     data : two classes of texts, and unlabelled ones.
-    folder : each teacher is a run of its own in a sub-folder.
+    folder : has a sub-folder for each teacher, which is a run of its own.
     teach : trains a teacher, or goes on with it.
-    resume : whether to take teachers that are there already.
+    resume : whether to use finished teachers that are there.
     """
     assert data.unlabelled is not None
     assert data.num_outputs == 1

@@ -1,4 +1,4 @@
-"""The options of `fastlstm train`: those of every run, and where its texts are."""
+"""The options of `fastlstm train`: those of every run, and how its texts are read."""
 
 from __future__ import annotations
 
@@ -12,19 +12,13 @@ from fastlstm.text.reading import FORMATS, Reading
 from fastlstm.train.classifier.config import ADDED, FREE_OPTIONS, Config, option
 from fastlstm.train.files import reading
 
-# Options that say where and how texts are read; the data itself is compared on a resume.
+# How texts are read. A resumed run may change this: the texts themselves are compared.
 READING = ("text_column", "label_column", "format", "encoding", "delimiter", "header", "quotes")
 
 
 @dataclass(frozen=True)
 class TextConfig(Config):
-    """What a run on a user's own texts depends on; saved as ``config.json``.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If an option has the wrong type or an impossible value; names the option.
-    """
+    """Options of a run on a user's own texts; saved as ``config.json``. Errors as of `Config`."""
 
     free_options: ClassVar[tuple[str, ...]] = (*FREE_OPTIONS, "test", *READING)
     added_options: ClassVar[dict[str, Any]] = {**ADDED, "format": None}
@@ -91,7 +85,7 @@ class TextConfig(Config):
 def check_encoding(name: str) -> None:
     """Raise ValueError unless `name` is an encoding of text that Python knows."""
     try:
-        b"a".decode(name)  # which some other codecs are not for, such as base64
+        b"a".decode(name)  # fails for codecs that are no encodings of text, such as base64
         codecs.getincrementaldecoder(name)
     except UnicodeError:
         return  # half a character of a wide encoding
@@ -103,13 +97,7 @@ def check_encoding(name: str) -> None:
 
 
 def checked_delimiter(text: str) -> str:
-    """Return a delimiter of one character; ``\\t`` and ``tab`` stand for a tab.
-
-    Raises
-    ------
-    ValueError
-        If it is none.
-    """
+    """Return a delimiter, one character or ValueError; ``\\t`` and ``tab`` stand for a tab."""
     text = {"\\t": "\t", "tab": "\t"}.get(text, text)
     if len(text) != 1 or text in '"\r\n':
         raise ValueError(f"delimiter is {text!r}, expected one character, such as ; or tab")
@@ -117,14 +105,10 @@ def checked_delimiter(text: str) -> str:
 
 
 def load_config(path: Path) -> Config:
-    """Read the ``config.json`` of any run: that of `train_imdb` has no option `test_split`.
+    """Read the ``config.json`` of any run; only `TextConfig` has the option `test_split`.
 
-    Raises
-    ------
-    FileNotFoundError
-        If it is not there.
-    ValueError
-        If it is damaged or of another version; names the file.
+    Raises FileNotFoundError if it is not there, and ValueError, which names the file, if it is
+    damaged or of another version.
     """
     with reading(path, "is damaged or of another version"):
         value = read_json(path)

@@ -20,7 +20,7 @@ from fastlstm.train.classifier.dataset import Dataset, fingerprint
 from fastlstm.train.classifier.text_config import TextConfig
 from fastlstm.train.seeds import SPLIT, generator
 
-SHOWN = 8  # classes, or texts, that a message lists
+SHOWN = 8  # classes or texts that a message lists
 
 
 def load(config: TextConfig, bars: bool = False) -> Dataset:
@@ -29,8 +29,8 @@ def load(config: TextConfig, bars: bool = False) -> Dataset:
     Raises
     ------
     FileNotFoundError, ValueError
-        As `read_labelled`; also ValueError if there is no file named, there is one class only, a
-        class is too small to be divided, or a test text has a class that training has not.
+        As `read_labelled`; also ValueError if no file is named, there is only one class, a class
+        is too small to be divided, or a test text has a class that training has not.
     """
     if config.data is None:
         raise ValueError("data is None, expected a file or a folder")
@@ -48,13 +48,7 @@ def load(config: TextConfig, bars: bool = False) -> Dataset:
 
 
 def class_names(labels: Iterable[str], source: str) -> list[str]:
-    """Return the names of the classes in order: by value if all are numbers, else by spelling.
-
-    Raises
-    ------
-    ValueError
-        If there is one class only.
-    """
+    """Return the class names in order, numbers by value; ValueError if there is only one."""
     names = in_order(labels)
     if len(names) < 2:
         raise ValueError(
@@ -64,14 +58,11 @@ def class_names(labels: Iterable[str], source: str) -> list[str]:
 
 
 def numbers_of(names: Sequence[str], labels: Sequence[str], source: str) -> list[int]:
-    """Return the numbers of classes by name; a number's spelling does not matter.
+    """Return the numbers of classes by name; numbers may be spelled in any way.
 
-    Raises
-    ------
-    ValueError
-        If a name is not among the labels: says which, and what there is.
+    Raises ValueError if a name is none of the labels: tells which, and what the labels are.
     """
-    # Runs of earlier versions have classes such as "1.0" and "True".
+    # Earlier versions wrote classes such as "1.0" and "True".
     number: dict[str | None, int] = {class_name(label): n for n, label in enumerate(labels)}
     number.update((label, n) for n, label in enumerate(labels))
     strange = Counter(name for name in names if name not in number)
@@ -89,7 +80,7 @@ def _numbered(found: LabelledTexts, labels: Sequence[str], source: str) -> Texts
 
 
 def _check_sizes(labels: Sequence[str], config: TextConfig) -> None:
-    """Each class must have a text in every part that is held back, and one to train on."""
+    """Raise ValueError unless each class has a text for every part."""
     parts = ["training"]
     parts += ["validation"] if config.validation else []
     parts += ["testing"] if config.test is None and config.test_split else []
@@ -103,13 +94,13 @@ def _check_sizes(labels: Sequence[str], config: TextConfig) -> None:
 
 
 def _test_part(everything: Texts, labels: Sequence[str], config: TextConfig) -> tuple[Texts, Texts]:
-    """Return the texts to train and to test on; the latter may be none."""
+    """Return the texts to train on and those to test on, which may be none."""
     if config.test is not None:
         reading = config.reading
         return everything, _numbered(read_labelled(config.test, reading), labels, config.test)
     if not config.test_split:
         return everything, Texts([], [])
-    rng = generator(config.seed, SPLIT, 1)  # 0 draws the validation part
+    rng = generator(config.seed, SPLIT, 1)  # step 0 draws the validation part
     kept, held_back = stratified_split(everything.labels, config.test_split, rng)
     return _select(everything, kept), _select(everything, held_back)
 
@@ -122,7 +113,7 @@ def _select(texts: Texts, rows: Iterable[np.int64]) -> Texts:
 def _encode(
     train: Texts, test: Texts, labels: Sequence[str], config: TextConfig, bars: bool
 ) -> dict[str, Any]:
-    """Return the parts of a `Dataset` that are made of words."""
+    """Return the parts of a `Dataset` that come from words."""
     total = len(train.texts) + len(test.texts)
     with tqdm(total=total, desc="encoding", unit=" texts", disable=not bars, leave=False) as bar:
         corpus = build_corpus(train, test, bar.update)

@@ -1,7 +1,7 @@
-"""Which texts a run has learned from: a number for each, kept beside the model.
+"""Which texts a run has learned from: a hash of each, kept beside the model.
 
-A text is taken as the model reads it, the ids of its words after the cut, so that two texts between
-which the model cannot tell are one. The texts that chose the best epoch count as learned from.
+The hash is that of the word ids after the cut, so texts that the model reads alike are one. Those
+of the validation part, which chose the best epoch, count as well.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from fastlstm.train import checkpoint
 from fastlstm.train.classifier.dataset import Dataset
 
 KIND = "trained texts"
-MOST = 1 << 20  # numbers that are kept: 8 MB
+MOST = 1 << 20  # hashes that are kept: 8 MB
 
 
 @dataclass(frozen=True, eq=False)
 class TextHashes:
-    """The numbers of texts; of very many texts a part that is as good as drawn by lot.
+    """The hashes of texts: all of them, or of very many the smallest, as good as a random part.
 
     Attributes
     ----------
     values : uint64, increasing.
-    limit : numbers from it on were left out.
+    limit : hashes from it on were left out.
     """
 
     values: NDArray[np.uint64]
@@ -42,7 +42,7 @@ class TextHashes:
     __hash__ = None  # type: ignore[assignment]
 
     def count(self, texts: Encoded) -> int:
-        """Return how many of some texts are among those of the numbers, on very many about."""
+        """Return how many of the texts have a hash here; an estimate if some were left out."""
         numbers = _numbers(texts)
         comparable = numbers[numbers <= np.uint64(self.limit - 1)]
         if not len(comparable):
@@ -52,7 +52,7 @@ class TextHashes:
 
 
 def hashes_of(data: Dataset, most: int = MOST) -> TextHashes:
-    """Return the numbers of the texts that a run learns from."""
+    """Return the hashes of the texts that a run learns from."""
     parts = [data.train] if data.validation is None else [data.train, data.validation]
     values = np.unique(np.concatenate([_numbers(part) for part in parts]))
     if len(values) <= most:
@@ -61,17 +61,14 @@ def hashes_of(data: Dataset, most: int = MOST) -> TextHashes:
 
 
 def write_hashes(path: Path, hashes: TextHashes) -> None:
-    """Write them, as `train.checkpoint.save`."""
+    """Write them; errors as of `train.checkpoint.save`."""
     checkpoint.save(path, {"values": hashes.values}, KIND, {"limit": hashes.limit})
 
 
 def read_hashes(path: Path) -> TextHashes | None:
     """Read them; None for a run of a version that kept none.
 
-    Raises
-    ------
-    CheckpointError
-        As `train.checkpoint.load`, or if the file holds something else.
+    Raises CheckpointError as `train.checkpoint.load`, or if the file holds something else.
     """
     if not path.exists():
         return None
@@ -85,7 +82,7 @@ def read_hashes(path: Path) -> TextHashes | None:
 
 
 def _numbers(texts: Encoded) -> NDArray[np.uint64]:
-    """Return a number for each text, uint64 [N]."""
+    """Return a hash of each text, uint64 [N]."""
     tokens, offsets = texts.tokens.astype("<i4", copy=False), texts.offsets.tolist()
     rows = (tokens[a:b].tobytes() for a, b in zip(offsets[:-1], offsets[1:], strict=True))
     digests = b"".join(hashlib.blake2b(row, digest_size=8).digest() for row in rows)

@@ -42,7 +42,7 @@ def build_model(config: Config, vocab_size: int, num_outputs: int = 1) -> TextCl
 
 
 def check_fits(config: Config, path: Path) -> None:
-    """Raise CheckpointError if a model file is not of these options: before any model is built."""
+    """Raise CheckpointError, before a model is built, if a model file has other options."""
     _, note = load_model_and_note(path, TextClassifier)
     options = _model_options(config, 0, 0)
     saved: Mapping[str, Any] = note["model"]
@@ -101,7 +101,7 @@ def _transform(config: Config, data: Dataset) -> Transform | None:
 
 
 def _identity(config: Config) -> dict[str, Any]:
-    """Return the options that the result depends on, so that runs of earlier versions fit."""
+    """Return the options that the result depends on, as runs of earlier versions have them."""
     options = config.to_json()
     for name in config.free_options:
         del options[name]

@@ -1,4 +1,4 @@
-"""Word dropout: words of the training batches are hidden at random."""
+"""Word dropout: hides words of training batches at random."""
 
 from __future__ import annotations
 
@@ -10,16 +10,9 @@ from fastlstm.text import PAD, UNK, Batch
 
 
 class WordDropout:
-    """Replaces each word by the unknown word with a probability; for `Trainer.transform`.
+    """Replaces each word by the unknown word with probability `p`; for `Trainer.transform`.
 
-    Parameters
-    ----------
-    p : probability, at least 0 and below 1.
-
-    Raises
-    ------
-    ValueError
-        If p is not.
+    Raises ValueError unless p is at least 0 and below 1.
     """
 
     def __init__(self, p: float) -> None:

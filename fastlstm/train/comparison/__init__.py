@@ -1,1 +1,1 @@
-"""`train_imdb --compare`: several nets and a bag of words on equal budgets."""
+"""`train_imdb` with a comparison: several nets and a bag of words on equal budgets."""

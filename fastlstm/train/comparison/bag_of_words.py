@@ -1,16 +1,15 @@
-"""NB-SVM: a linear classifier of words and pairs of words, to see what a recurrent net buys.
+"""NB-SVM: a linear classifier of words and pairs of words, to see what a recurrent net adds.
 
-Wang & Manning 2012, "Baselines and bigrams": each word and each pair of neighbouring words is a
-feature that a text has or has not; a feature is scaled by its log-count ratio
+Wang & Manning 2012, "Baselines and bigrams". A feature is a word, or a pair of neighbouring words,
+that a text has or has not. It is scaled by its log-count ratio (naive Bayes)
 
     r = log( (p / |p|_1) / (q / |q|_1) ),  p = alpha + texts of class 1 that have it, q of class 0
 
-(naive Bayes), a linear support vector machine learns weights w on the scaled features, and these
-are drawn towards their mean magnitude: w' = (1 - beta) mean|w| + beta w. The order of the words
-beyond pairs is lost, and so is all that a feature does not hold.
+A linear support vector machine learns weights w on the scaled features, which are then drawn
+towards their mean magnitude: w' = (1 - beta) mean|w| + beta w.
 
-Texts come as word ids, and never as strings: a pair (a, b) has the code ``a * base + b`` and a word
-the code ``a * base``, ``base`` being above every id. Needs scikit-learn.
+Texts are word ids: a pair (a, b) has the code ``a * base + b``, a word the code ``a * base``,
+where base is above every id. Needs scikit-learn.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from numpy.typing import NDArray
 from fastlstm.text import UNK, Encoded
 
 ALPHA = 1.0
-# What is tried on the validation part: penalties of the machine, shares of its own weights.
+# Values of NBSVM that are tried on the validation part.
 PENALTIES = (0.001, 0.01, 0.1, 1.0)
 BETAS = (0.25, 0.5, 0.75, 1.0)
 
@@ -38,7 +37,7 @@ class Ngrams:
 
     Parameters
     ----------
-    texts : the training texts; ids up to `UNK` stand for no word and are left out.
+    texts : the training texts; ids up to `UNK` are no words and are left out.
 
     Attributes
     ----------
@@ -53,10 +52,7 @@ class Ngrams:
         return len(self.codes)
 
     def matrix(self, texts: Encoded) -> Any:
-        """Return a sparse matrix [N, F]: 1 where a text has a word or pair, else 0.
-
-        What the training texts did not have is left out.
-        """
+        """Return a sparse matrix [N, F]: 1 if a text has a known word or pair, else 0."""
         from scipy.sparse import csr_matrix
 
         codes, rows = self._codes(texts)
@@ -65,7 +61,7 @@ class Ngrams:
         known[known] = self.codes[columns[known]] == codes[known]
         ones = np.ones(np.count_nonzero(known))
         found = csr_matrix((ones, (rows[known], columns[known])), (len(texts), len(self)))
-        found.data[:] = 1.0  # however often
+        found.data[:] = 1.0  # also for repeated words
         return found
 
     def _codes(self, texts: Encoded) -> tuple[Ints, Ints]:
@@ -93,10 +89,10 @@ class NBSVM:
     Attributes
     ----------
     ratio : [F], r of each feature.
-    own : [F], w of each feature: the weights of the support vector machine.
-    bias : of the machine.
+    own : [F], w of each feature.
+    bias : of the support vector machine.
     penalty : C of the machine: larger fits the training texts closer.
-    beta : share of the machine's own weights, 0 to 1; the rest is naive Bayes.
+    beta : share of the machine's weights, 0 to 1; the rest is naive Bayes.
     """
 
     ratio: Floats
@@ -117,22 +113,22 @@ class NBSVM:
         return cls(ratio, machine.coef_.ravel(), float(machine.intercept_[0]), penalty)
 
     def decision(self, x: Any) -> Floats:
-        """Return a number for each row of x [N, F]: class 1 where it is positive."""
+        """Return a number for each row of x [N, F], positive for class 1."""
         weights = (1.0 - self.beta) * np.abs(self.own).mean() + self.beta * self.own
         found: Floats = x @ (self.ratio * weights) + self.bias
         return found
 
     def accuracy(self, x: Any, labels: Ints) -> float:
-        """Return the share of the rows of x that are classified as `labels` say."""
+        """Return the share of the rows of x that are classified as in `labels`."""
         return float(np.mean((self.decision(x) > 0) == labels))
 
 
 class Found(NamedTuple):
-    """The best model of those tried.
+    """The best model on the validation texts.
 
     Attributes
     ----------
-    model : with the penalty and beta that were best on the validation texts.
+    model : with the best penalty and beta.
     ngrams : its features.
     accuracy : on the validation texts.
     seconds : to find the features and to fit this model.
@@ -149,10 +145,7 @@ class Found(NamedTuple):
 def search(train: Encoded, validation: Encoded) -> Found:
     """Fit NB-SVM to the training texts; choose penalty and beta on the validation texts.
 
-    Raises
-    ------
-    ValueError
-        If the training texts have no known word, or one class only.
+    Raises ValueError if the training texts have no known word, or one class only.
     """
     import sklearn.svm  # noqa: F401  # not to be timed
 

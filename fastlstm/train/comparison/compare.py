@@ -1,13 +1,12 @@
-"""`train_imdb --compare`: plain RNN, GRU, LSTM, BiLSTM and a bag of words, side by side.
+"""Compares plain RNN, GRU, LSTM, BiLSTM and a bag of words on IMDB.
 
-The nets have the same reviews, vocabulary, batches, seed and options, and equal budgets: each
-trains for the same number of seconds on the same threads, and its learning rate falls over just
-these seconds. (Or each makes the same number of epochs: then a slower net has more time.) Only
-training counts, neither validation nor the test. Each is validated after equal stretches of its
-budget, and tested once, with the weights that were best on the validation part.
+The nets share reviews, vocabulary, batches, seed and options. Each trains for the same number of
+seconds on the same threads, and its learning rate falls over that time; or each makes the same
+number of epochs. Validation and test do not count. Each net is validated after equal stretches of
+its budget, and tested once, with its best weights by validation.
 
-The bag of words (see `bag_of_words`) learns from the same reviews, uncut and with every word of
-theirs. It has no budget: it takes the time that it takes.
+The bag of words (see `bag_of_words`) learns from the same reviews, uncut and with all their words,
+and has no budget.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ from fastlstm.train.comparison.report import (
 
 
 class Net(NamedTuple):
-    """One of the nets: its sub-folder, its name for the reader, what sets it apart."""
+    """One of the nets: its sub-folder, its name for the reader, its own options."""
 
     name: str
     title: str
@@ -55,28 +54,22 @@ NETS = (
 BASELINE, BASELINE_TITLE = BAG_OF_WORDS, "bag of words (NB-SVM)"
 TITLES = {BASELINE: BASELINE_TITLE, **{net.name: net.title for net in NETS}}
 
-# Options that a comparison sets itself; stopping early would make the budgets unequal.
+# Options that the user cannot set; patience would make the budgets unequal.
 OWN_OPTIONS = (
-    "cell",
-    "num_layers",
-    "bidirectional",
-    "patience",
-    "pretrain",
-    "pretrain_epochs",
-    "teachers",
-)
-MEASUREMENTS = 12  # validations of a net that trains for a number of seconds
-EVERY_WORD = 2**31 - 1  # a size that no vocabulary reaches
+    "cell", "num_layers", "bidirectional", "patience", "pretrain", "pretrain_epochs", "teachers",
+)  # fmt: skip
+MEASUREMENTS = 12  # validations of a net whose budget is in seconds
+EVERY_WORD = 2**31 - 1  # more than any vocabulary has
 
 EXTRAS = {"sklearn": ("scikit-learn", "sklearn"), "matplotlib": ("matplotlib", "plot")}
 
 
 class MissingExtra(ImportError):
-    """A library is not there that an extra of fastlstm brings."""
+    """A library of one of fastlstm's extras is missing."""
 
 
 def check_extras() -> None:
-    """Raise MissingExtra, before anything is trained, if a library is missing."""
+    """Raise MissingExtra if a library is missing, before anything is trained."""
     missing = [EXTRAS[module] for module in EXTRAS if find_spec(module) is None]
     if missing:
         libraries = " and ".join(library for library, _ in missing)
@@ -87,19 +80,19 @@ def check_extras() -> None:
 def compare(
     load: Load, plan: Plan, folder: ComparisonFolder, *, resume: bool = False, bars: bool = False
 ) -> list[dict[str, Any]]:
-    """Train and test all models but those that the folder holds already.
+    """Train and test all models that the folder does not hold already.
 
     Parameters
     ----------
-    load : loads the reviews; is told whether to show progress bars.
+    load : called with the options and `bars`; returns the reviews.
     plan : the options and the budget.
-    folder : where the files go; an earlier comparison in it is replaced, unless
-    resume : to go on with it; `plan` must be its own.
+    folder : where the files go; replaces an earlier comparison in it unless `resume` is set.
+    resume : whether to go on with the folder's comparison, which must have this plan.
     bars : whether to show progress bars.
 
     Returns
     -------
-    list : the results, as ``compare.json`` holds them.
+    list : the results, as in ``compare.json``.
 
     Raises
     ------
@@ -150,8 +143,8 @@ def train_net(
     net: Net, plan: Plan, data: Dataset, folder: RunFolder, load_seconds: float,
     bars: bool = False,
 ) -> None:  # fmt: skip
-    """Train one net, or go on from its checkpoint, and test it once: a run in its folder."""
-    # against the clock, the trainer's epochs are stretches of it
+    """Train one net, or go on from its checkpoint, and test it once."""
+    # against the clock an epoch is a stretch of time
     epochs = MEASUREMENTS if plan.seconds else plan.config.epochs
     config = replace(plan.config, epochs=epochs, **net.options)
     model = build_model(config, len(data.vocab))
@@ -181,7 +174,7 @@ def train_baseline(load: Load, config: Config, folder: RunFolder, bars: bool = F
     """Fit the bag of words to the same reviews, uncut, and test it once."""
     config = replace(config, vocab_size=EVERY_WORD, max_length=0)
     data = load(config, bars)
-    assert data.validation is not None  # there is no comparison without
+    assert data.validation is not None  # a comparison needs it
     assert data.test is not None
     folder.begin(config.to_json())
     found = bag_of_words.search(data.train, data.validation)

@@ -1,4 +1,4 @@
-"""The output folder of a comparison, and what a comparison depends on."""
+"""The output folder of a comparison."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Plan:
 
     Attributes
     ----------
-    config : the options that all nets share.
+    config : the options of all nets.
     seconds : of training for each net; 0: ``config.epochs`` epochs for each.
     """
 
@@ -43,11 +43,7 @@ class Plan:
 class ComparisonFolder(OutputFolder):
     """A run in a sub-folder for each model, and what compares them.
 
-    A folder with ``compare.json`` holds a comparison; the file says whether it is finished.
-
-    Parameters
-    ----------
-    path : the folder; need not exist.
+    A folder with ``compare.json`` holds a comparison; the file tells whether it is finished.
     """
 
     FILES = ("compare.png", "compare.json")
@@ -61,7 +57,7 @@ class ComparisonFolder(OutputFolder):
 
     @property
     def finished(self) -> bool:
-        """Whether that comparison has come to its end."""
+        """Whether the comparison is finished."""
         return self.holds_run and bool(self.read()["finished"])
 
     def run(self, name: str) -> RunFolder:
@@ -76,7 +72,7 @@ class ComparisonFolder(OutputFolder):
     def check_free(self, overwrite: bool = False) -> None:
         """Raise FileExistsError if the folder holds a run of one model, or a comparison.
 
-        With `overwrite` a comparison is no hindrance.
+        With `overwrite` a comparison is allowed.
         """
         if RunFolder(self.path).holds_run:
             raise FileExistsError(f"{self.path} holds a run of one model; give another folder=")
@@ -94,15 +90,7 @@ class ComparisonFolder(OutputFolder):
         self.path.mkdir(parents=True, exist_ok=True)
 
     def write(self, plan: Plan, reviews: int, models: list[dict[str, Any]], finished: bool) -> None:
-        """Write ``compare.json``.
-
-        Parameters
-        ----------
-        plan : what the comparison depends on.
-        reviews : the fingerprint of the data.
-        models : the results so far; see `result`.
-        finished : whether these are all.
-        """
+        """Write ``compare.json``; `reviews` is their fingerprint, `models` are results so far."""
         value = {
             "finished": finished,
             "seconds": plan.seconds,
@@ -113,12 +101,9 @@ class ComparisonFolder(OutputFolder):
         write_json(self.json, value)
 
     def read(self) -> dict[str, Any]:
-        """Return ``compare.json``, its options as a `Plan` under "plan".
+        """Return ``compare.json``, with its options as a `Plan` under "plan".
 
-        Raises
-        ------
-        ValueError
-            If it is damaged or of another version; names the file.
+        Raises ValueError, which names the file, if it is damaged or of another version.
         """
         with reading(self.json, "is damaged or of another version"):
             value = read_json(self.json)
@@ -128,7 +113,7 @@ class ComparisonFolder(OutputFolder):
             return {"plan": plan, "models": models, **kept}
 
     def result(self, name: str, title: str) -> dict[str, Any]:
-        """Return what a finished sub-folder tells, as an entry of ``models``.
+        """Return the results of a finished sub-folder, an entry of ``models``.
 
         "curve" has a pair of training seconds and validation accuracy for each measurement.
         """

@@ -1,6 +1,6 @@
 """What a comparison shows: a line for each measurement, a table, a picture.
 
-A result is a dict with the keys that `ComparisonFolder.result` gives.
+A result is a dict as `ComparisonFolder.result` returns it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from fastlstm.train.table import aligned
 Result = Mapping[str, Any]
 
 BAG_OF_WORDS = "nb-svm"
-# Okabe and Ito's colours, told apart by all eyes; black is the bag of words.
+# Okabe and Ito's colours, for all kinds of colour vision.
 COLOURS = {
     "rnn": "#cc79a7",
     "gru": "#e69f00",
@@ -31,11 +31,7 @@ TICKS = (0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.88, 0.9, 0.92, 0.94, 0.96, 0.98, 0.99
 class Clock(Progress):
     """A line for each measurement of a net, and a bar over its budget.
 
-    Parameters
-    ----------
-    title : name of the net.
-    seconds : of its budget; 0 where that is a number of epochs.
-    bar : whether to show the bar, on the standard error stream.
+    `seconds` is the budget, or 0 if it is a number of epochs.
     """
 
     def __init__(self, title: str, seconds: float, bar: bool) -> None:
@@ -79,10 +75,7 @@ def table(results: Sequence[Result]) -> str:
 
 
 def verdict(results: Sequence[Result]) -> str:
-    """Return in words what the best net buys over the bag of words, be it less than nothing.
-
-    The best one on the validation part, that is: the test part is not there to choose by.
-    """
+    """Return in words what the best net by validation gains over the bag of words on the test."""
     (bag,) = (result for result in results if result["name"] == BAG_OF_WORDS)
     nets = [result for result in results if result is not bag]
     best = max(nets, key=lambda net: float(net["validation_accuracy"]))
@@ -97,7 +90,7 @@ def verdict(results: Sequence[Result]) -> str:
 
 
 def line(result: Result) -> str:
-    """Return what became of a model."""
+    """Return a line about a model that is tested."""
     return (
         f"{result['title']}: test accuracy {result['test_accuracy']:.2%} after "
         f"{result['train_seconds']:.1f} s of training"
@@ -107,7 +100,7 @@ def line(result: Result) -> str:
 def draw_comparison(path: Path, results: Sequence[Result], data: str) -> None:
     """Write a PNG: validation accuracy against seconds of training. Needs matplotlib.
 
-    The axis is logarithmic in the error, so that 90 and 91 % are told apart beside 60 %.
+    The axis is logarithmic in the error, to tell 90 from 91 % beside 60 %.
     """
     figure = new_figure(9, 5)
     axes = figure.subplots()
@@ -131,7 +124,7 @@ def draw_comparison(path: Path, results: Sequence[Result], data: str) -> None:
 
 
 def _draw(axes: Any, result: Result) -> None:
-    """Draw the curve of a net, a star where it was best; or the level of the bag of words."""
+    """Draw the curve of a net and a star at its best; or the level of the bag of words."""
     colour = COLOURS[result["name"]]
     label = f"{result['test_accuracy']:.2%}  {result['title']}"
     seconds = [second for second, _ in result["curve"]]
@@ -146,7 +139,7 @@ def _draw(axes: Any, result: Result) -> None:
 
 
 def _scale(axes: Any, accuracies: Sequence[float]) -> None:
-    """Make the y axis logarithmic in the error, better upwards, its ticks accuracies."""
+    """Make the y axis logarithmic in the error, better upwards, with accuracies as ticks."""
     from matplotlib.ticker import NullLocator
 
     errors = [_error(accuracy) for accuracy in accuracies]
@@ -159,7 +152,7 @@ def _scale(axes: Any, accuracies: Sequence[float]) -> None:
 
 
 def _error(accuracy: float) -> float:
-    """Return what the logarithmic axis can show."""
+    """Return the error, not below what the logarithmic axis can show."""
     return max(1 - accuracy, 0.002)
 
 

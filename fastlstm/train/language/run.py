@@ -1,4 +1,4 @@
-"""The options of a language model's training, and what is built from them."""
+"""The options of a language model's training, its folder, its model and its trainer."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ def _option(default: Any, help: str, *, choices: tuple[str, ...] | None = None) 
 
 @dataclass(frozen=True)
 class LanguageOptions:
-    """What the training of a language model depends on, beside the text and the seed.
+    """What training a language model depends on, besides the text and the seed.
 
-    The model, the trainer and the text check what they are given.
+    The model, the trainer and the text check the values.
     """
 
     level: str = _option("char", "what the tokens are", choices=LEVELS)
@@ -60,8 +60,8 @@ class LanguageOptions:
 
 PRESETS = {
     "char": LanguageOptions(),
-    # Zaremba, Sutskever & Vinyals 2014: "Recurrent neural network regularization", the network
-    # without dropout. Published: perplexity 114.5 on the test part of Penn Treebank.
+    # Zaremba, Sutskever & Vinyals 2014, "Recurrent neural network regularization", without
+    # dropout: published perplexity 114.5 on the test part of Penn Treebank.
     "zaremba-small": LanguageOptions(
         level="word", embedding_dim=200, hidden_size=200, init_range=0.1, steps=20, batch_size=20,
         epochs=13, optimizer="sgd", lr=1.0, schedule="halving", clip=5.0, sum_steps=True,
@@ -70,7 +70,7 @@ PRESETS = {
 
 
 class LanguageFolder(OutputFolder):
-    """What is kept of a language model: its tokens, its weights, the state of its training."""
+    """The files of a language model: its tokens, its weights, the state of its training."""
 
     FILES = ("model.safetensors", "checkpoint.safetensors", "symbols.json")
     NAMES = frozenset(("level", "tokens"))
@@ -80,7 +80,7 @@ class LanguageFolder(OutputFolder):
         self.model, self.checkpoint, self.symbols = (self.path / name for name in self.FILES)
 
     def check_free(self, overwrite: bool = False) -> None:
-        """Raise FileExistsError if there is a model already, or files of others."""
+        """Raise FileExistsError if there is a model, or other files of these names."""
         self.check_own()
         if self.symbols.exists():
             raise FileExistsError(
@@ -110,7 +110,7 @@ def build_trainer(
     identity: Mapping[str, object] | None = None,
     listeners: Sequence[Listener] = (),
 ) -> Trainer:
-    """Return the trainer of a new model, as the options say; `state` is its checkpoint."""
+    """Return the trainer of a new model; `state` is its checkpoint."""
     model = build_model(options, len(data.symbols), seed)
     halves = options.schedule == "halving"
     return Trainer(

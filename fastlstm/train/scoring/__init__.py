@@ -1,1 +1,1 @@
-"""How good predictions are: of classes (`scores`, `confusion`) and of translations (`bleu`)."""
+"""Scores of predicted classes (`scores`, `confusion`) and of translations (`bleu`)."""

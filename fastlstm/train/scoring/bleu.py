@@ -10,8 +10,8 @@ def bleu(
 ) -> tuple[float, str]:
     """Return the corpus BLEU, 0 to 100, by sacrebleu, and the signature that names its settings.
 
-    The tokens count as they are (``tok:none``): on lower-case text cut by another rule the
-    figure is not that of the raw text, and is to be compared with the like only.
+    The tokens count as they are (``tok:none``), so the figure can be compared only with those of
+    texts cut into tokens in the same way.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ def bleu(
         from sacrebleu.metrics.bleu import BLEU
     except ImportError as error:
         raise ImportError("BLEU needs sacrebleu: pip install 'fastlstm[translate]'") from error
-    metric = BLEU(tokenize="none", force=True)  # force: no warning that the text is cut into tokens
+    metric = BLEU(tokenize="none", force=True)  # force: do not warn of tokenized text
     score = metric.corpus_score(
         [" ".join(h) for h in hypotheses], [[" ".join(r) for r in references]]
     )

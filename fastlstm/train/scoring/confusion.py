@@ -1,4 +1,4 @@
-"""Which classes are taken for which: the counts, and a picture of them."""
+"""The confusion matrix: counts, and a picture."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LONGEST = 24  # columns of a name
 
 
 def confusion_matrix(labels: ArrayLike, predicted: ArrayLike, classes: int) -> NDArray[np.int64]:
-    """Return how many rows of each class were predicted as each class.
+    """Return how often each class was predicted as each class.
 
     Parameters
     ----------
@@ -32,7 +32,7 @@ def confusion_matrix(labels: ArrayLike, predicted: ArrayLike, classes: int) -> N
 
 
 def recalls(counts: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return the part of each class that was found, [C]; NaN for a class without rows."""
+    """Return the share of each class that was found, [C]; NaN for a class without rows."""
     totals = counts.sum(axis=1)
     result: NDArray[np.float64] = np.full(len(counts), np.nan)
     np.divide(np.diagonal(counts), totals, out=result, where=totals > 0)
@@ -42,12 +42,7 @@ def recalls(counts: NDArray[np.int64]) -> NDArray[np.float64]:
 def draw_confusion(path: Path, counts: NDArray[np.int64], names: Sequence[str], title: str) -> None:
     """Write a PNG: true classes down, predicted ones across, shares of each true class.
 
-    Raises
-    ------
-    ImportError
-        If matplotlib is not installed; names the extra.
-    OSError
-        If the file cannot be written.
+    Raises ImportError if matplotlib is not installed, OSError if the file cannot be written.
     """
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     names = [cut(printable(name), LONGEST) for name in names]

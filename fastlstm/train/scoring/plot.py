@@ -1,4 +1,4 @@
-"""Scores as a picture: the confusion matrix, and the reliability of the probabilities."""
+"""Scores as a picture: the confusion matrix and the calibration."""
 
 from __future__ import annotations
 
@@ -9,18 +9,12 @@ from fastlstm.plotting import LETTER, QUIET, TRAIN, VALIDATION, new_figure, to_p
 from fastlstm.printable import columns, cut, printable
 from fastlstm.train.scoring.scores import Calibration, Scores
 
-NUMBERED = 25  # more classes have no room for a number in each field
+NUMBERED = 25  # with more classes there is no room for numbers
 LONGEST = 18  # columns of a class name
 
 
 def draw_scores(scores: Scores, labels: Sequence[str]) -> bytes:
-    """Return a PNG; needs matplotlib.
-
-    Parameters
-    ----------
-    scores : of C classes.
-    labels : their names.
-    """
+    """Return a PNG; needs matplotlib. `labels` are the names of the C classes."""
     side = min(max(4.2, 0.34 * len(labels)), 24.0)
     figure = new_figure(side + 6.0, side + 1.2, layout="compressed")
     left, right = figure.subplots(1, 2, width_ratios=[side, 4.4])
@@ -35,7 +29,7 @@ def draw_scores(scores: Scores, labels: Sequence[str]) -> bytes:
 
 
 def _confusion(axes: Any, scores: Scores, labels: list[str]) -> None:
-    """Draw the matrix; the shade is the share of the row, so that small classes show too."""
+    """Draw the matrix; the shade is the share of the row, to show small classes, too."""
     shares = [[n / max(1, sum(row)) for n in row] for row in scores.confusion]
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     places = range(len(labels))
@@ -58,7 +52,7 @@ def _confusion(axes: Any, scores: Scores, labels: list[str]) -> None:
 
 
 def _reliability(axes: Any, calibration: Calibration) -> None:
-    """Draw accuracy by confidence: on the diagonal a probability is the chance to be right."""
+    """Draw accuracy by confidence; on the diagonal the two are equal."""
     axes.plot([0, 1], [0, 1], color=QUIET, linewidth=0.8, linestyle=":")
     width = 1 / len(calibration.bins)
     most = max(b.count for b in calibration.bins)
@@ -77,7 +71,7 @@ def _reliability(axes: Any, calibration: Calibration) -> None:
 
 
 def _explain(axes: Any) -> None:
-    """Say what the marks mean, below the panel; a bar has many shades, the legend one."""
+    """Draw the legend below the panel."""
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 

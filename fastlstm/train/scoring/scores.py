@@ -21,7 +21,7 @@ BINS = 15  # as in Guo et al. 2017
 
 @dataclass(frozen=True)
 class Bin:
-    """The texts whose confidence lies in (low, high]; means are None where there are none."""
+    """The texts of confidence in (low, high]; means are None if there are none."""
 
     low: float
     high: float
@@ -32,7 +32,7 @@ class Bin:
 
 @dataclass(frozen=True)
 class Calibration:
-    """Whether confidence, the probability of the predicted class, is the chance to be right.
+    """How well confidence, the probability of the predicted class, tells the chance to be right.
 
     Attributes
     ----------
@@ -48,14 +48,14 @@ class Calibration:
 
 @dataclass(frozen=True)
 class Scores:
-    """What `score` found; lists go by class number.
+    """The result of `score`; lists are by class number.
 
     Attributes
     ----------
-    accuracy : fraction of the texts whose most probable class is theirs.
+    accuracy : share of the texts whose most probable class is the true one.
     loss : mean cross-entropy.
-    precision, recall, f1 : of each class; None where it is 0 / 0.
-    macro_f1 : mean F1 of the classes that occur in the texts or in the predictions.
+    precision, recall, f1 : of each class; None for 0 / 0.
+    macro_f1 : mean F1 of the classes in the texts or the predictions.
     support : texts of each class.
     confusion : [C][C], texts of a true class (row) and a predicted one (column).
     calibration : see `Calibration`.
@@ -72,7 +72,7 @@ class Scores:
     calibration: Calibration
 
     def to_json(self, labels: Sequence[str]) -> dict[str, Any]:
-        """As plain dicts and lists, classes by name."""
+        """Return plain dicts and lists, with classes by name."""
         by_class = zip(self.precision, self.recall, self.f1, self.support, strict=True)
         names = ("precision", "recall", "f1", "texts")
         bins = [vars(b) for b in self.calibration.bins]
@@ -123,12 +123,9 @@ def score(log_probabilities: Float64, labels: NDArray[np.int64], bins: int = BIN
 
 
 def calibrate(confidence: Float64, right: NDArray[np.bool_], bins: int = BINS) -> Calibration:
-    """Return the calibration of predictions made with `confidence` [N], some of them `right` [N].
+    """Return the calibration of predictions of `confidence` [N], some of which are `right` [N].
 
-    Raises
-    ------
-    ValueError
-        If bins is below 1.
+    Raises ValueError if bins is below 1.
     """
     if bins < 1:
         raise ValueError(f"bins is {bins}, expected at least 1")

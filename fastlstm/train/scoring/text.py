@@ -8,8 +8,8 @@ from fastlstm.printable import cut, printable
 from fastlstm.train.scoring.scores import Calibration, Scores
 from fastlstm.train.table import aligned
 
-MATRIX = 20  # more classes are too wide for a matrix: the commonest confusions are listed
-NAMED = 6  # columns of the matrix that bear names; more have numbers
+MATRIX = 20  # more classes are too wide: the commonest confusions are listed
+NAMED = 6  # with more classes the columns have numbers for names
 CONFUSIONS = 20
 WIDEST = 40  # columns of a class name
 
@@ -17,7 +17,7 @@ WIDEST = 40  # columns of a class name
 def score_text(scores: Scores, labels: Sequence[str], more: str = "") -> str:
     """Return accuracy, the table of classes, the confusion matrix and calibration.
 
-    Of many classes only the commonest confusions are shown; `more` says where all of them are.
+    Of many classes only the commonest confusions are shown; `more` tells where the others are.
     """
     head = [
         f"accuracy  {scores.accuracy:.2%} of {sum(scores.support):,} texts",

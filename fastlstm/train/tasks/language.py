@@ -1,4 +1,4 @@
-"""Language modelling: windows of one long text, the state carried from each to the next."""
+"""Language modelling: windows of one long text; each starts with the state of the one before."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from fastlstm.text import Window, columns, count_windows, windows
 from fastlstm.train.evaluate import evaluate as measure_batches
 from fastlstm.train.tasks.task import Outcome, Source, Task
 
-LOGITS = 1 << 22  # elements of the logits of a window of `evaluate`: 16 MB in float32
+LOGITS = 1 << 22  # most logits in a window of `evaluate`: 16 MB in float32
 
 
 class LanguageModelling(Task):
@@ -22,11 +22,11 @@ class LanguageModelling(Task):
 
     Parameters
     ----------
-    batch_size, steps : N columns of the text side by side, in windows of T steps: gradients go
-        back to the start of a window, the state goes on from the one before.
-    sum_steps : take the gradient of the loss summed over a window's steps (and averaged over
-        its columns), as Zaremba et al. 2014, whose learning rate 1 and limit 5 mean that; else
-        of the mean over all places.
+    batch_size, steps : N columns of the text side by side, in windows of T steps. Gradients go
+        back to the start of a window, the state is carried on.
+    sum_steps : take the gradient of the loss summed over the steps of a window and averaged over
+        its columns, as Zaremba et al. 2014 (for their learning rate 1 and limit 5); else of the
+        mean over all places.
     """
 
     batches = "windows"
@@ -41,7 +41,7 @@ class LanguageModelling(Task):
     def source(
         self, model: LanguageModel, train: ArrayLike, validation: ArrayLike | None = None
     ) -> Source:
-        """Return the windows of a text to learn, integers [W], and of one to measure on.
+        """Return the windows of a text, integers [W], to learn and of one to measure on.
 
         Raises
         ------
@@ -61,7 +61,7 @@ class LanguageModelling(Task):
         logits, state, tape = model.forward(batch.tokens, state, rng)
         loss = softmax_loss(logits, batch.targets)
         model.backward(tape, logits)
-        # summed over T steps the gradient is T times the mean's
+        # the gradient of the sum over T steps is T times that of the mean
         scale, count = len(batch.tokens) if self.sum_steps else 1, batch.targets.size
         return Outcome(loss, count, count, state=state, scale=scale)
 
@@ -80,8 +80,7 @@ class LanguageModelling(Task):
 def evaluate(model: LanguageModel, ids: ArrayLike) -> float:
     """Return the mean loss of each token of a text but the first, in nats.
 
-    The text is read in one piece from a state of zeros: each token is predicted from all that
-    stand before it.
+    The text is read in one piece from a state of zeros.
 
     Raises
     ------

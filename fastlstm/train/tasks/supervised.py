@@ -1,4 +1,4 @@
-"""Learning from examples: each batch has inputs and the labels that belong to them."""
+"""Learning from examples: each batch has inputs and their labels."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ Loss = Callable[[Array, NDArray[Any]], tuple[float, Array]]
 
 
 class Batch(Protocol):
-    """What is read of a batch: `fastlstm.text.Batch` has it, and `PairBatch`.
+    """What a batch must have; `fastlstm.text.Batch` and `PairBatch` do.
 
     Attributes
     ----------
-    inputs : what the model is called with, as ``model(*inputs)``.
-    labels : int [M], what the loss compares the logits with.
-    words : real tokens of the batch, for the speed that is shown.
+    inputs : the model is called as ``model(*inputs)``.
+    labels : int [M], which the loss compares with the outputs.
+    words : real tokens of the batch, for the speed.
     """
 
     @property
@@ -34,7 +34,7 @@ class Batch(Protocol):
 
 
 class Supervised(Task):
-    """Learns to make a loss small; so does a regression. The best epoch is that of least loss.
+    """Makes a loss small, as in regression. The best epoch is that of least loss.
 
     Parameters
     ----------
@@ -57,18 +57,18 @@ class Supervised(Task):
         return Outcome(loss, len(batch.labels), batch.words, correct, outputs=outputs)
 
     def trained(self, outputs: Array, labels: NDArray[Any]) -> int | None:
-        """Return how many examples of a training batch are right; None where nothing can be."""
+        """Return how many examples of a training batch are right; None if that has no meaning."""
         return None
 
     def measured(self, outputs: Array, labels: NDArray[Any]) -> int | None:
-        """Return the same of a batch that the model is measured on."""
+        """Return the same for a batch that the model is measured on."""
         return None
 
 
 class Classification(Supervised):
-    """Learns classes. The best epoch is the most accurate, and of equal ones that of least loss.
+    """Learns classes. The best epoch is the most accurate; of equal ones that of least loss.
 
-    Labels in training may also be probabilities. Where a model is measured on labels that are no
+    Training labels may also be probabilities. If the model is measured on labels that are no
     classes (see `metrics.are_classes`), the best epoch is that of least loss.
     """
 

@@ -20,16 +20,16 @@ class Source(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What came of a batch.
+    """The result of a batch.
 
     Attributes
     ----------
     loss : mean over the examples.
-    examples, words : counts; words are real tokens, without padding.
-    correct : how many examples were classified right; None where there are no classes.
-    state : of the recurrent layers after the batch, for the one that follows it; None for none.
-    scale : factor on the gradients; the limit of their norm is for the scaled ones.
-    outputs : what the model said, for whoever looks on while a model is measured.
+    examples, words : counts; words without padding.
+    correct : number of examples classified right; None without classes.
+    state : of the recurrent layers after the batch, for the next one; None for none.
+    scale : factor on the gradients, applied before they are clipped.
+    outputs : of the model, for `on_batch` of `evaluate`.
     """
 
     loss: float
@@ -61,18 +61,18 @@ class Task:
         Parameters
         ----------
         model : what is trained.
-        batch : as the source of the batches gives it.
-        state : that of the outcome before; None for the first batch of a pass over the data.
-        rng : where all chance of the step comes from, such as dropout.
+        batch : one of the batches given to `Trainer.fit`.
+        state : of the last outcome; None for the first batch of a pass over the data.
+        rng : source of all randomness of the step, such as dropout.
         """
         raise NotImplementedError
 
     def measure(self, model: Any, batch: Any, state: Any) -> Outcome:
-        """Return what the model makes of a batch, and leave the gradients alone."""
+        """Return the outcome of a batch without touching the gradients."""
         raise NotImplementedError
 
     def identity(self, trainer: Any) -> dict[str, object]:
-        """Return what a training state must agree in, beside what every trainer asks for."""
+        """Return what a training state must agree in, besides what every trainer asks for."""
         return {}
 
 
@@ -80,13 +80,13 @@ def shuffled(
     make: Callable[..., Iterable[Any]], train: Any, batch_size: int, seed: int,
     validation: Any = None, validation_batch: int = 0,
 ) -> Source:  # fmt: skip
-    """Return batches of like length in an order that the seed and the epoch fix.
+    """Return batches of like length in an order that depends on the seed and the epoch only.
 
     Parameters
     ----------
     make : cuts data into batches, as `fastlstm.text.batches` does.
-    train, validation : rows to learn, and rows to measure on in batches of
-    validation_batch : rows; 0: as many as in training.
+    train, validation : rows to learn, and rows to measure on.
+    validation_batch : rows in a batch of validation; 0: as many as in training.
     """
     return Source(
         lambda epoch, start: make(train, batch_size, seed=seed, epoch=epoch, start=start),
