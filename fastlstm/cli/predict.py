@@ -25,9 +25,8 @@ from fastlstm.cli.reading import STANDARD_INPUT, asked_reading, reading_as, type
 from fastlstm.cli.results import check_results, results_file
 from fastlstm.printable import say
 from fastlstm.text import UNK
-from fastlstm.text.reading import Reading
 from fastlstm.text.row_kinds import kind_by_name, read_rows
-from fastlstm.text.rows import Row, Rows
+from fastlstm.text.rows import Reading, Row, Rows
 from fastlstm.text.which_columns import find_text, text_of
 from fastlstm.train.classifier.loaded_run import LoadedRun, load_run
 

@@ -12,7 +12,7 @@ from typing import Any, cast
 from fastlstm.cli.errors import wrong_use
 from fastlstm.printable import say
 from fastlstm.text.lines import lines_of
-from fastlstm.text.reading import Reading
+from fastlstm.text.rows import Reading
 from fastlstm.train.classifier.loaded_run import LoadedRun
 from fastlstm.train.classifier.text_config import READING, TextConfig
 

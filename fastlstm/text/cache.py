@@ -18,11 +18,11 @@ from .corpus import Corpus
 from .encoded import Encoded
 from .files import remove_temporary, replacing
 from .opening import open_file
+from .sources import SPLITS
 from .tokenizer import TOKENIZER_VERSION
 
 CACHE_VERSION = 1
 DAY = 24 * 3600  # seconds; no process writes a file for so long
-_SPLITS = ("train", "test")
 _ARRAYS = ("tokens", "offsets", "labels")
 
 
@@ -53,7 +53,7 @@ def cached(folder: Path, name: str, identity: str, build: Callable[[], Corpus]) 
 def _save(path: Path, key: str, corpus: Corpus) -> None:
     arrays = {
         f"{split}_{name}": getattr(getattr(corpus, split), name)
-        for split in _SPLITS
+        for split in SPLITS
         for name in _ARRAYS
     }
     for name, text in (("key", key), ("words", json.dumps(corpus.words, ensure_ascii=False))):
@@ -72,7 +72,7 @@ def _load(path: Path, key: str) -> Corpus | None:
                 return None
             words = json.loads(stored["words"].tobytes().decode("utf-8"))
             train, test = (
-                Encoded(*(stored[f"{split}_{name}"] for name in _ARRAYS)) for split in _SPLITS
+                Encoded(*(stored[f"{split}_{name}"] for name in _ARRAYS)) for split in SPLITS
             )
         if max(part.tokens.max(initial=0) for part in (train, test)) >= len(words):
             raise ValueError(f"a word id reaches past the {len(words)} words")

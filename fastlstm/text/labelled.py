@@ -9,9 +9,8 @@ from typing import NamedTuple
 from .class_folders import read_class_folder
 from .json_rows import shown
 from .labels import class_name
-from .reading import Reading
 from .row_kinds import read_rows
-from .rows import ABSENT, Rows
+from .rows import ABSENT, Reading, Rows
 from .which_columns import Columns, absent, find_columns, text_of
 
 _LISTED = 5  # rows without a label that an error names

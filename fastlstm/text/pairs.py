@@ -38,7 +38,7 @@ def words_and_marks(text: str) -> list[str]:
 
 
 def token_vocabulary(texts: Iterable[Tokens], min_count: int = 1) -> Vocabulary:
-    """Return the marks, then by frequency the tokens seen at least `min_count` (1 or more) times."""
+    """Return the marks, and by frequency the tokens seen at least `min_count` (1 or more) times."""
     if min_count < 1:
         raise ValueError(f"min_count is {min_count}, expected at least 1")
     counts = Counter(token for text in texts for token in text)

@@ -18,12 +18,12 @@ from .opening import open_file, read_bytes
 from .sources import CLASSES, LABELLED, SPLITS, UNLABELLED, Places, Source
 from .tokenizer import normalize
 
-_LONGEST = 1 << 20  # bytes of a review; the real ones end below 16,000
+_LONGEST = 1 << 20  # bytes of a review; the longest real one has less than 16,000
 _SENTIMENTS = {"negative": 0, "positive": 1}
 
 
 class Review(NamedTuple):
-    """One review as it lies in the official layout: ``split/label/name.txt``."""
+    """One review of the official layout ``split/label/name.txt``."""
 
     split: str
     label: str
@@ -34,16 +34,9 @@ class Review(NamedTuple):
 def read_texts(source: Source) -> tuple[Texts, Texts]:
     """Read the training and the test reviews, normalized.
 
-    Order does not depend on whether archive or folder is read: negative ones first, then by
-    file name. The CSV keeps its order: the first half of its rows is for training, the rest for
-    testing.
-
-    Raises
-    ------
-    FileNotFoundError
-        If a part of the folder is missing.
-    ValueError
-        If the source is damaged, half a download, not UTF-8, or lacks the expected columns.
+    They are in order of class, negative first, and of file name. A CSV keeps its order: the first
+    half is for training. Raises FileNotFoundError if a part of a folder is missing, ValueError if
+    the source is damaged, half a download, not UTF-8, or lacks the expected columns.
     """
     if source.kind == "csv":
         return _read_csv(source.path)
@@ -56,14 +49,10 @@ def read_texts(source: Source) -> tuple[Texts, Texts]:
 
 
 def read_unlabelled(source: Source) -> list[str]:
-    """Read the reviews without a label, normalized, by file name.
+    """Read the reviews without a label, normalized, in order of file name.
 
-    Raises
-    ------
-    ValueError
-        If the source is damaged, not UTF-8, or of a kind that has none.
-    FileNotFoundError
-        If it lacks them.
+    Raises ValueError if the source is damaged, not UTF-8, or of a kind that has none, and
+    FileNotFoundError if it lacks them.
     """
     if source.kind not in ("archive", "folder"):
         raise ValueError(
@@ -77,7 +66,7 @@ def read_unlabelled(source: Source) -> list[str]:
 
 
 def _in_order(source: Source, places: Places) -> list[tuple[str, str, str, str]]:
-    """Return split, label, file name and normalized text of each review, sorted by these."""
+    """Return split, label, file name and normalized text of each review, sorted."""
     found = []
     for split, label, name, raw in READERS[source.kind](source.path, places):
         try:
@@ -89,7 +78,7 @@ def _in_order(source: Source, places: Places) -> list[tuple[str, str, str, str]]
 
 
 def read_folder(folder: Path, places: Places = LABELLED) -> Iterator[Review]:
-    """Yield the reviews of an extracted archive, by default the labelled ones."""
+    """Yield the reviews of an extracted archive."""
     for split, label in places:
         place = folder / split / label
         if not place.is_dir():
@@ -100,25 +89,25 @@ def read_folder(folder: Path, places: Places = LABELLED) -> Iterator[Review]:
 
 
 def read_archive(path: Path, places: Places = LABELLED) -> Iterator[Review]:
-    """Yield the reviews of the archive, unpacking nothing to disk; by default the labelled."""
+    """Yield the reviews of the archive, without unpacking it to disk."""
     try:
         with open_file(path) as file, gzip.open(file, "rb") as stream:
             with tarfile.open(fileobj=stream, mode="r|", tarinfo=_Member) as archive:
                 for member in archive:
-                    archive.members.clear()  # type: ignore[attr-defined]  # it would keep all
+                    archive.members.clear()  # type: ignore[attr-defined]  # to save memory
                     split, label, name = ["", "", *member.name.split("/")][-3:]
                     if (split, label) in places and _is_review(name) and member.isreg():
                         content = archive.extractfile(member)
-                        assert content is not None  # of a regular file
+                        assert content is not None  # as the member is a regular file
                         yield Review(split, label, name, content.read())
-            while stream.read(1 << 20):  # to the end, where gzip compares its checksum
+            while stream.read(1 << 20):  # gzip compares its checksum at the end
                 continue
     except (EOFError, zlib.error, gzip.BadGzipFile, tarfile.TarError) as error:
         raise ValueError(f"{path} is damaged or half a download: {error}") from error
 
 
 class _Member(tarfile.TarInfo):
-    """A member whose header is read strictly: tarfile takes a damaged one for the archive's end."""
+    """A member with a strict header; tarfile takes a damaged one for the end of the archive."""
 
     @classmethod
     def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> _Member:
@@ -135,12 +124,12 @@ class _Member(tarfile.TarInfo):
 
 
 def _is_review(name: str) -> bool:
-    """Whether a file is a review, not the shadow file that macOS makes of one."""
+    """Whether a file is a review, and not one that macOS adds."""
     return name.endswith(".txt") and not name.startswith(".")
 
 
 def read_sample(path: Path, places: Places = LABELLED) -> Iterator[Review]:
-    """Yield the reviews of the bundled sample: a line ``split/label/name<TAB>text`` for each."""
+    """Yield the reviews of the bundled sample, lines of ``split/label/name<TAB>text``."""
     with open_file(path) as packed, bz2.open(packed) as file:
         for line in file:
             name, raw = line.rstrip(b"\n").split(b"\t")
@@ -150,7 +139,7 @@ def read_sample(path: Path, places: Places = LABELLED) -> Iterator[Review]:
 
 
 READERS = {"archive": read_archive, "folder": read_folder, "sample": read_sample}
-"""What reads the reviews of a kind of source that has the official layout."""
+"""By kind of source, of those in the official layout."""
 
 
 def _read_csv(path: Path) -> tuple[Texts, Texts]:

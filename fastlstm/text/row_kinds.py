@@ -1,4 +1,4 @@
-"""The kind of a file of texts, and its rows."""
+"""The kind of a file with texts, and its rows."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from .label_lines import MARK, label_line_rows
 from .lines import read_lines
 from .packed import bare_name
 from .parquet import parquet_rows
-from .reading import Reading
-from .rows import Rows, first_line
+from .rows import Reading, Rows, first_line
 from .tables import DELIMITERS, table_rows
 
 _BY_ENDING = {
@@ -33,18 +32,18 @@ def read_rows(
 
     Parameters
     ----------
-    path : ``.csv``, ``.tsv``, ``.tab``: a table; ``.jsonl``, ``.ndjson``, ``.json``: JSON
-        objects; ``.parquet``. Any but the last may be packed, as in ``.csv.gz``. Of another name:
-        what ``how.format`` says; a table if there is a delimiter in `how`; else what the first
-        line shows: fastText's lines, JSON, or a table with tabs.
+    path : ``.csv``, ``.tsv``, ``.tab``: a table; ``.jsonl``, ``.ndjson``, ``.json``: JSON objects;
+        ``.parquet``. All but the last may be packed, as in ``.csv.gz``. For other names the kind is
+        ``how.format``, or a table if `how` has a delimiter, or what the first line shows:
+        fastText's lines, JSON, or a table with tabs.
     how : the format, encoding and so on.
-    otherwise : what to read other files by: called with `path` and its lines. None: an error.
-    lines : of the file, if it is open already; then `path` is but a name.
+    otherwise : reads a file of no known kind, called with `path` and its lines. None: an error.
+    lines : of a file that is open already; then `path` is just a name.
 
     Raises
     ------
     OSError
-        If there is no such file, or it is none.
+        If there is no such file, or no regular one.
     ImportError
         If it is a Parquet file and pyarrow is missing.
     ValueError
@@ -59,8 +58,7 @@ def read_rows(
         start, lines = first_line(lines)
         kind = _kind_shown(start, plain=otherwise is not None)
     if kind == "table":
-        delimiter = how.delimiter
-        return table_rows(path, lines, delimiter, header=how.header, quotes=how.quotes)
+        return table_rows(path, lines, how)
     if kind == "json":
         return json_rows(path, lines)
     if kind == "lines":
@@ -71,20 +69,20 @@ def read_rows(
 
 
 def kind_by_name(path: Path) -> str | None:
-    """Return what a file's name says of its kind; None if nothing."""
+    """Return the kind of file that the name tells, or None."""
     name = bare_name(path)
     return next((kind for end, kind in _BY_ENDING.items() if name.endswith(end)), None)
 
 
 def _kind(path: Path, how: Reading) -> str | None:
-    """Return what a file's name, or else a user, says of its kind."""
+    """Return the kind of file that its name or else the user tells, or None."""
     if bare_name(path).endswith(_TO_CONVERT) and not (how.format or how.delimiter):
         raise ValueError(f"{path} is of a kind that is not read: save its texts as CSV (UTF-8)")
     return kind_by_name(path) or how.format or (None if how.delimiter is None else "table")
 
 
 def _kind_shown(line: str, plain: bool) -> str | None:
-    """Return what a file's first line shows; less of one whose lines may be `plain` texts."""
+    """Return the kind that the first line shows, or None; `plain` lines may look like JSON."""
     if line.startswith(MARK):
         return "lines"
     if plain:

@@ -1,34 +1,48 @@
-"""Rows of named values, from whatever kind of file they are in."""
+"""Rows of named values, from any kind of file, and how to read them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
+FORMATS = ("table", "json", "lines", "parquet")
 SHOWN = 20  # columns that a message lists
-LONGEST = 50  # letters of a name there
+LONGEST = 50  # letters of a column's name in a message
 
-ABSENT = object()  # stands where a row lacks a value
+ABSENT = object()  # in place of a value that a row lacks
 
 Row = tuple[int, list[object]]
-"""The number of a row, for messages, and its values: as many as there are columns, or fewer."""
+"""The number of a row, for messages, and its values, at most one for each column."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How files of texts are read; see `TextConfig` for what the fields mean."""
+
+    text_column: str | None = None
+    label_column: str | None = None
+    format: str | None = None
+    encoding: str | None = None
+    delimiter: str | None = None
+    header: bool = True
+    quotes: bool = True
 
 
 class Rows(NamedTuple):
-    """Rows being read.
+    """Rows of a file.
 
     Attributes
     ----------
-    path : what errors call the file.
-    columns : names of the columns, some perhaps empty or twice. Of JSON objects the keys so far:
-        the list grows where a later object has others.
+    path : of the file, for messages.
+    columns : names of the columns, perhaps empty or repeated. Later JSON objects may add to them.
     rows : to be read once.
-    header : of a table, whether the names are those of its first row; None for another file.
+    header : whether the first row of a table gives the names; None for another file.
     unit : what the number of a row counts.
-    own_names : whether the file names its columns itself, or we do.
-    delimiter : of a table with quotes, what is between its fields; else empty.
+    own_names : whether the names are from the file, not from us.
+    delimiter : of a table with quotes, else empty.
     """
 
     path: Path
@@ -40,19 +54,19 @@ class Rows(NamedTuple):
     delimiter: str = ""
 
     def place(self, number: int) -> str:
-        """Return what errors call the row of that number."""
+        """Return the file and the number of a row, for messages."""
         return f"{self.path} {self.unit} {number}"
 
 
 def listed(names: list[str]) -> str:
-    """Return names for a message, some of them if there are many; those without a name left out."""
+    """Return the names that are not empty, for a message, and only some of very many."""
     named = [name for name in names if name]
     shown = ", ".join(repr(name[:LONGEST]) for name in named[:SHOWN]) or "none"
     return shown + (f", ... ({len(named):,} in all)" if len(named) > SHOWN else "")
 
 
 def first_line(lines: Iterator[str]) -> tuple[str, Iterator[str]]:
-    """Return the first line that is not blank, "" if there is none; and all lines, that again."""
+    """Return the first line that is not blank, or "", and an iterator over all lines."""
     blank: list[str] = []
     for line in lines:
         if line.strip():

@@ -1,4 +1,4 @@
-"""Where IMDB reviews may lie, and how each place is recognised and identified."""
+"""The files and folders that may hold the IMDB reviews, and how they are recognised."""
 
 from __future__ import annotations
 
@@ -16,13 +16,11 @@ SAMPLE_PATH = Path(__file__).with_name("data") / "imdb_sample.txt.bz2"
 _KINDS = {".tar.gz": "archive", ".tgz": "archive", ".csv": "csv", ".npz": "keras"}
 
 SPLITS = ("train", "test")
-CLASSES = ("neg", "pos")
-"""Names of the classes in the official layout; the position is the label."""
+CLASSES = ("neg", "pos")  # the position is the label
 
-Places = tuple[tuple[str, str], ...]
+Places = tuple[tuple[str, str], ...]  # folders ``split/label`` of the official layout
 LABELLED: Places = tuple((split, label) for split in SPLITS for label in CLASSES)
 UNLABELLED: Places = (("train", "unsup"),)
-"""Places of reviews in the official layout: ``split/label``."""
 
 _EXPECTED = (
     f"expected the official archive ({ARCHIVE_NAME}), its extracted folder {FOLDER_NAME} "
@@ -32,29 +30,20 @@ _EXPECTED = (
 
 
 class Source(NamedTuple):
-    """A place that holds reviews.
+    """A file or folder with reviews."""
 
-    Attributes
-    ----------
-    kind : "archive", "folder", "csv", "keras" or "sample".
-    path : the file or folder.
-    """
-
-    kind: str
+    kind: str  # "archive", "folder", "csv", "keras" or "sample"
     path: Path
 
     def identity(self, places: Places = LABELLED) -> str:
-        """A short text that changes when a file's size or time of change does.
-
-        Of a folder it looks at the files in `places`.
-        """
+        """Return a text that changes with the size or time of the file, or of those in `places`."""
         if self.kind != "folder":
             status = self.path.stat()
             return f"{self.kind}-{status.st_size}-{status.st_mtime_ns}"
         digest = hashlib.sha256()
         for split, name in places:
             place = self.path / split / name
-            if not place.is_dir():  # an incomplete folder: reading it will say so
+            if not place.is_dir():  # reading it raises an error
                 continue
             with os.scandir(place) as entries:
                 rows = [(e.name, e.stat().st_size, e.stat().st_mtime_ns) for e in entries]
@@ -63,19 +52,10 @@ class Source(NamedTuple):
 
 
 def find_source(source: str | os.PathLike[str]) -> Source:
-    """Recognise a source by name or path.
+    """Recognise "sample", or the path of a source or of a folder with one under its usual name.
 
-    Parameters
-    ----------
-    source : "sample", or the path of an archive, a folder, a CSV or an npz file, or of a folder
-        that holds one of these under its usual name.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is nothing at the path, or a folder holds no reviews.
-    ValueError
-        If the file is of no known kind.
+    Raises FileNotFoundError if there is nothing, or a folder holds no reviews, and ValueError if
+    the file is of no known kind.
     """
     if source == "sample":
         return Source("sample", SAMPLE_PATH)
@@ -96,7 +76,7 @@ def find_source(source: str | os.PathLike[str]) -> Source:
 
 
 def look_in(folder: Path) -> Source | None:
-    """Return the source that `folder` is or holds under its usual name, None if there is none."""
+    """Return the source that a folder is, or holds under its usual name, or None."""
     for path in (folder, folder / FOLDER_NAME):
         if any((path / split).is_dir() for split in SPLITS):
             return Source("folder", path)

@@ -1,4 +1,4 @@
-"""Holding back a part of labelled texts, the same fraction of each class."""
+"""Holding back the same fraction of each class."""
 
 from __future__ import annotations
 
@@ -11,19 +11,11 @@ from .encoded import Ints
 def stratified_split(
     labels: ArrayLike, fraction: float, rng: np.random.Generator
 ) -> tuple[Ints, Ints]:
-    """Divide the numbers of the texts: those kept and those held back, each in rising order.
+    """Return the numbers of the texts to keep and of those to hold back, each in rising order.
 
-    Parameters
-    ----------
-    labels : int [N], the class of each text.
-    fraction : of each class held back, above 0 and below 1; but at least one text of it, and at
-        least one kept.
-    rng : draws them.
-
-    Raises
-    ------
-    ValueError
-        If the fraction is out of range, or a class has a single text.
+    `labels`, int [N], are the classes of the texts. Of each class the fraction is held back, but at
+    least one text, and at least one is kept. Raises ValueError if the fraction is not between 0 and
+    1, or a class has a single text.
     """
     if not 0 < fraction < 1:
         raise ValueError(f"fraction is {fraction}, expected a number between 0 and 1")

@@ -1,4 +1,4 @@
-"""What a language model reads and writes: words or characters, numbered."""
+"""The numbered tokens of a language model: words or characters."""
 
 from __future__ import annotations
 
@@ -16,11 +16,10 @@ UNKNOWN, END = "<unk>", "<eos>"
 
 
 class Symbols(TokenList):
-    """The tokens of a text and their numbers: all its characters, or all its words.
+    """The tokens of a text and their numbers.
 
-    On the level "char" a token is a character. On the level "word" it is what stands between
-    white space, and each line ends with the token ``<eos>``: texts such as Penn Treebank are
-    prepared so. Token 0 is ``<unk>``, for what was not in the text that the list was made from.
+    On the level "char" a token is a character. On the level "word" it is what stands between white
+    space, and each line ends with ``<eos>``, as for Penn Treebank. Token 0 is ``<unk>``.
 
     Parameters
     ----------
@@ -44,7 +43,7 @@ class Symbols(TokenList):
 
     @classmethod
     def from_text(cls, text: str, level: str, size: int = 0) -> Symbols:
-        """Number the tokens of `text`, the most frequent first, equal ones by spelling.
+        """Number the tokens of `text` by frequency, then by spelling.
 
         Parameters
         ----------
@@ -55,7 +54,7 @@ class Symbols(TokenList):
         if size < 0 or size == 1:
             raise ValueError(f"size is {size}, expected at least 2, or 0 for all tokens")
         counts = Counter(cls(level, [UNKNOWN]).split(text))
-        counts.pop(UNKNOWN, None)  # prepared texts have it already
+        counts.pop(UNKNOWN, None)  # some texts hold it
         order = by_frequency(counts)
         return cls(level, [UNKNOWN, *(order[: size - 1] if size else order)])
 
@@ -68,7 +67,7 @@ class Symbols(TokenList):
             return list(text)
         lines = text.split("\n")
         if not lines[-1].strip():
-            del lines[-1]  # what follows the last line's end is no line
+            del lines[-1]  # after the last line end
         return [token for line in lines for token in (*line.split(), END)]
 
     def encode(self, text: str) -> NDArray[np.int32]:
@@ -77,7 +76,7 @@ class Symbols(TokenList):
         return np.fromiter(map(self.id, tokens), np.int32, len(tokens))
 
     def decode(self, ids: ArrayLike) -> str:
-        """Return the text of token numbers [W]: words with spaces between, ``<eos>`` as line end.
+        """Return the text of token numbers, int [W]: spaces between words, ``<eos>`` as line end.
 
         Raises
         ------
@@ -87,11 +86,8 @@ class Symbols(TokenList):
         tokens = self.named(ids)
         if self.level == "char":
             return "".join("\N{REPLACEMENT CHARACTER}" if t == UNKNOWN else t for t in tokens)
-        return (
-            " ".join("\n" if t == END else t for t in tokens)
-            .replace(" \n", "\n")
-            .replace("\n ", "\n")
-        )
+        text = " ".join("\n" if t == END else t for t in tokens)
+        return text.replace(" \n", "\n").replace("\n ", "\n")
 
     def _about(self) -> dict[str, Any]:
         return {"level": self.level}

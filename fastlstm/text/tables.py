@@ -7,51 +7,35 @@ from itertools import chain
 from pathlib import Path
 
 from .records import Record, read_records
-from .rows import Row, Rows, first_line, listed
+from .rows import Reading, Row, Rows, first_line, listed
 
-DELIMITERS = {".csv": ",", ".tsv": "\t", ".tab": "\t"}
-"""What the fields of a table are between, by the ending of its name."""
+DELIMITERS = {".csv": ",", ".tsv": "\t", ".tab": "\t"}  # by the ending of the name
 _OTHERS = "\t;|,"
 
 
-def table_rows(
-    path: Path, lines: Iterator[str], delimiter: str | None, *, header: bool = True,
-    quotes: bool = True,
-) -> Rows:  # fmt: skip
-    """Return the rows of a table; they are read when they are asked for.
+def table_rows(path: Path, lines: Iterator[str], how: Reading) -> Rows:
+    """Return the rows of a table, which are read as they are asked for.
 
-    Parameters
-    ----------
-    path : what errors call the file.
-    lines : its lines.
-    delimiter : one character; None for the usual one of such a name, or where the first line
-        holds none, the one that it holds most: one of tab ; | and comma.
-    header : whether the first row names the columns; else they are called "1", "2", ...
-    quotes : whether a field may be in double quotes, and then hold delimiters and line ends; see
-        `records` for what else is read.
-
-    Raises
-    ------
-    ValueError
-        If the file is empty, or (from the rows) a row has fields that no column is for or lacks
-        some of named columns, or cannot be read.
+    Without a delimiter in `how` it is the usual one for such a name or, if the first line has none,
+    the one it has most of: tab ; | or comma. Without a header the columns are called "1", "2", ...
+    Raises ValueError if the file is empty, or from the rows, if one cannot be read, has more fields
+    than columns, or lacks some of named columns.
     """
+    delimiter = how.delimiter
     if delimiter is None:
         start, lines = first_line(lines)
         delimiter = _found(start, path)
-    records = read_records(lines, str(path), delimiter, quotes)
+    records = read_records(lines, str(path), delimiter, how.quotes)
     number, first = next(records, (0, []))
     if not first:
         raise ValueError(f"{path} is empty")
-    if header:
+    if how.header:
         columns = [name.strip() for name in first]
     else:
         columns = [str(n + 1) for n in range(len(first))]
         records = chain([(number, first)], records)
-    return Rows(
-        path, columns, _fitting(path, columns, records), header=header,
-        delimiter=delimiter if quotes else "",
-    )  # fmt: skip
+    rows = _fitting(path, columns, records)
+    return Rows(path, columns, rows, how.header, delimiter=delimiter if how.quotes else "")
 
 
 def _found(line: str, path: Path) -> str:
@@ -60,7 +44,7 @@ def _found(line: str, path: Path) -> str:
 
 
 def _fitting(path: Path, columns: list[str], records: Iterator[Record]) -> Iterator[Row]:
-    """Yield rows that have a value for each named column, and none beyond the columns."""
+    """Yield the rows; each must have a value for every named column, and none beyond the last."""
     named = 1 + max((n for n, name in enumerate(columns) if name), default=-1)
     for number, record in records:
         if len(record) < named or any(record[len(columns) :]):

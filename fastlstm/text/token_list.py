@@ -1,4 +1,4 @@
-"""Numbered lists of tokens: what they share, how they stand in a JSON file, and their order."""
+"""Numbered lists of tokens, their JSON files, and tokens in order of frequency."""
 
 from __future__ import annotations
 
@@ -17,25 +17,14 @@ AnyList = TypeVar("AnyList", bound="TokenList")
 
 
 class TokenList:
-    """Distinct tokens in order of number; the first ones are special.
+    """Distinct tokens in order of number, as a list `tokens`; the first ones are special.
 
-    Parameters
-    ----------
-    tokens : the tokens.
-
-    Attributes
-    ----------
-    tokens : the same, as a list.
-
-    Raises
-    ------
-    ValueError
-        If `tokens` does not start with the special ones, or repeats one.
+    Raises ValueError if `tokens` does not start with the special ones, or repeats one.
     """
 
     SPECIAL: ClassVar[tuple[str, ...]]
     UNKNOWN: ClassVar[int]  # the number of any token that is not in the list
-    KIND: ClassVar[tuple[str, str]]  # what a file says that it is, and what messages call it
+    KIND: ClassVar[tuple[str, str]]  # the "format" of its files, and what messages call them
     KEY: ClassVar[str]  # of the tokens in a file
 
     def __init__(self, tokens: Iterable[str]) -> None:
@@ -96,7 +85,7 @@ class TokenList:
             raise ValueError(f"{path} is damaged: {error}") from error
 
     def _about(self) -> dict[str, Any]:
-        """What else a file tells of the list."""
+        """Return more entries for the file."""
         return {}
 
     @classmethod
@@ -111,6 +100,6 @@ class TokenList:
 
 
 def by_frequency(counts: Mapping[str, int]) -> list[str]:
-    """Return the tokens that were seen at all, most frequent first, ties by spelling."""
+    """Return the tokens with a count, the most frequent first, then by spelling."""
     seen = (token for token, count in counts.items() if count > 0)
     return sorted(seen, key=lambda token: (-counts[token], token))

@@ -90,6 +90,6 @@ class Vocabulary(TokenList):
 
 
 def check_size(size: int) -> None:
-    """Raise ValueError unless `size` leaves room for one word beside the special entries."""
+    """Raise ValueError unless `size` has room for a word after the special entries."""
     if size < 3:
         raise ValueError(f"vocab_size is {size}, expected at least 3 (padding, unknown, a word)")

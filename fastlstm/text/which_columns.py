@@ -1,4 +1,4 @@
-"""Which columns hold the text and the label: as users say, or by their usual names."""
+"""The columns of the text and the label: those that the user names, or those of usual names."""
 
 from __future__ import annotations
 
@@ -7,21 +7,16 @@ from typing import NamedTuple
 
 from .header import header_hint
 from .json_rows import shown
-from .reading import Reading
-from .rows import ABSENT, LONGEST, Rows, listed
+from .rows import ABSENT, LONGEST, Reading, Rows, listed
 
-TEXT_COLUMNS = (
-    "text", "review", "sentence", "content", "comment", "message", "document", "body", "tweet",
-    "description", "utterance", "question", "reviewtext",
-)  # fmt: skip
-LABEL_COLUMNS = (
-    "label", "sentiment", "class", "category", "target", "labels", "topic", "intent", "rating",
-    "stars", "polarity", "overall",
-)  # fmt: skip
-
+USUAL = {
+    "text": ("text", "review", "sentence", "content", "comment", "message", "document", "body",
+             "tweet", "description", "utterance", "question", "reviewtext"),
+    "label": ("label", "sentiment", "class", "category", "target", "labels", "topic", "intent",
+              "rating", "stars", "polarity", "overall"),
+}  # fmt: skip
 Kinds = tuple[str, ...]
-BOTH: Kinds = ("text", "label")
-"""The columns that are looked for, and that an error tells how to name."""
+BOTH: Kinds = tuple(USUAL)  # the kinds of columns that an error asks the user to name
 
 
 class Columns(NamedTuple):
@@ -29,10 +24,9 @@ class Columns(NamedTuple):
 
     Attributes
     ----------
-    text : of the column, or of several whose texts are read one after the other.
+    text : of one column or several, whose texts are joined.
     label : of the column.
-    names : what texts and labels are called, such as ("title,description", "class"); None where
-        the file has no names for them.
+    names : such as ("title,description", "class"); None if the file has no names for columns.
     """
 
     text: list[int]
@@ -43,16 +37,12 @@ class Columns(NamedTuple):
 def find_columns(rows: Rows, how: Reading) -> Columns:
     """Return the columns of text and label.
 
-    One that is not named is of the usual name, or the other one of two. Where the file has no names
-    for them, names do not matter.
-
-    Raises
-    ------
-    ValueError
-        If a column is not there or there twice, or cannot be told.
+    A column that the user does not name has a usual name, or is the other one of two. If the file
+    has no names of its own, names are ignored. Raises ValueError if a column is missing, is there
+    twice, or is not clear.
     """
     text = _find_text(rows, how.text_column, BOTH)
-    label = _find(rows, how.label_column, LABEL_COLUMNS, "label", BOTH)
+    label = _find(rows, how.label_column, "label", BOTH)
     named = [n for n, name in enumerate(rows.columns) if name]
     if len(named) == 2 and (text is None) != (label is None):
         taken = text if label is None else [label]
@@ -71,13 +61,7 @@ def find_columns(rows: Rows, how: Reading) -> Columns:
 
 
 def find_text(rows: Rows, given: str | None) -> list[int]:
-    """Return the places of the columns of the text: as `find_columns`, or the only one.
-
-    Raises
-    ------
-    ValueError
-        As `find_columns`.
-    """
+    """Return the places of the columns of the text: as `find_columns`, or the only column."""
     found = _find_text(rows, given, ("text",))
     named = [n for n, name in enumerate(rows.columns) if name]
     if found is None and len(named) != 1:
@@ -88,17 +72,14 @@ def find_text(rows: Rows, given: str | None) -> list[int]:
 def _find_text(rows: Rows, given: str | None, kinds: Kinds) -> list[int] | None:
     if given is not None and rows.own_names and given not in rows.columns and "," in given:
         return [_place(rows, name.strip(), "text", kinds) for name in given.split(",")]
-    place = _find(rows, given, TEXT_COLUMNS, "text", kinds)
+    place = _find(rows, given, "text", kinds)
     return None if place is None else [place]
 
 
 def text_of(rows: Rows, number: int, values: list[object], places: Sequence[int]) -> str:
-    """Return the text of a row, that of several columns with a space between.
+    """Return the text of a row, joined by spaces if it has several columns.
 
-    Raises
-    ------
-    ValueError
-        If it is none. Of several columns some may have none.
+    Raises ValueError if a value is no text; all but one of several columns may lack a value.
     """
     found = [values[n] if n < len(values) else ABSENT for n in places]
     if len(places) == 1 and isinstance(found[0], str):
@@ -122,13 +103,11 @@ def absent(rows: Rows, number: int, values: list[object], place: int) -> ValueEr
     )
 
 
-def _find(
-    rows: Rows, given: str | None, usual: Sequence[str], kind: str, kinds: Kinds
-) -> int | None:
+def _find(rows: Rows, given: str | None, kind: str, kinds: Kinds) -> int | None:
     if given is not None and rows.own_names:
         return _place(rows, given, kind, kinds)
     by_name = {name.lower(): name for name in reversed(rows.columns)}
-    found = next((by_name[name] for name in usual if name in by_name), None)
+    found = next((by_name[name] for name in USUAL[kind] if name in by_name), None)
     return None if found is None else _place(rows, found, kind, kinds)
 
 

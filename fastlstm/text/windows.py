@@ -1,7 +1,7 @@
 """One long text as N columns side by side, read in windows of T steps.
 
-Truncated backpropagation through time reads so: the rows of a window are N places of the text,
-the next window goes on where they ended, and the state with it.
+This is the input of truncated backpropagation through time: each window goes on where the last
+one ended, and so does the state.
 """
 
 from __future__ import annotations
@@ -29,21 +29,17 @@ class Window(NamedTuple):
 
 
 def columns(ids: ArrayLike, batch_size: int) -> Tokens:
-    """Cut a text into equal parts and lay them side by side.
+    """Cut a text into N equal parts and return them side by side, int32 [W // N, N].
 
     Parameters
     ----------
-    ids : integers [W], the tokens of the whole text.
-    batch_size : N, how many parts. The fewer than N tokens left over at the end are left out.
-
-    Returns
-    -------
-    columns : int32 [W // N, N].
+    ids : integers [W], the tokens of the whole text. Those left over at the end are dropped.
+    batch_size : N.
 
     Raises
     ------
     ValueError
-        If ids are not integers of one axis, or too few: a column needs two.
+        If ids are not integers of one axis, or fewer than two for each column.
     """
     array = np.asarray(ids)
     if array.ndim != 1 or array.dtype.kind not in "iu":

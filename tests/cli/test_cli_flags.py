@@ -7,7 +7,7 @@ from dataclasses import fields
 import pytest
 
 from fastlstm.cli.flags import as_flags, begins_with_flag
-from fastlstm.text.reading import Reading
+from fastlstm.text.rows import Reading
 
 
 @pytest.mark.parametrize(

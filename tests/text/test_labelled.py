@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from fastlstm.text.labelled import LabelledTexts, read_labelled
-from fastlstm.text.reading import Reading
+from fastlstm.text.rows import Reading
 
 
 def read(path: Path, **how: Any) -> LabelledTexts:

@@ -19,7 +19,7 @@ from fastlstm.text.labelled import read_labelled
 from fastlstm.text.lines import read_lines
 from fastlstm.text.opening import check_file, open_file, open_input, read_bytes, read_text
 from fastlstm.text.pair_files import read_folder, read_pairs
-from fastlstm.text.reading import Reading
+from fastlstm.text.rows import Reading
 from fastlstm.train import checkpoint
 from fastlstm.train.classifier.text_config import load_config
 from fastlstm.train.comparison.folder import ComparisonFolder

@@ -11,8 +11,7 @@ from typing import Any
 import pytest
 
 from fastlstm.text.labelled import LabelledTexts, QuotedRowsWarning, read_labelled
-from fastlstm.text.reading import Reading
-from fastlstm.text.rows import Rows
+from fastlstm.text.rows import Reading, Rows
 from fastlstm.text.which_columns import find_columns
 
 ROWS = [("pos", "good film, really"), ("neg", 'so "bad"')]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from fastlstm.text.json_value import read_json
-from fastlstm.text.reading import FORMATS, Reading
+from fastlstm.text.rows import FORMATS, Reading
 from fastlstm.train.classifier.config import ADDED, FREE_OPTIONS, Config, option
 from fastlstm.train.files import reading
 
