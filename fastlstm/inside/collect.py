@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,16 +11,18 @@ from numpy.typing import NDArray
 from fastlstm.models import TextClassifier
 from fastlstm.nn.check import check_size
 from fastlstm.nn.module import Array
-from fastlstm.nn.recurrent import Recurrent
 from fastlstm.text import UNK, Vocabulary, tokenize
 
 Float64 = NDArray[np.float64]
 
 WORDS = 60  # shown of a longer text, unless another number is asked for
 STEPS = 1 << 16  # of all beginnings that are classified in one call
-# How a cell's new state comes about, from its gates and the state before.
-KEPT = {"lstm": lambda v, s: v["f"] * s, "gru": lambda v, s: v["z"] * s}
-ADDED = {"lstm": lambda v: v["i"] * v["g"], "gru": lambda v: (1 - v["z"]) * v["n"]}
+# The two parts of a cell's new state, from its values and the state before: kept and added.
+PARTS = {
+    "lstm": lambda v, s: (v["f"] * s, v["i"] * v["g"]),
+    "gru": lambda v, s: (v["z"] * s, (1 - v["z"]) * v["n"]),
+    "rnn": lambda v, s: (None, None),
+}
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,19 @@ class Inspection:
         return moved
 
     @property
+    def norms(self) -> dict[str, Array]:
+        """[W] each: how far a word "moved" the state; what it "added" and "lost", if known."""
+        parts = {"moved": self.change}
+        if self.added is not None and self.kept is not None:
+            parts |= {"added": self.added, "lost": self.before - self.kept}
+        return {name: np.linalg.norm(part, axis=1) for name, part in parts.items()}
+
+    @property
+    def followed(self) -> Float64:
+        """The probability of `shown_class` after each word, [W]."""
+        return self.probabilities[:, self.shown_class]
+
+    @property
     def shown_class(self) -> int:
         """The class whose probability is followed: of two the second, else the last one said."""
         return 1 if len(self.labels) == 2 else int(self.probabilities[-1].argmax())
@@ -156,10 +170,12 @@ def inspect_text(
         raise ValueError(f"labels has {len(names)} names, expected {classes}")
     shown = found[: check_size("words", words, 0) or None]
     tokens = np.array([vocab.id(word) for word in shown], np.int64)
-    traces = recurrent.trace(model.embedding(tokens))
-    values = dict(traces[layer * (1 + recurrent.bidirectional) + direction].values)
+    k = layer * (1 + recurrent.bidirectional) + direction
+    values = dict(recurrent.trace(model.embedding(tokens))[k].values)
     state = "c" if "c" in values else "h"
-    before = _before(recurrent, values[state], state, layer, direction)
+    after, initial = values[state], getattr(recurrent.make_state(1), state)[k]
+    before = np.concatenate([after[1:], initial] if direction else [initial, after[:-1]])
+    kept, added = PARTS[model.cell](values, before)
     return Inspection(
         words=shown,
         total=len(found),
@@ -172,15 +188,13 @@ def inspect_text(
         values=values,
         state=state,
         before=before,
-        kept=KEPT[model.cell](values, before) if model.cell in KEPT else None,
-        added=ADDED[model.cell](values) if model.cell in ADDED else None,
+        kept=kept,
+        added=added,
     )
 
 
 def logits_of_beginnings(
-    model: TextClassifier,
-    tokens: NDArray[np.int64],
-    advance: Callable[[int], object] = lambda done: None,
+    model: TextClassifier, tokens: NDArray[np.int64], advance: Callable[[int], object]
 ) -> Array:
     """Return the logits of the first word, of the first two, and so on: [W] or [W,C].
 
@@ -194,12 +208,3 @@ def logits_of_beginnings(
         parts.append(model(batch, lengths))
         advance(len(lengths))
     return np.concatenate(parts)
-
-
-def _before(recurrent: Recurrent, after: Array, state: str, layer: int, direction: int) -> Array:
-    """Return the state before each step, given that after it, [W,H]."""
-    k = layer * (1 + recurrent.bidirectional) + direction
-    initial: Any = getattr(recurrent.make_state(1), state)[k]
-    if direction == 1:
-        return np.concatenate([after[1:], initial])
-    return np.concatenate([initial, after[:-1]])

@@ -129,7 +129,7 @@ def named_words(inspection: Inspection, span: int, inches: float) -> list[int]:
     W, apart = len(inspection.words), int(np.ceil(LETTER_HEIGHT / inches))
     if apart <= 1:
         return list(range(W))
-    moved = np.linalg.norm(inspection.change, axis=1)
+    moved = inspection.norms["moved"]
     taken, found = np.zeros(W + 2 * apart, bool), []
     for w in np.argsort(-moved, kind="stable").tolist():
         # a word is at w + apart there; the first of a row follows on the end of the one before
@@ -150,15 +150,14 @@ def _draw_prediction(panel: Any, inspection: Inspection, span: int) -> None:
     if len(inspection.labels) == 2:
         p, name = P[:, 1], _short(inspection.labels[1])
         panel.plot(range(W), p, color=LINE, linewidth=1.5, label=f"probability of {name}")
-        panel.fill_between(range(W), 0.5, p, where=p >= 0.5, color=HIGH, alpha=0.25, linewidth=0,
-                           interpolate=True)  # fmt: skip
-        panel.fill_between(range(W), 0.5, p, where=p <= 0.5, color=LOW, alpha=0.25, linewidth=0,
-                           interpolate=True)  # fmt: skip
+        for side, tint in ((p >= 0.5, HIGH), (p <= 0.5, LOW)):
+            panel.fill_between(range(W), 0.5, p, where=side, color=tint, alpha=0.25, linewidth=0,
+                               interpolate=True)  # fmt: skip
     else:
         for k in np.argsort(-P.max(axis=0), kind="stable")[:CLASSES]:
             panel.plot(range(W), P[:, k], linewidth=1.5, label=_short(inspection.labels[k]))
     dots = 3 if span <= 2 * ROW else 0
-    panel.plot(range(W), P[:, inspection.shown_class], "o", color=LINE, markersize=dots)
+    panel.plot(range(W), inspection.followed, "o", color=LINE, markersize=dots)
     panel.set_ylim(-0.02, 1.02)
     panel.set_ylabel("prediction\nafter the word", fontsize=8)
     _legend(panel)
@@ -197,12 +196,11 @@ def marked_words(inspection: Inspection) -> list[str]:
 
 def _draw_change(panel: Any, inspection: Inspection, part: slice) -> None:
     words, state = np.arange(len(inspection.words))[part], inspection.state
-    moved = np.linalg.norm(inspection.change[part], axis=1)
-    if inspection.added is not None and inspection.kept is not None:
-        added = np.linalg.norm(inspection.added[part], axis=1)
-        lost = np.linalg.norm((inspection.before - inspection.kept)[part], axis=1)
-        _bars(panel, words, added, color=HIGH, label="brought by the word")
-        _bars(panel, words, -lost, color=LOW, label="let go of the old")
+    norms = {name: norm[part] for name, norm in inspection.norms.items()}
+    moved = norms["moved"]
+    if "added" in norms:
+        _bars(panel, words, norms["added"], color=HIGH, label="brought by the word")
+        _bars(panel, words, -norms["lost"], color=LOW, label="let go of the old")
         panel.axhline(0, color=QUIET, linewidth=0.8)
         dots = 3 if len(words) <= MOST_BARS else 1
         panel.plot(words, moved, "D", color="black", markersize=dots, label=f"{state} moved by")

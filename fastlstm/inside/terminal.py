@@ -35,13 +35,12 @@ def format_text(inspection: Inspection, *, colour: bool = False) -> str:
 
 def summarize(inspection: Inspection) -> dict[str, np.ndarray[Any, Any]]:
     """Return a number for each word, by name: the mean of each gate, or of its size if signed."""
-    gates = inspection.gates or {"h": inspection.values["h"]}
-    return {
-        f"|{name}|" if name in SIGNED else name: (np.abs(value) if name in SIGNED else value).mean(
-            axis=1
-        )
-        for name, value in gates.items()
-    }
+    means = {}
+    for name, value in (inspection.gates or {"h": inspection.values["h"]}).items():
+        if name in SIGNED:
+            name, value = f"|{name}|", np.abs(value)
+        means[name] = value.mean(axis=1)
+    return means
 
 
 def _title(inspection: Inspection) -> str:
@@ -51,8 +50,7 @@ def _title(inspection: Inspection) -> str:
 
 def _paragraph(inspection: Inspection, colour: bool) -> list[str]:
     """Return the words in lines of at most WIDTH columns."""
-    p = inspection.probabilities[:, inspection.shown_class]
-    lines, used = [""], 0
+    lines, used, p = [""], 0, inspection.followed
     for word, known, probability in zip(inspection.words, inspection.known, p, strict=True):
         word = cut(printable(word), WIDTH - 1) + ("" if known else "*")
         if used and used + 1 + columns(word) > WIDTH:
@@ -77,13 +75,12 @@ def _widths(inspection: Inspection) -> tuple[int, int]:
 
 
 def _rows(inspection: Inspection, colour: bool) -> list[str]:
-    shown, P = inspection.shown_class, inspection.probabilities
+    P, followed, moved = inspection.probabilities, inspection.followed, inspection.norms["moved"]
     means = list(summarize(inspection).values())
-    moved = np.linalg.norm(inspection.change, axis=1)
     most = max(float(moved.max()), 1e-30)
     two, rows, (digits, wide) = len(inspection.labels) == 2, list[str](), _widths(inspection)
     for w, word in enumerate(inspection.words):
-        p = float(P[w, shown])
+        p = float(followed[w])
         name = pad(cut(printable(word), wide - 1) + ("" if inspection.known[w] else "*"), wide)
         # Of two classes one probability says all; of more, which one is ahead.
         extra = "#" * round(p * BAR) if two else printable(inspection.labels[int(P[w].argmax())])

@@ -1,0 +1,296 @@
+"""The page itself: the text, its words along the plots, and the choice of a gate and of units."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import Any
+
+import numpy as np
+from bokeh import models
+from bokeh.embed import file_html
+from bokeh.layouts import column, row
+from bokeh.palettes import RdBu, Viridis256
+from bokeh.plotting import figure
+from bokeh.resources import INLINE
+
+from fastlstm.inside.collect import Inspection
+from fastlstm.inside.page_words import short_words, words_paragraph
+from fastlstm.inside.picture import MEANING, SIGNED, value_range
+from fastlstm.inside.terminal import summarize
+from fastlstm.plotting import HIGH, LINE, LOW, QUIET
+from fastlstm.printable import columns, cut, printable
+
+TICK = 16  # columns of a word below a plot
+LEVEL = 12  # more words have no room side by side below a plot, and are slanted
+EACH = 30  # more are named now and then, and can be chosen from
+ZOOM = "range.start = slider.value[0] - 1.6; range.end = slider.value[1] - 0.4;"
+NAME = "return words[tick] ?? '';"
+PICKED = 4  # units drawn at first: those that moved most
+# The first seven are told apart with any colour vision (Okabe & Ito 2008).
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#8a6d3b",
+           "#7a5195", "#6b8e23")  # fmt: skip
+
+# Run in the page when another gate or other units are chosen.
+CHOOSE = """
+const name = names[options.indexOf(gate.value)], all = units_source.data, W = words.length;
+units_source.data = {...all, shown: all[name]};
+const [low, high] = ranges[name];
+mapper.low = low; mapper.high = high; mapper.palette = palettes[name];
+bounds.start = low - 0.03 * (high - low); bounds.end = high + 0.03 * (high - low);
+const picked = units.value.map(Number).filter((u) => u >= 0 && u < count);
+const x = [...Array(W).keys()];
+lines.data = {
+    xs: picked.map(() => x),
+    ys: picked.map((u) => x.map((w) => all[name][0][u * W + w])),
+    unit: picked.map((u) => `unit ${u}`),
+    color: picked.map((u, k) => colours[k % colours.length]),
+};
+title.text = `${gate.value}, all ${count} units`; lines_title.text = `${gate.value}, units picked`;
+"""
+AT_WORD = "return words[Math.round(value)] ?? '';"
+AT_UNIT = "return String(Math.round(value));"
+
+
+def page_of(inspection: Inspection, title: str) -> str:
+    """Return the page as HTML."""
+    words = models.Range1d(-0.6, len(inspection.words) - 0.4, bounds="auto")
+    source = _word_source(inspection)
+    text = [_heading(inspection, title), words_paragraph(inspection)]
+    figures = [
+        *_choose_words(inspection, words),
+        _prediction(inspection, source, words),
+        *_choose_units(inspection, words),
+        _change(inspection, source, words),
+    ]
+    head = [models.Div(text=part, disable_math=True, sizing_mode="stretch_width") for part in text]
+    page = column(*head, *figures, sizing_mode="stretch_width", styles={"padding": "8px 16px"})
+    _draw_literally(page)
+    return str(file_html(page, resources=INLINE, title=title))
+
+
+def _draw_literally(page: Any) -> None:
+    """Have no text taken for TeX, which can hold links: labels and words come from anywhere."""
+    for model in page.references():
+        for name in {
+            models.Title: ["text"],
+            models.ColorBar: ["title"],
+            models.Legend: ["title"],
+        }.get(type(model), []):
+            if isinstance(text := getattr(model, name), str):
+                setattr(model, name, models.PlainText(text=text))
+
+
+def _heading(inspection: Inspection, title: str) -> str:
+    label, probability = inspection.prediction
+    return (
+        f"<h2 style='margin:0'>{escape(title)}</h2><p style='margin:4px 0;font-size:16px'>"
+        f"Prediction: <b><bdi>{escape(printable(label))}</bdi></b>, probability "
+        f"{probability:.3f}</p><p style='margin:4px 0;color:{QUIET}'>{inspection.extent}. Shown: "
+        f"{inspection.place}. Hover a word to see its values; choose a gate and pick units "
+        "below. (?) marks words that are not in the vocabulary.</p>"
+    )
+
+
+def _choose_words(inspection: Inspection, words: Any) -> list[Any]:
+    """Return what chooses the words that the plots show; nothing where all have room."""
+    W = len(inspection.words)
+    if W <= EACH:
+        return []
+    slider = models.RangeSlider(
+        title="words shown in the plots", start=1, end=W, value=(1, W), step=1, name="range",
+        sizing_mode="stretch_width",
+    )  # fmt: skip
+    slider.js_on_change(
+        "value", models.CustomJS(args={"slider": slider, "range": words}, code=ZOOM)
+    )
+    return [slider]
+
+
+def _name_words(plot: Any, inspection: Inspection) -> None:
+    """Write the words below a plot: all of a few, of more as many as have room."""
+    names, W = short_words(inspection, TICK), len(inspection.words)
+    axis = plot.xaxis[0]
+    axis.visible = True
+    axis.ticker = (
+        models.FixedTicker(ticks=list(range(W)))
+        if W <= EACH
+        else models.AdaptiveTicker(min_interval=1, desired_num_ticks=EACH, num_minor_ticks=0)
+    )
+    axis.formatter = models.CustomJSTickFormatter(args={"words": names}, code=NAME)
+    few = W <= LEVEL and max(map(columns, names)) * W <= 120
+    axis.major_label_orientation = "horizontal" if few else np.pi / 4
+    axis.major_label_text_font_size = "12px"
+    axis.minor_tick_line_color = None
+
+
+def _plot(words: Any, height: int, title: str, **options: Any) -> Any:
+    """Return an empty plot over the range of words, as wide as the page."""
+    plot = figure(
+        height=height, min_width=300, x_range=words, title=title, tools="", toolbar_location=None,
+        sizing_mode="stretch_width", min_border_left=60, min_border_right=60, **options,
+    )  # fmt: skip
+    plot.xgrid.visible = plot.xaxis.visible = False
+    plot.yaxis.minor_tick_line_color = None
+    return plot
+
+
+def _legend_below(plot: Any) -> None:
+    """Move the legend out of the plot."""
+    plot.legend.orientation = "horizontal"
+    plot.legend.border_line_color = None
+    plot.legend.margin = plot.legend.padding = 2
+    plot.add_layout(plot.legend[0], "below")
+
+
+def _word_source(inspection: Inspection) -> Any:
+    """Return a row for each word: what hovering tells, and what is drawn of it."""
+    P = inspection.probabilities
+    data: dict[str, Any] = {
+        "w": np.arange(len(inspection.words)),
+        "word": short_words(inspection),
+        "known": ["yes" if known else "no" for known in inspection.known],
+        "said": [printable(inspection.labels[k]) for k in P.argmax(axis=1)],
+        "p_said": P.max(axis=1),
+        "p": inspection.followed,
+        **{f"mean_{name.strip('|')}": value for name, value in summarize(inspection).items()},
+        **inspection.norms,
+    }
+    if "lost" in data:
+        data["minus"] = -data["lost"]
+    return models.ColumnDataSource(data)
+
+
+def _hover(inspection: Inspection, drawn: Any) -> Any:
+    """Return what shows a word's values when the pointer is above or below its mark."""
+    rows = [
+        ("word", "@word"),
+        ("in the vocabulary", "@known"),
+        ("said after it", "@said (@p_said{0.000})"),
+        *((f"mean {n}", f"@mean_{n.strip('|')}{{0.000}}") for n in summarize(inspection)),
+        (f"{inspection.state} moved by", "@moved{0.00}"),
+    ]
+    if inspection.added is not None:
+        rows += [("brought", "@added{0.00}"), ("let go", "@lost{0.00}")]
+    return models.HoverTool(tooltips=rows, mode="vline", renderers=[drawn])
+
+
+def _prediction(inspection: Inspection, source: Any, words: Any) -> Any:
+    label = cut(printable(inspection.labels[inspection.shown_class]), 60)
+    title = f"probability of {label} after each word"
+    plot = _plot(words, 210, title, y_range=models.Range1d(-0.03, 1.03), name="prediction")
+    _name_words(plot, inspection)
+    plot.add_layout(
+        models.Span(location=0.5, dimension="width", line_color=QUIET, line_dash="dotted")
+    )
+    plot.line("w", "p", source=source, line_color=LINE, line_width=2)
+    dots = plot.scatter(
+        "w", "p", source=source, size=_mark(7, inspection), color=LINE, hover_fill_color=LOW
+    )
+    plot.add_tools(_hover(inspection, dots))
+    return plot
+
+
+def _mark(size: int, inspection: Inspection) -> int:
+    """Return the size of a mark; of many words it is smaller."""
+    return size if len(inspection.words) <= 120 else size // 2
+
+
+def _change(inspection: Inspection, source: Any, words: Any) -> Any:
+    plot = _plot(words, 270, f"what each word did to {inspection.state} (norms)")
+    _name_words(plot, inspection)
+    if inspection.added is not None:
+        plot.vbar("w", 0.8, "added", source=source, color=HIGH, legend_label="brought")
+        plot.vbar("w", 0.8, "minus", source=source, color=LOW, legend_label="let go of the old")
+    marks = plot.scatter(
+        "w", "moved", source=source, marker="diamond", size=_mark(9, inspection), color="black",
+        legend_label=f"{inspection.state} moved by",
+    )  # fmt: skip
+    _legend_below(plot)
+    plot.add_tools(_hover(inspection, marks))
+    return plot
+
+
+def _choose_units(inspection: Inspection, words: Any) -> list[Any]:
+    """Return the choice of a gate and of units, the heat map of all, and lines of those picked."""
+    H = inspection.before.shape[1]
+    first = "f" if "f" in inspection.values else next(iter(inspection.values))
+    moved_most = np.sort(np.argsort(-inspection.change.sum(axis=0), kind="stable")[:PICKED])
+    gate = models.Select(
+        title="gate or state", value=MEANING[first],
+        options=[MEANING[name] for name in inspection.values], name="gate",
+    )  # fmt: skip
+    units = models.MultiChoice(
+        title="units", value=[str(u) for u in moved_most], options=[str(u) for u in range(H)],
+        name="units", sizing_mode="stretch_width",
+    )  # fmt: skip
+    heat, of_heat = _all_units(inspection, words, first)
+    drawn, of_lines = _some_units(inspection, words, first, moved_most)
+    fixed = {
+        "names": list(inspection.values),
+        "options": gate.options,
+        "words": short_words(inspection),
+        "ranges": {n: value_range(n, v) for n, v in inspection.values.items()},
+        "palettes": {n: _palette(n) for n in inspection.values},
+        "count": H,
+        "colours": list(COLOURS),
+    }
+    callback = models.CustomJS(
+        args={"gate": gate, "units": units, **of_heat, **of_lines, **fixed}, code=CHOOSE
+    )
+    gate.js_on_change("value", callback)
+    units.js_on_change("value", callback)
+    return [row(gate, units, sizing_mode="stretch_width"), heat, drawn]
+
+
+def _all_units(inspection: Inspection, words: Any, first: str) -> tuple[Any, dict[str, Any]]:
+    """Return the heat map, and what the page changes of it."""
+    W, H = inspection.before.shape
+    images = {n: [np.ascontiguousarray(v.T, np.float32)] for n, v in inspection.values.items()}
+    source = models.ColumnDataSource({**images, "shown": images[first]})
+    low, high = value_range(first, inspection.values[first])
+    mapper = models.LinearColorMapper(palette=_palette(first), low=low, high=high)
+    heat = _plot(
+        words, 300, f"{MEANING[first]}, all {H} units", y_range=models.Range1d(-0.5, H - 0.5)
+    )
+    heat.image("shown", x=-0.5, y=-0.5, dw=W, dh=H, source=source, color_mapper=mapper)
+    heat.add_layout(models.ColorBar(color_mapper=mapper, width=10), "right")
+    heat.yaxis.axis_label = "unit"
+    heat.add_tools(
+        models.HoverTool(
+            tooltips=[("word", "$x{custom}"), ("unit", "$y{custom}"), ("value", "@shown{0.000}")],
+            formatters={
+                "$x": models.CustomJSHover(args={"words": short_words(inspection)}, code=AT_WORD),
+                "$y": models.CustomJSHover(code=AT_UNIT),
+            },
+        )
+    )
+    return heat, {"units_source": source, "mapper": mapper, "title": heat.title}
+
+
+def _some_units(
+    inspection: Inspection, words: Any, first: str, picked: Any
+) -> tuple[Any, dict[str, Any]]:
+    """Return the lines of the units picked, and what the page changes of them."""
+    value = inspection.values[first]
+    lines = models.ColumnDataSource(
+        {
+            "xs": [np.arange(len(value))] * len(picked),
+            "ys": [value[:, u] for u in picked],
+            "unit": [f"unit {u}" for u in picked],
+            "color": list(COLOURS[: len(picked)]),
+        },
+        name="lines",
+    )
+    low, high = value_range(first, value)
+    margin = 0.03 * (high - low)
+    bounds = models.Range1d(low - margin, high + margin)
+    drawn = _plot(words, 240, f"{MEANING[first]}, units picked", y_range=bounds)
+    drawn.multi_line("xs", "ys", source=lines, line_color="color", line_width=2,
+                     legend_field="unit")  # fmt: skip
+    _legend_below(drawn)
+    drawn.add_tools(models.HoverTool(tooltips=[("", "@unit"), ("value", "$y{0.000}")]))
+    return drawn, {"lines": lines, "bounds": bounds, "lines_title": drawn.title}
+
+
+def _palette(name: str) -> list[str]:
+    return list(RdBu[11][::-1] if name in SIGNED else Viridis256)
