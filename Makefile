@@ -15,7 +15,7 @@ TORCH  ?= torch==2.13.0
 
 BIN     := $(VENV)/bin
 PIP     := $(BIN)/python -m pip --disable-pip-version-check
-SOURCES := pyproject.toml setup.py $(wildcard fastlstm/kernels/*.p* fastlstm/kernels/src/*)
+SOURCES := pyproject.toml setup.py $(wildcard fastlstm/kernels/native/*.p* fastlstm/kernels/native/src/*)
 ASAN    := build/asan
 TSAN    := build/tsan
 ASAN_CC ?= gcc
@@ -71,7 +71,7 @@ test-slow: $(VENV)/installed-test
 bench: $(VENV)/installed-test
 	$(BIN)/python -m pytest benchmarks $(ARGS)
 
-C_FILES := $(wildcard fastlstm/kernels/src/*.c fastlstm/kernels/src/*.h tests/c/*.c)
+C_FILES := $(wildcard fastlstm/kernels/native/src/*.c fastlstm/kernels/native/src/*.h tests/c/*.c)
 PY_FILES := fastlstm benchmarks tests setup.py
 
 lint: $(VENV)/installed-dev

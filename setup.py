@@ -3,7 +3,7 @@
 Everything declarative is in pyproject.toml. Environment variables read here:
 
 FASTLSTM_NO_EXTENSION=1     build the pure Python package: Numba's backend or the reference
-FASTLSTM_WERROR=1           warnings in fastlstm/kernels/src are errors
+FASTLSTM_WERROR=1           warnings in fastlstm/kernels/native/src are errors
 FASTLSTM_SANITIZE=LIST      compile and link with -fsanitize=LIST, for example address,undefined
 """
 
@@ -18,7 +18,7 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 from setuptools.errors import CompileError, PlatformError
 
-SOURCE_DIR = Path("fastlstm/kernels/src")
+SOURCE_DIR = Path("fastlstm/kernels/native/src")
 
 # Exact arithmetic is part of the contract (a row gives the same bits in any batch), so nothing here
 # lets the compiler reorder or contract floating point. Instruction sets are chosen inside the
@@ -148,8 +148,8 @@ def extensions() -> list[Extension]:
     from Cython.Build import cythonize
 
     native = Extension(
-        "fastlstm.kernels._native",
-        sources=["fastlstm/kernels/_native.pyx"],
+        "fastlstm.kernels.native._native",
+        sources=["fastlstm/kernels/native/_native.pyx"],
         include_dirs=[str(SOURCE_DIR)],
         extra_compile_args=["-O2", "-pthread"],
         extra_link_args=["-pthread"],

@@ -33,7 +33,7 @@ from fastlstm.nn.recurrent import LayerOptions, Recurrent
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from fastlstm.kernels.numba_backend.maths import Maths
+    from fastlstm.kernels.numba.maths import Maths
 
 __all__ = ["CustomLayer", "GradReport", "custom_cell", "exp", "gradcheck", "sigmoid", "tanh"]
 
@@ -142,7 +142,7 @@ def custom_cell(
     ValueError
         If a function takes or returns what it should not, or a name is used twice.
     """
-    from fastlstm.kernels.numba_backend.maths import Maths
+    from fastlstm.kernels.numba.maths import Maths
 
     maths = Maths(
         name=name,

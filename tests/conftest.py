@@ -104,7 +104,7 @@ COMPILED = [NUMBA, *(f"native-{isa}" for isa in TESTED)]
 def all_threads() -> None:
     """Have calls wait for all their threads, on a busy machine too: tests are to meet them."""
     if _load("native")[0] is not None:
-        importlib.import_module("fastlstm.kernels._native").be_patient(True)
+        importlib.import_module("fastlstm.kernels.native._native").be_patient(True)
 
 
 @pytest.fixture(scope="session")

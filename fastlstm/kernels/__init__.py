@@ -53,7 +53,7 @@ __all__ = [
 # Backend name -> module, best first.
 BACKENDS = {
     "native": "fastlstm.kernels.native",
-    "numba": "fastlstm.kernels.numba_backend",
+    "numba": "fastlstm.kernels.numba",
     "reference": "fastlstm.kernels.reference",
 }
 ISAS = ("base", "avx2", "avx512", "neon")

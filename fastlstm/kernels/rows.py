@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 Int64Array = NDArray[np.int64]
 
 # Terms of a long float32 sum that are added up before they go to the total: a chain of 10^7
-# additions would be off by a hundredth. As in src/rows.h.
+# additions would be off by a hundredth. As in native/src/rows.h.
 SUM_BLOCK = 512
 
 

@@ -18,7 +18,8 @@ import numpy as np
 from bound import Kernel
 
 import fastlstm as fl
-from fastlstm.kernels import _native, native
+from fastlstm.kernels import native
+from fastlstm.kernels.native import _native
 from fastlstm.train import optim
 
 THREADS = 16

@@ -178,7 +178,7 @@ def test_holds_the_instruction_sets_it_should(program: Program) -> None:
 def test_base_on_arm_is_neon(dtype: str) -> None:
     """All of either is compiled from the same lines for the same target, so one is tested."""
     base, neon = (
-        (ROOT / "fastlstm/kernels/src" / f"isa_{isa}_{dtype}.c").read_text().splitlines()[1:]
+        (ROOT / "fastlstm/kernels/native/src" / f"isa_{isa}_{dtype}.c").read_text().splitlines()[1:]
         for isa in ("base", "neon")
     )
     assert base == [line.replace("neon", "base") for line in neon]

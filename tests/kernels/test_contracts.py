@@ -111,7 +111,7 @@ def test_threads_do_not_change_a_bit(compiled_kernel: Kernel, case: Case) -> Non
 @pytest.mark.parametrize(("cell", "case"), spread(LARGE, 3), ids=str)
 def test_threads_that_do_not_come_change_no_bit(native_kernel: Kernel, case: Case) -> None:
     """As outside of tests: work that no other thread has begun in time is the caller's."""
-    _native = pytest.importorskip("fastlstm.kernels._native")
+    _native = pytest.importorskip("fastlstm.kernels.native._native")
     _native.be_patient(False)
     try:
         check_threads(native_kernel, case)

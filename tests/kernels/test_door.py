@@ -79,7 +79,7 @@ def test_isa_of_the_environment(native: object, isa: str) -> None:
         assert isa in done.stderr
 
 
-HIDE = "import sys; sys.modules['fastlstm.kernels._native'] = None; "
+HIDE = "import sys; sys.modules['fastlstm.kernels.native._native'] = None; "
 HIDE_NUMBA = "sys.modules['numba'] = None; "
 WARNING = "RuntimeWarning: fastlstm's compiled kernels cannot be loaded"
 

@@ -76,7 +76,7 @@ class Traced:
 def traceable(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have the Numba backend take NumPy's memory, not that of the compiled extension."""
     if find_spec("numba"):
-        monkeypatch.setattr("fastlstm.kernels.numba_backend.layer.empty", np.empty)
+        monkeypatch.setattr("fastlstm.kernels.numba.layer.empty", np.empty)
 
 
 @pytest.mark.usefixtures("traceable")

@@ -15,8 +15,8 @@ COMPILE = """
 import logging, sys
 logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
 import numpy as np
-from fastlstm.kernels.numba_backend.cells import MATHS
-from fastlstm.kernels.numba_backend.engine import Loops, shared
+from fastlstm.kernels.numba.cells import MATHS
+from fastlstm.kernels.numba.engine import Loops, shared
 for compiled in (shared(np.dtype("f4")).pack, Loops(MATHS["rnn_relu"], np.dtype("f4")).forward):
     pass
 """
@@ -55,7 +55,7 @@ USE = """
 import sys
 import numpy as np
 from fastlstm.kernels import CELLS, Call, Rows, Weights, backend
-from fastlstm.kernels.numba_backend.engine import shared
+from fastlstm.kernels.numba.engine import shared
 
 for name in ("pack", "product"):
     getattr(shared(np.dtype("f4")), name)
@@ -116,7 +116,7 @@ def test_a_folder_that_cannot_be_made_is_told_once(tmp_path: Path) -> None:
 
 
 def name_of(*functions: Any, of: Any = None, signature: Any = (), processor: Any = "") -> Any:
-    from fastlstm.kernels.numba_backend.cache import _name_of
+    from fastlstm.kernels.numba.cache import _name_of
 
     return _name_of(of or leaky, functions, signature, processor)
 
@@ -167,7 +167,7 @@ def test_arguments_of_other_types_are_refused() -> None:
     """Code for them would be looked for under the name of what there is."""
     from numba.core import types
 
-    from fastlstm.kernels.numba_backend.cache import compile_cached
+    from fastlstm.kernels.numba.cache import compile_cached
 
     compiled = compile_cached(leaky, (make(captured=object()),), (types.float64,))
     assert compiled(3.0) == 1.5

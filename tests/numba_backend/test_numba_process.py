@@ -100,8 +100,8 @@ def float_state() -> Any:
     """A reader of the register that says whether denormals are flushed."""
     import numba
 
-    from fastlstm.kernels.numba_backend.float_state import flush_denormals, restore_denormals
-    from fastlstm.kernels.numba_backend.jit import OPTIONS
+    from fastlstm.kernels.numba.float_state import flush_denormals, restore_denormals
+    from fastlstm.kernels.numba.jit import OPTIONS
 
     @numba.njit(**OPTIONS)
     def read() -> Any:
@@ -149,7 +149,7 @@ OTHER_PROCESSOR = """
 import sys
 import numpy as np
 from fastlstm.kernels import CELLS, Call, Gradients, Rows, Weights, backend
-from fastlstm.kernels.numba_backend.tile import VECTOR_BYTES
+from fastlstm.kernels.numba.tile import VECTOR_BYTES
 
 def run(name):
     kernels, rng = backend(name), np.random.default_rng(0)

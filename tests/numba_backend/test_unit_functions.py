@@ -26,8 +26,8 @@ EXACT: dict[str, Callable[[Any], Any]] = {
 def _loop(function: Any) -> Any:
     import numba
 
-    from fastlstm.kernels.numba_backend.jit import OPTIONS, unit
-    from fastlstm.kernels.numba_backend.unit_loop import for_units
+    from fastlstm.kernels.numba.jit import OPTIONS, unit
+    from fastlstm.kernels.numba.unit_loop import for_units
 
     compiled = unit(function)
 

@@ -53,8 +53,8 @@ def wheel_problems(wheel: Path) -> list[str]:
     problems += [f"{wheel.name} holds {name}" for name in names if name.endswith(NOT_IN_WHEEL)]
     outside = [name for name in names if not name.startswith(("fastlstm/", "fastlstm-"))]
     problems += [f"{wheel.name} holds {name}" for name in outside]
-    if not any(name.startswith("fastlstm/kernels/_native.") for name in names):
-        problems.append(f"{wheel.name} lacks the extension fastlstm/kernels/_native")
+    if not any(name.startswith("fastlstm/kernels/native/_native.") for name in names):
+        problems.append(f"{wheel.name} lacks the extension fastlstm/kernels/native/_native")
     if not any(name.endswith("LICENSE") for name in names):
         problems.append(f"{wheel.name} lacks its licence")
     size = wheel.stat().st_size

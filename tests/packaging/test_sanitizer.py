@@ -12,7 +12,7 @@ from fastlstm import kernels
 
 @pytest.mark.skipif(os.environ.get("FASTLSTM_EXPECT_SANITIZER") != "1", reason="only for make asan")
 def test_kernels_hold_the_sanitizers() -> None:
-    from fastlstm.kernels import _native
+    from fastlstm.kernels.native import _native
 
     assert kernels.default_backend() == "native"
     binary = Path(_native.__file__).read_bytes()

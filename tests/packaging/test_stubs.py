@@ -7,7 +7,7 @@ import inspect
 from importlib.resources import files
 from typing import Any
 
-STUB = files("fastlstm").joinpath("kernels", "_native.pyi")
+STUB = files("fastlstm").joinpath("kernels", "native", "_native.pyi")
 
 
 def test_stub_matches_the_extension(native: Any) -> None:

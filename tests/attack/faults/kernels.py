@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from attack.faults.fault import Fault
 
-_SRC = "fastlstm/kernels/src/"
+_SRC = "fastlstm/kernels/native/src/"
 _PROCESS = "tests/kernels/test_process.py tests/kernels/test_contracts.py"
 _BACKWARD, _ROWS = "tests/kernels/test_backward.py", "tests/kernels/test_contracts.py"
 _BASE = "native-base"

@@ -17,8 +17,8 @@ from llvmlite import ir
 from numba.core import types
 from numba.core.registry import cpu_target
 
-from fastlstm.kernels.numba_backend.activations import multiply_add
-from fastlstm.kernels.numba_backend.jit import intrinsic
+from fastlstm.kernels.numba.activations import multiply_add
+from fastlstm.kernels.numba.jit import intrinsic
 
 WORD = ir.IntType(64)
 LANE = ir.IntType(32)

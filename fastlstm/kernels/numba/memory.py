@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 try:
-    from fastlstm.kernels._native import empty
+    from fastlstm.kernels.native._native import empty
 except ImportError:
     empty = np.empty
 

@@ -13,7 +13,7 @@ from typing import Any
 from llvmlite import ir
 from numba.core import cgutils, types
 
-from fastlstm.kernels.numba_backend.jit import intrinsic
+from fastlstm.kernels.numba.jit import intrinsic
 
 # Some 0.4 ms of products of one core, in floating-point operations: starting a thread and waiting
 # for it takes a tenth of that, and longer on a busy machine.

@@ -20,7 +20,7 @@ from cpython.ref cimport PyObject
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
-from fastlstm.kernels._c cimport *
+from fastlstm.kernels.native._c cimport *
 
 import os
 from math import prod

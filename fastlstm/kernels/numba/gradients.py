@@ -11,8 +11,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastlstm.kernels.numba_backend.address import add, copy, fill, load, store, word
-from fastlstm.kernels.numba_backend.fields import (
+from fastlstm.kernels.numba.address import add, copy, fill, load, store, word
+from fastlstm.kernels.numba.fields import (
     fields_of,
     kept_row,
     meets_weight,
@@ -23,10 +23,10 @@ from fastlstm.kernels.numba_backend.fields import (
     x_row,
     z_row,
 )
-from fastlstm.kernels.numba_backend.float_state import flush_denormals, restore_denormals
-from fastlstm.kernels.numba_backend.jit import inline, jit
-from fastlstm.kernels.numba_backend.product import SPARE_BYTES, add_sum, product
-from fastlstm.kernels.numba_backend.tile import PANEL_BYTES, panel_columns
+from fastlstm.kernels.numba.float_state import flush_denormals, restore_denormals
+from fastlstm.kernels.numba.jit import inline, jit
+from fastlstm.kernels.numba.product import SPARE_BYTES, add_sum, product
+from fastlstm.kernels.numba.tile import PANEL_BYTES, panel_columns
 
 BLOCK = 128  # rows that are packed at a time
 SUM_ROWS = 8 * BLOCK  # of the call, wherever it is cut

@@ -10,11 +10,11 @@ from numba.core import types
 
 from fastlstm.kernels.arguments import plain
 from fastlstm.kernels.call import DTYPES, Array
-from fastlstm.kernels.numba_backend.address import load, size_of, store
-from fastlstm.kernels.numba_backend.cache import compile_parts
-from fastlstm.kernels.numba_backend.float_state import flush_denormals, restore_denormals
-from fastlstm.kernels.numba_backend.layer import address, readable
-from fastlstm.kernels.numba_backend.workers import worth_threads
+from fastlstm.kernels.numba.address import load, size_of, store
+from fastlstm.kernels.numba.cache import compile_parts
+from fastlstm.kernels.numba.float_state import flush_denormals, restore_denormals
+from fastlstm.kernels.numba.layer import address, readable
+from fastlstm.kernels.numba.workers import worth_threads
 from fastlstm.kernels.reference.pool import Lengths
 
 WORD = types.int64

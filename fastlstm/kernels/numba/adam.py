@@ -10,9 +10,9 @@ from numba.core import types
 
 from fastlstm.kernels.adam_arguments import read_adam
 from fastlstm.kernels.call import AdamStep, Array, WeightSum
-from fastlstm.kernels.numba_backend.cache import compile_parts
-from fastlstm.kernels.numba_backend.float_state import flush_denormals, restore_denormals
-from fastlstm.kernels.numba_backend.workers import worth_threads
+from fastlstm.kernels.numba.cache import compile_parts
+from fastlstm.kernels.numba.float_state import flush_denormals, restore_denormals
+from fastlstm.kernels.numba.workers import worth_threads
 
 WIDTH = 1024  # of the rows that an array without an index is cut into
 

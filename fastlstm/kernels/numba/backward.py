@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastlstm.kernels.numba_backend.address import add, copy, fill, multiply, store, word
-from fastlstm.kernels.numba_backend.fields import (
+from fastlstm.kernels.numba.address import add, copy, fill, multiply, store, word
+from fastlstm.kernels.numba.fields import (
     D_RESET,
     D_STATE,
     fields_of,
@@ -20,11 +20,11 @@ from fastlstm.kernels.numba_backend.fields import (
     write_book,
     z_row,
 )
-from fastlstm.kernels.numba_backend.float_state import flush_denormals, restore_denormals
-from fastlstm.kernels.numba_backend.jit import inline, jit
-from fastlstm.kernels.numba_backend.maths import DH, DKEPT, DMIX, DMIXED, SOURCES
-from fastlstm.kernels.numba_backend.product import product
-from fastlstm.kernels.numba_backend.unit_loop import for_units
+from fastlstm.kernels.numba.float_state import flush_denormals, restore_denormals
+from fastlstm.kernels.numba.jit import inline, jit
+from fastlstm.kernels.numba.maths import DH, DKEPT, DMIX, DMIXED, SOURCES
+from fastlstm.kernels.numba.product import product
+from fastlstm.kernels.numba.unit_loop import for_units
 from fastlstm.kernels.rows import SUM_BLOCK
 
 

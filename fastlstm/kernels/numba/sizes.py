@@ -10,12 +10,12 @@ import numpy as np
 from fastlstm.kernels import call
 from fastlstm.kernels.arguments import check_sizes
 from fastlstm.kernels.call import MemoryUse
-from fastlstm.kernels.numba_backend.cells import maths_of
-from fastlstm.kernels.numba_backend.fields import TABLES, Fields
-from fastlstm.kernels.numba_backend.gradients import BLOCK, WORK_BYTES
-from fastlstm.kernels.numba_backend.maths import Maths
-from fastlstm.kernels.numba_backend.product import SPARE_BYTES
-from fastlstm.kernels.numba_backend.tile import panel_width, panels_of
+from fastlstm.kernels.numba.cells import maths_of
+from fastlstm.kernels.numba.fields import TABLES, Fields
+from fastlstm.kernels.numba.gradients import BLOCK, WORK_BYTES
+from fastlstm.kernels.numba.maths import Maths
+from fastlstm.kernels.numba.product import SPARE_BYTES
+from fastlstm.kernels.numba.tile import panel_width, panels_of
 from fastlstm.kernels.rows import Rows
 from fastlstm.kernels.spec import CellSpec
 

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastlstm.kernels.call import Array, States
-from fastlstm.kernels.numba_backend.engine import Loops
-from fastlstm.kernels.numba_backend.fields import CELLS, RESET
-from fastlstm.kernels.numba_backend.layer import Layer, Work, address, aligned, places
-from fastlstm.kernels.numba_backend.sizes import Sizes
+from fastlstm.kernels.numba.engine import Loops
+from fastlstm.kernels.numba.fields import CELLS, RESET
+from fastlstm.kernels.numba.layer import Layer, Work, address, aligned, places
+from fastlstm.kernels.numba.sizes import Sizes
 from fastlstm.kernels.spec import CellSpec
 
 Ints = NDArray[np.int64]

@@ -7,9 +7,9 @@ from typing import Any
 from llvmlite import ir
 from numba.core import cgutils, types
 
-from fastlstm.kernels.numba_backend.address import copy, fill, load, size_of, store, word
-from fastlstm.kernels.numba_backend.jit import inline, intrinsic, jit
-from fastlstm.kernels.numba_backend.tile import (
+from fastlstm.kernels.numba.address import copy, fill, load, size_of, store, word
+from fastlstm.kernels.numba.jit import inline, intrinsic, jit
+from fastlstm.kernels.numba.tile import (
     MAX_ROWS,
     PANEL_BYTES,
     WIDE,

@@ -10,7 +10,7 @@ from typing import Any
 from llvmlite import ir
 from numba.core import types
 
-from fastlstm.kernels.numba_backend.jit import inline, intrinsic
+from fastlstm.kernels.numba.jit import inline, intrinsic
 
 
 def _pointer(builder: Any, kind: Any, base: Any, index: Any) -> Any:

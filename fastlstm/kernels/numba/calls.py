@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from fastlstm.kernels.arguments import check_kept
 from fastlstm.kernels.call import Array, Call, Gradients, States
-from fastlstm.kernels.numba_backend.backward_pass import Backward
-from fastlstm.kernels.numba_backend.cells import maths_of
-from fastlstm.kernels.numba_backend.engine import loops
-from fastlstm.kernels.numba_backend.forward_pass import (
+from fastlstm.kernels.numba.backward_pass import Backward
+from fastlstm.kernels.numba.cells import maths_of
+from fastlstm.kernels.numba.engine import loops
+from fastlstm.kernels.numba.forward_pass import (
     Forward,
     Tape,
     allocate,
@@ -15,8 +15,8 @@ from fastlstm.kernels.numba_backend.forward_pass import (
     last_states,
     sizes_of,
 )
-from fastlstm.kernels.numba_backend.layer import Layer
-from fastlstm.kernels.numba_backend.workers import worth_threads
+from fastlstm.kernels.numba.layer import Layer
+from fastlstm.kernels.numba.workers import worth_threads
 from fastlstm.kernels.saved import Saved
 from fastlstm.kernels.spec import CellSpec
 

@@ -11,7 +11,7 @@ from dataclasses import fields
 from typing import Any
 
 from fastlstm.kernels.activations import sigmoid, tanh
-from fastlstm.kernels.numba_backend.maths import Maths
+from fastlstm.kernels.numba.maths import Maths
 from fastlstm.kernels.spec import CELLS, CellSpec
 
 Number = Any

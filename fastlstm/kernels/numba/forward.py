@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastlstm.kernels.numba_backend.address import copy, multiply, store, word
-from fastlstm.kernels.numba_backend.fields import (
+from fastlstm.kernels.numba.address import copy, multiply, store, word
+from fastlstm.kernels.numba.fields import (
     fields_of,
     find,
     h_before,
@@ -20,11 +20,11 @@ from fastlstm.kernels.numba_backend.fields import (
     y_row,
     z_row,
 )
-from fastlstm.kernels.numba_backend.float_state import flush_denormals, restore_denormals
-from fastlstm.kernels.numba_backend.jit import jit
-from fastlstm.kernels.numba_backend.maths import H_NEXT
-from fastlstm.kernels.numba_backend.product import SPARE_BYTES, product
-from fastlstm.kernels.numba_backend.unit_loop import for_units
+from fastlstm.kernels.numba.float_state import flush_denormals, restore_denormals
+from fastlstm.kernels.numba.jit import jit
+from fastlstm.kernels.numba.maths import H_NEXT
+from fastlstm.kernels.numba.product import SPARE_BYTES, product
+from fastlstm.kernels.numba.unit_loop import for_units
 
 
 @jit

@@ -32,8 +32,8 @@ from numba.core.serialize import dumps
 from numba.core.types import BaseTuple, int64
 
 from fastlstm.kernels import activations
-from fastlstm.kernels.numba_backend.jit import OPTIONS, jit
-from fastlstm.kernels.numba_backend.workers import in_parts
+from fastlstm.kernels.numba.jit import OPTIONS, jit
+from fastlstm.kernels.numba.workers import in_parts
 from fastlstm.text.files import cache_folder, replacing
 
 Function = Callable[..., Any]

@@ -13,10 +13,10 @@ from numba.core.imputils import lower_getattr_generic
 from numba.core.typing.templates import AttributeTemplate
 from numba.extending import infer_getattr, models, register_model
 
-from fastlstm.kernels.numba_backend.address import load_byte, store, word
-from fastlstm.kernels.numba_backend.jit import inline, intrinsic
-from fastlstm.kernels.numba_backend.maths import H_NEXT, MIXED, PARAMS, SOURCES, Z
-from fastlstm.kernels.numba_backend.maths import H as H_SOURCE
+from fastlstm.kernels.numba.address import load_byte, store, word
+from fastlstm.kernels.numba.jit import inline, intrinsic
+from fastlstm.kernels.numba.maths import H_NEXT, MIXED, PARAMS, SOURCES, Z
+from fastlstm.kernels.numba.maths import H as H_SOURCE
 
 
 class Fields(NamedTuple):

@@ -8,7 +8,7 @@ from llvmlite import ir
 from numba.core import cgutils, errors, types
 from numba.core.types import BaseTuple, Number
 
-from fastlstm.kernels.numba_backend.jit import intrinsic
+from fastlstm.kernels.numba.jit import intrinsic
 
 WORD = ir.IntType(64)
 

@@ -9,11 +9,11 @@ from numpy.typing import DTypeLike, NDArray
 
 from fastlstm.kernels.arguments import read_call
 from fastlstm.kernels.call import Array, Call, Reset, Tokens
-from fastlstm.kernels.numba_backend.engine import shared
-from fastlstm.kernels.numba_backend.fields import TABLES, Fields
-from fastlstm.kernels.numba_backend.maths import Maths
-from fastlstm.kernels.numba_backend.memory import empty
-from fastlstm.kernels.numba_backend.tile import panel_width, panels_of
+from fastlstm.kernels.numba.engine import shared
+from fastlstm.kernels.numba.fields import TABLES, Fields
+from fastlstm.kernels.numba.maths import Maths
+from fastlstm.kernels.numba.memory import empty
+from fastlstm.kernels.numba.tile import panel_width, panels_of
 
 Ints = NDArray[np.int64]
 LINE = 64  # bytes

@@ -11,12 +11,12 @@ except ImportError as error:
         f"the numba backend needs Numba ({error}): pip install fastlstm[numba]"
     ) from error
 
-from fastlstm.kernels.numba_backend.adam import adam
-from fastlstm.kernels.numba_backend.calls import backward, forward, inside
-from fastlstm.kernels.numba_backend.memory import empty
-from fastlstm.kernels.numba_backend.pool import pool, pool_backward
-from fastlstm.kernels.numba_backend.sizes import memory
-from fastlstm.kernels.numba_backend.stream import stream
+from fastlstm.kernels.numba.adam import adam
+from fastlstm.kernels.numba.calls import backward, forward, inside
+from fastlstm.kernels.numba.memory import empty
+from fastlstm.kernels.numba.pool import pool, pool_backward
+from fastlstm.kernels.numba.sizes import memory
+from fastlstm.kernels.numba.stream import stream
 
 __all__ = [
     "adam",

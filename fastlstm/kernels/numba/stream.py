@@ -9,10 +9,10 @@ import numpy as np
 
 from fastlstm.kernels.arguments import read_layers
 from fastlstm.kernels.call import Array, Call, States, Weights
-from fastlstm.kernels.numba_backend.cells import maths_of
-from fastlstm.kernels.numba_backend.engine import loops
-from fastlstm.kernels.numba_backend.forward_pass import Forward, allocate, sizes_of
-from fastlstm.kernels.numba_backend.layer import Layer
+from fastlstm.kernels.numba.cells import maths_of
+from fastlstm.kernels.numba.engine import loops
+from fastlstm.kernels.numba.forward_pass import Forward, allocate, sizes_of
+from fastlstm.kernels.numba.layer import Layer
 from fastlstm.kernels.rows import Rows
 from fastlstm.kernels.spec import CellSpec
 from fastlstm.kernels.steps import OneCaller, read_states, read_step

@@ -1,4 +1,4 @@
-"""exp, sigmoid and tanh in a form that LLVM vectorises; constants as in src/activations.h.
+"""exp, sigmoid and tanh in a form that LLVM vectorises; constants as in native/src/activations.h.
 
 With x = n ln2 + r, n an integer and |r| <= ln2/2:  e^x = 2^n (1 + q),  q = e^r - 1 = r p(r),
 p the minimax polynomial of (e^r - 1)/r. q, and with it e^x - 1 and tanh, stay accurate near
@@ -16,7 +16,7 @@ from numba.core import cgutils, types
 from numba.extending import overload
 
 from fastlstm.kernels import activations as plain
-from fastlstm.kernels.numba_backend.jit import INLINE, inline, intrinsic
+from fastlstm.kernels.numba.jit import INLINE, inline, intrinsic
 
 
 class Constants(NamedTuple):

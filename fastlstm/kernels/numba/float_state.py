@@ -10,7 +10,7 @@ from typing import Any
 from llvmlite import ir
 from numba.core import cgutils, types
 
-from fastlstm.kernels.numba_backend.jit import intrinsic
+from fastlstm.kernels.numba.jit import intrinsic
 
 ON_X86 = platform.machine().lower() in ("x86_64", "amd64", "i386", "i686")
 ON_ARM = platform.machine().lower() in ("aarch64", "arm64")

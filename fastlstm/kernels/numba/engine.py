@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 from numba.core import types
 
-from fastlstm.kernels.numba_backend import forward, gradients
-from fastlstm.kernels.numba_backend.backward import make_backward
-from fastlstm.kernels.numba_backend.cache import compile_cached, compile_parts
-from fastlstm.kernels.numba_backend.forward import make_forward
-from fastlstm.kernels.numba_backend.jit import unit
-from fastlstm.kernels.numba_backend.maths import Maths
-from fastlstm.kernels.numba_backend.product import pack, product_function, sum_function
+from fastlstm.kernels.numba import forward, gradients
+from fastlstm.kernels.numba.backward import make_backward
+from fastlstm.kernels.numba.cache import compile_cached, compile_parts
+from fastlstm.kernels.numba.forward import make_forward
+from fastlstm.kernels.numba.jit import unit
+from fastlstm.kernels.numba.maths import Maths
+from fastlstm.kernels.numba.product import pack, product_function, sum_function
 
 WORD = types.int64
 # What runs over steps s0..s1-1 takes: a `Fields` for each thread, s0, s1.

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from fastlstm.kernels.arguments import read_gradients
 from fastlstm.kernels.call import Array, Gradients, States, Weights
-from fastlstm.kernels.numba_backend import gradients
-from fastlstm.kernels.numba_backend.fields import D_RESET, D_STATE, Fields
-from fastlstm.kernels.numba_backend.forward_pass import (
+from fastlstm.kernels.numba import gradients
+from fastlstm.kernels.numba.fields import D_RESET, D_STATE, Fields
+from fastlstm.kernels.numba.forward_pass import (
     UNITS,
     Buffers,
     Forward,
@@ -20,8 +20,8 @@ from fastlstm.kernels.numba_backend.forward_pass import (
     clear_ends,
     states_table,
 )
-from fastlstm.kernels.numba_backend.layer import Work, address, places, readable
-from fastlstm.kernels.numba_backend.maths import DH, GRADIENT, Maths, state_source
+from fastlstm.kernels.numba.layer import Work, address, places, readable
+from fastlstm.kernels.numba.maths import DH, GRADIENT, Maths, state_source
 
 Ints = NDArray[np.int64]
 KINDS = {

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from fastlstm.kernels import _native
-from fastlstm.kernels._native import (
+from fastlstm.kernels.call import Array
+from fastlstm.kernels.native import _native
+from fastlstm.kernels.native._native import (
     Stream,
     TensorStep,
     adam,
@@ -26,7 +27,6 @@ from fastlstm.kernels._native import (
     vec_sigmoid,
     vec_tanh,
 )
-from fastlstm.kernels.call import Array
 from fastlstm.kernels.rows import Int64Array, Rows
 
 stream = Stream
