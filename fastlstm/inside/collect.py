@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +19,7 @@ Float64 = NDArray[np.float64]
 WORDS = 60  # shown of a longer text, unless another number is asked for
 STEPS = 1 << 16  # of all beginnings that are classified in one call
 # The two parts of a cell's new state, from its values and the state before: kept and added.
-PARTS = {
+PARTS: dict[str, Callable[..., Any]] = {
     "lstm": lambda v, s: (v["f"] * s, v["i"] * v["g"]),
     "gru": lambda v, s: (v["z"] * s, (1 - v["z"]) * v["n"]),
     "rnn": lambda v, s: (None, None),
