@@ -28,11 +28,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 from fastlstm.differences import GradReport, gradcheck
 from fastlstm.kernels import CellSpec
 from fastlstm.kernels.activations import exp, sigmoid, tanh
-from fastlstm.nn.recurrent import LayerOptions, Recurrent
+from fastlstm.nn.recurrent import Recurrent
 
 if TYPE_CHECKING:
-    from typing_extensions import Unpack
-
     from fastlstm.kernels.numba.maths import Maths
 
 __all__ = ["CustomLayer", "GradReport", "custom_cell", "exp", "gradcheck", "sigmoid", "tanh"]
@@ -62,23 +60,7 @@ class CustomLayer(Recurrent):
     """
 
     _cell: ClassVar[Maths]
-
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        num_layers: int = 1,
-        bias: bool = True,
-        batch_first: bool = False,
-        dropout: float = 0.0,
-        bidirectional: bool = False,
-        **options: Unpack[LayerOptions],
-    ) -> None:
-        super().__init__(
-            input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional,
-            **options,
-        )  # fmt: skip
-        self._backend = "numba"
+    _engine = "numba"
 
     def _find_cell(self) -> Callable[[], CellSpec]:
         return partial(getattr, type(self), "_cell")  # by the class, whose name pickle finds

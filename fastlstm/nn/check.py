@@ -177,7 +177,12 @@ def check_ids(name: str, value: object, size: int, ndim: int | None = None) -> N
     # looking at each of them would take hours.
     ids = np.asarray(ids, order="C")
     if ids.size and (ids.min() < 0 or ids.max() >= size):
-        at = tuple(int(i) for i in np.argwhere((ids < 0) | (ids >= size))[0])
-        place = ", ".join(map(str, at))
-        raise IndexError(f"{name}[{place}] is {ids[at]}, expected 0 to {size - 1}")
+        found = first(name, ids, (ids < 0) | (ids >= size))
+        raise IndexError(f"{found}, expected 0 to {size - 1}")
     return ids
+
+
+def first(name: str, array: Array, wrong: Array) -> str:
+    """Return the place and value of the first element that is wrong, as an error tells them."""
+    at = tuple(int(i) for i in np.argwhere(wrong)[0])
+    return f"{name}[{', '.join(map(str, at))}] is {array[at]}"

@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike
 
 from fastlstm.kernels.call import DTYPES
 from fastlstm.kernels.rows import any_array
-from fastlstm.nn.check import check_ids, check_probability
+from fastlstm.nn.check import check_ids, check_probability, first
 from fastlstm.nn.module import Array
 
 
@@ -38,10 +38,9 @@ def bce_with_logits(logits: Array, targets: ArrayLike) -> tuple[float, Array]:
     if given.shape != z.shape:
         raise ValueError(f"targets has shape {given.shape}, expected {z.shape} (that of logits)")
     t = given.astype(z.dtype)
-    outside = np.argwhere(~((t >= 0) & (t <= 1)))
-    if outside.size:
-        at = tuple(int(i) for i in outside[0])
-        raise ValueError(f"targets[{', '.join(map(str, at))}] is {t[at]}, expected 0 to 1")
+    inside = (t >= 0) & (t <= 1)
+    if not inside.all():
+        raise ValueError(f"{first('targets', t, ~inside)}, expected 0 to 1")
     # exp of a negative number only, so nothing overflows: e = exp(-|z|).
     e = np.exp(-np.abs(z))
     loss = np.maximum(z, 0) - z * t + np.log1p(e)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fastlstm.kernels.call import DTYPES
 from fastlstm.kernels.rows import any_array
-from fastlstm.nn.check import as_array, check_array, check_ids, check_unchanged
+from fastlstm.nn.check import as_array, check_array, check_ids, check_unchanged, first
 
 # float32 or float64.
 Array = NDArray[Any]
@@ -59,12 +59,7 @@ class Parameter:
 
     @data.setter
     def data(self, value: Array) -> None:
-        array = any_array("data", value)
-        if array.shape != self._data.shape or array.dtype != self._data.dtype:
-            raise ValueError(
-                f"data has shape {array.shape} and dtype {array.dtype}, "
-                f"expected {self._data.shape} and {self._data.dtype}"
-            )
+        array = _alike("data", any_array("data", value), self._data)
         self._data = np.require(array, requirements=["C", "A"])
 
     @property
@@ -259,12 +254,7 @@ def _in_place_of(now: Parameter, where: str, value: Any) -> Parameter:
     Those of an array are copied: whoever else has `now` (an optimizer, a tied module) sees them.
     """
     if isinstance(value, Parameter):
-        data = value.data
-        if data.shape != now.data.shape or data.dtype != now.data.dtype:
-            raise ValueError(
-                f"{where} has shape {data.shape} and dtype {data.dtype}, "
-                f"expected {now.data.shape} and {now.data.dtype}"
-            )
+        _alike(where, value.data, now.data)
         return value
     if hasattr(value, "detach"):
         value = value.detach().cpu().numpy()
@@ -272,10 +262,20 @@ def _in_place_of(now: Parameter, where: str, value: Any) -> Parameter:
     return now
 
 
-def described(*first: object, **options: tuple[object, object]) -> str:
+def _alike(name: str, array: Array, like: Array) -> Array:
+    """Return `array` after checking that it has the shape and dtype of `like`."""
+    if array.shape != like.shape or array.dtype != like.dtype:
+        raise ValueError(
+            f"{name} has shape {array.shape} and dtype {array.dtype}, "
+            f"expected {like.shape} and {like.dtype}"
+        )
+    return array
+
+
+def described(*plain: object, **options: tuple[object, object]) -> str:
     """Return the arguments of `extra_repr`: those, then options (value, default) that differ."""
     more = [f"{name}={value}" for name, (value, usual) in options.items() if value != usual]
-    return ", ".join([*map(str, first), *more])
+    return ", ".join([*map(str, plain), *more])
 
 
 def fitting(name: str, value: Any, like: Array) -> Array:
@@ -297,6 +297,4 @@ def check_finite(name: str, value: Array) -> None:
     """Raise ValueError if `value` holds NaN or infinity, naming where."""
     finite = np.isfinite(value)
     if not finite.all():
-        at = tuple(int(i) for i in np.argwhere(~finite)[0])
-        place = ", ".join(map(str, at))
-        raise ValueError(f"{name}[{place}] is {value[at]}, expected finite numbers")
+        raise ValueError(f"{first(name, value, ~finite)}, expected finite numbers")

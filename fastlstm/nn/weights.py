@@ -46,20 +46,6 @@ def make_weights(
             module._without(part + suffix)
 
 
-def make_params(
-    module: Module,
-    suffix: str,
-    cell: CellSpec,
-    hidden_size: int,
-    dtype: np.dtype[Any],
-    rng: np.random.Generator,
-) -> None:
-    """Give `module` the cell's own parameters [H] + suffix, uniform in +-1/sqrt(H)."""
-    for name in cell.params:
-        value = uniform((hidden_size,), 1 / math.sqrt(hidden_size), dtype, rng)
-        setattr(module, name + suffix, Parameter(value))
-
-
 def find_parameters(module: Module, suffix: str, cell: CellSpec) -> Owned:
     """Return the parameters PARTS + suffix, None for what is not there; then the cell's own."""
     weights = (getattr(module, part + suffix, None) for part in PARTS)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastlstm.kernels import Rows, Tokens
+from fastlstm.kernels import CellSpec, Rows, Tokens
 from fastlstm.nn.check import Rng, check_rng, check_size, refuse_keywords
 from fastlstm.nn.module import Array, Tape, check_finite
 from fastlstm.nn.recurrent.gates import Gated
@@ -55,7 +55,10 @@ class Recurrent(Gated):
         if len(own) < len(signature.parameters):
             common = inspect.signature(Stack.__init__).parameters
             own += [common[name] for name in LayerOptions.__annotations__]
-        own = [p for p in own if p.name not in ("self", "unknown")]
+        hidden, cell = ["self", "unknown"], getattr(cls, "_cell", None)
+        if isinstance(cell, CellSpec) and not cell.projects:
+            hidden.append("proj_size")
+        own = [p for p in own if p.name not in hidden]
         cls.__signature__ = signature.replace(parameters=own)  # type: ignore[attr-defined]
 
     def __call__(
@@ -295,13 +298,7 @@ class Recurrent(Gated):
         return plan(self, rows, check_size("tokens", tokens, 0))
 
     def _given(
-        self,
-        x: Array | Tokens,
-        state: Any,
-        lengths: ArrayLike | None,
-        reset: ArrayLike | None,
-        reset_at: str,
-        unknown: Mapping[str, object],
+        self, x: Any, state: Any, lengths: Any, reset: Any, reset_at: str, unknown: dict[str, Any]
     ) -> Given:
         """Check what a call was given."""
         if unknown:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
-import numpy as np
+from typing import Any, NamedTuple
 
 from fastlstm import kernels
 from fastlstm.kernels import MemoryUse, Rows, Sizes
@@ -40,73 +38,46 @@ class _Meter:
         self.most = max(self.most, self.used + size)
 
 
-class _Sizes(NamedTuple):
-    """Bytes of the arrays of a layer."""
-
-    states: int  # of all layers and directions
-    y: int
-    dx: int
-    mask: int  # of dropout, 0 without
-    uses: list[MemoryUse]  # of each layer, in each of its directions
-
-
 def plan(stack: Stack, rows: Rows, tokens: int) -> MemoryPlan:
     """Follow `walk.run_forward` and `walk.run_backward` through what they allocate and free."""
-    sizes, D, last = _sizes(stack, rows, tokens), stack._directions, stack.num_layers - 1
-    meter = _Meter(2 * sizes.states)  # before and after
-    for layer, use in enumerate(sizes.uses):
-        meter.add(sizes.y)
+    item, steps, D = stack.dtype.itemsize, rows.T * rows.N, stack._directions
+    states = item * len(stack._suffixes) * rows.N * sum(stack._state_sizes())
+    y, dx = item * steps * stack._width, item * (tokens or steps) * stack.input_size
+    uses, last, mask = _uses(stack, rows, tokens), stack.num_layers - 1, y if stack.dropout else 0
+    meter = _Meter(2 * states)  # before and after
+    for layer, use in enumerate(uses):
+        meter.add(y)
         for _ in range(D):
             meter.for_now(use.kept + use.forward)
             meter.add(use.kept)
-        if layer < last and sizes.mask:
-            _add_mask(meter, rows.T * rows.N * stack._width, sizes.mask)
+        if layer < last and mask:
+            draws = steps * stack._width  # float32 each, then a byte each
+            meter.for_now(draws * 5)
+            meter.for_now(draws + mask)
+            meter.add(mask + y)  # the mask, and y times it
     forward, kept = meter.most, meter.used
-    meter = _Meter(kept + 2 * sizes.states)  # the gradients of both
+    meter = _Meter(kept + 2 * states)  # the gradients of both
     for layer in reversed(range(stack.num_layers)):
-        meter.add(sizes.y if layer else sizes.dx)
+        meter.add(y if layer else dx)
         for _ in range(D):
-            meter.for_now(sizes.uses[layer].backward)
-            meter.used -= sizes.uses[layer].kept
+            meter.for_now(uses[layer].backward)
+            meter.used -= uses[layer].kept
         if layer:
-            meter.used -= sizes.mask  # its input, where that is a product with a mask
+            meter.used -= mask  # its input, where that is a product with a mask
         if layer < last:
-            meter.used -= 2 * sizes.y  # its own y, and the gradient of it
+            meter.used -= 2 * y  # its own y, and the gradient of it
     return MemoryPlan(forward, kept, meter.most)
 
 
-def _sizes(stack: Stack, rows: Rows, tokens: int) -> _Sizes:
-    item, steps = stack.dtype.itemsize, rows.T * rows.N
-    y = item * steps * stack._width
-    inputs = [stack.input_size, *[stack._width] * (stack.num_layers - 1)]
-    memory = kernels.backend(stack._backend).memory
-    return _Sizes(
-        states=item * len(stack._suffixes) * rows.N * sum(stack._state_sizes()),
-        y=y,
-        dx=item * (tokens or steps) * stack.input_size,
-        mask=y if stack.dropout else 0,
-        uses=[
-            memory(
-                stack._cell,
-                Sizes(
-                    rows,
-                    input_size,
-                    stack.hidden_size,
-                    stack.proj_size,
-                    tokens=0 if layer else tokens,
-                    mask=stack.recurrent_dropout > 0,
-                    recompute=stack.recompute,
-                    dtype=stack.dtype,
-                    n_threads=get_num_threads(),
-                ),
-            )
-            for layer, input_size in enumerate(inputs)
-        ],
-    )
-
-
-def _add_mask(meter: _Meter, elements: int, mask: int) -> None:
-    """Count the mask, on the way to it random numbers and what they say, and y times it."""
-    meter.for_now(elements * (np.dtype(np.float32).itemsize + 1))
-    meter.for_now(elements + mask)
-    meter.add(2 * mask)
+def _uses(stack: Stack, rows: Rows, tokens: int) -> list[MemoryUse]:
+    """Return what a kernel takes for each layer, in each of its directions."""
+    options: Any = {
+        "mask": stack.recurrent_dropout > 0,
+        "recompute": stack.recompute,
+        "dtype": stack.dtype,
+        "n_threads": get_num_threads(),
+    }
+    inputs = [(stack.input_size, tokens), *[(stack._width, 0)] * (stack.num_layers - 1)]
+    memory, H, proj = kernels.backend(stack._backend).memory, stack.hidden_size, stack.proj_size
+    sizes = (Sizes(rows, size, H, proj, tokens=table, **options) for size, table in inputs)
+    return [memory(stack._cell, size) for size in sizes]

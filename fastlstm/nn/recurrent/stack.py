@@ -22,11 +22,11 @@ from fastlstm.nn.check import (
     check_size,
     refuse_keywords,
 )
-from fastlstm.nn.init import orthogonal
+from fastlstm.nn.init import orthogonal, uniform
 from fastlstm.nn.module import Array, Module, Parameter, described
 from fastlstm.nn.recurrent.reset import BoolArray
 from fastlstm.nn.sums import sum_rows
-from fastlstm.nn.weights import Owned, find_parameters, make_params, make_weights, read_weights
+from fastlstm.nn.weights import Owned, find_parameters, make_weights, read_weights
 
 MOST_LAYERS = 10_000  # each is made as an object: a mistaken number must not take all memory
 INITS = ("torch", "orthogonal")
@@ -57,6 +57,7 @@ class Stack(Module):
     """
 
     _cell: ClassVar[CellSpec]
+    _engine: ClassVar[str] = ""  # the backend of the class, if it is not the one in use
     _fixed = frozenset(
         "input_size hidden_size num_layers bias bidirectional proj_size dtype learn_state "
         "nonlinearity reset_after".split()
@@ -111,7 +112,7 @@ class Stack(Module):
                 stacklevel=2 + (type(self).__init__ is not Stack.__init__),
             )
         self._rng = check_rng(rng)
-        self._backend = kernels.default_backend()
+        self._backend = self._engine or kernels.default_backend()
         directions = ("", "_reverse") if bidirectional else ("",)
         self._directions, self._size = len(directions), self.proj_size or H
         self._width = self._directions * self._size
@@ -127,8 +128,8 @@ class Stack(Module):
             if init == "orthogonal":
                 weight = getattr(self, "weight_hh" + suffix)
                 weight.data = orthogonal(H, self._size, len(cell.gates), self.dtype, self._rng)
-        for suffix in self._suffixes:
-            make_params(self, suffix, cell, H, self.dtype, self._rng)
+        for name in (name + suffix for suffix in self._suffixes for name in cell.params):
+            setattr(self, name, Parameter(uniform((H,), H**-0.5, self.dtype, self._rng)))
         if self.learn_state:
             K = len(self._suffixes)
             for name, size in zip(cell.states, self._state_sizes(), strict=True):
