@@ -84,6 +84,20 @@ def load(path: str | Path, kind: str) -> tuple[Tensors, dict[str, Any]]:
     return tensors, note
 
 
+def joined(parts: Mapping[str, Mapping[str, NDArray[Any]]]) -> Tensors:
+    """Return the arrays of several parts as one dict, named ``<part>/<name>``."""
+    return {f"{part}/{n}": array for part, state in parts.items() for n, array in state.items()}
+
+
+def parted(tensors: Tensors) -> dict[str, Tensors]:
+    """Invert `joined`; a part without arrays is missing."""
+    parts: dict[str, Tensors] = {}
+    for name, array in tensors.items():
+        part, _, rest = name.partition("/")
+        parts.setdefault(part, {})[rest] = array
+    return parts
+
+
 @contextmanager
 def building(path: str | Path) -> Iterator[None]:
     """Raise CheckpointError if building a model from a checkpoint fails inside the block."""

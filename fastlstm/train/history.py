@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -110,18 +109,14 @@ class History:
         return asdict(self)
 
     @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> History:
+    def from_json(cls, value: object) -> History:
         """Invert `to_json`; ValueError if a type is wrong or the numbers do not fit each other."""
         history = record(cls, of_this_version(value))
-        history._check()
-        return history
-
-    def _check(self) -> None:
-        """Raise ValueError unless epochs are numbered, end at a step and include the best one."""
-        epochs, best = self.epochs, self.best
+        epochs, best = history.epochs, history.best
         if [epoch.epoch for epoch in epochs] != list(range(1, len(epochs) + 1)):
             raise ValueError(f"the epochs are not numbered from 1 to {len(epochs)}")
         if not min(1, len(epochs)) <= best <= len(epochs):
             raise ValueError(f"the best epoch is {best} of {len(epochs)}")
-        if self.step - self.batch != (epochs[-1].step if epochs else 0):
+        if history.step - history.batch != (epochs[-1].step if epochs else 0):
             raise ValueError("its steps are not those of its epochs")
+        return history

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from fastlstm.nn import Module, State
 from fastlstm.train import checkpoint
@@ -29,10 +28,10 @@ def save_state(path: str | Path, state: State, model: Module | None = None) -> N
     """
     if not isinstance(state, State):
         raise TypeError(f"state is a {type(state).__name__}, expected a State")
-    tensors: dict[str, Any] = {f"state/{i}": part for i, part in enumerate(state)}
-    if model is not None:
-        tensors.update((f"model/{name}", value) for name, value in model.state_dict().items())
-    checkpoint.save(path, tensors, KIND, {"model": type(model).__name__ if model else None})
+    weights = {} if model is None else model.state_dict()
+    parts = {"state": {str(i): part for i, part in enumerate(state)}, "model": weights}
+    note = {"model": None if model is None else type(model).__name__}
+    checkpoint.save(path, checkpoint.joined(parts), KIND, note)
 
 
 def load_state(path: str | Path, model: Module | None = None) -> State:
@@ -45,12 +44,12 @@ def load_state(path: str | Path, model: Module | None = None) -> State:
         parameters, or others. The model has not changed then.
     """
     tensors, _ = checkpoint.load(path, KIND)
-    parts = [tensors[f"state/{i}"] for i in range(sum(n.startswith("state/") for n in tensors))]
-    state = State(parts)
+    parts = checkpoint.parted(tensors)
+    arrays = parts.get("state", {})
+    state = State([arrays[str(i)] for i in range(len(arrays))])
     if model is not None:
-        weights = {n[len("model/") :]: v for n, v in tensors.items() if n.startswith("model/")}
         try:
-            model.load_state_dict(weights)
+            model.load_state_dict(parts.get("model", {}))
         except (KeyError, ValueError) as error:
             reason = f"{path} is of another model: {error.args[0]}"
             raise checkpoint.CheckpointError(reason) from error

@@ -149,9 +149,8 @@ def learn(
         return _kept(kept.model, options)
     source, target = (token_vocabulary((p[side] for p in train), min_count) for side in (0, 1))
     translator = Translator.build(source, target, options, seed)
-    training["identity"] = {
-        **options, "pairs": _fingerprint(train, validation), **(identity or {}),
-    }  # fmt: skip
+    pairs = zlib.crc32(json.dumps((train, validation)).encode())
+    training["identity"] = {**options, "pairs": pairs, **(identity or {})}
     if kept is not None:
         training["checkpoint"] = kept.checkpoint
     with kept.locked() if kept is not None else nullcontext():
@@ -166,11 +165,6 @@ def learn(
             translator.save(kept.model)
             kept.checkpoint.unlink()
     return translator
-
-
-def _fingerprint(*parts: Sequence[Pair]) -> int:
-    """Return a number that changes with any token of the pairs."""
-    return zlib.crc32(json.dumps(parts).encode())
 
 
 def _kept(path: Path, options: Mapping[str, Any]) -> Translator:

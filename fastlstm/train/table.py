@@ -25,3 +25,8 @@ def aligned(rows: Sequence[Sequence[str]], left: int = 0) -> str:
         lines.append("  ".join(padded).rstrip())
     rule = "-" * (sum(widths) + 2 * (len(widths) - 1))
     return "\n".join([lines[0], rule, *lines[1:]])
+
+
+def shown(value: float | None, form: str) -> str:
+    """Return a number as text, or "-" for None."""
+    return "-" if value is None else format(value, form)

@@ -19,9 +19,9 @@ from typing import Any
 import numpy as np
 
 from fastlstm.nn.state import State
-from fastlstm.train import training_state
+from fastlstm.train import checkpoint
 from fastlstm.train.average import Average
-from fastlstm.train.checkpoint import CheckpointError
+from fastlstm.train.checkpoint import CheckpointError, Tensors
 from fastlstm.train.clip import clip_factor
 from fastlstm.train.evaluate import as_task, evaluate
 from fastlstm.train.history import History
@@ -35,7 +35,8 @@ from fastlstm.train.seeds import DATA, DROPOUT, generator
 from fastlstm.train.state import check_alike, copy_into
 from fastlstm.train.tasks.supervised import Loss
 from fastlstm.train.tasks.task import Batches, Task, Validation
-from fastlstm.train.training_state import Arrays
+
+KIND = "training state"
 
 Transform = Callable[[Any, np.random.Generator], Any]
 Gradients = Callable[[Sequence[NamedParameter]], None]
@@ -109,7 +110,7 @@ class Trainer:
         self.checkpoint = Path(checkpoint) if checkpoint is not None else None
         self.identity = json.loads(json.dumps(identity or {}))  # as read from a file
         self.lr, self.history = optimizer.lr, History()
-        self.best_weights: Arrays = {}
+        self.best_weights: Tensors = {}
         self._gradients = gradients or (lambda parameters: None)
         self._parameters = list(model.named_parameters())
         self._state: Any = None  # of the recurrent layers after the last batch
@@ -159,7 +160,7 @@ class Trainer:
         self.model.load_state_dict(self.best_weights)
         return self.history
 
-    def start_after(self, history: History, weights: Arrays) -> None:
+    def start_after(self, history: History, weights: Tensors) -> None:
         """Go on from the end of a history, with the weights of its best epoch."""
         self.model.load_state_dict(weights)
         self.history, self.best_weights = history, dict(weights)
@@ -174,7 +175,8 @@ class Trainer:
             "average": self.average.state_dict() if self.average else {},
             "state": {str(k): part for k, part in enumerate(state) if part is not None},
         }
-        training_state.save(path, parts, self._full_identity(), self.history.to_json())
+        note = {"identity": self._full_identity(), "history": self.history.to_json()}
+        checkpoint.save(path, checkpoint.joined(parts), KIND, note)
 
     def load(self, path: str | Path) -> None:
         """Load a saved state; `fit` then goes on from there.
@@ -185,10 +187,12 @@ class Trainer:
             As `train.checkpoint.load`; also CheckpointError if the state is that of another
             model, optimizer or `identity`.
         """
-        parts, saved = training_state.load(path, self._full_identity())
+        tensors, note = checkpoint.load(path, KIND)
+        self._check_identity(path, note.get("identity"))
+        parts = checkpoint.parted(tensors)
         weights = {name: parameter.data for name, parameter in self._parameters}
         try:
-            history, best = History.from_json(saved), parts.get("best", {})
+            history, best = History.from_json(note.get("history")), parts.get("best", {})
             check_alike(weights if history.best else {}, best, "the best weights")
             copy_into(weights, parts.get("model", {}), "the model")
             self.optimizer.load_state_dict(parts.get("optimizer", {}))
@@ -207,6 +211,16 @@ class Trainer:
             own["seconds"] = self.seconds
         own["optimizer"] = type(self.optimizer).__name__
         return {**own, **self.task.identity(self), **self.identity}
+
+    def _check_identity(self, path: str | Path, saved: Any) -> None:
+        """Raise CheckpointError if a file is of a run of another identity."""
+        identity = self._full_identity()
+        if not isinstance(saved, dict):
+            raise CheckpointError(f"{path} is damaged: it does not say of which run it is")
+        names = identity.keys() | saved.keys()
+        different = sorted(k for k in names if identity.get(k) != saved.get(k))
+        if different:
+            raise CheckpointError(f"{path} is of another run: {', '.join(different)} differ")
 
     def _train_epoch(self, batches: Batches, steps: int, guard: InterruptGuard) -> None:
         """Make the remaining steps of the current epoch."""

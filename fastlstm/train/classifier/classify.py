@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -73,39 +74,35 @@ def run(
         writes in the folder, or the run diverges.
     """
     with folder.locked(), num_threads(config.threads or None):
-        return _run(load, config, folder, resume, bars)
-
-
-def _run(load: Load, config: Config, folder: RunFolder, resume: bool, bars: bool) -> dict[str, Any]:
-    start = time.perf_counter()
-    data = load(config, bars)
-    load_seconds = time.perf_counter() - start
-    config = replace(config, **data.options)
-    _announce(data, load_seconds)
-    extending = resume and folder.finished
-    if extending:
-        check_can_extend(config, folder, data)
-    if resume and folder.model.exists():
-        check_fits(config, folder.model)
-    model = build_model(config, len(data.vocab), data.num_outputs)
-    if not resume:
-        folder.begin(config.to_json())
-    data.vocab.save(folder.vocab)
-    write_hashes(folder.trained_texts, hashes_of(data))
-    learned, before = data, dict[str, Any]()
-    if config.pretrain:
-        learned, before = prepare(config, model, data, folder, resume, bars)
-        config = replace(config, lr=config.lr * FINE_TUNING)
-    trainer = build_trainer(config, model, learned, folder, [Progress(bars)])
-    if extending:
-        extend(trainer, config, folder)
-    elif resume and folder.checkpoint.exists():
-        trainer.load(folder.checkpoint)
-        folder.write_history(trainer.history)
-    fit(trainer, learned, config)
-    metrics = conclude(config, data, trainer, folder, {**before, "load_seconds": load_seconds})
-    say(f"\n{epoch_table(trainer.history)}\n\n{summary(metrics, data.noun)}")
-    return metrics
+        start = time.perf_counter()
+        data = load(config, bars)
+        load_seconds = time.perf_counter() - start
+        config = replace(config, **data.options)
+        _announce(data, load_seconds)
+        extending = resume and folder.finished
+        if extending:
+            check_can_extend(config, folder, data)
+        if resume and folder.model.exists():
+            check_fits(config, folder.model)
+        model = build_model(config, len(data.vocab), data.num_outputs)
+        if not resume:
+            folder.begin(config.to_json())
+        data.vocab.save(folder.vocab)
+        write_hashes(folder.trained_texts, hashes_of(data))
+        learned, before = data, dict[str, Any]()
+        if config.pretrain:
+            learned, before = prepare(config, model, data, folder, resume, bars)
+            config = replace(config, lr=config.lr * FINE_TUNING)
+        trainer = build_trainer(config, model, learned, folder, [Progress(bars)])
+        if extending:
+            extend(trainer, config, folder)
+        elif resume and folder.checkpoint.exists():
+            trainer.load(folder.checkpoint)
+            folder.write_history(trainer.history)
+        fit(trainer, learned, config)
+        metrics = conclude(config, data, trainer, folder, {**before, "load_seconds": load_seconds})
+        say(f"\n{epoch_table(trainer.history)}\n\n{summary(metrics, data.noun)}")
+        return metrics
 
 
 def conclude(
@@ -152,10 +149,14 @@ def start_from_pretraining(
     parts = [data.train] if data.unlabelled is None else [data.train, data.unlabelled]
     texts = Encoded.concatenate(parts)
     found = pretrain(
-        config, texts, len(data.vocab), generator(config.seed, PRETRAINING), _say,
+        config,
+        texts,
+        len(data.vocab),
+        generator(config.seed, PRETRAINING),
+        partial(say, flush=True),
         options=PretrainOptions(config.pretrain_epochs, validation=min(500, len(texts) // 20)),
         checkpoint=folder.pretraining,
-    )  # fmt: skip
+    )
     model.load_state_dict({**model.state_dict(), **found.weights})
     return {
         "pretrain_texts": len(texts),
@@ -235,10 +236,6 @@ def _announce(data: Dataset, seconds: float) -> None:
         f"{tested}; {len(data.vocab):,} words",
         flush=True,
     )
-
-
-def _say(line: str) -> None:
-    say(line, flush=True)
 
 
 def _title(metrics: dict[str, Any], title: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import replace
+from typing import Any
 
 from fastlstm.text import Encoded, ImdbData, IncompleteDataWarning, load_imdb, load_unlabelled
 from fastlstm.train.classifier.config import Config
@@ -13,19 +14,19 @@ from fastlstm.train.seeds import SPLIT, generator
 
 def reviews(config: Config, bars: bool = False) -> Dataset:
     """Load the reviews; for pretraining also those without a label."""
-    data = dataset(load(config, bars), config)
-    return with_unlabelled(data, config, bars) if config.pretrain else data
-
-
-def load(config: Config, bars: bool = False) -> ImdbData:
-    """Load the reviews without a warning if they are not all: the run tells that."""
+    how: dict[str, Any] = {"vocab_size": config.vocab_size, "progress": bars}
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", IncompleteDataWarning)
-        return load_imdb(config.data, vocab_size=config.vocab_size, progress=bars)
+        warnings.simplefilter("ignore", IncompleteDataWarning)  # the run tells it
+        data = dataset(load_imdb(config.data, **how), config)
+    if not config.pretrain:
+        return data
+    unlabelled = load_unlabelled(config.data, **how)
+    identity = {**data.identity, "the unlabelled reviews": fingerprint([], [unlabelled])}
+    return replace(data, unlabelled=unlabelled, identity=identity)
 
 
 def dataset(data: ImdbData, config: Config) -> Dataset:
-    """Return the reviews cut to length and without the validation part."""
+    """Return the reviews cut to length, with a validation part drawn by the seed."""
     train, test = (
         part.truncate(config.max_length, keep=config.truncate) for part in (data.train, data.test)
     )
@@ -36,13 +37,6 @@ def dataset(data: ImdbData, config: Config) -> Dataset:
         noun="reviews", options=config.sized(len(train)), complete=data.complete,
         notice=data.notice,
     )  # fmt: skip
-
-
-def with_unlabelled(data: Dataset, config: Config, bars: bool = False) -> Dataset:
-    """Add the reviews without a label."""
-    unlabelled = load_unlabelled(config.data, vocab_size=config.vocab_size, progress=bars)
-    identity = {**data.identity, "the unlabelled reviews": fingerprint([], [unlabelled])}
-    return replace(data, unlabelled=unlabelled, identity=identity)
 
 
 def split(train: Encoded, config: Config) -> tuple[Encoded, Encoded | None]:

@@ -27,8 +27,6 @@ from fastlstm.train.tasks.supervised import Supervised
 from fastlstm.train.tasks.task import shuffled
 from fastlstm.train.trainer import Trainer
 
-Say = Callable[[str], object]
-
 
 @dataclass(frozen=True)
 class PretrainOptions:
@@ -70,7 +68,7 @@ def pretrain(
     reviews: Encoded,
     vocab_size: int,
     rng: np.random.Generator,
-    progress: Say | None = None,
+    progress: Callable[[str], object] | None = None,
     *,
     options: PretrainOptions | None = None,
     checkpoint: Path | None = None,
@@ -101,7 +99,18 @@ def pretrain(
     train, held_back = hold_back(texts, options.validation, rng)
     counts = np.bincount(train.tokens, minlength=vocab_size)
     counts[0] = len(train)  # the end of a text is predicted, too
-    model = build_model(config, counts, options, rng)
+    model = ReviewModel(
+        counts,
+        config.embedding_dim,
+        config.hidden_size,
+        1 if config.bidirectional else config.num_layers,
+        config.bidirectional,
+        cell=config.cell,
+        samples=options.samples,
+        embedding_std=config.embedding_std,
+        dtype=config.dtype,
+        rng=rng,
+    )
     trainer = Trainer(
         model,
         Adam(model, options.lr),
@@ -131,24 +140,6 @@ def hold_back(texts: Encoded, count: int, rng: np.random.Generator) -> tuple[Enc
         )
     order = rng.permutation(len(texts))
     return texts.select(order[count:]), texts.select(order[:count])
-
-
-def build_model(
-    config: Config, counts: NDArray[Any], options: PretrainOptions, rng: np.random.Generator
-) -> ReviewModel:
-    """Return the untrained model under a classifier of these options."""
-    return ReviewModel(
-        counts,
-        config.embedding_dim,
-        config.hidden_size,
-        1 if config.bidirectional else config.num_layers,
-        config.bidirectional,
-        cell=config.cell,
-        samples=options.samples,
-        embedding_std=config.embedding_std,
-        dtype=config.dtype,
-        rng=rng,
-    )
 
 
 def mean_loss(losses: Array, labels: NDArray[Any]) -> tuple[float, Array]:

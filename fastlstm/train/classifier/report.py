@@ -7,7 +7,7 @@ from typing import Any
 
 from fastlstm.printable import printable
 from fastlstm.train.history import Epoch, History
-from fastlstm.train.table import aligned
+from fastlstm.train.table import aligned, shown
 
 HEAD = ("epoch", "train loss", "accuracy", "valid. loss", "accuracy", "seconds", "words/s")
 
@@ -20,8 +20,13 @@ def epoch_table(history: History) -> str:
 
 def summary(metrics: Mapping[str, Any], noun: str = "reviews") -> str:
     """Return the contents of ``metrics.json`` in words; `noun` is what the texts are called."""
-    lines = [
-        *_test_lines(metrics, noun),
+    lines: list[tuple[str, str]] = []
+    if metrics["test_accuracy"] is not None:
+        tested = f"{metrics['test_accuracy']:.2%} of {metrics[f'test_{noun}']:,} {noun}"
+        lines += [("test accuracy", tested), ("test loss", f"{metrics['test_loss']:.4f}")]
+    if "test_macro_f1" in metrics:
+        lines.append(("test macro F1", f"{metrics['test_macro_f1']:.4f}"))
+    lines += [
         ("best epoch", f"{metrics['best_epoch']} of {metrics['epochs']}"),
         (
             "training",
@@ -34,18 +39,6 @@ def summary(metrics: Mapping[str, Any], noun: str = "reviews") -> str:
         ("data", printable(metrics["data"])),
     ]
     return "\n".join(f"{name:<14} {text}" for name, text in lines)
-
-
-def _test_lines(metrics: Mapping[str, Any], noun: str) -> list[tuple[str, str]]:
-    if metrics["test_accuracy"] is None:
-        return []
-    lines = [
-        ("test accuracy", f"{metrics['test_accuracy']:.2%} of {metrics[f'test_{noun}']:,} {noun}"),
-        ("test loss", f"{metrics['test_loss']:.4f}"),
-    ]
-    if "test_macro_f1" in metrics:
-        lines.append(("test macro F1", f"{metrics['test_macro_f1']:.4f}"))
-    return lines
 
 
 def _pretraining_lines(metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -65,13 +58,9 @@ def _row(epoch: Epoch, best: bool) -> tuple[str, ...]:
     return (
         f"{'* ' if best else ''}{epoch.epoch}",
         f"{epoch.train_loss:.4f}",
-        _shown(epoch.train_accuracy, ".2%"),
-        _shown(epoch.validation_loss, ".4f"),
-        _shown(epoch.validation_accuracy, ".2%"),
+        shown(epoch.train_accuracy, ".2%"),
+        shown(epoch.validation_loss, ".4f"),
+        shown(epoch.validation_accuracy, ".2%"),
         f"{epoch.seconds:.1f}",
         f"{epoch.words / epoch.seconds if epoch.seconds else 0:,.0f}",
     )
-
-
-def _shown(value: float | None, form: str) -> str:
-    return "-" if value is None else format(value, form)

@@ -115,7 +115,13 @@ class RunFolder(OutputFolder):
     def read_metrics(self) -> dict[str, Any]:
         """Return ``metrics.json`` of a finished run; ValueError names the file if it is damaged."""
         with reading(self.metrics):
-            return _checked(read_json(self.metrics))
+            metrics = read_json(self.metrics)
+            if not isinstance(metrics, dict):
+                raise ValueError("it is no object")
+            missing = [name for name in REQUIRED if name not in metrics]
+            if missing:
+                raise ValueError(f"it has no {missing[0]}")
+            return {k: typed(TYPES.get(k, NUMBER), value, k) for k, value in metrics.items()}
 
     def read_epochs(self) -> list[Epoch]:
         """Return the finished epochs; ValueError names ``metrics.jsonl`` if it is damaged."""
@@ -124,12 +130,3 @@ class RunFolder(OutputFolder):
             return []
         with reading(path):
             return [record(Epoch, parse_json(line)) for line in read_text(path).splitlines()]
-
-
-def _checked(metrics: Any) -> dict[str, Any]:
-    if not isinstance(metrics, dict):
-        raise ValueError("it is no object")
-    missing = [name for name in REQUIRED if name not in metrics]
-    if missing:
-        raise ValueError(f"it has no {missing[0]}")
-    return {name: typed(TYPES.get(name, NUMBER), value, name) for name, value in metrics.items()}

@@ -52,8 +52,7 @@ class ComparisonFolder(OutputFolder):
 
     def __init__(self, path: str | Path) -> None:
         super().__init__(path)
-        self.json = self.path / "compare.json"
-        self.picture = self.path / "compare.png"
+        self.picture, self.json = (self.path / name for name in self.FILES)
 
     @property
     def finished(self) -> bool:
@@ -91,14 +90,9 @@ class ComparisonFolder(OutputFolder):
 
     def write(self, plan: Plan, reviews: int, models: list[dict[str, Any]], finished: bool) -> None:
         """Write ``compare.json``; `reviews` is their fingerprint, `models` are results so far."""
-        value = {
-            "finished": finished,
-            "seconds": plan.seconds,
-            "models": models,
-            "config": plan.config.to_json(),
-            "reviews": reviews,
-        }
-        write_json(self.json, value)
+        about = {"config": plan.config.to_json(), "reviews": reviews}
+        what = {"finished": finished, "seconds": plan.seconds, "models": models, **about}
+        write_json(self.json, what)
 
     def read(self) -> dict[str, Any]:
         """Return ``compare.json``, with its options as a `Plan` under "plan".

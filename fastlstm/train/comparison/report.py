@@ -54,24 +54,16 @@ class Clock(Progress):
 
 
 HEAD = ("model", "test accuracy", "validation", "seconds", "passes", "parameters", "words/s")
+COLUMNS = (
+    ("title", ""), ("test_accuracy", ".2%"), ("validation_accuracy", ".2%"),
+    ("train_seconds", ".1f"), ("passes", ".2f"), ("parameters", ","), ("words_per_second", ",.0f"),
+)  # fmt: skip
 
 
 def table(results: Sequence[Result]) -> str:
     """Return a line for each model, the most accurate on the test part first."""
-    rows = [HEAD]
-    for result in _ranked(results):
-        rows.append(
-            (
-                result["title"],
-                f"{result['test_accuracy']:.2%}",
-                f"{result['validation_accuracy']:.2%}",
-                f"{result['train_seconds']:.1f}",
-                f"{result['passes']:.2f}",
-                f"{result['parameters']:,}",
-                f"{result['words_per_second']:,.0f}",
-            )
-        )
-    return aligned(rows, left=1)
+    rows = [[format(result[key], form) for key, form in COLUMNS] for result in _ranked(results)]
+    return aligned([HEAD, *rows], left=1)
 
 
 def verdict(results: Sequence[Result]) -> str:
@@ -109,11 +101,8 @@ def draw_comparison(path: Path, results: Sequence[Result], data: str) -> None:
     _scale(axes, [accuracy for result in results for _, accuracy in result["curve"]])
     axes.set_xlabel("seconds of training")
     axes.set_xlim(left=0)
-    axes.set_title(
-        "Accuracy on the validation reviews (\u2605 the weights kept and tested)",
-        loc="left",
-        fontsize=11,
-    )
+    title = "Accuracy on the validation reviews (\u2605 the weights kept and tested)"
+    axes.set_title(title, loc="left", fontsize=11)
     plain_axes(axes)
     figure.legend(
         loc="outside right upper", frameon=False, fontsize=9, title="accuracy on the test reviews",

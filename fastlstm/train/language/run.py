@@ -88,19 +88,6 @@ class LanguageFolder(OutputFolder):
             )
 
 
-def build_model(options: LanguageOptions, vocab_size: int, seed: int) -> LanguageModel:
-    """Return the untrained model of a run."""
-    names = (
-        "embedding_dim", "hidden_size", "num_layers", "dropout", "cell", "tied", "projection",
-    )  # fmt: skip
-    return LanguageModel(
-        vocab_size,
-        **{name: getattr(options, name) for name in names},
-        init_range=options.init_range or None,
-        rng=generator(seed, WEIGHTS),
-    )
-
-
 def build_trainer(
     options: LanguageOptions,
     data: LanguageData,
@@ -111,7 +98,15 @@ def build_trainer(
     listeners: Sequence[Listener] = (),
 ) -> Trainer:
     """Return the trainer of a new model; `state` is its checkpoint."""
-    model = build_model(options, len(data.symbols), seed)
+    names = (
+        "embedding_dim", "hidden_size", "num_layers", "dropout", "cell", "tied", "projection",
+    )  # fmt: skip
+    model = LanguageModel(
+        len(data.symbols),
+        **{name: getattr(options, name) for name in names},
+        init_range=options.init_range or None,
+        rng=generator(seed, WEIGHTS),
+    )
     halves = options.schedule == "halving"
     return Trainer(
         model,

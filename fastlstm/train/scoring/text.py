@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from fastlstm.printable import cut, printable
 from fastlstm.train.scoring.scores import Calibration, Scores
-from fastlstm.train.table import aligned
+from fastlstm.train.table import aligned, shown
 
 MATRIX = 20  # more classes are too wide: the commonest confusions are listed
 NAMED = 6  # with more classes the columns have numbers for names
@@ -37,7 +37,7 @@ def _classes(scores: Scores, labels: Sequence[str]) -> str:
     rows = zip(labels, scores.precision, scores.recall, scores.f1, scores.support, strict=True)
     table: list[tuple[str, ...]] = [("class", "precision", "recall", "F1", "texts")]
     for label, precision, recall, f1, count in rows:
-        table.append((label, _number(precision), _number(recall), _number(f1), f"{count:,}"))
+        table.append((label, *(shown(x, ".4f") for x in (precision, recall, f1)), f"{count:,}"))
     return aligned(table, left=1)
 
 
@@ -69,13 +69,9 @@ def _calibration(calibration: Calibration) -> str:
     table = [("confidence", "texts", "mean confidence", "accuracy")]
     for b in calibration.bins:
         if b.count:
-            numbers = (_number(b.confidence), _number(b.accuracy))
+            numbers = (shown(b.confidence, ".4f"), shown(b.accuracy, ".4f"))
             table.append((f"{b.low:.3f} to {b.high:.3f}", f"{b.count:,}", *numbers))
     return (
         f"expected calibration error {calibration.error:.4f}, {len(calibration.bins)} bins of "
         f"equal width (Guo et al. 2017)\n{aligned(table)}"
     )
-
-
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4f}"

@@ -63,7 +63,7 @@ FILES = (
         "tests/train/test_train_imdb.py tests/train/test_train_imdb_resume.py",
     ),
     Fault(
-        _TRAIN + "training_state.py",
+        _TRAIN + "trainer.py",
         "if identity.get(k) != saved.get(k))",
         "if k not in saved)",
         "tests/train/test_resume.py tests/train/test_checkpoint.py",
