@@ -38,19 +38,10 @@ class CheckpointError(ValueError):
 
 def save(path: str | Path, tensors: Mapping[str, NDArray[np.generic]], kind: str,
          note: Mapping[str, object]) -> None:  # fmt: skip
-    """Write a checkpoint; if that fails, an earlier file at `path` stays whole.
+    """Write arrays by name; on OSError an earlier file at `path` stays whole.
 
-    Parameters
-    ----------
-    path : file to write.
-    tensors : arrays by name.
-    kind : what the file is, such as "model"; `load` asks for it.
-    note : anything JSON can hold.
-
-    Raises
-    ------
-    OSError
-        If the file cannot be written.
+    `kind` says what the file is, such as "model", and `load` asks for it. `note` is anything JSON
+    can hold.
     """
     header = {"kind": kind, "version": VERSION, "crc32": _checksum(tensors, note), "note": note}
     text = json.dumps(header, allow_nan=False)
@@ -63,10 +54,8 @@ def load(path: str | Path, kind: str) -> tuple[Tensors, dict[str, Any]]:
 
     Raises
     ------
-    FileNotFoundError
-        If there is no such file.
-    OSError
-        If it is no plain file, such as a folder or a pipe.
+    FileNotFoundError, OSError
+        If there is no such file, or it is no plain file, such as a folder or a pipe.
     CheckpointError
         If it is damaged, was not written by fastlstm, or has another version or kind.
     """

@@ -61,10 +61,7 @@ class FolderLock:
         self._file, self._depth = None, 0
 
     def _take(self) -> int:
-        """Return the open, locked file.
-
-        Raises FolderInUseError if it is locked already, OSError if the folder cannot be written.
-        """
+        """Return the open, locked file; errors as of `OutputFolder.locked`."""
         for _ in range(FIRST_TRIES):
             self._folder.mkdir(parents=True, exist_ok=True)
             try:

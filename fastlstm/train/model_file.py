@@ -25,12 +25,7 @@ def save_model(
 ) -> None:  # fmt: skip
     """Write a model into one file; errors as of `train.checkpoint.save`.
 
-    Parameters
-    ----------
-    path : file to write.
-    model : the model.
-    weights : written in place of the model's own.
-    note : what else to keep with it, as JSON.
+    `weights` are written in place of the model's own. `note` is kept with them, as JSON.
     """
     about = {"class": type(model).__name__, "model": model.options, **note}
     checkpoint.save(path, weights or model.state_dict(), KIND, about)
@@ -39,11 +34,8 @@ def save_model(
 def load_model(path: str | Path, kind: type[Model] = Model) -> Any:
     """Return the model of a file, which must be of class `kind`.
 
-    Raises
-    ------
-    FileNotFoundError, CheckpointError
-        As `train.checkpoint.load`; also CheckpointError if this version cannot build the model
-        or its class is another one.
+    Errors as of `train.checkpoint.load`; also CheckpointError if this version cannot build the
+    model or its class is another one.
     """
     return load_model_and_note(path, kind)[0]
 

@@ -14,12 +14,7 @@ from fastlstm.train.folder_lock import FolderLock
 
 
 class OutputFolder:
-    """Base of the folders of runs.
-
-    Parameters
-    ----------
-    path : the folder; need not exist.
-    """
+    """Base of the folders of runs; the folder `path` need not exist."""
 
     FILES: ClassVar[tuple[str, ...]]
     """All that a run writes there, in the order in which it is removed: the mark comes last."""
@@ -62,14 +57,9 @@ class OutputFolder:
     def locked(self) -> Iterator[None]:
         """Be the only writer inside the block; first remove what a killed run left half-written.
 
-        The folder is made, and removed again if nothing was written.
-
-        Raises
-        ------
-        FolderInUseError
-            If another run writes there: nothing has changed.
-        NotADirectoryError, OSError
-            If it is no folder, or cannot be made or written.
+        The folder is made, and removed again if nothing was written. Raises FolderInUseError if
+        another run writes there, which changes nothing, OSError if it is no folder or cannot be
+        written.
         """
         self._check_place()
         made = [folder for folder in (self.path, *self.path.parents) if not folder.exists()]

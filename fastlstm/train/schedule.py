@@ -9,6 +9,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+from fastlstm.nn.check import check_choice
+
 Schedule = Callable[[float], float]
 
 
@@ -61,8 +63,7 @@ def get(name: str, warmup: float = 0.0) -> Schedule:
     ValueError
         If the name is unknown or `warmup` is out of range.
     """
-    if name not in SCHEDULES:
-        raise ValueError(f"schedule is {name!r}, expected one of {', '.join(SCHEDULES)}")
+    check_choice("schedule", name, tuple(SCHEDULES))
     if not 0.0 <= warmup < 1.0:
         raise ValueError(f"warmup is {warmup}, expected a fraction of at least 0 and below 1")
     fall = SCHEDULES[name]

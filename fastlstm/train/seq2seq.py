@@ -42,13 +42,7 @@ MODEL, STATE = "model.safetensors", "checkpoint.safetensors"  # files of a folde
 
 
 class Translator(NamedTuple):
-    """A model and the tokens of its two sides.
-
-    Attributes
-    ----------
-    model : the `Seq2Seq`.
-    source, target : vocabularies, as of `token_vocabulary`.
-    """
+    """A `Seq2Seq` and the vocabularies of its two sides, as of `token_vocabulary`."""
 
     model: Seq2Seq
     source: Vocabulary
@@ -60,11 +54,8 @@ class Translator(NamedTuple):
     ) -> Translator:
         """Return an untrained translator.
 
-        Parameters
-        ----------
-        source, target : vocabularies, as of `token_vocabulary`.
-        options : of `Seq2Seq`, without the sizes of the vocabularies, the marks and `rng`.
-        seed : of the first weights.
+        `options` are those of `Seq2Seq` without the sizes of the vocabularies, the marks and
+        `rng`; `seed` is that of the first weights.
         """
         rng = generator(seed, WEIGHTS)
         return cls(Seq2Seq(len(source), len(target), **options, rng=rng), source, target)
@@ -212,7 +203,8 @@ def fit(
     """Train by Adam with teacher forcing, and load the weights of the best epoch.
 
     The loss is the mean over the target tokens of a batch. The best epoch predicts most of the
-    validation's tokens right, given the true ones before them.
+    validation's tokens right, given the true ones before them. Errors as of `Trainer.fit` and
+    `Trainer.load`.
 
     Parameters
     ----------
@@ -221,11 +213,6 @@ def fit(
     average : decay of the `Average` of the weights that is validated and kept; 0 for none.
     options : of `Trainer`; by default the rate falls to 0 in a straight line and gradients are
         clipped at 1. If the checkpoint is there, training goes on from it.
-
-    Raises
-    ------
-    TrainingInterrupted, FloatingPointError, CheckpointError
-        As `Trainer.fit` and `Trainer.load`.
     """
     trainer = Trainer(
         model,

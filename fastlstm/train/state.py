@@ -26,10 +26,8 @@ class Stateful:
     def load_state_dict(self, state: State) -> None:
         """Copy in the state of an object of the same kind and parameters.
 
-        Raises
-        ------
-        ValueError
-            If a name is missing or unknown, or a shape or dtype differs; nothing has changed.
+        Raises ValueError, and changes nothing, if a name is missing or unknown or a shape or dtype
+        differs.
         """
         step = np.array(0, dtype=np.int64)
         copy_into({"step": step, **dict(self._named_state())}, state, type(self).__name__)

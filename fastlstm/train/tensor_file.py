@@ -27,12 +27,7 @@ def write_tensors(
 ) -> None:
     """Write arrays by name, and `metadata` into the header.
 
-    Raises
-    ------
-    TypeError
-        If the format has no such dtype.
-    OSError
-        If the file cannot be written.
+    Raises TypeError if the format has no such dtype, OSError if the file cannot be written.
     """
     # large elements first, so that each array is aligned
     order = sorted(tensors, key=lambda name: (-tensors[name].dtype.itemsize, name))

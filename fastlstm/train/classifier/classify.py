@@ -69,9 +69,9 @@ def run(
     ------
     TrainingInterrupted
         After Ctrl-C; the checkpoint is written.
-    CheckpointError, FileNotFoundError, OSError, ValueError, FloatingPointError
-        If the checkpoint or the data does not fit, a file cannot be written, another process
-        writes in the folder, or the run diverges.
+    CheckpointError, OSError, ValueError, FloatingPointError
+        If the checkpoint or the data does not fit, a file cannot be read or written, another
+        process writes in the folder, or the run diverges.
     """
     with folder.locked(), num_threads(config.threads or None):
         start = time.perf_counter()

@@ -8,10 +8,10 @@ from dataclasses import Field, asdict, dataclass, field, fields
 from typing import Any, ClassVar
 
 from fastlstm.models.model import LAYERS
+from fastlstm.nn.pooling import POOLINGS
 from fastlstm.train.optim import OPTIMIZERS
 from fastlstm.train.schedule import SCHEDULES
 
-POOLINGS = ("last", "mean", "max")
 LARGEST = 2**63 - 1  # whole number accepted as a float
 MOST = 2**31 - 1  # default limit of a whole number
 TINY = math.ulp(0.0)  # smallest float above 0

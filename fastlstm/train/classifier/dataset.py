@@ -23,8 +23,7 @@ class Dataset:
 
     Attributes
     ----------
-    train : what is trained on.
-    validation, test : None if nothing is held back.
+    train, validation, test : the texts of each part; None for one that is not there.
     vocab : the words of the ids.
     source : a description of the data.
     identity : changes with any word or label; a resumed run must have the same.

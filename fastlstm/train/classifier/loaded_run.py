@@ -71,7 +71,7 @@ def load_run(path: str | Path) -> LoadedRun:
     Raises
     ------
     FileNotFoundError
-        If there is no such folder, it holds no run, or the run has no model yet.
+        If the folder does not exist, or has no run or no model yet.
     ValueError
         If a file is damaged, of another version, or does not fit the others.
     """
@@ -178,12 +178,8 @@ class RunRecord:
 def read_record(path: str | Path) -> RunRecord:
     """Read the plain files of a run.
 
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such folder, or it holds no run.
-    ValueError
-        If a file is damaged or of another version; names it.
+    Raises FileNotFoundError if the folder holds no run; ValueError, which names the file, if one is
+    damaged or of another version.
     """
     folder = RunFolder(path)
     check_is_run(folder)

@@ -24,10 +24,9 @@ class TextConfig(Config):
     added_options: ClassVar[dict[str, Any]] = {**ADDED, "format": None}
 
     data: str | None = option(
-        None,
-        "CSV, TSV, JSON or Parquet file, perhaps packed, or a folder with a folder of .txt "
+        None, "CSV, TSV, JSON or Parquet file, perhaps packed, or a folder with a folder of .txt "
         "files for each class",
-    )
+    )  # fmt: skip
     test: str | None = option(
         None, "separate file or folder to test on, read as the training data is"
     )
@@ -36,28 +35,24 @@ class TextConfig(Config):
         "0 = none", low=0, below=1,
     )  # fmt: skip
     text_column: str | None = option(
-        None,
-        "column or key that holds the text, or several with commas between; by default one "
+        None, "column or key that holds the text, or several with commas between; by default one "
         "of the usual name, such as text",
-    )
+    )  # fmt: skip
     label_column: str | None = option(
-        None,
-        "column or key that holds the class; by default one of the usual name, such as "
+        None, "column or key that holds the class; by default one of the usual name, such as "
         "label, or the other one of two",
-    )
+    )  # fmt: skip
     format: str | None = option(
-        None,
-        "kind of a file whose name does not tell it; lines: a label, a space and a text each",
+        None, "kind of a file whose name does not tell it; lines: a label, a space and a text each",
         choices=FORMATS,
-    )
+    )  # fmt: skip
     encoding: str | None = option(
         None, "of the files, such as cp1252; by default UTF-8, or what a byte order mark says"
     )
     delimiter: str | None = option(
-        None,
-        "between the fields of a table; by default a comma, in .tsv files a tab, or what "
+        None, "between the fields of a table; by default a comma, in .tsv files a tab, or what "
         "the first line shows",
-    )
+    )  # fmt: skip
     header: bool = option(
         True, "the first row of a table names its columns; without it they are called 1, 2, ..."
     )

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from fastlstm.text import Encoded, Vocabulary
+from fastlstm.text import Vocabulary
 from fastlstm.text.corpus import Texts, build_corpus
 from fastlstm.text.labelled import LabelledTexts, read_labelled
 from fastlstm.text.labels import class_name, in_order
@@ -26,11 +26,8 @@ SHOWN = 8  # classes or texts that a message lists
 def load(config: TextConfig, bars: bool = False) -> Dataset:
     """Read, divide and encode the texts that the options name.
 
-    Raises
-    ------
-    FileNotFoundError, ValueError
-        As `read_labelled`; also ValueError if no file is named, there is only one class, a class
-        is too small to be divided, or a test text has a class that training has not.
+    Errors as of `read_labelled`; also ValueError if no file is named, there is only one class, a
+    class is too small to be divided, or a test text has a class that training has not.
     """
     if config.data is None:
         raise ValueError("data is None, expected a file or a folder")
@@ -122,7 +119,10 @@ def _encode(
         raise ValueError(f"{config.data} has no words: its texts hold no letter and no digit")
     known = [part.limit(config.vocab_size) for part in (corpus.train, corpus.test)]
     cut = [part.truncate(config.max_length, keep=config.truncate) for part in known]
-    kept, held_back = _validation_part(cut[0], config)
+    kept, held_back = cut[0], None
+    if config.validation:
+        rows = stratified_split(kept.labels, config.validation, generator(config.seed, SPLIT))
+        kept, held_back = (cut[0].select(part) for part in rows)
     return {
         "train": kept,
         "validation": held_back,
@@ -130,14 +130,6 @@ def _encode(
         "vocab": vocab,
         "identity": {"the texts": fingerprint([*labels, *vocab.words], known)},
     }
-
-
-def _validation_part(train: Encoded, config: TextConfig) -> tuple[Encoded, Encoded | None]:
-    if not config.validation:
-        return train, None
-    rng = generator(config.seed, SPLIT)
-    kept, held_back = stratified_split(train.labels, config.validation, rng)
-    return train.select(kept), train.select(held_back)
 
 
 def _describe(found: LabelledTexts, config: TextConfig) -> str:

@@ -27,14 +27,7 @@ from fastlstm.train.classifier.trained_texts import hashes_of, write_hashes
 from fastlstm.train.classifier.training import build_model, build_trainer, fit
 from fastlstm.train.comparison import bag_of_words
 from fastlstm.train.comparison.folder import ComparisonFolder, Plan
-from fastlstm.train.comparison.report import (
-    BAG_OF_WORDS,
-    Clock,
-    draw_comparison,
-    line,
-    table,
-    verdict,
-)
+from fastlstm.train.comparison.report import BAG_OF_WORDS, Clock, draw_comparison, table, verdict
 
 
 class Net(NamedTuple):
@@ -104,39 +97,35 @@ def compare(
     """
     check_extras()
     with folder.locked(), num_threads(plan.config.threads or None):
-        return _compare(load, plan, folder, resume, bars)
-
-
-def _compare(
-    load: Load, plan: Plan, folder: ComparisonFolder, resume: bool, bars: bool
-) -> list[dict[str, Any]]:
-    start = time.perf_counter()
-    data = load(plan.config, bars)
-    plan = replace(plan, config=replace(plan.config, **data.options))
-    load_seconds = time.perf_counter() - start
-    mark = data.identity["the reviews"]
-    if resume and folder.read()["reviews"] != mark:
-        raise ValueError(f"{folder.path} compares on other reviews than the {data.source}")
-    if not resume:
-        folder.begin(list(TITLES))
-        folder.write(plan, mark, [], finished=False)
-    _announce(plan, data)
-    models: list[dict[str, Any]] = []
-    for name, title in TITLES.items():
-        part = folder.run(name)
-        if not part.finished:
-            with part.locked():
-                if name == BASELINE:
-                    train_baseline(load, plan.config, part, bars)
-                else:
-                    net = next(net for net in NETS if net.name == name)
-                    train_net(net, plan, data, part, load_seconds, bars)
-        models.append(folder.result(name, title))
-        say(line(models[-1]), flush=True)
-        folder.write(plan, mark, models, finished=len(models) == len(TITLES))
-        draw_comparison(folder.picture, models, data.source)
-    say(f"\n{table(models)}\n\n{verdict(models)}")
-    return models
+        start = time.perf_counter()
+        data = load(plan.config, bars)
+        plan = replace(plan, config=replace(plan.config, **data.options))
+        load_seconds = time.perf_counter() - start
+        mark = data.identity["the reviews"]
+        if resume and folder.read()["reviews"] != mark:
+            raise ValueError(f"{folder.path} compares on other reviews than the {data.source}")
+        if not resume:
+            folder.begin(list(TITLES))
+            folder.write(plan, mark, [], finished=False)
+        _announce(plan, data)
+        models: list[dict[str, Any]] = []
+        for name, title in TITLES.items():
+            part = folder.run(name)
+            if not part.finished:
+                with part.locked():
+                    if name == BASELINE:
+                        train_baseline(load, plan.config, part, bars)
+                    else:
+                        net = next(net for net in NETS if net.name == name)
+                        train_net(net, plan, data, part, load_seconds, bars)
+            models.append(folder.result(name, title))
+            accuracy, seconds = models[-1]["test_accuracy"], models[-1]["train_seconds"]
+            told = f"{title}: test accuracy {accuracy:.2%} after {seconds:.1f} s of training"
+            say(told, flush=True)
+            folder.write(plan, mark, models, finished=len(models) == len(TITLES))
+            draw_comparison(folder.picture, models, data.source)
+        say(f"\n{table(models)}\n\n{verdict(models)}")
+        return models
 
 
 def train_net(

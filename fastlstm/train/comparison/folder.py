@@ -28,12 +28,9 @@ TYPES: dict[str, Any] = {  # of a model in compare.json
 
 @dataclass(frozen=True)
 class Plan:
-    """What a comparison depends on.
+    """What a comparison depends on: the options of all nets and the budget of each.
 
-    Attributes
-    ----------
-    config : the options of all nets.
-    seconds : of training for each net; 0: ``config.epochs`` epochs for each.
+    `seconds` of training, or 0 for ``config.epochs`` epochs.
     """
 
     config: Config

@@ -81,14 +81,6 @@ def verdict(results: Sequence[Result]) -> str:
     )
 
 
-def line(result: Result) -> str:
-    """Return a line about a model that is tested."""
-    return (
-        f"{result['title']}: test accuracy {result['test_accuracy']:.2%} after "
-        f"{result['train_seconds']:.1f} s of training"
-    )
-
-
 def draw_comparison(path: Path, results: Sequence[Result], data: str) -> None:
     """Write a PNG: validation accuracy against seconds of training. Needs matplotlib.
 

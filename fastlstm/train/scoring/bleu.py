@@ -11,18 +11,9 @@ def bleu(
     """Return the corpus BLEU, 0 to 100, by sacrebleu, and the signature that names its settings.
 
     The tokens count as they are (``tok:none``), so the figure can be compared only with those of
-    texts cut into tokens in the same way.
-
-    Parameters
-    ----------
-    hypotheses, references : a list of tokens for each sentence.
-
-    Raises
-    ------
-    ImportError
-        If sacrebleu is not installed.
-    ValueError
-        If there are none, or not as many of both.
+    texts cut into tokens in the same way. `hypotheses` and `references` have a list of tokens for
+    each sentence. Raises ImportError if sacrebleu is not installed, ValueError if there are no
+    sentences or not as many of both.
     """
     if not hypotheses or len(hypotheses) != len(references):
         raise ValueError(

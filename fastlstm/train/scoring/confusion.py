@@ -15,16 +15,12 @@ LONGEST = 24  # columns of a name
 
 
 def confusion_matrix(labels: ArrayLike, predicted: ArrayLike, classes: int) -> NDArray[np.int64]:
-    """Return how often each class was predicted as each class.
+    """Return how often each class was predicted as each class: int64 [C, C], true classes by row.
 
     Parameters
     ----------
     labels, predicted : int [N], class numbers.
     classes : C.
-
-    Returns
-    -------
-    counts : int64 [C, C], a row for each true class, a column for each predicted one.
     """
     pairs = np.asarray(labels, np.int64) * classes + np.asarray(predicted, np.int64)
     counts: NDArray[np.int64] = np.bincount(pairs, minlength=classes**2).astype(np.int64)

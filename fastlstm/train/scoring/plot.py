@@ -18,7 +18,7 @@ def draw_scores(scores: Scores, labels: Sequence[str]) -> bytes:
     side = min(max(4.2, 0.34 * len(labels)), 24.0)
     figure = new_figure(side + 6.0, side + 1.2, layout="compressed")
     left, right = figure.subplots(1, 2, width_ratios=[side, 4.4])
-    _confusion(left, scores, [_short(label) for label in labels])
+    _confusion(left, scores, [cut(printable(label), LONGEST) for label in labels])
     _reliability(right, scores.calibration)
     figure.suptitle(
         f"accuracy {scores.accuracy:.2%}, macro F1 {scores.macro_f1:.4f}, "
@@ -86,7 +86,3 @@ def _explain(axes: Any) -> None:
         handles=marks, loc="upper left", bbox_to_anchor=(0, -0.13), fontsize=8, frameon=False,
         borderaxespad=0,
     )  # fmt: skip
-
-
-def _short(label: str) -> str:
-    return cut(printable(label), LONGEST)

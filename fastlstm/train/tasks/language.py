@@ -43,10 +43,7 @@ class LanguageModelling(Task):
     ) -> Source:
         """Return the windows of a text, integers [W], to learn and of one to measure on.
 
-        Raises
-        ------
-        ValueError
-            If a text is too short.
+        Raises ValueError if a text is too short.
         """
         text = columns(train, self.batch_size)
         return Source(
@@ -80,12 +77,8 @@ class LanguageModelling(Task):
 def evaluate(model: LanguageModel, ids: ArrayLike) -> float:
     """Return the mean loss of each token of a text but the first, in nats.
 
-    The text is read in one piece from a state of zeros.
-
-    Raises
-    ------
-    ValueError, IndexError
-        If the text has fewer than two tokens, or some that the model does not know.
+    The text is read in one piece from a state of zeros. Raises ValueError if it has fewer than two
+    tokens, IndexError if the model does not know one.
     """
     return measure_batches(model, _whole(model, ids), LanguageModelling(1, 1)).loss
 
