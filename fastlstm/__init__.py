@@ -4,8 +4,8 @@ NumPy arrays in, NumPy arrays out: ``import fastlstm as fl; lstm = fl.LSTM(128, 
 or RNN. Layers and losses are in `fastlstm.nn`, ready models in `fastlstm.models`, text handling
 in `fastlstm.text`, training in `fastlstm.train`.
 
-Every name loads on first use, so that the commands, whose modules stand in this package, are ready
-for Ctrl-C before NumPy is there, and what needs other packages takes nobody's time.
+Every name loads on first use: so the commands can answer Ctrl-C before NumPy is loaded, and
+optional packages cost time only when they are used.
 """
 
 from importlib import import_module
@@ -75,7 +75,7 @@ __all__ = [
     "show_runtime",
 ]
 
-_HOLDERS = ("nn", "models", "runtime", "custom", "differences")  # of these names, in this order
+_HOLDERS = ("nn", "models", "runtime", "custom", "differences")  # modules to look for a name in
 _MODULES = (*_HOLDERS, "examples", "inside", "kernels", "sklearn", "text", "torch", "train")
 
 if not TYPE_CHECKING:

@@ -1,8 +1,8 @@
 """Recurrent layers from the maths of one unit.
 
-A cell is two small functions: forward computes what one unit makes of its gates and states,
-backward the gradients. `custom_cell` compiles them with Numba into the time loop, products
-included, and returns a layer class with all that `LSTM` and `GRU` have::
+A cell is two small functions: forward computes the new states of one unit from its gates and
+states, and backward the gradients. `custom_cell` compiles them with Numba into the time loop and
+returns a layer class that can do all that `LSTM` and `GRU` can::
 
     def forward(z, h):                  # z: W_ih x + b_ih + W_hh h + b_hh, of one unit
         a = tanh(z)
@@ -67,7 +67,7 @@ class CustomLayer(Recurrent):
 
 
 def _plain(function: Function) -> Function:
-    """Return the Python function of one that Numba may have compiled."""
+    """Return the Python function of one that Numba has compiled."""
     return cast(Function, getattr(function, "py_func", function))
 
 
@@ -88,31 +88,30 @@ def custom_cell(
 ) -> type[CustomLayer]:
     """Return a layer class whose cell is given by functions of one unit.
 
-    The functions name their arguments after what they want, in any order; they compute with
-    numbers, `sigmoid`, `tanh`, `exp`, ``a if b else c``, `abs`, `min`, `max` and what else Numba
-    compiles, raise nothing, and must run as plain Python too. Numbers written in them have the
-    precision of the layer. The first call of a layer compiles them, and keeps the result on
-    disk for the next process.
+    The names of the functions' arguments say what they take, in any order. They compute with
+    numbers, `sigmoid`, `tanh`, `exp`, ``a if b else c``, `abs`, `min`, `max` and all else that
+    Numba compiles; they raise nothing and also run as plain Python. Their constants have the
+    precision of the layer. The first call of a layer compiles them and keeps the result on disk.
 
     Parameters
     ----------
-    name : of the class: give it the name of the variable, for pickle to find it.
+    name : of the class; pickle needs a variable of that name.
     gates : names of the gates, in the order of the rows of weight_ih and weight_hh.
-    forward : takes each gate (``W_ih x + b_ih + W_hh h + b_hh`` of the unit), and of the states
-        before the step, the params and mix_keeps what it wants; every state but the first must
-        be among them. Returns the new states, then what it keeps.
-    backward : takes ``d<state>``, the gradients of the new states, and what it wants of: what
-        forward kept, the states before (by name) and after the step (``<state>_next``), params,
-        mix_keeps. Returns the gradient of each argument of forward, in that order.
+    forward : takes each gate (``W_ih x + b_ih + W_hh h + b_hh`` of the unit), each state before the
+        step (the first is optional), and any of params and mix_keeps. Returns the new states, then
+        what it keeps.
+    backward : takes ``d<state>``, the gradients of the new states, and any of keeps, the states
+        before (by name) and after the step (``<state>_next``), params and mix_keeps. Returns the
+        gradient of each argument of forward, in that order.
     states : names of the states; the first is the output, which also meets weight_hh.
-    keeps : names for backward of what forward returns after the states. They may be those of
-        the gates, which backward does not see otherwise.
-    params : names of learned numbers of each unit, as a peephole's weight of the cell state.
-    split : gates whose products stay apart: in place of ``n`` forward takes ``n_x`` (W_ih x +
-        b_ih) and ``n_h`` (W_hh h + b_hh), as a GRU's candidate.
-    late : gates whose weight_hh meets, in place of h, what `mix` makes of it.
-    mix : takes gates that are not late (forward does not take them again), states and params;
-        returns what the late gates' weight_hh is multiplied with, then mix_keeps.
+    keeps : names, for backward, of what forward returns after the states. They may be those of
+        gates, which backward cannot take otherwise.
+    params : names of learned numbers of each unit, such as the peephole weights of an LSTM.
+    split : gates whose two products stay apart: instead of ``n`` forward takes ``n_x`` (W_ih x +
+        b_ih) and ``n_h`` (W_hh h + b_hh), as for the candidate of a GRU.
+    late : gates whose weight_hh is multiplied with the result of `mix` instead of h.
+    mix : takes gates that are not late (forward does not take these), states and params; returns
+        the input of the late gates' weight_hh, then mix_keeps.
     mix_backward : takes ``dmixed``; ``d<name>`` for a name of mix_keeps that forward takes; and
         mix_keeps, states and params. Returns the gradient of each argument of mix.
     mix_keeps : names of what mix returns after its result, for forward and both backwards.

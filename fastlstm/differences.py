@@ -11,7 +11,7 @@ from fastlstm.nn.check import Rng, check_rng, check_size
 from fastlstm.nn.module import Array
 from fastlstm.nn.recurrent import Recurrent
 
-STEP = 1e-3  # of fourth-order differences: rounding 1e-13, and 1e-12 times the fifth derivative
+STEP = 1e-3  # of fourth-order differences: errors of 1e-13, and 1e-12 of the fifth derivative
 
 
 class GradError(NamedTuple):
@@ -26,7 +26,7 @@ class GradError(NamedTuple):
 
 
 class GradReport(NamedTuple):
-    """What `gradcheck` found: one entry for each parameter, the input and each initial state."""
+    """The result of `gradcheck`, with an entry for each parameter, the input and each state."""
 
     tolerance: float
     errors: list[GradError]
@@ -59,7 +59,7 @@ class GradReport(NamedTuple):
 
 
 class _Problem(NamedTuple):
-    """A layer's arguments, and the weights of the sum that is differentiated."""
+    """A layer, its arguments, and the weights `dy`, `dstate` of the outputs in the loss."""
 
     layer: Recurrent
     x: Array
@@ -111,19 +111,19 @@ def gradcheck(
 ) -> GradReport:
     """Compare every gradient of a recurrent layer with differences of its outputs.
 
-    Each element of each parameter, of the input and of the initial state is moved a little and
-    the layer run again: keep it small, ``gradcheck(Cell(3, 4, dtype="float64"))``. Where a
-    function has a kink (relu) a difference across it is not its derivative.
+    The layer runs four times for each element of each parameter, of the input and of the initial
+    state. So use a small one: ``gradcheck(Cell(3, 4, dtype="float64"))``. At a kink, as of relu,
+    differences are no derivatives.
 
     Parameters
     ----------
-    layer : float64 and without dropout; its gradients are left as they were. With `learn_state`
-        its own initial state is checked.
-    steps, batch_size : T and N of the batch that is drawn.
-    ragged : give its rows lengths from T downwards.
+    layer : float64 and without dropout; its gradients stay as they were. With `learn_state` its
+        own initial state is checked.
+    steps, batch_size : T and N of a random batch.
+    ragged : whether its rows have lengths from T downwards.
     tolerance : largest error, relative to the largest element of each gradient.
-    rng : draws the batch; by default the same one each time.
-    quiet : return a report with errors and do not raise.
+    rng : for the batch; by default it is the same each time.
+    quiet : return a report of wrong gradients instead of raising.
 
     Raises
     ------
@@ -138,12 +138,8 @@ def gradcheck(
     check_size("batch_size", batch_size)
     rng = np.random.default_rng(0) if rng is None else check_rng(rng)
     problem = _draw(layer, steps, batch_size, ragged, rng)
-    errors = [
-        _compare(problem, name, array, gradient)
-        for (name, array), gradient in zip(
-            problem.arrays().items(), problem.gradients(), strict=True
-        )
-    ]
+    pairs = zip(problem.arrays().items(), problem.gradients(), strict=True)
+    errors = [_compare(problem, name, array, gradient) for (name, array), gradient in pairs]
     report = GradReport(tolerance, errors)
     if not report.ok and not quiet:
         raise ValueError(
@@ -183,11 +179,5 @@ def _compare(problem: _Problem, name: str, array: Array, gradient: Array) -> Gra
     scale = max(float(np.abs(differences).max(initial=0)), 1e-3)
     off = np.abs(gradient - differences)
     worst = tuple(int(i) for i in np.unravel_index(np.argmax(off), off.shape))
-    return GradError(
-        name,
-        array.shape,
-        float(off[worst]) / scale,
-        worst,
-        float(gradient[worst]),
-        float(differences[worst]),
-    )
+    error, returned, difference = (float(a[worst]) for a in (off, gradient, differences))
+    return GradError(name, array.shape, error / scale, worst, returned, difference)

@@ -1,8 +1,7 @@
-"""The letters of pictures: what others wrote is drawn as it is, in fonts that have its letters.
+"""Text of users in pictures, drawn as it is and in fonts that have its letters.
 
-Labels, words and file names may hold a ``$``, which matplotlib would take for mathematics, and
-letters that its own font lacks, which it would draw as boxes. `prepare` mends both just before a
-picture is written.
+Labels, words and file names may hold a ``$``, which matplotlib takes for mathematics, and letters
+that its default font lacks, which it draws as boxes. `prepare` corrects both.
 """
 
 from __future__ import annotations
@@ -13,9 +12,9 @@ from typing import Any
 
 from fastlstm.printable import printable_lines
 
-# Written from right to left, or with letters that join: matplotlib shapes them from 3.11 on.
+# Scripts from right to left, or with letters that join; matplotlib shapes them from 3.11 on.
 JOINED = ("\u0590", "\u08ff"), ("\u0900", "\u0dff"), ("\u0e80", "\u10ff"), ("\u1780", "\u18af")
-NO_LETTERS = ("lastresort", "last resort", "blank")  # fonts that have boxes for all letters
+NO_LETTERS = ("lastresort", "last resort", "blank")  # fonts of boxes
 SHOWN = 8  # letters that a message lists
 
 
@@ -24,12 +23,12 @@ class LetteringWarning(UserWarning):
 
 
 def prepare(figure: Any) -> None:
-    """Have all text of a figure drawn literally, and choose fonts for its letters.
+    """Make all text of a figure literal, and choose fonts for its letters.
 
     Warns
     -----
     LetteringWarning
-        If no font that is installed has some letter, or matplotlib cannot join letters.
+        If no installed font has some letter, or matplotlib cannot join letters.
     """
     texts = _foreign_texts(figure)
     for text in texts:
@@ -52,7 +51,7 @@ def prepare(figure: Any) -> None:
 
 
 def _foreign_texts(figure: Any) -> list[Any]:
-    """Return all texts but the numbers that matplotlib makes along an axis."""
+    """Return all texts but the numbers along the axes."""
     from matplotlib.text import Text
     from matplotlib.ticker import FixedFormatter, FuncFormatter
 
@@ -71,7 +70,7 @@ def _ends(tick: Any) -> tuple[Any, Any]:
 
 
 def _own_font() -> str:
-    """Return the file of the font that figures have by themselves."""
+    """Return the file of the default font."""
     from matplotlib import font_manager
 
     return str(font_manager.findfont(font_manager.FontProperties()))
@@ -79,7 +78,7 @@ def _own_font() -> str:
 
 @cache
 def _letters_of(path: str) -> frozenset[str]:
-    """Return the letters of a font file; none of one that cannot be read."""
+    """Return the letters of a font file; none if it cannot be read."""
     from matplotlib.ft2font import FT2Font
 
     try:
@@ -90,7 +89,7 @@ def _letters_of(path: str) -> frozenset[str]:
 
 @cache
 def _families(missing: frozenset[str]) -> list[tuple[str, frozenset[str]]]:
-    """Return the names of fonts that have the letters, as few as do, and which each has."""
+    """Return the names of as few fonts as have the letters, and the letters of each."""
     left, found, new = set(missing), [], False
     while left:
         name, had = max(
@@ -108,7 +107,7 @@ def _families(missing: frozenset[str]) -> list[tuple[str, frozenset[str]]]:
 
 
 def _fonts(look: bool) -> list[Any]:
-    """Return the upright fonts of usual weight that matplotlib knows; look for others first."""
+    """Return the regular fonts that matplotlib knows; `look` adds newly installed ones first."""
     from matplotlib import font_manager
 
     manager = font_manager.fontManager
@@ -118,13 +117,13 @@ def _fonts(look: bool) -> list[Any]:
             try:
                 manager.addfont(path)
             except (RuntimeError, OSError, ValueError):
-                continue  # a font of colours, or none
+                continue  # such as a font of coloured letters
     fonts = [f for f in manager.ttflist if f.style == "normal" and f.weight in (400, "normal")]
     return [f for f in fonts if not any(word in f.name.lower() for word in NO_LETTERS)]
 
 
 def _check_joining(letters: set[str]) -> None:
-    """Say what an older matplotlib does to scripts whose letters join."""
+    """Warn of scripts that an older matplotlib draws wrongly."""
     from matplotlib import ft2font
 
     joined = {c for c in letters if any(low <= c <= high for low, high in JOINED)}

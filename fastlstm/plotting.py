@@ -1,4 +1,4 @@
-"""Pictures: figures that no window shows, what they have in common, and PNG files."""
+"""Pictures: figures without a window, their common style, and PNG files."""
 
 from __future__ import annotations
 
@@ -11,20 +11,14 @@ from fastlstm.lettering import prepare
 from fastlstm.printable import cut
 from fastlstm.train.files import write_file
 
-# Blue and orange are told apart with any colour vision.
+# Blue and orange differ for any colour vision.
 QUIET, LINE, LOW, HIGH = "#667085", "#1f6fb2", "#d1602b", "#1f6fb2"
 TRAIN, VALIDATION = LINE, LOW
-LETTER = 0.62  # mean width of a letter, of the size of its font
+LETTER = 0.62  # mean width of a letter, as a fraction of the font size
 
 
 def new_figure(width: float, height: float, dpi: int = 150, layout: Any = "constrained") -> Any:
-    """Return an empty figure, its size in inches.
-
-    Raises
-    ------
-    ImportError
-        If matplotlib is not installed; says how to get it.
-    """
+    """Return an empty figure, its size in inches; ImportError without matplotlib."""
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
@@ -38,31 +32,28 @@ def new_figure(width: float, height: float, dpi: int = 150, layout: Any = "const
 
 
 def plain_axes(axes: Any, lines: str = "y") -> None:
-    """Leave out the frame's upper and right side, and draw a pale grid behind everything."""
+    """Remove the upper and right side of the frame, and draw a pale grid behind everything."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(axis=lines, color="#e4e7ec", linewidth=0.8)
     axes.set_axisbelow(True)
 
 
 def fitted(text: str, inches: float, size: float) -> str:
-    """Return text whose lines, in letters of that size, have room in so many inches."""
+    """Return text with lines cut to fit into so many inches, in letters of that size."""
     most = max(int(inches * 72 / (LETTER * size)), 8)
     return "\n".join(cut(line, most) for line in text.split("\n"))
 
 
 def to_png(figure: Any, **options: Any) -> bytes:
-    """Return the picture as the bytes of a PNG file; `options` are those of ``savefig``.
-
-    Its text is drawn literally, in fonts that have its letters: see `fastlstm.lettering`.
-    """
+    """Return a PNG file of the figure; `options` are those of ``savefig``, text as `prepare`."""
     prepare(figure)
     buffer = io.BytesIO()
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)  # told already
+        warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)  # `prepare` warns
         figure.savefig(buffer, format="png", **options)
     return buffer.getvalue()
 
 
 def save_png(path: str | Path, figure: Any) -> None:
-    """Write the picture; OSError, which names the file, if that cannot be done."""
+    """Write the picture; OSError, which names the file, if that fails."""
     write_file(Path(path), to_png(figure))

@@ -1,10 +1,8 @@
-"""Foreign text on a terminal: what would steer it is shown as escapes, wide letters count twice.
+"""Text of others on a terminal: control characters as escapes, and wide letters.
 
-Labels, words, file names and error messages come from files that anybody may have written. Of
-these only letters, marks and blanks go to a terminal as they are. Control characters (which move
-the cursor, or change the title), the C1 codes that some terminals obey as well, and the marks
-that turn the order of what follows are shown as escapes such as ``\\x1b``. The two joiners stay:
-Indic scripts, Persian and emoji need them.
+Labels, words, file names and messages come from files that anybody may have written. Characters
+that control a terminal (also C1 codes), hide, or change the direction of text are printed as
+escapes such as ``\\x1b``. The two joiners stay: Indic scripts, Persian and emoji need them.
 """
 
 from __future__ import annotations
@@ -19,37 +17,37 @@ _STEERING = re.compile(
     "\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f]"
 )
 _STEERING_IN_LINES = re.compile(_STEERING.pattern.replace("\x00-\x1f", "\x00-\x08\x0b-\x1f"))
-DOTS = ".."  # where a text was cut
+DOTS = ".."  # the end of a cut text
 
 
 def printable(text: str) -> str:
-    """Return a piece of a line: characters that steer a terminal or hide are escapes."""
+    """Return a piece of a line with control and hidden characters as escapes."""
     return _STEERING.sub(_escape, text)
 
 
 def printable_lines(text: str) -> str:
-    """Return text of several lines likewise; line feeds and tabs stay."""
+    """Return text of several lines with such escapes; line feeds and tabs stay."""
     return _STEERING_IN_LINES.sub(_escape, text)
 
 
 def say(text: object = "", *, file: TextIO | None = None, flush: bool = False) -> None:
-    """Print text that may hold what others wrote: `printable_lines` of it."""
+    """Print `printable_lines` of a text."""
     print(printable_lines(str(text)), file=file, flush=flush)
 
 
 def json_line(value: object) -> str:
-    """Return JSON on one line that a terminal may show: equal when read, and nothing steers."""
+    """Return JSON on one line, with control characters escaped as JSON does it."""
     text = json.dumps(value, ensure_ascii=False, allow_nan=False)
     return _STEERING.sub(lambda found: json.dumps(found.group())[1:-1], text)
 
 
 def columns(text: str) -> int:
-    """Return how many columns a terminal gives a text: East Asian letters have two, marks none."""
+    """Return the width of a text on a terminal: East Asian letters have two columns, marks none."""
     return len(text) if text.isascii() else sum(map(_columns, text))
 
 
 def cut(text: str, most: int) -> str:
-    """Return a text of at most so many columns, with two dots where it was cut."""
+    """Return a text of at most so many columns, which ends in two dots if it was cut."""
     used = 0
     for n, letter in enumerate(text):
         used += _columns(letter)
@@ -59,13 +57,13 @@ def cut(text: str, most: int) -> str:
 
 
 def pad(text: str, width: int) -> str:
-    """Return a text of just so many columns, cut or with blanks after it."""
+    """Return a text of exactly so many columns, cut or followed by blanks."""
     text = cut(text, width)
     return text + " " * (width - columns(text))
 
 
 def _beginning(text: str, most: int) -> str:
-    """Return as much of the beginning as has room; what is dropped is a letter or two."""
+    """Return the longest beginning that fits."""
     while text and columns(text) > most:
         text = text[:-1]
     return text

@@ -26,9 +26,8 @@ _block_threads: ContextVar[int | None] = ContextVar("fastlstm_num_threads", defa
 def get_num_threads() -> int:
     """Return how many threads a call may use.
 
-    Inside a block of `num_threads` its count. Else the value of `set_num_threads`; before that
-    FASTLSTM_NUM_THREADS; without that the cores this process may run on. Small work runs on fewer
-    threads.
+    That is the count of the `num_threads` block, else of `set_num_threads`, else of the environment
+    variable FASTLSTM_NUM_THREADS, else the cores this process may run on. Small work uses fewer.
 
     Raises
     ------
@@ -63,14 +62,10 @@ def set_num_threads(n: int) -> None:
 
 @contextmanager
 def num_threads(n: int | None) -> Iterator[None]:
-    """Let calls inside a ``with`` block use n threads; other threads of the process keep theirs.
+    """Let calls inside a ``with`` block, or a function under ``@num_threads(1)``, use n threads.
 
-    The count belongs to the context (`contextvars`) of the caller: a new thread or a task of
-    asyncio does not change what others use. ``@num_threads(1)`` does the same for a function.
-
-    Parameters
-    ----------
-    n : as of `set_num_threads`; None for as many as outside.
+    None changes nothing. The count belongs to the context (`contextvars`) of the caller: other
+    threads and asyncio tasks keep theirs.
 
     Raises
     ------
@@ -87,8 +82,7 @@ def num_threads(n: int | None) -> Iterator[None]:
 def runtime_info() -> dict[str, Any]:
     """Return what `show_runtime` prints: version, backend, isa, built_isas, threads, ...
 
-    `isa` is the instruction set in use; the numba backend is compiled for the processor it finds
-    ("host"), the reference runs on "numpy".
+    `isa` is the instruction set in use; it is "host" for numba and "numpy" for the reference.
     """
     backend = kernels.default_backend()
     native: Any = import_module(kernels.BACKENDS["native"]) if backend == "native" else None
@@ -109,7 +103,7 @@ def runtime_info() -> dict[str, Any]:
 
 
 def show_runtime() -> None:
-    """Print what is in use and what could be: one line a fact, from `runtime_info`."""
+    """Print the entries of `runtime_info`, one on each line."""
     for name, value in runtime_info().items():
         if isinstance(value, dict):
             value = ", ".join(f"{k}={v}" for k, v in value.items())
@@ -119,7 +113,7 @@ def show_runtime() -> None:
 
 
 def _blas() -> str:
-    """Return name and version of NumPy's BLAS, "unknown" where NumPy (before 1.25) cannot say."""
+    """Return name and version of NumPy's BLAS, or "unknown" before NumPy 1.25."""
     try:
         config: Any = np.show_config(mode="dicts")
         blas = config["Build Dependencies"]["blas"]

@@ -1,6 +1,6 @@
 """Train a sentiment classifier on the IMDB reviews: ``python -m fastlstm.train_imdb``.
 
-Nothing that takes long to import is imported here, so that Ctrl-C finds `main` ready for it.
+Slow imports wait until `main` runs, so that it can answer Ctrl-C from the start.
 """
 
 from __future__ import annotations
@@ -12,11 +12,7 @@ from fastlstm.cli.errors import exit_status
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; return its exit status.
-
-    0, 1 after a failure, 130 after Ctrl-C, 143 after SIGTERM. Wrong options end it with status 2,
-    as argparse does.
-    """
+    """Run the command and return its exit status, see `exit_status`."""
 
     def work() -> int:
         from fastlstm.cli.imdb import build_parser, run

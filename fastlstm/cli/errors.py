@@ -16,9 +16,9 @@ from fastlstm.printable import printable, say
 
 FAILED = 1
 WRONG_USE = 2
-STOPPED = 128  # and the number of the signal that stopped a program: 130 after Ctrl-C
+STOPPED = 128  # plus the number of the signal: 130 after Ctrl-C
 
-# Errors that the package raises on purpose; their message says all.
+# Errors that the package raises on purpose, with a message that says all.
 FORESEEN = (OSError, ValueError, FloatingPointError, ImportError)
 
 
@@ -29,15 +29,11 @@ class UsageError(Exception):
 def exit_status(program: str, work: Callable[[], int | None]) -> int:
     """Do the work of a program and return its exit status; an error becomes a line.
 
-    Work that returns None went well.
-
-    Raises
-    ------
-    SystemExit
-        After wrong use, with status 2.
+    The status is what the work returns, or 0 for None; 1 after a failure, 130 after Ctrl-C and 143
+    after SIGTERM. Raises SystemExit with status 2 after wrong use.
     """
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a class name that it cannot show ends no run
+        if isinstance(stream, io.TextIOWrapper):  # text that the stream cannot show is no error
             stream.reconfigure(errors="backslashreplace")
     try:
         from fastlstm.train.interrupt import termination_raises
@@ -50,7 +46,7 @@ def exit_status(program: str, work: Callable[[], int | None]) -> int:
         told = " ".join(str(error).split())
         say(f"{program}: error: {told} ({program} --help tells more)", file=sys.stderr)
         raise SystemExit(WRONG_USE) from None
-    except BrokenPipeError:  # whoever read the output has seen enough
+    except BrokenPipeError:  # such as `| head`
         _drop_output()
         return FAILED
     except KeyboardInterrupt as interrupt:
@@ -66,7 +62,7 @@ def exit_status(program: str, work: Callable[[], int | None]) -> int:
 
 @contextmanager
 def warnings_told() -> Iterator[None]:
-    """Let a warning inside the block be a line on the standard error stream, without its place."""
+    """Print warnings inside the block as lines on the standard error stream."""
 
     def tell(message: Warning | str, *place: Any, **more: Any) -> None:
         say(f"note: {as_flags(str(message))}", file=sys.stderr)
@@ -78,7 +74,7 @@ def warnings_told() -> Iterator[None]:
 
 @contextmanager
 def wrong_use() -> Iterator[None]:
-    """Let an error inside the block, whose message begins with an option, be a `UsageError`."""
+    """Turn an error inside the block, whose message begins with an option, into a `UsageError`."""
     try:
         yield
     except (TypeError, ValueError) as error:
@@ -86,7 +82,7 @@ def wrong_use() -> Iterator[None]:
 
 
 def one_line(error: Exception) -> str:
-    """Return the message of an error; of one that nobody foresaw also its type."""
+    """Return the message of an error, with its type if it is not one of `FORESEEN`."""
     text = str(error)
     if isinstance(error, OSError) and error.errno is not None:
         text = error.strerror or text
@@ -100,7 +96,7 @@ def one_line(error: Exception) -> str:
 
 
 def _flush() -> None:
-    """Write what was printed; where that is impossible, as on a full disk, give it up."""
+    """Write what was printed, or drop it if that fails, as on a full disk."""
     try:
         sys.stdout.flush()
     except OSError:
@@ -108,7 +104,7 @@ def _flush() -> None:
 
 
 def _drop_output() -> None:
-    """Send what is still in the buffer of the standard output nowhere, so that exiting is quiet."""
+    """Send the rest of the standard output nowhere, so that exiting raises no error."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, sys.stdout.fileno())
     os.close(nowhere)

@@ -1,4 +1,4 @@
-"""The command ``train_imdb``: what it has beside `cli.training`, which is comparisons."""
+"""The command ``train_imdb``, and its comparisons."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def _load(config: Config, bars: bool) -> Dataset:
 
 
 def _compare(output: Output, given: dict[str, Any], budget: float | None) -> None:
-    """Compare the nets, unless that is done."""
+    """Compare the nets, unless that is finished."""
     folder, plan = output.folder, _plan(given, budget)
     assert isinstance(folder, ComparisonFolder)
     if output.resume:
@@ -93,7 +93,7 @@ def _compare(output: Output, given: dict[str, Any], budget: float | None) -> Non
 
 
 def _plan(given: dict[str, Any], budget: float | None) -> Plan:
-    """Return what the options say of a comparison, if they do not contradict it."""
+    """Return the plan that the options ask for; UsageError if they do not fit a comparison."""
     for name in OWN_OPTIONS:
         if name in given:
             raise UsageError(
@@ -112,7 +112,7 @@ def _plan(given: dict[str, Any], budget: float | None) -> Plan:
 
 
 def _resumed(folder: ComparisonFolder, given: dict[str, Any], budget: float | None) -> Plan:
-    """Return what a comparison to resume depends on."""
+    """Return the plan of a comparison to resume; UsageError if the options differ from it."""
     saved: Plan = folder.read()["plan"]
     config = resumed(saved.config, given, folder)
     if (budget or saved.seconds) != saved.seconds or ("epochs" in given and saved.seconds):

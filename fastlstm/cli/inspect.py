@@ -1,4 +1,4 @@
-"""``fastlstm inspect``: what a trained run makes of a text, word by word."""
+"""``fastlstm inspect``: what a trained run does with a text, word by word."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace) -> None:
-    """Raise for what is wrong with the options, before anything is computed."""
+    """Check the options before anything is computed."""
     if options.text and options.file is not None:
         raise UsageError("TEXT and --file exclude each other")
     if options.words < 0:
@@ -144,7 +144,7 @@ def _text(options: argparse.Namespace) -> str:
 
 
 def notes(inspection: Inspection) -> list[str]:
-    """Return what else there is to say."""
+    """Return what the user should know about the table."""
     found, W = [], len(inspection.words)
     if W < inspection.total:
         found.append(
@@ -159,7 +159,7 @@ def notes(inspection: Inspection) -> list[str]:
 
 
 def as_json(inspection: Inspection) -> dict[str, Any]:
-    """Return the table as numbers, and the prediction for the text, uncut."""
+    """Return the table as numbers, and the prediction for the whole text."""
     P, means = inspection.probabilities, summarize(inspection)
     moved, (label, probability) = np.linalg.norm(inspection.change, axis=1), inspection.prediction
     words = [

@@ -1,4 +1,4 @@
-"""Options that several commands have, and how they are made from the fields of a `Config`."""
+"""Options that several commands have, and the options of the fields of a `Config`."""
 
 from __future__ import annotations
 
@@ -66,14 +66,8 @@ def add_plot_option(parser: Any, what: str) -> None:
 def check_plot(path: Path | None) -> None:
     """Check, before a long computation, that its picture can be drawn.
 
-    Raises
-    ------
-    UsageError
-        If the name does not end in ``.png``.
-    FileNotFoundError
-        If the folder is not there.
-    ImportError
-        If matplotlib is not installed.
+    Raises UsageError unless the name ends in ``.png``, FileNotFoundError if there is no such
+    folder, and ImportError without matplotlib.
     """
     if path is None:
         return
@@ -87,18 +81,18 @@ def check_plot(path: Path | None) -> None:
 
 
 def check_folder(path: Path) -> None:
-    """Raise FileNotFoundError unless there is a folder for a file to write."""
+    """Raise FileNotFoundError unless the folder of a file to write is there."""
     if not path.parent.is_dir():
         raise FileNotFoundError(f"cannot write {path}: there is no folder {path.parent}")
 
 
 def rounded(value: float) -> float:
-    """Return six significant digits: as many as float32 can tell."""
+    """Return six significant digits, which a float32 has."""
     return float(f"{value:.6g}")
 
 
 def print_json(value: object) -> None:
-    """Print one JSON object on a line, escaped where the output cannot take it as it is."""
+    """Print one JSON object on a line, in ASCII if the output cannot encode it."""
     text = json_line(value)
     try:
         text.encode(getattr(sys.stdout, "encoding", None) or "utf-8")

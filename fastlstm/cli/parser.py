@@ -1,4 +1,4 @@
-"""A parser of command lines that answers a mistake with what helps."""
+"""A parser of command lines with helpful errors."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from fastlstm.printable import printable_lines
 
 
 class Parser(argparse.ArgumentParser):
-    """An `ArgumentParser`: a wrong value is told in one line, an unknown option with the nearest.
+    """An `ArgumentParser` that reports a wrong value in one line and suggests similar options.
 
-    Options cannot be shortened, and texts are shown as they are written.
+    Options cannot be abbreviated, and descriptions keep their line breaks.
     """
 
     def __init__(self, **options: Any) -> None:
@@ -42,15 +42,15 @@ class Parser(argparse.ArgumentParser):
             self.wrong_value(str(error))
 
     def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
-        """End the program, after a message that steers no terminal: it may name a user's files."""
+        """End the program after a message, with control characters as escapes."""
         super().exit(status, message and printable_lines(message))
 
     def wrong_value(self, message: str) -> NoReturn:
-        """End the program with one line."""
+        """End the program with a message of one line."""
         self.exit(WRONG_USE, f"{self.prog}: error: {message} ({self.prog} --help tells more)\n")
 
     def refuse(self, unknown: Sequence[str]) -> NoReturn:
-        """End the program with the usage of this parser and what may have been meant."""
+        """End the program with the usage of this parser and similar options."""
         known = [name for action in self._actions for name in action.option_strings]
         options = [word.partition("=")[0] for word in unknown if word.startswith("-")]
         told = f"unrecognized arguments: {' '.join(options or unknown)}"
@@ -62,8 +62,8 @@ class Parser(argparse.ArgumentParser):
 
 
 def _nearest(name: str, known: Sequence[str]) -> str | None:
-    """Return the option that begins like this one, else the one written most alike, if any is."""
-    words = {option.lstrip("-"): option for option in known}  # dashes are alike in all
+    """Return a known option that begins like this one, else the most similar one, if any."""
+    words = {option.lstrip("-"): option for option in known}
     word = name.lstrip("-")
     near = [w for w in words if word and w.startswith(word)] or get_close_matches(word, words, n=1)
     return words[near[0]] if near else None

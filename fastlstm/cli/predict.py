@@ -30,8 +30,7 @@ from fastlstm.text.rows import Reading, Row, Rows
 from fastlstm.text.which_columns import find_text, text_of
 from fastlstm.train.classifier.loaded_run import LoadedRun, load_run
 
-# Texts that are read, sorted by length and classified at a time: what bounds the memory.
-CHUNK = 4096
+CHUNK = 4096  # texts that are read and classified at a time, which limits the memory
 
 SUMMARY = "classify texts with a trained run"
 EXAMPLES = """
@@ -95,7 +94,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _reading(trained: LoadedRun, options: argparse.Namespace, asked: Reading) -> Reading:
-    """Return how to read: as the run did, but lines whose kind is not told are texts."""
+    """Return how to read: as the run did, but in a file of unknown kind each line is a text."""
     how = reading_as(trained, options)
     if options.file is not None and kind_by_name(options.file):
         return how
@@ -124,9 +123,9 @@ def _lines_as_rows(path: Path, lines: Iterator[str]) -> Rows:
 def _results(
     trained: LoadedRun, rows: Rows, how: Reading, options: argparse.Namespace, at_a_time: int
 ) -> Iterator[tuple[int, list[object], dict[str, Any]]]:
-    """Yield the number and the values of each row, and what is written of its text."""
+    """Yield the number and the values of each row, and the results for its text."""
     places = find_text(rows, how.text_column)
-    # where the lines go to the terminal, these are the progress
+    # lines on the terminal show the progress themselves
     show = not options.quiet and (options.out is not None or not sys.stdout.isatty())
     with text_bar(None, show) as bar:
         while chunk := list(islice(rows.rows, at_a_time)):
@@ -141,7 +140,7 @@ def _results(
 def classified(
     trained: LoadedRun, texts: list[str], all_classes: bool = False
 ) -> Iterator[dict[str, Any]]:
-    """Yield what is written of each text; see ABOUT."""
+    """Yield the results for each text; see ABOUT."""
     encoded = trained.encode(texts)
     probabilities = np.exp(trained.log_probabilities(encoded))
     known = np.concatenate([[0], np.cumsum(encoded.tokens != UNK)])[encoded.offsets]

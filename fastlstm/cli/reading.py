@@ -1,4 +1,4 @@
-"""How the commands read files: as a run read its own texts, but for what the options say."""
+"""How the commands read files: as a run read its own texts, unless options say otherwise."""
 
 from __future__ import annotations
 
@@ -20,20 +20,14 @@ STANDARD_INPUT = "the standard input"
 
 
 def typed_lines(encoding: str | None, prompt: str) -> Iterator[str]:
-    """Return the lines of the standard input; where a user types them, say the prompt first."""
+    """Return the lines of the standard input; on a terminal, print the prompt first."""
     if sys.stdin.isatty():
         say(prompt, file=sys.stderr)
     return lines_of(cast(io.BufferedReader, sys.stdin.buffer), STANDARD_INPUT, encoding)
 
 
 def asked_reading(options: argparse.Namespace) -> Reading:
-    """Return what the options alone say.
-
-    Raises
-    ------
-    UsageError
-        If one has an impossible value.
-    """
+    """Return what the options alone say; UsageError if one has an impossible value."""
     with wrong_use():
         return TextConfig(**_given(options)).reading
 
@@ -41,12 +35,7 @@ def asked_reading(options: argparse.Namespace) -> Reading:
 def reading_as(trained: LoadedRun, options: argparse.Namespace) -> Reading:
     """Return how a run read its own texts, changed by what the options say.
 
-    Its encoding is not taken over: another file may have another, and a wrong one need not show.
-
-    Raises
-    ------
-    UsageError
-        As `asked_reading`.
+    Its encoding is left out: that of another file may differ, and a wrong one may go unnoticed.
     """
     asked = asked_reading(options)
     if not isinstance(trained.config, TextConfig):

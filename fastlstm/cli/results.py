@@ -1,4 +1,4 @@
-"""A file of rows with what a run says of each: all their columns, and the results beside them."""
+"""A file of rows with all their columns and the results of a run beside them."""
 
 from __future__ import annotations
 
@@ -16,24 +16,17 @@ from fastlstm.cli.options import check_folder
 from fastlstm.text.files import replacing
 from fastlstm.text.rows import ABSENT, Rows
 
-Write = Callable[[int, list[object], dict[str, Any]], None]
-"""Writes the number of a row, its values and its results."""
+Write = Callable[[int, list[object], dict[str, Any]], None]  # a row's number, values and results
 
 _DELIMITERS = {".csv": ",", ".tsv": "\t"}
 _JSON = (".jsonl", ".ndjson")
 
 
 def check_results(path: Path, overwrite: bool) -> None:
-    """Say before a long computation what would keep its results from being written.
+    """Check, before a long computation, that its results can be written to `path`.
 
-    Raises
-    ------
-    UsageError
-        If the name tells no kind of file that is written.
-    FileExistsError
-        If there is something, unless that is to be overwritten.
-    FileNotFoundError
-        If the folder is not there.
+    Raises UsageError for an unknown ending, FileExistsError if there is a file already, unless it
+    is to be overwritten, and FileNotFoundError if there is no such folder.
     """
     if path.suffix.lower() not in (*_DELIMITERS, *_JSON):
         kinds = ", ".join([*_DELIMITERS, *_JSON])
@@ -45,19 +38,13 @@ def check_results(path: Path, overwrite: bool) -> None:
 
 @contextmanager
 def results_file(path: Path, rows: Rows) -> Iterator[Write]:
-    """Open a file for rows and their results; it is there once all are written.
+    """Open a file for rows and their results, which appears when all are written.
 
-    A result of the name of a column is called "predicted_" and that.
-
-    Raises
-    ------
-    OSError
-        If it cannot be written.
-    ValueError
-        From writing: if a table has no column for a value, as the first row had none.
+    A result with the name of a column gets "predicted_" before it. Raises OSError if it cannot be
+    written; writing raises ValueError if a table has no column for a value.
     """
     with replacing(path) as file:
-        # half a character, which JSON may hold, is written as JSON spells it
+        # a lone surrogate, which JSON may hold, is written as its escape
         text = io.TextIOWrapper(file, "utf-8", errors="backslashreplace", newline="")
         delimiter = _DELIMITERS.get(path.suffix.lower())
         yield _objects(text, rows) if delimiter is None else _table(text, rows, delimiter)
@@ -67,7 +54,7 @@ def results_file(path: Path, rows: Rows) -> Iterator[Write]:
 
 def _table(file: TextIO, rows: Rows, delimiter: str) -> Write:
     writer = csv.writer(file, delimiter=delimiter, lineterminator="\n")
-    columns: list[str] = []  # those of the header; rows.columns may grow
+    columns: list[str] = []  # of the header; rows.columns may grow later
 
     def write(number: int, values: list[object], results: dict[str, Any]) -> None:
         flat = _flat(results)
@@ -97,7 +84,7 @@ def _objects(file: TextIO, rows: Rows) -> Write:
 
 
 def _flat(results: dict[str, Any]) -> dict[str, Any]:
-    """Return results as cells: the probability of each class is one."""
+    """Return results as cells, with one for the probability of each class."""
     flat = {name: value for name, value in results.items() if not isinstance(value, dict)}
     for label, probability in results.get("probabilities", {}).items():
         flat[f"probability_{label}"] = probability
@@ -105,7 +92,7 @@ def _flat(results: dict[str, Any]) -> dict[str, Any]:
 
 
 def _free(names: list[str], taken: list[str]) -> list[str]:
-    """Return names that are not taken."""
+    """Return the names, with "predicted_" before those that are taken."""
     free = []
     for name in names:
         while name in taken:
@@ -115,7 +102,7 @@ def _free(names: list[str], taken: list[str]) -> list[str]:
 
 
 def _keys(columns: list[str]) -> list[str]:
-    """Return a different name for each column: the number of one whose own is empty or taken."""
+    """Return a key for each column: its name, or its number if that is empty or taken."""
     keys: dict[str, None] = {}
     for n, name in enumerate(columns, 1):
         keys[name if name and name not in keys else str(n)] = None
@@ -123,7 +110,6 @@ def _keys(columns: list[str]) -> list[str]:
 
 
 def _cell(value: object) -> object:
-    """Return what a cell of a table shows of a value."""
     if value is None or value is ABSENT:
         return ""
     if isinstance(value, (str, int, float, Decimal)) and not isinstance(value, bool):
@@ -132,5 +118,5 @@ def _cell(value: object) -> object:
 
 
 def _as_json(value: object) -> object:
-    """Return a value that JSON has no name for as one that it has."""
+    """Return a value that the json module cannot write as one that it can."""
     return float(value) if isinstance(value, Decimal) else str(value)

@@ -1,4 +1,4 @@
-"""What both commands that train share: the options of the output, resuming, how a run ends."""
+"""What both commands that train share: the options of the output, and resuming."""
 
 from __future__ import annotations
 
@@ -24,29 +24,20 @@ from fastlstm.train.comparison.folder import ComparisonFolder
 AnyConfig = TypeVar("AnyConfig", bound=Config)
 Folder = RunFolder | ComparisonFolder
 
-PROGRAMS = {Config: "train_imdb", TextConfig: "fastlstm train"}
-"""Which command a run is of, by its options."""
+PROGRAMS = {Config: "train_imdb", TextConfig: "fastlstm train"}  # the command of a run's options
 
 
 class Output(NamedTuple):
-    """What the options of `add_output_options` say.
-
-    Attributes
-    ----------
-    folder : where the run, or comparison, is or will be.
-    resume : whether it is to be resumed.
-    overwrite : whether it may replace one that is there.
-    bars : whether to show progress bars.
-    """
+    """What the options of `add_output_options` say."""
 
     folder: Folder
     resume: bool
     overwrite: bool
-    bars: bool
+    bars: bool  # whether to show progress bars
 
 
 def add_output_options(parser: Any, default: str) -> Any:
-    """Add a group of options and return it; `default` says where --out is if it is not given."""
+    """Add a group of options and return it; `default` is the text for the default of --out."""
     group = parser.add_argument_group("output")
     group.add_argument("--out", metavar="DIR", help=f"output folder (default {default})")
     group.add_argument(
@@ -60,20 +51,11 @@ def add_output_options(parser: Any, default: str) -> Any:
 
 
 def take_output(given: dict[str, Any], name: str, compares: bool = False) -> Output:
-    """Take these options out of those that are given.
+    """Take these options out of the given ones.
 
-    Parameters
-    ----------
-    given : the options by name.
-    name : how the name of a folder of our own begins.
-    compares : whether it is a comparison.
-
-    Raises
-    ------
-    UsageError
-        If they exclude each other.
-    FileNotFoundError
-        If the folder holds nothing to resume.
+    The default folder has a name that begins with `name`; with `compares` it is one for a
+    comparison. Raises UsageError if options exclude each other, FileNotFoundError if the folder
+    holds nothing to resume.
     """
     out, resume, overwrite = given.pop("out"), given.pop("resume"), given.pop("overwrite")
     bars = not given.pop("no_progress") and sys.stderr.isatty()
@@ -121,12 +103,9 @@ def train(
 
 @contextmanager
 def writing(output: Output, program: str) -> Iterator[None]:
-    """Hold the folder while it is written; say where the files are, or how to go on after Ctrl-C.
+    """Lock the folder inside the block; then say where the files are, or how to go on.
 
-    Raises
-    ------
-    FileExistsError
-        If it is not free.
+    Raises FileExistsError if the folder is not free.
     """
     folder = output.folder
     with folder.locked():
@@ -145,14 +124,10 @@ def writing(output: Output, program: str) -> Iterator[None]:
 
 
 def resumed(saved: AnyConfig, given: dict[str, Any], folder: Folder) -> AnyConfig:
-    """Return the options of a run to resume: its own, but for those it may be given anew.
+    """Return the options of a run to resume: its own, changed by the given ones that are free.
 
-    Of a finished run that includes a larger number of epochs.
-
-    Raises
-    ------
-    UsageError
-        If another one is given than the run has.
+    For a finished run that includes a larger number of epochs. Raises UsageError if another option
+    differs from that of the run.
     """
     free = set(saved.free_options)
     if isinstance(folder, RunFolder) and folder.finished:

@@ -28,12 +28,12 @@ class LSTMClassifier(ClassifierMixin, BaseEstimator):
     X is one of
 
     - a list (array, Series) of strings: texts, split by `analyzer`;
-    - a list of lists of strings: texts that are split into words already;
+    - a list of lists of strings: texts that are already split into words;
     - an array [N, T, F], or a list of N arrays [T_i, F] of any lengths: T steps of F numbers;
-    - an array [N, T] (a list of lists of as many numbers, a data frame), or a list of N arrays
-      [T_i]: series of one number a step. A table [N, T] has its T columns in `predict` as well.
+    - an array [N, T] (or lists of equal length, or a data frame), or a list of N arrays [T_i]: one
+      number a step. `predict` expects as many columns of a table as `fit` had.
 
-    Whole numbers are numbers as well: give token ids as strings, or their texts.
+    Integers are numbers too: to use them as tokens, pass them as strings.
 
     Parameters
     ----------
@@ -48,36 +48,37 @@ class LSTMClassifier(ClassifierMixin, BaseEstimator):
     embedding_dim : size of a word's vector.
     embedding_dropout : probability for the elements of the word vectors; None takes `dropout`.
     word_dropout : fraction of the words that are hidden in training.
-    standardize : whether numbers are brought to mean 0 and variance 1, each of the F on its own
-        over all steps of the training sequences.
+    standardize : whether to scale each of the F numbers to mean 0 and variance 1 over all steps of
+        the training sequences.
     max_length : most steps read of a sequence; None for all.
-    truncate : what is read of a longer one: "first" steps, or both "ends".
+    truncate : what is read of a longer one: the "first" steps, or both "ends".
     optimizer : "adam", "adamw" or "sgd" (with momentum 0.9).
     lr, weight_decay : of the optimizer.
-    schedule : course of the learning rate: "constant", "linear" or "cosine" (both fall to 0).
+    schedule : of the learning rate: "constant", "linear" or "cosine" (both fall to 0).
     clip : limit of the gradient's norm; 0 for none.
-    average : decay of a running average of the weights that is kept in place of the last ones,
-        such as 0.99; 0 for none.
-    batch_size, epochs : sequences in a batch, and passes over the data at most.
-    validation_fraction : part of the training data held back, in proportion of the classes, to
-        keep the epoch of the best accuracy; 0 for none: the last epoch is kept.
+    average : decay, such as 0.99, of a running average of the weights that replaces the last
+        weights; 0 for none.
+    batch_size : sequences in a batch.
+    epochs : most passes over the data.
+    validation_fraction : fraction of each class to hold back, to keep the epoch of the best
+        accuracy on it; with 0 the last epoch is kept.
     patience : stop after so many epochs without a better one; 0 for never. Needs a
         `validation_fraction`.
     class_weight : dict of classes and weights, "balanced", or None for equal weights.
     dtype : "float32" or "float64".
     random_state : int, RandomState or None. An int gives the same result bit for bit.
-    n_threads : threads to use; None for what `fastlstm.get_num_threads` says. The result does
-        not depend on it. 1 is best with ``n_jobs`` of GridSearchCV.
+    n_threads : threads to use, which do not change the result; None for
+        `fastlstm.get_num_threads`. 1 is best with ``n_jobs`` of GridSearchCV.
     verbose : 0 for silence, 1 for a line an epoch, 2 for a progress bar as well.
 
     Attributes
     ----------
     classes_ : the labels, sorted.
-    n_features_in_ : columns of a table, else F. Not there for texts.
+    n_features_in_ : columns of a table, else F; absent for texts.
     feature_names_in_ : of a data frame's columns.
     model_ : the trained `TextClassifier` or `SequenceClassifier`.
-    reader_ : what was learned about the input: for texts with its ``vocabulary``, for numbers
-        with their ``mean`` and ``scale``.
+    reader_ : what was learned about the input: the ``vocabulary`` of texts, or the ``mean`` and
+        ``scale`` of numbers.
     history_ : `fastlstm.train.History`: loss and accuracy of each epoch, and which was best.
     n_iter_ : number of epochs trained.
     """
@@ -133,8 +134,8 @@ class LSTMClassifier(ClassifierMixin, BaseEstimator):
         Parameters
         ----------
         X : N sequences, as the class says.
-        y : [N], labels of any one type, at least two different ones and none missing. Equal
-            numbers are one class; texts are as they are, "1" and "1.0" two.
+        y : [N], labels of one type, at least two different ones and none missing. Equal numbers
+            are one class, but the texts "1" and "1.0" are two.
 
         Raises
         ------
@@ -146,7 +147,7 @@ class LSTMClassifier(ClassifierMixin, BaseEstimator):
             After Ctrl-C.
         """
         check_labels(y)
-        y = validate_data(self, y=y)  # now, as it forgets an earlier fit's column names
+        y = validate_data(self, y=y)  # first, as it forgets the column names of an earlier fit
         reader, data = self._learn(X)
         check_consistent_length(data, y)
         check_classification_targets(y)
@@ -191,11 +192,11 @@ class LSTMClassifier(ClassifierMixin, BaseEstimator):
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.three_d_array = True
-        # Not `string`: it would say that the cells of a table may be strings.
+        # not `string`, which would allow strings in the cells of a table
         return tags
 
     def _learn(self, X: Any) -> tuple[Reader, Data]:
-        """Return what is to be known of sequences like X, and X read so."""
+        """Return a reader that has learned from X, and what it reads in X."""
         reader: Reader
         texts = find_texts(X)
         if texts is not None:

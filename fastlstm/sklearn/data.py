@@ -1,4 +1,4 @@
-"""Sequences of words or of numbers, cut into the same batches."""
+"""Sequences of words or of numbers, and their batches."""
 
 from __future__ import annotations
 
@@ -19,8 +19,7 @@ class Data:
 
     Attributes
     ----------
-    encoded : word ids; or, where there are `values`, the row of `values` of each step. So one
-        code cuts, selects and batches both.
+    encoded : word ids; or, for numbers, the row of `values` of each step.
     values : [W, F], the numbers of all steps, one sequence after another; None for words.
     """
 
@@ -32,8 +31,7 @@ class Data:
 
     def labelled(self, labels: ArrayLike) -> Data:
         """Return the same sequences with labels, int [N]."""
-        encoded = Encoded(self.encoded.tokens, self.encoded.offsets, np.asarray(labels))
-        return Data(encoded, self.values)
+        return replace(self, encoded=replace(self.encoded, labels=np.asarray(labels)))
 
     def select(self, index: ArrayLike) -> Data:
         """Return the sequences of the given numbers, in that order."""

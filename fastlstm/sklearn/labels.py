@@ -1,4 +1,4 @@
-"""Labels that are missing, or that NumPy would turn into others without a word."""
+"""Labels that are missing, or that NumPy would change without a warning."""
 
 from __future__ import annotations
 
@@ -10,14 +10,9 @@ _LISTED = 5  # rows that an error names
 
 
 def check_labels(y: Any) -> None:
-    """Look at labels before they become an array, which makes text of numbers beside text.
+    """Raise ValueError if labels are missing (None, NaN), or text beside other types.
 
-    So NaN among names would be a class "nan", and 1 and 1.0 two classes.
-
-    Raises
-    ------
-    ValueError
-        If some are missing (None, NaN), or some are text and others are not: names the rows.
+    In an array of text NaN would be a class "nan", and 1 and 1.0 two classes.
     """
     if isinstance(y, np.ndarray) and y.dtype.kind != "O" or not hasattr(y, "__len__"):
         return  # its values are of one type

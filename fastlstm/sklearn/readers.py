@@ -1,7 +1,6 @@
-"""What an estimator is given, read as sequences: texts, words, tables and ragged arrays.
+"""The input of an estimator as sequences: texts, words, tables and ragged arrays.
 
-A reader is what `fit` learns about the input: the vocabulary, or the size and the scale of the
-numbers. It reads what `predict` is given in the same way.
+A reader holds what `fit` learns about the input: the vocabulary, or the size and scale of numbers.
 """
 
 from __future__ import annotations
@@ -28,22 +27,10 @@ ANALYZERS: dict[str, Callable[[str], Sequence[str]]] = {"word": tokenize, "char"
 
 
 class TextReader:
-    """Texts by the ids of their words.
+    """Reads texts as word ids, with a `vocabulary` of the most frequent words.
 
-    Parameters
-    ----------
-    texts : those to learn from, as `find_texts` returns them.
-    analyzer : "word", "char" or a function from a text to its words.
-    vocab_size : the most words known, padding and the unknown word included.
-
-    Attributes
-    ----------
-    vocabulary : the most frequent words.
-
-    Raises
-    ------
-    ValueError
-        If the analyzer is unknown, or there is not a single word.
+    Parameters are those of `LSTMClassifier`, and the texts of `find_texts`. Raises ValueError if
+    the analyzer is unknown, or there are no words.
     """
 
     def __init__(self, texts: Texts, analyzer: Analyzer, vocab_size: int) -> None:
@@ -60,7 +47,7 @@ class TextReader:
         self.vocabulary = Vocabulary([*SPECIAL, *words[: vocab_size - len(SPECIAL)]])
 
     def read(self, texts: Texts) -> Data:
-        """Return texts as ids; those of words never seen are `UNK`."""
+        """Return texts as ids, with `UNK` for words that are not known."""
         number = self.vocabulary.id
         rows = [[max(UNK, number(word)) for word in self._words(text)] for text in texts]
         return Data(Encoded.from_rows(rows, [0] * len(rows)))
@@ -73,19 +60,13 @@ class TextReader:
 
 
 class NumberReader:
-    """Sequences of numbers, brought to a common scale.
-
-    Parameters
-    ----------
-    numbers : the sequences to learn from.
-    standardize : whether to bring each number of a step to mean 0 and variance 1.
-    dtype : of the result.
+    """Reads sequences of numbers and scales them.
 
     Attributes
     ----------
     size : F, the numbers of a step.
-    table : whether `numbers` were a table.
-    mean, scale : float64 [F], what is subtracted and what is divided by.
+    table : whether they were a table in `fit`.
+    mean, scale : float64 [F]; the result is (X - mean) / scale.
     """
 
     def __init__(self, numbers: Numbers, standardize: bool, dtype: DTypeLike) -> None:
@@ -98,13 +79,7 @@ class NumberReader:
             self.scale = np.where(scale > 0, scale, 1.0)
 
     def read(self, numbers: Numbers) -> Data:
-        """Return sequences of as many numbers a step.
-
-        Raises
-        ------
-        ValueError
-            If they have more or fewer, or one is too large for the dtype.
-        """
+        """Return scaled sequences; ValueError for another F, or numbers too large for the dtype."""
         values, lengths, _ = numbers
         if values.shape[1] != self.size:
             raise ValueError(
@@ -118,27 +93,17 @@ class NumberReader:
 
 
 class Numbers(NamedTuple):
-    """Sequences of numbers.
+    """Sequences of numbers."""
 
-    Attributes
-    ----------
-    values : [W, F], all steps, one sequence after another.
-    lengths : int64 [N], steps of each.
-    table : whether they were given as a table [N, T], N series of one number a step.
-    """
-
-    values: Array
-    lengths: NDArray[np.int64]
-    table: bool = False
+    values: Array  # [W, F], all steps, one sequence after another
+    lengths: NDArray[np.int64]  # [N]
+    table: bool = False  # whether X was a table [N, T]
 
 
 def find_texts(X: Any) -> Texts | None:
-    """Return the rows of X if they are strings or lists of words, None if they are not.
+    """Return the rows of X if they are strings or lists of words, else None.
 
-    Raises
-    ------
-    ValueError
-        If X is a string itself or a column of a table, or if only some rows are texts.
+    Raises ValueError if X is a string itself or a column of a table, or only some rows are texts.
     """
     if isinstance(X, (str, bytes)):
         raise ValueError(f"X is a {type(X).__name__}, expected a list of texts")
@@ -158,18 +123,10 @@ def find_texts(X: Any) -> Texts | None:
 def find_numbers(X: Any, estimator: Any, learned: NumberReader | None = None) -> Numbers:
     """Return X as sequences of numbers.
 
-    Parameters
-    ----------
-    X : [N, T, F]; or a table [N, T]; or a list of arrays, each [T_i, F] or [T_i].
-    estimator : for messages. In `fit` a table sets its ``n_features_in_``, later it must have
-        as many columns as that one.
-    learned : what `fit` has learned; None in `fit`.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If X does not hold finite real numbers, sequences differ in the numbers of a step, or
-        there is nothing.
+    X is [N, T, F], a table [N, T], or a list of arrays [T_i, F] or [T_i]. In `fit`, without a
+    `learned` reader, a table sets the estimator's ``n_features_in_``; later tables must fit it.
+    Raises TypeError or ValueError if X has no rows, numbers that are not finite or not real, or
+    sequences that differ in the numbers of a step.
     """
     kinds: Any = (np.float64, np.float32)
     if _is_list(X):
@@ -220,12 +177,12 @@ def _concatenate(rows: list[Any]) -> Numbers:
 
 
 def _is_list(X: Any) -> bool:
-    """Whether X is one row after another, not an array of two or three dimensions."""
+    """Whether X is a list of rows, not an array of two or three dimensions."""
     return isinstance(X, (list, tuple)) or (hasattr(X, "__iter__") and getattr(X, "ndim", 0) == 1)
 
 
 def _is_text(row: Any) -> bool | None:
-    """Whether a row is a text or a list of words; None for an empty list, which may be."""
+    """Whether a row is a text or a list of words; None for an empty list, which may be either."""
     if isinstance(row, str):
         return True
     if not isinstance(row, (list, tuple)) and getattr(row, "ndim", 0) != 1:
@@ -234,7 +191,7 @@ def _is_text(row: Any) -> bool | None:
 
 
 def _is_rectangle(X: list[Any]) -> bool:
-    """Whether X is a table written as lists of as many numbers each."""
+    """Whether X is a table as a list of lists of equal length."""
     return all(
         isinstance(row, (list, tuple)) and len(row) == len(X[0]) and not any(map(np.ndim, row))
         for row in X

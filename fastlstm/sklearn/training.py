@@ -1,4 +1,4 @@
-"""Training for the estimator: its options become a model, a loss, an optimizer and a trainer."""
+"""Training for the estimator: a model, a loss, an optimizer and a trainer from its options."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ MOMENTUM = 0.9  # of sgd
 MODEL_OPTIONS = (
     "cell", "hidden_size", "num_layers", "bidirectional", "pooling", "dropout", "dtype",
 )  # fmt: skip
-EVALUATION_BATCH = 128  # rows in a batch where nothing is kept for a backward pass
+EVALUATION_BATCH = 128  # rows of a batch without a backward pass
 
 Model = TextClassifier | SequenceClassifier
 Reader = TextReader | NumberReader
@@ -39,15 +39,9 @@ Reader = TextReader | NumberReader
 def train(
     estimator: Any, reader: Reader, data: Data, classes: NDArray[Any], seed: int
 ) -> tuple[Model, History]:
-    """Return the trained model of an estimator, and how training went.
+    """Return the trained model of an estimator and its history.
 
-    Parameters
-    ----------
-    estimator : the options.
-    reader : what is known of the input.
-    data : the sequences with their labels, numbers of `classes`.
-    classes : [C], sorted.
-    seed : the result is a function of it.
+    The labels of `data` are numbers of the sorted `classes`, [C].
     """
     model = build(estimator, reader, len(classes), seed)
     words = isinstance(model, TextClassifier) and estimator.word_dropout
@@ -67,7 +61,7 @@ def train(
     size = check_size("batch_size", estimator.batch_size)
     trained_on, held_back = _split(data, estimator.validation_fraction, seed)
     trainer.fit(*shuffled(Data.batches, trained_on, size, seed, held_back, EVALUATION_BATCH))
-    # The weights without their gradients: half as much to pickle.
+    # A new model has no gradients, so its pickle is half as large.
     clean = build(estimator, reader, len(classes), seed)
     clean.load_state_dict(trainer.best_weights)
     return clean, trainer.history
@@ -85,7 +79,7 @@ def build(estimator: Any, reader: Reader, classes: int, seed: int) -> Model:
 
 
 def _split(data: Data, fraction: float, seed: int) -> tuple[Data, Data | None]:
-    """Hold a fraction back, in proportion of the classes."""
+    """Hold back a fraction of each class."""
     if not 0 <= fraction < 1:
         raise ValueError(f"validation_fraction is {fraction}, expected at least 0 and below 1")
     if not fraction:
