@@ -8,12 +8,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from fastlstm.kernels.rows import Int64Array
 from fastlstm.nn.check import check_size
 from fastlstm.nn.losses import log_softmax
 from fastlstm.nn.module import Array
 from fastlstm.nn.state import State
-
-Int64Array = NDArray[np.int64]
 
 # step(tokens [n,K], state of n*K rows, the numbers [n] of the sentences) -> logits [n,K,V], state
 Step = Callable[[Int64Array, State, Int64Array], "tuple[Array, State]"]

@@ -5,12 +5,13 @@ from __future__ import annotations
 from numpy.typing import ArrayLike, DTypeLike
 
 from fastlstm.kernels import Tokens
+from fastlstm.kernels.rows import Int64Array
 from fastlstm.models.bigrams import HashedBigrams
 from fastlstm.models.model import options_of
 from fastlstm.models.pooled import PooledClassifier
 from fastlstm.nn.check import Rng, check_probability, check_rng, check_size, one_rng
 from fastlstm.nn.dropout import Dropout
-from fastlstm.nn.embedding import Embedding, Int64Array
+from fastlstm.nn.embedding import Embedding
 from fastlstm.nn.module import Array, Tape
 
 

@@ -41,8 +41,7 @@ class DotAttention(Module):
     ----------
     size : H, of a query and of a place of the memory.
     out_features : F, of the result; None for H.
-    dtype : float32 or float64.
-    rng : generator of the first values of W or a seed for one, as of a `Linear`.
+    dtype, rng : as of a `Linear`.
 
     Attributes
     ----------

@@ -32,9 +32,7 @@ class RecurrentCell(Module):
     """Base of `LSTMCell`, `GRUCell` and `RNNCell`: see there for the options.
 
     The layers' ``stream`` makes single steps sooner. Letters: N batch, I input_size, H
-    hidden_size, G rows of the weights: H for each gate.
-
-    Below, ``state`` is ``(h, c)`` for an LSTM, else the array h.
+    hidden_size, G rows of the weights: H for each gate. A state is ``(h, c)`` for an LSTM, else h.
 
     Attributes
     ----------
@@ -132,17 +130,9 @@ class RecurrentCell(Module):
         return [s[0] if single else s for s in states], (saved, owned)
 
     def backward(self, tape: Tape, dstate: Any) -> tuple[Array, Any]:
-        """Add to the gradient of each parameter; return those of the inputs.
+        """Add to the gradient of each parameter; return those of x and of the state given.
 
-        Parameters
-        ----------
-        tape : from `forward`; used up.
-        dstate : gradient of the new state; of an LSTM (dh, dc), either None for zero.
-
-        Returns
-        -------
-        dx : gradient of x, shaped like it.
-        dstate : gradient of the state before the step.
+        `dstate` is the gradient of the new state; of an LSTM (dh, dc), either None for zero.
         """
         x_shape: tuple[int, ...] = self._look(tape)[1]
         single, N = len(x_shape) == 1, 1 if len(x_shape) == 1 else x_shape[0]
@@ -182,10 +172,7 @@ class LSTMCell(RecurrentCell):
 class GRUCell(RecurrentCell):
     """One step of a GRU, as torch.nn.GRUCell; gates in the order r, z, n.
 
-    Parameters
-    ----------
-    input_size, hidden_size, bias, dtype, rng : as of `LSTMCell`.
-    reset_after : as of `GRU`.
+    Options are those of `LSTMCell`, and `reset_after` of `GRU`.
     """
 
     def __init__(
@@ -209,10 +196,7 @@ class GRUCell(RecurrentCell):
 class RNNCell(RecurrentCell):
     """One step of a plain recurrent net, as torch.nn.RNNCell.
 
-    Parameters
-    ----------
-    input_size, hidden_size, bias, dtype, rng : as of `LSTMCell`.
-    nonlinearity : "tanh" or "relu".
+    Options are those of `LSTMCell`, and `nonlinearity`: "tanh" or "relu".
     """
 
     def __init__(

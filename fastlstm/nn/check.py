@@ -146,9 +146,8 @@ def check_array(
 ) -> Array:
     """Return `value` as an array after checking that it is one of `dtype` and `shape`.
 
-    A None in `shape` stands for any size. Lists and other dtypes become that if nothing is lost:
-    see `as_array`. The result has a contiguous last axis and aligned elements; it is `value`
-    itself if that has.
+    A None in `shape` stands for any size. Lists and other dtypes are converted as by `as_array`.
+    The result has a contiguous last axis and aligned elements; it is `value` itself if that has.
     """
     array = as_array(name, value, dtype)
     fits = len(shape) == array.ndim and all(
@@ -164,10 +163,7 @@ def check_array(
 
 
 def check_ids(name: str, value: object, size: int, ndim: int | None = None) -> NDArray[np.integer]:
-    """Return `value` as a C-contiguous array after checking that it holds integers in 0..size-1.
-
-    It is a copy only if `value` is no such array.
-    """
+    """Return `value`, C-contiguous, after checking that it holds integers in 0..size-1."""
     ids = any_array(name, value)
     if ids.dtype.kind not in "iu":
         raise TypeError(f"{name} has dtype {ids.dtype}, expected integers")

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike, NDArray
+from numpy.typing import ArrayLike, DTypeLike
 
 from fastlstm.kernels import Tokens
-from fastlstm.kernels.rows import check_lengths
+from fastlstm.kernels.rows import Int64Array, check_lengths
 from fastlstm.nn.check import (
     Rng,
     check_array,
@@ -18,8 +18,6 @@ from fastlstm.nn.check import (
 )
 from fastlstm.nn.module import Array, Module, Parameter, Tape, described
 from fastlstm.nn.sums import add_rows_at
-
-Int64Array = NDArray[np.int64]
 
 
 class Embedding(Module):
@@ -84,10 +82,7 @@ class Embedding(Module):
     def __call__(self, tokens: ArrayLike) -> Array:
         """Return the vectors [..., embedding_dim] of integer `tokens` [...].
 
-        Raises
-        ------
-        IndexError
-            If a token is out of range; it names the token and its place.
+        IndexError names a token that is out of range, and its place.
         """
         vectors: Array = self.weight.data[check_ids("tokens", tokens, self.num_embeddings)]
         return vectors

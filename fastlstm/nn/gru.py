@@ -28,11 +28,7 @@ class GRU(Recurrent):
 
     Attributes
     ----------
-    weight_ih_l{k} : Parameter [3H, I or D*H], gates in the order r, z, n.
-    weight_hh_l{k} : Parameter [3H, H].
-    bias_ih_l{k}, bias_hh_l{k} : Parameter [3H], or None.
-    ..._reverse : the same for the second direction.
-    h_0 : Parameter [L*D, H], with `learn_state`.
+    weight_ih_l{k}, ... : as of `LSTM`, with 3H rows, gates in the order r, z, n.
     """
 
     def __init__(

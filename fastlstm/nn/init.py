@@ -19,14 +19,12 @@ def uniform(
 def orthogonal(
     rows: int, columns: int, blocks: int, dtype: np.dtype[Any], rng: np.random.Generator
 ) -> Array:
-    """Return random matrices with orthonormal columns stacked: [blocks*rows, columns].
+    """Return random matrices with orthonormal columns (at most as many as rows), stacked.
 
-    With as many columns as rows (never more) these are orthogonal, and as Saxe, McClelland &
-    Ganguli 2014 found, the recurrent product neither grows nor shrinks at first. The signs make
-    the QR factor uniform over all such matrices.
+    A product with them neither grows nor shrinks (Saxe, McClelland & Ganguli 2014).
     """
     parts = []
     for _ in range(blocks):
         q, r = np.linalg.qr(rng.standard_normal((rows, columns)))
-        parts.append(q * np.where(np.diagonal(r) < 0, -1, 1))
+        parts.append(q * np.where(np.diagonal(r) < 0, -1, 1))  # uniform over all such matrices
     return np.concatenate(parts).astype(dtype)

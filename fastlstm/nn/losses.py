@@ -26,10 +26,8 @@ def bce_with_logits(logits: Array, targets: ArrayLike) -> tuple[float, Array]:
 
     Raises
     ------
-    TypeError
-        If logits are not a float32 or float64 array, or targets not numbers.
-    ValueError
-        If there are none, the shapes differ or a target is outside 0..1.
+    TypeError, ValueError
+        If logits are not a float32 or float64 array or are empty, or targets do not fit.
     """
     z = _check_logits(logits, "at least one element")
     given = any_array("targets", targets)
@@ -67,10 +65,8 @@ def cross_entropy(
 
     Raises
     ------
-    TypeError
-        If logits are not a float32 or float64 array or targets not integers.
-    ValueError
-        If a shape does not fit, or label_smoothing is outside 0..1.
+    TypeError, ValueError
+        If an argument's type, dtype, shape or range does not fit.
     IndexError
         If a target is not a class.
     """

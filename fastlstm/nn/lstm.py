@@ -90,8 +90,6 @@ class PeepholeLSTM(Recurrent):
 
     with the products of `LSTM` where the dots are.
 
-    Letters: T steps, N batch, I input_size, H hidden_size, L num_layers, D directions (1 or 2).
-
     Parameters
     ----------
     input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, dtype, rng,
@@ -99,12 +97,8 @@ class PeepholeLSTM(Recurrent):
 
     Attributes
     ----------
-    weight_ih_l{k} : Parameter [4H, I or D*H], gates in the order i, f, g, o.
-    weight_hh_l{k} : Parameter [4H, H].
-    bias_ih_l{k}, bias_hh_l{k} : Parameter [4H], or None.
+    weight_ih_l{k}, ... : as of `LSTM`.
     p_i_l{k}, p_f_l{k}, p_o_l{k} : Parameter [H]; uniform in +-1/sqrt(H).
-    ..._reverse : the same for the second direction.
-    h_0, c_0 : Parameter [L*D, H], with `learn_state`.
     """
 
     _cell = CELLS["peephole_lstm"]

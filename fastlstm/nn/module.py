@@ -82,10 +82,7 @@ class Parameter:
     def add_rows(self, index: NDArray[np.int64], value: Array) -> None:
         """Add a row-sparse gradient: `value` [U, ...] to the rows `index` [U], which increase.
 
-        Raises
-        ------
-        TypeError, ValueError, IndexError
-            If index or value does not fit the parameter.
+        TypeError, ValueError or IndexError says what does not fit.
         """
         index = check_ids("index", index, len(self._data), 1).astype(np.int64)  # a copy
         if (index[1:] <= index[:-1]).any():
@@ -211,10 +208,8 @@ class Module:
         ------
         KeyError
             If a name is missing or unknown.
-        TypeError
-            If a value does not hold real numbers.
-        ValueError
-            If a shape differs, or a value is NaN or infinite. Nothing is changed then.
+        TypeError, ValueError
+            If a value does not hold finite real numbers of the same shape. Nothing changes then.
         """
         own = dict(self.named_parameters())
         missing, unknown = own.keys() - state.keys(), state.keys() - own.keys()

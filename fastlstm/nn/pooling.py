@@ -14,42 +14,22 @@ POOLINGS = ("last", "mean", "max")
 
 
 class Pooled(NamedTuple):
-    """What the backward pass needs.
+    """What the backward pass needs."""
 
-    Attributes
-    ----------
-    names : the poolings, in the order of the features.
-    rows : the lengths of the batch.
-    shape : of y.
-    directions : D.
-    step : [N,F], where each maximum was; None without "max".
-    """
-
-    names: tuple[str, ...]
+    names: tuple[str, ...]  # of the poolings, in the order of the features
     rows: Rows
-    shape: tuple[int, ...]
+    shape: tuple[int, ...]  # of y
     directions: int
-    step: Array | None
+    step: Array | None  # [N,F], where each maximum was; None without "max"
 
 
 def pool(
     backend: Backend, names: tuple[str, ...], y: Array, h_n: Array, rows: Rows
 ) -> tuple[Array, Pooled]:
-    """Pool a sequence layer's outputs in one or more ways.
+    """Pool y [T,N,F] and the last states h_n [D,N,F/D] of D directions in one or more ways.
 
-    Parameters
-    ----------
-    backend : from `kernels.backend`.
-    names : of `POOLINGS`: "last" is each direction's last state, "mean" and "max" are taken of
-        each feature over the real steps.
-    y : [T,N,F].
-    h_n : [D,N,F/D], last states of the D directions.
-    rows : the lengths of the batch.
-
-    Returns
-    -------
-    features : [N, len(names) * F], side by side in the order of `names`.
-    pooled : for `pool_backward`.
+    "last" is each direction's last state; "mean" and "max" are those of each feature over the
+    real steps. Returns features [N, len(names) * F], in the order of `names`.
     """
     found: dict[str, Array | None] = {"last": np.concatenate(list(h_n), axis=1)}
     step = None

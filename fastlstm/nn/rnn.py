@@ -29,11 +29,7 @@ class RNN(Recurrent):
 
     Attributes
     ----------
-    weight_ih_l{k} : Parameter [H, I or D*H].
-    weight_hh_l{k} : Parameter [H, H].
-    bias_ih_l{k}, bias_hh_l{k} : Parameter [H], or None.
-    ..._reverse : the same for the second direction.
-    h_0 : Parameter [L*D, H], with `learn_state`.
+    weight_ih_l{k}, ... : as of `LSTM`, with H rows.
     """
 
     def __init__(

@@ -13,20 +13,12 @@ from fastlstm.nn.module import Array, Module
 
 
 class Batch(NamedTuple):
-    """A checked input, and the caller's layout to answer in.
+    """A checked input, and the caller's layout to answer in."""
 
-    Attributes
-    ----------
-    x : [T,N,I], a view of the caller's array; or `Tokens` with ids [T,N].
-    rows : its lengths.
-    single : the caller gave one sequence without a batch axis.
-    batch_first : the caller's first axes are N, T.
-    """
-
-    x: Any
+    x: Any  # [T,N,I], a view of the caller's array; or `Tokens` with ids [T,N]
     rows: Rows
-    single: bool
-    batch_first: bool
+    single: bool  # the caller gave one sequence without a batch axis
+    batch_first: bool  # the caller's first axes are N, T
 
     @property
     def dense(self) -> bool:

@@ -18,7 +18,8 @@ class State(tuple[Array, ...]):
 
     Each array is [K,N,...], K = num_layers * directions, and row n of it belongs to row n of the
     batch; of a sequence without a batch axis it is [K,...]. The arrays may be written to: a
-    layer copies what it is given and keeps none of what it returns.
+    layer copies what it is given and keeps none of what it returns. The methods raise TypeError,
+    ValueError or IndexError for an argument that does not fit.
 
     Parameters
     ----------
@@ -79,14 +80,7 @@ class State(tuple[Array, ...]):
     def gather(self, rows: ArrayLike) -> State:
         """Return copies of some rows, in that order and as often as they are named.
 
-        Parameters
-        ----------
-        rows : one row number, several, or bool [N]; as in the methods below.
-
-        Raises
-        ------
-        TypeError, ValueError, IndexError
-            If rows does not fit, or the state has no batch axis.
+        `rows` are one row number, several, or bool [N], as in the methods below.
         """
         index = self._index(rows)
         return State(part[:, index] for part in self)
@@ -94,10 +88,7 @@ class State(tuple[Array, ...]):
     def scatter(self, rows: ArrayLike, state: Sequence[Array]) -> None:
         """Write the rows of another state, [K,len(rows),...] each, in place of `rows`.
 
-        Raises
-        ------
-        TypeError, ValueError, IndexError
-            If an argument does not fit, or a row is named twice.
+        No row may be named twice.
         """
         index = self._index(rows)
         if len(np.unique(index)) < len(index):
@@ -113,11 +104,6 @@ class State(tuple[Array, ...]):
         rows : as for `gather`; None for all.
         to : the initial state, of N rows (row n is set to row n) or of one for all of them.
             With `learn_state` take ``layer.make_state()``.
-
-        Raises
-        ------
-        TypeError, ValueError, IndexError
-            If an argument does not fit.
         """
         index = np.arange(self.batch_size) if rows is None else self._index(rows)
         if to is None:
@@ -160,12 +146,8 @@ def read_states(
 ) -> list[Array]:
     """Return copies of the states `names` that a user gave, C-contiguous; zeros for a None.
 
-    One state is given as an array or a `State`, several as a tuple or a `State`.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If it is something else, or an array has another dtype or shape.
+    One state is given as an array or a `State`, several as a tuple or a `State`. TypeError or
+    ValueError tells what else was given.
     """
     labels = [f"{name}[{i}]" for i in range(len(names))]
     if len(names) == 1 and not isinstance(given, State):

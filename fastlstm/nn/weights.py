@@ -27,10 +27,7 @@ def make_weights(
 ) -> None:
     """Give `module` the parameters PARTS + suffix, uniform in +-1/sqrt(H) as torch's.
 
-    Parameters
-    ----------
-    sizes : I, H and the size of the projection, 0 for none: then there is no weight_hr.
-    bias : if False the biases are None.
+    `sizes` are I, H and the size of the projection, 0 for none: then there is no weight_hr.
     """
     I, H, proj = sizes  # noqa: E741
     G, R, bound = cell.gate_rows(H), proj or H, 1 / math.sqrt(H)

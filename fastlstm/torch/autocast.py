@@ -1,7 +1,7 @@
 """torch.autocast: computed in float32, returned in the dtypes that torch's own modules return.
 
-Those follow from which of torch's operations autocast lowers, so they differ from cell to cell: a
-product is lowered; a sum of a lowered product with a state that is not takes the wider of the two.
+They differ from cell to cell: autocast lowers products, and the sum of a lowered product and a
+state takes the wider dtype of the two.
 """
 
 from __future__ import annotations
@@ -32,15 +32,10 @@ def raised(value: Any) -> Any:
 def result_dtypes(
     cell: str, low: torch.dtype, states: Sequence[torch.dtype], *, fused: bool, projected: bool
 ) -> list[torch.dtype]:
-    """Return the dtypes of the last states under autocast; that of y is that of the first.
+    """Return the dtypes of the last states under autocast; y has that of the first.
 
-    Parameters
-    ----------
-    cell : a name in `kernels.CELLS`.
-    low : what autocast lowers to.
-    states : dtypes of the initial states; of the input where there are none.
-    fused : the input is one that torch gives to oneDNN as a whole if the cell is an LSTM.
-    projected : the LSTM has a projection, which oneDNN does not take.
+    `states` are the dtypes of the initial states, or of the input where there are none. `fused`:
+    torch gives such an input to oneDNN if the cell is an LSTM without a projection.
     """
     if cell in ("rnn_tanh", "rnn_relu") or (cell == "lstm" and fused and not projected):
         return [low] * len(states)

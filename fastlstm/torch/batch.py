@@ -1,8 +1,4 @@
-"""The arguments of a sequence module: checked, and brought into the order [T,N,...].
-
-T steps, N batch rows, I input_size, H hidden_size, L num_layers, D directions, R output size of
-one direction.
-"""
+"""The arguments of a sequence module, checked and as [T,N,...]; letters as in `modules`."""
 
 from __future__ import annotations
 
@@ -19,31 +15,17 @@ CELLS = {"LSTM": "lstm", "GRU": "gru", "RNN_TANH": "rnn_tanh", "RNN_RELU": "rnn_
 
 
 class Batch(NamedTuple):
-    """A checked call of a sequence module.
+    """A checked call of a sequence module."""
 
-    Attributes
-    ----------
-    x : as `layout` has it.
-    states : [L*D,N,R or H] each, rows in the order of the layout; or None for zeros.
-    layout : of x and y.
-    """
-
-    x: Tensor
-    states: list[Tensor] | None
-    layout: Padded
+    x: Tensor  # as the layout has it
+    states: list[Tensor] | None  # [L*D,N,R or H] each, in the layout's order; None for zeros
+    layout: Padded  # of x and y
 
 
 def read_batch(
-    module: torch.nn.RNNBase,
-    input: Any,
-    states: list[Any] | None,
-    lengths: Any,
-    dtype: torch.dtype,
+    module: torch.nn.RNNBase, input: Any, states: list[Any] | None, lengths: Any, dtype: torch.dtype
 ) -> Batch:
-    """Check the arguments of a call of a module whose parameters have `dtype`.
-
-    The input is a tensor or a PackedSequence; `states` are those of hx one by one.
-    """
+    """Check a call of a module whose parameters have `dtype`; `states` are those of hx."""
     name, x, order = module_name(module), input, None
     if isinstance(input, PackedSequence):
         if lengths is not None:

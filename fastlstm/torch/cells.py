@@ -73,22 +73,14 @@ class RNNCell(_Cell, torch.nn.RNNCell):
 
 
 class Ready(NamedTuple):
-    """A checked call of a cell.
-
-    Attributes
-    ----------
-    cell, weights : which cell, and its weights.
-    input, states : [N,I] and [N,H]; states None for zeros.
-    single : the caller gave no batch axis.
-    dtypes : those of the new states under autocast; None without it.
-    """
+    """A checked call of a cell."""
 
     cell: kernels.CellSpec
     weights: Five
-    input: Tensor
-    states: list[Tensor] | None
-    single: bool
-    dtypes: list[torch.dtype] | None
+    input: Tensor  # [N,I]
+    states: list[Tensor] | None  # [N,H] each; None for zeros
+    single: bool  # the caller gave no batch axis
+    dtypes: list[torch.dtype] | None  # of the new states under autocast; None without it
 
 
 def cell_of(module: Any) -> tuple[str, str]:

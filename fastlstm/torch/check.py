@@ -137,7 +137,7 @@ def check_cell_axes(name: str, input: Any, states: list[Any] | None) -> bool:
 
 
 def check_cell_sizes(input: Tensor, states: list[Tensor] | None, sizes: tuple[int, int]) -> None:
-    """Check the shapes of a cell's input [N,I] and states [N,H] against sizes I and H."""
+    """Check the shapes of a cell's input [N,I] and states [N,H] against `sizes`, (I, H)."""
     I, H = sizes  # noqa: E741
     N = input.shape[0]
     if input.shape[1] != I:

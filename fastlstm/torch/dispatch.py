@@ -30,14 +30,9 @@ _batched = torch._C._functorch.is_legacy_batchedtensor
 def outside_kernels(module: torch.nn.Module, input: Any, hx: Any, lengths: Any = None) -> bool:
     """Whether torch's own module must answer a call.
 
-    It must where operations are recorded, transformed or intercepted and not only run, by torch or
-    by a class of tensors: a kernel is no operation, and its results would stand as constants in
-    what is recorded. And for an empty input, where there is nothing to compute.
-
-    Raises
-    ------
-    RuntimeError
-        If operations are recorded or the like and lengths are given: torch's module takes none.
+    It must where torch or a class of tensors records, transforms or intercepts operations: the
+    results of a kernel would be constants in what is recorded. And for an empty input. Raises
+    RuntimeError if lengths are given then: torch's module takes none.
     """
     if recorded() or foreign(module, input, hx):
         if lengths is not None:
@@ -65,9 +60,8 @@ def plain_mode() -> bool:
 def eager() -> bool:
     """Whether an operation that is called runs, and nothing else asks which one it was.
 
-    Others ask under torch.jit.trace, torch.func's transforms, forward-mode derivatives, and modes:
-    those of make_fx, of fake tensors, of whoever counts operations. A default device is a mode
-    too, but one that only says where new tensors are made.
+    torch.jit.trace, torch.func's transforms, forward-mode derivatives and modes (of make_fx, of
+    fake tensors) ask. A default device is a mode too, but only says where tensors are made.
     """
     return not (
         _tracing()
@@ -106,8 +100,8 @@ def _own_class(value: Any) -> bool:
 def plain_gradients(gradients: Iterable[Tensor | None]) -> bool:
     """Whether a backward pass just has to run, once, on gradients that a kernel can read.
 
-    It has not where its own operations are recorded: to be differentiated again (create_graph), or
-    as in `recorded`; nor where a gradient stands for many (is_grads_batched).
+    Not where it is recorded itself (create_graph), nor where a gradient stands for many
+    (is_grads_batched).
     """
     if torch.is_grad_enabled() or not eager():
         return False
@@ -123,10 +117,7 @@ def saving_hooked() -> bool:
 
 
 def uncompiled(function: F) -> F:
-    """Keep torch.compile out of `function`: one graph break, around what it cannot look into.
-
-    torch.compiler.disable alone would load the compiler, which takes longer than all of torch.
-    """
+    """Keep torch.compile out of `function`: one graph break, around what it cannot look into."""
     disabled: Callable[..., Any] | None = None
 
     @wraps(function)
@@ -134,7 +125,7 @@ def uncompiled(function: F) -> F:
         nonlocal disabled
         if "torch._dynamo" not in sys.modules:
             return function(*args)
-        if disabled is None:
+        if disabled is None:  # not before: it loads the compiler, which takes long
             disable: Any = torch.compiler.disable
             disabled = disable(function)
         return disabled(*args)

@@ -1,8 +1,8 @@
 """One layer, both of its directions, as an operation of torch's autograd.
 
-T steps, N batch rows, I input size, R output size of one direction, D directions. Tensors of a
-layer come in one order everywhere: x, its states ([D,N,K] each, None for zeros), then for each
-direction the five of `kernels.Weights` (None for those it lacks).
+T steps, N batch rows, I input size, R output size of one direction, D directions. The tensors of
+a layer are x, its states ([D,N,K] each, None for zeros), then for each direction the five of
+`kernels.Weights` (None for those it lacks), in that order everywhere.
 """
 
 from __future__ import annotations
@@ -23,27 +23,20 @@ from fastlstm.torch.layout import Padded, array_of, contiguous_rows, full_rows
 
 
 class Layer(NamedTuple):
-    """What a layer is run with beside its tensors.
-
-    Attributes
-    ----------
-    cell, backend : which cell, and what runs it.
-    layout : how x and y lie in memory, and the lengths.
-    rows_first : y is wanted as [N,T,...] in memory.
-    """
+    """What a layer is run with beside its tensors."""
 
     cell: CellSpec
     backend: Backend
-    layout: Padded
-    rows_first: bool = False
+    layout: Padded  # how x and y lie in memory, and the lengths
+    rows_first: bool = False  # y is wanted as [N,T,...] in memory
 
 
 class Saved(NamedTuple):
-    """What forward keeps for one backward pass: of each direction, and the y that it shares."""
+    """What forward keeps for one backward pass."""
 
-    parts: list[Any]
-    y: Tensor | None
-    version: int
+    parts: list[Any]  # of each direction
+    y: Tensor | None  # the caller's, where the kernel reads it again
+    version: int  # of y
 
     def changed(self) -> bool:
         """Whether the caller wrote to y."""
@@ -53,16 +46,7 @@ class Saved(NamedTuple):
 def run(layer: Layer, x: Tensor, states: Tensors, weights: Tensors) -> tuple[Tensor, ...]:
     """Return y and the last states; inside autograd where a gradient may be asked for.
 
-    Parameters
-    ----------
-    x : [T,N,I], or as the layout has it.
-    states : [D,N,K] each, or None for zeros.
-    weights : five of each direction, as above.
-
-    Returns
-    -------
-    y : [T,N,D*R], or as the layout has it; a cell's is not to be used.
-    state_n : for each state.
+    x is [T,N,I] and y [T,N,D*R], or as the layout has them. The y of a cell is not to be used.
     """
     if wants_gradient(x, states, weights):
         outputs: tuple[Tensor, ...] = Recurrent.apply(layer, x, *states, *weights)
@@ -75,8 +59,7 @@ def run_step(
 ) -> list[Tensor]:
     """Return the new states of a cell, x [N,I] and states [N,K]; nothing is kept.
 
-    What `run` does for `layout.OneStep`, without what only a whole sequence needs: at one row
-    the way to the kernel takes longer than the kernel.
+    As `run` for `layout.OneStep`, but sooner: for one row the way to the kernel takes longest.
     """
     (part,) = _weights(weights)
     N, dtype = x.shape[0], part.w_hh.dtype
@@ -169,11 +152,7 @@ def _forward(
 
 
 def _backward(
-    layer: Layer,
-    kept: Saved,
-    tensors: Tensors,
-    grads: Tensors,
-    needs: Sequence[bool],
+    layer: Layer, kept: Saved, tensors: Tensors, grads: Tensors, needs: Sequence[bool]
 ) -> tuple[Tensor | None, ...]:
     """Return the gradients of the tensors, None where none is needed."""
     _, backend, layout, _ = layer
@@ -208,10 +187,10 @@ def _backward(
 
 
 def _zeros_like(weight: Tensor) -> Tensor:
-    """Return zeros that NumPy made: torch has several threads write a large tensor.
+    """Return zeros that NumPy made: those that torch makes leave its threads spinning.
 
-    They spin for a while in case there is more to do, on the cores that the kernel needs next:
-    on two threads (64,200,128,128) took 37 ms for 31, a GRU 34 for 24.
+    They take the cores that the kernel needs next: on two threads an LSTM (64,200,128,128) took
+    37 ms for 31, a GRU 34 for 24.
     """
     return torch.from_numpy(np.zeros(weight.shape, array_of(weight).dtype))
 

@@ -1,8 +1,8 @@
 """The tensors of a call that its backward pass reads again, by torch's rules for them.
 
-torch tells of a tensor that was changed in place before a backward pass that reads it, and lets
-change what is not read. Which tensors a kernel reads depends on the gradients that are wanted; a
-forward pass that has to be run again reads all of them.
+torch raises if a tensor that backward reads was changed in place, and allows changes to others.
+What a kernel reads depends on the gradients that are wanted; a forward pass that is run again
+reads all.
 """
 
 from __future__ import annotations
@@ -21,13 +21,9 @@ FIELDS = 5  # weights of a layer in one direction; torch has no cell with more
 
 
 class Held:
-    """Tensors held from forward to backward, some by torch and the others here.
+    """The tensors of a layer from forward to backward: those at `unread` here, the rest by torch.
 
-    Parameters
-    ----------
-    ctx : of an autograd.Function; its only saved tensors are these.
-    tensors : those of a layer, in their order.
-    unread : the places of those that the kernel does not read again.
+    `ctx` is that of an autograd.Function, which saves no others.
     """
 
     __slots__ = ("others",)
@@ -44,26 +40,14 @@ class Held:
         ctx.save_for_backward(*saved)
 
     def tensors(self, ctx: Any) -> list[Tensor | None]:
-        """Return the tensors.
-
-        Raises
-        ------
-        RuntimeError
-            From torch, if one changed that the kernel reads.
-        """
+        """Return the tensors; RuntimeError from torch if one changed that the kernel reads."""
         found = list(ctx.saved_tensors)
         for i, t, _ in self.others:
             found[i] = t
         return found
 
     def check_others(self) -> None:
-        """Check that a forward pass run now would be the one that was.
-
-        Raises
-        ------
-        RuntimeError
-            If one of the tensors was changed that the kernel does not read in its backward pass.
-        """
+        """Check that the others are as they were, for a forward pass that is run again."""
         for _, t, version in self.others:
             if t._version != version:
                 raise RuntimeError(
@@ -78,16 +62,9 @@ class Held:
 def unread(cell: CellSpec, steps: int, needs: tuple[bool, ...]) -> tuple[int, ...]:
     """Return the places of a layer's tensors that the backward pass of a kernel does not read.
 
-    Parameters
-    ----------
-    cell : which cell.
-    steps : 1 or more, which are all the same.
-    needs : which of the layer's tensors want a gradient.
-
-    Notes
-    -----
-    Of the states, the kernels copy all but h; a GRU reads that for its gates too. Biases they do
-    not read, and a weight only where a gradient goes back through it.
+    `needs` tells which of them want a gradient. Of `steps` matters if they are 1. The kernels
+    copy all states but h, which a GRU reads for its gates too. They read no bias, and a weight
+    only where a gradient goes back through it.
     """
     states = len(cell.states)
     weights = needs[1 + states :]

@@ -1,8 +1,7 @@
 """How a batch lies in memory: padded [T,N,I], packed [total,I], or one step [N,I].
 
-A kernel reads and writes [T,N,...] arrays with any strides but a contiguous last axis. A layout
-turns arrays as torch has them into those and back: as views, but for packed rows of different
-lengths, which are copied to their places and back.
+A kernel reads and writes [T,N,...] with a contiguous last axis. A layout makes that of torch's
+arrays: as views, but packed rows of different lengths are copied to their places and back.
 
 T steps, N batch rows, I input size; D directions, K size of one direction's state.
 """
@@ -25,16 +24,10 @@ SMALL = 4096  # steps and rows, up to which a description of a batch is worth ke
 
 
 class Padded:
-    """[T,N,I] in any order of its first two axes; states [D,N,K].
-
-    Attributes
-    ----------
-    rows : the lengths.
-    shares_y : whether the caller holds the very y that the kernel keeps for its backward pass.
-    """
+    """[T,N,I] in any order of its first two axes; states [D,N,K]; `rows` are the lengths."""
 
     __slots__ = ("rows",)
-    shares_y = True
+    shares_y = True  # the caller holds the very y that the kernel keeps for its backward pass
 
     def __init__(self, rows: Rows) -> None:
         self.rows = rows
@@ -143,12 +136,7 @@ def array_of(tensor: Tensor) -> Array:
     """Return the numbers of a tensor: its own memory, or a copy where they do not stand there.
 
     That is so for a negation that waits (of a conjugate's imaginary part) and for zeros that torch
-    has not written.
-
-    Raises
-    ------
-    RuntimeError
-        If the tensor's storage was freed.
+    has not written. Raises RuntimeError if the storage was freed.
     """
     if tensor.data_ptr() < SURELY_MEMORY and tensor.numel():
         if tensor._is_zerotensor():

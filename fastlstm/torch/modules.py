@@ -65,20 +65,12 @@ class RNN(_Sequence, torch.nn.RNN):
 
 
 class Ready(NamedTuple):
-    """A checked call of a module.
-
-    Attributes
-    ----------
-    cell : which cell.
-    weights : of each layer and direction.
-    batch : its arguments.
-    dtypes : those of the last states (and of y, the first) under autocast; None without it.
-    """
+    """A checked call of a module."""
 
     cell: kernels.CellSpec
-    weights: list[Five]
+    weights: list[Five]  # of each layer and direction
     batch: Batch
-    dtypes: list[torch.dtype] | None
+    dtypes: list[torch.dtype] | None  # of the last states (y has the first's) under autocast
 
 
 def prepare(module: torch.nn.RNNBase, input: Any, hx: Any, lengths: Any) -> Ready:

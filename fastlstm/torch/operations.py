@@ -1,7 +1,7 @@
-"""A layer in torch's own operations: for who wants to have them, and not only their results.
+"""A layer in torch's own operations, for a backward pass that a kernel cannot do.
 
-A backward pass that is recorded to be differentiated again, that runs for many gradients at once
-or under a mode that watches operations, is torch's own of these.
+That is one that is recorded to be differentiated again, runs for many gradients at once, or runs
+under a mode that watches operations.
 """
 
 from __future__ import annotations
@@ -28,14 +28,9 @@ FUNCTIONS: dict[str, Any] = {
 def gradients(
     layer: Any, tensors: Tensors, grads: Tensors, needs: Sequence[bool]
 ) -> list[Tensor | None]:
-    """Return the gradients of a layer's tensors, None where none is needed.
+    """Return the gradients of the tensors of a `function.Layer` that `needs` asks for, else None.
 
-    Parameters
-    ----------
-    layer : a `function.Layer`.
-    tensors : the layer's.
-    grads : of y and of the last states; None where there is none.
-    needs : which tensors want a gradient.
+    `grads` are those of y and of the last states, None where there is none.
     """
     again = torch.is_grad_enabled()
     with torch.enable_grad():

@@ -1,7 +1,7 @@
 """The short way of a cell: one step of few rows where nothing is unusual.
 
-For one row the kernel takes a few microseconds, and so would looking at every case. What is looked
-at here says only whether this is the plain one; all others take the way of `cells.run_cell`.
+For one row the kernel takes a few microseconds, and so would looking at every case. Here is only
+asked whether the case is the plain one; all others go through `cells.run_cell`.
 """
 
 from __future__ import annotations
@@ -28,14 +28,7 @@ NO_PROJECTION = (False,)  # a layer has a fifth weight, which a cell lacks
 def short_step(module: torch.nn.RNNCellBase, cell: str, input: Any, hx: Any) -> Any:
     """Return the new states of a cell of `kernels.CELLS`; None if this is not a plain step.
 
-    Parameters
-    ----------
-    input, hx : as the module's forward got them.
-
-    Raises
-    ------
-    RuntimeError
-        If a weight changed inside `fixed_weights`.
+    Raises RuntimeError if a weight changed inside `fixed_weights`.
     """
     if type(input) is not Tensor or not plain_mode():
         return None

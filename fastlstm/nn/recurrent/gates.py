@@ -101,10 +101,7 @@ class Gated(Stack):
         direction : 0, or of a bidirectional layer 1.
         grad : of the gradients in place of the weights.
 
-        Raises
-        ------
-        TypeError, IndexError
-            If there is no such layer or direction.
+        TypeError or IndexError tells of a layer or direction that there is not.
         """
         limits = {"layer": self.num_layers, "direction": self._directions}
         for (name, limit), value in zip(limits.items(), (layer, direction), strict=True):

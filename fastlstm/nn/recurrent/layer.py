@@ -121,8 +121,7 @@ class Recurrent(Gated):
         """Run over a batch to train: y and state as above, with dropout, and the tape.
 
         The tape refers to x (or the table of `Tokens`), y and the parameters: change none of them
-        before `backward`. All else is copied: ids, lengths, resets and states may be used again.
-        Gradients go to the parameters that this pass used.
+        before `backward`. All else is copied. Gradients go to the parameters that this pass used.
         """
         rng = self._rng if rng is None else check_rng(rng)
         given = self._given(x, state, lengths, reset, reset_at, unknown)
@@ -137,7 +136,6 @@ class Recurrent(Gated):
 
         Parameters
         ----------
-        tape : from `forward`; used up.
         dy : gradient of y, shaped like it, or None for zero. Not read past a row's length.
         dstate : gradient of the state returned; it or a part of it None for zero.
 
@@ -151,11 +149,9 @@ class Recurrent(Gated):
         ------
         KeyboardInterrupt
             Or what else a signal's handler raises, in the middle of a long call in the main thread.
-            The tape is used up, and what gradients of parameters were given is a part: zero them.
-        RuntimeError
-            If the tape was used before.
-        TypeError, ValueError
-            If an argument does not fit.
+            The tape is used up then, and the gradients of parameters are incomplete: zero them.
+        RuntimeError, TypeError, ValueError
+            If the tape was used before, or an argument does not fit.
         """
         batch: Batch = self._look(tape)[0].batch
         d_out = batch.read_dy(dy, self._width)
@@ -178,21 +174,12 @@ class Recurrent(Gated):
 
         Of an LSTM i, f, g, o, c and h; see `nn.recurrent.trace.Trace`. They are what the kernels
         of the call itself computed: h is its y to the bit, and c after a row's last step its c_n
-        (unless a reset follows that step: that of the trace is then from before it).
-
-        Parameters
-        ----------
-        x, state, lengths, reset, reset_at : as for a call.
+        (that from before a reset which follows). Arguments and errors as of a call.
 
         Returns
         -------
         traces : ``traces[k]`` of layer k // D in direction k % D; of one layer in one direction
             ``traces.f`` is ``traces[0].f``.
-
-        Raises
-        ------
-        TypeError, ValueError, IndexError
-            As a call does.
         """
         return trace(self, *self._given(x, state, lengths, reset, reset_at, unknown))
 
@@ -207,9 +194,8 @@ class Recurrent(Gated):
     def stream(self, batch_size: int = 1) -> Stream:
         """Return a runner of single steps with the state inside: a `nn.recurrent.stream.Stream`.
 
-        The weights are copied: later changes to this module are not seen. ``stream(x)`` takes
-        [N,I] (or [I] if batch_size is 1) and returns y of the last layer, [N,R] (or [R]): what
-        a whole run gives at that step, bit for bit.
+        The weights are copied: later changes to this module are not seen. ``stream(x)`` returns
+        what a whole run gives at that step, bit for bit.
 
         Raises
         ------
@@ -285,14 +271,9 @@ class Recurrent(Gated):
 
         Counted is all that they allocate, y and dx included; not the arrays they are given, nor
         the parameters and their gradients. A `reset` takes another byte for each direction's
-        step of each row. Blocks that the compiled backend holds back to use them again come
-        on top where none of them fits: until all together take a quarter more than the process
-        ever had in use at a time, or 256 MB.
-
-        Parameters
-        ----------
-        T, N, lengths : of the batch.
-        tokens : rows of the table if the input is `Tokens`, 0 for an array.
+        step of each row. Blocks that the compiled backend keeps for later calls can come on top,
+        until all together take a quarter more than the process ever had in use, or 256 MB.
+        `tokens` are the rows of the table if the input is `Tokens`, 0 for an array.
         """
         rows = Rows(check_size("T", T), check_size("N", N), lengths)
         return plan(self, rows, check_size("tokens", tokens, 0))

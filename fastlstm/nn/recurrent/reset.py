@@ -16,16 +16,11 @@ RESET_AT = ("before", "after")
 
 
 class Cuts(NamedTuple):
-    """Where sequences are cut.
+    """Where sequences are cut."""
 
-    Attributes
-    ----------
-    starts : for each direction bool [T,N], the steps that start anew.
-    done : bool [T,N], the steps whose row starts anew behind them; None where it starts anew
-        before its steps. What follows a row's last step is the state that a layer returns.
-    """
-
-    starts: tuple[BoolArray, ...]
+    starts: tuple[BoolArray, ...]  # for each direction [T,N], the steps that start anew
+    # [T,N], the steps after which a row starts anew; None with reset_at="before". After a row's
+    # last step that is the state which a layer returns.
     done: BoolArray | None
 
     def window(self, start: int, stop: int) -> Cuts:
@@ -45,19 +40,7 @@ class Cuts(NamedTuple):
 def read_reset(
     reset: ArrayLike | None, reset_at: str, batch: Batch, directions: int
 ) -> Cuts | None:
-    """Return a user's mask as cuts; None if nothing is marked.
-
-    Parameters
-    ----------
-    reset : bool, in the layout of the batch: [T,N], with batch_first [N,T]; [T] without a batch
-        axis; or None.
-    reset_at : "before" cuts in front of the steps marked, "after" behind them.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If an argument does not fit.
-    """
+    """Return a user's mask, in the layout of the batch, as cuts; None if nothing is marked."""
     check_choice("reset_at", reset_at, RESET_AT)
     if reset is None:
         return None

@@ -30,16 +30,8 @@ class Window:
     def backward(self, dy: Array | None) -> Array:
         """Add to the gradient of each parameter; return dx of the window's steps.
 
-        Parameters
-        ----------
-        dy : gradient of y. That of the state is zero: here it is where gradients end.
-
-        Raises
-        ------
-        RuntimeError
-            If it was called before.
-        TypeError, ValueError
-            If dy does not fit.
+        `dy` is the gradient of y. That of the state is zero: gradients end here. RuntimeError if
+        it was called before, TypeError or ValueError if dy does not fit.
         """
         dx: Array = self._layer.backward(self._tape, dy)[0]
         return dx

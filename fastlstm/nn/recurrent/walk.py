@@ -52,14 +52,10 @@ def run_forward(
     save: Callable[[Any, Array], Any] | None = None,
     recompute: int = 0,
 ) -> tuple[Array, States, Run]:
-    """Run all layers.
+    """Run all layers; states [K,N,...] each, None for the initial one.
 
-    Parameters
-    ----------
-    state : [K,N,...] each; None for the initial one.
-    noise : None for none.
-    save : what makes `Run.saved` of what a backend saved of a layer in a direction, and of its y
-        [T,N,R]; None for inference.
+    `save` makes `Run.saved` of what a backend saved of a layer in a direction, and of its y
+    [T,N,R]; None for inference.
     """
     backend, ended = kernels.backend(stack._backend), None if cuts is None else cuts.ended(batch)
     run = Run(batch, [], [], [], ended, state is None)
