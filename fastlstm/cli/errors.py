@@ -56,7 +56,10 @@ def exit_status(program: str, work: Callable[[], int | None]) -> int:
         if os.environ.get("FASTLSTM_DEBUG"):
             raise
         say(f"{program}: error: {one_line(error)}", file=sys.stderr)
-        _flush()
+        try:
+            sys.stdout.flush()
+        except OSError:  # such as a full disk
+            _drop_output()
         return FAILED
 
 
@@ -93,14 +96,6 @@ def one_line(error: Exception) -> str:
     elif not isinstance(error, FORESEEN):
         text = f"{type(error).__name__}: {text} (FASTLSTM_DEBUG=1 shows where)"
     return printable(" ".join(as_flags(text).split()))
-
-
-def _flush() -> None:
-    """Write what was printed, or drop it if that fails, as on a full disk."""
-    try:
-        sys.stdout.flush()
-    except OSError:
-        _drop_output()
 
 
 def _drop_output() -> None:

@@ -91,13 +91,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def labelled(trained: LoadedRun, found: LabelledTexts, source: str) -> Encoded:
-    """Return labelled texts as the run reads them.
-
-    Raises
-    ------
-    ValueError
-        If a label is not one of the run's.
-    """
+    """Return labelled texts as the run reads them; ValueError if it does not know a label."""
     names = found.labels
     if not isinstance(trained.config, TextConfig):
         names = [IMDB_FOLDERS.get(name, name) for name in names]

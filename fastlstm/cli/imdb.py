@@ -71,7 +71,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _load(config: Config, bars: bool) -> Dataset:
-    """Return the reviews; what is told of them names flags."""
+    """Return the reviews, with a notice that names flags."""
     data = imdb.reviews(config, bars)
     return replace(data, notice=as_flags(data.notice))
 

@@ -39,15 +39,12 @@ class Parser(argparse.ArgumentParser):
         except argparse.ArgumentError as error:
             if error.argument_name is None:  # something is missing
                 self.error(str(error))
-            self.wrong_value(str(error))
+            told = f"{error} ({self.prog} --help tells more)"
+            self.exit(WRONG_USE, f"{self.prog}: error: {told}\n")
 
     def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
         """End the program after a message, with control characters as escapes."""
         super().exit(status, message and printable_lines(message))
-
-    def wrong_value(self, message: str) -> NoReturn:
-        """End the program with a message of one line."""
-        self.exit(WRONG_USE, f"{self.prog}: error: {message} ({self.prog} --help tells more)\n")
 
     def refuse(self, unknown: Sequence[str]) -> NoReturn:
         """End the program with the usage of this parser and similar options."""

@@ -20,11 +20,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """Open a temporary file for writing; it becomes `path` when the block ends.
 
     If the block raises, the temporary file is removed and the file at `path` stays as it was.
-
-    Raises
-    ------
-    OSError
-        If the disk is full or the folder cannot be written: names `path`.
+    Raises OSError, which names `path`, if the disk is full or the folder cannot be written.
     """
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")  # see TEMPORARY

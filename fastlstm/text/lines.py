@@ -6,9 +6,8 @@ import codecs
 import io
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Protocol
 
-from .packed import open_unpacked
+from .packed import Unpacked, open_unpacked
 
 # UTF-32 before UTF-16, whose mark begins the one of UTF-32.
 _MARKS = (
@@ -20,12 +19,7 @@ _MARKS = (
 )
 _CHUNK = 1 << 16
 _WIDEST = 4  # bytes of a character
-
-
-class ByteSource(Protocol):
-    """Anything with `read1`: what is there, up to a size."""
-
-    def read1(self, size: int, /) -> bytes: ...
+Source = io.BufferedReader | Unpacked
 
 
 def read_lines(path: Path, encoding: str | None = None) -> Iterator[str]:
@@ -34,7 +28,7 @@ def read_lines(path: Path, encoding: str | None = None) -> Iterator[str]:
         yield from lines_of(file, str(path), encoding)
 
 
-def lines_of(source: ByteSource, name: str, encoding: str | None = None) -> Iterator[str]:
+def lines_of(source: Source, name: str, encoding: str | None = None) -> Iterator[str]:
     r"""Yield the lines of a stream as they come, each with its end, which becomes ``"\n"``.
 
     Errors call it `name`. The default encoding is what a byte order mark says, else UTF-8. Raises
@@ -52,7 +46,7 @@ def lines_of(source: ByteSource, name: str, encoding: str | None = None) -> Iter
         yield last
 
 
-def _decoded(source: ByteSource, name: str, encoding: str | None) -> Iterator[str]:
+def _decoded(source: Source, name: str, encoding: str | None) -> Iterator[str]:
     """Yield the text in pieces, without a byte order mark, and with the same line ends."""
     chunk = source.read1(_CHUNK)
     while len(chunk) < 4 and (more := source.read1(_CHUNK)):

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Literal
 
@@ -30,19 +30,14 @@ def read_records(lines: Iterator[str], name: str, delimiter: str, quotes: bool) 
     `lines` have their ends; errors call the file `name`. Raises ValueError with the first line of a
     record that cannot be read.
     """
-    source = _Lines(lines, tabs=quotes and delimiter == "\t")
-    style: Literal[0, 3] = csv.QUOTE_MINIMAL if quotes else csv.QUOTE_NONE
-
-    def parser(lines: Iterable[str]) -> Iterator[list[str]]:
-        return csv.reader(lines, delimiter=delimiter, quoting=style, strict=True)
-
-    reader = parser(source)
+    source = _Lines(lines, delimiter, quotes)
+    reader = source.reader()
     while True:
         number = source.next_record()
         try:
             with _large_fields():
                 row = next(reader)
-            if source.tabs and source.spans_lines and any("\t" in f and "\n" in f for f in row):
+            if source.tabs and len(source.record) > 1 and any("\t" in f and "\n" in f for f in row):
                 row = source.first_line_bare()
         except StopIteration:
             return
@@ -50,7 +45,7 @@ def read_records(lines: Iterator[str], name: str, delimiter: str, quotes: bool) 
             if source.tabs:
                 row = source.first_line_bare()
             else:
-                row = _escaped(source, parser, f"{name} line {number}", error, quotes)
+                row = _escaped(source, f"{name} line {number}", error)
         if row:
             yield number, row
 
@@ -62,69 +57,62 @@ class _RunsOn(Exception):
 class _Lines:
     """Lines of a file that can be read again from the start of a record."""
 
-    def __init__(self, lines: Iterator[str], tabs: bool) -> None:
-        self.tabs = tabs  # whether a tab in an open quote on a later line raises `_RunsOn`
+    def __init__(self, lines: Iterator[str], delimiter: str, quotes: bool) -> None:
+        self.quotes, self._delimiter = quotes, delimiter
+        self.tabs = quotes and delimiter == "\t"
         self.escapes = False  # whether a backslash escapes a quote
+        self.record: list[str] = []  # lines of the record so far
         self._lines, self._number = lines, 1
-        self._record: list[str] = []  # lines of the record so far
         self._back: list[str] = []  # lines to read again, the last one first
+
+    def reader(self) -> Iterator[list[str]]:
+        """Return an iterator over the records."""
+        style: Literal[0, 3] = csv.QUOTE_MINIMAL if self.quotes else csv.QUOTE_NONE
+        return csv.reader(self, delimiter=self._delimiter, quoting=style, strict=True)
 
     def __iter__(self) -> Iterator[str]:
         return self
 
     def __next__(self) -> str:
         line = self._back.pop() if self._back else next(self._lines)
-        self._record.append(line)
-        if self.tabs and self.spans_lines and _RUNS_ON.match(line):
+        self.record.append(line)
+        if self.tabs and len(self.record) > 1 and _RUNS_ON.match(line):
             raise _RunsOn
         return _ESCAPED.sub(_undoubled, line) if self.escapes else line
 
-    @property
-    def spans_lines(self) -> bool:
-        """Whether the record has more than one line so far."""
-        return len(self._record) > 1
-
-    @property
-    def holds_escapes(self) -> bool:
-        """Whether a line of the record has a quote after a backslash."""
-        return any('\\"' in line for line in self._record)
-
     def next_record(self) -> int:
         """Begin a record; return the number of its first line."""
-        self._number += len(self._record)
-        self._record = []
+        self._number += len(self.record)
+        self.record = []
         return self._number
 
     def take_back(self) -> None:
         """Read the lines of the record again."""
-        self._back += reversed(self._record)
-        self._record = []
+        self._back += reversed(self.record)
+        self.record = []
 
     def first_line_bare(self) -> list[str]:
         """Return the fields of the record's first line, with quotes as plain characters."""
         self.take_back()
-        self._record = [self._back.pop()]
-        return self._record[0].rstrip("\n").split("\t")
+        self.record = [self._back.pop()]
+        return self.record[0].rstrip("\n").split("\t")
 
 
 def _undoubled(escape: re.Match[str]) -> str:
     return '""' if escape[1] == '"' else "\\"
 
 
-def _escaped(
-    source: _Lines, parser: Callable[[Iterable[str]], Iterator[list[str]]], place: str,
-    error: Exception, quotes: bool,
-) -> list[str]:  # fmt: skip
+def _escaped(source: _Lines, place: str, error: Exception) -> list[str]:
     """Return a record that standard quotes do not fit, with escapes if it has some."""
-    if quotes and source.holds_escapes and not source.escapes:
+    if source.quotes and not source.escapes and any('\\"' in line for line in source.record):
         source.take_back()
         source.escapes = True
         try:
             with _large_fields():
-                return next(parser(source))
+                return next(source.reader())
         except (csv.Error, StopIteration):
             pass  # the first error tells more
-    hint = "; quotes=False takes quotes for characters" if quotes else ""
+    hint = "; quotes=False takes quotes for characters" if source.quotes else ""
     raise ValueError(f"{place} is not CSV: {error}{hint}") from error
 
 

@@ -1,4 +1,4 @@
-"""Tables in text files: CSV and its kin."""
+"""Tables in text files, such as CSV."""
 
 from __future__ import annotations
 

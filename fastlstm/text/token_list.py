@@ -60,15 +60,7 @@ class TokenList:
 
     @classmethod
     def load(cls: type[AnyList], path: str | os.PathLike[str]) -> AnyList:
-        """Read a file written by `save`.
-
-        Raises
-        ------
-        FileNotFoundError
-            If it is not there.
-        ValueError
-            If it is damaged, not such a file, or of another version.
-        """
+        """Read a file of `save`; OSError as `open`, ValueError for a damaged or another file."""
         try:
             document = read_json(path)
         except ValueError as error:
