@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -85,6 +85,15 @@ def parted(tensors: Tensors) -> dict[str, Tensors]:
         part, _, rest = name.partition("/")
         parts.setdefault(part, {})[rest] = array
     return parts
+
+
+def check_same(
+    path: str | Path, saved: Mapping[str, Any], own: Mapping[str, Any], names: Iterable[str]
+) -> None:
+    """Raise CheckpointError if the file at `path` is of a run whose options `names` differ."""
+    different = sorted(name for name in names if saved.get(name) != own.get(name))
+    if different:
+        raise CheckpointError(f"{path} is of another run: {', '.join(different)} differ")
 
 
 @contextmanager

@@ -102,16 +102,10 @@ class TranslatorFolder(OutputFolder):
 
 
 def learn(
-    train: Sequence[Pair],
-    validation: Sequence[Pair],
-    options: Mapping[str, Any],
-    *,
-    min_count: int = 1,
-    seed: int = 0,
-    folder: str | Path | None = None,
-    identity: Mapping[str, object] | None = None,
-    **training: Any,
-) -> Translator:
+    train: Sequence[Pair], validation: Sequence[Pair], options: Mapping[str, Any], *,
+    min_count: int = 1, seed: int = 0, folder: str | Path | None = None,
+    identity: Mapping[str, object] | None = None, **training: Any,
+) -> Translator:  # fmt: skip
     """Return a translator that learned from pairs of lists of tokens.
 
     Parameters
@@ -189,17 +183,10 @@ def search_all(
 
 
 def fit(
-    model: Seq2Seq,
-    train: Pairs,
-    validation: Pairs | None = None,
-    *,
-    batch_size: int = 128,
-    lr: float = 1e-3,
-    label_smoothing: float = 0.0,
-    average: float = 0.0,
-    seed: int = 0,
+    model: Seq2Seq, train: Pairs, validation: Pairs | None = None, *, batch_size: int = 128,
+    lr: float = 1e-3, label_smoothing: float = 0.0, average: float = 0.0, seed: int = 0,
     **options: Any,
-) -> History:
+) -> History:  # fmt: skip
     """Train by Adam with teacher forcing, and load the weights of the best epoch.
 
     The loss is the mean over the target tokens of a batch. The best epoch predicts most of the

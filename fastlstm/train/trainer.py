@@ -188,7 +188,10 @@ class Trainer:
             model, optimizer or `identity`.
         """
         tensors, note = checkpoint.load(path, KIND)
-        self._check_identity(path, note.get("identity"))
+        saved, identity = note.get("identity"), self._full_identity()
+        if not isinstance(saved, dict):
+            raise CheckpointError(f"{path} is damaged: it does not say of which run it is")
+        checkpoint.check_same(path, saved, identity, saved.keys() | identity.keys())
         parts = checkpoint.parted(tensors)
         weights = {name: parameter.data for name, parameter in self._parameters}
         try:
@@ -211,16 +214,6 @@ class Trainer:
             own["seconds"] = self.seconds
         own["optimizer"] = type(self.optimizer).__name__
         return {**own, **self.task.identity(self), **self.identity}
-
-    def _check_identity(self, path: str | Path, saved: Any) -> None:
-        """Raise CheckpointError if a file is of a run of another identity."""
-        identity = self._full_identity()
-        if not isinstance(saved, dict):
-            raise CheckpointError(f"{path} is damaged: it does not say of which run it is")
-        names = identity.keys() | saved.keys()
-        different = sorted(k for k in names if identity.get(k) != saved.get(k))
-        if different:
-            raise CheckpointError(f"{path} is of another run: {', '.join(different)} differ")
 
     def _train_epoch(self, batches: Batches, steps: int, guard: InterruptGuard) -> None:
         """Make the remaining steps of the current epoch."""
@@ -261,9 +254,7 @@ class Trainer:
         history = self.history
         self.optimizer.lr = self._rate(history.step, steps_per_epoch)
         self.optimizer.zero_grad()
-        state = (
-            self._state if history.step % steps_per_epoch else None
-        )  # no state at the start of a pass
+        state = self._state if history.step % steps_per_epoch else None  # none for a new pass
         rng = generator(self.seed, DROPOUT, history.step)
         outcome = self.task.step(self.model, batch, state, rng)
         try:

@@ -123,13 +123,9 @@ def conclude(
 
 
 def prepare(
-    config: Config,
-    model: TextClassifier,
-    data: Dataset,
-    folder: RunFolder,
-    resume: bool,
+    config: Config, model: TextClassifier, data: Dataset, folder: RunFolder, resume: bool,
     bars: bool,
-) -> tuple[Dataset, dict[str, Any]]:
+) -> tuple[Dataset, dict[str, Any]]:  # fmt: skip
     """Pretrain the model and let teachers label texts; return the data to learn and metrics."""
 
     def teach(own: Config, part: RunFolder, known: Dataset) -> None:

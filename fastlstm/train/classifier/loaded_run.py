@@ -78,7 +78,19 @@ def load_run(path: str | Path) -> LoadedRun:
     folder = RunFolder(path)
     check_is_run(folder)
     with _one_run(folder):
-        return _read(folder)
+        config = load_options(folder)
+        if not folder.model.exists():
+            raise FileNotFoundError(_no_model(folder))
+        if not folder.vocab.exists():
+            raise FileNotFoundError(f"{folder.path} is damaged: there is no {folder.vocab.name}")
+        model, note = load_model_and_note(folder.model, TextClassifier)
+        vocab = Vocabulary.load(folder.vocab)
+        if len(vocab) != model.embedding.num_embeddings:
+            raise CheckpointError(
+                f"{folder.path} is damaged: {folder.vocab.name} has {len(vocab)} words, "
+                f"{folder.model.name} is for {model.embedding.num_embeddings}"
+            )
+        return LoadedRun(model, vocab, _labels(folder, note, model), config, folder)
 
 
 @contextmanager
@@ -95,23 +107,6 @@ def _one_run(folder: RunFolder) -> Iterator[None]:
         ) from failed
     if failed is not None:
         raise failed
-
-
-def _read(folder: RunFolder) -> LoadedRun:
-    config = load_options(folder)
-    if not folder.model.exists():
-        raise FileNotFoundError(_no_model(folder))
-    if not folder.vocab.exists():
-        raise FileNotFoundError(f"{folder.path} is damaged: there is no {folder.vocab.name}")
-    model, note = load_model_and_note(folder.model, TextClassifier)
-    vocab = Vocabulary.load(folder.vocab)
-    if len(vocab) != model.embedding.num_embeddings:
-        raise CheckpointError(
-            f"{folder.path} is damaged: {folder.vocab.name} has {len(vocab)} words, "
-            f"{folder.model.name} is for {model.embedding.num_embeddings}"
-        )
-    labels = _labels(folder, note, model)
-    return LoadedRun(model, vocab, labels, config, folder)
 
 
 def check_is_run(folder: RunFolder) -> None:

@@ -64,15 +64,10 @@ class Pretrained(NamedTuple):
 
 
 def pretrain(
-    config: Config,
-    reviews: Encoded,
-    vocab_size: int,
-    rng: np.random.Generator,
-    progress: Callable[[str], object] | None = None,
-    *,
-    options: PretrainOptions | None = None,
-    checkpoint: Path | None = None,
-) -> Pretrained:
+    config: Config, reviews: Encoded, vocab_size: int, rng: np.random.Generator,
+    progress: Callable[[str], object] | None = None, *,
+    options: PretrainOptions | None = None, checkpoint: Path | None = None,
+) -> Pretrained:  # fmt: skip
     """Train the lower layers of a classifier to predict the words of reviews.
 
     Parameters

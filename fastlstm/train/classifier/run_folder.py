@@ -43,16 +43,10 @@ class RunFolder(OutputFolder):
     """
 
     FILES = (
-        "metrics.json",
-        "metrics.jsonl",
-        "vocab.json",
-        "trained_texts.safetensors",
-        "model.safetensors",
-        "curves.png",
-        "checkpoint.safetensors",
-        "pretraining.safetensors",
+        "metrics.json", "metrics.jsonl", "vocab.json", "trained_texts.safetensors",
+        "model.safetensors", "curves.png", "checkpoint.safetensors", "pretraining.safetensors",
         "config.json",
-    )
+    )  # fmt: skip
     NAMES = frozenset(item.name for item in fields(Config)) - ADDED.keys()
 
     def __init__(self, path: str | Path) -> None:

@@ -32,7 +32,11 @@ def load(config: TextConfig, bars: bool = False) -> Dataset:
     if config.data is None:
         raise ValueError("data is None, expected a file or a folder")
     found = read_labelled(config.data, config.reading)
-    labels = class_names(found.labels, config.data)
+    labels = in_order(found.labels)
+    if len(labels) < 2:
+        raise ValueError(
+            f"{config.data} has one class only, {labels[0]!r}; expected texts of two or more"
+        )
     everything = _numbered(found, labels, config.data)
     _check_sizes(found.labels, config)
     train, test = _test_part(everything, labels, config)
@@ -42,16 +46,6 @@ def load(config: TextConfig, bars: bool = False) -> Dataset:
         **dict(zip(("text_column", "label_column"), found.columns or (), strict=False)),
     }
     return Dataset(**data, labels=tuple(labels), options=options, source=_describe(found, config))
-
-
-def class_names(labels: Iterable[str], source: str) -> list[str]:
-    """Return the class names in order, numbers by value; ValueError if there is only one."""
-    names = in_order(labels)
-    if len(names) < 2:
-        raise ValueError(
-            f"{source} has one class only, {names[0]!r}; expected texts of two or more"
-        )
-    return names
 
 
 def numbers_of(names: Sequence[str], labels: Sequence[str], source: str) -> list[int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from fastlstm.models import TextClassifier
 from fastlstm.nn import bce_with_logits, cross_entropy
 from fastlstm.text import Batch, batches
 from fastlstm.train.average import Average
-from fastlstm.train.checkpoint import CheckpointError
+from fastlstm.train.checkpoint import check_same
 from fastlstm.train.classifier.config import ADDED, Config
 from fastlstm.train.classifier.dataset import Dataset
 from fastlstm.train.classifier.predict import EVALUATION_BATCH
@@ -45,11 +45,8 @@ def check_fits(config: Config, path: Path) -> None:
     """Raise CheckpointError, before a model is built, if a model file has other options."""
     _, note = load_model_and_note(path, TextClassifier)
     options = _model_options(config, 0, 0)
-    saved: Mapping[str, Any] = note["model"]
-    compared = options.keys() & saved.keys() - {"vocab_size", "num_outputs"}
-    different = sorted(name for name in compared if options[name] != saved[name])
-    if different:
-        raise CheckpointError(f"{path} is of another run: {', '.join(different)} differ")
+    names = options.keys() & note["model"].keys() - {"vocab_size", "num_outputs"}
+    check_same(path, note["model"], options, names)
 
 
 def _model_options(config: Config, vocab_size: int, num_outputs: int) -> dict[str, Any]:

@@ -89,14 +89,9 @@ class LanguageFolder(OutputFolder):
 
 
 def build_trainer(
-    options: LanguageOptions,
-    data: LanguageData,
-    seed: int = 0,
-    *,
-    state: Path | None = None,
-    identity: Mapping[str, object] | None = None,
-    listeners: Sequence[Listener] = (),
-) -> Trainer:
+    options: LanguageOptions, data: LanguageData, seed: int = 0, *, state: Path | None = None,
+    identity: Mapping[str, object] | None = None, listeners: Sequence[Listener] = (),
+) -> Trainer:  # fmt: skip
     """Return the trainer of a new model; `state` is its checkpoint."""
     names = (
         "embedding_dim", "hidden_size", "num_layers", "dropout", "cell", "tied", "projection",

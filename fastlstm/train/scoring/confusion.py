@@ -29,10 +29,9 @@ def confusion_matrix(labels: ArrayLike, predicted: ArrayLike, classes: int) -> N
 
 def recalls(counts: NDArray[np.int64]) -> NDArray[np.float64]:
     """Return the share of each class that was found, [C]; NaN for a class without rows."""
-    totals = counts.sum(axis=1)
-    result: NDArray[np.float64] = np.full(len(counts), np.nan)
-    np.divide(np.diagonal(counts), totals, out=result, where=totals > 0)
-    return result
+    with np.errstate(invalid="ignore"):
+        found: NDArray[np.float64] = np.diagonal(counts) / counts.sum(axis=1)
+    return found
 
 
 def draw_confusion(path: Path, counts: NDArray[np.int64], names: Sequence[str], title: str) -> None:

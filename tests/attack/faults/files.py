@@ -63,9 +63,9 @@ FILES = (
         "tests/train/test_train_imdb.py tests/train/test_train_imdb_resume.py",
     ),
     Fault(
-        _TRAIN + "trainer.py",
-        "if identity.get(k) != saved.get(k))",
-        "if k not in saved)",
+        _TRAIN + "checkpoint.py",
+        "if saved.get(name) != own.get(name))",
+        "if name not in saved)",
         "tests/train/test_resume.py tests/train/test_checkpoint.py",
     ),
     Fault(
