@@ -120,11 +120,8 @@ def _place(
 def named_words(inspection: Inspection, span: int, inches: float) -> list[int]:
     """Return the words that are named: all, or so many that no name covers another.
 
-    Parameters
-    ----------
-    inspection : of W words.
-    span : words in a row.
-    inches : that a word has. Where that is too little, words that changed the state more go first.
+    Where a word's `inches` are too few, those that changed the state more go first. `span` is the
+    number of words in a row.
     """
     W, apart = len(inspection.words), int(np.ceil(LETTER_HEIGHT / inches))
     if apart <= 1:

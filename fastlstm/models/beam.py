@@ -34,24 +34,14 @@ class Hypothesis(NamedTuple):
 
 
 class Rules(NamedTuple):
-    """What a search looks for.
+    """What a search looks for; lengths count the end mark."""
 
-    Attributes
-    ----------
-    begin, end : the mark that each sequence starts from, and the one that ends it.
-    beam_size : K, the hypotheses of a sentence that are followed at a time.
-    alpha : of the length penalty ``((5 + length) / 6) ** alpha`` of Wu et al. 2016, equation 14,
-        where the length counts the end mark. 0 for none; the larger, the longer the result.
-    max_length : tokens at most, the end mark counted.
-    forbidden : tokens that are never written.
-    """
-
-    begin: int
-    end: int
-    beam_size: int
-    alpha: float
+    begin: int  # the mark that each sequence starts from
+    end: int  # and the one that ends it
+    beam_size: int  # K, the hypotheses of a sentence that are followed at a time
+    alpha: float  # of the length penalty; the larger, the longer the result; 0 for none
     max_length: int
-    forbidden: Collection[int]
+    forbidden: Collection[int]  # tokens that are never written
 
     def check(self) -> None:
         """Raise TypeError or ValueError if a value does not fit."""
@@ -63,7 +53,7 @@ class Rules(NamedTuple):
             raise ValueError(f"forbidden has {self.end}, the end mark")
 
     def penalty(self, length: int) -> float:
-        """Return what a log-probability is divided by."""
+        """Return what a log-probability is divided by (Wu et al. 2016, equation 14)."""
         return float(((5 + length) / 6) ** self.alpha)
 
 
@@ -79,18 +69,11 @@ def beam_search(step: Step, state: State, rules: Rules) -> list[list[Hypothesis]
     """Search for all sentences at once.
 
     A sentence is done when `beam_size` of its hypotheses have ended, each while it was among
-    the `beam_size` likeliest of its length; those that are left at `max_length` then count only
-    if too few have ended. A beam of 1 is the greedy search.
+    the `beam_size` likeliest of its length. Those that are left at `max_length` count only if
+    too few have ended. A beam of 1 is the greedy search.
 
-    Parameters
-    ----------
-    step : see `Step`.
-    state : where the sentences start from, N rows.
-    rules : see `Rules`.
-
-    Returns
-    -------
-    list of length N : at most `beam_size` hypotheses of each sentence, the best first.
+    `state` has N rows, from which the sentences start. Returned are, for each sentence, at most
+    `beam_size` hypotheses, the best first.
     """
     N, K = state.batch_size, rules.beam_size
     total = np.full((N, K), -np.inf)
@@ -101,7 +84,9 @@ def beam_search(step: Step, state: State, rules: Rules) -> list[list[Hypothesis]
     last = np.full((N, K), rules.begin)
     for _ in range(rules.max_length):
         logits, state = step(last, state, beams.sentences)
-        beams, parents = _advance(beams, _log_probabilities(logits, rules.forbidden), rules, found)
+        scores = log_softmax(logits)
+        scores[:, :, list(rules.forbidden)] = -np.inf
+        beams, parents = _advance(beams, scores, rules, found)
         going = np.array([len(found[i]) < K for i in beams.sentences])
         going &= beams.total[:, 0] > -np.inf
         if not going.any():
@@ -120,7 +105,7 @@ def beam_search(step: Step, state: State, rules: Rules) -> list[list[Hypothesis]
 def _advance(
     beams: _Beams, scores: Array, rules: Rules, found: list[list[Hypothesis]]
 ) -> tuple[_Beams, Int64Array]:
-    """Write one more token: scores [n,K,V] -> the K best that go on, and whose children they are.
+    """Write one more token: scores [n,K,V] -> the K best that go on, and their parents [n,K].
 
     Those that end are added to `found`.
     """
@@ -152,13 +137,6 @@ def _cut_short(beams: _Beams, rules: Rules, found: list[list[Hypothesis]]) -> No
         for tokens, total in zip(beams.tokens[i], beams.total[i].tolist(), strict=True):
             if total > -np.inf:
                 found[sentence].append(Hypothesis(tokens, total / penalty, False))
-
-
-def _log_probabilities(logits: Array, forbidden: Collection[int]) -> Array:
-    """Return log-probabilities [n,K,V], those of forbidden tokens minus infinity."""
-    z = log_softmax(logits)
-    z[:, :, list(forbidden)] = -np.inf
-    return z
 
 
 def _largest(values: Array, count: int) -> Int64Array:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from fastlstm.kernels.rows import check_lengths
+from fastlstm.kernels.rows import Int64Array, check_lengths
 from fastlstm.nn.check import check_array, check_dtype, check_ids, check_size
 from fastlstm.nn.module import Array, Module, Parameter, Tape
 
@@ -18,13 +18,13 @@ MULTIPLIERS = (0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0xD6E8FEB86659FD93)
 
 
 class HashedBigrams(Module):
-    """What the pairs of neighbouring words of a text say: a linear classifier beside a net.
+    """A linear classifier of the pairs of neighbouring words, beside a net.
 
         y = SCALE / sqrt(P) * sum of the vectors of its P pairs
 
-    There is no list of pairs: a hash of the two ids chooses a row of the table, and pairs that
-    fall into one row share it (Weinberger et al. 2009; for text, Joulin et al. 2016). A pair with
-    padding or an unknown word is left out, and so is a text without pairs: its sum is zero.
+    A hash of the two ids chooses a row of the table, and pairs that fall into one row share it
+    (Weinberger et al. 2009; for text, Joulin et al. 2016). Pairs with padding or an unknown word
+    are left out; the sum of a text without pairs is zero.
 
     Parameters
     ----------
@@ -34,8 +34,8 @@ class HashedBigrams(Module):
 
     Attributes
     ----------
-    weight : Parameter [buckets, dim]. Starts at zero, so that pairs that training never met say
-        nothing. Backward sets its `rows`, not its `grad`.
+    weight : Parameter [buckets, dim], zeros at first: pairs that training never met say nothing.
+        Backward sets its `rows`, not its `grad`.
     """
 
     def __init__(self, buckets: int, dim: int, *, dtype: DTypeLike = "float32") -> None:
@@ -66,7 +66,7 @@ class HashedBigrams(Module):
 
     def _pairs(
         self, tokens: ArrayLike, lengths: ArrayLike | None
-    ) -> tuple[NDArray[np.int64], NDArray[np.int64], Array]:
+    ) -> tuple[Int64Array, Int64Array, Array]:
         """Return bucket and row of each pair, the rows rising, and the factor of each row."""
         ids = check_ids("tokens", tokens, np.iinfo(np.int64).max, ndim=2)
         word = ids >= FIRST_WORD
@@ -78,7 +78,7 @@ class HashedBigrams(Module):
         count = np.maximum(np.bincount(row, minlength=len(ids)), 1)
         return bucket, row, (SCALE / np.sqrt(count)).astype(self.dtype)
 
-    def _sum(self, bucket: NDArray[np.int64], row: NDArray[np.int64], scale: Array) -> Array:
+    def _sum(self, bucket: Int64Array, row: Int64Array, scale: Array) -> Array:
         y = np.zeros((len(scale), self.dim), self.dtype)
         if len(bucket):
             starts = np.flatnonzero(np.diff(row, prepend=-1))
@@ -87,12 +87,10 @@ class HashedBigrams(Module):
         return y
 
 
-def hash_pairs(
-    first: NDArray[np.integer], second: NDArray[np.integer], buckets: int
-) -> NDArray[np.int64]:
+def hash_pairs(first: NDArray[np.integer], second: NDArray[np.integer], buckets: int) -> Int64Array:
     """Return a number from 0 to buckets-1 for each pair, the same ones always and everywhere."""
     one, two, three = (np.uint64(multiplier) for multiplier in MULTIPLIERS)
     mixed = first.astype(np.uint64) * one + second.astype(np.uint64) * two
     mixed = (mixed ^ (mixed >> np.uint64(32))) * three
-    found: NDArray[np.int64] = ((mixed >> np.uint64(32)) % np.uint64(buckets)).astype(np.int64)
+    found: Int64Array = ((mixed >> np.uint64(32)) % np.uint64(buckets)).astype(np.int64)
     return found

@@ -13,15 +13,9 @@ from fastlstm.nn.state import State
 class Bridge(Module):
     """``h = tanh(W_h h_n + b_h)`` and ``c = W_c c_n + b_c``, for each row of the batch.
 
-    h_n and c_n are the states of all layers and directions of the encoder, side by side; what
-    comes out is cut into the layers of the decoder.
-
-    Parameters
-    ----------
-    num_layers, hidden_size : of the decoder, L and H. The encoder has L layers of two
-        directions of H/2 units, so W_h and W_c are [L*H, L*H].
-    dtype : float32 or float64.
-    rng : generator of the first values.
+    h_n and c_n are the states of all layers and directions of the encoder, side by side: L
+    layers of two directions of H/2 units. The result is cut into the decoder's L layers of H
+    units, so W_h and W_c are [L*H, L*H].
     """
 
     def __init__(

@@ -29,26 +29,23 @@ from fastlstm.nn.module import Array, Tape
 class LanguageModel(HasRecurrent, Model):
     """The next word after each word: embedding, recurrent layers, decoder (Zaremba et al. 2014).
 
-    Letters: T steps, N texts side by side, V words, K size of the decoder's input. Tokens are
-    words or characters; the state goes from call to call, so that a text of any length is read
-    window by window.
+    Letters: T steps, N texts side by side, V words, K size of the decoder's input. The state goes
+    from call to call, so that a text of any length is read window by window.
 
     Parameters
     ----------
     vocab_size : V; tokens are 0..V-1.
     embedding_dim, hidden_size, num_layers : of the embedding and the recurrent layers.
-    dropout : probability, on what goes up and never on what goes on in time: the word vectors,
-        between the layers, before the decoder.
+    dropout : probability, on the word vectors, between the layers and before the decoder.
     cell : "lstm", "gru" or "rnn".
     tied : let the decoder use the embedding's table (Press & Wolf 2017). K must be
         embedding_dim then.
-    projection : size of a linear layer between the recurrent layers and the decoder, which is K
-        then; 0 for none: K is hidden_size.
+    projection : K, the size of a linear layer before the decoder; 0 for none: K is hidden_size.
     bias : whether the decoder has one.
     init_range : first values of all parameters, uniform in +-init_range; None leaves them to
-        the layers, and the word vectors to
-    embedding_std : standard deviation of the first word vectors; None is 1, as torch's, and for
-        `tied`, where they meet the last layer's outputs too, 1/sqrt(embedding_dim).
+        the layers.
+    embedding_std : standard deviation of the first word vectors without init_range; None is 1,
+        as torch's, but 1/sqrt(embedding_dim) with `tied`.
     padding_idx : a token whose vector is zero and never learned; None for none.
     dtype : float32 or float64.
     rng : generator of the first values and, by default, of dropout.
@@ -131,18 +128,13 @@ class LanguageModel(HasRecurrent, Model):
     def __call__(
         self, tokens: ArrayLike, state: Any = None, *, reset: ArrayLike | None = None
     ) -> tuple[Array, Any]:
-        """Return the logits of the token after each one, and keep nothing.
+        """Return the logits [T,N,V] of the token after each one, and the state to go on with.
 
         Parameters
         ----------
         tokens : integers [T,N].
         state : of the recurrent layers, as they return it; None for zeros.
         reset : bool [T,N], where a text starts anew from a state of zeros; see `LSTM.__call__`.
-
-        Returns
-        -------
-        logits : [T,N,V].
-        state : after the last tokens, to go on with.
 
         Raises
         ------

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from fastlstm.kernels import Tokens
+from fastlstm.kernels.rows import Int64Array
 from fastlstm.models.model import HasRecurrent
 from fastlstm.models.softmax import SoftmaxDecoder, softmax_loss
 from fastlstm.nn.check import Rng, check_rng, check_size
@@ -18,17 +19,10 @@ PLACES = 2048  # predicted at once: their logits for the words in question take 
 END = 0  # what stands beyond either end of a text: padding, as a word to predict
 
 
-class _Half(NamedTuple):
-    """One direction: where in y [T,N,D*H] its output stands, and what it predicts there."""
-
-    columns: slice
-    targets: NDArray[np.int64]  # [P]
-
-
 class _Piece(NamedTuple):
     """The gradient of some places' loss."""
 
-    words: NDArray[np.int64]  # [C], increasing
+    words: Int64Array  # [C], increasing
     dweight: Array  # [C,H]
     dbias: Array  # [C]
 
@@ -37,15 +31,15 @@ class ReviewModel(HasRecurrent):
     """Embedding and recurrent layers of a `TextClassifier`, predicting each text's words.
 
     The forward direction predicts the next word, the second one the word before (as Peters et
-    al. 2018), each the end of the text after its last word; both with the same decoder. What it
-    learns is where a classifier starts from (Dai & Le 2015, "Semi-supervised sequence
-    learning"). It is called as a classifier is, but answers with losses.
+    al. 2018), and each the end of the text; both with the same decoder. A classifier starts from
+    what it learns (Dai & Le 2015, "Semi-supervised sequence learning"). It is called as a
+    classifier is, but returns losses.
 
     In training the softmax is over a sample: the words that a few thousand places of the batch
     are to predict, and `samples` more drawn by frequency. Word j that came c_j times among n
-    stands for c_j / (n q_j) of its kind, q_j being its frequency, so that the sum over the
-    vocabulary is estimated without bias (Bengio & Senecal 2008, "Adaptive importance sampling
-    to accelerate training of a neural probabilistic language model").
+    counts c_j / (n q_j) times, q_j being its frequency, so that the sum over the vocabulary is
+    estimated without bias (Bengio & Senecal 2008, "Adaptive importance sampling to accelerate
+    training of a neural probabilistic language model").
 
     Parameters
     ----------
@@ -107,18 +101,15 @@ class ReviewModel(HasRecurrent):
     def __call__(self, tokens: ArrayLike, lengths: ArrayLike) -> Array:
         """Return the mean loss of a word with the full softmax, in nats, once for each text.
 
-        Parameters
-        ----------
-        tokens : integers [N,T], each row's text first, then any valid id.
-        lengths : integers [N].
+        Tokens are integers [N,T], each row's text first, then any valid id; lengths [N].
         """
         batch, _ = self._distinct(tokens, lengths)
         y, _ = self.recurrent(batch, lengths=lengths)
         total = count = 0.0
-        for x, half in self._halves(y, tokens, lengths):
+        for x, _, targets in self._halves(y, tokens, lengths):
             for start in range(0, len(x), PLACES):
                 piece = slice(start, start + PLACES)
-                loss = softmax_loss(self.decoder(x[piece]), half.targets[piece], gradient=False)
+                loss = softmax_loss(self.decoder(x[piece]), targets[piece], gradient=False)
                 total += loss * len(x[piece])
             count += len(x)
         return np.full(len(np.asarray(tokens)), total / max(count, 1), self.decoder.dtype)
@@ -129,16 +120,16 @@ class ReviewModel(HasRecurrent):
         batch, index = self._distinct(tokens, lengths)
         y, _, layers = self.recurrent.forward(batch, lengths=lengths, rng=rng)
         halves = self._halves(y, tokens, lengths)
-        count = max(1, sum(len(x) for x, _ in halves))
+        count = max(1, sum(len(x) for x, *_ in halves))
         real, dy, total, pieces = self._real(y, lengths), np.zeros_like(y), 0.0, []
-        for x, half in halves:
+        for x, columns, targets in halves:
             dx = np.empty_like(x)
             for start in range(0, len(x), PLACES):
                 piece = slice(start, start + PLACES)
-                loss, dx[piece], gradient = self._predict(x[piece], half.targets[piece], rng, count)
+                loss, dx[piece], gradient = self._predict(x[piece], targets[piece], rng, count)
                 total += loss
                 pieces.append(gradient)
-            dy[..., half.columns][real] = dx
+            dy[..., columns][real] = dx
         N = y.shape[1]
         losses: Array = np.full(N, total / count, y.dtype)
         return losses, Tape(self, N, index, layers, dy, pieces)
@@ -156,7 +147,7 @@ class ReviewModel(HasRecurrent):
         self.embedding.add_gradient(index, dtable)
 
     def _predict(
-        self, x: Array, targets: NDArray[np.int64], rng: np.random.Generator, count: int
+        self, x: Array, targets: Int64Array, rng: np.random.Generator, count: int
     ) -> tuple[float, Array, _Piece]:
         """Return the loss of places x [P,H], summed, and its gradients divided by `count`."""
         drawn = np.searchsorted(self._reached, rng.random(self.samples) * self._reached[-1])
@@ -184,13 +175,14 @@ class ReviewModel(HasRecurrent):
         real: NDArray[np.bool_] = np.arange(len(y))[:, None] < np.asarray(lengths)
         return real
 
-    def _halves(self, y: Array, tokens: ArrayLike, lengths: ArrayLike) -> list[tuple[Array, _Half]]:
-        """Return each direction's output at the real places, [P,H], and what it predicts."""
+    def _halves(
+        self, y: Array, tokens: ArrayLike, lengths: ArrayLike
+    ) -> list[tuple[Array, slice, Int64Array]]:
+        """Return each direction's output at the real places [P,H], its columns, its targets [P]."""
         real, H = self._real(y, lengths), self.recurrent.hidden_size
         ids = np.where(real, np.asarray(tokens).T, END).astype(np.int64)
         edge = np.full((1, ids.shape[1]), END, np.int64)
         after, before = np.concatenate([ids[1:], edge]), np.concatenate([edge, ids[:-1]])
-        halves = [_Half(slice(0, H), after[real])]
-        if self.recurrent.bidirectional:
-            halves.append(_Half(slice(H, 2 * H), before[real]))
-        return [(y[..., half.columns][real], half) for half in halves]
+        halves = [(slice(0, H), after), (slice(H, 2 * H), before)]
+        there = halves[: 1 + self.recurrent.bidirectional]
+        return [(y[..., columns][real], columns, words[real]) for columns, words in there]

@@ -20,10 +20,9 @@ from fastlstm.nn.state import State
 class Seq2Seq(Model):
     """LSTM encoder, LSTM decoder that starts from its last state, softmax over target words.
 
-    The decoder is trained on the true words before each one (teacher forcing), all steps in one
-    call. Its attention is that of `DotAttention`, not fed back into the decoder. Nothing is
-    computed for padding in the recurrent layers or behind them: the logits are those of the
-    real target tokens, row after row.
+    The decoder is trained on the true words before each one (teacher forcing). Its attention is
+    that of `DotAttention`, not fed back into the decoder. Nothing is computed for padding: the
+    logits are those of the real target tokens, row after row.
 
     Letters: N rows; S and T tokens of the longest source and target; M real target tokens in
     all; V target_vocab_size; E embedding_dim; H hidden_size; L num_layers.
@@ -38,8 +37,7 @@ class Seq2Seq(Model):
     dropout : probability for what the output layer sees, and between the recurrent layers.
     tied : the output layer's weight is the target embedding's (Press & Wolf 2017). Its input
         has size E then, which the attention sees to; without attention H must be E.
-    embedding_dropout : probability for the elements of the word vectors, one mask for each
-        distinct word of a batch; None takes `dropout`.
+    embedding_dropout : as of `TextClassifier`.
     embedding_std : standard deviation of the first word vectors. On German-English captions
         0.25 learned faster than 0.1 (57 % of the next words guessed right in place of 54 %, after
         as many steps) and as fast as 0.5.

@@ -54,23 +54,9 @@ class SequenceClassifier(PooledClassifier):
         )  # fmt: skip
 
     def __call__(self, x: Array, lengths: ArrayLike | None = None) -> Array:
-        """Classify a batch of sequences and keep nothing.
+        """Classify a batch of sequences and keep nothing; as `TextClassifier.__call__`.
 
-        Parameters
-        ----------
-        x : [N,T,I], each row's sequence first; what lies behind is never read.
-        lengths : integers [N] in 0..T; None if all sequences have T steps.
-
-        Returns
-        -------
-        logits : [N] for one output, else [N, num_outputs]. A sequence's logits do not depend
-            on the rest of the batch.
-
-        Raises
-        ------
-        TypeError, ValueError
-            If x or lengths have a wrong dtype, shape or range, the batch is empty or has no
-            steps, or a parameter holds NaN.
+        `x` is [N,T,I], each row's sequence first; what lies behind is never read.
         """
         return self._classify(self._steps_first(x), lengths)
 

@@ -1,9 +1,8 @@
 """Full softmax over a vocabulary: logits, their loss and gradient, in one buffer.
 
 The logits [M,V] of M places and V words are by far the largest array of a language model: 16 MB
-for 400 places and 10,000 words in float32. They are written once and turned into their own
-gradient where they lie. What is done to them between the three matrix products goes in blocks
-that stay in the second-level cache.
+for 400 places and 10,000 words in float32. Their gradient takes their place. Between the three
+matrix products they are worked on in blocks that stay in the second-level cache.
 """
 
 from __future__ import annotations
@@ -25,9 +24,6 @@ BLOCK = 1 << 18  # elements of a block: 1 MB in float32
 class SoftmaxDecoder(Module):
     """Logits of every word of a vocabulary, y = x W^T + b, with a W of its own or a shared one.
 
-    A `Linear` for many outputs: the arrays of V columns are made once and read as seldom as can
-    be.
-
     Parameters
     ----------
     in_features, vocab_size : K and V, at least 1.
@@ -42,10 +38,7 @@ class SoftmaxDecoder(Module):
     weight : Parameter [V,K].
     bias : Parameter [V], or None.
 
-    Raises
-    ------
-    ValueError
-        If a size is wrong, or the shared weight has another shape or dtype.
+    TypeError or ValueError tells of a size or a shared weight that does not fit.
     """
 
     def __init__(

@@ -16,27 +16,15 @@ from fastlstm.nn.state import State
 
 
 class Encoding(NamedTuple):
-    """What a decoder knows of N sources of up to S tokens.
+    """What a decoder knows of N sources of up to S tokens."""
 
-    Attributes
-    ----------
-    memory : [N,S,H], outputs of the encoder's last layer, zeros past each source's length.
-    lengths : int64 [N].
-    state : the decoder's initial state, [L,N,H] each.
-    """
-
-    memory: Array
-    lengths: Int64Array
-    state: State
+    memory: Array  # [N,S,H], outputs of the encoder's last layer, zeros past each length
+    lengths: Int64Array  # [N]
+    state: State  # the decoder's initial one, [L,N,H] each
 
 
 class SourceEncoder(WordLayers):
-    """Embedding, LSTM in one or two directions, and with two a `Bridge` to the decoder.
-
-    Attributes
-    ----------
-    embedding, lstm, bridge : the layers; bridge is None with one direction.
-    """
+    """Embedding, LSTM in one or two directions, and with two a `Bridge` to the decoder."""
 
     def __init__(self, vocab_size: int, plan: Plan, *, bidirectional: bool) -> None:
         super().__init__(vocab_size, plan, bidirectional=bidirectional)

@@ -17,12 +17,7 @@ from fastlstm.nn.state import State
 
 
 class TargetDecoder(WordLayers):
-    """Embedding, LSTM, attention over the encoder's outputs, and an output layer.
-
-    Attributes
-    ----------
-    embedding, lstm, attention, head : the layers; attention may be None.
-    """
+    """Embedding, LSTM, attention over the encoder's outputs or none, and an output layer."""
 
     def __init__(self, vocab_size: int, plan: Plan, *, attention: bool, tied: bool) -> None:
         # An output layer that shares the table has a dense gradient: both must.
@@ -60,10 +55,7 @@ class TargetDecoder(WordLayers):
         return logits, Tape(self, real, words, attention, dropped, head)
 
     def backward(self, tape: Tape, dlogits: Array) -> tuple[Array | None, State]:
-        """Add to the gradient of each parameter; return those of the memory and the state.
-
-        That of the memory is None without attention.
-        """
+        """Add to each gradient; return those of the memory (None without attention) and state."""
         real = self._look(tape)[0]
         shape = (int(real.sum()), self.head.out_features)
         d = check_array("dlogits", dlogits, self.head.dtype, shape)
@@ -79,19 +71,9 @@ class TargetDecoder(WordLayers):
     def step(
         self, tokens: Int64Array, state: State, encoding: Encoding, rows: Int64Array
     ) -> tuple[Array, State]:
-        """Take one more token of K sequences for each of some sources.
+        """Take one more token [n,K] of K sequences for each of the sources `rows` [n].
 
-        Parameters
-        ----------
-        tokens : integers [n,K].
-        state : of n*K rows.
-        encoding : of all sources.
-        rows : integers [n], which of them these are.
-
-        Returns
-        -------
-        logits : [n,K,V].
-        state : the next one.
+        The state has n*K rows. Returns the logits [n,K,V] and the next state.
         """
         n, K = tokens.shape
         y, state = self.lstm(self.embedding(tokens.reshape(n * K, 1)), state)

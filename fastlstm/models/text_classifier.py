@@ -21,16 +21,14 @@ class TextClassifier(PooledClassifier):
     Parameters
     ----------
     vocab_size : token ids are 0..vocab_size-1; 0 pads, has a zero vector and is never learned.
-    embedding_dim, hidden_size, num_layers, bidirectional : of the embedding and the recurrent
-        layers.
+    embedding_dim, hidden_size, num_layers, bidirectional : of the layers.
     pooling : "last" (each direction's last state), "mean" or "max" over the real steps; or
         several side by side, as "mean+max". A row without steps gives zeros.
     dropout : probability for the pooled features, and between the recurrent layers.
     cell : "lstm", "gru" or "rnn", of the recurrent layers.
     num_outputs : 1 for a binary classifier, else the number of classes.
     embedding_dropout : probability for the elements of the word vectors; None takes `dropout`.
-        One mask for each distinct word of a batch, so that all its places in the batch share
-        it (as Gal & Ghahramani 2016 drop words by type, not by place).
+        One mask for each distinct word of a batch (as in Gal & Ghahramani 2016).
     embedding_std : standard deviation of the first word vectors. torch's 1 buries what the
         updates of rarer words learn in noise: 79 % on IMDB in place of 89 % after three epochs.
     bigrams : rows of a hashed table of pairs of neighbouring words, whose sum is added to the

@@ -30,15 +30,7 @@ class Plan(NamedTuple):
 
 
 class WordLayers(Module):
-    """Embedding, dropout of word vectors, LSTM.
-
-    Parameters
-    ----------
-    vocab_size : tokens are 0..vocab_size-1; 0 pads.
-    plan : hidden_size is that of the outputs: two directions have half of it each.
-    sparse : as of the `Embedding`.
-    bidirectional : as of the `LSTM`.
-    """
+    """Embedding, dropout of word vectors, LSTM; two directions have half of hidden_size each."""
 
     def __init__(
         self, vocab_size: int, plan: Plan, *, sparse: bool = True, bidirectional: bool = False

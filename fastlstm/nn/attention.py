@@ -26,7 +26,7 @@ class _Call(NamedTuple):
     query: Array
     memory: Array
     hidden: BoolArray | None  # [N,S], places of the memory that do not count
-    where: BoolArray | None  # [N,T]
+    rows: Any  # which of the N*T queries are to be answered: bool, or a slice of all
 
 
 class DotAttention(Module):
@@ -139,17 +139,20 @@ class DotAttention(Module):
         S, hidden = memory.shape[1], None
         if lengths is not None:
             hidden = np.arange(S) >= check_lengths(lengths, S, N)[:, None]
+        rows = slice(None)
         if where is not None:
-            where = any_array("where", where).copy()  # which backward reads too
+            where = any_array("where", where)
             if where.dtype != bool or where.shape != (N, T):
                 raise ValueError(
                     f"where is {where.dtype} of shape {where.shape}, expected bool of ({N}, {T})"
                 )
-        return _Call(query, memory, hidden, where)
+            rows = where.flatten()  # a copy, which backward reads too
+        return _Call(query, memory, hidden, rows)
 
     def _shaped(self, y: Array, call: _Call) -> Array:
         """Return y [M,F] as the caller expects it."""
-        return y if call.where is not None else y.reshape(*call.query.shape[:2], -1)
+        every = isinstance(call.rows, slice)
+        return y.reshape(*call.query.shape[:2], -1) if every else y
 
 
 def _weights(call: _Call) -> Array:
@@ -175,15 +178,12 @@ def _features(call: _Call, weights: Array) -> Array:
 
 def _chosen(values: Array, call: _Call) -> Array:
     """Return the rows [M,H] of values [N,T,H] that are to be answered."""
-    rows: Array = values.reshape(-1, values.shape[2])
-    if call.where is not None:
-        rows = rows[call.where.reshape(-1)]
+    rows: Array = values.reshape(-1, values.shape[2])[call.rows]
     return rows
 
 
 def _spread(values: Array, call: _Call) -> Array:
     """Inverse of `_chosen`, a new array with zeros elsewhere."""
     spread: Array = np.zeros(call.query.shape, values.dtype)
-    rows = spread.reshape(-1, values.shape[1])
-    rows[slice(None) if call.where is None else call.where.reshape(-1)] = values
+    spread.reshape(-1, values.shape[1])[call.rows] = values
     return spread

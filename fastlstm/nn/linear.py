@@ -64,7 +64,8 @@ class Linear(Module):
         With at most 16,384 weights a row of y does not depend on the other rows by a single
         bit; above that it may, in its last digits, as with any BLAS.
         """
-        x = self._check("x", x, self.in_features)
+        x = as_array("x", x, self.dtype)
+        x = check_array("x", x, self.dtype, (None,) * (x.ndim - 1) + (self.in_features,))
         weight: Array = self.weight.data
         if weight.size <= ROWWISE_WEIGHTS:
             y: Array = np.matmul(weight, x[..., None])[..., 0]
@@ -88,7 +89,3 @@ class Linear(Module):
         if self.bias is not None:
             self.bias.grad[...] += sum_rows(rows)
         return dy @ self.weight.data
-
-    def _check(self, name: str, value: Array, size: int) -> Array:
-        value = as_array(name, value, self.dtype)
-        return check_array(name, value, self.dtype, (None,) * (value.ndim - 1) + (size,))

@@ -15,12 +15,7 @@ from fastlstm.torch.modules import GRU, LSTM, RNN
 
 # torch's class -> ours, which is a subclass of it and holds nothing more
 OURS: dict[type[Any], type[Any]] = {
-    nn.LSTM: LSTM,
-    nn.GRU: GRU,
-    nn.RNN: RNN,
-    nn.LSTMCell: LSTMCell,
-    nn.GRUCell: GRUCell,
-    nn.RNNCell: RNNCell,
+    getattr(nn, ours.__name__): ours for ours in (LSTM, GRU, RNN, LSTMCell, GRUCell, RNNCell)
 }
 ITSELF = "(the model itself)"
 NOTES = [

@@ -11,8 +11,6 @@ from torch.nn.utils.rnn import PackedSequence
 from fastlstm.torch import check
 from fastlstm.torch.layout import Padded
 
-CELLS = {"LSTM": "lstm", "GRU": "gru", "RNN_TANH": "rnn_tanh", "RNN_RELU": "rnn_relu"}
-
 
 class Batch(NamedTuple):
     """A checked call of a sequence module."""

@@ -12,7 +12,6 @@ from torch.nn.utils.rnn import PackedSequence
 
 from fastlstm.runtime import runtime_info
 from fastlstm.torch import cells, modules
-from fastlstm.torch.batch import CELLS
 from fastlstm.torch.cells import GRUCell, LSTMCell, RNNCell
 from fastlstm.torch.dispatch import foreign, outside_kernels, recorded, saving_hooked
 from fastlstm.torch.function import wants_gradient
@@ -69,7 +68,7 @@ def explain(module: nn.Module, input: Any, hx: Any = None, *, lengths: Any = Non
         What the call itself would raise.
     """
     if isinstance(module, (LSTM, GRU, RNN)):
-        cell, calls = CELLS[module.mode], module.num_layers * (2 if module.bidirectional else 1)
+        cell, calls = module.mode.lower(), module.num_layers * (2 if module.bidirectional else 1)
     elif isinstance(module, (LSTMCell, GRUCell, RNNCell)):
         cell, calls = cells.cell_of(module)[1], 1
         if lengths is not None:

@@ -16,7 +16,7 @@ from torch.nn.utils.rnn import PackedSequence
 from fastlstm import kernels
 from fastlstm.torch import check
 from fastlstm.torch.autocast import lowered, raised, result_dtypes
-from fastlstm.torch.batch import CELLS, Batch, module_name, read_batch
+from fastlstm.torch.batch import Batch, module_name, read_batch
 from fastlstm.torch.dispatch import Unscripted, outside_kernels, uncompiled
 from fastlstm.torch.function import Layer, run
 from fastlstm.torch.layout import Packed
@@ -75,7 +75,7 @@ class Ready(NamedTuple):
 
 def prepare(module: torch.nn.RNNBase, input: Any, hx: Any, lengths: Any) -> Ready:
     """Check a call of a sequence module."""
-    name, cell = module_name(module), kernels.CELLS[CELLS[module.mode]]
+    name, cell = module_name(module), kernels.CELLS[module.mode.lower()]
     weights = sequence_weights(module)
     dtype = weights[0][0].dtype
     check.check_weights(name, (w for five in weights for w in five), dtype)

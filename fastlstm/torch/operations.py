@@ -7,6 +7,7 @@ under a mode that watches operations.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -16,13 +17,6 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_
 from fastlstm.kernels import Rows
 from fastlstm.torch.held import FIELDS, Tensors
 from fastlstm.torch.layout import OneStep, Packed, PackedEven
-
-FUNCTIONS: dict[str, Any] = {
-    "lstm": torch._VF.lstm,
-    "gru": torch._VF.gru,
-    "rnn_tanh": torch._VF.rnn_tanh,
-    "rnn_relu": torch._VF.rnn_relu,
-}
 
 
 def gradients(
@@ -59,7 +53,7 @@ def outputs_of(layer: Any, tensors: Sequence[Any]) -> list[Tensor]:
         doubled = outputs_of(layer, [None if t is None else t.double() for t in tensors])
         return [t.to(tensors[0].dtype) for t in doubled]
     x, states, weights = _parts(layer, tensors)
-    recurrent = _Recurrent(layer.cell.name, weights)
+    recurrent = partial(_run, layer.cell.name, weights)
     if isinstance(layout, OneStep):
         return [t[0] for t in recurrent(x.unsqueeze(0), [s.unsqueeze(0) for s in states])]
     if isinstance(layout, Packed):
@@ -83,26 +77,19 @@ def _parts(layer: Any, tensors: Tensors) -> tuple[Tensor, list[Tensor], Tensors]
     return x, [x.new_zeros(*D, N, K) if s is None else s for s, K in given], weights
 
 
-class _Recurrent:
-    """torch's function of a cell, for one layer with these weights."""
-
-    def __init__(self, cell: str, weights: Tensors) -> None:
-        self.function, self.pair = FUNCTIONS[cell], cell == "lstm"
-        self.weights = [w for w in weights if w is not None]
-        self.biases, self.both = weights[2] is not None, len(weights) > FIELDS
-
-    def __call__(
-        self, x: Tensor, states: list[Tensor], sizes: Tensor | None = None
-    ) -> list[Tensor]:
-        """Return y and the last states; with `sizes` x and y are the data of packed rows."""
-        hx: Any = states if self.pair else states[0]
-        options = self.biases, 1, 0.0, False, self.both  # layers, dropout, training
-        if sizes is None:
-            return list(self.function(x, hx, self.weights, *options, False))
-        return list(self.function(x, sizes, hx, self.weights, *options))
+def _run(
+    cell: str, weights: Tensors, x: Tensor, states: list[Tensor], sizes: Tensor | None = None
+) -> list[Tensor]:
+    """Return y and the last states of one layer; with `sizes` x and y are data of packed rows."""
+    function, hx = getattr(torch._VF, cell), states if cell == "lstm" else states[0]
+    given, both = [w for w in weights if w is not None], len(weights) > FIELDS
+    options = weights[2] is not None, 1, 0.0, False, both  # biases, layers, dropout, training
+    if sizes is None:
+        return list(function(x, hx, given, *options, False))
+    return list(function(x, sizes, hx, given, *options))
 
 
-def _of_ragged(recurrent: _Recurrent, rows: Rows, x: Tensor, states: list[Tensor]) -> list[Tensor]:
+def _of_ragged(recurrent: Any, rows: Rows, x: Tensor, states: list[Tensor]) -> list[Tensor]:
     """Padded rows of any lengths: those that have a step run packed, the others keep their state.
 
     There is at least one that has, as gradients are asked for only through a row with steps.

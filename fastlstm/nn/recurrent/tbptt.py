@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from fastlstm.kernels.rows import Int64Array
 from fastlstm.nn.module import Array, Tape
 
 
+@dataclass(slots=True, eq=False, repr=False)
 class Window:
     """What `Recurrent.tbptt` yields: some steps of a batch, run and ready for `backward`.
 
@@ -19,13 +21,12 @@ class Window:
     state : each row's state after them; the next window goes on from a copy.
     """
 
-    __slots__ = ("_layer", "_tape", "lengths", "state", "steps", "y")
-
-    def __init__(
-        self, steps: slice, lengths: Int64Array, y: Array, state: Any, layer: Any, tape: Tape
-    ) -> None:
-        self.steps, self.lengths, self.y, self.state = steps, lengths, y, state
-        self._layer, self._tape = layer, tape
+    steps: slice
+    lengths: Int64Array
+    y: Array
+    state: Any
+    _layer: Any
+    _tape: Tape
 
     def backward(self, dy: Array | None) -> Array:
         """Add to the gradient of each parameter; return dx of the window's steps.
