@@ -7,19 +7,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 
 from fastlstm.cli.errors import exit_status
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status, see `exit_status`."""
-
-    def work() -> int:
-        from fastlstm.cli.imdb import build_parser, run
-
-        return run(build_parser().parse_args(arguments))
-
-    return exit_status("train_imdb", work)
+    return exit_status("train_imdb", lambda: import_module("fastlstm.cli.imdb").run(arguments))
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+from collections.abc import Sequence
 from dataclasses import fields, replace
 from typing import Any
 
@@ -53,9 +54,9 @@ def build_parser() -> Parser:
     return parser
 
 
-def run(options: argparse.Namespace) -> int:
-    """Train a run or a comparison as the options say, or go on with one."""
-    given = vars(options)
+def run(arguments: Sequence[str] | None) -> int:
+    """Train a run or a comparison as the arguments say, or go on with one."""
+    given = vars(build_parser().parse_args(arguments))
     several, budget = given.pop("compare"), given.pop("budget")
     kept = given["resume"] or given["out"]
     if given["resume"] is not None and kept:
