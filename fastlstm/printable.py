@@ -10,8 +10,6 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
-from bisect import bisect
-from itertools import accumulate
 from typing import TextIO
 
 _STEERING = re.compile(
@@ -50,14 +48,25 @@ def columns(text: str) -> int:
 
 def cut(text: str, most: int) -> str:
     """Return a text of at most so many columns, which ends in two dots if it was cut."""
-    used = list(accumulate(map(_columns, text), initial=0))
-    return text if used[-1] <= most else text[: max(bisect(used, most - len(DOTS)) - 1, 0)] + DOTS
+    used = 0
+    for n, letter in enumerate(text):
+        used += _columns(letter)
+        if used > most:
+            return _beginning(text[:n], most - len(DOTS)) + DOTS
+    return text
 
 
 def pad(text: str, width: int) -> str:
     """Return a text of exactly so many columns, cut or followed by blanks."""
     text = cut(text, width)
     return text + " " * (width - columns(text))
+
+
+def _beginning(text: str, most: int) -> str:
+    """Return the longest beginning that fits."""
+    while text and columns(text) > most:
+        text = text[:-1]
+    return text
 
 
 def _columns(letter: str) -> int:
