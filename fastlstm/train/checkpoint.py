@@ -52,12 +52,8 @@ def save(path: str | Path, tensors: Mapping[str, NDArray[np.generic]], kind: str
 def load(path: str | Path, kind: str) -> tuple[Tensors, dict[str, Any]]:
     """Read a checkpoint: ``(tensors, note)``.
 
-    Raises
-    ------
-    FileNotFoundError, OSError
-        If there is no such file, or it is no plain file, such as a folder or a pipe.
-    CheckpointError
-        If it is damaged, was not written by fastlstm, or has another version or kind.
+    Raises OSError if there is no such file, or only a folder or a pipe; CheckpointError if the file
+    is damaged, was not written by fastlstm, or has another version or kind.
     """
     path = Path(path)
     if not path.exists():

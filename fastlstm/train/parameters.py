@@ -12,19 +12,11 @@ Parameters: TypeAlias = Module | Iterable[Parameter] | Iterable[NamedParameter]
 
 
 def named_parameters(parameters: Parameters) -> list[NamedParameter]:
-    """Return ``(name, parameter)`` pairs of a module, of pairs or of bare parameters.
+    """Return ``(name, parameter)`` pairs of a module, of such pairs, or of bare parameters.
 
-    Parameters
-    ----------
-    parameters : a `Module`, its ``named_parameters()`` or its ``parameters()``. A bare
-        parameter is named by its position: "0", "1", ...
-
-    Raises
-    ------
-    TypeError
-        If it is neither a module nor iterable, or an element is not a `Parameter`.
-    ValueError
-        If there is none, or one occurs twice.
+    A bare parameter is named by its position: "0", "1", ... Raises TypeError if there is no module
+    and nothing iterable, or an element is not a `Parameter`; ValueError if there is none, or one
+    occurs twice.
     """
     try:
         items = list(

@@ -30,13 +30,9 @@ def cosine(progress: float) -> float:
 
 
 def halving(epochs: int, constant_epochs: int, factor: float = 0.5) -> Schedule:
-    """Return a schedule that is constant at first and then falls by a factor every epoch.
+    """Return a schedule that is constant at first and then falls by `factor` every epoch.
 
-    Parameters
-    ----------
-    epochs : of the run.
-    constant_epochs : epochs at the full rate, `max_epoch` of Zaremba et al. 2014.
-    factor : of the rate from one epoch to the next.
+    `constant_epochs` of the run's `epochs` have the full rate: `max_epoch` of Zaremba et al. 2014.
     """
 
     def schedule(progress: float) -> float:
@@ -50,18 +46,10 @@ SCHEDULES: dict[str, Schedule] = {"constant": constant, "linear": linear, "cosin
 
 
 def get(name: str, warmup: float = 0.0) -> Schedule:
-    """Return a schedule by name, after a linear rise.
+    """Return the schedule `name` of `SCHEDULES`, after a linear rise from 0.
 
-    Parameters
-    ----------
-    name : "constant", "linear" or "cosine".
-    warmup : fraction of the run, in [0, 1), in which the rate rises from 0; the schedule covers
-        the rest.
-
-    Raises
-    ------
-    ValueError
-        If the name is unknown or `warmup` is out of range.
+    The rise takes `warmup`, a fraction of the run in [0, 1); the schedule covers the rest. Raises
+    ValueError if there is no such schedule or fraction.
     """
     check_choice("schedule", name, tuple(SCHEDULES))
     if not 0.0 <= warmup < 1.0:

@@ -63,13 +63,9 @@ class Translator(NamedTuple):
     def __call__(
         self, texts: Sequence[Tokens], batch_size: int = 64, **search: Any
     ) -> list[list[str]]:
-        """Return the best target of each source, all lists of tokens.
+        """Return the best target of each source, all lists of tokens; `batch_size` texts at a time.
 
-        Parameters
-        ----------
-        texts : sources.
-        batch_size : texts that are searched at a time.
-        search : options of `Seq2Seq.beam_search`; by default `forbidden` is the unknown word.
+        `search` are options of `Seq2Seq.beam_search`; by default `forbidden` is the unknown word.
         """
         search = {"forbidden": (UNK,), **search}
         found = search_all(self.model, encode_tokens(texts, self.source), batch_size, **search)
@@ -121,11 +117,10 @@ def learn(
 
     Raises
     ------
-    TrainingInterrupted, FloatingPointError, CheckpointError, OSError
-        As `fit`; also CheckpointError if the folder holds a model of other options, and
-        FolderInUseError if another process writes there.
     ValueError
         If there are no pairs, or an option does not fit.
+    CheckpointError, FolderInUseError, OSError, TrainingInterrupted, FloatingPointError
+        As `fit`; also if the folder holds a model of other options or is in use.
     """
     if not train:
         raise ValueError("train is empty, expected at least one pair")

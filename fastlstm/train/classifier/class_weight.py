@@ -17,7 +17,7 @@ class ClassWeightedLoss:
 
     Parameters
     ----------
-    weights : [C], one for each class, not negative; two for a binary classifier.
+    weights : [C], one for each class; two for a binary classifier.
 
     Raises
     ------

@@ -51,27 +51,14 @@ SHOWN = 20  # classes shown when a run begins
 def run(
     load: Load, config: Config, folder: RunFolder, *, resume: bool = False, bars: bool = False
 ) -> dict[str, Any]:
-    """Train, or go on from the folder's checkpoint, and test once with the best weights.
+    """Train, or go on from the folder's checkpoint, test the best weights once; return metrics.
 
-    Parameters
-    ----------
-    load : called with the options and `bars`; returns the data.
-    config : the options.
-    folder : where the files go; replaces an earlier run in it unless `resume` is set.
-    resume : whether to go on with the folder's run, which must have the options `config`.
-    bars : whether to show progress bars.
+    `load` is called with the options and `bars`: whether to show progress bars. An earlier run in
+    the folder is replaced, unless `resume` is set: then `config` must be its options.
 
-    Returns
-    -------
-    dict : the contents of ``metrics.json``.
-
-    Raises
-    ------
-    TrainingInterrupted
-        After Ctrl-C; the checkpoint is written.
-    CheckpointError, OSError, ValueError, FloatingPointError
-        If the checkpoint or the data does not fit, a file cannot be read or written, another
-        process writes in the folder, or the run diverges.
+    Raises TrainingInterrupted after Ctrl-C, with the checkpoint written; CheckpointError, OSError,
+    ValueError or FloatingPointError if the checkpoint or the data does not fit, a file cannot be
+    read or written, another process writes in the folder, or the run diverges.
     """
     with folder.locked(), num_threads(config.threads or None):
         start = time.perf_counter()

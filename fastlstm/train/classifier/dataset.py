@@ -19,35 +19,21 @@ LABELS = ("negative", "positive")
 
 @dataclass(frozen=True)
 class Dataset:
-    """Texts to train and test on, encoded and cut to length.
-
-    Attributes
-    ----------
-    train, validation, test : the texts of each part; None for one that is not there.
-    vocab : the words of the ids.
-    source : a description of the data.
-    identity : changes with any word or label; a resumed run must have the same.
-    labels : names of the classes, by number; empty for the two of IMDB.
-    noun : what messages and metrics call the texts.
-    options : values for these texts of options that were left open.
-    complete, notice : whether these are all of the texts, and what to tell the user if not.
-    unlabelled : more texts, to pretrain on.
-    targets : float [N], probabilities of class 1 to learn in place of the training labels, or None.
-    """
+    """Texts to train and test on, encoded and cut to length."""
 
     train: Encoded
     validation: Encoded | None
     test: Encoded | None
-    vocab: Vocabulary
-    source: str
-    identity: dict[str, Any]
-    labels: tuple[str, ...] = ()
-    noun: str = "texts"
-    options: dict[str, Any] = field(default_factory=dict)
-    complete: bool = True
-    notice: str = ""
-    unlabelled: Encoded | None = None
-    targets: NDArray[np.float64] | None = None
+    vocab: Vocabulary  # the words of the ids
+    source: str  # a description of the data
+    identity: dict[str, Any]  # changes with any word or label: a resumed run must have the same
+    labels: tuple[str, ...] = ()  # names of the classes, by number; empty for the two of IMDB
+    noun: str = "texts"  # what messages and metrics call the texts
+    options: dict[str, Any] = field(default_factory=dict)  # those left open, for these texts
+    complete: bool = True  # whether these are all of the texts
+    notice: str = ""  # what to tell the user if not
+    unlabelled: Encoded | None = None  # more texts, to pretrain on
+    targets: NDArray[np.float64] | None = None  # [N], to learn: probabilities of class 1
 
     @property
     def num_outputs(self) -> int:

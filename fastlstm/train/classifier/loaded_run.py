@@ -24,20 +24,11 @@ from fastlstm.train.model_file import load_model_and_note
 
 @dataclass(frozen=True)
 class LoadedRun:
-    """What `load_run` found in a folder.
+    """What `load_run` found in a folder."""
 
-    Attributes
-    ----------
-    model : the weights of the best epoch.
-    vocab : the words of its token ids.
-    labels : names of the classes, by number; two for a model with one output.
-    config : the options of the run.
-    folder : its folder.
-    """
-
-    model: TextClassifier
+    model: TextClassifier  # with the weights of the best epoch
     vocab: Vocabulary
-    labels: list[str]
+    labels: list[str]  # names of the classes, by number; two for a model with one output
     config: Config
     folder: RunFolder
 
@@ -68,12 +59,8 @@ class LoadedRun:
 def load_run(path: str | Path) -> LoadedRun:
     """Read a run of `train_imdb` or `fastlstm train`, finished or not, from its folder.
 
-    Raises
-    ------
-    FileNotFoundError
-        If the folder does not exist, or has no run or no model yet.
-    ValueError
-        If a file is damaged, of another version, or does not fit the others.
+    Raises FileNotFoundError if the folder does not exist, or has no run or no model yet; ValueError
+    if a file is damaged, of another version, or does not fit the others.
     """
     folder = RunFolder(path)
     check_is_run(folder)

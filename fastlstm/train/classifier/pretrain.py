@@ -30,37 +30,24 @@ from fastlstm.train.trainer import Trainer
 
 @dataclass(frozen=True)
 class PretrainOptions:
-    """How the language model of the reviews is trained.
-
-    Attributes
-    ----------
-    epochs, batch_size, lr, clip : of the training by Adam; the rate falls to 0.
-    samples : words of the sampled softmax, see `ReviewModel`.
-    validation : reviews held back to measure the perplexity.
-    """
+    """How the language model of the reviews is trained, by Adam; the rate falls to 0."""
 
     epochs: int = 3
     batch_size: int = 64
     lr: float = 4e-3
     clip: float = 1.0
-    samples: int = 1000
-    validation: int = 500
+    samples: int = 1000  # words of the sampled softmax, see `ReviewModel`
+    validation: int = 500  # reviews held back to measure the perplexity
 
 
 class Pretrained(NamedTuple):
-    """The result of pretraining.
+    """The result of pretraining."""
 
-    Attributes
-    ----------
-    weights : named as in `TextClassifier`: the embedding and the recurrent layers; of a
-        bidirectional net only the first layer.
-    perplexity : of a word of the reviews held back, after the last epoch; None if there are none.
-    seconds : of training.
-    """
-
+    # Named as in `TextClassifier`: the embedding and the recurrent layers; of a bidirectional net
+    # only the first layer.
     weights: dict[str, Array]
-    perplexity: float | None
-    seconds: float
+    perplexity: float | None  # of a word of the reviews held back, after the last epoch
+    seconds: float  # of training
 
 
 def pretrain(
@@ -68,25 +55,13 @@ def pretrain(
     progress: Callable[[str], object] | None = None, *,
     options: PretrainOptions | None = None, checkpoint: Path | None = None,
 ) -> Pretrained:  # fmt: skip
-    """Train the lower layers of a classifier to predict the words of reviews.
+    """Train the lower layers of a classifier, of options `config`, to predict the words of reviews.
 
-    Parameters
-    ----------
-    config : options of the classifier: sizes, cell, directions, and the cut of the reviews.
-    reviews : the texts; labels are ignored.
-    vocab_size : words that the classifier knows.
-    rng : source of all randomness.
-    progress : called with lines of text about the progress.
-    options : of the training; None for the defaults.
-    checkpoint : file for the state, saved after every epoch and on Ctrl-C; if it exists, training
-        goes on from it.
+    All randomness comes from `rng`. `progress` is called with lines of text. The state is saved to
+    `checkpoint` after every epoch and on Ctrl-C; if the file exists, training goes on from it.
 
-    Raises
-    ------
-    TrainingInterrupted
-        After Ctrl-C, with the checkpoint saved.
-    ValueError, FloatingPointError, CheckpointError
-        If there are too few reviews, training diverges, or the checkpoint is of another run.
+    Raises TrainingInterrupted after Ctrl-C; ValueError, FloatingPointError or CheckpointError if
+    there are too few reviews, training diverges, or the checkpoint is of another run.
     """
     options = options or PretrainOptions()
     seed = int(rng.integers(2**31))

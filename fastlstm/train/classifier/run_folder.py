@@ -57,7 +57,6 @@ class RunFolder(OutputFolder):
 
     @property
     def finished(self) -> bool:
-        """Whether the run is finished."""
         return self.metrics.exists()
 
     def stamp(self) -> tuple[int, int] | None:

@@ -29,16 +29,10 @@ def learn_from_teachers(
 ) -> tuple[Dataset, dict[str, Any]]:
     """Return training texts of which teachers labelled a part, and the teachers' metrics.
 
-    The teachers differ in their seeds only. They learn from the labelled texts, without
-    pretraining; their mean logits for the other texts are the logits to learn.
-
-    Parameters
-    ----------
-    config : the options; ``config.teachers`` is the number of teachers.
-    data : two classes of texts, and unlabelled ones.
-    folder : has a sub-folder for each teacher, which is a run of its own.
-    teach : trains a teacher, or goes on with it.
-    resume : whether to use finished teachers that are there.
+    The teachers, ``config.teachers`` in number, differ in their seeds only. They learn from the
+    labelled texts of two classes, without pretraining. Their mean logits for the unlabelled texts
+    are the logits to learn. `teach` trains one, or goes on with it, as a run in a sub-folder; with
+    `resume` a finished one is used as it is.
     """
     assert data.unlabelled is not None
     assert data.num_outputs == 1

@@ -23,16 +23,10 @@ MOST = 1 << 20  # hashes that are kept: 8 MB
 
 @dataclass(frozen=True, eq=False)
 class TextHashes:
-    """The hashes of texts: all of them, or of very many the smallest, as good as a random part.
+    """The hashes of texts: all of them, or of very many the smallest, as good as a random part."""
 
-    Attributes
-    ----------
-    values : uint64, increasing.
-    limit : hashes from it on were left out.
-    """
-
-    values: NDArray[np.uint64]
-    limit: int = 1 << 64
+    values: NDArray[np.uint64]  # increasing
+    limit: int = 1 << 64  # hashes from it on were left out
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, TextHashes):

@@ -33,15 +33,10 @@ Floats = NDArray[np.float64]
 
 
 class Ngrams:
-    """The words and pairs of words of some texts, as columns of a matrix.
+    """The words and pairs of words of some training texts, as columns of a matrix.
 
-    Parameters
-    ----------
-    texts : the training texts; ids up to `UNK` are no words and are left out.
-
-    Attributes
-    ----------
-    codes : int64 [F], the code of each column, increasing.
+    `codes`, int64 [F], are the codes of the columns, increasing. Ids up to `UNK` are no words and
+    are left out.
     """
 
     def __init__(self, texts: Encoded) -> None:
@@ -84,22 +79,13 @@ def log_count_ratio(x: Any, labels: Ints, alpha: float = ALPHA) -> Floats:
 
 @dataclass(frozen=True)
 class NBSVM:
-    """A fitted NB-SVM.
+    """A fitted NB-SVM."""
 
-    Attributes
-    ----------
-    ratio : [F], r of each feature.
-    own : [F], w of each feature.
-    bias : of the support vector machine.
-    penalty : C of the machine: larger fits the training texts closer.
-    beta : share of the machine's weights, 0 to 1; the rest is naive Bayes.
-    """
-
-    ratio: Floats
-    own: Floats
-    bias: float
-    penalty: float
-    beta: float = 0.25
+    ratio: Floats  # [F], r of each feature
+    own: Floats  # [F], w of each feature
+    bias: float  # of the support vector machine
+    penalty: float  # C of the machine: larger fits the training texts closer
+    beta: float = 0.25  # share of the machine's weights, 0 to 1; the rest is naive Bayes
 
     @classmethod
     def fit(cls, x: Any, labels: Ints, penalty: float = 1.0) -> NBSVM:
@@ -124,22 +110,13 @@ class NBSVM:
 
 
 class Found(NamedTuple):
-    """The best model on the validation texts.
+    """The best model on the validation texts."""
 
-    Attributes
-    ----------
-    model : with the best penalty and beta.
-    ngrams : its features.
-    accuracy : on the validation texts.
-    seconds : to find the features and to fit this model.
-    search_seconds : to fit and try the others.
-    """
-
-    model: NBSVM
-    ngrams: Ngrams
-    accuracy: float
-    seconds: float
-    search_seconds: float
+    model: NBSVM  # with the best penalty and beta
+    ngrams: Ngrams  # its features
+    accuracy: float  # on the validation texts
+    seconds: float  # to find the features and to fit this model
+    search_seconds: float  # to fit and try the others
 
 
 def search(train: Encoded, validation: Encoded) -> Found:

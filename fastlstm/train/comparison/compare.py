@@ -73,27 +73,15 @@ def check_extras() -> None:
 def compare(
     load: Load, plan: Plan, folder: ComparisonFolder, *, resume: bool = False, bars: bool = False
 ) -> list[dict[str, Any]]:
-    """Train and test all models that the folder does not hold already.
+    """Train and test all models that the folder does not hold already; return the results.
 
-    Parameters
-    ----------
-    load : called with the options and `bars`; returns the reviews.
-    plan : the options and the budget.
-    folder : where the files go; replaces an earlier comparison in it unless `resume` is set.
-    resume : whether to go on with the folder's comparison, which must have this plan.
-    bars : whether to show progress bars.
+    `load` is called with the options and `bars`: whether to show progress bars. An earlier
+    comparison in the folder is replaced, unless `resume` is set: then `plan` must be its plan.
 
-    Returns
-    -------
-    list : the results, as in ``compare.json``.
-
-    Raises
-    ------
-    TrainingInterrupted
-        After Ctrl-C; finished models are kept, and the state of the one in training.
-    MissingExtra, CheckpointError, FileNotFoundError, OSError, ValueError, FloatingPointError
-        If a library is missing, the data or a checkpoint does not fit, a file cannot be
-        written, or a net diverges.
+    Raises TrainingInterrupted after Ctrl-C, with the finished models and the state of the one in
+    training kept; MissingExtra, CheckpointError, OSError, ValueError or FloatingPointError if a
+    library is missing, the data or a checkpoint does not fit, a file cannot be read or written, or
+    a net diverges.
     """
     check_extras()
     with folder.locked(), num_threads(plan.config.threads or None):

@@ -53,7 +53,6 @@ class ComparisonFolder(OutputFolder):
 
     @property
     def finished(self) -> bool:
-        """Whether the comparison is finished."""
         return self.holds_run and bool(self.read()["finished"])
 
     def run(self, name: str) -> RunFolder:

@@ -17,10 +17,7 @@ LONGEST = 24  # columns of a name
 def confusion_matrix(labels: ArrayLike, predicted: ArrayLike, classes: int) -> NDArray[np.int64]:
     """Return how often each class was predicted as each class: int64 [C, C], true classes by row.
 
-    Parameters
-    ----------
-    labels, predicted : int [N], class numbers.
-    classes : C.
+    `labels` and `predicted` are class numbers, int [N]; `classes` is C.
     """
     pairs = np.asarray(labels, np.int64) * classes + np.asarray(predicted, np.int64)
     counts: NDArray[np.int64] = np.bincount(pairs, minlength=classes**2).astype(np.int64)

@@ -34,48 +34,33 @@ class Bin:
 class Calibration:
     """How well confidence, the probability of the predicted class, tells the chance to be right.
 
-    Attributes
-    ----------
-    error : expected calibration error (Guo et al. 2017, equation 3): the confidences are cut
-        into M bins of equal width, and ``sum over the bins of n/N |accuracy - confidence|``, each
-        a mean over the n texts of the bin.
-    bins : the M bins: the reliability table.
+    The confidences are cut into M bins of equal width. The expected calibration error (Guo et al.
+    2017, equation 3) is ``sum over the bins of n/N |accuracy - confidence|``, each a mean over the
+    n texts of the bin.
     """
 
     error: float
-    bins: tuple[Bin, ...]
+    bins: tuple[Bin, ...]  # the reliability table
 
 
 @dataclass(frozen=True)
 class Scores:
-    """The result of `score`; lists are by class number.
+    """The result of `score`; tuples are by class number."""
 
-    Attributes
-    ----------
-    accuracy : share of the texts whose most probable class is the true one.
-    loss : mean cross-entropy.
-    precision, recall, f1 : of each class; None for 0 / 0.
-    macro_f1 : mean F1 of the classes in the texts or the predictions.
-    support : texts of each class.
-    confusion : [C][C], texts of a true class (row) and a predicted one (column).
-    calibration : see `Calibration`.
-    """
-
-    accuracy: float
-    loss: float
-    precision: tuple[float | None, ...]
+    accuracy: float  # share of the texts whose most probable class is the true one
+    loss: float  # mean cross-entropy
+    precision: tuple[float | None, ...]  # of each class, as recall and f1; None for 0 / 0
     recall: tuple[float | None, ...]
     f1: tuple[float | None, ...]
-    macro_f1: float
-    support: tuple[int, ...]
-    confusion: tuple[tuple[int, ...], ...]
+    macro_f1: float  # mean F1 of the classes in the texts or the predictions
+    support: tuple[int, ...]  # texts of each class
+    confusion: tuple[tuple[int, ...], ...]  # [C][C]: texts of a true class (row), as predicted
     calibration: Calibration
 
     def to_json(self, labels: Sequence[str]) -> dict[str, Any]:
         """Return plain dicts and lists, with classes by name."""
         by_class = zip(self.precision, self.recall, self.f1, self.support, strict=True)
         names = ("precision", "recall", "f1", "texts")
-        bins = [vars(b) for b in self.calibration.bins]
         return {
             "texts": sum(self.support),
             "accuracy": self.accuracy,
@@ -88,18 +73,15 @@ class Scores:
             "labels": list(labels),
             "confusion": [list(row) for row in self.confusion],
             "calibration_error": self.calibration.error,
-            "calibration_bins": bins,
+            "calibration_bins": [vars(b) for b in self.calibration.bins],
         }
 
 
 def score(log_probabilities: Float64, labels: NDArray[np.int64], bins: int = BINS) -> Scores:
     """Compare predictions with the truth.
 
-    Parameters
-    ----------
-    log_probabilities : float64 [N, C] of each class; N is at least 1.
-    labels : [N] class numbers.
-    bins : of the calibration table.
+    `log_probabilities` are float64 [N, C] of each class for N >= 1 texts, `labels` [N] class
+    numbers; the calibration table has `bins` rows.
     """
     count, classes = log_probabilities.shape
     predicted = log_probabilities.argmax(axis=1)

@@ -82,11 +82,8 @@ def shuffled(
 ) -> Source:  # fmt: skip
     """Return batches of like length in an order that depends on the seed and the epoch only.
 
-    Parameters
-    ----------
-    make : cuts data into batches, as `fastlstm.text.batches` does.
-    train, validation : rows to learn, and rows to measure on.
-    validation_batch : rows in a batch of validation; 0: as many as in training.
+    `make` cuts data into batches, as `fastlstm.text.batches` does. Those of `validation` have
+    `validation_batch` rows; 0: as many as in training.
     """
     return Source(
         lambda epoch, start: make(train, batch_size, seed=seed, epoch=epoch, start=start),
