@@ -67,7 +67,7 @@ def draw_text(path: str | Path, inspection: Inspection, title: str = "") -> None
     span = -(-W // rows)
     width = float(np.clip(2.8 + 0.23 * span, 7.5, WIDEST))
     inches = (width - LEFT - RIGHT) / span
-    named = named_words(inspection, span, inches)
+    named = named_words(inspection, inches)
     names = marked_words(inspection)
     below = _height_of_names([names[w] for w in named], inches)
     maps = {**inspection.gates, inspection.state: inspection.values[inspection.state]}
@@ -117,11 +117,10 @@ def _place(
     return figure.add_axes((left / w, 1 - bottom / h, width / w, height / h), label=label)
 
 
-def named_words(inspection: Inspection, span: int, inches: float) -> list[int]:
+def named_words(inspection: Inspection, inches: float) -> list[int]:
     """Return the words that are named: all, or so many that no name covers another.
 
-    Where a word's `inches` are too few, those that changed the state more go first. `span` is the
-    number of words in a row.
+    Where a word's `inches` are too few, those that changed the state more go first.
     """
     W, apart = len(inspection.words), int(np.ceil(LETTER_HEIGHT / inches))
     if apart <= 1:

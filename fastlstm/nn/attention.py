@@ -2,7 +2,7 @@
 
 Luong, Pham and Manning 2015, "Effective Approaches to Attention-based Neural Machine
 Translation": global attention, score "dot", equations 5 to 8. Nothing is fed back into the
-queries, so that all steps of all rows are products of whole batches.
+queries, so that all steps are computed at once.
 """
 
 from __future__ import annotations

@@ -101,9 +101,8 @@ class RecurrentCell(Module):
         """Make one step to train: h (of an LSTM h, c) as above, and the tape."""
         if unknown:
             refuse_keywords(self, unknown)
-        x = as_array("x", x, self.dtype)
         states, kept = self._run(x, state, save=True)
-        return (*states, Tape(self, kept, x.shape))
+        return (*states, Tape(self, kept, np.shape(x)))
 
     def _run(self, x: Array, state: Any, save: bool) -> tuple[list[Array], Any]:
         """Return the new states, and what backward needs: the kernel's and whose gradients."""

@@ -15,7 +15,7 @@ from fastlstm.kernels.rows import any_array
 # Where random numbers come from: a generator, a seed for one, None for a new one.
 # A name only: NumPy loads its generators on first use.
 Rng: TypeAlias = "np.random.Generator | int | None"
-# Names that others give an argument of ours.
+# Names that other libraries give to our arguments.
 ELSEWHERE = dict.fromkeys(("hx", "h0", "h_0", "hidden", "initial_state"), "state")
 ELSEWHERE |= dict.fromkeys(("sequence_length", "seq_lengths"), "lengths")
 
@@ -39,10 +39,10 @@ def check_number(name: str, value: float) -> float:
 
 
 def check_flag(name: str, value: object) -> bool:
-    """Return whether `value` is true, as Python has it, after checking that it is either."""
+    """Return the truth value of `value`; TypeError if it has none, as an array."""
     try:
         return bool(value)
-    except (TypeError, ValueError):  # an array is neither
+    except (TypeError, ValueError):
         raise TypeError(f"{name} is a {type(value).__name__}, expected True or False") from None
 
 
@@ -55,7 +55,7 @@ def check_probability(name: str, value: float) -> float:
 
 def check_unchanged(name: str, now: object, value: object) -> object:
     """Return `now`, an option that something was made for, after checking that `value` is equal."""
-    with suppress(TypeError, ValueError):  # an array is neither equal nor not
+    with suppress(TypeError, ValueError):  # of an array
         if now == value:
             return now
     raise AttributeError(
@@ -103,7 +103,7 @@ def check_rng(rng: Rng) -> np.random.Generator:
 
 
 def one_rng(rng: Rng) -> np.random.Generator | None:
-    """Return the generator of a whole pass: of a seed one for all layers, not one for each."""
+    """Return the one generator of a whole pass: each layer would start a seed anew."""
     return None if rng is None else check_rng(rng)
 
 

@@ -30,8 +30,8 @@ class Embedding(Module):
     padding_idx : id whose vector starts at zero and gets no gradient; negative counts from
         the end.
     std : standard deviation of the first values, which are normal; 1 as torch's.
-    sparse : keep the gradient for the rows used only. False where another layer shares the
-        table, as an output layer with tied weights does: then it goes where that layer's goes.
+    sparse : keep the gradient of the rows used only. False where another layer shares the table,
+        as an output layer with tied weights does.
     dtype : float32 or float64.
     rng : generator of the first values or a seed for one.
 

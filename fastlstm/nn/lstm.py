@@ -32,11 +32,10 @@ class LSTM(Recurrent):
     init : "torch", uniform in +-1/sqrt(H); or "orthogonal", recurrent weights of each gate an
         orthogonal matrix (with a projection, orthonormal columns).
     forget_bias : first value of the forget gate's bias (b_ih + b_hh); None leaves it to `init`.
-    learn_state : start rows, at first and after a reset, from parameters (zeros at first) and
-        not from zeros.
-    recompute : keep the states of every so many steps only between `forward` and `backward`,
-        which then runs the steps between them again: less memory, the same gradients to the
-        bit. The square root of T is a good value; 0 keeps everything.
+    learn_state : start rows, also after a reset, from parameters, which are zeros at first.
+    recompute : keep the states of every so many steps only, and run the steps between them again
+        in `backward`: less memory, the same gradients to the bit. The square root of T is a good
+        value; 0 keeps everything.
     recurrent_dropout : probability to drop an element of h on its way to weight_hh, in `forward`
         only: one mask for each row, the same at all its steps (Gal & Ghahramani 2016), drawn
         from `rng` in the order of the rows of the call.

@@ -102,8 +102,8 @@ class State(tuple[Array, ...]):
         Parameters
         ----------
         rows : as for `gather`; None for all.
-        to : the initial state, of N rows (row n is set to row n) or of one for all of them.
-            With `learn_state` take ``layer.make_state()``.
+        to : the initial state, of N rows or of one for all; with `learn_state` that is
+            ``layer.make_state()``. None for zeros.
         """
         index = np.arange(self.batch_size) if rows is None else self._index(rows)
         if to is None:

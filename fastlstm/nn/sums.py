@@ -1,4 +1,4 @@
-"""Sums over many rows: one after the other, as NumPy may add them, they lose float32 digits."""
+"""Sums over many rows, in blocks: added one by one, float32 numbers lose digits."""
 
 from __future__ import annotations
 

@@ -1,9 +1,8 @@
 """torch.nn's recurrent modules on fastlstm's kernels: the same names, signatures and results.
 
 ``import fastlstm.torch as ft``, then ``ft.LSTM`` where ``torch.nn.LSTM`` stood; or leave a model
-as it is and call ``ft.accelerate(model)``. Each class is a subclass of torch's: parameters, their
-first values, ``state_dict``, ``repr`` and errors are torch's own, only the forward pass (and with
-it the backward pass) is not. For CPU tensors in float32 and float64.
+as it is and call ``ft.accelerate(model)``. Each class is a subclass of torch's: only the forward
+and backward passes differ. For CPU tensors in float32 and float64.
 """
 
 try:

@@ -1,4 +1,4 @@
-"""Who answers a call: a kernel, or torch where its operations are wanted and not only results."""
+"""Who answers a call: a kernel, or torch's own module."""
 
 from __future__ import annotations
 

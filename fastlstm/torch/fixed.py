@@ -1,4 +1,4 @@
-"""Cells whose weights stay as they are for a while: packed once, for all steps made meanwhile."""
+"""Cells whose weights do not change for a while: packed once, for all steps of that time."""
 
 from __future__ import annotations
 
@@ -20,11 +20,9 @@ from fastlstm.torch.weights import cell_weights
 def fixed_weights(model: nn.Module) -> Iterator[None]:
     """Promise that no weight of the model's cells changes inside the block.
 
-    A step of one row spends much of its time on reading the weights in torch's layout. Inside the
-    block LSTMCell, GRUCell and RNNCell of fastlstm.torch read them packed: a step takes two thirds
-    to nine tenths of the time, with the same bits as results. That is for steps without gradients
-    of 1 to 64 rows [N,I]; all others run as ever. For an agent that acts, a decoder that writes, a
-    stream that is followed::
+    Inside the block LSTMCell, GRUCell and RNNCell of fastlstm.torch read their weights packed: a
+    step takes two thirds to nine tenths of the time, with the same bits as results. That is for
+    steps without gradients of 1 to 64 rows [N,I]; all others run as ever::
 
         with torch.no_grad(), fixed_weights(policy):
             for observation in episode:

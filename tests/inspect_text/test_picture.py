@@ -111,7 +111,7 @@ def test_an_unknown_word_that_is_cut_keeps_its_mark(vocab: Vocabulary) -> None:
 def test_where_not_all_have_room_those_that_changed_most_are_named(vocab: Vocabulary) -> None:
     found = inspect_text(classifier(), vocab, f"{TEXT} " * 100, words=0)
     moved = np.linalg.norm(found.change, axis=1)
-    named = picture.named_words(found, len(moved), 0.05)
+    named = picture.named_words(found, 0.05)
     assert int(moved.argmax()) in named
     assert np.diff(named).min() == 3
     for w in set(range(len(moved))) - set(named):  # each has a neighbour that changed more

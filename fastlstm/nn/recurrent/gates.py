@@ -31,14 +31,11 @@ class Gates(Mapping[str, Array]):
     weight_ih_f               [H,I]
     weight_hh_f               [H,R]
     bias_ih_f, bias_hh_f      [H]    of a layer with biases
-    bias_f                    [H]    their sum, all that the gate sees of them: a copy, read-only,
-                                     and not among the names that a loop over this finds
+    bias_f                    [H]    their sum: a read-only copy, not found by a loop over this
     ========================  =====  ==========================================================
 
-    With a projection weight_hr [R,H]; of a cell of one's own its parameters of each unit.
-
-    ``bias_n`` of a GRU is not there unless it has ``reset_after=False``: its reset gate meets
-    bias_hh_n alone.
+    With a projection weight_hr [R,H], and the parameters [H] of the cell's own. A GRU has no
+    ``bias_n`` but with ``reset_after=False``: its reset gate multiplies bias_hh_n alone.
     """
 
     def __init__(self, stack: Stack, k: int, grad: bool) -> None:
@@ -121,14 +118,14 @@ class Gated(Stack):
 
         Parameters
         ----------
-        gates : arrays (or torch tensors) under the names that `gates` lists, all of them. Of
-            the two biases of a gate either both, or their sum alone as ``bias_f``, which then
-            is bias_ih_f while bias_hh_f is zero. Without any bias the layer has none. Several
-            layers and directions are a list of such dictionaries, in the order of the states:
-            first layer, its second direction, second layer, and so on.
+        gates : arrays (or torch tensors) under all names that `gates` lists; they are copied.
+            Of the two biases of a gate either both, or their sum as ``bias_f``: bias_ih_f then,
+            with zeros in bias_hh_f. Without any bias the layer has none. Several layers and
+            directions are a list of such dictionaries: first layer, its second direction,
+            second layer, and so on.
         bidirectional : whether the layer has two directions.
-        options : more of the class's: batch_first, dropout, dtype, recompute, ... Without dtype
-            it is float64 if any array is, else float32. Values are copied.
+        options : others of the class: batch_first, dropout, dtype, recompute, ... Without dtype
+            it is float64 if any array is, else float32.
 
         Raises
         ------

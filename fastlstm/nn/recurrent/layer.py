@@ -44,8 +44,8 @@ class Recurrent(Gated):
     Letters: T steps, N batch, I input_size, H hidden_size, L num_layers, D directions (1 or 2),
     R the size of an output: proj_size, or H without one.
 
-    A state is what torch has in its place: ``(h, c)`` for an LSTM, the array h for the others.
-    Or it is a `State`: an LSTM always returns one, the others if they were given one.
+    A state has torch's form, ``(h, c)`` for an LSTM and the array h for the others, or is a
+    `State`. An LSTM always returns a `State`, the others if they were given one.
     """
 
     def __init_subclass__(cls) -> None:
@@ -77,17 +77,17 @@ class Recurrent(Gated):
         ----------
         x : [T,N,I], with batch_first [N,T,I]; or [T,I], one row without its batch axis, which
             all results then lack too. Or `Tokens`, with ids [T,N] or [N,T] and table [U,I]:
-            the same result as ``table[ids]``, sooner.
+            sooner than ``table[ids]``, with the same result.
         state : h_0 [L*D,N,R], of an LSTM (h_0, c_0) with c_0 [L*D,N,H]; None for the initial
             state: zeros, or what was learned.
-        lengths : integers [N] in 0..T in any order: how many steps of each row are real. What
-            lies behind is never read.
+        lengths : integers [N] in 0..T in any order: how many steps of each row are real. The
+            others are never read.
         reset : bool [T,N] (with batch_first [N,T]), where rows start anew from the initial
-            state; None for nowhere. Results and gradients are those of sequences cut there, and
-            a second direction is cut at the same places.
-        reset_at : "before", a step marked is the first of something new: at a row's first step
-            the `state` given is then not used. Or "after", it is the last one: "done". At a
-            row's last step the state returned is then the initial one, to go on from.
+            state; None for nowhere. Results and gradients are those of sequences cut there, in
+            both directions.
+        reset_at : "before", rows start anew before the steps marked: the `state` given is not
+            used by a row whose first step is. Or "after", they start anew after them: a row
+            whose last step is marked returns the initial state.
 
         Returns
         -------
@@ -172,9 +172,9 @@ class Recurrent(Gated):
     ) -> Traces:
         """Run over a batch and return what the gates and the states were at every step.
 
-        Of an LSTM i, f, g, o, c and h; see `nn.recurrent.trace.Trace`. They are what the kernels
-        of the call itself computed: h is its y to the bit, and c after a row's last step its c_n
-        (that from before a reset which follows). Arguments and errors as of a call.
+        Of an LSTM i, f, g, o, c and h; see `nn.recurrent.trace.Trace`. They are the numbers of the
+        call itself to the bit: h is its y, and c at a row's last step its c_n, unless a reset
+        follows. Arguments and errors as of a call.
 
         Returns
         -------
@@ -186,8 +186,8 @@ class Recurrent(Gated):
     def make_state(self, batch_size: int = 1) -> State:
         """Return a copy of the initial state for N rows: zeros, or what was learned.
 
-        Given to a call it is a state like any other: `backward` returns its gradient and does
-        not add it to that of the initial state.
+        Given to a call it is a state like any other: `backward` returns its gradient and adds
+        nothing to that of the learned state.
         """
         return State(self._initial(check_size("batch_size", batch_size)))
 

@@ -51,12 +51,9 @@ class LayerOptions(TypedDict, total=False):
 
 
 class Stack(Module):
-    """What `Recurrent` runs on; its letters, and K = L*D, the layers of all directions.
+    """The options and parameters of `Recurrent`; letters as there, and K = L*D."""
 
-    A class says which cell it has: `_cell`, of the class or, where options choose it, a property.
-    """
-
-    _cell: ClassVar[CellSpec]
+    _cell: ClassVar[CellSpec]  # or a property, where options choose it
     _engine: ClassVar[str] = ""  # the backend of the class, if it is not the one in use
     _fixed = frozenset(
         "input_size hidden_size num_layers bias bidirectional proj_size dtype learn_state "
@@ -136,7 +133,7 @@ class Stack(Module):
                 setattr(self, name + "_0", Parameter(np.zeros((K, size), self.dtype)))
 
     def _find_cell(self) -> Callable[[], CellSpec]:
-        """Return what returns the cell, and can be pickled."""
+        """Return a function that returns the cell and can be pickled."""
         return partial(CELLS.__getitem__, self._cell.name)
 
     def _owned(self, k: int) -> Owned:
@@ -186,14 +183,14 @@ class Stack(Module):
         return [np.repeat(p.data[:, None], N, axis=1) for p in self._learned()]
 
     def _leave_to_initial(self, dstate: States, ended: BoolArray) -> None:
-        """Move the gradients of rows that are done to the initial state that they returned."""
+        """Move the gradients of rows that are done to that of the initial state they returned."""
         for k in range(0, len(self._suffixes), self._directions):
             self._learn(k, [d[k, ended] for d in dstate])
             for d in dstate:
                 d[k, ended] = 0
 
     def _learn(self, k: int, dstate: Sequence[Array]) -> None:
-        """Add the gradients [N,...] of rows that started anew to that of the initial state."""
+        """Add the gradients [N,...] of rows that started anew to that of the learned state."""
         for parameter, d in zip(self._learned(), dstate, strict=False):
             parameter.grad[k] += sum_rows(d)
 

@@ -17,15 +17,14 @@ from fastlstm.nn.state import State, read_states
 class Stream:
     """What `Recurrent.stream` returns: one time step after another.
 
-    A stream is one sequence (or N of them side by side) and serves one caller at a time: a thread
-    that comes while another is inside gets a RuntimeError. Copies, and those that `pickle` makes,
-    go on from the same state and weights, each on its own.
+    A stream is one sequence (or N side by side) and serves one thread at a time: another gets a
+    RuntimeError. Copies and pickles go on from the same state, each on its own.
 
     Parameters
     ----------
     find_cell : returns the cell; pickled with the stream.
-    backend : the name of what makes the steps.
-    layers : weights of each layer, of its own: they are never written to.
+    backend : name of the backend.
+    layers : weights of each layer, the stream's own.
     initial : the state of rows that start anew.
     """
 

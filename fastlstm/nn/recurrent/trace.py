@@ -25,15 +25,15 @@ class Trace:
     Attributes
     ----------
     layer, direction : which, both counted from 0; direction 1 runs from each row's end.
-    values : arrays by name, as the kernels computed them and not a second time. They lie as the
-        layer's y does: [T,N,H], with batch_first [N,T,H], without a batch axis [T,H]; a step has
-        the place of the input it read, and past a row's length there are zeros.
+    values : arrays by name, laid out as the layer's y: [T,N,H], with batch_first [N,T,H], without
+        a batch axis [T,H]. A step has the place of the input it read; past a row's length are
+        zeros.
 
         LSTM: i, f, g, o, gates after their activation; c, h, the states after the step.
         GRU: r, z, n, gates after their activation; h. RNN: h.
-        A cell of one's own: what its functions keep, under the names it gave; its states.
+        A custom cell: what its functions keep, under the names it gave; its states.
 
-        h is [T,N,R]: with a projection, what that returns.
+        h is [T,N,R]: with a projection, its result.
     """
 
     layer: int
