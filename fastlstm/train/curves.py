@@ -15,11 +15,20 @@ def draw_curves(path: Path, history: History, title: str) -> bool:
         figure = new_figure(9, 3.8)
     except ImportError:
         return False
-    left, right = figure.subplots(1, 2)
-    _panel(left, "loss", history)
-    _panel(right, "accuracy", history)
-    left.legend(frameon=False, fontsize=8)
-    right.yaxis.set_major_formatter(lambda value, position: f"{100 * value:.4g} %")
+    panels = figure.subplots(1, 2)
+    for axes, what in zip(panels, ("loss", "accuracy"), strict=True):
+        epochs = [epoch.epoch for epoch in history.epochs]
+        train, validation = (
+            [getattr(epoch, f"{part}_{what}") for epoch in history.epochs]
+            for part in ("train", "validation")
+        )
+        axes.plot(epochs, train, "o-", color=TRAIN, markersize=4, label="train")
+        if validation[0] is not None:
+            axes.plot(epochs, validation, "o-", color=VALIDATION, markersize=4, label="validation")
+            best = {"color": QUIET, "linewidth": 0.8, "linestyle": ":", "label": "best epoch"}
+            axes.axvline(history.best, **best)
+        epoch_axes(axes, what)
+    panels[0].legend(frameon=False, fontsize=8)
     figure.suptitle(fitted(title, 8.6, 10), fontsize=10, color=QUIET)
     save_png(path, figure)
     return True
@@ -43,17 +52,13 @@ def draw_loss(path: str | Path, history: History, title: str) -> None:
     save_png(path, figure)
 
 
-def _panel(axes: Any, name: str, history: History) -> None:
-    epochs = [epoch.epoch for epoch in history.epochs]
-    train, validation = (
-        [getattr(epoch, f"{part}_{name}") for epoch in history.epochs]
-        for part in ("train", "validation")
-    )
-    axes.plot(epochs, train, "o-", color=TRAIN, markersize=4, label="train")
-    if validation[0] is not None:
-        axes.plot(epochs, validation, "o-", color=VALIDATION, markersize=4, label="validation")
-        axes.axvline(history.best, color=QUIET, linewidth=0.8, linestyle=":", label="best epoch")
-    axes.set_title(name, loc="left", fontsize=11)
+def epoch_axes(axes: Any, what: str) -> None:
+    """Dress a panel of loss or accuracy by epoch."""
+    from matplotlib.ticker import MaxNLocator
+
+    axes.set_title(what, loc="left", fontsize=11)
     axes.set_xlabel("epoch")
-    axes.set_xticks(epochs if len(epochs) <= 12 else epochs[:: -(-len(epochs) // 12)])
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     plain_axes(axes)
+    if what == "accuracy":
+        axes.yaxis.set_major_formatter(lambda value, position: f"{100 * value:.4g} %")

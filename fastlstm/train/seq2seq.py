@@ -150,9 +150,9 @@ def learn(
 def _kept(path: Path, options: Mapping[str, Any]) -> Translator:
     """Return the model of a file; CheckpointError if it has other options."""
     translator = Translator.load(path)
-    made, defaults = translator.model.options, signature(Seq2Seq).parameters
-    asked = {name: options.get(name, defaults[name].default) for name in made}
-    asked |= {f"{side}_vocab_size": made[f"{side}_vocab_size"] for side in ("source", "target")}
+    made = translator.model.options
+    asked = {name: about.default for name, about in signature(Seq2Seq).parameters.items()}
+    asked |= {k: v for k, v in made.items() if k.endswith("_vocab_size")} | dict(options)
     names = [name for name in made if made[name] != asked[name]]
     if names:
         found, expected = ({name: some[name] for name in names} for some in (made, asked))

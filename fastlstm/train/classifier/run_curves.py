@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from fastlstm.plotting import new_figure, plain_axes, to_png
+from fastlstm.plotting import new_figure, to_png
 from fastlstm.printable import DOTS, columns, printable
 from fastlstm.train.classifier.loaded_run import RunRecord
+from fastlstm.train.curves import epoch_axes
 
 # Eight hues of different lightness; further runs have them again, dashed.
 COLORS = (
@@ -29,8 +30,7 @@ def draw_runs(records: Sequence[RunRecord], names: Sequence[str]) -> bytes:
         for number, record in enumerate(records):
             style = STYLES[number // len(COLORS) % len(STYLES)]
             _curve(axes, record, what, names[number], COLORS[number % len(COLORS)], style)
-        _dress(axes, what)
-    panels[1].yaxis.set_major_formatter(lambda value, position: f"{100 * value:.4g} %")
+        epoch_axes(axes, what)
     handles, labels = panels[0].get_legend_handles_labels()
     labels = [_end(printable(name)) for name in labels]
     figure.legend(
@@ -64,12 +64,3 @@ def _end(name: str) -> str:
     while columns(name) > LONGEST - len(DOTS):
         name = name[1:]
     return DOTS + name
-
-
-def _dress(axes: Any, what: str) -> None:
-    from matplotlib.ticker import MaxNLocator
-
-    axes.set_title(what, loc="left", fontsize=11)
-    axes.set_xlabel("epoch")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-    plain_axes(axes)

@@ -133,16 +133,13 @@ def search(train: Encoded, validation: Encoded) -> Found:
     x = ngrams.matrix(train)
     preparation = time.perf_counter() - start
     held_back = ngrams.matrix(validation)
-    best: tuple[float, NBSVM, float] | None = None
+    tried: list[tuple[float, NBSVM, float]] = []
     for penalty in PENALTIES:
         begin = time.perf_counter()
-        model = NBSVM.fit(x, train.labels, penalty)
+        fitted = NBSVM.fit(x, train.labels, penalty)
         fitting = time.perf_counter() - begin
-        for beta in BETAS:
-            tried = replace(model, beta=beta)
-            accuracy = tried.accuracy(held_back, validation.labels)
-            if best is None or accuracy > best[0]:
-                best = accuracy, tried, fitting
-    assert best is not None
-    seconds = preparation + best[2]
-    return Found(best[1], ngrams, best[0], seconds, time.perf_counter() - start - seconds)
+        for model in (replace(fitted, beta=beta) for beta in BETAS):
+            tried.append((model.accuracy(held_back, validation.labels), model, fitting))
+    accuracy, model, fitting = max(tried, key=lambda one: one[0])  # of equal ones the first
+    seconds = preparation + fitting
+    return Found(model, ngrams, accuracy, seconds, time.perf_counter() - start - seconds)

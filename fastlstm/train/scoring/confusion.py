@@ -45,17 +45,14 @@ def draw_confusion(path: Path, counts: NDArray[np.int64], names: Sequence[str], 
     numbers = range(len(names))
     axes.set_xticks(numbers, names, rotation=90, fontsize=8)
     totals = counts.sum(axis=1)
-    axes.set_yticks(
-        numbers, [f"{n} ({t:,})" for n, t in zip(names, totals, strict=True)], fontsize=8
-    )
+    labels = [f"{n} ({t:,})" for n, t in zip(names, totals, strict=True)]
+    axes.set_yticks(numbers, labels, fontsize=8)
     axes.set_xlabel("predicted")
     axes.set_ylabel("true (how many)")
     for row, column in np.argwhere(shares >= 0.05):
         share = shares[row, column]
-        color = "white" if share > 0.6 else "black"
-        axes.text(
-            column, row, f"{100 * share:.0f}", ha="center", va="center", color=color, fontsize=7
-        )
+        style = {"color": "white" if share > 0.6 else "black", "fontsize": 7}
+        axes.text(column, row, f"{100 * share:.0f}", ha="center", va="center", **style)
     bar = figure.colorbar(image, ax=axes, shrink=0.8, label="of the true class")
     bar.ax.yaxis.set_major_formatter(lambda value, position: f"{100 * value:.0f} %")
     figure.suptitle(fitted(title, size + 0.6, 10), fontsize=10, color=QUIET)

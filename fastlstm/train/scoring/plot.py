@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from fastlstm.plotting import LETTER, QUIET, TRAIN, VALIDATION, new_figure, to_png
 from fastlstm.printable import columns, cut, printable
 from fastlstm.train.scoring.scores import Calibration, Scores
@@ -30,25 +32,21 @@ def draw_scores(scores: Scores, labels: Sequence[str]) -> bytes:
 
 def _confusion(axes: Any, scores: Scores, labels: list[str]) -> None:
     """Draw the matrix; the shade is the share of the row, to show small classes, too."""
-    shares = [[n / max(1, sum(row)) for n in row] for row in scores.confusion]
+    counts = np.array(scores.confusion)
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     places = range(len(labels))
-    wide = max(map(columns, labels)) * LETTER * 8 / 72 > axes.figure.get_figwidth() / 2.5 / len(
-        labels
-    )
+    room = axes.figure.get_figwidth() / 2.5 / len(labels)
+    wide = max(map(columns, labels)) * LETTER * 8 / 72 > room
     axes.set_xticks(places, labels, rotation=90 if wide else 0, fontsize=8)
     axes.set_yticks(places, labels, fontsize=8)
     axes.set_xlabel("predicted class")
     axes.set_ylabel("true class")
     axes.set_title("texts; shade: share of the true class", loc="left", fontsize=11)
-    if len(labels) > NUMBERED:
-        return
     size = 8 if len(labels) <= 10 else 6.5
-    for i, row in enumerate(scores.confusion):
-        for j, count in enumerate(row):
-            if count:
-                color = "white" if shares[i][j] > 0.55 else "#1d2939"
-                axes.text(j, i, count, ha="center", va="center", color=color, fontsize=size)
+    for i, j in np.argwhere(counts) if len(labels) <= NUMBERED else ():
+        color = "white" if shares[i, j] > 0.55 else "#1d2939"
+        axes.text(j, i, counts[i, j], ha="center", va="center", color=color, fontsize=size)
 
 
 def _reliability(axes: Any, calibration: Calibration) -> None:
@@ -77,9 +75,7 @@ def _explain(axes: Any) -> None:
 
     marks = [
         Patch(color=TRAIN, alpha=0.75, label="accuracy of the texts of a bin"),
-        Line2D(
-            [], [], color=VALIDATION, linewidth=1.5, label="from there to their mean confidence"
-        ),
+        Line2D([], [], color=VALIDATION, label="from there to their mean confidence"),
         Line2D([], [], color=QUIET, linewidth=0.8, linestyle=":", label="where the two are equal"),
     ]
     axes.legend(
