@@ -34,9 +34,9 @@ def gradient_flow(
 ) -> Norms:
     """Return the norm of the gradient of a loss of the last output, by distance in time.
 
-    The gradient is that of the engine's own backward pass, taken step by step from each row's
-    end (Pascanu, Mikolov & Bengio 2013 on why it vanishes or explodes). The layer is left as it
-    is: nothing is added to its gradients, and there is no dropout.
+    It is that of the layer's backward pass, step by step from each row's end (Pascanu, Mikolov &
+    Bengio 2013 on why it vanishes or explodes). Nothing is added to the layer's own gradients,
+    and there is no dropout.
 
     Parameters
     ----------
@@ -48,8 +48,8 @@ def gradient_flow(
 
     Returns
     -------
-    norms : float64 [T+1,N] ([T+1]): ``norms[k]`` is the norm of d loss / d h_{last-k}, what
-        comes by c held apart. ``norms[length]`` is that of the initial state; NaN beyond it.
+    norms : float64 [T+1,N] ([T+1]): ``norms[k]`` is the norm of d loss / d h_{last-k}, of an
+        LSTM with c held fixed. ``norms[length]`` is that of the initial state; NaN beyond it.
 
     Raises
     ------

@@ -79,7 +79,11 @@ class PooledClassifier(HasRecurrent, Model):
         d = self.head.backward(kept.head, dlogits.reshape(-1, self.num_outputs))
         d = self.feature_dropout.backward(kept.dropped, d)
         dy, dh_n = pool_backward(kernels.backend(self._backend), kept.pooled, d)
-        dstate = None if dh_n is None else self._all_layers(dh_n)
+        dstate: Any = None
+        if dh_n is not None:  # of the top layer; zeros below
+            L, D = self.recurrent.num_layers, len(dh_n)
+            dstate = np.concatenate([np.zeros((L * D - D, *dh_n.shape[1:]), dh_n.dtype), dh_n])
+            dstate = (dstate, None) if self.cell == "lstm" else dstate
         dx, _ = self.recurrent.backward(kept.layers, dy, dstate)
         return dx
 
@@ -89,12 +93,6 @@ class PooledClassifier(HasRecurrent, Model):
         h_n = state[0] if self.cell == "lstm" else state
         top = h_n[-2:] if self.recurrent.bidirectional else h_n[-1:]
         return pool(kernels.backend(self._backend), self._names, y, top, rows)
-
-    def _all_layers(self, dh: Array) -> Any:
-        """Return the gradient of the state, dh [D,N,H] of the top layer and zeros below."""
-        dh_n = np.zeros((self.recurrent.num_layers * len(dh), *dh.shape[1:]), dh.dtype)
-        dh_n[-len(dh) :] = dh
-        return (dh_n, None) if self.cell == "lstm" else dh_n
 
     def _logits(self, logits: Array) -> Array:
         return logits[:, 0] if self.num_outputs == 1 else logits

@@ -90,7 +90,7 @@ class ReviewModel(HasRecurrent):
         )  # fmt: skip
         self.decoder = SoftmaxDecoder(hidden_size, len(frequency), dtype=dtype, rng=rng)
         assert self.decoder.bias is not None
-        # so that rare words start as rare: else their large weights in the sum are all there is
+        # rare words start as rare: else their large weights would make up the whole sum
         self.decoder.bias.data[...] = np.log(self._q)
 
     def weights(self) -> dict[str, Array]:
@@ -160,7 +160,7 @@ class ReviewModel(HasRecurrent):
         assert bias is not None
         z = x @ weight.T
         z += bias.data[words] + stands_for
-        z[np.arange(len(x)), right] -= stands_for[right]  # the word itself stands for itself
+        z[np.arange(len(x)), right] -= stands_for[right]  # the true word counts once
         loss = softmax_loss(z, right) * len(x)
         share, ones = x.dtype.type(len(x) / count), np.ones(len(x), x.dtype)
         gradient = _Piece(words.astype(np.int64), (z.T @ x) * share, (ones @ z) * share)

@@ -33,10 +33,7 @@ def check_weights(name: str, weights: Iterable[Tensor | None], dtype: torch.dtyp
                 f"{name}: a parameter is on device {w.device}, but fastlstm.torch runs on the "
                 f"CPU: move the module with .cpu(), or use torch.nn.{name} on that device"
             )
-        if w.layout is not torch.strided:
-            raise RuntimeError(
-                f"{name}: a parameter has layout {w.layout}, expected a dense one: use .to_dense()"
-            )
+        _check_dense(name, "a parameter", w)
         raise RuntimeError(f"{name}: parameters have dtypes {dtype} and {w.dtype}, expected one")
     if dtype not in DTYPES:
         raise TypeError(
@@ -57,10 +54,7 @@ def check_tensor(name: str, what: str, value: object, dtype: torch.dtype) -> Ten
             f"on {value.device}, the parameters on cpu. Move it with .cpu(), or use "
             f"torch.nn.{name} with everything on {value.device}"
         )
-    if value.layout is not torch.strided:
-        raise RuntimeError(
-            f"{name}: {what} has layout {value.layout}, expected a dense one: use .to_dense()"
-        )
+    _check_dense(name, what, value)
     if what != "input":
         raise RuntimeError(
             f"{name}: {what} has dtype {value.dtype}, expected {dtype}, that of the parameters: "
@@ -70,6 +64,13 @@ def check_tensor(name: str, what: str, value: object, dtype: torch.dtype) -> Ten
         f"RNN input dtype ({value.dtype}) does not match weight dtype ({dtype}). "
         f"Convert input: input.to({dtype}), or convert model: model.to({value.dtype})"
     )
+
+
+def _check_dense(name: str, what: str, t: Tensor) -> None:
+    if t.layout is not torch.strided:
+        raise RuntimeError(
+            f"{name}: {what} has layout {t.layout}, expected a dense one: use .to_dense()"
+        )
 
 
 def check_input(name: str, x: Any, dtype: torch.dtype, size: int, axes: tuple[int, ...]) -> None:

@@ -93,7 +93,7 @@ class Recurrent(torch.autograd.Function):
         others = unread(layer.cell, steps, ctx.needs_input_grad[1:])
         ctx.layer, ctx.held = layer, Held(ctx, tensors, others)
         ctx.set_materialize_grads(False)
-        # What a kernel keeps, nobody can take: where someone would, backward runs forward again.
+        # Hooks cannot take what a kernel keeps: where there are any, backward runs forward again.
         outputs, ctx.kept = _forward(layer, tensors, save=not saving_hooked())
         return outputs
 
@@ -199,7 +199,7 @@ def _weights(tensors: Tensors) -> list[Weights]:
     """Return the arrays of each direction; a copy of a weight that is not contiguous."""
     arrays = [None if t is None else _dense(t) for t in tensors]
     parts = [Weights(*arrays[i : i + FIELDS]) for i in range(0, len(arrays), FIELDS)]  # type: ignore[arg-type]
-    for part in parts:  # which tells the sizes of all else; a kernel checks the others by it
+    for part in parts:  # a kernel checks all other sizes against those of w_hh
         if part.w_hh.ndim != 2:
             raise ValueError(f"weight_hh has shape {part.w_hh.shape}, expected two axes")
     return parts

@@ -18,7 +18,7 @@ from torch import Tensor
 from fastlstm.kernels import Backend, Rows
 from fastlstm.kernels.call import Array
 
-# Without memory a tensor's address is its offset, and none of memory is as low on common systems.
+# The address of a tensor without memory is its offset: lower than any memory on common systems.
 SURELY_MEMORY = 1 << 40
 SMALL = 4096  # steps and rows, up to which a description of a batch is worth keeping
 
@@ -127,9 +127,7 @@ def full_rows(T: int, N: int) -> Rows:
     return _kept_rows(T, N) if T + N <= SMALL else Rows(T, N)
 
 
-@lru_cache(maxsize=64)
-def _kept_rows(T: int, N: int) -> Rows:
-    return Rows(T, N)
+_kept_rows = lru_cache(maxsize=64)(Rows)
 
 
 def array_of(tensor: Tensor) -> Array:

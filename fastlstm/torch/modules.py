@@ -111,7 +111,7 @@ def _run_layers(module: torch.nn.RNNBase, ready: Ready) -> tuple[Tensor, list[Te
     L, D, x = module.num_layers, 2 if module.bidirectional else 1, batch.x
     starts: list[Any] = [(None,) * len(cell.states)] * L
     if batch.states is not None:
-        # each a view of its own: of those that split gives, none may be changed in place
+        # slices: torch lets nobody change the views of split() in place
         starts = [[s[k * D : (k + 1) * D] for s in batch.states] for k in range(L)]
     ends = []
     for k in range(L):
