@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 from fastlstm.nn.check import Rng, check_rng, check_size
 from fastlstm.nn.module import Array
 from fastlstm.nn.recurrent import Recurrent
+from fastlstm.nn.state import State
 
 STEP = 1e-3  # of fourth-order differences: errors of 1e-13, and 1e-12 of the fifth derivative
 
@@ -63,13 +64,13 @@ class _Problem(NamedTuple):
 
     layer: Recurrent
     x: Array
-    state: list[Array]
+    state: State | None
     lengths: ArrayLike | None
     dy: Array
-    dstate: list[Array]
+    dstate: State
 
     def loss(self) -> float:
-        y, state_n = self.layer(self.x, self._given(self.state), self.lengths)
+        y, state_n = self.layer(self.x, self.state, self.lengths)
         terms = zip((y, *_parts(state_n)), (self.dy, *self.dstate), strict=True)
         return sum(float(np.sum(value * weight)) for value, weight in terms)
 
@@ -78,25 +79,20 @@ class _Problem(NamedTuple):
         layer = self.layer
         before = [p.grad.copy() for p in layer.parameters()]
         layer.zero_grad()
-        _, _, tape = layer.forward(self.x, self._given(self.state), self.lengths)
-        dx, dstate_0 = layer.backward(tape, self.dy, self._given(self.dstate))
+        _, _, tape = layer.forward(self.x, self.state, self.lengths)
+        dx, dstate_0 = layer.backward(tape, self.dy, self.dstate)
         gradients = [p.grad.copy() for p in layer.parameters()]
         for parameter, grad in zip(layer.parameters(), before, strict=True):
             parameter.grad[...] = grad
-        return [*gradients, dx, *_parts(dstate_0)] if self.state else [*gradients, dx]
+        return [*gradients, dx, *(dstate_0 if self.state else ())]
 
     def arrays(self) -> dict[str, Array]:
         """The arrays that the loss depends on."""
         named = {name: p.data for name, p in self.layer.named_parameters()}
         named["x"] = self.x
-        names = self.layer._cell.states
-        named.update((f"{n}_0", s) for n, s in zip(names, self.state, strict=False))
+        for name, array in zip(self.layer._cell.states, self.state or (), strict=False):
+            named[f"{name}_0"] = array
         return named
-
-    def _given(self, state: list[Array]) -> Any:
-        if not state:
-            return None
-        return tuple(state) if len(state) > 1 else state[0]
 
 
 def gradcheck(
@@ -151,14 +147,15 @@ def gradcheck(
 def _draw(layer: Recurrent, T: int, N: int, ragged: bool, rng: np.random.Generator) -> _Problem:
     """Draw a batch; a layer that learns its initial state starts from that."""
     rows = (N, T) if layer.batch_first else (T, N)
-    state = [rng.standard_normal(part.shape) for part in layer.make_state(N)]
+    shapes = [part.shape for part in layer.make_state(N)]
+    state = State(map(rng.standard_normal, shapes))
     return _Problem(
         layer,
         rng.standard_normal((*rows, layer.input_size)),
-        [] if layer.learn_state else state,
+        None if layer.learn_state else state,
         np.maximum(T - np.arange(N), 0) if ragged else None,
         rng.standard_normal((*rows, layer._width)),
-        [rng.standard_normal(part.shape) for part in state],
+        State(map(rng.standard_normal, shapes)),
     )
 
 

@@ -40,12 +40,11 @@ def read_texts(source: Source) -> tuple[Texts, Texts]:
     """
     if source.kind == "csv":
         return _read_csv(source.path)
-    found = _in_order(source, LABELLED)
-    train, test = (
-        Texts([text for *_, text in part], [CLASSES.index(label) for _, label, *_ in part])
-        for part in ([row for row in found if row[0] == split] for split in SPLITS)
-    )
-    return train, test
+    parts = {split: Texts([], []) for split in SPLITS}
+    for split, label, _, text in _in_order(source, LABELLED):
+        parts[split].texts.append(text)
+        parts[split].labels.append(CLASSES.index(label))
+    return parts["train"], parts["test"]
 
 
 def read_unlabelled(source: Source) -> list[str]:

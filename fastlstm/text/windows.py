@@ -74,8 +74,8 @@ def windows(columns: Tokens, steps: int, start: int = 0) -> Iterator[Window]:
     count = count_windows(columns, steps)
     if not 0 <= start <= count:
         raise ValueError(f"start is {start}, expected 0 to {count}, the number of windows")
-    ends = [min((k + 1) * steps, len(columns) - 1) for k in range(count)]
+    tokens, targets = columns[:-1], columns[1:]
     return (
-        Window(columns[k * steps : ends[k]], columns[k * steps + 1 : ends[k] + 1])
-        for k in range(start, count)
+        Window(tokens[at : at + steps], targets[at : at + steps])
+        for at in range(start * steps, len(tokens), steps)
     )
