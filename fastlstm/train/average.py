@@ -68,18 +68,16 @@ class Average(Stateful):
         when all parameters with a gradient are done.
         """
         total, last = self._sum[name], self._last[name]
-        if parameter.rows is not None:
-            rows = parameter.rows.index
-            keep, add = self._factors(self.steps - last[rows], total.dtype)
-            last[rows] = self.steps
-            return WeightSum(total, keep, add)
-        if last.size and np.any(last != last[0]):  # after gradients of single rows
-            due = WeightSum(total, *self._factors(self.steps - last, total.dtype))
-            add_weights(due, parameter.data, slice(None))
-            last[...] = self.steps
-        keep, add = self._factors(self.steps - last[:1], total.dtype)
-        last[...] = self.steps
-        return WeightSum(total, keep, add)
+        rows = slice(None) if parameter.rows is None else parameter.rows.index
+        age = self.steps - last[rows]
+        last[rows] = self.steps
+        if parameter.rows is None:
+            if np.any(age != age[:1]):  # after gradients of single rows
+                due = WeightSum(total, *self._factors(age, total.dtype))
+                add_weights(due, parameter.data, rows)
+                age[:1] = 0
+            age = age[:1]
+        return WeightSum(total, *self._factors(age, total.dtype))
 
     def weights(self) -> dict[str, Array]:
         """Return the averaged weights by name, as new arrays."""

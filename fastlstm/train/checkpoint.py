@@ -65,8 +65,7 @@ def load(path: str | Path, kind: str) -> tuple[Tensors, dict[str, Any]]:
             tensors = {name: file.get_tensor(name) for name in file.keys()}
     except (SafetensorError, *UNREADABLE) as error:  # also for dtypes unknown to NumPy
         raise CheckpointError(f"{path} is damaged or no checkpoint: {error}") from error
-    note = _checked_note(path, metadata, kind, tensors)
-    return tensors, note
+    return tensors, _checked_note(path, metadata, kind, tensors)
 
 
 def joined(parts: Mapping[str, Mapping[str, NDArray[Any]]]) -> Tensors:

@@ -208,10 +208,8 @@ def _announce(data: Dataset, seconds: float) -> None:
         say(data.notice)
     if data.labels:
         counts = np.bincount(data.train.labels, minlength=len(data.labels)).tolist()
-        named = [
-            f"{printable(label)} ({count:,})"
-            for label, count in zip(data.labels, counts, strict=True)
-        ]
+        texts = zip(data.labels, counts, strict=True)
+        named = [f"{printable(label)} ({count:,})" for label, count in texts]
         more = f", ... ({len(named)} classes)" if len(named) > SHOWN else ""
         say(f"classes (texts of each): {', '.join(named[:SHOWN])}{more}")
     say(

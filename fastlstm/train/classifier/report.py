@@ -33,25 +33,21 @@ def summary(metrics: Mapping[str, Any], noun: str = "reviews") -> str:
             f"{metrics['train_seconds']:.1f} s, {metrics['words_per_second']:,.0f} words/s, "
             f"{metrics['threads']} thread{'s' * (metrics['threads'] > 1)}, {metrics['isa']}",
         ),
-        *_pretraining_lines(metrics),
+    ]
+    if "pretrain_seconds" in metrics:
+        told = f"{metrics['pretrain_seconds']:.1f} s on {metrics['pretrain_texts']:,} texts"
+        if metrics["pretrain_perplexity"] is not None:
+            told += f", perplexity {metrics['pretrain_perplexity']:.1f}"
+        lines.append(("pretraining", told))
+    if "taught_texts" in metrics:
+        told = f"{metrics['teachers_seconds']:.1f} s, {metrics['taught_texts']:,} texts labelled"
+        lines.append(("teachers", told))
+    lines += [
         ("evaluation", f"{metrics['eval_seconds']:.1f} s"),
         ("parameters", f"{metrics['parameters']:,}"),
         ("data", printable(metrics["data"])),
     ]
     return "\n".join(f"{name:<14} {text}" for name, text in lines)
-
-
-def _pretraining_lines(metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
-    if "pretrain_seconds" not in metrics:
-        return []
-    perplexity = metrics["pretrain_perplexity"]
-    measured = "" if perplexity is None else f", perplexity {perplexity:.1f}"
-    texts, seconds = metrics["pretrain_texts"], metrics["pretrain_seconds"]
-    lines = [("pretraining", f"{seconds:.1f} s on {texts:,} texts{measured}")]
-    if "taught_texts" in metrics:
-        told = f"{metrics['teachers_seconds']:.1f} s, {metrics['taught_texts']:,} texts labelled"
-        lines.append(("teachers", told))
-    return lines
 
 
 def _row(epoch: Epoch, best: bool) -> tuple[str, ...]:

@@ -65,7 +65,11 @@ class TextConfig(Config):
         if self.encoding is not None:
             check_encoding(self.encoding)
         if self.delimiter is not None:
-            object.__setattr__(self, "delimiter", checked_delimiter(self.delimiter))
+            text = {"\\t": "\t", "tab": "\t"}.get(self.delimiter, self.delimiter)
+            if len(text) != 1 or text in '"\r\n':
+                told = "expected one character, such as ; or tab"
+                raise ValueError(f"delimiter is {text!r}, {told}")
+            object.__setattr__(self, "delimiter", text)
         if self.text_column is not None and self.text_column == self.label_column:
             raise ValueError(
                 f"text_column is {self.text_column!r}, expected another than that of the labels"
@@ -89,14 +93,6 @@ def check_encoding(name: str) -> None:
             f"encoding is {name!r}, expected the name of one, such as utf-8, utf-16, cp1252, "
             "latin-1 or shift_jis"
         ) from None
-
-
-def checked_delimiter(text: str) -> str:
-    """Return a delimiter, one character or ValueError; ``\\t`` and ``tab`` stand for a tab."""
-    text = {"\\t": "\t", "tab": "\t"}.get(text, text)
-    if len(text) != 1 or text in '"\r\n':
-        raise ValueError(f"delimiter is {text!r}, expected one character, such as ; or tab")
-    return text
 
 
 def load_config(path: Path) -> Config:

@@ -99,13 +99,9 @@ def _transform(config: Config, data: Dataset) -> Transform | None:
 
 def _identity(config: Config) -> dict[str, Any]:
     """Return the options that the result depends on, as runs of earlier versions have them."""
-    options = config.to_json()
-    for name in config.free_options:
-        del options[name]
-    for name, value in ADDED.items():
-        if options[name] == value:
-            del options[name]
-    return options
+    options = config.to_json().items()
+    kept = {k: v for k, v in options if k not in config.free_options}
+    return {k: v for k, v in kept.items() if k not in ADDED or v != ADDED[k]}
 
 
 def keep_best(folder: RunFolder, trainer: Trainer, labels: Sequence[str] = ()) -> None:

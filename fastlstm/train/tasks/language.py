@@ -32,10 +32,8 @@ class LanguageModelling(Task):
     batches = "windows"
 
     def __init__(self, batch_size: int, steps: int, sum_steps: bool = False) -> None:
-        self.batch_size, self.steps = (
-            check_size("batch_size", batch_size),
-            check_size("steps", steps),
-        )
+        self.batch_size = check_size("batch_size", batch_size)
+        self.steps = check_size("steps", steps)
         self.sum_steps = bool(sum_steps)
 
     def source(
