@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from fastlstm.cli.flags import as_flags, begins_with_flag
+from fastlstm.memory import is_memory_short
 from fastlstm.printable import printable, say
 
 FAILED = 1
@@ -90,12 +91,17 @@ def one_line(error: Exception) -> str:
     if isinstance(error, OSError) and error.errno is not None:
         text = error.strerror or text
         text = f"{error.filename}: {text}" if error.filename is not None else text
-    elif isinstance(error, MemoryError):
+    elif isinstance(error, MemoryError) or _from_short_memory(error):
         text = f"out of memory{f' ({text})' if text else ''}: smaller batches, shorter texts or a "
         text += "smaller model need less; files written earlier are whole"
     elif not isinstance(error, FORESEEN):
         text = f"{type(error).__name__}: {text} (FASTLSTM_DEBUG=1 shows where)"
     return printable(" ".join(as_flags(text).split()))
+
+
+def _from_short_memory(error: Exception) -> bool:
+    """Whether an error that no code of ours raises comes of memory that ran short."""
+    return isinstance(error, (ImportError, SyntaxError, SystemError)) and is_memory_short()
 
 
 def _drop_output() -> None:

@@ -25,6 +25,7 @@ from fastlstm.kernels.call import (
 )
 from fastlstm.kernels.rows import Rows
 from fastlstm.kernels.spec import CELLS, CellSpec
+from fastlstm.memory import is_memory_short
 
 __all__ = [
     "BACKENDS",
@@ -86,6 +87,8 @@ def backend(name: str | None = None) -> Backend:
         If the name, or a value of FASTLSTM_BACKEND or FASTLSTM_ISA, is unknown.
     ImportError
         If a backend is asked for by name and what it needs cannot be loaded.
+    MemoryError
+        If that is for lack of memory.
     """
     if name is None:
         name = default_backend()
@@ -130,4 +133,10 @@ def _second_best() -> tuple[str, str]:
 @cache
 def _load(name: str) -> Backend:
     env_choice("FASTLSTM_ISA", ISAS)
-    return cast(Backend, import_module(BACKENDS[name]))
+    try:
+        return cast(Backend, import_module(BACKENDS[name]))
+    except Exception as error:
+        # No other backend takes its place: each would need more memory.
+        if is_memory_short():
+            raise MemoryError(f"no memory to load the {name} backend") from error
+        raise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ Int64Array = NDArray[np.int64]
 # Terms of a long float32 sum that are added up before they go to the total: a chain of 10^7
 # additions would be off by a hundredth. As in native/src/rows.h.
 SUM_BLOCK = 512
+SHARED = 4096  # steps and rows, up to which `Rows` are made once for all batches of that shape
 
 
 class Rows:
@@ -76,6 +78,19 @@ class Rows:
         for s in range(self.T):
             row = self.order[: self.n_at[s]]
             yield (self.lengths[row] - 1 - s if reverse else np.full_like(row, s)), row
+
+
+def full_rows(T: int, N: int) -> Rows:
+    """Return the rows of a batch of N sequences of T steps each; small ones are shared."""
+    return _shared_rows(T, N) if T + N <= SHARED else Rows(T, N)
+
+
+@lru_cache(maxsize=64)
+def _shared_rows(T: int, N: int) -> Rows:
+    rows = Rows(T, N)
+    for array in (rows.lengths, rows.order, rows.n_at, rows.offset):
+        array.flags.writeable = False
+    return rows
 
 
 def any_array(name: str, value: Any) -> NDArray[Any]:

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from fastlstm import kernels
-from fastlstm.kernels import CELLS, Call, CellSpec, Gradients, Rows
+from fastlstm.kernels import CELLS, Call, CellSpec, Gradients
+from fastlstm.kernels.rows import full_rows
 from fastlstm.nn.check import (
     Rng,
     as_array,
@@ -119,7 +120,7 @@ class RecurrentCell(Module):
             x,
             self._read("state", state, N, single),
             read_weights(owned),
-            Rows(1, N),
+            full_rows(1, N),
             np.empty((1, N, self.hidden_size), self.dtype),
             save=save,
             n_threads=get_num_threads(),

@@ -150,8 +150,9 @@ def check_array(
     The result has a contiguous last axis and aligned elements; it is `value` itself if that has.
     """
     array = as_array(name, value, dtype)
-    fits = len(shape) == array.ndim and all(
-        want in (None, have) for want, have in zip(shape, array.shape, strict=True)
+    fits = array.shape == shape or (
+        len(shape) == array.ndim
+        and all(want in (None, have) for want, have in zip(shape, array.shape, strict=True))
     )
     if not fits:
         expected = ", ".join("any" if size is None else str(size) for size in shape)

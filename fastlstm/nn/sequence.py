@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastlstm.kernels import Backend, Rows, Tokens
+from fastlstm.kernels.rows import full_rows
 from fastlstm.nn.check import as_array, check_array, check_ids
 from fastlstm.nn.module import Array, Module
 
@@ -97,7 +98,8 @@ def read_batch(
     if single and lengths is not None:
         raise ValueError(f"lengths is given, expected None as {name} has no batch axis")
     steps = steps_first(steps, single, batch_first)
-    rows = Rows(steps.shape[0], steps.shape[1], lengths)
+    T, N = steps.shape[:2]
+    rows = full_rows(T, N) if lengths is None else Rows(T, N, lengths)
     if isinstance(x, Tokens):
         ids = np.ascontiguousarray(steps, dtype=np.int64)
         return Batch(Tokens(ids, table), rows, single, batch_first and not single)

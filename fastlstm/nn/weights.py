@@ -45,8 +45,8 @@ def make_weights(
 
 def find_parameters(module: Module, suffix: str, cell: CellSpec) -> Owned:
     """Return the parameters PARTS + suffix, None for what is not there; then the cell's own."""
-    weights = (getattr(module, part + suffix, None) for part in PARTS)
-    return *weights, *(getattr(module, name + suffix) for name in cell.params)
+    weights = [getattr(module, part + suffix, None) for part in PARTS]
+    return *weights, *[getattr(module, name + suffix) for name in cell.params]
 
 
 def read_weights(owned: Owned) -> Weights:

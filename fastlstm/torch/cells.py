@@ -11,11 +11,12 @@ import torch
 from torch import Tensor
 
 from fastlstm import kernels
+from fastlstm.kernels.rows import full_rows
 from fastlstm.torch import check
 from fastlstm.torch.autocast import lowered, raised, result_dtypes
 from fastlstm.torch.dispatch import Unscripted, outside_kernels, uncompiled
 from fastlstm.torch.function import Layer, run, run_step, wants_gradient
-from fastlstm.torch.layout import OneStep, full_rows
+from fastlstm.torch.layout import OneStep
 from fastlstm.torch.step import FIXED, short_step
 from fastlstm.torch.weights import Five, cell_weights
 

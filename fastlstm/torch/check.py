@@ -11,7 +11,8 @@ from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
 from fastlstm.kernels import Rows
-from fastlstm.torch.layout import Padded, full_rows, packed_layout
+from fastlstm.kernels.rows import full_rows
+from fastlstm.torch.layout import Padded, packed_layout
 
 DTYPES = (torch.float32, torch.float64)
 

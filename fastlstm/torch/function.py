@@ -15,11 +15,12 @@ import torch
 from torch import Tensor
 
 from fastlstm.kernels import Array, Backend, Call, CellSpec, Gradients, States, Weights
+from fastlstm.kernels.rows import full_rows
 from fastlstm.runtime import get_num_threads
 from fastlstm.torch import operations
 from fastlstm.torch.dispatch import plain_gradients, saving_hooked
 from fastlstm.torch.held import FIELDS, Held, Tensors, unread
-from fastlstm.torch.layout import Padded, array_of, contiguous_rows, full_rows
+from fastlstm.torch.layout import Padded, array_of, contiguous_rows
 
 
 class Layer(NamedTuple):

@@ -8,7 +8,6 @@ T steps, N batch rows, I input size; D directions, K size of one direction's sta
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -17,10 +16,10 @@ from torch import Tensor
 
 from fastlstm.kernels import Backend, Rows
 from fastlstm.kernels.call import Array
+from fastlstm.kernels.rows import full_rows
 
 # The address of a tensor without memory is its offset: lower than any memory on common systems.
 SURELY_MEMORY = 1 << 40
-SMALL = 4096  # steps and rows, up to which a description of a batch is worth keeping
 
 
 class Padded:
@@ -120,14 +119,6 @@ def packed_layout(batch_sizes: NDArray[np.int64]) -> Padded:
         return PackedEven(full_rows(T, N))
     ended = -np.diff(batch_sizes, append=0)  # [T], rows whose last step this is
     return Packed(Rows(T, N, np.repeat(np.arange(T, 0, -1), ended[::-1])))
-
-
-def full_rows(T: int, N: int) -> Rows:
-    """Return the description of N rows of T steps each; small ones are kept."""
-    return _kept_rows(T, N) if T + N <= SMALL else Rows(T, N)
-
-
-_kept_rows = lru_cache(maxsize=64)(Rows)
 
 
 def array_of(tensor: Tensor) -> Array:

@@ -14,11 +14,12 @@ from torch import Tensor
 from torch.nn.parameter import Parameter
 
 from fastlstm import kernels
+from fastlstm.kernels.rows import full_rows
 from fastlstm.runtime import get_num_threads
 from fastlstm.torch.dispatch import plain_gradients, plain_mode, saving_hooked
 from fastlstm.torch.function import Layer
 from fastlstm.torch.held import Held, unread
-from fastlstm.torch.layout import OneStep, full_rows
+from fastlstm.torch.layout import OneStep
 from fastlstm.torch.operations import gradients
 
 FIXED = "_fastlstm_fixed"  # of a module inside `fixed_weights`: its weights, packed

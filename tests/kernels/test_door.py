@@ -120,3 +120,26 @@ def test_unknown_isa_by_call(native: object) -> None:
     with pytest.raises(ValueError, match="isa is 'sse9', expected one of .*base"):
         native.set_isa("sse9")  # type: ignore[attr-defined]
     assert native.isa() == before  # type: ignore[attr-defined]
+
+
+SHORT_OF_MEMORY = """
+import resource, sys
+from fastlstm import kernels
+from fastlstm.memory import is_memory_short
+assert not is_memory_short()
+sys.modules["fastlstm.kernels.native"] = None
+with open("/proc/self/statm") as file:
+    most = int(file.read().split()[0]) * resource.getpagesize() + (16 << 20)
+resource.setrlimit(resource.RLIMIT_AS, (most, most))
+try:
+    kernels.backend()
+except MemoryError as error:
+    print(error)
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits memory as Linux does")
+def test_short_of_memory() -> None:
+    """No other backend takes the place of one that memory has no room for: it needs more."""
+    done = python(SHORT_OF_MEMORY)
+    assert done.stdout == "no memory to load the native backend\n", done.stderr

@@ -92,6 +92,9 @@ def cell_names():
     return [k.cells[i].decode() for i in range(FL_CELLS)]
 
 
+# Looked up once: a single step takes a few microseconds in all.
+cdef object new_array = np.empty
+
 cdef dict _numbers = {name: i for i, name in enumerate(cell_names())}
 
 

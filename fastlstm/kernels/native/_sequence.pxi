@@ -52,7 +52,8 @@ cdef class HeldCall:
         self.batch = rows
         if T < 1 or N < 1:
             raise ValueError(f"rows are {N} of {T} steps, expected at least one of each")
-        arrays = (rows.order, rows.lengths[rows.order], rows.n_at, rows.offset)
+        lengths = rows.lengths if rows.full else rows.lengths[rows.order]
+        arrays = (rows.order, lengths, rows.n_at, rows.offset)
         names, sizes = ("order", "lengths", "n_at", "offset"), (N, N, T, T + 1)
         views = [view(a, n, (s,), "q", 0) for a, n, s in zip(arrays, names, sizes)]
         self.held += views
@@ -159,7 +160,7 @@ cdef class HeldCall:
         return tuple([(N, size) for size in self.spec.state_sizes(self.p.H, self.p.R)])
 
     cdef tuple new_states(self):
-        return tuple([np.empty(shape, DTYPES[self.format]) for shape in self.state_shapes()])
+        return tuple([new_array(shape, DTYPES[self.format]) for shape in self.state_shapes()])
 
     cdef int set_states(self, state, str name, const void **h, const void **c,
                         bint writable=False, bint optional=False) except -1:

@@ -12,8 +12,10 @@ cdef class Stream:
     cdef const fl_kernels *kernels
     cdef object spec, dtype
     cdef str format
+    cdef char code  # `format` as buffers have it
     cdef bint busy
     cdef int64_t L, N, I, R, itemsize
+    cdef tuple out  # shape of a step's result
     cdef tuple states  # arrays [L,N,R or H]
     cdef fl_call *p  # [L]
     cdef list held
@@ -66,7 +68,8 @@ cdef class Stream:
         self.kernels, self.format, self.itemsize = call.kernels, call.format, call.itemsize
         self.spec = call.spec
         self.I, self.R = call.p.input.I, call.p.R
-        self.dtype = DTYPES[self.format]
+        self.code, self.dtype = <char>ord(self.format), DTYPES[self.format]
+        self.out = (self.N, self.R)
         self.states = tuple([np.zeros((self.L, *shape), self.dtype)
                              for shape in call.state_shapes()])
 
@@ -86,7 +89,7 @@ cdef class Stream:
             return False
         PyObject_GetBuffer(x, b, PyBUF_FORMAT | PyBUF_STRIDES)
         if (b.ndim == 2 and b.shape[0] == self.N and b.shape[1] == self.I
-                and b.itemsize == self.itemsize and b.format[0] == <char>ord(self.format)
+                and b.itemsize == self.itemsize and b.format[0] == self.code
                 and (self.I == 1 or b.strides[1] == self.itemsize)
                 and b.strides[0] % self.itemsize == 0
                 and <size_t>b.buf % <size_t>self.itemsize == 0):
@@ -110,7 +113,7 @@ cdef class Stream:
         cdef Py_buffer out
         cdef int64_t k
         cdef int failed = 0
-        y = np.empty((self.N, self.R), self.dtype)
+        y = new_array(self.out, self.dtype)
         PyObject_GetBuffer(y, &out, PyBUF_WRITABLE)
         try:
             self.enter()
