@@ -65,7 +65,8 @@ class Progress(Listener):
         )
 
     def on_start(self, history: History, steps_per_epoch: int, epochs: int) -> None:
-        self._steps, self._epochs, self._first = steps_per_epoch, epochs, history.step
+        self._history, self._first = history, history.step
+        self._steps, self._epochs = steps_per_epoch, epochs
         self._begin = self._last = time.perf_counter()
         self._total = self._seconds or steps_per_epoch * epochs
         self._bar = tqdm(

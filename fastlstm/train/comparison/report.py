@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from fastlstm.plotting import QUIET, fitted, new_figure, plain_axes, save_png
-from fastlstm.train.history import Epoch, History
+from fastlstm.train.history import Epoch
 from fastlstm.train.progress import Progress
 from fastlstm.train.table import aligned
 
@@ -38,10 +38,6 @@ class Clock(Progress):
         super().__init__(bar, seconds=seconds)
         self._net = title
 
-    def on_start(self, history: History, steps_per_epoch: int, epochs: int) -> None:
-        self._history = history
-        super().on_start(history, steps_per_epoch, epochs)
-
     def _name(self, epoch: int) -> str:
         return self._net
 
@@ -53,17 +49,19 @@ class Clock(Progress):
         )
 
 
-HEAD = ("model", "test accuracy", "validation", "seconds", "passes", "parameters", "words/s")
-COLUMNS = (
-    ("title", ""), ("test_accuracy", ".2%"), ("validation_accuracy", ".2%"),
-    ("train_seconds", ".1f"), ("passes", ".2f"), ("parameters", ","), ("words_per_second", ",.0f"),
-)  # fmt: skip
+COLUMNS = {
+    "model": ("title", ""), "test accuracy": ("test_accuracy", ".2%"),
+    "validation": ("validation_accuracy", ".2%"), "seconds": ("train_seconds", ".1f"),
+    "passes": ("passes", ".2f"), "parameters": ("parameters", ","),
+    "words/s": ("words_per_second", ",.0f"),
+}  # fmt: skip
 
 
 def table(results: Sequence[Result]) -> str:
     """Return a line for each model, the most accurate on the test part first."""
-    rows = [[format(result[key], form) for key, form in COLUMNS] for result in _ranked(results)]
-    return aligned([HEAD, *rows], left=1)
+    columns = COLUMNS.values()
+    rows = [[format(result[key], form) for key, form in columns] for result in _ranked(results)]
+    return aligned([list(COLUMNS), *rows], left=1)
 
 
 def verdict(results: Sequence[Result]) -> str:
