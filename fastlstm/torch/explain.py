@@ -99,7 +99,7 @@ def _of_sequence(
     module: LSTM | GRU | RNN, input: Any, hx: Any, lengths: Any
 ) -> tuple[str, bool, list[str]]:
     ready = modules.prepare(module, input, hx, lengths)
-    x, states, layout = ready.batch
+    x, states, layout = ready.x, ready.states, ready.layout
     rows, ragged = layout.rows, isinstance(layout, Packed)
     ordered = isinstance(input, PackedSequence) and input.sorted_indices is not None
     text = f"{rows.N} rows of {rows.T} steps"

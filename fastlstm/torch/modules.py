@@ -16,10 +16,9 @@ from torch.nn.utils.rnn import PackedSequence
 from fastlstm import kernels
 from fastlstm.torch import check
 from fastlstm.torch.autocast import lowered, raised, result_dtypes
-from fastlstm.torch.batch import Batch, module_name, read_batch
 from fastlstm.torch.dispatch import Unscripted, outside_kernels, uncompiled
 from fastlstm.torch.function import Layer, run
-from fastlstm.torch.layout import Packed
+from fastlstm.torch.layout import Packed, Padded
 from fastlstm.torch.weights import Five, sequence_weights
 
 
@@ -69,28 +68,60 @@ class Ready(NamedTuple):
 
     cell: kernels.CellSpec
     weights: list[Five]  # of each layer and direction
-    batch: Batch
+    x: Tensor  # as the layout has it
+    states: list[Tensor] | None  # [L*D,N,R or H] each, in the layout's order; None for zeros
+    layout: Padded  # of x and y
     dtypes: list[torch.dtype] | None  # of the last states (y has the first's) under autocast
 
 
 def prepare(module: torch.nn.RNNBase, input: Any, hx: Any, lengths: Any) -> Ready:
     """Check a call of a sequence module."""
-    name, cell = module_name(module), kernels.CELLS[module.mode.lower()]
+    name, cell = module.mode.partition("_")[0], kernels.CELLS[module.mode.lower()]
     weights = sequence_weights(module)
     dtype = weights[0][0].dtype
     check.check_weights(name, (w for five in weights for w in five), dtype)
     states = check.split_states(name, hx, len(cell.states))
     low = lowered(dtype)
     if low is None:
-        batch = read_batch(module, input, states, lengths, dtype)
-        return Ready(cell, weights, batch, None)
+        x, states, layout = _read(module, name, input, states, lengths, dtype)
+        return Ready(cell, weights, x, states, layout, None)
     data = input.data if isinstance(input, PackedSequence) else input
     given = [t.dtype for t in states or [data] * len(cell.states)]
     states = states and [raised(s) for s in states]
-    batch = read_batch(module, raised(input), states, lengths, dtype)
-    fused = not isinstance(batch.layout, Packed)
+    x, states, layout = _read(module, name, raised(input), states, lengths, dtype)
+    fused = not isinstance(layout, Packed)
     dtypes = result_dtypes(cell.name, low, given, fused=fused, projected=module.proj_size > 0)
-    return Ready(cell, weights, batch, dtypes)
+    return Ready(cell, weights, x, states, layout, dtypes)
+
+
+def _read(
+    module: torch.nn.RNNBase, name: str, input: Any, states: Any, lengths: Any, dtype: torch.dtype
+) -> tuple[Tensor, list[Tensor] | None, Padded]:
+    """Return the checked input as the layout has it, the states of hx, and the layout."""
+    x, order = input, None
+    if isinstance(input, PackedSequence):
+        if lengths is not None:
+            raise ValueError(f"{name}: lengths is given, expected None with a PackedSequence")
+        x, order, batched = input.data, input.sorted_indices, True
+        check.check_input(name, x, dtype, module.input_size, (2,))
+        layout = check.read_packed(name, input)
+    else:
+        check.check_input(name, x, dtype, module.input_size, (2, 3))
+        batched = x.dim() == 3
+        if not batched:
+            x = x.unsqueeze(1)
+        elif module.batch_first:
+            x = x.transpose(0, 1)
+        layout = check.read_lengths(lengths, x.shape[0], x.shape[1])
+    if states is not None:
+        check.check_states(name, states, dtype, 3 if batched else 2)
+        states = states if batched else [s.unsqueeze(1) for s in states]
+        shape = module.num_layers * (2 if module.bidirectional else 1), layout.rows.N
+        sizes = module.proj_size or module.hidden_size, module.hidden_size
+        check.check_state_sizes(states, [(*shape, size) for size in sizes[: len(states)]])
+        if order is not None:
+            states = [s.index_select(1, order) for s in states]
+    return x, states, layout
 
 
 @uncompiled
@@ -106,17 +137,17 @@ def run_sequence(module: torch.nn.RNNBase, input: Any, hx: Any, lengths: Any) ->
 
 def _run_layers(module: torch.nn.RNNBase, ready: Ready) -> tuple[Tensor, list[Tensor]]:
     """Return y of the last layer, and the last states [L*D,N,R or H] of all."""
-    cell, weights, batch, _ = ready
+    cell, weights, x, states, layout, _ = ready
     backend = kernels.backend()
-    L, D, x = module.num_layers, 2 if module.bidirectional else 1, batch.x
+    L, D = module.num_layers, 2 if module.bidirectional else 1
     starts: list[Any] = [(None,) * len(cell.states)] * L
-    if batch.states is not None:
+    if states is not None:
         # slices: torch lets nobody change the views of split() in place
-        starts = [[s[k * D : (k + 1) * D] for s in batch.states] for k in range(L)]
+        starts = [[s[k * D : (k + 1) * D] for s in states] for k in range(L)]
     ends = []
     for k in range(L):
         last = k == L - 1
-        layer = Layer(cell, backend, batch.layout, rows_first=module.batch_first and last)
+        layer = Layer(cell, backend, layout, rows_first=module.batch_first and last)
         five = [w for part in weights[k * D : (k + 1) * D] for w in part]
         x, *end = run(layer, x, starts[k], five)
         ends.append(end)
