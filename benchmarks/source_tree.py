@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 def is_built(root: Path = ROOT) -> bool:
     """Whether the compiled kernels of this Python are in a clone."""
-    kernels = root / "fastlstm" / "kernels"
+    kernels = root / "fastlstm" / "kernels" / "native"
     return any((kernels / f"_native{suffix}").exists() for suffix in EXTENSION_SUFFIXES)
 
 

@@ -30,7 +30,7 @@ def clone(tmp_path: Path) -> Path:
         shutil.copy(ROOT / "benchmarks" / name, tmp_path / "clone" / "benchmarks" / name)
     for place in ("clone", "installed"):
         package = tmp_path / place / "fastlstm"
-        (package / "kernels").mkdir(parents=True)
+        (package / "kernels" / "native").mkdir(parents=True)
         (package / "__init__.py").touch()
     return tmp_path / "clone"
 
@@ -54,7 +54,7 @@ def test_without_kernels_it_does_not_hide_what_is_installed(clone: Path) -> None
 
 
 def test_with_kernels_it_is_used(clone: Path) -> None:
-    (clone / "fastlstm" / "kernels" / f"_native{EXTENSION_SUFFIXES[0]}").touch()
+    (clone / "fastlstm" / "kernels" / "native" / f"_native{EXTENSION_SUFFIXES[0]}").touch()
     assert loaded(clone) == clone
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from attack.faults.fault import Fault
 
-_KERNELS = "fastlstm/kernels/"
+_KERNELS = "fastlstm/kernels/native/"
 _TESTS = "tests/kernels/test_hostile.py tests/kernels/test_errors.py"
 
 EXTENSION = (

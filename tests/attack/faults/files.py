@@ -82,8 +82,8 @@ FILES = (
     ),
     Fault(
         _TEXT + "batches.py",
-        "for index in plan[start:])",
-        "for index in plan)",
+        "return plan[start:]",
+        "return plan",
         "tests/text/test_batches.py",
     ),
     Fault(

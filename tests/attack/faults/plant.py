@@ -37,7 +37,7 @@ class Copy:
                 shutil.copy(source, folder / name)
         self.package = folder / "fastlstm"
         suffix = sysconfig.get_config_var("EXT_SUFFIX")
-        self.extension = self.package / "kernels" / f"_native{suffix}"
+        self.extension = self.package / "kernels" / "native" / f"_native{suffix}"
         self._door: Path | None = None
 
     def compile_kernels(self) -> None:
@@ -65,7 +65,7 @@ class Copy:
         """The Cython part as an object, made once: faults in it have it made anew."""
         if self._door is None:
             code, target = build / "_native.c", build / "_native.o"
-            pyx = self.package / "kernels" / "_native.pyx"
+            pyx = self.package / "kernels" / "native" / "_native.pyx"
             _run([sys.executable, "-m", "cython", "-3", str(pyx), "-o", str(code)], self.folder)
             python = sysconfig.get_path("include")
             _run(["cc", "-O0", "-fPIC", "-w", "-pthread", f"-I{python}", f"-I{source}",
