@@ -17,7 +17,7 @@ from fastlstm.text import UNK, Vocabulary, tokenize
 Float64 = NDArray[np.float64]
 
 WORDS = 60  # shown of a longer text, unless another number is asked for
-STEPS = 1 << 16  # of all beginnings that are classified in one call
+STEPS = 1 << 16  # steps of the beginnings that are classified in one call
 # The two parts of a cell's new state, from its values and the state before: kept and added.
 PARTS: dict[str, Callable[..., Any]] = {
     "lstm": lambda v, s: (v["f"] * s, v["i"] * v["g"]),
@@ -164,7 +164,7 @@ def inspect_text(
         raise ValueError("the text has no words: expected some letters or digits")
     recurrent = model.recurrent
     layer = recurrent.num_layers - 1 if layer is None else layer
-    recurrent.gates(layer, direction)  # says what is wrong with them
+    recurrent.gates(layer, direction)  # raises if there is no such layer
     classes = max(2, model.num_outputs)
     names = [str(k) for k in range(classes)] if labels is None else list(labels)
     if len(names) != classes:

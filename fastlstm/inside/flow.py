@@ -20,7 +20,7 @@ from fastlstm.printable import cut, printable
 
 Norms = NDArray[np.float64]
 LONGEST = 40  # columns of a curve's name
-FLOOR = 1e-16  # of the figure's axis: what is less counts as gone
+FLOOR = 1e-16  # the smallest norm that is drawn
 
 
 def gradient_flow(

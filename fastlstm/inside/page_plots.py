@@ -21,8 +21,8 @@ from fastlstm.plotting import HIGH, LINE, LOW, QUIET
 from fastlstm.printable import columns, cut, printable
 
 TICK = 16  # columns of a word below a plot
-LEVEL = 12  # more words have no room side by side below a plot, and are slanted
-EACH = 30  # more are named now and then, and can be chosen from
+LEVEL = 12  # the most words whose names are level below a plot; those of more are slanted
+EACH = 30  # the most words that are all named; of more some are, and a slider chooses words
 ZOOM = "range.start = slider.value[0] - 1.6; range.end = slider.value[1] - 0.4;"
 NAME = "return words[tick] ?? '';"
 PICKED = 4  # units drawn at first: those that moved most

@@ -17,7 +17,7 @@ LONGEST = 60  # columns of a word
 
 
 def short_words(inspection: Inspection, longest: int = LONGEST) -> list[str]:
-    """Return the words of at most so many columns, none of which steers anything."""
+    """Return the words, printable and of at most so many columns."""
     return [cut(printable(word), longest) for word in inspection.words]
 
 

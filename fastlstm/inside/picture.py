@@ -23,8 +23,8 @@ from fastlstm.plotting import (
 )
 from fastlstm.printable import columns, cut, printable
 
-CLASSES = 5  # drawn of more
-ROW, MOST_ROWS = 60, 4  # words in a row, until there are so many rows
+CLASSES = 5  # the most that are drawn
+ROW, MOST_ROWS = 60, 4  # words in a row, and the most rows
 WIDEST, LEFT, RIGHT, TOP = 16.6, 0.75, 0.8, 0.7  # inches of the picture and of its edges
 CURVE, MAP, GAP, LEVEL = 1.5, 1.1, 0.25, 0.3  # heights: panels, what is above them, names on a line
 WORD_SIZE, LETTER_HEIGHT = 9, 0.135  # of a word's letters: points, and inches with a little air
@@ -128,7 +128,7 @@ def named_words(inspection: Inspection, inches: float) -> list[int]:
     moved = inspection.norms["moved"]
     taken, found = np.zeros(W + 2 * apart, bool), []
     for w in np.argsort(-moved, kind="stable").tolist():
-        # a word is at w + apart there; the first of a row follows on the end of the one before
+        # word w is at w + apart in `taken`; rows follow one another without a gap
         if not taken[w + 1 : w + 2 * apart].any():
             taken[w + apart] = True
             found.append(w)

@@ -43,7 +43,7 @@ class HasRecurrent(Module):
     def _add_recurrent(
         self, cell: str, input_size: int, hidden_size: int, num_layers: int, **options: Any
     ) -> None:
-        """Make the layers; dropout between them is left out where there is one only."""
+        """Make the layers; dropout is between them, so a single one has none."""
         self.cell = check_choice("cell", cell, tuple(LAYERS))
         if num_layers == 1:
             options["dropout"] = 0.0

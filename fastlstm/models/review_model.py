@@ -15,7 +15,7 @@ from fastlstm.nn.check import Rng, check_rng, check_size
 from fastlstm.nn.embedding import Embedding
 from fastlstm.nn.module import Array, Tape
 
-PLACES = 2048  # predicted at once: their logits for the words in question take about 10 MB
+PLACES = 2048  # predicted at once: their logits over the sample take about 10 MB
 END = 0  # what stands beyond either end of a text: padding, as a word to predict
 
 
@@ -76,7 +76,7 @@ class ReviewModel(HasRecurrent):
                 "would see the word to predict"
             )
         self.samples = check_size("samples", samples, 0)
-        # one more each: a word that the texts lack can still be asked for
+        # plus one: a word that the texts lack has a frequency too
         frequency = np.asarray(counts, np.float64) + 1
         self._q = frequency / frequency.sum()
         self._reached = np.cumsum(self._q)

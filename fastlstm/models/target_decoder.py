@@ -20,7 +20,7 @@ class TargetDecoder(WordLayers):
     """Embedding, LSTM, attention over the encoder's outputs or none, and an output layer."""
 
     def __init__(self, vocab_size: int, plan: Plan, *, attention: bool, tied: bool) -> None:
-        # An output layer that shares the table has a dense gradient: both must.
+        # an output layer that shares the table has a dense gradient, so the table must too
         super().__init__(vocab_size, plan, sparse=not tied)
         H, dtype, rng = plan.hidden_size, plan.dtype, plan.rng
         features = plan.embedding_dim if tied else H

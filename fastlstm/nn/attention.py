@@ -124,7 +124,7 @@ class DotAttention(Module):
         d = self.combine.backward(combine, dy * (1 - y * y))
         dcontext, dquery = (_spread(part, call) for part in np.split(d, 2, axis=1))
         dmemory = np.matmul(weights.swapaxes(1, 2), dcontext)
-        # Through the softmax: a place's score moves its weight, and all others' the other way.
+        # Backward through the softmax.
         dscores = np.matmul(dcontext, call.memory.swapaxes(1, 2))
         dscores -= (dscores * weights).sum(axis=2, keepdims=True)
         dscores *= weights

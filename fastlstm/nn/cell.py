@@ -106,7 +106,7 @@ class RecurrentCell(Module):
         return (*states, Tape(self, kept, np.shape(x)))
 
     def _run(self, x: Array, state: Any, save: bool) -> tuple[list[Array], Any]:
-        """Return the new states, and what backward needs: the kernel's and whose gradients."""
+        """Return the new states, and for backward what the kernel saved and the parameters."""
         x = as_array("x", x, self.dtype)
         single, owned = x.ndim == 1, find_parameters(self, "", self._cell)
         x = check_array(

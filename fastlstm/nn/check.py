@@ -55,7 +55,7 @@ def check_probability(name: str, value: float) -> float:
 
 def check_unchanged(name: str, now: object, value: object) -> object:
     """Return `now`, an option that something was made for, after checking that `value` is equal."""
-    with suppress(TypeError, ValueError):  # of an array
+    with suppress(TypeError, ValueError):  # an array has no truth value
         if now == value:
             return now
     raise AttributeError(

@@ -79,7 +79,7 @@ def cross_entropy(
     t = check_ids("targets", given, z.shape[1])
     even = check_probability("label_smoothing", label_smoothing)
     n, N = np.arange(len(t)), len(t)
-    # Over a vocabulary these are large arrays: one, written over, and as few passes as may be.
+    # Large over a vocabulary: so one array, written over in as few passes as possible.
     d = z - z.max(axis=1, keepdims=True)
     loss = -(1 - even) * d[n, t]
     if even:

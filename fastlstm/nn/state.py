@@ -125,7 +125,7 @@ class State(tuple[Array, ...]):
         return check_ids("rows", array, N, 1).astype(np.int64)
 
     def _like(self, name: str, state: Sequence[Array], rows: tuple[int, ...]) -> Sequence[Array]:
-        """Return a state of one of these numbers of rows that fits this one."""
+        """Return `state`, checked to fit this one and to have one of these numbers of rows."""
         if not isinstance(state, (tuple, list)) or len(state) != len(self):
             raise TypeError(f"{name} is {_told(state)}, expected a State of {len(self)} arrays")
         first = any_array(f"{name}[0]", state[0])

@@ -152,7 +152,7 @@ def check_cell_sizes(input: Tensor, states: list[Tensor] | None, sizes: tuple[in
                 f"Input batch size {N} doesn't match hidden{i} batch size {state.shape[0]}"
             )
         got = state.shape[1] if state.dim() > 1 else state.shape[0]
-        if got == H:  # torch has no words for it: it crashes, or speaks of a dimension of its own
+        if got == H:  # where torch crashes, or names a dimension that the caller does not know
             more = "more" if state.dim() > input.dim() else "fewer"
             raise RuntimeError(f"hidden{i} has {more} axes than input, expected as many")
         raise RuntimeError(f"hidden{i} has inconsistent hidden_size: got {got}, expected {H}")

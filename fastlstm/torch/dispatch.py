@@ -17,7 +17,7 @@ from torch.utils._device import DeviceContext
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-# Asked in each call, also in that of a cell of a few microseconds.
+# Looked up once: every call asks them, and that of a cell takes a few microseconds.
 _tracing = torch._C._is_tracing
 _transforming = torch._C._are_functorch_transforms_active
 _dispatch_modes = torch._C._len_torch_dispatch_stack
@@ -78,7 +78,7 @@ def _intercepted() -> bool:
 
 
 def foreign(module: torch.nn.Module, input: Any, hx: Any) -> bool:
-    """Whether a tensor of a call is of a class of its own, which may mean its own by operations."""
+    """Whether a tensor of a call is of a subclass, which may have operations of its own."""
     if type(input) is not Tensor:
         input = input.data if isinstance(input, PackedSequence) else input
         if _own_class(input):

@@ -135,7 +135,7 @@ def _keeps(x: Tensor, states: Tensors, weights: Tensors) -> bool:
 
 
 def _cast_copies(dtypes: list[torch.dtype] | None) -> Iterator[str]:
-    """Yield what autocast has copied: it wants results in `dtypes`."""
+    """Yield the copies for autocast, which wants results in `dtypes`."""
     if dtypes is not None:
         names = sorted({str(d).removeprefix("torch.") for d in dtypes})
         yield f"input, hx, output: to float32 and from it to {', '.join(names)} for autocast"

@@ -58,13 +58,13 @@ def fixed_weights(model: nn.Module) -> Iterator[None]:
         yield
 
 
-# Blocks that a cell is in: they may overlap in any order, in threads and in generators.
+# How many blocks a cell is in: they may overlap in any order, in threads and in generators.
 _blocks: WeakKeyDictionary[nn.Module, int] = WeakKeyDictionary()
 _lock = Lock()
 
 
 def _enter(cell: Any) -> None:
-    packed = _packed(cell)  # first: a cell that it fails for has entered nothing
+    packed = _packed(cell)  # first: if it raises, the cell has not entered
     with _lock:
         _blocks[cell] = _blocks.get(cell, 0) + 1
         vars(cell)[FIXED] = packed

@@ -181,7 +181,9 @@ def _backward(
         start, _ = backend.backward(kept.parts[d], given)
         starts.append(start)
     if layout.rows.T == 1 and dy is None and dstate[0] is None:
-        gradients[FIELDS - 1 :: FIELDS] = [None] * len(parts)  # a projection behind h, not in use
+        gradients[FIELDS - 1 :: FIELDS] = [None] * len(
+            parts
+        )  # h, and so the projection, had no use
     found = [None if dx is None else torch.from_numpy(layout.result(dx, backend))]
     found += [torch.from_numpy(s) for s in _join(layout, starts)]
     return tuple(g if n else None for g, n in zip(found + gradients, needs, strict=True))

@@ -31,7 +31,7 @@ class Held:
     def __init__(self, ctx: Any, tensors: Tensors, unread: Sequence[int]) -> None:
         saved = list(tensors)
         self.others: list[tuple[int, Tensor, int]] = []
-        if not saving_hooked():  # whoever takes what is saved is to get all of it
+        if not saving_hooked():  # hooks get all that is saved
             for i in unread:
                 t = saved[i]
                 if t is not None and not t.is_inference():

@@ -95,7 +95,7 @@ class Step(torch.autograd.Function):
 def compiled_step(cell: str) -> Any:
     """Return the compiled step of a cell; None if the backend in use has none."""
     if cell not in kernels.CELLS:
-        return None  # the long way says what is wrong
+        return None  # `run_cell` says what is wrong
     make = getattr(kernels.backend(), "TensorStep", None)
     dtypes = torch.float32, torch.float64
     functions = Tensor.is_neg, torch.empty_like, torch.zeros_like

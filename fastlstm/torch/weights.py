@@ -31,6 +31,6 @@ def cell_weights(module: torch.nn.RNNCellBase) -> Five:
 
 
 def _tensor(module: torch.nn.Module, name: str) -> Tensor:
-    """Return a parameter. One look-up, where it is no parametrization that has to be computed."""
+    """Return a parameter, by one look-up unless a parametrization computes it."""
     own: Parameter | None = module._parameters.get(name)
     return getattr(module, name) if own is None else own

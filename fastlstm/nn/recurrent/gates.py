@@ -12,7 +12,7 @@ from fastlstm.nn.module import Array, Parameter, fitting
 from fastlstm.nn.recurrent.stack import Stack
 
 BY_GATE = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-# What `from_gates` reads off the gates.
+# Options that `from_gates` takes from the gates.
 GIVEN = ("input_size", "hidden_size", "num_layers", "bias", "proj_size", "init", "forget_bias")
 Layer = TypeVar("Layer", bound="Gated")
 

@@ -44,7 +44,7 @@ def plan(stack: Stack, rows: Rows, tokens: int) -> MemoryPlan:
     states = item * len(stack._suffixes) * rows.N * sum(stack._state_sizes())
     y, dx = item * steps * stack._width, item * (tokens or steps) * stack.input_size
     uses, last, mask = _uses(stack, rows, tokens), stack.num_layers - 1, y if stack.dropout else 0
-    meter = _Meter(2 * states)  # before and after
+    meter = _Meter(2 * states)  # the initial and the last ones
     for layer, use in enumerate(uses):
         meter.add(y)
         for _ in range(D):

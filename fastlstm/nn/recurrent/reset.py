@@ -33,7 +33,7 @@ class Cuts(NamedTuple):
         if self.done is None:
             return None
         rows = batch.rows
-        last = self.done[rows.lengths - 1, np.arange(rows.N)]  # no steps, no mark: at -1 neither
+        last = self.done[rows.lengths - 1, np.arange(rows.N)]  # without steps -1, never marked
         return last if last.any() else None
 
 

@@ -30,7 +30,7 @@ class Run(NamedTuple):
 
     batch: Batch
     saved: list[Any]  # [layers * directions]
-    owned: list[Owned]  # likewise: whose gradients are added to, whatever the module has by then
+    owned: list[Owned]  # likewise: the parameters of this pass, even if the module has others now
     masks: list[Array | None]  # of dropout, [layers]
     ended: BoolArray | None  # [N], rows whose last state is the initial one again
     learned: bool  # whether the rows began with the layer's own initial state
