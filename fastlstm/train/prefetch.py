@@ -30,20 +30,17 @@ def prefetch(items: Iterable[Item], depth: int = 2) -> Generator[Item, None, Non
 def _ahead(items: Iterable[Item], depth: int) -> Generator[Item, None, None]:
     source, end = iter(items), object()
     context = copy_context()  # such as the caller's number of threads
-
-    def make() -> Any:
-        return context.run(next, source, end)
-
+    call: Any = (context.run, next, source, end)
     pool = ThreadPoolExecutor(1, thread_name_prefix="fastlstm-prefetch")
     try:
-        coming = deque([pool.submit(make)])
+        coming = deque([pool.submit(*call)])
     except RuntimeError:  # no thread; the submitted call is never made
         yield from source
         return
     try:
         while (item := coming.popleft().result()) is not end:
             while len(coming) < depth:
-                coming.append(pool.submit(make))
+                coming.append(pool.submit(*call))
             yield item
     finally:
         pool.shutdown(cancel_futures=True)

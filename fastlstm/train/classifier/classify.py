@@ -186,23 +186,18 @@ def collect(
         "train_seconds": sum(seconds),
         "eval_seconds": eval_seconds + sum(e.validation_seconds for e in history.epochs),
         "words_per_second": words / sum(seconds),
-        "threads": runtime["threads"],
-        "isa": runtime["isa"],
-        "backend": runtime["backend"],
+        **{name: runtime[name] for name in ("threads", "isa", "backend")},
         "parameters": sum(parameter.data.size for parameter in trainer.model.parameters()),
         "data": data.source,
         "data_complete": data.complete,
-        f"train_{data.noun}": len(data.train),
-        f"validation_{data.noun}": len(data.validation) if data.validation else 0,
-        f"test_{data.noun}": len(data.test) if data.test else 0,
+        **{f"{part}_{data.noun}": count for part, count in data.sizes.items()},
         "seed": config.seed,
         "version": __version__,
     }
 
 
 def _announce(data: Dataset, seconds: float) -> None:
-    held_back = len(data.validation) if data.validation else 0
-    tested = f"{len(data.test):,} to test on" if data.test else "none to test on"
+    trained, held_back, tested = (f"{count:,}" for count in data.sizes.values())
     say(f"data: {data.source}; loaded in {seconds:.1f} s")
     if data.notice:
         say(data.notice)
@@ -213,8 +208,8 @@ def _announce(data: Dataset, seconds: float) -> None:
         more = f", ... ({len(named)} classes)" if len(named) > SHOWN else ""
         say(f"classes (texts of each): {', '.join(named[:SHOWN])}{more}")
     say(
-        f"{len(data.train):,} {data.noun} to train on, {held_back:,} held back for validation, "
-        f"{tested}; {len(data.vocab):,} words",
+        f"{trained} {data.noun} to train on, {held_back} held back for validation, "
+        f"{tested if data.test else 'none'} to test on; {len(data.vocab):,} words",
         flush=True,
     )
 

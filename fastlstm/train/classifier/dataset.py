@@ -36,6 +36,11 @@ class Dataset:
     targets: NDArray[np.float64] | None = None  # [N], to learn: probabilities of class 1
 
     @property
+    def sizes(self) -> dict[str, int]:
+        """How many texts each part has."""
+        return {name: len(getattr(self, name) or ()) for name in ("train", "validation", "test")}
+
+    @property
     def num_outputs(self) -> int:
         """Logits of the model: one for two classes, else one for each."""
         return len(self.labels) if len(self.labels) > 2 else 1

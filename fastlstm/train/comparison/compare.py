@@ -173,13 +173,13 @@ def train_baseline(load: Load, config: Config, folder: RunFolder, bars: bool = F
 
 
 def _announce(plan: Plan, data: Dataset) -> None:
-    held_back, tested = (0 if part is None else len(part) for part in (data.validation, data.test))
+    trained, held_back, tested = (f"{count:,}" for count in data.sizes.values())
     budget = f"{plan.seconds:g} s of training" if plan.seconds else f"{plan.config.epochs} epochs"
     say(f"data: {data.source}")
     if data.notice:
         say(data.notice)
     say(
-        f"{len(data.train):,} reviews to train on, {held_back:,} to validate on, "
-        f"{tested:,} to test on; {budget} for each net",
+        f"{trained} reviews to train on, {held_back} to validate on, {tested} to test on; "
+        f"{budget} for each net",
         flush=True,
     )
