@@ -32,8 +32,9 @@ def plain(name: str, value: Any, dtype: np.dtype[Any], shape: tuple[int | None, 
     array: Array = np.asarray(value)
     if array.dtype != dtype:
         raise TypeError(f"{name} is an array of {array.dtype}, expected {dtype}")
-    if len(shape) != array.ndim or any(
-        want not in (None, have) for want, have in zip(shape, array.shape, strict=True)
+    if array.shape != shape and (
+        len(shape) != array.ndim
+        or any(want not in (None, have) for want, have in zip(shape, array.shape, strict=True))
     ):
         expected = ", ".join("any" if size is None else str(size) for size in shape)
         expected += "," * (len(shape) == 1)

@@ -71,7 +71,6 @@ cdef extern from "fastlstm.h" nogil:
         void *dparams
 
     enum:
-        FL_CELLS
         FL_STOPPED
 
     ctypedef struct fl_pool:
@@ -101,7 +100,7 @@ cdef extern from "fastlstm.h" nogil:
     ctypedef struct fl_kernels:
         const char *isa
         int itemsize, width
-        const char *const *cells
+        const char *(*cell_name)(int number) noexcept nogil
         int64_t (*packed_size)(const fl_call *p) noexcept nogil
         void (*pack)(const fl_call *p, void *packed) noexcept nogil
         void (*kept)(const fl_call *p, int64_t *elements) noexcept nogil

@@ -89,7 +89,13 @@ cdef const fl_kernels *kernels_of(int itemsize):
 def cell_names():
     """Names of the cells in this build, in the order of their numbers."""
     cdef const fl_kernels *k = kernels_of(4)
-    return [k.cells[i].decode() for i in range(FL_CELLS)]
+    cdef const char *name
+    cdef list names = []
+    while True:
+        name = k.cell_name(len(names))
+        if name == NULL:
+            return names
+        names.append(name.decode())
 
 
 # Looked up once: a single step takes a few microseconds in all.

@@ -139,7 +139,7 @@ class Backward:
         more.update(places((*UNITS, "mix_adds"), (*maths.tables[4:], self._adds)))
         more.update(mix_keeps=len(maths.mix_keeps), base=int(layer.rows.offset[s0]))
         more.update(sum=layer.shared.sum, save=1, add_dx=int(self.add_dx))
-        return layer.fields()._replace(**more)
+        return layer.fields._replace(h_0=address(layer.state[0]), **more)
 
     def _states(self, cells: Array) -> Ints:
         states = states_table(self.layer, cells)

@@ -73,7 +73,8 @@ class Forward:
     def _records(self, more: dict[str, int], buffers: Buffers) -> Ints:
         addresses = {name: address(array) for name, array in {**self._held, **buffers}.items()}
         addresses.pop("states", None)
-        fields = self.layer.fields()._replace(chunk=self.sizes.chunk, **addresses, **more)
+        more.update(chunk=self.sizes.chunk, h_0=address(self.layer.state[0]))
+        fields = self.layer.fields._replace(**addresses, **more)
         return self._work.records(fields)
 
     def _multiply_tokens(self) -> None:

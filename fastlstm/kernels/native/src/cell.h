@@ -9,6 +9,7 @@ typedef struct step_rows step_rows;
 
 /* The engine is shared by all cells; the products are inlined into the steps. */
 typedef struct {
+    const char *name;
     int gates; /* G, rows of the weights for each unit */
     int panel; /* vectors of a panel of gate products: G, or those of 4 blocks where G is 1 */
     int c;     /* has a cell state beside h */

@@ -85,7 +85,7 @@ typedef struct fl_grads {
     void *dparams;                               /* [n,H] added to, or NULL */
 } fl_grads;
 
-enum { FL_CELLS = 6, FL_STOPPED = -2 };
+enum { FL_STOPPED = -2 };
 
 /* Mean and maximum of y over each row's real steps; backward, of their gradients into y's place. */
 typedef struct fl_pool {
@@ -118,7 +118,7 @@ typedef struct fl_kernels {
     int itemsize; /* 4 or 8 */
     int width;    /* VL */
 
-    const char *const *cells; /* [FL_CELLS] names; a cell's number is its place */
+    const char *(*cell_name)(int number); /* NULL past the last one */
 
     /* Elements of the packed weights; write them. Of a call they read in.I, H, R and weights. */
     int64_t (*packed_size)(const fl_call *p);

@@ -87,7 +87,8 @@ static void gru_step_backward(const call *k, const share *w, step_rows *rows, in
     hidden_product(k, w, rows, step, 1, team);
 }
 
-static const cell GRU = {.gates = GRU_GATES,
+static const cell GRU = {.name = "gru",
+                         .gates = GRU_GATES,
                          .panel = GRU_GATES,
                          .split = 1,
                          .extra = 1,

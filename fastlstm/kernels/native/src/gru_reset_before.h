@@ -109,7 +109,8 @@ static void gru_late_step_backward(const call *k, const share *w, step_rows *row
     hidden_product(k, w, rows, step, 1, team);
 }
 
-static const cell GRU_RESET_BEFORE = {.gates = GRU_GATES,
+static const cell GRU_RESET_BEFORE = {.name = "gru_reset_before",
+                                      .gates = GRU_GATES,
                                       .panel = GRU_GATES,
                                       .extra = 1,
                                       .work = 2,

@@ -20,10 +20,12 @@ FL_PRAGMA(GCC target(FL_TARGET))
 #include "pool.h"
 
 /* In the order of their numbers. */
-static const cell *const CELLS[FL_CELLS] = {&LSTM,     &GRU,      &GRU_RESET_BEFORE,
-                                            &RNN_TANH, &RNN_RELU, &PEEPHOLE_LSTM};
-static const char *const CELL_NAMES[FL_CELLS] = {"lstm",     "gru",      "gru_reset_before",
-                                                 "rnn_tanh", "rnn_relu", "peephole_lstm"};
+static const cell *const CELLS[] = {&LSTM,     &GRU,      &GRU_RESET_BEFORE,
+                                    &RNN_TANH, &RNN_RELU, &PEEPHOLE_LSTM};
+
+static const char *cell_name(int number) {
+    return number < (int)(sizeof CELLS / sizeof *CELLS) ? CELLS[number]->name : NULL;
+}
 
 static int64_t packed_size(const fl_call *p) {
     call k = call_of(CELLS[p->cell], p, NULL);
@@ -109,7 +111,7 @@ const fl_kernels FL_TABLE = {
     .isa = FL_ISA,
     .itemsize = sizeof(real),
     .width = VL,
-    .cells = CELL_NAMES,
+    .cell_name = cell_name,
     .packed_size = packed_size,
     .pack = pack,
     .kept = kept,

@@ -174,7 +174,8 @@ static void lstm_step_backward(const call *k, const share *w, step_rows *rows, i
     hidden_product(k, w, rows, step, 0, team);
 }
 
-static const cell LSTM = {.gates = LSTM_GATES,
+static const cell LSTM = {.name = "lstm",
+                          .gates = LSTM_GATES,
                           .panel = LSTM_GATES,
                           .c = 1,
                           .step = lstm_step,

@@ -74,7 +74,8 @@ static void peephole_params_backward(const call *k, int64_t row, int64_t step, i
     }
 }
 
-static const cell PEEPHOLE_LSTM = {.gates = LSTM_GATES,
+static const cell PEEPHOLE_LSTM = {.name = "peephole_lstm",
+                                   .gates = LSTM_GATES,
                                    .panel = LSTM_GATES,
                                    .c = 1,
                                    .params = PEEPHOLES,

@@ -58,7 +58,8 @@ FL_INLINE void rnn_step_backward(const int relu, const call *k, const share *w, 
                                      fl_team *team) {                                              \
         rnn_step_backward(RELU, k, w, rows, step, team);                                           \
     }                                                                                              \
-    static const cell CELL = {.gates = 1,                                                          \
+    static const cell CELL = {.name = #NAME,                                                       \
+                              .gates = 1,                                                          \
                               .panel = FL_PANEL,                                                   \
                               .step = NAME##_step,                                                 \
                               .step_backward = NAME##_step_backward};
