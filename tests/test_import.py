@@ -55,7 +55,7 @@ def test_a_command_is_ready_for_ctrl_c_at_once() -> None:
     )
     assert set(done.stdout.split()) == {
         "fastlstm", "fastlstm._version", "fastlstm.cli", "fastlstm.cli.errors",
-        "fastlstm.cli.flags", "fastlstm.printable", "fastlstm.train_imdb",
+        "fastlstm.cli.flags", "fastlstm.memory", "fastlstm.printable", "fastlstm.train_imdb",
     }  # fmt: skip
 
 

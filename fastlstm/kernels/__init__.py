@@ -9,6 +9,7 @@ from functools import cache
 from importlib import import_module
 from typing import cast
 
+from fastlstm import memory
 from fastlstm.kernels.backend import Backend, Stream
 from fastlstm.kernels.call import (
     AdamStep,
@@ -25,7 +26,6 @@ from fastlstm.kernels.call import (
 )
 from fastlstm.kernels.rows import Rows
 from fastlstm.kernels.spec import CELLS, CellSpec
-from fastlstm.memory import is_memory_short
 
 __all__ = [
     "BACKENDS",
@@ -137,6 +137,6 @@ def _load(name: str) -> Backend:
         return cast(Backend, import_module(BACKENDS[name]))
     except Exception as error:
         # No other backend takes its place: each would need more memory.
-        if is_memory_short():
+        if memory.is_memory_short():
             raise MemoryError(f"no memory to load the {name} backend") from error
         raise
