@@ -12,6 +12,7 @@ from typing import cast
 from fastlstm import memory
 from fastlstm.kernels.backend import Backend, Stream
 from fastlstm.kernels.call import (
+    PRECISIONS,
     AdamStep,
     Array,
     Call,
@@ -31,6 +32,7 @@ __all__ = [
     "BACKENDS",
     "CELLS",
     "ISAS",
+    "PRECISIONS",
     "AdamStep",
     "Array",
     "Backend",

@@ -11,6 +11,7 @@ import numpy as np
 
 from fastlstm.kernels.call import (
     DTYPES,
+    PRECISIONS,
     Array,
     Call,
     Gradients,
@@ -23,6 +24,7 @@ from fastlstm.kernels.rows import Rows
 from fastlstm.kernels.spec import CellSpec
 
 MOST = 1 << 40  # of any one size
+MOST_SUMMED = (2**31 - 1) // 127**2  # products of two int8 numbers that an int32 sum holds
 
 
 def plain(name: str, value: Any, dtype: np.dtype[Any], shape: tuple[int | None, ...]) -> Array:
@@ -56,6 +58,9 @@ def read_call(cell: CellSpec, call: Call) -> Call:
     weights, (I, H, R) = read_weights(cell, call.weights)  # noqa: E741
     rows, reset, mask = call.rows, call.reset, call.mask
     T, N, dtype = rows.T, rows.N, weights.w_hh.dtype
+    check_precision(call.precision, dtype, save=call.save)
+    if call.precision == "int8":
+        check_int8_weights(weights)
     sizes = cell.state_sizes(H, R)
     if reset is not None:
         starts = plain("reset.mask", reset.mask, np.dtype(bool), (T, N))
@@ -193,9 +198,48 @@ def _check_writable(name: str, array: Array) -> None:
         raise ValueError(f"{name} is read-only, expected an array to add to")
 
 
+def check_precision(precision: object, dtype: np.dtype[Any], *, save: bool) -> None:
+    """Check that products can be made so of arrays of a dtype, and then be gone back through.
+
+    Raises
+    ------
+    ValueError
+        If there is no such precision, it does not fit the dtype, or it is int8 with `save`.
+    """
+    if not isinstance(precision, str) or precision not in PRECISIONS:
+        raise ValueError(f"precision is {precision!r}, expected one of {', '.join(PRECISIONS)}")
+    if precision != "float32" and dtype != np.float32:
+        raise ValueError(
+            f"precision is {precision!r} with arrays of {dtype}, expected 'float32', which makes "
+            "products as the arrays are: the others need arrays of float32"
+        )
+    if precision == "int8" and save:
+        raise ValueError(
+            "precision is 'int8', which is for inference alone: expected 'float32' or 'bfloat16' "
+            "where a backward pass is to follow"
+        )
+
+
+def check_int8_weights(weights: Weights) -> None:
+    """Raise ValueError if a weight cannot be rounded to int8, or its sums not be held in int32."""
+    for name in ("w_ih", "w_hh", "w_hr"):
+        weight = getattr(weights, name)
+        if weight is None:
+            continue
+        if weight.shape[1] > MOST_SUMMED:
+            raise ValueError(
+                f"{name} has shape {weight.shape}, expected at most {MOST_SUMMED:,} columns in "
+                "int8, whose sums have 32 bits"
+            )
+        finite = np.isfinite(weight)
+        if not finite.all():
+            j, k = (int(i) for i in np.argwhere(~finite)[0])
+            raise ValueError(f"{name}[{j}, {k}] is {weight[j, k]}, expected finite numbers in int8")
+
+
 def check_sizes(cell: CellSpec, sizes: Sizes) -> None:
     """Check what `Backend.memory` is asked about."""
-    _, input_size, hidden_size, proj_size, tokens, _, recompute, dtype, _ = sizes
+    _, input_size, hidden_size, proj_size, tokens, _, recompute, dtype, _, precision = sizes
     given = {"input_size": (input_size, 1), "hidden_size": (hidden_size, 1)}
     given |= {"proj_size": (proj_size, 0), "tokens": (tokens, 0), "recompute": (recompute, 0)}
     for name, (size, least) in given.items():
@@ -203,10 +247,13 @@ def check_sizes(cell: CellSpec, sizes: Sizes) -> None:
             raise ValueError(f"{name} is {size}, expected {least} to {MOST}")
     if np.dtype(dtype) not in DTYPES:
         raise ValueError(f"dtype is {dtype}, expected float32 or float64")
+    check_precision(precision, np.dtype(dtype), save=True)
 
 
-def read_layers(cell: CellSpec, layers: list[Weights], batch_size: int) -> None:
-    """Check the weights of the layers of a stream."""
+def read_layers(
+    cell: CellSpec, layers: list[Weights], batch_size: int, precision: str = "float32"
+) -> None:
+    """Check the weights of the layers of a stream, and how its products are to be made."""
     read = [read_weights(cell, weights) for weights in layers]
     for k, (weights, _) in enumerate(read[1:], 1):
         if weights.w_hh.dtype != read[0][0].w_hh.dtype:
@@ -215,6 +262,10 @@ def read_layers(cell: CellSpec, layers: list[Weights], batch_size: int) -> None:
                 "that of layers[0]"
             )
     check_layers([sizes for _, sizes in read], batch_size)
+    check_precision(precision, read[0][0].w_hh.dtype, save=False)
+    if precision == "int8":
+        for weights, _ in read:
+            check_int8_weights(weights)
 
 
 def check_recompute(recompute: int) -> None:

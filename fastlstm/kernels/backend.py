@@ -51,7 +51,9 @@ class Backend(Protocol):
     def memory(self, cell: CellSpec, sizes: Sizes, /) -> MemoryUse:
         """Bytes that a forward that saves and its backward (with dx) will take."""
 
-    def stream(self, cell: CellSpec, layers: list[Weights], batch_size: int, /) -> Stream:
+    def stream(
+        self, cell: CellSpec, layers: list[Weights], batch_size: int, precision: str = "float32", /
+    ) -> Stream:
         """Return a single-step runner over copies of the weights of stacked layers."""
 
     def pool(

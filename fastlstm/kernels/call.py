@@ -17,6 +17,10 @@ from fastlstm.kernels.rows import Rows
 Array = NDArray[Any]
 DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
 
+# How the products of a call are made: "float32" as its arrays are, in the others from rounded
+# factors; see `reference.precision`. All else is computed as the arrays are.
+PRECISIONS = ("float32", "bfloat16", "int8")
+
 # The states of a cell in the order of `CellSpec.states`: h [N, R], and c [N, H] where there is one.
 States = tuple[Array, ...]
 
@@ -93,6 +97,8 @@ class Call(NamedTuple):
     recompute : keep the states of every so many steps only; `backward` then runs the steps
         between them again, to the same bits. 0 keeps all.
     n_threads : at most so many; the reference runs on one.
+    precision : of the products, one of `PRECISIONS`; of float64 arrays "float32" alone, as they
+        are. "int8" is for inference: not with `save`.
     """
 
     x: Array | Tokens
@@ -106,6 +112,7 @@ class Call(NamedTuple):
     save: bool = False
     recompute: int = 0
     n_threads: int = 1
+    precision: str = "float32"
 
 
 class Gradients(NamedTuple):
@@ -142,6 +149,7 @@ class Sizes(NamedTuple):
     recompute: int = 0
     dtype: DTypeLike = np.float32
     n_threads: int = 1
+    precision: str = "float32"
 
 
 class MemoryUse(NamedTuple):

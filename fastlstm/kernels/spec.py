@@ -21,6 +21,7 @@ class CellSpec:
     split : gates whose recurrent product stands apart from the input's, as a GRU's candidate.
     late : gates whose recurrent weight meets something that is made of h first.
     params : learned numbers of each unit beside the weights, [H] each.
+    bounded : whether h stays within -1..1, if the first one does and there is no projection.
     projects : whether a projection of the output is possible (`Weights.w_hr`).
     """
 
@@ -30,6 +31,7 @@ class CellSpec:
     split: tuple[str, ...] = ()
     late: tuple[str, ...] = ()
     params: tuple[str, ...] = ()
+    bounded: bool = False
     projects: bool = False
 
     def gate_rows(self, hidden_size: int) -> int:
@@ -47,12 +49,14 @@ class CellSpec:
 
 
 _ROWS = (
-    CellSpec(name="lstm", gates=("i", "f", "g", "o"), states=("h", "c"), projects=True),
+    CellSpec(
+        name="lstm", gates=("i", "f", "g", "o"), states=("h", "c"), bounded=True, projects=True
+    ),
     # torch's: the reset gate meets the recurrent product.
-    CellSpec(name="gru", gates=("r", "z", "n"), split=("n",)),
+    CellSpec(name="gru", gates=("r", "z", "n"), split=("n",), bounded=True),
     # Keras's (reset_after=False) and ONNX's (linear_before_reset=0): it meets h before that.
-    CellSpec(name="gru_reset_before", gates=("r", "z", "n"), late=("n",)),
-    CellSpec(name="rnn_tanh", gates=("h",)),
+    CellSpec(name="gru_reset_before", gates=("r", "z", "n"), late=("n",), bounded=True),
+    CellSpec(name="rnn_tanh", gates=("h",), bounded=True),
     CellSpec(name="rnn_relu", gates=("h",)),
     # Gers & Schmidhuber 2000: the gates see the cell state.
     CellSpec(
@@ -60,6 +64,7 @@ _ROWS = (
         gates=("i", "f", "g", "o"),
         states=("h", "c"),
         params=("p_i", "p_f", "p_o"),
+        bounded=True,
     ),
 )
 CELLS = {cell.name: cell for cell in _ROWS}

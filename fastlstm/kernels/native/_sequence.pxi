@@ -232,7 +232,9 @@ def forward(cell, call):
     cdef int failed
     cdef bint save, reverse
     cdef int64_t recompute, T, N
-    x, state, weights, rows, y, reverse, reset, mask, save, recompute, n_threads = call
+    x, state, weights, rows, y, reverse, reset, mask, save, recompute, n_threads, precision = call
+    if precision != "float32":
+        raise NotImplementedError(f"precision is {precision!r}, expected 'float32'")
     check_recompute(recompute)
     held.set_weights(cell, weights)
     held.set_rows(rows, reverse)
@@ -377,7 +379,7 @@ def memory(cell, sizes):
     cdef int64_t elements[3]
     cdef int64_t one = 0
     check_sizes(cell, sizes)
-    rows, input_size, hidden_size, proj_size, tokens, mask, recompute, dtype, n_threads = sizes
+    rows, input_size, hidden_size, proj_size, tokens, mask, recompute, dtype, n_threads, _ = sizes
     call.set_cell(cell, np.dtype(dtype).itemsize)
     call.set_rows(rows, False)
     call.p.H, call.p.R = hidden_size, proj_size or hidden_size

@@ -14,6 +14,7 @@ from fastlstm.kernels.numba.engine import shared
 from fastlstm.kernels.numba.fields import TABLES, Fields
 from fastlstm.kernels.numba.maths import Maths
 from fastlstm.kernels.numba.memory import empty
+from fastlstm.kernels.numba.precision import check_float32
 from fastlstm.kernels.numba.tile import panel_width, panels_of
 
 Ints = NDArray[np.int64]
@@ -50,6 +51,7 @@ class Layer:
     def __init__(self, maths: Maths, call: Call) -> None:
         self.maths, self.given = maths, read_call(maths, call)
         given = self.given
+        check_float32(given.precision)
         self.rows, self.reverse, self.y = given.rows, given.reverse, given.y
         self.I, self.H, self.R = given.weights.sizes()
         self.dtype = given.y.dtype

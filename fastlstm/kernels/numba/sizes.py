@@ -14,6 +14,7 @@ from fastlstm.kernels.numba.cells import maths_of
 from fastlstm.kernels.numba.fields import TABLES, Fields
 from fastlstm.kernels.numba.gradients import BLOCK, WORK_BYTES
 from fastlstm.kernels.numba.maths import Maths
+from fastlstm.kernels.numba.precision import check_float32
 from fastlstm.kernels.numba.product import SPARE_BYTES
 from fastlstm.kernels.numba.tile import panel_width, panels_of
 from fastlstm.kernels.rows import Rows
@@ -148,7 +149,8 @@ def memory(cell: CellSpec, sizes: call.Sizes) -> MemoryUse:
     What is at work comes on top of what is kept. Python's own objects are not counted.
     """
     check_sizes(cell, sizes)
-    rows, I, H, proj, tokens, mask, recompute, dtype, n_threads = sizes  # noqa: E741
+    check_float32(sizes.precision)
+    rows, I, H, proj, tokens, mask, recompute, dtype, n_threads, _ = sizes  # noqa: E741
     maths, size, R = maths_of(cell), np.dtype(dtype).itemsize, proj or H
     s = Sizes(maths, rows, I, H, R, tokens, recompute, size, bool(proj), bool(mask))
     threads = min(n_threads, rows.N)

@@ -13,6 +13,7 @@ from fastlstm.kernels.numba.cells import maths_of
 from fastlstm.kernels.numba.engine import loops
 from fastlstm.kernels.numba.forward_pass import Forward, allocate, sizes_of
 from fastlstm.kernels.numba.layer import Layer
+from fastlstm.kernels.numba.precision import check_float32
 from fastlstm.kernels.rows import Rows
 from fastlstm.kernels.spec import CellSpec
 from fastlstm.kernels.steps import OneCaller, read_states, read_step
@@ -21,8 +22,11 @@ from fastlstm.kernels.steps import OneCaller, read_states, read_step
 class Stream:
     """See `fastlstm.kernels.reference.stream.Stream`."""
 
-    def __init__(self, cell: CellSpec, layers: list[Weights], batch_size: int) -> None:
-        read_layers(cell, layers, batch_size)
+    def __init__(
+        self, cell: CellSpec, layers: list[Weights], batch_size: int, precision: str = "float32"
+    ) -> None:
+        read_layers(cell, layers, batch_size, precision)
+        check_float32(precision)
         self._names, self._caller = cell.states, OneCaller()
         self._steps = [_Step(cell, copy.deepcopy(weights), batch_size) for weights in layers]
         self._dtype: np.dtype[Any] = layers[0].w_hh.dtype

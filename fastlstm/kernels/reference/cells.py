@@ -5,8 +5,8 @@ their states, the weights and the mask of recurrent dropout, [n, R] or None; it 
 states and what its backward needs: the gates first, in their order. In the formulas
 ``z_h = W_hh (mask * h_{t-1}) + b_hh``, and s is the sigmoid.
 
-Slow on purpose: every product is made row by row, because a BLAS matrix product may round one
-row differently when its neighbours change, and a row's result must not depend on them.
+The matrices among the weights are arrays, or stand for them in a lower precision: products with
+them, and their gradients, are those of `precision`.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fastlstm.kernels.call import Array, States, Weights
+from fastlstm.kernels.reference.precision import by_row, gradient
 
 Kept = tuple[Array, ...]
 
@@ -41,12 +42,6 @@ class Steps(NamedTuple):
     forward: Callable[[Array, States, Weights, Array | None], tuple[States, Kept]]
     backward: Callable[[States, States, Kept, Weights, Array | None], StepGradient]
     keeps: int
-
-
-def by_row(weight: Array, x: Array) -> Array:
-    """Return ``weight @ x[n]`` for each row n: [G, K], [N, K] -> [N, G]."""
-    product: Array = np.matmul(weight, np.ascontiguousarray(x)[:, :, None])
-    return product[:, :, 0]
 
 
 def product(weight: Array, x: Array, bias: Array | None) -> Array:
@@ -89,13 +84,14 @@ def lstm_backward(
     i, f, g, o, tanh_c = kept
     dw_hr = None
     if w.w_hr is not None:
-        dw_hr = dh.T @ (o * tanh_c)
+        dw_hr = gradient(w.w_hr, dh, o * tanh_c)
         dh = by_row(w.w_hr.T, dh)
     dc = dc + dh * o * (1 - tanh_c * tanh_c)
     gates = (dc * g * i * (1 - i), dc * c_before * f * (1 - f), dc * i * (1 - g * g))
     dz = np.concatenate([*gates, dh * tanh_c * o * (1 - o)], axis=1)
     dh_before = masked(by_row(w.w_hh.T, dz), mask)
-    return StepGradient(dz, dz, (dh_before, dc * f), dz.T @ masked(h_before, mask), dw_hr)
+    dw_hh = gradient(w.w_hh, dz, masked(h_before, mask))
+    return StepGradient(dz, dz, (dh_before, dc * f), dw_hh, dw_hr)
 
 
 def peephole_lstm(
@@ -130,7 +126,7 @@ def peephole_lstm_backward(
         dz,
         dz,
         (dh_before, dc * f + di * p_i + df * p_f),
-        dz.T @ masked(h_before, mask),
+        gradient(w.w_hh, dz, masked(h_before, mask)),
         params=tuple(
             (d * cell).sum(axis=0, dtype=np.float64)
             for d, cell in ((di, c_before), (df, c_before), (do, c))
@@ -162,7 +158,7 @@ def gru_backward(
     dz_h = np.concatenate([dr, dz, dn * r], axis=1)
     dh_before = masked(by_row(w.w_hh.T, dz_h), mask) + dh * z
     dz_x = np.concatenate([dr, dz, dn], axis=1)
-    return StepGradient(dz_x, dz_h, (dh_before,), dz_h.T @ masked(h, mask))
+    return StepGradient(dz_x, dz_h, (dh_before,), gradient(w.w_hh, dz_h, masked(h, mask)))
 
 
 def gru_reset_before(
@@ -192,13 +188,14 @@ def gru_reset_before_backward(
     drz = np.concatenate([drh * h * r * (1 - r), dh * (h - n) * z * (1 - z)], axis=1)
     dh_before = masked(by_row(w.w_hh[: 2 * H].T, drz), mask) + drh * r + dh * z
     d = np.concatenate([drz, dn], axis=1)
-    dw_hh = np.concatenate([drz.T @ masked(h, mask), dn.T @ masked(r * h, mask)])
-    return StepGradient(d, d, (dh_before,), dw_hh)
+    dw_rz = gradient(w.w_hh[: 2 * H], drz, masked(h, mask))
+    dw_n = gradient(w.w_hh[2 * H :], dn, masked(r * h, mask))
+    return StepGradient(d, d, (dh_before,), np.concatenate([dw_rz, dw_n]))
 
 
 def _plain_gradient(dz: Array, h: Array, w: Weights, mask: Array | None) -> StepGradient:
     dh_before = masked(by_row(w.w_hh.T, dz), mask)
-    return StepGradient(dz, dz, (dh_before,), dz.T @ masked(h, mask))
+    return StepGradient(dz, dz, (dh_before,), gradient(w.w_hh, dz, masked(h, mask)))
 
 
 def rnn_tanh(

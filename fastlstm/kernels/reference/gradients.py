@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from fastlstm.kernels.call import Call, Gradients, States, Tokens
-from fastlstm.kernels.reference.cells import StepGradient, by_row
+from fastlstm.kernels.call import Array, Call, Gradients, States, Tokens
+from fastlstm.kernels.reference.cells import StepGradient
+from fastlstm.kernels.reference.precision import by_row, gradient
 from fastlstm.kernels.reference.tape import Step, inputs_of
 from fastlstm.kernels.rows import SUM_BLOCK
 
@@ -19,12 +20,13 @@ class Sums:
     Parameters
     ----------
     call : of the forward pass.
+    w_ih : its weight, as products see it.
     given : of the backward pass; `finish` adds to its arrays.
     current : gradients of the states, as they are changed from step to step.
     """
 
-    def __init__(self, call: Call, given: Gradients, current: States) -> None:
-        self._call, self._given, self._current = call, given, current
+    def __init__(self, call: Call, w_ih: Array, given: Gradients, current: States) -> None:
+        self._call, self._w_ih, self._given, self._current = call, w_ih, given, current
         self._sums = given.weights.map(lambda g: np.zeros(g.shape))
         dx = given.dx
         if dx is not None and not given.accumulate_dx:
@@ -54,7 +56,7 @@ class Sums:
     def add(self, step: Step, d: StepGradient) -> None:
         """Add one step's gradients of the weights and of the input."""
         call, sums = self._call, self._sums
-        sums.w_ih[...] += d.z_x.T @ inputs_of(call, step)
+        sums.w_ih[...] += gradient(self._w_ih, d.z_x, inputs_of(call, step))
         sums.w_hh[...] += d.w_hh
         if sums.b_ih is not None:
             sums.b_ih[...] += d.z_x.sum(axis=0, dtype=np.float64)
@@ -66,7 +68,7 @@ class Sums:
             total += param
         if self._given.dx is None:
             return
-        dx = by_row(call.weights.w_ih.T, d.z_x)
+        dx = by_row(self._w_ih.T, d.z_x)
         if self._dtable is not None and isinstance(call.x, Tokens):
             np.add.at(self._dtable, call.x.ids[step], dx)
         else:

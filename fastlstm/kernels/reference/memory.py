@@ -19,10 +19,11 @@ def memory(cell: CellSpec, sizes: Sizes) -> MemoryUse:
     Raises
     ------
     ValueError
-        If a size is out of range, or the dtype another than float32 and float64.
+        If a size is out of range, the dtype another than float32 and float64, or the precision
+        one that does not fit it or has no backward.
     """
     check_sizes(cell, sizes)
-    rows, I, H, _, U, _, K, dtype, _ = sizes  # noqa: E741
+    rows, I, H, _, U, _, K, dtype, _, precision = sizes  # noqa: E741
     size, n, R = np.dtype(dtype).itemsize, int(rows.n_at[0]), sizes.proj_size or H
     G, states = cell.gate_rows(H), sum(cell.state_sizes(H, R))
     record = 2 * states + STEPS[cell.name].keeps * H
@@ -35,5 +36,10 @@ def memory(cell: CellSpec, sizes: Sizes) -> MemoryUse:
         kept = -(-rows.T // K) * rows.N * states
         backward += int(rows.offset[min(K, rows.T)]) * record
     own = len(cell.params) * H
+    if precision != "float32":  # the rounded weights, and at work those cut or turned, and factors
+        weights = G * (I + R) + R * H * bool(sizes.proj_size)
+        kept += weights
+        forward += 2 * G * max(I, R) + 3 * n * max(I, G)
+        backward += 2 * G * max(I, R) + 3 * n * max(I, G)
     wide = 8 * (rows.total + G * (I + R + 2) + R * H + own + U * I)  # indices, float64 sums
     return MemoryUse(size * kept, size * forward, size * backward + wide)

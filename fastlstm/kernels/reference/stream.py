@@ -9,6 +9,7 @@ import numpy as np
 from fastlstm.kernels.arguments import read_layers
 from fastlstm.kernels.call import Array, States, Weights
 from fastlstm.kernels.reference.cells import STEPS, product
+from fastlstm.kernels.reference.precision import with_precision
 from fastlstm.kernels.spec import CellSpec
 from fastlstm.kernels.steps import OneCaller, read_states, read_step
 
@@ -21,16 +22,21 @@ class Stream:
     cell : which cell.
     layers : weights of each layer, copied: later changes to the model are not seen.
     batch_size : N.
+    precision : of the products, as `Call.precision`.
 
     Attributes
     ----------
     state : in the order of ``cell.states``, each [L,N,R or H]: copies out, values in.
     """
 
-    def __init__(self, cell: CellSpec, layers: list[Weights], batch_size: int) -> None:
+    def __init__(
+        self, cell: CellSpec, layers: list[Weights], batch_size: int, precision: str = "float32"
+    ) -> None:
         self._cell = cell
-        read_layers(cell, layers, batch_size)
-        self._layers, self._caller = copy.deepcopy(layers), OneCaller()
+        read_layers(cell, layers, batch_size, precision)
+        own = copy.deepcopy(layers)
+        self._layers = [with_precision(cell, weights, precision) for weights in own]
+        self._caller = OneCaller()
         w = layers[0]
         self._x_shape = (batch_size, w.w_ih.shape[1])
         _, H, R = w.sizes()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from fastlstm.kernels.call import Array, Call, States, Tokens
+from fastlstm.kernels.call import Array, Call, States, Tokens, Weights
 from fastlstm.kernels.reference.cells import Kept
 from fastlstm.kernels.rows import Int64Array
 from fastlstm.kernels.spec import CellSpec
@@ -25,6 +25,7 @@ class Tape(NamedTuple):
 
     cell: CellSpec
     call: Call
+    weights: Weights  # those of the call, as products see them
     records: list[Record]
     starts: list[States]  # of every `recompute`-th step, [N, ...] each
 

@@ -8,6 +8,7 @@ from fastlstm.kernels.arguments import check_kept, read_call, read_gradients
 from fastlstm.kernels.call import Array, Call, Gradients, States
 from fastlstm.kernels.reference.cells import STEPS, StepGradient, product
 from fastlstm.kernels.reference.gradients import Sums
+from fastlstm.kernels.reference.precision import with_precision
 from fastlstm.kernels.reference.tape import (
     Record,
     Step,
@@ -37,13 +38,13 @@ def forward(cell: CellSpec, call: Call) -> tuple[States, Saved[Tape] | None]:
         If a token is not in its table.
     """
     call = read_call(cell, call)
-    tape = Tape(cell, call, [], [])
+    tape = Tape(cell, call, with_precision(cell, call.weights, call.precision), [], [])
     current = tuple(s.copy() for s in call.state)
     call.y[...] = 0
     for s, step in enumerate(call.rows.steps(call.reverse)):
         if call.save and call.recompute and s % call.recompute == 0:
             tape.starts.append(tuple(s.copy() for s in current))
-        record = _run(cell, call, current, step)
+        record = _run(tape, current, step)
         call.y[step] = current[0][step[1]]
         if call.save and not call.recompute:
             tape.records.append(record)
@@ -73,13 +74,13 @@ def backward(saved: Saved[Tape], given: Gradients) -> tuple[States, States | Non
     given = read_gradients(cell, call, given)
     current = tuple(d.copy() for d in given.dstate if d is not None)
     tape = saved.take()
-    sums = Sums(call, given, current)
+    sums = Sums(call, tape.weights.w_ih, given, current)
     steps, K = list(call.rows.steps(call.reverse)), call.recompute or call.rows.T
     for first in reversed(range(0, call.rows.T, K)):
         block = steps[first : first + K]
         records = _again(tape, block) if call.recompute else tape.records
         for s in reversed(range(first, first + len(block))):
-            d = _run_backward(cell, call, current, steps[s], records.pop(), given.dy)
+            d = _run_backward(tape, current, steps[s], records.pop(), given.dy)
             sums.leave_to_reset(s, steps[s])
             sums.add(steps[s], d)
     sums.finish()
@@ -102,7 +103,7 @@ def inside(saved: Saved[Tape]) -> dict[str, Array]:
     ValueError
         If it was made with `recompute`.
     """
-    cell, call, records, _ = saved.look()
+    cell, call, _, records, _ = saved.look()
     check_kept(call.recompute)
     found: dict[str, list[Array]] = {name: [] for name in cell.inside}
     for record in records:
@@ -113,11 +114,12 @@ def inside(saved: Saved[Tape]) -> dict[str, Array]:
     return {name: np.concatenate(parts) for name, parts in found.items()}
 
 
-def _run(cell: CellSpec, call: Call, current: States, step: Step) -> Record:
+def _run(tape: Tape, current: States, step: Step) -> Record:
     """Run one step: change the states of its rows in `current`."""
+    cell, call, weights, *_ = tape
     before = before_step(call, current, step)
-    z_x = product(call.weights.w_ih, inputs_of(call, step), call.weights.b_ih)
-    after, kept = STEPS[cell.name].forward(z_x, before, call.weights, mask_of(call, step))
+    z_x = product(weights.w_ih, inputs_of(call, step), weights.b_ih)
+    after, kept = STEPS[cell.name].forward(z_x, before, weights, mask_of(call, step))
     for s, value in zip(current, after, strict=True):
         s[step[1]] = value
     return Record(before, after, kept)
@@ -126,18 +128,19 @@ def _run(cell: CellSpec, call: Call, current: States, step: Step) -> Record:
 def _again(tape: Tape, block: list[Step]) -> list[Record]:
     """Run the steps of the last block left once more."""
     current = tape.starts.pop()
-    return [_run(tape.cell, tape.call, current, step) for step in block]
+    return [_run(tape, current, step) for step in block]
 
 
 def _run_backward(
-    cell: CellSpec, call: Call, current: States, step: Step, record: Record, dy: Array | None
+    tape: Tape, current: States, step: Step, record: Record, dy: Array | None
 ) -> StepGradient:
     """Run one step backward: change the gradients of its rows in `current`."""
+    cell, call, weights, *_ = tape
     dstate = tuple(s[step[1]] for s in current)
     if dy is not None:
         dstate = (dstate[0] + dy[step], *dstate[1:])
     back = STEPS[cell.name].backward
-    d = back(dstate, record.before, record.kept, call.weights, mask_of(call, step))
+    d = back(dstate, record.before, record.kept, weights, mask_of(call, step))
     for s, value in zip(current, d.before, strict=True):
         s[step[1]] = value
     return d
