@@ -19,16 +19,25 @@ from fastlstm.kernels import (
 
 
 class Kernel:
-    """`Backend`'s functions with the cell filled in."""
+    """`Backend`'s functions with the cell, and the precision of its products, filled in."""
 
-    def __init__(self, cell: str | CellSpec = "lstm", name: str | None = None) -> None:
+    def __init__(
+        self,
+        cell: str | CellSpec = "lstm",
+        name: str | None = None,
+        precision: str = "float32",
+    ) -> None:
+        self.precision = precision
         self.cell = CELLS[cell] if isinstance(cell, str) else cell
         self.backend: Backend = backend(name)
         self.pool, self.pool_backward = self.backend.pool, self.backend.pool_backward
         self.empty = self.backend.empty
 
     def forward(self, *arguments: Any, **options: Any) -> tuple[Any, Any]:
-        return self.backend.forward(self.cell, Call(*arguments, **options))
+        return self.backend.forward(self.cell, self._call(*arguments, **options))
+
+    def _call(self, *arguments: Any, **options: Any) -> Call:
+        return Call(*arguments, **{"precision": self.precision, **options})
 
     def backward(self, saved: Any, *arguments: Any, **options: Any) -> tuple[Any, Any]:
         return self.backend.backward(saved, Gradients(*arguments, **options))
@@ -39,10 +48,12 @@ class Kernel:
         return state_n, self.backend.inside(saved)
 
     def memory(self, *sizes: Any, **options: Any) -> MemoryUse:
-        return self.backend.memory(self.cell, Sizes(*sizes, **options))
+        return self.backend.memory(
+            self.cell, Sizes(*sizes, **{"precision": self.precision, **options})
+        )
 
     def Stream(self, layers: Any, batch_size: int) -> Stream:
-        return self.backend.stream(self.cell, layers, batch_size)
+        return self.backend.stream(self.cell, layers, batch_size, self.precision)
 
     def adam(self, *arguments: Any, **options: Any) -> None:
         self.backend.adam(AdamStep(*arguments, **options))

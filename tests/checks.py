@@ -42,7 +42,12 @@ def run_forward(kernel: Any, p: Problem, x: Any = None, **options: Any) -> tuple
 
 
 def run(kernel: Any, p: Problem, x: Any = None, recompute: int = 0, n_threads: int = 1) -> Results:
-    """Run forward and backward; return all outputs and gradients by name."""
+    """Run forward and backward; return all outputs and gradients by name.
+
+    In int8, which has no backward, the outputs alone.
+    """
+    if kernel.precision == "int8":
+        return run_forward(kernel, p, x, n_threads=n_threads)[0]
     results, saved = run_forward(kernel, p, x, save=True, recompute=recompute, n_threads=n_threads)
     dx = np.full_like(x.table if isinstance(x, Tokens) else p.x, np.nan)
     grads = p.weights.map(np.zeros_like)

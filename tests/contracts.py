@@ -122,6 +122,12 @@ def check_stream(kernel: Any, case: Case, layers: int = 2) -> None:
     assert not any(s.any() for s in stream.state), "the state is not zero after a reset"
 
 
+def gradient_tolerance(kernel: Any, case: Case) -> float:
+    """How near gradients must be that are the same sums in another order."""
+    rounded = kernel.precision == "bfloat16"
+    return TOLERANCE["gradient", "bfloat16" if rounded else case.dtype]
+
+
 def draw_tokens(case: Case) -> Tokens:
     """Tokens for a case, each several times."""
     rng = np.random.default_rng(case.seed)
@@ -132,16 +138,17 @@ def draw_tokens(case: Case) -> Tokens:
 def check_tokens(kernel: Any, case: Case) -> None:
     """Distinct tokens give the same bits as their dense input, and the same gradients."""
     p, tokens = make(case, kernel.cell), draw_tokens(case)
-    p.x = tokens.table[tokens.ids]
+    p.x, tolerance = tokens.table[tokens.ids], gradient_tolerance(kernel, case)
     dense, sparse = run(kernel, p), run(kernel, p, tokens)
     for name in ("y", "h_n", "c_n"):
         if name in dense:
             assert_same(sparse[name], dense[name], name)
+    if kernel.precision == "int8":
+        return
     summed = np.zeros(tokens.table.shape)
     np.add.at(summed, tokens.ids, dense.pop("dx"))
-    assert_close(sparse.pop("dx"), summed, TOLERANCE["gradient", case.dtype], "dtable")
+    assert_close(sparse.pop("dx"), summed, tolerance, "dtable")
     for name in sparse:
-        tolerance = TOLERANCE["gradient", case.dtype]
         assert_close(sparse[name], dense[name].astype(F64), tolerance, name)
 
 
@@ -231,16 +238,18 @@ def check_reset(kernel: Any, case: Case) -> None:
     p = make(replace(case, reset=True), kernel.cell)
     cut = Cut(p)
     whole, pieces = run(kernel, p), run(kernel, cut.problem(p))
-    for name in ("y", "dx"):
+    for name in ("y", "dx") if "dx" in whole else ("y",):
         assert_same(whole.pop(name), cut.join(pieces.pop(name), case.N), name)
     for s in kernel.cell.states:
         assert_same(whole.pop(f"{s}_n"), pieces.pop(f"{s}_n")[cut.last], f"{s}_n")
+        if kernel.precision == "int8":
+            continue
         d = pieces.pop(f"d{s}0")
         assert_same(whole.pop(f"d{s}0"), cut.start_gradients(d, case.N, False), f"d{s}0")
         assert_same(whole.pop(f"d{s}_reset"), cut.start_gradients(d, case.N, True), f"d{s}_reset")
     assert whole.keys() == pieces.keys()  # those of the weights, summed in another order
     for name, value in whole.items():
-        assert_close(value, pieces[name], TOLERANCE["gradient", case.dtype], name)
+        assert_close(value, pieces[name], gradient_tolerance(kernel, case), name)
 
 
 def check_poison_stays(kernel: Any, case: Case, poison: float) -> None:
@@ -257,4 +266,5 @@ def check_poison_stays(kernel: Any, case: Case, poison: float) -> None:
             assert_same(np.take(dirty[name], others, axis), expected, f"{name} beside {poison}")
     if np.isnan(poison) and p.reset is None:
         assert np.isnan(dirty["h_n"][row]).all(), "NaN of the input was lost"
-        assert np.isnan(dirty["dh0"][row]).all(), "NaN was lost on the way back"
+        if kernel.precision != "int8":
+            assert np.isnan(dirty["dh0"][row]).all(), "NaN was lost on the way back"

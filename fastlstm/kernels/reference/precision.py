@@ -62,8 +62,12 @@ def quantize(rows: Array, floor: float = 0.0) -> Quantized:
     return Quantized(np.rint(q).astype(np.int8), scale)
 
 
+@np.errstate(all="ignore")
 def int8_product(weight: Quantized, rows: Quantized) -> Array:
-    """Return ``weight @ row`` [n,G] of each row; integers up to 2^53 are exact in float64."""
+    """Return ``weight @ row`` [n,G] of each row; integers up to 2^53 are exact in float64.
+
+    Where the product of both scales is subnormal, a backend may take it for zero.
+    """
     sums = rows.q.astype(np.float64) @ weight.q.T.astype(np.float64)
     product: Array = sums.astype(np.float32) * (weight.scale * rows.scale[:, None])
     return product
