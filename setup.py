@@ -51,6 +51,21 @@ PROBES = {
         __m512 probe(__m512 a) {
             return _mm512_and_ps(_mm512_fmadd_ps(a, a, a), a);
         }""",
+    "avxvnni": """
+        #include <immintrin.h>
+        __attribute__((target("avx2,avxvnni"))) __m256i probe(__m256i a) {
+            return _mm256_dpbusd_avx_epi32(a, a, a);
+        }""",
+    "avx512vnni": """
+        #include <immintrin.h>
+        __attribute__((target("avx512f,avx512vnni"))) __m512i probe(__m512i a) {
+            return _mm512_dpbusd_epi32(a, a, a);
+        }""",
+    "avx512bf16": """
+        #include <immintrin.h>
+        __attribute__((target("avx512f,avx512bf16"))) __m512 probe(__m512 a) {
+            return _mm512_dpbf16_ps(a, (__m512bh)a, (__m512bh)a);
+        }""",
     "neon": """
         #ifndef __aarch64__
         #error "not a 64-bit ARM target"
@@ -82,9 +97,9 @@ def supported_levels(compiler: list[str], folder: Path) -> list[str]:
 
 def kernel_sources(levels: list[str], folder: Path = SOURCE_DIR) -> list[Path]:
     """The C files to compile for `levels`; *.inc.c are included by others."""
-    left_out = tuple(["isa_" + name for name in PROBES if name not in levels])
+    left_out = [name for name in PROBES if name not in levels]
     files = [file for file in sorted(folder.glob("*.c")) if ".inc." not in file.name]
-    return [file for file in files if not file.name.startswith(left_out)]
+    return [file for file in files if file.stem.split("_")[1:2] not in [[n] for n in left_out]]
 
 
 def kernel_macros(levels: list[str]) -> list[tuple[str, str | None]]:

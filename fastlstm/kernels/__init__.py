@@ -59,7 +59,7 @@ BACKENDS = {
     "numba": "fastlstm.kernels.numba",
     "reference": "fastlstm.kernels.reference",
 }
-ISAS = ("base", "avx2", "avx512", "neon")
+ISAS = ("base", "avx2", "avxvnni", "avx512", "avx512vnni", "avx512bf16", "neon")
 
 
 def env_choice(name: str, valid: Collection[str]) -> str | None:

@@ -289,14 +289,14 @@ static void run_activation(const int64_t *head, const fl_kernels *k) {
 }
 
 int main(int argc, char **argv) {
-    if (argc == 2) return fl_get_kernels(argv[1], 4) ? 0 : 3;
+    if (argc == 2) return fl_get_kernels(argv[1], 4, FL_FULL) ? 0 : 3;
     if (argc != 4) fail(2, "usage: harness ISA [CASES RESULTS]");
     cases = fopen(argv[2], "rb");
     results = fopen(argv[3], "wb");
     if (!cases || !results) fail(2, "cannot open the files");
     int64_t head[HEADER];
     while (fread(head, sizeof head, 1, cases) == 1) {
-        const fl_kernels *k = fl_get_kernels(argv[1], (int)head[ITEMSIZE]);
+        const fl_kernels *k = fl_get_kernels(argv[1], (int)head[ITEMSIZE], FL_FULL);
         if (!k) fail(3, "this instruction set is not built, or not supported here");
         fl_be_patient(!head[HASTY]);
         if (head[OP] == OP_CELL)

@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 from bound import Kernel
+from cases import LOWER
 from numpy.typing import NDArray
 
 from fastlstm.kernels import CELLS, ISAS, CellSpec, Reset, Rows, Tokens, Weights
@@ -62,7 +63,8 @@ class Program:
 
         Without base where there is neon: there the two differ in their names alone.
         """
-        found = [isa for isa in ISAS if not subprocess.call([*self.runner, str(self.path), isa])]
+        full = [isa for isa in ISAS if isa not in LOWER]
+        found = [isa for isa in full if not subprocess.call([*self.runner, str(self.path), isa])]
         return found[1:] if "neon" in found else found
 
     def run(self, isa: str, data: bytes, folder: Path) -> bytes:

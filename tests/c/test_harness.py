@@ -174,7 +174,7 @@ def test_holds_the_instruction_sets_it_should(program: Program) -> None:
     assert ("neon" if program.runner else NATIVE_ISA) in program.isas
 
 
-@pytest.mark.parametrize("dtype", ["f32", "f64"])
+@pytest.mark.parametrize("dtype", ["f32", "f64", "bf16", "int8"])
 def test_base_on_arm_is_neon(dtype: str) -> None:
     """All of either is compiled from the same lines for the same target, so one is tested."""
     base, neon = (

@@ -43,7 +43,7 @@ def test_old_compiler_builds_fewer_levels(
 ) -> None:
     new = setup.supported_levels(["cc"], tmp_path)
     old = setup.supported_levels(old_compiler, tmp_path)
-    assert old == [name for name in new if name != "avx512"]
+    assert old == [name for name in new if not name.startswith("avx512")]
 
 
 def test_missing_compiler_is_named(setup: ModuleType, tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fastlstm.kernels.call import Array, Weights
+from fastlstm.kernels.call import Array
 from fastlstm.kernels.native import _native
 from fastlstm.kernels.native._native import (
     Stream,
@@ -28,7 +28,8 @@ from fastlstm.kernels.native._native import (
     vec_tanh,
 )
 from fastlstm.kernels.rows import Int64Array, Rows
-from fastlstm.kernels.spec import CellSpec
+
+stream = Stream
 
 __all__ = [
     "TensorStep",
@@ -52,15 +53,6 @@ __all__ = [
     "vec_sigmoid",
     "vec_tanh",
 ]
-
-
-def stream(
-    cell: CellSpec, layers: list[Weights], batch_size: int, precision: str = "float32", /
-) -> Stream:
-    """Return a runner of single steps: see `fastlstm.kernels.reference.stream.Stream`."""
-    if precision != "float32":
-        raise NotImplementedError(f"precision is {precision!r}, expected 'float32'")
-    return Stream(cell, layers, batch_size)
 
 
 def inside(saved: _native.HeldCall) -> dict[str, Array]:

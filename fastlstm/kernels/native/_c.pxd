@@ -73,6 +73,11 @@ cdef extern from "fastlstm.h" nogil:
     enum:
         FL_STOPPED
 
+    enum:
+        FL_FULL
+        FL_BFLOAT16
+        FL_INT8
+
     ctypedef struct fl_pool:
         int64_t T, N, F
         const int64_t *lengths
@@ -115,7 +120,7 @@ cdef extern from "fastlstm.h" nogil:
         void (*sigmoid)(int64_t n, const void *x, void *y) noexcept nogil
         void (*tanh)(int64_t n, const void *x, void *y) noexcept nogil
 
-    const fl_kernels *fl_get_kernels(const char *isa, int itemsize)
+    const fl_kernels *fl_get_kernels(const char *isa, int itemsize, int precision)
     int fl_isa_built(const char *isa)
     int fl_isa_supported(const char *isa)
     const char *const *fl_isa_names()

@@ -87,6 +87,13 @@ class TensorStep:
 
 class Stream:
     state: States
-    def __init__(self, cell: CellSpec, layers: list[Weights], batch_size: int, /) -> None: ...
+    def __init__(
+        self,
+        cell: CellSpec,
+        layers: list[Weights],
+        batch_size: int,
+        precision: str = "float32",
+        /,
+    ) -> None: ...
     def __call__(self, x: Array, /) -> Array: ...
     def reset(self) -> None: ...

@@ -29,7 +29,14 @@ from threading import current_thread, main_thread
 import numpy as np
 
 from fastlstm.kernels.adam_arguments import read_adam
-from fastlstm.kernels.arguments import check_kept, check_layers, check_recompute, check_sizes
+from fastlstm.kernels.arguments import (
+    check_int8_weights,
+    check_kept,
+    check_layers,
+    check_precision,
+    check_recompute,
+    check_sizes,
+)
 from fastlstm.kernels.call import MemoryUse, Tokens
 from fastlstm.kernels.rows import Rows
 from fastlstm.kernels.steps import STREAM_IN_USE, read_states, read_step
@@ -37,6 +44,8 @@ from fastlstm.kernels.steps import STREAM_IN_USE, read_states, read_step
 cdef str _isa = None
 cdef const fl_kernels *_f32 = NULL
 cdef const fl_kernels *_f64 = NULL
+cdef const fl_kernels *_bf16 = NULL
+cdef const fl_kernels *_int8 = NULL
 
 
 def built_isas():
@@ -69,14 +78,16 @@ def set_isa(name):
     ValueError
         If the name is unknown, or this build or machine lacks it.
     """
-    global _isa, _f32, _f64
+    global _isa, _f32, _f64, _bf16, _int8
     if name not in supported_isas():
         raise ValueError(
             f"isa is {name!r}, expected one of {', '.join(supported_isas())} "
             f"(built: {', '.join(built_isas())}; this machine runs those named first)"
         )
     _isa = name
-    _f32, _f64 = fl_get_kernels(name.encode(), 4), fl_get_kernels(name.encode(), 8)
+    code = name.encode()
+    _f32, _f64 = fl_get_kernels(code, 4, FL_FULL), fl_get_kernels(code, 8, FL_FULL)
+    _bf16, _int8 = fl_get_kernels(code, 4, FL_BFLOAT16), fl_get_kernels(code, 4, FL_INT8)
 
 
 set_isa(os.environ.get("FASTLSTM_ISA") or supported_isas()[0])
@@ -84,6 +95,13 @@ set_isa(os.environ.get("FASTLSTM_ISA") or supported_isas()[0])
 
 cdef const fl_kernels *kernels_of(int itemsize):
     return _f64 if itemsize == 8 else _f32  # asking the processor each time costs 20 us
+
+
+cdef const fl_kernels *kernels_in(str precision, int itemsize) noexcept:
+    """The kernels of cells, their products made in a checked precision."""
+    if precision == "float32":
+        return kernels_of(itemsize)
+    return _bf16 if precision == "bfloat16" else _int8
 
 
 def cell_names():
@@ -130,7 +148,7 @@ cdef elementwise(array, str isa, int which):
     array = np.ascontiguousarray(array).ravel()
     out = np.empty_like(array)
     format = format_of(array, "array")
-    k = fl_get_kernels((isa or _isa).encode(), 8 if format == "d" else 4)
+    k = fl_get_kernels((isa or _isa).encode(), 8 if format == "d" else 4, FL_FULL)
     if k == NULL:
         raise ValueError(f"isa is {isa!r}, expected one of {', '.join(supported_isas())}")
     a = view(array, "array", (-1,), format, 0)

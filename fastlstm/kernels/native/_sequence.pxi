@@ -99,18 +99,20 @@ cdef class HeldCall:
                 if token < 0 or token >= U:
                     raise IndexError(f"ids[{t}, {n}] is {token}, expected 0 to {U - 1}")
 
-    cdef int set_cell(self, cell, int itemsize) except -1:
+    cdef int set_cell(self, cell, int itemsize, str precision) except -1:
         self.spec, self.itemsize = cell, itemsize
-        self.p.cell, self.kernels = number_of(cell), kernels_of(itemsize)
+        self.p.cell, self.kernels = number_of(cell), kernels_in(precision, itemsize)
         self.gates, self.states = len(cell.gates), len(cell.states)
         return 0
 
-    cdef set_weights(self, cell, weights):
+    cdef set_weights(self, cell, weights, precision, bint save):
         cdef View ih, hh, hr
         cdef int64_t GH
         w_ih, w_hh, b_ih, b_hh, w_hr, params = weights
         self.format = format_of(w_hh, "w_hh")
-        self.set_cell(cell, 8 if self.format == "d" else 4)
+        if precision != "float32":
+            check_precision(precision, np.dtype(DTYPES[self.format]), save=save)
+        self.set_cell(cell, 8 if self.format == "d" else 4, precision)
         hh, ih = self.matrix(w_hh, "w_hh"), self.matrix(w_ih, "w_ih")
         self.p.R = self.p.H = hh.b.shape[1]
         self.p.input.I = ih.b.shape[1]
@@ -130,6 +132,8 @@ cdef class HeldCall:
         self.p.weights.b_hh = self.optional(b_hh, "b_hh", (GH,))
         if self.check_params(params, ""):
             self.p.weights.params = self.rows_of(np.stack(params))
+        if precision == "int8":
+            check_int8_weights(weights)
 
     cdef int check_params(self, params, str prefix, bint writable=False) except -1:
         """Check the cell's own parameters, or their gradients; return how many there are."""
@@ -233,10 +237,8 @@ def forward(cell, call):
     cdef bint save, reverse
     cdef int64_t recompute, T, N
     x, state, weights, rows, y, reverse, reset, mask, save, recompute, n_threads, precision = call
-    if precision != "float32":
-        raise NotImplementedError(f"precision is {precision!r}, expected 'float32'")
     check_recompute(recompute)
-    held.set_weights(cell, weights)
+    held.set_weights(cell, weights, precision, save)
     held.set_rows(rows, reverse)
     held.set_input(x)
     check_total(&held.p, held.gates)
@@ -379,8 +381,9 @@ def memory(cell, sizes):
     cdef int64_t elements[3]
     cdef int64_t one = 0
     check_sizes(cell, sizes)
-    rows, input_size, hidden_size, proj_size, tokens, mask, recompute, dtype, n_threads, _ = sizes
-    call.set_cell(cell, np.dtype(dtype).itemsize)
+    (rows, input_size, hidden_size, proj_size, tokens, mask, recompute, dtype, n_threads,
+     precision) = sizes
+    call.set_cell(cell, np.dtype(dtype).itemsize, precision)
     call.set_rows(rows, False)
     call.p.H, call.p.R = hidden_size, proj_size or hidden_size
     call.p.input.I, call.p.input.U = input_size, tokens

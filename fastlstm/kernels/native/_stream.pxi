@@ -20,11 +20,11 @@ cdef class Stream:
     cdef fl_call *p  # [L]
     cdef list held
 
-    def __cinit__(self, cell, list layers, int64_t batch_size):
+    def __cinit__(self, cell, list layers, int64_t batch_size, precision="float32"):
         cdef HeldCall call
         cdef View v
         cdef int64_t k
-        self.held = self.read_layers(cell, layers, batch_size)
+        self.held = self.read_layers(cell, layers, batch_size, precision)
         self.p = <fl_call *>fl_alloc(self.L * sizeof(fl_call))
         if self.p == NULL:
             raise MemoryError("no memory for a stream")
@@ -43,13 +43,13 @@ cdef class Stream:
             call.p.h_n, call.p.c_n = <void *>call.p.h0, <void *>call.p.c0
             memcpy(&self.p[k], &call.p, sizeof(fl_call))
 
-    cdef list read_layers(self, cell, list layers, int64_t batch_size):
+    cdef list read_layers(self, cell, list layers, int64_t batch_size, precision):
         """The call of each layer, after checking that they fit each other: before any is packed."""
         cdef HeldCall call
         cdef list calls = [], sizes = []
         for weights in layers:
             call = HeldCall()
-            call.set_weights(cell, weights)
+            call.set_weights(cell, weights, precision, False)
             calls.append(call)
             sizes.append((call.p.input.I, call.p.H, call.p.R))
             if call.format != (<HeldCall>calls[0]).format:

@@ -87,6 +87,7 @@ static void hidden_product(const call *k, const share *w, step_rows *rows, int64
         rows->mask[i] = mask_row(k, row);
     }
     if (k->by_units) fl_barrier(team); /* it needs all units' gates */
+    round_rows(k, rows, rows->n, k->GHp, 0);
     product m = column_product(rows->n, k->GHp, rows->a, k->wht, k->Rp / VL, rows->init,
                                direct && !masked ? PANEL : 0, rows->z);
     if (masked) m.c_panel = 0;
@@ -165,8 +166,8 @@ static int backward_part(const call *shared, int thread, int threads, fl_team *t
     k->by_units = k->by_units && threads > 1;
     const fl_rows *b = &k->p->rows;
     share w = share_of(k->p->H, k->by_units, thread, threads);
-    int64_t most = max64(P_BLOCK, b->N * k->chunk), every = k->p->recompute;
-    step_rows rows = step_rows_in(k, k->scratch + thread * k->scratch_size, most);
+    int64_t every = k->p->recompute;
+    step_rows rows = step_rows_in(k, k->scratch + thread * k->scratch_size, most_rows(k));
     real *copies = rows.own + own_size(k);
     if (begin_backward(k, thread, &rows, team)) return 1;
     int64_t segments = every ? (b->T + every - 1) / every : 1;

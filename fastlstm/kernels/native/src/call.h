@@ -186,9 +186,37 @@ FL_INLINE real *own_masked(const call *k, const step_rows *rows) {
     return own_extra(k, rows) + extra_size(k);
 }
 
+FL_INLINE int64_t masked_size(const call *k) { return k->p->mask ? k->p->rows.N * k->Rp : 0; }
+
+/* Rows that a thread's products take at a time, at most. */
+FL_INLINE int64_t most_rows(const call *k) { return max64(P_BLOCK, k->p->rows.N * k->chunk); }
+
+/* Words of a row of A, rounded for a product; 0 where rows are taken as they are. */
+FL_INLINE int64_t operand_size(const call *k) {
+    int64_t K = max64(max64(k->p->in.I, k->Hp), max64(k->Rp, k->g ? k->GHp : 0));
+    return WORD == 1 ? 0 : round_up(words(K) + ROW_TAIL);
+}
+
 FL_INLINE int64_t own_size(const call *k) {
-    int64_t masked = k->p->mask ? k->p->rows.N * k->Rp : 0;
-    return k->Rp + products_size(k) + extra_size(k) + masked;
+    return k->Rp + products_size(k) + extra_size(k) + masked_size(k) +
+           most_rows(k) * operand_size(k);
+}
+
+/* Are the values of h in -1..1, unless the caller gave others? */
+FL_INLINE real bound_of_h(const call *k) {
+    return k->cell->unbounded || k->p->weights.w_hr ? 0 : 1;
+}
+
+/* Takes the first n rows of K numbers in rows->a as the products want them; `floor` as in
+ * operand.h. */
+FL_INLINE void round_rows(const call *k, step_rows *rows, int64_t n, int64_t K, real floor) {
+    if (WORD == 1) return;
+    real *to = own_masked(k, rows) + masked_size(k);
+    for (int64_t i = 0; i < n; i++, to += operand_size(k)) {
+        if (i + AHEAD < n) prefetch(rows->a[i + AHEAD], K); /* an input comes from memory */
+        write_operand(rows->a[i], K, floor, to);
+        rows->a[i] = to;
+    }
 }
 
 #endif

@@ -8,9 +8,12 @@
 #endif
 
 /* FL_HAVE_... come from the build: the instruction sets that its compiler could make. */
-#define DECLARE(ISA) extern const fl_kernels fl_kernels_##ISA##_f32, fl_kernels_##ISA##_f64;
-#define BUILT(ISA) {#ISA, &fl_kernels_##ISA##_f32, &fl_kernels_##ISA##_f64}
-#define MISSING(ISA) {#ISA, NULL, NULL}
+#define DECLARE(ISA)                                                                               \
+    extern const fl_kernels fl_kernels_##ISA##_f32, fl_kernels_##ISA##_f64,                        \
+        fl_kernels_##ISA##_bf16, fl_kernels_##ISA##_int8;
+#define FULL(ISA) &fl_kernels_##ISA##_f32, &fl_kernels_##ISA##_f64
+#define BUILT(ISA) {#ISA, FULL(ISA), &fl_kernels_##ISA##_bf16, &fl_kernels_##ISA##_int8}
+#define MISSING(ISA) {#ISA, NULL, NULL, NULL, NULL}
 
 DECLARE(base)
 #define BASE BUILT(base)
@@ -33,12 +36,35 @@ DECLARE(neon)
 #define NEON MISSING(neon)
 #endif
 
+/* Sets that add instructions for products of lower precision to those of another. */
+#if defined(FL_HAVE_AVX2) && defined(FL_HAVE_AVXVNNI)
+extern const fl_kernels fl_kernels_avxvnni_int8;
+#define AVXVNNI {"avxvnni", FULL(avx2), &fl_kernels_avx2_bf16, &fl_kernels_avxvnni_int8}
+#else
+#define AVXVNNI MISSING(avxvnni)
+#endif
+#if defined(FL_HAVE_AVX512) && defined(FL_HAVE_AVX512VNNI)
+extern const fl_kernels fl_kernels_avx512vnni_int8;
+#define AVX512VNNI                                                                                 \
+    {"avx512vnni", FULL(avx512), &fl_kernels_avx512_bf16, &fl_kernels_avx512vnni_int8}
+#else
+#define AVX512VNNI MISSING(avx512vnni)
+#endif
+#if defined(FL_HAVE_AVX512) && defined(FL_HAVE_AVX512VNNI) && defined(FL_HAVE_AVX512BF16)
+extern const fl_kernels fl_kernels_avx512bf16_bf16;
+#define AVX512BF16                                                                                 \
+    {"avx512bf16", FULL(avx512), &fl_kernels_avx512bf16_bf16, &fl_kernels_avx512vnni_int8}
+#else
+#define AVX512BF16 MISSING(avx512bf16)
+#endif
+
 typedef struct {
     const char *isa;
-    const fl_kernels *f32, *f64;
+    const fl_kernels *f32, *f64, *bf16, *int8;
 } level;
 
-static const level LEVELS[] = {AVX512, AVX2, NEON, BASE}; /* best first */
+/* best first */
+static const level LEVELS[] = {AVX512BF16, AVX512VNNI, AVX512, AVXVNNI, AVX2, NEON, BASE};
 enum { N_LEVELS = sizeof LEVELS / sizeof *LEVELS };
 
 static const level *find(const char *isa) {
@@ -48,7 +74,8 @@ static const level *find(const char *isa) {
 }
 
 const char *const *fl_isa_names(void) {
-    static const char *const names[] = {"avx512", "avx2", "neon", "base", NULL};
+    static const char *const names[] = {"avx512bf16", "avx512vnni", "avx512", "avxvnni",
+                                        "avx2",       "neon",       "base",   NULL};
     return names;
 }
 
@@ -75,8 +102,13 @@ static int cpu_supports(const char *isa) {
     if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & bit_FMA) || !(c & bit_AVX)) return 0;
     if (!__get_cpuid_count(7, 0, &a, &b7, &c7, &d7) || !(b7 & bit_AVX2)) return 0;
     if (!strcmp(isa, "avx2")) return (saved & ymm) == ymm;
-    if (!strcmp(isa, "avx512")) return (saved & zmm) == zmm && (b7 & need) == need;
-    return 0;
+    unsigned a71 = 0, b71, c71, d71; /* of subleaf 1; zero where there is none */
+    if (a) __get_cpuid_count(7, 1, &a71, &b71, &c71, &d71);
+    if (!strcmp(isa, "avxvnni")) return (saved & ymm) == ymm && (a71 >> 4 & 1);
+    if ((saved & zmm) != zmm || (b7 & need) != need) return 0;
+    if (!strcmp(isa, "avx512")) return 1;
+    if (!(c7 >> 11 & 1)) return 0; /* products of 8 bits */
+    return !strcmp(isa, "avx512vnni") || (!strcmp(isa, "avx512bf16") && (a71 >> 5 & 1));
 }
 #elif defined(__aarch64__)
 static int cpu_supports(const char *isa) { return !strcmp(isa, "neon") || !strcmp(isa, "base"); }
@@ -86,8 +118,9 @@ static int cpu_supports(const char *isa) { return !strcmp(isa, "base"); }
 
 int fl_isa_supported(const char *isa) { return find(isa) && cpu_supports(isa); }
 
-const fl_kernels *fl_get_kernels(const char *isa, int itemsize) {
+const fl_kernels *fl_get_kernels(const char *isa, int itemsize, int precision) {
     const level *l = find(isa);
     if (!l || !fl_isa_supported(isa)) return NULL;
-    return itemsize == 8 ? l->f64 : l->f32;
+    if (itemsize == 8) return precision == FL_FULL ? l->f64 : NULL;
+    return precision == FL_BFLOAT16 ? l->bf16 : precision == FL_INT8 ? l->int8 : l->f32;
 }

@@ -113,6 +113,10 @@ typedef struct fl_adam {
     int n_threads;
 } fl_adam;
 
+/* How products are made: of numbers as they are, rounded to bfloat16, or in 8 bits. */
+enum { FL_FULL, FL_BFLOAT16, FL_INT8 };
+
+/* In lower precision only what concerns cells is there, in 8 bits no backward. */
 typedef struct fl_kernels {
     const char *isa;
     int itemsize; /* 4 or 8 */
@@ -148,7 +152,7 @@ typedef struct fl_kernels {
 } fl_kernels;
 
 /* dispatch.c: the table of a named instruction set, or NULL if this build or machine lacks it. */
-const fl_kernels *fl_get_kernels(const char *isa, int itemsize);
+const fl_kernels *fl_get_kernels(const char *isa, int itemsize, int precision);
 int fl_isa_built(const char *isa);
 int fl_isa_supported(const char *isa);
 const char *const *fl_isa_names(void); /* best first, ends with NULL */

@@ -9,7 +9,7 @@ FL_INLINE product gate_product(const call *k, const step_rows *rows, int64_t n, 
                                const real *weight, int64_t j0, int64_t j1) {
     int64_t blocks = k->cell->panel / k->cell->gates;
     return (product){.n = n,
-                     .K = K,
+                     .K = words(K),
                      .a = rows->a,
                      .b = weight,
                      .nv = k->GHp / VL,
@@ -23,7 +23,7 @@ FL_INLINE product gate_product(const call *k, const step_rows *rows, int64_t n, 
 }
 
 FL_INLINE void gate_product_run(const call *k, const product *m, product_done done, void *ctx) {
-    if (k->unpacked)
+    if (WORD == 1 && k->unpacked)
         unpacked_run(m, k->p->H, k->cell->gates, done, ctx);
     else
         product_run(m, done, ctx);
@@ -40,6 +40,7 @@ static void make_inputs(const call *k, const share *w, step_rows *rows, int64_t 
             rows->z[n] = gates_row(k, row, s);
             rows->init[n] = k->bias;
         }
+    round_rows(k, rows, n, p->in.I, 0);
     product m = gate_product(k, rows, n, p->in.I, k->wx, w->j0, w->j1);
     gate_product_run(k, &m, NULL, NULL);
 }
@@ -55,6 +56,7 @@ static void make_table(const call *k, step_rows *rows, int thread) {
             rows->z[i] = k->inputs + (u + i) * k->GHp;
             rows->init[i] = k->bias;
         }
+        round_rows(k, rows, n, in->I, 0);
         product m = gate_product(k, rows, n, in->I, k->wx, 0, k->Hp / VL);
         product_only(&m);
     }
@@ -103,6 +105,7 @@ static void place_rows(const call *k, const share *w, step_rows *rows, int64_t s
                      (w->j1 - w->j0) * k->cell->gates * VL);
     }
     if (p->mask) mask_hidden(k, w, rows);
+    round_rows(k, rows, rows->n, p->R, bound_of_h(k));
 }
 
 /* The cells before the step, for backward to recompute from. */
@@ -171,8 +174,7 @@ static int forward_part(const call *shared, int thread, int threads, fl_team *te
     k->by_units = k->by_units && threads > 1;
     const fl_rows *b = &k->p->rows;
     share w = share_of(k->p->H, k->by_units, thread, threads);
-    int64_t most = max64(P_BLOCK, b->N * k->chunk);
-    step_rows rows = step_rows_in(k, k->scratch + thread * k->scratch_size, most);
+    step_rows rows = step_rows_in(k, k->scratch + thread * k->scratch_size, most_rows(k));
     if (begin_forward(k, thread, &rows, team)) return 1;
     run_steps(k, &w, &rows, 0, b->T, thread, team);
     fl_barrier(team);

@@ -19,7 +19,7 @@ FL_INLINE product column_product(int64_t n, int64_t K, const real *const *a, con
                                  int64_t nv, const real *const *cin, int64_t cin_panel,
                                  real *const *c) {
     return (product){.n = n,
-                     .K = K,
+                     .K = words(K),
                      .a = a,
                      .b = b,
                      .nv = nv,
@@ -34,7 +34,7 @@ FL_INLINE product column_product(int64_t n, int64_t K, const real *const *a, con
 
 static void column_product_run(const call *k, const product *m, const weight_shape *s,
                                product_done done, void *ctx) {
-    if (k->unpacked)
+    if (WORD == 1 && k->unpacked)
         unpacked_columns_run(m, s, done, ctx);
     else
         product_run(m, done, ctx);
@@ -149,7 +149,7 @@ static void run_grad(const call *k, int which, const ripe *r, const real *dG, in
                      real *copies, real *sums) {
     if (!has_grad(k, which)) return;
     weight_grad m = grad_of(k, which);
-    if (k->unpacked) {
+    if (WORD == 1 && k->unpacked) {
         weight_grad_few(&m, thread, k->threads, k, r->p1, dG, copies);
         return;
     }
@@ -200,6 +200,7 @@ static void dx_rows(const call *k, int64_t n, step_rows *rows, real *tiles) {
         rows->z[i] = tiles + i * PANEL;
         rows->init[i] = k->zeros;
     }
+    round_rows(k, rows, n, k->GHp, 0);
     product m =
         column_product(n, k->GHp, rows->a, k->wxt, vectors(k->p->in.I), rows->init, 0, rows->z);
     m.c_panel = 0, m.panels_first = 1;

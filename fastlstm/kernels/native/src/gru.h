@@ -10,14 +10,16 @@
 #ifndef FL_GRU_H
 #define FL_GRU_H
 
-#include "backward.h"
 #include "forward.h"
+#if FL_BACKWARD
+#include "backward.h"
+#endif
 
 enum { GRU_GATES = 3 };
 
 /* Two sigmoids that share a division. */
 FL_INLINE void gru_sigmoids(vreal *r, vreal *z) {
-    vreal dr = vsigmoid_den(*r), dz = vsigmoid_den(*z), both = 1 / (dr * dz);
+    vreal dr = vsigmoid_den(*r), dz = vsigmoid_den(*z), both = vinverse(dr * dz);
     *r = both * dz * FL_SMALL, *z = both * dr * FL_SMALL;
 }
 
@@ -58,6 +60,7 @@ static void gru_step(const call *k, const share *w, step_rows *rows, int64_t ste
     gate_product_run(k, &m, gru_finish, rows);
 }
 
+#if FL_BACKWARD
 static void gru_row_backward(const call *k, int64_t row, int64_t step, int64_t j0, int64_t j1) {
     const real *h = hidden_before(k, row, step), *dy = dy_row(k, row, step);
     real *gates = gates_row(k, row, step), *extra = extra_row(k, row, step);
@@ -87,12 +90,14 @@ static void gru_step_backward(const call *k, const share *w, step_rows *rows, in
     hidden_product(k, w, rows, step, 1, team);
 }
 
+#endif
+
 static const cell GRU = {.name = "gru",
                          .gates = GRU_GATES,
                          .panel = GRU_GATES,
                          .split = 1,
                          .extra = 1,
                          .step = gru_step,
-                         .step_backward = gru_step_backward};
+                         FL_ONLY_BACKWARD(.step_backward = gru_step_backward)};
 
 #endif

@@ -47,16 +47,18 @@ static void gru_late_step(const call *k, const share *w, step_rows *rows, int64_
     m.down = step & 1;
     product_run(&m, gru_late_gates, rows);
     for (int64_t i = 0; i < rows->n; i++) {
+        rows->a[i] = rows->extra[i];
         rows->start[i] = rows->init[i] + 2 * VL;
         rows->s[i] = rows->z[i] + 2 * VL;
     }
-    m.a = (const real *const *)rows->extra;
+    round_rows(k, rows, rows->n, k->p->R, 1);
     m.b = k->whn;
     m.V = 1, m.nv = k->Hp / VL;
     m.cin = rows->start, m.c = rows->s;
     product_run(&m, gru_late_finish, rows);
 }
 
+#if FL_BACKWARD
 /* Up to the gradient of n before its activation, which also goes to dn; r stays in its place. */
 static void gru_late_outer(const call *k, int64_t row, int64_t step, real *dn) {
     const real *h = hidden_before(k, row, step), *dy = dy_row(k, row, step);
@@ -98,6 +100,7 @@ static void gru_late_step_backward(const call *k, const share *w, step_rows *row
         rows->s[i] = drh + i * k->Hp;
         rows->start[i] = k->zeros;
     }
+    round_rows(k, rows, rows->n, k->Hp, 0);
     product m =
         column_product(rows->n, k->Hp, rows->a, k->whnt, k->Rp / VL, rows->start, 0, rows->s);
     product_only(&m);
@@ -109,6 +112,8 @@ static void gru_late_step_backward(const call *k, const share *w, step_rows *row
     hidden_product(k, w, rows, step, 1, team);
 }
 
+#endif
+
 static const cell GRU_RESET_BEFORE = {.name = "gru_reset_before",
                                       .gates = GRU_GATES,
                                       .panel = GRU_GATES,
@@ -116,6 +121,6 @@ static const cell GRU_RESET_BEFORE = {.name = "gru_reset_before",
                                       .work = 2,
                                       .late = 1,
                                       .step = gru_late_step,
-                                      .step_backward = gru_late_step_backward};
+                                      FL_ONLY_BACKWARD(.step_backward = gru_late_step_backward)};
 
 #endif

@@ -15,9 +15,11 @@ FL_PRAGMA(GCC target(FL_TARGET))
 #include "gru.h"
 #include "gru_reset_before.h"
 #include "rnn.h"
-#include "adam.h"
 #include "plan.h"
+#if FL_WORD == 1
+#include "adam.h"
 #include "pool.h"
+#endif
 
 /* In the order of their numbers. */
 static const cell *const CELLS[] = {&LSTM,     &GRU,      &GRU_RESET_BEFORE,
@@ -55,12 +57,14 @@ static int64_t forward_bytes(const fl_call *p) {
     return plan_forward(&k, NULL) * (int64_t)sizeof(real);
 }
 
+#if FL_BACKWARD
 static int64_t backward_bytes(const fl_call *p) {
     fl_grads none = {0};
     call k = call_of(CELLS[p->cell], p, &none);
     divide(&k);
     return plan_backward(&k, 1, NULL) * (int64_t)sizeof(real);
 }
+#endif
 
 /* Everything is planned: runs the pass and gives its memory back. */
 static int run(call *k, fl_body body, real *block) {
@@ -84,6 +88,7 @@ static int forward(const fl_call *p) {
     return run(&k, forward_body, block);
 }
 
+#if FL_BACKWARD
 static int backward(const fl_call *p, const fl_grads *g) {
     call k = call_of(CELLS[p->cell], p, g);
     divide(&k);
@@ -93,7 +98,9 @@ static int backward(const fl_call *p, const fl_grads *g) {
     plan_backward(&k, dx, block);
     return run(&k, backward_body, block);
 }
+#endif
 
+#if FL_WORD == 1
 #define ELEMENTWISE(NAME, EXPRESSION)                                                              \
     static void NAME(int64_t n, const void *x, void *y) {                                          \
         for (int64_t i = 0; i < n; i += VL) {                                                      \
@@ -105,6 +112,7 @@ static int backward(const fl_call *p, const fl_grads *g) {
 ELEMENTWISE(elementwise_exp, vexp_neg(vclamp(-v, FL_LEAST, FL_MOST), 1))
 ELEMENTWISE(elementwise_sigmoid, vsigmoid(v))
 ELEMENTWISE(elementwise_tanh, vtanh(v))
+#endif
 
 extern const fl_kernels FL_TABLE;
 const fl_kernels FL_TABLE = {
@@ -116,15 +124,19 @@ const fl_kernels FL_TABLE = {
     .pack = pack,
     .kept = kept,
     .forward_bytes = forward_bytes,
-    .backward_bytes = backward_bytes,
     .forward = forward,
+#if FL_BACKWARD
+    .backward_bytes = backward_bytes,
     .backward = backward,
+#endif
+#if FL_WORD == 1
     .pool_forward = pool_forward,
     .pool_backward = pool_backward,
     .adam = adam,
     .exp = elementwise_exp,
     .sigmoid = elementwise_sigmoid,
     .tanh = elementwise_tanh,
+#endif
 };
 
 #if defined(FL_TARGET) && defined(__clang__)

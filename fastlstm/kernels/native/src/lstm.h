@@ -9,8 +9,10 @@
 #ifndef FL_LSTM_H
 #define FL_LSTM_H
 
-#include "backward.h"
 #include "forward.h"
+#if FL_BACKWARD
+#include "backward.h"
+#endif
 
 enum { LSTM_GATES = 4, PEEPHOLES = 3 };
 
@@ -22,7 +24,7 @@ FL_INLINE lstm_gates lstm_activate(const real *z) {
     vreal di = vsigmoid_den(vload(z)), df = vsigmoid_den(vload(z + VL));
     vreal ng = vtanh_num(vload(z + 2 * VL)), dg = ng + 2;
     vreal d_o = vsigmoid_den(vload(z + 3 * VL));
-    vreal ig = 1 / (di * dg), fo = 1 / (df * d_o);
+    vreal ig = vinverse(di * dg), fo = vinverse(df * d_o);
     return (lstm_gates){.i = ig * dg * FL_SMALL,
                         .f = fo * d_o * FL_SMALL,
                         .g = ng * (ig * di),
@@ -80,11 +82,15 @@ FL_INLINE void write_projected(void *ctx, int64_t row, int64_t R, int64_t panel)
 
 static void lstm_project(const call *k, step_rows *rows) {
     int64_t nv = k->Rp / VL;
-    for (int64_t i = 0; i < rows->n; i++) rows->init[i] = k->zeros;
+    for (int64_t i = 0; i < rows->n; i++) {
+        rows->a[i] = rows->extra[i];
+        rows->init[i] = k->zeros;
+    }
+    round_rows(k, rows, rows->n, k->p->H, 1);
     rows->s_panel = rows->n <= MAX_FEW ? PANEL : 0;
     product m = {.n = rows->n,
-                 .K = k->p->H,
-                 .a = (const real **)rows->extra,
+                 .K = words(k->p->H),
+                 .a = rows->a,
                  .b = k->whr,
                  .nv = nv,
                  .V = FL_PANEL,
@@ -104,6 +110,7 @@ static void lstm_step(const call *k, const share *w, step_rows *rows, int64_t st
     if (k->whr) lstm_project(k, rows);
 }
 
+#if FL_BACKWARD
 /* From dh' and dc' to the gradients before the activations; returns dc. p: NULL or what i, f and o
  * see the cell with (peephole_lstm.h). */
 FL_INLINE vreal lstm_cell_backward(const lstm_gates *a, vreal c, vreal c_next, vreal dh, vreal dc,
@@ -154,6 +161,7 @@ static void lstm_project_backward(const call *k, const share *w, step_rows *rows
         rows->init[i] = k->zeros;
         rows->s[i] = own_extra(k, rows) + i * k->Hp;
     }
+    round_rows(k, rows, rows->n, k->Rp, 0);
     product m =
         column_product(rows->n, k->Rp, rows->a, k->whrt, k->Hp / VL, rows->init, 0, rows->s);
     product_only(&m);
@@ -174,11 +182,13 @@ static void lstm_step_backward(const call *k, const share *w, step_rows *rows, i
     hidden_product(k, w, rows, step, 0, team);
 }
 
+#endif
+
 static const cell LSTM = {.name = "lstm",
                           .gates = LSTM_GATES,
                           .panel = LSTM_GATES,
                           .c = 1,
                           .step = lstm_step,
-                          .step_backward = lstm_step_backward};
+                          FL_ONLY_BACKWARD(.step_backward = lstm_step_backward)};
 
 #endif

@@ -17,9 +17,9 @@ FL_INLINE int64_t vectors(int64_t n) { return (n + VL - 1) / VL; }
 
 /* A weight [all gates * H, K]: which of its gates, and how they are packed. */
 typedef struct {
-    int64_t H, K;
-    int64_t G; /* gates in a block of the packed order */
-    int64_t V; /* vectors of a panel */
+    int64_t H, K; /* K in numbers */
+    int64_t G;    /* gates in a block of the packed order */
+    int64_t V;    /* vectors of a panel */
 } weight_shape;
 
 FL_INLINE int64_t gates_size(const weight_shape *s) { return s->G * unit_blocks(s->H) * VL; }
@@ -28,9 +28,10 @@ FL_INLINE int64_t gates_size(const weight_shape *s) { return s->G * unit_blocks(
 FL_INLINE real *packed_at(const weight_shape *s, real *packed, int64_t v, int64_t *step) {
     int64_t panel = v / s->V, width = panel_vectors(s->G * unit_blocks(s->H), s->V, panel);
     *step = width * VL;
-    return packed + panel * s->V * VL * s->K + (v - panel * s->V) * VL;
+    return packed + panel * s->V * VL * (words(s->K) + PANEL_TAIL) + (v - panel * s->V) * VL;
 }
 
+#if FL_WORD == 1
 /* `units` rows of w [.,K] as one vector of each packed row. */
 static void pack_block(int64_t units, int64_t K, const real *w, real *to, int64_t step) {
     int64_t k = 0;
@@ -45,6 +46,54 @@ static void pack_block(int64_t units, int64_t K, const real *w, real *to, int64_
     for (int64_t i = 0; i < K; i++)
         for (int64_t l = units; l < VL; l++) to[i * step + l] = 0;
 }
+#else
+/* Numbers k..k+STRIP-1 of `units` rows of w [.,K], a vector of units each. */
+FL_INLINE void load_units(int64_t units, int64_t K, const real *w, int64_t k, vreal r[STRIP]) {
+    if (units == VL && k + STRIP <= K) {
+        vload_strip(w + k, K, r);
+        return;
+    }
+    for (int i = 0; i < STRIP; i++)
+        for (int l = 0; l < VL; l++) r[i][l] = l < units && k + i < K ? w[l * K + k + i] : 0;
+}
+
+#if FL_WORD == 2
+/* `units` rows of w [.,K] as one vector of each packed row. */
+static void pack_block(int64_t units, int64_t K, const real *w, real *to, int64_t step) {
+    vreal r[STRIP];
+    for (int64_t k = 0; k < K; k += STRIP) {
+        load_units(units, K, w, k, r);
+        for (int i = 0; i < STRIP && k + i < K; i += 2)
+            vstore(to + (k + i) / 2 * step, word_of(r[i], r[i + 1]));
+    }
+}
+#else
+/* `units` rows of w [.,K] as one vector of each packed row, and of the two behind those. */
+static void pack_block(int64_t units, int64_t K, const real *w, real *to, int64_t step) {
+    vreal r[STRIP], m = {0};
+    for (int64_t k = 0; k < K; k += STRIP) {
+        load_units(units, K, w, k, r);
+        for (int i = 0; i < STRIP; i++) m = vmax(vabs(r[i]), m);
+    }
+    vreal levels = levels_per(m);
+    vint sum = {0};
+    for (int64_t k = 0; k < K; k += STRIP) {
+        load_units(units, K, w, k, r);
+        for (int i = 0; i < STRIP && k + i < K; i += 4) {
+            vint word = {0};
+            for (int g = 0; g < 4; g++) {
+                vint q = nearest(r[i + g] * levels);
+                sum += q;
+                word |= (q & 255) << 8 * g;
+            }
+            vstore(to + (k + i) / 4 * step, (vreal)word);
+        }
+    }
+    vstore(to + words(K) * step, (vreal)(sum * -128));
+    vstore(to + (words(K) + 1) * step, scale_of(m));
+}
+#endif
+#endif
 
 /* Blocks j0..j1-1 of the gates of w. Each function packs a part, so that threads can share it. */
 static void pack_gates(const weight_shape *s, const real *w, real *packed, int64_t j0, int64_t j1) {
@@ -69,25 +118,48 @@ static void pack_bias(int64_t H, int64_t G, const real *b1, const real *b2, real
 }
 
 FL_INLINE int64_t columns_size(int64_t H, int64_t G, int64_t K) {
-    return G * unit_blocks(H) * VL * vectors(K) * VL;
+    return words(G * unit_blocks(H) * VL) * vectors(K) * VL;
+}
+
+#if FL_BACKWARD /* products with the transpose */
+/* Row m of the packed order: its columns in a panel, or NULL where that is zero. */
+FL_INLINE const real *row_of_columns(int64_t H, int64_t G, int64_t g1, int64_t K, const real *w,
+                                     int64_t m) {
+    int64_t block = G * VL, unit = m / block * VL + m % VL, g = m % block / VL;
+    return unit < H && g < g1 ? w + (g * H + unit) * K : NULL;
+}
+
+/* Words of the rows from m on, one of each column. */
+FL_INLINE void pack_columns_word(const real *const *row, int64_t columns, int64_t width, real *to) {
+    for (int64_t c = 0; c < width; c += VL) {
+        vreal r[2] = {{0}, {0}};
+        for (int i = 0; i < WORD; i++)
+            if (row[i] && c < columns) r[i] = vload_n(row[i] + c, min64(VL, columns - c));
+#if FL_WORD == 2
+        r[0] = word_of(r[0], r[1]);
+#endif
+        vstore(to + c, r[0]);
+    }
 }
 
 /* The rows of blocks j0..j1-1, in every panel; gates from g1 on read as zero. */
 static void pack_columns(int64_t H, int64_t G, int64_t g1, int64_t K, const real *w, real *packed,
                          int64_t j0, int64_t j1) {
-    int64_t block = G * VL, rows = unit_blocks(H) * block, nv = vectors(K);
+    int64_t block = G * VL, rows = words(unit_blocks(H) * block), nv = vectors(K);
     for (int64_t p = 0; p * FL_PANEL < nv; p++) {
         int64_t width = panel_vectors(nv, FL_PANEL, p) * VL;
         int64_t columns = min64(width, K - p * PANEL);
-        for (int64_t m = j0 * block; m < j1 * block; m++) {
-            int64_t unit = m / block * VL + m % VL, g = m % block / VL;
-            int64_t some = unit < H && g < g1 ? columns : 0;
-            real *to = packed + m * width;
-            if (some) memcpy(to, w + (g * H + unit) * K + p * PANEL, (size_t)some * sizeof(real));
-            memset(to + some, 0, (size_t)(width - some) * sizeof(real));
+        for (int64_t m = j0 * block; m < j1 * block; m += WORD) {
+            const real *row[2] = {NULL, NULL};
+            for (int i = 0; i < WORD; i++) {
+                row[i] = row_of_columns(H, G, g1, K, w, m + i);
+                if (row[i]) row[i] += p * PANEL;
+            }
+            pack_columns_word(row, columns, width, packed + m / WORD * width);
         }
         packed += rows * width;
     }
 }
+#endif
 
 #endif

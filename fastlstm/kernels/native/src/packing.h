@@ -27,21 +27,24 @@ FL_INLINE weight_shape project_shape(const call *k) { /* its units are the R out
 /* Is reading the weights as they are, once for each few rows, less work than packing them? */
 static int stay_unpacked(const call *k) {
     const fl_call *p = k->p;
-    int possible = !p->packed && !p->in.ids && one_product(k);
+    int possible = WORD == 1 && !p->packed && !p->in.ids && one_product(k);
     return possible && p->rows.T <= UNPACKED_STEPS && p->rows.T * p->rows.N <= UNPACKED_ROWS;
 }
+
+/* Words of a column of K numbers, packed in gate order. */
+FL_INLINE int64_t column_words(int64_t K) { return words(K) + PANEL_TAIL; }
 
 /* Where the packed weights stand in `packed`; returns their size. */
 FL_INLINE int64_t place_weights(call *k, const real *packed) {
     arena m = {(real *)packed, 0};
-    int64_t late = k->cell->late * k->Hp * k->p->R;
-    k->wx = k->unpacked ? k->p->weights.w_ih : take(&m, k->GHp * k->p->in.I);
-    k->wh = k->unpacked ? k->p->weights.w_hh : take(&m, k->GHp * k->p->R - late);
+    int64_t R = column_words(k->p->R), late = k->cell->late * k->Hp * R;
+    k->wx = k->unpacked ? k->p->weights.w_ih : take(&m, k->GHp * column_words(k->p->in.I));
+    k->wh = k->unpacked ? k->p->weights.w_hh : take(&m, k->GHp * R - late);
     k->whn = late ? take(&m, late) : NULL;
     k->bias = take(&m, k->GHp);
     k->bias_h = k->cell->split ? take(&m, k->GHp) : NULL;
     k->params = k->cell->params ? take(&m, k->cell->params * k->Hp) : NULL;
-    k->whr = k->p->weights.w_hr ? take(&m, k->Rp * k->p->H) : NULL;
+    k->whr = k->p->weights.w_hr ? take(&m, k->Rp * column_words(k->p->H)) : NULL;
     return m.size;
 }
 
@@ -71,6 +74,7 @@ static void pack_forward_part(const call *k, int thread) {
                  part(outputs, thread, k->threads), part(outputs, thread + 1, k->threads));
 }
 
+#if FL_BACKWARD
 /* For products backward. */
 static void pack_backward_part(const call *k, int thread) {
     const fl_call *p = k->p;
@@ -89,5 +93,6 @@ static void pack_backward_part(const call *k, int thread) {
         pack_columns(p->R, 1, 1, p->H, w->w_hr, (real *)k->whrt, part(outputs, thread, k->threads),
                      part(outputs, thread + 1, k->threads));
 }
+#endif
 
 #endif

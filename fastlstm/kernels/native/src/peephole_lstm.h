@@ -24,7 +24,7 @@ FL_INLINE void peephole_finish(void *ctx, int64_t row, int64_t R, int64_t j) {
         vreal c = vload(s->c_in[r] + j * VL);
         vreal di = vsigmoid_den(vfma(p_i, c, vload(z)));
         vreal f = FL_SMALL / vsigmoid_den(vfma(p_f, c, vload(z + VL)));
-        vreal ng = vtanh_num(vload(z + 2 * VL)), dg = ng + 2, ig = 1 / (di * dg);
+        vreal ng = vtanh_num(vload(z + 2 * VL)), dg = ng + 2, ig = vinverse(di * dg);
         vreal i = ig * dg * FL_SMALL, g = ng * (ig * di);
         next[r - row] = vfma(f, c, i * g);
         vstore(s->c_out[r] + j * VL, next[r - row]);
@@ -37,7 +37,7 @@ FL_INLINE void peephole_finish(void *ctx, int64_t row, int64_t R, int64_t j) {
     for (int64_t r = row; r < row + R; r++) {
         real *z = s->z[r] + j * LSTM_GATES * VL;
         vreal d_o = vsigmoid_den(vfma(p_o, next[r - row], vload(z + 3 * VL)));
-        vreal nt = vtanh_num(next[r - row]), dt = nt + 2, both = 1 / (d_o * dt);
+        vreal nt = vtanh_num(next[r - row]), dt = nt + 2, both = vinverse(d_o * dt);
         vreal o = both * dt * FL_SMALL;
         vstore_n(s->out[r] + j * VL, o * (nt * (both * d_o)), lanes);
         if (s->call->full) vstore(z + 3 * VL, o);
@@ -50,6 +50,7 @@ static void peephole_step(const call *k, const share *w, step_rows *rows, int64_
     gate_product_run(k, &m, peephole_finish, rows);
 }
 
+#if FL_BACKWARD
 static void peephole_step_backward(const call *k, const share *w, step_rows *rows, int64_t step,
                                    fl_team *team) {
     for (int64_t i = 0; i < rows->n; i++) {
@@ -74,13 +75,15 @@ static void peephole_params_backward(const call *k, int64_t row, int64_t step, i
     }
 }
 
+#endif
+
 static const cell PEEPHOLE_LSTM = {.name = "peephole_lstm",
                                    .gates = LSTM_GATES,
                                    .panel = LSTM_GATES,
                                    .c = 1,
                                    .params = PEEPHOLES,
                                    .step = peephole_step,
-                                   .step_backward = peephole_step_backward,
-                                   .params_backward = peephole_params_backward};
+                                   FL_ONLY_BACKWARD(.step_backward = peephole_step_backward,
+                                                    .params_backward = peephole_params_backward)};
 
 #endif

@@ -2,7 +2,10 @@
 #ifndef FL_PLAN_H
 #define FL_PLAN_H
 
+#include "packing.h"
+#if FL_BACKWARD
 #include "backward.h"
+#endif
 
 /* Elements of gates, cells and extra; see fl_call. */
 static void plan_kept(const call *k, int64_t elements[3]) {
@@ -32,12 +35,12 @@ static int64_t plan_forward(call *k, real *block) {
     k->states = k->full ? NULL : p->cells;
     k->extra = k->full ? p->extra : NULL;
     k->reset_c = k->cell->c && p->reset ? take(&m, N * k->Hp) : NULL;
-    int64_t most = max64(P_BLOCK, N * k->chunk);
-    k->scratch_size = pointers_size(most) + own_size(k);
+    k->scratch_size = pointers_size(most_rows(k)) + own_size(k);
     k->scratch = take(&m, k->scratch_size * (k->pieces ? k->pieces : k->threads));
     return m.size;
 }
 
+#if FL_BACKWARD
 /* Packed rows of the longest segment: rows only end, so the first one. */
 static int64_t longest_segment(const fl_call *p) {
     const fl_rows *b = &p->rows;
@@ -73,7 +76,7 @@ static void plan_states(call *k, arena *m) {
 static int64_t plan_backward(call *k, int dx, real *block) {
     const fl_call *p = k->p;
     const fl_weights *w = &p->weights;
-    int64_t late = k->cell->late, N = p->rows.N;
+    int64_t late = k->cell->late;
     arena m = {block, 0};
     k->full = 1;
     k->chunk = chunk_steps(k, p->recompute ? min64(p->recompute, p->rows.T) : p->rows.T);
@@ -93,11 +96,12 @@ static int64_t plan_backward(call *k, int dx, real *block) {
     else
         k->params = take(&m, k->cell->params * k->Hp);
     k->param_sums = take(&m, 2 * k->cell->params * k->Hp);
-    int64_t most = max64(P_BLOCK, N * k->chunk), sums = sums_size(k, WEIGHT_GRADS);
-    k->scratch_size = pointers_size(most) + own_size(k) + weight_copies_size(most_features(k)) +
-                      (p->recompute ? 2 : 1) * sums;
+    int64_t sums = sums_size(k, WEIGHT_GRADS);
+    k->scratch_size = pointers_size(most_rows(k)) + own_size(k) +
+                      weight_copies_size(most_features(k)) + (p->recompute ? 2 : 1) * sums;
     k->scratch = take(&m, k->scratch_size * k->threads);
     return m.size;
 }
+#endif
 
 #endif

@@ -23,10 +23,7 @@
 #ifndef FL_PRODUCT_H
 #define FL_PRODUCT_H
 
-#include "vec.h"
-
-FL_INLINE int64_t min64(int64_t a, int64_t b) { return a < b ? a : b; }
-FL_INLINE int64_t max64(int64_t a, int64_t b) { return a > b ? a : b; }
+#include "operand.h"
 
 #if FL_BYTES == 64 || defined(__aarch64__)
 enum { MAX_ROWS = 8, ROWS_OF_4 = 6 }; /* 6 x 4 or 8 x 3 of 32 registers accumulate */
@@ -43,7 +40,7 @@ enum { BY_ROWS = 640 << 10 }; /* bytes of B that a second-level cache keeps besi
 
 /* One product: rows 0..n-1, panels p0..p1-1 of nv vectors in all. */
 typedef struct {
-    int64_t n, K;
+    int64_t n, K;         /* K in words */
     const real *const *a; /* [n] rows of A */
     const real *b;        /* packed */
     int64_t nv;           /* vectors in a row of B */
@@ -80,7 +77,8 @@ FL_INLINE void tile(const int R, const int Q, const int V, int64_t K, const real
         for (int q = 0; q < Q; q++)
 #pragma GCC unroll 4
             for (int v = 0; v < V; v++)
-                acc[r][q][v] = vload(cin[r] + cin_off + q * cin_panel + v * VL);
+                acc[r][q][v] = begin_sum(cin[r] + cin_off + q * cin_panel + v * VL,
+                                         b + q * b_panel + (K * V + v) * VL);
     }
     int64_t k = 0;
     do { /* K is at least 1 */
@@ -92,11 +90,11 @@ FL_INLINE void tile(const int R, const int Q, const int V, int64_t K, const real
             for (int v = 0; v < V; v++) bk[q][v] = vload(b + q * b_panel + k * (V * VL) + v * VL);
 #pragma GCC unroll 8
         for (int r = 0; r < R; r++) {
-            vreal s = vset1(ar[r][k]);
+            vreal s = vword(ar[r] + k);
 #pragma GCC unroll 4
             for (int q = 0; q < Q; q++)
 #pragma GCC unroll 4
-                for (int v = 0; v < V; v++) acc[r][q][v] = vfma(s, bk[q][v], acc[r][q][v]);
+                for (int v = 0; v < V; v++) acc[r][q][v] = vdot(s, bk[q][v], acc[r][q][v]);
         }
     } while (++k < K);
 #pragma GCC unroll 8
@@ -104,7 +102,10 @@ FL_INLINE void tile(const int R, const int Q, const int V, int64_t K, const real
 #pragma GCC unroll 4
         for (int q = 0; q < Q; q++)
 #pragma GCC unroll 4
-            for (int v = 0; v < V; v++) vstore(c[r] + c_off + q * c_panel + v * VL, acc[r][q][v]);
+            for (int v = 0; v < V; v++)
+                vstore(c[r] + c_off + q * c_panel + v * VL,
+                       end_sum(acc[r][q][v], cin[r] + cin_off + q * cin_panel + v * VL,
+                               b + q * b_panel + (K * V + v) * VL, V * VL, ar[r] + K));
 }
 
 #define TILE_ARGS                                                                                  \
@@ -177,11 +178,14 @@ FL_INLINE int64_t panel_vectors(int64_t nv, int64_t V, int64_t panel) {
     return left < V ? left : V;
 }
 
+/* Words of a full panel of B. */
+FL_INLINE int64_t panel_size(const product *m) { return m->V * VL * (m->K + PANEL_TAIL); }
+
 /* Rows r0 .. r0+R-1 of a panel, from k0 to k1. */
 FL_INLINE void product_tile(const product *m, int64_t p, int64_t r0, int64_t R, int64_t k0,
                             int64_t k1, const real *ahead, int64_t ahead_step) {
     int64_t V = panel_vectors(m->nv, m->V, p);
-    const real *b = m->b + p * m->V * VL * m->K + k0 * V * VL; /* all panels before are full */
+    const real *b = m->b + p * panel_size(m) + k0 * V * VL; /* all panels before are full */
     const tile_fn *tiles = TILES[V - 1];
     const real *a[MAX_ROWS];
     for (int64_t r = 0; r < R; r++) a[r] = m->a[r0 + r] + k0;
@@ -211,14 +215,15 @@ FL_INLINE const real *block_after(const product *m, int64_t j, int64_t kb, int64
     int64_t last = m->p1 - m->p0 - 1, more = kb + 1 < k_blocks;
     int64_t p = nth_panel(m, more ? j : min64(j + 1, last));
     int64_t k = more ? m->K * (kb + 1) / k_blocks : 0;
-    return m->b + (p * m->V * m->K + k * panel_vectors(m->nv, m->V, p)) * VL;
+    return m->b + p * panel_size(m) + k * panel_vectors(m->nv, m->V, p) * VL;
 }
 
 /* It does not: a block of a panel at a time, all rows over it while it is in the first. The next
  * one comes from the third-level cache meanwhile, some of it with each tile. */
 FL_INLINE void product_by_panels(const product *m, int64_t from, product_done done, void *ctx) {
     int64_t most = tile_rows(m->V), blocks = (m->n + most - 1) / most;
-    int64_t k_blocks = m->n > most ? (m->K + K_BLOCK - 1) / K_BLOCK : 1;
+    /* sums of integers do not rest in C, which is of `real` */
+    int64_t k_blocks = m->n > most && !PANEL_TAIL ? (m->K + K_BLOCK - 1) / K_BLOCK : 1;
     for (int64_t j = from; j < m->p1 - m->p0; j++)
         for (int64_t kb = 0, p = nth_panel(m, j); kb < k_blocks; kb++) {
             int64_t k0 = m->K * kb / k_blocks, k1 = m->K * (kb + 1) / k_blocks;
@@ -238,7 +243,7 @@ FL_INLINE int64_t product_of_few(const product *m, product_done done, void *ctx)
     for (; i + Q <= m->p1 - m->p0; i += Q) {
         int64_t p = m->down ? m->p1 - i - Q : m->p0 + i;
         if (p + Q > m->nv / m->V) break;
-        int64_t panel = m->V * VL * m->K;
+        int64_t panel = panel_size(m);
         FEW[m->V - 1][m->n - 1](m->K, m->a, m->b + p * panel, panel, m->cin, p * m->cin_panel,
                                 m->cin_panel, m->c, p * m->c_panel, m->c_panel, m->b, 0);
         for (int64_t q = 0; done && q < Q; q++) done(ctx, 0, m->n, p + q);

@@ -7,8 +7,10 @@
 #ifndef FL_RNN_H
 #define FL_RNN_H
 
-#include "backward.h"
 #include "forward.h"
+#if FL_BACKWARD
+#include "backward.h"
+#endif
 
 /* Activations of rows of a panel whose products are complete. */
 FL_INLINE void rnn_finish(const int relu, const step_rows *s, int64_t row, int64_t R, int64_t p) {
@@ -23,6 +25,19 @@ FL_INLINE void rnn_finish(const int relu, const step_rows *s, int64_t row, int64
     }
 }
 
+#define RNN_FORWARD(NAME, RELU)                                                                    \
+    FL_INLINE void NAME##_finish(void *ctx, int64_t row, int64_t R, int64_t p) {                   \
+        rnn_finish(RELU, ctx, row, R, p);                                                          \
+    }                                                                                              \
+    static void NAME##_step(const call *k, const share *w, step_rows *rows, int64_t step) {        \
+        product m = gate_product(k, rows, rows->n, k->p->R, k->wh, w->j0, w->j1);                  \
+        m.down = step & 1;                                                                         \
+        gate_product_run(k, &m, NAME##_finish, rows);                                              \
+    }
+RNN_FORWARD(rnn_tanh, 0)
+RNN_FORWARD(rnn_relu, 1)
+
+#if FL_BACKWARD
 /* Outputs of a row at a step into gradients before the activation. */
 FL_INLINE void rnn_row_backward(const int relu, const call *k, int64_t row, int64_t step,
                                 int64_t j0, int64_t j1) {
@@ -45,25 +60,25 @@ FL_INLINE void rnn_step_backward(const int relu, const call *k, const share *w, 
     hidden_product(k, w, rows, step, 0, team);
 }
 
-#define RNN(NAME, CELL, RELU)                                                                      \
-    FL_INLINE void NAME##_finish(void *ctx, int64_t row, int64_t R, int64_t p) {                   \
-        rnn_finish(RELU, ctx, row, R, p);                                                          \
-    }                                                                                              \
-    static void NAME##_step(const call *k, const share *w, step_rows *rows, int64_t step) {        \
-        product m = gate_product(k, rows, rows->n, k->p->R, k->wh, w->j0, w->j1);                  \
-        m.down = step & 1;                                                                         \
-        gate_product_run(k, &m, NAME##_finish, rows);                                              \
-    }                                                                                              \
+#define RNN_BACKWARD(NAME, RELU)                                                                   \
     static void NAME##_step_backward(const call *k, const share *w, step_rows *rows, int64_t step, \
                                      fl_team *team) {                                              \
         rnn_step_backward(RELU, k, w, rows, step, team);                                           \
-    }                                                                                              \
-    static const cell CELL = {.name = #NAME,                                                       \
-                              .gates = 1,                                                          \
-                              .panel = FL_PANEL,                                                   \
-                              .step = NAME##_step,                                                 \
-                              .step_backward = NAME##_step_backward};
-RNN(rnn_tanh, RNN_TANH, 0)
-RNN(rnn_relu, RNN_RELU, 1)
+    }
+RNN_BACKWARD(rnn_tanh, 0)
+RNN_BACKWARD(rnn_relu, 1)
+#endif
+
+static const cell RNN_TANH = {.name = "rnn_tanh",
+                              .gates = 1,
+                              .panel = FL_PANEL,
+                              .step = rnn_tanh_step,
+                              FL_ONLY_BACKWARD(.step_backward = rnn_tanh_step_backward)};
+static const cell RNN_RELU = {.name = "rnn_relu",
+                              .gates = 1,
+                              .panel = FL_PANEL,
+                              .unbounded = 1,
+                              .step = rnn_relu_step,
+                              FL_ONLY_BACKWARD(.step_backward = rnn_relu_step_backward)};
 
 #endif

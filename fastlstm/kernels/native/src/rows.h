@@ -5,6 +5,7 @@
 #include "fastlstm.h"
 #include "pack.h"
 
+enum { AHEAD = 8 };     /* rows asked for before they are read */
 enum { P_BLOCK = 128 }; /* packed rows that a product over steps takes at a time */
 
 /* A chain of float32 additions is off by some 1e-2 after 10^7 terms of one sign. So a long sum adds

@@ -103,6 +103,7 @@ static void unpacked_run(const product *m, int64_t H, int64_t G, product_done do
         }
 }
 
+#if FL_BACKWARD
 /* R rows x V vectors of columns: a row of W after the other, in the packed order of units. */
 FL_INLINE void column_tile(const int R, const int V, const weight_shape *s, int64_t lanes,
                            const real *const *a, const real *w, const real *const *cin,
@@ -172,5 +173,6 @@ static void unpacked_columns_run(const product *m, const weight_shape *s, produc
             if (done) done(ctx, r, R, p);
         }
 }
+#endif
 
 #endif

@@ -20,6 +20,14 @@
 
 #define FL_INLINE static inline __attribute__((always_inline))
 
+FL_INLINE int64_t min64(int64_t a, int64_t b) { return a < b ? a : b; }
+FL_INLINE int64_t max64(int64_t a, int64_t b) { return a > b ? a : b; }
+
+/* Numbers in a word of the factors of products: operand.h. */
+#ifndef FL_WORD
+#define FL_WORD 1
+#endif
+
 typedef FL_REAL real;
 #if FL_F64
 typedef int64_t intlane;

@@ -123,8 +123,6 @@ typedef void (*sum_fn)(SUM_ARGS);
 ALL_TILES(SUM_TILE)
 static const sum_fn SUM_TILES[FL_PANEL][MAX_ROWS] = {ALL_NAMES(sum_tile)};
 
-enum { AHEAD = 8 }; /* rows asked for before they are copied */
-
 FL_INLINE void copy_features(int64_t n, const real *row, const real *mask, real *to) {
     if (!mask) {
         memcpy(to, row, (size_t)n * sizeof(real));

@@ -1,0 +1,232 @@
+/* The factors of the products: as they are, in bfloat16 or in 8 bits.
+ *
+ * They stand in words of the size of `real`, FL_WORD of them in each: of a row of A neighbours
+ * along K, of B those of a column. A product then walks words as it walks numbers, and a lane of
+ * vdot adds a word's products to its sum. Sums are in float, those of 8 bits in integers.
+ *
+ * bfloat16: rounded to nearest, ties to even; NaN stays NaN.
+ * 8 bits: a row of A is q s with q = rint(a / s) in -127..127 and s = max(floor, |a|) / 127 of its
+ *     own, stored as q + 128 with s behind its last word; a column of B likewise, q with a sign.
+ * Its sums begin at -128 times the sum of q, which makes up for the 128. A NaN or an infinity makes
+ *     s NaN, and so the row's products and no other's.
+ */
+#ifndef FL_OPERAND_H
+#define FL_OPERAND_H
+
+#include "vec.h"
+
+#define FL_BACKWARD (FL_WORD < 4) /* in 8 bits there is no way back */
+
+/* Behind the words of a row of A: its scale; of a panel of B: where sums begin, and the scales. */
+enum { WORD = FL_WORD, ROW_TAIL = FL_WORD == 4, PANEL_TAIL = FL_WORD == 4 ? 2 : 0 };
+
+FL_INLINE int64_t words(int64_t n) { return (n + WORD - 1) / WORD; }
+
+#if FL_WORD == 1
+
+FL_INLINE vreal vword(const real *word) { return vset1(*word); }
+FL_INLINE vreal vdot(vreal a, vreal b, vreal sum) { return vfma(a, b, sum); }
+FL_INLINE vreal begin_sum(const real *start, const real *tail) {
+    (void)tail;
+    return vload(start);
+}
+FL_INLINE vreal end_sum(vreal sum, const real *start, const real *tail, int64_t next,
+                        const real *scale) {
+    (void)start, (void)tail, (void)next, (void)scale;
+    return sum;
+}
+FL_INLINE void write_operand(const real *row, int64_t K, real floor, real *to) {
+    (void)row, (void)K, (void)floor, (void)to;
+}
+
+#else
+
+typedef uint32_t vuint __attribute__((vector_size(FL_BYTES)));
+
+/* The same word in all lanes, bit by bit. */
+FL_INLINE vreal vword(const real *word) {
+    int32_t bits;
+    memcpy(&bits, word, sizeof bits);
+    return (vreal)(bits - (vint){0});
+}
+
+/* Store the first n words. */
+FL_INLINE void store_words(real *to, vreal v, int64_t n) { vstore_n(to, v, min64(n, VL)); }
+
+/* Elements i.. of a row of K, zeros behind its end. */
+FL_INLINE vreal row_part(const real *row, int64_t i, int64_t K) {
+    return i < K ? vload_n(row + i, min64(VL, K - i)) : (vreal){0};
+}
+
+#if FL_WORD == 2
+
+/* bfloat16 in the low half of each lane. */
+FL_INLINE vuint bfloat16_bits(vreal v) {
+    vuint u = (vuint)v, rounded = (u + 0x7fff + ((u >> 16) & 1)) >> 16;
+    vuint nan = (vuint)(v != v);
+    return (nan & (u >> 16 | 0x40)) | (~nan & rounded);
+}
+
+/* Of each lane a word: low and high. */
+FL_INLINE vreal word_of(vreal low, vreal high) {
+    return (vreal)(bfloat16_bits(low) | bfloat16_bits(high) << 16);
+}
+
+FL_INLINE vreal vdot(vreal a, vreal b, vreal sum) {
+#if FL_BYTES == 64 && defined(FL_BF16)
+    return (vreal)_mm512_dpbf16_ps((__m512)sum, (__m512bh)a, (__m512bh)b);
+#else
+    vuint ai = (vuint)a, bi = (vuint)b;
+    sum = vfma((vreal)(ai << 16), (vreal)(bi << 16), sum);
+    return vfma((vreal)(ai & 0xffff0000u), (vreal)(bi & 0xffff0000u), sum);
+#endif
+}
+
+FL_INLINE vreal begin_sum(const real *start, const real *tail) {
+    (void)tail;
+    return vload(start);
+}
+FL_INLINE vreal end_sum(vreal sum, const real *start, const real *tail, int64_t next,
+                        const real *scale) {
+    (void)start, (void)tail, (void)next, (void)scale;
+    return sum;
+}
+
+/* Two vectors of a row as words side by side. */
+FL_INLINE vreal words_of(vreal first, vreal second) {
+#if FL_BYTES == 64 && defined(FL_BF16)
+    return (vreal)_mm512_cvtne2ps_pbh((__m512)second, (__m512)first);
+#elif FL_BYTES == 64
+    const __m512i places = _mm512_set_epi64(7, 5, 3, 1, 6, 4, 2, 0);
+    __m512i both =
+        _mm512_packus_epi32((__m512i)bfloat16_bits(first), (__m512i)bfloat16_bits(second));
+    return (vreal)_mm512_permutexvar_epi64(places, both);
+#elif FL_BYTES == 32
+    __m256i both =
+        _mm256_packus_epi32((__m256i)bfloat16_bits(first), (__m256i)bfloat16_bits(second));
+    return (vreal)_mm256_permute4x64_epi64(both, 0xd8);
+#else
+    vuint f = bfloat16_bits(first), s = bfloat16_bits(second);
+    uint16_t both[2 * VL];
+    vreal v;
+    for (int l = 0; l < VL; l++) both[l] = (uint16_t)f[l], both[VL + l] = (uint16_t)s[l];
+    memcpy(&v, both, sizeof v);
+    return v;
+#endif
+}
+
+FL_INLINE void write_operand(const real *row, int64_t K, real floor, real *to) {
+    (void)floor;
+    for (int64_t i = 0; i < K; i += 2 * VL)
+        store_words(to + i / 2, words_of(row_part(row, i, K), row_part(row, i + VL, K)),
+                    words(K - i));
+}
+
+#else /* 8 bits */
+
+#define FL_LEVELS 127.0f
+#define FL_LEAST_SCALED 0x1p-100f /* a row of smaller numbers counts as zeros: 127 / m is finite   \
+                                   */
+
+FL_INLINE vreal vabs(vreal v) { return (vreal)((vint)v & 0x7fffffff); }
+FL_INLINE vreal vmax(vreal a, vreal b) { return vselect(a > b, a, b); }
+
+/* rint of |v| < 2^22 */
+FL_INLINE vint nearest(vreal v) {
+    const vreal most = vset1(0x1.8p23f);
+    return (vint)(v + most) - (vint)most;
+}
+
+/* 127 / m, 0 for a row of zeros. */
+FL_INLINE vreal levels_per(vreal m) {
+    return vselect(m < FL_LEAST_SCALED, (vreal){0}, FL_LEVELS / m);
+}
+FL_INLINE vreal scale_of(vreal m) {
+    return vselect(m < FL_LEAST_SCALED, (vreal){0}, m / FL_LEVELS);
+}
+
+FL_INLINE vreal vdot(vreal a, vreal b, vreal sum) {
+#if defined(FL_VNNI)              /* of the intrinsic's sums gcc keeps half in memory */
+    __asm__(FL_VNNI " %2, %1, %0" : "+v"(sum) : "v"(a), "v"(b));
+    return sum;
+#elif FL_BYTES == 64 /* in 16 bits: those of 8 would be cut off where two products are added */
+    __m512i low = _mm512_set1_epi16(0xff), x = (__m512i)a, y = (__m512i)b;
+    __m512i even =
+        _mm512_madd_epi16(_mm512_and_si512(x, low), _mm512_srai_epi16(_mm512_slli_epi16(y, 8), 8));
+    __m512i odd = _mm512_madd_epi16(_mm512_srli_epi16(x, 8), _mm512_srai_epi16(y, 8));
+    return (vreal)_mm512_add_epi32(_mm512_add_epi32(even, odd), (__m512i)sum);
+#elif FL_BYTES == 32
+    __m256i low = _mm256_set1_epi16(0xff), x = (__m256i)a, y = (__m256i)b;
+    __m256i even =
+        _mm256_madd_epi16(_mm256_and_si256(x, low), _mm256_srai_epi16(_mm256_slli_epi16(y, 8), 8));
+    __m256i odd = _mm256_madd_epi16(_mm256_srli_epi16(x, 8), _mm256_srai_epi16(y, 8));
+    return (vreal)_mm256_add_epi32(_mm256_add_epi32(even, odd), (__m256i)sum);
+#else
+    vint s = (vint)sum, x = (vint)a, y = (vint)b;
+#pragma GCC unroll 4
+    for (int g = 0; g < 4; g++) s += (x >> 8 * g & 255) * (y << (24 - 8 * g) >> 24);
+    return (vreal)s;
+#endif
+}
+
+FL_INLINE vreal begin_sum(const real *start, const real *tail) {
+    (void)start;
+    return vload(tail);
+}
+FL_INLINE vreal end_sum(vreal sum, const real *start, const real *tail, int64_t next,
+                        const real *scale) {
+    vreal factor = vset1(*scale) * vload(tail + next);
+    return vfma(__builtin_convertvector((vint)sum, vreal), factor, vload(start));
+}
+
+/* Four vectors of a row, in levels, as words side by side. */
+FL_INLINE vreal words_of(const vint q[4]) {
+#if FL_BYTES == 64
+    __m512i low = _mm512_packs_epi32((__m512i)q[0], (__m512i)q[1]);
+    __m512i high = _mm512_packs_epi32((__m512i)q[2], (__m512i)q[3]);
+    const __m512i places = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+    return (vreal)_mm512_permutexvar_epi32(places, _mm512_packus_epi16(low, high));
+#elif FL_BYTES == 32
+    __m256i low = _mm256_packs_epi32((__m256i)q[0], (__m256i)q[1]);
+    __m256i high = _mm256_packs_epi32((__m256i)q[2], (__m256i)q[3]);
+    const __m256i places = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
+    return (vreal)_mm256_permutevar8x32_epi32(_mm256_packus_epi16(low, high), places);
+#else
+    uint8_t bytes[4 * VL];
+    vreal v;
+    for (int i = 0; i < 4; i++)
+        for (int l = 0; l < VL; l++) bytes[i * VL + l] = (uint8_t)q[i][l];
+    memcpy(&v, bytes, sizeof v);
+    return v;
+#endif
+}
+
+/* The largest lane of what is not negative, in all lanes; NaN is larger than any number. */
+FL_INLINE vreal largest(vint m) {
+#if FL_BYTES == 64
+    return (vreal)_mm512_set1_epi32(_mm512_reduce_max_epi32((__m512i)m));
+#else
+    int32_t most = m[0];
+    for (int l = 1; l < VL; l++) most = m[l] > most ? m[l] : most;
+    return (vreal)(most - (vint){0});
+#endif
+}
+
+FL_INLINE void write_operand(const real *row, int64_t K, real floor, real *to) {
+    vint most = (vint)vset1(floor); /* of bits, whose order is that of the numbers */
+    for (int64_t i = 0; i < K; i += VL) {
+        vint bits = (vint)vabs(row_part(row, i, K)), more = bits > most;
+        most = (more & bits) | (~more & most);
+    }
+    vreal m = largest(most), levels = levels_per(m);
+    for (int64_t i = 0; i < K; i += 4 * VL) {
+        vint q[4];
+        for (int g = 0; g < 4; g++) q[g] = nearest(row_part(row, i + g * VL, K) * levels) + 128;
+        store_words(to + i / 4, words_of(q), words(K - i));
+    }
+    to[words(K)] = (scale_of(m) + (m - m))[0]; /* m - m: 0, or NaN of what is no number */
+}
+
+#endif
+#endif
+#endif
