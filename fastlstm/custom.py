@@ -62,6 +62,14 @@ class CustomLayer(Recurrent):
     _cell: ClassVar[Maths]
     _engine = "numba"
 
+    def _read_precision(self, value: Any) -> str:
+        if super()._read_precision(value) != "float32":
+            raise ValueError(
+                f"precision is {value!r}, expected 'float32' for a custom cell: the backend that "
+                "compiles it rounds no products (LSTM, GRU and RNN have the others)"
+            )
+        return str(value)
+
     def _find_cell(self) -> Callable[[], CellSpec]:
         return partial(getattr, type(self), "_cell")  # by the class, whose name pickle finds
 

@@ -16,12 +16,13 @@ from numpy.typing import ArrayLike, DTypeLike
 from fastlstm import kernels
 from fastlstm.nn.check import Rng, check_array, check_dtype, check_ids, check_rng, check_size
 from fastlstm.nn.init import uniform
-from fastlstm.nn.module import Array, Module, Parameter, Tape
+from fastlstm.nn.module import Array, Parameter, Tape, check_finite, described
+from fastlstm.nn.precision import Precise, products, rounded
 
 BLOCK = 1 << 18  # elements of a block: 1 MB in float32
 
 
-class SoftmaxDecoder(Module):
+class SoftmaxDecoder(Precise):
     """Logits of every word of a vocabulary, y = x W^T + b, with a W of its own or a shared one.
 
     Parameters
@@ -32,6 +33,7 @@ class SoftmaxDecoder(Module):
         ``Embedding(sparse=False)``; None for a W of its own.
     dtype : float32 or float64.
     rng : generator of the first values, uniform in +-1/sqrt(K).
+    precision : of the product, as of `LSTM`.
 
     Attributes
     ----------
@@ -50,10 +52,12 @@ class SoftmaxDecoder(Module):
         weight: Parameter | None = None,
         dtype: DTypeLike = "float32",
         rng: Rng = None,
+        precision: str = "float32",
     ) -> None:
         self.in_features = check_size("in_features", in_features)
         self.vocab_size = check_size("vocab_size", vocab_size)
         self.dtype = check_dtype(dtype)
+        self.precision = precision
         self._backend = kernels.default_backend()
         rng, bound, shape = check_rng(rng), 1 / math.sqrt(in_features), (vocab_size, in_features)
         if weight is not None:
@@ -63,34 +67,48 @@ class SoftmaxDecoder(Module):
         self.weight = weight or Parameter(uniform(shape, bound, self.dtype, rng))
         self.bias = Parameter(uniform(shape[:1], bound, self.dtype, rng)) if bias else None
 
+    def extra_repr(self) -> str:
+        """Return the options that differ from the usual ones."""
+        return described(precision=(self.precision, "float32"))
+
     def __call__(self, x: Array) -> Array:
         """Return the logits [...,V] of x [...,K]."""
         x = check_array("x", x, self.dtype, (None,) * (np.ndim(x) - 1) + (self.in_features,))
         rows, weight, V = x.reshape(-1, self.in_features), self.weight.data, self.vocab_size
         out = kernels.backend(self._backend).empty((len(rows), V), self.dtype)
+        precision = self.precision
+        if precision == "int8":
+            check_finite("weight", weight)
+        else:
+            rows = rounded(rows, precision)
         for words in _blocks(V, len(rows)):
-            np.matmul(rows, weight[words].T, out=out[:, words])
+            if precision == "int8":
+                out[:, words] = products(rows, weight[words], precision)
+            else:
+                np.matmul(rows, rounded(weight[words], precision).T, out=out[:, words])
             if self.bias is not None:
                 out[:, words] += self.bias.data[words]
         logits: Array = out.reshape(*x.shape[:-1], V)
         return logits
 
     def forward(self, x: Array) -> tuple[Array, Tape]:
-        """Return the logits as above, and the tape."""
-        return self(x), Tape(self, x)
+        """Return the logits as above, and the tape; ValueError in int8, which has no backward."""
+        self._check_trains()
+        return self(x), Tape(self, x, self.precision)
 
     def backward(self, tape: Tape, dlogits: Array) -> Array:
         """Add to the gradients of weight and bias; return the gradient of x."""
         x = self._look(tape)[0]
         shape = (*x.shape[:-1], self.vocab_size)
         dlogits = check_array("dlogits", dlogits, self.dtype, shape)
-        self._take(tape)
+        _, precision = self._take(tape)
         rows, d = x.reshape(-1, self.in_features), dlogits.reshape(-1, self.vocab_size)
-        weight, grad = self.weight.data, self.weight.grad
-        for words in _blocks(self.vocab_size, self.in_features):
-            grad[words] += d[:, words].T @ rows
         if self.bias is not None:
             self.bias.grad[...] += np.ones(len(d), self.dtype) @ d  # BLAS sums faster than sum
+        rows, d = rounded(rows, precision), rounded(d, precision)
+        weight, grad = rounded(self.weight.data, precision), self.weight.grad
+        for words in _blocks(self.vocab_size, self.in_features):
+            grad[words] += d[:, words].T @ rows
         dx: Array = (d @ weight).reshape(x.shape)
         return dx
 

@@ -16,6 +16,7 @@ from fastlstm.kernels.rows import any_array, check_lengths
 from fastlstm.nn.check import Rng, check_array, check_dtype, check_rng, check_size
 from fastlstm.nn.linear import Linear
 from fastlstm.nn.module import Array, Module, Tape, described
+from fastlstm.nn.precision import products
 
 BoolArray = NDArray[np.bool_]
 
@@ -27,6 +28,7 @@ class _Call(NamedTuple):
     memory: Array
     hidden: BoolArray | None  # [N,S], places of the memory that do not count
     rows: Any  # which of the N*T queries are to be answered: bool, or a slice of all
+    precision: str
 
 
 class DotAttention(Module):
@@ -41,7 +43,7 @@ class DotAttention(Module):
     ----------
     size : H, of a query and of a place of the memory.
     out_features : F, of the result; None for H.
-    dtype, rng : as of a `Linear`.
+    dtype, rng, precision : as of a `Linear`; the precision is that of all products, W's too.
 
     Attributes
     ----------
@@ -55,11 +57,22 @@ class DotAttention(Module):
         *,
         dtype: DTypeLike = "float32",
         rng: Rng = None,
+        precision: str = "float32",
     ) -> None:
         self.size = check_size("size", size)
         self.out_features = size if out_features is None else out_features
         self.dtype = check_dtype(dtype)
-        self.combine = Linear(2 * size, self.out_features, False, dtype=dtype, rng=check_rng(rng))
+        made: Any = {"dtype": dtype, "rng": check_rng(rng), "precision": precision}
+        self.combine = Linear(2 * size, self.out_features, False, **made)
+
+    @property
+    def precision(self) -> str:
+        """That of `combine`, for all products."""
+        return self.combine.precision
+
+    @precision.setter
+    def precision(self, value: str) -> None:
+        self.combine.precision = value
 
     def extra_repr(self) -> str:
         """Return the sizes."""
@@ -108,7 +121,11 @@ class DotAttention(Module):
         lengths: ArrayLike | None = None,
         where: ArrayLike | None = None,
     ) -> tuple[Array, Tape]:
-        """Attend to train: y as above, and the tape. Change no argument before `backward`."""
+        """Attend to train: y as above, and the tape. Change no argument before `backward`.
+
+        ValueError in int8, which has no backward.
+        """
+        self.combine._check_trains()
         call = self._read(query, memory, lengths, where)
         weights = _weights(call)
         z, combine = self.combine.forward(_features(call, weights))
@@ -123,13 +140,14 @@ class DotAttention(Module):
         call, weights, combine, y = self._take(tape)
         d = self.combine.backward(combine, dy * (1 - y * y))
         dcontext, dquery = (_spread(part, call) for part in np.split(d, 2, axis=1))
-        dmemory = np.matmul(weights.swapaxes(1, 2), dcontext)
+        query, memory, weights_t = call.query, call.memory, weights.swapaxes(1, 2)
+        dmemory = products(weights_t, dcontext.swapaxes(1, 2), call.precision)
         # Backward through the softmax.
-        dscores = np.matmul(dcontext, call.memory.swapaxes(1, 2))
+        dscores = products(dcontext, memory, call.precision)
         dscores -= (dscores * weights).sum(axis=2, keepdims=True)
         dscores *= weights
-        dquery += np.matmul(dscores, call.memory)
-        dmemory += np.matmul(dscores.swapaxes(1, 2), call.query)
+        dquery += products(dscores, memory.swapaxes(1, 2), call.precision)
+        dmemory += products(dscores.swapaxes(1, 2), query.swapaxes(1, 2), call.precision)
         return dquery, dmemory
 
     def _read(self, query: Any, memory: Any, lengths: Any, where: Any) -> _Call:
@@ -147,7 +165,7 @@ class DotAttention(Module):
                     f"where is {where.dtype} of shape {where.shape}, expected bool of ({N}, {T})"
                 )
             rows = where.flatten()  # a copy, which backward reads too
-        return _Call(query, memory, hidden, rows)
+        return _Call(query, memory, hidden, rows, self.precision)
 
     def _shaped(self, y: Array, call: _Call) -> Array:
         """Return y [M,F] as the caller expects it."""
@@ -157,7 +175,7 @@ class DotAttention(Module):
 
 def _weights(call: _Call) -> Array:
     """Return the softmax of the scores [N,T,S] over the real places."""
-    scores: Array = np.matmul(call.query, call.memory.swapaxes(1, 2))
+    scores: Array = products(call.query, call.memory, call.precision)
     if call.hidden is not None:
         np.copyto(scores, -np.inf, where=call.hidden[:, None])
     top = scores.max(axis=2, keepdims=True, initial=-np.inf)
@@ -172,7 +190,11 @@ def _weights(call: _Call) -> Array:
 
 def _features(call: _Call, weights: Array) -> Array:
     """Return ``[c; h]`` [M,2H] of the queries to be answered."""
-    context = np.matmul(weights, call.memory)
+    memory = call.memory
+    if call.precision == "int8" and call.hidden is not None:
+        # A place that does not count is not to set the scale of those that do.
+        memory = np.where(call.hidden[:, :, None], np.float32(0), memory)
+    context = products(weights, memory.swapaxes(1, 2), call.precision)
     return np.concatenate([_chosen(context, call), _chosen(call.query, call)], axis=1)
 
 

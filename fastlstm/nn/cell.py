@@ -21,15 +21,22 @@ from fastlstm.nn.check import (
     check_size,
     refuse_keywords,
 )
-from fastlstm.nn.module import Array, Module, Parameter, Tape, described
+from fastlstm.nn.module import Array, Parameter, Tape, described
+from fastlstm.nn.precision import Precise
 from fastlstm.nn.rnn import NONLINEARITIES
 from fastlstm.nn.sequence import check_not_nan
 from fastlstm.nn.state import read_states
-from fastlstm.nn.weights import find_parameters, make_weights, read_gradients, read_weights
+from fastlstm.nn.weights import (
+    check_rounds,
+    find_parameters,
+    make_weights,
+    read_gradients,
+    read_weights,
+)
 from fastlstm.runtime import get_num_threads
 
 
-class RecurrentCell(Module):
+class RecurrentCell(Precise):
     """Base of `LSTMCell`, `GRUCell` and `RNNCell`: see there for the options.
 
     The layers' ``stream`` makes single steps sooner. Letters: N batch, I input_size, H
@@ -56,10 +63,12 @@ class RecurrentCell(Module):
         *,
         dtype: DTypeLike = "float32",
         rng: Rng = None,
+        precision: str = "float32",
     ) -> None:
         self.input_size = check_size("input_size", input_size)
         self.hidden_size = check_size("hidden_size", hidden_size)
         self.bias, self.dtype = check_flag("bias", bias), check_dtype(dtype)
+        self.precision = precision
         self._backend = kernels.default_backend()
         sizes = (self.input_size, self.hidden_size, 0)
         make_weights(self, "", self._cell, sizes, self.bias, self.dtype, check_rng(rng))
@@ -73,6 +82,7 @@ class RecurrentCell(Module):
             nonlinearity=(getattr(self, "nonlinearity", "tanh"), "tanh"),
             reset_after=(getattr(self, "reset_after", True), True),
             dtype=(self.dtype, "float32"),
+            precision=(self.precision, "float32"),
         )
 
     def __call__(self, x: Array, state: Any = None, **unknown: NoReturn) -> Any:
@@ -99,9 +109,13 @@ class RecurrentCell(Module):
         return self._answer(states)
 
     def forward(self, x: Array, state: Any = None, **unknown: NoReturn) -> tuple[Any, ...]:
-        """Make one step to train: h (of an LSTM h, c) as above, and the tape."""
+        """Make one step to train: h (of an LSTM h, c) as above, and the tape.
+
+        ValueError if `precision` is "int8", which has no backward.
+        """
         if unknown:
             refuse_keywords(self, unknown)
+        self._check_trains()
         states, kept = self._run(x, state, save=True)
         return (*states, Tape(self, kept, np.shape(x)))
 
@@ -116,6 +130,7 @@ class RecurrentCell(Module):
             raise ValueError(f"x has shape {x.shape}, expected at least one row")
         x = x.reshape(1, -1, self.input_size)
         N = x.shape[1]
+        check_rounds(owned, "", self.precision)
         call = Call(
             x,
             self._read("state", state, N, single),
@@ -124,6 +139,7 @@ class RecurrentCell(Module):
             np.empty((1, N, self.hidden_size), self.dtype),
             save=save,
             n_threads=get_num_threads(),
+            precision=self.precision,
         )
         states, saved = kernels.backend(self._backend).forward(self._cell, call)
         check_not_nan(self, states[0])
@@ -164,6 +180,7 @@ class LSTMCell(RecurrentCell):
     bias : whether to have the two biases.
     dtype : float32 or float64, of the parameters and of every input and output.
     rng : generator of the first values or a seed for one, uniform in +-1/sqrt(H).
+    precision : of the products, as of `LSTM`.
     """
 
     _cell = CELLS["lstm"]
@@ -184,9 +201,10 @@ class GRUCell(RecurrentCell):
         reset_after: bool = True,
         dtype: DTypeLike = "float32",
         rng: Rng = None,
+        precision: str = "float32",
     ) -> None:
         self.reset_after = check_flag("reset_after", reset_after)
-        super().__init__(input_size, hidden_size, bias, dtype=dtype, rng=rng)
+        super().__init__(input_size, hidden_size, bias, dtype=dtype, rng=rng, precision=precision)
 
     @property
     def _cell(self) -> CellSpec:  # type: ignore[override]
@@ -208,9 +226,10 @@ class RNNCell(RecurrentCell):
         *,
         dtype: DTypeLike = "float32",
         rng: Rng = None,
+        precision: str = "float32",
     ) -> None:
         self.nonlinearity = check_choice("nonlinearity", nonlinearity, NONLINEARITIES)
-        super().__init__(input_size, hidden_size, bias, dtype=dtype, rng=rng)
+        super().__init__(input_size, hidden_size, bias, dtype=dtype, rng=rng, precision=precision)
 
     @property
     def _cell(self) -> CellSpec:  # type: ignore[override]

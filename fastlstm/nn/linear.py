@@ -9,7 +9,8 @@ from numpy.typing import DTypeLike
 
 from fastlstm.nn.check import Rng, as_array, check_array, check_dtype, check_rng, check_size
 from fastlstm.nn.init import uniform
-from fastlstm.nn.module import Array, Module, Parameter, Tape, described
+from fastlstm.nn.module import Array, Parameter, Tape, check_finite, described
+from fastlstm.nn.precision import Precise, products, rounded
 from fastlstm.nn.sums import add_products, sum_rows
 
 # Up to this many weights each row is multiplied on its own: a matrix product may round a row
@@ -17,7 +18,7 @@ from fastlstm.nn.sums import add_products, sum_rows
 ROWWISE_WEIGHTS = 1 << 14
 
 
-class Linear(Module):
+class Linear(Precise):
     """y = x W^T + b.
 
     Parameters
@@ -27,6 +28,7 @@ class Linear(Module):
     dtype : float32 or float64.
     rng : generator of the first values, uniform in +-1/sqrt(in_features) as torch's; or a seed
         for one.
+    precision : of the product, as of `LSTM`.
 
     Attributes
     ----------
@@ -42,10 +44,12 @@ class Linear(Module):
         *,
         dtype: DTypeLike = "float32",
         rng: Rng = None,
+        precision: str = "float32",
     ) -> None:
         self.in_features = check_size("in_features", in_features)
         self.out_features = check_size("out_features", out_features)
         self.dtype = check_dtype(dtype)
+        self.precision = precision
         rng, bound = check_rng(rng), 1 / math.sqrt(in_features)
         shape = (out_features, in_features)
         self.weight = Parameter(uniform(shape, bound, self.dtype, rng))
@@ -56,36 +60,53 @@ class Linear(Module):
     def extra_repr(self) -> str:
         """Return the sizes, and whether there is a bias."""
         sizes = f"in_features={self.in_features}", f"out_features={self.out_features}"
-        return described(*sizes, f"bias={self.bias is not None}", dtype=(self.dtype, "float32"))
+        return described(
+            *sizes,
+            f"bias={self.bias is not None}",
+            dtype=(self.dtype, "float32"),
+            precision=(self.precision, "float32"),
+        )
 
     def __call__(self, x: Array) -> Array:
         """Return y [..., out_features] of x [..., in_features].
 
         With at most 16,384 weights a row of y does not depend on the other rows by a single
-        bit; above that it may, in its last digits, as with any BLAS.
+        bit; above that it may, in its last digits, as with any BLAS. In int8 it never does.
         """
         x = as_array("x", x, self.dtype)
         x = check_array("x", x, self.dtype, (None,) * (x.ndim - 1) + (self.in_features,))
-        weight: Array = self.weight.data
-        if weight.size <= ROWWISE_WEIGHTS:
-            y: Array = np.matmul(weight, x[..., None])[..., 0]
-        else:
-            y = x @ weight.T
+        y = _products(x, self.weight.data, self.precision)
         if self.bias is not None:
             y += self.bias.data
         return y
 
     def forward(self, x: Array) -> tuple[Array, Tape]:
-        """Return y as above, and the tape."""
+        """Return y as above, and the tape; ValueError in int8, which has no backward."""
+        self._check_trains()
         x = as_array("x", x, self.dtype)
-        return self(x), Tape(self, x)
+        return self(x), Tape(self, x, self.precision)
 
     def backward(self, tape: Tape, dy: Array) -> Array:
         """Add to the gradients of weight and bias; return the gradient of x."""
-        (x,) = self._take(tape)
+        x, precision = self._take(tape)
         dy = check_array("dy", dy, self.dtype, (*x.shape[:-1], self.out_features))
+        if self.bias is not None:
+            self.bias.grad[...] += sum_rows(dy.reshape(-1, self.out_features))
+        dy, x = rounded(dy, precision), rounded(x, precision)
         rows = dy.reshape(-1, self.out_features)
         add_products(self.weight.grad, rows, x.reshape(-1, self.in_features))
-        if self.bias is not None:
-            self.bias.grad[...] += sum_rows(rows)
-        return dy @ self.weight.data
+        return dy @ rounded(self.weight.data, precision)
+
+
+def _products(x: Array, weight: Array, precision: str) -> Array:
+    """Return ``weight @ row`` [...,G] of each row of x [...,K]."""
+    if precision == "int8":
+        check_finite("weight", weight)
+        rows = products(x.reshape(-1, x.shape[-1]), weight, precision)
+        return rows.reshape(*x.shape[:-1], len(weight))
+    x, weight = rounded(x, precision), rounded(weight, precision)
+    if weight.size <= ROWWISE_WEIGHTS:
+        y: Array = np.matmul(weight, x[..., None])[..., 0]
+    else:
+        y = x @ weight.T
+    return y

@@ -39,6 +39,10 @@ class LSTM(Recurrent):
     recurrent_dropout : probability to drop an element of h on its way to weight_hh, in `forward`
         only: one mask for each row, the same at all its steps (Gal & Ghahramani 2016), drawn
         from `rng` in the order of the rows of the call.
+    precision : how products are made; it may be changed at any time. "float32": as the arrays
+        are. "bfloat16": of both factors rounded to bfloat16, with float32 sums, in `backward`
+        too. "int8": for inference, of rows rounded to 8 bits. All else stays float32, arrays
+        too; float64 takes "float32" alone. See docs/precision.md.
 
     Attributes
     ----------
@@ -92,7 +96,7 @@ class PeepholeLSTM(Recurrent):
     Parameters
     ----------
     input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, dtype, rng,
-    init, learn_state, recompute, recurrent_dropout : as of `LSTM`.
+    init, learn_state, recompute, recurrent_dropout, precision : as of `LSTM`.
 
     Attributes
     ----------

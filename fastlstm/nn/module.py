@@ -197,6 +197,31 @@ class Module:
         for parameter in self.parameters():
             parameter.zero_grad()
 
+    def set_precision(self, precision: str) -> None:
+        """Set the option `precision` of this module and of all modules inside that have it.
+
+        Those are recurrent layers and cells, `Linear` and what attends or has a softmax. See
+        `LSTM` for what it means.
+
+        Raises
+        ------
+        ValueError
+            If no module has it, or one refuses it: then none is changed.
+        """
+        from fastlstm.nn.precision import set_everywhere  # which is made of modules
+
+        found = {name: m for name, m in self._named_modules() if hasattr(m, "precision")}
+        if not found:
+            raise ValueError(f"{type(self).__name__} has no module with an option precision")
+        set_everywhere(found, precision)
+
+    def _named_modules(self, prefix: str = "") -> Iterator[tuple[str, Any]]:
+        """Yield this module and all inside, by their names joined by dots."""
+        yield prefix, self
+        for name, value in vars(self).items():
+            if isinstance(value, Module):
+                yield from value._named_modules(f"{prefix}.{name}" if prefix else name)
+
     def state_dict(self) -> dict[str, Array]:
         """Return copies of all parameters by name; names and layouts are torch's."""
         return {name: parameter.data.copy() for name, parameter in self.named_parameters()}

@@ -24,7 +24,7 @@ class RNN(Recurrent):
     Parameters
     ----------
     input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, dtype, rng,
-    init, learn_state, recompute, recurrent_dropout : as of `LSTM`.
+    init, learn_state, recompute, recurrent_dropout, precision : as of `LSTM`.
     nonlinearity : "tanh" or "relu".
 
     Attributes

@@ -9,7 +9,7 @@ import numpy as np
 
 from fastlstm.kernels import CellSpec, Weights
 from fastlstm.nn.init import uniform
-from fastlstm.nn.module import Module, Parameter
+from fastlstm.nn.module import Module, Parameter, check_finite
 
 # In the order of the fields of `Weights`, which is torch's.
 Owned = tuple["Parameter | None", ...]
@@ -47,6 +47,14 @@ def find_parameters(module: Module, suffix: str, cell: CellSpec) -> Owned:
     """Return the parameters PARTS + suffix, None for what is not there; then the cell's own."""
     weights = [getattr(module, part + suffix, None) for part in PARTS]
     return *weights, *[getattr(module, name + suffix) for name in cell.params]
+
+
+def check_rounds(owned: Owned, suffix: str, precision: str) -> None:
+    """Raise ValueError, naming the parameter, if a weight cannot be rounded to int8."""
+    if precision == "int8":
+        for part, parameter in zip(PARTS, owned, strict=False):
+            if parameter is not None and part.startswith("weight"):
+                check_finite(part + suffix, parameter.data)
 
 
 def read_weights(owned: Owned) -> Weights:

@@ -42,34 +42,35 @@ def to_bfloat16(a: Array) -> Array:
 class Quantized(NamedTuple):
     """Rows of whole numbers, and what they stand for: ``q * scale``."""
 
-    q: NDArray[np.int8]  # [n,K], -127..127
-    scale: Array  # float32 [n]; NaN of a row that holds NaN or infinity, 0 of one of zeros
+    q: NDArray[np.int8]  # [...,n,K], -127..127
+    scale: Array  # float32 [...,n]; NaN of a row that holds NaN or infinity, 0 of one of zeros
 
 
 @np.errstate(all="ignore")
 def quantize(rows: Array, floor: float = 0.0) -> Quantized:
-    """Round float32 rows [n,K] to int8.
+    """Round float32 rows [...,n,K] to int8.
 
     A row's largest magnitude, or `floor` if that is more, becomes 127: rows whose numbers have a
     bound all get the scale of the bound, so that it need not be looked for.
     """
-    most = np.maximum(np.abs(rows).max(axis=1, initial=0), np.float32(floor))
+    most = np.maximum(np.abs(rows).max(axis=-1, initial=0), np.float32(floor))
     finite, counts = np.isfinite(most), most >= SMALLEST
     factor = np.where(finite & counts, LARGEST / most, np.float32(0))
     scale = np.where(counts, most / LARGEST, np.float32(0))
     scale[~finite] = np.nan
-    q = np.where(finite[:, None], rows, np.float32(0)) * factor[:, None]
+    q = np.where(finite[..., None], rows, np.float32(0)) * factor[..., None]
     return Quantized(np.rint(q).astype(np.int8), scale)
 
 
 @np.errstate(all="ignore")
 def int8_product(weight: Quantized, rows: Quantized) -> Array:
-    """Return ``weight @ row`` [n,G] of each row; integers up to 2^53 are exact in float64.
+    """Return ``weight @ row`` [...,n,G] of each row; float64 sums of such integers are exact.
 
     Where the product of both scales is subnormal, a backend may take it for zero.
     """
-    sums = rows.q.astype(np.float64) @ weight.q.T.astype(np.float64)
-    product: Array = sums.astype(np.float32) * (weight.scale * rows.scale[:, None])
+    sums = rows.q.astype(np.float64) @ weight.q.swapaxes(-1, -2).astype(np.float64)
+    scales = weight.scale[..., None, :] * rows.scale[..., :, None]
+    product: Array = sums.astype(np.float32) * scales
     return product
 
 

@@ -55,7 +55,10 @@ class Recurrent(Gated):
         if len(own) < len(signature.parameters):
             common = inspect.signature(Stack.__init__).parameters
             own += [common[name] for name in LayerOptions.__annotations__]
-        hidden, cell = ["self", "unknown"], getattr(cls, "_cell", None)
+        hidden, cell = (
+            ["self", "unknown"] + ["precision"] * bool(cls._engine),
+            getattr(cls, "_cell", None),
+        )
         if isinstance(cell, CellSpec) and not cell.projects:
             hidden.append("proj_size")
         own = [p for p in own if p.name not in hidden]
@@ -122,7 +125,9 @@ class Recurrent(Gated):
 
         The tape refers to x (or the table of `Tokens`), y and the parameters: change none of them
         before `backward`. All else is copied. Gradients go to the parameters that this pass used.
+        ValueError if `precision` is "int8", which has no backward.
         """
+        self._check_trains()
         rng = self._rng if rng is None else check_rng(rng)
         given = self._given(x, state, lengths, reset, reset_at, unknown)
         batch, as_state = given.batch, isinstance(state, State)
@@ -174,13 +179,14 @@ class Recurrent(Gated):
 
         Of an LSTM i, f, g, o, c and h; see `nn.recurrent.trace.Trace`. They are the numbers of the
         call itself to the bit: h is its y, and c at a row's last step its c_n, unless a reset
-        follows. Arguments and errors as of a call.
+        follows. Arguments and errors as of a call; there is none in int8, which keeps nothing.
 
         Returns
         -------
         traces : ``traces[k]`` of layer k // D in direction k % D; of one layer in one direction
             ``traces.f`` is ``traces[0].f``.
         """
+        self._check_trains()
         return trace(self, *self._given(x, state, lengths, reset, reset_at, unknown))
 
     def make_state(self, batch_size: int = 1) -> State:
@@ -194,7 +200,8 @@ class Recurrent(Gated):
     def stream(self, batch_size: int = 1) -> Stream:
         """Return a runner of single steps with the state inside: a `nn.recurrent.stream.Stream`.
 
-        The weights are copied: later changes to this module are not seen. ``stream(x)`` returns
+        The weights are copied, and rounded as `precision` says: later changes to this module are
+        not seen. ``stream(x)`` returns
         what a whole run gives at that step, bit for bit.
 
         Raises
@@ -208,7 +215,7 @@ class Recurrent(Gated):
         for name, parameter in self.named_parameters():
             check_finite(name, parameter.data)
         layers = [copy.deepcopy(self._weights(k)) for k in range(self.num_layers)]
-        return Stream(self._find_cell(), self._backend, layers, state)
+        return Stream(self._find_cell(), self._backend, layers, state, self.precision)
 
     def tbptt(
         self,
@@ -245,6 +252,7 @@ class Recurrent(Gated):
         """
         if self.bidirectional:
             raise ValueError("bidirectional is True: windows have no end to run back from")
+        self._check_trains()
         check_size("steps", steps)
         rng = self._rng if rng is None else check_rng(rng)
         given = self._given(x, state, lengths, reset, reset_at, unknown)
@@ -273,7 +281,8 @@ class Recurrent(Gated):
         the parameters and their gradients. A `reset` takes another byte for each direction's
         step of each row. Blocks that the compiled backend keeps for later calls can come on top,
         until all together take a quarter more than the process ever had in use, or 256 MB.
-        `tokens` are the rows of the table if the input is `Tokens`, 0 for an array.
+        `tokens` are the rows of the table if the input is `Tokens`, 0 for an array. ValueError if
+        `precision` is "int8", which has neither of the two.
         """
         rows = Rows(check_size("T", T), check_size("N", N), lengths)
         return plan(self, rows, check_size("tokens", tokens, 0))

@@ -76,6 +76,7 @@ def _uses(stack: Stack, rows: Rows, tokens: int) -> list[MemoryUse]:
         "recompute": stack.recompute,
         "dtype": stack.dtype,
         "n_threads": get_num_threads(),
+        "precision": stack.precision,
     }
     inputs = [(stack.input_size, tokens), *[(stack._width, 0)] * (stack.num_layers - 1)]
     memory, H, proj = kernels.backend(stack._backend).memory, stack.hidden_size, stack.proj_size

@@ -23,7 +23,8 @@ from fastlstm.nn.check import (
     refuse_keywords,
 )
 from fastlstm.nn.init import orthogonal, uniform
-from fastlstm.nn.module import Array, Module, Parameter, described
+from fastlstm.nn.module import Array, Parameter, described
+from fastlstm.nn.precision import Precise
 from fastlstm.nn.recurrent.reset import BoolArray
 from fastlstm.nn.sums import sum_rows
 from fastlstm.nn.weights import Owned, find_parameters, make_weights, read_weights
@@ -48,9 +49,10 @@ class LayerOptions(TypedDict, total=False):
     learn_state: bool
     recompute: int
     recurrent_dropout: float
+    precision: str
 
 
-class Stack(Module):
+class Stack(Precise):
     """The options and parameters of `Recurrent`; letters as there, and K = L*D."""
 
     _cell: ClassVar[CellSpec]  # or a property, where options choose it
@@ -82,6 +84,7 @@ class Stack(Module):
         learn_state: bool = False,
         recompute: int = 0,
         recurrent_dropout: float = 0.0,
+        precision: str = "float32",
         **unknown: NoReturn,
     ) -> None:
         if unknown:
@@ -99,6 +102,7 @@ class Stack(Module):
         if proj_size and not self._cell.projects:
             refuse_keywords(self, {"proj_size": proj_size})
         self.dtype = check_dtype(dtype)
+        self.precision = precision
         self.learn_state = check_flag("learn_state", learn_state)
         self.recompute = recompute
         check_choice("init", init, INITS)
@@ -160,6 +164,7 @@ class Stack(Module):
             learn_state=(self.learn_state, False),
             recompute=(self.recompute, 0),
             recurrent_dropout=(self.recurrent_dropout, 0),
+            precision=(self.precision, "float32"),
         )
 
     def _state_sizes(self) -> tuple[int, ...]:

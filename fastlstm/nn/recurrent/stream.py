@@ -26,9 +26,10 @@ class Stream:
     backend : name of the backend.
     layers : weights of each layer, the stream's own.
     initial : the state of rows that start anew.
+    precision : of the products.
     """
 
-    __slots__ = ("_backend", "_find_cell", "_initial", "_layers", "_steps")
+    __slots__ = ("_backend", "_find_cell", "_initial", "_layers", "_precision", "_steps")
 
     def __init__(
         self,
@@ -36,10 +37,12 @@ class Stream:
         backend: str,
         layers: list[Weights],
         initial: State,
+        precision: str = "float32",
     ) -> None:
         self._find_cell, self._backend = find_cell, backend
-        self._layers, self._initial = layers, initial
-        self._steps = kernels.backend(backend).stream(find_cell(), layers, initial.batch_size)
+        self._layers, self._initial, self._precision = layers, initial, precision
+        make, N = kernels.backend(backend).stream, initial.batch_size
+        self._steps = make(find_cell(), layers, N, precision)
         self.reset()
 
     def __call__(self, x: Array, /) -> Array:
@@ -80,7 +83,9 @@ class Stream:
         self._steps.state = tuple(read_states("state", value, names, shapes, dtype))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        made_of = (self._find_cell, self._backend, self._layers, self._initial)
+        made_of = (
+            self._find_cell, self._backend, self._layers, self._initial, self._precision,
+        )  # fmt: skip
         return _restored, (type(self), made_of, self.state)
 
 

@@ -14,7 +14,7 @@ from fastlstm.nn.module import Array
 from fastlstm.nn.recurrent.reset import BoolArray, Cuts
 from fastlstm.nn.recurrent.stack import Stack, States
 from fastlstm.nn.sequence import Batch, check_not_nan
-from fastlstm.nn.weights import Owned, read_gradients, read_weights
+from fastlstm.nn.weights import Owned, check_rounds, read_gradients, read_weights
 from fastlstm.runtime import get_num_threads
 
 
@@ -68,6 +68,7 @@ def run_forward(
         y, view = (batch if last else inner).buffer(backend, stack._width)
         for k, part in stack._parts(layer, view):
             d, owned = k % stack._directions, stack._owned(k)
+            check_rounds(owned, stack._suffixes[k], stack.precision)
             call = Call(
                 layer_x,
                 tuple(s[k] for s in state),
@@ -80,6 +81,7 @@ def run_forward(
                 save=save is not None,
                 recompute=recompute,
                 n_threads=get_num_threads(),
+                precision=stack.precision,
             )
             values, saved = backend.forward(stack._cell, call)
             for s, value in zip(state_n, values, strict=True):
