@@ -125,7 +125,7 @@ FL_INLINE void write_operand(const real *row, int64_t K, real floor, real *to) {
 #else /* 8 bits */
 
 #define FL_LEVELS 127.0f
-#define FL_LEAST_SCALED 0x1p-100f /* a row of smaller numbers counts as zeros: 127 / m is finite   \
+#define FL_LEAST_SCALED 0x1p-119f /* a row of smaller numbers counts as zeros: 127 / m is finite   \
                                    */
 
 FL_INLINE vreal vabs(vreal v) { return (vreal)((vint)v & 0x7fffffff); }
