@@ -29,7 +29,7 @@ if (ROOT / "benchmarks" / "source_tree.py").exists():
         os.chdir(ROOT / "tests")  # Python puts the current folder first for each child of a test
 
 from bound import Kernel  # noqa: E402
-from cases import NUMBA, ONLY_ISA, TESTED  # noqa: E402
+from cases import LOWER, NUMBA, ONLY_ISA, TESTED  # noqa: E402
 
 from fastlstm import kernels, runtime  # noqa: E402
 
@@ -98,6 +98,8 @@ def use_backend(name: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 COMPILED = [NUMBA, *(f"native-{isa}" for isa in TESTED)]
+# What rounds the factors of products: some instruction sets are for that alone.
+ROUNDING = [f"native-{isa}" for isa in (TESTED if ONLY_ISA else (*TESTED, *LOWER))]
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -122,6 +124,13 @@ def native() -> Any:
 @pytest.fixture(params=COMPILED if ONLY_ISA else ["reference", *COMPILED])
 def backend_isa(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """Select a backend and an instruction set for all layers made in the test; their name."""
+    with use_backend(request.param, monkeypatch):
+        yield request.param
+
+
+@pytest.fixture(params=ROUNDING if ONLY_ISA else ["reference", *ROUNDING])
+def rounding_isa(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """As `backend_isa`, of all that make products in bfloat16 and int8."""
     with use_backend(request.param, monkeypatch):
         yield request.param
 
