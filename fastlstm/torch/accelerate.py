@@ -5,19 +5,23 @@ from __future__ import annotations
 from functools import cache
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn.utils.parametrize import is_parametrized
 
+from fastlstm.kernels.arguments import check_precision
 from fastlstm.torch.cells import GRUCell, LSTMCell, RNNCell
 from fastlstm.torch.check import DTYPES, check_module
 from fastlstm.torch.modules import GRU, LSTM, RNN
+from fastlstm.torch.precision import KEPT, check_fits
 
 # torch's class -> ours, which is a subclass of it and holds nothing more
 OURS: dict[type[Any], type[Any]] = {
     getattr(nn, ours.__name__): ours for ours in (LSTM, GRU, RNN, LSTMCell, GRUCell, RNNCell)
 }
 ITSELF = "(the model itself)"
+ALREADY = "it runs on fastlstm already"
 NOTES = [
     "  note     swapped modules derive from torch's: what compares type(m) with torch.nn.LSTM",
     "           (quantize_dynamic, some initialisers) passes over them, torch.jit.script refuses",
@@ -55,7 +59,7 @@ class Report(NamedTuple):
         return "\n".join(lines + NOTES * bool(self.swapped))
 
 
-def accelerate(model: nn.Module) -> Report:
+def accelerate(model: nn.Module, precision: str | None = None) -> Report:
     """Make every recurrent module of `model` run on fastlstm's kernels, in place.
 
     Each stays the object it is, with its parameters, hooks, buffers and training flag. Only its
@@ -66,6 +70,9 @@ def accelerate(model: nn.Module) -> Report:
     Parameters
     ----------
     model : any module.
+    precision : of the products of all modules that run on fastlstm then, also of those that did
+        before: "float32", "bfloat16" or "int8", see `LSTM`. None leaves each its own, at first
+        "float32".
 
     Returns
     -------
@@ -75,11 +82,15 @@ def accelerate(model: nn.Module) -> Report:
     ------
     TypeError
         If the model is not a torch.nn.Module.
+    ValueError
+        If there is no such precision, or a module does not take it: then nothing is changed.
     """
     report = Report(check_module(model), {}, [])
-    for name, module in model.named_modules():
+    reasons = [(name, module, why_not(module)) for name, module in model.named_modules()]
+    if precision is not None:
+        _set_precision({n: m for n, m, why in reasons if why in (None, ALREADY)}, precision)
+    for name, module, why in reasons:
         kind = type(module).__name__
-        why = why_not(module)
         if why is None:
             _set_class(module, accelerated(_own_class(module)))
             report.swapped[name] = kind
@@ -88,12 +99,24 @@ def accelerate(model: nn.Module) -> Report:
     return report
 
 
+def _set_precision(modules: dict[str, nn.Module], precision: str) -> None:
+    """Set the precision of modules that run on fastlstm or soon will; of none if one refuses."""
+    check_precision(precision, np.dtype("float32"), save=False)
+    for name, module in modules.items():
+        try:
+            check_fits(module, precision)
+        except ValueError as error:
+            raise ValueError(f"{name or ITSELF}: {error}") from None
+    for module in modules.values():
+        vars(module)[KEPT] = precision
+
+
 def restore(model: nn.Module) -> nn.Module:
     """Make every module that `accelerate` swapped torch's own again, in place.
 
     For what looks at the class itself and not at its bases: quantize_dynamic, torch.jit.script,
-    some initialisers. Modules made as fastlstm's become torch's too. A class that you derived
-    from one of fastlstm's stays as it is.
+    some initialisers. Modules made as fastlstm's become torch's too, and a precision that was set
+    is forgotten. A class that you derived from one of fastlstm's stays as it is.
 
     Parameters
     ----------
@@ -115,6 +138,7 @@ def restore(model: nn.Module) -> nn.Module:
         original = cls.__mro__[1] if swapped else theirs.get(cls)
         if original is not None:
             _set_class(module, original)
+            vars(module).pop(KEPT, None)
     return model
 
 
@@ -126,7 +150,7 @@ def why_not(module: nn.Module) -> str | None:
     if not isinstance(module, (nn.RNNBase, nn.RNNCellBase)):
         return ""
     if isinstance(module, tuple(OURS.values())):
-        return "it runs on fastlstm already"
+        return ALREADY
     base = _torch_class(type(module))
     if base is None:
         return "its base class is not one of torch's six"

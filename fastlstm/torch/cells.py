@@ -17,11 +17,12 @@ from fastlstm.torch.autocast import lowered, raised, result_dtypes
 from fastlstm.torch.dispatch import Unscripted, outside_kernels, uncompiled
 from fastlstm.torch.function import Layer, run, run_step, wants_gradient
 from fastlstm.torch.layout import OneStep
+from fastlstm.torch.precision import Precise, check_inference, precision_of
 from fastlstm.torch.step import FIXED, short_step
 from fastlstm.torch.weights import Five, cell_weights
 
 
-class _Cell(Unscripted, torch.nn.RNNCellBase):
+class _Cell(Unscripted, Precise, torch.nn.RNNCellBase):
     """The forward pass of `LSTMCell`, `GRUCell` and `RNNCell`, in front of torch's."""
 
     _cell = ""  # a name in `kernels.CELLS`; empty where the nonlinearity decides
@@ -41,8 +42,9 @@ class _Cell(Unscripted, torch.nn.RNNCellBase):
         Raises
         ------
         TypeError, ValueError, RuntimeError
-            As torch's, with the argument named; also for tensors that are not on the CPU and for
-            parameters that are neither float32 nor float64.
+            As torch's, with the argument named; also for tensors that are not on the CPU, for
+            parameters that are neither float32 nor float64 or do not fit `precision`, and in
+            int8 where a gradient may be asked for.
         """
         cell = self._cell or f"rnn_{self.nonlinearity}"
         ends = short_step(self, cell, input, hx)
@@ -58,19 +60,28 @@ class _Cell(Unscripted, torch.nn.RNNCellBase):
 
 
 class LSTMCell(_Cell, torch.nn.LSTMCell):
-    """torch.nn.LSTMCell on fastlstm's kernels; see there for arguments and parameters."""
+    """torch.nn.LSTMCell on fastlstm's kernels; see there for arguments and parameters.
+
+    Beside them a keyword `precision`, as of `LSTM`.
+    """
 
     _cell = "lstm"
 
 
 class GRUCell(_Cell, torch.nn.GRUCell):
-    """torch.nn.GRUCell on fastlstm's kernels; see there for arguments and parameters."""
+    """torch.nn.GRUCell on fastlstm's kernels; see there for arguments and parameters.
+
+    Beside them a keyword `precision`, as of `LSTM`.
+    """
 
     _cell = "gru"
 
 
 class RNNCell(_Cell, torch.nn.RNNCell):
-    """torch.nn.RNNCell on fastlstm's kernels; see there for arguments and parameters."""
+    """torch.nn.RNNCell on fastlstm's kernels; see there for arguments and parameters.
+
+    Beside them a keyword `precision`, as of `LSTM`.
+    """
 
 
 class Ready(NamedTuple):
@@ -82,6 +93,7 @@ class Ready(NamedTuple):
     states: list[Tensor] | None  # [N,H] each; None for zeros
     single: bool  # the caller gave no batch axis
     dtypes: list[torch.dtype] | None  # of the new states under autocast; None without it
+    precision: str  # of the products
 
 
 def cell_of(module: Any) -> tuple[str, str]:
@@ -96,7 +108,7 @@ def cell_of(module: Any) -> tuple[str, str]:
 def prepare(module: torch.nn.RNNCellBase, input: Any, hx: Any) -> Ready:
     """Check a call of a cell."""
     name, cell_name = cell_of(module)
-    cell, weights = kernels.CELLS[cell_name], cell_weights(module)
+    cell, weights, precision = kernels.CELLS[cell_name], cell_weights(module), precision_of(module)
     dtype, count = weights[0].dtype, len(cell.states)
     check.check_weights(name, weights, dtype)
     states = check.split_states(name, hx, count)
@@ -112,19 +124,21 @@ def prepare(module: torch.nn.RNNCellBase, input: Any, hx: Any) -> Ready:
     check.check_tensor(name, "input", input, dtype)
     for i, state in enumerate(states or ()):
         check.check_tensor(name, f"hx[{i}]" if count > 1 else "hx", state, dtype)
-    return Ready(cell, weights, input, states, single, dtypes)
+    check_inference(name, precision, input, states or (), weights)
+    return Ready(cell, weights, input, states, single, dtypes, precision)
 
 
 @uncompiled
 def run_cell(module: torch.nn.RNNCellBase, input: Any, hx: Any) -> tuple[Tensor, ...]:
     """Return the new states."""
-    cell, weights, x, states, single, dtypes = prepare(module, input, hx)
+    cell, weights, x, states, single, dtypes, precision = prepare(module, input, hx)
     start, backend = states or (None,) * len(cell.states), kernels.backend()
     if wants_gradient(x, start, weights):
-        layer = Layer(cell, backend, OneStep(full_rows(1, x.shape[0])))
+        rows = full_rows(1, x.shape[0])
+        layer = Layer(cell, backend, OneStep(rows), precision=precision)
         _, *ends = run(layer, x, start, weights)
     else:
-        ends = run_step(cell, backend, x, start, weights)
+        ends = run_step(cell, backend, x, start, weights, precision)
     if single:
         ends = [s.squeeze(0) for s in ends]
     if dtypes is not None:

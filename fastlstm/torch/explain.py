@@ -18,6 +18,7 @@ from fastlstm.torch.function import wants_gradient
 from fastlstm.torch.held import Tensors
 from fastlstm.torch.layout import Packed, array_of, has_contiguous_rows
 from fastlstm.torch.modules import GRU, LSTM, RNN
+from fastlstm.torch.precision import DEFAULT, precision_of
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class Explanation:
     backend, isa : of fastlstm's kernels: what computes, and in which instructions.
     cell : a name in `fastlstm.kernels.CELLS`.
     dtype : what is computed in.
+    precision : of the products: "float32", as everything else is computed, or of rounded factors.
     threads : at most; small work runs on fewer.
     calls : of a kernel: one for each layer and direction.
     batch : rows and steps; "ragged" if not all of the steps are computed.
@@ -42,6 +44,7 @@ class Explanation:
     isa: str
     cell: str
     dtype: str
+    precision: str
     threads: int
     calls: int
     batch: str
@@ -49,7 +52,7 @@ class Explanation:
     copies: tuple[str, ...]
 
     def __str__(self) -> str:
-        return "\n".join(f"{f.name:<9}{_shown(getattr(self, f.name))}" for f in fields(self))
+        return "\n".join(f"{f.name:<8} {_shown(getattr(self, f.name))}" for f in fields(self))
 
 
 def explain(module: nn.Module, input: Any, hx: Any = None, *, lengths: Any = None) -> Explanation:
@@ -80,8 +83,10 @@ def explain(module: nn.Module, input: Any, hx: Any = None, *, lengths: Any = Non
         )
     dtype = str(next(module.parameters()).dtype).removeprefix("torch.")
     info = runtime_info()
-    where = info["backend"], info["isa"], cell, dtype, info["threads"], calls
-    if outside_kernels(module, input, hx, lengths):
+    outside = outside_kernels(module, input, hx, lengths)
+    precision = DEFAULT if outside else precision_of(module)
+    where = info["backend"], info["isa"], cell, dtype, precision, info["threads"], calls
+    if outside:
         why = "the input is empty"
         if recorded():
             why = "its operations are recorded or transformed"

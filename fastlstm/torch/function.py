@@ -30,6 +30,7 @@ class Layer(NamedTuple):
     backend: Backend
     layout: Padded  # how x and y lie in memory, and the lengths
     rows_first: bool = False  # y is wanted as [N,T,...] in memory
+    precision: str = "float32"  # of the products
 
 
 class Saved(NamedTuple):
@@ -56,7 +57,12 @@ def run(layer: Layer, x: Tensor, states: Tensors, weights: Tensors) -> tuple[Ten
 
 
 def run_step(
-    cell: CellSpec, backend: Backend, x: Tensor, states: Tensors, weights: Tensors
+    cell: CellSpec,
+    backend: Backend,
+    x: Tensor,
+    states: Tensors,
+    weights: Tensors,
+    precision: str = "float32",
 ) -> list[Tensor]:
     """Return the new states of a cell, x [N,I] and states [N,K]; nothing is kept.
 
@@ -73,6 +79,7 @@ def run_step(
         full_rows(1, N),
         np.empty((1, N, H), dtype),
         n_threads=get_num_threads(),
+        precision=precision,
     )
     ends, _ = backend.forward(cell, call)
     return [torch.from_numpy(s) for s in ends]
@@ -121,7 +128,7 @@ def _split(layer: Layer, tensors: Tensors) -> tuple[Any, Tensors, Tensors]:
 def _forward(
     layer: Layer, tensors: Tensors, *, save: bool
 ) -> tuple[tuple[Tensor, ...], Saved | None]:
-    cell, backend, layout, rows_first = layer
+    cell, backend, layout, rows_first, precision = layer
     x, states, weights = _split(layer, tensors)
     parts = _weights(weights)
     D, R = len(parts), parts[0].w_hh.shape[1]
@@ -139,6 +146,7 @@ def _forward(
             reverse=d == 1,
             save=save,
             n_threads=get_num_threads(),
+            precision=precision,
         )
         end, saved = backend.forward(cell, call)
         ends.append(end)
@@ -156,7 +164,7 @@ def _backward(
     layer: Layer, kept: Saved, tensors: Tensors, grads: Tensors, needs: Sequence[bool]
 ) -> tuple[Tensor | None, ...]:
     """Return the gradients of the tensors, None where none is needed."""
-    _, backend, layout, _ = layer
+    backend, layout = layer.backend, layer.layout
     x, _, weights = _split(layer, tensors)
     dy, *dstate = grads
     gradients = [None if w is None else _zeros_like(w) for w in weights]

@@ -19,10 +19,11 @@ from fastlstm.torch.autocast import lowered, raised, result_dtypes
 from fastlstm.torch.dispatch import Unscripted, outside_kernels, uncompiled
 from fastlstm.torch.function import Layer, run
 from fastlstm.torch.layout import Packed, Padded
+from fastlstm.torch.precision import Precise, check_inference, precision_of
 from fastlstm.torch.weights import Five, sequence_weights
 
 
-class _Sequence(Unscripted, torch.nn.RNNBase):
+class _Sequence(Unscripted, Precise, torch.nn.RNNBase):
     """The forward pass of `LSTM`, `GRU` and `RNN`, in front of torch's."""
 
     def forward(self, input: Any, hx: Any = None, *, lengths: Any = None) -> Any:
@@ -43,8 +44,9 @@ class _Sequence(Unscripted, torch.nn.RNNBase):
         Raises
         ------
         TypeError, ValueError, RuntimeError
-            As torch's, with the argument named; also for tensors that are not on the CPU and for
-            parameters that are neither float32 nor float64.
+            As torch's, with the argument named; also for tensors that are not on the CPU, for
+            parameters that are neither float32 nor float64 or do not fit `precision`, and in
+            int8 where a gradient may be asked for.
         """
         if outside_kernels(self, input, hx, lengths):
             return super().forward(input, hx)
@@ -52,15 +54,28 @@ class _Sequence(Unscripted, torch.nn.RNNBase):
 
 
 class LSTM(_Sequence, torch.nn.LSTM):
-    """torch.nn.LSTM on fastlstm's kernels; see there for arguments, shapes and parameters."""
+    """torch.nn.LSTM on fastlstm's kernels; see there for arguments, shapes and parameters.
+
+    Beside them a keyword `precision`: how products are made. "float32": as the parameters are.
+    "bfloat16": of both factors rounded to bfloat16, with float32 sums, in the backward pass too.
+    "int8": for inference, of rows rounded to 8 bits. All else stays float32, tensors too; float64
+    takes "float32" alone. It is an attribute that may be changed at any time, and no part of the
+    state_dict. See docs/precision.md.
+    """
 
 
 class GRU(_Sequence, torch.nn.GRU):
-    """torch.nn.GRU on fastlstm's kernels; see there for arguments, shapes and parameters."""
+    """torch.nn.GRU on fastlstm's kernels; see there for arguments, shapes and parameters.
+
+    Beside them a keyword `precision`, as of `LSTM`.
+    """
 
 
 class RNN(_Sequence, torch.nn.RNN):
-    """torch.nn.RNN on fastlstm's kernels; see there for arguments, shapes and parameters."""
+    """torch.nn.RNN on fastlstm's kernels; see there for arguments, shapes and parameters.
+
+    Beside them a keyword `precision`, as of `LSTM`.
+    """
 
 
 class Ready(NamedTuple):
@@ -72,26 +87,29 @@ class Ready(NamedTuple):
     states: list[Tensor] | None  # [L*D,N,R or H] each, in the layout's order; None for zeros
     layout: Padded  # of x and y
     dtypes: list[torch.dtype] | None  # of the last states (y has the first's) under autocast
+    precision: str  # of the products
 
 
 def prepare(module: torch.nn.RNNBase, input: Any, hx: Any, lengths: Any) -> Ready:
     """Check a call of a sequence module."""
     name, cell = module.mode.partition("_")[0], kernels.CELLS[module.mode.lower()]
-    weights = sequence_weights(module)
-    dtype = weights[0][0].dtype
-    check.check_weights(name, (w for five in weights for w in five), dtype)
+    weights, precision = sequence_weights(module), precision_of(module)
+    dtype, every = weights[0][0].dtype, [w for five in weights for w in five]
+    check.check_weights(name, every, dtype)
     states = check.split_states(name, hx, len(cell.states))
     low = lowered(dtype)
     if low is None:
         x, states, layout = _read(module, name, input, states, lengths, dtype)
-        return Ready(cell, weights, x, states, layout, None)
+        check_inference(name, precision, x, states or (), every)
+        return Ready(cell, weights, x, states, layout, None, precision)
     data = input.data if isinstance(input, PackedSequence) else input
     given = [t.dtype for t in states or [data] * len(cell.states)]
     states = states and [raised(s) for s in states]
     x, states, layout = _read(module, name, raised(input), states, lengths, dtype)
+    check_inference(name, precision, x, states or (), every)
     fused = not isinstance(layout, Packed)
     dtypes = result_dtypes(cell.name, low, given, fused=fused, projected=module.proj_size > 0)
-    return Ready(cell, weights, x, states, layout, dtypes)
+    return Ready(cell, weights, x, states, layout, dtypes, precision)
 
 
 def _read(
@@ -137,7 +155,7 @@ def run_sequence(module: torch.nn.RNNBase, input: Any, hx: Any, lengths: Any) ->
 
 def _run_layers(module: torch.nn.RNNBase, ready: Ready) -> tuple[Tensor, list[Tensor]]:
     """Return y of the last layer, and the last states [L*D,N,R or H] of all."""
-    cell, weights, x, states, layout, _ = ready
+    cell, weights, x, states, layout, _, precision = ready
     backend = kernels.backend()
     L, D = module.num_layers, 2 if module.bidirectional else 1
     starts: list[Any] = [(None,) * len(cell.states)] * L
@@ -147,9 +165,14 @@ def _run_layers(module: torch.nn.RNNBase, ready: Ready) -> tuple[Tensor, list[Te
     ends = []
     for k in range(L):
         last = k == L - 1
-        layer = Layer(cell, backend, layout, rows_first=module.batch_first and last)
+        layer = Layer(cell, backend, layout, module.batch_first and last, precision)
         five = [w for part in weights[k * D : (k + 1) * D] for w in part]
-        x, *end = run(layer, x, starts[k], five)
+        try:
+            x, *end = run(layer, x, starts[k], five)
+        except ValueError as error:
+            if precision != "int8":
+                raise
+            raise ValueError(f"{type(module).__name__}: layer {k}: {error}") from None
         ends.append(end)
         if module.dropout and module.training and not last:
             x = F.dropout(x, module.dropout, True)

@@ -21,6 +21,7 @@ from fastlstm.torch.function import Layer
 from fastlstm.torch.held import Held, unread
 from fastlstm.torch.layout import OneStep
 from fastlstm.torch.operations import gradients
+from fastlstm.torch.precision import DEFAULT, precision_of
 
 FIXED = "_fastlstm_fixed"  # of a module inside `fixed_weights`: its weights, packed
 NO_PROJECTION = (False,)  # a layer has a fifth weight, which a cell lacks
@@ -31,7 +32,7 @@ def short_step(module: torch.nn.RNNCellBase, cell: str, input: Any, hx: Any) -> 
 
     Raises RuntimeError if a weight changed inside `fixed_weights`.
     """
-    if type(input) is not Tensor or not plain_mode():
+    if type(input) is not Tensor or precision_of(module) != DEFAULT or not plain_mode():
         return None
     step = compiled_step(cell)
     if step is None:
