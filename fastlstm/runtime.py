@@ -15,6 +15,7 @@ import numpy as np
 
 from fastlstm import kernels
 from fastlstm._version import __version__
+from fastlstm.kernels.call import PRECISIONS
 
 MAX_THREADS = 1024
 OVERRIDES = ("FASTLSTM_BACKEND", "FASTLSTM_ISA", "FASTLSTM_NUM_THREADS")
@@ -83,6 +84,7 @@ def runtime_info() -> dict[str, Any]:
     """Return what `show_runtime` prints: version, backend, isa, built_isas, threads, ...
 
     `isa` is the instruction set in use; it is "host" for numba and "numpy" for the reference.
+    `precisions` are those in which the backend can make products.
     """
     backend = kernels.default_backend()
     native: Any = import_module(kernels.BACKENDS["native"]) if backend == "native" else None
@@ -92,6 +94,7 @@ def runtime_info() -> dict[str, Any]:
         "backend": backend,
         "isa": isa,
         "built_isas": list(native.built_isas()) if native else [],
+        "precisions": list(PRECISIONS[:1] if backend == "numba" else PRECISIONS),
         "threads": get_num_threads(),
         "cores": _available_cores(),
         "python": platform.python_version(),

@@ -19,6 +19,7 @@ from fastlstm.cli.options import (
     text_bar,
 )
 from fastlstm.cli.parser import Parser
+from fastlstm.cli.precision import add_precision_option, set_precision
 from fastlstm.cli.reading import reading_as
 from fastlstm.printable import say
 from fastlstm.text import Encoded
@@ -59,6 +60,7 @@ def add_options(parser: Parser) -> None:
     add_reading_options(parser)
     parser.add_argument("--bins", type=int, metavar="N", default=BINS,
                         help=f"bins of the calibration table (default {BINS})")  # fmt: skip
+    add_precision_option(parser)
     add_json_option(parser, "the scores")
     add_quiet_option(parser)
     add_plot_option(parser, "the confusion matrix and the reliability of the probabilities")
@@ -70,6 +72,7 @@ def run(options: argparse.Namespace) -> int:
         raise UsageError(f"--bins is {options.bins}, expected at least 1")
     check_plot(options.plot)
     trained = load_run(options.path)
+    set_precision(trained, options.precision)
     found = read_labelled(options.data, reading_as(trained, options))
     encoded = labelled(trained, found, options.data)
     known = trained.trained_on(encoded)
@@ -80,9 +83,10 @@ def run(options: argparse.Namespace) -> int:
         say(f"{KNOWN.format(known=known, total=len(encoded))}\n", file=sys.stderr)
     if options.json:
         about = {"run": str(trained.folder.path), "data": options.data, "trained_on": known}
-        print_json({**about, **scores.to_json(trained.labels)})
+        print_json({**about, "precision": trained.precision, **scores.to_json(trained.labels)})
     else:
-        say(f"run   {trained.folder.path}\ndata  {options.data}\n")
+        say(f"run        {trained.folder.path}\ndata       {options.data}")
+        say(f"precision  {trained.precision}\n")
         say(score_text(scores, trained.labels, " (all of them with --json)"))
     if options.plot is not None:
         write_file(options.plot, draw_scores(scores, trained.labels))

@@ -87,9 +87,10 @@ def _state(record: RunRecord) -> str:
 def _model(config: Config) -> str:
     layers = f"{config.num_layers} layer{'s' if config.num_layers > 1 else ''}"
     ways = "in both directions" if config.bidirectional else "in one direction"
+    products = "" if config.precision == "float32" else f", products in {config.precision}"
     return (
         f"{config.embedding_dim}-dimensional word vectors, {config.cell.upper()} with {layers} of "
-        f"{config.hidden_size} units {ways}, {config.pooling} pooling, {config.dtype}"
+        f"{config.hidden_size} units {ways}, {config.pooling} pooling, {config.dtype}{products}"
     )
 
 

@@ -21,6 +21,7 @@ from fastlstm.cli.options import (
     text_bar,
 )
 from fastlstm.cli.parser import Parser
+from fastlstm.cli.precision import add_precision_option, set_precision
 from fastlstm.cli.reading import STANDARD_INPUT, asked_reading, reading_as, typed_lines
 from fastlstm.cli.results import check_results, results_file
 from fastlstm.printable import say
@@ -67,6 +68,7 @@ def add_options(parser: Parser) -> None:
         help="write the rows with the results beside them to FILE (.csv, .tsv or .jsonl)",
     )  # fmt: skip
     parser.add_argument("--overwrite", action="store_true", help="replace what is in --out")
+    add_precision_option(parser)
     add_quiet_option(parser)
 
 
@@ -78,6 +80,7 @@ def run(options: argparse.Namespace) -> int:
         check_results(options.out, options.overwrite)
     asked = asked_reading(options)
     trained = load_run(options.path)
+    set_precision(trained, options.precision)
     how = _reading(trained, options, asked)
     rows, at_a_time = _rows(options, how)
     results = _results(trained, rows, how, options, at_a_time)

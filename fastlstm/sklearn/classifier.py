@@ -11,6 +11,7 @@ from sklearn.utils import check_consistent_length, check_random_state
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from fastlstm.kernels.arguments import check_precision
 from fastlstm.nn.check import check_size
 from fastlstm.runtime import num_threads
 from fastlstm.sklearn.data import Data
@@ -66,6 +67,9 @@ class LSTMClassifier(ClassifierMixin, BaseEstimator):
         `validation_fraction`.
     class_weight : dict of classes and weights, "balanced", or None for equal weights.
     dtype : "float32" or "float64".
+    precision : of the products; "float32" (as `dtype` says), or the faster "bfloat16" in `fit` and
+        in prediction. In "int8" a classifier only predicts: fit it in another precision, then
+        ``set_params(precision="int8")``. float64 takes "float32" alone.
     random_state : int, RandomState or None. An int gives the same result bit for bit.
     n_threads : threads to use, which do not change the result; None for
         `fastlstm.get_num_threads`. 1 is best with ``n_jobs`` of GridSearchCV.
@@ -85,6 +89,7 @@ class LSTMClassifier(ClassifierMixin, BaseEstimator):
 
     classes_: NDArray[Any]
     n_features_in_: int
+    precision = "float32"  # also of what was pickled before there was a choice
 
     def __init__(
         self, *, cell: str = "lstm", hidden_size: int = 64, num_layers: int = 1,
@@ -95,8 +100,8 @@ class LSTMClassifier(ClassifierMixin, BaseEstimator):
         optimizer: str = "adam", lr: float = 5e-3, weight_decay: float = 0.0,
         schedule: str = "linear", clip: float = 1.0, average: float = 0.0, batch_size: int = 32,
         epochs: int = 10, validation_fraction: float = 0.0, patience: int = 0,
-        class_weight: Any = None, dtype: str = "float32", random_state: Any = None,
-        n_threads: int | None = None, verbose: int = 0,
+        class_weight: Any = None, dtype: str = "float32", precision: str = "float32",
+        random_state: Any = None, n_threads: int | None = None, verbose: int = 0,
     ) -> None:  # fmt: skip
         self.cell = cell
         self.hidden_size = hidden_size
@@ -124,6 +129,7 @@ class LSTMClassifier(ClassifierMixin, BaseEstimator):
         self.patience = patience
         self.class_weight = class_weight
         self.dtype = dtype
+        self.precision = precision
         self.random_state = random_state
         self.n_threads = n_threads
         self.verbose = verbose
@@ -165,6 +171,7 @@ class LSTMClassifier(ClassifierMixin, BaseEstimator):
     def decision_function(self, X: Any) -> Floats:
         """Return the logits: [N] for two classes, of the second one; else [N, C]."""
         check_is_fitted(self)
+        self._set_precision()
         data = self._read(X)
         shape = (len(data),) if self.model_.num_outputs == 1 else (len(data), len(self.classes_))
         logits = np.empty(shape)
@@ -220,6 +227,13 @@ class LSTMClassifier(ClassifierMixin, BaseEstimator):
         if texts is not None:
             raise ValueError("X holds texts, expected numbers as in fit")
         return self._cut(self.reader_.read(find_numbers(X, self, self.reader_)))
+
+    def _set_precision(self) -> None:
+        """Let the model predict in the precision that is set now, perhaps after `fit`."""
+        head = self.model_.head
+        if head.precision != self.precision:
+            check_precision(self.precision, head.dtype, save=False)
+            self.model_.set_precision(self.precision)
 
     def _cut(self, data: Data) -> Data:
         if self.max_length is None:

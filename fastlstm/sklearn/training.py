@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 from sklearn.model_selection import train_test_split
 from sklearn.utils import compute_class_weight
 
+from fastlstm.kernels.arguments import check_precision
 from fastlstm.models import SequenceClassifier, TextClassifier
-from fastlstm.nn.check import check_size
+from fastlstm.nn.check import check_dtype, check_size
 from fastlstm.nn.losses import bce_with_logits, cross_entropy
 from fastlstm.sklearn.data import Data
 from fastlstm.sklearn.readers import NumberReader, TextReader
@@ -43,6 +44,7 @@ def train(
 
     The labels of `data` are numbers of the sorted `classes`, [C].
     """
+    _check_precision(estimator)
     model = build(estimator, reader, len(classes), seed)
     words = isinstance(model, TextClassifier) and estimator.word_dropout
     trainer = Trainer(
@@ -72,10 +74,24 @@ def build(estimator: Any, reader: Reader, classes: int, seed: int) -> Model:
     options = {name: getattr(estimator, name) for name in MODEL_OPTIONS}
     options["num_outputs"] = 1 if classes == 2 else classes
     options["rng"] = generator(seed, WEIGHTS)
+    model: Model
     if isinstance(reader, NumberReader):
-        return SequenceClassifier(reader.size, **options)
-    options["embedding_dropout"] = estimator.embedding_dropout
-    return TextClassifier(len(reader.vocabulary), estimator.embedding_dim, **options)
+        model = SequenceClassifier(reader.size, **options)
+    else:
+        options["embedding_dropout"] = estimator.embedding_dropout
+        model = TextClassifier(len(reader.vocabulary), estimator.embedding_dim, **options)
+    model.set_precision(estimator.precision)
+    return model
+
+
+def _check_precision(estimator: Any) -> None:
+    """Raise ValueError if a model cannot be trained in the estimator's precision."""
+    if estimator.precision == "int8":
+        raise ValueError(
+            "precision is 'int8', in which a net cannot be trained: fit with 'float32' or "
+            "'bfloat16', then set_params(precision='int8') to predict"
+        )
+    check_precision(estimator.precision, check_dtype(estimator.dtype), save=True)
 
 
 def _split(data: Data, fraction: float, seed: int) -> tuple[Data, Data | None]:

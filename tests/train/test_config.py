@@ -61,6 +61,17 @@ def test_whole_numbers_are_fine_for_fractions() -> None:
         ({"optimizer": "lbfgs"}, ValueError, "expected one of adam, adamw, sgd"),
         ({"cell": "elman"}, ValueError, "cell is .elman., expected one of lstm, gru, rnn"),
         ({"pooling": ""}, ValueError, "pooling is ''"),
+        ({"precision": "half"}, ValueError, "precision is .half., expected one of float32, bfloat"),
+        (
+            {"precision": "int8"},
+            ValueError,
+            "precision is .int8., in which a net cannot be trained",
+        ),
+        (
+            {"precision": "bfloat16", "dtype": "float64"},
+            ValueError,
+            "precision is .bfloat16. with arrays of float64",
+        ),
     ],
 )
 def test_wrong_values_are_named(

@@ -144,6 +144,7 @@ EFFECTS: dict[str, dict[str, Any]] = {
     "validation": {"validation": 0.5},
     "seed": {"seed": 1},
     "dtype": {"dtype": "float64"},
+    "precision": {"precision": "bfloat16"},
     "bigrams": {"bigrams": 7},
     "pretrain": {"pretrain": True},
     "pretrain_epochs": {"pretrain": True, "pretrain_epochs": 1},

@@ -187,6 +187,7 @@ def collect(
         "eval_seconds": eval_seconds + sum(e.validation_seconds for e in history.epochs),
         "words_per_second": words / sum(seconds),
         **{name: runtime[name] for name in ("threads", "isa", "backend")},
+        "precision": config.precision,
         "parameters": sum(parameter.data.size for parameter in trainer.model.parameters()),
         "data": data.source,
         "data_complete": data.complete,

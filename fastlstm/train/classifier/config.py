@@ -7,6 +7,10 @@ from collections.abc import Mapping
 from dataclasses import Field, asdict, dataclass, field, fields
 from typing import Any, ClassVar
 
+import numpy as np
+
+from fastlstm.kernels.arguments import check_precision
+from fastlstm.kernels.call import PRECISIONS
 from fastlstm.models.model import LAYERS
 from fastlstm.nn.pooling import POOLINGS
 from fastlstm.train.optim import OPTIMIZERS
@@ -26,6 +30,7 @@ FREE_OPTIONS = ("data", "threads")
 # Options that files of earlier versions do not have, with the values these versions used.
 ADDED: dict[str, Any] = {
     "cell": "lstm", "bigrams": 0, "pretrain": False, "pretrain_epochs": 3, "teachers": 2,
+    "precision": "float32",
 }  # fmt: skip
 
 
@@ -104,7 +109,11 @@ class Config:
     )  # fmt: skip
     seed: int = option(0, "the same seed gives the same run", low=0, high=LARGEST)
     threads: int = option(0, "threads to use; 0 = one for each available core", low=0, high=1024)
-    dtype: str = option("float32", "precision", choices=("float32", "float64"))
+    dtype: str = option("float32", "of weights and states", choices=("float32", "float64"))
+    precision: str = option(
+        "float32", "of the products in training and testing; float32: as dtype says; bfloat16 is "
+        "faster; int8 cannot train, give it to predict and evaluate", choices=PRECISIONS,
+    )  # fmt: skip
     bigrams: int = option(
         0, "rows of a hashed table of pairs of neighbouring words, a linear classifier beside the "
         "recurrent layers (1048576 is plenty); 0 = none", low=0, high=1 << 28,
@@ -123,6 +132,12 @@ class Config:
     def __post_init__(self) -> None:
         for item in fields(self):
             object.__setattr__(self, item.name, _checked(item, getattr(self, item.name)))
+        if self.precision == "int8":
+            raise ValueError(
+                "precision is 'int8', in which a net cannot be trained: train in float32 or "
+                "bfloat16, and give int8 to fastlstm predict and evaluate"
+            )
+        check_precision(self.precision, np.dtype(self.dtype), save=True)
         names = self.pooling.split("+")
         if not set(names) <= set(POOLINGS) or len(set(names)) < len(names):
             raise ValueError(

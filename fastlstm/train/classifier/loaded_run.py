@@ -32,6 +32,11 @@ class LoadedRun:
     config: Config
     folder: RunFolder
 
+    @property
+    def precision(self) -> str:
+        """In which the model makes its products."""
+        return self.model.recurrent.precision
+
     def encode(self, texts: Sequence[str]) -> Encoded:
         """Return texts as the model was trained on them: word ids, cut to length."""
         encoded = self.vocab.encode_texts(texts, [0] * len(texts))
@@ -59,6 +64,9 @@ class LoadedRun:
 def load_run(path: str | Path) -> LoadedRun:
     """Read a run of `train_imdb` or `fastlstm train`, finished or not, from its folder.
 
+    The model makes its products in the precision that the run was trained and tested in;
+    ``run.model.set_precision`` gives it another one, for the same weights.
+
     Raises FileNotFoundError if the folder does not exist, or has no run or no model yet; ValueError
     if a file is damaged, of another version, or does not fit the others.
     """
@@ -71,6 +79,7 @@ def load_run(path: str | Path) -> LoadedRun:
         if not folder.vocab.exists():
             raise FileNotFoundError(f"{folder.path} is damaged: there is no {folder.vocab.name}")
         model, note = load_model_and_note(folder.model, TextClassifier)
+        model.set_precision(config.precision)
         vocab = Vocabulary.load(folder.vocab)
         if len(vocab) != model.embedding.num_embeddings:
             raise CheckpointError(

@@ -81,6 +81,7 @@ def pretrain(
         dtype=config.dtype,
         rng=rng,
     )
+    model.set_precision(config.precision)
     trainer = Trainer(
         model,
         Adam(model, options.lr),

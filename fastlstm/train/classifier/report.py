@@ -31,7 +31,8 @@ def summary(metrics: Mapping[str, Any], noun: str = "reviews") -> str:
         (
             "training",
             f"{metrics['train_seconds']:.1f} s, {metrics['words_per_second']:,.0f} words/s, "
-            f"{metrics['threads']} thread{'s' * (metrics['threads'] > 1)}, {metrics['isa']}",
+            f"{metrics['threads']} thread{'s' * (metrics['threads'] > 1)}, {metrics['isa']}, "
+            f"{metrics['precision']}",
         ),
     ]
     if "pretrain_seconds" in metrics:

@@ -25,7 +25,7 @@ REQUIRED = (
 
 NUMBER = float | None  # type of a metric that is not in TYPES
 TYPES: dict[str, Any] = {
-    **dict.fromkeys(("data", "isa", "backend", "version"), str),
+    **dict.fromkeys(("data", "isa", "backend", "precision", "version"), str),
     **dict.fromkeys(("best_epoch", "epochs", "threads", "parameters"), int),
     **dict.fromkeys(("train_seconds", "words_per_second"), float),
     "labels": list[str],

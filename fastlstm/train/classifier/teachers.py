@@ -46,7 +46,9 @@ def learn_from_teachers(
         if not (resume and part.finished):
             seed = int(generator(config.seed, TEACHERS, number).integers(2**31))
             teach(replace(config, pretrain=False, seed=seed), part, known)
-        said = predict_log_probabilities(load_model(part.model), texts)
+        teacher = load_model(part.model)
+        teacher.set_precision(config.precision)
+        said = predict_log_probabilities(teacher, texts)
         logits += (said[:, 1] - said[:, 0]) / config.teachers
         seconds += part.read_metrics()["train_seconds"]
     say(f"\n{len(texts):,} {data.noun} without a label have one of their teachers' now")

@@ -36,9 +36,11 @@ def loss_of(num_outputs: int) -> Loss:
 
 
 def build_model(config: Config, vocab_size: int, num_outputs: int = 1) -> TextClassifier:
-    """Return the untrained model of a run."""
+    """Return the untrained model of a run, which makes its products in the run's precision."""
     rng = generator(config.seed, WEIGHTS)
-    return TextClassifier(**_model_options(config, vocab_size, num_outputs), rng=rng)
+    model = TextClassifier(**_model_options(config, vocab_size, num_outputs), rng=rng)
+    model.set_precision(config.precision)
+    return model
 
 
 def check_fits(config: Config, path: Path) -> None:
