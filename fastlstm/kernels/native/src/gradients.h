@@ -69,6 +69,24 @@ static void table_rows(const void *ctx, int64_t p0, int64_t n, const real **rows
     for (int64_t i = 0; i < n; i++) rows[i] = (const real *)k->p->in.x + (p0 + i) * k->p->in.I;
 }
 
+/* Words of the rows of a segment are of one step: a segment ends with a step. */
+static int64_t step_words(const void *ctx, int64_t p0, int64_t n, uint8_t *rows) {
+    const call *k = ctx;
+    int64_t words = 0;
+    place_of_row at = packed_place(k, p0);
+    for (int64_t p = 0; p < n; p += rows[words++]) {
+        rows[words] = (uint8_t)min64(2, min64(n - p, k->p->rows.n_at[at.step] - at.row));
+        for (int i = 0; i < rows[words]; i++) next_place(k, &at);
+    }
+    return words;
+}
+
+static int64_t table_words(const void *ctx, int64_t p0, int64_t n, uint8_t *rows) {
+    (void)ctx, (void)p0;
+    for (int64_t p = 0; p < n; p += 2) rows[p / 2] = (uint8_t)min64(2, n - p);
+    return (n + 1) / 2;
+}
+
 /* The weights' gradients of a call. */
 enum { OF_HIDDEN, OF_LATE_HIDDEN, OF_PROJECTION, OF_INPUT, WEIGHT_GRADS };
 
@@ -98,6 +116,7 @@ static weight_grad grad_of(const call *k, int which) {
                      .g1 = k->cell->gates,
                      .V = k->cell->panel,
                      .P = P,
+                     .words = step_words,
                      .zeros = k->zeros};
     weight_factor input = {p->in.I, p->in.ids ? table_rows : input_rows, NULL, g->dw_ih};
     switch (which) {
@@ -113,12 +132,13 @@ static weight_grad grad_of(const call *k, int which) {
         m.g0 = k->G - k->cell->late;
         break;
     case OF_PROJECTION:
-        m = (weight_grad){.H = p->R, .G = 1, .g1 = 1, .V = FL_PANEL, .P = P, .zeros = k->zeros};
+        m = (weight_grad){.H = p->R, .G = 1, .g1 = 1, .V = FL_PANEL, .P = P};
+        m.words = step_words, m.zeros = k->zeros;
         m.of[0] = (weight_factor){p->H, extra_rows, NULL, g->dw_hr};
         break;
     default:
         m.of[0] = input;
-        if (p->in.ids) m.P = p->in.U;
+        if (p->in.ids) m.P = p->in.U, m.words = table_words;
         m.db1 = k->cell->split ? g->db_ih : NULL;
     }
     return m;

@@ -69,6 +69,12 @@ FL_INLINE vuint bfloat16_bits(vreal v) {
 
 /* Of each lane a word: low and high. */
 FL_INLINE vreal word_of(vreal low, vreal high) {
+#if FL_BYTES == 64 && defined(FL_BF16)
+    static const uint16_t PLACES[] = {0, 16, 1, 17, 2,  18, 3,  19, 4,  20, 5,  21, 6,  22, 7,  23,
+                                      8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31};
+    __m512bh both = _mm512_cvtne2ps_pbh((__m512)high, (__m512)low);
+    return (vreal)_mm512_permutexvar_epi16(_mm512_loadu_si512(PLACES), (__m512i)both);
+#endif
     return (vreal)(bfloat16_bits(low) | bfloat16_bits(high) << 16);
 }
 
@@ -125,8 +131,9 @@ FL_INLINE void write_operand(const real *row, int64_t K, real floor, real *to) {
 #else /* 8 bits */
 
 #define FL_LEVELS 127.0f
-#define FL_LEAST_SCALED 0x1p-119f /* a row of smaller numbers counts as zeros: 127 / m is finite   \
-                                   */
+#define FL_LEAST_SCALED                                                                            \
+    0x1p-119f        /* of smaller numbers a row counts as zeros: 127 / m is finite                \
+                      */
 
 FL_INLINE vreal vabs(vreal v) { return (vreal)((vint)v & 0x7fffffff); }
 FL_INLINE vreal vmax(vreal a, vreal b) { return vselect(a > b, a, b); }
@@ -146,7 +153,7 @@ FL_INLINE vreal scale_of(vreal m) {
 }
 
 FL_INLINE vreal vdot(vreal a, vreal b, vreal sum) {
-#if defined(FL_VNNI)              /* of the intrinsic's sums gcc keeps half in memory */
+#if defined(FL_VNNI) /* of the intrinsic's sums gcc keeps half in memory */
     __asm__(FL_VNNI " %2, %1, %0" : "+v"(sum) : "v"(a), "v"(b));
     return sum;
 #elif FL_BYTES == 64 /* in 16 bits: those of 8 would be cut off where two products are added */

@@ -9,6 +9,7 @@
 #ifndef FL_WEIGHT_GRAD_H
 #define FL_WEIGHT_GRAD_H
 
+#include "arena.h"
 #include "rows.h"
 
 /* Rows of A and the gradient they belong to. */
@@ -19,9 +20,14 @@ typedef struct {
     real *dw;                                                                /* [GH,F], added to */
 } weight_factor;
 
+/* How many packed rows each word is of, from p0 on: one or two; returns how many words n rows are.
+ * Words of two rows must not depend on where a pass is cut. */
+typedef int64_t (*word_rows)(const void *ctx, int64_t p0, int64_t n, uint8_t *rows);
+
 typedef struct {
     int64_t H, G;
-    int64_t P;           /* packed rows there are */
+    int64_t P; /* packed rows there are */
+    word_rows words;
     int64_t g0, g1;      /* gates to add */
     int64_t V;           /* vectors of a panel */
     weight_factor of[2]; /* features of the second follow those of the first; F = 0: none */
@@ -72,18 +78,18 @@ FL_INLINE int64_t weight_sums_size(const weight_grad *m, int threads) {
     return size * PANEL;
 }
 
-/* Elements between groups of features: a cache line more than they need, or the groups of a row
+/* Words between groups of features: a cache line more than they need, or the groups of a row
  * would meet in a few sets of the cache. */
-enum { A_WIDTH = 6 }; /* features side by side: of a packed A, [P][A_WIDTH] */
+enum { A_WIDTH = 6 }; /* features side by side: of a packed A, [words of P][A_WIDTH] */
 enum { A_GROUP = P_BLOCK * A_WIDTH + 64 / (int)sizeof(real) };
 
 /* Elements of the copies that a block of P is worked on in. */
 FL_INLINE int64_t weight_copies_size(int64_t F) {
-    return (F + A_WIDTH) / A_WIDTH * A_GROUP + P_BLOCK * PANEL;
+    return (F + A_WIDTH) / A_WIDTH * A_GROUP + P_BLOCK * PANEL + (WORD > 1) * round_up(F);
 }
 
-/* R features x V vectors of gates in registers, over K rows: C = Cin + A B or, to add it,
- * C += Cin + A B. A sum of short chains is more exact than a long one. */
+/* R features x V vectors of gates in registers, over the words of K rows: C = Cin + A B or, to add
+ * it, C += Cin + A B. A sum of short chains is more exact than a long one. */
 FL_INLINE void sum_tile(const int R, const int V, int64_t K, const real *const *a, const real *b,
                         const real *const *cin, int add, real *const *c) {
     vreal acc[8][FL_PANEL];
@@ -101,9 +107,9 @@ FL_INLINE void sum_tile(const int R, const int V, int64_t K, const real *const *
         for (int v = 0; v < V; v++) bk[v] = vload(b + (k * V + v) * VL);
 #pragma GCC unroll 8
         for (int r = 0; r < R; r++) {
-            vreal s = vset1(ar[r][k * A_WIDTH]);
+            vreal s = vword(ar[r] + k * A_WIDTH);
 #pragma GCC unroll 4
-            for (int v = 0; v < V; v++) acc[r][v] = vfma(s, bk[v], acc[r][v]);
+            for (int v = 0; v < V; v++) acc[r][v] = vdot(s, bk[v], acc[r][v]);
         }
     } while (++k < K);
 #pragma GCC unroll 8
@@ -131,32 +137,74 @@ FL_INLINE void copy_features(int64_t n, const real *row, const real *mask, real 
     for (int64_t w = 0; w < n; w++) to[w] = row[w] * mask[w];
 }
 
-/* [n rows of A][F] -> features f.. of [.../A_WIDTH][P_BLOCK][A_WIDTH]: what a tile of features
- * reads stands together. Rows are read in full, one after the other: they come from memory, what is
- * written stays. */
-FL_INLINE void pack_features(int64_t n, int64_t F, const real *const *rows,
-                             const real *const *masks, real *packed, int64_t f) {
+/* The words of a block of P packed rows. */
+typedef struct {
+    int64_t P, n;
+    uint8_t rows[P_BLOCK]; /* of each word */
+} block_words;
+
+FL_INLINE block_words words_of_block(const weight_grad *m, const void *ctx, int64_t p0, int64_t n) {
+    block_words w = {.P = n, .n = n};
+    if (WORD > 1) w.n = m->words(ctx, p0, n, w.rows);
+    return w;
+}
+
+/* A row of F features, or of their words, to features f.. of the groups from `to` on. */
+FL_INLINE void spread_features(int64_t F, const real *row, const real *mask, real *to, int64_t f) {
     int64_t lead = min64(F, (A_WIDTH - f % A_WIDTH) % A_WIDTH);
     int64_t full = (F - lead) / A_WIDTH, rest = (F - lead) % A_WIDTH;
-    for (int64_t p = 0; p < n; p++) {
-        const real *row = rows[p], *mask = masks ? masks[p] : NULL;
-        if (p + AHEAD < n) prefetch(rows[p + AHEAD], F);
-        real *to = packed + f / A_WIDTH * A_GROUP + p * A_WIDTH;
-        if (lead) {
-            copy_features(lead, row, mask, to + f % A_WIDTH);
-            row += lead, mask += masks ? lead : 0, to += A_GROUP;
-        }
-        for (int64_t i = 0; i < full; i++, row += A_WIDTH, to += A_GROUP) {
-            copy_features(A_WIDTH, row, mask, to);
-            mask += masks ? A_WIDTH : 0;
-        }
-        copy_features(rest, row, mask, to);
+    to += f / A_WIDTH * A_GROUP;
+    if (lead) {
+        copy_features(lead, row, mask, to + f % A_WIDTH);
+        row += lead, mask += mask ? lead : 0, to += A_GROUP;
+    }
+    for (int64_t i = 0; i < full; i++, row += A_WIDTH, to += A_GROUP) {
+        copy_features(A_WIDTH, row, mask, to);
+        mask += mask ? A_WIDTH : 0;
+    }
+    copy_features(rest, row, mask, to);
+}
+
+/* [n rows of A][F] -> features f.. of [.../A_WIDTH][words of P_BLOCK][A_WIDTH]: what a tile of
+ * features reads stands together. Rows are read in full, one after the other: they come from
+ * memory, what is written stays. */
+#if FL_WORD == 1
+FL_INLINE void pack_features(const block_words *w, int64_t F, const real *const *rows,
+                             const real *const *masks, real *packed, int64_t f, real *word) {
+    (void)word;
+    for (int64_t p = 0; p < w->P; p++) {
+        if (p + AHEAD < w->P) prefetch(rows[p + AHEAD], F);
+        spread_features(F, rows[p], masks ? masks[p] : NULL, packed + p * A_WIDTH, f);
     }
 }
+#else
+/* Features i.. of row p, masked. */
+FL_INLINE vreal features_of(int64_t p, int64_t i, int64_t lanes, const real *const *rows,
+                            const real *const *masks) {
+    vreal v = vload_n(rows[p] + i, lanes);
+    return masks ? v * vload_n(masks[p] + i, lanes) : v;
+}
+
+FL_INLINE void pack_features(const block_words *w, int64_t F, const real *const *rows,
+                             const real *const *masks, real *packed, int64_t f, real *word) {
+    for (int64_t q = 0, p = 0; q < w->n; p += w->rows[q++]) {
+        for (int64_t a = p + AHEAD; a < min64(w->P, p + AHEAD + w->rows[q]); a++)
+            prefetch(rows[a], F);
+        for (int64_t i = 0; i < F; i += VL) {
+            int64_t lanes = min64(VL, F - i);
+            vreal low = features_of(p, i, lanes, rows, masks), high = {0};
+            if (w->rows[q] == 2) high = features_of(p + 1, i, lanes, rows, masks);
+            vstore_n(word + i, word_of(low, high), lanes);
+        }
+        spread_features(F, word, NULL, packed + q * A_WIDTH, f);
+    }
+}
+#endif
 
 /* Both factors' rows, side by side. */
 static void pack_factors(const weight_grad *m, const weight_part *w, const void *ctx, int64_t p0,
-                         int64_t n, real *packed) {
+                         const block_words *of, real *packed, real *word) {
+    int64_t n = of->P;
     const real *rows[P_BLOCK], *masks[P_BLOCK];
     for (int which = 0; which < 2; which++) {
         factor_part f = factor_part_of(m, w, which);
@@ -164,12 +212,12 @@ static void pack_factors(const weight_grad *m, const weight_part *w, const void 
         f.of->row(ctx, p0, n, rows);
         for (int64_t p = 0; p < n; p++) rows[p] += f.from;
         if (!f.of->mask) {
-            pack_features(n, f.to - f.from, rows, NULL, packed, f.at);
+            pack_features(of, f.to - f.from, rows, NULL, packed, f.at, word);
             continue;
         }
         f.of->mask(ctx, p0, n, masks);
         for (int64_t p = 0; p < n; p++) masks[p] += f.from;
-        pack_features(n, f.to - f.from, rows, masks, packed, f.at);
+        pack_features(of, f.to - f.from, rows, masks, packed, f.at, word);
     }
 }
 
@@ -203,35 +251,43 @@ FL_INLINE void ask_for_some(block_ahead *next) {
         prefetch(next->row[next->asked], next->F[next->asked >= next->first]);
 }
 
-/* n rows of a panel of dG, V vectors wide, side by side; and sum = add + (start + their sum). */
-FL_INLINE void pack_panel(const int V, int64_t n, const real *dG, int64_t row, real *packed,
-                          const real *start, const real *add, real *sum) {
+/* Words of n rows of a panel of dG, V vectors wide, side by side; and sum = add + (start + their
+ * sum). */
+FL_INLINE void pack_panel(const int V, const block_words *w, const real *dG, int64_t row,
+                          real *packed, const real *start, const real *add, real *sum) {
     vreal s[FL_PANEL];
 #pragma GCC unroll 4
     for (int v = 0; v < V; v++) s[v] = vload(start + v * VL);
-    for (int64_t p = 0; p < n; p++, dG += row, packed += V * VL) {
+    for (int64_t q = 0; q < w->n; q++, dG += row, packed += V * VL) {
         prefetch(dG + AHEAD * row, V * VL);
 #pragma GCC unroll 4
         for (int v = 0; v < V; v++) {
             vreal g = vload(dG + v * VL);
-            vstore(packed + v * VL, g);
             s[v] += g;
+#if FL_WORD > 1
+            vreal next = {0};
+            if (w->rows[q] == 2) next = vload(dG + row + v * VL);
+            s[v] += next;
+            g = word_of(g, next);
+#endif
+            vstore(packed + v * VL, g);
         }
+        if (WORD > 1 && w->rows[q] == 2) dG += row;
     }
 #pragma GCC unroll 4
     for (int v = 0; v < V; v++) vstore(sum + v * VL, add ? s[v] + vload(add + v * VL) : s[v]);
 }
 
-static void pack_panel_of(int64_t V, int64_t n, const real *dG, int64_t row, real *packed,
-                          const real *start, const real *add, real *sum) {
+static void pack_panel_of(int64_t V, const block_words *w, const real *dG, int64_t row,
+                          real *packed, const real *start, const real *add, real *sum) {
     if (V == 4)
-        pack_panel(4, n, dG, row, packed, start, add, sum);
+        pack_panel(4, w, dG, row, packed, start, add, sum);
     else if (V == 3)
-        pack_panel(3, n, dG, row, packed, start, add, sum);
+        pack_panel(3, w, dG, row, packed, start, add, sum);
     else if (V == 2)
-        pack_panel(2, n, dG, row, packed, start, add, sum);
+        pack_panel(2, w, dG, row, packed, start, add, sum);
     else
-        pack_panel(1, n, dG, row, packed, start, add, sum);
+        pack_panel(1, w, dG, row, packed, start, add, sum);
 }
 
 /* Where the sum of a block goes. The end of a segment may cut a block of P in two, which is still
@@ -249,13 +305,14 @@ static void weight_grad_block(const weight_grad *m, const weight_part *w, const 
     const real *features[A_WIDTH], *start[A_WIDTH];
     real *a = copies, *b = copies + (grad_features(m) + A_WIDTH) / A_WIDTH * A_GROUP, *out[A_WIDTH];
     real *to = s->ends ? s->sums : s->begun;
-    pack_factors(m, w, ctx, p0, n, a);
+    block_words of = words_of_block(m, ctx, p0, n);
+    pack_factors(m, w, ctx, p0, &of, a, b + P_BLOCK * PANEL);
     int64_t tiles = panels * ((F + A_WIDTH - 1) / A_WIDTH);
     block_ahead next = next_block(m, w, ctx, p0 + n, tiles);
     for (int64_t j = 0; j < panels; j++) {
         int64_t V = panel_vectors(nv, m->V, w->p0 + j);
         real *sum = to + j * PANEL;
-        pack_panel_of(V, n, dG + (w->p0 + j) * m->V * VL, nv * VL, b,
+        pack_panel_of(V, &of, dG + (w->p0 + j) * m->V * VL, nv * VL, b,
                       s->begins ? m->zeros : s->begun + j * PANEL, s->ends ? sum : NULL, sum);
         for (int64_t f = 0; f < F; f += A_WIDTH) {
             int64_t width = min64(A_WIDTH, F - f);
@@ -268,8 +325,8 @@ static void weight_grad_block(const weight_grad *m, const weight_part *w, const 
                 out[i] = to + at + i * PANEL;
             }
             for (int64_t i = 0, most = tile_rows(V); i < width; i += most)
-                SUM_TILES[V - 1][min64(most, width - i) - 1](n, features + i, b, start + i, s->ends,
-                                                             out + i);
+                SUM_TILES[V - 1][min64(most, width - i) - 1](of.n, features + i, b, start + i,
+                                                             s->ends, out + i);
         }
     }
 }
