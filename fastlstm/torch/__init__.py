@@ -17,6 +17,7 @@ from fastlstm.torch.cells import GRUCell, LSTMCell, RNNCell
 from fastlstm.torch.explain import Explanation, explain
 from fastlstm.torch.fixed import fixed_weights
 from fastlstm.torch.modules import GRU, LSTM, RNN
+from fastlstm.torch.quantize import QuantizeReport, quantize_dynamic
 
 __all__ = [
     "GRU",
@@ -25,11 +26,13 @@ __all__ = [
     "Explanation",
     "GRUCell",
     "LSTMCell",
+    "QuantizeReport",
     "RNNCell",
     "Report",
     "Skipped",
     "accelerate",
     "explain",
     "fixed_weights",
+    "quantize_dynamic",
     "restore",
 ]

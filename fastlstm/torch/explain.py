@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
 from fastlstm.runtime import runtime_info
-from fastlstm.torch import cells, modules
+from fastlstm.torch import cells, modules, quantized
 from fastlstm.torch.cells import GRUCell, LSTMCell, RNNCell
 from fastlstm.torch.dispatch import foreign, outside_kernels, recorded, saving_hooked
 from fastlstm.torch.function import wants_gradient
@@ -19,6 +19,10 @@ from fastlstm.torch.held import Tensors
 from fastlstm.torch.layout import Packed, array_of, has_contiguous_rows
 from fastlstm.torch.modules import GRU, LSTM, RNN
 from fastlstm.torch.precision import DEFAULT, precision_of
+from fastlstm.torch.stored import Stored
+
+SEQUENCES: tuple[type[Any], ...] = (LSTM, GRU, RNN, quantized.sequences.Sequence)
+CELLS: tuple[type[Any], ...] = (LSTMCell, GRUCell, RNNCell, quantized.cells.Cell)
 
 
 @dataclass(frozen=True)
@@ -60,7 +64,7 @@ def explain(module: nn.Module, input: Any, hx: Any = None, *, lengths: Any = Non
 
     Parameters
     ----------
-    module : one of `fastlstm.torch`.
+    module : one of `fastlstm.torch`, or what `quantize_dynamic` made.
     input, hx, lengths : as the module takes them.
 
     Raises
@@ -70,9 +74,9 @@ def explain(module: nn.Module, input: Any, hx: Any = None, *, lengths: Any = Non
     TypeError, ValueError, RuntimeError
         What the call itself would raise.
     """
-    if isinstance(module, (LSTM, GRU, RNN)):
+    if isinstance(module, SEQUENCES):
         cell, calls = module.mode.lower(), module.num_layers * (2 if module.bidirectional else 1)
-    elif isinstance(module, (LSTMCell, GRUCell, RNNCell)):
+    elif isinstance(module, CELLS):
         cell, calls = cells.cell_of(module)[1], 1
         if lengths is not None:
             raise TypeError(f"lengths is given, but {type(module).__name__} takes one step")
@@ -81,7 +85,8 @@ def explain(module: nn.Module, input: Any, hx: Any = None, *, lengths: Any = Non
             f"module is a {type(module).__module__}.{type(module).__qualname__}, expected a "
             "module of fastlstm.torch; accelerate(model) makes them of torch's"
         )
-    dtype = str(next(module.parameters()).dtype).removeprefix("torch.")
+    kept = isinstance(module, Stored)
+    dtype = "float32" if kept else str(next(module.parameters()).dtype).removeprefix("torch.")
     info = runtime_info()
     outside = outside_kernels(module, input, hx, lengths)
     precision = DEFAULT if outside else precision_of(module)
@@ -93,16 +98,16 @@ def explain(module: nn.Module, input: Any, hx: Any = None, *, lengths: Any = Non
         elif foreign(module, input, hx):
             why = "a tensor is of a class of its own"
         return Explanation(f"torch: {why}", *where, "-", False, ())
-    if isinstance(module, (LSTM, GRU, RNN)):
+    if isinstance(module, SEQUENCES):
         batch, keeps, copies = _of_sequence(module, input, hx, lengths)
     else:
         batch, keeps, copies = _of_cell(module, input, hx)
+    if isinstance(module, Stored):
+        copies.append(f"weights: from {module.dtype} to float32")
     return Explanation("fastlstm", *where, batch, keeps, tuple(copies))
 
 
-def _of_sequence(
-    module: LSTM | GRU | RNN, input: Any, hx: Any, lengths: Any
-) -> tuple[str, bool, list[str]]:
+def _of_sequence(module: Any, input: Any, hx: Any, lengths: Any) -> tuple[str, bool, list[str]]:
     ready = modules.prepare(module, input, hx, lengths)
     x, states, layout = ready.x, ready.states, ready.layout
     rows, ragged = layout.rows, isinstance(layout, Packed)
@@ -124,9 +129,7 @@ def _of_sequence(
     return text, _keeps(x, states or (), weights), copies
 
 
-def _of_cell(
-    module: LSTMCell | GRUCell | RNNCell, input: Any, hx: Any
-) -> tuple[str, bool, list[str]]:
+def _of_cell(module: Any, input: Any, hx: Any) -> tuple[str, bool, list[str]]:
     ready = cells.prepare(module, input, hx)
     states = ready.states or ()
     copies = [*_cast_copies(ready.dtypes), *_row_copies(ready.input), *_copies("hx", states)]

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn.parameter import Parameter
 
+from fastlstm.torch.stored import Stored
+
 Five = tuple[Tensor, Tensor, Tensor | None, Tensor | None, Tensor | None]
 CELL_NAMES = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 
@@ -22,6 +24,9 @@ def sequence_weights(module: torch.nn.RNNBase) -> list[Five]:
 
 def cell_weights(module: torch.nn.RNNCellBase) -> Five:
     """Return the parameters of a cell."""
+    if isinstance(module, Stored):
+        w_ih, w_hh, b_ih, b_hh = map(module.float_weight, CELL_NAMES)
+        return w_ih, w_hh, b_ih, b_hh, None
     own = module._parameters
     if module.bias and len(own) == len(CELL_NAMES):
         w_ih, w_hh, b_ih, b_hh = (own[name] for name in CELL_NAMES)
@@ -32,5 +37,8 @@ def cell_weights(module: torch.nn.RNNCellBase) -> Five:
 
 def _tensor(module: torch.nn.Module, name: str) -> Tensor:
     """Return a parameter, by one look-up unless a parametrization computes it."""
+    if isinstance(module, Stored):
+        kept: Tensor = module.float_weight(name)
+        return kept
     own: Parameter | None = module._parameters.get(name)
     return getattr(module, name) if own is None else own

@@ -1,0 +1,81 @@
+"""Linear, its weight in few bits."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from fastlstm.torch.autocast import lowered, raised
+from fastlstm.torch.check import check_tensor
+from fastlstm.torch.rounding import product
+from fastlstm.torch.stored import Stored, check_dtype, wanted_dtype, without_backward
+
+
+class Linear(Stored):
+    """``y = x W^T + b`` as torch.nn.Linear: from 8 bits each, or from a weight of 16 bits.
+
+    int8: rows of weight and of x are rounded by their own largest magnitude, so that a row of y
+    depends on no other row; sums of products are exact. float16: products are float32.
+
+    Attributes
+    ----------
+    in_features, out_features : sizes.
+    dtype : torch.qint8 or torch.float16.
+    """
+
+    in_features: int
+    out_features: int
+    weight: Tensor
+    weight_scale: Tensor
+    bias: Tensor | None
+
+    @classmethod
+    def from_float(cls, mod: Any, dtype: torch.dtype | None = None) -> Linear:
+        """Return the quantized form of a torch.nn.Linear; `dtype` None asks its qconfig."""
+        dtype = wanted_dtype(mod) if dtype is None else dtype
+        check_dtype("Linear", dtype)
+        made = cls()
+        made.in_features, made.out_features = mod.in_features, mod.out_features
+        made._store([("weight", mod.weight), ("bias", mod.bias)], dtype)
+        return made
+
+    def extra_repr(self) -> str:
+        """Return the sizes, and the dtype of the weight."""
+        sizes = f"in_features={self.in_features}, out_features={self.out_features}"
+        return f"{sizes}, bias={self.bias is not None}, dtype={self.dtype}"
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Return y [...,out_features] of input [...,in_features], float32.
+
+        Raises
+        ------
+        TypeError, ValueError, RuntimeError
+            If the input is not such a tensor on the CPU. RuntimeError from a backward pass.
+        """
+        result: Tensor = without_backward(self._get_name(), lambda: self._run(input), input)
+        return result
+
+    def _run(self, x: Tensor) -> Tensor:
+        low = lowered(torch.float32)
+        if low is not None:
+            x = raised(x)
+        x = check_tensor("Linear", "input", x, torch.float32)
+        if not x.dim() or x.shape[-1] != self.in_features:
+            raise RuntimeError(
+                f"Linear: input has shape {tuple(x.shape)}, expected {self.in_features} in its "
+                "last axis"
+            )
+        with torch.autocast("cpu", enabled=False):
+            y = self._product(x)
+        return y if low is None else y.to(low)
+
+    def _product(self, x: Tensor) -> Tensor:
+        if self.dtype is torch.float16:
+            return F.linear(x, self.float_weight("weight"), self.bias)
+        y = product(x.reshape(-1, self.in_features), self.weight, self.weight_scale)
+        if self.bias is not None:
+            y += self.bias
+        return y.view(*x.shape[:-1], self.out_features)

@@ -1,0 +1,89 @@
+"""LSTM, GRU and RNN, their weights in few bits."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from fastlstm.torch.dispatch import outside_kernels
+from fastlstm.torch.modules import run_sequence
+from fastlstm.torch.precision import KEPT
+from fastlstm.torch.stored import Stored, check_dtype, wanted_dtype, without_backward
+
+OPTIONS = (
+    "mode", "input_size", "hidden_size", "num_layers", "bias", "batch_first", "dropout",
+    "bidirectional", "proj_size",
+)  # fmt: skip
+
+
+class Sequence(Stored):
+    """A module of torch's arguments and results, on fastlstm's kernels.
+
+    int8: results are, to the bit, those of the float module of fastlstm.torch with
+    ``precision="int8"``. float16: weights are float16, products float32.
+
+    Attributes
+    ----------
+    mode, input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional,
+    proj_size : as of the float module.
+    dtype : torch.qint8 or torch.float16.
+    """
+
+    _all_weights: list[list[str]]
+
+    @classmethod
+    def from_float(cls, mod: Any, dtype: torch.dtype | None = None) -> Any:
+        """Return the quantized form of a sequence module; `dtype` None asks its qconfig."""
+        dtype = wanted_dtype(mod) if dtype is None else dtype
+        check_dtype(cls.__name__, dtype)
+        made = cls()
+        for name in OPTIONS:
+            setattr(made, name, getattr(mod, name))
+        made._all_weights = [list(names) for names in mod._all_weights]
+        every = (name for names in made._all_weights for name in names)
+        made._store(((name, getattr(mod, name)) for name in every), dtype)
+        vars(made)[KEPT] = "int8" if dtype is torch.qint8 else "float32"
+        return made
+
+    def extra_repr(self) -> str:
+        """Return what the float module shows, and the dtype of the weights."""
+        shown: str = torch.nn.RNNBase.extra_repr(self)  # type: ignore[arg-type]
+        return f"{shown}, dtype={self.dtype}"
+
+    def flatten_parameters(self) -> None:
+        """Do nothing: for models that call it of a float module."""
+
+    def forward(self, input: Any, hx: Any = None, *, lengths: Any = None) -> Any:
+        """Run over a batch: arguments, results and errors as of the float module.
+
+        RuntimeError also from a backward pass, and where torch records or transforms operations.
+        """
+        module: Any = self  # all that is asked of a float one, it has
+        name = self._get_name()
+        if outside_kernels(self, input, hx, lengths):
+            return self._of_torch(name, input, hx)
+        return without_backward(name, lambda: run_sequence(module, input, hx, lengths), input, hx)
+
+    def _of_torch(self, name: str, input: Any, hx: Any) -> Any:
+        if type(input) is not Tensor or input.numel():
+            raise RuntimeError(
+                f"{name} cannot be traced, exported or transformed, nor take tensors of a class "
+                "of their own: it runs a kernel. Do that with the float model"
+            )
+        options = {name: getattr(self, name) for name in OPTIONS if name != "mode"}
+        module = getattr(torch.nn, type(self).__name__)(**options)
+        return module(input, hx)  # of an empty input: no weight matters
+
+
+class LSTM(Sequence):
+    """What `quantize_dynamic` makes of a torch.nn.LSTM."""
+
+
+class GRU(Sequence):
+    """What `quantize_dynamic` makes of a torch.nn.GRU."""
+
+
+class RNN(Sequence):
+    """What `quantize_dynamic` makes of a torch.nn.RNN."""
