@@ -132,6 +132,7 @@ def test_runtime_info(backend_isa: str, monkeypatch: pytest.MonkeyPatch) -> None
     assert info["backend"] == backend
     assert info["isa"] == (isa or {"numba": "host", "reference": "numpy"}[backend])
     assert info["version"] == fl.__version__
+    assert info["precisions"] == ["float32", "bfloat16", "int8"][: 1 if backend == "numba" else 3]
     assert info["threads"] == fl.get_num_threads()
     assert info["overrides"]["FASTLSTM_BACKEND"] == backend
     if backend == "native":

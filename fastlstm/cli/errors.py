@@ -20,7 +20,7 @@ WRONG_USE = 2
 STOPPED = 128  # plus the number of the signal: 130 after Ctrl-C
 
 # Errors that the package raises on purpose, with a message that says all.
-FORESEEN = (OSError, ValueError, FloatingPointError, ImportError)
+FORESEEN = (OSError, ValueError, FloatingPointError, ImportError, NotImplementedError)
 
 
 class UsageError(Exception):

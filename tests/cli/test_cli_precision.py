@@ -130,6 +130,22 @@ def test_float64_has_its_own_products(topics_csv: Path, tmp_path: Path, misused:
         assert main([command, str(out), str(topics_csv), "--precision", "float32"]) == 0
 
 
+def test_a_backend_without_it(
+    rounded: Path, topics_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: Any
+) -> None:
+    pytest.importorskip("numba")
+    monkeypatch.setenv("FASTLSTM_BACKEND", "numba")
+    for line in (
+        ["predict", rounded, "music1"],
+        ["evaluate", rounded, topics_csv, "--precision", "int8"],
+        words(topics_csv, tmp_path / "run", precision="bfloat16"),
+    ):
+        told = fails(*line)
+        assert "error: precision is '" in told
+        assert "expected 'float32' in the numba backend" in told
+    assert main(["predict", str(rounded), "music1", "--precision", "float32"]) == 0
+
+
 def test_a_resumed_run_keeps_its_precision(
     rounded: Path, topics_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, misused: Any
 ) -> None:
