@@ -28,15 +28,18 @@ class Bridge(Module):
 
     def __call__(self, state: State) -> State:
         """Return the decoder's state, [L,N,H] each, of the encoder's, [2L,N,H/2] each."""
-        return self.forward(state)[0]
+        return self._state(self.h(_side_by_side(state.h)), self.c(_side_by_side(state.c)))
 
     def forward(self, state: State) -> tuple[State, Tape]:
         """Return the same, and the tape."""
         h, of_h = self.h.forward(_side_by_side(state.h))
         c, of_c = self.c.forward(_side_by_side(state.c))
-        h = np.tanh(h, out=h)
-        parts = (_cut(part, self.num_layers) for part in (h, c))
-        return State(parts), Tape(self, of_h, of_c, h)
+        return self._state(h, c), Tape(self, of_h, of_c, h)
+
+    def _state(self, h: Array, c: Array) -> State:
+        """Return the state of the sums [N,L*H]; h becomes its tanh in place."""
+        np.tanh(h, out=h)
+        return State(_cut(part, self.num_layers) for part in (h, c))
 
     def backward(self, tape: Tape, dstate: State) -> State:
         """Add to the gradients of W and b; return that of the encoder's state."""
