@@ -14,10 +14,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { HEADER = 25 };
+enum { HEADER = 26 };
 enum { OP, ITEMSIZE, T, N, I, H, REVERSE, BIAS, U, BATCH_FIRST, DY, DSTATE, ACCUMULATE, THREADS };
 enum { CELL = THREADS + 1, GATES, STATES, PROJ, RESET, RECOMPUTE, PACKED, REPEAT, HASTY };
-enum { PARAMS = HASTY + 1, MASK };
+enum { PARAMS = HASTY + 1, MASK, PRECISION };
 enum { OP_CELL, OP_POOL, OP_ADAM, OP_EXP, OP_SIGMOID, OP_TANH };
 
 static FILE *cases, *results;
@@ -143,6 +143,7 @@ static fl_call read_call(const int64_t *head, const fl_kernels *k) {
         k->pack(&p, packed);
         p.packed = packed;
     }
+    if (!k->backward) return p; /* nothing is kept for what there is not */
     p.recompute = head[RECOMPUTE];
     k->kept(&p, kept);
     p.gates = kept[0] ? allocate(kept[0], size) : NULL;
@@ -218,7 +219,7 @@ static void run_cell(const int64_t *head, const fl_kernels *k) {
     uint64_t before = fl_float_state();
     for (int64_t i = 0; i < head[REPEAT]; i++) /* back to back: threads stay awake in between */
         if (k->forward(&p)) fail(1, "forward ran out of memory");
-    if (k->backward(&p, &g)) fail(1, "backward ran out of memory");
+    if (k->backward && k->backward(&p, &g)) fail(1, "backward ran out of memory");
     if (fl_float_state() != before) fail(1, "the float state was not restored");
     write_results(head, &p, &g);
     free_inputs(&p, &g);
@@ -296,7 +297,7 @@ int main(int argc, char **argv) {
     if (!cases || !results) fail(2, "cannot open the files");
     int64_t head[HEADER];
     while (fread(head, sizeof head, 1, cases) == 1) {
-        const fl_kernels *k = fl_get_kernels(argv[1], (int)head[ITEMSIZE], FL_FULL);
+        const fl_kernels *k = fl_get_kernels(argv[1], (int)head[ITEMSIZE], (int)head[PRECISION]);
         if (!k) fail(3, "this instruction set is not built, or not supported here");
         fl_be_patient(!head[HASTY]);
         if (head[OP] == OP_CELL)

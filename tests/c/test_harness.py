@@ -184,6 +184,42 @@ def test_base_on_arm_is_neon(dtype: str) -> None:
     assert base == [line.replace("neon", "base") for line in neon]
 
 
+# A number that two ways of the same maths round to neighbours moves what comes after it: a little.
+NEAR = {"bfloat16": 0.02, "int8": 0.03}
+
+
+@pytest.mark.parametrize("precision", NEAR)
+@pytest.mark.parametrize("name", [name for name in CASES if not name.startswith(("long", "ripe"))])
+def test_lower_precision_against_reference(
+    program: Program, name: str, precision: str, tmp_path: Path
+) -> None:
+    case = replace(CASES[name], precision=precision)
+    inputs = case.draw()
+    expected = case.expected(inputs)
+    for isa in program.levels:
+        actual = run_case(program, isa, case, inputs, tmp_path)
+        for key, value in expected.items():
+            scale = max(1, float(np.abs(value).max(initial=0)))
+            error = float(np.abs(actual[key] - value).max(initial=0)) / scale
+            assert error <= NEAR[precision], f"{isa}: {key} off by {error:.1e} of its scale"
+
+
+@pytest.mark.parametrize("precision", NEAR)
+@pytest.mark.parametrize("name", ["odd", "ragged", "tokens", "proj", "gru", "rnn_relu"])
+def test_lower_precision_of_each_row(
+    program: Program, name: str, precision: str, tmp_path: Path
+) -> None:
+    """Alone or in a batch, on one thread or two, a row gives the same bits."""
+    case = replace(CASES[name], precision=precision, threads=2)
+    inputs = case.draw()
+    for isa in program.levels:
+        whole = run_case(program, isa, case, inputs, tmp_path)
+        for n in range(0, case.N, 3):
+            alone, its = pick_rows(replace(case, threads=1), inputs, [n])
+            row = run_case(program, isa, alone, its, tmp_path)
+            np.testing.assert_array_equal(row["y"][:, 0], whole["y"][:, n], err_msg=isa)
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("name", CASES)
 def test_against_reference(program: Program, name: str, dtype: str, tmp_path: Path) -> None:
