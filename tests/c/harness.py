@@ -47,6 +47,8 @@ HEADER = (
 # For each unit, the parameters of cells that have their own.
 # The order of the numbers in the kernels.
 NAMES = [*CELLS]  # in the order of their numbers in C
+# Kernels of a lower precision, which no case asks for.
+LOWER_PRODUCTS = ("_bf16", "_int8")
 OPS = ("cell", "pool", "adam", "exp", "sigmoid", "tanh")
 
 
@@ -66,6 +68,7 @@ class Program:
 
     runner: tuple[str, ...]
     path: Path
+    sanitized: bool
 
     @cached_property
     def isas(self) -> list[str]:
@@ -94,9 +97,7 @@ class Program:
         return target.read_bytes()
 
 
-def build(
-    compiler: list[str], folder: Path, flags: list[str], runner: tuple[str, ...] = ()
-) -> Program:
+def build(compiler: list[str], folder: Path, flags: list[str], runner: tuple[str, ...]) -> Program:
     """Compile kernels and harness with `compiler` and `flags`, warnings as errors.
 
     Of processes that use the same folder the first compiles, and the others wait for it.
@@ -107,20 +108,23 @@ def build(
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not program.exists():
             compile_program(compiler, folder, flags, program)
-    return Program(runner, program)
+    sanitized = any(flag.startswith("-fsanitize") for flag in flags)
+    return Program(runner, program, sanitized)
 
 
 def compile_program(compiler: list[str], folder: Path, flags: list[str], program: Path) -> None:
     """Compile each C source to an object file in `folder`, and link them."""
     setup = load_setup()
     source_dir = ROOT / setup.SOURCE_DIR
-    levels = setup.supported_levels(compiler, folder)
+    # Cases are of full precision: these levels differ from others in the lower ones alone.
+    levels = [level for level in setup.supported_levels(compiler, folder) if level not in LOWER]
     flags = [*setup.KERNEL_FLAGS, "-Werror", "-I", str(source_dir), *flags]
     flags += [f"-D{name}={value}" for name, value in setup.kernel_macros(levels)]
 
     def compile_one(source: Path) -> str:
         target = str(folder / f"{source.stem}.o")
-        run_compiler([*compiler, *flags, "-c", str(source), "-o", target])
+        linked_only = ["-O0"] if source.stem.endswith(LOWER_PRODUCTS) else []
+        run_compiler([*compiler, *flags, *linked_only, "-c", str(source), "-o", target])
         return target
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
