@@ -65,6 +65,16 @@ def pytest_report_header() -> str:
     return f"fastlstm: backend {info['backend']}, isa {info['isa']}, threads {info['threads']}"
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes longest: begun last, it would keep one core busy and the others not."""
+
+    def seconds(item: pytest.Item) -> float:
+        marker = item.get_closest_marker("slow")
+        return float(marker.kwargs.get("seconds", 0)) if marker else 0.0
+
+    items.sort(key=seconds, reverse=True)
+
+
 def load(backend: str) -> Any:
     """Return a backend's module; without it skip the test, or fail it where it is required."""
     module, why_not = _load(backend)

@@ -61,7 +61,7 @@ def test_unfinished_runs(broken: Path, topics_csv: Path) -> None:
 
 
 @needs_alarm
-@pytest.mark.slow
+@pytest.mark.slow(seconds=30)
 @pytest.mark.parametrize(("made", "seed"), [("run", 200_000), ("broken", 300_000)])
 def test_many_runs(made: str, seed: int, topics_csv: Path, request: pytest.FixtureRequest) -> None:
     folder = request.getfixturevalue(made)

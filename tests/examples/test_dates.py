@@ -95,7 +95,7 @@ def test_a_short_run_and_its_figures(capsys: pytest.CaptureFixture[str]) -> None
     assert run([*arguments, "--no-attention"], capsys)[1]["attention"] is False
 
 
-@pytest.mark.slow
+@pytest.mark.slow(seconds=70)
 def test_it_reads_99_of_100_dates(capsys: pytest.CaptureFixture[str]) -> None:
     output, figures = run(["--date", "the third of may nineteen ninety"], capsys)
     assert figures["exact"] >= 0.99

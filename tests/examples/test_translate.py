@@ -44,7 +44,7 @@ def test_the_grammar() -> None:
     )
 
 
-@pytest.mark.slow
+@pytest.mark.slow(seconds=35)
 def test_it_learns_the_grammar(capsys: Capture) -> None:
     output, figures = run(["--sentence", "My small green houses!"], capsys)
     assert figures["exact"] >= 0.98
