@@ -47,8 +47,6 @@ HEADER = (
 # For each unit, the parameters of cells that have their own.
 # The order of the numbers in the kernels.
 NAMES = [*CELLS]  # in the order of their numbers in C
-# Kernels of a lower precision, which no case asks for.
-LOWER_PRODUCTS = ("_bf16", "_int8")
 OPS = ("cell", "pool", "adam", "exp", "sigmoid", "tanh")
 
 
@@ -116,15 +114,13 @@ def compile_program(compiler: list[str], folder: Path, flags: list[str], program
     """Compile each C source to an object file in `folder`, and link them."""
     setup = load_setup()
     source_dir = ROOT / setup.SOURCE_DIR
-    # Cases are of full precision: these levels differ from others in the lower ones alone.
-    levels = [level for level in setup.supported_levels(compiler, folder) if level not in LOWER]
+    levels = setup.supported_levels(compiler, folder)
     flags = [*setup.KERNEL_FLAGS, "-Werror", "-I", str(source_dir), *flags]
     flags += [f"-D{name}={value}" for name, value in setup.kernel_macros(levels)]
 
     def compile_one(source: Path) -> str:
         target = str(folder / f"{source.stem}.o")
-        linked_only = ["-O0"] if source.stem.endswith(LOWER_PRODUCTS) else []
-        run_compiler([*compiler, *flags, *linked_only, "-c", str(source), "-o", target])
+        run_compiler([*compiler, *flags, "-c", str(source), "-o", target])
         return target
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
