@@ -8,42 +8,59 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
+import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from fastlstm.kernels.reference.precision import LARGEST, SMALLEST
 
+_LARGEST = torch.tensor(float(LARGEST))
+BELOW = float(np.nextafter(SMALLEST, np.float32(0)))
+BLOCK = 1 << 17  # numbers of x at a time: what is made of them stays in the processor's cache
 EXACT = 1040  # products of two numbers up to 127 that a float32 sum, in any order, holds
 
 
 def quantize(rows: Tensor) -> tuple[Tensor, Tensor]:
-    """Return int8 [n,K] and float32 scales [n,1]: NaN of a row with NaN or infinity."""
+    """Return int8 [n,K] and float32 scales [n,1]: NaN of a row with NaN or infinity.
+
+    Of such a row, and of one with a scale of 0, the whole numbers mean nothing.
+    """
     if not rows.numel():
         return rows.to(torch.int8), rows.new_zeros(rows.shape[0], 1)
     most = rows.abs().amax(1, keepdim=True)
-    none = torch.zeros((), dtype=rows.dtype)
-    counts = most >= float(SMALLEST)
-    factor = torch.where(counts, float(LARGEST) / most, none)
-    # most - most is 0, or NaN where most is not finite; whole numbers of such a row mean nothing
-    scale = torch.where(counts, most / float(LARGEST), none) + (most - most)
-    return (rows * factor).round_().to(torch.int8), scale
+    scale = F.threshold(most, BELOW, 0.0).div_(_LARGEST)
+    scale += most - most  # 0, or NaN where most is not finite
+    # a tensor's division: that of a number by a tensor multiplies by the reciprocal
+    return (rows * (_LARGEST / most)).round_().to(torch.int8), scale
 
 
-def product(x: Tensor, weight: Tensor, scale: Tensor) -> Tensor:
-    """Return ``weight @ row`` [n,G] of rows x [n,K], from weight int8 [G,K] and its scale [G]."""
+def linear(x: Tensor, weight: Tensor, scale: Tensor, bias: Tensor | None) -> Tensor:
+    """Return ``weight @ row + bias`` [n,G] of rows x [n,K]; weight int8 [G,K], its scale [G]."""
+    block = max(1, BLOCK // max(1, x.shape[1]))
+    parts = []
+    for i in range(0, x.shape[0], block):
+        y = _product(x[i : i + block], weight, scale)
+        parts.append(y if bias is None else y.add_(bias))
+    if len(parts) == 1:
+        return parts[0]
+    return torch.cat(parts) if parts else x.new_zeros(0, weight.shape[0])
+
+
+def _product(x: Tensor, weight: Tensor, scale: Tensor) -> Tensor:
     q, row_scale = quantize(x)
-    return _sums(q, weight).to(torch.float32).mul_(row_scale * scale)
+    return _sums(q, weight) * (row_scale * scale)  # the sums rounded to float32 first
 
 
 def _sums(q: Tensor, weight: Tensor) -> Tensor:
-    """Return the exact sums of products of whole numbers, [n,G]."""
+    """Return the exact sums of products of whole numbers, [n,G] of int32 or rounded to float32."""
     if q.shape[1] > 1 and _exact_int_mm():  # torch 2.13 reads columns of one number wrongly
         sums: Tensor = torch._int_mm(q, weight.t())
         return sums
     total = torch.zeros(q.shape[0], weight.shape[0], dtype=torch.float64)
     for k in range(0, q.shape[1], EXACT):
         total += q[:, k : k + EXACT].float() @ weight[:, k : k + EXACT].float().t()
-    return total
+    return total.to(torch.float32)
 
 
 @cache

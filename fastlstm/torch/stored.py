@@ -59,6 +59,7 @@ class Stored(torch.nn.Module):
             value = weight[j, k].item()
             raise ValueError(f"{name}[{j}, {k}] is {value}, expected finite numbers in int8")
         q, scale = quantize(weight.float())
+        q *= scale != 0
         return {name: q, f"{name}_scale": scale[:, 0].clone()}
 
     def float_weight(self, name: str) -> Any:

@@ -275,6 +275,34 @@ def test_a_linear_is_the_definition(exact: bool, monkeypatch: pytest.MonkeyPatch
     assert run(new, torch.zeros(0, 2, K)).shape == (0, 2, 13)
 
 
+def test_a_linear_of_many_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    layer, x = ft.quantize_dynamic(nn.Linear(16, 5, bias=False)), torch.randn(50, 16)
+    whole = run(layer, x)
+    monkeypatch.setattr(rounding, "BLOCK", 7 * 16)
+    assert torch.equal(run(layer, x), whole)
+    assert torch.equal(torch.cat([run(layer, row[None]) for row in x]), whole)
+
+
+@pytest.mark.parametrize("name", SEQUENCES)
+@pytest.mark.parametrize("batch_first", [False, True])
+def test_short_calls_are_pieces_of_long_ones(name: str, batch_first: bool) -> None:
+    rnn = getattr(nn, name)(6, 9, num_layers=2, batch_first=batch_first)
+    rnn = ft.quantize_dynamic(rnn, {""})
+    x = torch.randn((3, 24, 6) if batch_first else (24, 3, 6))
+    time = 1 if batch_first else 0
+    whole, end = run(rnn, x)
+    state, pieces = None, []
+    for steps in (1, 8, 3, 9, 2, 1):
+        piece, x = x.split([steps, x.shape[time] - steps], time)
+        y, state = run(rnn, piece.contiguous(), state)
+        pieces.append(y)
+    assert torch.equal(torch.cat(pieces, time), whole)
+    assert all(torch.equal(a, b) for a, b in zip(tensors(state), tensors(end), strict=True))
+    before = run(rnn, whole.new_ones(3, 3, 6))[0]
+    rnn.load_state_dict(getattr(nn, name)(6, 9, num_layers=2).state_dict())
+    assert not torch.equal(run(rnn, whole.new_ones(3, 3, 6))[0], before)  # not with old weights
+
+
 def test_by_type_name_and_dict() -> None:
     class Two(nn.Module):
         def __init__(self) -> None:

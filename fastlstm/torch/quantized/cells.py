@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-from operator import is_
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from fastlstm import kernels
-from fastlstm.kernels import Backend, Weights
-from fastlstm.kernels.backend import Stream
+from fastlstm.kernels import Weights
 from fastlstm.torch.cells import run_cell
 from fastlstm.torch.dispatch import outside_kernels, plain_mode
 from fastlstm.torch.precision import KEPT
-from fastlstm.torch.stored import Stored, check_dtype, wanted_dtype, without_backward
+from fastlstm.torch.quantized.packed import Keeps, plain
+from fastlstm.torch.stored import check_dtype, wanted_dtype, without_backward
 from fastlstm.torch.weights import CELL_NAMES
 
-PACKED = "_packed"  # what a cell keeps for its next step
 
-
-class Cell(Stored):
+class Cell(Keeps):
     """One step, on fastlstm's kernels; arguments and results as of torch's cell.
 
     Attributes
@@ -76,75 +73,22 @@ class Cell(Stored):
 
     def _plain(self, cell: str, x: Any, states: tuple[Any, ...]) -> bool:
         """Whether a step has all its arguments, and they need no check but this one."""
-        if len(states) != len(kernels.CELLS[cell].states) or not _plain(x, self.input_size):
+        if type(x) is not Tensor or x.dim() != 2 or len(states) != len(kernels.CELLS[cell].states):
             return False
-        return all(_plain(s, self.hidden_size) and s.shape[0] == x.shape[0] for s in states)
+        shape = x.shape[0], self.hidden_size
+        return plain(x, (shape[0], self.input_size)) and all(plain(s, shape) for s in states)
 
     def _packed_step(self, cell: str, x: Tensor, states: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        """Make a step with packed weights, which are kept for the next one of as many rows."""
-        own = vars(self)
-        # taken away while in use: another thread packs its own
-        packed = own.pop(PACKED, None)
-        if packed is None or not packed.fits(self, x.shape[0]):
-            packed = _pack(self, cell, x.shape[0])
+        packed = self._take(cell, x.shape[0])
         stream = packed.stream
         stream.state = tuple(s.detach().numpy()[None] for s in states)
         stream(x.detach().numpy())
-        own[PACKED] = packed
-        return tuple(torch.from_numpy(s[0]) for s in stream.state)
+        ends = tuple(torch.from_numpy(s[0]) for s in stream.state)
+        self._keep(packed)
+        return ends
 
-    def __getstate__(self) -> dict[str, Any]:
-        """Return what copies and pickles hold: not the packed weights."""
-        return {name: value for name, value in vars(self).items() if name != PACKED}
-
-
-class _Packed(NamedTuple):
-    """The weights of a cell, packed by a backend."""
-
-    stream: Stream
-    backend: Backend
-    rows: int
-    buffers: list[Any]  # that they were made of
-    versions: list[int]
-
-    def fits(self, cell: Cell, rows: int) -> bool:
-        """Whether they serve a step of so many rows: the cell's weights are as they were."""
-        now = list(cell._buffers.values())
-        return (
-            rows == self.rows
-            and kernels.backend() is self.backend
-            and all(map(is_, now, self.buffers))
-            and _versions(now) == self.versions
-        )
-
-
-def _pack(cell: Cell, name: str, rows: int) -> _Packed:
-    w_ih, w_hh, *biases = (cell.float_weight(n) for n in CELL_NAMES)
-    b_ih, b_hh = (None if b is None else b.numpy() for b in biases)
-    weights = Weights(w_ih.numpy(), w_hh.numpy(), b_ih, b_hh)
-    backend, buffers = kernels.backend(), list(cell._buffers.values())
-    stream = backend.stream(kernels.CELLS[name], [weights], rows, "int8")
-    return _Packed(stream, backend, rows, buffers, _versions(buffers))
-
-
-def _versions(buffers: list[Any]) -> list[int]:
-    return [0 if b is None or b.is_inference() else b._version for b in buffers]
-
-
-def _plain(t: Any, columns: int) -> bool:
-    """Whether a tensor is [N,columns], N at least 1, in float32 on the CPU and contiguous."""
-    return (
-        type(t) is Tensor
-        and t.dim() == 2
-        and t.shape[1] == columns
-        and t.numel() > 0
-        and t.is_cpu
-        and t.dtype is torch.float32
-        and t.layout is torch.strided
-        and t.is_contiguous()
-        and not t.is_neg()
-        and not t._is_zerotensor()
-    )
+    def _layers(self) -> list[Weights]:
+        return [self._weights(CELL_NAMES)]
 
 
 class LSTMCell(Cell):

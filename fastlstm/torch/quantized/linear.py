@@ -10,7 +10,7 @@ from torch import Tensor
 
 from fastlstm.torch.autocast import lowered, raised
 from fastlstm.torch.check import check_tensor
-from fastlstm.torch.rounding import product
+from fastlstm.torch.rounding import linear
 from fastlstm.torch.stored import Stored, check_dtype, wanted_dtype, without_backward
 
 
@@ -60,22 +60,20 @@ class Linear(Stored):
 
     def _run(self, x: Tensor) -> Tensor:
         low = lowered(torch.float32)
-        if low is not None:
-            x = raised(x)
-        x = check_tensor("Linear", "input", x, torch.float32)
+        x = check_tensor("Linear", "input", x if low is None else raised(x), torch.float32)
         if not x.dim() or x.shape[-1] != self.in_features:
             raise RuntimeError(
                 f"Linear: input has shape {tuple(x.shape)}, expected {self.in_features} in its "
                 "last axis"
             )
+        if low is None:
+            return self._product(x)
         with torch.autocast("cpu", enabled=False):
-            y = self._product(x)
-        return y if low is None else y.to(low)
+            return self._product(x).to(low)
 
     def _product(self, x: Tensor) -> Tensor:
         if self.dtype is torch.float16:
             return F.linear(x, self.float_weight("weight"), self.bias)
-        y = product(x.reshape(-1, self.in_features), self.weight, self.weight_scale)
-        if self.bias is not None:
-            y += self.bias
+        rows = x.reshape(-1, self.in_features)
+        y = linear(rows, self.weight, self.weight_scale, self.bias)
         return y.view(*x.shape[:-1], self.out_features)

@@ -7,18 +7,21 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fastlstm.torch.dispatch import outside_kernels
+from fastlstm.kernels import Weights
+from fastlstm.torch.dispatch import outside_kernels, plain_mode
 from fastlstm.torch.modules import run_sequence
 from fastlstm.torch.precision import KEPT
-from fastlstm.torch.stored import Stored, check_dtype, wanted_dtype, without_backward
+from fastlstm.torch.quantized.packed import Keeps, plain
+from fastlstm.torch.stored import check_dtype, wanted_dtype, without_backward
 
 OPTIONS = (
     "mode", "input_size", "hidden_size", "num_layers", "bias", "batch_first", "dropout",
     "bidirectional", "proj_size",
 )  # fmt: skip
+SHORT = 8  # steps of a call up to which it is quicker not to pack the weights anew
 
 
-class Sequence(Stored):
+class Sequence(Keeps):
     """A module of torch's arguments and results, on fastlstm's kernels.
 
     int8: results are, to the bit, those of the float module of fastlstm.torch with
@@ -31,6 +34,14 @@ class Sequence(Stored):
     dtype : torch.qint8 or torch.float16.
     """
 
+    mode: str
+    input_size: int
+    hidden_size: int
+    num_layers: int
+    batch_first: bool
+    dropout: float
+    bidirectional: bool
+    proj_size: int
     _all_weights: list[list[str]]
 
     @classmethod
@@ -60,11 +71,53 @@ class Sequence(Stored):
 
         RuntimeError also from a backward pass, and where torch records or transforms operations.
         """
-        module: Any = self  # all that is asked of a float one, it has
         name = self._get_name()
         if outside_kernels(self, input, hx, lengths):
             return self._of_torch(name, input, hx)
-        return without_backward(name, lambda: run_sequence(module, input, hx, lengths), input, hx)
+        return without_backward(name, lambda: self._run(input, hx, lengths), input, hx)
+
+    def _run(self, input: Any, hx: Any, lengths: Any) -> Any:
+        if lengths is None and self._short(input, hx):
+            return self._steps(input, hx)
+        module: Any = self  # all that is asked of a float one, it has
+        return run_sequence(module, input, hx, lengths)
+
+    def _short(self, x: Any, hx: Any) -> bool:
+        """Whether a call is of few steps, and needs no check but this one."""
+        if type(x) is not Tensor or x.dim() != 3 or self.dtype is not torch.qint8:
+            return False
+        N, T = x.shape[:2] if self.batch_first else (x.shape[1], x.shape[0])
+        if T > SHORT or self.bidirectional or (self.training and self.dropout):
+            return False
+        if not plain(x, (*x.shape[:2], self.input_size)) or not plain_mode():
+            return False
+        H, L = self.hidden_size, self.num_layers
+        shapes = (L, N, self.proj_size or H), (L, N, H)
+        if hx is None:
+            return True
+        if self.mode != "LSTM":
+            return plain(hx, shapes[0])
+        return isinstance(hx, (tuple, list)) and len(hx) == 2 and all(map(plain, hx, shapes))
+
+    def _steps(self, input: Tensor, hx: Any) -> Any:
+        """Run a short call step by step, with weights that stay packed."""
+        x = input.detach().transpose(0, 1) if self.batch_first else input.detach()
+        packed = self._take(self.mode.lower(), x.shape[1])
+        stream = packed.stream
+        if hx is None:
+            stream.reset()
+        else:
+            states = hx if self.mode == "LSTM" else (hx,)
+            stream.state = tuple(s.detach().numpy() for s in states)
+        # a copy of each output: the next step may write over it
+        y = torch.stack([torch.from_numpy(stream(t.contiguous().numpy()).copy()) for t in x])
+        ends = tuple(torch.from_numpy(s) for s in stream.state)
+        self._keep(packed)
+        y = y.transpose(0, 1) if self.batch_first else y
+        return y, ends if self.mode == "LSTM" else ends[0]
+
+    def _layers(self) -> list[Weights]:
+        return [self._weights(names) for names in self._all_weights]
 
     def _of_torch(self, name: str, input: Any, hx: Any) -> Any:
         if type(input) is not Tensor or input.numel():

@@ -1,0 +1,95 @@
+"""Weights packed by a backend, kept from one call of a few steps to the next.
+
+To round and pack the weights takes much longer than a step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from operator import is_
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from fastlstm import kernels
+from fastlstm.kernels import Backend, Weights
+from fastlstm.kernels.backend import Stream
+from fastlstm.torch.stored import Stored
+
+PACKED = "_packed"  # where a module keeps them
+
+
+class Packed(NamedTuple):
+    """The runner of single steps of a module."""
+
+    stream: Stream
+    backend: Backend
+    rows: int
+    buffers: list[Any]  # that it was made of
+    versions: list[int]
+
+    def fits(self, module: Stored, rows: int) -> bool:
+        """Whether it serves a step of so many rows: the module's weights are as they were."""
+        now = list(module._buffers.values())
+        return (
+            rows == self.rows
+            and kernels.backend() is self.backend
+            and all(map(is_, now, self.buffers))
+            and _versions(now) == self.versions
+        )
+
+
+class Keeps(Stored):
+    """A module in int8 that keeps its packed weights."""
+
+    def _layers(self) -> list[Weights]:
+        """Return the weights of each layer."""
+        raise NotImplementedError
+
+    def _take(self, cell: str, rows: int) -> Packed:
+        """Take the packed weights away, or make them: give them back by `_keep` after use.
+
+        Another thread that comes in between makes its own.
+        """
+        packed: Packed | None = vars(self).pop(PACKED, None)
+        if packed is not None and packed.fits(self, rows):
+            return packed
+        backend, buffers = kernels.backend(), list(self._buffers.values())
+        stream = backend.stream(kernels.CELLS[cell], self._layers(), rows, "int8")
+        return Packed(stream, backend, rows, buffers, _versions(buffers))
+
+    def _keep(self, packed: Packed) -> None:
+        vars(self)[PACKED] = packed
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what copies and pickles hold: not the packed weights."""
+        return {name: value for name, value in vars(self).items() if name != PACKED}
+
+    def _weights(self, names: Iterable[str]) -> Weights:
+        """Return the weights of one layer, ``weight_ih_l0`` as w_ih and so on."""
+        arrays: dict[str, Any] = {}
+        for name in names:
+            kind, part = name.split("_")[:2]
+            weight = self.float_weight(name)
+            arrays[f"{kind[0]}_{part}"] = None if weight is None else weight.numpy()
+        return Weights(**arrays)
+
+
+def plain(t: Any, shape: tuple[int, ...]) -> bool:
+    """Whether a tensor is a contiguous one of that shape, not empty, in float32 on the CPU."""
+    return (
+        type(t) is Tensor
+        and t.shape == shape
+        and t.numel() > 0
+        and t.is_cpu
+        and t.dtype is torch.float32
+        and t.layout is torch.strided
+        and t.is_contiguous()
+        and not t.is_neg()
+        and not t._is_zerotensor()
+    )
+
+
+def _versions(buffers: list[Any]) -> list[int]:
+    return [0 if b is None or b.is_inference() else b._version for b in buffers]
