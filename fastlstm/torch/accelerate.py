@@ -24,8 +24,8 @@ ITSELF = "(the model itself)"
 ALREADY = "it runs on fastlstm already"
 NOTES = [
     "  note     swapped modules derive from torch's: what compares type(m) with torch.nn.LSTM",
-    "           (quantize_dynamic, some initialisers) passes over them, torch.jit.script refuses",
-    "           them: restore(model) before, accelerate(model) after",
+    "           (torch's quantize_dynamic, some initialisers) passes over them, torch.jit.script",
+    "           refuses them: restore(model) before, accelerate(model) after",
     "  note     what builds the model anew to load it builds torch's modules: accelerate it again",
 ]
 
@@ -114,9 +114,10 @@ def _set_precision(modules: dict[str, nn.Module], precision: str) -> None:
 def restore(model: nn.Module) -> nn.Module:
     """Make every module that `accelerate` swapped torch's own again, in place.
 
-    For what looks at the class itself and not at its bases: quantize_dynamic, torch.jit.script,
-    some initialisers. Modules made as fastlstm's become torch's too, and a precision that was set
-    is forgotten. A class that you derived from one of fastlstm's stays as it is.
+    For what looks at the class itself and not at its bases: torch's own quantize_dynamic,
+    torch.jit.script, some initialisers. Modules made as fastlstm's become torch's too, and a
+    precision that was set is forgotten. A class that you derived from one of fastlstm's stays as
+    it is.
 
     Parameters
     ----------

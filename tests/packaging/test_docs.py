@@ -18,7 +18,7 @@ if not DOCS:
 
 FENCE = re.compile(r"^( *)```(\w*)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
 # What a document's code needs beside the base installation.
-NEEDS = {"cells.md": "numba"}
+NEEDS = {"cells.md": "numba", "torch.md": "torch"}
 # The command of this checkout, whether or not it is installed.
 SHELL = f'set -e\nfastlstm() {{ "{sys.executable}" -m fastlstm "$@"; }}\n'
 

@@ -20,7 +20,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from fastlstm.kernels.reference import precision as definition
 from fastlstm.torch import rounding
 
-# A fifth of what float16 rounds to; and of outputs, relative to the largest: measured, doubled.
+# Of outputs, relative to the largest: twice what was measured in int8, five times in float16.
 FLOAT16 = 2e-3
 INT8 = 0.03
 
@@ -153,7 +153,7 @@ def test_int8_of_an_architecture(kind: Any) -> None:
     y = logits_of(run(ours, *x))
     assert 0 < error(y, exact) < INT8
     there = root_mean_square(logits_of(run(theirs(model), *x)), exact)
-    assert root_mean_square(y, exact) < 1.2 * there
+    assert root_mean_square(y, exact) < there
     assert not ours.quantize_report.left
     assert torch.equal(logits_of(run(model, *x)), exact)  # the float model is as it was
 
