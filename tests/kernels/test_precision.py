@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from bound import Kernel
-from cases import F32, F64, SMALL, Array, Case, Problem, each_cell, make, spread
+from cases import F32, F64, SMALL, TOLERANCE, Array, Case, Problem, each_cell, make, spread
 from checks import OUTPUTS, Results, assert_close, make_smooth, run, run_forward
 from checks import _inputs as inputs
 from checks import _slope as slope
@@ -352,6 +352,20 @@ def test_errors_do_not_grow_over_2000_steps(kernel: Kernel) -> None:
     for start in range(0, 2000, 500):
         steps = slice(start, start + 500)
         assert_near(y[steps], expected[steps], kernel.precision, f"steps from {start}")
+
+
+@pytest.mark.parametrize("proj", [0, 20])
+@each_cell
+def test_one_step_is_the_references(kernel: Kernel, proj: int) -> None:
+    """Up to rounding of float32: which rows have a bound for their scale shows here.
+
+    More steps may differ by a factor that rounds another way.
+    """
+    p = make(Case(1, 9, 17, 33, proj=proj, dtype=F32, seed=5), kernel.cell)
+    p.state = tuple(0.3 * np.tanh(part) for part in p.state)
+    expected = run_forward(Kernel(kernel.cell, "reference", kernel.precision), p)[0]
+    for name, value in run_forward(kernel, p)[0].items():
+        assert_close(value, expected[name], TOLERANCE["output", F32], name)
 
 
 @cases
