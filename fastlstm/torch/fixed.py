@@ -12,6 +12,7 @@ from torch import nn
 
 from fastlstm.torch.cells import GRUCell, LSTMCell, RNNCell, cell_of
 from fastlstm.torch.check import check_module
+from fastlstm.torch.quantized.cells import Cell as Quantized
 from fastlstm.torch.step import FIXED, compiled_step
 from fastlstm.torch.weights import cell_weights
 
@@ -30,7 +31,8 @@ def fixed_weights(model: nn.Module) -> Iterator[None]:
 
     Parameters
     ----------
-    model : a module; those of its cells that are not fastlstm's are left alone.
+    model : a module; those of its cells that are not fastlstm's are left alone. So are those in
+        a lower precision, and those of `quantize_dynamic`, which keep packed weights of their own.
 
     Raises
     ------
@@ -43,10 +45,9 @@ def fixed_weights(model: nn.Module) -> Iterator[None]:
         load_state_dict) changed a weight since its beginning. Writing to ``weight.data`` or
         through NumPy goes unseen: results are of the old weights until the block ends.
     """
-    cells = [
-        m for m in check_module(model).modules() if isinstance(m, (LSTMCell, GRUCell, RNNCell))
-    ]
-    if not cells:
+    modules = list(check_module(model).modules())
+    cells = [m for m in modules if isinstance(m, (LSTMCell, GRUCell, RNNCell))]
+    if not cells and not any(isinstance(m, Quantized) for m in modules):
         raise ValueError(
             f"model is a {type(model).__name__} without a cell of fastlstm.torch, expected one "
             "with LSTMCell, GRUCell or RNNCell; accelerate(model) makes them of torch's"

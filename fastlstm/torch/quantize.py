@@ -214,6 +214,8 @@ def _why_not(module: nn.Module, wanted: Any, mapping: Mapping[Any, Any]) -> str 
             return f"its parameters are on device {parameter.device}, not on the CPU"
         if parameter.dtype is not torch.float32:
             return f"its parameters are {parameter.dtype}, not float32"
+        if not parameter.numel():
+            return "it has no weights to round"
         if parameter.dim() == 2 and parameter.shape[1] > MOST_SUMMED:
             return f"its rows of {parameter.shape[1]:,} are too long for sums of 32 bits"
     return None

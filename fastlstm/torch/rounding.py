@@ -14,8 +14,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fastlstm.kernels.reference.precision import LARGEST, SMALLEST
+from fastlstm.torch.dispatch import recorded, uncompiled
 
-_LARGEST = torch.tensor(float(LARGEST))
+_LARGEST = torch.tensor(float(LARGEST), device="cpu")
 BELOW = float(np.nextafter(SMALLEST, np.float32(0)))
 BLOCK = 1 << 17  # numbers of x at a time: what is made of them stays in the processor's cache
 EXACT = 1040  # products of two numbers up to 127 that a float32 sum, in any order, holds
@@ -26,8 +27,6 @@ def quantize(rows: Tensor) -> tuple[Tensor, Tensor]:
 
     Of such a row, and of one with a scale of 0, the whole numbers mean nothing.
     """
-    if not rows.numel():
-        return rows.to(torch.int8), rows.new_zeros(rows.shape[0], 1)
     most = rows.abs().amax(1, keepdim=True)
     scale = F.threshold(most, BELOW, 0.0).div_(_LARGEST)
     scale += most - most  # 0, or NaN where most is not finite
@@ -35,34 +34,38 @@ def quantize(rows: Tensor) -> tuple[Tensor, Tensor]:
     return (rows * (_LARGEST / most)).round_().to(torch.int8), scale
 
 
-def linear(x: Tensor, weight: Tensor, scale: Tensor, bias: Tensor | None) -> Tensor:
+def linear(x: Tensor, weight: Tensor, scale: Tensor, bias: Tensor | None, K: int) -> Tensor:
     """Return ``weight @ row + bias`` [n,G] of rows x [n,K]; weight int8 [G,K], its scale [G]."""
-    block = max(1, BLOCK // max(1, x.shape[1]))
+    if recorded():  # the number of blocks would be that of the rows at hand
+        y = _product(x, weight, scale, K)
+        return y if bias is None else y + bias
+    block = max(1, BLOCK // K)
     parts = []
     for i in range(0, x.shape[0], block):
-        y = _product(x[i : i + block], weight, scale)
+        y = _product(x[i : i + block], weight, scale, K)
         parts.append(y if bias is None else y.add_(bias))
     if len(parts) == 1:
         return parts[0]
     return torch.cat(parts) if parts else x.new_zeros(0, weight.shape[0])
 
 
-def _product(x: Tensor, weight: Tensor, scale: Tensor) -> Tensor:
+def _product(x: Tensor, weight: Tensor, scale: Tensor, K: int) -> Tensor:
     q, row_scale = quantize(x)
-    return _sums(q, weight) * (row_scale * scale)  # the sums rounded to float32 first
+    return _sums(q, weight, K) * (row_scale * scale)  # the sums rounded to float32 first
 
 
-def _sums(q: Tensor, weight: Tensor) -> Tensor:
+def _sums(q: Tensor, weight: Tensor, K: int) -> Tensor:
     """Return the exact sums of products of whole numbers, [n,G] of int32 or rounded to float32."""
-    if q.shape[1] > 1 and _exact_int_mm():  # torch 2.13 reads columns of one number wrongly
+    if K > 1 and _exact_int_mm():  # torch 2.13 reads columns of one number wrongly
         sums: Tensor = torch._int_mm(q, weight.t())
         return sums
     total = torch.zeros(q.shape[0], weight.shape[0], dtype=torch.float64)
-    for k in range(0, q.shape[1], EXACT):
+    for k in range(0, K, EXACT):
         total += q[:, k : k + EXACT].float() @ weight[:, k : k + EXACT].float().t()
     return total.to(torch.float32)
 
 
+@uncompiled
 @cache
 def _exact_int_mm() -> bool:
     """Whether torch has a product of int8 matrices that never saturates on this processor.
@@ -73,7 +76,7 @@ def _exact_int_mm() -> bool:
     supported = getattr(cpu, "_is_vnni_supported", None)
     if not hasattr(torch, "_int_mm") or supported is None or not supported():
         return False
-    most = torch.full((64, 128), 127, dtype=torch.int8)
+    most = torch.full((64, 128), 127, dtype=torch.int8, device="cpu")
     try:
         found = torch._int_mm(most, -most.t())
     except RuntimeError:  # of a torch that has it for GPUs alone

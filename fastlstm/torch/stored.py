@@ -84,6 +84,12 @@ class Stored(torch.nn.Module):
                     state_dict[prefix + key] = value
         super()._load_from_state_dict(state_dict, prefix, *rest)
 
+    def __prepare_scriptable__(self) -> Any:
+        raise RuntimeError(
+            f"torch.jit.script compiles Python's code, but a {self._get_name()} of fastlstm.torch "
+            "is more than that: script the float model"
+        )
+
     def _get_name(self) -> str:
         return f"DynamicQuantized{type(self).__name__}"
 

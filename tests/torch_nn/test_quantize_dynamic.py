@@ -554,6 +554,40 @@ def test_calls_that_do_not_fit() -> None:
         torch.func.vmap(cell)(torch.zeros(2, 3))
 
 
+@pytest.mark.parametrize("name", CELLS)
+def test_a_cell_of_no_rows(name: str) -> None:
+    cell = ft.quantize_dynamic(getattr(nn, name)(3, 4))
+    assert next(tensors(run(cell, torch.zeros(0, 3)))).shape == (0, 4)
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit")
+def test_recorded() -> None:
+    model = ft.quantize_dynamic(nn.Sequential(nn.Linear(4, 3), nn.LSTM(3, 4)))
+    x = torch.randn(rounding.BLOCK // 4 + 9, 4)
+    traced = torch.jit.trace(model[0], (x[:2],))
+    assert torch.equal(traced(x), model[0](x))
+    for module in model:
+        with pytest.raises(RuntimeError, match="torch.jit.script compiles Python's code, but a Dy"):
+            torch.jit.script(module)
+    with pytest.raises(RuntimeError, match="DynamicQuantizedLSTM cannot be traced, exported or"):
+        torch.jit.trace(model[1], (torch.zeros(2, 1, 3),))
+
+
+def test_fixed_weights_leaves_them_alone() -> None:
+    cell, x = ft.quantize_dynamic(nn.Sequential(nn.LSTMCell(3, 4))), torch.randn(2, 3)
+    with ft.fixed_weights(cell):
+        inside = run(cell, x)
+    assert all(torch.equal(a, b) for a, b in zip(inside, run(cell, x), strict=True))
+
+
+@pytest.mark.slow
+def test_compiled() -> None:
+    model = ft.quantize_dynamic(Bidirectional(5, 6, 7))
+    x = torch.randn(2, 9, 5)
+    compiled = torch.compile(model, backend="eager")
+    assert torch.equal(run(compiled, x), run(model, x))
+
+
 def test_autocast() -> None:
     model, x = made(TextReader)
     new = ft.quantize_dynamic(model)
@@ -566,6 +600,8 @@ def test_autocast() -> None:
 def test_explain() -> None:
     lstm = ft.quantize_dynamic(nn.Sequential(nn.LSTM(3, 4)))[0]
     told = ft.explain(lstm, torch.zeros(2, 1, 3))
+    assert not told.copies
+    told = ft.explain(lstm, torch.zeros(9, 1, 3))
     assert (told.precision, told.dtype, told.cell) == ("int8", "float32", "lstm")
     assert "weights: from torch.qint8 to float32" in told.copies
     cell = ft.quantize_dynamic(nn.Sequential(nn.GRUCell(3, 4)), dtype=torch.float16)[0]

@@ -7,10 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fastlstm import kernels
 from fastlstm.kernels import Weights
 from fastlstm.torch.cells import run_cell
-from fastlstm.torch.dispatch import outside_kernels, plain_mode
+from fastlstm.torch.dispatch import outside_kernels, plain_mode, recorded
 from fastlstm.torch.precision import KEPT
 from fastlstm.torch.quantized.packed import Keeps, plain
 from fastlstm.torch.stored import check_dtype, wanted_dtype, without_backward
@@ -56,24 +55,28 @@ class Cell(Keeps):
         RuntimeError also from a backward pass, and where torch records or transforms operations.
         """
         cell, name = self._cell or f"rnn_{self.nonlinearity}", self._get_name()
-        if outside_kernels(self, input, hx) and not (type(input) is Tensor and not input.numel()):
-            raise RuntimeError(
-                f"{name} cannot be traced, exported or transformed, nor take tensors of a class "
-                "of their own: it runs a kernel. Do that with the float model"
-            )
+        if outside_kernels(self, input, hx):
+            if recorded() or type(input) is not Tensor or input.numel():
+                self._refuse()
+            options = {} if self._cell else {"nonlinearity": self.nonlinearity}
+            module = getattr(torch.nn, type(self).__name__)
+            # of an empty input: no weight matters
+            return module(self.input_size, self.hidden_size, **options)(input, hx)
         ends = without_backward(name, lambda: self._step(cell, input, hx), input, hx)
         return ends if cell == "lstm" else ends[0]
 
     def _step(self, cell: str, x: Any, hx: Any) -> tuple[Tensor, ...]:
-        states = hx if isinstance(hx, tuple) else (hx,)
-        if self.dtype is torch.qint8 and plain_mode() and self._plain(cell, x, states):
-            return self._packed_step(cell, x, states)
+        if self.steps_packed(x, hx):
+            return self._packed_step(cell, x, hx if isinstance(hx, tuple) else (hx,))
         module: Any = self  # all that is asked of a float one, it has
         return run_cell(module, x, hx)
 
-    def _plain(self, cell: str, x: Any, states: tuple[Any, ...]) -> bool:
-        """Whether a step has all its arguments, and they need no check but this one."""
-        if type(x) is not Tensor or x.dim() != 2 or len(states) != len(kernels.CELLS[cell].states):
+    def steps_packed(self, input: Any, hx: Any) -> bool:
+        x = input
+        states = hx if isinstance(hx, tuple) else (hx,)
+        if type(x) is not Tensor or x.dim() != 2 or len(states) != 1 + (self._cell == "lstm"):
+            return False
+        if self.dtype is not torch.qint8 or not plain_mode():
             return False
         shape = x.shape[0], self.hidden_size
         return plain(x, (shape[0], self.input_size)) and all(plain(s, shape) for s in states)

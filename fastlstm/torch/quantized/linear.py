@@ -10,6 +10,7 @@ from torch import Tensor
 
 from fastlstm.torch.autocast import lowered, raised
 from fastlstm.torch.check import check_tensor
+from fastlstm.torch.dispatch import recorded
 from fastlstm.torch.rounding import linear
 from fastlstm.torch.stored import Stored, check_dtype, wanted_dtype, without_backward
 
@@ -61,7 +62,7 @@ class Linear(Stored):
     def _run(self, x: Tensor) -> Tensor:
         low = lowered(torch.float32)
         x = check_tensor("Linear", "input", x if low is None else raised(x), torch.float32)
-        if not x.dim() or x.shape[-1] != self.in_features:
+        if not recorded() and (not x.dim() or x.shape[-1] != self.in_features):
             raise RuntimeError(
                 f"Linear: input has shape {tuple(x.shape)}, expected {self.in_features} in its "
                 "last axis"
@@ -75,5 +76,5 @@ class Linear(Stored):
         if self.dtype is torch.float16:
             return F.linear(x, self.float_weight("weight"), self.bias)
         rows = x.reshape(-1, self.in_features)
-        y = linear(rows, self.weight, self.weight_scale, self.bias)
+        y = linear(rows, self.weight, self.weight_scale, self.bias, self.in_features)
         return y.view(*x.shape[:-1], self.out_features)

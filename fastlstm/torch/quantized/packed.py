@@ -41,7 +41,18 @@ class Packed(NamedTuple):
 
 
 class Keeps(Stored):
-    """A module in int8 that keeps its packed weights."""
+    """A recurrent module that keeps its packed weights, in int8."""
+
+    def steps_packed(self, input: Any, hx: Any) -> bool:
+        """Whether a call is of few steps, and its arguments need no check but this one."""
+        raise NotImplementedError
+
+    def _refuse(self) -> None:
+        """Raise the error of a call that only torch's own operations could answer."""
+        raise RuntimeError(
+            f"{self._get_name()} cannot be traced, exported or transformed, nor take tensors of a "
+            "class of their own: it runs a kernel. Do that with the float model"
+        )
 
     def _layers(self) -> list[Weights]:
         """Return the weights of each layer."""

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from fastlstm.kernels import Weights
-from fastlstm.torch.dispatch import outside_kernels, plain_mode
+from fastlstm.torch.dispatch import outside_kernels, plain_mode, recorded
 from fastlstm.torch.modules import run_sequence
 from fastlstm.torch.precision import KEPT
 from fastlstm.torch.quantized.packed import Keeps, plain
@@ -73,17 +73,17 @@ class Sequence(Keeps):
         """
         name = self._get_name()
         if outside_kernels(self, input, hx, lengths):
-            return self._of_torch(name, input, hx)
+            return self._of_torch(input, hx)
         return without_backward(name, lambda: self._run(input, hx, lengths), input, hx)
 
     def _run(self, input: Any, hx: Any, lengths: Any) -> Any:
-        if lengths is None and self._short(input, hx):
+        if lengths is None and self.steps_packed(input, hx):
             return self._steps(input, hx)
         module: Any = self  # all that is asked of a float one, it has
         return run_sequence(module, input, hx, lengths)
 
-    def _short(self, x: Any, hx: Any) -> bool:
-        """Whether a call is of few steps, and needs no check but this one."""
+    def steps_packed(self, input: Any, hx: Any) -> bool:
+        x = input
         if type(x) is not Tensor or x.dim() != 3 or self.dtype is not torch.qint8:
             return False
         N, T = x.shape[:2] if self.batch_first else (x.shape[1], x.shape[0])
@@ -119,12 +119,9 @@ class Sequence(Keeps):
     def _layers(self) -> list[Weights]:
         return [self._weights(names) for names in self._all_weights]
 
-    def _of_torch(self, name: str, input: Any, hx: Any) -> Any:
-        if type(input) is not Tensor or input.numel():
-            raise RuntimeError(
-                f"{name} cannot be traced, exported or transformed, nor take tensors of a class "
-                "of their own: it runs a kernel. Do that with the float model"
-            )
+    def _of_torch(self, input: Any, hx: Any) -> Any:
+        if recorded() or type(input) is not Tensor or input.numel():
+            self._refuse()
         options = {name: getattr(self, name) for name in OPTIONS if name != "mode"}
         module = getattr(torch.nn, type(self).__name__)(**options)
         return module(input, hx)  # of an empty input: no weight matters
