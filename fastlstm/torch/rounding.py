@@ -8,16 +8,14 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from fastlstm.kernels.reference.precision import LARGEST, SMALLEST
 from fastlstm.torch.dispatch import recorded, uncompiled
 
 _LARGEST = torch.tensor(float(LARGEST), device="cpu")
-BELOW = float(np.nextafter(SMALLEST, np.float32(0)))
+_SMALLEST = torch.tensor(float(SMALLEST), device="cpu")
 BLOCK = 1 << 17  # numbers of x at a time: what is made of them stays in the processor's cache
 EXACT = 1040  # products of two numbers up to 127 that a float32 sum, in any order, holds
 
@@ -28,7 +26,7 @@ def quantize(rows: Tensor) -> tuple[Tensor, Tensor]:
     Of such a row, and of one with a scale of 0, the whole numbers mean nothing.
     """
     most = rows.abs().amax(1, keepdim=True)
-    scale = F.threshold(most, BELOW, 0.0).div_(_LARGEST)
+    scale = (most / _LARGEST).mul_(most >= _SMALLEST)
     scale += most - most  # 0, or NaN where most is not finite
     # a tensor's division: that of a number by a tensor multiplies by the reciprocal
     return (rows * (_LARGEST / most)).round_().to(torch.int8), scale
@@ -51,18 +49,18 @@ def linear(x: Tensor, weight: Tensor, scale: Tensor, bias: Tensor | None, K: int
 
 def _product(x: Tensor, weight: Tensor, scale: Tensor, K: int) -> Tensor:
     q, row_scale = quantize(x)
-    return _sums(q, weight, K) * (row_scale * scale)  # the sums rounded to float32 first
+    return _sums(q, weight, K).to(torch.float32).mul_(row_scale * scale)
 
 
 def _sums(q: Tensor, weight: Tensor, K: int) -> Tensor:
-    """Return the exact sums of products of whole numbers, [n,G] of int32 or rounded to float32."""
+    """Return the exact sums of products of whole numbers, [n,G] of int32 or float64."""
     if K > 1 and _exact_int_mm():  # torch 2.13 reads columns of one number wrongly
         sums: Tensor = torch._int_mm(q, weight.t())
         return sums
     total = torch.zeros(q.shape[0], weight.shape[0], dtype=torch.float64)
     for k in range(0, K, EXACT):
         total += q[:, k : k + EXACT].float() @ weight[:, k : k + EXACT].float().t()
-    return total.to(torch.float32)
+    return total
 
 
 @uncompiled
