@@ -22,6 +22,7 @@ MAPPING: dict[Any, Any] = {
 }
 USUAL = (nn.Linear, nn.LSTM, nn.GRU, nn.LSTMCell, nn.RNNCell, nn.GRUCell)  # torch's, without RNN
 KINDS = (nn.RNNBase, nn.RNNCellBase, nn.Linear)
+READERS = (nn.TransformerEncoderLayer,)  # give the weights of their parts to one operation
 THEIRS = {ours: theirs for theirs, ours in OURS.items()}
 HOOKS = (
     "_forward_hooks", "_forward_hooks_with_kwargs", "_forward_hooks_always_called",
@@ -166,10 +167,13 @@ def _convert(
 ) -> tuple[dict[int, nn.Module], QuantizeReport]:
     """Return the new modules by the ids of those whose place they take."""
     made: dict[int, nn.Module] = {}
+    read = {id(part) for m in model.modules() if isinstance(m, READERS) for part in m.children()}
     report = QuantizeReport({}, [], [])
     for name, module, wanted in _walk(model, "", None, spec):
         if id(module) not in made:
             why = _why_not(module, wanted, mapping)
+            if why is None and id(module) in read:
+                why = "the module it stands in reads its weight itself"
             if why is not None:
                 if why and all(name != s.name for s in report.left):
                     report.left.append(Skipped(name, type(module).__name__, why))

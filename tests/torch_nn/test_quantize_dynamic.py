@@ -370,6 +370,16 @@ def test_the_report() -> None:
     assert "unused     nowhere: no module goes by it" in text
 
 
+def test_weights_that_others_read_are_left() -> None:
+    layer = nn.TransformerEncoderLayer(8, 2, 12, batch_first=True)
+    model = nn.Sequential(nn.TransformerEncoder(layer, 1), nn.Linear(8, 3)).eval()
+    new, x = ft.quantize_dynamic(model), torch.randn(2, 5, 8)
+    assert new.quantize_report.converted.keys() == {"1"}
+    reasons = {s.name.rpartition(".")[2]: s.why for s in new.quantize_report.left}
+    assert reasons["linear1"] == "the module it stands in reads its weight itself"
+    assert error(run(new, x), run(model, x)) < INT8
+
+
 def test_the_model_itself() -> None:
     layer = nn.LSTM(3, 4)
     for inplace in (False, True):
