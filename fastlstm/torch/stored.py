@@ -21,7 +21,8 @@ class Stored(torch.nn.Module):
     """Weights as int8 with a scale for each row, or as float16; biases as float32.
 
     Buffers: a weight ``w`` is ``w`` int8 [G,K] with ``w_scale`` float32 [G], or ``w`` float16.
-    A state_dict holds them; one of the float module is rounded where it is loaded.
+    A state_dict holds them; one of the float module is rounded where it is loaded. Converting a
+    model to another dtype leaves them as they are, as it does torch.ao's.
 
     Attributes
     ----------
@@ -83,6 +84,15 @@ class Stored(torch.nn.Module):
                 for key, value in self._rounded(name, given).items():
                     state_dict[prefix + key] = value
         super()._load_from_state_dict(state_dict, prefix, *rest)
+
+    def _apply(self, fn: Any, recurse: bool = True) -> Any:
+        before = dict(self._buffers)
+        super()._apply(fn, recurse)
+        for name, kept in before.items():  # .half() or .double() of a model is not meant for them
+            new = self._buffers[name]
+            if kept is not None and new is not None and new.dtype is not kept.dtype:
+                self._buffers[name] = kept.to(new.device)
+        return self
 
     def __prepare_scriptable__(self) -> Any:
         raise RuntimeError(

@@ -370,6 +370,17 @@ def test_the_report() -> None:
     assert "unused     nowhere: no module goes by it" in text
 
 
+@pytest.mark.parametrize("name", ["LSTM", "GRUCell", "Linear"])
+def test_another_dtype_of_the_model_is_not_meant_for_it(name: str) -> None:
+    new = ft.quantize_dynamic(getattr(nn, name)(4, 5))
+    x = torch.randn(2, 4)
+    expected = next(tensors(run(new, x)))
+    for convert in (new.half, new.double, new.bfloat16, lambda: new.to("cpu", torch.float16)):
+        assert torch.equal(next(tensors(run(convert(), x))), expected)
+    with pytest.raises(RuntimeError, match="meta"):
+        run(new.to("meta"), x)
+
+
 def test_weights_that_others_read_are_left() -> None:
     layer = nn.TransformerEncoderLayer(8, 2, 12, batch_first=True)
     model = nn.Sequential(nn.TransformerEncoder(layer, 1), nn.Linear(8, 3)).eval()
