@@ -170,7 +170,7 @@ class DotAttention(Module):
     def _shaped(self, y: Array, call: _Call) -> Array:
         """Return y [M,F] as the caller expects it."""
         every = isinstance(call.rows, slice)
-        return y.reshape(*call.query.shape[:2], -1) if every else y
+        return y.reshape(*call.query.shape[:2], y.shape[1]) if every else y
 
 
 def _weights(call: _Call) -> Array:

@@ -102,6 +102,22 @@ def test_weights_add_up_to_one_over_the_real_places() -> None:
     assert (weights[0] > 0).all()
 
 
+@pytest.mark.parametrize("precision", ["float32", "bfloat16", "int8"])
+@pytest.mark.parametrize("shape", [(0, T, S), (N, 0, S), (N, T, 0)], ids=str)
+def test_nothing_to_answer_or_to_look_at(shape: tuple[int, int, int], precision: str) -> None:
+    (n, t, s), layer = shape, make("float32")
+    query, memory = np.ones((n, t, H), np.float32), np.ones((n, s, H), np.float32)
+    layer.precision = precision
+    y = layer(query, memory)
+    assert y.shape == (n, t, F)
+    assert y.dtype == np.float32
+    if precision == "int8":
+        return
+    y, tape = layer.forward(query, memory)
+    dquery, dmemory = layer.backward(tape, y)
+    assert (dquery.shape, dmemory.shape) == (query.shape, memory.shape)
+
+
 def test_what_lies_past_a_length_has_no_influence() -> None:
     layer, (query, memory) = make(), arrays()
     other = memory.copy()
