@@ -116,7 +116,11 @@ class ReviewModel(HasRecurrent):
         return np.full(len(np.asarray(tokens)), total / max(count, 1), self.decoder.dtype)
 
     def forward(self, tokens: ArrayLike, lengths: ArrayLike, rng: Rng = None) -> tuple[Array, Tape]:
-        """Run to train: the sampled loss as above, and the tape."""
+        """Run to train: the sampled loss as above, and the tape.
+
+        ValueError where a precision is int8, which has no backward.
+        """
+        self.decoder._check_trains()
         rng = self._rng if rng is None else check_rng(rng)
         batch, index = self._distinct(tokens, lengths)
         y, _, layers = self.recurrent.forward(batch, lengths=lengths, rng=rng)

@@ -66,6 +66,14 @@ def test_it_trains_in_bfloat16_and_not_in_int8(name: str) -> None:
         model.forward(*arguments, rng=3)
 
 
+def test_a_decoder_in_int8_is_not_trained_in_another_precision() -> None:
+    make, arguments = MODELS["review"]
+    model = make()
+    model.decoder.precision = "int8"
+    with pytest.raises(ValueError, match="precision is 'int8', which is for inference alone"):
+        model.forward(*arguments)
+
+
 def gradients(model: Any) -> dict[str, Any]:
     """Dense gradients by name."""
     found = {}
