@@ -229,6 +229,16 @@ def test_int8_rows_of_any_magnitude(rounding_isa: str, rng: np.random.Generator)
         assert flushed.all()  # or not, as the processor was told
 
 
+def test_int8_does_not_depend_on_whether_subnormal_numbers_are_flushed(rounding_isa: str) -> None:
+    """Beside the smallest number that makes a row count, the largest that may be taken for zero."""
+    flushed = np.nextafter(np.finfo(F32).tiny, F32.type(0))
+    for most in (SMALLEST / 2, np.nextafter(SMALLEST, F32.type(0)), SMALLEST, 2 * SMALLEST):
+        row, other = np.array([[most, flushed]], F32), np.array([[0, 2.0**100]], F32)
+        for x, weight in ((row, other), (other, row)):
+            actual = one_product(rounding_isa, "int8", x, weight)
+            np.testing.assert_array_equal(actual, int8_product(quantize(weight), quantize(x)))
+
+
 @pytest.mark.parametrize("K", [1, 2, 3, 15, 16, 17, 33, 64, 130])
 def test_bfloat16_products_are_of_rounded_factors(
     rounding_isa: str, rng: np.random.Generator, K: int

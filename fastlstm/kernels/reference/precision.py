@@ -22,9 +22,9 @@ from fastlstm.kernels.call import Array, Weights
 from fastlstm.kernels.spec import CellSpec
 
 LARGEST = np.float32(127)
-# The smallest largest number of a row in int8: below it the row's scale would be subnormal, which
-# processors may be told to flush. Such a row counts as zeros.
-SMALLEST = np.float32(2.0**-119)
+# The smallest largest number of a row in int8; a row below it counts as zeros. Processors may be
+# told to flush subnormal numbers: from here on those are less than half a level, and so 0 as well.
+SMALLEST = np.float32(2.0**-118)
 
 
 def to_bfloat16(a: Array) -> Array:

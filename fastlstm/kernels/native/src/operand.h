@@ -131,9 +131,8 @@ FL_INLINE void write_operand(const real *row, int64_t K, real floor, real *to) {
 #else /* 8 bits */
 
 #define FL_LEVELS 127.0f
-#define FL_LEAST_SCALED                                                                            \
-    0x1p-119f        /* of smaller numbers a row counts as zeros: 127 / m is finite                \
-                      */
+/* A row of smaller numbers counts as zeros: in others what is flushed is less than half a level. */
+#define FL_LEAST_SCALED 0x1p-118f
 
 FL_INLINE vreal vabs(vreal v) { return (vreal)((vint)v & 0x7fffffff); }
 FL_INLINE vreal vmax(vreal a, vreal b) { return vselect(a > b, a, b); }
