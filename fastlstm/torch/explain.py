@@ -22,7 +22,7 @@ from fastlstm.torch.precision import DEFAULT, precision_of
 from fastlstm.torch.quantized.packed import Keeps
 
 SEQUENCES: tuple[type[Any], ...] = (LSTM, GRU, RNN, quantized.sequences.Sequence)
-CELLS: tuple[type[Any], ...] = (LSTMCell, GRUCell, RNNCell, quantized.cells.Cell)
+CELL_MODULES: tuple[type[Any], ...] = (LSTMCell, GRUCell, RNNCell, quantized.cells.Cell)
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def explain(module: nn.Module, input: Any, hx: Any = None, *, lengths: Any = Non
     """
     if isinstance(module, SEQUENCES):
         cell, calls = module.mode.lower(), module.num_layers * (2 if module.bidirectional else 1)
-    elif isinstance(module, CELLS):
+    elif isinstance(module, CELL_MODULES):
         cell, calls = cells.cell_of(module)[1], 1
         if lengths is not None:
             raise TypeError(f"lengths is given, but {type(module).__name__} takes one step")

@@ -52,7 +52,7 @@ class Fields(NamedTuple):
     n_mix_ins: int = 0
     n_mix_outs: int = 0
     n_mix_adds: int = 0
-    states_after_h: int = 0  # [n_states, 4], see `CELLS`
+    states_after_h: int = 0  # [n_states, 4], see `VALUES`
     n_states: int = 0  # after h
     mix_keeps: int = 0  # how many
     T: int = 0
@@ -181,7 +181,7 @@ def fields_of(typingctx: Any, zero: Any, fields: Any, thread: Any) -> Any:
 
 
 # Columns of the table of states after h: addresses.
-CELLS, RESET, D_STATE, D_RESET = range(4)
+VALUES, RESET, D_STATE, D_RESET = range(4)
 # A thread's tables of addresses, in this order.
 TABLES = ("a", "cin", "c", "zs", "more", "book", "ins", "outs")
 
@@ -288,7 +288,7 @@ def write_book(k: Any, row: int, s: int, first: int, z: int) -> None:
     store(k.book, PARAMS, k.params)
     store(k.book, MIXED, kept_row(k, k.mixed, row, s, k.H))
     for j in range(k.n_states):
-        cells = state_of(k, j, CELLS)
+        cells = state_of(k, j, VALUES)
         if starts_anew(k, row, s):
             before = given_row(k, state_of(k, j, RESET), row, k.H)
         elif s == first:

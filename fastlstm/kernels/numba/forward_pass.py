@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from fastlstm.kernels.call import Array, States
 from fastlstm.kernels.numba.engine import Loops
-from fastlstm.kernels.numba.fields import CELLS, RESET
+from fastlstm.kernels.numba.fields import RESET, VALUES
 from fastlstm.kernels.numba.layer import Layer, Work, address, aligned, places
 from fastlstm.kernels.numba.sizes import Sizes
 from fastlstm.kernels.spec import CellSpec
@@ -34,10 +34,10 @@ def sizes_of(layer: Layer, recompute: int) -> Sizes:
 
 
 def states_table(layer: Layer, cells: Array) -> Ints:
-    """Return the table of `fields.CELLS` for cells [states-1, n, H]."""
+    """Return the table of `fields.VALUES` for cells [states-1, n, H]."""
     table = np.zeros((len(cells), 4), np.int64)
     for j, row in enumerate(table):
-        row[CELLS] = address(cells[j])
+        row[VALUES] = address(cells[j])
         if layer.reset is not None:
             row[RESET] = address(layer.reset.state[j + 1])
     return table
