@@ -81,7 +81,9 @@ class SoftmaxDecoder(Precise):
             check_finite("weight", weight)
         else:
             rows = rounded(rows, precision)
-        for words in _blocks(V, len(rows)):
+        # Of rounded weights a block is a copy. Far smaller ones are much slower on busy cores.
+        copied = 0 if precision == "float32" else self.in_features // 8
+        for words in _blocks(V, max(len(rows), copied)):
             if precision == "int8":
                 out[:, words] = products(rows, weight[words], precision)
             else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -256,6 +257,20 @@ def test_softmax_decoder_by_the_definition(monkeypatch: pytest.MonkeyPatch) -> N
             np.testing.assert_allclose(dx, linear.backward(linear.forward(x)[1], dy), atol=1e-5)
             for a, b in zip(decoder.parameters(), linear.parameters(), strict=True):
                 np.testing.assert_allclose(a.grad, b.grad, atol=1e-5)
+
+
+@each_precision
+def test_softmax_decoder_rounds_a_part_of_its_weight_at_a_time(precision: str) -> None:
+    decoder = SoftmaxDecoder(512, 32_000, rng=0, precision=precision)
+    x = np.ones((1, 512), np.float32)
+    decoder(x)
+    tracemalloc.start()
+    try:
+        decoder(x)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < decoder.weight.data.nbytes / 2
 
 
 # Whole models.

@@ -33,10 +33,16 @@ def to_bfloat16(a: Array) -> Array:
     These are the numbers of float32 whose last 16 bits are zero. NaN stays NaN; a number above
     the largest becomes infinity.
     """
-    bits = np.ascontiguousarray(a, np.float32).view(np.uint32)
-    up = np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1))
-    rounded = ((bits + up) & np.uint32(0xFFFF0000)).view(np.float32)
-    return np.where(np.isnan(a), a, rounded)
+    a = np.ascontiguousarray(a, np.float32)
+    bits = a.view(np.uint32)
+    rounded = bits >> np.uint32(16)
+    rounded &= np.uint32(1)
+    rounded += np.uint32(0x7FFF)
+    rounded += bits
+    rounded &= np.uint32(0xFFFF0000)
+    rounded = rounded.view(np.float32)
+    np.copyto(rounded, a, where=np.isnan(a))
+    return rounded
 
 
 class Quantized(NamedTuple):
