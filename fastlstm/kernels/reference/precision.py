@@ -35,12 +35,12 @@ def to_bfloat16(a: Array) -> Array:
     """
     a = np.ascontiguousarray(a, np.float32)
     bits = a.view(np.uint32)
-    rounded = bits >> np.uint32(16)
-    rounded &= np.uint32(1)
-    rounded += np.uint32(0x7FFF)
-    rounded += bits
-    rounded &= np.uint32(0xFFFF0000)
-    rounded = rounded.view(np.float32)
+    nearest = bits >> np.uint32(16)
+    nearest &= np.uint32(1)
+    nearest += np.uint32(0x7FFF)
+    nearest += bits
+    nearest &= np.uint32(0xFFFF0000)
+    rounded: Array = nearest.view(np.float32)
     np.copyto(rounded, a, where=np.isnan(a))
     return rounded
 
