@@ -50,6 +50,13 @@ FL_INLINE vreal vword(const real *word) {
     return (vreal)(bits - (vint){0});
 }
 
+/* Where number i of a row stands in memory: the first of a word is that of its lowest bits. */
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+#define FL_PLACE(I) ((I) ^ (WORD - 1))
+#else
+#define FL_PLACE(I) (I)
+#endif
+
 /* Store the first n words. */
 FL_INLINE void store_words(real *to, vreal v, int64_t n) { vstore_n(to, v, min64(n, VL)); }
 
@@ -115,7 +122,10 @@ FL_INLINE vreal words_of(vreal first, vreal second) {
     vuint f = bfloat16_bits(first), s = bfloat16_bits(second);
     uint16_t both[2 * VL];
     vreal v;
-    for (int l = 0; l < VL; l++) both[l] = (uint16_t)f[l], both[VL + l] = (uint16_t)s[l];
+    for (int l = 0; l < VL; l++) {
+        both[FL_PLACE(l)] = (uint16_t)f[l];
+        both[FL_PLACE(VL + l)] = (uint16_t)s[l];
+    }
     memcpy(&v, both, sizeof v);
     return v;
 #endif
@@ -201,7 +211,7 @@ FL_INLINE vreal words_of(const vint q[4]) {
     uint8_t bytes[4 * VL];
     vreal v;
     for (int i = 0; i < 4; i++)
-        for (int l = 0; l < VL; l++) bytes[i * VL + l] = (uint8_t)q[i][l];
+        for (int l = 0; l < VL; l++) bytes[FL_PLACE(i * VL + l)] = (uint8_t)q[i][l];
     memcpy(&v, bytes, sizeof v);
     return v;
 #endif
