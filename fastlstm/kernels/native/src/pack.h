@@ -131,15 +131,18 @@ FL_INLINE const real *row_of_columns(int64_t H, int64_t G, int64_t g1, int64_t K
 
 /* Words of the rows from m on, one of each column. */
 FL_INLINE void pack_columns_word(const real *const *row, int64_t columns, int64_t width, real *to) {
+#if FL_WORD == 1
+    int64_t some = row[0] ? columns : 0;
+    if (some) memcpy(to, row[0], (size_t)some * sizeof(real));
+    memset(to + some, 0, (size_t)(width - some) * sizeof(real));
+#else
     for (int64_t c = 0; c < width; c += VL) {
         vreal r[2] = {{0}, {0}};
-        for (int i = 0; i < WORD; i++)
+        for (int i = 0; i < 2; i++)
             if (row[i] && c < columns) r[i] = vload_n(row[i] + c, min64(VL, columns - c));
-#if FL_WORD == 2
-        r[0] = word_of(r[0], r[1]);
-#endif
-        vstore(to + c, r[0]);
+        vstore(to + c, word_of(r[0], r[1]));
     }
+#endif
 }
 
 /* The rows of blocks j0..j1-1, in every panel; gates from g1 on read as zero. */
