@@ -22,10 +22,7 @@ enum { WORD = FL_WORD, ROW_TAIL = FL_WORD == 4, PANEL_TAIL = FL_WORD == 4 ? 2 : 
 
 FL_INLINE int64_t words(int64_t n) { return (n + WORD - 1) / WORD; }
 
-#if FL_WORD == 1
-
-FL_INLINE vreal vword(const real *word) { return vset1(*word); }
-FL_INLINE vreal vdot(vreal a, vreal b, vreal sum) { return vfma(a, b, sum); }
+#if FL_WORD < 4 /* sums are of `real`: they start from C, and are it */
 FL_INLINE vreal begin_sum(const real *start, const real *tail) {
     (void)tail;
     return vload(start);
@@ -35,6 +32,12 @@ FL_INLINE vreal end_sum(vreal sum, const real *start, const real *tail, int64_t 
     (void)start, (void)tail, (void)next, (void)scale;
     return sum;
 }
+#endif
+
+#if FL_WORD == 1
+
+FL_INLINE vreal vword(const real *word) { return vset1(*word); }
+FL_INLINE vreal vdot(vreal a, vreal b, vreal sum) { return vfma(a, b, sum); }
 FL_INLINE void write_operand(const real *row, int64_t K, real floor, real *to) {
     (void)row, (void)K, (void)floor, (void)to;
 }
@@ -93,16 +96,6 @@ FL_INLINE vreal vdot(vreal a, vreal b, vreal sum) {
     sum = vfma((vreal)(ai << 16), (vreal)(bi << 16), sum);
     return vfma((vreal)(ai & 0xffff0000u), (vreal)(bi & 0xffff0000u), sum);
 #endif
-}
-
-FL_INLINE vreal begin_sum(const real *start, const real *tail) {
-    (void)tail;
-    return vload(start);
-}
-FL_INLINE vreal end_sum(vreal sum, const real *start, const real *tail, int64_t next,
-                        const real *scale) {
-    (void)start, (void)tail, (void)next, (void)scale;
-    return sum;
 }
 
 /* Two vectors of a row as words side by side. */
