@@ -50,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         report.summarise(entry, result["peak_gflops"])
     for path in report.write(result, options.out):
         print(path)
-    report.put_into(options.readme, result)
+    report.put_result_into(options.readme, result)
     print(*options.readme, sep="\n")
     return 0
 
@@ -62,9 +62,9 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--against", choices=PEERS, default="torch", help="the other side")
     parser.add_argument("--group", nargs="+", default=["quick"], choices=GROUPS)
     parser.add_argument("--only", default="", help="only cases whose name holds this text")
-    parser.add_argument("--rounds", type=_positive, default=5)
+    parser.add_argument("--rounds", type=positive, default=5)
     parser.add_argument("--seconds", type=float, default=1.0, help="of a side in a round")
-    parser.add_argument("--threads", type=_positive, nargs="+", default=[machine.cores()])
+    parser.add_argument("--threads", type=positive, nargs="+", default=[machine.cores()])
     parser.add_argument("--isa", choices=machine.SAME_ISA, help="hold both sides to it")
     parser.add_argument("--out", type=Path, help="folder, default build/ab or build/onnxruntime")
     parser.add_argument("--readme", type=Path, nargs="+", default=[], help=report.INTO)
@@ -93,11 +93,18 @@ def _runnable(cases: list[Case], against: str) -> list[Case]:
     if not found:
         raise ValueError(f"{cases[0]}: {why_not(against, cases[0])}")
     if left_out := len(cases) - len(found):
-        _say(f"{left_out} of {len(cases)} cases left out: {PEERS[against]} cannot run them")
+        say(f"{left_out} of {len(cases)} cases left out: {PEERS[against]} cannot run them")
     return found
 
 
-def _positive(text: str) -> int:
+def positive(text: str) -> int:
+    """Read a number of an option.
+
+    Raises
+    ------
+    argparse.ArgumentTypeError
+        If it is less than 1.
+    """
     value = int(text)
     if value < 1:
         raise argparse.ArgumentTypeError(f"{text} is not positive")
@@ -125,7 +132,7 @@ def _check(
     result: dict[str, Any], cases: list[Case], threads: int, options: argparse.Namespace
 ) -> bool:
     """Add an entry for every case; False, and the reasons printed, if a case does not agree."""
-    _say(f"checking {len(cases)} cases, threads={threads}")
+    say(f"checking {len(cases)} cases, threads={threads}")
     fields = [asdict(case) for case in cases]
     answers = ask(
         "check",
@@ -136,7 +143,7 @@ def _check(
     )
     mismatches = [answer["mismatch"] for answer in answers if "mismatch" in answer]
     for mismatch in mismatches:
-        _say(f"not timed, as the sides differ: {mismatch}")
+        say(f"not timed, as the sides differ: {mismatch}")
     for case, answer in zip(cases, answers, strict=True):
         sides: dict[str, Any] = {side: {"rounds": []} for side in ("fastlstm", options.against)}
         result["cases"].append(
@@ -168,7 +175,7 @@ def _time(result: dict[str, Any], options: argparse.Namespace) -> None:
         entry["sides"][side]["rounds"].append(answer)
         middle = sorted(answer["samples_ms"])[len(answer["samples_ms"]) // 2]
         what = f"{entry['name']} threads={entry['threads']}"
-        _say(f"{number}/{len(turns)} {what}: {side} {middle} ms")
+        say(f"{number}/{len(turns)} {what}: {side} {middle} ms")
 
 
 def _turns(entries: list[dict[str, Any]], rounds: int) -> Iterator[tuple[dict[str, Any], str]]:
@@ -180,7 +187,8 @@ def _turns(entries: list[dict[str, Any]], rounds: int) -> Iterator[tuple[dict[st
                 yield entry, side
 
 
-def _say(text: str) -> None:
+def say(text: str) -> None:
+    """Tell how far the run is."""
     print(text, file=sys.stderr, flush=True)
 
 

@@ -83,9 +83,9 @@ def write_text(path: Path, text: str) -> None:
 def markdown(result: dict[str, Any]) -> str:
     """Return the table, and below it what was measured on."""
     other = PEERS[against(result)]
-    lines = [_row([title.format(other) for title, _ in COLUMNS])]
-    lines += [_row([align for _, align in COLUMNS])]
-    lines += [_row(_cells(entry)) for entry in result["cases"]]
+    lines = [row([title.format(other) for title, _ in COLUMNS])]
+    lines += [row([align for _, align in COLUMNS])]
+    lines += [row(_cells(entry)) for entry in result["cases"]]
     return "\n".join([*lines, "", _footnote(result), ""])
 
 
@@ -98,12 +98,12 @@ def summary(result: dict[str, Any]) -> str:
         kind = ", ".join(filter(None, (KINDS.get(case.mode, case.mode), case.options)))
         ratios.setdefault(kind, {}).setdefault(str(entry["threads"]), []).append(entry["ratio"])
     titles = [f"{n} thread{'s' * (n != '1')}" for n in threads]
-    lines = [_row([f"how many times faster than {PEERS[against(result)]}", *titles])]
-    lines += [_row(["---"] + ["---:"] * len(threads))]
+    lines = [row([f"how many times faster than {PEERS[against(result)]}", *titles])]
+    lines += [row(["---"] + ["---:"] * len(threads))]
     for kind, of in ratios.items():
         count = max(map(len, of.values()))
         name = f"{kind}, {count} shapes" if count > 1 else kind
-        lines += [_row([name, *(_range(of.get(n, [])) for n in threads)])]
+        lines += [row([name, *(_range(of.get(n, [])) for n in threads)])]
     return "\n".join(lines)
 
 
@@ -112,25 +112,30 @@ def _range(ratios: list[float]) -> str:
     return " to ".join(f"{end:.2f}" if end < 10 else f"{end:.1f}" for end in ends)
 
 
-def put_into(paths: list[Path], result: dict[str, Any]) -> None:
-    """Put the table and its summary into files, each where a file has the markers for it.
+def put_result_into(paths: list[Path], result: dict[str, Any]) -> None:
+    """Put the table of `ab` and its summary into files, as `put_into` does."""
+    put_into(paths, MARKER[against(result)], markdown(result), summary(result))
+
+
+def put_into(paths: list[Path], name: str, table: str, short: str) -> None:
+    """Put a table and its summary into files, each where a file has the markers for it.
 
     Raises
     ------
     ValueError
         If a file has markers for neither.
     """
-    name = MARKER[against(result)]
     for path in paths:
         content = path.read_text(encoding="utf-8")
         if f"<!-- benchmarks:{name} summary -->" in content:
-            splice(path, f"{name} summary", summary(result))
+            splice(path, f"{name} summary", short)
             if f"<!-- benchmarks:{name} -->" not in content:
                 continue
-        splice(path, name, markdown(result))
+        splice(path, name, table)
 
 
-def _row(cells: list[str]) -> str:
+def row(cells: list[str]) -> str:
+    """Return a row of a Markdown table."""
     return f"| {' | '.join(cells)} |"
 
 
@@ -141,8 +146,8 @@ def _cells(entry: dict[str, Any]) -> list[str]:
     return [
         entry["name"],
         str(entry["threads"]),
-        _three_digits(fast["median_ms"]),
-        _three_digits(other["median_ms"]),
+        three_digits(fast["median_ms"]),
+        three_digits(other["median_ms"]),
         f"**{entry['ratio']:.2f}** ({low:.2f} to {high:.2f})",
         f"{fast['gflops']:.0f} / {other['gflops']:.0f}" if counted else "",
         f"{fast['of_peak']:.0%} / {other['of_peak']:.0%}" if counted else "",
@@ -151,7 +156,8 @@ def _cells(entry: dict[str, Any]) -> list[str]:
     ]
 
 
-def _three_digits(value: float) -> str:
+def three_digits(value: float) -> str:
+    """Return a value with its first three digits."""
     return f"{value:.3g}" if value < 1000 else f"{value:,.0f}"
 
 
@@ -168,13 +174,13 @@ def _footnote(result: dict[str, Any]) -> str:
         f"and quartiles. Pairs are fastlstm / {PEERS[other]}; the largest difference between the "
         f"two is of outputs / of gradients relative to their scale. {machine['cpu']}, "
         f"{machine['cores']} cores, load {machine['load']} before; matrix product "
-        f"{', '.join(peaks)} GFLOP/s. fastlstm {_version(versions['fastlstm'])}, commit "
-        f"{machine['commit']}; {PEERS[other]} {_version(versions[other])}, denormals flushed; "
+        f"{', '.join(peaks)} GFLOP/s. fastlstm {version(versions['fastlstm'])}, commit "
+        f"{machine['commit']}; {PEERS[other]} {version(versions[other])}, denormals flushed; "
         f"Python {machine['python']}; {result['time'][:10]}."
     )
 
 
-def _version(found: dict[str, Any]) -> str:
+def version(found: dict[str, Any]) -> str:
     """Return a library's version and, where it tells it, its instruction set."""
     return f"{found['version']} ({found['isa']})" if "isa" in found else str(found["version"])
 
@@ -258,7 +264,7 @@ def main() -> None:
     result = json.loads(options.result.read_text(encoding="utf-8"))
     for path in write(result, options.result.parent):
         print(path)
-    put_into(options.readme, result)
+    put_result_into(options.readme, result)
 
 
 if __name__ == "__main__":

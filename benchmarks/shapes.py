@@ -15,7 +15,7 @@ else:
     import tomli as tomllib
 
 SHAPES = Path(__file__).with_name("shapes.toml")
-GROUPS = ("quick", "readme", "standard", "cells", "deepbench", "large", "ops")
+GROUPS = ("quick", "readme", "standard", "cells", "deepbench", "large", "neighbour", "ops")
 CELLS = {"LSTM": 4, "GRU": 3, "RNN": 1}  # layer -> gates
 LAYER_MODES = ("infer", "train", "step", "ragged")
 OPS = (

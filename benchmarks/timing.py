@@ -23,13 +23,15 @@ class Timing(NamedTuple):
     calls: int
 
 
-def measure(call: Callable[[], object], seconds: float) -> Timing:
-    """Call for about `seconds` after warming up; at least `MIN_SAMPLES` samples."""
-    once = min(_run(call, 1) for _ in range(WARM_UP))
+def measure(
+    call: Callable[[], object], seconds: float, warm_up: int = WARM_UP, least: int = MIN_SAMPLES
+) -> Timing:
+    """Call for about `seconds` after `warm_up` calls; at least `least` samples."""
+    once = min(_run(call, 1) for _ in range(warm_up))
     calls = max(1, round(SAMPLE_SECONDS / max(once, 1e-7)))
     samples: list[float] = []
     start = time.perf_counter()
-    while len(samples) < MIN_SAMPLES or time.perf_counter() - start < seconds:
+    while len(samples) < least or time.perf_counter() - start < seconds:
         samples.append(_run(call, calls) / calls)
     return Timing(samples, calls)
 

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from benchmarks import dropin, imdb, machine
+from benchmarks import dropin, imdb, machine, neighbour
 from benchmarks.check import Mismatch, check
 from benchmarks.problem import draw, real_steps
 from benchmarks.shapes import Case
@@ -82,6 +82,7 @@ TASKS: dict[str, Callable[..., Any]] = {
     "peak": peak,
     "dropin_check": dropin.check,
     "dropin_time": dropin.time_side,
+    "neighbour_time": neighbour.time_beside,
     "imdb_check": imdb.check_start,
     "imdb_train": imdb.train,
 }

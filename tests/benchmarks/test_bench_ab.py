@@ -131,12 +131,12 @@ def test_each_file_gets_what_it_has_markers_for(tmp_path: Path) -> None:
     both.write_text(summary.format("") + table.format(""))
     none.write_text("a")
     result = _result()
-    report.put_into([short, both], result)
+    report.put_result_into([short, both], result)
     shown = summary.format(f"\n{report.summary(result)}\n")
     assert short.read_text() == shown
     assert both.read_text() == shown + table.format(f"\n{report.markdown(result).strip()}\n")
     with pytest.raises(ValueError, match="none.md has not one <!-- benchmarks:ab --> "):
-        report.put_into([none], result)
+        report.put_result_into([none], result)
 
 
 def test_picture(tmp_path: Path) -> None:
