@@ -6,16 +6,15 @@ from typing import Any
 
 from fastlstm.kernels import (
     CELLS,
-    AdamStep,
     Backend,
     Call,
     CellSpec,
     Gradients,
-    MemoryUse,
-    Sizes,
     Stream,
     backend,
 )
+from fastlstm.kernels.adam import AdamStep
+from fastlstm.kernels.sizes import CallSizes, MemoryUse
 
 
 class Kernel:
@@ -49,7 +48,7 @@ class Kernel:
 
     def memory(self, *sizes: Any, **options: Any) -> MemoryUse:
         return self.backend.memory(
-            self.cell, Sizes(*sizes, **{"precision": self.precision, **options})
+            self.cell, CallSizes(*sizes, **{"precision": self.precision, **options})
         )
 
     def Stream(self, layers: Any, batch_size: int) -> Stream:

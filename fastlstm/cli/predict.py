@@ -27,7 +27,7 @@ from fastlstm.cli.results import check_results, results_file
 from fastlstm.printable import say
 from fastlstm.text import UNK
 from fastlstm.text.row_kinds import kind_by_name, read_rows
-from fastlstm.text.rows import Reading, Row, Rows
+from fastlstm.text.rows import FileRows, Reading, Row
 from fastlstm.text.which_columns import find_text, text_of
 from fastlstm.train.classifier.loaded_run import LoadedRun, load_run
 
@@ -104,7 +104,7 @@ def _reading(trained: LoadedRun, options: argparse.Namespace, asked: Reading) ->
     return replace(how, format=asked.format, delimiter=asked.delimiter)
 
 
-def _rows(options: argparse.Namespace, how: Reading) -> tuple[Rows, int]:
+def _rows(options: argparse.Namespace, how: Reading) -> tuple[FileRows, int]:
     """Return the rows that hold the texts, and how many to classify at a time."""
     if options.texts:
         return _lines_as_rows(Path("TEXT"), iter(options.texts)), CHUNK
@@ -117,14 +117,14 @@ def _rows(options: argparse.Namespace, how: Reading) -> tuple[Rows, int]:
     return read_rows(name, how, _lines_as_rows, lines), CHUNK
 
 
-def _lines_as_rows(path: Path, lines: Iterator[str]) -> Rows:
+def _lines_as_rows(path: Path, lines: Iterator[str]) -> FileRows:
     """Return lines as the rows of a table with one column."""
     rows: Iterator[Row] = ((n, [line.removesuffix("\n")]) for n, line in enumerate(lines, 1))
-    return Rows(path, ["text"], rows, own_names=False)
+    return FileRows(path, ["text"], rows, own_names=False)
 
 
 def _results(
-    trained: LoadedRun, rows: Rows, how: Reading, options: argparse.Namespace, at_a_time: int
+    trained: LoadedRun, rows: FileRows, how: Reading, options: argparse.Namespace, at_a_time: int
 ) -> Iterator[tuple[int, list[object], dict[str, Any]]]:
     """Yield the number and the values of each row, and the results for its text."""
     places = find_text(rows, how.text_column)

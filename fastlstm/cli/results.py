@@ -14,7 +14,7 @@ from typing import Any, TextIO
 from fastlstm.cli.errors import UsageError
 from fastlstm.cli.options import check_folder
 from fastlstm.text.files import replacing
-from fastlstm.text.rows import ABSENT, Rows
+from fastlstm.text.rows import ABSENT, FileRows
 
 Write = Callable[[int, list[object], dict[str, Any]], None]  # a row's number, values and results
 
@@ -37,7 +37,7 @@ def check_results(path: Path, overwrite: bool) -> None:
 
 
 @contextmanager
-def results_file(path: Path, rows: Rows) -> Iterator[Write]:
+def results_file(path: Path, rows: FileRows) -> Iterator[Write]:
     """Open a file for rows and their results, which appears when all are written.
 
     A result with the name of a column gets "predicted_" before it. Raises OSError if it cannot be
@@ -52,7 +52,7 @@ def results_file(path: Path, rows: Rows) -> Iterator[Write]:
         text.detach()
 
 
-def _table(file: TextIO, rows: Rows, delimiter: str) -> Write:
+def _table(file: TextIO, rows: FileRows, delimiter: str) -> Write:
     writer = csv.writer(file, delimiter=delimiter, lineterminator="\n")
     columns: list[str] = []  # of the header; rows.columns may grow later
 
@@ -73,7 +73,7 @@ def _table(file: TextIO, rows: Rows, delimiter: str) -> Write:
     return write
 
 
-def _objects(file: TextIO, rows: Rows) -> Write:
+def _objects(file: TextIO, rows: FileRows) -> Write:
     def write(number: int, values: list[object], results: dict[str, Any]) -> None:
         names = _keys(rows.columns)
         known = {k: v for k, v in zip(names, values, strict=False) if v is not ABSENT}

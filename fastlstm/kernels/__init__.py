@@ -13,17 +13,13 @@ from fastlstm import memory
 from fastlstm.kernels.backend import Backend, Stream
 from fastlstm.kernels.call import (
     PRECISIONS,
-    AdamStep,
     Array,
     Call,
     Gradients,
-    MemoryUse,
     Reset,
-    Sizes,
     States,
     Tokens,
     Weights,
-    WeightSum,
 )
 from fastlstm.kernels.rows import Rows
 from fastlstm.kernels.spec import CELLS, CellSpec
@@ -33,20 +29,16 @@ __all__ = [
     "CELLS",
     "ISAS",
     "PRECISIONS",
-    "AdamStep",
     "Array",
     "Backend",
     "Call",
     "CellSpec",
     "Gradients",
-    "MemoryUse",
     "Reset",
     "Rows",
-    "Sizes",
     "States",
     "Stream",
     "Tokens",
-    "WeightSum",
     "Weights",
     "backend",
     "default_backend",

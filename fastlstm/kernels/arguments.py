@@ -16,7 +16,6 @@ from fastlstm.kernels.call import (
     Call,
     Gradients,
     Reset,
-    Sizes,
     Tokens,
     Weights,
 )
@@ -235,19 +234,6 @@ def check_int8_weights(weights: Weights) -> None:
         if not finite.all():
             j, k = (int(i) for i in np.argwhere(~finite)[0])
             raise ValueError(f"{name}[{j}, {k}] is {weight[j, k]}, expected finite numbers in int8")
-
-
-def check_sizes(cell: CellSpec, sizes: Sizes) -> None:
-    """Check what `Backend.memory` is asked about."""
-    _, input_size, hidden_size, proj_size, tokens, _, recompute, dtype, _, precision = sizes
-    given = {"input_size": (input_size, 1), "hidden_size": (hidden_size, 1)}
-    given |= {"proj_size": (proj_size, 0), "tokens": (tokens, 0), "recompute": (recompute, 0)}
-    for name, (size, least) in given.items():
-        if not least <= size <= MOST:
-            raise ValueError(f"{name} is {size}, expected {least} to {MOST}")
-    if np.dtype(dtype) not in DTYPES:
-        raise ValueError(f"dtype is {dtype}, expected float32 or float64")
-    check_precision(precision, np.dtype(dtype), save=True)
 
 
 def read_layers(

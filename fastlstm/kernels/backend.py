@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from fastlstm.kernels.call import (
-    AdamStep,
     Array,
     Call,
     Gradients,
-    MemoryUse,
-    Sizes,
     States,
     Weights,
 )
 from fastlstm.kernels.spec import CellSpec
+
+if TYPE_CHECKING:
+    from fastlstm.kernels.adam import AdamStep
+    from fastlstm.kernels.sizes import CallSizes, MemoryUse
 
 
 class Stream(Protocol):
@@ -48,7 +49,7 @@ class Backend(Protocol):
     def inside(self, saved: Any, /) -> dict[str, Array]:
         """Return the gates and states at every step of what was saved, as arrays [P,H]."""
 
-    def memory(self, cell: CellSpec, sizes: Sizes, /) -> MemoryUse:
+    def memory(self, cell: CellSpec, sizes: CallSizes, /) -> MemoryUse:
         """Bytes that a forward that saves and its backward (with dx) will take."""
 
     def stream(

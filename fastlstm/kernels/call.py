@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import NDArray
 
 from fastlstm.kernels.rows import Rows
 
@@ -134,73 +134,4 @@ class Gradients(NamedTuple):
     weights: Weights
     dx: Array | None = None
     accumulate_dx: bool = False
-    n_threads: int = 1
-
-
-class Sizes(NamedTuple):
-    """What the memory of a call depends on."""
-
-    rows: Rows
-    input_size: int
-    hidden_size: int
-    proj_size: int = 0
-    tokens: int = 0  # U, 0 for an array
-    mask: bool = False
-    recompute: int = 0
-    dtype: DTypeLike = np.float32
-    n_threads: int = 1
-    precision: str = "float32"
-
-
-class MemoryUse(NamedTuple):
-    """Bytes of one layer in one direction, beside its arguments and results."""
-
-    kept: int  # from forward to backward
-    forward: int  # at work in forward
-    backward: int  # at work in backward
-
-
-class WeightSum(NamedTuple):
-    """A running sum of weights: ``sum = keep sum + add p``, in the rows that a step changes.
-
-    Attributes
-    ----------
-    sum : like the weights p.
-    keep, add : [U], one for each of these rows; [1] where all of p is changed.
-    """
-
-    sum: Array
-    keep: Array
-    add: Array
-
-
-class AdamStep(NamedTuple):
-    """One step of Adam, in place, on all of p or on its rows `index`.
-
-    ``m = beta1 m + (1 - beta1) g``, v likewise with g squared, ``p -= rate m / (root sqrt(v) +
-    eps)``: bias corrections are part of rate and root. First p is multiplied by `shrink` (AdamW)
-    and g by `scale` (clipping), then ``decay p`` is added to g (Adam's weight decay).
-
-    Attributes
-    ----------
-    p, m, v : arrays of one shape, [R,D] with index; changed.
-    g : like p, or [U,D] with index.
-    index : int64 [U], distinct rows of p; or None.
-    total : brought up to date before p changes; None for no average.
-    """
-
-    p: Array
-    m: Array
-    v: Array
-    g: Array
-    index: NDArray[np.int64] | None  # type: ignore[assignment]  # hides tuple.index
-    rate: float
-    root: float
-    eps: float
-    beta1: float
-    beta2: float
-    shrink: float = 1.0
-    decay: float = 0.0
-    scale: float = 1.0
-    total: WeightSum | None = None
     n_threads: int = 1

@@ -13,7 +13,7 @@ from fastlstm.nn.check import as_array, check_array, check_ids
 from fastlstm.nn.module import Array, Module
 
 
-class Batch(NamedTuple):
+class Sequences(NamedTuple):
     """A checked input, and the caller's layout to answer in."""
 
     x: Any  # [T,N,I], a view of the caller's array; or `Tokens` with ids [T,N]
@@ -48,7 +48,7 @@ class Batch(NamedTuple):
             return table, table
         return self.buffer(backend, self.data.shape[-1])
 
-    def window(self, start: int, stop: int) -> Batch:
+    def window(self, start: int, stop: int) -> Sequences:
         """Return the steps start..stop-1."""
         steps: Any = slice(start, stop)
         x = self.x[steps] if self.dense else Tokens(self.x.ids[steps], self.x.table)
@@ -75,7 +75,7 @@ def read_batch(
     input_size: int,
     dtype: np.dtype[Any],
     batch_first: bool,
-) -> Batch:
+) -> Sequences:
     """Check an input of a sequence layer; see `LSTM.__call__` for what is accepted."""
     if isinstance(x, Tokens):
         table = np.ascontiguousarray(check_array("x.table", x.table, dtype, (None, input_size)))
@@ -102,8 +102,8 @@ def read_batch(
     rows = full_rows(T, N) if lengths is None else Rows(T, N, lengths)
     if isinstance(x, Tokens):
         ids = np.ascontiguousarray(steps, dtype=np.int64)
-        return Batch(Tokens(ids, table), rows, single, batch_first and not single)
-    return Batch(steps, rows, single, batch_first and not single)
+        return Sequences(Tokens(ids, table), rows, single, batch_first and not single)
+    return Sequences(steps, rows, single, batch_first and not single)
 
 
 def check_not_nan(module: Module, h_n: Array) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import islice
 from typing import NamedTuple
 
-from .rows import Rows
+from .rows import FileRows
 
 _LOOKED_AT = 200  # rows
 _MOST_COLUMNS = 100  # of a table that is looked at
@@ -19,7 +19,7 @@ class _Guess(NamedTuple):
     label: int
 
 
-def header_hint(rows: Rows, kinds: Sequence[str]) -> str:
+def header_hint(rows: FileRows, kinds: Sequence[str]) -> str:
     """Return what an error adds about the header of a table; this uses up its rows.
 
     `kinds` are the columns that the user must name: "text", perhaps also "label".

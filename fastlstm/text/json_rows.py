@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from .json_value import whole
-from .rows import ABSENT, Row, Rows, first_line
+from .rows import ABSENT, FileRows, Row, first_line
 
 
 def _exact(text: str) -> Decimal:
@@ -28,7 +28,7 @@ _AFTER_SPACE = re.compile(r"[^ \t\r\n]")
 _EXPECTED = "expected a JSON object on each line, or an array of objects"
 
 
-def json_rows(path: Path, lines: Iterator[str]) -> Rows:
+def json_rows(path: Path, lines: Iterator[str]) -> FileRows:
     """Return the objects of a file; JSON lines are read as the rows are asked for.
 
     Raises ValueError, also from the rows, if the file is empty or holds no JSON objects.
@@ -42,7 +42,7 @@ def json_rows(path: Path, lines: Iterator[str]) -> Rows:
     first = next(rows, None)
     if first is None:
         raise ValueError(f"{path} is empty: it has no objects")
-    return Rows(path, columns, chain([first], rows), unit=unit)
+    return FileRows(path, columns, chain([first], rows), unit=unit)
 
 
 def _aligned(

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from .rows import Row, Rows
+from .rows import FileRows, Row
 
 MARK = "__label__"
 
 
-def label_line_rows(path: Path, lines: Iterator[str]) -> Rows:
+def label_line_rows(path: Path, lines: Iterator[str]) -> FileRows:
     """Return the label, without fastText's mark, and the text of each line that is not blank.
 
     The rows raise ValueError if a line has more than one marked label, or none where others have.
     """
-    return Rows(path, ["label", "text"], _read(path, lines), own_names=False)
+    return FileRows(path, ["label", "text"], _read(path, lines), own_names=False)
 
 
 def _read(path: Path, lines: Iterator[str]) -> Iterator[Row]:

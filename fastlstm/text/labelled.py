@@ -10,7 +10,7 @@ from .class_folders import read_class_folder
 from .json_rows import shown
 from .labels import class_name
 from .row_kinds import read_rows
-from .rows import ABSENT, Reading, Rows
+from .rows import ABSENT, FileRows, Reading
 from .which_columns import Columns, absent, find_columns, text_of
 
 _LISTED = 5  # rows without a label that an error names
@@ -65,7 +65,7 @@ def read_labelled(path: str | Path, how: Reading | None = None) -> LabelledTexts
     return LabelledTexts(texts, labels, columns.names)
 
 
-def _read(rows: Rows, columns: Columns) -> tuple[list[str], list[str]]:
+def _read(rows: FileRows, columns: Columns) -> tuple[list[str], list[str]]:
     """Return the texts and the names of their classes, see `class_name`."""
     texts, labels, missing, spanning = [], [], [], []
     label_at = columns.label
@@ -91,7 +91,7 @@ def _read(rows: Rows, columns: Columns) -> tuple[list[str], list[str]]:
 
 
 def _warn_of_quoted_rows(
-    rows: Rows, label_at: int, classes: set[str], spanning: list[tuple[int, str]]
+    rows: FileRows, label_at: int, classes: set[str], spanning: list[tuple[int, str]]
 ) -> None:
     """Warn if a text has a line with as many fields as a row, and a known class among them."""
 
@@ -118,7 +118,7 @@ def _folder_name(path: Path, name: str) -> str:
         raise ValueError(f"{path}: the name of a folder is {error}") from error
 
 
-def _without_label(rows: Rows, missing: list[tuple[int, object]]) -> str:
+def _without_label(rows: FileRows, missing: list[tuple[int, object]]) -> str:
     number, label = missing[0]
     text = f"{rows.place(number)} has no label: it is {shown(label)}"
     if len(missing) == 1:

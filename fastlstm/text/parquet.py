@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from .opening import open_file
-from .rows import Row, Rows
+from .rows import FileRows, Row
 
 _ROWS = 4096  # read at a time
 
 
-def parquet_rows(path: Path) -> Rows:
+def parquet_rows(path: Path) -> FileRows:
     """Return the rows of a file, which are read as they are asked for.
 
     Raises ImportError without pyarrow, and ValueError, also from the rows, for a damaged file.
@@ -29,7 +29,7 @@ def parquet_rows(path: Path) -> Rows:
     except (ArrowException, OSError, ValueError) as error:
         file.close()
         raise ValueError(f"{path} is damaged or no Parquet file: {error}") from error
-    return Rows(path, list(table.schema_arrow.names), _read(path, file, table), unit="row")
+    return FileRows(path, list(table.schema_arrow.names), _read(path, file, table), unit="row")
 
 
 def _read(path: Path, file: BinaryIO, table: Any) -> Iterator[Row]:

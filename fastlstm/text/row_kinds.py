@@ -10,7 +10,7 @@ from .label_lines import MARK, label_line_rows
 from .lines import read_lines
 from .packed import bare_name
 from .parquet import parquet_rows
-from .rows import Reading, Rows, first_line
+from .rows import FileRows, Reading, first_line
 from .tables import DELIMITERS, table_rows
 
 _BY_ENDING = {
@@ -25,9 +25,9 @@ _TO_CONVERT = (
 
 
 def read_rows(
-    path: Path, how: Reading, otherwise: Callable[[Path, Iterator[str]], Rows] | None = None,
+    path: Path, how: Reading, otherwise: Callable[[Path, Iterator[str]], FileRows] | None = None,
     lines: Iterator[str] | None = None,
-) -> Rows:  # fmt: skip
+) -> FileRows:  # fmt: skip
     """Return the rows of a file of any kind.
 
     Parameters

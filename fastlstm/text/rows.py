@@ -31,7 +31,7 @@ class Reading:
     quotes: bool = True
 
 
-class Rows(NamedTuple):
+class FileRows(NamedTuple):
     """Rows of a file.
 
     Attributes

@@ -7,13 +7,13 @@ from itertools import chain
 from pathlib import Path
 
 from .records import Record, read_records
-from .rows import Reading, Row, Rows, first_line, listed
+from .rows import FileRows, Reading, Row, first_line, listed
 
 DELIMITERS = {".csv": ",", ".tsv": "\t", ".tab": "\t"}  # by the ending of the name
 _OTHERS = "\t;|,"
 
 
-def table_rows(path: Path, lines: Iterator[str], how: Reading) -> Rows:
+def table_rows(path: Path, lines: Iterator[str], how: Reading) -> FileRows:
     """Return the rows of a table, which are read as they are asked for.
 
     Without a delimiter in `how` it is the usual one for such a name or, if the first line has none,
@@ -35,7 +35,7 @@ def table_rows(path: Path, lines: Iterator[str], how: Reading) -> Rows:
         columns = [str(n + 1) for n in range(len(first))]
         records = chain([(number, first)], records)
     rows = _fitting(path, columns, records)
-    return Rows(path, columns, rows, how.header, delimiter=delimiter if how.quotes else "")
+    return FileRows(path, columns, rows, how.header, delimiter=delimiter if how.quotes else "")
 
 
 def _found(line: str, path: Path) -> str:

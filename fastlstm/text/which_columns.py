@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from .header import header_hint
 from .json_rows import shown
-from .rows import ABSENT, LONGEST, Reading, Rows, listed
+from .rows import ABSENT, LONGEST, FileRows, Reading, listed
 
 USUAL = {
     "text": ("text", "review", "sentence", "content", "comment", "message", "document", "body",
@@ -34,7 +34,7 @@ class Columns(NamedTuple):
     names: tuple[str, str] | None
 
 
-def find_columns(rows: Rows, how: Reading) -> Columns:
+def find_columns(rows: FileRows, how: Reading) -> Columns:
     """Return the columns of text and label.
 
     A column that the user does not name has a usual name, or is the other one of two. If the file
@@ -60,7 +60,7 @@ def find_columns(rows: Rows, how: Reading) -> Columns:
     return Columns(text, label, names if rows.own_names else None)
 
 
-def find_text(rows: Rows, given: str | None) -> list[int]:
+def find_text(rows: FileRows, given: str | None) -> list[int]:
     """Return the places of the columns of the text: as `find_columns`, or the only column."""
     found = _find_text(rows, given, ("text",))
     named = [n for n, name in enumerate(rows.columns) if name]
@@ -69,14 +69,14 @@ def find_text(rows: Rows, given: str | None) -> list[int]:
     return named if found is None else found
 
 
-def _find_text(rows: Rows, given: str | None, kinds: Kinds) -> list[int] | None:
+def _find_text(rows: FileRows, given: str | None, kinds: Kinds) -> list[int] | None:
     if given is not None and rows.own_names and given not in rows.columns and "," in given:
         return [_place(rows, name.strip(), "text", kinds) for name in given.split(",")]
     place = _find(rows, given, "text", kinds)
     return None if place is None else [place]
 
 
-def text_of(rows: Rows, number: int, values: list[object], places: Sequence[int]) -> str:
+def text_of(rows: FileRows, number: int, values: list[object], places: Sequence[int]) -> str:
     """Return the text of a row, joined by spaces if it has several columns.
 
     Raises ValueError if a value is no text; all but one of several columns may lack a value.
@@ -95,7 +95,7 @@ def text_of(rows: Rows, number: int, values: list[object], places: Sequence[int]
     return " ".join(map(str, found))
 
 
-def absent(rows: Rows, number: int, values: list[object], place: int) -> ValueError:
+def absent(rows: FileRows, number: int, values: list[object], place: int) -> ValueError:
     """Return the error for a row that lacks a value."""
     there = [n for n, v in zip(rows.columns, values, strict=False) if v is not ABSENT]
     return ValueError(
@@ -103,7 +103,7 @@ def absent(rows: Rows, number: int, values: list[object], place: int) -> ValueEr
     )
 
 
-def _find(rows: Rows, given: str | None, kind: str, kinds: Kinds) -> int | None:
+def _find(rows: FileRows, given: str | None, kind: str, kinds: Kinds) -> int | None:
     if given is not None and rows.own_names:
         return _place(rows, given, kind, kinds)
     by_name = {name.lower(): name for name in reversed(rows.columns)}
@@ -111,7 +111,7 @@ def _find(rows: Rows, given: str | None, kind: str, kinds: Kinds) -> int | None:
     return None if found is None else _place(rows, found, kind, kinds)
 
 
-def _place(rows: Rows, name: str, kind: str, kinds: Kinds) -> int:
+def _place(rows: FileRows, name: str, kind: str, kinds: Kinds) -> int:
     """Return the place of a named column, which must be there once."""
     if name not in rows.columns:
         raise ValueError(
@@ -123,7 +123,7 @@ def _place(rows: Rows, name: str, kind: str, kinds: Kinds) -> int:
     return rows.columns.index(name)
 
 
-def _unknown(rows: Rows, kind: str, kinds: Kinds) -> ValueError:
+def _unknown(rows: FileRows, kind: str, kinds: Kinds) -> ValueError:
     return ValueError(
         f"{rows.path} has no column that is surely the {kind}; name it with {kind}_column=: its "
         f"columns are {listed(rows.columns)}{header_hint(rows, kinds)}"

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastlstm.kernels import WeightSum
+from fastlstm.kernels.adam import WeightSum
 from fastlstm.nn.module import Array, Parameter
 from fastlstm.train.parameters import Parameters, named_parameters
 from fastlstm.train.state import Stateful

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastlstm import kernels
-from fastlstm.kernels import AdamStep, WeightSum
+from fastlstm.kernels.adam import AdamStep, WeightSum
 from fastlstm.nn.check import check_choice, check_number
 from fastlstm.nn.module import Array, Parameter
 from fastlstm.runtime import get_num_threads
@@ -30,7 +30,7 @@ from fastlstm.train.parameters import Parameters, named_parameters
 from fastlstm.train.state import Stateful
 
 # Increasing numbers of the rows that have a gradient; None for all rows.
-Rows = NDArray[np.int64] | None
+RowIndex = NDArray[np.int64] | None
 
 
 class Optimizer(Stateful):
@@ -71,7 +71,7 @@ class Optimizer(Stateful):
             average.steps += 1
 
     def _update(
-        self, parameter: Parameter, g: Array, rows: Rows, state: list[Array],
+        self, parameter: Parameter, g: Array, rows: RowIndex, state: list[Array],
         scale: float, total: WeightSum | None,
     ) -> None:  # fmt: skip
         """Update a parameter, or some rows of it, in place; add the old ones to `total` first."""
@@ -117,7 +117,7 @@ class SGD(Optimizer):
         super().__init__(parameters, lr, weight_decay)
 
     def _update(
-        self, parameter: Parameter, g: Array, rows: Rows, state: list[Array],
+        self, parameter: Parameter, g: Array, rows: RowIndex, state: list[Array],
         scale: float, total: WeightSum | None,
     ) -> None:  # fmt: skip
         chosen = slice(None) if rows is None else rows
@@ -165,7 +165,7 @@ class Adam(Optimizer):
         self.eps = _checked("eps", eps, 0.0)
 
     def _update(
-        self, parameter: Parameter, g: Array, rows: Rows, state: list[Array],
+        self, parameter: Parameter, g: Array, rows: RowIndex, state: list[Array],
         scale: float, total: WeightSum | None,
     ) -> None:  # fmt: skip
         (beta1, beta2), (m, v) = self.betas, state

@@ -26,7 +26,8 @@ if not (ROOT / "setup.py").exists():
 from cases import TOLERANCE  # noqa: E402
 from harness import Arrays, Case, Program, build, pick_rows, run_case, run_op  # noqa: E402
 
-from fastlstm.kernels import CELLS, AdamStep, WeightSum, reference  # noqa: E402  # noqa: E402
+from fastlstm.kernels import CELLS, reference  # noqa: E402
+from fastlstm.kernels.adam import AdamStep, WeightSum  # noqa: E402
 
 CROSS = "aarch64-linux-gnu-gcc"
 

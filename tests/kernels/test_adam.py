@@ -10,7 +10,7 @@ from bound import Kernel
 from cases import F32, F64, SIZES, Array
 from checks import assert_close
 
-from fastlstm.kernels import WeightSum
+from fastlstm.kernels.adam import WeightSum
 
 SETTINGS = {"rate": 0.01, "root": 1.3, "eps": 1e-8, "beta1": 0.9, "beta2": 0.99}
 # A few operations an element: far above their rounding, far below a mistake.

@@ -18,7 +18,8 @@ from cases import Case, Problem, each_cell, make
 from checks import run, run_forward
 
 from fastlstm import kernels
-from fastlstm.kernels import Call, CellSpec, Rows, Sizes, Tokens, Weights
+from fastlstm.kernels import Call, CellSpec, Rows, Tokens, Weights
+from fastlstm.kernels.sizes import CallSizes
 
 CASE = Case(4, 3, 5, 6)
 HUGE = 1 << 40
@@ -382,4 +383,4 @@ class TestObjectsOfTheExtension:
         with refused:
             native.stream(cell, [p.weights], 1)
         with refused:
-            native.memory(cell, Sizes(p.rows, 5, 6))
+            native.memory(cell, CallSizes(p.rows, 5, 6))

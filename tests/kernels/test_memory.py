@@ -13,7 +13,8 @@ from cases import F32, F64, NUMBA, Case, Problem, each_cell, make
 from checks import run, run_forward
 from contracts import draw_tokens
 
-from fastlstm.kernels import MemoryUse, Rows, Tokens
+from fastlstm.kernels import Rows, Tokens
+from fastlstm.kernels.sizes import MemoryUse
 
 # Python's own objects.
 SLACK = 42_000

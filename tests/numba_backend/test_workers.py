@@ -17,7 +17,8 @@ WORK = """
 import os, signal, sys, threading
 import numpy as np
 import pthreads
-from fastlstm.kernels import CELLS, AdamStep, Call, Gradients, Rows, Weights, backend
+from fastlstm.kernels import CELLS, Call, Gradients, Rows, Weights, backend
+from fastlstm.kernels.adam import AdamStep
 
 def run(n_threads, T=60, N=64, I=48, H=48):
     rng = np.random.default_rng(0)

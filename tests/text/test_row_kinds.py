@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from fastlstm.text.labelled import LabelledTexts, QuotedRowsWarning, read_labelled
-from fastlstm.text.rows import Reading, Rows
+from fastlstm.text.rows import FileRows, Reading
 from fastlstm.text.which_columns import find_columns
 
 ROWS = [("pos", "good film, really"), ("neg", 'so "bad"')]
@@ -313,6 +313,6 @@ def test_names_of_columns_are_looked_at_a_few_times_each(read: Any) -> None:
             return str.__eq__(self, other)
 
     columns = [Name(f"c{n}") for n in range(1000)]
-    rows = Rows(Path("a.csv"), [*columns, "text", "label"], iter([]), header=True)
+    rows = FileRows(Path("a.csv"), [*columns, "text", "label"], iter([]), header=True)
     assert find_columns(rows, Reading()).names == ("text", "label")
     assert looked_at < 10 * len(columns)

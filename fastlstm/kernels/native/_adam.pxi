@@ -2,7 +2,7 @@
 # Part of _native.pyx.
 
 def adam(step):
-    """One step of Adam in one pass, in place: see `fastlstm.kernels.call.AdamStep`."""
+    """One step of Adam in one pass, in place: see `fastlstm.kernels.adam.AdamStep`."""
     cdef fl_adam a
     cdef View held
     cdef int64_t size = 0, done

@@ -3,17 +3,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from fastlstm.kernels.adam import AdamStep
 from fastlstm.kernels.call import (
-    AdamStep,
     Array,
     Call,
     Gradients,
-    MemoryUse,
-    Sizes,
     States,
     Weights,
 )
 from fastlstm.kernels.rows import Rows
+from fastlstm.kernels.sizes import CallSizes, MemoryUse
 from fastlstm.kernels.spec import CellSpec
 
 def built_isas() -> list[str]: ...
@@ -24,7 +23,7 @@ def cell_names() -> list[str]: ...
 def forward(cell: CellSpec, call: Call, /) -> tuple[States, HeldCall | None]: ...
 def backward(saved: HeldCall, given: Gradients, /) -> tuple[States, States | None]: ...
 def kept(saved: HeldCall) -> tuple[Array, Array, int, int]: ...
-def memory(cell: CellSpec, sizes: Sizes, /) -> MemoryUse: ...
+def memory(cell: CellSpec, sizes: CallSizes, /) -> MemoryUse: ...
 def pool(
     y: Array, lengths: NDArray[np.int64], *, mean: bool, max: bool, n_threads: int = 1
 ) -> tuple[Array | None, Array | None, Array | None]: ...

@@ -28,17 +28,17 @@ from threading import current_thread, main_thread
 
 import numpy as np
 
-from fastlstm.kernels.adam_arguments import read_adam
+from fastlstm.kernels.adam import read_adam
 from fastlstm.kernels.arguments import (
     check_int8_weights,
     check_kept,
     check_layers,
     check_precision,
     check_recompute,
-    check_sizes,
 )
-from fastlstm.kernels.call import MemoryUse, Tokens
+from fastlstm.kernels.call import Tokens
 from fastlstm.kernels.rows import Rows
+from fastlstm.kernels.sizes import MemoryUse, check_sizes
 from fastlstm.kernels.steps import STREAM_IN_USE, read_states, read_step
 
 cdef str _isa = None

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numba.core import types
 
-from fastlstm.kernels.adam_arguments import read_adam
-from fastlstm.kernels.call import AdamStep, Array, WeightSum
+from fastlstm.kernels.adam import AdamStep, WeightSum, read_adam
+from fastlstm.kernels.call import Array
 from fastlstm.kernels.numba.cache import compile_parts
 from fastlstm.kernels.numba.float_state import flush_denormals, restore_denormals
 from fastlstm.kernels.numba.workers import worth_threads
@@ -56,7 +56,7 @@ def _compiled(dtype: np.dtype[Any]) -> Any:
 
 
 def adam(step: AdamStep) -> None:
-    """Take one step of Adam, in place: see `fastlstm.kernels.call.AdamStep`."""
+    """Take one step of Adam, in place: see `fastlstm.kernels.adam.AdamStep`."""
     p, m, v, g, index, *numbers, total, n_threads = read_adam(step)
     settings = np.array([*numbers, 1 - step.beta1, 1 - step.beta2], p.dtype)
     if total is None:

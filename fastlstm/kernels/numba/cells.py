@@ -16,6 +16,14 @@ from fastlstm.kernels.spec import CELLS, CellSpec
 
 Number = Any
 
+MATHS: dict[str, Maths] = {}  # by the names of `spec.CELLS`
+
+
+def _add(name: str, **options: Any) -> None:
+    """Add the maths of a cell: its row of `spec.CELLS` and `options`, its functions."""
+    row = {f.name: getattr(CELLS[name], f.name) for f in fields(CellSpec)}
+    MATHS[name] = Maths(**{**row, **options})
+
 
 def lstm(i: Number, f: Number, g: Number, o: Number, c: Number) -> tuple[Number, ...]:
     i, f, g, o = sigmoid(i), sigmoid(f), tanh(g), sigmoid(o)
@@ -30,6 +38,9 @@ def lstm_backward(
     dc = dc + dh * o * (1 - t * t)
     di, df, dg = dc * g * i * (1 - i), dc * c * f * (1 - f), dc * i * (1 - g * g)
     return di, df, dg, dh * t * o * (1 - o), dc * f
+
+
+_add("lstm", forward=lstm, backward=lstm_backward, keeps=("i", "f", "g", "o"))
 
 
 def peephole_lstm(
@@ -52,6 +63,14 @@ def peephole_lstm_backward(
     return di, df, dg, do, dc * f + di * p_i + df * p_f, di * c, df * c, do * c_next
 
 
+_add(
+    "peephole_lstm",
+    forward=peephole_lstm,
+    backward=peephole_lstm_backward,
+    keeps=("i", "f", "g", "o"),
+)
+
+
 def gru(r: Number, z: Number, n_x: Number, n_h: Number, h: Number) -> tuple[Number, ...]:
     r, z = sigmoid(r), sigmoid(z)
     n = tanh(n_x + r * n_h)
@@ -63,6 +82,9 @@ def gru_backward(
 ) -> tuple[Number, ...]:
     dn = dh * (1 - z) * (1 - n * n)
     return dn * n_h * r * (1 - r), dh * (h - n) * z * (1 - z), dn, dn * r, dh * z
+
+
+_add("gru", forward=gru, backward=gru_backward, keeps=("r", "z", "n", "n_h"))
 
 
 def reset_h(r: Number, h: Number) -> tuple[Number, ...]:
@@ -83,12 +105,27 @@ def gru_reset_before_backward(dh: Number, z: Number, n: Number, h: Number) -> tu
     return dh * (h - n) * z * (1 - z), dh * (1 - z) * (1 - n * n), dh * z
 
 
+_add(
+    "gru_reset_before",
+    forward=gru_reset_before,
+    backward=gru_reset_before_backward,
+    keeps=("z", "n"),
+    mix=reset_h,
+    mix_backward=reset_h_backward,
+    mix_keeps=("r",),
+)
+
+
 def rnn_tanh(z: Number) -> Number:
     return tanh(z)
 
 
 def rnn_tanh_backward(dh: Number, h_next: Number) -> Number:
     return dh * (1 - h_next * h_next)
+
+
+# The gate is not called h here, as the state is.
+_add("rnn_tanh", gates=("z",), forward=rnn_tanh, backward=rnn_tanh_backward)
 
 
 def rnn_relu(z: Number) -> Number:
@@ -99,36 +136,7 @@ def rnn_relu_backward(dh: Number, h_next: Number) -> Number:
     return 0 if h_next <= 0 else dh
 
 
-def _maths(name: str, **options: Any) -> Maths:
-    row = {f.name: getattr(CELLS[name], f.name) for f in fields(CellSpec)}
-    return Maths(**{**row, **options})
-
-
-MATHS = {
-    maths.name: maths
-    for maths in (
-        _maths("lstm", forward=lstm, backward=lstm_backward, keeps=("i", "f", "g", "o")),
-        _maths(
-            "peephole_lstm",
-            forward=peephole_lstm,
-            backward=peephole_lstm_backward,
-            keeps=("i", "f", "g", "o"),
-        ),
-        _maths("gru", forward=gru, backward=gru_backward, keeps=("r", "z", "n", "n_h")),
-        _maths(
-            "gru_reset_before",
-            forward=gru_reset_before,
-            backward=gru_reset_before_backward,
-            keeps=("z", "n"),
-            mix=reset_h,
-            mix_backward=reset_h_backward,
-            mix_keeps=("r",),
-        ),
-        # Their gate is not called h here, as the state is.
-        _maths("rnn_tanh", gates=("z",), forward=rnn_tanh, backward=rnn_tanh_backward),
-        _maths("rnn_relu", gates=("z",), forward=rnn_relu, backward=rnn_relu_backward),
-    )
-}
+_add("rnn_relu", gates=("z",), forward=rnn_relu, backward=rnn_relu_backward)
 
 
 def maths_of(cell: CellSpec) -> Maths:

@@ -7,9 +7,6 @@ from math import prod
 
 import numpy as np
 
-from fastlstm.kernels import call
-from fastlstm.kernels.arguments import check_sizes
-from fastlstm.kernels.call import MemoryUse
 from fastlstm.kernels.numba.cells import maths_of
 from fastlstm.kernels.numba.fields import TABLES, Fields
 from fastlstm.kernels.numba.gradients import BLOCK, WORK_BYTES
@@ -18,6 +15,7 @@ from fastlstm.kernels.numba.precision import check_float32
 from fastlstm.kernels.numba.product import SPARE_BYTES
 from fastlstm.kernels.numba.tile import panel_width, panels_of
 from fastlstm.kernels.rows import Rows
+from fastlstm.kernels.sizes import CallSizes, MemoryUse, check_sizes
 from fastlstm.kernels.spec import CellSpec
 
 
@@ -143,7 +141,7 @@ class Sizes:
         return threads * (len(TABLES) * self.block + 2 * len(Fields._fields)) * 8
 
 
-def memory(cell: CellSpec, sizes: call.Sizes) -> MemoryUse:
+def memory(cell: CellSpec, sizes: CallSizes) -> MemoryUse:
     """Bytes of arrays that a forward that saves and its backward (with dx) take.
 
     What is at work comes on top of what is kept. Python's own objects are not counted.

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fastlstm.kernels.adam_arguments import read_adam
-from fastlstm.kernels.call import AdamStep
+from fastlstm.kernels.adam import AdamStep, read_adam
 
 
 def adam(step: AdamStep) -> None:

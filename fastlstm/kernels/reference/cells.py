@@ -44,6 +44,9 @@ class Steps(NamedTuple):
     keeps: int
 
 
+STEPS: dict[str, Steps] = {}  # by the names of `spec.CELLS`
+
+
 def product(weight: Array, x: Array, bias: Array | None) -> Array:
     """Return ``weight @ x[n] + bias`` for each row n."""
     z = by_row(weight, x)
@@ -94,6 +97,9 @@ def lstm_backward(
     return StepGradient(dz, dz, (dh_before, dc * f), dw_hh, dw_hr)
 
 
+STEPS["lstm"] = Steps(lstm, lstm_backward, keeps=5)
+
+
 def peephole_lstm(
     z_x: Array, state: States, w: Weights, mask: Array | None = None
 ) -> tuple[States, Kept]:
@@ -134,6 +140,9 @@ def peephole_lstm_backward(
     )
 
 
+STEPS["peephole_lstm"] = Steps(peephole_lstm, peephole_lstm_backward, keeps=5)
+
+
 def gru(z_x: Array, state: States, w: Weights, mask: Array | None = None) -> tuple[States, Kept]:
     """Gated recurrent unit, the reset gate after the product (torch's, cuDNN's).
 
@@ -159,6 +168,9 @@ def gru_backward(
     dh_before = masked(by_row(w.w_hh.T, dz_h), mask) + dh * z
     dz_x = np.concatenate([dr, dz, dn], axis=1)
     return StepGradient(dz_x, dz_h, (dh_before,), gradient(w.w_hh, dz_h, masked(h, mask)))
+
+
+STEPS["gru"] = Steps(gru, gru_backward, keeps=4)
 
 
 def gru_reset_before(
@@ -193,6 +205,9 @@ def gru_reset_before_backward(
     return StepGradient(d, d, (dh_before,), np.concatenate([dw_rz, dw_n]))
 
 
+STEPS["gru_reset_before"] = Steps(gru_reset_before, gru_reset_before_backward, keeps=3)
+
+
 def _plain_gradient(dz: Array, h: Array, w: Weights, mask: Array | None) -> StepGradient:
     dh_before = masked(by_row(w.w_hh.T, dz), mask)
     return StepGradient(dz, dz, (dh_before,), gradient(w.w_hh, dz, masked(h, mask)))
@@ -214,6 +229,9 @@ def rnn_tanh_backward(
     return _plain_gradient(dz, before[0], w, mask)
 
 
+STEPS["rnn_tanh"] = Steps(rnn_tanh, rnn_tanh_backward, keeps=0)
+
+
 def rnn_relu(
     z_x: Array, state: States, w: Weights, mask: Array | None = None
 ) -> tuple[States, Kept]:
@@ -230,11 +248,4 @@ def rnn_relu_backward(
     return _plain_gradient(dz, before[0], w, mask)
 
 
-STEPS: dict[str, Steps] = {
-    "lstm": Steps(lstm, lstm_backward, 5),
-    "peephole_lstm": Steps(peephole_lstm, peephole_lstm_backward, 5),
-    "gru": Steps(gru, gru_backward, 4),
-    "gru_reset_before": Steps(gru_reset_before, gru_reset_before_backward, 3),
-    "rnn_tanh": Steps(rnn_tanh, rnn_tanh_backward, 0),
-    "rnn_relu": Steps(rnn_relu, rnn_relu_backward, 0),
-}
+STEPS["rnn_relu"] = Steps(rnn_relu, rnn_relu_backward, keeps=0)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from fastlstm.kernels.arguments import check_sizes
-from fastlstm.kernels.call import MemoryUse, Sizes
 from fastlstm.kernels.reference.cells import STEPS
+from fastlstm.kernels.sizes import CallSizes, MemoryUse, check_sizes
 from fastlstm.kernels.spec import CellSpec
 
 
-def memory(cell: CellSpec, sizes: Sizes) -> MemoryUse:
+def memory(cell: CellSpec, sizes: CallSizes) -> MemoryUse:
     """Return the bytes of arrays that a forward that saves and its backward (with dx) take.
 
     What is at work comes on top of what is kept. Python's own objects, some hundred bytes a

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import inspect
 from collections.abc import Iterator
-from typing import Any, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -14,21 +14,23 @@ from fastlstm.kernels import CellSpec, Rows, Tokens
 from fastlstm.nn.check import Rng, check_rng, check_size, refuse_keywords
 from fastlstm.nn.module import Array, Tape, check_finite
 from fastlstm.nn.recurrent.gates import Gated
-from fastlstm.nn.recurrent.memory import MemoryPlan, plan
 from fastlstm.nn.recurrent.reset import Cuts, read_reset
 from fastlstm.nn.recurrent.stack import LayerOptions, Stack, States
 from fastlstm.nn.recurrent.stream import Stream
-from fastlstm.nn.recurrent.tbptt import Window
-from fastlstm.nn.recurrent.trace import Traces, trace
 from fastlstm.nn.recurrent.walk import draw_noise, run_backward, run_forward
-from fastlstm.nn.sequence import Batch, read_batch
+from fastlstm.nn.sequence import Sequences, read_batch
 from fastlstm.nn.state import State, read_states
+
+if TYPE_CHECKING:  # methods load them: few calls need them, and importing costs as much as all here
+    from fastlstm.nn.recurrent.memory import MemoryPlan
+    from fastlstm.nn.recurrent.tbptt import Window
+    from fastlstm.nn.recurrent.trace import Traces
 
 
 class Given(NamedTuple):
     """Checked arguments of a call; the states are [K,N,...] each, or None for the initial ones."""
 
-    batch: Batch
+    batch: Sequences
     state: States | None
     cuts: Cuts | None
 
@@ -158,7 +160,7 @@ class Recurrent(Gated):
         RuntimeError, TypeError, ValueError
             If the tape was used before, or an argument does not fit.
         """
-        batch: Batch = self._look(tape)[0].batch
+        batch: Sequences = self._look(tape)[0].batch
         d_out = batch.read_dy(dy, self._width)
         d_n = self._read("dstate", dstate, batch) or self._zeros(batch.rows.N)
         run, as_state = self._take(tape)
@@ -186,6 +188,8 @@ class Recurrent(Gated):
         traces : ``traces[k]`` of layer k // D in direction k % D; of one layer in one direction
             ``traces.f`` is ``traces[0].f``.
         """
+        from fastlstm.nn.recurrent.trace import trace
+
         self._check_trains()
         return trace(self, *self._given(x, state, lengths, reset, reset_at, unknown))
 
@@ -261,6 +265,8 @@ class Recurrent(Gated):
     def _windows(
         self, given: Given, steps: int, rng: np.random.Generator, as_state: bool
     ) -> Iterator[Window]:
+        from fastlstm.nn.recurrent.tbptt import Window
+
         batch, state, cuts = given
         noise = draw_noise(self, batch.rows.N, rng)
         for start in range(0, batch.rows.T, steps):
@@ -284,6 +290,8 @@ class Recurrent(Gated):
         `tokens` are the rows of the table if the input is `Tokens`, 0 for an array. ValueError if
         `precision` is "int8", which has neither of the two.
         """
+        from fastlstm.nn.recurrent.memory import plan
+
         rows = Rows(check_size("T", T), check_size("N", N), lengths)
         return plan(self, rows, check_size("tokens", tokens, 0))
 
@@ -297,7 +305,7 @@ class Recurrent(Gated):
         cuts = read_reset(reset, reset_at, batch, self._directions)
         return Given(batch, self._read("state", state, batch), cuts)
 
-    def _read(self, name: str, given: Any, batch: Batch) -> States | None:
+    def _read(self, name: str, given: Any, batch: Sequences) -> States | None:
         """Return a state that a user gave, [K,N,...] each, or None for None."""
         if given is None:
             return None
@@ -306,7 +314,7 @@ class Recurrent(Gated):
         states = read_states(name, given, self._cell.states, shapes, self.dtype)
         return [s[:, None] for s in states] if batch.single else states
 
-    def _answer(self, states: States, batch: Batch, as_state: bool) -> Any:
+    def _answer(self, states: States, batch: Sequences, as_state: bool) -> Any:
         """Return states [K,N,...] as the caller expects them."""
         parts = [batch.answer(s) for s in states]
         return State(parts) if as_state or len(parts) > 1 else parts[0]

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from fastlstm import kernels
-from fastlstm.kernels import MemoryUse, Rows, Sizes
+from fastlstm.kernels import Rows
+from fastlstm.kernels.sizes import CallSizes, MemoryUse
 from fastlstm.nn.recurrent.stack import Stack
 from fastlstm.runtime import get_num_threads
 
@@ -80,5 +81,5 @@ def _uses(stack: Stack, rows: Rows, tokens: int) -> list[MemoryUse]:
     }
     inputs = [(stack.input_size, tokens), *[(stack._width, 0)] * (stack.num_layers - 1)]
     memory, H, proj = kernels.backend(stack._backend).memory, stack.hidden_size, stack.proj_size
-    sizes = (Sizes(rows, size, H, proj, tokens=table, **options) for size, table in inputs)
+    sizes = (CallSizes(rows, size, H, proj, tokens=table, **options) for size, table in inputs)
     return [memory(stack._cell, size) for size in sizes]

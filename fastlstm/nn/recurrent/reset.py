@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastlstm.kernels.rows import any_array
 from fastlstm.nn.check import check_choice
-from fastlstm.nn.sequence import Batch, steps_first
+from fastlstm.nn.sequence import Sequences, steps_first
 
 BoolArray = NDArray[np.bool_]
 RESET_AT = ("before", "after")
@@ -28,7 +28,7 @@ class Cuts(NamedTuple):
         done = None if self.done is None else self.done[start:stop]
         return Cuts(tuple(mask[start:stop] for mask in self.starts), done)
 
-    def ended(self, batch: Batch) -> BoolArray | None:
+    def ended(self, batch: Sequences) -> BoolArray | None:
         """Return bool [N], the rows that are done at their last step; None if there are none."""
         if self.done is None:
             return None
@@ -38,7 +38,7 @@ class Cuts(NamedTuple):
 
 
 def read_reset(
-    reset: ArrayLike | None, reset_at: str, batch: Batch, directions: int
+    reset: ArrayLike | None, reset_at: str, batch: Sequences, directions: int
 ) -> Cuts | None:
     """Return a user's mask, in the layout of the batch, as cuts; None if nothing is marked."""
     check_choice("reset_at", reset_at, RESET_AT)

@@ -13,7 +13,7 @@ from fastlstm.nn.module import Array
 from fastlstm.nn.recurrent.reset import Cuts
 from fastlstm.nn.recurrent.stack import Stack, States
 from fastlstm.nn.recurrent.walk import run_forward
-from fastlstm.nn.sequence import Batch
+from fastlstm.nn.sequence import Sequences
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class Traces(tuple[Trace, ...]):
         return getattr(self[0], name)  # type: ignore[no-any-return]
 
 
-def trace(stack: Stack, batch: Batch, state: States | None, cuts: Cuts | None) -> Traces:
+def trace(stack: Stack, batch: Sequences, state: States | None, cuts: Cuts | None) -> Traces:
     """Run all layers as without training; see `Recurrent.trace`."""
     inside, found = kernels.backend(stack._backend).inside, []
     _, _, run = run_forward(stack, batch, state, cuts, save=lambda saved, y: (inside(saved), y))
@@ -102,7 +102,7 @@ def unpack(inside: Mapping[str, Array], rows: Rows, *, reverse: bool) -> dict[st
     return unpacked
 
 
-def _as_asked(value: Array, batch: Batch) -> Array:
+def _as_asked(value: Array, batch: Sequences) -> Array:
     """Return an array [T,N,...] of its own, laid out as the caller's."""
     if batch.single:
         return np.ascontiguousarray(value[:, 0])

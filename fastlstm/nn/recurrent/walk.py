@@ -13,7 +13,7 @@ from fastlstm.nn.dropout import dropout_mask
 from fastlstm.nn.module import Array
 from fastlstm.nn.recurrent.reset import BoolArray, Cuts
 from fastlstm.nn.recurrent.stack import Stack, States
-from fastlstm.nn.sequence import Batch, check_not_nan
+from fastlstm.nn.sequence import Sequences, check_not_nan
 from fastlstm.nn.weights import Owned, check_rounds, read_gradients, read_weights
 from fastlstm.runtime import get_num_threads
 
@@ -28,7 +28,7 @@ class Noise(NamedTuple):
 class Run(NamedTuple):
     """What one forward pass keeps for the backward pass."""
 
-    batch: Batch
+    batch: Sequences
     saved: list[Any]  # [layers * directions]
     owned: list[Owned]  # likewise: the parameters of this pass, even if the module has others now
     masks: list[Array | None]  # of dropout, [layers]
@@ -45,7 +45,7 @@ def draw_noise(stack: Stack, N: int, rng: np.random.Generator) -> Noise:
 
 def run_forward(
     stack: Stack,
-    batch: Batch,
+    batch: Sequences,
     state: States | None,
     cuts: Cuts | None,
     noise: Noise | None = None,

@@ -1,15 +1,61 @@
-"""Arguments of a step of Adam, read alike by every backend."""
+"""A step of Adam: its record, and the check that every backend reads it with."""
 
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastlstm.kernels.arguments import plain
-from fastlstm.kernels.call import DTYPES, AdamStep, WeightSum
+from fastlstm.kernels.call import DTYPES, Array
+
+
+class WeightSum(NamedTuple):
+    """A running sum of weights: ``sum = keep sum + add p``, in the rows that a step changes.
+
+    Attributes
+    ----------
+    sum : like the weights p.
+    keep, add : [U], one for each of these rows; [1] where all of p is changed.
+    """
+
+    sum: Array
+    keep: Array
+    add: Array
+
+
+class AdamStep(NamedTuple):
+    """One step of Adam, in place, on all of p or on its rows `index`.
+
+    ``m = beta1 m + (1 - beta1) g``, v likewise with g squared, ``p -= rate m / (root sqrt(v) +
+    eps)``: bias corrections are part of rate and root. First p is multiplied by `shrink` (AdamW)
+    and g by `scale` (clipping), then ``decay p`` is added to g (Adam's weight decay).
+
+    Attributes
+    ----------
+    p, m, v : arrays of one shape, [R,D] with index; changed.
+    g : like p, or [U,D] with index.
+    index : int64 [U], distinct rows of p; or None.
+    total : brought up to date before p changes; None for no average.
+    """
+
+    p: Array
+    m: Array
+    v: Array
+    g: Array
+    index: NDArray[np.int64] | None  # type: ignore[assignment]  # hides tuple.index
+    rate: float
+    root: float
+    eps: float
+    beta1: float
+    beta2: float
+    shrink: float = 1.0
+    decay: float = 0.0
+    scale: float = 1.0
+    total: WeightSum | None = None
+    n_threads: int = 1
 
 
 def read_adam(step: AdamStep) -> AdamStep:
