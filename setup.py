@@ -66,6 +66,15 @@ PROBES = {
         __attribute__((target("avx512f,avx512bf16"))) __m512 probe(__m512 a) {
             return _mm512_dpbf16_ps(a, (__m512bh)a, (__m512bh)a);
         }""",
+    "amx": """
+        #include <immintrin.h>
+        __attribute__((target("avx512f,avx512bf16,avx512vnni,amx-tile,amx-bf16,amx-int8")))
+        void probe(void *a) {
+            _tile_loadconfig(a);
+            _tile_dpbf16ps(0, 1, 2);
+            _tile_dpbusd(0, 1, 2);
+            _tile_release();
+        }""",
     "neon": """
         #ifndef __aarch64__
         #error "not a 64-bit ARM target"

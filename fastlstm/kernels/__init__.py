@@ -51,7 +51,7 @@ BACKENDS = {
     "numba": "fastlstm.kernels.numba",
     "reference": "fastlstm.kernels.reference",
 }
-ISAS = ("base", "avx2", "avxvnni", "avx512", "avx512vnni", "avx512bf16", "neon")
+ISAS = ("base", "avx2", "avxvnni", "avx512", "avx512vnni", "avx512bf16", "amx", "neon")
 
 
 def env_choice(name: str, valid: Collection[str]) -> str | None:

@@ -95,26 +95,35 @@ class Program:
         return target.read_bytes()
 
 
-def build(compiler: list[str], folder: Path, flags: list[str], runner: tuple[str, ...]) -> Program:
+def build(
+    compiler: list[str],
+    folder: Path,
+    flags: list[str],
+    runner: tuple[str, ...],
+    only: Sequence[str] = (),
+) -> Program:
     """Compile kernels and harness with `compiler` and `flags`, warnings as errors.
 
-    Of processes that use the same folder the first compiles, and the others wait for it.
+    `only` names instruction sets to do without the others. Of processes that use the same folder
+    the first compiles, and the others wait for it.
     """
     folder.mkdir(exist_ok=True)
     program = folder / "harness"
     with open(folder / "lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not program.exists():
-            compile_program(compiler, folder, flags, program)
+            compile_program(compiler, folder, flags, program, only)
     sanitized = any(flag.startswith("-fsanitize") for flag in flags)
     return Program(runner, program, sanitized)
 
 
-def compile_program(compiler: list[str], folder: Path, flags: list[str], program: Path) -> None:
+def compile_program(
+    compiler: list[str], folder: Path, flags: list[str], program: Path, only: Sequence[str]
+) -> None:
     """Compile each C source to an object file in `folder`, and link them."""
     setup = load_setup()
     source_dir = ROOT / setup.SOURCE_DIR
-    levels = setup.supported_levels(compiler, folder)
+    levels = [name for name in setup.supported_levels(compiler, folder) if name in (only or ISAS)]
     flags = [*setup.KERNEL_FLAGS, "-Werror", "-I", str(source_dir), *flags]
     flags += [f"-D{name}={value}" for name, value in setup.kernel_macros(levels)]
 

@@ -38,7 +38,10 @@ TOOLCHAINS: dict[str, tuple[str, tuple[str, ...], list[str]]] = {
     "address": ("cc", (), ADDRESS),
     "thread": ("cc", (), ["-g1", "-O1", "-fsanitize=thread"]),
     "neon": ("cc", (), []) if ON_ARM else (CROSS, ("qemu-aarch64",), ["-static"]),
+    # Tile registers in plain C: what reads and writes them is tested where no processor has them.
+    "emulated": ("cc", (), ["-O1", "-DFL_EMULATED"]),
 }
+EMULATED = ("avx512", "amx")  # the first is what the second stands on
 
 RAGGED = (5, 0, 7, 7, 1, 3, 2, 6, 4)
 CASES = {
@@ -49,6 +52,7 @@ CASES = {
     "odd": Case(5, 7, 9, 17),
     "above_tiles": Case(4, 33, 31, 33),
     "wide": Case(3, 15, 64, 64),
+    "deep": Case(2, 19, 600, 40),
     "no_bias": Case(4, 5, 8, 15, bias=False),
     "ragged": Case(7, 9, 5, 9, lengths=RAGGED),
     "ragged_reverse": Case(7, 9, 5, 9, lengths=RAGGED, reverse=True),
@@ -148,6 +152,20 @@ def team_program(
     return harness_of(request.param, tmp_path_factory)
 
 
+@pytest.fixture(
+    scope="session",
+    params=["native", "neon", "emulated", pytest.param("address", marks=pytest.mark.slow)],
+)
+def rounding_program(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Program:
+    """The same for products in lower precision."""
+    program = harness_of(request.param, tmp_path_factory)
+    if request.param == "emulated" and "amx" not in program.levels:
+        pytest.skip("the emulated tiles need a processor with AVX-512")
+    return program
+
+
 def harness_of(name: str, tmp_path_factory: pytest.TempPathFactory) -> Program:
     """The harness of a toolchain, compiled once for all processes that share these tests."""
     if tool := missing(name):
@@ -156,10 +174,11 @@ def harness_of(name: str, tmp_path_factory: pytest.TempPathFactory) -> Program:
             pytest.fail(message)
         pytest.skip(message)
     compiler, runner, flags = TOOLCHAINS[name]
+    only = EMULATED if name == "emulated" else ()
     folder = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         folder = folder.parent  # of all processes that share these tests
-    return build([compiler], folder / f"harness-{name}", flags, runner)
+    return build([compiler], folder / f"harness-{name}", flags, runner, only)
 
 
 def in_turn(program: Program, name: str, cases: Iterable[str]) -> list[str]:
@@ -214,13 +233,13 @@ NEAR = {"bfloat16": 0.02, "int8": 0.03}
 @pytest.mark.parametrize("precision", NEAR)
 @pytest.mark.parametrize("name", [name for name in CASES if not name.startswith(("long", "ripe"))])
 def test_lower_precision_against_reference(
-    program: Program, name: str, precision: str, tmp_path: Path
+    rounding_program: Program, name: str, precision: str, tmp_path: Path
 ) -> None:
     case = replace(CASES[name], precision=precision)
     inputs = case.draw()
     expected = case.expected(inputs)
-    for isa in program.levels:
-        actual = run_case(program, isa, case, inputs, tmp_path)
+    for isa in rounding_program.levels:
+        actual = run_case(rounding_program, isa, case, inputs, tmp_path)
         for key, value in expected.items():
             scale = max(1, float(np.abs(value).max(initial=0)))
             error = float(np.abs(actual[key] - value).max(initial=0)) / scale
@@ -228,19 +247,39 @@ def test_lower_precision_against_reference(
 
 
 @pytest.mark.parametrize("precision", NEAR)
-@pytest.mark.parametrize("name", ["odd", "ragged", "tokens", "proj", "gru", "rnn_relu"])
+@pytest.mark.parametrize("name", ["odd", "deep", "ragged", "tokens", "proj", "gru", "rnn_relu"])
 def test_lower_precision_of_each_row(
-    program: Program, name: str, precision: str, tmp_path: Path
+    rounding_program: Program, name: str, precision: str, tmp_path: Path
 ) -> None:
     """Alone or in a batch, on one thread or two, a row gives the same bits."""
     case = replace(CASES[name], precision=precision, threads=2)
     inputs = case.draw()
-    for isa in program.levels:
-        whole = run_case(program, isa, case, inputs, tmp_path)
+    for isa in rounding_program.levels:
+        whole = run_case(rounding_program, isa, case, inputs, tmp_path)
         for n in range(0, case.N, 3):
             alone, its = pick_rows(replace(case, threads=1), inputs, [n])
-            row = run_case(program, isa, alone, its, tmp_path)
+            row = run_case(rounding_program, isa, alone, its, tmp_path)
             np.testing.assert_array_equal(row["y"][:, 0], whole["y"][:, n], err_msg=isa)
+
+
+@pytest.mark.parametrize("precision", NEAR)
+@pytest.mark.parametrize(
+    "name",
+    ["odd", "deep", "above_tiles", "ragged", "proj_wide", "ripe", "ripe_gru", "tokens"],
+)
+def test_emulated_tiles_are_the_processors(
+    name: str, precision: str, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """To the bit, where a processor has them."""
+    native, emulated = (harness_of(of, tmp_path_factory) for of in ("native", "emulated"))
+    if "amx" not in native.levels:
+        pytest.skip("no tile registers in this processor, or none for this process")
+    case = replace(CASES[name], precision=precision, threads=2)
+    inputs = case.draw()
+    of_processor = run_case(native, "amx", case, inputs, tmp_path)
+    of_c = run_case(emulated, "amx", case, inputs, tmp_path)
+    by_tiles = [name for name in of_processor if not name.startswith("dw")]
+    assert_same(of_c, of_processor, by_tiles, "emulated")
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

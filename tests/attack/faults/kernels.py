@@ -126,6 +126,20 @@ KERNELS = (
         "base",
     ),
     Fault(
+        _SRC + "tile_product.h",
+        "if (k + TILE_K < m->K) continue;",
+        "if (k) continue;",
+        "tests/c/test_harness.py",
+        "emulated and lower_precision",
+    ),
+    Fault(
+        _SRC + "tile_product.h",
+        "while (s->r < s->end) end_some(s, MAX_ROWS);",
+        "end_some(s, MAX_ROWS);",
+        "tests/c/test_harness.py",
+        "emulated and lower_precision",
+    ),
+    Fault(
         _SRC + "denormals.c",
         "fl_restore_denormals(state | FLUSH);",
         "(void)state;",

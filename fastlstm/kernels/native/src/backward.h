@@ -197,7 +197,9 @@ static int backward_part(const call *shared, int thread, int threads, fl_team *t
 }
 
 static void backward_body(void *ctx, int thread, int threads, fl_team *team) {
+    open_tiles();
     if (backward_part(ctx, thread, threads, team) && !thread) backward_part(ctx, 0, 1, NULL);
+    close_tiles();
 }
 
 #endif

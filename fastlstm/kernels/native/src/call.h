@@ -191,15 +191,21 @@ FL_INLINE int64_t masked_size(const call *k) { return k->p->mask ? k->p->rows.N 
 /* Rows that a thread's products take at a time, at most. */
 FL_INLINE int64_t most_rows(const call *k) { return max64(P_BLOCK, k->p->rows.N * k->chunk); }
 
-/* Words of a row of A, rounded for a product; 0 where rows are taken as they are. */
-FL_INLINE int64_t operand_size(const call *k) {
+/* From one row of A, rounded for a product, to the next; 0 where rows are taken as they are. An odd
+ * number of cache lines: other rows would meet in a few sets of the cache. */
+FL_INLINE int64_t operand_step(int64_t K) {
+    int64_t line = 64 / (int64_t)sizeof(real);
+    return WORD == 1 ? 0 : ((words(K) + ROW_TAIL + line - 1) / line | 1) * line;
+}
+
+/* Words of so many rows of A: those of a product are read in whole tiles. */
+FL_INLINE int64_t operands_size(const call *k) {
     int64_t K = max64(max64(k->p->in.I, k->Hp), max64(k->Rp, k->g ? k->GHp : 0));
-    return WORD == 1 ? 0 : round_up(words(K) + ROW_TAIL);
+    return round_up((most_rows(k) + ROW_BLOCK - 1) * operand_step(K));
 }
 
 FL_INLINE int64_t own_size(const call *k) {
-    return k->Rp + products_size(k) + extra_size(k) + masked_size(k) +
-           most_rows(k) * operand_size(k);
+    return k->Rp + products_size(k) + extra_size(k) + masked_size(k) + operands_size(k);
 }
 
 /* Are the values of h in -1..1, unless the caller gave others? */
@@ -212,7 +218,7 @@ FL_INLINE real bound_of_h(const call *k) {
 FL_INLINE void round_rows(const call *k, step_rows *rows, int64_t n, int64_t K, real floor) {
     if (WORD == 1) return;
     real *to = own_masked(k, rows) + masked_size(k);
-    for (int64_t i = 0; i < n; i++, to += operand_size(k)) {
+    for (int64_t i = 0; i < n; i++, to += operand_step(K)) {
         if (i + AHEAD < n) prefetch(rows->a[i + AHEAD], K); /* an input comes from memory */
         write_operand(rows->a[i], K, floor, to);
         rows->a[i] = to;

@@ -1,10 +1,15 @@
 /* Which kernels this build has and this processor, with its operating system, can run. */
+#define _DEFAULT_SOURCE
 #include <string.h>
 
 #include "fastlstm.h"
 
 #if defined(__x86_64__)
 #include <cpuid.h>
+#ifdef __linux__
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 #endif
 
 /* FL_HAVE_... come from the build: the instruction sets that its compiler could make. */
@@ -58,13 +63,20 @@ extern const fl_kernels fl_kernels_avx512bf16_bf16;
 #define AVX512BF16 MISSING(avx512bf16)
 #endif
 
+#if defined(FL_HAVE_AVX512) && defined(FL_HAVE_AMX)
+extern const fl_kernels fl_kernels_amx_bf16, fl_kernels_amx_int8;
+#define AMX {"amx", FULL(avx512), &fl_kernels_amx_bf16, &fl_kernels_amx_int8}
+#else
+#define AMX MISSING(amx)
+#endif
+
 typedef struct {
     const char *isa;
     const fl_kernels *f32, *f64, *bf16, *int8;
 } level;
 
 /* best first */
-static const level LEVELS[] = {AVX512BF16, AVX512VNNI, AVX512, AVXVNNI, AVX2, NEON, BASE};
+static const level LEVELS[] = {AMX, AVX512BF16, AVX512VNNI, AVX512, AVXVNNI, AVX2, NEON, BASE};
 enum { N_LEVELS = sizeof LEVELS / sizeof *LEVELS };
 
 static const level *find(const char *isa) {
@@ -74,8 +86,8 @@ static const level *find(const char *isa) {
 }
 
 const char *const *fl_isa_names(void) {
-    static const char *const names[] = {"avx512bf16", "avx512vnni", "avx512", "avxvnni",
-                                        "avx2",       "neon",       "base",   NULL};
+    static const char *const names[] = {"amx",  "avx512bf16", "avx512vnni", "avx512", "avxvnni",
+                                        "avx2", "neon",       "base",       NULL};
     return names;
 }
 
@@ -93,6 +105,20 @@ static uint64_t saved_registers(void) {
     return (uint64_t)d << 32 | a;
 }
 
+/* Registers of tiles, with products of bfloat16 and of 8 bits. Linux saves them for a process that
+ * has asked for it. */
+static int tiles_supported(unsigned features, uint64_t saved) {
+    const unsigned need = 1u << 22 | 1u << 24 | 1u << 25;
+    const uint64_t tiles = 0x60000;
+    if ((features & need) != need || (saved & tiles) != tiles) return 0;
+#ifdef __linux__
+    enum { ARCH_REQ_XCOMP_PERM = 0x1023, TILE_DATA = 18 };
+    return !syscall(SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, TILE_DATA);
+#else
+    return 0;
+#endif
+}
+
 static int cpu_supports(const char *isa) {
     const uint64_t ymm = 0x6, zmm = 0xe6;
     const unsigned need = bit_AVX512F | bit_AVX512DQ | bit_AVX512CD | bit_AVX512BW | bit_AVX512VL;
@@ -107,8 +133,13 @@ static int cpu_supports(const char *isa) {
     if (!strcmp(isa, "avxvnni")) return (saved & ymm) == ymm && (a71 >> 4 & 1);
     if ((saved & zmm) != zmm || (b7 & need) != need) return 0;
     if (!strcmp(isa, "avx512")) return 1;
+#ifdef FL_EMULATED /* see tiles.h */
+    if (!strcmp(isa, "amx")) return 1;
+#endif
     if (!(c7 >> 11 & 1)) return 0; /* products of 8 bits */
-    return !strcmp(isa, "avx512vnni") || (!strcmp(isa, "avx512bf16") && (a71 >> 5 & 1));
+    if (!strcmp(isa, "avx512vnni")) return 1;
+    if (!(a71 >> 5 & 1)) return 0; /* products of bfloat16 */
+    return !strcmp(isa, "avx512bf16") || (!strcmp(isa, "amx") && tiles_supported(d7, saved));
 }
 #elif defined(__aarch64__)
 static int cpu_supports(const char *isa) { return !strcmp(isa, "neon") || !strcmp(isa, "base"); }

@@ -183,7 +183,9 @@ static int forward_part(const call *shared, int thread, int threads, fl_team *te
 }
 
 static void forward_body(void *ctx, int thread, int threads, fl_team *team) {
+    open_tiles();
     if (forward_part(ctx, thread, threads, team) && !thread) forward_part(ctx, 0, 1, NULL);
+    close_tiles();
 }
 
 /* A piece of the units of a call of one step. No piece needs what another makes, so none waits. */
@@ -202,9 +204,11 @@ static void step_piece(void *ctx, int piece, int pieces) {
             memcpy(to, (const real *)p->c0 + p->rows.order[r] * p->H + u0,
                    (size_t)units * sizeof(real));
     }
+    open_tiles();
     make_inputs(k, &w, &rows, 0, 1);
     place_rows(k, &w, &rows, 0);
     k->cell->step(k, &w, &rows, 0);
+    close_tiles();
     for (int64_t r = 0; r < p->rows.N; r++) {
         int64_t at = p->rows.order[r] * p->H + u0;
         size_t bytes = (size_t)units * sizeof(real);

@@ -20,7 +20,17 @@
 /* Behind the words of a row of A: its scale; of a panel of B: where sums begin, and the scales. */
 enum { WORD = FL_WORD, ROW_TAIL = FL_WORD == 4, PANEL_TAIL = FL_WORD == 4 ? 2 : 0 };
 
-FL_INLINE int64_t words(int64_t n) { return (n + WORD - 1) / WORD; }
+/* Tile registers take 16 words of 16 rows of A at a time: zeros fill the last words. */
+#ifdef FL_AMX
+enum { WORD_BLOCK = 16, ROW_BLOCK = 16 };
+#else
+enum { WORD_BLOCK = 1, ROW_BLOCK = 1 };
+#endif
+
+/* Words of n numbers along K. */
+FL_INLINE int64_t words(int64_t n) {
+    return (n + WORD_BLOCK * WORD - 1) / (WORD_BLOCK * WORD) * WORD_BLOCK;
+}
 
 #if FL_WORD < 4 /* sums are of `real`: they start from C, and are it */
 FL_INLINE vreal begin_sum(const real *start, const real *tail) {

@@ -61,9 +61,10 @@ FL_INLINE void load_units(int64_t units, int64_t K, const real *w, int64_t k, vr
 /* `units` rows of w [.,K] as one vector of each packed row. */
 static void pack_block(int64_t units, int64_t K, const real *w, real *to, int64_t step) {
     vreal r[STRIP];
-    for (int64_t k = 0; k < K; k += STRIP) {
+    int64_t end = words(K) * WORD;
+    for (int64_t k = 0; k < end; k += STRIP) {
         load_units(units, K, w, k, r);
-        for (int i = 0; i < STRIP && k + i < K; i += 2)
+        for (int i = 0; i < STRIP && k + i < end; i += 2)
             vstore(to + (k + i) / 2 * step, word_of(r[i], r[i + 1]));
     }
 }
@@ -77,9 +78,10 @@ static void pack_block(int64_t units, int64_t K, const real *w, real *to, int64_
     }
     vreal levels = levels_per(m);
     vint sum = {0};
-    for (int64_t k = 0; k < K; k += STRIP) {
+    int64_t end = words(K) * WORD;
+    for (int64_t k = 0; k < end; k += STRIP) {
         load_units(units, K, w, k, r);
-        for (int i = 0; i < STRIP && k + i < K; i += 4) {
+        for (int i = 0; i < STRIP && k + i < end; i += 4) {
             vint word = {0};
             for (int g = 0; g < 4; g++) {
                 vint q = nearest(r[i + g] * levels);
@@ -149,10 +151,11 @@ FL_INLINE void pack_columns_word(const real *const *row, int64_t columns, int64_
 static void pack_columns(int64_t H, int64_t G, int64_t g1, int64_t K, const real *w, real *packed,
                          int64_t j0, int64_t j1) {
     int64_t block = G * VL, rows = words(unit_blocks(H) * block), nv = vectors(K);
+    int64_t end = j1 == unit_blocks(H) ? rows * WORD : j1 * block;
     for (int64_t p = 0; p * FL_PANEL < nv; p++) {
         int64_t width = panel_vectors(nv, FL_PANEL, p) * VL;
         int64_t columns = min64(width, K - p * PANEL);
-        for (int64_t m = j0 * block; m < j1 * block; m += WORD) {
+        for (int64_t m = j0 * block; m < end; m += WORD) {
             const real *row[2] = {NULL, NULL};
             for (int i = 0; i < WORD; i++) {
                 row[i] = row_of_columns(H, G, g1, K, w, m + i);

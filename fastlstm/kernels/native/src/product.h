@@ -26,11 +26,15 @@
 #include "operand.h"
 
 #if FL_BYTES == 64 || defined(__aarch64__)
-enum { MAX_ROWS = 8, ROWS_OF_4 = 6 }; /* 6 x 4 or 8 x 3 of 32 registers accumulate */
+enum { MAX_FEW = 3, MAX_ROWS = 8, ROWS_OF_4 = 6 }; /* 6 x 4 or 8 x 3 of 32 registers accumulate */
 #elif FL_BYTES == 32
-enum { MAX_ROWS = 4, ROWS_OF_4 = 3 }; /* 3 x 4 or 4 x 3 of 16 */
+enum { MAX_FEW = 1, MAX_ROWS = 4, ROWS_OF_4 = 3 }; /* 3 x 4 or 4 x 3 of 16 */
 #else
-enum { MAX_ROWS = 2, ROWS_OF_4 = 2 }; /* 2 x 4 of 16: a multiply-add not fused needs a register */
+enum {
+    MAX_FEW = 1,
+    MAX_ROWS = 2,
+    ROWS_OF_4 = 2
+}; /* 2 x 4 of 16: a multiply-add not fused needs a register */
 #endif
 
 enum { FL_PANEL = 4, PANEL = FL_PANEL * VL };            /* the widest */
@@ -62,6 +66,46 @@ FL_INLINE int64_t nth_panel(const product *m, int64_t i) {
 /* Called when rows r..r+R-1 of a panel, at most MAX_ROWS, are complete. */
 typedef void (*product_done)(void *ctx, int64_t row, int64_t R, int64_t panel);
 
+/* Vectors of a panel: fewer than V in the last, perhaps. */
+FL_INLINE int64_t panel_vectors(int64_t nv, int64_t V, int64_t panel) {
+    int64_t left = nv - panel * V;
+    return left < V ? left : V;
+}
+
+/* Words of a full panel of B. */
+FL_INLINE int64_t panel_size(const product *m) { return m->V * VL * (m->K + PANEL_TAIL); }
+
+/* TILES_n: those of 1 to n rows. MAKE is TILE or, in weight_grad.h, SUM_TILE. */
+#define TILES_2(MAKE, V) MAKE(1, 1, V) MAKE(2, 1, V)
+#define TILES_3(MAKE, V) TILES_2(MAKE, V) MAKE(3, 1, V)
+#define TILES_4(MAKE, V) TILES_3(MAKE, V) MAKE(4, 1, V)
+#define TILES_6(MAKE, V) TILES_4(MAKE, V) MAKE(5, 1, V) MAKE(6, 1, V)
+#define TILES_8(MAKE, V) TILES_6(MAKE, V) MAKE(7, 1, V) MAKE(8, 1, V)
+#define NAMES_2(NAME, V) NAME##_1_1_##V, NAME##_2_1_##V
+#define NAMES_3(NAME, V) NAMES_2(NAME, V), NAME##_3_1_##V
+#define NAMES_4(NAME, V) NAMES_3(NAME, V), NAME##_4_1_##V
+#define NAMES_6(NAME, V) NAMES_4(NAME, V), NAME##_5_1_##V, NAME##_6_1_##V
+#define NAMES_8(NAME, V) NAMES_6(NAME, V), NAME##_7_1_##V, NAME##_8_1_##V
+
+/* Tiles of 1, 2, 3 and 4 vectors. */
+#if FL_BYTES == 64 || defined(__aarch64__)
+#define ALL_TILES(MAKE) TILES_8(MAKE, 1) TILES_8(MAKE, 2) TILES_8(MAKE, 3) TILES_6(MAKE, 4)
+#define ALL_NAMES(NAME)                                                                            \
+    {NAMES_8(NAME, 1)}, {NAMES_8(NAME, 2)}, {NAMES_8(NAME, 3)}, { NAMES_6(NAME, 4) }
+#elif FL_BYTES == 32
+#define ALL_TILES(MAKE) TILES_4(MAKE, 1) TILES_4(MAKE, 2) TILES_4(MAKE, 3) TILES_3(MAKE, 4)
+#define ALL_NAMES(NAME)                                                                            \
+    {NAMES_4(NAME, 1)}, {NAMES_4(NAME, 2)}, {NAMES_4(NAME, 3)}, { NAMES_3(NAME, 4) }
+#else
+#define ALL_TILES(MAKE) TILES_2(MAKE, 1) TILES_2(MAKE, 2) TILES_2(MAKE, 3) TILES_2(MAKE, 4)
+#define ALL_NAMES(NAME)                                                                            \
+    {NAMES_2(NAME, 1)}, {NAMES_2(NAME, 2)}, {NAMES_2(NAME, 3)}, { NAMES_2(NAME, 4) }
+#endif
+FL_INLINE int64_t tile_rows(int64_t V) { return V == 4 ? ROWS_OF_4 : MAX_ROWS; }
+
+#ifdef FL_AMX
+#include "tile_product.h"
+#else
 /* `ahead` is asked for while the tile is made, an address for each k, ahead_step apart: not by
  * tiles of fewer rows, which have less to do for each k. */
 FL_INLINE void tile(const int R, const int Q, const int V, int64_t K, const real *const *a,
@@ -119,40 +163,11 @@ FL_INLINE void tile(const int R, const int Q, const int V, int64_t K, const real
     }
 typedef void (*tile_fn)(TILE_ARGS);
 
-/* TILES_n: those of 1 to n rows. MAKE is TILE or, in weight_grad.h, SUM_TILE. */
-#define TILES_2(MAKE, V) MAKE(1, 1, V) MAKE(2, 1, V)
-#define TILES_3(MAKE, V) TILES_2(MAKE, V) MAKE(3, 1, V)
-#define TILES_4(MAKE, V) TILES_3(MAKE, V) MAKE(4, 1, V)
-#define TILES_6(MAKE, V) TILES_4(MAKE, V) MAKE(5, 1, V) MAKE(6, 1, V)
-#define TILES_8(MAKE, V) TILES_6(MAKE, V) MAKE(7, 1, V) MAKE(8, 1, V)
-#define NAMES_2(NAME, V) NAME##_1_1_##V, NAME##_2_1_##V
-#define NAMES_3(NAME, V) NAMES_2(NAME, V), NAME##_3_1_##V
-#define NAMES_4(NAME, V) NAMES_3(NAME, V), NAME##_4_1_##V
-#define NAMES_6(NAME, V) NAMES_4(NAME, V), NAME##_5_1_##V, NAME##_6_1_##V
-#define NAMES_8(NAME, V) NAMES_6(NAME, V), NAME##_7_1_##V, NAME##_8_1_##V
-
-/* Tiles of 1, 2, 3 and 4 vectors. */
-#if FL_BYTES == 64 || defined(__aarch64__)
-#define ALL_TILES(MAKE) TILES_8(MAKE, 1) TILES_8(MAKE, 2) TILES_8(MAKE, 3) TILES_6(MAKE, 4)
-#define ALL_NAMES(NAME)                                                                            \
-    {NAMES_8(NAME, 1)}, {NAMES_8(NAME, 2)}, {NAMES_8(NAME, 3)}, { NAMES_6(NAME, 4) }
-#elif FL_BYTES == 32
-#define ALL_TILES(MAKE) TILES_4(MAKE, 1) TILES_4(MAKE, 2) TILES_4(MAKE, 3) TILES_3(MAKE, 4)
-#define ALL_NAMES(NAME)                                                                            \
-    {NAMES_4(NAME, 1)}, {NAMES_4(NAME, 2)}, {NAMES_4(NAME, 3)}, { NAMES_3(NAME, 4) }
-#else
-#define ALL_TILES(MAKE) TILES_2(MAKE, 1) TILES_2(MAKE, 2) TILES_2(MAKE, 3) TILES_2(MAKE, 4)
-#define ALL_NAMES(NAME)                                                                            \
-    {NAMES_2(NAME, 1)}, {NAMES_2(NAME, 2)}, {NAMES_2(NAME, 3)}, { NAMES_2(NAME, 4) }
-#endif
 ALL_TILES(TILE)
 static const tile_fn TILES[FL_PANEL][MAX_ROWS] = {ALL_NAMES(tile)};
 
-FL_INLINE int64_t tile_rows(int64_t V) { return V == 4 ? ROWS_OF_4 : MAX_ROWS; }
-
 /* With few rows one panel cannot fill the pipelines: take several at once. */
 #if FL_BYTES == 64 || defined(__aarch64__)
-enum { MAX_FEW = 3 };
 #define FEW_TILES(V)                                                                               \
     TILE(1, 4, V)                                                                                  \
     TILE(2, 2, V)                                                                                  \
@@ -160,7 +175,6 @@ enum { MAX_FEW = 3 };
 #define FEW_NAMES(V) {tile_1_4_##V, tile_2_2_##V, tile_3_2_##V}
 static const int FEW_PANELS[MAX_FEW] = {4, 2, 2};
 #else
-enum { MAX_FEW = 1 };
 #define FEW_TILES(V) TILE(1, 2, V)
 #define FEW_NAMES(V) {tile_1_2_##V}
 static const int FEW_PANELS[MAX_FEW] = {2};
@@ -171,15 +185,6 @@ FEW_TILES(3)
 FEW_TILES(4)
 static const tile_fn FEW[FL_PANEL][MAX_FEW] = {FEW_NAMES(1), FEW_NAMES(2), FEW_NAMES(3),
                                                FEW_NAMES(4)};
-
-/* Vectors of a panel: fewer than V in the last, perhaps. */
-FL_INLINE int64_t panel_vectors(int64_t nv, int64_t V, int64_t panel) {
-    int64_t left = nv - panel * V;
-    return left < V ? left : V;
-}
-
-/* Words of a full panel of B. */
-FL_INLINE int64_t panel_size(const product *m) { return m->V * VL * (m->K + PANEL_TAIL); }
 
 /* Rows r0 .. r0+R-1 of a panel, from k0 to k1. */
 FL_INLINE void product_tile(const product *m, int64_t p, int64_t r0, int64_t R, int64_t k0,
@@ -267,6 +272,8 @@ FL_INLINE void product_run(const product *m, product_done done, void *ctx) {
     int64_t made = m->n <= MAX_FEW && m->c_panel ? product_of_few(m, done, ctx) : 0;
     if (made < m->p1 - m->p0) product_blocks(m, made, done, ctx);
 }
+
+#endif
 
 static void product_only(const product *m) { product_run(m, NULL, NULL); }
 

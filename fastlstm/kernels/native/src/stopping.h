@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 
 #include "fastlstm.h"
+#include "tiles.h"
 
 typedef struct {
     int (*ask)(void); /* NULL: never */
@@ -27,9 +28,11 @@ static inline stopping stopping_of(int (*ask)(void), int64_t row_flops) {
 static inline void ask_to_stop(stopping *s, int thread, int64_t from, int64_t to) {
     if (thread || !s->ask || from / s->every == to / s->every) return;
     uint64_t floats = fl_float_state();
+    close_tiles(); /* what runs meanwhile may use them too */
     fl_restore_denormals(s->floats);
     if (s->ask()) atomic_store(&s->after, to);
     fl_restore_denormals(floats);
+    open_tiles();
 }
 
 static inline int is_stopped(stopping *s, int64_t at) {

@@ -1,0 +1,14 @@
+/* AVX-512 with products of bfloat16 in tile registers. */
+#define FL_TARGET                                                                                  \
+    "avx512f,avx512cd,avx512vl,avx512bw,avx512dq,avx2,fma,avx512bf16,amx-tile,amx-bf16"
+#define FL_TABLE fl_kernels_amx_bf16
+#define FL_ISA "amx"
+#define FL_REAL float
+#define FL_F64 0
+#define FL_BYTES 64
+#define FL_WORD 2
+#define FL_AMX
+#ifndef FL_EMULATED
+#define FL_BF16
+#endif
+#include "kernels.inc.c"

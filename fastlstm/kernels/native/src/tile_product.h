@@ -1,0 +1,130 @@
+/* The products of product.h by tile registers.
+ *
+ * Of a panel a block of K that stays in the first-level cache meets 16 rows after the other. Sums
+ * begin at zero, rest in memory between blocks of K, and are added to what C starts from at the
+ * end. Rows of A are a constant step apart; beyond the last one there is room for 15 more, which
+ * nobody reads the sums of.
+ *
+ * The multiplications of tiles leave the rest of the core free: in between go the ends of the rows
+ * before, and with them the maths of gates.
+ */
+#ifndef FL_TILE_PRODUCT_H
+#define FL_TILE_PRODUCT_H
+
+#include "tiles.h"
+
+enum { TILE_K = 64 };     /* words of a block of K */
+enum { TILE_BLOCKS = 4 }; /* blocks of rows that meet it in turn, if there are several */
+
+/* What end_sum makes, of a sum that began at zero. */
+FL_INLINE vreal end_tile_sum(vreal sum, const real *start, const real *tail, int64_t next,
+                             const real *scale) {
+#if FL_WORD == 4
+    sum = (vreal)((vint)sum + (vint)vload(tail));
+    return end_sum(sum, start, tail, next, scale);
+#else
+    (void)tail, (void)next, (void)scale;
+    return vload(start) + sum;
+#endif
+}
+
+/* Rows r..end-1 of a panel whose sums are complete, but not yet C. */
+typedef struct {
+    const product *m;
+    product_done done;
+    void *ctx;
+    int64_t p, V, r, end;
+    const real *sums; /* of row r */
+} summed_rows;
+
+FL_INLINE void end_rows(const int V, const summed_rows *s, int64_t n) {
+    const product *m = s->m;
+    int64_t c_at = s->p * m->c_panel, cin_at = s->p * m->cin_panel;
+    const real *tail = m->b + s->p * panel_size(m) + m->K * V * VL, *sums = s->sums;
+    for (int64_t r = s->r; r < s->r + n; r++, sums += PANEL)
+#pragma GCC unroll 4
+        for (int v = 0; v < V; v++)
+            vstore(m->c[r] + c_at + v * VL,
+                   end_tile_sum(vload(sums + v * VL), m->cin[r] + cin_at + v * VL, tail + v * VL,
+                                V * VL, m->a[r] + m->K));
+}
+
+/* C of up to n of them, at most MAX_ROWS. */
+static void end_some(summed_rows *s, int64_t n) {
+    n = min64(n, s->end - s->r);
+    if (n < 1) return;
+    if (s->V == 4)
+        end_rows(4, s, n);
+    else if (s->V == 3)
+        end_rows(3, s, n);
+    else if (s->V == 2)
+        end_rows(2, s, n);
+    else
+        end_rows(1, s, n);
+    if (s->done) s->done(s->ctx, s->r, n, s->p);
+    s->r += n, s->sums += n * PANEL;
+}
+
+FL_INLINE void end_all(summed_rows *s) {
+    while (s->r < s->end) end_some(s, MAX_ROWS);
+}
+
+/* Sums of 16 rows with `words` of a panel, and meanwhile C of the rows before. */
+FL_INLINE void tile_sums(const int V, int64_t words, const real *a, int64_t a_step, const real *b,
+                         int from_zero, real *sums, summed_rows *before) {
+    int64_t each = (ROW_BLOCK * WORD_BLOCK + words - 1) / words; /* rows for each multiplication */
+    begin_tiles(V, from_zero, sums);
+    for (int64_t k = 0; k < words; k += WORD_BLOCK, b += WORD_BLOCK * V * VL) {
+        add_tiles(V, a + k, a_step, b);
+        end_some(before, min64(each, MAX_ROWS));
+    }
+    end_tiles(V, sums);
+    end_all(before);
+}
+
+/* All rows of a panel, of V vectors, but the end of the last ones. */
+FL_INLINE void panel_product(const int V, const product *m, int64_t p, real *sums, int64_t *slot,
+                             summed_rows *before) {
+    const real *b = m->b + p * panel_size(m);
+    int64_t a_step = m->n > 1 ? m->a[1] - m->a[0] : 0;
+    int64_t blocks = m->K > TILE_K ? TILE_BLOCKS : 1, slots = blocks + 1;
+    for (int64_t g = 0; g < m->n; g += blocks * ROW_BLOCK) {
+        int64_t end = min64(m->n, g + blocks * ROW_BLOCK), first = *slot;
+        for (int64_t k = 0; k < m->K; k += TILE_K) {
+            *slot = first;
+            for (int64_t r = g; r < end; r += ROW_BLOCK, *slot = (*slot + 1) % slots) {
+                real *at = sums + *slot * ROW_BLOCK * PANEL;
+                tile_sums(V, min64(TILE_K, m->K - k), m->a[r] + k, a_step, b + k * V * VL, !k, at,
+                          before);
+                if (k + TILE_K < m->K) continue;
+                before->p = p, before->V = V, before->sums = at;
+                before->r = r, before->end = min64(end, r + ROW_BLOCK);
+            }
+        }
+    }
+}
+
+#define PANEL_PRODUCT(V)                                                                           \
+    static void panel_product_##V(const product *m, int64_t p, real *sums, int64_t *slot,          \
+                                  summed_rows *before) {                                           \
+        panel_product(V, m, p, sums, slot, before);                                                \
+    }
+PANEL_PRODUCT(1)
+PANEL_PRODUCT(2)
+PANEL_PRODUCT(3)
+PANEL_PRODUCT(4)
+
+static void product_run(const product *m, product_done done, void *ctx) {
+    static void (*const PANELS[])(const product *, int64_t, real *, int64_t *, summed_rows *) = {
+        panel_product_1, panel_product_2, panel_product_3, panel_product_4};
+    _Alignas(64) real sums[(TILE_BLOCKS + 1) * ROW_BLOCK * PANEL];
+    summed_rows before = {.m = m, .done = done, .ctx = ctx};
+    int64_t slot = 0;
+    for (int64_t i = 0; m->n > 0 && i < m->p1 - m->p0; i++) {
+        int64_t p = nth_panel(m, i);
+        PANELS[panel_vectors(m->nv, m->V, p) - 1](m, p, sums, &slot, &before);
+    }
+    end_all(&before);
+}
+
+#endif
