@@ -121,6 +121,17 @@ def packed_layout(batch_sizes: NDArray[np.int64]) -> Padded:
     return Packed(Rows(T, N, np.repeat(np.arange(T, 0, -1), ended[::-1])))
 
 
+def check_memory(tensor: Tensor) -> None:
+    """Raise RuntimeError if the storage of a tensor on the CPU was freed: it would be read at 0."""
+    if tensor.data_ptr() >= SURELY_MEMORY or not tensor.numel() or not tensor.is_cpu:
+        return
+    if not tensor.untyped_storage().data_ptr() and not tensor._is_zerotensor():
+        raise RuntimeError(
+            f"a tensor of shape {tuple(tensor.shape)} has no memory, expected its values: its "
+            "storage was freed, as by untyped_storage().resize_(0)"
+        )
+
+
 def array_of(tensor: Tensor) -> Array:
     """Return the numbers of a tensor: its own memory, or a copy where they do not stand there.
 
@@ -130,11 +141,7 @@ def array_of(tensor: Tensor) -> Array:
     if tensor.data_ptr() < SURELY_MEMORY and tensor.numel():
         if tensor._is_zerotensor():
             return np.zeros(tensor.shape, str(tensor.dtype).removeprefix("torch."))
-        if not tensor.untyped_storage().data_ptr():
-            raise RuntimeError(
-                f"a tensor of shape {tuple(tensor.shape)} has no memory, expected its values: its "
-                "storage was freed, as by untyped_storage().resize_(0)"
-            )
+        check_memory(tensor)
     array: Array = tensor.numpy(force=True)
     return array
 

@@ -119,7 +119,7 @@ class _Spec:
     def __init__(self, given: Any, dtype: torch.dtype) -> None:
         self.usual = given is None
         if given is None:
-            if dtype not in DTYPES:
+            if not _known(dtype):
                 raise ValueError(
                     f"Don't know how to quantize with default settings for {dtype}, expected "
                     "torch.qint8 or torch.float16"
@@ -131,7 +131,7 @@ class _Spec:
                 "a dict from them to QConfigs"
             )
         if not isinstance(given, dict):
-            if dtype not in DTYPES:
+            if not _known(dtype):
                 raise RuntimeError(
                     f"Unknown dtype specified for quantize_dynamic: {dtype}, expected torch.qint8 "
                     "or torch.float16"
@@ -154,8 +154,13 @@ class _Spec:
         return [key.__name__ if isinstance(key, type) else str(key) for key in keys]
 
 
+def _known(dtype: object) -> bool:
+    """Whether there are weights of that dtype; asked of anything, of arrays too."""
+    return isinstance(dtype, torch.dtype) and dtype in DTYPES
+
+
 def _checked(key: Any, value: Any) -> Any:
-    if value is None or value in DTYPES or hasattr(value, "weight"):
+    if value is None or _known(value) or hasattr(value, "weight"):
         return value
     raise TypeError(
         f"qconfig_spec[{key!r}] is a {type(value).__name__}, expected a QConfig or None"
@@ -168,20 +173,23 @@ def _convert(
     """Return the new modules by the ids of those whose place they take."""
     made: dict[int, nn.Module] = {}
     read = {id(part) for m in model.modules() if isinstance(m, READERS) for part in m.children()}
-    report = QuantizeReport({}, [], [])
-    for name, module, wanted in _walk(model, "", None, spec):
+    walked, reasons = list(_walk(model, "", None, spec)), {}
+    for name, module, wanted in walked:
         if id(module) not in made:
             why = _why_not(module, wanted, mapping)
             if why is None and id(module) in read:
                 why = "the module it stands in reads its weight itself"
-            if why is not None:
-                if why and all(name != s.name for s in report.left):
-                    report.left.append(Skipped(name, type(module).__name__, why))
-                continue
-            made[id(module)] = _converted(name, module, wanted, mapping)
-        new = made[id(module)]
-        report.converted[name] = f"{new._get_name()}({new.extra_repr()})"
-    report.unused.extend(spec.unused())
+            if why is None:
+                made[id(module)] = _converted(name, module, wanted, mapping)
+            else:
+                reasons[name] = why
+    # Only now it is known what becomes of a module that another of its names asks for.
+    report = QuantizeReport({}, [], spec.unused())
+    for name, module, _ in walked:
+        if new := made.get(id(module)):
+            report.converted[name] = f"{new._get_name()}({new.extra_repr()})"
+        elif reasons[name]:
+            report.left.append(Skipped(name, type(module).__name__, reasons[name]))
     return made, report
 
 

@@ -34,17 +34,17 @@ def quantize(rows: Tensor) -> tuple[Tensor, Tensor]:
 
 def linear(x: Tensor, weight: Tensor, scale: Tensor, bias: Tensor | None, K: int) -> Tensor:
     """Return ``weight @ row + bias`` [n,G] of rows x [n,K]; weight int8 [G,K], its scale [G]."""
-    if recorded():  # the number of blocks would be that of the rows at hand
+    n, block = x.shape[0], max(1, BLOCK // K)
+    # When recorded, the number of blocks would be that of the rows at hand.
+    if recorded() or 0 < n <= block:
         y = _product(x, weight, scale, K)
         return y if bias is None else y + bias
-    block = max(1, BLOCK // K)
-    parts = []
-    for i in range(0, x.shape[0], block):
+    # Made first: where there is no memory for it, that is an error at once.
+    whole = x.new_empty(n, weight.shape[0])
+    for i in range(0, n, block):
         y = _product(x[i : i + block], weight, scale, K)
-        parts.append(y if bias is None else y.add_(bias))
-    if len(parts) == 1:
-        return parts[0]
-    return torch.cat(parts) if parts else x.new_zeros(0, weight.shape[0])
+        whole[i : i + block] = y if bias is None else y.add_(bias)
+    return whole
 
 
 def _product(x: Tensor, weight: Tensor, scale: Tensor, K: int) -> Tensor:

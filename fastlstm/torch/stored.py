@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
+from fastlstm.torch.layout import check_memory
 from fastlstm.torch.rounding import quantize
 
 Self = TypeVar("Self", bound="Stored")
@@ -69,12 +70,15 @@ class Stored(torch.nn.Module):
         Rounded to 8 bits again it gives the same whole numbers and scales.
         """
         kept = self._buffers[name]
+        if kept is not None:
+            check_memory(kept)
         if name not in self._matrices or kept is None:
             return kept
         if self.dtype is torch.float16:
             return kept.float()
         scale = self._buffers[f"{name}_scale"]
         assert scale is not None
+        check_memory(scale)
         return kept * scale[:, None]
 
     def _load_from_state_dict(self, state_dict: Any, prefix: str, *rest: Any) -> None:

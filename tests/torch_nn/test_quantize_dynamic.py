@@ -275,12 +275,35 @@ def test_a_linear_is_the_definition(exact: bool, monkeypatch: pytest.MonkeyPatch
     assert run(new, torch.zeros(0, 2, K)).shape == (0, 2, 13)
 
 
+@pytest.mark.parametrize("exact", [True, False])
+def test_sums_of_a_linear_are_exact(exact: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of terms that add up to far more than float32 holds before they cancel each other."""
+    if not exact:
+        monkeypatch.setattr(rounding, "_exact_int_mm", lambda: False)
+    K = 130_000
+    layer = nn.Linear(K, 2, bias=False)
+    with torch.no_grad():
+        layer.weight[:] = torch.where(torch.arange(K) < K // 2, 127, -126)
+        layer.weight[:, 0] = 1
+    y = run(ft.quantize_dynamic(layer, {""}), torch.ones(1, K))
+    sums = 127 * (127 * (K // 2 - 1) + 1 - 126 * (K // 2))
+    scales = torch.tensor(1.0) / 127  # of x; those of the weight are 1
+    assert torch.equal(y, (torch.tensor(float(sums)) * scales).expand(1, 2))
+
+
 def test_a_linear_of_many_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     layer, x = ft.quantize_dynamic(nn.Linear(16, 5, bias=False)), torch.randn(50, 16)
     whole = run(layer, x)
     monkeypatch.setattr(rounding, "BLOCK", 7 * 16)
     assert torch.equal(run(layer, x), whole)
     assert torch.equal(torch.cat([run(layer, row[None]) for row in x]), whole)
+
+
+def test_a_linear_of_more_rows_than_memory_has() -> None:
+    """The error of torch's own, at once, and not after the rows that do fit."""
+    layer, x = ft.quantize_dynamic(nn.Linear(5, 3)), torch.zeros(()).expand(1 << 44, 5)
+    with pytest.raises(RuntimeError, match="allocate memory|not enough memory"):
+        run(layer, x)
 
 
 @pytest.mark.parametrize("name", SEQUENCES)
@@ -408,10 +431,20 @@ def test_in_place_shared_and_hooked() -> None:
     model["b"].register_forward_pre_hook(lambda *_, **k: calls.append("pre"), with_kwargs=True)
     assert ft.quantize_dynamic(model, inplace=True) is model
     assert model["again"] is model["a"][0]
+    assert model.quantize_report.converted.keys() == {"a.0", "again", "b"}
     assert not model.training
     assert not list(model.parameters())
     run(model["b"], torch.ones(1, 2))
     assert calls == ["pre", "hook"]
+
+
+def test_the_report_of_a_module_that_only_its_second_name_asks_for() -> None:
+    model = nn.ModuleDict({"first": nn.Linear(3, 3)})
+    model["second"] = model["first"]
+    new = ft.quantize_dynamic(model, {"second"})
+    assert new["first"] is new["second"]
+    assert new.quantize_report.converted.keys() == {"first", "second"}
+    assert not new.quantize_report.left
 
 
 def test_a_qconfig_on_a_module_counts() -> None:
@@ -529,6 +562,10 @@ def test_errors_are_torchs() -> None:
         ft.quantize_dynamic(model, dtype=torch.int8)
     with pytest.raises(ValueError, match="default settings for torch.quint8"):
         ft.quantize_dynamic(model, dtype=torch.quint8)
+    with pytest.raises(ValueError, match="default settings for"):
+        ft.quantize_dynamic(model, dtype=np.zeros(2))
+    with pytest.raises(TypeError, match="is a ndarray, expected a QConfig or None"):
+        ft.quantize_dynamic(model, {nn.Linear: np.zeros(2)})
     with pytest.raises(RuntimeError, match="Unknown dtype specified for quantize_dynamic: torch.b"):
         ft.quantize_dynamic(model, {nn.Linear}, dtype=torch.bfloat16)
     with pytest.raises(TypeError, match="qconfig_spec is a list, expected a set"):
@@ -573,6 +610,30 @@ def test_calls_that_do_not_fit() -> None:
         run(cell, torch.zeros(2, 5))
     with pytest.raises(RuntimeError, match="DynamicQuantizedGRUCell cannot be traced"):
         torch.func.vmap(cell)(torch.zeros(2, 3))
+
+
+@pytest.mark.parametrize("dtype", [torch.qint8, torch.float16])
+@pytest.mark.parametrize("name", ["Linear", *SEQUENCES, *CELLS])
+def test_memory_that_was_freed_is_not_read(name: str, dtype: Any) -> None:
+    new = ft.quantize_dynamic(getattr(nn, name)(3, 4), {""}, dtype)
+    x = torch.randn(2, 3) if name in CELLS else torch.randn(2, 2, 3)
+    state = torch.zeros((2, 4) if name in CELLS else (1, 2, 4))
+    gone = [x.clone()]
+    gone[0].untyped_storage().resize_(0)
+    calls: list[tuple[Any, ...]] = [(gone[0],)]
+    if name != "Linear":
+        gone.append(state.clone())
+        gone[1].untyped_storage().resize_(0)
+        calls.append((x, (gone[1], state) if "LSTM" in name else gone[1]))
+    run(new, x)  # so that weights are packed
+    for args in calls:  # torch itself has a word about some
+        with pytest.raises(RuntimeError, match="storage was freed|storage of size 0"):
+            run(new, *args)
+    for key in list(new.state_dict()):
+        other = ft.quantize_dynamic(getattr(nn, name)(3, 4), {""}, dtype)
+        other.get_buffer(key).untyped_storage().resize_(0)
+        with pytest.raises(RuntimeError, match="storage was freed"):
+            run(other, x)
 
 
 @pytest.mark.parametrize("name", CELLS)

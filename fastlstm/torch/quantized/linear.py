@@ -11,6 +11,7 @@ from torch import Tensor
 from fastlstm.torch.autocast import lowered, raised
 from fastlstm.torch.check import check_tensor
 from fastlstm.torch.dispatch import recorded
+from fastlstm.torch.layout import check_memory
 from fastlstm.torch.rounding import linear
 from fastlstm.torch.stored import Stored, check_dtype, wanted_dtype, without_backward
 
@@ -62,15 +63,22 @@ class Linear(Stored):
     def _run(self, x: Tensor) -> Tensor:
         low = lowered(torch.float32)
         x = check_tensor("Linear", "input", x if low is None else raised(x), torch.float32)
-        if not recorded() and (not x.dim() or x.shape[-1] != self.in_features):
-            raise RuntimeError(
-                f"Linear: input has shape {tuple(x.shape)}, expected {self.in_features} in its "
-                "last axis"
-            )
+        if not recorded():
+            self._check(x)
         if low is None:
             return self._product(x)
         with torch.autocast("cpu", enabled=False):
             return self._product(x).to(low)
+
+    def _check(self, x: Tensor) -> None:
+        if not x.dim() or x.shape[-1] != self.in_features:
+            raise RuntimeError(
+                f"Linear: input has shape {tuple(x.shape)}, expected {self.in_features} in its "
+                "last axis"
+            )
+        for t in (x, *self._buffers.values()):
+            if t is not None:
+                check_memory(t)
 
     def _product(self, x: Tensor) -> Tensor:
         if self.dtype is torch.float16:

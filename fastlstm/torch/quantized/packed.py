@@ -15,6 +15,7 @@ from torch import Tensor
 from fastlstm import kernels
 from fastlstm.kernels import Backend, Weights
 from fastlstm.kernels.backend import Stream
+from fastlstm.torch.layout import SURELY_MEMORY
 from fastlstm.torch.stored import Stored
 
 PACKED = "_packed"  # where a module keeps them
@@ -88,7 +89,7 @@ class Keeps(Stored):
 
 
 def plain(t: Any, shape: tuple[int, ...]) -> bool:
-    """Whether a tensor is a contiguous one of that shape, not empty, in float32 on the CPU."""
+    """Whether a tensor is a contiguous one of that shape, with memory, in float32 on the CPU."""
     return (
         type(t) is Tensor
         and t.shape == shape
@@ -97,6 +98,7 @@ def plain(t: Any, shape: tuple[int, ...]) -> bool:
         and t.dtype is torch.float32
         and t.layout is torch.strided
         and t.is_contiguous()
+        and t.data_ptr() >= SURELY_MEMORY
         and not t.is_neg()
         and not t._is_zerotensor()
     )
