@@ -255,6 +255,26 @@ def test_bfloat16_products_are_of_rounded_factors(
     np.testing.assert_array_equal(actual, expected)
 
 
+TIES = np.array([0x3F808000, 0x3F818000, 0xBF808000, 0xC0018000, 0x3F80FFFF, 0x3F807FFF], np.uint32)
+NANS = np.array([0x7F800001, 0x7FFFFFFF, 0xFF800001, 0xFFFFFFFF, 0x7FC00000], np.uint32)
+
+
+@pytest.mark.parametrize("K", [1, 2, 7, 70])
+@np.errstate(invalid="ignore")
+def test_bfloat16_ties_go_to_even_and_nan_stays_nan(rounding_isa: str, K: int) -> None:
+    """Of an input, of h and of a weight, in each half of a word; also NaN of few or all bits."""
+    for numbers in (TIES.view(F32), NANS.view(F32)):
+        expected, one = to_bfloat16(numbers), np.zeros((1, K), F32)
+        for k in {0, K // 2, K - 1}:
+            factors = np.zeros((len(numbers), K), F32)
+            factors[:, k], one[0] = numbers, np.arange(K) == k
+            for recurrent in (False, True):
+                of_rows = one_product(rounding_isa, "bfloat16", factors, one, recurrent)
+                np.testing.assert_array_equal(of_rows[:, 0], expected)
+            of_weight = one_product(rounding_isa, "bfloat16", one, factors)
+            np.testing.assert_array_equal(of_weight[0], expected)
+
+
 # What is promised to the last bit.
 
 

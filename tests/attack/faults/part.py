@@ -18,12 +18,14 @@ from attack.faults.fault import Fault
 from attack.faults.files import FILES
 from attack.faults.kernels import KERNELS
 from attack.faults.plant import Copy
+from attack.faults.precision import PRECISION
 from attack.faults.training import TRAINING
 from attack.plan import ROOT, Plan
 from attack.report import Figure
 
 ALL: dict[str, Sequence[Fault]] = {
-    "training": TRAINING, "files": FILES, "kernels": KERNELS, "extension": EXTENSION,
+    "training": TRAINING, "files": FILES, "kernels": KERNELS, "precision": PRECISION,
+    "extension": EXTENSION,
 }  # fmt: skip
 
 

@@ -20,14 +20,19 @@ Results = dict[str, Array]
 FLOOR = {"output": 2e-1, "gradient": 1e-1}
 
 
+def twin(made: Any, dtype: Any, **changed: Any) -> Any:
+    """The same layer or cell with parameters of its own, of a dtype."""
+    other = copy.copy(made)
+    own = vars(other)  # past the checks of assignment, which keep the dtype
+    own.update(dtype=dtype, **changed)
+    for name, parameter in made.named_parameters():
+        own[name] = fl.Parameter(parameter.data.astype(dtype))
+    return other
+
+
 def exact(made: Any) -> Any:
     """The same layer or cell in float64 on the reference."""
-    twin = copy.copy(made)
-    own = vars(twin)  # past the checks of assignment, which keep the dtype
-    own.update(dtype=F64, _backend="reference")
-    for name, parameter in made.named_parameters():
-        own[name] = fl.Parameter(parameter.data.astype(F64))
-    return twin
+    return twin(made, F64, _backend="reference")
 
 
 def widened(value: Any) -> Any:

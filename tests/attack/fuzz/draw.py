@@ -28,6 +28,9 @@ CELL_KINDS: tuple[tuple[Any, dict[str, Any]], ...] = (
     (fl.RNNCell, {}),
     (fl.RNNCell, {"nonlinearity": "relu"}),
 )
+# Of products, beside float32: all of them, and those that can be trained in.
+LOWER = ("bfloat16", "int8")
+TRAINED = ("bfloat16",)
 # Around the widths of vectors and tiles, small ones more often.
 SIZES = (1, 1, 2, 3, 4, 5, 6, 7, 8, 9, 15, 16, 17, 33)
 
@@ -44,18 +47,30 @@ def size(rng: Rng) -> int:
     return int(pick(rng, SIZES))
 
 
-def layer(rng: Rng, bidirectional: bool = True, **fixed: Any) -> Any:
-    """A recurrent layer with options of its own."""
+def precision(rng: Rng, lower: Sequence[str]) -> str:
+    """float32, or one of those as often as that."""
+    return str(pick(rng, (*["float32"] * max(1, len(lower)), *lower)))
+
+
+def dtype_for(rng: Rng, own: dict[str, Any], precision: str) -> Any:
+    """float64 of a relu net: near its kink rounding decides, which it does not there in practice.
+
+    Products of lower precision are of float32 alone.
+    """
+    if precision != "float32":
+        return F32
+    return F64 if own.get("nonlinearity") == "relu" else pick(rng, (F32, F64))
+
+
+def layer(rng: Rng, bidirectional: bool = True, lower: Sequence[str] = (), **fixed: Any) -> Any:
+    """A recurrent layer with options of its own; its products also in the precisions `lower`."""
     cls, own = pick(rng, KINDS)
     H, options = size(rng), dict(own)
     if "proj_size" in options:
         H = max(H, 2)
         options["proj_size"] = int(rng.integers(1, H))
-    if own.get("nonlinearity") == "relu":
-        # Near the kink of relu rounding decides: in float64 it does not in practice.
-        options["dtype"] = F64
-    else:
-        options["dtype"] = pick(rng, (F32, F64))
+    options["precision"] = precision(rng, lower)
+    options["dtype"] = dtype_for(rng, own, options["precision"])
     options |= {
         "num_layers": pick(rng, (1, 1, 2, 3)),
         "bias": not chance(rng, 4),

@@ -8,7 +8,7 @@ import numpy as np
 
 import fastlstm as fl
 from attack.fuzz import compare
-from attack.fuzz.draw import Batch, Rng, array, chance, layer, pick
+from attack.fuzz.draw import LOWER, TRAINED, Batch, Rng, array, chance, layer, pick
 from attack.fuzz.hostile import anything, attempt, damaged
 from attack.fuzz.hostile_calls import both
 
@@ -47,10 +47,10 @@ def _change(rng: Rng, made: Any) -> set[str]:
 
 def assigned(rng: Rng) -> None:
     """A call after a parameter was changed: an error that names it, or the reference's result."""
-    made = layer(rng, dropout=0.0)
+    made = layer(rng, lower=LOWER, dropout=0.0)
     given, seed = Batch(rng, made).given, int(rng.integers(1 << 30))
     names = _change(rng, made)
-    how = int(rng.integers(4))
+    how = int(rng.integers(1, 3) if made.precision == "int8" else rng.integers(4))
     if how == 0:
         both(made, lambda: list(compare.run(made, given, seed).values()), names)
     elif how == 1:
@@ -63,7 +63,7 @@ def assigned(rng: Rng) -> None:
 
 def between(rng: Rng) -> None:
     """A parameter changed between forward and backward."""
-    made = layer(rng)
+    made = layer(rng, lower=TRAINED)
     given = Batch(rng, made).given
     y, _, tape = made.forward(**given)
     names = _change(rng, made) | {"tape"}
@@ -75,7 +75,7 @@ def between(rng: Rng) -> None:
 
 def loaded(rng: Rng) -> None:
     """A state dictionary with a value that does not fit changes nothing."""
-    made = layer(rng)
+    made = layer(rng, lower=LOWER)
     state = made.state_dict()
     name = pick(rng, sorted(state))
     how = int(rng.integers(4))
@@ -102,7 +102,7 @@ def attributes(rng: Rng) -> None:
     name = pick(
         rng,
         ("recompute", "hidden_size", "input_size", "num_layers", "proj_size", "dtype", "bias",
-         "batch_first", "bidirectional", "dropout", "learn_state"),
+         "batch_first", "bidirectional", "dropout", "learn_state", "precision"),
     )  # fmt: skip
     value = pick(rng, (-1, 0, 1, 2**40, 2**63, None, "a", 1.5, np.float64, True, -(2**63)))
     attempt(lambda: setattr(made, name, value), {name})
@@ -121,7 +121,7 @@ def attributes(rng: Rng) -> None:
 
 def buffers(rng: Rng) -> None:
     """Arrays that a caller uses again, or that end, between forward and backward."""
-    made = layer(rng)
+    made = layer(rng, lower=TRAINED)
     U, T, N = 3, int(rng.integers(1, 5)), int(rng.integers(1, 5))
     ids = rng.integers(0, U, (N, T) if made.batch_first else (T, N))
     lengths = rng.integers(0, T + 1, N)

@@ -8,7 +8,7 @@ import numpy as np
 
 import fastlstm as fl
 from attack.fuzz import compare
-from attack.fuzz.draw import Batch, Rng, layer, pick
+from attack.fuzz.draw import LOWER, TRAINED, Batch, Rng, layer, pick
 
 
 def values(rng: Rng) -> None:
@@ -27,7 +27,7 @@ def values(rng: Rng) -> None:
 
 def windows(rng: Rng) -> None:
     """Windows of truncated backpropagation put together are the whole call."""
-    made = layer(rng, bidirectional=False, dropout=0.0)
+    made = layer(rng, bidirectional=False, lower=TRAINED, dropout=0.0)
     given = Batch(rng, made).given
     y, state_n = made(**given)
     axis = 1 if made.batch_first and y.ndim == 3 else 0
@@ -43,7 +43,7 @@ def windows(rng: Rng) -> None:
 
 def inside(rng: Rng) -> None:
     """The trace's h is y; gates lie in 0..1 or -1..1."""
-    made = layer(rng, dropout=0.0)
+    made = layer(rng, lower=TRAINED, dropout=0.0)
     given = Batch(rng, made).given
     y, _ = made(**given)
     traces = made.trace(**given)
@@ -57,7 +57,7 @@ def inside(rng: Rng) -> None:
 
 def plan(rng: Rng) -> None:
     """The memory plan counts at least what is sure to be allocated, and more for more steps."""
-    made = layer(rng)
+    made = layer(rng, lower=TRAINED)
     T, N, tokens = int(rng.integers(1, 9)), int(rng.integers(1, 9)), pick(rng, (0, 0, 3))
     one = made.memory_plan(T, N, tokens=tokens)
     item = made.dtype.itemsize
@@ -71,7 +71,7 @@ def plan(rng: Rng) -> None:
 
 def round_trip(rng: Rng) -> None:
     """Weights out and in by name, and by gate, make the same layer."""
-    made = layer(rng, dropout=0.0)
+    made = layer(rng, lower=LOWER, dropout=0.0)
     given = Batch(rng, made).given
     expected, _ = made(**given)
     kept = made.state_dict()
@@ -83,7 +83,8 @@ def round_trip(rng: Rng) -> None:
         return
     K = made._directions
     gates: Any = [made.gates(*divmod(k, K)) for k in range(len(made._suffixes))]
-    options = {"batch_first": made.batch_first, "bidirectional": made.bidirectional}
+    same = ("batch_first", "bidirectional", "precision")
+    options = {name: getattr(made, name) for name in same}
     if isinstance(made, fl.GRU):
         options["reset_after"] = made.reset_after
     if isinstance(made, fl.RNN):

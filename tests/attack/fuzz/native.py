@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 import fastlstm as fl
-from attack.fuzz import hostile_calls, hostile_weights, layers, parts, steps
+from attack.fuzz import hostile_calls, hostile_weights, layers, parts, precision, steps
 from attack.fuzz.draw import Rng
 
 Kind = Callable[[Rng], None]
@@ -23,6 +23,13 @@ KINDS: tuple[tuple[Kind, int], ...] = (
     (steps.cell, 4),
     (steps.stream, 4),
     (steps.state, 3),
+    (precision.definition, 5),
+    (precision.cell, 2),
+    (precision.equal, 4),
+    (precision.training, 3),
+    (precision.near_float32, 2),
+    (precision.dense, 2),
+    (precision.refused, 3),
     (parts.embedding, 3),
     (parts.pooling, 3),
     (parts.optimizer, 4),

@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 
 import fastlstm as fl
 from attack.fuzz import compare
-from attack.fuzz.draw import CELL_KINDS, F32, F64, Rng, array, chance, layer, pick, size
+from attack.fuzz.draw import (
+    CELL_KINDS,
+    F32,
+    LOWER,
+    Rng,
+    array,
+    chance,
+    dtype_for,
+    layer,
+    pick,
+    precision,
+    size,
+)
 
 
-def make_cell(rng: Rng) -> object:
-    """A cell of any kind."""
+def make_cell(rng: Rng, lower: Sequence[str] = ()) -> Any:
+    """A cell of any kind; its products also in the precisions `lower`."""
     cls, own = pick(rng, CELL_KINDS)
-    dtype = F64 if own.get("nonlinearity") == "relu" else pick(rng, (F32, F64))
-    made: object = cls(size(rng), size(rng), bias=not chance(rng, 4), dtype=dtype, **own)
-    return made
+    kind = precision(rng, lower)
+    options = {"bias": not chance(rng, 4), "precision": kind, **own}
+    return cls(size(rng), size(rng), dtype=dtype_for(rng, own, kind), **options)
 
 
 def cell(rng: Rng) -> None:
@@ -52,7 +67,7 @@ def _step(made, x, given, seed):  # type: ignore[no-untyped-def]
 
 def stream(rng: Rng) -> None:
     """Steps of a stream are those of a whole call, resets and a state put in included."""
-    made = layer(rng, bidirectional=False, dropout=0.0, batch_first=False)
+    made = layer(rng, bidirectional=False, lower=LOWER, dropout=0.0, batch_first=False)
     N, T = int(rng.integers(1, 6)), int(rng.integers(1, 6))
     x, runner = array(rng, (T, N, made.input_size), made.dtype), made.stream(N)
     state = made.make_state(N)

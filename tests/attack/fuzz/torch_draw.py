@@ -15,8 +15,10 @@ Pair = tuple[Any, Any]
 CELLS = ("LSTMCell", "GRUCell", "RNNCell")
 
 
-def _dtype(rng: Rng, options: dict[str, Any]) -> Any:
-    """float64 near the kink of relu, where rounding decides."""
+def _dtype(rng: Rng, options: dict[str, Any], dtype: Any) -> Any:
+    """The one asked for; else float64 near the kink of relu, where rounding decides."""
+    if dtype is not None:
+        return dtype
     relu = options.get("nonlinearity") == "relu"
     return torch.float64 if relu else pick(rng, (torch.float32, torch.float64))
 
@@ -27,8 +29,8 @@ def _both(name: str, sizes: tuple[int, ...], options: dict[str, Any]) -> Pair:
     return ours, theirs
 
 
-def sequence_pair(rng: Rng) -> Pair:
-    """Two sequence modules of the same options and weights."""
+def sequence_pair(rng: Rng, dtype: Any = None) -> Pair:
+    """Two sequence modules of the same options and weights, of any dtype or of this one."""
     name, H = pick(rng, ("LSTM", "GRU", "RNN")), size(rng)
     options: dict[str, Any] = {
         "num_layers": pick(rng, (1, 1, 2, 3)),
@@ -41,18 +43,18 @@ def sequence_pair(rng: Rng) -> Pair:
     if name == "LSTM" and chance(rng, 4):
         H = max(H, 2)
         options["proj_size"] = int(rng.integers(1, H))
-    options["dtype"] = _dtype(rng, options)
+    options["dtype"] = _dtype(rng, options, dtype)
     torch.manual_seed(int(rng.integers(1 << 30)))
     return _both(name, (size(rng), H), options)
 
 
-def cell_pair(rng: Rng) -> Pair:
-    """Two cells of the same options and weights."""
+def cell_pair(rng: Rng, dtype: Any = None) -> Pair:
+    """Two cells of the same options and weights, of any dtype or of this one."""
     name = pick(rng, CELLS)
     options: dict[str, Any] = {"bias": not chance(rng, 4)}
     if name == "RNNCell":
         options["nonlinearity"] = pick(rng, ("tanh", "relu"))
-    options["dtype"] = _dtype(rng, options)
+    options["dtype"] = _dtype(rng, options, dtype)
     torch.manual_seed(int(rng.integers(1 << 30)))
     return _both(name, (size(rng), size(rng)), options)
 

@@ -83,7 +83,7 @@ def _both(ours: Any, theirs: Any, call: Callable[[Any], Any], names: set[str] = 
             assert error <= 1e-4, f"result: error {error:.1e} of its scale"
 
 
-def _spoilt(rng: Rng, args: tuple[Any, ...]) -> tuple[Any, ...]:
+def spoilt(rng: Rng, args: tuple[Any, ...]) -> tuple[Any, ...]:
     which = int(rng.integers(len(args)))
     value = args[which]
     if isinstance(value, tuple) and not chance(rng, 4):
@@ -94,7 +94,7 @@ def _spoilt(rng: Rng, args: tuple[Any, ...]) -> tuple[Any, ...]:
     return (*args[:which], value, *args[which + 1 :])
 
 
-def _no_memory(args: tuple[Any, ...]) -> bool:
+def no_memory(args: tuple[Any, ...]) -> bool:
     """Whether a tensor's memory is gone: torch itself reads at address 0 then."""
     return any(
         isinstance(t, torch.Tensor) and t.layout is torch.strided and t.device.type == "cpu"
@@ -111,14 +111,14 @@ def _crashes_torch(cell: Any, args: tuple[Any, ...]) -> bool:
     """
     single = isinstance(args[0], torch.Tensor) and args[0].dim() == 1
     rows = single and any(t.dim() == 2 for t in flat(args[1:]))
-    return _no_memory(args) or (rows and cell.hidden_size == 1)
+    return no_memory(args) or (rows and cell.hidden_size == 1)
 
 
 def arguments(rng: Rng) -> None:
     """A sequence module with a damaged input or state, called or trained."""
     ours, theirs = sequence_pair(rng)
-    args = _spoilt(rng, call_arguments(rng, ours))
-    if _no_memory(args):
+    args = spoilt(rng, call_arguments(rng, ours))
+    if no_memory(args):
         attempt(lambda: ours(*args), NAMES)
     elif chance(rng, 3):
         lengths = pick(rng, (anything(rng), [-1], [2**62], [1.5], torch.tensor([9, 9])))
@@ -130,7 +130,7 @@ def arguments(rng: Rng) -> None:
 def cell_arguments(rng: Rng) -> None:
     """A cell with a damaged input or state."""
     ours, theirs = cell_pair(rng)
-    args = _spoilt(rng, step_arguments(rng, ours))
+    args = spoilt(rng, step_arguments(rng, ours))
     context = torch.no_grad() if chance(rng, 2) else torch.enable_grad()
     with context:
         if _crashes_torch(ours, args):
@@ -164,7 +164,7 @@ def packed(rng: Rng) -> None:
         given = PackedSequence(**parts)
     except Exception:  # torch's own
         return
-    if _no_memory((given,)):
+    if no_memory((given,)):
         return
     names = NAMES | {"PackedSequence", "index", "INDICES"}
     attempt(lambda: ours(given)[0].data.sum().backward(), names)
@@ -197,14 +197,14 @@ def weights(rng: Rng) -> None:
 
     if chance(rng, 2):
         changed()
-        if not _no_memory(tuple(ours.parameters())):
+        if not no_memory(tuple(ours.parameters())):
             attempt(lambda: sum(o.sum() for o in flat(ours(*args))), names)
         with torch.no_grad():
             attempt(lambda: ours(*args), names)
         return
     outputs = attempt(lambda: flat(ours(*args)), names)
     changed()
-    if _no_memory(tuple(p.grad for p in ours.parameters())):  # torch itself adds to it
+    if no_memory(tuple(p.grad for p in ours.parameters())):  # torch itself adds to it
         return
     try:
         torch.autograd.backward(outputs, [torch.ones_like(o) for o in outputs])

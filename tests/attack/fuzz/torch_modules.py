@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 import fastlstm as fl
-from attack.fuzz import torch_calls, torch_hostile
+from attack.fuzz import torch_calls, torch_hostile, torch_precision, torch_quantized
 
 KINDS = (
     (torch_calls.sequence, 8),
@@ -18,6 +18,12 @@ KINDS = (
     (torch_calls.modes, 4),
     (torch_calls.copies, 2),
     (torch_calls.fixed, 3),
+    (torch_precision.as_native, 5),
+    (torch_precision.packed, 3),
+    (torch_precision.accelerated, 2),
+    (torch_precision.hostile, 4),
+    (torch_quantized.converted, 4),
+    (torch_quantized.hostile, 3),
     (torch_hostile.arguments, 8),
     (torch_hostile.cell_arguments, 6),
     (torch_hostile.packed, 4),
