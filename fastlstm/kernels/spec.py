@@ -17,6 +17,7 @@ class CellSpec:
     ----------
     name : the name that backends know it by.
     gates : gate names in the order of their rows in the weights (torch's order).
+    sigmoids : gates that are sigmoids; the others are a tanh or of another kind.
     states : state names, the output first; each is [N, H].
     split : gates whose recurrent product stands apart from the input's, as a GRU's candidate.
     late : gates whose recurrent weight meets something that is made of h first.
@@ -27,6 +28,7 @@ class CellSpec:
 
     name: str
     gates: tuple[str, ...]
+    sigmoids: tuple[str, ...] = ()
     states: tuple[str, ...] = ("h",)
     split: tuple[str, ...] = ()
     late: tuple[str, ...] = ()
@@ -50,18 +52,30 @@ class CellSpec:
 
 _ROWS = (
     CellSpec(
-        name="lstm", gates=("i", "f", "g", "o"), states=("h", "c"), bounded=True, projects=True
+        name="lstm",
+        gates=("i", "f", "g", "o"),
+        sigmoids=("i", "f", "o"),
+        states=("h", "c"),
+        bounded=True,
+        projects=True,
     ),
     # torch's: the reset gate meets the recurrent product.
-    CellSpec(name="gru", gates=("r", "z", "n"), split=("n",), bounded=True),
+    CellSpec(name="gru", gates=("r", "z", "n"), sigmoids=("r", "z"), split=("n",), bounded=True),
     # Keras's (reset_after=False) and ONNX's (linear_before_reset=0): it meets h before that.
-    CellSpec(name="gru_reset_before", gates=("r", "z", "n"), late=("n",), bounded=True),
+    CellSpec(
+        name="gru_reset_before",
+        gates=("r", "z", "n"),
+        sigmoids=("r", "z"),
+        late=("n",),
+        bounded=True,
+    ),
     CellSpec(name="rnn_tanh", gates=("h",), bounded=True),
     CellSpec(name="rnn_relu", gates=("h",)),
     # Gers & Schmidhuber 2000: the gates see the cell state.
     CellSpec(
         name="peephole_lstm",
         gates=("i", "f", "g", "o"),
+        sigmoids=("i", "f", "o"),
         states=("h", "c"),
         params=("p_i", "p_f", "p_o"),
         bounded=True,

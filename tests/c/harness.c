@@ -146,9 +146,9 @@ static fl_call read_call(const int64_t *head, const fl_kernels *k) {
     if (!k->backward) return p; /* nothing is kept for what there is not */
     p.recompute = head[RECOMPUTE];
     k->kept(&p, kept);
-    p.gates = kept[0] ? allocate(kept[0], size) : NULL;
-    p.cells = kept[1] ? allocate(kept[1], size) : NULL;
-    p.extra = kept[2] ? allocate(kept[2], size) : NULL;
+    p.gates = kept[0] ? allocate(kept[0], 1) : NULL;
+    p.cells = kept[1] ? allocate(kept[1], 1) : NULL;
+    p.extra = kept[2] ? allocate(kept[2], 1) : NULL;
     return p;
 }
 

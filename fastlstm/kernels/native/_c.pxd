@@ -104,11 +104,11 @@ cdef extern from "fastlstm.h" nogil:
 
     ctypedef struct fl_kernels:
         const char *isa
-        int itemsize, width
+        int itemsize, kept_itemsize, width
         const char *(*cell_name)(int number) noexcept nogil
         int64_t (*packed_size)(const fl_call *p) noexcept nogil
         void (*pack)(const fl_call *p, void *packed) noexcept nogil
-        void (*kept)(const fl_call *p, int64_t *elements) noexcept nogil
+        void (*kept)(const fl_call *p, int64_t *sizes) noexcept nogil
         int64_t (*forward_bytes)(const fl_call *p) noexcept nogil
         int64_t (*backward_bytes)(const fl_call *p) noexcept nogil
         int (*forward)(const fl_call *p) noexcept nogil

@@ -216,16 +216,16 @@ cdef int check_total(const fl_call *p, int gates) except -1:
 
 cdef int keep(fl_call *p, const fl_kernels *kernels) except -1:
     """Memory for what backward needs of a call."""
-    cdef int64_t elements[3]
+    cdef int64_t sizes[3]
     cdef void *blocks[3]
     cdef int i
-    kernels.kept(p, elements)
+    kernels.kept(p, sizes)
     for i in range(3):
-        blocks[i] = fl_alloc(elements[i] * kernels.itemsize) if elements[i] else NULL
+        blocks[i] = fl_alloc(sizes[i]) if sizes[i] else NULL
     p.gates, p.cells, p.extra = blocks[0], blocks[1], blocks[2]
     for i in range(3):
-        if elements[i] and blocks[i] == NULL:
-            raise MemoryError(f"no memory for {elements[i]} values that backward needs")
+        if sizes[i] and blocks[i] == NULL:
+            raise MemoryError(f"no memory for {sizes[i]} bytes that backward needs")
     return 0
 
 
@@ -328,29 +328,26 @@ cdef tuple set_backward(HeldCall saved, fl_grads *g, given):
     return (dstate_0, dreset), dparams
 
 
-cdef copy_of(HeldCall saved, const void *block, int64_t elements):
-    cdef View v
-    out = np.empty(elements, DTYPES[saved.format])
-    if elements:
-        v = view(out, "out", (elements,), saved.format, 0, True)
-        memcpy(v.b.buf, block, elements * saved.itemsize)
-    return out
+cdef bytearray copy_of(const void *block, int64_t size):
+    cdef bytearray copy = bytearray(size)
+    if size:
+        memcpy(<char *>copy, block, size)
+    return copy
 
 
 def kept(HeldCall saved not None):
     """What a forward pass with `save` has kept, in the order of `fl_call` in `src/fastlstm.h`.
 
-    Returns copies of its gates [P*GHp] and cells [(N+P)*Hp], flat and empty where a cell has none,
-    VL, the lanes of a vector, and H.
+    Returns copies of its gates [P*GHp] and cells [(N+P)*Hp], empty where a cell has none; how many
+    bytes a number of them takes; VL, the lanes of a vector; and H.
     """
-    cdef int64_t elements[3]
+    cdef int64_t sizes[3]
     saved.claim()
     try:
         check_kept(saved.p.recompute)
-        saved.kernels.kept(&saved.p, elements)
-        gates = copy_of(saved, saved.p.gates, elements[0])
-        cells = copy_of(saved, saved.p.cells, elements[1])
-        return gates, cells, saved.kernels.width, saved.p.H
+        saved.kernels.kept(&saved.p, sizes)
+        gates, cells = copy_of(saved.p.gates, sizes[0]), copy_of(saved.p.cells, sizes[1])
+        return gates, cells, saved.kernels.kept_itemsize, saved.kernels.width, saved.p.H
     finally:
         saved.used = False
 
@@ -378,7 +375,7 @@ cdef set_gradients(HeldCall saved, fl_grads *g, grads):
 def memory(cell, sizes):
     """Bytes that forward keeps, and that forward and backward work in."""
     cdef HeldCall call = HeldCall()
-    cdef int64_t elements[3]
+    cdef int64_t sizes_kept[3]
     cdef int64_t one = 0
     check_sizes(cell, sizes)
     (rows, input_size, hidden_size, proj_size, tokens, mask, recompute, dtype, n_threads,
@@ -394,13 +391,13 @@ def memory(cell, sizes):
     call.p.input.ids = &one if tokens else NULL
     call.p.weights.w_hr = &one if proj_size else NULL
     call.p.mask = &one if mask else NULL
-    call.kernels.kept(&call.p, elements)
+    call.kernels.kept(&call.p, sizes_kept)
     backward = fl_block_bytes(call.kernels.backward_bytes(&call.p))
-    call.p.gates = &one if elements[0] else NULL
-    call.p.cells = &one if elements[1] else NULL
-    call.p.extra = &one if elements[2] else NULL
+    call.p.gates = &one if sizes_kept[0] else NULL
+    call.p.cells = &one if sizes_kept[1] else NULL
+    call.p.extra = &one if sizes_kept[2] else NULL
     forward = fl_block_bytes(call.kernels.forward_bytes(&call.p))
     call.p.gates = call.p.cells = call.p.extra = NULL  # not ours to free
-    kept = sum([fl_block_bytes(elements[i] * call.itemsize) for i in range(3)])
+    kept = sum([fl_block_bytes(sizes_kept[i]) for i in range(3)])
     own = 2 * len(cell.params) * hidden_size * call.itemsize  # copies, and their gradients
     return MemoryUse(kept + own, forward, backward)

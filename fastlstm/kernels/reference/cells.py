@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fastlstm.kernels.call import Array, States, Weights
-from fastlstm.kernels.reference.precision import by_row, gradient
+from fastlstm.kernels.reference.precision import by_row, gradient, rounded
 
 Kept = tuple[Array, ...]
 
@@ -74,9 +74,10 @@ def lstm(z_x: Array, state: States, w: Weights, mask: Array | None = None) -> tu
     z_i, z_f, z_g, z_o = np.split(z_x + product(w.w_hh, masked(h, mask), w.b_hh), 4, axis=1)
     i, f, g, o = sigmoid(z_i), sigmoid(z_f), np.tanh(z_g), sigmoid(z_o)
     c = f * c + i * g
-    tanh_c = np.tanh(c)
-    h = o * tanh_c if w.w_hr is None else by_row(w.w_hr, o * tanh_c)
-    return (h, c), (i, f, g, o, tanh_c)
+    m = o * np.tanh(c)
+    if w.w_hr is None:
+        return (m, c), (i, f, g, o, c)
+    return (by_row(w.w_hr, m), c), (i, f, g, o, c, m)
 
 
 def lstm_backward(
@@ -84,14 +85,14 @@ def lstm_backward(
 ) -> StepGradient:
     dh, dc = dstate
     h_before, c_before = before
-    i, f, g, o, tanh_c = kept
-    dw_hr = None
+    i, f, g, o, c, *m = kept
+    tanh_c, dw_hr = np.tanh(c), None
     if w.w_hr is not None:
-        dw_hr = gradient(w.w_hr, dh, o * tanh_c)
+        dw_hr = gradient(w.w_hr, dh, m[0])
         dh = by_row(w.w_hr.T, dh)
     dc = dc + dh * o * (1 - tanh_c * tanh_c)
     gates = (dc * g * i * (1 - i), dc * c_before * f * (1 - f), dc * i * (1 - g * g))
-    dz = np.concatenate([*gates, dh * tanh_c * o * (1 - o)], axis=1)
+    dz = rounded(w.w_hh, np.concatenate([*gates, dh * tanh_c * o * (1 - o)], axis=1))
     dh_before = masked(by_row(w.w_hh.T, dz), mask)
     dw_hh = gradient(w.w_hh, dz, masked(h_before, mask))
     return StepGradient(dz, dz, (dh_before, dc * f), dw_hh, dw_hr)
@@ -113,21 +114,22 @@ def peephole_lstm(
     i, f, g = sigmoid(z_i + p_i * c), sigmoid(z_f + p_f * c), np.tanh(z_g)
     c = f * c + i * g
     o = sigmoid(z_o + p_o * c)
-    tanh_c = np.tanh(c)
-    return (o * tanh_c, c), (i, f, g, o, tanh_c, c)
+    return (o * np.tanh(c), c), (i, f, g, o, c)
 
 
 def peephole_lstm_backward(
     dstate: States, before: States, kept: Kept, w: Weights, mask: Array | None = None
 ) -> StepGradient:
     (dh, dc), (h_before, c_before) = dstate, before
-    i, f, g, o, tanh_c, c = kept
+    i, f, g, o, c = kept
+    tanh_c = np.tanh(c)
     p_i, p_f, p_o = w.params
     do = dh * tanh_c * o * (1 - o)
     dc = dc + dh * o * (1 - tanh_c * tanh_c) + do * p_o
     di, df, dg = dc * g * i * (1 - i), dc * c_before * f * (1 - f), dc * i * (1 - g * g)
-    dz = np.concatenate([di, df, dg, do], axis=1)
+    dz = rounded(w.w_hh, np.concatenate([di, df, dg, do], axis=1))
     dh_before = masked(by_row(w.w_hh.T, dz), mask)
+    dz_i, dz_f, _, dz_o = np.split(dz, 4, axis=1)
     return StepGradient(
         dz,
         dz,
@@ -135,7 +137,7 @@ def peephole_lstm_backward(
         gradient(w.w_hh, dz, masked(h_before, mask)),
         params=tuple(
             (d * cell).sum(axis=0, dtype=np.float64)
-            for d, cell in ((di, c_before), (df, c_before), (do, c))
+            for d, cell in ((dz_i, c_before), (dz_f, c_before), (dz_o, c))
         ),
     )
 
@@ -164,9 +166,9 @@ def gru_backward(
     r, z, n, h_n = kept
     dn = dh * (1 - z) * (1 - n * n)
     dr, dz = dn * h_n * r * (1 - r), dh * (h - n) * z * (1 - z)
-    dz_h = np.concatenate([dr, dz, dn * r], axis=1)
+    dz_h = rounded(w.w_hh, np.concatenate([dr, dz, dn * r], axis=1))
     dh_before = masked(by_row(w.w_hh.T, dz_h), mask) + dh * z
-    dz_x = np.concatenate([dr, dz, dn], axis=1)
+    dz_x = rounded(w.w_hh, np.concatenate([dr, dz, dn], axis=1))
     return StepGradient(dz_x, dz_h, (dh_before,), gradient(w.w_hh, dz_h, masked(h, mask)))
 
 
@@ -185,27 +187,28 @@ def gru_reset_before(
     z_h = by_row(w.w_hh[: 2 * H], masked(h, mask))
     b_rz, b_n = (0, 0) if w.b_hh is None else (w.b_hh[: 2 * H], w.b_hh[2 * H :])
     r, z = np.split(sigmoid(z_x[:, : 2 * H] + (z_h + b_rz)), 2, axis=1)
-    n = np.tanh(z_x[:, 2 * H :] + (by_row(w.w_hh[2 * H :], masked(r * h, mask)) + b_n))
-    return ((1 - z) * n + z * h,), (r, z, n)
+    met = masked(r * h, mask)
+    n = np.tanh(z_x[:, 2 * H :] + (by_row(w.w_hh[2 * H :], met) + b_n))
+    return ((1 - z) * n + z * h,), (r, z, n, met)
 
 
 def gru_reset_before_backward(
     dstate: States, before: States, kept: Kept, w: Weights, mask: Array | None = None
 ) -> StepGradient:
     (dh,), (h,) = dstate, before
-    r, z, n = kept
+    r, z, n, met = kept
     H = h.shape[1]
     dn = dh * (1 - z) * (1 - n * n)
     drh = masked(by_row(w.w_hh[2 * H :].T, dn), mask)
     drz = np.concatenate([drh * h * r * (1 - r), dh * (h - n) * z * (1 - z)], axis=1)
     dh_before = masked(by_row(w.w_hh[: 2 * H].T, drz), mask) + drh * r + dh * z
-    d = np.concatenate([drz, dn], axis=1)
+    d = rounded(w.w_hh, np.concatenate([drz, dn], axis=1))
     dw_rz = gradient(w.w_hh[: 2 * H], drz, masked(h, mask))
-    dw_n = gradient(w.w_hh[2 * H :], dn, masked(r * h, mask))
+    dw_n = gradient(w.w_hh[2 * H :], dn, met)
     return StepGradient(d, d, (dh_before,), np.concatenate([dw_rz, dw_n]))
 
 
-STEPS["gru_reset_before"] = Steps(gru_reset_before, gru_reset_before_backward, keeps=3)
+STEPS["gru_reset_before"] = Steps(gru_reset_before, gru_reset_before_backward, keeps=4)
 
 
 def _plain_gradient(dz: Array, h: Array, w: Weights, mask: Array | None) -> StepGradient:
@@ -225,7 +228,7 @@ def rnn_tanh_backward(
     dstate: States, before: States, kept: Kept, w: Weights, mask: Array | None = None
 ) -> StepGradient:
     (h,) = kept
-    dz = dstate[0] * (1 - h * h)
+    dz = rounded(w.w_hh, dstate[0] * (1 - h * h))
     return _plain_gradient(dz, before[0], w, mask)
 
 
@@ -245,6 +248,7 @@ def rnn_relu_backward(
 ) -> StepGradient:
     (h,) = kept
     dz = np.where(h <= 0, np.zeros_like(h), dstate[0])  # so that NaN goes on
+    dz = rounded(w.w_hh, dz)
     return _plain_gradient(dz, before[0], w, mask)
 
 

@@ -3,7 +3,8 @@
 A product takes a weight [G,K] and rows [n,K] to ``weight @ row`` of each row, [n,G]:
 
 float32   of both as they are, which may also be of float64.
-bfloat16  of both rounded to bfloat16, summed in float32; in backward likewise.
+bfloat16  of both rounded to bfloat16, summed in float32; in backward likewise. What forward keeps
+          for backward is rounded too, and so are the gradients of gates: see `keep` and `rounded`.
 int8      of both rounded to whole numbers -127..127, each row by a scale of its own, summed
           exactly; the sum times both scales is rounded to float32. It has no backward.
 
@@ -18,7 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastlstm.kernels.call import Array, Weights
+from fastlstm.kernels.call import Array, States, Weights
 from fastlstm.kernels.spec import CellSpec
 
 LARGEST = np.float32(127)
@@ -43,6 +44,16 @@ def to_bfloat16(a: Array) -> Array:
     rounded: Array = nearest.view(np.float32)
     np.copyto(rounded, a, where=np.isnan(a))
     return rounded
+
+
+def keep_sigmoid(s: Array) -> Array:
+    """Return sigmoids as bfloat16 keeps them: above a half by their distance to 1.
+
+    Near 1 bfloat16 has steps of 2^-8: a forget gate of 0.999 would be kept as 1, or as 0.996, and
+    of its 200th power half be lost.
+    """
+    kept: Array = np.where(s > 0.5, 1 - to_bfloat16(1 - s), to_bfloat16(s))
+    return kept
 
 
 class Quantized(NamedTuple):
@@ -96,6 +107,9 @@ class Bfloat16:
     def by_row(self, x: Array) -> Array:
         return _by_row(self._weight, to_bfloat16(x))
 
+    def rounded(self, dz: Array) -> Array:
+        return to_bfloat16(dz)
+
     def gradient(self, dz: Array, x: Array) -> Array:
         gradient: Array = to_bfloat16(dz).T @ to_bfloat16(x)
         return gradient
@@ -122,6 +136,11 @@ def by_row(weight: Array | Bfloat16 | Int8, x: Array) -> Array:
     return weight.by_row(x)
 
 
+def rounded(weight: Array | Bfloat16, dz: Array) -> Array:
+    """Return the gradients of gates as they are left for the sums over steps."""
+    return dz if isinstance(weight, np.ndarray) else weight.rounded(dz)
+
+
 def gradient(weight: Array | Bfloat16, dz: Array, x: Array) -> Array:
     """Return the gradient [G,K] of the weight, of what it made of x [n,K] given that, dz [n,G]."""
     if isinstance(weight, np.ndarray):
@@ -133,6 +152,24 @@ def gradient(weight: Array | Bfloat16, dz: Array, x: Array) -> Array:
 def _by_row(weight: Array, x: Array) -> Array:
     product: Array = np.matmul(weight, np.ascontiguousarray(x)[:, :, None])
     return product[:, :, 0]
+
+
+def keep(cell: CellSpec, kept: tuple[Array, ...], precision: str) -> tuple[Array, ...]:
+    """Return what a step has kept for backward, its gates first, as a precision keeps it."""
+    if precision != "bfloat16":
+        return kept
+    sigmoid = [name in cell.sigmoids for name in cell.gates]
+    sigmoid += [False] * (len(kept) - len(sigmoid))
+    return tuple(
+        keep_sigmoid(a) if s else to_bfloat16(a) for a, s in zip(kept, sigmoid, strict=True)
+    )
+
+
+def keep_states(states: States, precision: str) -> States:
+    """Return the states before or after a step likewise: h is among the outputs, as it is."""
+    if precision != "bfloat16":
+        return states
+    return (states[0], *map(to_bfloat16, states[1:]))
 
 
 def with_precision(cell: CellSpec, weights: Weights, precision: str) -> Weights:

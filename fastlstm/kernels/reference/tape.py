@@ -13,7 +13,10 @@ Step = tuple[Int64Array, Int64Array]  # the times and the rows of one step, from
 
 
 class Record(NamedTuple):
-    """One step of the rows alive: the states before and after it, and what its cell kept."""
+    """One step of the rows alive: the states before and after it, and what its cell kept.
+
+    All as the precision keeps it.
+    """
 
     before: States
     after: States

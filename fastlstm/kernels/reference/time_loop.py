@@ -8,7 +8,7 @@ from fastlstm.kernels.arguments import check_kept, read_call, read_gradients
 from fastlstm.kernels.call import Array, Call, Gradients, States
 from fastlstm.kernels.reference.cells import STEPS, StepGradient, product
 from fastlstm.kernels.reference.gradients import Sums
-from fastlstm.kernels.reference.precision import with_precision
+from fastlstm.kernels.reference.precision import keep, keep_states, with_precision
 from fastlstm.kernels.reference.tape import (
     Record,
     Step,
@@ -93,8 +93,9 @@ def inside(saved: Saved[Tape]) -> dict[str, Array]:
     Returns
     -------
     inside : arrays [P,H] under the names of ``cell.inside``: gates after their activations, and
-        the states beside h, which y holds. Their rows are those alive at step 0, then those at
-        step 1 and so on, P in all, as `Rows.steps` yields them.
+        the states beside h, which y holds; as they were kept, so in bfloat16 rounded. Their rows
+        are those alive at step 0, then those at step 1 and so on, P in all, as `Rows.steps` yields
+        them.
 
     Raises
     ------
@@ -122,7 +123,11 @@ def _run(tape: Tape, current: States, step: Step) -> Record:
     after, kept = STEPS[cell.name].forward(z_x, before, weights, mask_of(call, step))
     for s, value in zip(current, after, strict=True):
         s[step[1]] = value
-    return Record(before, after, kept)
+    return Record(
+        keep_states(before, call.precision),
+        keep_states(after, call.precision),
+        keep(cell, kept, call.precision),
+    )
 
 
 def _again(tape: Tape, block: list[Step]) -> list[Record]:

@@ -43,8 +43,8 @@ KERNELS = (
     ),
     Fault(
         _SRC + "gru.h",
-        "vstore(g + 2 * VL, dn * r);",
-        "vstore(g + 2 * VL, dn);",
+        "store_kept(g + 2 * VL, dn * r);",
+        "store_kept(g + 2 * VL, dn);",
         _BACKWARD,
         _BASE,
     ),

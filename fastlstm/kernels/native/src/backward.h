@@ -30,9 +30,10 @@ FL_INLINE void prefetch_gates(const call *k, const share *w, const step_rows *ro
     if (i >= rows->n || step < k->first) return;
     int64_t row = w->first + i * w->stride;
     int64_t blocks = w->j1 - w->j0, units = min64(w->j1 * VL, k->p->H) - w->j0 * VL;
-    prefetch(gates_row(k, row, step) + w->j0 * k->cell->gates * VL, blocks * k->cell->gates * VL);
-    if (k->cell->c) prefetch(cell_before(k, row, step) + w->j0 * VL, units);
-    if (k->cell->extra) prefetch(extra_row(k, row, step) + w->j0 * VL, units);
+    prefetch_kept(gates_row(k, row, step) + w->j0 * k->cell->gates * VL,
+                  blocks * k->cell->gates * VL);
+    if (k->cell->c) prefetch_kept(kept_before(k, row, step) + w->j0 * VL, units);
+    if (k->cell->extra) prefetch_kept(extra_row(k, row, step) + w->j0 * VL, units);
     if (k->g->dy && !k->dproj) prefetch(dy_row(k, row, step) + w->j0 * VL, units);
 }
 
@@ -79,7 +80,7 @@ static void hidden_product(const call *k, const share *w, step_rows *rows, int64
     int masked = k->p->mask != NULL;
     for (int64_t i = 0; i < rows->n; i++) {
         int64_t row = w->first + i * w->stride;
-        rows->a[i] = gates_row(k, row, step);
+        rows->a[i] = as_operand(gates_row(k, row, step));
         rows->out[i] = rows->z[i] = k->dh + row * k->Rp;
         rows->init[i] = direct && !masked ? rows->z[i] : k->zeros;
         if (!masked) continue;
@@ -87,7 +88,7 @@ static void hidden_product(const call *k, const share *w, step_rows *rows, int64
         rows->mask[i] = mask_row(k, row);
     }
     if (k->by_units) fl_barrier(team); /* it needs all units' gates */
-    round_rows(k, rows, rows->n, k->GHp, 0);
+    round_kept_rows(k, rows, rows->n, k->GHp, 0);
     product m = column_product(rows->n, k->GHp, rows->a, k->wht, k->Rp / VL, rows->init,
                                direct && !masked ? PANEL : 0, rows->z);
     if (masked) m.c_panel = 0;
@@ -125,6 +126,8 @@ static int begin_backward(const call *k, int thread, step_rows *rows, fl_team *t
         memset(k->dreset_c + r * k->Hp, 0, (size_t)k->Hp * sizeof(real));
         memset(k->reset_sum_c + r * k->Hp, 0, (size_t)k->Hp * sizeof(real));
         read_state(k, p->reset_c, p->H, r, (real *)k->reset_c + r * k->Hp);
+        if (KEPT_ROUNDED)
+            keep_row(k->reset_c + r * k->Hp, k->Hp, (kept_real *)k->reset_kept + r * k->Hp);
     }
     clear_dx(k, thread);
     if (fl_barrier(team)) return 1;
@@ -139,8 +142,9 @@ static void run_segment(const call *k, const share *w, step_rows *rows, int thre
     int64_t N = k->p->rows.N, at = k->first / k->p->recompute * N;
     for (int64_t i = 0; k->cell->c && i < share_rows(w, N); i++) {
         int64_t row = w->first + i * w->stride, j = w->j0 * VL;
-        memcpy(k->cells + row * k->Hp + j, k->states + (at + row) * k->Hp + j,
+        memcpy(cell_after(k, row, k->first - 1) + j, k->states + (at + row) * k->Hp + j,
                (size_t)((w->j1 - w->j0) * VL) * sizeof(real));
+        keep_start(k, row, w->j0, w->j1);
     }
     run_steps(k, w, rows, k->first, k->last, thread, team);
 }

@@ -6,6 +6,7 @@
 #include "activations.h"
 #include "arena.h"
 #include "cell.h"
+#include "kept.h"
 #include "stopping.h"
 #include "unpacked.h"
 
@@ -28,12 +29,15 @@ struct call {
     const real *wxt, *wht, *whrt, *whnt; /* backward: packed in column order */
     const real *zeros;                   /* where products without a bias start from */
     const real *reset_c;                 /* [N,Hp] */
+    const kept_real *reset_kept;         /* the same for backward */
 
-    /* If `full`, gates, cells and extra hold each step from first to last-1. If not, gates hold a
-     * chunk of steps, and cells one vector of cells for each row of the batch. */
+    /* If `full`, gates, cells and extra hold each step from first to last-1. */
     int full;
     int64_t first, last;
-    real *gates, *cells, *extra;
+    kept_real *gates, *cells, *extra;
+    /* What a step works on: gates before their activation, of a chunk of steps, and one vector of
+     * cells for each row of the batch. NULL where it works in what is kept: numbers as they are. */
+    real *z, *c;
     real *states; /* cells at the start of every segment, or NULL */
 
     real *inputs;              /* [U,GHp] products of the table's rows */
@@ -43,7 +47,7 @@ struct call {
     real *dreset_h, *dreset_c; /* [N,Rp], [N,Hp], sums of up to SUM_BLOCK steps */
     real *reset_sum_h, *reset_sum_c;
     real *param_sums; /* [2,params*Hp], see param_grad.h */
-    real *dproj;      /* [P,Rp] gradients of projected outputs */
+    kept_real *dproj; /* [P,Rp] gradients of projected outputs */
     real *scratch;    /* each thread's own */
     int64_t scratch_size;
 };
@@ -57,14 +61,15 @@ struct step_rows {
     const real **a;     /* what meets the weight: h, masked, or the input */
     const real **init;  /* what the gate products start from, or add if split */
     const real **start; /* what split products start from */
-    real **z;           /* gates */
-    real **c_in, **c_out, **out, **extra;
+    real **z;           /* gates before their activation */
+    real **c_in, **c_out, **out;
+    kept_real **gates, **cells, **extra; /* where these are kept, if they are */
     real **s;        /* recurrent products, if split; products to be written elsewhere */
     int64_t s_panel; /* from one panel of s to the next, or 0 */
     real *own;       /* the thread's memory: see own_extra */
 };
 
-enum { ROW_POINTERS = 11 };
+enum { ROW_POINTERS = 13 };
 
 FL_INLINE int64_t pointers_size(int64_t n) {
     int64_t each = sizeof(void *) / sizeof(real);
@@ -82,11 +87,13 @@ FL_INLINE step_rows step_rows_in(const call *k, real *scratch, int64_t most) {
                        .c_in = (real **)(at + 3 * most),
                        .c_out = (real **)(at + 4 * most),
                        .out = (real **)(at + 5 * most),
-                       .extra = (real **)(at + 6 * most),
+                       .extra = (kept_real **)(at + 6 * most),
                        .s = (real **)(at + 7 * most),
                        .start = (const real **)(at + 8 * most),
                        .h = (const real **)(at + 9 * most),
                        .mask = (const real **)(at + 10 * most),
+                       .gates = (kept_real **)(at + 11 * most),
+                       .cells = (kept_real **)(at + 12 * most),
                        .own = scratch + pointers_size(most)};
 }
 
@@ -96,20 +103,29 @@ FL_INLINE int64_t packed_row(const call *k, int64_t row, int64_t step) {
     return offset[k->last] - offset[step + 1] + row;
 }
 
-FL_INLINE real *gates_row(const call *k, int64_t row, int64_t step) {
-    /* In a chunk's buffer a row keeps its place: threads that are chunks apart must not meet. */
-    int64_t at = k->full ? packed_row(k, row, step) : step % k->chunk * k->p->rows.N + row;
-    return k->gates + at * k->GHp;
+FL_INLINE kept_real *gates_row(const call *k, int64_t row, int64_t step) {
+    return k->gates + packed_row(k, row, step) * k->GHp;
 }
 
-FL_INLINE real *extra_row(const call *k, int64_t row, int64_t step) {
+FL_INLINE kept_real *extra_row(const call *k, int64_t row, int64_t step) {
     return k->extra + packed_row(k, row, step) * k->Hp;
 }
 
-FL_INLINE real *cell_after(const call *k, int64_t row, int64_t step) {
+/* Before the segment's first step: those that it starts from. */
+FL_INLINE kept_real *kept_after(const call *k, int64_t row, int64_t step) {
     const fl_rows *b = &k->p->rows;
-    if (!k->full || step < k->first) return k->cells + row * k->Hp;
+    if (step < k->first) return k->cells + row * k->Hp;
     return k->cells + (b->N + b->offset[step] - b->offset[k->first] + row) * k->Hp;
+}
+
+FL_INLINE real *z_row(const call *k, int64_t row, int64_t step) {
+    if (!k->z) return (real *)(void *)gates_row(k, row, step);
+    /* A row keeps its place: threads that are chunks apart must not meet. */
+    return k->z + (step % k->chunk * k->p->rows.N + row) * k->GHp;
+}
+
+FL_INLINE real *cell_after(const call *k, int64_t row, int64_t step) {
+    return k->c ? k->c + row * k->Hp : (real *)(void *)kept_after(k, row, step);
 }
 
 FL_INLINE real *output_row(const call *k, int64_t row, int64_t step) {
@@ -141,6 +157,23 @@ FL_INLINE const real *mask_row(const call *k, int64_t row) {
 FL_INLINE const real *cell_before(const call *k, int64_t row, int64_t step) {
     if (is_reset(k, row, step)) return k->reset_c + row * k->Hp;
     return cell_after(k, row, step - 1);
+}
+
+FL_INLINE const kept_real *kept_before(const call *k, int64_t row, int64_t step) {
+    if (is_reset(k, row, step)) return k->reset_kept + row * k->Hp;
+    return kept_after(k, row, step - 1);
+}
+
+/* The cells that a row's segment starts from, in blocks j0..j1-1, to what is kept. */
+FL_INLINE void keep_start(const call *k, int64_t row, int64_t j0, int64_t j1) {
+    int64_t at = row * k->Hp + j0 * VL;
+    if (k->full && k->c) keep_row(k->c + at, (j1 - j0) * VL, k->cells + at);
+}
+
+/* New cells of a row in a step. */
+FL_INLINE void store_cell(const step_rows *s, int64_t r, int64_t at, vreal c) {
+    vstore(s->c_out[r] + at, c);
+    if (KEPT_ROUNDED && s->call->full) store_kept(s->cells[r] + at, c);
 }
 
 /* Of a caller's [N,n] array into a row of ours, filled up with zeros; NULL reads as zero. */
@@ -224,5 +257,21 @@ FL_INLINE void round_rows(const call *k, step_rows *rows, int64_t n, int64_t K, 
         rows->a[i] = to;
     }
 }
+
+/* The same of rows of kept numbers. Those of bfloat16 are words already, but tile registers want a
+ * constant step between rows, and zeros in the last words. */
+FL_INLINE void round_kept_rows(const call *k, step_rows *rows, int64_t n, int64_t K, real floor) {
+    if (!KEPT_ROUNDED) round_rows(k, rows, n, K, floor);
+    if (!KEPT_ROUNDED || WORD_BLOCK == 1) return;
+    int64_t own = (K + WORD - 1) / WORD;
+    real *to = own_masked(k, rows) + masked_size(k);
+    for (int64_t i = 0; i < n; i++, to += operand_step(K)) {
+        memcpy(to, rows->a[i], (size_t)own * sizeof(real));
+        memset(to + own, 0, (size_t)(words(K) - own) * sizeof(real));
+        rows->a[i] = to;
+    }
+}
+
+FL_INLINE const real *as_operand(const kept_real *row) { return (const real *)(const void *)row; }
 
 #endif

@@ -62,7 +62,8 @@ typedef struct fl_call {
     /* 0: all that backward needs is kept. Or of so many steps only the first one's state, and
      * backward computes the rest again. */
     int64_t recompute;
-    /* Kept for backward, of `kept` elements; NULL if there are none, or all NULL for inference.
+    /* Kept for backward, of `kept` bytes; NULL if there are none, or all NULL for inference. As
+     * numbers of kept_itemsize bytes, but for the cells before segments, which are as the arrays.
      * P rows stand in order of steps from the last to the first. */
     void *gates; /* [P,GHp] */
     void *cells; /* [N+P,Hp], steps ascending; or [segments,N,Hp] before each */
@@ -119,8 +120,9 @@ enum { FL_FULL, FL_BFLOAT16, FL_INT8 };
 /* In lower precision only what concerns cells is there, in 8 bits no backward. */
 typedef struct fl_kernels {
     const char *isa;
-    int itemsize; /* 4 or 8 */
-    int width;    /* VL */
+    int itemsize;      /* 4 or 8 */
+    int kept_itemsize; /* the same or, of bfloat16, 2 */
+    int width;         /* VL */
 
     const char *(*cell_name)(int number); /* NULL past the last one */
 
@@ -128,8 +130,8 @@ typedef struct fl_kernels {
     int64_t (*packed_size)(const fl_call *p);
     void (*pack)(const fl_call *p, void *packed);
 
-    /* Elements of gates, cells and extra that a call with `recompute` keeps. */
-    void (*kept)(const fl_call *p, int64_t elements[3]);
+    /* Bytes of gates, cells and extra that a call with `recompute` keeps. */
+    void (*kept)(const fl_call *p, int64_t bytes[3]);
 
     /* Bytes at work in a call, beside what it is given (backward: with dx). */
     int64_t (*forward_bytes)(const fl_call *p);

@@ -37,7 +37,7 @@ static void make_inputs(const call *k, const share *w, step_rows *rows, int64_t 
         for (int64_t i = 0; i < share_rows(w, p->rows.n_at[s]); i++, n++) {
             int64_t row = w->first + i * w->stride;
             rows->a[n] = input_row(&p->rows, &p->in, row, s);
-            rows->z[n] = gates_row(k, row, s);
+            rows->z[n] = z_row(k, row, s);
             rows->init[n] = k->bias;
         }
     round_rows(k, rows, n, p->in.I, 0);
@@ -90,14 +90,17 @@ static void place_rows(const call *k, const share *w, step_rows *rows, int64_t s
     for (int64_t i = 0; i < rows->n; i++) {
         int64_t row = w->first + i * w->stride;
         rows->a[i] = rows->h[i] = hidden_before(k, row, step);
-        rows->z[i] = gates_row(k, row, step);
+        rows->z[i] = z_row(k, row, step);
+        if (k->full) rows->gates[i] = gates_row(k, row, step);
         if (k->cell->c) rows->c_in[i] = (real *)cell_before(k, row, step);
         if (k->cell->c) rows->c_out[i] = cell_after(k, row, step);
+        if (k->cell->c && k->full) rows->cells[i] = kept_after(k, row, step);
         /* where backward recomputes a step, its output is in y already and this one is not read */
         rows->out[i] = k->g ? rows->own : output_row(k, row, step);
         rows->s[i] = rows->own + k->Rp + i * s_row;
         if (keeps_extra(k))
-            rows->extra[i] = k->extra ? extra_row(k, row, step) : own_extra(k, rows) + i * k->Hp;
+            rows->extra[i] = k->extra ? extra_row(k, row, step)
+                                      : (kept_real *)(void *)own_extra(k, rows) + i * k->Hp;
         rows->init[i] = rows->z[i];
         if (p->in.ids) rows->init[i] = token_products(k, row, step);
         if (p->in.ids && step + 1 < p->rows.length[row])
@@ -142,7 +145,8 @@ static int begin_forward(const call *k, int thread, step_rows *rows, fl_team *te
     if (!p->packed) pack_forward_part(k, thread);
     for (int64_t r = part(p->rows.N, thread, k->threads);
          k->cell->c && r < part(p->rows.N, thread + 1, k->threads); r++) {
-        read_state(k, p->c0, p->H, r, k->cells + r * k->Hp);
+        read_state(k, p->c0, p->H, r, cell_after(k, r, -1));
+        keep_start(k, r, 0, k->Hp / VL);
         if (p->reset) read_state(k, p->reset_c, p->H, r, (real *)k->reset_c + r * k->Hp);
     }
     if (fl_barrier(team)) return 1;
@@ -198,11 +202,12 @@ static void step_piece(void *ctx, int piece, int pieces) {
     step_rows rows = step_rows_in(k, k->scratch + piece * k->scratch_size, p->rows.N);
     if (!p->packed) pack_forward(k, w.j0, w.j1, 0, 0);
     for (int64_t r = 0; k->cell->c && r < p->rows.N; r++) {
-        real *to = k->cells + r * k->Hp + u0;
+        real *to = cell_after(k, r, -1) + u0;
         memset(to, 0, (size_t)(w.j1 * VL - u0) * sizeof(real));
         if (p->c0)
             memcpy(to, (const real *)p->c0 + p->rows.order[r] * p->H + u0,
                    (size_t)units * sizeof(real));
+        keep_start(k, r, w.j0, w.j1);
     }
     open_tiles();
     make_inputs(k, &w, &rows, 0, 1);

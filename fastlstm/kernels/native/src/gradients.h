@@ -61,7 +61,7 @@ static void input_rows(const void *ctx, int64_t p0, int64_t n, const real **rows
 
 static void extra_rows(const void *ctx, int64_t p0, int64_t n, const real **rows) {
     const call *k = ctx;
-    for (int64_t i = 0; i < n; i++) rows[i] = k->extra + (p0 + i) * k->Hp;
+    for (int64_t i = 0; i < n; i++) rows[i] = as_operand(k->extra + (p0 + i) * k->Hp);
 }
 
 static void table_rows(const void *ctx, int64_t p0, int64_t n, const real **rows) {
@@ -116,29 +116,31 @@ static weight_grad grad_of(const call *k, int which) {
                      .g1 = k->cell->gates,
                      .V = k->cell->panel,
                      .P = P,
+                     .dG_row = k->GHp,
                      .words = step_words,
                      .zeros = k->zeros};
-    weight_factor input = {p->in.I, p->in.ids ? table_rows : input_rows, NULL, g->dw_ih};
+    weight_factor input = {p->in.I, p->in.ids ? table_rows : input_rows, NULL, g->dw_ih, 0};
     switch (which) {
     case OF_HIDDEN:
-        m.of[0] = (weight_factor){p->R, hidden_rows, p->mask ? mask_rows : NULL, g->dw_hh};
+        m.of[0] = (weight_factor){p->R, hidden_rows, p->mask ? mask_rows : NULL, g->dw_hh, 0};
         if (made_jointly(k)) m.of[1] = input;
         m.db1 = g->db_hh, m.db2 = k->cell->split ? NULL : g->db_ih;
         m.g1 -= k->cell->late;
         break;
     case OF_LATE_HIDDEN: /* extra holds what the late gates met */
-        m.of[0] = (weight_factor){p->R, extra_rows, NULL, g->dw_hh};
+        m.of[0] = (weight_factor){p->R, extra_rows, NULL, g->dw_hh, 1};
         m.db1 = g->db_hh, m.db2 = g->db_ih;
         m.g0 = k->G - k->cell->late;
         break;
     case OF_PROJECTION:
-        m = (weight_grad){.H = p->R, .G = 1, .g1 = 1, .V = FL_PANEL, .P = P};
+        m = (weight_grad){.H = p->R, .G = 1, .g1 = 1, .V = FL_PANEL, .P = P, .dG_row = k->Rp};
         m.words = step_words, m.zeros = k->zeros;
-        m.of[0] = (weight_factor){p->H, extra_rows, NULL, g->dw_hr};
+        m.of[0] = (weight_factor){p->H, extra_rows, NULL, g->dw_hr, 1};
         break;
     default:
         m.of[0] = input;
-        if (p->in.ids) m.P = p->in.U, m.words = table_words;
+        if (p->in.ids)
+            m.P = p->in.U, m.words = table_words, m.dG_row = kept_token(k, 1) - kept_token(k, 0);
         m.db1 = k->cell->split ? g->db_ih : NULL;
     }
     return m;
@@ -165,17 +167,17 @@ static int64_t sums_size(const call *k, int count) {
 
 /* One weight's gradient of ripe rows, added to the thread's sums. After every SUM_ROWS rows of the
  * call, and after its last, those are added to the caller's gradient and zeroed. */
-static void run_grad(const call *k, int which, const ripe *r, const real *dG, int thread,
+static void run_grad(const call *k, int which, const ripe *r, const kept_real *dG, int thread,
                      real *copies, real *sums) {
     if (!has_grad(k, which)) return;
     weight_grad m = grad_of(k, which);
     if (WORD == 1 && k->unpacked) {
-        weight_grad_few(&m, thread, k->threads, k, r->p1, dG, copies);
+        weight_grad_few(&m, thread, k->threads, k, r->p1, (const real *)(const void *)dG, copies);
         return;
     }
     weight_part w = weight_part_of(&m, thread, k->threads);
     const int64_t *offset = k->p->rows.offset;
-    int64_t row = m.G * round_up(m.H), before = offset[k->p->rows.T] - offset[k->last];
+    int64_t before = offset[k->p->rows.T] - offset[k->last];
     if (which == OF_INPUT && k->p->in.ids) before = 0; /* rows of the table */
     size_t bytes = (size_t)((w.p1 - w.p0) * (w.f1 - w.f0 + 1) * PANEL) * sizeof(real);
     sums += sums_size(k, which);
@@ -186,7 +188,7 @@ static void run_grad(const call *k, int which, const ripe *r, const real *dG, in
         int last = r->end && p + n == r->p1;
         block_sum to = {sums, sums + sums_size(k, WEIGHT_GRADS), at % P_BLOCK == 0,
                         (at + n) % P_BLOCK == 0 || last};
-        weight_grad_block(&m, &w, k, p, n, dG + p * row, copies, &to);
+        weight_grad_block(&m, &w, k, p, n, dG + p * m.dG_row, copies, &to);
         if (!last && (at + n) % SUM_ROWS) continue;
         add_weight_grad(&m, thread, k->threads, sums);
         memset(sums, 0, bytes);
@@ -220,7 +222,7 @@ static void dx_rows(const call *k, int64_t n, step_rows *rows, real *tiles) {
         rows->z[i] = tiles + i * PANEL;
         rows->init[i] = k->zeros;
     }
-    round_rows(k, rows, n, k->GHp, 0);
+    round_kept_rows(k, rows, n, k->GHp, 0);
     product m =
         column_product(n, k->GHp, rows->a, k->wxt, vectors(k->p->in.I), rows->init, 0, rows->z);
     m.c_panel = 0, m.panels_first = 1;
@@ -238,11 +240,11 @@ static void make_dx(const call *k, const ripe *ready, int thread, step_rows *row
         place_of_row at = k->p->in.ids ? (place_of_row){0, 0} : packed_place(k, p);
         for (int64_t i = 0; i < n; i++) {
             if (k->p->in.ids) {
-                rows->a[i] = k->table + (p + i) * k->GHp;
+                rows->a[i] = as_operand(kept_token(k, p + i));
                 rows->out[i] = (real *)g->dx + (p + i) * g->dx_n;
                 continue;
             }
-            rows->a[i] = k->gates + (p + i) * k->GHp;
+            rows->a[i] = as_operand(k->gates + (p + i) * k->GHp);
             rows->out[i] = (real *)g->dx + place(b, at.row, at.step, g->dx_t, g->dx_n);
             next_place(k, &at);
         }
@@ -257,8 +259,8 @@ static void input_gates(const call *k, const ripe *ready, int thread) {
     int64_t p1 = ready->p0 + part(P, thread + 1, k->threads);
     for (int64_t p = ready->p0 + part(P, thread, k->threads); p < p1; p++)
         for (int64_t j = 0; j < k->Hp / VL; j++)
-            vstore(k->gates + p * k->GHp + j * k->cell->gates * VL + last,
-                   vload(k->extra + p * k->Hp + j * VL));
+            store_kept(k->gates + p * k->GHp + j * k->cell->gates * VL + last,
+                       load_kept(k->extra + p * k->Hp + j * VL));
 }
 
 /* The gradients that are products over the steps, of ripe rows. */
@@ -279,10 +281,14 @@ static void ripe_products(const call *k, const ripe *ready, int thread, step_row
         sum_tokens(k, ready, thread);
         if (!ready->end) return;
         fl_barrier(team);
+        if (KEPT_ROUNDED) {
+            keep_tokens(k, thread);
+            fl_barrier(team);
+        }
         ready = &table;
     }
     if (k->g->dx) make_dx(k, ready, thread, rows, copies);
-    run_grad(k, OF_INPUT, ready, k->p->in.ids ? k->table : k->gates, thread, copies, sums);
+    run_grad(k, OF_INPUT, ready, k->p->in.ids ? kept_token(k, 0) : k->gates, thread, copies, sums);
 }
 
 enum { RIPE_BYTES = 512 << 10 }; /* half of a second-level cache of 1 MiB */
@@ -290,7 +296,7 @@ enum { RIPE_BYTES = 512 << 10 }; /* half of a second-level cache of 1 MiB */
 /* How many ripe rows are waited for. Up to H = 128 their gate gradients are still in the
  * second-level cache then; fewer than two blocks would make the products of larger nets slower. */
 FL_INLINE int64_t ripe_rows(const call *k) {
-    int64_t row = k->GHp * (int64_t)sizeof(real);
+    int64_t row = k->GHp * (int64_t)sizeof(kept_real);
     return max64(2 * P_BLOCK, k->threads * RIPE_BYTES / row / P_BLOCK * P_BLOCK);
 }
 

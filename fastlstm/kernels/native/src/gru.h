@@ -39,15 +39,15 @@ FL_INLINE void gru_finish(void *ctx, int64_t row, int64_t R, int64_t j) {
         gru_sigmoids(&r, &z[i]);
         to_n[i] = vfma(r, hn, vload(x + 2 * VL));
         if (!s->call->full) continue;
-        vstore(s->z[at] + block, r);
-        vstore(s->z[at] + block + VL, z[i]);
-        vstore(s->extra[at] + j * VL, hn);
-        prefetch_written(s->z[at] + block + GRU_GATES * VL, GRU_GATES * VL);
+        store_sigmoid(s->gates[at] + block, r);
+        store_sigmoid(s->gates[at] + block + VL, z[i]);
+        store_kept(s->extra[at] + j * VL, hn);
+        prefetch_kept_written(s->gates[at] + block + GRU_GATES * VL, GRU_GATES * VL);
     }
     for (int64_t i = 0, at = row; i < R; i++, at++) {
         vreal n = vtanh(to_n[i]), h = vload_n(s->h[at] + j * VL, lanes);
         vstore_n(s->out[at] + j * VL, gru_blend(z[i], n, h), lanes);
-        if (s->call->full) vstore(s->z[at] + block + 2 * VL, n);
+        if (s->call->full) store_kept(s->gates[at] + block + 2 * VL, n);
     }
 }
 
@@ -63,19 +63,20 @@ static void gru_step(const call *k, const share *w, step_rows *rows, int64_t ste
 #if FL_BACKWARD
 static void gru_row_backward(const call *k, int64_t row, int64_t step, int64_t j0, int64_t j1) {
     const real *h = hidden_before(k, row, step), *dy = dy_row(k, row, step);
-    real *gates = gates_row(k, row, step), *extra = extra_row(k, row, step);
+    kept_real *gates = gates_row(k, row, step), *extra = extra_row(k, row, step);
     real *dh = k->dh + row * k->Rp;
     for (int64_t j = j0; j < j1; j++) {
-        real *g = gates + j * GRU_GATES * VL;
+        kept_real *g = gates + j * GRU_GATES * VL;
         int64_t u = j * VL, lanes = min64(VL, k->p->H - u);
-        vreal r = vload(g), z = vload(g + VL), n = vload(g + 2 * VL), hn = vload(extra + u);
+        vreal r = load_sigmoid(g), z = load_sigmoid(g + VL), n = load_kept(g + 2 * VL);
+        vreal hn = load_kept(extra + u);
         vreal d = vload(dh + u), one = vset1(1);
         if (dy) d += vload_n(dy + u, lanes);
         vreal dn = d * (1 - z) * vfma(-n, n, one);
-        vstore(g, dn * hn * r * (1 - r));
-        vstore(g + VL, d * (vload_n(h + u, lanes) - n) * z * (1 - z));
-        vstore(g + 2 * VL, dn * r);
-        vstore(extra + u, dn);
+        store_kept(g, dn * hn * r * (1 - r));
+        store_kept(g + VL, d * (vload_n(h + u, lanes) - n) * z * (1 - z));
+        store_kept(g + 2 * VL, dn * r);
+        store_kept(extra + u, dn);
         vstore(dh + u, d * z);
     }
 }

@@ -20,12 +20,15 @@ FL_INLINE void gru_late_gates(void *ctx, int64_t row, int64_t R, int64_t j) {
         real *g = s->z[i] + j * GRU_GATES * VL;
         vreal r = vload(g), z = vload(g + VL);
         gru_sigmoids(&r, &z);
-        vstore(g, r);
         vstore(g + VL, z);
         vreal rh = r * vload_n(s->h[i] + j * VL, lanes);
-        vstore(s->extra[i] + j * VL,
-               s->call->p->mask ? rh * vload_n(s->mask[i] + j * VL, lanes) : rh);
-        if (s->call->full) prefetch_written(g + GRU_GATES * VL, GRU_GATES * VL);
+        store_kept(s->extra[i] + j * VL,
+                   s->call->p->mask ? rh * vload_n(s->mask[i] + j * VL, lanes) : rh);
+        if (!s->call->full) continue;
+        kept_real *gates = s->gates[i] + j * GRU_GATES * VL;
+        store_sigmoid(gates, r);
+        store_sigmoid(gates + VL, z);
+        prefetch_kept_written(gates + GRU_GATES * VL, GRU_GATES * VL);
     }
 }
 
@@ -36,7 +39,7 @@ FL_INLINE void gru_late_finish(void *ctx, int64_t row, int64_t R, int64_t j) {
         real *g = s->z[i] + j * GRU_GATES * VL;
         vreal n = vtanh(vload(g + 2 * VL)), h = vload_n(s->h[i] + j * VL, lanes);
         vstore_n(s->out[i] + j * VL, gru_blend(vload(g + VL), n, h), lanes);
-        vstore(g + 2 * VL, n);
+        if (s->call->full) store_kept(s->gates[i] + (j * GRU_GATES + 2) * VL, n);
     }
 }
 
@@ -47,11 +50,11 @@ static void gru_late_step(const call *k, const share *w, step_rows *rows, int64_
     m.down = step & 1;
     product_run(&m, gru_late_gates, rows);
     for (int64_t i = 0; i < rows->n; i++) {
-        rows->a[i] = rows->extra[i];
+        rows->a[i] = as_operand(rows->extra[i]);
         rows->start[i] = rows->init[i] + 2 * VL;
         rows->s[i] = rows->z[i] + 2 * VL;
     }
-    round_rows(k, rows, rows->n, k->p->R, 1);
+    round_kept_rows(k, rows, rows->n, k->p->R, 1);
     m.b = k->whn;
     m.V = 1, m.nv = k->Hp / VL;
     m.cin = rows->start, m.c = rows->s;
@@ -60,18 +63,19 @@ static void gru_late_step(const call *k, const share *w, step_rows *rows, int64_
 
 #if FL_BACKWARD
 /* Up to the gradient of n before its activation, which also goes to dn; r stays in its place. */
-static void gru_late_outer(const call *k, int64_t row, int64_t step, real *dn) {
+static void gru_late_outer(const call *k, int64_t row, int64_t step, kept_real *dn) {
     const real *h = hidden_before(k, row, step), *dy = dy_row(k, row, step);
-    real *gates = gates_row(k, row, step), *dh = k->dh + row * k->Rp;
+    kept_real *gates = gates_row(k, row, step);
+    real *dh = k->dh + row * k->Rp;
     for (int64_t u = 0; u < k->Hp; u += VL) {
-        real *g = gates + u * GRU_GATES;
+        kept_real *g = gates + u * GRU_GATES;
         int64_t lanes = min64(VL, k->p->H - u);
-        vreal z = vload(g + VL), n = vload(g + 2 * VL), d = vload(dh + u);
+        vreal z = load_sigmoid(g + VL), n = load_kept(g + 2 * VL), d = vload(dh + u);
         if (dy) d += vload_n(dy + u, lanes);
         vreal to_n = d * (1 - z) * vfma(-n, n, vset1(1));
-        vstore(g + VL, d * (vload_n(h + u, lanes) - n) * z * (1 - z));
-        vstore(g + 2 * VL, to_n);
-        vstore(dn + u, to_n);
+        store_kept(g + VL, d * (vload_n(h + u, lanes) - n) * z * (1 - z));
+        store_kept(g + 2 * VL, to_n);
+        store_kept(dn + u, to_n);
         vstore(dh + u, d * z);
     }
 }
@@ -80,27 +84,29 @@ static void gru_late_outer(const call *k, int64_t row, int64_t step, real *dn) {
 static void gru_late_inner(const call *k, int64_t row, int64_t step, const real *drh) {
     const real *mask = k->p->mask ? mask_row(k, row) : NULL;
     const real *h = hidden_before(k, row, step);
-    real *gates = gates_row(k, row, step), *dh = k->dh + row * k->Rp;
+    kept_real *gates = gates_row(k, row, step);
+    real *dh = k->dh + row * k->Rp;
     for (int64_t u = 0; u < k->Hp; u += VL) {
-        real *g = gates + u * GRU_GATES;
+        kept_real *g = gates + u * GRU_GATES;
         int64_t lanes = min64(VL, k->p->H - u);
-        vreal r = vload(g), d = vload(drh + u);
+        vreal r = load_sigmoid(g), d = vload(drh + u);
         if (mask) d *= vload_n(mask + u, lanes);
         vstore(dh + u, vfma(d, r, vload(dh + u)));
-        vstore(g, d * vload_n(h + u, lanes) * r * (1 - r));
+        store_kept(g, d * vload_n(h + u, lanes) * r * (1 - r));
     }
 }
 
 static void gru_late_step_backward(const call *k, const share *w, step_rows *rows, int64_t step,
                                    fl_team *team) {
-    real *dn = own_extra(k, rows), *drh = dn + k->p->rows.N * k->Hp;
+    real *work = own_extra(k, rows), *drh = work + k->p->rows.N * k->Hp;
+    kept_real *dn = (kept_real *)(void *)work;
     for (int64_t i = 0; i < rows->n; i++) {
         gru_late_outer(k, w->first + i * w->stride, step, dn + i * k->Hp);
-        rows->a[i] = dn + i * k->Hp;
+        rows->a[i] = as_operand(dn + i * k->Hp);
         rows->s[i] = drh + i * k->Hp;
         rows->start[i] = k->zeros;
     }
-    round_rows(k, rows, rows->n, k->Hp, 0);
+    round_kept_rows(k, rows, rows->n, k->Hp, 0);
     product m =
         column_product(rows->n, k->Hp, rows->a, k->whnt, k->Rp / VL, rows->start, 0, rows->s);
     product_only(&m);

@@ -40,9 +40,9 @@ static void pack(const fl_call *p, void *packed) {
     pack_forward(&k, 0, k.Hp / VL, 0, k.Rp / VL);
 }
 
-static void kept(const fl_call *p, int64_t elements[3]) {
+static void kept(const fl_call *p, int64_t bytes[3]) {
     call k = call_of(CELLS[p->cell], p, NULL);
-    plan_kept(&k, elements);
+    plan_kept(&k, bytes);
 }
 
 /* Backward makes twice the products of forward. */
@@ -118,6 +118,7 @@ extern const fl_kernels FL_TABLE;
 const fl_kernels FL_TABLE = {
     .isa = FL_ISA,
     .itemsize = sizeof(real),
+    .kept_itemsize = sizeof(kept_real),
     .width = VL,
     .cell_name = cell_name,
     .packed_size = packed_size,

@@ -31,15 +31,11 @@ FL_INLINE lstm_gates lstm_activate(const real *z) {
                         .o = fo * df * FL_SMALL};
 }
 
-FL_INLINE lstm_gates lstm_load(const real *z) {
-    return (lstm_gates){vload(z), vload(z + VL), vload(z + 2 * VL), vload(z + 3 * VL)};
-}
-
-FL_INLINE void lstm_store(real *z, const lstm_gates *a) {
-    vstore(z, a->i);
-    vstore(z + VL, a->f);
-    vstore(z + 2 * VL, a->g);
-    vstore(z + 3 * VL, a->o);
+FL_INLINE void lstm_keep(kept_real *to, const lstm_gates *a) {
+    store_sigmoid(to, a->i);
+    store_sigmoid(to + VL, a->f);
+    store_kept(to + 2 * VL, a->g);
+    store_sigmoid(to + 3 * VL, a->o);
 }
 
 /* Gate maths on rows of a unit block whose products are complete. tanh(c') has to wait for all of
@@ -49,19 +45,19 @@ FL_INLINE void lstm_finish(void *ctx, int64_t row, int64_t R, int64_t j) {
     int64_t lanes = min64(VL, s->call->p->H - j * VL);
     vreal c[MAX_ROWS], o[MAX_ROWS];
     for (int64_t i = 0, r = row; i < R; i++, r++) {
-        real *z = s->z[r] + j * LSTM_GATES * VL;
-        lstm_gates a = lstm_activate(z);
+        lstm_gates a = lstm_activate(s->z[r] + j * LSTM_GATES * VL);
         c[i] = vfma(a.f, vload(s->c_in[r] + j * VL), a.i * a.g), o[i] = a.o;
-        vstore(s->c_out[r] + j * VL, c[i]);
+        store_cell(s, r, j * VL, c[i]);
         if (s->call->full) {
-            lstm_store(z, &a);
-            prefetch_written(z + LSTM_GATES * VL, LSTM_GATES * VL);
+            kept_real *gates = s->gates[r] + j * LSTM_GATES * VL;
+            lstm_keep(gates, &a);
+            prefetch_kept_written(gates + LSTM_GATES * VL, LSTM_GATES * VL);
         }
     }
     for (int64_t i = 0, r = row; i < R; i++, r++) {
         vreal h = o[i] * vtanh(c[i]);
         if (s->call->whr)
-            vstore(s->extra[r] + j * VL, h);
+            store_kept(s->extra[r] + j * VL, h);
         else
             vstore_n(s->out[r] + j * VL, h, lanes);
     }
@@ -83,10 +79,10 @@ FL_INLINE void write_projected(void *ctx, int64_t row, int64_t R, int64_t panel)
 static void lstm_project(const call *k, step_rows *rows) {
     int64_t nv = k->Rp / VL;
     for (int64_t i = 0; i < rows->n; i++) {
-        rows->a[i] = rows->extra[i];
+        rows->a[i] = as_operand(rows->extra[i]);
         rows->init[i] = k->zeros;
     }
-    round_rows(k, rows, rows->n, k->p->H, 1);
+    round_kept_rows(k, rows, rows->n, k->p->H, 1);
     rows->s_panel = rows->n <= MAX_FEW ? PANEL : 0;
     product m = {.n = rows->n,
                  .K = words(k->p->H),
@@ -111,6 +107,20 @@ static void lstm_step(const call *k, const share *w, step_rows *rows, int64_t st
 }
 
 #if FL_BACKWARD
+FL_INLINE lstm_gates lstm_load(const kept_real *from) {
+    return (lstm_gates){.i = load_sigmoid(from),
+                        .f = load_sigmoid(from + VL),
+                        .g = load_kept(from + 2 * VL),
+                        .o = load_sigmoid(from + 3 * VL)};
+}
+
+FL_INLINE void lstm_store(kept_real *to, const lstm_gates *d) {
+    store_kept(to, d->i);
+    store_kept(to + VL, d->f);
+    store_kept(to + 2 * VL, d->g);
+    store_kept(to + 3 * VL, d->o);
+}
+
 /* From dh' and dc' to the gradients before the activations; returns dc. p: NULL or what i, f and o
  * see the cell with (peephole_lstm.h). */
 FL_INLINE vreal lstm_cell_backward(const lstm_gates *a, vreal c, vreal c_next, vreal dh, vreal dc,
@@ -130,19 +140,20 @@ FL_INLINE vreal lstm_cell_backward(const lstm_gates *a, vreal c, vreal c_next, v
  * before. dy is NULL or [H]. */
 FL_INLINE void lstm_row_backward(const int peephole, const call *k, int64_t row, int64_t step,
                                  int64_t j0, int64_t j1, const real *dh, const real *dy) {
-    const real *c_in = cell_before(k, row, step), *c_out = cell_after(k, row, step);
-    real *z = gates_row(k, row, step), *dc = k->dc + row * k->Hp;
+    const kept_real *c_in = kept_before(k, row, step), *c_out = kept_after(k, row, step);
+    kept_real *gates = gates_row(k, row, step);
+    real *dc = k->dc + row * k->Hp;
     for (int64_t j = j0; j < j1; j++) {
-        real *zj = z + j * LSTM_GATES * VL;
+        kept_real *block = gates + j * LSTM_GATES * VL;
         int64_t u = j * VL;
-        lstm_gates a = lstm_load(zj), d;
+        lstm_gates a = lstm_load(block), d;
         vreal dhj = vload(dh + u);
         if (dy) dhj += vload_n(dy + u, min64(VL, k->p->H - u));
         const real *p = peephole ? k->params + j * PEEPHOLES * VL : NULL;
-        vreal dcj =
-            lstm_cell_backward(&a, vload(c_in + u), vload(c_out + u), dhj, vload(dc + u), p, &d);
+        vreal dcj = lstm_cell_backward(&a, load_kept(c_in + u), load_kept(c_out + u), dhj,
+                                       vload(dc + u), p, &d);
         vstore(dc + u, dcj);
-        lstm_store(zj, &d);
+        lstm_store(block, &d);
     }
 }
 
@@ -151,17 +162,17 @@ static void lstm_project_backward(const call *k, const share *w, step_rows *rows
     for (int64_t i = 0; i < rows->n; i++) {
         int64_t row = w->first + i * w->stride;
         const real *dh = k->dh + row * k->Rp, *dy = dy_row(k, row, step);
-        real *sum = k->dproj + packed_row(k, row, step) * k->Rp;
+        kept_real *sum = k->dproj + packed_row(k, row, step) * k->Rp;
         for (int64_t u = 0; u < k->Rp; u += VL) {
             vreal s = vload(dh + u);
             if (dy) s += vload_n(dy + u, min64(VL, k->p->R - u));
-            vstore(sum + u, s);
+            store_kept(sum + u, s);
         }
-        rows->a[i] = sum;
+        rows->a[i] = as_operand(sum);
         rows->init[i] = k->zeros;
         rows->s[i] = own_extra(k, rows) + i * k->Hp;
     }
-    round_rows(k, rows, rows->n, k->Rp, 0);
+    round_kept_rows(k, rows, rows->n, k->Rp, 0);
     product m =
         column_product(rows->n, k->Rp, rows->a, k->whrt, k->Hp / VL, rows->init, 0, rows->s);
     product_only(&m);

@@ -27,12 +27,13 @@ FL_INLINE void peephole_finish(void *ctx, int64_t row, int64_t R, int64_t j) {
         vreal ng = vtanh_num(vload(z + 2 * VL)), dg = ng + 2, ig = vinverse(di * dg);
         vreal i = ig * dg * FL_SMALL, g = ng * (ig * di);
         next[r - row] = vfma(f, c, i * g);
-        vstore(s->c_out[r] + j * VL, next[r - row]);
+        store_cell(s, r, j * VL, next[r - row]);
         if (!s->call->full) continue;
-        vstore(z, i);
-        vstore(z + VL, f);
-        vstore(z + 2 * VL, g);
-        prefetch_written(z + LSTM_GATES * VL, LSTM_GATES * VL);
+        kept_real *gates = s->gates[r] + j * LSTM_GATES * VL;
+        store_sigmoid(gates, i);
+        store_sigmoid(gates + VL, f);
+        store_kept(gates + 2 * VL, g);
+        prefetch_kept_written(gates + LSTM_GATES * VL, LSTM_GATES * VL);
     }
     for (int64_t r = row; r < row + R; r++) {
         real *z = s->z[r] + j * LSTM_GATES * VL;
@@ -40,7 +41,7 @@ FL_INLINE void peephole_finish(void *ctx, int64_t row, int64_t R, int64_t j) {
         vreal nt = vtanh_num(next[r - row]), dt = nt + 2, both = vinverse(d_o * dt);
         vreal o = both * dt * FL_SMALL;
         vstore_n(s->out[r] + j * VL, o * (nt * (both * d_o)), lanes);
-        if (s->call->full) vstore(z + 3 * VL, o);
+        if (s->call->full) store_sigmoid(s->gates[r] + (j * LSTM_GATES + 3) * VL, o);
     }
 }
 
@@ -63,15 +64,15 @@ static void peephole_step_backward(const call *k, const share *w, step_rows *row
 
 static void peephole_params_backward(const call *k, int64_t row, int64_t step, int64_t j0,
                                      int64_t j1, real *sums) {
-    const real *c = cell_before(k, row, step), *next = cell_after(k, row, step);
-    const real *gates = gates_row(k, row, step);
+    const kept_real *c = kept_before(k, row, step), *next = kept_after(k, row, step);
+    const kept_real *gates = gates_row(k, row, step);
     for (int64_t j = j0; j < j1; j++) {
-        const real *z = gates + j * LSTM_GATES * VL;
+        const kept_real *d = gates + j * LSTM_GATES * VL;
         real *sum = sums + j * PEEPHOLES * VL;
-        vreal before = vload(c + j * VL), after = vload(next + j * VL);
-        vstore(sum, vfma(vload(z), before, vload(sum)));
-        vstore(sum + VL, vfma(vload(z + VL), before, vload(sum + VL)));
-        vstore(sum + 2 * VL, vfma(vload(z + 3 * VL), after, vload(sum + 2 * VL)));
+        vreal before = load_kept(c + j * VL), after = load_kept(next + j * VL);
+        vstore(sum, vfma(load_kept(d), before, vload(sum)));
+        vstore(sum + VL, vfma(load_kept(d + VL), before, vload(sum + VL)));
+        vstore(sum + 2 * VL, vfma(load_kept(d + 3 * VL), after, vload(sum + 2 * VL)));
     }
 }
 

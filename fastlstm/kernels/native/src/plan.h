@@ -7,14 +7,23 @@
 #include "backward.h"
 #endif
 
-/* Elements of gates, cells and extra; see fl_call. */
-static void plan_kept(const call *k, int64_t elements[3]) {
+/* Bytes of gates, cells and extra; see fl_call. */
+static void plan_kept(const call *k, int64_t bytes[3]) {
     const fl_call *p = k->p;
     int64_t N = p->rows.N, T = p->rows.T, P = p->rows.offset[T];
     int64_t segments = p->recompute ? (T + p->recompute - 1) / p->recompute : 0;
-    elements[0] = p->recompute ? 0 : P * k->GHp;
-    elements[1] = !k->cell->c ? 0 : p->recompute ? segments * N * k->Hp : (N + P) * k->Hp;
-    elements[2] = !p->recompute && keeps_extra(k) ? P * k->Hp : 0;
+    int64_t each = sizeof(kept_real), states = segments * N * k->Hp * (int64_t)sizeof(real);
+    bytes[0] = p->recompute ? 0 : P * k->GHp * each;
+    bytes[1] = !k->cell->c ? 0 : p->recompute ? states : (N + P) * k->Hp * each;
+    bytes[2] = !p->recompute && keeps_extra(k) ? P * k->Hp * each : 0;
+}
+
+/* What steps work on where they do not work in what is kept: before that, `full` is set. */
+static void plan_steps(call *k, arena *m) {
+    int apart = KEPT_ROUNDED || !k->full;
+    int64_t N = k->p->rows.N;
+    k->z = apart ? take(m, N * k->chunk * k->GHp) : NULL;
+    k->c = apart && k->cell->c ? take(m, N * k->Hp) : NULL;
 }
 
 /* Where everything of a pass stands in `block`; of NULL to learn the size, which it returns. */
@@ -30,10 +39,11 @@ static int64_t plan_forward(call *k, real *block) {
     if (!p->packed) place_weights(k, take(&m, packed));
     k->zeros = take(&m, max64(k->GHp, PANEL));
     k->inputs = p->in.ids ? take(&m, p->in.U * k->GHp) : NULL;
-    k->gates = k->full ? p->gates : take(&m, N * k->chunk * k->GHp);
-    k->cells = k->full && k->cell->c ? p->cells : k->cell->c ? take(&m, N * k->Hp) : NULL;
+    k->gates = k->full ? p->gates : NULL;
+    k->cells = k->full ? p->cells : NULL;
     k->states = k->full ? NULL : p->cells;
     k->extra = k->full ? p->extra : NULL;
+    plan_steps(k, &m);
     k->reset_c = k->cell->c && p->reset ? take(&m, N * k->Hp) : NULL;
     k->scratch_size = pointers_size(most_rows(k)) + own_size(k);
     k->scratch = take(&m, k->scratch_size * (k->pieces ? k->pieces : k->threads));
@@ -54,9 +64,10 @@ static void plan_segment(call *k, arena *m) {
     place_weights(k, take(m, place_weights(k, NULL)));
     k->inputs = p->in.ids ? take(m, p->in.U * k->GHp) : NULL;
     k->states = p->cells;
-    k->gates = take(m, P * k->GHp);
-    k->cells = k->cell->c ? take(m, (N + P) * k->Hp) : NULL;
-    k->extra = keeps_extra(k) ? take(m, P * k->Hp) : NULL;
+    k->gates = take_kept(m, P * k->GHp);
+    k->cells = k->cell->c ? take_kept(m, (N + P) * k->Hp) : NULL;
+    k->extra = keeps_extra(k) ? take_kept(m, P * k->Hp) : NULL;
+    plan_steps(k, m);
 }
 
 /* Gradients of the states before a step and of the reset states, and their sums. */
@@ -69,6 +80,7 @@ static void plan_states(call *k, arena *m) {
     k->reset_sum_h = take(m, h);
     if (!c) return;
     k->reset_c = take(m, c);
+    k->reset_kept = KEPT_ROUNDED ? take_kept(m, c) : (const kept_real *)(const void *)k->reset_c;
     k->dreset_c = take(m, c);
     k->reset_sum_c = take(m, c);
 }
@@ -86,7 +98,7 @@ static int64_t plan_backward(call *k, int dx, real *block) {
     k->whnt = late ? take(&m, columns_size(p->H, late, p->R)) : NULL;
     k->wxt = k->unpacked ? w->w_ih : dx ? take(&m, columns_size(p->H, k->G, p->in.I)) : NULL;
     k->whrt = w->w_hr ? take(&m, columns_size(p->R, 1, p->H)) : NULL;
-    k->dproj = w->w_hr ? take(&m, longest_segment(p) * k->Rp) : NULL;
+    k->dproj = w->w_hr ? take_kept(&m, longest_segment(p) * k->Rp) : NULL;
     k->table = p->in.ids ? take(&m, (p->in.U + rows_above(p)) * k->GHp) : NULL;
     k->token_sums = p->in.ids ? take(&m, k->threads * token_sums_size(p)) : NULL;
     plan_states(k, &m);

@@ -19,9 +19,9 @@ FL_INLINE void rnn_finish(const int relu, const step_rows *s, int64_t row, int64
             vreal z = vload(s->z[r] + at);
             vreal h = relu ? vrelu(z) : vtanh(z);
             vstore_n(s->out[r] + at, h, min64(VL, s->call->p->H - at));
-            if (s->call->full) vstore(s->z[r] + at, h);
+            if (s->call->full) store_kept(s->gates[r] + at, h);
         }
-        if (s->call->full) prefetch_written(s->z[r] + (p + 1) * PANEL, PANEL);
+        if (s->call->full) prefetch_kept_written(s->gates[r] + (p + 1) * PANEL, PANEL);
     }
 }
 
@@ -42,11 +42,11 @@ RNN_FORWARD(rnn_relu, 1)
 FL_INLINE void rnn_row_backward(const int relu, const call *k, int64_t row, int64_t step,
                                 int64_t j0, int64_t j1) {
     const real *dh = k->dh + row * k->Rp, *dy = dy_row(k, row, step);
-    real *z = gates_row(k, row, step);
+    kept_real *z = gates_row(k, row, step);
     for (int64_t u = j0 * VL; u < j1 * VL; u += VL) {
-        vreal h = vload(z + u), d = vload(dh + u);
+        vreal h = load_kept(z + u), d = vload(dh + u);
         if (dy) d += vload_n(dy + u, min64(VL, k->p->H - u));
-        vstore(z + u, relu ? vrelu_backward(h, d) : d * vfma(-h, h, vset1(1)));
+        store_kept(z + u, relu ? vrelu_backward(h, d) : d * vfma(-h, h, vset1(1)));
     }
 }
 

@@ -30,6 +30,10 @@ FL_INLINE void add_row(real *to, const real *from, int64_t n) {
     for (int64_t e = 0; e < n; e += VL) vstore(to + e, vload(to + e) + vload(from + e));
 }
 
+FL_INLINE void add_kept_row(real *to, const kept_real *from, int64_t n) {
+    for (int64_t e = 0; e < n; e += VL) vstore(to + e, vload(to + e) + load_kept(from + e));
+}
+
 /* A thread's part of the rows: their elements from..to-1. */
 typedef struct {
     const call *k;
@@ -64,8 +68,8 @@ static void add_to_tokens(const token_rows *t, int64_t p, int64_t n) {
         token[i] = 1 + token_of(t->k, at.row, at.step);
     for (int64_t i = 0; i < n; i++) {
         if (i + 2 < n) prefetch(row_of_token(t, token[i + 2]), t->to - t->from);
-        add_row(row_of_token(t, token[i]), t->k->gates + (p + i) * t->k->GHp + t->from,
-                t->to - t->from);
+        add_kept_row(row_of_token(t, token[i]), t->k->gates + (p + i) * t->k->GHp + t->from,
+                     t->to - t->from);
         if (++t->of[token[i]].terms == SUM_BLOCK) empty_row(t, token[i]);
     }
 }
@@ -84,6 +88,18 @@ static void sum_tokens(const call *k, const ripe *r, int thread) {
     for (int64_t i = 1; r->end && t.of[0].above && i <= U; i++)
         for (int64_t j = t.of[i].above; j; j = t.of[j].above)
             add_row(row_of_token(&t, i), row_of_token(&t, j), t.to - t.from);
+}
+
+/* A row of the table, when its sum is complete, as kept numbers: in its place. */
+FL_INLINE kept_real *kept_token(const call *k, int64_t u) {
+    return (kept_real *)(void *)(k->table + u * k->GHp);
+}
+
+/* A thread's part of the rows to kept numbers. */
+static void keep_tokens(const call *k, int thread) {
+    int64_t end = part(k->p->in.U, thread + 1, k->threads);
+    for (int64_t u = part(k->p->in.U, thread, k->threads); u < end; u++)
+        keep_row(k->table + u * k->GHp, k->GHp, kept_token(k, u));
 }
 
 #endif

@@ -9,16 +9,22 @@
 #ifndef FL_WEIGHT_GRAD_H
 #define FL_WEIGHT_GRAD_H
 
-#include "arena.h"
+#include "kept.h"
 #include "rows.h"
 
-/* Rows of A and the gradient they belong to. */
+/* Rows of A and the gradient they belong to. If `kept`, they are of kept numbers. */
 typedef struct {
     int64_t F;
     void (*row)(const void *ctx, int64_t p0, int64_t n, const real **rows);
     void (*mask)(const void *ctx, int64_t p0, int64_t n, const real **rows); /* of A, or NULL */
     real *dw;                                                                /* [GH,F], added to */
+    int kept;
 } weight_factor;
+
+/* How much of a row n features take. */
+FL_INLINE int64_t features_size(const weight_factor *f, int64_t n) {
+    return f->kept ? kept_size(n) : n;
+}
 
 /* How many packed rows each word is of, from p0 on: one or two; returns how many words n rows are.
  * Words of two rows must not depend on where a pass is cut. */
@@ -26,7 +32,8 @@ typedef int64_t (*word_rows)(const void *ctx, int64_t p0, int64_t n, uint8_t *ro
 
 typedef struct {
     int64_t H, G;
-    int64_t P; /* packed rows there are */
+    int64_t P;      /* packed rows there are */
+    int64_t dG_row; /* from one row of dG to the next */
     word_rows words;
     int64_t g0, g1;      /* gates to add */
     int64_t V;           /* vectors of a panel */
@@ -169,35 +176,48 @@ FL_INLINE void spread_features(int64_t F, const real *row, const real *mask, rea
  * features reads stands together. Rows are read in full, one after the other: they come from
  * memory, what is written stays. */
 #if FL_WORD == 1
-FL_INLINE void pack_features(const block_words *w, int64_t F, const real *const *rows,
-                             const real *const *masks, real *packed, int64_t f, real *word) {
+FL_INLINE void pack_features(const block_words *w, const factor_part *f, const real *const *rows,
+                             const real *const *masks, real *packed, real *word) {
+    int64_t F = f->to - f->from;
     (void)word;
     for (int64_t p = 0; p < w->P; p++) {
-        if (p + AHEAD < w->P) prefetch(rows[p + AHEAD], F);
-        spread_features(F, rows[p], masks ? masks[p] : NULL, packed + p * A_WIDTH, f);
+        if (p + AHEAD < w->P) prefetch(rows[p + AHEAD] + f->from, F);
+        spread_features(F, rows[p] + f->from, masks ? masks[p] + f->from : NULL,
+                        packed + p * A_WIDTH, f->at);
     }
 }
 #else
 /* Features i.. of row p, masked. */
-FL_INLINE vreal features_of(int64_t p, int64_t i, int64_t lanes, const real *const *rows,
-                            const real *const *masks) {
+FL_INLINE vreal features_of(const int kept, int64_t p, int64_t i, int64_t lanes,
+                            const real *const *rows, const real *const *masks) {
+    if (kept) return load_kept_n((const kept_real *)(const void *)rows[p], i, lanes);
     vreal v = vload_n(rows[p] + i, lanes);
     return masks ? v * vload_n(masks[p] + i, lanes) : v;
 }
 
-FL_INLINE void pack_features(const block_words *w, int64_t F, const real *const *rows,
-                             const real *const *masks, real *packed, int64_t f, real *word) {
+FL_INLINE void pack_rows(const int kept, const block_words *w, const factor_part *f,
+                         const real *const *rows, const real *const *masks, real *packed,
+                         real *word) {
+    int64_t F = f->to - f->from;
     for (int64_t q = 0, p = 0; q < w->n; p += w->rows[q++]) {
         for (int64_t a = p + AHEAD; a < min64(w->P, p + AHEAD + w->rows[q]); a++)
-            prefetch(rows[a], F);
+            prefetch(rows[a] + features_size(f->of, f->from), features_size(f->of, F));
         for (int64_t i = 0; i < F; i += VL) {
-            int64_t lanes = min64(VL, F - i);
-            vreal low = features_of(p, i, lanes, rows, masks), high = {0};
-            if (w->rows[q] == 2) high = features_of(p + 1, i, lanes, rows, masks);
-            vstore_n(word + i, word_of(low, high), lanes);
+            int64_t lanes = min64(VL, F - i), at = f->from + i;
+            vreal low = features_of(kept, p, at, lanes, rows, masks), high = {0};
+            if (w->rows[q] == 2) high = features_of(kept, p + 1, at, lanes, rows, masks);
+            vstore_n(word + i, kept ? kept_word(low, high) : word_of(low, high), lanes);
         }
-        spread_features(F, word, NULL, packed + q * A_WIDTH, f);
+        spread_features(F, word, NULL, packed + q * A_WIDTH, f->at);
     }
+}
+
+FL_INLINE void pack_features(const block_words *w, const factor_part *f, const real *const *rows,
+                             const real *const *masks, real *packed, real *word) {
+    if (f->of->kept)
+        pack_rows(1, w, f, rows, NULL, packed, word);
+    else
+        pack_rows(0, w, f, rows, masks, packed, word);
 }
 #endif
 
@@ -210,14 +230,8 @@ static void pack_factors(const weight_grad *m, const weight_part *w, const void 
         factor_part f = factor_part_of(m, w, which);
         if (f.from >= f.to) continue;
         f.of->row(ctx, p0, n, rows);
-        for (int64_t p = 0; p < n; p++) rows[p] += f.from;
-        if (!f.of->mask) {
-            pack_features(of, f.to - f.from, rows, NULL, packed, f.at, word);
-            continue;
-        }
-        f.of->mask(ctx, p0, n, masks);
-        for (int64_t p = 0; p < n; p++) masks[p] += f.from;
-        pack_features(of, f.to - f.from, rows, masks, packed, f.at, word);
+        if (f.of->mask) f.of->mask(ctx, p0, n, masks);
+        pack_features(of, &f, rows, f.of->mask ? masks : NULL, packed, word);
     }
 }
 
@@ -234,10 +248,10 @@ static block_ahead next_block(const weight_grad *m, const weight_part *w, const 
     int64_t n = min64(P_BLOCK, m->P - p0);
     for (int which = 0; which < 2 && n > 0; which++) {
         factor_part f = factor_part_of(m, w, which);
-        next.F[which] = f.to - f.from;
+        next.F[which] = features_size(f.of, f.to - f.from);
         if (next.F[which] < 1) continue;
         f.of->row(ctx, p0, n, next.row + next.n);
-        for (int64_t p = 0; p < n; p++) next.row[next.n + p] += f.from;
+        for (int64_t p = 0; p < n; p++) next.row[next.n + p] += features_size(f.of, f.from);
         next.n += n;
         if (!which) next.first = n;
     }
@@ -253,22 +267,22 @@ FL_INLINE void ask_for_some(block_ahead *next) {
 
 /* Words of n rows of a panel of dG, V vectors wide, side by side; and sum = add + (start + their
  * sum). */
-FL_INLINE void pack_panel(const int V, const block_words *w, const real *dG, int64_t row,
+FL_INLINE void pack_panel(const int V, const block_words *w, const kept_real *dG, int64_t row,
                           real *packed, const real *start, const real *add, real *sum) {
     vreal s[FL_PANEL];
 #pragma GCC unroll 4
     for (int v = 0; v < V; v++) s[v] = vload(start + v * VL);
     for (int64_t q = 0; q < w->n; q++, dG += row, packed += V * VL) {
-        prefetch(dG + AHEAD * row, V * VL);
+        prefetch_kept(dG + AHEAD * row, V * VL);
 #pragma GCC unroll 4
         for (int v = 0; v < V; v++) {
-            vreal g = vload(dG + v * VL);
+            vreal g = load_kept(dG + v * VL);
             s[v] += g;
 #if FL_WORD > 1
             vreal next = {0};
-            if (w->rows[q] == 2) next = vload(dG + row + v * VL);
+            if (w->rows[q] == 2) next = load_kept(dG + row + v * VL);
             s[v] += next;
-            g = word_of(g, next);
+            g = kept_word(g, next);
 #endif
             vstore(packed + v * VL, g);
         }
@@ -278,7 +292,7 @@ FL_INLINE void pack_panel(const int V, const block_words *w, const real *dG, int
     for (int v = 0; v < V; v++) vstore(sum + v * VL, add ? s[v] + vload(add + v * VL) : s[v]);
 }
 
-static void pack_panel_of(int64_t V, const block_words *w, const real *dG, int64_t row,
+static void pack_panel_of(int64_t V, const block_words *w, const kept_real *dG, int64_t row,
                           real *packed, const real *start, const real *add, real *sum) {
     if (V == 4)
         pack_panel(4, w, dG, row, packed, start, add, sum);
@@ -297,9 +311,9 @@ typedef struct {
     int begins, ends; /* does the block begin with these rows, does it end with them? */
 } block_sum;
 
-/* Add n packed rows from p0 on, dG [n,GHp], to the sums. */
+/* Add n packed rows from p0 on, dG [n,dG_row] of which GHp, to the sums. */
 static void weight_grad_block(const weight_grad *m, const weight_part *w, const void *ctx,
-                              int64_t p0, int64_t n, const real *dG, real *copies,
+                              int64_t p0, int64_t n, const kept_real *dG, real *copies,
                               const block_sum *s) {
     int64_t nv = m->G * unit_blocks(m->H), F = w->f1 - w->f0, panels = w->p1 - w->p0;
     const real *features[A_WIDTH], *start[A_WIDTH];
@@ -312,7 +326,7 @@ static void weight_grad_block(const weight_grad *m, const weight_part *w, const 
     for (int64_t j = 0; j < panels; j++) {
         int64_t V = panel_vectors(nv, m->V, w->p0 + j);
         real *sum = to + j * PANEL;
-        pack_panel_of(V, &of, dG + (w->p0 + j) * m->V * VL, nv * VL, b,
+        pack_panel_of(V, &of, dG + (w->p0 + j) * m->V * VL, m->dG_row, b,
                       s->begins ? m->zeros : s->begun + j * PANEL, s->ends ? sum : NULL, sum);
         for (int64_t f = 0; f < F; f += A_WIDTH) {
             int64_t width = min64(A_WIDTH, F - f);

@@ -1,0 +1,112 @@
+/* Numbers that forward keeps for backward, and the gate gradients that backward leaves in their
+ * place: of type `kept_real`, which is `real` or, where products are of bfloat16, that.
+ *
+ * A row of them is a row of A as the products of bfloat16 want it, words and all. A sigmoid is kept
+ * by its distance to the nearer of 0 and 1, with a sign for that to 1: near 1 bfloat16 has steps of
+ * 2^-8, and a forget gate of 0.999 would be 1, or 0.996, whose 200th power is half of it.
+ */
+#ifndef FL_KEPT_H
+#define FL_KEPT_H
+
+#include "arena.h"
+#include "operand.h"
+
+enum { KEPT_ROUNDED = FL_WORD == 2 };
+
+#if FL_WORD == 2
+
+typedef uint16_t kept_real;
+typedef uint16_t vkept __attribute__((vector_size(FL_BYTES / 2)));
+
+/* Each number to its place among the words of a row. */
+FL_INLINE vkept in_words(vkept v) {
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    vkept placed;
+    for (int l = 0; l < VL; l++) placed[FL_PLACE(l)] = v[l];
+    return placed;
+#else
+    return v;
+#endif
+}
+
+FL_INLINE vreal load_kept(const kept_real *p) {
+    vkept v;
+    memcpy(&v, p, sizeof v);
+    return (vreal)(__builtin_convertvector(in_words(v), vuint) << 16);
+}
+
+/* The first n numbers from number i on of a row. */
+FL_INLINE vreal load_kept_n(const kept_real *row, int64_t i, int64_t n) {
+    vkept v = {0};
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    for (int64_t l = 0; l < n; l++) v[l] = row[FL_PLACE(i + l)];
+#elif FL_BYTES == 64
+    v = (vkept)_mm256_maskz_loadu_epi16((__mmask16)((1u << n) - 1), row + i);
+#else
+    memcpy(&v, row + i, (size_t)n * sizeof *row);
+#endif
+    return (vreal)(__builtin_convertvector(v, vuint) << 16);
+}
+
+FL_INLINE void store_kept(kept_real *p, vreal v) {
+#if FL_BYTES == 64 && defined(FL_BF16)
+    _mm256_storeu_si256((__m256i *)(void *)p, (__m256i)_mm512_cvtneps_pbh((__m512)v));
+#else
+    vkept bits = in_words(__builtin_convertvector(bfloat16_bits(v), vkept));
+    memcpy(p, &bits, sizeof bits);
+#endif
+}
+
+FL_INLINE void store_sigmoid(kept_real *p, vreal s) {
+    vreal below = (vreal)((vint)(1 - s) | INT32_MIN);
+    store_kept(p, vselect(s > 0.5f, below, s));
+}
+
+FL_INLINE vreal load_sigmoid(const kept_real *p) {
+    vreal v = load_kept(p);
+    return v + (vreal)((vint)v >> 31 & (vint)vset1(1));
+}
+
+/* The words of two rows of kept numbers, as word_of makes them. */
+FL_INLINE vreal kept_word(vreal low, vreal high) { return (vreal)((vuint)low >> 16 | (vuint)high); }
+
+#else
+
+typedef real kept_real;
+
+FL_INLINE vreal load_kept(const kept_real *p) { return vload(p); }
+FL_INLINE vreal load_kept_n(const kept_real *row, int64_t i, int64_t n) {
+    return vload_n(row + i, n);
+}
+FL_INLINE void store_kept(kept_real *p, vreal v) { vstore(p, v); }
+FL_INLINE void store_sigmoid(kept_real *p, vreal s) { vstore(p, s); }
+FL_INLINE vreal load_sigmoid(const kept_real *p) { return vload(p); }
+FL_INLINE vreal kept_word(vreal low, vreal high) {
+    (void)high;
+    return low;
+}
+
+#endif
+
+/* The size of n of them, whole vectors, in numbers. */
+FL_INLINE int64_t kept_size(int64_t n) {
+    return n * (int64_t)sizeof(kept_real) / (int64_t)sizeof(real);
+}
+
+FL_INLINE kept_real *take_kept(arena *m, int64_t n) {
+    return (kept_real *)(void *)take(m, kept_size(n));
+}
+
+FL_INLINE void keep_row(const real *from, int64_t n, kept_real *to) {
+    for (int64_t i = 0; i < n; i += VL) store_kept(to + i, vload(from + i));
+}
+
+/* As `prefetch` and `prefetch_written` in vec.h. */
+FL_INLINE void prefetch_kept(const kept_real *p, int64_t n) {
+    prefetch((const real *)(const void *)p, kept_size(n));
+}
+FL_INLINE void prefetch_kept_written(kept_real *p, int64_t n) {
+    prefetch_written((real *)(void *)p, kept_size(n));
+}
+
+#endif

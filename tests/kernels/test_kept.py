@@ -1,0 +1,134 @@
+"""What forward keeps for backward in bfloat16: its definition, how large it is, and that gradients
+go back through it as far as they do in float32."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from bound import Kernel
+from cases import F32, Array, Case, each_cell, make
+from checks import run, run_forward
+
+from fastlstm.kernels import CELLS, Rows
+from fastlstm.kernels.call import Weights
+from fastlstm.kernels.reference.precision import keep, keep_sigmoid, keep_states, to_bfloat16
+
+GATED = ["lstm", "peephole_lstm", "gru", "gru_reset_before"]
+
+
+@pytest.fixture
+def bfloat16_kernel(cell: str, rounding_isa: str) -> Kernel:
+    return Kernel(cell, rounding_isa.partition("-")[0], "bfloat16")
+
+
+# The definition.
+
+
+def test_a_sigmoid_keeps_its_distance_to_the_nearer_end() -> None:
+    step = 2.0**-10  # of bfloat16 from 1/8 to 1/4; of distances to 1 there likewise
+    given = [0.0, 1.0, 0.125 + 0.4 * step, 0.875 - 0.4 * step, 0.5, 1 - 2.0**-20, np.nan]
+    expected = [0.0, 1.0, 0.125, 0.875, 0.5, 1 - 2.0**-20, np.nan]
+    np.testing.assert_array_equal(keep_sigmoid(np.array(given, F32)), np.array(expected, F32))
+    s = np.random.default_rng(0).random(10_000).astype(F32)
+    error = np.abs(keep_sigmoid(s).astype("f8") - s)
+    assert (error <= np.minimum(s, 1 - s) * 2.0**-8).all()
+
+
+def test_only_gates_that_are_sigmoids_are_kept_so() -> None:
+    a = np.full((1, 1), 0.999, F32)
+    near, plain = keep_sigmoid(a), to_bfloat16(a)
+    assert near != plain
+    for cell in CELLS.values():
+        kept = keep(cell, (a,) * (len(cell.gates) + 1), "bfloat16")
+        for name, value in zip((*cell.gates, "more"), kept, strict=True):
+            np.testing.assert_array_equal(value, near if name in cell.sigmoids else plain)
+        assert keep(cell, (a,), "float32")[0] is a
+
+
+def test_of_the_states_h_is_not_rounded() -> None:
+    a = np.full((1, 1), 0.999, F32)
+    h, c = keep_states((a, a), "bfloat16")
+    assert h is a
+    np.testing.assert_array_equal(c, to_bfloat16(a))
+    assert keep_states((a, a), "float32")[1] is a
+
+
+# What the backends keep.
+
+
+@each_cell
+def test_what_is_inside_is_what_was_kept(bfloat16_kernel: Kernel) -> None:
+    cell = bfloat16_kernel.cell
+    p = make(Case(9, 5, 6, 19, ragged=True, reset=True, dtype=F32), cell)
+    _, saved = run_forward(bfloat16_kernel, p, save=True)
+    inside = bfloat16_kernel.backend.inside(saved)
+    assert set(inside) == set(cell.inside)
+    for name, values in inside.items():
+        rounded = keep_sigmoid(values) if name in cell.sigmoids else to_bfloat16(values)
+        np.testing.assert_array_equal(values, rounded, err_msg=name)
+    reference = Kernel(cell, "reference")
+    expected = reference.backend.inside(run_forward(reference, p, save=True)[1])
+    for name, values in inside.items():
+        np.testing.assert_allclose(values, expected[name], atol=0.03, err_msg=name)
+
+
+@each_cell
+def test_half_of_it_is_kept(cell: str, native: Any) -> None:
+    """The compiled kernels keep numbers of 16 bits; the reference rounds, and keeps as many."""
+    for proj in (0, 64) if CELLS[cell].projects else (0,):
+        sizes: tuple[Any, ...] = (Rows(400, 64, np.arange(64) + 337), 128, 256, proj)
+        full = Kernel(cell, "native").memory(*sizes)
+        half = Kernel(cell, "native", "bfloat16").memory(*sizes)
+        assert half.kept <= 0.52 * full.kept
+        again = Kernel(cell, "native", "bfloat16").memory(*sizes, recompute=20)
+        assert again.kept + again.backward < 0.75 * (half.kept + half.backward)
+
+
+@each_cell
+def test_memory_is_as_planned(cell: str, native: Any) -> None:
+    """Freed blocks are kept for the next call, where they can be counted."""
+    kernel = Kernel(cell, "native", "bfloat16")
+    p = make(Case(100, 64, 128, 256, ragged=True, proj=160, reset=True, dtype=F32), kernel.cell)
+    for recompute in (0, 10):
+        proj = 0 if p.weights.w_hr is None else 160
+        use = kernel.memory(p.rows, 128, 256, proj_size=proj, recompute=recompute)
+        native.trim()
+        run(kernel, p, recompute=recompute)
+        most = max(use.forward, use.kept + use.backward)
+        assert most / 2 <= native.cached_bytes() <= most + use.forward
+
+
+# Gradients of a state that hardly changes for 200 steps.
+
+
+def remember(kernel: Kernel, T: int, gate: float) -> tuple[Array, float]:
+    """The gradient of the initial state, and the gate that holds it from step to step."""
+    H, x = 3, np.zeros((T, 2, 1), F32)
+    cell, gates = kernel.cell, len(kernel.cell.gates)
+    bias = np.full((gates, H), -20.0, F32)
+    bias[cell.gates.index("f" if "f" in cell.gates else "z")] = gate
+    weights = Weights(
+        np.zeros((gates * H, 1), F32),
+        np.zeros((gates * H, H), F32),
+        bias.ravel(),
+        None,
+        params=tuple(np.zeros(H, F32) for _ in cell.params),
+    )
+    state = tuple(np.full((2, H), 0.5, F32) for _ in cell.states)
+    y = np.empty((T, 2, H), F32)
+    _, saved = kernel.forward(x, state, weights, Rows(T, 2), y, save=True)
+    dstate = tuple(np.ones((2, H), F32) for _ in cell.states)
+    dstate_0, _ = kernel.backward(saved, None, dstate, weights.map(np.zeros_like))
+    return dstate_0[-1], 1 / (1 + np.exp(-gate))
+
+
+@pytest.mark.parametrize("gate", [3.0, 5.0, 6.2, 9.0])
+@pytest.mark.parametrize("cell", GATED)
+def test_a_long_memory_has_the_gradient_of_float32(bfloat16_kernel: Kernel, gate: float) -> None:
+    """A gate of 0.998, kept as plain bfloat16, would make it 1 or 0.46 of it for 0.67."""
+    actual, held = remember(bfloat16_kernel, 200, gate)
+    # Each gate is off by 2^-9 of its distance to 1, and all 200 alike.
+    allowed = 200 * (1 - held) * 2.0**-9 * 1.1 + 1e-3
+    np.testing.assert_allclose(actual, held**200, rtol=allowed)
