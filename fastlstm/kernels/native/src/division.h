@@ -24,9 +24,9 @@ FL_INLINE int worth_threads(int64_t flops, int64_t steps, int by_units, int thre
     return (int)max64(1, min64(threads, flops / each));
 }
 
-/* Would a thread that loses its core for some milliseconds cost more than threads gain? That is so
+/* Does a thread that loses its core for some milliseconds cost more than threads gain? That is so
  * for work of less than about 40 ms, and where a step of less than a million operations a thread
- * waits for all of them. */
+ * waits for all of them. Such work does not wait for threads that are late (threads.c). */
 FL_INLINE int is_brief(int64_t flops, int64_t steps, int by_units, int threads) {
     return flops < 4000000000 || (by_units && flops / threads < steps * 1000000);
 }

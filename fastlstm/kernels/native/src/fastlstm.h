@@ -161,9 +161,9 @@ const char *const *fl_isa_names(void); /* best first, ends with NULL */
 
 /* threads.c: body(ctx, thread, threads, team) on every thread of a team, the caller among them,
  * with denormals flushed to zero. A team that is busy (another Python thread is inside) is not
- * waited for: the body then runs on the caller alone, with the same results; so does a brief job
- * while other programs want the cores. A body without barriers may run for several threads one
- * after the other, on the caller. */
+ * waited for: the body then runs on the caller alone, with the same results; so does a job while
+ * other programs want the cores, as far as jobs of its kind, brief or not, have met them. A body
+ * without barriers may run for several threads one after the other, on the caller. */
 typedef struct fl_team fl_team;
 typedef void (*fl_body)(void *ctx, int thread, int threads, fl_team *team);
 void fl_run(int threads, int brief, fl_body body, void *ctx);

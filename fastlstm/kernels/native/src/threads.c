@@ -8,16 +8,18 @@
  * Pieces of such a step are laid on the desks of workers, and those that still spin take them.
  *
  * Where other programs want the cores too, a thread may lose its own for milliseconds, and all
- * that wait for it lose them as well. So work that nobody has begun is done by the caller, and a
- * job that lost time makes the brief ones after it run on the caller alone for a while (busy).
+ * that wait for it lose them as well. So work that nobody has begun is done by the caller, and
+ * after a job that lost more by its team than it won, those like it run on the caller alone for a
+ * while (contention.h).
  */
-#define _POSIX_C_SOURCE 200809L
+#define _GNU_SOURCE /* sched_getcpu */
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <time.h>
 
+#include "contention.h"
 #include "fastlstm.h"
 
 enum { MAX_THREADS = 1024 }; /* as in runtime.py */
@@ -25,8 +27,8 @@ enum { SPIN = 50000 };       /* ns that a worker is awake after a job */
 enum { OFTEN = 40000 };      /* ns from one short job to the next that keep workers awake */
 enum { WAIT = 30000 };       /* ns of spinning for another thread before sleeping */
 enum { COME = 300000 }; /* ns after which a brief job goes on without those who have not come */
-enum { LOST = 300000 }; /* ns without a core that tell that others want the cores */
-enum { BUSY = 20000000, BUSY_MOST = 640000000 }; /* ns for which that is taken to stay so */
+enum { LONG, BRIEF };   /* kinds of jobs */
+enum { LOST = 300000 }; /* ns that count as lost for brief jobs where a long one lost time */
 
 typedef struct {
     fl_body body;
@@ -34,6 +36,7 @@ typedef struct {
     int threads; /* taking part, the caller included */
     int brief;
     int64_t posted;
+    int core; /* of the caller, or -1 */
 } job;
 
 /* A piece of a short job. One who turns OPEN into TAKEN runs it: the worker whose turn it is or, if
@@ -65,9 +68,8 @@ struct fl_team {
     unsigned first_phase;          /* of this job */
     atomic_int arrived, sleepers;  /* at the barrier; who wait for `met` */
     atomic_int given_up;           /* the caller did not wait for all to come */
-    _Atomic int64_t lost;          /* ns that threads of this job were without a core */
-    _Atomic int64_t busy_until;
-    int64_t busy_for;
+    _Atomic int64_t worked, gone;  /* ns of this job's threads with a core, and without one */
+    contention others[2];          /* of each kind of jobs; notes are made under the mutex */
     atomic_int patient;
     desk desks[FL_PIECES]; /* of each piece; worker i takes i, i + threads, ... */
 };
@@ -140,36 +142,55 @@ static void wake_sleepers(void) {
     pthread_mutex_unlock(&team.mutex);
 }
 
-/* Do others want the cores, as far as is known? */
-static int cores_busy(void) {
-    int64_t until = atomic_load_explicit(&team.busy_until, memory_order_relaxed);
-    return until && now_ns() < until && !atomic_load(&team.patient);
+/* Are jobs of a kind to do without the team, as others want the cores? */
+static int alone(int kind) {
+    const contention *c = &team.others[kind];
+    if (!atomic_load_explicit(&c->until, memory_order_relaxed)) return 0;
+    return is_pausing(c, now_ns()) && !atomic_load(&team.patient);
 }
 
 void fl_be_patient(int yes) { atomic_store(&team.patient, yes); }
 
-/* After a job that lost time: the longer cores have been busy, the longer they are taken to stay
- * so, as each try of a team may cost milliseconds. */
-static void note_busy_cores(void) {
-    int64_t now = now_ns(), since = now - atomic_load(&team.busy_until);
-    team.busy_for = since < 4 * team.busy_for ? 2 * team.busy_for : BUSY;
-    if (team.busy_for > BUSY_MOST) team.busy_for = BUSY_MOST;
-    atomic_store_explicit(&team.busy_until, now + team.busy_for, memory_order_relaxed);
+/* All that a long job lost would keep brief ones from the team for seconds. */
+static void note_lost(int kind, int64_t lost) {
+    int64_t now = now_ns();
+    if (!lost) return;
+    pthread_mutex_lock(&team.mutex);
+    note_loss(&team.others[kind], now, lost);
+    if (kind == LONG) note_loss(&team.others[BRIEF], now, LOST);
+    pthread_mutex_unlock(&team.mutex);
 }
 
-static void run_alone(fl_body body, void *ctx, int thread, int threads) {
+/* The core that a thread runs on, or -1 where nobody tells. */
+static int this_core(void) {
+#ifdef __linux__
+    return sched_getcpu();
+#else
+    return -1;
+#endif
+}
+
+/* Did the system find no core for a worker but the one from which the caller posted the job? */
+static int crowds_caller(const job *j) {
+    return j->core >= 0 && this_core() == j->core && !atomic_load(&team.patient);
+}
+
+static void run_alone(fl_body body, void *ctx) {
     uint64_t state = fl_flush_denormals();
-    body(ctx, thread, threads, NULL);
+    body(ctx, 0, 1, NULL);
     fl_restore_denormals(state);
 }
 
-/* A part of a team's job. Time that a thread neither worked nor slept was another program's. */
-static void run_part(const job *j, int thread) {
+/* A part of a team's job; of no team for a worker that is absent. Time that a thread neither worked
+ * nor slept was another program's. */
+static void run_part(const job *j, int thread, fl_team *t) {
     uint64_t state = fl_flush_denormals();
-    int64_t before = now_ns() - clock_ns(CLOCK_THREAD_CPUTIME_ID);
+    int64_t began = now_ns(), worked = -clock_ns(CLOCK_THREAD_CPUTIME_ID);
     slept = 0;
-    j->body(j->ctx, thread, j->threads, &team);
-    atomic_fetch_add(&team.lost, now_ns() - clock_ns(CLOCK_THREAD_CPUTIME_ID) - before - slept);
+    j->body(j->ctx, thread, j->threads, t);
+    worked += clock_ns(CLOCK_THREAD_CPUTIME_ID);
+    atomic_fetch_add(&team.worked, worked);
+    atomic_fetch_add(&team.gone, now_ns() - began - worked - slept);
     fl_restore_denormals(state);
 }
 
@@ -187,10 +208,12 @@ static int take_piece(int number) {
     return next;
 }
 
-/* Spins until there is a job after number `seen` or time is up; takes the worker's pieces. */
-static void spin_at_desk(int thread, unsigned seen) {
+/* Spins until there is a job after number `seen`, time is up or others need the core; takes the
+ * worker's pieces. */
+static void spin_at_desk(int thread, unsigned seen, const job *last) {
     int64_t until = now_ns() + SPIN;
     for (int spin = 0; atomic_load_explicit(&team.jobs, memory_order_acquire) == seen; spin++) {
+        if (spin % 64 == 0 && (now_ns() > until || crowds_caller(last))) return;
         if (thread < FL_PIECES &&
             atomic_load_explicit(&team.desks[thread].state, memory_order_relaxed) == OPEN) {
             for (int i = thread; i; i = take_piece(i)) continue;
@@ -198,19 +221,21 @@ static void spin_at_desk(int thread, unsigned seen) {
         }
         pause_briefly();
         if (spin % 256 == 255) sched_yield();
-        if (spin % 64 == 63 && now_ns() > until) return;
     }
 }
 
-/* Waits for a job after number `seen` and comes to it, if it has a part for the thread. */
-static job next_job(int thread, unsigned *seen) {
-    spin_at_desk(thread, *seen);
+/* Waits for a job after `last`, of number *seen, and comes to it if it has a part for the thread. A
+ * worker that was woken for pieces where it can only get in the caller's way tells so. */
+static job next_job(int thread, unsigned *seen, const job *last) {
+    spin_at_desk(thread, *seen, last);
     pthread_mutex_lock(&team.mutex);
+    int woken = atomic_load(&team.jobs) == *seen;
     atomic_fetch_add(&team.asleep, 1);
     while (atomic_load(&team.jobs) == *seen) pthread_cond_wait(&team.wake, &team.mutex);
     atomic_fetch_sub(&team.asleep, 1);
     job next = team.current;
     *seen = atomic_load(&team.jobs);
+    if (woken && !next.body && crowds_caller(&next)) note_loss(&team.others[BRIEF], now_ns(), SPIN);
     if (!team.open || thread >= next.threads) next.body = NULL;
     if (next.body) team.present++, team.came[thread] = *seen;
     pthread_mutex_unlock(&team.mutex);
@@ -220,10 +245,11 @@ static job next_job(int thread, unsigned *seen) {
 static void *work(void *number) {
     my_number = (int)(intptr_t)number;
     unsigned seen = team.hired_at[my_number];
+    job last = {.core = -1};
     for (;;) {
-        job next = next_job(my_number, &seen);
-        if (!next.body) continue;
-        run_part(&next, my_number);
+        last = next_job(my_number, &seen, &last);
+        if (!last.body) continue;
+        run_part(&last, my_number, &team);
         if (atomic_fetch_sub(&team.unfinished, 1) == 1) wake_sleepers();
     }
     return NULL;
@@ -270,31 +296,35 @@ static void run_absent(const job *j) {
     if (close) close_job((unsigned)(j->threads - team.present));
     pthread_mutex_unlock(&team.mutex);
     for (int thread = 1; close && thread < j->threads; thread++)
-        if (team.came[thread] != number) run_alone(j->body, j->ctx, thread, j->threads);
+        if (team.came[thread] != number) run_part(j, thread, NULL);
 }
 
 void fl_run(int threads, int brief, fl_body body, void *ctx) {
-    if (threads < 2 || (brief && cores_busy()) || pthread_mutex_trylock(&in_use)) {
-        run_alone(body, ctx, 0, 1);
+    int kind = brief ? BRIEF : LONG;
+    if (threads < 2 || alone(kind) || pthread_mutex_trylock(&in_use)) {
+        run_alone(body, ctx);
         return;
     }
     if (hire(threads) < threads) { /* memory was planned for all of them, or for one */
         pthread_mutex_unlock(&in_use);
-        run_alone(body, ctx, 0, 1);
+        run_alone(body, ctx);
         return;
     }
-    job next = {body, ctx, threads, brief && !atomic_load(&team.patient), now_ns()};
+    job next = {body, ctx, threads, brief && !atomic_load(&team.patient), now_ns(), this_core()};
     atomic_store(&team.arrived, 0);
     atomic_store(&team.given_up, 0);
-    atomic_store(&team.lost, 0);
+    atomic_store(&team.worked, 0);
+    atomic_store(&team.gone, 0);
     atomic_store(&team.unfinished, (unsigned)threads - 1);
     team.first_phase = atomic_load(&team.phase);
     post(next);
-    run_part(&next, 0);
+    run_part(&next, 0, &team);
     run_absent(&next);
     wait_for(&team.unfinished, 1, 0);
-    int64_t lost = atomic_load(&team.lost), took = now_ns() - next.posted;
-    if (atomic_load(&team.given_up) || (lost > LOST && lost > took / 8)) note_busy_cores();
+    int64_t took = now_ns() - next.posted, lost = took;
+    if (!atomic_load(&team.given_up))
+        lost = lost_by_team(took, atomic_load(&team.worked), atomic_load(&team.gone));
+    note_lost(kind, lost);
     pthread_mutex_unlock(&in_use);
 }
 
@@ -342,7 +372,7 @@ static int someone_awake(void) {
     if (!asleep) return 1;
     int64_t before = team.missed;
     team.missed = now_ns();
-    if (team.missed - before < OFTEN) post((job){0});
+    if (team.missed - before < OFTEN) post((job){.core = this_core()});
     return asleep < team.workers;
 }
 
@@ -369,11 +399,11 @@ static void clear_desks(int threads, int pieces) {
     for (int i = pieces - 1; i > 0; i--)
         if (i % threads) take_piece(i);
     for (int i = 1; i < pieces; i++) waited += wait_for(&team.desks[i].state, 1, DONE);
-    if (waited > LOST) note_busy_cores();
+    note_lost(BRIEF, waited);
 }
 
 void fl_share(int threads, int pieces, fl_piece run, void *ctx) {
-    if (threads < 2 || cores_busy() || pthread_mutex_trylock(&in_use)) {
+    if (threads < 2 || alone(BRIEF) || pthread_mutex_trylock(&in_use)) {
         run_pieces(1, 1, run, ctx);
         return;
     }

@@ -1,0 +1,41 @@
+/* What a team knows of other programs that want its cores, from what its jobs lost to them.
+ *
+ * Whoever tries a team beside a busy neighbour may lose milliseconds; not to try where cores are
+ * free costs half the speed. So what was lost is followed by PAUSE times as long without a try:
+ * losses then take a sixteenth of the time at most. Where each try loses, pauses grow.
+ * Times are in ns and come from the caller: there is no clock in here. */
+#ifndef FL_CONTENTION_H
+#define FL_CONTENTION_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+typedef struct {
+    _Atomic int64_t until; /* when the pause ends; 0: nothing was ever lost */
+    int64_t pause;
+} contention;
+
+enum { PAUSE = 16, LONGEST = 640000000 }; /* the longest that a pause grows to by itself */
+enum { NOTICED = 20000 };                 /* without a core: less is no sign of anybody */
+
+/* What a job lost by its team. Its threads were `gone` so long, ready to run but without a core. On
+ * one thread it would have taken what they worked together; a team is to win an eighth of that. */
+static inline int64_t lost_by_team(int64_t took, int64_t worked, int64_t gone) {
+    int64_t alone = worked - worked / 8;
+    return gone > NOTICED && took > alone ? took - alone : 0;
+}
+
+static inline int is_pausing(const contention *c, int64_t now) {
+    return now < atomic_load_explicit(&c->until, memory_order_relaxed);
+}
+
+/* To be called by one thread at a time. */
+static inline void note_loss(contention *c, int64_t now, int64_t lost) {
+    int64_t since = now - atomic_load_explicit(&c->until, memory_order_relaxed);
+    int64_t grown = since < 4 * c->pause ? 2 * c->pause : 0;
+    if (grown > LONGEST) grown = LONGEST;
+    c->pause = PAUSE * lost > grown ? PAUSE * lost : grown;
+    atomic_store_explicit(&c->until, now + c->pause, memory_order_relaxed);
+}
+
+#endif

@@ -1,0 +1,105 @@
+"""When a team of threads is given up, and for how long: rules of times that the tests choose."""
+
+from __future__ import annotations
+
+import ctypes
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+if not (ROOT / "setup.py").exists():
+    pytest.skip("needs the C sources, not only the installed package", allow_module_level=True)
+
+from harness import load_setup, run_compiler  # noqa: E402
+
+MS = 1_000_000
+LONGEST, PAUSE = 640 * MS, 16
+
+
+@pytest.fixture(scope="module")
+def compiled(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    if not shutil.which("cc"):
+        pytest.skip("there is no C compiler")
+    library, setup = tmp_path_factory.mktemp("contention") / "contention.so", load_setup()
+    flags = [
+        *setup.KERNEL_FLAGS,
+        "-Werror",
+        "-shared",
+        "-fPIC",
+        "-fvisibility=default",
+        "-I",
+        str(ROOT / setup.SOURCE_DIR),
+    ]
+    run_compiler(["cc", *flags, str(HERE / "contention.c"), "-o", str(library)])
+    found = ctypes.CDLL(str(library))
+    for name, arguments in (("lost", 3), ("note", 2), ("pausing", 1)):
+        getattr(found, name).argtypes = [ctypes.c_int64] * arguments
+    found.lost.restype = found.note.restype = ctypes.c_int64
+    return found
+
+
+@pytest.fixture
+def rules(compiled: Any) -> Any:
+    compiled.forget()
+    return compiled
+
+
+@pytest.mark.parametrize(
+    ("took", "worked", "gone", "expected"),
+    [
+        pytest.param(10 * MS, 20 * MS, 0, 0, id="two free cores"),
+        pytest.param(20 * MS, 21 * MS, 0, 0, id="one part far larger than the other"),
+        pytest.param(15 * MS, 20 * MS, 5 * MS, 0, id="a core lost for a while, but still faster"),
+        pytest.param(19 * MS, 16 * MS, 3 * MS, 5 * MS, id="slower than alone"),
+        pytest.param(16 * MS, 16 * MS, 8 * MS, 2 * MS, id="both on one core: nothing won"),
+        pytest.param(200_000, 200_000, 100_000, 25_000, id="the same, of a fifth of a ms"),
+        pytest.param(200_000, 200_000, 20_000, 0, id="a core lost for as long as an interrupt"),
+    ],
+)
+def test_what_a_team_lost(rules: Any, took: int, worked: int, gone: int, expected: int) -> None:
+    assert rules.lost(took, worked, gone) == expected
+
+
+def test_nothing_lost_nothing_paused(rules: Any) -> None:
+    assert not rules.pausing(0)
+    assert not rules.pausing(10**18)
+
+
+@pytest.mark.parametrize("lost", [50_000, 4 * MS, 300 * MS])
+def test_a_loss_is_followed_by_sixteen_times_as_long_alone(rules: Any, lost: int) -> None:
+    begin = 1000 * LONGEST
+    assert rules.note(begin, lost) == PAUSE * lost
+    assert rules.pausing(begin)
+    assert rules.pausing(begin + PAUSE * lost - 1)
+    assert not rules.pausing(begin + PAUSE * lost)
+
+
+def test_pauses_grow_where_each_try_loses_and_begin_anew_after_luck(rules: Any) -> None:
+    now, lost = 1000 * LONGEST, 4 * MS
+    pauses = []
+    for _ in range(8):
+        pauses.append(rules.note(now, lost))
+        now += pauses[-1] + lost  # the next try begins at once, and loses
+    assert pauses == [64 * MS, 128 * MS, 256 * MS, 512 * MS] + [LONGEST] * 4
+    assert rules.note(now + 4 * LONGEST, lost) == PAUSE * lost
+
+
+def test_a_pause_is_never_shorter_than_the_loss_asks_for(rules: Any) -> None:
+    now = 1000 * LONGEST
+    assert rules.note(now, LONGEST) == PAUSE * LONGEST
+    now += PAUSE * LONGEST
+    assert rules.note(now, 1) == LONGEST, "a long one does not grow by itself"
+    assert rules.note(now + LONGEST, LONGEST) == PAUSE * LONGEST
+
+
+def test_tries_take_a_sixteenth_of_the_time_at_most(rules: Any) -> None:
+    """Whatever each loses: what is lost, to what the pauses last."""
+    now, losses, begin = 1000 * LONGEST, 0, 1000 * LONGEST
+    for lost in [30_000, 4 * MS, 1 * MS, 250 * MS, 40_000, 8 * MS] * 5:
+        now += lost + rules.note(now, lost)
+        losses += lost
+    assert losses <= (now - begin - losses) / PAUSE
