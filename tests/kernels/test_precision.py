@@ -229,6 +229,19 @@ def test_int8_rows_of_any_magnitude(rounding_isa: str, rng: np.random.Generator)
         assert flushed.all()  # or not, as the processor was told
 
 
+@np.errstate(invalid="ignore")
+@pytest.mark.parametrize("recurrent", [False, True], ids=["input", "recurrent"])
+def test_int8_rows_with_nan_or_infinity_are_nan(rounding_isa: str, recurrent: bool) -> None:
+    for bad in (np.nan, np.inf, -np.inf):
+        x, weight = np.ones((4, 70), F32), np.ones((3, 70), F32)
+        weight[1, 35:], weight[2] = -1, 0  # sums of 0 too
+        x[1, 40], x[3, 0] = bad, bad
+        actual = one_product(rounding_isa, "int8", x, weight, recurrent)
+        assert np.isnan(actual[[1, 3]]).all()
+        expected = int8_product(quantize(weight), quantize(x[[0, 2]]))
+        np.testing.assert_array_equal(actual[[0, 2]], expected)
+
+
 def test_int8_does_not_depend_on_whether_subnormal_numbers_are_flushed(rounding_isa: str) -> None:
     """Beside the smallest number that makes a row count, the largest that may be taken for zero."""
     flushed = np.nextafter(np.finfo(F32).tiny, F32.type(0))
