@@ -68,7 +68,6 @@ PRECISION = (
     ),
     Fault(_OPERAND, "#define FL_LEVELS 127.0f", "#define FL_LEVELS 126.0f", _PRODUCTS, _BASE),
     Fault(_OPERAND, "FL_LEAST_SCALED 0x1p-118f", "FL_LEAST_SCALED 0x1p-126f", _PRODUCTS, _BASE),
-    Fault(_OPERAND, "(scale_of(m) + (m - m))[0]", "scale_of(m)[0]", _PRODUCTS, _BASE),
     Fault(
         _OPERAND,
         "vint most = (vint)vset1(floor);",
