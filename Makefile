@@ -72,7 +72,7 @@ test-slow: $(VENV)/installed-test
 bench: $(VENV)/installed-test
 	$(BIN)/python -m pytest benchmarks $(ARGS)
 
-C_FILES := $(wildcard fastlstm/kernels/native/src/*.c fastlstm/kernels/native/src/*.h tests/c/*.c)
+C_FILES := $(wildcard fastlstm/kernels/native/src/*.c fastlstm/kernels/native/src/*.h tests/c/*.c benchmarks/*.c)
 PY_FILES := fastlstm benchmarks tests setup.py
 
 lint: $(VENV)/installed-dev

@@ -96,6 +96,7 @@ def layer(case: Case, a: Arrays) -> Any:
         batch_first=True,
         bidirectional=case.bidirectional,
         dtype=case.dtype,
+        precision=case.precision,
         **({"proj_size": case.proj} if case.proj else {}),
     )
     model.load_state_dict(a["weights"])

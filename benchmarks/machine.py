@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import subprocess
 import sys
+import tempfile
 import time
 from functools import partial
 from pathlib import Path
@@ -102,6 +104,31 @@ def peak_gflops(dtype: str, seconds: float) -> dict[str, float]:
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", cores())))
     found["torch"] = _peak(torch.matmul, torch.from_numpy, dtype, seconds)
     return found
+
+
+def limits() -> dict[str, float]:
+    """Return how many billion multiply-adds one core makes a second, at most, in each precision.
+
+    Measured from register to register by limit.c, for each instruction that the processor has:
+    "float32", "bfloat16", "int8", and the last two followed by " tiles" where there are any.
+    Nothing where there is no C compiler, and said so on standard error.
+    """
+    compiler = os.environ.get("CC", "cc").split()
+    with tempfile.TemporaryDirectory() as folder:
+        program = Path(folder, "limit")
+        command = [*compiler, "-O2", str(Path(__file__).with_name("limit.c")), "-o", str(program)]
+        try:
+            subprocess.run(command, check=True, capture_output=True, text=True)
+            done = subprocess.run([program], check=True, capture_output=True, text=True)
+        except (OSError, subprocess.CalledProcessError) as error:
+            print(f"no limits: {error}{getattr(error, 'stderr', '')}", file=sys.stderr)
+            return {}
+    return {name: float(value) for name, value in json.loads(done.stdout).items()}
+
+
+def best_limit(found: dict[str, float], precision: str) -> float:
+    """Return the limit of the fastest instruction for a precision; 0 if there is none."""
+    return max(found.get(precision, 0.0), found.get(f"{precision} tiles", 0.0))
 
 
 def _peak(matmul: Any, convert: Any, dtype: str, seconds: float) -> float:

@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable
 from itertools import cycle
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +17,7 @@ from benchmarks.sides import Results, Side
 
 try:
     import onnxruntime
-    from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
+    from onnx import ModelProto, NodeProto, TensorProto, helper, load, numpy_helper, save
 except ImportError as error:
     raise ImportError(f"{error}; for ONNX Runtime: pip install onnx onnxruntime") from error
 
@@ -52,6 +54,10 @@ def why_not(case: Case) -> str:
         return "ONNX Runtime's LSTM has no projection"
     if case.dtype != "float32":
         return f"ONNX Runtime's {case.cell} has no {case.dtype} on CPUs, only float32"
+    if case.precision == "bfloat16":
+        return f"ONNX Runtime's {case.cell} has no bfloat16 on CPUs"
+    if case.precision == "int8" and case.cell != "LSTM":
+        return f"ONNX Runtime has no {case.cell} in int8, only LSTM"
     return ""
 
 
@@ -173,8 +179,20 @@ def _session(case: Case, weights: Arrays, steps: int, carried: bool) -> Any:
     options.inter_op_num_threads = 1
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
     options.add_session_config_entry("session.set_denormal_as_zero", "1")
-    serialized = model(case, weights, steps, carried).SerializeToString()
+    made = model(case, weights, steps, carried)
+    serialized = (_quantized(made) if case.precision == "int8" else made).SerializeToString()
     return onnxruntime.InferenceSession(serialized, options, providers=PROVIDERS)
+
+
+def _quantized(made: ModelProto) -> ModelProto:
+    """Return a model with DynamicQuantizeLSTM in the place of LSTM."""
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    with tempfile.TemporaryDirectory() as folder:
+        before, after = (Path(folder, name) for name in ("float.onnx", "int8.onnx"))
+        save(made, before)
+        quantize_dynamic(before, after, weight_type=QuantType.QInt8)
+        return load(after)
 
 
 def _values(session: Any) -> Values:

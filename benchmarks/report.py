@@ -103,13 +103,14 @@ def summary(result: dict[str, Any]) -> str:
     for kind, of in ratios.items():
         count = max(map(len, of.values()))
         name = f"{kind}, {count} shapes" if count > 1 else kind
-        lines += [row([name, *(_range(of.get(n, [])) for n in threads)])]
+        lines += [row([name, *(ends(of.get(n, [])) for n in threads)])]
     return "\n".join(lines)
 
 
-def _range(ratios: list[float]) -> str:
-    ends = sorted({min(ratios), max(ratios)}) if ratios else []
-    return " to ".join(f"{end:.2f}" if end < 10 else f"{end:.1f}" for end in ends)
+def ends(ratios: list[float]) -> str:
+    """Return the least and the largest of some ratios, as "1.09 to 1.49"."""
+    found = sorted({min(ratios), max(ratios)}) if ratios else []
+    return " to ".join(f"{end:.2f}" if end < 10 else f"{end:.1f}" for end in found)
 
 
 def put_result_into(paths: list[Path], result: dict[str, Any]) -> None:

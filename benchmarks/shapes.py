@@ -15,7 +15,17 @@ else:
     import tomli as tomllib
 
 SHAPES = Path(__file__).with_name("shapes.toml")
-GROUPS = ("quick", "readme", "standard", "cells", "deepbench", "large", "neighbour", "ops")
+GROUPS = (
+    "quick",
+    "readme",
+    "standard",
+    "cells",
+    "deepbench",
+    "large",
+    "neighbour",
+    "precision",
+    "ops",
+)
 CELLS = {"LSTM": 4, "GRU": 3, "RNN": 1}  # layer -> gates
 LAYER_MODES = ("infer", "train", "step", "ragged")
 OPS = (
@@ -31,6 +41,7 @@ OPS = (
     "text_classifier",
 )
 DTYPES = ("float32", "float64")
+PRECISIONS = ("float32", "bfloat16", "int8")  # of products; float32: as the arrays are
 MIN_LENGTH = 20  # of a row in the ragged modes, or T if that is less
 
 
@@ -45,6 +56,7 @@ class Case:
     layers, bidirectional, dtype : of the recurrent layer.
     cell : one of `CELLS`.
     proj : size of the LSTM's projection, 0 for none.
+    precision : one of `PRECISIONS`.
     """
 
     mode: str
@@ -58,6 +70,7 @@ class Case:
     dtype: str = "float32"
     cell: str = "LSTM"
     proj: int = 0
+    precision: str = "float32"
 
     def __post_init__(self) -> None:
         for name in ("B", "T", "I", "H", "V", "proj"):
@@ -67,6 +80,7 @@ class Case:
         _one_of("mode", self.mode, (*LAYER_MODES, *OPS))
         _one_of("dtype", self.dtype, DTYPES)
         _one_of("cell", self.cell, CELLS)
+        self._check_precision()
         if self.proj and (self.cell != "LSTM" or self.proj >= self.H):
             raise ValueError(f"proj is {self.proj}, expected 0, or less than H of an LSTM")
         if self.B < 1 or self.layers < 1:
@@ -75,6 +89,17 @@ class Case:
         for name in needed.get(self.mode, ""):
             if not getattr(self, name):
                 raise ValueError(f"{name} is 0, which {self.mode} cannot be run with")
+
+    def _check_precision(self) -> None:
+        _one_of("precision", self.precision, PRECISIONS)
+        if self.precision == "float32":
+            return
+        if self.dtype != "float32" or self.mode not in LAYER_MODES:
+            raise ValueError(
+                f"precision is {self.precision}, expected float32 of {self.dtype} and {self.mode}"
+            )
+        if self.precision == "int8" and self.mode not in ("infer", "step"):
+            raise ValueError(f"precision is int8, in which {self.mode} cannot be run")
 
     def __str__(self) -> str:
         sizes = ", ".join(str(getattr(self, n)) for n in "BTIHV" if getattr(self, n))
@@ -95,8 +120,13 @@ class Case:
         options = [f"{self.layers} layers"] if self.layers > 1 else []
         options += [f"projected to {self.proj}"] if self.proj else []
         options += ["both directions"] if self.bidirectional else []
-        options += [self.dtype] if self.dtype != "float32" else []
+        options += [name for name in (self.dtype, self.precision) if name != "float32"]
         return " ".join(options)
+
+    @property
+    def rounding(self) -> str:
+        """What its products are rounded to: the lower precision, if any, or the dtype."""
+        return self.dtype if self.precision == "float32" else self.precision
 
     @property
     def gates(self) -> int:
@@ -170,7 +200,8 @@ def _order(case: Case) -> tuple[object, ...]:
     """By mode, plain ones first, then by size with the rows of a batch growing last."""
     mode = (*LAYER_MODES, *OPS).index(case.mode)
     plain = case.cell != "LSTM", case.cell, case.proj
-    return mode, *plain, case.layers, case.bidirectional, case.dtype, case.H, case.I, case.T, case.B
+    kind = case.layers, case.bidirectional, case.dtype, PRECISIONS.index(case.precision)
+    return mode, *plain, *kind, case.H, case.I, case.T, case.B
 
 
 def covered(path: Path = SHAPES) -> set[str]:

@@ -29,7 +29,7 @@ def versions() -> dict[str, Any]:
 
 def infer(case: Case, a: Arrays) -> Side:
     """Whole sequences."""
-    model, x = layer(case, a), torch.from_numpy(a["x"])
+    model, x = layer(case, a), tensor(case, a["x"])
 
     @torch.inference_mode()
     def run() -> tuple[Tensor, Any]:
@@ -39,12 +39,12 @@ def infer(case: Case, a: Arrays) -> Side:
         y, state = run()
         return Results(arrays(y=y, **named(state)), {})
 
-    return Side(run, results, model)
+    return Side(run, results, exchanged(case, model))
 
 
 def train(case: Case, a: Arrays) -> Side:
     """Forward and backward."""
-    model, x, dy = layer(case, a), torch.from_numpy(a["x"]), torch.from_numpy(a["dy"])
+    model, x, dy = layer(case, a), tensor(case, a["x"]), tensor(case, a["dy"])
 
     def run() -> tuple[Tensor, Any, Tensor]:
         leaf = x.detach().requires_grad_()
@@ -60,14 +60,14 @@ def train(case: Case, a: Arrays) -> Side:
         y, state, leaf = run()
         return Results(arrays(y=y, **named(state)), {**arrays(dx=leaf.grad), **gradients(model)})
 
-    return Side(call, results, model)
+    return Side(call, results, exchanged(case, model))
 
 
 def ragged(case: Case, a: Arrays) -> Side:
     """The same over rows of different lengths, as a PackedSequence."""
-    model, x, lengths = layer(case, a), torch.from_numpy(a["x"]), torch.from_numpy(a["lengths"])
+    model, x, lengths = layer(case, a), tensor(case, a["x"]), torch.from_numpy(a["lengths"])
     pack: dict[str, Any] = {"lengths": lengths, "batch_first": True, "enforce_sorted": False}
-    dy = pack_padded_sequence(torch.from_numpy(a["dy"]), **pack).data
+    dy = pack_padded_sequence(tensor(case, a["dy"]), **pack).data
 
     def run() -> tuple[Any, ...]:
         leaf = x.detach().requires_grad_()
@@ -84,12 +84,12 @@ def ragged(case: Case, a: Arrays) -> Side:
         y, _ = pad_packed_sequence(packed, batch_first=True, total_length=case.T)
         return Results(arrays(y=y, **named(state)), {**arrays(dx=leaf.grad), **gradients(model)})
 
-    return Side(call, results, model)
+    return Side(call, results, exchanged(case, model))
 
 
 def step(case: Case, a: Arrays) -> Side:
     """One step of the layer, the state carried by hand."""
-    model, x = layer(case, a), torch.from_numpy(a["x"])[:, :, None]
+    model, x = layer(case, a), tensor(case, a["x"])[:, :, None]
     state: Any = None
 
     @torch.inference_mode()
@@ -105,11 +105,14 @@ def step(case: Case, a: Arrays) -> Side:
             outputs.append(y[:, 0])
         return Results(arrays(y=torch.stack(outputs)), {})
 
-    return Side(call, results, model)
+    return Side(call, results, exchanged(case, model))
 
 
 def layer(case: Case, a: Arrays) -> nn.Module:
-    """Return the layer of a case, weights loaded; torch warns that projections are slow."""
+    """Return the layer of a case, weights loaded; torch warns that projections are slow.
+
+    In bfloat16 the whole module is, its fastest form; in int8 it is what `quantize_dynamic` makes.
+    """
     warnings.filterwarnings("ignore", "LSTM with projections")
     model: nn.Module = getattr(nn, case.cell)(
         case.I,
@@ -121,7 +124,26 @@ def layer(case: Case, a: Arrays) -> nn.Module:
         **({"proj_size": case.proj} if case.proj else {}),
     )
     load(model, a["weights"])
+    if case.precision == "bfloat16":
+        return model.bfloat16()
+    if case.precision == "int8":
+        warnings.filterwarnings("ignore", ".*quantize", UserWarning)  # that it is to be removed
+        warnings.filterwarnings("ignore", ".*quantization", DeprecationWarning)
+        whole = nn.Sequential(model)
+        quantize = torch.ao.quantization.quantize_dynamic
+        return quantize(whole, {type(model)}, dtype=torch.qint8)[0]  # type: ignore[no-any-return]
     return model
+
+
+def tensor(case: Case, value: Array) -> Tensor:
+    """Return an array as the layer of a case takes it."""
+    found = torch.from_numpy(value)
+    return found.bfloat16() if case.precision == "bfloat16" else found
+
+
+def exchanged(case: Case, model: nn.Module) -> nn.Module | None:
+    """Return the model if its weights, not rounded, are to go to the other side and back."""
+    return model if case.precision == "float32" else None
 
 
 def named(state: Any) -> dict[str, Tensor]:
@@ -138,9 +160,13 @@ def load(model: nn.Module, weights: Arrays) -> None:
 def arrays(**tensors: Tensor | None) -> dict[str, Array]:
     """Return the tensors as arrays; a gradient that is not there as one that fits nothing."""
     return {
-        name: np.empty(0) if tensor is None else tensor.detach().numpy().copy()
+        name: np.empty(0) if tensor is None else _array(tensor.detach())
         for name, tensor in tensors.items()
     }
+
+
+def _array(tensor: Tensor) -> Array:
+    return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy().copy()
 
 
 def gradients(model: nn.Module) -> dict[str, Array]:
