@@ -140,6 +140,13 @@ KERNELS = (
         "emulated and lower_precision",
     ),
     Fault(
+        _SRC + "weight_tiles.h",
+        "high = features_of(kept, p + 1, at, lanes, rows, masks);\n    return kept",
+        "high = features_of(kept, p, at, lanes, rows, masks);\n    return kept",
+        "tests/c/test_harness.py",
+        "emulated and lower_precision",
+    ),
+    Fault(
         _SRC + "denormals.c",
         "fl_restore_denormals(state | FLUSH);",
         "(void)state;",

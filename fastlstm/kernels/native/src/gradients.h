@@ -179,7 +179,7 @@ static void run_grad(const call *k, int which, const ripe *r, const kept_real *d
     const int64_t *offset = k->p->rows.offset;
     int64_t before = offset[k->p->rows.T] - offset[k->last];
     if (which == OF_INPUT && k->p->in.ids) before = 0; /* rows of the table */
-    size_t bytes = (size_t)((w.p1 - w.p0) * (w.f1 - w.f0 + 1) * PANEL) * sizeof(real);
+    size_t bytes = (size_t)weight_sums_of(&w) * sizeof(real);
     sums += sums_size(k, which);
     if (r->begin) memset(sums, 0, bytes);
     for (int64_t p = r->p0, n; p < r->p1; p += n) {

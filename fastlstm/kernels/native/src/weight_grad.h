@@ -75,66 +75,29 @@ FL_INLINE weight_part weight_part_of(const weight_grad *m, int thread, int threa
     return (weight_part){part(panels, thread, threads), part(panels, thread + 1, threads), 0, F, 1};
 }
 
-/* Elements for the sums of a thread: biases, then weights, by panels. */
+/* Features of a part, in whole tiles. */
+FL_INLINE int64_t padded_features(int64_t F) { return (F + ROW_BLOCK - 1) / ROW_BLOCK * ROW_BLOCK; }
+
+/* Elements for the sums of a part: biases, then weights, by panels. */
+FL_INLINE int64_t weight_sums_of(const weight_part *w) {
+    return (w->p1 - w->p0) * (padded_features(w->f1 - w->f0) + 1) * PANEL;
+}
+
+/* Elements that tiles keep of a block that was cut, in place of its sums: see weight_tiles.h. */
+FL_INLINE int64_t kept_words_of(const weight_part *w) {
+    int64_t panels = w->p1 - w->p0, F = padded_features(w->f1 - w->f0);
+    return WORD_BLOCK == 1 ? 0 : panels * PANEL + WORD_BLOCK * (1 + F + panels * PANEL);
+}
+
+/* Those that any thread needs. */
 FL_INLINE int64_t weight_sums_size(const weight_grad *m, int threads) {
     int64_t size = 0;
     for (int t = 0; t < threads; t++) {
         weight_part w = weight_part_of(m, t, threads);
-        size = max64(size, (w.p1 - w.p0) * (w.f1 - w.f0 + 1));
+        size = max64(size, max64(weight_sums_of(&w), kept_words_of(&w)));
     }
-    return size * PANEL;
+    return size;
 }
-
-/* Words between groups of features: a cache line more than they need, or the groups of a row
- * would meet in a few sets of the cache. */
-enum { A_WIDTH = 6 }; /* features side by side: of a packed A, [words of P][A_WIDTH] */
-enum { A_GROUP = P_BLOCK * A_WIDTH + 64 / (int)sizeof(real) };
-
-/* Elements of the copies that a block of P is worked on in. */
-FL_INLINE int64_t weight_copies_size(int64_t F) {
-    return (F + A_WIDTH) / A_WIDTH * A_GROUP + P_BLOCK * PANEL + (WORD > 1) * round_up(F);
-}
-
-/* R features x V vectors of gates in registers, over the words of K rows: C = Cin + A B or, to add
- * it, C += Cin + A B. A sum of short chains is more exact than a long one. */
-FL_INLINE void sum_tile(const int R, const int V, int64_t K, const real *const *a, const real *b,
-                        const real *const *cin, int add, real *const *c) {
-    vreal acc[8][FL_PANEL];
-    const real *ar[8];
-#pragma GCC unroll 8
-    for (int r = 0; r < R; r++) {
-        ar[r] = a[r];
-#pragma GCC unroll 4
-        for (int v = 0; v < V; v++) acc[r][v] = vload(cin[r] + v * VL);
-    }
-    int64_t k = 0;
-    do { /* K is at least 1 */
-        vreal bk[FL_PANEL];
-#pragma GCC unroll 4
-        for (int v = 0; v < V; v++) bk[v] = vload(b + (k * V + v) * VL);
-#pragma GCC unroll 8
-        for (int r = 0; r < R; r++) {
-            vreal s = vword(ar[r] + k * A_WIDTH);
-#pragma GCC unroll 4
-            for (int v = 0; v < V; v++) acc[r][v] = vdot(s, bk[v], acc[r][v]);
-        }
-    } while (++k < K);
-#pragma GCC unroll 8
-    for (int r = 0; r < R; r++)
-#pragma GCC unroll 4
-        for (int v = 0; v < V; v++) {
-            if (add) acc[r][v] += vload(c[r] + v * VL);
-            vstore(c[r] + v * VL, acc[r][v]);
-        }
-}
-
-#define SUM_ARGS                                                                                   \
-    int64_t K, const real *const *a, const real *b, const real *const *cin, int add, real *const *c
-#define SUM_TILE(R, Q, V)                                                                          \
-    static void sum_tile_##R##_##Q##_##V(SUM_ARGS) { sum_tile(R, V, K, a, b, cin, add, c); }
-typedef void (*sum_fn)(SUM_ARGS);
-ALL_TILES(SUM_TILE)
-static const sum_fn SUM_TILES[FL_PANEL][MAX_ROWS] = {ALL_NAMES(sum_tile)};
 
 FL_INLINE void copy_features(int64_t n, const real *row, const real *mask, real *to) {
     if (!mask) {
@@ -156,37 +119,7 @@ FL_INLINE block_words words_of_block(const weight_grad *m, const void *ctx, int6
     return w;
 }
 
-/* A row of F features, or of their words, to features f.. of the groups from `to` on. */
-FL_INLINE void spread_features(int64_t F, const real *row, const real *mask, real *to, int64_t f) {
-    int64_t lead = min64(F, (A_WIDTH - f % A_WIDTH) % A_WIDTH);
-    int64_t full = (F - lead) / A_WIDTH, rest = (F - lead) % A_WIDTH;
-    to += f / A_WIDTH * A_GROUP;
-    if (lead) {
-        copy_features(lead, row, mask, to + f % A_WIDTH);
-        row += lead, mask += mask ? lead : 0, to += A_GROUP;
-    }
-    for (int64_t i = 0; i < full; i++, row += A_WIDTH, to += A_GROUP) {
-        copy_features(A_WIDTH, row, mask, to);
-        mask += mask ? A_WIDTH : 0;
-    }
-    copy_features(rest, row, mask, to);
-}
-
-/* [n rows of A][F] -> features f.. of [.../A_WIDTH][words of P_BLOCK][A_WIDTH]: what a tile of
- * features reads stands together. Rows are read in full, one after the other: they come from
- * memory, what is written stays. */
-#if FL_WORD == 1
-FL_INLINE void pack_features(const block_words *w, const factor_part *f, const real *const *rows,
-                             const real *const *masks, real *packed, real *word) {
-    int64_t F = f->to - f->from;
-    (void)word;
-    for (int64_t p = 0; p < w->P; p++) {
-        if (p + AHEAD < w->P) prefetch(rows[p + AHEAD] + f->from, F);
-        spread_features(F, rows[p] + f->from, masks ? masks[p] + f->from : NULL,
-                        packed + p * A_WIDTH, f->at);
-    }
-}
-#else
+#if FL_WORD > 1
 /* Features i.. of row p, masked. */
 FL_INLINE vreal features_of(const int kept, int64_t p, int64_t i, int64_t lanes,
                             const real *const *rows, const real *const *masks) {
@@ -194,44 +127,25 @@ FL_INLINE vreal features_of(const int kept, int64_t p, int64_t i, int64_t lanes,
     vreal v = vload_n(rows[p] + i, lanes);
     return masks ? v * vload_n(masks[p] + i, lanes) : v;
 }
-
-FL_INLINE void pack_rows(const int kept, const block_words *w, const factor_part *f,
-                         const real *const *rows, const real *const *masks, real *packed,
-                         real *word) {
-    int64_t F = f->to - f->from;
-    for (int64_t q = 0, p = 0; q < w->n; p += w->rows[q++]) {
-        for (int64_t a = p + AHEAD; a < min64(w->P, p + AHEAD + w->rows[q]); a++)
-            prefetch(rows[a] + features_size(f->of, f->from), features_size(f->of, F));
-        for (int64_t i = 0; i < F; i += VL) {
-            int64_t lanes = min64(VL, F - i), at = f->from + i;
-            vreal low = features_of(kept, p, at, lanes, rows, masks), high = {0};
-            if (w->rows[q] == 2) high = features_of(kept, p + 1, at, lanes, rows, masks);
-            vstore_n(word + i, kept ? kept_word(low, high) : word_of(low, high), lanes);
-        }
-        spread_features(F, word, NULL, packed + q * A_WIDTH, f->at);
-    }
-}
-
-FL_INLINE void pack_features(const block_words *w, const factor_part *f, const real *const *rows,
-                             const real *const *masks, real *packed, real *word) {
-    if (f->of->kept)
-        pack_rows(1, w, f, rows, NULL, packed, word);
-    else
-        pack_rows(0, w, f, rows, masks, packed, word);
-}
 #endif
+
+/* A block's words, and what packing them takes besides: its own for vectors and for tiles. */
+typedef struct word_row word_row;
+
+/* [rows of A][features of a factor] -> words, as they are read for sums. */
+static void pack_features(const word_row *w, const factor_part *f, const real *const *rows,
+                          const real *const *masks, real *packed);
 
 /* Both factors' rows, side by side. */
 static void pack_factors(const weight_grad *m, const weight_part *w, const void *ctx, int64_t p0,
-                         const block_words *of, real *packed, real *word) {
-    int64_t n = of->P;
+                         int64_t n, const word_row *of, real *packed) {
     const real *rows[P_BLOCK], *masks[P_BLOCK];
     for (int which = 0; which < 2; which++) {
         factor_part f = factor_part_of(m, w, which);
         if (f.from >= f.to) continue;
         f.of->row(ctx, p0, n, rows);
         if (f.of->mask) f.of->mask(ctx, p0, n, masks);
-        pack_features(of, &f, rows, f.of->mask ? masks : NULL, packed, word);
+        pack_features(of, &f, rows, f.of->mask ? masks : NULL, packed);
     }
 }
 
@@ -311,6 +225,123 @@ typedef struct {
     int begins, ends; /* does the block begin with these rows, does it end with them? */
 } block_sum;
 
+#ifdef FL_AMX
+#include "weight_tiles.h"
+#else
+/* Words between groups of features: a cache line more than they need, or the groups of a row
+ * would meet in a few sets of the cache. */
+enum { A_WIDTH = 6 }; /* features side by side: of a packed A, [words of P][A_WIDTH] */
+enum { A_GROUP = P_BLOCK * A_WIDTH + 64 / (int)sizeof(real) };
+
+/* Elements of the copies that a block of P is worked on in. */
+FL_INLINE int64_t weight_copies_size(int64_t F) {
+    return (F + A_WIDTH) / A_WIDTH * A_GROUP + P_BLOCK * PANEL + (WORD > 1) * round_up(F);
+}
+
+/* R features x V vectors of gates in registers, over the words of K rows: C = Cin + A B or, to add
+ * it, C += Cin + A B. A sum of short chains is more exact than a long one. */
+FL_INLINE void sum_tile(const int R, const int V, int64_t K, const real *const *a, const real *b,
+                        const real *const *cin, int add, real *const *c) {
+    vreal acc[8][FL_PANEL];
+    const real *ar[8];
+#pragma GCC unroll 8
+    for (int r = 0; r < R; r++) {
+        ar[r] = a[r];
+#pragma GCC unroll 4
+        for (int v = 0; v < V; v++) acc[r][v] = vload(cin[r] + v * VL);
+    }
+    int64_t k = 0;
+    do { /* K is at least 1 */
+        vreal bk[FL_PANEL];
+#pragma GCC unroll 4
+        for (int v = 0; v < V; v++) bk[v] = vload(b + (k * V + v) * VL);
+#pragma GCC unroll 8
+        for (int r = 0; r < R; r++) {
+            vreal s = vword(ar[r] + k * A_WIDTH);
+#pragma GCC unroll 4
+            for (int v = 0; v < V; v++) acc[r][v] = vdot(s, bk[v], acc[r][v]);
+        }
+    } while (++k < K);
+#pragma GCC unroll 8
+    for (int r = 0; r < R; r++)
+#pragma GCC unroll 4
+        for (int v = 0; v < V; v++) {
+            if (add) acc[r][v] += vload(c[r] + v * VL);
+            vstore(c[r] + v * VL, acc[r][v]);
+        }
+}
+
+#define SUM_ARGS                                                                                   \
+    int64_t K, const real *const *a, const real *b, const real *const *cin, int add, real *const *c
+#define SUM_TILE(R, Q, V)                                                                          \
+    static void sum_tile_##R##_##Q##_##V(SUM_ARGS) { sum_tile(R, V, K, a, b, cin, add, c); }
+typedef void (*sum_fn)(SUM_ARGS);
+ALL_TILES(SUM_TILE)
+static const sum_fn SUM_TILES[FL_PANEL][MAX_ROWS] = {ALL_NAMES(sum_tile)};
+
+struct word_row {
+    block_words of;
+    real *word; /* of a row's features */
+};
+
+/* A row of F features, or of their words, to features f.. of the groups from `to` on. */
+FL_INLINE void spread_features(int64_t F, const real *row, const real *mask, real *to, int64_t f) {
+    int64_t lead = min64(F, (A_WIDTH - f % A_WIDTH) % A_WIDTH);
+    int64_t full = (F - lead) / A_WIDTH, rest = (F - lead) % A_WIDTH;
+    to += f / A_WIDTH * A_GROUP;
+    if (lead) {
+        copy_features(lead, row, mask, to + f % A_WIDTH);
+        row += lead, mask += mask ? lead : 0, to += A_GROUP;
+    }
+    for (int64_t i = 0; i < full; i++, row += A_WIDTH, to += A_GROUP) {
+        copy_features(A_WIDTH, row, mask, to);
+        mask += mask ? A_WIDTH : 0;
+    }
+    copy_features(rest, row, mask, to);
+}
+
+/* [n rows of A][F] -> features f.. of [.../A_WIDTH][words of P_BLOCK][A_WIDTH]: what a tile of
+ * features reads stands together. Rows are read in full, one after the other: they come from
+ * memory, what is written stays. */
+#if FL_WORD == 1
+static void pack_features(const word_row *of, const factor_part *f, const real *const *rows,
+                          const real *const *masks, real *packed) {
+    const block_words *w = &of->of;
+    int64_t F = f->to - f->from;
+    for (int64_t p = 0; p < w->P; p++) {
+        if (p + AHEAD < w->P) prefetch(rows[p + AHEAD] + f->from, F);
+        spread_features(F, rows[p] + f->from, masks ? masks[p] + f->from : NULL,
+                        packed + p * A_WIDTH, f->at);
+    }
+}
+#else
+FL_INLINE void pack_rows(const int kept, const word_row *of, const factor_part *f,
+                         const real *const *rows, const real *const *masks, real *packed) {
+    const block_words *w = &of->of;
+    int64_t F = f->to - f->from;
+    real *word = of->word;
+    for (int64_t q = 0, p = 0; q < w->n; p += w->rows[q++]) {
+        for (int64_t a = p + AHEAD; a < min64(w->P, p + AHEAD + w->rows[q]); a++)
+            prefetch(rows[a] + features_size(f->of, f->from), features_size(f->of, F));
+        for (int64_t i = 0; i < F; i += VL) {
+            int64_t lanes = min64(VL, F - i), at = f->from + i;
+            vreal low = features_of(kept, p, at, lanes, rows, masks), high = {0};
+            if (w->rows[q] == 2) high = features_of(kept, p + 1, at, lanes, rows, masks);
+            vstore_n(word + i, kept ? kept_word(low, high) : word_of(low, high), lanes);
+        }
+        spread_features(F, word, NULL, packed + q * A_WIDTH, f->at);
+    }
+}
+
+static void pack_features(const word_row *w, const factor_part *f, const real *const *rows,
+                          const real *const *masks, real *packed) {
+    if (f->of->kept)
+        pack_rows(1, w, f, rows, NULL, packed);
+    else
+        pack_rows(0, w, f, rows, masks, packed);
+}
+#endif
+
 /* Add n packed rows from p0 on, dG [n,dG_row] of which GHp, to the sums. */
 static void weight_grad_block(const weight_grad *m, const weight_part *w, const void *ctx,
                               int64_t p0, int64_t n, const kept_real *dG, real *copies,
@@ -319,14 +350,15 @@ static void weight_grad_block(const weight_grad *m, const weight_part *w, const 
     const real *features[A_WIDTH], *start[A_WIDTH];
     real *a = copies, *b = copies + (grad_features(m) + A_WIDTH) / A_WIDTH * A_GROUP, *out[A_WIDTH];
     real *to = s->ends ? s->sums : s->begun;
-    block_words of = words_of_block(m, ctx, p0, n);
-    pack_factors(m, w, ctx, p0, &of, a, b + P_BLOCK * PANEL);
+    word_row row = {words_of_block(m, ctx, p0, n), b + P_BLOCK * PANEL};
+    const block_words *of = &row.of;
+    pack_factors(m, w, ctx, p0, n, &row, a);
     int64_t tiles = panels * ((F + A_WIDTH - 1) / A_WIDTH);
     block_ahead next = next_block(m, w, ctx, p0 + n, tiles);
     for (int64_t j = 0; j < panels; j++) {
         int64_t V = panel_vectors(nv, m->V, w->p0 + j);
         real *sum = to + j * PANEL;
-        pack_panel_of(V, &of, dG + (w->p0 + j) * m->V * VL, m->dG_row, b,
+        pack_panel_of(V, of, dG + (w->p0 + j) * m->V * VL, m->dG_row, b,
                       s->begins ? m->zeros : s->begun + j * PANEL, s->ends ? sum : NULL, sum);
         for (int64_t f = 0; f < F; f += A_WIDTH) {
             int64_t width = min64(A_WIDTH, F - f);
@@ -339,11 +371,12 @@ static void weight_grad_block(const weight_grad *m, const weight_part *w, const 
                 out[i] = to + at + i * PANEL;
             }
             for (int64_t i = 0, most = tile_rows(V); i < width; i += most)
-                SUM_TILES[V - 1][min64(most, width - i) - 1](of.n, features + i, b, start + i,
+                SUM_TILES[V - 1][min64(most, width - i) - 1](of->n, features + i, b, start + i,
                                                              s->ends, out + i);
         }
     }
 }
+#endif
 
 /* One gate of a unit block: dw [F][PANEL] turned back and added to the block's rows of the weight.
  */
@@ -364,7 +397,7 @@ static void add_gate(int64_t units, int64_t F, const real *dw, real *to, int64_t
 /* The sums, to the caller's gradients. */
 static void add_weight_grad(const weight_grad *m, int thread, int threads, const real *sums) {
     weight_part w = weight_part_of(m, thread, threads);
-    int64_t F = w.f1 - w.f0, nv = m->G * unit_blocks(m->H);
+    int64_t F = padded_features(w.f1 - w.f0), nv = m->G * unit_blocks(m->H);
     const real *db = sums, *dw = sums + (w.p1 - w.p0) * PANEL;
     for (int64_t j = w.p0; j < w.p1; j++, db += PANEL, dw += F * PANEL)
         for (int64_t i = 0; i < panel_vectors(nv, m->V, j); i++) {
