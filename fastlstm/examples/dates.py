@@ -16,7 +16,7 @@ from datetime import date
 import numpy as np
 
 from fastlstm.cli.errors import exit_status
-from fastlstm.examples.options import add_threads, threaded
+from fastlstm.examples.options import add_precision, add_threads, threaded
 from fastlstm.printable import say
 from fastlstm.text.pairs import Pair
 from fastlstm.train.progress import Progress
@@ -104,9 +104,10 @@ def run(options: argparse.Namespace) -> None:
     start = time.perf_counter()
     translator = learn(
         train, [], model_options, epochs=options.epochs, batch_size=64, lr=5e-3,
-        seed=options.seed, listeners=[Progress(bar=False)],
+        seed=options.seed, precision=options.precision, listeners=[Progress(bar=False)],
     )  # fmt: skip
     seconds = time.perf_counter() - start
+    translator.model.set_precision(options.test_precision or options.precision)
     read = translator([source for source, _ in test], beam_size=1, max_length=12)
     right = [answer == target for answer, (_, target) in zip(read, test, strict=True)]
     shown = [source for source, _ in test[:8]] + [list(text) for text in options.date]
@@ -134,6 +135,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add("--hidden-size", type=int, default=128, help="units of each side (default: 128)")
     add("--no-attention", action="store_true", help="the encoder's last state alone")
     add("--seed", type=int, default=0)
+    add_precision(parser)
     add_threads(parser)
     add("--date", action="append", default=[], metavar="TEXT", help="a date to read afterwards")
     options = parser.parse_args(arguments)

@@ -16,7 +16,7 @@ from contextlib import nullcontext
 from dataclasses import asdict, fields, replace
 
 from fastlstm.cli.errors import STOPPED, exit_status
-from fastlstm.examples.options import add_plot, add_threads, threaded
+from fastlstm.examples.options import add_plot, add_test_precision, add_threads, threaded
 from fastlstm.models import LanguageModel, sample
 from fastlstm.plotting import new_figure
 from fastlstm.printable import say
@@ -55,6 +55,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_plot(parser, "the loss")
     add("--sample", type=int, default=300, metavar="N", help="tokens to write (300)")
     add("--temperature", type=float, default=0.8, metavar="X", help="of writing (0.8)")
+    add_test_precision(parser)
     add("--prompt", default="", metavar="TEXT", help="what to write on from (a new line)")
     names = ", ".join(PRESETS)
     add("--preset", choices=PRESETS, default="char", metavar="NAME", help=f"{names} (char)")
@@ -126,6 +127,7 @@ def run(given: argparse.Namespace) -> int:
     print(f"{data.source}; {parameters:,} parameters", flush=True)
     with out.locked() if out else nullcontext():
         status = train(trainer, data, given, out)
+    model.set_precision(given.test_precision or options.precision)
     begin, history = time.perf_counter(), trainer.history
     losses = [evaluate(model, part) for part in (data.validation, data.test)]
     figures = {
@@ -135,7 +137,7 @@ def run(given: argparse.Namespace) -> int:
         "test_perplexity": round(perplexity(losses[1]), 2), "test_loss": round(losses[1], 4),
         "train_seconds": round(history.seconds, 1),
         "test_seconds": round(time.perf_counter() - begin, 1), "threads": get_num_threads(),
-        "options": asdict(options),
+        "test_precision": given.test_precision or options.precision, "options": asdict(options),
     }  # fmt: skip
     if given.plot:
         draw_loss(given.plot, history, f"test perplexity {figures['test_perplexity']}")

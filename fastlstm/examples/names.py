@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastlstm.cli.errors import exit_status
-from fastlstm.examples.options import add_plot, add_threads, threaded
+from fastlstm.examples.options import add_plot, add_precision, add_threads, threaded
 from fastlstm.examples.surnames import encode, make_names, read_names, split, to_ascii
 from fastlstm.models import TextClassifier
 from fastlstm.nn.losses import cross_entropy, log_softmax
@@ -48,6 +48,7 @@ def train(data: Encoded, letters: Vocabulary, options: argparse.Namespace) -> Te
         len(letters), 64, options.hidden_size, bidirectional=True, pooling="mean+max", dropout=0.3,
         cell="gru", num_outputs=len(counts), rng=np.random.default_rng(options.seed),
     )  # fmt: skip
+    model.set_precision(options.precision)
     loss = ClassWeightedLoss(counts**-options.balance) if options.balance else cross_entropy
     trainer = Trainer(
         model, Adam(model, lr=5e-3), loss, epochs=options.epochs, schedule=linear, clip=1.0,
@@ -78,6 +79,7 @@ def read_options(arguments: Sequence[str] | None) -> argparse.Namespace:
         "better macro, worse micro accuracy (default: 0, no weights)")  # fmt: skip
     add("--unicode", action="store_true", help="keep accents (default: ASCII, as the tutorial)")
     add_plot(parser, "the confusion matrix")
+    add_precision(parser)
     add_threads(parser)
     add("--hidden-size", type=int, default=128, help="units in each direction (default: 128)")
     add("--epochs", type=int, default=15, help="default: 15")
@@ -115,6 +117,7 @@ def run(options: argparse.Namespace) -> None:
     start = time.perf_counter()
     model = train(encode(learned, letters), letters, options)
     seconds = time.perf_counter() - start
+    model.set_precision(options.test_precision or options.precision)
     test, languages = encode(tested, letters), list(names)
     predicted = predict(model, test).argmax(axis=1)
     counts = confusion_matrix(test.labels, predicted, len(languages))

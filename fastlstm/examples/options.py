@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
+from fastlstm.kernels.call import PRECISIONS
 from fastlstm.runtime import MAX_THREADS, num_threads
 
 Result = TypeVar("Result")
@@ -18,6 +19,23 @@ def add_threads(parser: argparse.ArgumentParser, default: int | None = None) -> 
     parser.add_argument(
         "--threads", type=_threads, metavar="N", default=default,
         help=f"threads of the kernels (default: {told}); the result does not depend on it",
+    )  # fmt: skip
+
+
+def add_precision(parser: argparse.ArgumentParser) -> None:
+    """Add --precision, of the training, and --test-precision."""
+    parser.add_argument(
+        "--precision", choices=PRECISIONS[:-1], default=PRECISIONS[0],
+        help=f"of products in training (default: {PRECISIONS[0]})",
+    )  # fmt: skip
+    add_test_precision(parser)
+
+
+def add_test_precision(parser: argparse.ArgumentParser) -> None:
+    """Add --test-precision, None if not given: that of the training."""
+    parser.add_argument(
+        "--test-precision", choices=PRECISIONS, metavar="PRECISION",
+        help=f"of what is trained when it is tested: {', '.join(PRECISIONS)} (default: as trained)",
     )  # fmt: skip
 
 

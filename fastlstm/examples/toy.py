@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import fastlstm as fl
-from fastlstm.examples.options import add_threads, threaded
+from fastlstm.examples.options import add_precision, add_threads, threaded
 from fastlstm.nn.module import Array
 from fastlstm.train.optim import Adam
 
@@ -81,11 +81,17 @@ class Net(fl.Module):
 
 
 def train(
-    sentences: Sentences, seed: int, updates: int, lr: float, hidden_size: int
+    sentences: Sentences,
+    seed: int,
+    updates: int,
+    lr: float,
+    hidden_size: int,
+    precision: str = "float32",
 ) -> tuple[Net, float]:
     """Return a trained net and the loss of its last update."""
     words = sorted({word for text in sentences.texts for word in text.split()})
     net = Net(words, hidden_size, np.random.default_rng(seed))
+    net.set_precision(precision)
     x, lengths = one_hot(sentences.texts, words)
     optimizer, loss = Adam(net, lr), np.inf
     for _ in range(updates):
@@ -106,6 +112,7 @@ def read_options(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--updates", type=int, default=200, help="of the weights (default: 200)")
     add("--lr", type=float, default=0.01, help="learning rate (default: 0.01)")
     add("--hidden-size", type=int, default=64, help="units of the LSTM (default: 64)")
+    add_precision(parser)
     add_threads(parser, default=1)
     options = parser.parse_args(arguments)
     for name, least in (("seed", 0), ("seeds", 1), ("updates", 1), ("hidden_size", 1), ("lr", 0)):
@@ -138,7 +145,10 @@ def run(options: argparse.Namespace) -> None:
     right, seconds = [], []
     for seed in range(options.seed, options.seed + options.seeds):
         start = time.perf_counter()
-        net, loss = train(learned, seed, options.updates, options.lr, options.hidden_size)
+        net, loss = train(
+            learned, seed, options.updates, options.lr, options.hidden_size, options.precision
+        )
+        net.set_precision(options.test_precision or options.precision)
         p = net.predict(tested.texts)
         seconds.append(time.perf_counter() - start)
         right.append(report(seed, tested, p, loss, seconds[-1]))

@@ -21,7 +21,7 @@ from typing import Any
 
 from fastlstm.cli.errors import exit_status
 from fastlstm.examples import toy_french
-from fastlstm.examples.options import add_threads, threaded
+from fastlstm.examples.options import add_precision, add_threads, threaded
 from fastlstm.printable import json_line, say
 from fastlstm.text.pair_files import ParallelText, read_folder, read_pairs, split_pairs
 from fastlstm.text.pairs import Pair, words_and_marks
@@ -40,6 +40,8 @@ FREE = (
     "sentence",
     "beam",
     "alpha",
+    "precision",  # `learn` holds on to it itself
+    "test_precision",
 )  # on what data holds, not where it lies
 
 
@@ -69,6 +71,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--out", type=Path, help="folder to keep the model in; a finished one is not trained again")
     add("--sentence", action="append", default=[], metavar="TEXT", help="translate it afterwards")
     add("--seed", type=int, default=0)
+    add_precision(parser)
     add_threads(parser)
     if parser.parse_args(arguments).data is None:
         parser.set_defaults(**TOY)
@@ -99,6 +102,7 @@ def train(options: argparse.Namespace, text: ParallelText) -> Translator:
         folder=options.out, identity={k: v for k, v in vars(options).items() if k not in FREE},
         epochs=options.epochs, batch_size=options.batch_size, lr=options.lr,
         label_smoothing=options.label_smoothing, average=options.average,
+        precision=options.precision,
         listeners=[Progress(sys.stderr.isatty())],
     )  # fmt: skip
 
@@ -128,12 +132,15 @@ def run(options: argparse.Namespace) -> None:
     """Do what the options say."""
     beam = {"beam_size": options.beam, "alpha": options.alpha}
     figures: dict[str, Any] = {**beam, "seed": options.seed}
+    precision = figures["test_precision"] = options.test_precision or options.precision
     if options.sentence and options.out and (options.out / MODEL).exists():
         translator = Translator.load(options.out / MODEL)
+        translator.model.set_precision(precision)
     else:
         text, start = load(options), time.perf_counter()
         translator = train(options, text)
         figures["train_seconds"] = round(time.perf_counter() - start, 1)
+        translator.model.set_precision(precision)
         figures.update(examine(translator, text.test, beam))
     texts = [words_and_marks(sentence) for sentence in options.sentence]
     figures["translations"] = [" ".join(words) for words in translator(texts, **beam)]

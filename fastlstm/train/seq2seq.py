@@ -36,7 +36,7 @@ from fastlstm.train.output_folder import OutputFolder
 from fastlstm.train.schedule import linear
 from fastlstm.train.seeds import WEIGHTS, generator
 from fastlstm.train.tasks.task import shuffled
-from fastlstm.train.trainer import Trainer
+from fastlstm.train.trainer import Trainer, of_precision
 
 MODEL, STATE = "model.safetensors", "checkpoint.safetensors"  # files of a folder
 
@@ -99,7 +99,7 @@ class TranslatorFolder(OutputFolder):
 
 def learn(
     train: Sequence[Pair], validation: Sequence[Pair], options: Mapping[str, Any], *,
-    min_count: int = 1, seed: int = 0, folder: str | Path | None = None,
+    min_count: int = 1, seed: int = 0, folder: str | Path | None = None, precision: str = "float32",
     identity: Mapping[str, object] | None = None, **training: Any,
 ) -> Translator:  # fmt: skip
     """Return a translator that learned from pairs of lists of tokens.
@@ -112,13 +112,15 @@ def learn(
     seed : of all randomness.
     folder : holds the training state, from which training goes on, and in the end the model. If
         the model is there, it is returned and nothing is trained.
+    precision : of the products, "float32" or "bfloat16". A model of `folder` has it too, however
+        it was trained.
     identity : what a state to go on from must agree in, besides `options`.
     training : options of `fit`.
 
     Raises
     ------
     ValueError
-        If there are no pairs, or an option does not fit.
+        If there are no pairs, or an option does not fit: int8 has no training.
     CheckpointError, FolderInUseError, OSError, TrainingInterrupted, FloatingPointError
         As `fit`; also if the folder holds a model of other options or is in use.
     """
@@ -126,11 +128,16 @@ def learn(
         raise ValueError("train is empty, expected at least one pair")
     kept = TranslatorFolder(folder) if folder is not None else None
     if kept is not None and kept.model.exists():
-        return _kept(kept.model, options)
+        translator = _kept(kept.model, options)
+        translator.model.set_precision(precision)
+        return translator
     source, target = (token_vocabulary((p[side] for p in train), min_count) for side in (0, 1))
     translator = Translator.build(source, target, options, seed)
+    translator.model.set_precision(precision)
     pairs = zlib.crc32(json.dumps((train, validation)).encode())
-    training["identity"] = {**options, "pairs": pairs, **(identity or {})}
+    training["identity"] = {
+        **options, "pairs": pairs, **of_precision(precision), **(identity or {})
+    }  # fmt: skip
     if kept is not None:
         training["checkpoint"] = kept.checkpoint
     with kept.locked() if kept is not None else nullcontext():

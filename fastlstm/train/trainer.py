@@ -42,6 +42,14 @@ Transform = Callable[[Any, np.random.Generator], Any]
 Gradients = Callable[[Sequence[NamedParameter]], None]
 
 
+def of_precision(precision: str) -> dict[str, object]:
+    """Return the part of an `identity` that says how products are made.
+
+    Of float32 it is nothing: checkpoints of versions without a choice go on.
+    """
+    return {} if precision == "float32" else {"precision": precision}
+
+
 class TrainingInterrupted(Interrupted):
     """Ctrl-C or SIGTERM came in training; the run stands between two steps and can go on."""
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from fastlstm.kernels.call import PRECISIONS
 from fastlstm.models import LanguageModel
 from fastlstm.models.model import LAYERS
 from fastlstm.text import LanguageData
@@ -17,7 +18,7 @@ from fastlstm.train.output_folder import OutputFolder
 from fastlstm.train.schedule import SCHEDULES, get, halving
 from fastlstm.train.seeds import WEIGHTS, generator
 from fastlstm.train.tasks.language import LanguageModelling
-from fastlstm.train.trainer import Trainer
+from fastlstm.train.trainer import Trainer, of_precision
 
 CONSTANT_EPOCHS = 4  # of the schedule "halving"
 
@@ -53,6 +54,11 @@ class LanguageOptions:
         choices=(*SCHEDULES, "halving"),
     )  # fmt: skip
     clip: float = _option(1.0, "limit of the global gradient norm; 0 = none")
+    precision: str = _option(
+        PRECISIONS[0],
+        "of the products in training",
+        choices=PRECISIONS[:-1],  # int8 has no backward
+    )
     sum_steps: bool = _option(
         False, "lr and clip are for the loss summed over the steps, in place of its mean"
     )
@@ -92,7 +98,15 @@ def build_trainer(
     options: LanguageOptions, data: LanguageData, seed: int = 0, *, state: Path | None = None,
     identity: Mapping[str, object] | None = None, listeners: Sequence[Listener] = (),
 ) -> Trainer:  # fmt: skip
-    """Return the trainer of a new model; `state` is its checkpoint."""
+    """Return the trainer of a new model; `state` is its checkpoint.
+
+    Raises
+    ------
+    ValueError
+        If an option does not fit.
+    """
+    if options.precision == "int8":
+        raise ValueError("precision is 'int8', in which a net cannot be trained")
     names = (
         "embedding_dim", "hidden_size", "num_layers", "dropout", "cell", "tied", "projection",
     )  # fmt: skip
@@ -102,6 +116,7 @@ def build_trainer(
         init_range=options.init_range or None,
         rng=generator(seed, WEIGHTS),
     )
+    model.set_precision(options.precision)
     halves = options.schedule == "halving"
     return Trainer(
         model,
@@ -112,6 +127,11 @@ def build_trainer(
         clip=options.clip,
         seed=seed,
         checkpoint=state,
-        identity={"the text": data.source, "schedule": options.schedule, **(identity or {})},
+        identity={
+            "the text": data.source,
+            "schedule": options.schedule,
+            **of_precision(options.precision),
+            **(identity or {}),
+        },
         listeners=listeners,
     )
