@@ -81,6 +81,14 @@ PROBES = {
         #endif
         #include <arm_neon.h>
         float64x2_t probe(float64x2_t a) { return vfmaq_f64(a, a, a); }""",
+    "neondotprod": """
+        #include <arm_neon.h>
+        __attribute__((target("arch=armv8.2-a+dotprod")))
+        int32x4_t probe(int32x4_t s, int8x16_t a) { return vdotq_s32(s, a, a); }""",
+    "neonbf16": """
+        #include <arm_neon.h>
+        __attribute__((target("arch=armv8.2-a+bf16")))
+        float32x4_t probe(float32x4_t s, bfloat16x8_t a) { return vbfdotq_f32(s, a, a); }""",
 }
 
 

@@ -21,7 +21,8 @@ ON_ARM = platform.machine() in ("aarch64", "arm64")
 # Those of this processor's family; which of them it has is asked when a test runs.
 FAMILY = ("base", "neon") if ON_ARM else ("base", "avx2", "avx512")
 # Those that add products of lower precision; in full precision each is one of the others.
-LOWER = () if ON_ARM else ("avxvnni", "avx512vnni", "avx512bf16", "amx")
+ALL_LOWER = ("avxvnni", "avx512vnni", "avx512bf16", "amx", "neondotprod", "neonbf16")
+LOWER = tuple(isa for isa in ALL_LOWER if isa.startswith("neon") == ON_ARM)
 # Slow, as it compiles itself: minutes where nothing is cached.
 NUMBA = pytest.param("numba", marks=pytest.mark.slow)
 # FASTLSTM_TEST_ISA names one instruction set. That is enough for another build of kernels that were

@@ -51,7 +51,10 @@ BACKENDS = {
     "numba": "fastlstm.kernels.numba",
     "reference": "fastlstm.kernels.reference",
 }
-ISAS = ("base", "avx2", "avxvnni", "avx512", "avx512vnni", "avx512bf16", "amx", "neon")
+ISAS = (
+    "base", "avx2", "avxvnni", "avx512", "avx512vnni", "avx512bf16", "amx", "neon", "neondotprod",
+    "neonbf16",
+)  # fmt: skip
 
 
 def env_choice(name: str, valid: Collection[str]) -> str | None:

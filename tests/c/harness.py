@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 from bound import Kernel
-from cases import LOWER
+from cases import ALL_LOWER
 from numpy.typing import NDArray
 
 from fastlstm.kernels import (
@@ -74,7 +74,7 @@ class Program:
 
         Without base where there is neon: there the two differ in their names alone.
         """
-        return [isa for isa in self.levels if isa not in LOWER]
+        return [isa for isa in self.levels if isa not in ALL_LOWER]
 
     @cached_property
     def levels(self) -> list[str]:

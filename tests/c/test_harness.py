@@ -214,6 +214,8 @@ def assert_same(actual: Arrays, expected: Arrays, names: Iterable[str], what: st
 
 def test_holds_the_instruction_sets_it_should(program: Program) -> None:
     assert ("neon" if program.runner else NATIVE_ISA) in program.isas
+    if program.runner:  # the emulator has them
+        assert program.levels == ["neon", "neondotprod", "neonbf16"]
 
 
 @pytest.mark.parametrize("dtype", ["f32", "f64", "bf16", "int8"])
@@ -260,6 +262,24 @@ def test_lower_precision_of_each_row(
             alone, its = pick_rows(replace(case, threads=1), inputs, [n])
             row = run_case(rounding_program, isa, alone, its, tmp_path)
             np.testing.assert_array_equal(row["y"][:, 0], whole["y"][:, n], err_msg=isa)
+
+
+@pytest.mark.parametrize("name", ["odd", "deep", "ragged", "tokens", "proj", "gru", "rnn_relu"])
+def test_int8_is_equal_where_products_alone_differ(
+    rounding_program: Program, name: str, tmp_path: Path
+) -> None:
+    """Sums of integers are exact: of sets with the same vectors all bits are equal."""
+    case = replace(CASES[name], precision="int8")
+    inputs = case.draw()
+    families = [isa for isa in ("avx2", "avx512", "neon") if isa in rounding_program.levels]
+    assert families
+    relatives = {"avx2": ("avxvnni",), "avx512": ("avx512vnni", "amx"), "neon": ("neondotprod",)}
+    for family in families:
+        expected = run_case(rounding_program, family, case, inputs, tmp_path)
+        for isa in relatives[family]:
+            if isa in rounding_program.levels:
+                actual = run_case(rounding_program, isa, case, inputs, tmp_path)
+                assert_same(actual, expected, expected, f"{isa} and {family}")
 
 
 @pytest.mark.parametrize("precision", NEAR)

@@ -1,5 +1,6 @@
 /* Which kernels this build has and this processor, with its operating system, can run. */
 #define _DEFAULT_SOURCE
+#include <stddef.h>
 #include <string.h>
 
 #include "fastlstm.h"
@@ -10,6 +11,10 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 #endif
+#elif defined(__aarch64__) && defined(__linux__)
+#include <sys/auxv.h>
+#elif defined(__aarch64__) && defined(__APPLE__)
+#include <sys/sysctl.h>
 #endif
 
 /* FL_HAVE_... come from the build: the instruction sets that its compiler could make. */
@@ -70,13 +75,27 @@ extern const fl_kernels fl_kernels_amx_bf16, fl_kernels_amx_int8;
 #define AMX MISSING(amx)
 #endif
 
+#if defined(FL_HAVE_NEON) && defined(FL_HAVE_NEONDOTPROD)
+extern const fl_kernels fl_kernels_neondotprod_int8;
+#define NEONDOTPROD {"neondotprod", FULL(neon), &fl_kernels_neon_bf16, &fl_kernels_neondotprod_int8}
+#else
+#define NEONDOTPROD MISSING(neondotprod)
+#endif
+#if defined(FL_HAVE_NEON) && defined(FL_HAVE_NEONDOTPROD) && defined(FL_HAVE_NEONBF16)
+extern const fl_kernels fl_kernels_neonbf16_bf16;
+#define NEONBF16 {"neonbf16", FULL(neon), &fl_kernels_neonbf16_bf16, &fl_kernels_neondotprod_int8}
+#else
+#define NEONBF16 MISSING(neonbf16)
+#endif
+
 typedef struct {
     const char *isa;
     const fl_kernels *f32, *f64, *bf16, *int8;
 } level;
 
 /* best first */
-static const level LEVELS[] = {AMX, AVX512BF16, AVX512VNNI, AVX512, AVXVNNI, AVX2, NEON, BASE};
+static const level LEVELS[] = {AMX,  AVX512BF16, AVX512VNNI,  AVX512, AVXVNNI,
+                               AVX2, NEONBF16,   NEONDOTPROD, NEON,   BASE};
 enum { N_LEVELS = sizeof LEVELS / sizeof *LEVELS };
 
 static const level *find(const char *isa) {
@@ -86,8 +105,9 @@ static const level *find(const char *isa) {
 }
 
 const char *const *fl_isa_names(void) {
-    static const char *const names[] = {"amx",  "avx512bf16", "avx512vnni", "avx512", "avxvnni",
-                                        "avx2", "neon",       "base",       NULL};
+    static const char *const names[] = {"amx",     "avx512bf16", "avx512vnni", "avx512",
+                                        "avxvnni", "avx2",       "neonbf16",   "neondotprod",
+                                        "neon",    "base",       NULL};
     return names;
 }
 
@@ -142,7 +162,35 @@ static int cpu_supports(const char *isa) {
     return !strcmp(isa, "avx512bf16") || (!strcmp(isa, "amx") && tiles_supported(d7, saved));
 }
 #elif defined(__aarch64__)
-static int cpu_supports(const char *isa) { return !strcmp(isa, "neon") || !strcmp(isa, "base"); }
+/* What came after the first aarch64, as the operating system tells it. */
+typedef struct {
+    int dotprod, bf16;
+} later;
+
+#if defined(__linux__)
+static later find_later(void) {
+    return (later){getauxval(AT_HWCAP) >> 20 & 1, getauxval(AT_HWCAP2) >> 14 & 1};
+}
+#elif defined(__APPLE__)
+static int has_feature(const char *name) {
+    int value = 0;
+    size_t size = sizeof value;
+    return !sysctlbyname(name, &value, &size, NULL, 0) && value;
+}
+static later find_later(void) {
+    return (later){has_feature("hw.optional.arm.FEAT_DotProd"),
+                   has_feature("hw.optional.arm.FEAT_BF16")};
+}
+#else
+static later find_later(void) { return (later){0, 0}; }
+#endif
+
+static int cpu_supports(const char *isa) {
+    if (!strcmp(isa, "neon") || !strcmp(isa, "base")) return 1;
+    later has = find_later();
+    if (!strcmp(isa, "neondotprod")) return has.dotprod;
+    return !strcmp(isa, "neonbf16") && has.dotprod && has.bf16;
+}
 #else
 static int cpu_supports(const char *isa) { return !strcmp(isa, "base"); }
 #endif

@@ -101,6 +101,8 @@ FL_INLINE vreal word_of(vreal low, vreal high) {
 FL_INLINE vreal vdot(vreal a, vreal b, vreal sum) {
 #if FL_BYTES == 64 && defined(FL_BF16)
     return (vreal)_mm512_dpbf16_ps((__m512)sum, (__m512bh)a, (__m512bh)b);
+#elif defined(__aarch64__) && defined(FL_BF16)
+    return (vreal)vbfdotq_f32((float32x4_t)sum, (bfloat16x8_t)a, (bfloat16x8_t)b);
 #else
     vuint ai = (vuint)a, bi = (vuint)b;
     sum = vfma((vreal)(ai << 16), (vreal)(bi << 16), sum);
@@ -180,6 +182,9 @@ FL_INLINE vreal vdot(vreal a, vreal b, vreal sum) {
         _mm256_madd_epi16(_mm256_and_si256(x, low), _mm256_srai_epi16(_mm256_slli_epi16(y, 8), 8));
     __m256i odd = _mm256_madd_epi16(_mm256_srli_epi16(x, 8), _mm256_srai_epi16(y, 8));
     return (vreal)_mm256_add_epi32(_mm256_add_epi32(even, odd), (__m256i)sum);
+#elif defined(FL_DOTPROD) /* of numbers with a sign: q as it was before 128 was added */
+    vuint q = (vuint)a ^ 0x80808080u;
+    return (vreal)vdotq_s32((int32x4_t)sum, (int8x16_t)q, (int8x16_t)b);
 #else
     vint s = (vint)sum, x = (vint)a, y = (vint)b;
 #pragma GCC unroll 4
@@ -190,7 +195,12 @@ FL_INLINE vreal vdot(vreal a, vreal b, vreal sum) {
 
 FL_INLINE vreal begin_sum(const real *start, const real *tail) {
     (void)start;
+#ifdef FL_DOTPROD
+    (void)tail;
+    return (vreal){0};
+#else
     return vload(tail);
+#endif
 }
 FL_INLINE vreal end_sum(vreal sum, const real *start, const real *tail, int64_t next,
                         const real *scale) {
