@@ -97,7 +97,8 @@ static void place_rows(const call *k, const share *w, step_rows *rows, int64_t s
         if (k->cell->c && k->full) rows->cells[i] = kept_after(k, row, step);
         /* where backward recomputes a step, its output is in y already and this one is not read */
         rows->out[i] = k->g ? rows->own : output_row(k, row, step);
-        rows->s[i] = rows->own + k->Rp + i * s_row;
+        /* tiles need those of so few rows at a time that they stay in the first-level cache */
+        rows->s[i] = rows->own + k->Rp + (WORD_BLOCK > 1 ? i % MAX_ROWS : i) * s_row;
         if (keeps_extra(k))
             rows->extra[i] = k->extra ? extra_row(k, row, step)
                                       : (kept_real *)(void *)own_extra(k, rows) + i * k->Hp;

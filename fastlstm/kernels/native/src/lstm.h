@@ -38,6 +38,19 @@ FL_INLINE void lstm_keep(kept_real *to, const lstm_gates *a) {
     store_sigmoid(to + 3 * VL, a->o);
 }
 
+/* The recurrent products of a step. Of tiles they go to places of their own, not over what they
+ * start from, which comes from the second-level cache and would have to go back there. */
+FL_INLINE product lstm_product(const call *k, const share *w, const step_rows *rows, int64_t step) {
+    product m = gate_product(k, rows, rows->n, k->p->R, k->wh, w->j0, w->j1);
+    if (WORD_BLOCK > 1) m.c = rows->s, m.c_panel = rows->s_panel;
+    m.down = step & 1;
+    return m;
+}
+
+FL_INLINE const real *lstm_products(const step_rows *s, int64_t r, int64_t j) {
+    return WORD_BLOCK > 1 ? s->s[r] + j * s->s_panel : s->z[r] + j * LSTM_GATES * VL;
+}
+
 /* Gate maths on rows of a unit block whose products are complete. tanh(c') has to wait for all of
  * its row's gates: all rows' gates go first, so that no row waits alone. */
 FL_INLINE void lstm_finish(void *ctx, int64_t row, int64_t R, int64_t j) {
@@ -45,7 +58,7 @@ FL_INLINE void lstm_finish(void *ctx, int64_t row, int64_t R, int64_t j) {
     int64_t lanes = min64(VL, s->call->p->H - j * VL);
     vreal c[MAX_ROWS], o[MAX_ROWS];
     for (int64_t i = 0, r = row; i < R; i++, r++) {
-        lstm_gates a = lstm_activate(s->z[r] + j * LSTM_GATES * VL);
+        lstm_gates a = lstm_activate(lstm_products(s, r, j));
         c[i] = vfma(a.f, vload(s->c_in[r] + j * VL), a.i * a.g), o[i] = a.o;
         store_cell(s, r, j * VL, c[i]);
         if (s->call->full) {
@@ -100,8 +113,7 @@ static void lstm_project(const call *k, step_rows *rows) {
 }
 
 static void lstm_step(const call *k, const share *w, step_rows *rows, int64_t step) {
-    product m = gate_product(k, rows, rows->n, k->p->R, k->wh, w->j0, w->j1);
-    m.down = step & 1;
+    product m = lstm_product(k, w, rows, step);
     gate_product_run(k, &m, lstm_finish, rows);
     if (k->whr) lstm_project(k, rows);
 }

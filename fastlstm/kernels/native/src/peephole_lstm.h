@@ -20,7 +20,7 @@ FL_INLINE void peephole_finish(void *ctx, int64_t row, int64_t R, int64_t j) {
     vreal p_i = vload(params), p_f = vload(params + VL), p_o = vload(params + 2 * VL);
     vreal next[MAX_ROWS];
     for (int64_t r = row; r < row + R; r++) {
-        real *z = s->z[r] + j * LSTM_GATES * VL;
+        const real *z = lstm_products(s, r, j);
         vreal c = vload(s->c_in[r] + j * VL);
         vreal di = vsigmoid_den(vfma(p_i, c, vload(z)));
         vreal f = FL_SMALL / vsigmoid_den(vfma(p_f, c, vload(z + VL)));
@@ -36,7 +36,7 @@ FL_INLINE void peephole_finish(void *ctx, int64_t row, int64_t R, int64_t j) {
         prefetch_kept_written(gates + LSTM_GATES * VL, LSTM_GATES * VL);
     }
     for (int64_t r = row; r < row + R; r++) {
-        real *z = s->z[r] + j * LSTM_GATES * VL;
+        const real *z = lstm_products(s, r, j);
         vreal d_o = vsigmoid_den(vfma(p_o, next[r - row], vload(z + 3 * VL)));
         vreal nt = vtanh_num(next[r - row]), dt = nt + 2, both = vinverse(d_o * dt);
         vreal o = both * dt * FL_SMALL;
@@ -46,8 +46,7 @@ FL_INLINE void peephole_finish(void *ctx, int64_t row, int64_t R, int64_t j) {
 }
 
 static void peephole_step(const call *k, const share *w, step_rows *rows, int64_t step) {
-    product m = gate_product(k, rows, rows->n, k->p->R, k->wh, w->j0, w->j1);
-    m.down = step & 1;
+    product m = lstm_product(k, w, rows, step);
     gate_product_run(k, &m, peephole_finish, rows);
 }
 

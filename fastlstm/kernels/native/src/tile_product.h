@@ -5,8 +5,14 @@
  * end. Rows of A are a constant step apart; beyond the last one there is room for 15 more, which
  * nobody reads the sums of.
  *
- * The multiplications of tiles leave the rest of the core free: in between go the ends of the rows
- * before, and with them the maths of gates.
+ * In between go the ends of the rows before, and with them the maths of gates, MAX_ROWS at a time.
+ * 16 units of a row, H = 128, 64 rows of one core of a Sapphire Rapids, took 107 cycles so, 40 of
+ * them for products alone and 57 for gates alone.
+ *
+ * Tried and dropped:
+ *   4 rows in each of 4 places in between: 119 cycles; all 16 in one place: 146 to 152
+ *   asking for what rows start from, their cells and outputs, 8 rows ahead: the same
+ *   the input's products of several steps at a time, (64,200,128,128): 5 % slower
  */
 #ifndef FL_TILE_PRODUCT_H
 #define FL_TILE_PRODUCT_H
@@ -72,11 +78,11 @@ FL_INLINE void end_all(summed_rows *s) {
 /* Sums of 16 rows with `words` of a panel, and meanwhile C of the rows before. */
 FL_INLINE void tile_sums(const int V, int64_t words, const real *a, int64_t a_step, const real *b,
                          int from_zero, real *sums, summed_rows *before) {
-    int64_t each = (ROW_BLOCK * WORD_BLOCK + words - 1) / words; /* rows for each multiplication */
+    int64_t steps = words / WORD_BLOCK, every = max64(1, steps / (ROW_BLOCK / MAX_ROWS));
     begin_tiles(V, from_zero, sums);
-    for (int64_t k = 0; k < words; k += WORD_BLOCK, b += WORD_BLOCK * V * VL) {
-        add_tiles(V, a + k, a_step, b);
-        end_some(before, min64(each, MAX_ROWS));
+    for (int64_t k = 0; k < steps; k++) {
+        add_tiles(V, a + k * WORD_BLOCK, a_step, b + k * WORD_BLOCK * V * VL);
+        if (k % every == 0) end_some(before, MAX_ROWS);
     }
     end_tiles(V, sums);
     end_all(before);
