@@ -297,6 +297,11 @@ def test_rows_do_not_depend_on_each_other(kernel: Kernel, case: Case) -> None:
     check_lengths_of_others(kernel, case)
 
 
+@pytest.mark.parametrize("cell", ["lstm", "rnn_relu"])
+def test_rows_of_a_batch_that_is_worked_on_in_turns(kernel: Kernel) -> None:
+    check_row_independence(kernel, Case(3, 150, 5, 17, ragged=True, dtype=F32))
+
+
 @cases
 def test_tokens_equal_their_dense_input(kernel: Kernel, case: Case) -> None:
     check_tokens(kernel, case)

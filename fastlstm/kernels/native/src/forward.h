@@ -139,6 +139,17 @@ static void run_steps(const call *k, const share *w, step_rows *rows, int64_t fi
     }
 }
 
+enum { TURN_ROWS = 64, TURN_WEIGHTS = 1 << 20 };
+
+/* In how many turns a thread takes its rows, all steps in each. With tiles most of the time would
+ * go into gates that leave the second-level cache and come back, if it were for all rows at once;
+ * weights that do not stay there are better read for as many rows as there are. */
+static int64_t row_turns(const call *k, const share *w) {
+    int64_t weights = k->GHp * (words(k->p->in.I) + words(k->p->R)) * (int64_t)sizeof(real);
+    if (WORD_BLOCK == 1 || k->by_units || weights > TURN_WEIGHTS) return 1;
+    return max64(1, share_rows(w, k->p->rows.N) / TURN_ROWS);
+}
+
 /* Before the first step: weights packed, cells from c0, the distinct tokens' products. Returns
  * 1 if the job was given up, as fl_barrier does. */
 static int begin_forward(const call *k, int thread, step_rows *rows, fl_team *team) {
@@ -181,7 +192,12 @@ static int forward_part(const call *shared, int thread, int threads, fl_team *te
     share w = share_of(k->p->H, k->by_units, thread, threads);
     step_rows rows = step_rows_in(k, k->scratch + thread * k->scratch_size, most_rows(k));
     if (begin_forward(k, thread, &rows, team)) return 1;
-    run_steps(k, &w, &rows, 0, b->T, thread, team);
+    int64_t turns = row_turns(k, &w);
+    for (int64_t i = 0; i < turns; i++) {
+        share turn = w;
+        turn.first += i * w.stride, turn.stride *= turns;
+        run_steps(k, &turn, &rows, 0, b->T, thread, team);
+    }
     fl_barrier(team);
     if (!was_stopped(k->stop)) end_forward(k, thread);
     return 0;
