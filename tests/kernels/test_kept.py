@@ -3,19 +3,24 @@ go back through it as far as they do in float32."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 from bound import Kernel
 from cases import F32, Array, Case, each_cell, make
-from checks import run, run_forward
+from checks import Results, run, run_forward
 
 from fastlstm.kernels import CELLS, Rows
 from fastlstm.kernels.call import Weights
 from fastlstm.kernels.reference.precision import keep, keep_sigmoid, keep_states, to_bfloat16
 
 GATED = ["lstm", "peephole_lstm", "gru", "gru_reset_before"]
+FOUND = {"lstm": "o"}  # not kept, but found again from h
+# Numbers of 16 bits for each unit and step, for so many of 32.
+KEPT = {"lstm": 4 / 10}
+HALF = 1 / 2
 
 
 @pytest.fixture
@@ -41,18 +46,16 @@ def test_only_gates_that_are_sigmoids_are_kept_so() -> None:
     near, plain = keep_sigmoid(a), to_bfloat16(a)
     assert near != plain
     for cell in CELLS.values():
-        kept = keep(cell, (a,) * (len(cell.gates) + 1), "bfloat16")
+        kept = keep(cell, (a,) * (len(cell.gates) + 1))
         for name, value in zip((*cell.gates, "more"), kept, strict=True):
             np.testing.assert_array_equal(value, near if name in cell.sigmoids else plain)
-        assert keep(cell, (a,), "float32")[0] is a
 
 
 def test_of_the_states_h_is_not_rounded() -> None:
     a = np.full((1, 1), 0.999, F32)
-    h, c = keep_states((a, a), "bfloat16")
+    h, c = keep_states((a, a))
     assert h is a
     np.testing.assert_array_equal(c, to_bfloat16(a))
-    assert keep_states((a, a), "float32")[1] is a
 
 
 # What the backends keep.
@@ -65,13 +68,48 @@ def test_what_is_inside_is_what_was_kept(bfloat16_kernel: Kernel) -> None:
     _, saved = run_forward(bfloat16_kernel, p, save=True)
     inside = bfloat16_kernel.backend.inside(saved)
     assert set(inside) == set(cell.inside)
-    for name, values in inside.items():
+    for name in inside.keys() - {FOUND.get(cell.name)}:
+        values = inside[name]
         rounded = keep_sigmoid(values) if name in cell.sigmoids else to_bfloat16(values)
         np.testing.assert_array_equal(values, rounded, err_msg=name)
     reference = Kernel(cell, "reference")
     expected = reference.backend.inside(run_forward(reference, p, save=True)[1])
     for name, values in inside.items():
         np.testing.assert_allclose(values, expected[name], atol=0.03, err_msg=name)
+
+
+def step_of_one(kernel: Kernel, bias: dict[str, float], state: float, T: int = 3) -> Results:
+    """Gradients of a net of one unit that is all bias: gates by name, any state to start from."""
+    cell, w = kernel.cell, np.zeros((len(kernel.cell.gates), 1), F32)
+    b = np.array([bias.get(name, 0.0) for name in cell.gates], F32)
+    params = tuple(np.zeros(1, F32) for _ in cell.params)
+    p = make(Case(T, 1, 1, 1, dtype=F32), cell)
+    p = replace(p, weights=Weights(w, w, b, None, None, params), mask=None)
+    p = replace(p, state=tuple(np.full_like(s, state) for s in p.state), x=np.ones_like(p.x))
+    p = replace(p, dy=np.ones_like(p.dy), dstate=tuple(np.ones_like(s) for s in p.state))
+    return run(kernel, p)
+
+
+def assert_like_float32(kernel: Kernel, bias: dict[str, float], state: float) -> None:
+    actual = step_of_one(kernel, bias, state)
+    expected = step_of_one(Kernel(kernel.cell, "reference"), bias, state)
+    for name, value in actual.items():
+        np.testing.assert_allclose(value, expected[name], rtol=0.02, atol=2e-3, err_msg=name)
+
+
+@pytest.mark.parametrize("cell", GATED)
+@pytest.mark.parametrize("state", [0.0, 1e-35, 1e-25, 0.4])
+@pytest.mark.parametrize("o", [-3.0, 2.0, 40.0])
+def test_cells_of_zero_hide_no_gate(bfloat16_kernel: Kernel, state: float, o: float) -> None:
+    """Of h = o tanh(c) nothing tells what o was where c is 0."""
+    assert_like_float32(bfloat16_kernel, {"i": 0.3, "f": 0.7, "o": o, "r": o}, state)
+
+
+@pytest.mark.parametrize("cell", GATED)
+@pytest.mark.parametrize("state", [0.0, 0.9, -7.0])
+@pytest.mark.parametrize("gate", [-40.0, -2.0, 3.0, 17.0, 40.0])
+def test_gates_at_their_ends(bfloat16_kernel: Kernel, state: float, gate: float) -> None:
+    assert_like_float32(bfloat16_kernel, {"z": gate, "f": gate, "n": 0.8, "g": 0.8}, state)
 
 
 @each_cell
@@ -81,7 +119,7 @@ def test_half_of_it_is_kept(cell: str, native: Any) -> None:
         sizes: tuple[Any, ...] = (Rows(400, 64, np.arange(64) + 337), 128, 256, proj)
         full = Kernel(cell, "native").memory(*sizes)
         half = Kernel(cell, "native", "bfloat16").memory(*sizes)
-        assert half.kept <= 0.52 * full.kept
+        assert half.kept <= (KEPT.get(cell, HALF) + 0.03) * full.kept
         again = Kernel(cell, "native", "bfloat16").memory(*sizes, recompute=20)
         assert again.kept + again.backward < 0.75 * (half.kept + half.backward)
 
@@ -98,6 +136,17 @@ def test_memory_is_as_planned(cell: str, native: Any) -> None:
         run(kernel, p, recompute=recompute)
         most = max(use.forward, use.kept + use.backward)
         assert most / 2 <= native.cached_bytes() <= most + use.forward
+
+
+@pytest.mark.parametrize("n_threads", [1, 2])
+@pytest.mark.parametrize("cell", ["gru", "lstm"])
+def test_what_passes_stays_until_its_sums_are_made(cell: str, isa: str, n_threads: int) -> None:
+    """More packed rows than wait for their sums, as segments of 10 steps never have."""
+    kernel = Kernel(cell, "native", "bfloat16")
+    p = make(Case(300, 40, 5, 4, ragged=True, reset=True, mask=True, dtype=F32), kernel.cell)
+    whole = run(kernel, p, n_threads=n_threads)
+    for name, value in run(kernel, p, recompute=10).items():
+        np.testing.assert_array_equal(whole[name], value, err_msg=name)
 
 
 # Gradients of a state that hardly changes for 200 steps.

@@ -130,6 +130,19 @@ def test_native_keeps_to_it(cell: str, native: Any, with_tokens: bool, n_threads
         assert_holds(f"backward with {K}", native.cached_bytes(), planned, SLACK)
 
 
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_large_weights_of_both_passes_share_a_block(native: Any, precision: str) -> None:
+    kernel = Kernel("lstm", "native", precision)
+    case = Case(6, 4, 640, 640, dtype=F32)
+    p, weights = make(case, kernel.cell), 4 * 640 * 1280 * (2 if precision == "bfloat16" else 4)
+    use = plan(kernel, case, p, None, 0)
+    native.trim()
+    whole = run(kernel, p)
+    assert native.cached_bytes() <= use.kept + use.backward + use.forward - weights
+    for name, value in run(kernel, p, recompute=2).items():
+        np.testing.assert_array_equal(whole[name], value, err_msg=name)
+
+
 @each_cell
 def test_recomputing_keeps_less(kernel: Kernel) -> None:
     rows = Rows(100, 32, np.arange(32) * 3)

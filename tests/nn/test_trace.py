@@ -220,10 +220,10 @@ def test_what_was_kept_serves_once(native: Any) -> None:
     grads = p.weights.map(np.zeros_like)
     kernel.backward(saved, p.dy, p.dstate, grads, None)
     with pytest.raises(RuntimeError, match="used by a backward pass"):
-        native._native.kept(saved)
+        native._native.inside(saved)
     _, saved = run_forward(kernel, p, save=True, recompute=2)
     with pytest.raises(ValueError, match="recompute is 2"):
-        native._native.kept(saved)
+        native._native.inside(saved)
 
 
 def test_unpack_puts_steps_where_they_were_read() -> None:

@@ -104,7 +104,7 @@ cdef extern from "fastlstm.h" nogil:
 
     ctypedef struct fl_kernels:
         const char *isa
-        int itemsize, kept_itemsize, width
+        int itemsize, width
         const char *(*cell_name)(int number) noexcept nogil
         int64_t (*packed_size)(const fl_call *p) noexcept nogil
         void (*pack)(const fl_call *p, void *packed) noexcept nogil
@@ -113,6 +113,7 @@ cdef extern from "fastlstm.h" nogil:
         int64_t (*backward_bytes)(const fl_call *p) noexcept nogil
         int (*forward)(const fl_call *p) noexcept nogil
         int (*backward)(const fl_call *p, const fl_grads *g) noexcept nogil
+        void (*inside)(const fl_call *p, void *gates, void *cells) noexcept nogil
         void (*pool_forward)(const fl_pool *p) noexcept nogil
         void (*pool_backward)(const fl_pool *p) noexcept nogil
         void (*adam)(const fl_adam *a) noexcept nogil

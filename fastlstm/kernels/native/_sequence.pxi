@@ -328,26 +328,23 @@ cdef tuple set_backward(HeldCall saved, fl_grads *g, given):
     return (dstate_0, dreset), dparams
 
 
-cdef bytearray copy_of(const void *block, int64_t size):
-    cdef bytearray copy = bytearray(size)
-    if size:
-        memcpy(<char *>copy, block, size)
-    return copy
+def inside(HeldCall saved not None):
+    """Gates and cells at every step of a forward pass with `save`, as `fl_kernels.inside` has them.
 
-
-def kept(HeldCall saved not None):
-    """What a forward pass with `save` has kept, in the order of `fl_call` in `src/fastlstm.h`.
-
-    Returns copies of its gates [P*GHp] and cells [(N+P)*Hp], empty where a cell has none; how many
-    bytes a number of them takes; VL, the lanes of a vector; and H.
+    Returns its gates [P,blocks,gates,VL], of a cell with a cell state its cells [P,Hp], and H.
     """
-    cdef int64_t sizes[3]
+    cdef int64_t VL = saved.kernels.width, H = saved.p.H, blocks = (H + VL - 1) // VL
+    cdef View gates, cells
     saved.claim()
     try:
         check_kept(saved.p.recompute)
-        saved.kernels.kept(&saved.p, sizes)
-        gates, cells = copy_of(saved.p.gates, sizes[0]), copy_of(saved.p.cells, sizes[1])
-        return gates, cells, saved.kernels.kept_itemsize, saved.kernels.width, saved.p.H
+        rows = saved.batch.total
+        found = np.empty((rows, blocks, saved.gates, VL), DTYPES[saved.format])
+        states = np.empty((rows if saved.states > 1 else 0, blocks * VL), DTYPES[saved.format])
+        gates = view(found, "gates", found.shape, saved.format, 0, True)
+        cells = view(states, "cells", states.shape, saved.format, 0, True)
+        saved.kernels.inside(&saved.p, gates.b.buf, cells.b.buf)
+        return found, states, H
     finally:
         saved.used = False
 
@@ -392,11 +389,11 @@ def memory(cell, sizes):
     call.p.weights.w_hr = &one if proj_size else NULL
     call.p.mask = &one if mask else NULL
     call.kernels.kept(&call.p, sizes_kept)
-    backward = fl_block_bytes(call.kernels.backward_bytes(&call.p))
+    backward = call.kernels.backward_bytes(&call.p)
     call.p.gates = &one if sizes_kept[0] else NULL
     call.p.cells = &one if sizes_kept[1] else NULL
     call.p.extra = &one if sizes_kept[2] else NULL
-    forward = fl_block_bytes(call.kernels.forward_bytes(&call.p))
+    forward = call.kernels.forward_bytes(&call.p)
     call.p.gates = call.p.cells = call.p.extra = NULL  # not ours to free
     kept = sum([fl_block_bytes(sizes_kept[i]) for i in range(3)])
     own = 2 * len(cell.params) * hidden_size * call.itemsize  # copies, and their gradients

@@ -36,13 +36,18 @@ class StepGradient(NamedTuple):
 class Steps(NamedTuple):
     """A cell: its step, the step's backward, and how many [n, H] arrays the one keeps.
 
-    States after the step are not counted among them.
+    States after the step are not counted among them. Of what bfloat16 keeps, `find` replaces a gate
+    that is not kept then: it is found again from the states after the step, of which h is among the
+    outputs, in float32.
     """
 
     forward: Callable[[Array, States, Weights, Array | None], tuple[States, Kept]]
     backward: Callable[[States, States, Kept, Weights, Array | None], StepGradient]
     keeps: int
+    find: Callable[[Kept, States], Kept] | None = None
 
+
+NO_CELL = 2.0**-100  # of smaller cells h may be 0
 
 STEPS: dict[str, Steps] = {}  # by the names of `spec.CELLS`
 
@@ -98,7 +103,15 @@ def lstm_backward(
     return StepGradient(dz, dz, (dh_before, dc * f), dw_hh, dw_hr)
 
 
-STEPS["lstm"] = Steps(lstm, lstm_backward, keeps=5)
+def find_lstm_o(kept: Kept, after: States) -> Kept:
+    """o = h_t / tanh(c_t), with a projection of h before it; as it was where h_t may be 0."""
+    i, f, g, o, c, *m = kept
+    h = m[0] if m else after[0]
+    found = np.where(np.abs(c) < NO_CELL, o, np.clip(h / np.tanh(c), 0, 1))
+    return (i, f, g, found, c, *m)
+
+
+STEPS["lstm"] = Steps(lstm, lstm_backward, keeps=5, find=find_lstm_o)
 
 
 def peephole_lstm(

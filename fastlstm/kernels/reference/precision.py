@@ -154,10 +154,8 @@ def _by_row(weight: Array, x: Array) -> Array:
     return product[:, :, 0]
 
 
-def keep(cell: CellSpec, kept: tuple[Array, ...], precision: str) -> tuple[Array, ...]:
-    """Return what a step has kept for backward, its gates first, as a precision keeps it."""
-    if precision != "bfloat16":
-        return kept
+def keep(cell: CellSpec, kept: tuple[Array, ...]) -> tuple[Array, ...]:
+    """Return what a step has kept for backward, its gates first, as bfloat16 keeps it."""
     sigmoid = [name in cell.sigmoids for name in cell.gates]
     sigmoid += [False] * (len(kept) - len(sigmoid))
     return tuple(
@@ -165,10 +163,8 @@ def keep(cell: CellSpec, kept: tuple[Array, ...], precision: str) -> tuple[Array
     )
 
 
-def keep_states(states: States, precision: str) -> States:
+def keep_states(states: States) -> States:
     """Return the states before or after a step likewise: h is among the outputs, as it is."""
-    if precision != "bfloat16":
-        return states
     return (states[0], *map(to_bfloat16, states[1:]))
 
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from fastlstm.kernels.arguments import check_kept, read_call, read_gradients
 from fastlstm.kernels.call import Array, Call, Gradients, States
-from fastlstm.kernels.reference.cells import STEPS, StepGradient, product
+from fastlstm.kernels.reference.cells import STEPS, Kept, StepGradient, product
 from fastlstm.kernels.reference.gradients import Sums
 from fastlstm.kernels.reference.precision import keep, keep_states, with_precision
 from fastlstm.kernels.reference.tape import (
@@ -123,11 +123,16 @@ def _run(tape: Tape, current: States, step: Step) -> Record:
     after, kept = STEPS[cell.name].forward(z_x, before, weights, mask_of(call, step))
     for s, value in zip(current, after, strict=True):
         s[step[1]] = value
-    return Record(
-        keep_states(before, call.precision),
-        keep_states(after, call.precision),
-        keep(cell, kept, call.precision),
-    )
+    return _record(cell, call.precision, before, after, kept)
+
+
+def _record(cell: CellSpec, precision: str, before: States, after: States, kept: Kept) -> Record:
+    """Return the record of a step as the precision keeps it."""
+    if precision != "bfloat16":
+        return Record(before, after, kept)
+    before, after, kept = keep_states(before), keep_states(after), keep(cell, kept)
+    find = STEPS[cell.name].find
+    return Record(before, after, find(kept, after) if find else kept)
 
 
 def _again(tape: Tape, block: list[Step]) -> list[Record]:

@@ -20,7 +20,7 @@ KERNELS = (
     Fault(
         _SRC + "lstm.h",
         "d->f = dc * c * a->f * (1 - a->f);",
-        "d->f = dc * c_next * a->f * (1 - a->f);",
+        "d->f = dc * t * a->f * (1 - a->f);",
         _BACKWARD,
         _BASE,
     ),

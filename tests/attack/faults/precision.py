@@ -11,6 +11,7 @@ from attack.faults.fault import Fault
 _SRC, _TORCH = "fastlstm/kernels/native/src/", "fastlstm/torch/"
 _OPERAND = _SRC + "operand.h"
 _PRODUCTS, _BASE = "tests/kernels/test_precision.py", "native-base"
+_KEPT = "tests/kernels/test_kept.py"
 _QUANTIZED = "tests/torch_nn/test_quantize_dynamic.py"
 
 PRECISION = (
@@ -53,9 +54,25 @@ PRECISION = (
     ),
     Fault(
         _SRC + "weight_grad.h",
-        "g = word_of(g, next);",
-        "g = word_of(next, g);",
+        "g = kept_word(g, next);",
+        "g = kept_word(next, g);",
         _PRODUCTS,
+        _BASE,
+    ),
+    # what bfloat16 keeps
+    Fault(_SRC + "kept.h", "vselect(s > 0.5f, below, s)", "s", _KEPT, _BASE),
+    Fault(
+        _SRC + "lstm.h",
+        "to_nearer(o) * (real)(FL_NO_CELL / 2)",
+        "to_nearer(o) * (real)0",
+        _KEPT,
+        _BASE,
+    ),
+    Fault(
+        _SRC + "lstm.h",
+        "vclamp(h / t, 0, 1)",
+        "vclamp(t / h, 0, 1)",
+        _KEPT,
         _BASE,
     ),
     # 8 bits
@@ -98,8 +115,8 @@ PRECISION = (
     ),
     Fault(
         _SRC + "lstm.h",
-        "round_rows(k, rows, rows->n, k->p->H, 1);",
-        "round_rows(k, rows, rows->n, k->p->H, 0);",
+        "round_kept_rows(k, rows, rows->n, k->p->H, 1);",
+        "round_kept_rows(k, rows, rows->n, k->p->H, 0);",
         _PRODUCTS,
         _BASE,
     ),

@@ -32,7 +32,12 @@ FL_INLINE void prefetch_gates(const call *k, const share *w, const step_rows *ro
     int64_t blocks = w->j1 - w->j0, units = min64(w->j1 * VL, k->p->H) - w->j0 * VL;
     prefetch_kept(gates_row(k, row, step) + w->j0 * k->cell->gates * VL,
                   blocks * k->cell->gates * VL);
-    if (k->cell->c) prefetch_kept(kept_before(k, row, step) + w->j0 * VL, units);
+    if (k->cell->c) {
+        kept_cells c = cells_before(k, row, step);
+        prefetch_kept(c.at + w->j0 * c.step, blocks * c.step);
+    }
+    if (k->cell->c_gate && !k->p->weights.w_hr)
+        prefetch(output_row(k, row, step) + w->j0 * VL, units);
     if (k->cell->extra) prefetch_kept(extra_row(k, row, step) + w->j0 * VL, units);
     if (k->g->dy && !k->dproj) prefetch(dy_row(k, row, step) + w->j0 * VL, units);
 }

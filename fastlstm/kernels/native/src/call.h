@@ -164,6 +164,22 @@ FL_INLINE const kept_real *kept_before(const call *k, int64_t row, int64_t step)
     return kept_after(k, row, step - 1);
 }
 
+/* Cells of a row: those of block j stand at `at + j * step`. */
+typedef struct {
+    const kept_real *at;
+    int64_t step;
+} kept_cells;
+
+FL_INLINE kept_cells cells_after(const call *k, int64_t row, int64_t step) {
+    if (!k->cell->c_gate || step < k->first) return (kept_cells){kept_after(k, row, step), VL};
+    return (kept_cells){gates_row(k, row, step) + (k->cell->c_gate - 1) * VL, k->G * VL};
+}
+
+FL_INLINE kept_cells cells_before(const call *k, int64_t row, int64_t step) {
+    if (is_reset(k, row, step)) return (kept_cells){k->reset_kept + row * k->Hp, VL};
+    return cells_after(k, row, step - 1);
+}
+
 /* The cells that a row's segment starts from, in blocks j0..j1-1, to what is kept. */
 FL_INLINE void keep_start(const call *k, int64_t row, int64_t j0, int64_t j1) {
     int64_t at = row * k->Hp + j0 * VL;

@@ -24,6 +24,7 @@ typedef struct {
                 * second product in each step */
     int params;    /* parameters of its own for each unit: call.params */
     int extra;     /* keeps one more vector for each unit */
+    int c_gate;    /* 1 + the gate in whose place the cells are kept; 0: they have their own */
     int unbounded; /* h may be of any size, though no state was given that is */
     int work;      /* vectors for each unit and row that a step backward works in */
 
@@ -34,6 +35,8 @@ typedef struct {
      * whose gate gradients are complete. */
     void (*params_backward)(const call *k, int64_t row, int64_t step, int64_t j0, int64_t j1,
                             real *sums);
+    /* The gates of block j of a row at a step, from what was kept. */
+    void (*inside)(const call *k, int64_t row, int64_t step, int64_t j, vreal *gates);
 } cell;
 
 #endif

@@ -63,10 +63,10 @@ typedef struct fl_call {
      * backward computes the rest again. */
     int64_t recompute;
     /* Kept for backward, of `kept` bytes; NULL if there are none, or all NULL for inference. As
-     * numbers of kept_itemsize bytes, but for the cells before segments, which are as the arrays.
+     * kept numbers (src/kept.h), but for the cells before segments, which are as the arrays.
      * P rows stand in order of steps from the last to the first. */
     void *gates; /* [P,GHp] */
-    void *cells; /* [N+P,Hp], steps ascending; or [segments,N,Hp] before each */
+    void *cells; /* [N+P,Hp], steps ascending; [N,Hp]; or [segments,N,Hp] before each */
     void *extra; /* [P,Hp] what else the cell keeps */
     int n_threads;
     /* NULL or, for long calls, asked by the calling thread some times a second whether to stop. */
@@ -120,9 +120,8 @@ enum { FL_FULL, FL_BFLOAT16, FL_INT8 };
 /* In lower precision only what concerns cells is there, in 8 bits no backward. */
 typedef struct fl_kernels {
     const char *isa;
-    int itemsize;      /* 4 or 8 */
-    int kept_itemsize; /* the same or, of bfloat16, 2 */
-    int width;         /* VL */
+    int itemsize; /* 4 or 8 */
+    int width;    /* VL */
 
     const char *(*cell_name)(int number); /* NULL past the last one */
 
@@ -133,7 +132,7 @@ typedef struct fl_kernels {
     /* Bytes of gates, cells and extra that a call with `recompute` keeps. */
     void (*kept)(const fl_call *p, int64_t bytes[3]);
 
-    /* Bytes at work in a call, beside what it is given (backward: with dx). */
+    /* Bytes of the blocks at work in a call, beside what it is given (backward: with dx). */
     int64_t (*forward_bytes)(const fl_call *p);
     int64_t (*backward_bytes)(const fl_call *p);
 
@@ -142,6 +141,10 @@ typedef struct fl_kernels {
      * serves once. */
     int (*forward)(const fl_call *p);
     int (*backward)(const fl_call *p, const fl_grads *g);
+
+    /* Of a call without recompute that was run forward: its gates [P,GHp] after their activations
+     * and, for cells that have one, the cell state after each step [P,Hp], steps ascending. */
+    void (*inside)(const fl_call *p, void *gates, void *cells);
 
     void (*pool_forward)(const fl_pool *p);
     void (*pool_backward)(const fl_pool *p);

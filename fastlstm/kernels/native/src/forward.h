@@ -94,7 +94,7 @@ static void place_rows(const call *k, const share *w, step_rows *rows, int64_t s
         if (k->full) rows->gates[i] = gates_row(k, row, step);
         if (k->cell->c) rows->c_in[i] = (real *)cell_before(k, row, step);
         if (k->cell->c) rows->c_out[i] = cell_after(k, row, step);
-        if (k->cell->c && k->full) rows->cells[i] = kept_after(k, row, step);
+        if (k->cell->c && !k->cell->c_gate && k->full) rows->cells[i] = kept_after(k, row, step);
         /* where backward recomputes a step, its output is in y already and this one is not read */
         rows->out[i] = k->g ? rows->own : output_row(k, row, step);
         /* tiles need those of so few rows at a time that they stay in the first-level cache */

@@ -61,6 +61,11 @@ static void gru_step(const call *k, const share *w, step_rows *rows, int64_t ste
 }
 
 #if FL_BACKWARD
+static void gru_inside(const call *k, int64_t row, int64_t step, int64_t j, vreal *gates) {
+    const kept_real *g = gates_row(k, row, step) + j * GRU_GATES * VL;
+    gates[0] = load_sigmoid(g), gates[1] = load_sigmoid(g + VL), gates[2] = load_kept(g + 2 * VL);
+}
+
 static void gru_row_backward(const call *k, int64_t row, int64_t step, int64_t j0, int64_t j1) {
     const real *h = hidden_before(k, row, step), *dy = dy_row(k, row, step);
     kept_real *gates = gates_row(k, row, step), *extra = extra_row(k, row, step);
@@ -93,12 +98,13 @@ static void gru_step_backward(const call *k, const share *w, step_rows *rows, in
 
 #endif
 
-static const cell GRU = {.name = "gru",
-                         .gates = GRU_GATES,
-                         .panel = GRU_GATES,
-                         .split = 1,
-                         .extra = 1,
-                         .step = gru_step,
-                         FL_ONLY_BACKWARD(.step_backward = gru_step_backward)};
+static const cell GRU = {
+    .name = "gru",
+    .gates = GRU_GATES,
+    .panel = GRU_GATES,
+    .split = 1,
+    .extra = 1,
+    .step = gru_step,
+    FL_ONLY_BACKWARD(.step_backward = gru_step_backward, .inside = gru_inside)};
 
 #endif

@@ -120,13 +120,14 @@ static void gru_late_step_backward(const call *k, const share *w, step_rows *row
 
 #endif
 
-static const cell GRU_RESET_BEFORE = {.name = "gru_reset_before",
-                                      .gates = GRU_GATES,
-                                      .panel = GRU_GATES,
-                                      .extra = 1,
-                                      .work = 2,
-                                      .late = 1,
-                                      .step = gru_late_step,
-                                      FL_ONLY_BACKWARD(.step_backward = gru_late_step_backward)};
+static const cell GRU_RESET_BEFORE = {
+    .name = "gru_reset_before",
+    .gates = GRU_GATES,
+    .panel = GRU_GATES,
+    .extra = 1,
+    .work = 2,
+    .late = 1,
+    .step = gru_late_step,
+    FL_ONLY_BACKWARD(.step_backward = gru_late_step_backward, .inside = gru_inside)};
 
 #endif

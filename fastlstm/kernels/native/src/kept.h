@@ -57,15 +57,12 @@ FL_INLINE void store_kept(kept_real *p, vreal v) {
 #endif
 }
 
-FL_INLINE void store_sigmoid(kept_real *p, vreal s) {
+/* The distance of a sigmoid to the nearer of 0 and 1, and back. */
+FL_INLINE vreal to_nearer(vreal s) {
     vreal below = (vreal)((vint)(1 - s) | INT32_MIN);
-    store_kept(p, vselect(s > 0.5f, below, s));
+    return vselect(s > 0.5f, below, s);
 }
-
-FL_INLINE vreal load_sigmoid(const kept_real *p) {
-    vreal v = load_kept(p);
-    return v + (vreal)((vint)v >> 31 & (vint)vset1(1));
-}
+FL_INLINE vreal from_nearer(vreal d) { return d + (vreal)((vint)d >> 31 & (vint)vset1(1)); }
 
 /* The words of two rows of kept numbers, as word_of makes them. */
 FL_INLINE vreal kept_word(vreal low, vreal high) { return (vreal)((vuint)low >> 16 | (vuint)high); }
@@ -79,14 +76,19 @@ FL_INLINE vreal load_kept_n(const kept_real *row, int64_t i, int64_t n) {
     return vload_n(row + i, n);
 }
 FL_INLINE void store_kept(kept_real *p, vreal v) { vstore(p, v); }
-FL_INLINE void store_sigmoid(kept_real *p, vreal s) { vstore(p, s); }
-FL_INLINE vreal load_sigmoid(const kept_real *p) { return vload(p); }
+FL_INLINE vreal to_nearer(vreal s) { return s; }
+FL_INLINE vreal from_nearer(vreal d) { return d; }
 FL_INLINE vreal kept_word(vreal low, vreal high) {
     (void)high;
     return low;
 }
 
 #endif
+
+FL_INLINE void store_sigmoid(kept_real *p, vreal s) { store_kept(p, to_nearer(s)); }
+FL_INLINE vreal load_sigmoid(const kept_real *p) { return from_nearer(load_kept(p)); }
+
+FL_INLINE vreal vmagnitude(vreal v) { return vselect(v < 0, -v, v); }
 
 /* The size of n of them, whole vectors, in numbers. */
 FL_INLINE int64_t kept_size(int64_t n) {

@@ -45,29 +45,72 @@ static void kept(const fl_call *p, int64_t bytes[3]) {
     plan_kept(&k, bytes);
 }
 
+#if FL_BACKWARD
+/* A row of a step: gates as their blocks stand, cells. */
+static void row_inside(const call *k, int64_t row, int64_t step, real *gates, real *cells) {
+    vreal of[FL_PANEL];
+    for (int64_t j = 0; j < k->Hp / VL; j++) {
+        k->cell->inside(k, row, step, j, of);
+        for (int64_t g = 0; g < k->G; g++) vstore(gates + (j * k->G + g) * VL, of[g]);
+        if (!k->cell->c) continue;
+        kept_cells c = cells_after(k, row, step);
+        vstore(cells + j * VL, lstm_load_cell(c.at + j * c.step));
+    }
+}
+
+static void inside(const fl_call *p, void *gates, void *cells) {
+    call k = call_of(CELLS[p->cell], p, NULL);
+    k.full = 1, k.last = p->rows.T;
+    k.gates = p->gates, k.cells = p->cells, k.extra = p->extra;
+    real *g = gates, *c = cells;
+    for (int64_t s = 0; s < p->rows.T; s++)
+        for (int64_t r = 0; r < p->rows.n_at[s]; r++, g += k.GHp, c += k.Hp)
+            row_inside(&k, r, s, g, c);
+}
+#endif
+
 /* Backward makes twice the products of forward. */
 static void divide(call *k) {
     set_threads(k, k->g ? 4 : 2);
     if (!k->g) set_pieces(k);
 }
 
+static int64_t bytes_of(const pass_memory *b) {
+    return (int64_t)(fl_block_bytes((size_t)b->work_size * sizeof(real)) +
+                     fl_block_bytes((size_t)b->weights_size * sizeof(real)));
+}
+
 static int64_t forward_bytes(const fl_call *p) {
     call k = call_of(CELLS[p->cell], p, NULL);
+    pass_memory b = {0};
     divide(&k);
-    return plan_forward(&k, NULL) * (int64_t)sizeof(real);
+    plan_forward(&k, &b);
+    return bytes_of(&b);
 }
 
 #if FL_BACKWARD
 static int64_t backward_bytes(const fl_call *p) {
     fl_grads none = {0};
     call k = call_of(CELLS[p->cell], p, &none);
+    pass_memory b = {0};
     divide(&k);
-    return plan_backward(&k, 1, NULL) * (int64_t)sizeof(real);
+    plan_backward(&k, 1, &b);
+    return bytes_of(&b);
 }
 #endif
 
+/* Takes the memory that was planned; returns 0, or -1 if it ran out. */
+static int take_blocks(pass_memory *b) {
+    b->work = fl_alloc((size_t)b->work_size * sizeof(real));
+    if (b->weights_size) b->weights = fl_alloc((size_t)b->weights_size * sizeof(real));
+    if (b->work && (b->weights || !b->weights_size)) return 0;
+    fl_free(b->work);
+    fl_free(b->weights);
+    return -1;
+}
+
 /* Everything is planned: runs the pass and gives its memory back. */
-static int run(call *k, fl_body body, real *block) {
+static int run(call *k, fl_body body, const pass_memory *b) {
     stopping stop = stopping_of(k->p->stop, 2 * k->GHp * (k->p->in.I + k->p->R));
     k->stop = &stop;
     memset((real *)k->zeros, 0, (size_t)max64(k->GHp, PANEL) * sizeof(real));
@@ -75,28 +118,31 @@ static int run(call *k, fl_body body, real *block) {
         fl_share(k->threads, k->pieces, step_piece, k);
     else
         fl_run(k->threads, k->brief, body, k);
-    fl_free(block);
+    fl_free(b->work);
+    fl_free(b->weights);
     return was_stopped(&stop) ? FL_STOPPED : 0;
 }
 
 static int forward(const fl_call *p) {
     call k = call_of(CELLS[p->cell], p, NULL);
+    pass_memory b = {0};
     divide(&k);
-    real *block = fl_alloc((size_t)plan_forward(&k, NULL) * sizeof(real));
-    if (!block) return -1;
-    plan_forward(&k, block);
-    return run(&k, forward_body, block);
+    plan_forward(&k, &b);
+    if (take_blocks(&b)) return -1;
+    plan_forward(&k, &b);
+    return run(&k, forward_body, &b);
 }
 
 #if FL_BACKWARD
 static int backward(const fl_call *p, const fl_grads *g) {
     call k = call_of(CELLS[p->cell], p, g);
+    pass_memory b = {0};
     divide(&k);
     int dx = g->dx != NULL;
-    real *block = fl_alloc((size_t)plan_backward(&k, dx, NULL) * sizeof(real));
-    if (!block) return -1;
-    plan_backward(&k, dx, block);
-    return run(&k, backward_body, block);
+    plan_backward(&k, dx, &b);
+    if (take_blocks(&b)) return -1;
+    plan_backward(&k, dx, &b);
+    return run(&k, backward_body, &b);
 }
 #endif
 
@@ -118,7 +164,6 @@ extern const fl_kernels FL_TABLE;
 const fl_kernels FL_TABLE = {
     .isa = FL_ISA,
     .itemsize = sizeof(real),
-    .kept_itemsize = sizeof(kept_real),
     .width = VL,
     .cell_name = cell_name,
     .packed_size = packed_size,
@@ -129,6 +174,7 @@ const fl_kernels FL_TABLE = {
 #if FL_BACKWARD
     .backward_bytes = backward_bytes,
     .backward = backward,
+    .inside = inside,
 #endif
 #if FL_WORD == 1
     .pool_forward = pool_forward,

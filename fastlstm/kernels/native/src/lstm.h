@@ -31,11 +31,22 @@ FL_INLINE lstm_gates lstm_activate(const real *z) {
                         .o = fo * df * FL_SMALL};
 }
 
-FL_INLINE void lstm_keep(kept_real *to, const lstm_gates *a) {
+/* In bfloat16 o is not kept but c' in its place: o = h' / tanh(c'), of h' among the outputs. Of
+ * cells so near 0 that h' may be 0, o is kept instead, times something that makes it as small. */
+#define FL_NO_CELL 0x1p-100f
+
+FL_INLINE vreal lstm_cell_or_o(vreal c, vreal o) {
+    return vselect(vmagnitude(c) < (real)FL_NO_CELL, to_nearer(o) * (real)(FL_NO_CELL / 2), c);
+}
+
+FL_INLINE void lstm_keep(kept_real *to, const lstm_gates *a, vreal c) {
     store_sigmoid(to, a->i);
     store_sigmoid(to + VL, a->f);
     store_kept(to + 2 * VL, a->g);
-    store_sigmoid(to + 3 * VL, a->o);
+    if (KEPT_ROUNDED)
+        store_kept(to + 3 * VL, lstm_cell_or_o(c, a->o));
+    else
+        store_sigmoid(to + 3 * VL, a->o);
 }
 
 /* The recurrent products of a step. Of tiles they go to places of their own, not over what they
@@ -60,10 +71,10 @@ FL_INLINE void lstm_finish(void *ctx, int64_t row, int64_t R, int64_t j) {
     for (int64_t i = 0, r = row; i < R; i++, r++) {
         lstm_gates a = lstm_activate(lstm_products(s, r, j));
         c[i] = vfma(a.f, vload(s->c_in[r] + j * VL), a.i * a.g), o[i] = a.o;
-        store_cell(s, r, j * VL, c[i]);
+        vstore(s->c_out[r] + j * VL, c[i]);
         if (s->call->full) {
             kept_real *gates = s->gates[r] + j * LSTM_GATES * VL;
-            lstm_keep(gates, &a);
+            lstm_keep(gates, &a, c[i]);
             prefetch_kept_written(gates + LSTM_GATES * VL, LSTM_GATES * VL);
         }
     }
@@ -119,11 +130,41 @@ static void lstm_step(const call *k, const share *w, step_rows *rows, int64_t st
 }
 
 #if FL_BACKWARD
-FL_INLINE lstm_gates lstm_load(const kept_real *from) {
-    return (lstm_gates){.i = load_sigmoid(from),
-                        .f = load_sigmoid(from + VL),
-                        .g = load_kept(from + 2 * VL),
-                        .o = load_sigmoid(from + 3 * VL)};
+FL_INLINE vreal lstm_load_cell(const kept_real *from) {
+    vreal c = load_kept(from);
+    return KEPT_ROUNDED ? vselect(vmagnitude(c) < (real)FL_NO_CELL, (vreal){0}, c) : c;
+}
+
+/* o of block j, of t = tanh(c'). */
+FL_INLINE vreal lstm_find_o(const call *k, int64_t row, int64_t step, int64_t j, vreal kept,
+                            vreal t) {
+    int64_t lanes = min64(VL, k->p->H - j * VL);
+    vreal h = k->p->weights.w_hr ? load_kept(extra_row(k, row, step) + j * VL)
+                                 : vload_n(output_row(k, row, step) + j * VL, lanes);
+    vreal small = from_nearer(kept * (real)(2 / FL_NO_CELL));
+    return vselect(vmagnitude(kept) < (real)FL_NO_CELL, small, vclamp(h / t, 0, 1));
+}
+
+/* The gates of block j, of t = tanh(c'). */
+FL_INLINE lstm_gates lstm_load(const int peephole, const call *k, int64_t row, int64_t step,
+                               int64_t j, vreal t) {
+    const kept_real *from = gates_row(k, row, step) + j * LSTM_GATES * VL, *o = from + 3 * VL;
+    lstm_gates a = {
+        .i = load_sigmoid(from), .f = load_sigmoid(from + VL), .g = load_kept(from + 2 * VL)};
+    a.o =
+        !KEPT_ROUNDED || peephole ? load_sigmoid(o) : lstm_find_o(k, row, step, j, load_kept(o), t);
+    return a;
+}
+
+FL_INLINE void lstm_gates_inside(const int peephole, const call *k, int64_t row, int64_t step,
+                                 int64_t j, vreal *gates) {
+    kept_cells c = cells_after(k, row, step);
+    lstm_gates a = lstm_load(peephole, k, row, step, j, vtanh(lstm_load_cell(c.at + j * c.step)));
+    gates[0] = a.i, gates[1] = a.f, gates[2] = a.g, gates[3] = a.o;
+}
+
+static void lstm_inside(const call *k, int64_t row, int64_t step, int64_t j, vreal *gates) {
+    lstm_gates_inside(0, k, row, step, j, gates);
 }
 
 FL_INLINE void lstm_store(kept_real *to, const lstm_gates *d) {
@@ -133,11 +174,10 @@ FL_INLINE void lstm_store(kept_real *to, const lstm_gates *d) {
     store_kept(to + 3 * VL, d->o);
 }
 
-/* From dh' and dc' to the gradients before the activations; returns dc. p: NULL or what i, f and o
- * see the cell with (peephole_lstm.h). */
-FL_INLINE vreal lstm_cell_backward(const lstm_gates *a, vreal c, vreal c_next, vreal dh, vreal dc,
+/* From dh' and dc' to the gradients before the activations; returns dc. t is tanh(c'). p: NULL or
+ * what i, f and o see the cell with (peephole_lstm.h). */
+FL_INLINE vreal lstm_cell_backward(const lstm_gates *a, vreal c, vreal t, vreal dh, vreal dc,
                                    const real *p, lstm_gates *d) {
-    vreal t = vtanh(c_next);
     dc = vfma(dh * a->o, vfma(-t, t, vset1(1)), dc);
     d->o = dh * t * a->o * (1 - a->o);
     if (p) dc = vfma(d->o, vload(p + 2 * VL), dc);
@@ -152,18 +192,19 @@ FL_INLINE vreal lstm_cell_backward(const lstm_gates *a, vreal c, vreal c_next, v
  * before. dy is NULL or [H]. */
 FL_INLINE void lstm_row_backward(const int peephole, const call *k, int64_t row, int64_t step,
                                  int64_t j0, int64_t j1, const real *dh, const real *dy) {
-    const kept_real *c_in = kept_before(k, row, step), *c_out = kept_after(k, row, step);
+    kept_cells before = cells_before(k, row, step), after = cells_after(k, row, step);
     kept_real *gates = gates_row(k, row, step);
     real *dc = k->dc + row * k->Hp;
     for (int64_t j = j0; j < j1; j++) {
         kept_real *block = gates + j * LSTM_GATES * VL;
         int64_t u = j * VL;
-        lstm_gates a = lstm_load(block), d;
+        vreal t = vtanh(lstm_load_cell(after.at + j * after.step));
+        lstm_gates a = lstm_load(peephole, k, row, step, j, t), d;
         vreal dhj = vload(dh + u);
         if (dy) dhj += vload_n(dy + u, min64(VL, k->p->H - u));
         const real *p = peephole ? k->params + j * PEEPHOLES * VL : NULL;
-        vreal dcj = lstm_cell_backward(&a, load_kept(c_in + u), load_kept(c_out + u), dhj,
-                                       vload(dc + u), p, &d);
+        vreal c = lstm_load_cell(before.at + j * before.step);
+        vreal dcj = lstm_cell_backward(&a, c, t, dhj, vload(dc + u), p, &d);
         vstore(dc + u, dcj);
         lstm_store(block, &d);
     }
@@ -207,11 +248,13 @@ static void lstm_step_backward(const call *k, const share *w, step_rows *rows, i
 
 #endif
 
-static const cell LSTM = {.name = "lstm",
-                          .gates = LSTM_GATES,
-                          .panel = LSTM_GATES,
-                          .c = 1,
-                          .step = lstm_step,
-                          FL_ONLY_BACKWARD(.step_backward = lstm_step_backward)};
+static const cell LSTM = {
+    .name = "lstm",
+    .gates = LSTM_GATES,
+    .panel = LSTM_GATES,
+    .c = 1,
+    .c_gate = KEPT_ROUNDED ? LSTM_GATES : 0,
+    .step = lstm_step,
+    FL_ONLY_BACKWARD(.step_backward = lstm_step_backward, .inside = lstm_inside)};
 
 #endif

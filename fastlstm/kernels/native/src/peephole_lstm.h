@@ -61,6 +61,10 @@ static void peephole_step_backward(const call *k, const share *w, step_rows *row
     hidden_product(k, w, rows, step, 0, team);
 }
 
+static void peephole_inside(const call *k, int64_t row, int64_t step, int64_t j, vreal *gates) {
+    lstm_gates_inside(1, k, row, step, j, gates);
+}
+
 static void peephole_params_backward(const call *k, int64_t row, int64_t step, int64_t j0,
                                      int64_t j1, real *sums) {
     const kept_real *c = kept_before(k, row, step), *next = kept_after(k, row, step);
@@ -84,6 +88,7 @@ static const cell PEEPHOLE_LSTM = {.name = "peephole_lstm",
                                    .params = PEEPHOLES,
                                    .step = peephole_step,
                                    FL_ONLY_BACKWARD(.step_backward = peephole_step_backward,
-                                                    .params_backward = peephole_params_backward)};
+                                                    .params_backward = peephole_params_backward,
+                                                    .inside = peephole_inside)};
 
 #endif

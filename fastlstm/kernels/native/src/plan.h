@@ -7,6 +7,11 @@
 #include "backward.h"
 #endif
 
+/* Rows of cells that have a place of their own, of P steps of rows. */
+FL_INLINE int64_t cell_rows(const call *k, int64_t P) {
+    return k->p->rows.N + (k->cell->c_gate ? 0 : P);
+}
+
 /* Bytes of gates, cells and extra; see fl_call. */
 static void plan_kept(const call *k, int64_t bytes[3]) {
     const fl_call *p = k->p;
@@ -14,7 +19,7 @@ static void plan_kept(const call *k, int64_t bytes[3]) {
     int64_t segments = p->recompute ? (T + p->recompute - 1) / p->recompute : 0;
     int64_t each = sizeof(kept_real), states = segments * N * k->Hp * (int64_t)sizeof(real);
     bytes[0] = p->recompute ? 0 : P * k->GHp * each;
-    bytes[1] = !k->cell->c ? 0 : p->recompute ? states : (N + P) * k->Hp * each;
+    bytes[1] = !k->cell->c ? 0 : p->recompute ? states : cell_rows(k, P) * k->Hp * each;
     bytes[2] = !p->recompute && keeps_extra(k) ? P * k->Hp * each : 0;
 }
 
@@ -26,17 +31,31 @@ static void plan_steps(call *k, arena *m) {
     k->c = apart && k->cell->c ? take(m, N * k->Hp) : NULL;
 }
 
-/* Where everything of a pass stands in `block`; of NULL to learn the size, which it returns. */
-static int64_t plan_forward(call *k, real *block) {
+/* The memory of a pass. Large weights have a block of their own, which forward leaves for those of
+ * backward: in one with all the rest it would be too small for what backward works in. */
+typedef struct {
+    real *work, *weights; /* NULL, both, to learn their sizes */
+    int64_t work_size, weights_size;
+} pass_memory;
+
+enum { OWN_BLOCK = 4 << 20 }; /* bytes of weights: of fewer, whole huge pages would be half empty */
+
+FL_INLINE real *take_weights(pass_memory *b, arena *m, int64_t size) {
+    if (size * (int64_t)sizeof(real) < OWN_BLOCK) return take(m, size);
+    b->weights_size = size;
+    return b->weights;
+}
+
+static void plan_forward(call *k, pass_memory *b) {
     const fl_call *p = k->p;
     int64_t N = p->rows.N;
-    arena m = {block, 0};
+    arena m = {b->work, 0};
     k->first = 0, k->last = p->rows.T, k->full = p->gates != NULL;
     k->unpacked = stay_unpacked(k);
     if (!k->by_units && !k->pieces) k->threads = (int)min64(k->threads, N);
     k->chunk = chunk_steps(k, p->rows.T);
     int64_t packed = place_weights(k, p->packed);
-    if (!p->packed) place_weights(k, take(&m, packed));
+    if (!p->packed) place_weights(k, take_weights(b, &m, packed));
     k->zeros = take(&m, max64(k->GHp, PANEL));
     k->inputs = p->in.ids ? take(&m, p->in.U * k->GHp) : NULL;
     k->gates = k->full ? p->gates : NULL;
@@ -47,7 +66,7 @@ static int64_t plan_forward(call *k, real *block) {
     k->reset_c = k->cell->c && p->reset ? take(&m, N * k->Hp) : NULL;
     k->scratch_size = pointers_size(most_rows(k)) + own_size(k);
     k->scratch = take(&m, k->scratch_size * (k->pieces ? k->pieces : k->threads));
-    return m.size;
+    b->work_size = m.size;
 }
 
 #if FL_BACKWARD
@@ -60,12 +79,12 @@ static int64_t longest_segment(const fl_call *p) {
 /* What backward needs of a segment that it recomputes, in place of what forward kept. */
 static void plan_segment(call *k, arena *m) {
     const fl_call *p = k->p;
-    int64_t N = p->rows.N, P = longest_segment(p);
+    int64_t P = longest_segment(p);
     place_weights(k, take(m, place_weights(k, NULL)));
     k->inputs = p->in.ids ? take(m, p->in.U * k->GHp) : NULL;
     k->states = p->cells;
     k->gates = take_kept(m, P * k->GHp);
-    k->cells = k->cell->c ? take_kept(m, (N + P) * k->Hp) : NULL;
+    k->cells = k->cell->c ? take_kept(m, cell_rows(k, P) * k->Hp) : NULL;
     k->extra = keeps_extra(k) ? take_kept(m, P * k->Hp) : NULL;
     plan_steps(k, m);
 }
@@ -85,19 +104,28 @@ static void plan_states(call *k, arena *m) {
     k->reset_sum_c = take(m, c);
 }
 
-static int64_t plan_backward(call *k, int dx, real *block) {
+/* The weights of products with the transpose; returns their size. */
+static int64_t place_columns(call *k, int dx, real *packed) {
     const fl_call *p = k->p;
     const fl_weights *w = &p->weights;
     int64_t late = k->cell->late;
-    arena m = {block, 0};
-    k->full = 1;
-    k->chunk = chunk_steps(k, p->recompute ? min64(p->recompute, p->rows.T) : p->rows.T);
-    k->zeros = take(&m, max64(k->GHp, PANEL));
-    k->unpacked = !p->recompute && stay_unpacked(k);
+    arena m = {packed, 0};
     k->wht = k->unpacked ? w->w_hh : take(&m, columns_size(p->H, k->G, p->R));
     k->whnt = late ? take(&m, columns_size(p->H, late, p->R)) : NULL;
     k->wxt = k->unpacked ? w->w_ih : dx ? take(&m, columns_size(p->H, k->G, p->in.I)) : NULL;
     k->whrt = w->w_hr ? take(&m, columns_size(p->R, 1, p->H)) : NULL;
+    return m.size;
+}
+
+static void plan_backward(call *k, int dx, pass_memory *b) {
+    const fl_call *p = k->p;
+    const fl_weights *w = &p->weights;
+    arena m = {b->work, 0};
+    k->full = 1;
+    k->chunk = p->recompute ? chunk_steps(k, min64(p->recompute, p->rows.T)) : 1;
+    k->zeros = take(&m, max64(k->GHp, PANEL));
+    k->unpacked = !p->recompute && stay_unpacked(k);
+    place_columns(k, dx, take_weights(b, &m, place_columns(k, dx, NULL)));
     k->dproj = w->w_hr ? take_kept(&m, longest_segment(p) * k->Rp) : NULL;
     k->table = p->in.ids ? take(&m, (p->in.U + rows_above(p)) * k->GHp) : NULL;
     k->token_sums = p->in.ids ? take(&m, k->threads * token_sums_size(p)) : NULL;
@@ -112,7 +140,7 @@ static int64_t plan_backward(call *k, int dx, real *block) {
     k->scratch_size = pointers_size(most_rows(k)) + own_size(k) +
                       weight_copies_size(most_features(k)) + (p->recompute ? 2 : 1) * sums;
     k->scratch = take(&m, k->scratch_size * k->threads);
-    return m.size;
+    b->work_size = m.size;
 }
 #endif
 

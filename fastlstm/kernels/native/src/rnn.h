@@ -50,6 +50,10 @@ FL_INLINE void rnn_row_backward(const int relu, const call *k, int64_t row, int6
     }
 }
 
+static void rnn_inside(const call *k, int64_t row, int64_t step, int64_t j, vreal *gates) {
+    gates[0] = load_kept(gates_row(k, row, step) + j * VL);
+}
+
 FL_INLINE void rnn_step_backward(const int relu, const call *k, const share *w, step_rows *rows,
                                  int64_t step, fl_team *team) {
     for (int64_t i = 0; i < rows->n; i++) {
@@ -69,16 +73,18 @@ RNN_BACKWARD(rnn_tanh, 0)
 RNN_BACKWARD(rnn_relu, 1)
 #endif
 
-static const cell RNN_TANH = {.name = "rnn_tanh",
-                              .gates = 1,
-                              .panel = FL_PANEL,
-                              .step = rnn_tanh_step,
-                              FL_ONLY_BACKWARD(.step_backward = rnn_tanh_step_backward)};
-static const cell RNN_RELU = {.name = "rnn_relu",
-                              .gates = 1,
-                              .panel = FL_PANEL,
-                              .unbounded = 1,
-                              .step = rnn_relu_step,
-                              FL_ONLY_BACKWARD(.step_backward = rnn_relu_step_backward)};
+static const cell RNN_TANH = {
+    .name = "rnn_tanh",
+    .gates = 1,
+    .panel = FL_PANEL,
+    .step = rnn_tanh_step,
+    FL_ONLY_BACKWARD(.step_backward = rnn_tanh_step_backward, .inside = rnn_inside)};
+static const cell RNN_RELU = {
+    .name = "rnn_relu",
+    .gates = 1,
+    .panel = FL_PANEL,
+    .unbounded = 1,
+    .step = rnn_relu_step,
+    FL_ONLY_BACKWARD(.step_backward = rnn_relu_step_backward, .inside = rnn_inside)};
 
 #endif
