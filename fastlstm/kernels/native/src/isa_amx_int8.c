@@ -1,5 +1,6 @@
 /* AVX-512 with products of 8 bits in tile registers. */
-#define FL_TARGET "avx512f,avx512cd,avx512vl,avx512bw,avx512dq,avx2,fma,amx-tile,amx-int8"
+#define FL_TARGET                                                                                  \
+    "avx512f,avx512cd,avx512vl,avx512bw,avx512dq,avx2,fma,avx512vnni,amx-tile,amx-int8"
 #define FL_TABLE fl_kernels_amx_int8
 #define FL_ISA "amx"
 #define FL_REAL float
@@ -7,4 +8,7 @@
 #define FL_BYTES 64
 #define FL_WORD 4
 #define FL_AMX
+#ifndef FL_EMULATED
+#define FL_VNNI "vpdpbusd"
+#endif
 #include "kernels.inc.c"

@@ -103,9 +103,8 @@ FL_INLINE int64_t panel_size(const product *m) { return m->V * VL * (m->K + PANE
 #endif
 FL_INLINE int64_t tile_rows(int64_t V) { return V == 4 ? ROWS_OF_4 : MAX_ROWS; }
 
-#ifdef FL_AMX
-#include "tile_product.h"
-#else
+/* By vectors: with tile registers few rows in 8 bits, whose sums are the same. */
+#if !defined(FL_AMX) || FL_WORD == 4
 /* `ahead` is asked for while the tile is made, an address for each k, ahead_step apart: not by
  * tiles of fewer rows, which have less to do for each k. */
 FL_INLINE void tile(const int R, const int Q, const int V, int64_t K, const real *const *a,
@@ -267,12 +266,20 @@ static void product_blocks(const product *m, int64_t made, product_done done, vo
 }
 
 /* With `done` inlined for few rows: a call then costs up to 2 % of a step. */
-FL_INLINE void product_run(const product *m, product_done done, void *ctx) {
+FL_INLINE void vector_product(const product *m, product_done done, void *ctx) {
     if (m->n < 1) return;
     int64_t made = m->n <= MAX_FEW && m->c_panel ? product_of_few(m, done, ctx) : 0;
     if (made < m->p1 - m->p0) product_blocks(m, made, done, ctx);
 }
 
+#endif
+
+#ifdef FL_AMX
+#include "tile_product.h"
+#else
+FL_INLINE void product_run(const product *m, product_done done, void *ctx) {
+    vector_product(m, done, ctx);
+}
 #endif
 
 static void product_only(const product *m) { product_run(m, NULL, NULL); }
