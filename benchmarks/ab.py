@@ -10,8 +10,6 @@ raw samples too), ab.md and ab.png. Exit status 1 if a case does not agree.
 from __future__ import annotations
 
 import argparse
-import datetime
-import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
@@ -29,11 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = _parse(argv)
     cases: list[Case] = options.cases
     result: dict[str, Any] = {
-        "command": shlex.join(sys.argv[1:] if argv is None else argv),
-        "time": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-        "machine": machine.describe(),
-        "rounds": options.rounds,
-        "seconds": options.seconds,
+        **report.heading(argv, options),
         "isa": options.isa or "best of each side",
         "against": options.against,
         "peak_gflops": {},

@@ -11,9 +11,6 @@ milliseconds is part of it. Writes neighbour.json and neighbour.md. Whether the 
 from __future__ import annotations
 
 import argparse
-import datetime
-import json
-import shlex
 import statistics
 import sys
 from collections.abc import Sequence
@@ -37,22 +34,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Time what the options ask for and write the tables."""
     options = _parse(argv)
     result: dict[str, Any] = {
-        "command": shlex.join(sys.argv[1:] if argv is None else argv),
-        "time": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-        "machine": machine.describe(),
-        "rounds": options.rounds,
-        "seconds": options.seconds,
+        **report.heading(argv, options),
         "neighbours": options.neighbour,
         "threads": options.threads,
         "versions": {},
         "cases": options.cases,
     }
     _time(result)
-    options.out.mkdir(parents=True, exist_ok=True)
-    report.write_text(options.out / "neighbour.json", json.dumps(result, indent=1) + "\n")
-    report.write_text(options.out / "neighbour.md", markdown(result))
-    print(markdown(result))
-    report.put_into(options.readme, "neighbour", markdown(result), summary(result))
+    report.publish("neighbour", result, markdown(result), summary(result), options)
     return 0
 
 

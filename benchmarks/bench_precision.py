@@ -11,9 +11,6 @@ precision.json and precision.md.
 from __future__ import annotations
 
 import argparse
-import datetime
-import json
-import shlex
 import statistics
 import sys
 from collections.abc import Sequence
@@ -40,11 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Time what the options ask for and write the tables; 1 if a case does not agree."""
     options = _parse(argv)
     result: dict[str, Any] = {
-        "command": shlex.join(sys.argv[1:] if argv is None else argv),
-        "time": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-        "machine": machine.describe(),
-        "rounds": options.rounds,
-        "seconds": options.seconds,
+        **report.heading(argv, options),
         "threads": options.threads,
         "limits": machine.limits(),
         "versions": {},
@@ -57,11 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     _time(result)
     for name, value in machine.limits().items():  # the machine may have been busy
         result["limits"][name] = max(value, result["limits"].get(name, 0.0))
-    options.out.mkdir(parents=True, exist_ok=True)
-    report.write_text(options.out / "precision.json", json.dumps(result, indent=1) + "\n")
-    report.write_text(options.out / "precision.md", markdown(result))
-    print(markdown(result))
-    report.put_into(options.readme, "precision", markdown(result), summary(result))
+    report.publish("precision", result, markdown(result), summary(result), options)
     return 0
 
 

@@ -6,11 +6,16 @@
 from __future__ import annotations
 
 import argparse
+import datetime
 import json
+import shlex
 import statistics
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks import machine
 from benchmarks.shapes import Case
 from benchmarks.sides import PEERS
 from benchmarks.timing import quartiles
@@ -72,6 +77,28 @@ def write(result: dict[str, Any], folder: Path) -> list[Path]:
     write_text(paths[1], markdown(result))
     picture(result, paths[2])
     return paths
+
+
+def heading(argv: Sequence[str] | None, options: argparse.Namespace) -> dict[str, Any]:
+    """Return what every result begins with: how, when and where it was measured."""
+    return {
+        "command": shlex.join(sys.argv[1:] if argv is None else argv),
+        "time": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        "machine": machine.describe(),
+        "rounds": options.rounds,
+        "seconds": options.seconds,
+    }
+
+
+def publish(
+    name: str, result: dict[str, Any], table: str, short: str, options: argparse.Namespace
+) -> None:
+    """Write NAME.json and NAME.md, print the table, and put both into the files asked for."""
+    options.out.mkdir(parents=True, exist_ok=True)
+    write_text(options.out / f"{name}.json", json.dumps(result, indent=1) + "\n")
+    write_text(options.out / f"{name}.md", table)
+    print(table)
+    put_into(options.readme, name, table, short)
 
 
 def write_text(path: Path, text: str) -> None:
