@@ -133,7 +133,7 @@ def _loss(kernel: Any, p: Problem) -> float:
     return sum(float(np.sum(v * w)) for v, w in zip(out.values(), weights, strict=True))
 
 
-def _inputs(kernel: Any, p: Problem) -> dict[str, Array]:
+def inputs_of(kernel: Any, p: Problem) -> dict[str, Array]:
     """The arrays that a gradient is taken of, by its name."""
     inputs = {"dx": p.x}
     for end, arrays in (("0", p.state), ("_reset", p.reset.state if p.reset else ())):
@@ -141,7 +141,7 @@ def _inputs(kernel: Any, p: Problem) -> dict[str, Array]:
     return {**inputs, **named(kernel, p.weights)}
 
 
-def _slope(kernel: Any, p: Problem, array: Array, direction: Array) -> float:
+def slope(kernel: Any, p: Problem, array: Array, direction: Array) -> float:
     """Derivative of the loss along `direction` of `array` by fourth-order central differences."""
     step, start, loss = 1e-6 if has_kink(kernel) else 1e-3, array.copy(), {}
     for k in (-2, -1, 1, 2):
@@ -159,11 +159,11 @@ def check_differences(kernel: Any, case: Case) -> None:
     """Every gradient equals the differences of forward along random directions."""
     p = make_smooth(kernel, case.with_dtype(F64))
     gradients, rng = run(kernel, p), np.random.default_rng(case.seed)
-    for name, array in _inputs(kernel, p).items():
+    for name, array in inputs_of(kernel, p).items():
         for _ in range(2):
             direction = rng.standard_normal(array.shape)
             direction /= np.sqrt(np.sum(direction**2))
-            expected = _slope(kernel, p, array, direction)
+            expected = slope(kernel, p, array, direction)
             actual = np.sum(gradients[name] * direction)
             error = abs(actual - expected) / max(np.sqrt(np.sum(gradients[name] ** 2)), 1e-3)
             assert error <= _difference_tolerance(kernel), f"{name}: error {error:.2e} of its norm"
@@ -173,12 +173,12 @@ def check_every_difference(kernel: Any, case: Case) -> None:
     """Every element of every gradient equals the difference of forward in that element."""
     p = make_smooth(kernel, case.with_dtype(F64))
     gradients = run(kernel, p)
-    for name, array in _inputs(kernel, p).items():
+    for name, array in inputs_of(kernel, p).items():
         slopes = np.empty_like(array)
         for at in np.ndindex(array.shape):
             unit = np.zeros_like(array)
             unit[at] = 1
-            slopes[at] = _slope(kernel, p, array, unit)
+            slopes[at] = slope(kernel, p, array, unit)
         assert_close(gradients[name], slopes, _difference_tolerance(kernel), name)
 
 

@@ -12,7 +12,7 @@ class Fault(NamedTuple):
     ----------
     file : in the folder of the project.
     old, new : the text there, which must occur once, and what takes its place.
-    tests : files of tests, of which at least one must fail.
+    tests : files of tests, or folders of them, of which at least one must fail.
     only : of them those with such names, as pytest's ``-k``.
     """
 

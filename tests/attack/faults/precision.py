@@ -10,8 +10,8 @@ from attack.faults.fault import Fault
 
 _SRC, _TORCH = "fastlstm/kernels/native/src/", "fastlstm/torch/"
 _OPERAND = _SRC + "operand.h"
-_PRODUCTS, _BASE = "tests/kernels/test_precision.py", "native-base"
-_KEPT = "tests/kernels/test_kept.py"
+_PRODUCTS, _BASE = "tests/kernels/precision", "native-base"
+_KEPT = "tests/kernels/precision/test_kept.py"
 _QUANTIZED = "tests/torch_nn/test_quantize_dynamic.py"
 
 PRECISION = (

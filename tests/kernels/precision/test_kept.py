@@ -23,11 +23,6 @@ KEPT = {"lstm": 4 / 10}
 HALF = 1 / 2
 
 
-@pytest.fixture
-def bfloat16_kernel(cell: str, rounding_isa: str) -> Kernel:
-    return Kernel(cell, rounding_isa.partition("-")[0], "bfloat16")
-
-
 # The definition.
 
 
@@ -122,6 +117,12 @@ def test_half_of_it_is_kept(cell: str, native: Any) -> None:
         assert half.kept <= (KEPT.get(cell, HALF) + 0.03) * full.kept
         again = Kernel(cell, "native", "bfloat16").memory(*sizes, recompute=20)
         assert again.kept + again.backward < 0.75 * (half.kept + half.backward)
+
+
+@each_cell
+def test_memory_of_bfloat16_is_planned(bfloat16_kernel: Kernel) -> None:
+    p = make(Case(5, 4, 6, 7, dtype=F32), bfloat16_kernel.cell)
+    assert min(bfloat16_kernel.memory(p.rows, 6, 7)) > 0
 
 
 @each_cell
