@@ -161,6 +161,6 @@ PRECISION = (
         "fastlstm/nn/precision.py",
         "            for changed, value in before:\n                changed.precision = value\n",
         "",
-        "tests/nn/test_layer_precision.py",
+        "tests/nn/test_precision_option.py",
     ),
 )

@@ -12,6 +12,7 @@ from fastlstm.kernels import PRECISIONS
 
 @pytest.fixture(params=[name for name in PRECISIONS if name != "float32"])
 def precision(request: pytest.FixtureRequest) -> str:
+    """The name of a lower precision."""
     name: str = request.param
     return name
 
