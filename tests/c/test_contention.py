@@ -4,17 +4,10 @@ from __future__ import annotations
 
 import ctypes
 import shutil
-from pathlib import Path
 from typing import Any
 
 import pytest
-
-HERE = Path(__file__).parent
-ROOT = HERE.parents[1]
-if not (ROOT / "setup.py").exists():
-    pytest.skip("needs the C sources, not only the installed package", allow_module_level=True)
-
-from harness import load_setup, run_compiler  # noqa: E402
+from building import HERE, ROOT, load_setup, run_compiler
 
 MS = 1_000_000
 LONGEST, PAUSE = 640 * MS, 16

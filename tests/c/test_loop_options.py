@@ -11,21 +11,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from building import Program
 from definition import run, slope
-from harness import NAMES, Case, Program, pick_rows, run_case
-from test_harness import (
-    FEW,
-    RAGGED,
-    SHORTER,
-    assert_close,
-    assert_same,
-    draw,
-    in_turn,
-    program,
-    team_program,
-)
-
-__all__ = ["program", "team_program"]  # the fixtures
+from harness import NAMES, Case, pick_rows, run_case
+from loop_cases import FEW, RAGGED, SHORTER, draw, in_turn
+from results import assert_close, assert_same, assert_same_rows
 
 PEEPHOLE = "peephole_lstm"
 CASES: dict[str, Case] = {}
@@ -129,9 +119,7 @@ def test_masked_row_does_not_depend_on_its_neighbours(
         whole = run_case(program, isa, case, inputs, tmp_path)
         for picked in ([0], [3], [*range(case.N)][::-1], [0, case.N - 1]):
             part = run_case(program, isa, *pick_rows(case, inputs, picked), tmp_path)
-            for row in [*case.state_names("{}_n"), *case.state_names("d{}0")]:
-                assert np.array_equal(part[row], whole[row][picked]), f"{isa}: {row} of {picked}"
-            assert np.array_equal(part["y"], whole["y"][:, picked]), isa
+            assert_same_rows(part, whole, case, picked, isa)
 
 
 @pytest.mark.parametrize("name", ["lstm_masked", "gru_one_step", "rnn_tanh_all"])

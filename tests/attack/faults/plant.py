@@ -42,7 +42,7 @@ class Copy:
 
     def compile_kernels(self) -> None:
         """Build the extension from the sources of the copy."""
-        from c.harness import load_setup  # tests/c, which knows the flags
+        from c.building import load_setup  # tests/c, which knows the flags
 
         setup = load_setup()
         source, build = self.folder / setup.SOURCE_DIR, self.folder / "objects"

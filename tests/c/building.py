@@ -1,0 +1,116 @@
+"""The kernels and harness.c, compiled without Python, and how to run what comes of it."""
+
+from __future__ import annotations
+
+import fcntl
+import importlib.util
+import os
+import subprocess
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from types import ModuleType
+
+from cases import ALL_LOWER
+
+from fastlstm.kernels import ISAS
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+
+
+def load_setup() -> ModuleType:
+    """Return setup.py as a module: it holds the flags and the probes."""
+    spec = importlib.util.spec_from_file_location("fastlstm_setup", ROOT / "setup.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@dataclass(frozen=True)
+class Program:
+    """The harness compiled by one toolchain; `runner` starts it."""
+
+    runner: tuple[str, ...]
+    path: Path
+    sanitized: bool
+
+    @cached_property
+    def isas(self) -> list[str]:
+        """The instruction sets which it holds and this machine (or its emulator) can run.
+
+        Without base where there is neon: there the two differ in their names alone.
+        """
+        return [isa for isa in self.levels if isa not in ALL_LOWER]
+
+    @cached_property
+    def levels(self) -> list[str]:
+        """Those, and the ones that add products of lower precision to one of them."""
+        found = [isa for isa in ISAS if not subprocess.call([*self.runner, str(self.path), isa])]
+        return found[1:] if "neon" in found else found
+
+    def run(self, isa: str, data: bytes, folder: Path) -> bytes:
+        """Run the harness on case `data` in `folder` and return its results."""
+        source, target = folder / "cases.bin", folder / "results.bin"
+        source.write_bytes(data)
+        command = [*self.runner, str(self.path), isa, str(source), str(target)]
+        # ThreadSanitizer waits a second at the end of each process, unless told
+        env = {"TSAN_OPTIONS": "atexit_sleep_ms=20", **os.environ}
+        done = subprocess.run(command, capture_output=True, text=True, timeout=600, env=env)
+        if done.returncode:
+            raise RuntimeError(f"harness {isa}: exit status {done.returncode}\n{done.stderr}")
+        return target.read_bytes()
+
+
+def build(
+    compiler: list[str],
+    folder: Path,
+    flags: list[str],
+    runner: tuple[str, ...],
+    only: Sequence[str] = (),
+) -> Program:
+    """Compile kernels and harness with `compiler` and `flags`, warnings as errors.
+
+    `only` names instruction sets to do without the others. Of processes that use the same folder
+    the first compiles, and the others wait for it.
+    """
+    folder.mkdir(exist_ok=True)
+    program = folder / "harness"
+    with open(folder / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not program.exists():
+            compile_program(compiler, folder, flags, program, only)
+    sanitized = any(flag.startswith("-fsanitize") for flag in flags)
+    return Program(runner, program, sanitized)
+
+
+def compile_program(
+    compiler: list[str], folder: Path, flags: list[str], program: Path, only: Sequence[str]
+) -> None:
+    """Compile each C source to an object file in `folder`, and link them."""
+    setup = load_setup()
+    source_dir = ROOT / setup.SOURCE_DIR
+    levels = [name for name in setup.supported_levels(compiler, folder) if name in (only or ISAS)]
+    flags = [*setup.KERNEL_FLAGS, "-Werror", "-I", str(source_dir), *flags]
+    flags += [f"-D{name}={value}" for name, value in setup.kernel_macros(levels)]
+
+    def compile_one(source: Path) -> str:
+        target = str(folder / f"{source.stem}.o")
+        run_compiler([*compiler, *flags, "-c", str(source), "-o", target])
+        return target
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        sources = [*setup.kernel_sources(levels, source_dir), HERE / "harness.c"]
+        objects = list(pool.map(compile_one, sources))
+    run_compiler([*compiler, *flags, *objects, "-o", str(program), "-lm"])
+
+
+def run_compiler(command: list[str]) -> None:
+    """Run a compiler command; its messages are the error if it fails."""
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(command)}\n{done.stderr}")

@@ -1,0 +1,47 @@
+"""The harness as each toolchain builds it."""
+
+from __future__ import annotations
+
+import pytest
+from building import ROOT, Program
+from toolchains import harness_of
+
+
+@pytest.fixture(scope="session", autouse=True)
+def sources() -> None:
+    if not (ROOT / "setup.py").exists():
+        pytest.skip("needs the C sources, not only the installed package")
+
+
+@pytest.fixture(
+    scope="session", params=["native", "neon", pytest.param("address", marks=pytest.mark.slow)]
+)
+def program(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Program:
+    """The harness of one toolchain."""
+    return harness_of(request.param, tmp_path_factory)
+
+
+@pytest.fixture(
+    scope="session",
+    params=["native", "neon"]
+    + [pytest.param(name, marks=pytest.mark.slow) for name in ("address", "thread")],
+)
+def team_program(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Program:
+    """The same for calls that several threads share: only they can show a race."""
+    return harness_of(request.param, tmp_path_factory)
+
+
+@pytest.fixture(
+    scope="session",
+    params=["native", "neon", "emulated", pytest.param("address", marks=pytest.mark.slow)],
+)
+def rounding_program(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Program:
+    """The same for products in lower precision."""
+    program = harness_of(request.param, tmp_path_factory)
+    if request.param == "emulated" and "amx" not in program.levels:
+        pytest.skip("the emulated tiles need a processor with AVX-512")
+    return program

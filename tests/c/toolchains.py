@@ -1,0 +1,49 @@
+"""The toolchains that build the harness: for this machine, for its sanitizers, for ARM by qemu.
+
+`make neon` sets FASTLSTM_REQUIRE_NEON=1, so that a missing cross compiler or emulator is a failure
+there and a skip elsewhere.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+
+import pytest
+from building import Program, build
+from cases import ON_ARM
+
+CROSS = "aarch64-linux-gnu-gcc"
+
+# Name -> compiler, program that runs what it makes, flags.
+ADDRESS = ["-g1", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
+TOOLCHAINS: dict[str, tuple[str, tuple[str, ...], list[str]]] = {
+    "native": ("cc", (), []),
+    "address": ("cc", (), ADDRESS),
+    "thread": ("cc", (), ["-g1", "-O1", "-fsanitize=thread"]),
+    "neon": ("cc", (), []) if ON_ARM else (CROSS, ("qemu-aarch64",), ["-static"]),
+    # Tile registers in plain C: what reads and writes them is tested where no processor has them.
+    "emulated": ("cc", (), ["-O1", "-DFL_EMULATED"]),
+}
+EMULATED = ("avx512", "amx")  # the first is what the second stands on
+
+
+def missing(toolchain: str) -> str | None:
+    """What `toolchain` needs and this machine does not have."""
+    compiler, runner, _ = TOOLCHAINS[toolchain]
+    return next((tool for tool in (compiler, *runner) if not shutil.which(tool)), None)
+
+
+def harness_of(name: str, tmp_path_factory: pytest.TempPathFactory) -> Program:
+    """The harness of a toolchain, compiled once for all processes that share these tests."""
+    if tool := missing(name):
+        message = f"{name}: {tool} is not installed (make neon needs gcc for aarch64 and qemu-user)"
+        if name == "neon" and os.environ.get("FASTLSTM_REQUIRE_NEON") == "1":
+            pytest.fail(message)
+        pytest.skip(message)
+    compiler, runner, flags = TOOLCHAINS[name]
+    only = EMULATED if name == "emulated" else ()
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent  # of all processes that share these tests
+    return build([compiler], folder / f"harness-{name}", flags, runner, only)
