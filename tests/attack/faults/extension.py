@@ -5,7 +5,9 @@ from __future__ import annotations
 from attack.faults.fault import Fault
 
 _KERNELS = "fastlstm/kernels/native/"
-_TESTS = "tests/kernels/test_hostile.py tests/kernels/test_errors.py"
+_TESTS = "tests/kernels/test_errors.py " + " ".join(
+    f"tests/kernels/test_hostile_{of}.py" for of in ("forward", "backward", "streams", "functions")
+)
 
 EXTENSION = (
     Fault(
