@@ -127,14 +127,30 @@ FL_INLINE vreal features_of(const int kept, int64_t p, int64_t i, int64_t lanes,
     vreal v = vload_n(rows[p] + i, lanes);
     return masks ? v * vload_n(masks[p] + i, lanes) : v;
 }
+
+/* Word q of a block, whose rows begin at p, of features i.. */
+FL_INLINE vreal word_of_rows(const int kept, const block_words *w, int64_t q, int64_t p, int64_t i,
+                             int64_t lanes, const real *const *rows, const real *const *masks) {
+    vreal low = features_of(kept, p, i, lanes, rows, masks), high = {0};
+    if (w->rows[q] == 2) high = features_of(kept, p + 1, i, lanes, rows, masks);
+    return kept ? kept_word(low, high) : word_of(low, high);
+}
 #endif
 
 /* A block's words, and what packing them takes besides: its own for vectors and for tiles. */
 typedef struct word_row word_row;
 
 /* [rows of A][features of a factor] -> words, as they are read for sums. */
+FL_INLINE void pack_rows(const int kept, const word_row *w, const factor_part *f,
+                         const real *const *rows, const real *const *masks, real *packed);
+
 static void pack_features(const word_row *w, const factor_part *f, const real *const *rows,
-                          const real *const *masks, real *packed);
+                          const real *const *masks, real *packed) {
+    if (KEPT_ROUNDED && f->of->kept)
+        pack_rows(1, w, f, rows, NULL, packed);
+    else
+        pack_rows(0, w, f, rows, masks, packed);
+}
 
 /* Both factors' rows, side by side. */
 static void pack_factors(const weight_grad *m, const weight_part *w, const void *ctx, int64_t p0,
@@ -304,8 +320,9 @@ FL_INLINE void spread_features(int64_t F, const real *row, const real *mask, rea
  * features reads stands together. Rows are read in full, one after the other: they come from
  * memory, what is written stays. */
 #if FL_WORD == 1
-static void pack_features(const word_row *of, const factor_part *f, const real *const *rows,
-                          const real *const *masks, real *packed) {
+FL_INLINE void pack_rows(const int kept, const word_row *of, const factor_part *f,
+                         const real *const *rows, const real *const *masks, real *packed) {
+    (void)kept; /* no number is of 16 bits */
     const block_words *w = &of->of;
     int64_t F = f->to - f->from;
     for (int64_t p = 0; p < w->P; p++) {
@@ -325,20 +342,11 @@ FL_INLINE void pack_rows(const int kept, const word_row *of, const factor_part *
             prefetch(rows[a] + features_size(f->of, f->from), features_size(f->of, F));
         for (int64_t i = 0; i < F; i += VL) {
             int64_t lanes = min64(VL, F - i), at = f->from + i;
-            vreal low = features_of(kept, p, at, lanes, rows, masks), high = {0};
-            if (w->rows[q] == 2) high = features_of(kept, p + 1, at, lanes, rows, masks);
-            vstore_n(word + i, kept ? kept_word(low, high) : word_of(low, high), lanes);
+            vreal both = word_of_rows(kept, w, q, p, at, lanes, rows, masks);
+            vstore_n(word + i, both, lanes);
         }
         spread_features(F, word, NULL, packed + q * A_WIDTH, f->at);
     }
-}
-
-static void pack_features(const word_row *w, const factor_part *f, const real *const *rows,
-                          const real *const *masks, real *packed) {
-    if (f->of->kept)
-        pack_rows(1, w, f, rows, NULL, packed);
-    else
-        pack_rows(0, w, f, rows, masks, packed);
 }
 #endif
 

@@ -50,9 +50,7 @@ FL_INLINE vreal feature_word(const int kept, const word_row *w, const factor_par
     q -= w->kept;
     if (q >= w->of.n) return (vreal){0};
     int64_t at = f->from + i - f->at, p = w->first[q];
-    vreal low = features_of(kept, p, at, lanes, rows, masks), high = {0};
-    if (w->of.rows[q] == 2) high = features_of(kept, p + 1, at, lanes, rows, masks);
-    return kept ? kept_word(low, high) : word_of(low, high);
+    return word_of_rows(kept, &w->of, q, p, at, lanes, rows, masks);
 }
 
 /* To [feature][A_STEP words]; the words behind the whole blocks stay as they are. */
@@ -74,14 +72,6 @@ FL_INLINE void pack_rows(const int kept, const word_row *w, const factor_part *f
                     vstore_n(w->features + l * w->step + i, square[l], lanes);
             }
         }
-}
-
-static void pack_features(const word_row *w, const factor_part *f, const real *const *rows,
-                          const real *const *masks, real *packed) {
-    if (f->of->kept)
-        pack_rows(1, w, f, rows, NULL, packed);
-    else
-        pack_rows(0, w, f, rows, masks, packed);
 }
 
 /* Panel number j of the part as [word][V * VL], and its biases' sums. */
