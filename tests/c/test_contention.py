@@ -89,6 +89,14 @@ def test_a_pause_is_never_shorter_than_the_loss_asks_for(rules: Any) -> None:
     assert rules.note(now + LONGEST, LONGEST) == PAUSE * LONGEST
 
 
+@pytest.mark.parametrize("lost", [4_000 * MS, 3_600_000 * MS, 10**18])
+def test_what_stops_a_process_for_long_is_forgotten_after_a_minute(rules: Any, lost: int) -> None:
+    """As Ctrl-Z does, or a machine that sleeps: no neighbour is the reason."""
+    begin = 1000 * LONGEST
+    assert rules.note(begin, lost) == 60_000 * MS
+    assert not rules.pausing(begin + 60_000 * MS)
+
+
 def test_tries_take_a_sixteenth_of_the_time_at_most(rules: Any) -> None:
     """Whatever each loses: what is lost, to what the pauses last."""
     now, losses, begin = 1000 * LONGEST, 0, 1000 * LONGEST

@@ -2,7 +2,8 @@
  *
  * Whoever tries a team beside a busy neighbour may lose milliseconds; not to try where cores are
  * free costs half the speed. So what was lost is followed by PAUSE times as long without a try:
- * losses then take a sixteenth of the time at most. Where each try loses, pauses grow.
+ * losses then take a sixteenth of the time at most. Where each try loses, pauses grow. But none is
+ * longer than a minute: a process that was stopped for an hour has lost that to no neighbour.
  * Times are in ns and come from the caller: there is no clock in here. */
 #ifndef FL_CONTENTION_H
 #define FL_CONTENTION_H
@@ -16,6 +17,7 @@ typedef struct {
 } contention;
 
 enum { PAUSE = 16, LONGEST = 640000000 }; /* the longest that a pause grows to by itself */
+static const int64_t MOST = 60000000000;  /* that any pause lasts */
 enum { NOTICED = 20000 };                 /* without a core: less is no sign of anybody */
 
 /* What a job lost by its team. Its threads were `gone` so long, ready to run but without a core. On
@@ -34,7 +36,8 @@ static inline void note_loss(contention *c, int64_t now, int64_t lost) {
     int64_t since = now - atomic_load_explicit(&c->until, memory_order_relaxed);
     int64_t grown = since < 4 * c->pause ? 2 * c->pause : 0;
     if (grown > LONGEST) grown = LONGEST;
-    c->pause = PAUSE * lost > grown ? PAUSE * lost : grown;
+    int64_t due = lost < MOST / PAUSE ? PAUSE * lost : MOST;
+    c->pause = due > grown ? due : grown;
     atomic_store_explicit(&c->until, now + c->pause, memory_order_relaxed);
 }
 
