@@ -5,8 +5,10 @@
  *     harness ISA                  exit status only: can ISA run here?
  *
  * A case is a header of HEADER int64 (see the enum), then its arrays; harness.py writes it and
- * knows the order. Results are arrays back to back. Exit status: 0; 1 a call failed or left the
- * float state changed; 2 bad usage or files; 3 the instruction set is not built or not supported.
+ * knows the order. Results are arrays back to back; of a case with STOP forward is all that runs:
+ * the answer to that question stops it, and y holds what was made after it. Exit status: 0; 1 a
+ * call failed or left the float state changed; 2 bad usage or files; 3 the instruction set is not
+ * built or not supported.
  */
 #include "fastlstm.h"
 
@@ -14,10 +16,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { HEADER = 26 };
+enum { HEADER = 27 };
 enum { OP, ITEMSIZE, T, N, I, H, REVERSE, BIAS, U, BATCH_FIRST, DY, DSTATE, ACCUMULATE, THREADS };
 enum { CELL = THREADS + 1, GATES, STATES, PROJ, RESET, RECOMPUTE, PACKED, REPEAT, HASTY };
-enum { PARAMS = HASTY + 1, MASK, PRECISION };
+enum { PARAMS = HASTY + 1, MASK, PRECISION, STOP };
 enum { OP_CELL, OP_POOL, OP_ADAM, OP_EXP, OP_SIGMOID, OP_TANH };
 
 static FILE *cases, *results;
@@ -213,13 +215,39 @@ static void free_inputs(fl_call *p, fl_grads *g) {
     for (size_t i = 0; i < sizeof inputs / sizeof *inputs; i++) free((void *)inputs[i]);
 }
 
+static struct {
+    int64_t questions; /* until the answer is yes */
+    void *y;
+    int64_t bytes;
+} stopped;
+
+static int answer(void) {
+    if (--stopped.questions) return 0;
+    memset(stopped.y, 0xff, (size_t)stopped.bytes);
+    return 1;
+}
+
+static void run_until_stopped(const int64_t *head, const fl_kernels *k, fl_call *p) {
+    stopped.questions = head[STOP], stopped.y = p->y;
+    stopped.bytes = head[T] * head[N] * output_size(head) * head[ITEMSIZE];
+    p->stop = answer;
+    if (k->forward(p) != FL_STOPPED) fail(1, "forward was not stopped");
+}
+
+static void run_passes(const int64_t *head, const fl_kernels *k, fl_call *p, const fl_grads *g) {
+    for (int64_t i = 0; i < head[REPEAT]; i++) /* back to back: threads stay awake in between */
+        if (k->forward(p)) fail(1, "forward ran out of memory");
+    if (k->backward && k->backward(p, g)) fail(1, "backward ran out of memory");
+}
+
 static void run_cell(const int64_t *head, const fl_kernels *k) {
     fl_call p = read_call(head, k);
     fl_grads g = read_grads(head);
     uint64_t before = fl_float_state();
-    for (int64_t i = 0; i < head[REPEAT]; i++) /* back to back: threads stay awake in between */
-        if (k->forward(&p)) fail(1, "forward ran out of memory");
-    if (k->backward && k->backward(&p, &g)) fail(1, "backward ran out of memory");
+    if (head[STOP])
+        run_until_stopped(head, k, &p);
+    else
+        run_passes(head, k, &p, &g);
     if (fl_float_state() != before) fail(1, "the float state was not restored");
     write_results(head, &p, &g);
     free_inputs(&p, &g);

@@ -24,7 +24,7 @@ Arrays = dict[str, NDArray[Any]]
 HEADER = (
     "op itemsize T N I H reverse bias distinct batch_first dy dstate accumulate threads "
     "cell_number gates states proj reset recompute packed repeat hasty params masked "
-    "precision_number"
+    "precision_number stop"
 ).split()
 NAMES = [*CELLS]  # in the order of their numbers in C
 OPS = ("cell", "pool", "adam", "exp", "sigmoid", "tanh")
@@ -56,6 +56,7 @@ class Case:
     repeat: int = 1
     masked: bool = False  # recurrent dropout
     precision: str = "float32"
+    stop: int = 0  # question that stops forward, 0 for none
     hasty: bool = False  # does not wait for threads whose cores are busy
     seed: int = 0
 

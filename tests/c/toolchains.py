@@ -15,6 +15,8 @@ from cases import ON_ARM
 
 CROSS = "aarch64-linux-gnu-gcc"
 
+ASK = 2_000_000  # operations between two questions whether to stop, where a test counts them
+
 # Name -> compiler, program that runs what it makes, flags.
 ADDRESS = ["-g1", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
 TOOLCHAINS: dict[str, tuple[str, tuple[str, ...], list[str]]] = {
@@ -23,7 +25,7 @@ TOOLCHAINS: dict[str, tuple[str, tuple[str, ...], list[str]]] = {
     "thread": ("cc", (), ["-g1", "-O1", "-fsanitize=thread"]),
     "neon": ("cc", (), []) if ON_ARM else (CROSS, ("qemu-aarch64",), ["-static"]),
     # Tile registers in plain C: what reads and writes them is tested where no processor has them.
-    "emulated": ("cc", (), ["-O1", "-DFL_EMULATED"]),
+    "emulated": ("cc", (), ["-O1", "-DFL_EMULATED", f"-DFL_ASK={ASK}"]),
 }
 EMULATED = ("avx512", "amx")  # the first is what the second stands on
 

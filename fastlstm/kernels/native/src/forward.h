@@ -122,6 +122,31 @@ static void keep_states(const call *k, const share *w, int64_t n, int64_t step) 
     }
 }
 
+enum { TURN_ROWS = 64, TURN_WEIGHTS = 1 << 20 };
+
+/* In how many turns a thread takes its rows, all steps in each. With tiles most of the time would
+ * go into gates that leave the second-level cache and come back, if it were for all rows at once;
+ * weights that do not stay there are better read for as many rows as there are. */
+static int64_t row_turns(const call *k, const share *w) {
+    int64_t weights = k->GHp * (words(k->p->in.I) + words(k->p->R)) * (int64_t)sizeof(real);
+    if (WORD_BLOCK == 1 || k->by_units || weights > TURN_WEIGHTS) return 1;
+    return max64(1, share_rows(w, k->p->rows.N) / TURN_ROWS);
+}
+
+/* One of a thread's turns. */
+FL_INLINE share turn_of(const share *w, int64_t turn, int64_t turns) {
+    share own = *w;
+    own.turn = turn, own.turns = turns;
+    own.first += turn * w->stride, own.stride *= turns;
+    return own;
+}
+
+/* How many rows of all are worked on when a turn comes to step s. */
+FL_INLINE int64_t rows_before(const fl_rows *b, const share *w, int64_t s) {
+    if (WORD_BLOCK == 1) return b->offset[s];
+    return (w->turn * b->offset[b->T] + b->offset[s]) / w->turns;
+}
+
 /* All steps of a thread from first to last, or to where a forward pass is stopped. */
 static void run_steps(const call *k, const share *w, step_rows *rows, int64_t first, int64_t last,
                       int thread, fl_team *team) {
@@ -133,21 +158,10 @@ static void run_steps(const call *k, const share *w, step_rows *rows, int64_t fi
         place_rows(k, w, rows, s);
         if (keeps && s % k->p->recompute == 0) keep_states(k, w, rows->n, s);
         k->cell->step(k, w, rows, s);
-        if (!k->g) ask_to_stop(k->stop, thread, b->offset[s], b->offset[s + 1]);
+        if (!k->g) ask_to_stop(k->stop, thread, rows_before(b, w, s), rows_before(b, w, s + 1));
         if (k->by_units) fl_barrier(team);
-        if (!k->g && is_stopped(k->stop, b->offset[s + 1])) return;
+        if (!k->g && is_stopped(k->stop, rows_before(b, w, s + 1))) return;
     }
-}
-
-enum { TURN_ROWS = 64, TURN_WEIGHTS = 1 << 20 };
-
-/* In how many turns a thread takes its rows, all steps in each. With tiles most of the time would
- * go into gates that leave the second-level cache and come back, if it were for all rows at once;
- * weights that do not stay there are better read for as many rows as there are. */
-static int64_t row_turns(const call *k, const share *w) {
-    int64_t weights = k->GHp * (words(k->p->in.I) + words(k->p->R)) * (int64_t)sizeof(real);
-    if (WORD_BLOCK == 1 || k->by_units || weights > TURN_WEIGHTS) return 1;
-    return max64(1, share_rows(w, k->p->rows.N) / TURN_ROWS);
 }
 
 /* Before the first step: weights packed, cells from c0, the distinct tokens' products. Returns
@@ -194,8 +208,8 @@ static int forward_part(const call *shared, int thread, int threads, fl_team *te
     if (begin_forward(k, thread, &rows, team)) return 1;
     int64_t turns = row_turns(k, &w);
     for (int64_t i = 0; i < turns; i++) {
-        share turn = w;
-        turn.first += i * w.stride, turn.stride *= turns;
+        share turn = turn_of(&w, i, turns);
+        if (is_stopped(k->stop, rows_before(b, &turn, 0))) break;
         run_steps(k, &turn, &rows, 0, b->T, thread, team);
     }
     fl_barrier(team);

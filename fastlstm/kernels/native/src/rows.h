@@ -44,11 +44,12 @@ typedef struct {
     int64_t first, stride; /* rows */
     int64_t j0, j1;        /* unit blocks */
     int64_t p0, p1;        /* panels of FL_PANEL unit blocks */
+    int64_t turn, turns;   /* which of the parts that its rows are taken in, and of how many */
 } share;
 
 FL_INLINE share share_of(int64_t H, int by_units, int thread, int threads) {
     int64_t blocks = unit_blocks(H), panels = (blocks + FL_PANEL - 1) / FL_PANEL;
-    share s = {thread, threads, 0, blocks, 0, panels};
+    share s = {thread, threads, 0, blocks, 0, panels, 0, 1};
     if (!by_units) return s;
     s.first = 0, s.stride = 1;
     s.p0 = panels * thread / threads, s.p1 = panels * (thread + 1) / threads;

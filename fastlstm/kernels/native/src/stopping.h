@@ -18,10 +18,12 @@ typedef struct {
 
 /* Operations from one question to the next, some 50 to 100 ms: a thread that runs Python meanwhile
  * may let one wait for 5 ms. */
-static const int64_t ASK = 10000000000;
+#ifndef FL_ASK /* tests have another */
+#define FL_ASK 10000000000
+#endif
 
 static inline stopping stopping_of(int (*ask)(void), int64_t row_flops) {
-    return (stopping){ask, ASK / row_flops + 1, fl_float_state(), INT64_MAX};
+    return (stopping){ask, FL_ASK / row_flops + 1, fl_float_state(), INT64_MAX};
 }
 
 /* Between rows `from` and `to` of all. */
