@@ -16,7 +16,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from benchmarks import machine, report
+from benchmarks import machine, report, rounds
+from benchmarks.rounds import in_turn, positive, say
 from benchmarks.shapes import GROUPS, Case, select
 from benchmarks.sides import PEERS, why_not
 from benchmarks.worker import ask
@@ -50,18 +51,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.ab", description=(__doc__ or "").partition("\n")[0]
-    )
-    parser.add_argument("--against", choices=PEERS, default="torch", help="the other side")
-    parser.add_argument("--group", nargs="+", default=["quick"], choices=GROUPS)
-    parser.add_argument("--only", default="", help="only cases whose name holds this text")
-    parser.add_argument("--rounds", type=positive, default=5)
-    parser.add_argument("--seconds", type=float, default=1.0, help="of a side in a round")
-    parser.add_argument("--threads", type=positive, nargs="+", default=[machine.cores()])
-    parser.add_argument("--isa", choices=machine.SAME_ISA, help="hold both sides to it")
-    parser.add_argument("--out", type=Path, help="folder, default build/ab or build/onnxruntime")
-    parser.add_argument("--readme", type=Path, nargs="+", default=[], help=report.INTO)
+    parser = rounds.parser("ab", __doc__)
+    add = parser.add_argument
+    add("--against", choices=PEERS, default="torch", help="the other side")
+    add("--group", nargs="+", default=["quick"], choices=GROUPS)
+    add("--threads", type=positive, nargs="+", default=[machine.cores()])
+    add("--isa", choices=machine.SAME_ISA, help="hold both sides to it")
+    add("--out", type=Path, help="folder, default build/ab or build/onnxruntime")
+    add("--readme", type=Path, nargs="+", default=[], help=report.INTO)
     options = parser.parse_args(argv)
     if options.isa and options.against != "torch":
         parser.error(f"argument --isa: nothing holds {PEERS[options.against]} to {options.isa}")
@@ -89,20 +86,6 @@ def _runnable(cases: list[Case], against: str) -> list[Case]:
     if left_out := len(cases) - len(found):
         say(f"{left_out} of {len(cases)} cases left out: {PEERS[against]} cannot run them")
     return found
-
-
-def positive(text: str) -> int:
-    """Read a number of an option.
-
-    Raises
-    ------
-    argparse.ArgumentTypeError
-        If it is less than 1.
-    """
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not positive")
-    return value
 
 
 def _measure_peak(
@@ -172,18 +155,12 @@ def _time(result: dict[str, Any], options: argparse.Namespace) -> None:
         say(f"{number}/{len(turns)} {what}: {side} {middle} ms")
 
 
-def _turns(entries: list[dict[str, Any]], rounds: int) -> Iterator[tuple[dict[str, Any], str]]:
-    """Yield who is next: the sides take turns, and turns at being first."""
-    for number in range(rounds):
+def _turns(entries: list[dict[str, Any]], count: int) -> Iterator[tuple[dict[str, Any], str]]:
+    """Yield who is next in so many rounds: the sides take turns, and turns at being first."""
+    for number in range(count):
         for entry in entries:
-            sides = list(entry["sides"])
-            for side in sides if number % 2 == 0 else reversed(sides):
+            for side in in_turn(number, list(entry["sides"])):
                 yield entry, side
-
-
-def say(text: str) -> None:
-    """Tell how far the run is."""
-    print(text, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

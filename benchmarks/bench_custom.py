@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks import machine, report
+from benchmarks.rounds import in_turn
 from benchmarks.timing import measure, quartiles
 
 CELLS = {"peephole_lstm": "PeepholeLSTM", "minimal_gated_unit": "MinimalGatedUnit"}
@@ -76,7 +77,7 @@ def _compare(
     """Time both sides in turn; return milliseconds and the ratio of the medians."""
     samples: dict[str, list[float]] = {side: [] for side in SIDES}
     for number in range(options.rounds):
-        for side in SIDES if number % 2 == 0 else reversed(SIDES):
+        for side in in_turn(number, SIDES):
             command = [sys.executable, "-m", "benchmarks.bench_custom", "--side", side]
             command += ["--cell", cell, "--mode", mode, "--shape", *map(str, shape)]
             command += ["--threads", str(options.threads), "--seconds", str(options.seconds)]

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks import machine, report
+from benchmarks import machine, report, rounds
 from benchmarks.dropin import CASES, SIDES
 from benchmarks.timing import quartiles
 from benchmarks.worker import ask
@@ -46,13 +46,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.bench_dropin", description=(__doc__ or "").partition("\n")[0]
-    )
-    parser.add_argument("--only", default="", help="only cases whose name holds this text")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--threads", type=int, default=machine.cores())
-    parser.add_argument("--seconds", type=float, default=1.0, help="of a side in a round")
+    parser = rounds.parser("bench_dropin", __doc__)
+    parser.add_argument("--threads", type=rounds.positive, default=machine.cores())
     parser.add_argument("--out", type=Path, help="file for the results")
     return parser.parse_args(argv)
 
@@ -61,7 +56,7 @@ def _compare(name: str, options: argparse.Namespace) -> dict[str, Any]:
     """Time both sides in turn; return milliseconds and the median of the rounds' ratios."""
     medians: dict[str, list[float]] = {side: [] for side in SIDES}
     for number in range(options.rounds):
-        for side in SIDES if number % 2 == 0 else reversed(SIDES):
+        for side in rounds.in_turn(number, SIDES):
             samples = ask(
                 "dropin_time", machine.environment(options.threads),
                 side=side, name=name, threads=options.threads, seconds=options.seconds,

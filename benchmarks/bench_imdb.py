@@ -24,6 +24,7 @@ import numpy as np
 
 from benchmarks import machine, report
 from benchmarks.imdb import IMDB_SIDES, OPTIMIZERS, Settings
+from benchmarks.rounds import in_turn, say
 from benchmarks.timing import quartiles
 from benchmarks.worker import ask
 
@@ -46,13 +47,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         environment = machine.environment(options.threads)
         difference = ask("imdb_check", environment, **task)
         if "mismatch" in difference:
-            _say(f"not timed, as the sides differ: {difference['mismatch']}")
+            say(f"not timed, as the sides differ: {difference['mismatch']}")
             return 1
         runs: dict[str, list[Any]] = {side: [] for side in sides}
         for number in range(options.rounds):
-            for side in sides if number % 2 == 0 else reversed(sides):
+            for side in in_turn(number, sides):
                 runs[side].append(ask("imdb_train", environment, side=side, **task))
-                _say(f"round {number + 1} of {options.rounds}, {side}: {_progress(runs[side][-1])}")
+                say(f"round {number + 1} of {options.rounds}, {side}: {_progress(runs[side][-1])}")
     result = {
         "time": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         "machine": described,
@@ -94,7 +95,7 @@ def _prepare(folder: Path, data: str | None, settings: Settings) -> tuple[str, i
     from fastlstm.text import load_imdb
 
     reviews = load_imdb(data, vocab_size=settings.vocab_size)
-    _say(reviews.source)
+    say(reviews.source)
     for name, part in (("train", reviews.train), ("test", reviews.test)):
         cut = part.select(part.lengths > 0).truncate(settings.max_length)
         np.savez(folder / name, tokens=cut.tokens, offsets=cut.offsets, labels=cut.labels)
@@ -185,10 +186,6 @@ def _progress(run: dict[str, Any]) -> str:
     mean = statistics.mean(run["step_ms"][-1])
     accuracy = f", accuracy {run['accuracy'][-1]:.4f}" if run["accuracy"] else ""
     return f"{mean:.2f} ms a step, last loss {run['losses'][-1]:.4f}{accuracy}"
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -18,9 +18,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from benchmarks import machine, report
-from benchmarks.ab import positive, say
+from benchmarks import machine, report, rounds
 from benchmarks.neighbour import EXAMPLES, Others, neighbours
+from benchmarks.rounds import in_turn, positive, say
 from benchmarks.shapes import select
 from benchmarks.sides import PEERS, SIDES, why_not
 from benchmarks.worker import ask
@@ -46,16 +46,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.bench_neighbour", description=(__doc__ or "").partition("\n")[0]
-    )
+    parser = rounds.parser("bench_neighbour", __doc__)
     add = parser.add_argument
     add("--neighbour", type=positive, default=1, metavar="N", help="processes beside, default 1")
     add("--threads", type=positive, default=machine.cores(), help="default: all cores")
     add("--sides", nargs="+", choices=SIDES, default=SIDES)
-    add("--only", default="", help="only cases whose name holds this text")
-    add("--rounds", type=positive, default=5)
-    add("--seconds", type=float, default=1.0, help="of a timing")
     add("--out", type=Path, default=Path("build", "neighbour"), help="folder")
     add("--readme", type=Path, nargs="+", default=[], help=report.INTO)
     options = parser.parse_args(argv)
@@ -93,9 +88,8 @@ def settings(result: dict[str, Any]) -> list[tuple[int, int]]:
 def _time(result: dict[str, Any]) -> None:
     """Add the times of all rounds; sides and settings take turns at being first."""
     for number in range(result["rounds"]):
-        for entry in result["cases"][:: -1 if number % 2 else 1]:
-            order = list(enumerate(settings(result)))
-            for place, (threads, beside) in order[:: -1 if number % 2 else 1]:
+        for entry in in_turn(number, result["cases"]):
+            for place, (threads, beside) in in_turn(number, [*enumerate(settings(result))]):
                 answer, others = _ask(entry, threads, beside, result["seconds"])
                 entry["ms"][place].append(answer["ms"])
                 entry["others"].append(round(others, 2))

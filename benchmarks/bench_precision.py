@@ -18,8 +18,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks import machine, report
-from benchmarks.ab import positive, say
+from benchmarks import machine, report, rounds
+from benchmarks.rounds import in_turn, positive, say
 from benchmarks.shapes import Case, select
 from benchmarks.sides import PEERS, why_not
 from benchmarks.worker import ask
@@ -55,15 +55,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.bench_precision", description=(__doc__ or "").partition("\n")[0]
-    )
+    parser = rounds.parser("bench_precision", __doc__)
     add = parser.add_argument
     add("--against", nargs="*", choices=PEERS, default=list(PEERS), help="default: both")
-    add("--only", default="", help="only cases whose name holds this text")
     add("--threads", type=positive, nargs="+", default=[1, machine.cores()])
-    add("--rounds", type=positive, default=5)
-    add("--seconds", type=float, default=1.0, help="of a timing")
     add("--out", type=Path, default=Path("build", "precision"), help="folder")
     add("--readme", type=Path, nargs="+", default=[], help=report.INTO)
     options = parser.parse_args(argv)
@@ -123,8 +118,7 @@ def _time(result: dict[str, Any]) -> None:
     """Add the times of all rounds; the sides take turns at being first."""
     for number in range(result["rounds"]):
         for entry in result["cases"]:
-            columns = list(entry["ms"])
-            for name in columns[:: -1 if number % 2 else 1]:
+            for name in in_turn(number, list(entry["ms"])):
                 side, case = "fastlstm", Case(**entry["case"])
                 if name in OTHERS:
                     side, precision = OTHERS[name]
