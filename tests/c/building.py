@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import importlib.util
 import os
 import subprocess
 from collections.abc import Sequence
@@ -11,24 +10,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from types import ModuleType
 
 from cases import ALL_LOWER
+from setup_file import ROOT, load_setup
 
 from fastlstm.kernels import ISAS
 
 HERE = Path(__file__).parent
-ROOT = HERE.parents[1]
-
-
-def load_setup() -> ModuleType:
-    """Return setup.py as a module: it holds the flags and the probes."""
-    spec = importlib.util.spec_from_file_location("fastlstm_setup", ROOT / "setup.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @dataclass(frozen=True)

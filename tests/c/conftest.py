@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from building import ROOT, Program
+from building import Program
+from setup_file import ROOT
 from toolchains import harness_of
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from building import ROOT, Program
+from building import Program
 from cases import ON_ARM
+from setup_file import ROOT
 
 NATIVE_ISA = "neon" if ON_ARM else "base"
 

@@ -7,7 +7,8 @@ import shutil
 from typing import Any
 
 import pytest
-from building import HERE, ROOT, load_setup, run_compiler
+from building import HERE, run_compiler
+from setup_file import ROOT, load_setup
 
 MS = 1_000_000
 LONGEST, PAUSE = 640 * MS, 16

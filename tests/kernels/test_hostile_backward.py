@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ from bound import Kernel
 from cases import each_cell, make
 from checks import run, run_forward
 from hostile import CASE, HUGE
+from together import at_once
 
 from fastlstm.kernels import Rows, Tokens
 
@@ -79,24 +79,17 @@ def test_one_backward_pass_of_many_threads(kernel: Kernel) -> None:
     expected = run(kernel, p)
     for _ in range(20):
         _, saved = run_forward(kernel, p, save=True)
-        start, results = threading.Barrier(4), []
+        grads = [p.weights.map(np.zeros_like) for _ in range(4)]
 
-        def backward(saved: Any = saved, start: Any = start, results: Any = results) -> None:
-            grads = p.weights.map(np.zeros_like)
-            start.wait()
+        def backward(n: int, saved: Any = saved, grads: Any = grads) -> Any:
             try:
-                kernel.backward(saved, p.dy, p.dstate, grads, None)
-                results.append(grads.w_hh)
+                kernel.backward(saved, p.dy, p.dstate, grads[n], None)
             except RuntimeError as error:
-                results.append(str(error))
+                return str(error)
+            return grads[n].w_hh
 
-        threads = [threading.Thread(target=backward) for _ in range(4)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        results = at_once(4, backward)
         found = [r for r in results if not isinstance(r, str)]
-        assert len(results) == 4
         assert len(found) == 1
         np.testing.assert_array_equal(found[0], expected["dw_hh"])
         assert all("used by a backward" in r for r in results if isinstance(r, str))

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-import threading
 from typing import Any
 
 import numpy as np
 import pytest
 from bound import Kernel
 from cases import Case, each_cell, make
+from together import at_once
 
 from fastlstm.kernels import Weights
 
@@ -42,10 +42,9 @@ def test_a_stream_inside_a_step_has_no_second_caller(kernel: Kernel) -> None:
     """Two threads on one stream: every call is a whole step, or refused by name."""
     w = stream_weights(kernel, 40, 60)
     stream, x = kernel.Stream([w, stream_weights(kernel, 60, 60)], 64), np.ones((64, 40))
-    made, refused, wrong, start = [], [], [], threading.Barrier(4)
+    made, refused, wrong = [], [], []
 
-    def call() -> None:
-        start.wait()
+    def call(_: int) -> None:
         for _ in range(25):
             try:
                 made.append(stream(x).copy())
@@ -53,11 +52,7 @@ def test_a_stream_inside_a_step_has_no_second_caller(kernel: Kernel) -> None:
             except RuntimeError as error:
                 (refused if "serves one caller" in str(error) else wrong).append(error)
 
-    threads = [threading.Thread(target=call) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    at_once(4, call)
     assert not wrong
     assert len(made)
     assert all(np.isfinite(y).all() and y.shape == (64, 60) for y in made)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import pickle
 import sys
-import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +12,7 @@ import numpy as np
 import pytest
 from cases import NUMBA
 from kinds import layer, parts
+from together import at_once
 
 import fastlstm as fl
 
@@ -95,10 +95,9 @@ def test_layers_changed_to_no_longer_fit(backend_isa: str) -> None:
 def test_a_second_thread_is_refused_by_name(native: Any) -> None:
     """Whatever the threads do, each step that is made is a whole one, and counted."""
     stream, made, refused = fl.LSTM(64, 128, rng=0).stream(64), [], []
-    x, start = np.ones((64, 64), np.float32), threading.Barrier(4)
+    x = np.ones((64, 64), np.float32)
 
-    def step() -> None:
-        start.wait()
+    def step(_: int) -> None:
         for _ in range(30):
             try:
                 made.append(stream(x)[0].copy())
@@ -108,11 +107,7 @@ def test_a_second_thread_is_refused_by_name(native: Any) -> None:
     interval = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     try:
-        threads = [threading.Thread(target=step) for _ in range(4)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        at_once(4, step)
     finally:
         sys.setswitchinterval(interval)
     assert len(made) + len(refused) == 120

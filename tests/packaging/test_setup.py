@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
 import shutil
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+from setup_file import ROOT, load_setup
 
-ROOT = Path(__file__).parents[2]
 if not (ROOT / "setup.py").exists():
     pytest.skip("needs the source tree, not only the installed package", allow_module_level=True)
 if not shutil.which("cc"):
@@ -21,12 +20,7 @@ ISA_FILES = {"avx2", "avx512", "neon", "base"}
 @pytest.fixture
 def setup() -> ModuleType:
     """setup.py as a module."""
-    spec = importlib.util.spec_from_file_location("fastlstm_setup", ROOT / "setup.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_setup()
 
 
 @pytest.fixture

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import copy
-import threading
 from typing import Any
 
 import pytest
 from dropin import CELLS, F32, F64, ft, torch
+from together import at_once
 
 from fastlstm.torch import step as short
 
@@ -155,20 +155,15 @@ def test_gradients_of_other_sizes(name: str) -> None:
 @each_cell
 def test_one_backward_pass_of_many_threads(name: str) -> None:
     step, tensors, kept = saved(name, 64)
-    dstate, results, start = (torch.ones(64, H),) * (len(tensors) - 5), [], threading.Barrier(4)
+    dstate = (torch.ones(64, H),) * (len(tensors) - 5)
 
-    def backward() -> None:
-        start.wait()
+    def backward(_: int) -> Any:
         try:
-            results.append(step.backward(kept, tensors, dstate, True, 1))
+            return step.backward(kept, tensors, dstate, True, 1)
         except RuntimeError as error:
-            results.append(str(error))
+            return str(error)
 
-    threads = [threading.Thread(target=backward) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    results = at_once(4, backward)
     assert sum(isinstance(r, list) for r in results) == 1
     assert sum("used before" in r for r in results if isinstance(r, str)) == 3
 

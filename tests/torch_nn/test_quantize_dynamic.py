@@ -6,13 +6,13 @@ import copy
 import io
 import pickle
 import re
-import threading
 import warnings
 from typing import Any
 
 import numpy as np
 import pytest
 from dropin import CELLS, QUIET, SEQUENCES, fresh, ft, packed, tensors, torch
+from together import at_once
 from torch import nn
 from torch.nn.utils import parametrizations
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
@@ -238,15 +238,8 @@ def test_a_cell_in_two_threads() -> None:
             h = run(cell, x, h)
         return h
 
-    expected, found = [steps(x) for x in inputs], [None, None]
-    threads = [
-        threading.Thread(target=lambda i=i, x=x: found.__setitem__(i, steps(x)))
-        for i, x in enumerate(inputs)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    expected = [steps(x) for x in inputs]
+    found = at_once(2, lambda i: steps(inputs[i]))
     assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
 
 

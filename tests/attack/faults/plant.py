@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from setup_file import load_setup
+
 from attack import watch
 from attack.faults.fault import Fault
 from attack.plan import ROOT
@@ -42,8 +44,6 @@ class Copy:
 
     def compile_kernels(self) -> None:
         """Build the extension from the sources of the copy."""
-        from c.building import load_setup  # tests/c, which knows the flags
-
         setup = load_setup()
         source, build = self.folder / setup.SOURCE_DIR, self.folder / "objects"
         build.mkdir(exist_ok=True)
