@@ -61,6 +61,11 @@ def check_tensor(name: str, what: str, value: object, dtype: torch.dtype) -> Ten
             f"{name}: {what} has dtype {value.dtype}, expected {dtype}, that of the parameters: "
             f"convert it with .to({dtype})"
         )
+    if name == "Linear":
+        raise ValueError(
+            f"Linear: input dtype ({value.dtype}) does not match weight dtype ({dtype}). "
+            f"Convert input: input.to({dtype})"
+        )
     raise ValueError(
         f"RNN input dtype ({value.dtype}) does not match weight dtype ({dtype}). "
         f"Convert input: input.to({dtype}), or convert model: model.to({value.dtype})"

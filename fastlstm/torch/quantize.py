@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.utils.parametrize import is_parametrized
 
 from fastlstm.kernels.arguments import MOST_SUMMED
@@ -206,6 +206,9 @@ def _walk(
 
 def _why_not(module: nn.Module, wanted: Any, mapping: Mapping[Any, Any]) -> str | None:
     """Return why a module is left, "" if it is of no kind that could be converted."""
+    if isinstance(module, torch.jit.ScriptModule):
+        known = getattr(module, "original_name", "") in quantized.__all__
+        return "it is compiled by torch.jit: quantize the model before" if known else ""
     cls = _type(module)
     made = mapping.get(cls)
     if made is None and not isinstance(module, KINDS):
@@ -221,6 +224,8 @@ def _why_not(module: nn.Module, wanted: Any, mapping: Mapping[Any, Any]) -> str 
         return None
     if "forward" in vars(module):
         return "it has a forward of its own, which would be lost"
+    if module._forward_pre_hooks and _has_plain_weight(module):
+        return "a hook makes its weight before each call: take that hook off first"
     for parameter in module.parameters():
         if parameter.device.type != "cpu":
             return f"its parameters are on device {parameter.device}, not on the CPU"
@@ -231,6 +236,15 @@ def _why_not(module: nn.Module, wanted: Any, mapping: Mapping[Any, Any]) -> str 
         if parameter.dim() == 2 and parameter.shape[1] > MOST_SUMMED:
             return f"its rows of {parameter.shape[1]:,} are too long for sums of 32 bits"
     return None
+
+
+def _has_plain_weight(module: nn.Module) -> bool:
+    """Whether a weight is no parameter: weight_norm, spectral_norm and pruning make it of others.
+
+    Their hook would not find those in the new module.
+    """
+    values = vars(module).items()
+    return any(n.startswith(("weight", "bias")) and isinstance(v, Tensor) for n, v in values)
 
 
 def _converted(name: str, module: nn.Module, wanted: Any, mapping: Mapping[Any, Any]) -> nn.Module:

@@ -71,22 +71,40 @@ class Stored(torch.nn.Module):
         """
         kept = self._buffers[name]
         if kept is not None:
-            check_memory(kept)
+            self._check_place(kept)
         if name not in self._matrices or kept is None:
             return kept
         if self.dtype is torch.float16:
             return kept.float()
         scale = self._buffers[f"{name}_scale"]
         assert scale is not None
-        check_memory(scale)
+        self._check_place(scale)
         return kept * scale[:, None]
 
+    def _check_place(self, kept: Tensor) -> None:
+        """Raise RuntimeError if a buffer is not in the CPU's memory."""
+        if not kept.is_cpu:
+            raise RuntimeError(
+                f"{self._get_name()}: its weights are on device {kept.device}, but it runs on the "
+                "CPU: move the module with .cpu()"
+            )
+        check_memory(kept)
+
     def _load_from_state_dict(self, state_dict: Any, prefix: str, *rest: Any) -> None:
+        errors: list[str] = rest[-1]
         for name in self._matrices:
-            given = state_dict.get(prefix + name)
+            key = prefix + name
+            given = state_dict.get(key)
             if isinstance(given, Tensor) and given.is_floating_point() and given.dim() == 2:
-                for key, value in self._rounded(name, given).items():
-                    state_dict[prefix + key] = value
+                for part, value in self._rounded(name, given).items():
+                    state_dict[prefix + part] = value
+            elif given is not None and self.dtype is torch.float16:
+                errors.append(
+                    f"{key} is of {getattr(given, 'dtype', type(given))}, expected floats of two "
+                    "axes: this module keeps float16, not whole numbers and their scales"
+                )
+                state_dict[key] = self._buffers[name]
+                state_dict.pop(f"{key}_scale", None)
         super()._load_from_state_dict(state_dict, prefix, *rest)
 
     def _apply(self, fn: Any, recurse: bool = True) -> Any:

@@ -61,9 +61,11 @@ class Linear(Stored):
         return result
 
     def _run(self, x: Tensor) -> Tensor:
-        low = lowered(torch.float32)
+        low, known = lowered(torch.float32), not recorded()
+        if known:
+            self._check_buffers()
         x = check_tensor("Linear", "input", x if low is None else raised(x), torch.float32)
-        if not recorded():
+        if known:
             self._check(x)
         if low is None:
             return self._product(x)
@@ -76,9 +78,12 @@ class Linear(Stored):
                 f"Linear: input has shape {tuple(x.shape)}, expected {self.in_features} in its "
                 "last axis"
             )
-        for t in (x, *self._buffers.values()):
-            if t is not None:
-                check_memory(t)
+        check_memory(x)
+
+    def _check_buffers(self) -> None:
+        for kept in self._buffers.values():
+            if kept is not None:
+                self._check_place(kept)
 
     def _product(self, x: Tensor) -> Tensor:
         if self.dtype is torch.float16:
