@@ -41,8 +41,9 @@ class LSTM(Recurrent):
         from `rng` in the order of the rows of the call.
     precision : how products are made; it may be changed at any time. "float32": as the arrays
         are. "bfloat16": of both factors rounded to bfloat16, with float32 sums, in `backward`
-        too. "int8": for inference, of rows rounded to 8 bits. All else stays float32, arrays
-        too; float64 takes "float32" alone. See docs/precision.md.
+        too, for which gates and cells are kept in bfloat16. "int8": for inference, of rows
+        rounded to 8 bits. All else stays float32, arrays too; float64 takes "float32" alone. See
+        docs/precision.md.
 
     Attributes
     ----------

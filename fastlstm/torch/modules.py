@@ -57,10 +57,10 @@ class LSTM(_Sequence, torch.nn.LSTM):
     """torch.nn.LSTM on fastlstm's kernels; see there for arguments, shapes and parameters.
 
     Beside them a keyword `precision`: how products are made. "float32": as the parameters are.
-    "bfloat16": of both factors rounded to bfloat16, with float32 sums, in the backward pass too.
-    "int8": for inference, of rows rounded to 8 bits. All else stays float32, tensors too; float64
-    takes "float32" alone. It is an attribute that may be changed at any time, and no part of the
-    state_dict. See docs/precision.md.
+    "bfloat16": of both factors rounded to bfloat16, with float32 sums, in the backward pass too,
+    for which gates and cells are kept in bfloat16. "int8": for inference, of rows rounded to 8
+    bits. All else stays float32, tensors too; float64 takes "float32" alone. It is an attribute
+    that may be changed at any time, and no part of the state_dict. See docs/precision.md.
     """
 
 

@@ -181,7 +181,8 @@ class Recurrent(Gated):
 
         Of an LSTM i, f, g, o, c and h; see `nn.recurrent.trace.Trace`. They are the numbers of the
         call itself to the bit: h is its y, and c at a row's last step its c_n, unless a reset
-        follows. Arguments and errors as of a call; there is none in int8, which keeps nothing.
+        follows. In bfloat16 all but h are rounded, as `backward` sees them. Arguments and errors as
+        of a call; there is none in int8, which keeps nothing.
 
         Returns
         -------
@@ -205,8 +206,7 @@ class Recurrent(Gated):
         """Return a runner of single steps with the state inside: a `nn.recurrent.stream.Stream`.
 
         The weights are copied, and rounded as `precision` says: later changes to this module are
-        not seen. ``stream(x)`` returns
-        what a whole run gives at that step, bit for bit.
+        not seen. ``stream(x)`` returns what a whole run gives at that step, bit for bit.
 
         Raises
         ------
