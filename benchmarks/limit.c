@@ -37,8 +37,8 @@ static void tell(const char *name, void (*run)(int64_t), int64_t rounds, double 
 #define EACH(X, R)                                                                                 \
     X(R, 0)                                                                                        \
     X(R, 1)                                                                                        \
-    X(R, 2) X(R, 3) X(R, 4) X(R, 5) X(R, 6) X(R, 7) X(R, 8) X(R, 9) X(R, 10) X(R, 11) X(R, 12)     \
-        X(R, 13)
+    X(R, 2)                                                                                        \
+    X(R, 3) X(R, 4) X(R, 5) X(R, 6) X(R, 7) X(R, 8) X(R, 9) X(R, 10) X(R, 11) X(R, 12) X(R, 13)
 #define ZERO(R, I) "vpxor %%xmm" #I ", %%xmm" #I ", %%xmm" #I "\n"
 #define LOOP(NAME, OPERATION, R)                                                                   \
     static void NAME(int64_t n) {                                                                  \
