@@ -131,8 +131,8 @@ PRECISION = (
     Fault(_TORCH + "rounding.py", "EXACT = 1040", "EXACT = 1 << 20", _QUANTIZED),
     Fault(
         _TORCH + "stored.py",
-        "                for key, value in self._rounded(name, given).items():\n"
-        "                    state_dict[prefix + key] = value\n",
+        "                for part, value in self._rounded(name, given).items():\n"
+        "                    state_dict[prefix + part] = value\n",
         "                state_dict[prefix + name] = given\n",
         _QUANTIZED,
     ),
