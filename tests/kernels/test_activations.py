@@ -68,6 +68,49 @@ def test_largest_error(native: Any, isa: str, name: str, dtype: np.dtype[Any]) -
     assert not actual[~nonzero].any()
 
 
+@pytest.fixture(params=["bfloat16", "int8"])
+def rounded(request: pytest.FixtureRequest, native: Any, rounding_isa: str) -> Any:
+    """Sigmoid and tanh as they are beside products of fewer bits, by name."""
+    isa = rounding_isa.partition("-")[2]
+    if not isa:
+        pytest.skip("the reference rounds nothing but factors")
+    return lambda name, x: getattr(native, f"vec_{name}")(x, isa, request.param)
+
+
+@pytest.mark.parametrize("name", ["sigmoid", "tanh"])
+def test_largest_error_beside_rounded_products(rounded: Any, name: str) -> None:
+    x = points(F32)
+    actual, expected = rounded(name, x), exact(name, x)
+    near = TOLERANCE["activation", f"rounded {name}"]
+    np.testing.assert_allclose(actual, expected, rtol=near, atol=0)
+    assert np.abs(actual).max() <= 1
+    assert not actual[expected == 0].any()
+
+
+def test_a_rounded_sigmoid_knows_how_far_from_1_it_is(rounded: Any) -> None:
+    x = np.linspace(0, 9, 1001, dtype=F32)
+    distance = 1 - rounded("sigmoid", x).astype(F64)
+    one_digit = np.finfo(F32).eps
+    np.testing.assert_allclose(distance, exact("sigmoid", -x), rtol=1e-4, atol=one_digit)
+
+
+def test_rounded_activations_beyond_the_range(rounded: Any) -> None:
+    x = np.array([-np.inf, -1e30, -710, 400, 1e30, np.inf, np.nan], F32)
+    smallest, near = np.finfo(F32).smallest_normal, TOLERANCE["activation", "rounded tanh"]
+    sigmoid, tanh = rounded("sigmoid", x), rounded("tanh", x)
+    np.testing.assert_allclose(sigmoid, [0, 0, 0, 1, 1, 1, np.nan], rtol=0, atol=2 * smallest)
+    np.testing.assert_allclose(tanh, [-1, -1, -1, 1, 1, 1, np.nan], rtol=near, atol=0)
+
+
+def test_the_place_in_a_vector_does_not_matter_to_rounded_ones(rounded: Any) -> None:
+    x = np.random.default_rng(0).standard_normal(67).astype(F32) * 5
+    for name in ("sigmoid", "tanh"):
+        whole = rounded(name, x)
+        for start in range(67):
+            part = rounded(name, x[start : start + 7])
+            np.testing.assert_array_equal(part, whole[start : start + 7])
+
+
 @pytest.mark.parametrize("dtype", [F32, F64], ids=str)
 def test_beyond_the_range(native: Any, isa: str, dtype: np.dtype[Any]) -> None:
     x = np.array([-np.inf, -1e30, -710, 400, 1e30, np.inf], dtype)

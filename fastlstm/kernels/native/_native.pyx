@@ -142,13 +142,14 @@ include "_adam.pxi"
 
 # For tests.
 
-cdef elementwise(array, str isa, int which):
+cdef elementwise(array, str isa, str precision, int which):
     cdef const fl_kernels *k
     cdef View a, b
     array = np.ascontiguousarray(array).ravel()
     out = np.empty_like(array)
     format = format_of(array, "array")
-    k = fl_get_kernels((isa or _isa).encode(), 8 if format == "d" else 4, FL_FULL)
+    k = fl_get_kernels((isa or _isa).encode(), 8 if format == "d" else 4,
+                       {"float32": FL_FULL, "bfloat16": FL_BFLOAT16, "int8": FL_INT8}[precision])
     if k == NULL:
         raise ValueError(f"isa is {isa!r}, expected one of {', '.join(supported_isas())}")
     a = view(array, "array", (-1,), format, 0)
@@ -164,17 +165,17 @@ cdef elementwise(array, str isa, int which):
 
 def vec_exp(array, isa=None):
     """exp of each element, as the kernels compute it: flat."""
-    return elementwise(array, isa, 0)
+    return elementwise(array, isa, "float32", 0)
 
 
-def vec_sigmoid(array, isa=None):
-    """Likewise the logistic function."""
-    return elementwise(array, isa, 1)
+def vec_sigmoid(array, isa=None, precision="float32"):
+    """Likewise the logistic function, as beside products in a precision."""
+    return elementwise(array, isa, precision, 1)
 
 
-def vec_tanh(array, isa=None):
+def vec_tanh(array, isa=None, precision="float32"):
     """Likewise tanh."""
-    return elementwise(array, isa, 2)
+    return elementwise(array, isa, precision, 2)
 
 
 def mxcsr():

@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 from bound import Kernel
-from cases import F64, Array
+from cases import F64, TOLERANCE, Array
 
 from fastlstm.kernels import Rows, Weights
 from fastlstm.nn.weights import find_parameters, read_weights
 
-# A few activations one after the other, of 2.4e-5 each where products are rounded.
-ROUNDING = 2e-5
+# Of two activations, one times the other.
+ROUNDING = TOLERANCE["activation", "rounded sigmoid"] + TOLERANCE["activation", "rounded tanh"]
 # So many numbers of a row may be rounded the other way: one in 400 of them is near enough a tie.
 FLIPS = 5
 # Half of what lies between two numbers is the rounding, all of it the way to the other one: of

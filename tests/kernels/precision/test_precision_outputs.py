@@ -59,7 +59,7 @@ def test_errors_do_not_grow_over_2000_steps(kernel: Kernel) -> None:
 @pytest.mark.parametrize("proj", [0, 20])
 @each_cell
 def test_one_step_is_the_references(kernel: Kernel, proj: int) -> None:
-    """Up to rounding of float32: which rows have a bound for their scale shows here.
+    """Up to the activations: which rows have a bound for their scale shows here.
 
     More steps may differ by a factor that rounds another way.
     """
@@ -67,7 +67,7 @@ def test_one_step_is_the_references(kernel: Kernel, proj: int) -> None:
     p.state = tuple(0.3 * np.tanh(part) for part in p.state)
     expected = run_forward(Kernel(kernel.cell, "reference", kernel.precision), p)[0]
     for name, value in run_forward(kernel, p)[0].items():
-        assert_close(value, expected[name], TOLERANCE["output", F32], name)
+        assert_close(value, expected[name], TOLERANCE["activation", "rounded tanh"], name)
 
 
 @each_case
@@ -87,7 +87,7 @@ def test_weights_and_inputs_of_zeros(kernel: Kernel) -> None:
     )
     expected = run_forward(Kernel(kernel.cell), p)[0]
     for name, value in run_forward(kernel, p)[0].items():
-        assert_close(value, expected[name], 1e-5, name)
+        assert_close(value, expected[name], TOLERANCE["activation", "rounded tanh"], name)
     p = make(Case(3, 4, 5, 6, dtype=F32), kernel.cell)
     p.x[:, 1] = 0
     assert np.isfinite(run_forward(kernel, p)[0]["y"]).all()

@@ -3,17 +3,25 @@
  * With x = n ln2 + r, n an integer and |r| <= ln2/2:  e^x = 2^n (1 + q),  q = e^r - 1 = r p(r).
  * ln2 is subtracted in two parts, the first so short that n times it is exact even without a
  * fused multiply-add. p is the minimax polynomial of (e^r - 1)/r (relative error 1.1e-8 in
- * float, 1.8e-17 in double; where products are rounded 2.1e-5, a hundredth of the rounding of
- * bfloat16), so q, and with it e^x - 1 and tanh, stay accurate near zero. With a
- * degree less that of e^r alone would be 4e-7.
+ * float, 1.8e-17 in double), so q, and with it e^x - 1 and tanh, stay accurate near zero. With a
+ * degree less that of e^r alone would be 4e-7. Where products are rounded less will do: there p
+ * has two degrees less (2.1e-5), and AVX-512 has other ways (activations_rounded.h).
  *
- * Largest relative error (tests/kernels/test_activations.py): float 3e-7, double 6e-16; of sigmoid
- * down to the smallest normal number, where denormals are flushed to zero.
+ * Two gates share a division: of 1/(ab) each takes its part by multiplying with the other's
+ * denominator. FL_SMALL keeps ab finite.
+ *
+ * Largest relative error (tests/kernels/test_activations.py): float 3e-7, double 6e-16, float where
+ * products are rounded 2.4e-5; of sigmoid down to the smallest normal number, where denormals are
+ * flushed to zero.
  */
 #ifndef FL_ACTIVATIONS_H
 #define FL_ACTIVATIONS_H
 
 #include "vec.h"
+
+#if FL_WORD > 1 && FL_BYTES == 64
+#include "activations_rounded.h"
+#else
 
 #if FL_F64
 #define FL_LEAST -709.0 /* from here on sigmoid is 0, and from FL_MOST on it is 1 */
@@ -42,17 +50,6 @@ static const real FL_P[] = {0x1.000000p+0f, 0x1.fffffep-2f, 0x1.55547ep-3f,
 static const real FL_P[] = {0x1.000000p+0f, 0x1.00022ap-1f, 0x1.57084ap-3f, 0x1.54de82p-5f};
 #endif
 #endif
-/* 1 / x of normal numbers. Where products are rounded it is a step of Newton's method from a table:
- * no more exact than two roundings, but much sooner there. */
-FL_INLINE vreal vinverse(vreal x) {
-#if FL_WORD > 1 && FL_BYTES == 64
-    vreal y = (vreal)_mm512_rcp14_ps((__m512)x);
-    return vfma(y, vfma(-x, y, vset1(1)), y);
-#else
-    return 1 / x;
-#endif
-}
-
 enum { FL_DEGREE = (int)(sizeof FL_P / sizeof *FL_P) - 1 };
 
 /* Added to x it leaves the nearest integer to x in the low bits, with the exponent's bias. */
@@ -111,8 +108,22 @@ FL_INLINE vreal vsigmoid(vreal x) { return FL_SMALL / vsigmoid_den(x); }
 
 FL_INLINE vreal vtanh(vreal x) {
     vreal e = vtanh_num(x);
-    return FL_WORD > 1 ? e * vinverse(e + 2) : e / (e + 2);
+    return e / (e + 2);
 }
+
+/* Each into its sigmoid. */
+FL_INLINE void vsigmoids(vreal *a, vreal *b) {
+    vreal da = vsigmoid_den(*a), db = vsigmoid_den(*b), both = 1 / (da * db);
+    *a = both * db * FL_SMALL, *b = both * da * FL_SMALL;
+}
+
+/* s into its sigmoid, t into its tanh. */
+FL_INLINE void vsigmoid_and_tanh(vreal *s, vreal *t) {
+    vreal ds = vsigmoid_den(*s), nt = vtanh_num(*t), dt = nt + 2, both = 1 / (ds * dt);
+    *s = both * dt * FL_SMALL, *t = nt * (both * ds);
+}
+
+#endif
 
 /* max(x, 0), and its gradient where it gave h; NaN passes. */
 FL_INLINE vreal vrelu(vreal x) { return vselect(x < 0, (vreal){0}, x); }

@@ -17,12 +17,6 @@
 
 enum { GRU_GATES = 3 };
 
-/* Two sigmoids that share a division. */
-FL_INLINE void gru_sigmoids(vreal *r, vreal *z) {
-    vreal dr = vsigmoid_den(*r), dz = vsigmoid_den(*z), both = vinverse(dr * dz);
-    *r = both * dz * FL_SMALL, *z = both * dr * FL_SMALL;
-}
-
 /* (1 - z) n + z h */
 FL_INLINE vreal gru_blend(vreal z, vreal n, vreal h) { return vfma(z, h - n, n); }
 
@@ -36,7 +30,7 @@ FL_INLINE void gru_finish(void *ctx, int64_t row, int64_t R, int64_t j) {
         const real *x = s->init[at] + block, *m = s->s[at] + j * s->s_panel;
         vreal r = vload(x) + vload(m), hn = vload(m + 2 * VL);
         z[i] = vload(x + VL) + vload(m + VL);
-        gru_sigmoids(&r, &z[i]);
+        vsigmoids(&r, &z[i]);
         to_n[i] = vfma(r, hn, vload(x + 2 * VL));
         if (!s->call->full) continue;
         store_sigmoid(s->gates[at] + block, r);

@@ -19,7 +19,7 @@ FL_INLINE void gru_late_gates(void *ctx, int64_t row, int64_t R, int64_t j) {
     for (int64_t i = row; i < row + R; i++) {
         real *g = s->z[i] + j * GRU_GATES * VL;
         vreal r = vload(g), z = vload(g + VL);
-        gru_sigmoids(&r, &z);
+        vsigmoids(&r, &z);
         vstore(g + VL, z);
         vreal rh = r * vload_n(s->h[i] + j * VL, lanes);
         store_kept(s->extra[i] + j * VL,

@@ -146,7 +146,6 @@ static int backward(const fl_call *p, const fl_grads *g) {
 }
 #endif
 
-#if FL_WORD == 1
 #define ELEMENTWISE(NAME, EXPRESSION)                                                              \
     static void NAME(int64_t n, const void *x, void *y) {                                          \
         for (int64_t i = 0; i < n; i += VL) {                                                      \
@@ -155,10 +154,11 @@ static int backward(const fl_call *p, const fl_grads *g) {
             vstore_n((real *)y + i, EXPRESSION, lanes);                                            \
         }                                                                                          \
     }
+#if FL_WORD == 1
 ELEMENTWISE(elementwise_exp, vexp_neg(vclamp(-v, FL_LEAST, FL_MOST), 1))
+#endif
 ELEMENTWISE(elementwise_sigmoid, vsigmoid(v))
 ELEMENTWISE(elementwise_tanh, vtanh(v))
-#endif
 
 extern const fl_kernels FL_TABLE;
 const fl_kernels FL_TABLE = {
@@ -181,9 +181,9 @@ const fl_kernels FL_TABLE = {
     .pool_backward = pool_backward,
     .adam = adam,
     .exp = elementwise_exp,
+#endif
     .sigmoid = elementwise_sigmoid,
     .tanh = elementwise_tanh,
-#endif
 };
 
 #if defined(FL_TARGET) && defined(__clang__)

@@ -2,9 +2,6 @@
  *
  *     i, f, o = sigmoid, g = tanh of the products      c' = f c + i g      h' = o tanh(c')
  *     and with a projection h' = W_hr (o tanh(c'))     (Sak, Senior & Beaufays 2014)
- *
- * Two gates share a division: of 1/(ab) each takes its part by multiplying with the other's
- * denominator. FL_SMALL keeps ab finite.
  */
 #ifndef FL_LSTM_H
 #define FL_LSTM_H
@@ -21,14 +18,11 @@ typedef struct {
 } lstm_gates;
 
 FL_INLINE lstm_gates lstm_activate(const real *z) {
-    vreal di = vsigmoid_den(vload(z)), df = vsigmoid_den(vload(z + VL));
-    vreal ng = vtanh_num(vload(z + 2 * VL)), dg = ng + 2;
-    vreal d_o = vsigmoid_den(vload(z + 3 * VL));
-    vreal ig = vinverse(di * dg), fo = vinverse(df * d_o);
-    return (lstm_gates){.i = ig * dg * FL_SMALL,
-                        .f = fo * d_o * FL_SMALL,
-                        .g = ng * (ig * di),
-                        .o = fo * df * FL_SMALL};
+    lstm_gates a = {
+        .i = vload(z), .f = vload(z + VL), .g = vload(z + 2 * VL), .o = vload(z + 3 * VL)};
+    vsigmoid_and_tanh(&a.i, &a.g);
+    vsigmoids(&a.f, &a.o);
+    return a;
 }
 
 /* In bfloat16 o is not kept but c' in its place: o = h' / tanh(c'), of h' among the outputs. Of

@@ -12,7 +12,7 @@
 #include "lstm.h"
 
 /* Gate maths on rows of a unit block whose products are complete. o and tanh(c') have to wait for
- * c': all rows' cells go first, so that no row waits alone. o and tanh(c') share a division. */
+ * c': all rows' cells go first, so that no row waits alone. */
 FL_INLINE void peephole_finish(void *ctx, int64_t row, int64_t R, int64_t j) {
     const step_rows *s = ctx;
     int64_t lanes = min64(VL, s->call->p->H - j * VL);
@@ -22,10 +22,9 @@ FL_INLINE void peephole_finish(void *ctx, int64_t row, int64_t R, int64_t j) {
     for (int64_t r = row; r < row + R; r++) {
         const real *z = lstm_products(s, r, j);
         vreal c = vload(s->c_in[r] + j * VL);
-        vreal di = vsigmoid_den(vfma(p_i, c, vload(z)));
-        vreal f = FL_SMALL / vsigmoid_den(vfma(p_f, c, vload(z + VL)));
-        vreal ng = vtanh_num(vload(z + 2 * VL)), dg = ng + 2, ig = vinverse(di * dg);
-        vreal i = ig * dg * FL_SMALL, g = ng * (ig * di);
+        vreal i = vfma(p_i, c, vload(z)), g = vload(z + 2 * VL);
+        vreal f = vsigmoid(vfma(p_f, c, vload(z + VL)));
+        vsigmoid_and_tanh(&i, &g);
         next[r - row] = vfma(f, c, i * g);
         store_cell(s, r, j * VL, next[r - row]);
         if (!s->call->full) continue;
@@ -37,10 +36,9 @@ FL_INLINE void peephole_finish(void *ctx, int64_t row, int64_t R, int64_t j) {
     }
     for (int64_t r = row; r < row + R; r++) {
         const real *z = lstm_products(s, r, j);
-        vreal d_o = vsigmoid_den(vfma(p_o, next[r - row], vload(z + 3 * VL)));
-        vreal nt = vtanh_num(next[r - row]), dt = nt + 2, both = vinverse(d_o * dt);
-        vreal o = both * dt * FL_SMALL;
-        vstore_n(s->out[r] + j * VL, o * (nt * (both * d_o)), lanes);
+        vreal o = vfma(p_o, next[r - row], vload(z + 3 * VL)), t = next[r - row];
+        vsigmoid_and_tanh(&o, &t);
+        vstore_n(s->out[r] + j * VL, o * t, lanes);
         if (s->call->full) store_sigmoid(s->gates[r] + (j * LSTM_GATES + 3) * VL, o);
     }
 }
