@@ -144,6 +144,8 @@ class DotAttention(Module):
         dmemory = products(weights_t, dcontext.swapaxes(1, 2), call.precision)
         # Backward through the softmax.
         dscores = products(dcontext, memory, call.precision)
+        if call.hidden is not None:
+            np.copyto(dscores, 0, where=call.hidden[:, None])
         dscores -= (dscores * weights).sum(axis=2, keepdims=True)
         dscores *= weights
         dquery += products(dscores, memory.swapaxes(1, 2), call.precision)
@@ -157,6 +159,9 @@ class DotAttention(Module):
         S, hidden = memory.shape[1], None
         if lengths is not None:
             hidden = np.arange(S) >= check_lengths(lengths, S, N)[:, None]
+            if self.precision != "float32":
+                # A place that does not count sets no scale, nor is it rounded up to infinity.
+                memory = np.where(hidden[:, :, None], np.float32(0), memory)
         rows = slice(None)
         if where is not None:
             where = any_array("where", where)
@@ -190,11 +195,7 @@ def _weights(call: _Call) -> Array:
 
 def _features(call: _Call, weights: Array) -> Array:
     """Return ``[c; h]`` [M,2H] of the queries to be answered."""
-    memory = call.memory
-    if call.precision == "int8" and call.hidden is not None:
-        # A place that does not count is not to set the scale of those that do.
-        memory = np.where(call.hidden[:, :, None], np.float32(0), memory)
-    context = products(weights, memory.swapaxes(1, 2), call.precision)
+    context = products(weights, call.memory.swapaxes(1, 2), call.precision)
     return np.concatenate([_chosen(context, call), _chosen(call.query, call)], axis=1)
 
 

@@ -130,6 +130,26 @@ def test_what_lies_past_a_length_has_no_influence() -> None:
     assert not gradients[0][1][np.arange(S) >= LENGTHS[:, None]].any()
 
 
+@pytest.mark.parametrize("precision", ["float32", "bfloat16", "int8"])
+@pytest.mark.filterwarnings("ignore:overflow encountered")
+def test_the_largest_number_past_a_length_is_finite_too(precision: str) -> None:
+    """Rounded to bfloat16 it is infinite, and so are products with it in the backward pass."""
+    layer, (query, memory) = make("float32"), arrays("float32")
+    layer.precision = precision
+    expected = layer(query, memory, LENGTHS)
+    past = np.arange(S) >= LENGTHS[:, None]
+    given = np.where(past[:, :, None], np.finfo("float32").max, memory)
+    np.testing.assert_array_equal(layer(query, given, LENGTHS), expected)
+    if precision == "int8":
+        return
+    found = []
+    for array in (memory, given):
+        y, tape = layer.forward(query, array, LENGTHS)
+        found.append(layer.backward(tape, np.full_like(y, 100)))
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 def test_large_scores_do_not_overflow() -> None:
     query, memory = (a * np.float32(1e4) for a in arrays("float32"))
     weights = make("float32").weights(query, memory, LENGTHS)
