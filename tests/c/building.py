@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import fcntl
 import os
+import shutil
 import subprocess
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -11,6 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+import pytest
 from cases import ALL_LOWER
 from setup_file import ROOT, load_setup
 
@@ -95,6 +98,18 @@ def compile_program(
         sources = [*setup.kernel_sources(levels, source_dir), HERE / "harness.c"]
         objects = list(pool.map(compile_one, sources))
     run_compiler([*compiler, *flags, *objects, "-o", str(program), "-lm"])
+
+
+def load_library(folder: Path, name: str, *sources: str) -> ctypes.CDLL:
+    """Compile `name`.c of this folder and sources of the kernels, and load the library."""
+    if not shutil.which("cc"):
+        pytest.skip("there is no C compiler")
+    setup, library = load_setup(), folder / f"{name}.so"
+    kernels = ROOT / setup.SOURCE_DIR
+    files = [HERE / f"{name}.c", *(kernels / source for source in sources)]
+    options = ["-Werror", "-shared", "-fPIC", "-fvisibility=default", "-I", str(kernels)]
+    run_compiler(["cc", *setup.KERNEL_FLAGS, *options, *map(str, files), "-o", str(library)])
+    return ctypes.CDLL(str(library))
 
 
 def run_compiler(command: list[str]) -> None:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import ctypes
-import shutil
+from pathlib import Path
 from typing import Any
 
 import pytest
-from building import HERE, run_compiler
-from setup_file import ROOT, load_setup
+from building import load_library
 
 MS = 1_000_000
 LONGEST, PAUSE = 640 * MS, 16
@@ -16,20 +15,7 @@ LONGEST, PAUSE = 640 * MS, 16
 
 @pytest.fixture(scope="module")
 def compiled(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    if not shutil.which("cc"):
-        pytest.skip("there is no C compiler")
-    library, setup = tmp_path_factory.mktemp("contention") / "contention.so", load_setup()
-    flags = [
-        *setup.KERNEL_FLAGS,
-        "-Werror",
-        "-shared",
-        "-fPIC",
-        "-fvisibility=default",
-        "-I",
-        str(ROOT / setup.SOURCE_DIR),
-    ]
-    run_compiler(["cc", *flags, str(HERE / "contention.c"), "-o", str(library)])
-    found = ctypes.CDLL(str(library))
+    found = load_library(tmp_path_factory.mktemp("contention"), "contention")
     for name, arguments in (("lost", 3), ("note", 2), ("pausing", 1)):
         getattr(found, name).argtypes = [ctypes.c_int64] * arguments
     found.lost.restype = found.note.restype = ctypes.c_int64
@@ -105,3 +91,10 @@ def test_tries_take_a_sixteenth_of_the_time_at_most(rules: Any) -> None:
         now += lost + rules.note(now, lost)
         losses += lost
     assert losses <= (now - begin - losses) / PAUSE
+
+
+def test_to_wait_for_an_answer_is_not_to_lose_a_core(tmp_path: Path) -> None:
+    """As where a call asks Python whether to stop, while another thread holds Python's lock."""
+    asking = load_library(tmp_path, "asking", "denormals.c")
+    asking.gone_while_asking.restype = ctypes.c_int64
+    assert 0 <= asking.gone_while_asking() < 400 * MS  # of 500 until the answer

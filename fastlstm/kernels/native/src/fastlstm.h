@@ -181,6 +181,9 @@ void fl_share(int threads, int pieces, fl_piece run, void *ctx);
  * job, 1 if some did not come in time: each thread leaves the body then, the caller after running
  * it again as body(ctx, 0, 1, NULL). */
 int fl_barrier(fl_team *team);
+/* The answer of `ask`, called within a body. What the thread waits for it, as for Python's lock
+ * while other threads run Python, is not taken for time without a core. */
+int fl_ask(int (*ask)(void));
 /* For tests: whether brief jobs too wait for all their threads, whoever wants the cores. */
 void fl_be_patient(int yes);
 

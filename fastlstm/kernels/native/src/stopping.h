@@ -32,7 +32,7 @@ static inline void ask_to_stop(stopping *s, int thread, int64_t from, int64_t to
     uint64_t floats = fl_float_state();
     close_tiles(); /* what runs meanwhile may use them too */
     fl_restore_denormals(s->floats);
-    if (s->ask()) atomic_store(&s->after, to);
+    if (fl_ask(s->ask)) atomic_store(&s->after, to);
     fl_restore_denormals(floats);
     open_tiles();
 }

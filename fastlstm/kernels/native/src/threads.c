@@ -142,6 +142,14 @@ static void wake_sleepers(void) {
     pthread_mutex_unlock(&team.mutex);
 }
 
+int fl_ask(int (*ask)(void)) {
+    int64_t began = now_ns(), worked = -clock_ns(CLOCK_THREAD_CPUTIME_ID);
+    int answer = ask();
+    worked += clock_ns(CLOCK_THREAD_CPUTIME_ID);
+    slept += now_ns() - began - worked;
+    return answer;
+}
+
 /* Are jobs of a kind to do without the team, as others want the cores? */
 static int alone(int kind) {
     const contention *c = &team.others[kind];
