@@ -63,24 +63,30 @@ def build(
     flags: list[str],
     runner: tuple[str, ...],
     only: Sequence[str] = (),
+    idle: Sequence[str] = (),
 ) -> Program:
     """Compile kernels and harness with `compiler` and `flags`, warnings as errors.
 
-    `only` names instruction sets to do without the others. Of processes that use the same folder
-    the first compiles, and the others wait for it.
+    `only` names instruction sets to do without the others, `idle` those that are not worth
+    optimizing. Of processes that use the same folder the first compiles, and the others wait.
     """
     folder.mkdir(exist_ok=True)
     program = folder / "harness"
     with open(folder / "lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not program.exists():
-            compile_program(compiler, folder, flags, program, only)
+            compile_program(compiler, folder, flags, program, only, idle)
     sanitized = any(flag.startswith("-fsanitize") for flag in flags)
     return Program(runner, program, sanitized)
 
 
 def compile_program(
-    compiler: list[str], folder: Path, flags: list[str], program: Path, only: Sequence[str]
+    compiler: list[str],
+    folder: Path,
+    flags: list[str],
+    program: Path,
+    only: Sequence[str],
+    idle: Sequence[str],
 ) -> None:
     """Compile each C source to an object file in `folder`, and link them."""
     setup = load_setup()
@@ -91,7 +97,8 @@ def compile_program(
 
     def compile_one(source: Path) -> str:
         target = str(folder / f"{source.stem}.o")
-        run_compiler([*compiler, *flags, "-c", str(source), "-o", target])
+        plain = ["-O0"] if source.stem.split("_")[1:2] in [[isa] for isa in idle] else []
+        run_compiler([*compiler, *flags, *plain, "-c", str(source), "-o", target])
         return target
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:

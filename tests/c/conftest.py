@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from building import Program
 from setup_file import ROOT
-from toolchains import harness_of
+from toolchains import TEAMS, harness_of
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -22,15 +22,11 @@ def program(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     return harness_of(request.param, tmp_path_factory)
 
 
-@pytest.fixture(
-    scope="session",
-    params=["native", "neon"]
-    + [pytest.param(name, marks=pytest.mark.slow) for name in ("address", "thread")],
-)
+@pytest.fixture(scope="session", params=TEAMS)
 def team_program(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Program:
-    """The same for calls that several threads share: only they can show a race."""
+    """The same for calls that several threads share."""
     return harness_of(request.param, tmp_path_factory)
 
 

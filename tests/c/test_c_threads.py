@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-import pytest
 from building import Program
 from harness import Case, run_case
 from loop_cases import FEW, SHORTER, draw, in_turn
 from results import assert_close, assert_same
+from toolchains import shared_by_teams
 
 # Large enough for the kernels to share them out: by rows, by units, by distinct tokens, in pieces.
 FOR_TEAMS = {
@@ -34,7 +34,10 @@ FOR_TEAMS = {
 }
 
 
-@pytest.mark.parametrize("name", FOR_TEAMS)
+EMULATED = ("proj", "gru_units", "tokens", "one_step", "rnn_one_step")
+
+
+@shared_by_teams(FOR_TEAMS, EMULATED)
 def test_threads_do_not_change_a_bit(team_program: Program, name: str, tmp_path: Path) -> None:
     case, inputs = draw(FOR_TEAMS[name], "float32")
     expected = case.expected(inputs)

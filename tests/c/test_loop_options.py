@@ -16,6 +16,7 @@ from definition import run, slope
 from harness import NAMES, Case, pick_rows, run_case
 from loop_cases import FEW, RAGGED, SHORTER, draw, in_turn
 from results import assert_close, assert_same, assert_same_rows
+from toolchains import shared_by_teams
 
 PEEPHOLE = "peephole_lstm"
 CASES: dict[str, Case] = {}
@@ -94,7 +95,15 @@ def test_against_the_definition(program: Program, name: str, tmp_path: Path) -> 
         assert_close(single, found, "float32", isa)
 
 
-@pytest.mark.parametrize("name", FOR_TEAMS)
+EMULATED = [
+    *(f"{cell}_one_step" for cell in NAMES),
+    "peephole_pieces",
+    "gru_rows",
+    "rnn_tanh_units",
+]
+
+
+@shared_by_teams(FOR_TEAMS, EMULATED)
 def test_threads_and_recomputing_do_not_change_a_bit(
     team_program: Program, name: str, tmp_path: Path
 ) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterable
 
 import pytest
 from building import Program, build
@@ -19,8 +20,10 @@ ASK = 2_000_000  # operations between two questions whether to stop, where a tes
 
 # Name -> compiler, program that runs what it makes, flags.
 ADDRESS = ["-g1", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
+# For this machine -O1, which compiles in two thirds of the time: the kernels as they are released
+# are tested through Python. For ARM this is the only test, so that has the flags of a release.
 TOOLCHAINS: dict[str, tuple[str, tuple[str, ...], list[str]]] = {
-    "native": ("cc", (), []),
+    "native": ("cc", (), ["-O1"]),
     "address": ("cc", (), ADDRESS),
     "thread": ("cc", (), ["-g1", "-O1", "-fsanitize=thread"]),
     "neon": ("cc", (), []) if ON_ARM else (CROSS, ("qemu-aarch64",), ["-static"]),
@@ -28,6 +31,30 @@ TOOLCHAINS: dict[str, tuple[str, tuple[str, ...], list[str]]] = {
     "emulated": ("cc", (), ["-O1", "-DFL_EMULATED", f"-DFL_ASK={ASK}"]),
 }
 EMULATED = ("avx512", "amx")  # the first is what the second stands on
+
+
+def idle(toolchain: str) -> tuple[str, ...]:
+    """Instruction sets of a toolchain that are tested by another one, or under another name."""
+    if toolchain == "emulated":
+        return ("base", "avx512")
+    return ("base",) if toolchain == "neon" or ON_ARM else ()
+
+
+SANITIZED = [pytest.param(name, marks=pytest.mark.slow) for name in ("address", "thread")]
+TEAMS = ["native", "neon", *SANITIZED]  # for calls that threads share: only they can show a race
+
+
+def shared_by_teams(cases: Iterable[str], emulated: Iterable[str]) -> pytest.MarkDecorator:
+    """Parametrize a test by the programs of `TEAMS`, with `cases`, or `emulated` if it is emulated.
+
+    How threads share a call is the same code everywhere, and an emulator needs minutes for it.
+    """
+    pairs = [
+        pytest.param(*program.values, name, marks=program.marks)
+        for program in (pytest.param(p) if isinstance(p, str) else p for p in TEAMS)
+        for name in (emulated if TOOLCHAINS[str(program.values[0])][1] else cases)
+    ]
+    return pytest.mark.parametrize(("team_program", "name"), pairs, indirect=["team_program"])
 
 
 def missing(toolchain: str) -> str | None:
@@ -48,4 +75,4 @@ def harness_of(name: str, tmp_path_factory: pytest.TempPathFactory) -> Program:
     folder = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         folder = folder.parent  # of all processes that share these tests
-    return build([compiler], folder / f"harness-{name}", flags, runner, only)
+    return build([compiler], folder / f"harness-{name}", flags, runner, only, idle(name))
