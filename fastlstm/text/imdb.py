@@ -195,7 +195,8 @@ def _describe(source: Source, corpus: Corpus, complete: bool) -> str:
 
 def _notice(source: Source, corpus: Corpus, reason: str) -> str:
     rows = f"{len(corpus.train):,} + {len(corpus.test):,} of {OFFICIAL_ROWS:,} + {OFFICIAL_ROWS:,}"
+    wanted = "that file" if reason else OFFICIAL_URL  # a reason names the address
     return (
         f"{reason}NOT the full data, {rows} reviews: results do not compare. For all, fetch "
-        f"{OFFICIAL_URL} and name it: source=PATH or FASTLSTM_DATA=PATH"
+        f"{wanted} and name it: source=PATH or FASTLSTM_DATA=PATH"
     )

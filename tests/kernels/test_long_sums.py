@@ -106,6 +106,15 @@ def test_mean_over_many_steps(kernel: Kernel, dtype: np.dtype[Any]) -> None:
     np.testing.assert_allclose(mean, right, rtol=np.finfo(dtype).eps * (2 if dtype == F32 else 50))
 
 
+@pytest.mark.parametrize("value", [0.1, -0.7], ids=str)
+def test_mean_over_a_million_equal_steps(compiled_kernel: Kernel, value: float) -> None:
+    """What is rounded off them is alike, too, and so large in the end that it counts."""
+    T = 10**6
+    y = np.full((T, 1, 1), value, F32)
+    mean, _, _ = compiled_kernel.pool(y, np.array([T]), mean=True, max=False)
+    np.testing.assert_allclose(mean, y[0], rtol=2 * np.finfo(F32).eps)
+
+
 def test_infinite_mean(kernel: Kernel) -> None:
     y = np.ones((3, 1, 2), F32)
     y[1, 0, 1] = np.inf

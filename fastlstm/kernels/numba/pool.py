@@ -38,7 +38,7 @@ def forward_rows(
 ) -> None:
     """A part of the rows; mean, low, best and step are addresses of [N,F], `least` is -infinity.
 
-    A sum is of two parts, `low` what was rounded off the first.
+    What was rounded off a sum, `low`, is added to what comes next (Kahan 1965).
     """
     float_state = flush_denormals()
     bytes_, N = F * size_of(zero), len(lengths)
@@ -56,19 +56,16 @@ def forward_rows(
             for f in range(F):
                 value, top, when = load(zero, row, f), load(zero, b, f), load(n, w, f)
                 better = value > top or value != value  # the last NaN
-                before = load(zero, m, f)
-                total = before + value
-                added = total - before
-                off = (before - (total - added)) + (value - added)
+                before, more = load(zero, m, f), value + load(zero, rest, f)
+                total = before + more
+                off = more - (total - before)
                 store(m, f, total)
-                store(rest, f, load(zero, rest, f) + off)
+                store(rest, f, off if off == off else zero)  # of an infinite sum it is NaN
                 store(b, f, value if better else top)
                 store(w, f, t if better else when)
         count = type(zero)(max(lengths[n], 1))
         for f in range(F):
-            off = load(zero, rest, f)
-            off = off if off == off else zero  # of an infinite sum it is NaN
-            store(m, f, (load(zero, m, f) + off) / count)
+            store(m, f, (load(zero, m, f) + load(zero, rest, f)) / count)
     restore_denormals(float_state)
 
 

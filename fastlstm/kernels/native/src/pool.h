@@ -8,9 +8,10 @@
 enum { POOL_VECTORS = 8 };            /* of a row's features that are pooled at a time */
 #define POOL_STEPS ((int64_t)1 << 30) /* that an intlane can count */
 
-/* A vector of features. The sum is of two parts, `low` what was rounded off the first: it is as
- * exact after 10^7 steps as after ten. Steps are counted from the first of POOL_STEPS; -1: the
- * maximum was before. */
+/* A vector of features. What was rounded off the sum, `low`, is added to what comes next (Kahan
+ * 1965), so that it is as exact after 10^7 steps as after ten: a sum of all that was rounded off
+ * would lose digits as the first one does, where values are alike. Steps are counted from the first
+ * of POOL_STEPS; -1: the maximum was before. */
 typedef struct {
     vreal sum, low, max;
     vint step;
@@ -18,8 +19,8 @@ typedef struct {
 
 /* Of equal values the first step's stays; NaN, once met, stays too. */
 FL_INLINE void pool_step(pooled *a, vreal y, intlane step) {
-    vreal sum = a->sum + y, part = sum - a->sum;
-    a->low += (a->sum - (sum - part)) + (y - part);
+    vreal more = y + a->low, sum = a->sum + more, low = more - (sum - a->sum);
+    a->low = vselect(low == low, low, (vreal){0}); /* NaN: infinite sum */
     a->sum = sum;
     vint better = (y > a->max) | (y != y);
     a->max = vselect(better, y, a->max);
@@ -56,8 +57,7 @@ static void pool_features(const fl_pool *p, int64_t n, int64_t f) {
     }
     for (int64_t u = f, v = 0; u < end; u += VL, v++) {
         int64_t lanes = min64(VL, end - u);
-        vreal low = vselect(of[v].low == of[v].low, of[v].low, (vreal){0}); /* NaN: infinite sum */
-        vreal mean = (of[v].sum + low) / vset1((real)length);
+        vreal mean = (of[v].sum + of[v].low) / vset1((real)length);
         if (p->mean) vstore_n((real *)p->mean + at + u, mean, lanes);
         if (p->max) vstore_n((real *)p->max + at + u, of[v].max, lanes);
     }
