@@ -219,6 +219,26 @@ def check_precision(precision: object, dtype: np.dtype[Any], *, save: bool) -> N
         )
 
 
+def check_matmul(precision: object, K: int = 0) -> None:
+    """Check that rows of K numbers can be multiplied so, in a precision below that of the arrays.
+
+    Raises
+    ------
+    ValueError
+        If there is no such precision, or sums of int8 would not fit in 32 bits.
+    """
+    check_precision(precision, np.dtype(np.float32), save=False)
+    if precision == "float32":
+        raise ValueError(
+            "precision is 'float32', expected 'bfloat16' or 'int8': use NumPy's matmul"
+        )
+    if precision == "int8" and K > MOST_SUMMED:
+        raise ValueError(
+            f"b has rows of {K:,} numbers, expected at most {MOST_SUMMED:,} in int8, whose sums "
+            "have 32 bits"
+        )
+
+
 def check_int8_weights(weights: Weights) -> None:
     """Raise ValueError if a weight cannot be rounded to int8, or its sums not be held in int32."""
     for name in ("w_ih", "w_hh", "w_hr"):

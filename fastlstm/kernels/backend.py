@@ -57,6 +57,22 @@ class Backend(Protocol):
     ) -> Stream:
         """Return a single-step runner over copies of the weights of stacked layers."""
 
+    def matmul(
+        self,
+        a: Array,
+        b: Any,
+        bias: Array | None = None,
+        *,
+        precision: str,
+        out: Array | None = None,
+        add: bool = False,
+        n_threads: int = 1,
+    ) -> Array:
+        """Return ``a @ b^T + bias`` with products of lower precision."""
+
+    def pack_matrix(self, b: Array, precision: str, /) -> Any:
+        """Return what `matmul` takes in the place of b, for many products with the same."""
+
     def pool(
         self, y: Array, lengths: Any, *, mean: bool, max: bool, n_threads: int = 1
     ) -> tuple[Array | None, Array | None, Array | None]:

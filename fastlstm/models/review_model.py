@@ -14,7 +14,7 @@ from fastlstm.models.softmax import SoftmaxDecoder, softmax_loss
 from fastlstm.nn.check import Rng, check_rng, check_size
 from fastlstm.nn.embedding import Embedding
 from fastlstm.nn.module import Array, Tape
-from fastlstm.nn.precision import rounded
+from fastlstm.nn.precision import products
 
 PLACES = 2048  # predicted at once: their logits over the sample take about 10 MB
 END = 0  # what stands beyond either end of a text: padding, as a word to predict
@@ -164,15 +164,14 @@ class ReviewModel(HasRecurrent):
         weight, bias = self.decoder.weight.data[words], self.decoder.bias
         assert bias is not None
         precision = self.decoder.precision
-        x, weight = rounded(x, precision), rounded(weight, precision)
-        z = x @ weight.T
+        z = products(x, weight, precision)
         z += bias.data[words] + stands_for
         z[np.arange(len(x)), right] -= stands_for[right]  # the true word counts once
         loss = softmax_loss(z, right) * len(x)
         share, ones = x.dtype.type(len(x) / count), np.ones(len(x), x.dtype)
-        dbias, z = (ones @ z) * share, rounded(z, precision)
-        gradient = _Piece(words.astype(np.int64), (z.T @ x) * share, dbias)
-        return loss, (z @ weight) * share, gradient
+        dweight = products(z.T, x.T, precision)
+        gradient = _Piece(words.astype(np.int64), dweight * share, (ones @ z) * share)
+        return loss, products(z, weight.T, precision) * share, gradient
 
     def _distinct(self, tokens: ArrayLike, lengths: ArrayLike) -> tuple[Tokens, Any]:
         batch, index = self.embedding.distinct(tokens, lengths)

@@ -17,7 +17,8 @@ from fastlstm import kernels
 from fastlstm.nn.check import Rng, check_array, check_dtype, check_ids, check_rng, check_size
 from fastlstm.nn.init import uniform
 from fastlstm.nn.module import Array, Parameter, Tape, check_finite, described
-from fastlstm.nn.precision import Precise, products, rounded
+from fastlstm.nn.precision import Precise, products
+from fastlstm.nn.sums import add_products
 
 BLOCK = 1 << 18  # elements of a block: 1 MB in float32
 
@@ -76,20 +77,16 @@ class SoftmaxDecoder(Precise):
         x = check_array("x", x, self.dtype, (None,) * (np.ndim(x) - 1) + (self.in_features,))
         rows, weight, V = x.reshape(-1, self.in_features), self.weight.data, self.vocab_size
         out = kernels.backend(self._backend).empty((len(rows), V), self.dtype)
-        precision = self.precision
-        if precision == "int8":
+        bias = None if self.bias is None else self.bias.data
+        if self.precision == "int8":
             check_finite("weight", weight)
+        if self.precision != "float32":
+            products(rows, weight, self.precision, bias, out=out)
         else:
-            rows = rounded(rows, precision)
-        # Of rounded weights a block is a copy. Far smaller ones are much slower on busy cores.
-        copied = 0 if precision == "float32" else self.in_features // 8
-        for words in _blocks(V, max(len(rows), copied)):
-            if precision == "int8":
-                out[:, words] = products(rows, weight[words], precision)
-            else:
-                np.matmul(rows, rounded(weight[words], precision).T, out=out[:, words])
-            if self.bias is not None:
-                out[:, words] += self.bias.data[words]
+            for words in _blocks(V, len(rows)):
+                np.matmul(rows, weight[words].T, out=out[:, words])
+                if bias is not None:
+                    out[:, words] += bias[words]
         logits: Array = out.reshape(*x.shape[:-1], V)
         return logits
 
@@ -107,11 +104,12 @@ class SoftmaxDecoder(Precise):
         rows, d = x.reshape(-1, self.in_features), dlogits.reshape(-1, self.vocab_size)
         if self.bias is not None:
             self.bias.grad[...] += np.ones(len(d), self.dtype) @ d  # BLAS sums faster than sum
-        rows, d = rounded(rows, precision), rounded(d, precision)
-        weight, grad = rounded(self.weight.data, precision), self.weight.grad
-        for words in _blocks(self.vocab_size, self.in_features):
-            grad[words] += d[:, words].T @ rows
-        dx: Array = (d @ weight).reshape(x.shape)
+        if precision == "float32":
+            for words in _blocks(self.vocab_size, self.in_features):
+                self.weight.grad[words] += d[:, words].T @ rows
+        else:
+            add_products(self.weight.grad, d, rows, precision)
+        dx: Array = products(d, self.weight.data.T, precision).reshape(x.shape)
         return dx
 
 

@@ -10,7 +10,7 @@ from numpy.typing import DTypeLike
 from fastlstm.nn.check import Rng, as_array, check_array, check_dtype, check_rng, check_size
 from fastlstm.nn.init import uniform
 from fastlstm.nn.module import Array, Parameter, Tape, check_finite, described
-from fastlstm.nn.precision import Precise, products, rounded
+from fastlstm.nn.precision import Precise, products
 from fastlstm.nn.sums import add_products, sum_rows
 
 # Up to this many weights each row is multiplied on its own: a matrix product may round a row
@@ -71,14 +71,22 @@ class Linear(Precise):
         """Return y [..., out_features] of x [..., in_features].
 
         With at most 16,384 weights a row of y does not depend on the other rows by a single
-        bit; above that it may, in its last digits, as with any BLAS. In int8 it never does.
+        bit; above that it may, in its last digits, as with any BLAS. In lower precision it never
+        does.
         """
         x = as_array("x", x, self.dtype)
         x = check_array("x", x, self.dtype, (None,) * (x.ndim - 1) + (self.in_features,))
-        y = _products(x, self.weight.data, self.precision)
-        if self.bias is not None:
-            y += self.bias.data
-        return y
+        weight, bias = self.weight.data, None if self.bias is None else self.bias.data
+        if self.precision == "float32":
+            rowwise = weight.size <= ROWWISE_WEIGHTS
+            y: Array = np.matmul(weight, x[..., None])[..., 0] if rowwise else x @ weight.T
+            if bias is not None:
+                y += bias
+            return y
+        if self.precision == "int8":
+            check_finite("weight", weight)
+        y = products(x.reshape(-1, self.in_features), weight, self.precision, bias)
+        return y.reshape(*x.shape[:-1], self.out_features)
 
     def forward(self, x: Array) -> tuple[Array, Tape]:
         """Return y as above, and the tape; ValueError in int8, which has no backward."""
@@ -92,21 +100,9 @@ class Linear(Precise):
         dy = check_array("dy", dy, self.dtype, (*x.shape[:-1], self.out_features))
         if self.bias is not None:
             self.bias.grad[...] += sum_rows(dy.reshape(-1, self.out_features))
-        dy, x = rounded(dy, precision), rounded(x, precision)
         rows = dy.reshape(-1, self.out_features)
-        add_products(self.weight.grad, rows, x.reshape(-1, self.in_features))
-        return dy @ rounded(self.weight.data, precision)
-
-
-def _products(x: Array, weight: Array, precision: str) -> Array:
-    """Return ``weight @ row`` [...,G] of each row of x [...,K]."""
-    if precision == "int8":
-        check_finite("weight", weight)
-        rows = products(x.reshape(-1, x.shape[-1]), weight, precision)
-        return rows.reshape(*x.shape[:-1], len(weight))
-    x, weight = rounded(x, precision), rounded(weight, precision)
-    if weight.size <= ROWWISE_WEIGHTS:
-        y: Array = np.matmul(weight, x[..., None])[..., 0]
-    else:
-        y = x @ weight.T
-    return y
+        add_products(self.weight.grad, rows, x.reshape(-1, self.in_features), precision)
+        if precision == "float32":
+            return dy @ self.weight.data
+        dx: Array = products(rows, self.weight.data.T, precision).reshape(x.shape)
+        return dx

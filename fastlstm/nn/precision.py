@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from fastlstm import kernels
 from fastlstm.kernels.arguments import check_precision
 from fastlstm.nn.module import Array, Module
+from fastlstm.runtime import get_num_threads
 
 
 class Precise(Module):
@@ -49,20 +51,26 @@ def set_everywhere(modules: Mapping[str, Any], precision: str) -> None:
             raise ValueError(f"{name}: {error}" if name else str(error)) from None
 
 
-def rounded(a: Array, precision: str) -> Array:
-    """Return a factor of a float product as the precision sees it: `a` itself in float32."""
-    if precision == "float32":
-        return a
-    from fastlstm.kernels.reference.precision import to_bfloat16  # most never need it
+def products(
+    a: Array,
+    b: Array,
+    precision: str,
+    bias: Array | None = None,
+    *,
+    out: Array | None = None,
+    add: bool = False,
+) -> Array:
+    """Return ``a @ b^T + bias`` of the rows of a [...,n,K] and of b [...,m,K], at most three axes.
 
-    return to_bfloat16(a)
-
-
-def products(a: Array, b: Array, precision: str) -> Array:
-    """Return ``a @ b^T`` [...,n,m] of the rows of a [...,n,K] and of b [...,m,K]."""
-    if precision == "int8":
-        from fastlstm.kernels.reference.precision import int8_product, quantize
-
-        return int8_product(quantize(b), quantize(a))
-    product: Array = np.matmul(rounded(a, precision), rounded(b, precision).swapaxes(-1, -2))
-    return product
+    With `out`, C-contiguous, the result is written to it, or added to what it holds.
+    """
+    if precision != "float32":
+        options: dict[str, Any] = {"precision": precision, "out": out, "add": add}
+        return kernels.backend().matmul(a, b, bias, n_threads=get_num_threads(), **options)
+    made: Array = np.matmul(a, b.swapaxes(-1, -2), out=None if add else out)
+    if bias is not None:
+        made += bias
+    if out is not None and add:
+        out += made
+        return out
+    return made

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from fastlstm.nn.module import Array
+from fastlstm.nn.precision import products
 
 BLOCK = 1024  # rows that are summed in their own precision
 
@@ -24,7 +25,8 @@ def add_rows_at(total: Array, place: Array, rows: Array) -> None:
         np.add.at(total, place[part], rows[part].astype(np.float64))
 
 
-def add_products(total: Array, d: Array, x: Array) -> None:
+def add_products(total: Array, d: Array, x: Array, precision: str = "float32") -> None:
     """Add to `total` [F,I] the products of the rows of d [n,F] and x [n,I], summed."""
     for start in range(0, len(d), BLOCK):
-        total += d[start : start + BLOCK].T @ x[start : start + BLOCK]
+        part = slice(start, start + BLOCK)
+        products(d[part].T, x[part].T, precision, out=total, add=True)

@@ -19,7 +19,7 @@ from fastlstm.torch.held import Tensors
 from fastlstm.torch.layout import Packed, array_of, has_contiguous_rows
 from fastlstm.torch.modules import GRU, LSTM, RNN
 from fastlstm.torch.precision import DEFAULT, precision_of
-from fastlstm.torch.quantized.packed import Keeps
+from fastlstm.torch.quantized.packed import Steps
 
 SEQUENCES: tuple[type[Any], ...] = (LSTM, GRU, RNN, quantized.sequences.Sequence)
 CELL_MODULES: tuple[type[Any], ...] = (LSTMCell, GRUCell, RNNCell, quantized.cells.Cell)
@@ -85,7 +85,7 @@ def explain(module: nn.Module, input: Any, hx: Any = None, *, lengths: Any = Non
             f"module is a {type(module).__module__}.{type(module).__qualname__}, expected a "
             "module of fastlstm.torch; accelerate(model) makes them of torch's"
         )
-    kept = isinstance(module, Keeps)
+    kept = isinstance(module, Steps)
     dtype = "float32" if kept else str(next(module.parameters()).dtype).removeprefix("torch.")
     info = runtime_info()
     outside = outside_kernels(module, input, hx, lengths)
@@ -102,7 +102,7 @@ def explain(module: nn.Module, input: Any, hx: Any = None, *, lengths: Any = Non
         batch, keeps, copies = _of_sequence(module, input, hx, lengths)
     else:
         batch, keeps, copies = _of_cell(module, input, hx)
-    if isinstance(module, Keeps) and (lengths is not None or not module.steps_packed(input, hx)):
+    if isinstance(module, Steps) and (lengths is not None or not module.steps_packed(input, hx)):
         copies.append(f"weights: from {module.dtype} to float32")
     return Explanation("fastlstm", *where, batch, keeps, tuple(copies))
 

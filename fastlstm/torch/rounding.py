@@ -54,7 +54,7 @@ def _product(x: Tensor, weight: Tensor, scale: Tensor, K: int) -> Tensor:
 
 def _sums(q: Tensor, weight: Tensor, K: int) -> Tensor:
     """Return the exact sums of products of whole numbers, [n,G] of int32 or float64."""
-    if K > 1 and _exact_int_mm():  # torch 2.13 reads columns of one number wrongly
+    if K > 1 and exact_int_mm():  # torch 2.13 reads columns of one number wrongly
         sums: Tensor = torch._int_mm(q, weight.t())
         return sums
     total = torch.zeros(q.shape[0], weight.shape[0], dtype=torch.float64)
@@ -65,10 +65,11 @@ def _sums(q: Tensor, weight: Tensor, K: int) -> Tensor:
 
 @uncompiled
 @cache
-def _exact_int_mm() -> bool:
+def exact_int_mm() -> bool:
     """Whether torch has a product of int8 matrices that never saturates on this processor.
 
-    Without instructions for it, sums of two products may be held in 16 bits.
+    Without instructions for it, sums of two products may be held in 16 bits. The first call tries
+    it out: not while torch records.
     """
     cpu: Any = torch.cpu
     supported = getattr(cpu, "_is_vnni_supported", None)

@@ -20,7 +20,7 @@ enum { HEADER = 27 };
 enum { OP, ITEMSIZE, T, N, I, H, REVERSE, BIAS, U, BATCH_FIRST, DY, DSTATE, ACCUMULATE, THREADS };
 enum { CELL = THREADS + 1, GATES, STATES, PROJ, RESET, RECOMPUTE, PACKED, REPEAT, HASTY };
 enum { PARAMS = HASTY + 1, MASK, PRECISION, STOP };
-enum { OP_CELL, OP_POOL, OP_ADAM, OP_EXP, OP_SIGMOID, OP_TANH };
+enum { OP_CELL, OP_POOL, OP_ADAM, OP_MATMUL, OP_EXP, OP_SIGMOID, OP_TANH };
 
 static FILE *cases, *results;
 
@@ -307,6 +307,37 @@ static void run_adam(const int64_t *head, const fl_kernels *k) {
     free(f);
 }
 
+/* T products of [N,I] and [H,I], where REVERSE or BATCH_FIRST given as their transposes; added to c
+ * if ACCUMULATE. */
+static void run_matmul(const int64_t *head, const fl_kernels *k) {
+    int64_t size = head[ITEMSIZE], all = head[T] * head[N] * head[H];
+    fl_matmul p = {.batch = head[T],
+                   .n = head[N],
+                   .m = head[H],
+                   .K = head[I],
+                   .a_transposed = (int)head[REVERSE],
+                   .b_transposed = (int)head[BATCH_FIRST],
+                   .add = (int)head[ACCUMULATE],
+                   .n_threads = (int)head[THREADS]};
+    void *packed = NULL;
+    p.a = read_array(head[T] * head[N] * head[I], size);
+    p.b = read_array(head[T] * head[H] * head[I], size);
+    if (head[BIAS]) p.bias = read_array(head[H], size);
+    p.c = read_array(all, size);
+    if (head[PACKED]) {
+        p.packed = packed = allocate(k->matrix_size(&p), size);
+        k->pack_matrix(&p, packed);
+    }
+    uint64_t before = fl_float_state();
+    if (k->matmul(&p)) fail(1, "a product of matrices ran out of memory");
+    if (fl_float_state() != before) fail(1, "the float state was not restored");
+    write_and_free(p.c, all, size);
+    free(packed);
+    free((void *)p.a);
+    free((void *)p.b);
+    free((void *)p.bias);
+}
+
 static void run_activation(const int64_t *head, const fl_kernels *k) {
     void *x = read_array(head[N], head[ITEMSIZE]);
     void *y = allocate(head[N], head[ITEMSIZE]);
@@ -334,6 +365,8 @@ int main(int argc, char **argv) {
             run_pool(head, k);
         else if (head[OP] == OP_ADAM)
             run_adam(head, k);
+        else if (head[OP] == OP_MATMUL)
+            run_matmul(head, k);
         else
             run_activation(head, k);
     }

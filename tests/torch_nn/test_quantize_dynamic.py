@@ -243,10 +243,17 @@ def test_a_cell_in_two_threads() -> None:
     assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
 
 
-@pytest.mark.parametrize("exact", [True, False])
-def test_a_linear_is_the_definition(exact: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    if not exact:
-        monkeypatch.setattr(rounding, "_exact_int_mm", lambda: False)
+@pytest.fixture(params=["kernel", "whole numbers of torch", "floats of torch"])
+def product(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the products of a quantized Linear made so."""
+    if request.param != "kernel":  # as where torch records
+        monkeypatch.setattr("fastlstm.torch.quantized.linear.plain_mode", lambda: False)
+    if request.param == "floats of torch":
+        monkeypatch.setattr(rounding, "exact_int_mm", lambda: False)
+
+
+@pytest.mark.usefixtures("product")
+def test_a_linear_is_the_definition() -> None:
     for K in (1, 31, 2500):
         layer = nn.Linear(K, 13)
         with torch.no_grad():
@@ -268,11 +275,9 @@ def test_a_linear_is_the_definition(exact: bool, monkeypatch: pytest.MonkeyPatch
     assert run(new, torch.zeros(0, 2, K)).shape == (0, 2, 13)
 
 
-@pytest.mark.parametrize("exact", [True, False])
-def test_sums_of_a_linear_are_exact(exact: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("product")
+def test_sums_of_a_linear_are_exact() -> None:
     """Of terms that add up to far more than float32 holds before they cancel each other."""
-    if not exact:
-        monkeypatch.setattr(rounding, "_exact_int_mm", lambda: False)
     K = 130_000
     layer = nn.Linear(K, 2, bias=False)
     with torch.no_grad():
@@ -287,8 +292,10 @@ def test_sums_of_a_linear_are_exact(exact: bool, monkeypatch: pytest.MonkeyPatch
 def test_a_linear_of_many_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     layer, x = ft.quantize_dynamic(nn.Linear(16, 5, bias=False)), torch.randn(50, 16)
     whole = run(layer, x)
-    monkeypatch.setattr(rounding, "BLOCK", 7 * 16)
-    assert torch.equal(run(layer, x), whole)
+    with monkeypatch.context() as patch:
+        patch.setattr("fastlstm.torch.quantized.linear.plain_mode", lambda: False)
+        patch.setattr(rounding, "BLOCK", 7 * 16)
+        assert torch.equal(run(layer, x), whole)
     assert torch.equal(torch.cat([run(layer, row[None]) for row in x]), whole)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastlstm.kernels.call import Array
 from fastlstm.kernels.native import _native
 from fastlstm.kernels.native._native import (
+    PackedMatrix,
     Stream,
     TensorStep,
     adam,
@@ -14,6 +15,7 @@ from fastlstm.kernels.native._native import (
     empty,
     forward,
     isa,
+    matmul,
     memory,
     mxcsr,
     pool,
@@ -26,6 +28,7 @@ from fastlstm.kernels.native._native import (
     vec_tanh,
 )
 
+pack_matrix = PackedMatrix
 stream = Stream
 
 __all__ = [
@@ -38,8 +41,10 @@ __all__ = [
     "forward",
     "inside",
     "isa",
+    "matmul",
     "memory",
     "mxcsr",
+    "pack_matrix",
     "pool",
     "pool_backward",
     "set_isa",

@@ -102,6 +102,18 @@ cdef extern from "fastlstm.h" nogil:
         int64_t term
         int n_threads
 
+    ctypedef struct fl_matmul:
+        int64_t batch, n, m, K
+        const void *a
+        const void *b
+        int a_transposed, b_transposed
+        const void *packed
+        const void *bias
+        void *c
+        int add
+        int n_threads
+        int (*stop)() noexcept nogil
+
     ctypedef struct fl_kernels:
         const char *isa
         int itemsize, width
@@ -114,6 +126,9 @@ cdef extern from "fastlstm.h" nogil:
         int (*forward)(const fl_call *p) noexcept nogil
         int (*backward)(const fl_call *p, const fl_grads *g) noexcept nogil
         void (*inside)(const fl_call *p, void *gates, void *cells) noexcept nogil
+        int64_t (*matrix_size)(const fl_matmul *p) noexcept nogil
+        void (*pack_matrix)(const fl_matmul *p, void *packed) noexcept nogil
+        int (*matmul)(const fl_matmul *p) noexcept nogil
         void (*pool_forward)(const fl_pool *p) noexcept nogil
         void (*pool_backward)(const fl_pool *p) noexcept nogil
         void (*adam)(const fl_adam *a) noexcept nogil

@@ -7,7 +7,7 @@ and tuples and lists are indexed with a check (boundscheck is on; pointers never
 This file chooses the instruction set; the others hold one idea each:
 _c.pxd the C interface, _view.pxi arrays, _interrupt.pxi signals, _sequence.pxi the time loop,
 _stream.pxi single steps, _step.pxi those of torch's cells, _dlpack.pxi what torch's tensors are,
-_pool.pxi pooling, _adam.pxi the optimizer.
+_matmul.pxi products of matrices, _pool.pxi pooling, _adam.pxi the optimizer.
 """
 
 from cpython.buffer cimport (
@@ -33,6 +33,7 @@ from fastlstm.kernels.arguments import (
     check_int8_weights,
     check_kept,
     check_layers,
+    check_matmul,
     check_precision,
     check_recompute,
 )
@@ -136,6 +137,7 @@ include "_sequence.pxi"
 include "_stream.pxi"
 include "_dlpack.pxi"
 include "_step.pxi"
+include "_matmul.pxi"
 include "_pool.pxi"
 include "_adam.pxi"
 

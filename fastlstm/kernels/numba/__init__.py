@@ -17,6 +17,7 @@ from fastlstm.kernels.numba.memory import empty
 from fastlstm.kernels.numba.pool import pool, pool_backward
 from fastlstm.kernels.numba.sizes import memory
 from fastlstm.kernels.numba.stream import stream
+from fastlstm.kernels.reference import matmul, pack_matrix  # which need no loop
 
 __all__ = [
     "adam",
@@ -24,7 +25,9 @@ __all__ = [
     "empty",
     "forward",
     "inside",
+    "matmul",
     "memory",
+    "pack_matrix",
     "pool",
     "pool_backward",
     "stream",

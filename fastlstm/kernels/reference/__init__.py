@@ -7,6 +7,7 @@ a ragged batch in both directions, resets, masks, recomputing, and the products 
 import numpy as np
 
 from fastlstm.kernels.reference.adam import adam
+from fastlstm.kernels.reference.matmul import matmul, pack_matrix
 from fastlstm.kernels.reference.memory import memory
 from fastlstm.kernels.reference.pool import pool, pool_backward
 from fastlstm.kernels.reference.stream import Stream as stream
@@ -20,7 +21,9 @@ __all__ = [
     "empty",
     "forward",
     "inside",
+    "matmul",
     "memory",
+    "pack_matrix",
     "pool",
     "pool_backward",
     "stream",

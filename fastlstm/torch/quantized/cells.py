@@ -11,12 +11,12 @@ from fastlstm.kernels import Weights
 from fastlstm.torch.cells import run_cell
 from fastlstm.torch.dispatch import outside_kernels, plain_mode, recorded
 from fastlstm.torch.precision import KEPT
-from fastlstm.torch.quantized.packed import Keeps, plain
+from fastlstm.torch.quantized.packed import Steps, plain
 from fastlstm.torch.stored import check_dtype, wanted_dtype, without_backward
 from fastlstm.torch.weights import CELL_NAMES
 
 
-class Cell(Keeps):
+class Cell(Steps):
     """One step, on fastlstm's kernels; arguments and results as of torch's cell.
 
     Attributes
@@ -82,8 +82,8 @@ class Cell(Keeps):
         return plain(x, (shape[0], self.input_size)) and all(plain(s, shape) for s in states)
 
     def _packed_step(self, cell: str, x: Tensor, states: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        packed = self._take(cell, x.shape[0])
-        stream = packed.stream
+        packed = self._take_stream(cell, x.shape[0])
+        stream = packed.made
         stream.state = tuple(s.detach().numpy()[None] for s in states)
         stream(x.detach().numpy())
         ends = tuple(torch.from_numpy(s[0]) for s in stream.state)

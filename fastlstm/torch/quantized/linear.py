@@ -8,15 +8,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from fastlstm.kernels.arguments import MOST_SUMMED
+from fastlstm.runtime import get_num_threads
 from fastlstm.torch.autocast import lowered, raised
 from fastlstm.torch.check import check_tensor
-from fastlstm.torch.dispatch import recorded
+from fastlstm.torch.dispatch import plain_mode, recorded
 from fastlstm.torch.layout import check_memory
-from fastlstm.torch.rounding import linear
-from fastlstm.torch.stored import Stored, check_dtype, wanted_dtype, without_backward
+from fastlstm.torch.quantized.packed import Keeps, plain
+from fastlstm.torch.rounding import exact_int_mm, linear
+from fastlstm.torch.stored import check_dtype, wanted_dtype, without_backward
 
 
-class Linear(Stored):
+class Linear(Keeps):
     """``y = x W^T + b`` as torch.nn.Linear: from 8 bits each, or from a weight of 16 bits.
 
     int8: rows of weight and of x are rounded by their own largest magnitude, so that a row of y
@@ -42,7 +45,12 @@ class Linear(Stored):
         made = cls()
         made.in_features, made.out_features = mod.in_features, mod.out_features
         made._store([("weight", mod.weight), ("bias", mod.bias)], dtype)
+        exact_int_mm()  # for calls that are recorded
         return made
+
+    def __setstate__(self, state: Any) -> None:
+        super().__setstate__(state)
+        exact_int_mm()
 
     def extra_repr(self) -> str:
         """Return the sizes, and the dtype of the weight."""
@@ -89,5 +97,17 @@ class Linear(Stored):
         if self.dtype is torch.float16:
             return F.linear(x, self.float_weight("weight"), self.bias)
         rows = x.reshape(-1, self.in_features)
+        if self.in_features <= MOST_SUMMED and plain_mode() and plain(rows, tuple(rows.shape)):
+            return self._packed_product(rows).view(*x.shape[:-1], self.out_features)
         y = linear(rows, self.weight, self.weight_scale, self.bias, self.in_features)
         return y.view(*x.shape[:-1], self.out_features)
+
+    def _packed_product(self, rows: Tensor) -> Tensor:
+        """Return the same numbers, made by a kernel from weights that stay packed."""
+        packed = self._take(0, lambda b: b.pack_matrix(self.float_weight("weight").numpy(), "int8"))
+        bias = None if self.bias is None else self.bias.numpy()
+        y = packed.backend.matmul(
+            rows.detach().numpy(), packed.made, bias, precision="int8", n_threads=get_num_threads()
+        )
+        self._keep(packed)
+        return torch.from_numpy(y)

@@ -1,11 +1,11 @@
-"""Weights packed by a backend, kept from one call of a few steps to the next.
+"""Weights packed by a backend, kept from one short call to the next.
 
-To round and pack the weights takes much longer than a step.
+To round and pack the weights takes much longer than a step, or a product of a few rows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from operator import is_
 from typing import Any, NamedTuple
 
@@ -14,7 +14,6 @@ from torch import Tensor
 
 from fastlstm import kernels
 from fastlstm.kernels import Backend, Weights
-from fastlstm.kernels.backend import Stream
 from fastlstm.torch.layout import SURELY_MEMORY
 from fastlstm.torch.stored import Stored
 
@@ -22,11 +21,11 @@ PACKED = "_packed"  # where a module keeps them
 
 
 class Packed(NamedTuple):
-    """The runner of single steps of a module."""
+    """A module's weights as its backend reads them."""
 
-    stream: Stream
+    made: Any  # a runner of single steps, or a matrix
     backend: Backend
-    rows: int
+    rows: int  # of a step; 0: any number
     buffers: list[Any]  # that it was made of
     versions: list[int]
 
@@ -42,7 +41,29 @@ class Packed(NamedTuple):
 
 
 class Keeps(Stored):
-    """A recurrent module that keeps its packed weights, in int8."""
+    """A module that keeps its packed weights, in int8."""
+
+    def _take(self, rows: int, pack: Callable[[Backend], Any]) -> Packed:
+        """Take the packed weights away, or make them: give them back by `_keep` after use.
+
+        Another thread that comes in between makes its own.
+        """
+        packed: Packed | None = vars(self).pop(PACKED, None)
+        if packed is not None and packed.fits(self, rows):
+            return packed
+        backend, buffers = kernels.backend(), list(self._buffers.values())
+        return Packed(pack(backend), backend, rows, buffers, _versions(buffers))
+
+    def _keep(self, packed: Packed) -> None:
+        vars(self)[PACKED] = packed
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what copies and pickles hold: not the packed weights."""
+        return {name: value for name, value in vars(self).items() if name != PACKED}
+
+
+class Steps(Keeps):
+    """A recurrent module whose calls of few steps are made one by one."""
 
     def steps_packed(self, input: Any, hx: Any) -> bool:
         """Whether a call is of few steps, and its arguments need no check but this one."""
@@ -59,24 +80,10 @@ class Keeps(Stored):
         """Return the weights of each layer."""
         raise NotImplementedError
 
-    def _take(self, cell: str, rows: int) -> Packed:
-        """Take the packed weights away, or make them: give them back by `_keep` after use.
-
-        Another thread that comes in between makes its own.
-        """
-        packed: Packed | None = vars(self).pop(PACKED, None)
-        if packed is not None and packed.fits(self, rows):
-            return packed
-        backend, buffers = kernels.backend(), list(self._buffers.values())
-        stream = backend.stream(kernels.CELLS[cell], self._layers(), rows, "int8")
-        return Packed(stream, backend, rows, buffers, _versions(buffers))
-
-    def _keep(self, packed: Packed) -> None:
-        vars(self)[PACKED] = packed
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Return what copies and pickles hold: not the packed weights."""
-        return {name: value for name, value in vars(self).items() if name != PACKED}
+    def _take_stream(self, cell: str, rows: int) -> Packed:
+        """Take the runner of steps of so many rows."""
+        layers = self._layers
+        return self._take(rows, lambda b: b.stream(kernels.CELLS[cell], layers(), rows, "int8"))
 
     def _weights(self, names: Iterable[str]) -> Weights:
         """Return the weights of one layer, ``weight_ih_l0`` as w_ih and so on."""

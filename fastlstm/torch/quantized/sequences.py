@@ -11,7 +11,7 @@ from fastlstm.kernels import Weights
 from fastlstm.torch.dispatch import outside_kernels, plain_mode, recorded
 from fastlstm.torch.modules import run_sequence
 from fastlstm.torch.precision import KEPT
-from fastlstm.torch.quantized.packed import Keeps, plain
+from fastlstm.torch.quantized.packed import Steps, plain
 from fastlstm.torch.stored import check_dtype, wanted_dtype, without_backward
 
 OPTIONS = (
@@ -21,7 +21,7 @@ OPTIONS = (
 SHORT = 8  # steps of a call up to which it is quicker not to pack the weights anew
 
 
-class Sequence(Keeps):
+class Sequence(Steps):
     """A module of torch's arguments and results, on fastlstm's kernels.
 
     int8: results are, to the bit, those of the float module of fastlstm.torch with
@@ -102,8 +102,8 @@ class Sequence(Keeps):
     def _steps(self, input: Tensor, hx: Any) -> Any:
         """Run a short call step by step, with weights that stay packed."""
         x = input.detach().transpose(0, 1) if self.batch_first else input.detach()
-        packed = self._take(self.mode.lower(), x.shape[1])
-        stream = packed.stream
+        packed = self._take_stream(self.mode.lower(), x.shape[1])
+        stream = packed.made
         if hx is None:
             stream.reset()
         else:

@@ -240,13 +240,6 @@ FL_INLINE int64_t masked_size(const call *k) { return k->p->mask ? k->p->rows.N 
 /* Rows that a thread's products take at a time, at most. */
 FL_INLINE int64_t most_rows(const call *k) { return max64(P_BLOCK, k->p->rows.N * k->chunk); }
 
-/* From one row of A, rounded for a product, to the next; 0 where rows are taken as they are. An odd
- * number of cache lines: other rows would meet in a few sets of the cache. */
-FL_INLINE int64_t operand_step(int64_t K) {
-    int64_t line = 64 / (int64_t)sizeof(real);
-    return WORD == 1 ? 0 : ((words(K) + ROW_TAIL + line - 1) / line | 1) * line;
-}
-
 /* Words of so many rows of A: those of a product are read in whole tiles. */
 FL_INLINE int64_t operands_size(const call *k) {
     int64_t K = max64(max64(k->p->in.I, k->Hp), max64(k->Rp, k->g ? k->GHp : 0));

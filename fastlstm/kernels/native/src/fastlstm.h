@@ -114,10 +114,24 @@ typedef struct fl_adam {
     int n_threads;
 } fl_adam;
 
+/* C = A B^T + bias of matrices of rows: `batch` products of [n,K] and [m,K], one after the other.
+ * Of bfloat16 A and B may be given as their transposes, [K,n] and [K,m]. */
+typedef struct fl_matmul {
+    int64_t batch, n, m, K; /* none is 0 */
+    const void *a, *b;
+    int a_transposed, b_transposed;
+    const void *packed; /* B, if `batch` is 1, as `pack_matrix` has left it; NULL: `b` is packed */
+    const void *bias;   /* [m] or NULL */
+    void *c;            /* [batch,n,m] */
+    int add;            /* to what is there */
+    int n_threads;
+    int (*stop)(void); /* as of fl_call */
+} fl_matmul;
+
 /* How products are made: of numbers as they are, rounded to bfloat16, or in 8 bits. */
 enum { FL_FULL, FL_BFLOAT16, FL_INT8 };
 
-/* In lower precision only what concerns cells is there, in 8 bits no backward. */
+/* In lower precision what has no products is not there, in 8 bits no backward. */
 typedef struct fl_kernels {
     const char *isa;
     int itemsize; /* 4 or 8 */
@@ -145,6 +159,12 @@ typedef struct fl_kernels {
     /* Of a call without recompute that was run forward: its gates [P,GHp] after their activations
      * and, for cells that have one, the cell state after each step [P,Hp], steps ascending. */
     void (*inside)(const fl_call *p, void *gates, void *cells);
+
+    /* Elements of a packed matrix B, and the packing: of m, K, b. The product returns 0, or -1 if
+     * memory ran out, or FL_STOPPED. Of lower precision only. */
+    int64_t (*matrix_size)(const fl_matmul *p);
+    void (*pack_matrix)(const fl_matmul *p, void *packed);
+    int (*matmul)(const fl_matmul *p);
 
     void (*pool_forward)(const fl_pool *p);
     void (*pool_backward)(const fl_pool *p);

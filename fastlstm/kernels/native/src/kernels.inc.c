@@ -19,6 +19,8 @@ FL_PRAGMA(GCC target(FL_TARGET))
 #if FL_WORD == 1
 #include "adam.h"
 #include "pool.h"
+#else
+#include "matmul.h"
 #endif
 
 /* In the order of their numbers. */
@@ -181,6 +183,10 @@ const fl_kernels FL_TABLE = {
     .pool_backward = pool_backward,
     .adam = adam,
     .exp = elementwise_exp,
+#else
+    .matrix_size = matmul_size,
+    .pack_matrix = pack_matmul,
+    .matmul = run_matmul,
 #endif
     .sigmoid = elementwise_sigmoid,
     .tanh = elementwise_tanh,

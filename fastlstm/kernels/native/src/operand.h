@@ -32,6 +32,13 @@ FL_INLINE int64_t words(int64_t n) {
     return (n + WORD_BLOCK * WORD - 1) / (WORD_BLOCK * WORD) * WORD_BLOCK;
 }
 
+/* From one row of A, rounded for a product, to the next; 0 where rows are taken as they are. An odd
+ * number of cache lines: other rows would meet in a few sets of the cache. */
+FL_INLINE int64_t operand_step(int64_t K) {
+    int64_t line = 64 / (int64_t)sizeof(real);
+    return WORD == 1 ? 0 : ((words(K) + ROW_TAIL + line - 1) / line | 1) * line;
+}
+
 #if FL_WORD < 4 /* sums are of `real`: they start from C, and are it */
 FL_INLINE vreal begin_sum(const real *start, const real *tail) {
     (void)tail;
