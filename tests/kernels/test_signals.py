@@ -101,3 +101,14 @@ def test_a_handler_that_returns_changes_nothing(kernel: Kernel, n_threads: int) 
         np.testing.assert_array_equal(value, expected[name], err_msg=name)
     assert tiny["tiny"][0] > 0, "the handler ran with denormals flushed"
     assert not written["written"].any(), "the handler ran after the call"
+
+
+@threads
+@pytest.mark.parametrize("precision", ["bfloat16", "int8"])
+def test_a_product_of_matrices_ends_early(native: Any, precision: str, n_threads: int) -> None:
+    a, b = np.ones((8000, 4096), F32), np.ones((2048, 4096), F32)
+    y, state = np.full((8000, 2048), np.nan, F32), native.mxcsr()
+    with alarm(stop), pytest.raises(Stop):
+        native.matmul(a, b, precision=precision, out=y, n_threads=n_threads)
+    assert np.isnan(y[-1]).all(), "the product was made to its end"
+    assert native.mxcsr() == state

@@ -53,52 +53,69 @@ cdef View matrices(array, str name, tuple shape, bint may_transpose, int *transp
     return view(np.ascontiguousarray(array), name, shape, "f", 0)
 
 
-def matmul(a, b, bias=None, *, str precision, out=None, bint add=False, int n_threads=1):
-    """``a @ b^T + bias`` in lower precision: see `fastlstm.kernels.reference.matmul`."""
-    cdef fl_matmul p
-    cdef const fl_kernels *kernels
-    cdef PackedMatrix packed = b if isinstance(b, PackedMatrix) else None
-    cdef View va, vb, vc, held
-    cdef int result, may = precision == "bfloat16"
+cdef bint overlap(View out, View other):
+    """Whether two arrays, contiguous as they are, have an element in common."""
+    cdef char *o = <char *>out.b.buf
+    cdef char *f = <char *>other.b.buf
+    return o < f + other.b.len and f < o + out.b.len
+
+
+cdef tuple read_factors(fl_matmul *p, a, b, bias, str precision):
+    """Set what is multiplied; returns the views of a, b (None if it is packed) and bias."""
+    cdef View va, vb = None, vbias = None
+    cdef PackedMatrix packed
+    cdef bint may_transpose = precision == "bfloat16"
     cdef tuple front
-    cdef int64_t rows
-    memset(&p, 0, sizeof(p))
     if not 2 <= np.ndim(a) <= 3:
         raise ValueError(f"a has shape {np.shape(a)}, expected two or three axes")
-    va = matrices(a, "a", (-1,) * np.ndim(a), may, &p.a_transposed)
+    va = matrices(a, "a", (-1,) * np.ndim(a), may_transpose, &p.a_transposed)
     front = va.shape()[: va.b.ndim - 2]
     p.batch = front[0] if front else 1
     p.n, p.K = va.b.shape[va.b.ndim - 2], va.b.shape[va.b.ndim - 1]
     p.a = va.b.buf
     check_matmul(precision, p.K)
-    kernels = kernels_in(precision, 4)
-    if packed is not None:
+    if isinstance(b, PackedMatrix):
+        packed = b
         if packed.precision != precision:
             raise ValueError(f"b was packed for {packed.precision!r}, expected {precision!r}")
-        kernels = packed.kernels  # the instruction set may be another one now
         if front or packed.p.K != p.K:
             raise ValueError(f"a has shape {va.shape()}, expected (any, {packed.p.K})")
         p.m, p.packed = packed.p.m, packed.held.b.buf
     else:
-        vb = matrices(b, "b", (*front, -1, p.K), may, &p.b_transposed)
+        vb = matrices(b, "b", (*front, -1, p.K), may_transpose, &p.b_transposed)
         p.m, p.b = vb.b.shape[vb.b.ndim - 2], vb.b.buf
     if bias is not None:
-        held = view(bias, "bias", (p.m,), "f", 0)
-        p.bias = held.b.buf
+        vbias = view(bias, "bias", (p.m,), "f", 0)
+        p.bias = vbias.b.buf
+    return va, vb, vbias
+
+
+def matmul(a, b, bias=None, *, str precision, out=None, bint add=False, int n_threads=1):
+    """``a @ b^T + bias`` in lower precision: see `fastlstm.kernels.reference.matmul`."""
+    cdef fl_matmul p
+    cdef const fl_kernels *kernels
+    cdef View given, v
+    cdef tuple shape
+    cdef int result
+    memset(&p, 0, sizeof(p))
+    factors = read_factors(&p, a, b, bias, precision)
+    shape = (*np.shape(a)[: np.ndim(a) - 2], p.n, p.m)
     if out is None:
         if add:
             raise ValueError("add is True without `out`, expected what to add to")
-        out = empty((*front, p.n, p.m), "f")
-    vc = view(out, "out", (*front, p.n, p.m), "f", 0, True)
-    if not vc.b.len:
+        out = empty(shape, "f")
+    v = view(out, "out", shape, "f", 0, True)
+    for name, given in zip(("a", "b", "bias"), factors):
+        if given is not None and overlap(v, given):
+            raise ValueError(f"out shares memory with {name}, expected an array of its own")
+    if not v.b.len:
         return out
-    if not p.K:
-        if not add:
-            out[...] = 0
-        if bias is not None:
-            out += bias
-        return out
-    p.c, p.add, p.n_threads = vc.b.buf, add, n_threads
+    if not p.K:  # sums of nothing
+        np.copyto(out, out if add else 0)
+        return out if bias is None else np.add(out, bias, out=out)
+    # of a packed matrix: the instruction set may be another one by now
+    kernels = (<PackedMatrix>b).kernels if p.packed != NULL else kernels_in(precision, 4)
+    p.c, p.add, p.n_threads = v.b.buf, add, n_threads
     if 2.0 * p.batch * p.n * p.m * p.K > 2e10 and current_thread() is main_thread():
         p.stop = signals
     with nogil:

@@ -61,14 +61,17 @@ def matmul(
     *front, n, K = a.shape
     check_matmul(precision, K)
     if isinstance(b, np.ndarray):
-        b = _factor(plain("b", b, F32, (*front, None, K)), precision)
+        b = plain("b", b, F32, (*front, None, K))
+        factor = _factor(b, precision)
     elif front or b.q.shape[1] != K:
         raise ValueError(f"a has shape {a.shape}, expected (any, {b.q.shape[1]})")
-    if isinstance(b, Quantized):
-        made = int8_product(b, quantize(a))
+    else:
+        factor = b
+    if isinstance(factor, Quantized):
+        made = int8_product(factor, quantize(a))
     else:
         # one matrix meets every row, of many each its own rows
-        made = np.matmul(b[..., None, :, :], to_bfloat16(a)[..., None])[..., 0]
+        made = np.matmul(factor[..., None, :, :], to_bfloat16(a)[..., None])[..., 0]
     if bias is not None:
         made += plain("bias", bias, F32, made.shape[-1:])
     if out is None:
@@ -76,5 +79,8 @@ def matmul(
             raise ValueError("add is True without `out`, expected what to add to")
         return made
     out = plain("out", out, F32, made.shape)
+    for name, given in (("a", a), ("b", b), ("bias", bias)):
+        if isinstance(given, np.ndarray) and np.may_share_memory(out, given):
+            raise ValueError(f"out shares memory with {name}, expected an array of its own")
     np.add(out, made, out=out) if add else np.copyto(out, made)
     return out

@@ -12,6 +12,7 @@ _SRC, _TORCH = "fastlstm/kernels/native/src/", "fastlstm/torch/"
 _OPERAND = _SRC + "operand.h"
 _PRODUCTS, _BASE = "tests/kernels/precision", "native-base"
 _KEPT = "tests/kernels/precision/test_kept.py"
+_MATMUL, _MATRICES = _SRC + "matmul.h", "tests/kernels/precision/test_matmul.py"
 _QUANTIZED = "tests/torch_nn/test_quantize_dynamic.py"
 
 PRECISION = (
@@ -57,6 +58,35 @@ PRECISION = (
         "g = kept_word(g, next);",
         "g = kept_word(next, g);",
         _PRODUCTS,
+        _BASE,
+    ),
+    # products of matrices
+    Fault(
+        _MATMUL,
+        "if (bias) sum += vload_n(bias + v, lanes);",
+        "if (bias && !of->p->add) sum += vload_n(bias + v, lanes);",
+        _MATRICES,
+        _BASE,
+    ),
+    Fault(
+        _MATMUL,
+        "columns = min64(PANEL, of->p->m - at);",
+        "columns = min64(PANEL, (of->p->m - at) / 2 * 2);",
+        _MATRICES,
+        _BASE,
+    ),
+    Fault(
+        _MATMUL,
+        "store_words(to + (r + l) * step + q,",
+        "store_words(to + r * step + q,",
+        _MATRICES,
+        _BASE,
+    ),
+    Fault(
+        _MATMUL,
+        "(const real *)p->b + i * p->m * p->K",
+        "(const real *)p->b",
+        _MATRICES,
         _BASE,
     ),
     # what bfloat16 keeps

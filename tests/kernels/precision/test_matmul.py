@@ -147,6 +147,10 @@ def test_what_does_not_fit(backend: Any, precision: str) -> None:
     fails(ValueError, r"a has shape \(4,\)", a[0], b)
     fails(ValueError, r"bias has shape \(4,\)", a, b, np.ones(4, F32))
     fails(ValueError, r"out has shape \(3, 4\)", a, b, out=np.ones((3, 4), F32))
+    square = np.ones((4, 4), F32)
+    for name, given in (("a", (square, b[:4])), ("b", (b[:4], square))):
+        fails(ValueError, f"out shares memory with {name}", *given, out=square)
+    fails(ValueError, "out shares memory with bias", a, b[:4], square[0], out=square[:3])
     fails(ValueError, "add is True without", a, b, add=True)
     fails(ValueError, "precision is 'float32'", a, b, precision="float32")
     fails(ValueError, "precision is 'half'", a, b, precision="half")
