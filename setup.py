@@ -5,6 +5,7 @@ Everything declarative is in pyproject.toml. Environment variables read here:
 FASTLSTM_NO_EXTENSION=1     build the pure Python package: Numba's backend or the reference
 FASTLSTM_WERROR=1           warnings in fastlstm/kernels/native/src are errors
 FASTLSTM_SANITIZE=LIST      compile and link with -fsanitize=LIST, for example address,undefined
+FASTLSTM_BUILD_ISAS=LIST    of the instruction sets above the baseline build these alone: avx2,avx512
 """
 
 from __future__ import annotations
@@ -107,9 +108,32 @@ def compiles(compiler: list[str], code: str, folder: Path) -> bool:
         ) from None
 
 
+def wanted_levels() -> list[str]:
+    """Names of the instruction sets to be built where that is possible: FASTLSTM_BUILD_ISAS."""
+    named = os.environ.get("FASTLSTM_BUILD_ISAS", "")
+    names = named.replace(",", " ").split() or list(PROBES)
+    unknown = [name for name in names if name not in PROBES]
+    if unknown:
+        raise CompileError(
+            f"FASTLSTM_BUILD_ISAS={named!r} has {unknown[0]!r}, expected names of "
+            f"{', '.join(PROBES)}"
+        )
+    return names
+
+
 def supported_levels(compiler: list[str], folder: Path) -> list[str]:
     """Names of the instruction sets that `compiler` can build; probes are written to `folder`."""
     return [name for name, code in PROBES.items() if compiles(compiler, code, folder)]
+
+
+def without_pythons_own(command: list[str]) -> list[str]:
+    """A compiler's command without how Python itself was optimized, and what it is warned of.
+
+    The kernels have flags of their own: any Python builds the same ones (and a cache of compiled
+    files has them).
+    """
+    own = ("-O", "-g", "-W", "-fwrapv", "-fno-strict-overflow")
+    return [word for word in command if not word.startswith(own)]
 
 
 def kernel_sources(levels: list[str], folder: Path = SOURCE_DIR) -> list[Path]:
@@ -152,11 +176,12 @@ class BuildKernels(build_ext):
                 "FASTLSTM_NO_EXTENSION=1 to install without them"
             )
         self.force = True  # flags come from the environment, so time stamps do not tell
-        levels = supported_levels(self.compiler.compiler_so, Path(self.build_temp))
+        possible = supported_levels(self.compiler.compiler_so, Path(self.build_temp))
+        levels = [name for name in possible if name in wanted_levels()]
         missing = [name for name in PROBES if name not in levels]
         print(
             f"fastlstm: instruction sets built: {', '.join(['base', *levels])}; "
-            f"not for this compiler and machine: {', '.join(missing)}"
+            f"not for this compiler and machine, or not wanted: {', '.join(missing)}"
         )
         ext.extra_objects = self.compile_kernels(levels)
         ext.extra_compile_args += debug_flags_of_cython()
@@ -176,8 +201,13 @@ class BuildKernels(build_ext):
                 extra_postargs=flags,
             )
 
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
-            return sum(pool.map(compile_one, kernel_sources(levels)), [])
+        before = self.compiler.compiler_so
+        self.compiler.set_executable("compiler_so", without_pythons_own(before))
+        try:
+            with ThreadPoolExecutor(os.cpu_count()) as pool:
+                return sum(pool.map(compile_one, kernel_sources(levels)), [])
+        finally:
+            self.compiler.set_executable("compiler_so", before)
 
 
 def extensions() -> list[Extension]:

@@ -61,11 +61,12 @@ def test_unfinished_runs(broken: Path, topics_csv: Path) -> None:
 
 
 @needs_alarm
-@pytest.mark.slow(seconds=30)
+@pytest.mark.slow(seconds=8)
 @pytest.mark.parametrize(("made", "seed"), [("run", 200_000), ("broken", 300_000)])
 def test_many_runs(made: str, seed: int, topics_csv: Path, request: pytest.FixtureRequest) -> None:
+    """Tens of thousands are those of `make attack`."""
     folder = request.getfixturevalue(made)
-    assert list(attack(folder, topics_csv, 5000, seed=seed)) == []
+    assert list(attack(folder, topics_csv, 1000, seed=seed)) == []
 
 
 def resave(path: Path, change: Any, kind: str = "model") -> None:

@@ -72,3 +72,17 @@ def test_sanitizers_on_request(setup: ModuleType, monkeypatch: pytest.MonkeyPatc
     assert not [flag for flag in setup.debug_flags() if "sanitize" in flag]
     monkeypatch.setenv("FASTLSTM_SANITIZE", "address,undefined")
     assert "-fsanitize=address,undefined" in setup.debug_flags()
+
+
+def test_instruction_sets_on_request(setup: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert setup.wanted_levels() == list(setup.PROBES)
+    monkeypatch.setenv("FASTLSTM_BUILD_ISAS", "avx2, neon")
+    assert setup.wanted_levels() == ["avx2", "neon"]
+    monkeypatch.setenv("FASTLSTM_BUILD_ISAS", "avx2 sse")
+    with pytest.raises(Exception, match="'avx2 sse' has 'sse', expected names of avx2, "):
+        setup.wanted_levels()
+
+
+def test_pythons_own_flags_are_not_the_kernels(setup: ModuleType) -> None:
+    command = ["gcc", "-pthread", "-Wsign-compare", "-DNDEBUG", "-g", "-fwrapv", "-O3", "-fPIC"]
+    assert setup.without_pythons_own(command) == ["gcc", "-pthread", "-DNDEBUG", "-fPIC"]
