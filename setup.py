@@ -5,7 +5,7 @@ Everything declarative is in pyproject.toml. Environment variables read here:
 FASTLSTM_NO_EXTENSION=1     build the pure Python package: Numba's backend or the reference
 FASTLSTM_WERROR=1           warnings in fastlstm/kernels/native/src are errors
 FASTLSTM_SANITIZE=LIST      compile and link with -fsanitize=LIST, for example address,undefined
-FASTLSTM_BUILD_ISAS=LIST    of the instruction sets above the baseline build these alone: avx2,avx512
+FASTLSTM_BUILD_ISAS=LIST    instruction sets to build above the baseline: avx2,avx512
 """
 
 from __future__ import annotations
