@@ -9,10 +9,14 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterable
+from typing import Any
 
 import pytest
 from building import Program, build
 from cases import FAMILY, ON_ARM
+
+from fastlstm import kernels
+from fastlstm.kernels import ISAS
 
 CROSS = "aarch64-linux-gnu-gcc"
 
@@ -30,9 +34,21 @@ TOOLCHAINS: dict[str, tuple[str, tuple[str, ...], list[str]]] = {
     # Tile registers in plain C: what reads and writes them is tested where no processor has them.
     "emulated": ("cc", (), ["-O1", "-DFL_EMULATED", f"-DFL_ASK={ASK}"]),
 }
-# The instruction sets of a toolchain, where they are not all. Tiles stand on AVX-512; calls that
-# threads share are in full precision, to which those for lower precision add nothing.
-ONLY = {"emulated": ("avx512", "amx"), "thread": FAMILY}
+# The instruction sets of a toolchain, where they are not all that run here. Tiles stand on AVX-512;
+# calls that threads share are in full precision, to which those for lower precision add nothing.
+ONLY = {"emulated": ("avx512", "amx"), "thread": FAMILY, "neon": ISAS}
+
+
+def runnable() -> tuple[str, ...]:
+    """The instruction sets that this machine can run; all where the package cannot tell.
+
+    That each of them compiles is seen when the package is built.
+    """
+    try:
+        native: Any = kernels.backend("native")
+    except ImportError:
+        return ISAS
+    return tuple(native.supported_isas())
 
 
 def idle(toolchain: str) -> tuple[str, ...]:
@@ -73,7 +89,7 @@ def harness_of(name: str, tmp_path_factory: pytest.TempPathFactory) -> Program:
             pytest.fail(message)
         pytest.skip(message)
     compiler, runner, flags = TOOLCHAINS[name]
-    only = ONLY.get(name, ())
+    only = ONLY.get(name) or runnable()
     folder = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         folder = folder.parent  # of all processes that share these tests
