@@ -193,9 +193,9 @@ FL_INLINE vreal vdot(vreal a, vreal b, vreal sum) {
     vuint q = (vuint)a ^ 0x80808080u;
     return (vreal)vdotq_s32((int32x4_t)sum, (int8x16_t)q, (int8x16_t)b);
 #else
-    vint s = (vint)sum, x = (vint)a, y = (vint)b;
+    vuint s = (vuint)sum, x = (vuint)a, y = (vuint)b;
 #pragma GCC unroll 4
-    for (int g = 0; g < 4; g++) s += (x >> 8 * g & 255) * (y << (24 - 8 * g) >> 24);
+    for (int g = 0; g < 4; g++) s += (x >> 8 * g & 255) * (vuint)((vint)(y << (24 - 8 * g)) >> 24);
     return (vreal)s;
 #endif
 }

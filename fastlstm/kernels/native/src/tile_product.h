@@ -27,7 +27,7 @@ enum { TILE_BLOCKS = 4 }; /* blocks of rows that meet it in turn, if there are s
 FL_INLINE vreal end_tile_sum(vreal sum, const real *start, const real *tail, int64_t next,
                              const real *scale) {
 #if FL_WORD == 4
-    sum = (vreal)((vint)sum + (vint)vload(tail));
+    sum = (vreal)((vuint)sum + (vuint)vload(tail));
     return end_sum(sum, start, tail, next, scale);
 #else
     (void)tail, (void)next, (void)scale;
