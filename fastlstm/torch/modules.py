@@ -20,6 +20,7 @@ from fastlstm.torch.dispatch import Unscripted, outside_kernels, uncompiled
 from fastlstm.torch.function import Layer, run
 from fastlstm.torch.layout import Packed, Padded
 from fastlstm.torch.precision import Precise, check_inference, precision_of
+from fastlstm.torch.step import short_sequence
 from fastlstm.torch.weights import Five, sequence_weights
 
 
@@ -48,6 +49,10 @@ class _Sequence(Unscripted, Precise, torch.nn.RNNBase):
             parameters that are neither float32 nor float64 or do not fit `precision`, and in
             int8 where a gradient may be asked for.
         """
+        if lengths is None:
+            answer = short_sequence(self, input, hx)
+            if answer is not None:
+                return answer
         if outside_kernels(self, input, hx, lengths):
             return super().forward(input, hx)
         return run_sequence(self, input, hx, lengths)

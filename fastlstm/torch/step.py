@@ -1,7 +1,8 @@
-"""The short way of a cell: one step of few rows where nothing is unusual.
+"""The short way of one step of few rows, of a cell or of a layer, where nothing is unusual.
 
 For one row the kernel takes a few microseconds, and so would looking at every case. Here is only
-asked whether the case is the plain one; all others go through `cells.run_cell`.
+asked whether the case is the plain one; all others go through `cells.run_cell` and
+`modules.run_sequence`.
 """
 
 from __future__ import annotations
@@ -59,6 +60,36 @@ def short_step(module: torch.nn.RNNCellBase, cell: str, input: Any, hx: Any) -> 
     return step(tensors, get_num_threads())
 
 
+def short_sequence(module: torch.nn.RNNBase, input: Any, hx: Any) -> Any:
+    """Return (output, hx_n) of a module of one layer for one step; None if this is no plain one.
+
+    A step that a gradient may be asked for is none.
+    """
+    if type(input) is not Tensor or input.dim() != 3 or input.shape[module.batch_first] != 1:
+        return None
+    if module.num_layers != 1 or module.bidirectional or module.proj_size:
+        return None
+    if precision_of(module) != DEFAULT or not plain_mode():
+        return None
+    step = compiled_step(module.mode.lower(), "_l0")
+    if step is None:
+        return None
+    if hx is None:
+        N = input.shape[not module.batch_first]
+        zeros = input.new_zeros(1, N, module.hidden_size)
+        hx = (zeros, zeros) if module.mode == "LSTM" else zeros
+    tensors = step.tensors(module._parameters, module.bias, input, hx)
+    if tensors is None:
+        return None
+    if torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors):
+        return None
+    ends = step(tensors, get_num_threads())
+    if ends is None:
+        return None
+    y = ends[0].transpose(0, 1) if module.batch_first else ends[0]
+    return y, ends[1:] if module.mode == "LSTM" else ends[1]
+
+
 class Step(torch.autograd.Function):
     """A plain step with a backward pass: (cell, the tensors of `TensorStep`) -> new states."""
 
@@ -93,14 +124,18 @@ class Step(torch.autograd.Function):
 
 
 @cache
-def compiled_step(cell: str) -> Any:
-    """Return the compiled step of a cell; None if the backend in use has none."""
+def compiled_step(cell: str, suffix: str = "") -> Any:
+    """Return the compiled step of a cell; None if the backend in use has none.
+
+    With a suffix of the names of its weights it is that of a layer.
+    """
     if cell not in kernels.CELLS:
         return None  # `run_cell` says what is wrong
     make = getattr(kernels.backend(), "TensorStep", None)
     dtypes = torch.float32, torch.float64
     functions = Tensor.is_neg, torch.empty_like, torch.zeros_like
-    return make and make(kernels.CELLS[cell], Tensor, Parameter, exchange(), dtypes, *functions)
+    row = kernels.CELLS[cell]
+    return make and make(row, suffix, Tensor, Parameter, exchange(), dtypes, *functions)
 
 
 def exchange() -> object | None:

@@ -2,31 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from dropin import CELLS, F32, F64, ft, torch
 
-from fastlstm.torch import cells, step
-from fastlstm.torch.step import compiled_step, short_step
+from fastlstm.torch import cells
+from fastlstm.torch.step import short_step
 
 I, H = 21, 37  # noqa: E741
 NAMES = {"LSTMCell": "lstm", "GRUCell": "gru", "RNNCell": "rnn_tanh"}
-pytestmark = pytest.mark.usefixtures("native")
+pytestmark = pytest.mark.usefixtures("native", "description")
 each_cell = pytest.mark.parametrize("name", CELLS)
-
-
-@pytest.fixture(autouse=True, params=["in C", "by methods"])
-def description(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """How the kernels learn what a tensor is; a torch without a table in C has methods."""
-    if request.param == "by methods":
-        monkeypatch.setattr(step, "exchange", lambda: 7)  # a number, as one version had
-    elif step.exchange() is None:
-        pytest.skip("this torch has no table of C functions")
-    compiled_step.cache_clear()
-    yield
-    compiled_step.cache_clear()
 
 
 def draw(*shape: int, seed: int = 5, dtype: Any = F32) -> Any:

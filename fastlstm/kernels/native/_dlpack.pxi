@@ -26,7 +26,8 @@ DEF DL_FLOAT = 2
 cdef struct Operand:
     void *at
     int bits, axes
-    int64_t rows, columns
+    int64_t first  # of the first axis
+    int64_t rows, columns  # of the last axis, and of those before it together
 
 
 cdef const dl_exchange *exchange_of(capsule) noexcept:
@@ -63,19 +64,27 @@ cdef bint has_memory(tensor, const void *at) except -1:
 
 
 cdef bint borrow(const dl_exchange *exchange, array, Operand *o) except -1:
-    """Whether this is a dense array of floats on the CPU, of one or two axes; what it is then."""
+    """Whether this is a dense array of floats on the CPU, of one to three axes; what it is then.
+
+    Of three axes none is empty.
+    """
     cdef dl_tensor d
+    cdef int64_t dense = 1
+    cdef int i
     if exchange.borrow(<PyObject *>array, &d):
         PyErr_Clear()  # one that DLPack cannot describe
         return False
     if d.device != DL_CPU or d.code != DL_FLOAT or d.lanes != 1 or d.bits not in (32, 64):
         return False
-    if not 0 < d.ndim <= 2:
+    if not 0 < d.ndim <= 3:
         return False
-    o.axes, o.bits = d.ndim, d.bits
-    o.columns, o.rows = d.shape[d.ndim - 1], d.shape[0] if d.ndim == 2 else 1
+    o.axes, o.bits, o.first, o.columns = d.ndim, d.bits, d.shape[0], d.shape[d.ndim - 1]
     o.at = <char *>d.data + d.byte_offset
-    if o.rows * o.columns and not has_memory(array, o.at):
-        return False
-    return ((o.columns == 1 or d.strides[d.ndim - 1] == 1)
-            and (o.rows == 1 or d.strides[0] == o.columns))
+    for i in range(d.ndim - 1, -1, -1):
+        if d.shape[i] != 1 and d.strides[i] != dense:
+            return False
+        if d.ndim == 3 and d.shape[i] == 0:
+            return False
+        dense *= d.shape[i]  # no more than there are elements, so far
+    o.rows = dense // o.columns if d.ndim == 3 else d.shape[0] if d.ndim == 2 else 1
+    return not dense or has_memory(array, o.at)

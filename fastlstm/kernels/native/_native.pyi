@@ -72,6 +72,7 @@ class TensorStep:
     def __init__(
         self,
         cell: CellSpec,
+        suffix: str,
         tensor: type,
         parameter: type,
         exchange: object | None,

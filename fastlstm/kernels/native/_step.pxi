@@ -1,4 +1,5 @@
-# One step of torch's cells: tensors in and out, with as little as can be between them and C.
+# One step of torch's cells and layers: tensors in and out, with as little as can be between them
+# and C.
 # Part of _native.pyx.
 
 DEF MOST = 64
@@ -75,25 +76,31 @@ cdef class TensorStep:
     """Steps of a cell on torch's tensors, where nothing about them is unusual.
 
     The tensors of a step come in one order everywhere: x [N,I], its states [N,H], w_ih [GH,I], w_hh
-    [GH,H], b_ih and b_hh [GH]; the biases None where there are none.
+    [GH,H], b_ih and b_hh [GH]; the biases None where there are none. Those of a layer's only step
+    are x [1,N,I] or [N,1,I] and states [1,N,H].
 
     Parameters
     ----------
     cell : its row in `spec.CELLS`.
+    suffix : of the names of the weights in a module; if there is one, it is a layer.
     tensor, parameter : torch's types; others may mean something else by the same methods.
     exchange : torch's table for DLPack in C; None for a torch without it.
     dtypes : torch's numbers of 32 and of 64 bits.
     is_neg, empty_like, zeros_like : torch's functions.
     """
-    cdef int number, gates, states
+    cdef int number, gates, states, axes  # of x and of the states
+    cdef tuple names  # of the weights
     cdef object cell, tensor, parameter, is_neg, empty_like, zeros_like
     cdef tuple dtypes
     cdef const dl_exchange *exchange
 
-    def __cinit__(self, cell, tensor, parameter, exchange, tuple dtypes, is_neg, empty_like,
+    def __cinit__(self, cell, str suffix, tensor, parameter, exchange, tuple dtypes, is_neg, empty_like,
                   zeros_like):
         self.number = number_of(cell)
         self.cell, self.gates, self.states = cell, len(cell.gates), len(cell.states)
+        self.axes = 3 if suffix else 2
+        self.names = tuple([name + suffix for name in
+                            ("weight_ih", "weight_hh", "bias_ih", "bias_hh")])
         self.tensor, self.parameter, self.dtypes = tensor, parameter, dtypes
         self.is_neg, self.empty_like, self.zeros_like = is_neg, empty_like, zeros_like
         self.exchange = exchange_of(exchange)
@@ -101,8 +108,7 @@ cdef class TensorStep:
     def tensors(self, dict own, bint bias, input, hx):
         """The tensors of a step from the parameters of a module; None if some stand elsewhere."""
         # by name: a parametrized weight is not among them, and one that was may stand elsewhere
-        w_ih, w_hh = own.get("weight_ih"), own.get("weight_hh")
-        b_ih, b_hh = own.get("bias_ih"), own.get("bias_hh")
+        w_ih, w_hh, b_ih, b_hh = [own.get(name) for name in self.names]
         if w_ih is None or w_hh is None or (bias and (b_ih is None or b_hh is None)):
             return None
         if self.states == 1:
@@ -117,7 +123,7 @@ cdef class TensorStep:
         return self.place(k, tensors)
 
     cdef bint read(self, tensor, Operand *o) except -1:
-        """Whether the tensor is a plain one, of two axes at most; what it is then."""
+        """Whether the tensor is a plain one, of three axes at most; what it is then."""
         cdef bint parameter = type(tensor) is self.parameter
         if not parameter and type(tensor) is not self.tensor:
             return False
@@ -129,7 +135,7 @@ cdef class TensorStep:
 
     cdef bint ask(self, tensor, Operand *o) except -1:
         """As `borrow`, of a torch that has no table of functions in C."""
-        if not tensor.is_cpu or tensor.dtype not in self.dtypes or not 0 < tensor.ndim <= 2:
+        if not tensor.is_cpu or tensor.dtype not in self.dtypes or not 0 < tensor.ndim <= 3:
             return False
         try:
             if not tensor.is_contiguous():
@@ -137,9 +143,10 @@ cdef class TensorStep:
         except RuntimeError:  # a sparse one
             return False
         o.at, o.bits = address(tensor), 32 << self.dtypes.index(tensor.dtype)
-        o.rows = tensor.shape[0] if tensor.ndim == 2 else 1
-        o.columns = tensor.shape[tensor.ndim - 1]
-        o.axes = tensor.ndim
+        o.axes, o.first, o.columns = tensor.ndim, tensor.shape[0], tensor.shape[tensor.ndim - 1]
+        if o.axes == 3 and not tensor.numel():
+            return False
+        o.rows = prod(tensor.shape[: o.axes - 1])
         return not o.rows * o.columns or has_memory(tensor, o.at)
 
     cdef bint take(self, tensor, int bits, int axes, int64_t rows, int64_t columns,
@@ -149,6 +156,8 @@ cdef class TensorStep:
         if not self.read(tensor, &o):
             return False
         at[0] = o.at
+        if o.axes == 3 and o.first != 1:  # states of several layers
+            return False
         return o.bits == bits and o.axes == axes and o.rows == rows and o.columns == columns
 
     cdef bint place_weights(self, Kept k, tuple tensors, int w) except -1:
@@ -182,7 +191,9 @@ cdef class TensorStep:
         """Set input and states of a call whose weights are set; False as above."""
         cdef fl_call *p = &k.p
         cdef Operand x
-        if not self.read(tensors[0], &x) or x.axes != 2 or x.bits != k.bits:
+        if not self.read(tensors[0], &x) or x.axes != self.axes or x.bits != k.bits:
+            return False
+        if x.axes == 3 and x.first != 1 and x.first != x.rows:  # more than one step
             return False
         if not 0 < x.rows <= MOST or x.columns != p.input.I:
             return False
@@ -190,9 +201,9 @@ cdef class TensorStep:
         p.rows.T = 1
         p.rows.order, p.rows.length, p.rows.n_at, p.rows.offset = _order, _one, &k.n, k.offset
         p.input.x = x.at
-        return (self.take(tensors[1], k.bits, 2, x.rows, p.H, &p.h0)
+        return (self.take(tensors[1], k.bits, self.axes, x.rows, p.H, &p.h0)
                 and (self.states == 1
-                     or self.take(tensors[2], k.bits, 2, x.rows, p.H, &p.c0)))
+                     or self.take(tensors[2], k.bits, self.axes, x.rows, p.H, &p.c0)))
 
     cdef bint place(self, Kept k, tuple tensors) except -1:
         """Set sizes and inputs of a call; False where a tensor is not what it must be."""
@@ -204,6 +215,9 @@ cdef class TensorStep:
         ends = (h, self.empty_like(tensors[2])) if self.states == 2 else (h,)
         k.p.y = k.p.h_n = address(h)
         k.p.c_n = address(ends[1]) if self.states == 2 else NULL
+        if self.axes == 3:  # whoever writes to a layer's output leaves its state alone
+            y = self.empty_like(h)
+            ends, k.p.y = (y, *ends), address(y)
         k.p.n_threads = n_threads
         with nogil:
             failed = k.kernels.forward(&k.p)
@@ -212,7 +226,7 @@ cdef class TensorStep:
         return ends
 
     def __call__(self, tuple tensors not None, int n_threads):
-        """The new states; None if the tensors are not `plain`."""
+        """The new states, of a layer after its output [1,N,H]; None if a tensor is not `plain`."""
         cdef Kept k = Kept()
         return self.run(k, tensors, n_threads) if self.place(k, tensors) else None
 
