@@ -9,6 +9,7 @@ import sys
 import numpy as np
 from numpy.typing import NDArray
 
+from fastlstm.cli.errors import exit_status
 from fastlstm.custom import CustomLayer, gradcheck
 from fastlstm.examples.options import add_threads, threaded
 from fastlstm.nn import Linear
@@ -47,14 +48,17 @@ def train(cell: type[CustomLayer], updates: int = 300, T: int = 20) -> list[floa
     return errors
 
 
-def report(cell: type[CustomLayer]) -> None:
-    """Read the options and do the work; the program of each cell."""
+def report(cell: type[CustomLayer]) -> int:
+    """Read the options and do the work; return the exit status: the program of each cell."""
     about = sys.modules[cell.__module__].__doc__
     parser = argparse.ArgumentParser(
         description=about, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add_threads(parser, default=1)
-    threaded(lambda options: check_and_train(cell), parser.parse_args())
+    options = parser.parse_args()
+    return exit_status(
+        cell.__name__, lambda: threaded(lambda options: check_and_train(cell), options)
+    )
 
 
 def check_and_train(cell: type[CustomLayer]) -> None:

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import fastlstm as fl
+from fastlstm.cli.errors import exit_status
 from fastlstm.examples.options import add_threads, threaded
 from fastlstm.nn.recurrent.gates import Gates
 
@@ -104,8 +105,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name in ("steps", "hidden_size"):
         if getattr(options, name) < 1:
             parser.error(f"--{name.replace('_', '-')} is {getattr(options, name)}, expected 1 up")
-    threaded(run, options)
-    return 0
+    return exit_status("gates", lambda: threaded(run, options))
 
 
 def run(options: argparse.Namespace) -> None:

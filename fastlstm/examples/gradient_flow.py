@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 import fastlstm as fl
+from fastlstm.cli.errors import exit_status
 from fastlstm.examples.options import add_plot, add_threads, threaded
 from fastlstm.inside.flow import Norms, draw_gradient_flow, gradient_flow
 from fastlstm.nn.recurrent import Recurrent
@@ -77,8 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0, help="of weights and inputs")
     add_threads(parser, default=1)
     options = parser.parse_args(arguments)
-    threaded(run, options)
-    return 0
+    return exit_status("gradient_flow", lambda: threaded(run, options))
 
 
 def run(options: argparse.Namespace) -> None:

@@ -32,4 +32,4 @@ MinimalGatedUnit = custom_cell(
 )  # fmt: skip
 
 if __name__ == "__main__":
-    report(MinimalGatedUnit)
+    raise SystemExit(report(MinimalGatedUnit))

@@ -35,4 +35,4 @@ PeepholeLSTM = custom_cell(
 )
 
 if __name__ == "__main__":
-    report(PeepholeLSTM)
+    raise SystemExit(report(PeepholeLSTM))

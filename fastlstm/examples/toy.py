@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import fastlstm as fl
+from fastlstm.cli.errors import exit_status
 from fastlstm.examples.options import add_precision, add_threads, threaded
 from fastlstm.nn.module import Array
 from fastlstm.train.optim import Adam
@@ -135,8 +136,8 @@ def report(seed: int, tested: Sentences, p: Array, loss: float, seconds: float) 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the example; return the exit status."""
-    threaded(run, read_options(arguments))
-    return 0
+    options = read_options(arguments)
+    return exit_status("toy", lambda: threaded(run, options))
 
 
 def run(options: argparse.Namespace) -> None:

@@ -83,8 +83,24 @@ def test_cells_of_ones_own_have_threads_too(
     seen = []
     monkeypatch.setattr(sys, "argv", ["cell", *given])
     monkeypatch.setattr(adding_task, "check_and_train", lambda cell: seen.append(get_num_threads()))
-    adding_task.report(toy.Net)
+    assert adding_task.report(toy.Net) == 0
     assert seen == [threads]
+
+
+@pytest.mark.parametrize("name", ["gates", "gradient_flow"])
+def test_a_failure_is_told_in_a_line(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    example = import_module(f"fastlstm.examples.{name}")
+    assert example.main(["--seed", "-1"]) == 1
+    assert capsys.readouterr().err.startswith(f"{name}: error: expected non-negative integer")
+
+
+def test_toy_tells_what_its_backend_lacks(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("numba")
+    monkeypatch.setenv("FASTLSTM_BACKEND", "numba")
+    assert toy.main(["--updates", "1", "--precision", "bfloat16"]) == 1
+    assert capsys.readouterr().err.startswith("toy: error: precision is 'bfloat16', expected")
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "two", "1025", "1.5"])
