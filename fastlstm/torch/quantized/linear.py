@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from fastlstm.kernels import Backend
 from fastlstm.kernels.arguments import MOST_SUMMED
 from fastlstm.runtime import get_num_threads
 from fastlstm.torch.autocast import lowered, raised
@@ -69,6 +70,8 @@ class Linear(Keeps):
         return result
 
     def _run(self, x: Tensor) -> Tensor:
+        if self._is_plain(x):
+            return self._packed_product(x)
         low, known = lowered(torch.float32), not recorded()
         if known:
             self._check_buffers()
@@ -97,17 +100,25 @@ class Linear(Keeps):
         if self.dtype is torch.float16:
             return F.linear(x, self.float_weight("weight"), self.bias)
         rows = x.reshape(-1, self.in_features)
-        if self.in_features <= MOST_SUMMED and plain_mode() and plain(rows, tuple(rows.shape)):
-            return self._packed_product(rows).view(*x.shape[:-1], self.out_features)
         y = linear(rows, self.weight, self.weight_scale, self.bias, self.in_features)
         return y.view(*x.shape[:-1], self.out_features)
 
-    def _packed_product(self, rows: Tensor) -> Tensor:
-        """Return the same numbers, made by a kernel from weights that stay packed."""
-        packed = self._take(0, lambda b: b.pack_matrix(self.float_weight("weight").numpy(), "int8"))
-        bias = None if self.bias is None else self.bias.numpy()
+    def _is_plain(self, x: Any) -> bool:
+        """Whether a kernel can take the call as it is, from weights that stay packed."""
+        K = self.in_features
+        if self.dtype is not torch.qint8 or K > MOST_SUMMED or not plain_mode():
+            return False
+        return type(x) is Tensor and x.dim() > 0 and x.shape[-1] == K and plain(x, x.shape)
+
+    def _packed_product(self, x: Tensor) -> Tensor:
+        packed = self._take(0, self._pack)
+        bias = None if self.bias is None else self.float_weight("bias").numpy()
+        rows = x.detach().numpy().reshape(-1, self.in_features)
         y = packed.backend.matmul(
-            rows.detach().numpy(), packed.made, bias, precision="int8", n_threads=get_num_threads()
+            rows, packed.made, bias, precision="int8", n_threads=get_num_threads()
         )
         self._keep(packed)
-        return torch.from_numpy(y)
+        return torch.from_numpy(y.reshape(*x.shape[:-1], self.out_features))
+
+    def _pack(self, backend: Backend) -> Any:
+        return backend.pack_matrix(self.float_weight("weight").numpy(), "int8")

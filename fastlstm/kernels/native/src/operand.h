@@ -248,17 +248,44 @@ FL_INLINE vreal largest(vint m) {
 #endif
 }
 
+/* The larger one of each lane. */
+FL_INLINE vint vmax_int(vint a, vint b) {
+#if FL_BYTES == 64
+    return (vint)_mm512_max_epi32((__m512i)a, (__m512i)b);
+#elif FL_BYTES == 32
+    return (vint)_mm256_max_epi32((__m256i)a, (__m256i)b);
+#else
+    vint more = a > b;
+    return (more & a) | (~more & b);
+#endif
+}
+
+/* Of a row's magnitudes the largest, or `floor` if that is more. By their bits, whose order is that
+ * of the numbers. */
+FL_INLINE vreal largest_of_row(const real *row, int64_t K, real floor) {
+    vint most[2] = {(vint)vset1(floor), (vint)vset1(floor)};
+    int64_t i = 0;
+    for (; i + 2 * VL <= K; i += 2 * VL)
+        for (int g = 0; g < 2; g++)
+            most[g] = vmax_int(most[g], (vint)vabs(vload(row + i + g * VL)));
+    for (; i < K; i += VL) most[0] = vmax_int(most[0], (vint)vabs(row_part(row, i, K)));
+    return largest(vmax_int(most[0], most[1]));
+}
+
+FL_INLINE vint stored_level(vreal v, vreal levels) { return nearest(v * levels) + 128; }
+
 FL_INLINE void write_operand(const real *row, int64_t K, real floor, real *to) {
-    vint most = (vint)vset1(floor); /* of bits, whose order is that of the numbers */
-    for (int64_t i = 0; i < K; i += VL) {
-        vint bits = (vint)vabs(row_part(row, i, K)), more = bits > most;
-        most = (more & bits) | (~more & most);
+    vreal m = largest_of_row(row, K, floor), levels = levels_per(m);
+    vint q[4];
+    int64_t i = 0;
+    for (; i + 4 * VL <= K; i += 4 * VL) {
+#pragma GCC unroll 4
+        for (int g = 0; g < 4; g++) q[g] = stored_level(vload(row + i + g * VL), levels);
+        vstore(to + i / 4, words_of(q));
     }
-    vreal m = largest(most), levels = levels_per(m);
-    for (int64_t i = 0; i < K; i += 4 * VL) {
-        vint q[4];
-        for (int g = 0; g < 4; g++) q[g] = nearest(row_part(row, i + g * VL, K) * levels) + 128;
-        store_words(to + i / 4, words_of(q), words(K - i));
+    if (i < K) {
+        for (int g = 0; g < 4; g++) q[g] = stored_level(row_part(row, i + g * VL, K), levels);
+        store_words(to + i / 4, words_of(q), words(K) - i / 4);
     }
     to[words(K)] = (scale_of(m) + (m - m))[0]; /* m - m: 0, or NaN of what is no number */
 }
