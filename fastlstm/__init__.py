@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from fastlstm._version import __version__
 
 if TYPE_CHECKING:
-    from fastlstm import examples, inside, models, nn, sklearn, text, torch, train
+    from fastlstm import examples, inside, keras, models, nn, sklearn, text, torch, train
     from fastlstm.custom import custom_cell
     from fastlstm.differences import gradcheck
     from fastlstm.models import LanguageModel, TextClassifier
@@ -76,7 +76,7 @@ __all__ = [
 ]
 
 _HOLDERS = ("nn", "models", "runtime", "custom", "differences")  # modules to look for a name in
-_MODULES = (*_HOLDERS, "examples", "inside", "kernels", "sklearn", "text", "torch", "train")
+_MODULES = (*_HOLDERS, "examples", "inside", "keras", "kernels", "sklearn", "text", "torch", "train")
 
 if not TYPE_CHECKING:
 

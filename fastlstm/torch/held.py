@@ -70,6 +70,6 @@ def unread(cell: CellSpec, steps: int, needs: tuple[bool, ...]) -> tuple[int, ..
     weights = needs[1 + states :]
     w_ih, w_hh = any(weights[0::FIELDS]), any(weights[1::FIELDS])
     back = steps > 1 or any(needs[1 : 1 + states])
-    read = [w_ih, w_hh or bool(cell.split), False][: 1 + states]
+    read = [w_ih, w_hh or bool(cell.split or cell.late), False][: 1 + states]
     read += [needs[0], back, False, False, True] * (len(weights) // FIELDS)
     return tuple(i for i, r in enumerate(read) if not r)

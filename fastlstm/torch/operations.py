@@ -17,6 +17,7 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_
 from fastlstm.kernels import Rows
 from fastlstm.torch.held import FIELDS, Tensors
 from fastlstm.torch.layout import OneStep, Packed, PackedEven
+from fastlstm.torch.reset_before import gru_reset_before
 
 
 def gradients(
@@ -81,6 +82,8 @@ def _run(
     cell: str, weights: Tensors, x: Tensor, states: list[Tensor], sizes: Tensor | None = None
 ) -> list[Tensor]:
     """Return y and the last states of one layer; with `sizes` x and y are data of packed rows."""
+    if cell == "gru_reset_before":
+        return gru_reset_before(x, states[0], weights, sizes)
     function, hx = getattr(torch._VF, cell), states if cell == "lstm" else states[0]
     given, both = [w for w in weights if w is not None], len(weights) > FIELDS
     options = weights[2] is not None, 1, 0.0, False, both  # biases, layers, dropout, training

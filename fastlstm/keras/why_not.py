@@ -1,0 +1,93 @@
+"""Why a call of a layer stays Keras's: the reasons that `report` gives."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from keras import KerasTensor, backend, tree
+from keras.src.backend.common.symbolic_scope import in_symbolic_scope
+
+from fastlstm.keras.cells import GATES, spec
+from fastlstm.keras.on_backend import why_not_tensors
+
+DTYPES = ("float32", "float64")
+
+
+def compiling() -> bool:
+    """Whether torch.compile reads the code instead of running it."""
+    return "torch" in sys.modules and sys.modules["torch"].compiler.is_compiling()
+
+
+def why_not(layer: Any, sequences: Any, initial_state: Any, mask: Any, training: bool) -> str:
+    """Return why the kernels cannot answer a call of `inner_loop`, "" if they can."""
+    states = tree.flatten(initial_state)
+    given = [sequences, *states, *tree.flatten(mask)]
+    if in_symbolic_scope() or any(isinstance(v, KerasTensor) for v in given):
+        return "a symbolic call"
+    return (
+        _of_cell(layer)
+        or _of_dropout(layer, training)
+        or why_not_tensors([v for v in given if v is not None])
+        or _of_shapes(layer, sequences, states, mask)
+    )
+
+
+def _of_cell(layer: Any) -> str:
+    cell = layer.cell
+    if type(cell) not in GATES:
+        return f"the cell is of class {type(cell).__name__}"
+    if spec(cell) is None:
+        return _activations(cell)
+    if getattr(layer, "use_cudnn", None) is True:
+        return "use_cudnn is True"
+    if cell.compute_dtype not in DTYPES:
+        return f"dtype {cell.compute_dtype}"
+    if cell.compute_dtype != layer.compute_dtype:
+        return f"dtype {layer.compute_dtype} with a cell of {cell.compute_dtype}"
+    return ""
+
+
+def _activations(cell: Any) -> str:
+    """Return the reason that lies in the activations, of which the first is named that differs."""
+    wanted = {"activation": ("tanh",), "recurrent_activation": ("sigmoid",)}
+    if not hasattr(cell, "recurrent_activation"):
+        wanted = {"activation": ("tanh", "relu")}
+    for attribute, names in wanted.items():
+        function = getattr(cell, attribute)
+        name = getattr(function, "__name__", type(function).__name__)
+        if name not in names:
+            return f"{attribute} is {name}"
+    return "an activation is a function of the user's"
+
+
+def _of_dropout(layer: Any, training: bool) -> str:
+    cell = layer.cell
+    if not training:
+        return ""
+    if cell.recurrent_dropout:
+        return "recurrent dropout"
+    if cell.dropout >= 1.0:
+        return "dropout of everything"
+    if cell.dropout and getattr(cell, "dropout_mask_count", None) is not None:
+        return "dropout with implementation=1"
+    return ""
+
+
+def _of_shapes(layer: Any, x: Any, states: list[Any], mask: Any) -> str:
+    cell, U = layer.cell, layer.cell.units
+    dtype = cell.compute_dtype
+    for name, v in (("input", x), ("kernel", cell.kernel), *(("state", s) for s in states)):
+        if backend.standardize_dtype(v.dtype) != dtype:
+            return f"dtype {dtype} with {name} of {backend.standardize_dtype(v.dtype)}"
+    if len(x.shape) != 3 or x.shape[2] != cell.kernel.shape[0]:
+        return f"input of shape {tuple(x.shape)}"
+    if 0 in x.shape or not U:
+        return "an empty input"
+    N, T = x.shape[:2]
+    if [tuple(s.shape) for s in states] != [(N, U)] * (2 if GATES[type(cell)] == 4 else 1):
+        return "states of other shapes"
+    masks = tree.flatten(mask)
+    if mask is not None and tuple(masks[0].shape) not in ((N, T), (N, T, 1)):
+        return f"a mask of shape {tuple(masks[0].shape)}"
+    return ""
