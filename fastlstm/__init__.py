@@ -76,7 +76,17 @@ __all__ = [
 ]
 
 _HOLDERS = ("nn", "models", "runtime", "custom", "differences")  # modules to look for a name in
-_MODULES = (*_HOLDERS, "examples", "inside", "keras", "kernels", "sklearn", "text", "torch", "train")
+_MODULES = (
+    *_HOLDERS,
+    "examples",
+    "inside",
+    "keras",
+    "kernels",
+    "sklearn",
+    "text",
+    "torch",
+    "train",
+)
 
 if not TYPE_CHECKING:
 

@@ -23,7 +23,7 @@ import sys
 import fastlstm.cli, fastlstm.train_imdb
 print(*sorted(n for n in sys.modules if n.partition(".")[0] in ("fastlstm", "numpy")))
 """
-HEAVY = set("cython matplotlib numba platformdirs pooch safetensors scipy torch tqdm".split())
+HEAVY = set("cython keras matplotlib numba platformdirs pooch safetensors scipy torch tqdm".split())
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +44,7 @@ def test_loads_numpy_and_itself(loaded: set[str]) -> None:
 def test_loads_few_modules(loaded: set[str]) -> None:
     """Some 50 small ones, in less than 0.15 s; what is not needed by all is loaded when used."""
     assert len(loaded) < 75
-    for name in ("train", "cli", "text", "torch", "sklearn", "plotting"):
+    for name in ("train", "cli", "text", "torch", "keras", "sklearn", "plotting"):
         assert f"fastlstm.{name}" not in loaded
 
 

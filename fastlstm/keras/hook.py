@@ -90,7 +90,7 @@ def _check_backend() -> None:
 
 def _switch() -> None:
     """Make Keras's classes have our method or theirs, as is wanted now."""
-    if _is_on():
+    if _enabled or _blocks:
         for layer in LAYERS if not _ours else ():
             theirs = vars(layer)["inner_loop"]
             _ours[layer] = theirs, _method(layer, theirs)
@@ -102,10 +102,6 @@ def _switch() -> None:
     _ours.clear()
 
 
-def _is_on() -> bool:
-    return _enabled or _blocks > 0
-
-
 def _method(layer: Any, theirs: Callable[..., Any]) -> Callable[..., Any]:
     """Return what runs a layer's steps in the place of Keras's own method."""
 
@@ -113,8 +109,10 @@ def _method(layer: Any, theirs: Callable[..., Any]) -> Callable[..., Any]:
     def inner_loop(
         self: Any, sequences: Any, initial_state: Any, mask: Any, training: bool = False
     ) -> Any:
-        asked = layer is layers.RNN and isinstance(self, LAYERS[1:])  # and refused: their way out
-        if _is_on() and not asked and not compiling():
+        current = _ours.get(layer, (None, None))[1] is inner_loop
+        # What was refused to an LSTM or a GRU comes by once more, on its way out.
+        refused = layer is layers.RNN and isinstance(self, LAYERS[1:])
+        if current and not refused and not compiling():
             reason = why_not(self, sequences, initial_state, mask, training)
             count(type(self).__name__, reason)
             if not reason:

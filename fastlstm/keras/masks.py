@@ -64,4 +64,3 @@ def valid_steps(mask: Any, go_backwards: bool) -> Valid | None:
         return Valid(mask, lengths, None, place)
     take = np.argsort(~mask, axis=1, kind="stable")
     return Valid(mask, lengths, T - 1 - take if go_backwards else take, place)
-

@@ -4,6 +4,7 @@ from keras import backend
 
 if backend.backend() == "torch":
     from fastlstm.keras.on_torch import (
+        cast_like,
         concatenate,
         copy,
         flip,
@@ -15,6 +16,7 @@ if backend.backend() == "torch":
     )
 else:
     from fastlstm.keras.on_numpy import (  # type: ignore[assignment]
+        cast_like,
         concatenate,
         copy,
         flip,
@@ -26,6 +28,7 @@ else:
     )
 
 __all__ = [
+    "cast_like",
     "concatenate",
     "copy",
     "flip",

@@ -46,12 +46,17 @@ def _rows_in_one_piece(x: Array) -> Array:
     return x if x.strides[-1] == x.itemsize else np.ascontiguousarray(x)
 
 
+def cast_like(x: Array, other: Array) -> Array:
+    return np.asarray(x, other.dtype)
+
+
 def concatenate(arrays: list[Array]) -> Array:
-    return np.concatenate(arrays, -1)
+    joined: Array = np.concatenate(arrays, -1)
+    return joined
 
 
 def copy(x: Array) -> Array:
-    return x.copy()
+    return np.array(x)
 
 
 def flip(x: Array) -> Array:
@@ -59,11 +64,13 @@ def flip(x: Array) -> Array:
 
 
 def take(x: Array, steps: NDArray[np.int64]) -> Array:
-    return np.take_along_axis(x, steps[..., None], 1)
+    taken: Array = np.take_along_axis(x, steps[..., None], 1)
+    return taken
 
 
 def where(condition: NDArray[np.bool_], yes: Array, no: Array | float) -> Array:
-    return np.where(condition, yes, np.asarray(no, yes.dtype))
+    chosen: Array = np.where(condition, yes, np.asarray(no, yes.dtype))
+    return chosen
 
 
 def zeros_like(x: Array) -> Array:

@@ -39,6 +39,11 @@ def run_cell(
     return y.transpose(0, 1), [s.squeeze(0) for s in ends]
 
 
+def cast_like(x: Tensor, other: Tensor) -> Tensor:
+    """Return x in the dtype of another tensor."""
+    return x.to(other.dtype)
+
+
 def concatenate(tensors: list[Tensor]) -> Tensor:
     """Join along the last axis."""
     return torch.cat(tensors, -1)

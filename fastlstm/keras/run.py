@@ -11,7 +11,7 @@ from keras import backend, tree
 
 from fastlstm.keras.cells import spec, weights
 from fastlstm.keras.masks import valid_steps
-from fastlstm.keras.on_backend import copy, flip, run_cell, zeros_like
+from fastlstm.keras.on_backend import cast_like, copy, flip, run_cell, zeros_like
 
 
 def run(layer: Any, x: Any, initial_state: Any, mask: Any, training: bool) -> Any:
@@ -21,6 +21,9 @@ def run(layer: Any, x: Any, initial_state: Any, mask: Any, training: bool) -> An
     the others are not made.
     """
     cell, states = layer.cell, tree.flatten(initial_state)
+    kernel = spec(cell)
+    assert kernel is not None  # or `why_not` had a reason
+    x = cast_like(x, states[0])
     if layer.stateful:
         states = [copy(s) for s in states]  # the layer's own are written to before backward
     if training and cell.dropout:
@@ -31,7 +34,7 @@ def run(layer: Any, x: Any, initial_state: Any, mask: Any, training: bool) -> An
     elif layer.go_backwards:
         x = flip(x)
     lengths = None if valid is None else valid.lengths
-    y, ends = run_cell(spec(cell), x, states, weights(cell), lengths)
+    y, ends = run_cell(kernel, x, states, weights(cell), lengths)
     last = ends[0]
     if valid is not None:
         first, zero = _before(layer, states[0]), _zeros(layer)

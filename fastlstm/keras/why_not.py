@@ -50,9 +50,9 @@ def _of_cell(layer: Any) -> str:
 
 def _activations(cell: Any) -> str:
     """Return the reason that lies in the activations, of which the first is named that differs."""
-    wanted = {"activation": ("tanh",), "recurrent_activation": ("sigmoid",)}
+    wanted = {"activation": ["tanh"], "recurrent_activation": ["sigmoid"]}
     if not hasattr(cell, "recurrent_activation"):
-        wanted = {"activation": ("tanh", "relu")}
+        wanted = {"activation": ["tanh", "relu"]}
     for attribute, names in wanted.items():
         function = getattr(cell, attribute)
         name = getattr(function, "__name__", type(function).__name__)
@@ -76,10 +76,10 @@ def _of_dropout(layer: Any, training: bool) -> str:
 
 def _of_shapes(layer: Any, x: Any, states: list[Any], mask: Any) -> str:
     cell, U = layer.cell, layer.cell.units
-    dtype = cell.compute_dtype
-    for name, v in (("input", x), ("kernel", cell.kernel), *(("state", s) for s in states)):
-        if backend.standardize_dtype(v.dtype) != dtype:
-            return f"dtype {dtype} with {name} of {backend.standardize_dtype(v.dtype)}"
+    others = [("kernel", cell.kernel), *(("state", s) for s in states)]
+    why = _of_dtypes(cell.compute_dtype, x, others)
+    if why:
+        return why
     if len(x.shape) != 3 or x.shape[2] != cell.kernel.shape[0]:
         return f"input of shape {tuple(x.shape)}"
     if 0 in x.shape or not U:
@@ -90,4 +90,15 @@ def _of_shapes(layer: Any, x: Any, states: list[Any], mask: Any) -> str:
     masks = tree.flatten(mask)
     if mask is not None and tuple(masks[0].shape) not in ((N, T), (N, T, 1)):
         return f"a mask of shape {tuple(masks[0].shape)}"
+    return ""
+
+
+def _of_dtypes(dtype: str, x: Any, others: list[tuple[str, Any]]) -> str:
+    """Return what differs from the dtype of a layer; an input of integers is cast, as by Keras."""
+    if backend.is_float_dtype(backend.standardize_dtype(x.dtype)):
+        others = [("input", x), *others]
+    for name, v in others:
+        found = backend.standardize_dtype(v.dtype)
+        if found != dtype:
+            return f"dtype {dtype} with {name} of {found}"
     return ""
