@@ -6,12 +6,14 @@ import sys
 from typing import Any
 
 from keras import KerasTensor, backend, tree
-from keras.src.backend.common.symbolic_scope import in_symbolic_scope
+from keras.src import backend as backend_src
 
 from fastlstm.keras.cells import GATES, spec
 from fastlstm.keras.on_backend import why_not_tensors
 
 DTYPES = ("float32", "float64")
+# Keras before 3.5 has no such scope: its symbolic calls are of tensors on device meta.
+_in_symbolic_scope = getattr(backend_src, "in_symbolic_scope", bool)
 
 
 def compiling() -> bool:
@@ -23,7 +25,7 @@ def why_not(layer: Any, sequences: Any, initial_state: Any, mask: Any, training:
     """Return why the kernels cannot answer a call of `inner_loop`, "" if they can."""
     states = tree.flatten(initial_state)
     given = [sequences, *states, *tree.flatten(mask)]
-    if in_symbolic_scope() or any(isinstance(v, KerasTensor) for v in given):
+    if _in_symbolic_scope() or any(isinstance(v, KerasTensor) for v in given):
         return "a symbolic call"
     return (
         _of_cell(layer)
