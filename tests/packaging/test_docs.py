@@ -18,7 +18,7 @@ if not DOCS:
 
 FENCE = re.compile(r"^( *)```(\w*)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
 # What a document's code needs beside the base installation.
-NEEDS = {"cells.md": "numba", "torch.md": "torch"}
+NEEDS = {"cells.md": ["numba"], "keras.md": ["torch", "keras"], "torch.md": ["torch"]}
 # The command of this checkout, whether or not it is installed.
 SHELL = f'set -e\nfastlstm() {{ "{sys.executable}" -m fastlstm "$@"; }}\n'
 
@@ -31,10 +31,12 @@ def blocks(document: Path) -> list[tuple[str, str]]:
     return [(language, textwrap.dedent(code)) for _, language, code in FENCE.findall(text)]
 
 
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # Keras's own
 @documents
 def test_code_runs(document: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    if document.name in NEEDS:
-        pytest.importorskip(NEEDS[document.name])
+    monkeypatch.setenv("KERAS_BACKEND", "torch")
+    for module in NEEDS.get(document.name, []):
+        pytest.importorskip(module)
     monkeypatch.chdir(tmp_path)
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     names: dict[str, object] = {}

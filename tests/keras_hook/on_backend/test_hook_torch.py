@@ -111,6 +111,16 @@ def test_hook_frozen_weights() -> None:
     assert all(w.value.grad is None for w in layer.weights)
 
 
+def test_hook_unrolled_backwards_over_a_mask() -> None:
+    """What Keras cannot run so is what it gives without `unroll`."""
+    mask, x = torch.tensor(MASKS["holes"], dtype=torch.bool), torch.tensor(array(N, T, I))
+    wanted = make("GRU", go_backwards=True, return_sequences=True)(x, mask=mask)
+    with fk.enabled():
+        layer = make("GRU", go_backwards=True, return_sequences=True, unroll=True)
+        found = layer(x, mask=mask)
+    torch.testing.assert_close(found, wanted, rtol=0, atol=1e-5)
+
+
 def test_hook_state_changed_in_place() -> None:
     """torch's error, as on its own path, and no wrong gradient."""
     layer, h = make("GRU reset before"), torch.tensor(array(N, U))
