@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from fastlstm import kernels
 from fastlstm.kernels import Array, Call, CellSpec, Rows, Weights
+from fastlstm.kernels.dense import dense
 from fastlstm.kernels.rows import full_rows
 from fastlstm.runtime import get_num_threads
 
@@ -26,7 +27,7 @@ def run_cell(
     """Return y [N,T,U], zero past the lengths, and the last states [N,U] over x [N,T,I]."""
     N, T, _ = x.shape
     rows = full_rows(T, N) if lengths is None else Rows(T, N, lengths)
-    w_ih, w_hh, b_ih, b_hh = (None if w is None else np.ascontiguousarray(w) for w in weights)
+    w_ih, w_hh, b_ih, b_hh = (None if w is None else dense(w) for w in weights)
     assert w_ih is not None
     assert w_hh is not None
     y = np.empty((N, T, states[0].shape[1]), w_hh.dtype)
@@ -75,6 +76,10 @@ def where(condition: NDArray[np.bool_], yes: Array, no: Array | float) -> Array:
 
 def zeros_like(x: Array) -> Array:
     return np.zeros_like(x)
+
+
+def is_quick_step(layer: Any) -> bool:
+    return False
 
 
 def why_not_tensors(arrays: list[Any]) -> str:

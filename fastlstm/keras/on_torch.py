@@ -74,6 +74,17 @@ def zeros_like(x: Tensor) -> Tensor:
     return torch.zeros_like(x)
 
 
+def is_quick_step(layer: Any) -> bool:
+    """Whether Keras runs one step as soon: for inference, in a few operations of torch.
+
+    The kernels would want the weights transposed for it.
+    """
+    if torch.is_grad_enabled():
+        return False
+    # Neither a SimpleRNN nor `RNN` has use_cudnn.
+    return bool(getattr(layer, "use_cudnn", False) and getattr(layer.cell, "reset_after", True))
+
+
 def why_not_tensors(tensors: list[Any]) -> str:
     """Return why the kernels cannot read what a call was given, "" if they can."""
     if not eager():

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from keras import backend, tree
+from keras import backend
 
 from fastlstm.keras.cells import spec, weights
 from fastlstm.keras.masks import valid_steps
 from fastlstm.keras.on_backend import cast_like, copy, flip, run_cell, zeros_like
+from fastlstm.keras.why_not import as_list
 
 
 def run(layer: Any, x: Any, initial_state: Any, mask: Any, training: bool) -> Any:
@@ -20,7 +21,7 @@ def run(layer: Any, x: Any, initial_state: Any, mask: Any, training: bool) -> An
     The outputs stand in the order in which the steps run. Where a layer returns only the last one
     the others are not made.
     """
-    cell, states = layer.cell, tree.flatten(initial_state)
+    cell, states = layer.cell, as_list(initial_state)
     kernel = spec(cell)
     assert kernel is not None  # or `why_not` had a reason
     x = cast_like(x, states[0])
@@ -28,7 +29,8 @@ def run(layer: Any, x: Any, initial_state: Any, mask: Any, training: bool) -> An
         states = [copy(s) for s in states]  # the layer's own are written to before backward
     if training and cell.dropout:
         x = x * cell.get_dropout_mask(x[:, 0, :])[:, None]
-    valid = None if mask is None else valid_steps(tree.flatten(mask)[0], layer.go_backwards)
+    masks = as_list(mask)
+    valid = valid_steps(masks[0], layer.go_backwards) if masks else None
     if valid is not None:
         x = valid.gather(x)
     elif layer.go_backwards:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from keras import KerasTensor, backend, tree
+from keras import KerasTensor, backend
 from keras.src import backend as backend_src
 
 from fastlstm.keras.cells import GATES, spec
-from fastlstm.keras.on_backend import why_not_tensors
+from fastlstm.keras.on_backend import is_quick_step, why_not_tensors
 
 DTYPES = ("float32", "float64")
 # Keras before 3.5 has no such scope: its symbolic calls are of tensors on device meta.
@@ -21,17 +21,26 @@ def compiling() -> bool:
     return "torch" in sys.modules and sys.modules["torch"].compiler.is_compiling()
 
 
+def as_list(value: Any) -> list[Any]:
+    """Return states or masks as a list: Keras gives one alone, several or None."""
+    if isinstance(value, (list, tuple)):
+        return [v for v in value if v is not None]
+    return [] if value is None else [value]
+
+
 def why_not(layer: Any, sequences: Any, initial_state: Any, mask: Any, training: bool) -> str:
     """Return why the kernels cannot answer a call of `inner_loop`, "" if they can."""
-    states = tree.flatten(initial_state)
-    given = [sequences, *states, *tree.flatten(mask)]
+    states, masks = as_list(initial_state), as_list(mask)
+    given = [sequences, *states, *masks]
     if _in_symbolic_scope() or any(isinstance(v, KerasTensor) for v in given):
         return "a symbolic call"
+    if sequences.shape[1] == 1 and not masks and is_quick_step(layer):
+        return "one step of inference"
     return (
         _of_cell(layer)
         or _of_dropout(layer, training)
-        or why_not_tensors([v for v in given if v is not None])
-        or _of_shapes(layer, sequences, states, mask)
+        or why_not_tensors(given)
+        or _of_shapes(layer, sequences, states, masks)
     )
 
 
@@ -76,7 +85,7 @@ def _of_dropout(layer: Any, training: bool) -> str:
     return ""
 
 
-def _of_shapes(layer: Any, x: Any, states: list[Any], mask: Any) -> str:
+def _of_shapes(layer: Any, x: Any, states: list[Any], masks: list[Any]) -> str:
     cell, U = layer.cell, layer.cell.units
     others = [("kernel", cell.kernel), *(("state", s) for s in states)]
     why = _of_dtypes(cell.compute_dtype, x, others)
@@ -89,8 +98,7 @@ def _of_shapes(layer: Any, x: Any, states: list[Any], mask: Any) -> str:
     N, T = x.shape[:2]
     if [tuple(s.shape) for s in states] != [(N, U)] * (2 if GATES[type(cell)] == 4 else 1):
         return "states of other shapes"
-    masks = tree.flatten(mask)
-    if mask is not None and tuple(masks[0].shape) not in ((N, T), (N, T, 1)):
+    if masks and tuple(masks[0].shape) not in ((N, T), (N, T, 1)):
         return f"a mask of shape {tuple(masks[0].shape)}"
     return ""
 

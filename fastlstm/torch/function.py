@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from fastlstm.kernels import Array, Backend, Call, CellSpec, Gradients, States, Weights
+from fastlstm.kernels.dense import dense
 from fastlstm.kernels.rows import full_rows
 from fastlstm.runtime import get_num_threads
 from fastlstm.torch import operations
@@ -228,8 +229,7 @@ def _states(layer: Layer, tensors: Tensors, part: Weights, D: int) -> States:
 
 
 def _dense(tensor: Tensor) -> Array:
-    array = array_of(tensor)
-    return array if array.flags.c_contiguous else np.ascontiguousarray(array)
+    return dense(array_of(tensor))
 
 
 def _join(layout: Padded, states: list[States]) -> list[Array]:

@@ -24,13 +24,14 @@ def test_hook_second_derivatives(
     kind: str, mask: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(BIT64_TO_BIT32_DTYPE, "float64", "float64")
-    layer = make(kind, dtype="float64", return_sequences=True)
+    layer = make(kind, dtype="float64", return_sequences=True, return_state=True)
     given = None if mask is None else torch.tensor(MASKS[mask], dtype=torch.bool)
 
     def second() -> list[Any]:
         x = torch.tensor(array(N, T, I, dtype="float64"), requires_grad=True)
-        y = layer(x, mask=given)
-        (dx,) = torch.autograd.grad((y**2).sum(), x, create_graph=True)
+        outputs = keras.tree.flatten(layer(x, mask=given))
+        loss = sum((y**2).sum() for y in outputs)
+        (dx,) = torch.autograd.grad(loss, x, create_graph=True)
         weights = [w.value for w in layer.trainable_weights]
         return list(torch.autograd.grad((dx**2).sum(), [x, *weights]))
 
@@ -99,6 +100,16 @@ def test_hook_without_gradients() -> None:
                 y = layer(x)
             assert not y.requires_grad
             torch.testing.assert_close(y, wanted, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_hook_one_step_of_inference(kind: str) -> None:
+    """Keras's own path where that is a few operations: the weights are not transposed for it."""
+    layer, x = make(kind), torch.tensor(array(N, 1, I))
+    with fk.enabled(), torch.no_grad():
+        layer(x)
+    own = kind in ("LSTM", "GRU")
+    assert list(fk.report().refused) == [(kind, "one step of inference")] * own
 
 
 def test_hook_frozen_weights() -> None:
