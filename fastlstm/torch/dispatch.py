@@ -24,7 +24,7 @@ _dispatch_modes = torch._C._len_torch_dispatch_stack
 _function_modes = torch._C._len_torch_function_stack
 _autocasting = torch._C._is_any_autocast_enabled
 _hooks = torch._C._autograd._top_saved_tensors_default_hooks
-_batched = torch._C._functorch.is_legacy_batchedtensor
+batched = torch._C._functorch.is_legacy_batchedtensor  # a tensor that stands for many
 
 
 def outside_kernels(module: torch.nn.Module, input: Any, hx: Any, lengths: Any = None) -> bool:
@@ -106,7 +106,7 @@ def plain_gradients(gradients: Iterable[Tensor | None]) -> bool:
     if torch.is_grad_enabled() or not eager():
         return False
     for g in gradients:
-        if g is not None and (type(g) is not Tensor or _batched(g)):
+        if g is not None and (type(g) is not Tensor or batched(g)):
             return False
     return True
 

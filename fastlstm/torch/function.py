@@ -54,7 +54,7 @@ def run(layer: Layer, x: Tensor, states: Tensors, weights: Tensors) -> tuple[Ten
     if wants_gradient(x, states, weights):
         outputs: tuple[Tensor, ...] = Recurrent.apply(layer, x, *states, *weights)
         return outputs
-    return _forward(layer, (x, *states, *weights), save=False)[0]
+    return forward_layer(layer, (x, *states, *weights), save=False)[0]
 
 
 def run_step(
@@ -103,7 +103,7 @@ class Recurrent(torch.autograd.Function):
         ctx.layer, ctx.held = layer, Held(ctx, tensors, others)
         ctx.set_materialize_grads(False)
         # Hooks cannot take what a kernel keeps: where there are any, backward runs forward again.
-        outputs, ctx.kept = _forward(layer, tensors, save=not saving_hooked())
+        outputs, ctx.kept = forward_layer(layer, tensors, save=not saving_hooked())
         return outputs
 
     @staticmethod
@@ -116,8 +116,8 @@ class Recurrent(torch.autograd.Function):
         kept, ctx.kept = ctx.kept, None  # it serves once
         if kept is None or kept.changed():
             held.check_others()
-            kept = _forward(layer, tensors, save=True)[1]
-        return None, *_backward(layer, kept, tensors, grads, needs)
+            kept = forward_layer(layer, tensors, save=True)[1]
+        return None, *backward_layer(layer, kept, tensors, grads, needs)
 
 
 def _split(layer: Layer, tensors: Tensors) -> tuple[Any, Tensors, Tensors]:
@@ -126,9 +126,10 @@ def _split(layer: Layer, tensors: Tensors) -> tuple[Any, Tensors, Tensors]:
     return tensors[0], tensors[1:count], tensors[count:]
 
 
-def _forward(
+def forward_layer(
     layer: Layer, tensors: Tensors, *, save: bool
 ) -> tuple[tuple[Tensor, ...], Saved | None]:
+    """Return y and the last states, and what is saved for `backward_layer`."""
     cell, backend, layout, rows_first, precision = layer
     x, states, weights = _split(layer, tensors)
     parts = _weights(weights)
@@ -161,7 +162,7 @@ def _forward(
     return outputs, Saved(kept, y_shared if layout.shares_y else None, y_shared._version)
 
 
-def _backward(
+def backward_layer(
     layer: Layer, kept: Saved, tensors: Tensors, grads: Tensors, needs: Sequence[bool]
 ) -> tuple[Tensor | None, ...]:
     """Return the gradients of the tensors, None where none is needed."""

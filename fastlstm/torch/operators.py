@@ -1,0 +1,280 @@
+"""Layers as operators of torch.library: what torch's tools record, compile, export and count.
+
+`torch.ops.fastlstm.lstm`, `gru`, `rnn_tanh` and `rnn_relu` are one layer each, both of its
+directions; each has a `..._backward` beside it. As an operator gives tensors alone, what the
+kernel keeps for backward goes by way of `kept`.
+
+T steps, N batch rows, I input size, H hidden size, R output size of one direction, D directions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import chain
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from fastlstm import kernels
+from fastlstm.kernels.rows import full_rows
+from fastlstm.torch import function, kept, operations
+from fastlstm.torch.dispatch import batched
+from fastlstm.torch.held import FIELDS, Tensors
+from fastlstm.torch.layout import Padded
+
+NAMES = ("lstm", "gru", "rnn_tanh", "rnn_relu")
+NAMESPACE = "fastlstm"
+OPTIONS = "bool batch_first, bool bidirectional, str precision"
+_library = torch.library.Library(NAMESPACE, "DEF")
+
+
+class Given(NamedTuple):
+    """The arguments of an operator.
+
+    Attributes
+    ----------
+    x : [T,N,I], with batch_first [N,T,I].
+    states : [D,N,R] and, of an LSTM, [D,N,H]; None for zeros.
+    weights : of each direction weight_ih, weight_hh, then bias_ih and bias_hh, then weight_hr,
+        those that there are.
+    """
+
+    cell: kernels.CellSpec
+    x: Tensor
+    states: Tensors
+    weights: list[Tensor]
+    batch_first: bool
+    bidirectional: bool
+    precision: str
+
+    def sizes(self) -> tuple[Any, Any, int, Any, Any]:
+        """Return T, N, D, H and R."""
+        N, T = self.x.shape[:2] if self.batch_first else reversed(self.x.shape[:2])
+        G, R = self.weights[1].shape
+        return T, N, 1 + self.bidirectional, G // len(self.cell.gates), R
+
+    def tensors(self) -> list[Tensor | None]:
+        """Return x, states and weights as `function` has them."""
+        x = self.x.transpose(0, 1) if self.batch_first else self.x
+        return [x, *self.states, *self._fives()]
+
+    def layer(self) -> function.Layer:
+        """Return the layer that `function` runs."""
+        T, N, *_ = self.sizes()
+        rows = Padded(full_rows(T, N))
+        return function.Layer(
+            self.cell, kernels.backend(), rows, self.batch_first, precision=self.precision
+        )
+
+    def places(self) -> list[int]:
+        """Return where each of the tensors given stands among `tensors`."""
+        first = 1 + len(self.states)
+        fives = [i for i, w in enumerate(self._fives(), first) if w is not None]
+        return [*range(first), *fives]
+
+    def _fives(self) -> list[Tensor | None]:
+        """Return five weights of each direction, None for those it lacks."""
+        found: list[Tensor | None] = []
+        count = len(self.weights) // (1 + self.bidirectional)
+        for i in range(0, len(self.weights), count):
+            w_ih, w_hh, *others = self.weights[i : i + count]
+            biases = others[:2] if count >= FIELDS - 1 else (None, None)
+            found += [w_ih, w_hh, *biases, others[-1] if count % 2 else None]
+        return found
+
+
+def layer(
+    cell: kernels.CellSpec, x: Tensor, states: Tensors, weights: Tensors, **options: Any
+) -> tuple[Tensor, list[Tensor]]:
+    """Return y and the last states of one layer by its operator.
+
+    `weights` are as in `function`; the options are batch_first, precision and save, which asks to
+    keep what a backward pass needs.
+    """
+    there = [w for w in weights if w is not None]
+    bidirectional = len(weights) > FIELDS
+    operator = getattr(torch.ops.fastlstm, cell.name)
+    y, *ends, _ = operator(
+        x,
+        *states,
+        there,
+        options["batch_first"],
+        bidirectional,
+        options["precision"],
+        options["save"],
+    )
+    return y, ends
+
+
+def _define(cell: kernels.CellSpec) -> None:
+    """Register the two operators of a cell."""
+    name, states = f"{NAMESPACE}::{cell.name}", cell.states
+    given = f"Tensor x, {_each('Tensor? {}0', states)}, Tensor[] weights"
+    ends, dends = _each("Tensor {}", states), _each("Tensor? d{}", states)
+    _library.define(f"{cell.name}({given}, {OPTIONS}, bool save) -> (Tensor y, {ends}, Tensor kept)")
+    _library.define(
+        f"{cell.name}_backward(Tensor? dy, {dends}, Tensor y, Tensor kept, {given}, {OPTIONS}, "
+        "bool[] needs) -> Tensor[]"
+    )
+    there: list[tuple[str, Callable[..., Any]]] = [("", _forward), ("_backward", _backward)]
+    for suffix, run in there:
+        _library.impl(cell.name + suffix, partial(run, cell), "CPU")
+    library = torch.library
+    library.register_fake(name, partial(_fake_forward, cell), lib=_library)
+    library.register_fake(f"{name}_backward", partial(_fake_backward, cell), lib=_library)
+    library.register_autograd(
+        name, partial(_gradients, cell), setup_context=partial(_save, cell), lib=_library
+    )
+    library.register_autograd(f"{name}_backward", _no_second_derivative, lib=_library)
+    library.register_autocast(name, "cpu", torch.float32, lib=_library)
+
+
+def _each(form: str, states: Sequence[str]) -> str:
+    return ", ".join(form.format(s) for s in states)
+
+
+def _given(cell: kernels.CellSpec, args: Sequence[Any]) -> tuple[Given, Any]:
+    """Return the arguments of an operator, and its last one."""
+    x, *states = args[: 1 + len(cell.states)]
+    weights, *options, last = args[1 + len(cell.states) :]
+    return Given(cell, x, states, list(weights), *options), last
+
+
+def _split_backward(
+    cell: kernels.CellSpec, args: Sequence[Any]
+) -> tuple[list[Any], Tensor, Tensor, Given, list[bool]]:
+    """Return the gradients of the outputs, y, the marker, what forward was given, and `needs`."""
+    count = 1 + len(cell.states)
+    given, needs = _given(cell, args[count + 2 :])
+    return list(args[:count]), args[count], args[count + 1], given, list(needs)
+
+
+def _forward(cell: kernels.CellSpec, *args: Any) -> tuple[Tensor, ...]:
+    given, save = _given(cell, args)
+    if not given.x.numel():
+        return _of_no_rows(given)
+    (y, *ends), saved = function.forward_layer(given.layer(), given.tensors(), save=save)
+    if given.batch_first:
+        y = y.transpose(0, 1)
+    marker = kept.keep(saved, _reread(given, y)) if save else kept.nothing()
+    return y, *ends, marker
+
+
+def _backward(cell: kernels.CellSpec, *args: Any) -> list[Tensor]:
+    grads, y, marker, given, needs = _split_backward(cell, args)
+    if not given.x.numel():
+        return [torch.zeros_like(t) for t, n in zip(_inputs(given), needs, strict=True) if n]
+    layer, tensors, places = given.layer(), given.tensors(), given.places()
+    saved = kept.take(marker, _reread(given, y))
+    if saved is None:
+        saved = function.forward_layer(layer, tensors, save=True)[1]
+    if given.batch_first and grads[0] is not None:
+        grads[0] = grads[0].transpose(0, 1)
+    asked = [False] * len(tensors)
+    for place, need in zip(places, needs, strict=True):
+        asked[place] = need
+    found = list(function.backward_layer(layer, saved, tensors, grads, asked))
+    if given.batch_first and found[0] is not None:
+        found[0] = found[0].transpose(0, 1)
+    return [_whole(found[p], tensors[p]) for p, n in zip(places, needs, strict=True) if n]
+
+
+def _whole(gradient: Tensor | None, of: Tensor | None) -> Tensor:
+    """Return a gradient as an operator has to: in order in memory, and zeros for None."""
+    if gradient is None:
+        assert of is not None
+        return torch.zeros_like(of, memory_format=torch.contiguous_format)
+    return gradient.contiguous()
+
+
+def _reread(given: Given, y: Tensor) -> list[Tensor | None]:
+    """Return the tensors whose memory the kernel may read again."""
+    return [y, *_inputs(given)]
+
+
+def _inputs(given: Given) -> list[Tensor | None]:
+    return [given.x, *given.states, *given.weights]
+
+
+def _of_no_rows(given: Given) -> tuple[Tensor, ...]:
+    """Return the outputs for an empty batch."""
+    T, N, D, H, R = given.sizes()
+    if T == 0 or N:
+        raise RuntimeError(
+            f"x has shape {tuple(given.x.shape)}, expected at least one step and one number in each"
+        )
+    return (*_empties(given), kept.nothing())
+
+
+def _empties(given: Given) -> list[Tensor]:
+    """Return y and the last states, not yet written."""
+    _, N, D, H, R = given.sizes()
+    x = given.x
+    sizes = given.cell.state_sizes(H, R)
+    return [x.new_empty(*x.shape[:2], D * R), *(x.new_empty(D, N, size) for size in sizes)]
+
+
+def _fake_forward(cell: kernels.CellSpec, *args: Any) -> tuple[Tensor, ...]:
+    given, save = _given(cell, args)
+    return (*_empties(given), given.x.new_empty(int(save), dtype=torch.uint8))
+
+
+def _fake_backward(cell: kernels.CellSpec, *args: Any) -> list[Tensor]:
+    *_, given, needs = _split_backward(cell, args)
+    states = _empties(given)[1:]
+    like = [given.x, *states, *given.weights]
+    return [t.new_empty(t.shape) for t, n in zip(like, needs, strict=True) if n]
+
+
+def _save(cell: kernels.CellSpec, ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+    """Keep for backward what its operator takes."""
+    given, _ = _given(cell, inputs)
+    ctx.options = given[-3:]
+    ctx.mark_non_differentiable(output[-1])
+    ctx.set_materialize_grads(False)
+    ctx.save_for_backward(output[0], output[-1], *_inputs(given))
+
+
+def _gradients(cell: kernels.CellSpec, ctx: Any, *grads: Any) -> tuple[Any, ...]:
+    y, marker, *tensors = ctx.saved_tensors
+    count = 1 + len(cell.states)
+    needs = [*ctx.needs_input_grad[:count], *ctx.needs_input_grad[count]]
+    grads = grads[:count]
+    if torch.is_grad_enabled() or any(g is not None and batched(g) for g in grads):
+        given = Given(cell, tensors[0], tensors[1:count], tensors[count:], *ctx.options)
+        every = _of_torch(given, grads, needs)
+    else:
+        operator = getattr(torch.ops.fastlstm, f"{cell.name}_backward")
+        weights = tensors[count:]
+        answer = operator(*grads, y, marker, *tensors[:count], weights, *ctx.options, needs)
+        found = iter(answer)
+        every = [next(found) if n else None for n in needs]
+    return *every[:count], every[count:], *[None] * 4
+
+
+def _of_torch(given: Given, grads: Sequence[Any], needs: Sequence[bool]) -> list[Tensor | None]:
+    """Return the gradients in torch's own operations: of many at once, or to go on from."""
+    places, tensors = given.places(), given.tensors()
+    asked = [False] * len(tensors)
+    for place, need in zip(places, needs, strict=True):
+        asked[place] = need
+    dy, *dstates = grads
+    if given.batch_first and dy is not None:
+        dy = dy.transpose(0, 1)
+    found = operations.gradients(given.layer(), tensors, (dy, *dstates), asked)
+    if given.batch_first and found[0] is not None:
+        found[0] = found[0].transpose(0, 1)
+    return [found[p] for p in places]
+
+
+def _no_second_derivative(ctx: Any, *_: Any) -> None:
+    raise RuntimeError(
+        "the backward operators of fastlstm have no derivative: for second derivatives call the "
+        "layer without a compiler, with create_graph=True, or use restore(model)"
+    )
+
+
+for _name in NAMES:
+    _define(kernels.CELLS[_name])
