@@ -12,9 +12,9 @@ from torch import Tensor
 
 from fastlstm import kernels
 from fastlstm.kernels.rows import full_rows
-from fastlstm.torch import check
+from fastlstm.torch import check, operators
 from fastlstm.torch.autocast import lowered, raised, result_dtypes
-from fastlstm.torch.dispatch import Unscripted, outside_kernels, uncompiled
+from fastlstm.torch.dispatch import Unscripted, outside_kernels, takes_operators, uncompiled
 from fastlstm.torch.function import Layer, run, run_step, wants_gradient
 from fastlstm.torch.layout import OneStep
 from fastlstm.torch.precision import Precise, check_inference, precision_of
@@ -49,9 +49,12 @@ class _Cell(Unscripted, Precise, torch.nn.RNNCellBase):
         cell = self._cell or f"rnn_{self.nonlinearity}"
         ends = short_step(self, cell, input, hx)
         if ends is None:
-            if outside_kernels(self, input, hx):
+            if takes_operators(input):
+                ends = run_operator(self, input, hx)
+            elif outside_kernels(self, input, hx):
                 return super().forward(input, hx)
-            ends = run_cell(self, input, hx)
+            else:
+                ends = run_cell(self, input, hx)
         return ends if cell == "lstm" else ends[0]
 
     def __getstate__(self) -> dict[str, Any]:
@@ -131,7 +134,8 @@ def prepare(module: torch.nn.RNNCellBase, input: Any, hx: Any) -> Ready:
 @uncompiled
 def run_cell(module: torch.nn.RNNCellBase, input: Any, hx: Any) -> tuple[Tensor, ...]:
     """Return the new states."""
-    cell, weights, x, states, single, dtypes, precision = prepare(module, input, hx)
+    ready = prepare(module, input, hx)
+    cell, weights, x, states, _, _, precision = ready
     start, backend = states or (None,) * len(cell.states), kernels.backend()
     if wants_gradient(x, start, weights):
         rows = full_rows(1, x.shape[0])
@@ -139,8 +143,24 @@ def run_cell(module: torch.nn.RNNCellBase, input: Any, hx: Any) -> tuple[Tensor,
         _, *ends = run(layer, x, start, weights)
     else:
         ends = run_step(cell, backend, x, start, weights, precision)
-    if single:
+    return _answer(ready, ends)
+
+
+def run_operator(module: torch.nn.RNNCellBase, input: Any, hx: Any) -> tuple[Tensor, ...]:
+    """Return what `run_cell` does, by an operator: that of a layer, for one step."""
+    ready = prepare(module, input, hx)
+    cell, weights, x, states, _, _, precision = ready
+    start = states and [s.unsqueeze(0) for s in states]
+    options = False, precision, operators.keeps(x, states or (), weights)
+    none = [None] * len(cell.states)
+    _, ends = operators.layer(cell.name, x.unsqueeze(0), start or none, weights, options)
+    return _answer(ready, [s.squeeze(0) for s in ends])
+
+
+def _answer(ready: Ready, ends: list[Tensor]) -> tuple[Tensor, ...]:
+    """Return the new states [N,H] as torch's cell does."""
+    if ready.single:
         ends = [s.squeeze(0) for s in ends]
-    if dtypes is not None:
-        ends = [s.to(dtype) for s, dtype in zip(ends, dtypes, strict=True)]
+    if ready.dtypes is not None:
+        ends = [s.to(dtype) for s, dtype in zip(ends, ready.dtypes, strict=True)]
     return tuple(ends)

@@ -14,6 +14,7 @@ from torch.nn import Parameter
 from torch.nn.utils.rnn import PackedSequence
 from torch.overrides import _get_current_function_mode_stack
 from torch.utils._device import DeviceContext
+from torch.utils._python_dispatch import _get_current_dispatch_mode_stack as _dispatch_mode_stack
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -25,6 +26,16 @@ _function_modes = torch._C._len_torch_function_stack
 _autocasting = torch._C._is_any_autocast_enabled
 _hooks = torch._C._autograd._top_saved_tensors_default_hooks
 batched = torch._C._functorch.is_legacy_batchedtensor  # a tensor that stands for many
+
+# Modes of torch that take an operator for what it is registered as. By name: to import all of
+# their classes takes long.
+OF_OPERATORS = (
+    "ProxyTorchDispatchMode",
+    "FakeTensorMode",
+    "FunctionalTensorMode",
+    "_FlopCounterMode",
+    "FlopCounterMode",
+)
 
 
 def outside_kernels(module: torch.nn.Module, input: Any, hx: Any, lengths: Any = None) -> bool:
@@ -43,6 +54,27 @@ def outside_kernels(module: torch.nn.Module, input: Any, hx: Any, lengths: Any =
             )
         return True
     return isinstance(input, Tensor) and input.numel() == 0
+
+
+def takes_operators(input: Any, lengths: Any = None) -> bool:
+    """Whether a call goes through the operators of `operators`, whole rows or one step.
+
+    It does for torch's compiler, its export and those modes of torch that know an operator by its
+    registration. A mode of a user's own may look for torch's operations, and ONNX has nodes for
+    them.
+    """
+    compiling = torch.compiler.is_compiling()
+    if not (compiling or _dispatch_modes()):
+        return False
+    if lengths is not None or not isinstance(input, Tensor) or not input.numel():
+        return False
+    if compiling:
+        return not (torch.compiler.is_exporting() and torch.onnx.is_in_onnx_export())
+    if _tracing() or _transforming() or forward_ad._current_level >= 0:
+        return False
+    if _function_modes() and _intercepted():
+        return False
+    return all(type(mode).__name__ in OF_OPERATORS for mode in _dispatch_mode_stack())
 
 
 def recorded() -> bool:

@@ -6,6 +6,8 @@ one direction.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -14,11 +16,12 @@ from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
 from fastlstm import kernels
-from fastlstm.torch import check
+from fastlstm.torch import check, operators
 from fastlstm.torch.autocast import lowered, raised, result_dtypes
-from fastlstm.torch.dispatch import Unscripted, outside_kernels, uncompiled
+from fastlstm.torch.compiler import look_into
+from fastlstm.torch.dispatch import Unscripted, outside_kernels, takes_operators, uncompiled
 from fastlstm.torch.function import Layer, run
-from fastlstm.torch.layout import Packed, Padded
+from fastlstm.torch.layout import Packed
 from fastlstm.torch.precision import Precise, check_inference, precision_of
 from fastlstm.torch.step import short_sequence
 from fastlstm.torch.weights import Five, sequence_weights
@@ -53,6 +56,8 @@ class _Sequence(Unscripted, Precise, torch.nn.RNNBase):
             answer = short_sequence(self, input, hx)
             if answer is not None:
                 return answer
+        if takes_operators(input, lengths):
+            return run_operators(self, input, hx)
         if outside_kernels(self, input, hx, lengths):
             return super().forward(input, hx)
         return run_sequence(self, input, hx, lengths)
@@ -83,44 +88,57 @@ class RNN(_Sequence, torch.nn.RNN):
     """
 
 
+look_into(LSTM, GRU, RNN)
+
+
 class Ready(NamedTuple):
     """A checked call of a module."""
 
     cell: kernels.CellSpec
     weights: list[Five]  # of each layer and direction
-    x: Tensor  # as the layout has it
+    x: Tensor  # as the caller gave it, with a batch axis; of a PackedSequence its data
     states: list[Tensor] | None  # [L*D,N,R or H] each, in the layout's order; None for zeros
-    layout: Padded  # of x and y
+    layout: Any  # what `layout_of` returned: `Padded`, of x with its steps first, and of y
     dtypes: list[torch.dtype] | None  # of the last states (y has the first's) under autocast
     precision: str  # of the products
 
 
-def prepare(module: torch.nn.RNNBase, input: Any, hx: Any, lengths: Any) -> Ready:
-    """Check a call of a sequence module."""
+def prepare(
+    module: torch.nn.RNNBase,
+    input: Any,
+    hx: Any,
+    lengths: Any,
+    layout_of: Callable[[Any, int, int], Any] = check.read_lengths,
+) -> Ready:
+    """Check a call of a sequence module; `layout_of` takes the lengths, T and N of padded rows."""
     name, cell = module.mode.partition("_")[0], kernels.CELLS[module.mode.lower()]
     weights, precision = sequence_weights(module), precision_of(module)
     dtype, every = weights[0][0].dtype, [w for five in weights for w in five]
     check.check_weights(name, every, dtype)
     states = check.split_states(name, hx, len(cell.states))
-    low = lowered(dtype)
-    if low is None:
-        x, states, layout = _read(module, name, input, states, lengths, dtype)
-        check_inference(name, precision, x, states or (), every)
-        return Ready(cell, weights, x, states, layout, None, precision)
-    data = input.data if isinstance(input, PackedSequence) else input
-    given = [t.dtype for t in states or [data] * len(cell.states)]
-    states = states and [raised(s) for s in states]
-    x, states, layout = _read(module, name, raised(input), states, lengths, dtype)
+    low, dtypes = lowered(dtype), None
+    if low is not None:
+        data = input.data if isinstance(input, PackedSequence) else input
+        given = [t.dtype for t in states or [data] * len(cell.states)]
+        input, states = raised(input), states and [raised(s) for s in states]
+    x, states, layout = _read(module, name, input, states, lengths, dtype, layout_of)
     check_inference(name, precision, x, states or (), every)
-    fused = not isinstance(layout, Packed)
-    dtypes = result_dtypes(cell.name, low, given, fused=fused, projected=module.proj_size > 0)
+    if low is not None:
+        fused, projected = not isinstance(layout, Packed), module.proj_size > 0
+        dtypes = result_dtypes(cell.name, low, given, fused=fused, projected=projected)
     return Ready(cell, weights, x, states, layout, dtypes, precision)
 
 
 def _read(
-    module: torch.nn.RNNBase, name: str, input: Any, states: Any, lengths: Any, dtype: torch.dtype
-) -> tuple[Tensor, list[Tensor] | None, Padded]:
-    """Return the checked input as the layout has it, the states of hx, and the layout."""
+    module: torch.nn.RNNBase,
+    name: str,
+    input: Any,
+    states: Any,
+    lengths: Any,
+    dtype: torch.dtype,
+    layout_of: Callable[[Any, int, int], Any],
+) -> tuple[Tensor, list[Tensor] | None, Any]:
+    """Return the checked input with a batch axis, the states of hx, and the layout."""
     x, order = input, None
     if isinstance(input, PackedSequence):
         if lengths is not None:
@@ -128,18 +146,17 @@ def _read(
         x, order, batched = input.data, input.sorted_indices, True
         check.check_input(name, x, dtype, module.input_size, (2,))
         layout = check.read_packed(name, input)
+        N = layout.rows.N
     else:
         check.check_input(name, x, dtype, module.input_size, (2, 3))
         batched = x.dim() == 3
-        if not batched:
-            x = x.unsqueeze(1)
-        elif module.batch_first:
-            x = x.transpose(0, 1)
-        layout = check.read_lengths(lengths, x.shape[0], x.shape[1])
+        x = x if batched else x.unsqueeze(1)
+        N, T = x.shape[:2] if rows_first(module, input) else (x.shape[1], x.shape[0])
+        layout = layout_of(lengths, T, N)
     if states is not None:
         check.check_states(name, states, dtype, 3 if batched else 2)
         states = states if batched else [s.unsqueeze(1) for s in states]
-        shape = module.num_layers * (2 if module.bidirectional else 1), layout.rows.N
+        shape = module.num_layers * (2 if module.bidirectional else 1), N
         sizes = module.proj_size or module.hidden_size, module.hidden_size
         check.check_state_sizes(states, [(*shape, size) for size in sizes[: len(states)]])
         if order is not None:
@@ -147,47 +164,94 @@ def _read(
     return x, states, layout
 
 
+def rows_first(module: torch.nn.RNNBase, input: Any) -> bool:
+    """Whether the first axis of an input is that of the batch."""
+    batch_first: bool = module.batch_first
+    return batch_first and isinstance(input, Tensor) and input.dim() == 3
+
+
 @uncompiled
 def run_sequence(module: torch.nn.RNNBase, input: Any, hx: Any, lengths: Any) -> Any:
     """Return what torch's module would: (output, hx_n)."""
     ready = prepare(module, input, hx, lengths)
-    y, ends = _run_layers(module, ready)
-    if ready.dtypes is not None:
-        y = y.to(ready.dtypes[0])
-        ends = [s.to(dtype) for s, dtype in zip(ends, ready.dtypes, strict=True)]
-    return _answer(module, input, y, ends)
+    steps_second = rows_first(module, input)
+    x = ready.x.transpose(0, 1) if steps_second else ready.x
+    y, ends = _run_layers(module, ready._replace(x=x), partial(_by_kernel, module, ready))
+    return _answer(module, input, ready, y.transpose(0, 1) if steps_second else y, ends)
 
 
-def _run_layers(module: torch.nn.RNNBase, ready: Ready) -> tuple[Tensor, list[Tensor]]:
-    """Return y of the last layer, and the last states [L*D,N,R or H] of all."""
-    cell, weights, x, states, layout, _, precision = ready
-    backend = kernels.backend()
+def run_operators(module: torch.nn.RNNBase, input: Tensor, hx: Any) -> Any:
+    """Return what `run_sequence` does, by one operator for each layer."""
+    ready = prepare(module, input, hx, None, _whole_rows)
+    save = operators.keeps(ready.x, ready.states or (), *ready.weights)
+    y, ends = _run_layers(
+        module, ready, partial(_by_operator, ready, rows_first(module, input), save)
+    )
+    return _answer(module, input, ready, y, ends)
+
+
+def _whole_rows(lengths: None, T: int, N: int) -> None:
+    """Check what an operator needs no layout for."""
+    if T == 0:
+        check.read_lengths(None, T, N)
+
+
+def _run_layers(
+    module: torch.nn.RNNBase, ready: Ready, run_layer: Callable[..., tuple[Tensor, list[Tensor]]]
+) -> tuple[Tensor, list[Tensor]]:
+    """Return y of the last layer, and the last states [L*D,N,R or H] of all.
+
+    `run_layer` takes the number of a layer, its x, its states and its weights.
+    """
+    x, states = ready.x, ready.states
     L, D = module.num_layers, 2 if module.bidirectional else 1
-    starts: list[Any] = [(None,) * len(cell.states)] * L
+    starts: list[Any] = [(None,) * len(ready.cell.states)] * L
     if states is not None:
         # slices: torch lets nobody change the views of split() in place
         starts = [[s[k * D : (k + 1) * D] for s in states] for k in range(L)]
     ends = []
     for k in range(L):
-        last = k == L - 1
-        layer = Layer(cell, backend, layout, module.batch_first and last, precision)
-        five = [w for part in weights[k * D : (k + 1) * D] for w in part]
-        try:
-            x, *end = run(layer, x, starts[k], five)
-        except ValueError as error:
-            if precision != "int8":
-                raise
-            raise ValueError(f"{type(module).__name__}: layer {k}: {error}") from None
+        five = [w for part in ready.weights[k * D : (k + 1) * D] for w in part]
+        x, end = run_layer(k, x, starts[k], five)
         ends.append(end)
-        if module.dropout and module.training and not last:
+        if module.dropout and module.training and k < L - 1:
             x = F.dropout(x, module.dropout, True)
     if L == 1:
         return x, ends[0]
     return x, [torch.cat(parts) for parts in zip(*ends, strict=True)]
 
 
-def _answer(module: torch.nn.RNNBase, input: Any, y: Tensor, ends: list[Tensor]) -> Any:
+def _by_kernel(
+    module: torch.nn.RNNBase, ready: Ready, k: int, x: Tensor, states: Any, weights: Any
+) -> tuple[Tensor, list[Tensor]]:
+    last = k == module.num_layers - 1
+    layer = Layer(
+        ready.cell, kernels.backend(), ready.layout, module.batch_first and last, ready.precision
+    )
+    try:
+        y, *ends = run(layer, x, states, weights)
+    except ValueError as error:
+        if ready.precision != "int8":
+            raise
+        raise ValueError(f"{type(module).__name__}: layer {k}: {error}") from None
+    return y, ends
+
+
+def _by_operator(
+    ready: Ready, batch_first: bool, save: bool, k: int, x: Tensor, states: Any, weights: Any
+) -> tuple[Tensor, list[Tensor]]:
+    return operators.layer(
+        ready.cell.name, x, states, weights, (batch_first, ready.precision, save)
+    )
+
+
+def _answer(
+    module: torch.nn.RNNBase, input: Any, ready: Ready, y: Tensor, ends: list[Tensor]
+) -> Any:
     """Return y and the last states as torch's module does: laid out as the input was."""
+    if ready.dtypes is not None:
+        y = y.to(ready.dtypes[0])
+        ends = [s.to(dtype) for s, dtype in zip(ends, ready.dtypes, strict=True)]
     output: Any = y
     if isinstance(input, PackedSequence):
         _, sizes, order, back = input
@@ -196,6 +260,4 @@ def _answer(module: torch.nn.RNNBase, input: Any, y: Tensor, ends: list[Tensor])
             ends = [s.index_select(1, back) for s in ends]
     elif input.dim() == 2:
         output, ends = y.squeeze(1), [s.squeeze(1) for s in ends]
-    elif module.batch_first:
-        output = y.transpose(0, 1)
     return output, tuple(ends) if module.mode == "LSTM" else ends[0]

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from itertools import chain
 from typing import Any, NamedTuple
 
 import torch
@@ -19,7 +18,7 @@ from torch import Tensor
 
 from fastlstm import kernels
 from fastlstm.kernels.rows import full_rows
-from fastlstm.torch import function, kept, operations
+from fastlstm.torch import flops, function, kept, operations
 from fastlstm.torch.dispatch import batched
 from fastlstm.torch.held import FIELDS, Tensors
 from fastlstm.torch.layout import Padded
@@ -86,26 +85,24 @@ class Given(NamedTuple):
 
 
 def layer(
-    cell: kernels.CellSpec, x: Tensor, states: Tensors, weights: Tensors, **options: Any
+    cell: str, x: Tensor, states: Tensors, weights: Tensors, options: tuple[bool, str, bool]
 ) -> tuple[Tensor, list[Tensor]]:
     """Return y and the last states of one layer by its operator.
 
-    `weights` are as in `function`; the options are batch_first, precision and save, which asks to
-    keep what a backward pass needs.
+    `weights` are as in `function`; the options are batch_first, precision, and whether to keep
+    what a backward pass needs.
     """
+    batch_first, precision, save = options
     there = [w for w in weights if w is not None]
-    bidirectional = len(weights) > FIELDS
-    operator = getattr(torch.ops.fastlstm, cell.name)
-    y, *ends, _ = operator(
-        x,
-        *states,
-        there,
-        options["batch_first"],
-        bidirectional,
-        options["precision"],
-        options["save"],
-    )
+    both = len(weights) > FIELDS
+    operator = getattr(torch.ops.fastlstm, cell)
+    y, *ends, _ = operator(x, *states, there, batch_first, both, precision, save)
     return y, ends
+
+
+def keeps(x: Tensor, *groups: Tensors) -> bool:
+    """Whether to keep what a backward pass needs: not in a program that is exported."""
+    return function.wants_gradient(x, *groups) and not torch.compiler.is_exporting()
 
 
 def _define(cell: kernels.CellSpec) -> None:
@@ -113,7 +110,9 @@ def _define(cell: kernels.CellSpec) -> None:
     name, states = f"{NAMESPACE}::{cell.name}", cell.states
     given = f"Tensor x, {_each('Tensor? {}0', states)}, Tensor[] weights"
     ends, dends = _each("Tensor {}", states), _each("Tensor? d{}", states)
-    _library.define(f"{cell.name}({given}, {OPTIONS}, bool save) -> (Tensor y, {ends}, Tensor kept)")
+    _library.define(
+        f"{cell.name}({given}, {OPTIONS}, bool save) -> (Tensor y, {ends}, Tensor kept)"
+    )
     _library.define(
         f"{cell.name}_backward(Tensor? dy, {dends}, Tensor y, Tensor kept, {given}, {OPTIONS}, "
         "bool[] needs) -> Tensor[]"
@@ -128,6 +127,7 @@ def _define(cell: kernels.CellSpec) -> None:
         name, partial(_gradients, cell), setup_context=partial(_save, cell), lib=_library
     )
     library.register_autograd(f"{name}_backward", _no_second_derivative, lib=_library)
+    flops.register(cell.name, len(states))
     library.register_autocast(name, "cpu", torch.float32, lib=_library)
 
 
@@ -202,9 +202,8 @@ def _of_no_rows(given: Given) -> tuple[Tensor, ...]:
     """Return the outputs for an empty batch."""
     T, N, D, H, R = given.sizes()
     if T == 0 or N:
-        raise RuntimeError(
-            f"x has shape {tuple(given.x.shape)}, expected at least one step and one number in each"
-        )
+        shape = tuple(given.x.shape)
+        raise RuntimeError(f"x has shape {shape}, expected one step at least, of one number")
     return (*_empties(given), kept.nothing())
 
 
