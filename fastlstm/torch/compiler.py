@@ -56,7 +56,8 @@ class _WhenLoaded(MetaPathFinder):
 
 def _teach(builder: Any, classes: tuple[type[Any], ...]) -> None:
     """Have the option set while the compiler wraps a module of these classes."""
-    kind, config = getattr(builder, "VariableBuilder", None), getattr(builder, "config", None)
+    kind: Any = getattr(builder, "VariableBuilder", None)
+    config: Any = getattr(builder, "config", None)
     wrap_module = getattr(kind, "wrap_module", None)
     if wrap_module is None or not hasattr(config, "allow_rnn"):
         return

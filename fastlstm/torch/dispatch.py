@@ -21,6 +21,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 # Looked up once: every call asks them, and that of a cell takes a few microseconds.
 _tracing = torch._C._is_tracing
 _transforming = torch._C._are_functorch_transforms_active
+_transforms = torch._C._functorch.get_interpreter_stack
+_VMAP = torch._C._functorch.TransformType.Vmap
 _dispatch_modes = torch._C._len_torch_dispatch_stack
 _function_modes = torch._C._len_torch_function_stack
 _autocasting = torch._C._is_any_autocast_enabled
@@ -34,7 +36,8 @@ OF_OPERATORS = (
     "FakeTensorMode",
     "FunctionalTensorMode",
     "_FlopCounterMode",
-    "FlopCounterMode",
+    "TorchFunctionMetadataMode",  # these two of make_fx
+    "PreDispatchTorchFunctionMode",
 )
 
 
@@ -57,30 +60,40 @@ def outside_kernels(module: torch.nn.Module, input: Any, hx: Any, lengths: Any =
 
 
 def takes_operators(input: Any, lengths: Any = None) -> bool:
-    """Whether a call goes through the operators of `operators`, whole rows or one step.
+    """Whether a call goes through the operators of `operators`: one of whole rows, or of one step.
 
-    It does for torch's compiler, its export and those modes of torch that know an operator by its
-    registration. A mode of a user's own may look for torch's operations, and ONNX has nodes for
-    them.
+    It does for torch's compiler, its export, vmap and those modes of torch that know an operator
+    by its registration. A mode of a user's own may look for torch's operations, ONNX has nodes for
+    them, and torch.func cannot differentiate what is registered.
     """
     compiling = torch.compiler.is_compiling()
-    if not (compiling or _dispatch_modes()):
+    if not (compiling or _dispatch_modes() or _function_modes() or _transforming()):
         return False
     if lengths is not None or not isinstance(input, Tensor) or not input.numel():
         return False
+    if _differentiated():
+        return False
     if compiling:
         return not (torch.compiler.is_exporting() and torch.onnx.is_in_onnx_export())
-    if _tracing() or _transforming() or forward_ad._current_level >= 0:
-        return False
-    if _function_modes() and _intercepted():
-        return False
-    return all(type(mode).__name__ in OF_OPERATORS for mode in _dispatch_mode_stack())
+    names = [type(mode).__name__ for mode in (*_dispatch_mode_stack(), *_intercepting())]
+    known = all(name in OF_OPERATORS for name in names)
+    return known and bool(names or _transforming()) and not _tracing()
+
+
+def _differentiated() -> bool:
+    """Whether torch.func transforms at this moment, by more than vmap, or derives forward."""
+    if forward_ad._current_level >= 0:
+        return True
+    return _transforming() and any(level.key() != _VMAP for level in _transforms() or ())
+
+
+_differentiated._dynamo_marked_constant = True  # type: ignore[attr-defined]  # not to be traced
 
 
 def recorded() -> bool:
     """Whether torch records, transforms or intercepts operations at this moment."""
     if torch.compiler.is_compiling():
-        return bool(torch.compiler.is_exporting())
+        return bool(torch.compiler.is_exporting()) or _differentiated()
     return not eager()
 
 
@@ -100,13 +113,14 @@ def eager() -> bool:
         or _transforming()
         or forward_ad._current_level >= 0
         or _dispatch_modes()
-        or (_function_modes() and _intercepted())
+        or (_function_modes() and _intercepting())
     )
 
 
-def _intercepted() -> bool:
+def _intercepting() -> list[Any]:
+    """Return the modes that functions of torch go through, the innermost last."""
     modes: list[Any] = _get_current_function_mode_stack()
-    return any(type(mode) is not DeviceContext for mode in modes)
+    return [mode for mode in modes if type(mode) is not DeviceContext]
 
 
 def foreign(module: torch.nn.Module, input: Any, hx: Any) -> bool:

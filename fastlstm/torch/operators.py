@@ -18,7 +18,7 @@ from torch import Tensor
 
 from fastlstm import kernels
 from fastlstm.kernels.rows import full_rows
-from fastlstm.torch import flops, function, kept, operations
+from fastlstm.torch import flops, function, kept, operations, vmap
 from fastlstm.torch.dispatch import batched
 from fastlstm.torch.held import FIELDS, Tensors
 from fastlstm.torch.layout import Padded
@@ -128,6 +128,7 @@ def _define(cell: kernels.CellSpec) -> None:
     )
     library.register_autograd(f"{name}_backward", _no_second_derivative, lib=_library)
     flops.register(cell.name, len(states))
+    vmap.register(cell.name, len(states), _library)
     library.register_autocast(name, "cpu", torch.float32, lib=_library)
 
 
@@ -158,27 +159,35 @@ def _forward(cell: kernels.CellSpec, *args: Any) -> tuple[Tensor, ...]:
     (y, *ends), saved = function.forward_layer(given.layer(), given.tensors(), save=save)
     if given.batch_first:
         y = y.transpose(0, 1)
-    marker = kept.keep(saved, _reread(given, y)) if save else kept.nothing()
+    marker = kept.nothing() if saved is None else kept.keep(saved, _reread(given, y))
     return y, *ends, marker
 
 
 def _backward(cell: kernels.CellSpec, *args: Any) -> list[Tensor]:
     grads, y, marker, given, needs = _split_backward(cell, args)
     if not given.x.numel():
-        return [torch.zeros_like(t) for t, n in zip(_inputs(given), needs, strict=True) if n]
+        pairs = zip(_inputs(given), needs, strict=True)
+        return [torch.zeros_like(t) for t, n in pairs if n and t is not None]
     layer, tensors, places = given.layer(), given.tensors(), given.places()
     saved = kept.take(marker, _reread(given, y))
     if saved is None:
         saved = function.forward_layer(layer, tensors, save=True)[1]
+    assert saved is not None
     if given.batch_first and grads[0] is not None:
         grads[0] = grads[0].transpose(0, 1)
-    asked = [False] * len(tensors)
-    for place, need in zip(places, needs, strict=True):
-        asked[place] = need
+    asked = _spread(needs, places, len(tensors))
     found = list(function.backward_layer(layer, saved, tensors, grads, asked))
     if given.batch_first and found[0] is not None:
         found[0] = found[0].transpose(0, 1)
     return [_whole(found[p], tensors[p]) for p, n in zip(places, needs, strict=True) if n]
+
+
+def _spread(needs: Sequence[bool], places: Sequence[int], size: int) -> list[bool]:
+    """Return `needs` at their places among `size` tensors."""
+    asked = [False] * size
+    for place, need in zip(places, needs, strict=True):
+        asked[place] = need
+    return asked
 
 
 def _whole(gradient: Tensor | None, of: Tensor | None) -> Tensor:
@@ -255,11 +264,10 @@ def _gradients(cell: kernels.CellSpec, ctx: Any, *grads: Any) -> tuple[Any, ...]
 
 def _of_torch(given: Given, grads: Sequence[Any], needs: Sequence[bool]) -> list[Tensor | None]:
     """Return the gradients in torch's own operations: of many at once, or to go on from."""
-    places, tensors = given.places(), given.tensors()
-    asked = [False] * len(tensors)
-    for place, need in zip(places, needs, strict=True):
-        asked[place] = need
-    dy, *dstates = grads
+    with torch.enable_grad():  # x may be a view here, which is to have a gradient too
+        tensors = given.tensors()
+    places, (dy, *dstates) = given.places(), grads
+    asked = _spread(needs, places, len(tensors))
     if given.batch_first and dy is not None:
         dy = dy.transpose(0, 1)
     found = operations.gradients(given.layer(), tensors, (dy, *dstates), asked)

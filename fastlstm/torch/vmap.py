@@ -1,0 +1,57 @@
+"""`torch.vmap` of the operators.
+
+Calls that share their weights are one call of more rows; of all others each is made alone.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._pytree import tree_map
+
+
+def register(cell: str, states: int, library: Any) -> None:
+    """Register the rules of both operators of a cell with so many states."""
+    layer = getattr(torch.ops.fastlstm, cell)
+    layer_backward = getattr(torch.ops.fastlstm, f"{cell}_backward")
+
+    def forward(info: Any, dims: tuple[Any, ...], *args: Any) -> tuple[Any, Any]:
+        if any(d is not None for d in dims[states + 1]):
+            return one_by_one(layer, info.batch_size, dims, args)
+        axes = [1 - args[states + 2], *[1] * states]  # where rows stand in x and in the states
+        rows = [
+            None if t is None else fold(t, dim, axis, info.batch_size)
+            for t, dim, axis in zip(args, dims, axes, strict=False)
+        ]
+        *outputs, marker = layer(*rows, *args[states + 1 :])
+        found = [
+            y.unflatten(axis, (info.batch_size, -1)) for y, axis in zip(outputs, axes, strict=True)
+        ]
+        return (*found, marker), (*axes, None)
+
+    def backward(info: Any, dims: tuple[Any, ...], *args: Any) -> tuple[Any, Any]:
+        return one_by_one(layer_backward, info.batch_size, dims, args)
+
+    torch.library.register_vmap(f"fastlstm::{cell}", forward, lib=library)
+    torch.library.register_vmap(f"fastlstm::{cell}_backward", backward, lib=library)
+
+
+def fold(tensor: Tensor, dim: int | None, axis: int, size: int) -> Tensor:
+    """Return a tensor with its `size` calls as rows at `axis`; `dim` None: all have the same."""
+    if dim is None:
+        whole = tensor.unsqueeze(axis).expand(*tensor.shape[:axis], size, *tensor.shape[axis:])
+    else:
+        whole = tensor.movedim(dim, axis)
+    return whole.flatten(axis, axis + 1)
+
+
+def one_by_one(operator: Any, size: int, dims: Any, args: Any) -> tuple[Any, Any]:
+    """Return what `size` calls of an operator give, each result stacked."""
+    found = []
+    for k in range(size):
+        one = tree_map(lambda dim, arg, k=k: arg if dim is None else arg.select(dim, k), dims, args)
+        found.append(operator(*one))
+    stacked = tree_map(lambda *parts: torch.stack(parts), *found)
+    return stacked, tree_map(lambda _: 0, stacked)

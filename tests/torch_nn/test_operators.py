@@ -1,0 +1,526 @@
+"""Layers as operators of torch.library: registered right, and one node of every graph."""
+
+from __future__ import annotations
+
+import io
+import shutil
+from functools import partial
+from itertools import product
+from typing import Any
+
+import pytest
+from dropin import CELLS, F32, F64, QUIET, SEQUENCES, assert_close, ft, packed, pair, tensors, torch
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.fx.experimental.proxy_tensor import make_fx
+from torch.library import opcheck
+from torch.utils.flop_counter import FlopCounterMode
+
+from fastlstm.torch import kept
+from fastlstm.torch.modules import run_operators
+from fastlstm.torch.operators import NAMES
+
+T, N, I, H = 5, 3, 4, 6  # noqa: E741
+pytestmark = [
+    QUIET,
+    pytest.mark.filterwarnings(
+        "ignore::DeprecationWarning"
+    ),  # the compiler's own, and FutureWarning
+    pytest.mark.filterwarnings("ignore::FutureWarning"),
+    pytest.mark.filterwarnings("ignore::UserWarning"),
+]
+BOTH = {"num_layers": 2, "bidirectional": True, "batch_first": True}
+FORMS: list[tuple[str, dict[str, Any]]] = [
+    ("LSTM", BOTH),
+    ("LSTM", {"proj_size": 2, "bias": False}),
+    ("GRU", {"num_layers": 2}),
+    ("RNN", {"nonlinearity": "relu", "bidirectional": True}),
+    *((name, {}) for name in CELLS),
+]
+every = pytest.mark.parametrize(("name", "options"), FORMS, ids=str)
+
+
+def draw(*shape: int, seed: int = 0, dtype: Any = F64) -> Any:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=dtype)
+
+
+def input_of(name: str, seed: int = 0, dtype: Any = F64) -> Any:
+    return draw(*((N, I) if name in CELLS else (N, T, I)), seed=seed, dtype=dtype)
+
+
+def arguments(
+    cell: str, options: dict[str, Any], dtype: Any = F64, grad: bool = True
+) -> tuple[Any, ...]:
+    """Arguments of an operator: of both directions with `both`, with states with `hx`."""
+    batch_first, both = options.get("batch_first", False), options.get("both", False)
+    G, D = {"lstm": 4, "gru": 3}.get(cell, 1) * H, 1 + both
+    R = options.get("proj") or H
+    biases = [(G,), (G,)] if options.get("bias", True) else []
+    sizes = [(G, I), (G, R), *biases, *([(R, H)] if R != H else [])] * D
+    states = [(D, N, R), (D, N, H)][: 2 if cell == "lstm" else 1]
+
+    def make(*shape: int) -> Any:
+        return draw(*shape, seed=len(shape), dtype=dtype).requires_grad_(grad)
+
+    given = [make(*s) if options.get("hx", True) else None for s in states]
+    x = make(N, T, I) if batch_first else make(T, N, I)
+    rest = batch_first, both, options.get("precision", "float32"), options.get("save", True)
+    return (x, *given, [make(*s) for s in sizes], *rest)
+
+
+def operators(cell: str) -> tuple[Any, Any]:
+    found = torch.ops.fastlstm
+    return getattr(found, cell).default, getattr(found, f"{cell}_backward").default
+
+
+def backward_arguments(cell: str, given: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Arguments of the backward operator that asks for all gradients."""
+    *outputs, marker = operators(cell)[0](*given)
+    grads = [draw(*y.shape, seed=7, dtype=y.dtype) for y in outputs]
+    states = given[: len(outputs)]
+    needs = [t is not None for t in states] + [True] * len(given[len(outputs)])
+    return (*grads, outputs[0], marker, *given[:-1], needs)
+
+
+def check_operators(cell: str, options: dict[str, Any], dtype: Any = F64) -> None:
+    forward, backward = operators(cell)
+    opcheck(forward, arguments(cell, options, dtype))
+    opcheck(backward, backward_arguments(cell, arguments(cell, options, dtype, grad=False)))
+
+
+@pytest.mark.parametrize("cell", NAMES)
+def test_opcheck(cell: str) -> None:
+    check_operators(cell, {"both": True, "batch_first": True})
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", [F32, F64])
+@pytest.mark.parametrize("cell", NAMES)
+def test_opcheck_of_all_options(cell: str, dtype: Any) -> None:
+    projections = (0, 2) if cell == "lstm" else (0,)
+    for both, batch_first, hx, bias, proj in product(*[(False, True)] * 4, projections):
+        options = {"both": both, "batch_first": batch_first, "hx": hx, "bias": bias, "proj": proj}
+        check_operators(cell, {**options, "save": hx == both}, dtype)
+    if dtype is F32:
+        check_operators(cell, {"precision": "bfloat16"}, dtype)
+        quantized = {"precision": "int8", "save": False}
+        opcheck(operators(cell)[0], arguments(cell, quantized, dtype, grad=False))
+
+
+class Graphs:
+    """A backend of torch.compile that runs the graphs of forward and backward as they are."""
+
+    def __init__(self) -> None:
+        from torch._dynamo.backends.common import aot_autograd
+
+        self.seen: list[Any] = []
+        self.backend = aot_autograd(fw_compiler=self.see, bw_compiler=self.see)
+
+    def see(self, graph: Any, _: Any) -> Any:
+        from functorch.compile import make_boxed_func
+
+        self.seen.append(graph)
+        return make_boxed_func(graph.forward)
+
+    def compile(self, function: Any, **options: Any) -> Any:
+        torch._dynamo.reset()
+        return torch.compile(function, backend=self.backend, fullgraph=True, **options)
+
+
+def count(graph: Any) -> tuple[int, int]:
+    """How many operators of ours a graph has, forward and backward."""
+    names = [str(n.target) for n in graph.graph.nodes if "fastlstm" in str(n.target)]
+    back = sum("_backward" in name for name in names)
+    return len(names) - back, back
+
+
+def layers(module: Any) -> int:
+    return getattr(module, "num_layers", 1)
+
+
+def run(function: Any, module: Any, x: Any) -> list[Any]:
+    """The outputs of a function of x, and the gradients of a sum of them."""
+    x, weights = x.clone().requires_grad_(), list(module.parameters())
+    outputs = list(tensors(function(x)))
+    total = sum((k + 1) * y.float().square().sum() for k, y in enumerate(outputs))
+    return [*outputs, *torch.autograd.grad(total, [x, *weights], allow_unused=True)]
+
+
+def assert_equal(found: Any, expected: Any) -> None:
+    for k, (actual, value) in enumerate(zip(found, expected, strict=True)):
+        assert_close(actual, value, 1e-6 if value.dtype is not F64 else 1e-10, str(k))
+
+
+def check_compiled(module: Any, x: Any, **options: Any) -> None:
+    graphs = Graphs()
+    compiled = graphs.compile(module, **options)
+    assert_equal(run(compiled, module, x), run(module, module, x))
+    assert [count(g) for g in graphs.seen] == [(layers(module), 0), (0, layers(module))]
+
+
+@every
+def test_compiled(name: str, options: dict[str, Any]) -> None:
+    """One graph forward and one backward, with one operator for each layer in it."""
+    check_compiled(getattr(ft, name)(I, H, dtype=F64, **options), input_of(name))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dynamic", [True, False])
+@pytest.mark.parametrize("name", SEQUENCES)
+def test_compiled_for_many_shapes(name: str, dynamic: bool) -> None:
+    module = getattr(ft, name)(I, H, dtype=F64, **BOTH)
+    graphs = Graphs()
+    compiled = graphs.compile(module, dynamic=dynamic)
+    for shape in ((3, 5, I), (4, 7, I), (6, 2, I)):
+        assert_equal(run(compiled, module, draw(*shape)), run(module, module, draw(*shape)))
+    assert len(graphs.seen) == (2 if dynamic else 6)
+    check_compiled(module, draw(T, I))  # without a batch axis
+
+
+@pytest.mark.parametrize("name", ["LSTM", "GRUCell"])
+def test_compiled_with_states(name: str) -> None:
+    options = BOTH if name == "LSTM" else {}
+    module = getattr(ft, name)(I, H, dtype=F64, **options)
+    x, h = input_of(name), draw(*((4,) if options else ()), N, H)
+    h.requires_grad_()
+    hx = (h, 2 * h) if name == "LSTM" else h
+
+    def gradients(call: Any) -> Any:
+        y = next(tensors(call(x, hx)))
+        return torch.autograd.grad(y.sum(), [h, *module.parameters()], retain_graph=True)
+
+    assert_equal(gradients(Graphs().compile(module)), gradients(module))
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "int8"])
+def test_compiled_in_lower_precision(precision: str) -> None:
+    module = ft.LSTM(I, H, precision=precision, **BOTH)
+    x = input_of("LSTM", dtype=F32)
+    if precision == "bfloat16":
+        check_compiled(module, x)
+        return
+    with torch.no_grad():
+        assert torch.equal(Graphs().compile(module)(x)[0], module(x)[0])
+    with pytest.raises(Exception, match="precision is 'int8', which is for inference"):
+        Graphs().compile(module)(x)
+
+
+@pytest.mark.parametrize("name", ["LSTM", "GRU", "LSTMCell"])
+def test_compiled_under_autocast(name: str) -> None:
+    module, x = getattr(ft, name)(I, H), input_of(name, dtype=F32)
+
+    def call(x: Any) -> Any:
+        with torch.autocast("cpu", torch.bfloat16):
+            return list(tensors(module(x)))
+
+    found, expected = Graphs().compile(call)(x), call(x)
+    assert [y.dtype for y in found] == [y.dtype for y in expected]
+    assert_equal(found, expected)
+
+
+def test_operator_under_autocast() -> None:
+    given = arguments("lstm", {}, F32, grad=False)
+    low = given[0].bfloat16()
+    with torch.autocast("cpu", torch.bfloat16):
+        y = torch.ops.fastlstm.lstm(low, *given[1:])[0]
+    assert y.dtype is F32
+    assert torch.equal(y, torch.ops.fastlstm.lstm(low.float(), *given[1:])[0])
+
+
+@pytest.mark.slow
+def test_compiled_with_dropout_and_lengths() -> None:
+    module = ft.GRU(I, H, dropout=0.5, dtype=F64, **BOTH)
+    x, results = input_of("GRU"), []
+    for call in (Graphs().compile(module), module):
+        torch.manual_seed(5)
+        results.append(run(call, module, x))
+    assert_equal(*results)
+    module.eval()
+    calls = (
+        lambda x: module(x, lengths=[2, 5, 4]),
+        lambda x: module(packed(x, [2, 5, 4], batch_first=True)),
+    )
+    for call in calls:  # with a break in the graph
+        torch._dynamo.reset()
+        assert_equal(run(torch.compile(call, backend="eager"), module, x), run(call, module, x))
+
+
+@pytest.mark.slow
+def test_compiled_and_checkpointed() -> None:
+    module, x = ft.LSTM(I, H, dtype=F64, **BOTH), input_of("LSTM")
+
+    def call(x: Any) -> Any:
+        return torch.utils.checkpoint.checkpoint(module, x, use_reentrant=False)
+
+    graphs = Graphs()
+    assert_equal(run(graphs.compile(call), module, x), run(module, module, x))
+    assert [count(g) for g in graphs.seen] == [(2, 0), (2, 2)]
+
+
+@pytest.mark.parametrize("transform", ["grad", "jvp"])
+def test_compiled_transforms(transform: str) -> None:
+    """torch.func cannot differentiate an operator, so torch's own operations are compiled."""
+    theirs, ours = pair("LSTM", I, H, dtype=F64)
+    x = draw(T, N, I)
+
+    def of(module: Any) -> Any:
+        def total(x: Any) -> Any:
+            return module(x)[0].square().sum()
+
+        if transform == "grad":
+            return torch.func.grad(total)
+        return lambda x: torch.func.jvp(total, (x,), (x,))[1]
+
+    assert_close(Graphs().compile(of(ours))(x), of(theirs)(x), 1e-10, transform)
+
+
+@every
+def test_exported(name: str, options: dict[str, Any]) -> None:
+    """The program holds one operator for each layer, keeps nothing, and serves other inputs."""
+    module = getattr(ft, name)(I, H, dtype=F64, **options)
+    program = torch.export.export(module, (input_of(name),))
+    nodes = [n for n in program.graph.nodes if "fastlstm" in str(n.target)]
+    assert len(nodes) == layers(module)
+    assert not any(n.args[-1] for n in nodes)
+    other = input_of(name, 1)
+    assert_equal(tensors(program.module()(other)), tensors(module(other)))
+    assert_equal(run(program.module(), program.module(), other), run(module, module, other))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("strict", [True, False])
+def test_exported_for_many_shapes(strict: bool) -> None:
+    module, Dim = ft.GRU(I, H, dtype=F64, **BOTH), torch.export.Dim
+    shapes = ({0: Dim("N", min=2), 1: Dim("T", min=2)},)
+    program = torch.export.export(module, (draw(3, 5, I),), dynamic_shapes=shapes, strict=strict)
+    memory = io.BytesIO()
+    torch.export.save(program, memory)
+    memory.seek(0)
+    call = torch.export.load(memory).module()
+    for shape in ((4, 7, I), (2, 2, I)):
+        assert_equal(tensors(call(draw(*shape))), tensors(module(draw(*shape))))
+
+
+def test_onnx_gets_torchs_operations(monkeypatch: pytest.MonkeyPatch) -> None:
+    module, x = ft.GRU(I, H), draw(T, N, I, dtype=F32)
+    monkeypatch.setattr(torch.onnx, "is_in_onnx_export", lambda: True)
+    nodes = [str(n.target) for n in torch.export.export(module, (x,)).graph.nodes]
+    assert not any("fastlstm" in name for name in nodes)
+    assert any("gru" in name for name in nodes)
+
+
+@pytest.mark.filterwarnings("ignore")  # the exporter's own
+@pytest.mark.parametrize("name", SEQUENCES)
+def test_onnx_nodes(name: str) -> None:
+    onnx, memory = pytest.importorskip("onnx"), io.BytesIO()
+    model = torch.nn.Sequential(getattr(ft, name)(I, H))
+    torch.onnx.export(model, (draw(T, N, I, dtype=F32),), memory, dynamo=False)
+    nodes = [n.op_type for n in onnx.load_from_string(memory.getvalue()).graph.node]
+    assert nodes.count(name) == 1
+
+
+@every
+def test_make_fx(name: str, options: dict[str, Any]) -> None:
+    module = getattr(ft, name)(I, H, dtype=F64, **options)
+    graph = make_fx(lambda x: run(module, module, x))(input_of(name))
+    assert count(graph) == (layers(module), layers(module))
+    other = input_of(name, 1)
+    assert_equal(graph(other), run(module, module, other))
+
+
+@pytest.mark.parametrize("mode", ["fake", "symbolic"])
+def test_make_fx_of_fake_tensors(mode: str) -> None:
+    module = ft.LSTM(I, H, dtype=F64, **BOTH)
+    x = input_of("LSTM")
+
+    def call(x: Any, *weights: Any) -> Any:
+        names = [name for name, _ in module.named_parameters()]
+        return torch.func.functional_call(module, dict(zip(names, weights, strict=True)), (x,))[0]
+
+    weights = [p.detach() for p in module.parameters()]
+    graph = make_fx(call, tracing_mode=mode)(x, *weights)
+    assert count(graph) == (2, 0)
+    other = draw(4, 7, I) if mode == "symbolic" else 2 * x
+    assert_equal([graph(other, *weights)], [call(other, *weights)])
+
+
+@every
+def test_fake_tensors(name: str, options: dict[str, Any]) -> None:
+    """Shapes and strides of outputs and gradients without a number computed."""
+    module = getattr(ft, name)(I, H, dtype=F64, **options)
+    expected = run(module, module, input_of(name))
+    with FakeTensorMode():
+        fake = getattr(ft, name)(I, H, dtype=F64, **options)
+        found = run(fake, fake, torch.empty(*input_of(name).shape, dtype=F64))
+    assert {type(f).__name__ for f in found} == {"FakeTensor"}
+    assert [f.shape for f in found] == [e.shape for e in expected]
+
+
+@pytest.mark.parametrize("leaves", ["", "x", "h", "xh"])
+@every
+def test_flops(name: str, options: dict[str, Any], leaves: str) -> None:
+    """As many as of torch's own operations."""
+    totals = []
+    for module in pair(name, I, H, dtype=F64, **options):
+        x = input_of(name).requires_grad_("x" in leaves)
+        R, D = options.get("proj_size", H), 1 + options.get("bidirectional", False)
+        first = (layers(module) * D,) if name in SEQUENCES else ()
+        rows = N if options.get("batch_first") or name in CELLS else T
+        h = draw(*first, rows, R).requires_grad_("h" in leaves)
+        c = draw(*first, rows, H).requires_grad_("h" in leaves)
+        with FlopCounterMode(display=False) as counter:
+            y = next(tensors(module(x, (h, c) if "LSTM" in name else h)))
+            y.sum().backward()
+        totals.append(counter.get_total_flops())
+    assert totals[0] == totals[1] > 0
+
+
+@pytest.mark.parametrize("name", [*SEQUENCES, *CELLS])
+def test_vmap(name: str) -> None:
+    module = getattr(ft, name)(I, H, dtype=F64)
+    x = torch.stack([input_of(name, k) for k in range(3)], 1)
+    found = tensors(torch.vmap(module, in_dims=1)(x))
+    each = zip(*[list(tensors(module(part))) for part in x.unbind(1)], strict=True)
+    assert_equal(found, [torch.stack(parts) for parts in each])
+    one = input_of(name)
+    many = {k: torch.stack([p.detach(), 2 * p.detach()]) for k, p in module.named_parameters()}
+    found = torch.vmap(lambda w: torch.func.functional_call(module, w, (one,)))(many)
+    each = [
+        torch.func.functional_call(module, {k: w[i] for k, w in many.items()}, (one,))
+        for i in (0, 1)
+    ]
+    each = zip(*[list(tensors(e)) for e in each], strict=True)
+    assert_equal(tensors(found), [torch.stack(parts) for parts in each])
+
+
+@pytest.mark.parametrize("batch_first", [False, True])
+def test_vmap_of_the_operators(batch_first: bool) -> None:
+    given = arguments("lstm", {"both": True, "batch_first": batch_first}, grad=False)
+    x, h, c, weights, *options = given
+    many = torch.stack([x, 2 * x, -x]), torch.stack([c, -c, c], 2)
+
+    def call(x: Any, c: Any) -> Any:
+        return torch.ops.fastlstm.lstm(x, h, c, weights, *options)[:3]
+
+    found = torch.vmap(call, in_dims=(0, 2))(*many)
+    each = [call(many[0][k], many[1][:, :, k]) for k in range(3)]
+    assert_equal(found, [torch.stack(parts) for parts in zip(*each, strict=True)])
+    dy, *back = backward_arguments("lstm", given)
+    backward = operators("lstm")[1]
+    found = torch.vmap(lambda d: backward(d, *back))(torch.stack([dy, 3 * dy]))
+    each = [backward(d, *back) for d in (dy, 3 * dy)]
+    assert_equal(found, [torch.stack(parts) for parts in zip(*each, strict=True)])
+
+
+@pytest.mark.parametrize("options", [{}, BOTH], ids=str)
+@pytest.mark.parametrize("name", SEQUENCES)
+def test_second_derivatives_and_many_gradients(name: str, options: dict[str, Any]) -> None:
+    """Through an operator they are those of torch's own operations."""
+    results = []
+    theirs, ours = pair(name, I, H, dtype=F64, **options)
+    for module, call in ((theirs, theirs), (ours, partial(run_operators, ours, hx=None))):
+        x = input_of(name).requires_grad_()
+        into = [x, *module.parameters()]
+        first = torch.autograd.grad(call(x)[0].square().sum(), into, create_graph=True)
+        second = torch.autograd.grad(sum(g.square().sum() for g in first), into)
+        y = call(x)[0]
+        many = torch.stack([y.detach(), 2 * y.detach() + 1])
+        results.append([*second, *torch.autograd.grad(y, into, many, is_grads_batched=True)])
+    assert_equal(*results)
+
+
+def test_derivative_of_a_backward_operator_is_an_error() -> None:
+    given = list(backward_arguments("gru", arguments("gru", {}, grad=False)))
+    given[0].requires_grad_()
+    found = operators("gru")[1](*given)
+    with pytest.raises(RuntimeError, match="backward operators of fastlstm have no derivative"):
+        found[0].sum().backward()
+
+
+def test_no_rows() -> None:
+    x, *states, weights, _, _, precision, save = arguments("lstm", {}, grad=False)
+    empty = [t[:, :0] for t in states]
+    found = torch.ops.fastlstm.lstm(x[:, :0], *empty, weights, False, False, precision, save)
+    assert [tuple(y.shape) for y in found[:3]] == [(T, 0, H), (1, 0, H), (1, 0, H)]
+    needs = [True] * (3 + len(weights))
+    given = (*found[:3], found[0], found[3], x[:, :0], *empty, weights, False, False, precision)
+    for g, of in zip(operators("lstm")[1](*given, needs), weights, strict=False):
+        assert not g.any() or of is None
+    with pytest.raises(RuntimeError, match="expected one step at least"):
+        torch.ops.fastlstm.lstm(x[:0], *states, weights, False, False, precision, save)
+
+
+def kept_now() -> int:
+    return len(kept._kept)
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
+def test_what_is_kept(cell: str) -> None:
+    """It serves one backward pass and goes with its marker; without it forward runs again."""
+    before = kept_now()
+    given = arguments(cell, {"both": True}, grad=False)
+    back = backward_arguments(cell, given)
+    backward, place = operators(cell)[1], len(given[:-5]) + 1
+    assert kept_now() == before + 1
+    expected = backward(*back)
+    assert kept_now() == before
+    again = backward_arguments(cell, given)
+    other = [t.clone() if k in (place - 1, place + 1) else t for k, t in enumerate(again)]
+    copied = [t.clone() if k == place else t for k, t in enumerate(again)]
+    for changed in (back, copied, other):
+        for actual, value in zip(backward(*changed), expected, strict=True):
+            assert torch.equal(actual, value)
+    del again, copied, other, changed
+    assert kept_now() == before
+    operators(cell)[0](*given[:-1], False)
+    assert kept_now() == before
+
+
+def test_option_of_the_compiler_is_left_alone() -> None:
+    from torch._dynamo import config
+
+    assert not config.allow_rnn
+    graphs = []
+
+    def backend(graph: Any, _: Any) -> Any:
+        graphs.append(graph)
+        return graph.forward
+
+    torch._dynamo.reset()
+    module = torch.nn.GRU(I, H)
+    torch.compile(lambda x: module(x)[0] + 1, backend=backend)(draw(T, N, I, dtype=F32))
+    assert not any("gru" in str(g.graph) for g in graphs)
+    assert not config.allow_rnn
+
+
+compiler = pytest.mark.skipif(not shutil.which("g++"), reason="inductor needs a C++ compiler")
+
+
+@pytest.mark.slow(seconds=40)
+@pytest.mark.filterwarnings("ignore")
+@compiler
+@pytest.mark.parametrize("name", ["LSTM", "GRUCell"])
+def test_inductor(name: str) -> None:
+    options = BOTH if name == "LSTM" else {}
+    module = getattr(ft, name)(I, H, **options)
+    torch._dynamo.reset()
+
+    def call(x: Any) -> Any:
+        return next(tensors(module(torch.relu(x) + 1))).sigmoid()
+
+    compiled, x = torch.compile(call, fullgraph=True), input_of(name, dtype=F32)
+    assert_equal(run(compiled, module, x), run(call, module, x))
+
+
+@pytest.mark.slow(seconds=60)
+@pytest.mark.filterwarnings("ignore")
+@compiler
+def test_aot_inductor(tmp_path: Any) -> None:
+    module, Dim = ft.LSTM(I, H, **BOTH), torch.export.Dim
+    shapes = ({0: Dim("N", min=2), 1: Dim("T", min=2)},)
+    with torch.no_grad():
+        program = torch.export.export(module, (draw(3, 5, I, dtype=F32),), dynamic_shapes=shapes)
+        path = torch._inductor.aoti_compile_and_package(
+            program, package_path=str(tmp_path / "m.pt2")
+        )
+        loaded, x = torch._inductor.aoti_load_package(path), draw(4, 7, I, dtype=F32)
+        assert_equal(tensors(loaded(x)), tensors(module(x)))
