@@ -176,34 +176,38 @@ def run_sequence(module: torch.nn.RNNBase, input: Any, hx: Any, lengths: Any) ->
     ready = prepare(module, input, hx, lengths)
     steps_second = rows_first(module, input)
     x = ready.x.transpose(0, 1) if steps_second else ready.x
-    y, ends = _run_layers(module, ready._replace(x=x), partial(_by_kernel, module, ready))
+    y, ends = _run_layers(module, ready, x, partial(_by_kernel, module, ready))
     return _answer(module, input, ready, y.transpose(0, 1) if steps_second else y, ends)
 
 
 def run_operators(module: torch.nn.RNNBase, input: Tensor, hx: Any) -> Any:
     """Return what `run_sequence` does, by one operator for each layer."""
-    ready = prepare(module, input, hx, None, _whole_rows)
+    ready = prepare(module, input, hx, None, _no_layout)
     save = operators.keeps(ready.x, ready.states or (), *ready.weights)
-    y, ends = _run_layers(
-        module, ready, partial(_by_operator, ready, rows_first(module, input), save)
-    )
-    return _answer(module, input, ready, y, ends)
+    batch_first = rows_first(module, input)
+    # Dropout draws its numbers in the order of memory, as `run_sequence` has it.
+    turned = batch_first and module.dropout > 0 and module.training
+    x = ready.x.transpose(0, 1) if turned else ready.x
+    by_operator = partial(_by_operator, ready, batch_first and not turned, save)
+    y, ends = _run_layers(module, ready, x, by_operator)
+    return _answer(module, input, ready, y.transpose(0, 1) if turned else y, ends)
 
 
-def _whole_rows(lengths: None, T: int, N: int) -> None:
-    """Check what an operator needs no layout for."""
-    if T == 0:
-        check.read_lengths(None, T, N)
+def _no_layout(lengths: None, T: int, N: int) -> None:
+    """Return what an operator needs, which makes its own."""
 
 
 def _run_layers(
-    module: torch.nn.RNNBase, ready: Ready, run_layer: Callable[..., tuple[Tensor, list[Tensor]]]
+    module: torch.nn.RNNBase,
+    ready: Ready,
+    x: Tensor,
+    run_layer: Callable[..., tuple[Tensor, list[Tensor]]],
 ) -> tuple[Tensor, list[Tensor]]:
-    """Return y of the last layer, and the last states [L*D,N,R or H] of all.
+    """Return y of the last layer, and the last states [L*D,N,R or H] of all, for the first's x.
 
     `run_layer` takes the number of a layer, its x, its states and its weights.
     """
-    x, states = ready.x, ready.states
+    states = ready.states
     L, D = module.num_layers, 2 if module.bidirectional else 1
     starts: list[Any] = [(None,) * len(ready.cell.states)] * L
     if states is not None:
