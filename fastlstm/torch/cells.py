@@ -150,10 +150,9 @@ def run_operator(module: torch.nn.RNNCellBase, input: Any, hx: Any) -> tuple[Ten
     """Return what `run_cell` does, by an operator: that of a layer, for one step."""
     ready = prepare(module, input, hx)
     cell, weights, x, states, _, _, precision = ready
-    start = states and [s.unsqueeze(0) for s in states]
-    options = False, precision, operators.keeps(x, states or (), weights)
-    none = [None] * len(cell.states)
-    _, ends = operators.layer(cell.name, x.unsqueeze(0), start or none, weights, options)
+    start = [s.unsqueeze(0) for s in states] if states else [None] * len(cell.states)
+    layer = Layer(cell, None, operators.Whole(False), precision=precision)
+    _, *ends = operators.run(layer, x.unsqueeze(0), start, weights)
     return _answer(ready, [s.squeeze(0) for s in ends])
 
 

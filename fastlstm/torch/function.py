@@ -28,8 +28,8 @@ class Layer(NamedTuple):
     """What a layer is run with beside its tensors."""
 
     cell: CellSpec
-    backend: Backend
-    layout: Padded  # how x and y lie in memory, and the lengths
+    backend: Any  # `Backend`; None for an operator, which asks for it when it runs
+    layout: Any  # `Padded`: how x and y lie in memory, and the lengths; `operators.Whole`
     rows_first: bool = False  # y is wanted as [N,T,...] in memory
     precision: str = "float32"  # of the products
 

@@ -7,7 +7,6 @@ one direction.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -99,6 +98,7 @@ class Ready(NamedTuple):
     x: Tensor  # as the caller gave it, with a batch axis; of a PackedSequence its data
     states: list[Tensor] | None  # [L*D,N,R or H] each, in the layout's order; None for zeros
     layout: Any  # what `layout_of` returned: `Padded`, of x with its steps first, and of y
+    batch_first: bool  # of x
     dtypes: list[torch.dtype] | None  # of the last states (y has the first's) under autocast
     precision: str  # of the products
 
@@ -121,12 +121,12 @@ def prepare(
         data = input.data if isinstance(input, PackedSequence) else input
         given = [t.dtype for t in states or [data] * len(cell.states)]
         input, states = raised(input), states and [raised(s) for s in states]
-    x, states, layout = _read(module, name, input, states, lengths, dtype, layout_of)
+    x, states, layout, batch_first = _read(module, name, input, states, lengths, dtype, layout_of)
     check_inference(name, precision, x, states or (), every)
     if low is not None:
         fused, projected = not isinstance(layout, Packed), module.proj_size > 0
         dtypes = result_dtypes(cell.name, low, given, fused=fused, projected=projected)
-    return Ready(cell, weights, x, states, layout, dtypes, precision)
+    return Ready(cell, weights, x, states, layout, batch_first, dtypes, precision)
 
 
 def _read(
@@ -137,9 +137,9 @@ def _read(
     lengths: Any,
     dtype: torch.dtype,
     layout_of: Callable[[Any, int, int], Any],
-) -> tuple[Tensor, list[Tensor] | None, Any]:
-    """Return the checked input with a batch axis, the states of hx, and the layout."""
-    x, order = input, None
+) -> tuple[Tensor, list[Tensor] | None, Any, bool]:
+    """Return the checked input with a batch axis, the states of hx, the layout, batch_first."""
+    x, order, batch_first = input, None, False
     if isinstance(input, PackedSequence):
         if lengths is not None:
             raise ValueError(f"{name}: lengths is given, expected None with a PackedSequence")
@@ -150,8 +150,11 @@ def _read(
     else:
         check.check_input(name, x, dtype, module.input_size, (2, 3))
         batched = x.dim() == 3
-        x = x if batched else x.unsqueeze(1)
-        N, T = x.shape[:2] if rows_first(module, input) else (x.shape[1], x.shape[0])
+        if not batched:
+            x = x.unsqueeze(1)
+        T, N, _ = x.shape
+        if batched and module.batch_first:
+            T, N, batch_first = N, T, True
         layout = layout_of(lengths, T, N)
     if states is not None:
         check.check_states(name, states, dtype, 3 if batched else 2)
@@ -161,92 +164,63 @@ def _read(
         check.check_state_sizes(states, [(*shape, size) for size in sizes[: len(states)]])
         if order is not None:
             states = [s.index_select(1, order) for s in states]
-    return x, states, layout
-
-
-def rows_first(module: torch.nn.RNNBase, input: Any) -> bool:
-    """Whether the first axis of an input is that of the batch."""
-    batch_first: bool = module.batch_first
-    return batch_first and isinstance(input, Tensor) and input.dim() == 3
+    return x, states, layout, batch_first
 
 
 @uncompiled
 def run_sequence(module: torch.nn.RNNBase, input: Any, hx: Any, lengths: Any) -> Any:
     """Return what torch's module would: (output, hx_n)."""
     ready = prepare(module, input, hx, lengths)
-    steps_second = rows_first(module, input)
-    x = ready.x.transpose(0, 1) if steps_second else ready.x
-    y, ends = _run_layers(module, ready, x, partial(_by_kernel, module, ready))
-    return _answer(module, input, ready, y.transpose(0, 1) if steps_second else y, ends)
+    x = ready.x.transpose(0, 1) if ready.batch_first else ready.x
+    y, ends = _run_layers(module, ready, x, run, kernels.backend())
+    return _answer(module, input, ready, y.transpose(0, 1) if ready.batch_first else y, ends)
 
 
 def run_operators(module: torch.nn.RNNBase, input: Tensor, hx: Any) -> Any:
     """Return what `run_sequence` does, by one operator for each layer."""
-    ready = prepare(module, input, hx, None, _no_layout)
-    save = operators.keeps(ready.x, ready.states or (), *ready.weights)
-    batch_first = rows_first(module, input)
+    ready = prepare(module, input, hx, None, operators.layout_of)
     # Dropout draws its numbers in the order of memory, as `run_sequence` has it.
-    turned = batch_first and module.dropout > 0 and module.training
+    turned = ready.batch_first and module.dropout > 0 and module.training
+    layout = operators.Whole(ready.batch_first and not turned)
     x = ready.x.transpose(0, 1) if turned else ready.x
-    by_operator = partial(_by_operator, ready, batch_first and not turned, save)
-    y, ends = _run_layers(module, ready, x, by_operator)
+    y, ends = _run_layers(module, ready._replace(layout=layout), x, operators.run, None)
     return _answer(module, input, ready, y.transpose(0, 1) if turned else y, ends)
-
-
-def _no_layout(lengths: None, T: int, N: int) -> None:
-    """Return what an operator needs, which makes its own."""
 
 
 def _run_layers(
     module: torch.nn.RNNBase,
     ready: Ready,
     x: Tensor,
-    run_layer: Callable[..., tuple[Tensor, list[Tensor]]],
+    run: Callable[..., tuple[Tensor, ...]],
+    backend: Any,
 ) -> tuple[Tensor, list[Tensor]]:
-    """Return y of the last layer, and the last states [L*D,N,R or H] of all, for the first's x.
+    """Return y of the last layer, and the last states [L*D,N,R or H] of all.
 
-    `run_layer` takes the number of a layer, its x, its states and its weights.
+    `run` is that of `function`, or that of `operators`, which takes no backend.
     """
-    states = ready.states
+    cell, weights, _, states, layout, *_, precision = ready
     L, D = module.num_layers, 2 if module.bidirectional else 1
-    starts: list[Any] = [(None,) * len(ready.cell.states)] * L
+    starts: list[Any] = [(None,) * len(cell.states)] * L
     if states is not None:
         # slices: torch lets nobody change the views of split() in place
         starts = [[s[k * D : (k + 1) * D] for s in states] for k in range(L)]
     ends = []
     for k in range(L):
-        five = [w for part in ready.weights[k * D : (k + 1) * D] for w in part]
-        x, end = run_layer(k, x, starts[k], five)
+        last = k == L - 1
+        layer = Layer(cell, backend, layout, module.batch_first and last, precision)
+        five = [w for part in weights[k * D : (k + 1) * D] for w in part]
+        try:
+            x, *end = run(layer, x, starts[k], five)
+        except ValueError as error:
+            if precision != "int8":
+                raise
+            raise ValueError(f"{type(module).__name__}: layer {k}: {error}") from None
         ends.append(end)
-        if module.dropout and module.training and k < L - 1:
+        if module.dropout and module.training and not last:
             x = F.dropout(x, module.dropout, True)
     if L == 1:
         return x, ends[0]
     return x, [torch.cat(parts) for parts in zip(*ends, strict=True)]
-
-
-def _by_kernel(
-    module: torch.nn.RNNBase, ready: Ready, k: int, x: Tensor, states: Any, weights: Any
-) -> tuple[Tensor, list[Tensor]]:
-    last = k == module.num_layers - 1
-    layer = Layer(
-        ready.cell, kernels.backend(), ready.layout, module.batch_first and last, ready.precision
-    )
-    try:
-        y, *ends = run(layer, x, states, weights)
-    except ValueError as error:
-        if ready.precision != "int8":
-            raise
-        raise ValueError(f"{type(module).__name__}: layer {k}: {error}") from None
-    return y, ends
-
-
-def _by_operator(
-    ready: Ready, batch_first: bool, save: bool, k: int, x: Tensor, states: Any, weights: Any
-) -> tuple[Tensor, list[Tensor]]:
-    return operators.layer(
-        ready.cell.name, x, states, weights, (batch_first, ready.precision, save)
-    )
 
 
 def _answer(

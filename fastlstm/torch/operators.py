@@ -84,25 +84,26 @@ class Given(NamedTuple):
         return found
 
 
-def layer(
-    cell: str, x: Tensor, states: Tensors, weights: Tensors, options: tuple[bool, str, bool]
-) -> tuple[Tensor, list[Tensor]]:
-    """Return y and the last states of one layer by its operator.
+class Whole(NamedTuple):
+    """The layout of a `function.Layer` for `run`: whole rows."""
 
-    `weights` are as in `function`; the options are batch_first, precision, and whether to keep
-    what a backward pass needs.
+    batch_first: bool  # of x and y
+
+
+def layout_of(lengths: None, T: int, N: int) -> None:
+    """Return no layout: an operator makes its own when it runs, and knows the sizes then."""
+
+
+def run(layer: Any, x: Tensor, states: Tensors, weights: Tensors) -> tuple[Tensor, ...]:
+    """Return what `function.run` does, by the operator of the cell; the layout is `Whole`.
+
+    The operator keeps what a backward pass needs, but not in a program that is exported.
     """
-    batch_first, precision, save = options
+    save = function.wants_gradient(x, states, weights) and not torch.compiler.is_exporting()
     there = [w for w in weights if w is not None]
-    both = len(weights) > FIELDS
-    operator = getattr(torch.ops.fastlstm, cell)
-    y, *ends, _ = operator(x, *states, there, batch_first, both, precision, save)
-    return y, ends
-
-
-def keeps(x: Tensor, *groups: Tensors) -> bool:
-    """Whether to keep what a backward pass needs: not in a program that is exported."""
-    return function.wants_gradient(x, *groups) and not torch.compiler.is_exporting()
+    options = layer.layout.batch_first, len(weights) > FIELDS, layer.precision, save
+    outputs = getattr(torch.ops.fastlstm, layer.cell.name)(x, *states, there, *options)
+    return tuple(outputs[:-1])
 
 
 def _define(cell: kernels.CellSpec) -> None:
