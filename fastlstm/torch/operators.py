@@ -18,10 +18,13 @@ from torch import Tensor
 
 from fastlstm import kernels
 from fastlstm.kernels.rows import full_rows
+from fastlstm.runtime import get_num_threads
 from fastlstm.torch import flops, function, kept, operations, vmap
 from fastlstm.torch.dispatch import batched
 from fastlstm.torch.held import FIELDS, Tensors
 from fastlstm.torch.layout import Padded
+from fastlstm.torch.precision import DEFAULT
+from fastlstm.torch.step import compiled_step
 
 NAMES = ("lstm", "gru", "rnn_tanh", "rnn_relu")
 NAMESPACE = "fastlstm"
@@ -157,11 +160,32 @@ def _forward(cell: kernels.CellSpec, *args: Any) -> tuple[Tensor, ...]:
     given, save = _given(cell, args)
     if not given.x.numel():
         return _of_no_rows(given)
+    short = None if save else _one_step(given)
+    if short is not None:
+        return (*short, kept.nothing())
     (y, *ends), saved = function.forward_layer(given.layer(), given.tensors(), save=save)
     if given.batch_first:
         y = y.transpose(0, 1)
     marker = kept.nothing() if saved is None else kept.keep(saved, _reread(given, y))
     return y, *ends, marker
+
+
+def _one_step(given: Given) -> tuple[Tensor, ...] | None:
+    """Return the outputs of a plain step in one direction, by the short way; None if it is none."""
+    cell, x, states, weights, batch_first, bidirectional, precision = given
+    if x.shape[batch_first] != 1 or bidirectional or precision != DEFAULT or len(weights) % 2:
+        return None
+    step = compiled_step(cell.name, "_l0")
+    if step is None:
+        return None
+    N, H = x.shape[not batch_first], weights[1].shape[1]
+    start = (x.new_zeros(1, N, H) if s is None else s for s in states)
+    biases = () if len(weights) > 2 else (None, None)
+    outputs = step((x, *start, *weights, *biases), get_num_threads())
+    if outputs is None:
+        return None
+    y, *ends = outputs
+    return y.view(N, 1, H) if batch_first else y, *ends
 
 
 def _backward(cell: kernels.CellSpec, *args: Any) -> list[Tensor]:

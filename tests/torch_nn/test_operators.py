@@ -449,6 +449,25 @@ def test_no_rows() -> None:
         torch.ops.fastlstm.lstm(x[:0], *states, weights, False, False, precision, save)
 
 
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("batch_first", [False, True])
+@pytest.mark.parametrize("cell", NAMES)
+def test_one_step(cell: str, batch_first: bool, bias: bool) -> None:
+    """It is the step that a longer call makes first, in the same form."""
+    for hx in (True, False):
+        options = {"batch_first": batch_first, "bias": bias, "hx": hx}
+        x, *rest, _ = arguments(cell, options, grad=False)
+        first = x[:, :1].contiguous() if batch_first else x[:1]
+        y, *ends, _ = operators(cell)[0](first, *rest, False)
+        expected = operators(cell)[0](x, *rest, True)[0]
+        assert_close(y, expected[:, :1] if batch_first else expected[:1], 1e-12, "y")
+        assert y.stride() == torch.empty(y.shape).stride()
+        assert torch.equal(ends[0].flatten(), y.flatten())
+        assert ends[0].data_ptr() != y.data_ptr()
+        kept_form = operators(cell)[0](first, *rest, True)
+        assert_equal(ends, kept_form[1:-1])
+
+
 def kept_now() -> int:
     return len(kept._kept)
 
