@@ -13,7 +13,13 @@ from torch.nn.utils.rnn import PackedSequence
 from fastlstm.runtime import runtime_info
 from fastlstm.torch import cells, modules, quantized
 from fastlstm.torch.cells import GRUCell, LSTMCell, RNNCell
-from fastlstm.torch.dispatch import foreign, outside_kernels, recorded, saving_hooked
+from fastlstm.torch.dispatch import (
+    foreign,
+    outside_kernels,
+    recorded,
+    saving_hooked,
+    takes_operators,
+)
 from fastlstm.torch.function import wants_gradient
 from fastlstm.torch.held import Tensors
 from fastlstm.torch.layout import Packed, array_of, has_contiguous_rows
@@ -31,7 +37,7 @@ class Explanation:
 
     Attributes
     ----------
-    runs_on : "fastlstm", or "torch" with the reason.
+    runs_on : "fastlstm", also "as operators that are recorded"; or "torch" with the reason.
     backend, isa : of fastlstm's kernels: what computes, and in which instructions.
     cell : a name in `fastlstm.kernels.CELLS`.
     dtype : what is computed in.
@@ -88,9 +94,12 @@ def explain(module: nn.Module, input: Any, hx: Any = None, *, lengths: Any = Non
     kept = isinstance(module, Steps)
     dtype = "float32" if kept else str(next(module.parameters()).dtype).removeprefix("torch.")
     info = runtime_info()
-    outside = outside_kernels(module, input, hx, lengths)
+    by_operators = not kept and takes_operators(input, lengths)
+    outside = not by_operators and outside_kernels(module, input, hx, lengths)
     precision = DEFAULT if outside else precision_of(module)
     where = info["backend"], info["isa"], cell, dtype, precision, info["threads"], calls
+    if by_operators:
+        return Explanation("fastlstm, as operators that are recorded", *where, "-", False, ())
     if outside:
         why = "the input is empty"
         if recorded():

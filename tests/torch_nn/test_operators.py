@@ -494,6 +494,13 @@ def test_what_is_kept(cell: str) -> None:
     assert kept_now() == before
 
 
+def test_explain_names_operators() -> None:
+    module, x = ft.GRU(I, H, dtype=F64), draw(T, N, I)
+    with FlopCounterMode(display=False):
+        assert ft.explain(module, x).runs_on == "fastlstm, as operators that are recorded"
+    assert ft.explain(module, x).runs_on == "fastlstm"
+
+
 def test_option_of_the_compiler_is_left_alone() -> None:
     from torch._dynamo import config
 
