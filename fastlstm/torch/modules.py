@@ -29,7 +29,8 @@ from fastlstm.torch.weights import Five, sequence_weights
 class _Sequence(Unscripted, Precise, torch.nn.RNNBase):
     """The forward pass of `LSTM`, `GRU` and `RNN`, in front of torch's."""
 
-    def forward(self, input: Any, hx: Any = None, *, lengths: Any = None) -> Any:
+    # lengths by position too: torch's ONNX exporter gives every argument so
+    def forward(self, input: Any, hx: Any = None, lengths: Any = None) -> Any:
         """Run over a batch.
 
         Parameters

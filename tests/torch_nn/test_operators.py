@@ -311,11 +311,13 @@ def test_onnx_gets_torchs_operations(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.filterwarnings("ignore")  # the exporter's own
 @pytest.mark.parametrize("name", SEQUENCES)
 def test_onnx_nodes(name: str) -> None:
-    onnx, memory = pytest.importorskip("onnx"), io.BytesIO()
-    model = torch.nn.Sequential(getattr(ft, name)(I, H))
-    torch.onnx.export(model, (draw(T, N, I, dtype=F32),), memory, dynamo=False)
-    nodes = [n.op_type for n in onnx.load_from_string(memory.getvalue()).graph.node]
-    assert nodes.count(name) == 1
+    onnx = pytest.importorskip("onnx")
+    module = getattr(ft, name)(I, H)
+    for model in (module, torch.nn.Sequential(module)):
+        memory = io.BytesIO()
+        torch.onnx.export(model, (draw(T, N, I, dtype=F32),), memory, dynamo=False)
+        nodes = [n.op_type for n in onnx.load_from_string(memory.getvalue()).graph.node]
+        assert nodes.count(name) == 1
 
 
 @every
