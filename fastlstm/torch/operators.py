@@ -9,7 +9,7 @@ T steps, N batch rows, I input size, H hidden size, R output size of one directi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -121,9 +121,8 @@ def _define(cell: kernels.CellSpec) -> None:
         f"{cell.name}_backward(Tensor? dy, {dends}, Tensor y, Tensor kept, {given}, {OPTIONS}, "
         "bool[] needs) -> Tensor[]"
     )
-    there: list[tuple[str, Callable[..., Any]]] = [("", _forward), ("_backward", _backward)]
-    for suffix, run in there:
-        _library.impl(cell.name + suffix, partial(run, cell), "CPU")
+    _library.impl(cell.name, partial(_forward, cell), "CPU")
+    _library.impl(f"{cell.name}_backward", partial(_backward, cell), "CPU")
     library = torch.library
     library.register_fake(name, partial(_fake_forward, cell), lib=_library)
     library.register_fake(f"{name}_backward", partial(_fake_backward, cell), lib=_library)

@@ -394,6 +394,14 @@ def test_vmap(name: str) -> None:
     assert_equal(tensors(found), [torch.stack(parts) for parts in each])
 
 
+@pytest.mark.parametrize("name", ["LSTM", "GRUCell"])
+def test_gradients_around_vmap(name: str) -> None:
+    module = getattr(ft, name)(I, H, dtype=F64)
+    x = torch.stack([input_of(name, k) for k in range(3)])
+    each = lambda x: [torch.stack(p) for p in zip(*[tensors(module(v)) for v in x], strict=True)]  # noqa: E731
+    assert_equal(run(torch.vmap(module), module, x), run(each, module, x))
+
+
 @pytest.mark.parametrize("batch_first", [False, True])
 def test_vmap_of_the_operators(batch_first: bool) -> None:
     given = arguments("lstm", {"both": True, "batch_first": batch_first}, grad=False)
