@@ -8,9 +8,12 @@ its NumPy backend for inference. What the kernels do not do stays Keras's own; `
 try:
     import keras as _keras
 except ModuleNotFoundError as error:
-    if error.name != "keras":
-        raise
-    raise ImportError("fastlstm.keras needs Keras 3: pip install 'fastlstm[keras]'") from error
+    if error.name == "keras":
+        raise ImportError("fastlstm.keras needs Keras 3: pip install 'fastlstm[keras]'") from error
+    raise ImportError(
+        f"Keras cannot be loaded ({error}): set the environment variable KERAS_BACKEND to torch or "
+        "numpy, which fastlstm.keras is for, before Keras is imported"
+    ) from error
 
 from fastlstm.keras.hook import disable, enable, enabled
 from fastlstm.keras.report import Report, clear_report, report

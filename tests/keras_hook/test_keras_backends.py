@@ -59,3 +59,10 @@ import fastlstm.keras
 def test_keras_is_missing() -> None:
     done = run("numpy", "-c", WITHOUT_KERAS)
     assert "ImportError: fastlstm.keras needs Keras 3: pip install 'fastlstm[keras]'" in done.stderr
+
+
+def test_a_backend_that_is_not_installed_is_named() -> None:
+    hidden = "import sys; sys.modules['tensorflow'] = None; import fastlstm.keras"
+    done = run("tensorflow", "-c", hidden)
+    assert "ImportError: Keras cannot be loaded (" in done.stderr
+    assert "set the environment variable KERAS_BACKEND to torch or numpy" in done.stderr
