@@ -117,8 +117,8 @@ PRECISION = (
     Fault(_OPERAND, "FL_LEAST_SCALED 0x1p-118f", "FL_LEAST_SCALED 0x1p-126f", _PRODUCTS, _BASE),
     Fault(
         _OPERAND,
-        "vint most = (vint)vset1(floor);",
-        "vint most = (vint)vset1(0 * floor);",
+        "{(vint)vset1(floor), (vint)vset1(floor)}",
+        "{(vint)vset1(0 * floor), (vint)vset1(0 * floor)}",
         _PRODUCTS,
         _BASE,
     ),
@@ -131,8 +131,8 @@ PRECISION = (
     ),
     Fault(
         _SRC + "pack.h",
-        "(vreal)(sum * -128)",
-        "(vreal)(sum * -127)",
+        "(vuint)sum * -128u",
+        "(vuint)sum * -127u",
         _PRODUCTS,
         _BASE,
     ),
