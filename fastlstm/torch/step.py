@@ -81,8 +81,9 @@ def short_sequence(module: torch.nn.RNNBase, input: Any, hx: Any) -> Any:
     tensors = step.tensors(module._parameters, module.bias, input, hx)
     if tensors is None:
         return None
-    if torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors):
-        return None
+    if torch.is_grad_enabled() and step.plain(tensors):
+        if any(t is not None and t.requires_grad for t in tensors):
+            return None
     ends = step(tensors, get_num_threads())
     if ends is None:
         return None

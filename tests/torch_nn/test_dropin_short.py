@@ -132,3 +132,13 @@ def test_weights_that_changed_are_read_anew(name: str) -> None:
         after = module(x)[0]
         assert not torch.equal(before, after)
         assert torch.equal(after, run_sequence(module, x, None, None)[0])
+
+
+@each_layer
+@pytest.mark.parametrize("grad", [False, True])
+def test_states_that_are_no_tensors_are_named(name: str, grad: bool) -> None:
+    module, x = getattr(ft, name)(I, H), draw(1, 2, I)
+    for wrong in (1.5, object(), "h", [1]):
+        hx = (wrong, wrong) if name == "LSTM" else wrong
+        with torch.set_grad_enabled(grad), pytest.raises((TypeError, RuntimeError), match="hx"):
+            module(x, hx)
