@@ -1,43 +1,21 @@
 """What differs between Keras's backends; `on_torch` says what each function does."""
 
+from importlib import import_module
+from typing import Any
+
 from keras import backend
 
-if backend.backend() == "torch":
-    from fastlstm.keras.on_torch import (
-        cast_like,
-        concatenate,
-        copy,
-        flip,
-        is_quick_step,
-        run_cell,
-        take,
-        where,
-        why_not_tensors,
-        zeros_like,
-    )
-else:
-    from fastlstm.keras.on_numpy import (  # type: ignore[assignment]
-        cast_like,
-        concatenate,
-        copy,
-        flip,
-        is_quick_step,
-        run_cell,
-        take,
-        where,
-        why_not_tensors,
-        zeros_like,
-    )
+# On a third one the hook cannot be switched on: `hook.enable` says so.
+_name = "torch" if backend.backend() == "torch" else "numpy"
+_here: Any = import_module(f"fastlstm.keras.on_{_name}")
 
-__all__ = [
-    "cast_like",
-    "concatenate",
-    "copy",
-    "flip",
-    "is_quick_step",
-    "run_cell",
-    "take",
-    "where",
-    "why_not_tensors",
-    "zeros_like",
-]
+cast_like = _here.cast_like
+concatenate = _here.concatenate
+copy = _here.copy
+flip = _here.flip
+is_quick_step = _here.is_quick_step
+run_cell = _here.run_cell
+take = _here.take
+where = _here.where
+why_not_tensors = _here.why_not_tensors
+zeros_like = _here.zeros_like
