@@ -191,7 +191,7 @@ def summary(result: dict[str, Any]) -> str:
                 cells.append(report.ends([value for value in found if value is not None]))
             if any(cells):
                 kind = report.KINDS.get(mode, mode)
-                lines.append(report.row([f"{kind} in {precision} than {name}", *cells]))
+                lines.append(report.row([f"{kind} in {precision}, than {name}", *cells]))
     note = f"A core's limit, billion multiply-adds a second: {told}." if told else ""
     return "\n".join([*lines, "", note]).strip()
 

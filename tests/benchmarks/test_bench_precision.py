@@ -165,8 +165,8 @@ def test_all_sides_take_turns_and_end_in_files(asked: list[Any], tmp_path: Path)
     )
     assert lines[3] == f"| {SMALL[3]} | 1 | 1 | 2 (25%) | **2.00** | **3.00** |  |  |"
     filled = readme.read_text()
-    assert "| inference in int8 than torch int8 | 4.00 |" in filled
-    assert "| training in bfloat16 than our float32 | 2.00 |" in filled
+    assert "| inference in int8, than torch int8 | 4.00 |" in filled
+    assert "| training in bfloat16, than our float32 | 2.00 |" in filled
     assert "float32 2, int8 4" in filled
     assert json.loads((tmp_path / "precision.json").read_text())["cases"][0]["case"] == asdict(INT8)
 
