@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 from fastlstm._version import __version__
 
 if TYPE_CHECKING:
-    from fastlstm import examples, inside, keras, models, nn, sklearn, text, torch, train
+    from fastlstm import examples, formats, inside, keras, models, nn, sklearn, text, torch, train
     from fastlstm.custom import custom_cell
     from fastlstm.differences import gradcheck
+    from fastlstm.formats import load, save
     from fastlstm.models import LanguageModel, TextClassifier
     from fastlstm.nn import (
         GRU,
@@ -67,15 +68,18 @@ __all__ = [
     "custom_cell",
     "get_num_threads",
     "gradcheck",
+    "load",
     "models",
     "nn",
     "num_threads",
     "runtime_info",
+    "save",
     "set_num_threads",
     "show_runtime",
 ]
 
-_HOLDERS = ("nn", "models", "runtime", "custom", "differences")  # modules to look for a name in
+# Modules to look for a name in.
+_HOLDERS = ("nn", "models", "runtime", "custom", "differences", "formats")
 _MODULES = (
     *_HOLDERS,
     "examples",

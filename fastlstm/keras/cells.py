@@ -13,6 +13,7 @@ from keras import activations, layers, ops
 
 from fastlstm.keras.on_backend import concatenate, zeros_like
 from fastlstm.kernels import CELLS, CellSpec
+from fastlstm.nn.gate_orders import KERAS, places
 
 # As Keras spells them too: a layer may be given the function itself.
 TANH = (activations.tanh, ops.tanh)
@@ -57,7 +58,7 @@ def weights(cell: Any) -> list[Any]:
 def _gates(cell: Any, weight: Any) -> Any:
     """Return a weight [...,G*U] with its gates in our order."""
     if type(cell) is not layers.GRUCell:
-        return weight
+        return weight  # which it has
     U = cell.units
-    z, r, h = weight[..., :U], weight[..., U : 2 * U], weight[..., 2 * U :]
-    return concatenate([r, z, h])
+    order = places(CELLS["gru"].gates, KERAS["gru"])
+    return concatenate([weight[..., k * U : (k + 1) * U] for k in order])

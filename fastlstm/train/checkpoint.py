@@ -68,6 +68,23 @@ def load(path: str | Path, kind: str) -> tuple[Tensors, dict[str, Any]]:
     return tensors, _checked_note(path, metadata, kind, tensors)
 
 
+def kind_of(path: str | Path) -> str | None:
+    """Return the kind of a checkpoint, None if another program wrote the file.
+
+    Raises OSError if there is no such file; CheckpointError if it is damaged.
+    """
+    check_file(path)
+    try:
+        with safe_open(path, framework="np") as file:
+            metadata = file.metadata() or {}
+        if KEY not in metadata:
+            return None
+        found = str(parse_json(metadata[KEY])["kind"])
+    except (SafetensorError, *UNREADABLE) as error:
+        raise CheckpointError(f"{path} is damaged or no checkpoint: {error}") from error
+    return earlier.KINDS.get(found, found)
+
+
 def joined(parts: Mapping[str, Mapping[str, NDArray[Any]]]) -> Tensors:
     """Return the arrays of several parts as one dict, named ``<part>/<name>``."""
     return {f"{part}/{n}": array for part, state in parts.items() for n, array in state.items()}

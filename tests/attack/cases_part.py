@@ -11,7 +11,10 @@ from attack.plan import Plan
 from attack.report import Figure
 
 CALLS = ("native", "torch")
-FILES = ("tables", "json-lines", "archives", "run-folders", "checkpoints", "safetensors")
+FILES = (
+    "tables", "json-lines", "archives", "run-folders", "checkpoints", "safetensors", "own-models",
+    "state-dicts", "torch-files", "rtneural", "keras-files", "hdf5",
+)  # fmt: skip
 
 
 def cases(plan: Plan, part: str, name: str, what: str, count: int) -> Figure:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from fastlstm._version import __version__
 from fastlstm.models import TextClassifier
 from fastlstm.text import Encoded, Vocabulary
@@ -50,6 +52,22 @@ class LoadedRun:
         """
         hashes = read_hashes(self.folder.trained_texts)
         return hashes.count(encoded) if hashes is not None else 0
+
+    def predict(self, texts: Sequence[str]) -> list[str]:
+        """Return the label of each text; see `predict_proba`."""
+        return [self.labels[best] for best in self.predict_proba(texts).argmax(axis=1).tolist()]
+
+    def predict_proba(self, texts: Sequence[str]) -> Float64:
+        """Return the probability of each class, in the order of `labels`, float64 [N, C].
+
+        Raises TypeError if `texts` is no list of strings.
+        """
+        if isinstance(texts, str) or not all(isinstance(text, str) for text in texts):
+            raise TypeError(f"texts is {texts!r:.60}, expected a list of strings")
+        if not len(texts):
+            return np.zeros((0, len(self.labels)))
+        proba: Float64 = np.exp(self.log_probabilities(self.encode(texts)))
+        return proba
 
     def log_probabilities(
         self, encoded: Encoded, advance: Callable[[int], object] = lambda done: None

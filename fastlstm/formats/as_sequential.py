@@ -1,0 +1,79 @@
+"""Models as layers one after another: what files of graphs and of Keras are written from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from fastlstm.formats.layers import Layers
+from fastlstm.formats.own import as_written, of_run
+from fastlstm.formats.recurrence import Recurrence
+from fastlstm.formats.sequential import Sequential
+from fastlstm.formats.steps import Conv1D, Flatten, Masking, Pool
+from fastlstm.models import LanguageModel, SequenceClassifier, TextClassifier
+from fastlstm.nn.embedding import Embedding
+from fastlstm.nn.module import Module
+from fastlstm.nn.recurrent import Recurrent
+
+
+def as_sequential(model: Any) -> Sequential:
+    """Return the layers of a model, which it shares; rows come first.
+
+    Raises TypeError if it is no model or one that has other connections.
+    """
+    model = as_written(of_run(model))
+    if isinstance(model, Sequential):
+        return model
+    if isinstance(model, (TextClassifier, SequenceClassifier)):
+        return Sequential(_classifier(model))
+    if isinstance(model, LanguageModel):
+        return Sequential(_language_model(model))
+    if isinstance(model, Layers) or not isinstance(model, Module) or hasattr(model, "options"):
+        raise TypeError(
+            f"model is a {type(model).__name__}, expected a layer, a list of layers, a "
+            "TextClassifier, a SequenceClassifier or a LanguageModel"
+        )
+    return Sequential({type(model).__name__.lower(): model})
+
+
+def reads_lengths(model: Any) -> bool:
+    """Whether a model is called with lengths."""
+    return isinstance(model, (TextClassifier, SequenceClassifier))
+
+
+def first_sized(layers: Mapping[str, Module]) -> tuple[Any, int]:
+    """Return the first layer that takes one number of features only, and that number.
+
+    Raises ValueError if there is none.
+    """
+    for layer in layers.values():
+        inner = layer.layer if isinstance(layer, Recurrence) else layer
+        if isinstance(inner, Embedding):
+            return inner, 1
+        for name in ("input_size", "in_features", "features"):
+            if hasattr(inner, name):
+                return inner, int(getattr(inner, name))
+    raise ValueError("model has no layer that tells how many numbers it takes")
+
+
+def has_steps(layers: Mapping[str, Module]) -> bool:
+    """Whether what the layers take has steps, [N,T,.]."""
+    over_steps = (Recurrence, Recurrent, Conv1D, Pool, Flatten, Masking, Embedding)
+    return any(isinstance(layer, over_steps) for layer in layers.values())
+
+
+def _classifier(model: TextClassifier | SequenceClassifier) -> dict[str, Module]:
+    layers: dict[str, Module] = {}
+    if isinstance(model, TextClassifier):
+        if model.bigrams is not None:
+            raise TypeError("the model has a table of bigrams, of which there are no such nodes")
+        layers["embedding"] = model.embedding
+    layers[model.cell] = Recurrence(model.recurrent, model.pooling)
+    return {**layers, "head": model.head}
+
+
+def _language_model(model: LanguageModel) -> dict[str, Module]:
+    layers: dict[str, Module] = {"embedding": model.embedding, model.cell: model.recurrent}
+    if model.projection is not None:
+        layers["projection"] = model.projection
+    return {**layers, "decoder": model.decoder}

@@ -1,0 +1,291 @@
+"""Layers as JSON and back: a class of a fixed table, its options, and the layers inside.
+
+``{"class": "LSTM", "options": {...}, "settings": {...}}``; what holds other layers has a list of
+``[name, description]`` under "inside". Settings are the options that may be changed at any time.
+What a description claims is compared with the tensors before anything is made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from fastlstm.formats.layers import Layers
+from fastlstm.formats.recurrence import Recurrence
+from fastlstm.formats.sequential import Sequential
+from fastlstm.formats.steps import (
+    Activation,
+    Conv1D,
+    Flatten,
+    Masking,
+    MaskZero,
+    Pool,
+    PReLU,
+    Scale,
+)
+from fastlstm.kernels import CELLS, CellSpec
+from fastlstm.models.softmax import SoftmaxDecoder
+from fastlstm.nn.attention import DotAttention
+from fastlstm.nn.cell import GRUCell, LSTMCell, RNNCell
+from fastlstm.nn.check import check_probability, check_size
+from fastlstm.nn.dropout import Dropout
+from fastlstm.nn.embedding import Embedding
+from fastlstm.nn.gru import GRU
+from fastlstm.nn.linear import Linear
+from fastlstm.nn.lstm import LSTM, PeepholeLSTM
+from fastlstm.nn.module import Module
+from fastlstm.nn.recurrent.stack import MOST_LAYERS
+from fastlstm.nn.rnn import RNN
+from fastlstm.nn.weights import PARTS
+
+Shape = tuple[int, ...]
+Shapes = Iterator[tuple[str, Shape]]
+DEEPEST = 20  # layers inside layers
+SETTINGS = ("batch_first", "dropout", "recurrent_dropout", "recompute", "precision", "p")
+
+
+class Kind(NamedTuple):
+    """What of a class is written, and how it is made again."""
+
+    make: Callable[..., Module]
+    options: tuple[str, ...] = ()  # attributes, which are the arguments too
+    shapes: Callable[[Mapping[str, Any]], Shapes] = lambda options: iter(())
+
+
+def _cell_of(name: str, options: Mapping[str, Any]) -> CellSpec:
+    if name.startswith("GRU"):
+        return CELLS["gru" if options["reset_after"] else "gru_reset_before"]
+    if name.startswith("RNN"):
+        return CELLS[f"rnn_{options['nonlinearity']}"]
+    return CELLS["peephole_lstm" if name == "PeepholeLSTM" else "lstm"]
+
+
+def _sizes(options: Mapping[str, Any], *names: str) -> list[int]:
+    return [check_size(name, options[name], 0 if name == "proj_size" else 1) for name in names]
+
+
+def _direction(cell: CellSpec, suffix: str, sizes: tuple[int, int, int], bias: bool) -> Shapes:
+    """Yield the parameters of a layer in one direction; sizes are I, H and that of h."""
+    I, H, R = sizes  # noqa: E741
+    G = cell.gate_rows(H)
+    shapes: list[Shape] = [(G, I), (G, R), (G,), (G,), (R, H)]
+    for part, shape in zip(PARTS, shapes, strict=True):
+        wanted = R != H if part == "weight_hr" else bias or part.startswith("weight")
+        if wanted:
+            yield part + suffix, shape
+    yield from ((name + suffix, (H,)) for name in cell.params)
+
+
+def _recurrent_shapes(name: str) -> Callable[[Mapping[str, Any]], Shapes]:
+    def shapes(options: Mapping[str, Any]) -> Shapes:
+        cell = _cell_of(name, options)
+        I, H, L = _sizes(options, "input_size", "hidden_size", "num_layers")  # noqa: E741
+        check_size("num_layers", L, most=MOST_LAYERS)
+        R = options.get("proj_size", 0) and _sizes(options, "proj_size")[0] or H
+        directions = ("", "_reverse") if options["bidirectional"] else ("",)
+        for k in range(L):
+            size = len(directions) * R if k else I
+            for direction in directions:
+                yield from _direction(cell, f"_l{k}{direction}", (size, H, R), options["bias"])
+        if options["learn_state"]:
+            for state, size in zip(cell.states, cell.state_sizes(H, R), strict=True):
+                yield f"{state}_0", (L * len(directions), size)
+
+    return shapes
+
+
+def _cell_shapes(name: str) -> Callable[[Mapping[str, Any]], Shapes]:
+    def shapes(options: Mapping[str, Any]) -> Shapes:
+        I, H = _sizes(options, "input_size", "hidden_size")  # noqa: E741
+        yield from _direction(_cell_of(name, options), "", (I, H, H), options["bias"])
+
+    return shapes
+
+
+def _matrix(rows: str, columns: str) -> Callable[[Mapping[str, Any]], Shapes]:
+    """Return the shapes of a weight and, if there is one, a bias."""
+
+    def shapes(options: Mapping[str, Any]) -> Shapes:
+        weight = tuple(_sizes(options, rows, columns))
+        yield "weight", weight
+        if options.get("bias"):
+            yield "bias", weight[:1]
+
+    return shapes
+
+
+def _conv_shapes(options: Mapping[str, Any]) -> Shapes:
+    K, I, O = _sizes(options, "kernel_size", "in_features", "out_features")  # noqa: E741
+    yield "weight", (K, I, O)
+    if options["bias"]:
+        yield "bias", (O,)
+
+
+def _feature_shapes(*names: str) -> Callable[[Mapping[str, Any]], Shapes]:
+    return lambda options: ((name, tuple(_sizes(options, "features"))) for name in names)
+
+
+def _attention_shapes(options: Mapping[str, Any]) -> Shapes:
+    H, F = _sizes(options, "size", "out_features")
+    yield "combine.weight", (F, 2 * H)
+
+
+_RECURRENT = (
+    "input_size", "hidden_size", "num_layers", "bias", "bidirectional", "dtype", "learn_state",
+)  # fmt: skip
+_CELL = ("input_size", "hidden_size", "bias", "dtype")
+_OWN = {
+    "LSTM": ("proj_size",), "GRU": ("reset_after",), "RNN": ("nonlinearity",), "PeepholeLSTM": (),
+    "LSTMCell": (), "GRUCell": ("reset_after",), "RNNCell": ("nonlinearity",),
+}  # fmt: skip
+KINDS: dict[str, Kind] = {
+    **{
+        kind.__name__: Kind(
+            kind, (*_RECURRENT, *_OWN[kind.__name__]), _recurrent_shapes(kind.__name__)
+        )
+        for kind in (LSTM, GRU, RNN, PeepholeLSTM)
+    },
+    **{
+        kind.__name__: Kind(kind, (*_CELL, *_OWN[kind.__name__]), _cell_shapes(kind.__name__))
+        for kind in (LSTMCell, GRUCell, RNNCell)
+    },
+    "Linear": Kind(
+        Linear,
+        ("in_features", "out_features", "bias", "dtype"),
+        _matrix("out_features", "in_features"),
+    ),
+    "SoftmaxDecoder": Kind(
+        SoftmaxDecoder,
+        ("in_features", "vocab_size", "bias", "dtype"),
+        _matrix("vocab_size", "in_features"),
+    ),
+    "Embedding": Kind(
+        Embedding,
+        ("num_embeddings", "embedding_dim", "padding_idx", "sparse", "dtype"),
+        _matrix("num_embeddings", "embedding_dim"),
+    ),
+    "DotAttention": Kind(DotAttention, ("size", "out_features", "dtype"), _attention_shapes),
+    "Dropout": Kind(Dropout),
+    "Activation": Kind(Activation, ("name", "alpha")),
+    "MaskZero": Kind(MaskZero),
+    "Masking": Kind(Masking, ("value",)),
+    "Pool": Kind(Pool, ("name",)),
+    "Flatten": Kind(Flatten),
+    "Scale": Kind(Scale, ("features", "dtype"), _feature_shapes("scale", "shift")),
+    "PReLU": Kind(PReLU, ("features", "dtype"), _feature_shapes("weight")),
+    "Conv1D": Kind(
+        Conv1D,
+        ("in_features", "out_features", "kernel_size", "stride", "dilation", "padding", "bias",
+         "dtype"),
+        _conv_shapes,
+    ),
+    "Recurrence": Kind(Recurrence, ("output", "backwards", "merge", "zero_masked")),
+    "Sequential": Kind(Sequential),
+    "Layers": Kind(Layers),  # type: ignore[arg-type]
+}  # fmt: skip
+
+
+def describe(layer: Any) -> dict[str, Any]:
+    """Return the description of a layer; TypeError if its class is none of the table's."""
+    name = type(layer).__name__
+    if name not in KINDS or type(layer) is not KINDS[name].make:
+        raise TypeError(
+            f"{type(layer).__module__}.{name} is of no class that can be written, expected one of "
+            f"{', '.join(KINDS)}, a model of fastlstm.models, a list or a dict of such: keep "
+            "state_dict() of another one, and call load_state_dict() on it"
+        )
+    found: dict[str, Any] = {"class": name, "options": {}}
+    for option in KINDS[name].options:
+        value = getattr(layer, option)
+        if option == "bias" and not isinstance(value, bool):
+            value = value is not None
+        found["options"][option] = value.name if isinstance(value, np.dtype) else value
+    inside = inside_of(layer)
+    if inside is not None:
+        found["inside"] = [[name, describe(part)] for name, part in inside.items()]
+        return found
+    return {**found, "settings": settings_of(layer)}
+
+
+def inside_of(layer: Any) -> Mapping[str, Any] | None:
+    """Return the layers that a layer is made of, None if it is none of those that have any."""
+    if isinstance(layer, Recurrence):
+        return {"": layer.layer}
+    if isinstance(layer, Sequential):
+        return layer.layers
+    return layer if isinstance(layer, dict) else None
+
+
+def settings_of(layer: Any) -> dict[str, Any]:
+    """Return the options of a layer that may be changed at any time."""
+    return {name: getattr(layer, name) for name in SETTINGS if name in vars(layer)}
+
+
+def set_settings(layer: Any, settings: Any) -> None:
+    """Give a layer the settings of a description; ValueError if it has no such one."""
+    if not isinstance(settings, dict) or settings.keys() != settings_of(layer).keys():
+        raise ValueError(
+            f"the settings of a {type(layer).__name__} are {settings!r:.200}, expected "
+            f"{', '.join(settings_of(layer))}"
+        )
+    for name, value in settings.items():
+        setattr(layer, name, check_probability(name, value) if name == "p" else value)
+
+
+def shapes_of(description: Any, prefix: str = "", depth: int = 0) -> Shapes:
+    """Yield the name and the shape of each parameter of what is described."""
+    kind, options, inside = _parts(description, depth)
+    if inside is None:
+        for name, shape in kind.shapes(options):
+            yield prefix + name, shape
+        return
+    for name, part in inside:
+        yield from shapes_of(part, prefix + (f"{name}." if name else ""), depth + 1)
+
+
+def build(description: Any, depth: int = 0) -> Any:
+    """Return what is described, with first values in its parameters."""
+    kind, options, inside = _parts(description, depth)
+    if inside is None:
+        layer = kind.make(**options)
+        set_settings(layer, description.get("settings"))
+        return layer
+    parts = [(name, build(part, depth + 1)) for name, part in inside]
+    if kind.make is Recurrence:
+        (one,) = parts
+        return kind.make(one[1], **options)
+    if len(dict(parts)) < len(parts):
+        raise ValueError(f"a {description['class']} has a name twice")
+    return kind.make(dict(parts))
+
+
+def _parts(description: Any, depth: int) -> tuple[Kind, dict[str, Any], Any]:
+    """Return the kind, the options and the layers inside of a description that was checked."""
+    if depth > DEEPEST:
+        raise ValueError(f"layers stand in layers more than {DEEPEST} deep")
+    if not isinstance(description, dict) or not isinstance(description.get("class"), str):
+        raise ValueError(f"a layer is described by {description!r:.100}, expected its class")
+    name, options = description["class"], description.get("options")
+    kind = KINDS.get(name)
+    if kind is None:
+        raise ValueError(f"a layer is of class {name!r:.60}, expected one of {', '.join(KINDS)}")
+    if not isinstance(options, dict) or options.keys() != set(kind.options):
+        raise ValueError(
+            f"the options of a {name} are {options!r:.200}, expected {', '.join(kind.options)}"
+        )
+    inside = description.get("inside")
+    if (inside is None) == (name in ("Recurrence", "Sequential", "Layers")):
+        raise ValueError(f"a {name} has layers inside or none: {inside!r:.100}")
+    if inside is not None and not _are_named(inside):
+        raise ValueError(f"the layers in a {name} are {inside!r:.100}, expected pairs with a name")
+    if name == "Recurrence" and inside is not None and len(inside) != 1:
+        raise ValueError(f"a Recurrence has {len(inside)} layers inside, expected one")
+    return kind, options, inside
+
+
+def _are_named(inside: Any) -> bool:
+    return isinstance(inside, list) and all(
+        isinstance(pair, list) and len(pair) == 2 and isinstance(pair[0], str) for pair in inside
+    )

@@ -1,0 +1,111 @@
+"""The configuration of a Keras model: its layers, and whether they stand in one line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+DEEPEST = 50
+SEQUENTIAL, FUNCTIONAL = ("Sequential",), ("Functional", "Model")
+MASK_MAKER = "NotEqual"  # what an Embedding's mask is in a functional model of Keras 3
+
+
+class LayerConfig(NamedTuple):
+    """A layer of a model."""
+
+    name: str
+    kind: str  # its class
+    options: dict[str, Any]
+
+
+class ModelConfig(NamedTuple):
+    """What a configuration says.
+
+    Attributes
+    ----------
+    layers : in the order of the file.
+    not_in_line : why they do not run one after another, "" if they do.
+    """
+
+    layers: list[LayerConfig]
+    not_in_line: str
+
+
+def read_model(config: Any) -> ModelConfig:
+    """Return the layers of a model; ValueError if the configuration is none of Keras's."""
+    kind, inner = config.get("class_name"), config.get("config")
+    if kind in SEQUENTIAL:
+        given = inner if isinstance(inner, list) else inner["layers"]  # a list before Keras 2.2.3
+        return ModelConfig([read_layer(layer) for layer in _objects(given)], "")
+    if kind in FUNCTIONAL:
+        given = list(_objects(inner["layers"]))
+        layers = [read_layer(layer) for layer in given]
+        why = _not_in_line(given, layers, inner)
+        return ModelConfig([one for one in layers if one.kind != MASK_MAKER], why)
+    raise ValueError(f"its model is of class {kind!r:.60}, expected Sequential or Functional")
+
+
+def read_layer(layer: dict[str, Any]) -> LayerConfig:
+    """Return a layer of a configuration."""
+    kind, options = layer.get("class_name"), layer.get("config")
+    if not isinstance(kind, str) or not isinstance(options, dict):
+        raise ValueError(f"a layer is {layer!r:.100}, expected class_name and config")
+    name = options.get("name", layer.get("name"))
+    if not isinstance(name, str):
+        raise ValueError(f"the name of a {kind:.60} is {name!r:.60}, expected a text")
+    return LayerConfig(name, kind, options)
+
+
+def _objects(given: Any) -> Iterator[dict[str, Any]]:
+    if not isinstance(given, list) or not all(isinstance(one, dict) for one in given):
+        raise ValueError(f"layers are {given!r:.100}, expected a list of objects")
+    return iter(given)
+
+
+def _not_in_line(
+    given: list[dict[str, Any]], layers: list[LayerConfig], model: dict[str, Any]
+) -> str:
+    """Return why the layers of a functional model do not stand in one line, "" if they do."""
+    makers = {layer.name for layer in layers if layer.kind == MASK_MAKER}
+    before: str | None = None
+    for config, layer in zip(given, layers, strict=True):
+        if layer.name in makers:
+            continue
+        nodes = config.get("inbound_nodes", [])
+        if before is None:
+            if nodes:
+                return f"{layer.name} has an input, but stands first"
+        else:
+            if len(nodes) != 1:
+                return f"{layer.name} is called {len(nodes)} times"
+            inputs = [name for name in _inputs(nodes[0]) if name not in makers]
+            if inputs != [before]:
+                return f"{layer.name} reads {', '.join(inputs) or 'nothing'}, not {before}"
+        before = layer.name
+    ends = list(_names(model.get("output_layers")))
+    return "" if ends == [before] else f"its outputs are those of {', '.join(ends)}"
+
+
+def _inputs(node: Any, depth: int = 0) -> Iterator[str]:
+    """Yield the names of the layers that a call reads, in both spellings."""
+    if depth > DEEPEST:
+        raise ValueError(f"a call is nested more than {DEEPEST} deep")
+    if isinstance(node, dict):
+        if node.get("class_name") == "__keras_tensor__":
+            yield str(node["config"]["keras_history"][0])
+            return
+        node = list(node.values())
+    if isinstance(node, list):
+        if len(node) in (3, 4) and isinstance(node[0], str) and isinstance(node[1], int):
+            yield node[0]
+            node = node[3:]
+        for part in node:
+            yield from _inputs(part, depth + 1)
+
+
+def _names(ends: Any) -> Iterator[str]:
+    """Yield the names of ``["dense", 0, 0]`` or of a list of such."""
+    if isinstance(ends, list) and ends and isinstance(ends[0], str):
+        ends = [ends]
+    for end in ends or ():
+        yield str(end[0])

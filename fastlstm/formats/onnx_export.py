@@ -1,0 +1,190 @@
+"""Models as ONNX graphs of standard operators. Rows come first, as in `Sequential`.
+
+The products of layers whose precision is "int8" are written with 8-bit weights: of a `Linear` as
+MatMulInteger, of recurrent layers through DequantizeLinear.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fastlstm._version import __version__
+from fastlstm.formats.as_sequential import as_sequential, first_sized, has_steps, reads_lengths
+from fastlstm.formats.errors import package
+from fastlstm.formats.onnx_graph import Graph, Info
+from fastlstm.formats.onnx_recurrent import add_recurrent
+from fastlstm.formats.own import of_run
+from fastlstm.formats.recurrence import Recurrence
+from fastlstm.formats.steps import Activation, Conv1D, Flatten, Pool, PReLU, Scale
+from fastlstm.models import LanguageModel
+from fastlstm.models.softmax import SoftmaxDecoder
+from fastlstm.nn.dropout import Dropout
+from fastlstm.nn.embedding import Embedding
+from fastlstm.nn.linear import Linear
+from fastlstm.nn.module import Module
+from fastlstm.nn.recurrent import Recurrent
+from fastlstm.text.files import replacing
+
+LARGEST = (1 << 31) - (1 << 20)  # bytes; a file of this format has no more
+
+
+def save_onnx(model: Any, path: Path) -> None:
+    """Write a model as an ONNX graph; see `fastlstm.save`.
+
+    Its inputs are ``tokens`` [N,T] or ``x`` [N,T,I], of a classifier also ``lengths`` [N], and of a
+    language model the state ``h_0`` (and ``c_0``) [L,N,H]; its outputs ``y``, and ``h_n`` (and
+    ``c_n``).
+    """
+    package("onnx", "onnx", "an ONNX file")
+    with replacing(path) as file:
+        file.write(model_bytes(model))
+
+
+def model_bytes(model: Any) -> bytes:
+    """Return the serialized graph of a model."""
+    model = of_run(model)
+    layers = as_sequential(model).layers
+    _check(layers)
+    graph = Graph()
+    inputs = [_input(layers)]
+    lengths = None
+    if reads_lengths(model):
+        lengths = "lengths"
+        inputs.append((lengths, "int32", ["N"]))
+    value, steps, outputs = inputs[0][0], has_steps(layers), []
+    for name, layer in layers.items():
+        graph.scope = name
+        if isinstance(layer, (Recurrence, Recurrent)):
+            states = None
+            if isinstance(model, LanguageModel):
+                states, sizes = _states(model)
+                inputs += [(f"{state}_0", "float32", size) for state, size in sizes.items()]
+                outputs += [(f"{state}_n", "float32", size) for state, size in sizes.items()]
+            value, steps = add_recurrent(graph, layer, value, lengths, states)
+        else:
+            value = _ADD[type(layer)](graph, layer, value)
+            steps = steps and not isinstance(layer, (Pool, Flatten))
+    graph.scope = ""
+    graph.node("Identity", value, name="y")
+    shape = ["N", "T", None] if steps else ["N", None]
+    made = graph.model(inputs, [("y", "float32", shape), *outputs], f"fastlstm {__version__}")
+    data: bytes = made.SerializeToString()
+    return data
+
+
+def _check(layers: dict[str, Module]) -> None:
+    """Raise TypeError or ValueError if a layer has no counterpart, before anything is made."""
+    total = 0
+    for name, layer in layers.items():
+        inner = layer.layer if isinstance(layer, Recurrence) else layer
+        if type(inner) not in _ADD and not isinstance(inner, Recurrent):
+            raise TypeError(f"{name} is a {type(layer).__name__}, of which there are no such nodes")
+        for full, parameter in layer.named_parameters(f"{name}."):
+            if parameter.data.dtype != np.float32:
+                raise ValueError(f"{full} has dtype {parameter.data.dtype}, expected float32")
+            total += parameter.data.nbytes
+    if total > LARGEST:
+        raise ValueError(f"the model has {total:,} bytes, expected at most {LARGEST:,}")
+
+
+def _input(layers: dict[str, Module]) -> Info:
+    """Return name, dtype and shape of the first input."""
+    first, size = first_sized(layers)
+    if isinstance(first, Embedding):
+        return "tokens", "int64", ["N", "T"]
+    return "x", "float32", ["N", "T", size] if has_steps(layers) else ["N", size]
+
+
+def _states(model: LanguageModel) -> tuple[list[str], dict[str, list[Any]]]:
+    layer = model.recurrent
+    sizes = dict(zip(layer._cell.states, layer._state_sizes(), strict=True))
+    shapes = {name: [layer.num_layers, "N", size] for name, size in sizes.items()}
+    return list(sizes), shapes
+
+
+def _linear(graph: Graph, layer: Any, x: str) -> str:
+    weight, bias = layer.weight.data, layer.bias
+    if layer.precision == "int8":
+        y = graph.integer_product(x, weight)
+    else:
+        y = graph.node("MatMul", x, graph.constant("weight", weight.T))
+    return y if bias is None else graph.node("Add", y, graph.constant("bias", bias.data))
+
+
+def _embedding(graph: Graph, layer: Embedding, x: str) -> str:
+    return graph.node("Gather", graph.constant("weight", layer.weight.data), x)
+
+
+ACTIVATIONS = {
+    "relu": "Relu", "sigmoid": "Sigmoid", "tanh": "Tanh", "softplus": "Softplus",
+    "softsign": "Softsign", "exponential": "Exp", "linear": "Identity",
+}  # fmt: skip
+
+
+def _activation(graph: Graph, layer: Activation, x: str) -> str:
+    name, alpha = layer.name, layer.alpha
+    if name == "softmax":
+        return graph.node("Softmax", x, axis=-1)
+    if name == "leaky_relu":
+        return graph.node("LeakyRelu", x, alpha=alpha)
+    if name == "elu":
+        return graph.node("Elu", x, alpha=alpha)
+    if name == "selu":
+        return graph.node("Selu", x)
+    if name == "silu":
+        return graph.node("Mul", x, graph.node("Sigmoid", x))
+    return graph.node(ACTIVATIONS[name], x)
+
+
+def _scale(graph: Graph, layer: Scale, x: str) -> str:
+    scaled = graph.node("Mul", x, graph.constant("scale", layer.scale.data))
+    return graph.node("Add", scaled, graph.constant("shift", layer.shift.data))
+
+
+def _prelu(graph: Graph, layer: PReLU, x: str) -> str:
+    return graph.node("PRelu", x, graph.constant("weight", layer.weight.data))
+
+
+def _pool(graph: Graph, layer: Pool, x: str) -> str:
+    return graph.node(
+        "ReduceMean" if layer.name == "mean" else "ReduceMax", x, axes=[1], keepdims=0
+    )
+
+
+def _flatten(graph: Graph, layer: Flatten, x: str) -> str:
+    return graph.node("Flatten", x, axis=1)
+
+
+def _conv(graph: Graph, layer: Conv1D, x: str) -> str:
+    weight = graph.constant("weight", layer.weight.data.transpose(2, 1, 0))
+    given = [graph.node("Transpose", x, perm=[0, 2, 1]), weight]
+    if layer.bias is not None:
+        given.append(graph.constant("bias", layer.bias.data))
+    options: dict[str, Any] = {
+        "kernel_shape": [layer.kernel_size], "strides": [layer.stride],
+        "dilations": [layer.dilation],
+    }  # fmt: skip
+    if layer.padding == "same":
+        options["auto_pad"] = "SAME_UPPER"
+    elif layer.padding == "causal":
+        options["pads"] = [(layer.kernel_size - 1) * layer.dilation, 0]
+    y = graph.node("Conv", *given, **options)
+    return graph.node("Transpose", y, perm=[0, 2, 1])
+
+
+_ADD: dict[type[Any], Callable[[Graph, Any, str], str]] = {
+    Linear: _linear,
+    SoftmaxDecoder: _linear,
+    Embedding: _embedding,
+    Dropout: lambda graph, layer, x: x,
+    Activation: _activation,
+    Scale: _scale,
+    PReLU: _prelu,
+    Pool: _pool,
+    Flatten: _flatten,
+    Conv1D: _conv,
+}

@@ -1,0 +1,85 @@
+"""Layers one after another: what a Keras or RTNeural model is, and what can be written as one.
+
+Rows come first everywhere: x is [N,T,I], token ids are [N,T].
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from fastlstm.formats.recurrence import Recurrence
+from fastlstm.formats.steps import Mask, Step
+from fastlstm.kernels.rows import check_lengths
+from fastlstm.nn.module import Array, Module, Parameter
+from fastlstm.nn.recurrent import Recurrent
+
+
+class Sequential(Module):
+    """Layers that run one after another, for inference.
+
+    Parameters
+    ----------
+    layers : by name, or a list, whose names are their numbers then. A recurrent layer gives its
+        outputs at all steps; a `fastlstm.formats.recurrence.Recurrence` of one gives others.
+
+    Attributes
+    ----------
+    layers : the same as a dict.
+    """
+
+    def __init__(self, layers: Mapping[str, Module] | Iterable[Module]) -> None:
+        if not isinstance(layers, Mapping):
+            layers = {str(number): layer for number, layer in enumerate(layers)}
+        for name, layer in layers.items():
+            if not isinstance(layer, Module):
+                raise TypeError(f"layers[{name!r}] is a {type(layer).__name__}, expected a Module")
+        if not layers:
+            raise ValueError("layers is empty, expected at least one")
+        self.layers = dict(layers)
+
+    def __call__(self, x: ArrayLike, lengths: ArrayLike | None = None) -> Array:
+        """Run over a batch.
+
+        Parameters
+        ----------
+        x : [N,T,I], or what else the first layer takes: token ids [N,T] of an embedding.
+        lengths : integers [N] in 0..T, how many steps of each row are real; None for all, or for
+            those that a layer's own mask tells.
+        """
+        y: Any = np.asarray(x) if isinstance(x, list) else x
+        mask = None
+        if lengths is not None:
+            steps = np.shape(y)[1]
+            mask = np.arange(steps) < check_lengths(lengths, steps, len(y))[:, None]
+        for layer in self.layers.values():
+            y, mask = run_layer(layer, y, mask)
+        out: Array = y
+        return out
+
+    def named_parameters(self, prefix: str = "") -> Iterator[tuple[str, Parameter]]:
+        """Yield ``(name, parameter)``, a layer's under its name."""
+        for name, layer in self.layers.items():
+            yield from layer.named_parameters(f"{prefix}{name}.")
+
+    def _named_modules(self, prefix: str = "") -> Iterator[tuple[str, Any]]:
+        yield prefix, self
+        for name, layer in self.layers.items():
+            yield from layer._named_modules(f"{prefix}.{name}" if prefix else name)
+
+    def __repr__(self) -> str:
+        lines = [f"({name}): {layer!r}" for name, layer in self.layers.items()]
+        return "Sequential(\n  " + "\n".join(lines).replace("\n", "\n  ") + "\n)"
+
+
+def run_layer(layer: Module, x: Any, mask: Mask) -> tuple[Any, Mask]:
+    """Return what a layer makes of x, and the mask for the next one."""
+    if isinstance(layer, Step):
+        return layer.run(x, mask)
+    if isinstance(layer, Recurrent):
+        return Recurrence(layer).run(x, mask)
+    call: Any = layer
+    return call(x), mask

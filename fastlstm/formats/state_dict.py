@@ -1,0 +1,184 @@
+"""Layers from the names and shapes of a state_dict, as torch gives them.
+
+``encoder.rnn.weight_ih_l0`` is of a recurrent layer named ``encoder.rnn``, and
+``cell.weight_ih`` of a single cell. How many times the hidden size the rows of weight_hh are says
+which: 4 an LSTM, 3 a GRU, 1 a plain RNN.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastlstm.formats.describe import KINDS
+from fastlstm.formats.layers import Layers
+from fastlstm.nn.embedding import Embedding
+from fastlstm.nn.linear import Linear
+from fastlstm.nn.module import Module
+
+Arrays = Mapping[str, NDArray[Any]]
+RECURRENT = re.compile(
+    r"(?:(.*)\.)?(weight_ih|weight_hh|weight_hr|bias_ih|bias_hh|p_[ifo])(?:_l(\d{1,5})(_reverse)?)?"
+)
+PLAIN = re.compile(r"(?:(.*)\.)?(weight|bias)")
+LAYERS: dict[str, tuple[str, dict[str, Any]]] = {  # kind -> class and options
+    "lstm": ("LSTM", {}),
+    "peephole_lstm": ("PeepholeLSTM", {}),
+    "gru": ("GRU", {"reset_after": True}),
+    "gru_reset_before": ("GRU", {"reset_after": False}),
+    "rnn_tanh": ("RNN", {"nonlinearity": "tanh"}),
+    "rnn_relu": ("RNN", {"nonlinearity": "relu"}),
+}
+OTHERS = ("linear", "embedding")
+BY_GATES = {4: "lstm", 3: "gru"}  # torch's GRU resets after the product
+
+
+def layers_of(arrays: Arrays, kinds: Mapping[str, str]) -> Any:
+    """Return the layers of a state_dict: one alone if its names have no prefix, else `Layers`.
+
+    A 2-D weight with a bias is a `Linear`; without one an `Embedding` if the last part of its name
+    has "emb" in it, else a `Linear`. `kinds` says otherwise, by layer.
+
+    Raises ValueError if a tensor is missing, has a wrong shape or is not finite, or if the file
+    does not tell the kind of a layer.
+    """
+    groups, left_out = _grouped(arrays)
+    unknown = kinds.keys() - groups.keys()
+    if unknown:
+        raise ValueError(
+            f"kinds names {sorted(unknown)}, expected layers of the file: {sorted(groups)}"
+        )
+    layers = Layers(left_out=left_out)
+    for name, parts in groups.items():
+        with_name = f"{name}: " if name else ""
+        try:
+            layers[name] = _layer(name, parts, kinds.get(name))
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"{with_name}{error}") from error
+    if not layers:
+        raise ValueError(
+            f"it has no layers among its {len(arrays)} tensors, expected names such as "
+            "weight_ih_l0 or weight"
+        )
+    if list(layers) == [""] and not left_out:
+        return layers[""]
+    return layers
+
+
+def _grouped(arrays: Arrays) -> tuple[dict[str, dict[str, NDArray[Any]]], dict[str, str]]:
+    """Return the tensors of each layer by their own names, and what belongs to none, and why."""
+    groups: dict[str, dict[str, NDArray[Any]]] = {}
+    left_out = {}
+    for name, array in arrays.items():
+        found = RECURRENT.fullmatch(name) or PLAIN.fullmatch(name)
+        if found is None or array.dtype.kind != "f":
+            left_out[name] = "its name or its dtype is of no layer that is known"
+            continue
+        own = name[len(found[1]) + 1 :] if found[1] is not None else name
+        groups.setdefault(found[1] or "", {})[own] = array
+    for name, parts in list(groups.items()):
+        why = _why_not(parts)
+        if why:
+            left_out.update({f"{name}.{own}".lstrip("."): why for own in groups.pop(name)})
+    return groups, left_out
+
+
+def _why_not(parts: Mapping[str, NDArray[Any]]) -> str:
+    """Return why tensors of a common prefix are no layer of ours, "" if they are one."""
+    plain = parts.keys() & {"weight", "bias"}
+    if plain == parts.keys():
+        if "weight" not in parts or parts["weight"].ndim != 2:
+            return "no weight with two axes stands beside it: a normalization or a convolution"
+        return ""
+    return "both names of a recurrent layer and others stand here" if plain else ""
+
+
+def _layer(name: str, parts: dict[str, NDArray[Any]], kind: str | None) -> Module:
+    if kind is not None and kind not in (*LAYERS, *OTHERS):
+        raise ValueError(f"its kind is {kind!r}, expected one of {', '.join((*LAYERS, *OTHERS))}")
+    layer = _plain(name, parts, kind) if "weight" in parts else _recurrent(name, parts, kind)
+    layer.load_state_dict(parts)
+    return layer
+
+
+def _plain(name: str, parts: Mapping[str, NDArray[Any]], kind: str | None) -> Module:
+    weight, bias = parts["weight"], parts.get("bias")
+    if kind is None:
+        is_table = bias is None and "emb" in name.rpartition(".")[2].lower()
+        kind = "embedding" if is_table else "linear"
+    if kind not in OTHERS or (kind == "embedding" and bias is not None):
+        raise ValueError(f"its kind is {kind!r}, but it has {' and '.join(sorted(parts))} alone")
+    rows, columns = weight.shape
+    dtype = _dtype(parts)
+    if kind == "embedding":
+        return Embedding(rows, columns, std=0.0, dtype=dtype)
+    return Linear(columns, rows, bias is not None, dtype=dtype)
+
+
+def _recurrent(name: str, parts: Mapping[str, NDArray[Any]], kind: str | None) -> Module:
+    """Return a layer or a cell of the sizes of its tensors."""
+    numbers = [found[3] for own in parts if (found := RECURRENT.fullmatch(own))]
+    suffix = "_l0" if any(number is not None for number in numbers) else ""
+    w_ih, w_hh = parts["weight_ih" + suffix], parts["weight_hh" + suffix]
+    w_hr = parts.get("weight_hr" + suffix)
+    for own, array in (("weight_ih", w_ih), ("weight_hh", w_hh), ("weight_hr", w_hr)):
+        if array is not None and (array.ndim != 2 or not array.size):
+            raise ValueError(f"{own}{suffix} has shape {array.shape}, expected two axes")
+    hidden = w_hh.shape[1] if w_hr is None else w_hr.shape[1]
+    kind = kind or _told_kind(name, parts, suffix, w_hh.shape[0] / hidden)
+    made, more = LAYERS[kind] if kind in LAYERS else ("", {})
+    if not made or (not suffix and f"{made}Cell" not in KINDS):
+        raise ValueError(f"its kind is {kind!r}, of which there is no such layer")
+    options: dict[str, Any] = {
+        "input_size": w_ih.shape[1], "hidden_size": hidden, "bias": "bias_ih" + suffix in parts,
+        "dtype": _dtype(parts), **more,
+    }  # fmt: skip
+    if suffix:
+        options |= {"num_layers": 1 + max(int(n) for n in numbers if n), "learn_state": False}
+        options["bidirectional"] = "weight_ih_l0_reverse" in parts
+        if w_hr is not None and made == "LSTM":
+            options["proj_size"] = w_hr.shape[0]
+    return _made(made if suffix else f"{made}Cell", options, parts)
+
+
+def _told_kind(name: str, parts: Mapping[str, NDArray[Any]], suffix: str, gates: float) -> str:
+    """Return the kind that the number of gates tells; ValueError if it does not."""
+    if "p_i" + suffix in parts:
+        return "peephole_lstm"
+    if gates in BY_GATES:
+        return BY_GATES[int(gates)]
+    if gates == 1:
+        raise ValueError(
+            "it is a plain RNN, of which the file does not tell tanh or relu: say "
+            f"kinds={{{name!r}: 'rnn_tanh'}} or 'rnn_relu'"
+        )
+    told = f"{parts['weight_hh' + suffix].shape}"
+    raise ValueError(
+        f"weight_hh{suffix} has shape {told}, which is {gates:g} times the hidden size, expected "
+        "4 (LSTM), 3 (GRU) or 1 (RNN)"
+    )
+
+
+def _made(name: str, options: dict[str, Any], parts: Mapping[str, NDArray[Any]]) -> Module:
+    """Return a layer of these options; ValueError, before it is made, unless the tensors fit."""
+    count = 0
+    for own, shape in KINDS[name].shapes(options):
+        if own not in parts:
+            raise ValueError(f"there is no {own}, expected one of shape {shape}")
+        if parts[own].shape != shape:
+            raise ValueError(f"{own} has shape {parts[own].shape}, expected {shape}")
+        count += 1
+    if count != len(parts):
+        raise ValueError(f"it has {len(parts)} tensors, expected {count} for a {name}")
+    made = KINDS[name].make(**options)
+    assert isinstance(made, Module)
+    return made
+
+
+def _dtype(parts: Mapping[str, NDArray[Any]]) -> str:
+    """Return the dtype of a layer: that which holds all of its tensors."""
+    return "float64" if any(a.dtype == np.float64 for a in parts.values()) else "float32"

@@ -1,0 +1,167 @@
+"""What is written as ONNX runs in ONNX Runtime, with the same results."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from format_cases import filled
+
+import fastlstm as fl
+from fastlstm.formats.onnx_graph import rounded_rows
+from fastlstm.formats.recurrence import Recurrence
+from fastlstm.formats.sequential import Sequential
+from fastlstm.formats.steps import Activation, Conv1D, Flatten, Masking, Pool, PReLU, Scale
+
+onnx = pytest.importorskip("onnx")
+ort = pytest.importorskip("onnxruntime")
+I, U, T, N = 3, 4, 6, 3  # noqa: E741
+
+
+def session(path: Path) -> Any:
+    onnx.checker.check_model(onnx.load(path), full_check=True)
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+
+def run(model: Any, path: Path, **inputs: Any) -> dict[str, Any]:
+    fl.save(model, path)
+    ran = session(path)
+    names = [output.name for output in ran.get_outputs()]
+    return dict(zip(names, ran.run(None, inputs), strict=True))
+
+
+def numbers(*shape: int) -> Any:
+    return np.random.default_rng(1).standard_normal(shape or (N, T, I)).astype("float32")
+
+
+WRITTEN: dict[str, Any] = {
+    "lstm": lambda: [filled(fl.LSTM(I, U, 2, bidirectional=True))],
+    "lstm without bias": lambda: [filled(fl.LSTM(I, U, bias=False))],
+    "peepholes": lambda: [filled(fl.PeepholeLSTM(I, U, bidirectional=True))],
+    "learned state": lambda: [
+        filled(fl.LSTM(I, U, 2, bidirectional=True, learn_state=True, batch_first=True))
+    ],
+    "gru": lambda: [filled(fl.GRU(I, U, 2, bidirectional=True))],
+    "gru, reset before": lambda: [filled(fl.GRU(I, U, reset_after=False, learn_state=True))],
+    "rnn": lambda: [filled(fl.RNN(I, U, 2, bidirectional=True))],
+    "relu": lambda: [filled(fl.RNN(I, U, nonlinearity="relu", bidirectional=True))],
+    "pooled": lambda: [filled(Recurrence(fl.LSTM(I, U, 2, bidirectional=True), "last+mean+max"))],
+    "merged": lambda: [
+        filled(Recurrence(fl.GRU(I, U, bidirectional=True), merge="ave")),
+        filled(Recurrence(fl.GRU(U, U, bidirectional=True), merge="mul")),
+        filled(Recurrence(fl.GRU(U, U, bidirectional=True), "last", merge="sum")),
+    ],
+    "backwards": lambda: [filled(Recurrence(fl.LSTM(I, U), backwards=True)), filled(fl.RNN(U, 2))],
+    "steps": lambda: [
+        filled(Conv1D(I, 4, 2, dilation=2, padding="causal")), filled(PReLU(4)), filled(Scale(4)),
+        filled(Conv1D(4, 3, 3, stride=2, padding="same", bias=False)), fl.Dropout(0.1),
+        filled(Conv1D(3, 3, 2)), filled(fl.GRU(3, 3)), Flatten(), filled(fl.Linear(6, 2)),
+    ],
+    "mean": lambda: [filled(fl.GRU(I, U)), Pool("mean"), filled(fl.Linear(U, 2, False))],
+    "max": lambda: [filled(fl.GRU(I, U)), Pool("max"), Activation("softmax")],
+    **{
+        name: lambda name=name: [Activation(name, 0.3), filled(fl.RNN(I, U))]
+        for name in ("relu", "leaky_relu", "elu", "selu", "sigmoid", "tanh", "softplus",
+                     "softsign", "exponential", "silu", "linear")
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", WRITTEN)
+def test_layers_run_in_onnx_runtime(name: str, tmp_path: Path) -> None:
+    model, x = WRITTEN[name](), numbers()
+    y = run(model, tmp_path / "a.onnx", x=x)["y"]
+    np.testing.assert_allclose(Sequential(model)(x), y, atol=2e-6)
+
+
+def test_rows_of_numbers(tmp_path: Path) -> None:
+    model, x = [filled(fl.Linear(I, 4)), Activation("relu")], numbers(N, I)
+    y = run(model, tmp_path / "a.onnx", x=x)["y"]
+    np.testing.assert_allclose(Sequential(model)(x), y, atol=1e-6)
+
+
+@pytest.mark.parametrize("pooling", ["last", "mean", "max", "last+mean+max"])
+@pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
+def test_classifiers_run_in_onnx_runtime(pooling: str, cell: str, tmp_path: Path) -> None:
+    """Over texts of any lengths, one of them empty."""
+    lengths = np.array([4, 6, 1, 0], "int32")
+    tokens = np.random.default_rng(0).integers(0, 9, (4, T))
+    model = filled(fl.TextClassifier(9, I, U, 2, True, pooling, cell=cell, num_outputs=3))
+    found = run(model, tmp_path / "a.onnx", tokens=tokens, lengths=lengths)["y"]
+    np.testing.assert_allclose(model(tokens, lengths), found, atol=2e-6)
+    model = filled(fl.models.SequenceClassifier(I, U, pooling=pooling, cell=cell))
+    x = numbers(4, T, I)
+    found = run(model, tmp_path / "b.onnx", x=x, lengths=lengths)["y"]
+    np.testing.assert_allclose(model(x, lengths), found[:, 0], atol=2e-6)
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
+@pytest.mark.parametrize("options", [{}, {"num_layers": 2, "projection": I, "tied": True}])
+def test_a_language_model_goes_on_with_its_state(
+    cell: str, options: dict[str, Any], tmp_path: Path
+) -> None:
+    model = filled(fl.LanguageModel(9, I, U, cell=cell, **options))
+    tokens = np.random.default_rng(0).integers(0, 9, (N, T))
+    states = ("h", "c") if cell == "lstm" else ("h",)
+    shape = (model.recurrent.num_layers, N, U)
+    first = {f"{s}_0": np.random.default_rng(1).normal(0, 0.5, shape).astype("f4") for s in states}
+    fl.save(model, tmp_path / "a.onnx")
+    ran = session(tmp_path / "a.onnx")
+    given = tuple(first.values()) if cell == "lstm" else first["h_0"]
+    expected, state = model(np.ascontiguousarray(tokens.T), given)
+    state = state if cell == "lstm" else (state,)
+    values, logits = first, []
+    for part in (tokens[:, :2], tokens[:, 2:]):
+        y, *ends = ran.run(None, {"tokens": part, **values})
+        values = dict(zip(first, ends, strict=True))
+        logits.append(y)
+    np.testing.assert_allclose(expected.swapaxes(0, 1), np.concatenate(logits, 1), atol=2e-6)
+    for one, other in zip(state, values.values(), strict=True):
+        np.testing.assert_allclose(one, other, atol=2e-6)
+
+
+def test_rows_are_rounded_to_eight_bits() -> None:
+    weight = numbers(5, 7)
+    weight[2] = 0
+    rounded, scale = rounded_rows(weight)
+    assert rounded.dtype == np.int8
+    assert np.abs(rounded).max() == 127
+    error = np.abs(rounded * scale[:, None] - weight)
+    assert (error <= scale[:, None] / 2 * 1.001).all()
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
+def test_int8_is_a_quarter_of_the_size_and_near(cell: str, tmp_path: Path) -> None:
+    model = fl.TextClassifier(20, 32, 64, cell=cell, pooling="mean", num_outputs=4, rng=0)
+    tokens = np.random.default_rng(0).integers(1, 20, (4, 10))
+    lengths = np.full(4, 10, "int32")
+    wide = run(model, tmp_path / "wide.onnx", tokens=tokens, lengths=lengths)["y"]
+    model.set_precision("int8")
+    small = run(model, tmp_path / "small.onnx", tokens=tokens, lengths=lengths)["y"]
+    sizes = [(tmp_path / f"{name}.onnx").stat().st_size for name in ("small", "wide")]
+    assert sizes[0] < 0.5 * sizes[1]
+    spread = np.abs(wide).max()
+    assert 0 < np.abs(small - wide).max() < 0.03 * spread
+    assert np.abs(small - model(tokens, lengths)).max() < 0.03 * spread
+
+
+@pytest.mark.parametrize(
+    ("model", "told"),
+    [
+        (lambda: fl.LSTM(3, 4, proj_size=2), "a layer of lstm with proj_size, of which ONNX has"),
+        (lambda: fl.LSTM(3, 4, dtype="float64"), "dtype float64, expected float32"),
+        (lambda: [Masking(0.0), fl.GRU(3, 4)], "0 is a Masking, of which there are no such nodes"),
+        (lambda: fl.LSTMCell(3, 4), "is a LSTMCell, of which there are no such nodes"),
+        (lambda: fl.TextClassifier(9, 3, 4, bigrams=8), "a table of bigrams"),
+        (lambda: fl.models.Seq2Seq(9, 8, 4, 4), "model is a Seq2Seq, expected a layer"),
+    ],
+)
+def test_what_onnx_has_not_is_named(model: Any, told: str, tmp_path: Path) -> None:
+    with pytest.raises((TypeError, ValueError), match=told):
+        fl.save(model(), tmp_path / "a.onnx")
+    assert not list(tmp_path.iterdir())

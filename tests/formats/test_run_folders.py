@@ -1,0 +1,94 @@
+"""`fastlstm.load` of the folders of runs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from attack.small_run import command, write_texts
+
+import fastlstm as fl
+from fastlstm.cli import main
+from fastlstm.text import load_language
+from fastlstm.text.pairs import token_vocabulary
+from fastlstm.train.language.run import LanguageFolder, LanguageOptions, build_trainer
+from fastlstm.train.model_file import save_model
+from fastlstm.train.seq2seq import Translator
+
+TEXTS = ["music1 word3 word4", "sport2 sport3", "nothing known"]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("run")
+    assert main(command(write_texts(folder / "texts.csv"), folder / "run")) == 0
+    return folder / "run"
+
+
+def test_a_run_predicts_as_the_command_does(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    trained = fl.load(run)
+    capsys.readouterr()
+    assert main(["predict", str(run), *TEXTS, "--probabilities"]) == 0
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert trained.predict(TEXTS) == [line["label"] for line in lines]
+    proba = trained.predict_proba(TEXTS)
+    assert proba.shape == (3, len(trained.labels))
+    for row, line in zip(proba, lines, strict=True):
+        for label, p in zip(trained.labels, row, strict=True):
+            assert abs(line["probabilities"][label] - p) < 1e-4
+    assert trained.predict([]) == []
+
+
+def test_texts_that_are_none(run: Path) -> None:
+    trained = fl.load(run)
+    for texts in ("one text", [1, 2]):
+        with pytest.raises(TypeError, match="expected a list of strings"):
+            trained.predict(texts)
+
+
+def test_the_model_of_a_run(run: Path) -> None:
+    model = fl.load(run / "model.safetensors")
+    assert type(model) is fl.TextClassifier
+    trained = fl.load(run)
+    encoded = trained.encode(TEXTS)
+    a, b = (m(np.asarray([encoded.tokens[:2]]), None) for m in (model, trained.model))
+    assert (a == b).all()
+
+
+def test_a_language_model_writes(tmp_path: Path) -> None:
+    text = tmp_path / "text.txt"
+    text.write_text("the cat sat on the mat\n" * 40)
+    data = load_language(text, level="char")
+    folder = LanguageFolder(tmp_path / "out")
+    folder.path.mkdir()
+    data.symbols.save(folder.symbols)
+    trainer = build_trainer(LanguageOptions(hidden_size=8, embedding_dim=4), data)
+    with pytest.raises(FileNotFoundError, match=r"out has no model\.safetensors yet"):
+        fl.load(folder.path)
+    save_model(folder.model, trainer.model)
+    run = fl.load(folder.path)
+    assert type(run.model) is fl.LanguageModel
+    assert len(run.write("the ", 12, rng=0)) == 12 + len("the ")
+    assert run.write("the ", 12, rng=0) == run.write("the ", 12, rng=0)
+    (folder.symbols).write_text(folder.symbols.read_text().replace('"c", ', ""))
+    with pytest.raises(ValueError, match=r"symbols\.json has .* tokens"):
+        fl.load(folder.path)
+
+
+def test_a_translator_comes_back(tmp_path: Path) -> None:
+    words = token_vocabulary([["a", "b"], ["c"]], 1)
+    translator = Translator.build(words, words, {"embedding_dim": 4, "hidden_size": 4})
+    fl.save(translator, tmp_path / "model.safetensors")
+    for path in (tmp_path, tmp_path / "model.safetensors"):
+        again = fl.load(path)
+        assert type(again) is Translator
+        assert again([["a", "c"]]) == translator([["a", "c"]])
+
+
+def test_a_folder_without_a_run(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="holds no run"):
+        fl.load(tmp_path)
+    with pytest.raises(FileNotFoundError):
+        fl.load(tmp_path / "none")
