@@ -48,10 +48,10 @@ def check(
 
 def compare(actual: Results, expected: Results, case: Case, against: str = "torch") -> Difference:
     """Return how far `actual` is from `expected`; raises `Mismatch` as `check` does."""
-    what = case, PEERS[against]
-    outputs = _largest(actual.outputs, expected.outputs, OUTPUT[case.rounding], 1.0, *what)
+    what = str(case), PEERS[against]
+    outputs = largest(actual.outputs, expected.outputs, OUTPUT[case.rounding], 1.0, *what)
     limit = GRADIENT.get(case.rounding, 0.0)  # nothing has gradients in int8
-    gradients = _largest(actual.gradients, expected.gradients, limit, 0.0, *what)
+    gradients = largest(actual.gradients, expected.gradients, limit, 0.0, *what)
     return Difference(outputs, gradients if expected.gradients else None)
 
 
@@ -66,17 +66,24 @@ def _exchange(fast: Side, other: Side) -> None:
     other.model.load_state_dict(as_tensors)
 
 
-def _largest(
+def largest(
     actual: dict[str, Array],
     expected: dict[str, Array],
     allowed: float,
     scale: float,
-    case: Case,
+    case: str,
     other: str,
+    side: str = "fastlstm",
 ) -> float:
-    """Return the largest difference, relative to an array's largest value, `scale` at least."""
+    """Return the largest difference, relative to an array's largest value, `scale` at least.
+
+    Raises
+    ------
+    Mismatch
+        If it is more than `allowed`; names the array.
+    """
     if actual.keys() != expected.keys():
-        raise Mismatch(f"{case}: fastlstm gives {sorted(actual)}, {other} {sorted(expected)}")
+        raise Mismatch(f"{case}: {side} gives {sorted(actual)}, {other} {sorted(expected)}")
     worst = 0.0
     for name, value in expected.items():
         if actual[name].shape != value.shape:

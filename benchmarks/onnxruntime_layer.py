@@ -172,16 +172,19 @@ def _info(name: str, shape: list[int]) -> Any:
     return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
 
 
-def _session(case: Case, weights: Arrays, steps: int, carried: bool) -> Any:
-    """Return a session; the first of a process flushes denormals in the thread that makes it."""
+def session(serialized: bytes) -> Any:
+    """Return a session of a model; the first of a process flushes denormals in its thread."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = _threads
     options.inter_op_num_threads = 1
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
     options.add_session_config_entry("session.set_denormal_as_zero", "1")
-    made = model(case, weights, steps, carried)
-    serialized = (_quantized(made) if case.precision == "int8" else made).SerializeToString()
     return onnxruntime.InferenceSession(serialized, options, providers=PROVIDERS)
+
+
+def _session(case: Case, weights: Arrays, steps: int, carried: bool) -> Any:
+    made = model(case, weights, steps, carried)
+    return session((_quantized(made) if case.precision == "int8" else made).SerializeToString())
 
 
 def _quantized(made: ModelProto) -> ModelProto:

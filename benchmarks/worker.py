@@ -1,18 +1,20 @@
 """One task in a process of its own: arguments as JSON on standard input, the answer as JSON on
 standard output.
 
-`python -m benchmarks.worker TASK`; `ask` starts one and waits for it.
+`python -m benchmarks.worker TASK`; `ask` starts one and waits for it. Without TASK the process
+stays for many, one a line: `Kept`.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from benchmarks import dropin, imdb, machine, neighbour
+from benchmarks import dropin, imdb, machine, model_sides, neighbour
 from benchmarks.check import Mismatch, check
 from benchmarks.problem import draw, real_steps
 from benchmarks.shapes import Case
@@ -39,6 +41,53 @@ def ask(task: str, environment: Mapping[str, str], **arguments: Any) -> Any:
     if done.returncode:
         raise RuntimeError(f"{task} of {arguments} failed with exit status {done.returncode}")
     return json.loads(done.stdout.splitlines()[-1])
+
+
+class Kept:
+    """A process that stays: what it made for a task serves the next one.
+
+    A context manager, which ends it.
+    """
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "benchmarks.worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=machine.ROOT,
+            env=dict(environment),
+        )
+
+    def ask(self, task: str, **arguments: Any) -> Any:
+        """Run `task` with `arguments` there and return its answer.
+
+        Raises
+        ------
+        RuntimeError
+            If the process fails; it has said why on standard error.
+        """
+        print(json.dumps([task, arguments]), file=self._process.stdin, flush=True)
+        answer = self._process.stdout.readline()  # type: ignore[union-attr]
+        if not answer:
+            status = self._process.wait()
+            raise RuntimeError(f"{task} of {arguments} failed with exit status {status}")
+        return json.loads(answer)
+
+    def __enter__(self) -> Kept:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.communicate()  # its tasks end where its input does
+
+
+def serve() -> None:
+    """Answer tasks until there are no more; what else is printed goes to standard error."""
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    for line in sys.stdin:
+        task, arguments = json.loads(line)
+        print(json.dumps(TASKS[task](**arguments)), file=answers, flush=True)
 
 
 def check_cases(
@@ -82,10 +131,15 @@ TASKS: dict[str, Callable[..., Any]] = {
     "peak": peak,
     "dropin_check": dropin.check,
     "dropin_time": dropin.time_side,
+    "model_first": model_sides.first,
+    "model_time": model_sides.time_step,
     "neighbour_time": neighbour.time_beside,
     "imdb_check": imdb.check_start,
     "imdb_train": imdb.train,
 }
 
 if __name__ == "__main__":
-    print(json.dumps(TASKS[sys.argv[1]](**json.load(sys.stdin))))
+    if sys.argv[1:]:
+        print(json.dumps(TASKS[sys.argv[1]](**json.load(sys.stdin))))
+    else:
+        serve()
