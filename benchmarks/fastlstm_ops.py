@@ -130,6 +130,31 @@ def linear(case: Case, a: Arrays) -> Side:
     return Side(call, results, model)
 
 
+def chain(case: Case, a: Arrays) -> Side:
+    """A frame of each row through convolutions, an LSTM and a dense layer, the state carried."""
+    bins, H = case.V // 2, case.H
+    modules = [
+        nn.Conv1d(1, case.V, 256, stride=128, bias=False, dtype=case.dtype),
+        nn.Magnitude(),
+        nn.Conv1d(bins, H, 3, padding=1, dtype=case.dtype),
+        nn.ReLU(),
+        nn.LSTM(H, H, dtype=case.dtype),
+        nn.Tanh(),
+        nn.Linear(H, 1, dtype=case.dtype),
+        nn.Sigmoid(),
+        nn.Mean(),
+    ]
+    model = nn.Chain(modules, frame=case.I)
+    model.load_state_dict(a["weights"])
+    stream, x = model.stream(case.B), a["x"]
+
+    def results() -> Results:
+        stream.reset()
+        return Results({"y": np.stack([stream(x_t)[:, 0] for x_t in x])}, {})
+
+    return Side(lambda: stream(x[0]), results)
+
+
 def dropout(case: Case, a: Arrays) -> Side:
     """Dropout forward and backward."""
     model = nn.Dropout(0.5, rng=np.random.default_rng(0))

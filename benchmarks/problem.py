@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -141,6 +142,19 @@ def _linear(case: Case, rng: np.random.Generator) -> Arrays:
     }
 
 
+def _chain(case: Case, rng: np.random.Generator) -> Arrays:
+    H, bins = case.H, case.V // 2
+    weights = {
+        "0.weight": _uniform(rng, (case.V, 1, 256), 256, case.dtype),
+        "2.weight": _uniform(rng, (H, bins, 3), 3 * bins, case.dtype),
+        "2.bias": _uniform(rng, (H,), 3 * bins, case.dtype),
+        **{f"4.{k}": w for k, w in layer_weights(replace(case, I=H), rng).items()},
+        "6.weight": _uniform(rng, (1, H), H, case.dtype),
+        "6.bias": _uniform(rng, (1,), H, case.dtype),
+    }
+    return {"weights": weights, "x": _normal(rng, (STEPS_CHECKED, case.B, case.I), case.dtype)}
+
+
 def _dropout(case: Case, rng: np.random.Generator) -> Arrays:
     shape = (case.B, case.T, case.I)
     return {"x": _normal(rng, shape, case.dtype), "dy": _normal(rng, shape, case.dtype)}
@@ -171,6 +185,7 @@ _DRAW = {
     "tokens": _tokens,
     "cell": _cell,
     "embedding": _embedding,
+    "chain": _chain,
     "linear": _linear,
     "dropout": _dropout,
     "bce_with_logits": _bce,

@@ -34,6 +34,7 @@ OPS = (
     "stream",
     "peephole",
     "embedding",
+    "chain",
     "linear",
     "dropout",
     "bce_with_logits",

@@ -147,6 +147,37 @@ def linear(case: Case, a: Arrays) -> Side:
     return Side(call, results, model)
 
 
+def chain(case: Case, a: Arrays) -> Side:
+    """A frame of each row through convolutions, nn.LSTM and nn.Linear, the state carried."""
+    w = {name: torch.from_numpy(value) for name, value in a["weights"].items()}
+    lstm = nn.LSTM(case.H, case.H, batch_first=True, dtype=getattr(torch, case.dtype))
+    load(lstm, {name[2:]: value for name, value in a["weights"].items() if name[0] == "4"})
+    x, state = torch.from_numpy(a["x"]), None
+
+    def frame(x_t: Tensor, state: Any) -> tuple[Tensor, Any]:
+        re, im = functional.conv1d(x_t[:, None], w["0.weight"], stride=128).chunk(2, dim=1)
+        bins = torch.sqrt(re * re + im * im)
+        z = functional.relu(functional.conv1d(bins, w["2.weight"], w["2.bias"], padding=1))
+        y, state = lstm(z.transpose(1, 2), state)
+        logits = functional.linear(torch.tanh(y), w["6.weight"], w["6.bias"])
+        return torch.sigmoid(logits).mean(dim=1), state
+
+    @torch.inference_mode()
+    def call() -> None:
+        nonlocal state
+        _, state = frame(x[0], state)
+
+    @torch.inference_mode()
+    def results() -> Results:
+        outputs, carried = [], None
+        for x_t in x:
+            y, carried = frame(x_t, carried)
+            outputs.append(y)
+        return Results(arrays(y=torch.stack(outputs)), {})
+
+    return Side(call, results)
+
+
 def dropout(case: Case, a: Arrays) -> Side:
     """Dropout forward and backward."""
     torch.manual_seed(0)

@@ -15,6 +15,7 @@ from fastlstm.kernels.spec import CellSpec
 
 if TYPE_CHECKING:
     from fastlstm.kernels.adam import AdamStep
+    from fastlstm.kernels.chain import ChainSpec
     from fastlstm.kernels.sizes import CallSizes, MemoryUse
 
 
@@ -29,6 +30,14 @@ class Stream(Protocol):
     def __call__(self, x: Array, /) -> Array: ...
 
     def reset(self) -> None: ...
+
+
+class Chain(Protocol):
+    """Frames of a signal through stages, state inside; as `reference.chain.Chain`."""
+
+    state: States  # in the order of `chain.state_of`, each [1, N, size]: copies out, values in
+
+    def __call__(self, x: Array, n_threads: int = 1, /) -> Array: ...
 
 
 class Backend(Protocol):
@@ -56,6 +65,9 @@ class Backend(Protocol):
         self, cell: CellSpec, layers: list[Weights], batch_size: int, precision: str = "float32", /
     ) -> Stream:
         """Return a single-step runner over copies of the weights of stacked layers."""
+
+    def chain(self, spec: ChainSpec, batch_size: int, /) -> Chain:
+        """Return a runner of a chain over copies of its weights."""
 
     def matmul(
         self,

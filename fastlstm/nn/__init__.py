@@ -2,6 +2,7 @@
 
 from fastlstm.kernels import Tokens
 from fastlstm.nn.cell import GRUCell, LSTMCell, RNNCell
+from fastlstm.nn.chain import Chain, Conv1d, Magnitude, Mean, ReLU, Sigmoid, Tanh
 from fastlstm.nn.dropout import Dropout
 from fastlstm.nn.embedding import Embedding
 from fastlstm.nn.gru import GRU
@@ -16,17 +17,24 @@ __all__ = [
     "GRU",
     "LSTM",
     "RNN",
+    "Chain",
+    "Conv1d",
     "Dropout",
     "Embedding",
     "GRUCell",
     "LSTMCell",
     "Linear",
+    "Magnitude",
+    "Mean",
     "Module",
     "Parameter",
     "PeepholeLSTM",
     "RNNCell",
+    "ReLU",
     "RowGrad",
+    "Sigmoid",
     "State",
+    "Tanh",
     "Tape",
     "Tokens",
     "bce_with_logits",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastlstm.kernels.call import Array
 from fastlstm.kernels.native import _native
 from fastlstm.kernels.native._native import (
+    Chain,
     PackedMatrix,
     Stream,
     TensorStep,
@@ -28,6 +29,7 @@ from fastlstm.kernels.native._native import (
     vec_tanh,
 )
 
+chain = Chain
 pack_matrix = PackedMatrix
 stream = Stream
 
@@ -37,6 +39,7 @@ __all__ = [
     "backward",
     "built_isas",
     "cached_bytes",
+    "chain",
     "empty",
     "forward",
     "inside",

@@ -114,6 +114,47 @@ cdef extern from "fastlstm.h" nogil:
         int n_threads
         int (*stop)() noexcept nogil
 
+    enum:
+        FL_MAP
+        FL_MEAN
+        FL_CONV
+        FL_CELL
+
+    enum:
+        FL_SAME
+        FL_RELU
+        FL_SIGMOID
+        FL_TANH
+        FL_MAGNITUDE
+
+    ctypedef struct fl_part:
+        int64_t p0, p1, start, K, O
+        int fold
+        const void *weight
+
+    ctypedef struct fl_stage:
+        int kind, map
+        int64_t P, C, Q, O
+        int64_t kernel, stride, context, left, right
+        int reflect
+        void *past
+        int64_t n_parts
+        fl_part *parts
+        const void *bias
+        fl_call cell
+
+    ctypedef struct fl_chain:
+        int64_t n, N
+        fl_stage *stages
+
+    ctypedef struct fl_frames:
+        int64_t F
+        const void *x
+        int64_t x_n
+        void *y
+        int n_threads
+        int (*stop)() noexcept nogil
+
     ctypedef struct fl_kernels:
         const char *isa
         int itemsize, width
@@ -129,6 +170,9 @@ cdef extern from "fastlstm.h" nogil:
         int64_t (*matrix_size)(const fl_matmul *p) noexcept nogil
         void (*pack_matrix)(const fl_matmul *p, void *packed) noexcept nogil
         int (*matmul)(const fl_matmul *p) noexcept nogil
+        int64_t (*chain_size)(const fl_chain *p) noexcept nogil
+        void (*pack_chain)(fl_chain *p, void *packed) noexcept nogil
+        int (*chain)(const fl_chain *p, const fl_frames *f) noexcept nogil
         void (*pool_forward)(const fl_pool *p) noexcept nogil
         void (*pool_backward)(const fl_pool *p) noexcept nogil
         void (*adam)(const fl_adam *a) noexcept nogil

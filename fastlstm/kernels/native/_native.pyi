@@ -11,6 +11,7 @@ from fastlstm.kernels.call import (
     States,
     Weights,
 )
+from fastlstm.kernels.chain import ChainSpec
 from fastlstm.kernels.rows import Rows
 from fastlstm.kernels.sizes import CallSizes, MemoryUse
 from fastlstm.kernels.spec import CellSpec
@@ -99,6 +100,11 @@ class TensorStep:
         with_dx: bool,
         n_threads: int,
     ) -> list[Any]: ...
+
+class Chain:
+    state: States
+    def __init__(self, spec: ChainSpec, batch_size: int, /) -> None: ...
+    def __call__(self, x: Array, n_threads: int = 1, /) -> Array: ...
 
 class Stream:
     state: States

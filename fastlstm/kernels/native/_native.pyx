@@ -7,7 +7,8 @@ and tuples and lists are indexed with a check (boundscheck is on; pointers never
 This file chooses the instruction set; the others hold one idea each:
 _c.pxd the C interface, _view.pxi arrays, _interrupt.pxi signals, _sequence.pxi the time loop,
 _stream.pxi single steps, _step.pxi those of torch's cells, _dlpack.pxi what torch's tensors are,
-_matmul.pxi products of matrices, _pool.pxi pooling, _adam.pxi the optimizer.
+_matmul.pxi products of matrices, _chain.pxi chains of stages, _pool.pxi pooling, _adam.pxi the
+optimizer.
 """
 
 from cpython.buffer cimport (
@@ -38,6 +39,15 @@ from fastlstm.kernels.arguments import (
     check_recompute,
 )
 from fastlstm.kernels.call import Tokens
+from fastlstm.kernels.chain import (
+    Convolution,
+    Map,
+    Recurrence,
+    read_chain,
+    read_signal,
+    state_of,
+)
+from fastlstm.kernels.parts import cut
 from fastlstm.kernels.rows import Rows
 from fastlstm.kernels.sizes import MemoryUse, check_sizes
 from fastlstm.kernels.steps import STREAM_IN_USE, read_states, read_step
@@ -138,6 +148,7 @@ include "_stream.pxi"
 include "_dlpack.pxi"
 include "_step.pxi"
 include "_matmul.pxi"
+include "_chain.pxi"
 include "_pool.pxi"
 include "_adam.pxi"
 

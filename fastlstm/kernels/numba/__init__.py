@@ -17,11 +17,12 @@ from fastlstm.kernels.numba.memory import empty
 from fastlstm.kernels.numba.pool import pool, pool_backward
 from fastlstm.kernels.numba.sizes import memory
 from fastlstm.kernels.numba.stream import stream
-from fastlstm.kernels.reference import matmul, pack_matrix  # which need no loop
+from fastlstm.kernels.reference import chain, matmul, pack_matrix  # which need no loop
 
 __all__ = [
     "adam",
     "backward",
+    "chain",
     "empty",
     "forward",
     "inside",

@@ -7,6 +7,7 @@ a ragged batch in both directions, resets, masks, recomputing, and the products 
 import numpy as np
 
 from fastlstm.kernels.reference.adam import adam
+from fastlstm.kernels.reference.chain import Chain as chain
 from fastlstm.kernels.reference.matmul import matmul, pack_matrix
 from fastlstm.kernels.reference.memory import memory
 from fastlstm.kernels.reference.pool import pool, pool_backward
@@ -18,6 +19,7 @@ empty = np.empty
 __all__ = [
     "adam",
     "backward",
+    "chain",
     "empty",
     "forward",
     "inside",

@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from attack import watch
+from attack.faults.chain import CHAIN
 from attack.faults.extension import EXTENSION
 from attack.faults.fault import Fault
 from attack.faults.files import FILES
@@ -25,7 +26,7 @@ from attack.report import Figure
 
 ALL: dict[str, Sequence[Fault]] = {
     "training": TRAINING, "files": FILES, "kernels": KERNELS, "precision": PRECISION,
-    "extension": EXTENSION,
+    "extension": EXTENSION, "chain": CHAIN,
 }  # fmt: skip
 
 

@@ -128,6 +128,54 @@ typedef struct fl_matmul {
     int (*stop)(void); /* as of fl_call */
 } fl_matmul;
 
+/* A chain of stages: each makes frames, [positions, channels], of others. */
+enum { FL_MAP, FL_MEAN, FL_CONV, FL_CELL };
+/* What is made of each number that a stage has made: MAGNITUDE is sqrt(re^2 + im^2) of the first
+ * half of the channels and the second. */
+enum { FL_SAME, FL_RELU, FL_SIGMOID, FL_TANH, FL_MAGNITUDE };
+
+/* Products of a convolution that share their taps: at positions p0..p1-1 of what goes out, of K
+ * numbers that begin at `start` for position 0 (where that is before the frame, p0 is not 0). If
+ * `fold`, of the sums (1) or differences (-1) of numbers as far from the middle of a kernel. */
+typedef struct fl_part {
+    int64_t p0, p1, start, K, O;
+    int fold;
+    const void *weight; /* [O,K], read when it is packed */
+    const void *packed; /* set then */
+} fl_part;
+
+typedef struct fl_stage {
+    int kind, map;
+    int64_t P, C; /* of a frame that comes in: positions, and channels of each */
+    int64_t Q, O; /* and of what is made of it, before the map */
+    /* Of a convolution: positions of the past in front of a frame, then padding around both that is
+     * written (zeros or a reflection), not left out by the parts. */
+    int64_t kernel, stride, context, left, right;
+    int reflect;
+    void *past; /* [N,context,C] */
+    int64_t n_parts;
+    fl_part *parts;
+    const void *bias; /* [O] or NULL, read when it is packed */
+    const void *packed_bias;
+    fl_call cell; /* its sizes, weights, and h0, c0 of N rows, which are read and written */
+} fl_stage;
+
+typedef struct fl_chain {
+    int64_t n, N; /* stages, rows */
+    fl_stage *stages;
+    int64_t flops; /* of a frame of a row; set when it is packed */
+} fl_chain;
+
+/* F frames of every row. */
+typedef struct fl_frames {
+    int64_t F;
+    const void *x; /* [N,F*P,C] of the first stage */
+    int64_t x_n;
+    void *y; /* [N,F*Q,channels] of the last */
+    int n_threads;
+    int (*stop)(void); /* as of fl_call */
+} fl_frames;
+
 /* How products are made: of numbers as they are, rounded to bfloat16, or in 8 bits. */
 enum { FL_FULL, FL_BFLOAT16, FL_INT8 };
 
@@ -165,6 +213,14 @@ typedef struct fl_kernels {
     int64_t (*matrix_size)(const fl_matmul *p);
     void (*pack_matrix)(const fl_matmul *p, void *packed);
     int (*matmul)(const fl_matmul *p);
+
+    /* Elements of the packed weights of a chain; write them, and where they are; run it: 0, or -1
+     * if memory ran out, or FL_STOPPED: states and outputs are then undefined. In full precision
+     * only.
+     */
+    int64_t (*chain_size)(const fl_chain *p);
+    void (*pack_chain)(fl_chain *p, void *packed);
+    int (*chain)(const fl_chain *p, const fl_frames *f);
 
     void (*pool_forward)(const fl_pool *p);
     void (*pool_backward)(const fl_pool *p);

@@ -148,6 +148,10 @@ static int backward(const fl_call *p, const fl_grads *g) {
 }
 #endif
 
+#if FL_WORD == 1
+#include "chain.h" /* which runs forward */
+#endif
+
 #define ELEMENTWISE(NAME, EXPRESSION)                                                              \
     static void NAME(int64_t n, const void *x, void *y) {                                          \
         for (int64_t i = 0; i < n; i += VL) {                                                      \
@@ -183,6 +187,9 @@ const fl_kernels FL_TABLE = {
     .pool_backward = pool_backward,
     .adam = adam,
     .exp = elementwise_exp,
+    .chain_size = chain_size,
+    .pack_chain = pack_chain,
+    .chain = run_chain,
 #else
     .matrix_size = matmul_size,
     .pack_matrix = pack_matmul,

@@ -116,6 +116,10 @@ FL_INLINE vreal vsqrt(vreal x) {
     return (vreal)_mm512_sqrt_pd((__m512d)x);
 #elif FL_BYTES == 64
     return (vreal)_mm512_sqrt_ps((__m512)x);
+#elif FL_BYTES == 32 && FL_F64
+    return (vreal)_mm256_sqrt_pd((__m256d)x);
+#elif FL_BYTES == 32
+    return (vreal)_mm256_sqrt_ps((__m256)x);
 #else
 #pragma GCC unroll 16
     for (int l = 0; l < VL; l++)
