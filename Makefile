@@ -52,7 +52,7 @@ $(VENV)/installed: $(SOURCES) | $(BIN)/python
 	@touch $@
 
 $(VENV)/installed-test: $(SOURCES) | $(BIN)/python
-	$(PIP) install --quiet --editable '.[plot,html,sklearn,translate,test,browser,numba,bench,peers,keras]' $(TORCH)
+	$(PIP) install --quiet --editable '.[plot,html,sklearn,translate,test,browser,numba,bench,peers,keras,onnx]' $(TORCH)
 	@touch $(VENV)/installed $@
 
 # Tools only: nothing is compiled, and an extension that is there stays.

@@ -14,7 +14,19 @@ from typing import TYPE_CHECKING, Any
 from fastlstm._version import __version__
 
 if TYPE_CHECKING:
-    from fastlstm import examples, formats, inside, keras, models, nn, sklearn, text, torch, train
+    from fastlstm import (
+        examples,
+        formats,
+        inside,
+        keras,
+        models,
+        nn,
+        onnx,
+        sklearn,
+        text,
+        torch,
+        train,
+    )
     from fastlstm.custom import custom_cell
     from fastlstm.differences import gradcheck
     from fastlstm.formats import load, save
@@ -86,6 +98,7 @@ _MODULES = (
     "inside",
     "keras",
     "kernels",
+    "onnx",
     "sklearn",
     "text",
     "torch",

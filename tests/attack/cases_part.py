@@ -13,7 +13,7 @@ from attack.report import Figure
 CALLS = ("native", "torch")
 FILES = (
     "tables", "json-lines", "archives", "run-folders", "checkpoints", "safetensors", "own-models",
-    "state-dicts", "torch-files", "rtneural", "keras-files", "hdf5",
+    "state-dicts", "torch-files", "rtneural", "keras-files", "hdf5", "onnx",
 )  # fmt: skip
 
 

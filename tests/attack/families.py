@@ -46,6 +46,7 @@ FAMILIES = {
         Family("rtneural", "attack.files.models:rtneural", **_FILES),
         Family("keras-files", "attack.files.models:keras", **_FILES),
         Family("hdf5", "attack.files.models:hdf5", **_FILES),
+        Family("onnx", "attack.files.onnx_models:case", **_FILES),
         Family("kills", "attack.kills:case", many=50, cpu_seconds=60.0),
         Family("full-disk", "attack.trouble:full_disk", many=10),
         Family("read-only", "attack.trouble:read_only", many=10),

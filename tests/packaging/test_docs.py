@@ -20,7 +20,7 @@ FENCE = re.compile(r"^( *)```(\w*)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
 # What a document's code needs beside the base installation.
 NEEDS = {
     "cells.md": ["numba"], "keras.md": ["torch", "keras"], "torch.md": ["torch"],
-    "models.md": ["torch", "h5py", "onnx"],
+    "models.md": ["torch", "h5py", "onnx"], "onnx.md": ["onnx"],
 }  # fmt: skip
 # The command of this checkout, whether or not it is installed.
 SHELL = f'set -e\nfastlstm() {{ "{sys.executable}" -m fastlstm "$@"; }}\n'

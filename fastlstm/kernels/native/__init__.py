@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastlstm.kernels.call import Array
 from fastlstm.kernels.native import _native
 from fastlstm.kernels.native._native import (
+    BoundForward,
     Chain,
     PackedMatrix,
     Stream,
@@ -34,6 +35,7 @@ pack_matrix = PackedMatrix
 stream = Stream
 
 __all__ = [
+    "BoundForward",
     "TensorStep",
     "adam",
     "backward",

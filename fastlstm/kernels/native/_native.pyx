@@ -6,6 +6,7 @@ and tuples and lists are indexed with a check (boundscheck is on; pointers never
 
 This file chooses the instruction set; the others hold one idea each:
 _c.pxd the C interface, _view.pxi arrays, _interrupt.pxi signals, _sequence.pxi the time loop,
+_bound.pxi the same over arrays that stay,
 _stream.pxi single steps, _step.pxi those of torch's cells, _dlpack.pxi what torch's tensors are,
 _matmul.pxi products of matrices, _chain.pxi chains of stages, _pool.pxi pooling, _adam.pxi the
 optimizer.
@@ -144,6 +145,7 @@ cdef int number_of(cell) except -1:
 include "_view.pxi"
 include "_interrupt.pxi"
 include "_sequence.pxi"
+include "_bound.pxi"
 include "_stream.pxi"
 include "_dlpack.pxi"
 include "_step.pxi"

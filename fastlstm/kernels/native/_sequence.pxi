@@ -229,11 +229,9 @@ cdef int keep(fl_call *p, const fl_kernels *kernels) except -1:
     return 0
 
 
-def forward(cell, call):
-    """Run one layer in one direction: see `fastlstm.kernels.reference.forward`."""
-    cdef HeldCall held = HeldCall()
+cdef int set_forward(HeldCall held, cell, call) except -1:
+    """Set all of a forward pass but where its last states go, and what it keeps."""
     cdef View out
-    cdef int failed
     cdef bint save, reverse
     cdef int64_t recompute, T, N
     x, state, weights, rows, y, reverse, reset, mask, save, recompute, n_threads, precision = call
@@ -250,20 +248,29 @@ def forward(cell, call):
     out = view(y, "y", (T, N, held.p.R), held.format, 2, True)
     held.held.append(out)
     held.p.y, held.p.y_t, held.p.y_n = out.b.buf, out.stride(0), out.stride(1)
+    held.p.n_threads = n_threads
+    held.used = not save
+    if save:
+        held.p.recompute = recompute
+    return 0
+
+
+def forward(cell, call):
+    """Run one layer in one direction: see `fastlstm.kernels.reference.forward`."""
+    cdef HeldCall held = HeldCall()
+    cdef int failed
+    set_forward(held, cell, call)
     state_n = held.new_states()
     held.set_states(state_n, "state_n", <const void **>&held.p.h_n, <const void **>&held.p.c_n,
                     True)
-    held.p.n_threads = n_threads
-    if save:
-        held.p.recompute = recompute
+    if not held.used:
         keep(&held.p, held.kernels)
     let_interrupt(&held.p)
     with nogil:
         failed = held.kernels.forward(&held.p)
     if failed:
-        fail(failed, f"a forward pass of {T} steps of {N} rows")
-    held.used = not save
-    return state_n, (held if save else None)
+        fail(failed, f"a forward pass of {held.p.rows.T} steps of {held.p.rows.N} rows")
+    return state_n, (None if held.used else held)
 
 
 def backward(HeldCall saved not None, given):

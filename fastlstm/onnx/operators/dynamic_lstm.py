@@ -1,0 +1,108 @@
+"""ONNX Runtime's LSTM with weights of 8 bits: inputs and states are rounded in every product."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from fastlstm.onnx.errors import OnnxError
+from fastlstm.onnx.graph import MICROSOFT, Array, Node
+from fastlstm.onnx.operators import loops, operator
+from fastlstm.onnx.operators.activations import read_activations
+from fastlstm.onnx.operators.quantized import dynamic_quantized, exact
+from fastlstm.onnx.operators.recurrent import DIRECTIONS, rows_of
+from fastlstm.onnx.plan import Planner, Ref
+
+Inputs = Sequence[Any]  # of `Ref`; None for one that is left out
+
+ACTIVATIONS = ("Sigmoid", "Tanh", "Tanh")
+
+
+@operator("DynamicQuantizeLSTM", domain=MICROSOFT)
+def dynamic_quantize_lstm(p: Planner, node: Node, inputs: Inputs) -> list[Ref]:
+    """As LSTM; W [D,I,4H] and R [D,H,4H] are of 8 bits, with scales and zero points."""
+    if len(inputs) != 12:
+        raise OnnxError(f"{len(inputs)} inputs, expected 12")
+    x, w, r, b, lengths, h, c, peepholes, *quantization = inputs
+    backward = DIRECTIONS[node.text("direction", "forward", tuple(DIRECTIONS))]
+    activations = read_activations(node, ACTIVATIONS, len(backward))
+    clip = node.number("clip") if node.number("clip", 0) > 0 else None
+    forget = bool(node.integer("input_forget", 0))
+    _check(inputs, len(backward))
+    (T, N, _), H, D = x.shape, r.shape[1], len(backward)
+    y, ends = p.new((T, D, N, H), np.float32), [p.new((D, N, H), np.float32) for _ in range(2)]
+
+    def direction(d: int) -> None:
+        rows = rows_of(None if lengths is None else lengths.array, T, N)
+        w_scale, w_zero, r_scale, r_zero = (ref.array[d] for ref in quantization)
+        z = rounded_product(x.array.reshape(T * N, -1), w.array[d], w_scale, w_zero)
+        if b is not None:
+            z += b.array[d, : 4 * H] + b.array[d, 4 * H :]
+        held = loops.Weights(
+            w.array[d].T, r.array[d].T, None, None if peepholes is None else peepholes.array[d]
+        )
+        step = loops.lstm_step(
+            held,
+            loops.Options(activations[d], clip, forget),
+            lambda state: rounded_product(state, r.array[d], r_scale, r_zero),
+        )
+        starts = (np.zeros((N, H), np.float32) if s is None else s.array[d].copy() for s in (h, c))
+        states = list(starts)
+        loops.run(step, z.reshape(T, N, 4 * H), states, rows, backward[d], y.array[:, d])
+        for end, state in zip(ends, states, strict=True):
+            end.array[d] = state
+
+    def call() -> None:
+        if not T or not N:
+            raise OnnxError(f"X has shape {x.shape}, expected steps and rows")
+        for d in range(D):
+            direction(d)
+
+    p.step([ref for ref in inputs if ref is not None], (y, *ends), lambda: [call])
+    return [y, *ends]
+
+
+def rounded_product(a: Array, weight: Array, scale: Array, zero: Array) -> Array:
+    """Return a @ (weight - zero) * scale in float32, the rows of a [n,K] rounded to 8 bits."""
+    rounded, a_scale, a_zero = dynamic_quantized(a)
+    kind = exact(len(weight))
+    product = (rounded - a_zero).astype(kind) @ (weight.astype(kind) - zero.astype(kind))
+    made: Array = product.astype(np.float32) * (a_scale * scale)
+    return made
+
+
+def _check(inputs: Inputs, D: int) -> None:
+    """Check dtypes and shapes: the tables of the `onnx` package have no such operator."""
+    x, w, r = inputs[:3]
+    if any(ref is None or len(ref.shape) != 3 for ref in (x, w, r)):
+        raise OnnxError("X, W and R, expected three axes each")
+    (_, N, I), H = x.shape, r.shape[1]  # noqa: E741
+    if not I or not H:
+        raise OnnxError(f"an input size of {I} and a hidden size of {H}, expected 1 or more")
+    floats, bytes_, counts = ("float32",), ("int8", "uint8"), ("int32",)
+    one_or_gates = ((D,), (D, 4 * H))
+    expected = (
+        ("X", floats, (x.shape,)),
+        ("W", bytes_, ((D, I, 4 * H),)),
+        ("R", bytes_, ((D, H, 4 * H),)),
+        ("B", floats, ((D, 8 * H),)),
+        ("sequence_lens", counts, ((N,),)),
+        ("initial_h", floats, ((D, N, H),)),
+        ("initial_c", floats, ((D, N, H),)),
+        ("P", floats, ((D, 3 * H),)),
+        ("W_scale", floats, one_or_gates),
+        ("W_zero_point", bytes_, one_or_gates),
+        ("R_scale", floats, one_or_gates),
+        ("R_zero_point", bytes_, one_or_gates),
+    )
+    for k, (name, dtypes, shapes) in enumerate(expected):
+        ref = inputs[k]
+        if ref is None and k in (*range(3), *range(8, 12)):
+            raise OnnxError(f"input {name} is left out, expected one")
+        if ref is not None and (ref.dtype.name not in dtypes or ref.shape not in shapes):
+            raise OnnxError(
+                f"{name} is of {ref.dtype} and shape {ref.shape}, expected {' or '.join(dtypes)} "
+                f"of {' or '.join(map(str, shapes))}"
+            )

@@ -1,0 +1,334 @@
+"""LSTM, GRU and RNN: on the kernels where they have the activations, else in NumPy.
+
+Letters: T steps, N batch, I input size, H hidden size, D directions, G gates * H.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from fastlstm.kernels import CELLS, CellSpec
+from fastlstm.kernels import Call as KernelCall
+from fastlstm.kernels import Weights as KernelWeights
+from fastlstm.kernels.rows import Rows, full_rows
+from fastlstm.onnx.errors import OnnxError
+from fastlstm.onnx.graph import Array, Node
+from fastlstm.onnx.operators import KERNELS, NUMPY, loops, operator
+from fastlstm.onnx.operators.activations import read_activations
+from fastlstm.onnx.operators.bound import bound, run_rows
+from fastlstm.onnx.plan import Call, Planner, Ref, copying
+
+Inputs = Sequence[Any]  # of `Ref`; None for one that is left out
+
+DIRECTIONS = {"forward": (False,), "reverse": (True,), "bidirectional": (False, True)}
+
+
+class Family(NamedTuple):
+    """A recurrent operator.
+
+    Attributes
+    ----------
+    gates : how many.
+    order : which of the file's gates each of the kernel's is.
+    states : how many.
+    activations : the usual ones.
+    step, inputs : what runs it in NumPy.
+    """
+
+    gates: int
+    order: tuple[int, ...]
+    states: int
+    activations: tuple[str, ...]
+    step: Callable[..., loops.Step]
+    inputs: Callable[..., Array] = loops.inputs_part
+
+
+FAMILIES = {
+    "LSTM": Family(4, (0, 2, 3, 1), 2, ("Sigmoid", "Tanh", "Tanh"), loops.lstm_step),
+    "GRU": Family(3, (1, 0, 2), 1, ("Sigmoid", "Tanh"), loops.gru_step, loops.gru_inputs),
+    "RNN": Family(1, (0,), 1, ("Tanh",), loops.rnn_step),
+}
+
+
+def options_of(node: Node) -> tuple[tuple[bool, ...], list[loops.Options]]:
+    """Return whether each direction runs backward, and its options."""
+    direction = node.text("direction", "forward", tuple(DIRECTIONS))
+    backward = DIRECTIONS[direction]
+    clip = node.number("clip") if "clip" in node.attributes else None
+    if clip is not None and not clip > 0:
+        clip = None
+    read = read_activations(node, FAMILIES[node.op].activations, len(backward))
+    input_forget = bool(node.integer("input_forget", 0))
+    linear = bool(node.integer("linear_before_reset", 0))
+    return backward, [loops.Options(a, clip, input_forget, linear) for a in read]
+
+
+def kernel_of(node: Node, options: loops.Options, peepholes: bool) -> CellSpec | None:
+    """Return the kernel's cell for a direction, None if there is none with its options."""
+    names = tuple(activation.name for activation in options.activations)
+    if options.clip is not None or options.input_forget:
+        return None
+    if node.op == "RNN":
+        name = {"tanh": "rnn_tanh", "relu": "rnn_relu"}.get(names[0])
+        return None if name is None else CELLS[name]
+    if names != tuple(name.lower() for name in FAMILIES[node.op].activations):
+        return None
+    if node.op == "GRU":
+        return CELLS["gru" if options.linear_before_reset else "gru_reset_before"]
+    return CELLS["peephole_lstm" if peepholes else "lstm"]
+
+
+def runs(node: Node) -> str:
+    """Return where a node runs."""
+    try:
+        _, options = options_of(node)
+    except OnnxError:  # told when it is planned
+        return NUMPY
+    native = all(kernel_of(node, one, False) is not None for one in options)
+    return KERNELS if native else NUMPY
+
+
+class Sizes(NamedTuple):
+    """Those of a node."""
+
+    T: int
+    N: int
+    I: int  # noqa: E741
+    H: int
+    D: int
+
+
+@operator("LSTM", "GRU", "RNN", since=7, runs=runs)
+def recurrent(p: Planner, node: Node, inputs: Inputs) -> list[Ref]:
+    family = FAMILIES[node.op]
+    backward, options = options_of(node)
+    x, w, r, b, lengths, h, c, peepholes = (*inputs, *[None] * 8)[:8]
+    by_row = bool(node.integer("layout", 0))
+    if len(x.shape) != 3 or len(w.shape) != 3 or len(r.shape) != 3:
+        raise OnnxError(
+            f"X, W and R have shapes {x.shape}, {w.shape}, {r.shape}, expected three axes each"
+        )
+    if by_row:
+        x = p.view(x, x.array.transpose(1, 0, 2))
+        h, c = (None if s is None else _turned(p, s) for s in (h, c))
+    T, N, I = x.shape  # noqa: E741
+    sizes = Sizes(T, N, I, r.shape[2], len(backward))
+    given = {
+        "W": w,
+        "R": r,
+        "B": b,
+        "sequence_lens": lengths,
+        "initial_h": h,
+        "initial_c": c,
+        "P": peepholes,
+    }
+    _check(node, family, sizes, given)
+    x = _inner_dense(p, x)
+    H, D = sizes.H, sizes.D
+    y = p.new((N, T, D, H) if by_row else (T, D, N, H), x.dtype)
+    ends = [p.new((D, N, H), x.dtype) for _ in range(family.states)]
+    states = [_initial(p, s, sizes, x.dtype) for s in (h, c)[: family.states]]
+    if not T or not N:
+        _nothing(p, x, y, ends, states)
+    for d in range(D if T and N else 0):
+        direction = Direction(family, node, options[d], backward[d], sizes)
+        part = y.array[:, :, d].transpose(1, 0, 2) if by_row else y.array[:, d]
+        refs = [w, r, b, peepholes]
+        _add(p, direction, d, x, refs, lengths, states, part, (y, *ends))
+    if by_row:
+        ends = [p.view(end, end.array.transpose(1, 0, 2)) for end in ends]
+    return [y, *ends]
+
+
+def _turned(p: Planner, state: Ref) -> Ref:
+    if len(state.shape) != 3:
+        raise OnnxError(f"an initial state has shape {state.shape}, expected three axes")
+    return p.view(state, state.array.transpose(1, 0, 2))
+
+
+def _check(node: Node, family: Family, sizes: Sizes, given: dict[str, Any]) -> None:
+    """Check the shapes of all inputs against those of X and R."""
+    _, N, I, H, D = sizes  # noqa: E741
+    G = family.gates * H
+    if not H or not I:
+        raise OnnxError(f"an input size of {I} and a hidden size of {H}, expected 1 or more")
+    expected = {
+        "W": (D, G, I),
+        "R": (D, G, H),
+        "B": (D, 2 * G),
+        "sequence_lens": (N,),
+        "initial_h": (D, N, H),
+        "initial_c": (D, N, H),
+        "P": (D, 3 * H),
+    }
+    for name, ref in given.items():
+        if ref is not None and ref.shape != expected[name]:
+            raise OnnxError(f"{name} has shape {ref.shape}, expected {expected[name]}")
+    if node.integer("hidden_size", H) != H:
+        raise OnnxError(f"hidden_size is {node.integer('hidden_size')}, expected {H}, that of R")
+
+
+def _inner_dense(p: Planner, x: Ref) -> Ref:
+    """Return x with its last axis in one piece, as kernels read it."""
+    size = x.dtype.itemsize
+    dense = x.array.strides[-1] == size or x.shape[-1] == 1
+    return x if dense and all(s % size == 0 for s in x.array.strides) else p.copy(x)
+
+
+def _initial(p: Planner, state: Ref | None, sizes: Sizes, dtype: Any) -> Ref:
+    if state is not None:
+        return p.dense(state)
+    p.budget.take((sizes.D, sizes.N, sizes.H), dtype)
+    return p.constant(np.zeros((sizes.D, sizes.N, sizes.H), dtype))
+
+
+def _nothing(p: Planner, x: Ref, y: Ref, ends: list[Ref], states: list[Ref]) -> None:
+    """Of no steps or no rows the states stay as they are."""
+    for end, state in zip(ends, states, strict=True):
+        p.step((x, state), (y, end), lambda e=end, s=state: [copying(e.array, s.array)])  # type: ignore[misc]
+
+
+class Direction(NamedTuple):
+    """One direction of a node."""
+
+    family: Family
+    node: Node
+    options: loops.Options
+    reverse: bool
+    sizes: Sizes
+
+
+def _add(
+    p: Planner,
+    direction: Direction,
+    d: int,
+    x: Ref,
+    weights: list[Any],
+    lengths: Ref | None,
+    states: list[Ref],
+    y: Array,
+    outputs: tuple[Ref, ...],
+) -> None:
+    """Add the step of a direction."""
+    cell = kernel_of(direction.node, direction.options, weights[3] is not None)
+    narrow = x.dtype == np.float16
+    add = _add_loop if cell is None or narrow else partial(_add_kernel, cell=cell)
+    starts, ends = [s.array[d] for s in states], [e.array[d] for e in outputs[1:]]
+    bind = add(p, direction, d, x, weights, lengths, starts, ends, y)
+    inputs = [ref for ref in (x, *weights, lengths, *states) if ref is not None]
+    p.step(inputs, outputs, bind, cell=cell, direction=d, reverse=direction.reverse)
+
+
+def rows_of(lengths: Array | None, T: int, N: int) -> Rows:
+    """Return the rows of a batch; OnnxError if a length is outside."""
+    if lengths is None:
+        return full_rows(T, N)
+    if lengths.size and not 0 <= lengths.min() <= lengths.max() <= T:
+        raise OnnxError(f"sequence_lens are {lengths!s:.80}, expected 0 to {T}")
+    return Rows(T, N, lengths)
+
+
+def _add_loop(
+    p: Planner,
+    direction: Direction,
+    d: int,
+    x: Ref,
+    weights: list[Any],
+    lengths: Ref | None,
+    starts: list[Array],
+    ends: list[Array],
+    y: Array,
+) -> Callable[[], list[Call]]:
+    """Run a direction in NumPy."""
+    family, _, options, reverse, (T, N, *_) = direction
+    wide: Any = np.float32 if x.dtype == np.float16 else x.dtype
+
+    def call() -> None:
+        arrays: list[Any] = [
+            None if w is None else w.array[d].astype(wide, copy=False) for w in weights
+        ]
+        held = loops.Weights(*arrays)
+        rows = rows_of(None if lengths is None else lengths.array, T, N)
+        states = [start.astype(wide) for start in starts]
+        z = family.inputs(x.array.astype(wide, copy=False), held)
+        loops.run(family.step(held, options), z, states, rows, reverse, y)
+        for end, state in zip(ends, states, strict=True):
+            np.copyto(end, state, casting="unsafe")
+
+    return lambda: [call]
+
+
+def _add_kernel(
+    p: Planner,
+    direction: Direction,
+    d: int,
+    x: Ref,
+    weights: list[Any],
+    lengths: Ref | None,
+    starts: list[Array],
+    ends: list[Array],
+    y: Array,
+    *,
+    cell: CellSpec,
+) -> Callable[[], list[Call]]:
+    """Run a direction on a kernel, its weights in the kernel's order."""
+    family, _, _, reverse, (T, N, *_) = direction
+
+    def bind() -> list[Call]:
+        constant = all(ref is None or ref.constant for ref in weights)
+        held, fill = _reordered(p, family, cell, d, weights, constant)
+        made: list[Call] = [] if constant else fill
+        known = lengths is None or lengths.constant
+        rows = rows_of(lengths.array, T, N) if lengths is not None and known else full_rows(T, N)
+        call = KernelCall(x.array, tuple(starts), held, rows, y, reverse=reverse)
+        if known:
+            return [*made, bound(cell, call, ends, pack=constant)]
+        assert lengths is not None
+        given = lengths
+        return [*made, lambda: run_rows(cell, call, ends, rows_of(given.array, T, N))]
+
+    return bind
+
+
+def _reordered(
+    p: Planner, family: Family, cell: CellSpec, d: int, weights: list[Any], constant: bool
+) -> tuple[KernelWeights, list[Call]]:
+    """Return arrays for the kernel's weights, and the calls that fill them; constants are filled.
+
+    Those straight from the file are made once for all plans.
+    """
+    key = (cell.name, d, *(id(w.array) for w in weights if w is not None))
+    shared = all(w is None or w.source for w in weights)
+    if shared and key in p.shared:
+        held: KernelWeights = p.shared[key][0]
+        return held, []
+    arrays: list[Any] = [None if ref is None else ref.array[d] for ref in weights]
+    w, r, b, peepholes = arrays
+    H = r.shape[1]
+    made: list[Call] = []
+
+    def gates(source: Array) -> Array:
+        out = p.scratch(source.shape, source.dtype)
+        parts = source.reshape(family.gates, H, *source.shape[1:])
+        into = out.reshape(parts.shape)
+        made.append(partial(parts.take, np.array(family.order), 0, into, "clip"))
+        return out
+
+    halves = (None, None) if b is None else np.split(b, 2)
+    b_ih, b_hh = (None if half is None else gates(half) for half in halves)
+    params: tuple[Array, ...] = ()
+    if cell.params and peepholes is not None:  # the file's i, o, f; the kernel's i, f, o
+        turned = p.scratch((3, H), r.dtype)
+        made.append(partial(peepholes.reshape(3, H).take, np.array([0, 2, 1]), 0, turned, "clip"))
+        params = tuple(turned)
+    held = KernelWeights(gates(w), gates(r), b_ih, b_hh, None, params)
+    if constant:
+        for call in made:
+            call()
+    if shared:
+        p.shared[key] = held, [w.array for w in weights if w is not None]
+    return held, made

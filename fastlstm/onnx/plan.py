@@ -1,0 +1,337 @@
+"""From a graph and the shapes of its inputs to a line of typed steps over buffers made once.
+
+Every value gets its array when it is planned: a new buffer, or a view into one. What depends on
+constants alone is computed at once, so that no step is left of it. A step is bound to a line of
+calls without arguments only after all are planned: until then the line can be searched and changed.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from fastlstm.onnx import operators
+from fastlstm.onnx.errors import OnnxError, within
+from fastlstm.onnx.graph import Array, Graph, Node
+from fastlstm.onnx.types import check_types
+
+Call = Callable[[], object]
+Bind = Callable[[], list[Call]]
+
+GUARD = "Guard"  # a step that checks that a value is what the plan was made for
+
+
+class Ref:
+    """A value of a plan.
+
+    Attributes
+    ----------
+    array : where it is, or a view of where it is.
+    root : the value that owns the memory; itself if it is no view.
+    constant : whether it is the same in every run; asked of the root.
+    source : whether it is a constant as the file has it.
+    """
+
+    __slots__ = ("_constant", "array", "root", "source")
+
+    def __init__(
+        self, array: Array, root: Ref | None = None, *, constant: bool = False, source: bool = False
+    ) -> None:
+        self.array, self._constant, self.source = array, constant, source
+        self.root: Ref = self if root is None else root.root
+
+    @property
+    def constant(self) -> bool:
+        return self.root._constant
+
+    @constant.setter
+    def constant(self, value: bool) -> None:
+        self.root._constant = value
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.array.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self.array.dtype
+
+
+@dataclass(eq=False)
+class Step:
+    """What runs: an operator on values of known shapes.
+
+    Attributes
+    ----------
+    op : the operator's name, or `GUARD`, "Copy" and the like.
+    bind : makes the calls that run it; what is costly (packing) is done there.
+    attributes : of the operator, as numbers and arrays, for those who look for a line of steps.
+    """
+
+    op: str
+    node: Node
+    inputs: tuple[Ref, ...]
+    outputs: tuple[Ref, ...]
+    bind: Bind
+    attributes: dict[str, Any] = field(default_factory=dict)
+
+
+class Mismatch(Exception):
+    """A guard met another value than its plan was made for."""
+
+    def __init__(self, place: int, answer: Any) -> None:
+        super().__init__(place, answer)
+        self.place, self.answer = place, answer
+
+
+class Budget:
+    """The bytes that a plan's arrays may take."""
+
+    def __init__(self, most: int) -> None:
+        self.most, self.used = most, 0
+
+    def take(self, shape: Sequence[int], dtype: np.dtype[Any], count: bool = True) -> None:
+        """Count an array before it is made; OnnxError if it is too much."""
+        if len(shape) > 32 or any(size < 0 for size in shape):
+            raise OnnxError(f"an array of shape {tuple(shape)!s:.80} would be made")
+        size = prod(shape) * dtype.itemsize
+        if size + self.used * count > self.most:
+            raise OnnxError(
+                f"an array of shape {tuple(shape)!s:.80} of {dtype} would be made: {size:,} bytes "
+                f"beside {self.used:,}, expected at most {self.most:,} in all (most_bytes=)"
+            )
+        self.used += size * count
+
+
+class Planner:
+    """Plans one run of a graph on given inputs; operators add to it.
+
+    Attributes
+    ----------
+    steps : what is to be run, in order.
+    answers : what the guards among them expect.
+    names : the values that are known where the plan has come to.
+    shared : what all plans of the model share, as packed weights.
+    """
+
+    def __init__(
+        self, budget: Budget, names: Mapping[str, Ref] | None = None, shared: Any = None
+    ) -> None:
+        self.budget, self.names = budget, dict(names or {})
+        self.steps: list[Step] = []
+        self.answers: list[Any] = []
+        self.shared: dict[Any, Any] = {} if shared is None else shared
+        self._done = 0  # steps that have run
+        self._makers: dict[Ref, Step] = {}
+        self._readers: Counter[str] = Counter()
+        self.node: Node  # whose turn it is
+
+    # Values
+
+    def new(self, shape: Sequence[int], dtype: Any) -> Ref:
+        """Return a value with a buffer of its own."""
+        return Ref(self.scratch(shape, dtype))
+
+    def scratch(self, shape: Sequence[int], dtype: Any) -> Array:
+        """Return an array to work in."""
+        dtype = np.dtype(dtype)
+        self.budget.take(shape, dtype)
+        return np.empty(tuple(shape), dtype)
+
+    def view(self, ref: Ref, array: Array) -> Ref:
+        """Return a value that is a view into another's memory."""
+        return Ref(array, ref)
+
+    def constant(self, value: Any, dtype: Any = None) -> Ref:
+        """Return a constant."""
+        return Ref(np.asarray(value, dtype), constant=True)
+
+    def like(self, ref: Ref) -> Ref:
+        """Return a new value of the same shape and dtype."""
+        return self.new(ref.shape, ref.dtype)
+
+    def dense(self, ref: Ref) -> Ref:
+        """Return the value, copied if it is not C-contiguous."""
+        return ref if ref.array.flags.c_contiguous else self.copy(ref)
+
+    def copy(self, ref: Ref, dtype: Any = None) -> Ref:
+        """Return a copy, in another dtype if one is given."""
+        out = self.new(ref.shape, dtype or ref.dtype)
+        self.step((ref,), (out,), lambda: [copying(out.array, ref.array)], op="Copy")
+        return out
+
+    def reshape(self, ref: Ref, shape: Sequence[int]) -> Ref:
+        """Return the value in another shape: a view where that can be."""
+        self.budget.take(shape, ref.dtype, count=False)
+        if ref.array.size != prod(shape):
+            raise OnnxError(f"shape {ref.shape} cannot become {tuple(shape)!s:.80}")
+        array = ref.array
+        if array.flags.c_contiguous or array.size < 2:
+            return self.view(ref, array.reshape(shape))
+        view = _reshaped(array, tuple(shape))
+        if view is not None:
+            return self.view(ref, view)
+        dense = self.copy(ref)
+        return self.view(dense, dense.array.reshape(shape))
+
+    # Steps
+
+    def step(
+        self,
+        inputs: Sequence[Ref],
+        outputs: Sequence[Ref],
+        bind: Bind,
+        op: str | None = None,
+        **attributes: Any,
+    ) -> None:
+        """Add a step; one of constants alone is run at once."""
+        step = Step(op or self.node.op, self.node, tuple(inputs), tuple(outputs), bind, attributes)
+        if all(ref.constant for ref in inputs):
+            for call in bind():
+                call()
+            for ref in outputs:
+                ref.constant = True
+        else:
+            self.steps.append(step)
+            self._makers.update((ref, step) for ref in outputs)
+
+    def alone(self, ref: Ref, name: str) -> Step | None:
+        """Return the step that made a value, if the node being planned is all that reads it."""
+        return self._makers.get(ref) if self._readers[name] == 1 else None
+
+    def sync(self) -> None:
+        """Run what is planned so far, for those who must know a value."""
+        for step in self.steps[self._done :]:
+            for call in step.bind():
+                call()
+        self._done = len(self.steps)
+
+    def need(self, ref: Ref) -> Array:
+        """Return what a value is, which the plan depends on from here on.
+
+        One that is no constant is looked at in every run: another value has another plan.
+        """
+        if ref.constant:
+            return ref.array
+        self.sync()
+        value: Array = ref.array.copy()
+        place, expected = self._answer(value.tobytes())
+
+        def check() -> None:
+            found = ref.array.tobytes()
+            if found != expected:
+                raise Mismatch(place, found)
+
+        self.steps.append(Step(GUARD, self.node, (ref,), (), lambda: [check]))
+        self._done = len(self.steps)
+        return value
+
+    def need_ints(self, ref: Ref, what: str) -> tuple[int, ...]:
+        """Return a value that is a list of integers, or one, likewise."""
+        if ref.dtype.kind not in "iu" or ref.array.ndim > 1:
+            raise OnnxError(
+                f"{what} is of {ref.dtype} and shape {ref.shape}, expected a list of integers"
+            )
+        return tuple(int(value) for value in self.need(ref).reshape(-1))
+
+    def dynamic(
+        self, inputs: Sequence[Ref], run: Callable[[], Sequence[Array]], **attributes: Any
+    ) -> list[Ref]:
+        """Add a step whose results tell their shapes only when it has run.
+
+        It runs now; in a run where the shapes are others there is another plan from here on.
+        """
+        self.sync()
+        results = run()
+        place, shapes = self._answer(tuple(r.shape for r in results))
+        outputs = [self.new(r.shape, r.dtype) for r in results]
+
+        def again() -> None:
+            found = run()
+            if tuple(r.shape for r in found) != shapes:
+                raise Mismatch(place, tuple(r.shape for r in found))
+            for output, result in zip(outputs, found, strict=True):
+                np.copyto(output.array, result)
+
+        self.step(inputs, outputs, lambda: [again], **attributes)
+        return outputs
+
+    def _answer(self, answer: Any) -> tuple[int, Any]:
+        self.answers.append(answer)
+        return len(self.answers) - 1, answer
+
+    # Graphs
+
+    @contextmanager
+    def inside(self, names: Mapping[str, Ref]) -> Iterator[None]:
+        """Plan with further names, which are forgotten after."""
+        before, self.names = self.names, {**self.names, **names}
+        try:
+            yield
+        finally:
+            self.names = before
+
+    def graph(self, graph: Graph, inputs: Sequence[Ref]) -> list[Ref]:
+        """Plan all nodes of a graph; return its outputs."""
+        given = dict(zip((v.name for v in graph.inputs), inputs, strict=True))
+        held = {n: Ref(a, constant=True, source=True) for n, a in graph.constants.items()}
+        before, self._readers = self._readers, _readers(graph)
+        with self.inside({**held, **given}):
+            for node in graph.nodes:
+                with within(str(node)):
+                    self._node(node)
+            self._readers = before
+            return [self.names[value.name] for value in graph.outputs]
+
+    def _node(self, node: Node) -> None:
+        inputs = [self.names[name] if name else None for name in node.inputs]
+        check_types(node, inputs)
+        found = operators.find(node.domain, node.op, node.version)
+        assert found is not None  # or the file would not have been read
+        self.node = node
+        outputs = found.lower(self, node, inputs)
+        for name, ref in zip(node.outputs, outputs, strict=False):
+            if name:
+                self.names[name] = ref
+        self.node = node
+
+
+def _readers(graph: Graph) -> Counter[str]:
+    """Return how often each name of a graph is read."""
+    found = Counter(value.name for value in graph.outputs)
+    for node in graph.nodes:
+        found.update(node.inputs)
+        for value in node.attributes.values():
+            if isinstance(value, Graph):
+                found.update(value.free)
+    return found
+
+
+def _reshaped(array: Array, shape: tuple[int, ...]) -> Array | None:
+    """Return an array in another shape without a copy, None if there is no such view."""
+    found = array.reshape(shape)
+    return found if np.may_share_memory(found, array) else None
+
+
+def copying(out: Array, value: Array) -> Call:
+    """Return a call that copies an array into another, whatever their dtypes."""
+    if out.dtype == value.dtype:
+        return partial(np.copyto, out, value)
+    return partial(np.copyto, out, value, casting="unsafe")
+
+
+def live(steps: Sequence[Step], outputs: Sequence[Ref]) -> list[Step]:
+    """Return the steps that the outputs depend on, and the guards."""
+    wanted, kept = {ref.root for ref in outputs}, []
+    for step in reversed(steps):
+        if step.op == GUARD or any(ref.root in wanted for ref in step.outputs):
+            wanted.update(ref.root for ref in step.inputs)
+            kept.append(step)
+    return kept[::-1]

@@ -1,0 +1,209 @@
+"""Random recurrent graphs: equal to ONNX Runtime."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from onnx_build import GATES, in_runtime, int_tensor, model, node, recurrent_weights, value
+
+from fastlstm import onnx as fonnx
+
+TOLERANCE = 1e-5
+COUNT = 60
+
+
+def compare(data: bytes, feeds: dict[str, Any], tolerance: float = TOLERANCE) -> None:
+    expected = in_runtime(data, feeds)
+    found = fonnx.load(data).run(feeds)
+    for (name, got), want in zip(found.items(), expected, strict=True):
+        assert got.dtype == want.dtype
+        assert got.shape == want.shape, name
+        np.testing.assert_allclose(got, want, atol=tolerance, rtol=tolerance, err_msg=name)
+
+
+@pytest.mark.parametrize("seed", range(COUNT))
+def test_random_stacks(seed: int) -> None:
+    """One to three recurrent nodes on one another, of any kind and direction, and a dense layer."""
+    rng = np.random.default_rng(seed)
+    T, N, size = (int(n) for n in rng.integers(1, 8, 3))
+    feeds: dict[str, Any] = {"x": rng.standard_normal((T, N, size)).astype(np.float32)}
+    inputs = [value("x", shape=("T", "N", size))]
+    nodes, outputs, constants, name = [], [], {}, "x"
+    lengths = ""
+    if rng.random() < 0.4:
+        lengths = "lengths"
+        feeds[lengths] = rng.integers(1, T + 1, N).astype(np.int32)
+        inputs.append(value(lengths, np.int32, ("N",)))
+    for k in range(int(rng.integers(1, 4))):
+        op, H = str(rng.choice(list(GATES))), int(rng.integers(1, 20))
+        direction = str(rng.choice(["forward", "reverse", "bidirectional"]))
+        D = 2 if direction == "bidirectional" else 1
+        for key, array in recurrent_weights(op, rng, size, H, D).items():
+            constants[f"{key}{k}"] = array
+        given = [name, f"W{k}", f"R{k}", f"B{k}" if rng.random() < 0.8 else "", lengths]
+        for state in ("h", "c")[: 1 + (op == "LSTM")]:
+            if rng.random() < 0.5:
+                feeds[f"{state}{k}"] = rng.standard_normal((D, N, H)).astype(np.float32)
+                inputs.append(value(f"{state}{k}", shape=(D, "N", H)))
+                given.append(f"{state}{k}")
+            else:
+                given.append("")
+        attributes: dict[str, Any] = {"hidden_size": H, "direction": direction}
+        if op == "LSTM" and rng.random() < 0.3:
+            constants[f"P{k}"] = (rng.standard_normal((D, 3 * H)) * 0.4).astype(np.float32)
+            given.append(f"P{k}")
+        if op == "GRU":
+            attributes["linear_before_reset"] = int(rng.integers(2))
+        if op == "RNN" and rng.random() < 0.5:
+            attributes["activations"] = ["Relu"] * D
+        made = [f"y{k}", f"yh{k}", f"yc{k}"][: 2 + (op == "LSTM")]
+        nodes.append(node(op, given, made, **attributes))
+        outputs += [value(one) for one in made]
+        nodes.append(node("Transpose", [f"y{k}"], [f"t{k}"], perm=[0, 2, 1, 3]))
+        nodes.append(node("Reshape", [f"t{k}", "flat"], [f"r{k}"]))
+        constants["flat"] = int_tensor([0, 0, -1])
+        name, size = f"r{k}", D * H
+    constants["A"] = rng.standard_normal((size, 3)).astype(np.float32)
+    nodes.append(node("MatMul", [name, "A"], ["m"]))
+    nodes.append(node("Softmax", ["m"], ["out"]))
+    compare(model(nodes, inputs, [*outputs, value("out")], constants), feeds)
+
+
+ACTIVATIONS = {
+    "Affine": (0.7, 0.1), "LeakyRelu": (0.2, None), "ThresholdedRelu": (0.3, None),
+    "ScaledTanh": (0.8, 1.3), "HardSigmoid": (0.3, 0.4), "Elu": (0.9, None),
+    "Softsign": (None, None), "Softplus": (None, None), "Relu": (None, None), "Tanh": (None, None),
+    "Sigmoid": (None, None),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_other_activations_and_options(seed: int) -> None:
+    """Any activation of a node, with alpha and beta, a clip, and gates that are coupled."""
+    rng = np.random.default_rng(1000 + seed)
+    op = ("LSTM", "GRU", "RNN")[seed % 3]
+    T, N, I, H = (int(n) for n in rng.integers(2, 6, 4))  # noqa: E741
+    direction = ("forward", "bidirectional")[int(rng.integers(2))]
+    D = 1 + (direction == "bidirectional")
+    each = {"LSTM": 3, "GRU": 2, "RNN": 1}[op]
+    names = [str(rng.choice(list(ACTIVATIONS))) for _ in range(each * D)]
+    if op == "RNN" and T > 2:  # bounded, or it grows beyond what a tolerance can be told of
+        names = [n if n not in ("Softplus", "Affine") else "HardSigmoid" for n in names]
+    alphas = [ACTIVATIONS[n][0] for n in names if ACTIVATIONS[n][0] is not None]
+    betas = [ACTIVATIONS[n][1] for n in names if ACTIVATIONS[n][1] is not None]
+    attributes: dict[str, Any] = {
+        "hidden_size": H, "direction": direction, "activations": names,
+        "activation_alpha": alphas, "activation_beta": betas,
+    }  # fmt: skip
+    if rng.random() < 0.5:
+        attributes["clip"] = 0.6
+    if op == "LSTM" and rng.random() < 0.4:
+        attributes["input_forget"] = 1
+    if op == "GRU":
+        attributes["linear_before_reset"] = int(rng.integers(2))
+    attributes = {key: given for key, given in attributes.items() if given != []}
+    constants = recurrent_weights(op, rng, I, H, D)
+    outputs = ["y", "yh", "yc"][: 2 + (op == "LSTM")]
+    data = model(
+        [node(op, ["x", "W", "R", "B"], outputs, **attributes)],
+        [value("x", shape=(T, N, I))],
+        [value(name) for name in outputs],
+        constants,
+    )
+    compare(data, {"x": rng.standard_normal((T, N, I)).astype(np.float32)})
+
+
+@pytest.mark.parametrize("op", GATES)
+def test_rows_first(op: str) -> None:
+    """layout=1, which ONNX Runtime does not have: the same as layout=0, turned."""
+    rng = np.random.default_rng(3)
+    T, N, I, H = 5, 3, 4, 6  # noqa: E741
+    constants, states = recurrent_weights(op, rng, I, H, 2), 1 + (op == "LSTM")
+    outputs = ["y", "yh", "yc"][: 1 + states]
+    x = rng.standard_normal((T, N, I)).astype(np.float32)
+    given = [rng.standard_normal((2, N, H)).astype(np.float32) for _ in range(states)]
+    found = []
+    for layout in (0, 1):
+        inputs = ["x", "W", "R", "B", "", "h", "c"][: 5 + states]
+        data = model(
+            [node(op, inputs, outputs, hidden_size=H, direction="bidirectional", layout=layout)],
+            [value("x"), *(value(name) for name in ("h", "c")[:states])],
+            [value(name) for name in outputs],
+            constants,
+        )
+        turn = (lambda a: a.swapaxes(0, 1)) if layout else (lambda a: a)
+        found.append(fonnx.load(data)(turn(x), *(turn(s) for s in given)))
+    y, *ends = found[0]
+    np.testing.assert_array_equal(found[1][0], y.transpose(2, 0, 1, 3))
+    for got, want in zip(found[1][1:], ends, strict=True):
+        np.testing.assert_array_equal(got, want.swapaxes(0, 1))
+
+
+@pytest.mark.parametrize("direction", ["forward", "reverse", "bidirectional"])
+@pytest.mark.parametrize("per_gate", [False, True])
+def test_dynamic_quantize_lstm(direction: str, per_gate: bool) -> None:
+    """Weights of 8 bits: as near as one step of the rounding, which an ulp decides now and then."""
+    rng = np.random.default_rng(5)
+    T, N, I, H, D = 6, 2, 8, 16, 1 + (direction == "bidirectional")  # noqa: E741
+    shape = (D, 4 * H) if per_gate else (D,)
+    constants = {
+        "W": rng.integers(-127, 128, (D, I, 4 * H)).astype(np.int8),
+        "R": rng.integers(-127, 128, (D, H, 4 * H)).astype(np.int8),
+        "B": (rng.standard_normal((D, 8 * H)) * 0.1).astype(np.float32),
+        "ws": np.full(shape, 0.004, np.float32),
+        "wz": np.zeros(shape, np.int8),
+        "rs": np.full(shape, 0.003, np.float32),
+        "rz": np.zeros(shape, np.int8),
+    }
+    inputs = ["x", "W", "R", "B", "", "", "", "", "ws", "wz", "rs", "rz"]
+    made = node(
+        "DynamicQuantizeLSTM", inputs, ["y", "h", "c"], hidden_size=H, direction=direction,
+        domain="com.microsoft",
+    )  # fmt: skip
+    data = model(
+        [made],
+        [value("x", shape=(T, N, I))],
+        [value("y"), value("h"), value("c")],
+        constants,
+        domains=["com.microsoft"],
+    )
+    compare(data, {"x": rng.standard_normal((T, N, I)).astype(np.float32)}, 2e-3)
+
+
+def test_double_precision() -> None:
+    rng = np.random.default_rng(6)
+    weights = recurrent_weights("LSTM", rng, 3, 5, dtype=np.float64)
+    data = model(
+        [node("LSTM", ["x", "W", "R", "B"], ["y"], hidden_size=5)],
+        [value("x", np.float64)],
+        [value("y", np.float64)],
+        weights,
+    )
+    x = rng.standard_normal((4, 2, 3))
+    (y,) = fonnx.load(data)(x)
+    single = {name: array.astype(np.float32) for name, array in weights.items()}
+    narrow = model(
+        [node("LSTM", ["x", "W", "R", "B"], ["y"], hidden_size=5)],
+        [value("x")],
+        [value("y")],
+        single,
+    )
+    assert y.dtype == np.float64
+    np.testing.assert_allclose(y, fonnx.load(narrow)(x.astype(np.float32))[0], atol=1e-6)
+
+
+def test_lengths_outside_are_refused() -> None:
+    weights = recurrent_weights("GRU", np.random.default_rng(0), 2, 3)
+    data = model(
+        [node("GRU", ["x", "W", "R", "B", "n"], ["y"], hidden_size=3, name="reader")],
+        [value("x"), value("n", np.int32)],
+        [value("y")],
+        weights,
+    )
+    loaded = fonnx.load(data)
+    x = np.zeros((4, 2, 2), np.float32)
+    loaded(x, np.array([4, 1], np.int32))
+    with pytest.raises(fonnx.OnnxError, match=r"node 'reader' \(GRU\): sequence_lens .* 0 to 4"):
+        loaded(x, np.array([5, 1], np.int32))
