@@ -19,7 +19,7 @@ BAD_ARCHIVE = (
 # What a value of another type or size than expected may raise where it is used.
 RAISED = (
     ArithmeticError, AttributeError, LookupError, MemoryError, RecursionError, RuntimeError,
-    TypeError, ValueError,
+    TypeError, ValueError, struct.error,
 )  # fmt: skip
 
 

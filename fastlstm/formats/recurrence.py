@@ -49,7 +49,8 @@ class Recurrence(Step):
         if not isinstance(layer, Recurrent):
             raise TypeError(f"layer is a {type(layer).__name__}, expected a recurrent layer")
         names = output.split("+") if isinstance(output, str) else []
-        if output != "all" and (not set(names) <= set(POOLINGS) or len(set(names)) < len(names)):
+        known = names and set(names) <= set(POOLINGS) and len(set(names)) == len(names)
+        if output != "all" and not known:
             raise ValueError(f"output is {output!r}, expected 'all' or of {', '.join(POOLINGS)}")
         self.layer, self.output = layer, output
         self.backwards = check_flag("backwards", backwards)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from fastlstm.nn.check import check_choice, check_number, check_size
 from fastlstm.nn.module import Array, Module, Parameter, described
 
+MOST_STEPS = 1 << 16  # of a stride or a dilation: zeros of so many steps are put before the input
 Mask = NDArray[np.bool_] | None  # [N,T], which steps count; None for all
 
 
@@ -203,7 +204,8 @@ class Conv1D(Step):
         self.in_features = check_size("in_features", in_features)
         self.out_features = check_size("out_features", out_features)
         self.kernel_size = check_size("kernel_size", kernel_size)
-        self.stride, self.dilation = check_size("stride", stride), check_size("dilation", dilation)
+        self.stride = check_size("stride", stride, most=MOST_STEPS)
+        self.dilation = check_size("dilation", dilation, most=MOST_STEPS)
         self.padding = check_choice("padding", padding, ("valid", "causal", "same"))
         self.dtype = np.dtype(dtype)
         self.weight = Parameter(np.zeros((kernel_size, in_features, out_features), dtype))

@@ -13,6 +13,7 @@ from format_cases import LAYERS, MODELS, filled, same_bits
 import fastlstm as fl
 from fastlstm.formats.describe import KINDS, SETTINGS, describe
 from fastlstm.formats.layers import Layers
+from fastlstm.formats.recurrence import Recurrence
 from fastlstm.formats.sequential import Sequential
 from fastlstm.train import checkpoint
 from fastlstm.train.checkpoint import CheckpointError
@@ -163,6 +164,15 @@ def test_a_description_that_does_not_fit(change: Any, told: str, tmp_path: Path)
     with pytest.raises(CheckpointError, match=told) as raised:
         fl.load(path)
     assert str(path) in str(raised.value)
+
+
+def test_an_output_that_is_none(tmp_path: Path) -> None:
+    path = tmp_path / "a.safetensors"
+    fl.save(Sequential([Recurrence(fl.GRU(2, 3, rng=0), "last")]), path)
+    for output in (5, ["last"], "first", "last+last", ""):
+        _changed(path, lambda n, t, o=output: n["inside"][0][1]["options"].update(output=o))
+        with pytest.raises(CheckpointError, match="output is .*, expected 'all' or of last"):
+            fl.load(path)
 
 
 def test_layers_too_deep_in_layers(tmp_path: Path) -> None:

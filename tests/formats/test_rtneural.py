@@ -89,6 +89,7 @@ def test_an_lstm_by_its_formula(tmp_path: Path) -> None:
         np.testing.assert_allclose(model(x)[:, t], h, atol=1e-6)
 
 
+CONV = {"type": "conv1d", "kernel_size": [1], "dilation": [1], "weights": [[[[1.0]] * 2], [0.5]]}
 DENSE = {"type": "dense", "activation": "", "shape": [None, 1], "weights": [[[1.0]] * 3, [0.5]]}
 
 
@@ -106,6 +107,8 @@ DENSE = {"type": "dense", "activation": "", "shape": [None, 1], "weights": [[[1.
         ([{**lstm(), "weights": [[[1.0], [1.0, 2.0]], [[1.0]], [1.0]]}], "a lstm: "),
         ([{**lstm(), "activation": "relu"}], "its activation is 'relu', expected tanh"),
         ([{**lstm(), "shape": "x"}], "a shape is 'x', expected a list"),
+        ([{**CONV, "dilation": [1 << 40]}], "dilation is 1099511627776, expected at most 65,536"),
+        ([{**CONV, "kernel_size": [2]}], r"its kernel_size is \[2\], its kernel of 1"),
         ([{"type": "prelu", "weights": [0.5] * 3}], "it has 3 slopes, expected 2 or one"),
         ([{"type": "batchnorm", "weights": [[1.0, 1.0], [-1.0, 1.0]]}], "its variance is not"),
     ],

@@ -1,1 +1,1 @@
-"""Keras's files, read and written with h5py alone: Keras itself is not needed."""
+"""Keras's files, read by this package alone, and written with h5py; Keras itself is not needed."""

@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 from fastlstm.formats.errors import BAD_ARCHIVE, reading
 from fastlstm.formats.keras.build import Refused, modules_of
 from fastlstm.formats.keras.config import LayerConfig, ModelConfig, read_model
-from fastlstm.formats.keras.hdf5 import opened
+from fastlstm.formats.keras.hdf5 import Tree
 from fastlstm.formats.keras.stored import Stored, is_new, new_layers, old_layers, snake_case
 from fastlstm.formats.keras.weights import layer_of
 from fastlstm.formats.layers import Layers
@@ -43,10 +43,10 @@ def load_keras(path: Path, kinds: dict[str, str]) -> Any:
                 config = _member(archive, CONFIG, LARGEST_CONFIG)
                 weights = _member(archive, WEIGHTS, MOST_PACKED * size)
         model = read_model(parse_json(config))
-        with opened(io.BytesIO(weights), len(weights), f"{path}, a Keras file,") as tree:
-            if not is_new(tree):
-                raise ValueError(f"its {WEIGHTS} has no layers")
-            return model_of(model, _by_name(model, new_layers(tree)))
+        tree = Tree(io.BytesIO(weights), len(weights))
+        if not is_new(tree):
+            raise ValueError(f"its {WEIGHTS} has no layers")
+        return model_of(model, _by_name(model, new_layers(tree)))
 
 
 @contextmanager
@@ -74,15 +74,14 @@ def _member(archive: zipfile.ZipFile, name: str, most: int) -> bytes:
 def load_hdf5(path: Path, kinds: dict[str, str]) -> Any:
     """Return the model of an old ``.h5`` file, or the layers of a file of weights."""
     with reading(path, "a Keras file"), open_file(path) as file:
-        size = os.fstat(file.fileno()).st_size
-        with opened(file, size, f"{path}, a Keras file,") as tree:
-            if is_new(tree):
-                return _layers_of(new_layers(tree), kinds)
-            config = tree.text(tree.root, "model_config")
-            if config is None:
-                return _layers_of(old_layers(tree), kinds)
-            _no_kinds(kinds)
-            return model_of(read_model(parse_json(config)), old_layers(tree))
+        tree = Tree(file, os.fstat(file.fileno()).st_size)
+        if is_new(tree):
+            return _layers_of(new_layers(tree), kinds)
+        config = tree.text(tree.root, "model_config")
+        if config is None:
+            return _layers_of(old_layers(tree), kinds)
+        _no_kinds(kinds)
+        return model_of(read_model(parse_json(config)), old_layers(tree))
 
 
 def _no_kinds(kinds: Mapping[str, str]) -> None:

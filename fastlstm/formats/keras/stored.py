@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from numpy.typing import NDArray
 
-from fastlstm.formats.keras.hdf5 import Tree
+from fastlstm.formats.keras.hdf5 import Node, Tree
 
 Arrays = list[NDArray[Any]]
 # Of the parts of a layer in new files: the directions of a Bidirectional, each with its cell.
@@ -31,30 +31,32 @@ def snake_case(name: str) -> str:
 
 def is_new(tree: Tree) -> bool:
     """Whether a file is one of Keras 3's weights: ``layers/lstm/cell/vars/0``."""
-    return "layers" in tree.root and "layer_names" not in tree.root.attrs
+    return "layers" in tree.root and not tree.has_attribute(tree.root, "layer_names")
 
 
 def new_layers(tree: Tree) -> dict[str, Stored]:
     """Return the layers of a file of Keras 3 by their places, such as ``lstm_1``."""
     layers = tree.group(tree.root, "layers")
-    return {str(name): _new_layer(tree, tree.group(layers, name)) for name in layers}
+    return {str(name): _new_layer(tree, tree.group(layers, name)) for name in tree.names(layers)}
 
 
-def _new_layer(tree: Tree, group: Any) -> Stored:
+def _new_layer(tree: Tree, group: Node) -> Stored:
     if all(part in group for part in DIRECTIONS):
         first, second = (_vars(tree, tree.group(group, part)) for part in DIRECTIONS)
         return Stored(first, second)
     return Stored(_vars(tree, group), [])
 
 
-def _vars(tree: Tree, group: Any) -> Arrays:
+def _vars(tree: Tree, group: Node) -> Arrays:
     """Return the arrays of a layer: its own, its cell's, or those of the layer that it wraps."""
     for part in ("", "cell", "layer"):
         if part and part not in group:
             continue
         holder = tree.group(group, part) if part else group
-        if "vars" in holder and len(found := tree.group(holder, "vars")):
-            names = sorted(found, key=lambda name: (len(name), name))
+        if "vars" not in holder:
+            continue
+        found = tree.group(holder, "vars")
+        if names := sorted(tree.names(found), key=lambda name: (len(name), name)):
             return [tree.array(found, name) for name in names]
     return []
 
@@ -70,7 +72,7 @@ def old_layers(tree: Tree) -> dict[str, Stored]:
     return {name: _old_layer(tree, tree.group(root, name)) for name in _once(names)}
 
 
-def _old_layer(tree: Tree, group: Any) -> Stored:
+def _old_layer(tree: Tree, group: Node) -> Stored:
     names = tree.texts(group, "weight_names")
     arrays = [tree.array(group, name) for name in _once(names)]
     half = len(arrays) // 2
