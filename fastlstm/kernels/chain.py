@@ -201,6 +201,13 @@ def _check_size(placed: Placed, batch_size: int) -> None:
         )
 
 
+def is_finite(stage: Stage) -> bool:
+    """Whether the weights that meet what comes in are finite: a 0 then makes 0 of each."""
+    if isinstance(stage, Convolution):
+        return bool(np.isfinite(stage.weight).all())
+    return isinstance(stage, Recurrence) and bool(np.isfinite(stage.weights.w_ih).all())
+
+
 def state_of(placed: list[Placed]) -> tuple[list[str], list[int]]:
     """Names and sizes of all that a chain carries from frame to frame, "2.h" of its third stage.
 

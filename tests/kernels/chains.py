@@ -94,6 +94,11 @@ def _named() -> dict[str, tuple[list[Stage], int, int]]:
         ),
         "wide": ([conv(rng, 70, 129, 3, padding=(1, 1)), Map("relu"), conv(rng, 129, 70)], 2, 70),
         "whole basis": ([basis(8, 5), Map("magnitude")], 16, 1),
+        "many zeros": (
+            [conv(rng, 2, 530), Map("relu"), cell(rng, "gru", 530, 9), Map("relu"),
+             cell(rng, "rnn_relu", 9, 66), cell(rng, "peephole_lstm", 66, 5), Map("relu"),
+             conv(rng, 5, 150), Map("relu"), conv(rng, 150, 70)], 1, 2,
+        ),
         "no bias": ([conv(rng, 5, 6, 2, bias=False, context=1)], 2, 5),
     }  # fmt: skip
 

@@ -72,7 +72,9 @@ def test_blocks_of_frames_equal_the_whole(backend_isa: str, name: str, dtype: st
             np.testing.assert_array_equal(a, b)
 
 
-@pytest.mark.parametrize("name", ["detector", "causal", "wide", "cells", "reflection"])
+@pytest.mark.parametrize(
+    "name", ["detector", "causal", "wide", "cells", "reflection", "many zeros"]
+)
 def test_a_row_does_not_depend_on_others(backend_isa: str, name: str) -> None:
     spec = named(name, "float32")
     most = 9 if backend_isa in ("reference", "numba") else 70
@@ -89,7 +91,7 @@ def test_a_row_does_not_depend_on_others(backend_isa: str, name: str) -> None:
         np.testing.assert_array_equal(made, alone[: len(made)])
 
 
-def test_threads_change_no_bit(isa: str) -> None:
+def test_threads_change_no_bit_of_a_chain(isa: str) -> None:
     """Of enough rows for three threads."""
     spec = as_dtype(ChainSpec((*NAMED["wide"][0], *NAMED["wide"][0]), 2, 70), "float32")
     x = signal(spec, 70, 2)
@@ -106,6 +108,22 @@ def test_no_number_stays_in_its_row(backend_isa: str) -> None:
     y = chain(backend_isa, spec, 4)(x)
     np.testing.assert_array_equal(y[[0, 3]], expected[[0, 3]])
     assert np.isnan(y[1, 1:]).all()
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_weights_that_are_no_numbers_meet_zeros_too(backend_isa: str, bad: float) -> None:
+    """Where nothing is left out although it is 0: alone a row gives what it gives among others."""
+    first, relu, *rest = NAMED["many zeros"][0]
+    assert isinstance(rest[-1], Convolution)
+    weight = rest[-1].weight.copy()
+    weight[3, 7] = bad
+    stages = (first, relu, *rest[:-1], rest[-1]._replace(weight=weight))
+    spec = as_dtype(ChainSpec(stages, 1, 2), "float32")
+    x = signal(spec, 4, 3)
+    y = chain(backend_isa, spec, 4)(x)
+    assert not np.isfinite(y[..., 3]).all()
+    for n in range(4):
+        np.testing.assert_array_equal(chain(backend_isa, spec, 1)(x[n]), y[n])
 
 
 def test_states_go_out_and_in(backend_isa: str) -> None:

@@ -17,6 +17,7 @@ cdef extern from "fastlstm.h" nogil:
         int64_t x_t, x_n
         const int64_t *ids
         int64_t ids_t, ids_n, U
+        int sparse
 
     ctypedef struct fl_weights:
         const void *w_ih
@@ -136,6 +137,7 @@ cdef extern from "fastlstm.h" nogil:
         int kind, map
         int64_t P, C, Q, O
         int64_t kernel, stride, context, left, right
+        int sparse
         int reflect
         void *past
         int64_t n_parts

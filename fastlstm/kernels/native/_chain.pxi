@@ -73,6 +73,9 @@ cdef class Chain:
             s = &self.p.stages[self.p.n]
             self.p.n += 1
             s.P, s.C, s.Q, s.O = placed[i].P, placed[i].C, placed[i].Q, placed[i].O
+            # a relu was the last to touch what comes in
+            s.sparse = (self.p.n > 1 and self.p.stages[self.p.n - 2].map == FL_RELU
+                        and is_finite(stage))
             states = self.states[at : at + len(list(placed[i].states))]
             at += len(states)
             if isinstance(stage, Convolution):

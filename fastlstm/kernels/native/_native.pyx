@@ -44,6 +44,7 @@ from fastlstm.kernels.chain import (
     Convolution,
     Map,
     Recurrence,
+    is_finite,
     read_chain,
     read_signal,
     state_of,

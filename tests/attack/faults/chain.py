@@ -10,6 +10,13 @@ _CHAIN, _BASE = "tests/kernels/test_chain.py", "native-base"
 
 CHAIN = (
     Fault(
+        _KERNELS + "src/sparse_row.h",
+        "*cin = k ? m->c[0] : m->cin[0];",
+        "*cin = m->cin[0];",
+        _CHAIN,
+        _BASE,
+    ),
+    Fault(
         _KERNELS + "src/chain.h",
         "i % b->F ? first - size + s->P * s->C : kept;",
         "i % b->F ? first - size : kept;",

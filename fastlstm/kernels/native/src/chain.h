@@ -278,7 +278,10 @@ static void convolve_rows(const fl_stage *s, const chain_block *b, int64_t j0, i
                      .cin_panel = PANEL,
                      .c = c,
                      .c_panel = PANEL};
-        product_only(&m);
+        if (s->sparse && rows == 1)
+            sparse_product(&m);
+        else
+            product_only(&m);
     }
 }
 
@@ -312,7 +315,7 @@ static int step_cell(const fl_stage *s, const chain_block *b, const frames *to) 
     for (int64_t t = 0; t <= T; t++) offset[t] = t * b->R;
     for (int64_t t = 0; t < T; t++) n_at[t] = b->R;
     p.rows = (fl_rows){T, b->R, order, length, n_at, offset, 0};
-    p.in = (fl_input){.I = s->C, .x = b->in, .x_t = s->C, .x_n = T * s->C};
+    p.in = (fl_input){.I = s->C, .x = b->in, .x_t = s->C, .x_n = T * s->C, .sparse = s->sparse};
     p.h0 = (const real *)p.h0 + b->r * p.R, p.h_n = (void *)p.h0;
     if (p.c0) p.c0 = (const real *)p.c0 + b->r * p.H, p.c_n = (void *)p.c0;
     p.y = b->sums, p.y_t = p.R, p.y_n = T * p.R;

@@ -33,6 +33,7 @@ typedef struct fl_input {
     int64_t x_t, x_n;   /* strides of time and row                          */
     const int64_t *ids; /* [T,N] or NULL; then x is a table [U,I], C order  */
     int64_t ids_t, ids_n, U;
+    int sparse; /* x has many zeros, and the weights are finite: see sparse_row.h */
 } fl_input;
 
 typedef struct fl_weights {
@@ -151,6 +152,7 @@ typedef struct fl_stage {
     /* Of a convolution: positions of the past in front of a frame, then padding around both that is
      * written (zeros or a reflection), not left out by the parts. */
     int64_t kernel, stride, context, left, right;
+    int sparse; /* what comes in has many zeros, and the weights are finite */
     int reflect;
     void *past; /* [N,context,C] */
     int64_t n_parts;

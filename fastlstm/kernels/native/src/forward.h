@@ -3,6 +3,7 @@
 #define FL_FORWARD_H
 
 #include "packing.h"
+#include "sparse_row.h"
 
 /* Rows of products with a weight packed in gate order, its unit blocks j0..j1-1. */
 FL_INLINE product gate_product(const call *k, const step_rows *rows, int64_t n, int64_t K,
@@ -42,6 +43,12 @@ static void make_inputs(const call *k, const share *w, step_rows *rows, int64_t 
         }
     round_rows(k, rows, n, p->in.I, 0);
     product m = gate_product(k, rows, n, p->in.I, k->wx, w->j0, w->j1);
+#if FL_WORD == 1
+    if (p->in.sparse && n == 1 && !k->unpacked) {
+        sparse_product(&m);
+        return;
+    }
+#endif
     gate_product_run(k, &m, NULL, NULL);
 }
 
