@@ -110,8 +110,8 @@ class OnnxModel:
         lines += [f"  input   {value}" for value in self.inputs]
         lines += [f"  output  {value}" for value in self.outputs]
         placed: dict[str, dict[str, int]] = {}
-        for node in _nodes(self._model.graph):
-            where = operators.runs_on(node)
+        for node, graph in _nodes(self._model.graph):
+            where = operators.runs_on(node, graph)
             counts = placed.setdefault(where, {})
             name = operator_name(node.domain, node.op)
             counts[name] = counts.get(name, 0) + 1
@@ -121,11 +121,11 @@ class OnnxModel:
         return "\n".join(lines)
 
 
-def _nodes(graph: Graph) -> list[Node]:
-    """Return the nodes of a graph and of the graphs inside it."""
-    found: list[Node] = []
+def _nodes(graph: Graph) -> list[tuple[Node, Graph]]:
+    """Return the nodes of a graph and of the graphs inside it, each with its graph."""
+    found: list[tuple[Node, Graph]] = []
     for node in graph.nodes:
-        found.append(node)
+        found.append((node, graph))
         for value in node.attributes.values():
             if isinstance(value, Graph):
                 found += _nodes(value)

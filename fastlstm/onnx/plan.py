@@ -36,15 +36,15 @@ class Ref:
     array : where it is, or a view of where it is.
     root : the value that owns the memory; itself if it is no view.
     constant : whether it is the same in every run; asked of the root.
-    source : whether it is a constant as the file has it.
+    source : whether it is made of the file's constants alone, and so the same in all plans.
     """
 
-    __slots__ = ("_constant", "array", "root", "source")
+    __slots__ = ("_constant", "_source", "array", "root")
 
     def __init__(
         self, array: Array, root: Ref | None = None, *, constant: bool = False, source: bool = False
     ) -> None:
-        self.array, self._constant, self.source = array, constant, source
+        self.array, self._constant, self._source = array, constant, source
         self.root: Ref = self if root is None else root.root
 
     @property
@@ -54,6 +54,14 @@ class Ref:
     @constant.setter
     def constant(self, value: bool) -> None:
         self.root._constant = value
+
+    @property
+    def source(self) -> bool:
+        return self.root._source
+
+    @source.setter
+    def source(self, value: bool) -> None:
+        self.root._source = value
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -267,6 +275,34 @@ class Planner:
         self.answers.append(answer)
         return len(self.answers) - 1, answer
 
+    # What all plans share
+
+    def prepared(self, ref: Ref, how: str, make: Callable[[Array], Array]) -> Ref:
+        """Return a constant made of another; of one that is a source once for all plans."""
+        array = ref.array
+        place = array.__array_interface__["data"][0], array.shape, array.strides
+        key = (how, place) if ref.source else None
+        if key in self.shared:
+            found: Ref = self.shared[key][0]
+            return found
+        self.budget.take(array.shape, array.dtype)
+        made = Ref(make(array), constant=True, source=ref.source)
+        if key is not None:
+            self.shared[key] = made, ref  # which keeps its place in memory
+        return made
+
+    def _shared(self, node: Node, inputs: Sequence[Ref | None]) -> Sequence[Ref] | None:
+        """Return the outputs of a node in an earlier plan, if they are the same in this one."""
+        found: Sequence[Ref] | None = self.shared.get(node) if _is_source(node, inputs) else None
+        return found
+
+    def _share(self, node: Node, inputs: Sequence[Ref | None], outputs: Sequence[Ref]) -> None:
+        if node not in self.shared and _is_source(node, inputs):
+            for ref in outputs:
+                ref.source = ref.constant
+            if all(ref.constant for ref in outputs):
+                self.shared[node] = outputs
+
     # Graphs
 
     @contextmanager
@@ -296,11 +332,20 @@ class Planner:
         found = operators.find(node.domain, node.op, node.version)
         assert found is not None  # or the file would not have been read
         self.node = node
-        outputs = found.lower(self, node, inputs)
+        outputs = self._shared(node, inputs) or found.lower(self, node, inputs)
+        if any(node.outputs[len(outputs) :]):
+            raise OnnxError(f"{len(node.outputs)} outputs, expected at most {len(outputs)}")
+        self._share(node, inputs, outputs)
         for name, ref in zip(node.outputs, outputs, strict=False):
             if name:
                 self.names[name] = ref
         self.node = node
+
+
+def _is_source(node: Node, inputs: Sequence[Ref | None]) -> bool:
+    """Whether a node makes the same in all plans."""
+    known = all(ref is None or ref.source for ref in inputs)
+    return known and not any(isinstance(value, Graph) for value in node.attributes.values())
 
 
 def _readers(graph: Graph) -> Counter[str]:

@@ -21,6 +21,7 @@ from onnx_build import (
     value,
 )
 
+from fastlstm import kernels
 from fastlstm import onnx as fonnx
 from fastlstm.onnx.run import MOST_PLANS
 
@@ -80,8 +81,8 @@ def test_it_tells_what_it_is() -> None:
     loaded = fonnx.load(small_lstm())
     told = repr(loaded)
     assert "x: float32 [T, 1, 3]" in told
-    assert "native:  1 LSTM" in told
-    assert "1 Squeeze, 1 MatMul, 1 Add, 1 Sigmoid" in told
+    assert "native:  1 LSTM, 1 MatMul" in told
+    assert "NumPy:   1 Squeeze, 1 Add, 1 Sigmoid" in told
     assert [v.name for v in loaded.inputs] == ["x", "h", "c"]
     assert loaded.inputs[0].shape == ("T", 1, 3)
     assert loaded.inputs[0].dtype == np.float32
@@ -93,6 +94,53 @@ def test_a_cell_without_a_kernel_is_told() -> None:
     told = repr(fonnx.load(model([made], [value("x")], [value("y")], weights)))
     assert "NumPy:" in told
     assert "native" not in told
+
+
+@pytest.mark.parametrize(
+    ("after", "steps"),
+    [
+        (["Add", "Relu"], ["Linear"]),
+        (["Add", "Sigmoid"], ["Linear"]),
+        (["Tanh"], ["Linear"]),
+        (["Relu", "Add"], ["Linear", "Add"]),
+        (["Add", "Exp"], ["Linear", "Exp"]),
+    ],
+)
+@pytest.mark.parametrize("shape", [(5,), (1, 5), (3, 5), (2, 3, 5)])
+def test_what_follows_a_product_goes_into_it(
+    shape: tuple[int, ...], after: list[str], steps: list[str]
+) -> None:
+    nodes, name = [node("MatMul", ["x", "A"], ["n0"])], "n0"
+    for k, op in enumerate(after, 1):
+        nodes.append(node(op, [name, "b"] if op == "Add" else [name], [f"n{k}"]))
+        name = f"n{k}"
+    rng = np.random.default_rng(4)
+    constants = {
+        "A": rng.standard_normal((5, 7)).astype(np.float32),
+        "b": rng.standard_normal(7).astype(np.float32),
+    }
+    data = model(nodes, [value("x", shape=shape)], [value(name)], constants)
+    x, loaded = rng.standard_normal(shape).astype(np.float32), fonnx.load(data)
+    np.testing.assert_allclose(loaded(x)[0], in_runtime(data, {"x": x})[0], atol=1e-6, rtol=1e-5)
+    if is_native():
+        assert [step.op for step in loaded._runner.plans[0].steps] == steps
+
+
+def is_native() -> bool:
+    return kernels.default_backend() == "native"
+
+
+def test_a_product_that_others_read_stays() -> None:
+    nodes = [
+        node("MatMul", ["x", "A"], ["m"]),
+        node("Relu", ["m"], ["r"]),
+        node("Neg", ["m"], ["n"]),
+    ]
+    data = model(nodes, [value("x")], [value("r"), value("n")], {"A": np.eye(3, dtype=np.float32)})
+    x = np.array([[1, -2, 3]], np.float32)
+    r, n = fonnx.load(data)(x)
+    np.testing.assert_array_equal(r, np.maximum(x, 0))
+    np.testing.assert_array_equal(n, -x)
 
 
 def test_threads_share_a_model() -> None:
@@ -236,6 +284,38 @@ def test_constants_are_folded() -> None:
     x = RNG.standard_normal((3, 2, 2)).astype(np.float32)
     np.testing.assert_allclose(loaded(x)[0], x.reshape(3, -1).T[:1] * np.exp(2.0), rtol=1e-6)
     assert [step.op for step in loaded._runner.plans[0].steps] == ["Mul"]
+
+
+def test_what_is_made_of_constants_is_made_once() -> None:
+    """Two plans share it: weights turned, weights of a convolution, those of a recurrent node."""
+    rng = np.random.default_rng(5)
+    nodes = [
+        node("Transpose", ["A"], ["B"]),
+        node("Exp", ["B"], ["C"]),
+        node("Conv", ["x", "w", "b"], ["y"]),
+        node("Transpose", ["y"], ["t"], perm=[2, 0, 1]),
+        node("GRU", ["t", "W", "R"], ["g"], hidden_size=3),
+        node("MatMul", ["g", "C"], ["z"]),
+    ]
+    weights = recurrent_weights("GRU", rng, 4, 3)
+    constants = {
+        "A": rng.standard_normal((2, 3)).astype(np.float32),
+        "w": rng.standard_normal((4, 2, 3)).astype(np.float32),
+        "b": rng.standard_normal(4).astype(np.float32),
+        **{name: weights[name] for name in "WR"},
+    }
+    data = model(nodes, [value("x", shape=(1, 2, "T"))], [value("z")], constants)
+    loaded = fonnx.load(data)
+    x = rng.standard_normal((1, 2, 9)).astype(np.float32)
+    for T in (9, 7, 8):
+        feeds = {"x": x[:, :, :T]}
+        expected = in_runtime(data, {"x": np.ascontiguousarray(feeds["x"])})
+        np.testing.assert_allclose(loaded.run(feeds)["z"], expected[0], atol=1e-5)
+        held = dict(loaded._runner.shared)
+        if T == 9:
+            first = held
+    assert held.keys() == first.keys()
+    assert all(held[key] is first[key] for key in held)
 
 
 def test_normalisation_goes_into_the_convolution() -> None:

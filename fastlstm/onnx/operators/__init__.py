@@ -12,7 +12,7 @@ from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, NamedTuple
 
-from fastlstm.onnx.graph import Node
+from fastlstm.onnx.graph import Graph, Node
 
 if TYPE_CHECKING:
     from fastlstm.onnx.plan import Planner, Ref
@@ -44,7 +44,7 @@ class Operator(NamedTuple):
     lower: Lower
     first: int
     last: int
-    runs: Callable[[Node], str]  # where a node runs
+    runs: Callable[[Node, Graph], str]  # where a node runs
 
 
 OPERATORS: dict[tuple[str, str], list[Operator]] = {}
@@ -55,7 +55,7 @@ def operator(
     since: int = 1,
     until: int = NEWEST,
     domain: str = "",
-    runs: Callable[[Node], str] = lambda node: NUMPY,
+    runs: Callable[[Node, Graph], str] = lambda node, graph: NUMPY,
 ) -> Callable[[Lower], Lower]:
     """Register a function for operators of a domain, in versions `since` to `until`."""
 
@@ -81,7 +81,7 @@ def find(domain: str, name: str, version: int) -> Operator | None:
     return next((row for row in rows if row.first <= version <= row.last), None)
 
 
-def runs_on(node: Node) -> str:
+def runs_on(node: Node, graph: Graph) -> str:
     """Return where a node runs: on the kernels, or in NumPy."""
     found = find(node.domain, node.op, node.version)
-    return NUMPY if found is None else found.runs(node)
+    return NUMPY if found is None else found.runs(node, graph)

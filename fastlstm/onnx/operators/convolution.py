@@ -22,7 +22,7 @@ AT_ONCE = 4 << 20  # bytes of windows copied side by side for all rows of a batc
 MOST_GROUPED_TAPS = 32  # of a depthwise convolution made by sums, not by products
 
 
-def _sizes(node: Node, x: Ref, w: Ref, transposed: bool) -> int:
+def check_conv(node: Node, x: Ref, w: Ref, transposed: bool = False) -> int:
     """Check the shapes of input [N,C,...] and weight; return the number of groups."""
     groups = node.integer("group", 1)
     if len(x.shape) < 3 or len(w.shape) != len(x.shape):
@@ -48,7 +48,7 @@ def _check_bias(bias: Ref | None, channels: int) -> None:
 @operator("Conv", since=1)
 def conv(p: Planner, node: Node, inputs: Inputs) -> list[Ref]:
     x, w, bias = (*inputs, None)[:3]
-    groups, w = _sizes(node, x, w, False), p.dense(w)
+    groups, w = check_conv(node, x, w), p.dense(w)
     M = w.shape[0]
     _check_bias(bias, M)
     at = windows_of(node, x.shape[2:], w.shape[2:])
@@ -103,18 +103,11 @@ def _by_product(
     if not (alone and x.array.flags.c_contiguous):
         columns = p.scratch((together, groups, K + extra, P), x.dtype)
         columns[:, :, K:] = 1
-    matrix = p.scratch((groups, M // groups, K + extra), w.dtype)
+    matrix, fill = _matrix(p, w, bias if extra else None, groups)
 
     def bind() -> list[Call]:
         source, made = _source(x, at, padded)
-        fill = [copying(matrix[..., :K], w.array.reshape(groups, M // groups, K))]
-        if extra and bias is not None:
-            fill.append(copying(matrix[..., K], bias.array.reshape(groups, M // groups)))
-        if w.constant and (bias is None or bias.constant):
-            for call in fill:
-                call()
-        else:
-            made += fill
+        made += fill
         results = out.array.reshape(N, groups, M // groups, P)
         if columns is None:
             made.append(multiplying(matrix, source.reshape(N, groups, K, P), results))
@@ -129,6 +122,28 @@ def _by_product(
         return made
 
     return bind
+
+
+def _matrix(p: Planner, w: Ref, bias: Ref | None, groups: int) -> tuple[Array, list[Call]]:
+    """Return weights as matrices [g,M/g,K], the bias as one more column, and what fills them.
+
+    Constants are there already; those of the file once for all plans.
+    """
+    shape = (groups, w.shape[0] // groups, -1)
+
+    def joined(weight: Array) -> Array:
+        rows: Array = weight.reshape(shape)
+        if bias is None:
+            return rows
+        return np.concatenate([rows, bias.array.reshape(shape[0], shape[1], 1)], 2)
+
+    if w.constant and (bias is None or bias.constant):
+        if bias is not None and w.source != bias.source:
+            return joined(w.array), []
+        place = None if bias is None else bias.array.__array_interface__["data"][0]
+        return p.prepared(w, f"{groups} matrices, bias at {place}", joined).array, []
+    matrix = p.scratch((*shape[:2], prod(w.shape[1:]) + (bias is not None)), w.dtype)
+    return matrix, [lambda: np.copyto(matrix, joined(w.array))]
 
 
 def _unfolded(columns: Array, channels: int, at: Windows) -> Array:
@@ -181,7 +196,7 @@ def _by_sums(
 def conv_transpose(p: Planner, node: Node, inputs: Inputs) -> list[Ref]:
     """Each input element adds its window to the output."""
     x, w, bias = (*inputs, None)[:3]
-    groups, w = _sizes(node, x, w, True), p.dense(w)
+    groups, w = check_conv(node, x, w, transposed=True), p.dense(w)
     N, C = x.shape[:2]
     M = w.shape[1] * groups
     _check_bias(bias, M)

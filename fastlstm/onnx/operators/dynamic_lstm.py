@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from fastlstm.onnx.operators import loops, operator
 from fastlstm.onnx.operators.activations import read_activations
 from fastlstm.onnx.operators.quantized import dynamic_quantized, exact
 from fastlstm.onnx.operators.recurrent import DIRECTIONS, rows_of
-from fastlstm.onnx.plan import Planner, Ref
+from fastlstm.onnx.plan import Call, Planner, Ref
 
 Inputs = Sequence[Any]  # of `Ref`; None for one that is left out
 
@@ -34,10 +34,19 @@ def dynamic_quantize_lstm(p: Planner, node: Node, inputs: Inputs) -> list[Ref]:
     (T, N, _), H, D = x.shape, r.shape[1], len(backward)
     y, ends = p.new((T, D, N, H), np.float32), [p.new((D, N, H), np.float32) for _ in range(2)]
 
-    def direction(d: int) -> None:
+    quantized = [w, r, *quantization]
+    known = all(ref.constant for ref in quantized)
+    made: list[list[Matrix]] = []
+
+    def matrices() -> list[list[Matrix]]:
+        """Those of the input and of the state, of each direction."""
+        w_scale, w_zero, r_scale, r_zero = (ref.array for ref in quantization)
+        pairs = ((w.array, w_scale, w_zero), (r.array, r_scale, r_zero))
+        return [[matrix_of(a[d], s[d], z[d]) for a, s, z in pairs] for d in range(D)]
+
+    def direction(d: int, of_input: Matrix, of_state: Matrix) -> None:
         rows = rows_of(None if lengths is None else lengths.array, T, N)
-        w_scale, w_zero, r_scale, r_zero = (ref.array[d] for ref in quantization)
-        z = rounded_product(x.array.reshape(T * N, -1), w.array[d], w_scale, w_zero)
+        z = rounded_product(x.array.reshape(T * N, -1), of_input)
         if b is not None:
             z += b.array[d, : 4 * H] + b.array[d, 4 * H :]
         held = loops.Weights(
@@ -46,7 +55,7 @@ def dynamic_quantize_lstm(p: Planner, node: Node, inputs: Inputs) -> list[Ref]:
         step = loops.lstm_step(
             held,
             loops.Options(activations[d], clip, forget),
-            lambda state: rounded_product(state, r.array[d], r_scale, r_zero),
+            lambda state: rounded_product(state, of_state),
         )
         starts = (np.zeros((N, H), np.float32) if s is None else s.array[d].copy() for s in (h, c))
         states = list(starts)
@@ -57,19 +66,35 @@ def dynamic_quantize_lstm(p: Planner, node: Node, inputs: Inputs) -> list[Ref]:
     def call() -> None:
         if not T or not N:
             raise OnnxError(f"X has shape {x.shape}, expected steps and rows")
-        for d in range(D):
-            direction(d)
+        for d, pair in enumerate(made or matrices()):
+            direction(d, *pair)
 
-    p.step([ref for ref in inputs if ref is not None], (y, *ends), lambda: [call])
+    def bind() -> list[Call]:
+        if known:
+            made[:] = matrices()
+        return [call]
+
+    p.step([ref for ref in inputs if ref is not None], (y, *ends), bind)
     return [y, *ends]
 
 
-def rounded_product(a: Array, weight: Array, scale: Array, zero: Array) -> Array:
-    """Return a @ (weight - zero) * scale in float32, the rows of a [n,K] rounded to 8 bits."""
-    rounded, a_scale, a_zero = dynamic_quantized(a)
-    kind = exact(len(weight))
-    product = (rounded - a_zero).astype(kind) @ (weight.astype(kind) - zero.astype(kind))
-    made: Array = product.astype(np.float32) * (a_scale * scale)
+class Matrix(NamedTuple):
+    """A matrix of 8 bits less its zero point, as numbers that hold all sums, and its scale."""
+
+    values: Array  # [K,4H]
+    scale: Array
+
+
+def matrix_of(weight: Array, scale: Array, zero: Array) -> Matrix:
+    values = weight.astype(np.int32) - zero.astype(np.int32)
+    return Matrix(values.astype(exact(len(values), values)), scale)
+
+
+def rounded_product(a: Array, matrix: Matrix) -> Array:
+    """Return a @ matrix in float32, the rows of a [n,K] rounded to 8 bits."""
+    rounded, scale, zero = dynamic_quantized(a)
+    product = (rounded - zero).astype(matrix.values.dtype) @ matrix.values
+    made: Array = product.astype(np.float32) * (scale * matrix.scale)
     return made
 
 

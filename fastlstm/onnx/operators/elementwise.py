@@ -12,6 +12,7 @@ import numpy as np
 from fastlstm.onnx.errors import OnnxError
 from fastlstm.onnx.graph import Array, Node
 from fastlstm.onnx.operators import operator
+from fastlstm.onnx.operators.linear import followed
 from fastlstm.onnx.plan import Call, Planner, Ref, copying
 
 Inputs = Sequence[Any]  # of `Ref`; None for one that is left out
@@ -85,11 +86,19 @@ def calls(p: Planner, x: Ref, make: Callable[[Array, Array], list[Call]]) -> lis
 
 @operator(*ONE_TO_ONE, since=6)
 def one_to_one(p: Planner, node: Node, inputs: Inputs) -> list[Ref]:
+    found = followed(p, node, inputs[0], map="tanh") if node.op == "Tanh" else None
+    if found is not None:
+        return [found]
     return [apply(p, ONE_TO_ONE[node.op], inputs)]
 
 
 @operator(*TWO_TO_ONE, since=7)
 def two_to_one(p: Planner, node: Node, inputs: Inputs) -> list[Ref]:
+    if node.op == "Add":  # a bias behind a product
+        for place in (0, 1):
+            found = followed(p, node, inputs[place], place, bias=inputs[1 - place])
+            if found is not None:
+                return [found]
     return [apply(p, TWO_TO_ONE[node.op], inputs)]
 
 
@@ -184,6 +193,9 @@ def is_inf(p: Planner, node: Node, inputs: Inputs) -> list[Ref]:
 
 @operator("Relu", since=6)
 def relu(p: Planner, node: Node, inputs: Inputs) -> list[Ref]:
+    found = followed(p, node, inputs[0], map="relu")
+    if found is not None:
+        return [found]
     return calls(p, inputs[0], lambda x, y: [partial(np.maximum, x, number(0, inputs[0]), out=y)])
 
 
@@ -249,6 +261,9 @@ def thresholded_relu(p: Planner, node: Node, inputs: Inputs) -> list[Ref]:
 @operator("Sigmoid", since=6)
 def sigmoid(p: Planner, node: Node, inputs: Inputs) -> list[Ref]:
     """1 / (1 + exp(-x)); exp may overflow to infinity, which gives the right 0."""
+    found = followed(p, node, inputs[0], map="sigmoid")
+    if found is not None:
+        return [found]
     return calls(p, inputs[0], lambda x, y: sigmoid_calls(x, y))
 
 
@@ -290,6 +305,29 @@ def softsign(p: Planner, node: Node, inputs: Inputs) -> list[Ref]:
     def make(x: Array, y: Array) -> list[Call]:
         one = number(1, inputs[0])
         return [partial(np.absolute, x, y), partial(np.add, y, one, y), partial(np.divide, x, y, y)]
+
+    return calls(p, inputs[0], make)
+
+
+@operator("Shrink", since=9)
+def shrink(p: Planner, node: Node, inputs: Inputs) -> list[Ref]:
+    bias, limit = node.number("bias", 0.0), node.number("lambd", 0.5)
+
+    def function(x: Array, out: Array) -> None:
+        shift = np.where(x > limit, -bias, np.where(x < -limit, bias, 0))
+        np.copyto(out, np.where(np.abs(x) > limit, x + shift, 0), casting="unsafe")
+
+    return [apply(p, function, inputs)]
+
+
+@operator("Swish", since=24)
+def swish(p: Planner, node: Node, inputs: Inputs) -> list[Ref]:
+    """x * sigmoid(alpha * x)."""
+    alpha = number(node.number("alpha", 1.0), inputs[0])
+
+    def make(x: Array, y: Array) -> list[Call]:
+        first: Call = partial(np.multiply, x, alpha, y)
+        return [first, *sigmoid_calls(y, y), partial(np.multiply, y, x, y)]
 
     return calls(p, inputs[0], make)
 

@@ -13,7 +13,7 @@ from fastlstm.onnx.errors import OnnxError
 from fastlstm.onnx.graph import Array, Node
 from fastlstm.onnx.operators import operator
 from fastlstm.onnx.operators.convolution import add_conv
-from fastlstm.onnx.operators.shape import axis_of
+from fastlstm.onnx.operators.shape import axes_of, axis_of
 from fastlstm.onnx.plan import Call, Planner, Ref
 
 Inputs = Sequence[Any]  # of `Ref`; None for one that is left out
@@ -80,16 +80,16 @@ def _into_conv(p: Planner, node: Node, x: Ref, scale: Array, shift: Array) -> Re
         return None
     by = scale.reshape(-1, *(1,) * (len(weight.shape) - 1))
     before = 0 if bias is None else bias.array * scale
+    new_weight, new_bias = (weight.array * by).astype(x.dtype), (before + shift).astype(x.dtype)
+    known = [weight, *conv.inputs[2:], *(p.names[name] for name in node.inputs[1:])]
+    if all(ref.source for ref in known):  # once for all plans
+        bias = p.prepared(weight, f"shifted by {id(node)}", lambda _: new_bias)
+        weight = p.prepared(weight, f"scaled by {id(node)}", lambda _: new_weight)
+    else:
+        weight, bias = p.constant(new_weight), p.constant(new_bias)
     out = p.like(x)
-    add_conv(
-        p,
-        source,
-        p.constant((weight.array * by).astype(x.dtype)),
-        p.constant((before + shift).astype(x.dtype)),
-        conv.attributes["windows"],
-        conv.attributes["groups"],
-        out,
-    )
+    at, groups = conv.attributes["windows"], conv.attributes["groups"]
+    add_conv(p, source, weight, bias, at, groups, out)
     return out
 
 
@@ -142,6 +142,65 @@ def instance_normalization(p: Planner, node: Node, inputs: Inputs) -> list[Ref]:
         np.copyto(out.array, y * scale.array.reshape(shape) + bias.array.reshape(shape))
 
     p.step(inputs, (out,), lambda: [call])
+    return [out]
+
+
+@operator("GroupNormalization", since=21)
+def group_normalization(p: Planner, node: Node, inputs: Inputs) -> list[Ref]:
+    x, scale, bias = inputs
+    groups, epsilon, out = node.integer("num_groups"), node.number("epsilon", 1e-5), p.like(x)
+    if len(x.shape) < 3 or not prod(x.shape) or not scale.shape == bias.shape == (x.shape[1],):
+        raise OnnxError(
+            f"shapes {x.shape}, {scale.shape} and {bias.shape}, expected [N,C,...], [C] and [C]"
+        )
+    if groups < 1 or x.shape[1] % groups:
+        raise OnnxError(f"num_groups is {groups}, expected a divisor of {x.shape[1]}")
+    wide: Any = np.float64 if x.dtype == np.float64 else np.float32
+    shape = (-1,) + (1,) * (len(x.shape) - 2)
+
+    def call() -> None:
+        parts = x.array.reshape(x.shape[0], groups, -1)
+        y = _normalised(parts, (2,), epsilon, wide)[0].reshape(x.shape)
+        y = y.astype(x.dtype) * scale.array.reshape(shape) + bias.array.reshape(shape)
+        np.copyto(out.array, y)
+
+    p.step(inputs, (out,), lambda: [call])
+    return [out]
+
+
+@operator("RMSNormalization", since=23)
+def rms_normalization(p: Planner, node: Node, inputs: Inputs) -> list[Ref]:
+    x, scale = inputs
+    axes = tuple(range(axis_of(node.integer("axis", -1), len(x.shape)), len(x.shape)))
+    if not prod(x.shape[k] for k in axes):
+        raise OnnxError(f"X has shape {x.shape}, expected elements from axis {axes[0]} on")
+    if np.broadcast_shapes(x.shape, scale.shape) != x.shape:
+        raise OnnxError(f"scale has shape {scale.shape}, expected one that extends to {x.shape}")
+    wide: Any = np.float64 if x.dtype == np.float64 else np.float32
+    epsilon, out = wide(node.number("epsilon", 1e-5)), p.new(x.shape, scale.dtype)
+
+    def call() -> None:
+        a = x.array.astype(wide, copy=False)
+        y = a / np.sqrt((a * a).mean(axes, keepdims=True, dtype=wide) + epsilon)
+        np.copyto(out.array, y.astype(x.dtype, copy=False) * scale.array, casting="unsafe")
+
+    p.step(inputs, (out,), lambda: [call])
+    return [out]
+
+
+@operator("MeanVarianceNormalization", since=9)
+def mean_variance_normalization(p: Planner, node: Node, inputs: Inputs) -> list[Ref]:
+    (x,) = inputs
+    axes, out = axes_of(node.integers("axes", (0, 2, 3)), len(x.shape)), p.like(x)
+    if not prod(x.shape[k] for k in axes):
+        raise OnnxError(f"X has shape {x.shape}, expected elements on axes {axes}")
+
+    def call() -> None:
+        centred = x.array - x.array.mean(axes, keepdims=True)
+        deviation = np.sqrt((centred * centred).mean(axes, keepdims=True))
+        np.divide(centred, deviation + x.dtype.type(1e-9), out.array)
+
+    p.step((x,), (out,), lambda: [call])
     return [out]
 
 

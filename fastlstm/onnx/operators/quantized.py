@@ -5,8 +5,8 @@ Products are made in floating point that holds every sum exactly: BLAS has none 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import partial
+from collections.abc import Callable, Sequence
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -14,13 +14,15 @@ import numpy as np
 from fastlstm.onnx.errors import OnnxError
 from fastlstm.onnx.graph import Array, Node
 from fastlstm.onnx.operators import operator
-from fastlstm.onnx.operators.matrix import product_shape
+from fastlstm.onnx.operators.convolution import add_conv, check_conv
+from fastlstm.onnx.operators.matrix import product, product_shape
 from fastlstm.onnx.operators.shape import axis_of
+from fastlstm.onnx.operators.windows import windows_of
 from fastlstm.onnx.plan import Call, Planner, Ref, copying
 
 Inputs = Sequence[Any]  # of `Ref`; None for one that is left out
 
-EXACT_F32 = (1 << 24) // (255 * 255)  # products whose sum float32 holds exactly
+EXACT_F32 = 1 << 24  # float32 holds all integers up to here
 
 
 def along(x: Ref, ref: Ref, axis: int) -> tuple[int, ...]:
@@ -119,9 +121,23 @@ def dynamic_quantize_linear(p: Planner, node: Node, inputs: Inputs) -> list[Ref]
     return [out, scale, zero]
 
 
-def exact(K: int) -> Any:
-    """Return the dtype in which sums of K products of 8-bit numbers are exact."""
-    return np.float32 if K <= EXACT_F32 else np.float64
+def exact(K: int, weights: Array | None = None) -> Any:
+    """Return the dtype in which sums of K products of 8-bit numbers are exact.
+
+    `weights` [K,M], less their zero points, are one of the two factors, where they are known.
+    """
+    most = 255 * K if weights is None else int(np.abs(weights).sum(0, np.int64).max(initial=0))
+    return np.float32 if 255 * most <= EXACT_F32 else np.float64
+
+
+def _exact_with(K: int, ref: Ref, zero: Ref | None, columns: Callable[[Array], Array]) -> Any:
+    """As `exact` with a matrix, which `columns` makes [K,M], if it is a constant."""
+    if not ref.constant or not (zero is None or zero.constant):
+        return exact(K)
+    weights = ref.array.astype(np.int32)
+    if zero is not None:
+        weights = weights - zero.array.astype(np.int32)
+    return exact(K, columns(weights))
 
 
 def _shifted(p: Planner, ref: Ref, zero: Ref | None, rows: bool, kind: Any) -> Ref:
@@ -145,16 +161,26 @@ def _shifted(p: Planner, ref: Ref, zero: Ref | None, rows: bool, kind: Any) -> R
 @operator("MatMulInteger", since=10)
 def matmul_integer(p: Planner, node: Node, inputs: Inputs) -> list[Ref]:
     a, b, zero_a, zero_b = (*inputs, None, None)[:4]
-    shape = product_shape(a.shape, b.shape)
-    kind = exact(a.shape[-1])
+    K = a.shape[-1]
+    two = len(b.shape) == 2 and (zero_b is None or zero_b.array.ndim < 2)
+    kind = _exact_with(K, b, zero_b, lambda matrix: matrix) if two else exact(K)
     a, b = _shifted(p, a, zero_a, True, kind), _shifted(p, b, zero_b, False, kind)
-    out, held = p.new(shape, np.int32), p.scratch(shape, kind)
+    return [p.copy(product(p, a, b), np.int32)]
 
-    def bind() -> list[Call]:
-        return [partial(np.matmul, a.array, b.array, held), copying(out.array, held)]
 
-    p.step((a, b), (out,), bind)
-    return [out]
+@operator("ConvInteger", since=10)
+def conv_integer(p: Planner, node: Node, inputs: Inputs) -> list[Ref]:
+    x, w, zero_x, zero_w = (*inputs, None, None)[:4]
+    groups = check_conv(node, x, w)
+    if zero_w is not None and zero_w.array.size > 1:
+        zero_w = p.reshape(zero_w, (w.shape[0],) + (1,) * (len(w.shape) - 1))
+    K = prod(w.shape[1:])
+    kind = _exact_with(K, w, zero_w, lambda weights: weights.reshape(-1, K).T)
+    x, w = _shifted(p, x, zero_x, False, kind), _shifted(p, w, zero_w, False, kind)
+    at = windows_of(node, x.shape[2:], w.shape[2:])
+    held = p.new((x.shape[0], w.shape[0], *at.output), kind)
+    add_conv(p, x, w, None, at, groups, held)
+    return [p.copy(held, np.int32)]
 
 
 @operator("QLinearMatMul", since=10)

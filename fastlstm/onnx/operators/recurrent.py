@@ -16,7 +16,7 @@ from fastlstm.kernels import Call as KernelCall
 from fastlstm.kernels import Weights as KernelWeights
 from fastlstm.kernels.rows import Rows, full_rows
 from fastlstm.onnx.errors import OnnxError
-from fastlstm.onnx.graph import Array, Node
+from fastlstm.onnx.graph import Array, Graph, Node
 from fastlstm.onnx.operators import KERNELS, NUMPY, loops, operator
 from fastlstm.onnx.operators.activations import read_activations
 from fastlstm.onnx.operators.bound import bound, run_rows
@@ -82,7 +82,7 @@ def kernel_of(node: Node, options: loops.Options, peepholes: bool) -> CellSpec |
     return CELLS["peephole_lstm" if peepholes else "lstm"]
 
 
-def runs(node: Node) -> str:
+def runs(node: Node, graph: Graph) -> str:
     """Return where a node runs."""
     try:
         _, options = options_of(node)

@@ -51,7 +51,10 @@ def reduction(p: Planner, node: Node, inputs: Inputs) -> list[Ref]:
             axes = tuple(range(len(x.shape)))
     axes = axes_of(axes, len(x.shape))
     keep = bool(node.integer("keepdims", 1))
-    out = p.new(reduced_shape(x.shape, axes, keep), x.dtype)
+    shape = reduced_shape(x.shape, axes, keep)
+    if before is None and after in (None, "divide") and prod(x.shape[k] for k in axes) == 1:
+        return [p.reshape(x, shape)]  # of one element each
+    out = p.new(shape, x.dtype)
     empty = not prod(x.shape[k] for k in axes)
     if node.op == "ReduceLogSumExp" and not empty:
         return _log_sum_exp(p, x, axes, keep, out)
@@ -133,6 +136,22 @@ def arg(p: Planner, node: Node, inputs: Inputs) -> list[Ref]:
             np.subtract(x.shape[axis] - 1, function(np.flip(x.array, axis), axis), into)
         else:
             function(x.array, axis, into)
+
+    p.step((x,), (out,), lambda: [call])
+    return [out]
+
+
+@operator("Hardmax", since=13)
+def hardmax(p: Planner, node: Node, inputs: Inputs) -> list[Ref]:
+    """One where the largest element of an axis is, its first; else zero."""
+    (x,) = inputs
+    axis, out = axis_of(node.integer("axis", -1), len(x.shape)), p.like(x)
+
+    def call() -> None:
+        out.array.fill(0)
+        if x.array.size:
+            best = np.expand_dims(x.array.argmax(axis), axis)
+            np.put_along_axis(out.array, best, 1, axis)
 
     p.step((x,), (out,), lambda: [call])
     return [out]
