@@ -56,17 +56,18 @@ FL_INLINE void sparse_tile(const int Q, const int V, const real *a, const int32_
 typedef void (*sparse_fn)(SPARSE_ARGS);
 
 /* One panel, and as many as FEW takes of one row. */
-SPARSE_TILE(1, 1)
-SPARSE_TILE(1, 2) SPARSE_TILE(1, 3) SPARSE_TILE(1, 4)
 #if FL_BYTES == 64 || defined(__aarch64__)
-    SPARSE_TILE(4, 1) SPARSE_TILE(4, 2) SPARSE_TILE(4, 3)
-        SPARSE_TILE(4, 4) static const sparse_fn SPARSE_FEW[FL_PANEL] = {sparse_4_1, sparse_4_2,
-                                                                         sparse_4_3, sparse_4_4};
+#define SPARSE_TILES(V) SPARSE_TILE(1, V) SPARSE_TILE(4, V)
+#define SPARSE_NAMES {sparse_4_1, sparse_4_2, sparse_4_3, sparse_4_4}
 #else
-    SPARSE_TILE(2, 1) SPARSE_TILE(2, 2) SPARSE_TILE(2, 3)
-        SPARSE_TILE(2, 4) static const sparse_fn SPARSE_FEW[FL_PANEL] = {sparse_2_1, sparse_2_2,
-                                                                         sparse_2_3, sparse_2_4};
+#define SPARSE_TILES(V) SPARSE_TILE(1, V) SPARSE_TILE(2, V)
+#define SPARSE_NAMES {sparse_2_1, sparse_2_2, sparse_2_3, sparse_2_4}
 #endif
+SPARSE_TILES(1)
+SPARSE_TILES(2)
+SPARSE_TILES(3)
+SPARSE_TILES(4)
+static const sparse_fn SPARSE_FEW[FL_PANEL] = SPARSE_NAMES;
 static const sparse_fn SPARSE_ONE[FL_PANEL] = {sparse_1_1, sparse_1_2, sparse_1_3, sparse_1_4};
 
 /* A product of one row; each panel of C has its own place. */
