@@ -16,10 +16,20 @@ from fastlstm._version import __version__
 from fastlstm.formats.as_sequential import as_sequential, first_sized, has_steps, reads_lengths
 from fastlstm.formats.errors import package
 from fastlstm.formats.onnx_graph import Graph, Info
-from fastlstm.formats.onnx_recurrent import add_recurrent
+from fastlstm.formats.onnx_masks import mask_value, mask_zero, masked_mean
+from fastlstm.formats.onnx_recurrent import Around, add_recurrent
 from fastlstm.formats.own import of_run
 from fastlstm.formats.recurrence import Recurrence
-from fastlstm.formats.steps import Activation, Conv1D, Flatten, Pool, PReLU, Scale
+from fastlstm.formats.steps import (
+    Activation,
+    Conv1D,
+    Flatten,
+    Masking,
+    MaskZero,
+    Pool,
+    PReLU,
+    Scale,
+)
 from fastlstm.models import LanguageModel
 from fastlstm.models.softmax import SoftmaxDecoder
 from fastlstm.nn.dropout import Dropout
@@ -51,23 +61,20 @@ def model_bytes(model: Any) -> bytes:
     _check(layers)
     graph = Graph()
     inputs = [_input(layers)]
-    lengths = None
+    outputs: list[Info] = []
+    around = Around()
     if reads_lengths(model):
-        lengths = "lengths"
-        inputs.append((lengths, "int32", ["N"]))
-    value, steps, outputs = inputs[0][0], has_steps(layers), []
+        around = Around("lengths")
+        inputs.append(("lengths", "int32", ["N"]))
+    if isinstance(model, LanguageModel):
+        sizes = _states(model)
+        around = Around(states=tuple(sizes))
+        inputs += [(f"{state}_0", "float32", size) for state, size in sizes.items()]
+        outputs += [(f"{state}_n", "float32", size) for state, size in sizes.items()]
+    value, steps = inputs[0][0], has_steps(layers)
     for name, layer in layers.items():
         graph.scope = name
-        if isinstance(layer, (Recurrence, Recurrent)):
-            states = None
-            if isinstance(model, LanguageModel):
-                states, sizes = _states(model)
-                inputs += [(f"{state}_0", "float32", size) for state, size in sizes.items()]
-                outputs += [(f"{state}_n", "float32", size) for state, size in sizes.items()]
-            value, steps = add_recurrent(graph, layer, value, lengths, states)
-        else:
-            value = _ADD[type(layer)](graph, layer, value)
-            steps = steps and not isinstance(layer, (Pool, Flatten))
+        value, steps, around = _add(graph, layer, value, steps, around)
     graph.scope = ""
     graph.node("Identity", value, name="y")
     shape = ["N", "T", None] if steps else ["N", None]
@@ -76,12 +83,30 @@ def model_bytes(model: Any) -> bytes:
     return data
 
 
+def _add(graph: Graph, layer: Any, x: str, steps: bool, around: Around) -> tuple[str, bool, Around]:
+    """Add a layer; return its output, whether that has steps, and what the next one stands in."""
+    if isinstance(layer, (Recurrence, Recurrent)):
+        y, steps = add_recurrent(graph, layer, x, around)
+        return y, steps, around if steps else around._replace(mask=None)
+    if isinstance(layer, MaskZero):
+        return x, steps, around._replace(mask=mask_zero(graph, x))
+    if isinstance(layer, Masking):
+        x, mask = mask_value(graph, x, layer.value)
+        return x, steps, around._replace(mask=mask)
+    if isinstance(layer, Pool) and layer.name == "mean" and around.mask is not None:
+        return masked_mean(graph, x, around.mask), False, around._replace(mask=None)
+    y = _ADD[type(layer)](graph, layer, x)
+    if isinstance(layer, (Pool, Flatten, Conv1D)):
+        return y, steps and isinstance(layer, Conv1D), around._replace(mask=None)
+    return y, steps, around
+
+
 def _check(layers: dict[str, Module]) -> None:
     """Raise TypeError or ValueError if a layer has no counterpart, before anything is made."""
     total = 0
     for name, layer in layers.items():
         inner = layer.layer if isinstance(layer, Recurrence) else layer
-        if type(inner) not in _ADD and not isinstance(inner, Recurrent):
+        if type(inner) not in _ADD and not isinstance(inner, (Recurrent, MaskZero, Masking)):
             raise TypeError(f"{name} is a {type(layer).__name__}, of which there are no such nodes")
         for full, parameter in layer.named_parameters(f"{name}."):
             if parameter.data.dtype != np.float32:
@@ -99,11 +124,11 @@ def _input(layers: dict[str, Module]) -> Info:
     return "x", "float32", ["N", "T", size] if has_steps(layers) else ["N", size]
 
 
-def _states(model: LanguageModel) -> tuple[list[str], dict[str, list[Any]]]:
+def _states(model: LanguageModel) -> dict[str, list[Any]]:
+    """Return the shape of each state."""
     layer = model.recurrent
     sizes = dict(zip(layer._cell.states, layer._state_sizes(), strict=True))
-    shapes = {name: [layer.num_layers, "N", size] for name, size in sizes.items()}
-    return list(sizes), shapes
+    return {name: [layer.num_layers, "N", size] for name, size in sizes.items()}
 
 
 def _linear(graph: Graph, layer: Any, x: str) -> str:

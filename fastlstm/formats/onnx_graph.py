@@ -48,12 +48,18 @@ class Graph:
         """Add whole numbers, int64 [n], and return their name."""
         return self.constant("numbers", np.array(values, np.int64))
 
+    def cast(self, value: str, dtype: Any) -> str:
+        """Return a value in another dtype."""
+        return self.node(
+            "Cast", value, to=self._onnx.helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
+        )
+
     def integer_product(self, x: str, weight: NDArray[Any]) -> str:
         """Return x W^T with x and W rounded to 8 bits, x by its range and W row by row."""
         rounded, scale = rounded_rows(weight)
         q, x_scale, zero = self.nodes("DynamicQuantizeLinear", x, outputs=3)
         sums = self.node("MatMulInteger", q, self.constant("weight", rounded.T), zero)
-        real = self.node("Cast", sums, to=self._onnx.TensorProto.FLOAT)
+        real = self.cast(sums, np.float32)
         scales = self.node("Mul", x_scale, self.constant("weight_scale", scale))
         return self.node("Mul", real, scales)
 

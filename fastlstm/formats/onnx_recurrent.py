@@ -5,11 +5,12 @@ Letters: N rows, T steps, D directions, H hidden size, F features of the top lay
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from fastlstm.formats.onnx_graph import Graph
+from fastlstm.formats.onnx_masks import flip, spread, valid_first
 from fastlstm.formats.recurrence import Recurrence
 from fastlstm.nn.gate_orders import ONNX, places
 from fastlstm.nn.module import Array
@@ -20,44 +21,70 @@ NODES = {"lstm": "LSTM", "peephole_lstm": "LSTM", "gru": "GRU", "gru_reset_befor
 PEEPHOLES = ("p_i", "p_o", "p_f")  # their order in ONNX
 
 
-def add_recurrent(
-    graph: Graph, given: Any, x: str, lengths: str | None, states: list[str] | None
-) -> tuple[str, bool]:
-    """Add the layers of a `Recurrence`; return their output and whether it has steps.
+class Around(NamedTuple):
+    """What a recurrent layer stands in.
 
-    `states` are the names of the states that are inputs ``*_0`` and outputs ``*_n`` of the graph.
+    Attributes
+    ----------
+    lengths : the input with the lengths of the rows, None without one.
+    mask : bool [N,T], the valid steps; None for all.
+    states : names of the states that are inputs ``*_0`` and outputs ``*_n`` of the graph.
     """
+
+    lengths: str | None = None
+    mask: str | None = None
+    states: tuple[str, ...] = ()
+
+
+def add_recurrent(graph: Graph, given: Any, x: str, around: Around) -> tuple[str, bool]:
+    """Add the layers of a `Recurrence`; return their output and whether it has steps."""
     run = given if isinstance(given, Recurrence) else Recurrence(given)
-    layer = run.layer
+    layer, mask, lengths, states = run.layer, around.mask, around.lengths, around.states
     if layer._cell.name not in NODES or layer.proj_size:
         told = f"{layer._cell.name}{' with proj_size' if layer.proj_size else ''}"
         raise ValueError(f"{graph.scope} is a layer of {told}, of which ONNX has no node")
     if run.backwards:
         if lengths is not None:
             raise ValueError(f"{graph.scope} goes backwards, for which lengths cannot be given")
-        end, step = graph.numbers(np.iinfo(np.int64).min), graph.numbers(-1)
-        x = graph.node("Slice", x, graph.numbers(-1), end, graph.numbers(1), step)
+        x, mask = flip(graph, x), mask and flip(graph, mask)
+    if mask is not None:
+        x, lengths = valid_first(graph, x, mask)
     value = graph.node("Transpose", x, perm=[1, 0, 2])
     last: list[list[str]] = []
     for k in range(layer.num_layers):
         value, ends = _layer(graph, layer, k, value, lengths, states)
         last.append(ends)
-    if states:
-        for number, state in enumerate(states):
-            parts = [ends[number] for ends in last]
-            graph.node("Concat", *parts, axis=0, name=f"{state}_n")
+    for number, state in enumerate(states):
+        graph.node("Concat", *(ends[number] for ends in last), axis=0, name=f"{state}_n")
     if run.output == "all":
         y = graph.node("Transpose", value, perm=[1, 0, 2])
-        return _merged(graph, run, y), True
+        return _merged(graph, run, y if mask is None else _spread(graph, run, y, mask)), True
     found = [
-        _merged(graph, run, _pooled(graph, name, layer, value, last[-1][0], lengths))
+        _merged(graph, run, _pooled(graph, name, value, last[-1][0], lengths))
         for name in run.output.split("+")
     ]
     return (found[0] if len(found) == 1 else graph.node("Concat", *found, axis=-1)), False
 
 
+def _spread(graph: Graph, run: Recurrence, y: str, mask: str) -> str:
+    """Return the outputs y of the valid steps where they belong, of each direction in its way."""
+    if run.layer._directions == 1:
+        return spread(graph, y, mask, False, run.zero_masked)
+    parts = graph.nodes("Split", y, outputs=2, axis=-1)
+    both = [
+        spread(graph, part, mask, reverse, run.zero_masked)
+        for part, reverse in zip(parts, (False, True), strict=True)
+    ]
+    return graph.node("Concat", *both, axis=-1)
+
+
 def _layer(
-    graph: Graph, layer: Recurrent, k: int, x: str, lengths: str | None, states: list[str] | None
+    graph: Graph,
+    layer: Recurrent,
+    k: int,
+    x: str,
+    lengths: str | None,
+    states: tuple[str, ...],
 ) -> tuple[str, list[str]]:
     """Add layer k over x [T,N,.]; return y [T,N,D*H] and its last states [D,N,H]."""
     cell, D, H = layer._cell, layer._directions, layer.hidden_size
@@ -110,7 +137,7 @@ def _weight(graph: Graph, layer: Recurrent, part: str, names: list[str]) -> str:
 
 
 def _first(
-    graph: Graph, layer: Recurrent, k: int, number: int, x: str, states: list[str] | None
+    graph: Graph, layer: Recurrent, k: int, number: int, x: str, states: tuple[str, ...]
 ) -> str:
     """Return the name of an initial state [D,N,H] of layer k, "" for zeros."""
     D = layer._directions
@@ -140,9 +167,7 @@ def _merged(graph: Graph, run: Recurrence, value: str) -> str:
     return graph.node("Mul", merged, graph.constant("half", np.array([0.5], np.float32)))
 
 
-def _pooled(
-    graph: Graph, name: str, layer: Recurrent, y: str, h_n: str, lengths: str | None
-) -> str:
+def _pooled(graph: Graph, name: str, y: str, h_n: str, lengths: str | None) -> str:
     """Return [N,F] of y [T,N,F] and the last states h_n [D,N,H]."""
     if name == "last":
         rows_first = graph.node("Transpose", h_n, perm=[1, 0, 2])

@@ -212,7 +212,7 @@ class Conv1D(Step):
         self.bias = Parameter(np.zeros(out_features, dtype)) if bias else None
 
     def run(self, x: Any, mask: Mask) -> tuple[Any, Mask]:
-        """Return [N,T',O]; masked steps are read as they are, as Keras does."""
+        """Return [N,T',O]; masked steps are read as they are, and the mask ends, as in Keras."""
         T, reach = x.shape[1], (self.kernel_size - 1) * self.dilation
         before, after = self.pads(T)
         x = np.pad(x, ((0, 0), (before, after), (0, 0)))
@@ -223,7 +223,7 @@ class Conv1D(Step):
             x[:, k * self.dilation : k * self.dilation + last : self.stride] @ self.weight.data[k]
             for k in range(self.kernel_size)
         )
-        return y if self.bias is None else y + self.bias.data, mask if self.stride == 1 else None
+        return y if self.bias is None else y + self.bias.data, None
 
     def pads(self, T: int) -> tuple[int, int]:
         """Return how many zeros stand before and after T steps."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from itertools import count
+from collections.abc import Iterator, Mapping
+from itertools import count, takewhile
 from pathlib import Path
 from typing import Any
 
@@ -63,12 +63,25 @@ def _check_sizes(kind: type[Model], options: object, tensors: checkpoint.Tensors
         name: _size(tensors.get(tensor.format(cell=cell)), axis)
         for name, (tensor, axis) in kind.SIZES.items()
     }
-    layers = (kind.LAYER.format(cell=cell, number=number) for number in count())
-    found["num_layers"] = next(n for n, layer in enumerate(layers) if layer not in tensors)
+    layers = (tensors.get(kind.LAYER.format(cell=cell, number=number)) for number in count())
+    found["num_layers"] = _layers_alike(layers)
     for name, size in found.items():
         value = options.get(name, size)
         if type(value) is int and value != size:
             raise ValueError(f"{name} is {value!r:.30}, but its tensors are of {size}")
+
+
+def _layers_alike(layers: Iterator[NDArray[Any] | None]) -> int:
+    """Return how many come before one that is missing or of another shape than the first.
+
+    All layers are made as large as the first: a smaller tensor stands for none.
+    """
+    first = next(layers)
+    if first is None:
+        return 0
+    return 1 + sum(
+        1 for _ in takewhile(lambda one: getattr(one, "shape", None) == first.shape, layers)
+    )
 
 
 def _size(tensor: NDArray[Any] | None, axis: int) -> int:

@@ -13,7 +13,17 @@ import fastlstm as fl
 from fastlstm.formats.onnx_graph import rounded_rows
 from fastlstm.formats.recurrence import Recurrence
 from fastlstm.formats.sequential import Sequential
-from fastlstm.formats.steps import Activation, Conv1D, Flatten, Masking, Pool, PReLU, Scale
+from fastlstm.formats.steps import (
+    Activation,
+    Conv1D,
+    Flatten,
+    Masking,
+    MaskZero,
+    Pool,
+    PReLU,
+    Scale,
+)
+from fastlstm.nn.attention import DotAttention
 
 onnx = pytest.importorskip("onnx")
 ort = pytest.importorskip("onnxruntime")
@@ -75,6 +85,42 @@ WRITTEN: dict[str, Any] = {
 @pytest.mark.parametrize("name", WRITTEN)
 def test_layers_run_in_onnx_runtime(name: str, tmp_path: Path) -> None:
     model, x = WRITTEN[name](), numbers()
+    y = run(model, tmp_path / "a.onnx", x=x)["y"]
+    np.testing.assert_allclose(Sequential(model)(x), y, atol=2e-6)
+    np.testing.assert_allclose(fl.load(tmp_path / "a.onnx")(x)[0], y, atol=2e-6)
+
+
+def _words(*layers: Any) -> list[Any]:
+    return [MaskZero(), filled(fl.Embedding(9, I)), *map(filled, layers)]
+
+
+MASKED: dict[str, Any] = {
+    "forward": lambda: _words(fl.LSTM(I, U, 2)),
+    "both": lambda: _words(fl.GRU(I, U, 2, bidirectional=True), fl.RNN(2 * U, 2)),
+    "zeros": lambda: _words(Recurrence(fl.GRU(I, U, bidirectional=True), zero_masked=True)),
+    "merged": lambda: _words(Recurrence(fl.GRU(I, U, bidirectional=True), merge="mul")),
+    "backwards": lambda: _words(Recurrence(fl.LSTM(I, U), backwards=True)),
+    "pooled": lambda: _words(Recurrence(fl.LSTM(I, U, bidirectional=True), "last+mean+max")),
+    "mean": lambda: [*_words(fl.GRU(I, U)), Pool("mean"), filled(fl.Linear(U, 2))],
+    "convolution": lambda: [*_words(Conv1D(I, U, 2)), filled(fl.GRU(U, 2))],
+}
+
+
+@pytest.mark.parametrize("name", MASKED)
+def test_masks_of_any_shape(name: str, tmp_path: Path) -> None:
+    model = MASKED[name]()
+    tokens = np.array(
+        [[0, 0, 3, 1, 2, 4], [5, 1, 0, 2, 0, 8], [1, 2, 3, 4, 5, 6], [0, 0, 0, 0, 0, 0]]
+    )
+    y = run(model, tmp_path / "a.onnx", tokens=tokens)["y"]
+    np.testing.assert_allclose(Sequential(model)(tokens), y, atol=2e-6)
+    np.testing.assert_allclose(fl.load(tmp_path / "a.onnx")(tokens)[0], y, atol=2e-6)
+
+
+def test_masked_numbers(tmp_path: Path) -> None:
+    model = [Masking(-1.0), filled(fl.GRU(I, U)), Pool("mean")]
+    x = numbers()
+    x[0, 4:] = x[1, 0] = x[1, 3] = -1
     y = run(model, tmp_path / "a.onnx", x=x)["y"]
     np.testing.assert_allclose(Sequential(model)(x), y, atol=2e-6)
 
@@ -155,7 +201,7 @@ def test_int8_is_a_quarter_of_the_size_and_near(cell: str, tmp_path: Path) -> No
     [
         (lambda: fl.LSTM(3, 4, proj_size=2), "a layer of lstm with proj_size, of which ONNX has"),
         (lambda: fl.LSTM(3, 4, dtype="float64"), "dtype float64, expected float32"),
-        (lambda: [Masking(0.0), fl.GRU(3, 4)], "0 is a Masking, of which there are no such nodes"),
+        (lambda: [fl.models.SoftmaxDecoder(3, 4), DotAttention(4)], "1 is a DotAttention, of whi"),
         (lambda: fl.LSTMCell(3, 4), "is a LSTMCell, of which there are no such nodes"),
         (lambda: fl.TextClassifier(9, 3, 4, bigrams=8), "a table of bigrams"),
         (lambda: fl.models.Seq2Seq(9, 8, 4, 4), "model is a Seq2Seq, expected a layer"),

@@ -206,3 +206,17 @@ def test_the_description_is_plain_json(tmp_path: Path) -> None:
     for make in LAYERS.values():
         found = describe(make())
         assert json.loads(json.dumps(found)) == found
+
+
+def test_small_tensors_do_not_stand_for_large_layers(tmp_path: Path) -> None:
+    """A layer is made as large as the first one, whatever the file has in its place."""
+    path = tmp_path / "model.safetensors"
+    fl.save(fl.TextClassifier(9, 4, 64, 1, rng=0), path)
+    tensors, note = checkpoint.load(path, "model")
+    for number in range(1, 2000):
+        for part in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"):
+            tensors[f"lstm.{part}_l{number}"] = np.zeros(1, "float32")
+    note["model"]["num_layers"] = 2000
+    checkpoint.save(path, tensors, "model", note)
+    with pytest.raises(CheckpointError, match="num_layers is 2000, but its tensors are of 1"):
+        fl.load(path)
