@@ -11,6 +11,7 @@ from fastlstm.kernels.call import (
     States,
     Weights,
 )
+from fastlstm.kernels.rows import Int64Array
 from fastlstm.kernels.spec import CellSpec
 
 if TYPE_CHECKING:
@@ -27,7 +28,13 @@ class Stream(Protocol):
 
     state: States  # each [L, N, R or H]: copies out, values in
 
-    def __call__(self, x: Array, /) -> Array: ...
+    @property
+    def shares(self) -> bool:
+        """Whether a step of all rows is worth several threads: a small one never asks."""
+
+    def __call__(
+        self, x: Array, /, rows: Int64Array | None = None, n_threads: int = 1
+    ) -> Array: ...
 
     def reset(self) -> None: ...
 

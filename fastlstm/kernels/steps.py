@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from fastlstm.kernels.call import Array, States
+from fastlstm.kernels.rows import Int64Array
 
 STREAM_IN_USE = (
     "the stream is inside a step of another thread: a stream is one sequence and serves one caller "
@@ -45,6 +46,40 @@ def read_step(x: Any, shape: tuple[int, int], dtype: str) -> tuple[Array, bool]:
     if not (checked.flags.c_contiguous and checked.flags.aligned):
         checked = checked.copy(order="C")
     return checked.reshape(shape), single
+
+
+def read_rows(rows: Any, N: int) -> Int64Array | None:
+    """Return a copy of the numbers of the rows that a step is for; None for all.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If rows is not an array of int64 with one axis, or names a row twice.
+    IndexError
+        If it names one that is not there.
+    """
+    if rows is None:
+        return None
+    if not isinstance(rows, np.ndarray) or rows.dtype != np.int64:
+        kind = getattr(rows, "dtype", None)
+        told = f"a {type(rows).__name__}" if kind is None else f"an array of {kind}"
+        raise TypeError(f"rows is {told}, expected int64")
+    if rows.ndim != 1:
+        raise ValueError(f"rows has shape {rows.shape}, expected (any,)")
+    numbers: Int64Array = rows.copy()
+    seen: set[int] = set()
+    for i, row in enumerate(numbers.tolist()):
+        if not 0 <= row < N or row in seen:
+            raise wrong_row(i, row, N)
+        seen.add(row)
+    return numbers
+
+
+def wrong_row(i: int, row: int, N: int) -> Exception:
+    """Return the error of a row that is not there, or that was named before."""
+    if 0 <= row < N:
+        return ValueError(f"rows[{i}] is {row} once more, expected each row once")
+    return IndexError(f"rows[{i}] is {row}, expected 0 to {N - 1}")
 
 
 def read_states(

@@ -114,15 +114,7 @@ class State(tuple[Array, ...]):
             part[:, index] = np.broadcast_to(value, part.shape)[:, index]
 
     def _index(self, rows: ArrayLike) -> NDArray[np.int64]:
-        """Return rows as numbers in 0..N-1."""
-        array, N = np.atleast_1d(any_array("rows", rows)), self.batch_size
-        if array.dtype == bool:
-            if array.shape != (N,):
-                raise ValueError(f"rows has shape {array.shape}, expected ({N},) of a bool array")
-            return np.flatnonzero(array)
-        if array.shape == (0,):
-            return np.zeros(0, np.int64)
-        return check_ids("rows", array, N, 1).astype(np.int64)
+        return row_numbers(rows, self.batch_size)
 
     def _like(self, name: str, state: Sequence[Array], rows: tuple[int, ...]) -> Sequence[Array]:
         """Return `state`, checked to fit this one and to have one of these numbers of rows."""
@@ -135,6 +127,18 @@ class State(tuple[Array, ...]):
             check_array(f"{name}[{i}]", value, part.dtype, (len(part), number, part.shape[2]))
             for i, (value, part) in enumerate(zip(state, self, strict=True))
         ]
+
+
+def row_numbers(rows: ArrayLike, N: int) -> NDArray[np.int64]:
+    """Return rows of N, as a user may give them, as numbers in 0..N-1."""
+    array = np.atleast_1d(any_array("rows", rows))
+    if array.dtype == bool:
+        if array.shape != (N,):
+            raise ValueError(f"rows has shape {array.shape}, expected ({N},) of a bool array")
+        return np.flatnonzero(array).astype(np.int64, copy=False)
+    if array.shape == (0,):
+        return np.zeros(0, np.int64)
+    return check_ids("rows", array, N, 1).astype(np.int64)
 
 
 def read_states(

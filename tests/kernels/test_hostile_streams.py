@@ -60,3 +60,26 @@ def test_a_stream_inside_a_step_has_no_second_caller(kernel: Kernel) -> None:
     np.testing.assert_array_equal(
         stream(x), kernel.Stream([w, stream_weights(kernel, 60, 60)], 64)(x)
     )
+
+
+@each_cell
+def test_rows_of_a_step_that_are_none(kernel: Kernel) -> None:
+    """What the backends are given: int64, each row once and there."""
+    stream = kernel.Stream([stream_weights(kernel, 5, 6)], 3)
+    wrong: list[tuple[Any, type[Exception], str]] = [
+        ([0, 1], TypeError, "rows is a list"),
+        (np.array([0, 1], np.int32), TypeError, "rows is an array of int32"),
+        (np.array([[0, 1]]), ValueError, "rows has shape (1, 2), expected"),
+        (np.array([0, 3]), IndexError, "rows[1] is 3, expected 0 to 2"),
+        (np.array([-1, 0]), IndexError, "rows[0] is -1, expected 0 to 2"),
+        (np.array([2, 2]), ValueError, "rows[1] is 2 once more"),
+        (np.array([0, 1, 2, 0]), ValueError, "rows[3] is 0 once more"),
+        (np.array([0, 1, 2]), ValueError, "x has shape (2, 5), expected (3, 5)"),
+    ]
+    for rows, error, message in wrong:
+        x = np.ones((2 if "x has" in message else len(rows), 5))
+        with pytest.raises(error, match=re.escape(message)):
+            stream(x, rows)
+    assert not any(part.any() for part in stream.state)
+    for rows in (np.zeros(0, np.int64), np.arange(3)[::-1]):
+        assert stream(np.ones((len(rows), 5)), np.ascontiguousarray(rows)).shape[0] == len(rows)

@@ -12,7 +12,7 @@ from fastlstm.kernels.call import (
     Weights,
 )
 from fastlstm.kernels.chain import ChainSpec
-from fastlstm.kernels.rows import Rows
+from fastlstm.kernels.rows import Int64Array, Rows
 from fastlstm.kernels.sizes import CallSizes, MemoryUse
 from fastlstm.kernels.spec import CellSpec
 
@@ -66,6 +66,12 @@ class HeldCall:
     spec: CellSpec
     batch: Rows
 
+class Kept:
+    def sizes(self) -> tuple[int, int, int]: ...
+
+class WeightSums:
+    def finish(self, n_threads: int) -> list[Any]: ...
+
 class PackedWeights:
     def changed(self, tensors: tuple[Any, ...]) -> bool: ...
 
@@ -85,21 +91,37 @@ class TensorStep:
     def tensors(
         self, own: dict[str, Any], bias: bool, input: Any, hx: Any
     ) -> tuple[Any, ...] | None: ...
-    def plain(self, tensors: tuple[Any, ...]) -> bool: ...
+    def read_all(self, tensors: tuple[Any, ...]) -> Kept | None: ...
+    def wants_gradient(self, tensors: tuple[Any, ...]) -> bool: ...
+    def of_leaves(
+        self, tensors: tuple[Any, ...], weights: tuple[Any, ...] | None = None
+    ) -> bool: ...
     def __call__(self, tensors: tuple[Any, ...], n_threads: int) -> tuple[Any, ...] | None: ...
     def pack(self, weights: tuple[Any, ...]) -> PackedWeights | None: ...
     def packed_step(
         self, tensors: tuple[Any, ...], w: PackedWeights, n_threads: int
     ) -> tuple[Any, ...] | None: ...
-    def save(self, tensors: tuple[Any, ...], n_threads: int) -> tuple[tuple[Any, ...], Any]: ...
+    def save(
+        self, tensors: tuple[Any, ...], n_threads: int, k: Kept | None = None
+    ) -> tuple[tuple[Any, ...], Kept]: ...
     def backward(
         self,
-        kept: Any,
+        k: Kept,
         tensors: tuple[Any, ...],
         dstate: tuple[Any, ...],
         with_dx: bool,
         n_threads: int,
     ) -> list[Any]: ...
+    def backward_rows(
+        self,
+        k: Kept,
+        tensors: tuple[Any, ...],
+        dstate: tuple[Any, ...],
+        with_dx: bool,
+        sums: WeightSums | None,
+        n_threads: int,
+    ) -> list[Any]: ...
+    def gather(self, weights: tuple[Any, ...]) -> WeightSums | None: ...
 
 class Chain:
     state: States
@@ -108,6 +130,8 @@ class Chain:
 
 class Stream:
     state: States
+    @property
+    def shares(self) -> bool: ...
     def __init__(
         self,
         cell: CellSpec,
@@ -116,7 +140,9 @@ class Stream:
         precision: str = "float32",
         /,
     ) -> None: ...
-    def __call__(self, x: Array, /) -> Array: ...
+    def __call__(
+        self, x: Array, /, rows: Int64Array | None = None, n_threads: int = 1
+    ) -> Array: ...
     def reset(self) -> None: ...
 
 class BoundForward:

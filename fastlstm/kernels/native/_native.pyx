@@ -52,7 +52,7 @@ from fastlstm.kernels.chain import (
 from fastlstm.kernels.parts import cut
 from fastlstm.kernels.rows import Rows
 from fastlstm.kernels.sizes import MemoryUse, check_sizes
-from fastlstm.kernels.steps import STREAM_IN_USE, read_states, read_step
+from fastlstm.kernels.steps import STREAM_IN_USE, read_states, read_step, wrong_row
 
 cdef str _isa = None
 cdef const fl_kernels *_f32 = NULL

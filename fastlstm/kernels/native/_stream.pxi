@@ -1,6 +1,33 @@
 # Single steps.
 # Part of _native.pyx.
 
+# Operations of a layer's step that several threads are worth, some 15 us of one: of 256 units and
+# one row, or of 128 and four.
+DEF LARGE = 1e6
+
+
+cdef void take_rows(const void *state, const int64_t *rows, int64_t n, size_t size,
+                    void *to) noexcept nogil:
+    """Copy n rows of so many bytes; NULL: the first n."""
+    cdef int64_t i
+    if rows == NULL:
+        memcpy(to, state, n * size)
+        return
+    for i in range(n):
+        memcpy(<char *>to + i * size, <const char *>state + rows[i] * size, size)
+
+
+cdef void put_rows(const void *values, const int64_t *rows, int64_t n, size_t size,
+                   void *state) noexcept nogil:
+    """Write them back."""
+    cdef int64_t i
+    if rows == NULL:
+        memcpy(state, values, n * size)
+        return
+    for i in range(n):
+        memcpy(<char *>state + rows[i] * size, <const char *>values + i * size, size)
+
+
 cdef class Stream:
     """One time step after another through stacked layers, the state kept inside.
 
@@ -18,6 +45,9 @@ cdef class Stream:
     cdef tuple out  # shape of a step's result
     cdef tuple states  # arrays [L,N,R or H]
     cdef fl_call *p  # [L]
+    cdef double work  # operations of a row's step in the largest layer
+    cdef int64_t *chosen  # [N] rows that a step is for
+    cdef uint8_t *marks  # [N] zeros, between calls
     cdef list held
 
     def __cinit__(self, cell, list layers, int64_t batch_size, precision="float32"):
@@ -26,8 +56,11 @@ cdef class Stream:
         cdef int64_t k
         self.held = self.read_layers(cell, layers, batch_size, precision)
         self.p = <fl_call *>fl_alloc(self.L * sizeof(fl_call))
-        if self.p == NULL:
+        self.chosen = <int64_t *>fl_alloc(self.N * sizeof(int64_t))
+        self.marks = <uint8_t *>fl_alloc(self.N)
+        if self.p == NULL or self.chosen == NULL or self.marks == NULL:
             raise MemoryError("no memory for a stream")
+        memset(self.marks, 0, self.N)
         for k in range(self.L):
             call = self.held[k]
             packed = np.empty(call.kernels.packed_size(&call.p), self.dtype)
@@ -60,6 +93,7 @@ cdef class Stream:
         for call in calls:
             call.set_rows(rows, False)
             check_total(&call.p, call.gates)
+            self.work = max(self.work, 2.0 * call.gates * call.p.H * (call.p.input.I + call.p.R))
         self.L, self.N = len(calls), batch_size
         self.take_first(calls[0])
         return calls
@@ -75,6 +109,13 @@ cdef class Stream:
 
     def __dealloc__(self):
         fl_free(self.p)
+        fl_free(self.chosen)
+        fl_free(self.marks)
+
+    @property
+    def shares(self):
+        """Whether a step of all rows is worth several threads."""
+        return self.N * self.work >= LARGE
 
     cdef int enter(self) except -1:
         """Claim the state for one caller: the GIL is given away during a step."""
@@ -83,12 +124,12 @@ cdef class Stream:
         self.busy = True
         return 0
 
-    cdef bint hold(self, x, Py_buffer *b) except -1:
-        """Whether x is [N,I] as the kernel reads it; then its buffer is held."""
+    cdef bint hold(self, x, int64_t n, Py_buffer *b) except -1:
+        """Whether x is [n,I] as the kernel reads it; then its buffer is held."""
         if not PyObject_CheckBuffer(x):
             return False
         PyObject_GetBuffer(x, b, PyBUF_FORMAT | PyBUF_STRIDES)
-        if (b.ndim == 2 and b.shape[0] == self.N and b.shape[1] == self.I
+        if (b.ndim == 2 and b.shape[0] == n and b.shape[1] == self.I
                 and b.itemsize == self.itemsize and b.format[0] == self.code
                 and (self.I == 1 or b.strides[1] == self.itemsize)
                 and b.strides[0] % self.itemsize == 0
@@ -97,40 +138,111 @@ cdef class Stream:
         PyBuffer_Release(b)
         return False
 
-    def __call__(self, x, /):
-        """Advance by one step: x [N,I] -> y [N,R] of the last layer, a new array; or [I] -> [R]."""
+    def __call__(self, x, /, rows=None, int n_threads=1):
+        """Advance by one step: see `fastlstm.kernels.reference.stream`."""
         cdef Py_buffer in_
-        if not self.hold(x, &in_):
-            x, single = read_step(x, (self.N, self.I), self.dtype)
-            y = self(x)
+        cdef View numbers = None
+        cdef int64_t n = self.N
+        if rows is not None:
+            numbers = view(rows, "rows", (-1,), "q", 0)
+            n = numbers.b.shape[0]
+        if n == 0 or not self.hold(x, n, &in_):
+            x, single = read_step(x, (n, self.I), self.dtype)
+            y = self(x, rows, n_threads) if n else new_array((0, self.R), self.dtype)
             return y[0] if single else y
         try:
-            return self.step(&in_)
+            return self.step(&in_, numbers, n_threads)
         finally:
             PyBuffer_Release(&in_)
 
-    cdef step(self, Py_buffer *x):
+    cdef step(self, Py_buffer *x, View numbers, int n_threads):
         cdef Py_buffer out
-        cdef int64_t k
+        cdef const int64_t *rows = NULL
+        cdef int64_t n = x.shape[0], x_n = x.strides[0] // self.itemsize
         cdef int failed = 0
-        y = new_array(self.out, self.dtype)
+        y = new_array(self.out if numbers is None else (n, self.R), self.dtype)
         PyObject_GetBuffer(y, &out, PyBUF_WRITABLE)
         try:
             self.enter()
-            self.p[0].input.x = x.buf
-            self.p[0].input.x_n = x.strides[0] // self.itemsize
-            with nogil:
-                for k in range(self.L):
-                    self.p[k].y = out.buf
-                    if k:
-                        self.p[k].input.x = self.p[k - 1].h_n
-                    failed |= self.kernels.forward(&self.p[k])
-            self.busy = False
+            try:
+                if numbers is not None:
+                    rows = self.choose(numbers)
+                if n * self.work < LARGE:
+                    n_threads = 1
+                with nogil:
+                    if rows == NULL and n_threads < 2:
+                        failed = self.run(x.buf, x_n, out.buf)
+                    else:
+                        failed = self.run_apart(x.buf, x_n, rows, n, n_threads, out.buf)
+            finally:
+                self.busy = False
         finally:
             PyBuffer_Release(&out)
         if failed:
             raise MemoryError("no memory for a step")
         return y
+
+    cdef const int64_t *choose(self, View numbers) except NULL:
+        """Copy the numbers of rows, which another thread may change, and check them."""
+        cdef const int64_t *given = <const int64_t *>numbers.b.buf
+        cdef int64_t i, row, n = numbers.b.shape[0], good = 0
+        for i in range(n):
+            row = given[i]
+            if not 0 <= row < self.N or self.marks[row]:
+                break
+            self.marks[row], self.chosen[i] = 1, row
+            good += 1
+        for i in range(good):
+            self.marks[self.chosen[i]] = 0
+        if good < n:
+            raise wrong_row(good, row, self.N)
+        return self.chosen
+
+    cdef int run(self, const void *x, int64_t x_n, void *y) noexcept nogil:
+        """A step of all rows on one thread, which writes new states over the old ones."""
+        cdef int64_t k
+        cdef int failed = 0
+        self.p[0].input.x, self.p[0].input.x_n = x, x_n
+        for k in range(self.L):
+            self.p[k].y = y
+            if k:
+                self.p[k].input.x = self.p[k - 1].h_n
+            failed |= self.kernels.forward(&self.p[k])
+        return failed
+
+    cdef int run_apart(self, const void *x, int64_t x_n, const int64_t *rows, int64_t n,
+                       int n_threads, void *y) noexcept nogil:
+        """A step of n rows, `rows` or NULL for all, on copies of their states.
+
+        Threads read the old h of all units while others write the new.
+        """
+        cdef fl_call p
+        cdef int64_t k
+        cdef int64_t[2] offset
+        cdef int failed = 0
+        cdef size_t h = self.R * self.itemsize, c = self.p[0].H * self.itemsize
+        cdef char *work = <char *>fl_alloc(n * (3 * h + c))
+        if work == NULL:
+            return -1
+        offset[0], offset[1] = 0, n
+        for k in range(self.L):
+            p = self.p[k]
+            p.rows.N, p.rows.offset, p.rows.n_at = n, offset, &offset[1]
+            p.input.x, p.input.x_n, p.y, p.n_threads = x, x_n, y, n_threads
+            p.h0, p.h_n = work, work + (1 + k % 2) * n * h  # x is what the last layer wrote
+            take_rows(self.p[k].h_n, rows, n, h, work)
+            if p.c_n != NULL:
+                p.c0 = p.c_n = work + 3 * n * h
+                take_rows(self.p[k].c_n, rows, n, c, p.c_n)
+            failed = self.kernels.forward(&p)
+            if failed:
+                break
+            put_rows(p.h_n, rows, n, h, self.p[k].h_n)
+            if p.c_n != NULL:
+                put_rows(p.c_n, rows, n, c, self.p[k].c_n)
+            x, x_n = p.h_n, self.R
+        fl_free(work)
+        return failed
 
     def reset(self):
         """Set the state to zero."""

@@ -14,13 +14,15 @@ from fastlstm.kernels.numba.engine import loops
 from fastlstm.kernels.numba.forward_pass import Forward, allocate, sizes_of
 from fastlstm.kernels.numba.layer import Layer
 from fastlstm.kernels.numba.precision import check_float32
-from fastlstm.kernels.rows import Rows
+from fastlstm.kernels.rows import Int64Array, Rows
 from fastlstm.kernels.spec import CellSpec
-from fastlstm.kernels.steps import OneCaller, read_states, read_step
+from fastlstm.kernels.steps import OneCaller, read_rows, read_states, read_step
 
 
 class Stream:
     """See `fastlstm.kernels.reference.stream.Stream`."""
+
+    shares = False
 
     def __init__(
         self, cell: CellSpec, layers: list[Weights], batch_size: int, precision: str = "float32"
@@ -32,18 +34,14 @@ class Stream:
         self._dtype: np.dtype[Any] = layers[0].w_hh.dtype
         self._x_shape = (batch_size, layers[0].w_ih.shape[1])
 
-    def __call__(self, x: Array, /) -> Array:
-        """Advance by one step: x [N,I] -> y [N,R] of the last layer; [I] -> [R] if N is 1.
-
-        Raises
-        ------
-        TypeError, ValueError
-            If x is not an array of the weights' dtype and that shape.
-        """
-        y, single = read_step(x, self._x_shape, self._dtype.name)
+    def __call__(self, x: Array, /, rows: Int64Array | None = None, n_threads: int = 1) -> Array:
+        """Advance by one step: see `fastlstm.kernels.reference.stream.Stream`."""
+        numbers, (N, I) = read_rows(rows, self._x_shape[0]), self._x_shape  # noqa: E741
+        M = N if numbers is None else len(numbers)
+        y, single = read_step(x, (M, I), self._dtype.name)
         with self._caller:
             for step in self._steps:
-                y = step(y)
+                y = step(y) if numbers is None else step.of_rows(y, numbers)
             result: Array = y.copy()
         return result[0] if single else result
 
@@ -78,7 +76,8 @@ class _Step:
         N, dtype = batch_size, weights.w_hh.dtype
         self._x, self._y = np.zeros((1, N, I), dtype), np.zeros((1, N, R), dtype)
         state = tuple(np.zeros((N, size), dtype) for size in cell.state_sizes(H, R))
-        layer = Layer(maths_of(cell), Call(self._x, state, weights, Rows(1, N), self._y))
+        self._rows = Rows(1, N)
+        layer = Layer(maths_of(cell), Call(self._x, state, weights, self._rows, self._y))
         sizes, of_cell = sizes_of(layer, 0), loops(layer.maths, dtype)
         self._buffers = allocate(sizes.run(0, keep=False), dtype)  # the call has addresses alone
         self._buffers["states"][...] = 0
@@ -87,10 +86,30 @@ class _Step:
         self._run = self._forward.prepare(self._buffers, 0, 1)
 
     def __call__(self, x: Array) -> Array:
-        self._x[0] = x
-        self._run()
-        y: Array = self._y[0]
+        y = self._step(x)
         self.state[0][...] = y
+        return y
+
+    def of_rows(self, x: Array, rows: Int64Array) -> Array:
+        """Advance some rows: they take the first places for as long."""
+        M = len(rows)
+        firsts = [part[:M].copy() for part in self.state]
+        for part in self.state:
+            part[:M] = part[rows]
+        y = self._step(x).copy()
+        after = [y, *(part[:M].copy() for part in self.state[1:])]
+        for part, first, new in zip(self.state, firsts, after, strict=True):
+            part[:M] = first
+            part[rows] = new
+        return y
+
+    def _step(self, x: Array) -> Array:
+        """Return y of the first rows, as many as x has."""
+        M = len(x)
+        self._rows.n_at[0] = M
+        self._x[0, :M] = x
+        self._run()
+        y: Array = self._y[0, :M]
         return y
 
 

@@ -10,8 +10,9 @@ from fastlstm.kernels.arguments import read_layers
 from fastlstm.kernels.call import Array, States, Weights
 from fastlstm.kernels.reference.cells import STEPS, product
 from fastlstm.kernels.reference.precision import with_precision
+from fastlstm.kernels.rows import Int64Array
 from fastlstm.kernels.spec import CellSpec
-from fastlstm.kernels.steps import OneCaller, read_states, read_step
+from fastlstm.kernels.steps import OneCaller, read_rows, read_states, read_step
 
 
 class Stream:
@@ -29,6 +30,8 @@ class Stream:
     state : in the order of ``cell.states``, each [L,N,R or H]: copies out, values in.
     """
 
+    shares = False
+
     def __init__(
         self, cell: CellSpec, layers: list[Weights], batch_size: int, precision: str = "float32"
     ) -> None:
@@ -44,22 +47,33 @@ class Stream:
         self._state = tuple(np.zeros(shape, w.w_hh.dtype) for shape in shapes)
 
     @np.errstate(all="ignore")
-    def __call__(self, x: Array, /) -> Array:
+    def __call__(self, x: Array, /, rows: Int64Array | None = None, n_threads: int = 1) -> Array:
         """Advance by one step: x [N,I] -> y [N,R] of the last layer; [I] -> [R] if N is 1.
+
+        Parameters
+        ----------
+        rows : int64 [M], the rows that x and y are of, [M,I] and [M,R]; others keep their state.
+            None for all.
+        n_threads : that a step may use, where `shares` says that one of all rows is worth several.
 
         Raises
         ------
         TypeError, ValueError
-            If x is not an array of the weights' dtype and that shape.
+            If x is not an array of the weights' dtype and that shape, or rows are not as told.
+        IndexError
+            If there is no such row.
         """
-        y, single = read_step(x, self._x_shape, self._state[0].dtype.name)
+        numbers, (N, I) = read_rows(rows, self._x_shape[0]), self._x_shape  # noqa: E741
+        which = slice(None) if numbers is None else numbers
+        M = N if numbers is None else len(numbers)
+        y, single = read_step(x, (M, I), self._state[0].dtype.name)
         with self._caller:
             for layer, w in enumerate(self._layers):
-                before = tuple(s[layer] for s in self._state)
+                before = tuple(s[layer][which] for s in self._state)
                 z_x = product(w.w_ih, y, w.b_ih)
                 after, _ = STEPS[self._cell.name].forward(z_x, before, w, None)
                 for s, value in zip(self._state, after, strict=True):
-                    s[layer] = value
+                    s[layer][which] = value
                 y = after[0]
         return y[0] if single else y
 

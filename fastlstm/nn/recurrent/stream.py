@@ -11,7 +11,8 @@ from fastlstm import kernels
 from fastlstm.kernels import CellSpec, Weights
 from fastlstm.nn.check import as_array
 from fastlstm.nn.module import Array
-from fastlstm.nn.state import State, read_states
+from fastlstm.nn.state import State, read_states, row_numbers
+from fastlstm.runtime import get_num_threads
 
 
 class Stream:
@@ -45,22 +46,34 @@ class Stream:
         self._steps = make(find_cell(), layers, N, precision)
         self.reset()
 
-    def __call__(self, x: Array, /) -> Array:
+    def __call__(self, x: Array, /, rows: ArrayLike | None = None) -> Array:
         """Advance by one step: x [N,I] -> y [N,R] of the last layer; [I] -> [R] if N is 1.
 
-        The array returned may be overwritten by the next call.
+        The array returned may be overwritten by the next call. Large steps are shared among
+        threads (`set_num_threads`), to the same bits.
+
+        Parameters
+        ----------
+        rows : the rows to advance, each once: numbers, or bool [N]. x and y are of these, in that
+            order; the others keep their state. None for all.
 
         Raises
         ------
         TypeError, ValueError
-            If x is not an array of that shape and the layer's dtype, nor becomes one without loss.
+            If x is not an array of that shape and the layer's dtype, nor becomes one without loss;
+            or rows are no such numbers.
+        IndexError
+            If there is no such row.
         RuntimeError
             If another thread is inside.
         """
+        steps = self._steps
+        n_threads = get_num_threads() if steps.shares else 1
+        numbers = None if rows is None else row_numbers(rows, self._initial.batch_size)
         try:
-            return self._steps(x)
+            return steps(x, numbers, n_threads)
         except TypeError:
-            return self._steps(as_array("x", x, self._initial[0].dtype))
+            return steps(as_array("x", x, self._initial[0].dtype), numbers, n_threads)
 
     def reset(self, rows: ArrayLike | None = None) -> None:
         """Put rows back to the initial state; None for all. For `rows` see `State.gather`."""

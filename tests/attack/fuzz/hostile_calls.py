@@ -189,6 +189,7 @@ def _misused(rng: Rng, runner: Any, x: Any) -> None:
     elif name == "rows":
         rows = pick(rng, (anything(rng), [N], [-1], np.ones(N + 1, bool), [0.5], [[0]]))
         attempt(lambda: runner.reset(rows), {"rows"})
+        attempt(lambda: runner(x, rows), {"rows", "x"})
     else:
         parts = tuple(damaged(rng, part) for part in runner.state)
         attempt(lambda: setattr(runner, "state", parts), {"state"})

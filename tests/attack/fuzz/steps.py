@@ -82,7 +82,12 @@ def stream(rng: Rng) -> None:
             state.reset(rows, made.make_state(N))
         y, after = made(x[t : t + 1], state)
         state = fl.State(compare.parts(after))
-        compare.to_the_bit(runner(x[t]), y[0], f"y of step {t}")
+        if chance(rng, 2):
+            compare.to_the_bit(runner(x[t]), y[0], f"y of step {t}")
+            continue
+        order, cut = rng.permutation(N), int(rng.integers(N + 1))
+        for some in (order[:cut], order[cut:]):
+            compare.to_the_bit(runner(x[t][some], some), y[0][some], f"y of step {t}, {some}")
     compare.to_the_bit(runner.state, state, "state of the stream")
 
 

@@ -24,7 +24,7 @@
 
 enum { MAX_THREADS = 1024 }; /* as in runtime.py */
 enum { SPIN = 50000 };       /* ns that a worker is awake after a job */
-enum { OFTEN = 40000 };      /* ns from one short job to the next that keep workers awake */
+enum { OFTEN = 40000 };      /* ns from a short job to the next that keep workers awake */
 enum { WAIT = 30000 };       /* ns of spinning for another thread before sleeping */
 enum { COME = 300000 }; /* ns after which a brief job goes on without those who have not come */
 enum { LONG, BRIEF };   /* kinds of jobs */
@@ -61,7 +61,7 @@ struct fl_team {
 
     int workers;
     atomic_int asleep;
-    int64_t missed;                 /* when a short job last found workers asleep */
+    int64_t missed;                 /* when a short job ended that found workers asleep */
     unsigned hired_at[MAX_THREADS]; /* value of `jobs` when a worker was hired */
 
     atomic_uint unfinished, phase; /* workers; barriers that have been met, ever */
@@ -373,17 +373,6 @@ int fl_barrier(fl_team *t) {
     return phase == t->first_phase && atomic_load(&t->given_up);
 }
 
-/* Whether workers are awake for a short job. They are woken where such jobs come so fast that they
- * stay awake in between. */
-static int someone_awake(void) {
-    int asleep = atomic_load_explicit(&team.asleep, memory_order_relaxed);
-    if (!asleep) return 1;
-    int64_t before = team.missed;
-    team.missed = now_ns();
-    if (team.missed - before < OFTEN) post((job){.core = this_core()});
-    return asleep < team.workers;
-}
-
 /* Every threads-th piece. */
 static void run_pieces(int threads, int pieces, fl_piece run, void *ctx) {
     uint64_t state = fl_flush_denormals();
@@ -410,18 +399,23 @@ static void clear_desks(int threads, int pieces) {
     note_lost(BRIEF, waited);
 }
 
+/* Workers are woken where such jobs follow one another so soon that they stay awake in between. */
 void fl_share(int threads, int pieces, fl_piece run, void *ctx) {
     if (threads < 2 || alone(BRIEF) || pthread_mutex_trylock(&in_use)) {
         run_pieces(1, 1, run, ctx);
         return;
     }
     threads = hire(threads);
-    if (someone_awake()) {
+    int asleep = atomic_load_explicit(&team.asleep, memory_order_relaxed);
+    int wake = asleep && now_ns() - team.missed < OFTEN;
+    if (wake) post((job){.core = this_core()});
+    if (wake || asleep < team.workers) {
         open_desks(threads, pieces, run, ctx);
         run_pieces(threads, pieces, run, ctx);
         clear_desks(threads, pieces);
     } else {
         run_pieces(1, 1, run, ctx);
     }
+    if (asleep) team.missed = now_ns();
     pthread_mutex_unlock(&in_use);
 }
