@@ -20,11 +20,14 @@ from fastlstm.runtime import get_num_threads
 from fastlstm.torch.dispatch import plain_gradients, plain_mode, saving_hooked
 from fastlstm.torch.function import Layer
 from fastlstm.torch.held import Held, unread
+from fastlstm.torch.late import Sums, anchor_of
 from fastlstm.torch.layout import OneStep
 from fastlstm.torch.operations import gradients
-from fastlstm.torch.precision import DEFAULT, precision_of
+from fastlstm.torch.precision import DEFAULT, KEPT
 
 FIXED = "_fastlstm_fixed"  # of a module inside `fixed_weights`: its weights, packed
+WEIGHTS = 4  # of a step, the last of its tensors
+ALL_WEIGHTS = (True,) * WEIGHTS
 NO_PROJECTION = (False,)  # a layer has a fifth weight, which a cell lacks
 
 
@@ -33,7 +36,8 @@ def short_step(module: torch.nn.RNNCellBase, cell: str, input: Any, hx: Any) -> 
 
     Raises RuntimeError if a weight changed inside `fixed_weights`.
     """
-    if type(input) is not Tensor or precision_of(module) != DEFAULT or not plain_mode():
+    own = module.__dict__
+    if type(input) is not Tensor or own.get(KEPT, DEFAULT) != DEFAULT or not plain_mode():
         return None
     step = compiled_step(cell)
     if step is None:
@@ -41,15 +45,13 @@ def short_step(module: torch.nn.RNNCellBase, cell: str, input: Any, hx: Any) -> 
     if hx is None and input.dim() == 2:
         zeros = input.new_zeros(input.shape[0], module.hidden_size)
         hx = (zeros, zeros) if cell == "lstm" else zeros
-    tensors = step.tensors(module._parameters, module.bias, input, hx)
+    tensors = step.tensors(own["_parameters"], module.bias, input, hx)
     if tensors is None:
         return None
-    if torch.is_grad_enabled() and step.plain(tensors):
-        if any(t is not None and t.requires_grad for t in tensors):
-            if saving_hooked():
-                return None
-            return Step.apply(cell, *tensors)
-    fixed = module.__dict__.get(FIXED)
+    if torch.is_grad_enabled() and (read := step.read_all(tensors)) is not None:
+        if step.wants_gradient(tensors):
+            return None if saving_hooked() else _trained(module, cell, step, tensors, read)
+    fixed = own.get(FIXED)
     if fixed is not None:
         if fixed.changed(tensors):
             raise RuntimeError(
@@ -69,7 +71,7 @@ def short_sequence(module: torch.nn.RNNBase, input: Any, hx: Any) -> Any:
         return None
     if module.num_layers != 1 or module.bidirectional or module.proj_size:
         return None
-    if precision_of(module) != DEFAULT or not plain_mode():
+    if module.__dict__.get(KEPT, DEFAULT) != DEFAULT or not plain_mode():
         return None
     step = compiled_step(module.mode.lower(), "_l0")
     if step is None:
@@ -81,8 +83,8 @@ def short_sequence(module: torch.nn.RNNBase, input: Any, hx: Any) -> Any:
     tensors = step.tensors(module._parameters, module.bias, input, hx)
     if tensors is None:
         return None
-    if torch.is_grad_enabled() and step.plain(tensors):
-        if any(t is not None and t.requires_grad for t in tensors):
+    if torch.is_grad_enabled() and step.read_all(tensors) is not None:
+        if step.wants_gradient(tensors):
             return None
     ends = step(tensors, get_num_threads())
     if ends is None:
@@ -91,37 +93,107 @@ def short_sequence(module: torch.nn.RNNBase, input: Any, hx: Any) -> Any:
     return y, ends[1:] if module.mode == "LSTM" else ends[1]
 
 
+def _trained(
+    module: torch.nn.Module, cell: str, step: Any, tensors: tuple[Any, ...], read: Any
+) -> Any:
+    """Return the new states of a step that a gradient may be asked for."""
+    anchored = anchor_of(module, step, tensors, read)
+    if anchored is None:
+        return _apply(Step)(cell, read, *tensors)
+    return _apply(LateStep)(cell, read, anchored[0], anchored[1], *tensors[:-WEIGHTS])
+
+
+@cache
+def _apply(cls: Any) -> Any:
+    """Return what `cls.apply` calls after looking for what no tensor that was read can be."""
+    return super(torch.autograd.Function, cls).apply
+
+
+@cache
+def _unread(cell: str, needs: tuple[bool, ...]) -> tuple[int, ...]:
+    """As `held.unread`, of a step."""
+    return unread(kernels.CELLS[cell], 1, needs + NO_PROJECTION)
+
+
 class Step(torch.autograd.Function):
-    """A plain step with a backward pass: (cell, the tensors of `TensorStep`) -> new states."""
+    """A plain step with a backward pass: (cell, the tensors of `TensorStep`) -> new states.
+
+    The second argument is what `read_all` returned for the tensors.
+    """
 
     @staticmethod
-    def forward(ctx: Any, cell: str, *tensors: Tensor) -> tuple[Tensor, ...]:
+    def forward(ctx: Any, cell: str, read: Any, *tensors: Tensor) -> tuple[Tensor, ...]:
         ends: tuple[Tensor, ...]
         ctx.cell, step = cell, compiled_step(cell)
-        ends, ctx.kept = step.save(tensors, get_num_threads())
+        ends, ctx.kept = step.save(tensors, get_num_threads(), read)
         ctx.set_materialize_grads(False)
-        needs = ctx.needs_input_grad[1:] + NO_PROJECTION
-        ctx.held = Held(ctx, tensors, unread(kernels.CELLS[cell], 1, needs))
+        ctx.held = Held(ctx, tensors, _unread(cell, ctx.needs_input_grad[2:]))
         return ends
 
     @staticmethod
     def backward(ctx: Any, *dstate: Tensor | None) -> tuple[Tensor | None, ...]:
-        step, held, needs = compiled_step(ctx.cell), ctx.held, ctx.needs_input_grad[1:]
+        held, needs = ctx.held, ctx.needs_input_grad[2:]
         tensors = tuple(held.tensors(ctx))
         if not plain_gradients(dstate):
-            held.check_others()
-            rows = full_rows(1, tensors[0].shape[0])
-            layer = Layer(kernels.CELLS[ctx.cell], kernels.backend(), OneStep(rows))
-            found = gradients(layer, (*tensors, None), (None, *dstate), needs + NO_PROJECTION)
-            return None, *found[:-1]
-        kept, ctx.kept, n_threads = ctx.kept, None, get_num_threads()
-        if kept is None:  # a second backward pass through a retained graph
-            held.check_others()
-            kept = step.save(tensors, n_threads)[1]
+            return None, None, *_of_torch(ctx, tensors, dstate, needs)
+        kept, n_threads = _kept(ctx, tensors), get_num_threads()
+        step = compiled_step(ctx.cell)
         found = step.backward(kept, tensors, dstate, needs[0], n_threads)
         if not all(needs):
             found = [g if n else None for g, n in zip(found, needs, strict=True)]
-        return None, *found
+        return None, None, *found
+
+
+class LateStep(torch.autograd.Function):
+    """As `Step`, with an anchor and its `late.Sums` in the place of the weights."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, cell: str, read: Any, sums: Sums, anchor: Tensor, *rows: Tensor
+    ) -> tuple[Tensor, ...]:
+        ends: tuple[Tensor, ...]
+        tensors = rows + sums.weights
+        ctx.cell, ctx.sums, step = cell, sums, compiled_step(cell)
+        ends, ctx.kept = step.save(tensors, get_num_threads(), read)
+        ctx.set_materialize_grads(False)
+        ctx.held = Held(ctx, tensors, _unread(cell, ctx.needs_input_grad[4:] + ALL_WEIGHTS))
+        return ends
+
+    @staticmethod
+    def backward(ctx: Any, *dstate: Tensor | None) -> tuple[Tensor | None, ...]:
+        held, needs = ctx.held, ctx.needs_input_grad[4:]
+        tensors, w = tuple(held.tensors(ctx)), len(needs)
+        asked = ctx.sums.of_pass(ctx)
+        if not plain_gradients(dstate):
+            there = tuple(asked is not None and t is not None for t in tensors[w:])
+            every = _of_torch(ctx, tensors, dstate, needs + there)
+            if asked is not None:
+                asked.add(every[w:])
+            return None, None, None, None, *every[:w]
+        kept, step = _kept(ctx, tensors), compiled_step(ctx.cell)
+        gathered = None if asked is None else asked.gathered
+        found = step.backward_rows(kept, tensors, dstate, needs[0], gathered, get_num_threads())
+        pairs = zip(found, needs, strict=True)
+        return None, None, None, None, *(g if n else None for g, n in pairs)
+
+
+def _kept(ctx: Any, tensors: tuple[Any, ...]) -> Any:
+    """Return what forward kept; for a second pass through a retained graph it is made anew."""
+    kept, ctx.kept = ctx.kept, None
+    if kept is None:
+        ctx.held.check_others()
+        kept = compiled_step(ctx.cell).save(tensors, get_num_threads())[1]
+    return kept
+
+
+def _of_torch(
+    ctx: Any, tensors: tuple[Any, ...], dstate: tuple[Any, ...], needs: tuple[bool, ...]
+) -> list[Tensor | None]:
+    """Return the gradients in torch's own operations."""
+    ctx.held.check_others()
+    rows = full_rows(1, tensors[0].shape[0])
+    layer = Layer(kernels.CELLS[ctx.cell], kernels.backend(), OneStep(rows))
+    return gradients(layer, (*tensors, None), (None, *dstate), needs + NO_PROJECTION)[:-1]
 
 
 @cache

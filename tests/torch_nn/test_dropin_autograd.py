@@ -8,7 +8,18 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from dropin import F64, SEQUENCES, assert_alike, assert_close, ft, packed, pair, tensors, torch
+from dropin import (
+    F64,
+    QUIET,
+    SEQUENCES,
+    assert_alike,
+    assert_close,
+    ft,
+    packed,
+    pair,
+    tensors,
+    torch,
+)
 from torch.autograd import forward_ad
 from torch.utils.checkpoint import checkpoint
 
@@ -50,7 +61,10 @@ def saves(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[bool]]:
 
     class WatchedStep:
         def __init__(self, step: Any) -> None:
-            self.step, self.plain, self.tensors = step, step.plain, step.tensors
+            self.step = step
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self.step, name)
 
         def __call__(self, *args: Any) -> Any:
             seen.append(False)
@@ -292,3 +306,19 @@ def test_dx_is_computed_only_where_it_is_asked_for(monkeypatch: pytest.MonkeyPat
     module(draw(T, N, I))[0].sum().backward()
     module(draw(T, N, I).requires_grad_())[0].sum().backward()
     assert asked == [False, True]
+
+
+@QUIET
+@pytest.mark.parametrize("steps", [1, 3])
+@pytest.mark.parametrize("used", [0, 1, 2])
+def test_a_projection_that_nobody_used_has_no_gradient(steps: int, used: int) -> None:
+    """Of a single step whose c alone is read, as in torch."""
+    found = []
+    for module in pair("LSTM", 4, 6, proj_size=2, dtype=F64):
+        outputs = list(tensors(module(torch.ones(steps, 3, 4, dtype=F64))))
+        outputs[used].sum().backward()
+        found.append({name: p.grad for name, p in module.named_parameters()})
+    theirs, ours = found
+    assert (theirs["weight_hr_l0"] is None) == (steps == 1 and used == 2)
+    for name, expected in theirs.items():
+        assert_close(ours[name], expected, 1e-10, name)

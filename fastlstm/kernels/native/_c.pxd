@@ -70,6 +70,12 @@ cdef extern from "fastlstm.h" nogil:
         void *db_hh
         void *dw_hr
         void *dparams
+        int part
+
+    enum:
+        FL_ALL
+        FL_GATES
+        FL_WEIGHTS
 
     enum:
         FL_STOPPED

@@ -3,11 +3,12 @@
 # Part of _native.pyx.
 
 DEF MOST = 64
+DEF GATHERED = 256
 
 # Rows of a batch in which each has one step.
-cdef int64_t _order[MOST]
-cdef int64_t _one[MOST]
-for _row in range(MOST):
+cdef int64_t _order[GATHERED]
+cdef int64_t _one[GATHERED]
+for _row in range(GATHERED):
     _order[_row], _one[_row] = _row, 1
 
 
@@ -20,6 +21,17 @@ cdef class Kept:
     cdef int64_t[2] offset
     cdef bint ready  # for a backward pass: it serves one
     cdef object __weakref__
+
+    def sizes(self):
+        """What two steps have in common if they are of the same weights."""
+        return self.bits, self.p.input.I, self.p.H
+
+    cdef int set_rows(self, int64_t n) except -1:
+        self.n = self.offset[1] = self.p.rows.N = n
+        self.p.rows.T = 1
+        self.p.rows.order, self.p.rows.length = _order, _one
+        self.p.rows.n_at, self.p.rows.offset = &self.n, self.offset
+        return 0
 
     def __dealloc__(self):
         fl_free(self.p.gates)
@@ -72,6 +84,83 @@ cdef void *dense_address(tensor, list held) except? NULL:
     return address(tensor)
 
 
+cdef class WeightSums:
+    """Gradients of a cell's weights over steps whose gates' are gathered: one product for many.
+
+    A thread at a time adds to it: that of a backward pass.
+    """
+    cdef Kept k
+    cdef fl_grads g
+    cdef list found
+    cdef char *x
+    cdef char *h
+    cdef size_t gates, extra  # bytes of a row
+
+    def __cinit__(self, zeros_like, tuple weights):
+        self.k = Kept()
+        self.found = [None if t is None else zeros_like(t) for t in weights]
+        self.g.dw_ih, self.g.dw_hh = address(self.found[0]), address(self.found[1])
+        self.g.db_ih, self.g.db_hh = address(self.found[2]), address(self.found[3])
+        self.g.part = FL_WEIGHTS
+
+    def __dealloc__(self):
+        fl_free(self.x)
+        fl_free(self.h)
+
+    cdef bint start(self) except -1:
+        cdef int64_t sizes[3]
+        cdef size_t each = self.k.bits // 8
+        cdef fl_call *p = &self.k.p
+        self.k.set_rows(GATHERED)
+        self.k.kernels.kept(p, sizes)
+        self.gates, self.extra = sizes[0] // GATHERED, sizes[2] // GATHERED
+        p.gates, p.extra = fl_alloc(sizes[0]), fl_alloc(sizes[2]) if sizes[2] else NULL
+        self.x = <char *>fl_alloc(GATHERED * p.input.I * each)
+        self.h = <char *>fl_alloc(GATHERED * p.H * each)
+        if (p.gates == NULL or (sizes[2] and p.extra == NULL) or self.x == NULL or self.h == NULL):
+            raise MemoryError("no memory for gradients of gates")
+        p.input.x, p.h0 = self.x, self.h
+        self.k.set_rows(0)
+        return True
+
+    cdef int add(self, Kept step, int n_threads) except -1:
+        """Take the gradients of the gates that the backward pass of a step has left."""
+        cdef fl_call *p = &self.k.p
+        cdef const fl_call *q = &step.p
+        cdef size_t each = self.k.bits // 8
+        cdef int64_t n = p.rows.N
+        if (step.bits != self.k.bits or q.cell != p.cell or q.input.I != p.input.I
+                or q.H != p.H):
+            raise RuntimeError("the weights have other shapes than in other steps of the graph")
+        if n + q.rows.N > GATHERED:
+            self.multiply(n_threads)
+            n = 0
+        memcpy(<char *>p.gates + n * self.gates, q.gates, q.rows.N * self.gates)
+        if self.extra:
+            memcpy(<char *>p.extra + n * self.extra, q.extra, q.rows.N * self.extra)
+        memcpy(self.x + n * p.input.I * each, q.input.x, q.rows.N * p.input.I * each)
+        memcpy(self.h + n * p.H * each, q.h0, q.rows.N * p.H * each)
+        self.k.set_rows(n + q.rows.N)
+        return 0
+
+    cdef int multiply(self, int n_threads) except -1:
+        """Make the product of what is gathered."""
+        cdef int failed = 0
+        self.k.p.n_threads = n_threads
+        if self.k.p.rows.N:
+            with nogil:
+                failed = self.k.kernels.backward(&self.k.p, &self.g)
+        self.k.set_rows(0)
+        if failed:
+            raise MemoryError("no memory for the gradients of weights")
+        return 0
+
+    def finish(self, int n_threads):
+        """The gradients of the weights."""
+        self.multiply(n_threads)
+        return self.found
+
+
 cdef class TensorStep:
     """Steps of a cell on torch's tensors, where nothing about them is unusual.
 
@@ -117,10 +206,28 @@ cdef class TensorStep:
             return None
         return input, (<tuple>hx)[0], (<tuple>hx)[1], w_ih, w_hh, b_ih, b_hh
 
-    def plain(self, tuple tensors not None):
-        """Whether a step takes these tensors: their types, shapes and layouts."""
+    def read_all(self, tuple tensors not None):
+        """What `save` takes of these tensors; None if they are no plain ones that fit together."""
         cdef Kept k = Kept()
-        return self.place(k, tensors)
+        return k if self.place(k, tensors) else None
+
+    def wants_gradient(self, tuple tensors not None):
+        """Whether a gradient may be asked for of any of these tensors."""
+        for t in tensors:
+            if t is not None and t.requires_grad:
+                return True
+        return False
+
+    def of_leaves(self, tuple tensors not None, tuple weights=None):
+        """Whether all weights are leaves that want a gradient, and are `weights`, if those are given."""
+        cdef int i, w = len(tensors) - 4
+        for i in range(4):
+            t = tensors[w + i]
+            if weights is not None and t is not weights[i]:
+                return False
+            if t is not None and not (t.requires_grad and t.is_leaf):
+                return False
+        return True
 
     cdef bint read(self, tensor, Operand *o) except -1:
         """Whether the tensor is a plain one, of three axes at most; what it is then."""
@@ -197,9 +304,7 @@ cdef class TensorStep:
             return False
         if not 0 < x.rows <= MOST or x.columns != p.input.I:
             return False
-        k.n = k.offset[1] = p.rows.N = x.rows
-        p.rows.T = 1
-        p.rows.order, p.rows.length, p.rows.n_at, p.rows.offset = _order, _one, &k.n, k.offset
+        k.set_rows(x.rows)
         p.input.x = x.at
         return (self.take(tensors[1], k.bits, self.axes, x.rows, p.H, &p.h0)
                 and (self.states == 1
@@ -252,9 +357,10 @@ cdef class TensorStep:
         k.kernels, k.bits, k.p.packed = w.call.kernels, w.call.bits, w.packed
         return self.run(k, tensors, n_threads) if self.place_rows(k, tensors) else None
 
-    def save(self, tuple tensors not None, int n_threads):
-        """The new states, and what `backward` needs, of tensors that are `plain`."""
-        cdef Kept k = self.placed(Kept(), tensors)
+    def save(self, tuple tensors not None, int n_threads, Kept k=None):
+        """The new states, and what `backward` needs; `k` if the tensors were read just before."""
+        if k is None:
+            k = self.placed(Kept(), tensors)
         keep(&k.p, k.kernels)
         ends = self.run(k, tensors, n_threads)
         k.ready = True
@@ -262,7 +368,7 @@ cdef class TensorStep:
 
     cdef Kept placed(self, Kept k, tuple tensors):
         if not self.place(k, tensors):
-            raise ValueError("tensors are not plain ones that fit together: see TensorStep.plain")
+            raise ValueError("tensors are no plain ones that fit together: see TensorStep.read_all")
         return k
 
     cdef int place_again(self, Kept k, tuple tensors) except -1:
@@ -294,26 +400,53 @@ cdef class TensorStep:
         What was kept serves once. Without `with_dx` that of x is None.
         """
         cdef fl_grads g
-        cdef int failed, w = self.states + 1
+        cdef int w = self.states + 1
         cdef list held = []
-        self.place_again(k, tensors)
-        memset(&g, 0, sizeof(g))
-        g.dh_n = self.gradient(dstate, 0, tensors[1], held)
-        g.dc_n = self.gradient(dstate, 1, tensors[1], held) if self.states == 2 else NULL
-        found = [self.empty_like(t) for t in tensors[:w]]
-        if not with_dx:
-            found[0] = None
+        found = self.set_gradients(k, &g, tensors, dstate, with_dx, held)
         found += [None if t is None else self.zeros_like(t) for t in tensors[w:]]
-        g.dx, g.dx_n, g.dh0 = address(found[0]), k.p.input.I, address(found[1])
-        g.dc0 = address(found[2]) if self.states == 2 else NULL
         g.dw_ih, g.dw_hh = address(found[w]), address(found[w + 1])
         g.db_ih, g.db_hh = address(found[w + 2]), address(found[w + 3])
+        self.run_backward(k, &g, n_threads)
+        return found
+
+    def backward_rows(self, Kept k not None, tuple tensors not None, tuple dstate not None,
+                      bint with_dx, WeightSums sums, int n_threads):
+        """As `backward`, of x and the states; those of the weights go to `sums`, if it is there."""
+        cdef fl_grads g
+        cdef list held = []
+        found = self.set_gradients(k, &g, tensors, dstate, with_dx, held)
+        g.part = FL_GATES
+        self.run_backward(k, &g, n_threads)
+        if sums is not None:
+            sums.add(k, n_threads)
+        return found
+
+    cdef list set_gradients(self, Kept k, fl_grads *g, tuple tensors, tuple dstate, bint with_dx,
+                            list held):
+        """Set the arguments of a backward pass but for the weights; return new dx and dstate_0."""
+        self.place_again(k, tensors)
+        memset(g, 0, sizeof(g[0]))
+        g.dh_n = self.gradient(dstate, 0, tensors[1], held)
+        g.dc_n = self.gradient(dstate, 1, tensors[1], held) if self.states == 2 else NULL
+        found = [self.empty_like(tensors[0]) if with_dx else None]
+        found += [self.empty_like(t) for t in tensors[1:self.states + 1]]
+        g.dx, g.dx_n, g.dh0 = address(found[0]), k.p.input.I, address(found[1])
+        g.dc0 = address(found[2]) if self.states == 2 else NULL
+        return found
+
+    cdef int run_backward(self, Kept k, fl_grads *g, int n_threads) except -1:
+        cdef int failed
         k.p.n_threads = n_threads
         if not k.ready:
             raise RuntimeError("the step was used before, or is at this moment: save it again")
         k.ready = False
         with nogil:
-            failed = k.kernels.backward(&k.p, &g)
+            failed = k.kernels.backward(&k.p, g)
         if failed:
             raise MemoryError("no memory for the backward pass of a step")
-        return found
+        return 0
+
+    def gather(self, tuple weights not None):
+        """Sums for the gradients of these weights; None if they are not plain."""
+        cdef WeightSums s = WeightSums(self.zeros_like, weights)
+        return s if self.place_weights(s.k, weights, 0) and s.start() else None

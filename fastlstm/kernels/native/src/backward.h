@@ -167,6 +167,19 @@ static void end_backward(const call *k, int thread) {
     }
 }
 
+/* The gradients of the weights, of gates that a pass of FL_GATES left, swapped if split: a thread's
+ * part. Returns as backward_part. */
+static int weights_part(const call *k, int thread, step_rows *rows, real *copies, fl_team *team) {
+    ripe all = {0, k->p->rows.offset[1], 1, 1};
+    if (fl_barrier(team)) return 1;
+    if (k->cell->split) {
+        swap_gates(k, &all, thread);
+        fl_barrier(team);
+    }
+    ripe_products(k, &all, thread, rows, copies, team);
+    return 0;
+}
+
 /* A thread's part. Returns 1 if the job was given up because not all threads came: see
  * fl_barrier. */
 static int backward_part(const call *shared, int thread, int threads, fl_team *team) {
@@ -178,6 +191,8 @@ static int backward_part(const call *shared, int thread, int threads, fl_team *t
     int64_t every = k->p->recompute;
     step_rows rows = step_rows_in(k, k->scratch + thread * k->scratch_size, most_rows(k));
     real *copies = rows.own + own_size(k);
+    k->first = 0, k->last = b->T;
+    if (k->g->part == FL_WEIGHTS) return weights_part(k, thread, &rows, copies, team);
     if (begin_backward(k, thread, &rows, team)) return 1;
     int64_t segments = every ? (b->T + every - 1) / every : 1;
     for (int64_t i = segments - 1; i >= 0; i--) {

@@ -85,7 +85,13 @@ typedef struct fl_grads {
     int accumulate_dx;                           /* add to dx instead of writing it */
     void *dw_ih, *dw_hh, *db_ih, *db_hh, *dw_hr; /* added to; the biases may be NULL */
     void *dparams;                               /* [n,H] added to, or NULL */
+    int part;
 } fl_grads;
+
+/* What a backward pass of one step makes. The gradients of the weights may wait until many steps'
+ * are one product: a pass then leaves those of the gates in `gates` (and `extra`), and one over
+ * the rows of all of them as one step, with their x and h0, makes nothing but dw_ih .. db_hh. */
+enum { FL_ALL, FL_GATES, FL_WEIGHTS };
 
 enum { FL_STOPPED = -2 };
 

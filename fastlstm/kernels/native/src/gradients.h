@@ -253,27 +253,34 @@ static void make_dx(const call *k, const ripe *ready, int thread, step_rows *row
 }
 
 /* Of a split gate the gradient of the recurrent product stands among the gates, and that of the
- * input product in extra. Nobody needs the first any more: the second takes its place. */
-static void input_gates(const call *k, const ripe *ready, int thread) {
+ * input product in extra. They change places. */
+static void swap_gates(const call *k, const ripe *ready, int thread) {
     int64_t last = (k->cell->gates - 1) * VL, P = ready->p1 - ready->p0;
     int64_t p1 = ready->p0 + part(P, thread + 1, k->threads);
     for (int64_t p = ready->p0 + part(P, thread, k->threads); p < p1; p++)
-        for (int64_t j = 0; j < k->Hp / VL; j++)
-            store_kept(k->gates + p * k->GHp + j * k->cell->gates * VL + last,
-                       load_kept(k->extra + p * k->Hp + j * VL));
+        for (int64_t j = 0; j < k->Hp / VL; j++) {
+            kept_real *gate = k->gates + p * k->GHp + j * k->cell->gates * VL + last;
+            kept_real *extra = k->extra + p * k->Hp + j * VL;
+            vreal hidden = load_kept(gate);
+            store_kept(gate, load_kept(extra));
+            store_kept(extra, hidden);
+        }
 }
 
 /* The gradients that are products over the steps, of ripe rows. */
 static void ripe_products(const call *k, const ripe *ready, int thread, step_rows *rows,
                           real *copies, fl_team *team) {
     real *sums = copies + weight_copies_size(most_features(k));
+    int weights = k->g->part != FL_GATES;
     if (k->cell->params && k->g->dparams) param_grad(k, ready, thread);
-    run_grad(k, OF_HIDDEN, ready, k->gates, thread, copies, sums);
-    run_grad(k, OF_LATE_HIDDEN, ready, k->gates, thread, copies, sums);
-    run_grad(k, OF_PROJECTION, ready, k->dproj, thread, copies, sums);
+    if (weights) {
+        run_grad(k, OF_HIDDEN, ready, k->gates, thread, copies, sums);
+        run_grad(k, OF_LATE_HIDDEN, ready, k->gates, thread, copies, sums);
+        run_grad(k, OF_PROJECTION, ready, k->dproj, thread, copies, sums);
+    }
     if (k->cell->split) {
         fl_barrier(team);
-        input_gates(k, ready, thread);
+        swap_gates(k, ready, thread);
         fl_barrier(team);
     }
     ripe table = {0, k->p->in.U, 1, 1};
@@ -288,6 +295,7 @@ static void ripe_products(const call *k, const ripe *ready, int thread, step_row
         ready = &table;
     }
     if (k->g->dx) make_dx(k, ready, thread, rows, copies);
+    if (!weights) return;
     run_grad(k, OF_INPUT, ready, k->p->in.ids ? kept_token(k, 0) : k->gates, thread, copies, sums);
 }
 
