@@ -12,9 +12,15 @@ from torch import Tensor
 
 from fastlstm import kernels
 from fastlstm.kernels.rows import full_rows
-from fastlstm.torch import check, operators
+from fastlstm.torch import cell_operators, check, operators
 from fastlstm.torch.autocast import lowered, raised, result_dtypes
-from fastlstm.torch.dispatch import Unscripted, outside_kernels, takes_operators, uncompiled
+from fastlstm.torch.dispatch import (
+    Unscripted,
+    outside_kernels,
+    symbolic_call,
+    takes_operators,
+    uncompiled,
+)
 from fastlstm.torch.function import Layer, run, run_step, wants_gradient
 from fastlstm.torch.layout import OneStep
 from fastlstm.torch.precision import Precise, check_inference, precision_of
@@ -51,6 +57,8 @@ class _Cell(Unscripted, Precise, torch.nn.RNNCellBase):
         if ends is None:
             if takes_operators(input):
                 ends = run_operator(self, input, hx)
+            elif (traced := symbolic_call(self, input, hx)) is not None:
+                return traced
             elif outside_kernels(self, input, hx):
                 return super().forward(input, hx)
             else:
@@ -147,9 +155,12 @@ def run_cell(module: torch.nn.RNNCellBase, input: Any, hx: Any) -> tuple[Tensor,
 
 
 def run_operator(module: torch.nn.RNNCellBase, input: Any, hx: Any) -> tuple[Tensor, ...]:
-    """Return what `run_cell` does, by an operator: that of a layer, for one step."""
+    """Return what `run_cell` does, by an operator: its own, or that of a layer for one step."""
     ready = prepare(module, input, hx)
     cell, weights, x, states, _, _, precision = ready
+    if cell_operators.takes(x, states or (), weights, precision):
+        none = (None,) * len(cell.states)
+        return _answer(ready, list(cell_operators.run(cell, x, states or none, weights)))
     start = [s.unsqueeze(0) for s in states] if states else [None] * len(cell.states)
     layer = Layer(cell, None, operators.Whole(False), precision=precision)
     _, *ends = operators.run(layer, x.unsqueeze(0), start, weights)

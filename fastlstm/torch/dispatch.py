@@ -19,8 +19,9 @@ from torch.utils._python_dispatch import _get_current_dispatch_mode_stack as _di
 F = TypeVar("F", bound=Callable[..., Any])
 
 # Looked up once: every call asks them, and that of a cell takes a few microseconds.
+_compiling = torch.compiler.is_compiling
 _tracing = torch._C._is_tracing
-_transforming = torch._C._are_functorch_transforms_active
+transforming = torch._C._are_functorch_transforms_active
 _transforms = torch._C._functorch.get_interpreter_stack
 _VMAP = torch._C._functorch.TransformType.Vmap
 _dispatch_modes = torch._C._len_torch_dispatch_stack
@@ -59,7 +60,7 @@ def outside_kernels(module: torch.nn.Module, input: Any, hx: Any, lengths: Any =
     return isinstance(input, Tensor) and input.numel() == 0
 
 
-def takes_operators(input: Any, lengths: Any = None) -> bool:
+def takes_operators(input: Any) -> bool:
     """Whether a call goes through the operators of `operators`: one of whole rows, or of one step.
 
     It does for torch's compiler, its export, vmap and those modes of torch that know an operator
@@ -67,9 +68,9 @@ def takes_operators(input: Any, lengths: Any = None) -> bool:
     them, and torch.func cannot differentiate what is registered.
     """
     compiling = torch.compiler.is_compiling()
-    if not (compiling or _dispatch_modes() or _function_modes() or _transforming()):
+    if not (compiling or _dispatch_modes() or _function_modes() or transforming()):
         return False
-    if lengths is not None or not isinstance(input, Tensor) or not input.numel():
+    if not isinstance(input, Tensor) or not input.numel():
         return False
     if _differentiated():
         return False
@@ -77,14 +78,27 @@ def takes_operators(input: Any, lengths: Any = None) -> bool:
         return not (torch.compiler.is_exporting() and torch.onnx.is_in_onnx_export())
     names = [type(mode).__name__ for mode in (*_dispatch_mode_stack(), *_intercepting())]
     known = all(name in OF_OPERATORS for name in names)
-    return known and bool(names or _transforming()) and not _tracing()
+    return known and bool(names or transforming()) and not _tracing()
+
+
+def symbolic_call(module: torch.nn.Module, *args: Any) -> Any:
+    """Return a call that torch.fx traces, as one node of its graph; None if it traces none.
+
+    The tracer looks into modules that are not torch's own, but there is nothing to see.
+    """
+    if torch.compiler.is_compiling() or not isinstance(args[0], torch.fx.Proxy):
+        return None
+    tracer: Any = args[0].tracer
+    while args[-1] is None:
+        args = args[:-1]
+    return tracer.create_proxy("call_module", tracer.path_of_module(module), args, {})
 
 
 def _differentiated() -> bool:
     """Whether torch.func transforms at this moment, by more than vmap, or derives forward."""
     if forward_ad._current_level >= 0:
         return True
-    return _transforming() and any(level.key() != _VMAP for level in _transforms() or ())
+    return transforming() and any(level.key() != _VMAP for level in _transforms() or ())
 
 
 _differentiated._dynamo_marked_constant = True  # type: ignore[attr-defined]  # not to be traced
@@ -99,7 +113,15 @@ def recorded() -> bool:
 
 def plain_mode() -> bool:
     """Whether torch just runs operations: nothing is compiled, recorded, transformed, lowered."""
-    return not torch.compiler.is_compiling() and eager() and not _autocasting()
+    return not (
+        _compiling()
+        or _tracing()
+        or transforming()
+        or forward_ad._current_level >= 0
+        or _dispatch_modes()
+        or _autocasting()
+        or (_function_modes() and _intercepting())
+    )
 
 
 def eager() -> bool:
@@ -110,7 +132,7 @@ def eager() -> bool:
     """
     return not (
         _tracing()
-        or _transforming()
+        or transforming()
         or forward_ad._current_level >= 0
         or _dispatch_modes()
         or (_function_modes() and _intercepting())

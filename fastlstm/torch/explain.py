@@ -94,7 +94,7 @@ def explain(module: nn.Module, input: Any, hx: Any = None, *, lengths: Any = Non
     kept = isinstance(module, Steps)
     dtype = "float32" if kept else str(next(module.parameters()).dtype).removeprefix("torch.")
     info = runtime_info()
-    by_operators = not kept and takes_operators(input, lengths)
+    by_operators = not kept and takes_operators(input)
     outside = not by_operators and outside_kernels(module, input, hx, lengths)
     precision = DEFAULT if outside else precision_of(module)
     where = info["backend"], info["isa"], cell, dtype, precision, info["threads"], calls

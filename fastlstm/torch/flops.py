@@ -1,7 +1,7 @@
 """Floating point operations of the operators, as `torch.utils.flop_counter` counts: of products.
 
 As of torch's own modules in float64, whose products it sees one by one. What forward computes a
-second time is not counted.
+second time is not counted, and padding is: of lengths nobody knows here what they are.
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ def register(cell: str, states: int) -> None:
 
     def backward(*args: Any, **_: Any) -> int:
         x, *rest = args[states + 3 :]  # after the gradients, y and the marker
-        weights, batch_first, bidirectional = rest[states : states + 3]
-        return backward_flops(x, weights, batch_first, bidirectional, rest[-1])
+        weights, batch_first, bidirectional, _, needs = rest[states : states + 5]
+        return backward_flops(x, weights, batch_first, bidirectional, needs)
 
     operators: Any = torch.ops.fastlstm
     register_flop_formula(getattr(operators, cell))(forward)

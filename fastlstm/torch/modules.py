@@ -18,7 +18,13 @@ from fastlstm import kernels
 from fastlstm.torch import check, operators
 from fastlstm.torch.autocast import lowered, raised, result_dtypes
 from fastlstm.torch.compiler import look_into
-from fastlstm.torch.dispatch import Unscripted, outside_kernels, takes_operators, uncompiled
+from fastlstm.torch.dispatch import (
+    Unscripted,
+    outside_kernels,
+    symbolic_call,
+    takes_operators,
+    uncompiled,
+)
 from fastlstm.torch.function import Layer, run
 from fastlstm.torch.layout import Packed
 from fastlstm.torch.precision import Precise, check_inference, precision_of
@@ -56,8 +62,11 @@ class _Sequence(Unscripted, Precise, torch.nn.RNNBase):
             answer = short_sequence(self, input, hx)
             if answer is not None:
                 return answer
-        if takes_operators(input, lengths):
-            return run_operators(self, input, hx)
+        if takes_operators(input):
+            return run_operators(self, input, hx, lengths)
+        traced = symbolic_call(self, input, hx, lengths)
+        if traced is not None:
+            return traced
         if outside_kernels(self, input, hx, lengths):
             return super().forward(input, hx)
         return run_sequence(self, input, hx, lengths)
@@ -177,12 +186,12 @@ def run_sequence(module: torch.nn.RNNBase, input: Any, hx: Any, lengths: Any) ->
     return _answer(module, input, ready, y.transpose(0, 1) if ready.batch_first else y, ends)
 
 
-def run_operators(module: torch.nn.RNNBase, input: Tensor, hx: Any) -> Any:
+def run_operators(module: torch.nn.RNNBase, input: Tensor, hx: Any, lengths: Any = None) -> Any:
     """Return what `run_sequence` does, by one operator for each layer."""
-    ready = prepare(module, input, hx, None, operators.layout_of)
+    ready = prepare(module, input, hx, lengths, operators.layout_of)
     # Dropout draws its numbers in the order of memory, as `run_sequence` has it.
     turned = ready.batch_first and module.dropout > 0 and module.training
-    layout = operators.Whole(ready.batch_first and not turned)
+    layout = ready.layout._replace(batch_first=ready.batch_first and not turned)
     x = ready.x.transpose(0, 1) if turned else ready.x
     y, ends = _run_layers(module, ready._replace(layout=layout), x, operators.run, None)
     return _answer(module, input, ready, y.transpose(0, 1) if turned else y, ends)

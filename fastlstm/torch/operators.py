@@ -17,18 +17,18 @@ import torch
 from torch import Tensor
 
 from fastlstm import kernels
-from fastlstm.kernels.rows import full_rows
 from fastlstm.runtime import get_num_threads
 from fastlstm.torch import flops, function, kept, operations, vmap
+from fastlstm.torch.check import read_lengths
 from fastlstm.torch.dispatch import batched
 from fastlstm.torch.held import FIELDS, Tensors
-from fastlstm.torch.layout import Padded
 from fastlstm.torch.precision import DEFAULT
 from fastlstm.torch.step import compiled_step
 
 NAMES = ("lstm", "gru", "rnn_tanh", "rnn_relu")
 NAMESPACE = "fastlstm"
 OPTIONS = "bool batch_first, bool bidirectional, str precision"
+LENGTHS = "Tensor? lengths=None"
 _library = torch.library.Library(NAMESPACE, "DEF")
 
 
@@ -41,6 +41,7 @@ class Given(NamedTuple):
     states : [D,N,R] and, of an LSTM, [D,N,H]; None for zeros.
     weights : of each direction weight_ih, weight_hh, then bias_ih and bias_hh, then weight_hr,
         those that there are.
+    lengths : integers [N], the steps of each row; None if they are T.
     """
 
     cell: kernels.CellSpec
@@ -50,6 +51,7 @@ class Given(NamedTuple):
     batch_first: bool
     bidirectional: bool
     precision: str
+    lengths: Tensor | None = None
 
     def sizes(self) -> tuple[Any, Any, int, Any, Any]:
         """Return T, N, D, H and R."""
@@ -65,7 +67,7 @@ class Given(NamedTuple):
     def layer(self) -> function.Layer:
         """Return the layer that `function` runs."""
         T, N, *_ = self.sizes()
-        rows = Padded(full_rows(T, N))
+        rows = read_lengths(self.lengths, T, N)
         return function.Layer(
             self.cell, kernels.backend(), rows, self.batch_first, precision=self.precision
         )
@@ -88,13 +90,15 @@ class Given(NamedTuple):
 
 
 class Whole(NamedTuple):
-    """The layout of a `function.Layer` for `run`: whole rows."""
+    """The layout of a `function.Layer` for `run`."""
 
     batch_first: bool  # of x and y
+    lengths: Tensor | None = None
 
 
-def layout_of(lengths: None, T: int, N: int) -> None:
-    """Return no layout: an operator makes its own when it runs, and knows the sizes then."""
+def layout_of(lengths: Any, T: Any, N: Any) -> Whole:
+    """Return the layout for `run`; an operator looks into the lengths when it runs."""
+    return Whole(False, None if lengths is None else torch.as_tensor(lengths))
 
 
 def run(layer: Any, x: Tensor, states: Tensors, weights: Tensors) -> tuple[Tensor, ...]:
@@ -105,7 +109,8 @@ def run(layer: Any, x: Tensor, states: Tensors, weights: Tensors) -> tuple[Tenso
     save = function.wants_gradient(x, states, weights) and not torch.compiler.is_exporting()
     there = [w for w in weights if w is not None]
     options = layer.layout.batch_first, len(weights) > FIELDS, layer.precision, save
-    outputs = getattr(torch.ops.fastlstm, layer.cell.name)(x, *states, there, *options)
+    more = () if layer.layout.lengths is None else (layer.layout.lengths,)
+    outputs = getattr(torch.ops.fastlstm, layer.cell.name)(x, *states, there, *options, *more)
     return tuple(outputs[:-1])
 
 
@@ -115,11 +120,11 @@ def _define(cell: kernels.CellSpec) -> None:
     given = f"Tensor x, {_each('Tensor? {}0', states)}, Tensor[] weights"
     ends, dends = _each("Tensor {}", states), _each("Tensor? d{}", states)
     _library.define(
-        f"{cell.name}({given}, {OPTIONS}, bool save) -> (Tensor y, {ends}, Tensor kept)"
+        f"{cell.name}({given}, {OPTIONS}, bool save, {LENGTHS}) -> (Tensor y, {ends}, Tensor kept)"
     )
     _library.define(
         f"{cell.name}_backward(Tensor? dy, {dends}, Tensor y, Tensor kept, {given}, {OPTIONS}, "
-        "bool[] needs) -> Tensor[]"
+        f"bool[] needs, {LENGTHS}) -> Tensor[]"
     )
     _library.impl(cell.name, partial(_forward, cell), "CPU")
     _library.impl(f"{cell.name}_backward", partial(_backward, cell), "CPU")
@@ -140,10 +145,10 @@ def _each(form: str, states: Sequence[str]) -> str:
 
 
 def _given(cell: kernels.CellSpec, args: Sequence[Any]) -> tuple[Given, Any]:
-    """Return the arguments of an operator, and its last one."""
+    """Return the arguments of an operator, and `save` or `needs`."""
     x, *states = args[: 1 + len(cell.states)]
-    weights, *options, last = args[1 + len(cell.states) :]
-    return Given(cell, x, states, list(weights), *options), last
+    weights, batch_first, both, precision, last, *lengths = args[1 + len(cell.states) :]
+    return Given(cell, x, states, list(weights), batch_first, both, precision, *lengths), last
 
 
 def _split_backward(
@@ -171,8 +176,14 @@ def _forward(cell: kernels.CellSpec, *args: Any) -> tuple[Tensor, ...]:
 
 def _one_step(given: Given) -> tuple[Tensor, ...] | None:
     """Return the outputs of a plain step in one direction, by the short way; None if it is none."""
-    cell, x, states, weights, batch_first, bidirectional, precision = given
-    if x.shape[batch_first] != 1 or bidirectional or precision != DEFAULT or len(weights) % 2:
+    cell, x, states, weights, batch_first, bidirectional, precision, lengths = given
+    if (
+        lengths is not None
+        or x.shape[batch_first] != 1
+        or bidirectional
+        or precision != DEFAULT
+        or len(weights) % 2
+    ):
         return None
     step = compiled_step(cell.name, "_l0")
     if step is None:
@@ -263,27 +274,31 @@ def _fake_backward(cell: kernels.CellSpec, *args: Any) -> list[Tensor]:
 def _save(cell: kernels.CellSpec, ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
     """Keep for backward what its operator takes."""
     given, _ = _given(cell, inputs)
-    ctx.options = given[-3:]
+    ctx.options = given[-4:-1]
     ctx.mark_non_differentiable(output[-1])
     ctx.set_materialize_grads(False)
-    ctx.save_for_backward(output[0], output[-1], *_inputs(given))
+    ctx.save_for_backward(output[0], output[-1], given.lengths, *_inputs(given))
 
 
 def _gradients(cell: kernels.CellSpec, ctx: Any, *grads: Any) -> tuple[Any, ...]:
-    y, marker, *tensors = ctx.saved_tensors
+    y, marker, lengths, *tensors = ctx.saved_tensors
     count = 1 + len(cell.states)
     needs = [*ctx.needs_input_grad[:count], *ctx.needs_input_grad[count]]
     grads = grads[:count]
     if torch.is_grad_enabled() or any(g is not None and batched(g) for g in grads):
-        given = Given(cell, tensors[0], tensors[1:count], tensors[count:], *ctx.options)
+        x, states, weights = tensors[0], tensors[1:count], tensors[count:]
+        batch_first, both, precision = ctx.options
+        given = Given(cell, x, states, weights, batch_first, both, precision, lengths)
         every = _of_torch(given, grads, needs)
     else:
         operator = getattr(torch.ops.fastlstm, f"{cell.name}_backward")
         weights = tensors[count:]
-        answer = operator(*grads, y, marker, *tensors[:count], weights, *ctx.options, needs)
+        more = () if lengths is None else (lengths,)
+        answer = operator(*grads, y, marker, *tensors[:count], weights, *ctx.options, needs, *more)
         found = iter(answer)
         every = [next(found) if n else None for n in needs]
-    return *every[:count], every[count:], *[None] * 4
+    options = 4 + (lengths is not None)  # an argument that was left out has no place
+    return *every[:count], every[count:], *[None] * options
 
 
 def _of_torch(given: Given, grads: Sequence[Any], needs: Sequence[bool]) -> list[Tensor | None]:

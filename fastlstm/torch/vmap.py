@@ -18,7 +18,8 @@ def register(cell: str, states: int, library: Any) -> None:
     layer_backward = getattr(torch.ops.fastlstm, f"{cell}_backward")
 
     def forward(info: Any, dims: tuple[Any, ...], *args: Any) -> tuple[Any, Any]:
-        if any(d is not None for d in dims[states + 1]):
+        ragged = any(lengths is not None for lengths in args[states + 6 :])
+        if ragged or any(d is not None for d in dims[states + 1]):
             return one_by_one(layer, info.batch_size, dims, args)
         axes = [1 - args[states + 2], *[1] * states]  # where rows stand in x and in the states
         rows = [
@@ -36,6 +37,16 @@ def register(cell: str, states: int, library: Any) -> None:
 
     torch.library.register_vmap(f"fastlstm::{cell}", forward, lib=library)
     torch.library.register_vmap(f"fastlstm::{cell}_backward", backward, lib=library)
+
+
+def register_one_by_one(name: str, short: str, library: Any) -> None:
+    """Register the rule of an operator each of whose calls is made alone."""
+    operator = getattr(torch.ops.fastlstm, short)
+
+    def rule(info: Any, dims: tuple[Any, ...], *args: Any) -> tuple[Any, Any]:
+        return one_by_one(operator, info.batch_size, dims, args)
+
+    torch.library.register_vmap(name, rule, lib=library)
 
 
 def fold(tensor: Tensor, dim: int | None, axis: int, size: int) -> Tensor:

@@ -227,7 +227,7 @@ def test_operator_under_autocast() -> None:
 
 
 @pytest.mark.slow
-def test_compiled_with_dropout_and_lengths() -> None:
+def test_compiled_with_dropout_and_packed() -> None:
     module = ft.GRU(I, H, dropout=0.5, dtype=F64, **BOTH)
     x, results = input_of("GRU"), []
     for call in (Graphs().compile(module), module):
@@ -235,13 +235,141 @@ def test_compiled_with_dropout_and_lengths() -> None:
         results.append(run(call, module, x))
     assert_equal(*results)
     module.eval()
-    calls = (
-        lambda x: module(x, lengths=[2, 5, 4]),
-        lambda x: module(packed(x, [2, 5, 4], batch_first=True)),
-    )
-    for call in calls:  # with a break in the graph
-        torch._dynamo.reset()
-        assert_equal(run(torch.compile(call, backend="eager"), module, x), run(call, module, x))
+
+    def of_packed(x: Any) -> Any:  # with a break in the graph
+        return module(packed(x, [2, 5, 4], batch_first=True))
+
+    torch._dynamo.reset()
+    compiled = torch.compile(of_packed, backend="eager")
+    assert_equal(run(compiled, module, x), run(of_packed, module, x))
+
+
+LENGTHS = [2, 5, 0]
+
+
+@pytest.mark.parametrize("kind", [list, torch.tensor])
+@pytest.mark.parametrize("name", SEQUENCES)
+def test_compiled_with_lengths(name: str, kind: Any) -> None:
+    """One graph still; lengths in a tensor may be others the next time."""
+    module, x = getattr(ft, name)(I, H, dtype=F64, **BOTH), input_of(name)
+    graphs = Graphs()
+    compiled = graphs.compile(module)
+    for lengths in (LENGTHS, LENGTHS[::-1]) if kind is torch.tensor else (LENGTHS,):
+        given = kind(lengths)
+        found = run(lambda x, n=given: compiled(x, lengths=n), module, x)
+        assert_equal(found, run(lambda x, n=given: module(x, lengths=n), module, x))
+    assert [count(g) for g in graphs.seen] == [(2, 0), (0, 2)]
+
+
+@pytest.mark.parametrize("cell", NAMES)
+def test_opcheck_with_lengths(cell: str) -> None:
+    forward, backward = operators(cell)
+    options = {"both": True, "batch_first": True}
+    lengths = torch.tensor(LENGTHS)
+    given = (*arguments(cell, options), lengths)
+    opcheck(forward, given)
+    plain = arguments(cell, options, grad=False)
+    *outputs, marker = forward(*plain, lengths)
+    grads = [draw(*y.shape, seed=7) for y in outputs]
+    needs = [True] * (1 + len(grads) - 1 + len(plain[len(grads)]))
+    opcheck(backward, (*grads, outputs[0], marker, *plain[:-1], needs, lengths))
+
+
+def test_exported_with_lengths() -> None:
+    module, x = ft.LSTM(I, H, dtype=F64, **BOTH), input_of("LSTM")
+    given = {"lengths": torch.tensor(LENGTHS)}
+    program = torch.export.export(module, (x,), given)
+    nodes = [n for n in program.graph.nodes if "fastlstm" in str(n.target)]
+    assert len(nodes) == 2
+    other = {"lengths": torch.tensor([5, 1, 3])}
+    assert_equal(tensors(program.module()(x, **other)), tensors(module(x, **other)))
+
+
+@pytest.mark.parametrize(
+    ("lengths", "message"),
+    [([2, 6, 1], "lengths.1. is 6, expected 0 to 5"), ([1, 2], "lengths has shape .2,., expected")],
+)
+def test_wrong_lengths_in_a_compiled_module(lengths: list[int], message: str) -> None:
+    module, x = ft.GRU(I, H, dtype=F64, batch_first=True), input_of("GRU")
+    with pytest.raises(Exception, match=message):
+        Graphs().compile(module)(x, lengths=torch.tensor(lengths))
+
+
+def test_vmap_with_lengths() -> None:
+    module, lengths = ft.LSTM(I, H, dtype=F64, **BOTH), torch.tensor(LENGTHS)
+    many = torch.stack([input_of("LSTM", k) for k in range(3)])
+    found = tensors(torch.vmap(lambda x: module(x, lengths=lengths))(many))
+    each = zip(*[list(tensors(module(x, lengths=lengths))) for x in many], strict=True)
+    assert_equal(found, [torch.stack(parts) for parts in each])
+
+
+def cell_arguments(cell: str, rows: int = N, bias: bool = True) -> tuple[Any, ...]:
+    G = {"lstm": 4, "gru": 3}.get(cell, 1) * H
+    states = [draw(rows, H, seed=k) for k in range(2 if cell == "lstm" else 1)]
+    biases = [draw(G, seed=5), draw(G, seed=6)] if bias else [None, None]
+    return (draw(rows, I), *states, draw(G, I, seed=3), draw(G, H, seed=4), *biases)
+
+
+@pytest.mark.parametrize("cell", NAMES)
+def test_opcheck_of_steps(cell: str) -> None:
+    for bias in (True, False):
+        opcheck(
+            getattr(torch.ops.fastlstm, f"{cell}_cell").default, cell_arguments(cell, bias=bias)
+        )
+
+
+@pytest.mark.parametrize("rows", [0, 3, 65])
+@pytest.mark.parametrize("cell", NAMES)
+def test_steps_as_operators(cell: str, rows: int) -> None:
+    """Of no rows, of few, of more than go the short way: as of a layer."""
+    x, *states, w_ih, w_hh, b_ih, b_hh = cell_arguments(cell, rows)
+    found = getattr(torch.ops.fastlstm, f"{cell}_cell")(x, *states, w_ih, w_hh, b_ih, b_hh)
+    start, weights = [s[None] for s in states], [w_ih, w_hh, b_ih, b_hh]
+    options = False, False, "float32", False
+    _, *ends, _ = getattr(torch.ops.fastlstm, cell)(x[None], *start, weights, *options)
+    assert_equal(tensors(found), [e[0] for e in ends])
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_a_compiled_loop_of_steps(name: str) -> None:
+    """Without gradients each step is its own operator, with them that of a layer."""
+    cell = getattr(ft, name)(I, H, dtype=F64)
+
+    def loop(xs: Any) -> Any:
+        hx = None
+        for x in xs.unbind():
+            hx = cell(x, hx)
+        return hx
+
+    graphs = Graphs()
+    compiled, xs = graphs.compile(loop), draw(4, N, I)
+    with torch.no_grad():
+        assert_equal(tensors(compiled(xs)), tensors(loop(xs)))
+    names = [str(n.target) for n in graphs.seen[0].graph.nodes if "fastlstm" in str(n.target)]
+    assert len(names) == 4
+    assert all("_cell" in name for name in names)
+    assert_equal(run(compiled, cell, xs), run(loop, cell, xs))
+    assert [count(g) for g in graphs.seen[1:]] == [(4, 0), (0, 4)]
+
+
+@pytest.mark.parametrize("name", [*SEQUENCES, *CELLS])
+def test_symbolic_tracing_keeps_a_module_whole(name: str) -> None:
+    class Model(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = getattr(ft, name)(I, H, dtype=F64)
+
+        def forward(self, x: Any, hx: Any) -> Any:
+            return self.inner(x + 1, hx)[0] * 2
+
+    model = Model()
+    x = input_of(name)
+    h = draw(*((N, H) if name in CELLS else (1, T, H)), seed=2)
+    hx = (h, 2 * h) if "LSTM" in name else h
+    graph = torch.fx.symbolic_trace(model)
+    calls = [n for n in graph.graph.nodes if n.op == "call_module"]
+    assert [n.target for n in calls] == ["inner"]
+    assert_equal(tensors(graph(x, hx)), tensors(model(x, hx)))
 
 
 @pytest.mark.slow
