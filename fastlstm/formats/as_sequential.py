@@ -19,7 +19,8 @@ from fastlstm.nn.recurrent import Recurrent
 def as_sequential(model: Any) -> Sequential:
     """Return the layers of a model, which it shares; rows come first.
 
-    Raises TypeError if it is no model or one that has other connections.
+    Of a `TextClassifier` those beside its bigrams. Raises TypeError if it is no model, or one that
+    has other connections.
     """
     model = as_written(of_run(model))
     if isinstance(model, Sequential):
@@ -65,8 +66,6 @@ def has_steps(layers: Mapping[str, Module]) -> bool:
 def _classifier(model: TextClassifier | SequenceClassifier) -> dict[str, Module]:
     layers: dict[str, Module] = {}
     if isinstance(model, TextClassifier):
-        if model.bigrams is not None:
-            raise TypeError("the model has a table of bigrams, of which there are no such nodes")
         layers["embedding"] = model.embedding
     layers[model.cell] = Recurrence(model.recurrent, model.pooling)
     return {**layers, "head": model.head}

@@ -15,6 +15,7 @@ import numpy as np
 from fastlstm._version import __version__
 from fastlstm.formats.as_sequential import as_sequential, first_sized, has_steps, reads_lengths
 from fastlstm.formats.errors import package
+from fastlstm.formats.onnx_bigrams import add_bigrams
 from fastlstm.formats.onnx_graph import Graph, Info
 from fastlstm.formats.onnx_masks import mask_value, mask_zero, masked_mean
 from fastlstm.formats.onnx_recurrent import Around, add_recurrent
@@ -30,7 +31,7 @@ from fastlstm.formats.steps import (
     PReLU,
     Scale,
 )
-from fastlstm.models import LanguageModel
+from fastlstm.models import LanguageModel, TextClassifier
 from fastlstm.models.softmax import SoftmaxDecoder
 from fastlstm.nn.dropout import Dropout
 from fastlstm.nn.embedding import Embedding
@@ -75,6 +76,9 @@ def model_bytes(model: Any) -> bytes:
     for name, layer in layers.items():
         graph.scope = name
         value, steps, around = _add(graph, layer, value, steps, around)
+    if isinstance(model, TextClassifier) and model.bigrams is not None:
+        graph.scope = "bigrams"
+        value = graph.node("Add", value, add_bigrams(graph, model.bigrams, "tokens", "lengths"))
     graph.scope = ""
     graph.node("Identity", value, name="y")
     shape = ["N", "T", None] if steps else ["N", None]
@@ -175,9 +179,7 @@ def _prelu(graph: Graph, layer: PReLU, x: str) -> str:
 
 
 def _pool(graph: Graph, layer: Pool, x: str) -> str:
-    return graph.node(
-        "ReduceMean" if layer.name == "mean" else "ReduceMax", x, axes=[1], keepdims=0
-    )
+    return graph.reduce("Mean" if layer.name == "mean" else "Max", x, 1)
 
 
 def _flatten(graph: Graph, layer: Flatten, x: str) -> str:

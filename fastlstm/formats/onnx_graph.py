@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from fastlstm.formats.errors import package
 
-OPSET, IR_VERSION = 17, 8  # of 2022: what reads newer ones reads these
+OPSET, IR_VERSION = 18, 8  # of 2022: what reads newer ones reads these
 Info = tuple[str, str, list[Any]]  # name, dtype, and shape with names and None for any size
 
 
@@ -53,6 +53,10 @@ class Graph:
         return self.node(
             "Cast", value, to=self._onnx.helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
         )
+
+    def reduce(self, kind: str, value: str, axis: int, keep: bool = False) -> str:
+        """Return the "Sum", "Mean", "Max" or "Min" over an axis, which is kept with size 1."""
+        return self.node(f"Reduce{kind}", value, self.numbers(axis), keepdims=int(keep))
 
     def integer_product(self, x: str, weight: NDArray[Any]) -> str:
         """Return x W^T with x and W rounded to 8 bits, x by its range and W row by row."""

@@ -19,7 +19,7 @@ def mask_zero(graph: Graph, tokens: str) -> str:
 def mask_value(graph: Graph, x: str, value: float) -> tuple[str, str]:
     """Return x with steps of which every feature is `value` made zero, and their mask."""
     equal = graph.node("Equal", x, graph.constant("value", np.array(value, np.float32)))
-    all_equal = graph.node("ReduceMin", graph.cast(equal, np.int32), axes=[2], keepdims=0)
+    all_equal = graph.reduce("Min", graph.cast(equal, np.int32), 2)
     mask = graph.node("Not", graph.cast(all_equal, np.bool_))
     return _where_valid(graph, mask, x), mask
 
@@ -32,8 +32,8 @@ def _where_valid(graph: Graph, mask: str, x: str) -> str:
 def masked_mean(graph: Graph, x: str, mask: str) -> str:
     """Return the mean [N,F] of the valid steps, zero where there are none."""
     weight = graph.node("Unsqueeze", graph.cast(mask, np.float32), graph.numbers(2))
-    total = graph.node("ReduceSum", graph.node("Mul", x, weight), graph.numbers(1), keepdims=0)
-    count = graph.node("ReduceSum", weight, graph.numbers(1), keepdims=0)
+    total = graph.reduce("Sum", graph.node("Mul", x, weight), 1)
+    count = graph.reduce("Sum", weight, 1)
     return graph.node(
         "Div", total, graph.node("Max", count, graph.constant("one", np.ones(1, np.float32)))
     )
@@ -52,7 +52,7 @@ def valid_first(graph: Graph, x: str, mask: str) -> tuple[str, str]:
     count = graph.node("Range", zero, graph.node("Squeeze", steps), one)
     key = graph.node("Sub", graph.node("Mul", real, steps), count)  # each of them once
     _, order = graph.nodes("TopK", key, steps, outputs=2, axis=1, largest=1, sorted=1)
-    lengths = graph.node("ReduceSum", real, graph.numbers(1), keepdims=0)
+    lengths = graph.reduce("Sum", real, 1)
     return _taken(graph, x, order), graph.cast(lengths, np.int32)
 
 
@@ -63,7 +63,7 @@ def spread(graph: Graph, y: str, mask: str, reverse: bool, zero: bool) -> str:
     least = graph.numbers(0)
     if reverse:
         place = graph.node("Sub", count, real)
-        total = graph.node("ReduceSum", real, graph.numbers(1), keepdims=1)
+        total = graph.reduce("Sum", real, 1, True)
         none = graph.node("Not", graph.node("Less", place, total))
     else:
         place = graph.node("Sub", count, graph.numbers(1))

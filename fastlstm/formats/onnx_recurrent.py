@@ -70,7 +70,7 @@ def _spread(graph: Graph, run: Recurrence, y: str, mask: str) -> str:
     """Return the outputs y of the valid steps where they belong, of each direction in its way."""
     if run.layer._directions == 1:
         return spread(graph, y, mask, False, run.zero_masked)
-    parts = graph.nodes("Split", y, outputs=2, axis=-1)
+    parts = graph.nodes("Split", y, outputs=2, axis=-1, num_outputs=2)
     both = [
         spread(graph, part, mask, reverse, run.zero_masked)
         for part, reverse in zip(parts, (False, True), strict=True)
@@ -160,7 +160,7 @@ def _merged(graph: Graph, run: Recurrence, value: str) -> str:
     """Return the outputs of two directions, side by side on the last axis, as they are wanted."""
     if run.merge == "concat" or run.layer._directions == 1:
         return value
-    one, two = graph.nodes("Split", value, outputs=2, axis=-1)
+    one, two = graph.nodes("Split", value, outputs=2, axis=-1, num_outputs=2)
     merged = graph.node("Mul" if run.merge == "mul" else "Add", one, two)
     if run.merge != "ave":
         return merged
@@ -173,10 +173,10 @@ def _pooled(graph: Graph, name: str, y: str, h_n: str, lengths: str | None) -> s
         rows_first = graph.node("Transpose", h_n, perm=[1, 0, 2])
         return graph.node("Flatten", rows_first, axis=1)
     if lengths is None:
-        return graph.node("ReduceMean" if name == "mean" else "ReduceMax", y, axes=[0], keepdims=0)
+        return graph.reduce("Mean" if name == "mean" else "Max", y, 0)
     column = graph.node("Unsqueeze", lengths, graph.numbers(1))  # [N,1]
     if name == "mean":
-        total = graph.node("ReduceSum", y, graph.numbers(0), keepdims=0)
+        total = graph.reduce("Sum", y, 0)
         least = graph.node("Max", column, graph.constant("one", np.array([1], np.int32)))
         return graph.node("Div", total, graph.node("CastLike", least, total))
     steps = graph.node("Gather", graph.node("Shape", y), graph.constant("zero", np.int64(0)))
@@ -187,6 +187,6 @@ def _pooled(graph: Graph, name: str, y: str, h_n: str, lengths: str | None) -> s
     long = graph.node("CastLike", column, count)
     real = graph.node("Less", wide, graph.node("Unsqueeze", long, graph.numbers(0)))  # [T,N,1]
     least_of_all = graph.constant("lowest", np.array([np.finfo(np.float32).min]))
-    most = graph.node("ReduceMax", graph.node("Where", real, y, least_of_all), axes=[0], keepdims=0)
+    most = graph.reduce("Max", graph.node("Where", real, y, least_of_all), 0)
     any_real = graph.node("Greater", column, graph.constant("none", np.array([0], np.int32)))
     return graph.node("Where", any_real, most, graph.constant("empty", np.zeros(1, np.float32)))

@@ -299,6 +299,16 @@ def test_a_wrong_order_of_gates_is_refused(kind: str, order: str, tmp_path: Path
     fl.load(tmp_path / "a.keras")
 
 
+def test_a_large_layer_is_tried_too(tmp_path: Path) -> None:
+    with patch.object(keras_weights, "LARGE", 0):
+        for name in ("lstm", "gru, reset before", "bidirectional"):
+            MODELS[name]().save(tmp_path / "a.keras")
+            fl.load(tmp_path / "a.keras")
+        with patch.object(keras_weights, "KERAS", {**keras_weights.KERAS, "lstm": "figo"}):
+            with pytest.raises(ValueError, match="its weights give other outputs"):
+                fl.load(tmp_path / "a.keras")
+
+
 # ---- what cannot be run -----------------------------------------------------------------------
 
 

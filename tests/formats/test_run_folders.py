@@ -57,6 +57,21 @@ def test_the_model_of_a_run(run: Path) -> None:
     assert (a == b).all()
 
 
+def test_a_run_is_exported(run: Path, tmp_path: Path) -> None:
+    """Its model, from the ids that its words have to logits."""
+    pytest.importorskip("onnx")
+    ort = pytest.importorskip("onnxruntime")
+    trained = fl.load(run)
+    fl.save(trained, tmp_path / "run.onnx")
+    encoded = trained.encode(TEXTS[:1])
+    tokens, lengths = encoded.tokens[None].astype("int64"), np.array([len(encoded.tokens)], "int32")
+    session = ort.InferenceSession(str(tmp_path / "run.onnx"), providers=["CPUExecutionProvider"])
+    (logits,) = session.run(None, {"tokens": tokens, "lengths": lengths})
+    best = int(logits[0].argmax()) if logits.shape[1] > 1 else int(logits[0, 0] > 0)
+    assert trained.labels[best] == trained.predict(TEXTS[:1])[0]
+    np.testing.assert_allclose(trained.model(tokens, lengths).reshape(1, -1), logits, atol=1e-5)
+
+
 def test_a_language_model_writes(tmp_path: Path) -> None:
     text = tmp_path / "text.txt"
     text.write_text("the cat sat on the mat\n" * 40)

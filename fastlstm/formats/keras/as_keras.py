@@ -69,6 +69,8 @@ def keras_layers(model: Any) -> list[KerasLayer]:
     """
     model = of_run(model)
     layers = as_sequential(model).layers
+    if getattr(model, "bigrams", None) is not None:
+        raise TypeError("model has a table of bigrams, of which Keras has no layer")
     writer = Writer(isinstance(model, TextClassifier))
     first, size = first_sized(layers)
     dtypes = {p.data.dtype.name for layer in layers.values() for p in layer.parameters()}

@@ -22,7 +22,7 @@ def sigmoid(x: Any) -> Any:
 
 def lstm(x: Array, kernel: Array, recurrent: Array, bias: Any = 0.0) -> Array:
     """Return the outputs of an LSTM with gates i, f, c, o."""
-    h = c = np.zeros((len(x), recurrent.shape[0]))
+    h = c = np.zeros((len(x), recurrent.shape[0]), x.dtype)
     out = []
     for step in x.swapaxes(0, 1):
         z_i, z_f, z_c, z_o = np.split(step @ kernel + h @ recurrent + bias, 4, axis=1)
@@ -37,7 +37,7 @@ def gru(
 ) -> Array:
     """Return the outputs of a GRU with gates z, r, h."""
     U = recurrent.shape[0]
-    h = np.zeros((len(x), U))
+    h = np.zeros((len(x), U), x.dtype)
     b_x, b_h = (0.0, 0.0) if bias is None else bias if reset_after else (bias, 0.0)
     out = []
     for step in x.swapaxes(0, 1):
@@ -54,7 +54,7 @@ def simple_rnn(
     x: Array, kernel: Array, recurrent: Array, bias: Any = 0.0, *, activation: Any = np.tanh
 ) -> Array:
     """Return the outputs of a SimpleRNN."""
-    h = np.zeros((len(x), recurrent.shape[0]))
+    h = np.zeros((len(x), recurrent.shape[0]), x.dtype)
     out = []
     for step in x.swapaxes(0, 1):
         h = activation(step @ kernel + h @ recurrent + bias)
