@@ -93,14 +93,19 @@ def _entry(name: str, task: Task, threads: int, options: argparse.Namespace) -> 
 
 @contextmanager
 def _processes(sides: Sequence[str], threads: int) -> Iterator[dict[str, Kept]]:
-    """Yield a process for each side; nothing that was compiled before is found again."""
+    """Yield a process for each side; none finds what was compiled before, or by another."""
+    environment = {
+        **machine.environment(threads),
+        "TORCHINDUCTOR_COMPILE_THREADS": "1",  # no processes beside those that are timed
+    }
     with ExitStack() as stack:
-        environment = {
-            **machine.environment(threads),
-            "TORCHINDUCTOR_CACHE_DIR": stack.enter_context(tempfile.TemporaryDirectory()),
-            "TORCHINDUCTOR_COMPILE_THREADS": "1",  # no processes beside those that are timed
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        yield {
+            side: stack.enter_context(
+                Kept({**environment, "TORCHINDUCTOR_CACHE_DIR": str(folder / side)})
+            )
+            for side in sides
         }
-        yield {side: stack.enter_context(Kept(environment)) for side in sides}
 
 
 def _check(
