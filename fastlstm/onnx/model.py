@@ -118,6 +118,9 @@ class OnnxModel:
         for where, counts in sorted(placed.items()):
             listed = ", ".join(f"{n} {name}" for name, n in counts.items())
             lines.append(f"  {where + ':':8} {listed}")
+        cells = self._runner.cells()
+        if cells:
+            lines.append(f"  native:  {cells} LSTM cells, written out as some of these nodes")
         return "\n".join(lines)
 
 

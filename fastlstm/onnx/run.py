@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from fastlstm.onnx.cells import with_cells
 from fastlstm.onnx.errors import OnnxError, within
 from fastlstm.onnx.graph import Array, Graph
 from fastlstm.onnx.plan import Budget, Call, Mismatch, Planner, Ref, Step, live
@@ -92,6 +93,11 @@ class Runner:
         self.plans: list[Plan] = []  # the last one used first
         self._lock = Lock()
 
+    def cells(self) -> int:
+        """Return how many written-out cells the last plan has."""
+        steps = self.plans[0].steps if self.plans else []
+        return sum(step.op == "LSTM" != step.node.op for step in steps)
+
     def is_planned(self, key: Key) -> bool:
         """Whether the last run was one of these shapes."""
         plans = self.plans
@@ -134,7 +140,8 @@ class Runner:
                 inputs.append(planner.new(array.shape, array.dtype))
             np.copyto(inputs[-1].array, array)
         outputs = planner.graph(self.graph, inputs)
-        return Plan(key, planner.answers, inputs, live(planner.steps, outputs), outputs)
+        steps = with_cells(live(planner.steps, outputs), outputs)
+        return Plan(key, planner.answers, inputs, steps, outputs)
 
 
 def key_of(arrays: Sequence[Any]) -> Key:

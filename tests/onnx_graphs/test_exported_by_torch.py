@@ -11,6 +11,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from fastlstm import kernels  # noqa: E402
 from fastlstm import onnx as fonnx  # noqa: E402
 
 
@@ -145,3 +146,5 @@ def test_a_loop_of_cells(steps: int | None) -> None:
     module = Cells()
     loaded = fonnx.load(exported(module, (torch.zeros(3, 2, 3), torch.zeros(2, 5))))
     same(module, loaded, (torch.randn(3, 2, 3), torch.randn(2, 5)))
+    if steps and kernels.default_backend() == "native":
+        assert [s.op for s in loaded._runner.plans[0].steps].count("LSTM") == steps
