@@ -102,7 +102,9 @@ def _tensors(path: Path) -> Tensors:
     try:
         import onnx
     except ImportError as error:
-        raise ImportError(f"to read {path} needs onnx ({error}): pip install 'fastlstm[onnx]'") from error
+        raise ImportError(
+            f"to read {path} needs onnx ({error}): pip install 'fastlstm[onnx]'"
+        ) from error
     with path.open("rb") as file:
         data = file.read(MOST_BYTES + 1)
     if len(data) > MOST_BYTES:
