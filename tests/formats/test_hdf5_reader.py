@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import io
+import struct
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from fastlstm.formats.keras.hdf5 import Tree
+from fastlstm.formats.hdf5 import Tree
 
 h5py = pytest.importorskip("h5py")
 DTYPES = ("<f4", ">f4", "<f8", "<f2", "<i4", ">i8", "<u1", "<i2", "<u8")
@@ -107,3 +108,15 @@ def test_a_file_that_ends_early(tmp_path: Path) -> None:
         except (ValueError, KeyError):
             raised += 1
     assert raised > 10
+
+
+def test_a_header_that_goes_on_in_itself() -> None:
+    """Each time round it would be kept once more: 65,535 times 64,000 bytes."""
+    large, block = 64_000, 112
+    head = b"\x89HDF\r\n\x1a\n" + bytes(5) + b"\x08\x08" + bytes(49) + struct.pack("<Q", 96)
+    start = struct.pack("<BBHIII", 1, 0, 65_535, 1, large + 32, 0)
+    messages = struct.pack("<HHI", 0, large, 0) + bytes(large)
+    messages += struct.pack("<HHIQQ", 0x10, 16, 0, block, large + 32)
+    data = head.ljust(96, b"\0") + start + messages
+    with pytest.raises(ValueError, match="it runs in circles"):
+        Tree(io.BytesIO(data), len(data))

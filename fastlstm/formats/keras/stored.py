@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from numpy.typing import NDArray
 
-from fastlstm.formats.keras.hdf5 import Node, Tree
+from fastlstm.formats.hdf5 import Node, Tree
 
 Arrays = list[NDArray[Any]]
 # Of the parts of a layer in new files: the directions of a Bidirectional, each with its cell.
