@@ -1,0 +1,138 @@
+"""What is written for Keras runs there, with the same results."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from format_cases import filled
+from keras_cases import (
+    QUIET,
+    I,
+    N,
+    U,
+    keras,
+    numbers,
+    output,
+    randomized,
+    words,
+)
+
+import fastlstm as fl
+from fastlstm.formats.recurrence import Recurrence
+from fastlstm.formats.sequential import Sequential
+from fastlstm.formats.steps import (
+    Activation,
+    Conv1D,
+    Flatten,
+    Masking,
+    MaskZero,
+    Pool,
+    PReLU,
+    Scale,
+)
+
+pytestmark = QUIET
+
+
+def same_in_keras(model: Any, path: Path, x: Any, expected: Any) -> None:
+    fl.save(model, path)
+    theirs = keras.saving.load_model(path, compile=False)
+    np.testing.assert_allclose(output(theirs, x), expected, atol=2e-6)
+
+
+WRITTEN: dict[str, Any] = {
+    "lstm": lambda: filled(fl.LSTM(I, U, 2, bidirectional=True)),
+    "gru": lambda: filled(fl.GRU(I, U, batch_first=True)),
+    "gru, reset before": lambda: filled(fl.GRU(I, U, reset_after=False, bias=False)),
+    "rnn": lambda: filled(fl.RNN(I, U, nonlinearity="relu")),
+    "linear": lambda: filled(fl.Linear(I, 2)),
+    "float64": lambda: filled(fl.LSTM(I, U, dtype="float64")),
+    "list": lambda: [filled(fl.GRU(I, U)), filled(fl.Linear(U, 2)), Activation("softmax")],
+    "last": lambda: [
+        filled(Recurrence(fl.LSTM(I, U, bidirectional=True), "last", merge="sum")),
+        fl.Dropout(0.2), filled(fl.Linear(U, 2, False)), Activation("leaky_relu", 0.2),
+    ],
+    "backwards": lambda: [filled(Recurrence(fl.LSTM(I, U), "mean", backwards=True))],
+    "steps": lambda: [
+        filled(Conv1D(I, 4, 2, dilation=2, padding="causal")), filled(PReLU(4)), filled(Scale(4)),
+        Activation("elu", 0.7), filled(fl.GRU(4, 3)), Pool("max"),
+    ],
+    "flat": lambda: [filled(Conv1D(I, 2, 3, stride=2, padding="same", bias=False)), Flatten()],
+    "masked words": lambda: [
+        MaskZero(), filled(fl.Embedding(7, I)), filled(Recurrence(fl.LSTM(I, U), "mean")),
+    ],
+    "masked": lambda: [Masking(-1.0), filled(Recurrence(fl.GRU(I, U), "last"))],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("ending", ["keras", "h5"])
+@pytest.mark.parametrize("name", WRITTEN)
+def test_what_is_written_runs_in_keras(name: str, ending: str, tmp_path: Path) -> None:
+    model = WRITTEN[name]()
+    x = words() if "words" in name else numbers(N, I) if name == "linear" else numbers()
+    if name == "masked":
+        x[0, 4:] = x[1, 0] = -1
+    if name == "float64":
+        x = x.astype("float64")
+    stack = model if isinstance(model, list) else [model]
+    expected = Sequential(stack)(x)
+    same_in_keras(model, tmp_path / f"a.{ending}", x, expected)
+    again = fl.load(tmp_path / f"a.{ending}")
+    np.testing.assert_allclose(again(x), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("pooling", ["last", "mean"])
+def test_a_classifier_in_keras(pooling: str, tmp_path: Path) -> None:
+    model = filled(fl.TextClassifier(7, I, U, 2, True, pooling, num_outputs=3))
+    tokens = np.array([[3, 1, 2, 4, 0, 0], [5, 1, 2, 6, 2, 1], [1, 0, 0, 0, 0, 0]], "int32")
+    expected = model(tokens, [4, 6, 1])
+    same_in_keras(model, tmp_path / "a.keras", tokens, expected)
+
+
+def test_a_language_model_in_keras(tmp_path: Path) -> None:
+    model = filled(fl.LanguageModel(7, I, U, 2, projection=I, tied=True))
+    tokens = words()
+    logits, _ = model(np.ascontiguousarray(tokens.T))
+    same_in_keras(model, tmp_path / "a.keras", tokens, logits.swapaxes(0, 1))
+
+
+@pytest.mark.parametrize("name", ["gru", "last", "steps"])
+def test_written_weights_fit_a_model_of_keras(name: str, tmp_path: Path) -> None:
+    model = WRITTEN[name]()
+    fl.save(model, tmp_path / "a.keras")
+    fl.save(model, tmp_path / "a.weights.h5")
+    theirs = keras.saving.load_model(tmp_path / "a.keras", compile=False)
+    expected = output(theirs, numbers())
+    randomized(theirs)
+    theirs.load_weights(tmp_path / "a.weights.h5")
+    assert (output(theirs, numbers()) == expected).all()
+
+
+@pytest.mark.parametrize(
+    ("model", "told"),
+    [
+        (lambda: fl.LSTM(3, 4, proj_size=2), "none like a LSTM proj_size"),
+        (lambda: fl.GRU(3, 4, learn_state=True), "none like a GRU learn_state"),
+        (lambda: fl.PeepholeLSTM(3, 4), "none like a PeepholeLSTM"),
+        (lambda: fl.TextClassifier(9, 3, 4, pooling="mean+max"), "its output is 'mean\\+max'"),
+        (lambda: fl.TextClassifier(9, 3, 4, pooling="max"), "its maximum leaves masked steps out"),
+        (lambda: fl.TextClassifier(9, 3, 4, bigrams=8), "a table of bigrams"),
+        (lambda: fl.models.Seq2Seq(9, 8, 4, 4), "model is a Seq2Seq, expected a layer"),
+        (lambda: {"a": fl.GRU(2, 2)}, "model is a Layers, expected a layer"),
+        (lambda: fl.LSTMCell(2, 2), "none like a LSTMCell"),
+        (lambda: [fl.GRU(2, 2), fl.Linear(2, 2, dtype="float64")], "float32 and float64"),
+    ],
+)
+def test_what_keras_has_not_is_named(model: Any, told: str, tmp_path: Path) -> None:
+    with pytest.raises((TypeError, ValueError), match=told):
+        fl.save(model(), tmp_path / "a.keras")
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_same_model_gives_the_same_bytes(tmp_path: Path) -> None:
+    for name in ("a.keras", "b.keras"):
+        fl.save(WRITTEN["gru"](), tmp_path / name)
+    assert (tmp_path / "a.keras").read_bytes() == (tmp_path / "b.keras").read_bytes()
