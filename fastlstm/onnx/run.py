@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from fastlstm.onnx.cells import with_cells
+from fastlstm.onnx.chains import in_chains
 from fastlstm.onnx.errors import OnnxError, within
 from fastlstm.onnx.graph import Array, Graph
 from fastlstm.onnx.plan import Budget, Call, Mismatch, Planner, Ref, Step, live
@@ -140,7 +141,7 @@ class Runner:
                 inputs.append(planner.new(array.shape, array.dtype))
             np.copyto(inputs[-1].array, array)
         outputs = planner.graph(self.graph, inputs)
-        steps = with_cells(live(planner.steps, outputs), outputs)
+        steps = in_chains(with_cells(live(planner.steps, outputs), outputs), outputs)
         return Plan(key, planner.answers, inputs, steps, outputs)
 
 

@@ -68,7 +68,11 @@ SELU = 1.67326319217681884765625, 1.05070102214813232421875  # the operator's de
 def apply(p: Planner, function: Any, inputs: Sequence[Ref], dtype: Any = None) -> Ref:
     """Add a step of one call of a ufunc."""
     out = p.new(np.broadcast_shapes(*(i.shape for i in inputs)), dtype or inputs[0].dtype)
-    p.step(inputs, (out,), lambda: [partial(function, *(i.array for i in inputs), out=out.array)])
+
+    def bind() -> list[Call]:
+        return [partial(function, *(i.array for i in inputs), out=out.array)]
+
+    p.step(inputs, (out,), bind, function=function)
     return out
 
 
