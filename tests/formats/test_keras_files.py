@@ -72,6 +72,7 @@ MODELS: dict[str, Any] = {
         L.Input((None,), dtype="int32"), L.Embedding(7, I, mask_zero=True),
         L.LSTM(U, return_sequences=True), L.GlobalAveragePooling1D(),
     ])),
+    "functional masking": lambda: randomized(_functional_masking()),
     "functional words": lambda: randomized(_functional_words()),
 }  # fmt: skip
 
@@ -83,6 +84,14 @@ def _functional() -> Any:
     return keras.Model(inputs, x)
 
 
+def _functional_masking() -> Any:
+    inputs = keras.Input((None, I))
+    x = L.GRU(U, return_sequences=True)(L.Masking(-1.0)(inputs))
+    return keras.Model(
+        inputs, L.GlobalAveragePooling1D()(L.Bidirectional(L.LSTM(U, return_sequences=True))(x))
+    )
+
+
 def _functional_words() -> Any:
     inputs = keras.Input((None,), dtype="int32")
     x = L.Embedding(7, I, mask_zero=True)(inputs)
@@ -92,7 +101,7 @@ def _functional_words() -> Any:
 
 def input_of(name: str) -> Any:
     x = words() if "words" in name else numbers()
-    if name == "masking":
+    if name.endswith("masking"):
         x[0, 4:] = x[1, 0] = x[1, 3] = -1
     return x
 
@@ -189,6 +198,23 @@ def test_a_graph_that_branches(tmp_path: Path) -> None:
     layers = fl.load(tmp_path / "a.keras")
     assert sorted(type(layer).__name__ for layer in layers.values()) == ["GRU", "LSTM"]
     assert "do not stand in one line" in layers.left_out["the graph"]
+
+
+@pytest.mark.parametrize("value", [0, 5])
+@pytest.mark.parametrize("zero", [False, True])
+def test_a_mask_of_the_users_own(value: int, zero: bool, tmp_path: Path) -> None:
+    """It is not taken for that of the Embedding, which is another one or is not there."""
+    inputs = keras.Input((None,), dtype="int32")
+    x = L.Embedding(7, I, mask_zero=zero)(inputs)
+    y = L.GRU(U)(x, mask=keras.ops.not_equal(inputs, value))
+    theirs = randomized(keras.Model(inputs, y))
+    theirs.save(tmp_path / "a.keras")
+    found = fl.load(tmp_path / "a.keras")
+    if type(found) is Sequential:
+        np.testing.assert_allclose(found(words()), output(theirs, words()), atol=2e-6)
+    else:
+        assert "mask of its own" in found.left_out["the graph"]
+    assert (type(found) is Sequential) == (zero and value == 0)
 
 
 def test_states_that_are_kept_are_refused(tmp_path: Path) -> None:

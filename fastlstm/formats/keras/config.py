@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 
 DEEPEST = 50
 SEQUENTIAL, FUNCTIONAL = ("Sequential",), ("Functional", "Model")
-MASK_MAKER = "NotEqual"  # what an Embedding's mask is in a functional model of Keras 3
+# What the masks of an Embedding and of a Masking are made with in a functional model of Keras 3.
+MASK_MAKERS = ("NotEqual", "Any")
 
 
 class LayerConfig(NamedTuple):
@@ -41,7 +42,7 @@ def read_model(config: Any) -> ModelConfig:
         given = list(_objects(inner["layers"]))
         layers = [read_layer(layer) for layer in given]
         why = _not_in_line(given, layers, inner)
-        return ModelConfig([one for one in layers if one.kind != MASK_MAKER], why)
+        return ModelConfig([one for one in layers if one.kind not in MASK_MAKERS], why)
     raise ValueError(f"its model is of class {kind!r:.60}, expected Sequential or Functional")
 
 
@@ -66,24 +67,63 @@ def _not_in_line(
     given: list[dict[str, Any]], layers: list[LayerConfig], model: dict[str, Any]
 ) -> str:
     """Return why the layers of a functional model do not stand in one line, "" if they do."""
-    makers = {layer.name for layer in layers if layer.kind == MASK_MAKER}
-    before: str | None = None
+    makers = {layer.name for layer in layers if layer.kind in MASK_MAKERS}
+    reads = {
+        layer.name: [_reads(node) for node in config.get("inbound_nodes", [])]
+        for config, layer in zip(given, layers, strict=True)
+    }
+    before, masked = None, False
     for config, layer in zip(given, layers, strict=True):
         if layer.name in makers:
+            if not _is_usual(config, layers, reads):
+                return f"{layer.name} makes a mask of its own"
             continue
-        nodes = config.get("inbound_nodes", [])
+        calls = reads[layer.name]
         if before is None:
-            if nodes:
+            if calls:
                 return f"{layer.name} has an input, but stands first"
         else:
-            if len(nodes) != 1:
-                return f"{layer.name} is called {len(nodes)} times"
-            inputs = [name for name in _inputs(nodes[0]) if name not in makers]
+            if len(calls) != 1:
+                return f"{layer.name} is called {len(calls)} times"
+            inputs = [name for name in calls[0] if name not in makers]
             if inputs != [before]:
                 return f"{layer.name} reads {', '.join(inputs) or 'nothing'}, not {before}"
-        before = layer.name
+            if len(inputs) < len(calls[0]) and not masked:
+                return f"{layer.name} is given a mask of its own"
+        before, masked = layer.name, _masks(layer, masked)
     ends = list(_names(model.get("output_layers")))
     return "" if ends == [before] else f"its outputs are those of {', '.join(ends)}"
+
+
+def _is_usual(maker: dict[str, Any], layers: list[LayerConfig], reads: dict[str, Any]) -> bool:
+    """Whether a mask is that of an Embedding or a Masking which reads the same."""
+    (node,) = maker["inbound_nodes"]
+    if maker["class_name"] == "Any":
+        return True  # of what a NotEqual gives
+    source, value = _reads(node), node["args"][1]
+    return any(
+        [source] == reads[layer.name]
+        and (
+            (layer.kind == "Embedding" and layer.options.get("mask_zero") and value == 0)
+            or (layer.kind == "Masking" and layer.options.get("mask_value") == value)
+        )
+        for layer in layers
+    )
+
+
+def _masks(layer: LayerConfig, masked: bool) -> bool:
+    """Whether there is a mask behind a layer."""
+    if layer.kind in ("Embedding", "Masking"):
+        return layer.kind == "Masking" or bool(layer.options.get("mask_zero"))
+    if layer.kind in ("Conv1D", "Flatten", "GlobalAveragePooling1D", "GlobalMaxPooling1D"):
+        return False
+    inner = layer.options.get("layer")
+    options = inner["config"] if layer.kind == "Bidirectional" and inner else layer.options
+    return masked and bool(options.get("return_sequences", True))
+
+
+def _reads(node: Any) -> list[str]:
+    return list(_inputs(node))
 
 
 def _inputs(node: Any, depth: int = 0) -> Iterator[str]:
