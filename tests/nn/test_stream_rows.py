@@ -83,8 +83,8 @@ def test_wrong_rows_of_a_step(
     stream(x[:2], [0, 1])
 
 
-WIDE = [("lstm", 160, 1), ("lstm", 96, 24), ("gru-before", 96, 24), ("lstm-proj", 128, 9),
-        ("rnn-relu", 300, 5), ("lstm", 200, 90)]  # fmt: skip
+WIDE = [("lstm", 300, 1), ("lstm", 96, 24), ("gru-before", 96, 24), ("lstm-proj", 128, 200),
+        ("rnn-relu", 300, 6), ("lstm", 200, 90)]  # fmt: skip
 
 
 @pytest.mark.parametrize(("kind", "size", "rows"), WIDE, ids=str)

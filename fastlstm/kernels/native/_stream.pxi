@@ -1,9 +1,13 @@
 # Single steps.
 # Part of _native.pyx.
 
-# Operations of a layer's step that several threads are worth, some 15 us of one: of 256 units and
-# one row, or of 128 and four.
-DEF LARGE = 1e6
+# Operations of a layer's step that several threads are worth, some 20 us of one: of 256 units and
+# one row, or of 128 and eight. A single row takes as long as two: weights come from memory.
+DEF LARGE = 2e6
+
+
+cdef bint is_large(int64_t rows, double work) noexcept nogil:
+    return max(rows, 2) * work >= LARGE
 
 
 cdef void take_rows(const void *state, const int64_t *rows, int64_t n, size_t size,
@@ -115,7 +119,7 @@ cdef class Stream:
     @property
     def shares(self):
         """Whether a step of all rows is worth several threads."""
-        return self.N * self.work >= LARGE
+        return is_large(self.N, self.work)
 
     cdef int enter(self) except -1:
         """Claim the state for one caller: the GIL is given away during a step."""
@@ -167,7 +171,7 @@ cdef class Stream:
             try:
                 if numbers is not None:
                     rows = self.choose(numbers)
-                if n * self.work < LARGE:
+                if not is_large(n, self.work):
                     n_threads = 1
                 with nogil:
                     if rows == NULL and n_threads < 2:

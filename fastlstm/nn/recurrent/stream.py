@@ -30,7 +30,9 @@ class Stream:
     precision : of the products.
     """
 
-    __slots__ = ("_backend", "_find_cell", "_initial", "_layers", "_precision", "_steps")
+    __slots__ = (
+        "_backend", "_find_cell", "_initial", "_layers", "_precision", "_shares", "_steps",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -44,6 +46,7 @@ class Stream:
         self._layers, self._initial, self._precision = layers, initial, precision
         make, N = kernels.backend(backend).stream, initial.batch_size
         self._steps = make(find_cell(), layers, N, precision)
+        self._shares = self._steps.shares
         self.reset()
 
     def __call__(self, x: Array, /, rows: ArrayLike | None = None) -> Array:
@@ -67,13 +70,18 @@ class Stream:
         RuntimeError
             If another thread is inside.
         """
-        steps = self._steps
-        n_threads = get_num_threads() if steps.shares else 1
-        numbers = None if rows is None else row_numbers(rows, self._initial.batch_size)
         try:
-            return steps(x, numbers, n_threads)
+            if rows is None and not self._shares:
+                return self._steps(x)
+            return self._steps(x, *self._options(rows))
         except TypeError:
-            return steps(as_array("x", x, self._initial[0].dtype), numbers, n_threads)
+            x = as_array("x", x, self._initial[0].dtype)
+            return self._steps(x, *self._options(rows))
+
+    def _options(self, rows: ArrayLike | None) -> tuple[Any, int]:
+        """Return the numbers of rows, and of threads."""
+        numbers = None if rows is None else row_numbers(rows, self._initial.batch_size)
+        return numbers, get_num_threads() if self._shares else 1
 
     def reset(self, rows: ArrayLike | None = None) -> None:
         """Put rows back to the initial state; None for all. For `rows` see `State.gather`."""
