@@ -30,7 +30,10 @@ def test_there_are_examples() -> None:
 
 
 @pytest.mark.parametrize("code", EXAMPLES, ids=range(len(EXAMPLES)))
-def test_a_python_example_runs_alone(code: str) -> None:
+def test_a_python_example_runs_alone(
+    code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # some write files
     for lib in ("torch", "sklearn"):
         if re.search(rf"import {lib}|fastlstm.{lib}", code):
             pytest.importorskip(lib)
