@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import permutations
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -35,15 +35,15 @@ class Cell(NamedTuple):
     gates: tuple[int, int, int, int]  # i, f, g, o
 
 
-def with_cells(steps: Sequence[Step], outputs: Sequence[Ref]) -> list[Step]:
-    """Return the steps with each LSTM cell among them as one."""
+def with_cells(steps: Sequence[Step], outputs: Sequence[Ref], shared: dict[Any, Any]) -> list[Step]:
+    """Return the steps with each LSTM cell among them as one; `shared` holds their weights."""
     found = list(steps)
     if not hasattr(kernels.backend(), "BoundForward"):
         return found
     plan = _Plan(steps)
     for cell in [plan.cell(step) for step in steps if step.op == "Tanh"]:
         if cell is not None and cell.sum in found and cell.last in found:
-            found[found.index(cell.sum)] = _one_step(cell)
+            found[found.index(cell.sum)] = _one_step(cell, shared)
             found.remove(cell.last)
     return live(found, outputs) if len(found) < len(steps) else found
 
@@ -133,17 +133,27 @@ def _place(root: Ref, part: Ref, N: int, H: int) -> int:
     return -1 if rest or array.strides[-1] != whole.itemsize and H > 1 else place
 
 
-def _one_step(cell: Cell) -> Step:
+def _one_step(cell: Cell, shared: dict[Any, Any]) -> Step:
     total, last, input, state, c, _ = cell
     refs = (input.x, input.weight, input.bias, state.x, state.weight, state.bias, c)
     read = tuple(ref for ref in refs if ref is not None)
     outputs = (last.outputs[0], total.outputs[0])
-    return Step("LSTM", last.node, read, outputs, lambda: [_bind(cell)], {"cell": CELLS["lstm"]})
+    return Step(
+        "LSTM", last.node, read, outputs, lambda: [_bind(cell, shared)], {"cell": CELLS["lstm"]}
+    )
 
 
-def _bind(cell: Cell) -> Callable[[], object]:
-    total, last, input, state, c, gates = cell
-    N, H = c.array.shape[-2:]
+def _weights(cell: Cell, shared: dict[Any, Any]) -> tuple[Weights, bool]:
+    """Return the kernel's weights, and whether they are made once for all cells with the same."""
+    _, _, input, state, c, gates = cell
+    H = c.array.shape[-1]
+    refs = [ref for p in (input, state) for ref in (p.weight, p.bias) if ref is not None]
+    common = all(ref.source for ref in refs)
+    places = tuple((ref.array.__array_interface__["data"][0], ref.array.strides) for ref in refs)
+    key = ("cell", gates, places)
+    if common and key in shared:
+        found: Weights = shared[key][0]
+        return found, True
     order = np.concatenate([np.arange(k * H, (k + 1) * H) for k in gates])
 
     def rows(array: Array) -> Array:
@@ -155,6 +165,15 @@ def _bind(cell: Cell) -> Callable[[], object]:
         None if p.bias is None else rows(p.bias.array.reshape(-1)) for p in (input, state)
     )
     weights = Weights(rows(input.weight.array), rows(state.weight.array), b_ih, b_hh)
+    if common:
+        shared[key] = weights, refs  # which keep their places in memory
+    return weights, common
+
+
+def _bind(cell: Cell, shared: dict[Any, Any]) -> Callable[[], object]:
+    total, last, input, state, c, _ = cell
+    N, H = c.array.shape[-2:]
+    weights, common = _weights(cell, shared)
     h_new = last.outputs[0].array.reshape(N, H)
     call = Call(
         input.x.array.reshape(1, N, -1),
@@ -164,4 +183,4 @@ def _bind(cell: Cell) -> Callable[[], object]:
         h_new[None],
     )
     ends = [np.empty_like(h_new), total.outputs[0].array.reshape(N, H)]
-    return bound(CELLS["lstm"], call, ends, pack=True)
+    return bound(CELLS["lstm"], call, ends, pack=True, shared=shared if common else None)

@@ -141,7 +141,8 @@ class Runner:
                 inputs.append(planner.new(array.shape, array.dtype))
             np.copyto(inputs[-1].array, array)
         outputs = planner.graph(self.graph, inputs)
-        steps = in_chains(with_cells(live(planner.steps, outputs), outputs), outputs)
+        steps = with_cells(live(planner.steps, outputs), outputs, self.shared)
+        steps = in_chains(steps, outputs)
         return Plan(key, planner.answers, inputs, steps, outputs)
 
 

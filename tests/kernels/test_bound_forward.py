@@ -60,6 +60,27 @@ def test_packed_weights_are_those_of_then(native: Any) -> None:
     assert np.abs(call.y - before).max() > 0.01
 
 
+def test_packed_weights_are_shared(native: Any) -> None:
+    cell = CELLS["lstm"]
+    call, ends = arrays("lstm", T, np.float32)
+    first = native.BoundForward(cell, call, ends, True)
+    first()
+    expected = call.y.copy()
+    second = native.BoundForward(cell, call, ends, first)
+    del first
+    call.weights.w_ih[...] *= 2
+    second()
+    np.testing.assert_array_equal(call.y, expected)
+    others = (
+        native.BoundForward(cell, call, ends, False),  # packed none
+        native.BoundForward(cell, arrays("lstm", T, np.float32)[0], ends, True),
+        native.BoundForward(CELLS["gru"], *arrays("gru", T, np.float32), True),
+    )
+    for other in others:
+        with pytest.raises(ValueError, match="pack is of other weights"):
+            native.BoundForward(cell, call, ends, other)
+
+
 def test_the_arrays_live_as_long_as_it_does(native: Any) -> None:
     call, ends = arrays("lstm", T, np.float32)
     expected, _ = native.forward(CELLS["lstm"], call)

@@ -416,3 +416,43 @@ def test_without_the_package_the_extra_is_named() -> None:
 def test_fastlstm_alone_does_not_load_onnx() -> None:
     code = "import sys, fastlstm; fastlstm.LSTM(2, 3); assert 'onnx' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize(
+    ("shape", "indices"),
+    [
+        ((4, 5), [[1], [2]]),
+        ((4, 5), [[3], [1]]),
+        ((4, 5), [[[0, 1], [0, 3]], [[2, 1], [2, 3]]]),
+        ((4, 5), [[0, 0], [3, 4], [1, 1]]),
+        ((3, 4, 2), [[-1], [0]]),
+        ((6,), [[2]]),
+        ((4, 5), [[1, 1], [1, 1]]),
+        ((4, 5), np.zeros((0, 1), int).tolist()),
+    ],
+)
+def test_scatter_at_known_places(shape: tuple[int, ...], indices: Any) -> None:
+    """Places that stand regularly are a view; others, and those that come twice, are not."""
+    at = np.array(indices, np.int64).reshape(-1, 1) if not indices else int_tensor(indices)
+    rng = np.random.default_rng(6)
+    x = rng.standard_normal(shape).astype(np.float32)
+    updates = rng.standard_normal(at.shape[:-1] + shape[at.shape[-1] :]).astype(np.float32)
+    nodes = [node("ScatterND", ["x", "at", "u"], ["y"])]
+    inputs = [value("x", shape=shape), value("u", shape=updates.shape)]
+    data = model(nodes, inputs, [value("y")], {"at": at})
+    expected = x.copy()
+    for place in np.ndindex(at.shape[:-1]):
+        expected[tuple(at[place])] = updates[place]
+    np.testing.assert_array_equal(fonnx.load(data)(x, updates)[0], expected)
+
+
+def test_a_depthwise_transposed_convolution() -> None:
+    rng = np.random.default_rng(7)
+    made = node("ConvTranspose", ["x", "w", "b"], ["y"], group=3, strides=[2, 1], pads=[1, 0, 0, 1])
+    constants = {
+        "w": rng.standard_normal((3, 1, 3, 2)).astype(np.float32),
+        "b": rng.standard_normal(3).astype(np.float32),
+    }
+    data = model([made], [value("x", shape=(2, 3, 4, 5))], [value("y")], constants)
+    x = rng.standard_normal((2, 3, 4, 5)).astype(np.float32)
+    np.testing.assert_allclose(fonnx.load(data)(x)[0], in_runtime(data, {"x": x})[0], atol=1e-5)

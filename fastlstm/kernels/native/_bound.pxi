@@ -9,12 +9,13 @@ cdef class BoundForward:
     cell, call : as for `forward`, without `save` or tokens; its arrays are read and written in
         every run.
     ends : where the last states go, [N,R or H] each.
-    pack : whether the weights are packed now: later changes to them are not seen.
+    pack : whether the weights are packed now: later changes to them are not seen. Or another one
+        of the same cell and weights, whose packed ones are used.
     """
     cdef HeldCall held
     cdef bint busy
 
-    def __cinit__(self, cell, call, tuple ends not None, bint pack):
+    def __cinit__(self, cell, call, tuple ends not None, pack):
         cdef View v
         cdef fl_call *p
         if call.save or isinstance(call.x, Tokens):
@@ -23,13 +24,32 @@ cdef class BoundForward:
         p = &self.held.p
         set_forward(self.held, cell, call)
         self.held.set_states(ends, "ends", <const void **>&p.h_n, <const void **>&p.c_n, True)
-        if pack:
+        if isinstance(pack, BoundForward):
+            self.share(pack)
+        elif pack:
             size = self.held.kernels.packed_size(p)
             packed = np.empty(size, DTYPES[self.held.format])
             v = view(packed, "packed", (size,), self.held.format, 0, True)
             self.held.held.append(v)
             self.held.kernels.pack(p, v.b.buf)
             p.packed = v.b.buf
+
+    cdef int share(self, BoundForward other) except -1:
+        """Use the packed weights of another one."""
+        cdef fl_call *p = &self.held.p
+        cdef fl_call *q = &other.held.p
+        cdef bint fit = (
+            q.packed != NULL and self.held.kernels == other.held.kernels and p.cell == q.cell
+            and p.input.I == q.input.I and p.H == q.H and p.R == q.R
+            and p.weights.w_ih == q.weights.w_ih and p.weights.w_hh == q.weights.w_hh
+            and p.weights.b_ih == q.weights.b_ih and p.weights.b_hh == q.weights.b_hh
+            and p.weights.w_hr == q.weights.w_hr and (p.weights.params == NULL) == (q.weights.params == NULL)
+        )
+        if not fit:
+            raise ValueError("pack is of other weights or another cell, or packed none")
+        p.packed = q.packed
+        self.held.held.append(other)
+        return 0
 
     def __call__(self, int n_threads=1):
         """Run; RuntimeError if another thread is inside."""

@@ -147,6 +147,6 @@ class Stream:
 
 class BoundForward:
     def __init__(
-        self, cell: CellSpec, call: Call, ends: tuple[Array, ...], pack: bool, /
+        self, cell: CellSpec, call: Call, ends: tuple[Array, ...], pack: bool | BoundForward, /
     ) -> None: ...
     def __call__(self, n_threads: int = 1) -> None: ...

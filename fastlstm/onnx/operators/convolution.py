@@ -204,14 +204,24 @@ def conv_transpose(p: Planner, node: Node, inputs: Inputs) -> list[Ref]:
     # `at` is over the whole output, what is cut off included: its windows are the input's elements
     whole = p.scratch((N, M, *at.input), x.dtype)
     P, K = prod(at.output), prod(at.size)
-    rows = p.scratch((N, groups, M // groups * K, P), x.dtype)
-    matrix = p.scratch((groups, M // groups * K, C // groups), x.dtype)
+    alone = groups == C == M and K <= MOST_GROUPED_TAPS  # each channel by itself
+    rows = p.scratch((0,) if alone else (N, groups, M // groups * K, P), x.dtype)
+    matrix = p.scratch((0,) if alone else (groups, M // groups * K, C // groups), x.dtype)
+    term = p.scratch(x.shape if alone else (0,), x.dtype)
     shape = _output_sizes(node, x.shape[2:], w.shape[2:])
     cuts = tuple(slice(b, b + n) for b, n in zip(before, shape, strict=True))
     at.check_taps()
     dense = p.dense(x)
 
-    def bind() -> list[Call]:
+    def by_sums() -> list[Call]:
+        made: list[Call] = [partial(whole.fill, 0)]
+        for k, tap in enumerate(_writable_taps(at, whole)):
+            weights = w.array.reshape(C, K)[:, k].reshape(C, *(1,) * len(at.size))
+            made.append(partial(np.multiply, x.array, weights, term))
+            made.append(partial(np.add, tap, term, tap))
+        return made
+
+    def by_product() -> list[Call]:
         fill = copying(matrix, w.array.reshape(groups, C // groups, M // groups * K).swapaxes(1, 2))
         made: list[Call] = []
         if w.constant:
@@ -224,6 +234,10 @@ def conv_transpose(p: Planner, node: Node, inputs: Inputs) -> list[Ref]:
         parts = rows.reshape(N, M, K, *at.output)
         for k, tap in enumerate(_writable_taps(at, whole)):
             made.append(partial(np.add, tap, parts[:, :, k], tap))
+        return made
+
+    def bind() -> list[Call]:
+        made = by_sums() if alone else by_product()
         if bias is not None:
             b = bias.array.reshape(-1, *(1,) * len(at.size))
             made.append(partial(np.add, whole, b, whole))

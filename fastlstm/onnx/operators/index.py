@@ -131,13 +131,53 @@ def scatter_nd(p: Planner, node: Node, inputs: Inputs) -> list[Ref]:
             f"indices {indices.shape} and updates {updates.shape} do not fit x of shape {x.shape}"
         )
 
+    def places(at: Array) -> tuple[Array, ...]:
+        return tuple(from_zero(at[..., d], x.shape[d]) for d in range(depth))
+
+    if indices.constant and node.attributes.get("reduction", "none") == "none":
+        numbers = np.arange(x.array.size).reshape(x.shape)
+        return [_put_at(p, x, numbers[places(indices.array)], updates)]
+
     def function(a: Array, at: Array, values: Array) -> Array:
         out: Array = a.copy()
-        places = tuple(from_zero(at[..., d], a.shape[d]) for d in range(depth))
-        _put(node, out, places, values)
+        _put(node, out, places(at), values)
         return out
 
     return _in_numpy(p, inputs, x.shape, x.dtype, function)
+
+
+def _put_at(p: Planner, x: Ref, at: Array, updates: Ref) -> Ref:
+    """Return x with the elements of the numbers `at` replaced: through a view, if there is one."""
+    out = p.like(x)
+    view = _view_at(out.array, at)
+
+    def bind() -> list[Call]:
+        first: Call = partial(np.copyto, out.array, x.array)
+        if view is not None:
+            return [first, partial(np.copyto, view, updates.array)]
+        return [first, lambda: out.array.put(at, updates.array)]
+
+    p.step((x, updates), (out,), bind)
+    return out
+
+
+def _view_at(array: Array, at: Array) -> Array | None:
+    """Return the elements of the numbers `at` as a view, None if they do not stand regularly."""
+    if not at.size or len(np.unique(at)) < at.size:
+        return None
+    start = int(at.flat[0])
+    steps = [
+        int(at[(0,) * k + (1,) + (0,) * (at.ndim - k - 1)]) - start if n > 1 else 0
+        for k, n in enumerate(at.shape)
+    ]
+    regular = np.full(at.shape, start)
+    for axis, step in enumerate(steps):
+        regular += step * np.arange(at.shape[axis]).reshape((-1,) + (1,) * (at.ndim - axis - 1))
+    if not np.array_equal(regular, at):
+        return None
+    flat = array.reshape(-1)[start:]
+    strides = tuple(step * array.itemsize for step in steps)
+    return np.lib.stride_tricks.as_strided(flat, at.shape, strides)
 
 
 @operator("ScatterElements", "Scatter", since=9)

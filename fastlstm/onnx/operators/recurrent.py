@@ -286,7 +286,8 @@ def _add_kernel(
         rows = rows_of(lengths.array, T, N) if lengths is not None and known else full_rows(T, N)
         call = KernelCall(x.array, tuple(starts), held, rows, y, reverse=reverse)
         if known:
-            return [*made, bound(cell, call, ends, pack=constant)]
+            shared = p.shared if all(ref is None or ref.source for ref in weights) else None
+            return [*made, bound(cell, call, ends, pack=constant, shared=shared)]
         assert lengths is not None
         given = lengths
         return [*made, lambda: run_rows(cell, call, ends, rows_of(given.array, T, N))]
