@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from onnx.reference import ReferenceEvaluator
 from onnx_build import GATES, in_runtime, int_tensor, model, node, recurrent_weights, value
 
 from fastlstm import onnx as fonnx
@@ -113,6 +114,30 @@ def test_other_activations_and_options(seed: int) -> None:
         constants,
     )
     compare(data, {"x": rng.standard_normal((T, N, I)).astype(np.float32)})
+
+
+@pytest.mark.parametrize("biased", [False, True])
+@pytest.mark.parametrize("op", GATES)
+def test_against_the_reference_evaluator(op: str, biased: bool) -> None:
+    """Forward and with the usual activations, which is what it has."""
+    rng = np.random.default_rng(8)
+    T, N, I, H = 4, 2, 3, 5  # noqa: E741
+    weights = recurrent_weights(op, rng, I, H)
+    states = ["h", "c"][: 1 + (op == "LSTM")]
+    given = ["x", "W", "R", "B" if biased else "", "", *states]
+    outputs = ["y", "yh"]
+    inputs = [value("x", shape=(T, N, I)), *(value(s, shape=(1, N, H)) for s in states)]
+    data = model(
+        [node(op, given, outputs, hidden_size=H), node("Relu", ["y"], ["z"])],
+        inputs,
+        [value(name) for name in (*outputs, "z")],
+        weights,
+    )
+    feeds = {"x": rng.standard_normal((T, N, I)).astype(np.float32)}
+    feeds |= {s: rng.standard_normal((1, N, H)).astype(np.float32) for s in states}
+    expected = ReferenceEvaluator(data).run(None, feeds)
+    for got, want in zip(fonnx.load(data).run(feeds).values(), expected, strict=True):
+        np.testing.assert_allclose(got, want, atol=TOLERANCE, rtol=TOLERANCE)
 
 
 @pytest.mark.parametrize("op", GATES)

@@ -201,6 +201,9 @@ def conv_transpose(p: Planner, node: Node, inputs: Inputs) -> list[Ref]:
     M = w.shape[1] * groups
     _check_bias(bias, M)
     at, before = _transposed(node, x.shape[2:], w.shape[2:])
+    if set(at.stride) == {1}:
+        wanted = _output_sizes(node, x.shape[2:], w.shape[2:])
+        return [_by_convolution(p, x, _turned(p, w, groups), bias, at, before, wanted, groups)]
     # `at` is over the whole output, what is cut off included: its windows are the input's elements
     whole = p.scratch((N, M, *at.input), x.dtype)
     P, K = prod(at.output), prod(at.size)
@@ -246,6 +249,46 @@ def conv_transpose(p: Planner, node: Node, inputs: Inputs) -> list[Ref]:
     base = Ref(whole)
     p.step((dense, w) if bias is None else (dense, w, bias), (base,), bind)
     return [p.view(base, inner(whole, cuts))]
+
+
+def _turned(p: Planner, w: Ref, groups: int) -> Ref:
+    """Return weights [C,M/g,...] of a transposed convolution as [M,C/g,...] of a plain one."""
+    C, channels, *size = w.shape
+
+    def turn(weight: Array) -> Array:
+        parts = weight.reshape(groups, C // groups, channels, *size).swapaxes(1, 2)
+        return np.flip(parts, tuple(range(3, parts.ndim)))
+
+    shape = (groups * channels, C // groups, *size)
+    if w.constant:
+        return p.prepared(w, "turned", lambda weight: turn(weight).reshape(shape))
+    return p.reshape(p.view(w, turn(w.array)), shape)
+
+
+def _by_convolution(
+    p: Planner,
+    x: Ref,
+    w: Ref,
+    bias: Ref | None,
+    at: Windows,
+    before: tuple[int, ...],
+    wanted: Sequence[int],
+    groups: int,
+) -> Ref:
+    """With a stride of 1: a plain convolution of what is kept, with the weights turned round."""
+    cuts, pads = [slice(None)] * 2, []
+    for k, size in enumerate(at.output):
+        reach = (at.size[k] - 1) * at.dilation[k]
+        first = reach - before[k]
+        last = wanted[k] - size - first + reach
+        cuts.append(slice(max(-first, 0), max(size - max(-last, 0), 0)))
+        pads.append((max(first, 0), max(last, 0)))
+    near = p.view(x, x.array[tuple(cuts)])
+    sides = tuple(zip(*pads, strict=True))
+    here = at._replace(before=sides[0], after=sides[1], input=near.shape[2:], output=tuple(wanted))
+    out = p.new((x.shape[0], w.shape[0], *wanted), x.dtype)
+    add_conv(p, near, w, bias, here, groups, out)
+    return out
 
 
 def _writable_taps(at: Windows, x: Array) -> list[Array]:

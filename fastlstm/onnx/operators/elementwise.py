@@ -211,13 +211,19 @@ def leaky_relu(p: Planner, node: Node, inputs: Inputs) -> Sequence[Ref]:
 
 @operator("PRelu", since=7)
 def prelu(p: Planner, node: Node, inputs: Inputs) -> list[Ref]:
-    """max(x, 0) + slope * min(x, 0)."""
+    """max(x, 0) + slope * min(x, 0); of slopes from 0 to 1 that is max(x, slope * x)."""
     x, slope = inputs
     if np.broadcast_shapes(x.shape, slope.shape) != x.shape:
         raise OnnxError(f"slope has shape {slope.shape}, expected one that extends to {x.shape}")
-    out, low = p.like(x), p.scratch(x.shape, x.dtype)
+    usual = slope.constant and bool(((slope.array >= 0) & (slope.array <= 1)).all())
+    out, low = p.like(x), p.scratch((0,) if usual else x.shape, x.dtype)
 
     def bind() -> list[Call]:
+        if usual:
+            return [
+                partial(np.multiply, x.array, slope.array, out.array),
+                partial(np.maximum, x.array, out.array, out=out.array),
+            ]
         zero = number(0, x)
         return [
             partial(np.minimum, x.array, zero, out=low),
