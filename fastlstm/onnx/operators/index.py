@@ -135,6 +135,7 @@ def scatter_nd(p: Planner, node: Node, inputs: Inputs) -> list[Ref]:
         return tuple(from_zero(at[..., d], x.shape[d]) for d in range(depth))
 
     if indices.constant and node.attributes.get("reduction", "none") == "none":
+        p.budget.take(x.shape, np.dtype(np.int64))
         numbers = np.arange(x.array.size).reshape(x.shape)
         return [_put_at(p, x, numbers[places(indices.array)], updates)]
 

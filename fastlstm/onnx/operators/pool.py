@@ -61,6 +61,7 @@ def max_pool(p: Planner, node: Node, inputs: Inputs) -> list[Ref]:
 def _places(p: Planner, node: Node, x: Ref, at: Windows, padded: Array | None) -> Ref:
     """Return where in x the largest elements are, counted over all of x."""
     # An input that holds the places of its elements, cut into the same windows.
+    p.budget.take(x.shape, np.dtype(np.int64))
     numbers = np.arange(prod(x.shape), dtype=np.int64).reshape(x.shape)
     if node.integer("storage_order", 0):
         n, axes = x.shape[:2], x.shape[2:]
