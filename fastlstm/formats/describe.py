@@ -29,6 +29,7 @@ from fastlstm.kernels import CELLS, CellSpec
 from fastlstm.models.softmax import SoftmaxDecoder
 from fastlstm.nn.attention import DotAttention
 from fastlstm.nn.cell import GRUCell, LSTMCell, RNNCell
+from fastlstm.nn.chain import Chain, Conv1d, Magnitude, Mean, ReLU, Sigmoid, Tanh
 from fastlstm.nn.check import check_probability, check_size
 from fastlstm.nn.dropout import Dropout
 from fastlstm.nn.embedding import Embedding
@@ -43,6 +44,7 @@ from fastlstm.nn.weights import PARTS
 Shape = tuple[int, ...]
 Shapes = Iterator[tuple[str, Shape]]
 DEEPEST = 20  # layers inside layers
+HOLDERS = ("Recurrence", "Sequential", "Chain", "Layers")  # what has layers inside
 SETTINGS = ("batch_first", "dropout", "recurrent_dropout", "recompute", "precision", "p")
 
 
@@ -123,6 +125,13 @@ def _conv_shapes(options: Mapping[str, Any]) -> Shapes:
         yield "bias", (O,)
 
 
+def _conv1d_shapes(options: Mapping[str, Any]) -> Shapes:
+    O, I, K = _sizes(options, "out_channels", "in_channels", "kernel_size")  # noqa: E741
+    yield "weight", (O, I, K)
+    if options["bias"]:
+        yield "bias", (O,)
+
+
 def _feature_shapes(*names: str) -> Callable[[Mapping[str, Any]], Shapes]:
     return lambda options: ((name, tuple(_sizes(options, "features"))) for name in names)
 
@@ -181,6 +190,14 @@ KINDS: dict[str, Kind] = {
          "dtype"),
         _conv_shapes,
     ),
+    "Conv1d": Kind(
+        Conv1d,
+        ("in_channels", "out_channels", "kernel_size", "stride", "padding", "bias",
+         "padding_mode", "context", "dtype"),
+        _conv1d_shapes,
+    ),
+    **{kind.__name__: Kind(kind) for kind in (ReLU, Sigmoid, Tanh, Magnitude, Mean)},
+    "Chain": Kind(Chain, ("frame",)),
     "Recurrence": Kind(Recurrence, ("output", "backwards", "merge", "zero_masked")),
     "Sequential": Kind(Sequential),
     "Layers": Kind(Layers),  # type: ignore[arg-type]
@@ -201,12 +218,19 @@ def describe(layer: Any) -> dict[str, Any]:
         value = getattr(layer, option)
         if option == "bias" and not isinstance(value, bool):
             value = value is not None
-        found["options"][option] = value.name if isinstance(value, np.dtype) else value
+        found["options"][option] = _plain(value)
     inside = inside_of(layer)
     if inside is not None:
         found["inside"] = [[name, describe(part)] for name, part in inside.items()]
         return found
     return {**found, "settings": settings_of(layer)}
+
+
+def _plain(value: Any) -> Any:
+    """Return an option as JSON has it."""
+    if isinstance(value, np.dtype):
+        return value.name
+    return list(value) if isinstance(value, tuple) else value
 
 
 def inside_of(layer: Any) -> Mapping[str, Any] | None:
@@ -215,6 +239,8 @@ def inside_of(layer: Any) -> Mapping[str, Any] | None:
         return {"": layer.layer}
     if isinstance(layer, Sequential):
         return layer.layers
+    if isinstance(layer, Chain):
+        return {name: part for name, part in vars(layer).items() if isinstance(part, Module)}
     return layer if isinstance(layer, dict) else None
 
 
@@ -256,6 +282,10 @@ def build(description: Any, depth: int = 0) -> Any:
     if kind.make is Recurrence:
         (one,) = parts
         return kind.make(one[1], **options)
+    if kind.make is Chain:
+        if [name for name, _ in parts] != [str(number) for number in range(len(parts))]:
+            raise ValueError("the layers in a Chain are not named by their numbers")
+        return Chain([part for _, part in parts], **options)
     if len(dict(parts)) < len(parts):
         raise ValueError(f"a {description['class']} has a name twice")
     return kind.make(dict(parts))
@@ -276,7 +306,7 @@ def _parts(description: Any, depth: int) -> tuple[Kind, dict[str, Any], Any]:
             f"the options of a {name} are {options!r:.200}, expected {', '.join(kind.options)}"
         )
     inside = description.get("inside")
-    if (inside is None) == (name in ("Recurrence", "Sequential", "Layers")):
+    if (inside is None) == (name in HOLDERS):
         raise ValueError(f"a {name} has layers inside or none: {inside!r:.100}")
     if inside is not None and not _are_named(inside):
         raise ValueError(f"the layers in a {name} are {inside!r:.100}, expected pairs with a name")

@@ -69,6 +69,15 @@ LAYERS: dict[str, Callable[[], Any]] = {
         }
     ),
     "sequential of steps": lambda: Sequential([Masking(-1.0), Pool("max"), Flatten()]),
+    "chain": lambda: fl.nn.Chain(
+        [
+            fl.nn.Conv1d(1, 8, 6, 2, (2, 1), False, "reflect", context=3),
+            fl.nn.Magnitude(), fl.nn.ReLU(),
+            fl.nn.Conv1d(4, 5, 3), fl.nn.Tanh(),
+            fl.GRU(5, 3, 2), fl.nn.Mean(), fl.Linear(3, 2), fl.nn.Sigmoid(),
+        ],
+        frame=12,
+    ),
     "sequential in sequential": lambda: Sequential([Sequential([fl.Linear(2, 2)]), fl.RNN(2, 2)]),
 }  # fmt: skip
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -93,3 +94,11 @@ def test_packages_that_are_missing_are_named(tmp_path: Path) -> None:
     extras = [line.partition("fastlstm[")[2].rstrip("]'") for line in lines]
     assert extras == ["torch", "torch", "keras", "onnx", "keras", "keras"]
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(files)
+
+
+@pytest.mark.parametrize("path", [5, None, b"a.pt"])
+def test_what_is_no_path_is_named(path: Any) -> None:
+    with pytest.raises(TypeError, match="path is a .*, expected a str or a Path"):
+        fl.load(path)
+    with pytest.raises(TypeError, match="path is a .*, expected a str or a Path"):
+        fl.save(fl.Linear(2, 2), path)

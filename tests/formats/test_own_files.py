@@ -35,7 +35,9 @@ def test_all_kinds_are_among_the_cases() -> None:
     made = {type(make()).__name__ for make in LAYERS.values()} | {"Layers"}
     inside = LAYERS["sequential"]().layers.values()
     steps = LAYERS["sequential of steps"]().layers.values()
-    assert made | {type(layer).__name__ for layer in (*inside, *steps)} == set(KINDS)
+    stages = vars(LAYERS["chain"]()).values()
+    found = made | {type(layer).__name__ for layer in (*inside, *steps, *stages)}
+    assert found >= set(KINDS)
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -55,6 +57,13 @@ def test_a_loaded_layer_gives_the_same_numbers(tmp_path: Path) -> None:
     fl.save(lstm, tmp_path / "lstm.safetensors")
     x = np.random.default_rng(0).standard_normal((4, 2, 3)).astype("float32")
     assert (fl.load(tmp_path / "lstm.safetensors")(x)[0] == lstm(x)[0]).all()
+
+
+def test_a_loaded_chain_gives_the_same_numbers(tmp_path: Path) -> None:
+    chain = filled(LAYERS["chain"]())
+    fl.save(chain, tmp_path / "chain.safetensors")
+    x = np.random.default_rng(0).standard_normal((2, 36)).astype("float32")
+    assert (fl.load(tmp_path / "chain.safetensors")(x) == chain(x)).all()
 
 
 def test_settings_of_layers_in_a_model_come_back(tmp_path: Path) -> None:

@@ -250,3 +250,15 @@ def test_wrong_calls() -> None:
         chain.stream()
     with pytest.raises(AttributeError, match="frame is 24 and cannot become 12"):
         chain.frame = 12
+
+
+@pytest.mark.parametrize("name", ["context", "padding"])
+def test_what_stands_around_a_frame_has_an_end(name: str) -> None:
+    sizes: dict[str, Any] = {name: (1 << 20) + 1}
+    with pytest.raises(ValueError, match=f"{name} is 1048577, expected at most 1,048,576"):
+        nn.Conv1d(1, 1, 1, **sizes)
+
+
+def test_a_frame_has_an_end() -> None:
+    with pytest.raises(ValueError, match="frame is .*, expected at most 1,073,741,824"):
+        nn.Chain([nn.Linear(1, 1)], frame=10**30)

@@ -27,6 +27,8 @@ from fastlstm.nn.module import Array, Module, check_finite
 from fastlstm.nn.recurrent.layer import Recurrent
 from fastlstm.nn.state import State
 
+MOST_FRAME = 1 << 30  # positions: more is a mistake, or a damaged file
+
 
 class Chain(ForInference):
     """Layers one after the other, from a signal to what is made of it: inference in one call.
@@ -47,7 +49,7 @@ class Chain(ForInference):
     modules : `Conv1d`, `Linear`, `ReLU`, `Sigmoid`, `Tanh`, `Magnitude`, `Mean`, and recurrent
         layers of one direction, which make a step at every position. All of one dtype, their
         precision float32.
-    frame : positions of a frame.
+    frame : positions of a frame, up to 2^30.
 
     Attributes
     ----------
@@ -64,7 +66,7 @@ class Chain(ForInference):
     _fixed = frozenset(["frame", "frame_out", "in_channels", "out_channels", "dtype"])
 
     def __init__(self, modules: Sequence[Module], frame: int = 1) -> None:
-        self.frame = check_size("frame", frame)
+        self.frame = check_size("frame", frame, most=MOST_FRAME)
         if not isinstance(modules, (list, tuple)) or not modules:
             raise TypeError(f"modules is {modules!r:.60}, expected a list of modules")
         for i, module in enumerate(modules):

@@ -22,6 +22,7 @@ from fastlstm.nn.init import uniform
 from fastlstm.nn.module import Parameter, described
 
 PADDING_MODES = ("zeros", "reflect")
+MOST_AROUND = 1 << 20  # positions of padding or of the past: more is a mistake, or a damaged file
 
 
 class Conv1d(ChainPart):
@@ -34,14 +35,14 @@ class Conv1d(ChainPart):
     ----------
     in_channels, out_channels, kernel_size : sizes, at least 1.
     stride : positions from one output to the next.
-    padding : positions before a frame and behind it, an integer for both or a pair. In a stream
-        every frame has its own.
+    padding : positions before a frame and behind it, an integer for both or a pair, up to 2^20. In
+        a stream every frame has its own.
     bias : whether to add one.
     padding_mode : "zeros", or "reflect": the positions next to the first and to the last one,
         mirrored.
     context : positions of the past that stand in front of each frame (and before padding), zeros
-        before the first one. With ``kernel_size - stride`` of them and no padding the convolution
-        is causal and goes on over the bounds of frames, as if there were none.
+        before the first one; up to 2^20. With ``kernel_size - stride`` of them and no padding the
+        convolution is causal and goes on over the bounds of frames, as if there were none.
     dtype : float32 or float64.
     rng : generator of the first values, uniform in +-1/sqrt(in_channels * kernel_size) as torch's;
         or a seed for one.
@@ -89,7 +90,7 @@ class Conv1d(ChainPart):
         self.stride = check_size("stride", stride)
         self.padding = _pair(padding)
         self.padding_mode = check_choice("padding_mode", padding_mode, PADDING_MODES)
-        self.context = check_size("context", context, 0)
+        self.context = check_size("context", context, 0, MOST_AROUND)
         self.dtype = check_dtype(dtype)
         rng, bound = check_rng(rng), 1 / math.sqrt(in_channels * kernel_size)
         shape = (out_channels, in_channels, kernel_size)
@@ -130,4 +131,5 @@ def _pair(padding: Any) -> tuple[int, int]:
     pair = padding if isinstance(padding, (tuple, list)) else (padding, padding)
     if len(pair) != 2:
         raise ValueError(f"padding is {padding!r}, expected a number, or one before and one behind")
-    return check_size("padding", pair[0], 0), check_size("padding", pair[1], 0)
+    before, behind = (check_size("padding", size, 0, MOST_AROUND) for size in pair)
+    return before, behind

@@ -42,6 +42,15 @@ def _layers() -> list[Any]:
                 "act": Activation("softmax"),
             }
         ),
+        fl.nn.Chain(
+            [
+                fl.nn.Conv1d(2, 4, 2, padding=(1, 0), context=1, rng=0),
+                fl.nn.Magnitude(),
+                fl.LSTM(2, 3, rng=0),
+                fl.nn.Mean(),
+            ],
+            frame=3,
+        ),
     ]
 
 
