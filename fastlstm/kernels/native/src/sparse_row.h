@@ -58,17 +58,17 @@ typedef void (*sparse_fn)(SPARSE_ARGS);
 /* One panel, and as many as FEW takes of one row. */
 #if FL_BYTES == 64 || defined(__aarch64__)
 #define SPARSE_TILES(V) SPARSE_TILE(1, V) SPARSE_TILE(4, V)
-#define SPARSE_NAMES {sparse_4_1, sparse_4_2, sparse_4_3, sparse_4_4}
+#define SPARSE_FEW {sparse_4_1, sparse_4_2, sparse_4_3, sparse_4_4}
 #else
 #define SPARSE_TILES(V) SPARSE_TILE(1, V) SPARSE_TILE(2, V)
-#define SPARSE_NAMES {sparse_2_1, sparse_2_2, sparse_2_3, sparse_2_4}
+#define SPARSE_FEW {sparse_2_1, sparse_2_2, sparse_2_3, sparse_2_4}
 #endif
 SPARSE_TILES(1)
 SPARSE_TILES(2)
 SPARSE_TILES(3)
 SPARSE_TILES(4)
-static const sparse_fn SPARSE_FEW[FL_PANEL] = SPARSE_NAMES;
-static const sparse_fn SPARSE_ONE[FL_PANEL] = {sparse_1_1, sparse_1_2, sparse_1_3, sparse_1_4};
+static const sparse_fn SPARSE[2][FL_PANEL] = {{sparse_1_1, sparse_1_2, sparse_1_3, sparse_1_4},
+                                              SPARSE_FEW};
 
 /* A product of one row; each panel of C has its own place. */
 static void sparse_product(const product *m) {
@@ -81,9 +81,8 @@ static void sparse_product(const product *m) {
         for (int64_t p = m->p0, q; p < m->p1; p += q) {
             int64_t V = panel_vectors(m->nv, m->V, p);
             q = p + Q <= min64(m->p1, full) ? Q : 1;
-            (q > 1 ? SPARSE_FEW : SPARSE_ONE)[V - 1](a, at, n, m->b + p * size + k * V * VL, size,
-                                                     cin + p * cin_panel, cin_panel,
-                                                     m->c[0] + p * m->c_panel, m->c_panel);
+            SPARSE[q > 1][V - 1](a, at, n, m->b + p * size + k * V * VL, size, cin + p * cin_panel,
+                                 cin_panel, m->c[0] + p * m->c_panel, m->c_panel);
         }
     }
 }
