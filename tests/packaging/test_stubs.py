@@ -21,7 +21,7 @@ def test_stub_matches_the_extension(native: Any) -> None:
         if getattr(value, "__module__", None) == extension.__name__ and name[0] != "_"
     }
     # How the extension holds memory is no one else's concern.
-    assert set(functions) | classes == public - {"Block", "Call", "Kept", "View"}
+    assert set(functions) | classes == public - {"Block", "Call", "View"}
     for name, node in functions.items():
         parameters = inspect.signature(getattr(extension, name)).parameters
         arguments = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
