@@ -50,7 +50,9 @@ def short_step(module: torch.nn.RNNCellBase, cell: str, input: Any, hx: Any) -> 
         return None
     if torch.is_grad_enabled() and (read := step.read_all(tensors)) is not None:
         if step.wants_gradient(tensors):
-            return None if saving_hooked() else _trained(module, cell, step, tensors, read)
+            if saving_hooked() or not read.trains:
+                return None
+            return _trained(module, cell, step, tensors, read)
     fixed = own.get(FIXED)
     if fixed is not None:
         if fixed.changed(tensors):
@@ -63,22 +65,25 @@ def short_step(module: torch.nn.RNNCellBase, cell: str, input: Any, hx: Any) -> 
 
 
 def short_sequence(module: torch.nn.RNNBase, input: Any, hx: Any) -> Any:
-    """Return (output, hx_n) of a module of one layer for one step; None if this is no plain one.
+    """Return (output, hx_n) of a module of few layers for one step; None if this is no plain one.
 
     A step that a gradient may be asked for is none.
     """
     if type(input) is not Tensor or input.dim() != 3 or input.shape[module.batch_first] != 1:
         return None
-    if module.num_layers != 1 or module.bidirectional or module.proj_size:
+    L = module.num_layers
+    if module.bidirectional or module.proj_size:
+        return None
+    if L > 1 and module.dropout and module.training:
         return None
     if module.__dict__.get(KEPT, DEFAULT) != DEFAULT or not plain_mode():
         return None
-    step = compiled_step(module.mode.lower(), "_l0")
+    step = compiled_step(module.mode.lower(), L)
     if step is None:
         return None
     if hx is None:
         N = input.shape[not module.batch_first]
-        zeros = input.new_zeros(1, N, module.hidden_size)
+        zeros = input.new_zeros(L, N, module.hidden_size)
         hx = (zeros, zeros) if module.mode == "LSTM" else zeros
     tensors = step.tensors(module._parameters, module.bias, input, hx)
     if tensors is None:
@@ -89,8 +94,7 @@ def short_sequence(module: torch.nn.RNNBase, input: Any, hx: Any) -> Any:
     ends = step(tensors, get_num_threads())
     if ends is None:
         return None
-    y = ends[0].transpose(0, 1) if module.batch_first else ends[0]
-    return y, ends[1:] if module.mode == "LSTM" else ends[1]
+    return ends[0], ends[1:] if module.mode == "LSTM" else ends[1]
 
 
 def _trained(
@@ -197,18 +201,15 @@ def _of_torch(
 
 
 @cache
-def compiled_step(cell: str, suffix: str = "") -> Any:
-    """Return the compiled step of a cell; None if the backend in use has none.
-
-    With a suffix of the names of its weights it is that of a layer.
-    """
+def compiled_step(cell: str, layers: int = 0) -> Any:
+    """Return the compiled step of a cell, or of so many layers; None if the backend has none."""
     if cell not in kernels.CELLS:
         return None  # `run_cell` says what is wrong
     make = getattr(kernels.backend(), "TensorStep", None)
     dtypes = torch.float32, torch.float64
     functions = Tensor.is_neg, torch.empty_like, torch.zeros_like
     row = kernels.CELLS[cell]
-    return make and make(row, suffix, Tensor, Parameter, exchange(), dtypes, *functions)
+    return make and make(row, layers, Tensor, Parameter, exchange(), dtypes, *functions)
 
 
 def exchange() -> object | None:

@@ -27,7 +27,7 @@ def first(result: Any) -> Any:
 
 
 @each_cell
-@pytest.mark.parametrize("N", [1, 3, 64, 70])
+@pytest.mark.parametrize("N", [1, 3, 64, 70, 1030])
 @pytest.mark.parametrize("dtype", [F32, F64])
 @pytest.mark.parametrize("bias", [True, False])
 def test_same_bits(name: str, N: int, dtype: Any, bias: bool) -> None:

@@ -29,7 +29,7 @@ def free(tensor: Any) -> None:
 
 @each_cell
 @pytest.mark.parametrize("which", ["weight_ih", "weight_hh", "bias_ih", "bias_hh"])
-@pytest.mark.parametrize("N", [2, 65])
+@pytest.mark.parametrize("N", [2, 65, 1025])
 @pytest.mark.parametrize("grad", [True, False])
 def test_a_freed_weight(name: str, which: str, N: int, grad: bool) -> None:
     """As sharded training frees those of layers that are not at work."""
@@ -55,7 +55,7 @@ def test_a_freed_part_of_a_larger_storage(name: str, offset: int) -> None:
 
 @each_cell
 def test_a_freed_input_and_state(name: str) -> None:
-    for N in (2, 65):
+    for N in (2, 65, 1025):
         for which in range(2):
             module, x, hx = arguments(name, N)
             free((x, hx[0] if isinstance(hx, tuple) else hx)[which])

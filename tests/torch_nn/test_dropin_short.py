@@ -30,15 +30,17 @@ def flat(result: Any) -> list[Any]:
 
 
 @each_layer
-@pytest.mark.parametrize("N", [1, 3, 64])
+@pytest.mark.parametrize(
+    ("N", "L"), [(1, 1), (3, 1), (64, 1), (1024, 1), (1, 2), (16, 3), (500, 2), (2, 8)]
+)
 @pytest.mark.parametrize("batch_first", [False, True])
 @pytest.mark.parametrize(("dtype", "bias"), [(F32, True), (F64, False)])
 def test_a_step_equals_the_long_way(
-    name: str, N: int, batch_first: bool, dtype: Any, bias: bool
+    name: str, N: int, L: int, batch_first: bool, dtype: Any, bias: bool
 ) -> None:
-    module = getattr(ft, name)(I, H, bias=bias, batch_first=batch_first, dtype=dtype)
+    module = getattr(ft, name)(I, H, L, bias=bias, batch_first=batch_first, dtype=dtype)
     x = draw(*((N, 1) if batch_first else (1, N)), I, dtype=dtype)
-    for hx in (None, state(name, 1, N, H, dtype=dtype)):
+    for hx in (None, state(name, L, N, H, dtype=dtype)):
         with torch.no_grad():
             found, expected = short_sequence(module, x, hx), run_sequence(module, x, hx, None)
             assert found is not None
@@ -51,11 +53,12 @@ def test_a_step_equals_the_long_way(
 
 
 @each_layer
-def test_an_output_that_is_written_to_leaves_the_state_alone(name: str) -> None:
-    module, x = getattr(ft, name)(I, H), draw(1, 2, I)
+@pytest.mark.parametrize("L", [1, 2])
+def test_an_output_that_is_written_to_leaves_the_state_alone(name: str, L: int) -> None:
+    module, x = getattr(ft, name)(I, H, L), draw(1, 2, I)
     with torch.no_grad():
         y, *ends = flat(module(x))
-    assert torch.equal(y, ends[0])
+    assert torch.equal(y, ends[0][L - 1 :])
     y.zero_()
     assert ends[0].abs().min() > 0
 
@@ -69,7 +72,7 @@ def test_other_steps_go_the_long_way(name: str) -> None:
         "several steps": (draw(3, 2, I), hx),
         "several steps of one row": (draw(2, 1, I), state(name, 1, 1, H)),
         "no batch axis": (draw(1, I), state(name, 1, H)),
-        "many rows": (draw(1, 65, I), state(name, 1, 65, H)),
+        "many rows": (draw(1, 1025, I), state(name, 1, 1025, H)),
         "not contiguous": (draw(1, 2, 2 * I)[..., ::2], hx),
         "another dtype": (x.double(), hx),
         "another size": (draw(1, 2, I + 1), hx),
@@ -90,6 +93,34 @@ def test_other_steps_go_the_long_way(name: str) -> None:
 
 
 @each_layer
+@torch.no_grad()
+def test_what_does_not_fit_several_layers(name: str) -> None:
+    """The states of one layer alone, and a layer that is not as wide as the one before it."""
+    module, x = getattr(ft, name)(I, H, 3), draw(1, 2, I)
+    assert short_sequence(module, x, state(name, 3, 2, H)) is not None
+    for hx in (state(name, 1, 2, H), state(name, 2, 2, H), state(name, 1, 6, H)):
+        assert short_sequence(module, x, hx) is None
+        with pytest.raises(RuntimeError, match="hidden"):
+            module(x, hx)
+    narrow = getattr(ft, name)(I, H - 1, 3)
+    for which in ("weight_ih_l2", "weight_hh_l2", "bias_ih_l2", "bias_hh_l2"):
+        other = getattr(ft, name)(I, H, 3)
+        setattr(other, which, getattr(narrow, which))
+        assert short_sequence(other, x, None) is None
+    other = getattr(ft, name)(I, H, 3)
+    other.weight_hh_l1.data = other.weight_hh_l1.data.double()
+    assert short_sequence(other, x, None) is None
+
+
+@each_layer
+@torch.no_grad()
+def test_dropout_between_layers_that_does_nothing(name: str) -> None:
+    module, x = getattr(ft, name)(I, H, 2, dropout=0.5).eval(), draw(1, 2, I)
+    found, expected = short_sequence(module, x, None), run_sequence(module, x, None, None)
+    assert all(map(torch.equal, flat(found), flat(expected)))
+
+
+@each_layer
 def test_one_row_of_several_steps_is_not_several_rows(name: str) -> None:
     """Of a module that has the batch first: the states given fit the other reading alone."""
     module = getattr(ft, name)(I, H, batch_first=True)
@@ -100,7 +131,13 @@ def test_one_row_of_several_steps_is_not_several_rows(name: str) -> None:
 @each_layer
 @pytest.mark.parametrize(
     "options",
-    [{"num_layers": 2}, {"bidirectional": True}, {"precision": "bfloat16"}, {"proj_size": 5}],
+    [
+        {"num_layers": 9},
+        {"num_layers": 2, "dropout": 0.5},
+        {"bidirectional": True},
+        {"precision": "bfloat16"},
+        {"proj_size": 5},
+    ],
     ids=str,
 )
 def test_other_modules_go_the_long_way(name: str, options: dict[str, Any]) -> None:

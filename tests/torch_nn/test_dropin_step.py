@@ -31,7 +31,7 @@ def state(name: str, *shape: int, dtype: Any = F32) -> Any:
 
 
 @each_cell
-@pytest.mark.parametrize("N", [1, 3, 64])
+@pytest.mark.parametrize("N", [1, 3, 64, 1024])
 @pytest.mark.parametrize("dtype", [F32, F64])
 @pytest.mark.parametrize("bias", [True, False])
 def test_equals_the_long_way(name: str, N: int, dtype: Any, bias: bool) -> None:
@@ -59,7 +59,7 @@ def test_what_is_not_plain_goes_the_long_way(name: str) -> None:
     cases = {
         "no batch axis": (x[0], state(name, H)),
         "no batch axis, no state": (x[0], None),
-        "many rows": (x.expand(65, I).contiguous(), state(name, 65, H)),
+        "many rows": (x.expand(1025, I).contiguous(), state(name, 1025, H)),
         "not contiguous": (draw(1, 2 * I)[:, ::2], hx),
         "another dtype": (x.double(), hx),
         "another size": (draw(1, I + 1), hx),
@@ -116,6 +116,17 @@ def test_gradients_equal_those_of_the_long_way(name: str, N: int, bias: bool) ->
     assert len(found) == len(expected)
     for a, b in zip(found, expected, strict=True):
         assert torch.equal(a, b)
+
+
+@each_cell
+def test_many_rows_that_may_be_trained_go_the_long_way(name: str) -> None:
+    module, x, hx = getattr(ft, name)(I, H), draw(65, I), state(name, 65, H)
+    assert short(module, x, hx) is None
+    result = module(x, hx)
+    (result[0] if isinstance(result, tuple) else result).sum().backward()
+    assert all(p.grad is not None for p in module.parameters())
+    with torch.no_grad():
+        assert short(module, x, hx) is not None
 
 
 @each_cell

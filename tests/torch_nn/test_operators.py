@@ -318,7 +318,7 @@ def test_opcheck_of_steps(cell: str) -> None:
         )
 
 
-@pytest.mark.parametrize("rows", [0, 3, 65])
+@pytest.mark.parametrize("rows", [0, 3, 65, 1025])
 @pytest.mark.parametrize("cell", NAMES)
 def test_steps_as_operators(cell: str, rows: int) -> None:
     """Of no rows, of few, of more than go the short way: as of a layer."""

@@ -67,6 +67,8 @@ class HeldCall:
     batch: Rows
 
 class Kept:
+    @property
+    def trains(self) -> bool: ...
     def sizes(self) -> tuple[int, int, int]: ...
 
 class WeightSums:
@@ -79,7 +81,7 @@ class TensorStep:
     def __init__(
         self,
         cell: CellSpec,
-        suffix: str,
+        layers: int,
         tensor: type,
         parameter: type,
         exchange: object | None,

@@ -2,13 +2,15 @@
 # and C.
 # Part of _native.pyx.
 
-DEF MOST = 64
+DEF MOST = 1024
+DEF MOST_TRAINED = 64
+DEF MOST_LAYERS = 8
 DEF GATHERED = 256
 
 # Rows of a batch in which each has one step.
-cdef int64_t _order[GATHERED]
-cdef int64_t _one[GATHERED]
-for _row in range(GATHERED):
+cdef int64_t _order[MOST]
+cdef int64_t _one[MOST]
+for _row in range(MOST):
     _order[_row], _one[_row] = _row, 1
 
 
@@ -21,6 +23,11 @@ cdef class Kept:
     cdef int64_t[2] offset
     cdef bint ready  # for a backward pass: it serves one
     cdef object __weakref__
+
+    @property
+    def trains(self):
+        """Whether a step of so many rows is saved for a backward pass."""
+        return self.n <= MOST_TRAINED
 
     def sizes(self):
         """What two steps have in common if they are of the same weights."""
@@ -166,45 +173,52 @@ cdef class TensorStep:
 
     The tensors of a step come in one order everywhere: x [N,I], its states [N,H], w_ih [GH,I], w_hh
     [GH,H], b_ih and b_hh [GH]; the biases None where there are none. Those of a layer's only step
-    are x [1,N,I] or [N,1,I] and states [1,N,H].
+    are x [1,N,I] or [N,1,I] and states [1,N,H]; of L layers the states are [L,N,H], and the weights of
+    the first are followed by those of the next.
 
     Parameters
     ----------
     cell : its row in `spec.CELLS`.
-    suffix : of the names of the weights in a module; if there is one, it is a layer.
+    layers : how many there are; 0 for a cell.
     tensor, parameter : torch's types; others may mean something else by the same methods.
     exchange : torch's table for DLPack in C; None for a torch without it.
     dtypes : torch's numbers of 32 and of 64 bits.
     is_neg, empty_like, zeros_like : torch's functions.
     """
-    cdef int number, gates, states, axes  # of x and of the states
-    cdef tuple names  # of the weights
+    cdef int number, gates, states, layers, axes  # of x and of the states
+    cdef list names  # of the weights of each layer
     cdef object cell, tensor, parameter, is_neg, empty_like, zeros_like
     cdef tuple dtypes
     cdef const dl_exchange *exchange
 
-    def __cinit__(self, cell, str suffix, tensor, parameter, exchange, tuple dtypes, is_neg, empty_like,
+    def __cinit__(self, cell, int layers, tensor, parameter, exchange, tuple dtypes, is_neg, empty_like,
                   zeros_like):
         self.number = number_of(cell)
         self.cell, self.gates, self.states = cell, len(cell.gates), len(cell.states)
-        self.axes = 3 if suffix else 2
-        self.names = tuple([name + suffix for name in
-                            ("weight_ih", "weight_hh", "bias_ih", "bias_hh")])
+        self.layers, self.axes = layers, 3 if layers else 2
+        self.names = [tuple([name + suffix for name in
+                             ("weight_ih", "weight_hh", "bias_ih", "bias_hh")])
+                      for suffix in ([f"_l{k}" for k in range(layers)] or [""])]
         self.tensor, self.parameter, self.dtypes = tensor, parameter, dtypes
         self.is_neg, self.empty_like, self.zeros_like = is_neg, empty_like, zeros_like
         self.exchange = exchange_of(exchange)
 
     def tensors(self, dict own, bint bias, input, hx):
         """The tensors of a step from the parameters of a module; None if some stand elsewhere."""
-        # by name: a parametrized weight is not among them, and one that was may stand elsewhere
-        w_ih, w_hh, b_ih, b_hh = [own.get(name) for name in self.names]
-        if w_ih is None or w_hh is None or (bias and (b_ih is None or b_hh is None)):
-            return None
+        cdef tuple found, names
         if self.states == 1:
-            return input, hx, w_ih, w_hh, b_ih, b_hh
-        if type(hx) is not tuple or len(<tuple>hx) != 2:
+            found = input, hx
+        elif type(hx) is tuple and len(<tuple>hx) == 2:
+            found = input, (<tuple>hx)[0], (<tuple>hx)[1]
+        else:
             return None
-        return input, (<tuple>hx)[0], (<tuple>hx)[1], w_ih, w_hh, b_ih, b_hh
+        for names in self.names:
+            # by name: a parametrized weight is not among them, and one that was may stand elsewhere
+            w_ih, w_hh, b_ih, b_hh = [own.get(name) for name in names]
+            if w_ih is None or w_hh is None or (bias and (b_ih is None or b_hh is None)):
+                return None
+            found += w_ih, w_hh, b_ih, b_hh
+        return found
 
     def read_all(self, tuple tensors not None):
         """What `save` takes of these tensors; None if they are no plain ones that fit together."""
@@ -263,7 +277,7 @@ cdef class TensorStep:
         if not self.read(tensor, &o):
             return False
         at[0] = o.at
-        if o.axes == 3 and o.first != 1:  # states of several layers
+        if o.axes == 3 and o.first != self.layers:  # of states
             return False
         return o.bits == bits and o.axes == axes and o.rows == rows and o.columns == columns
 
@@ -275,7 +289,7 @@ cdef class TensorStep:
         cdef fl_call *p = &k.p
         cdef Operand w_ih, w_hh
         cdef int64_t GH
-        if len(tensors) != w + 4:
+        if len(tensors) < w + 4:
             return False
         if not self.read(tensors[w], &w_ih) or not self.read(tensors[w + 1], &w_hh):
             return False
@@ -295,8 +309,12 @@ cdef class TensorStep:
                      or self.take(tensors[w + 3], k.bits, 1, 1, GH, &p.weights.b_hh)))
 
     cdef bint place_rows(self, Kept k, tuple tensors) except -1:
-        """Set input and states of a call whose weights are set; False as above."""
+        """Set input and states of a call whose weights are set; False as above.
+
+        The states of all layers are where those of the first are.
+        """
         cdef fl_call *p = &k.p
+        cdef int64_t rows
         cdef Operand x
         if not self.read(tensors[0], &x) or x.axes != self.axes or x.bits != k.bits:
             return False
@@ -305,14 +323,31 @@ cdef class TensorStep:
         if not 0 < x.rows <= MOST or x.columns != p.input.I:
             return False
         k.set_rows(x.rows)
-        p.input.x = x.at
-        return (self.take(tensors[1], k.bits, self.axes, x.rows, p.H, &p.h0)
+        p.input.x, rows = x.at, max(self.layers, 1) * x.rows
+        return (self.take(tensors[1], k.bits, self.axes, rows, p.H, &p.h0)
                 and (self.states == 1
-                     or self.take(tensors[2], k.bits, self.axes, x.rows, p.H, &p.c0)))
+                     or self.take(tensors[2], k.bits, self.axes, rows, p.H, &p.c0)))
 
     cdef bint place(self, Kept k, tuple tensors) except -1:
         """Set sizes and inputs of a call; False where a tensor is not what it must be."""
         return self.place_weights(k, tensors, self.states + 1) and self.place_rows(k, tensors)
+
+    cdef list place_layers(self, tuple tensors):
+        """The calls of all layers, but for what the others read of the first; None as above."""
+        cdef Kept k, first = Kept()
+        cdef int i
+        cdef list calls = [first]
+        if self.layers > MOST_LAYERS or not self.place(first, tensors):
+            return None
+        for i in range(1, self.layers):
+            k = Kept()
+            if not self.place_weights(k, tensors, self.states + 1 + 4 * i):
+                return None
+            if k.bits != first.bits or k.p.H != first.p.H or k.p.input.I != first.p.H:
+                return None
+            k.set_rows(first.n)
+            calls.append(k)
+        return calls
 
     cdef tuple run(self, Kept k, tuple tensors, int n_threads):
         cdef int failed
@@ -320,8 +355,8 @@ cdef class TensorStep:
         ends = (h, self.empty_like(tensors[2])) if self.states == 2 else (h,)
         k.p.y = k.p.h_n = address(h)
         k.p.c_n = address(ends[1]) if self.states == 2 else NULL
-        if self.axes == 3:  # whoever writes to a layer's output leaves its state alone
-            y = self.empty_like(h)
+        if self.axes == 3:
+            y = self.output(tensors)
             ends, k.p.y = (y, *ends), address(y)
         k.p.n_threads = n_threads
         with nogil:
@@ -330,9 +365,47 @@ cdef class TensorStep:
             raise MemoryError("no memory for a step")
         return ends
 
+    cdef object output(self, tuple tensors):
+        """Memory for an output laid out as x; whoever writes to it leaves the state alone."""
+        x, h = tensors[0], tensors[1]
+        if self.layers == 1 and len(x) == 1:
+            return self.empty_like(h)
+        return h.new_empty((*x.shape[:2], h.shape[2]))
+
+    cdef tuple run_layers(self, list calls, tuple tensors, int n_threads):
+        cdef const fl_call *at[MOST_LAYERS]
+        cdef Kept k, first = calls[0]
+        cdef const fl_kernels *kernels = first.kernels
+        cdef int64_t size = first.n * first.p.H * (first.bits // 8)  # of a layer's states
+        cdef int i, failed = 0
+        h, y = self.empty_like(tensors[1]), self.output(tensors)
+        c = self.empty_like(tensors[2]) if self.states == 2 else None
+        for i in range(self.layers):
+            k = calls[i]
+            at[i], k.p.n_threads = &k.p, n_threads
+            k.p.h0 = <char *>first.p.h0 + i * size
+            k.p.y = k.p.h_n = <char *>address(h) + i * size
+            if c is not None:
+                k.p.c0 = <char *>first.p.c0 + i * size
+                k.p.c_n = <char *>address(c) + i * size
+            if i:
+                k.p.input.x = <char *>k.p.h_n - size
+        k.p.y = address(y)
+        with nogil:
+            for i in range(self.layers):
+                failed = failed or kernels.forward(at[i])
+        if failed:
+            raise MemoryError("no memory for a step")
+        return (y, h) if c is None else (y, h, c)
+
     def __call__(self, tuple tensors not None, int n_threads):
-        """The new states, of a layer after its output [1,N,H]; None if a tensor is not `plain`."""
-        cdef Kept k = Kept()
+        """The new states, of layers after the last one's output; None if a tensor is not plain."""
+        cdef list calls
+        cdef Kept k
+        if self.layers > 1:
+            calls = self.place_layers(tensors)
+            return calls and self.run_layers(calls, tensors, n_threads)
+        k = Kept()
         return self.run(k, tensors, n_threads) if self.place(k, tensors) else None
 
     def pack(self, tuple weights not None):
