@@ -185,17 +185,15 @@ def _one_step(given: Given) -> tuple[Tensor, ...] | None:
         or len(weights) % 2
     ):
         return None
-    step = compiled_step(cell.name, "_l0")
+    step = compiled_step(cell.name, 1)
     if step is None:
         return None
     N, H = x.shape[not batch_first], weights[1].shape[1]
     start = (x.new_zeros(1, N, H) if s is None else s for s in states)
     biases = () if len(weights) > 2 else (None, None)
+    outputs: tuple[Tensor, ...] | None
     outputs = step((x, *start, *weights, *biases), get_num_threads())
-    if outputs is None:
-        return None
-    y, *ends = outputs
-    return y.view(N, 1, H) if batch_first else y, *ends
+    return outputs
 
 
 def _backward(cell: kernels.CellSpec, *args: Any) -> list[Tensor]:
