@@ -21,7 +21,7 @@ from fastlstm.torch.dispatch import plain_gradients, plain_mode, saving_hooked
 from fastlstm.torch.function import Layer
 from fastlstm.torch.held import Held, unread
 from fastlstm.torch.late import Sums, anchor_of
-from fastlstm.torch.layout import OneStep
+from fastlstm.torch.layout import OneStep, Padded
 from fastlstm.torch.operations import gradients
 from fastlstm.torch.precision import DEFAULT, KEPT
 
@@ -52,7 +52,7 @@ def short_step(module: torch.nn.RNNCellBase, cell: str, input: Any, hx: Any) -> 
         if step.wants_gradient(tensors):
             if saving_hooked() or not read.trains:
                 return None
-            return _trained(module, cell, step, tensors, read)
+            return _trained(module, step, tensors, read)
     fixed = own.get(FIXED)
     if fixed is not None:
         if fixed.changed(tensors):
@@ -67,7 +67,7 @@ def short_step(module: torch.nn.RNNCellBase, cell: str, input: Any, hx: Any) -> 
 def short_sequence(module: torch.nn.RNNBase, input: Any, hx: Any) -> Any:
     """Return (output, hx_n) of a module of few layers for one step; None if this is no plain one.
 
-    A step that a gradient may be asked for is none.
+    Of several layers a step that a gradient may be asked for is none.
     """
     if type(input) is not Tensor or input.dim() != 3 or input.shape[module.batch_first] != 1:
         return None
@@ -88,23 +88,27 @@ def short_sequence(module: torch.nn.RNNBase, input: Any, hx: Any) -> Any:
     tensors = step.tensors(module._parameters, module.bias, input, hx)
     if tensors is None:
         return None
-    if torch.is_grad_enabled() and step.read_all(tensors) is not None:
-        if step.wants_gradient(tensors):
+    if (
+        torch.is_grad_enabled()
+        and (read := step.read_all(tensors)) is not None
+        and step.wants_gradient(tensors)
+    ):
+        if L > 1 or saving_hooked() or not read.trains:
             return None
-    ends = step(tensors, get_num_threads())
-    if ends is None:
-        return None
+        ends = _trained(module, step, tensors, read)
+    else:
+        ends = step(tensors, get_num_threads())
+        if ends is None:
+            return None
     return ends[0], ends[1:] if module.mode == "LSTM" else ends[1]
 
 
-def _trained(
-    module: torch.nn.Module, cell: str, step: Any, tensors: tuple[Any, ...], read: Any
-) -> Any:
-    """Return the new states of a step that a gradient may be asked for."""
+def _trained(module: torch.nn.Module, step: Any, tensors: tuple[Any, ...], read: Any) -> Any:
+    """Return what the step does, where a gradient may be asked for."""
     anchored = anchor_of(module, step, tensors, read)
     if anchored is None:
-        return _apply(Step)(cell, read, *tensors)
-    return _apply(LateStep)(cell, read, anchored[0], anchored[1], *tensors[:-WEIGHTS])
+        return _apply(Step)(step, read, *tensors)
+    return _apply(LateStep)(step, read, anchored[0], anchored[1], *tensors[:-WEIGHTS])
 
 
 @cache
@@ -114,35 +118,34 @@ def _apply(cls: Any) -> Any:
 
 
 @cache
-def _unread(cell: str, needs: tuple[bool, ...]) -> tuple[int, ...]:
+def _unread(cell: kernels.CellSpec, needs: tuple[bool, ...]) -> tuple[int, ...]:
     """As `held.unread`, of a step."""
-    return unread(kernels.CELLS[cell], 1, needs + NO_PROJECTION)
+    return unread(cell, 1, needs + NO_PROJECTION)
 
 
 class Step(torch.autograd.Function):
-    """A plain step with a backward pass: (cell, the tensors of `TensorStep`) -> new states.
+    """A plain step with a backward pass: (`TensorStep`, its tensors) -> what it returns.
 
     The second argument is what `read_all` returned for the tensors.
     """
 
     @staticmethod
-    def forward(ctx: Any, cell: str, read: Any, *tensors: Tensor) -> tuple[Tensor, ...]:
-        ends: tuple[Tensor, ...]
-        ctx.cell, step = cell, compiled_step(cell)
-        ends, ctx.kept = step.save(tensors, get_num_threads(), read)
+    def forward(ctx: Any, step: Any, read: Any, *tensors: Tensor) -> tuple[Tensor, ...]:
+        outputs: tuple[Tensor, ...]
+        outputs, ctx.kept = step.save(tensors, get_num_threads(), read)
+        ctx.step = step
         ctx.set_materialize_grads(False)
-        ctx.held = Held(ctx, tensors, _unread(cell, ctx.needs_input_grad[2:]))
-        return ends
+        ctx.held = Held(ctx, tensors, _unread(step.cell, ctx.needs_input_grad[2:]))
+        return outputs
 
     @staticmethod
-    def backward(ctx: Any, *dstate: Tensor | None) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, *given: Tensor | None) -> tuple[Tensor | None, ...]:
         held, needs = ctx.held, ctx.needs_input_grad[2:]
         tensors = tuple(held.tensors(ctx))
-        if not plain_gradients(dstate):
-            return None, None, *_of_torch(ctx, tensors, dstate, needs)
-        kept, n_threads = _kept(ctx, tensors), get_num_threads()
-        step = compiled_step(ctx.cell)
-        found = step.backward(kept, tensors, dstate, needs[0], n_threads)
+        if not plain_gradients(given):
+            return None, None, *_of_torch(ctx, tensors, given, needs)
+        kept = _kept(ctx, tensors)
+        found = ctx.step.backward(kept, tensors, given, needs[0], get_num_threads())
         if not all(needs):
             found = [g if n else None for g, n in zip(found, needs, strict=True)]
         return None, None, *found
@@ -153,30 +156,29 @@ class LateStep(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, cell: str, read: Any, sums: Sums, anchor: Tensor, *rows: Tensor
+        ctx: Any, step: Any, read: Any, sums: Sums, anchor: Tensor, *rows: Tensor
     ) -> tuple[Tensor, ...]:
-        ends: tuple[Tensor, ...]
+        outputs: tuple[Tensor, ...]
         tensors = rows + sums.weights
-        ctx.cell, ctx.sums, step = cell, sums, compiled_step(cell)
-        ends, ctx.kept = step.save(tensors, get_num_threads(), read)
+        outputs, ctx.kept = step.save(tensors, get_num_threads(), read)
+        ctx.step, ctx.sums = step, sums
         ctx.set_materialize_grads(False)
-        ctx.held = Held(ctx, tensors, _unread(cell, ctx.needs_input_grad[4:] + ALL_WEIGHTS))
-        return ends
+        ctx.held = Held(ctx, tensors, _unread(step.cell, ctx.needs_input_grad[4:] + ALL_WEIGHTS))
+        return outputs
 
     @staticmethod
-    def backward(ctx: Any, *dstate: Tensor | None) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, *given: Tensor | None) -> tuple[Tensor | None, ...]:
         held, needs = ctx.held, ctx.needs_input_grad[4:]
         tensors, w = tuple(held.tensors(ctx)), len(needs)
         asked = ctx.sums.of_pass(ctx)
-        if not plain_gradients(dstate):
+        if not plain_gradients(given):
             there = tuple(asked is not None and t is not None for t in tensors[w:])
-            every = _of_torch(ctx, tensors, dstate, needs + there)
+            every = _of_torch(ctx, tensors, given, needs + there)
             if asked is not None:
                 asked.add(every[w:])
             return None, None, None, None, *every[:w]
-        kept, step = _kept(ctx, tensors), compiled_step(ctx.cell)
-        gathered = None if asked is None else asked.gathered
-        found = step.backward_rows(kept, tensors, dstate, needs[0], gathered, get_num_threads())
+        kept, gathered = _kept(ctx, tensors), None if asked is None else asked.gathered
+        found = ctx.step.backward_rows(kept, tensors, given, needs[0], gathered, get_num_threads())
         pairs = zip(found, needs, strict=True)
         return None, None, None, None, *(g if n else None for g, n in pairs)
 
@@ -186,18 +188,26 @@ def _kept(ctx: Any, tensors: tuple[Any, ...]) -> Any:
     kept, ctx.kept = ctx.kept, None
     if kept is None:
         ctx.held.check_others()
-        kept = compiled_step(ctx.cell).save(tensors, get_num_threads())[1]
+        kept = ctx.step.save(tensors, get_num_threads())[1]
     return kept
 
 
 def _of_torch(
-    ctx: Any, tensors: tuple[Any, ...], dstate: tuple[Any, ...], needs: tuple[bool, ...]
+    ctx: Any, tensors: tuple[Any, ...], given: tuple[Any, ...], needs: tuple[bool, ...]
 ) -> list[Tensor | None]:
     """Return the gradients in torch's own operations."""
     ctx.held.check_others()
-    rows = full_rows(1, tensors[0].shape[0])
-    layer = Layer(kernels.CELLS[ctx.cell], kernels.backend(), OneStep(rows))
-    return gradients(layer, (*tensors, None), (None, *dstate), needs + NO_PROJECTION)[:-1]
+    cell, (x, *others), needs = ctx.step.cell, tensors, needs + NO_PROJECTION
+    if x.dim() == 2:
+        layer = Layer(cell, kernels.backend(), OneStep(full_rows(1, x.shape[0])))
+        return gradients(layer, (x, *others, None), (None, *given), needs)[:-1]
+    turned = x.shape[0] != 1  # the batch first
+    dy, *dstate = given
+    if turned:
+        x, dy = x.transpose(0, 1), None if dy is None else dy.transpose(0, 1)
+    layer = Layer(cell, kernels.backend(), Padded(full_rows(1, x.shape[1])))
+    dx, *found = gradients(layer, (x, *others, None), (dy, *dstate), needs)[:-1]
+    return [dx.transpose(0, 1) if turned and dx is not None else dx, *found]
 
 
 @cache

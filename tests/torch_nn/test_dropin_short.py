@@ -150,14 +150,19 @@ def test_other_modules_go_the_long_way(name: str, options: dict[str, Any]) -> No
 
 
 @each_layer
-def test_a_step_that_may_be_trained_goes_the_long_way(name: str) -> None:
-    module, x = getattr(ft, name)(I, H), draw(1, 2, I)
-    assert short_sequence(module, x, None) is None
+@pytest.mark.parametrize("N", [2, 65])
+def test_a_step_that_may_be_trained(name: str, N: int) -> None:
+    """Of many rows it goes the long way."""
+    module, x = getattr(ft, name)(I, H), draw(1, N, I)
+    found = short_sequence(module, x, None)
+    assert (found is None) == (N > 64)
     module(x)[0].sum().backward()
     assert all(p.grad is not None for p in module.parameters())
     module.requires_grad_(False)
-    assert short_sequence(module, x, None) is not None
-    assert short_sequence(module, x.requires_grad_(), None) is None
+    found = short_sequence(module, x, None)
+    assert not any(t.requires_grad for t in flat(found))
+    found = short_sequence(module, x.requires_grad_(), None)
+    assert (found is None) == (N > 64)
 
 
 @each_layer

@@ -78,6 +78,7 @@ class PackedWeights:
     def changed(self, tensors: tuple[Any, ...]) -> bool: ...
 
 class TensorStep:
+    cell: CellSpec
     def __init__(
         self,
         cell: CellSpec,
@@ -110,7 +111,7 @@ class TensorStep:
         self,
         k: Kept,
         tensors: tuple[Any, ...],
-        dstate: tuple[Any, ...],
+        given: tuple[Any, ...],
         with_dx: bool,
         n_threads: int,
     ) -> list[Any]: ...
@@ -118,7 +119,7 @@ class TensorStep:
         self,
         k: Kept,
         tensors: tuple[Any, ...],
-        dstate: tuple[Any, ...],
+        given: tuple[Any, ...],
         with_dx: bool,
         sums: WeightSums | None,
         n_threads: int,

@@ -187,7 +187,8 @@ cdef class TensorStep:
     """
     cdef int number, gates, states, layers, axes  # of x and of the states
     cdef list names  # of the weights of each layer
-    cdef object cell, tensor, parameter, is_neg, empty_like, zeros_like
+    cdef readonly object cell
+    cdef object tensor, parameter, is_neg, empty_like, zeros_like
     cdef tuple dtypes
     cdef const dl_exchange *exchange
 
@@ -431,7 +432,12 @@ cdef class TensorStep:
         return self.run(k, tensors, n_threads) if self.place_rows(k, tensors) else None
 
     def save(self, tuple tensors not None, int n_threads, Kept k=None):
-        """The new states, and what `backward` needs; `k` if the tensors were read just before."""
+        """What a call returns, and what `backward` needs; `k` if the tensors were read just before.
+
+        Of one layer at most.
+        """
+        if self.layers > 1:
+            raise ValueError(f"a step of {self.layers} layers, expected one layer or a cell")
         if k is None:
             k = self.placed(Kept(), tensors)
         keep(&k.p, k.kernels)
@@ -454,53 +460,57 @@ cdef class TensorStep:
         k.p.input.x, k.p.h0, k.p.c0, k.p.weights = now.p.input.x, now.p.h0, now.p.c0, now.p.weights
         return 0
 
-    cdef void *gradient(self, tuple dstate, int i, like, list held) except? NULL:
-        """Where the gradient of a new state is; NULL for None."""
-        tensor = dstate[i]
+    cdef void *gradient(self, tuple given, int i, like, list held) except? NULL:
+        """Where the gradient of an output is; NULL for None."""
+        tensor = given[i]
         if tensor is None:
             return NULL
         if tensor.shape != like.shape or tensor.dtype != like.dtype or not tensor.is_cpu:
             raise ValueError(
-                f"dstate[{i}] is {tensor.dtype} of shape {tuple(tensor.shape)}, expected "
+                f"given[{i}] is {tensor.dtype} of shape {tuple(tensor.shape)}, expected "
                 f"{like.dtype} of shape {tuple(like.shape)} on the CPU"
             )
         return dense_address(tensor, held)
 
-    def backward(self, Kept k not None, tuple tensors not None, tuple dstate not None,
+    def backward(self, Kept k not None, tuple tensors not None, tuple given not None,
                  bint with_dx, int n_threads):
-        """Gradients in the order of the tensors, given those of the new states (or None).
+        """Gradients in the order of the tensors, given those of what a call returns (or None).
 
         What was kept serves once. Without `with_dx` that of x is None.
         """
         cdef fl_grads g
         cdef int w = self.states + 1
         cdef list held = []
-        found = self.set_gradients(k, &g, tensors, dstate, with_dx, held)
+        found = self.set_gradients(k, &g, tensors, given, with_dx, held)
         found += [None if t is None else self.zeros_like(t) for t in tensors[w:]]
         g.dw_ih, g.dw_hh = address(found[w]), address(found[w + 1])
         g.db_ih, g.db_hh = address(found[w + 2]), address(found[w + 3])
         self.run_backward(k, &g, n_threads)
         return found
 
-    def backward_rows(self, Kept k not None, tuple tensors not None, tuple dstate not None,
+    def backward_rows(self, Kept k not None, tuple tensors not None, tuple given not None,
                       bint with_dx, WeightSums sums, int n_threads):
         """As `backward`, of x and the states; those of the weights go to `sums`, if it is there."""
         cdef fl_grads g
         cdef list held = []
-        found = self.set_gradients(k, &g, tensors, dstate, with_dx, held)
+        found = self.set_gradients(k, &g, tensors, given, with_dx, held)
         g.part = FL_GATES
         self.run_backward(k, &g, n_threads)
         if sums is not None:
             sums.add(k, n_threads)
         return found
 
-    cdef list set_gradients(self, Kept k, fl_grads *g, tuple tensors, tuple dstate, bint with_dx,
+    cdef list set_gradients(self, Kept k, fl_grads *g, tuple tensors, tuple given, bint with_dx,
                             list held):
         """Set the arguments of a backward pass but for the weights; return new dx and dstate_0."""
+        cdef int first = self.axes - 2  # of the states: before them is a layer's output
         self.place_again(k, tensors)
         memset(g, 0, sizeof(g[0]))
-        g.dh_n = self.gradient(dstate, 0, tensors[1], held)
-        g.dc_n = self.gradient(dstate, 1, tensors[1], held) if self.states == 2 else NULL
+        if first:
+            y = tensors[1] if len(tensors[0]) == 1 else tensors[1].transpose(0, 1)
+            g.dy, g.dy_t, g.dy_n = self.gradient(given, 0, y, held), k.n * k.p.H, k.p.H
+        g.dh_n = self.gradient(given, first, tensors[1], held)
+        g.dc_n = self.gradient(given, first + 1, tensors[1], held) if self.states == 2 else NULL
         found = [self.empty_like(tensors[0]) if with_dx else None]
         found += [self.empty_like(t) for t in tensors[1:self.states + 1]]
         g.dx, g.dx_n, g.dh0 = address(found[0]), k.p.input.I, address(found[1])
