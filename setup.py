@@ -148,13 +148,13 @@ def kernel_macros(levels: list[str]) -> list[tuple[str, str | None]]:
     return [(f"FL_HAVE_{name.upper()}", "1") for name in levels]
 
 
-def debug_flags() -> list[str]:
+def debug_flags(names: str | None = None) -> list[str]:
     """Flags of FASTLSTM_SANITIZE; without it no debug information, which would fill the wheel.
 
     -g1 has the lines that a report names. Where each variable is, which -g adds, takes the compiler
     as long as all the rest; to go on after an error, which nobody asks for, takes a quarter.
     """
-    names = os.environ.get("FASTLSTM_SANITIZE", "")
+    names = os.environ.get("FASTLSTM_SANITIZE", "") if names is None else names
     if not names:
         return ["-g0"]
     checks = [f"-fsanitize={names}", "-fno-sanitize-recover=all"]

@@ -92,7 +92,8 @@ def compile_program(
     setup = load_setup()
     source_dir = ROOT / setup.SOURCE_DIR
     levels = [name for name in setup.supported_levels(compiler, folder) if name in (only or ISAS)]
-    flags = [*setup.KERNEL_FLAGS, "-Werror", "-I", str(source_dir), *flags]
+    # In the order and from the folder of setup.py: so a cache of compiled files has them.
+    flags = ["-fPIC", *setup.KERNEL_FLAGS, "-Werror", *flags, "-I", setup.SOURCE_DIR.as_posix()]
     flags += [f"-D{name}={value}" for name, value in setup.kernel_macros(levels)]
 
     def compile_one(source: Path) -> str:
@@ -102,7 +103,10 @@ def compile_program(
         return target
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        sources = [*setup.kernel_sources(levels, source_dir), HERE / "harness.c"]
+        kernels = [
+            setup.SOURCE_DIR / file.name for file in setup.kernel_sources(levels, source_dir)
+        ]
+        sources = [*kernels, HERE / "harness.c"]
         objects = list(pool.map(compile_one, sources))
     run_compiler([*compiler, *flags, *objects, "-o", str(program), "-lm"])
 
@@ -121,6 +125,6 @@ def load_library(folder: Path, name: str, *sources: str) -> ctypes.CDLL:
 
 def run_compiler(command: list[str]) -> None:
     """Run a compiler command; its messages are the error if it fails."""
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
     if done.returncode:
         raise RuntimeError(f"{' '.join(command)}\n{done.stderr}")

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import os
 import shutil
+import sysconfig
 from collections.abc import Iterable
 from typing import Any
 
 import pytest
 from building import Program, build
 from cases import FAMILY, ON_ARM
+from setup_file import load_setup
 
 from fastlstm import kernels
 from fastlstm.kernels import ISAS
@@ -22,18 +24,18 @@ CROSS = "aarch64-linux-gnu-gcc"
 
 ASK = 2_000_000  # operations between two questions whether to stop, where a test counts them
 
-# Name -> compiler, program that runs what it makes, flags.
-ADDRESS = ["-g1", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
-# For this machine -O1, which compiles in two thirds of the time: the kernels as they are released
-# are tested through Python. For ARM this is the only test, so that has the flags of a release.
+# Name -> compiler, program that runs what it makes, flags beside those of setup.py, which are the
+# package's and those of `make asan`: so a cache of compiled files has most of what they compile.
+CC = (sysconfig.get_config_var("CC") or "cc").split()[0]
 TOOLCHAINS: dict[str, tuple[str, tuple[str, ...], list[str]]] = {
-    "native": ("cc", (), ["-O1"]),
-    "address": ("cc", (), ADDRESS),
-    "thread": ("cc", (), ["-g1", "-O1", "-fsanitize=thread"]),
-    "neon": ("cc", (), []) if ON_ARM else (CROSS, ("qemu-aarch64",), ["-static"]),
+    "native": (CC, (), []),
+    "address": (CC, (), []),
+    "thread": (CC, (), []),
+    "neon": (CC, (), []) if ON_ARM else (CROSS, ("qemu-aarch64",), ["-static"]),
     # Tile registers in plain C: what reads and writes them is tested where no processor has them.
-    "emulated": ("cc", (), ["-O1", "-DFL_EMULATED", f"-DFL_ASK={ASK}"]),
+    "emulated": (CC, (), ["-O1", "-DFL_EMULATED", f"-DFL_ASK={ASK}"]),
 }
+SANITIZERS = {"address": "address,undefined", "thread": "thread"}
 # The instruction sets of a toolchain, where they are not all that run here. Tiles stand on AVX-512;
 # calls that threads share are in full precision, to which those for lower precision add nothing.
 ONLY = {"emulated": ("avx512", "amx"), "thread": FAMILY, "neon": ISAS}
@@ -89,6 +91,7 @@ def harness_of(name: str, tmp_path_factory: pytest.TempPathFactory) -> Program:
             pytest.fail(message)
         pytest.skip(message)
     compiler, runner, flags = TOOLCHAINS[name]
+    flags = [*load_setup().debug_flags(SANITIZERS.get(name, "")), *flags]
     only = ONLY.get(name) or runnable()
     folder = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
