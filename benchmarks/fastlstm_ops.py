@@ -134,7 +134,7 @@ def chain(case: Case, a: Arrays) -> Side:
     """A frame of each row through convolutions, an LSTM and a dense layer, the state carried."""
     bins, H = case.V // 2, case.H
     modules = [
-        nn.Conv1d(1, case.V, 256, stride=128, bias=False, dtype=case.dtype),
+        nn.Conv1d(1, 2 * bins, case.I // 2, case.I // 4, bias=False, dtype=case.dtype),
         nn.Magnitude(),
         nn.Conv1d(bins, H, 3, padding=1, dtype=case.dtype),
         nn.ReLU(),

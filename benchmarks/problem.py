@@ -143,9 +143,9 @@ def _linear(case: Case, rng: np.random.Generator) -> Arrays:
 
 
 def _chain(case: Case, rng: np.random.Generator) -> Arrays:
-    H, bins = case.H, case.V // 2
+    H, bins, window = case.H, case.V // 2, case.I // 2
     weights = {
-        "0.weight": _uniform(rng, (case.V, 1, 256), 256, case.dtype),
+        "0.weight": _uniform(rng, (2 * bins, 1, window), window, case.dtype),
         "2.weight": _uniform(rng, (H, bins, 3), 3 * bins, case.dtype),
         "2.bias": _uniform(rng, (H,), 3 * bins, case.dtype),
         **{f"4.{k}": w for k, w in layer_weights(replace(case, I=H), rng).items()},

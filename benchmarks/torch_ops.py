@@ -155,7 +155,8 @@ def chain(case: Case, a: Arrays) -> Side:
     x, state = torch.from_numpy(a["x"]), None
 
     def frame(x_t: Tensor, state: Any) -> tuple[Tensor, Any]:
-        re, im = functional.conv1d(x_t[:, None], w["0.weight"], stride=128).chunk(2, dim=1)
+        spectrum = functional.conv1d(x_t[:, None], w["0.weight"], stride=case.I // 4)
+        re, im = spectrum.chunk(2, dim=1)
         bins = torch.sqrt(re * re + im * im)
         z = functional.relu(functional.conv1d(bins, w["2.weight"], w["2.bias"], padding=1))
         y, state = lstm(z.transpose(1, 2), state)
