@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -92,7 +93,9 @@ def _arrays(layer: dict[str, Any], *axes: int) -> list[Array]:
 
 
 def _array(value: Any, axes: int) -> Array:
-    array = np.array(value)
+    with warnings.catch_warnings():  # NumPy before 1.24 makes objects of lists that do not fit
+        warnings.simplefilter("ignore")
+        array = np.array(value)
     if array.dtype.kind not in "fi" or array.ndim != axes or not array.size:
         raise ValueError(
             f"an array of its weights has shape {array.shape} and dtype {array.dtype}, expected "
