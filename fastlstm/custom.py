@@ -23,7 +23,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from fastlstm.differences import GradReport, gradcheck
 from fastlstm.kernels import CellSpec
@@ -59,7 +59,7 @@ class CustomLayer(Recurrent):
     {state}_0 : Parameter [L*D, H], with `learn_state`.
     """
 
-    _cell: ClassVar[Maths]
+    _cell: Maths
     _engine = "numba"
 
     def _read_precision(self, value: Any) -> str:

@@ -54,13 +54,14 @@ class Kind(NamedTuple):
     make: Callable[..., Module]
     options: tuple[str, ...] = ()  # attributes, which are the arguments too
     shapes: Callable[[Mapping[str, Any]], Shapes] = lambda options: iter(())
+    others: Mapping[str, Any] = {}  # options that are written if they are not the usual ones
 
 
 def _cell_of(name: str, options: Mapping[str, Any]) -> CellSpec:
     if name.startswith("GRU"):
         return CELLS["gru" if options["reset_after"] else "gru_reset_before"]
     if name.startswith("RNN"):
-        return CELLS[f"rnn_{options['nonlinearity']}"]
+        return CELLS["rnn_tanh"]
     return CELLS["peephole_lstm" if name == "PeepholeLSTM" else "lstm"]
 
 
@@ -149,15 +150,25 @@ _OWN = {
     "LSTM": ("proj_size",), "GRU": ("reset_after",), "RNN": ("nonlinearity",), "PeepholeLSTM": (),
     "LSTMCell": (), "GRUCell": ("reset_after",), "RNNCell": ("nonlinearity",),
 }  # fmt: skip
+_ACTIVATIONS = {"activation": "tanh", "recurrent_activation": "sigmoid"}
+_OTHERS = dict.fromkeys(("LSTM", "GRU", "LSTMCell", "GRUCell"), _ACTIVATIONS)
 KINDS: dict[str, Kind] = {
     **{
         kind.__name__: Kind(
-            kind, (*_RECURRENT, *_OWN[kind.__name__]), _recurrent_shapes(kind.__name__)
+            kind,
+            (*_RECURRENT, *_OWN[kind.__name__]),
+            _recurrent_shapes(kind.__name__),
+            _OTHERS.get(kind.__name__, {}),
         )
         for kind in (LSTM, GRU, RNN, PeepholeLSTM)
     },
     **{
-        kind.__name__: Kind(kind, (*_CELL, *_OWN[kind.__name__]), _cell_shapes(kind.__name__))
+        kind.__name__: Kind(
+            kind,
+            (*_CELL, *_OWN[kind.__name__]),
+            _cell_shapes(kind.__name__),
+            _OTHERS.get(kind.__name__, {}),
+        )
         for kind in (LSTMCell, GRUCell, RNNCell)
     },
     "Linear": Kind(
@@ -219,6 +230,9 @@ def describe(layer: Any) -> dict[str, Any]:
         if option == "bias" and not isinstance(value, bool):
             value = value is not None
         found["options"][option] = _plain(value)
+    for option, usual in KINDS[name].others.items():
+        if getattr(layer, option) != usual:
+            found["options"][option] = _plain(getattr(layer, option))
     inside = inside_of(layer)
     if inside is not None:
         found["inside"] = [[name, describe(part)] for name, part in inside.items()]
@@ -301,9 +315,10 @@ def _parts(description: Any, depth: int) -> tuple[Kind, dict[str, Any], Any]:
     kind = KINDS.get(name)
     if kind is None:
         raise ValueError(f"a layer is of class {name!r:.60}, expected one of {', '.join(KINDS)}")
-    if not isinstance(options, dict) or options.keys() != set(kind.options):
+    if not isinstance(options, dict) or options.keys() - kind.others != set(kind.options):
+        may = f", and perhaps {', '.join(kind.others)}" if kind.others else ""
         raise ValueError(
-            f"the options of a {name} are {options!r:.200}, expected {', '.join(kind.options)}"
+            f"the options of a {name} are {options!r:.200}, expected {', '.join(kind.options)}{may}"
         )
     inside = description.get("inside")
     if (inside is None) == (name in HOLDERS):

@@ -12,6 +12,7 @@ import numpy as np
 from fastlstm.formats.onnx_graph import Graph
 from fastlstm.formats.onnx_masks import flip, spread, valid_first
 from fastlstm.formats.recurrence import Recurrence
+from fastlstm.kernels import CellSpec
 from fastlstm.nn.gate_orders import ONNX, places
 from fastlstm.nn.module import Array
 from fastlstm.nn.recurrent import Recurrent
@@ -115,11 +116,37 @@ def _layer(
     }  # fmt: skip
     if cell.name.startswith("gru"):
         attributes["linear_before_reset"] = int(cell.name == "gru")
-    if cell.name == "rnn_relu":
-        attributes["activations"] = ["Relu"] * D
+    attributes.update(_activations(cell, D))
     y, *ends = graph.nodes(NODES[cell.name], *inputs, outputs=1 + len(cell.states), **attributes)
     steps_first = graph.node("Transpose", y, perm=[0, 2, 1, 3])
     return graph.node("Reshape", steps_first, graph.numbers(0, 0, D * H)), ends
+
+
+ONNX_NAMES = {
+    "tanh": "Tanh", "sigmoid": "Sigmoid", "relu": "Relu", "linear": "Affine",
+    "hard_sigmoid": "HardSigmoid", "softsign": "Softsign",
+}  # fmt: skip
+
+
+def _activations(cell: CellSpec, directions: int) -> dict[str, Any]:
+    """Return the attributes of the activations that a node has if they are not the usual ones."""
+    if cell.name == "rnn_relu":
+        return {"activations": ["Relu"] * directions}
+    if cell.usual:
+        return {}
+    by_gate, by_value = cell.recurrent_activation, cell.activation
+    each = {"LSTM": [by_gate, by_value, by_value], "GRU": [by_gate, by_value], "RNN": [by_value]}
+    used = each[NODES[cell.name]] * directions
+    found: dict[str, Any] = {"activations": [ONNX_NAMES[a.name] for a in used]}
+    # Numbers of those alone that have any, one after another.
+    numbers = [
+        (1.0, 0.0) if a.name == "linear" else (a.alpha, a.beta)
+        for a in used
+        if a.name in ("linear", "hard_sigmoid")
+    ]
+    if numbers:
+        found["activation_alpha"], found["activation_beta"] = map(list, zip(*numbers, strict=True))
+    return found
 
 
 def _values(layer: Recurrent, name: str) -> Array:

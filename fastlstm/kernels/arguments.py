@@ -57,7 +57,7 @@ def read_call(cell: CellSpec, call: Call) -> Call:
     weights, (I, H, R) = read_weights(cell, call.weights)  # noqa: E741
     rows, reset, mask = call.rows, call.reset, call.mask
     T, N, dtype = rows.T, rows.N, weights.w_hh.dtype
-    check_precision(call.precision, dtype, save=call.save)
+    check_precision(call.precision, dtype, save=call.save, cell=cell)
     if call.precision == "int8":
         check_int8_weights(weights)
     sizes = cell.state_sizes(H, R)
@@ -197,13 +197,16 @@ def _check_writable(name: str, array: Array) -> None:
         raise ValueError(f"{name} is read-only, expected an array to add to")
 
 
-def check_precision(precision: object, dtype: np.dtype[Any], *, save: bool) -> None:
+def check_precision(
+    precision: object, dtype: np.dtype[Any], *, save: bool, cell: CellSpec | None = None
+) -> None:
     """Check that products can be made so of arrays of a dtype, and then be gone back through.
 
     Raises
     ------
     ValueError
-        If there is no such precision, it does not fit the dtype, or it is int8 with `save`.
+        If there is no such precision, it does not fit the dtype or the cell, or it is int8 with
+        `save`.
     """
     if not isinstance(precision, str) or precision not in PRECISIONS:
         raise ValueError(f"precision is {precision!r}, expected one of {', '.join(PRECISIONS)}")
@@ -211,6 +214,12 @@ def check_precision(precision: object, dtype: np.dtype[Any], *, save: bool) -> N
         raise ValueError(
             f"precision is {precision!r} with arrays of {dtype}, expected 'float32', which makes "
             "products as the arrays are: the others need arrays of float32"
+        )
+    if precision != "float32" and cell is not None and not cell.usual:
+        raise ValueError(
+            f"precision is {precision!r} with activation {cell.activation.name!r} and "
+            f"recurrent_activation {cell.recurrent_activation.name!r}, expected 'float32': the "
+            "others are for tanh and sigmoid alone"
         )
     if precision == "int8" and save:
         raise ValueError(
@@ -268,7 +277,7 @@ def read_layers(
                 "that of layers[0]"
             )
     check_layers([sizes for _, sizes in read], batch_size)
-    check_precision(precision, read[0][0].w_hh.dtype, save=False)
+    check_precision(precision, read[0][0].w_hh.dtype, save=False, cell=cell)
     if precision == "int8":
         for weights, _ in read:
             check_int8_weights(weights)

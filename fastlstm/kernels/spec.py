@@ -6,7 +6,26 @@ U distinct tokens of a batch. Arrays are row-major; a T+1 buffer holds the initi
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import NamedTuple
+
+ACTIVATIONS = ("tanh", "sigmoid", "relu", "linear", "hard_sigmoid", "softsign")
+
+
+class Activation(NamedTuple):
+    """What a cell makes of a sum: one of `ACTIVATIONS`.
+
+    Alpha and beta are those of a hard sigmoid, ``alpha * x + beta`` forced into 0..1, by default
+    ONNX's and Keras 2's; others do not read them.
+    """
+
+    name: str
+    alpha: float = 0.2
+    beta: float = 0.5
+
+
+TANH, SIGMOID, RELU = Activation("tanh"), Activation("sigmoid"), Activation("relu")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -24,6 +43,9 @@ class CellSpec:
     params : learned numbers of each unit beside the weights, [H] each.
     bounded : whether h stays within -1..1, if the first one does and there is no projection.
     projects : whether a projection of the output is possible (`Weights.w_hr`).
+    usual : whether the activations are those of the formulas; or else they are these two:
+    activation : what stands where the formulas have a tanh.
+    recurrent_activation : what stands where they have a sigmoid.
     """
 
     name: str
@@ -35,6 +57,9 @@ class CellSpec:
     params: tuple[str, ...] = ()
     bounded: bool = False
     projects: bool = False
+    usual: bool = True
+    activation: Activation = TANH
+    recurrent_activation: Activation = SIGMOID
 
     def gate_rows(self, hidden_size: int) -> int:
         """Return G, the rows of `weight_ih` and `weight_hh`."""
@@ -82,3 +107,20 @@ _ROWS = (
     ),
 )
 CELLS = {cell.name: cell for cell in _ROWS}
+
+
+@cache
+def with_activations(
+    name: str, activation: Activation, recurrent_activation: Activation = SIGMOID
+) -> CellSpec:
+    """Return the row of `CELLS` of that name, or its like with other activations."""
+    cell = CELLS["rnn_relu" if (name, activation) == ("rnn_tanh", RELU) else name]
+    if cell.name == "rnn_relu" or (activation, recurrent_activation) == (TANH, SIGMOID):
+        return cell
+    return replace(
+        cell,
+        usual=False,
+        activation=activation,
+        recurrent_activation=recurrent_activation,
+        bounded=False,
+    )

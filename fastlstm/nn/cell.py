@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -10,11 +10,11 @@ from numpy.typing import DTypeLike
 from fastlstm import kernels
 from fastlstm.kernels import CELLS, Call, CellSpec, Gradients
 from fastlstm.kernels.rows import full_rows
+from fastlstm.nn.activation import Option, cell_with, check_activation
 from fastlstm.nn.check import (
     Rng,
     as_array,
     check_array,
-    check_choice,
     check_dtype,
     check_flag,
     check_rng,
@@ -23,7 +23,6 @@ from fastlstm.nn.check import (
 )
 from fastlstm.nn.module import Array, Parameter, Tape, described
 from fastlstm.nn.precision import Precise
-from fastlstm.nn.rnn import NONLINEARITIES
 from fastlstm.nn.sequence import check_not_nan
 from fastlstm.nn.state import read_states
 from fastlstm.nn.weights import (
@@ -51,9 +50,12 @@ class RecurrentCell(Precise):
     weight_hh: Parameter
     bias_ih: Parameter | None
     bias_hh: Parameter | None
-    _fixed = frozenset("input_size hidden_size bias dtype nonlinearity reset_after".split())
+    _fixed = frozenset(
+        "input_size hidden_size bias dtype nonlinearity reset_after activation "
+        "recurrent_activation".split()
+    )
 
-    _cell: ClassVar[CellSpec]
+    _cell: CellSpec
 
     def __init__(
         self,
@@ -81,6 +83,8 @@ class RecurrentCell(Precise):
             bias=(self.bias, True),
             nonlinearity=(getattr(self, "nonlinearity", "tanh"), "tanh"),
             reset_after=(getattr(self, "reset_after", True), True),
+            activation=(getattr(self, "activation", "tanh"), "tanh"),
+            recurrent_activation=(getattr(self, "recurrent_activation", "sigmoid"), "sigmoid"),
             dtype=(self.dtype, "float32"),
             precision=(self.precision, "float32"),
         )
@@ -181,9 +185,29 @@ class LSTMCell(RecurrentCell):
     dtype : float32 or float64, of the parameters and of every input and output.
     rng : generator of the first values or a seed for one, uniform in +-1/sqrt(H).
     precision : of the products, as of `LSTM`.
+    activation, recurrent_activation : as of `LSTM`.
     """
 
+    activation: Option = "tanh"  # also of what was pickled before there was a choice
+    recurrent_activation: Option = "sigmoid"
     _cell = CELLS["lstm"]
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        bias: bool = True,
+        *,
+        activation: Option = "tanh",
+        recurrent_activation: Option = "sigmoid",
+        dtype: DTypeLike = "float32",
+        rng: Rng = None,
+        precision: str = "float32",
+    ) -> None:
+        self.activation = check_activation("activation", activation)
+        self.recurrent_activation = check_activation("recurrent_activation", recurrent_activation)
+        self._cell = cell_with("lstm", self.activation, self.recurrent_activation)
+        super().__init__(input_size, hidden_size, bias, dtype=dtype, rng=rng, precision=precision)
 
 
 class GRUCell(RecurrentCell):
@@ -192,6 +216,9 @@ class GRUCell(RecurrentCell):
     Options are those of `LSTMCell`, and `reset_after` of `GRU`.
     """
 
+    activation: Option = "tanh"  # also of what was pickled before there was a choice
+    recurrent_activation: Option = "sigmoid"
+
     def __init__(
         self,
         input_size: int,
@@ -199,22 +226,27 @@ class GRUCell(RecurrentCell):
         bias: bool = True,
         *,
         reset_after: bool = True,
+        activation: Option = "tanh",
+        recurrent_activation: Option = "sigmoid",
         dtype: DTypeLike = "float32",
         rng: Rng = None,
         precision: str = "float32",
     ) -> None:
         self.reset_after = check_flag("reset_after", reset_after)
+        self.activation = check_activation("activation", activation)
+        self.recurrent_activation = check_activation("recurrent_activation", recurrent_activation)
         super().__init__(input_size, hidden_size, bias, dtype=dtype, rng=rng, precision=precision)
 
     @property
     def _cell(self) -> CellSpec:  # type: ignore[override]
-        return CELLS["gru" if self.reset_after else "gru_reset_before"]
+        name = "gru" if self.reset_after else "gru_reset_before"
+        return cell_with(name, self.activation, self.recurrent_activation)
 
 
 class RNNCell(RecurrentCell):
     """One step of a plain recurrent net, as torch.nn.RNNCell.
 
-    Options are those of `LSTMCell`, and `nonlinearity`: "tanh" or "relu".
+    Options are those of `LSTMCell` without activations, and `nonlinearity` of `RNN`.
     """
 
     def __init__(
@@ -222,15 +254,15 @@ class RNNCell(RecurrentCell):
         input_size: int,
         hidden_size: int,
         bias: bool = True,
-        nonlinearity: str = "tanh",
+        nonlinearity: Option = "tanh",
         *,
         dtype: DTypeLike = "float32",
         rng: Rng = None,
         precision: str = "float32",
     ) -> None:
-        self.nonlinearity = check_choice("nonlinearity", nonlinearity, NONLINEARITIES)
+        self.nonlinearity = check_activation("nonlinearity", nonlinearity)
         super().__init__(input_size, hidden_size, bias, dtype=dtype, rng=rng, precision=precision)
 
     @property
     def _cell(self) -> CellSpec:  # type: ignore[override]
-        return CELLS["rnn_" + self.nonlinearity]
+        return cell_with("rnn_tanh", self.nonlinearity)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fastlstm.kernels import CELLS
+from fastlstm.nn.activation import Option, cell_with, check_activation
 from fastlstm.nn.check import check_flag, check_number
 from fastlstm.nn.recurrent import LayerOptions, Recurrent
 
@@ -31,6 +32,11 @@ class LSTM(Recurrent):
     rng : generator of the first values and, by default, of dropout; or a seed for one.
     init : "torch", uniform in +-1/sqrt(H); or "orthogonal", recurrent weights of each gate an
         orthogonal matrix (with a projection, orthonormal columns).
+    activation : what makes the candidate g of its sum, and what meets o in tanh's place: "tanh",
+        "sigmoid", "relu", "linear", "softsign" or "hard_sigmoid", which is x / 5 + 1/2 forced into
+        0..1 (ONNX's and Keras 2's); ``("hard_sigmoid", 1/6, 1/2)`` is Keras 3's.
+    recurrent_activation : of the gates i, f and o, likewise. With others than "tanh" and "sigmoid"
+        the precision is "float32".
     forget_bias : first value of the forget gate's bias (b_ih + b_hh); None leaves it to `init`.
     learn_state : start rows, also after a reset, from parameters, which are zeros at first.
     recompute : keep the states of every so many steps only, and run the steps between them again
@@ -55,6 +61,8 @@ class LSTM(Recurrent):
     h_0, c_0 : Parameter [L*D, R] and [L*D, H], with `learn_state`.
     """
 
+    activation: Option = "tanh"  # also of what was pickled before there was a choice
+    recurrent_activation: Option = "sigmoid"
     _cell = CELLS["lstm"]
 
     def __init__(
@@ -68,9 +76,14 @@ class LSTM(Recurrent):
         bidirectional: bool = False,
         proj_size: int = 0,
         *,
+        activation: Option = "tanh",
+        recurrent_activation: Option = "sigmoid",
         forget_bias: float | None = None,
         **options: Unpack[LayerOptions],
     ) -> None:
+        self.activation = check_activation("activation", activation)
+        self.recurrent_activation = check_activation("recurrent_activation", recurrent_activation)
+        self._cell = cell_with("lstm", self.activation, self.recurrent_activation)
         if forget_bias is not None:
             check_number("forget_bias", forget_bias)
         if forget_bias is not None and not check_flag("bias", bias):

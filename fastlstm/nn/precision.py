@@ -31,7 +31,8 @@ class Precise(Module):
 
     def _read_precision(self, value: Any) -> str:
         """Return `value` after checking that the products can be made so."""
-        check_precision(value, self.dtype, save=False)
+        cell = getattr(self, "_cell", None)
+        check_precision(value, self.dtype, save=False, cell=cell)
         return str(value)
 
     def _check_trains(self) -> None:

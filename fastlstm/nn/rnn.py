@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fastlstm.kernels import CELLS, CellSpec
-from fastlstm.nn.check import check_choice
+from fastlstm.kernels import CellSpec
+from fastlstm.nn.activation import Option, cell_with, check_activation
 from fastlstm.nn.recurrent import LayerOptions, Recurrent
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-NONLINEARITIES = ("tanh", "relu")
-
 
 class RNN(Recurrent):
     """Plain (Elman) recurrent net, as torch.nn.RNN: same options, defaults, names and layouts.
 
-    ``h = tanh(W_ih x + b_ih + W_hh h + b_hh)``, or relu in tanh's place.
+    ``h = tanh(W_ih x + b_ih + W_hh h + b_hh)``, or another activation in tanh's place.
 
     Letters: T steps, N batch, I input_size, H hidden_size, L num_layers, D directions (1 or 2).
 
@@ -25,7 +23,7 @@ class RNN(Recurrent):
     ----------
     input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, dtype, rng,
     init, learn_state, recompute, recurrent_dropout, precision : as of `LSTM`.
-    nonlinearity : "tanh" or "relu".
+    nonlinearity : "tanh", "relu" or another that `LSTM` takes as its `activation`.
 
     Attributes
     ----------
@@ -37,14 +35,14 @@ class RNN(Recurrent):
         input_size: int,
         hidden_size: int,
         num_layers: int = 1,
-        nonlinearity: str = "tanh",
+        nonlinearity: Option = "tanh",
         bias: bool = True,
         batch_first: bool = False,
         dropout: float = 0.0,
         bidirectional: bool = False,
         **options: Unpack[LayerOptions],
     ) -> None:
-        self.nonlinearity = check_choice("nonlinearity", nonlinearity, NONLINEARITIES)
+        self.nonlinearity = check_activation("nonlinearity", nonlinearity)
         super().__init__(
             input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional,
             **options,
@@ -52,4 +50,4 @@ class RNN(Recurrent):
 
     @property
     def _cell(self) -> CellSpec:  # type: ignore[override]
-        return CELLS["rnn_" + self.nonlinearity]
+        return cell_with("rnn_tanh", self.nonlinearity)

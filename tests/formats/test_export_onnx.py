@@ -60,6 +60,14 @@ WRITTEN: dict[str, Any] = {
     "gru, reset before": lambda: [filled(fl.GRU(I, U, reset_after=False, learn_state=True))],
     "rnn": lambda: [filled(fl.RNN(I, U, 2, bidirectional=True))],
     "relu": lambda: [filled(fl.RNN(I, U, nonlinearity="relu", bidirectional=True))],
+    "others": lambda: [
+        filled(fl.LSTM(I, U, activation="softsign", recurrent_activation="hard_sigmoid")),
+        filled(fl.GRU(U, U, activation=("hard_sigmoid", 0.3, 0.4), bidirectional=True)),
+        filled(fl.GRU(2 * U, U, reset_after=False, recurrent_activation="linear")),
+        filled(fl.LSTM(U, U, activation="linear", recurrent_activation=("hard_sigmoid", 0.1, 0.3))),
+        filled(fl.RNN(U, U, nonlinearity="sigmoid", bidirectional=True)),
+        filled(fl.RNN(2 * U, U, nonlinearity="softsign")),
+    ],
     "pooled": lambda: [filled(Recurrence(fl.LSTM(I, U, 2, bidirectional=True), "last+mean+max"))],
     "merged": lambda: [
         filled(Recurrence(fl.GRU(I, U, bidirectional=True), merge="ave")),

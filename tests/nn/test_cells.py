@@ -111,7 +111,11 @@ def test_wrong_arguments(kind: str, x: Any, state: Any, message: str) -> None:
 WRONG_OPTIONS = [
     (fl.GRUCell, {"input_size": 0}, "input_size is 0, expected at least 1"),
     (fl.RNNCell, {"hidden_size": 0}, "hidden_size is 0, expected at least 1"),
-    (fl.RNNCell, {"nonlinearity": "elu"}, "nonlinearity is 'elu', expected one of tanh, relu"),
+    (
+        fl.RNNCell,
+        {"nonlinearity": "elu"},
+        "nonlinearity is 'elu', expected one of tanh, sigmoid",
+    ),
     (fl.LSTMCell, {"dtype": "int8"}, "dtype is 'int8', expected float32 or float64"),
 ]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -114,6 +115,42 @@ def test_other_activations_and_options(seed: int) -> None:
         constants,
     )
     compare(data, {"x": rng.standard_normal((T, N, I)).astype(np.float32)})
+
+
+NATIVE = {"Relu": (), "Tanh": (), "Sigmoid": (), "Softsign": (), "HardSigmoid": (0.3, 0.4),
+          "Affine": (1.0, 0.0)}  # fmt: skip
+
+
+@pytest.mark.parametrize("gate", NATIVE)
+@pytest.mark.parametrize("of_values", NATIVE)
+def test_activations_that_the_kernels_have(gate: str, of_values: str) -> None:
+    """Every operator, with peepholes and lengths."""
+    rng = np.random.default_rng(len(gate) * 20 + len(of_values))
+    T, N, I, H = 3, 5, 4, 19  # noqa: E741
+    x = rng.standard_normal((T, N, I)).astype(np.float32)
+    feeds = {"x": x, "lengths": rng.integers(1, T + 1, N).astype(np.int32)}
+    inputs = [value("x", shape=(T, N, I)), value("lengths", np.int32, (N,))]
+    for op, each in (("LSTM", 3), ("GRU", 2), ("RNN", 1)):
+        names = [gate, of_values, of_values][:each] if each > 1 else [of_values]
+        numbers = [NATIVE[name] for name in names * 2 if NATIVE[name]]
+        attributes: dict[str, Any] = {"activations": names * 2, "direction": "bidirectional"}
+        if numbers:
+            attributes["activation_alpha"], attributes["activation_beta"] = map(
+                list, zip(*numbers, strict=True)
+            )
+        for first in (0, 1)[: 1 + (op == "GRU")]:
+            if op == "GRU":
+                attributes["linear_before_reset"] = first
+            constants = recurrent_weights(op, rng, I, H, 2)
+            constants["R"] *= 0.3  # or what has no bound grows beyond what a tolerance can tell
+            given = ["x", "W", "R", "B", "lengths"]
+            if op == "LSTM" and len(of_values) % 2:
+                constants["P"] = (rng.standard_normal((2, 3 * H)) * 0.4).astype(np.float32)
+                given += ["", "", "P"]
+            made = node(op, given, ["y", "yh"], hidden_size=H, **attributes)
+            data = model([made], inputs, [value("y"), value("yh")], constants)
+            assert re.search(rf"native: .*{op}", repr(fonnx.load(data)))
+            compare(data, feeds)
 
 
 @pytest.mark.parametrize("biased", [False, True])

@@ -21,6 +21,7 @@ from fastlstm.formats.steps import (
     PReLU,
     Scale,
 )
+from fastlstm.kernels.spec import Activation as CellActivation
 from fastlstm.models import TextClassifier
 from fastlstm.models.softmax import SoftmaxDecoder
 from fastlstm.nn.dropout import Dropout
@@ -157,8 +158,20 @@ def _add_other(writer: Writer, layer: Any) -> None:
         raise TypeError(f"there is none like a {type(layer).__name__}")
 
 
+def _named(activation: CellActivation) -> str:
+    """Return Keras's name of a cell's activation; ValueError if it has no such one."""
+    name, *numbers = activation
+    if name == "hard_sigmoid" and not np.allclose(numbers, (1 / 6, 0.5), rtol=1e-6):
+        raise ValueError(
+            f"its hard_sigmoid has alpha {numbers[0]} and beta {numbers[1]}, expected Keras 3's "
+            "1/6 and 1/2"
+        )
+    return name
+
+
 def _add_recurrent(writer: Writer, run: Recurrence) -> None:
-    layer, kind = run.layer, run.layer._cell.name
+    layer, cell = run.layer, run.layer._cell
+    kind = cell.name
     if kind not in CLASSES or layer.proj_size or layer.learn_state:
         named = [name for name in ("proj_size", "learn_state") if getattr(layer, name)]
         raise ValueError(f"there is none like a {type(layer).__name__} {' '.join(named)}".strip())
@@ -177,10 +190,10 @@ def _add_recurrent(writer: Writer, run: Recurrence) -> None:
             "units": layer.hidden_size, "use_bias": layer.bias,
             "return_sequences": k < layer.num_layers - 1 or run.output != "last",
             "go_backwards": run.backwards, "zero_output_for_mask": run.zero_masked,
-            "activation": "relu" if kind == "rnn_relu" else "tanh",
+            "activation": "relu" if kind == "rnn_relu" else _named(cell.activation),
         }  # fmt: skip
         if CLASSES[kind] != "SimpleRNN":
-            options["recurrent_activation"] = "sigmoid"
+            options["recurrent_activation"] = _named(cell.recurrent_activation)
         if CLASSES[kind] == "GRU":
             options["reset_after"] = kind == "gru"
         if D == 1:

@@ -27,9 +27,15 @@ cdef extern from "fastlstm.h" nogil:
         const void *w_hr
         const void *params
 
+    ctypedef struct fl_activation:
+        int kind
+        double alpha, beta
+
     # "in" is a keyword here
     ctypedef struct fl_call:
         int cell
+        int others
+        fl_activation activation, gate_activation
         fl_rows rows
         fl_input input "in"
         int64_t H, R
@@ -133,6 +139,8 @@ cdef extern from "fastlstm.h" nogil:
         FL_SIGMOID
         FL_TANH
         FL_MAGNITUDE
+        FL_HARD_SIGMOID
+        FL_SOFTSIGN
 
     ctypedef struct fl_part:
         int64_t p0, p1, start, K, O

@@ -103,6 +103,10 @@ cdef class HeldCall:
         self.spec, self.itemsize = cell, itemsize
         self.p.cell, self.kernels = number_of(cell), kernels_in(precision, itemsize)
         self.gates, self.states = len(cell.gates), len(cell.states)
+        if not cell.usual:
+            self.p.others = True
+            set_activation(&self.p.activation, cell.activation)
+            set_activation(&self.p.gate_activation, cell.recurrent_activation)
         return 0
 
     cdef set_weights(self, cell, weights, precision, bint save):
@@ -111,7 +115,7 @@ cdef class HeldCall:
         w_ih, w_hh, b_ih, b_hh, w_hr, params = weights
         self.format = format_of(w_hh, "w_hh")
         if precision != "float32":
-            check_precision(precision, np.dtype(DTYPES[self.format]), save=save)
+            check_precision(precision, np.dtype(DTYPES[self.format]), save=save, cell=cell)
         self.set_cell(cell, 8 if self.format == "d" else 4, precision)
         hh, ih = self.matrix(w_hh, "w_hh"), self.matrix(w_ih, "w_ih")
         self.p.R = self.p.H = hh.b.shape[1]
@@ -185,6 +189,15 @@ cdef class HeldCall:
         self.held.append(v)
         self.p.reset = <const uint8_t *>v.b.buf
         self.set_states(reset.state, "reset.state", &self.p.reset_h, &self.p.reset_c)
+
+
+cdef dict ACTIVATIONS = {"linear": FL_SAME, "relu": FL_RELU, "sigmoid": FL_SIGMOID, "tanh": FL_TANH,
+                         "hard_sigmoid": FL_HARD_SIGMOID, "softsign": FL_SOFTSIGN}
+
+
+cdef int set_activation(fl_activation *to, activation) except -1:
+    to.kind, to.alpha, to.beta = ACTIVATIONS[activation.name], activation.alpha, activation.beta
+    return 0
 
 
 cdef int check_rows(const fl_rows *b) except -1:

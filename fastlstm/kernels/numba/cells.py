@@ -141,4 +141,12 @@ _add("rnn_relu", gates=("z",), forward=rnn_relu, backward=rnn_relu_backward)
 
 def maths_of(cell: CellSpec) -> Maths:
     """Return the maths of a cell: of a user's, which is one, or of a row of `spec.CELLS`."""
-    return cell if isinstance(cell, Maths) else MATHS[cell.name]
+    if isinstance(cell, Maths):
+        return cell
+    if not cell.usual:
+        raise NotImplementedError(
+            f"the Numba backend has {cell.name} with tanh and sigmoid alone, not with activation "
+            f"{cell.activation.name!r} and recurrent_activation "
+            f"{cell.recurrent_activation.name!r}: take the native backend or the reference"
+        )
+    return MATHS[cell.name]

@@ -3,7 +3,8 @@
 Every forward gets ``z_x = W_ih x_t + b_ih`` of n rows, cut like the weights into gates of H each,
 their states, the weights and the mask of recurrent dropout, [n, R] or None; it returns the new
 states and what its backward needs: the gates first, in their order. In the formulas
-``z_h = W_hh (mask * h_{t-1}) + b_hh``, and s is the sigmoid.
+``z_h = W_hh (mask * h_{t-1}) + b_hh``, and s is the sigmoid; it and tanh may be others, those of
+`Activations`.
 
 The matrices among the weights are arrays, or stand for them in a lower precision: products with
 them, and their gradients, are those of `precision`.
@@ -12,12 +13,15 @@ them, and their gradients, are those of `precision`.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 
 from fastlstm.kernels.call import Array, States, Weights
+from fastlstm.kernels.reference.activations import SIGMOID, TANH, Function, function_of
 from fastlstm.kernels.reference.precision import by_row, gradient, rounded
+from fastlstm.kernels.spec import CellSpec
 
 Kept = tuple[Array, ...]
 
@@ -33,6 +37,16 @@ class StepGradient(NamedTuple):
     params: States = ()  # float64 [H] each
 
 
+class Activations(NamedTuple):
+    """What stands for s and for tanh."""
+
+    s: Function = SIGMOID
+    tanh: Function = TANH
+
+
+USUAL = Activations()
+
+
 class Steps(NamedTuple):
     """A cell: its step, the step's backward, and how many [n, H] arrays the one keeps.
 
@@ -41,8 +55,8 @@ class Steps(NamedTuple):
     outputs, in float32.
     """
 
-    forward: Callable[[Array, States, Weights, Array | None], tuple[States, Kept]]
-    backward: Callable[[States, States, Kept, Weights, Array | None], StepGradient]
+    forward: Callable[..., tuple[States, Kept]]
+    backward: Callable[..., StepGradient]
     keeps: int
     find: Callable[[Kept, States], Kept] | None = None
 
@@ -50,6 +64,17 @@ class Steps(NamedTuple):
 NO_CELL = 2.0**-100  # of smaller cells h may be 0
 
 STEPS: dict[str, Steps] = {}  # by the names of `spec.CELLS`
+
+
+def steps_of(cell: CellSpec) -> Steps:
+    """Return the steps of a cell, with its own activations."""
+    steps = STEPS[cell.name]
+    if cell.usual:
+        return steps
+    by = Activations(function_of(cell.recurrent_activation), function_of(cell.activation))
+    return steps._replace(
+        forward=partial(steps.forward, by=by), backward=partial(steps.backward, by=by)
+    )
 
 
 def product(weight: Array, x: Array, bias: Array | None) -> Array:
@@ -63,12 +88,9 @@ def masked(a: Array, mask: Array | None) -> Array:
     return a if mask is None else mask * a
 
 
-def sigmoid(z: Array) -> Array:
-    """Return 1 / (1 + exp(-z)); exp may overflow to infinity, which gives the right 0."""
-    return 1 / (1 + np.exp(-z))
-
-
-def lstm(z_x: Array, state: States, w: Weights, mask: Array | None = None) -> tuple[States, Kept]:
+def lstm(
+    z_x: Array, state: States, w: Weights, mask: Array | None = None, by: Activations = USUAL
+) -> tuple[States, Kept]:
     """Long short-term memory (Hochreiter & Schmidhuber 1997; forget gate Gers et al. 2000).
 
     i = s(z_i)   f = s(z_f)   g = tanh(z_g)   o = s(z_o)   with z = z_x + z_h
@@ -77,27 +99,35 @@ def lstm(z_x: Array, state: States, w: Weights, mask: Array | None = None) -> tu
     """
     h, c = state
     z_i, z_f, z_g, z_o = np.split(z_x + product(w.w_hh, masked(h, mask), w.b_hh), 4, axis=1)
-    i, f, g, o = sigmoid(z_i), sigmoid(z_f), np.tanh(z_g), sigmoid(z_o)
+    s, tanh = by.s.forward, by.tanh.forward
+    i, f, g, o = s(z_i), s(z_f), tanh(z_g), s(z_o)
     c = f * c + i * g
-    m = o * np.tanh(c)
+    m = o * tanh(c)
     if w.w_hr is None:
         return (m, c), (i, f, g, o, c)
     return (by_row(w.w_hr, m), c), (i, f, g, o, c, m)
 
 
 def lstm_backward(
-    dstate: States, before: States, kept: Kept, w: Weights, mask: Array | None = None
+    dstate: States,
+    before: States,
+    kept: Kept,
+    w: Weights,
+    mask: Array | None = None,
+    by: Activations = USUAL,
 ) -> StepGradient:
     dh, dc = dstate
     h_before, c_before = before
     i, f, g, o, c, *m = kept
-    tanh_c, dw_hr = np.tanh(c), None
+    s, tanh = by
+    tanh_c, dw_hr = tanh.forward(c), None
     if w.w_hr is not None:
         dw_hr = gradient(w.w_hr, dh, m[0])
         dh = by_row(w.w_hr.T, dh)
-    dc = dc + dh * o * (1 - tanh_c * tanh_c)
-    gates = (dc * g * i * (1 - i), dc * c_before * f * (1 - f), dc * i * (1 - g * g))
-    dz = rounded(w.w_hh, np.concatenate([*gates, dh * tanh_c * o * (1 - o)], axis=1))
+    dc = dc + tanh.backward(dh * o, tanh_c)
+    di, df = s.backward(dc * g, i), s.backward(dc * c_before, f)
+    dg, do = tanh.backward(dc * i, g), s.backward(dh * tanh_c, o)
+    dz = rounded(w.w_hh, np.concatenate([di, df, dg, do], axis=1))
     dh_before = masked(by_row(w.w_hh.T, dz), mask)
     dw_hh = gradient(w.w_hh, dz, masked(h_before, mask))
     return StepGradient(dz, dz, (dh_before, dc * f), dw_hh, dw_hr)
@@ -115,7 +145,7 @@ STEPS["lstm"] = Steps(lstm, lstm_backward, keeps=5, find=find_lstm_o)
 
 
 def peephole_lstm(
-    z_x: Array, state: States, w: Weights, mask: Array | None = None
+    z_x: Array, state: States, w: Weights, mask: Array | None = None, by: Activations = USUAL
 ) -> tuple[States, Kept]:
     """LSTM whose gates see the cell state (Gers & Schmidhuber 2000; ONNX's P).
 
@@ -124,22 +154,30 @@ def peephole_lstm(
     """
     (h, c), (p_i, p_f, p_o) = state, w.params
     z_i, z_f, z_g, z_o = np.split(z_x + product(w.w_hh, masked(h, mask), w.b_hh), 4, axis=1)
-    i, f, g = sigmoid(z_i + p_i * c), sigmoid(z_f + p_f * c), np.tanh(z_g)
+    s, tanh = by.s.forward, by.tanh.forward
+    i, f, g = s(z_i + p_i * c), s(z_f + p_f * c), tanh(z_g)
     c = f * c + i * g
-    o = sigmoid(z_o + p_o * c)
-    return (o * np.tanh(c), c), (i, f, g, o, c)
+    o = s(z_o + p_o * c)
+    return (o * tanh(c), c), (i, f, g, o, c)
 
 
 def peephole_lstm_backward(
-    dstate: States, before: States, kept: Kept, w: Weights, mask: Array | None = None
+    dstate: States,
+    before: States,
+    kept: Kept,
+    w: Weights,
+    mask: Array | None = None,
+    by: Activations = USUAL,
 ) -> StepGradient:
     (dh, dc), (h_before, c_before) = dstate, before
     i, f, g, o, c = kept
-    tanh_c = np.tanh(c)
+    s, tanh = by
+    tanh_c = tanh.forward(c)
     p_i, p_f, p_o = w.params
-    do = dh * tanh_c * o * (1 - o)
-    dc = dc + dh * o * (1 - tanh_c * tanh_c) + do * p_o
-    di, df, dg = dc * g * i * (1 - i), dc * c_before * f * (1 - f), dc * i * (1 - g * g)
+    do = s.backward(dh * tanh_c, o)
+    dc = dc + tanh.backward(dh * o, tanh_c) + do * p_o
+    di, df = s.backward(dc * g, i), s.backward(dc * c_before, f)
+    dg = tanh.backward(dc * i, g)
     dz = rounded(w.w_hh, np.concatenate([di, df, dg, do], axis=1))
     dh_before = masked(by_row(w.w_hh.T, dz), mask)
     dz_i, dz_f, _, dz_o = np.split(dz, 4, axis=1)
@@ -158,7 +196,9 @@ def peephole_lstm_backward(
 STEPS["peephole_lstm"] = Steps(peephole_lstm, peephole_lstm_backward, keeps=5)
 
 
-def gru(z_x: Array, state: States, w: Weights, mask: Array | None = None) -> tuple[States, Kept]:
+def gru(
+    z_x: Array, state: States, w: Weights, mask: Array | None = None, by: Activations = USUAL
+) -> tuple[States, Kept]:
     """Gated recurrent unit, the reset gate after the product (torch's, cuDNN's).
 
     r = s(x_r + h_r)   z = s(x_z + h_z)   n = tanh(x_n + r * h_n)   with z_x, z_h cut into gates
@@ -167,18 +207,23 @@ def gru(z_x: Array, state: States, w: Weights, mask: Array | None = None) -> tup
     (h,) = state
     x_r, x_z, x_n = np.split(z_x, 3, axis=1)
     h_r, h_z, h_n = np.split(product(w.w_hh, masked(h, mask), w.b_hh), 3, axis=1)
-    r, z = sigmoid(x_r + h_r), sigmoid(x_z + h_z)
-    n = np.tanh(x_n + r * h_n)
+    r, z = by.s.forward(x_r + h_r), by.s.forward(x_z + h_z)
+    n = by.tanh.forward(x_n + r * h_n)
     return ((1 - z) * n + z * h,), (r, z, n, h_n.copy())  # not a part of all three
 
 
 def gru_backward(
-    dstate: States, before: States, kept: Kept, w: Weights, mask: Array | None = None
+    dstate: States,
+    before: States,
+    kept: Kept,
+    w: Weights,
+    mask: Array | None = None,
+    by: Activations = USUAL,
 ) -> StepGradient:
     (dh,), (h,) = dstate, before
     r, z, n, h_n = kept
-    dn = dh * (1 - z) * (1 - n * n)
-    dr, dz = dn * h_n * r * (1 - r), dh * (h - n) * z * (1 - z)
+    dn = by.tanh.backward(dh * (1 - z), n)
+    dr, dz = by.s.backward(dn * h_n, r), by.s.backward(dh * (h - n), z)
     dz_h = rounded(w.w_hh, np.concatenate([dr, dz, dn * r], axis=1))
     dh_before = masked(by_row(w.w_hh.T, dz_h), mask) + dh * z
     dz_x = rounded(w.w_hh, np.concatenate([dr, dz, dn], axis=1))
@@ -189,7 +234,7 @@ STEPS["gru"] = Steps(gru, gru_backward, keeps=4)
 
 
 def gru_reset_before(
-    z_x: Array, state: States, w: Weights, mask: Array | None = None
+    z_x: Array, state: States, w: Weights, mask: Array | None = None, by: Activations = USUAL
 ) -> tuple[States, Kept]:
     """Gated recurrent unit, the reset gate before the product (Cho et al. 2014).
 
@@ -199,21 +244,26 @@ def gru_reset_before(
     H = h.shape[1]
     z_h = by_row(w.w_hh[: 2 * H], masked(h, mask))
     b_rz, b_n = (0, 0) if w.b_hh is None else (w.b_hh[: 2 * H], w.b_hh[2 * H :])
-    r, z = np.split(sigmoid(z_x[:, : 2 * H] + (z_h + b_rz)), 2, axis=1)
+    r, z = np.split(by.s.forward(z_x[:, : 2 * H] + (z_h + b_rz)), 2, axis=1)
     met = masked(r * h, mask)
-    n = np.tanh(z_x[:, 2 * H :] + (by_row(w.w_hh[2 * H :], met) + b_n))
+    n = by.tanh.forward(z_x[:, 2 * H :] + (by_row(w.w_hh[2 * H :], met) + b_n))
     return ((1 - z) * n + z * h,), (r, z, n, met)
 
 
 def gru_reset_before_backward(
-    dstate: States, before: States, kept: Kept, w: Weights, mask: Array | None = None
+    dstate: States,
+    before: States,
+    kept: Kept,
+    w: Weights,
+    mask: Array | None = None,
+    by: Activations = USUAL,
 ) -> StepGradient:
     (dh,), (h,) = dstate, before
     r, z, n, met = kept
     H = h.shape[1]
-    dn = dh * (1 - z) * (1 - n * n)
+    dn = by.tanh.backward(dh * (1 - z), n)
     drh = masked(by_row(w.w_hh[2 * H :].T, dn), mask)
-    drz = np.concatenate([drh * h * r * (1 - r), dh * (h - n) * z * (1 - z)], axis=1)
+    drz = np.concatenate([by.s.backward(drh * h, r), by.s.backward(dh * (h - n), z)], axis=1)
     dh_before = masked(by_row(w.w_hh[: 2 * H].T, drz), mask) + drh * r + dh * z
     d = rounded(w.w_hh, np.concatenate([drz, dn], axis=1))
     dw_rz = gradient(w.w_hh[: 2 * H], drz, masked(h, mask))
@@ -230,18 +280,23 @@ def _plain_gradient(dz: Array, h: Array, w: Weights, mask: Array | None) -> Step
 
 
 def rnn_tanh(
-    z_x: Array, state: States, w: Weights, mask: Array | None = None
+    z_x: Array, state: States, w: Weights, mask: Array | None = None, by: Activations = USUAL
 ) -> tuple[States, Kept]:
     """Plain recurrent net (Elman 1990): h_t = tanh(z_x + z_h)."""
-    h = np.tanh(z_x + product(w.w_hh, masked(state[0], mask), w.b_hh))
+    h = by.tanh.forward(z_x + product(w.w_hh, masked(state[0], mask), w.b_hh))
     return (h,), (h,)
 
 
 def rnn_tanh_backward(
-    dstate: States, before: States, kept: Kept, w: Weights, mask: Array | None = None
+    dstate: States,
+    before: States,
+    kept: Kept,
+    w: Weights,
+    mask: Array | None = None,
+    by: Activations = USUAL,
 ) -> StepGradient:
     (h,) = kept
-    dz = rounded(w.w_hh, dstate[0] * (1 - h * h))
+    dz = rounded(w.w_hh, by.tanh.backward(dstate[0], h))
     return _plain_gradient(dz, before[0], w, mask)
 
 

@@ -15,7 +15,8 @@ from fastlstm.kernels.chain import (
     read_signal,
     state_of,
 )
-from fastlstm.kernels.reference.cells import STEPS, product, sigmoid
+from fastlstm.kernels.reference.activations import sigmoid
+from fastlstm.kernels.reference.cells import product, steps_of
 from fastlstm.kernels.steps import OneCaller, read_states
 
 
@@ -111,7 +112,7 @@ def _step(stage: Recurrence, x: Array, state: States) -> tuple[Array, States]:
     made = []
     for position in range(x.shape[1]):
         z_x = product(w.w_ih, x[:, position], w.b_ih)
-        state, _ = STEPS[cell.name].forward(z_x, state, w, None)
+        state, _ = steps_of(cell).forward(z_x, state, w, None)
         made.append(state[0])
     return np.stack(made, axis=1), state
 

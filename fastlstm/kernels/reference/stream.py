@@ -8,7 +8,7 @@ import numpy as np
 
 from fastlstm.kernels.arguments import read_layers
 from fastlstm.kernels.call import Array, States, Weights
-from fastlstm.kernels.reference.cells import STEPS, product
+from fastlstm.kernels.reference.cells import product, steps_of
 from fastlstm.kernels.reference.precision import with_precision
 from fastlstm.kernels.rows import Int64Array
 from fastlstm.kernels.spec import CellSpec
@@ -71,7 +71,7 @@ class Stream:
             for layer, w in enumerate(self._layers):
                 before = tuple(s[layer][which] for s in self._state)
                 z_x = product(w.w_ih, y, w.b_ih)
-                after, _ = STEPS[self._cell.name].forward(z_x, before, w, None)
+                after, _ = steps_of(self._cell).forward(z_x, before, w, None)
                 for s, value in zip(self._state, after, strict=True):
                     s[layer][which] = value
                 y = after[0]

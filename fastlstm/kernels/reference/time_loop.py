@@ -6,7 +6,7 @@ import numpy as np
 
 from fastlstm.kernels.arguments import check_kept, read_call, read_gradients
 from fastlstm.kernels.call import Array, Call, Gradients, States
-from fastlstm.kernels.reference.cells import STEPS, Kept, StepGradient, product
+from fastlstm.kernels.reference.cells import STEPS, Kept, StepGradient, product, steps_of
 from fastlstm.kernels.reference.gradients import Sums
 from fastlstm.kernels.reference.precision import keep, keep_states, with_precision
 from fastlstm.kernels.reference.tape import (
@@ -120,7 +120,7 @@ def _run(tape: Tape, current: States, step: Step) -> Record:
     cell, call, weights, *_ = tape
     before = before_step(call, current, step)
     z_x = product(weights.w_ih, inputs_of(call, step), weights.b_ih)
-    after, kept = STEPS[cell.name].forward(z_x, before, weights, mask_of(call, step))
+    after, kept = steps_of(cell).forward(z_x, before, weights, mask_of(call, step))
     for s, value in zip(current, after, strict=True):
         s[step[1]] = value
     return _record(cell, call.precision, before, after, kept)
@@ -149,7 +149,7 @@ def _run_backward(
     dstate = tuple(s[step[1]] for s in current)
     if dy is not None:
         dstate = (dstate[0] + dy[step], *dstate[1:])
-    back = STEPS[cell.name].backward
+    back = steps_of(cell).backward
     d = back(dstate, record.before, record.kept, weights, mask_of(call, step))
     for s, value in zip(current, d.before, strict=True):
         s[step[1]] = value

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from fastlstm import kernels
-from fastlstm.kernels import CELLS, CellSpec, Weights
+from fastlstm.kernels import CellSpec, Weights
+from fastlstm.kernels.spec import with_activations
 from fastlstm.nn.check import (
     Rng,
     check_choice,
@@ -55,11 +56,11 @@ class LayerOptions(TypedDict, total=False):
 class Stack(Precise):
     """The options and parameters of `Recurrent`; letters as there, and K = L*D."""
 
-    _cell: ClassVar[CellSpec]  # or a property, where options choose it
+    _cell: CellSpec  # or a property, where options choose it
     _engine: ClassVar[str] = ""  # the backend of the class, if it is not the one in use
     _fixed = frozenset(
         "input_size hidden_size num_layers bias bidirectional proj_size dtype learn_state "
-        "nonlinearity reset_after".split()
+        "nonlinearity reset_after activation recurrent_activation".split()
     )
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -138,7 +139,8 @@ class Stack(Precise):
 
     def _find_cell(self) -> Callable[[], CellSpec]:
         """Return a function that returns the cell and can be pickled."""
-        return partial(CELLS.__getitem__, self._cell.name)
+        cell = self._cell
+        return partial(with_activations, cell.name, cell.activation, cell.recurrent_activation)
 
     def _owned(self, k: int) -> Owned:
         """Return the parameters of one layer in one direction."""
@@ -160,6 +162,8 @@ class Stack(Precise):
             bidirectional=(self.bidirectional, False),
             nonlinearity=(getattr(self, "nonlinearity", "tanh"), "tanh"),
             reset_after=(getattr(self, "reset_after", True), True),
+            activation=(getattr(self, "activation", "tanh"), "tanh"),
+            recurrent_activation=(getattr(self, "recurrent_activation", "sigmoid"), "sigmoid"),
             dtype=(self.dtype, "float32"),
             learn_state=(self.learn_state, False),
             recompute=(self.recompute, 0),

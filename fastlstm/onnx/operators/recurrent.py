@@ -11,14 +11,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastlstm.kernels import CELLS, CellSpec
+from fastlstm import kernels
 from fastlstm.kernels import Call as KernelCall
+from fastlstm.kernels import CellSpec
 from fastlstm.kernels import Weights as KernelWeights
 from fastlstm.kernels.rows import Rows, full_rows
+from fastlstm.kernels.spec import ACTIVATIONS, SIGMOID, with_activations
+from fastlstm.kernels.spec import Activation as KernelActivation
 from fastlstm.onnx.errors import OnnxError
 from fastlstm.onnx.graph import Array, Graph, Node
 from fastlstm.onnx.operators import KERNELS, NUMPY, loops, operator
-from fastlstm.onnx.operators.activations import read_activations
+from fastlstm.onnx.operators.activations import Activation, read_activations
 from fastlstm.onnx.operators.bound import bound, run_rows
 from fastlstm.onnx.plan import Call, Planner, Ref, copying
 
@@ -69,17 +72,32 @@ def options_of(node: Node) -> tuple[tuple[bool, ...], list[loops.Options]]:
 
 def kernel_of(node: Node, options: loops.Options, peepholes: bool) -> CellSpec | None:
     """Return the kernel's cell for a direction, None if there is none with its options."""
-    names = tuple(activation.name for activation in options.activations)
     if options.clip is not None or options.input_forget:
         return None
-    if node.op == "RNN":
-        name = {"tanh": "rnn_tanh", "relu": "rnn_relu"}.get(names[0])
-        return None if name is None else CELLS[name]
-    if names != tuple(name.lower() for name in FAMILIES[node.op].activations):
+    gate, *values = [SIGMOID] * (node.op == "RNN") + [_read(a) for a in options.activations]
+    if gate is None or values[0] is None or values[0] != values[-1]:
         return None
-    if node.op == "GRU":
-        return CELLS["gru" if options.linear_before_reset else "gru_reset_before"]
-    return CELLS["peephole_lstm" if peepholes else "lstm"]
+    cell = with_activations(_name(node.op, options, peepholes), values[0], gate)
+    return cell if cell.usual or kernels.default_backend() != "numba" else None
+
+
+def _name(op: str, options: loops.Options, peepholes: bool) -> str:
+    """Return the name of the kernel's cell with the usual activations."""
+    if op == "RNN":
+        return "rnn_tanh"
+    if op == "GRU":
+        return "gru" if options.linear_before_reset else "gru_reset_before"
+    return "peephole_lstm" if peepholes else "lstm"
+
+
+def _read(activation: Activation) -> KernelActivation | None:
+    """Return an activation of the kernels, None if they do not have it."""
+    name, alpha, beta = activation
+    if name == "hardsigmoid":
+        return KernelActivation("hard_sigmoid", alpha, beta)
+    if (name, alpha, beta) == ("affine", 1, 0):
+        return KernelActivation("linear")
+    return KernelActivation(name) if name in ACTIVATIONS else None
 
 
 def runs(node: Node, graph: Graph) -> str:

@@ -102,7 +102,7 @@ static int64_t chain_flops(const fl_chain *k) {
     for (int64_t i = 0; i < k->n; i++) {
         const fl_stage *s = &k->stages[i];
         if (s->kind == FL_CELL) {
-            call c = call_of(CELLS[s->cell.cell], &s->cell, NULL);
+            call c = call_of(cell_of(&s->cell), &s->cell, NULL);
             flops += 2 * s->P * c.GHp * (s->C + s->cell.R);
         }
         for (int64_t j = 0; s->kind == FL_CONV && j < s->n_parts; j++)

@@ -45,9 +45,23 @@ typedef struct fl_weights {
     const void *params; /* [n,H] the cell's own parameters, or NULL */
 } fl_weights;
 
+/* What is made of a number. MAGNITUDE is of a chain's stage alone: sqrt(re^2 + im^2) of the first
+ * half of the channels and the second. HARD_SIGMOID, alpha x + beta forced into 0..1, and SOFTSIGN,
+ * x / (1 + |x|), are of cells alone. */
+enum { FL_SAME, FL_RELU, FL_SIGMOID, FL_TANH, FL_MAGNITUDE, FL_HARD_SIGMOID, FL_SOFTSIGN };
+
+typedef struct fl_activation {
+    int kind;
+    double alpha, beta;
+} fl_activation;
+
 /* One layer in one direction over a batch. Cells without a cell state leave c0, c_n, ... NULL. */
 typedef struct fl_call {
     int cell; /* its number: see fl_kernels */
+    /* Its activations, read if `others`: of what is a tanh, or else relu, and of its sigmoids. Of
+     * lower precision there are no others. */
+    int others;
+    fl_activation activation, gate_activation;
     fl_rows rows;
     fl_input in;
     int64_t H, R;
@@ -137,10 +151,6 @@ typedef struct fl_matmul {
 
 /* A chain of stages: each makes frames, [positions, channels], of others. */
 enum { FL_MAP, FL_MEAN, FL_CONV, FL_CELL };
-/* What is made of each number that a stage has made: MAGNITUDE is sqrt(re^2 + im^2) of the first
- * half of the channels and the second. */
-enum { FL_SAME, FL_RELU, FL_SIGMOID, FL_TANH, FL_MAGNITUDE };
-
 /* Products of a convolution that share their taps: at positions p0..p1-1 of what goes out, of K
  * numbers that begin at `start` for position 0 (where that is before the frame, p0 is not 0). If
  * `fold`, of the sums (1) or differences (-1) of numbers as far from the middle of a kernel. */

@@ -11,6 +11,7 @@
 #define FL_GRU_H
 
 #include "forward.h"
+#include "others.h"
 #if FL_BACKWARD
 #include "backward.h"
 #endif
@@ -22,15 +23,15 @@ FL_INLINE vreal gru_blend(vreal z, vreal n, vreal h) { return vfma(z, h - n, n);
 
 /* Gate maths on rows of a unit block whose recurrent products are complete. n has to wait for r:
  * all rows' r and z go first, so that no row waits alone. */
-FL_INLINE void gru_finish(void *ctx, int64_t row, int64_t R, int64_t j) {
-    const step_rows *s = ctx;
+FL_INLINE void gru_finish_with(const int others, const step_rows *s, int64_t row, int64_t R,
+                               int64_t j) {
     int64_t lanes = min64(VL, s->call->p->H - j * VL), block = j * GRU_GATES * VL;
     vreal z[MAX_ROWS], to_n[MAX_ROWS];
     for (int64_t i = 0, at = row; i < R; i++, at++) {
         const real *x = s->init[at] + block, *m = s->s[at] + j * s->s_panel;
         vreal r = vload(x) + vload(m), hn = vload(m + 2 * VL);
         z[i] = vload(x + VL) + vload(m + VL);
-        vsigmoids(&r, &z[i]);
+        gates_of(others, s->call, &r, &z[i]);
         to_n[i] = vfma(r, hn, vload(x + 2 * VL));
         if (!s->call->full) continue;
         store_sigmoid(s->gates[at] + block, r);
@@ -39,20 +40,33 @@ FL_INLINE void gru_finish(void *ctx, int64_t row, int64_t R, int64_t j) {
         prefetch_kept_written(s->gates[at] + block + GRU_GATES * VL, GRU_GATES * VL);
     }
     for (int64_t i = 0, at = row; i < R; i++, at++) {
-        vreal n = vtanh(to_n[i]), h = vload_n(s->h[at] + j * VL, lanes);
+        vreal n = value_of(others, s->call, to_n[i]), h = vload_n(s->h[at] + j * VL, lanes);
         vstore_n(s->out[at] + j * VL, gru_blend(z[i], n, h), lanes);
         if (s->call->full) store_kept(s->gates[at] + block + 2 * VL, n);
     }
 }
 
-static void gru_step(const call *k, const share *w, step_rows *rows, int64_t step) {
+FL_INLINE product gru_product(const call *k, const share *w, step_rows *rows, int64_t step) {
     product m = gate_product(k, rows, rows->n, k->p->R, k->wh, w->j0, w->j1);
     for (int64_t i = 0; i < rows->n; i++) rows->start[i] = k->bias_h;
     m.cin = rows->start;
     m.c = rows->s, m.c_panel = rows->s_panel;
     m.down = step & 1;
-    gate_product_run(k, &m, gru_finish, rows);
+    return m;
 }
+
+#define GRU_FORWARD(NAME, OTHERS)                                                                  \
+    FL_INLINE void NAME##_finish(void *ctx, int64_t row, int64_t R, int64_t j) {                   \
+        gru_finish_with(OTHERS, ctx, row, R, j);                                                   \
+    }                                                                                              \
+    static void NAME##_step(const call *k, const share *w, step_rows *rows, int64_t step) {        \
+        product m = gru_product(k, w, rows, step);                                                 \
+        gate_product_run(k, &m, NAME##_finish, rows);                                              \
+    }
+GRU_FORWARD(gru, 0)
+#if FL_WORD == 1
+GRU_FORWARD(gru_others, 1)
+#endif
 
 #if FL_BACKWARD
 static void gru_inside(const call *k, int64_t row, int64_t step, int64_t j, vreal *gates) {
@@ -60,7 +74,8 @@ static void gru_inside(const call *k, int64_t row, int64_t step, int64_t j, vrea
     gates[0] = load_sigmoid(g), gates[1] = load_sigmoid(g + VL), gates[2] = load_kept(g + 2 * VL);
 }
 
-static void gru_row_backward(const call *k, int64_t row, int64_t step, int64_t j0, int64_t j1) {
+FL_INLINE void gru_row_backward(const int others, const call *k, int64_t row, int64_t step,
+                                int64_t j0, int64_t j1) {
     const real *h = hidden_before(k, row, step), *dy = dy_row(k, row, step);
     kept_real *gates = gates_row(k, row, step), *extra = extra_row(k, row, step);
     real *dh = k->dh + row * k->Rp;
@@ -69,27 +84,36 @@ static void gru_row_backward(const call *k, int64_t row, int64_t step, int64_t j
         int64_t u = j * VL, lanes = min64(VL, k->p->H - u);
         vreal r = load_sigmoid(g), z = load_sigmoid(g + VL), n = load_kept(g + 2 * VL);
         vreal hn = load_kept(extra + u);
-        vreal d = vload(dh + u), one = vset1(1);
+        vreal d = vload(dh + u);
         if (dy) d += vload_n(dy + u, lanes);
-        vreal dn = d * (1 - z) * vfma(-n, n, one);
-        store_kept(g, dn * hn * r * (1 - r));
-        store_kept(g + VL, d * (vload_n(h + u, lanes) - n) * z * (1 - z));
+        vreal dn = value_backward(others, k, n, d * (1 - z));
+        store_kept(g, gate_backward(others, k, r, dn * hn));
+        store_kept(g + VL, gate_backward(others, k, z, d * (vload_n(h + u, lanes) - n)));
         store_kept(g + 2 * VL, dn * r);
         store_kept(extra + u, dn);
         vstore(dh + u, d * z);
     }
 }
 
-static void gru_step_backward(const call *k, const share *w, step_rows *rows, int64_t step,
-                              fl_team *team) {
+FL_INLINE void gru_step_backward_with(const int others, const call *k, const share *w,
+                                      step_rows *rows, int64_t step, fl_team *team) {
     for (int64_t i = 0; i < rows->n; i++) {
         int64_t row = w->first + i * w->stride;
-        gru_row_backward(k, row, step, w->j0, w->j1);
+        gru_row_backward(others, k, row, step, w->j0, w->j1);
         prefetch_gates(k, w, rows, i, step);
     }
     hidden_product(k, w, rows, step, 1, team);
 }
 
+#define GRU_BACKWARD(NAME, OTHERS)                                                                 \
+    static void NAME##_step_backward(const call *k, const share *w, step_rows *rows, int64_t step, \
+                                     fl_team *team) {                                              \
+        gru_step_backward_with(OTHERS, k, w, rows, step, team);                                    \
+    }
+GRU_BACKWARD(gru, 0)
+#if FL_WORD == 1
+GRU_BACKWARD(gru_others, 1)
+#endif
 #endif
 
 static const cell GRU = {
@@ -100,5 +124,17 @@ static const cell GRU = {
     .extra = 1,
     .step = gru_step,
     FL_ONLY_BACKWARD(.step_backward = gru_step_backward, .inside = gru_inside)};
+
+#if FL_WORD == 1
+static const cell GRU_OTHERS = {.name = "gru",
+                                .gates = GRU_GATES,
+                                .panel = GRU_GATES,
+                                .split = 1,
+                                .extra = 1,
+                                .unbounded = 1,
+                                .step = gru_others_step,
+                                .step_backward = gru_others_step_backward,
+                                .inside = gru_inside};
+#endif
 
 #endif

@@ -31,19 +31,28 @@ static const char *cell_name(int number) {
     return number < (int)(sizeof CELLS / sizeof *CELLS) ? CELLS[number]->name : NULL;
 }
 
+#if FL_WORD == 1
+static const cell *const OTHERS[] = {&LSTM_OTHERS, &GRU_OTHERS, &GRU_RESET_BEFORE_OTHERS,
+                                     &RNN_OTHERS,  &RNN_OTHERS, &PEEPHOLE_LSTM_OTHERS};
+
+static const cell *cell_of(const fl_call *p) { return (p->others ? OTHERS : CELLS)[p->cell]; }
+#else
+static const cell *cell_of(const fl_call *p) { return CELLS[p->cell]; }
+#endif
+
 static int64_t packed_size(const fl_call *p) {
-    call k = call_of(CELLS[p->cell], p, NULL);
+    call k = call_of(cell_of(p), p, NULL);
     return place_weights(&k, NULL);
 }
 
 static void pack(const fl_call *p, void *packed) {
-    call k = call_of(CELLS[p->cell], p, NULL);
+    call k = call_of(cell_of(p), p, NULL);
     place_weights(&k, packed);
     pack_forward(&k, 0, k.Hp / VL, 0, k.Rp / VL);
 }
 
 static void kept(const fl_call *p, int64_t bytes[3]) {
-    call k = call_of(CELLS[p->cell], p, NULL);
+    call k = call_of(cell_of(p), p, NULL);
     plan_kept(&k, bytes);
 }
 
@@ -61,7 +70,7 @@ static void row_inside(const call *k, int64_t row, int64_t step, real *gates, re
 }
 
 static void inside(const fl_call *p, void *gates, void *cells) {
-    call k = call_of(CELLS[p->cell], p, NULL);
+    call k = call_of(cell_of(p), p, NULL);
     k.full = 1, k.last = p->rows.T;
     k.gates = p->gates, k.cells = p->cells, k.extra = p->extra;
     real *g = gates, *c = cells;
@@ -83,7 +92,7 @@ static int64_t bytes_of(const pass_memory *b) {
 }
 
 static int64_t forward_bytes(const fl_call *p) {
-    call k = call_of(CELLS[p->cell], p, NULL);
+    call k = call_of(cell_of(p), p, NULL);
     pass_memory b = {0};
     divide(&k);
     plan_forward(&k, &b);
@@ -93,7 +102,7 @@ static int64_t forward_bytes(const fl_call *p) {
 #if FL_BACKWARD
 static int64_t backward_bytes(const fl_call *p) {
     fl_grads none = {0};
-    call k = call_of(CELLS[p->cell], p, &none);
+    call k = call_of(cell_of(p), p, &none);
     pass_memory b = {0};
     divide(&k);
     plan_backward(&k, 1, &b);
@@ -126,7 +135,7 @@ static int run(call *k, fl_body body, const pass_memory *b) {
 }
 
 static int forward(const fl_call *p) {
-    call k = call_of(CELLS[p->cell], p, NULL);
+    call k = call_of(cell_of(p), p, NULL);
     pass_memory b = {0};
     divide(&k);
     plan_forward(&k, &b);
@@ -137,7 +146,7 @@ static int forward(const fl_call *p) {
 
 #if FL_BACKWARD
 static int backward(const fl_call *p, const fl_grads *g) {
-    call k = call_of(CELLS[p->cell], p, g);
+    call k = call_of(cell_of(p), p, g);
     pass_memory b = {0};
     divide(&k);
     int dx = g->dx != NULL;

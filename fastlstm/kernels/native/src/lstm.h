@@ -2,11 +2,14 @@
  *
  *     i, f, o = sigmoid, g = tanh of the products      c' = f c + i g      h' = o tanh(c')
  *     and with a projection h' = W_hr (o tanh(c'))     (Sak, Senior & Beaufays 2014)
+ *
+ * `t` stands for tanh(c') below, or what another activation makes of c'.
  */
 #ifndef FL_LSTM_H
 #define FL_LSTM_H
 
 #include "forward.h"
+#include "others.h"
 #if FL_BACKWARD
 #include "backward.h"
 #endif
@@ -17,11 +20,11 @@ typedef struct {
     vreal i, f, g, o;
 } lstm_gates;
 
-FL_INLINE lstm_gates lstm_activate(const real *z) {
+FL_INLINE lstm_gates lstm_activate(const int others, const call *k, const real *z) {
     lstm_gates a = {
         .i = vload(z), .f = vload(z + VL), .g = vload(z + 2 * VL), .o = vload(z + 3 * VL)};
-    vsigmoid_and_tanh(&a.i, &a.g);
-    vsigmoids(&a.f, &a.o);
+    gate_and_value_of(others, k, &a.i, &a.g);
+    gates_of(others, k, &a.f, &a.o);
     return a;
 }
 
@@ -58,12 +61,12 @@ FL_INLINE const real *lstm_products(const step_rows *s, int64_t r, int64_t j) {
 
 /* Gate maths on rows of a unit block whose products are complete. tanh(c') has to wait for all of
  * its row's gates: all rows' gates go first, so that no row waits alone. */
-FL_INLINE void lstm_finish(void *ctx, int64_t row, int64_t R, int64_t j) {
-    const step_rows *s = ctx;
+FL_INLINE void lstm_finish_with(const int others, const step_rows *s, int64_t row, int64_t R,
+                                int64_t j) {
     int64_t lanes = min64(VL, s->call->p->H - j * VL);
     vreal c[MAX_ROWS], o[MAX_ROWS];
     for (int64_t i = 0, r = row; i < R; i++, r++) {
-        lstm_gates a = lstm_activate(lstm_products(s, r, j));
+        lstm_gates a = lstm_activate(others, s->call, lstm_products(s, r, j));
         c[i] = vfma(a.f, vload(s->c_in[r] + j * VL), a.i * a.g), o[i] = a.o;
         vstore(s->c_out[r] + j * VL, c[i]);
         if (s->call->full) {
@@ -73,7 +76,7 @@ FL_INLINE void lstm_finish(void *ctx, int64_t row, int64_t R, int64_t j) {
         }
     }
     for (int64_t i = 0, r = row; i < R; i++, r++) {
-        vreal h = o[i] * vtanh(c[i]);
+        vreal h = o[i] * value_of(others, s->call, c[i]);
         if (s->call->whr)
             store_kept(s->extra[r] + j * VL, h);
         else
@@ -117,11 +120,19 @@ static void lstm_project(const call *k, step_rows *rows) {
     product_run(&m, write_projected, rows);
 }
 
-static void lstm_step(const call *k, const share *w, step_rows *rows, int64_t step) {
-    product m = lstm_product(k, w, rows, step);
-    gate_product_run(k, &m, lstm_finish, rows);
-    if (k->whr) lstm_project(k, rows);
-}
+#define LSTM_FORWARD(NAME, OTHERS)                                                                 \
+    FL_INLINE void NAME##_finish(void *ctx, int64_t row, int64_t R, int64_t j) {                   \
+        lstm_finish_with(OTHERS, ctx, row, R, j);                                                  \
+    }                                                                                              \
+    static void NAME##_step(const call *k, const share *w, step_rows *rows, int64_t step) {        \
+        product m = lstm_product(k, w, rows, step);                                                \
+        gate_product_run(k, &m, NAME##_finish, rows);                                              \
+        if (k->whr) lstm_project(k, rows);                                                         \
+    }
+LSTM_FORWARD(lstm, 0)
+#if FL_WORD == 1
+LSTM_FORWARD(lstm_others, 1)
+#endif
 
 #if FL_BACKWARD
 FL_INLINE vreal lstm_load_cell(const kept_real *from) {
@@ -129,7 +140,7 @@ FL_INLINE vreal lstm_load_cell(const kept_real *from) {
     return KEPT_ROUNDED ? vselect(vmagnitude(c) < (real)FL_NO_CELL, (vreal){0}, c) : c;
 }
 
-/* o of block j, of t = tanh(c'). */
+/* o of block j. */
 FL_INLINE vreal lstm_find_o(const call *k, int64_t row, int64_t step, int64_t j, vreal kept,
                             vreal t) {
     int64_t lanes = min64(VL, k->p->H - j * VL);
@@ -139,7 +150,7 @@ FL_INLINE vreal lstm_find_o(const call *k, int64_t row, int64_t step, int64_t j,
     return vselect(vmagnitude(kept) < (real)FL_NO_CELL, small, vclamp(h / t, 0, 1));
 }
 
-/* The gates of block j, of t = tanh(c'). */
+/* The gates of block j. */
 FL_INLINE lstm_gates lstm_load(const int peephole, const call *k, int64_t row, int64_t step,
                                int64_t j, vreal t) {
     const kept_real *from = gates_row(k, row, step) + j * LSTM_GATES * VL, *o = from + 3 * VL;
@@ -168,37 +179,41 @@ FL_INLINE void lstm_store(kept_real *to, const lstm_gates *d) {
     store_kept(to + 3 * VL, d->o);
 }
 
-/* From dh' and dc' to the gradients before the activations; returns dc. t is tanh(c'). p: NULL or
- * what i, f and o see the cell with (peephole_lstm.h). */
-FL_INLINE vreal lstm_cell_backward(const lstm_gates *a, vreal c, vreal t, vreal dh, vreal dc,
-                                   const real *p, lstm_gates *d) {
-    dc = vfma(dh * a->o, vfma(-t, t, vset1(1)), dc);
-    d->o = dh * t * a->o * (1 - a->o);
+/* From dh' and dc' to the gradients before the activations; returns dc. p: NULL or what i, f and o
+ * see the cell with (peephole_lstm.h). */
+FL_INLINE vreal lstm_cell_backward(const int others, const call *k, const lstm_gates *a, vreal c,
+                                   vreal t, vreal dh, vreal dc, const real *p, lstm_gates *d) {
+    if (others)
+        dc += value_backward(1, k, t, dh * a->o);
+    else
+        dc = vfma(dh * a->o, vfma(-t, t, vset1(1)), dc);
+    d->o = gate_backward(others, k, a->o, dh * t);
     if (p) dc = vfma(d->o, vload(p + 2 * VL), dc);
-    d->i = dc * a->g * a->i * (1 - a->i);
-    d->g = dc * a->i * vfma(-a->g, a->g, vset1(1));
-    d->f = dc * c * a->f * (1 - a->f);
+    d->i = gate_backward(others, k, a->i, dc * a->g);
+    d->g = value_backward(others, k, a->g, dc * a->i);
+    d->f = gate_backward(others, k, a->f, dc * c);
     dc = dc * a->f;
     return p ? vfma(d->i, vload(p), vfma(d->f, vload(p + VL), dc)) : dc;
 }
 
 /* Gates of a row at a step into their gradients, units j0..j1-1; k->dc becomes that of the step
  * before. dy is NULL or [H]. */
-FL_INLINE void lstm_row_backward(const int peephole, const call *k, int64_t row, int64_t step,
-                                 int64_t j0, int64_t j1, const real *dh, const real *dy) {
+FL_INLINE void lstm_row_backward(const int others, const int peephole, const call *k, int64_t row,
+                                 int64_t step, int64_t j0, int64_t j1, const real *dh,
+                                 const real *dy) {
     kept_cells before = cells_before(k, row, step), after = cells_after(k, row, step);
     kept_real *gates = gates_row(k, row, step);
     real *dc = k->dc + row * k->Hp;
     for (int64_t j = j0; j < j1; j++) {
         kept_real *block = gates + j * LSTM_GATES * VL;
         int64_t u = j * VL;
-        vreal t = vtanh(lstm_load_cell(after.at + j * after.step));
+        vreal t = value_of(others, k, lstm_load_cell(after.at + j * after.step));
         lstm_gates a = lstm_load(peephole, k, row, step, j, t), d;
         vreal dhj = vload(dh + u);
         if (dy) dhj += vload_n(dy + u, min64(VL, k->p->H - u));
         const real *p = peephole ? k->params + j * PEEPHOLES * VL : NULL;
         vreal c = lstm_load_cell(before.at + j * before.step);
-        vreal dcj = lstm_cell_backward(&a, c, t, dhj, vload(dc + u), p, &d);
+        vreal dcj = lstm_cell_backward(others, k, &a, c, t, dhj, vload(dc + u), p, &d);
         vstore(dc + u, dcj);
         lstm_store(block, &d);
     }
@@ -225,21 +240,30 @@ static void lstm_project_backward(const call *k, const share *w, step_rows *rows
     product_only(&m);
 }
 
-static void lstm_step_backward(const call *k, const share *w, step_rows *rows, int64_t step,
-                               fl_team *team) {
+FL_INLINE void lstm_step_backward_with(const int others, const call *k, const share *w,
+                                       step_rows *rows, int64_t step, fl_team *team) {
     if (k->dproj) lstm_project_backward(k, w, rows, step);
     for (int64_t i = 0; i < rows->n; i++) {
         int64_t row = w->first + i * w->stride;
         real *dh = k->dh + row * k->Rp;
         if (k->dproj)
-            lstm_row_backward(0, k, row, step, w->j0, w->j1, rows->s[i], NULL);
+            lstm_row_backward(others, 0, k, row, step, w->j0, w->j1, rows->s[i], NULL);
         else
-            lstm_row_backward(0, k, row, step, w->j0, w->j1, dh, dy_row(k, row, step));
+            lstm_row_backward(others, 0, k, row, step, w->j0, w->j1, dh, dy_row(k, row, step));
         prefetch_gates(k, w, rows, i, step);
     }
     hidden_product(k, w, rows, step, 0, team);
 }
 
+#define LSTM_BACKWARD(NAME, OTHERS)                                                                \
+    static void NAME##_step_backward(const call *k, const share *w, step_rows *rows, int64_t step, \
+                                     fl_team *team) {                                              \
+        lstm_step_backward_with(OTHERS, k, w, rows, step, team);                                   \
+    }
+LSTM_BACKWARD(lstm, 0)
+#if FL_WORD == 1
+LSTM_BACKWARD(lstm_others, 1)
+#endif
 #endif
 
 static const cell LSTM = {
@@ -250,5 +274,16 @@ static const cell LSTM = {
     .c_gate = KEPT_ROUNDED ? LSTM_GATES : 0,
     .step = lstm_step,
     FL_ONLY_BACKWARD(.step_backward = lstm_step_backward, .inside = lstm_inside)};
+
+#if FL_WORD == 1
+static const cell LSTM_OTHERS = {.name = "lstm",
+                                 .gates = LSTM_GATES,
+                                 .panel = LSTM_GATES,
+                                 .c = 1,
+                                 .unbounded = 1,
+                                 .step = lstm_others_step,
+                                 .step_backward = lstm_others_step_backward,
+                                 .inside = lstm_inside};
+#endif
 
 #endif

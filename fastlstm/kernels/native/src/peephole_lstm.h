@@ -13,8 +13,8 @@
 
 /* Gate maths on rows of a unit block whose products are complete. o and tanh(c') have to wait for
  * c': all rows' cells go first, so that no row waits alone. */
-FL_INLINE void peephole_finish(void *ctx, int64_t row, int64_t R, int64_t j) {
-    const step_rows *s = ctx;
+FL_INLINE void peephole_finish_with(const int others, const step_rows *s, int64_t row, int64_t R,
+                                    int64_t j) {
     int64_t lanes = min64(VL, s->call->p->H - j * VL);
     const real *params = s->call->params + j * PEEPHOLES * VL;
     vreal p_i = vload(params), p_f = vload(params + VL), p_o = vload(params + 2 * VL);
@@ -23,8 +23,8 @@ FL_INLINE void peephole_finish(void *ctx, int64_t row, int64_t R, int64_t j) {
         const real *z = lstm_products(s, r, j);
         vreal c = vload(s->c_in[r] + j * VL);
         vreal i = vfma(p_i, c, vload(z)), g = vload(z + 2 * VL);
-        vreal f = vsigmoid(vfma(p_f, c, vload(z + VL)));
-        vsigmoid_and_tanh(&i, &g);
+        vreal f = gate_of(others, s->call, vfma(p_f, c, vload(z + VL)));
+        gate_and_value_of(others, s->call, &i, &g);
         next[r - row] = vfma(f, c, i * g);
         store_cell(s, r, j * VL, next[r - row]);
         if (!s->call->full) continue;
@@ -37,27 +37,46 @@ FL_INLINE void peephole_finish(void *ctx, int64_t row, int64_t R, int64_t j) {
     for (int64_t r = row; r < row + R; r++) {
         const real *z = lstm_products(s, r, j);
         vreal o = vfma(p_o, next[r - row], vload(z + 3 * VL)), t = next[r - row];
-        vsigmoid_and_tanh(&o, &t);
+        gate_and_value_of(others, s->call, &o, &t);
         vstore_n(s->out[r] + j * VL, o * t, lanes);
         if (s->call->full) store_sigmoid(s->gates[r] + (j * LSTM_GATES + 3) * VL, o);
     }
 }
 
-static void peephole_step(const call *k, const share *w, step_rows *rows, int64_t step) {
-    product m = lstm_product(k, w, rows, step);
-    gate_product_run(k, &m, peephole_finish, rows);
-}
+#define PEEPHOLE_FORWARD(NAME, OTHERS)                                                             \
+    FL_INLINE void NAME##_finish(void *ctx, int64_t row, int64_t R, int64_t j) {                   \
+        peephole_finish_with(OTHERS, ctx, row, R, j);                                              \
+    }                                                                                              \
+    static void NAME##_step(const call *k, const share *w, step_rows *rows, int64_t step) {        \
+        product m = lstm_product(k, w, rows, step);                                                \
+        gate_product_run(k, &m, NAME##_finish, rows);                                              \
+    }
+PEEPHOLE_FORWARD(peephole, 0)
+#if FL_WORD == 1
+PEEPHOLE_FORWARD(peephole_others, 1)
+#endif
 
 #if FL_BACKWARD
-static void peephole_step_backward(const call *k, const share *w, step_rows *rows, int64_t step,
-                                   fl_team *team) {
+FL_INLINE void peephole_step_backward_with(const int others, const call *k, const share *w,
+                                           step_rows *rows, int64_t step, fl_team *team) {
     for (int64_t i = 0; i < rows->n; i++) {
         int64_t row = w->first + i * w->stride;
-        lstm_row_backward(1, k, row, step, w->j0, w->j1, k->dh + row * k->Rp, dy_row(k, row, step));
+        lstm_row_backward(others, 1, k, row, step, w->j0, w->j1, k->dh + row * k->Rp,
+                          dy_row(k, row, step));
         prefetch_gates(k, w, rows, i, step);
     }
     hidden_product(k, w, rows, step, 0, team);
 }
+
+#define PEEPHOLE_BACKWARD(NAME, OTHERS)                                                            \
+    static void NAME##_step_backward(const call *k, const share *w, step_rows *rows, int64_t step, \
+                                     fl_team *team) {                                              \
+        peephole_step_backward_with(OTHERS, k, w, rows, step, team);                               \
+    }
+PEEPHOLE_BACKWARD(peephole, 0)
+#if FL_WORD == 1
+PEEPHOLE_BACKWARD(peephole_others, 1)
+#endif
 
 static void peephole_inside(const call *k, int64_t row, int64_t step, int64_t j, vreal *gates) {
     lstm_gates_inside(1, k, row, step, j, gates);
@@ -88,5 +107,18 @@ static const cell PEEPHOLE_LSTM = {.name = "peephole_lstm",
                                    FL_ONLY_BACKWARD(.step_backward = peephole_step_backward,
                                                     .params_backward = peephole_params_backward,
                                                     .inside = peephole_inside)};
+
+#if FL_WORD == 1
+static const cell PEEPHOLE_LSTM_OTHERS = {.name = "peephole_lstm",
+                                          .gates = LSTM_GATES,
+                                          .panel = LSTM_GATES,
+                                          .c = 1,
+                                          .params = PEEPHOLES,
+                                          .unbounded = 1,
+                                          .step = peephole_others_step,
+                                          .step_backward = peephole_others_step_backward,
+                                          .params_backward = peephole_params_backward,
+                                          .inside = peephole_inside};
+#endif
 
 #endif
