@@ -273,6 +273,37 @@ def test_passes_at_the_same_time(name: str) -> None:
 
 
 @each_cell
+@pytest.mark.parametrize("wanting", ["all", "none", "first", "last"])
+def test_steps_of_a_pass_share_packed_weights(name: str, wanting: str) -> None:
+    """The bits of steps that pack their own, as they do where no weight's gradient is asked for."""
+    cell, xs = getattr(ft, name)(I, H, dtype=F64), draw(5, 16, I).unbind()
+    wants = {"all": xs, "none": (), "first": xs[:1], "last": xs[-1:]}[wanting]
+    hx = [s.requires_grad_() for s in tensors(start(name, 16))]
+    leaves = [*(x.requires_grad_() for x in wants), *hx]
+    total = loss(loop(cell, xs, tuple(hx) if len(hx) > 1 else hx[0]))
+    own = torch.autograd.grad(total, leaves, retain_graph=True)
+    shared = torch.autograd.grad(total, [*leaves, *cell.parameters()])
+    for a, b in zip(own, shared, strict=False):
+        assert torch.equal(a, b)
+
+
+@each_cell
+def test_steps_of_other_numbers_of_rows(name: str) -> None:
+    """Of some the weights are packed, of others read as they are."""
+
+    def use(cell: Any, xs: Any, hx: Any) -> Any:
+        ys = []
+        for n, x in zip((40, 40, 17, 9, 2, 1), xs, strict=True):
+            hx = tuple(s[:n] for s in hx) if isinstance(hx, tuple) else hx[:n]
+            hx = cell(x[:n], hx)
+            ys.append(hx[0] if isinstance(hx, tuple) else hx)
+        loss(ys).backward()
+        return [xs.grad]
+
+    compare(name, use, rows=40)
+
+
+@each_cell
 def test_weights_that_change_between_steps(name: str) -> None:
     """torch refuses to go back through the first step, and so do we."""
     for cell in pair(name, I, H, dtype=F64):

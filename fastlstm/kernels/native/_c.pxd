@@ -41,6 +41,7 @@ cdef extern from "fastlstm.h" nogil:
         int64_t H, R
         fl_weights weights
         const void *packed
+        const void *packed_back
         const void *h0
         const void *c0
         const uint8_t *reset
@@ -177,6 +178,8 @@ cdef extern from "fastlstm.h" nogil:
         const char *(*cell_name)(int number) noexcept nogil
         int64_t (*packed_size)(const fl_call *p) noexcept nogil
         void (*pack)(const fl_call *p, void *packed) noexcept nogil
+        int64_t (*packed_back_size)(const fl_call *p, int dx) noexcept nogil
+        void (*pack_back)(const fl_call *p, int dx, void *packed) noexcept nogil
         void (*kept)(const fl_call *p, int64_t *sizes) noexcept nogil
         int64_t (*forward_bytes)(const fl_call *p) noexcept nogil
         int64_t (*backward_bytes)(const fl_call *p) noexcept nogil

@@ -94,7 +94,9 @@ cdef void *dense_address(tensor, list held) except? NULL:
 cdef class WeightSums:
     """Gradients of a cell's weights over steps whose gates' are gathered: one product for many.
 
-    A thread at a time adds to it: that of a backward pass.
+    The steps of a backward pass go through the same weights, so these are packed once for all of
+    them: what writes to a weight's data while the pass runs, unseen by torch, goes unseen here. A
+    thread at a time adds to it: that of the pass.
     """
     cdef Kept k
     cdef fl_grads g
@@ -102,6 +104,8 @@ cdef class WeightSums:
     cdef char *x
     cdef char *h
     cdef size_t gates, extra  # bytes of a row
+    cdef void *packed  # the weights, for products backward; NULL before one needs them
+    cdef bint with_dx
 
     def __cinit__(self, zeros_like, tuple weights):
         self.k = Kept()
@@ -113,6 +117,33 @@ cdef class WeightSums:
     def __dealloc__(self):
         fl_free(self.x)
         fl_free(self.h)
+        fl_free(self.packed)
+
+    cdef int lend(self, Kept step, bint dx) except -1:
+        """Give a step the packed weights, if they are its own."""
+        cdef fl_call *p = &step.p
+        cdef const fl_weights *w = &self.k.p.weights
+        cdef int64_t size
+        if not self.fits(step) or p.weights.w_ih != w.w_ih or p.weights.w_hh != w.w_hh:
+            return 0
+        size = step.kernels.packed_back_size(p, dx) * (step.bits // 8)
+        if size == 0:  # the weights are read as they are
+            return 0
+        if self.packed == NULL:
+            self.packed, self.with_dx = fl_alloc(size), dx
+            if self.packed == NULL:
+                raise MemoryError("no memory for packed weights")
+            with nogil:
+                step.kernels.pack_back(p, dx, self.packed)
+        if self.with_dx or not dx:
+            p.packed_back = self.packed
+        return 0
+
+    cdef bint fits(self, Kept step):
+        cdef const fl_call *p = &self.k.p
+        cdef const fl_call *q = &step.p
+        return (step.kernels == self.k.kernels and q.cell == p.cell and q.input.I == p.input.I
+                and q.H == p.H)
 
     cdef bint start(self) except -1:
         cdef int64_t sizes[3]
@@ -136,9 +167,11 @@ cdef class WeightSums:
         cdef const fl_call *q = &step.p
         cdef size_t each = self.k.bits // 8
         cdef int64_t n = p.rows.N
-        if (step.bits != self.k.bits or q.cell != p.cell or q.input.I != p.input.I
-                or q.H != p.H):
-            raise RuntimeError("the weights have other shapes than in other steps of the graph")
+        if not self.fits(step):
+            raise RuntimeError(
+                "the weights have other shapes than in other steps of the graph, or the kernels are "
+                "of another instruction set"
+            )
         if n + q.rows.N > GATHERED:
             self.multiply(n_threads)
             n = 0
@@ -495,7 +528,10 @@ cdef class TensorStep:
         cdef list held = []
         found = self.set_gradients(k, &g, tensors, given, with_dx, held)
         g.part = FL_GATES
+        if sums is not None:
+            sums.lend(k, with_dx)
         self.run_backward(k, &g, n_threads)
+        k.p.packed_back = NULL
         if sums is not None:
             sums.add(k, n_threads)
         return found

@@ -66,9 +66,10 @@ typedef struct fl_call {
     fl_input in;
     int64_t H, R;
     fl_weights weights;
-    const void *packed;   /* from `pack`, or NULL: pack the weights for this call */
-    const void *h0, *c0;  /* [N,R], [N,H] */
-    const uint8_t *reset; /* [T,N] or NULL: where a row's step starts from reset_h, reset_c */
+    const void *packed;      /* from `pack`, or NULL: pack the weights for this call */
+    const void *packed_back; /* as `packed`, from `pack_back`, for the products of backward */
+    const void *h0, *c0;     /* [N,R], [N,H] */
+    const uint8_t *reset;    /* [T,N] or NULL: where a row's step starts from reset_h, reset_c */
     const void *reset_h, *reset_c; /* [N,R], [N,H] */
     const void *mask; /* [N,R] or NULL: what meets w_hh is mask * h: recurrent dropout */
     void *y;          /* [T,N,R], zero past a row's length */
@@ -208,6 +209,11 @@ typedef struct fl_kernels {
     /* Elements of the packed weights; write them. Of a call they read in.I, H, R and weights. */
     int64_t (*packed_size)(const fl_call *p);
     void (*pack)(const fl_call *p, void *packed);
+
+    /* The same for products backward, with those of w_ih if `dx`; 0 where a call of these rows
+     * reads the weights as they are. They serve calls without dx too. */
+    int64_t (*packed_back_size)(const fl_call *p, int dx);
+    void (*pack_back)(const fl_call *p, int dx, void *packed);
 
     /* Bytes of gates, cells and extra that a call with `recompute` keeps. */
     void (*kept)(const fl_call *p, int64_t bytes[3]);

@@ -57,6 +57,17 @@ static void kept(const fl_call *p, int64_t bytes[3]) {
 }
 
 #if FL_BACKWARD
+static int64_t packed_back_size(const fl_call *p, int dx) {
+    call k = call_of(CELLS[p->cell], p, NULL);
+    return stay_unpacked(&k) ? 0 : place_columns(&k, dx, NULL);
+}
+
+static void pack_back(const fl_call *p, int dx, void *packed) {
+    call k = call_of(CELLS[p->cell], p, NULL);
+    place_columns(&k, dx, packed);
+    pack_backward(&k, dx, 0, k.Hp / VL, 0, k.Rp / VL);
+}
+
 /* A row of a step: gates as their blocks stand, cells. */
 static void row_inside(const call *k, int64_t row, int64_t step, real *gates, real *cells) {
     vreal of[FL_PANEL];
@@ -187,6 +198,8 @@ const fl_kernels FL_TABLE = {
     .forward_bytes = forward_bytes,
     .forward = forward,
 #if FL_BACKWARD
+    .packed_back_size = packed_back_size,
+    .pack_back = pack_back,
     .backward_bytes = backward_bytes,
     .backward = backward,
     .inside = inside,

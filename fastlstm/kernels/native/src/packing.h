@@ -75,23 +75,27 @@ static void pack_forward_part(const call *k, int thread) {
 }
 
 #if FL_BACKWARD
-/* For products backward. */
-static void pack_backward_part(const call *k, int thread) {
+/* For products backward: unit blocks j0..j1-1, blocks r0..r1-1 of a projection's outputs. */
+static void pack_backward(const call *k, int dx, int64_t j0, int64_t j1, int64_t r0, int64_t r1) {
     const fl_call *p = k->p;
     const fl_weights *w = &p->weights;
-    int64_t G = k->G, late = k->cell->late, blocks = k->Hp / VL, outputs = k->Rp / VL;
+    int64_t G = k->G, late = k->cell->late;
+    pack_columns(p->H, G, G - late, p->R, w->w_hh, (real *)k->wht, j0, j1);
+    if (late) pack_columns(p->H, late, late, p->R, late_weight(k), (real *)k->whnt, j0, j1);
+    if (dx) pack_columns(p->H, G, G, p->in.I, w->w_ih, (real *)k->wxt, j0, j1);
+    if (w->w_hr) pack_columns(p->R, 1, 1, p->H, w->w_hr, (real *)k->whrt, r0, r1);
+}
+
+static void pack_backward_part(const call *k, int thread) {
+    int64_t blocks = k->Hp / VL, outputs = k->Rp / VL;
     int64_t j0 = part(blocks, thread, k->threads), j1 = part(blocks, thread + 1, k->threads);
-    if (p->recompute)
+    if (k->p->recompute)
         pack_forward_part(k, thread);
     else
         pack_params(k, j0, j1);
-    if (k->unpacked) return;
-    pack_columns(p->H, G, G - late, p->R, w->w_hh, (real *)k->wht, j0, j1);
-    if (late) pack_columns(p->H, late, late, p->R, late_weight(k), (real *)k->whnt, j0, j1);
-    if (k->g->dx) pack_columns(p->H, G, G, p->in.I, w->w_ih, (real *)k->wxt, j0, j1);
-    if (w->w_hr)
-        pack_columns(p->R, 1, 1, p->H, w->w_hr, (real *)k->whrt, part(outputs, thread, k->threads),
-                     part(outputs, thread + 1, k->threads));
+    if (k->unpacked || k->p->packed_back) return;
+    pack_backward(k, k->g->dx != NULL, j0, j1, part(outputs, thread, k->threads),
+                  part(outputs, thread + 1, k->threads));
 }
 #endif
 

@@ -105,15 +105,15 @@ static void plan_states(call *k, arena *m) {
 }
 
 /* The weights of products with the transpose; returns their size. */
-static int64_t place_columns(call *k, int dx, real *packed) {
+static int64_t place_columns(call *k, int dx, const real *packed) {
     const fl_call *p = k->p;
     const fl_weights *w = &p->weights;
     int64_t late = k->cell->late;
-    arena m = {packed, 0};
+    arena m = {(real *)packed, 0};
     k->wht = k->unpacked ? w->w_hh : take(&m, columns_size(p->H, k->G, p->R));
     k->whnt = late ? take(&m, columns_size(p->H, late, p->R)) : NULL;
-    k->wxt = k->unpacked ? w->w_ih : dx ? take(&m, columns_size(p->H, k->G, p->in.I)) : NULL;
     k->whrt = w->w_hr ? take(&m, columns_size(p->R, 1, p->H)) : NULL;
+    k->wxt = k->unpacked ? w->w_ih : dx ? take(&m, columns_size(p->H, k->G, p->in.I)) : NULL;
     return m.size;
 }
 
@@ -125,7 +125,8 @@ static void plan_backward(call *k, int dx, pass_memory *b) {
     k->chunk = p->recompute ? chunk_steps(k, min64(p->recompute, p->rows.T)) : 1;
     k->zeros = take(&m, max64(k->GHp, PANEL));
     k->unpacked = !p->recompute && stay_unpacked(k);
-    place_columns(k, dx, take_weights(b, &m, place_columns(k, dx, NULL)));
+    int64_t packed = place_columns(k, dx, p->packed_back);
+    if (!p->packed_back) place_columns(k, dx, take_weights(b, &m, packed));
     k->dproj = w->w_hr ? take_kept(&m, longest_segment(p) * k->Rp) : NULL;
     k->table = p->in.ids ? take(&m, (p->in.U + rows_above(p)) * k->GHp) : NULL;
     k->token_sums = p->in.ids ? take(&m, k->threads * token_sums_size(p)) : NULL;
