@@ -6,38 +6,51 @@ i,f,g,o and r,z,n. Gradients go back through what makes one of the other.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from keras import activations, layers, ops
 
+from fastlstm import kernels
 from fastlstm.keras.on_backend import concatenate, zeros_like
 from fastlstm.kernels import CELLS, CellSpec
+from fastlstm.kernels.spec import Activation, with_activations
 from fastlstm.nn.gate_orders import KERAS, places
 
 # As Keras spells them too: a layer may be given the function itself.
-TANH = (activations.tanh, ops.tanh)
-SIGMOID = (activations.sigmoid, ops.sigmoid)
-RELU = (activations.relu, ops.relu)
+ACTIVATIONS = {
+    Activation("tanh"): (activations.tanh, ops.tanh),
+    Activation("sigmoid"): (activations.sigmoid, ops.sigmoid),
+    Activation("relu"): (activations.relu, ops.relu),
+    Activation("linear"): (activations.linear,),
+    Activation("hard_sigmoid", 1 / 6, 0.5): (activations.hard_sigmoid, ops.hard_sigmoid),
+    Activation("softsign"): (activations.softsign, ops.softsign),
+}
 GATES = {layers.LSTMCell: 4, layers.GRUCell: 3, layers.SimpleRNNCell: 1}
 
 
 def spec(cell: Any) -> CellSpec | None:
     """Return the kernel of a cell, None if there is none for its activations."""
-    if type(cell) is layers.SimpleRNNCell:
-        for name, functions in (("rnn_tanh", TANH), ("rnn_relu", RELU)):
-            if _is_one(cell.activation, functions):
-                return CELLS[name]
+    activation = activation_of(cell.activation)
+    gate = activation_of(getattr(cell, "recurrent_activation", activations.sigmoid))
+    if activation is None or gate is None:
         return None
-    if not (_is_one(cell.activation, TANH) and _is_one(cell.recurrent_activation, SIGMOID)):
-        return None
-    if type(cell) is layers.LSTMCell:
-        return CELLS["lstm"]
-    return CELLS["gru" if cell.reset_after else "gru_reset_before"]
+    found = with_activations(_name(cell), activation, gate)
+    return found if found.usual or kernels.default_backend() != "numba" else None
 
 
-def _is_one(function: Any, functions: tuple[Callable[..., Any], ...]) -> bool:
-    return any(function is f for f in functions)
+def activation_of(function: Any) -> Activation | None:
+    """Return the activation of the kernels that a function of Keras is, None if it is none."""
+    for activation, functions in ACTIVATIONS.items():
+        if any(function is f for f in functions):
+            return activation
+    return None
+
+
+def _name(cell: Any) -> str:
+    """Return the name of the kernel with the usual activations."""
+    if type(cell) is layers.GRUCell:
+        return "gru" if cell.reset_after else "gru_reset_before"
+    return "lstm" if type(cell) is layers.LSTMCell else "rnn_tanh"
 
 
 def weights(cell: Any) -> list[Any]:

@@ -8,7 +8,7 @@ from typing import Any
 from keras import KerasTensor, backend
 from keras.src import backend as backend_src
 
-from fastlstm.keras.cells import GATES, spec
+from fastlstm.keras.cells import ACTIVATIONS, GATES, activation_of, spec
 from fastlstm.keras.on_backend import is_quick_step, why_not_tensors
 
 DTYPES = ("float32", "float64")
@@ -61,14 +61,15 @@ def _of_cell(layer: Any) -> str:
 
 def _activations(cell: Any) -> str:
     """Return the reason that lies in the activations, of which the first is named that differs."""
-    wanted = {"activation": ["tanh"], "recurrent_activation": ["sigmoid"]}
-    if not hasattr(cell, "recurrent_activation"):
-        wanted = {"activation": ["tanh", "relu"]}
-    for attribute, names in wanted.items():
-        function = getattr(cell, attribute)
-        name = getattr(function, "__name__", type(function).__name__)
-        if name not in names:
-            return f"{attribute} is {name}"
+    usual = {"activation": "tanh", "recurrent_activation": "sigmoid"}
+    given = {name: getattr(cell, name) for name in usual if hasattr(cell, name)}
+    unknown = {name: f for name, f in given.items() if activation_of(f) is None}
+    for name, function in (unknown or given).items():  # given: of a backend with the usual alone
+        called = getattr(function, "__name__", type(function).__name__)
+        if unknown and called in {activation.name for activation in ACTIVATIONS}:
+            return "an activation is a function of the user's"
+        if called != usual[name]:
+            return f"{name} is {called}"
     return "an activation is a function of the user's"
 
 

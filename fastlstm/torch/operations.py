@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
-from fastlstm.kernels import Rows
+from fastlstm.kernels import CellSpec, Rows
 from fastlstm.torch.held import FIELDS, Tensors
 from fastlstm.torch.layout import OneStep, Packed, PackedEven
-from fastlstm.torch.reset_before import gru_reset_before
+from fastlstm.torch.steps import run_steps
 
 
 def gradients(
@@ -49,12 +49,13 @@ def gradients(
 def outputs_of(layer: Any, tensors: Sequence[Any]) -> list[Tensor]:
     """Return y and the last states; y of one step is its h."""
     layout, rows = layer.layout, layer.layout.rows
-    if layer.cell.name == "lstm" and tensors[0].dtype is not torch.float64:
+    cell: CellSpec = layer.cell
+    if cell.usual and cell.name == "lstm" and tensors[0].dtype is not torch.float64:
         # torch's fused LSTM, which has no second derivative, is of float32 only
         doubled = outputs_of(layer, [None if t is None else t.double() for t in tensors])
         return [t.to(tensors[0].dtype) for t in doubled]
     x, states, weights = _parts(layer, tensors)
-    recurrent = partial(_run, layer.cell.name, weights)
+    recurrent = partial(_run, cell, weights)
     if isinstance(layout, OneStep):
         return [t[0] for t in recurrent(x.unsqueeze(0), [s.unsqueeze(0) for s in states])]
     if isinstance(layout, Packed):
@@ -79,12 +80,12 @@ def _parts(layer: Any, tensors: Tensors) -> tuple[Tensor, list[Tensor], Tensors]
 
 
 def _run(
-    cell: str, weights: Tensors, x: Tensor, states: list[Tensor], sizes: Tensor | None = None
+    cell: CellSpec, weights: Tensors, x: Tensor, states: list[Tensor], sizes: Tensor | None = None
 ) -> list[Tensor]:
     """Return y and the last states of one layer; with `sizes` x and y are data of packed rows."""
-    if cell == "gru_reset_before":
-        return gru_reset_before(x, states[0], weights, sizes)
-    function, hx = getattr(torch._VF, cell), states if cell == "lstm" else states[0]
+    if not cell.usual or cell.name == "gru_reset_before":
+        return run_steps(cell, x, states, weights, sizes)
+    function, hx = getattr(torch._VF, cell.name), states if cell.name == "lstm" else states[0]
     given, both = [w for w in weights if w is not None], len(weights) > FIELDS
     options = weights[2] is not None, 1, 0.0, False, both  # biases, layers, dropout, training
     if sizes is None:

@@ -49,6 +49,14 @@ MODELS: dict[str, Any] = {
         L.Bidirectional(L.GRU(U, reset_after=False, return_sequences=True), merge_mode="mul"),
         L.Bidirectional(L.LSTM(U), merge_mode="ave"),
     ),
+    "other activations": lambda: sequential(
+        L.LSTM(U, return_sequences=True, recurrent_activation="hard_sigmoid"),
+        L.Bidirectional(L.GRU(U, activation="softsign", return_sequences=True)),
+        L.RNN(L.GRUCell(U, reset_after=False, recurrent_activation="hard_sigmoid",
+                        activation="relu"), return_sequences=True),
+        L.SimpleRNN(U, activation="hard_sigmoid", return_sequences=True),
+        L.LSTM(U, activation="linear", recurrent_activation="relu"),
+    ),
     "steps": lambda: sequential(
         L.Conv1D(5, 3, padding="causal", activation="relu", dilation_rate=2),
         L.BatchNormalization(), L.PReLU(shared_axes=[1]), L.Dropout(0.3),
@@ -173,7 +181,7 @@ def test_a_large_layer_is_tried_too(tmp_path: Path) -> None:
 
 def test_what_cannot_be_run_is_named_and_left_out(tmp_path: Path) -> None:
     theirs = sequential(
-        L.LSTM(U, return_sequences=True, recurrent_activation="hard_sigmoid"),
+        L.LSTM(U, return_sequences=True, recurrent_activation="elu"),
         L.Lambda(lambda x: x),
         L.GRU(U, return_sequences=True),
         L.LayerNormalization(),
@@ -184,7 +192,7 @@ def test_what_cannot_be_run_is_named_and_left_out(tmp_path: Path) -> None:
     assert type(layers) is Layers
     assert list(layers) == ["gru"] or list(layers)[0].startswith("gru")
     told = " ".join(layers.left_out.values())
-    assert "its recurrent_activation is hard_sigmoid, expected sigmoid" in told
+    assert "its recurrent_activation is elu, expected one of tanh, sigmoid" in told
     assert "class Lambda" in told
     assert "class LayerNormalization" in told
     assert "its activation is gelu" in told

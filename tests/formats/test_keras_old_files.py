@@ -122,3 +122,26 @@ def test_an_old_bidirectional_model(tmp_path: Path) -> None:
     np.testing.assert_allclose(model(numbers()), y, atol=2e-6)
     layers = fl.load(write_old(tmp_path / "weights.h5", {"bi": stored}))
     np.testing.assert_allclose(layers["bi"](numbers())[0], y, atol=2e-6)
+
+
+@pytest.mark.parametrize("version", [None, "1.2.2", "2.15.0", "3.3.0"])
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_the_hard_sigmoid_of_a_version(version: str | None, wrapped: bool, tmp_path: Path) -> None:
+    """Before Keras 3 it was steeper, and the usual gate of its recurrent layers."""
+    given = arrays(4, 16)
+    slope = 1 / 6 if version == "3.3.0" else 0.2
+    names = [f"rnn/{part}:0" for part in ("kernel", "recurrent_kernel", "bias")]
+    options = {"name": "rnn", "units": U, "recurrent_activation": "hard_sigmoid"}
+    layer = {"class_name": "LSTM", "config": options}
+    if wrapped:
+        cell = {"class_name": "LSTMCell", "config": options}
+        layer = {"class_name": "RNN", "config": {"name": "rnn", "cell": cell}}
+    config = {"class_name": "Sequential", "config": [layer]}
+    path = write_old(tmp_path / "old.h5", {"rnn": dict(zip(names, given, strict=True))}, config)
+    if version is not None:
+        with h5py.File(path, "a") as file:
+            file.attrs["keras_version"] = version.encode()
+    hard = L.LSTM(U, recurrent_activation=lambda z: keras.ops.clip(slope * z + 0.5, 0, 1))
+    np.testing.assert_allclose(
+        fl.load(path)(numbers()), in_keras(hard, given, numbers()), atol=2e-6
+    )

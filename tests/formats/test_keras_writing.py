@@ -43,11 +43,17 @@ def same_in_keras(model: Any, path: Path, x: Any, expected: Any) -> None:
     np.testing.assert_allclose(output(theirs, x), expected, atol=2e-6)
 
 
+HARD = ("hard_sigmoid", 1 / 6, 0.5)  # Keras 3's
 WRITTEN: dict[str, Any] = {
     "lstm": lambda: filled(fl.LSTM(I, U, 2, bidirectional=True)),
     "gru": lambda: filled(fl.GRU(I, U, batch_first=True)),
     "gru, reset before": lambda: filled(fl.GRU(I, U, reset_after=False, bias=False)),
     "rnn": lambda: filled(fl.RNN(I, U, nonlinearity="relu")),
+    "other activations": lambda: [
+        filled(fl.LSTM(I, U, activation="softsign", recurrent_activation=HARD)),
+        filled(fl.GRU(U, U, activation="linear", recurrent_activation="relu", bidirectional=True)),
+        filled(fl.RNN(2 * U, U, nonlinearity=HARD)),
+    ],
     "linear": lambda: filled(fl.Linear(I, 2)),
     "float64": lambda: filled(fl.LSTM(I, U, dtype="float64")),
     "list": lambda: [filled(fl.GRU(I, U)), filled(fl.Linear(U, 2)), Activation("softmax")],
@@ -82,6 +88,11 @@ def test_what_is_written_runs_in_keras(name: str, ending: str, tmp_path: Path) -
     same_in_keras(model, tmp_path / f"a.{ending}", x, expected)
     again = fl.load(tmp_path / f"a.{ending}")
     np.testing.assert_allclose(again(x), expected, atol=1e-6)
+
+
+def test_a_hard_sigmoid_of_another_slope_is_none_of_kerass(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="alpha 0.2 and beta 0.5, expected Keras 3's"):
+        fl.save(fl.GRU(I, U, recurrent_activation="hard_sigmoid"), tmp_path / "a.keras")
 
 
 @pytest.mark.parametrize("pooling", ["last", "mean"])

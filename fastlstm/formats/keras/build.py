@@ -23,19 +23,24 @@ from fastlstm.formats.steps import (
     Scale,
 )
 from fastlstm.formats.steps import PReLU as PReLUStep
+from fastlstm.kernels.spec import ACTIVATIONS as CELL_ACTIVATIONS
+from fastlstm.nn.activation import Option
 from fastlstm.nn.embedding import Embedding
 from fastlstm.nn.linear import Linear
 from fastlstm.nn.module import Module
 
 Options = dict[str, Any]
+OLD = "fastlstm: old"  # among them: whether Keras 1 or 2 wrote the file, as `modules_of`
 
 
 class Refused(ValueError):
     """A layer that cannot be run here, and why."""
 
 
-def modules_of(layer: LayerConfig, stored: Stored) -> list[Module]:
+def modules_of(layer: LayerConfig, stored: Stored, old: bool = False) -> list[Module]:
     """Return what runs in the place of a layer, nothing for one that only training has.
+
+    `old` says that Keras 1 or 2 wrote it.
 
     Raises Refused if there is nothing, ValueError if the weights do not fit.
     """
@@ -43,7 +48,7 @@ def modules_of(layer: LayerConfig, stored: Stored) -> list[Module]:
         return []
     if layer.kind not in BUILDERS:
         raise Refused(f"a layer of class {layer.kind:.60} has no counterpart here")
-    return BUILDERS[layer.kind](layer.options, stored)
+    return BUILDERS[layer.kind]({**layer.options, OLD: old}, stored)
 
 
 def activation_name(value: Any) -> str:
@@ -115,20 +120,31 @@ def _embedding(options: Options, stored: Stored) -> list[Module]:
     return [MaskZero(), embedding] if _flag(options, "mask_zero") else [embedding]
 
 
+def _activations(name: str, options: Options) -> dict[str, Option]:
+    """Return those activations of a recurrent layer that are not the usual ones.
+
+    Raises Refused if the kernels do not have one.
+    """
+    usual = {"activation": "tanh", "recurrent_activation": "sigmoid"}
+    if name.startswith("SimpleRNN"):
+        del usual["recurrent_activation"]
+    found: dict[str, Option] = {}
+    for told, value in usual.items():
+        given = activation_name(options.get(told, value))
+        if given not in CELL_ACTIVATIONS:
+            known = ", ".join(CELL_ACTIVATIONS)
+            raise Refused(f"its {told} is {given:.60}, expected one of {known}")
+        if given != value:
+            new_hard = given == "hard_sigmoid" and not options[OLD]
+            found[told] = ("hard_sigmoid", 1 / 6, 0.5) if new_hard else given
+    return found
+
+
 def _kind(name: str, options: Options, stored: Stored) -> str:
-    """Return the kind of a recurrent layer; Refused if none of ours has its activations."""
+    """Return the kind of a recurrent layer, but for its activations."""
     name = name.removesuffix("Cell").removeprefix("CuDNN")
-    given = options.get("activation", "tanh"), options.get("recurrent_activation", "sigmoid")
-    activation, recurrent = (activation_name(value) for value in given)
     if name == "SimpleRNN":
-        if activation not in ("tanh", "relu"):
-            raise Refused(f"its activation is {activation:.60}, expected tanh or relu")
-        return f"rnn_{activation}"
-    for told, value, usual in (
-        ("activation", activation, "tanh"), ("recurrent_activation", recurrent, "sigmoid"),
-    ):  # fmt: skip
-        if value != usual:
-            raise Refused(f"its {told} is {value:.60}, expected {usual}")
+        return "rnn_tanh"
     if name == "LSTM":
         return "lstm"
     one_bias = len(stored.arrays) == 3 and stored.arrays[2].ndim == 1
@@ -145,7 +161,8 @@ def _recurrent(name: str, options: Options, stored: Stored, merge: str = "concat
         if name not in ("LSTMCell", "GRUCell", "SimpleRNNCell"):
             raise Refused(f"its cell is of class {name:.60}")
     directions = [stored.arrays, *([stored.second] if stored.second else [])]
-    layer = layer_of(_kind(name, options, stored), directions)
+    kind = _kind(name, options, stored)
+    layer = layer_of(kind, directions, _activations(name, options))
     if _one(options, "units") != layer.hidden_size:
         raise ValueError(f"its units are {options['units']}, its arrays of {layer.hidden_size}")
     backwards = _flag(options, "go_backwards")
@@ -190,14 +207,14 @@ def _bidirectional(options: Options, stored: Stored) -> list[Module]:
     )
     if merge is None:
         raise Refused(f"its merge_mode is {options['merge_mode']!r:.60}")
-    return _recurrent(inner.kind, inner.options, stored, merge)
+    return _recurrent(inner.kind, {**inner.options, OLD: options[OLD]}, stored, merge)
 
 
 def _time_distributed(options: Options, stored: Stored) -> list[Module]:
     inner = read_layer({"config": {"name": ""}, **_object(options, "layer")})
     if inner.kind not in ("Dense", "Activation"):
         raise Refused(f"it wraps a layer of class {inner.kind:.60}")
-    return modules_of(inner, stored)
+    return modules_of(inner, stored, options[OLD])
 
 
 def _batch_norm(options: Options, stored: Stored) -> list[Module]:

@@ -28,7 +28,7 @@ from fastlstm.nn.module import Module
 from fastlstm.text.json_value import parse_json
 from fastlstm.text.opening import open_file
 
-CONFIG, WEIGHTS = "config.json", "model.weights.h5"
+CONFIG, METADATA, WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
 LARGEST_CONFIG = 1 << 24  # bytes
 MOST_PACKED = 20  # times: weights hardly shrink, and Keras packs none
 
@@ -42,11 +42,14 @@ def load_keras(path: Path, kinds: dict[str, str]) -> Any:
             with _archive(file) as archive:
                 config = _member(archive, CONFIG, LARGEST_CONFIG)
                 weights = _member(archive, WEIGHTS, MOST_PACKED * size)
+                told = METADATA in archive.namelist()
+                metadata = _member(archive, METADATA, LARGEST_CONFIG) if told else b"{}"
         model = read_model(parse_json(config))
         tree = Tree(io.BytesIO(weights), len(weights))
         if not is_new(tree):
             raise ValueError(f"its {WEIGHTS} has no layers")
-        return model_of(model, _by_name(model, new_layers(tree)))
+        old = _is_old(dict(parse_json(metadata)).get("keras_version", "3"))
+        return model_of(model, _by_name(model, new_layers(tree)), old)
 
 
 @contextmanager
@@ -81,7 +84,13 @@ def load_hdf5(path: Path, kinds: dict[str, str]) -> Any:
         if config is None:
             return _layers_of(old_layers(tree), kinds)
         _no_kinds(kinds)
-        return model_of(read_model(parse_json(config)), old_layers(tree))
+        old = _is_old(tree.text(tree.root, "keras_version"))
+        return model_of(read_model(parse_json(config)), old_layers(tree), old)
+
+
+def _is_old(version: Any) -> bool:
+    """Whether that is Keras 1, whose first files tell no version, or 2."""
+    return version is None or str(version).startswith(("1.", "2."))
 
 
 def _no_kinds(kinds: Mapping[str, str]) -> None:
@@ -100,7 +109,7 @@ def _by_name(model: ModelConfig, stored: dict[str, Stored]) -> dict[str, Stored]
     return found
 
 
-def model_of(model: ModelConfig, stored: Mapping[str, Stored]) -> Any:
+def model_of(model: ModelConfig, stored: Mapping[str, Stored], old: bool) -> Any:
     """Return the layers of a model as a `Sequential`, or as `Layers` where that is not possible."""
     made: dict[str, list[Module]] = {}
     left_out: dict[str, str] = {}
@@ -108,7 +117,7 @@ def model_of(model: ModelConfig, stored: Mapping[str, Stored]) -> Any:
         if layer.name in made or layer.name in left_out:
             raise ValueError(f"two layers are named {layer.name:.60}")
         try:
-            made[layer.name] = _modules(layer, stored.get(layer.name, Stored([], [])))
+            made[layer.name] = _modules(layer, stored.get(layer.name, Stored([], [])), old)
         except Refused as error:
             left_out[layer.name] = str(error)
     if left_out or model.not_in_line:
@@ -127,9 +136,9 @@ def model_of(model: ModelConfig, stored: Mapping[str, Stored]) -> Any:
     return Sequential(_named(made))
 
 
-def _modules(layer: LayerConfig, stored: Stored) -> list[Module]:
+def _modules(layer: LayerConfig, stored: Stored, old: bool) -> list[Module]:
     try:
-        return modules_of(layer, stored)
+        return modules_of(layer, stored, old)
     except Refused:
         raise
     except (KeyError, TypeError, ValueError, OverflowError) as error:

@@ -6,13 +6,16 @@ bias [G*U]; that of a GRU with ``reset_after`` is [2,G*U], one for each product.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastlstm.formats.keras.formulas import FORMULAS
+from fastlstm.formats.keras.formulas import FORMULAS, activation_of
 from fastlstm.kernels import CELLS
+from fastlstm.nn.activation import Option
 from fastlstm.nn.gate_orders import KERAS, places
 from fastlstm.nn.gru import GRU
 from fastlstm.nn.lstm import LSTM
@@ -34,8 +37,13 @@ LARGE = 1 << 20  # numbers of a recurrent weight, from which no wider copy is ma
 TOLERANCE = {"float32": 1e-4, "float64": 1e-9}
 
 
-def layer_of(kind: str, directions: list[Arrays]) -> Recurrent:
+def layer_of(
+    kind: str, directions: list[Arrays], activations: Mapping[str, Option] | None = None
+) -> Recurrent:
     """Return a layer, rows first, of the arrays of one or two directions.
+
+    `activations` are Keras's ``activation`` and ``recurrent_activation``, those of them that are
+    not the kind's own.
 
     Raises ValueError if a shape does not fit, or the layer does not give what the formulas of Keras
     give for a random input.
@@ -49,15 +57,17 @@ def layer_of(kind: str, directions: list[Arrays]) -> Recurrent:
     dtype = np.result_type(np.float32, *(a for arrays in directions for a in arrays))
     (I, _), U = first[0].shape, first[1].shape[0]  # noqa: E741
     make, options = MAKE[kind]
+    others = dict(activations or {})
+    told = {"nonlinearity": others["activation"]} if make is RNN and others else others
     layer: Recurrent = make(
         I, U, bias=len(first) > 2, batch_first=True, bidirectional=len(directions) > 1,
-        dtype=dtype, **options,
+        dtype=dtype, **{**options, **told},
     )  # fmt: skip
     state: dict[str, Array] = {}
     for arrays, suffix in zip(directions, ("_l0", "_l0_reverse"), strict=False):
         state |= {name + suffix: array for name, array in ours(kind, arrays).items()}
     layer.load_state_dict(state)
-    check(kind, layer, directions)
+    check(kind, layer, directions, others)
     return layer
 
 
@@ -128,18 +138,21 @@ def _check_shapes(kind: str, arrays: Arrays) -> None:
             raise ValueError(f"its {name} has dtype {array.dtype}, expected real numbers")
 
 
-def check(kind: str, layer: Recurrent, directions: list[Arrays]) -> None:
+def check(
+    kind: str, layer: Recurrent, directions: list[Arrays], activations: Mapping[str, Option]
+) -> None:
     """Raise ValueError unless the layer gives what Keras's formulas give for a random input."""
     rng, (N, T) = np.random.default_rng(0), TRIED
     x = rng.standard_normal((N, T, layer.input_size)).astype(layer.dtype)
     large = layer.weight_hh_l0.data.size > LARGE  # type: ignore[attr-defined]
     dtype = layer.dtype if large else np.dtype(np.float64)
     wide = [[a.astype(dtype, copy=False) for a in arrays] for arrays in directions]
+    formula = partial(FORMULAS[kind], **{k: activation_of(v) for k, v in activations.items()})
     with np.errstate(all="ignore"):
         y, _ = layer(x)
-        expected = [FORMULAS[kind](x.astype(dtype), *wide[0])]
+        expected = [formula(x.astype(dtype), *wide[0])]
         if len(wide) > 1:
-            expected.append(FORMULAS[kind](x[:, ::-1].astype(dtype), *wide[1])[:, ::-1])
+            expected.append(formula(x[:, ::-1].astype(dtype), *wide[1])[:, ::-1])
         error = float(np.abs(y - np.concatenate(expected, axis=-1)).max())
     if not error <= TOLERANCE[layer.dtype.name] * max(1.0, float(np.abs(y).max())):
         raise ValueError(

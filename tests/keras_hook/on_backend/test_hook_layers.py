@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from keras import layers
 from keras.src.backend.common.dtypes import BIT64_TO_BIT32_DTYPE
-from twice import KINDS, MASKS, TORCH, I, N, T, U, array, check, make, randomize, unbuilt
+from twice import KINDS, MASKS, OTHERS, TORCH, I, N, T, U, array, check, make, randomize, unbuilt
 
 import fastlstm.keras as fk
 
@@ -38,6 +38,13 @@ def test_hook_options(kind: str, options: dict[str, Any]) -> None:
         options = {k: v for k, v in options.items() if k != "use_cudnn"}
     check(lambda: make(kind, **options), array(N, T, I))
     check(lambda: make(kind, **options), array(N, T, I), start(kind))
+
+
+@pytest.mark.parametrize("kind", OTHERS)
+def test_hook_other_activations(kind: str) -> None:
+    states = [array(N, U, seed=s) for s in range(1 + kind.startswith("LSTM"))]
+    check(lambda: make(kind, return_sequences=True), array(N, T, I))
+    check(lambda: make(kind), array(N, T, I), states, mask=MASKS["holes"])
 
 
 @kinds

@@ -13,9 +13,8 @@ from twice import KINDS, MASKS, TORCH, I, N, T, U, array, check_refused, make, r
 import fastlstm.keras as fk
 
 REASONS = {
-    "activation is relu": {"activation": "relu"},
-    "activation is linear": {"activation": None},
-    "recurrent_activation is hard_sigmoid": {"recurrent_activation": "hard_sigmoid"},
+    "activation is gelu": {"activation": "gelu"},
+    "recurrent_activation is softplus": {"recurrent_activation": "softplus"},
     "an activation is a function of the user's": {"activation": lambda x: keras.ops.tanh(x)},
     "dtype float16": {"dtype": "mixed_float16"},
     "use_cudnn is True": {"use_cudnn": True},

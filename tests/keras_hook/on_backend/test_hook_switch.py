@@ -96,7 +96,7 @@ def test_disable_beside_another_hook() -> None:
         assert not is_on()
         assert len(calls) == 1
         with fk.enabled():
-            make("LSTM", activation="relu")(array(N, T, I))
+            make("LSTM", activation="gelu")(array(N, T, I))
         assert list(fk.report().refused.values()) == [1]
         assert len(calls) == 2
         assert vars(layers.LSTM)["inner_loop"] is wrapper
@@ -133,14 +133,14 @@ def test_report_counts() -> None:
     with fk.enabled():
         for _ in range(2):
             Mine(3)(array(N, T, I))
-        layers.LSTM(3, activation="relu")(array(N, T, I))
+        layers.LSTM(3, activation="gelu")(array(N, T, I))
     found = fk.report()
     assert found.taken == {"Mine": 2}
-    assert found.refused == {("LSTM", "activation is relu"): 1}
+    assert found.refused == {("LSTM", "activation is gelu"): 1}
     assert repr(found) == (
         "fastlstm.keras: 2 calls taken, 1 refused\n"
         "  taken    2 of Mine\n"
-        "  refused  1 of LSTM: activation is relu"
+        "  refused  1 of LSTM: activation is gelu"
     )
     fk.clear_report()
     assert fk.report() == ({}, {})

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-from twice import KINDS, MASKS, TORCH, I, N, T, U, array, make
+from twice import KINDS, MASKS, OTHERS, TORCH, I, N, T, U, array, make
 
 if not TORCH:
     pytest.skip("for the torch backend", allow_module_level=True)
@@ -18,12 +18,14 @@ from keras.src.backend.common.dtypes import BIT64_TO_BIT32_DTYPE
 import fastlstm.keras as fk
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [*KINDS, *OTHERS])
 @pytest.mark.parametrize("mask", [None, "right", "holes"])
 def test_hook_second_derivatives(
     kind: str, mask: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(BIT64_TO_BIT32_DTYPE, "float64", "float64")
+    # torch's own cannot be differentiated twice
+    monkeypatch.setattr(torch.nn.functional, "hardsigmoid", lambda x: (x / 6 + 0.5).clamp(0, 1))
     layer = make(kind, dtype="float64", return_sequences=True, return_state=True)
     given = None if mask is None else torch.tensor(MASKS[mask], dtype=torch.bool)
 

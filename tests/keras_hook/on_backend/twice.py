@@ -12,12 +12,20 @@ import fastlstm.keras as fk
 
 TORCH = keras.backend.backend() == "torch"
 N, T, I, U = 3, 5, 4, 6  # noqa: E741
-KINDS = {
+KINDS: dict[str, dict[str, Any]] = {
     "LSTM": {},
     "GRU": {},
     "GRU reset before": {"reset_after": False},
     "SimpleRNN": {},
     "SimpleRNN relu": {"activation": "relu"},
+}
+HARD = {"recurrent_activation": "hard_sigmoid"}
+OTHERS: dict[str, dict[str, Any]] = {
+    "LSTM relu": {"activation": "relu", **HARD},
+    "LSTM linear": {"activation": None, "recurrent_activation": "softsign"},
+    "GRU hard": HARD,
+    "GRU reset before softsign": {"reset_after": False, "activation": "softsign", **HARD},
+    "SimpleRNN sigmoid": {"activation": keras.ops.sigmoid},
 }
 # As promised: relative to the largest value of what is compared, at least 1.
 TOLERANCE = {"float32": 1e-5, "float64": 1e-10}
@@ -41,7 +49,7 @@ def make(kind: str, **options: Any) -> Any:
 def unbuilt(kind: str, **options: Any) -> Any:
     name = kind.partition(" ")[0]
     quick = {"recurrent_initializer": "zeros"}
-    return getattr(layers, name)(U, **{**KINDS[kind], **quick, **options})
+    return getattr(layers, name)(U, **{**{**KINDS, **OTHERS}[kind], **quick, **options})
 
 
 def randomize(layer: Any) -> Any:
