@@ -18,6 +18,7 @@ from fastlstm.kernels.chain import (
     read_chain,
     state_of,
 )
+from fastlstm.kernels.spec import Activation, with_activations
 
 RNG = np.random.Generator
 
@@ -48,6 +49,13 @@ def basis(kernel: int, bins: int) -> Stage:
     even = np.concatenate([even, even[:, -2:0:-1]], axis=1)
     odd = np.concatenate([odd, -odd[:, -2:0:-1]], axis=1)
     return Convolution(np.concatenate([even, odd])[:, None], None, stride=kernel // 2)
+
+
+def other(stage: Any) -> Stage:
+    """The same with other activations."""
+    soft, hard = Activation("softsign"), Activation("hard_sigmoid")
+    changed: Stage = stage._replace(cell=with_activations(stage.cell.name, soft, hard))
+    return changed
 
 
 def detector(rng: RNG) -> list[Stage]:
@@ -91,6 +99,10 @@ def _named() -> dict[str, tuple[list[Stage], int, int]]:
         "cells": (
             [cell(rng, "peephole_lstm", 4, 9), cell(rng, "gru_reset_before", 9, 8),
              cell(rng, "rnn_relu", 8, 5), Map("sigmoid")], 3, 4,
+        ),
+        "cells of other activations": (
+            [other(cell(rng, "lstm", 4, 9)), other(cell(rng, "gru_reset_before", 9, 8)),
+             other(cell(rng, "rnn_tanh", 8, 5))], 3, 4,
         ),
         "wide": ([conv(rng, 70, 129, 3, padding=(1, 1)), Map("relu"), conv(rng, 129, 70)], 2, 70),
         "whole basis": ([basis(8, 5), Map("magnitude")], 16, 1),

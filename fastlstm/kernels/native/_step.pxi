@@ -227,6 +227,8 @@ cdef class TensorStep:
 
     def __cinit__(self, cell, int layers, tensor, parameter, exchange, tuple dtypes, is_neg, empty_like,
                   zeros_like):
+        if not cell.usual:
+            raise NotImplementedError(f"a step of {cell.name} with other activations")
         self.number = number_of(cell)
         self.cell, self.gates, self.states = cell, len(cell.gates), len(cell.states)
         self.layers, self.axes = layers, 3 if layers else 2
