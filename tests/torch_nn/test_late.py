@@ -372,6 +372,30 @@ def test_nothing_stays_after_a_pass() -> None:
 
 
 @each_cell
+def test_steps_from_states_that_are_leaves(name: str) -> None:
+    """Alone, one after the other, each has its own products; several at once share them."""
+
+    def use(cell: Any, xs: Any, hx: Any) -> Any:
+        leaves, ours = [], isinstance(cell, (ft.LSTMCell, ft.GRUCell, ft.RNNCell))
+
+        def step(x: Any) -> Any:
+            own = [s.clone().requires_grad_() for s in tensors(hx)]
+            leaves.extend(own)
+            return loss(list(tensors(cell(x, tuple(own) if len(own) > 1 else own[0]))))
+
+        for x in xs:
+            alone = step(x)
+            assert not ours or anchors(alone.grad_fn) == 0
+            alone.backward()
+        together = [step(x) for x in xs]
+        assert not ours or [anchors(t.grad_fn) for t in together] == [0] + [1] * (len(xs) - 1)
+        sum(together).backward()
+        return [xs.grad, *(s.grad for s in leaves)]
+
+    compare(name, use)
+
+
+@each_cell
 def test_single_steps_make_their_own_products(name: str) -> None:
     """They would wait for nothing."""
     cell = getattr(ft, name)(I, H, dtype=F64)

@@ -21,6 +21,7 @@ cdef class Kept:
     cdef int bits
     cdef int64_t n
     cdef int64_t[2] offset
+    cdef bint turned  # x is [N,1,I]
     cdef bint ready  # for a backward pass: it serves one
     cdef object __weakref__
 
@@ -250,7 +251,8 @@ cdef class TensorStep:
             return None
         for names in self.names:
             # by name: a parametrized weight is not among them, and one that was may stand elsewhere
-            w_ih, w_hh, b_ih, b_hh = [own.get(name) for name in names]
+            w_ih, w_hh = own.get(names[0]), own.get(names[1])
+            b_ih, b_hh = own.get(names[2]), own.get(names[3])
             if w_ih is None or w_hh is None or (bias and (b_ih is None or b_hh is None)):
                 return None
             found += w_ih, w_hh, b_ih, b_hh
@@ -359,6 +361,7 @@ cdef class TensorStep:
         if not 0 < x.rows <= MOST or x.columns != p.input.I:
             return False
         k.set_rows(x.rows)
+        k.turned = x.axes == 3 and x.first != 1
         p.input.x, rows = x.at, max(self.layers, 1) * x.rows
         return (self.take(tensors[1], k.bits, self.axes, rows, p.H, &p.h0)
                 and (self.states == 1
@@ -392,7 +395,7 @@ cdef class TensorStep:
         k.p.y = k.p.h_n = address(h)
         k.p.c_n = address(ends[1]) if self.states == 2 else NULL
         if self.axes == 3:
-            y = self.output(tensors)
+            y = self.output(k, tensors[1])
             ends, k.p.y = (y, *ends), address(y)
         k.p.n_threads = n_threads
         with nogil:
@@ -401,12 +404,11 @@ cdef class TensorStep:
             raise MemoryError("no memory for a step")
         return ends
 
-    cdef object output(self, tuple tensors):
+    cdef object output(self, Kept k, h):
         """Memory for an output laid out as x; whoever writes to it leaves the state alone."""
-        x, h = tensors[0], tensors[1]
-        if self.layers == 1 and len(x) == 1:
-            return self.empty_like(h)
-        return h.new_empty((*x.shape[:2], h.shape[2]))
+        if k.turned:
+            return h.new_empty((k.n, 1, k.p.H))
+        return self.empty_like(h) if self.layers == 1 else h.new_empty((1, k.n, k.p.H))
 
     cdef tuple run_layers(self, list calls, tuple tensors, int n_threads):
         cdef const fl_call *at[MOST_LAYERS]
@@ -414,7 +416,7 @@ cdef class TensorStep:
         cdef const fl_kernels *kernels = first.kernels
         cdef int64_t size = first.n * first.p.H * (first.bits // 8)  # of a layer's states
         cdef int i, failed = 0
-        h, y = self.empty_like(tensors[1]), self.output(tensors)
+        h, y = self.empty_like(tensors[1]), self.output(first, tensors[1])
         c = self.empty_like(tensors[2]) if self.states == 2 else None
         for i in range(self.layers):
             k = calls[i]
@@ -545,7 +547,7 @@ cdef class TensorStep:
         self.place_again(k, tensors)
         memset(g, 0, sizeof(g[0]))
         if first:
-            y = tensors[1] if len(tensors[0]) == 1 else tensors[1].transpose(0, 1)
+            y = tensors[1].transpose(0, 1) if k.turned else tensors[1]
             g.dy, g.dy_t, g.dy_n = self.gradient(given, 0, y, held), k.n * k.p.H, k.p.H
         g.dh_n = self.gradient(given, first, tensors[1], held)
         g.dc_n = self.gradient(given, first + 1, tensors[1], held) if self.states == 2 else NULL
