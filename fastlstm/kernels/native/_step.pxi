@@ -242,21 +242,22 @@ cdef class TensorStep:
 
     def tensors(self, dict own, bint bias, input, hx):
         """The tensors of a step from the parameters of a module; None if some stand elsewhere."""
-        cdef tuple found, names
-        if self.states == 1:
-            found = input, hx
-        elif type(hx) is tuple and len(<tuple>hx) == 2:
-            found = input, (<tuple>hx)[0], (<tuple>hx)[1]
-        else:
-            return None
+        cdef tuple names, weights = ()
         for names in self.names:
             # by name: a parametrized weight is not among them, and one that was may stand elsewhere
             w_ih, w_hh = own.get(names[0]), own.get(names[1])
             b_ih, b_hh = own.get(names[2]), own.get(names[3])
             if w_ih is None or w_hh is None or (bias and (b_ih is None or b_hh is None)):
                 return None
-            found += w_ih, w_hh, b_ih, b_hh
-        return found
+            if self.layers > 1:
+                weights += w_ih, w_hh, b_ih, b_hh
+        if self.states == 2 and (type(hx) is not tuple or len(<tuple>hx) != 2):
+            return None
+        if self.layers > 1:
+            return ((input, *hx) if self.states == 2 else (input, hx)) + weights
+        if self.states == 1:
+            return input, hx, w_ih, w_hh, b_ih, b_hh
+        return input, (<tuple>hx)[0], (<tuple>hx)[1], w_ih, w_hh, b_ih, b_hh
 
     def read_all(self, tuple tensors not None):
         """What `save` takes of these tensors; None if they are no plain ones that fit together."""
