@@ -9,7 +9,7 @@ the other, at the same time, or one inside another.
 from __future__ import annotations
 
 from typing import Any
-from weakref import ReferenceType, WeakKeyDictionary, ref
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
@@ -88,8 +88,6 @@ def _sum(a: list[Tensor | None], b: list[Tensor | None]) -> list[Tensor | None]:
 
 # Of each cell that of its steps, until a backward pass begins.
 _anchors: WeakKeyDictionary[torch.nn.Module, tuple[Sums, Tensor]] = WeakKeyDictionary()
-# Of each cell what the last step from a leaf keeps until its backward pass.
-_from_leaves: WeakKeyDictionary[torch.nn.Module, list[ReferenceType[Any]]] = WeakKeyDictionary()
 
 
 class Anchor(torch.autograd.Function):
@@ -111,27 +109,17 @@ def anchor_of(
 ) -> tuple[Sums, Tensor] | None:
     """Return the anchor of a module's step and its sums; None where steps make their own products.
 
-    So do those that follow no other, and those whose weights are not all parameters that want a
-    gradient.
+    So do those that do not follow another, and those whose weights are not all parameters that
+    want a gradient.
     """
-    if _will_run is None or _pass_number is None or not tensors[1].requires_grad:
+    if _will_run is None or _pass_number is None or tensors[1].grad_fn is None:
         return None
     known, sizes = _anchors.get(module), read.sizes()
     if known is not None and known[0].fit(step, tensors, sizes):
         return known
-    if not step.of_leaves(tensors) or (tensors[1].is_leaf and not _another_waits(module, read)):
+    if not step.of_leaves(tensors):
         return None
     weights = tensors[-4:]
     sums = Sums(step, weights, sizes)
     known = _anchors[module] = sums, Anchor.apply(sums, *weights)
     return known
-
-
-def _another_waits(module: torch.nn.Module, read: Any) -> bool:
-    """Whether a step before this one, whose state is a leaf too, waits for its backward pass."""
-    last = _from_leaves.get(module)
-    if last is None:
-        _from_leaves[module] = [ref(read)]
-        return False
-    before, last[0] = last[0], ref(read)
-    return before() is not None

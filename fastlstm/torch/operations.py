@@ -31,6 +31,9 @@ def gradients(
     with torch.enable_grad():
         # views, so that a tensor that is given twice has a gradient in each place
         given = [None if t is None else t.view_as(t) for t in tensors]
+        for t, n in zip(given, needs, strict=True):
+            if n and t is not None and not t.requires_grad:
+                t.requires_grad_()  # it was frozen since forward
         outputs = outputs_of(layer, given)
     asked = [t for t, n in zip(given, needs, strict=True) if n and t is not None]
     pairs = [(o, g) for o, g in zip(outputs, grads, strict=True) if g is not None]

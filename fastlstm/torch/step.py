@@ -118,9 +118,9 @@ def _apply(cls: Any) -> Any:
 
 
 @cache
-def _unread(cell: str, needs: tuple[bool, ...]) -> tuple[int, ...]:
-    """As `held.unread`, of a step; by the cell's name, as a whole row takes long to look up."""
-    return unread(kernels.CELLS[cell], 1, needs + NO_PROJECTION)
+def _unread(cell: kernels.CellSpec, needs: tuple[bool, ...]) -> tuple[int, ...]:
+    """As `held.unread`, of a step."""
+    return unread(cell, 1, needs + NO_PROJECTION)
 
 
 class Step(torch.autograd.Function):
@@ -135,7 +135,7 @@ class Step(torch.autograd.Function):
         outputs, ctx.kept = step.save(tensors, get_num_threads(), read)
         ctx.step = step
         ctx.set_materialize_grads(False)
-        ctx.held = Held(ctx, tensors, _unread(step.cell.name, ctx.needs_input_grad[2:]))
+        ctx.held = Held(ctx, tensors, _unread(step.cell, ctx.needs_input_grad[2:]))
         return outputs
 
     @staticmethod
@@ -163,8 +163,7 @@ class LateStep(torch.autograd.Function):
         outputs, ctx.kept = step.save(tensors, get_num_threads(), read)
         ctx.step, ctx.sums = step, sums
         ctx.set_materialize_grads(False)
-        needs = ctx.needs_input_grad[4:] + ALL_WEIGHTS
-        ctx.held = Held(ctx, tensors, _unread(step.cell.name, needs))
+        ctx.held = Held(ctx, tensors, _unread(step.cell, ctx.needs_input_grad[4:] + ALL_WEIGHTS))
         return outputs
 
     @staticmethod

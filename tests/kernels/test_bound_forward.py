@@ -107,3 +107,19 @@ def test_what_a_bound_pass_refuses(native: Any) -> None:
         native.BoundForward(cell, call, ends, False)
     with pytest.raises(TypeError):
         native.BoundForward(cell, call, None, False)
+
+
+@pytest.mark.usefixtures("isa")
+@pytest.mark.parametrize("poison", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("name", CELLS)
+def test_int8_weights_that_become_no_numbers(native: Any, name: str, poison: float) -> None:
+    """They were checked when bound; the sums that are made of them may wrap, in their unit."""
+    call, ends = arrays(name, 1, np.float32)
+    bound = native.BoundForward(CELLS[name], call._replace(precision="int8"), ends, False)
+    bound()
+    expected = call.y.copy()
+    call.weights.w_ih[-7] = poison
+    call.weights.w_ih[-7, ::2] *= -1
+    bound()
+    others = np.arange(H) != H - 7
+    np.testing.assert_array_equal(call.y[..., others], expected[..., others])

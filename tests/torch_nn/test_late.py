@@ -15,6 +15,7 @@ from together import at_once
 from torch.utils.checkpoint import checkpoint
 
 from fastlstm.torch import late
+from fastlstm.torch.step import compiled_step
 
 N, I, H = 3, 5, 7  # noqa: E741
 pytestmark = pytest.mark.usefixtures("native", "description")
@@ -159,6 +160,21 @@ def test_weights_that_want_no_gradient(name: str, frozen: str) -> None:
         getattr(cell, frozen).requires_grad_(True)
         loss(loop(cell, xs, hx)).backward()
         return [xs.grad]
+
+    compare(name, use)
+
+
+@each_cell
+@pytest.mark.parametrize("frozen", ["weight_hh", "bias_ih"])
+def test_weights_frozen_before_a_recorded_pass(name: str, frozen: str) -> None:
+    """The pass is one in torch's operations, and asks for the gradients of forward's time."""
+
+    def use(cell: Any, xs: Any, hx: Any) -> Any:
+        total = loss(loop(cell, xs, hx))
+        getattr(cell, frozen).requires_grad_(False)
+        found = torch.autograd.grad(total, xs, create_graph=True, retain_graph=True)
+        total.backward()
+        return [*found, xs.grad]
 
     compare(name, use)
 
@@ -372,30 +388,6 @@ def test_nothing_stays_after_a_pass() -> None:
 
 
 @each_cell
-def test_steps_from_states_that_are_leaves(name: str) -> None:
-    """Alone, one after the other, each has its own products; several at once share them."""
-
-    def use(cell: Any, xs: Any, hx: Any) -> Any:
-        leaves, ours = [], isinstance(cell, (ft.LSTMCell, ft.GRUCell, ft.RNNCell))
-
-        def step(x: Any) -> Any:
-            own = [s.clone().requires_grad_() for s in tensors(hx)]
-            leaves.extend(own)
-            return loss(list(tensors(cell(x, tuple(own) if len(own) > 1 else own[0]))))
-
-        for x in xs:
-            alone = step(x)
-            assert not ours or anchors(alone.grad_fn) == 0
-            alone.backward()
-        together = [step(x) for x in xs]
-        assert not ours or [anchors(t.grad_fn) for t in together] == [0] + [1] * (len(xs) - 1)
-        sum(together).backward()
-        return [xs.grad, *(s.grad for s in leaves)]
-
-    compare(name, use)
-
-
-@each_cell
 def test_single_steps_make_their_own_products(name: str) -> None:
     """They would wait for nothing."""
     cell = getattr(ft, name)(I, H, dtype=F64)
@@ -403,3 +395,39 @@ def test_single_steps_make_their_own_products(name: str) -> None:
     assert anchors(y.grad_fn) == 0
     y.backward()
     assert cell.weight_hh.grad.abs().max() > 0
+
+
+@pytest.mark.parametrize("rows", [256, 257, 1024])
+def test_sums_take_no_step_that_is_larger_than_they(rows: int) -> None:
+    """None comes from a module, whose steps that train are of few rows."""
+    step, h = compiled_step("gru"), draw(rows, H, seed=8)
+    weights = (draw(3 * H, I), draw(3 * H, H), draw(3 * H), draw(3 * H))
+    given = draw(rows, I), h, *weights
+    sums = step.gather(weights)
+    _, kept = step.save(given, 1)
+    if rows > 256:
+        with pytest.raises(RuntimeError, match=f"a step of {rows} rows, expected at most 256"):
+            step.backward_rows(kept, given, (h,), True, sums, 1)
+        assert not any(g.any() for g in sums.finish(1))
+        return
+    step.backward_rows(kept, given, (h,), True, sums, 1)
+    expected = step.backward(step.save(given, 1)[1], given, (h,), True, 1)
+    for one, other in zip(sums.finish(1), expected[2:], strict=True):
+        assert_close(one, other, 1e-10, "sum")
+
+
+def test_a_gradient_that_says_another_shape_than_it_has() -> None:
+    """No module gives such a one to the step: it goes through torch's operations."""
+
+    class Claiming(torch.Tensor):
+        shape = torch.Size([N, H])
+
+    step, given = compiled_step("rnn_tanh"), (draw(N, I), draw(N, H), draw(H, I), draw(H, H))
+    tensors = (*given, None, None)
+    wrong = draw(1).as_subclass(Claiming)
+    for backward in (
+        lambda kept: step.backward(kept, tensors, (wrong,), True, 1),
+        lambda kept: step.backward_rows(kept, tensors, (wrong,), True, None, 1),
+    ):
+        with pytest.raises(TypeError, match=r"dstate\[0\] is a Claiming, expected a plain tensor"):
+            backward(step.save(tensors, 1)[1])

@@ -52,6 +52,7 @@ from fastlstm.kernels.chain import (
 from fastlstm.kernels.parts import cut
 from fastlstm.kernels.rows import Rows
 from fastlstm.kernels.sizes import MemoryUse, check_sizes
+from fastlstm.kernels.spec import CELLS, CellSpec
 from fastlstm.kernels.steps import STREAM_IN_USE, read_states, read_step, wrong_row
 
 cdef str _isa = None
@@ -133,13 +134,22 @@ def cell_names():
 cdef object new_array = np.empty
 
 cdef dict _numbers = {name: i for i, name in enumerate(cell_names())}
+cdef list _rows = [CELLS[name] for name in _numbers]
+
+
+cdef tuple arrays_of(cell):
+    """What says which arrays of a cell a kernel reads and writes."""
+    return cell.gates, cell.states, cell.split, cell.late, cell.params, cell.projects
 
 
 cdef int number_of(cell) except -1:
-    """The number in C of a row of `spec.CELLS`."""
+    """The number in C of a row of `spec.CELLS`, or of its like with other activations."""
     number = _numbers.get(cell.name)
     if number is None:
         raise NotImplementedError(f"the extension has {', '.join(_numbers)}, not {cell.name}")
+    row = _rows[number]
+    if cell is not row and (type(cell) is not CellSpec or arrays_of(cell) != arrays_of(row)):
+        raise ValueError(f"the cell {cell.name} is none of CELLS: it has other arrays")
     return number
 
 

@@ -21,7 +21,6 @@ cdef class Kept:
     cdef int bits
     cdef int64_t n
     cdef int64_t[2] offset
-    cdef bint turned  # x is [N,1,I]
     cdef bint ready  # for a backward pass: it serves one
     cdef object __weakref__
 
@@ -173,6 +172,8 @@ cdef class WeightSums:
                 "the weights have other shapes than in other steps of the graph, or the kernels are "
                 "of another instruction set"
             )
+        if q.rows.N > GATHERED:
+            raise RuntimeError(f"a step of {q.rows.N} rows, expected at most {GATHERED} to gather")
         if n + q.rows.N > GATHERED:
             self.multiply(n_threads)
             n = 0
@@ -242,22 +243,20 @@ cdef class TensorStep:
 
     def tensors(self, dict own, bint bias, input, hx):
         """The tensors of a step from the parameters of a module; None if some stand elsewhere."""
-        cdef tuple names, weights = ()
+        cdef tuple found, names
+        if self.states == 1:
+            found = input, hx
+        elif type(hx) is tuple and len(<tuple>hx) == 2:
+            found = input, (<tuple>hx)[0], (<tuple>hx)[1]
+        else:
+            return None
         for names in self.names:
             # by name: a parametrized weight is not among them, and one that was may stand elsewhere
-            w_ih, w_hh = own.get(names[0]), own.get(names[1])
-            b_ih, b_hh = own.get(names[2]), own.get(names[3])
+            w_ih, w_hh, b_ih, b_hh = [own.get(name) for name in names]
             if w_ih is None or w_hh is None or (bias and (b_ih is None or b_hh is None)):
                 return None
-            if self.layers > 1:
-                weights += w_ih, w_hh, b_ih, b_hh
-        if self.states == 2 and (type(hx) is not tuple or len(<tuple>hx) != 2):
-            return None
-        if self.layers > 1:
-            return ((input, *hx) if self.states == 2 else (input, hx)) + weights
-        if self.states == 1:
-            return input, hx, w_ih, w_hh, b_ih, b_hh
-        return input, (<tuple>hx)[0], (<tuple>hx)[1], w_ih, w_hh, b_ih, b_hh
+            found += w_ih, w_hh, b_ih, b_hh
+        return found
 
     def read_all(self, tuple tensors not None):
         """What `save` takes of these tensors; None if they are no plain ones that fit together."""
@@ -362,7 +361,6 @@ cdef class TensorStep:
         if not 0 < x.rows <= MOST or x.columns != p.input.I:
             return False
         k.set_rows(x.rows)
-        k.turned = x.axes == 3 and x.first != 1
         p.input.x, rows = x.at, max(self.layers, 1) * x.rows
         return (self.take(tensors[1], k.bits, self.axes, rows, p.H, &p.h0)
                 and (self.states == 1
@@ -396,7 +394,7 @@ cdef class TensorStep:
         k.p.y = k.p.h_n = address(h)
         k.p.c_n = address(ends[1]) if self.states == 2 else NULL
         if self.axes == 3:
-            y = self.output(k, tensors[1])
+            y = self.output(tensors)
             ends, k.p.y = (y, *ends), address(y)
         k.p.n_threads = n_threads
         with nogil:
@@ -405,11 +403,12 @@ cdef class TensorStep:
             raise MemoryError("no memory for a step")
         return ends
 
-    cdef object output(self, Kept k, h):
+    cdef object output(self, tuple tensors):
         """Memory for an output laid out as x; whoever writes to it leaves the state alone."""
-        if k.turned:
-            return h.new_empty((k.n, 1, k.p.H))
-        return self.empty_like(h) if self.layers == 1 else h.new_empty((1, k.n, k.p.H))
+        x, h = tensors[0], tensors[1]
+        if self.layers == 1 and len(x) == 1:
+            return self.empty_like(h)
+        return h.new_empty((*x.shape[:2], h.shape[2]))
 
     cdef tuple run_layers(self, list calls, tuple tensors, int n_threads):
         cdef const fl_call *at[MOST_LAYERS]
@@ -417,7 +416,7 @@ cdef class TensorStep:
         cdef const fl_kernels *kernels = first.kernels
         cdef int64_t size = first.n * first.p.H * (first.bits // 8)  # of a layer's states
         cdef int i, failed = 0
-        h, y = self.empty_like(tensors[1]), self.output(first, tensors[1])
+        h, y = self.empty_like(tensors[1]), self.output(tensors)
         c = self.empty_like(tensors[2]) if self.states == 2 else None
         for i in range(self.layers):
             k = calls[i]
@@ -503,6 +502,8 @@ cdef class TensorStep:
         tensor = given[i]
         if tensor is None:
             return NULL
+        if type(tensor) is not self.tensor and type(tensor) is not self.parameter:
+            raise TypeError(f"dstate[{i}] is a {type(tensor).__name__}, expected a plain tensor")
         if tensor.shape != like.shape or tensor.dtype != like.dtype or not tensor.is_cpu:
             raise ValueError(
                 f"given[{i}] is {tensor.dtype} of shape {tuple(tensor.shape)}, expected "
@@ -535,8 +536,10 @@ cdef class TensorStep:
         g.part = FL_GATES
         if sums is not None:
             sums.lend(k, with_dx)
-        self.run_backward(k, &g, n_threads)
-        k.p.packed_back = NULL
+        try:
+            self.run_backward(k, &g, n_threads)
+        finally:
+            k.p.packed_back = NULL
         if sums is not None:
             sums.add(k, n_threads)
         return found
@@ -548,7 +551,7 @@ cdef class TensorStep:
         self.place_again(k, tensors)
         memset(g, 0, sizeof(g[0]))
         if first:
-            y = tensors[1].transpose(0, 1) if k.turned else tensors[1]
+            y = tensors[1] if len(tensors[0]) == 1 else tensors[1].transpose(0, 1)
             g.dy, g.dy_t, g.dy_n = self.gradient(given, 0, y, held), k.n * k.p.H, k.p.H
         g.dh_n = self.gradient(given, first, tensors[1], held)
         g.dc_n = self.gradient(given, first + 1, tensors[1], held) if self.states == 2 else NULL

@@ -131,8 +131,8 @@ PRECISION = (
     ),
     Fault(
         _SRC + "pack.h",
-        "(vuint)sum * -128u",
-        "(vuint)sum * -127u",
+        "sum * -128u",
+        "sum * -127u",
         _PRODUCTS,
         _BASE,
     ),

@@ -77,7 +77,7 @@ static void pack_block(int64_t units, int64_t K, const real *w, real *to, int64_
         for (int i = 0; i < STRIP; i++) m = vmax(vabs(r[i]), m);
     }
     vreal levels = levels_per(m);
-    vint sum = {0};
+    vuint sum = {0}; /* of weights that are no numbers it may wrap */
     int64_t end = words(K) * WORD;
     for (int64_t k = 0; k < end; k += STRIP) {
         load_units(units, K, w, k, r);
@@ -85,14 +85,14 @@ static void pack_block(int64_t units, int64_t K, const real *w, real *to, int64_
             vint word = {0};
             for (int g = 0; g < 4; g++) {
                 vint q = nearest(r[i + g] * levels);
-                sum += q;
+                sum += (vuint)q;
                 word |= (q & 255) << 8 * g;
             }
             vstore(to + (k + i) / 4 * step, (vreal)word);
         }
     }
     /* may wrap, as sums that begin there do: the end of each fits */
-    vstore(to + words(K) * step, (vreal)((vuint)sum * -128u));
+    vstore(to + words(K) * step, (vreal)(sum * -128u));
     vstore(to + (words(K) + 1) * step, scale_of(m));
 }
 #endif
