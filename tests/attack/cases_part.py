@@ -11,6 +11,7 @@ from attack.plan import Plan
 from attack.report import Figure
 
 CALLS = ("native", "torch")
+GRAPHS = ("onnx-graphs",)
 FILES = (
     "tables", "json-lines", "archives", "run-folders", "checkpoints", "safetensors", "own-models",
     "state-dicts", "torch-files", "rtneural", "keras-files", "hdf5", "onnx",
@@ -28,9 +29,11 @@ def cases(plan: Plan, part: str, name: str, what: str, count: int) -> Figure:
 
 
 def fuzz(plan: Plan) -> Iterator[Figure]:
-    """Calls, right ones and hostile ones, under sanitizers."""
+    """Calls, right ones and hostile ones, under sanitizers; and graphs of ONNX."""
     for name in plan.chosen(CALLS):
         yield cases(plan, "fuzz", name, "calls under sanitizers", plan.counts["fuzz"])
+    for name in plan.chosen(GRAPHS):
+        yield cases(plan, "fuzz", name, "graphs beside ONNX Runtime", plan.counts["graphs"])
 
 
 def files(plan: Plan) -> Iterator[Figure]:

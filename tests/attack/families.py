@@ -34,6 +34,7 @@ FAMILIES = {
     for family in (
         Family("native", "attack.fuzz.native:case", sanitized=True),
         Family("torch", "attack.fuzz.torch_modules:case", sanitized=True),
+        Family("onnx-graphs", "attack.fuzz.onnx_graphs:case"),
         Family("tables", "attack.files.tables:tables", **_FILES),
         Family("json-lines", "attack.files.tables:json_lines", **_FILES),
         Family("archives", "attack.files.archives:case", **_FILES),

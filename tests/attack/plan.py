@@ -11,6 +11,7 @@ ROOT = Path(__file__).parents[2]
 # What a full attack must reach, and what the quick one does.
 FULL = {
     "fuzz": 100_000,  # native and torch each
+    "graphs": 20_000,
     "files": 20_000,  # of each kind
     "kills": 200,
     "trouble": 20,  # of each kind
@@ -21,8 +22,8 @@ FULL = {
     "faults": 60,  # in all
 }
 QUICK = {
-    "fuzz": 1_000, "files": 200, "kills": 6, "trouble": 1, "stress": 5, "shapes": 1_000,
-    "models": 500, "steps": 50_000, "faults": 1,
+    "fuzz": 1_000, "graphs": 100, "files": 200, "kills": 6, "trouble": 1, "stress": 5,
+    "shapes": 1_000, "models": 500, "steps": 50_000, "faults": 1,
 }  # fmt: skip
 
 

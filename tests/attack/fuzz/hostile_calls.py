@@ -23,12 +23,12 @@ TAME = 100  # with larger numbers two right answers may differ
 ROUGH = 0.1
 
 
-def _tame(value: Any) -> bool:
+def tame(value: Any) -> bool:
     """Whether all numbers in an array, or in nested tuples of them, are small."""
     if isinstance(value, fl.Tokens):
-        return _tame(value.table)
+        return tame(value.table)
     if isinstance(value, (tuple, list)):
-        return all(_tame(part) for part in value)
+        return all(tame(part) for part in value)
     if not isinstance(value, np.ndarray) or value.dtype.kind != "f":
         return True
     return bool(np.isfinite(value).all() and np.abs(value).max(initial=0) < TAME)
@@ -41,7 +41,7 @@ def both(made: Any, call: Callable[[], Any], names: set[str], *given: Any) -> No
     """
     found = attempt(call, names)
     weights = [np.asarray(getattr(p, "data", 0)) for p in made.parameters()]
-    if found is None or not _tame(given) or not _tame(weights):
+    if found is None or not tame(given) or not tame(weights):
         return
     before, made._backend = made._backend, "reference"
     try:
@@ -58,7 +58,7 @@ def _alike(found: Any, expected: Any, made: Any) -> None:
             _alike(one, other, made)
     elif isinstance(found, np.ndarray) and found.dtype.kind == "f":
         assert found.shape == expected.shape, f"shape {found.shape}, not {expected.shape}"
-        if not _tame(expected):
+        if not tame(expected):
             return
         if made.precision == "float32":
             assert_close(found, expected, 10 * TOLERANCE["gradient", made.dtype], "result")

@@ -8,7 +8,18 @@ from pathlib import Path
 import numpy as np
 
 import fastlstm as fl
-from attack.fuzz import hostile_calls, hostile_weights, layers, parts, precision, steps
+from attack.fuzz import (
+    bound_passes,
+    chains,
+    hostile_calls,
+    hostile_chains,
+    hostile_weights,
+    layers,
+    parts,
+    precision,
+    steps,
+    stream_rows,
+)
 from attack.fuzz.draw import Rng
 
 Kind = Callable[[Rng], None]
@@ -23,6 +34,22 @@ KINDS: tuple[tuple[Kind, int], ...] = (
     (steps.cell, 4),
     (steps.stream, 4),
     (steps.state, 3),
+    (stream_rows.steps, 4),
+    (stream_rows.hostile, 4),
+    (chains.values, 5),
+    (chains.divisions, 5),
+    (chains.restarted, 2),
+    (chains.no_number, 2),
+    (chains.from_threads, 1),
+    (hostile_chains.used, 3),
+    (hostile_chains.built, 3),
+    (hostile_chains.changed, 2),
+    (hostile_chains.straight, 6),
+    (hostile_chains.misused, 3),
+    (bound_passes.values, 2),
+    (bound_passes.arrays_changed, 2),
+    (bound_passes.hostile, 4),
+    (bound_passes.from_threads, 1),
     (precision.definition, 5),
     (precision.cell, 2),
     (precision.equal, 4),

@@ -7,7 +7,14 @@ from pathlib import Path
 import numpy as np
 
 import fastlstm as fl
-from attack.fuzz import torch_calls, torch_hostile, torch_precision, torch_quantized
+from attack.fuzz import (
+    torch_calls,
+    torch_hostile,
+    torch_loops,
+    torch_precision,
+    torch_quantized,
+    torch_steps,
+)
 
 KINDS = (
     (torch_calls.sequence, 8),
@@ -18,6 +25,11 @@ KINDS = (
     (torch_calls.modes, 4),
     (torch_calls.copies, 2),
     (torch_calls.fixed, 3),
+    (torch_loops.graphs, 7),
+    (torch_loops.freed, 2),
+    (torch_steps.forward, 5),
+    (torch_steps.backward, 6),
+    (torch_steps.summed, 3),
     (torch_precision.as_native, 5),
     (torch_precision.packed, 3),
     (torch_precision.accelerated, 2),
