@@ -203,7 +203,7 @@ def run(options: argparse.Namespace) -> None:
     found = segments(speech, options.threshold)
     for segment in found:
         print(f"{segment.start:8.2f} s to {segment.end:8.2f} s")
-    print(f"{len(found)} segments; {1e6 * np.median(taken):.1f} us for a frame of 32 ms")
+    print(f"segments: {len(found)}; {1e6 * np.median(taken):.1f} us for a frame of 32 ms")
     if options.plot:
         draw(options.plot, sound, speech, found, options.threshold)
     result = {
