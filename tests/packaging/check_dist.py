@@ -8,7 +8,8 @@ import zipfile
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-MAX_WHEEL_BYTES = 3_000_000
+# A third is the sample of IMDB; the kernels of three instruction sets take half.
+MAX_WHEEL_BYTES = 3_500_000
 
 WHEEL_HOLDS = (
     "fastlstm/__init__.py",
