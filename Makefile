@@ -26,7 +26,7 @@ ASAN_LEFT_OUT := do_not_come or recomputing_large or tokens_on_threads or long_s
 sanitized   = rm -rf $(2) && CC=$(ASAN_CC) FASTLSTM_SANITIZE=$(1) \
               $(PIP) install --quiet --no-deps --target $(2) . && touch $(2)/built
 
-.PHONY: help train test test-slow bench lint format asan attack neon werror wheel clean
+.PHONY: help train test test-slow bench lint format docs asan attack neon windows werror wheel clean
 
 help:
 	@echo "make train      train on IMDB with default options (ARGS=... passes more)"
@@ -34,9 +34,11 @@ help:
 	@echo "make test-slow  the slow tests"
 	@echo "make bench      benchmarks against torch (ARGS=... goes to pytest)"
 	@echo "make lint       ruff, mypy --strict, clang-format; make format rewrites"
+	@echo "make docs       the site, in build/site, with a reference of every public name"
 	@echo "make asan       kernel tests under AddressSanitizer and UndefinedBehaviorSanitizer"
 	@echo "make attack     hostile calls, files, kills and full disks by the 100,000 (ARGS=--quick: a minute)"
 	@echo "make neon       kernels compiled for aarch64, tested under qemu-user"
+	@echo "make windows    kernels compiled for Windows with mingw-w64, tested under Wine"
 	@echo "make werror     kernels compiled with gcc and clang, warnings as errors"
 	@echo "make wheel      sdist and wheel in dist/, contents and sizes checked"
 	@echo "make clean      removes what the targets made"
@@ -52,12 +54,17 @@ $(VENV)/installed: $(SOURCES) | $(BIN)/python
 	@touch $@
 
 $(VENV)/installed-test: $(SOURCES) | $(BIN)/python
-	$(PIP) install --quiet --editable '.[plot,html,sklearn,translate,test,browser,numba,bench,peers,keras,onnx]' $(TORCH)
+	$(PIP) install --quiet --editable '.[plot,html,sklearn,translate,test,browser,numba,bench,peers,keras,onnx$(if $(TORCH),$(,)rl)]' $(TORCH)
 	@touch $(VENV)/installed $@
 
 # Tools only: nothing is compiled, and an extension that is there stays.
 $(VENV)/installed-dev: pyproject.toml | $(BIN)/python
 	FASTLSTM_NO_EXTENSION=1 $(PIP) install --quiet --editable '.[dev,plot]'
+	@touch $@
+
+# Apart from the other tools: nothing of the package is imported.
+$(VENV)/installed-docs: pyproject.toml | $(BIN)/python
+	FASTLSTM_NO_EXTENSION=1 $(PIP) install --quiet --editable '.[docs]'
 	@touch $@
 
 train: $(VENV)/installed
@@ -73,7 +80,7 @@ bench: $(VENV)/installed-test
 	$(BIN)/python -m pytest benchmarks $(ARGS)
 
 C_FILES := $(wildcard fastlstm/kernels/native/src/*.c fastlstm/kernels/native/src/*.h tests/c/*.c benchmarks/*.c)
-PY_FILES := fastlstm benchmarks tests setup.py
+PY_FILES := fastlstm benchmarks tests docs/site setup.py
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check $(PY_FILES)
@@ -85,6 +92,10 @@ format: $(VENV)/installed-dev
 	$(BIN)/ruff check --fix $(PY_FILES)
 	$(BIN)/ruff format $(PY_FILES)
 	$(BIN)/clang-format -i $(C_FILES)
+
+docs: $(VENV)/installed-docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+	@echo build/site/index.html
 
 # A second copy of the package, in build/asan. It is imported because it lies in the working folder.
 # Python itself is not built with the sanitizers, so their runtime is preloaded, its own allocator is
@@ -118,6 +129,9 @@ attack: $(VENV)/installed-test $(ASAN)/built $(TSAN)/built
 
 neon: $(VENV)/installed-test
 	FASTLSTM_REQUIRE_NEON=1 $(BIN)/python -m pytest tests/c -k neon $(ARGS)
+
+windows: $(VENV)/installed-test
+	FASTLSTM_REQUIRE_WINDOWS=1 $(BIN)/python -m pytest -n0 tests/c/test_c_windows.py $(ARGS)
 
 # With each of these compilers that is there; setup.py holds the flags.
 COMPILERS ?= gcc clang

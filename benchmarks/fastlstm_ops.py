@@ -176,6 +176,31 @@ def cross_entropy(case: Case, a: Arrays) -> Side:
     return _loss(fl.cross_entropy, a)
 
 
+def regression_losses(case: Case, a: Arrays) -> Side:
+    """All losses of regressions with their gradients."""
+    x, v, t = a["outputs"], a["positive"], a["targets"]
+
+    def run() -> list[Any]:
+        return [
+            fl.mse_loss(x, t),
+            fl.l1_loss(x, t),
+            fl.huber_loss(x, t),
+            fl.quantile_loss(x[..., None], t, [0.3]),
+            fl.gaussian_nll_loss(x, t, v),
+            fl.negative_binomial_nll_loss(v, t, v),
+        ]
+
+    def results() -> Results:
+        found = run()
+        *points, (_, (dx, dv)), (_, (dmean, dspread)) = found
+        gradients = [points[3][1][..., 0] if k == 3 else d for k, (_, d) in enumerate(points)]
+        gradients += [dx, dv, dmean + dspread]  # one array is both mean and dispersion
+        losses = np.array([loss for loss, _ in found])
+        return Results({"loss": losses}, {f"d{k}": d for k, d in enumerate(gradients)})
+
+    return Side(run, results)
+
+
 def _loss(function: Any, a: Arrays) -> Side:
     def results() -> Results:
         loss, dlogits = function(a["logits"], a["labels"])

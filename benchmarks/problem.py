@@ -170,6 +170,15 @@ def _cross_entropy(case: Case, rng: np.random.Generator) -> Arrays:
     return {"logits": logits, "labels": rng.integers(0, case.V, case.B)}
 
 
+def _regression_losses(case: Case, rng: np.random.Generator) -> Arrays:
+    shape = case.B, case.V
+    return {
+        "outputs": _normal(rng, shape, case.dtype),
+        "positive": (rng.random(shape) + 0.5).astype(case.dtype),
+        "targets": rng.poisson(2, shape).astype(case.dtype),
+    }
+
+
 def _text_classifier(case: Case, rng: np.random.Generator) -> Arrays:
     lengths, tokens = lengths_of(case, rng), _words(case, rng)
     tokens[np.arange(case.T) >= lengths[:, None]] = 0
@@ -190,5 +199,6 @@ _DRAW = {
     "dropout": _dropout,
     "bce_with_logits": _bce,
     "cross_entropy": _cross_entropy,
+    "regression_losses": _regression_losses,
     "text_classifier": _text_classifier,
 }

@@ -39,6 +39,7 @@ OPS = (
     "dropout",
     "bce_with_logits",
     "cross_entropy",
+    "regression_losses",
     "text_classifier",
 )
 DTYPES = ("float32", "float64")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import resource
 import statistics
 import sys
@@ -80,7 +81,8 @@ class PeakMemory:
 
 
 def _give_back_freed() -> None:
-    """Let malloc return what is freed to the system, as what is used again would not show."""
+    """Free garbage and let malloc return it to the system: what is used again would not show."""
+    gc.collect()
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # of glibc
     if trim is not None:
         trim(0)

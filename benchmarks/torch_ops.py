@@ -202,6 +202,46 @@ def cross_entropy(case: Case, a: Arrays) -> Side:
     return _loss(functional.cross_entropy, a)
 
 
+def regression_losses(case: Case, a: Arrays) -> Side:
+    """All losses of regressions with their gradients."""
+    t = torch.from_numpy(a["targets"])
+
+    def run() -> tuple[list[Tensor], list[Tensor]]:
+        losses, gradients = [], []
+        for loss in _REGRESSION:
+            leaves = [torch.from_numpy(a[k]).requires_grad_() for k in ("outputs", "positive")]
+            losses.append(value := loss(*leaves, t))
+            value.backward()
+            gradients += [leaf.grad for leaf in leaves if leaf.grad is not None]
+        return losses, gradients
+
+    def results() -> Results:
+        losses, gradients = run()
+        values = torch.stack(losses).detach().numpy()
+        return Results({"loss": values}, {f"d{k}": d.numpy() for k, d in enumerate(gradients)})
+
+    return Side(run, results)
+
+
+def _pinball(x: Tensor, v: Tensor, t: Tensor) -> Tensor:
+    return torch.maximum(0.3 * (t - x), -0.7 * (t - x)).mean()
+
+
+def _negative_binomial(x: Tensor, v: Tensor, t: Tensor) -> Tensor:
+    found = torch.distributions.NegativeBinomial(1 / v, logits=torch.log(v * v))
+    return -found.log_prob(t).mean()
+
+
+_REGRESSION = (
+    lambda x, v, t: functional.mse_loss(x, t),
+    lambda x, v, t: functional.l1_loss(x, t),
+    lambda x, v, t: functional.huber_loss(x, t),
+    _pinball,
+    lambda x, v, t: functional.gaussian_nll_loss(x, t, v),
+    _negative_binomial,
+)
+
+
 def text_classifier(case: Case, a: Arrays) -> Side:
     """A training step of a text classifier, up to the gradients; padding is computed."""
     model = TextClassifier(case.V, case.I, case.H).to(getattr(torch, case.dtype))

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from fastlstm.custom import custom_cell
     from fastlstm.differences import gradcheck
     from fastlstm.formats import load, save
+    from fastlstm.many import together
     from fastlstm.models import LanguageModel, TextClassifier
     from fastlstm.nn import (
         GRU,
@@ -48,7 +49,14 @@ if TYPE_CHECKING:
         Tokens,
         bce_with_logits,
         cross_entropy,
+        gaussian_nll_loss,
+        huber_loss,
+        l1_loss,
+        mse_loss,
+        negative_binomial_nll_loss,
+        quantile_loss,
     )
+    from fastlstm.notices import FastlstmWarning
     from fastlstm.runtime import (
         get_num_threads,
         num_threads,
@@ -63,6 +71,7 @@ __all__ = [
     "RNN",
     "Dropout",
     "Embedding",
+    "FastlstmWarning",
     "GRUCell",
     "LSTMCell",
     "LanguageModel",
@@ -78,20 +87,27 @@ __all__ = [
     "bce_with_logits",
     "cross_entropy",
     "custom_cell",
+    "gaussian_nll_loss",
     "get_num_threads",
     "gradcheck",
+    "huber_loss",
+    "l1_loss",
     "load",
     "models",
+    "mse_loss",
+    "negative_binomial_nll_loss",
     "nn",
     "num_threads",
+    "quantile_loss",
     "runtime_info",
     "save",
     "set_num_threads",
     "show_runtime",
+    "together",
 ]
 
 # Modules to look for a name in.
-_HOLDERS = ("nn", "models", "runtime", "custom", "differences", "formats")
+_HOLDERS = ("nn", "models", "runtime", "custom", "differences", "formats", "notices", "many")
 _MODULES = (
     *_HOLDERS,
     "examples",

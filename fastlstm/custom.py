@@ -47,7 +47,7 @@ class CustomLayer(Recurrent):
     Parameters
     ----------
     input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, dtype, rng,
-    init, learn_state, recompute, recurrent_dropout : as of `LSTM`.
+    init, learn_state, recompute, recurrent_dropout, weight_drop, variational : as of `LSTM`.
 
     Attributes
     ----------

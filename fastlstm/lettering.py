@@ -10,6 +10,7 @@ import warnings
 from functools import cache
 from typing import Any
 
+from fastlstm.notices import FastlstmWarning
 from fastlstm.printable import printable_lines
 
 # Scripts from right to left, or with letters that join; matplotlib shapes them from 3.11 on.
@@ -18,7 +19,7 @@ NO_LETTERS = ("lastresort", "last resort", "blank")  # fonts of boxes
 SHOWN = 8  # letters that a message lists
 
 
-class LetteringWarning(UserWarning):
+class LetteringWarning(FastlstmWarning):
     """Some letters of a picture are not drawn as they should be."""
 
 

@@ -14,6 +14,7 @@ from fastlstm.train.files import write_file
 # Blue and orange differ for any colour vision.
 QUIET, LINE, LOW, HIGH = "#667085", "#1f6fb2", "#d1602b", "#1f6fb2"
 TRAIN, VALIDATION = LINE, LOW
+NET, LINEAR = "#009e73", "#cc79a7"  # of two parts; these differ likewise
 LETTER = 0.62  # mean width of a letter, as a fraction of the font size
 
 

@@ -30,6 +30,7 @@ class Kernel:
         self.cell = CELLS[cell] if isinstance(cell, str) else cell
         self.backend: Backend = backend(name)
         self.pool, self.pool_backward = self.backend.pool, self.backend.pool_backward
+        self.softmax_cross_entropy = self.backend.softmax_cross_entropy
         self.empty = self.backend.empty
 
     def forward(self, *arguments: Any, **options: Any) -> tuple[Any, Any]:

@@ -6,17 +6,18 @@ from collections.abc import Sequence
 from textwrap import indent
 
 from fastlstm._version import __version__
-from fastlstm.cli import compare, evaluate, info, inspect, predict, train
+from fastlstm.cli import compare, evaluate, forecast, info, inspect, predict, train
 from fastlstm.cli.errors import exit_status
 from fastlstm.cli.parser import Parser
 
-COMMANDS = (train, predict, evaluate, inspect, compare, info)
+COMMANDS = (train, predict, evaluate, forecast, inspect, compare, info)
 
 DESCRIPTION = """\
-Train recurrent networks on your own texts, and use them.
+Train recurrent networks on your own texts and series, and use them.
 
   fastlstm train reviews.csv --out runs/reviews
   fastlstm predict runs/reviews "What a film!"
+  fastlstm forecast power.csv --time hour --target load --horizon 24
 """
 EPILOG = """\
 Each command has a --help of its own with examples. Exit status: 0, 1 after a failure, 2 for wrong

@@ -24,13 +24,22 @@ fastlstm compare runs/* --plot curves.png
 """
 ABOUT = """\
 Shows the options in which the runs differ, and their results; a run that is not finished shows what
-it has so far. The curves are loss and accuracy by epoch.
+it has so far. Of a net joined to a linear part also the accuracy of each alone. The curves are loss
+and accuracy by epoch: those of the net; a diamond is it joined, a dotted line the linear part.
 """
 
+# Of a net and a linear part joined: the accuracies of each, below that of both.
+OF_PARTS = {
+    f"{part}_{texts}_accuracy": f"  {part} alone"
+    for texts in ("test", "validation")
+    for part in ("net", "linear")
+}
 # The rows of the results: name in metrics.json, and format.
 RESULTS = {
-    "test_accuracy": ".2%", "test_loss": ".4f", "test_macro_f1": ".4f",
-    "test_calibration_error": ".4f", "validation_accuracy": ".2%", "validation_loss": ".4f",
+    "test_accuracy": ".2%", "net_test_accuracy": ".2%", "linear_test_accuracy": ".2%",
+    "validation_accuracy": ".2%", "net_validation_accuracy": ".2%",
+    "linear_validation_accuracy": ".2%", "net_share": ".2f", "test_loss": ".4f",
+    "validation_loss": ".4f", "test_macro_f1": ".4f", "test_calibration_error": ".4f",
     "best_epoch": "", "epochs": "", "train_seconds": ",.1f", "words_per_second": ",.0f",
     "threads": "", "parameters": ",", "data": "",
 }  # fmt: skip
@@ -82,12 +91,17 @@ def differing_options(records: Sequence[RunRecord]) -> dict[str, list[Any]]:
 
 def results(record: RunRecord) -> dict[str, Any]:
     """Return the results of a run, or those of its best epoch so far."""
+    joined = record.config.parts == "joined"
     if record.metrics is not None:
-        return {name: record.metrics.get(name) for name in RESULTS} | {"finished": True}
+        names = RESULTS if joined else RESULTS.keys() - OF_PARTS.keys()
+        found = {name: record.metrics.get(name) for name in names}
+        return dict.fromkeys(RESULTS) | found | {"finished": True}
     known: dict[str, Any] = dict.fromkeys(RESULTS)
     if record.epochs:
         best = max(record.epochs, key=lambda epoch: epoch.score)
         known["validation_accuracy"] = best.validation_accuracy
+        if joined:  # so far there is the net alone
+            known["net_validation_accuracy"] = best.validation_accuracy
         known["validation_loss"] = best.validation_loss
         known["best_epoch"] = best.epoch
         known["train_seconds"] = sum(epoch.seconds for epoch in record.epochs)
@@ -106,7 +120,8 @@ def _table(
     for name, form in RESULTS.items():
         values = [result[name] for result in found]
         if any(value is not None for value in values):
-            rows.append((name.replace("_", " "), *(_result(value, form) for value in values)))
+            title = OF_PARTS.get(name, name.replace("_", " "))
+            rows.append((title, *(_result(value, form) for value in values)))
     return f"{text}\n\n{aligned(rows, left=1)}"
 
 

@@ -31,8 +31,22 @@ def exit_status(program: str, work: Callable[[], int | None]) -> int:
     """Do the work of a program and return its exit status; an error becomes a line.
 
     The status is what the work returns, or 0 for None; 1 after a failure, 130 after Ctrl-C and 143
-    after SIGTERM. Raises SystemExit with status 2 after wrong use.
+    after SIGTERM. Raises SystemExit with status 2 after wrong use. Of several processes that work
+    together one that fails ends the others.
     """
+    try:
+        return _left(_exit_status(program, work))
+    except SystemExit as end:
+        _left(end.code if isinstance(end.code, int) else FAILED)
+        raise
+
+
+def _left(status: int) -> int:
+    processes = sys.modules.get("fastlstm.cli.processes")
+    return status if processes is None else int(processes.left(status))
+
+
+def _exit_status(program: str, work: Callable[[], int | None]) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # text that the stream cannot show is no error
             stream.reconfigure(errors="backslashreplace")

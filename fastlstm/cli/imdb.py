@@ -12,11 +12,22 @@ from fastlstm.cli.errors import UsageError, wrong_use
 from fastlstm.cli.flags import as_flags, begins_with_flag, flag
 from fastlstm.cli.options import add_option
 from fastlstm.cli.parser import Parser
-from fastlstm.cli.training import Output, add_output_options, resumed, take_output, train, writing
+from fastlstm.cli.processes import add_distributed_option, joined
+from fastlstm.cli.training import (
+    Output,
+    add_output_options,
+    check_all_used,
+    resumed,
+    take_output,
+    train,
+    writing,
+)
+from fastlstm.distributed.processes import Processes
 from fastlstm.printable import say
 from fastlstm.train.classifier import imdb
 from fastlstm.train.classifier.config import Config
 from fastlstm.train.classifier.dataset import Dataset
+from fastlstm.train.classifier.run_folder import RunFolder
 from fastlstm.train.comparison.compare import (
     BASELINE_TITLE,
     NETS,
@@ -51,24 +62,33 @@ def build_parser() -> Parser:
         "each trains for so many epochs instead",
     )  # fmt: skip
     add_output_options(parser, "runs/imdb-<time> or runs/compare-<time>")
+    add_distributed_option(parser)
     return parser
 
 
 def run(arguments: Sequence[str] | None) -> int:
     """Train a run or a comparison as the arguments say, or go on with one."""
     given = vars(build_parser().parse_args(arguments))
+    with joined(given.pop("distributed"), given) as processes:
+        _run(given, processes)
+    return 0
+
+
+def _run(given: dict[str, Any], processes: Processes) -> None:
     several, budget = given.pop("compare"), given.pop("budget")
     kept = given["resume"] or given["out"]
     if given["resume"] is not None and kept:
         several |= ComparisonFolder(kept).holds_run
-    output = take_output(given, "compare" if several else "imdb", several)
+    name, kind = ("compare", ComparisonFolder) if several else ("imdb", RunFolder)
+    output = take_output(given, name, kind)
+    if several and processes.size > 1:
+        raise UsageError("--compare measures times, and runs in one process")
     if several:
         _compare(output, given, budget)
     elif budget is not None:
         raise UsageError("--budget is for comparisons: it needs --compare")
     else:
         train(output, Config, given, _load)
-    return 0
 
 
 def _load(config: Config, bars: bool) -> Dataset:
@@ -101,8 +121,11 @@ def _plan(given: dict[str, Any], budget: float | None) -> Plan:
                 f"{flag(name)} and --compare exclude each other: a comparison "
                 "trains its own four nets, each to the end of its budget"
             )
+    if given.setdefault("parts", "net") != "net":
+        raise UsageError("--parts and --compare exclude each other: a comparison is of nets")
     with wrong_use():
         config = Config(**given)
+    check_all_used(config, given)
     if not config.validation:
         raise UsageError("--compare measures on the validation reviews: --validation must not be 0")
     if budget is not None and "epochs" in given:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from fastlstm.cli.options import add_json_option, print_json
+from fastlstm.cli.options import add_json_option, print_json, rounded
 from fastlstm.cli.parser import Parser
 from fastlstm.printable import printable, say
 from fastlstm.runtime import runtime_info, show_runtime
+from fastlstm.text.tokenizer import UNITS
 from fastlstm.train.classifier.config import Config
 from fastlstm.train.classifier.loaded_run import LoadedRun, RunRecord, load_run, read_record
 
@@ -52,8 +53,10 @@ def _as_json(record: RunRecord, loaded: LoadedRun | None) -> dict[str, Any]:
         "finished": record.metrics is not None,
         "epochs": len(record.epochs),
         "labels": loaded.labels if loaded else None,
+        "analyzer": loaded.vocab.analyzer if loaded else record.config.analyzer,
         "words": len(loaded.vocab) if loaded else None,
-        "parameters": _parameters(loaded) if loaded else None,
+        "parameters": loaded.parts.size if loaded else None,
+        "shares": _shares(loaded) if loaded else None,
         "options": record.config.to_json(),
         "metrics": record.metrics,
     }
@@ -67,10 +70,15 @@ def _facts(record: RunRecord, loaded: LoadedRun | None) -> dict[str, str]:
     if loaded is not None:
         facts["classes"] = f"{len(loaded.labels)}: {', '.join(loaded.labels)}"
         facts["words"] = f"{len(loaded.vocab):,}"
-    facts["model"] = _model(config) if loaded or record.metrics is None else "none is kept"
+        facts["analyzer"] = f"{loaded.vocab.analyzer}: {UNITS[loaded.vocab.analyzer]}"
+    if config.parts != "linear":
+        facts["model"] = _model(config) if loaded or record.metrics is None else "none is kept"
     if loaded is not None:
-        facts["parameters"] = f"{_parameters(loaded):,}"
-    if loaded or metrics is None:
+        says = " and ".join(f"{name} {share:.2f}" for name, share in _shares(loaded).items())
+        facts["parts"] = says
+        facts["parameters"] = f"{loaded.parts.size:,}"
+    if config.parts != "linear" and (loaded or metrics is None):
+        facts |= _beginning(config)
         facts["training"] = _training(config)
     if metrics is not None:
         facts |= _results(metrics)
@@ -94,6 +102,16 @@ def _model(config: Config) -> str:
     )
 
 
+def _beginning(config: Config) -> dict[str, str]:
+    """Return what the run began with, if not at random."""
+    earlier = config.from_run
+    if not config.has_vectors:
+        return {}
+    what = f"the run in {earlier}" if earlier else f"the word vectors of {config.vectors}"
+    frozen = "; word vectors stay as they are" if config.freeze_vectors else ""
+    return {"began with": what + frozen}
+
+
 def _training(config: Config) -> str:
     ends = "the first" if config.truncate == "first" else "from both ends"
     read = f"{config.max_length} words, {ends}" if config.max_length else "all words"
@@ -103,8 +121,13 @@ def _training(config: Config) -> str:
     )
 
 
-def _parameters(loaded: LoadedRun) -> int:
-    return sum(parameter.data.size for parameter in loaded.model.parameters())
+def _shares(loaded: LoadedRun) -> dict[str, float]:
+    """Return which part of a prediction is the net's and the linear part's."""
+    join = loaded.parts.join
+    if join is None:
+        return {"net": 1.0}
+    shares = {"net": join.net_share, "linear": 1 - join.net_share}
+    return {name: rounded(share) for name, share in shares.items()}
 
 
 def _results(metrics: dict[str, Any]) -> dict[str, str]:
@@ -114,6 +137,10 @@ def _results(metrics: dict[str, Any]) -> dict[str, str]:
         if accuracy is not None:
             found[part] = f"accuracy {accuracy:.2%}"
             found[part] += f", loss {loss:.4f}" if loss is not None else ""
+        for name in ("net", "linear"):
+            alone = metrics.get(f"{name}_{part}_accuracy")
+            if part in found and alone is not None:
+                found[part] += f"; {name} alone {alone:.2%}"
     if "test" in found and metrics.get("test_macro_f1") is not None:
         found["test"] += f", macro F1 {metrics['test_macro_f1']:.4f}"
     if metrics.get("epochs"):

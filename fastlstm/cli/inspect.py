@@ -26,10 +26,18 @@ from fastlstm.cli.reading import typed_lines
 from fastlstm.inside.collect import WORDS, Inspection, inspect_text
 from fastlstm.inside.page import check_bokeh, write_page
 from fastlstm.inside.picture import draw_text
-from fastlstm.inside.terminal import WIDTH, format_text, summarize, wants_colour
-from fastlstm.printable import say
+from fastlstm.inside.shares import Shares, linear_shares
+from fastlstm.inside.terminal import (
+    WIDTH,
+    format_shares,
+    format_text,
+    summarize,
+    wants_colour,
+)
+from fastlstm.models.joined import Join
+from fastlstm.printable import printable, say
 from fastlstm.text.lines import read_lines
-from fastlstm.train.classifier.loaded_run import LoadedRun, load_run
+from fastlstm.train.classifier.loaded_run import LoadedRun, ReadTexts, load_run
 from fastlstm.train.classifier.text_config import check_encoding
 
 DIRECTIONS = ("forward", "backward")
@@ -42,8 +50,10 @@ fastlstm inspect runs/reviews "Not bad at all" --html review.html
 """
 ABOUT = """\
 Prints a line for each word: the prediction for the text up to it, the means of the layer's gates,
-and how far the word moved its cell. --plot draws the gates of all units; --html writes a page to
-hover over and to pick units in, for which no network is needed.
+and how far the word moved its cell; all that by the net. Of a run with a linear part also what the
+word adds to the logit there. --plot draws the gates of all units; --html writes a page to
+hover over and to pick units in, for which no network is needed. Both begin with the prediction
+after each word and, of a run with a linear part, with what either part adds to it with each word.
 """
 
 
@@ -78,6 +88,8 @@ def run(options: argparse.Namespace) -> int:
     """Print the table, and write the files that are asked for."""
     _check(options)
     trained = load_run(options.path)
+    if trained.parts.net is None:
+        return _run_linear(options, trained)
     _check_place(options, trained)
     text = _text(options)
     with text_bar(None, show=True, unit="words") as bar:
@@ -91,8 +103,9 @@ def run(options: argparse.Namespace) -> int:
             words=options.words,
             advance=bar.update,
         )
-    whole = np.exp(trained.log_probabilities(trained.encode([text]))[0])
-    inspection = replace(inspection, whole=whole)
+    read = trained.encode([text])
+    whole = np.exp(trained.log_probabilities(read)[0])
+    inspection = replace(inspection, whole=whole, shares=both_shares(trained, read, inspection))
     written = []
     if options.plot is not None:
         draw_text(options.plot, inspection)
@@ -101,14 +114,58 @@ def run(options: argparse.Namespace) -> int:
         write_page(options.html, inspection)
         written.append(options.html)
     if options.json:
-        print_json(as_json(inspection))
+        print_json({**as_json(inspection), **shares(trained.parts.join)})
         return 0
     print(format_text(inspection, colour=wants_colour(sys.stdout)))
-    for note in notes(inspection):
+    for note in [*notes(inspection), *joined_notes(inspection, trained.parts.join)]:
         say(f"\n{textwrap.fill(note, WIDTH)}")
     if written:
         say("\nwrote " + " and ".join(map(str, written)))
     return 0
+
+
+def _run_linear(options: argparse.Namespace, trained: LoadedRun) -> int:
+    """Print what each word adds in a run without a net."""
+    for name in ("layer", "plot", "html"):
+        if getattr(options, name) is not None:
+            raise UsageError(f"--{name} shows a net, which this run has not")
+    if options.direction != DIRECTIONS[0]:
+        raise UsageError("--direction is that of a net, which this run has not")
+    read = trained.encode([_text(options)])
+    tokens = whole_tokens(read)
+    if not tokens:
+        raise ValueError("the text has no words: expected some letters or digits")
+    p = np.exp(trained.log_probabilities(read)[0])
+    best = int(p.argmax())
+    shown = tokens[: options.words or None]
+    linear, join = trained.parts.linear, trained.parts.join
+    assert linear is not None
+    assert join is not None
+    added = join.linear * linear_shares(linear, tokens, shown)
+    if options.json:
+        words = [
+            {"word": word, "linear": _rounded(dict(zip(trained.labels, row, strict=True)))}
+            for word, row in zip(shown, added, strict=True)
+        ]
+        about = {"label": trained.labels[best], "probability": rounded(p[best])}
+        print_json({**about, "total_words": len(tokens), "words": words, "net_share": 0.0})
+    else:
+        say(format_shares(shown, added[:, best], trained.labels[best], float(p[best])))
+    return 0
+
+
+def both_shares(trained: LoadedRun, read: ReadTexts, inspection: Inspection) -> Shares | None:
+    """Return the shares of a net and a linear part; None without a linear part."""
+    linear, join = trained.parts.linear, trained.parts.join
+    if linear is None or join is None:
+        return None
+    return Shares.of(linear, join, whole_tokens(read), inspection.words, inspection.logits)
+
+
+def whole_tokens(read: ReadTexts) -> list[str]:
+    """Return the words of a text, and its marks if the linear part reads these."""
+    assert read.whole is not None
+    return [read.whole.tokens[n] for n in read.whole.ids]
 
 
 def _check(options: argparse.Namespace) -> None:
@@ -158,6 +215,23 @@ def notes(inspection: Inspection) -> list[str]:
     return found
 
 
+def joined_notes(inspection: Inspection, join: Join | None) -> list[str]:
+    """Return what the user should know about a run with a linear part."""
+    if join is None:
+        return []
+    label = inspection.labels[inspection.shown_class]
+    return [
+        f"linear: what the word, with the marks after it, adds to the logit of {printable(label)} "
+        "by the linear part; all else in the table is the net's alone. The prediction is of both: "
+        f"net {join.net_share:.2f}, linear {1 - join.net_share:.2f}"
+    ]
+
+
+def shares(join: Join | None) -> dict[str, Any]:
+    """Return for JSON which part of the prediction is the net's, if it is not alone."""
+    return {} if join is None else {"net_share": rounded(join.net_share)}
+
+
 def as_json(inspection: Inspection) -> dict[str, Any]:
     """Return the table as numbers, and the prediction for the whole text."""
     P, means = inspection.probabilities, summarize(inspection)
@@ -170,6 +244,7 @@ def as_json(inspection: Inspection) -> dict[str, Any]:
             "probabilities": _rounded(dict(zip(inspection.labels, P[w], strict=True))),
             "mean_gates": _rounded({name: value[w] for name, value in means.items()}),
             f"moved_{inspection.state}": rounded(moved[w]),
+            **_shares(inspection, w),
         }
         for w, word in enumerate(inspection.words)
     ]
@@ -181,6 +256,17 @@ def as_json(inspection: Inspection) -> dict[str, Any]:
         "direction": DIRECTIONS[inspection.direction],
         "total_words": inspection.total,
         "words": words,
+    }
+
+
+def _shares(inspection: Inspection, w: int) -> dict[str, Any]:
+    shares = inspection.shares
+    if shares is None:
+        return {}
+    found = {"joined": inspection.said, "net": shares.net, "linear": shares.linear}
+    return {
+        name: _rounded(dict(zip(inspection.labels, value[w], strict=True)))
+        for name, value in found.items()
     }
 
 

@@ -31,7 +31,7 @@ def add_option(parser: Any, item: Field[Any]) -> None:
         choices, kind = item.metadata["choices"], item.metadata["type"]
         metavar = None if choices else {int: "N", float: "X", str: "S"}[kind]
         settings |= {"type": kind, "choices": choices or None, "metavar": metavar}
-    parser.add_argument(flag(item.name), default=argparse.SUPPRESS, **settings)
+    parser.add_argument(flag(item.name), dest=item.name, default=argparse.SUPPRESS, **settings)
 
 
 def add_reading_options(parser: Any, labels: bool = True) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastlstm.cli.errors import wrong_use
+from fastlstm.cli.errors import UsageError, wrong_use
 from fastlstm.kernels.arguments import check_precision
 from fastlstm.kernels.call import PRECISIONS
 from fastlstm.train.classifier.loaded_run import LoadedRun
@@ -24,6 +24,8 @@ def set_precision(trained: LoadedRun, precision: str | None) -> None:
     """
     if precision is None:
         return
+    if trained.parts.net is None:
+        raise UsageError("--precision is that of a net, which this run has not")
     with wrong_use():
         check_precision(precision, trained.model.head.dtype, save=False)
     trained.model.set_precision(precision)

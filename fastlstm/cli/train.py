@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import argparse
 import io
-import os
 import sys
 from contextlib import redirect_stdout
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 from fastlstm.cli.errors import UsageError
 from fastlstm.cli.options import add_json_option, add_option, print_json
 from fastlstm.cli.parser import Parser
-from fastlstm.cli.training import add_output_options, take_output, train
+from fastlstm.cli.processes import add_distributed_option, joined
+from fastlstm.cli.training import absolute, add_output_options, take_output, train
 from fastlstm.train.classifier import texts
 from fastlstm.train.classifier.config import Config
 from fastlstm.train.classifier.text_config import TextConfig
@@ -24,13 +25,17 @@ fastlstm train reviews.csv
 fastlstm train tickets.jsonl --text-column body --label-column team --out runs/tickets
 fastlstm train news.csv --no-header --label-column 1 --text-column 2,3
 fastlstm train news/train --test news/test --cell gru --epochs 5
+fastlstm train reviews.csv --vectors glove.6B.100d.txt --freeze-vectors
+fastlstm train new_tickets.jsonl --from runs/tickets
 fastlstm train --resume runs/tickets
 """
 ABOUT = """\
 DATA is a table (.csv, .tsv), JSON (.jsonl, .json), Parquet, lines that begin with their label, or a
 folder with a folder of .txt files for each class; files may be packed (.csv.gz). Two classes or
 many; labels are words or numbers, equal numbers are one class. A part of each class is held back
-to test on, unless --test names other texts, and another to choose the best epoch by. The folder
+to test on, unless --test names other texts, and another to choose the best epoch by. A linear part
+is trained first, in seconds, then the net; the texts that chose the epoch also say how much each of
+the two counts. The folder
 --out gets the model, the words, the options, metrics.json, a line for each epoch in metrics.jsonl
 and, with "fastlstm[plot]", curves.png; until the run is finished also a checkpoint.
 Ctrl-C or SIGTERM saves the run; --resume goes on to the same result as an unbroken run, and with
@@ -48,6 +53,7 @@ def add_options(parser: Parser) -> None:
         if item.name != "data":
             add_option(model if item.name in inherited else own, item)
     output = add_output_options(parser, "runs/<name of DATA>-<time>")
+    add_distributed_option(parser)
     output.add_argument("--quiet", action="store_true", help="print nothing but errors")
     add_json_option(output, "the metrics")
 
@@ -55,10 +61,15 @@ def add_options(parser: Parser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Train as the options say, or go on with a run."""
     given = {k: v for k, v in vars(options).items() if k not in ("command", "parser", "run")}
+    with joined(given.pop("distributed"), given):
+        return _run(given)
+
+
+def _run(given: dict[str, Any]) -> int:
     as_json, quiet = given.pop("json"), given.pop("quiet")
-    for name in ("data", "test"):  # the run can be resumed from any folder
+    for name in ("data", "test"):
         if name in given:
-            given[name] = os.path.abspath(os.path.expanduser(given[name]))
+            given[name] = absolute(given[name])
     if "data" not in given and given["resume"] is None:
         raise UsageError("DATA is missing: the labelled texts to train on (or --resume a run)")
     if "test" in given and given.get("test_split"):

@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from fastlstm.cli.errors import UsageError, wrong_use
-from fastlstm.cli.flags import flag
+from fastlstm.cli.flags import as_flags, flag
+from fastlstm.distributed.launch import current
+from fastlstm.forecast.folder import ForecastFolder
 from fastlstm.printable import say
 from fastlstm.train.classifier import classify
 from fastlstm.train.classifier.config import Config
 from fastlstm.train.classifier.extend import to_be_extended
-from fastlstm.train.classifier.loaded_run import load_options
+from fastlstm.train.classifier.fine_tune import fine_tuning_options
+from fastlstm.train.classifier.idle_options import Idle, idle_options
+from fastlstm.train.classifier.loaded_run import load_options, load_run
 from fastlstm.train.classifier.run_folder import RunFolder
 from fastlstm.train.classifier.text_config import TextConfig
 from fastlstm.train.comparison.folder import ComparisonFolder
 
 AnyConfig = TypeVar("AnyConfig", bound=Config)
-Folder = RunFolder | ComparisonFolder
+Folder = RunFolder | ComparisonFolder | ForecastFolder
 
 PROGRAMS = {Config: "train_imdb", TextConfig: "fastlstm train"}  # the command of a run's options
 
@@ -36,32 +41,35 @@ class Output(NamedTuple):
     bars: bool  # whether to show progress bars
 
 
-def add_output_options(parser: Any, default: str) -> Any:
-    """Add a group of options and return it; `default` is the text for the default of --out."""
+def add_output_options(parser: Any, default: str, extends: bool = True) -> Any:
+    """Add a group of options and return it; `default` is the text for the default of --out.
+
+    `extends` tells whether a finished run may get more epochs.
+    """
     group = parser.add_argument_group("output")
     group.add_argument("--out", metavar="DIR", help=f"output folder (default {default})")
     group.add_argument(
         "--resume", metavar="DIR", nargs="?", const="",
-        help="go on with what is unfinished in DIR (or in --out) with its own options; with more "
-        "--epochs also with a finished run",
+        help="go on with what is unfinished in DIR (or in --out) with its own options"
+        + ("; with more --epochs also with a finished run" if extends else ""),
     )  # fmt: skip
     group.add_argument("--overwrite", action="store_true", help="replace what is in --out")
     group.add_argument("--no-progress", action="store_true", help="show no progress bar")
     return group
 
 
-def take_output(given: dict[str, Any], name: str, compares: bool = False) -> Output:
+def take_output(
+    given: dict[str, Any], name: str, kind: Callable[[str | Path], Folder] = RunFolder
+) -> Output:
     """Take these options out of the given ones.
 
-    The default folder has a name that begins with `name`; with `compares` it is one for a
-    comparison. Raises UsageError if options exclude each other, FileNotFoundError if the folder
-    holds nothing to resume.
+    The default folder has a name that begins with `name`; `kind` is its class. Raises UsageError if
+    options exclude each other, FileNotFoundError if the folder holds nothing to resume.
     """
     out, resume, overwrite = given.pop("out"), given.pop("resume"), given.pop("overwrite")
     bars = not given.pop("no_progress") and sys.stderr.isatty()
     default = Path("runs") / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
-    kind = ComparisonFolder if compares else RunFolder
-    folder = kind(resume or out or default)
+    folder = kind(resume or out or current().broadcast(str(default)))
     if resume is not None:
         if overwrite:
             raise UsageError("--overwrite and --resume exclude each other")
@@ -70,9 +78,8 @@ def take_output(given: dict[str, Any], name: str, compares: bool = False) -> Out
         if resume and out and Path(resume) != Path(out):
             raise UsageError(f"--resume {resume} and --out {out} are different folders")
         if not folder.holds_run:
-            what, file = ("comparison", "compare") if compares else ("run", "config")
             raise FileNotFoundError(
-                f"{folder.path} holds no {what} to resume: there is no {file}.json"
+                f"{folder.path} holds no {folder.NOUN} to resume: there is no {folder.mark.name}"
             )
     return Output(folder, resume is not None, overwrite, bars)
 
@@ -86,19 +93,47 @@ def train(
     """
     folder = output.folder
     assert isinstance(folder, RunFolder)
+    for name in ("vectors", "from_run"):
+        if name in given:
+            given[name] = absolute(given[name])
+    config = resumed(_saved(folder, kind), given, folder) if output.resume else begun(kind, given)
+    check_all_used(config, given)
     if output.resume:
-        config = resumed(_saved(folder, kind), given, folder)
         if folder.finished and not to_be_extended(config, folder):
             metrics = folder.read_metrics()
             accuracy = metrics["test_accuracy"]
             result = "" if accuracy is None else f": test accuracy {accuracy:.2%}"
             say(f"the run in {folder.path} is finished{result}")
             return metrics
-    else:
-        with wrong_use():
-            config = kind(**given)
     with writing(output, PROGRAMS[kind]):
         return classify.run(load, config, folder, resume=output.resume, bars=output.bars)
+
+
+def begun(kind: type[AnyConfig], given: dict[str, Any]) -> AnyConfig:
+    """Return the options of a new run, perhaps one that begins with an earlier one.
+
+    Raises UsageError if they are wrong or contradict each other; errors as of `load_run`.
+    """
+    if "vectors" in given and "embedding_dim" in given:
+        raise UsageError("--vectors and --embedding-dim exclude each other: the file says it")
+    if "from_run" in given:
+        if "vectors" in given:
+            raise UsageError("--vectors and --from exclude each other: that run has its own")
+        load_run(given["from_run"])  # an error of which is no wrong use
+    with wrong_use():
+        return kind(**(fine_tuning_options(**given) if "from_run" in given else given))
+
+
+def check_all_used(config: Config, given: Mapping[str, Any]) -> None:
+    """Raise UsageError if one of the options `given` does nothing in the run."""
+    for names, why in idle_options(config, given):
+        told = Idle(list(map(flag, names)), as_flags(why)).told
+        raise UsageError(f"{told}; leave {'it' if len(names) == 1 else 'them'} out")
+
+
+def absolute(path: str) -> str:
+    """Return a path that holds in any folder, from which the run may be resumed."""
+    return os.path.abspath(os.path.expanduser(path))
 
 
 @contextmanager
@@ -129,7 +164,8 @@ def resumed(saved: AnyConfig, given: dict[str, Any], folder: Folder) -> AnyConfi
     For a finished run that includes a larger number of epochs. Raises UsageError if another option
     differs from that of the run.
     """
-    free = set(saved.free_options)
+    begins = {name for name in ("vectors", "from_run") if getattr(saved, name) is None}
+    free = set(saved.free_options) - begins  # what a run did not begin with it cannot get later
     if isinstance(folder, RunFolder) and folder.finished:
         free.add("epochs")
     for name, value in given.items():

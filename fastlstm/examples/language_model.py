@@ -3,6 +3,7 @@
 python -m fastlstm.examples.language_model                    # Shakespeare, by characters
 python -m fastlstm.examples.language_model --data FILE --out run --plot loss.png
 python -m fastlstm.examples.language_model --data ptb --preset zaremba-small
+python -m fastlstm.examples.language_model --data ptb --preset tied-medium --out run
 """
 
 from __future__ import annotations
@@ -68,7 +69,7 @@ def build_parser() -> argparse.ArgumentParser:
             )
             continue
         kind, choices = type(item.default), item.metadata["choices"]
-        metavar = None if choices else {int: "N", float: "X"}[kind]
+        metavar = None if choices else {int: "N", float: "X", str: "N,N"}[kind]
         group.add_argument(
             flag, type=kind, choices=choices, metavar=metavar, default=argparse.SUPPRESS, **about
         )
@@ -103,6 +104,8 @@ def train(
     except TrainingInterrupted as interrupt:
         print(f"\n{interrupt}; as far as it has learnt:", flush=True)
         status = STOPPED + interrupt.signal
+        if trainer.average:  # its checkpoint, which holds both, is written
+            trainer.model.load_state_dict(trainer.average.weights())
     if out:
         save_model(out.model, trainer.model)
     return status

@@ -46,6 +46,7 @@ Shapes = Iterator[tuple[str, Shape]]
 DEEPEST = 20  # layers inside layers
 HOLDERS = ("Recurrence", "Sequential", "Chain", "Layers")  # what has layers inside
 SETTINGS = ("batch_first", "dropout", "recurrent_dropout", "recompute", "precision", "p")
+LATER = {"weight_drop": 0.0, "variational": False, "axis": None}  # written if not the usual ones
 
 
 class Kind(NamedTuple):
@@ -260,17 +261,21 @@ def inside_of(layer: Any) -> Mapping[str, Any] | None:
 
 def settings_of(layer: Any) -> dict[str, Any]:
     """Return the options of a layer that may be changed at any time."""
-    return {name: getattr(layer, name) for name in SETTINGS if name in vars(layer)}
+    found = {name: getattr(layer, name) for name in SETTINGS if name in vars(layer)}
+    later = {name: getattr(layer, name) for name in LATER if name in vars(layer)}
+    return {**found, **{name: value for name, value in later.items() if value != LATER[name]}}
 
 
 def set_settings(layer: Any, settings: Any) -> None:
     """Give a layer the settings of a description; ValueError if it has no such one."""
-    if not isinstance(settings, dict) or settings.keys() != settings_of(layer).keys():
+    known = settings_of(layer).keys() - LATER
+    may = {name for name in LATER if name in vars(layer)}
+    if not isinstance(settings, dict) or settings.keys() - may != known:
         raise ValueError(
             f"the settings of a {type(layer).__name__} are {settings!r:.200}, expected "
             f"{', '.join(settings_of(layer))}"
         )
-    for name, value in settings.items():
+    for name, value in {**{name: LATER[name] for name in may}, **settings}.items():
         setattr(layer, name, check_probability(name, value) if name == "p" else value)
 
 

@@ -50,6 +50,7 @@ def save_onnx(model: Any, path: Path) -> None:
     language model the state ``h_0`` (and ``c_0``) [L,N,H]; its outputs ``y``, and ``h_n`` (and
     ``c_n``).
     """
+    model = of_run(model)  # first: no package helps with a run that has no net alone
     package("onnx", "onnx", "an ONNX file")
     with replacing(path) as file:
         file.write(model_bytes(model))

@@ -43,7 +43,15 @@ def as_written(model: Any) -> Any:
 
 
 def of_run(model: Any) -> Any:
-    """Return the model of a run, and all else as it is."""
+    """Return the model of a run, and all else as it is.
+
+    ValueError for a run with a linear part, of which the model would be a half.
+    """
+    if isinstance(model, LoadedRun) and model.parts.linear is not None:
+        raise ValueError(
+            f"the run in {model.folder.path} has a linear part, which files of this kind have not: "
+            "train with --parts net, or give the net alone, which is run.model"
+        )
     return model.model if isinstance(model, (LoadedRun, LanguageRun)) else model
 
 
@@ -77,6 +85,11 @@ def load_own(path: Path) -> Any:
     model, note = load_model_and_note(path)
     if "source" in note:
         return Translator.load(path)
+    if "linear" in note:
+        raise checkpoint.CheckpointError(
+            f"{path} holds a net joined to a linear part: load the folder of its run, which "
+            "predicts with both; its .model is the net"
+        )
     with checkpoint.building(path):
         modules = dict(model._named_modules())
         for name, settings in dict(note.get("settings", {})).items():

@@ -84,8 +84,8 @@ def _arrays(torch: Any, tensors: dict[str, Any], size: int) -> dict[str, NDArray
 
 def save_torch(model: Any, path: Path) -> None:
     """Write the parameters of a model as a state_dict; see `fastlstm.save`."""
-    torch = package("torch", "torch", "a file of torch")
     arrays = tensors_of(as_written(of_run(model)))
+    torch = package("torch", "torch", "a file of torch")
     tensors = {name: torch.from_numpy(np.array(array)) for name, array in arrays.items()}
     with replacing(path) as file:
         torch.save(tensors, file)

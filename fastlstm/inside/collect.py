@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastlstm.inside.shares import Shares
 from fastlstm.models import TextClassifier
 from fastlstm.nn.check import check_size
 from fastlstm.nn.module import Array
-from fastlstm.text import UNK, Vocabulary, tokenize
+from fastlstm.text import UNK, Vocabulary
 
 Float64 = NDArray[np.float64]
 
@@ -45,7 +46,10 @@ class Inspection:
     kept, added : [W,H], the two parts of that state after the word: what is left of `before`
         (LSTM: f * c, GRU: z * h) and what the word brought (i * g, (1 - z) * n). None for a
         plain RNN, which makes its state anew at each step.
-    whole : [C], probabilities of the whole text, where only a part of it was looked at.
+    whole : [C], probabilities of the whole text, where only a part of it was looked at, or where a
+        linear part has its say.
+    shares : what a linear part joined to the classifier makes of the words, and both together; None
+        if there is none. All else is the net's alone.
     """
 
     words: list[str]
@@ -62,6 +66,7 @@ class Inspection:
     kept: Array | None
     added: Array | None
     whole: Float64 | None = None
+    shares: Shares | None = None
 
     @property
     def probabilities(self) -> Float64:
@@ -69,11 +74,23 @@ class Inspection:
         return probabilities(self.logits)
 
     @property
+    def said(self) -> Float64:
+        """The same by all parts: by the net alone, or joined to a linear part."""
+        return self.probabilities if self.shares is None else probabilities(self.shares.logits)
+
+    @property
     def prediction(self) -> tuple[str, float]:
         """The class of the text, and its probability."""
-        p = self.probabilities[-1] if self.whole is None else self.whole
+        p = self.said[-1] if self.whole is None else self.whole
         best = int(p.argmax())
         return self.labels[best], float(p[best])
+
+    @property
+    def parts(self) -> str:
+        """How much the net and a linear part say, in words; empty where there is the net alone."""
+        if self.shares is None:
+            return ""
+        return f"net {self.shares.net_share:.2f}, linear {1 - self.shares.net_share:.2f}"
 
     @property
     def place(self) -> str:
@@ -104,13 +121,18 @@ class Inspection:
 
     @property
     def followed(self) -> Float64:
-        """The probability of `shown_class` after each word, [W]."""
+        """The probability of `shown_class` after each word by all parts, [W]."""
+        return self.said[:, self.shown_class]
+
+    @property
+    def followed_by_net(self) -> Float64:
+        """The same by the net alone."""
         return self.probabilities[:, self.shown_class]
 
     @property
     def shown_class(self) -> int:
         """The class whose probability is followed: of two the second, else the last one said."""
-        return 1 if len(self.labels) == 2 else int(self.probabilities[-1].argmax())
+        return 1 if len(self.labels) == 2 else int(self.said[-1].argmax())
 
     @property
     def gates(self) -> dict[str, Array]:
@@ -159,7 +181,7 @@ def inspect_text(
     TypeError, IndexError
         If there is no such layer or direction.
     """
-    found = tokenize(text)
+    found = vocab.split(text)
     if not found:
         raise ValueError("the text has no words: expected some letters or digits")
     recurrent = model.recurrent

@@ -15,9 +15,9 @@ from bokeh.resources import INLINE
 
 from fastlstm.inside.collect import Inspection
 from fastlstm.inside.page_words import short_words, words_paragraph
-from fastlstm.inside.picture import MEANING, SIGNED, value_range
+from fastlstm.inside.picture import MEANING, SIGNED, stacked, value_range
 from fastlstm.inside.terminal import summarize
-from fastlstm.plotting import HIGH, LINE, LOW, QUIET
+from fastlstm.plotting import HIGH, LINE, LINEAR, LOW, NET, QUIET
 from fastlstm.printable import columns, cut, printable
 
 TICK = 16  # columns of a word below a plot
@@ -59,6 +59,7 @@ def page_of(inspection: Inspection, title: str) -> str:
     figures = [
         *_choose_words(inspection, words),
         _prediction(inspection, source, words),
+        *([] if inspection.shares is None else [_shares(inspection, source, words)]),
         *_choose_units(inspection, words),
         _change(inspection, source, words),
     ]
@@ -82,11 +83,12 @@ def _draw_literally(page: Any) -> None:
 
 def _heading(inspection: Inspection, title: str) -> str:
     label, probability = inspection.prediction
+    by = f" ({inspection.parts})" if inspection.parts else ""
     return (
         f"<h2 style='margin:0'>{escape(title)}</h2><p style='margin:4px 0;font-size:16px'>"
         f"Prediction: <b><bdi>{escape(printable(label))}</bdi></b>, probability "
-        f"{probability:.3f}</p><p style='margin:4px 0;color:{QUIET}'>{inspection.extent}. Shown: "
-        f"{inspection.place}. Hover a word to see its values; choose a gate and pick units "
+        f"{probability:.3f}{by}</p><p style='margin:4px 0;color:{QUIET}'>{inspection.extent}. "
+        f"Shown: {inspection.place}. Hover a word to see its values; choose a gate and pick units "
         "below. (?) marks words that are not in the vocabulary.</p>"
     )
 
@@ -144,7 +146,7 @@ def _legend_below(plot: Any) -> None:
 
 def _word_source(inspection: Inspection) -> Any:
     """Return a row for each word: what hovering tells, and what is drawn of it."""
-    P = inspection.probabilities
+    P = inspection.said
     data: dict[str, Any] = {
         "w": np.arange(len(inspection.words)),
         "word": short_words(inspection),
@@ -157,6 +159,12 @@ def _word_source(inspection: Inspection) -> Any:
     }
     if "lost" in data:
         data["minus"] = -data["lost"]
+    if inspection.shares is not None:
+        k = inspection.shown_class
+        net, linear = (share[:, k] for share in (inspection.shares.net, inspection.shares.linear))
+        begin = stacked(net, linear)
+        data |= {"p_net": inspection.followed_by_net, "net": net, "linear": linear}
+        data |= {"both": net + linear, "linear_begin": begin, "linear_end": begin + linear}
     return models.ColumnDataSource(data)
 
 
@@ -171,22 +179,52 @@ def _hover(inspection: Inspection, drawn: Any) -> Any:
     ]
     if inspection.added is not None:
         rows += [("brought", "@added{0.00}"), ("let go", "@lost{0.00}")]
+    if inspection.shares is not None:
+        rows[3:3] = [
+            ("by the net alone", "@p_net{0.000}"),
+            ("net adds", "@net{+0.00}"),
+            ("linear part adds", "@linear{+0.00}"),
+        ]
     return models.HoverTool(tooltips=rows, mode="vline", renderers=[drawn])
 
 
 def _prediction(inspection: Inspection, source: Any, words: Any) -> Any:
     label = cut(printable(inspection.labels[inspection.shown_class]), 60)
     title = f"probability of {label} after each word"
-    plot = _plot(words, 210, title, y_range=models.Range1d(-0.03, 1.03), name="prediction")
+    height = 210 if inspection.shares is None else 235
+    plot = _plot(words, height, title, y_range=models.Range1d(-0.03, 1.03), name="prediction")
     _name_words(plot, inspection)
     plot.add_layout(
         models.Span(location=0.5, dimension="width", line_color=QUIET, line_dash="dotted")
     )
-    plot.line("w", "p", source=source, line_color=LINE, line_width=2)
+    both = {} if inspection.shares is None else {"legend_label": "by both"}
+    plot.line("w", "p", source=source, line_color=LINE, line_width=2, **both)
+    if both:
+        alone = {"line_color": NET, "legend_label": "by the net alone"}
+        plot.line("w", "p_net", source=source, **alone)
+        _legend_below(plot)
     dots = plot.scatter(
         "w", "p", source=source, size=_mark(7, inspection), color=LINE, hover_fill_color=LOW
     )
     plot.add_tools(_hover(inspection, dots))
+    return plot
+
+
+def _shares(inspection: Inspection, source: Any, words: Any) -> Any:
+    """Return what either part adds with each word, upon each other if both say the same."""
+    label = cut(printable(inspection.labels[inspection.shown_class]), 60)
+    plot = _plot(words, 240, f"what each word adds to the logit of {label}", name="shares")
+    _name_words(plot, inspection)
+    bars: dict[str, Any] = {"width": 0.8, "source": source}
+    plot.vbar("w", top="net", color=NET, legend_label="net", **bars)
+    plot.vbar("w", top="linear_end", bottom="linear_begin", color=LINEAR,
+              legend_label="linear part", **bars)  # fmt: skip
+    marks = plot.scatter(
+        "w", "both", source=source, marker="diamond", size=_mark(9, inspection), color="black",
+        legend_label="both",
+    )  # fmt: skip
+    _legend_below(plot)
+    plot.add_tools(_hover(inspection, marks))
     return plot
 
 

@@ -50,13 +50,18 @@ def colour(probability: float) -> str:
 
 def _values(inspection: Inspection) -> list[str]:
     """Return what is told of each word when the pointer rests on it: a line for each value."""
-    P, means, moved = inspection.probabilities, summarize(inspection), inspection.norms["moved"]
+    P, means, moved = inspection.said, summarize(inspection), inspection.norms["moved"]
     told = []
     for w, known in enumerate(inspection.known):
         best = int(P[w].argmax())
         label = cut(printable(inspection.labels[best]), LONGEST)
         lines = [f"word {w + 1}, {'' if known else 'not '}in the vocabulary"]
         lines.append(f"said after it: {label} ({P[w, best]:.3f})")
+        if (shares := inspection.shares) is not None:
+            k, net = inspection.shown_class, inspection.followed_by_net
+            lines.append(f"by the net alone: {net[w]:.3f}")
+            lines.append(f"net adds: {shares.net[w, k]:+.2f}")
+            lines.append(f"linear part adds: {shares.linear[w, k]:+.2f}")
         lines += [f"mean {name}: {value[w]:.3f}" for name, value in means.items()]
         told.append("\n".join([*lines, f"{inspection.state} moved by: {moved[w]:.2f}"]))
     return told

@@ -8,13 +8,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastlstm.inside.collect import Inspection
+from fastlstm.inside.collect import Float64, Inspection
 from fastlstm.nn.module import Array
 from fastlstm.plotting import (
     HIGH,
     LETTER,
     LINE,
+    LINEAR,
     LOW,
+    NET,
     QUIET,
     fitted,
     new_figure,
@@ -48,6 +50,9 @@ MEANING = {
 def draw_text(path: str | Path, inspection: Inspection, title: str = "") -> None:
     """Write a PNG: the running prediction, each gate's units over the words, what words changed.
 
+    Of a net with a linear part the prediction is that of both, and below it is what each adds to it
+    with each word.
+
     Parameters
     ----------
     path : of the file.
@@ -72,6 +77,7 @@ def draw_text(path: str | Path, inspection: Inspection, title: str = "") -> None
     below = _height_of_names([names[w] for w in named], inches)
     maps = {**inspection.gates, inspection.state: inspection.values[inspection.state]}
     one = 2 * (CURVE + below) + len(maps) * (MAP + GAP) + 3 * GAP
+    one += 0 if inspection.shares is None else CURVE + 1.5 * GAP
     figure = new_figure(width, TOP + rows * one + GAP, dpi=120, layout=None)
     last = inspection.values[inspection.state][0 if inspection.direction else -1]
     order = np.argsort(last, kind="stable")
@@ -82,6 +88,11 @@ def draw_text(path: str | Path, inspection: Inspection, title: str = "") -> None
         panels = [_place(figure, LEFT, at, inches * span, CURVE)]
         _draw_prediction(panels[0], inspection, span)
         at += below
+        if inspection.shares is not None:
+            at += 1.5 * GAP + CURVE
+            panels.append(_place(figure, LEFT, at, inches * span, CURVE))
+            _draw_shares(panels[-1], inspection, words)
+        first = len(panels)
         for name, value in maps.items():
             at += GAP + MAP
             panels.append(_place(figure, LEFT, at, inches * span, MAP))
@@ -89,7 +100,7 @@ def draw_text(path: str | Path, inspection: Inspection, title: str = "") -> None
             scale = _place(figure, LEFT + inches * span + 0.12, at, 0.12, MAP, "<colorbar>")
             figure.colorbar(panels[-1].images[0], cax=scale).outline.set_visible(False)
             scale.tick_params(labelsize=7)
-        panels[len(maps) // 2 + 1].set_ylabel(
+        panels[first + len(maps) // 2].set_ylabel(
             f"units, in order of {inspection.state} after the word read last",
             fontsize=8, color=QUIET,
         )  # fmt: skip
@@ -137,11 +148,12 @@ def named_words(inspection: Inspection, inches: float) -> list[int]:
 
 def _title(inspection: Inspection) -> str:
     label, probability = inspection.prediction
-    return f"{label}, {probability:.1%}\n{inspection.extent}; {inspection.place}"
+    by = f" ({inspection.parts})" if inspection.parts else ""
+    return f"{label}, {probability:.1%}{by}\n{inspection.extent}; {inspection.place}"
 
 
 def _draw_prediction(panel: Any, inspection: Inspection, span: int) -> None:
-    P, W = inspection.probabilities, len(inspection.words)
+    P, W = inspection.said, len(inspection.words)
     panel.axhline(0.5, color=QUIET, linewidth=0.8, linestyle=":")
     if len(inspection.labels) == 2:
         p, name = P[:, 1], _short(inspection.labels[1])
@@ -154,9 +166,33 @@ def _draw_prediction(panel: Any, inspection: Inspection, span: int) -> None:
             panel.plot(range(W), P[:, k], linewidth=1.5, label=_short(inspection.labels[k]))
     dots = 3 if span <= 2 * ROW else 0
     panel.plot(range(W), inspection.followed, "o", color=LINE, markersize=dots)
+    if inspection.shares is not None:
+        net = inspection.followed_by_net
+        panel.plot(range(W), net, color=NET, linewidth=1, label="by the net alone")
     panel.set_ylim(-0.02, 1.02)
     panel.set_ylabel("prediction\nafter the word", fontsize=8)
     _legend(panel)
+
+
+def _draw_shares(panel: Any, inspection: Inspection, part: slice) -> None:
+    """Draw what either part adds with each word: bars upon each other, if both say the same."""
+    assert inspection.shares is not None
+    words, k = np.arange(len(inspection.words))[part], inspection.shown_class
+    net, linear = (share[part, k] for share in (inspection.shares.net, inspection.shares.linear))
+    bars = stacked(net, linear)
+    _bars(panel, words, net, color=NET, label="net")
+    _bars(panel, words, linear, bottom=bars, color=LINEAR, label="linear part")
+    panel.axhline(0, color=QUIET, linewidth=0.8)
+    dots = 3 if len(words) <= MOST_BARS else 1
+    panel.plot(words, net + linear, "D", color="black", markersize=dots, label="both")
+    panel.margins(y=0.12)
+    panel.set_ylabel(f"adds to the logit\nof {_short(inspection.labels[k])}", fontsize=8)
+    _legend(panel)
+
+
+def stacked(below: Float64, above: Float64) -> Float64:
+    """Return where the upper of two bars begins: at the end of the lower, if both go one way."""
+    return np.where(below * above > 0, below, 0.0)
 
 
 def _draw_units(panel: Any, name: str, value: Array, order: NDArray[np.intp], words: slice) -> None:
@@ -207,12 +243,13 @@ def _draw_change(panel: Any, inspection: Inspection, part: slice) -> None:
     _legend(panel)
 
 
-def _bars(panel: Any, words: Array, heights: Array, **options: Any) -> None:
+def _bars(panel: Any, words: Array, heights: Array, bottom: Any = 0, **options: Any) -> None:
     """Draw a bar for each word; of very many, their outline, which is drawn sooner."""
     if len(words) <= MOST_BARS:
-        panel.bar(words, heights, alpha=0.75, width=0.8, **options)
+        panel.bar(words, heights, bottom=bottom, alpha=0.75, width=0.8, **options)
     else:
-        panel.fill_between(words, 0, heights, step="mid", alpha=0.75, linewidth=0, **options)
+        panel.fill_between(words, bottom, bottom + heights, step="mid", alpha=0.75, linewidth=0,
+                           **options)  # fmt: skip
 
 
 def _legend(panel: Any) -> None:

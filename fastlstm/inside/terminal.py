@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import Any, TextIO
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fastlstm.inside.collect import Inspection
 from fastlstm.printable import columns, cut, pad, printable
@@ -30,6 +32,20 @@ def format_text(inspection: Inspection, *, colour: bool = False) -> str:
     lines += ["", _header(inspection), *_rows(inspection, colour)]
     if not inspection.known.all():
         lines += ["", "* not a word of the vocabulary: to the model all of these are the same"]
+    return "\n".join(lines)
+
+
+def format_shares(
+    words: Sequence[str], added: NDArray[np.float64], label: str, probability: float
+) -> str:
+    """Return a line for each word of a text, with what it adds to the logit of its class."""
+    said = cut(printable(label), WIDTH - 30)
+    lines = [f"prediction: {said}, probability {probability:.3f}", ""]
+    most, digits = max(float(np.abs(added).max()), 1e-30), max(3, len(str(len(words))))
+    for number, (word, share) in enumerate(zip(words, added.tolist(), strict=True), 1):
+        bar = ("+" if share > 0 else "-") * round(abs(share) / most * BAR)
+        name = pad(cut(printable(word), WORD - 1), WORD)
+        lines.append(f"{number:>{digits}} {name} {share:+7.2f} {bar}".rstrip())
     return "\n".join(lines)
 
 
@@ -65,7 +81,8 @@ def _header(inspection: Inspection) -> str:
     label = printable(inspection.labels[inspection.shown_class])
     means = "".join(f"{name:>6}" for name in summarize(inspection))
     moved, (digits, word) = f"moved {inspection.state}", _widths(inspection)
-    return f"{'':>{digits}} {pad('word', word)} {pad(label, 5 + BAR)}{means} {moved:>8}"
+    linear = "" if inspection.shares is None else f" {'linear':>7}"
+    return f"{'':>{digits}} {pad('word', word)} {pad(label, 5 + BAR)}{means} {moved:>8}{linear}"
 
 
 def _widths(inspection: Inspection) -> tuple[int, int]:
@@ -75,7 +92,8 @@ def _widths(inspection: Inspection) -> tuple[int, int]:
 
 
 def _rows(inspection: Inspection, colour: bool) -> list[str]:
-    P, followed, moved = inspection.probabilities, inspection.followed, inspection.norms["moved"]
+    P, followed = inspection.probabilities, inspection.followed_by_net
+    moved = inspection.norms["moved"]
     means = list(summarize(inspection).values())
     most = max(float(moved.max()), 1e-30)
     two, rows, (digits, wide) = len(inspection.labels) == 2, list[str](), _widths(inspection)
@@ -85,9 +103,11 @@ def _rows(inspection: Inspection, colour: bool) -> list[str]:
         # Of two classes one probability says all; of more, which one is ahead.
         extra = "#" * round(p * BAR) if two else printable(inspection.labels[int(P[w].argmax())])
         numbers = "".join(f"{mean[w]:6.2f}" for mean in means)
-        bar = "#" * round(float(moved[w]) / most * CHANGE_BAR)
+        last = "#" * round(float(moved[w]) / most * CHANGE_BAR)
+        if inspection.shares is not None:
+            last = f"{inspection.shares.linear[w, inspection.shown_class]:+7.2f}"
         told = _coloured(f"{p:4.2f} {pad(extra, BAR)}", p, colour)
-        rows.append(f"{w + 1:>{digits}} {name} {told}{numbers} {moved[w]:8.2f} {bar}".rstrip())
+        rows.append(f"{w + 1:>{digits}} {name} {told}{numbers} {moved[w]:8.2f} {last}".rstrip())
     return rows
 
 

@@ -9,7 +9,7 @@ from functools import cache
 from importlib import import_module
 from typing import cast
 
-from fastlstm import memory
+from fastlstm import memory, notices
 from fastlstm.kernels.backend import Backend, Stream
 from fastlstm.kernels.call import (
     PRECISIONS,
@@ -108,7 +108,7 @@ def _best_backend() -> str:
         name, what = _second_best()
         warnings.warn(
             f"fastlstm's compiled kernels cannot be loaded ({error}); {what}",
-            RuntimeWarning,
+            notices.SlowWarning,
             stacklevel=4,
         )
         return name

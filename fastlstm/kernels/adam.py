@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -56,6 +57,39 @@ class AdamStep(NamedTuple):
     scale: float = 1.0
     total: WeightSum | None = None
     n_threads: int = 1
+
+
+class AdamNumbers(NamedTuple):
+    """The numbers of a step of Adam, as in `AdamStep`."""
+
+    rate: float
+    root: float
+    eps: float
+    beta1: float
+    beta2: float
+    shrink: float = 1.0
+    decay: float = 0.0
+    scale: float = 1.0
+    n_threads: int = 1
+
+
+class LoopedAdam:
+    """Arrays (p, m, v, g) of one dtype, for steps of all: one after the other.
+
+    What `Backend.adam_group` returns; its results are those of `Backend.adam` for each. Arrays are
+    referred to. TypeError or ValueError if some do not fit, or are not contiguous.
+    """
+
+    def __init__(self, adam: Callable[[AdamStep], None], arrays: Sequence[Sequence[Array]]) -> None:
+        self._adam, self._arrays = adam, [tuple(four) for four in arrays]
+        for p, m, v, g in self._arrays:
+            read_adam(AdamStep(p, m, v, g, None, 0.0, 0.0, 0.0, 0.0, 0.0))
+
+    def step(self, numbers: AdamNumbers) -> None:
+        """Take one step of all."""
+        named = numbers._asdict()
+        for p, m, v, g in self._arrays:
+            self._adam(AdamStep(p, m, v, g, None, **named))
 
 
 def read_adam(step: AdamStep) -> AdamStep:

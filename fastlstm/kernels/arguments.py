@@ -229,7 +229,7 @@ def check_precision(
 
 
 def check_matmul(precision: object, K: int = 0) -> None:
-    """Check that rows of K numbers can be multiplied so, in a precision below that of the arrays.
+    """Check that rows of K numbers, float32, can be multiplied so.
 
     Raises
     ------
@@ -237,10 +237,6 @@ def check_matmul(precision: object, K: int = 0) -> None:
         If there is no such precision, or sums of int8 would not fit in 32 bits.
     """
     check_precision(precision, np.dtype(np.float32), save=False)
-    if precision == "float32":
-        raise ValueError(
-            "precision is 'float32', expected 'bfloat16' or 'int8': use NumPy's matmul"
-        )
     if precision == "int8" and K > MOST_SUMMED:
         raise ValueError(
             f"b has rows of {K:,} numbers, expected at most {MOST_SUMMED:,} in int8, whose sums "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from fastlstm.kernels.call import (
@@ -15,9 +16,12 @@ from fastlstm.kernels.rows import Int64Array
 from fastlstm.kernels.spec import CellSpec
 
 if TYPE_CHECKING:
-    from fastlstm.kernels.adam import AdamStep
+    from fastlstm.kernels.adam import AdamNumbers, AdamStep
     from fastlstm.kernels.chain import ChainSpec
+    from fastlstm.kernels.crf import CrfLoss, CrfScores
+    from fastlstm.kernels.many import ManyStream, Models
     from fastlstm.kernels.sizes import CallSizes, MemoryUse
+    from fastlstm.kernels.sparse import LogisticProblem, LogisticSolution, SparseRows
 
 
 class Stream(Protocol):
@@ -47,6 +51,22 @@ class Chain(Protocol):
     def __call__(self, x: Array, n_threads: int = 1, /) -> Array: ...
 
 
+class AdamGroup(Protocol):
+    """Steps of the optimizer on many arrays; as `adam.LoopedAdam`."""
+
+    def step(self, numbers: AdamNumbers, /) -> None:
+        """Take one step of all."""
+
+
+class KeyTable(Protocol):
+    """The numbers of sorted keys; as `reference.sparse.KeyTable`."""
+
+    def __len__(self) -> int: ...
+
+    def find(self, keys: Array) -> Array:
+        """Return the number of each key, int32: -1 for one that the table has not."""
+
+
 class Backend(Protocol):
     """An engine for all cells. What each function does is written at `kernels.reference`.
 
@@ -73,6 +93,14 @@ class Backend(Protocol):
     ) -> Stream:
         """Return a single-step runner over copies of the weights of stacked layers."""
 
+    def models(
+        self, cell: CellSpec, weights: Sequence[Weights], precision: str = "float32", /
+    ) -> Models:
+        """Return what runs models of equal shape in one call; the weights are referred to."""
+
+    def many_stream(self, streams: Sequence[Any], /) -> ManyStream:
+        """Return a runner of a step of several of its streams of equal shape, whose state it is."""
+
     def chain(self, spec: ChainSpec, batch_size: int, /) -> Chain:
         """Return a runner of a chain over copies of its weights."""
 
@@ -87,7 +115,7 @@ class Backend(Protocol):
         add: bool = False,
         n_threads: int = 1,
     ) -> Array:
-        """Return ``a @ b^T + bias`` with products of lower precision."""
+        """Return ``a @ b^T + bias`` of float32, with products in a precision."""
 
     def pack_matrix(self, b: Array, precision: str, /) -> Any:
         """Return what `matmul` takes in the place of b, for many products with the same."""
@@ -111,6 +139,51 @@ class Backend(Protocol):
 
     def adam(self, step: AdamStep, /) -> None:
         """Take one step of the optimizer."""
+
+    def adam_group(self, arrays: Sequence[Sequence[Array]], /) -> AdamGroup:
+        """Return what takes steps of many arrays (p, m, v, g), which are referred to, at once."""
+
+    def softmax_cross_entropy(
+        self,
+        logits: Array,
+        targets: Int64Array,
+        bias: Array | None = None,
+        target_bias: Array | None = None,
+        *,
+        scale: float = 0.0,
+        dbias: bool = False,
+        n_threads: int = 1,
+    ) -> tuple[float, Array | None]:
+        """Loss of a softmax over a vocabulary, and its gradient in the place of the logits."""
+
+    def crf(
+        self,
+        x: Array,
+        labels: Int64Array,
+        lengths: Int64Array,
+        scores: CrfScores,
+        *,
+        gradient: bool = True,
+        n_threads: int = 1,
+    ) -> CrfLoss:
+        """Loss of a linear-chain conditional random field, and its gradients."""
+
+    def viterbi(
+        self, x: Array, lengths: Int64Array, scores: CrfScores, *, n_threads: int = 1
+    ) -> tuple[Int64Array, Array]:
+        """Return the likeliest labels [N,T], and their score [N]."""
+
+    def key_table(self, keys: Array, /) -> KeyTable:
+        """Return a table of rising keys, uint64."""
+
+    def collapse(self, columns: Array, offsets: Int64Array, features: int) -> SparseRows:
+        """Return how often each feature is named in a row."""
+
+    def sparse_product(self, rows: SparseRows, weights: Array, *, n_threads: int = 1) -> Array:
+        """Return sparse rows times weights, float64."""
+
+    def logistic(self, problem: LogisticProblem, /) -> LogisticSolution:
+        """Solve logistic regressions on sparse rows."""
 
     def empty(self, shape: tuple[int, ...], dtype: Any) -> Array:
         """As `numpy.empty`, quick for large arrays that come and go each step."""

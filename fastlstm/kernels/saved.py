@@ -21,6 +21,10 @@ class Saved(Generic[T]):
         """Return it and give it away."""
         return self._once(self._tape)  # pop is one step: no two threads get it
 
+    def put_back(self, tape: T) -> None:
+        """Keep again what `take` returned: it still serves."""
+        self._tape.append(tape)
+
     def _once(self, tape: list[T]) -> T:
         try:
             return tape.pop()

@@ -1,19 +1,22 @@
-"""A language model: word vectors, recurrent layers, a full softmax over the vocabulary."""
+"""A language model: word vectors, recurrent layers, a softmax over the vocabulary."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from fastlstm.models.model import HasRecurrent, Model, options_of
+from fastlstm.kernels import Tokens
+from fastlstm.models.adaptive_softmax import AdaptiveSoftmax, check_cutoffs
+from fastlstm.models.model import HasRecurrent, Model, gate_rows, options_of
 from fastlstm.models.softmax import SoftmaxDecoder
 from fastlstm.nn.check import (
     Rng,
     check_array,
-    check_ids,
+    check_flag,
     check_probability,
     check_rng,
     check_size,
@@ -24,6 +27,13 @@ from fastlstm.nn.embedding import Embedding
 from fastlstm.nn.init import uniform
 from fastlstm.nn.linear import Linear
 from fastlstm.nn.module import Array, Tape
+from fastlstm.nn.sums import add_rows_at
+
+# Options that earlier versions lack: their files say what they do.
+LATER = {
+    "cutoffs": None, "div_value": None, "weight_drop": 0.0, "embedding_dropout": 0.0,
+    "variational": False,
+}  # fmt: skip
 
 
 class LanguageModel(HasRecurrent, Model):
@@ -41,7 +51,15 @@ class LanguageModel(HasRecurrent, Model):
     tied : let the decoder use the embedding's table (Press & Wolf 2017). K must be
         embedding_dim then.
     projection : K, the size of a linear layer before the decoder; 0 for none: K is hidden_size.
-    bias : whether the decoder has one.
+    bias : whether the decoder has one; of an adaptive softmax that is not tied the head alone.
+    cutoffs : make the decoder an `AdaptiveSoftmax` with clusters from these words on, for a
+        vocabulary in the order of frequency; None for a full softmax.
+    div_value : as of `AdaptiveSoftmax`; None: 4, but 1 with `tied`.
+    weight_drop : probability to drop a recurrent weight in training; see `LSTM`.
+    embedding_dropout : probability to drop the whole vector of a word in training: one draw for
+        each word of the batch, wherever it stands (Gal & Ghahramani 2016).
+    variational : `dropout` draws once for each text, the same at all its steps (Gal & Ghahramani
+        2016, "A theoretically grounded application of dropout in recurrent neural networks").
     init_range : first values of all parameters, uniform in +-init_range; None leaves them to
         the layers.
     embedding_std : standard deviation of the first word vectors without init_range; None is 1,
@@ -55,6 +73,7 @@ class LanguageModel(HasRecurrent, Model):
     embedding, lstm (or gru or rnn, as `cell` says), projection (or None), decoder : the layers
         that hold the parameters.
     options : what the model was made with, rng apart: ``LanguageModel(**options)`` is alike.
+        Those that earlier versions lack are in it if they are not the usual ones.
 
     Raises
     ------
@@ -65,7 +84,15 @@ class LanguageModel(HasRecurrent, Model):
     SIZES = {
         "vocab_size": ("embedding.weight", 0), "embedding_dim": ("embedding.weight", 1),
         "hidden_size": ("{cell}.weight_hh_l0", 1), "projection": ("projection.weight", 0),
+        "rows of weight_hh_l0": ("{cell}.weight_hh_l0", 0),
+        "rows of weight_ih_l0": ("{cell}.weight_ih_l0", 0),
+        "input_size": ("{cell}.weight_ih_l0", 1),
+        "columns of projection.weight": ("projection.weight", 1),
+        "rows of decoder.weight": ("decoder.weight", 0),
+        "columns of decoder.weight": ("decoder.weight", 1),
     }  # fmt: skip
+
+    embedding_dropout: Dropout | None = None  # also of what was pickled before there was a choice
 
     def __init__(
         self,
@@ -79,14 +106,20 @@ class LanguageModel(HasRecurrent, Model):
         tied: bool = False,
         projection: int = 0,
         bias: bool = True,
+        cutoffs: Sequence[int] | None = None,
+        div_value: float | None = None,
+        weight_drop: float = 0.0,
+        embedding_dropout: float = 0.0,
+        variational: bool = False,
         init_range: float | None = None,
         embedding_std: float | None = None,
         padding_idx: int | None = None,
         dtype: DTypeLike = "float32",
         rng: Rng = None,
     ) -> None:
-        self.options = options_of(locals())
         check_size("vocab_size", vocab_size)
+        cutoffs = None if cutoffs is None else check_cutoffs(cutoffs, vocab_size)
+        self.options = options_of(locals(), usual=LATER)
         check_size("projection", projection, 0)
         check_probability("dropout", dropout)
         self.tied = bool(tied)
@@ -106,18 +139,47 @@ class LanguageModel(HasRecurrent, Model):
             vocab_size, embedding_dim, padding_idx, std=embedding_std, sparse=not tied, dtype=dtype,
             rng=rng,
         )  # fmt: skip
-        self.word_dropout = Dropout(dropout, rng=rng)
-        sizes = embedding_dim, hidden_size, num_layers
-        self._add_recurrent(cell, *sizes, dropout=dropout, dtype=dtype, rng=rng)
-        self.feature_dropout = Dropout(dropout, rng=rng)
+        if check_probability("embedding_dropout", embedding_dropout):
+            self.embedding_dropout = Dropout(embedding_dropout, rng=rng, axis=-1)
+        steps = 0 if check_flag("variational", variational) else None
+        self.word_dropout = Dropout(dropout, rng=rng, axis=steps)
+        self._add_recurrent(
+            cell, embedding_dim, hidden_size, num_layers, dropout=dropout,
+            weight_drop=weight_drop, variational=variational, dtype=dtype, rng=rng,
+        )  # fmt: skip
+        self.feature_dropout = Dropout(dropout, rng=rng, axis=steps)
         self.projection: Linear | None = None
         if projection:
             self.projection = Linear(hidden_size, projection, False, dtype=dtype, rng=rng)
         shared = self.embedding.weight if tied else None
-        self.decoder = SoftmaxDecoder(K, vocab_size, bias, weight=shared, dtype=dtype, rng=rng)
+        made: Any = {"weight": shared, "dtype": dtype, "rng": rng}
+        self.decoder: SoftmaxDecoder | AdaptiveSoftmax
+        if cutoffs is not None:
+            self.decoder = AdaptiveSoftmax(K, vocab_size, cutoffs, div_value, bias, **made)
+        elif div_value is not None:
+            raise ValueError(f"div_value is {div_value} without cutoffs, expected None")
+        else:
+            self.decoder = SoftmaxDecoder(K, vocab_size, bias, **made)
         self.options["embedding_std"] = embedding_std
         if init_range is not None:
             self._fill(init_range, rng)
+
+    @classmethod
+    def further_sizes(cls, options: Mapping[str, Any], found: Mapping[str, int]) -> dict[str, int]:
+        """Return the other sides of the matrices: a thin one does not stand for a large one.
+
+        Those of an adaptive softmax are not among them.
+        """
+        H, K = found["hidden_size"], found["projection"] or found["hidden_size"]
+        rows = gate_rows(options["cell"], H)
+        full = options["cutoffs"] is None and not options["tied"]
+        return {
+            "rows of weight_hh_l0": rows, "rows of weight_ih_l0": rows,
+            "input_size": found["embedding_dim"],
+            "columns of projection.weight": H if found["projection"] else 0,
+            "rows of decoder.weight": found["vocab_size"] if full else 0,
+            "columns of decoder.weight": K if full else 0,
+        }  # fmt: skip
 
     def _fill(self, bound: float, rng: np.random.Generator) -> None:
         for parameter in self.parameters():
@@ -129,6 +191,8 @@ class LanguageModel(HasRecurrent, Model):
         self, tokens: ArrayLike, state: Any = None, *, reset: ArrayLike | None = None
     ) -> tuple[Array, Any]:
         """Return the logits [T,N,V] of the token after each one, and the state to go on with.
+
+        Of an adaptive softmax they are log-probabilities.
 
         Parameters
         ----------
@@ -174,9 +238,39 @@ class LanguageModel(HasRecurrent, Model):
         """
         features, decoded = self._look(tape)
         dx = self.decoder.backward(decoded, dlogits)
+        self._take(tape)
+        return self._below(features, dx, dstate)
+
+    def loss(
+        self, tokens: ArrayLike, targets: ArrayLike, state: Any = None, *,
+        reset: ArrayLike | None = None,
+    ) -> tuple[float, Any]:  # fmt: skip
+        """Return the mean cross-entropy of `targets` [T,N], in nats, and the state to go on with.
+
+        Arguments and errors as of a call. It makes no more logits than that takes.
+        """
+        x, _ = self.embedding.distinct(tokens)
+        y, state = self.recurrent(x, state, reset=reset)
+        y = y if self.projection is None else self.projection(y)
+        return self.decoder.loss(y, targets, gradient=False)[0], state
+
+    def learn(
+        self, tokens: ArrayLike, targets: ArrayLike, state: Any = None, rng: Rng = None, *,
+        reset: ArrayLike | None = None,
+    ) -> tuple[float, Any]:  # fmt: skip
+        """Return the same in training, with dropout, after adding to each parameter's gradient.
+
+        That of the state returned is zero: backpropagation is cut after the last step.
+        """
+        x, state, features = self.features(tokens, state, rng, reset=reset)
+        loss, dx = self.decoder.loss(x, targets)
+        self._below(features, dx)
+        return loss, state
+
+    def _below(self, features: Tape, dx: Any, dstate: Any = None) -> Any:
+        """Go on below the decoder."""
         if self.tied and self.embedding.padding_idx is not None:
             self.embedding.weight.grad[self.embedding.padding_idx] = 0
-        self._take(tape)
         return self.features_backward(features, dx, dstate)
 
     def features(
@@ -191,33 +285,38 @@ class LanguageModel(HasRecurrent, Model):
 
         For losses that need no logits of all words.
         """
-        x: Any
-        words: Any
+        gone: Any = None
         dropped: Any = None
         rng = one_rng(rng)
+        x: Any
+        x, words = self.embedding.distinct(tokens)
+        ids = x.ids
+        if self.embedding_dropout is not None:
+            table, gone = self.embedding_dropout.forward(x.table, self.embedding.draws(rng, words))
+            x = Tokens(ids, table)
         if self.word_dropout.p:  # a mask for each place: equal words are no longer equal
-            ids = check_ids("tokens", tokens, self.embedding.num_embeddings, ndim=2)
-            vectors, words = self.embedding.forward(ids)
-            x, dropped = self.word_dropout.forward(vectors, rng)
-        else:
-            x, words = self.embedding.distinct(tokens)
+            x, dropped = self.word_dropout.forward(x.table[ids], rng)
         y, state, layers = self.recurrent.forward(x, state, rng=rng, reset=reset)
         y, out = self.feature_dropout.forward(y, rng)
         projected = None
         if self.projection is not None:
             y, projected = self.projection.forward(y)
-        return y, state, Tape(self, y.shape, words, dropped, layers, out, projected)
+        return y, state, Tape(self, y.shape, words, dropped, layers, out, projected, ids, gone)
 
     def features_backward(self, tape: Tape, dx: Array, dstate: Any = None) -> Any:
         """Add to the gradients below the decoder; return that of the state given."""
         dy = check_array("dx", dx, self.decoder.dtype, self._look(tape)[0])
-        _, words, dropped, layers, out, projected = self._take(tape)
+        _, words, dropped, layers, out, projected, ids, gone = self._take(tape)
         if self.projection is not None:
             dy = self.projection.backward(projected, dy)
         dy = self.feature_dropout.backward(out, dy)
         dvectors, dstate_0 = self.recurrent.backward(layers, dy, dstate)
-        if dropped is None:
-            self.embedding.add_gradient(words, dvectors)
-        else:
-            self.embedding.backward(words, self.word_dropout.backward(dropped, dvectors))
+        if dropped is not None:
+            dx, E = self.word_dropout.backward(dropped, dvectors), self.embedding.embedding_dim
+            total = np.zeros((len(words), E))
+            add_rows_at(total, ids.reshape(-1), dx.reshape(-1, E))
+            dvectors = total.astype(dx.dtype)
+        if self.embedding_dropout is not None:
+            dvectors = self.embedding_dropout.backward(gone, dvectors)
+        self.embedding.add_gradient(words, dvectors)
         return dstate_0

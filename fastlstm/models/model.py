@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 import numpy as np
 
+from fastlstm.kernels import CELLS
 from fastlstm.nn.check import check_choice, check_dtype
 from fastlstm.nn.gru import GRU
 from fastlstm.nn.lstm import LSTM
@@ -27,12 +29,27 @@ class Model(Module):
 
     SIZES: ClassVar[dict[str, tuple[str, int]]]
     """By option, the parameter that has an axis of that size, and which one; of an option that is
-    0 there is no such parameter. ``{cell}`` in a name stands for that option."""
+    0 there is no such parameter. ``{cell}`` in a name stands for that option. `further_sizes` has
+    those that are no options."""
 
     LAYER: ClassVar[str] = "{cell}.weight_hh_l{number}"
     """Name of the parameter that each of ``num_layers`` has one of."""
 
     options: dict[str, Any]
+
+    @classmethod
+    def further_sizes(cls, options: Mapping[str, Any], found: Mapping[str, int]) -> dict[str, int]:
+        """Return sizes of `SIZES` that follow from the options together and from those `found`.
+
+        Raises TypeError or ValueError if an option that they follow from cannot be.
+        """
+        return {}
+
+
+def gate_rows(cell: object, hidden_size: int) -> int:
+    """Return how many rows the matrices of a cell have, which is checked to be a known one."""
+    name = check_choice("cell", cell, tuple(LAYERS))
+    return CELLS["rnn_tanh" if name == "rnn" else name].gate_rows(hidden_size)
 
 
 class HasRecurrent(Module):
@@ -56,8 +73,14 @@ class HasRecurrent(Module):
         return layer
 
 
-def options_of(arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the options among the arguments of a model's ``__init__``, as JSON can hold them."""
+def options_of(
+    arguments: Mapping[str, Any], usual: Mapping[str, Any] = MappingProxyType({})
+) -> dict[str, Any]:
+    """Return the options among the arguments of a model's ``__init__``, as JSON can hold them.
+
+    Without those that are as in `usual`.
+    """
     kept = {k: v for k, v in arguments.items() if k not in ("self", "rng", "__class__")}
     kept["dtype"] = check_dtype(kept["dtype"]).name
+    kept = {k: v for k, v in kept.items() if k not in usual or v != usual[k]}
     return {k: v.item() if isinstance(v, np.generic) else v for k, v in kept.items()}

@@ -1,7 +1,8 @@
-"""What the classifiers of sequences share: recurrent layers, pooling, a linear head."""
+"""What the models of whole sequences share: recurrent layers, pooling, a linear head."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from fastlstm import kernels
 from fastlstm.kernels import Rows, Tokens
-from fastlstm.models.model import LAYERS, HasRecurrent, Model
+from fastlstm.models.model import LAYERS, HasRecurrent, Model, gate_rows
 from fastlstm.nn.check import Rng, check_array, check_choice, check_probability, check_size
 from fastlstm.nn.dropout import Dropout
 from fastlstm.nn.linear import Linear
@@ -26,26 +27,37 @@ class Kept(NamedTuple):
     head: Tape
 
 
-class PooledClassifier(HasRecurrent, Model):
-    """Base of `TextClassifier` and `SequenceClassifier`, which differ in what they read.
+class PooledModel(HasRecurrent, Model):
+    """Base of `TextClassifier` and `SequenceClassifier`, which differ in what they read, and of
+    `SequenceRegressor`, which differs in what the head's numbers mean.
 
     Letters: T steps, N rows, F features of the top layer, C outputs.
     """
 
-    SIZES = {"hidden_size": ("{cell}.weight_hh_l0", 1), "num_outputs": ("head.weight", 0)}
+    SIZES = {
+        "hidden_size": ("{cell}.weight_hh_l0", 1), "num_outputs": ("head.weight", 0),
+        "input_size": ("{cell}.weight_ih_l0", 1), "pooled features": ("head.weight", 1),
+        "rows of weight_hh_l0": ("{cell}.weight_hh_l0", 0),
+        "rows of weight_ih_l0": ("{cell}.weight_ih_l0", 0),
+    }  # fmt: skip
 
     def __init__(self, pooling: str, dropout: float, cell: str, num_outputs: int) -> None:
         check_size("num_outputs", num_outputs)
         check_probability("dropout", dropout)
-        names = tuple(pooling.split("+")) if isinstance(pooling, str) else ()
-        if not names or len(set(names)) < len(names) or not set(names) <= set(POOLINGS):
-            raise ValueError(
-                f"pooling is {pooling!r}, expected one of {', '.join(POOLINGS)}, or several "
-                "joined by '+'"
-            )
+        self._names = _names_of(pooling)
         self.cell = check_choice("cell", cell, tuple(LAYERS))
-        self.pooling, self.num_outputs, self._names = pooling, num_outputs, names
+        self.pooling, self.num_outputs = pooling, num_outputs
         self._backend = kernels.default_backend()
+
+    @classmethod
+    def further_sizes(cls, options: Mapping[str, Any], found: Mapping[str, int]) -> dict[str, int]:
+        """Return the other sides of the matrices: a thin one does not stand for a large one."""
+        width = found["hidden_size"] * (2 if options["bidirectional"] else 1)
+        rows = gate_rows(options["cell"], found["hidden_size"])
+        return {
+            "rows of weight_hh_l0": rows, "rows of weight_ih_l0": rows,
+            "pooled features": len(_names_of(options["pooling"])) * width,
+        }  # fmt: skip
 
     def _add_layers(self, *sizes: int, **options: Any) -> None:
         """Make the layers above the input; a subclass with layers of its own makes those first."""
@@ -96,3 +108,13 @@ class PooledClassifier(HasRecurrent, Model):
 
     def _logits(self, logits: Array) -> Array:
         return logits[:, 0] if self.num_outputs == 1 else logits
+
+
+def _names_of(pooling: Any) -> tuple[str, ...]:
+    names = tuple(pooling.split("+")) if isinstance(pooling, str) else ()
+    if not names or len(set(names)) < len(names) or not set(names) <= set(POOLINGS):
+        raise ValueError(
+            f"pooling is {pooling!r}, expected one of {', '.join(POOLINGS)}, or several "
+            "joined by '+'"
+        )
+    return names

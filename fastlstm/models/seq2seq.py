@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from typing import Any
 
 from numpy.typing import ArrayLike, DTypeLike
 
@@ -15,6 +16,12 @@ from fastlstm.models.word_layers import Plan
 from fastlstm.nn.check import Rng, check_ids, check_probability, check_rng, check_size, one_rng
 from fastlstm.nn.module import Array, Tape
 from fastlstm.nn.state import State
+
+_MATRICES = (
+    "encoder.embedding.weight", "encoder.lstm.weight_ih_l0", "encoder.lstm.weight_hh_l0",
+    "encoder.bridge.h.weight", "encoder.bridge.c.weight", "decoder.lstm.weight_ih_l0",
+    "decoder.lstm.weight_hh_l0", "decoder.attention.combine.weight", "decoder.head.weight",
+)  # fmt: skip
 
 
 class Seq2Seq(Model):
@@ -57,6 +64,11 @@ class Seq2Seq(Model):
         "target_vocab_size": ("decoder.embedding.weight", 0),
         "embedding_dim": ("decoder.embedding.weight", 1),
         "hidden_size": ("decoder.lstm.weight_hh_l0", 1),
+        **{
+            f"{side} of {name}": (name, axis)
+            for name in _MATRICES
+            for axis, side in enumerate(("rows", "columns"))
+        },
     }
 
     def __init__(
@@ -105,6 +117,24 @@ class Seq2Seq(Model):
         )  # fmt: skip
         self.encoder = SourceEncoder(source_vocab_size, plan, bidirectional=bidirectional)
         self.decoder = TargetDecoder(target_vocab_size, plan, attention=attention, tied=tied)
+
+    @classmethod
+    def further_sizes(cls, options: Mapping[str, Any], found: Mapping[str, int]) -> dict[str, int]:
+        """Return both sides of the matrices: a thin one does not stand for a large one."""
+        E, H, both = found["embedding_dim"], found["hidden_size"], bool(options["bidirectional"])
+        F = E if options["tied"] else H
+        half, bridge = (H // 2, found["num_layers"] * H) if both else (H, 0)
+        combine = (F, 2 * H) if options["attention"] else (0, 0)
+        head = (0, 0) if options["tied"] else (found["target_vocab_size"], F)
+        shapes = (
+            (found["source_vocab_size"], E), (4 * half, E), (4 * half, half),
+            (bridge, bridge), (bridge, bridge), (4 * H, E), (4 * H, H), combine, head,
+        )  # fmt: skip
+        return {
+            f"{side} of {name}": size
+            for name, shape in zip(_MATRICES, shapes, strict=True)
+            for side, size in zip(("rows", "columns"), shape, strict=True)
+        }
 
     def __call__(
         self,

@@ -6,12 +6,12 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from fastlstm.models.model import options_of
-from fastlstm.models.pooled import PooledClassifier
+from fastlstm.models.pooled import PooledModel
 from fastlstm.nn.check import Rng, check_array, check_rng, check_size, one_rng
 from fastlstm.nn.module import Array, Tape
 
 
-class SequenceClassifier(PooledClassifier):
+class SequenceClassifier(PooledModel):
     """Recurrent layers, pooling over each sequence's real steps, linear head.
 
     `TextClassifier` without an embedding: what each step holds is given by numbers.
@@ -28,8 +28,6 @@ class SequenceClassifier(PooledClassifier):
     lstm (or gru or rnn, as `cell` says), head : the layers that hold the parameters.
     options : what the model was made with, rng apart.
     """
-
-    SIZES = {**PooledClassifier.SIZES, "input_size": ("{cell}.weight_ih_l0", 1)}
 
     def __init__(
         self,

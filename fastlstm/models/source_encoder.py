@@ -43,7 +43,7 @@ class SourceEncoder(WordLayers):
         self, source: ArrayLike, lengths: ArrayLike | None = None, rng: Rng = None
     ) -> tuple[Encoding, Tape]:
         """Encode to train: as above, with dropout, and the tape."""
-        memory, state, words = self._run_forward(source, lengths, None, rng)
+        memory, state, words = self._run_forward(source, lengths, None, rng, place=0)
         bridge = None
         if self.bridge is not None:
             state, bridge = self.bridge.forward(state)

@@ -13,6 +13,7 @@ from fastlstm.nn.check import Rng, check_array
 from fastlstm.nn.dropout import Dropout
 from fastlstm.nn.linear import Linear
 from fastlstm.nn.module import Array, Tape
+from fastlstm.nn.share import as_shared
 from fastlstm.nn.state import State
 
 
@@ -45,12 +46,14 @@ class TargetDecoder(WordLayers):
     ) -> tuple[Array, Tape]:
         """Run to train: logits as above, with dropout, and the tape."""
         real = _real(target, lengths, encoding)
-        y, _, words = self._run_forward(target, lengths, encoding.state, rng)
+        y, _, words = self._run_forward(target, lengths, encoding.state, rng, place=2)
         if self.attention is None:
             features, attention = y[real], None
         else:
             features, attention = self.attention.forward(y, encoding.memory, encoding.lengths, real)
-        features, dropped = self.feature_dropout.forward(features, rng)
+        shared = as_shared(rng)
+        draws = rng if shared is None else shared.of_steps(2, 3)
+        features, dropped = self.feature_dropout.forward(features, draws)
         logits, head = self.head.forward(features)
         return logits, Tape(self, real, words, attention, dropped, head)
 

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from numpy.typing import ArrayLike, DTypeLike
 
 from fastlstm.kernels import Tokens
 from fastlstm.kernels.rows import Int64Array
 from fastlstm.models.bigrams import HashedBigrams
 from fastlstm.models.model import options_of
-from fastlstm.models.pooled import PooledClassifier
+from fastlstm.models.pooled import PooledModel
 from fastlstm.nn.check import Rng, check_probability, check_rng, check_size, one_rng
 from fastlstm.nn.dropout import Dropout
 from fastlstm.nn.embedding import Embedding
 from fastlstm.nn.module import Array, Tape
 
 
-class TextClassifier(PooledClassifier):
+class TextClassifier(PooledModel):
     """Embedding, recurrent layers, pooling over each text's real tokens, linear head.
 
     Parameters
@@ -39,13 +42,16 @@ class TextClassifier(PooledClassifier):
     Attributes
     ----------
     embedding, lstm (or gru or rnn, as `cell` says), head : the layers that hold the parameters.
+        To begin with vectors of your own, assign them to ``embedding.weight``; with
+        ``embedding.weight.trainable = False`` they stay.
     bigrams : the layer of the pairs; None without.
     options : what the model was made with, rng apart.
     """
 
     SIZES = {
-        **PooledClassifier.SIZES, "vocab_size": ("embedding.weight", 0),
+        **PooledModel.SIZES, "vocab_size": ("embedding.weight", 0),
         "embedding_dim": ("embedding.weight", 1), "bigrams": ("bigrams.weight", 0),
+        "outputs of bigrams": ("bigrams.weight", 1),
     }  # fmt: skip
 
     def __init__(
@@ -85,6 +91,13 @@ class TextClassifier(PooledClassifier):
         if check_size("bigrams", bigrams, least=0):
             self.bigrams = HashedBigrams(bigrams, num_outputs, dtype=dtype)
 
+    @classmethod
+    def further_sizes(cls, options: Mapping[str, Any], found: Mapping[str, int]) -> dict[str, int]:
+        """As of `PooledModel`; what the layers read is a word's vector."""
+        outputs = found["num_outputs"] if found["bigrams"] else 0
+        more = {"input_size": found["embedding_dim"], "outputs of bigrams": outputs}
+        return {**super().further_sizes(options, found), **more}
+
     def __call__(self, tokens: ArrayLike, lengths: ArrayLike | None = None) -> Array:
         """Classify a batch of texts and keep nothing.
 
@@ -118,7 +131,9 @@ class TextClassifier(PooledClassifier):
         """Classify a batch to train: logits as above, with dropout, and the tape."""
         batch, index = self._distinct(tokens, lengths)
         rng = one_rng(rng)
-        table, words = self.word_dropout.forward(batch.table, rng)
+        table, words = self.word_dropout.forward(
+            batch.table, self.embedding.draws(rng, index, 0, None if lengths is None else 1)
+        )
         logits, kept = self._run(Tokens(batch.ids, table), lengths, rng)
         pairs = None
         if self.bigrams is not None:

@@ -54,11 +54,17 @@ class WordLayers(Module):
         return self.lstm(words, state, lengths)
 
     def _run_forward(
-        self, tokens: ArrayLike, lengths: ArrayLike | None, state: State | None, rng: Rng
-    ) -> tuple[Array, State, Tape]:
-        """Return y and the last state, with dropout, and the tape."""
+        self, tokens: ArrayLike, lengths: ArrayLike | None, state: State | None, rng: Rng,
+        place: int,
+    ) -> tuple[Array, State, Tape]:  # fmt: skip
+        """Return y and the last state, with dropout, and the tape.
+
+        `place` is the number of the tokens among the inputs of the `Seq2Seq`.
+        """
         words, index = self.embedding.distinct(tokens, lengths)
-        table, dropped = self.word_dropout.forward(words.table, rng)
+        has_lengths = None if lengths is None else place + 1
+        draws = self.embedding.draws(rng, index, place, has_lengths)
+        table, dropped = self.word_dropout.forward(words.table, draws)
         y, state, lstm = self.lstm.forward(Tokens(words.ids, table), state, lengths, rng)
         return y, state, Tape(self, index, dropped, lstm)
 

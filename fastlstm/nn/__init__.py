@@ -10,6 +10,14 @@ from fastlstm.nn.linear import Linear
 from fastlstm.nn.losses import bce_with_logits, cross_entropy
 from fastlstm.nn.lstm import LSTM, PeepholeLSTM
 from fastlstm.nn.module import Module, Parameter, RowGrad, Tape
+from fastlstm.nn.regression_losses import (
+    gaussian_nll_loss,
+    huber_loss,
+    l1_loss,
+    mse_loss,
+    negative_binomial_nll_loss,
+    quantile_loss,
+)
 from fastlstm.nn.rnn import RNN
 from fastlstm.nn.state import State
 
@@ -39,4 +47,10 @@ __all__ = [
     "Tokens",
     "bce_with_logits",
     "cross_entropy",
+    "gaussian_nll_loss",
+    "huber_loss",
+    "l1_loss",
+    "mse_loss",
+    "negative_binomial_nll_loss",
+    "quantile_loss",
 ]

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from fastlstm.kernels import Tokens
-from fastlstm.kernels.rows import Int64Array, check_lengths
+from fastlstm.kernels.rows import Int64Array, any_array, check_lengths
 from fastlstm.nn.check import (
     Rng,
     check_array,
@@ -17,6 +17,7 @@ from fastlstm.nn.check import (
     check_size,
 )
 from fastlstm.nn.module import Array, Module, Parameter, Tape, described
+from fastlstm.nn.share import as_shared
 from fastlstm.nn.sums import add_rows_at
 
 
@@ -38,7 +39,7 @@ class Embedding(Module):
     Attributes
     ----------
     weight : Parameter [num_embeddings, embedding_dim]. Backward sets its `rows`, not its
-        `grad`; with ``sparse=False`` its `grad`.
+        `grad`; with ``sparse=False`` its `grad`; if it is not trainable, neither.
     """
 
     def __init__(
@@ -62,12 +63,40 @@ class Embedding(Module):
                 f"expected {-num_embeddings} to {num_embeddings - 1} or None"
             )
         self.padding_idx = None if padding_idx is None else int(padding_idx) % num_embeddings
-        table = check_rng(rng).standard_normal((num_embeddings, embedding_dim))
+        rng = check_rng(rng)
         if not std >= 0:
             raise ValueError(f"std is {std}, expected 0 or more")
-        self.weight = Parameter((table * std).astype(self.dtype))
+        shape = (num_embeddings, embedding_dim)
+        table = (rng.standard_normal(shape) * std).astype(self.dtype) if std else None
+        self.weight = Parameter(np.zeros(shape, self.dtype) if table is None else table)
         if self.padding_idx is not None:
             self.weight.data[self.padding_idx] = 0
+
+    @classmethod
+    def from_pretrained(
+        cls, embeddings: ArrayLike, freeze: bool = True, padding_idx: int | None = None, *,
+        sparse: bool = True,
+    ) -> Embedding:  # fmt: skip
+        """Return an embedding with given vectors, as torch's method of this name.
+
+        Parameters
+        ----------
+        embeddings : float [num_embeddings, embedding_dim], finite; copied. What is no float64
+            becomes float32.
+        freeze : whether the vectors stay as they are; else they are learned.
+        padding_idx, sparse : as above; the vector of `padding_idx` is taken as it is given.
+        """
+        table = any_array("embeddings", embeddings)
+        if table.ndim != 2 or not table.size:
+            raise ValueError(
+                f"embeddings has shape {table.shape}, expected (num_embeddings, embedding_dim)"
+            )
+        dtype = table.dtype if table.dtype == np.float64 else np.dtype(np.float32)
+        rows, size = table.shape
+        made = cls(rows, size, padding_idx, std=0, sparse=sparse, dtype=dtype)
+        made.load_state_dict({"weight": table})
+        made.weight.trainable = not check_flag("freeze", freeze)
+        return made
 
     def extra_repr(self) -> str:
         """Return the sizes and the options that differ from the usual ones."""
@@ -76,6 +105,7 @@ class Embedding(Module):
             self.embedding_dim,
             padding_idx=(self.padding_idx, None),
             sparse=(self.sparse, True),
+            trainable=(self.weight.trainable, True),
             dtype=(self.dtype, "float32"),
         )
 
@@ -117,6 +147,31 @@ class Embedding(Module):
         index : int64 [U], increasing: the token of each row of the table. Ids past a row's
             length point to some row of the table, and do not add one.
         """
+        ids, index = self._used(tokens, lengths)
+        place = np.zeros(self.num_embeddings, np.int64)
+        place[index] = np.arange(len(index))
+        return Tokens(place[ids], self.weight.data[index]), index
+
+    def draws(
+        self, rng: Rng, index: Int64Array, tokens: int = 0, lengths: int | None = None
+    ) -> Rng:
+        """Return what to draw a mask of a batch's distinct tokens `index` from: `rng` as a rule.
+
+        Where processes share the batch, the tokens of all of it count. `tokens` and `lengths` are
+        their numbers among the model's inputs.
+        """
+        shared = as_shared(rng)
+        if shared is None:
+            return rng
+        given = shared.inputs
+        _, whole = self._used(given[tokens], None if lengths is None else given[lengths])
+        place = np.searchsorted(whole, index).clip(max=len(whole) - 1)
+        return shared.of(place, len(whole))
+
+    def _used(
+        self, tokens: ArrayLike, lengths: ArrayLike | None
+    ) -> tuple[NDArray[np.integer], Int64Array]:
+        """Return the checked tokens, and which ones there are among the real ones."""
         ids = check_ids("tokens", tokens, self.num_embeddings, ndim=2)
         real = ids
         if lengths is not None:
@@ -127,13 +182,15 @@ class Embedding(Module):
         seen[real] = True
         if not real.size:
             seen[0] = True
-        index = np.flatnonzero(seen).astype(np.int64, copy=False)
-        place = np.zeros(self.num_embeddings, np.int64)
-        place[index] = np.arange(len(index))
-        return Tokens(place[ids], self.weight.data[index]), index
+        return ids, np.flatnonzero(seen).astype(np.int64, copy=False)
 
     def add_gradient(self, index: Int64Array, value: Array) -> None:
-        """Add `value` [U, embedding_dim] to the gradient of rows `index` [U], which increase."""
+        """Add `value` [U, embedding_dim] to the gradient of rows `index` [U], which increase.
+
+        Of vectors that are not trainable there is none.
+        """
+        if not self.weight.trainable:
+            return
         if self.padding_idx is not None:
             keep = index != self.padding_idx
             if not keep.all():

@@ -21,7 +21,8 @@ class GRU(Recurrent):
     Parameters
     ----------
     input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, dtype, rng,
-    init, learn_state, recompute, recurrent_dropout, precision : as of `LSTM`.
+    init, learn_state, recompute, recurrent_dropout, weight_drop, variational, precision, models :
+        as of `LSTM`.
     reset_after : where the reset gate r meets the state: True, torch's, in
         ``n = tanh(W_in x + b_in + r * (W_hn h + b_hn))``; False, Cho et al. 2014 (Keras's
         ``reset_after=False``, ONNX's ``linear_before_reset=0``), in

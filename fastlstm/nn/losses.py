@@ -1,23 +1,26 @@
-"""Losses: each returns the mean over the batch and its gradient."""
+"""Losses of classes: each returns the mean over the batch and its gradient."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastlstm.kernels.call import DTYPES
 from fastlstm.kernels.rows import any_array
 from fastlstm.nn.check import check_ids, check_probability, first
+from fastlstm.nn.loss_checks import check_outputs, check_weights
 from fastlstm.nn.module import Array
 
 
-def bce_with_logits(logits: Array, targets: ArrayLike) -> tuple[float, Array]:
+def bce_with_logits(
+    logits: Array, targets: ArrayLike, *, sample_weight: ArrayLike | None = None
+) -> tuple[float, Array]:
     """Binary cross-entropy of the sigmoid of `logits`; safe for large ones.
 
     Parameters
     ----------
     logits : float array of any shape.
     targets : same shape, each 0 to 1 (labels or probabilities).
+    sample_weight : same shape, a factor on each element's loss; None for none.
 
     Returns
     -------
@@ -29,7 +32,7 @@ def bce_with_logits(logits: Array, targets: ArrayLike) -> tuple[float, Array]:
     TypeError, ValueError
         If logits are not a float32 or float64 array or are empty, or targets do not fit.
     """
-    z = _check_logits(logits, "at least one element")
+    z = check_outputs("logits", logits, "at least one element")
     given = any_array("targets", targets)
     if given.dtype.kind not in "biuf":
         raise TypeError(f"targets has dtype {given.dtype}, expected numbers")
@@ -43,11 +46,19 @@ def bce_with_logits(logits: Array, targets: ArrayLike) -> tuple[float, Array]:
     e = np.exp(-np.abs(z))
     loss = np.maximum(z, 0) - z * t + np.log1p(e)
     sigmoid = np.where(z >= 0, 1, e) / (1 + e)
-    return float(loss.mean(dtype=np.float64)), (sigmoid - t) / z.dtype.type(z.size)
+    d = (sigmoid - t) / z.dtype.type(z.size)
+    if sample_weight is not None:
+        weight = check_weights(sample_weight, z.shape, z)
+        loss, d = loss * weight, d * weight
+    return float(loss.mean(dtype=np.float64)), d
 
 
 def cross_entropy(
-    logits: Array, targets: ArrayLike, label_smoothing: float = 0.0
+    logits: Array,
+    targets: ArrayLike,
+    label_smoothing: float = 0.0,
+    *,
+    sample_weight: ArrayLike | None = None,
 ) -> tuple[float, Array]:
     """Cross-entropy of the softmax of `logits`.
 
@@ -57,6 +68,7 @@ def cross_entropy(
     targets : integers [N], each a class 0..C-1.
     label_smoothing : the part, 0 to 1, of each target's probability that is spread evenly over
         all C classes (Szegedy et al. 2016), as in torch.
+    sample_weight : [N], a factor on each row's loss; None for none.
 
     Returns
     -------
@@ -70,7 +82,7 @@ def cross_entropy(
     IndexError
         If a target is not a class.
     """
-    z = _check_logits(logits, "(N, C), none zero")
+    z = check_outputs("logits", logits, "(N, C), none zero")
     if z.ndim != 2:
         raise ValueError(f"logits has shape {z.shape}, expected (N, C)")
     given = any_array("targets", targets)
@@ -91,6 +103,10 @@ def cross_entropy(
     if even:
         d -= z.dtype.type(even / (z.shape[1] * N))
     d[n, t] -= z.dtype.type((1 - even) / N)
+    if sample_weight is not None:
+        weight = check_weights(sample_weight, t.shape, z)
+        loss *= weight
+        d *= weight[:, None]
     return float(loss.mean(dtype=np.float64)), d
 
 
@@ -99,12 +115,3 @@ def log_softmax(logits: Array) -> Array:
     z: Array = logits - logits.max(axis=-1, keepdims=True)
     z -= np.log(np.exp(z).sum(axis=-1, keepdims=True))
     return z
-
-
-def _check_logits(logits: object, expected: str) -> Array:
-    if not isinstance(logits, np.ndarray) or logits.dtype not in DTYPES:
-        kind = getattr(logits, "dtype", type(logits).__name__)
-        raise TypeError(f"logits is {kind}, expected a float32 or float64 array")
-    if not logits.size:
-        raise ValueError(f"logits has shape {logits.shape}, expected {expected}")
-    return logits

@@ -45,11 +45,18 @@ class LSTM(Recurrent):
     recurrent_dropout : probability to drop an element of h on its way to weight_hh, in `forward`
         only: one mask for each row, the same at all its steps (Gal & Ghahramani 2016), drawn
         from `rng` in the order of the rows of the call.
+    weight_drop : probability to drop an element of weight_hh, in `forward` only: one mask for
+        each call, or each `tbptt`, the same for all rows and steps (DropConnect on the recurrent
+        weights, Merity et al. 2018, "Regularizing and optimizing LSTM language models").
+    variational : `dropout` between the layers has one mask for each row too, the same at all its
+        steps, in place of a new one at each.
     precision : how products are made; it may be changed at any time. "float32": as the arrays
         are. "bfloat16": of both factors rounded to bfloat16, with float32 sums, in `backward`
         too, for which gates and cells are kept in bfloat16. "int8": for inference, of rows
         rounded to 8 bits. All else stays float32, arrays too; float64 takes "float32" alone. See
         docs/precision.md.
+    models : make so many layers, whose parameters have an axis of models in front, run in one call:
+        see `fastlstm.together` and docs/many.md. `rng` may then be a list of a seed for each.
 
     Attributes
     ----------
@@ -110,7 +117,8 @@ class PeepholeLSTM(Recurrent):
     Parameters
     ----------
     input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, dtype, rng,
-    init, learn_state, recompute, recurrent_dropout, precision : as of `LSTM`.
+    init, learn_state, recompute, recurrent_dropout, weight_drop, variational, precision, models :
+        as of `LSTM`.
 
     Attributes
     ----------

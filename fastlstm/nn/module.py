@@ -41,9 +41,11 @@ class Parameter:
     data : the values; change them in place or assign an array of the same shape and dtype.
     grad : same shape and dtype as `data`; made on first use, filled with zeros.
     rows : `RowGrad` or None; set instead of `grad` by layers whose gradient is row-sparse.
+    trainable : whether it is learned; if not, optimizers and averages made afterwards leave it
+        alone, as torch's ``requires_grad = False``.
     """
 
-    __slots__ = ("_data", "_grad", "rows")
+    __slots__ = ("_data", "_frozen", "_grad", "rows")
 
     def __init__(self, data: Array) -> None:
         array = any_array("data", data)
@@ -51,7 +53,16 @@ class Parameter:
             raise TypeError(f"data has dtype {array.dtype}, expected float32 or float64")
         self._data: Array = np.require(np.atleast_1d(array), requirements=["C", "A"])
         self._grad: Array | None = None
+        self._frozen = False
         self.rows: RowGrad | None = None
+
+    @property
+    def trainable(self) -> bool:
+        return not getattr(self, "_frozen", False)  # which pickles of earlier versions lack
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        self._frozen = not value
 
     @property
     def data(self) -> Array:

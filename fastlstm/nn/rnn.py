@@ -22,7 +22,8 @@ class RNN(Recurrent):
     Parameters
     ----------
     input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, dtype, rng,
-    init, learn_state, recompute, recurrent_dropout, precision : as of `LSTM`.
+    init, learn_state, recompute, recurrent_dropout, weight_drop, variational, precision : as of
+        `LSTM`.
     nonlinearity : "tanh", "relu" or another that `LSTM` takes as its `activation`.
 
     Attributes

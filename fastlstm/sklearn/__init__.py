@@ -1,6 +1,7 @@
 """Recurrent nets as scikit-learn estimators: `fit`, `predict`, `GridSearchCV`, pipelines, pickles.
 
-``from fastlstm.sklearn import LSTMClassifier``; needs scikit-learn, the extra "sklearn".
+``from fastlstm.sklearn import LSTMClassifier, LSTMForecaster, LSTMRegressor``; they need the extra
+"sklearn", which is scikit-learn.
 """
 
 try:
@@ -13,5 +14,7 @@ except ModuleNotFoundError as error:
     ) from error
 
 from fastlstm.sklearn.classifier import LSTMClassifier
+from fastlstm.sklearn.forecaster import LSTMForecaster
+from fastlstm.sklearn.regressor import LSTMRegressor
 
-__all__ = ["LSTMClassifier"]
+__all__ = ["LSTMClassifier", "LSTMForecaster", "LSTMRegressor"]

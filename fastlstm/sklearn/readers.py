@@ -5,8 +5,10 @@ A reader holds what `fit` learns about the input: the vocabulary, or the size an
 
 from __future__ import annotations
 
+import os
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,37 +16,80 @@ from numpy.typing import DTypeLike, NDArray
 from sklearn.utils import assert_all_finite, check_array
 from sklearn.utils.validation import validate_data
 
+from fastlstm.linear import TokenRows
 from fastlstm.nn.module import Array
 from fastlstm.sklearn.data import Data
-from fastlstm.text import UNK, Encoded, Vocabulary, tokenize
+from fastlstm.sklearn.scale import mean_and_scale
+from fastlstm.text import UNK, Encoded, Vocabulary
+from fastlstm.text.marks import tokens_with_marks
 from fastlstm.text.token_list import by_frequency
+from fastlstm.text.tokenizer import CHOICES, WORD, WORD_1, choose_analyzer, tokenize
 from fastlstm.text.vocabulary import SPECIAL, check_size
+from fastlstm.text.word_vectors import read_word_vectors, vectors_of_mapping
+from fastlstm.train.classifier.vectors import FirstVectors
 
 Analyzer = str | Callable[[str], Sequence[str]]
 Texts = list[Any]  # each a string, or a list of words
 
-ANALYZERS: dict[str, Callable[[str], Sequence[str]]] = {"word": tokenize, "char": list}
+# What the analyzers were before version 2 of `tokenize`, for readers that were pickled then.
+EARLIER: dict[str, Analyzer] = {"word": WORD_1, "char": list}
 
 
 class TextReader:
     """Reads texts as word ids, with a `vocabulary` of the most frequent words.
 
+    `rule` is the analyzer, in place of "auto" the one that suits the texts unless it is given.
+
     Parameters are those of `LSTMClassifier`, and the texts of `find_texts`. Raises ValueError if
-    the analyzer is unknown, or there are no words.
+    the analyzer is unknown, or there are no words. A word of a text with a weight counts so much.
+    The words that are `known` come first, however many there are.
     """
 
-    def __init__(self, texts: Texts, analyzer: Analyzer, vocab_size: int) -> None:
-        if not callable(analyzer) and analyzer not in ANALYZERS:
+    def __init__(
+        self, texts: Texts, analyzer: Analyzer, vocab_size: int, weights: Array | None = None,
+        known: Sequence[str] = SPECIAL, rule: Analyzer | None = None,
+    ) -> None:  # fmt: skip
+        if not callable(analyzer) and analyzer not in CHOICES:
             raise ValueError(
-                f"analyzer is {analyzer!r}, expected one of {', '.join(ANALYZERS)} or a function"
+                f"analyzer is {analyzer!r}, expected one of {', '.join(CHOICES)} or a function"
             )
         check_size(vocab_size)
         self.analyzer = analyzer
-        counts = Counter(word for text in texts for word in self._words(text))
-        words = [word for word in by_frequency(counts) if word not in SPECIAL]
+        self.rule = rule or _rule(texts, analyzer)
+        counts = self._counts(texts, weights)
+        words = by_frequency({word: n for word, n in counts.items() if word not in SPECIAL})
         if not words:
             raise ValueError(f"X has no words: all of its {len(texts)} texts are empty")
-        self.vocabulary = Vocabulary([*SPECIAL, *words[: vocab_size - len(SPECIAL)]])
+        before = set(known)
+        new = [word for word in words if word not in before]
+        self.vocabulary = self._numbered([*known, *new[: max(0, vocab_size - len(known))]])
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        if "rule" not in state:
+            analyzer = state["analyzer"]
+            state["rule"] = analyzer if callable(analyzer) else EARLIER[analyzer]
+        self.__dict__.update(state)
+
+    def _numbered(self, words: Sequence[str]) -> Vocabulary:
+        return Vocabulary(words, WORD if callable(self.rule) else self.rule)
+
+    def pretrained(self, vectors: Any, fill: int) -> FirstVectors:
+        """Return the `vectors` of the words, of a file or a mapping.
+
+        Their words that the texts lack fill the vocabulary up to `fill` entries. Errors as of
+        `read_word_vectors` and `vectors_of_mapping`; also ValueError if no word has one.
+        """
+        words = self.vocabulary.words
+        asked: Any = (words[len(SPECIAL) :], max(0, fill - len(words)), self._words)
+        if isinstance(vectors, (str, os.PathLike)):
+            known = read_word_vectors(vectors, *asked)
+        elif isinstance(vectors, Mapping):
+            known = vectors_of_mapping(vectors, *asked)
+        else:
+            kind = type(vectors).__name__
+            raise TypeError(f"vectors is a {kind}, expected a file or a mapping of words to arrays")
+        self.vocabulary = self._numbered([*words, *known.extra])
+        return FirstVectors.of(self.vocabulary.words, known)
 
     def read(self, texts: Texts) -> Data:
         """Return texts as ids, with `UNK` for words that are not known."""
@@ -52,11 +97,31 @@ class TextReader:
         rows = [[max(UNK, number(word)) for word in self._words(text)] for text in texts]
         return Data(Encoded.from_rows(rows, [0] * len(rows)))
 
+    def whole(self, texts: Texts) -> TokenRows:
+        """Return texts with all their words for a linear part, and the marks between them."""
+        cut = self.rule if callable(self.rule) else partial(tokens_with_marks, analyzer=self.rule)
+        return TokenRows.from_lists(cut(t) if isinstance(t, str) else list(t) for t in texts)
+
+    def _counts(self, texts: Texts, weights: Array | None) -> Counter[str]:
+        if weights is None:
+            return Counter(word for text in texts for word in self._words(text))
+        counts: Counter[str] = Counter()
+        for text, weight in zip(texts, weights.tolist(), strict=True):
+            for word in self._words(text):
+                counts[word] += weight  # a float
+        return counts
+
     def _words(self, text: Any) -> Sequence[str]:
         if not isinstance(text, str):
             return list(text)
-        analyze = self.analyzer if callable(self.analyzer) else ANALYZERS[self.analyzer]
-        return analyze(text)
+        return self.rule(text) if callable(self.rule) else tokenize(text, self.rule)
+
+
+def _rule(texts: Texts, analyzer: Analyzer) -> Analyzer:
+    """Return an analyzer, in place of "auto" the one that suits the texts."""
+    if callable(analyzer):
+        return analyzer
+    return choose_analyzer((text for text in texts if isinstance(text, str)), analyzer)
 
 
 class NumberReader:
@@ -66,17 +131,19 @@ class NumberReader:
     ----------
     size : F, the numbers of a step.
     table : whether they were a table in `fit`.
-    mean, scale : float64 [F]; the result is (X - mean) / scale.
+    mean, scale : float64 [F]; the result is (X - mean) / scale. With `weights` of the sequences
+        they are those of the steps so weighted.
     """
 
-    def __init__(self, numbers: Numbers, standardize: bool, dtype: DTypeLike) -> None:
+    def __init__(
+        self, numbers: Numbers, standardize: bool, dtype: DTypeLike, weights: Array | None = None
+    ) -> None:
         values = numbers.values
         self.size, self.table, self.dtype = values.shape[1], numbers.table, np.dtype(dtype)
         self.mean, self.scale = np.zeros(self.size), np.ones(self.size)
         if standardize:
-            self.mean = values.mean(axis=0, dtype=np.float64)
-            scale = values.std(axis=0, dtype=np.float64)
-            self.scale = np.where(scale > 0, scale, 1.0)
+            steps = None if weights is None else np.repeat(weights, numbers.lengths)
+            self.mean, self.scale = mean_and_scale(values, steps)
 
     def read(self, numbers: Numbers) -> Data:
         """Return scaled sequences; ValueError for another F, or numbers too large for the dtype."""
@@ -98,6 +165,19 @@ class Numbers(NamedTuple):
     values: Array  # [W, F], all steps, one sequence after another
     lengths: NDArray[np.int64]  # [N]
     table: bool = False  # whether X was a table [N, T]
+
+
+Reader = TextReader | NumberReader
+
+
+def select(found: Texts | Numbers, rows: NDArray[np.intp]) -> Texts | Numbers:
+    """Return the sequences of the given numbers, in that order."""
+    if isinstance(found, list):
+        return [found[row] for row in rows.tolist()]
+    steps = Encoded.from_lengths(
+        np.arange(len(found.values)), found.lengths, np.zeros(len(found.lengths), np.int64)
+    ).select(rows)
+    return found._replace(values=found.values[steps.tokens], lengths=steps.lengths)
 
 
 def find_texts(X: Any) -> Texts | None:

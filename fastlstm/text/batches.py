@@ -23,12 +23,14 @@ class Batch:
     lengths : int64 [N], the number of words of each row.
     labels : int64 [N], or probabilities that a training put in their place.
     index : int64 [N], each row's number in the `Encoded` it came from.
+    weights : [N], how much each row counts; None where all count alike.
     """
 
     tokens: NDArray[np.int32]
     lengths: Ints
     labels: NDArray[Any]
     index: Ints
+    weights: NDArray[Any] | None = None
 
     @property
     def inputs(self) -> tuple[NDArray[np.int32], Ints]:
@@ -39,6 +41,13 @@ class Batch:
     def words(self) -> int:
         """The number of real tokens."""
         return int(self.lengths.sum())
+
+    def select(self, rows: NDArray[np.integer]) -> Batch:
+        """Return some of the rows, int [n], as long as before."""
+        weights = None if self.weights is None else self.weights[rows]
+        return Batch(
+            self.tokens[rows], self.lengths[rows], self.labels[rows], self.index[rows], weights
+        )
 
     @property
     def real_fraction(self) -> float:

@@ -14,30 +14,37 @@ from pathlib import Path
 
 import numpy as np
 
+from fastlstm.notices import FastlstmWarning
+
 from .corpus import Corpus
 from .encoded import Encoded
 from .files import remove_temporary, replacing
 from .opening import open_file
 from .sources import SPLITS
-from .tokenizer import TOKENIZER_VERSION
+from .tokenizer import TOKENIZER_VERSION, WORD
 
-CACHE_VERSION = 1
+CACHE_VERSION = 2
 DAY = 24 * 3600  # seconds; no process writes a file for so long
 _ARRAYS = ("tokens", "offsets", "labels")
+_LISTS = ("words", "others", "marks")
 
 
-class CacheWarning(UserWarning):
+class CacheWarning(FastlstmWarning):
     """An encoding in the cache was damaged, or could not be written."""
 
 
-def cached(folder: Path, name: str, identity: str, build: Callable[[], Corpus]) -> Corpus:
+def cached(
+    folder: Path, name: str, identity: str, build: Callable[[], Corpus], analyzer: str = WORD
+) -> Corpus:
     """Return the collection kept under `name` in a folder, or build it and keep it.
 
-    `identity` changes whenever the source does; then the new collection replaces the old one.
-    Warns with CacheWarning if the file was damaged (it is made again) or cannot be written.
+    There is one for each `analyzer`. `identity` changes whenever the source does; then the new
+    collection replaces the old one. Warns with CacheWarning if the file was damaged (it is made
+    again) or cannot be written.
     """
-    path = folder / f"encoded-{hashlib.sha256(name.encode()).hexdigest()[:16]}.npz"
-    key = f"{CACHE_VERSION}/{TOKENIZER_VERSION}/{identity}"
+    whole_name = name if analyzer == WORD else f"{analyzer} {name}"
+    path = folder / f"encoded-{hashlib.sha256(whole_name.encode()).hexdigest()[:16]}.npz"
+    key = f"{CACHE_VERSION}/{TOKENIZER_VERSION}/{analyzer}/{identity}"
     corpus = _load(path, key)
     if corpus is None:
         corpus = build()
@@ -56,7 +63,8 @@ def _save(path: Path, key: str, corpus: Corpus) -> None:
         for split in SPLITS
         for name in _ARRAYS
     }
-    for name, text in (("key", key), ("words", json.dumps(corpus.words, ensure_ascii=False))):
+    lists = {name: json.dumps(getattr(corpus, name), ensure_ascii=False) for name in _LISTS}
+    for name, text in {"key": key, **lists}.items():
         arrays[name] = np.frombuffer(text.encode("utf-8"), dtype=np.uint8)
     with replacing(path) as file:
         np.savez(file, **arrays)
@@ -70,13 +78,14 @@ def _load(path: Path, key: str) -> Corpus | None:
         with open_file(path) as file, np.load(file, allow_pickle=False) as stored:
             if stored["key"].tobytes().decode("utf-8") != key:
                 return None
-            words = json.loads(stored["words"].tobytes().decode("utf-8"))
+            lists = [json.loads(stored[name].tobytes().decode("utf-8")) for name in _LISTS]
             train, test = (
                 Encoded(*(stored[f"{split}_{name}"] for name in _ARRAYS)) for split in SPLITS
             )
-        if max(part.tokens.max(initial=0) for part in (train, test)) >= len(words):
-            raise ValueError(f"a word id reaches past the {len(words)} words")
-        return Corpus(train, test, words)
+        count = sum(map(len, lists))
+        if max(part.tokens.max(initial=0) for part in (train, test)) >= count:
+            raise ValueError(f"a word id reaches past the {count} words")
+        return Corpus(train, test, *lists)
     except Exception as error:  # each array has a checksum; a damaged zip file can lead to any
         warnings.warn(
             f"{path} is damaged ({error}); the texts are encoded again", CacheWarning, stacklevel=3

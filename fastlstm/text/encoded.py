@@ -133,6 +133,11 @@ class Encoded:
         tokens = self.tokens[runs(starts.ravel(), sizes.ravel())]
         return Encoded.from_lengths(tokens, lengths, self.labels)
 
+    def keep(self, kept: NDArray[np.bool_]) -> Encoded:
+        """Return the rows with some of their words only, bool [W]."""
+        offsets = np.concatenate([[0], np.cumsum(kept)])[self.offsets]
+        return Encoded(self.tokens[kept], offsets, self.labels)
+
     def limit(self, vocab_size: int, unknown: int = 1) -> Encoded:
         """Replace every id from `vocab_size` on by the id `unknown`."""
         tokens = np.where(self.tokens < vocab_size, self.tokens, np.int32(unknown))

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fastlstm.notices import FastlstmWarning
+
 from .cache import cached
 from .corpus import Corpus, Texts, build_corpus, encode_with
 from .download import UnreachableError, download
@@ -16,6 +18,7 @@ from .files import cache_folder
 from .keras_npz import read_keras
 from .reviews import read_texts, read_unlabelled
 from .sources import ARCHIVE_NAME, CLASSES, UNLABELLED, Source, find_source, look_in
+from .tokenizer import CHAR, WORD, check_analyzer
 from .vocabulary import Vocabulary, check_size
 
 OFFICIAL_URL = f"https://ai.stanford.edu/~amaas/data/sentiment/{ARCHIVE_NAME}"
@@ -24,7 +27,7 @@ NO_LABEL = -1
 OFFICIAL_ROWS = 25_000  # of the training and of the test part each
 
 
-class IncompleteDataWarning(UserWarning):
+class IncompleteDataWarning(FastlstmWarning):
     """The reviews loaded are not the full data, so results do not compare."""
 
 
@@ -39,6 +42,7 @@ class ImdbData:
     source : what was loaded, in words.
     complete : whether these are all 25,000 + 25,000 reviews, uncut.
     notice : what to tell the user if they are not; else empty.
+    corpus : the reviews with all their words, and the marks between them if the source has texts.
     """
 
     train: Encoded
@@ -47,12 +51,14 @@ class ImdbData:
     source: str
     complete: bool
     notice: str
+    corpus: Corpus | None = None
 
 
 def load_imdb(
     source: str | os.PathLike[str] | None = None,
     *,
     vocab_size: int = 20_000,
+    analyzer: str = WORD,
     cache: bool = True,
     progress: bool = False,
 ) -> ImdbData:
@@ -64,11 +70,12 @@ def load_imdb(
         folder around it; the Kaggle CSV with the columns ``review,sentiment``, of which the first
         half of the rows is for training and the rest for testing (not the official split);
         Keras's ``imdb.npz``; a folder with one of these under its usual name; or "sample", the
-        bundled 2,000 + 2,000 reviews cut to 200 words. None takes the environment variable
+        bundled 2,000 + 1,500 reviews cut to 200 words. None takes the environment variable
         ``FASTLSTM_DATA``, else what is in the cache folder, else downloads the archive there,
         else (without a network) takes the sample and warns.
     vocab_size : the most entries of the vocabulary, padding and unknown included.
-    cache : whether to keep the encoded reviews in the cache folder (about 50 MB a source).
+    analyzer : how the reviews are cut, see `tokenize`; those of Keras are cut into words already.
+    cache : whether to keep the encoded reviews in the cache folder (about 60 MB a source).
     progress : whether to show bars on the standard error stream.
 
     Raises
@@ -77,7 +84,8 @@ def load_imdb(
         If a given path is not there, or holds no reviews.
     ValueError
         If a source is damaged, half a download, not UTF-8, not as described, or has a single
-        class; or if `vocab_size` is below 3.
+        class; or if `vocab_size` is below 3, there is no such analyzer, or characters are wanted
+        of reviews that are cut into words already.
     DownloadError, ChecksumError
         If the download breaks off, or is not the official archive.
 
@@ -87,19 +95,23 @@ def load_imdb(
         If the data is not complete and the sample was not asked for.
     """
     check_size(vocab_size)
+    check_analyzer(analyzer)
     found, reason = _locate(source, progress)
-    corpus = _corpus(found, cache, progress)
+    if found.kind == "keras" and analyzer == CHAR:
+        raise ValueError(f"analyzer is 'char', but {found.path} has words, not texts to be cut")
+    corpus = _corpus(found, analyzer, cache, progress)
     complete = found.kind != "sample" and len(corpus.train) == len(corpus.test) == OFFICIAL_ROWS
     notice = "" if complete else _notice(found, corpus, reason)
     if notice and (reason or found.kind != "sample"):
         warnings.warn(notice, IncompleteDataWarning, stacklevel=2)
     return ImdbData(
-        train=corpus.train.limit(vocab_size),
-        test=corpus.test.limit(vocab_size),
-        vocab=Vocabulary(corpus.words[:vocab_size]),
+        train=corpus.known(corpus.train, vocab_size),
+        test=corpus.known(corpus.test, vocab_size),
+        vocab=Vocabulary(corpus.words[:vocab_size], analyzer),
         source=_describe(found, corpus, complete),
         complete=complete,
         notice=notice,
+        corpus=corpus,
     )
 
 
@@ -107,6 +119,7 @@ def load_unlabelled(
     source: str | os.PathLike[str] | None = None,
     *,
     vocab_size: int = 20_000,
+    analyzer: str = WORD,
     cache: bool = True,
     progress: bool = False,
 ) -> Encoded:
@@ -121,26 +134,46 @@ def load_unlabelled(
         extracted folder have.
     """
     check_size(vocab_size)
+    corpus = unlabelled_corpus(source, analyzer=analyzer, cache=cache, progress=progress)
+    return corpus.known(corpus.train, vocab_size)
+
+
+def unlabelled_corpus(
+    source: str | os.PathLike[str] | None = None,
+    *,
+    analyzer: str = WORD,
+    cache: bool = True,
+    progress: bool = False,
+) -> Corpus:
+    """Load the same reviews with all their words, and the marks between them.
+
+    They are the training part; `words` are those of the labelled ones. Errors as `load_unlabelled`.
+    """
+    check_analyzer(analyzer)
     found, _ = _locate(source, progress)
 
     def build() -> Corpus:
-        texts = read_unlabelled(found)
-        words = _corpus(found, cache, progress).words
-        return encode_with(words, Texts(texts, [NO_LABEL] * len(texts)))
+        texts = read_unlabelled(found, analyzer, marks=True)
+        words = _corpus(found, analyzer, cache, progress).words
+        return encode_with(words, Texts(texts, [NO_LABEL] * len(texts)), analyzer)
 
     if not cache or found.kind == "sample":
-        return build().train.limit(vocab_size)
+        return build()
     name = f"unlabelled {found.kind}:{found.path.resolve()}"
     identity = f"{found.identity()}/{found.identity(UNLABELLED)}"
-    return cached(cache_folder(), name, identity, build).train.limit(vocab_size)
+    return cached(cache_folder(), name, identity, build, analyzer)
 
 
-def _corpus(found: Source, cache: bool, progress: bool) -> Corpus:
+def _corpus(found: Source, analyzer: str, cache: bool, progress: bool) -> Corpus:
     """Return the labelled reviews, with `cache` from the cache folder."""
     if not cache or found.kind == "sample":
-        return _read(found, progress)
+        return _read(found, analyzer, progress)
     name = f"{found.kind}:{found.path.resolve()}"
-    return cached(cache_folder(), name, found.identity(), lambda: _read(found, progress))
+
+    def build() -> Corpus:
+        return _read(found, analyzer, progress)
+
+    return cached(cache_folder(), name, found.identity(), build, analyzer)
 
 
 def _locate(source: str | os.PathLike[str] | None, progress: bool) -> tuple[Source, str]:
@@ -160,16 +193,16 @@ def _locate(source: str | os.PathLike[str] | None, progress: bool) -> tuple[Sour
     return find_source(archive), ""
 
 
-def _read(source: Source, progress: bool) -> Corpus:
+def _read(source: Source, analyzer: str, progress: bool) -> Corpus:
     if source.kind == "keras":
         corpus = read_keras(source.path)
     else:
-        train, test = read_texts(source)
+        train, test = read_texts(source, analyzer, marks=True)
         from tqdm import tqdm
 
         total = len(train.texts) + len(test.texts)
         with tqdm(total=total, desc="encoding", unit=" reviews", disable=not progress) as bar:
-            corpus = build_corpus(train, test, bar.update)
+            corpus = build_corpus(train, test, bar.update, analyzer)
     for split, encoded in (("training", corpus.train), ("test", corpus.test)):
         counts = np.bincount(encoded.labels, minlength=len(CLASSES)).tolist()
         if 0 in counts:

@@ -6,6 +6,8 @@ import warnings
 from pathlib import Path
 from typing import NamedTuple
 
+from fastlstm.notices import FastlstmWarning
+
 from .class_folders import read_class_folder
 from .json_rows import shown
 from .labels import class_name
@@ -16,7 +18,7 @@ from .which_columns import Columns, absent, find_columns, text_of
 _LISTED = 5  # rows without a label that an error names
 
 
-class QuotedRowsWarning(UserWarning):
+class QuotedRowsWarning(FastlstmWarning):
     """A text in quotes seems to hold rows of its table."""
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .batches import collate, plan_batches, rest
-from .encoded import Encoded, Ints
+from .encoded import Encoded, Ints, runs
 from .token_list import by_frequency
 from .vocabulary import SPECIAL, UNK, Vocabulary
 
@@ -115,6 +115,20 @@ class PairBatch:
     def inputs(self) -> tuple[NDArray[np.int32], Ints, NDArray[np.int32], Ints]:
         """The arguments of a `Seq2Seq`."""
         return self.source, self.source_lengths, self.target, self.target_lengths
+
+    @property
+    def lengths(self) -> Ints:
+        """The number of real tokens of each row, of both sides."""
+        return self.source_lengths + self.target_lengths
+
+    def select(self, rows: NDArray[np.integer]) -> PairBatch:
+        """Return some of the rows, int [n], as long as before."""
+        counts = self.target_lengths
+        places = runs((np.cumsum(counts) - counts)[rows], counts[rows])
+        return PairBatch(
+            self.source[rows], self.source_lengths[rows], self.target[rows], counts[rows],
+            self.labels[places], self.index[rows],
+        )  # fmt: skip
 
     @property
     def words(self) -> int:

@@ -9,17 +9,21 @@ import io
 import os
 import tarfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 from .corpus import Texts
+from .marks import normalize_with_marks
 from .opening import open_file, read_bytes
 from .sources import CLASSES, LABELLED, SPLITS, UNLABELLED, Places, Source
-from .tokenizer import normalize
+from .tokenizer import WORD, normalize
+from .word_codes import decode
 
 _LONGEST = 1 << 20  # bytes of a review; the longest real one has less than 16,000
 _SENTIMENTS = {"negative": 0, "positive": 1}
+Normal = Callable[[bytes], str]
 
 
 class Review(NamedTuple):
@@ -31,24 +35,25 @@ class Review(NamedTuple):
     raw: bytes
 
 
-def read_texts(source: Source) -> tuple[Texts, Texts]:
-    """Read the training and the test reviews, normalized.
+def read_texts(source: Source, analyzer: str = WORD, *, marks: bool = False) -> tuple[Texts, Texts]:
+    """Read the training and the test reviews, normalized for an analyzer, perhaps with `marks`.
 
     They are in order of class, negative first, and of file name. A CSV keeps its order: the first
     half is for training. Raises FileNotFoundError if a part of a folder is missing, ValueError if
     the source is damaged, half a download, not UTF-8, or lacks the expected columns.
     """
+    normal = _normal(analyzer, marks)
     if source.kind == "csv":
-        return _read_csv(source.path)
+        return _read_csv(source.path, normal)
     parts = {split: Texts([], []) for split in SPLITS}
-    for split, label, _, text in _in_order(source, LABELLED):
+    for split, label, _, text in _in_order(source, LABELLED, normal):
         parts[split].texts.append(text)
         parts[split].labels.append(CLASSES.index(label))
     return parts["train"], parts["test"]
 
 
-def read_unlabelled(source: Source) -> list[str]:
-    """Read the reviews without a label, normalized, in order of file name.
+def read_unlabelled(source: Source, analyzer: str = WORD, *, marks: bool = False) -> list[str]:
+    """Read the reviews without a label, normalized likewise, in order of file name.
 
     Raises ValueError if the source is damaged, not UTF-8, or of a kind that has none, and
     FileNotFoundError if it lacks them.
@@ -58,18 +63,22 @@ def read_unlabelled(source: Source) -> list[str]:
             f"source {source.path} has no unlabelled reviews; only the official archive and its "
             "extracted folder have"
         )
-    found = _in_order(source, UNLABELLED)
+    found = _in_order(source, UNLABELLED, _normal(analyzer, marks))
     if not found:
         raise FileNotFoundError(f"{source.path} holds no reviews in train/unsup")
     return [text for *_, text in found]
 
 
-def _in_order(source: Source, places: Places) -> list[tuple[str, str, str, str]]:
+def _normal(analyzer: str, marks: bool) -> Normal:
+    return partial(normalize_with_marks if marks else normalize, analyzer=analyzer)
+
+
+def _in_order(source: Source, places: Places, normal: Normal) -> list[tuple[str, str, str, str]]:
     """Return split, label, file name and normalized text of each review, sorted."""
     found = []
     for split, label, name, raw in READERS[source.kind](source.path, places):
         try:
-            found.append((split, label, name, normalize(raw)))
+            found.append((split, label, name, normal(raw)))
         except UnicodeDecodeError as error:
             place = f"{split}/{label}/{name} in {source.path}"
             raise ValueError(f"{place} is not UTF-8 text: {error}") from error
@@ -130,8 +139,8 @@ def _is_review(name: str) -> bool:
 def read_sample(path: Path, places: Places = LABELLED) -> Iterator[Review]:
     """Yield the reviews of the bundled sample, lines of ``split/label/name<TAB>text``."""
     with open_file(path) as packed, bz2.open(packed) as file:
-        for line in file:
-            name, raw = line.rstrip(b"\n").split(b"\t")
+        for line in decode(file.read()).removesuffix(b"\n").split(b"\n"):
+            name, raw = line.split(b"\t")
             split, label, file_name = name.decode().split("/")
             if (split, label) in places:
                 yield Review(split, label, file_name, raw)
@@ -141,7 +150,7 @@ READERS = {"archive": read_archive, "folder": read_folder, "sample": read_sample
 """By kind of source, of those in the official layout."""
 
 
-def _read_csv(path: Path) -> tuple[Texts, Texts]:
+def _read_csv(path: Path, normal: Normal) -> tuple[Texts, Texts]:
     texts, labels = [], []
     try:
         with open_file(path) as file:
@@ -152,7 +161,7 @@ def _read_csv(path: Path) -> tuple[Texts, Texts]:
                     f"{path} has the columns {rows.fieldnames}, lacks {sorted(missing)}"
                 )
             for row in rows:
-                texts.append(normalize((row["review"] or "").encode("utf-8")))
+                texts.append(normal((row["review"] or "").encode("utf-8")))
                 labels.append(_SENTIMENTS[row["sentiment"]])
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} is not UTF-8 text: {error}") from error

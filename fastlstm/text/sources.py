@@ -11,7 +11,7 @@ ARCHIVE_NAME = "aclImdb_v1.tar.gz"
 FOLDER_NAME = "aclImdb"
 CSV_NAME = "IMDB Dataset.csv"
 KERAS_NAME = "imdb.npz"
-SAMPLE_PATH = Path(__file__).with_name("data") / "imdb_sample.txt.bz2"
+SAMPLE_PATH = Path(__file__).with_name("data") / "imdb_sample.coded.bz2"
 
 _KINDS = {".tar.gz": "archive", ".tgz": "archive", ".csv": "csv", ".npz": "keras"}
 

@@ -12,9 +12,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from .encoded import Encoded
 from .token_list import TokenList, by_frequency
-from .tokenizer import TOKENIZER_VERSION, tokenize
+from .tokenizer import TOKENIZER_VERSION, WORD, WORD_1, check_analyzer, tokenize
 
-PAD, UNK = 0, 1
+PAD = 0
+"""Id of the padding behind a text's last word."""
+UNK = 1
+"""Id of a word that is not in the vocabulary."""
 SPECIAL = ("<pad>", "<unk>")
 
 
@@ -24,34 +27,40 @@ class Vocabulary(TokenList):
     Parameters
     ----------
     words : distinct words in order of id, the first two being ``<pad>`` and ``<unk>``.
+    analyzer : how texts are cut into words or characters, see `tokenize`.
 
     Raises
     ------
     ValueError
-        If `words` does not start so, or repeats a word.
+        If `words` does not start so, or repeats a word, or there is no such analyzer.
     """
 
     SPECIAL, UNKNOWN = SPECIAL, UNK
     KIND, KEY = ("fastlstm-vocabulary", "a vocabulary of fastlstm"), "words"
 
-    def __init__(self, words: Iterable[str]) -> None:
+    analyzer = WORD_1  # of what was pickled before there was a choice
+
+    def __init__(self, words: Iterable[str], analyzer: str = WORD) -> None:
+        check_analyzer(analyzer)
         super().__init__(words)
+        self.analyzer = analyzer
         self.words = self.tokens
 
     @classmethod
-    def from_texts(cls, texts: Iterable[str], size: int) -> Vocabulary:
+    def from_texts(cls, texts: Iterable[str], size: int, analyzer: str = WORD) -> Vocabulary:
         """Build from the most frequent words of `texts`.
 
         Parameters
         ----------
         texts : raw texts.
         size : the most entries, the two special ones included; at least 3.
+        analyzer : how texts are cut, see `tokenize`.
         """
         check_size(size)
         counts: Counter[str] = Counter()
         for text in texts:
-            counts.update(tokenize(text))
-        return cls([*SPECIAL, *by_frequency(counts)[: size - len(SPECIAL)]])
+            counts.update(tokenize(text, analyzer))
+        return cls([*SPECIAL, *by_frequency(counts)[: size - len(SPECIAL)]], analyzer)
 
     def __contains__(self, word: object) -> bool:
         return word in self._ids
@@ -59,13 +68,17 @@ class Vocabulary(TokenList):
     def __repr__(self) -> str:
         return f"Vocabulary({len(self)} words)"
 
+    def split(self, text: str) -> list[str]:
+        """Return the words of one raw text, or its characters, as the analyzer says."""
+        return tokenize(text, self.analyzer)
+
     def encode(self, text: str) -> NDArray[np.int32]:
         """Return the word ids of one raw text, int32 [number of words]."""
-        return np.fromiter(map(self.id, tokenize(text)), dtype=np.int32)
+        return np.fromiter(map(self.id, self.split(text)), dtype=np.int32)
 
     def encode_texts(self, texts: Sequence[str], labels: ArrayLike) -> Encoded:
         """Return raw texts as word ids; `labels` is int [number of texts]."""
-        return Encoded.from_rows([list(map(self.id, tokenize(text))) for text in texts], labels)
+        return Encoded.from_rows([list(map(self.id, self.split(text))) for text in texts], labels)
 
     def decode(self, ids: ArrayLike) -> str:
         """Return the words of the ids, joined by spaces; padding is left out.
@@ -78,15 +91,22 @@ class Vocabulary(TokenList):
         return " ".join(word for word in self.named(ids) if word != SPECIAL[PAD])
 
     def _about(self) -> dict[str, Any]:
-        return {"tokenizer": TOKENIZER_VERSION}
+        if self.analyzer == WORD_1:  # as the version that has no other writes it
+            return {"tokenizer": 1}
+        return {"tokenizer": TOKENIZER_VERSION, "analyzer": self.analyzer}
 
     @classmethod
     def _check(cls, path: str | os.PathLike[str], document: dict[str, Any]) -> None:
-        if document.get("tokenizer") != TOKENIZER_VERSION:
+        if document.get("tokenizer") not in (1, TOKENIZER_VERSION):
             raise ValueError(
                 f"{path} was made with tokenizer version {document.get('tokenizer')}, "
                 f"this is version {TOKENIZER_VERSION}"
             )
+
+    @classmethod
+    def _from_file(cls, document: dict[str, Any], tokens: list[str]) -> Vocabulary:
+        analyzer = WORD_1 if document["tokenizer"] == 1 else str(document.get("analyzer"))
+        return cls(tokens, analyzer)
 
 
 def check_size(size: int) -> None:

@@ -27,6 +27,10 @@ class Window(NamedTuple):
     tokens: Tokens
     targets: Tokens
 
+    def select(self, rows: NDArray[np.integer]) -> Window:
+        """Return some of the columns, int [n]."""
+        return Window(self.tokens[:, rows], self.targets[:, rows])
+
 
 def columns(ids: ArrayLike, batch_size: int) -> Tokens:
     """Cut a text into N equal parts and return them side by side, int32 [W // N, N].

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -11,8 +12,10 @@ from torch import nn
 from torch.nn.utils.parametrize import is_parametrized
 
 from fastlstm.kernels.arguments import check_precision
+from fastlstm.notices import SlowWarning
 from fastlstm.torch.cells import GRUCell, LSTMCell, RNNCell
 from fastlstm.torch.check import DTYPES, check_module
+from fastlstm.torch.episodes import LOOP, ONE_CALL, replace_loop, restore_loop
 from fastlstm.torch.modules import GRU, LSTM, RNN
 from fastlstm.torch.precision import KEPT, check_fits
 
@@ -31,10 +34,10 @@ NOTES = [
 
 
 class Skipped(NamedTuple):
-    """A recurrent module left as it was."""
+    """A recurrent module, or a policy's loop over steps, left as it was."""
 
     name: str  # as in `model.named_modules()`; "" is the model itself
-    module: str  # its class
+    module: str  # its class; of a loop with the name of the method
     why: str
 
 
@@ -46,15 +49,18 @@ class Report(NamedTuple):
     model : the model given, the same object.
     swapped : name -> class of each module that now runs on fastlstm.
     skipped : each recurrent module that does not, and why.
+    loops : name -> method of each policy whose loop over steps is one call of an LSTM now.
     """
 
     model: nn.Module
     swapped: dict[str, str]
     skipped: list[Skipped]
+    loops: dict[str, str]
 
     def __repr__(self) -> str:
         lines = [f"accelerate: {len(self.swapped)} swapped, {len(self.skipped)} skipped"]
         lines += [f"  swapped  {n or ITSELF}  {kind}" for n, kind in self.swapped.items()]
+        lines += [f"  one call {n or ITSELF}  {method}" for n, method in self.loops.items()]
         lines += [f"  skipped  {s.name or ITSELF}  {s.module}: {s.why}" for s in self.skipped]
         return "\n".join(lines + NOTES * bool(self.swapped))
 
@@ -66,6 +72,10 @@ def accelerate(model: nn.Module, precision: str | None = None) -> Report:
     class becomes fastlstm's, so that optimizers, references and `state_dict` keep working. That
     holds for the model itself too, if it is a recurrent module. Swapped are torch.nn.LSTM, GRU,
     RNN, LSTMCell, GRUCell and RNNCell, and subclasses that leave `forward` alone.
+
+    A recurrent policy of sb3-contrib (``accelerate(agent.policy)``) loops over single steps where
+    episodes start inside a batch. That becomes one call of its LSTM, of this object alone. A loop
+    that is not the library's own stays, with a warning.
 
     Parameters
     ----------
@@ -84,8 +94,13 @@ def accelerate(model: nn.Module, precision: str | None = None) -> Report:
         If the model is not a torch.nn.Module.
     ValueError
         If there is no such precision, or a module does not take it: then nothing is changed.
+
+    Warns
+    -----
+    SlowWarning
+        If a policy's loop over single steps stays.
     """
-    report = Report(check_module(model), {}, [])
+    report = Report(check_module(model), {}, [], {})
     reasons = [(name, module, why_not(module)) for name, module in model.named_modules()]
     if precision is not None:
         _set_precision({n: m for n, m, why in reasons if why in (None, ALREADY)}, precision)
@@ -96,7 +111,22 @@ def accelerate(model: nn.Module, precision: str | None = None) -> Report:
             report.swapped[name] = kind
         elif why:
             report.skipped.append(Skipped(name, kind, why))
+    _replace_loops(report)
     return report
+
+
+def _replace_loops(report: Report) -> None:
+    """Replace the loops over steps of all policies, and report it."""
+    for name, module in report.model.named_modules():
+        why = replace_loop(module)
+        if why is None:
+            report.loops[name] = LOOP
+        elif why:
+            method = f"{type(module).__name__}.{LOOP}"
+            report.skipped.append(Skipped(name, method, why))
+            if why != ONE_CALL:
+                slow = f"{method} stays a loop over single steps: {why}"
+                warnings.warn(slow, SlowWarning, stacklevel=3)
 
 
 def _set_precision(modules: dict[str, nn.Module], precision: str) -> None:
@@ -117,7 +147,7 @@ def restore(model: nn.Module) -> nn.Module:
     For what looks at the class itself and not at its bases: torch's own quantize_dynamic,
     torch.jit.script, some initialisers. Modules made as fastlstm's become torch's too, and a
     precision that was set is forgotten. A class that you derived from one of fastlstm's stays as
-    it is.
+    it is. A policy gets its own loop over steps back.
 
     Parameters
     ----------
@@ -134,6 +164,7 @@ def restore(model: nn.Module) -> nn.Module:
     """
     theirs = {ours: cls for cls, ours in OURS.items()}
     for module in check_module(model).modules():
+        restore_loop(module)
         cls = _own_class(module)
         swapped = vars(cls).get("__reduce_ex__") is _reduce
         original = cls.__mro__[1] if swapped else theirs.get(cls)

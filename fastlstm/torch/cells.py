@@ -24,6 +24,7 @@ from fastlstm.torch.dispatch import (
 from fastlstm.torch.function import Layer, run, run_step, wants_gradient
 from fastlstm.torch.layout import OneStep
 from fastlstm.torch.precision import Precise, check_inference, precision_of
+from fastlstm.torch.reset import reset_cell
 from fastlstm.torch.step import FIXED, short_step
 from fastlstm.torch.weights import Five, cell_weights
 
@@ -33,13 +34,16 @@ class _Cell(Unscripted, Precise, torch.nn.RNNCellBase):
 
     _cell = ""  # a name in `kernels.CELLS`; empty where the nonlinearity decides
 
-    def forward(self, input: Any, hx: Any = None) -> Any:
+    def forward(self, input: Any, hx: Any = None, reset: Any = None) -> Any:
         """Make one step.
 
         Parameters
         ----------
         input : [N,I]; [I] without a batch axis.
         hx : of an LSTMCell (h, c), else h; each [N,H] or [H]. None for zeros.
+        reset : bools [N], or numbers 0 and 1: rows that start anew from zeros before this step,
+            not from hx; of [I] one, without axes. In compiled code every number but 0 counts as
+            1. Not in torch.
 
         Returns
         -------
@@ -53,6 +57,10 @@ class _Cell(Unscripted, Precise, torch.nn.RNNCellBase):
             int8 where a gradient may be asked for.
         """
         cell = self._cell or f"rnn_{self.nonlinearity}"
+        if reset is not None:
+            if (traced := symbolic_call(self, input, hx, reset)) is not None:
+                return traced
+            hx = reset_cell(cell_of(self)[0], input, hx, reset)
         ends = short_step(self, cell, input, hx)
         if ends is None:
             if takes_operators(input):

@@ -42,12 +42,14 @@ OF_OPERATORS = (
 )
 
 
-def outside_kernels(module: torch.nn.Module, input: Any, hx: Any, lengths: Any = None) -> bool:
+def outside_kernels(
+    module: torch.nn.Module, input: Any, hx: Any, lengths: Any = None, reset: Any = None
+) -> bool:
     """Whether torch's own module must answer a call.
 
     It must where torch or a class of tensors records, transforms or intercepts operations: the
     results of a kernel would be constants in what is recorded. And for an empty input. Raises
-    RuntimeError if lengths are given then: torch's module takes none.
+    RuntimeError if lengths or a reset are given then: torch's module takes none.
     """
     if recorded() or foreign(module, input, hx):
         if lengths is not None:
@@ -55,6 +57,12 @@ def outside_kernels(module: torch.nn.Module, input: Any, hx: Any, lengths: Any =
                 "lengths is given, expected None while torch traces, exports or transforms the "
                 "module or a tensor is of a class of its own: torch's own operations run then; "
                 "use a PackedSequence or padded rows"
+            )
+        if reset is not None:
+            raise RuntimeError(
+                "reset is given, expected None while torch traces, exports or transforms the "
+                "module or a tensor is of a class of its own: torch's own operations run then; "
+                "cut the sequences where it is set"
             )
         return True
     return isinstance(input, Tensor) and input.numel() == 0

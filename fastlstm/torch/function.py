@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from fastlstm.kernels import Array, Backend, Call, CellSpec, Gradients, States, Weights
+from fastlstm.kernels.call import Reset
 from fastlstm.kernels.dense import dense
 from fastlstm.kernels.rows import full_rows
 from fastlstm.runtime import get_num_threads
@@ -22,6 +23,7 @@ from fastlstm.torch import operations
 from fastlstm.torch.dispatch import plain_gradients, saving_hooked
 from fastlstm.torch.held import FIELDS, Held, Tensors, unread
 from fastlstm.torch.layout import Padded, array_of, contiguous_rows
+from fastlstm.torch.reset import Starts
 
 
 class Layer(NamedTuple):
@@ -32,6 +34,7 @@ class Layer(NamedTuple):
     layout: Any  # `Padded`: how x and y lie in memory, and the lengths; `operators.Whole`
     rows_first: bool = False  # y is wanted as [N,T,...] in memory
     precision: str = "float32"  # of the products
+    starts: Starts | None = None  # the steps that start anew from zeros, of each direction
 
 
 class Saved(NamedTuple):
@@ -130,7 +133,7 @@ def forward_layer(
     layer: Layer, tensors: Tensors, *, save: bool
 ) -> tuple[tuple[Tensor, ...], Saved | None]:
     """Return y and the last states, and what is saved for `backward_layer`."""
-    cell, backend, layout, rows_first, precision = layer
+    cell, backend, layout, rows_first, precision, anew = layer
     x, states, weights = _split(layer, tensors)
     parts = _weights(weights)
     D, R = len(parts), parts[0].w_hh.shape[1]
@@ -146,6 +149,7 @@ def forward_layer(
             layout.rows,
             y[..., d * R : (d + 1) * R] if D > 1 else y,
             reverse=d == 1,
+            reset=None if anew is None else _reset(anew[d], start, d),
             save=save,
             n_threads=get_num_threads(),
             precision=precision,
@@ -160,6 +164,11 @@ def forward_layer(
     # Detached, it shares memory and version with the y that the caller gets, but no graph.
     y_shared = outputs[0].detach()
     return outputs, Saved(kept, y_shared if layout.shares_y else None, y_shared._version)
+
+
+def _reset(starts: Any, state: States, d: int) -> Reset:
+    """Return where the rows of a direction start from zeros."""
+    return Reset(starts, tuple(np.zeros_like(s[d]) for s in state))
 
 
 def backward_layer(

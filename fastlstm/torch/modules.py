@@ -28,15 +28,31 @@ from fastlstm.torch.dispatch import (
 from fastlstm.torch.function import Layer, run
 from fastlstm.torch.layout import Packed
 from fastlstm.torch.precision import Precise, check_inference, precision_of
-from fastlstm.torch.step import short_sequence
+from fastlstm.torch.reset import (
+    Cuts,
+    Read,
+    Starts,
+    check_reset_at,
+    read_cuts,
+    read_starts,
+    reset_step,
+)
+from fastlstm.torch.step import FIXED, short_sequence
 from fastlstm.torch.weights import Five, sequence_weights
 
 
 class _Sequence(Unscripted, Precise, torch.nn.RNNBase):
     """The forward pass of `LSTM`, `GRU` and `RNN`, in front of torch's."""
 
-    # lengths by position too: torch's ONNX exporter gives every argument so
-    def forward(self, input: Any, hx: Any = None, lengths: Any = None) -> Any:
+    # all by position too: torch's ONNX exporter gives every argument so
+    def forward(
+        self,
+        input: Any,
+        hx: Any = None,
+        lengths: Any = None,
+        reset: Any = None,
+        reset_at: str = "before",
+    ) -> Any:
         """Run over a batch.
 
         Parameters
@@ -45,6 +61,11 @@ class _Sequence(Unscripted, Precise, torch.nn.RNNBase):
         hx : of an LSTM (h_0 [L*D,N,R], c_0 [L*D,N,H]), else h_0 [L*D,N,H]; None for zeros.
         lengths : integers [N] in 0..T in any order, the real steps of each row. Not with a
             PackedSequence, and not in torch.
+        reset : [T,N], with batch_first [N,T], [T] without a batch axis: bools, or numbers 0 and 1:
+            where rows start anew from zeros, not from hx. Results and gradients are those of
+            sequences cut there, in both directions. Not with a PackedSequence, and not in torch.
+        reset_at : "before", rows start anew before the steps marked; or "after" them: h_n of a row
+            whose last step is marked is zero then.
 
         Returns
         -------
@@ -58,18 +79,28 @@ class _Sequence(Unscripted, Precise, torch.nn.RNNBase):
             parameters that are neither float32 nor float64 or do not fit `precision`, and in
             int8 where a gradient may be asked for.
         """
-        if lengths is None:
+        cuts = None if reset is None else Cuts(reset, reset_at)
+        if cuts is None:
+            check_reset_at(type(self).__name__, reset_at)
+        elif lengths is None:
+            hx, cuts = reset_step(self, input, hx, cuts)
+        if lengths is None and cuts is None:
             answer = short_sequence(self, input, hx)
             if answer is not None:
                 return answer
         if takes_operators(input):
-            return run_operators(self, input, hx, lengths)
-        traced = symbolic_call(self, input, hx, lengths)
+            return run_operators(self, input, hx, lengths, cuts)
+        traced = symbolic_call(self, input, hx, lengths, *(cuts or ()))
         if traced is not None:
             return traced
-        if outside_kernels(self, input, hx, lengths):
+        if outside_kernels(self, input, hx, lengths, cuts):
             return super().forward(input, hx)
-        return run_sequence(self, input, hx, lengths)
+        return run_sequence(self, input, hx, lengths, cuts)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what copies and pickles hold: not the packed weights of `fixed_weights`."""
+        state: dict[str, Any] = super().__getstate__()
+        return {name: value for name, value in state.items() if name != FIXED}
 
 
 class LSTM(_Sequence, torch.nn.LSTM):
@@ -111,6 +142,8 @@ class Ready(NamedTuple):
     batch_first: bool  # of x
     dtypes: list[torch.dtype] | None  # of the last states (y has the first's) under autocast
     precision: str  # of the products
+    reset: Read  # of nothing where rows do not start anew
+    starts: Starts | None = None  # the same for `function`; an operator has it in its layout
 
 
 def prepare(
@@ -119,6 +152,7 @@ def prepare(
     hx: Any,
     lengths: Any,
     layout_of: Callable[[Any, int, int], Any] = check.read_lengths,
+    cuts: Cuts | None = None,
 ) -> Ready:
     """Check a call of a sequence module; `layout_of` takes the lengths, T and N of padded rows."""
     name, cell = module.mode.partition("_")[0], kernels.CELLS[module.mode.lower()]
@@ -133,10 +167,26 @@ def prepare(
         input, states = raised(input), states and [raised(s) for s in states]
     x, states, layout, batch_first = _read(module, name, input, states, lengths, dtype, layout_of)
     check_inference(name, precision, x, states or (), every)
+    reset = Read()
+    if cuts is not None:
+        reset = _read_reset(module, name, input, x, lengths, cuts)
+        if reset.ended is not None and states is not None:
+            states = [reset.ended.before(s) for s in states]
     if low is not None:
         fused, projected = not isinstance(layout, Packed), module.proj_size > 0
         dtypes = result_dtypes(cell.name, low, given, fused=fused, projected=projected)
-    return Ready(cell, weights, x, states, layout, batch_first, dtypes, precision)
+    return Ready(cell, weights, x, states, layout, batch_first, dtypes, precision, reset)
+
+
+def _read_reset(
+    module: torch.nn.RNNBase, name: str, input: Any, x: Tensor, lengths: Any, cuts: Cuts
+) -> Read:
+    """Return the checked cuts of a call; x is the input with a batch axis."""
+    if isinstance(input, PackedSequence):
+        raise ValueError(f"{name}: reset is given, expected None with a PackedSequence")
+    order = "T" if input.dim() == 2 else "NT" if module.batch_first else "TN"
+    T, N = (x.shape[1], x.shape[0]) if order == "NT" else (x.shape[0], x.shape[1])
+    return read_cuts(name, cuts, (T, N), order, lengths, 2 if module.bidirectional else 1)
 
 
 def _read(
@@ -178,20 +228,33 @@ def _read(
 
 
 @uncompiled
-def run_sequence(module: torch.nn.RNNBase, input: Any, hx: Any, lengths: Any) -> Any:
+def run_sequence(
+    module: torch.nn.RNNBase, input: Any, hx: Any, lengths: Any, cuts: Cuts | None = None
+) -> Any:
     """Return what torch's module would: (output, hx_n)."""
-    ready = prepare(module, input, hx, lengths)
+    ready = prepare(module, input, hx, lengths, cuts=cuts)
+    if ready.reset.mask is not None:
+        starts = read_starts(ready.reset.mask, ready.layout.rows, 2 if module.bidirectional else 1)
+        ready = ready._replace(starts=starts)
     x = ready.x.transpose(0, 1) if ready.batch_first else ready.x
     y, ends = _run_layers(module, ready, x, run, kernels.backend())
     return _answer(module, input, ready, y.transpose(0, 1) if ready.batch_first else y, ends)
 
 
-def run_operators(module: torch.nn.RNNBase, input: Tensor, hx: Any, lengths: Any = None) -> Any:
+def run_operators(
+    module: torch.nn.RNNBase,
+    input: Tensor,
+    hx: Any,
+    lengths: Any = None,
+    cuts: Cuts | None = None,
+) -> Any:
     """Return what `run_sequence` does, by one operator for each layer."""
-    ready = prepare(module, input, hx, lengths, operators.layout_of)
+    ready = prepare(module, input, hx, lengths, operators.layout_of, cuts)
     # Dropout draws its numbers in the order of memory, as `run_sequence` has it.
     turned = ready.batch_first and module.dropout > 0 and module.training
-    layout = ready.layout._replace(batch_first=ready.batch_first and not turned)
+    layout = operators.Whole(
+        ready.batch_first and not turned, ready.layout.lengths, ready.reset.mask
+    )
     x = ready.x.transpose(0, 1) if turned else ready.x
     y, ends = _run_layers(module, ready._replace(layout=layout), x, operators.run, None)
     return _answer(module, input, ready, y.transpose(0, 1) if turned else y, ends)
@@ -208,7 +271,7 @@ def _run_layers(
 
     `run` is that of `function`, or that of `operators`, which takes no backend.
     """
-    cell, weights, _, states, layout, *_, precision = ready
+    cell, weights, states, precision = ready.cell, ready.weights, ready.states, ready.precision
     L, D = module.num_layers, 2 if module.bidirectional else 1
     starts: list[Any] = [(None,) * len(cell.states)] * L
     if states is not None:
@@ -217,7 +280,8 @@ def _run_layers(
     ends = []
     for k in range(L):
         last = k == L - 1
-        layer = Layer(cell, backend, layout, module.batch_first and last, precision)
+        rows_first = module.batch_first and last
+        layer = Layer(cell, backend, ready.layout, rows_first, precision, ready.starts)
         five = [w for part in weights[k * D : (k + 1) * D] for w in part]
         try:
             x, *end = run(layer, x, starts[k], five)
@@ -237,6 +301,8 @@ def _answer(
     module: torch.nn.RNNBase, input: Any, ready: Ready, y: Tensor, ends: list[Tensor]
 ) -> Any:
     """Return y and the last states as torch's module does: laid out as the input was."""
+    if ready.reset.ended is not None:
+        ends = [ready.reset.ended.after(s) for s in ends]
     if ready.dtypes is not None:
         y = y.to(ready.dtypes[0])
         ends = [s.to(dtype) for s, dtype in zip(ends, ready.dtypes, strict=True)]

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
@@ -59,6 +60,8 @@ def outputs_of(layer: Any, tensors: Sequence[Any]) -> list[Tensor]:
         return [t.to(tensors[0].dtype) for t in doubled]
     x, states, weights = _parts(layer, tensors)
     recurrent = partial(_run, cell, weights)
+    if layer.starts is not None:
+        return _step_by_step(layer, x, states, weights)
     if isinstance(layout, OneStep):
         return [t[0] for t in recurrent(x.unsqueeze(0), [s.unsqueeze(0) for s in states])]
     if isinstance(layout, Packed):
@@ -94,6 +97,24 @@ def _run(
     if sizes is None:
         return list(function(x, hx, given, *options, False))
     return list(function(x, sizes, hx, given, *options))
+
+
+def _step_by_step(layer: Any, x: Tensor, states: list[Tensor], weights: Tensors) -> list[Tensor]:
+    """Padded rows that start anew at some steps: y and the last states."""
+    alive = torch.from_numpy(np.arange(layer.layout.rows.T)[:, None] < layer.layout.rows.lengths)
+    outputs, ends = [], []
+    for d, starts in enumerate(layer.starts):
+        own, anew = weights[d * FIELDS : (d + 1) * FIELDS], torch.from_numpy(starts)
+        current, ys = [s[d : d + 1] for s in states], []
+        for t in range(len(x))[:: -1 if d else 1]:
+            before = [s.masked_fill(anew[t][None, :, None], 0) for s in current]
+            y, *after = _run(layer.cell, own, x[t : t + 1], before)
+            here = alive[t][None, :, None]
+            ys.append(torch.where(here, y, torch.zeros_like(y)))
+            current = [torch.where(here, a, s) for a, s in zip(after, current, strict=True)]
+        outputs.append(torch.cat(ys[:: -1 if d else 1]))
+        ends.append(current)
+    return [torch.cat(outputs, 2), *(torch.cat(parts) for parts in zip(*ends, strict=True))]
 
 
 def _of_ragged(recurrent: Any, rows: Rows, x: Tensor, states: list[Tensor]) -> list[Tensor]:

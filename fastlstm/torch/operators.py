@@ -23,12 +23,13 @@ from fastlstm.torch.check import read_lengths
 from fastlstm.torch.dispatch import batched
 from fastlstm.torch.held import FIELDS, Tensors
 from fastlstm.torch.precision import DEFAULT
+from fastlstm.torch.reset import read_starts
 from fastlstm.torch.step import compiled_step
 
 NAMES = ("lstm", "gru", "rnn_tanh", "rnn_relu")
 NAMESPACE = "fastlstm"
 OPTIONS = "bool batch_first, bool bidirectional, str precision"
-LENGTHS = "Tensor? lengths=None"
+ROWS = "Tensor? lengths=None, Tensor? reset=None"
 _library = torch.library.Library(NAMESPACE, "DEF")
 
 
@@ -42,6 +43,7 @@ class Given(NamedTuple):
     weights : of each direction weight_ih, weight_hh, then bias_ih and bias_hh, then weight_hr,
         those that there are.
     lengths : integers [N], the steps of each row; None if they are T.
+    reset : [T,N] whatever batch_first, 1 where a row starts anew before a step; None for nowhere.
     """
 
     cell: kernels.CellSpec
@@ -52,6 +54,7 @@ class Given(NamedTuple):
     bidirectional: bool
     precision: str
     lengths: Tensor | None = None
+    reset: Tensor | None = None
 
     def sizes(self) -> tuple[Any, Any, int, Any, Any]:
         """Return T, N, D, H and R."""
@@ -66,10 +69,11 @@ class Given(NamedTuple):
 
     def layer(self) -> function.Layer:
         """Return the layer that `function` runs."""
-        T, N, *_ = self.sizes()
-        rows = read_lengths(self.lengths, T, N)
+        T, N, D, *_ = self.sizes()
+        layout = read_lengths(self.lengths, T, N)
+        starts = read_starts(self.reset, layout.rows, D)
         return function.Layer(
-            self.cell, kernels.backend(), rows, self.batch_first, precision=self.precision
+            self.cell, kernels.backend(), layout, self.batch_first, self.precision, starts
         )
 
     def places(self) -> list[int]:
@@ -94,10 +98,16 @@ class Whole(NamedTuple):
 
     batch_first: bool  # of x and y
     lengths: Tensor | None = None
+    reset: Tensor | None = None  # [T,N]
+
+    def more(self) -> tuple[Tensor | None, ...]:
+        """Return the last arguments of an operator: what is not given has no place."""
+        given = self.lengths, self.reset
+        return given if self.reset is not None else given[: self.lengths is not None]
 
 
 def layout_of(lengths: Any, T: Any, N: Any) -> Whole:
-    """Return the layout for `run`; an operator looks into the lengths when it runs."""
+    """Return the layout for `run`; an operator looks into lengths and reset when it runs."""
     return Whole(False, None if lengths is None else torch.as_tensor(lengths))
 
 
@@ -109,8 +119,8 @@ def run(layer: Any, x: Tensor, states: Tensors, weights: Tensors) -> tuple[Tenso
     save = function.wants_gradient(x, states, weights) and not torch.compiler.is_exporting()
     there = [w for w in weights if w is not None]
     options = layer.layout.batch_first, len(weights) > FIELDS, layer.precision, save
-    more = () if layer.layout.lengths is None else (layer.layout.lengths,)
-    outputs = getattr(torch.ops.fastlstm, layer.cell.name)(x, *states, there, *options, *more)
+    operator, more = getattr(torch.ops.fastlstm, layer.cell.name), layer.layout.more()
+    outputs = operator(x, *states, there, *options, *more)
     return tuple(outputs[:-1])
 
 
@@ -120,11 +130,11 @@ def _define(cell: kernels.CellSpec) -> None:
     given = f"Tensor x, {_each('Tensor? {}0', states)}, Tensor[] weights"
     ends, dends = _each("Tensor {}", states), _each("Tensor? d{}", states)
     _library.define(
-        f"{cell.name}({given}, {OPTIONS}, bool save, {LENGTHS}) -> (Tensor y, {ends}, Tensor kept)"
+        f"{cell.name}({given}, {OPTIONS}, bool save, {ROWS}) -> (Tensor y, {ends}, Tensor kept)"
     )
     _library.define(
         f"{cell.name}_backward(Tensor? dy, {dends}, Tensor y, Tensor kept, {given}, {OPTIONS}, "
-        f"bool[] needs, {LENGTHS}) -> Tensor[]"
+        f"bool[] needs, {ROWS}) -> Tensor[]"
     )
     _library.impl(cell.name, partial(_forward, cell), "CPU")
     _library.impl(f"{cell.name}_backward", partial(_backward, cell), "CPU")
@@ -147,8 +157,8 @@ def _each(form: str, states: Sequence[str]) -> str:
 def _given(cell: kernels.CellSpec, args: Sequence[Any]) -> tuple[Given, Any]:
     """Return the arguments of an operator, and `save` or `needs`."""
     x, *states = args[: 1 + len(cell.states)]
-    weights, batch_first, both, precision, last, *lengths = args[1 + len(cell.states) :]
-    return Given(cell, x, states, list(weights), batch_first, both, precision, *lengths), last
+    weights, batch_first, both, precision, last, *rows = args[1 + len(cell.states) :]
+    return Given(cell, x, states, list(weights), batch_first, both, precision, *rows), last
 
 
 def _split_backward(
@@ -176,9 +186,9 @@ def _forward(cell: kernels.CellSpec, *args: Any) -> tuple[Tensor, ...]:
 
 def _one_step(given: Given) -> tuple[Tensor, ...] | None:
     """Return the outputs of a plain step in one direction, by the short way; None if it is none."""
-    cell, x, states, weights, batch_first, bidirectional, precision, lengths = given
+    cell, x, states, weights, batch_first, bidirectional, precision, *rows = given
     if (
-        lengths is not None
+        any(t is not None for t in rows)
         or x.shape[batch_first] != 1
         or bidirectional
         or precision != DEFAULT
@@ -272,30 +282,30 @@ def _fake_backward(cell: kernels.CellSpec, *args: Any) -> list[Tensor]:
 def _save(cell: kernels.CellSpec, ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
     """Keep for backward what its operator takes."""
     given, _ = _given(cell, inputs)
-    ctx.options = given[-4:-1]
+    ctx.options = given.batch_first, given.bidirectional, given.precision
     ctx.mark_non_differentiable(output[-1])
     ctx.set_materialize_grads(False)
-    ctx.save_for_backward(output[0], output[-1], given.lengths, *_inputs(given))
+    ctx.save_for_backward(output[0], output[-1], given.lengths, given.reset, *_inputs(given))
 
 
 def _gradients(cell: kernels.CellSpec, ctx: Any, *grads: Any) -> tuple[Any, ...]:
-    y, marker, lengths, *tensors = ctx.saved_tensors
+    y, marker, lengths, reset, *tensors = ctx.saved_tensors
+    more = Whole(False, lengths, reset).more()
     count = 1 + len(cell.states)
     needs = [*ctx.needs_input_grad[:count], *ctx.needs_input_grad[count]]
     grads = grads[:count]
     if torch.is_grad_enabled() or any(g is not None and batched(g) for g in grads):
         x, states, weights = tensors[0], tensors[1:count], tensors[count:]
         batch_first, both, precision = ctx.options
-        given = Given(cell, x, states, weights, batch_first, both, precision, lengths)
+        given = Given(cell, x, states, weights, batch_first, both, precision, lengths, reset)
         every = _of_torch(given, grads, needs)
     else:
         operator = getattr(torch.ops.fastlstm, f"{cell.name}_backward")
         weights = tensors[count:]
-        more = () if lengths is None else (lengths,)
         answer = operator(*grads, y, marker, *tensors[:count], weights, *ctx.options, needs, *more)
         found = iter(answer)
         every = [next(found) if n else None for n in needs]
-    options = 4 + (lengths is not None)  # an argument that was left out has no place
+    options = 4 + len(more)
     return *every[:count], every[count:], *[None] * options
 
 

@@ -53,21 +53,14 @@ def short_step(module: torch.nn.RNNCellBase, cell: str, input: Any, hx: Any) -> 
             if saving_hooked() or not read.trains:
                 return None
             return _trained(module, step, tensors, read)
-    fixed = own.get(FIXED)
-    if fixed is not None:
-        if fixed.changed(tensors):
-            raise RuntimeError(
-                f"a weight of {type(module).__name__} changed inside fixed_weights, expected none "
-                "to: leave the block to change weights, and enter it again"
-            )
-        return step.packed_step(tensors, fixed, get_num_threads())
-    return step(tensors, get_num_threads())
+    return _untrained(module, step, tensors)
 
 
 def short_sequence(module: torch.nn.RNNBase, input: Any, hx: Any) -> Any:
     """Return (output, hx_n) of a module of few layers for one step; None if this is no plain one.
 
-    Of several layers a step that a gradient may be asked for is none.
+    Of several layers a step that a gradient may be asked for is none. Raises RuntimeError if a
+    weight changed inside `fixed_weights`.
     """
     if type(input) is not Tensor or input.dim() != 3 or input.shape[module.batch_first] != 1:
         return None
@@ -97,10 +90,23 @@ def short_sequence(module: torch.nn.RNNBase, input: Any, hx: Any) -> Any:
             return None
         ends = _trained(module, step, tensors, read)
     else:
-        ends = step(tensors, get_num_threads())
+        ends = _untrained(module, step, tensors)
         if ends is None:
             return None
     return ends[0], ends[1:] if module.mode == "LSTM" else ends[1]
+
+
+def _untrained(module: torch.nn.Module, step: Any, tensors: tuple[Any, ...]) -> Any:
+    """Return what the step does where no gradient may be asked for."""
+    fixed = module.__dict__.get(FIXED)
+    if fixed is None:
+        return step(tensors, get_num_threads())
+    if fixed.changed(tensors):
+        raise RuntimeError(
+            f"a weight of {type(module).__name__} changed inside fixed_weights, expected none "
+            "to: leave the block to change weights, and enter it again"
+        )
+    return step.packed_step(tensors, fixed, get_num_threads())
 
 
 def _trained(module: torch.nn.Module, step: Any, tensors: tuple[Any, ...], read: Any) -> Any:

@@ -18,7 +18,7 @@ def register(cell: str, states: int, library: Any) -> None:
     layer_backward = getattr(torch.ops.fastlstm, f"{cell}_backward")
 
     def forward(info: Any, dims: tuple[Any, ...], *args: Any) -> tuple[Any, Any]:
-        ragged = any(lengths is not None for lengths in args[states + 6 :])
+        ragged = any(rows is not None for rows in args[states + 6 :])  # lengths, reset
         if ragged or any(d is not None for d in dims[states + 1]):
             return one_by_one(layer, info.batch_size, dims, args)
         axes = [1 - args[states + 2], *[1] * states]  # where rows stand in x and in the states

@@ -10,7 +10,10 @@ from fastlstm.train.metrics import Running, count_correct
 from fastlstm.train.optim import SGD, Adam, AdamW, Optimizer
 from fastlstm.train.prefetch import prefetch
 from fastlstm.train.recurrent_state import load_state, save_state
+from fastlstm.train.scoring.spans import SpanScores, span_scores, spans
+from fastlstm.train.tasks.regression import Regression
 from fastlstm.train.tasks.supervised import Classification, Supervised
+from fastlstm.train.tasks.tagging import Tagging
 from fastlstm.train.tasks.task import Outcome, Task
 from fastlstm.train.trainer import Trainer, TrainingInterrupted
 
@@ -28,7 +31,10 @@ __all__ = [
     "History",
     "Listener",
     "Optimizer",
+    "Regression",
     "Running",
+    "SpanScores",
+    "Tagging",
     "Trainer",
     "TrainingInterrupted",
     "clip_factor",
@@ -38,4 +44,6 @@ __all__ = [
     "load_state",
     "prefetch",
     "save_state",
+    "span_scores",
+    "spans",
 ]

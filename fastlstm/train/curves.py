@@ -8,6 +8,8 @@ from typing import Any
 from fastlstm.plotting import QUIET, TRAIN, VALIDATION, fitted, new_figure, plain_axes, save_png
 from fastlstm.train.history import History
 
+NAMES = {"mae": "mean absolute error"}
+
 
 def draw_curves(path: Path, history: History, title: str) -> bool:
     """Write a PNG; return False, and write nothing, if matplotlib is not installed."""
@@ -16,7 +18,8 @@ def draw_curves(path: Path, history: History, title: str) -> bool:
     except ImportError:
         return False
     panels = figure.subplots(1, 2)
-    for axes, what in zip(panels, ("loss", "accuracy"), strict=True):
+    regression = any(epoch.train_mae is not None for epoch in history.epochs)
+    for axes, what in zip(panels, ("loss", "mae" if regression else "accuracy"), strict=True):
         epochs = [epoch.epoch for epoch in history.epochs]
         train, validation = (
             [getattr(epoch, f"{part}_{what}") for epoch in history.epochs]
@@ -27,7 +30,7 @@ def draw_curves(path: Path, history: History, title: str) -> bool:
             axes.plot(epochs, validation, "o-", color=VALIDATION, markersize=4, label="validation")
             best = {"color": QUIET, "linewidth": 0.8, "linestyle": ":", "label": "best epoch"}
             axes.axvline(history.best, **best)
-        epoch_axes(axes, what)
+        epoch_axes(axes, NAMES.get(what, what))
     panels[0].legend(frameon=False, fontsize=8)
     figure.suptitle(fitted(title, 8.6, 10), fontsize=10, color=QUIET)
     save_png(path, figure)

@@ -14,6 +14,7 @@ import warnings
 from contextlib import suppress
 from pathlib import Path
 
+from fastlstm.notices import UnlockedWarning
 from fastlstm.text.lock import HELD, is_at, lock_file
 
 NAME = ".fastlstm.lock"
@@ -92,7 +93,7 @@ class FolderLock:
             warnings.warn(
                 f"{self._folder} cannot be locked ({error.strerror}): see to it that nothing else "
                 "writes there",
-                RuntimeWarning,
+                UnlockedWarning,
                 stacklevel=4,
             )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -15,7 +16,11 @@ POINTS = 20  # of the loss curve in a pass over the data
 
 @dataclass(frozen=True)
 class Epoch:
-    """A finished epoch; `validation_*` are None without validation, accuracies without classes."""
+    """A finished epoch.
+
+    `validation_*` are None without validation, accuracies without classes, and mean absolute
+    errors and roots of mean squared errors without a regression.
+    """
 
     epoch: int
     step: int
@@ -27,6 +32,10 @@ class Epoch:
     words: int
     seconds: float
     validation_seconds: float
+    train_mae: float | None = field(default=None, metadata=ADDED)
+    train_rmse: float | None = field(default=None, metadata=ADDED)
+    validation_mae: float | None = field(default=None, metadata=ADDED)
+    validation_rmse: float | None = field(default=None, metadata=ADDED)
 
     @property
     def score(self) -> tuple[float, float]:
@@ -39,6 +48,16 @@ class Epoch:
         if self.validation_accuracy is None:
             return (-self.validation_loss, 0.0)
         return (self.validation_accuracy, -self.validation_loss)
+
+    @property
+    def smallness(self) -> tuple[float]:
+        """Rank of the epoch by validation loss alone; without validation the later one is best."""
+        return (float(self.epoch) if self.validation_loss is None else -self.validation_loss,)
+
+
+def by_score(epoch: Epoch) -> tuple[float, ...]:
+    """Return the rank of an epoch whose task has no other rule."""
+    return epoch.score
 
 
 @dataclass
@@ -73,15 +92,21 @@ class History:
         loss, examples = outcome.loss, outcome.examples
         self.step += 1
         self.batch += 1
-        self.running.add(loss, outcome.correct, examples, outcome.words)
+        self.running.add(loss, outcome.correct, examples, outcome.words, outcome.errors)
         self.recent = (self.recent[0] + loss * examples, self.recent[1] + examples)
         due = self.step * POINTS // steps_per_epoch > (self.step - 1) * POINTS // steps_per_epoch
         if due and self.recent[1]:
             self.curve.append((self.step / steps_per_epoch, self.recent[0] / self.recent[1]))
             self.recent = (0.0, 0)
 
-    def close_epoch(self, lr: float, validation: Running | None) -> bool:
-        """Turn the running sums into a finished epoch; return whether it is the best one."""
+    def close_epoch(
+        self, lr: float, validation: Running | None,
+        rank: Callable[[Epoch], tuple[float, ...]] = by_score,
+    ) -> bool:  # fmt: skip
+        """Turn the running sums into a finished epoch; return whether it is the best one.
+
+        `rank` says which of two is better, see `Task.score`.
+        """
         self.epochs.append(
             Epoch(
                 epoch=len(self.epochs) + 1,
@@ -96,11 +121,15 @@ class History:
                 words=self.running.words,
                 seconds=self.running.seconds,
                 validation_seconds=validation.seconds if validation else 0.0,
+                train_mae=self.running.mae,
+                train_rmse=self.running.rmse,
+                validation_mae=validation.mae if validation else None,
+                validation_rmse=validation.rmse if validation else None,
             )
         )
         self.batch, self.running = 0, Running()
         newest = self.epochs[-1]
-        if self.best == 0 or newest.score > self.epochs[self.best - 1].score:
+        if self.best == 0 or rank(newest) > rank(self.epochs[self.best - 1]):
             self.best = newest.epoch
         return self.best == newest.epoch
 

@@ -3,19 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from inspect import signature
 from itertools import count, takewhile
 from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
 
-from fastlstm.models import LanguageModel, Seq2Seq, SequenceClassifier, TextClassifier
+from fastlstm.models import (
+    HorizonDecoder,
+    LanguageModel,
+    Seq2Seq,
+    SequenceAutoencoder,
+    SequenceClassifier,
+    SequenceRegressor,
+    SequenceTagger,
+    TextClassifier,
+)
 from fastlstm.models.model import Model
 from fastlstm.train import checkpoint, earlier
 
 KIND = "model"
+LINEAR = "linear."  # before the names of the arrays of a linear part, beside those of a net
 MODELS: dict[str, type[Model]] = {
-    kind.__name__: kind for kind in (TextClassifier, SequenceClassifier, LanguageModel, Seq2Seq)
+    kind.__name__: kind
+    for kind in (
+        TextClassifier,
+        SequenceClassifier,
+        SequenceRegressor,
+        SequenceTagger,
+        SequenceAutoencoder,
+        HorizonDecoder,
+        LanguageModel,
+        Seq2Seq,
+    )
 }
 
 
@@ -43,28 +64,41 @@ def load_model(path: str | Path, kind: type[Model] = Model) -> Any:
 def load_model_and_note(path: str | Path, kind: type[Model] = Model) -> tuple[Any, dict[str, Any]]:
     """Return the model, as `load_model`, and the note that `save_model` kept with it."""
     tensors, note = checkpoint.load(path, KIND)
+    return build_model(path, tensors, note, kind), earlier.model_note(note)
+
+
+def build_model(
+    path: str | Path, tensors: checkpoint.Tensors, note: dict[str, Any], kind: type[Model]
+) -> Any:
+    """Return the model of what a file holds; of a joined one the net. Errors as of `load_model`."""
+    tensors = {name: array for name, array in tensors.items() if not name.startswith(LINEAR)}
     with checkpoint.building(path):
         note = earlier.model_note(note)
+        if "model" not in note and "linear" in note:
+            raise ValueError("it is a linear part alone, without a net")
         found, options = MODELS[note["class"]], note["model"]
         if not issubclass(found, kind):
             raise ValueError(f"it is a {found.__name__}, expected a {kind.__name__}")
         _check_sizes(found, options, tensors)
         model = found(**options)
         model.load_state_dict(tensors)
-    return model, note
+    return model
 
 
 def _check_sizes(kind: type[Model], options: object, tensors: checkpoint.Tensors) -> None:
     """Raise ValueError, before anything is built, if an option is not the size of its tensor."""
     if not isinstance(options, Mapping):
         raise ValueError(f"its options are {options!r:.60}, expected an object")
-    cell = options.get("cell", "lstm")
+    usual = {name: it.default for name, it in signature(kind).parameters.items()}
+    options = {**usual, **options}
+    cell = options.get("cell")
     found = {
         name: _size(tensors.get(tensor.format(cell=cell)), axis)
         for name, (tensor, axis) in kind.SIZES.items()
     }
     layers = (tensors.get(kind.LAYER.format(cell=cell, number=number)) for number in count())
     found["num_layers"] = _layers_alike(layers)
+    options.update(kind.further_sizes(options, found))
     for name, size in found.items():
         value = options.get(name, size)
         if type(value) is int and value != size:

@@ -16,17 +16,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from operator import is_
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastlstm import kernels
-from fastlstm.kernels.adam import AdamStep, WeightSum
+from fastlstm.kernels.adam import AdamNumbers, AdamStep, WeightSum
 from fastlstm.nn.check import check_choice, check_number
 from fastlstm.nn.module import Array, Parameter
 from fastlstm.runtime import get_num_threads
 from fastlstm.train.average import Average, add_weights
-from fastlstm.train.parameters import Parameters, named_parameters
+from fastlstm.train.parameters import NamedParameter, Parameters, trainable_parameters
 from fastlstm.train.state import Stateful
 
 # Increasing numbers of the rows that have a gradient; None for all rows.
@@ -44,7 +46,7 @@ class Optimizer(Stateful):
     slots: tuple[str, ...] = ()  # names of the state arrays of each parameter
 
     def __init__(self, parameters: Parameters, lr: float, weight_decay: float = 0.0) -> None:
-        self._parameters = named_parameters(parameters)
+        self._parameters = trainable_parameters(parameters)
         self.lr = _checked("lr", lr, 0.0)
         self.weight_decay = _checked("weight_decay", weight_decay, 0.0)
         self._state = {
@@ -61,7 +63,8 @@ class Optimizer(Stateful):
         average : brought up to date first, as by its `before_step`.
         """
         self.steps += 1
-        for name, parameter in self._parameters:
+        left = self._parameters if average else self._update_at_once(scale)
+        for name, parameter in left:
             if not parameter.has_grad:
                 continue
             total = average.due(name, parameter) if average else None
@@ -69,6 +72,10 @@ class Optimizer(Stateful):
             self._update(parameter, gradient, rows, self._state[name], scale, total)
         if average:
             average.steps += 1
+
+    def _update_at_once(self, scale: float) -> list[NamedParameter]:
+        """Update what can be updated in one call; return the other parameters."""
+        return self._parameters
 
     def _update(
         self, parameter: Parameter, g: Array, rows: RowIndex, state: list[Array],
@@ -163,18 +170,35 @@ class Adam(Optimizer):
             raise TypeError(f"betas is {betas!r}, expected two numbers")
         self.betas = (_checked("betas", betas[0], 0.0, 1.0), _checked("betas", betas[1], 0.0, 1.0))
         self.eps = _checked("eps", eps, 0.0)
+        self._grouped: list[Array] = []  # the arrays of
+        self._group: Any = None
 
     def _update(
         self, parameter: Parameter, g: Array, rows: RowIndex, state: list[Array],
         scale: float, total: WeightSum | None,
     ) -> None:  # fmt: skip
-        (beta1, beta2), (m, v) = self.betas, state
-        step = AdamStep(
-            parameter.data,
-            m,
-            v,
-            np.ascontiguousarray(g),
-            rows,
+        m, v = state
+        p, g = parameter.data, np.ascontiguousarray(g)
+        step = AdamStep(p, m, v, g, rows, total=total, **self._numbers(scale)._asdict())
+        kernels.backend().adam(step)
+
+    def _update_at_once(self, scale: float) -> list[NamedParameter]:
+        """Update all parameters that have dense gradients in one call; return the others."""
+        dense = [pair for pair in self._parameters if pair[1].has_grad and pair[1].rows is None]
+        arrays = [(p.data, *self._state[name], p.grad) for name, p in dense]
+        if len({p.dtype for p, *_ in arrays}) != 1:
+            return self._parameters
+        now = [array for four in arrays for array in four]
+        if len(now) != len(self._grouped) or not all(map(is_, now, self._grouped)):
+            self._grouped, self._group = now, kernels.backend().adam_group(arrays)
+        self._group.step(self._numbers(scale))
+        done = {name for name, _ in dense}
+        return [pair for pair in self._parameters if pair[0] not in done]
+
+    def _numbers(self, scale: float) -> AdamNumbers:
+        """Return the numbers of a step."""
+        beta1, beta2 = self.betas
+        return AdamNumbers(
             rate=self.lr / (1.0 - beta1**self.steps),
             root=1.0 / math.sqrt(1.0 - beta2**self.steps),
             eps=self.eps,
@@ -183,10 +207,11 @@ class Adam(Optimizer):
             shrink=1.0 - self.lr * self.weight_decay if self.decoupled else 1.0,
             decay=0.0 if self.decoupled else self.weight_decay,
             scale=scale,
-            total=total,
             n_threads=get_num_threads(),
         )
-        kernels.backend().adam(step)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return vars(self) | {"_grouped": [], "_group": None}
 
 
 class AdamW(Adam):

@@ -8,13 +8,22 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import ClassVar
 
+from fastlstm.distributed.launch import current
 from fastlstm.text.files import remove_temporary
 from fastlstm.text.json_value import read_json
 from fastlstm.train.folder_lock import FolderLock
 
 
 class OutputFolder:
-    """Base of the folders of runs; the folder `path` need not exist."""
+    """Base of the folders of runs; the folder `path` need not exist.
+
+    Of processes that train together the first one writes; to the others the folder is as it is.
+
+    Attributes
+    ----------
+    path : the folder.
+    writes : whether this process writes there.
+    """
 
     FILES: ClassVar[tuple[str, ...]]
     """All that a run writes there, in the order in which it is removed: the mark comes last."""
@@ -26,7 +35,7 @@ class OutputFolder:
     """What every version wrote into the mark, a JSON object, and hardly anybody else does."""
 
     def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
+        self.path, self.writes = Path(path), current().first
         self._lock = FolderLock(self.path)
 
     @property
@@ -62,6 +71,9 @@ class OutputFolder:
         written.
         """
         self._check_place()
+        if not self.writes:
+            yield
+            return
         made = [folder for folder in (self.path, *self.path.parents) if not folder.exists()]
         try:
             with self._lock:
@@ -88,6 +100,8 @@ class OutputFolder:
 
         With `overwrite` a run is allowed.
         """
+        if not self.writes:
+            return
         self.check_own()
         if overwrite or not self.holds_run:
             return
@@ -99,6 +113,8 @@ class OutputFolder:
 
     def clear(self) -> None:
         """Remove the files of a run and no others."""
+        if not self.writes:
+            return
         self.check_own()
         for name in self.FILES:
             (self.path / name).unlink(missing_ok=True)

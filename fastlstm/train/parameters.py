@@ -11,6 +11,14 @@ NamedParameter = tuple[str, Parameter]
 Parameters: TypeAlias = Module | Iterable[Parameter] | Iterable[NamedParameter]
 
 
+def trainable_parameters(parameters: Parameters) -> list[NamedParameter]:
+    """Return those of `named_parameters` that are learned; ValueError if there are none."""
+    pairs = [(name, one) for name, one in named_parameters(parameters) if one.trainable]
+    if not pairs:
+        raise ValueError("parameters has none that is trainable: there is nothing to train")
+    return pairs
+
+
 def named_parameters(parameters: Parameters) -> list[NamedParameter]:
     """Return ``(name, parameter)`` pairs of a module, of such pairs, or of bare parameters.
 

@@ -50,17 +50,21 @@ class Progress(Listener):
 
     def brief(self, running: Running) -> str:
         """Return the figures of the current epoch, as text."""
-        return self.figures(running.loss, running.accuracy if running.classes else None)
+        told = self.figures(running.loss, running.accuracy if running.classes else None)
+        return told + _errors(running.mae, running.rmse)
 
     def line(self, epoch: Epoch, is_best: bool) -> str:
         """Return the line for a finished epoch."""
         held_back = ""
         if epoch.validation_loss is not None:
             told = self.figures(epoch.validation_loss, epoch.validation_accuracy)
+            told += _errors(epoch.validation_mae, epoch.validation_rmse)
             held_back = f"; validation {told}{' (best)' if is_best else ''}"
         speed = epoch.words / epoch.seconds if epoch.seconds else 0.0
+        told = self.figures(epoch.train_loss, epoch.train_accuracy)
+        told += _errors(epoch.train_mae, epoch.train_rmse)
         return (
-            f"{self._name(epoch.epoch)}: {self.figures(epoch.train_loss, epoch.train_accuracy)}"
+            f"{self._name(epoch.epoch)}: {told}"
             f"{held_back}; {epoch.seconds:.1f} s, {speed:,.0f} {self.unit}/s"
         )
 
@@ -112,6 +116,17 @@ class Progress(Listener):
 
     def _done(self, history: History) -> float:
         return history.seconds if self._seconds else history.step
+
+
+def _errors(mae: float | None, rmse: float | None) -> str:
+    """Return the errors of a regression, as text to follow its loss; nothing without."""
+    return "" if mae is None or rmse is None else f", MAE {mae:.4g}, RMSE {rmse:.4g}"
+
+
+class OfSeries(Progress):
+    """Reports a training on numbers, of which steps are counted."""
+
+    unit = "steps"
 
 
 class Perplexity(Progress):

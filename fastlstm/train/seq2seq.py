@@ -148,7 +148,7 @@ def learn(
             seed=seed,
             **training,
         )
-        if kept is not None:
+        if kept is not None and kept.writes:
             translator.save(kept.model)
             kept.checkpoint.unlink()
     return translator

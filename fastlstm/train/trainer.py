@@ -3,6 +3,8 @@
 A run is a function of its seed: the order of batches comes from (seed, epoch), the random numbers
 of a step from (seed, step). So a resumed run ends with the very bits of an unbroken one. Only a
 run against the clock (`seconds`) depends on the machine as well.
+
+Processes that share the batches all make the same steps: what one knows, they all know.
 """
 
 from __future__ import annotations
@@ -10,7 +12,8 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, nullcontext
 from itertools import islice
 from pathlib import Path
@@ -18,6 +21,9 @@ from typing import Any
 
 import numpy as np
 
+from fastlstm._version import __version__
+from fastlstm.distributed.launch import current
+from fastlstm.distributed.processes import Processes
 from fastlstm.nn.state import State
 from fastlstm.train import checkpoint
 from fastlstm.train.average import Average
@@ -27,19 +33,30 @@ from fastlstm.train.evaluate import as_task, evaluate
 from fastlstm.train.history import History
 from fastlstm.train.interrupt import Interrupted, InterruptGuard
 from fastlstm.train.listener import Listener
+from fastlstm.train.metrics import Running
 from fastlstm.train.optim import Optimizer
+from fastlstm.train.parallel import (
+    Share,
+    merged,
+    own_batches,
+    own_state,
+    share,
+    step,
+    whole_state,
+)
 from fastlstm.train.parameters import NamedParameter
 from fastlstm.train.prefetch import prefetch
 from fastlstm.train.schedule import Schedule, constant
 from fastlstm.train.seeds import DATA, DROPOUT, generator
 from fastlstm.train.state import check_alike, copy_into
 from fastlstm.train.tasks.supervised import Loss
-from fastlstm.train.tasks.task import Batches, Task, Validation
+from fastlstm.train.tasks.task import Batches, Outcome, Task, Validation
 
 KIND = "training state"
 
 Transform = Callable[[Any, np.random.Generator], Any]
 Gradients = Callable[[Sequence[NamedParameter]], None]
+Known = tuple[bool, float] | None
 
 
 def of_precision(precision: str) -> dict[str, object]:
@@ -57,8 +74,8 @@ class TrainingInterrupted(Interrupted):
 class Trainer:
     """Trains a model and keeps the weights of its best epoch.
 
-    The best epoch has the best validation accuracy, and of equal ones the least loss; for a task
-    without classes, the least loss.
+    Which epoch is the best one is the task's to say: of classes the one of best validation
+    accuracy, and of equal ones of the least loss; of a regression that of the least loss.
 
     Parameters
     ----------
@@ -67,8 +84,9 @@ class Trainer:
         ``model(*inputs) -> outputs``, where `inputs` is ``batch.inputs``: of texts
         ``(tokens, lengths)``.
     optimizer : over the model's parameters; the schedule scales its `lr`.
-    task : a `Task`, or a function ``loss(logits, labels) -> (mean loss, dlogits)``, which stands
-        for its `Classification`.
+    task : a `Task`, or a function ``loss(outputs, labels) -> (mean loss, doutputs)``: one of
+        `fastlstm.nn.regression_losses`, or a `functools.partial` of it, stands for its
+        `Regression`, another one for its `Classification`.
     epochs : how many epochs to train at most.
     schedule : factor on the learning rate, a function of progress; see `train.schedule`.
     clip : limit of the global gradient norm; 0 for none.
@@ -83,6 +101,8 @@ class Trainer:
     listeners : see `Listener`.
     gradients : called with the named parameters after each backward pass, before clipping: to
         look at the gradients, to change them or to add those of other processes.
+    processes : share the rows of each batch, and all make the same calls; by default those of the
+        `fastlstm.distributed.start` block around. Process 0 alone writes and has listeners.
 
     Attributes
     ----------
@@ -101,7 +121,7 @@ class Trainer:
         patience: int = 0, seed: int = 0, transform: Transform | None = None,
         checkpoint: str | Path | None = None, identity: Mapping[str, object] | None = None,
         listeners: Sequence[Listener] = (), seconds: float = 0.0,
-        gradients: Gradients | None = None,
+        gradients: Gradients | None = None, processes: Processes | None = None,
     ) -> None:  # fmt: skip
         limits = {"epochs": (epochs, 1), "patience": (patience, 0), "seed": (seed, 0)}
         for name, (value, low) in limits.items():
@@ -114,14 +134,19 @@ class Trainer:
         self.model, self.optimizer, self.task = model, optimizer, as_task(task)
         self.epochs, self.schedule, self.clip = epochs, schedule, clip
         self.average, self.patience, self.seed = average, patience, seed
-        self.transform, self.listeners, self.seconds = transform, tuple(listeners), seconds
+        self.processes = processes or current()
+        self.listeners = tuple(listeners) if self.processes.first else ()
+        self.transform, self.seconds = transform, seconds
         self.checkpoint = Path(checkpoint) if checkpoint is not None else None
         self.identity = json.loads(json.dumps(identity or {}))  # as read from a file
         self.lr, self.history = optimizer.lr, History()
         self.best_weights: Tensors = {}
         self._gradients = gradients or (lambda parameters: None)
         self._parameters = list(model.named_parameters())
+        self._trained = [(name, p) for name, p in self._parameters if p.trainable]
         self._state: Any = None  # of the recurrent layers after the last batch
+        self._standing: Callable[[], tuple[bool, float]] = lambda: (False, 0.0)  # see `step`
+        self._share: Share | None = None  # whose rows the state is of; None: of all rows
 
     @property
     def finished(self) -> bool:
@@ -147,12 +172,13 @@ class Trainer:
             If the loss or a gradient is not finite.
         ValueError
             If an epoch has fewer batches than `steps_per_epoch`, or there is patience but no
-            validation.
+            validation; ProcessesDiffer if the processes have not the same run before them.
         """
         if steps_per_epoch < 1:
             raise ValueError(f"steps_per_epoch is {steps_per_epoch}, expected at least 1")
         if self.patience and validation is None:
             raise ValueError(f"patience is {self.patience} but there is no validation data")
+        self.processes.agree(self._told(steps_per_epoch))
         for listener in self.listeners:
             listener.on_start(self.history, steps_per_epoch, self.epochs)
         try:
@@ -174,8 +200,17 @@ class Trainer:
         self.history, self.best_weights = history, dict(weights)
 
     def save(self, path: str | Path) -> None:
-        """Save all that a run needs to go on; errors as of `train.checkpoint.save`."""
-        state = self._state if isinstance(self._state, tuple) else (self._state,)
+        """Save all that a run needs to go on; errors as of `train.checkpoint.save`.
+
+        Of several processes all call it, and process 0 writes.
+        """
+        found = self._state
+        if self._share is not None:
+            found = whole_state(self.processes, found, self._share.rows, self._share.total)
+        if self.processes.first:
+            self._write(path, found if isinstance(found, tuple) else (found,))
+
+    def _write(self, path: str | Path, state: tuple[Any, ...]) -> None:
         parts = {
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -212,7 +247,7 @@ class Trainer:
         except ValueError as error:
             raise CheckpointError(f"{path} is of another run: {error}") from error
         state = [array for _, array in sorted(parts.get("state", {}).items())]
-        self._state = State(state) if state else None
+        self._state, self._share = State(state) if state else None, None
         self.history, self.best_weights = history, best
 
     def _full_identity(self) -> dict[str, object]:
@@ -223,30 +258,53 @@ class Trainer:
         own["optimizer"] = type(self.optimizer).__name__
         return {**own, **self.task.identity(self), **self.identity}
 
+    def _told(self, steps_per_epoch: int) -> dict[str, object]:
+        """Return what processes must agree in before they train."""
+        weights = 0
+        for _, parameter in self._parameters:
+            weights = zlib.crc32(parameter.data, weights)
+        history = {**self.history.to_json(), "running": None}
+        return {
+            "the version": __version__, **self._full_identity(), "lr": self.lr, "clip": self.clip,
+            "batches in an epoch": steps_per_epoch, "the weights": weights,
+            "the history": zlib.crc32(json.dumps(history).encode()),
+        }  # fmt: skip
+
     def _train_epoch(self, batches: Batches, steps: int, guard: InterruptGuard) -> None:
         """Make the remaining steps of the current epoch."""
         history = self.history
         start, before = time.perf_counter(), history.running.seconds
         todo = math.inf if self.seconds else steps - history.batch
         coming = self._prepared(batches, steps, history.step, history.step + todo)
+
+        def seconds() -> float:
+            return before + time.perf_counter() - start
+
+        self._standing = lambda: (guard.requested, seconds())
         with closing(prefetch(coming)) as source:
             for batch in source:
-                self._step(batch, steps)
-                history.running.seconds = before + time.perf_counter() - start
+                known = self._step(batch, steps)
+                history.running.seconds = known[1] if known else seconds()
                 for listener in self.listeners:
                     listener.on_step(history)
-                if guard.requested or self._time_is_up():
+                stop = known[0] if known else guard.requested
+                if stop or self._time_is_up():
                     return
 
     def _prepared(
         self, batches: Batches, steps_per_epoch: int, step: int, end: float
     ) -> Iterator[Any]:
-        """Yield the transformed batches of all steps before `end`; runs in the background."""
+        """Yield the transformed batches of all steps before `end`; runs in the background.
+
+        With other processes it is the share of this one.
+        """
+        alone = self.processes.size == 1
         while step < end:
             epoch, start = divmod(step, steps_per_epoch)
             for batch in islice(batches(epoch, start), steps_per_epoch - start):
                 rng = generator(self.seed, DATA, step)
-                yield self.transform(batch, rng) if self.transform else batch
+                batch = self.transform(batch, rng) if self.transform else batch
+                yield batch if alone else share(self.task, batch, self.processes)
                 step += 1
             done = step - epoch * steps_per_epoch
             if done != steps_per_epoch:
@@ -258,24 +316,43 @@ class Trainer:
         return 0 < self.seconds * share <= self.history.seconds
 
     @np.errstate(over="ignore", invalid="ignore")  # the checks below report divergence
-    def _step(self, batch: Any, steps_per_epoch: int) -> None:
+    def _step(self, batch: Any, steps_per_epoch: int) -> Known:
+        """Make a step; return what `_learn` does."""
         history = self.history
         self.optimizer.lr = self._rate(history.step, steps_per_epoch)
         self.optimizer.zero_grad()
         state = self._state if history.step % steps_per_epoch else None  # none for a new pass
         rng = generator(self.seed, DROPOUT, history.step)
-        outcome = self.task.step(self.model, batch, state, rng)
+        outcome, known = self._learn(batch, state, rng)
         try:
             if not math.isfinite(outcome.loss):
                 raise FloatingPointError(f"the loss is {outcome.loss}")
-            self._gradients(self._parameters)
-            _, factor = clip_factor(self._parameters, self.clip / outcome.scale or math.inf)
+            self._gradients(self._trained)
+            _, factor = clip_factor(self._trained, self.clip / outcome.scale or math.inf)
         except FloatingPointError as error:
             told = f"{error} {self._position()}; try a smaller learning rate"
             raise FloatingPointError(told) from error
         self.optimizer.step(scale=factor * outcome.scale, average=self.average)
         self._state = outcome.state
         history.add(outcome, steps_per_epoch)
+        return known
+
+    def _learn(self, batch: Any, state: Any, rng: np.random.Generator) -> tuple[Outcome, Known]:
+        """Return the outcome of a batch, whose gradients are there; and what all processes know.
+
+        That is whether one of them was asked to stop, and the seconds of process 0; None if this
+        one is alone.
+        """
+        if self.processes.size == 1:
+            return self.task.step(self.model, batch, state, rng), None
+        if state is not None and self._share is None:  # as loaded
+            state = own_state(state, batch.rows)
+        self._share = batch
+        made = step(
+            self.processes, self.task, self.model, batch, state, rng, self._trained,
+            self._standing,
+        )  # fmt: skip
+        return made.outcome, (made.stop, made.seconds)
 
     def _rate(self, step: int, steps_per_epoch: int) -> float:
         """Return the learning rate of a step."""
@@ -288,8 +365,8 @@ class Trainer:
     def _close_epoch(self, steps_per_epoch: int, validation: Validation) -> None:
         rate = self._rate(self.history.step - 1, steps_per_epoch)
         with self.average.applied() if self.average else nullcontext():
-            score = evaluate(self.model, validation(), self.task) if validation else None
-            is_best = self.history.close_epoch(rate, score)
+            score = self._measured(validation()) if validation else None
+            is_best = self.history.close_epoch(rate, score, self.task.score)
             if is_best:
                 self.best_weights = self.model.state_dict()
         if self.checkpoint is not None:
@@ -297,13 +374,21 @@ class Trainer:
         for listener in self.listeners:
             listener.on_epoch(self.history.epochs[-1], is_best)
 
+    def _measured(self, batches: Iterable[Any]) -> Running:
+        own = own_batches(self.task, batches, self.processes)
+        return merged(self.processes, evaluate(self.model, own, self.task))
+
     def _stop_if(self, guard: InterruptGuard) -> None:
-        """Save and stop, if a signal came."""
+        """Save and stop, if a signal came to any of the processes."""
+        if self.processes.size > 1:
+            came = self.processes.gather(np.array([guard.requested * guard.signal]))
+            guard.requested, guard.signal = bool(came.any()), int(came.max()) or guard.signal
         if not guard.requested:
             return
         saved = ""
         if self.checkpoint is not None:
             self.save(self.checkpoint)
+            self.processes.barrier()  # no process ends before all is written
             saved = f"; its state is in {self.checkpoint}"
         told = f"training was interrupted {self._position()}{saved}"
         raise TrainingInterrupted(told, guard.signal)

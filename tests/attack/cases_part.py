@@ -10,11 +10,13 @@ from attack.families import FAMILIES
 from attack.plan import Plan
 from attack.report import Figure
 
-CALLS = ("native", "torch")
+CALLS = ("native", "sparse", "torch")
+TEXTS = ("texts",)
 GRAPHS = ("onnx-graphs",)
 FILES = (
-    "tables", "json-lines", "archives", "run-folders", "checkpoints", "safetensors", "own-models",
-    "state-dicts", "torch-files", "rtneural", "keras-files", "hdf5", "onnx",
+    "tables", "json-lines", "archives", "run-folders", "checkpoints", "safetensors",
+    "joined-runs", "vectors", "own-models", "state-dicts", "torch-files",
+    "rtneural", "keras-files", "hdf5", "onnx",
 )  # fmt: skip
 
 
@@ -32,6 +34,8 @@ def fuzz(plan: Plan) -> Iterator[Figure]:
     """Calls, right ones and hostile ones, under sanitizers; and graphs of ONNX."""
     for name in plan.chosen(CALLS):
         yield cases(plan, "fuzz", name, "calls under sanitizers", plan.counts["fuzz"])
+    for name in plan.chosen(TEXTS):
+        yield cases(plan, "fuzz", name, "texts cut into words", plan.counts["fuzz"])
     for name in plan.chosen(GRAPHS):
         yield cases(plan, "fuzz", name, "graphs beside ONNX Runtime", plan.counts["graphs"])
 

@@ -34,6 +34,8 @@ FAMILIES = {
     for family in (
         Family("native", "attack.fuzz.native:case", sanitized=True),
         Family("torch", "attack.fuzz.torch_modules:case", sanitized=True),
+        Family("sparse", "attack.fuzz.hostile_sparse:case", sanitized=True),
+        Family("texts", "attack.fuzz.texts:case", cpu_seconds=10.0),
         Family("onnx-graphs", "attack.fuzz.onnx_graphs:case"),
         Family("tables", "attack.files.tables:tables", **_FILES),
         Family("json-lines", "attack.files.tables:json_lines", **_FILES),
@@ -41,6 +43,8 @@ FAMILIES = {
         Family("run-folders", "attack.files.runs:run_folders", **_FILES),
         Family("checkpoints", "attack.files.runs:checkpoints", **_FILES),
         Family("safetensors", "attack.files.runs:weights", **_FILES),
+        Family("joined-runs", "attack.files.joined:case", **_FILES),
+        Family("vectors", "attack.files.vectors:case", **_FILES),
         Family("own-models", "attack.files.models:own", **_FILES),
         Family("state-dicts", "attack.files.models:state_dict", **_FILES),
         Family("torch-files", "attack.files.torch_models:torch_file", **_FILES),

@@ -12,6 +12,8 @@ from unittest.mock import patch
 
 import numpy as np
 
+from fastlstm.train.classifier.idle_options import OF_NETS
+
 TOPICS = ("music", "sport", "weather")
 OPTIONS: dict[str, Any] = {
     "embedding_dim": 6, "hidden_size": 6, "epochs": 3, "batch_size": 12, "average": 0.9,
@@ -19,14 +21,14 @@ OPTIONS: dict[str, Any] = {
 }  # fmt: skip
 
 
-def write_texts(path: Path, count: int = 60) -> Path:
+def write_texts(path: Path, count: int = 60, topics: int = len(TOPICS)) -> Path:
     """A table of texts about a few topics, the same each time."""
     rng = np.random.default_rng(0)
     with open(path, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(("text", "label"))
         for number in range(count):
-            topic = TOPICS[number % len(TOPICS)]
+            topic = TOPICS[number % topics]
             words = [f"word{rng.integers(30)}" for _ in range(6)]
             words += [f"{topic}{rng.integers(5)}" for _ in range(3)]
             writer.writerow((" ".join(rng.permutation(words)), topic))
@@ -36,7 +38,10 @@ def write_texts(path: Path, count: int = 60) -> Path:
 def command(data: Path, out: Path, **more: Any) -> list[str]:
     """The words of ``fastlstm`` that train a small model."""
     line = ["train", str(data), "--out", str(out), "--no-progress"]
-    for name, value in {**OPTIONS, **more}.items():
+    options = {**OPTIONS, **more}
+    if options.get("parts") == "linear":  # without a net, whose options are refused
+        options = {name: value for name, value in options.items() if name not in OF_NETS}
+    for name, value in options.items():
         line += ["--" + name.replace("_", "-"), str(value)]
     return line
 

@@ -19,7 +19,9 @@ from bound import Kernel
 
 import fastlstm as fl
 from fastlstm.kernels import native
+from fastlstm.kernels.crf import CrfScores
 from fastlstm.kernels.native import _native
+from fastlstm.linear import BagOfNgrams, TokenRows
 from fastlstm.train import optim
 
 THREADS = 16
@@ -75,6 +77,22 @@ def pooled(y: Any, lengths: Any) -> Any:
     return mean, best, step, dy
 
 
+def predicted(z: Any, targets: Any) -> Any:
+    """Loss and gradient of a softmax over a vocabulary."""
+    d = z.copy()
+    made = Kernel("lstm").softmax_cross_entropy(d, targets, scale=1.0, dbias=True, n_threads=3)
+    return np.array(made[0]), d, made[1]
+
+
+def labelled(x: Any, labels: Any, lengths: Any) -> Any:
+    """Losses, gradients and likeliest labels of a conditional random field."""
+    kernel = Kernel("lstm").backend
+    scores = CrfScores(x[0, 0], x[0, :1].T * x[0, :1], x[1, 1])
+    losses, dx, dscores = kernel.crf(x, labels, lengths, scores, n_threads=3)
+    assert dscores is not None
+    return losses, dx, *dscores, *kernel.viterbi(x, lengths, scores, n_threads=3)
+
+
 def tasks(rng: np.random.Generator) -> list[Task]:
     """All calls, on shared models and inputs, with their results."""
     calls: list[tuple[str, Callable[[], Any]]] = []
@@ -91,7 +109,8 @@ def tasks(rng: np.random.Generator) -> list[Task]:
     cell, wide = fl.LSTMCell(5, 64, rng=rng), rng.standard_normal((90, 5)).astype("f4")
     y = rng.standard_normal((7, 9, 33)).astype("f4")
     calls += [("LSTMCell", lambda: cell(wide)), ("pooling", lambda: pooled(y, lengths))]
-    return [Task(name, call, bits(call())) for name, call in calls + shared_out(rng)]
+    calls += shared_out(rng) + linear_parts(rng)
+    return [Task(name, call, bits(call())) for name, call in calls]
 
 
 def shared_out(rng: np.random.Generator) -> list[tuple[str, Callable[[], Any]]]:
@@ -106,6 +125,8 @@ def shared_out(rng: np.random.Generator) -> list[tuple[str, Callable[[], Any]]]:
     cell = fl.LSTMCell(64, 256, rng=rng)
     table = rng.standard_normal((900, 70)).astype("f4")
     y = rng.standard_normal((40, 48, 64)).astype("f4")
+    z, targets = rng.standard_normal((99, 1100)).astype("f4"), rng.integers(0, 1100, 99)
+    steps, labels = rng.standard_normal((48, 40, 20)), rng.integers(0, 20, (48, 40))
     return [
         ("large LSTM", lambda: trained(lstm, x, lengths)),
         ("large GRU", lambda: trained(gru, x, lengths)),
@@ -113,6 +134,19 @@ def shared_out(rng: np.random.Generator) -> list[tuple[str, Callable[[], Any]]]:
         ("large LSTMCell", lambda: [cell(x[0, :4]) for _ in range(20)]),
         ("large Adam", lambda: stepped(table, table)),
         ("large pooling", lambda: pooled(y, lengths)),
+        ("large softmax", lambda: predicted(z, targets)),
+        ("large field", lambda: labelled(steps, labels, np.full(48, 40))),
+    ]
+
+
+def linear_parts(rng: np.random.Generator) -> list[tuple[str, Callable[[], Any]]]:
+    """A linear classifier of texts, whose regressions are solved by several threads."""
+    words = [[f"w{word}" for word in row] for row in rng.integers(0, 30, (40, 8)).tolist()]
+    texts, labels = TokenRows.from_lists(words), rng.integers(0, 4, 40)
+    model = BagOfNgrams.fit(texts, labels, 4)
+    return [
+        ("linear fitted", lambda: BagOfNgrams.fit(texts, labels, 4).logits(texts)),
+        ("linear asked", lambda: [model.logits(texts), model.contributions(words[0])]),
     ]
 
 

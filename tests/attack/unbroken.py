@@ -17,6 +17,8 @@ VARIANTS: tuple[dict[str, Any], ...] = (
     {"cell": "gru", "validation": 0.2, "batch_size": 8},
     {"cell": "rnn", "word_dropout": 0.2, "bigrams": 64, "epochs": 2},
     {"num_layers": 2, "dropout": 0.3, "average": 0},
+    {"parts": "joined", "validation": 0.2, "epochs": 1},
+    {"parts": "linear"},
 )
 
 

@@ -39,7 +39,8 @@ def result(folder: Path) -> dict[str, Any]:
     }
     metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
     found["metrics.json"] = {k: v for k, v in metrics.items() if "second" not in k}
-    lines = (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+    history = folder / "metrics.jsonl"  # which a linear part alone has not
+    lines = history.read_text(encoding="utf-8").splitlines() if history.exists() else []
     epochs = [json.loads(line) for line in lines]
     found["metrics.jsonl"] = [
         {k: v for k, v in epoch.items() if "second" not in k} for epoch in epochs

@@ -67,11 +67,12 @@ def build(
 ) -> Program:
     """Compile kernels and harness with `compiler` and `flags`, warnings as errors.
 
-    `only` names instruction sets to do without the others, `idle` those that are not worth
-    optimizing. Of processes that use the same folder the first compiles, and the others wait.
+    `only` names instruction sets to do without the others, `idle` those, and the types of numbers,
+    that are not worth optimizing. Of processes that use the same folder the first compiles, and the
+    others wait.
     """
     folder.mkdir(exist_ok=True)
-    program = folder / "harness"
+    program = folder / ("harness.exe" if "mingw" in compiler[0] else "harness")
     with open(folder / "lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not program.exists():
@@ -93,13 +94,18 @@ def compile_program(
     source_dir = ROOT / setup.SOURCE_DIR
     levels = [name for name in setup.supported_levels(compiler, folder) if name in (only or ISAS)]
     # In the order and from the folder of setup.py: so a cache of compiled files has them.
-    flags = ["-fPIC", *setup.KERNEL_FLAGS, "-Werror", *flags, "-I", setup.SOURCE_DIR.as_posix()]
+    gcc_x86 = setup.is_gcc_x86(compiler, folder)
+    before = ["-fPIC", *setup.kernel_flags(compiler, folder), "-Werror"]
+    flags = [*flags, "-I", setup.SOURCE_DIR.as_posix()]
     flags += [f"-D{name}={value}" for name, value in setup.kernel_macros(levels)]
 
     def compile_one(source: Path) -> str:
         target = str(folder / f"{source.stem}.o")
-        plain = ["-O0"] if source.stem.split("_")[1:2] in [[isa] for isa in idle] else []
-        run_compiler([*compiler, *flags, *plain, "-c", str(source), "-o", target])
+        plain = ["-O0"] if not set(source.stem.split("_")[1:]).isdisjoint(idle) else []
+        smaller = setup.smaller_flags(source, gcc_x86)
+        run_compiler(
+            [*compiler, *before, *smaller, *flags, *plain, "-c", str(source), "-o", target]
+        )
         return target
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -108,7 +114,7 @@ def compile_program(
         ]
         sources = [*kernels, HERE / "harness.c"]
         objects = list(pool.map(compile_one, sources))
-    run_compiler([*compiler, *flags, *objects, "-o", str(program), "-lm"])
+    run_compiler([*compiler, *before, *flags, *objects, "-o", str(program), "-lm"])
 
 
 def load_library(folder: Path, name: str, *sources: str) -> ctypes.CDLL:

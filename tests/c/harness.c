@@ -20,7 +20,7 @@ enum { HEADER = 27 };
 enum { OP, ITEMSIZE, T, N, I, H, REVERSE, BIAS, U, BATCH_FIRST, DY, DSTATE, ACCUMULATE, THREADS };
 enum { CELL = THREADS + 1, GATES, STATES, PROJ, RESET, RECOMPUTE, PACKED, REPEAT, HASTY };
 enum { PARAMS = HASTY + 1, MASK, PRECISION, STOP };
-enum { OP_CELL, OP_POOL, OP_ADAM, OP_MATMUL, OP_EXP, OP_SIGMOID, OP_TANH };
+enum { OP_CELL, OP_POOL, OP_ADAM, OP_MATMUL, OP_SOFTMAX, OP_EXP, OP_SIGMOID, OP_TANH };
 
 static FILE *cases, *results;
 
@@ -338,6 +338,28 @@ static void run_matmul(const int64_t *head, const fl_kernels *k) {
     free((void *)p.bias);
 }
 
+/* Logits [N,I], targets and what is added, and the scale -> losses, gradient, sums of columns. */
+static void run_softmax(const int64_t *head, const fl_kernels *k) {
+    int64_t size = head[ITEMSIZE];
+    fl_softmax p = {.M = head[N], .V = head[I], .n_threads = (int)head[THREADS]};
+    p.z = read_array(head[N] * head[I], size);
+    p.target = read_array(head[N], 8);
+    p.bias = read_array(head[I], size);
+    p.target_bias = read_array(head[N], size);
+    double *scale = read_array(1, 8);
+    p.scale = *scale;
+    p.loss = allocate(head[N], 8);
+    p.dbias = allocate(head[I], size);
+    if (k->softmax_cross_entropy(&p)) fail(1, "a softmax ran out of memory");
+    write_and_free(p.loss, head[N], 8);
+    write_and_free(p.z, head[N] * head[I], size);
+    write_and_free(p.dbias, head[I], size);
+    free((void *)p.target);
+    free((void *)p.bias);
+    free((void *)p.target_bias);
+    free(scale);
+}
+
 static void run_activation(const int64_t *head, const fl_kernels *k) {
     void *x = read_array(head[N], head[ITEMSIZE]);
     void *y = allocate(head[N], head[ITEMSIZE]);
@@ -367,6 +389,8 @@ int main(int argc, char **argv) {
             run_adam(head, k);
         else if (head[OP] == OP_MATMUL)
             run_matmul(head, k);
+        else if (head[OP] == OP_SOFTMAX)
+            run_softmax(head, k);
         else
             run_activation(head, k);
     }

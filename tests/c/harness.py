@@ -27,7 +27,7 @@ HEADER = (
     "precision_number stop"
 ).split()
 NAMES = [*CELLS]  # in the order of their numbers in C
-OPS = ("cell", "pool", "adam", "matmul", "exp", "sigmoid", "tanh")
+OPS = ("cell", "pool", "adam", "matmul", "softmax", "exp", "sigmoid", "tanh")
 
 
 @dataclass(frozen=True)

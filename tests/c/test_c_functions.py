@@ -1,4 +1,4 @@
-"""The other functions of the table without Python: activations, pooling, Adam."""
+"""The other functions of the table without Python: activations, pooling, softmax, Adam."""
 
 from __future__ import annotations
 
@@ -84,6 +84,37 @@ def test_pool_against_reference(
             dict(zip(names, got, strict=True)), dict(zip(names, expected, strict=True)), dtype, isa
         )
         assert np.array_equal(got[2], expected[2]), isa
+
+
+def check_softmax(program: Program, dtype: str, threads: int, tmp_path: Path) -> None:
+    rng = np.random.default_rng(9)
+    z = (3 * rng.standard_normal((70, 21))).astype(dtype)
+    targets, bias = rng.integers(0, 21, 70), rng.standard_normal(21).astype(dtype)
+    target_bias, scale = rng.standard_normal(70).astype(dtype), 0.7
+    d = z.astype("float64")
+    each = [
+        reference.softmax_cross_entropy(d[[n]], targets[[n]], bias.astype("float64"), extra)[0]
+        for n, extra in enumerate(target_bias.astype("float64")[:, None])
+    ]
+    _, dbias = reference.softmax_cross_entropy(
+        d, targets, bias.astype("float64"), target_bias.astype("float64"), scale=scale, dbias=True
+    )
+    expected = {"loss": np.array(each), "gradient": d, "dbias": dbias}
+    like = [expected["loss"], z, bias]
+    arrays = [z, targets, bias, target_bias, np.array([scale])]
+    for isa in program.isas:
+        got = run_op(program, isa, "softmax", arrays, like, tmp_path, N=70, I=21, threads=threads)
+        assert_close(dict(zip(expected, got, strict=True)), expected, dtype, isa)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_softmax_against_reference(program: Program, dtype: str, tmp_path: Path) -> None:
+    check_softmax(program, dtype, 1, tmp_path)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_softmax_of_three_threads(team_program: Program, dtype: str, tmp_path: Path) -> None:
+    check_softmax(team_program, dtype, 3, tmp_path)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

@@ -1,4 +1,4 @@
-"""Products of matrices in lower precision without Python: by definition, on any thread."""
+"""Products of matrices without Python: by definition, on any thread."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SHAPES = [(1, 1, 1, 1), (1, 2, 70, 33), (1, 7, 64, 16), (1, 200, 130, 65), (1, 3
           (1, 5, 400, 3), (3, 9, 20, 17), (4, 1, 65, 2)]  # fmt: skip
 
 
-@pytest.mark.parametrize("precision", ["bfloat16", "int8"])
+@pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_matmul_against_reference(
     rounding_program: Program, shape: tuple[int, ...], precision: str, tmp_path: Path

@@ -1,7 +1,8 @@
-"""The toolchains that build the harness: for this machine, for its sanitizers, for ARM by qemu.
+"""The toolchains that build the harness: for this machine, for its sanitizers, for ARM by qemu, for
+Windows by Wine.
 
 `make neon` sets FASTLSTM_REQUIRE_NEON=1, so that a missing cross compiler or emulator is a failure
-there and a skip elsewhere.
+there and a skip elsewhere; `make windows` likewise.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import os
 import shutil
 import sysconfig
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,6 +23,9 @@ from fastlstm import kernels
 from fastlstm.kernels import ISAS
 
 CROSS = "aarch64-linux-gnu-gcc"
+MINGW = "x86_64-w64-mingw32-gcc"
+# Of toolchains that need not be there, what to install.
+NEEDED = {"neon": "gcc for aarch64 and qemu-user", "windows": "gcc of mingw-w64 and wine64"}
 
 ASK = 2_000_000  # operations between two questions whether to stop, where a test counts them
 
@@ -32,6 +37,7 @@ TOOLCHAINS: dict[str, tuple[str, tuple[str, ...], list[str]]] = {
     "address": (CC, (), []),
     "thread": (CC, (), []),
     "neon": (CC, (), []) if ON_ARM else (CROSS, ("qemu-aarch64",), ["-static"]),
+    "windows": (MINGW, ("wine",), ["-static"]),
     # Tile registers in plain C: what reads and writes them is tested where no processor has them.
     "emulated": (CC, (), ["-O1", "-DFL_EMULATED", f"-DFL_ASK={ASK}"]),
 }
@@ -54,7 +60,10 @@ def runnable() -> tuple[str, ...]:
 
 
 def idle(toolchain: str) -> tuple[str, ...]:
-    """Instruction sets of a toolchain that are tested by another one, or under another name."""
+    """Instruction sets of a toolchain that are tested by another one, or under another name, and
+    types of numbers: calls that threads share are in float32."""
+    if toolchain == "thread":
+        return ("f64", "bf16", "int8")
     if toolchain == "emulated":
         return ("base", "avx512")
     return ("base",) if toolchain == "neon" or ON_ARM else ()
@@ -86,9 +95,11 @@ def missing(toolchain: str) -> str | None:
 def harness_of(name: str, tmp_path_factory: pytest.TempPathFactory) -> Program:
     """The harness of a toolchain, compiled once for all processes that share these tests."""
     if tool := missing(name):
-        message = f"{name}: {tool} is not installed (make neon needs gcc for aarch64 and qemu-user)"
-        if name == "neon" and os.environ.get("FASTLSTM_REQUIRE_NEON") == "1":
-            pytest.fail(message)
+        message = f"{name}: {tool} is not installed"
+        if name in NEEDED:
+            message += f" (make {name} needs {NEEDED[name]})"
+            if os.environ.get(f"FASTLSTM_REQUIRE_{name.upper()}") == "1":
+                pytest.fail(message)
         pytest.skip(message)
     compiler, runner, flags = TOOLCHAINS[name]
     flags = [*load_setup().debug_flags(SANITIZERS.get(name, "")), *flags]
@@ -96,4 +107,12 @@ def harness_of(name: str, tmp_path_factory: pytest.TempPathFactory) -> Program:
     folder = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         folder = folder.parent  # of all processes that share these tests
+    if name == "windows":
+        runner = under_wine(folder / "wine")
     return build([compiler], folder / f"harness-{name}", flags, runner, only, idle(name))
+
+
+def under_wine(prefix: Path) -> tuple[str, ...]:
+    """How to run a program for Windows, with a folder of Wine's own that is empty at first."""
+    settings = (f"WINEPREFIX={prefix}", "WINEDEBUG=-all", "WINEDLLOVERRIDES=mscoree,mshtml=")
+    return ("env", *settings, "wine")

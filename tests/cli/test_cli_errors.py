@@ -17,6 +17,7 @@ from topics import read, rows, train, weights, words, write_csv, write_folder
 import fastlstm
 from fastlstm.cli import main
 from fastlstm.cli.command import COMMANDS, build_parser
+from fastlstm.cli.flags import flag
 from fastlstm.train.classifier.text_config import TextConfig
 
 pytestmark = pytest.mark.usefixtures("no_picture", "no_debug", "threads")
@@ -267,7 +268,7 @@ def test_help_of_train_tells_every_option(
     for item in fields(TextConfig):
         if item.name == "data":
             continue
-        _, found, rest = printed.partition(f"\n  --{item.name.replace('_', '-')}")
+        _, found, rest = printed.partition(f"\n  {flag(item.name)}")
         assert found, item.name
         if item.default is not None:
             assert f"(default {item.default})" in rest[:400]

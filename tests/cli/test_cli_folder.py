@@ -167,7 +167,7 @@ def test_out_of_memory_is_one_line_and_files_stay(
     def full(*_: object, **__: object) -> None:
         raise MemoryError("Unable to allocate 9 GiB")
 
-    monkeypatch.setattr("fastlstm.train.classifier.training.save_model", full)
+    monkeypatch.setattr("fastlstm.train.classifier.training.save_parts", full)
     told = fails(*words(topics_csv, out))
     assert "out of memory (Unable to allocate 9 GiB): smaller batches" in told
     monkeypatch.undo()

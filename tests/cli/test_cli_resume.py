@@ -91,6 +91,7 @@ def test_the_data_may_have_moved(whole: Path, broken: Path, data: Path, fails: A
 
 
 def test_other_data_is_refused(broken: Path, tmp_path: Path, fails: Any) -> None:
+    before = {path.name: path.read_bytes() for path in broken.iterdir()}
     texts, labels = rows(90)
     texts[3] += " more"
     other = write_csv(tmp_path / "other.csv", (texts, labels))
@@ -98,6 +99,7 @@ def test_other_data_is_refused(broken: Path, tmp_path: Path, fails: Any) -> None
     texts, labels = rows(90)
     renamed = write_csv(tmp_path / "renamed.csv", (texts, [f"a {label}" for label in labels]))
     assert "the texts differ" in fails("train", renamed, "--resume", broken)
+    assert {path.name: path.read_bytes() for path in broken.iterdir()} == before
 
 
 def test_a_relative_path_is_found_from_anywhere(

@@ -8,7 +8,6 @@ import numpy as np
 
 SMALL = {
     "hidden_size": 8,
-    "embedding_dim": 8,
     "dropout": 0.0,
     "word_dropout": 0.0,
     "lr": 0.03,
@@ -20,6 +19,8 @@ def small(**options: Any) -> Any:
     """A quick estimator. scikit-learn, which it needs, may be missing: so it is imported here."""
     from fastlstm.sklearn import LSTMClassifier
 
+    if options.get("parts") == "linear":  # which has no net
+        return LSTMClassifier(**{"random_state": 0, **options})
     return LSTMClassifier(**{**SMALL, "batch_size": 8, **options})
 
 

@@ -66,7 +66,7 @@ OPTIONS: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"hidden_size": 2.5}, TypeError, "hidden_size is 2.5, expected an integer"),
     ({"pooling": "sum"}, ValueError, "pooling is 'sum', expected one of last, mean, max"),
     ({"dropout": 3}, ValueError, "dropout is 3, expected 0 to 1"),
-    ({"analyzer": "sentence"}, ValueError, "analyzer is 'sentence', expected one of word, char"),
+    ({"analyzer": "sentence"}, ValueError, "analyzer is 'sentence', expected one of auto, word,"),
     ({"vocab_size": 2}, ValueError, "vocab_size is 2, expected at least 3"),
     ({"word_dropout": 1}, ValueError, "p is 1, expected a probability of at least 0 and below 1"),
     ({"max_length": 0}, ValueError, "max_length is 0, expected at least 1"),

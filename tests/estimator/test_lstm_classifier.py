@@ -109,10 +109,38 @@ def test_texts_are_split_as_asked() -> None:
     assert small_vocabulary.words == ["<pad>", "<unk>", "this", "not"]
 
 
+def test_the_analyzer_suits_the_texts() -> None:
+    texts, labels = ["这个好", "那个坏", "GPT好", "很坏"], ["yes", "no", "yes", "no"]
+    model = small(epochs=1).fit(texts, labels)
+    assert model.get_params()["analyzer"] == "auto"
+    assert model.reader_.rule == model.reader_.vocabulary.analyzer == "mixed"
+    assert set(model.reader_.vocabulary.words[2:]) == {*"这个好那坏很", "gpt"}
+    words = small(epochs=1, analyzer="word").fit(texts, labels).reader_.vocabulary
+    assert set(words.words[2:]) == {"这个好", "那个坏", "gpt好", "很坏"}
+    split = small(epochs=1).fit([["这个", "好"], ["那个", "坏"]], labels[:2]).reader_
+    assert (split.rule, set(split.vocabulary.words[2:])) == ("word", {"这个", "好", "那个", "坏"})
+
+
+@pytest.mark.parametrize("analyzer", ["word", "char", str.split])
+def test_a_pickled_reader_of_before_keeps_its_rule(analyzer: Any) -> None:
+    texts, labels = ["कि a", "की b"], ["yes", "no"]
+    earlier = {"word": "word-1", "char": list}.get(analyzer, analyzer)
+    model = small(epochs=1, analyzer=earlier).fit(texts, labels)
+    expected, reader = model.predict_proba(texts), model.reader_
+    reader.analyzer = analyzer  # as that version had it
+    del reader.rule, reader.vocabulary.analyzer
+    again = pickle.loads(pickle.dumps(model))
+    assert again.reader_.rule == earlier
+    assert again.reader_.vocabulary.analyzer == "word-1"
+    np.testing.assert_array_equal(again.predict_proba(texts), expected)
+
+
 def test_unknown_words_and_empty_texts_have_an_answer() -> None:
-    model = small(epochs=1).fit(*opinions(16))
-    proba = model.predict_proba(["", "entirely new words", "<pad> <unk>", []])
-    assert np.isfinite(proba).all()
+    for parts in ("joined", "linear", "net"):
+        options = {} if parts == "linear" else {"epochs": 1}
+        model = small(parts=parts, **options).fit(*opinions(16))
+        proba = model.predict_proba(["", "entirely new words", "<pad> <unk>", []])
+        assert np.isfinite(proba).all()
     special = model.predict_proba([["<pad>"], ["<unk>"], ["unheard-of"]])
     np.testing.assert_array_equal(special[0], special[2])
     np.testing.assert_array_equal(special[1], special[2])
@@ -216,7 +244,8 @@ def test_word_dropout_is_of_texts_only() -> None:
         small(epochs=1, word_dropout=p).fit(texts, labels).predict_proba(texts) for p in (0, 0.5)
     )
     assert (plain != hidden).any()
-    small(epochs=1, word_dropout=0.5).fit(*slopes(8))
+    with pytest.warns(UserWarning, match="word_dropout does nothing here: X holds numbers, not"):
+        small(epochs=1, word_dropout=0.5).fit(*slopes(8))
 
 
 def test_verbose_prints_the_epochs(capsys: pytest.CaptureFixture[str]) -> None:

@@ -17,7 +17,7 @@ from fastlstm.cli.command import build_parser
 from fastlstm.examples import gradient_flow, options, toy
 
 CELLS = ("minimal_gated_unit", "peephole_lstm")  # compiled when they are imported
-HELPERS = ("adding_task", "options", "surnames", "toy_french", "voice_model")
+HELPERS = ("adding_task", "mentions", "options", "surnames", "toy_french", "voice_model")
 PROGRAMS = [
     name for _, name, _ in pkgutil.iter_modules(examples.__path__) if name not in (*CELLS, *HELPERS)
 ]

@@ -8,12 +8,15 @@ import re
 import signal
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from fastlstm.examples import language_model
+from fastlstm.train import checkpoint
+from fastlstm.train.language.run import PRESETS, LanguageOptions
 from fastlstm.train.model_file import load_model
 
 SMALL = ["--epochs", "2", "--hidden-size", "8", "--embedding-dim", "8", "--sample", "40"]
@@ -82,6 +85,34 @@ def test_words(book: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert (found["tied"], found["hidden_size"], found["batch_size"]) == (True, 8, 5)
 
 
+def test_an_adaptive_softmax_of_words(
+    book: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A preset with all of it, its files, and another text to write."""
+    options = ["--preset", "tied-small", "--batch-size", 5, "--lr", 0.02, "--prompt", "the worst"]
+    words = ["--data", book, "--out", tmp_path / "run", *options]
+    output = run(capsys, *words)
+    assert "\nthe worst " in output
+    found = figures(output)["options"]
+    assert (found["softmax"], found["tied"], found["average"]) == ("adaptive", True, 0.999)
+    assert timeless(figures(run(capsys, *words, "--resume"))) == timeless(figures(output))
+    assert "cutoffs" in load_model(tmp_path / "run" / "model.safetensors").options
+    for option, value in (("--weight-drop", 0.5), ("--cutoffs", "3,4")):
+        given = [*SMALL, *map(str, words), "--resume", option, str(value)]
+        assert language_model.main(given) == 1
+        assert "is of another run: model differ" in capsys.readouterr().err
+
+
+def test_help_names_every_training_option(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        language_model.main(["--help"])
+    told = capsys.readouterr().out
+    for item in fields(LanguageOptions):
+        assert f"--{item.name.replace('_', '-')} " in told or f"--{item.name}," in told
+    for name in PRESETS:
+        assert name in told
+
+
 def test_files_and_resume(
     book: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -108,6 +139,28 @@ def test_files_and_resume(
     again = figures(run(capsys, *data, "--out", out, "--resume"))  # nothing is left to train
     assert timeless(again) == expected
     assert load_model(out / "model.safetensors").recurrent.hidden_size == 8
+
+
+def test_ctrl_c_leaves_the_averaged_weights(
+    book: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class StopAtStepThree(language_model.Perplexity):
+        def on_step(self, history: Any) -> None:
+            if history.step == 3:
+                signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(language_model, "Perplexity", StopAtStepThree)
+    out = tmp_path / "run"
+    words = ["--data", book, "--average", "0.5", "--out", out]
+    assert language_model.main([*SMALL, *map(str, words)]) == 130
+    found = load_model(out / "model.safetensors").state_dict()
+    tensors, _ = checkpoint.load(out / "checkpoint.safetensors", "training state")
+    names = {name.partition("/")[2]: value for name, value in tensors.items() if "model/" in name}
+    assert names.keys() == found.keys()
+    assert any((names[name] != value).any() for name, value in found.items())
+    monkeypatch.undo()
+    expected = timeless(figures(run(capsys, *words[:-2])))
+    assert timeless(figures(run(capsys, *words, "--resume"))) == expected
 
 
 @pytest.mark.skipif(not importlib.util.find_spec("matplotlib"), reason="needs matplotlib")

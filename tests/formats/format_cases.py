@@ -41,6 +41,7 @@ LAYERS: dict[str, Callable[[], Any]] = {
         3, 6, 2, True, True, 0.25, True, 4, dtype="float64", learn_state=True, recompute=3,
         recurrent_dropout=0.5,
     ),
+    "lstm with weight drop": lambda: fl.LSTM(3, 5, weight_drop=0.3, variational=True),
     "lstm without bias, in bfloat16": lambda: fl.LSTM(3, 5, bias=False, precision="bfloat16"),
     "lstm in int8": lambda: fl.LSTM(3, 5, precision="int8"),
     "gru": lambda: fl.GRU(4, 3, 2, bidirectional=True),
@@ -60,6 +61,7 @@ LAYERS: dict[str, Callable[[], Any]] = {
     "softmax": lambda: fl.models.SoftmaxDecoder(3, 9, dtype="float64"),
     "attention": lambda: DotAttention(4, 3),
     "dropout": lambda: fl.Dropout(0.25),
+    "dropout of vectors": lambda: fl.Dropout(0.25, axis=-1),
     "sequential": lambda: Sequential(
         {
             "mask": MaskZero(),
@@ -90,7 +92,21 @@ MODELS: dict[str, Callable[[], Any]] = {
         11, 4, 3, 2, True, "mean+max", 0.3, num_outputs=3, bigrams=16
     ),
     "sequence classifier": lambda: fl.models.SequenceClassifier(3, 4, cell="gru", dtype="float64"),
+    "sequence autoencoder": lambda: fl.models.SequenceAutoencoder(3, 4, 2, code_size=2, cell="gru"),
+    "sequence regressor": lambda: fl.models.SequenceRegressor(
+        3, 4, 2, horizon=2, num_targets=2, distribution="quantiles", quantiles=[0.2, 0.7]
+    ),
+    "sequence tagger": lambda: fl.models.SequenceTagger(
+        5, 4, vocab_size=9, embedding_dim=3, crf=True
+    ),
+    "sequences ahead": lambda: fl.models.HorizonDecoder(
+        3, 2, 4, 2, future_size=1, feedback=True, distribution="gaussian"
+    ),
     "language model": lambda: fl.LanguageModel(11, 4, 4, 2, tied=True, padding_idx=0),
+    "regularised": lambda: fl.LanguageModel(
+        11, 4, 6, 2, dropout=0.2, variational=True, weight_drop=0.3, embedding_dropout=0.1
+    ),
+    "adaptive": lambda: fl.LanguageModel(11, 4, 4, cutoffs=[3, 5], tied=True, cell="gru"),
     "projected": lambda: fl.LanguageModel(11, 4, 6, cell="rnn", projection=3, dropout=0.2),
     "seq2seq": lambda: fl.models.Seq2Seq(9, 8, 6, 6, tied=True),
 }

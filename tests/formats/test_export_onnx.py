@@ -228,6 +228,10 @@ def test_int8_is_a_quarter_of_the_size_and_near(cell: str, tmp_path: Path) -> No
         (lambda: fl.LSTM(3, 4, dtype="float64"), "dtype float64, expected float32"),
         (lambda: [fl.models.SoftmaxDecoder(3, 4), DotAttention(4)], "1 is a DotAttention, of whi"),
         (lambda: fl.LSTMCell(3, 4), "is a LSTMCell, of which there are no such nodes"),
+        (
+            lambda: fl.LanguageModel(9, 4, 4, cutoffs=[3], tied=True),
+            "decoder is a AdaptiveSoftmax, of which there are no such nodes",
+        ),
         (lambda: fl.models.Seq2Seq(9, 8, 4, 4), "model is a Seq2Seq, expected a layer"),
     ],
 )

@@ -27,6 +27,15 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "run"
 
 
+@pytest.fixture(scope="module")
+def net(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run without a linear part."""
+    folder = tmp_path_factory.mktemp("net")
+    line = command(write_texts(folder / "texts.csv"), folder / "run")
+    assert main([*line, "--parts", "net"]) == 0
+    return folder / "run"
+
+
 def test_a_run_predicts_as_the_command_does(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     trained = fl.load(run)
     capsys.readouterr()
@@ -48,20 +57,20 @@ def test_texts_that_are_none(run: Path) -> None:
             trained.predict(texts)
 
 
-def test_the_model_of_a_run(run: Path) -> None:
-    model = fl.load(run / "model.safetensors")
+def test_the_model_of_a_run(net: Path) -> None:
+    model = fl.load(net / "model.safetensors")
     assert type(model) is fl.TextClassifier
-    trained = fl.load(run)
+    trained = fl.load(net)
     encoded = trained.encode(TEXTS)
     a, b = (m(np.asarray([encoded.tokens[:2]]), None) for m in (model, trained.model))
     assert (a == b).all()
 
 
-def test_a_run_is_exported(run: Path, tmp_path: Path) -> None:
+def test_a_run_is_exported(net: Path, tmp_path: Path) -> None:
     """Its model, from the ids that its words have to logits."""
     pytest.importorskip("onnx")
     ort = pytest.importorskip("onnxruntime")
-    trained = fl.load(run)
+    trained = fl.load(net)
     fl.save(trained, tmp_path / "run.onnx")
     encoded = trained.encode(TEXTS[:1])
     tokens, lengths = encoded.tokens[None].astype("int64"), np.array([len(encoded.tokens)], "int32")

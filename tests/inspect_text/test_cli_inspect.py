@@ -23,11 +23,21 @@ ROWS = [
 
 @pytest.fixture(scope="module")
 def run_folder(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A bidirectional run of two layers."""
+    """A bidirectional run of two layers, without a linear part."""
     folder = tmp_path_factory.mktemp("inspect")
     (folder / "texts.csv").write_text("text,label\n" + "\n".join(ROWS) + "\n")
     size = ["--hidden-size", "6", "--embedding-dim", "4", "--num-layers", "2", "--epochs", "1"]
-    split = ["--validation", "0", "--test-split", "0", "--max-length", "4", "--quiet"]
+    split = [
+        "--parts",
+        "net",
+        "--validation",
+        "0",
+        "--test-split",
+        "0",
+        "--max-length",
+        "4",
+        "--quiet",
+    ]
     run = folder / "run"
     assert main(["train", str(folder / "texts.csv"), "--out", str(run), *size, *split]) == 0
     return str(run)

@@ -81,7 +81,7 @@ def test_isa_of_the_environment(native: object, isa: str) -> None:
 
 HIDE = "import sys; sys.modules['fastlstm.kernels.native._native'] = None; "
 HIDE_NUMBA = "sys.modules['numba'] = None; "
-WARNING = "RuntimeWarning: fastlstm's compiled kernels cannot be loaded"
+WARNING = "SlowWarning: fastlstm's compiled kernels cannot be loaded"
 
 
 def test_without_the_extension_one_warning_and_numba(

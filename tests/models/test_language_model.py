@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
@@ -85,8 +86,15 @@ def test_against_torch(backend_isa: str, options: dict[str, Any]) -> None:
     np.testing.assert_array_equal(state_n[0], state[0])
 
 
+REGULARISED = [
+    {"num_layers": 2, "weight_drop": 0.3, "embedding_dropout": 0.3, "variational": True},
+    {"cutoffs": [6, 15], "tied": True, "embedding_dropout": 0.3, "bias": False},
+    {"cutoffs": [6], "div_value": 2.0, "cell": "gru", "variational": True, "num_layers": 2},
+]
+
+
 @pytest.mark.parametrize("dropout", [0.0, 0.3])
-@pytest.mark.parametrize("options", OPTIONS, ids=str)
+@pytest.mark.parametrize("options", OPTIONS + REGULARISED, ids=str)
 def test_gradients_against_differences(
     backend_isa: str, options: dict[str, Any], dropout: float
 ) -> None:
@@ -151,14 +159,90 @@ def test_each_place_has_its_own_dropout() -> None:
     assert set(np.unique(mask)) == {0.0, 2.0}
 
 
+@pytest.mark.parametrize("options", OPTIONS + REGULARISED, ids=str)
+def test_learn_is_forward_loss_and_backward(options: dict[str, Any]) -> None:
+    ours, state = model(dropout=0.3, **options), None
+    for window in (draw(), draw(2)):
+        ours.zero_grad()
+        logits, next_state, tape = ours.forward(window, state, np.random.default_rng(3))
+        expected = softmax_loss(logits, draw(1))
+        ours.backward(tape, logits)
+        wanted = gradients(ours)
+        ours.zero_grad()
+        loss, learned = ours.learn(window, draw(1), state, np.random.default_rng(3))
+        assert loss == pytest.approx(expected, abs=1e-12)
+        for name, value in gradients(ours).items():
+            np.testing.assert_allclose(value, wanted[name], rtol=0, atol=1e-12, err_msg=name)
+        np.testing.assert_array_equal(learned[0], next_state[0])
+        measured, after = ours.loss(window, draw(1), state)
+        assert measured == pytest.approx(softmax_loss(ours(window, state)[0], draw(1)), abs=1e-12)
+        np.testing.assert_array_equal(after[0], ours(window, state)[1][0])
+        state = learned
+
+
+def test_embedding_dropout_drops_a_word_wherever_it_stands() -> None:
+    ours = model(embedding_dropout=0.5, hidden_size=5)
+    ids = draw(T=40)
+    _, _, tape = ours.features(ids, rng=np.random.default_rng(0))
+    gone = ours._look(tape)[-1]
+    assert ours.embedding_dropout is not None
+    mask = ours.embedding_dropout._look(gone)[0]
+    assert mask.shape == (len(np.unique(ids)), 1)
+    assert set(np.unique(mask)) == {0.0, 2.0}
+    dense = ours.embedding.weight.data.copy()
+    ours.embedding.weight.data[np.unique(ids)] *= mask
+    expected, _ = ours.recurrent(ours.embedding(ids))
+    ours.embedding.weight.data[...] = dense
+    found, _, _ = ours.features(ids, rng=np.random.default_rng(0))
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-12)
+    assert model().embedding_dropout is None
+
+
+def test_variational_dropout_of_texts() -> None:
+    """One mask for each text on the word vectors and before the decoder."""
+    ours = model(dropout=0.5, variational=True)
+    _, _, tape = ours.features(np.full((50, 2), 3), rng=np.random.default_rng(0))
+    kept = ours._look(tape)
+    for layer, at in ((ours.word_dropout, 2), (ours.feature_dropout, 4)):
+        mask = layer._look(kept[at])[0]
+        assert mask.shape == (1, 2, 6)
+        assert set(np.unique(mask)) <= {0.0, 2.0}
+
+
+def test_options_that_earlier_versions_lack_are_written_if_used() -> None:
+    """Else a training state of such a version could not go on."""
+    later = {"cutoffs", "div_value", "weight_drop", "embedding_dropout", "variational"}
+    assert not later & model(tied=True).options.keys()
+    cutoffs = np.array([6, 15])  # of NumPy's integers, which JSON does not hold
+    ours = model(
+        cutoffs=cutoffs, tied=True, weight_drop=0.1, embedding_dropout=0.2, variational=True
+    )
+    found = {name: ours.options[name] for name in later if name in ours.options}
+    assert found == {
+        "cutoffs": [6, 15], "weight_drop": 0.1, "embedding_dropout": 0.2, "variational": True,
+    }  # fmt: skip
+    again = LanguageModel(**json.loads(json.dumps(ours.options)))
+    again.load_state_dict(ours.state_dict())
+    np.testing.assert_array_equal(again(draw())[0], ours(draw())[0])
+    assert again.recurrent.weight_drop == 0.1
+
+
+def test_an_adaptive_model_gives_log_probabilities() -> None:
+    ours = model(cutoffs=[6, 15], tied=True)
+    logits, _ = ours(draw())
+    np.testing.assert_allclose(np.exp(logits).sum(axis=-1), 1, rtol=1e-12)
+    assert ours.decoder.head.words.weight is ours.embedding.weight
+
+
 def test_a_padding_vector_stays_zero() -> None:
-    for tied in (False, True):
-        ours = model(padding_idx=0, tied=tied, init_range=0.5)
+    for tied, cutoffs in ((False, None), (True, None), (True, [1]), (True, [6])):
+        ours = model(padding_idx=0, tied=tied, init_range=0.5, cutoffs=cutoffs)
         assert not ours.embedding.weight.data[0].any()
         assert ours.embedding.weight.data[1].any()
         logits, _, tape = ours.forward(np.zeros((2, 2), int))
         softmax_loss(logits, np.ones((2, 2), int))
         ours.backward(tape, logits)
+        ours.learn(np.zeros((2, 2), int), np.ones((2, 2), int))
         assert not gradients(ours)["embedding.weight"][0].any()
 
 
@@ -215,6 +299,11 @@ WRONG = [
     ({"tied": True, "projection": 4}, "embedding_dim 6 and projection 4: expected them equal"),
     ({"tied": True, "hidden_size": 9}, "as with projection=6"),
     ({"dtype": "int8"}, "dtype is 'int8'"),
+    ({"cutoffs": [V]}, "cutoffs is [30], expected increasing numbers below vocab_size, 30"),
+    ({"div_value": 2.0}, "div_value is 2.0 without cutoffs, expected None"),
+    ({"cutoffs": [9], "tied": True, "div_value": 4}, "div_value is 4 with a shared weight"),
+    ({"weight_drop": -0.1}, "weight_drop is -0.1, expected 0 to 1"),
+    ({"embedding_dropout": 2}, "embedding_dropout is 2, expected 0 to 1"),
 ]
 
 

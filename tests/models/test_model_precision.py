@@ -23,6 +23,7 @@ MODELS: dict[str, tuple[Callable[[], Any], tuple[Any, ...]]] = {
     "text": (lambda: fl.TextClassifier(20, 8, 9, pooling="mean+max", rng=1), (IDS, LENGTHS)),
     "sequence": (lambda: SequenceClassifier(3, 9, cell="gru", rng=1), (X, LENGTHS)),
     "language": (lambda: LanguageModel(20, 8, 9, projection=8, tied=True, rng=1), (IDS,)),
+    "adaptive": (lambda: LanguageModel(20, 8, 8, cutoffs=[5, 9], tied=True, rng=1), (IDS,)),
     "translation": (lambda: Seq2Seq(20, 18, 8, 10, num_layers=2, rng=1), TRANSLATED),
     "tied translation": (lambda: Seq2Seq(20, 18, 8, 10, tied=True, rng=1), TRANSLATED),
     "review": (lambda: ReviewModel(np.arange(1, 20), 8, 9, samples=9, rng=1), (IDS % 19, LENGTHS)),

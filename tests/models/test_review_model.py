@@ -31,6 +31,7 @@ def model(**options: Any) -> ReviewModel:
 
 
 OPTIONS = [{}, {"bidirectional": True}, {"cell": "gru", "num_layers": 2}]
+WINDOWS = [*OPTIONS, {"bidirectional": True, "window": 3, "subsample": 0.01}]
 
 
 def expected_loss(ours: ReviewModel) -> float:
@@ -51,12 +52,13 @@ def expected_loss(ours: ReviewModel) -> float:
     return sum(loss * n for loss, n in losses) / sum(n for _, n in losses)
 
 
-@pytest.mark.parametrize("places", [3, 2048])
+@pytest.mark.parametrize(("places", "piece"), [(3, 2), (2048, 3), (2048, 512)])
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
 def test_what_it_predicts(
-    options: dict[str, Any], places: int, monkeypatch: pytest.MonkeyPatch
+    options: dict[str, Any], places: int, piece: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(review_model, "PLACES", places)
+    monkeypatch.setattr(review_model, "PIECE", piece)
     ours = model(**options)
     expected = expected_loss(ours)
     np.testing.assert_allclose(ours(tokens(), LENGTHS), np.full(N, expected), rtol=1e-12)
@@ -75,27 +77,35 @@ def test_the_sampled_loss_is_that_of_the_full_softmax_in_the_limit(
     assert abs(losses[0] - expected) > 0.02 * expected
 
 
-def test_the_sampled_loss_by_its_definition() -> None:
-    ours, x = model(), np.random.default_rng(0).standard_normal((7, 4))
+@pytest.mark.parametrize("piece", [3, 7, 512])
+def test_the_sampled_loss_by_its_definition(piece: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is drawn for all places is shared out among the pieces."""
+    monkeypatch.setattr(review_model, "PIECE", piece)
+    ours, x = model(samples=10), np.random.default_rng(0).standard_normal((7, 4))
     targets = np.array([3, 3, 0, 19, 5, 3, 1])
-    drawn = np.random.default_rng(3).random(9)
+    drawn = np.random.default_rng(3).random(10)
     q = (COUNTS + 1) / (COUNTS + 1).sum()
-    words = [*targets, *(int((np.cumsum(q) < u).sum()) for u in drawn)]
     weight, bias, expected = ours.decoder.weight.data, ours.decoder.bias.data, 0.0
-    for row, target in zip(x, targets, strict=True):
-        e = {w: np.exp(weight[w] @ row + bias[w]) for w in words}
-        others = sum(words.count(w) / (16 * q[w]) * e[w] for w in set(words) - {target})
-        expected -= np.log(e[target] / (e[target] + others))
+    ends = [4, 7, 10] if piece == 3 else [10]
+    for i, end in enumerate(ends):
+        part, begin = targets[i * piece : (i + 1) * piece], ends[i - 1] if i else 0
+        words = [*part, *(int((np.cumsum(q) < u).sum()) for u in drawn[begin:end])]
+        for row, target in zip(x[i * piece :], part, strict=False):
+            e = {w: np.exp(weight[w] @ row + bias[w]) for w in words}
+            n, others = len(words), set(words) - {target}
+            rest = sum(words.count(w) / (n * q[w]) * e[w] for w in others)
+            expected -= np.log(e[target] / (e[target] + rest))
     loss, _, _ = ours._predict(x, targets, np.random.default_rng(3), 7)
     assert loss == pytest.approx(expected, rel=1e-12)
 
 
-@pytest.mark.parametrize("places", [3, 2048])
-@pytest.mark.parametrize("options", OPTIONS, ids=str)
+@pytest.mark.parametrize(("places", "piece"), [(3, 2), (2048, 3), (2048, 512)])
+@pytest.mark.parametrize("options", WINDOWS, ids=str)
 def test_gradients_against_differences(
-    options: dict[str, Any], places: int, monkeypatch: pytest.MonkeyPatch
+    options: dict[str, Any], places: int, piece: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(review_model, "PLACES", places)
+    monkeypatch.setattr(review_model, "PIECE", piece)
     ours, rng = model(**options), np.random.default_rng(4)
     losses, tape = ours.forward(tokens(), LENGTHS, np.random.default_rng(3))
     ours.backward(tape, np.array([0.5, 1, 0, 0.25]))
@@ -117,6 +127,61 @@ def test_gradients_against_differences(
     assert 1.75 * (values[0] - values[1]) / 2e-6 == pytest.approx(slope, rel=1e-6)
 
 
+def predictions(ours: ReviewModel, rng: Any) -> list[tuple[int, int, int, int]]:
+    """Step, text and direction of each place that predicts a word, and the word."""
+    D, found = 1 + ours.recurrent.bidirectional, []
+    pieces = ours._predictions(np.zeros((T, N, 4 * D)), tokens(), LENGTHS, 2, rng)
+    assert all(len(rows) <= 2 for rows, _ in pieces)
+    for rows, words in pieces:
+        for row, word in zip(rows.tolist(), words.tolist(), strict=True):
+            found.append((row // (N * D), row // D % N, row % D, word))
+    return found
+
+
+def test_a_window_of_words_to_predict() -> None:
+    """Each of them, or the end, comes about as often as the others; what is beyond it never."""
+    ours, rng, seen = model(bidirectional=True, window=3), np.random.default_rng(5), {}
+    for _ in range(600):
+        for *place, word in predictions(ours, rng):
+            counts = seen.setdefault(tuple(place), {})
+            counts[word] = counts.get(word, 0) + 1
+    text = tokens()
+    for (t, n, d), counts in seen.items():
+        row, length = text[n], LENGTHS[n]
+        near = range(t + 1, t + 4) if d == 0 else range(t - 1, t - 4, -1)
+        allowed = [0 if k in (-1, length) else row[k] for k in near if -1 <= k <= length]
+        expected = {int(w): 200 * allowed.count(w) for w in allowed}
+        assert counts.keys() == expected.keys()
+        assert all(abs(counts[w] - expected[w]) < 5 * np.sqrt(expected[w]) for w in expected)
+    assert len(seen) == 2 * LENGTHS.sum()
+
+
+def test_frequent_words_are_predicted_by_a_part_of_their_places() -> None:
+    ours, rng, counts = model(subsample=0.01), np.random.default_rng(6), np.zeros(V)
+    plain = np.bincount([word for *_, word in predictions(model(), rng)], minlength=V)
+    for _ in range(2000):
+        counts += np.bincount([word for *_, word in predictions(ours, rng)], minlength=V)
+    share = (COUNTS + 1) / (COUNTS + 1).sum()
+    keep = np.minimum(1, np.sqrt(0.01 / share))
+    assert (keep < 1).any()
+    assert (keep == 1).any()
+    np.testing.assert_allclose(counts, 2000 * plain * keep, atol=4 * np.sqrt(2000 * plain).max())
+    np.testing.assert_allclose(ours._q, share * keep / (share * keep).sum(), rtol=1e-12)
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+def test_a_drawn_word_is_the_same_in_each_measurement(options: dict[str, Any]) -> None:
+    ours = model(window=3, subsample=0.01, **options)
+    first = ours(tokens(), LENGTHS)
+    np.testing.assert_array_equal(first, ours(tokens(), LENGTHS))
+    losses, tape = ours.forward(tokens(), LENGTHS, np.random.default_rng(0))
+    ours.backward(tape, np.ones(N))
+    again, _ = ours.forward(tokens(), LENGTHS, np.random.default_rng(0))
+    other, _ = ours.forward(tokens(), LENGTHS, np.random.default_rng(1))
+    np.testing.assert_array_equal(losses, again)
+    assert losses[0] != other[0]
+
+
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
 def test_a_classifier_takes_its_weights(options: dict[str, Any]) -> None:
     ours = model(**options)
@@ -134,3 +199,8 @@ def test_wrong_options() -> None:
         model(bidirectional=True, num_layers=2)
     with pytest.raises(ValueError, match="samples is -1, expected at least 0"):
         model(samples=-1)
+    with pytest.raises(ValueError, match="window is 0, expected at least 1"):
+        model(window=0)
+    for wrong in (-0.1, np.nan, np.inf):
+        with pytest.raises(ValueError, match="subsample is .*, expected 0 or more"):
+            model(subsample=wrong)

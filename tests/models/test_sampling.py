@@ -20,7 +20,12 @@ def model(**options: Any) -> LanguageModel:
 
 @pytest.mark.parametrize(
     "options",
-    [{}, {"cell": "gru", "num_layers": 2}, {"cell": "rnn", "projection": 6, "tied": True}],
+    [
+        {},
+        {"cell": "gru", "num_layers": 2},
+        {"cell": "rnn", "projection": 6, "tied": True},
+        {"cutoffs": [2, 5], "div_value": 1.5},
+    ],
 )
 def test_without_temperature_it_takes_the_likeliest(options: dict[str, Any]) -> None:
     ours = model(**options)

@@ -1,4 +1,4 @@
-"""SoftmaxDecoder and softmax_loss: against Linear and cross_entropy, in blocks of any size."""
+"""SoftmaxDecoder and softmax_loss: against Linear and cross_entropy."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fastlstm.models import SoftmaxDecoder, softmax, softmax_loss
+from fastlstm.models import SoftmaxDecoder, softmax_loss
 from fastlstm.nn import Linear, Parameter, cross_entropy
 
 K, V, M = 5, 23, 12
@@ -18,13 +18,6 @@ def numbers(*shape: int, seed: int = 0) -> Any:
     return np.random.default_rng(seed).standard_normal(shape)
 
 
-@pytest.fixture(params=[1, 30, 100, 1 << 18])
-def block(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Blocks of one row, of a few, and one for all."""
-    monkeypatch.setattr(softmax, "BLOCK", request.param)
-
-
-@pytest.mark.usefixtures("block")
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize("shared", [True, False])
 @pytest.mark.parametrize("shape", [(M,), (3, 4), ()])
@@ -52,7 +45,6 @@ def test_it_is_a_linear_layer(bias: bool, shared: bool, shape: tuple[int, ...]) 
     assert (ours.weight is weight) == shared
 
 
-@pytest.mark.usefixtures("block")
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_the_loss_and_its_gradient(dtype: str) -> None:
     logits = (50 * numbers(3, 4, V)).astype(dtype)

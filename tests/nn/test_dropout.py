@@ -55,3 +55,23 @@ def test_generator_of_the_layer() -> None:
 def test_wrong_p(p: float) -> None:
     with pytest.raises(ValueError, match=f"p is {p}, expected 0 to 1"):
         Dropout(p)
+
+
+def test_along_an_axis_all_are_dropped_together() -> None:
+    x, dropout = np.ones((5, 40, 3)), Dropout(0.5, axis=0)
+    y, tape = dropout.forward(x, np.random.default_rng(0))
+    np.testing.assert_array_equal(y, np.broadcast_to(y[:1], y.shape))
+    assert {0.0, 2.0} == set(np.unique(y))
+    np.testing.assert_array_equal(dropout.backward(tape, 3 * x), 3 * y)
+    rows, _ = Dropout(0.5, axis=-1).forward(x, np.random.default_rng(0))
+    assert (rows == rows[..., :1]).all()
+    assert not (rows == rows[:1]).all()
+    assert repr(Dropout(0.5, axis=-1)) == "Dropout(p=0.5, axis=-1)"
+    assert repr(Dropout(0.5)) == "Dropout(p=0.5)"
+
+
+def test_an_axis_that_does_not_fit_dropout() -> None:
+    with pytest.raises(ValueError, match=r"axis is 2, but x has shape \(3, 4\)"):
+        Dropout(0.5, axis=2).forward(np.ones((3, 4)))
+    with pytest.raises(TypeError, match="axis is 'x', expected an integer"):
+        Dropout(0.5, axis="x")  # type: ignore[arg-type]

@@ -138,3 +138,43 @@ def test_wrong_gradient() -> None:
     _, tape = embedding.forward([[1, 2]])
     with pytest.raises(ValueError, match=r"dy has shape \(2, 3\), expected \(1, 2, 3\)"):
         embedding.backward(tape, np.zeros((2, E)))
+
+
+def test_from_pretrained_is_as_torchs() -> None:
+    torch = pytest.importorskip("torch")
+    table = np.random.default_rng(0).standard_normal((5, 3)).astype(np.float32)
+    ours, theirs = (
+        kind.from_pretrained(convert(table), padding_idx=2)
+        for kind, convert in ((Embedding, np.asarray), (torch.nn.Embedding, torch.tensor))
+    )
+    tokens = [[0, 2], [4, 4]]
+    np.testing.assert_array_equal(ours(tokens), theirs(torch.tensor(tokens)).numpy())
+    assert ours.weight.trainable == theirs.weight.requires_grad == False  # noqa: E712
+    assert ours.padding_idx == theirs.padding_idx == 2
+    assert Embedding.from_pretrained(table, freeze=False).weight.trainable
+    assert "trainable=False" in repr(ours)
+    table[...] = 0
+    assert ours.weight.data.any()
+
+
+def test_a_frozen_embedding_has_no_gradient() -> None:
+    for sparse in (True, False):
+        frozen = Embedding.from_pretrained(np.ones((4, 2)), sparse=sparse)
+        assert frozen.dtype == np.float64
+        y, tape = frozen.forward([[1, 2]])
+        frozen.backward(tape, np.ones_like(y))
+        assert not frozen.weight.has_grad
+
+
+@pytest.mark.parametrize(
+    ("table", "error", "message"),
+    [
+        (np.ones(3), ValueError, "embeddings has shape (3,), expected (num_embeddings, embedding"),
+        (np.ones((0, 3)), ValueError, "embeddings has shape (0, 3)"),
+        (np.array([[1, np.nan]]), ValueError, "weight[0, 1] is nan, expected finite numbers"),
+        (np.array([["a"]]), TypeError, "weight has dtype <U1, expected real numbers"),
+    ],
+)
+def test_no_embeddings(table: Any, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=re.escape(message)):
+        Embedding.from_pretrained(table)

@@ -14,6 +14,7 @@ from rounded_layers import ROUNDED, assert_near
 import fastlstm as fl
 from fastlstm.kernels.reference.precision import int8_product, quantize, to_bfloat16
 from fastlstm.models import SoftmaxDecoder
+from fastlstm.nn import precision as of_products
 from fastlstm.nn.attention import DotAttention
 
 
@@ -72,8 +73,7 @@ def test_attention_trains_in_bfloat16() -> None:
         assert_near(actual, expected, 0.05)
 
 
-def test_softmax_decoder_by_the_definition(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fastlstm.models.softmax.BLOCK", 30)
+def test_softmax_decoder_by_the_definition() -> None:
     x = np.random.default_rng(0).standard_normal((6, 5)).astype(np.float32)
     for precision in ROUNDED:
         decoder = SoftmaxDecoder(5, 23, rng=0, precision=precision)
@@ -99,3 +99,26 @@ def test_softmax_decoder_rounds_a_part_of_its_weight_at_a_time(precision: str) -
     finally:
         tracemalloc.stop()
     assert peak < decoder.weight.data.nbytes / 2
+
+
+@pytest.mark.parametrize("large", [0, 1 << 62])
+def test_products_of_float32_by_either_library(large: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(of_products, "LARGE", large)
+    rng = np.random.default_rng(0)
+    for n, m, K in ((1, 1, 1), (7, 40, 33), (70, 20, 300)):
+        a, b, bias, out = (
+            rng.standard_normal(shape).astype(np.float32) for shape in ((n, K), (m, K), m, (n, m))
+        )
+        exact = a.astype(np.float64) @ b.T.astype(np.float64)
+        across = np.asfortranarray(a), np.asfortranarray(b)
+        for left, right in ((a, b), across):
+            made = of_products.products(left, right, "float32", bias)
+            np.testing.assert_allclose(made, exact + bias, atol=1e-6 * K)
+        expected = out + exact + bias
+        given = of_products.products(a, b, "float32", bias, out=out, add=True)
+        assert given is out
+        np.testing.assert_allclose(out, expected, atol=1e-6 * K)
+        assert of_products.products(a, b, "float32", out=out) is out
+        np.testing.assert_allclose(out, exact, atol=1e-6 * K)
+        double = of_products.products(a.astype(np.float64), b.astype(np.float64), "float32")
+        assert double.dtype == np.float64

@@ -122,3 +122,37 @@ WRONG = [
 def test_errors(loss: Any, logits: Any, targets: Any, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=re.escape(message)):
         loss(logits, targets)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_sample_weights_are_factors_of_the_rows(dtype: str) -> None:
+    rng = np.random.default_rng(3)
+    z, weight = rng.standard_normal((6, 4)).astype(dtype), rng.random(6)
+    labels = np.array([0, 3, 1, 1, 2, 0])
+    for loss, logits, t in (
+        (cross_entropy, z, labels), (bce_with_logits, z[:, 0].copy(), labels > 1),
+    ):  # fmt: skip
+        value, d = loss(logits, t, sample_weight=weight)
+        rows = [loss(logits[n : n + 1], t[n : n + 1]) for n in range(6)]
+        assert value == pytest.approx(np.mean(weight * [one for one, _ in rows]), rel=1e-6)
+        expected = np.concatenate([w * one / 6 for w, (_, one) in zip(weight, rows, strict=True)])
+        np.testing.assert_allclose(d, expected, rtol=1e-5, atol=1e-7)
+        assert d.dtype == dtype
+        plain, ones = loss(logits, t), loss(logits, t, sample_weight=np.ones(6))
+        assert ones[0] == plain[0]
+        np.testing.assert_array_equal(ones[1], plain[1])
+
+
+@pytest.mark.parametrize(
+    ("weight", "error", "message"),
+    [
+        ([1.0] * 2, ValueError, "sample_weight has shape (2,), expected (3,)"),
+        ([1.0, -1.0, 2.0], ValueError, "sample_weight[1] is -1.0, expected at least 0"),
+        ([1.0, 2.0, np.nan], ValueError, "sample_weight[2] is nan, expected at least 0"),
+        (["a"] * 3, TypeError, "sample_weight has dtype <U1, expected numbers"),
+    ],
+)
+def test_wrong_weights_of_rows(weight: Any, error: type[Exception], message: str) -> None:
+    for loss, logits in ((cross_entropy, np.zeros((3, 2))), (bce_with_logits, np.zeros(3))):
+        with pytest.raises(error, match=re.escape(message)):
+            loss(logits, [0, 1, 0], sample_weight=weight)

@@ -27,6 +27,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "plain": {},
     "deep": {"num_layers": 3, "bidirectional": True},
     "dropout": {"num_layers": 3, "dropout": 0.5},
+    "variational": {"num_layers": 3, "dropout": 0.5, "variational": True},
+    "weight drop": {"num_layers": 2, "weight_drop": 0.5, "bidirectional": True},
     "recompute": {"num_layers": 2, "recompute": 5},
     "float32": {"dtype": "float32", "bias": False},
 }

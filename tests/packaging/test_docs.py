@@ -21,9 +21,14 @@ FENCE = re.compile(r"^( *)```(\w*)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
 NEEDS = {
     "cells.md": ["numba"], "keras.md": ["torch", "keras"], "torch.md": ["torch"],
     "models.md": ["torch", "h5py", "onnx"], "onnx.md": ["onnx"],
+    "pretrained.md": ["sklearn"], "texts.md": ["sklearn"], "rl.md": ["sb3_contrib"],
+    "forecast.md": ["sklearn", "matplotlib"], "regression.md": ["sklearn"],
 }  # fmt: skip
-# The command of this checkout, whether or not it is installed.
-SHELL = f'set -e\nfastlstm() {{ "{sys.executable}" -m fastlstm "$@"; }}\n'
+# The commands of this checkout, whether or not it is installed.
+SHELL = f"""set -e
+python() {{ "{sys.executable}" "$@"; }}
+fastlstm() {{ python -m fastlstm "$@"; }}
+"""
 
 documents = pytest.mark.parametrize("document", DOCS, ids=lambda path: path.name)
 
@@ -68,3 +73,16 @@ def test_links_lead_somewhere(document: Path) -> None:
     for module in modules:
         path = ROOT / module.replace(".", "/")
         assert path.with_suffix(".py").exists() or path.is_dir(), module
+
+
+def test_the_tests_that_layers_names_exist() -> None:
+    text = (ROOT / "docs" / "layers.md").read_text(encoding="utf-8")
+    (table,) = re.findall(r"^\| \| torch \| fastlstm \| test \|\n(.*?)\n\n", text, re.M | re.S)
+    named = [
+        path
+        for row in table.splitlines()[1:]
+        for path in re.findall(r"`([\w/.]+)`", row.split("|")[4])
+    ]
+    assert len(named) > 10
+    for path in named:
+        assert (ROOT / "tests" / path).exists(), path

@@ -34,7 +34,7 @@ def test_console_scripts(name: str, value: str) -> None:
 def test_package_data_is_installed() -> None:
     package = files("fastlstm")
     assert package.joinpath("py.typed").is_file()
-    assert package.joinpath("text", "data", "imdb_sample.txt.bz2").is_file()
+    assert package.joinpath("text", "data", "imdb_sample.coded.bz2").is_file()
     assert package.joinpath("text", "data", "ATTRIBUTION.md").is_file()
     assert package.joinpath("examples", "data", "toy.tsv").is_file()
     assert package.joinpath("examples", "data", "ATTRIBUTION.md").is_file()

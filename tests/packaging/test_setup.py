@@ -86,3 +86,51 @@ def test_instruction_sets_on_request(setup: ModuleType, monkeypatch: pytest.Monk
 def test_pythons_own_flags_are_not_the_kernels(setup: ModuleType) -> None:
     command = ["gcc", "-pthread", "-Wsign-compare", "-DNDEBUG", "-g", "-fwrapv", "-O3", "-fPIC"]
     assert setup.without_pythons_own(command) == ["gcc", "-pthread", "-DNDEBUG", "-fPIC"]
+
+
+def test_smaller_flags_are_of_the_sets_they_do_not_slow(setup: ModuleType) -> None:
+    def flags_of(name: str, gcc_x86: bool) -> list[str]:
+        return list(setup.smaller_flags(setup.SOURCE_DIR / f"{name}.c", gcc_x86))
+
+    assert flags_of("isa_base_f32", False) == ["-Os"]
+    assert flags_of("isa_avx2_f32", True) == flags_of("threads", True) == setup.GCC_X86
+    for name in ("isa_avx512_f32", "isa_neon_f32", "dispatch"):
+        assert flags_of(name, False) == []
+    assert "-Os" not in flags_of("isa_avx512_f32", True)
+    for name in ("isa_avx512_f32", "isa_avx512bf16", "isa_base_f32", "isa_avx2_f64"):
+        assert "-fno-caller-saves" in flags_of(name, True)
+
+
+def test_gcc_for_windows_moves_no_vector_as_aligned(setup: ModuleType, tmp_path: Path) -> None:
+    """Its stack is aligned to 16 bytes, whatever is on it; and threads are not those of POSIX."""
+    assert setup.kernel_flags(["cc"], tmp_path) == setup.KERNEL_FLAGS
+    mingw = "x86_64-w64-mingw32-gcc"
+    if not shutil.which(mingw):
+        pytest.skip(f"{mingw} is not installed")
+    flags = setup.kernel_flags([mingw], tmp_path)
+    assert set(flags) - set(setup.KERNEL_FLAGS) == set(setup.GCC_WINDOWS)
+    assert set(setup.KERNEL_FLAGS) - set(flags) == {"-pthread"}
+
+
+def test_clang_cl_is_given_flags_in_its_words(setup: ModuleType) -> None:
+    for name in ("clang-cl", "clang-cl.exe", "/llvm/bin/clang-cl"):
+        flags = setup.in_words_of([name], ["-std=c11", "-Wall"])
+        assert flags[1:] == ["/clang:-std=c11", "/clang:-Wall"]
+    assert setup.in_words_of(["clang"], ["-std=c11"]) == ["-std=c11"]
+
+
+def test_visual_studios_own_compiler_is_refused_and_clang_cl_named(
+    setup: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("CC", raising=False)
+    with pytest.raises(Exception, match="'clang-cl' is not .* FASTLSTM_NO_EXTENSION=1"):
+        setup.find_clang_cl()
+    for name in ("cl", "clang-cl"):
+        (tmp_path / name).write_text("")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("CC", "cl")
+    with pytest.raises(Exception, match="clang-cl, and 'cl' is not a clang-cl"):
+        setup.find_clang_cl()
+    monkeypatch.delenv("CC")
+    assert setup.find_clang_cl() == str(tmp_path / "clang-cl")

@@ -12,9 +12,9 @@ from fastlstm.text.corpus import Corpus
 
 
 def make() -> Corpus:
-    train = Encoded.from_lengths([2, 3, 4, 2], [1, 3], [0, 1])
-    test = Encoded.from_lengths([1, 2], [0, 2], [1, 0])
-    return Corpus(train, test, ["<pad>", "<unk>", "the", "café", "it's"])
+    train = Encoded.from_lengths([2, 3, 4, 6], [1, 3], [0, 1])
+    test = Encoded.from_lengths([5, 2], [0, 2], [1, 0])
+    return Corpus(train, test, ["<pad>", "<unk>", "the", "café", "it's"], ["naïve"], ["…"])
 
 
 class Builder:
@@ -29,10 +29,14 @@ class Builder:
 
 
 def same(a: Corpus, b: Corpus) -> bool:
-    return a.words == b.words and all(
-        np.array_equal(getattr(x, name), getattr(y, name))
-        for x, y in ((a.train, b.train), (a.test, b.test))
-        for name in ("tokens", "offsets", "labels")
+    return (
+        a.tokens == b.tokens
+        and len(a.words) == len(b.words)
+        and all(
+            np.array_equal(getattr(x, name), getattr(y, name))
+            for x, y in ((a.train, b.train), (a.test, b.test))
+            for name in ("tokens", "offsets", "labels")
+        )
     )
 
 
@@ -63,8 +67,23 @@ def test_another_source_has_its_own_file(tmp_path, build):
 
 def test_a_new_rule_for_words_makes_it_anew(tmp_path, build, monkeypatch):
     cached(tmp_path, "name", "1", build)
-    monkeypatch.setattr("fastlstm.text.cache.TOKENIZER_VERSION", 2)
+    monkeypatch.setattr("fastlstm.text.cache.TOKENIZER_VERSION", 3)
     cached(tmp_path, "name", "1", build)
+    assert build.calls == 2
+
+
+def test_a_file_of_another_format_is_made_anew(tmp_path, build, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr("fastlstm.text.cache.CACHE_VERSION", 1)
+        cached(tmp_path, "name", "1", build)
+    assert same(cached(tmp_path, "name", "1", build), make())
+    assert build.calls == 2
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_each_analyzer_has_its_own_file(tmp_path, build):
+    for analyzer in ("word", "char", "word", "char"):
+        cached(tmp_path, "name", "1", build, analyzer)
     assert build.calls == 2
 
 
@@ -96,7 +115,7 @@ def test_no_flipped_byte_goes_unnoticed(tmp_path, build):
 
 
 def test_ids_past_the_words_are_damage(tmp_path, build):
-    broken = make()._replace(words=["<pad>", "<unk>"])
+    broken = make()._replace(words=["<pad>", "<unk>"], others=[], marks=[])
     cached(tmp_path, "name", "1", lambda: broken)
     with pytest.warns(CacheWarning, match="past the 2 words"):
         assert same(cached(tmp_path, "name", "1", build), make())

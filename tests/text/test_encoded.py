@@ -112,6 +112,13 @@ def test_concatenate() -> None:
     assert len(Encoded.concatenate([])) == 0
 
 
+def test_some_words_only() -> None:
+    rows = encode([[1, 2, 3], [], [2, 2], [4]])
+    kept = rows.keep(rows.tokens != 2)
+    assert decode(kept) == [[1, 3], [], [], [4]]
+    np.testing.assert_array_equal(kept.labels, rows.labels)
+
+
 def test_endless_arrays_are_refused_at_once() -> None:
     """Views that claim more elements than any address space holds."""
     endless, none = np.broadcast_to(np.int8(0), 1 << 50), np.zeros(0, np.int64)

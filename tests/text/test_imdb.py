@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import shutil
 
+import make_sample
 import numpy as np
 import pytest
 from small_imdb import write_archive
 
-from fastlstm.text import ChecksumError, IncompleteDataWarning, imdb, load_imdb
+from fastlstm.text import ChecksumError, IncompleteDataWarning, imdb, load_imdb, sources
 from fastlstm.text.cache import CacheWarning
 
 pytestmark = pytest.mark.filterwarnings(
@@ -107,7 +108,7 @@ def test_no_data_and_no_network_means_the_sample_and_says_so():
     with pytest.warns(IncompleteDataWarning, match="NOT the full data") as notes:
         data = load_imdb()
     assert data.source.startswith("bundled sample")
-    assert "2,000 + 2,000 reviews, NOT the full data" in data.source
+    assert "2,000 + 1,500 reviews, NOT the full data" in data.source
     assert not data.complete
     assert data.notice == str(notes[0].message)
     for part in ("No IMDB data was found", "cannot be reached", "25,000 + 25,000", "FASTLSTM_DATA"):
@@ -117,7 +118,7 @@ def test_no_data_and_no_network_means_the_sample_and_says_so():
 @pytest.mark.filterwarnings("error")
 def test_the_sample_when_asked_for_needs_no_warning(monkeypatch):
     data = load_imdb("sample")
-    assert (len(data.train), len(data.test), data.complete) == (2000, 2000, False)
+    assert (len(data.train), len(data.test), data.complete) == (2000, 1500, False)
     assert "NOT the full data" in data.notice
     monkeypatch.setenv("FASTLSTM_DATA", "sample")
     assert load_imdb().source == data.source
@@ -165,9 +166,12 @@ def test_the_full_data_is_silent(folder, monkeypatch):
     assert data.source == "extracted official archive aclImdb, 8 + 8 reviews"
 
 
-def test_the_sample_is_never_complete_whatever_its_size(monkeypatch):
-    monkeypatch.setattr(imdb, "OFFICIAL_ROWS", 2000)
-    assert not load_imdb("sample").complete
+def test_the_sample_is_never_complete_whatever_its_size(folder, monkeypatch, tmp_path):
+    make_sample.main([str(folder), "--out", str(tmp_path / "sample.bz2")])
+    monkeypatch.setattr(sources, "SAMPLE_PATH", tmp_path / "sample.bz2")
+    monkeypatch.setattr(imdb, "OFFICIAL_ROWS", 8)
+    data = load_imdb("sample")
+    assert (len(data.train), len(data.test), data.complete) == (8, 8, False)
 
 
 def test_the_csv_is_not_the_official_split_and_says_so(kaggle):
@@ -178,10 +182,22 @@ def test_the_csv_is_not_the_official_split_and_says_so(kaggle):
 
 
 def forbid(monkeypatch) -> None:
-    def read(source):
+    def read(source, analyzer, *, marks):
         raise AssertionError("read again")
 
     monkeypatch.setattr(imdb, "read_texts", read)
+
+
+@pytest.mark.parametrize("form", ["folder", "archive", "kaggle"])
+def test_reviews_cut_by_another_analyzer(request, form):
+    path = request.getfixturevalue(form)
+    for analyzer in ("word", "char", "char"):  # the last one from the cache
+        data = load_imdb(path, vocab_size=1000, analyzer=analyzer)
+        assert data.vocab.analyzer == analyzer
+        assert (" " in data.vocab) == (analyzer == "char")
+        assert all(map(len, map(data.train.row, range(len(data.train)))))
+    with pytest.raises(ValueError, match="analyzer is 'auto', expected one of"):
+        load_imdb(path, analyzer="auto")
 
 
 @pytest.mark.parametrize("form", ["folder", "archive", "kaggle"])

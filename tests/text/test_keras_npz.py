@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from small_imdb import lists
 
-from fastlstm.text import keras_npz
+from fastlstm.text import keras_npz, load_imdb
 from fastlstm.text.keras_npz import read_keras
 
 
@@ -38,15 +38,25 @@ def npy(array: np.ndarray, protocol: int = 4, **header) -> bytes:
     return file.getvalue()
 
 
+def test_words_are_not_cut_into_characters(path, keras_arrays):
+    np.savez(path, **keras_arrays)
+    with pytest.raises(
+        ValueError, match=r"analyzer is 'char', but .*imdb.npz has words, not texts"
+    ):
+        load_imdb(path, analyzer="char", cache=False)
+
+
 @pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
 def test_ranks_as_stored_at_the_official_place(path, keras_arrays, save):
     save(path, **keras_arrays)
-    train, test, words = read_keras(path)
+    train, test, words, others, marks = read_keras(path)
     assert rows(train) == [[6, 2, 3], [2, 4], [3, 3, 5, 2]]
     assert rows(test) == [[8, 2], [3]]
     assert train.labels.tolist() == [1, 0, 1]
     assert test.labels.tolist() == [0, 1]
     assert words == ["<pad>", "<unk>", *(f"#{rank}" for rank in range(1, 8))]
+    assert not others
+    assert not marks
 
 
 def test_ranks_as_load_data_gives_them(path, keras_arrays):
@@ -56,7 +66,7 @@ def test_ranks_as_load_data_gives_them(path, keras_arrays):
         moved[name] = lists(*([1] + [rank + 3 for rank in row] for row in keras_arrays[name]))
     moved["x_train"][1][1] = 2  # a word left out of the vocabulary
     np.savez(path, **moved)
-    train, test, _ = read_keras(path)
+    train, test, *_ = read_keras(path)
     expected = read_keras(plain)
     assert rows(train) == [[6, 2, 3], [1, 4], [3, 3, 5, 2]]
     assert rows(test) == rows(expected.test)

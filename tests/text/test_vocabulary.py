@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from fastlstm.text import PAD, UNK, Vocabulary, tokenize
 from fastlstm.text import files as files_module
+from fastlstm.text.tokenizer import RULES
 
 
 @pytest.fixture
@@ -85,6 +86,28 @@ def test_words_of_any_script_survive_the_file(tmp_path):
     assert Vocabulary.load(tmp_path / "vocab.json").words == vocab.words
 
 
+@pytest.mark.parametrize("analyzer", RULES)
+def test_the_analyzer_survives_the_file(analyzer, tmp_path):
+    vocab = Vocabulary.from_texts(["कि Ab 好书"], 99, analyzer)
+    vocab.save(tmp_path / "vocab.json")
+    again = Vocabulary.load(tmp_path / "vocab.json")
+    assert (again.words, again.analyzer) == (vocab.words, analyzer)
+    assert again.encode("कि Ab 好书").tolist() == vocab.encode("कि Ab 好书").tolist()
+    assert UNK not in again.encode("कि Ab 好书")
+    assert again.split("कि Ab 好书") == tokenize("कि Ab 好书", analyzer)
+
+
+def test_a_file_of_version_1_keeps_its_rule(tmp_path):
+    path = tmp_path / "vocab.json"
+    about = {"format": "fastlstm-vocabulary", "version": 1, "tokenizer": 1}
+    path.write_text(json.dumps({**about, "words": ["<pad>", "<unk>", "क"]}))
+    vocab = Vocabulary.load(path)
+    assert vocab.encode("की कि").tolist() == [2, 2]
+    vocab.save(path)
+    assert json.loads(path.read_text(encoding="utf-8")).keys() == {*about, "words"}
+    assert Vocabulary.load(path).analyzer == "word-1"
+
+
 def test_a_full_disk_leaves_the_earlier_file(vocab, tmp_path, monkeypatch):
     path = tmp_path / "vocab.json"
     vocab.save(path)
@@ -120,6 +143,8 @@ def test_load_a_file_cut_in_the_middle(vocab, tmp_path):
     [
         ({"format": "other"}, "is not a vocabulary of fastlstm"),
         ({"tokenizer": 99}, "tokenizer version 99"),
+        ({"analyzer": "auto"}, "damaged: analyzer is 'auto', expected one of"),
+        ({"analyzer": ["word"]}, "damaged: analyzer is"),
         ({"words": "abc"}, "damaged: no list of words"),
         ({"words": ["<pad>", "<unk>", 3]}, "damaged: no list of words"),
         ({"words": ["<pad>", "<unk>", "a", "a"]}, "damaged: words has 1 repetition"),

@@ -7,7 +7,7 @@ import pickle
 from typing import Any
 
 import pytest
-from dropin import CELLS, F32, F64, ft, torch
+from dropin import CELLS, F32, F64, SEQUENCES, ft, tensors, torch
 
 from fastlstm.torch import step
 
@@ -180,3 +180,59 @@ def test_bad_models() -> None:
     with pytest.raises(ValueError, match=r"without a cell of fastlstm.torch.*accelerate\(model\)"):
         with ft.fixed_weights(torch.nn.LSTMCell(2, 3)):
             pass
+
+
+@pytest.mark.parametrize("layers", [1, 2, 3, 9])
+@pytest.mark.parametrize("batch_first", [False, True])
+@pytest.mark.parametrize("dtype", [F32, F64])
+@pytest.mark.parametrize("name", SEQUENCES)
+def test_modules_too(name: str, dtype: Any, batch_first: bool, layers: int) -> None:
+    module = getattr(ft, name)(I, H, layers, batch_first=batch_first, dtype=dtype)
+    for N in (1, 5, 70):
+        x = torch.randn(*((N, 1) if batch_first else (1, N)), I, dtype=dtype)
+        h = torch.randn(layers, N, H, dtype=dtype)
+        hx = (h, 2 * h) if name == "LSTM" else h
+        with torch.no_grad():
+            expected = list(tensors(module(x, hx)))
+            with ft.fixed_weights(torch.nn.Sequential(module)):
+                assert all(map(torch.equal, tensors(module(x, hx)), expected))
+                other = copy.deepcopy(module)
+                longer = module(torch.cat([x, x], int(batch_first)), hx)[0]
+                assert torch.equal(
+                    longer.select(int(batch_first), 0), x_first(expected, batch_first)
+                )
+            assert all(map(torch.equal, tensors(other(x, hx)), expected))
+
+
+def x_first(outputs: list[Any], batch_first: bool) -> Any:
+    return outputs[0].select(int(batch_first), 0)
+
+
+@pytest.mark.usefixtures("native")
+@pytest.mark.parametrize("layers", [1, 2, 8])
+@pytest.mark.parametrize("name", SEQUENCES)
+def test_modules_take_the_packed_weights(name: str, layers: int) -> None:
+    module, x = getattr(ft, name)(I, H, layers), torch.randn(1, 2, I)
+    h = torch.randn(layers, 2, H)
+    hx = (h, 2 * h) if name == "LSTM" else h
+    with torch.no_grad():
+        for which, weight in module.named_parameters():
+            before = module(x, hx)[0]
+            with ft.fixed_weights(module):
+                if which.startswith("weight"):  # biases are read where they are
+                    weight.data.mul_(0.5)
+                    assert torch.equal(module(x, hx)[0], before)
+                weight.mul_(0.5)
+                with pytest.raises(RuntimeError, match=f"a weight of {name} changed inside fixed"):
+                    module(x, hx)
+            assert not torch.equal(module(x, hx)[0], before)
+
+
+@pytest.mark.parametrize("options", [{"num_layers": 9}, {"bidirectional": True}, {"proj_size": 3}])
+def test_other_modules_run_as_ever(options: dict[str, Any]) -> None:
+    module, x = ft.LSTM(I, H, **options), torch.randn(1, 2, I)
+    with torch.no_grad(), ft.fixed_weights(module):
+        before = module(x)[0]
+        module.weight_hh_l0.mul_(0.5)
+        module.weight_ih_l0.mul_(0.5)
+        assert not torch.equal(module(x)[0], before)

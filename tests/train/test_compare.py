@@ -250,6 +250,7 @@ def test_other_options_or_data_are_refused_at_resuming(
         (["--budget", "inf"], "--budget is inf, expected more than 0 and finite"),
         (["--budget", "nan"], "--budget is nan"),
         (["--lr", "0"], "--lr is 0.0, expected more than 0"),
+        (["--vectors", "v.txt"], "--vectors and --compare exclude each other"),
     ],
 )
 def test_options_that_contradict_a_comparison(

@@ -32,10 +32,26 @@ def test_json_and_back() -> None:
 def test_what_is_left_open_follows_from_the_number_of_texts(
     texts: int, batch_size: int, epochs: int
 ) -> None:
+    net = Config(parts="net")
+    assert net.sized(texts, 10**9) == {"batch_size": batch_size, "epochs": epochs}
     assert Config().sized(texts) == {"batch_size": batch_size, "epochs": epochs}
     given = {"batch_size": 16, "epochs": 2}
     assert Config(**given).sized(texts) == given  # type: ignore[arg-type]
     assert Config(epochs=2).sized(texts) == {"batch_size": batch_size, "epochs": 2}
+
+
+@pytest.mark.parametrize(
+    ("texts", "words", "epochs"),
+    [
+        (22_500, 4_900_000, 2),  # the full IMDB, a tenth held back
+        (1_800, 284_000, 8),  # the bundled sample
+        (9_000, 180_000, 4),  # short texts: the steps decide
+        (500, 10_000, 40),
+    ],
+)
+def test_beside_a_linear_part_a_net_reads_fewer_words(texts: int, words: int, epochs: int) -> None:
+    assert Config().sized(texts, words)["epochs"] == epochs
+    assert Config(epochs=9).sized(texts, words)["epochs"] == 9
 
 
 def test_it_cannot_be_changed() -> None:

@@ -92,20 +92,24 @@ def test_a_finished_run(earlier: Path, capsys: pytest.CaptureFixture[str]) -> No
     found = run.log_probabilities(run.encode(TEXTS))
     np.testing.assert_allclose(found, LOG_PROBABILITIES, rtol=0, atol=1e-4)
     assert run.labels == ["music", "sport", "weather"]
+    assert run.vocab.analyzer == run.config.analyzer == "word-1"
+    assert run.encode(["word3 की"]).lengths.tolist() == [2]  # as that version cut it
+    assert run.encode(["किीक"]).lengths.tolist() == [2]
     for words in (["info", "finished"], ["evaluate", "finished", "topics.csv"]):
         assert main([*words, "--json"]) == 0
         assert json.loads(capsys.readouterr().out)
 
 
 def words(out: str, *more: str) -> list[str]:
-    return ["train", "topics.csv", "--out", out, *sum(OPTIONS.items(), ()), "--quiet", *more]
+    options = sum(OPTIONS.items(), ("--parts", "net"))  # all that version had
+    return ["train", "topics.csv", "--out", out, *options, "--quiet", *more]
 
 
 @pytest.mark.parametrize(
     ("name", "reporter", "at", "more"),
     [
         ("broken", "classify.Progress", 7, ()),
-        ("pretraining", "pretrain.Told", 2, ("--pretrain",)),
+        ("pretraining", "pretrain.Told", 2, ("--pretrain", "--pretrain-window", "1")),
     ],
 )
 def test_a_run_broken_off(
@@ -120,6 +124,7 @@ def test_a_run_broken_off(
         patch.setattr(PressCtrlC, "at", at)
         patch.setattr(f"fastlstm.train.classifier.{reporter}", PressCtrlC)
         assert main(words("ours", *more)) == 130
+    assert load_run(earlier / name).vocab.analyzer == "word-1"
     ends = [earlier / part / "model.safetensors" for part in (name, "unbroken")]
     check_same(Path("written"), earlier / "ours" / state, *ends)
 

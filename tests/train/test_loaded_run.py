@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,10 @@ from fastlstm.train import checkpoint
 from fastlstm.train.classifier import classify, texts
 from fastlstm.train.classifier.config import Config
 from fastlstm.train.classifier.loaded_run import load_run
+from fastlstm.train.classifier.parts import load_parts
 from fastlstm.train.classifier.run_folder import RunFolder
 from fastlstm.train.classifier.text_config import TextConfig
-from fastlstm.train.model_file import load_model, load_model_and_note
+from fastlstm.train.model_file import load_model
 
 pytestmark = pytest.mark.usefixtures("own_cache", "no_picture")
 
@@ -77,11 +79,19 @@ def test_a_run_of_own_texts(own: Path) -> None:
 
 
 def test_texts_are_cut_as_in_training(copy: Path) -> None:
-    config = read(copy / "config.json")
-    (copy / "config.json").write_text(json.dumps({**config, "max_length": 4}))
     run = load_run(copy)
+    run = replace(run, config=replace(run.config, max_length=4))
     (row,) = (run.encode(["low0 low3 low6 word1 word2 word3"]).row(0),)
     assert run.vocab.decode(row) == "low0 low3 word2 word3"
+
+
+def test_options_changed_by_hand_are_those_of_another_run(copy: Path) -> None:
+    config = read(copy / "config.json")
+    (copy / "config.json").write_text(json.dumps({**config, "max_length": 4}))
+    with pytest.raises(
+        ValueError, match=r"model\.safetensors is of another run: max_length differ"
+    ):
+        load_run(copy)
 
 
 def test_an_unfinished_run_has_the_model_of_its_best_epoch(copy: Path) -> None:
@@ -168,8 +178,8 @@ def test_a_run_that_is_replaced_while_it_is_read(
     """Files of two runs are never mixed, and it is not called damage."""
     copy = shutil.copytree(own, tmp_path / "copy")
 
-    def meanwhile(path: Path, kind: Any) -> Any:
-        read = load_model_and_note(path, kind)
+    def meanwhile(path: Path) -> Any:
+        read = load_parts(path)
         folder = RunFolder(copy)
         config = json.loads(folder.config.read_text())
         if how == "removed":
@@ -180,7 +190,7 @@ def test_a_run_that_is_replaced_while_it_is_read(
             shutil.copy(own / "vocab.json", folder.vocab)  # of as many words
         return read
 
-    monkeypatch.setattr("fastlstm.train.classifier.loaded_run.load_model_and_note", meanwhile)
+    monkeypatch.setattr("fastlstm.train.classifier.loaded_run.load_parts", meanwhile)
     with pytest.raises(ValueError, match="copy was given to another run while it was read"):
         load_run(copy)
     if how != "removed":

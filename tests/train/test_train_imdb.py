@@ -119,6 +119,7 @@ def test_the_result_does_not_depend_on_threads(base: Path, reviews: Path, tmp_pa
 # trained weights. Options in CHECKED_ELSEWHERE have a test of their own.
 EFFECTS: dict[str, dict[str, Any]] = {
     "vocab_size": {"vocab_size": 20},
+    "analyzer": {"analyzer": "char"},
     "max_length": {"max_length": 0},
     "truncate": {"truncate": "first"},
     "embedding_dim": {"embedding_dim": 3},
@@ -148,9 +149,20 @@ EFFECTS: dict[str, dict[str, Any]] = {
     "bigrams": {"bigrams": 7},
     "pretrain": {"pretrain": True},
     "pretrain_epochs": {"pretrain": True, "pretrain_epochs": 1},
+    "pretrain_window": {"pretrain": True, "pretrain_window": 1},
+    "unlabelled": {"pretrain": True, "unlabelled": False},
     "teachers": {"pretrain": True, "teachers": 0},
 }
-CHECKED_ELSEWHERE = {"data", "threads", "patience"}
+CHECKED_ELSEWHERE = {
+    "data",
+    "threads",
+    "patience",
+    "vectors",
+    "freeze_vectors",
+    "parts",
+    "marks",
+    "from_run",
+}
 
 
 def test_every_option_has_a_test() -> None:
@@ -161,6 +173,7 @@ def test_every_option_has_a_test() -> None:
 def test_options_have_an_effect(name: str, base: Path, reviews: Path, tmp_path: Path) -> None:
     needs: dict[str, dict[str, Any]] = {
         "momentum": {"optimizer": "sgd"}, "pretrain_epochs": {"pretrain": True},
+        "pretrain_window": {"pretrain": True}, "unlabelled": {"pretrain": True},
         "teachers": {"pretrain": True},
     }  # fmt: skip
     options = EFFECTS[name]
@@ -203,7 +216,7 @@ def test_cells_differ_and_models_are_built_again(
 
 def test_pretraining(reviews: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "run"
-    metrics = train(reviews, out, pretrain=True)
+    metrics = train(reviews, out, pretrain=True, pretrain_window=1)
     assert metrics["pretrain_texts"] == REVIEWS * 3 // 2 + UNLABELLED  # none that are validated
     assert metrics["pretrain_seconds"] > 0
     assert 2 < metrics["pretrain_perplexity"] < SMALL["vocab_size"]
@@ -269,6 +282,13 @@ def test_teachers(
     assert [path.name for path in teachers[1].iterdir()] == ["notes.txt"]
 
 
+def test_pretraining_on_the_labelled_reviews_alone(reviews: Path, tmp_path: Path) -> None:
+    metrics = train(reviews, tmp_path / "run", pretrain=True, unlabelled=False)
+    assert metrics["pretrain_texts"] == metrics["train_reviews"] == REVIEWS * 3 // 2
+    assert "taught_texts" not in metrics
+    assert not (tmp_path / "run" / "teacher-1").exists()
+
+
 def test_nothing_to_pretrain_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(arguments(Path("sample"), tmp_path / "run", pretrain=True)) == 1
     assert "has no unlabelled reviews; only the official archive" in capsys.readouterr().err
@@ -321,7 +341,7 @@ def test_module_runs_and_help_tells_every_option_with_its_default() -> None:
     result = subprocess.run(command, capture_output=True, text=True, env=environment, check=True)
     entries = {entry.split()[0].rstrip(","): entry for entry in result.stdout.split("\n  ")[1:]}
     for item in fields(Config):
-        flag = f"--{item.name.replace('_', '-')}"
+        flag = "--from" if item.name == "from_run" else f"--{item.name.replace('_', '-')}"
         assert flag in entries
         if item.default is not None:
             assert f"(default {item.default})" in result.stdout.split(f"\n  {flag}")[1][:300]

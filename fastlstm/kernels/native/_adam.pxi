@@ -42,3 +42,55 @@ def adam(step):
         if a.total != NULL:
             a.total = <char *>a.total + done * size
         k.adam(&a)
+
+
+DEF OF_ELEMENT = 400  # operations that take as long as one of Adam
+
+
+@cython.auto_pickle(False)
+cdef class AdamParts:
+    """Rows (p, m, v, g) of one dtype, for steps of Adam on all of them in one call."""
+    cdef fl_adam *parts  # [n]
+    cdef int64_t n, size
+    cdef const fl_kernels *kernels
+    cdef list held
+
+    def __cinit__(self, list parts not None):
+        cdef View p, m, v, g
+        cdef fl_adam *a
+        self.held, self.n = [], len(parts)
+        self.parts = a = <fl_adam *>fl_alloc(self.n * sizeof(fl_adam))
+        if a == NULL:
+            raise MemoryError(f"no memory for Adam's step of {self.n} arrays")
+        format = format_of(parts[0][0], "p") if parts else "f"
+        self.kernels = kernels_of(8 if format == "d" else 4)
+        for one in parts:
+            p = view(one[0], "p", (-1,), format, 0, True)
+            shape = p.shape()
+            m = view(one[1], "m", shape, format, 0, True)
+            v = view(one[2], "v", shape, format, 0, True)
+            g = view(one[3], "g", shape, format, 0)
+            self.held += (p, m, v, g)
+            memset(a, 0, sizeof(fl_adam))
+            a.rows, a.width, a.n_threads = 1, p.b.shape[0], 1
+            a.p, a.m, a.v, a.g = p.b.buf, m.b.buf, v.b.buf, g.b.buf
+            self.size += a.width
+            a += 1
+
+    def __dealloc__(self):
+        fl_free(self.parts)
+
+    def step(self, numbers, int n_threads):
+        """Take one step of all, with `fl_adam`'s numbers from rate to scale."""
+        cdef View v = view(numbers, "numbers", (8,), "d", 0)
+        cdef fl_many job
+        cdef int64_t i
+        if not self.n:
+            return
+        memset(&job, 0, sizeof(job))
+        job.kernels, job.M, job.layers, job.n_threads = self.kernels, self.n, 1, n_threads
+        job.adam, job.work = self.parts, OF_STEP * self.n + <double>OF_ELEMENT * self.size
+        for i in range(self.n):
+            memcpy(&self.parts[i].rate, v.b.buf, 8 * sizeof(double))
+        with nogil:
+            fl_run_many(&job)

@@ -1,6 +1,6 @@
 """The C interface, as `src/fastlstm.h` declares and explains it."""
 
-from libc.stdint cimport int64_t, uint8_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 
 cdef extern from "fastlstm.h" nogil:
     ctypedef struct fl_rows:
@@ -116,6 +116,17 @@ cdef extern from "fastlstm.h" nogil:
         int64_t term
         int n_threads
 
+    ctypedef struct fl_softmax:
+        int64_t M, V
+        void *z
+        const void *bias
+        const int64_t *target
+        const void *target_bias
+        double scale
+        double *loss
+        void *dbias
+        int n_threads
+
     ctypedef struct fl_matmul:
         int64_t batch, n, m, K
         const void *a
@@ -195,10 +206,24 @@ cdef extern from "fastlstm.h" nogil:
         void (*pool_forward)(const fl_pool *p) noexcept nogil
         void (*pool_backward)(const fl_pool *p) noexcept nogil
         void (*adam)(const fl_adam *a) noexcept nogil
+        int (*softmax_cross_entropy)(const fl_softmax *p) noexcept nogil
         void (*exp)(int64_t n, const void *x, void *y) noexcept nogil
         void (*sigmoid)(int64_t n, const void *x, void *y) noexcept nogil
         void (*tanh)(int64_t n, const void *x, void *y) noexcept nogil
 
+    ctypedef struct fl_many:
+        const fl_kernels *kernels
+        int64_t M, layers
+        const fl_call *calls
+        const fl_grads *grads
+        const fl_adam *adam
+        double work
+        int n_threads
+        int (*stop)() noexcept nogil
+
+    int fl_run_many(const fl_many *m)
+    void fl_sort_rows(int64_t T, int64_t N, const int64_t *lengths, int64_t *order,
+                      int64_t *length, int64_t *n_at, int64_t *offset)
     const fl_kernels *fl_get_kernels(const char *isa, int itemsize, int precision)
     int fl_isa_built(const char *isa)
     int fl_isa_supported(const char *isa)
@@ -210,3 +235,58 @@ cdef extern from "fastlstm.h" nogil:
     size_t fl_block_bytes(size_t bytes)
     uint64_t fl_float_state()
     void fl_be_patient(int yes)
+
+cdef extern from "sparse.h" nogil:
+    ctypedef struct fl_sparse:
+        int64_t N
+        const int64_t *start
+        const int32_t *column
+        const float *value
+
+    ctypedef struct fl_keys:
+        int64_t F
+        const uint64_t *key
+        int bits
+        const uint32_t *first
+
+    void fl_index_keys(const fl_keys *t, uint32_t *first)
+    void fl_find_keys(const fl_keys *t, int64_t M, const uint64_t *key, int32_t *column)
+    void fl_collapse(const fl_sparse *named, int32_t *seen, int64_t *start, int32_t *column,
+                     float *count)
+    void fl_sparse_product(const fl_sparse *x, int64_t K, const float *w, double *y)
+
+    ctypedef struct fl_logistic:
+        fl_sparse x
+        int64_t F, classes, problems
+        const int64_t *target
+        const double *cost
+        const double *doubt
+        double tolerance
+        int64_t max_epochs
+        uint64_t seed
+        float *weights
+        double *intercept
+        int64_t *epochs
+        int n_threads
+        int (*stop)() noexcept nogil
+
+    int fl_fit_logistic(const fl_logistic *p)
+
+cdef extern from "crf.h" nogil:
+    ctypedef struct fl_crf:
+        int64_t N, T, K
+        const double *x
+        const int64_t *length
+        const double *start
+        const double *between
+        const double *end
+        int64_t *label
+        double *loss
+        double *dx
+        double *dstart
+        double *dbetween
+        double *dend
+        int n_threads
+
+    int fl_crf_loss(const fl_crf *p) noexcept
+    int fl_viterbi(const fl_crf *p) noexcept

@@ -1,4 +1,4 @@
-# Products of matrices in lower precision.
+# Products of matrices.
 # Part of _native.pyx.
 
 cdef class PackedMatrix:
@@ -64,7 +64,7 @@ cdef tuple read_factors(fl_matmul *p, a, b, bias, str precision):
     """Set what is multiplied; returns the views of a, b (None if it is packed) and bias."""
     cdef View va, vb = None, vbias = None
     cdef PackedMatrix packed
-    cdef bint may_transpose = precision == "bfloat16"
+    cdef bint may_transpose = precision != "int8"
     cdef tuple front
     if not 2 <= np.ndim(a) <= 3:
         raise ValueError(f"a has shape {np.shape(a)}, expected two or three axes")
@@ -91,7 +91,7 @@ cdef tuple read_factors(fl_matmul *p, a, b, bias, str precision):
 
 
 def matmul(a, b, bias=None, *, str precision, out=None, bint add=False, int n_threads=1):
-    """``a @ b^T + bias`` in lower precision: see `fastlstm.kernels.reference.matmul`."""
+    """``a @ b^T + bias``: see `fastlstm.kernels.reference.matmul`."""
     cdef fl_matmul p
     cdef const fl_kernels *kernels
     cdef View given, v

@@ -7,11 +7,14 @@ and tuples and lists are indexed with a check (boundscheck is on; pointers never
 This file chooses the instruction set; the others hold one idea each:
 _c.pxd the C interface, _view.pxi arrays, _interrupt.pxi signals, _sequence.pxi the time loop,
 _bound.pxi the same over arrays that stay,
-_stream.pxi single steps, _step.pxi those of torch's cells, _dlpack.pxi what torch's tensors are,
+_stream.pxi single steps, _many.pxi many models in one call, _step.pxi steps of torch's cells,
+_dlpack.pxi what torch's tensors are,
 _matmul.pxi products of matrices, _chain.pxi chains of stages, _pool.pxi pooling, _adam.pxi the
-optimizer.
+optimizer, _softmax.pxi the softmax over a vocabulary, _sparse.pxi sparse rows,
+_crf.pxi conditional random fields.
 """
 
+cimport cython
 from cpython.buffer cimport (
     PyBUF_FORMAT, PyBUF_STRIDES, PyBUF_WRITABLE, PyBuffer_FillInfo, PyBuffer_Release,
     PyObject_CheckBuffer, PyObject_GetBuffer,
@@ -38,6 +41,7 @@ from fastlstm.kernels.arguments import (
     check_matmul,
     check_precision,
     check_recompute,
+    plain,
 )
 from fastlstm.kernels.call import Tokens
 from fastlstm.kernels.chain import (
@@ -52,6 +56,17 @@ from fastlstm.kernels.chain import (
 from fastlstm.kernels.parts import cut
 from fastlstm.kernels.rows import Rows
 from fastlstm.kernels.sizes import MemoryUse, check_sizes
+from fastlstm.kernels.softmax import read_softmax
+from fastlstm.kernels.sparse import (
+    LogisticSolution,
+    SparseRows,
+    check_count,
+    read_columns,
+    read_keys,
+    read_logistic,
+    read_offsets,
+    read_rows,
+)
 from fastlstm.kernels.spec import CELLS, CellSpec
 from fastlstm.kernels.steps import STREAM_IN_USE, read_states, read_step, wrong_row
 
@@ -158,12 +173,16 @@ include "_interrupt.pxi"
 include "_sequence.pxi"
 include "_bound.pxi"
 include "_stream.pxi"
+include "_many.pxi"
 include "_dlpack.pxi"
 include "_step.pxi"
 include "_matmul.pxi"
 include "_chain.pxi"
 include "_pool.pxi"
 include "_adam.pxi"
+include "_softmax.pxi"
+include "_sparse.pxi"
+include "_crf.pxi"
 
 
 # For tests.

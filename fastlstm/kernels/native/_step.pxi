@@ -47,22 +47,28 @@ cdef class Kept:
 
 
 cdef class PackedWeights:
-    """The weights of a cell, packed: for steps made while they do not change."""
+    """The weights of a cell or of layers, packed: for steps made while they do not change."""
     cdef object cell
-    cdef Kept call
-    cdef void *packed
+    cdef list calls  # of each layer, with its packed weights
+    cdef void *packed[MOST_LAYERS]
     cdef tuple weights
     cdef list versions
 
     def __dealloc__(self):
-        fl_free(self.packed)
+        cdef int i
+        for i in range(MOST_LAYERS):
+            fl_free(self.packed[i])
 
     def changed(self, tuple tensors not None):
         """Whether the last of a step's tensors are others, or torch wrote to them meanwhile."""
-        cdef int i, w = len(tensors) - 4
-        if self.packed == NULL or w < 0:
+        cdef int i, n, w
+        if self.versions is None:
             return True
-        for i in range(4):
+        n = len(self.weights)
+        w = len(tensors) - n
+        if w < 0:
+            return True
+        for i in range(n):
             if tensors[w + i] is not self.weights[i]:
                 return True
             if self.weights[i] is not None and self.weights[i]._version != self.versions[i]:
@@ -370,22 +376,28 @@ cdef class TensorStep:
         """Set sizes and inputs of a call; False where a tensor is not what it must be."""
         return self.place_weights(k, tensors, self.states + 1) and self.place_rows(k, tensors)
 
-    cdef list place_layers(self, tuple tensors):
-        """The calls of all layers, but for what the others read of the first; None as above."""
-        cdef Kept k, first = Kept()
+    cdef list place_all_weights(self, tuple tensors, int w):
+        """The calls of all layers with their weights, from `w` on, and sizes; None as above."""
+        cdef Kept k, first = None
         cdef int i
-        cdef list calls = [first]
-        if self.layers > MOST_LAYERS or not self.place(first, tensors):
+        cdef list calls = []
+        if self.layers > MOST_LAYERS:
             return None
-        for i in range(1, self.layers):
+        for i in range(max(self.layers, 1)):
             k = Kept()
-            if not self.place_weights(k, tensors, self.states + 1 + 4 * i):
+            if not self.place_weights(k, tensors, w + 4 * i):
                 return None
-            if k.bits != first.bits or k.p.H != first.p.H or k.p.input.I != first.p.H:
+            if i == 0:
+                first = k
+            elif k.bits != first.bits or k.p.H != first.p.H or k.p.input.I != first.p.H:
                 return None
-            k.set_rows(first.n)
             calls.append(k)
         return calls
+
+    cdef list place_layers(self, tuple tensors):
+        """The calls of all layers, but for what the others read of the first; None as above."""
+        cdef list calls = self.place_all_weights(tensors, self.states + 1)
+        return calls if calls is not None and self.place_rows(calls[0], tensors) else None
 
     cdef tuple run(self, Kept k, tuple tensors, int n_threads):
         cdef int failed
@@ -420,6 +432,7 @@ cdef class TensorStep:
         c = self.empty_like(tensors[2]) if self.states == 2 else None
         for i in range(self.layers):
             k = calls[i]
+            k.set_rows(first.n)
             at[i], k.p.n_threads = &k.p, n_threads
             k.p.h0 = <char *>first.p.h0 + i * size
             k.p.y = k.p.h_n = <char *>address(h) + i * size
@@ -447,26 +460,40 @@ cdef class TensorStep:
         return self.run(k, tensors, n_threads) if self.place(k, tensors) else None
 
     def pack(self, tuple weights not None):
-        """The last four tensors of a step, packed for `packed_step`; None if they are not plain."""
+        """The weights of a step, packed for `packed_step`; None if they are not plain."""
         cdef PackedWeights w = PackedWeights()
-        w.cell, w.call, w.weights = self.cell, Kept(), weights
-        if not self.place_weights(w.call, weights, 0):
+        cdef list calls = self.place_all_weights(weights, 0)
+        cdef Kept k
+        cdef int i = 0
+        if calls is None:
             return None
+        for k in calls:
+            w.packed[i] = fl_alloc(k.kernels.packed_size(&k.p) * (k.bits // 8))
+            if w.packed[i] == NULL:
+                raise MemoryError("no memory for packed weights")
+            k.kernels.pack(&k.p, w.packed[i])
+            k.p.packed = w.packed[i]
+            i += 1
+        w.cell, w.calls, w.weights = self.cell, calls, weights
         w.versions = [None if t is None else t._version for t in weights]
-        w.packed = fl_alloc(w.call.kernels.packed_size(&w.call.p) * (w.call.bits // 8))
-        if w.packed == NULL:
-            raise MemoryError("no memory for packed weights")
-        w.call.kernels.pack(&w.call.p, w.packed)
         return w
 
     def packed_step(self, tuple tensors not None, PackedWeights w not None, int n_threads):
         """As a call, with the weights that were packed in place of those among the tensors."""
-        cdef Kept k = Kept()
-        if w.cell is not self.cell or w.packed == NULL:  # an RNNCell that got another nonlinearity
+        cdef Kept k, packed
+        cdef list calls = []
+        if w.cell is not self.cell or w.versions is None or len(w.calls) != max(self.layers, 1):
+            return None  # such as an RNNCell that got another nonlinearity
+        for packed in w.calls:
+            k = Kept()
+            memcpy(&k.p, &packed.p, sizeof(fl_call))
+            k.kernels, k.bits = packed.kernels, packed.bits
+            calls.append(k)
+        if not self.place_rows(calls[0], tensors):
             return None
-        memcpy(&k.p, &w.call.p, sizeof(fl_call))
-        k.kernels, k.bits, k.p.packed = w.call.kernels, w.call.bits, w.packed
-        return self.run(k, tensors, n_threads) if self.place_rows(k, tensors) else None
+        if self.layers < 2:
+            return self.run(calls[0], tensors, n_threads)
+        return self.run_layers(calls, tensors, n_threads)
 
     def save(self, tuple tensors not None, int n_threads, Kept k=None):
         """What a call returns, and what `backward` needs; `k` if the tensors were read just before.

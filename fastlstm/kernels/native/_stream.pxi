@@ -189,7 +189,7 @@ cdef class Stream:
     cdef const int64_t *choose(self, View numbers) except NULL:
         """Copy the numbers of rows, which another thread may change, and check them."""
         cdef const int64_t *given = <const int64_t *>numbers.b.buf
-        cdef int64_t i, row, n = numbers.b.shape[0], good = 0
+        cdef int64_t i, row = 0, n = numbers.b.shape[0], good = 0
         for i in range(n):
             row = given[i]
             if not 0 <= row < self.N or self.marks[row]:

@@ -33,8 +33,10 @@ cdef class View:
         if self.b.itemsize and <size_t>self.b.buf % <size_t>self.b.itemsize:
             raise ValueError(f"{name} is not aligned, expected a copy of it")
         code = self.b.format[0] if self.b.format != NULL and self.b.format[1] == 0 else 0
-        # 'l' and 'q' are both int64 where long is
-        if code != <char>ord(format) and not (format == "q" and code == 108 and self.b.itemsize == 8):
+        # 'l' and 'q' are both int64 where long is, 'L' and 'Q' uint64
+        if code != <char>ord(format) and not (
+            self.b.itemsize == 8 and (format == "q" and code == 108 or format == "Q" and code == 76)
+        ):
             raise TypeError(f"{name} is {told(array)}, expected {DTYPES[format]}")
         return 0
 
@@ -69,7 +71,8 @@ cdef class View:
 
 
 MOST_BYTES = 1 << 60  # more than there is; sums of a few such still fit in int64
-DTYPES = {"f": "float32", "d": "float64", "q": "int64", "?": "bool"}
+DTYPES = {"f": "float32", "d": "float64", "i": "int32", "q": "int64", "I": "uint32", "Q": "uint64",
+          "?": "bool"}
 
 
 cdef View view(array, str name, tuple shape, str format, int dense_from, bint writable=False):

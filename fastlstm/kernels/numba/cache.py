@@ -11,6 +11,7 @@ The folder is "numba" in that of `fastlstm.text.cache_folder`; NUMBA_CACHE_DIR s
 from __future__ import annotations
 
 import hashlib
+import inspect
 import itertools
 import logging
 import pickle
@@ -34,6 +35,8 @@ from numba.core.types import BaseTuple, int64
 from fastlstm.kernels import activations
 from fastlstm.kernels.numba.jit import OPTIONS, jit
 from fastlstm.kernels.numba.workers import in_parts
+from fastlstm.kernels.reference import logistic
+from fastlstm.notices import SlowWarning
 from fastlstm.text.files import cache_folder, replacing
 
 Function = Callable[..., Any]
@@ -141,17 +144,18 @@ def _warn_uncached(why: str) -> None:
     warnings.warn(
         f"compiled code cannot be kept on disk and is made anew by each process ({why}); "
         "set FASTLSTM_CACHE to a folder that can be written to",
-        RuntimeWarning,
+        SlowWarning,
         stacklevel=5,
     )
 
 
 @cache
 def _sources() -> bytes:
-    """Hash of this package's sources, and of what compiles them."""
+    """Hash of this package's sources, of those that it compiles of others, and of what does so."""
     versions = (sys.version, numba.__version__, llvmlite.__version__, np.__version__)
     digest = hashlib.sha256(repr(versions).encode())
-    for path in (Path(activations.__file__), *sorted(Path(__file__).parent.glob("*.py"))):
+    shared = (Path(inspect.getfile(source)) for source in (activations, logistic))
+    for path in (*shared, *sorted(Path(__file__).parent.glob("*.py"))):
         digest.update(path.read_bytes())
     return digest.digest()
 

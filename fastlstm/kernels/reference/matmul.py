@@ -1,6 +1,7 @@
-"""Products of matrices in lower precision: those of layers that have no time loop.
+"""Products of matrices: those of layers that have no time loop.
 
-Those of bfloat16 are made row by row, as in `precision`: a row's result depends on no other.
+Those of float32 and bfloat16 are made row by row, as in `precision`: a row's result depends on no
+other.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ F32 = np.dtype(np.float32)
 
 
 def pack_matrix(b: Array, precision: str, /) -> Array | Quantized:
-    """Return a matrix [m,K] as the products of a precision take it, "bfloat16" or "int8"."""
+    """Return a matrix [m,K] as the products of a precision take it."""
     b = plain("b", b, F32, (None, None))
     check_matmul(precision, b.shape[1])
     if not b.size:
@@ -24,7 +25,9 @@ def pack_matrix(b: Array, precision: str, /) -> Array | Quantized:
 
 
 def _factor(b: Array, precision: str) -> Array | Quantized:
-    return to_bfloat16(b) if precision == "bfloat16" else quantize(b)
+    if precision == "int8":
+        return quantize(b)
+    return b.copy() if precision == "float32" else to_bfloat16(b)
 
 
 def matmul(
@@ -37,15 +40,15 @@ def matmul(
     add: bool = False,
     n_threads: int = 1,
 ) -> Array:
-    """Return ``a @ b^T + bias``: of each row of a with each row of b, in lower precision.
+    """Return ``a @ b^T + bias``: of each row of a with each row of b.
 
     Parameters
     ----------
     a : float32 [n,K], or [B,n,K]: so many products.
     b : float32 [m,K], or [B,m,K]; or what `pack_matrix` made of one [m,K].
     bias : float32 [m], or None.
-    precision : "bfloat16": both factors rounded to it, float32 sums; "int8": both rounded to whole
-        numbers, each row by a scale of its own, exact sums.
+    precision : "float32": as the numbers are; "bfloat16": both factors rounded to it, float32 sums;
+        "int8": both rounded to whole numbers, each row by a scale of its own, exact sums.
     out : float32 [n,m] or [B,n,m], C-contiguous, to write the result to; None for a new array.
     add : add to what `out` holds.
     n_threads : at most so many; results do not depend on it.
@@ -71,7 +74,8 @@ def matmul(
         made = int8_product(factor, quantize(a))
     else:
         # one matrix meets every row, of many each its own rows
-        made = np.matmul(factor[..., None, :, :], to_bfloat16(a)[..., None])[..., 0]
+        rows = a if precision == "float32" else to_bfloat16(a)
+        made = np.matmul(factor[..., None, :, :], rows[..., None])[..., 0]
     if bias is not None:
         made += plain("bias", bias, F32, made.shape[-1:])
     if out is None:

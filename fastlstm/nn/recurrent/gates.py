@@ -98,7 +98,10 @@ class Gated(Stack):
         direction : 0, or of a bidirectional layer 1.
         grad : of the gradients in place of the weights.
 
-        TypeError or IndexError tells of a layer or direction that there is not.
+        Raises
+        ------
+        TypeError, IndexError
+            If there is no such layer or direction.
         """
         limits = {"layer": self.num_layers, "direction": self._directions}
         for (name, limit), value in zip(limits.items(), (layer, direction), strict=True):

@@ -50,6 +50,14 @@ class Recurrent(Gated):
     `State`. An LSTM always returns a `State`, the others if they were given one.
     """
 
+    def __new__(cls, *sizes: Any, models: int | None = None, **options: Any) -> Any:
+        """Make a layer, or with `models` a `Stacked` of so many."""
+        if models is None:
+            return super().__new__(cls)
+        from fastlstm.many.stacked import stack
+
+        return stack(cls, models, sizes, options)
+
     def __init_subclass__(cls) -> None:
         """Name the options that all layers have in the signature that `help` shows."""
         signature = inspect.signature(cls.__init__)

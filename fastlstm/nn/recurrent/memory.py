@@ -45,14 +45,19 @@ def plan(stack: Stack, rows: Rows, tokens: int) -> MemoryPlan:
     states = item * len(stack._suffixes) * rows.N * sum(stack._state_sizes())
     y, dx = item * steps * stack._width, item * (tokens or steps) * stack.input_size
     uses, last, mask = _uses(stack, rows, tokens), stack.num_layers - 1, y if stack.dropout else 0
-    meter = _Meter(2 * states)  # the initial and the last ones
+    if mask and stack.variational:
+        mask //= rows.T
+    weights = stack._cell.gate_rows(stack.hidden_size) * stack._size if stack.weight_drop else 0
+    dropped = item * weights
+    meter = _Meter(2 * states + dropped * D * len(uses))  # initial and last states; masks
+    meter.for_now(weights * 5)  # float32 draws, then a byte each
     for layer, use in enumerate(uses):
         meter.add(y)
         for _ in range(D):
-            meter.for_now(use.kept + use.forward)
-            meter.add(use.kept)
+            meter.for_now(dropped + use.kept + use.forward)
+            meter.add(dropped + use.kept)  # the weights that were not dropped, and what is saved
         if layer < last and mask:
-            draws = steps * stack._width  # float32 each, then a byte each
+            draws = mask // item  # float32 each, then a byte each
             meter.for_now(draws * 5)
             meter.for_now(draws + mask)
             meter.add(mask + y)  # the mask, and y times it
@@ -61,7 +66,7 @@ def plan(stack: Stack, rows: Rows, tokens: int) -> MemoryPlan:
     for layer in reversed(range(stack.num_layers)):
         meter.add(y if layer else dx)
         for _ in range(D):
-            meter.for_now(uses[layer].backward)
+            meter.for_now(2 * dropped + uses[layer].backward)  # their gradient, whole and masked
             meter.used -= uses[layer].kept
         if layer:
             meter.used -= mask  # its input, where that is a product with a mask

@@ -29,6 +29,7 @@ from fastlstm.nn.precision import Precise
 from fastlstm.nn.recurrent.reset import BoolArray
 from fastlstm.nn.sums import sum_rows
 from fastlstm.nn.weights import Owned, find_parameters, make_weights, read_weights
+from fastlstm.notices import IdleWarning
 
 MOST_LAYERS = 10_000  # each is made as an object: a mistaken number must not take all memory
 INITS = ("torch", "orthogonal")
@@ -36,6 +37,8 @@ CHECKED: dict[str, Callable[[str, Any], Any]] = {  # options that may be changed
     "batch_first": check_flag,
     "dropout": check_probability,
     "recurrent_dropout": check_probability,
+    "weight_drop": check_probability,
+    "variational": check_flag,
     "recompute": partial(check_size, least=0),
 }
 States = list[Array]  # each [K,N,...], K = layers * directions
@@ -50,13 +53,18 @@ class LayerOptions(TypedDict, total=False):
     learn_state: bool
     recompute: int
     recurrent_dropout: float
+    weight_drop: float
+    variational: bool
     precision: str
+    models: int
 
 
 class Stack(Precise):
     """The options and parameters of `Recurrent`; letters as there, and K = L*D."""
 
     _cell: CellSpec  # or a property, where options choose it
+    weight_drop: float = 0.0  # also of what was pickled before there was a choice
+    variational: bool = False
     _engine: ClassVar[str] = ""  # the backend of the class, if it is not the one in use
     _fixed = frozenset(
         "input_size hidden_size num_layers bias bidirectional proj_size dtype learn_state "
@@ -85,7 +93,10 @@ class Stack(Precise):
         learn_state: bool = False,
         recompute: int = 0,
         recurrent_dropout: float = 0.0,
+        weight_drop: float = 0.0,
+        variational: bool = False,
         precision: str = "float32",
+        models: int | None = None,  # of `Recurrent.__new__`, which makes them one by one
         **unknown: NoReturn,
     ) -> None:
         if unknown:
@@ -96,6 +107,7 @@ class Stack(Precise):
         self.bias = check_flag("bias", bias)
         self.batch_first = batch_first
         self.dropout, self.recurrent_dropout = dropout, recurrent_dropout
+        self.weight_drop, self.variational = weight_drop, variational
         self.bidirectional = check_flag("bidirectional", bidirectional)
         self.proj_size = check_size("proj_size", proj_size, 0)
         if proj_size >= H:
@@ -111,6 +123,7 @@ class Stack(Precise):
             warnings.warn(
                 f"dropout={dropout} does nothing with num_layers=1: "
                 "it applies to the outputs of every layer but the last",
+                IdleWarning,
                 stacklevel=2 + (type(self).__init__ is not Stack.__init__),
             )
         self._rng = check_rng(rng)
@@ -168,6 +181,8 @@ class Stack(Precise):
             learn_state=(self.learn_state, False),
             recompute=(self.recompute, 0),
             recurrent_dropout=(self.recurrent_dropout, 0),
+            weight_drop=(self.weight_drop, 0),
+            variational=(self.variational, False),
             precision=(self.precision, "float32"),
         )
 

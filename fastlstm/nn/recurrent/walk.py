@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastlstm import kernels
-from fastlstm.kernels import Call, Gradients, Reset
+from fastlstm.kernels import Call, Gradients, Reset, Weights
 from fastlstm.nn.dropout import dropout_mask
 from fastlstm.nn.module import Array
 from fastlstm.nn.recurrent.reset import BoolArray, Cuts
@@ -23,6 +23,8 @@ class Noise(NamedTuple):
 
     rng: np.random.Generator  # of dropout between the layers
     hidden: list[Array | None]  # masks of recurrent dropout, [N,R] of each layer and direction
+    weights: list[Array | None]  # masks of weight drop, [G,R] of each layer and direction
+    between: list[Array | None]  # masks of variational dropout, [N,D*R] between the layers
 
 
 class Run(NamedTuple):
@@ -31,16 +33,24 @@ class Run(NamedTuple):
     batch: Sequences
     saved: list[Any]  # [layers * directions]
     owned: list[Owned]  # likewise: the parameters of this pass, even if the module has others now
-    masks: list[Array | None]  # of dropout, [layers]
+    masks: list[Array | None]  # of dropout, [layers]; [T,N,D*R], or [N,D*R] of all steps
+    noise: Noise | None
     ended: BoolArray | None  # [N], rows whose last state is the initial one again
     learned: bool  # whether the rows began with the layer's own initial state
 
 
 def draw_noise(stack: Stack, N: int, rng: np.random.Generator) -> Noise:
     """Draw the masks that hold for all steps of N sequences."""
-    p, shape = stack.recurrent_dropout, (N, stack._size)
-    draw = [dropout_mask(shape, p, stack.dtype, rng) if p else None for _ in stack._suffixes]
-    return Noise(rng, draw)
+    K = len(stack._suffixes)
+
+    def masks(p: float, shape: tuple[int, int], count: int = K, each: bool = True) -> list[Any]:
+        return [dropout_mask(shape, p, stack.dtype, rng, each) if p else None for _ in range(count)]
+
+    hidden = masks(stack.recurrent_dropout, (N, stack._size))
+    rows = stack._cell.gate_rows(stack.hidden_size)
+    weights = masks(stack.weight_drop, (rows, stack._size), each=False)
+    p = stack.dropout if stack.variational else 0.0
+    return Noise(rng, hidden, weights, masks(p, (N, stack._width), stack.num_layers - 1))
 
 
 def run_forward(
@@ -58,7 +68,7 @@ def run_forward(
     [T,N,R]; None for inference.
     """
     backend, ended = kernels.backend(stack._backend), None if cuts is None else cuts.ended(batch)
-    run = Run(batch, [], [], [], ended, state is None)
+    run = Run(batch, [], [], [], noise, ended, state is None)
     initial = stack._initial(batch.rows.N) if state is None or cuts else []
     state = initial if state is None else state
     state_n = [np.empty_like(part) for part in state]
@@ -72,7 +82,7 @@ def run_forward(
             call = Call(
                 layer_x,
                 tuple(s[k] for s in state),
-                read_weights(owned),
+                _dropped(read_weights(owned), noise and noise.weights[k]),
                 batch.rows,
                 part,
                 reverse=d == 1,
@@ -91,7 +101,9 @@ def run_forward(
                 run.owned.append(owned)
         mask = None
         if noise and stack.dropout and not last:
-            mask = dropout_mask(view.shape, stack.dropout, stack.dtype, noise.rng)
+            mask = noise.between[layer]
+            if mask is None:
+                mask = dropout_mask(view.shape, stack.dropout, stack.dtype, noise.rng)
         run.masks.append(mask)
         layer_x = view if mask is None else view * mask
     check_not_nan(stack, state_n[0])
@@ -113,15 +125,21 @@ def run_backward(
     for layer in reversed(range(stack.num_layers)):
         dx, view = inner.buffer(backend, stack._width) if layer else batch.dx_buffer(backend)
         for k, part in stack._parts(layer, d_out):
+            gradients, kept = read_gradients(run.owned[k]), run.noise and run.noise.weights[k]
+            of_call = gradients
+            if kept is not None:  # those of the weights that were not dropped
+                of_call = gradients._replace(w_hh=np.zeros_like(gradients.w_hh))
             given = Gradients(
                 part,
                 tuple(d[k] for d in dstate),
-                read_gradients(run.owned[k]),
+                of_call,
                 view,
                 accumulate_dx=k % stack._directions == 1,
                 n_threads=get_num_threads(),
             )
             values, dreset = backend.backward(run.saved[k], given)
+            if kept is not None:
+                gradients.w_hh[...] += of_call.w_hh * kept
             for d, value in zip(dstate_0, values, strict=True):
                 d[k] = value
             if dreset is not None:
@@ -133,3 +151,8 @@ def run_backward(
             view *= mask
         d_out = view
     return dx, dstate_0
+
+
+def _dropped(weights: Weights, mask: Array | None) -> Weights:
+    """Return the weights of a pass: with a mask, weight_hh is a copy times it."""
+    return weights if mask is None else weights._replace(w_hh=weights.w_hh * mask)

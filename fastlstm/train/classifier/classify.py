@@ -6,21 +6,27 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from fastlstm._version import __version__
+from fastlstm.distributed.launch import current
 from fastlstm.models import TextClassifier
 from fastlstm.printable import printable, say
-from fastlstm.runtime import num_threads, runtime_info
-from fastlstm.text import Encoded, batches
+from fastlstm.runtime import num_threads
+from fastlstm.text import Encoded
+from fastlstm.text.tokenizer import UNITS
 from fastlstm.train.classifier.config import Config
 from fastlstm.train.classifier.dataset import Dataset
-from fastlstm.train.classifier.extend import check_can_extend, extend
-from fastlstm.train.classifier.predict import EVALUATION_BATCH, LogitRows, log_probabilities
-from fastlstm.train.classifier.pretrain import PretrainOptions, pretrain
+from fastlstm.train.classifier.extend import check_can_extend, check_same_texts, extend
+from fastlstm.train.classifier.joining import join_parts, linear_alone, train_linear
+from fastlstm.train.classifier.linear_part import LinearPart
+from fastlstm.train.classifier.one_run import note_of_run
+from fastlstm.train.classifier.parts import Parts, save_parts
+from fastlstm.train.classifier.pretrain import NEAREST, Pretrained, PretrainOptions, pretrain
 from fastlstm.train.classifier.report import epoch_table, summary
+from fastlstm.train.classifier.results import about, collect, measure
 from fastlstm.train.classifier.run_folder import RunFolder
 from fastlstm.train.classifier.teachers import learn_from_teachers
 from fastlstm.train.classifier.trained_texts import hashes_of, write_hashes
@@ -30,13 +36,10 @@ from fastlstm.train.classifier.training import (
     check_fits,
     fit,
     keep_best,
-    loss_of,
+    note_of,
 )
 from fastlstm.train.curves import draw_curves
-from fastlstm.train.evaluate import evaluate
-from fastlstm.train.metrics import Running
 from fastlstm.train.progress import Progress
-from fastlstm.train.scoring.scores import score
 from fastlstm.train.seeds import PRETRAINING, generator
 from fastlstm.train.trainer import Trainer
 
@@ -60,145 +63,171 @@ def run(
     ValueError or FloatingPointError if the checkpoint or the data does not fit, a file cannot be
     read or written, another process writes in the folder, or the run diverges.
     """
+    _check_apart(config, folder)
     with folder.locked(), num_threads(config.threads or None):
         start = time.perf_counter()
         data = load(config, bars)
+        current().agree(data.identity)  # before anything is written
         load_seconds = time.perf_counter() - start
-        config = replace(config, **data.options)
+        config = replace(config, **data.options, **(data.start.options if data.start else {}))
         _announce(data, load_seconds)
         extending = resume and folder.finished
         if extending:
             check_can_extend(config, folder, data)
+        if config.parts == "linear":
+            return run_linear(config, data, folder, resume, load_seconds)
         if resume and folder.model.exists():
             check_fits(config, folder.model)
         model = build_model(config, len(data.vocab), data.num_outputs)
+        before: dict[str, Any] = {"load_seconds": load_seconds}
+        if data.start is not None:
+            data.start.put_into(model)
+            before |= data.start.metrics
         if not resume:
             folder.begin(config.to_json())
-        data.vocab.save(folder.vocab)
-        write_hashes(folder.trained_texts, hashes_of(data))
-        learned, before = data, dict[str, Any]()
+        current().barrier()  # what stands in the folder is the same to all processes
+        linear = train_linear(config, data) if config.parts == "joined" else None
+        learned = data
         if config.pretrain:
-            learned, before = prepare(config, model, data, folder, resume, bars)
-            config = replace(config, lr=config.lr * FINE_TUNING)
-        trainer = build_trainer(config, model, learned, folder, [Progress(bars)])
+            learned, pretraining = prepare(config, model, data, folder, linear, resume, bars)
+            before |= pretraining
+        lr = config.lr * FINE_TUNING if config.pretrain else config.lr
+        trainer = build_trainer(config, model, learned, folder, [Progress(bars)], lr)
         if extending:
             extend(trainer, config, folder)
         elif resume and folder.checkpoint.exists():
             trainer.load(folder.checkpoint)
             folder.write_history(trainer.history)
+        # now that the data is that of the run, if it is resumed
+        write_words(config, data, folder)
         fit(trainer, learned, config)
-        metrics = conclude(config, data, trainer, folder, {**before, "load_seconds": load_seconds})
+        metrics = conclude(config, data, trainer, folder, before, linear=linear)
         say(f"\n{epoch_table(trainer.history)}\n\n{summary(metrics, data.noun)}")
         return metrics
 
 
+def _check_apart(config: Config, folder: RunFolder) -> None:
+    """Raise ValueError if a run would replace the earlier one that it begins with."""
+    earlier = config.from_run
+    if earlier is not None and Path(earlier).resolve() == folder.path.resolve():
+        raise ValueError(
+            f"{folder.path} holds the run to begin with, which stays as it is; give another folder="
+        )
+
+
+def run_linear(
+    config: Config, data: Dataset, folder: RunFolder, resume: bool, load_seconds: float
+) -> dict[str, Any]:
+    """Train and test a linear part alone, from the beginning: it takes seconds."""
+    if resume:
+        check_same_texts(folder, data)
+    else:
+        folder.begin(config.to_json())
+    write_words(config, data, folder)
+    part = train_linear(config, data)
+    parts, metrics = linear_alone(part, data)
+    if folder.writes:
+        save_parts(folder.model, parts, **note_of(config, data))
+    tested = measure(parts, data)
+    seconds = metrics["linear_seconds"]
+    assert data.whole is not None
+    metrics |= {
+        "best_epoch": 0,
+        "epochs": 0,
+        "epoch_seconds": [],
+        "train_seconds": seconds,
+        "words_per_second": len(data.whole.of("train").ids) / part.seconds,
+        "eval_seconds": tested.pop("eval_seconds"),
+        "load_seconds": load_seconds,
+    }
+    metrics = {**metrics, **about(config, data, parts), **tested}
+    folder.finish(metrics)
+    say(f"\n{summary(metrics, data.noun)}")
+    return metrics
+
+
+def write_words(config: Config, data: Dataset, folder: RunFolder) -> None:
+    """Write the vocabulary of a run, and what tells the texts that it learns from."""
+    if not folder.writes:
+        return
+    data.vocab.save(folder.vocab)
+    write_hashes(folder.trained_texts, hashes_of(data), **note_of_run(config, data.vocab))
+
+
 def conclude(
     config: Config, data: Dataset, trainer: Trainer, folder: RunFolder, more: dict[str, Any],
-    title: str = "",
+    title: str = "", linear: LinearPart | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """Test the best weights once, write all files that are kept, and return the metrics.
 
     `more` are metrics of what came before; `title` is that of the picture, "{}" the accuracy in it.
+    The net is joined to a `linear` part.
     """
-    keep_best(folder, trainer, data.labels)
+    parts, joined = Parts(trainer.model), dict[str, Any]()
+    if linear is not None:
+        parts, joined = join_parts(trainer.model, linear, data)
+    keep_best(folder, trainer, note_of(config, data), parts)
     folder.write_history(trainer.history)
-    tested, results = measure(trainer.model, data)
-    metrics = {**collect(config, data, trainer, tested), **more, **results}
-    draw_curves(folder.curves, trainer.history, _title(metrics, title))
+    metrics = {**collect(config, data, trainer), **about(config, data, parts), **more, **joined}
+    tested = measure(parts, data)
+    metrics["eval_seconds"] += tested.pop("eval_seconds")
+    metrics["train_seconds"] += sum(joined.get(f"{name}_seconds", 0) for name in ("linear", "join"))
+    metrics |= tested
+    if folder.writes:
+        draw_curves(folder.curves, trainer.history, _title(metrics, title))
     folder.finish(metrics)
+    trainer.processes.barrier()  # which another run may begin with
     return metrics
 
 
 def prepare(
-    config: Config, model: TextClassifier, data: Dataset, folder: RunFolder, resume: bool,
-    bars: bool,
+    config: Config, model: TextClassifier, data: Dataset, folder: RunFolder,
+    linear: LinearPart | None, resume: bool, bars: bool,
 ) -> tuple[Dataset, dict[str, Any]]:  # fmt: skip
     """Pretrain the model and let teachers label texts; return the data to learn and metrics."""
 
     def teach(own: Config, part: RunFolder, known: Dataset) -> None:
+        own = replace(own, lr=own.lr * FINE_TUNING)
         run(lambda *_: known, own, part, resume=resume and part.holds_run, bars=bars)
 
-    pretraining = start_from_pretraining(config, model, data, folder)
+    start, pretraining = start_from_pretraining(config, data, folder)
+    start.put_into(model)
     if not config.teachers or data.unlabelled is None:
         return data, pretraining
-    learned, teachers = learn_from_teachers(config, data, folder, teach, resume=resume)
+    learned, teachers = learn_from_teachers(
+        config, data, folder, start, teach, linear, resume=resume
+    )
     return learned, {**pretraining, **teachers}
 
 
 def start_from_pretraining(
-    config: Config, model: TextClassifier, data: Dataset, folder: RunFolder
-) -> dict[str, Any]:
-    """Pretrain on all training texts, or go on with that; return its metrics."""
+    config: Config, data: Dataset, folder: RunFolder
+) -> tuple[Pretrained, dict[str, Any]]:
+    """Pretrain on all training texts, or go on with that; return what it learned, and metrics."""
     parts = [data.train] if data.unlabelled is None else [data.train, data.unlabelled]
-    texts = Encoded.concatenate(parts)
+    texts, window = Encoded.concatenate(parts), config.pretrain_window
+    how = NEAREST if window == 1 else {"window": window}
     found = pretrain(
         config,
         texts,
         len(data.vocab),
         generator(config.seed, PRETRAINING),
         partial(say, flush=True),
-        options=PretrainOptions(config.pretrain_epochs, validation=min(500, len(texts) // 20)),
+        options=PretrainOptions(
+            config.pretrain_epochs, validation=min(500, len(texts) // 20), **how
+        ),
         checkpoint=folder.pretraining,
     )
-    model.load_state_dict({**model.state_dict(), **found.weights})
-    return {
+    return found, {
         "pretrain_texts": len(texts),
         "pretrain_perplexity": found.perplexity,
         "pretrain_seconds": found.seconds,
     }
 
 
-def measure(model: TextClassifier, data: Dataset) -> tuple[Running | None, dict[str, Any]]:
-    """Return loss and accuracy on the test texts, and other scores if the classes have names."""
-    if data.test is None:
-        return None, {"labels": list(data.labels)}
-    rows = LogitRows(len(data.test))
-    loss = loss_of(data.num_outputs)
-    tested = evaluate(model, batches(data.test, EVALUATION_BATCH), loss, on_batch=rows.add)
-    if not data.labels:
-        return tested, {}
-    scores = score(log_probabilities(rows.logits), data.test.labels)
-    return tested, {
-        "labels": list(data.labels),
-        "test_macro_f1": scores.macro_f1,
-        "test_f1": dict(zip(data.labels, scores.f1, strict=True)),
-        "test_calibration_error": scores.calibration.error,
-    }
-
-
-def collect(
-    config: Config, data: Dataset, trainer: Trainer, tested: Running | None
-) -> dict[str, Any]:
-    """Return the contents of ``metrics.json``."""
-    history, runtime = trainer.history, runtime_info()
-    best = history.epochs[history.best - 1]
-    seconds = [epoch.seconds for epoch in history.epochs]
-    words = sum(epoch.words for epoch in history.epochs)
-    eval_seconds = tested.seconds if tested else 0.0
-    return {
-        "test_accuracy": tested.accuracy if tested else None,
-        "test_loss": tested.loss if tested else None,
-        "validation_accuracy": best.validation_accuracy,
-        "validation_loss": best.validation_loss,
-        "best_epoch": history.best,
-        "epochs": len(history.epochs),
-        "epoch_seconds": seconds,
-        "train_seconds": sum(seconds),
-        "eval_seconds": eval_seconds + sum(e.validation_seconds for e in history.epochs),
-        "words_per_second": words / sum(seconds),
-        **{name: runtime[name] for name in ("threads", "isa", "backend")},
-        "precision": config.precision,
-        "parameters": sum(parameter.data.size for parameter in trainer.model.parameters()),
-        "data": data.source,
-        "data_complete": data.complete,
-        **{f"{part}_{data.noun}": count for part, count in data.sizes.items()},
-        "seed": config.seed,
-        "version": __version__,
-    }
-
-
 def _announce(data: Dataset, seconds: float) -> None:
     trained, held_back, tested = (f"{count:,}" for count in data.sizes.values())
+    units = UNITS[data.vocab.analyzer]
     say(f"data: {data.source}; loaded in {seconds:.1f} s")
     if data.notice:
         say(data.notice)
@@ -210,9 +239,11 @@ def _announce(data: Dataset, seconds: float) -> None:
         say(f"classes (texts of each): {', '.join(named[:SHOWN])}{more}")
     say(
         f"{trained} {data.noun} to train on, {held_back} held back for validation, "
-        f"{tested if data.test else 'none'} to test on; {len(data.vocab):,} words",
+        f"{tested if data.test else 'none'} to test on; {len(data.vocab):,} {units}",
         flush=True,
     )
+    if data.start is not None:
+        say(data.start.told(data.train), flush=True)
 
 
 def _title(metrics: dict[str, Any], title: str) -> str:

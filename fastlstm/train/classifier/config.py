@@ -13,6 +13,7 @@ from fastlstm.kernels.arguments import check_precision
 from fastlstm.kernels.call import PRECISIONS
 from fastlstm.models.model import LAYERS
 from fastlstm.nn.pooling import POOLINGS
+from fastlstm.text.tokenizer import AUTO, CHOICES, WORD_1
 from fastlstm.train.optim import OPTIMIZERS
 from fastlstm.train.schedule import SCHEDULES
 
@@ -22,15 +23,21 @@ TINY = math.ulp(0.0)  # smallest float above 0
 
 STEPS = 1000  # optimizer steps that train a model well
 FEWEST_EPOCHS, MOST_EPOCHS = 3, 40
+# Beside a linear part, which has learned the most in seconds: running words that a net reads at
+# most, 10 to 15 s on two cores, unless these fewest epochs have more.
+MOST_WORDS, FEWEST_JOINED = 2_500_000, 2
+PARTS = ("joined", "net", "linear")
 FEW, BATCHES = 10_000, (32, 64)  # batch sizes below and from FEW texts on
 
-# Options that may change when a run is resumed: the result does not depend on them.
-FREE_OPTIONS = ("data", "threads")
+# Options that may change when a run is resumed: the result does not depend on them. What a file
+# holds is compared.
+FREE_OPTIONS = ("data", "threads", "vectors", "from_run")
 
 # Options that files of earlier versions do not have, with the values these versions used.
 ADDED: dict[str, Any] = {
-    "cell": "lstm", "bigrams": 0, "pretrain": False, "pretrain_epochs": 3, "teachers": 2,
-    "precision": "float32",
+    "cell": "lstm", "bigrams": 0, "pretrain": False, "pretrain_epochs": 3, "pretrain_window": 1,
+    "unlabelled": True, "teachers": 2, "precision": "float32", "vectors": None,
+    "freeze_vectors": False, "analyzer": WORD_1, "parts": "net", "marks": False, "from_run": None,
 }  # fmt: skip
 
 
@@ -62,7 +69,22 @@ class Config:
         "official archive or its folder, Kaggle CSV, Keras imdb.npz, or 'sample' (bundled); by "
         "default FASTLSTM_DATA, then the cache folder, then a download, else the sample",
     )
+    parts: str = option(
+        "joined", "what classifies: the recurrent net, a linear part over words, pairs and "
+        "triples, or both joined, of which the validation texts say how much each counts",
+        choices=PARTS,
+    )  # fmt: skip
+    marks: bool = option(
+        True, "the linear part reads the punctuation marks between the words too, where the data "
+        "has some",
+    )  # fmt: skip
     vocab_size: int = option(20_000, "words the model knows, padding and unknown included", low=3)
+    analyzer: str = option(
+        AUTO, "how texts are cut: word, char (also spaces), mixed (the letters of scripts without "
+        "spaces, words of others), auto (mixed if most letters are of such scripts, else word), "
+        "word-1 (words as in 0.1.0)",
+        choices=CHOICES,
+    )  # fmt: skip
     max_length: int = option(400, "words kept of each text; 0 = no cut", low=0)
     truncate: str = option(
         "ends", "what of a longer text is kept: its first words or both ends",
@@ -100,7 +122,8 @@ class Config:
     )  # fmt: skip
     epochs: int = option(
         0, f"epochs to train; 0 = as many as make {STEPS:,} steps, but {FEWEST_EPOCHS} to "
-        f"{MOST_EPOCHS}", low=0,
+        f"{MOST_EPOCHS}; joined, at most as many as read {MOST_WORDS:,} words, but "
+        f"{FEWEST_JOINED} or more", low=0,
     )  # fmt: skip
     patience: int = option(0, "stop after so many epochs without a better one; 0 = never", low=0)
     validation: float = option(
@@ -119,14 +142,33 @@ class Config:
         "recurrent layers (1048576 is plenty); 0 = none", low=0, high=1 << 28,
     )  # fmt: skip
     pretrain: bool = option(
-        False, "first learn to predict the words of all training texts; on IMDB also of the 50,000 "
-        "without a label, which only the official archive and its folder have; training then has "
-        "half the learning rate",
+        False, "first learn to predict the words of all training texts; training then has half the "
+        "learning rate",
+    )  # fmt: skip
+    unlabelled: bool = option(
+        True, "on IMDB, pretrain on the 50,000 reviews without a label too, which only the "
+        "official archive and its folder have",
     )  # fmt: skip
     pretrain_epochs: int = option(3, "epochs of that", low=1)
+    pretrain_window: int = option(
+        10, "words before and after a word, of which one is predicted; 1 = the nearest", low=1
+    )
     teachers: int = option(
-        2, "after pretraining: nets that learn from the labelled texts and give those without a "
-        "label one, to train on; 0 = none", low=0, high=100,
+        2, "after pretraining: nets that learn from the labelled texts and, joined to the linear "
+        "part, give those without a label one, to train on; 0 = none", low=0, high=100,
+    )  # fmt: skip
+    vectors: str | None = option(
+        None, "file of pretrained word vectors to begin with: word2vec (text or binary), GloVe or "
+        "fastText (.vec), perhaps packed; they say the size of a vector, and words without one "
+        "begin at random",
+    )  # fmt: skip
+    freeze_vectors: bool = option(
+        False, "leave the word vectors as they are; fastlstm train then fills the vocabulary up "
+        "with the first words of the file, so that words that only later texts have are known",
+    )  # fmt: skip
+    from_run: str | None = option(
+        None, "folder of an earlier run to begin with: with its weights, words and, where none are "
+        "given, options; if the classes are others they get a new head",
     )  # fmt: skip
 
     def __post_init__(self) -> None:
@@ -146,15 +188,32 @@ class Config:
             )
         if self.patience and not self.validation:
             raise ValueError(f"patience is {self.patience}, which needs a validation above 0")
+        if self.freeze_vectors and not self.has_vectors:
+            raise ValueError("freeze_vectors is True without vectors: random ones say nothing")
+        if self.parts == "linear" and (self.pretrain or self.has_vectors):
+            raise ValueError("parts is 'linear': there is no net to pretrain, or to begin with")
+        if self.pretrain and self.has_vectors:
+            raise ValueError("pretrain makes word vectors of its own: leave it or the others out")
+        if self.vectors is not None and self.from_run is not None:
+            raise ValueError("vectors and from_run exclude each other: that run has its own")
 
-    def sized(self, texts: int) -> dict[str, int]:
+    @property
+    def has_vectors(self) -> bool:
+        """Whether the word vectors do not begin at random."""
+        return self.vectors is not None or self.from_run is not None
+
+    def sized(self, texts: int, words: int = 0) -> dict[str, int]:
         """Return batch_size and epochs, chosen by the number of training texts where they are 0.
 
-        Few texts need small batches and many epochs to make enough steps.
+        Few texts need small batches and many epochs to make enough steps. Beside a linear part the
+        net reads `MOST_WORDS` at most, of texts that have so many `words` in all; but a pretrained
+        one, which has more to add, as many as alone.
         """
         batch_size = self.batch_size or BATCHES[texts >= FEW]
         steps = -(-texts // batch_size)  # in an epoch
         enough = min(max(-(-STEPS // steps), FEWEST_EPOCHS), MOST_EPOCHS)
+        if self.parts == "joined" and words and not self.pretrain:
+            enough = max(FEWEST_JOINED, min(enough, MOST_WORDS // words))
         return {"batch_size": batch_size, "epochs": self.epochs or enough}
 
     def to_json(self) -> dict[str, Any]:

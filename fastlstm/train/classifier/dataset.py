@@ -11,10 +11,42 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastlstm.linear import TokenRows
 from fastlstm.text import Encoded, Vocabulary
+from fastlstm.text.encoded import Ints
+from fastlstm.train.classifier.start import Start
 
 LABELS = ("negative", "positive")
 """Names of the classes where a run keeps none: those of IMDB. The position is the label."""
+
+
+@dataclass(frozen=True, eq=False)
+class Whole:
+    """The same texts uncut and with all their words, for a linear part.
+
+    Attributes
+    ----------
+    rows : all of them.
+    train, validation, test, unlabelled : numbers of the rows of each part.
+    """
+
+    rows: TokenRows
+    train: Ints
+    validation: Ints
+    test: Ints
+    unlabelled: Ints = field(default_factory=lambda: np.arange(0))
+
+    def of(self, *parts: str) -> TokenRows:
+        """Return the texts of one part, or of several, one after another."""
+        return self.rows.select(np.concatenate([getattr(self, part) for part in parts]))
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What changes with any token."""
+        crc = zlib.crc32(json.dumps(list(self.rows.tokens)).encode())
+        for array in (self.rows.ids, self.rows.offsets):
+            crc = zlib.crc32(array.data, crc)
+        return {"the whole texts": crc}
 
 
 @dataclass(frozen=True)
@@ -34,6 +66,8 @@ class Dataset:
     notice: str = ""  # what to tell the user if not
     unlabelled: Encoded | None = None  # more texts, to pretrain on
     targets: NDArray[np.float64] | None = None  # [N], to learn: probabilities of class 1
+    start: Start | None = None  # what the model begins with, if not at random
+    whole: Whole | None = None  # what a linear part reads, if there is to be one
 
     @property
     def sizes(self) -> dict[str, int]:

@@ -22,6 +22,8 @@ def to_be_extended(config: Config, folder: RunFolder) -> bool:
     if not folder.finished:
         return False
     saved = load_options(folder)
+    if saved.parts == "linear":  # which has no epochs
+        return False
     # with patience it may have stopped early, for good
     had = saved.epochs if saved.patience else folder.read_metrics()["epochs"]
     return config.epochs > int(had)
@@ -33,6 +35,11 @@ def check_can_extend(config: Config, folder: RunFolder, data: Dataset) -> None:
         raise ValueError(f"{folder.path} is a run with pretraining, which cannot be extended")
     if not folder.read_epochs():
         raise ValueError(f"{folder.path} is damaged: {folder.metrics_lines.name} has no epochs")
+    check_same_texts(folder, data)
+
+
+def check_same_texts(folder: RunFolder, data: Dataset) -> None:
+    """Raise ValueError if the run of the folder has learned from other texts."""
     known = read_hashes(folder.trained_texts)
     if known is not None and known != hashes_of(data):
         raise ValueError(f"{folder.path} was trained on other texts than the {data.source}")
@@ -50,5 +57,7 @@ def extend(trainer: Trainer, config: Config, folder: RunFolder) -> None:
     )
     trainer.start_after(history, load_model(folder.model).state_dict())
     trainer.save(folder.checkpoint)
-    write_json(folder.config, config.to_json())
-    folder.metrics.unlink()
+    trainer.processes.barrier()  # all have read
+    if folder.writes:
+        write_json(folder.config, config.to_json())
+        folder.metrics.unlink()

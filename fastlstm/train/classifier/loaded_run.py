@@ -5,44 +5,66 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from fastlstm._version import __version__
+from fastlstm.linear import TokenRows
 from fastlstm.models import TextClassifier
 from fastlstm.text import Encoded, Vocabulary
 from fastlstm.train.checkpoint import CheckpointError
 from fastlstm.train.classifier.config import Config
 from fastlstm.train.classifier.dataset import LABELS
-from fastlstm.train.classifier.predict import Float64, predict_log_probabilities
+from fastlstm.train.classifier.one_run import check_one_run
+from fastlstm.train.classifier.parts import Parts, load_parts
+from fastlstm.train.classifier.predict import Float64, log_probabilities
 from fastlstm.train.classifier.run_folder import RunFolder
-from fastlstm.train.classifier.text_config import load_config
+from fastlstm.train.classifier.text_config import load_config, whole_tokens
 from fastlstm.train.classifier.trained_texts import read_hashes
 from fastlstm.train.history import Epoch
-from fastlstm.train.model_file import load_model_and_note
+
+
+@dataclass(frozen=True, eq=False)
+class ReadTexts(Encoded):
+    """Texts as a run reads them: the word ids of its net, and for its linear part all `whole`."""
+
+    whole: TokenRows | None = None
 
 
 @dataclass(frozen=True)
 class LoadedRun:
     """What `load_run` found in a folder."""
 
-    model: TextClassifier  # with the weights of the best epoch
+    parts: Parts  # what classifies; the net has the weights of the best epoch
     vocab: Vocabulary
     labels: list[str]  # names of the classes, by number; two for a model with one output
     config: Config
     folder: RunFolder
 
     @property
-    def precision(self) -> str:
-        """In which the model makes its products."""
-        return self.model.recurrent.precision
+    def model(self) -> TextClassifier:
+        """The net; ValueError if there is none."""
+        if self.parts.net is None:
+            raise ValueError(f"{self.folder.path} has no net, only a linear part")
+        return self.parts.net
 
-    def encode(self, texts: Sequence[str]) -> Encoded:
-        """Return texts as the model was trained on them: word ids, cut to length."""
+    @property
+    def precision(self) -> str:
+        """In which the net makes its products."""
+        net = self.parts.net
+        return self.config.precision if net is None else net.recurrent.precision
+
+    def encode(self, texts: Sequence[str]) -> ReadTexts:
+        """Return texts as the run was trained on them: word ids, cut to length, and the whole."""
         encoded = self.vocab.encode_texts(texts, [0] * len(texts))
-        return encoded.truncate(self.config.max_length, keep=self.config.truncate)
+        encoded = encoded.truncate(self.config.max_length, keep=self.config.truncate)
+        whole = None
+        if self.parts.linear is not None:
+            whole = TokenRows.from_lists(map(whole_tokens(self.config, self.vocab.analyzer), texts))
+        return ReadTexts(encoded.tokens, encoded.offsets, encoded.labels, whole)
 
     def trained_on(self, encoded: Encoded) -> int:
         """Return how many of the texts the run trained on or chose its best epoch by.
@@ -50,7 +72,9 @@ class LoadedRun:
         Texts that the model reads alike count as one. For a run of over a million texts the number
         is an estimate; for one of a version that kept no list it is 0.
         """
-        hashes = read_hashes(self.folder.trained_texts)
+        path = self.folder.trained_texts
+        check = partial(check_one_run, path, config=self.config, vocab=self.vocab)
+        hashes = read_hashes(path, check)
         return hashes.count(encoded) if hashes is not None else 0
 
     def predict(self, texts: Sequence[str]) -> list[str]:
@@ -72,11 +96,12 @@ class LoadedRun:
     def log_probabilities(
         self, encoded: Encoded, advance: Callable[[int], object] = lambda done: None
     ) -> Float64:
-        """Return the logarithm of each class's probability, float64 [N, C].
+        """Return the logarithm of each class's probability, float64 [N, C], of texts of `encode`.
 
         `advance` is called with the number of further texts that are done.
         """
-        return predict_log_probabilities(self.model, encoded, advance=advance)
+        whole = encoded.whole if isinstance(encoded, ReadTexts) else None
+        return log_probabilities(self.parts.logits(encoded, whole, advance))
 
 
 def load_run(path: str | Path) -> LoadedRun:
@@ -96,15 +121,21 @@ def load_run(path: str | Path) -> LoadedRun:
             raise FileNotFoundError(_no_model(folder))
         if not folder.vocab.exists():
             raise FileNotFoundError(f"{folder.path} is damaged: there is no {folder.vocab.name}")
-        model, note = load_model_and_note(folder.model, TextClassifier)
-        model.set_precision(config.precision)
+        parts, note = load_parts(folder.model)
         vocab = Vocabulary.load(folder.vocab)
-        if len(vocab) != model.embedding.num_embeddings:
-            raise CheckpointError(
-                f"{folder.path} is damaged: {folder.vocab.name} has {len(vocab)} words, "
-                f"{folder.model.name} is for {model.embedding.num_embeddings}"
-            )
-        return LoadedRun(model, vocab, _labels(folder, note, model), config, folder)
+        if parts.net is not None:
+            parts.net.set_precision(config.precision)
+            _check_words(folder, vocab, parts.net.embedding.num_embeddings)
+        check_one_run(folder.model, note, config, vocab)
+        return LoadedRun(parts, vocab, _labels(folder, note, parts.num_outputs), config, folder)
+
+
+def _check_words(folder: RunFolder, vocab: Vocabulary, expected: int) -> None:
+    if len(vocab) != expected:
+        raise CheckpointError(
+            f"{folder.path} is damaged: {folder.vocab.name} has {len(vocab)} words, "
+            f"{folder.model.name} is for {expected}"
+        )
 
 
 @contextmanager
@@ -163,9 +194,9 @@ def _no_model(folder: RunFolder) -> str:
     )
 
 
-def _labels(folder: RunFolder, note: dict[str, Any], model: TextClassifier) -> list[str]:
+def _labels(folder: RunFolder, note: dict[str, Any], num_outputs: int) -> list[str]:
     labels: list[str] = note.get("labels", list(LABELS))
-    expected = max(2, model.num_outputs)
+    expected = max(2, num_outputs)
     are_names = isinstance(labels, list) and all(isinstance(label, str) for label in labels)
     if not are_names or len(labels) != expected:
         raise CheckpointError(

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fastlstm.distributed.launch import current
+from fastlstm.distributed.processes import Processes
 from fastlstm.models import TextClassifier
 from fastlstm.nn.losses import log_softmax
 from fastlstm.nn.module import Array
 from fastlstm.text import Batch, Encoded, batches
+from fastlstm.train.parallel import rows_of
 
 EVALUATION_BATCH = 128  # texts in a batch without a backward pass
 
@@ -25,13 +29,24 @@ class LogitRows:
 
     def __init__(self, count: int) -> None:
         self._count = count
-        self.logits: Array = np.empty(0, np.float32)
+        self.logits: Array = np.zeros(0, np.float32)
 
     def add(self, batch: Batch, logits: Array) -> None:
         """Copy the logits of a batch."""
         if not len(self.logits):
-            self.logits = np.empty((self._count, *logits.shape[1:]), logits.dtype)
+            self.logits = np.zeros((self._count, *logits.shape[1:]), logits.dtype)
         self.logits[batch.index] = logits
+
+    def gathered(self, processes: Processes) -> Array:
+        """Return the logits of all texts, of which each process has added some."""
+        if processes.size == 1:
+            return self.logits
+        about = json.dumps([self.logits.dtype.str, self.logits.shape]).encode()
+        told = [json.loads(one) for one in processes.gather_bytes(about)]
+        dtype, shape = max(told, key=lambda one: int(np.prod(one[1])))
+        own = self.logits if len(self.logits) else np.zeros(shape, dtype)
+        whole: Array = processes.sum(own.reshape(-1)).reshape(shape)  # zeros add nothing to a row
+        return whole
 
 
 def predict_log_probabilities(
@@ -43,11 +58,23 @@ def predict_log_probabilities(
     The result does not depend on `batch_size`. `advance` is called with the number of further
     texts that are done.
     """
-    rows = LogitRows(len(encoded))
+    return log_probabilities(predict_logits(model, encoded, batch_size, advance))
+
+
+def predict_logits(
+    model: TextClassifier, encoded: Encoded, batch_size: int = EVALUATION_BATCH,
+    advance: Callable[[int], object] = lambda done: None,
+) -> Array:  # fmt: skip
+    """Return the logits, [N] or [N, C]; as `predict_log_probabilities`."""
+    rows, processes = LogitRows(len(encoded)), current()
     for batch in batches(encoded, batch_size):
-        rows.add(batch, model(batch.tokens, batch.lengths))
+        own = batch
+        if processes.size > 1:
+            own = batch.select(rows_of(batch.lengths, processes.rank, processes.size))
+        if len(own.index):
+            rows.add(own, model(own.tokens, own.lengths))
         advance(len(batch.index))
-    return log_probabilities(rows.logits)
+    return rows.gathered(processes)
 
 
 def log_probabilities(logits: Array) -> Float64:

@@ -1,23 +1,26 @@
 """Pretraining: the lower layers of a classifier learn to predict words of unlabelled texts.
 
-Dai & Le 2015, "Semi-supervised sequence learning". To start a classifier from the result:
-``model.load_state_dict({**model.state_dict(), **pretrained.weights})``.
+Dai & Le 2015, "Semi-supervised sequence learning", with a window of words to predict as in Johnson
+& Zhang 2016, see `ReviewModel`.
 """
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fastlstm.models import TextClassifier
 from fastlstm.models.review_model import ReviewModel
 from fastlstm.nn.module import Array
 from fastlstm.text import Encoded, batches
 from fastlstm.train.classifier.config import Config
+from fastlstm.train.classifier.start import Start
 from fastlstm.train.history import Epoch
 from fastlstm.train.metrics import perplexity
 from fastlstm.train.optim import Adam
@@ -34,20 +37,39 @@ class PretrainOptions:
 
     epochs: int = 3
     batch_size: int = 64
-    lr: float = 4e-3
+    lr: float = 8e-3
     clip: float = 1.0
     samples: int = 1000  # words of the sampled softmax, see `ReviewModel`
+    window: int = 10  # words around a place, of which it predicts one
+    subsample: float = 2e-4  # share of all from which on words are predicted more seldom
     validation: int = 500  # reviews held back to measure the perplexity
 
 
-class Pretrained(NamedTuple):
-    """The result of pretraining."""
+class Pretrained(Start):
+    """The result of pretraining, which a classifier begins with.
 
-    # Named as in `TextClassifier`: the embedding and the recurrent layers; of a bidirectional net
-    # only the first layer.
-    weights: dict[str, Array]
-    perplexity: float | None  # of a word of the reviews held back, after the last epoch
-    seconds: float  # of training
+    Attributes
+    ----------
+    weights : named as in `TextClassifier`: of the embedding and the recurrent layers; of a
+        bidirectional net only the first layer.
+    perplexity : of a word of the reviews held back, after the last epoch; None without any.
+    seconds : of training.
+    """
+
+    def __init__(self, weights: dict[str, Array], perplexity: float | None, seconds: float) -> None:
+        self.weights, self.perplexity, self.seconds = weights, perplexity, seconds
+        self.options: dict[str, Any] = {}
+        crc = 0
+        for value in weights.values():
+            crc = zlib.crc32(value.data, crc)
+        self.identity = {"the pretraining": crc}
+        self.metrics: dict[str, Any] = {}
+
+    def put_into(self, model: TextClassifier) -> None:
+        model.load_state_dict({**model.state_dict(), **self.weights})
+
+    def told(self, train: Encoded) -> str:
+        return "begins with what pretraining has learned"
 
 
 def pretrain(
@@ -77,6 +99,8 @@ def pretrain(
         config.bidirectional,
         cell=config.cell,
         samples=options.samples,
+        window=options.window,
+        subsample=options.subsample,
         embedding_std=config.embedding_std,
         dtype=config.dtype,
         rng=rng,
@@ -91,7 +115,7 @@ def pretrain(
         clip=options.clip,
         seed=seed,
         checkpoint=checkpoint,
-        identity={"pretraining": vars(options), "words": int(len(train.tokens))},
+        identity={"pretraining": _identity(options), "words": int(len(train.tokens))},
         listeners=[Told(every=20, write=progress)] if progress else [],
     )
     if checkpoint is not None and checkpoint.exists():
@@ -100,6 +124,16 @@ def pretrain(
     history = trainer.fit(*shuffled(batches, train, options.batch_size, seed, validation))
     loss = history.epochs[-1].validation_loss
     return Pretrained(model.weights(), None if loss is None else perplexity(loss), history.seconds)
+
+
+# What differs where the nearest word is predicted.
+NEAREST: dict[str, Any] = {"window": 1, "subsample": 0.0, "lr": 4e-3}
+
+
+def _identity(options: PretrainOptions) -> dict[str, Any]:
+    """Return the options as runs of earlier versions have them, which knew the next word alone."""
+    added = ("window", "subsample")
+    return {k: v for k, v in vars(options).items() if k not in added or v != NEAREST[k]}
 
 
 def hold_back(texts: Encoded, count: int, rng: np.random.Generator) -> tuple[Encoded, Encoded]:

@@ -10,6 +10,7 @@ from fastlstm.train.history import Epoch, History
 from fastlstm.train.table import aligned, shown
 
 HEAD = ("epoch", "train loss", "accuracy", "valid. loss", "accuracy", "seconds", "words/s")
+TEXTS, PARTS = ("validation", "test"), ("net", "linear")  # in the names of accuracies
 
 
 def epoch_table(history: History) -> str:
@@ -21,18 +22,29 @@ def epoch_table(history: History) -> str:
 def summary(metrics: Mapping[str, Any], noun: str = "reviews") -> str:
     """Return the contents of ``metrics.json`` in words; `noun` is what the texts are called."""
     lines: list[tuple[str, str]] = []
-    if metrics["test_accuracy"] is not None:
+    is_tested = metrics["test_accuracy"] is not None
+    if is_tested:
         tested = f"{metrics['test_accuracy']:.2%} of {metrics[f'test_{noun}']:,} {noun}"
         lines += [("test accuracy", tested), ("test loss", f"{metrics['test_loss']:.4f}")]
+    elif metrics["validation_accuracy"] is not None:
+        lines.append(("validation", f"{metrics['validation_accuracy']:.2%}"))
+    of_parts = [metrics.get(f"{part}_{TEXTS[is_tested]}_accuracy") for part in PARTS]
+    if None not in of_parts:
+        lines += [
+            (f"{part} alone", f"{accuracy:.2%}")
+            for part, accuracy in zip(PARTS, of_parts, strict=True)
+        ]
     if "test_macro_f1" in metrics:
         lines.append(("test macro F1", f"{metrics['test_macro_f1']:.4f}"))
+    if metrics["epochs"]:
+        lines.append(("best epoch", f"{metrics['best_epoch']} of {metrics['epochs']}"))
+    together = f"{metrics['processes']} processes of " if "processes" in metrics else ""
     lines += [
-        ("best epoch", f"{metrics['best_epoch']} of {metrics['epochs']}"),
         (
             "training",
             f"{metrics['train_seconds']:.1f} s, {metrics['words_per_second']:,.0f} words/s, "
-            f"{metrics['threads']} thread{'s' * (metrics['threads'] > 1)}, {metrics['isa']}, "
-            f"{metrics['precision']}",
+            f"{together}{metrics['threads']} thread{'s' * (metrics['threads'] > 1)}, "
+            f"{metrics['isa']}, {metrics['precision']}",
         ),
     ]
     if "pretrain_seconds" in metrics:

@@ -25,8 +25,12 @@ REQUIRED = (
 
 NUMBER = float | None  # type of a metric that is not in TYPES
 TYPES: dict[str, Any] = {
-    **dict.fromkeys(("data", "isa", "backend", "precision", "version"), str),
-    **dict.fromkeys(("best_epoch", "epochs", "threads", "parameters"), int),
+    **dict.fromkeys(
+        ("data", "isa", "backend", "precision", "version", "vectors", "from_run", "from_model"), str
+    ),
+    **dict.fromkeys(
+        ("best_epoch", "epochs", "threads", "processes", "parameters", "vectors_found"), int
+    ),
     **dict.fromkeys(("train_seconds", "words_per_second"), float),
     "labels": list[str],
     "epoch_seconds": list[NUMBER],
@@ -72,6 +76,8 @@ class RunFolder(OutputFolder):
 
     def begin(self, options: dict[str, Any]) -> None:
         """Start a new run: remove the files of an earlier one, write ``config.json``."""
+        if not self.writes:
+            return
         self.clear()
         self.path.mkdir(parents=True, exist_ok=True)
         write_json(self.config, options)
@@ -84,6 +90,8 @@ class RunFolder(OutputFolder):
 
     def clear(self) -> None:
         """Remove the files of a run and of its teachers, and no others."""
+        if not self.writes:
+            return
         self.check_own()
         for teacher in self._teachers():
             teacher.clear()
@@ -96,11 +104,15 @@ class RunFolder(OutputFolder):
 
     def write_history(self, history: History) -> None:
         """Write ``metrics.jsonl``, a line for each finished epoch."""
+        if not self.writes:
+            return
         lines = [json.dumps(asdict(epoch), allow_nan=False) + "\n" for epoch in history.epochs]
         write_file(self.metrics_lines, "".join(lines).encode())
 
     def finish(self, metrics: dict[str, Any]) -> None:
         """Write ``metrics.json``, which ends the run, and remove the checkpoints."""
+        if not self.writes:
+            return
         write_json(self.metrics, metrics)
         self.checkpoint.unlink(missing_ok=True)
         self.pretraining.unlink(missing_ok=True)

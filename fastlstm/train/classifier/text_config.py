@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import codecs
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
 from fastlstm.text.json_value import read_json
+from fastlstm.text.marks import tokens_with_marks
 from fastlstm.text.rows import FORMATS, Reading
+from fastlstm.text.tokenizer import tokenize
 from fastlstm.train.classifier.config import ADDED, FREE_OPTIONS, Config, option
 from fastlstm.train.files import reading
 
@@ -21,7 +25,7 @@ class TextConfig(Config):
     """Options of a run on a user's own texts; saved as ``config.json``. Errors as of `Config`."""
 
     free_options: ClassVar[tuple[str, ...]] = (*FREE_OPTIONS, "test", *READING)
-    added_options: ClassVar[dict[str, Any]] = {**ADDED, "format": None}
+    added_options: ClassVar[dict[str, Any]] = {**ADDED, "marks": True, "format": None}
 
     data: str | None = option(
         None, "CSV, TSV, JSON or Parquet file, perhaps packed, or a folder with a folder of .txt "
@@ -79,6 +83,12 @@ class TextConfig(Config):
     def reading(self) -> Reading:
         """How to read the texts."""
         return Reading(**{name: getattr(self, name) for name in READING})
+
+
+def whole_tokens(config: Config, analyzer: str) -> Callable[[str], list[str]]:
+    """Return what makes of a text the tokens of a run's linear part: words, and perhaps marks."""
+    cut = tokens_with_marks if config.marks else tokenize
+    return partial(cut, analyzer=analyzer)
 
 
 def check_encoding(name: str) -> None:

@@ -4,20 +4,26 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
+from fastlstm.linear import TokenRows
 from fastlstm.text import Vocabulary
-from fastlstm.text.corpus import Texts, build_corpus
+from fastlstm.text.corpus import Texts, build_corpus, encode_with
 from fastlstm.text.labelled import LabelledTexts, read_labelled
 from fastlstm.text.labels import class_name, in_order
 from fastlstm.text.split import stratified_split
-from fastlstm.text.tokenizer import normalize
-from fastlstm.train.classifier.dataset import Dataset, fingerprint
-from fastlstm.train.classifier.text_config import TextConfig
+from fastlstm.text.tokenizer import choose_analyzer, normalize_text, tokenize
+from fastlstm.train.classifier.dataset import Dataset, Whole, fingerprint
+from fastlstm.train.classifier.fine_tune import EarlierRun
+from fastlstm.train.classifier.start import Start
+from fastlstm.train.classifier.text_config import TextConfig, whole_tokens
+from fastlstm.train.classifier.vectors import VectorStart
 from fastlstm.train.seeds import SPLIT, generator
 
 SHOWN = 8  # classes or texts that a message lists
@@ -40,9 +46,11 @@ def load(config: TextConfig, bars: bool = False) -> Dataset:
     everything = _numbered(found, labels, config.data)
     _check_sizes(found.labels, config)
     train, test = _test_part(everything, labels, config)
+    config = replace(config, analyzer=choose_analyzer(train.texts, config.analyzer))
     data = _encode(train, test, labels, config, bars)
     options: dict[str, Any] = {
-        **config.sized(len(data["train"])),
+        **config.sized(len(data["train"]), len(data["train"].tokens)),
+        "analyzer": config.analyzer,
         **dict(zip(("text_column", "label_column"), found.columns or (), strict=False)),
     }
     return Dataset(**data, labels=tuple(labels), options=options, source=_describe(found, config))
@@ -66,8 +74,7 @@ def numbers_of(names: Sequence[str], labels: Sequence[str], source: str) -> list
 
 
 def _numbered(found: LabelledTexts, labels: Sequence[str], source: str) -> Texts:
-    texts = [normalize(text.encode("utf-8", "replace")) for text in found.texts]
-    return Texts(texts, numbers_of(found.labels, labels, source))
+    return Texts(found.texts, numbers_of(found.labels, labels, source))
 
 
 def _check_sizes(labels: Sequence[str], config: TextConfig) -> None:
@@ -96,6 +103,10 @@ def _test_part(everything: Texts, labels: Sequence[str], config: TextConfig) -> 
     return _select(everything, kept), _select(everything, held_back)
 
 
+def _normalized(texts: Texts, analyzer: str) -> Texts:
+    return Texts([normalize_text(text, analyzer) for text in texts.texts], texts.labels)
+
+
 def _select(texts: Texts, rows: Iterable[np.int64]) -> Texts:
     index = [int(n) for n in rows]
     return Texts([texts.texts[n] for n in index], [texts.labels[n] for n in index])
@@ -105,25 +116,52 @@ def _encode(
     train: Texts, test: Texts, labels: Sequence[str], config: TextConfig, bars: bool
 ) -> dict[str, Any]:
     """Return the parts of a `Dataset` that come from words."""
+    raw = train.texts + test.texts
+    train, test = (_normalized(part, config.analyzer) for part in (train, test))
     total = len(train.texts) + len(test.texts)
     with tqdm(total=total, desc="encoding", unit=" texts", disable=not bars, leave=False) as bar:
-        corpus = build_corpus(train, test, bar.update)
-    vocab = Vocabulary(corpus.words[: config.vocab_size])
-    if len(vocab) <= 2:
+        corpus = build_corpus(train, test, bar.update, config.analyzer)
+    words = corpus.words[: config.vocab_size]
+    if len(words) <= 2:
         raise ValueError(f"{config.data} has no words: its texts hold no letter and no digit")
-    known = [part.limit(config.vocab_size) for part in (corpus.train, corpus.test)]
+    start = _start(config, corpus.words, labels)
+    if start is None or start.words == words:
+        known = [corpus.known(part, config.vocab_size) for part in (corpus.train, corpus.test)]
+    else:
+        words = start.words
+        again = [encode_with(words, part, config.analyzer) for part in (train, test)]
+        known = [other.known(other.train, len(words)) for other in again]
+    vocab = Vocabulary(words, config.analyzer)
     cut = [part.truncate(config.max_length, keep=config.truncate) for part in known]
     kept, held_back = cut[0], None
+    rows = np.arange(len(kept)), np.arange(0)
     if config.validation:
         rows = stratified_split(kept.labels, config.validation, generator(config.seed, SPLIT))
         kept, held_back = (cut[0].select(part) for part in rows)
+    identity, whole = {"the texts": fingerprint([*labels, *vocab.words], known)}, None
+    if config.parts != "net":
+        tokens = TokenRows.from_lists(map(whole_tokens(config, config.analyzer), raw))
+        whole = Whole(tokens, *rows, np.arange(len(train.texts), len(raw)))
+        identity |= whole.identity
     return {
         "train": kept,
         "validation": held_back,
         "test": cut[1] if len(cut[1]) else None,
         "vocab": vocab,
-        "identity": {"the texts": fingerprint([*labels, *vocab.words], known)},
+        "identity": identity,
+        "start": start,
+        "whole": whole,
     }
+
+
+def _start(config: TextConfig, words: list[str], labels: Sequence[str]) -> Start | None:
+    """Return what the run begins with, if not at random; `words` are all of the texts."""
+    if config.from_run is not None:
+        return EarlierRun(config, words, labels)
+    if config.vectors is not None:
+        cut = partial(tokenize, analyzer=config.analyzer)
+        return VectorStart(config, words[: config.vocab_size], cut)
+    return None
 
 
 def _describe(found: LabelledTexts, config: TextConfig) -> str:

@@ -7,8 +7,10 @@ of the validation part, which chose the best epoch, count as well.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,19 +56,22 @@ def hashes_of(data: Dataset, most: int = MOST) -> TextHashes:
     return TextHashes(values[:most], int(values[most]))
 
 
-def write_hashes(path: Path, hashes: TextHashes) -> None:
-    """Write them; errors as of `train.checkpoint.save`."""
-    checkpoint.save(path, {"values": hashes.values}, KIND, {"limit": hashes.limit})
+def write_hashes(path: Path, hashes: TextHashes, **note: object) -> None:
+    """Write them with a note; errors as of `train.checkpoint.save`."""
+    checkpoint.save(path, {"values": hashes.values}, KIND, {"limit": hashes.limit, **note})
 
 
-def read_hashes(path: Path) -> TextHashes | None:
-    """Read them; None for a run of a version that kept none.
+def read_hashes(
+    path: Path, check: Callable[[dict[str, Any]], object] = lambda note: None
+) -> TextHashes | None:
+    """Read them; None for a run of a version that kept none. `check` is called with the note.
 
     Raises CheckpointError as `train.checkpoint.load`, or if the file holds something else.
     """
     if not path.exists():
         return None
     tensors, note = checkpoint.load(path, KIND)
+    check(note)
     values, limit = tensors.get("values"), note.get("limit")
     if values is None or values.dtype != np.uint64 or values.ndim != 1:
         raise checkpoint.CheckpointError(f"{path} is damaged: it has no list of numbers")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,14 +14,16 @@ from fastlstm.nn import bce_with_logits, cross_entropy
 from fastlstm.text import Batch, batches
 from fastlstm.train.average import Average
 from fastlstm.train.checkpoint import check_same
-from fastlstm.train.classifier.config import ADDED, Config
+from fastlstm.train.classifier.config import Config
 from fastlstm.train.classifier.dataset import Dataset
+from fastlstm.train.classifier.one_run import note_of_run
+from fastlstm.train.classifier.parts import Parts, save_parts
 from fastlstm.train.classifier.predict import EVALUATION_BATCH
 from fastlstm.train.classifier.run_folder import RunFolder
 from fastlstm.train.classifier.word_dropout import WordDropout
 from fastlstm.train.history import Epoch, History
 from fastlstm.train.listener import Listener
-from fastlstm.train.model_file import load_model_and_note, save_model
+from fastlstm.train.model_file import load_model_and_note
 from fastlstm.train.optim import optimizer
 from fastlstm.train.schedule import get as get_schedule
 from fastlstm.train.seeds import WEIGHTS, generator
@@ -40,6 +42,7 @@ def build_model(config: Config, vocab_size: int, num_outputs: int = 1) -> TextCl
     rng = generator(config.seed, WEIGHTS)
     model = TextClassifier(**_model_options(config, vocab_size, num_outputs), rng=rng)
     model.set_precision(config.precision)
+    model.embedding.weight.trainable = not config.freeze_vectors
     return model
 
 
@@ -62,10 +65,15 @@ def _model_options(config: Config, vocab_size: int, num_outputs: int) -> dict[st
 
 def build_trainer(
     config: Config, model: TextClassifier, data: Dataset, folder: RunFolder,
-    listeners: Iterable[Listener],
+    listeners: Iterable[Listener], lr: float | None = None,
 ) -> Trainer:  # fmt: skip
-    """Return the trainer that the options describe, writing into `folder`."""
-    files = _Files(folder, data.labels)
+    """Return the trainer that the options describe, writing into `folder`.
+
+    `lr` is given where the learning rate is not that of the options.
+    """
+    files = _Files(folder, note_of(config, data))
+    config = config if lr is None else replace(config, lr=lr)
+    begun = data.start.identity if data.start else {}
     trainer = Trainer(
         model,
         optimizer(config.optimizer, model, config.lr, config.weight_decay, config.momentum),
@@ -78,7 +86,7 @@ def build_trainer(
         seed=config.seed,
         transform=_transform(config, data),
         checkpoint=folder.checkpoint,
-        identity={**_identity(config), **data.identity},
+        identity={**_identity(config), **data.identity, **begun},
         listeners=[files, *listeners],
     )
     files.trainer = trainer
@@ -101,16 +109,29 @@ def _transform(config: Config, data: Dataset) -> Transform | None:
 
 def _identity(config: Config) -> dict[str, Any]:
     """Return the options that the result depends on, as runs of earlier versions have them."""
-    options = config.to_json().items()
+    options, added = config.to_json().items(), config.added_options
     kept = {k: v for k, v in options if k not in config.free_options}
-    return {k: v for k, v in kept.items() if k not in ADDED or v != ADDED[k]}
+    return {k: v for k, v in kept.items() if k not in added or v != added[k]}
 
 
-def keep_best(folder: RunFolder, trainer: Trainer, labels: Sequence[str] = ()) -> None:
-    """Write the model with the best epoch's weights, and the names of its classes."""
-    names = {"labels": list(labels)} if labels else {}
-    epoch = trainer.history.best
-    save_model(folder.model, trainer.model, trainer.best_weights, epoch=epoch, **names)
+def keep_best(
+    folder: RunFolder, trainer: Trainer, note: dict[str, Any], parts: Parts | None = None
+) -> None:
+    """Write the model with the best epoch's weights, and the `note_of` its run.
+
+    It is the net alone where `parts` are not given, as those of a run that is not finished.
+    """
+    if not folder.writes:
+        return
+    weights, epoch = trainer.best_weights, trainer.history.best
+    parts = parts or Parts(trainer.model)
+    save_parts(folder.model, parts, weights, epoch=epoch, **note)
+
+
+def note_of(config: Config, data: Dataset) -> dict[str, Any]:
+    """Return what a model's file tells of its run, and of its classes: not the two of IMDB."""
+    names = {"labels": list(data.labels)} if data.labels else {}
+    return {**names, **note_of_run(config, data.vocab)}
 
 
 class _Files(Listener):
@@ -118,13 +139,13 @@ class _Files(Listener):
 
     trainer: Trainer
 
-    def __init__(self, folder: RunFolder, labels: Sequence[str]) -> None:
-        self.folder, self.labels = folder, labels
+    def __init__(self, folder: RunFolder, note: dict[str, Any]) -> None:
+        self.folder, self.note = folder, note
 
     def on_epoch(self, epoch: Epoch, is_best: bool) -> None:
         self.folder.write_history(self.trainer.history)
         if is_best:
-            keep_best(self.folder, self.trainer, self.labels)
+            keep_best(self.folder, self.trainer, self.note)
 
 
 def fit(trainer: Trainer, data: Dataset, config: Config) -> History:

@@ -19,11 +19,10 @@ from typing import Any, NamedTuple
 from fastlstm.printable import say
 from fastlstm.runtime import num_threads
 from fastlstm.text import count_batches
-from fastlstm.train.classifier.classify import Load, conclude
+from fastlstm.train.classifier.classify import Load, conclude, write_words
 from fastlstm.train.classifier.config import Config
 from fastlstm.train.classifier.dataset import Dataset
 from fastlstm.train.classifier.run_folder import RunFolder
-from fastlstm.train.classifier.trained_texts import hashes_of, write_hashes
 from fastlstm.train.classifier.training import build_model, build_trainer, fit
 from fastlstm.train.comparison import bag_of_words
 from fastlstm.train.comparison.folder import ComparisonFolder, Plan
@@ -49,10 +48,11 @@ TITLES = {BASELINE: BASELINE_TITLE, **{net.name: net.title for net in NETS}}
 
 # Options that the user cannot set; patience would make the budgets unequal.
 OWN_OPTIONS = (
-    "cell", "num_layers", "bidirectional", "patience", "pretrain", "pretrain_epochs", "teachers",
+    "cell", "num_layers", "bidirectional", "patience", "pretrain", "pretrain_epochs",
+    "pretrain_window", "unlabelled", "teachers", "vectors", "freeze_vectors", "from_run",
 )  # fmt: skip
-MEASUREMENTS = 12  # validations of a net whose budget is in seconds
 EVERY_WORD = 2**31 - 1  # more than any vocabulary has
+MEASUREMENTS = 12  # validations of a net whose budget is in seconds
 
 EXTRAS = {"sklearn": ("scikit-learn", "sklearn"), "matplotlib": ("matplotlib", "plot")}
 
@@ -132,8 +132,7 @@ def train_net(
         folder.write_history(trainer.history)
     else:
         folder.begin(config.to_json())
-    data.vocab.save(folder.vocab)
-    write_hashes(folder.trained_texts, hashes_of(data))
+    write_words(config, data, folder)
     try:
         history = fit(trainer, data, config)
     except FloatingPointError as error:

@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from fastlstm.kernels.call import PRECISIONS
 from fastlstm.models import LanguageModel
+from fastlstm.models.adaptive_softmax import DIV_VALUE, choose_cutoffs
 from fastlstm.models.model import LAYERS
+from fastlstm.nn.check import check_choice
 from fastlstm.text import LanguageData
 from fastlstm.text.symbols import LEVELS
+from fastlstm.train.average import Average
 from fastlstm.train.listener import Listener
-from fastlstm.train.optim import optimizer
+from fastlstm.train.optim import OPTIMIZERS, optimizer
 from fastlstm.train.output_folder import OutputFolder
 from fastlstm.train.schedule import SCHEDULES, get, halving
 from fastlstm.train.seeds import WEIGHTS, generator
 from fastlstm.train.tasks.language import LanguageModelling
 from fastlstm.train.trainer import Trainer, of_precision
 
+SOFTMAX = ("full", "adaptive")
 CONSTANT_EPOCHS = 4  # of the schedule "halving"
 
 
@@ -43,12 +49,20 @@ class LanguageOptions:
     projection: int = _option(0, "size of a layer before the decoder; 0 = none")
     tied: bool = _option(False, "decode with the table of the token vectors")
     dropout: float = _option(0.0, "on all but the recurrent connections")
+    variational: bool = _option(False, "let dropout have one mask for all steps of a window")
+    embedding_dropout: float = _option(0.0, "drop whole token vectors")
+    weight_drop: float = _option(0.0, "drop recurrent weights")
+    softmax: str = _option("full", "over all tokens, or in clusters by frequency", choices=SOFTMAX)
+    cutoffs: str = _option("", "first tokens of the clusters, as 2000,6000; by default chosen")
+    div_value: float = _option(0.0, "shrinks a cluster's vectors; 0 = 4, but 1 if tied")
     init_range: float = _option(0.0, "first values are uniform up to it; 0 = by layer")
     steps: int = _option(64, "tokens that gradients go back")
     batch_size: int = _option(16, "places of the text side by side")
     epochs: int = _option(12, "epochs to train")
-    optimizer: str = _option("adam", "how the weights are updated", choices=("adam", "sgd"))
+    optimizer: str = _option("adam", "how the weights are updated", choices=OPTIMIZERS)
     lr: float = _option(5e-3, "learning rate")
+    weight_decay: float = _option(0.0, "of the optimizer")
+    average: float = _option(0.0, "decay of the weights' moving average, as 0.999; 0 = none")
     schedule: str = _option(
         "cosine", f"course of the rate; halving: every epoch after the first {CONSTANT_EPOCHS}",
         choices=(*SCHEDULES, "halving"),
@@ -64,6 +78,11 @@ class LanguageOptions:
     )
 
 
+TIED = LanguageOptions(
+    level="word", embedding_dim=200, hidden_size=200, tied=True, softmax="adaptive", dropout=0.2,
+    steps=35, batch_size=20, epochs=26, optimizer="sgd", lr=20.0, clip=0.25, average=0.999,
+    precision="bfloat16",
+)  # fmt: skip
 PRESETS = {
     "char": LanguageOptions(),
     # Zaremba, Sutskever & Vinyals 2014, "Recurrent neural network regularization", without
@@ -72,6 +91,11 @@ PRESETS = {
         level="word", embedding_dim=200, hidden_size=200, init_range=0.1, steps=20, batch_size=20,
         epochs=13, optimizer="sgd", lr=1.0, schedule="halving", clip=5.0, sum_steps=True,
     ),
+    # The same layers, with the table of the word vectors as the softmax's (Press & Wolf 2017,
+    # Inan et al. 2017), which is adaptive, dropout, and averaged weights (as Merity et al. 2018).
+    "tied-small": TIED,
+    # The sizes and the dropout of Zaremba et al.'s medium network.
+    "tied-medium": replace(TIED, embedding_dim=650, hidden_size=650, dropout=0.5, epochs=24),
 }  # fmt: skip
 
 
@@ -109,29 +133,53 @@ def build_trainer(
         raise ValueError("precision is 'int8', in which a net cannot be trained")
     names = (
         "embedding_dim", "hidden_size", "num_layers", "dropout", "cell", "tied", "projection",
+        "variational", "embedding_dropout", "weight_drop",
     )  # fmt: skip
     model = LanguageModel(
         len(data.symbols),
         **{name: getattr(options, name) for name in names},
+        **_softmax(options, data),
         init_range=options.init_range or None,
         rng=generator(seed, WEIGHTS),
     )
     model.set_precision(options.precision)
     halves = options.schedule == "halving"
+    later = {"weight_decay": options.weight_decay, "average_decay": options.average}
     return Trainer(
         model,
-        optimizer(options.optimizer, model, options.lr),
+        optimizer(options.optimizer, model, options.lr, options.weight_decay),
         LanguageModelling(options.batch_size, options.steps, options.sum_steps),
         epochs=options.epochs,
         schedule=halving(options.epochs, CONSTANT_EPOCHS) if halves else get(options.schedule),
         clip=options.clip,
+        average=Average(model, options.average) if options.average else None,
         seed=seed,
         checkpoint=state,
         identity={
             "the text": data.source,
             "schedule": options.schedule,
             **of_precision(options.precision),
+            **{name: value for name, value in later.items() if value},  # others: as earlier ones
             **(identity or {}),
         },
         listeners=listeners,
     )
+
+
+def _softmax(options: LanguageOptions, data: LanguageData) -> dict[str, Any]:
+    """Return the options of the model's softmax."""
+    if check_choice("softmax", options.softmax, SOFTMAX) == "full":
+        for name in ("cutoffs", "div_value"):
+            if getattr(options, name):
+                raise ValueError(f"{name} is {getattr(options, name)!r} with a full softmax")
+        return {}
+    counts = np.bincount(data.train, minlength=len(data.symbols))
+    usual = 1.0 if options.tied else DIV_VALUE
+    chosen = choose_cutoffs(counts, options.div_value or usual)  # also checks the order
+    try:
+        given = [int(part) for part in options.cutoffs.split(",") if options.cutoffs]
+    except ValueError:
+        raise ValueError(
+            f"cutoffs is {options.cutoffs!r:.60}, expected numbers with commas between them"
+        ) from None
+    return {"cutoffs": given or chosen, "div_value": options.div_value or None}

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
-from fastlstm.models import LanguageModel, softmax_loss
+from fastlstm.models import LanguageModel
 from fastlstm.nn.check import check_size
 from fastlstm.text import Window, columns, count_windows, windows
 from fastlstm.train.evaluate import evaluate as measure_batches
@@ -53,17 +53,21 @@ class LanguageModelling(Task):
     def step(
         self, model: LanguageModel, batch: Window, state: Any, rng: np.random.Generator
     ) -> Outcome:
-        logits, state, tape = model.forward(batch.tokens, state, rng)
-        loss = softmax_loss(logits, batch.targets)
-        model.backward(tape, logits)
+        loss, state = model.learn(batch.tokens, batch.targets, state, rng)
         # the gradient of the sum over T steps is T times that of the mean
         scale, count = len(batch.tokens) if self.sum_steps else 1, batch.targets.size
         return Outcome(loss, count, count, state=state, scale=scale)
 
     def measure(self, model: LanguageModel, batch: Window, state: Any) -> Outcome:
-        logits, state = model(batch.tokens, state)
-        loss, count = softmax_loss(logits, batch.targets, gradient=False), batch.targets.size
+        loss, state = model.loss(batch.tokens, batch.targets, state)
+        count = batch.targets.size
         return Outcome(loss, count, count, state=state)
+
+    def work(self, batch: Window) -> NDArray[Any]:
+        return np.ones(batch.tokens.shape[1])
+
+    def inputs(self, batch: Window) -> tuple[Any, ...]:
+        return (batch.tokens,)
 
     def identity(self, trainer: Any) -> dict[str, object]:
         return {

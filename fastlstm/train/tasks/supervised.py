@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from functools import partial
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fastlstm.nn.losses import bce_with_logits, cross_entropy
 from fastlstm.nn.module import Array
 from fastlstm.train.metrics import are_classes, count_correct
 from fastlstm.train.tasks.task import Outcome, Task
@@ -33,6 +35,14 @@ class Batch(Protocol):
     def words(self) -> int: ...
 
 
+class Part(NamedTuple):
+    """Some rows of a batch whose inputs all have its rows first."""
+
+    inputs: tuple[Any, ...]
+    labels: NDArray[Any]
+    words: int
+
+
 class Supervised(Task):
     """Makes a loss small, as in regression. The best epoch is that of least loss.
 
@@ -45,15 +55,36 @@ class Supervised(Task):
         self.loss = loss
 
     def step(self, model: Any, batch: Batch, state: Any, rng: np.random.Generator) -> Outcome:
-        outputs, tape = model.forward(*batch.inputs, rng=rng)
-        loss, gradient = self.loss(outputs, batch.labels)
+        outputs, tape = self.forward(model, batch, rng)
+        loss, gradient = self.compared(outputs, batch)
         model.backward(tape, gradient)
-        return Outcome(loss, len(batch.labels), batch.words, self.trained(outputs, batch.labels))
+        return self.outcome(loss, outputs, batch, self.trained(outputs, batch.labels))
+
+    def forward(self, model: Any, batch: Batch, rng: np.random.Generator) -> tuple[Array, Any]:
+        """Run a batch to train: the outputs, and the tape."""
+        outputs, tape = model.forward(*batch.inputs, rng=rng)
+        return outputs, tape
 
     def measure(self, model: Any, batch: Batch, state: Any) -> Outcome:
         outputs = model(*batch.inputs)
-        loss, _ = self.loss(outputs, batch.labels)
-        correct = self.measured(outputs, batch.labels)
+        loss, _ = self.compared(outputs, batch)
+        return self.outcome(loss, outputs, batch, self.measured(outputs, batch.labels))
+
+    def compared(self, outputs: Array, batch: Batch) -> tuple[float, Array]:
+        """Return the loss of a batch and its gradient."""
+        return self.loss(outputs, batch.labels)
+
+    def select(self, batch: Batch, rows: NDArray[np.int64]) -> Any:
+        if hasattr(batch, "select"):
+            return super().select(batch, rows)
+        N = len(batch.labels)
+        if not all(isinstance(one, np.ndarray) and len(one) == N for one in batch.inputs):
+            return super().select(batch, rows)
+        inputs = tuple(one[rows] for one in batch.inputs)
+        return Part(inputs, batch.labels[rows], round(batch.words * len(rows) / N))
+
+    def outcome(self, loss: float, outputs: Array, batch: Batch, correct: int | None) -> Outcome:
+        """Return the outcome of a batch whose loss and number of right examples are known."""
         return Outcome(loss, len(batch.labels), batch.words, correct, outputs=outputs)
 
     def trained(self, outputs: Array, labels: NDArray[Any]) -> int | None:
@@ -72,8 +103,34 @@ class Classification(Supervised):
     classes (see `metrics.are_classes`), the best epoch is that of least loss.
     """
 
+    def step(self, model: Any, batch: Batch, state: Any, rng: np.random.Generator) -> Outcome:
+        _check_loss(self.loss, np.asarray(batch.labels))
+        return super().step(model, batch, state, rng)
+
     def trained(self, outputs: Array, labels: NDArray[Any]) -> int | None:
+        if np.issubdtype(labels.dtype, np.floating) and labels.shape != outputs.shape[:1]:
+            return None  # the numbers of a regression whose loss is the user's own
         return count_correct(outputs, labels)
 
     def measured(self, outputs: Array, labels: NDArray[Any]) -> int | None:
         return count_correct(outputs, labels) if are_classes(outputs, labels) else None
+
+
+def _check_loss(loss: Loss, labels: NDArray[Any]) -> None:
+    """Raise ValueError if the numbers of a regression are given to a loss of classes."""
+    plain: Any = unwrapped(loss)
+    if plain not in (bce_with_logits, cross_entropy) or labels.dtype.kind != "f":
+        return
+    if plain is cross_entropy or not ((labels >= 0) & (labels <= 1)).all():
+        raise ValueError(
+            f"labels has shape {labels.shape} and dtype {labels.dtype}, which are no classes for "
+            f"{plain.__name__}: numbers are learned by a loss of regressions, as fl.mse_loss, or "
+            "by the task Regression(loss)"
+        )
+
+
+def unwrapped(loss: Any) -> Any:
+    """Return the function inside of any `functools.partial`."""
+    while isinstance(loss, partial):
+        loss = loss.func
+    return loss

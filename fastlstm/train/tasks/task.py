@@ -6,6 +6,9 @@ from collections.abc import Callable, Iterable
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
+
+from fastlstm.train.metrics import Errors
 
 Batches = Callable[[int, int], Iterable[Any]]
 Validation = Callable[[], Iterable[Any]] | None
@@ -26,19 +29,21 @@ class Outcome(NamedTuple):
     ----------
     loss : mean over the examples.
     examples, words : counts; words without padding.
-    correct : number of examples classified right; None without classes.
+    correct : number of examples classified right, or their weight; None without classes.
     state : of the recurrent layers after the batch, for the next one; None for none.
     scale : factor on the gradients, applied before they are clipped.
     outputs : of the model, for `on_batch` of `evaluate`.
+    errors : of a regression, how far it is off; None without.
     """
 
     loss: float
     examples: int
     words: int
-    correct: int | None = None
+    correct: float | None = None
     state: Any = None
     scale: float = 1.0
     outputs: Any = None
+    errors: Errors | None = None
 
 
 class Task:
@@ -70,6 +75,32 @@ class Task:
     def measure(self, model: Any, batch: Any, state: Any) -> Outcome:
         """Return the outcome of a batch without touching the gradients."""
         raise NotImplementedError
+
+    def work(self, batch: Any) -> NDArray[Any]:
+        """Return how much work each row of a batch is, [N], for processes that share its rows."""
+        lengths = getattr(batch, "lengths", None)
+        return np.ones(len(batch.labels)) if lengths is None else np.asarray(lengths)
+
+    def select(self, batch: Any, rows: NDArray[np.int64]) -> Any:
+        """Return a batch of some rows of one, int [n]; here by its method `select`."""
+        if not hasattr(batch, "select"):
+            raise TypeError(
+                f"processes cannot share a {type(batch).__name__}: expected a method select(rows) "
+                "of the batch, or select, work and inputs of the task"
+            )
+        return batch.select(rows)
+
+    def inputs(self, batch: Any) -> tuple[Any, ...]:
+        """Return what the model is called with."""
+        return tuple(getattr(batch, "inputs", ()))
+
+    def score(self, epoch: Any) -> tuple[float, ...]:
+        """Return the rank of a finished `Epoch`: that of the largest is the best one.
+
+        Here validation accuracy, then the smaller loss; without classes only the loss counts.
+        """
+        score: tuple[float, ...] = epoch.score
+        return score
 
     def identity(self, trainer: Any) -> dict[str, object]:
         """Return what a training state must agree in, besides what every trainer asks for."""

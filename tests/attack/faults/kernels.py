@@ -126,6 +126,27 @@ KERNELS = (
         "base",
     ),
     Fault(
+        _SRC + "softmax.h",
+        "if (sums) sums[t] = before + r.z[t];",
+        "",
+        "tests/kernels/test_softmax_kernel.py",
+        "base",
+    ),
+    Fault(
+        _SRC + "softmax.h",
+        "load_logits(r, v, lanes), 0, -FL_LEAST)",
+        "load_logits(r, v, lanes), 0, FL_MOST)",
+        "tests/kernels/test_softmax_kernel.py",
+        "base",
+    ),
+    Fault(
+        _SRC + "softmax.h",
+        "for (int64_t l = lanes; l < VL; l++) x[l] = -INFINITY;",
+        "",
+        "tests/kernels/test_softmax_kernel.py",
+        "base",
+    ),
+    Fault(
         _SRC + "tile_product.h",
         "if (k + TILE_K < m->K) continue;",
         "if (k) continue;",

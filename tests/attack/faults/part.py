@@ -18,15 +18,19 @@ from attack.faults.extension import EXTENSION
 from attack.faults.fault import Fault
 from attack.faults.files import FILES
 from attack.faults.kernels import KERNELS
+from attack.faults.linear import LINEAR
 from attack.faults.plant import Copy
 from attack.faults.precision import PRECISION
+from attack.faults.runs import RUNS
+from attack.faults.tagging import TAGGING
 from attack.faults.training import TRAINING
 from attack.plan import ROOT, Plan
 from attack.report import Figure
 
 ALL: dict[str, Sequence[Fault]] = {
     "training": TRAINING, "files": FILES, "kernels": KERNELS, "precision": PRECISION,
-    "extension": EXTENSION, "chain": CHAIN,
+    "extension": EXTENSION, "chain": CHAIN, "linear": LINEAR, "runs": RUNS,
+    "tagging": TAGGING,
 }  # fmt: skip
 
 

@@ -17,7 +17,10 @@ from attack import watch
 from attack.faults.fault import Fault
 from attack.plan import ROOT
 
-PARTS = ("fastlstm", "tests", "setup.py", "pyproject.toml", "README.md", "benchmarks", "docs")
+PARTS = (
+    "fastlstm", "tests", "setup.py", "pyproject.toml", "README.md", "CONTRIBUTING.md", "benchmarks",
+    "docs",
+)  # fmt: skip
 FOUND, MISSED = 1, 0  # exit status of pytest
 
 

@@ -33,6 +33,8 @@ def _layers() -> list[Any]:
         fl.LSTM(3, 4, 2, bidirectional=True, rng=0),
         fl.GRU(2, 3, reset_after=False, learn_state=True, rng=0),
         fl.TextClassifier(7, 3, 4, num_outputs=2, rng=0),
+        fl.models.SequenceAutoencoder(3, 4, code_size=2, rng=0),
+        fl.models.SequenceRegressor(3, 4, horizon=2, distribution="quantiles", rng=0),
         Sequential(
             {
                 "mask": MaskZero(),

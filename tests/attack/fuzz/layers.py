@@ -8,17 +8,18 @@ import numpy as np
 
 import fastlstm as fl
 from attack.fuzz import compare
-from attack.fuzz.draw import LOWER, TRAINED, Batch, Rng, layer, pick
+from attack.fuzz.draw import LOWER, TRAINED, Batch, Rng, chance, layer, pick
 
 
 def values(rng: Rng) -> None:
     """A training call and its gradients, against the reference in float64."""
-    made = layer(rng, recurrent_dropout=pick(rng, (0.0, 0.0, 0.3)))
+    drops = {"recurrent_dropout": pick(rng, (0.0, 0.0, 0.3)), "weight_drop": pick(rng, (0.0, 0.4))}
+    made = layer(rng, variational=chance(rng, 3), **drops)
     given, seed = Batch(rng, made).given, int(rng.integers(1 << 30))
     actual = compare.run(made, given, seed)
     wide = {name: compare.widened(value) for name, value in given.items()}
     compare.same(actual, compare.run(compare.exact(made), wide, seed), made.dtype)
-    if not (made.dropout or made.recurrent_dropout):
+    if not (made.dropout or any(drops.values())):
         y, state_n = made(**given)
         compare.to_the_bit(y, actual["y"], "y of a call")
         for k, part in enumerate(compare.parts(state_n)):

@@ -11,14 +11,17 @@ import fastlstm as fl
 from attack.fuzz import (
     bound_passes,
     chains,
+    fields,
     hostile_calls,
     hostile_chains,
     hostile_weights,
     layers,
     parts,
     precision,
+    sparse,
     steps,
     stream_rows,
+    vocabulary,
 )
 from attack.fuzz.draw import Rng
 
@@ -62,6 +65,14 @@ KINDS: tuple[tuple[Kind, int], ...] = (
     (parts.optimizer, 4),
     (parts.losses, 2),
     (parts.dense, 2),
+    (parts.adaptive, 3),
+    (vocabulary.values, 4),
+    (vocabulary.hostile, 4),
+    (fields.values, 4),
+    (fields.hostile, 4),
+    (sparse.counts, 3),
+    (sparse.regression, 3),
+    (sparse.hostile, 6),
     (hostile_calls.sequence, 12),
     (hostile_calls.cell, 5),
     (hostile_calls.stream, 6),

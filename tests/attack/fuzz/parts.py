@@ -14,6 +14,7 @@ import fastlstm as fl
 from attack.fuzz.compare import near
 from attack.fuzz.draw import F32, F64, Rng, array, chance, pick, size
 from fastlstm import kernels
+from fastlstm.models.adaptive_softmax import AdaptiveSoftmax
 from fastlstm.nn.pooling import pool, pool_backward
 from fastlstm.train import optim
 
@@ -170,3 +171,26 @@ def dense(rng: Rng) -> None:
     dropped, tape = drop.forward(x, np.random.default_rng(3))
     assert ((dropped == 0) | (dropped == 2 * x)).all(), "dropout neither drops nor doubles"
     assert_same(drop.backward(tape, np.ones_like(x)) * x, dropped, "gradient of dropout")
+
+
+def adaptive(rng: Rng) -> None:
+    """An adaptive softmax: probabilities, the loss of some words and its gradients."""
+    V, K = size(rng) + 2, size(rng) + 3
+    clusters = int(rng.integers(1, min(V - 1, 4)))
+    cutoffs = np.sort(1 + rng.permutation(V - 1)[:clusters]).tolist()
+    div_value = pick(rng, (1.0, 1.5)) if K > 2**clusters else 1.0
+    options: dict[str, Any] = {"div_value": div_value, "head_bias": chance(rng, 2), "rng": 0}
+    narrow = AdaptiveSoftmax(K, V, cutoffs, **options)
+    wide = AdaptiveSoftmax(K, V, cutoffs, dtype=F64, **options)
+    wide.load_state_dict({n: a.astype(F64) for n, a in narrow.state_dict().items()})
+    shape = tuple(int(n) for n in rng.integers(1, 4, int(rng.integers(1, 3))))
+    x, targets = array(rng, (*shape, K), F32), rng.integers(0, V, shape)
+    log = wide(x.astype(F64))
+    assert_close(np.exp(log).sum(-1), np.ones(shape), 1e-12, "sum of the probabilities")
+    expected = -np.take_along_axis(log, targets[..., None], -1).mean()
+    (loss, dx), (exact, d) = narrow.loss(x, targets), wide.loss(x.astype(F64), targets)
+    assert abs(exact - expected) <= 1e-12 * max(1, expected), f"loss {exact}, not {expected}"
+    assert abs(loss - expected) <= 1e-5 * max(1, expected), f"loss {loss}, not {expected}"
+    near(dx, d, "gradient", "dx")
+    for (name, one), other in zip(narrow.named_parameters(), wide.parameters(), strict=True):
+        near(one.grad, other.grad, "gradient", f"gradient of {name}")

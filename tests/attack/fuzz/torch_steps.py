@@ -93,11 +93,12 @@ def forward(rng: Rng) -> None:
 
 def _packed(rng: Rng, given: Given, bad: tuple[Any, ...]) -> Any:
     """Weights of one step beside the rows of another."""
-    held = given.step.pack(pick(rng, (bad[-4:], given.tensors[-4:])))
+    first = 1 + given.states
+    held = given.step.pack(pick(rng, (bad[first:], given.tensors[first:])))
     if held is None:
         return None
     held.changed(bad)
-    other = pick(rng, (given, draw(rng)))
+    other = pick(rng, (given, draw(rng, given.layers)))
     return other.step.packed_step(pick(rng, (bad, other.tensors)), held, pick(rng, THREADS))
 
 

@@ -1,4 +1,4 @@
-"""Products of matrices in lower precision, of layers without a time loop."""
+"""Products of matrices, of layers without a time loop."""
 
 from __future__ import annotations
 
@@ -17,6 +17,12 @@ from fastlstm.kernels.reference.precision import int8_product, quantize, to_bflo
 SHAPES = [(1, 1, 1), (1, 300, 40), (2, 70, 33), (7, 64, 16), (200, 130, 65), (31, 9, 1100),
           (400, 17, 6), (33, 260, 2500)]  # fmt: skip
 each_shape = pytest.mark.parametrize(("n", "m", "K"), SHAPES)
+
+
+@pytest.fixture(params=kernels.PRECISIONS)
+def precision(request: pytest.FixtureRequest) -> str:
+    name: str = request.param
+    return name
 
 
 @pytest.fixture
@@ -57,6 +63,20 @@ def test_bfloat16_is_of_rounded_factors(
     for threads in (1, 2, 3):
         y = backend.matmul(a, b, bias, precision="bfloat16", n_threads=threads)
         np.testing.assert_array_equal(y, expected)
+
+
+@each_shape
+def test_float32_is_of_the_numbers_as_they_are(
+    backend: Any, rng: np.random.Generator, n: int, m: int, K: int
+) -> None:
+    a, b, bias = draw(rng, n, K), draw(rng, m, K), draw(rng, m)
+    expected = a.astype(np.float64) @ b.T.astype(np.float64) + bias
+    size = np.abs(a).astype(np.float64) @ np.abs(b).T + np.abs(bias)
+    first = backend.matmul(a, b, bias, precision="float32")
+    assert (np.abs(first - expected) <= 1e-7 * (2 + K**0.5) * size).all()
+    for threads in (2, 3):
+        y = backend.matmul(a, b, bias, precision="float32", n_threads=threads)
+        np.testing.assert_array_equal(y, first)
 
 
 @each_shape
@@ -152,12 +172,11 @@ def test_what_does_not_fit(backend: Any, precision: str) -> None:
         fails(ValueError, f"out shares memory with {name}", *given, out=square)
     fails(ValueError, "out shares memory with bias", a, b[:4], square[0], out=square[:3])
     fails(ValueError, "add is True without", a, b, add=True)
-    fails(ValueError, "precision is 'float32'", a, b, precision="float32")
     fails(ValueError, "precision is 'half'", a, b, precision="half")
     packed = backend.pack_matrix(b, precision)
     fails(ValueError, r"has shape \(., .\), expected \(any, .\)", a[:, :3], packed)
-    with pytest.raises(ValueError, match="precision is 'float32'"):
-        backend.pack_matrix(b, "float32")
+    with pytest.raises(ValueError, match="precision is 'half'"):
+        backend.pack_matrix(b, "half")
 
 
 def test_rows_too_long_for_sums_of_int8(backend: Any) -> None:

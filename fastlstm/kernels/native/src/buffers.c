@@ -11,11 +11,9 @@
  * A block is reused for at least an eighth of its size, as what is kept for backward may stay in
  * use for long.
  */
-#define _DEFAULT_SOURCE
-#include <pthread.h>
-#include <stdlib.h>
+#include "system.h"
+
 #include <string.h>
-#include <sys/mman.h>
 
 #include "fastlstm.h"
 
@@ -28,18 +26,20 @@ typedef struct {
     size_t size;
 } kept_block;
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static mutex lock = NEW_MUTEX;
 static kept_block kept[KEEP_BLOCKS]; /* in the order in which they were freed */
 static int kept_count;
 static size_t kept_bytes, bytes_in_use, most_in_use;
 
 static size_t *size_of(void *block) { return (size_t *)(void *)((char *)block - HEADER); }
-static void release(void *block) { free((char *)block - HEADER); }
+static void release(void *block) { free_aligned((char *)block - HEADER); }
 
+#ifdef HAS_FORK
 /* A child forked while another thread holds the lock must not find it locked. */
-static void hold(void) { pthread_mutex_lock(&lock); }
-static void let_go(void) { pthread_mutex_unlock(&lock); }
+static void hold(void) { lock_mutex(&lock); }
+static void let_go(void) { unlock_mutex(&lock); }
 __attribute__((constructor)) static void watch_forks(void) { pthread_atfork(hold, let_go, let_go); }
+#endif
 
 /* Takes a block out of those kept. */
 static void *remove_kept(int i) {
@@ -69,18 +69,18 @@ static void shrink(void) {
 
 /* A kept block of at least that many bytes; if there is none, room for a fresh one. */
 static void *take(size_t bytes, size_t fresh) {
-    pthread_mutex_lock(&lock);
+    lock_mutex(&lock);
     void *block = find_kept(bytes);
     bytes_in_use += block ? *size_of(block) : fresh;
     if (most_in_use < bytes_in_use) most_in_use = bytes_in_use;
     shrink();
-    pthread_mutex_unlock(&lock);
+    unlock_mutex(&lock);
     return block;
 }
 
 /* A block of that size is no longer in use; it is kept, or NULL if it could not be had. */
 static void put_back(void *block, size_t size) {
-    pthread_mutex_lock(&lock);
+    lock_mutex(&lock);
     bytes_in_use -= size;
     most_in_use -= most_in_use >> 16;
     if (kept_count == KEEP_BLOCKS) release(remove_kept(0));
@@ -89,7 +89,7 @@ static void put_back(void *block, size_t size) {
         kept_bytes += size;
     }
     shrink();
-    pthread_mutex_unlock(&lock);
+    unlock_mutex(&lock);
 }
 
 size_t fl_block_bytes(size_t bytes) {
@@ -101,11 +101,9 @@ size_t fl_block_bytes(size_t bytes) {
  * and with pages of 4 KiB every other cache line of the recurrent weight would also miss the TLB.
  */
 static char *new_block(size_t whole) {
-    if (whole < HUGE_PAGE) return aligned_alloc(HEADER, whole);
-    char *raw = aligned_alloc(HUGE_PAGE, whole);
-#ifdef MADV_HUGEPAGE
-    if (raw) madvise(raw, whole, MADV_HUGEPAGE);
-#endif
+    if (whole < HUGE_PAGE) return new_aligned(HEADER, whole);
+    char *raw = new_aligned(HUGE_PAGE, whole);
+    if (raw) ask_for_huge_pages(raw, whole);
     return raw;
 }
 
@@ -134,15 +132,15 @@ void fl_free(void *block) {
 }
 
 void fl_trim(void) {
-    pthread_mutex_lock(&lock);
+    lock_mutex(&lock);
     while (kept_count) release(remove_kept(kept_count - 1));
     most_in_use = bytes_in_use;
-    pthread_mutex_unlock(&lock);
+    unlock_mutex(&lock);
 }
 
 size_t fl_cached_bytes(void) {
-    pthread_mutex_lock(&lock);
+    lock_mutex(&lock);
     size_t bytes = kept_bytes;
-    pthread_mutex_unlock(&lock);
+    unlock_mutex(&lock);
     return bytes;
 }

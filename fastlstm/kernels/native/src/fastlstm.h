@@ -136,8 +136,22 @@ typedef struct fl_adam {
     int n_threads;
 } fl_adam;
 
+/* Cross-entropy of the softmax of rows of logits. Its gradient times `scale` takes their place; at
+ * a scale of 0 they are of no use afterwards. */
+typedef struct fl_softmax {
+    int64_t M, V;
+    void *z;                 /* [M,V] */
+    const void *bias;        /* [V] added to each row, or NULL */
+    const int64_t *target;   /* [M] */
+    const void *target_bias; /* [M] added to the logit of each row's target, or NULL */
+    double scale;
+    double *loss; /* [M] */
+    void *dbias;  /* [V] or NULL: sums of the gradient's columns */
+    int n_threads;
+} fl_softmax;
+
 /* C = A B^T + bias of matrices of rows: `batch` products of [n,K] and [m,K], one after the other.
- * Of bfloat16 A and B may be given as their transposes, [K,n] and [K,m]. */
+ * But in 8 bits A and B may be given as their transposes, [K,n] and [K,m]. */
 typedef struct fl_matmul {
     int64_t batch, n, m, K; /* none is 0 */
     const void *a, *b;
@@ -198,7 +212,7 @@ typedef struct fl_frames {
 /* How products are made: of numbers as they are, rounded to bfloat16, or in 8 bits. */
 enum { FL_FULL, FL_BFLOAT16, FL_INT8 };
 
-/* In lower precision what has no products is not there, in 8 bits no backward. */
+/* In lower precision only what has products is there, in 8 bits no backward. */
 typedef struct fl_kernels {
     const char *isa;
     int itemsize; /* 4 or 8 */
@@ -233,7 +247,7 @@ typedef struct fl_kernels {
     void (*inside)(const fl_call *p, void *gates, void *cells);
 
     /* Elements of a packed matrix B, and the packing: of m, K, b. The product returns 0, or -1 if
-     * memory ran out, or FL_STOPPED. Of lower precision only. */
+     * memory ran out, or FL_STOPPED. Not of double. */
     int64_t (*matrix_size)(const fl_matmul *p);
     void (*pack_matrix)(const fl_matmul *p, void *packed);
     int (*matmul)(const fl_matmul *p);
@@ -249,6 +263,7 @@ typedef struct fl_kernels {
     void (*pool_forward)(const fl_pool *p);
     void (*pool_backward)(const fl_pool *p);
     void (*adam)(const fl_adam *a);
+    int (*softmax_cross_entropy)(const fl_softmax *p); /* 0, or -1 if memory ran out */
 
     /* Elementwise, for tests of their accuracy. */
     void (*exp)(int64_t n, const void *x, void *y);
@@ -286,6 +301,22 @@ int fl_barrier(fl_team *team);
 int fl_ask(int (*ask)(void));
 /* For tests: whether brief jobs too wait for all their threads, whoever wants the cores. */
 void fl_be_patient(int yes);
+
+/* many.c: models of equal shape, each wholly on one thread, by many threads; or parts of Adam. */
+typedef struct fl_many {
+    const fl_kernels *kernels;
+    int64_t M, layers;     /* models, and calls of each, one after the other */
+    const fl_call *calls;  /* [M,layers], each for one thread; their `stop` is not read */
+    const fl_grads *grads; /* [M,layers], or NULL: forward */
+    const fl_adam *adam;   /* [M,layers] in the place of calls, or NULL */
+    double work;           /* operations of all, or what takes as long */
+    int n_threads;
+    int (*stop)(void); /* as of fl_call */
+} fl_many;
+int fl_run_many(const fl_many *m); /* 0, or -1 if memory ran out, or FL_STOPPED */
+/* The rows of a batch, as fl_rows has them, from its lengths [N] in 0..T. */
+void fl_sort_rows(int64_t T, int64_t N, const int64_t *lengths, int64_t *order, int64_t *length,
+                  int64_t *n_at, int64_t *offset);
 
 /* buffers.c: large blocks are kept for the next call instead of given back, up to a bound. */
 void *fl_alloc(size_t bytes);

@@ -19,7 +19,9 @@ FL_PRAGMA(GCC target(FL_TARGET))
 #if FL_WORD == 1
 #include "adam.h"
 #include "pool.h"
-#else
+#include "softmax.h"
+#endif
+#if !FL_F64
 #include "matmul.h"
 #endif
 
@@ -208,11 +210,13 @@ const fl_kernels FL_TABLE = {
     .pool_forward = pool_forward,
     .pool_backward = pool_backward,
     .adam = adam,
+    .softmax_cross_entropy = softmax_cross_entropy,
     .exp = elementwise_exp,
     .chain_size = chain_size,
     .pack_chain = pack_chain,
     .chain = run_chain,
-#else
+#endif
+#if !FL_F64
     .matrix_size = matmul_size,
     .pack_matrix = pack_matmul,
     .matmul = run_matmul,

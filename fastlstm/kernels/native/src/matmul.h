@@ -1,7 +1,8 @@
-/* C = A B^T + bias in lower precision: the products of layers that have no time loop.
+/* C = A B^T + bias: the products of layers that have no time loop.
  *
  * B is packed whole. Of A, which may be long, a block of rows at a time is rounded and multiplied,
- * a panel of C at a time goes to where it belongs. Threads divide the rows of A, or if there are
+ * a panel of C at a time goes to where it belongs. In full precision rows of A are read as they
+ * are, but of its transpose. Threads divide the rows of A, or if there are
  * few those of B; each element of C is a chain of K terms of its own, so nobody sees how.
  */
 #ifndef FL_MATMUL_H
@@ -49,8 +50,12 @@ FL_INLINE int64_t matmul_scratch(const matmul *k) {
            (k->p->batch > 1 ? matrix_size(k->p) : 0);
 }
 
+FL_INLINE int64_t row_step(const fl_matmul *p) {
+    return WORD == 1 && p->a_transposed ? odd_lines(p->K) : operand_step(p->K);
+}
+
 static matmul matmul_of(const fl_matmul *p) {
-    matmul k = {.p = p, .K = words(p->K), .nv = vectors(p->m), .a_step = operand_step(p->K)};
+    matmul k = {.p = p, .K = words(p->K), .nv = vectors(p->m), .a_step = row_step(p)};
     int64_t flops = 2 * p->batch * p->n * p->m * p->K;
     k.threads = worth_threads(flops, 1, 0, p->n_threads);
     k.brief = is_brief(flops, 1, 0, k.threads);
@@ -61,7 +66,7 @@ static matmul matmul_of(const fl_matmul *p) {
     return k;
 }
 
-#if FL_WORD == 2 /* what backward needs */
+#if FL_BACKWARD
 
 /* Panels p0..p1-1 of B, given as its transpose [K,m]. */
 static void pack_transposed(const fl_matmul *p, const real *b, real *packed, int64_t p0,
@@ -72,8 +77,8 @@ static void pack_transposed(const fl_matmul *p, const real *b, real *packed, int
         int64_t columns = min64(width, p->m - panel * PANEL);
         for (int64_t w = 0; w < words(p->K); w++) {
             const real *row[2] = {NULL, NULL};
-            for (int i = 0; i < 2; i++)
-                if (2 * w + i < p->K) row[i] = b + (2 * w + i) * p->m + panel * PANEL;
+            for (int i = 0; i < WORD; i++)
+                if (WORD * w + i < p->K) row[i] = b + (WORD * w + i) * p->m + panel * PANEL;
             pack_columns_word(row, columns, width, packed + panel * size + w * width);
         }
     }
@@ -82,8 +87,8 @@ static void pack_transposed(const fl_matmul *p, const real *b, real *packed, int
 /* Word q of `lanes` neighbouring rows of A, given as its transpose [K,all]. */
 FL_INLINE vreal transposed_word(const real *a, int64_t all, int64_t K, int64_t q, int64_t lanes) {
     vreal r[2] = {{0}, {0}};
-    for (int i = 0; i < 2; i++)
-        if (2 * q + i < K) r[i] = vload_n(a + (2 * q + i) * all, lanes);
+    for (int i = 0; i < WORD; i++)
+        if (WORD * q + i < K) r[i] = vload_n(a + (WORD * q + i) * all, lanes);
     return word_of(r[0], r[1]);
 }
 
@@ -108,7 +113,7 @@ static void write_transposed(const real *a, int64_t all, int64_t K, int64_t n, r
 static void pack_matrix_panels(const fl_matmul *p, const real *b, real *packed, int64_t p0,
                                int64_t p1) {
     weight_shape s = matrix_shape(p);
-#if FL_WORD == 2
+#if FL_BACKWARD
     if (p->b_transposed) {
         pack_transposed(p, b, packed, p0, p1);
         return;
@@ -120,7 +125,7 @@ static void pack_matrix_panels(const fl_matmul *p, const real *b, real *packed, 
 /* Rows r0.. of A, n of them, as the products want them. */
 static void write_rows(const matmul *k, const real *a, int64_t r0, int64_t n, real *to) {
     const fl_matmul *p = k->p;
-#if FL_WORD == 2
+#if FL_BACKWARD
     if (p->a_transposed) {
         write_transposed(a + r0, p->n, p->K, n, to, k->a_step);
         return;
@@ -162,7 +167,7 @@ static void matmul_rows(const matmul *k, const real *a, real *c, int64_t r0, int
     real *made = scratch + round_up((n + ROW_BLOCK - 1) * k->a_step);
     write_rows(k, a, r0, n, scratch);
     for (int64_t r = 0; r < n; r++) {
-        rows[r] = scratch + r * k->a_step;
+        rows[r] = k->a_step ? scratch + r * k->a_step : a + (r0 + r) * k->p->K;
         from[r] = k->zeros;
         to[r] = made + r * width;
     }

@@ -32,12 +32,15 @@ FL_INLINE int64_t words(int64_t n) {
     return (n + WORD_BLOCK * WORD - 1) / (WORD_BLOCK * WORD) * WORD_BLOCK;
 }
 
-/* From one row of A, rounded for a product, to the next; 0 where rows are taken as they are. An odd
- * number of cache lines: other rows would meet in a few sets of the cache. */
-FL_INLINE int64_t operand_step(int64_t K) {
+/* Room for n elements in an odd number of cache lines: rows of another size would meet in a few
+ * sets of the cache. */
+FL_INLINE int64_t odd_lines(int64_t n) {
     int64_t line = 64 / (int64_t)sizeof(real);
-    return WORD == 1 ? 0 : ((words(K) + ROW_TAIL + line - 1) / line | 1) * line;
+    return ((n + line - 1) / line | 1) * line;
 }
+
+/* From one row of A, rounded for a product, to the next; 0 where rows are taken as they are. */
+FL_INLINE int64_t operand_step(int64_t K) { return WORD == 1 ? 0 : odd_lines(words(K) + ROW_TAIL); }
 
 #if FL_WORD < 4 /* sums are of `real`: they start from C, and are it */
 FL_INLINE vreal begin_sum(const real *start, const real *tail) {
@@ -51,10 +54,17 @@ FL_INLINE vreal end_sum(vreal sum, const real *start, const real *tail, int64_t 
 }
 #endif
 
+/* Store the first n words. */
+FL_INLINE void store_words(real *to, vreal v, int64_t n) { vstore_n(to, v, min64(n, VL)); }
+
 #if FL_WORD == 1
 
 FL_INLINE vreal vword(const real *word) { return vset1(*word); }
 FL_INLINE vreal vdot(vreal a, vreal b, vreal sum) { return vfma(a, b, sum); }
+FL_INLINE vreal word_of(vreal only, vreal none) {
+    (void)none;
+    return only;
+}
 FL_INLINE void write_operand(const real *row, int64_t K, real floor, real *to) {
     (void)row, (void)K, (void)floor, (void)to;
 }
@@ -76,9 +86,6 @@ FL_INLINE vreal vword(const real *word) {
 #else
 #define FL_PLACE(I) (I)
 #endif
-
-/* Store the first n words. */
-FL_INLINE void store_words(real *to, vreal v, int64_t n) { vstore_n(to, v, min64(n, VL)); }
 
 /* Elements i.. of a row of K, zeros behind its end. */
 FL_INLINE vreal row_part(const real *row, int64_t i, int64_t K) {
@@ -157,7 +164,6 @@ FL_INLINE void write_operand(const real *row, int64_t K, real floor, real *to) {
 #define FL_LEAST_SCALED 0x1p-118f
 
 FL_INLINE vreal vabs(vreal v) { return (vreal)((vint)v & 0x7fffffff); }
-FL_INLINE vreal vmax(vreal a, vreal b) { return vselect(a > b, a, b); }
 
 /* rint of |v| < 2^22 */
 FL_INLINE vint nearest(vreal v) {

@@ -3,14 +3,17 @@
  *
  * `others` is a constant wherever these are inlined: cells with other activations are a second copy
  * of the cells' functions, and the usual ones pay nothing for them. The gradients of all of them
- * come from the value y that was made of x.
+ * come from the value y that was made of x. What they are is found out in one place: inlined into
+ * the copies it would be a tenth of the kernels' size.
  */
 #ifndef FL_OTHERS_H
 #define FL_OTHERS_H
 
 #include "call.h"
 
-FL_INLINE vreal other(const fl_activation *a, vreal x) {
+#define FL_CALLED static __attribute__((noinline))
+
+FL_CALLED vreal other(const fl_activation *a, vreal x) {
     switch (a->kind) {
     case FL_RELU:
         return vrelu(x);
@@ -28,7 +31,7 @@ FL_INLINE vreal other(const fl_activation *a, vreal x) {
 }
 
 /* d y/dx; where y has a kink or a bound, that of the bounded side. */
-FL_INLINE vreal other_backward(const fl_activation *a, vreal y, vreal d) {
+FL_CALLED vreal other_backward(const fl_activation *a, vreal y, vreal d) {
     vreal left = 1 - vmagnitude(y);
     switch (a->kind) {
     case FL_RELU:

@@ -12,12 +12,9 @@
  * after a job that lost more by its team than it won, those like it run on the caller alone for a
  * while (contention.h).
  */
-#define _GNU_SOURCE /* sched_getcpu */
-#include <pthread.h>
-#include <sched.h>
+#include "system.h"
+
 #include <stdatomic.h>
-#include <stdlib.h>
-#include <time.h>
 
 #include "contention.h"
 #include "fastlstm.h"
@@ -27,8 +24,8 @@ enum { SPIN = 50000 };       /* ns that a worker is awake after a job */
 enum { OFTEN = 40000 };      /* ns from a short job to the next that keep workers awake */
 enum { WAIT = 30000 };       /* ns of spinning for another thread before sleeping */
 enum { COME = 300000 }; /* ns after which a brief job goes on without those who have not come */
-enum { LONG, BRIEF };   /* kinds of jobs */
 enum { LOST = 300000 }; /* ns that count as lost for brief jobs where a long one lost time */
+enum { LONG_JOB, BRIEF_JOB };
 
 typedef struct {
     fl_body body;
@@ -51,8 +48,8 @@ typedef struct {
 } desk;
 
 struct fl_team {
-    pthread_mutex_t mutex; /* of `current`, `open`, `came`, `present`, and of changes to `jobs` */
-    pthread_cond_t wake, met;
+    mutex mutex; /* of `current`, `open`, `came`, `present`, and of changes to `jobs` */
+    condition wake, met;
     job current;
     atomic_uint jobs;           /* how many there have been: workers wait for it to change */
     int open;                   /* may workers still come to the job? */
@@ -74,39 +71,23 @@ struct fl_team {
     desk desks[FL_PIECES]; /* of each piece; worker i takes i, i + threads, ... */
 };
 
-#define NEW_TEAM                                                                                   \
-    {.mutex = PTHREAD_MUTEX_INITIALIZER,                                                           \
-     .wake = PTHREAD_COND_INITIALIZER,                                                             \
-     .met = PTHREAD_COND_INITIALIZER}
-static pthread_mutex_t in_use = PTHREAD_MUTEX_INITIALIZER;
+#define NEW_TEAM {.mutex = NEW_MUTEX, .wake = NEW_CONDITION, .met = NEW_CONDITION}
+static mutex in_use = NEW_MUTEX;
 static fl_team team = NEW_TEAM;
 static _Thread_local int my_number; /* of a worker; 0: a caller */
 static _Thread_local int64_t slept; /* ns that the thread waited asleep in its job */
 
-static inline void pause_briefly(void) {
-#if defined(__x86_64__)
-    __builtin_ia32_pause();
-#elif defined(__aarch64__)
-    __asm__ volatile("yield");
-#endif
-}
-
-static int64_t clock_ns(clockid_t clock) {
-    struct timespec now;
-    clock_gettime(clock, &now);
-    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-}
-static int64_t now_ns(void) { return clock_ns(CLOCK_MONOTONIC); }
-
+#ifdef HAS_FORK
 /* A forked child has the forking thread alone: forget the team that stayed behind. */
 static void forget_team(void) {
     team = (fl_team)NEW_TEAM;
-    in_use = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
+    in_use = (mutex)NEW_MUTEX;
 }
 
 __attribute__((constructor)) static void watch_forks(void) {
     pthread_atfork(NULL, NULL, forget_team);
 }
+#endif
 
 /* Spins until *value is (or no longer is) `number`; returns whether that came before `until`. */
 static int spin_for(atomic_uint *value, int is, unsigned number, int64_t until) {
@@ -124,11 +105,11 @@ static int64_t wait_for(atomic_uint *value, int is, unsigned number) {
     int64_t start = now_ns();
     if (spin_for(value, is, number, start + WAIT)) return 0;
     int64_t asleep_at = now_ns();
-    pthread_mutex_lock(&team.mutex);
+    lock_mutex(&team.mutex);
     atomic_fetch_add(&team.sleepers, 1);
-    while ((atomic_load(value) == number) != is) pthread_cond_wait(&team.met, &team.mutex);
+    while ((atomic_load(value) == number) != is) await(&team.met, &team.mutex);
     atomic_fetch_sub(&team.sleepers, 1);
-    pthread_mutex_unlock(&team.mutex);
+    unlock_mutex(&team.mutex);
     int64_t end = now_ns();
     slept += end - asleep_at;
     return end - start;
@@ -137,15 +118,15 @@ static int64_t wait_for(atomic_uint *value, int is, unsigned number) {
 /* To be called after a change of a value that others may be asleep on. */
 static void wake_sleepers(void) {
     if (!atomic_load(&team.sleepers)) return;
-    pthread_mutex_lock(&team.mutex);
-    pthread_cond_broadcast(&team.met);
-    pthread_mutex_unlock(&team.mutex);
+    lock_mutex(&team.mutex);
+    wake_all(&team.met);
+    unlock_mutex(&team.mutex);
 }
 
 int fl_ask(int (*ask)(void)) {
-    int64_t began = now_ns(), worked = -clock_ns(CLOCK_THREAD_CPUTIME_ID);
+    int64_t began = now_ns(), worked = -worked_ns();
     int answer = ask();
-    worked += clock_ns(CLOCK_THREAD_CPUTIME_ID);
+    worked += worked_ns();
     slept += now_ns() - began - worked;
     return answer;
 }
@@ -163,19 +144,10 @@ void fl_be_patient(int yes) { atomic_store(&team.patient, yes); }
 static void note_lost(int kind, int64_t lost) {
     int64_t now = now_ns();
     if (!lost) return;
-    pthread_mutex_lock(&team.mutex);
+    lock_mutex(&team.mutex);
     note_loss(&team.others[kind], now, lost);
-    if (kind == LONG) note_loss(&team.others[BRIEF], now, LOST);
-    pthread_mutex_unlock(&team.mutex);
-}
-
-/* The core that a thread runs on, or -1 where nobody tells. */
-static int this_core(void) {
-#ifdef __linux__
-    return sched_getcpu();
-#else
-    return -1;
-#endif
+    if (kind == LONG_JOB) note_loss(&team.others[BRIEF_JOB], now, LOST);
+    unlock_mutex(&team.mutex);
 }
 
 /* Did the system find no core for a worker but the one from which the caller posted the job? */
@@ -193,12 +165,14 @@ static void run_alone(fl_body body, void *ctx) {
  * nor slept was another program's. */
 static void run_part(const job *j, int thread, fl_team *t) {
     uint64_t state = fl_flush_denormals();
-    int64_t began = now_ns(), worked = -clock_ns(CLOCK_THREAD_CPUTIME_ID);
+    int64_t began = now_ns(), worked = -worked_ns();
     slept = 0;
     j->body(j->ctx, thread, j->threads, t);
-    worked += clock_ns(CLOCK_THREAD_CPUTIME_ID);
+    worked += worked_ns();
     atomic_fetch_add(&team.worked, worked);
-    atomic_fetch_add(&team.gone, now_ns() - began - worked - slept);
+    /* The clocks are read one after the other: a few ns below 0 are none. */
+    int64_t gone = now_ns() - began - worked - slept;
+    if (gone > 0) atomic_fetch_add(&team.gone, gone);
     fl_restore_denormals(state);
 }
 
@@ -228,7 +202,7 @@ static void spin_at_desk(int thread, unsigned seen, const job *last) {
             until = now_ns() + SPIN;
         }
         pause_briefly();
-        if (spin % 256 == 255) sched_yield();
+        if (spin % 256 == 255) yield_core();
     }
 }
 
@@ -236,21 +210,22 @@ static void spin_at_desk(int thread, unsigned seen, const job *last) {
  * worker that was woken for pieces where it can only get in the caller's way tells so. */
 static job next_job(int thread, unsigned *seen, const job *last) {
     spin_at_desk(thread, *seen, last);
-    pthread_mutex_lock(&team.mutex);
+    lock_mutex(&team.mutex);
     int woken = atomic_load(&team.jobs) == *seen;
     atomic_fetch_add(&team.asleep, 1);
-    while (atomic_load(&team.jobs) == *seen) pthread_cond_wait(&team.wake, &team.mutex);
+    while (atomic_load(&team.jobs) == *seen) await(&team.wake, &team.mutex);
     atomic_fetch_sub(&team.asleep, 1);
     job next = team.current;
     *seen = atomic_load(&team.jobs);
-    if (woken && !next.body && crowds_caller(&next)) note_loss(&team.others[BRIEF], now_ns(), SPIN);
+    if (woken && !next.body && crowds_caller(&next))
+        note_loss(&team.others[BRIEF_JOB], now_ns(), SPIN);
     if (!team.open || thread >= next.threads) next.body = NULL;
     if (next.body) team.present++, team.came[thread] = *seen;
-    pthread_mutex_unlock(&team.mutex);
+    unlock_mutex(&team.mutex);
     return next;
 }
 
-static void *work(void *number) {
+THREAD work(void *number) {
     my_number = (int)(intptr_t)number;
     unsigned seen = team.hired_at[my_number];
     job last = {.core = -1};
@@ -260,7 +235,7 @@ static void *work(void *number) {
         run_part(&last, my_number, &team);
         if (atomic_fetch_sub(&team.unfinished, 1) == 1) wake_sleepers();
     }
-    return NULL;
+    return 0;
 }
 
 /* How many threads there are for a job that asks for some; fewer if the system refuses more. */
@@ -268,10 +243,8 @@ static int hire(int threads) {
     if (threads > MAX_THREADS) threads = MAX_THREADS;
     while (team.workers < threads - 1) {
         intptr_t number = team.workers + 1;
-        pthread_t worker;
         team.hired_at[number] = atomic_load(&team.jobs);
-        if (pthread_create(&worker, NULL, work, (void *)number)) break;
-        pthread_detach(worker);
+        if (!start_thread(work, (void *)number)) break;
         team.workers++;
     }
     return threads < team.workers + 1 ? threads : team.workers + 1;
@@ -279,13 +252,13 @@ static int hire(int threads) {
 
 /* Posts a job: wakes all workers; those that it leaves out go back to their desks. */
 static void post(job next) {
-    pthread_mutex_lock(&team.mutex);
+    lock_mutex(&team.mutex);
     team.current = next;
     team.open = next.body != NULL;
     team.present = 1;
     atomic_fetch_add_explicit(&team.jobs, 1, memory_order_release);
-    pthread_cond_broadcast(&team.wake);
-    pthread_mutex_unlock(&team.mutex);
+    wake_all(&team.wake);
+    unlock_mutex(&team.mutex);
 }
 
 /* Workers that have not come to the job stay out of it, and nobody waits for the `absent` among
@@ -298,23 +271,23 @@ static void close_job(unsigned absent) {
 /* The caller has done its part: it also does those of workers that have not come. There are none in
  * a job with a barrier, which all have passed. */
 static void run_absent(const job *j) {
-    pthread_mutex_lock(&team.mutex);
+    lock_mutex(&team.mutex);
     int close = team.open && team.present < j->threads;
     unsigned number = atomic_load(&team.jobs);
     if (close) close_job((unsigned)(j->threads - team.present));
-    pthread_mutex_unlock(&team.mutex);
+    unlock_mutex(&team.mutex);
     for (int thread = 1; close && thread < j->threads; thread++)
         if (team.came[thread] != number) run_part(j, thread, NULL);
 }
 
 void fl_run(int threads, int brief, fl_body body, void *ctx) {
-    int kind = brief ? BRIEF : LONG;
-    if (threads < 2 || alone(kind) || pthread_mutex_trylock(&in_use)) {
+    int kind = brief ? BRIEF_JOB : LONG_JOB;
+    if (threads < 2 || alone(kind) || !try_mutex(&in_use)) {
         run_alone(body, ctx);
         return;
     }
     if (hire(threads) < threads) { /* memory was planned for all of them, or for one */
-        pthread_mutex_unlock(&in_use);
+        unlock_mutex(&in_use);
         run_alone(body, ctx);
         return;
     }
@@ -333,7 +306,7 @@ void fl_run(int threads, int brief, fl_body body, void *ctx) {
     if (!atomic_load(&team.given_up))
         lost = lost_by_team(took, atomic_load(&team.worked), atomic_load(&team.gone));
     note_lost(kind, lost);
-    pthread_mutex_unlock(&in_use);
+    unlock_mutex(&in_use);
 }
 
 /* The caller of a brief job waits at its first barrier, until COME at most. If some have not come
@@ -341,16 +314,16 @@ void fl_run(int threads, int brief, fl_body body, void *ctx) {
 static int come_together(fl_team *t, unsigned phase) {
     int64_t until = t->current.posted + COME;
     while (!spin_for(&t->phase, 0, phase, until)) {
-        pthread_mutex_lock(&t->mutex);
+        lock_mutex(&t->mutex);
         int absent = t->current.threads - t->present;
         int give_up = absent > 0 && atomic_load(&t->arrived) == t->present;
         if (give_up) {
             close_job((unsigned)absent);
             atomic_store(&t->given_up, 1);
             atomic_fetch_add(&t->phase, 1);
-            pthread_cond_broadcast(&t->met);
+            wake_all(&t->met);
         }
-        pthread_mutex_unlock(&t->mutex);
+        unlock_mutex(&t->mutex);
         if (give_up) return 0;
         if (!absent) return 1;
         until = now_ns() + WAIT;
@@ -396,12 +369,12 @@ static void clear_desks(int threads, int pieces) {
     for (int i = pieces - 1; i > 0; i--)
         if (i % threads) take_piece(i);
     for (int i = 1; i < pieces; i++) waited += wait_for(&team.desks[i].state, 1, DONE);
-    note_lost(BRIEF, waited);
+    note_lost(BRIEF_JOB, waited);
 }
 
 /* Workers are woken where such jobs follow one another so soon that they stay awake in between. */
 void fl_share(int threads, int pieces, fl_piece run, void *ctx) {
-    if (threads < 2 || alone(BRIEF) || pthread_mutex_trylock(&in_use)) {
+    if (threads < 2 || alone(BRIEF_JOB) || !try_mutex(&in_use)) {
         run_pieces(1, 1, run, ctx);
         return;
     }
@@ -417,5 +390,5 @@ void fl_share(int threads, int pieces, fl_piece run, void *ctx) {
         run_pieces(1, 1, run, ctx);
     }
     if (asleep) team.missed = now_ns();
-    pthread_mutex_unlock(&in_use);
+    unlock_mutex(&in_use);
 }

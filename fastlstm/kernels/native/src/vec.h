@@ -13,7 +13,7 @@
 #include <string.h>
 
 #if defined(__x86_64__)
-#include <immintrin.h>
+#include "intrinsics.h"
 #elif defined(__aarch64__)
 #include <arm_neon.h>
 #endif
@@ -131,6 +131,21 @@ FL_INLINE vreal vsqrt(vreal x) {
 /* Lane by lane `mask ? a : b`, mask from a comparison. */
 FL_INLINE vreal vselect(vint mask, vreal a, vreal b) {
     return (vreal)((mask & (vint)a) | (~mask & (vint)b));
+}
+
+/* The larger one; b where either is NaN. */
+FL_INLINE vreal vmax(vreal a, vreal b) {
+#if FL_BYTES == 64 && FL_F64
+    return (vreal)_mm512_max_pd((__m512d)a, (__m512d)b);
+#elif FL_BYTES == 64
+    return (vreal)_mm512_max_ps((__m512)a, (__m512)b);
+#elif FL_BYTES == 32 && FL_F64
+    return (vreal)_mm256_max_pd((__m256d)a, (__m256d)b);
+#elif FL_BYTES == 32
+    return (vreal)_mm256_max_ps((__m256)a, (__m256)b);
+#else
+    return vselect(a > b, a, b);
+#endif
 }
 
 /* x forced into [least, most]; NaN stays NaN (every comparison with it is false). */

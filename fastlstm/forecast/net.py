@@ -1,0 +1,141 @@
+"""The net of a forecast: what the linear part leaves over, with quantiles."""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastlstm.forecast.ridge import Ridge, chunks
+from fastlstm.forecast.windows import Window, Windows
+from fastlstm.models.sequence_regressor import SequenceRegressor
+from fastlstm.nn.regression_losses import quantile_loss
+from fastlstm.train.average import Average
+from fastlstm.train.history import History
+from fastlstm.train.optim import Adam
+from fastlstm.train.progress import OfSeries
+from fastlstm.train.row_batches import Rows, row_batches
+from fastlstm.train.schedule import get as get_schedule
+from fastlstm.train.seeds import WEIGHTS, generator
+from fastlstm.train.tasks.regression import Regression
+from fastlstm.train.tasks.task import shuffled
+from fastlstm.train.trainer import Trainer
+
+Floats = NDArray[np.float64]
+
+# Where the number of epochs is not given, about so many updates are made, in so many epochs.
+STEPS, FEWEST, MOST = 3000, 4, 100
+
+
+class NetOptions(NamedTuple):
+    """How a net is made and trained."""
+
+    cell: str = "lstm"
+    hidden_size: int = 64
+    num_layers: int = 1
+    dropout: float = 0.0
+    lr: float = 2e-3
+    weight_decay: float = 0.0
+    batch_size: int = 64
+    epochs: int | None = None
+    patience: int = 5
+    average: float = 0.98
+    clip: float = 1.0
+    verbose: int = 0
+
+
+class Rest:
+    """The windows as batches for a net: its input, and what `ridge` leaves over of the targets."""
+
+    def __init__(self, windows: Windows, ridge: Ridge) -> None:
+        self.windows, self.ridge = windows, ridge
+
+    def __len__(self) -> int:
+        return len(self.windows)
+
+    def __getitem__(self, index: Any) -> Rows:
+        window = self.windows[index]
+        return Rows(net_input(window), window.target - self.ridge(window))
+
+
+def net_input(window: Window) -> NDArray[np.float32]:
+    """Return what the net reads of windows, [N, L, K + P + C + F].
+
+    Beside the past of a step stands what is known of the step H later, so that the last H steps
+    tell all that is known of the horizon.
+    """
+    L = window.past.shape[1]
+    parts = [window.past, window.usual[:, -L:], window.known[:, -L:], window.X]
+    return np.concatenate(parts, axis=2, dtype=np.float32, casting="same_kind")
+
+
+def make_net(windows: Windows, quantiles: Sequence[float], options: NetOptions, seed: int) -> Any:
+    """Return an untrained net for windows, whose head gives 0."""
+    window = windows[:1]
+    K = window.past.shape[2]
+    net = SequenceRegressor(
+        net_input(window).shape[2], options.hidden_size, options.num_layers, cell=options.cell,
+        dropout=options.dropout, num_targets=K, horizon=windows.horizon,
+        distribution="quantiles", quantiles=quantiles, rng=generator(seed, WEIGHTS),
+    )  # fmt: skip
+    net.head.weight.data[...] = 0
+    return net
+
+
+def begin_with(net: Any, left: Floats) -> None:
+    """Let the net begin with the quantiles [H, K, Q] of what is left over, whatever it reads."""
+    steps = np.maximum(np.diff(left, axis=-1), 1e-3)
+    raw = np.concatenate([left[..., :1], np.log(np.expm1(steps))], axis=-1)
+    net.head.bias.data[...] = raw.reshape(-1)
+
+
+def left_over(windows: Windows, ridge: Ridge, quantiles: Sequence[float]) -> Floats:
+    """Return the quantiles [H, K, Q] of what the ridge leaves over of at most 8,192 windows."""
+    chosen = np.unique(np.linspace(0, len(windows) - 1, 8192).astype(np.intp))
+    rest = Rest(windows, ridge)
+    parts = [rest[chosen[rows]].labels for rows in chunks(len(chosen))]
+    found = np.nanquantile(np.concatenate(parts), quantiles, axis=0)
+    return np.moveaxis(np.nan_to_num(found), 0, -1)
+
+
+def train_net(
+    net: Any, train: Windows, held_back: Windows, ridge: Ridge, options: NetOptions, seed: int,
+    checkpoint: Path | None = None,
+) -> History:  # fmt: skip
+    """Train a net and return the history; it keeps the weights of the best epoch.
+
+    With a `checkpoint` that an interrupted run left, it goes on from there.
+    """
+    loss = partial(quantile_loss, quantiles=net.distribution.quantiles, missing="skip")
+    steps = math.ceil(len(train) / options.batch_size)
+    epochs = options.epochs or min(MOST, max(FEWEST, math.ceil(STEPS / steps)))
+    trainer = Trainer(
+        net,
+        Adam(net, lr=options.lr, weight_decay=options.weight_decay),
+        Regression(loss, net.point, batch_size=options.batch_size, seed=seed),
+        epochs=epochs,
+        schedule=get_schedule("linear"),
+        clip=options.clip,
+        average=Average(net, options.average) if options.average else None,
+        patience=options.patience,
+        seed=seed,
+        checkpoint=checkpoint,
+        identity={
+            "windows": [len(train), len(held_back)],
+            "weights": zlib.crc32(ridge.shared.tobytes()),
+        },
+        listeners=[OfSeries(options.verbose > 1)] if options.verbose else [],
+    )
+    if checkpoint is not None and checkpoint.exists():
+        trainer.load(checkpoint)
+    trainer.fit(
+        *shuffled(row_batches, Rest(train, ridge), options.batch_size, seed,
+                  Rest(held_back, ridge), 512)
+    )  # fmt: skip
+    return trainer.history

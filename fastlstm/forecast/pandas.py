@@ -1,0 +1,45 @@
+"""Forecasts in the shape that the series was given in. pandas is imported only where it was."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastlstm.forecast.series import Series
+
+Floats = NDArray[np.float64]
+
+
+def as_given(values: Floats, series: Series, point: bool) -> Any:
+    """Return forecasts [steps, K, M] without the axes that a user does not expect.
+
+    K is dropped if the series was given as [T], M for a `point` forecast, which of a pandas object
+    is one with the index that goes on.
+    """
+    found = values[..., 0] if point else values
+    found = found[:, 0] if series.flat else found
+    if series.like is None or not point:
+        return found
+    import pandas
+
+    index = _index(series, len(found), pandas)
+    if series.flat:
+        return pandas.Series(found, index=index, name=series.like.name)
+    return pandas.DataFrame(found, index=index, columns=series.like.columns)
+
+
+def _index(series: Series, steps: int, pandas: Any) -> Any:
+    """Return the index of the steps after the end: times, periods, or numbers going on."""
+    index = series.like.index
+    if series.stamps is None:
+        end = index[-1] if np.issubdtype(np.asarray(index).dtype, np.integer) else len(series) - 1
+        return pandas.RangeIndex(end + 1, end + 1 + steps)
+    from fastlstm.forecast.stamps import find_spacing
+
+    stamps = find_spacing(series.stamps).after(series.stamps[-1], steps)
+    found = pandas.DatetimeIndex(stamps, name=index.name)
+    if getattr(index, "tz", None) is not None:
+        return found.tz_localize("UTC").tz_convert(index.tz)
+    return found.to_period(index.freq) if hasattr(index, "to_timestamp") else found

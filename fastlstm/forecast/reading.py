@@ -1,0 +1,271 @@
+"""Series from tables in files: every fault is told with its line."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastlstm.forecast.season import filled
+from fastlstm.forecast.series import Series
+from fastlstm.forecast.stamps import UNIT, Spacing, Stamps, find_spacing, first_break
+from fastlstm.forecast.times import EXPECTED, microseconds, read_time
+from fastlstm.text.row_kinds import read_rows
+from fastlstm.text.rows import ABSENT, FileRows, Reading, listed
+
+Floats = NDArray[np.float64]
+
+MISSING = ("", "na", "n/a", "nan", "null", "none", "?", "-")  # a value that is not there
+MOST_FILLED = 20  # steps for each row of the file that are filled in where there are gaps
+
+
+@dataclass(frozen=True)
+class Columns:
+    """How a table of a series is read.
+
+    Attributes
+    ----------
+    time, targets, covariates : names of columns.
+    form : of the times, as of ``datetime.strptime``; None: ISO 8601.
+    utc : whether times of several zones are brought to UTC.
+    fill_gaps : whether missing values and steps are taken as missing, not as an error.
+    """
+
+    time: str
+    targets: tuple[str, ...]
+    covariates: tuple[str, ...] = ()
+    form: str | None = None
+    utc: bool = False
+    fill_gaps: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    """A series of a file, and the features of steps after its end, for which it has no target."""
+
+    series: Series
+    ahead: Floats
+
+
+def read_table(path: Path, how: Reading, columns: Columns) -> Table:
+    """Return the series of a table.
+
+    Rows at the end whose targets are all missing are the future, of which the covariates are known.
+
+    Raises
+    ------
+    OSError, ValueError
+        If the file cannot be read, has no such columns, or a row is not what is expected; the
+        message has its line.
+    """
+    rows = read_rows(path, how)
+    places = _places(rows, columns)
+    lines, times, numbers = [], [], []
+    zone: tuple[Any, int] | None = None
+    for line, values in rows.rows:
+        time = _time(rows, line, _cell(values, places[0]), columns)
+        zone = _same_zone(rows, line, time, zone, columns.utc)
+        lines.append(line)
+        times.append(microseconds(time))
+        numbers.append([_number(rows, line, rows.columns[n], _cell(values, n)) for n in places[1:]])
+    if not lines:
+        raise ValueError(f"{path} has no rows below its header")
+    table = np.array(numbers, np.float64).reshape(len(lines), -1)
+    stamps = np.array(times, np.int64).view(UNIT)
+    K = len(columns.targets)
+    spacing = _check_stamps(rows, lines, stamps, columns)
+    T = _measured(rows, table[:, :K])
+    _check_values(rows, lines, table[:, :K], T, columns)
+    _check_known(rows, lines, table[:, K:], columns)
+    if spacing is not None:
+        stamps, table, T = _filled(rows, stamps, table, T, spacing)
+    series = Series(
+        table[:T, :K], _carried(table[:, K:])[:T], stamps[:T], flat=K == 1, labels=columns.targets
+    )
+    return Table(series, _carried(table[:, K:])[T:])
+
+
+def _places(rows: FileRows, columns: Columns) -> list[int]:
+    """Return the places of time, targets and covariates; ValueError for a column that is not."""
+    found = []
+    for name in (columns.time, *columns.targets, *columns.covariates):
+        count = rows.columns.count(name)
+        if count != 1:
+            what = "no column" if not count else f"{count} columns"
+            raise ValueError(f"{rows.path} has {what} {name!r}; it has {listed(rows.columns)}")
+        found.append(rows.columns.index(name))
+    if len(set(found)) < len(found):
+        twice = next(n for n in found if found.count(n) > 1)
+        raise ValueError(f"the column {rows.columns[twice]!r} is named for two things")
+    return found
+
+
+def _cell(values: list[object], place: int) -> object:
+    value = values[place] if place < len(values) else ABSENT
+    return "" if value is ABSENT or value is None else value
+
+
+def _time(rows: FileRows, line: int, value: object, columns: Columns) -> datetime:
+    if isinstance(value, datetime):
+        return value
+    text = str(value).strip()
+    if text.lower() in MISSING:
+        raise ValueError(f"{rows.place(line)}: {columns.time!r} is empty, expected a time")
+    try:
+        return read_time(text, columns.form)
+    except ValueError as error:
+        expected = EXPECTED if columns.form is None else f"one like {columns.form}"
+        hint = "; --time-format says how others are written" if columns.form is None else ""
+        raise ValueError(
+            f"{rows.place(line)}: {columns.time!r} is {text[:40]!r}, expected a time {expected}"
+            f"{hint}"
+        ) from error
+
+
+def _same_zone(
+    rows: FileRows, line: int, time: datetime, zone: tuple[Any, int] | None, utc: bool
+) -> tuple[timedelta | None, int]:
+    """Return the zone of the first time and its line; ValueError if this one has another."""
+    offset = time.utcoffset()
+    if zone is None:
+        return offset, line
+    if offset == zone[0] or (utc and offset is not None and zone[0] is not None):
+        return zone
+    hint = "; --utc brings all to UTC" if offset is not None and zone[0] is not None else ""
+    raise ValueError(
+        f"{rows.place(line)} has {_zone_told(offset)}, but {rows.unit} {zone[1]} has "
+        f"{_zone_told(zone[0])}{hint}"
+    )
+
+
+def _zone_told(offset: timedelta | None) -> str:
+    if offset is None:
+        return "a time without a zone"
+    minutes = round(offset.total_seconds() / 60)
+    return f"a time of the zone {'-' if minutes < 0 else '+'}{abs(minutes) // 60:02}:" + (
+        f"{abs(minutes) % 60:02}"
+    )
+
+
+def _number(rows: FileRows, line: int, name: str, value: object) -> float:
+    """Return a number of a cell, NaN for a missing one; ValueError for anything else."""
+    text = str(value).strip()
+    if text.lower() in MISSING:
+        return math.nan
+    try:
+        if "_" in text:  # Python's own grouping of digits
+            raise ValueError
+        found = float(text)
+    except ValueError:
+        hint = "; write it with a point, as 1234.5" if "," in text else ""
+        raise ValueError(
+            f"{rows.place(line)}: {name!r} is {text[:40]!r}, expected a number{hint}"
+        ) from None
+    if math.isinf(found):
+        raise ValueError(f"{rows.place(line)}: {name!r} is {text[:40]}, expected a finite number")
+    return found
+
+
+def _check_stamps(
+    rows: FileRows, lines: list[int], stamps: Stamps, columns: Columns
+) -> Spacing | None:
+    """Check that the times are evenly spaced; return the spacing if gaps are to be filled."""
+    if len(stamps) < 2:
+        return None
+    rising = np.diff(stamps).astype(np.int64) > 0
+    if not rising.all():
+        at = int(np.argmin(rising)) + 1
+        before, now = (
+            str(stamps[n].astype("datetime64[s]")).replace("T", " ") for n in (at - 1, at)
+        )
+        what = "comes twice" if before == now else f"comes after {before}"
+        raise ValueError(f"{rows.place(lines[at])}: the time {now} {what}, expected rising times")
+    spacing = find_spacing(stamps)
+    found = first_break(stamps, spacing)
+    if found is None:
+        return None
+    at, what = found
+    if columns.fill_gaps and "gap" in what:
+        return spacing
+    hint = "; --fill-gaps takes the steps as missing" if "gap" in what else ""
+    raise ValueError(f"{rows.place(lines[at])}: {what}{hint}")
+
+
+def _measured(rows: FileRows, targets: Floats) -> int:
+    """Return how many rows there are up to the last one with a target."""
+    there = np.flatnonzero(~np.isnan(targets).all(axis=1))
+    if not there.size:
+        raise ValueError(f"{rows.path} has no value of its target at all")
+    return int(there[-1]) + 1
+
+
+def _check_values(
+    rows: FileRows, lines: list[int], targets: Floats, T: int, columns: Columns
+) -> None:
+    """Raise ValueError for missing values that are not to be filled, and for constant targets."""
+    missing = np.argwhere(np.isnan(targets[:T]))
+    if len(missing) and not columns.fill_gaps:
+        at, k = missing[0]
+        raise ValueError(
+            f"{rows.place(lines[at])}: {columns.targets[k]!r} has no value ({len(missing):,} are "
+            "missing in all); --fill-gaps takes them as missing"
+        )
+    for k, name in enumerate(columns.targets):
+        known = targets[:T, k][~np.isnan(targets[:T, k])]
+        if not len(known) or (T > 1 and known.min() == known.max()):
+            what = f"is {known[0]:g} in every row" if len(known) else "has no value at all"
+            raise ValueError(f"{rows.path}: {name!r} {what}: there is nothing to forecast")
+
+
+def _check_known(rows: FileRows, lines: list[int], known: Floats, columns: Columns) -> None:
+    missing = np.argwhere(np.isnan(known))
+    if len(missing) and not columns.fill_gaps:
+        at, k = missing[0]
+        raise ValueError(
+            f"{rows.place(lines[at])}: the covariate {columns.covariates[k]!r} has no value; "
+            "--fill-gaps takes the last one"
+        )
+    empty = np.flatnonzero(np.isnan(known).all(axis=0) & (len(known) > 0))
+    if empty.size:
+        name = columns.covariates[empty[0]]
+        raise ValueError(f"{rows.path}: the covariate {name!r} has no value at all")
+
+
+def _filled(
+    rows: FileRows, stamps: Stamps, table: Floats, T: int, spacing: Spacing
+) -> tuple[Stamps, Floats, int]:
+    """Return a row for every step, with NaN where the file has none."""
+    if spacing.months:
+        month = stamps.astype("datetime64[M]").astype(np.int64)
+        steps = (month - month[0]) / spacing.step
+    else:
+        steps = (stamps - stamps[0]).astype(np.int64) / spacing.step
+    at = steps.astype(np.int64)
+    off = np.flatnonzero(at != steps)
+    if off.size:
+        raise ValueError(
+            f"{rows.path}: the time {str(stamps[off[0]]).replace('T', ' ')} is between two steps "
+            f"of {spacing.told()}"
+        )
+    count = int(at[-1]) + 1
+    if count > MOST_FILLED * len(stamps):
+        raise ValueError(
+            f"{rows.path} has {len(stamps):,} of {count:,} steps of {spacing.told()}: too few to "
+            "fill the gaps"
+        )
+    whole = np.full((count, table.shape[1]), np.nan)
+    whole[at] = table
+    return (
+        np.concatenate([stamps[:1], spacing.after(stamps[0], count - 1)]),
+        whole, int(at[T - 1]) + 1,
+    )  # fmt: skip
+
+
+def _carried(known: Floats) -> Floats:
+    """Return features with the last known value where one is missing."""
+    return filled(known)

@@ -1,0 +1,221 @@
+"""A forecast of a file: split by time, train, compare, forecast the future."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastlstm.forecast import measures
+from fastlstm.forecast.backtest import Backtest, backtest
+from fastlstm.forecast.boosting import boosted
+from fastlstm.forecast.folder import ForecastConfig, ForecastFolder
+from fastlstm.forecast.forecaster import Forecaster, ForecastOptions
+from fastlstm.forecast.levels import at_levels
+from fastlstm.forecast.net import NetOptions
+from fastlstm.forecast.paths import forecast_on
+from fastlstm.forecast.reading import Table, read_table
+from fastlstm.forecast.saving import load_forecaster, save_forecaster
+from fastlstm.forecast.series import Series
+from fastlstm.forecast.stamps import check_even
+from fastlstm.printable import say
+from fastlstm.train.files import write_file
+from fastlstm.train.table import aligned, shown
+
+Floats = NDArray[np.float64]
+
+MODEL, NAIVE, BOOSTED = "fastlstm", "seasonal naive", "gradient boosting"
+
+
+def run(config: ForecastConfig, folder: ForecastFolder, bars: bool = False) -> dict[str, Any]:
+    """Train, compare and forecast in a folder; return the metrics.
+
+    A run that was interrupted goes on from its checkpoint. Errors are those of `read_table`,
+    `Forecaster.fit` and of writing.
+    """
+    table, start = checked(config)
+    series = table.series
+    told(config, series, start)
+    forecaster = Forecaster.fit(
+        [series.until(start)],
+        ForecastOptions(
+            horizon=config.horizon, quantiles=config.quantiles, context=config.context,
+            season=config.season, calendar=config.calendar, seed=config.seed,
+            net=NetOptions(
+                cell=config.cell, hidden_size=config.hidden_size, epochs=config.epochs,
+                verbose=2 if bars else 1,
+            ),
+            checkpoint=folder.checkpoint,
+        ),
+    )  # fmt: skip
+    save_forecaster(folder.model, forecaster, [])
+    found = backtest(forecaster, [series], [start], config.horizon, config.quantiles)
+    models = compared(config, forecaster, found)
+    say(f"\n{table_of(models)}")
+    if BOOSTED not in models:
+        say("gradient boosting is left out: it needs scikit-learn, pip install 'fastlstm[sklearn]'")
+    future = future_of(forecaster, table, config.horizon, config.quantiles, config.seed)
+    write_file(folder.forecast, future_text(series, future, config).encode())
+    draw(folder.picture, found, future, config)
+    metrics = {
+        "models": models,
+        "season": forecaster.framing.season,
+        "context": forecaster.framing.context,
+        "train_steps": start,
+        "test_steps": len(series) - start,
+        "origins": len(found.origins),
+    }
+    folder.finish(metrics)
+    return metrics
+
+
+def checked(config: ForecastConfig) -> tuple[Table, int]:
+    """Return the table and how many of its steps are trained on; errors as of `run`."""
+    table = read_table(Path(config.data), config.how, config.columns)
+    start = split(table.series, config)
+    check_ahead(config, table)
+    return table, start
+
+
+def forecast_with(folder: ForecastFolder, config: ForecastConfig, path: Path | None) -> str:
+    """Return the future of a table as CSV, by the model of a finished run; write it to `path`.
+
+    Raises ValueError also if the table is shorter than what a forecast reads.
+    """
+    forecaster, _, _ = load_forecaster(folder.model)
+    table = read_table(Path(config.data), config.how, config.columns)
+    check_ahead(config, table)
+    least = forecaster.framing.first
+    if len(table.series) < least:
+        raise ValueError(
+            f"{config.data} has {len(table.series)} steps, expected at least {least}, which a "
+            "forecast reads"
+        )
+    future = future_of(forecaster, table, config.horizon, config.quantiles, config.seed)
+    text = future_text(table.series, future, config)
+    if path is not None:
+        write_file(path, text.encode())
+    return text
+
+
+def split(series: Series, config: ForecastConfig) -> int:
+    """Return how many steps are trained on; ValueError if the series is too short."""
+    T, H = len(series), config.horizon
+    test = max(H, round(config.test_split * T))
+    least = 3 * H + 8
+    if T - test < least:
+        raise ValueError(
+            f"{config.data} has {T} steps, and {test} are for the test: expected at least {least} "
+            f"before those, for a horizon of {H}; give more rows or a shorter horizon"
+        )
+    return T - test
+
+
+def check_ahead(config: ForecastConfig, table: Table) -> None:
+    """Raise ValueError unless the covariates of the horizon are known."""
+    if config.covariates and len(table.ahead) < config.horizon:
+        raise ValueError(
+            f"{config.data} has {len(table.ahead)} rows after the last value of its target, "
+            f"expected {config.horizon}: a forecast needs the covariates of its steps; add rows "
+            "with the target empty"
+        )
+
+
+def told(config: ForecastConfig, series: Series, start: int) -> None:
+    """Say what is read and how it is split."""
+    stamps: Any = series.stamps
+    first, cut, last = (str(stamps[n].astype("datetime64[s]")).replace("T", " ")
+                        for n in (0, start, len(series) - 1))  # fmt: skip
+    step = check_even("time", stamps).told()
+    say(f"{len(series):,} steps of {step} from {first} to {last}; tested from {cut} on")
+
+
+def compared(
+    config: ForecastConfig, forecaster: Forecaster, found: Backtest
+) -> dict[str, dict[str, float | None]]:
+    """Return the measures of each model; those of gradient boosting only with scikit-learn."""
+    models = {MODEL: measured(found, found.forecast, found.coverage)}
+    models[NAIVE] = measured(found, found.naive, None)
+    trees = boosted(
+        forecaster.framing, found.series[0], int(found.origins[0]), found.origins, config.horizon,
+        config.seed,
+    )  # fmt: skip
+    if trees is not None:
+        models[BOOSTED] = measured(found, trees, None)
+    return models
+
+
+def measured(found: Backtest, forecast: Floats, coverage: float | None) -> dict[str, float | None]:
+    """Return the measures of forecasts of the same steps."""
+    values = {
+        "mae": measures.mae(found.actual, forecast),
+        "mase": found.scaled_error(forecast),
+        "smape": measures.smape(found.actual, forecast),
+        "coverage": coverage,
+    }
+    return {name: None if v is None or math.isnan(v) else v for name, v in values.items()}
+
+
+def table_of(models: dict[str, dict[str, float | None]]) -> str:
+    """Return the table of all models."""
+    rows = [["model", "MAE", "MASE", "sMAPE", "coverage"]]
+    for name, values in models.items():
+        forms = (("mae", ".4g"), ("mase", ".3f"), ("smape", ".2f"), ("coverage", ".1%"))
+        rows.append([name, *(shown(values[key], form) for key, form in forms)])
+    return aligned(rows, left=1)
+
+
+def future_of(
+    forecaster: Forecaster, table: Table, horizon: int, quantiles: Sequence[float], seed: int
+) -> Floats:
+    """Return the median and the quantiles of the steps after the end, [horizon, K, 1 + Q]."""
+    X = table.ahead[:horizon] if table.ahead.size else np.zeros((horizon, 0))
+    found = forecast_on(
+        forecaster, table.series, forecaster.framing.scale_of(table.series.y), horizon, X, seed
+    )
+    return at_levels(found, forecaster.quantiles, [0.5, *quantiles])
+
+
+def future_text(series: Series, future: Floats, config: ForecastConfig) -> str:
+    """Return forecasts as CSV: the time, and for each target the median and the quantiles."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    levels = [f"{level:g}" for level in config.quantiles]
+    names = [name for target in config.target
+             for name in (target, *(f"{target}_q{level}" for level in levels))]  # fmt: skip
+    writer.writerow([config.time, *names])
+    times = stamp_texts(times_after(series, len(future)))
+    for time, row in zip(times, future, strict=True):
+        writer.writerow([time, *(f"{value:.7g}" for value in row.reshape(-1))])
+    return text.getvalue()
+
+
+def times_after(series: Series, count: int) -> Any:
+    stamps: Any = series.stamps
+    return check_even("time", stamps).after(stamps[-1], count)
+
+
+def stamp_texts(stamps: Any) -> list[str]:
+    """Return times as short as all of them can be said."""
+    days = stamps.astype("datetime64[D]")
+    if (days == stamps).all():
+        return [str(day) for day in days]
+    return [str(stamp).replace("T", " ") for stamp in stamps.astype("datetime64[s]")]
+
+
+def draw(path: Path, found: Backtest, future: Floats, config: ForecastConfig) -> None:
+    """Draw the last tested forecasts and the future, unless matplotlib is missing."""
+    try:
+        from fastlstm.forecast.picture import draw_run
+
+        draw_run(path, found, future)
+    except ImportError as error:
+        if error.name != "matplotlib":
+            raise
+        say("no picture: it needs matplotlib, pip install 'fastlstm[plot]'")

@@ -1,0 +1,118 @@
+"""The season of a series, found by its autocorrelation."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+LONGEST = 2000  # steps; a longer season says little about the next steps
+LEAST = 0.1  # autocorrelation of a season
+CHANCE = 2.5  # standard errors of an autocorrelation that chance does not reach
+SMOOTH = 100  # steps of a season whose peak may be so wide that noise would move it
+WIDE = 0.7  # what a wide peak has a twelfth of a season beside its top, as a share of it
+GAIN = 0.9  # values a season apart differ by less than this share of those half a season off
+
+
+def find_season(y: Floats, longest: int = LONGEST) -> int:
+    """Return the length of the season of a series [T], 1 if it has none.
+
+    It is a peak of the autocorrelation without the trend, of the series or of its differences, at
+    which values are closer to each other than half a season before and after. The series is to
+    have three seasons at least, and `longest` steps is the longest.
+    """
+    y = filled(y)
+    most = min(len(y) // 3, longest)
+    if most < 2 or not np.ptp(y):
+        return 1
+    found: dict[int, float] = {}
+    for values in (_without_trend(y), np.diff(y)):
+        strength = autocorrelation(values, min(len(values) - 1, 2 * most))
+        for lag in _peaks(strength[: most + 2], len(values)):
+            if _comes_clearly(y, lag):
+                found[lag] = max(found.get(lag, 0), strength[lag])
+    if not found:
+        return 1
+    # the shortest of those that are as strong but for chance: multiples of a season are seasons
+    best = max(found.values())
+    enough = min(0.95 * best, best - 3 / np.sqrt(len(y)))
+    return min(lag for lag, strength in found.items() if strength > enough)
+
+
+def autocorrelation(values: Floats, lags: int) -> Floats:
+    """Return the autocorrelation at 0 to `lags`, each of the pairs that there are."""
+    T = len(values)
+    centred = values - values.mean()
+    spectrum = np.fft.rfft(centred, 1 << (2 * T - 1).bit_length())
+    products = np.fft.irfft(spectrum * spectrum.conj())[: lags + 1] / (T - np.arange(lags + 1))
+    found: Floats = products / products[0] if products[0] > 0 else np.zeros(lags + 1)
+    return found
+
+
+def filled(y: Floats) -> Floats:
+    """Return a series [T] or [T, ...] with the last known value where one is missing.
+
+    Before the first value it is that one; a series without any is 0.
+    """
+    missing = np.isnan(y)
+    if not missing.any():
+        return y
+    rows = np.arange(len(y)).reshape(-1, *[1] * (y.ndim - 1))
+    last = np.maximum.accumulate(np.where(missing, -1, rows), axis=0)
+    first = np.argmax(~missing, axis=0)
+    known: Floats = np.take_along_axis(y, np.where(last < 0, first, last), axis=0)
+    return np.where(np.isnan(known), 0.0, known)
+
+
+def _without_trend(y: Floats) -> Floats:
+    t = np.linspace(-1, 1, len(y))
+    return np.asarray(y - np.polyval(np.polyfit(t, y, 1), t))
+
+
+def _peaks(strength: Floats, count: int) -> list[int]:
+    """Return the lags from 2 on where the autocorrelation of `count` values has a peak.
+
+    It must be higher than chance makes it in a series that remembers half as long (Bartlett's
+    formula), and than its valley before, so that bumps on the way down from lag 0 are none.
+    """
+    inner = strength[2:-1]
+    lags = np.flatnonzero((inner > strength[1:-2]) & (inner >= strength[3:])) + 2
+    chance = np.sqrt((2 * np.cumsum(strength**2) - 1) / count)
+    least = np.maximum(LEAST, CHANCE * chance[lags // 2])
+    lows = np.minimum.accumulate(strength)
+    high = (strength[lags] > least) & (strength[lags] > lows[lags] + LEAST)
+    return sorted({_middle(strength, int(lag)) for lag in lags[high]})
+
+
+def _middle(strength: Floats, lag: int) -> int:
+    """Return the middle of a peak, which of a long and smooth season is wide and rough."""
+    half = lag // 12
+    around = strength[max(0, lag - 2 * half) : lag + 2 * half + 1]
+    if lag <= SMOOTH or len(around) <= 4 * half:
+        return lag
+    if around[half:-half].min() < WIDE * strength[lag]:
+        return lag
+    return lag - half + int(np.convolve(around, np.ones(2 * half + 1), "valid").argmax())
+
+
+def comes_again(y: Floats, lag: int) -> bool:
+    """Whether values a season apart are closer than the mean of half a season less and more.
+
+    Those of a random walk are not: their distance grows ever slower.
+    """
+    return _difference(y, lag) < sum(_around(y, lag)) / 2
+
+
+def _comes_clearly(y: Floats, lag: int) -> bool:
+    """Whether values a season apart are clearly closer than half a season less or more."""
+    return _difference(y, lag) < GAIN * min(_around(y, lag))
+
+
+def _around(y: Floats, lag: int) -> tuple[float, float]:
+    half = max(1, lag // 2)
+    return _difference(y, lag - half), _difference(y, lag + half)
+
+
+def _difference(y: Floats, lag: int) -> float:
+    return float(np.abs(y[lag:] - y[:-lag]).mean())

@@ -1,0 +1,158 @@
+"""A series as the forecaster reads it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastlstm.forecast.season import filled
+from fastlstm.forecast.stamps import Stamps, as_stamps, check_even, find_spacing
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Series:
+    """What was measured, what was known ahead, and when.
+
+    Attributes
+    ----------
+    y : [T, K], the targets; NaN where one is missing.
+    X : [T, F], what is known of the future, too; F may be 0.
+    stamps : datetime64 [T], evenly spaced; None if the times are unknown.
+    flat : whether the targets were given as [T].
+    like : the pandas object that `y` was given as, else None.
+    labels : names of the targets, if they have any.
+    """
+
+    y: Floats
+    X: Floats
+    stamps: Stamps | None = None
+    flat: bool = False
+    like: Any = None
+    labels: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the targets, or their numbers."""
+        return list(self.labels) or [f"target {k}" for k in range(self.y.shape[1])]
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+    @property
+    def known_y(self) -> Floats:
+        """The targets with the last known value where one is missing."""
+        return filled(self.y)
+
+    def until(self, end: int) -> Series:
+        """Return the first `end` steps."""
+        stamps = None if self.stamps is None else self.stamps[:end]
+        return replace(self, y=self.y[:end], X=self.X[:end], stamps=stamps)
+
+    def after(self, start: int) -> Series:
+        """Return all but the first `start` steps."""
+        stamps = None if self.stamps is None else self.stamps[start:]
+        return replace(self, y=self.y[start:], X=self.X[start:], stamps=stamps)
+
+    def joined(self, y: Floats, X: Floats) -> Series:
+        """Return the series with more steps after its end."""
+        stamps = self.stamps
+        if stamps is not None:
+            following = find_spacing(stamps).after(stamps[-1], len(y))
+            stamps = np.concatenate([stamps, following])
+        return replace(
+            self, y=np.concatenate([self.y, y]), X=np.concatenate([self.X, X]), stamps=stamps
+        )
+
+
+def read_series(name: str, y: Any, X: Any = None, stamps: Any = None) -> Series:
+    """Return a series of arrays, or of pandas objects whose index may give the stamps.
+
+    Parameters
+    ----------
+    name : of `y` in messages.
+    y : numbers [T] or [T, targets]; NaN is missing.
+    X : numbers [T] or [T, features], or None.
+    stamps : datetime64 [T]; None: those of the index of `y`, if it has any.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If these are no such arrays or do not fit together.
+    """
+    values = read_numbers(name, y)
+    if np.isinf(values).any():
+        raise ValueError(f"{name} holds infinite numbers, expected finite ones or NaN")
+    if not len(values):
+        raise ValueError(f"{name} is empty")
+    empty = np.flatnonzero(np.isnan(values).all(axis=0))
+    if empty.size:
+        raise ValueError(f"{name} holds no number at all in target {empty[0]}")
+    known = read_known("X", X, len(values))
+    when = _stamps_of(y) if stamps is None else as_stamps("stamps", stamps)
+    if when is not None:
+        if len(when) != len(values):
+            raise ValueError(f"stamps has {len(when)} rows, expected {len(values)} as {name} has")
+        if len(when) > 1:
+            check_even("stamps" if stamps is not None else f"the index of {name}", when)
+    like = y if hasattr(y, "index") and hasattr(y, "iloc") else None
+    return Series(values, known, when, np.ndim(y) == 1, like, _labels(y))
+
+
+def read_known(name: str, X: Any, rows: int) -> Floats:
+    """Return features [rows, F] known ahead, none of them missing; F is 0 for None."""
+    if X is None:
+        return np.zeros((rows, 0))
+    values = read_numbers(name, X)
+    if len(values) != rows:
+        raise ValueError(f"{name} has {len(values)} rows, expected {rows}")
+    wrong = ~np.isfinite(values)
+    if wrong.any():
+        at = np.argwhere(wrong)[0]
+        raise ValueError(
+            f"{name}[{at[0]}, {at[1]}] is {values[tuple(at)]}, expected a finite number"
+        )
+    return values
+
+
+def read_numbers(name: str, values: Any) -> Floats:
+    """Return numbers as float64 [T, columns]."""
+    array = np.asarray(values)
+    if array.dtype == object:  # as of pandas columns of mixed or nullable numbers
+        try:
+            array = array.astype(np.float64)
+        except (TypeError, ValueError) as error:
+            raise TypeError(f"{name} holds what is no number: {error}") from error
+    if array.dtype.kind not in "biuf" or array.ndim not in (1, 2):
+        raise TypeError(
+            f"{name} has dtype {array.dtype} and shape {array.shape}, expected numbers of shape "
+            "(steps,) or (steps, columns)"
+        )
+    found = array.astype(np.float64)
+    return found[:, None] if found.ndim == 1 else found
+
+
+def _labels(y: Any) -> tuple[str, ...]:
+    """Return the names that a pandas object has for its columns."""
+    columns: Any = getattr(y, "columns", None)
+    if columns is None:
+        name = getattr(y, "name", None)
+        columns = () if name is None else (name,)
+    return tuple(map(str, columns))
+
+
+def _stamps_of(y: Any) -> Stamps | None:
+    """Return the times in the index of a pandas object, None if it has none."""
+    index = getattr(y, "index", None)
+    if index is None or callable(index):  # as of a list
+        return None
+    if hasattr(index, "to_timestamp"):  # a PeriodIndex
+        index = index.to_timestamp()
+    if getattr(index, "tz", None) is not None:  # daylight saving would make the steps uneven
+        index = index.tz_convert("UTC").tz_localize(None)
+    found = np.asarray(index)
+    return as_stamps("the index of y", found) if found.dtype.kind == "M" else None

@@ -1,0 +1,96 @@
+"""Texts as runs of numbered n-grams, of words and of characters, in blocks of texts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastlstm.kernels.backend import KeyTable
+from fastlstm.text.encoded import runs
+
+from .hashing import UInt64s
+from .ngrams import Int64s, ngram_keys, spell
+from .options import Range
+from .token_rows import TokenRows
+
+BLOCK = 1 << 22  # n-grams that are worked on at a time: bounds the memory that they take
+Columns = tuple[NDArray[np.int32], Int64s]
+
+
+class Grams(Protocol):
+    """The n-grams of one kind of some texts."""
+
+    def keys(self) -> Iterator[UInt64s]:
+        """Yield the keys of all, in any order, some of them more than once."""
+
+    def columns(self, table: KeyTable) -> Iterator[Columns]:
+        """Yield the number of each n-gram, -1 for none, and where texts start, block by block."""
+
+
+class WordGrams:
+    """Those of tokens, of the least to the most of `lengths`."""
+
+    def __init__(self, rows: TokenRows, lengths: Range) -> None:
+        self._rows, self._lengths = rows, lengths
+
+    def keys(self) -> Iterator[UInt64s]:
+        for first, end in self._blocks():
+            keys, inside = self._block(first, end)
+            yield keys[inside]
+
+    def columns(self, table: KeyTable) -> Iterator[Columns]:
+        for first, end in self._blocks():
+            keys, inside = self._block(first, end)
+            columns = table.find(keys.ravel())
+            columns[~inside.ravel()] = -1
+            yield columns, self._starts(first, end) * keys.shape[1]
+
+    def _blocks(self) -> Iterator[Range]:
+        width = self._lengths[1] - self._lengths[0] + 1
+        return blocks(self._rows.offsets * width)
+
+    def _block(self, first: int, end: int) -> tuple[UInt64s, NDArray[np.bool_]]:
+        ids = self._rows.ids[self._rows.offsets[first] : self._rows.offsets[end]]
+        return ngram_keys(self._rows.hashes[ids], self._starts(first, end), *self._lengths)
+
+    def _starts(self, first: int, end: int) -> Int64s:
+        starts: Int64s = self._rows.offsets[first : end + 1] - self._rows.offsets[first]
+        return starts
+
+
+class CharGrams:
+    """Those of the characters of tokens: found once for each distinct token."""
+
+    def __init__(self, rows: TokenRows, lengths: Range) -> None:
+        self._rows = rows
+        hashes, offsets = spell(rows.tokens)
+        keys, inside = ngram_keys(hashes, offsets, *lengths)
+        ends = np.concatenate([[0], np.cumsum(inside.sum(1))])
+        self._keys: UInt64s = keys[inside]
+        self._starts: Int64s = ends[offsets]  # of the n-grams of each token
+
+    def keys(self) -> Iterator[UInt64s]:
+        yield self._keys
+
+    def columns(self, table: KeyTable) -> Iterator[Columns]:
+        of_tokens = table.find(self._keys)
+        ids, offsets = self._rows.ids, self._rows.offsets
+        counts = np.diff(self._starts)[ids]
+        totals = np.concatenate([[0], np.cumsum(counts)])[offsets]
+        for first, end in blocks(totals):
+            part = slice(offsets[first], offsets[end])
+            columns = of_tokens[runs(self._starts[ids[part]], counts[part])]
+            yield columns, totals[first : end + 1] - totals[first]
+
+
+def blocks(offsets: Int64s) -> Iterator[Range]:
+    """Yield first and last + 1 of runs of texts that have BLOCK n-grams, or are one."""
+    first, N = 0, len(offsets) - 1
+    while first < N:
+        end = int(np.searchsorted(offsets, offsets[first] + BLOCK, "right")) - 1
+        end = min(max(end, first + 1), N)
+        yield first, end
+        first = end

@@ -1,0 +1,197 @@
+"""Fitting a linear classifier, and what it says of texts that it was not fitted to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from fastlstm import runtime
+from fastlstm.kernels import backend
+from fastlstm.kernels.sparse import LEAST_COST, MOST_COST, LogisticProblem
+
+from .bag_of_ngrams import BagOfNgrams
+from .counting import find_features
+from .folds import folds_of
+from .ngrams import Int64s
+from .options import FEW_TEXTS, NgramOptions
+from .targets import read_targets
+from .token_rows import TokenRows
+from .weighting import Reals, scales_of, select, weigh
+
+CHARS_LEAST = 2  # texts that must have an n-gram of characters
+MOST_WEIGHT = MOST_COST / 10
+COUNTED = 0.4  # of the time that a fit takes, before it begins
+
+
+class LinearTraining:
+    """Labelled texts whose n-grams have been counted, to fit classifiers to.
+
+    Parameters
+    ----------
+    texts : N texts.
+    labels : int [N], the class of each: 0 to num_classes - 1; or for two classes float [N], the
+        probability of class 1: a text counts for both then, by their probabilities.
+    num_classes : at least 2; one without a text is improbable for any text.
+    options : which n-grams, and how it is fitted.
+    sample_weight : float [N], factors of C: 2 is as if the text were there twice; 0 leaves it out.
+    advance : called with the share of the work that has been done since the last call; the shares
+        of counting and of one `fit` sum to 1.
+
+    Raises
+    ------
+    ValueError
+        If labels or weights do not fit the texts.
+    """
+
+    def __init__(
+        self,
+        texts: TokenRows,
+        labels: ArrayLike,
+        num_classes: int,
+        options: NgramOptions = NgramOptions(),  # noqa: B008  # frozen
+        *,
+        sample_weight: ArrayLike | None = None,
+        advance: Callable[[float], object] | None = None,
+    ) -> None:
+        self.options, self.classes = options, num_classes
+        self.targets = read_targets(labels, len(texts), num_classes)
+        weight = np.ones(len(texts)) if sample_weight is None else sample_weight
+        self.weight = _read_weight(weight, len(texts))
+        self._advance = advance or (lambda share: None)
+        used = texts if (self.weight > 0).all() else texts.select(self.weight > 0)
+        self.least = (1 if len(used) < FEW_TEXTS else 2, CHARS_LEAST)
+        self.features = find_features(
+            used,
+            options.words,
+            options.chars_of(len(used.ids)),
+            self.least,
+            options.features_of(num_classes),
+        )
+        self.counts = self.features.count(texts)
+        self._advance(COUNTED)
+
+    def fit(
+        self, index: ArrayLike | None = None, *, C: float | None = None,
+        sample_weight: ArrayLike | None = None,
+    ) -> BagOfNgrams:  # fmt: skip
+        """Return a classifier of all texts, or of those of the given numbers alone, int [M].
+
+        The n-grams have been counted for all of them, which takes most of the time: to fit again,
+        to others, is quick. Those that only other texts have weigh nothing.
+
+        Parameters
+        ----------
+        index : which texts.
+        C : in place of that of the options.
+        sample_weight : float [M], in place of those that were given with the texts.
+
+        Raises
+        ------
+        IndexError
+            If a number is out of range.
+        ValueError
+            If C or a weight is out of range.
+        """
+        model = self._weighed(index, sample_weight).fit(C)
+        self._advance(1 - COUNTED)
+        return model
+
+    def trials(
+        self, index: ArrayLike, judged: ArrayLike, costs: Sequence[float], *,
+        sample_weight: ArrayLike | None = None,
+    ) -> Iterator[tuple[BagOfNgrams, Reals]]:  # fmt: skip
+        """Fit classifiers to some texts, of one C after another, as they are asked for.
+
+        Yields each, and its logits of other texts, the `judged` ones, int [J]. The rest is as of
+        `fit`.
+        """
+        weighed = self._weighed(index, sample_weight)
+        for C in costs:
+            model = weighed.fit(C)
+            yield model, self._shaped(weighed.logits(model, np.asarray(judged, np.int64)))
+
+    def turns(self, folds: int = 5) -> Int64s:
+        """Return the part of each text in `cross_logits`, int64 [N]; errors as there."""
+        return folds_of(self.targets.labels, folds, np.random.default_rng(self.options.seed))
+
+    def cross_logits(self, folds: int = 5, *, C: float | None = None) -> Reals:
+        """Return the logits of each text by a classifier that was not fitted to it.
+
+        The texts are divided into `folds` parts of all classes; each part is judged by a classifier
+        of the others, which weights the n-grams by those alone.
+
+        Returns
+        -------
+        float64 [N], or [N, num_classes], as of `BagOfNgrams.logits`.
+
+        Raises
+        ------
+        ValueError
+            If there are fewer than two folds, or more than texts; or C is out of range.
+        """
+        part = self.turns(folds)
+        found = np.empty((len(part), 1 if self.classes == 2 else self.classes))
+        for fold in range(folds):
+            weighed = _Weighed(self, np.where(part == fold, 0, self.weight))
+            judged = np.flatnonzero(part == fold)
+            found[judged] = weighed.logits(weighed.fit(C), judged)
+        return self._shaped(found)
+
+    def _weighed(self, index: ArrayLike | None, sample_weight: ArrayLike | None) -> _Weighed:
+        rows = np.arange(len(self.weight)) if index is None else np.asarray(index, np.int64)
+        weight = np.zeros_like(self.weight)
+        weight[rows] = self.weight[rows]
+        if sample_weight is not None:
+            weight[rows] = _read_weight(sample_weight, len(rows))
+        return _Weighed(self, weight)
+
+    def _shaped(self, logits: Reals) -> Reals:
+        return logits[:, 0] if self.classes == 2 else logits
+
+
+class _Weighed:
+    """The texts of a training, of which those of a weight above 0 say what an n-gram weighs."""
+
+    def __init__(self, training: LinearTraining, weight: Reals) -> None:
+        t, self.training, self.weight = training, training, weight
+        sizes = len(t.features.keys[0]), len(t.features.keys[1])
+        self.scales = scales_of(t.counts, t.targets, t.classes, weight, sizes, t.least)
+        self.rows = weigh(t.counts, self.scales)
+
+    def fit(self, C: float | None) -> BagOfNgrams:
+        """Return a classifier of the texts of a weight above 0."""
+        t, options = self.training, self.training.options
+        options = options if C is None else replace(options, C=C)
+        used = np.flatnonzero(self.weight > 0)
+        every = len(used) == len(self.weight)
+        targets = t.targets.select(used)
+        found = backend().logistic(
+            LogisticProblem(
+                self.rows if every else select(self.rows, used),
+                len(t.features),
+                targets.labels,
+                t.classes,
+                np.clip(options.C * self.weight[used], LEAST_COST, MOST_COST),
+                tolerance=options.tolerance,
+                seed=options.seed,
+                doubt=targets.doubt if t.classes == 2 else None,
+                n_threads=runtime.get_num_threads(),
+            )
+        )
+        weights = np.ascontiguousarray(found.weights.T)
+        return BagOfNgrams(t.features, self.scales, weights, found.intercept, t.classes)
+
+    def logits(self, model: BagOfNgrams, judged: Int64s) -> Reals:
+        """Return what a classifier of these texts says of some others, [J, P]."""
+        rows = select(self.rows, judged)
+        return backend().sparse_product(rows, model.weights) + model.intercept
+
+
+def _read_weight(weight: ArrayLike, texts: int) -> Reals:
+    found = np.asarray(weight, np.float64)
+    if found.shape != (texts,) or not ((found >= 0) & (found <= MOST_WEIGHT)).all():
+        raise ValueError(f"sample_weight must be {texts} numbers from 0 to {MOST_WEIGHT:g}")
+    return found

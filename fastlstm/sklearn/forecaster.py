@@ -1,0 +1,370 @@
+"""A forecaster of series as an estimator of scikit-learn."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
+
+from fastlstm.forecast.backtest import Backtest, backtest
+from fastlstm.forecast.forecaster import Forecaster, ForecastOptions
+from fastlstm.forecast.levels import at_levels
+from fastlstm.forecast.net import NetOptions
+from fastlstm.forecast.pandas import as_given
+from fastlstm.forecast.paths import forecast_on
+from fastlstm.forecast.saving import load_forecaster, save_forecaster
+from fastlstm.forecast.series import Series, read_known, read_series
+from fastlstm.nn.check import check_size
+from fastlstm.nn.regression_losses import check_quantiles
+from fastlstm.runtime import num_threads
+
+Floats = NDArray[np.float64]
+
+NET_OPTIONS = (
+    "cell", "hidden_size", "num_layers", "dropout", "lr", "weight_decay", "batch_size", "epochs",
+    "patience", "average", "clip", "verbose",
+)  # fmt: skip
+
+
+class LSTMForecaster(BaseEstimator):
+    """Forecasts series of numbers, with bands: a linear part and an LSTM, GRU or RNN on top of it.
+
+    A ridge regression on the last `context` steps, the usual course of the season and all that is
+    known ahead forecasts every step of the horizon at once; the net learns what it leaves over,
+    and the quantiles. Both work on windows that are taken off their own mean. The last part in
+    time is held back: it chooses the penalty of the ridge regression and the epoch of the net, and
+    sets the width of the bands; for series that are never negative also whether all is learned on
+    a scale of roots or logarithms.
+
+    A series is an array [T] or [T, targets], or a Series or DataFrame of pandas, whose index of
+    times gives the stamps, and what is forecast then is like it. NaN is a missing value. A list of
+    arrays is several series, of any lengths, for one global model.
+
+    Parameters
+    ----------
+    horizon : steps that are forecast at once; `predict` goes further on its own forecasts.
+        (``output_chunk_length`` in Darts, ``fh`` up to that number in sktime.)
+    quantiles : that the bands show, between 0 and 1, in rising order.
+    context : steps before a forecast that are read; None: two seasons, at least the horizon and
+        8 more, and 32; of long series also 96 or 192 where that is better on what is held back.
+        (``input_chunk_length`` in Darts, ``window_length`` in sktime.)
+    season : its length in steps, 1 for none; None: found by autocorrelation. (``sp`` in sktime.)
+    calendar : whether hour, weekday and day of the year are read where there are stamps.
+    cell : "lstm", "gru" or "rnn".
+    hidden_size, num_layers, dropout : of the recurrent layers.
+    lr, weight_decay : of Adam; the rate falls to 0.
+    batch_size : windows in a batch.
+    epochs : most passes over the windows; None: about 3,000 batches, 4 to 100 passes; 0: the linear
+        part alone.
+    patience : stop after so many epochs without a better one; 0 for never.
+    average : decay of a running average of the weights that replaces the last ones; 0 for none.
+    clip : limit of the gradient's norm; 0 for none.
+    validation_fraction : of each series, its end, at least a horizon.
+    random_state : int, RandomState or None. An int gives the same result bit for bit.
+    n_threads : threads to use, which do not change the result; None for
+        `fastlstm.get_num_threads`.
+    verbose : 0 for silence, 1 for a line an epoch, 2 for a progress bar as well.
+
+    Attributes
+    ----------
+    season_ : the season's length, 1 for none.
+    context_ : the steps that are read; fewer than asked for where series are short.
+    history_ : `fastlstm.train.History` of the net; None without one.
+    n_features_in_ : the features F of X, 0 without any.
+    """
+
+    def __init__(
+        self, *, horizon: int = 24, quantiles: Sequence[float] = (0.1, 0.5, 0.9),
+        context: int | None = None, season: int | None = None, calendar: bool = True,
+        cell: str = "lstm", hidden_size: int = 64, num_layers: int = 1, dropout: float = 0.0,
+        lr: float = 2e-3, weight_decay: float = 0.0, batch_size: int = 64,
+        epochs: int | None = None, patience: int = 5, average: float = 0.98, clip: float = 1.0,
+        validation_fraction: float = 0.15, random_state: Any = None, n_threads: int | None = None,
+        verbose: int = 0,
+    ) -> None:  # fmt: skip
+        self.horizon = horizon
+        self.quantiles = quantiles
+        self.context = context
+        self.season = season
+        self.calendar = calendar
+        self.cell = cell
+        self.hidden_size = hidden_size
+        self.num_layers = num_layers
+        self.dropout = dropout
+        self.lr = lr
+        self.weight_decay = weight_decay
+        self.batch_size = batch_size
+        self.epochs = epochs
+        self.patience = patience
+        self.average = average
+        self.clip = clip
+        self.validation_fraction = validation_fraction
+        self.random_state = random_state
+        self.n_threads = n_threads
+        self.verbose = verbose
+
+    def fit(self, y: Any, X: Any = None, *, stamps: Any = None) -> LSTMForecaster:
+        """Train on a series or a list of several.
+
+        Parameters
+        ----------
+        y : the series; see the class.
+        X : numbers [T, F] beside it that will be known of the future, too, such as prices or
+            holidays; a list of these for several series.
+        stamps : datetime64 [T], evenly spaced times, also months; a list of these for several
+            series; None: those of a pandas index, if there are any.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If a parameter or an argument is not what is expected, or a series is too short.
+        FloatingPointError
+            If training diverges.
+        """
+        options = self._options()
+        series = _read_all(y, X, stamps)
+        _check_alike(series)
+        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        with num_threads(self.n_threads):
+            found = Forecaster.fit(series, ForecastOptions(**options, seed=seed))
+        return self._hold(found, series, _is_several(y), seed)
+
+    def predict(
+        self, horizon: int | None = None, X: Any = None, *, y: Any = None, stamps: Any = None,
+        quantiles: Sequence[float] | None = None,
+    ) -> Any:  # fmt: skip
+        """Forecast the steps after the end of the series of `fit`, or of another one.
+
+        Parameters
+        ----------
+        horizon : number of steps; None: the trained one. Beyond that the forecaster goes on from
+            its own forecasts, and the bands from many possible paths of them.
+        X : [horizon, F] of these steps (a list for several series), if `fit` had an X; that of
+            another series `y` begins where `y` does: [T + horizon, F].
+        y : go on from this series, or these, in place of those of `fit`.
+        stamps : of `y`.
+        quantiles : forecast these, any between 0 and 1, in place of the median.
+
+        Returns
+        -------
+        forecast : [horizon] or [horizon, targets] as the series was given, with one more axis for
+            `quantiles`; a list for several series. For pandas objects without `quantiles` one with
+            the index that goes on.
+        """
+        check_is_fitted(self, "forecaster_")
+        steps = check_size("horizon", self.horizon if horizon is None else horizon)
+        levels = [0.5] if quantiles is None else check_quantiles(quantiles).tolist()
+        several = self.several_ if y is None else _is_several(y)
+        series, ahead = self._going_on(y, X, stamps, steps, several)
+        found = []
+        with num_threads(self.n_threads):
+            for one, known in zip(series, ahead, strict=True):
+                values = forecast_on(
+                    self.forecaster_,
+                    one,
+                    self.forecaster_.framing.scale_of(one.y),
+                    steps,
+                    known,
+                    self.seed_,
+                )
+                values = at_levels(values, self.forecaster_.quantiles, levels)
+                found.append(as_given(values, one, point=quantiles is None))
+        return found if several else found[0]
+
+    def backtest(
+        self, y: Any, start: Any = 0.8, horizon: int | None = None, X: Any = None, *,
+        stamps: Any = None,
+    ) -> Backtest:  # fmt: skip
+        """Forecast from every origin of a series, without training again, and compare.
+
+        Parameters
+        ----------
+        y : a series, or several, with the steps to be forecast, from its begin on.
+        start : the first origin: so many steps are known there; a fraction of them; or a time,
+            the first that is forecast.
+        horizon : steps ahead, at most the trained horizon, which is the default.
+        X, stamps : of the whole series, as in `fit`.
+
+        Returns
+        -------
+        result : with ``.mae``, ``.mase``, ``.smape``, ``.coverage``, ``.forecast``, ``.bands`` and
+            ``.plot()``; see `fastlstm.forecast.Backtest`.
+        """
+        check_is_fitted(self, "forecaster_")
+        steps = check_size("horizon", self.horizon if horizon is None else horizon)
+        trained = self.forecaster_.framing.horizon
+        if steps > trained:
+            raise ValueError(
+                f"horizon is {steps}, expected at most {trained}: fit with horizon={steps}"
+            )
+        series = _read_all(y, X, stamps)
+        self._check_series(series)
+        starts = [_origin(start, one) for one in series]
+        with num_threads(self.n_threads):
+            return backtest(self.forecaster_, series, starts, steps, list(self.quantiles))
+
+    def save(self, path: str | Path) -> None:
+        """Write the fitted forecaster, and the series it goes on from, into one safetensors file.
+
+        Errors as of `fastlstm.train.checkpoint.save`.
+        """
+        check_is_fitted(self, "forecaster_")
+        params = self.get_params()
+        params["quantiles"] = [float(level) for level in self.quantiles]
+        if not isinstance(self.random_state, int | None):
+            params["random_state"] = None  # no file can hold a generator
+        note = {"params": params, "seed": self.seed_, "several": self.several_}
+        save_forecaster(path, self.forecaster_, self.series_, estimator=note)
+
+    @classmethod
+    def load(cls, path: str | Path) -> LSTMForecaster:
+        """Return the forecaster of a file that `save` wrote; CheckpointError if it is damaged."""
+        from fastlstm.train import checkpoint
+
+        forecaster, series, note = load_forecaster(path)
+        with checkpoint.building(path):
+            about = note["estimator"]
+            params = about["params"]
+            made = cls(**{**params, "quantiles": tuple(params["quantiles"])})
+            made._options()
+            return made._hold(forecaster, series, bool(about["several"]), int(about["seed"]))
+
+    def _hold(
+        self, forecaster: Forecaster, series: list[Series], several: bool, seed: int
+    ) -> LSTMForecaster:
+        self.forecaster_, self.series_, self.several_, self.seed_ = (
+            forecaster,
+            series,
+            several,
+            seed,
+        )
+        self.season_, self.context_ = forecaster.framing.season, forecaster.framing.context
+        self.history_, self.n_features_in_ = forecaster.history, series[0].X.shape[1]
+        return self
+
+    def _options(self) -> dict[str, Any]:
+        """Return the checked options of a forecaster."""
+        check_quantiles(self.quantiles)
+        for name, least in (("context", 1), ("season", 1), ("epochs", 0)):
+            if getattr(self, name) is not None:
+                check_size(name, getattr(self, name), least)
+        for name, least in (("horizon", 1), ("batch_size", 1), ("patience", 0)):
+            check_size(name, getattr(self, name), least)
+        if not 0 < self.validation_fraction < 1:
+            raise ValueError(
+                f"validation_fraction is {self.validation_fraction}, expected a number between 0 "
+                "and 1"
+            )
+        names = ("horizon", "quantiles", "context", "season", "calendar", "validation_fraction")
+        options: dict[str, Any] = {name: getattr(self, name) for name in names}
+        return {**options, "net": NetOptions(**{name: getattr(self, name) for name in NET_OPTIONS})}
+
+    def _going_on(
+        self, y: Any, X: Any, stamps: Any, steps: int, several: bool
+    ) -> tuple[list[Series], list[Floats]]:
+        """Return the series to go on from, and the features of the steps that follow each."""
+        F = self.n_features_in_
+        if X is None and F:
+            raise ValueError(f"X is missing: fit had {F} features, which the future needs too")
+        if y is None:
+            series = self.series_
+            given = _listed(X, len(series), several, "X")
+            return series, [_features(one, steps, F) for one in given]
+        ys = list(y) if several else [y]
+        when = _listed(stamps, len(ys), several, "stamps")
+        series, ahead = [], []
+        for one, known, times in zip(ys, _listed(X, len(ys), several, "X"), when, strict=True):
+            T = len(one)
+            all_known = _features(known, T + steps, F)
+            series.append(read_series("y", one, all_known[:T], times))
+            ahead.append(all_known[T:])
+        self._check_series(series)
+        for one in series:
+            if len(one) < self.forecaster_.framing.first:
+                raise ValueError(
+                    f"y has {len(one)} steps, expected at least {self.forecaster_.framing.first}, "
+                    "which a forecast reads"
+                )
+        return series, ahead
+
+    def _check_series(self, series: Sequence[Series]) -> None:
+        """Raise ValueError if a series has other targets, features or stamps than those of fit."""
+        like = self.series_[0]
+        for one in series:
+            for what, found, expected in (
+                ("y", one.y.shape[1], like.y.shape[1]), ("X", one.X.shape[1], like.X.shape[1])
+            ):  # fmt: skip
+                if found != expected:
+                    raise ValueError(f"{what} has {found} columns, expected {expected} as in fit")
+            if one.stamps is None and self.forecaster_.framing.calendar.circles:
+                raise ValueError("y has no stamps, expected some as in fit: stamps=")
+
+
+def _is_several(y: Any) -> bool:
+    """Whether `y` is a list of series: of arrays or of pandas objects."""
+    return (
+        isinstance(y, (list, tuple))
+        and bool(len(y))
+        and hasattr(y[0], "shape")
+        and (np.ndim(y[0]) > 0)
+    )
+
+
+def _read_all(y: Any, X: Any, stamps: Any) -> list[Series]:
+    """Return the series of what `fit` is given."""
+    if not _is_several(y):
+        return [read_series("y", y, X, stamps)]
+    known, when = _listed(X, len(y), True, "X"), _listed(stamps, len(y), True, "stamps")
+    return [
+        read_series(f"y[{n}]", *parts) for n, parts in enumerate(zip(y, known, when, strict=True))
+    ]
+
+
+def _listed(values: Any, count: int, several: bool, name: str) -> list[Any]:
+    """Return what is given for each of `count` series."""
+    if values is None:
+        return [None] * count
+    if not several:
+        return [values]
+    if not isinstance(values, (list, tuple)) or len(values) != count:
+        raise ValueError(f"{name} is to be a list of {count}, one for each series")
+    return list(values)
+
+
+def _features(X: Any, rows: int, size: int) -> Floats:
+    """Return the features [rows, size] of steps that follow; more rows may be given."""
+    X = X if X is None else X[:rows]
+    found = read_known("X", X, rows)
+    if found.shape[1] != size:
+        raise ValueError(f"X has {found.shape[1]} columns, expected {size} as in fit")
+    return found
+
+
+def _check_alike(series: Sequence[Series]) -> None:
+    for n, one in enumerate(series):
+        for what, found, expected in (
+            ("y", one.y.shape[1], series[0].y.shape[1]), ("X", one.X.shape[1], series[0].X.shape[1])
+        ):  # fmt: skip
+            if found != expected:
+                raise ValueError(f"{what}[{n}] has {found} columns, but {what}[0] has {expected}")
+
+
+def _origin(start: Any, series: Series) -> int:
+    """Return how many steps are known at a start that is a number, a fraction or a time."""
+    if isinstance(start, (bool, np.bool_)):
+        raise TypeError(f"start is {start}, expected a number, a fraction or a time")
+    if isinstance(start, (int, np.integer)):
+        return int(start)
+    if isinstance(start, (float, np.floating)):
+        if not 0 < start < 1:
+            raise ValueError(f"start is {start}, expected a fraction between 0 and 1")
+        return round(start * len(series))
+    if series.stamps is None:
+        raise TypeError(f"start is {start!r}, expected a number or a fraction: y has no stamps")
+    return int(np.searchsorted(series.stamps, np.datetime64(start)))

@@ -1,0 +1,156 @@
+"""Steps that several processes make together: each learns from some rows of the batch.
+
+What comes out is that of one process: losses and gradients are weighted by the examples they are
+the mean of, and dropout draws for the whole batch.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastlstm.distributed.processes import Processes
+from fastlstm.nn.shared_draws import SharedDraws
+from fastlstm.nn.state import State
+from fastlstm.train.gradient_sum import kinds_of, sum_gradients
+from fastlstm.train.metrics import Errors, Running
+from fastlstm.train.parameters import NamedParameter
+from fastlstm.train.tasks.task import Outcome, Task
+
+# What a process tells of a step, before the kinds of its gradients.
+NOTES = 12
+
+
+class Share(NamedTuple):
+    """The rows of a batch that one process has; `batch` is None if there are none."""
+
+    batch: Any
+    rows: NDArray[np.int64]
+    total: int  # rows of the whole batch
+    inputs: tuple[Any, ...]  # of the whole batch
+
+
+class Step(NamedTuple):
+    """What all processes know after a step: its outcome, but with the state of the own rows."""
+
+    outcome: Outcome
+    stop: bool  # whether one was asked to stop
+    seconds: float  # by the clock of process 0
+
+
+def rows_of(work: NDArray[Any], rank: int, size: int) -> NDArray[np.int64]:
+    """Return the rows of one process, increasing; each gets about as much work.
+
+    Rows are dealt out by falling work, to and fro. `work` [N] is that of each row.
+    """
+    order = np.argsort(-np.asarray(work), kind="stable")
+    place = np.arange(len(order)) % (2 * size)
+    return np.sort(order[np.minimum(place, 2 * size - 1 - place) == rank])
+
+
+def share(task: Task, batch: Any, processes: Processes) -> Share:
+    """Return what this process has of a batch."""
+    work = task.work(batch)
+    rows = rows_of(work, processes.rank, processes.size)
+    own = task.select(batch, rows) if len(rows) else None
+    return Share(own, rows, len(work), task.inputs(batch))
+
+
+def own_batches(task: Task, batches: Iterable[Any], processes: Processes) -> Iterable[Any]:
+    """Return what this process has of each batch, to measure it; see `merged`."""
+    if processes.size == 1:
+        return batches
+    shares = (share(task, batch, processes) for batch in batches)
+    return (one.batch for one in shares if one.batch is not None)
+
+
+def step(
+    processes: Processes, task: Task, model: Any, part: Share, state: Any,
+    rng: np.random.Generator, parameters: Sequence[NamedParameter],
+    standing: Callable[[], tuple[bool, float]],
+) -> Step:  # fmt: skip
+    """Make a step up to the gradients, which are then those of the whole batch.
+
+    `standing` says at its end whether this process was asked to stop, and the seconds.
+    """
+    outcome = Outcome(0.0, 0, 0)
+    if part.batch is not None:
+        draws = SharedDraws(rng, part.rows, part.total, part.inputs)
+        outcome = task.step(model, part.batch, state, draws)
+    notes = np.concatenate([_notes(outcome, part, *standing()), kinds_of(parameters)])
+    told = processes.gather(notes)
+    whole, weights = _merged(told)
+    kinds = told[:, NOTES:].astype(np.int64)
+    sum_gradients(processes, parameters, kinds, float(weights[processes.rank]))
+    return Step(whole._replace(state=outcome.state), bool(told[:, 1].any()), float(told[0, 2]))
+
+
+def merged(processes: Processes, own: Running) -> Running:
+    """Return what all have measured; the seconds are those of process 0."""
+    if processes.size == 1:
+        return own
+    names = list(vars(own))
+    told = processes.gather(np.array([float(getattr(own, name)) for name in names]))
+    total = Running()
+    for name, values in zip(names, told.T, strict=True):
+        kind, summed = type(getattr(total, name)), sum(values.tolist())
+        setattr(total, name, int(summed) if kind is int and summed == int(summed) else summed)
+    total.classes = bool(told[:, names.index("classes")].all())
+    total.seconds = float(told[0, names.index("seconds")])
+    return total
+
+
+def whole_state(
+    processes: Processes, state: Any, rows: NDArray[np.int64], count: int
+) -> State | None:
+    """Return the state of all rows, `count` of them, of which this process has some."""
+    own = [] if state is None else list(state) if isinstance(state, tuple) else [state]
+    about = json.dumps([(part.dtype.str, part.shape) for part in own]).encode()
+    told = [json.loads(one) for one in processes.gather_bytes(about)]
+    whole = []
+    for k, (dtype, (K, _, *more)) in enumerate(next(filter(None, told), [])):
+        total = np.zeros((K, count, *more), dtype)
+        if own:
+            total[:, rows] = own[k]
+        whole.append(processes.sum(total.reshape(-1)).reshape(total.shape))
+    return State(whole) if whole else None
+
+
+def own_state(state: Any, rows: NDArray[np.int64]) -> Any:
+    """Return of the state of all rows that of some; None for none."""
+    return None if state is None else State(part[:, rows] for part in state)
+
+
+def _notes(outcome: Outcome, part: Share, stop: bool, seconds: float) -> NDArray[np.float64]:
+    o, errors = outcome, outcome.errors or Errors(0, 0.0, 0.0)
+    correct = math.nan if o.correct is None else o.correct
+    told = (part.batch is not None, stop, seconds, o.loss, o.examples, o.words, correct, o.scale)
+    return np.array([*told, o.errors is not None, *errors], np.float64)
+
+
+def _merged(told: NDArray[np.float64]) -> tuple[Outcome, NDArray[np.float64]]:
+    """Return the outcome of the whole batch, and what part of the loss each process has."""
+    took = told[:, 0] > 0
+    loss, examples, words, correct, scale = told[took, 3:8].T
+    weights = np.zeros(len(told))
+    weights[took] = examples / examples.sum() if examples.any() else 1 / took.sum()
+    counted = weights[took] > 0
+    has_errors, number, absolute, squared = told[took, 8:12].T
+    errors = None
+    if has_errors.all():
+        errors = Errors(int(number.sum()), float(sum(absolute)), float(sum(squared)))
+    whole = float(sum(correct))
+    outcome = Outcome(
+        loss=float(sum(loss[counted] * weights[took][counted])),
+        examples=int(examples.sum()),
+        words=int(words.sum()),
+        correct=None if math.isnan(whole) else int(whole) if whole == int(whole) else whole,
+        scale=float(scale[0]),
+        errors=errors,
+    )
+    return outcome, weights

@@ -1,0 +1,75 @@
+"""Spans of labels that begin with B- and go on with I-, and how many of them are found."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+
+class Span(NamedTuple):
+    """The steps start..stop-1, and what they are."""
+
+    kind: str
+    start: int
+    stop: int
+
+
+class SpanScores(NamedTuple):
+    """How many spans there are, how many were said, and how many of these were right.
+
+    A span is right if its kind, its first and its last step are. None for 0 / 0.
+    """
+
+    true: int
+    said: int
+    right: int
+
+    @property
+    def precision(self) -> float | None:
+        """Share of what was said that is right."""
+        return self.right / self.said if self.said else None
+
+    @property
+    def recall(self) -> float | None:
+        """Share of what there is that was found."""
+        return self.right / self.true if self.true else None
+
+    @property
+    def f1(self) -> float | None:
+        """Harmonic mean of the two."""
+        both = self.true + self.said
+        return 2 * self.right / both if both else None
+
+
+def spans(labels: Iterable[str]) -> list[Span]:
+    """Return the spans of labels "B-kind", "I-kind" and "O", in order.
+
+    As conlleval, an I- that follows no label of its kind begins a span.
+    """
+    found: list[Span] = []
+    kind, start = "", 0
+    for t, label in enumerate([*labels, "O"]):
+        mark, _, name = label.partition("-")
+        if mark not in ("B", "I", "O") or (mark == "O") == bool(name):
+            raise ValueError(f"a label is {label!r}, expected O, or B- or I- and a kind")
+        if kind and (mark != "I" or name != kind):
+            found.append(Span(kind, start, t))
+            kind = ""
+        if name and not kind:
+            kind, start = name, t
+    return found
+
+
+def span_scores(true: Sequence[Sequence[str]], said: Sequence[Sequence[str]]) -> SpanScores:
+    """Count the spans of sequences of labels, as they are and as they were said.
+
+    Raises ValueError if a label is none, or these are not equally many of equal lengths.
+    """
+    if [len(labels) for labels in true] != [len(labels) for labels in said]:
+        raise ValueError("said has other lengths than true, expected a label for each")
+    pairs = [(set(spans(a)), set(spans(b))) for a, b in zip(true, said, strict=True)]
+    return SpanScores(
+        sum(len(a) for a, _ in pairs),
+        sum(len(b) for _, b in pairs),
+        sum(len(a & b) for a, b in pairs),
+    )

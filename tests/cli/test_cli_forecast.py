@@ -1,0 +1,273 @@
+"""``fastlstm forecast``: the run folder, going on, and every fault of a table with its line."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fastlstm.cli import main
+
+HOURS = np.datetime64("2024-01-01T00") + np.arange(150).astype("timedelta64[h]")
+QUICK = ["--horizon", "6", "--epochs", "1", "--hidden-size", "4", "--threads", "1"]
+
+
+def lines(count: int = 150, ahead: int = 0) -> list[list[str]]:
+    """Return the rows of a table with a season of 12 hours, and of some hours after it."""
+    rng = np.random.default_rng(0)
+    price = rng.normal(size=count + ahead)
+    y = 10 + 3 * np.sin(np.arange(count + ahead) * np.pi / 6) + price
+    hours = HOURS[0] + np.arange(count + ahead).astype("timedelta64[h]")
+    times = [str(hour).replace("T", " ") + ":00" for hour in hours]
+    rows = [[times[n], f"{y[n]:.3f}", f"{price[n]:.3f}"] for n in range(count + ahead)]
+    for row in rows[count:]:
+        row[1] = ""
+    return rows
+
+
+def write(path: Path, rows: list[list[str]]) -> Path:
+    """Write a table with its header."""
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([["hour", "load", "price"], *rows])
+    return path
+
+
+def forecast(*line: object) -> int:
+    return main(["forecast", *map(str, line)])
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a finished forecast with a covariate."""
+    folder = tmp_path_factory.mktemp("forecast")
+    data = write(folder / "load.csv", lines(ahead=6))
+    line = [data, "--time", "hour", "--target", "load", "--covariates", "price", *QUICK]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("fastlstm.forecast.picture.draw_run", lambda *_: None)
+        assert forecast(*line, "--out", folder / "run") == 0
+    return folder / "run"
+
+
+def test_a_run_tells_measures_and_writes_the_future(done: Path) -> None:
+    metrics = json.loads((done / "metrics.json").read_text())
+    models = metrics["models"]
+    assert set(models) >= {"fastlstm", "seasonal naive"}
+    assert models["fastlstm"]["mae"] < models["seasonal naive"]["mae"]
+    assert models["seasonal naive"]["coverage"] is None
+    assert metrics["season"] == 12
+    assert (metrics["train_steps"], metrics["test_steps"], metrics["origins"]) == (120, 30, 25)
+    rows = list(csv.DictReader((done / "forecast.csv").read_text().splitlines()))
+    assert [row["hour"] for row in rows] == [f"2024-01-07 {n:02}:00:00" for n in range(6, 12)]
+    assert all(float(row["load_q0.1"]) <= float(row["load"]) for row in rows)
+    assert not (done / "checkpoint.safetensors").exists()
+
+
+def test_gradient_boosting_stands_beside_or_is_told_of(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fastlstm.forecast.picture.draw_run", lambda *_: None)
+    monkeypatch.setitem(__import__("sys").modules, "sklearn.ensemble", None)
+    data = write(tmp_path / "load.csv", lines())
+    assert (
+        forecast(data, "--time", "hour", "--target", "load", *QUICK, "--out", tmp_path / "r") == 0
+    )
+    out = capsys.readouterr().out
+    assert "seasonal naive" in out
+    assert "gradient boosting is left out: it needs scikit-learn" in out
+
+
+def test_gradient_boosting_forecasts_step_by_step() -> None:
+    pytest.importorskip("sklearn")
+    from fastlstm.forecast.boosting import boosted
+    from fastlstm.forecast.framing import Framing
+    from fastlstm.forecast.series import read_series
+
+    y = 10 + 3 * np.sin(np.arange(300) * np.pi / 6)
+    series = read_series("y", y)
+    framing = Framing.of([series], 6, 12, 12, True, 0.2)
+    origins = np.array([250, 280])
+    found = boosted(framing, series, 250, origins, 6, 0)
+    assert found is not None
+    assert found.shape == (2, 6, 1)
+    assert np.abs(found[..., 0] - y[origins[:, None] + np.arange(6)]).mean() < 0.2
+    changed = y.copy()
+    changed[250:] = 99
+    again = boosted(framing, read_series("y", changed), 250, origins[:1], 6, 0)
+    assert np.array_equal(again, found[:1])  # nothing after the start is read
+
+
+def test_another_table_goes_on_with_the_model(
+    done: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = write(tmp_path / "newer.csv", lines(140, ahead=9))
+    assert forecast("--from", done, data, "--out", tmp_path / "next.csv") == 0
+    rows = list(csv.reader((tmp_path / "next.csv").read_text().splitlines()))
+    assert rows[0] == ["hour", "load", "load_q0.1", "load_q0.5", "load_q0.9"]
+    assert len(rows) == 7
+    assert rows[1][0] == "2024-01-06 20:00:00"
+    capsys.readouterr()
+    assert forecast("--from", done, data, "--horizon", "9", "--quantiles", "0.2,0.8") == 0
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[0] == "hour,load,load_q0.2,load_q0.8"
+    assert len(printed) == 10
+    assert [float(v) for v in printed[1].split(",")[1:2]] == [float(rows[1][1])]
+
+
+def test_a_run_that_was_stopped_goes_on_to_the_same_bits(
+    done: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from fastlstm.train.trainer import Trainer, TrainingInterrupted
+
+    monkeypatch.setattr("fastlstm.forecast.picture.draw_run", lambda *_: None)
+    data = write(tmp_path / "load.csv", lines())
+    line = [data, "--time", "hour", "--target", "load", *QUICK, "--epochs", "3"]
+    assert forecast(*line, "--out", tmp_path / "whole") == 0
+
+    step = Trainer._step
+
+    def stopped(self: Trainer, batch: object, steps: int) -> None:
+        step(self, batch, steps)
+        if self.history.step == 2:
+            assert self.checkpoint is not None
+            self.save(self.checkpoint)
+            raise TrainingInterrupted("stopped")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "_step", stopped)
+        assert forecast(*line, "--out", tmp_path / "halves") == 130
+    assert forecast("--resume", tmp_path / "halves") == 0
+    assert forecast("--resume", tmp_path / "halves") == 0  # it is finished
+    whole, halves = (
+        (tmp_path / name / "forecast.csv").read_bytes() for name in ("whole", "halves")
+    )
+    assert whole == halves
+
+
+def _without(rows: list[list[str]], *numbers: int) -> list[list[str]]:
+    return [row for n, row in enumerate(rows) if n not in numbers]
+
+
+def _with(rows: list[list[str]], line: int, column: int, text: str) -> list[list[str]]:
+    rows[line - 2][column] = text
+    return rows
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda r: _with(r, 7, 0, ""), "line 7: 'hour' is empty, expected a time"),
+        (lambda r: _with(r, 7, 0, "noon"), "line 7: 'hour' is 'noon', expected a time such as"),
+        (lambda r: _without(r, 5, 6), "line 7: there is a gap from 2024-01-01 04:00:00 to 2024"),
+        (lambda r: _with(r, 7, 0, "2024-01-01 05:00Z"),
+         "line 7 has a time of the zone +00:00, but line 2 has a time without a zone"),
+        (lambda r: [[f"{r_[0]}+0{1 + (n > 9)}:00", *r_[1:]] for n, r_ in enumerate(r)],
+         "line 12 has a time of the zone +02:00, but line 2 has a time of the zone +01:00"),
+        (lambda r: [*r[:9], r[8], *r[9:]], "line 11: the time 2024-01-01 08:00:00 comes twice"),
+        (lambda r: [r[1], r[0], *r[2:]],
+         "line 3: the time 2024-01-01 00:00:00 comes after 2024-01-01 01:00:00"),
+        (lambda r: _with(r, 9, 1, "12,5"), "line 9: 'load' is '12,5', expected a number; write"),
+        (lambda r: _with(r, 9, 1, "high"), "line 9: 'load' is 'high', expected a number"),
+        (lambda r: _with(r, 9, 1, "1e999"), "line 9: 'load' is 1e999, expected a finite number"),
+        (lambda r: _with(_with(r, 9, 1, "NA"), 12, 1, ""),
+         "line 9: 'load' has no value (2 are missing in all); --fill-gaps"),
+        (lambda r: _with(r, 9, 0, "2024-01-01 06:30"),
+         "line 9: 2024-01-01 06:30:00 is too soon after 2024-01-01 06:00:00"),
+        (lambda r: r[:29], "load.csv has 29 steps, and 6 are for the test: expected at"),
+        (lambda r: [[row[0], "3", row[2]] for row in r],
+         "load.csv: 'load' is 3 in every row: there is nothing to forecast"),
+        (lambda r: [[row[0], "", row[2]] for row in r], "load.csv has no value of its target"),
+        (lambda r: [], "load.csv has no rows below its header"),
+        (lambda r: [*r[:5], [*r[5], "9"], *r[6:]],
+         "line 7 has 4 fields, expected 3"),
+    ],
+)  # fmt: skip
+def test_faults_of_a_table_are_told_with_their_line(
+    change: Callable[[list[list[str]]], list[list[str]]], told: str,
+    tmp_path: Path, fails: Callable[..., str],
+) -> None:  # fmt: skip
+    data = write(tmp_path / "load.csv", change(lines()))
+    out = tmp_path / "run"
+    message = fails("forecast", data, "--time", "hour", "--target", "load", *QUICK, "--out", out)
+    assert told in message
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--target", "power"], "has no column 'power'; it has 'hour', 'load', 'price'"),
+        (["--covariates", "load"], "the column 'load' is named for two things"),
+        (["--covariates", "price"],
+         "has 0 rows after the last value of its target, expected 6: a forecast needs the"),
+        (["--time-format", "%d.%m.%Y"], "line 2: 'hour' is '2024-01-01 00:00', expected a time"),
+    ],
+)  # fmt: skip
+def test_columns_that_do_not_fit_are_named(
+    options: list[str], told: str, tmp_path: Path, fails: Callable[..., str]
+) -> None:
+    data = write(tmp_path / "load.csv", lines())
+    line = [data, "--time", "hour", "--target", "load", *QUICK, *options]
+    assert told in fails("forecast", *line, "--out", tmp_path / "run")
+
+
+def test_gaps_are_filled_if_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("fastlstm.forecast.picture.draw_run", lambda *_: None)
+    data = write(tmp_path / "load.csv", _with(_without(lines(), 5, 6, 70), 20, 1, "NA"))
+    line = [data, "--time", "hour", "--target", "load", *QUICK, "--fill-gaps"]
+    assert forecast(*line, "--out", tmp_path / "run") == 0
+    assert "150 steps of 1:00:00" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ([], "DATA is missing"),
+        (["d.csv"], "--time is missing"),
+        (["d.csv", "--time", "t"], "--target is missing"),
+        (["--from", "run"], "DATA is missing"),
+        (["d.csv", "--from", "run", "--target", "y"], "--target and --from exclude each other"),
+        (["d.csv", "--from", "run", "--out", "x.txt"], "expected a name that ends in .csv"),
+        (["d.csv", "--horizon", "0"], "expected a whole number from 1 on"),
+        (["d.csv", "--quantiles", "0.9,0.1"], "expected each above the one before"),
+        (["d.csv", "--test-split", "2"], "expected a number between 0 and 1"),
+    ],
+)
+def test_wrong_use_of_forecast_is_told(
+    line: list[str], told: str, misused: Callable[..., str]
+) -> None:
+    assert told in misused("forecast", *line)
+
+
+def test_folders_of_a_forecast_are_guarded(
+    done: Path, tmp_path: Path, fails: Callable[..., str], misused: Callable[..., str]
+) -> None:
+    data = write(tmp_path / "load.csv", lines())
+    line = [data, "--time", "hour", "--target", "load", *QUICK]
+    assert "a finished forecast" in fails("forecast", *line, "--out", done)
+    assert "holds no forecast to resume" in fails("forecast", "--resume", tmp_path / "no")
+    assert "keeps its options" in misused("forecast", "--resume", done, "--horizon", "9")
+    assert "no finished forecast" in fails("forecast", "--from", tmp_path / "no", data)
+    short = write(tmp_path / "short.csv", lines(10, ahead=6))
+    assert "expected at least" in fails("forecast", "--from", done, short)
+    (tmp_path / "next.csv").write_text("mine")
+    told = fails("forecast", "--from", done, data, "--out", tmp_path / "next.csv")
+    assert "is there already" in told
+
+
+def test_a_damaged_model_is_named(done: Path, tmp_path: Path, fails: Callable[..., str]) -> None:
+    import shutil
+
+    copy = tmp_path / "run"
+    shutil.copytree(done, copy)
+    model = copy / "model.safetensors"
+    model.write_bytes(model.read_bytes()[:-7])
+    data = write(tmp_path / "load.csv", lines(ahead=6))
+    assert "model.safetensors is damaged" in fails("forecast", "--from", copy, data)
+    (copy / "forecast.json").write_text('{"horizon": "x"}')
+    assert "forecast.json is damaged" in fails("forecast", "--from", copy, data)

@@ -1,0 +1,63 @@
+"""Programs that mpiexec or torchrun starts, for tests."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from fastlstm.distributed.found import MPI_RANKS, MPI_SIZES, TORCH_NAMES
+
+SECONDS = 240  # after which a program is ended: no test is to hang
+HERE = Path(__file__).parent
+
+
+def launcher(kind: str, size: int) -> list[str]:
+    """Return the command that starts so many processes; skip the test where there is none."""
+    if kind == "torch":
+        pytest.importorskip("torch")
+        return [sys.executable, "-m", "torch.distributed.run", "--standalone",
+                "--nproc-per-node", str(size)]  # fmt: skip
+    if importlib.util.find_spec("mpi4py") is None:
+        pytest.skip("mpi4py is not installed")
+    beside = Path(sys.executable).parent / "mpiexec"
+    found = str(beside) if beside.exists() else shutil.which("mpiexec")
+    if found is None:
+        pytest.skip("there is no mpiexec")
+    return [found, "-n", str(size), sys.executable]
+
+
+def start(kind: str, size: int, *words: str, **environment: str) -> subprocess.Popen[str]:
+    """Start a program of so many processes: a file or ``-m module``, and its arguments."""
+    names = (*MPI_RANKS, *MPI_SIZES, *TORCH_NAMES)
+    clean = {k: v for k, v in os.environ.items() if k not in names}
+    return subprocess.Popen(
+        [*launcher(kind, size), *words],
+        env={**clean, "FASTLSTM_NUM_THREADS": "1", **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def ended(program: subprocess.Popen[str]) -> subprocess.CompletedProcess[str]:
+    """Wait for the end of a program."""
+    try:
+        out, err = program.communicate(timeout=SECONDS)
+    except subprocess.TimeoutExpired:
+        program.terminate()
+        out, err = program.communicate(timeout=SECONDS)
+        raise AssertionError(f"the program did not end:\n{out}\n{err}") from None
+    return subprocess.CompletedProcess(program.args, program.returncode, out, err)
+
+
+def run(kind: str, size: int, *words: str, **environment: str) -> str:
+    """Run a program to its end, which must be a good one; return what it printed."""
+    done = ended(start(kind, size, *words, **environment))
+    assert done.returncode == 0, done.stderr
+    return done.stdout

@@ -1,0 +1,112 @@
+"""Windows are views of the series, and the linear part is a ridge regression on them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from fastlstm.forecast.forecaster import Forecaster, ForecastOptions, check_lengths
+from fastlstm.forecast.framing import Framing
+from fastlstm.forecast.net import NetOptions
+from fastlstm.forecast.ridge import Ridge
+from fastlstm.forecast.series import read_series
+from fastlstm.forecast.windows import Frame, Windows
+
+
+def _frame(T: int, K: int, P: int, C: int, H: int) -> Frame:
+    rng = np.random.default_rng(0)
+    y, usual, known = (rng.normal(size=(T + H, size)) for size in (K, P, C))
+    target = y.copy()
+    target[T:] = np.nan
+    target[7] = np.nan
+    return Frame(y, target, usual, known, known[:, 1:])
+
+
+def test_windows_hold_what_is_around_their_origins() -> None:
+    T, K, C, L, H = 30, 2, 3, 5, 4
+    frame = _frame(T, K, K, C, H)
+    windows = Windows([frame, frame], [np.arange(5, 20), np.array([8, 30])], L, H)
+    assert len(windows) == 17
+    window = windows[[3, 15, 16]]
+    for n, origin in enumerate((8, 8, 30)):
+        past = frame.y[origin - L : origin]
+        level = past.mean(axis=0)
+        assert np.allclose(window.past[n], past - level)
+        assert np.allclose(window.level[n], level)
+        assert np.array_equal(
+            window.target[n], frame.target[origin : origin + H] - level, equal_nan=True
+        )
+        assert np.allclose(window.usual[n], frame.usual[origin - 1 : origin + H] - level)
+        assert np.array_equal(window.X[n], frame.X[origin - L : origin])
+        assert np.array_equal(window.known[n], frame.known[origin - 1 : origin + H])
+
+
+def test_windows_of_a_long_series_are_not_copied() -> None:
+    frame = _frame(20_000, 1, 0, 2, 24)
+    windows = Windows([frame], [np.arange(168, 19_000)], 168, 24)
+    assert windows._past.base is not None
+    assert windows._past.strides[0] == windows._past.strides[2]  # one step apart, not a window
+
+
+def test_the_linear_part_is_a_ridge_regression() -> None:
+    H, L = 3, 6
+    windows = Windows([_frame(80, 1, 1, 2, H)], [np.arange(10, 70)], L, H)
+    penalty = 0.1
+    ridge = Ridge.fit(windows, [penalty])[0]
+    window = windows[:]
+    for h in range(H):
+        columns = [
+            window.past[..., 0], window.X[..., 0], window.usual[:, -H - 1], np.ones((60, 1)),
+            window.usual[:, h - H], window.known[:, h - H],
+        ]  # fmt: skip
+        Z = np.concatenate(columns, axis=1)
+        weights = np.full(Z.shape[1], penalty * 60)
+        weights[2 * L + 1] = 1e-9 * 60
+        w = np.linalg.solve(Z.T @ Z + np.diag(weights), Z.T @ window.target[:, h, 0])
+        assert np.allclose(ridge(window)[:, h, 0], Z @ w)
+
+
+def test_windows_with_missing_targets_teach_the_linear_part_nothing() -> None:
+    frame = _frame(80, 1, 0, 1, 2)
+    there = Windows([frame], [np.arange(10, 70)], 4, 2)
+    ridge = Ridge.fit(there, [0.1])[0]
+    frame.target[40] = np.nan
+    fewer = [n for n in range(10, 70) if n not in (39, 40)]
+    expected = Ridge.fit(Windows([frame], [np.array(fewer)], 4, 2), [0.1])[0]
+    found = Ridge.fit(Windows([frame], [np.arange(10, 70)], 4, 2), [0.1])[0]
+    assert np.allclose(found.shared, expected.shared)
+    assert not np.allclose(found.shared, ridge.shared)
+
+
+def test_the_season_and_the_context_fit_into_short_series() -> None:
+    long = read_series("y", np.sin(np.arange(400) * 2 * np.pi / 12))
+    framing = Framing.of([long], 6, None, None, True, 0.15)
+    assert (framing.season, framing.context, framing.has_usual) == (12, 32, True)
+    framing = Framing.of([long.until(40)], 6, None, 12, True, 0.15)
+    assert (framing.context, framing.has_usual) == (8, True)
+    framing = Framing.of([long.until(40)], 6, None, 20, True, 0.15)
+    assert not framing.has_usual
+
+
+def test_a_series_too_short_for_its_horizon_is_named() -> None:
+    short = read_series("y", np.arange(79.0))
+    with pytest.raises(ValueError, match="the series has 79 steps, expected at least 80"):
+        check_lengths([short], 24)
+    with pytest.raises(ValueError, match="series 1 has 79 steps"):
+        Forecaster.fit([read_series("y", np.arange(80.0)), short], ForecastOptions())
+
+
+def test_a_longer_context_is_read_where_it_helps() -> None:
+    rng = np.random.default_rng(0)
+    y = rng.normal(size=1200)
+    for t in range(80, len(y)):
+        y[t] += 0.9 * y[t - 80]  # an echo that a short context does not reach
+    options = ForecastOptions(horizon=4, season=1, net=NetOptions(epochs=0))
+    found = Forecaster.fit([read_series("y", y)], options).framing.context
+    assert found == 96
+    asked = replace(options, context=20)
+    assert Forecaster.fit([read_series("y", y)], asked).framing.context == 20
+    walk = read_series("y", np.cumsum(rng.normal(size=1200)))
+    assert Forecaster.fit([walk], options).framing.context == 32

@@ -1,0 +1,279 @@
+"""The estimator: what it learns, what it refuses, and that a seed gives the same bits."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+sklearn = pytest.importorskip("sklearn")
+
+from sklearn.base import clone  # noqa: E402
+from waves import SMALL, days, wave  # noqa: E402
+
+from fastlstm.sklearn import LSTMForecaster  # noqa: E402
+from fastlstm.train.checkpoint import CheckpointError  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def fitted() -> LSTMForecaster:
+    """A forecaster of a wave."""
+    return LSTMForecaster(horizon=6, **SMALL).fit(wave())
+
+
+def test_forecasts_follow_the_wave(fitted: LSTMForecaster) -> None:
+    y = wave(264)
+    forecast = fitted.predict(12)
+    assert forecast.shape == (12,)
+    assert fitted.season_ == 12
+    naive = np.abs(y[240:252] - y[228:240]).mean()
+    assert np.abs(forecast - y[240:252]).mean() < naive
+    assert np.array_equal(fitted.predict(), forecast[:6])
+    assert np.array_equal(fitted.predict(3), forecast[:3])
+
+
+def test_the_default_beats_seasonal_naive() -> None:
+    y = wave(600, noise=1.0)
+    found = LSTMForecaster(horizon=6, random_state=0, epochs=4, n_threads=1).fit(y[:480])
+    result = found.backtest(y, start=480)
+    naive = np.abs(result.naive - result.actual).mean()
+    assert result.mae < 0.85 * naive
+    assert result.mase < 0.85
+    assert abs(result.coverage - result.expected_coverage) < 0.12
+
+
+def test_quantiles_are_in_order_and_any_can_be_asked_for(fitted: LSTMForecaster) -> None:
+    found = fitted.predict(20, quantiles=[0.05, 0.1, 0.5, 0.9, 0.95])
+    assert found.shape == (20, 5)
+    assert (np.diff(found, axis=1) >= 0).all()
+    assert np.allclose(found[:, 2], fitted.predict(20))
+    with pytest.raises(ValueError, match="quantiles"):
+        fitted.predict(quantiles=[0.9, 0.1])
+
+
+def test_a_seed_gives_the_same_bits(fitted: LSTMForecaster) -> None:
+    again = clone(fitted).fit(wave())
+    assert np.array_equal(again.predict(20), fitted.predict(20))
+    other = clone(fitted).set_params(random_state=1).fit(wave())
+    assert not np.array_equal(other.predict(), fitted.predict())
+
+
+def test_a_forecast_does_not_depend_on_what_comes_after(fitted: LSTMForecaster) -> None:
+    y = wave(300)
+    changed = y.copy()
+    changed[280:] += 50
+    first, second = (fitted.backtest(one, start=270) for one in (y, changed))
+    assert np.array_equal(first.forecast[:11], second.forecast[:11])
+    assert not np.array_equal(first.forecast[11:], second.forecast[11:])
+
+
+def test_the_walk_forward_is_predict_from_each_origin(fitted: LSTMForecaster) -> None:
+    y = wave(300)
+    result = fitted.backtest(y, start=290, horizon=4)
+    assert result.origins.tolist() == list(range(290, 297))
+    assert result.forecast.shape == (7, 4, 1)
+    assert np.allclose(result.forecast[0, :, 0], fitted.predict(4, y=y[:290]))
+    assert np.allclose(
+        result.bands[0, :, 0], fitted.predict(4, y=y[:290], quantiles=(0.1, 0.5, 0.9))
+    )
+    assert result.actual[3, :, 0].tolist() == y[293:297].tolist()
+    assert result.mae == pytest.approx(np.abs(result.forecast - result.actual).mean())
+    assert result.by_step.mean() == pytest.approx(result.mae)
+    assert fitted.backtest(y, start=0.8).origins[0] == 240
+
+
+def test_features_known_ahead_are_used() -> None:
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(320, 2))
+    y = wave(320, noise=0.1) + 4 * X[:, 0]
+    found = LSTMForecaster(horizon=6, **SMALL).fit(y[:300], X[:300])
+    assert found.n_features_in_ == 2
+    off = np.abs(found.predict(6, X[300:306]) - y[300:306]).mean()
+    assert off < 0.5
+    assert np.array_equal(found.predict(6, X[300:]), found.predict(6, X[300:306]))
+    assert found.predict(20, X[300:]).shape == (20,)
+    assert np.allclose(found.predict(6, X[:306], y=y[:300]), found.predict(6, X[300:306]))
+    assert found.backtest(y, 300, X=X).mae < 0.6
+    with pytest.raises(ValueError, match="X is missing"):
+        found.predict(6)
+    with pytest.raises(ValueError, match="X has 5 rows, expected 6"):
+        found.predict(6, X[300:305])
+    with pytest.raises(ValueError, match="X has 1 columns, expected 2 as in fit"):
+        found.predict(6, X[300:306, :1])
+
+
+def test_several_targets_and_several_series() -> None:
+    two = np.stack([wave(), -5 * wave(seed=1)], axis=1)
+    found = LSTMForecaster(horizon=6, **SMALL).fit([two, two[:200] + 3])
+    forecasts = found.predict(8)
+    assert [one.shape for one in forecasts] == [(8, 2), (8, 2)]
+    assert found.predict(8, quantiles=[0.2, 0.8])[1].shape == (8, 2, 2)
+    result = found.backtest([two, two[:200]], start=0.9)
+    assert result.which.tolist() == [0] * 19 + [1] * 15
+    assert result.naive.shape == result.forecast.shape == (34, 6, 2)
+    single = found.predict(6, y=two)
+    assert np.array_equal(single, found.predict(6, y=[two])[0])
+
+
+def test_missing_values_are_forecast_over() -> None:
+    y = wave()
+    y[[20, 50, 51, 239]] = np.nan
+    found = LSTMForecaster(horizon=6, **SMALL).fit(y)
+    assert np.abs(found.predict(6) - wave(246)[240:]).mean() < 1
+    assert np.isfinite(found.backtest(y, 220).mae)
+
+
+def test_stamps_give_features_of_the_calendar() -> None:
+    t = days(400)
+    weekend = (t.astype(int) % 7 >= 5).astype(float)
+    rng = np.random.default_rng(0)
+    y = rng.normal(0, 0.3, 400) + 5 * weekend
+    found = LSTMForecaster(horizon=7, season=1, context=4, **SMALL).fit(y[:393], stamps=t[:393])
+    assert found.forecaster_.framing.calendar.circles == ("weekday",)
+    off = np.abs(found.predict(7) - y[393:]).mean()
+    plain = LSTMForecaster(horizon=7, season=1, context=4, calendar=False, **SMALL).fit(y[:393])
+    assert np.abs(plain.predict(7) - y[393:]).mean() > 1.5 * off
+    with pytest.raises(ValueError, match="no stamps"):
+        found.predict(y=y)
+    start = found.backtest(y, np.datetime64("2021-01-20"), stamps=t).origins[0]
+    assert t[start] == np.datetime64("2021-01-20")
+
+
+@pytest.mark.parametrize("how", ["pickle", "file"])
+def test_a_kept_forecaster_forecasts_the_same(
+    how: str, fitted: LSTMForecaster, tmp_path: Path
+) -> None:
+    if how == "pickle":
+        again = pickle.loads(pickle.dumps(fitted))
+    else:
+        fitted.save(tmp_path / "f.safetensors")
+        again = LSTMForecaster.load(tmp_path / "f.safetensors")
+    assert again.get_params() == fitted.get_params()
+    assert np.array_equal(again.predict(20), fitted.predict(20))
+    y = wave(300)
+    assert again.backtest(y, 280).mae == fitted.backtest(y, 280).mae
+
+
+def test_a_file_whose_parts_do_not_fit_is_refused(fitted: LSTMForecaster, tmp_path: Path) -> None:
+    from fastlstm.train import checkpoint
+
+    path = tmp_path / "f.safetensors"
+    fitted.save(path)
+    tensors, note = checkpoint.load(path, "forecaster")
+    changes: list[tuple[Any, Any]] = [
+        (lambda t, n: n["forecaster"].update(context=10**9), "ridge/shared"),
+        (lambda t, n: n["forecaster"]["net"].update(hidden_size=10**9), "its sizes"),
+        (lambda t, n: n["forecaster"].update(circles=["moon"]), "calendar"),
+        (lambda t, n: n["forecaster"].update(season=-1), "season"),
+        (lambda t, n: n["forecaster"].update(scale=[1]), "scale"),
+        (lambda t, n: n["forecaster"].update(quantiles=[0.5, 0.1]), "quantiles"),
+        (lambda t, n: n.pop("estimator"), "estimator"),
+        (lambda t, n: n["estimator"]["params"].update(bogus=1), "bogus"),
+        (lambda t, n: t.pop("ridge/own"), "own"),
+        (lambda t, n: t.update({"series0/y": np.zeros((3, 2))}), "series"),
+    ]
+    for change, told in changes:
+        arrays, about = dict(tensors), pickle.loads(pickle.dumps(note))
+        change(arrays, about)
+        checkpoint.save(path, arrays, "forecaster", about)
+        with pytest.raises(CheckpointError, match=told):
+            LSTMForecaster.load(path)
+
+
+@pytest.mark.parametrize(
+    ("params", "told"),
+    [
+        ({"horizon": 0}, "horizon is 0"),
+        ({"quantiles": (0.9, 0.1)}, "quantiles is"),
+        ({"context": 0}, "context is 0"),
+        ({"season": -1}, "season is -1"),
+        ({"validation_fraction": 0.0}, "validation_fraction is 0.0"),
+        ({"cell": "tree"}, "cell is 'tree'"),
+        ({"batch_size": 0}, "batch_size is 0"),
+    ],
+)
+def test_parameters_out_of_range_are_named(params: dict[str, Any], told: str) -> None:
+    with pytest.raises(ValueError, match=told):
+        LSTMForecaster(**{"horizon": 6, **SMALL, **params}).fit(wave())
+
+
+@pytest.mark.parametrize(
+    ("y", "X", "told"),
+    [
+        (np.array(["a", "b"]), None, "y has dtype"),
+        (np.zeros((3, 2, 1)), None, "y has dtype"),
+        (np.r_[wave(), np.inf], None, "y holds infinite numbers"),
+        (np.full(100, np.nan), None, "no number at all"),
+        (wave(20), None, "the series has 20 steps, expected at least 26"),
+        (wave(), np.zeros(10), "X has 10 rows, expected 240"),
+        (wave(), np.r_[np.zeros(239), np.nan], r"X\[239, 0\] is nan"),
+        ([wave(), np.zeros((240, 2))], None, r"y\[1\] has 2 columns, but y\[0\] has 1"),
+        ([wave(), wave()], [np.zeros(240)], "X is to be a list of 2"),
+        (np.array([]), None, "y is empty"),
+    ],
+)
+def test_series_that_cannot_be_learned_are_named(y: Any, X: Any, told: str) -> None:
+    with pytest.raises((TypeError, ValueError), match=told):
+        LSTMForecaster(horizon=6, **SMALL).fit(y, X)
+
+
+def test_walks_that_cannot_start_are_named(fitted: LSTMForecaster) -> None:
+    for start, told in ((5, "forecast reads 32 steps"), (239, "expected at least 245")):
+        with pytest.raises(ValueError, match=told):
+            fitted.backtest(wave(), start)
+    with pytest.raises(ValueError, match="start is 1.5"):
+        fitted.backtest(wave(), 1.5)
+    with pytest.raises(TypeError, match="y has no stamps"):
+        fitted.backtest(wave(), "2020-01-01")
+    with pytest.raises(ValueError, match="expected at most 6: fit with horizon=9"):
+        fitted.backtest(wave(), 200, 9)
+    with pytest.raises(ValueError, match="y has 10 steps, expected at least 32"):
+        fitted.predict(y=wave(10))
+
+
+def test_growth_in_proportion_is_learned_on_a_scale_of_logarithms() -> None:
+    y = np.exp(wave(240, noise=0.5) / 4)
+    found = LSTMForecaster(horizon=6, **SMALL).fit(y[:200])
+    assert found.forecaster_.framing.kind == "log"
+    plain = LSTMForecaster(horizon=6, **SMALL).fit(y[:200] - 100)
+    assert plain.forecaster_.framing.kind == "linear"
+    assert found.backtest(y, 200).mae < plain.backtest(y - 100, 200).mae
+    assert (found.predict(40, quantiles=[0.001, 0.999]) >= 0).all()
+
+
+def test_no_epochs_leave_the_linear_part_alone() -> None:
+    found = LSTMForecaster(horizon=6, **{**SMALL, "epochs": 0}).fit(wave())
+    assert found.history_ is None
+    other = clone(found).set_params(random_state=1, hidden_size=8).fit(wave())
+    assert np.array_equal(found.predict(6), other.predict(6))
+
+
+def test_a_constant_series_is_forecast_constant() -> None:
+    found = LSTMForecaster(horizon=4, **SMALL).fit(np.full(60, 7.0))
+    assert np.allclose(found.predict(4), 7, atol=0.2)
+    assert np.isnan(found.backtest(np.full(60, 7.0), 50).mase)
+
+
+def test_a_walk_is_drawn(fitted: LSTMForecaster, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    result = fitted.backtest(wave(300), 270)
+    result.plot(tmp_path / "walk.png")
+    assert (tmp_path / "walk.png").read_bytes().startswith(b"\x89PNG")
+    axes = result.plot().axes[0]
+    assert {line.get_label() for line in axes.lines} >= {"measured", "forecast"}
+
+
+def test_pandas_in_pandas_out() -> None:
+    pandas = pytest.importorskip("pandas")
+    index = pandas.DatetimeIndex(days(), name="day")
+    series = pandas.Series(wave(), index=index, name="level")
+    forecast = LSTMForecaster(horizon=6, **SMALL).fit(series).predict(8)
+    assert forecast.name == "level"
+    assert forecast.index.equals(pandas.DatetimeIndex(days(8, "2020-08-28"), name="day"))
+    frame = pandas.DataFrame({"a": wave(), "b": wave(seed=1)})
+    forecast = LSTMForecaster(horizon=6, **SMALL).fit(frame).predict()
+    assert list(forecast.columns) == ["a", "b"]
+    assert forecast.index.tolist() == list(range(240, 246))

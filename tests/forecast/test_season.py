@@ -1,0 +1,78 @@
+"""Seasons found in series, and none where there is none."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from fastlstm.forecast import find_season
+from fastlstm.forecast.framing import common_season
+from fastlstm.forecast.profile import profile, profile_lag
+from fastlstm.forecast.season import filled
+from fastlstm.forecast.series import read_series
+
+
+@pytest.mark.parametrize("season", [7, 12, 24, 52, 168])
+def test_a_season_in_noise_on_a_trend_is_found(season: int) -> None:
+    rng = np.random.default_rng(season)
+    t = np.arange(8 * season)
+    shape = rng.normal(size=season)
+    assert find_season(0.02 * t + 3 * shape[t % season] + rng.normal(size=len(t))) == season
+
+
+def test_a_long_smooth_season_is_found_nearly() -> None:
+    rng = np.random.default_rng(1)
+    t = np.arange(3650)
+    noise = np.convolve(rng.normal(0, 2, len(t) + 5), 0.6 ** np.arange(6), "valid")
+    assert abs(find_season(11 + 4.5 * np.cos(2 * np.pi * t / 365) + noise) - 365) < 25
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_noise_and_random_walks_have_no_season(seed: int) -> None:
+    noise = np.random.default_rng(seed).normal(size=1500)
+    assert find_season(noise) == 1
+    assert find_season(np.cumsum(noise)) == 1
+    assert find_season(np.full(100, 3.0)) == 1
+    assert find_season(noise[:5]) == 1
+
+
+def test_a_season_is_found_despite_missing_values() -> None:
+    t = np.arange(240)
+    y = np.sin(2 * np.pi * t / 24) + np.random.default_rng(0).normal(0, 0.2, 240)
+    y[[0, 5, 6, 100]] = np.nan
+    assert find_season(y) == 24
+    assert filled(y)[[0, 5, 6]].tolist() == [y[1], y[4], y[4]]
+    assert filled(np.full((3, 1), np.nan)).tolist() == [[0]] * 3
+
+
+@pytest.mark.parametrize(("season", "horizon"), [(4, 3), (4, 9), (240, 24)])
+def test_the_usual_course_reads_nothing_after_the_origin(season: int, horizon: int) -> None:
+    rng = np.random.default_rng(0)
+    T = 5 * season + 3
+    y = rng.normal(size=(T, 2))
+    origin = 4 * season
+    before = profile(y, season, horizon, horizon)
+    changed = y.copy()
+    changed[origin:] += 100
+    after = profile(changed, season, horizon, horizon)
+    assert np.array_equal(before[: origin + horizon], after[: origin + horizon], equal_nan=True)
+    lag = profile_lag(season, horizon)
+    assert np.isnan(before[:lag]).all()
+    assert np.isfinite(before[lag:]).all()
+    assert not np.array_equal(before[-1], after[-1]) or origin + lag > T + horizon
+
+
+def test_the_usual_course_of_a_pure_season_is_the_season() -> None:
+    y = np.tile([[1.0], [5.0], [2.0]], (6, 1))
+    found = profile(y, 3, 2, 3)
+    assert np.allclose(found[3:], np.tile(y[:3], (6, 1)))
+
+
+def test_the_season_of_hours_is_the_day_though_the_year_is_stronger() -> None:
+    rng = np.random.default_rng(0)
+    t = np.arange(4 * 2190)
+    y = 5 * np.sin(2 * np.pi * t / 2190) + 0.3 * np.sin(2 * np.pi * t / 24)
+    y += rng.normal(0, 0.3, len(t))
+    assert abs(find_season(y, longest=2500) - 2190) < 200
+    stamps = np.datetime64("2024-01-01T00") + t.astype("timedelta64[h]")
+    assert common_season([read_series("y", y, None, stamps)]) == 24
