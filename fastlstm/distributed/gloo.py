@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import sys
 from datetime import timedelta
@@ -28,7 +29,8 @@ class GlooProcesses(Processes):
         if not dist.is_available():
             raise ImportError("this torch was built without torch.distributed")
         self._torch, self._dist = torch, dist
-        if not dist.is_initialized():
+        ours = not dist.is_initialized()
+        if ours:
             dist.init_process_group("gloo")
         # a group of our own: that of the program may have another backend
         self._group = dist.new_group(backend="gloo", timeout=PATIENCE)
@@ -38,6 +40,17 @@ class GlooProcesses(Processes):
         if not hasattr(dist, self._gather):
             self._gather = "all_gather_into_tensor"
         self.rank, self.size = dist.get_rank(), dist.get_world_size()
+        atexit.register(self._close, whole=ours)
+
+    def _close(self, *, whole: bool) -> None:
+        """Let go of the groups made here, the default one too if it is.
+
+        Threads of gloo that are still there when Python has ended end the process by an abort.
+        """
+        if not self._dist.is_initialized():
+            return  # the program has let go of all
+        for group in [None] if whole else [self._group, self._meeting]:
+            self._dist.destroy_process_group(group)
 
     def gather(self, array: AnyArray) -> AnyArray:
         sent = _bytes(array)
