@@ -25,6 +25,7 @@ from fastlstm.nn.check import (
 from fastlstm.nn.dropout import Dropout
 from fastlstm.nn.linear import Linear
 from fastlstm.nn.module import Array, Tape
+from fastlstm.nn.share import rows_first
 
 _MATRICES = tuple(
     f"{side}.weight_{part}_l0" for side in ("encoder", "decoder") for part in ("ih", "hh")
@@ -180,7 +181,7 @@ class HorizonDecoder(Model):
             before = np.concatenate([x[last][:, None], self._true(targets, len(x))[:, :-1]], axis=1)
             ahead = np.concatenate([ahead, before], axis=2)
         y, _, decoder = self.decoder.forward(ahead, state, rng=rng)
-        features, dropped = self.feature_dropout.forward(y, rng)
+        features, dropped = self.feature_dropout.forward(y, rows_first(rng))
         numbers, head = self.head.forward(features)
         raw = self._raw(numbers)
         kept = _Kept(last, encoder, decoder, dropped, head, raw)

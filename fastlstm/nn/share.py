@@ -21,6 +21,12 @@ def as_shared(rng: Any) -> SharedDraws | None:
     return rng if hasattr(rng, "axis_of_rows") else None
 
 
+def rows_first(rng: Any) -> Any:
+    """Return what to draw from for arrays [N,...] of more than two axes: `rng` as a rule."""
+    shared = as_shared(rng)
+    return rng if shared is None else shared.along(0)
+
+
 def uniform(rng: np.random.Generator, shape: tuple[int, ...], each: bool = True) -> Array:
     """Return float32 numbers from 0 to 1; `each` says whether the rows of a batch have their own.
 

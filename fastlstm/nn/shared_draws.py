@@ -23,13 +23,19 @@ class SharedDraws(np.random.Generator):
     rows : int [n], the rows of this process among those of the whole batch.
     count : N, the rows of the whole batch.
     inputs : those of the model for the whole batch.
+    axis : where arrays have the rows; None: by their shape, see `axis_of_rows`.
     """
 
     def __init__(
-        self, rng: np.random.Generator, rows: Ints, count: int, inputs: tuple[Any, ...] = ()
-    ) -> None:
+        self, rng: np.random.Generator, rows: Ints, count: int, inputs: tuple[Any, ...] = (),
+        axis: int | None = None,
+    ) -> None:  # fmt: skip
         super().__init__(rng.bit_generator)
-        self.rows, self.count, self.inputs = rows, count, inputs
+        self.rows, self.count, self.inputs, self.axis = rows, count, inputs, axis
+
+    def along(self, axis: int) -> SharedDraws:
+        """Return the same generator for arrays whose rows are along this axis."""
+        return SharedDraws(self, self.rows, self.count, self.inputs, axis)
 
     def of(self, rows: Ints, count: int) -> SharedDraws:
         """Return the same generator for other things than rows, of which there are `count`."""
@@ -50,9 +56,12 @@ class SharedDraws(np.random.Generator):
     def axis_of_rows(self, shape: tuple[int, ...]) -> int | None:
         """Return which axis of an array of this process has its rows; None if none does.
 
-        That is the last but one, as in [N,F] and [T,N,F], or else the first.
+        Unless it was said, that is the last but one, as in [N,F] and [T,N,F], or else the first:
+        who draws for [N,S,F] has to say it, as S may be the number of rows.
         """
         n = len(self.rows)
+        if self.axis is not None:
+            return self.axis
         if len(shape) > 1 and shape[-2] == n:
             return len(shape) - 2
         return 0 if shape and shape[0] == n else None

@@ -16,6 +16,7 @@ from threads import together
 import fastlstm as fl
 from fastlstm.distributed import Processes, ProcessesDiffer
 from fastlstm.models import (
+    HorizonDecoder,
     LanguageModel,
     Seq2Seq,
     SequenceRegressor,
@@ -91,6 +92,15 @@ def regression_case() -> Case:
     return Case(model, task, task.source(model, *parts))
 
 
+def horizon_case() -> Case:
+    """As many steps ahead as two processes have rows each."""
+    rng = np.random.default_rng(6)
+    x, y = rng.standard_normal((18, 5, 2)), rng.standard_normal((18, 3, 1))
+    model = HorizonDecoder(2, 3, 6, dropout=0.4, rng=rng)
+    task, data = Regression(batch_size=6), (x.astype("float32"), y.astype("float32"))
+    return Case(model, task, task.source(model, data, data))
+
+
 def language_case() -> Case:
     rng = np.random.default_rng(3)
     model = LanguageModel(
@@ -122,7 +132,10 @@ def tagging_case() -> Case:
     return Case(model, task, task.source(model, (x, labels, lengths), (x, labels, lengths)))
 
 
-CASES = [tagging_case, text_case, weighted_case, regression_case, language_case, translation_case]
+CASES = [
+    tagging_case, text_case, weighted_case, regression_case, horizon_case, language_case,
+    translation_case,
+]  # fmt: skip
 
 
 def train(
