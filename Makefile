@@ -12,6 +12,8 @@ JOBS   ?= auto
 SHARE  := --dist worksteal
 # What the tests compare with. Empty (make test TORCH=) leaves it out: those tests then skip.
 TORCH  ?= torch==2.13.0
+# The MPI library of the tests under mpiexec; empty where the system has one.
+MPI    ?= mpich
 
 BIN     := $(VENV)/bin
 PIP     := $(BIN)/python -m pip --disable-pip-version-check
@@ -54,7 +56,7 @@ $(VENV)/installed: $(SOURCES) | $(BIN)/python
 	@touch $@
 
 $(VENV)/installed-test: $(SOURCES) | $(BIN)/python
-	$(PIP) install --quiet --editable '.[plot,html,sklearn,translate,test,browser,numba,bench,peers,keras,onnx$(if $(TORCH),$(,)rl)]' $(TORCH)
+	$(PIP) install --quiet --editable '.[plot,html,sklearn,translate,test,browser,numba,bench,peers,keras,onnx,mpi$(if $(TORCH),$(,)rl)]' $(TORCH) $(MPI)
 	@touch $(VENV)/installed $@
 
 # Tools only: nothing is compiled, and an extension that is there stays.
