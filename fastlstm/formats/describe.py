@@ -7,7 +7,7 @@ What a description claims is compared with the tensors before anything is made.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,6 +15,16 @@ import numpy as np
 from fastlstm.formats.layers import Layers
 from fastlstm.formats.recurrence import Recurrence
 from fastlstm.formats.sequential import Sequential
+from fastlstm.formats.shapes import (
+    Shapes,
+    attention_shapes,
+    cell_shapes,
+    conv1d_shapes,
+    conv_shapes,
+    feature_shapes,
+    matrix_shapes,
+    recurrent_shapes,
+)
 from fastlstm.formats.steps import (
     Activation,
     Conv1D,
@@ -25,24 +35,19 @@ from fastlstm.formats.steps import (
     PReLU,
     Scale,
 )
-from fastlstm.kernels import CELLS, CellSpec
 from fastlstm.models.softmax import SoftmaxDecoder
 from fastlstm.nn.attention import DotAttention
 from fastlstm.nn.cell import GRUCell, LSTMCell, RNNCell
 from fastlstm.nn.chain import Chain, Conv1d, Magnitude, Mean, ReLU, Sigmoid, Tanh
-from fastlstm.nn.check import check_probability, check_size
+from fastlstm.nn.check import check_probability
 from fastlstm.nn.dropout import Dropout
 from fastlstm.nn.embedding import Embedding
 from fastlstm.nn.gru import GRU
 from fastlstm.nn.linear import Linear
 from fastlstm.nn.lstm import LSTM, PeepholeLSTM
 from fastlstm.nn.module import Module
-from fastlstm.nn.recurrent.stack import MOST_LAYERS
 from fastlstm.nn.rnn import RNN
-from fastlstm.nn.weights import PARTS
 
-Shape = tuple[int, ...]
-Shapes = Iterator[tuple[str, Shape]]
 DEEPEST = 20  # layers inside layers
 HOLDERS = ("Recurrence", "Sequential", "Chain", "Layers")  # what has layers inside
 SETTINGS = ("batch_first", "dropout", "recurrent_dropout", "recompute", "precision", "p")
@@ -56,91 +61,6 @@ class Kind(NamedTuple):
     options: tuple[str, ...] = ()  # attributes, which are the arguments too
     shapes: Callable[[Mapping[str, Any]], Shapes] = lambda options: iter(())
     others: Mapping[str, Any] = {}  # options that are written if they are not the usual ones
-
-
-def _cell_of(name: str, options: Mapping[str, Any]) -> CellSpec:
-    if name.startswith("GRU"):
-        return CELLS["gru" if options["reset_after"] else "gru_reset_before"]
-    if name.startswith("RNN"):
-        return CELLS["rnn_tanh"]
-    return CELLS["peephole_lstm" if name == "PeepholeLSTM" else "lstm"]
-
-
-def _sizes(options: Mapping[str, Any], *names: str) -> list[int]:
-    return [check_size(name, options[name], 0 if name == "proj_size" else 1) for name in names]
-
-
-def _direction(cell: CellSpec, suffix: str, sizes: tuple[int, int, int], bias: bool) -> Shapes:
-    """Yield the parameters of a layer in one direction; sizes are I, H and that of h."""
-    I, H, R = sizes  # noqa: E741
-    G = cell.gate_rows(H)
-    shapes: list[Shape] = [(G, I), (G, R), (G,), (G,), (R, H)]
-    for part, shape in zip(PARTS, shapes, strict=True):
-        wanted = R != H if part == "weight_hr" else bias or part.startswith("weight")
-        if wanted:
-            yield part + suffix, shape
-    yield from ((name + suffix, (H,)) for name in cell.params)
-
-
-def _recurrent_shapes(name: str) -> Callable[[Mapping[str, Any]], Shapes]:
-    def shapes(options: Mapping[str, Any]) -> Shapes:
-        cell = _cell_of(name, options)
-        I, H, L = _sizes(options, "input_size", "hidden_size", "num_layers")  # noqa: E741
-        check_size("num_layers", L, most=MOST_LAYERS)
-        R = options.get("proj_size", 0) and _sizes(options, "proj_size")[0] or H
-        directions = ("", "_reverse") if options["bidirectional"] else ("",)
-        for k in range(L):
-            size = len(directions) * R if k else I
-            for direction in directions:
-                yield from _direction(cell, f"_l{k}{direction}", (size, H, R), options["bias"])
-        if options["learn_state"]:
-            for state, size in zip(cell.states, cell.state_sizes(H, R), strict=True):
-                yield f"{state}_0", (L * len(directions), size)
-
-    return shapes
-
-
-def _cell_shapes(name: str) -> Callable[[Mapping[str, Any]], Shapes]:
-    def shapes(options: Mapping[str, Any]) -> Shapes:
-        I, H = _sizes(options, "input_size", "hidden_size")  # noqa: E741
-        yield from _direction(_cell_of(name, options), "", (I, H, H), options["bias"])
-
-    return shapes
-
-
-def _matrix(rows: str, columns: str) -> Callable[[Mapping[str, Any]], Shapes]:
-    """Return the shapes of a weight and, if there is one, a bias."""
-
-    def shapes(options: Mapping[str, Any]) -> Shapes:
-        weight = tuple(_sizes(options, rows, columns))
-        yield "weight", weight
-        if options.get("bias"):
-            yield "bias", weight[:1]
-
-    return shapes
-
-
-def _conv_shapes(options: Mapping[str, Any]) -> Shapes:
-    K, I, O = _sizes(options, "kernel_size", "in_features", "out_features")  # noqa: E741
-    yield "weight", (K, I, O)
-    if options["bias"]:
-        yield "bias", (O,)
-
-
-def _conv1d_shapes(options: Mapping[str, Any]) -> Shapes:
-    O, I, K = _sizes(options, "out_channels", "in_channels", "kernel_size")  # noqa: E741
-    yield "weight", (O, I, K)
-    if options["bias"]:
-        yield "bias", (O,)
-
-
-def _feature_shapes(*names: str) -> Callable[[Mapping[str, Any]], Shapes]:
-    return lambda options: ((name, tuple(_sizes(options, "features"))) for name in names)
-
-
-def _attention_shapes(options: Mapping[str, Any]) -> Shapes:
-    H, F = _sizes(options, "size", "out_features")
-    yield "combine.weight", (F, 2 * H)
 
 
 _RECURRENT = (
@@ -158,7 +78,7 @@ KINDS: dict[str, Kind] = {
         kind.__name__: Kind(
             kind,
             (*_RECURRENT, *_OWN[kind.__name__]),
-            _recurrent_shapes(kind.__name__),
+            recurrent_shapes(kind.__name__),
             _OTHERS.get(kind.__name__, {}),
         )
         for kind in (LSTM, GRU, RNN, PeepholeLSTM)
@@ -167,7 +87,7 @@ KINDS: dict[str, Kind] = {
         kind.__name__: Kind(
             kind,
             (*_CELL, *_OWN[kind.__name__]),
-            _cell_shapes(kind.__name__),
+            cell_shapes(kind.__name__),
             _OTHERS.get(kind.__name__, {}),
         )
         for kind in (LSTMCell, GRUCell, RNNCell)
@@ -175,38 +95,38 @@ KINDS: dict[str, Kind] = {
     "Linear": Kind(
         Linear,
         ("in_features", "out_features", "bias", "dtype"),
-        _matrix("out_features", "in_features"),
+        matrix_shapes("out_features", "in_features"),
     ),
     "SoftmaxDecoder": Kind(
         SoftmaxDecoder,
         ("in_features", "vocab_size", "bias", "dtype"),
-        _matrix("vocab_size", "in_features"),
+        matrix_shapes("vocab_size", "in_features"),
     ),
     "Embedding": Kind(
         Embedding,
         ("num_embeddings", "embedding_dim", "padding_idx", "sparse", "dtype"),
-        _matrix("num_embeddings", "embedding_dim"),
+        matrix_shapes("num_embeddings", "embedding_dim"),
     ),
-    "DotAttention": Kind(DotAttention, ("size", "out_features", "dtype"), _attention_shapes),
+    "DotAttention": Kind(DotAttention, ("size", "out_features", "dtype"), attention_shapes),
     "Dropout": Kind(Dropout),
     "Activation": Kind(Activation, ("name", "alpha")),
     "MaskZero": Kind(MaskZero),
     "Masking": Kind(Masking, ("value",)),
     "Pool": Kind(Pool, ("name",)),
     "Flatten": Kind(Flatten),
-    "Scale": Kind(Scale, ("features", "dtype"), _feature_shapes("scale", "shift")),
-    "PReLU": Kind(PReLU, ("features", "dtype"), _feature_shapes("weight")),
+    "Scale": Kind(Scale, ("features", "dtype"), feature_shapes("scale", "shift")),
+    "PReLU": Kind(PReLU, ("features", "dtype"), feature_shapes("weight")),
     "Conv1D": Kind(
         Conv1D,
         ("in_features", "out_features", "kernel_size", "stride", "dilation", "padding", "bias",
          "dtype"),
-        _conv_shapes,
+        conv_shapes,
     ),
     "Conv1d": Kind(
         Conv1d,
         ("in_channels", "out_channels", "kernel_size", "stride", "padding", "bias",
          "padding_mode", "context", "dtype"),
-        _conv1d_shapes,
+        conv1d_shapes,
     ),
     **{kind.__name__: Kind(kind) for kind in (ReLU, Sigmoid, Tanh, Magnitude, Mean)},
     "Chain": Kind(Chain, ("frame",)),

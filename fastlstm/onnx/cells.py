@@ -21,7 +21,7 @@ from fastlstm.kernels.rows import full_rows
 from fastlstm.onnx.graph import Array
 from fastlstm.onnx.operators.bound import bound
 from fastlstm.onnx.operators.linear import Linear
-from fastlstm.onnx.plan import Ref, Step, live
+from fastlstm.onnx.values import Ref, Step, live
 
 
 class Cell(NamedTuple):

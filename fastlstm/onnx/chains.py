@@ -17,7 +17,7 @@ import numpy as np
 from fastlstm import kernels
 from fastlstm.kernels.chain import ChainSpec, Convolution, Map, Stage
 from fastlstm.onnx.graph import Array
-from fastlstm.onnx.plan import Call, Ref, Step, copying
+from fastlstm.onnx.values import Call, Ref, Step, copying
 from fastlstm.runtime import get_num_threads
 
 MAPS = {"Relu": "relu", "Sigmoid": "sigmoid", "Tanh": "tanh"}

@@ -10,8 +10,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from functools import partial
 from math import prod
 from typing import Any
 
@@ -21,101 +19,7 @@ from fastlstm.onnx import operators
 from fastlstm.onnx.errors import OnnxError, within
 from fastlstm.onnx.graph import Array, Graph, Node
 from fastlstm.onnx.types import check_types
-
-Call = Callable[[], object]
-Bind = Callable[[], list[Call]]
-
-GUARD = "Guard"  # a step that checks that a value is what the plan was made for
-
-
-class Ref:
-    """A value of a plan.
-
-    Attributes
-    ----------
-    array : where it is, or a view of where it is.
-    root : the value that owns the memory; itself if it is no view.
-    constant : whether it is the same in every run; asked of the root.
-    source : whether it is made of the file's constants alone, and so the same in all plans.
-    """
-
-    __slots__ = ("_constant", "_source", "array", "root")
-
-    def __init__(
-        self, array: Array, root: Ref | None = None, *, constant: bool = False, source: bool = False
-    ) -> None:
-        self.array, self._constant, self._source = array, constant, source
-        self.root: Ref = self if root is None else root.root
-
-    @property
-    def constant(self) -> bool:
-        return self.root._constant
-
-    @constant.setter
-    def constant(self, value: bool) -> None:
-        self.root._constant = value
-
-    @property
-    def source(self) -> bool:
-        return self.root._source
-
-    @source.setter
-    def source(self, value: bool) -> None:
-        self.root._source = value
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return self.array.shape
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        return self.array.dtype
-
-
-@dataclass(eq=False)
-class Step:
-    """What runs: an operator on values of known shapes.
-
-    Attributes
-    ----------
-    op : the operator's name, or `GUARD`, "Copy" and the like.
-    bind : makes the calls that run it; what is costly (packing) is done there.
-    attributes : of the operator, as numbers and arrays, for those who look for a line of steps.
-    """
-
-    op: str
-    node: Node
-    inputs: tuple[Ref, ...]
-    outputs: tuple[Ref, ...]
-    bind: Bind
-    attributes: dict[str, Any] = field(default_factory=dict)
-
-
-class Mismatch(Exception):
-    """A guard met another value than its plan was made for."""
-
-    def __init__(self, place: int, answer: Any) -> None:
-        super().__init__(place, answer)
-        self.place, self.answer = place, answer
-
-
-class Budget:
-    """The bytes that a plan's arrays may take."""
-
-    def __init__(self, most: int) -> None:
-        self.most, self.used = most, 0
-
-    def take(self, shape: Sequence[int], dtype: np.dtype[Any], count: bool = True) -> None:
-        """Count an array before it is made; OnnxError if it is too much."""
-        if len(shape) > 32 or any(size < 0 for size in shape):
-            raise OnnxError(f"an array of shape {tuple(shape)!s:.80} would be made")
-        size = prod(shape) * dtype.itemsize
-        if size + self.used * count > self.most:
-            raise OnnxError(
-                f"an array of shape {tuple(shape)!s:.80} of {dtype} would be made: {size:,} bytes "
-                f"beside {self.used:,}, expected at most {self.most:,} in all (most_bytes=)"
-            )
-        self.used += size * count
+from fastlstm.onnx.values import GUARD, Bind, Budget, Mismatch, Ref, Step, copying
 
 
 class Planner:
@@ -363,20 +267,3 @@ def _reshaped(array: Array, shape: tuple[int, ...]) -> Array | None:
     """Return an array in another shape without a copy, None if there is no such view."""
     found = array.reshape(shape)
     return found if np.may_share_memory(found, array) else None
-
-
-def copying(out: Array, value: Array) -> Call:
-    """Return a call that copies an array into another, whatever their dtypes."""
-    if out.dtype == value.dtype:
-        return partial(np.copyto, out, value)
-    return partial(np.copyto, out, value, casting="unsafe")
-
-
-def live(steps: Sequence[Step], outputs: Sequence[Ref]) -> list[Step]:
-    """Return the steps that the outputs depend on, and the guards."""
-    wanted, kept = {ref.root for ref in outputs}, []
-    for step in reversed(steps):
-        if step.op == GUARD or any(ref.root in wanted for ref in step.outputs):
-            wanted.update(ref.root for ref in step.inputs)
-            kept.append(step)
-    return kept[::-1]

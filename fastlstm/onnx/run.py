@@ -12,7 +12,8 @@ from fastlstm.onnx.cells import with_cells
 from fastlstm.onnx.chains import in_chains
 from fastlstm.onnx.errors import OnnxError, within
 from fastlstm.onnx.graph import Array, Graph
-from fastlstm.onnx.plan import Budget, Call, Mismatch, Planner, Ref, Step, live
+from fastlstm.onnx.plan import Planner
+from fastlstm.onnx.values import Budget, Call, Mismatch, Ref, Step, live
 
 MOST_PLANS = 8  # of one graph: the one longest unused goes first
 

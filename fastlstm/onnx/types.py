@@ -10,7 +10,7 @@ from fastlstm.onnx.errors import OnnxError
 from fastlstm.onnx.graph import Node
 
 if TYPE_CHECKING:
-    from fastlstm.onnx.plan import Ref
+    from fastlstm.onnx.values import Ref
 
 _NAMES = {"float32": "float", "float64": "double"}  # as they are called there
 

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from fastlstm.onnx.graph import Graph, Node
 
 if TYPE_CHECKING:
-    from fastlstm.onnx.plan import Planner, Ref
+    from fastlstm.onnx.plan import Planner
+    from fastlstm.onnx.values import Ref
 
 Lower = Callable[["Planner", Node, Sequence["Ref | None"]], Sequence["Ref"]]
 
@@ -27,6 +28,7 @@ FAMILIES = (
     "dynamic_lstm",
     "elementwise",
     "index",
+    "maps",
     "matrix",
     "normalise",
     "pad",
@@ -35,6 +37,7 @@ FAMILIES = (
     "recurrent",
     "reduce",
     "shape",
+    "transposed",
 )
 
 

@@ -11,8 +11,9 @@ from fastlstm.onnx.errors import OnnxError
 from fastlstm.onnx.graph import Array, Graph, Node
 from fastlstm.onnx.operators import operator
 from fastlstm.onnx.operators.shape import axis_of
-from fastlstm.onnx.plan import Planner, Ref
+from fastlstm.onnx.plan import Planner
 from fastlstm.onnx.run import Runner
+from fastlstm.onnx.values import Ref
 
 Inputs = Sequence[Any]  # of `Ref`; None for one that is left out
 

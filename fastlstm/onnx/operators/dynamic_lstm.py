@@ -13,7 +13,8 @@ from fastlstm.onnx.operators import loops, operator
 from fastlstm.onnx.operators.activations import read_activations
 from fastlstm.onnx.operators.quantized import dynamic_quantized, exact
 from fastlstm.onnx.operators.recurrent import DIRECTIONS, rows_of
-from fastlstm.onnx.plan import Call, Planner, Ref
+from fastlstm.onnx.plan import Planner
+from fastlstm.onnx.values import Call, Ref
 
 Inputs = Sequence[Any]  # of `Ref`; None for one that is left out
 

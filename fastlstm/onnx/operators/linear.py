@@ -12,7 +12,8 @@ from fastlstm import kernels
 from fastlstm.kernels.chain import ChainSpec, Convolution, Map
 from fastlstm.onnx.graph import Array, Graph, Node
 from fastlstm.onnx.operators import KERNELS, NUMPY
-from fastlstm.onnx.plan import Call, Planner, Ref
+from fastlstm.onnx.plan import Planner
+from fastlstm.onnx.values import Call, Ref
 from fastlstm.runtime import get_num_threads
 
 MOST_ROWS = 256  # of more BLAS makes it as soon

@@ -12,7 +12,8 @@ from fastlstm.onnx.errors import OnnxError
 from fastlstm.onnx.graph import Array, Node
 from fastlstm.onnx.operators import operator
 from fastlstm.onnx.operators.linear import linear, runs
-from fastlstm.onnx.plan import Call, Planner, Ref
+from fastlstm.onnx.plan import Planner
+from fastlstm.onnx.values import Call, Ref
 
 Inputs = Sequence[Any]  # of `Ref`; None for one that is left out
 

@@ -14,7 +14,8 @@ from fastlstm.onnx.graph import Array, Node
 from fastlstm.onnx.operators import operator
 from fastlstm.onnx.operators.convolution import add_conv
 from fastlstm.onnx.operators.shape import axes_of, axis_of
-from fastlstm.onnx.plan import Call, Planner, Ref
+from fastlstm.onnx.plan import Planner
+from fastlstm.onnx.values import Call, Ref
 
 Inputs = Sequence[Any]  # of `Ref`; None for one that is left out
 

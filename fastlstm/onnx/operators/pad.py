@@ -12,7 +12,8 @@ from fastlstm.onnx.errors import OnnxError
 from fastlstm.onnx.graph import Array, Node
 from fastlstm.onnx.operators import operator
 from fastlstm.onnx.operators.shape import axes_of, given_axes
-from fastlstm.onnx.plan import Call, Planner, Ref, copying
+from fastlstm.onnx.plan import Planner
+from fastlstm.onnx.values import Call, Ref, copying
 
 Inputs = Sequence[Any]  # of `Ref`; None for one that is left out
 

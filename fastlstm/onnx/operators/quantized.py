@@ -18,7 +18,8 @@ from fastlstm.onnx.operators.convolution import add_conv, check_conv
 from fastlstm.onnx.operators.matrix import product, product_shape
 from fastlstm.onnx.operators.shape import axis_of
 from fastlstm.onnx.operators.windows import windows_of
-from fastlstm.onnx.plan import Call, Planner, Ref, copying
+from fastlstm.onnx.plan import Planner
+from fastlstm.onnx.values import Call, Ref, copying
 
 Inputs = Sequence[Any]  # of `Ref`; None for one that is left out
 

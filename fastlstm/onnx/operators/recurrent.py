@@ -23,7 +23,8 @@ from fastlstm.onnx.graph import Array, Graph, Node
 from fastlstm.onnx.operators import KERNELS, NUMPY, loops, operator
 from fastlstm.onnx.operators.activations import Activation, read_activations
 from fastlstm.onnx.operators.bound import bound, run_rows
-from fastlstm.onnx.plan import Call, Planner, Ref, copying
+from fastlstm.onnx.plan import Planner
+from fastlstm.onnx.values import Call, Ref, copying
 
 Inputs = Sequence[Any]  # of `Ref`; None for one that is left out
 

@@ -11,7 +11,8 @@ import numpy as np
 from fastlstm.onnx.errors import OnnxError
 from fastlstm.onnx.graph import Node
 from fastlstm.onnx.operators import operator
-from fastlstm.onnx.plan import Call, Planner, Ref, copying
+from fastlstm.onnx.plan import Planner
+from fastlstm.onnx.values import Call, Ref, copying
 
 Inputs = Sequence[Any]  # of `Ref`; None for one that is left out
 
