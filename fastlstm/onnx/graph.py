@@ -41,6 +41,7 @@ class Node:
     attributes : numbers, texts, arrays, lists of these, and graphs.
     schema : the operator's row in the tables of the `onnx` package, None if it has none.
     place : its number in the graph.
+    body : of a node that calls a function of the file, the function's graph.
     """
 
     op: str
@@ -52,6 +53,7 @@ class Node:
     attributes: Mapping[str, Any]
     schema: Any = None
     place: int = 0
+    body: Any = None
 
     def __str__(self) -> str:
         own = f"node '{shown(self.name)}'" if self.name else f"node {self.place}"

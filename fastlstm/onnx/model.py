@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NoReturn
 
 import numpy as np
@@ -110,14 +111,19 @@ class OnnxModel:
         lines += [f"  input   {value}" for value in self.inputs]
         lines += [f"  output  {value}" for value in self.outputs]
         placed: dict[str, dict[str, int]] = {}
+        inlined: dict[str, int] = {}
         for node, graph in _nodes(self._model.graph):
+            if node.body is not None:
+                name = operator_name(node.domain, node.op)
+                inlined[name] = inlined.get(name, 0) + 1
+                continue
             where = operators.runs_on(node, graph)
             counts = placed.setdefault(where, {})
             name = operator_name(node.domain, node.op)
             counts[name] = counts.get(name, 0) + 1
-        for where, counts in sorted(placed.items()):
-            listed = ", ".join(f"{n} {name}" for name, n in counts.items())
-            lines.append(f"  {where + ':':8} {listed}")
+        for where, counts in [*sorted(placed.items()), ("inlined", inlined)]:
+            listed = ", ".join(f"{n} {shown(name)}" for name, n in counts.items())
+            lines += [f"  {where + ':':8} {listed}"] * bool(counts)
         cells = self._runner.cells()
         if cells:
             lines.append(f"  native:  {cells} LSTM cells, written out as some of these nodes")
@@ -129,10 +135,20 @@ def _nodes(graph: Graph) -> list[tuple[Node, Graph]]:
     found: list[tuple[Node, Graph]] = []
     for node in graph.nodes:
         found.append((node, graph))
+        if node.body is not None:
+            found += _nodes(_with_constants(node, graph))
         for value in node.attributes.values():
             if isinstance(value, Graph):
                 found += _nodes(value)
     return found
+
+
+def _with_constants(node: Node, graph: Graph) -> Graph:
+    """Return the body of a call with the constants of the graph around that are its inputs."""
+    body: Graph = node.body
+    inputs = zip(body.inputs, node.inputs, strict=False)
+    held = {v.name: graph.constants[name] for v, name in inputs if name in graph.constants}
+    return replace(body, constants=held)
 
 
 def _read(value: Value, given: Any) -> Array:

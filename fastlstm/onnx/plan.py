@@ -218,7 +218,7 @@ class Planner:
         finally:
             self.names = before
 
-    def graph(self, graph: Graph, inputs: Sequence[Ref]) -> list[Ref]:
+    def graph(self, graph: Graph, inputs: Sequence[Any]) -> list[Ref]:
         """Plan all nodes of a graph; return its outputs."""
         given = dict(zip((v.name for v in graph.inputs), inputs, strict=True))
         held = {n: Ref(a, constant=True, source=True) for n, a in graph.constants.items()}
@@ -233,10 +233,8 @@ class Planner:
     def _node(self, node: Node) -> None:
         inputs = [self.names[name] if name else None for name in node.inputs]
         check_types(node, inputs)
-        found = operators.find(node.domain, node.op, node.version)
-        assert found is not None  # or the file would not have been read
         self.node = node
-        outputs = self._shared(node, inputs) or found.lower(self, node, inputs)
+        outputs = self._shared(node, inputs) or self._lowered(node, inputs)
         if any(node.outputs[len(outputs) :]):
             raise OnnxError(f"{len(node.outputs)} outputs, expected at most {len(outputs)}")
         self._share(node, inputs, outputs)
@@ -245,9 +243,24 @@ class Planner:
                 self.names[name] = ref
         self.node = node
 
+    def _lowered(self, node: Node, inputs: Sequence[Ref | None]) -> Sequence[Ref]:
+        """Plan what a node does; return its outputs."""
+        if node.body is None:
+            found = operators.find(node.domain, node.op, node.version)
+            assert found is not None  # or the file would not have been read
+            return found.lower(self, node, inputs)
+        missing = [None] * (len(node.body.inputs) - len(inputs))
+        outputs: list[Any] = self.graph(node.body, [*inputs, *missing])
+        for value, ref in zip(node.body.outputs, outputs, strict=True):
+            if ref is None:
+                raise OnnxError(f"output {value.name!r:.100} is an input that is left out")
+        return outputs
+
 
 def _is_source(node: Node, inputs: Sequence[Ref | None]) -> bool:
     """Whether a node makes the same in all plans."""
+    if node.body is not None:  # the nodes inside are asked one by one
+        return False
     known = all(ref is None or ref.source for ref in inputs)
     return known and not any(isinstance(value, Graph) for value in node.attributes.values())
 

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import onnx
 from google.protobuf.message import DecodeError
 
-from fastlstm.onnx import operators
-from fastlstm.onnx.errors import OnnxError, one_line, shown, within
-from fastlstm.onnx.graph import Array, Graph, Node, Value, operator_name
+from fastlstm.onnx.errors import OnnxError, one_line, within
+from fastlstm.onnx.functions import Attributes, Function, Key, called, count, graph_of
+from fastlstm.onnx.graph import Array, Graph, Node, Value
+from fastlstm.onnx.library import (
+    MOST_DEEP,
+    Library,
+    check_operators,
+    domain_of,
+    key_of,
+    told,
+)
+from fastlstm.onnx.schema import check_schema, schema_of
 from fastlstm.onnx.tensors import dtype_of, read_shape, read_tensor
 from fastlstm.text.opening import open_file
 
-MOST_DEEP = 8  # graphs inside one another
 MOST_BYTES = (1 << 31) - 1  # of a protobuf message
 _A = onnx.AttributeProto
 
@@ -50,57 +56,63 @@ def read_bytes(data: bytes, folder: str | None = None) -> Model:
         raise OnnxError(f"no ONNX model, or a damaged one ({one_line(error)})") from error
     if not proto.HasField("graph") or not proto.opset_import:
         raise OnnxError("no ONNX model: it has no graph, or names no operator set")
-    reader = _Reader(_opsets(proto), folder)
-    reader.check_operators(proto.graph)
+    library = Library(proto)
+    check_operators(library, proto.graph.node)
+    reader = _Reader(library.opsets, folder, library)
     graph = reader.graph(proto.graph, frozenset(), 0)
+    if library.functions:
+        count(graph)
+        graph = called(graph)
     return Model(graph, proto.producer_name, reader.opsets)
-
-
-def _opsets(proto: Any) -> dict[str, int]:
-    opsets = {_domain(entry.domain): entry.version for entry in proto.opset_import}
-    newest = onnx.defs.onnx_opset_version()
-    if opsets.get("", 1) > newest:
-        raise OnnxError(
-            f"operator set {opsets['']}, expected at most {newest}, the newest that the onnx "
-            "package which is installed knows"
-        )
-    return opsets
-
-
-def _domain(name: str) -> str:
-    return "" if name == "ai.onnx" else name
-
-
-@lru_cache(maxsize=1024)
-def _schema(op: str, version: int, domain: str) -> Any:
-    try:
-        return onnx.defs.get_schema(op, version, domain)
-    except (onnx.defs.SchemaError, TypeError):
-        return None
 
 
 @dataclass
 class _Reader:
+    """Reads the graph of a file, or of a function in it.
+
+    Attributes
+    ----------
+    attributes : of the function; None outside of one.
+    """
+
     opsets: dict[str, int]
     folder: str | None
+    library: Library
+    attributes: Attributes | None = None
 
     def version(self, proto: Any) -> int:
-        return self.opsets.get(_domain(proto.domain), 0)
+        return self.opsets.get(domain_of(proto.domain), 0)
 
-    def check_operators(self, proto: Any) -> None:
-        """Raise an error that names all operators that are missing, before anything is made."""
-        missing: dict[str, None] = {}
-        for node in _all_nodes(proto, 0):
-            domain, version = _domain(node.domain), self.version(node)
-            if operators.find(domain, node.op_type, version) is None:
-                name = operator_name(domain, node.op_type)
-                known = any(key == (domain, node.op_type) for key in operators.OPERATORS)
-                missing[f"{name} of operator set {version}" if known else name] = None
-        if missing:
-            listed = ", ".join(map(shown, sorted(missing)))
-            raise OnnxError(
-                f"operators that are not supported: {listed}; see docs/onnx.md for those that are"
-            )
+    def function(self, key: Key) -> Function:
+        """Return a function of the file; a node calls it."""
+        library = self.library
+        if key not in library.functions:
+            library.begin(key)
+            proto, opsets = library.protos[key], library.opsets_in(key)
+            names = [*proto.attribute, *(one.name for one in proto.attribute_proto)]
+            reader = _Reader(opsets, self.folder, library, Attributes(frozenset(names)))
+            with within(f"function {told(key)}"):
+                library.end(key, reader.whole(proto, key))
+        return library.functions[key]
+
+    def whole(self, proto: Any, key: Key) -> Function:
+        """Read the function that this reader is of."""
+        known, free = set[str](), set[str]()
+        attributes = self.attributes
+        assert attributes is not None
+        for one in proto.attribute_proto:
+            with within(f"attribute {one.name!r:.100}"):
+                if one.type in (_A.GRAPH, _A.GRAPHS):
+                    raise OnnxError("is a graph, expected a value")
+                attributes.usual[one.name] = self.attribute(one, frozenset(), 0)
+                attributes.kinds[one.name] = one.type
+        for name in proto.input:
+            _define(known, name, "an input")
+        nodes = self.nodes(proto.node, known, frozenset(), free, 0)
+        for name in proto.output:
+            _use(name, known, frozenset(), free, "an output")
+        graph = graph_of(proto, nodes, told(key))
+        return Function(told(key), graph, attributes, count(graph))
 
     def graph(self, proto: Any, outer: frozenset[str], depth: int) -> Graph:
         """Read a graph; `outer` are the names of the graphs around it."""
@@ -113,14 +125,22 @@ class _Reader:
         known = set(constants)
         for value in inputs:
             _define(known, value.name, "an input")
-        nodes, free = list[Node](), set[str]()
-        for place, node in enumerate(proto.node):
-            with within(_told(node, place)):
-                nodes.append(self.node(node, place, known, outer, free, depth))
+        free = set[str]()
+        nodes = self.nodes(proto.node, known, outer, free, depth)
         outputs = tuple(_value(v) for v in proto.output)
         for value in outputs:
             _use(value.name, known, outer, free, "an output")
-        return Graph(proto.name, tuple(nodes), inputs, outputs, constants, frozenset(free))
+        return Graph(proto.name, nodes, inputs, outputs, constants, frozenset(free))
+
+    def nodes(
+        self, protos: Any, known: set[str], outer: frozenset[str], free: set[str], depth: int
+    ) -> tuple[Node, ...]:
+        """Read nodes one after another, as `node`."""
+        nodes = []
+        for place, proto in enumerate(protos):
+            with within(_told(proto, place)):
+                nodes.append(self.node(proto, place, known, outer, free, depth))
+        return tuple(nodes)
 
     def constants(self, proto: Any) -> dict[str, Array]:
         found: dict[str, Array] = {}
@@ -151,8 +171,10 @@ class _Reader:
         for value in attributes.values():
             if isinstance(value, Graph):
                 free |= value.free - known
-        domain, version = _domain(proto.domain), self.version(proto)
-        schema = _schema(proto.op_type, version, domain)
+        key = key_of(proto, proto.op_type)
+        function = self.function(key) if key in self.library.protos else None
+        domain, version = domain_of(proto.domain), self.version(proto)
+        schema = None if function else schema_of(proto.op_type, version, domain)
         node = Node(
             proto.op_type,
             domain,
@@ -163,9 +185,13 @@ class _Reader:
             attributes,
             schema,
             place,
+            function,
         )
         if schema is not None:
-            _check_schema(node, proto)
+            check_schema(node, proto)
+        if function is not None:
+            kinds = {one.name: one.type for one in proto.attribute}
+            function.check_call(len(node.inputs), len(node.outputs), kinds)
         for name in node.outputs:
             if name:
                 _define(known, name, "an output")
@@ -174,7 +200,9 @@ class _Reader:
     def attribute(self, proto: Any, known: frozenset[str], depth: int) -> Any:
         kind = proto.type
         if proto.ref_attr_name:
-            raise OnnxError("refers to an attribute of a function, expected a value")
+            if self.attributes is None:
+                raise OnnxError("refers to an attribute of a function, expected a value")
+            return self.attributes.refer(proto.ref_attr_name, kind)
         if kind == _A.FLOAT:
             return float(proto.f)
         if kind == _A.INT:
@@ -194,19 +222,8 @@ class _Reader:
         raise OnnxError("is of a kind that is not supported")
 
 
-def _all_nodes(proto: Any, depth: int) -> Iterator[Any]:
-    """Yield the nodes of a graph and of the graphs inside it."""
-    if depth > MOST_DEEP:
-        raise OnnxError(f"more than {MOST_DEEP} graphs inside one another")
-    for node in proto.node:
-        yield node
-        for attribute in node.attribute:
-            if attribute.type == _A.GRAPH:
-                yield from _all_nodes(attribute.g, depth + 1)
-
-
 def _told(proto: Any, place: int) -> str:
-    return str(Node(proto.op_type, _domain(proto.domain), proto.name, 0, (), (), {}, None, place))
+    return str(Node(proto.op_type, domain_of(proto.domain), proto.name, 0, (), (), {}, None, place))
 
 
 def _define(known: set[str], name: str, what: str) -> None:
@@ -242,32 +259,3 @@ def _value(proto: Any) -> Value:
         read_shape([axis.dim_value for axis in axes])
         sizes = (a.dim_value if a.HasField("dim_value") else (a.dim_param or None) for a in axes)
         return Value(proto.name, dtype, tuple(sizes))
-
-
-def _check_schema(node: Node, proto: Any) -> None:
-    """Check the number of inputs and outputs, and the names and kinds of attributes."""
-    schema = node.schema
-    for what, names, least, most in (
-        ("inputs", node.inputs, schema.min_input, schema.max_input),
-        ("outputs", node.outputs, schema.min_output, schema.max_output),
-    ):
-        if not least <= len(names) <= most:
-            raise OnnxError(f"{len(names)} {what}, expected {least} to {most}")
-    for k, name in enumerate(node.inputs):
-        formal = schema.inputs[min(k, len(schema.inputs) - 1)]
-        if not name and formal.option == onnx.defs.OpSchema.FormalParameterOption.Single:
-            raise OnnxError(f"input {formal.name} is left out, expected one")
-    for attribute in proto.attribute:
-        known = schema.attributes.get(attribute.name)
-        if known is None:
-            listed = ", ".join(schema.attributes) or "none"
-            raise OnnxError(f"attribute {attribute.name!r:.100}, expected one of: {listed}")
-        if int(known.type.value) != attribute.type:
-            kinds = {number: kind for kind, number in _A.AttributeType.items()}
-            raise OnnxError(
-                f"attribute {attribute.name} is of kind {kinds.get(attribute.type, '?')}, expected "
-                f"{known.type.name}"
-            )
-    for name, known in schema.attributes.items():
-        if known.required and name not in node.attributes:
-            raise OnnxError(f"attribute {name} is missing")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastlstm.onnx.errors import OnnxError
 from fastlstm.onnx.graph import Node
+from fastlstm.onnx.schema import SINGLE
 
 if TYPE_CHECKING:
     from fastlstm.onnx.values import Ref
@@ -30,9 +31,11 @@ def check_types(node: Node, inputs: Sequence[Ref | None]) -> None:
         return
     last, chosen = len(schema.inputs) - 1, dict[str, tuple[str, str]]()
     for k, ref in enumerate(inputs):
-        if ref is None:
-            continue
         formal = schema.inputs[min(k, last)]
+        if ref is None:
+            if formal.option == SINGLE:  # left out where the function that it stands in was called
+                raise OnnxError(f"input {formal.name} is left out, expected one")
+            continue
         found = f"tensor({_NAMES.get(ref.dtype.name, ref.dtype.name)})"
         allowed = _allowed(schema).get(formal.type_str, (formal.type_str,))
         if found not in allowed:

@@ -39,8 +39,8 @@ def choice(p: Planner, node: Node, inputs: Inputs) -> list[Ref]:
 def _body(p: Planner, graph: Graph, inputs: Inputs) -> tuple[Runner, list[Ref]]:
     """Return what runs a graph inside, and all values that it reads."""
     runner = Runner(graph, p.budget.most, p.names, p.shared)
-    read = [ref for ref in inputs if ref is not None]
-    return runner, read + [p.names[name] for name in graph.free]
+    read = [*inputs, *(p.names[name] for name in graph.free)]
+    return runner, [ref for ref in read if ref is not None]
 
 
 class Collected:
