@@ -9,8 +9,10 @@ from fastlstm.formats.layers import Layers
 from fastlstm.formats.own import as_written, of_run
 from fastlstm.formats.recurrence import Recurrence
 from fastlstm.formats.sequential import Sequential
-from fastlstm.formats.steps import Conv1D, Flatten, Masking, Pool
+from fastlstm.formats.steps import Conv1D, Flatten, Masking, Pool, ZeroPad
 from fastlstm.models import LanguageModel, SequenceClassifier, TextClassifier
+from fastlstm.nn.chain import Chain, Magnitude
+from fastlstm.nn.chain.part import ChainPart
 from fastlstm.nn.embedding import Embedding
 from fastlstm.nn.module import Module
 from fastlstm.nn.recurrent import Recurrent
@@ -47,19 +49,23 @@ def first_sized(layers: Mapping[str, Module]) -> tuple[Any, int]:
 
     Raises ValueError if there is none.
     """
+    times = 1
     for layer in layers.values():
         inner = layer.layer if isinstance(layer, Recurrence) else layer
         if isinstance(inner, Embedding):
             return inner, 1
-        for name in ("input_size", "in_features", "features"):
+        for name in ("input_size", "in_features", "features", "in_channels"):
             if hasattr(inner, name):
-                return inner, int(getattr(inner, name))
+                return inner, times * int(getattr(inner, name))
+        times *= 2 if isinstance(inner, Magnitude) else 1
     raise ValueError("model has no layer that tells how many numbers it takes")
 
 
 def has_steps(layers: Mapping[str, Module]) -> bool:
     """Whether what the layers take has steps, [N,T,.]."""
-    over_steps = (Recurrence, Recurrent, Conv1D, Pool, Flatten, Masking, Embedding)
+    over_steps = (
+        Recurrence, Recurrent, Conv1D, ZeroPad, Pool, Flatten, Masking, Embedding, Chain, ChainPart,
+    )  # fmt: skip
     return any(isinstance(layer, over_steps) for layer in layers.values())
 
 

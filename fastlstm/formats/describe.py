@@ -34,6 +34,7 @@ from fastlstm.formats.steps import (
     Pool,
     PReLU,
     Scale,
+    ZeroPad,
 )
 from fastlstm.models.softmax import SoftmaxDecoder
 from fastlstm.nn.attention import DotAttention
@@ -114,6 +115,7 @@ KINDS: dict[str, Kind] = {
     "Masking": Kind(Masking, ("value",)),
     "Pool": Kind(Pool, ("name",)),
     "Flatten": Kind(Flatten),
+    "ZeroPad": Kind(ZeroPad, ("before", "after")),
     "Scale": Kind(Scale, ("features", "dtype"), feature_shapes("scale", "shift")),
     "PReLU": Kind(PReLU, ("features", "dtype"), feature_shapes("weight")),
     "Conv1D": Kind(
@@ -175,7 +177,7 @@ def inside_of(layer: Any) -> Mapping[str, Any] | None:
     if isinstance(layer, Sequential):
         return layer.layers
     if isinstance(layer, Chain):
-        return {name: part for name, part in vars(layer).items() if isinstance(part, Module)}
+        return layer._by_name()
     return layer if isinstance(layer, dict) else None
 
 

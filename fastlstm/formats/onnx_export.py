@@ -16,6 +16,7 @@ from fastlstm._version import __version__
 from fastlstm.formats.as_sequential import as_sequential, first_sized, has_steps, reads_lengths
 from fastlstm.formats.errors import package
 from fastlstm.formats.onnx_bigrams import add_bigrams
+from fastlstm.formats.onnx_chain import add_chain, add_part, state_shapes
 from fastlstm.formats.onnx_graph import Graph, Info
 from fastlstm.formats.onnx_masks import mask_value, mask_zero, masked_mean
 from fastlstm.formats.onnx_recurrent import Around, add_recurrent
@@ -30,9 +31,12 @@ from fastlstm.formats.steps import (
     Pool,
     PReLU,
     Scale,
+    ZeroPad,
 )
 from fastlstm.models import LanguageModel, TextClassifier
 from fastlstm.models.softmax import SoftmaxDecoder
+from fastlstm.nn.chain import Chain
+from fastlstm.nn.chain.part import ChainPart
 from fastlstm.nn.dropout import Dropout
 from fastlstm.nn.embedding import Embedding
 from fastlstm.nn.linear import Linear
@@ -40,6 +44,7 @@ from fastlstm.nn.module import Module
 from fastlstm.nn.recurrent import Recurrent
 from fastlstm.text.files import replacing
 
+ALSO = (Recurrent, MaskZero, Masking, Chain, ChainPart)  # what is written beside `_ADD`
 LARGEST = (1 << 31) - (1 << 20)  # bytes; a file of this format has no more
 
 
@@ -48,7 +53,7 @@ def save_onnx(model: Any, path: Path) -> None:
 
     Its inputs are ``tokens`` [N,T] or ``x`` [N,T,I], of a classifier also ``lengths`` [N], and of a
     language model the state ``h_0`` (and ``c_0``) [L,N,H]; its outputs ``y``, and ``h_n`` (and
-    ``c_n``).
+    ``c_n``). Those of a chain are in `onnx_chain.add_chain`.
     """
     model = of_run(model)  # first: no package helps with a run that has no net alone
     package("onnx", "onnx", "an ONNX file")
@@ -68,8 +73,8 @@ def model_bytes(model: Any) -> bytes:
     if reads_lengths(model):
         around = Around("lengths")
         inputs.append(("lengths", "int32", ["N"]))
-    if isinstance(model, LanguageModel):
-        sizes = _states(model)
+    sizes = _states(model)
+    if sizes:
         around = Around(states=tuple(sizes))
         inputs += [(f"{state}_0", "float32", size) for state, size in sizes.items()]
         outputs += [(f"{state}_n", "float32", size) for state, size in sizes.items()]
@@ -100,9 +105,16 @@ def _add(graph: Graph, layer: Any, x: str, steps: bool, around: Around) -> tuple
         return x, steps, around._replace(mask=mask)
     if isinstance(layer, Pool) and layer.name == "mean" and around.mask is not None:
         return masked_mean(graph, x, around.mask), False, around._replace(mask=None)
+    if isinstance(layer, (Chain, ChainPart)):
+        if around.mask is not None:
+            raise ValueError(f"{graph.scope} is a {type(layer).__name__}, which knows no masks")
+        if isinstance(layer, Chain):
+            return add_chain(graph, layer, x, bool(around.states)), True, around
+        return add_part(graph, layer, x), True, around
     y = _ADD[type(layer)](graph, layer, x)
-    if isinstance(layer, (Pool, Flatten, Conv1D)):
-        return y, steps and isinstance(layer, Conv1D), around._replace(mask=None)
+    if isinstance(layer, (Pool, Flatten, Conv1D, ZeroPad)):
+        still = steps and isinstance(layer, (Conv1D, ZeroPad))
+        return y, still, around._replace(mask=None)
     return y, steps, around
 
 
@@ -111,7 +123,7 @@ def _check(layers: dict[str, Module]) -> None:
     total = 0
     for name, layer in layers.items():
         inner = layer.layer if isinstance(layer, Recurrence) else layer
-        if type(inner) not in _ADD and not isinstance(inner, (Recurrent, MaskZero, Masking)):
+        if type(inner) not in _ADD and not isinstance(inner, ALSO):
             raise TypeError(f"{name} is a {type(layer).__name__}, of which there are no such nodes")
         for full, parameter in layer.named_parameters(f"{name}."):
             if parameter.data.dtype != np.float32:
@@ -129,8 +141,12 @@ def _input(layers: dict[str, Module]) -> Info:
     return "x", "float32", ["N", "T", size] if has_steps(layers) else ["N", size]
 
 
-def _states(model: LanguageModel) -> dict[str, list[Any]]:
-    """Return the shape of each state."""
+def _states(model: Any) -> dict[str, Any]:
+    """Return the shape of each state that is an input and an output of the graph."""
+    if isinstance(model, Chain):
+        return state_shapes(model)
+    if not isinstance(model, LanguageModel):
+        return {}
     layer = model.recurrent
     sizes = dict(zip(layer._cell.states, layer._state_sizes(), strict=True))
     return {name: [layer.num_layers, "N", size] for name, size in sizes.items()}
@@ -187,6 +203,10 @@ def _flatten(graph: Graph, layer: Flatten, x: str) -> str:
     return graph.node("Flatten", x, axis=1)
 
 
+def _zero_pad(graph: Graph, layer: ZeroPad, x: str) -> str:
+    return graph.node("Pad", x, graph.numbers(0, layer.before, 0, 0, layer.after, 0))
+
+
 def _conv(graph: Graph, layer: Conv1D, x: str) -> str:
     weight = graph.constant("weight", layer.weight.data.transpose(2, 1, 0))
     given = [graph.node("Transpose", x, perm=[0, 2, 1]), weight]
@@ -215,4 +235,5 @@ _ADD: dict[type[Any], Callable[[Graph, Any, str], str]] = {
     Pool: _pool,
     Flatten: _flatten,
     Conv1D: _conv,
+    ZeroPad: _zero_pad,
 }

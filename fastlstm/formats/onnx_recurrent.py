@@ -41,9 +41,7 @@ def add_recurrent(graph: Graph, given: Any, x: str, around: Around) -> tuple[str
     """Add the layers of a `Recurrence`; return their output and whether it has steps."""
     run = given if isinstance(given, Recurrence) else Recurrence(given)
     layer, mask, lengths, states = run.layer, around.mask, around.lengths, around.states
-    if layer._cell.name not in NODES or layer.proj_size:
-        told = f"{layer._cell.name}{' with proj_size' if layer.proj_size else ''}"
-        raise ValueError(f"{graph.scope} is a layer of {told}, of which ONNX has no node")
+    check_layer(graph, layer)
     if run.backwards:
         if lengths is not None:
             raise ValueError(f"{graph.scope} goes backwards, for which lengths cannot be given")
@@ -53,7 +51,8 @@ def add_recurrent(graph: Graph, given: Any, x: str, around: Around) -> tuple[str
     value = graph.node("Transpose", x, perm=[1, 0, 2])
     last: list[list[str]] = []
     for k in range(layer.num_layers):
-        value, ends = _layer(graph, layer, k, value, lengths, states)
+        first = [_first(graph, layer, k, n, value, states) for n in range(len(layer._cell.states))]
+        value, ends = add_layer(graph, layer, k, value, lengths, first)
         last.append(ends)
     for number, state in enumerate(states):
         graph.node("Concat", *(ends[number] for ends in last), axis=0, name=f"{state}_n")
@@ -79,15 +78,20 @@ def _spread(graph: Graph, run: Recurrence, y: str, mask: str) -> str:
     return graph.node("Concat", *both, axis=-1)
 
 
-def _layer(
-    graph: Graph,
-    layer: Recurrent,
-    k: int,
-    x: str,
-    lengths: str | None,
-    states: tuple[str, ...],
+def check_layer(graph: Graph, layer: Recurrent) -> None:
+    """Raise ValueError if ONNX has no node for the layers."""
+    if layer._cell.name not in NODES or layer.proj_size:
+        told = f"{layer._cell.name}{' with proj_size' if layer.proj_size else ''}"
+        raise ValueError(f"{graph.scope} is a layer of {told}, of which ONNX has no node")
+
+
+def add_layer(
+    graph: Graph, layer: Recurrent, k: int, x: str, lengths: str | None, first: list[str]
 ) -> tuple[str, list[str]]:
-    """Add layer k over x [T,N,.]; return y [T,N,D*H] and its last states [D,N,H]."""
+    """Add layer k over x [T,N,.]; return y [T,N,D*H] and its last states [D,N,H].
+
+    `first` are the states before, "" for zeros.
+    """
     cell, D, H = layer._cell, layer._directions, layer.hidden_size
     suffixes = layer._suffixes[k * D : (k + 1) * D]
     weights = [
@@ -101,7 +105,6 @@ def _layer(
             for suffix in suffixes
         ]
         bias = graph.constant(f"bias_l{k}", np.stack(both))
-    first = [_first(graph, layer, k, number, x, states) for number in range(len(cell.states))]
     inputs = [x, *weights, bias, lengths or "", *first]
     if cell.params:
         peepholes = [
@@ -175,8 +178,14 @@ def _first(
             return whole
         begin, end = graph.numbers(k * D), graph.numbers((k + 1) * D)
         return graph.node("Slice", whole, begin, end, graph.numbers(0))
+    return first_state(graph, layer, k, number, x)
+
+
+def first_state(graph: Graph, layer: Recurrent, k: int, number: int, x: str) -> str:
+    """Return the initial state of layer k [D,N,H] for x [T,N,.], "" for zeros."""
     if not layer.learn_state:
         return ""
+    D, state = layer._directions, layer._cell.states[number]
     value = getattr(layer, f"{state}_0").data[k * D : (k + 1) * D, None]
     rows = graph.node("Slice", graph.node("Shape", x), *(graph.numbers(n) for n in (1, 2, 0)))
     shape = graph.node("Concat", graph.numbers(D), rows, graph.numbers(value.shape[-1]), axis=0)

@@ -91,6 +91,11 @@ def _why_not(parts: Mapping[str, NDArray[Any]]) -> str:
     """Return why tensors of a common prefix are no layer of ours, "" if they are one."""
     plain = parts.keys() & {"weight", "bias"}
     if plain == parts.keys():
+        if "weight" in parts and parts["weight"].ndim == 3:
+            return (
+                "it is a convolution, whose stride and padding the file does not tell: make the "
+                "layer, and give it these with load_state_dict"
+            )
         if "weight" not in parts or parts["weight"].ndim != 2:
             return "no weight with two axes stands beside it: a normalization or a convolution"
         return ""

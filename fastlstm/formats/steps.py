@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from fastlstm.nn.check import check_choice, check_number, check_size
 from fastlstm.nn.module import Array, Module, Parameter, described
 
-MOST_STEPS = 1 << 16  # of a stride or a dilation: zeros of so many steps are put before the input
+MOST_STEPS = 1 << 16  # of a stride, a dilation or padding: so many zeros are put before the input
 Mask = NDArray[np.bool_] | None  # [N,T], which steps count; None for all
 
 
@@ -162,6 +162,27 @@ class Pool(Step):
             return x.mean(axis=1, dtype=x.dtype), None
         weight = mask.astype(x.dtype)[..., None]
         return (x * weight).sum(axis=1) / np.maximum(weight.sum(axis=1), 1), None
+
+
+class ZeroPad(Step):
+    """Zeros before and behind the steps; a mask ends there, as in Keras.
+
+    Parameters
+    ----------
+    before, after : how many.
+    """
+
+    def __init__(self, before: int, after: int = 0) -> None:
+        self.before = check_size("before", before, 0, MOST_STEPS)
+        self.after = check_size("after", after, 0, MOST_STEPS)
+
+    def extra_repr(self) -> str:
+        """Return both numbers."""
+        return described(self.before, self.after)
+
+    def run(self, x: Any, mask: Mask) -> tuple[Any, Mask]:
+        """Return [N,before+T+after,I]."""
+        return np.pad(x, ((0, 0), (self.before, self.after), (0, 0))), None
 
 
 class Flatten(Step):

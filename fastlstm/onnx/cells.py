@@ -1,186 +1,175 @@
-"""LSTM cells that a file has written out, as many exporters do: found in a plan, run on the kernel.
+"""LSTM and GRU cells that a file has written out, as many exporters do: run on the kernels.
 
-    g = A x + B h (+ biases), cut into four parts
-    c' = sigmoid(g_f) * c + sigmoid(g_i) * tanh(g_g)
-    h' = sigmoid(g_o) * tanh(c')
-
-in any order of the parts and of the factors. H hidden size, N rows, I input size.
+They are found in a plan by `find_lstm` and `find_gru`. H hidden size, N rows, I input size.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import permutations
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from fastlstm import kernels
-from fastlstm.kernels import CELLS, Call, Weights
+from fastlstm.kernels import Call, CellSpec, Weights
 from fastlstm.kernels.rows import full_rows
 from fastlstm.onnx.graph import Array
 from fastlstm.onnx.operators.bound import bound
-from fastlstm.onnx.operators.linear import Linear
+from fastlstm.onnx.sums import Spot, Sum, Term, Values, spot
 from fastlstm.onnx.values import Ref, Step, live
 
 
-class Cell(NamedTuple):
-    """A cell that was found; the gates are numbers of the parts of g."""
+class GateSum(NamedTuple):
+    """What one gate of a cell is made of: x W + h R and biases; `sign` is -1 of its negative."""
 
-    sum: Step  # which makes c'
-    last: Step  # which makes h'
-    input: Linear
-    state: Linear
-    c: Ref
-    gates: tuple[int, int, int, int]  # i, f, g, o
+    input: Term
+    state: Term
+    biases: tuple[Term, ...] = ()
+    sign: int = 1
+
+    @property
+    def constants(self) -> list[Ref]:
+        return [ref for term in (self.input, self.state, *self.biases) for ref in term.constants]
+
+
+class Cell(NamedTuple):
+    """A cell that was found.
+
+    Attributes
+    ----------
+    op, spec : the operator that it is, and the kernel's cell.
+    gates : in the kernel's order.
+    states : those before.
+    outputs : those after.
+    first : the step in whose place it runs.
+    last : another one that it replaces, or the same.
+    """
+
+    op: str
+    spec: CellSpec
+    gates: tuple[GateSum, ...]
+    states: tuple[Ref, ...]
+    outputs: tuple[Ref, ...]
+    first: Step
+    last: Step
 
 
 def with_cells(steps: Sequence[Step], outputs: Sequence[Ref], shared: dict[Any, Any]) -> list[Step]:
-    """Return the steps with each LSTM cell among them as one; `shared` holds their weights."""
-    found = list(steps)
+    """Return the steps with each written-out cell among them as one; `shared` holds weights."""
+    from fastlstm.onnx.cell_gru import find_gru
+    from fastlstm.onnx.cell_lstm import find_lstm
+
+    found, replaced = list(steps), False
     if not hasattr(kernels.backend(), "BoundForward"):
         return found
-    plan = _Plan(steps)
-    for cell in [plan.cell(step) for step in steps if step.op == "Tanh"]:
-        if cell is not None and cell.sum in found and cell.last in found:
-            found[found.index(cell.sum)] = _one_step(cell, shared)
-            found.remove(cell.last)
-    return live(found, outputs) if len(found) < len(steps) else found
+    values = Values(steps)
+    tanhs = [step for step in steps if is_tanh(step)]
+    for find in (find_lstm, find_gru):
+        for cell in [find(values, step) for step in tanhs]:
+            if cell is not None and cell.first in found and cell.last in found:
+                found[found.index(cell.first)] = _one_step(cell, shared)
+                found = [step for step in found if step is not cell.last]
+                replaced = True
+    return live(found, outputs) if replaced else found
 
 
-class _Plan:
-    """Who makes and who reads the values of a plan."""
+def is_tanh(step: Step) -> bool:
+    """Whether a step makes a tanh, alone or behind a product."""
+    return step.op == "Tanh" or step.op == "Linear" and step.attributes["linear"].map == "tanh"
 
-    def __init__(self, steps: Sequence[Step]) -> None:
-        self.makers = {ref.root: step for step in steps for ref in step.outputs}
-        self.readers: dict[Ref, list[Step]] = {}
-        for step in steps:
-            for ref in step.inputs:
-                self.readers.setdefault(ref.root, []).append(step)
 
-    def maker(self, ref: Ref, op: str) -> Step | None:
-        """Return the step of a kind that made a value, and not one it is only a part of."""
-        step = self.makers.get(ref.root)
-        whole = step is not None and step.op == op and step.outputs[0].array.size == ref.array.size
-        return step if whole else None
+def gate_sum(found: Sum | None, x: Spot | None, h: Spot | None, H: int) -> GateSum | None:
+    """Return a gate whose sum has a product with x and one with h; None if it is another.
 
-    def cell(self, tanh: Step) -> Cell | None:
-        """Return the cell whose new state this tanh sees."""
-        total = self.maker(tanh.inputs[0], "Add")
-        terms = total and [self.maker(ref, "Mul") for ref in total.inputs]
-        if not terms or total is None:
-            return None
-        for new, kept in permutations(terms):
-            if new is None or kept is None:
-                return None
-            for last in self.readers.get(tanh.outputs[0].root, ()):
-                cell = self._gates(total, new, kept, tanh, last)
-                if cell is not None:
-                    return cell
+    What x and h are may be left to the sum: h is what has H columns.
+    """
+    if found is None or found.products:
         return None
-
-    def _gates(self, total: Step, new: Step, kept: Step, tanh: Step, last: Step) -> Cell | None:
-        if last.op != "Mul" or not len(new.inputs) == len(kept.inputs) == len(last.inputs) == 2:
-            return None
-        i, g = self._pair(new, "Sigmoid", "Tanh")
-        f, c = self._pair(kept, "Sigmoid", None)
-        o, _ = self._pair(last, "Sigmoid", "Tanh")
-        if i is None or g is None or f is None or c is None or o is None:
-            return None
-        return self._products(total, last, c, (i, f, g, o))
-
-    def _pair(self, step: Step, one: str, other: str | None) -> tuple[Ref | None, Ref | None]:
-        """Return what the two factors of a product are made of, or the second one itself."""
-        for a, b in permutations(step.inputs):
-            first = self.maker(a, one)
-            second = self.maker(b, other) if other else None
-            if first is not None and (second is not None or other is None):
-                return first.inputs[0], b if second is None else second.inputs[0]
-        return None, None
-
-    def _products(
-        self, total: Step, last: Step, c: Ref, parts: tuple[Ref, Ref, Ref, Ref]
-    ) -> Cell | None:
-        """Find the two products that the parts are cut from."""
-        root = parts[0].root
-        added = self.makers.get(root)
-        N, H = np.shape(c.array)[-2:] if c.array.ndim > 1 else (0, 0)
-        if added is None or added.op != "Add" or root.shape != (N, 4 * H) or not N:
-            return None
-        gates = tuple(_place(root, part, N, H) for part in parts)
-        makers = [self.maker(ref, "Linear") for ref in added.inputs]
-        if sorted(gates) != [0, 1, 2, 3] or None in makers or len(makers) != 2:
-            return None
-        shapes = {total.outputs[0].array.size, last.outputs[0].array.size, c.array.size}
-        if shapes != {N * H} or not c.array.flags.c_contiguous:
-            return None
-        products: list[Linear] = [step.attributes["linear"] for step in makers if step is not None]
-        for input, state in permutations(products):
-            if state.weight.shape[0] == H and not (input.map or state.map):
-                return Cell(total, last, input, state, c, gates)  # type: ignore[arg-type]
+    biases = tuple(term for term in found.terms if term.x is None)
+    terms = [term for term in found.terms if term.x is not None]
+    if len(terms) != 2 or not all(term.source for term in terms):
         return None
-
-
-def _place(root: Ref, part: Ref, N: int, H: int) -> int:
-    """Return which quarter of the columns of a value a part of it is, -1 if it is none."""
-    whole, array = root.array, part.array
-    if part.root is not root or array.size != N * H or array.shape[-2:] != (N, H):
-        return -1
-    if array.strides[-2:] != whole.strides and N > 1:
-        return -1
-    start = array.__array_interface__["data"][0] - whole.__array_interface__["data"][0]
-    place, rest = divmod(start, H * whole.itemsize)
-    return -1 if rest or array.strides[-1] != whole.itemsize and H > 1 else place
+    for input, state in (terms, terms[::-1]):
+        fits = x in (None, input.source) and h in (None, state.source)
+        if fits and state.x is not None and state.x.shape[-1] == H:
+            return GateSum(input, state, biases)
+    return None
 
 
 def _one_step(cell: Cell, shared: dict[Any, Any]) -> Step:
-    total, last, input, state, c, _ = cell
-    refs = (input.x, input.weight, input.bias, state.x, state.weight, state.bias, c)
-    read = tuple(ref for ref in refs if ref is not None)
-    outputs = (last.outputs[0], total.outputs[0])
+    x = cell.gates[0].input.x
+    refs = [x, *cell.states, *(ref for gate in cell.gates for ref in gate.constants)]
+    read = tuple(dict.fromkeys(ref for ref in refs if ref is not None))
     return Step(
-        "LSTM", last.node, read, outputs, lambda: [_bind(cell, shared)], {"cell": CELLS["lstm"]}
-    )
+        cell.op, cell.last.node, read, cell.outputs, lambda: [_bind(cell, shared)],
+        {"cell": cell.spec},
+    )  # fmt: skip
 
 
 def _weights(cell: Cell, shared: dict[Any, Any]) -> tuple[Weights, bool]:
     """Return the kernel's weights, and whether they are made once for all cells with the same."""
-    _, _, input, state, c, gates = cell
-    H = c.array.shape[-1]
-    refs = [ref for p in (input, state) for ref in (p.weight, p.bias) if ref is not None]
+    refs = [ref for gate in cell.gates for ref in gate.constants]
     common = all(ref.source for ref in refs)
-    places = tuple((ref.array.__array_interface__["data"][0], ref.array.strides) for ref in refs)
-    key = ("cell", gates, places)
+    key = ("cell", cell.spec.name, *(_place(gate) for gate in cell.gates))
     if common and key in shared:
         found: Weights = shared[key][0]
         return found, True
-    order = np.concatenate([np.arange(k * H, (k + 1) * H) for k in gates])
-
-    def rows(array: Array) -> Array:
-        """A weight [K,4H] as [4H,K] in the kernel's order of gates; or a bias."""
-        found: Array = np.ascontiguousarray(array.T[order])
-        return found
-
-    b_ih, b_hh = (
-        None if p.bias is None else rows(p.bias.array.reshape(-1)) for p in (input, state)
-    )
-    weights = Weights(rows(input.weight.array), rows(state.weight.array), b_ih, b_hh)
+    made = [
+        [gate.sign * term.weight.T for term in (gate.input, gate.state) if term.weight is not None]
+        for gate in cell.gates
+    ]
+    w_ih, w_hh = (np.ascontiguousarray(np.concatenate(rows)) for rows in zip(*made, strict=True))
+    b_ih = _bias([[gate.input, *gate.biases] for gate in cell.gates], cell)
+    b_hh = _bias([[gate.state] for gate in cell.gates], cell)
+    weights = Weights(w_ih, w_hh, b_ih, b_hh)
     if common:
         shared[key] = weights, refs  # which keep their places in memory
     return weights, common
 
 
+def _place(gate: GateSum) -> tuple[Any, ...]:
+    """Return what tells the constants of a gate from those of others."""
+    arrays = [a for t in (gate.input, gate.state, *gate.biases) for a in (t.weight, t.bias)]
+    return gate.sign, *(
+        None if a is None else (a.__array_interface__["data"][0], a.strides, a.shape)
+        for a in arrays
+    )
+
+
+def _bias(terms: list[list[Term]], cell: Cell) -> Array | None:
+    """Return the biases of all gates one after another, None if none has any."""
+    if all(term.bias is None for gate in terms for term in gate):
+        return None
+    H, dtype = cell.outputs[0].shape[-1], cell.outputs[0].dtype
+    rows = []
+    for gate, each in zip(cell.gates, terms, strict=True):
+        total = np.zeros(H, dtype)
+        for term in each:
+            if term.bias is not None:
+                total += gate.sign * term.bias
+        rows.append(total)
+    return np.concatenate(rows)
+
+
 def _bind(cell: Cell, shared: dict[Any, Any]) -> Callable[[], object]:
-    total, last, input, state, c, _ = cell
-    N, H = c.array.shape[-2:]
+    H = cell.outputs[0].shape[-1]
+    N = cell.outputs[0].array.size // H
     weights, common = _weights(cell, shared)
-    h_new = last.outputs[0].array.reshape(N, H)
+    h_new, *others = (ref.array.reshape(N, H) for ref in cell.outputs)
+    x = cell.gates[0].input.x
+    assert x is not None
     call = Call(
-        input.x.array.reshape(1, N, -1),
-        (state.x.array.reshape(N, H), c.array.reshape(N, H)),
+        x.array.reshape(1, N, -1),
+        tuple(ref.array.reshape(N, H) for ref in cell.states),
         weights,
         full_rows(1, N),
         h_new[None],
     )
-    ends = [np.empty_like(h_new), total.outputs[0].array.reshape(N, H)]
-    return bound(CELLS["lstm"], call, ends, pack=True, shared=shared if common else None)
+    ends = [np.empty_like(h_new), *others]
+    return bound(cell.spec, call, ends, pack=True, shared=shared if common else None)
+
+
+def whole(ref: Ref, H: int) -> bool:
+    """Whether a value of H columns is one piece of memory."""
+    place = spot(ref)
+    return place is not None and place[1] == H

@@ -74,7 +74,8 @@ class Attributes:
 
 
 def _kind(number: int) -> str:
-    return {value: name for name, value in _A.AttributeType.items()}.get(number, "?")
+    names: dict[int, str] = {value: name for name, value in _A.AttributeType.items()}
+    return names.get(number, "?")
 
 
 @dataclass(frozen=True, eq=False)

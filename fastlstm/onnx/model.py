@@ -52,7 +52,7 @@ class OnnxModel:
     Attributes
     ----------
     inputs, outputs : name, dtype and shape of each, in the file's order; an axis whose size is not
-        fixed has a name, or None.
+        fixed has a name, or None. Values of bfloat16 are float32 here.
     """
 
     def __init__(self, model: Model, name: str, most_bytes: int) -> None:
@@ -124,9 +124,9 @@ class OnnxModel:
         for where, counts in [*sorted(placed.items()), ("inlined", inlined)]:
             listed = ", ".join(f"{n} {shown(name)}" for name, n in counts.items())
             lines += [f"  {where + ':':8} {listed}"] * bool(counts)
-        cells = self._runner.cells()
+        cells = [f"{n} {op} cell{'s' * (n > 1)}" for op, n in self._runner.cells().items()]
         if cells:
-            lines.append(f"  native:  {cells} LSTM cells, written out as some of these nodes")
+            lines.append(f"  native:  {', '.join(cells)}, written out as some of these nodes")
         return "\n".join(lines)
 
 
@@ -154,6 +154,8 @@ def _with_constants(node: Node, graph: Graph) -> Graph:
 def _read(value: Value, given: Any) -> Array:
     """Return an input as an array after checking its dtype and shape."""
     array = given if type(given) is np.ndarray else np.asarray(given)
+    if array.dtype.name == "bfloat16" and value.dtype == np.float32:  # of the ml_dtypes package
+        array = array.astype(np.float32)
     if value.dtype is not None and array.dtype != value.dtype:
         array = _cast(value, given, array)
     if value.shape is not None:

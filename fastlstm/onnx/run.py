@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from threading import Lock
 from typing import Any
@@ -95,10 +96,10 @@ class Runner:
         self.plans: list[Plan] = []  # the last one used first
         self._lock = Lock()
 
-    def cells(self) -> int:
-        """Return how many written-out cells the last plan has."""
+    def cells(self) -> Counter[str]:
+        """Return how many written-out cells of each kind the last plan has."""
         steps = self.plans[0].steps if self.plans else []
-        return sum(step.op == "LSTM" != step.node.op for step in steps)
+        return Counter(s.op for s in steps if s.op in ("LSTM", "GRU") and s.op != s.node.op)
 
     def is_planned(self, key: Key) -> bool:
         """Whether the last run was one of these shapes."""

@@ -29,7 +29,10 @@ TYPES: dict[int, tuple[np.dtype[Any], str]] = {
     _T.UINT32: (np.dtype("<u4"), "uint64_data"),
     _T.UINT64: (np.dtype("<u8"), "uint64_data"),
     _T.BOOL: (np.dtype("?"), "int32_data"),
+    _T.BFLOAT16: (np.dtype("<f4"), "int32_data"),  # which holds each of them
 }
+BFLOAT16: int = _T.BFLOAT16
+HALF = np.dtype("<u2")  # the upper half of a float32, as a file has a bfloat16
 MOST_AXES = 32  # of an array of NumPy
 
 
@@ -39,7 +42,7 @@ def dtype_of(number: int) -> np.dtype[Any]:
         names = {value: name for name, value in _T.DataType.items()}
         raise OnnxError(
             f"elements of type {names.get(number, number)}, expected one of "
-            f"{', '.join(dtype.name for dtype, _ in TYPES.values())}"
+            f"{', '.join(names[kind].lower() for kind in TYPES)}"
         )
     dtype: np.dtype[Any] = TYPES[number][0].newbyteorder("=")
     return dtype
@@ -50,15 +53,19 @@ def read_tensor(tensor: Any, folder: str | None) -> Array:
     dtype, shape = dtype_of(tensor.data_type), read_shape(tensor.dims)
     size = prod(shape)
     stored, field = TYPES[tensor.data_type]
+    if tensor.data_type == BFLOAT16:
+        stored = HALF
     if tensor.data_location == _T.EXTERNAL:
-        array = np.frombuffer(_read_external(tensor, size * dtype.itemsize, folder), stored)
+        array = np.frombuffer(_read_external(tensor, size * stored.itemsize, folder), stored)
     elif tensor.HasField("raw_data"):
-        _check_count("bytes", len(tensor.raw_data), size * dtype.itemsize, shape, dtype)
+        _check_count("bytes", len(tensor.raw_data), size * stored.itemsize, shape, dtype)
         array = np.frombuffer(tensor.raw_data, stored)
     else:
         numbers = getattr(tensor, field)
         _check_count("numbers", len(numbers), size, shape, dtype)
         array = _cast(numbers, stored, field)
+    if tensor.data_type == BFLOAT16:
+        array = (array.astype(np.uint32) << np.uint32(16)).view(np.float32)
     array = array.astype(dtype, copy=False).reshape(shape)
     array.flags.writeable = False
     return array

@@ -21,6 +21,7 @@ from fastlstm.formats.steps import (
     Pool,
     PReLU,
     Scale,
+    ZeroPad,
 )
 from fastlstm.nn.attention import DotAttention
 
@@ -74,7 +75,9 @@ LAYERS: dict[str, Callable[[], Any]] = {
             "last": Recurrence(fl.LSTM(3, 2), "last+mean", backwards=True),
         }
     ),
-    "sequential of steps": lambda: Sequential([Masking(-1.0), Pool("max"), Flatten()]),
+    "sequential of steps": lambda: Sequential(
+        [Masking(-1.0), ZeroPad(2, 1), Pool("max"), Flatten()]
+    ),
     "chain": lambda: fl.nn.Chain(
         [
             fl.nn.Conv1d(1, 8, 6, 2, (2, 1), False, "reflect", context=3),

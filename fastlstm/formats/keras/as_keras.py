@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastlstm.formats.as_sequential import as_sequential, first_sized, has_steps
+from fastlstm.formats.keras.chains import unchained
 from fastlstm.formats.keras.stored import Stored, snake_case
 from fastlstm.formats.keras.weights import theirs
 from fastlstm.formats.own import of_run
@@ -20,6 +21,7 @@ from fastlstm.formats.steps import (
     Pool,
     PReLU,
     Scale,
+    ZeroPad,
 )
 from fastlstm.kernels.spec import Activation as CellActivation
 from fastlstm.models import TextClassifier
@@ -69,7 +71,7 @@ def keras_layers(model: Any) -> list[KerasLayer]:
     Raises TypeError or ValueError if Keras has no such layer.
     """
     model = of_run(model)
-    layers = as_sequential(model).layers
+    layers = unchained(as_sequential(model).layers)
     if getattr(model, "bigrams", None) is not None:
         raise TypeError("model has a table of bigrams, of which Keras has no layer")
     writer = Writer(isinstance(model, TextClassifier))
@@ -143,6 +145,8 @@ def _add_other(writer: Writer, layer: Any) -> None:
         scale, shift = layer.scale.data, layer.shift.data
         arrays = [scale, shift, np.zeros_like(scale), np.ones_like(scale)]
         writer.add("BatchNormalization", Stored(arrays, []), axis=-1, epsilon=0.0)
+    elif isinstance(layer, ZeroPad):
+        writer.add("ZeroPadding1D", padding=[layer.before, layer.after])
     elif isinstance(layer, PReLU):
         alpha = layer.weight.data
         axes = {"shared_axes": [1]} if writer.steps else {}

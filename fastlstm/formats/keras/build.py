@@ -21,6 +21,7 @@ from fastlstm.formats.steps import (
     MaskZero,
     Pool,
     Scale,
+    ZeroPad,
 )
 from fastlstm.formats.steps import PReLU as PReLUStep
 from fastlstm.kernels.spec import ACTIVATIONS as CELL_ACTIVATIONS
@@ -255,6 +256,15 @@ def _conv(options: Options, stored: Stored) -> list[Module]:
     return [conv, *_activation(options)]
 
 
+def _zero_pad(options: Options, stored: Stored) -> list[Module]:
+    given = options.get("padding", 1)
+    around = given if isinstance(given, (list, tuple)) else [given, given]
+    if len(around) != 2 or any(type(n) is not int for n in around):
+        raise ValueError(f"its padding is {given!r:.60}, expected a whole number or two")
+    _usual(options, data_format="channels_last")
+    return [ZeroPad(*around)]
+
+
 def _prelu(options: Options, stored: Stored) -> list[Module]:
     (alpha,) = stored.arrays if len(stored.arrays) == 1 else [np.zeros((0, 0))]
     row = alpha.reshape(-1)
@@ -309,6 +319,7 @@ BUILDERS: dict[str, Callable[[Options, Stored], list[Module]]] = {
     "Embedding": _embedding,
     "BatchNormalization": _batch_norm,
     "Conv1D": _conv,
+    "ZeroPadding1D": _zero_pad,
     "PReLU": _prelu,
     "Activation": lambda options, stored: _activation(options),
     "ReLU": _relu,

@@ -145,7 +145,11 @@ class Chain(ForInference):
         return state_of(self._placed())[0]
 
     def _modules(self) -> list[Any]:
-        return [value for value in vars(self).values() if isinstance(value, Module)]
+        return list(self._by_name().values())
+
+    def _by_name(self) -> dict[str, Any]:
+        """Return the modules by the names under which their parameters go, which are numbers."""
+        return {name: value for name, value in vars(self).items() if isinstance(value, Module)}
 
     def _spec(self) -> ChainSpec:
         stages = [stage for module in self._modules() for stage in _stages(module)]

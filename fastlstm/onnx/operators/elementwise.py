@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from fastlstm.kernels.reference.precision import to_bfloat16
 from fastlstm.onnx.errors import OnnxError
 from fastlstm.onnx.graph import Array, Node
 from fastlstm.onnx.operators import operator
@@ -239,9 +240,23 @@ def where(p: Planner, node: Node, inputs: Inputs) -> list[Ref]:
 
 @operator("Cast", since=6)
 def cast(p: Planner, node: Node, inputs: Inputs) -> list[Ref]:
-    from fastlstm.onnx.tensors import dtype_of
+    from fastlstm.onnx.tensors import BFLOAT16, dtype_of
 
-    return as_dtype(p, inputs[0], dtype_of(node.integer("to")))
+    to = node.integer("to")
+    if to == BFLOAT16:
+        return [_rounded(p, inputs[0])]
+    return as_dtype(p, inputs[0], dtype_of(to))
+
+
+def _rounded(p: Planner, x: Ref) -> Ref:
+    """Return a value with each number rounded to a bfloat16, as float32: NumPy has no such type."""
+    out = p.new(x.shape, np.float32)
+
+    def bind() -> list[Call]:
+        return [lambda: np.copyto(out.array, to_bfloat16(x.array).reshape(x.shape))]
+
+    p.step((x,), (out,), bind)
+    return out
 
 
 @operator("CastLike", since=15)
