@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastlstm.forecast.stamps import Stamps, find_spacing
+from fastlstm.forecast.stamps import Spacing, Stamps, find_spacing
 
 Floats = NDArray[np.float64]
 
@@ -58,3 +58,12 @@ def _turns(name: str, stamps: Stamps) -> Floats:
     year = stamps.astype("datetime64[Y]")
     days = (year + np.timedelta64(1, "Y")).astype("datetime64[D]") - year.astype("datetime64[D]")
     return np.asarray(((day - year).astype(np.int64) + hour) / days.astype(np.int64))
+
+
+def cycles(spacing: Spacing) -> list[int]:
+    """Return how many steps the day, the week and the year have, of those with whole numbers."""
+    if spacing.months:
+        counts = [12 / spacing.step]
+    else:
+        counts = [1 / spacing.days, 7 / spacing.days, YEAR // spacing.days]
+    return [round(count) for count in counts if count >= 2 and abs(count - round(count)) < 1e-6]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastlstm.forecast.calendar import Calendar
+from fastlstm.forecast.calendar import Calendar, cycles
 from fastlstm.forecast.profile import profile, profile_lag
 from fastlstm.forecast.scaling import Scale
 from fastlstm.forecast.season import comes_again, filled, find_season
@@ -22,6 +22,8 @@ Floats = NDArray[np.float64]
 LOOKED_AT = 20  # series whose season is searched for
 MOST_CONTEXT = 192  # steps, unless more are asked for
 SHARE = 6  # of the shortest series is the longest context, unless more is asked for
+NEAR = 0.08  # of a cycle of the calendar, within which a season is taken for it
+SEASONS = 24  # after which nothing of a season is left in the usual course
 LONG_SEASON = 96  # steps; a longer one is known by its usual course, not by the context
 
 
@@ -105,7 +107,7 @@ class Framing:
 
     def tail(self, series: Series) -> Series:
         """Return the end of a series, as much as a forecast from there depends on."""
-        most = self.first + self.context + 6 * self.season
+        most = self.first + self.context + SEASONS * self.season
         return series if len(series) <= most else series.after(len(series) - most)
 
     def _stamps(self, series: Series) -> Any:
@@ -125,15 +127,22 @@ def common_season(series: Sequence[Series]) -> int:
 
 
 def _season(series: Series, y: Floats) -> int:
-    """Return the season of a target; of stamps within a day it is no more than the day."""
+    """Return the season of a target; of stamps it is that of the calendar where it is near one.
+
+    Of stamps within a day it is no more than the day.
+    """
     found = find_season(y)
     if series.stamps is None or len(y) < 2:
         return found
-    days = find_spacing(series.stamps).days
-    day = round(1 / days) if days < 0.5 else 0
-    if 1 < found <= day or not day or len(y) < 3 * day:
-        return found
-    return day if comes_again(y, day) else found
+    spacing = find_spacing(series.stamps)
+    day = round(1 / spacing.days) if spacing.days < 0.5 else 0
+    if day and (found == 1 or found > day):
+        return day if len(y) >= 3 * day and comes_again(y, day) else found
+    for cycle in cycles(spacing):
+        is_near = abs(found - cycle) <= NEAR * cycle or found % cycle == 0
+        if found > 1 and is_near and comes_again(y, cycle):
+            return cycle
+    return found
 
 
 def usual_context(season: int, horizon: int) -> int:

@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 
 from fastlstm.forecast import find_season
+from fastlstm.forecast.calendar import cycles
 from fastlstm.forecast.framing import common_season
 from fastlstm.forecast.profile import profile, profile_lag
 from fastlstm.forecast.season import filled
 from fastlstm.forecast.series import read_series
+from fastlstm.forecast.stamps import Spacing
 
 
 @pytest.mark.parametrize("season", [7, 12, 24, 52, 168])
@@ -76,3 +78,30 @@ def test_the_season_of_hours_is_the_day_though_the_year_is_stronger() -> None:
     assert abs(find_season(y, longest=2500) - 2190) < 200
     stamps = np.datetime64("2024-01-01T00") + t.astype("timedelta64[h]")
     assert common_season([read_series("y", y, None, stamps)]) == 24
+
+
+def test_a_season_near_one_of_the_calendar_is_that_one() -> None:
+    rng = np.random.default_rng(1)
+    t = np.arange(3650)
+    noise = np.convolve(rng.normal(0, 2, len(t) + 5), 0.6 ** np.arange(6), "valid")
+    days = np.datetime64("2014-01-01") + t.astype("timedelta64[D]")
+    year = 11 + 4.5 * np.cos(2 * np.pi * t / 365.25) + noise
+    assert common_season([read_series("y", year, None, days)]) == 365
+    shape = np.repeat([rng.normal(size=7)], 7, axis=0) + rng.normal(0, 0.5, (7, 7))
+    weeks = np.tile(shape.reshape(-1), 20) + rng.normal(0, 0.1, 980)
+    assert find_season(weeks) == 49
+    assert common_season([read_series("y", weeks, None, days[:980])]) == 7
+    hours = np.datetime64("2014-01-01T00") + t[:980].astype("timedelta64[h]")
+    assert common_season([read_series("y", weeks, None, hours)]) in (7, 49)
+
+
+@pytest.mark.parametrize(
+    ("step", "count"),
+    [("15 m", [96, 672, 35063]), ("1 h", [24, 168, 8765]), ("1 D", [7, 365]), ("7 D", [52]),
+     ("1 M", [12]), ("3 M", [4]), ("12 M", [])],
+)  # fmt: skip
+def test_cycles_of_the_calendar_in_steps(step: str, count: list[int]) -> None:
+    size, unit = step.split()
+    months = unit == "M"
+    length = int(size) if months else int(np.timedelta64(int(size), unit) / np.timedelta64(1, "us"))
+    assert cycles(Spacing(length, months)) == count
