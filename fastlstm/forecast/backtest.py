@@ -14,6 +14,8 @@ from fastlstm.forecast import measures
 from fastlstm.forecast.forecaster import Forecaster
 from fastlstm.forecast.levels import at_levels
 from fastlstm.forecast.naive import seasonal_naive_at
+from fastlstm.forecast.paths import forecast_on
+from fastlstm.forecast.scaling import Scale
 from fastlstm.forecast.series import Series
 
 Floats = NDArray[np.float64]
@@ -104,22 +106,21 @@ class Backtest:
 
 def backtest(
     forecaster: Forecaster, series: Sequence[Series], starts: Sequence[int], horizon: int,
-    quantiles: Sequence[float],
+    quantiles: Sequence[float], stride: int = 1, seed: int = 0,
 ) -> Backtest:  # fmt: skip
-    """Return the forecasts of every origin from `starts` to the last whole horizon, without refit.
+    """Return the forecasts of every `stride`-th origin from `starts` on, without refit.
 
-    `horizon` is at most the trained one. ValueError if a series has no such origin.
+    The last origin has a whole horizon after it. Beyond the trained horizon forecasts are those of
+    `forecast_on` with `seed`. ValueError if a series has no such origin.
     """
-    H = forecaster.framing.horizon
     found, origins = [], []
     for n, (one, start) in enumerate(zip(series, starts, strict=True)):
         check_start(forecaster, one, start, horizon, n if len(series) > 1 else None)
-        rows = np.arange(start, len(one) - horizon + 1)
-        # the last origins have no whole trained horizon, which nobody looks at
-        found.append(forecaster.at(one, rows, forecaster.framing.scale_of(one.y[:start])))
+        rows = np.arange(start, len(one) - horizon + 1, stride)
+        scale = forecaster.framing.scale_of(one.y[:start])
+        found.append(_forecasts(forecaster, one, rows, scale, horizon, seed))
         origins.append(rows)
-    assert horizon <= H
-    values = np.concatenate(found)[:, :horizon]
+    values = np.concatenate(found)
     season = forecaster.framing.season
     return Backtest(
         at_levels(values, forecaster.quantiles, [0.5])[..., 0],
@@ -156,3 +157,17 @@ def check_start(
             f"start is {start} and {which} has {len(series)} steps, expected at least "
             f"{start + horizon} for a horizon of {horizon}"
         )
+
+
+def _forecasts(
+    forecaster: Forecaster, series: Series, rows: Ints, scale: Scale, horizon: int, seed: int
+) -> Floats:
+    """Return the quantiles [N, horizon, K, Q] forecast at origins within a series."""
+    if horizon <= forecaster.framing.horizon:
+        # the last origins have no whole trained horizon, which nobody looks at
+        return forecaster.at(series, rows, scale)[:, :horizon]
+    return np.stack(
+        [forecast_on(forecaster, series.until(row), scale, horizon,
+                     series.X[row : row + horizon], seed)
+         for row in rows.tolist()]
+    )  # fmt: skip

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from statistics import NormalDist
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,6 +14,7 @@ from fastlstm.forecast.windows import Windows
 
 if TYPE_CHECKING:
     from fastlstm.forecast.forecaster import Forecaster
+    from fastlstm.forecast.linear import Fold
 
 Floats = NDArray[np.float64]
 
@@ -25,10 +28,14 @@ class Calibration:
         self.factors = factors
 
     @classmethod
-    def of(cls, forecaster: Forecaster, held_back: Windows) -> Calibration:
-        """Return the factors by which quantiles are as often above the targets as they say."""
-        found = forecaster.on_windows(held_back)
-        actual = _targets(held_back)
+    def of(cls, forecaster: Forecaster, folds: Sequence[Fold]) -> Calibration:
+        """Return the factors by which quantiles are as often above the targets as they say.
+
+        Errors of windows that overlap are much alike, so that there are only as many as windows
+        side by side: where these are few, the bands are wider, as Student's distribution is.
+        """
+        found = np.concatenate([forecaster.on_windows(*fold) for fold in folds])
+        actual = np.concatenate([_targets(fold.held) for fold in folds])
         middle = forecaster.quantiles.index(0.5)
         off = actual - found[..., middle]
         factors = np.ones((off.shape[2], len(forecaster.quantiles)))
@@ -42,6 +49,7 @@ class Calibration:
                 ratio = sign * off[..., k] / width[..., k]
                 ratio = ratio[~np.isnan(ratio)]
                 factors[k, q] = np.quantile(ratio, part) if ratio.size else 1
+                factors[k, q] *= _widened(part, 1 + len(off) / off.shape[1])
         return cls(np.clip(factors, NARROWEST, WIDEST))
 
     def __call__(self, values: Floats, middle: int) -> Floats:
@@ -54,6 +62,16 @@ class Calibration:
         below = scaled[..., middle::-1]
         scaled[..., : middle + 1] = np.minimum.accumulate(below, axis=-1)[..., ::-1]
         return np.asarray(scaled)
+
+
+def _widened(level: float, count: float) -> float:
+    """Return how much farther out a quantile of Student's distribution is than a normal one.
+
+    By the first terms of its expansion in 1 / count (Fisher 1925), enough from 2 on.
+    """
+    z = NormalDist().inv_cdf(level) ** 2
+    count = max(2.0, count)
+    return 1 + (z + 1) / (4 * count) + (5 * z**2 + 16 * z + 3) / (96 * count**2)
 
 
 def _targets(windows: Windows) -> Floats:

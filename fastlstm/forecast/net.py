@@ -17,6 +17,7 @@ from fastlstm.forecast.windows import Window, Windows
 from fastlstm.models.sequence_regressor import SequenceRegressor
 from fastlstm.nn.regression_losses import quantile_loss
 from fastlstm.train.average import Average
+from fastlstm.train.evaluate import evaluate
 from fastlstm.train.history import History
 from fastlstm.train.optim import Adam
 from fastlstm.train.progress import OfSeries
@@ -24,11 +25,12 @@ from fastlstm.train.row_batches import Rows, row_batches
 from fastlstm.train.schedule import get as get_schedule
 from fastlstm.train.seeds import WEIGHTS, generator
 from fastlstm.train.tasks.regression import Regression
-from fastlstm.train.tasks.task import shuffled
+from fastlstm.train.tasks.task import Source, shuffled
 from fastlstm.train.trainer import Trainer
 
 Floats = NDArray[np.float64]
 
+WORTH = 0.995  # of the loss that a net begins with; one that learns less is left as it began
 # Where the number of epochs is not given, about so many updates are made, in so many epochs.
 STEPS, FEWEST, MOST = 3000, 4, 100
 
@@ -95,6 +97,11 @@ def begin_with(net: Any, left: Floats) -> None:
     net.head.bias.data[...] = raw.reshape(-1)
 
 
+def is_taught(net: Any) -> bool:
+    """Whether a net has learned more than what it began with."""
+    return bool(net.head.weight.data.any())
+
+
 def left_over(windows: Windows, ridge: Ridge, quantiles: Sequence[float]) -> Floats:
     """Return the quantiles [H, K, Q] of what the ridge leaves over of at most 8,192 windows."""
     chosen = np.unique(np.linspace(0, len(windows) - 1, 8192).astype(np.intp))
@@ -109,6 +116,9 @@ def train_net(
     checkpoint: Path | None = None,
 ) -> History:  # fmt: skip
     """Train a net and return the history; it keeps the weights of the best epoch.
+
+    If even those are hardly better on what is held back than what the net began with, it keeps
+    that: there is nothing that it could learn, and noise is not to be learned.
 
     With a `checkpoint` that an interrupted run left, it goes on from there.
     """
@@ -132,10 +142,19 @@ def train_net(
         },
         listeners=[OfSeries(options.verbose > 1)] if options.verbose else [],
     )
+    source = shuffled(
+        row_batches, Rest(train, ridge), options.batch_size, seed, Rest(held_back, ridge), 512
+    )
+    begun, least = net.state_dict(), _loss(trainer, source)
     if checkpoint is not None and checkpoint.exists():
         trainer.load(checkpoint)
-    trainer.fit(
-        *shuffled(row_batches, Rest(train, ridge), options.batch_size, seed,
-                  Rest(held_back, ridge), 512)
-    )  # fmt: skip
-    return trainer.history
+    history = trainer.fit(*source)
+    if _loss(trainer, source) > WORTH * least:
+        net.load_state_dict(begun)
+    return history
+
+
+def _loss(trainer: Trainer, source: Source) -> float:
+    """Return the loss on what is held back."""
+    assert source.validation is not None
+    return evaluate(trainer.model, source.validation(), trainer.task).loss

@@ -90,7 +90,8 @@ def draw_backtest(found: Backtest, path: str | Path | None = None) -> Any:
 def _figure(found: Backtest, more: Sequence[Piece] = ()) -> Any:
     rows = np.flatnonzero(found.which == 0)
     H = found.forecast.shape[1]
-    chosen = rows[::-1][::H][:PIECES][::-1]
+    stride = int(found.origins[1] - found.origins[0]) if len(rows) > 1 else 1
+    chosen = rows[::-1][:: -(-H // stride)][:PIECES][::-1]
     series, end = found.series[0], int(found.origins[chosen[-1]]) + H
     begin = max(0, int(found.origins[chosen[0]]) - max(H, 24))
     times: Any = np.arange(len(series)) if series.stamps is None else series.stamps

@@ -37,10 +37,11 @@ class LSTMForecaster(BaseEstimator):
 
     A ridge regression on the last `context` steps, the usual course of the season and all that is
     known ahead forecasts every step of the horizon at once; the net learns what it leaves over,
-    and the quantiles. Both work on windows that are taken off their own mean. The last part in
-    time is held back: it chooses the penalty of the ridge regression and the epoch of the net, and
-    sets the width of the bands; for series that are never negative also whether all is learned on
-    a scale of roots or logarithms.
+    and the quantiles. Both work on windows that are taken off their own mean. Parts at the end are
+    held back and forecast from what is before them: that chooses the penalty of the ridge
+    regression, the context, the epoch of the net and whether it has learned anything, and sets the
+    width of the bands; for series that are never negative also whether all is learned on a scale
+    of roots or logarithms.
 
     A series is an array [T] or [T, targets], or a Series or DataFrame of pandas, whose index of
     times gives the stamps, and what is forecast then is like it. NaN is a missing value. A list of
@@ -65,7 +66,8 @@ class LSTMForecaster(BaseEstimator):
     patience : stop after so many epochs without a better one; 0 for never.
     average : decay of a running average of the weights that replaces the last ones; 0 for none.
     clip : limit of the gradient's norm; 0 for none.
-    validation_fraction : of each series, its end, at least a horizon.
+    validation_fraction : of each series, at least a horizon: how much is held back, its end and up
+        to two parts before that.
     random_state : int, RandomState or None. An int gives the same result bit for bit.
     n_threads : threads to use, which do not change the result; None for
         `fastlstm.get_num_threads`.
@@ -179,7 +181,7 @@ class LSTMForecaster(BaseEstimator):
 
     def backtest(
         self, y: Any, start: Any = 0.8, horizon: int | None = None, X: Any = None, *,
-        stamps: Any = None,
+        stamps: Any = None, stride: int = 1,
     ) -> Backtest:  # fmt: skip
         """Forecast from every origin of a series, without training again, and compare.
 
@@ -188,8 +190,10 @@ class LSTMForecaster(BaseEstimator):
         y : a series, or several, with the steps to be forecast, from its begin on.
         start : the first origin: so many steps are known there; a fraction of them; or a time,
             the first that is forecast.
-        horizon : steps ahead, at most the trained horizon, which is the default.
+        horizon : steps ahead; None: the trained horizon. Beyond that each origin has many paths
+            of its own, as in `predict`, which takes its time: a larger `stride` saves it.
         X, stamps : of the whole series, as in `fit`.
+        stride : steps from an origin to the next one.
 
         Returns
         -------
@@ -198,16 +202,14 @@ class LSTMForecaster(BaseEstimator):
         """
         check_is_fitted(self, "forecaster_")
         steps = check_size("horizon", self.horizon if horizon is None else horizon)
-        trained = self.forecaster_.framing.horizon
-        if steps > trained:
-            raise ValueError(
-                f"horizon is {steps}, expected at most {trained}: fit with horizon={steps}"
-            )
+        every = check_size("stride", stride)
         series = _read_all(y, X, stamps)
         self._check_series(series)
         starts = [_origin(start, one) for one in series]
         with num_threads(self.n_threads):
-            return backtest(self.forecaster_, series, starts, steps, list(self.quantiles))
+            return backtest(
+                self.forecaster_, series, starts, steps, list(self.quantiles), every, self.seed_
+            )
 
     def save(self, path: str | Path) -> None:
         """Write the fitted forecaster, and the series it goes on from, into one safetensors file.

@@ -7,10 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from fastlstm.forecast.backtest import backtest
 from fastlstm.forecast.forecaster import Forecaster, ForecastOptions, check_lengths
 from fastlstm.forecast.framing import Framing
 from fastlstm.forecast.net import NetOptions
-from fastlstm.forecast.ridge import Ridge
+from fastlstm.forecast.ridge import FADES, Ridge, Sums, Way
 from fastlstm.forecast.series import read_series
 from fastlstm.forecast.windows import Frame, Windows
 
@@ -50,34 +51,69 @@ def test_windows_of_a_long_series_are_not_copied() -> None:
     assert windows._past.strides[0] == windows._past.strides[2]  # one step apart, not a window
 
 
-def test_the_linear_part_is_a_ridge_regression() -> None:
+@pytest.mark.parametrize("to_last", [False, True])
+def test_the_linear_part_is_a_ridge_regression(to_last: bool) -> None:
     H, L = 3, 6
-    windows = Windows([_frame(80, 1, 1, 2, H)], [np.arange(10, 70)], L, H)
+    frame = _frame(80, 1, 1, 2, H)
+    frame.target[[30, 31, 50]] = np.nan
+    windows = Windows([frame], [np.arange(10, 70)], L, H)
     penalty = 0.1
-    ridge = Ridge.fit(windows, [penalty])[0]
+    ridge = Ridge.fit(windows, [Way(1.0), Way(penalty, to_last)])[1]
     window = windows[:]
     for h in range(H):
         columns = [
             window.past[..., 0], window.X[..., 0], window.usual[:, -H - 1], np.ones((60, 1)),
             window.usual[:, h - H], window.known[:, h - H],
         ]  # fmt: skip
-        Z = np.concatenate(columns, axis=1)
+        every = np.concatenate(columns, axis=1)
+        target = window.target[:, h, 0]
+        there = ~np.isnan(target)
+        assert 0 < (~there).sum() < 5
+        Z = every[there]
         weights = np.full(Z.shape[1], penalty * 60)
+        weights[:L] *= 1 + np.arange(L)[::-1] / FADES
         weights[2 * L + 1] = 1e-9 * 60
-        w = np.linalg.solve(Z.T @ Z + np.diag(weights), Z.T @ window.target[:, h, 0])
-        assert np.allclose(ridge(window)[:, h, 0], Z @ w)
+        drawn_to = np.zeros(Z.shape[1])
+        drawn_to[L - 1] = to_last
+        right = Z.T @ target[there] + weights * drawn_to
+        w = np.linalg.solve(Z.T @ Z + np.diag(weights), right)
+        assert np.allclose(ridge(window)[:, h, 0], every @ w)
 
 
-def test_windows_with_missing_targets_teach_the_linear_part_nothing() -> None:
-    frame = _frame(80, 1, 0, 1, 2)
-    there = Windows([frame], [np.arange(10, 70)], 4, 2)
-    ridge = Ridge.fit(there, [0.1])[0]
-    frame.target[40] = np.nan
-    fewer = [n for n in range(10, 70) if n not in (39, 40)]
-    expected = Ridge.fit(Windows([frame], [np.array(fewer)], 4, 2), [0.1])[0]
-    found = Ridge.fit(Windows([frame], [np.arange(10, 70)], 4, 2), [0.1])[0]
-    assert np.allclose(found.shared, expected.shared)
-    assert not np.allclose(found.shared, ridge.shared)
+def test_a_strong_penalty_leaves_the_mean_or_the_last_value() -> None:
+    windows = Windows([_frame(80, 2, 2, 3, 4)], [np.arange(10, 70)], 6, 4)
+    mean, last = Ridge.fit(windows, [Way(1e6), Way(1e6, to_last=True)])
+    window = windows[:]
+    left = window.target.mean(axis=0)  # the constant is free
+    assert np.allclose(mean(window), left, atol=1e-3)
+    past = np.repeat(window.past[:, -1:], 4, axis=1)
+    assert np.allclose(last(window), past + (window.target - past).mean(axis=0), atol=1e-3)
+
+
+def test_windows_can_be_added_to_a_linear_part() -> None:
+    frame = _frame(80, 2, 0, 1, 2)
+    ways = [Way(0.1), Way(0.01, to_last=True)]
+
+    def windows(*span: int) -> Windows:
+        return Windows([frame], [np.arange(*span)], 4, 2)
+
+    sums = Sums().add(windows(10, 40))
+    first = sums.ridges(ways, 60)
+    second = sums.add(windows(40, 70)).ridges(ways, 60)
+    for one, whole in zip(second, Ridge.fit(windows(10, 70), ways), strict=True):
+        assert np.allclose(one.shared, whole.shared)
+        assert np.allclose(one.own, whole.own)
+    assert not np.allclose(first[0].shared, second[0].shared)
+
+
+def test_a_random_walk_is_forecast_no_worse_than_by_its_last_value() -> None:
+    y = np.cumsum(np.random.default_rng(0).normal(size=900))
+    options = ForecastOptions(horizon=12, net=NetOptions(epochs=0))
+    series = read_series("y", y)
+    found = Forecaster.fit([series.until(720)], options)
+    result = backtest(found, [series], [720], 12, [0.1, 0.9])
+    assert result.season == 1
+    assert result.mae < 1.01 * np.abs(result.naive - result.actual).mean()
 
 
 def test_the_season_and_the_context_fit_into_short_series() -> None:

@@ -14,6 +14,7 @@ sklearn = pytest.importorskip("sklearn")
 from sklearn.base import clone  # noqa: E402
 from waves import SMALL, days, wave  # noqa: E402
 
+from fastlstm.forecast.net import is_taught  # noqa: E402
 from fastlstm.sklearn import LSTMForecaster  # noqa: E402
 from fastlstm.train.checkpoint import CheckpointError  # noqa: E402
 
@@ -55,10 +56,22 @@ def test_quantiles_are_in_order_and_any_can_be_asked_for(fitted: LSTMForecaster)
 
 
 def test_a_seed_gives_the_same_bits(fitted: LSTMForecaster) -> None:
-    again = clone(fitted).fit(wave())
-    assert np.array_equal(again.predict(20), fitted.predict(20))
-    other = clone(fitted).set_params(random_state=1).fit(wave())
-    assert not np.array_equal(other.predict(), fitted.predict())
+    y = [0.3]
+    for _ in range(299):
+        y.append(3.7 * y[-1] * (1 - y[-1]))  # what follows is a curve of the last value
+    params = {"horizon": 2, "lr": 0.01, "batch_size": 16, "average": 0, "random_state": 0}
+    one = LSTMForecaster(hidden_size=8, epochs=4, n_threads=1, **params).fit(y)
+    again, other = clone(one).fit(y), clone(one).set_params(random_state=1).fit(y)
+    assert np.array_equal(again.predict(20), one.predict(20))
+    assert is_taught(one.forecaster_.net)
+    assert not np.array_equal(other.predict(), one.predict())
+
+
+def test_a_net_that_learns_nothing_is_left_as_it_began(fitted: LSTMForecaster) -> None:
+    assert fitted.history_ is not None
+    assert not is_taught(fitted.forecaster_.net)
+    linear = clone(fitted).set_params(epochs=0).fit(wave())
+    assert np.array_equal(linear.predict(), fitted.predict())
 
 
 def test_a_forecast_does_not_depend_on_what_comes_after(fitted: LSTMForecaster) -> None:
@@ -83,6 +96,22 @@ def test_the_walk_forward_is_predict_from_each_origin(fitted: LSTMForecaster) ->
     assert result.mae == pytest.approx(np.abs(result.forecast - result.actual).mean())
     assert result.by_step.mean() == pytest.approx(result.mae)
     assert fitted.backtest(y, start=0.8).origins[0] == 240
+
+
+def test_the_walk_forward_goes_beyond_the_trained_horizon(fitted: LSTMForecaster) -> None:
+    y = wave(300)
+    result = fitted.backtest(y, start=240, horizon=15, stride=20)
+    assert result.origins.tolist() == [240, 260, 280]
+    assert result.bands.shape == (3, 15, 1, 3)
+    assert np.allclose(result.forecast[0, :, 0], fitted.predict(15, y=y[:240]))
+    assert result.actual[2, :, 0].tolist() == y[280:295].tolist()
+    assert result.mae < np.abs(result.naive - result.actual).mean()
+    assert 0.5 < result.coverage <= 1
+    short = fitted.backtest(y, start=240, horizon=4, stride=20)
+    every = fitted.backtest(y, start=240, horizon=4)
+    assert np.array_equal(short.forecast, every.forecast[::20])
+    with pytest.raises(ValueError, match="expected at least 255 for a horizon of 15"):
+        fitted.backtest(y[:250], 240, 15)
 
 
 def test_features_known_ahead_are_used() -> None:
@@ -124,6 +153,16 @@ def test_missing_values_are_forecast_over() -> None:
     found = LSTMForecaster(horizon=6, **SMALL).fit(y)
     assert np.abs(found.predict(6) - wave(246)[240:]).mean() < 1
     assert np.isfinite(found.backtest(y, 220).mae)
+
+
+def test_whole_numbers_and_many_gaps_are_learned_from() -> None:
+    y = np.round(10 * wave(400)).astype(np.int16)
+    whole = LSTMForecaster(horizon=12, **SMALL).fit(y[:360])
+    assert np.array_equal(whole.predict(), clone(whole).fit(y[:360].astype(float)).predict())
+    gaps = y.astype(float)
+    gaps[np.random.default_rng(0).random(400) < 0.2] = np.nan  # hardly a window is whole
+    found = clone(whole).fit(gaps[:360]).backtest(gaps, 360)
+    assert found.mae < 0.6 * np.nanmean(np.abs(found.naive - found.actual))
 
 
 def test_stamps_give_features_of_the_calendar() -> None:
@@ -228,8 +267,8 @@ def test_walks_that_cannot_start_are_named(fitted: LSTMForecaster) -> None:
         fitted.backtest(wave(), 1.5)
     with pytest.raises(TypeError, match="y has no stamps"):
         fitted.backtest(wave(), "2020-01-01")
-    with pytest.raises(ValueError, match="expected at most 6: fit with horizon=9"):
-        fitted.backtest(wave(), 200, 9)
+    with pytest.raises(ValueError, match="stride is 0"):
+        fitted.backtest(wave(), 200, stride=0)
     with pytest.raises(ValueError, match="y has 10 steps, expected at least 32"):
         fitted.predict(y=wave(10))
 

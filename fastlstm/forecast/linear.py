@@ -1,0 +1,142 @@
+"""Which linear part a series gets: its scale, its context, and what its weights are drawn to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastlstm.forecast.framing import SHARE, Framing, held_back
+from fastlstm.forecast.ridge import PENALTIES, Ridge, Sums, Way, chunks, forecasts
+from fastlstm.forecast.scaling import KINDS, OFFSET, Scale
+from fastlstm.forecast.series import Series
+from fastlstm.forecast.windows import Windows
+
+Floats = NDArray[np.float64]
+
+BENT = 0.97  # of the error of another scale, for one that bends more
+LONG, LONGER = 0.99, (96, 192)  # likewise of the error of a shorter context, and what is tried
+FOLDS = 3  # parts of the end of a series that are held back in turn
+AT_LAST = 1e5  # a penalty that leaves little but the last value
+
+
+# What the weights are drawn to, and how strongly: far from a mean, as of a random walk, it is the
+# last value, in the end nothing else.
+WAYS = [
+    *(Way(penalty) for penalty in PENALTIES),
+    *(Way(penalty, to_last=True) for penalty in (*PENALTIES, AT_LAST)),
+]
+
+
+class Fold(NamedTuple):
+    """Windows that a linear part was not trained on: it was on what is before them."""
+
+    held: Windows
+    ridge: Ridge
+
+
+class Linear(NamedTuple):
+    """A linear part of one framing.
+
+    Attributes
+    ----------
+    error : mean absolute error on what was held back.
+    folds : in order of time; the last one is the end of the series.
+    train : the windows of the last fold's training.
+    ridge : of all windows.
+    """
+
+    error: float
+    framing: Framing
+    folds: list[Fold]
+    train: Windows
+    ridge: Ridge
+
+
+def best_linear(series: Sequence[Series], framing: Framing, held: float, longer: bool) -> Linear:
+    """Return the linear part of the scale, the context and the ways of least error.
+
+    A scale that bends must be clearly better than one that does not, and a longer context, tried
+    if `longer`, than the one of `framing`. A fraction `held` of the series is held back.
+    """
+    best = _linear(series, framing, held)
+    if all(np.nanmin(one.y) >= 0 for one in series):
+        for kind in KINDS[1:]:
+            bent = _linear(series, replace(framing, kind=kind), held)
+            best = bent if bent.error < BENT * best.error else best
+    most = min(map(len, series)) // SHARE
+    for context in LONGER if longer else ():
+        if best.framing.context < context <= most:
+            found = _linear(series, replace(best.framing, context=context), held)
+            best = found if found.error < LONG * best.error else best
+    return best
+
+
+def folds_of(series: Sequence[Series], framing: Framing, fraction: float) -> list[list[int]]:
+    """Return the ends of what is trained on, those of each series for each fold.
+
+    Each fold holds back a `fraction`; there are as many as leave the first one half of the windows
+    of the last one, `FOLDS` at most.
+    """
+    H = framing.horizon
+    sizes = [held_back(len(one), fraction, H) for one in series]
+    folds = [[len(one) - size for one, size in zip(series, sizes, strict=True)]]
+    least = [(cut - H + 1 - framing.first) / 2 for cut in folds[0]]
+    while len(folds) < FOLDS:
+        cuts = [cut - size for cut, size in zip(folds[0], sizes, strict=True)]
+        found = (cut - H + 1 - framing.first for cut in cuts)
+        if any(now < few for now, few in zip(found, least, strict=True)):
+            break
+        folds.insert(0, cuts)
+    return folds
+
+
+def _linear(series: Sequence[Series], framing: Framing, fraction: float) -> Linear:
+    """Return the linear part of least error."""
+    H = framing.horizon
+    scales = [framing.scale_of(one.y) for one in series]
+    frames = [framing.frame(*one) for one in zip(series, scales, strict=True)]
+
+    def windows(begins: Sequence[int], ends: Sequence[int]) -> Windows:
+        rows = [np.arange(*span) for span in zip(begins, ends, strict=True)]
+        return Windows(frames, rows, framing.context, H)
+
+    cuts = folds_of(series, framing, fraction)
+    ends = [len(one) - H + 1 for one in series]
+    known = first = [framing.first] * len(series)
+    last = [one - H + 1 for one in cuts[-1]]
+    train = windows(first, last)
+    sums, held, found = Sums(), [], []
+    for cut, end in zip(cuts, [*cuts[1:], ends], strict=True):
+        now = [one - H + 1 for one in cut]
+        found.append(sums.add(windows(known, now)).ridges(WAYS, len(train)))
+        held.append(windows(cut, end))
+        known = now
+    off = [_errors(*one, scales) for one in zip(held, found, strict=True)]
+    errors = np.sum([total for total, _ in off], axis=0) / max(1, sum(count for _, count in off))
+    n = int(np.argmin(errors))
+    folds = [Fold(part, ridges[n]) for part, ridges in zip(held, found, strict=True)]
+    whole = sums.add(windows(known, ends)).ridges([WAYS[n]], len(train))[0]
+    return Linear(float(errors[n]), framing, folds, train, whole)
+
+
+def _errors(held: Windows, ridges: Sequence[Ridge], scales: Sequence[Scale]) -> tuple[Floats, int]:
+    """Return the sum of absolute errors of each linear part and how many there are.
+
+    They are in standard deviations of the series.
+    """
+    total, count, start = np.zeros(len(ridges)), 0, 0
+    for scale, size in zip(scales, held.counts, strict=True):
+        unit = scale.offset / OFFSET
+        for rows in chunks(size):
+            window = held[rows.start + start : rows.stop + start]
+            actual = scale.back(window.target + window.level)
+            count += int((~np.isnan(actual)).sum())
+            for n, values in enumerate(forecasts(ridges, window)):
+                off = np.abs(actual - scale.back(values + window.level)) / unit
+                total[n] += np.nansum(off)
+        start += size
+    return total, count
