@@ -56,7 +56,7 @@ $(VENV)/installed: $(SOURCES) | $(BIN)/python
 	@touch $@
 
 $(VENV)/installed-test: $(SOURCES) | $(BIN)/python
-	$(PIP) install --quiet --editable '.[plot,html,sklearn,translate,test,browser,numba,bench,peers,keras,onnx,mpi$(if $(TORCH),$(,)rl)]' $(TORCH) $(MPI)
+	$(PIP) install --quiet --editable '.[plot,html,sklearn,translate,tune,test,browser,numba,bench,peers,keras,onnx,mpi$(if $(TORCH),$(,)rl)]' $(TORCH) $(MPI)
 	@touch $(VENV)/installed $@
 
 # Tools only: nothing is compiled, and an extension that is there stays.

@@ -26,6 +26,7 @@ MODULES = {
     "fastlstm.forecast": "fastlstm.forecast: series and measures",
     "fastlstm.sklearn": "fastlstm.sklearn: estimators",
     "fastlstm.distributed": "fastlstm.distributed: several processes",
+    "fastlstm.tune": "fastlstm.tune: searching options",
     "fastlstm.torch": "fastlstm.torch: modules for PyTorch",
     "fastlstm.keras": "fastlstm.keras: the kernels under Keras",
     "fastlstm.onnx": "fastlstm.onnx: graphs of ONNX",

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from textwrap import indent
 
 from fastlstm._version import __version__
-from fastlstm.cli import compare, evaluate, forecast, info, inspect, predict, train
+from fastlstm.cli import compare, evaluate, forecast, info, inspect, predict, train, tune
 from fastlstm.cli.errors import exit_status
 from fastlstm.cli.parser import Parser
 
-COMMANDS = (train, predict, evaluate, forecast, inspect, compare, info)
+COMMANDS = (train, predict, evaluate, tune, forecast, inspect, compare, info)
 
 DESCRIPTION = """\
 Train recurrent networks on your own texts and series, and use them.

@@ -44,6 +44,15 @@ more --epochs also with a finished run: from the weights it kept, with a new opt
 
 
 def add_options(parser: Parser) -> None:
+    add_text_options(parser)
+    output = add_output_options(parser, "runs/<name of DATA>-<time>")
+    add_distributed_option(parser)
+    output.add_argument("--quiet", action="store_true", help="print nothing but errors")
+    add_json_option(output, "the metrics")
+
+
+def add_text_options(parser: Parser) -> None:
+    """Add DATA, and the options that say how texts are read and a classifier is trained."""
     inherited = {item.name for item in fields(Config)}
     own = parser.add_argument_group("data")
     own.add_argument("data", metavar="DATA", nargs="?", default=argparse.SUPPRESS,
@@ -52,10 +61,17 @@ def add_options(parser: Parser) -> None:
     for item in fields(TextConfig):
         if item.name != "data":
             add_option(model if item.name in inherited else own, item)
-    output = add_output_options(parser, "runs/<name of DATA>-<time>")
-    add_distributed_option(parser)
-    output.add_argument("--quiet", action="store_true", help="print nothing but errors")
-    add_json_option(output, "the metrics")
+
+
+def check_texts(given: dict[str, Any]) -> None:
+    """Make paths whole in the options given; UsageError if those of the texts do not fit."""
+    for name in ("data", "test"):
+        if name in given:
+            given[name] = absolute(given[name])
+    if "data" not in given and given["resume"] is None:
+        raise UsageError("DATA is missing: the labelled texts to train on (or --resume a run)")
+    if "test" in given and given.get("test_split"):
+        raise UsageError("--test and --test-split exclude each other")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -67,13 +83,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _run(given: dict[str, Any]) -> int:
     as_json, quiet = given.pop("json"), given.pop("quiet")
-    for name in ("data", "test"):
-        if name in given:
-            given[name] = absolute(given[name])
-    if "data" not in given and given["resume"] is None:
-        raise UsageError("DATA is missing: the labelled texts to train on (or --resume a run)")
-    if "test" in given and given.get("test_split"):
-        raise UsageError("--test and --test-split exclude each other")
+    check_texts(given)
     output = take_output(given, Path(given.get("data", "texts")).stem)
     output = output._replace(bars=output.bars and not quiet)
     with redirect_stdout(io.StringIO() if quiet else sys.stderr if as_json else sys.stdout):

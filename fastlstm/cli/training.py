@@ -25,9 +25,10 @@ from fastlstm.train.classifier.loaded_run import load_options, load_run
 from fastlstm.train.classifier.run_folder import RunFolder
 from fastlstm.train.classifier.text_config import TextConfig
 from fastlstm.train.comparison.folder import ComparisonFolder
+from fastlstm.tune.folder import TuneFolder
 
 AnyConfig = TypeVar("AnyConfig", bound=Config)
-Folder = RunFolder | ComparisonFolder | ForecastFolder
+Folder = RunFolder | ComparisonFolder | ForecastFolder | TuneFolder
 
 PROGRAMS = {Config: "train_imdb", TextConfig: "fastlstm train"}  # the command of a run's options
 

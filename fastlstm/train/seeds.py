@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-DATA, DROPOUT, WEIGHTS, SPLIT, SAMPLES, PRETRAINING, TEACHERS, LINEAR = range(8)
+DATA, DROPOUT, WEIGHTS, SPLIT, SAMPLES, PRETRAINING, TEACHERS, LINEAR, TUNING = range(9)
 
 
 def generator(seed: int, purpose: int, step: int = 0) -> np.random.Generator:

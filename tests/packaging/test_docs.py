@@ -23,6 +23,7 @@ NEEDS = {
     "models.md": ["torch", "h5py", "onnx"], "onnx.md": ["onnx"],
     "pretrained.md": ["sklearn"], "texts.md": ["sklearn"], "rl.md": ["sb3_contrib"],
     "forecast.md": ["sklearn", "matplotlib"], "regression.md": ["sklearn"],
+    "tune.md": ["optuna", "sklearn"],
 }  # fmt: skip
 # The commands of this checkout, whether or not it is installed.
 SHELL = f"""set -e

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -39,6 +39,7 @@ from fastlstm.train.classifier.training import (
     note_of,
 )
 from fastlstm.train.curves import draw_curves
+from fastlstm.train.listener import Listener
 from fastlstm.train.progress import Progress
 from fastlstm.train.seeds import PRETRAINING, generator
 from fastlstm.train.trainer import Trainer
@@ -47,17 +48,20 @@ from fastlstm.train.trainer import Trainer
 # 91.6 % of the validation reviews are right, not 92.2 %).
 FINE_TUNING = 0.5
 Load = Callable[[Any, bool], Dataset]
+LearnLinear = Callable[[Config, Dataset], LinearPart]
 
 SHOWN = 20  # classes shown when a run begins
 
 
 def run(
-    load: Load, config: Config, folder: RunFolder, *, resume: bool = False, bars: bool = False
-) -> dict[str, Any]:
+    load: Load, config: Config, folder: RunFolder, *, resume: bool = False, bars: bool = False,
+    listeners: Iterable[Listener] = (), linear_part: LearnLinear = train_linear,
+) -> dict[str, Any]:  # fmt: skip
     """Train, or go on from the folder's checkpoint, test the best weights once; return metrics.
 
     `load` is called with the options and `bars`: whether to show progress bars. An earlier run in
-    the folder is replaced, unless `resume` is set: then `config` must be its options.
+    the folder is replaced, unless `resume` is set: then `config` must be its options. `listeners`
+    hear of the net's training, and `linear_part` learns what is to stand beside the net.
 
     Raises TrainingInterrupted after Ctrl-C, with the checkpoint written; CheckpointError, OSError,
     ValueError or FloatingPointError if the checkpoint or the data does not fit, a file cannot be
@@ -75,7 +79,7 @@ def run(
         if extending:
             check_can_extend(config, folder, data)
         if config.parts == "linear":
-            return run_linear(config, data, folder, resume, load_seconds)
+            return run_linear(config, data, folder, resume, load_seconds, linear_part)
         if resume and folder.model.exists():
             check_fits(config, folder.model)
         model = build_model(config, len(data.vocab), data.num_outputs)
@@ -86,13 +90,14 @@ def run(
         if not resume:
             folder.begin(config.to_json())
         current().barrier()  # what stands in the folder is the same to all processes
-        linear = train_linear(config, data) if config.parts == "joined" else None
+        linear = linear_part(config, data) if config.parts == "joined" else None
         learned = data
         if config.pretrain:
             learned, pretraining = prepare(config, model, data, folder, linear, resume, bars)
             before |= pretraining
         lr = config.lr * FINE_TUNING if config.pretrain else config.lr
-        trainer = build_trainer(config, model, learned, folder, [Progress(bars)], lr)
+        heard = [Progress(bars), *listeners]
+        trainer = build_trainer(config, model, learned, folder, heard, lr)
         if extending:
             extend(trainer, config, folder)
         elif resume and folder.checkpoint.exists():
@@ -116,15 +121,16 @@ def _check_apart(config: Config, folder: RunFolder) -> None:
 
 
 def run_linear(
-    config: Config, data: Dataset, folder: RunFolder, resume: bool, load_seconds: float
-) -> dict[str, Any]:
+    config: Config, data: Dataset, folder: RunFolder, resume: bool, load_seconds: float,
+    linear_part: LearnLinear,
+) -> dict[str, Any]:  # fmt: skip
     """Train and test a linear part alone, from the beginning: it takes seconds."""
     if resume:
         check_same_texts(folder, data)
     else:
         folder.begin(config.to_json())
     write_words(config, data, folder)
-    part = train_linear(config, data)
+    part = linear_part(config, data)
     parts, metrics = linear_alone(part, data)
     if folder.writes:
         save_parts(folder.model, parts, **note_of(config, data))
@@ -173,8 +179,8 @@ def conclude(
     metrics["eval_seconds"] += tested.pop("eval_seconds")
     metrics["train_seconds"] += sum(joined.get(f"{name}_seconds", 0) for name in ("linear", "join"))
     metrics |= tested
-    if folder.writes:
-        draw_curves(folder.curves, trainer.history, _title(metrics, title))
+    if folder.writes and folder.draws:
+        draw_curves(folder.curves, trainer.history, title_of(metrics, title))
     folder.finish(metrics)
     trainer.processes.barrier()  # which another run may begin with
     return metrics
@@ -246,7 +252,8 @@ def _announce(data: Dataset, seconds: float) -> None:
         say(data.start.told(data.train), flush=True)
 
 
-def _title(metrics: dict[str, Any], title: str) -> str:
+def title_of(metrics: dict[str, Any], title: str = "") -> str:
+    """Return the title of a run's picture; `title` as in `conclude`."""
     if metrics["test_accuracy"] is None:
         return f"trained on {metrics['data']}"
     accuracy = f"test accuracy {metrics['test_accuracy']:.2%}"

@@ -53,6 +53,9 @@ class RunFolder(OutputFolder):
     )  # fmt: skip
     NAMES = frozenset(item.name for item in fields(Config)) - ADDED.keys()
 
+    draws = True
+    """Whether the run gets a picture of its curves."""
+
     def __init__(self, path: str | Path) -> None:
         super().__init__(path)
         files = [self.path / name for name in self.FILES]

@@ -1,0 +1,92 @@
+"""The folder of a study: its plan, Optuna's storage, a run for each trial, and the best one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from fastlstm.text.json_value import read_json
+from fastlstm.train.classifier.run_folder import RunFolder
+from fastlstm.train.files import reading, write_json
+from fastlstm.train.output_folder import OutputFolder
+from fastlstm.tune.plan import Plan
+
+
+class TrialFolder(RunFolder):
+    """The run of a trial: without a picture, and with a model only while it is the best one."""
+
+    draws = False
+
+    def drop_model(self) -> None:
+        """Remove all but the options, the epochs and the metrics."""
+        for path in (self.checkpoint, self.pretraining, self.model, self.vocab, self.trained_texts):
+            path.unlink(missing_ok=True)
+
+
+class TuneFolder(OutputFolder):
+    """A folder with ``tune.json`` holds a study, whose trials are in ``study.db``."""
+
+    FILES = ("tune.png", "study.db-journal", "study.db", "tune.json")
+    NOUN = "study"
+    NAMES = frozenset(("config", "search", "by", "pruner", "texts", "trials"))
+
+    def __init__(self, path: str | Path) -> None:
+        super().__init__(path)
+        self.picture, _, self.database, self.json = (self.path / name for name in self.FILES)
+        self.best = RunFolder(self.path / "best")
+
+    def trial(self, number: int) -> TrialFolder:
+        """Return the folder of a trial."""
+        return TrialFolder(self.path / "trials" / f"{number:04}")
+
+    def begin(self, plan: Plan, texts: dict[str, Any], trials: int) -> None:
+        """Remove an earlier study, and write the plan of a new one."""
+        self.clear()
+        self.path.mkdir(parents=True, exist_ok=True)
+        self.write(plan, texts, trials)
+
+    def write(self, plan: Plan, texts: dict[str, Any], trials: int) -> None:
+        """Write ``tune.json``; `texts` tells them from others, `trials` is how many to make."""
+        write_json(self.json, {**plan.to_json(), "texts": texts, "trials": trials})
+
+    def read(self) -> tuple[Plan, dict[str, Any], int]:
+        """Return what `write` was given; ValueError, which names the file, if it is damaged."""
+        with reading(self.json, "is damaged or of another version"):
+            value = read_json(self.json)
+            texts, trials = value["texts"], value["trials"]
+            if not isinstance(texts, dict) or type(trials) is not int or trials < 1:
+                raise ValueError(f"texts are {texts!r:.60}, trials {trials!r:.60}")
+            return Plan.from_json(value), texts, trials
+
+    def check_free(self, overwrite: bool = False) -> None:
+        """Raise FileExistsError if the folder holds a run of one model, or a study.
+
+        With `overwrite` a study is allowed.
+        """
+        if RunFolder(self.path).holds_run:
+            raise FileExistsError(f"{self.path} holds a run of one model; give another folder=")
+        super().check_free(overwrite)
+
+    def check_own(self) -> None:
+        """Raise FileExistsError if files here, of a trial or of the best run are not of a study."""
+        super().check_own()
+        for run in self._runs():
+            run.check_own()
+
+    def clear(self) -> None:
+        """Remove the files of a study, and no others."""
+        self.check_own()
+        for run in self._runs():
+            run.clear()
+            with suppress(OSError):  # not empty
+                run.path.rmdir()
+        with suppress(OSError):
+            (self.path / "trials").rmdir()
+        super().clear()
+
+    def _runs(self) -> Iterator[RunFolder]:
+        for path in sorted((self.path / "trials").glob("[0-9]*")):
+            yield RunFolder(path)
+        yield self.best

@@ -1,0 +1,135 @@
+"""A search for good options as a function."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import nullcontext, redirect_stdout
+from dataclasses import fields
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from fastlstm.train.classifier.fine_tune import fine_tuning_options
+from fastlstm.train.classifier.text_config import TextConfig
+from fastlstm.tune.folder import TuneFolder
+from fastlstm.tune.plan import MEASURES, PRUNERS, Plan, make_space
+from fastlstm.tune.results import Tuned
+from fastlstm.tune.space import as_words
+from fastlstm.tune.study import Effort, run
+
+
+def tune(
+    data: str | Path,
+    out: str | Path,
+    *,
+    search: Iterable[str] | Mapping[str, str | Sequence[Any]] | None = None,
+    trials: int = 20,
+    jobs: int = 1,
+    timeout: float | None = None,
+    by: str = "accuracy",
+    pruner: str = "median",
+    overwrite: bool = False,
+    verbose: bool = False,
+    **options: Any,
+) -> Tuned:
+    """Search good options of a text classifier with Optuna: ``fastlstm tune`` as a function.
+
+    Trials are chosen by the validation texts alone; the test texts are read once, by the best run
+    at the end. The same call again goes on with the study in `out`.
+
+    Parameters
+    ----------
+    data : the labelled texts, as of ``fastlstm train``.
+    out : folder of the study; the best run is in ``best``, which `fastlstm.load` reads.
+    search : words such as ``"lr=1e-4:1e-2:log hidden=64,128"``, or a dict of them by option, whose
+        values may be lists: ``{"lr": "1e-4:1e-2:log", "hidden_size": [64, 128]}``. By default
+        learning rate, sizes, layers and dropouts.
+    trials : how many in all.
+    jobs : how many at a time, in processes that share the threads.
+    timeout : seconds after which no further trial begins.
+    by : "accuracy" or "loss" of the validation texts.
+    pruner : what ends trials early by their epochs: "median" (below the median of the others),
+        "halving" (successive halving) or "none".
+    overwrite : replace another study in `out`.
+    verbose : print a line for each trial, and a table.
+    **options : those of ``fastlstm train``, such as ``epochs=5``, for all trials.
+
+    Raises
+    ------
+    ImportError
+        Without Optuna (extra ``tune``).
+    TypeError, ValueError
+        If an option or a part of the search is wrong, which is named; if there is no validation
+        part, `out` holds a study of other texts, options or another search, or no trial was
+        completed. Errors of the texts as of ``fastlstm train``.
+    OSError
+        If a file cannot be read or written.
+    KeyboardInterrupt
+        After Ctrl-C, with the trials in work saved.
+    """
+    effort = check_effort(Effort(trials, jobs, timeout))
+    words = None if search is None else as_words(search)
+    plan = make_plan({"data": os.path.abspath(data), **options}, words, by, pruner)
+    folder = TuneFolder(out)
+    with folder.locked(), nullcontext() if verbose else redirect_stdout(io.StringIO()):
+        goes_on = folder.holds_run and not overwrite
+        if goes_on:
+            check_same(plan, folder.read()[0], folder)
+        else:
+            folder.check_free(overwrite)
+        return run(plan, folder, effort, resume=goes_on)
+
+
+def make_plan(options: Mapping[str, Any], words: list[str] | None, by: str, pruner: str) -> Plan:
+    """Return the plan that options and the words of a search ask for; errors as of `tune`."""
+    known = [item.name for item in fields(TextConfig)]
+    for name in options:
+        if name not in known:
+            near = get_close_matches(name, known, n=1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise TypeError(f"{name} is no option of a classifier of texts{hint}")
+    for name, value, choices in (("by", by, MEASURES), ("pruner", pruner, PRUNERS)):
+        if value not in choices:
+            raise ValueError(f"{name} is {value!r}, expected one of {', '.join(choices)}")
+    given = dict(options)
+    config = TextConfig(**(fine_tuning_options(**given) if given.get("from_run") else given))
+    check_validated(config)
+    return Plan(config, make_space(words, config, given), by, pruner)
+
+
+def check_validated(config: TextConfig) -> None:
+    """Raise ValueError if there is nothing to choose by."""
+    if not config.validation:
+        raise ValueError("validation is 0, expected more: a study chooses by the validation texts")
+
+
+def check_effort(effort: Effort) -> Effort:
+    """Return it; ValueError if a number is impossible."""
+    for name, value in (("trials", effort.trials), ("jobs", effort.jobs)):
+        if type(value) is not int or value < 1:
+            raise ValueError(f"{name} is {value!r}, expected a whole number of at least 1")
+    if effort.timeout is not None and not effort.timeout > 0:
+        raise ValueError(f"timeout is {effort.timeout!r}, expected seconds above 0")
+    return effort
+
+
+def check_same(plan: Plan, saved: Plan, folder: TuneFolder) -> None:
+    """Raise ValueError if the study of a folder is not that of the plan: tells what differs."""
+    new, old = plan.to_json(), saved.to_json()
+    free = saved.config.free_options
+    pairs = [(name, new["config"][name], old["config"][name]) for name in new["config"]]
+    pairs = [pair for pair in pairs if pair[0] not in free]
+    pairs += [(name, new[name], old[name]) for name in ("by", "pruner")]
+    pairs += [("search", _listed(new["search"]), _listed(old["search"]))]
+    for name, value, there in pairs:
+        if value != there:
+            raise ValueError(
+                f"{name} is {value}, but the study in {folder.path} has {there}: give another "
+                "folder=, or overwrite=True"
+            )
+
+
+def _listed(search: Mapping[str, str]) -> str:
+    return " ".join(f"{name}={words}" for name, words in search.items())

@@ -1,0 +1,79 @@
+"""A study in words: a line for each trial, and a table of all."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from typing import Any
+
+from fastlstm.train.table import aligned, shown
+from fastlstm.tune.plan import Plan
+from fastlstm.tune.results import Trial, best_of
+from fastlstm.tune.space import SHORT
+
+NAMES = {name: short for short, name in SHORT.items()}
+FORMS = {"accuracy": ".2%", "loss": ".4f"}
+ORDER = ("complete", "pruned", "unfinished", "failed")
+
+
+def line_of(trial: Trial, by: str, is_best: bool) -> str:
+    """Return a line for a trial that has ended."""
+    value = shown(getattr(trial, by), FORMS[by])
+    if trial.state == "failed":
+        told = f"failed: {trial.why}"
+    elif trial.state == "pruned":
+        told = f"ended after epoch {trial.epochs}, {by} {value}"
+    else:
+        told = f"validation {by} {value}{' (best)' if is_best else ''}"
+    options = ", ".join(f"{short(k)} {option(v)}" for k, v in trial.options.items())
+    return f"trial {trial.number}: {told}; {trial.seconds:.1f} s; {options}"
+
+
+def table(trials: Sequence[Trial], plan: Plan) -> str:
+    """Return a table of trials, the best first; that one has a star."""
+    best = best_of(trials, plan.by)
+    names = list(plan.space)
+    rows = [["trial", *FORMS, "epochs", "seconds", *map(short, names), "state"]]
+    for trial in sorted(trials, key=lambda t: (ORDER.index(t.state), t.rank(plan.by))):
+        rows.append(
+            [
+                f"{'* ' if trial is best else ''}{trial.number}",
+                *(shown(getattr(trial, name), form) for name, form in FORMS.items()),
+                f"{trial.epochs}",
+                f"{trial.seconds:.1f}",
+                *(option(trial.options.get(name)) for name in names),
+                trial.state,
+            ]
+        )
+    failed = [f"trial {t.number} failed: {t.why}" for t in trials if t.state == "failed"]
+    return "\n".join([aligned(rows), *failed])
+
+
+def command_of(plan: Plan, best: Trial) -> str:
+    """Return the command that trains a run with the options of a trial."""
+    kind = type(plan.config)
+    own = {**plan.config.to_json(), **best.options}
+    words = ["fastlstm", "train", str(plan.config.data)]
+    for name, value in own.items():
+        if name == "data" or value == getattr(kind, name):
+            continue
+        flag = "--" + {"from_run": "from"}.get(name, name).replace("_", "-")
+        if isinstance(value, bool):
+            words.append(flag if value else f"--no-{flag[2:]}")
+        else:
+            words += [flag, option(value) if isinstance(value, float) else str(value)]
+    return shlex.join(words)
+
+
+def short(name: str) -> str:
+    """Return the short name of an option, if it has one."""
+    return NAMES.get(name, name)
+
+
+def option(value: Any) -> str:
+    """Return the value of an option as text."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return "-" if value is None else str(value)

@@ -1,0 +1,102 @@
+"""Optuna: its storage, which all processes of a study share, and what draws and ends trials.
+
+The storage is a file of SQLite in the study's folder. A process that is killed leaves it whole:
+its locks go with it, and half a transaction is taken back. (A journal file of Optuna cannot be
+read any more after a process was killed while it wrote a line.)
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from fastlstm.train.seeds import TUNING, generator
+from fastlstm.tune.plan import Plan
+
+NAME = "fastlstm"
+PATIENCE = 120.0  # seconds that a process waits for others to write
+
+
+def optuna() -> Any:
+    """Return Optuna, which says nothing below a warning; ImportError tells how to install it."""
+    try:
+        import optuna
+        import sqlalchemy  # noqa: F401
+    except ImportError as error:
+        raise ImportError('tuning needs Optuna: pip install "fastlstm[tune]"') from error
+    return optuna
+
+
+@contextmanager
+def opened(path: Path, plan: Plan) -> Iterator[Any]:
+    """Give Optuna's study of a file to the block; a new one if there is none.
+
+    Raises OSError if the file cannot be read or written.
+    """
+    lib = optuna()
+    before = lib.logging.get_verbosity()
+    lib.logging.set_verbosity(lib.logging.WARNING)
+    storage = None
+    try:
+        with warnings.catch_warnings(), _as_os_error(path):
+            warnings.simplefilter("ignore", lib.exceptions.ExperimentalWarning)
+            storage = lib.storages.RDBStorage(
+                "sqlite:///study.db",  # any path, also one with signs that a URL cannot have:
+                engine_kwargs={"creator": lambda: sqlite3.connect(path, timeout=PATIENCE)},
+            )
+            yield lib.create_study(
+                storage=storage,
+                study_name=NAME,
+                direction="maximize" if plan.by == "accuracy" else "minimize",
+                pruner=_pruner(lib, plan.pruner),
+                load_if_exists=True,
+            )
+    finally:
+        if storage is not None:
+            storage.remove_session()
+            storage.engine.dispose()
+        lib.logging.set_verbosity(before)
+
+
+def ask(study: Any, plan: Plan) -> int:
+    """Draw the options of a further trial and return its number.
+
+    The random numbers come from the seed and the number, so a study that was broken off draws what
+    an unbroken one would.
+    """
+    lib = optuna()
+    number = sum(t.state != lib.trial.TrialState.WAITING for t in study.get_trials(deepcopy=False))
+    seed = int(generator(plan.config.seed, TUNING, number).integers(2**32))
+    study.sampler = lib.samplers.TPESampler(seed=seed, constant_liar=True)
+    space = {name: values.distribution(lib.distributions) for name, values in plan.space.items()}
+    return int(study.ask(space).number)
+
+
+def trial_of(study: Any, number: int) -> Any:
+    """Return the trial of a number, to report to, whichever process drew it."""
+    return optuna().trial.Trial(study, study.get_trials(deepcopy=False)[number]._trial_id)
+
+
+def _pruner(lib: Any, name: str) -> Any:
+    if name == "median":
+        return lib.pruners.MedianPruner(n_startup_trials=5)
+    if name == "halving":
+        return lib.pruners.SuccessiveHalvingPruner(min_resource=1, reduction_factor=3)
+    return lib.pruners.NopPruner()
+
+
+@contextmanager
+def _as_os_error(path: Path) -> Iterator[None]:
+    """Turn an error of the storage inside the block into an OSError that names the file."""
+    import sqlalchemy.exc
+
+    try:
+        yield
+    except (optuna().exceptions.StorageInternalError, sqlalchemy.exc.SQLAlchemyError) as error:
+        reason = error.__cause__ or error
+        told = getattr(reason, "orig", None) or reason
+        raise OSError(f"{path} cannot be read or written: {told}") from error

@@ -1,0 +1,211 @@
+"""A study: draws trials, has them made in one process or several, and keeps the best run."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from fastlstm.printable import say
+from fastlstm.runtime import get_num_threads, num_threads
+from fastlstm.train.folder_lock import FolderInUseError
+from fastlstm.train.interrupt import Interrupted
+from fastlstm.tune.best import keep_best
+from fastlstm.tune.folder import TuneFolder
+from fastlstm.tune.picture import draw_study
+from fastlstm.tune.plan import Plan
+from fastlstm.tune.pool import Pool
+from fastlstm.tune.report import command_of, line_of, table
+from fastlstm.tune.results import Tuned, best_of, trials_of
+from fastlstm.tune.storage import ask, opened, optuna, trial_of
+from fastlstm.tune.texts import SharedTexts
+from fastlstm.tune.trial import WHY, work
+
+LEAVING = 20.0  # seconds that a process of a study that was killed may take to save its trial
+
+
+class Effort(NamedTuple):
+    """How much is done, and how: what does not change a trial.
+
+    Attributes
+    ----------
+    trials : in all, those of earlier commands included.
+    jobs : trials at a time, which share the threads.
+    timeout : seconds after which no further trial begins; None for no limit.
+    """
+
+    trials: int = 20
+    jobs: int = 1
+    timeout: float | None = None
+
+
+def run(
+    plan: Plan, folder: TuneFolder, effort: Effort, *, resume: bool = False, bars: bool = False
+) -> Tuned:
+    """Begin a study, or go on with the one of the folder; test and keep the best run.
+
+    An earlier study in the folder is replaced, unless `resume` is set: then `plan` must be its
+    plan.
+
+    Raises Interrupted after Ctrl-C or SIGTERM, with all trials in work saved; ImportError without
+    Optuna; ValueError if the texts are not those of the study, or all trials failed; errors as of
+    `texts.load` and of writing.
+    """
+    optuna()
+    with folder.locked():
+        shared = SharedTexts()
+        start = time.monotonic()
+        data = shared.whole(plan.config, bars)
+        if resume:
+            _check_texts(folder, data.identity, data.source)
+            folder.write(plan, data.identity, effort.trials)
+        else:
+            folder.begin(plan, data.identity, effort.trials)
+        counts = data.sizes
+        say(
+            f"data: {data.source}; {counts['train']:,} texts to train on, {counts['validation']:,} "
+            f"to choose by, {counts['test']:,} that no trial sees",
+            flush=True,
+        )
+        del data
+        with opened(folder.database, plan) as study:
+            _search(study, plan, folder, effort, shared, start, bars)
+            trials = trials_of(study, plan)
+        _drop_models(folder, trials, plan.by)
+        found = best_of(trials, plan.by)
+        if found is None:
+            raise ValueError(_no_result(folder, trials))
+        say(f"\n{table(trials, plan)}")
+        if not draw_study(folder.picture, trials, plan, _title(trials, data_name(plan))):
+            say("no picture: it needs matplotlib, pip install 'fastlstm[plot]'")
+        metrics = keep_best(folder, plan, found, shared)
+        say(f"\nas a command: {command_of(plan, found)}")
+        return Tuned(folder.path, plan.by, trials, metrics)
+
+
+def read(folder: TuneFolder) -> tuple[Plan, Tuned]:
+    """Return what a study has found so far; nothing is changed.
+
+    Raises FileNotFoundError if the folder holds none, ValueError if it is damaged, ImportError
+    without Optuna.
+    """
+    optuna()
+    if not folder.holds_run:
+        raise FileNotFoundError(f"{folder.path} holds no study: there is no {folder.mark.name}")
+    plan, _, _ = folder.read()
+    if not folder.database.exists():
+        return plan, Tuned(folder.path, plan.by, [])
+    with opened(folder.database, plan) as study:
+        trials = trials_of(study, plan)
+    metrics = folder.best.read_metrics() if folder.best.finished else {}
+    return plan, Tuned(folder.path, plan.by, trials, metrics)
+
+
+def _search(
+    study: Any, plan: Plan, folder: TuneFolder, effort: Effort, shared: SharedTexts, start: float,
+    bars: bool,
+) -> None:  # fmt: skip
+    """Make the trials that are still to be made."""
+    if not study.get_trials(deepcopy=False) and plan.first:
+        study.enqueue_trial(plan.first)
+    numbers = _numbers(study, plan, folder, effort, start)
+    done = partial(_told, study, plan, folder)
+    with num_threads(plan.config.threads or None):
+        threads = max(1, get_num_threads() // effort.jobs)
+    if effort.jobs == 1:
+        for number in numbers:
+            work(study, number, plan, folder, shared, threads, bars)
+            done(number)
+        return
+    with Pool(folder.path, effort.jobs, threads, partial(_died, study, done)) as pool:
+        try:
+            pool.make(numbers, done)
+        except Interrupted as interrupt:
+            states = [trial.state for trial in trials_of(study, plan)]
+            saved = states.count("unfinished")
+            interrupt.args = (
+                f"the study was interrupted after {len(states) - saved} trials; the state of "
+                f"{saved} more is saved",
+            )
+            raise
+
+
+def _numbers(
+    study: Any, plan: Plan, folder: TuneFolder, effort: Effort, start: float
+) -> Iterator[int]:
+    """Yield the trials to make: those that were broken off, then new ones."""
+    begun = trials_of(study, plan)
+    for trial in begun:
+        if trial.state == "unfinished":
+            _wait_for(folder.trial(trial.number))
+            yield trial.number
+    for _ in range(len(begun), effort.trials):
+        if effort.timeout is not None and time.monotonic() - start >= effort.timeout:
+            say(f"no further trial: {effort.timeout:g} s are over", flush=True)
+            return
+        yield ask(study, plan)
+
+
+def _wait_for(run: Any) -> None:
+    """Wait until a process that lost its study has left the folder of its trial."""
+    end = time.monotonic() + LEAVING
+    while run.path.exists():
+        try:
+            with run.locked():
+                return
+        except FolderInUseError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.2)
+
+
+def _told(study: Any, plan: Plan, folder: TuneFolder, number: int) -> None:
+    """Tell how a trial ended, and keep the model of the best one alone."""
+    trials = trials_of(study, plan)
+    best = best_of(trials, plan.by)
+    trial = trials[number]
+    say(line_of(trial, plan.by, trial is best), flush=True)
+    _drop_models(folder, trials, plan.by)
+
+
+def _died(study: Any, done: Callable[[int], None], number: int, how: str) -> None:
+    """Tell Optuna of a trial whose process died."""
+    trial = trial_of(study, number)
+    trial.set_user_attr(WHY, how)
+    study.tell(trial, state=optuna().trial.TrialState.FAIL)
+    done(number)
+
+
+def _drop_models(folder: TuneFolder, trials: list[Any], by: str) -> None:
+    best = best_of(trials, by)
+    for trial in trials:
+        if trial.state != "unfinished" and trial is not best:
+            folder.trial(trial.number).drop_model()
+
+
+def _check_texts(folder: TuneFolder, identity: dict[str, Any], source: str) -> None:
+    _, texts, _ = folder.read()
+    if texts != identity:
+        raise ValueError(
+            f"{folder.path} is a study of other texts than {source}; give another folder=, or "
+            "overwrite=True"
+        )
+
+
+def _no_result(folder: TuneFolder, trials: list[Any]) -> str:
+    failed = [trial for trial in trials if trial.state == "failed"]
+    if not failed:
+        return f"{folder.path} has no complete trial: give it more time"
+    last = failed[-1]
+    return f"no trial was completed; {len(failed)} failed, the last one: {last.why}"
+
+
+def data_name(plan: Plan) -> str:
+    """Return what the texts are called in a title."""
+    return Path(plan.config.data or "").name
+
+
+def _title(trials: list[Any], name: str) -> str:
+    return f"{len(trials)} trials on {name}"

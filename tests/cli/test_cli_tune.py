@@ -1,0 +1,227 @@
+"""``fastlstm tune``: trials, the best run, going on, and every refusal by name."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from topics import read, rows, write_csv
+
+import fastlstm as fl
+from fastlstm.cli import main
+from fastlstm.train.trainer import Trainer
+from fastlstm.tune.folder import TuneFolder
+
+pytest.importorskip("optuna", reason="needs the extra tune")
+
+pytestmark = pytest.mark.usefixtures("no_picture", "no_debug", "no_pictures_of_studies")
+SMALL = ["--parts", "net", "--embedding-dim", "8", "--epochs", "3", "--batch-size", "16",
+         "--max-length", "30", "--average", "0.9"]  # fmt: skip
+SEARCH = ["--search", "lr=0.002:0.05:log", "hidden=4,8", "dropout=0:0.4:0.2"]
+TRIALS = 4
+
+
+@pytest.fixture
+def no_pictures_of_studies(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fastlstm.tune.study.draw_study", lambda *_: True)
+    monkeypatch.setattr("fastlstm.tune.best.draw_curves", lambda *_: True)
+
+
+def tune(*line: object) -> int:
+    return main(["tune", *map(str, line)])
+
+
+def trials(folder: Path, capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
+    """Return what --show --json tells, without what differs from run to run."""
+    capsys.readouterr()
+    assert tune("--show", folder, "--json") == 0
+    found: dict[str, Any] = json.loads(capsys.readouterr().out)
+    for trial in found["trials"]:
+        del trial["seconds"]
+    return found
+
+
+@pytest.fixture(scope="module")
+def line(tmp_path_factory: pytest.TempPathFactory) -> list[object]:
+    data = write_csv(tmp_path_factory.mktemp("tune") / "topics.csv", rows(120))
+    return [data, *SMALL, *SEARCH, "--trials", TRIALS, "--pruner", "none", "--no-progress"]
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory, line: list[object]) -> Path:
+    """The folder of a finished study."""
+    out = tmp_path_factory.mktemp("studies") / "it's a 100 % good? study#1"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("fastlstm.tune.best.draw_curves", lambda *_: True)
+        assert tune(*line, "--out", out) == 0
+    return out
+
+
+def test_the_best_trial_is_kept_as_a_run(
+    done: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = trials(done, capsys)
+    assert [trial["state"] for trial in found["trials"]] == ["complete"] * TRIALS
+    accuracies = [trial["accuracy"] for trial in found["trials"]]
+    best = found["trials"][found["best"]]
+    assert best["accuracy"] == max(accuracies)
+    assert found["trials"][0]["options"]["lr"] == 0.008  # the usual one
+    assert len({trial["options"]["lr"] for trial in found["trials"]}) == TRIALS
+    assert all(trial["epochs"] == 3 for trial in found["trials"])
+
+    folder = TuneFolder(done)
+    metrics = [folder.trial(n).read_metrics() for n in range(TRIALS)]
+    assert {m["test_accuracy"] for m in metrics} == {None}  # no trial reads the test texts
+    assert {m["test_texts"] for m in metrics} == {0.0}
+    kept = folder.best.read_metrics()
+    assert kept["test_accuracy"] is not None
+    assert (kept["test_texts"], kept["trial"]) == (12, best["number"])
+    assert [folder.trial(n).model.exists() for n in range(TRIALS)] == [
+        n == best["number"] for n in range(TRIALS)
+    ]
+
+    words = read(folder.best.config)
+    assert {name: words[name] for name in best["options"]} == best["options"]
+    assert words["threads"] == 0
+    run = fl.load(folder.best.path)
+    texts = ["music1 music2 word3", "sport1 sport2"]
+    assert len(run.predict(texts)) == 2
+    # the run that `fastlstm train` makes with these options
+    options = [f"--{name.replace('_', '-')}={value}" for name, value in best["options"].items()]
+    data = read(folder.json)["config"]["data"]
+    assert main(["train", data, *SMALL, *options, "--out", str(tmp_path / "run")]) == 0
+    assert read(tmp_path / "run" / "metrics.json")["test_loss"] == kept["test_loss"]
+    assert np.array_equal(fl.load(tmp_path / "run").predict_proba(texts), run.predict_proba(texts))
+
+
+def test_show_prints_a_table_the_best_first(done: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = (done / "study.db").read_bytes()
+    capsys.readouterr()
+    assert tune("--show", done) == 0
+    told = capsys.readouterr().out.splitlines()
+    head = ["trial", "accuracy", "loss", "epochs", "seconds", "lr", "hidden", "dropout", "state"]
+    assert told[0].split() == head
+    assert told[2].split()[0] == "*"
+    assert told[-1].startswith(f"the best run is in {done / 'best'}, test accuracy ")
+    assert (done / "study.db").read_bytes() == before
+    if "matplotlib" in sys.modules:
+        assert (done / "tune.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_study_that_was_stopped_goes_on_to_the_same_trials(
+    done: Path, line: list[object], tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    steps, step = 0, Trainer._step
+
+    def counted(trainer: Trainer, batch: Any, per_epoch: int) -> Any:
+        nonlocal steps
+        steps += 1
+        if steps == 4 * per_epoch + 2:  # in the second epoch of the second trial
+            os.kill(os.getpid(), signal.SIGINT)
+        return step(trainer, batch, per_epoch)
+
+    monkeypatch.setattr(Trainer, "_step", counted)
+    out = tmp_path / "broken"
+    assert tune(*line, "--out", out) == 130
+    told = capsys.readouterr().err
+    assert f"to go on: fastlstm tune --resume {out}" in told
+    states = [trial["state"] for trial in trials(out, capsys)["trials"]]
+    assert states == ["complete", "unfinished"]
+    assert not (out / "best").exists()
+
+    assert tune(*line, "--out", out) == 0
+    assert trials(out, capsys)["trials"] == trials(done, capsys)["trials"]
+    total = steps
+    assert tune("--resume", out) == 0  # nothing is left to do
+    assert tune(*line, "--out", out) == 0
+    assert steps == total
+    assert tune("--resume", out, "--trials", TRIALS + 1) == 0
+    assert len(trials(out, capsys)["trials"]) == TRIALS + 1
+
+
+def test_another_study_is_refused_by_name(
+    done: Path, line: list[object], tmp_path: Path, fails: Callable[..., str],
+    misused: Callable[..., str],
+) -> None:  # fmt: skip
+    data, *rest = line
+    there = [*rest, "--out", done]
+    before = (done / "tune.json").read_bytes()
+    other = write_csv(tmp_path / "other.csv", rows(120, seed=1))
+    assert "is a study of other texts than other.csv" in fails("tune", other, *there)
+    searched = [word if word != "hidden=4,8" else "hidden=4,16" for word in there]
+    assert "--search is lr=0.002:0.05:log hidden_size=4,16" in misused("tune", data, *searched)
+    assert "--search is" in misused("tune", "--resume", done, "--search", "lr=1:2")
+    assert "--by is loss, but the study" in misused("tune", data, *there, "--by", "loss")
+    assert "--optimizer is sgd, but the study" in misused("tune", data, *there, "--optimizer=sgd")
+    assert "--cell is gru, but the run" in misused("tune", "--resume", done, "--cell", "gru")
+    assert (done / "tune.json").read_bytes() == before
+    shutil.copytree(done / "best", tmp_path / "run")
+    line = ["tune", data, *rest, "--out", tmp_path / "run"]
+    assert "holds a run of one model; give another --out" in fails(*line)
+    assert "holds no study to resume" in fails("tune", "--resume", tmp_path)
+    assert "holds no study" in fails("tune", "--show", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        (["--validation", "0"], "--validation is 0, expected more: a study chooses by"),
+        (["--trials", "0"], "--trials is 0, expected a whole number of at least 1"),
+        (["--jobs", "0"], "--jobs is 0, expected"),
+        (["--timeout", "-1"], "--timeout is -1.0, expected seconds above 0"),
+        (["--trails", "3"], "unrecognized arguments: --trails; did you mean --trials"),
+        (["--pruner", "all"], "invalid choice: 'all'"),
+        (["--lr", "0.1", "--search", "lr=0.1:0.2"], "--lr and search lr=0.1:0.2 exclude"),
+        (["--search", "lr=2:1"], "--search is lr=2:1, expected LOW:HIGH with LOW below HIGH"),
+        (["--momentum", "0.5"], "--momentum does nothing here"),
+    ],
+)
+def test_wrong_use(
+    more: list[str], told: str, line: list[object], tmp_path: Path, misused: Callable[..., str]
+) -> None:
+    out = tmp_path / "none"
+    assert told in " ".join(misused("tune", line[0], "--out", out, *more).split())
+    assert not out.exists()
+
+
+def test_trials_that_fail_are_told(
+    line: list[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    fails: Callable[..., str], capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    def diverge(*_: Any) -> Any:
+        raise FloatingPointError("the loss is nan after 0 epochs")
+
+    monkeypatch.setattr(Trainer, "_step", diverge)
+    told = fails("tune", *line, "--trials", "2", "--out", tmp_path / "bad")
+    assert "no trial was completed; 2 failed, the last one: the loss is nan" in told
+    assert [trial["why"] for trial in trials(tmp_path / "bad", capsys)["trials"]] == [
+        "the loss is nan after 0 epochs"
+    ] * 2
+
+
+def test_without_optuna(
+    line: list[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: Callable[..., str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    told = fails("tune", *line, "--out", tmp_path / "none")
+    assert 'tuning needs Optuna: pip install "fastlstm[tune]"' in told
+    assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.slow(seconds=6)
+def test_two_processes_share_a_study(
+    line: list[object], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert tune(*line, "--jobs", "2", "--out", tmp_path / "two") == 0
+    found = trials(tmp_path / "two", capsys)
+    assert [trial["state"] for trial in found["trials"]] == ["complete"] * TRIALS
+    assert TuneFolder(tmp_path / "two").best.read_metrics()["trial"] == found["best"]
