@@ -20,6 +20,7 @@ STYLES: dict[str, dict[str, Any]] = {
     "complete": {"marker": "o", "color": HIGH, "s": 22, "alpha": 0.8},
     "pruned": {"marker": "x", "color": QUIET, "s": 18, "alpha": 0.7, "linewidths": 1},
 }
+LOG_ROOM = 1.25  # beside the ends of a range of factors
 FEW = 4  # complete trials, of which all are shown with those that were ended early
 LONGEST = 10  # letters of a value below an axis
 
@@ -55,7 +56,9 @@ def figure_of(trials: Sequence[Trial], plan: Plan, title: str) -> Any:
             axes.set_ylabel(f"validation {plan.by}")
     if plan.by == "accuracy":
         panels[0].yaxis.set_major_formatter(lambda value, position: f"{100 * value:.4g} %")
-    _show_most(panels[0], trials, plan.by)
+    ends = limits(trials, plan.by)
+    if ends is not None:
+        panels[0].set_ylim(*ends)
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False, fontsize=8)
     figure.suptitle(fitted(title, WIDTH * columns - 0.4, 10), fontsize=10, color=QUIET)
@@ -95,6 +98,7 @@ def _option(axes: Any, trials: Sequence[Trial], plan: Plan, name: str) -> None:
         assert isinstance(values, Range)
         if values.log:
             axes.set_xscale("log")
+            axes.set_xlim(values.low / LOG_ROOM, values.high * LOG_ROOM)
             axes.xaxis.set_minor_formatter(NullFormatter())
         _points(axes, trials, plan.by, lambda trial: trial.options[name])
         if isinstance(values.low, int) and values.high - values.low < 6:
@@ -105,12 +109,13 @@ def _option(axes: Any, trials: Sequence[Trial], plan: Plan, name: str) -> None:
 def _points(
     axes: Any, trials: Sequence[Trial], by: str, place: Any, labels: dict[str, str] | None = None
 ) -> None:
-    best = best_of(trials, by)
+    best, ends = best_of(trials, by), limits(trials, by)
     for state, style in STYLES.items():
         chosen = [trial for trial in trials if trial.state == state]
         if chosen:
             x, y = [place(trial) for trial in chosen], [getattr(trial, by) for trial in chosen]
-            axes.scatter(x, y, label=labels and labels[state], **style)
+            y = y if ends is None else [min(max(value, ends[0]), ends[1]) for value in y]
+            axes.scatter(x, y, label=labels and labels[state], clip_on=False, **style)
     if best is not None:
         axes.scatter(
             [place(best)], [getattr(best, by)], marker="o", s=80, facecolors="none", zorder=3,
@@ -118,12 +123,15 @@ def _points(
         )  # fmt: skip
 
 
-def _show_most(axes: Any, trials: Sequence[Trial], by: str) -> None:
-    """Show the range of the better nine tenths of complete trials; worse ones would hide it."""
+def limits(trials: Sequence[Trial], by: str) -> tuple[float, float] | None:
+    """Return the range of the better nine tenths of complete trials; None to show all values.
+
+    What is worse would press them together, and is drawn at the edge.
+    """
     complete = [getattr(trial, by) for trial in trials if trial.state == "complete"]
     values = sorted(complete, reverse=by == "accuracy")
     if len(values) < FEW:
-        return
+        return None
     low, high = sorted((values[0], values[math.ceil(0.9 * len(values)) - 1]))
     room = 0.15 * (high - low) or 0.05 * abs(high)
-    axes.set_ylim(low - room, high + room)
+    return low - room, high + room
