@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import atexit
+import copy
 import os
 import sys
+import threading
 from datetime import timedelta
 from typing import Any
 
@@ -35,6 +37,7 @@ class GlooProcesses(Processes):
         # a group of our own: that of the program may have another backend
         self._group = dist.new_group(backend="gloo", timeout=PATIENCE)
         self._meeting = dist.new_group(backend="gloo")
+        self._apart: GlooProcesses | None = None
         # the newer of two names for one thing
         self._gather = "all_gather_single"
         if not hasattr(dist, self._gather):
@@ -49,7 +52,8 @@ class GlooProcesses(Processes):
         """
         if not self._dist.is_initialized():
             return  # the program has let go of all
-        for group in [None] if whole else [self._group, self._meeting]:
+        own = [self._group, self._meeting] + ([self._apart._group] if self._apart else [])
+        for group in [None] if whole else own:
             self._dist.destroy_process_group(group)
 
     def gather(self, array: AnyArray) -> AnyArray:
@@ -65,6 +69,13 @@ class GlooProcesses(Processes):
         if len(sent):
             self._call("all_to_all_single", came, sent)
         return came.view(array.dtype).reshape(array.shape)
+
+    def apart(self) -> GlooProcesses | None:
+        if self._apart is None:
+            self._apart = copy.copy(self)
+            self._apart._group = self._dist.new_group(backend="gloo", timeout=PATIENCE)
+            self._apart.hurry = threading.Event()  # gloo's calls sleep while they wait
+        return self._apart
 
     def _call(self, name: str, came: AnyArray, sent: AnyArray) -> None:
         tensors = [self._torch.from_numpy(array) for array in (came, sent)]

@@ -84,7 +84,9 @@ def entered(processes: Processes) -> Iterator[Processes]:
     """
     alone = processes.size == 1
     chosen = alone or os.environ.get("FASTLSTM_NUM_THREADS")
-    n = None if chosen else max(1, get_num_threads() // sharing(processes))
+    if not chosen:
+        processes.sharing = sharing(processes)
+    n = None if chosen else max(1, get_num_threads() // processes.sharing)
     token = _current.set(processes)
     try:
         with num_threads(n):
@@ -105,7 +107,7 @@ def start(kind: str = "auto") -> Iterator[Processes]:
         try:
             yield processes
         except BaseException:
-            if processes.size > 1 and not processes.meet(GRACE):
+            if processes.size > 1 and (not processes.meet(GRACE) or processes.stuck):
                 say(f"process {processes.rank} of {processes.size}:", file=sys.stderr)
                 traceback.print_exc()
                 processes.abort(1)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import copy
+import math
 import sys
+import threading
 from typing import Any
 
 import numpy as np
 
 from fastlstm.distributed.processes import AnyArray, Processes
+
+REST = 0.001  # seconds between two looks in the background
 
 
 class MpiProcesses(Processes):
@@ -28,6 +33,8 @@ class MpiProcesses(Processes):
             ) from error
         self._mpi: Any = MPI
         self._world = MPI.COMM_WORLD.Dup()
+        self._apart: MpiProcesses | None = None
+        self._rests = False
         self._meeting = MPI.COMM_WORLD.Dup()  # apart, for processes that fail at any place
         self.rank, self.size = self._world.rank, self._world.size
         if size > self.size:
@@ -40,18 +47,45 @@ class MpiProcesses(Processes):
     def gather(self, array: AnyArray) -> AnyArray:
         array = np.ascontiguousarray(array)
         came = np.empty((self.size, *array.shape), array.dtype)
-        self._call(self._world.Allgather, array, came)
+        self._call("allgather", array, came)
         return came
 
     def exchange(self, array: AnyArray) -> AnyArray:
         array = np.ascontiguousarray(array)
         came = np.empty_like(array)
-        self._call(self._world.Alltoall, array, came)
+        self._call("alltoall", array, came)
         return came
 
-    def _call(self, call: Any, sent: AnyArray, came: AnyArray) -> None:
+    def apart(self) -> MpiProcesses | None:
+        if self._mpi.Query_thread() < self._mpi.THREAD_MULTIPLE:
+            return None
+        if self._apart is None:
+            self._apart = copy.copy(self)
+            self._apart._world = self._world.Dup()
+            self._apart._rests, self._apart.hurry = True, threading.Event()
+        return self._apart
+
+    def barrier(self) -> None:
         try:
-            call([sent, self._mpi.BYTE], [came, self._mpi.BYTE])
+            self.waited(self._world.Ibarrier().Test, math.inf)
+        except self._mpi.Exception as error:
+            raise self.lost() from error
+
+    def _call(self, name: str, sent: AnyArray, came: AnyArray) -> None:
+        """Make a call; one that rests begins it and looks after it now and then.
+
+        A call that waits keeps a core busy with looking, and the other thread wants it.
+        """
+        buffers = [sent, self._mpi.BYTE], [came, self._mpi.BYTE]
+        try:
+            if not self._rests:
+                getattr(self._world, name.capitalize())(*buffers)
+                return
+            begun = getattr(self._world, f"I{name}")(*buffers)
+            while not begun.Test():
+                if self.hurry.wait(REST):
+                    begun.Wait()
+                    return
         except self._mpi.Exception as error:
             raise self.lost() from error
 

@@ -7,6 +7,7 @@ and the others are made of these. This one is for one process alone.
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -35,11 +36,17 @@ class Processes:
     rank : number of this process, from 0.
     size : how many there are.
     broken : whether one of them was lost.
+    sharing : how many divide the threads of this one's cores, itself included.
+    stuck : whether what was begun in the background will not end.
+    hurry : of those `apart`: set where somebody waits for their calls.
     """
 
     rank = 0
     size = 1
     broken = False
+    sharing = 1
+    stuck = False
+    hurry: threading.Event
 
     @property
     def first(self) -> bool:
@@ -53,6 +60,14 @@ class Processes:
     def exchange(self, array: AnyArray) -> AnyArray:
         """Send row r of an array [size, ...] to process r; return what came, a row from each."""
         return array
+
+    def apart(self) -> Processes | None:
+        """Return the same processes for the calls of another thread; None if that cannot be.
+
+        Their calls do not meet those made here, and leave the cores to others while they wait, as
+        long as nobody is in a `hurry`. All processes call this at the same time.
+        """
+        return None
 
     def sum(self, vector: AnyArray) -> AnyArray:
         """Return the sum of the vectors of all processes, added in the order of ranks.
@@ -76,12 +91,22 @@ class Processes:
         padded[: len(data)] = np.frombuffer(data, np.uint8)
         return [row[:n].tobytes() for row, n in zip(self.gather(padded), lengths, strict=True)]
 
+    def send(self, data: bytes | None) -> bytes:
+        """Return the bytes of process 0; the others give None. While they wait they rest."""
+        own = b"" if data is None else data
+        self.barrier()
+        length = int(self.gather(np.array([len(own)], np.int64))[0, 0])
+        whole = np.zeros(length, np.uint8)
+        if data is not None:
+            whole[:] = np.frombuffer(own, np.uint8)
+        return self.sum(whole).tobytes()  # to which the others add zeros
+
     def broadcast(self, value: Any) -> Any:
         """Return the value of process 0, which is JSON; those of the others do not count."""
         return json.loads(self.gather_bytes(json.dumps(value).encode() if self.first else b"")[0])
 
     def barrier(self) -> None:
-        """Wait until all processes are here."""
+        """Wait until all processes are here, without work for a core where that can be."""
         self.gather(np.zeros(1, np.uint8))
 
     def agree(self, values: Mapping[str, Any]) -> None:

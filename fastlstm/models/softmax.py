@@ -18,6 +18,7 @@ from fastlstm.nn.check import Rng, check_array, check_dtype, check_ids, check_rn
 from fastlstm.nn.init import uniform
 from fastlstm.nn.module import Array, Parameter, Tape, check_finite, described
 from fastlstm.nn.precision import Precise, products
+from fastlstm.nn.ready import ready
 from fastlstm.nn.sums import add_products
 from fastlstm.runtime import get_num_threads
 
@@ -119,6 +120,7 @@ class SoftmaxDecoder(Precise):
         """Add to the weight's gradient, given that of the logits; return that of the rows."""
         weight, gradient = self.weight.data[self._rows], self.weight.grad[self._rows]
         add_products(gradient, d, rows, precision)
+        ready(self.bias, self.weight)
         return products(d, weight.T, precision)
 
     def loss(

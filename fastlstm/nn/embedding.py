@@ -17,6 +17,7 @@ from fastlstm.nn.check import (
     check_size,
 )
 from fastlstm.nn.module import Array, Module, Parameter, Tape, described
+from fastlstm.nn.ready import ready
 from fastlstm.nn.share import as_shared
 from fastlstm.nn.sums import add_rows_at
 
@@ -199,3 +200,4 @@ class Embedding(Module):
             self.weight.add_rows(index, value)
         else:
             self.weight.grad[index] += value
+            ready(self.weight)

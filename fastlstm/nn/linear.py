@@ -11,6 +11,7 @@ from fastlstm.nn.check import Rng, as_array, check_array, check_dtype, check_rng
 from fastlstm.nn.init import uniform
 from fastlstm.nn.module import Array, Parameter, Tape, check_finite, described
 from fastlstm.nn.precision import Precise, products
+from fastlstm.nn.ready import ready
 from fastlstm.nn.sums import add_products, sum_rows
 
 # Up to this many weights each row is multiplied on its own: a matrix product may round a row
@@ -102,6 +103,7 @@ class Linear(Precise):
             self.bias.grad[...] += sum_rows(dy.reshape(-1, self.out_features))
         rows = dy.reshape(-1, self.out_features)
         add_products(self.weight.grad, rows, x.reshape(-1, self.in_features), precision)
+        ready(self.bias, self.weight)
         if precision == "float32":
             return dy @ self.weight.data
         dx: Array = products(rows, self.weight.data.T, precision).reshape(x.shape)

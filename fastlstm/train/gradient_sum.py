@@ -12,12 +12,17 @@ from fastlstm.distributed.processes import Processes
 from fastlstm.nn.module import Array, Parameter, RowGrad
 from fastlstm.train.parameters import NamedParameter
 
-NONE, DENSE = -2, -1  # kinds of a gradient; from 0 on: so many rows
+# Kinds of a gradient; from 0 on: so many rows. What was sent is dense, and may have been zeros.
+SENT, NONE, DENSE = -3, -2, -1
 
 
-def kinds_of(parameters: Sequence[NamedParameter]) -> NDArray[np.int64]:
-    """Return what gradient each parameter has, for all processes to know of each other."""
-    return np.array([_kind(parameter) for _, parameter in parameters], np.int64)
+def kinds_of(parameters: Sequence[NamedParameter], sent: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Return what gradient each parameter has, for all processes to know of each other.
+
+    `sent` says whose was sent already, see `Sending`.
+    """
+    kinds = np.array([_kind(parameter) for _, parameter in parameters], np.int64)
+    return np.where(sent, SENT, kinds)
 
 
 def sum_gradients(
@@ -26,12 +31,13 @@ def sum_gradients(
 ) -> None:  # fmt: skip
     """Replace each gradient by the sum over the processes, of each the part `weight`.
 
-    `kinds` [size, parameters] are those of all. The sum is the same in all, bit for bit.
+    `kinds` [size, parameters] are those of all; what all have sent stays. The sum is the same in
+    all, bit for bit.
     """
     named = [
         (parameter, _union(processes, parameter) if most >= 0 else None)
         for (_, parameter), most in zip(parameters, kinds.max(axis=0), strict=True)
-        if most != NONE
+        if most > NONE
     ]
     for _, group in groupby(sorted(named, key=_dtype), key=_dtype):
         _sum(processes, list(group), weight)

@@ -15,24 +15,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastlstm.distributed.processes import Processes
+from fastlstm.nn.ready import told_when_ready
 from fastlstm.nn.shared_draws import SharedDraws
 from fastlstm.nn.state import State
-from fastlstm.train.gradient_sum import kinds_of, sum_gradients
+from fastlstm.train.gradient_sum import DENSE, SENT, kinds_of, sum_gradients
 from fastlstm.train.metrics import Errors, Running
 from fastlstm.train.parameters import NamedParameter
+from fastlstm.train.sending import Sending
 from fastlstm.train.tasks.task import Outcome, Task
 
 # What a process tells of a step, before the kinds of its gradients.
-NOTES = 12
+NOTES = 13
 
 
 class Share(NamedTuple):
-    """The rows of a batch that one process has; `batch` is None if there are none."""
+    """The rows of a batch that one process has; `batch` is None if there are none.
+
+    `weight` is the share of the loss that these rows have; None if only the step tells.
+    """
 
     batch: Any
     rows: NDArray[np.int64]
     total: int  # rows of the whole batch
     inputs: tuple[Any, ...]  # of the whole batch
+    weight: float | None = None
 
 
 class Step(NamedTuple):
@@ -58,7 +64,10 @@ def share(task: Task, batch: Any, processes: Processes) -> Share:
     work = task.work(batch)
     rows = rows_of(work, processes.rank, processes.size)
     own = task.select(batch, rows) if len(rows) else None
-    return Share(own, rows, len(work), task.inputs(batch))
+    weight, examples = None, task.examples(batch)
+    if examples is not None and len(examples) == len(work):
+        weight = float(examples[rows].sum() / examples.sum()) if examples.any() else None
+    return Share(own, rows, len(work), task.inputs(batch), weight)
 
 
 def own_batches(task: Task, batches: Iterable[Any], processes: Processes) -> Iterable[Any]:
@@ -72,21 +81,29 @@ def own_batches(task: Task, batches: Iterable[Any], processes: Processes) -> Ite
 def step(
     processes: Processes, task: Task, model: Any, part: Share, state: Any,
     rng: np.random.Generator, parameters: Sequence[NamedParameter],
-    standing: Callable[[], tuple[bool, float]],
+    standing: Callable[[], tuple[bool, float]], sending: Sending,
 ) -> Step:  # fmt: skip
     """Make a step up to the gradients, which are then those of the whole batch.
 
-    `standing` says at its end whether this process was asked to stop, and the seconds.
+    `standing` says at its end whether this process was asked to stop, and the seconds. `sending`
+    sends what is ready while the step goes on.
     """
     outcome = Outcome(0.0, 0, 0)
+    sending.begin(part.weight)
     if part.batch is not None:
         draws = SharedDraws(rng, part.rows, part.total, part.inputs)
-        outcome = task.step(model, part.batch, state, draws)
-    notes = np.concatenate([_notes(outcome, part, *standing()), kinds_of(parameters)])
-    told = processes.gather(notes)
+        with told_when_ready(sending.tell):
+            outcome = task.step(model, part.batch, state, draws)
+    kinds = kinds_of(parameters, sending.end())
+    told = processes.gather(np.concatenate([_notes(outcome, part, *standing()), kinds]))
     whole, weights = _merged(told)
     kinds = told[:, NOTES:].astype(np.int64)
+    if not np.allclose(told[:, NOTES - 1], weights):  # it was sent with another weight
+        kinds[kinds == SENT] = DENSE
+    most = kinds.max(axis=0)
+    sending.take(most == SENT)
     sum_gradients(processes, parameters, kinds, float(weights[processes.rank]))
+    sending.learn(most == DENSE)
     return Step(whole._replace(state=outcome.state), bool(told[:, 1].any()), float(told[0, 2]))
 
 
@@ -130,7 +147,8 @@ def _notes(outcome: Outcome, part: Share, stop: bool, seconds: float) -> NDArray
     o, errors = outcome, outcome.errors or Errors(0, 0.0, 0.0)
     correct = math.nan if o.correct is None else o.correct
     told = (part.batch is not None, stop, seconds, o.loss, o.examples, o.words, correct, o.scale)
-    return np.array([*told, o.errors is not None, *errors], np.float64)
+    weight = math.nan if part.weight is None else part.weight
+    return np.array([*told, o.errors is not None, *errors, weight], np.float64)
 
 
 def _merged(told: NDArray[np.float64]) -> tuple[Outcome, NDArray[np.float64]]:

@@ -14,7 +14,7 @@ import math
 import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, nullcontext
+from contextlib import closing, contextmanager, nullcontext
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -48,6 +48,7 @@ from fastlstm.train.parameters import NamedParameter
 from fastlstm.train.prefetch import prefetch
 from fastlstm.train.schedule import Schedule, constant
 from fastlstm.train.seeds import DATA, DROPOUT, generator
+from fastlstm.train.sending import Sending
 from fastlstm.train.state import check_alike, copy_into
 from fastlstm.train.tasks.supervised import Loss
 from fastlstm.train.tasks.task import Batches, Outcome, Task, Validation
@@ -146,6 +147,7 @@ class Trainer:
         self._trained = [(name, p) for name, p in self._parameters if p.trainable]
         self._state: Any = None  # of the recurrent layers after the last batch
         self._standing: Callable[[], tuple[bool, float]] = lambda: (False, 0.0)  # see `step`
+        self._sending: Sending | None = None  # while `fit` trains in several processes
         self._share: Share | None = None  # whose rows the state is of; None: of all rows
 
     @property
@@ -182,7 +184,7 @@ class Trainer:
         for listener in self.listeners:
             listener.on_start(self.history, steps_per_epoch, self.epochs)
         try:
-            with InterruptGuard() as guard:
+            with InterruptGuard() as guard, self._sends():
                 while not self.finished:
                     self._train_epoch(batches, steps_per_epoch, guard)
                     self._stop_if(guard)
@@ -348,9 +350,10 @@ class Trainer:
         if state is not None and self._share is None:  # as loaded
             state = own_state(state, batch.rows)
         self._share = batch
+        assert self._sending is not None
         made = step(
             self.processes, self.task, self.model, batch, state, rng, self._trained,
-            self._standing,
+            self._standing, self._sending,
         )  # fmt: skip
         return made.outcome, (made.stop, made.seconds)
 
@@ -377,6 +380,15 @@ class Trainer:
     def _measured(self, batches: Iterable[Any]) -> Running:
         own = own_batches(self.task, batches, self.processes)
         return merged(self.processes, evaluate(self.model, own, self.task))
+
+    @contextmanager
+    def _sends(self) -> Iterator[None]:
+        """Let gradients travel early inside the block, if there is another process."""
+        if self.processes.size == 1:
+            yield
+            return
+        with closing(Sending(self.processes, self._trained)) as self._sending:
+            yield
 
     def _stop_if(self, guard: InterruptGuard) -> None:
         """Save and stop, if a signal came to any of the processes."""

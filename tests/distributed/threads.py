@@ -15,12 +15,19 @@ SECONDS = 120  # after which a thread that waits for another one gives up
 
 
 class ThreadProcesses(Processes):
-    """One of `size` threads that share a table with a place for each."""
+    """One of `size` threads that share tables with a place for each.
 
-    def __init__(self, rank: int, size: int, table: list[Any], barrier: threading.Barrier) -> None:
+    The first table is for its own calls, the second one for those apart.
+    """
+
+    def __init__(self, rank: int, size: int, *tables: tuple[list[Any], threading.Barrier]) -> None:
         self.rank, self.size = rank, size
-        self._table, self._barrier = table, barrier
+        (self._table, self._barrier), *self._others = tables
         self.sent = 0  # bytes
+        self.hurry = threading.Event()
+
+    def apart(self) -> Processes | None:
+        return ThreadProcesses(self.rank, self.size, *self._others)
 
     def gather(self, array: AnyArray) -> AnyArray:
         return np.stack(self._swap(array))
@@ -41,13 +48,14 @@ class ThreadProcesses(Processes):
 
 def together(size: int, work: Callable[[Processes], Any]) -> list[Any]:
     """Return what `work` returns in each of so many processes; the first error is raised."""
-    table, barrier = [None] * size, threading.Barrier(size, timeout=SECONDS)
+    tables = [([None] * size, threading.Barrier(size, timeout=SECONDS)) for _ in range(2)]
 
     def one(rank: int) -> Any:
         try:
-            return work(ThreadProcesses(rank, size, table, barrier))
+            return work(ThreadProcesses(rank, size, *tables))
         except BaseException:
-            barrier.abort()
+            for _, barrier in tables:
+                barrier.abort()
             raise
 
     with ThreadPoolExecutor(size) as pool:

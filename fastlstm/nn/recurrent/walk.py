@@ -11,6 +11,7 @@ from fastlstm import kernels
 from fastlstm.kernels import Call, Gradients, Reset, Weights
 from fastlstm.nn.dropout import dropout_mask
 from fastlstm.nn.module import Array
+from fastlstm.nn.ready import ready
 from fastlstm.nn.recurrent.reset import BoolArray, Cuts
 from fastlstm.nn.recurrent.stack import Stack, States
 from fastlstm.nn.sequence import Sequences, check_not_nan
@@ -146,6 +147,7 @@ def run_backward(
                 stack._learn(k, dreset)
             if run.learned:
                 stack._learn(k, values)
+            ready(*run.owned[k])
         mask = run.masks[layer - 1] if layer else None
         if mask is not None:
             view *= mask

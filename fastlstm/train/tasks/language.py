@@ -66,6 +66,10 @@ class LanguageModelling(Task):
     def work(self, batch: Window) -> NDArray[Any]:
         return np.ones(batch.tokens.shape[1])
 
+    def examples(self, batch: Window) -> NDArray[Any]:
+        steps, columns = batch.targets.shape
+        return np.full(columns, steps)
+
     def inputs(self, batch: Window) -> tuple[Any, ...]:
         return (batch.tokens,)
 

@@ -86,6 +86,11 @@ class Regression(Supervised):
         errors = self._errors(outputs, labels, there)
         return Outcome(loss, count, batch.words, outputs=outputs, errors=errors)
 
+    def examples(self, batch: Batch) -> NDArray[Any]:
+        labels = np.asarray(batch.labels)
+        counts: NDArray[Any] = (~np.isnan(labels)).reshape(len(labels), -1).sum(axis=1)
+        return counts
+
     def score(self, epoch: Any) -> tuple[float, ...]:
         """Return the rank of an epoch: the smaller its validation loss, the better."""
         rank: tuple[float, ...] = epoch.smallness

@@ -74,6 +74,10 @@ class Supervised(Task):
         """Return the loss of a batch and its gradient."""
         return self.loss(outputs, batch.labels)
 
+    def examples(self, batch: Batch) -> NDArray[Any] | None:
+        lengths = getattr(batch, "target_lengths", None)  # of pairs, whose labels are tokens
+        return np.ones(len(batch.labels)) if lengths is None else np.asarray(lengths)
+
     def select(self, batch: Batch, rows: NDArray[np.int64]) -> Any:
         if hasattr(batch, "select"):
             return super().select(batch, rows)

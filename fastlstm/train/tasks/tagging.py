@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fastlstm.models import SequenceTagger
 from fastlstm.nn.check import check_size
@@ -59,6 +60,11 @@ class Tagging(Task):
         scores = model(batch.x, batch.lengths)
         loss, _ = model.loss(scores, batch.labels, batch.lengths, gradient=False)
         return _outcome(loss, model.labels(scores, batch.lengths), batch)
+
+    def examples(self, batch: Rows) -> NDArray[Any]:
+        if batch.lengths is not None:
+            return batch.lengths
+        return np.full(len(batch.labels), batch.labels.shape[1])
 
     def identity(self, trainer: Any) -> dict[str, object]:
         """Return what makes the batches of `source`."""

@@ -81,6 +81,13 @@ class Task:
         lengths = getattr(batch, "lengths", None)
         return np.ones(len(batch.labels)) if lengths is None else np.asarray(lengths)
 
+    def examples(self, batch: Any) -> NDArray[Any] | None:
+        """Return how many of a step's examples each row of a batch is, [N]; None: not known before.
+
+        Processes that know it send gradients while the step goes on.
+        """
+        return None
+
     def select(self, batch: Any, rows: NDArray[np.int64]) -> Any:
         """Return a batch of some rows of one, int [n]; here by its method `select`."""
         if not hasattr(batch, "select"):

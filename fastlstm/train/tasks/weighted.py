@@ -44,6 +44,9 @@ class WeightedClassification(Task):
     def measure(self, model: Any, batch: Batch, state: Any) -> Outcome:
         return _outcome(batch, model(*batch.inputs))[0]
 
+    def examples(self, batch: Batch) -> NDArray[Any]:
+        return np.ones(len(batch.labels))
+
 
 def normalized(weights: NDArray[np.float64]) -> NDArray[np.float64] | None:
     """Return weights [N] with a mean of 1; None if all are equal, which is the same as none.
