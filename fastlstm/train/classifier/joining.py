@@ -7,9 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from fastlstm.distributed.launch import current
 from fastlstm.models import TextClassifier
 from fastlstm.models.joined import Join
 from fastlstm.printable import say
+from fastlstm.runtime import get_num_threads, num_threads
 from fastlstm.text import Encoded
 from fastlstm.train.classifier.config import Config
 from fastlstm.train.classifier.dataset import Dataset
@@ -22,7 +24,10 @@ from fastlstm.train.seeds import LINEAR, generator
 
 
 def train_linear(config: Config, data: Dataset) -> LinearPart:
-    """Train a linear part on the training texts, and tell how good that is."""
+    """Train a linear part on the training texts, and tell how good that is.
+
+    Of several processes the first one does it, on the cores of those beside it, which wait.
+    """
     assert data.whole is not None
     whole = data.whole
     labels = np.zeros(len(whole.rows), np.int64)
@@ -31,7 +36,10 @@ def train_linear(config: Config, data: Dataset) -> LinearPart:
         labels[whole.validation] = data.validation.labels
     rows = LabelledRows(whole.rows, labels, whole.train, whole.validation)
     seed = int(generator(config.seed, LINEAR).integers(2**31))
-    part = LinearPart.fit(rows, max(2, data.num_outputs), seed)
+    processes = current()
+    threads = None if config.threads else get_num_threads() * processes.sharing
+    with num_threads(threads):
+        part = LinearPart.shared(processes, rows, max(2, data.num_outputs), seed)
     say(part.told, flush=True)
     return part
 

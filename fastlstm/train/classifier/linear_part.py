@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import time
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -9,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from fastlstm.distributed.processes import Processes
 from fastlstm.linear import BagOfNgrams, LinearTraining, NgramOptions, TokenRows
 from fastlstm.models.joined import Join, calibrate, join, join_unseen
 from fastlstm.text.encoded import Ints
@@ -20,6 +22,10 @@ COSTS = (10.0, 30.0, 3.0)  # values of C: the last is for noisy texts, the secon
 FOLDS = 5  # turns, where no texts are held back
 ENOUGH = 1000  # texts, judged by turns, that tell which C is best
 MOST = 2000  # training texts that tell how wide a net's logits are, where none are held back
+
+
+# Of a part: what another process cannot know.
+FITTED = ("model", "everything", "logits", "calibration", "C", "seconds")
 
 
 class Trial(NamedTuple):
@@ -107,6 +113,22 @@ class LinearPart:
         return cls(
             best.model, everything, rows, judged, best.logits, best.calibration, best.C, seconds
         )
+
+    @classmethod
+    def shared(
+        cls, processes: Processes, rows: LabelledRows, num_classes: int, seed: int
+    ) -> LinearPart:
+        """Train one in process 0, and return it in all; they have the same texts."""
+        part = cls.fit(rows, num_classes, seed) if processes.first else None
+        if processes.size > 1:
+            fitted = [getattr(part, name) for name in FITTED] if part else None
+            data = processes.send(pickle.dumps(fitted) if fitted else None)
+            if part is None:
+                judged = rows.held_back if len(rows.held_back) else rows.train
+                told = dict(zip(FITTED, pickle.loads(data), strict=True))
+                part = cls(rows=rows, judged=judged, **told)
+        assert part is not None
+        return part
 
     @property
     def labels(self) -> NDArray[Any]:
