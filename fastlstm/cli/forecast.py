@@ -14,7 +14,9 @@ from fastlstm.cli.errors import UsageError
 from fastlstm.cli.flags import flag
 from fastlstm.cli.options import add_json_option, check_folder, print_json
 from fastlstm.cli.parser import Parser
+from fastlstm.cli.processes import add_distributed_option, joined
 from fastlstm.cli.training import absolute, add_output_options, take_output, writing
+from fastlstm.distributed.launch import current
 from fastlstm.printable import say
 
 SUMMARY = "forecast the numbers of a table by time"
@@ -102,6 +104,7 @@ def add_options(parser: Parser) -> None:
     model.add_argument("--test-split", metavar="X", type=_fraction, default=nothing,
                        help="fraction at the end to test on (default 0.2)")  # fmt: skip
     output = add_output_options(parser, "runs/<name of DATA>-<time>", extends=False)
+    add_distributed_option(parser)
     output.add_argument("--from", dest="from_run", metavar="RUN", default=nothing,
                         help="forecast DATA with the model of RUN; --out is a .csv")  # fmt: skip
     output.add_argument("--quiet", action="store_true", help="print nothing but errors")
@@ -111,6 +114,13 @@ def add_options(parser: Parser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Forecast as the options say, with a new run, one that goes on, or one that is there."""
     given = {k: v for k, v in vars(options).items() if k not in ("command", "parser", "run")}
+    with joined(given.pop("distributed"), given) as processes:
+        if "from_run" in given and not processes.first:  # nothing is trained
+            return 0
+        return _forecast(given)
+
+
+def _forecast(given: dict[str, Any]) -> int:
     as_json, quiet = given.pop("json"), given.pop("quiet")
     if "data" in given:
         given["data"] = absolute(given["data"])
@@ -146,6 +156,7 @@ def _run(given: dict[str, Any], quiet: bool) -> dict[str, Any]:
         if not output.resume:
             runs.checked(config)  # before a folder is written
             folder.begin(config)
+        current().barrier()  # what stands in the folder is the same to all processes
         return runs.run(config, folder, output.bars and not quiet)
 
 

@@ -64,7 +64,7 @@ def left(status: int) -> int:
         return status
     if processes.broken and processes.rank == 1:  # process 0 may be the one that was lost
         _tell(processes)
-    if processes.meet(GRACE):
+    if processes.meet(GRACE) and not processes.stuck:
         return status
     if not processes.broken:
         _tell(processes)

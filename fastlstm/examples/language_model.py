@@ -4,6 +4,7 @@ python -m fastlstm.examples.language_model                    # Shakespeare, by 
 python -m fastlstm.examples.language_model --data FILE --out run --plot loss.png
 python -m fastlstm.examples.language_model --data ptb --preset zaremba-small
 python -m fastlstm.examples.language_model --data ptb --preset tied-medium --out run
+mpirun -n 2 python -m fastlstm.examples.language_model --threads 1
 """
 
 from __future__ import annotations
@@ -12,11 +13,16 @@ import argparse
 import json
 import sys
 import time
+import zlib
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, fields, replace
 
+import numpy as np
+
 from fastlstm.cli.errors import STOPPED, exit_status
+from fastlstm.cli.processes import add_distributed_option, joined
+from fastlstm.distributed.processes import Processes
 from fastlstm.examples.options import add_plot, add_test_precision, add_threads, threaded
 from fastlstm.models import LanguageModel, sample
 from fastlstm.plotting import new_figure
@@ -60,6 +66,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("--prompt", default="", metavar="TEXT", help="what to write on from (a new line)")
     names = ", ".join(PRESETS)
     add("--preset", choices=PRESETS, default="char", metavar="NAME", help=f"{names} (char)")
+    add_distributed_option(parser)
     group = parser.add_argument_group("training options, by default those of the preset")
     for item in fields(LanguageOptions):
         flag, about = "--" + item.name.replace("_", "-"), {"help": item.metadata["help"]}
@@ -97,7 +104,8 @@ def train(
         trainer.load(out.checkpoint)
     elif out:
         out.check_free()
-        data.symbols.save(out.symbols)
+        if out.writes:
+            data.symbols.save(out.symbols)
     try:
         parts = (data.train[: given.limit], data.validation)
         trainer.fit(*trainer.task.source(trainer.model, *parts))
@@ -106,18 +114,27 @@ def train(
         status = STOPPED + interrupt.signal
         if trainer.average:  # its checkpoint, which holds both, is written
             trainer.model.load_state_dict(trainer.average.weights())
-    if out:
+    if out and out.writes:
         save_model(out.model, trainer.model)
     return status
 
 
 def run(given: argparse.Namespace) -> int:
-    """Train, measure, write; the last line is JSON."""
+    """Train, measure, write; the last line is JSON. Several processes share the training."""
+    told = {name: value for name, value in vars(given).items() if name != "plot"}  # a path
+    with joined(told.pop("distributed"), told) as processes:
+        status = _run(given, processes)
+        processes.barrier()  # for the first one, which measures
+    return status
+
+
+def _run(given: argparse.Namespace, processes: Processes) -> int:
     own = {f.name: getattr(given, f.name) for f in fields(LanguageOptions) if f.name in given}
     options = replace(PRESETS[given.preset], **own)
     if given.plot:
         new_figure(1, 1)  # what is missing shows at once
     data = load_language(given.data, level=options.level, size=options.vocab_size)
+    processes.agree({"the text": zlib.crc32(np.ascontiguousarray(data.train).data)})
     out = LanguageFolder(given.out) if given.out else None
     limit = {"limit": given.limit} if given.limit else {}
     trainer = build_trainer(
@@ -130,6 +147,8 @@ def run(given: argparse.Namespace) -> int:
     print(f"{data.source}; {parameters:,} parameters", flush=True)
     with out.locked() if out else nullcontext():
         status = train(trainer, data, given, out)
+    if not processes.first:
+        return status
     model.set_precision(given.test_precision or options.precision)
     begin, history = time.perf_counter(), trainer.history
     losses = [evaluate(model, part) for part in (data.validation, data.test)]

@@ -73,6 +73,8 @@ class ForecastFolder(OutputFolder):
 
     def begin(self, config: ForecastConfig) -> None:
         """Start a new run: remove the files of an earlier one, write the options."""
+        if not self.writes:
+            return
         self.clear()
         self.path.mkdir(parents=True, exist_ok=True)
         write_json(self.mark, asdict(config))
@@ -92,5 +94,7 @@ class ForecastFolder(OutputFolder):
 
     def finish(self, metrics: dict[str, Any]) -> None:
         """Write ``metrics.json``, which ends the run, and remove the checkpoint."""
+        if not self.writes:
+            return
         write_json(self.metrics, metrics)
         self.checkpoint.unlink(missing_ok=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastlstm.distributed.launch import current
 from fastlstm.forecast import measures
 from fastlstm.forecast.backtest import Backtest, backtest
 from fastlstm.forecast.boosting import boosted
@@ -36,8 +38,9 @@ MODEL, NAIVE, BOOSTED = "fastlstm", "seasonal naive", "gradient boosting"
 def run(config: ForecastConfig, folder: ForecastFolder, bars: bool = False) -> dict[str, Any]:
     """Train, compare and forecast in a folder; return the metrics.
 
-    A run that was interrupted goes on from its checkpoint. Errors are those of `read_table`,
-    `Forecaster.fit` and of writing.
+    A run that was interrupted goes on from its checkpoint. Several processes share the training of
+    the net; the first one does the rest, and the others return nothing. Errors are those of
+    `read_table`, `Forecaster.fit` and of writing, and ProcessesDiffer.
     """
     table, start = checked(config)
     series = table.series
@@ -54,6 +57,9 @@ def run(config: ForecastConfig, folder: ForecastFolder, bars: bool = False) -> d
             checkpoint=folder.checkpoint,
         ),
     )  # fmt: skip
+    if not folder.writes:
+        current().barrier()
+        return {}
     save_forecaster(folder.model, forecaster, [])
     found = backtest(forecaster, [series], [start], config.horizon, config.quantiles)
     models = compared(config, forecaster, found)
@@ -72,12 +78,15 @@ def run(config: ForecastConfig, folder: ForecastFolder, bars: bool = False) -> d
         "origins": len(found.origins),
     }
     folder.finish(metrics)
+    current().barrier()
     return metrics
 
 
 def checked(config: ForecastConfig) -> tuple[Table, int]:
     """Return the table and how many of its steps are trained on; errors as of `run`."""
     table = read_table(Path(config.data), config.how, config.columns)
+    numbers = (table.series.y, table.series.X, table.ahead)
+    current().agree({"the series": [zlib.crc32(np.ascontiguousarray(one).data) for one in numbers]})
     start = split(table.series, config)
     check_ahead(config, table)
     return table, start

@@ -3,15 +3,30 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
 from fastlstm.distributed.found import MPI_RANKS, MPI_SIZES, TORCH_NAMES
+
+# Of a command: its program, its arguments, and what process 1 has instead of the latter.
+Command = tuple[str, list[str], list[str] | None]
+
+
+class Ended(NamedTuple):
+    """How a command ended in one process."""
+
+    status: int
+    out: str
+    err: str
+
 
 SECONDS = 240  # after which a program is ended: no test is to hang
 HERE = Path(__file__).parent
@@ -43,6 +58,20 @@ def start(kind: str, size: int, *words: str, **environment: str) -> subprocess.P
         stderr=subprocess.PIPE,
         text=True,
     )
+
+
+def run_several(
+    kind: str, size: int, commands: Sequence[Command], folder: Path, **environment: str
+) -> list[list[Ended]]:
+    """Run commands one after another in the same processes; return their ends, by rank.
+
+    Programs under mpiexec or torchrun take seconds to start.
+    """
+    told = folder / "commands.json"
+    told.write_text(json.dumps(commands))
+    run(kind, size, str(HERE / "several.py"), str(told), **environment)
+    ends = [json.loads((folder / f"ends-{rank}.json").read_text()) for rank in range(size)]
+    return [[Ended(*one) for one in of_command] for of_command in zip(*ends, strict=True)]
 
 
 def ended(program: subprocess.Popen[str]) -> subprocess.CompletedProcess[str]:

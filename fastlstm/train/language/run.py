@@ -111,6 +111,8 @@ class LanguageFolder(OutputFolder):
 
     def check_free(self, overwrite: bool = False) -> None:
         """Raise FileExistsError if there is a model, or other files of these names."""
+        if not self.writes:
+            return
         self.check_own()
         if self.symbols.exists():
             raise FileExistsError(
