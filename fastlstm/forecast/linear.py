@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from math import inf
 from typing import NamedTuple
 
 import numpy as np
@@ -20,15 +21,17 @@ Floats = NDArray[np.float64]
 BENT = 0.97  # of the error of another scale, for one that bends more
 LONG, LONGER = 0.99, (96, 192)  # likewise of the error of a shorter context, and what is tried
 FOLDS = 3  # parts of the end of a series that are held back in turn
-AT_LAST = 1e5  # a penalty that leaves little but the last value
 
 
 # What the weights are drawn to, and how strongly: far from a mean, as of a random walk, it is the
-# last value, in the end nothing else.
+# last value, in the end without any drift.
 WAYS = [
     *(Way(penalty) for penalty in PENALTIES),
-    *(Way(penalty, to_last=True) for penalty in (*PENALTIES, AT_LAST)),
+    *(Way(penalty, to_last=True) for penalty in (*PENALTIES, inf)),
 ]
+
+LAST = len(WAYS) - 1  # which is taken unless another one is clearly better
+CHANCE = 0.3  # of its error, divided by how many horizons are held back, is what chance may make
 
 
 class Fold(NamedTuple):
@@ -117,7 +120,8 @@ def _linear(series: Sequence[Series], framing: Framing, fraction: float) -> Line
         known = now
     off = [_errors(*one, scales) for one in zip(held, found, strict=True)]
     errors = np.sum([total for total, _ in off], axis=0) / max(1, sum(count for _, count in off))
-    n = int(np.argmin(errors))
+    gain = CHANCE * H / sum(map(len, held))
+    n = int(np.argmin(errors)) if errors.min() < (1 - gain) * errors[LAST] else LAST
     folds = [Fold(part, ridges[n]) for part, ridges in zip(held, found, strict=True)]
     whole = sums.add(windows(known, ends)).ridges([WAYS[n]], len(train))[0]
     return Linear(float(errors[n]), framing, folds, train, whole)

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from fastlstm.forecast.linear import CHANCE
 from fastlstm.forecast.ridge import Ridge, chunks
 from fastlstm.forecast.windows import Window, Windows
 from fastlstm.models.sequence_regressor import SequenceRegressor
@@ -30,7 +31,9 @@ from fastlstm.train.trainer import Trainer
 
 Floats = NDArray[np.float64]
 
-WORTH = 0.995  # of the loss that a net begins with; one that learns less is left as it began
+# How much less than the loss it begins with a net must reach, or it is left as it began; more,
+# where few horizons are held back, as those say little.
+GAIN = 0.005
 # Where the number of epochs is not given, about so many updates are made, in so many epochs.
 STEPS, FEWEST, MOST = 3000, 4, 100
 
@@ -149,7 +152,8 @@ def train_net(
     if checkpoint is not None and checkpoint.exists():
         trainer.load(checkpoint)
     history = trainer.fit(*source)
-    if _loss(trainer, source) > WORTH * least:
+    gain = max(GAIN, CHANCE * held_back.horizon / max(1, len(held_back)))
+    if _loss(trainer, source) > (1 - gain) * least:
         net.load_state_dict(begun)
     return history
 

@@ -169,7 +169,8 @@ class _Products:
     ) -> tuple[Floats, Floats]:
         """Return the weights of shared features, [W, H, B], and of own ones, [W, H, C].
 
-        They are those of a penalty on how far they are from the last value, or from 0.
+        They are those of a penalty on how far they are from the last value, or from 0; with an
+        infinite one it is these alone that are forecast.
         """
         H, B, C = self.mixed.shape
         drawn = np.full(B + C, penalty * count)
@@ -177,7 +178,7 @@ class _Products:
         drawn[B - 1] = 1e-9 * count  # of the constant
         found = np.zeros((len(to_last), H, B + C))
         found[to_last, :, context - 1] = 1
-        for h in range(H):
+        for h in range(H if np.isfinite(penalty) else 0):
             mixed = self.mixed[h]
             shared = self.all if self.missed is None else self.all - self.missed[h]
             gram = np.block([[shared, mixed], [mixed.T, self.own[h]]])

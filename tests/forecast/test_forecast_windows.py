@@ -10,6 +10,7 @@ import pytest
 from fastlstm.forecast.backtest import backtest
 from fastlstm.forecast.forecaster import Forecaster, ForecastOptions, check_lengths
 from fastlstm.forecast.framing import Framing
+from fastlstm.forecast.linear import folds_of
 from fastlstm.forecast.net import NetOptions
 from fastlstm.forecast.ridge import FADES, Ridge, Sums, Way
 from fastlstm.forecast.series import read_series
@@ -106,14 +107,26 @@ def test_windows_can_be_added_to_a_linear_part() -> None:
     assert not np.allclose(first[0].shared, second[0].shared)
 
 
-def test_a_random_walk_is_forecast_no_worse_than_by_its_last_value() -> None:
+def test_a_random_walk_is_forecast_by_its_last_value() -> None:
     y = np.cumsum(np.random.default_rng(0).normal(size=900))
-    options = ForecastOptions(horizon=12, net=NetOptions(epochs=0))
+    options = ForecastOptions(horizon=12, net=NetOptions(epochs=1, hidden_size=4))
     series = read_series("y", y)
     found = Forecaster.fit([series.until(720)], options)
     result = backtest(found, [series], [720], 12, [0.1, 0.9])
     assert result.season == 1
-    assert result.mae < 1.01 * np.abs(result.naive - result.actual).mean()
+    assert result.mae < 1.002 * np.abs(result.naive - result.actual).mean()
+    assert abs(result.coverage - 0.8) < 0.1
+
+
+@pytest.mark.parametrize(("count", "folds"), [(26, 1), (44, 2), (400, 3)])
+def test_short_series_are_held_back_in_fewer_parts(count: int, folds: int) -> None:
+    series = read_series("y", np.random.default_rng(0).normal(size=count))
+    framing = Framing.of([series], 6, None, 1, True, 0.15)
+    cuts = [cut for (cut,) in folds_of([series], framing, 0.15)]
+    size = max(6, round(0.15 * count))
+    assert cuts == [count - size * (folds - n) for n in range(folds)]
+    windows = [cut - 6 + 1 - framing.first for cut in cuts]
+    assert windows[0] >= windows[-1] / 2 > 0
 
 
 def test_the_season_and_the_context_fit_into_short_series() -> None:
