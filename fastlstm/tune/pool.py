@@ -89,6 +89,10 @@ class Pool:
     jobs : processes.
     threads : of each.
     failed : called with a trial whose process died, and how.
+
+    Attributes
+    ----------
+    saved : whether all trials in work were saved after Ctrl-C; not if it came twice.
     """
 
     def __init__(
@@ -97,6 +101,7 @@ class Pool:
         self._folder, self._threads, self._failed = folder, threads, failed
         self._heard: queue.Queue[tuple[Worker, Told | None]] = queue.Queue()
         self._jobs, self._workers = jobs, list[Worker]()
+        self.saved = False
 
     def __enter__(self) -> Pool:
         return self
@@ -141,6 +146,7 @@ class Pool:
                     else:
                         worker.make(number)
             if guard.requested:
+                self.saved = True
                 raise Interrupted(number=guard.signal)
 
     def _start(self) -> Worker:

@@ -124,11 +124,10 @@ def _search(
             pool.make(numbers, done)
         except Interrupted as interrupt:
             states = [trial.state for trial in trials_of(study, plan)]
-            saved = states.count("unfinished")
-            interrupt.args = (
-                f"the study was interrupted after {len(states) - saved} trials; the state of "
-                f"{saved} more is saved",
-            )
+            left = states.count("unfinished")
+            how = "the state of {} more is saved" if pool.saved else "{} more lose an epoch at most"
+            told = f"the study was interrupted after {len(states) - left} trials; "
+            interrupt.args = (told + how.format(left),)
             raise
 
 
