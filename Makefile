@@ -126,7 +126,7 @@ $(TSAN)/built: $(PACKAGE) | $(VENV)/installed-test
 	$(call sanitized,thread,$(TSAN))
 
 attack: $(VENV)/installed-test $(ASAN)/built $(TSAN)/built
-	$(PIP) install --quiet 'Cython>=3.0.11' # faults planted in the extension are compiled
+	$(PIP) install --quiet 'Cython>=3.1' # faults planted in the extension are compiled
 	PYTHONPATH=tests $(BIN)/python -m attack $(ARGS)
 
 neon: $(VENV)/installed-test

@@ -8,6 +8,7 @@ import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import cache
 from importlib import import_module
 from typing import Any
 
@@ -20,7 +21,7 @@ from fastlstm.kernels.call import PRECISIONS
 MAX_THREADS = 1024
 OVERRIDES = ("FASTLSTM_BACKEND", "FASTLSTM_ISA", "FASTLSTM_NUM_THREADS")
 
-_num_threads: int | None = None  # of the process
+_num_threads: int | None = None  # of the process, as it was set
 _block_threads: ContextVar[int | None] = ContextVar("fastlstm_num_threads", default=None)
 
 
@@ -35,14 +36,17 @@ def get_num_threads() -> int:
     ValueError
         If FASTLSTM_NUM_THREADS is not a whole number from 1 to 1024.
     """
-    global _num_threads
     inside = _block_threads.get()
     if inside is not None:
         return inside
-    if _num_threads is None:
-        text = os.environ.get("FASTLSTM_NUM_THREADS")
-        _num_threads = _from_environment(text) if text else _available_cores()
-    return _num_threads
+    chosen = _num_threads  # read once: another thread may set it
+    return _default_threads() if chosen is None else chosen
+
+
+@cache
+def _default_threads() -> int:
+    text = os.environ.get("FASTLSTM_NUM_THREADS")
+    return _from_environment(text) if text else _available_cores()
 
 
 def set_num_threads(n: int) -> None:

@@ -15,6 +15,8 @@ from fastlstm.nn.check import as_array, check_array, check_ids, check_unchanged,
 # float32 or float64.
 Array = NDArray[Any]
 
+USED = "tape was already used by backward; run forward again"
+
 
 class RowGrad(NamedTuple):
     """Gradient of the few rows of a table that a batch touched.
@@ -270,13 +272,15 @@ class Module:
         try:
             return tape._kept[0]
         except IndexError:
-            raise RuntimeError("tape was already used by backward; run forward again") from None
+            raise RuntimeError(USED) from None
 
     def _take(self, tape: Tape) -> tuple[Any, ...]:
         """Return the same and use the tape up."""
-        kept = self._look(tape)
-        tape._kept.clear()
-        return kept
+        self._look(tape)
+        try:
+            return tape._kept.pop()  # one step: of threads that share a tape one gets it
+        except IndexError:
+            raise RuntimeError(USED) from None
 
 
 def _in_place_of(now: Parameter, where: str, value: Any) -> Parameter:

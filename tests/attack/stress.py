@@ -151,11 +151,13 @@ def linear_parts(rng: np.random.Generator) -> list[tuple[str, Callable[[], Any]]
 
 
 class Shared:
-    """One stream that all threads step: each step is a whole one, or refused by name."""
+    """One stream that all threads step, and one tape: each step is a whole one, or refused."""
 
     def __init__(self) -> None:
-        self.stream = fl.LSTM(5, 40, rng=np.random.default_rng(0)).stream(3)
+        self.lstm = fl.LSTM(5, 40, rng=np.random.default_rng(0))
+        self.stream = self.lstm.stream(3)
         self.x = np.zeros((3, 5), "f4")
+        self.tape = self.lstm.forward(self.x[None])[2]
 
     def step(self) -> None:
         try:
@@ -166,6 +168,19 @@ class Shared:
             return
         if y.shape != (3, 40) or not np.isfinite(y).all() or np.abs(y).max() > 1:
             raise AssertionError("a shared stream gave what is no output")
+
+    def back(self) -> None:
+        """Go back through a tape that others may be taking too, then lay out a new one: so there
+        is one pass at a time, and one thread that adds to the gradients."""
+        try:
+            dx, _ = self.lstm.backward(self.tape, np.ones((1, 3, 40), "f4"))
+        except RuntimeError as error:
+            if "run forward again" not in str(error):
+                raise
+            return
+        if not np.isfinite(dx).all():
+            raise AssertionError("a shared tape gave what is no gradient")
+        self.tape = self.lstm.forward(self.x[None])[2]
 
 
 class Stress:
@@ -193,8 +208,11 @@ class Stress:
         if how == 0:
             native.trim()
             _native.be_patient(bool(rng.integers(2)))  # whether teams wait for all their threads
-        elif how < 3:
+            native.set_isa(native.isa())  # written while others read it
+        elif how == 1:
             self.shared.step()
+        elif how == 2:
+            self.shared.back()
         else:
             task = self.tasks[int(rng.integers(len(self.tasks)))]
             if bits(task.call()) != task.expected:

@@ -13,7 +13,7 @@ cdef class BoundForward:
         of the same cell and weights, whose packed ones are used.
     """
     cdef HeldCall held
-    cdef bint busy
+    cdef fl_turn turn
 
     def __cinit__(self, cell, call, tuple ends not None, pack):
         cdef View v
@@ -33,6 +33,7 @@ cdef class BoundForward:
             self.held.held.append(v)
             self.held.kernels.pack(p, v.b.buf)
             p.packed = v.b.buf
+        fl_give_turn(&self.turn)
 
     cdef int share(self, BoundForward other) except -1:
         """Use the packed weights of another one."""
@@ -55,15 +56,14 @@ cdef class BoundForward:
         """Run; RuntimeError if another thread is inside."""
         cdef int failed
         cdef fl_call *p = &self.held.p
-        if self.busy:
+        if not fl_take_turn(&self.turn):
             raise RuntimeError("the arrays are in use by another thread: let callers take turns")
-        self.busy = True
         try:
             p.n_threads = n_threads
             let_interrupt(p)
             with nogil:
                 failed = self.held.kernels.forward(p)
         finally:
-            self.busy = False
+            fl_give_turn(&self.turn)
         if failed:
             fail(failed, f"a forward pass of {p.rows.T} steps of {p.rows.N} rows")

@@ -225,6 +225,9 @@ cdef extern from "fastlstm.h" nogil:
     void fl_sort_rows(int64_t T, int64_t N, const int64_t *lengths, int64_t *order,
                       int64_t *length, int64_t *n_at, int64_t *offset)
     const fl_kernels *fl_get_kernels(const char *isa, int itemsize, int precision)
+    int fl_use(const char *isa)
+    const char *fl_isa_in_use()
+    const fl_kernels *fl_kernels_in_use(int itemsize, int precision)
     int fl_isa_built(const char *isa)
     int fl_isa_supported(const char *isa)
     const char *const *fl_isa_names()
@@ -235,6 +238,13 @@ cdef extern from "fastlstm.h" nogil:
     size_t fl_block_bytes(size_t bytes)
     uint64_t fl_float_state()
     void fl_be_patient(int yes)
+
+cdef extern from "turn.h" nogil:
+    ctypedef struct fl_turn:
+        pass
+
+    int fl_take_turn(fl_turn *t)
+    void fl_give_turn(fl_turn *t)
 
 cdef extern from "sparse.h" nogil:
     ctypedef struct fl_sparse:

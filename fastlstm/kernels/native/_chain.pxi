@@ -19,7 +19,7 @@ cdef class Chain:
     cdef object dtype
     cdef str format
     cdef char code  # `format` as buffers have it
-    cdef bint busy
+    cdef fl_turn turn  # of the state: the GIL is given away during a call
     cdef int64_t P, C, itemsize
     cdef object Q, O  # Python's: what they are multiplied with may be of any size
     cdef void *packed
@@ -46,6 +46,7 @@ cdef class Chain:
         self.make_states(placed)
         self.set_stages(placed)
         self.pack()
+        fl_give_turn(&self.turn)
 
     cdef int make_states(self, list placed) except -1:
         """What the stages carry from frame to frame, zeros."""
@@ -161,10 +162,9 @@ cdef class Chain:
         fl_free(self.packed)
 
     cdef int enter(self) except -1:
-        """Claim the state for one caller: the GIL is given away during a call."""
-        if self.busy:
+        """Claim the state for one caller."""
+        if not fl_take_turn(&self.turn):
             raise RuntimeError(STREAM_IN_USE)
-        self.busy = True
         return 0
 
     cdef bint take(self, x, Py_buffer *b) except -1:
@@ -216,7 +216,7 @@ cdef class Chain:
                 failed = self.kernels.chain(&self.p, &f)
                 if failed:
                     memcpy(self.memory.b.buf, self.before.b.buf, size)
-            self.busy = False
+            fl_give_turn(&self.turn)
         finally:
             PyBuffer_Release(&out)
         if failed:
@@ -230,7 +230,7 @@ cdef class Chain:
         try:
             return tuple([array.copy() for array in self.states])
         finally:
-            self.busy = False
+            fl_give_turn(&self.turn)
 
     @state.setter
     def state(self, value):
@@ -240,6 +240,6 @@ cdef class Chain:
             for array, part in zip(self.states, values):
                 array[...] = part
         finally:
-            self.busy = False
+            fl_give_turn(&self.turn)
 
 

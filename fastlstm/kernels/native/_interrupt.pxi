@@ -1,7 +1,8 @@
 # Ctrl-C in the middle of a long call.
 # Part of _native.pyx.
 
-cdef object _raised = None  # by a signal's handler, on its way out of the kernel
+# By a signal's handler, on its way out of the kernel: the main thread's alone, as signals are.
+cdef object _raised = None
 
 
 cdef int signals() noexcept with gil:

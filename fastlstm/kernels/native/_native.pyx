@@ -1,8 +1,13 @@
-# cython: language_level=3, wraparound=False, initializedcheck=False
+# cython: language_level=3, wraparound=False, initializedcheck=False, freethreading_compatible=True
 """Compiled kernels: shapes and buffers are checked here, the GIL is released, C does the rest.
 
 What a kernel reads is checked on the very objects it reads: sizes are those of the buffers held,
 and tuples and lists are indexed with a check (boundscheck is on; pointers never have one).
+
+Threads may call everything here at the same time, with Python's lock or without it: what all of them
+share is constant once the module is loaded, or stands in C behind a lock (threads.c, buffers.c) or
+in an atomic (the instruction set, in dispatch.c). An object that keeps something between calls lets
+one thread at a time to it (turn.h).
 
 This file chooses the instruction set; the others hold one idea each:
 _c.pxd the C interface, _view.pxi arrays, _interrupt.pxi signals, _sequence.pxi the time loop,
@@ -70,12 +75,6 @@ from fastlstm.kernels.sparse import (
 from fastlstm.kernels.spec import CELLS, CellSpec
 from fastlstm.kernels.steps import STREAM_IN_USE, read_states, read_step, wrong_row
 
-cdef str _isa = None
-cdef const fl_kernels *_f32 = NULL
-cdef const fl_kernels *_f64 = NULL
-cdef const fl_kernels *_bf16 = NULL
-cdef const fl_kernels *_int8 = NULL
-
 
 def built_isas():
     """Names of the instruction sets in this build, best first."""
@@ -96,7 +95,7 @@ def supported_isas():
 
 def isa():
     """Name of the instruction set in use."""
-    return _isa
+    return fl_isa_in_use().decode()
 
 
 def set_isa(name):
@@ -107,30 +106,25 @@ def set_isa(name):
     ValueError
         If the name is unknown, or this build or machine lacks it.
     """
-    global _isa, _f32, _f64, _bf16, _int8
-    if name not in supported_isas():
+    if name not in supported_isas() or not fl_use(name.encode()):
         raise ValueError(
             f"isa is {name!r}, expected one of {', '.join(supported_isas())} "
             f"(built: {', '.join(built_isas())}; this machine runs those named first)"
         )
-    _isa = name
-    code = name.encode()
-    _f32, _f64 = fl_get_kernels(code, 4, FL_FULL), fl_get_kernels(code, 8, FL_FULL)
-    _bf16, _int8 = fl_get_kernels(code, 4, FL_BFLOAT16), fl_get_kernels(code, 4, FL_INT8)
 
 
 set_isa(os.environ.get("FASTLSTM_ISA") or supported_isas()[0])
 
 
 cdef const fl_kernels *kernels_of(int itemsize):
-    return _f64 if itemsize == 8 else _f32  # asking the processor each time costs 20 us
+    return fl_kernels_in_use(itemsize, FL_FULL)
 
 
 cdef const fl_kernels *kernels_in(str precision, int itemsize) noexcept:
     """The kernels of cells, their products made in a checked precision."""
     if precision == "float32":
         return kernels_of(itemsize)
-    return _bf16 if precision == "bfloat16" else _int8
+    return fl_kernels_in_use(4, FL_BFLOAT16 if precision == "bfloat16" else FL_INT8)
 
 
 def cell_names():
@@ -193,7 +187,8 @@ cdef elementwise(array, str isa, str precision, int which):
     array = np.ascontiguousarray(array).ravel()
     out = np.empty_like(array)
     format = format_of(array, "array")
-    k = fl_get_kernels((isa or _isa).encode(), 8 if format == "d" else 4,
+    name = isa.encode() if isa else <bytes>fl_isa_in_use()
+    k = fl_get_kernels(name, 8 if format == "d" else 4,
                        {"float32": FL_FULL, "bfloat16": FL_BFLOAT16, "int8": FL_INT8}[precision])
     if k == NULL:
         raise ValueError(f"isa is {isa!r}, expected one of {', '.join(supported_isas())}")

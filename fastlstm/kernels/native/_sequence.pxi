@@ -12,23 +12,22 @@ cdef class HeldCall:
     cdef int gates
     cdef int states
     cdef list held
-    cdef bint used
+    cdef bint saves
+    cdef fl_turn turn  # of a backward pass: given once there is something to serve it with
 
     def __cinit__(self):
         self.held = []
-        self.used = True  # until there is something to serve a backward pass with
 
     def __dealloc__(self):
         self.free()
 
     cdef int claim(self) except -1:
         """Take it for a backward pass: threads may share it, and it serves one."""
-        if self.used:
+        if not fl_take_turn(&self.turn):
             raise RuntimeError(
                 "saved was used by a backward pass, or is at this moment: run forward again, it "
                 "serves one"
             )
-        self.used = True
         return 0
 
     cdef void free(self):
@@ -262,7 +261,7 @@ cdef int set_forward(HeldCall held, cell, call) except -1:
     held.held.append(out)
     held.p.y, held.p.y_t, held.p.y_n = out.b.buf, out.stride(0), out.stride(1)
     held.p.n_threads = n_threads
-    held.used = not save
+    held.saves = save
     if save:
         held.p.recompute = recompute
     return 0
@@ -276,14 +275,17 @@ def forward(cell, call):
     state_n = held.new_states()
     held.set_states(state_n, "state_n", <const void **>&held.p.h_n, <const void **>&held.p.c_n,
                     True)
-    if not held.used:
+    if held.saves:
         keep(&held.p, held.kernels)
     let_interrupt(&held.p)
     with nogil:
         failed = held.kernels.forward(&held.p)
     if failed:
         fail(failed, f"a forward pass of {held.p.rows.T} steps of {held.p.rows.N} rows")
-    return state_n, (None if held.used else held)
+    if not held.saves:
+        return state_n, None
+    fl_give_turn(&held.turn)
+    return state_n, held
 
 
 def backward(HeldCall saved not None, given):
@@ -297,7 +299,7 @@ def backward(HeldCall saved not None, given):
         results, dparams = set_backward(saved, &g, given)
     except BaseException:  # nothing was computed: it still serves
         del saved.held[held:]
-        saved.used = False
+        fl_give_turn(&saved.turn)
         raise
     let_interrupt(&saved.p)
     with nogil:
@@ -366,7 +368,7 @@ def inside(HeldCall saved not None):
         saved.kernels.inside(&saved.p, gates.b.buf, cells.b.buf)
         return found, states, H
     finally:
-        saved.used = False
+        fl_give_turn(&saved.turn)
 
 
 cdef set_gradients(HeldCall saved, fl_grads *g, grads):

@@ -21,7 +21,7 @@ cdef class Kept:
     cdef int bits
     cdef int64_t n
     cdef int64_t[2] offset
-    cdef bint ready  # for a backward pass: it serves one
+    cdef fl_turn turn  # of a backward pass: it serves one
     cdef object __weakref__
 
     @property
@@ -506,7 +506,7 @@ cdef class TensorStep:
             k = self.placed(Kept(), tensors)
         keep(&k.p, k.kernels)
         ends = self.run(k, tensors, n_threads)
-        k.ready = True
+        fl_give_turn(&k.turn)
         return ends, k
 
     cdef Kept placed(self, Kept k, tuple tensors):
@@ -517,8 +517,8 @@ cdef class TensorStep:
     cdef int place_again(self, Kept k, tuple tensors) except -1:
         """Set the inputs of a step that was saved: the same, wherever they are by now."""
         cdef Kept now = self.placed(Kept(), tensors)
-        if not k.ready or now.p.cell != k.p.cell or now.bits != k.bits:
-            raise RuntimeError("the step was not saved with these tensors, or was used before")
+        if now.p.cell != k.p.cell or now.bits != k.bits:
+            raise RuntimeError("the step was not saved with these tensors")
         if not same_sizes(&k.p, &now.p):
             raise RuntimeError("the tensors have other shapes than when the step was saved")
         k.p.input.x, k.p.h0, k.p.c0, k.p.weights = now.p.input.x, now.p.h0, now.p.c0, now.p.weights
@@ -547,10 +547,15 @@ cdef class TensorStep:
         cdef fl_grads g
         cdef int w = self.states + 1
         cdef list held = []
-        found = self.set_gradients(k, &g, tensors, given, with_dx, held)
-        found += [None if t is None else self.zeros_like(t) for t in tensors[w:]]
-        g.dw_ih, g.dw_hh = address(found[w]), address(found[w + 1])
-        g.db_ih, g.db_hh = address(found[w + 2]), address(found[w + 3])
+        self.claim(k)
+        try:
+            found = self.set_gradients(k, &g, tensors, given, with_dx, held)
+            found += [None if t is None else self.zeros_like(t) for t in tensors[w:]]
+            g.dw_ih, g.dw_hh = address(found[w]), address(found[w + 1])
+            g.db_ih, g.db_hh = address(found[w + 2]), address(found[w + 3])
+        except BaseException:  # nothing was computed: it still serves
+            fl_give_turn(&k.turn)
+            raise
         self.run_backward(k, &g, n_threads)
         return found
 
@@ -559,10 +564,15 @@ cdef class TensorStep:
         """As `backward`, of x and the states; those of the weights go to `sums`, if it is there."""
         cdef fl_grads g
         cdef list held = []
-        found = self.set_gradients(k, &g, tensors, given, with_dx, held)
-        g.part = FL_GATES
-        if sums is not None:
-            sums.lend(k, with_dx)
+        self.claim(k)
+        try:
+            found = self.set_gradients(k, &g, tensors, given, with_dx, held)
+            g.part = FL_GATES
+            if sums is not None:
+                sums.lend(k, with_dx)
+        except BaseException:
+            fl_give_turn(&k.turn)
+            raise
         try:
             self.run_backward(k, &g, n_threads)
         finally:
@@ -588,12 +598,15 @@ cdef class TensorStep:
         g.dc0 = address(found[2]) if self.states == 2 else NULL
         return found
 
+    cdef int claim(self, Kept k) except -1:
+        """Take it for a backward pass."""
+        if not fl_take_turn(&k.turn):
+            raise RuntimeError("the step was used before, or is at this moment: save it again")
+        return 0
+
     cdef int run_backward(self, Kept k, fl_grads *g, int n_threads) except -1:
         cdef int failed
         k.p.n_threads = n_threads
-        if not k.ready:
-            raise RuntimeError("the step was used before, or is at this moment: save it again")
-        k.ready = False
         with nogil:
             failed = k.kernels.backward(&k.p, g)
         if failed:

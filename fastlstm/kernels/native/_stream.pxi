@@ -44,7 +44,7 @@ cdef class Stream:
     cdef object spec, dtype
     cdef str format
     cdef char code  # `format` as buffers have it
-    cdef bint busy
+    cdef fl_turn turn  # of the state: the GIL is given away during a step
     cdef int64_t L, N, I, R, itemsize
     cdef tuple out  # shape of a step's result
     cdef tuple states  # arrays [L,N,R or H]
@@ -79,6 +79,7 @@ cdef class Stream:
             call.set_states(state, "state", &call.p.h0, &call.p.c0, True)
             call.p.h_n, call.p.c_n = <void *>call.p.h0, <void *>call.p.c0
             memcpy(&self.p[k], &call.p, sizeof(fl_call))
+        fl_give_turn(&self.turn)
 
     cdef list read_layers(self, cell, list layers, int64_t batch_size, precision):
         """The call of each layer, after checking that they fit each other: before any is packed."""
@@ -122,10 +123,9 @@ cdef class Stream:
         return is_large(self.N, self.work)
 
     cdef int enter(self) except -1:
-        """Claim the state for one caller: the GIL is given away during a step."""
-        if self.busy:
+        """Claim the state for one caller."""
+        if not fl_take_turn(&self.turn):
             raise RuntimeError(STREAM_IN_USE)
-        self.busy = True
         return 0
 
     cdef bint hold(self, x, int64_t n, Py_buffer *b) except -1:
@@ -179,7 +179,7 @@ cdef class Stream:
                     else:
                         failed = self.run_apart(x.buf, x_n, rows, n, n_threads, out.buf)
             finally:
-                self.busy = False
+                fl_give_turn(&self.turn)
         finally:
             PyBuffer_Release(&out)
         if failed:
@@ -259,7 +259,7 @@ cdef class Stream:
             for array, part in zip(self.states, parts):
                 array[...] = part
         finally:
-            self.busy = False
+            fl_give_turn(&self.turn)
         return 0
 
     @property
@@ -269,7 +269,7 @@ cdef class Stream:
         try:
             return tuple([array.copy() for array in self.states])
         finally:
-            self.busy = False
+            fl_give_turn(&self.turn)
 
     @state.setter
     def state(self, value):

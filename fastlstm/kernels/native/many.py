@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,7 @@ from fastlstm.kernels.many import ManyCall, ManyGradients, check_alike, put_stat
 from fastlstm.kernels.native import _native
 from fastlstm.kernels.saved import Saved
 from fastlstm.kernels.spec import CellSpec
-from fastlstm.kernels.steps import STREAM_IN_USE
+from fastlstm.kernels.steps import OneCaller
 
 
 class Models:
@@ -97,31 +96,30 @@ class ManyStream:
     """Steps of several streams of equal shape; see `fastlstm.kernels.many.LoopedStream`."""
 
     def __init__(self, streams: Sequence[Any]) -> None:
-        self._streams, self._lock = list(streams), Lock()
+        self._streams, self._caller = list(streams), OneCaller()
         if not self._streams:
             raise ValueError("streams is empty, expected one at least")
         self._steps = _native.ManySteps(self._streams)
+        h = self._streams[0].state[0]
+        self._R, self._dtype = h.shape[-1], h.dtype
 
     def __call__(self, x: Array, n_threads: int = 1, /) -> Array:
         """Advance all models by one step."""
-        R, dtype = self._streams[0].state[0].shape[-1], self._streams[0].state[0].dtype
-        y = np.empty((*np.shape(x)[:2], R), dtype)
-        if not self._lock.acquire(blocking=False):
-            raise RuntimeError(STREAM_IN_USE)
-        try:
+        y = np.empty((*np.shape(x)[:2], self._R), self._dtype)
+        with self._caller:
             self._steps(x, y, n_threads)
-        finally:
-            self._lock.release()
         return y
 
     @property
     def state(self) -> States:
         """Each state [M,L,N,R or H]: copies out, values in."""
-        return stacked([stream.state for stream in self._streams])
+        with self._caller:
+            return stacked([stream.state for stream in self._streams])
 
     @state.setter
     def state(self, value: States) -> None:
-        put_states(self._streams, value)
+        with self._caller:
+            put_states(self._streams, value)
 
 
 PART = 16384  # elements that a thread takes at a time

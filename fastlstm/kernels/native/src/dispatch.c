@@ -1,5 +1,6 @@
 /* Which kernels this build has and this processor, with its operating system, can run. */
 #define _DEFAULT_SOURCE
+#include <stdatomic.h>
 #include <stddef.h>
 #include <string.h>
 
@@ -97,6 +98,8 @@ typedef struct {
 static const level LEVELS[] = {AMX,  AVX512BF16, AVX512VNNI,  AVX512, AVXVNNI,
                                AVX2, NEONBF16,   NEONDOTPROD, NEON,   BASE};
 enum { N_LEVELS = sizeof LEVELS / sizeof *LEVELS };
+
+static _Atomic(const level *) in_use;
 
 static const level *find(const char *isa) {
     for (int i = 0; i < N_LEVELS; i++)
@@ -197,9 +200,28 @@ static int cpu_supports(const char *isa) { return !strcmp(isa, "base"); }
 
 int fl_isa_supported(const char *isa) { return find(isa) && cpu_supports(isa); }
 
-const fl_kernels *fl_get_kernels(const char *isa, int itemsize, int precision) {
-    const level *l = find(isa);
-    if (!l || !fl_isa_supported(isa)) return NULL;
+static const fl_kernels *kernels_of(const level *l, int itemsize, int precision) {
+    if (!l) return NULL;
     if (itemsize == 8) return precision == FL_FULL ? l->f64 : NULL;
     return precision == FL_BFLOAT16 ? l->bf16 : precision == FL_INT8 ? l->int8 : l->f32;
+}
+
+const fl_kernels *fl_get_kernels(const char *isa, int itemsize, int precision) {
+    return fl_isa_supported(isa) ? kernels_of(find(isa), itemsize, precision) : NULL;
+}
+
+/* The tables are constants: a reader needs no more of the others' memory than which one it is. */
+static const level *used(void) { return atomic_load_explicit(&in_use, memory_order_relaxed); }
+
+int fl_use(const char *isa) {
+    const level *l = find(isa);
+    if (!l || !l->f32 || !cpu_supports(isa)) return 0;
+    atomic_store_explicit(&in_use, l, memory_order_relaxed);
+    return 1;
+}
+
+const char *fl_isa_in_use(void) { return used() ? used()->isa : ""; }
+
+const fl_kernels *fl_kernels_in_use(int itemsize, int precision) {
+    return kernels_of(used(), itemsize, precision);
 }

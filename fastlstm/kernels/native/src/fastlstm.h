@@ -276,6 +276,11 @@ const fl_kernels *fl_get_kernels(const char *isa, int itemsize, int precision);
 int fl_isa_built(const char *isa);
 int fl_isa_supported(const char *isa);
 const char *const *fl_isa_names(void); /* best first, ends with NULL */
+/* The set in use, of the whole process: chosen (0: this build or machine lacks it), named, and its
+ * tables, without asking the processor. Threads may ask while another one chooses. */
+int fl_use(const char *isa);
+const char *fl_isa_in_use(void);
+const fl_kernels *fl_kernels_in_use(int itemsize, int precision);
 
 /* threads.c: body(ctx, thread, threads, team) on every thread of a team, the caller among them,
  * with denormals flushed to zero. A team that is busy (another Python thread is inside) is not

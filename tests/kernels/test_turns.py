@@ -1,0 +1,139 @@
+"""What serves one caller, asked by many threads at once: one gets it, the others are told."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from bound import Kernel
+from cases import F32, Case, make
+from checks import run_forward
+
+import fastlstm as fl
+from fastlstm import runtime
+
+THREADS, ROUNDS = 4, 30
+
+
+def at_once(call: Callable[[], Any]) -> list[Any]:
+    """What a call returned, or its error, in each of some threads that begin together."""
+    ready, found = threading.Barrier(THREADS), list[Any]()
+
+    def one() -> None:
+        ready.wait()
+        try:
+            found.append(call())
+        except Exception as error:
+            found.append(error)
+
+    threads = [threading.Thread(target=one) for _ in range(THREADS)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return found
+
+
+def refused(found: list[Any], words: str) -> int:
+    """How many threads were told so; any other error is raised."""
+    errors = [item for item in found if isinstance(item, Exception)]
+    for error in errors:
+        if not isinstance(error, RuntimeError) or words not in str(error):
+            raise error
+    return len(errors)
+
+
+@pytest.mark.usefixtures("native")
+def test_a_tape_serves_one_of_the_threads() -> None:
+    lstm = fl.LSTM(5, 33, rng=0)
+    x = np.random.default_rng(0).standard_normal((6, 7, 5)).astype("f4")
+    y, _, tape = lstm.forward(x)
+    expected = lstm.backward(tape, np.ones_like(y))[0].tobytes()
+    for _ in range(ROUNDS):
+        lstm.zero_grad()
+        _, _, tape = lstm.forward(x)
+        found = at_once(lambda tape=tape: lstm.backward(tape, np.ones_like(y))[0].tobytes())
+        assert refused(found, "run forward again") == THREADS - 1
+        assert expected in found
+
+
+@pytest.mark.usefixtures("native")
+def test_what_a_kernel_saved_serves_one_of_the_threads() -> None:
+    """The door itself, behind the tape that would have told the others."""
+    kernel = Kernel("lstm", "native")
+    p = make(Case(5, 3, 4, 9, dtype=F32), kernel.cell)
+    for _ in range(ROUNDS):
+        _, saved = run_forward(kernel, p, save=True)
+        grads = p.weights.map(np.zeros_like)
+        found = at_once(
+            lambda s=saved, g=grads: kernel.backward(s, p.dy, p.dstate, g, np.zeros_like(p.x))
+        )
+        assert refused(found, "it serves one") == THREADS - 1
+
+
+@pytest.mark.usefixtures("native")
+def test_a_stream_steps_for_one_caller_at_a_time() -> None:
+    """Whole steps, one after the other, however many are refused."""
+    gru, x = fl.GRU(3, 64, rng=0), np.ones((1, 3), "f4")
+    shared, alone = gru.stream(1), gru.stream(1)
+    found = [item for _ in range(ROUNDS) for item in at_once(lambda: shared(x).tobytes())]
+    told = refused(found, "one caller at a time")
+    steps = {alone(x).tobytes() for _ in range(len(found) - told)}
+    assert {item for item in found if isinstance(item, bytes)} == steps
+    assert shared.state[0].tobytes() == alone.state[0].tobytes()
+
+
+def test_the_instruction_set_is_one_that_was_chosen(native: Any) -> None:
+    """Another thread changes it meanwhile: each call runs on one of them, whole."""
+    before, sets = native.isa(), native.supported_isas()
+    lstm = fl.LSTM(4, 20, rng=0)
+    x = np.random.default_rng(1).standard_normal((3, 2, 4)).astype("f4")
+    known = set()
+    try:
+        for isa in sets:
+            native.set_isa(isa)
+            known.add(lstm(x)[0].tobytes())
+        ended = threading.Event()
+
+        def change() -> None:
+            while not ended.is_set():
+                for isa in sets:
+                    native.set_isa(isa)
+
+        other = threading.Thread(target=change)
+        other.start()
+        try:
+            for _ in range(200):
+                assert lstm(x)[0].tobytes() in known
+                assert native.isa() in sets
+        finally:
+            ended.set()
+            other.join()
+    finally:
+        native.set_isa(before)
+
+
+def test_a_count_that_is_set_is_not_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not even to a thread that asks for the first time while another one sets it."""
+    monkeypatch.setattr(runtime, "_num_threads", None)
+
+    def set_meanwhile() -> int:
+        fl.set_num_threads(3)
+        return 2
+
+    monkeypatch.setattr(runtime, "_default_threads", set_meanwhile)
+    assert fl.get_num_threads() == 2
+    assert fl.get_num_threads() == 3
+
+
+@pytest.mark.usefixtures("native")
+def test_pythons_lock_stays_off() -> None:
+    """A free-threaded Python takes it back for an extension that does not say it needs none."""
+    enabled = getattr(sys, "_is_gil_enabled", None)
+    if enabled is None or "free-threading" not in sys.version:
+        pytest.skip("this Python has its lock")
+    assert not enabled()
