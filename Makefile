@@ -42,7 +42,7 @@ help:
 	@echo "make neon       kernels compiled for aarch64, tested under qemu-user"
 	@echo "make windows    kernels compiled for Windows with mingw-w64, tested under Wine"
 	@echo "make werror     kernels compiled with gcc and clang, warnings as errors"
-	@echo "make wheel      sdist and wheel in dist/, contents and sizes checked"
+	@echo "make wheel      sdist and wheel in dist/, for the Linux systems it runs on; contents and sizes checked"
 	@echo "make clean      removes what the targets made"
 
 # The environment. A stamp file stands for each set of packages, so that a second run starts at once
@@ -147,6 +147,7 @@ werror: | $(BIN)/python
 wheel: $(VENV)/installed-dev
 	rm -rf dist
 	$(BIN)/python -m build --outdir dist .
+	$(BIN)/python tests/packaging/repair_wheel.py dist
 	$(BIN)/python tests/packaging/check_dist.py dist
 
 clean:

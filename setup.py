@@ -194,19 +194,27 @@ def kernel_flags(compiler: list[str], folder: Path) -> list[str]:
     return KERNEL_FLAGS
 
 
+# What clang-cl makes code for, as itself it may be one that another processor emulates.
+CLANG_CL_TARGETS = {
+    "win-amd64": "x86_64-pc-windows-msvc",
+    "win-arm64": "aarch64-pc-windows-msvc",
+}
+
+
 def is_clang_cl(compiler: list[str]) -> bool:
     """Whether `compiler` is clang as a compiler for Visual Studio."""
     return Path(compiler[0]).stem.startswith("clang-cl")
 
 
 def in_words_of(compiler: list[str], flags: list[str]) -> list[str]:
-    """Flags of gcc and clang as `compiler` takes them.
+    """Flags of gcc and clang as `compiler` takes them, with those it has by itself.
 
     To clang-cl Python also gives those of Visual Studio, and it knows no use for some.
     """
     if not is_clang_cl(compiler):
         return flags
-    return ["-Wno-unused-command-line-argument", *(f"/clang:{flag}" for flag in flags)]
+    own = ["-Wno-unused-command-line-argument", *compiler[1:]]
+    return [*own, *(f"/clang:{flag}" for flag in flags)]
 
 
 def smaller_flags(path: Path, gcc_x86: bool) -> list[str]:
@@ -301,7 +309,8 @@ class BuildKernels(build_ext):
             return self.compiler.compiler_so
         self.compiler.initialize()
         self.compiler.cc = find_clang_cl()
-        return [self.compiler.cc]
+        target = CLANG_CL_TARGETS.get(self.plat_name)
+        return [self.compiler.cc, *([f"--target={target}"] if target else [])]
 
     def compile_kernels(self, compiler: list[str], levels: list[str], gcc_x86: bool) -> list[str]:
         """Compile each C source to an object file; returns their paths."""

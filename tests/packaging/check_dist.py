@@ -1,11 +1,15 @@
-"""Check what `make wheel` built (python check_dist.py FOLDER): names, contents, sizes."""
+"""Check what `make wheel` built (python check_dist.py FOLDER): names, tags, contents, sizes."""
 
 from __future__ import annotations
 
+import re
 import sys
 import tarfile
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
+
+from glibc import asked_by, promised
 
 ROOT = Path(__file__).parents[2]
 MAX_WHEEL_BYTES = 3_300_000
@@ -30,6 +34,10 @@ SDIST_HOLDS = (
 )  # fmt: skip
 SOURCES = (".py", ".pyi", ".pyx", ".pxd", ".pxi", ".c", ".h", ".toml", ".typed", ".bz2")
 NOT_IN_WHEEL = (".c", ".h", ".pyx", ".pxd", ".pxi", ".o", ".pyc")
+PLATFORM = re.compile(
+    r"(linux|manylinux(1|2010|2014|_\d+_\d+)|musllinux_\d+_\d+)_(x86_64|aarch64)"
+    r"|macosx_\d+_\d+_(x86_64|arm64|universal2)|win_(amd64|arm64)"
+)
 
 
 def only(folder: Path, pattern: str) -> Path:
@@ -46,12 +54,46 @@ def sources(folder: str) -> list[str]:
     return [path.relative_to(ROOT).as_posix() for path in found]
 
 
+def tag_problems(wheel: Path, archive: zipfile.ZipFile) -> Iterator[str]:
+    """What is wrong with the tags that pip chooses a wheel by."""
+    python, abi, platforms = wheel.stem.split("-")[-3:]
+    this = f"cp{sys.version_info.major}{sys.version_info.minor}"
+    if python != this:
+        yield f"{wheel.name} is for {python}, expected {this}, which built it"
+    for tag in platforms.split("."):
+        if not PLATFORM.fullmatch(tag):
+            yield f"{wheel.name} has the platform tag {tag}, expected one that an index takes"
+    (name,) = [name for name in archive.namelist() if name.endswith(".dist-info/WHEEL")]
+    told = set(re.findall(r"^Tag: (\S+)", archive.read(name).decode(), re.MULTILINE))
+    expected = {f"{python}-{abi}-{tag}" for tag in platforms.split(".")}
+    if told != expected:
+        yield f"{wheel.name} says it is {sorted(told)}, expected {sorted(expected)}, its name"
+    least = promised(platforms)
+    for version, symbols in asked_by(wheel).items():
+        if least is not None and version > least:
+            names, (major, minor) = ", ".join(symbols), version
+            yield f"{wheel.name} needs glibc {major}.{minor} for {names}, newer than its tag"
+
+
+def unlicensed(archive: zipfile.ZipFile) -> Iterator[str]:
+    """Bundled data that no ATTRIBUTION.md beside it tells the origin and the licence of."""
+    names = [name for name in archive.namelist() if "/data/" in name]
+    for folder in {name.rpartition("/")[0] for name in names}:
+        told = f"{folder}/ATTRIBUTION.md"
+        text = archive.read(told).decode() if told in names else ""
+        for name in names:
+            if name.startswith(folder) and name != told and name.rpartition("/")[2] not in text:
+                yield name
+
+
 def wheel_problems(wheel: Path) -> list[str]:
     """What is wrong with the wheel."""
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
         data = sum(file.compress_size for file in archive.infolist() if "/data/" in file.filename)
-    problems = [f"{wheel.name} lacks {name}" for name in WHEEL_HOLDS if name not in names]
+        problems = list(tag_problems(wheel, archive))
+        problems += [f"{name} has no line in ATTRIBUTION.md" for name in unlicensed(archive)]
+    problems += [f"{wheel.name} lacks {name}" for name in WHEEL_HOLDS if name not in names]
     problems += [f"{wheel.name} holds {name}" for name in names if name.endswith(NOT_IN_WHEEL)]
     outside = [name for name in names if not name.startswith(("fastlstm/", "fastlstm-"))]
     problems += [f"{wheel.name} holds {name}" for name in outside]

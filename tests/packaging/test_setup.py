@@ -117,6 +117,8 @@ def test_clang_cl_is_given_flags_in_its_words(setup: ModuleType) -> None:
         flags = setup.in_words_of([name], ["-std=c11", "-Wall"])
         assert flags[1:] == ["/clang:-std=c11", "/clang:-Wall"]
     assert setup.in_words_of(["clang"], ["-std=c11"]) == ["-std=c11"]
+    target = f"--target={setup.CLANG_CL_TARGETS['win-arm64']}"
+    assert target in setup.in_words_of(["clang-cl", target], ["-Wall"])
 
 
 def test_visual_studios_own_compiler_is_refused_and_clang_cl_named(
