@@ -89,8 +89,7 @@ class AdaptiveSoftmax(Module):
             tail = [SoftmaxDecoder(K, b - a, head_bias, first=a, **shared) for a, b in parts]
         else:
             self.head = SoftmaxDecoder(K, first + len(parts), head_bias, **made)
-            shrink = min(self.div_value, K + 1.0)  # a larger one leaves as little, but may overflow
-            sizes = [int(K // shrink ** (i + 1)) for i in range(len(parts))]
+            sizes = _vector_sizes(K, len(parts), self.div_value)
             if not all(sizes):
                 raise ValueError(
                     f"div_value is {self.div_value} with {len(parts)} clusters and in_features "
@@ -260,6 +259,32 @@ def check_cutoffs(cutoffs: Sequence[int], vocab_size: int) -> list[int]:
         raise ValueError(
             f"cutoffs is {found}, expected increasing numbers below vocab_size, {vocab_size}"
         )
+    return found
+
+
+def _vector_sizes(in_features: int, clusters: int, div_value: float) -> list[int]:
+    """Return how long the vectors of each cluster are."""
+    shrink = min(div_value, in_features + 1.0)  # a larger one leaves as little, but may overflow
+    return [int(in_features // shrink ** (i + 1)) for i in range(clusters)]
+
+
+def shapes_of(
+    in_features: int, vocab_size: int, cutoffs: Sequence[int], div_value: float | None, tied: bool
+) -> dict[str, tuple[int, int]]:
+    """Return the shape of each matrix that an `AdaptiveSoftmax` has of its own, by its name.
+
+    Raises TypeError or ValueError if the options cannot be.
+    """
+    bounds = [*check_cutoffs(cutoffs, vocab_size), vocab_size]
+    words = [b - a for a, b in zip(bounds, bounds[1:], strict=False)]
+    div_value = _check_div_value(div_value, tied)
+    if tied:
+        return {"head.clusters.weight": (len(words), in_features)}
+    found = {"head.weight": (bounds[0] + len(words), in_features)}
+    sizes = _vector_sizes(in_features, len(words), div_value)
+    for i, (size, count) in enumerate(zip(sizes, words, strict=True)):
+        found[f"tail.{i}.0.weight"] = size, in_features
+        found[f"tail.{i}.1.weight"] = count, size
     return found
 
 

@@ -10,7 +10,12 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from fastlstm.kernels import Tokens
-from fastlstm.models.adaptive_softmax import AdaptiveSoftmax, check_cutoffs
+from fastlstm.models.adaptive_softmax import (
+    MOST_CLUSTERS,
+    AdaptiveSoftmax,
+    check_cutoffs,
+    shapes_of,
+)
 from fastlstm.models.model import HasRecurrent, Model, gate_rows, options_of
 from fastlstm.models.softmax import SoftmaxDecoder
 from fastlstm.nn.check import (
@@ -34,6 +39,11 @@ LATER = {
     "cutoffs": None, "div_value": None, "weight_drop": 0.0, "embedding_dropout": 0.0,
     "variational": False,
 }  # fmt: skip
+_SIDES = ("rows", "columns")
+_ADAPTIVE = (  # what the decoder has if it is an adaptive softmax
+    "head.weight", "head.clusters.weight",
+    *(f"tail.{i}.{part}.weight" for i in range(MOST_CLUSTERS) for part in (0, 1)),
+)  # fmt: skip
 
 
 class LanguageModel(HasRecurrent, Model):
@@ -90,6 +100,11 @@ class LanguageModel(HasRecurrent, Model):
         "columns of projection.weight": ("projection.weight", 1),
         "rows of decoder.weight": ("decoder.weight", 0),
         "columns of decoder.weight": ("decoder.weight", 1),
+        **{
+            f"{side} of decoder.{name}": (f"decoder.{name}", axis)
+            for name in _ADAPTIVE
+            for axis, side in enumerate(_SIDES)
+        },
     }  # fmt: skip
 
     embedding_dropout: Dropout | None = None  # also of what was pickled before there was a choice
@@ -166,19 +181,27 @@ class LanguageModel(HasRecurrent, Model):
 
     @classmethod
     def further_sizes(cls, options: Mapping[str, Any], found: Mapping[str, int]) -> dict[str, int]:
-        """Return the other sides of the matrices: a thin one does not stand for a large one.
-
-        Those of an adaptive softmax are not among them.
-        """
+        """Return the other sides of the matrices: a thin one does not stand for a large one."""
         H, K = found["hidden_size"], found["projection"] or found["hidden_size"]
         rows = gate_rows(options["cell"], H)
         full = options["cutoffs"] is None and not options["tied"]
+        adaptive: dict[str, tuple[int, int]] = {}
+        if options["cutoffs"] is not None:
+            adaptive = shapes_of(
+                K, found["vocab_size"], options["cutoffs"], options["div_value"],
+                bool(options["tied"]),
+            )  # fmt: skip
         return {
             "rows of weight_hh_l0": rows, "rows of weight_ih_l0": rows,
             "input_size": found["embedding_dim"],
             "columns of projection.weight": H if found["projection"] else 0,
             "rows of decoder.weight": found["vocab_size"] if full else 0,
             "columns of decoder.weight": K if full else 0,
+            **{
+                f"{side} of decoder.{name}": size
+                for name in _ADAPTIVE
+                for side, size in zip(_SIDES, adaptive.get(name, (0, 0)), strict=True)
+            },
         }  # fmt: skip
 
     def _fill(self, bound: float, rng: np.random.Generator) -> None:

@@ -98,9 +98,13 @@ def _check_sizes(kind: type[Model], options: object, tensors: checkpoint.Tensors
     }
     layers = (tensors.get(kind.LAYER.format(cell=cell, number=number)) for number in count())
     found["num_layers"] = _layers_alike(layers)
-    options.update(kind.further_sizes(options, found))
+    _compare(options, found)
+    _compare(kind.further_sizes(options, found), found)
+
+
+def _compare(expected: Mapping[str, Any], found: Mapping[str, int]) -> None:
     for name, size in found.items():
-        value = options.get(name, size)
+        value = expected.get(name, size)
         if type(value) is int and value != size:
             raise ValueError(f"{name} is {value!r:.30}, but its tensors are of {size}")
 
