@@ -153,6 +153,65 @@ def test_activations_that_the_kernels_have(gate: str, of_values: str) -> None:
             compare(data, feeds)
 
 
+COUPLED = {"Sigmoid": (), "HardSigmoid": (0.3, 0.4), "Affine": (1.0, 0.0)}
+
+
+@pytest.mark.parametrize("given", [False, True])  # whether the weights are inputs, not constants
+@pytest.mark.parametrize("biased", [False, True])
+@pytest.mark.parametrize("gate", COUPLED)
+def test_coupled_gates_run_on_the_kernels(gate: str, biased: bool, given: bool) -> None:
+    """In both directions, with peepholes and without."""
+    rng = np.random.default_rng(9)
+    T, N, I, H = 4, 3, 5, 6  # noqa: E741
+    attributes: dict[str, Any] = {"activations": [gate, "Tanh", "Tanh"] * 2, "input_forget": 1}
+    if COUPLED[gate]:
+        for name, number in zip(("alpha", "beta"), COUPLED[gate], strict=True):
+            attributes[f"activation_{name}"] = [number] * 2
+    weights = recurrent_weights("LSTM", rng, I, H, 2)
+    weights["R"] *= 0.3
+    if not biased:
+        del weights["B"]
+    feeds = {"x": rng.standard_normal((T, N, I)).astype(np.float32)}
+    feeds |= weights if given else {}
+    for peepholes in (False, True):
+        more = (
+            {"P": (rng.standard_normal((2, 3 * H)) * 0.3).astype(np.float32)} if peepholes else {}
+        )
+        names = ["x", "W", "R", "B" if biased else "", "", "", "", *more]
+        while not names[-1]:
+            names.pop()
+        made = node(
+            "LSTM", names, ["y", "h", "c"], hidden_size=H, direction="bidirectional", **attributes
+        )
+        inputs = [value(n, shape=a.shape) for n, a in feeds.items()]
+        constants = {**({} if given else weights), **more}
+        data = model([made], inputs, [value(n) for n in "yhc"], constants)
+        assert re.search("native: .*LSTM", repr(fonnx.load(data)))
+        compare(data, feeds)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("op", GATES)
+def test_a_clip_that_nothing_sees(op: str, dtype: Any) -> None:
+    """Out of the activations' reach it changes nothing; within it the node runs in NumPy."""
+    rng = np.random.default_rng(10)
+    weights = recurrent_weights(op, rng, 3, 4, dtype=dtype)
+    x = (rng.standard_normal((5, 2, 3)) * 40).astype(dtype)
+    found = {}
+    for clip in (None, 0.5, 8.0, 17.0, 50.0):
+        more = {} if clip is None else {"clip": clip}
+        made = node(op, ["x", "W", "R", "B"], ["y"], hidden_size=4, **more)
+        data = model([made], [value("x", dtype)], [value("y", dtype)], weights)
+        loaded = fonnx.load(data)
+        found[clip] = loaded(x)[0]
+        if dtype == np.float32:
+            np.testing.assert_allclose(found[clip], in_runtime(data, {"x": x})[0], atol=2e-6)
+            native = clip is None or clip >= (8.7 if op == "RNN" else 16.7)
+            assert ("native: " in repr(loaded)) == native
+    tolerance = 1e-6 if dtype == np.float32 else 1e-13
+    np.testing.assert_allclose(found[50.0], found[None], atol=tolerance)
+
+
 @pytest.mark.parametrize("biased", [False, True])
 @pytest.mark.parametrize("op", GATES)
 def test_against_the_reference_evaluator(op: str, biased: bool) -> None:

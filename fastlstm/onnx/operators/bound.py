@@ -29,7 +29,8 @@ def bound(
     all calls with the same weights that have `shared` in common.
     """
     backend: Any = kernels.backend()
-    if not hasattr(backend, "BoundForward"):
+    copied = bool(call.weights.params) and not pack  # peepholes that are not known before a run
+    if copied or not hasattr(backend, "BoundForward"):
         return lambda: run(cell, call, ends)
     packed = _packed(cell, call, shared) if pack and shared is not None else pack
     forward: Callable[..., object] = backend.BoundForward(cell, call, tuple(ends), packed)

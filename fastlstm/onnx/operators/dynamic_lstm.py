@@ -12,7 +12,8 @@ from fastlstm.onnx.graph import MICROSOFT, Array, Node
 from fastlstm.onnx.operators import loops, operator
 from fastlstm.onnx.operators.activations import read_activations
 from fastlstm.onnx.operators.quantized import dynamic_quantized, exact
-from fastlstm.onnx.operators.recurrent import DIRECTIONS, rows_of
+from fastlstm.onnx.operators.recurrent import rows_of
+from fastlstm.onnx.operators.recurrent_options import DIRECTIONS
 from fastlstm.onnx.plan import Planner
 from fastlstm.onnx.values import Call, Ref
 

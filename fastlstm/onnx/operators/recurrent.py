@@ -11,94 +11,25 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastlstm import kernels
 from fastlstm.kernels import Call as KernelCall
 from fastlstm.kernels import CellSpec
-from fastlstm.kernels import Weights as KernelWeights
 from fastlstm.kernels.rows import Rows, full_rows
-from fastlstm.kernels.spec import ACTIVATIONS, SIGMOID, with_activations
-from fastlstm.kernels.spec import Activation as KernelActivation
 from fastlstm.onnx.errors import OnnxError
 from fastlstm.onnx.graph import Array, Graph, Node
 from fastlstm.onnx.operators import KERNELS, NUMPY, loops, operator
-from fastlstm.onnx.operators.activations import Activation, read_activations
 from fastlstm.onnx.operators.bound import bound, run_rows
+from fastlstm.onnx.operators.recurrent_options import (
+    FAMILIES,
+    Family,
+    coupling,
+    kernel_of,
+    options_of,
+)
+from fastlstm.onnx.operators.recurrent_weights import reordered
 from fastlstm.onnx.plan import Planner
 from fastlstm.onnx.values import Call, Ref, copying
 
 Inputs = Sequence[Any]  # of `Ref`; None for one that is left out
-
-DIRECTIONS = {"forward": (False,), "reverse": (True,), "bidirectional": (False, True)}
-
-
-class Family(NamedTuple):
-    """A recurrent operator.
-
-    Attributes
-    ----------
-    gates : how many.
-    order : which of the file's gates each of the kernel's is.
-    states : how many.
-    activations : the usual ones.
-    step, inputs : what runs it in NumPy.
-    """
-
-    gates: int
-    order: tuple[int, ...]
-    states: int
-    activations: tuple[str, ...]
-    step: Callable[..., loops.Step]
-    inputs: Callable[..., Array] = loops.inputs_part
-
-
-FAMILIES = {
-    "LSTM": Family(4, (0, 2, 3, 1), 2, ("Sigmoid", "Tanh", "Tanh"), loops.lstm_step),
-    "GRU": Family(3, (1, 0, 2), 1, ("Sigmoid", "Tanh"), loops.gru_step, loops.gru_inputs),
-    "RNN": Family(1, (0,), 1, ("Tanh",), loops.rnn_step),
-}
-
-
-def options_of(node: Node) -> tuple[tuple[bool, ...], list[loops.Options]]:
-    """Return whether each direction runs backward, and its options."""
-    direction = node.text("direction", "forward", tuple(DIRECTIONS))
-    backward = DIRECTIONS[direction]
-    clip = node.number("clip") if "clip" in node.attributes else None
-    if clip is not None and not clip > 0:
-        clip = None
-    read = read_activations(node, FAMILIES[node.op].activations, len(backward))
-    input_forget = bool(node.integer("input_forget", 0))
-    linear = bool(node.integer("linear_before_reset", 0))
-    return backward, [loops.Options(a, clip, input_forget, linear) for a in read]
-
-
-def kernel_of(node: Node, options: loops.Options, peepholes: bool) -> CellSpec | None:
-    """Return the kernel's cell for a direction, None if there is none with its options."""
-    if options.clip is not None or options.input_forget:
-        return None
-    gate, *values = [SIGMOID] * (node.op == "RNN") + [_read(a) for a in options.activations]
-    if gate is None or values[0] is None or values[0] != values[-1]:
-        return None
-    cell = with_activations(_name(node.op, options, peepholes), values[0], gate)
-    return cell if cell.usual or kernels.default_backend() != "numba" else None
-
-
-def _name(op: str, options: loops.Options, peepholes: bool) -> str:
-    """Return the name of the kernel's cell with the usual activations."""
-    if op == "RNN":
-        return "rnn_tanh"
-    if op == "GRU":
-        return "gru" if options.linear_before_reset else "gru_reset_before"
-    return "peephole_lstm" if peepholes else "lstm"
-
-
-def _read(activation: Activation) -> KernelActivation | None:
-    """Return an activation of the kernels, None if they do not have it."""
-    name, alpha, beta = activation
-    if name == "hardsigmoid":
-        return KernelActivation("hard_sigmoid", alpha, beta)
-    if (name, alpha, beta) == ("affine", 1, 0):
-        return KernelActivation("linear")
-    return KernelActivation(name) if name in ACTIVATIONS else None
 
 
 def runs(node: Node, graph: Graph) -> str:
@@ -233,7 +164,7 @@ def _add(
     outputs: tuple[Ref, ...],
 ) -> None:
     """Add the step of a direction."""
-    cell = kernel_of(direction.node, direction.options, weights[3] is not None)
+    cell = kernel_of(direction.node, direction.options, weights[3] is not None, x.dtype)
     narrow = x.dtype == np.float16
     add = _add_loop if cell is None or narrow else partial(_add_kernel, cell=cell)
     starts, ends = [s.array[d] for s in states], [e.array[d] for e in outputs[1:]]
@@ -295,11 +226,12 @@ def _add_kernel(
     cell: CellSpec,
 ) -> Callable[[], list[Call]]:
     """Run a direction on a kernel, its weights in the kernel's order."""
-    family, _, _, reverse, (T, N, *_) = direction
+    family, _, options, reverse, (T, N, *_) = direction
+    shift = coupling(options) if family.gates == 4 and options.input_forget else None
 
     def bind() -> list[Call]:
         constant = all(ref is None or ref.constant for ref in weights)
-        held, fill = _reordered(p, family, cell, d, weights, constant)
+        held, fill = reordered(p, family, cell, d, weights, constant, shift)
         made: list[Call] = [] if constant else fill
         known = lengths is None or lengths.constant
         rows = rows_of(lengths.array, T, N) if lengths is not None and known else full_rows(T, N)
@@ -312,43 +244,3 @@ def _add_kernel(
         return [*made, lambda: run_rows(cell, call, ends, rows_of(given.array, T, N))]
 
     return bind
-
-
-def _reordered(
-    p: Planner, family: Family, cell: CellSpec, d: int, weights: list[Any], constant: bool
-) -> tuple[KernelWeights, list[Call]]:
-    """Return arrays for the kernel's weights, and the calls that fill them; constants are filled.
-
-    Those straight from the file are made once for all plans.
-    """
-    key = (cell.name, d, *(id(w.array) for w in weights if w is not None))
-    shared = all(w is None or w.source for w in weights)
-    if shared and key in p.shared:
-        held: KernelWeights = p.shared[key][0]
-        return held, []
-    arrays: list[Any] = [None if ref is None else ref.array[d] for ref in weights]
-    w, r, b, peepholes = arrays
-    H = r.shape[1]
-    made: list[Call] = []
-
-    def gates(source: Array) -> Array:
-        out = p.scratch(source.shape, source.dtype)
-        parts = source.reshape(family.gates, H, *source.shape[1:])
-        into = out.reshape(parts.shape)
-        made.append(partial(parts.take, np.array(family.order), 0, into, "clip"))
-        return out
-
-    halves = (None, None) if b is None else np.split(b, 2)
-    b_ih, b_hh = (None if half is None else gates(half) for half in halves)
-    params: tuple[Array, ...] = ()
-    if cell.params and peepholes is not None:  # the file's i, o, f; the kernel's i, f, o
-        turned = p.scratch((3, H), r.dtype)
-        made.append(partial(peepholes.reshape(3, H).take, np.array([0, 2, 1]), 0, turned, "clip"))
-        params = tuple(turned)
-    held = KernelWeights(gates(w), gates(r), b_ih, b_hh, None, params)
-    if constant:
-        for call in made:
-            call()
-    if shared:
-        p.shared[key] = held, [w.array for w in weights if w is not None]
-    return held, made
