@@ -91,6 +91,8 @@ def run(options: argparse.Namespace) -> int:
     given = {k: v for k, v in vars(options).items() if k not in ("command", "parser", "run")}
     as_json, quiet, show = (given.pop(name) for name in ("json", "quiet", "show"))
     if show is None:
+        with wrong_use():
+            parse_search(given["search"] or DEFAULT, OPTIONS)
         check_texts(given)
     if given["out"] is None and given["resume"] is None and "data" in given:
         given["out"] = f"runs/{Path(given['data']).stem}-tune"
@@ -136,8 +138,9 @@ def _run(given: dict[str, Any], quiet: bool) -> Tuned:
     else:
         plan = _plan(given, asked)
         if goes_on:
+            saved, _, _ = folder.read()
             with wrong_use():
-                check_same(plan, folder.read()[0], folder)
+                check_same(plan, saved, folder)
     trials = asked["trials"]
     if trials is None:
         trials = folder.read()[2] if goes_on else study.Effort().trials

@@ -103,7 +103,8 @@ def make_space(words: list[str] | None, config: Config, given: Mapping[str, Any]
         names = {name for found in idle for name in found.names}
         space = {name: values for name, values in space.items() if name not in names}
         if not space:
-            raise ValueError("search is empty: all that is searched by default is given")
+            why = idle[0].why if idle else "all that is searched by default is given"
+            raise ValueError(f"search is empty: {why}")
     elif idle:
         raise ValueError(f"search is for {idle[0].told}")
     return space

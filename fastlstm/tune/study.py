@@ -110,16 +110,21 @@ def _search(
     """Make the trials that are still to be made."""
     if not study.get_trials(deepcopy=False) and plan.first:
         study.enqueue_trial(plan.first)
+    states = [trial.state for trial in trials_of(study, plan)]
+    left = states.count("unfinished") + max(0, effort.trials - len(states))
+    jobs = min(effort.jobs, left)
+    if not jobs:
+        return
     numbers = _numbers(study, plan, folder, effort, start)
     done = partial(_told, study, plan, folder)
     with num_threads(plan.config.threads or None):
-        threads = max(1, get_num_threads() // effort.jobs)
-    if effort.jobs == 1:
+        threads = max(1, get_num_threads() // jobs)
+    if jobs == 1:
         for number in numbers:
             work(study, number, plan, folder, shared, threads, bars)
             done(number)
         return
-    with Pool(folder.path, effort.jobs, threads, partial(_died, study, done)) as pool:
+    with Pool(folder.path, jobs, threads, partial(_died, study, done)) as pool:
         try:
             pool.make(numbers, done)
         except Interrupted as interrupt:

@@ -157,6 +157,10 @@ def test_another_study_is_refused_by_name(
     before = (done / "tune.json").read_bytes()
     other = write_csv(tmp_path / "other.csv", rows(120, seed=1))
     assert "is a study of other texts than other.csv" in fails("tune", other, *there)
+    other.with_name("tune.json").write_text("{}")
+    damaged = fails("tune", data, *rest, "--out", tmp_path)
+    assert f"error: {tmp_path}/tune.json is damaged or of another version" in damaged
+    other.with_name("tune.json").unlink()
     searched = [word if word != "hidden=4,8" else "hidden=4,16" for word in there]
     assert "--search is lr=0.002:0.05:log hidden_size=4,16" in misused("tune", data, *searched)
     assert "--search is" in misused("tune", "--resume", done, "--search", "lr=1:2")
@@ -181,6 +185,7 @@ def test_another_study_is_refused_by_name(
         (["--trails", "3"], "unrecognized arguments: --trails; did you mean --trials"),
         (["--pruner", "all"], "invalid choice: 'all'"),
         (["--lr", "0.1", "--search", "lr=0.1:0.2"], "--lr and search lr=0.1:0.2 exclude"),
+        (["--search", "lr=1:2", "reviews.csv"], "DATA stands before --search"),
         (["--search", "lr=2:1"], "--search is lr=2:1, expected LOW:HIGH with LOW below HIGH"),
         (["--momentum", "0.5"], "--momentum does nothing here"),
     ],
@@ -215,6 +220,13 @@ def test_without_optuna(
     told = fails("tune", *line, "--out", tmp_path / "none")
     assert 'tuning needs Optuna: pip install "fastlstm[tune]"' in told
     assert not (tmp_path / "none").exists()
+
+
+def test_time_that_is_over_begins_no_trial(
+    line: list[object], tmp_path: Path, fails: Callable[..., str]
+) -> None:
+    told = fails("tune", *line, "--timeout", "1e-9", "--out", tmp_path / "late")
+    assert f"{tmp_path / 'late'} has no complete trial: give it more time" in told
 
 
 @pytest.mark.slow(seconds=6)

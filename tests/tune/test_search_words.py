@@ -81,6 +81,8 @@ def test_what_is_given_is_not_searched() -> None:
     with pytest.raises(ValueError, match="search has lr twice"):
         make_space(["lr=0.1:0.2", "lr=1:2"], CONFIG, {})
     with pytest.raises(ValueError, match="search is empty: all that is searched by default"):
+        make_space(None, CONFIG, {word.partition("=")[0]: 1 for word in DEFAULT})
+    with pytest.raises(ValueError, match="search is empty: a linear part alone has no net"):
         make_space(None, TextConfig(parts="linear"), {})
     vectors = TextConfig(vectors="glove.txt")
     assert "embedding_dim" not in make_space(None, vectors, {"vectors": "glove.txt"})
