@@ -370,15 +370,12 @@ static void run_activation(const int64_t *head, const fl_kernels *k) {
     free(x);
 }
 
-int main(int argc, char **argv) {
-    if (argc == 2) return fl_get_kernels(argv[1], 4, FL_FULL) ? 0 : 3;
-    if (argc != 4) fail(2, "usage: harness ISA [CASES RESULTS]");
-    cases = fopen(argv[2], "rb");
-    results = fopen(argv[3], "wb");
-    if (!cases || !results) fail(2, "cannot open the files");
+/* Runs all cases under an instruction set. What a call keeps for the next one is let go after each:
+ * the next one is to find no more memory than it asks for, where a sanitizer looks. */
+static void run_all(const char *isa) {
     int64_t head[HEADER];
     while (fread(head, sizeof head, 1, cases) == 1) {
-        const fl_kernels *k = fl_get_kernels(argv[1], (int)head[ITEMSIZE], (int)head[PRECISION]);
+        const fl_kernels *k = fl_get_kernels(isa, (int)head[ITEMSIZE], (int)head[PRECISION]);
         if (!k) fail(3, "this instruction set is not built, or not supported here");
         fl_be_patient(!head[HASTY]);
         if (head[OP] == OP_CELL)
@@ -393,9 +390,21 @@ int main(int argc, char **argv) {
             run_softmax(head, k);
         else
             run_activation(head, k);
+        fl_trim();
+    }
+}
+
+int main(int argc, char **argv) {
+    if (argc == 2) return fl_get_kernels(argv[1], 4, FL_FULL) ? 0 : 3;
+    if (argc < 4) fail(2, "usage: harness ISA | harness CASES RESULTS ISA...");
+    cases = fopen(argv[1], "rb");
+    results = fopen(argv[2], "wb");
+    if (!cases || !results) fail(2, "cannot open the files");
+    for (int i = 3; i < argc; i++) {
+        rewind(cases);
+        run_all(argv[i]);
     }
     fclose(cases);
     if (fclose(results)) fail(2, "cannot write results");
-    fl_trim();
     return 0;
 }

@@ -6,9 +6,10 @@ no Python: on an emulated machine, or under a sanitizer.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -230,6 +231,21 @@ def pick_rows(case: Case, inputs: Arrays, picked: Sequence[int]) -> tuple[Case, 
     return replace(case, N=len(picked), lengths=lengths), chosen
 
 
+def run_cases(
+    program: Program, isas: Sequence[str], given: Sequence[tuple[Case, Arrays]], folder: Path
+) -> Iterator[tuple[str, list[Arrays]]]:
+    """Run cases through the harness; yield each instruction set with the results of all cases."""
+    sizes = [sum(a.nbytes for a in case.results(inputs).values()) for case, inputs in given]
+    ends = list(accumulate(sizes))
+    data = b"".join(case.encode(inputs) for case, inputs in given)
+    for isa, whole in zip(isas, program.run(isas, data, folder), strict=True):
+        if len(whole) != ends[-1]:
+            raise ValueError(f"{isa}: {len(whole)} bytes of results, expected {ends[-1]}")
+        cut = (whole[end - size : end] for size, end in zip(sizes, ends, strict=True))
+        yield isa, [c.decode(inputs, part) for (c, inputs), part in zip(given, cut, strict=True)]
+
+
 def run_case(program: Program, isa: str, case: Case, inputs: Arrays, folder: Path) -> Arrays:
-    """Run one case through the harness."""
-    return case.decode(inputs, program.run(isa, case.encode(inputs), folder))
+    """Run one case under one instruction set."""
+    ((_, (found,)),) = run_cases(program, [isa], [(case, inputs)], folder)
+    return found

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from building import Program
-from harness import Case, pick_rows, run_case
+from harness import Case, pick_rows, run_case, run_cases
 from loop_cases import CASES, draw
 from results import assert_close, assert_same, assert_same_rows
 
@@ -20,8 +20,8 @@ from fastlstm.kernels import CELLS
 def test_against_reference(program: Program, name: str, dtype: str, tmp_path: Path) -> None:
     case, inputs = draw(CASES[name], dtype)
     expected = case.expected(inputs)
-    for isa in program.isas:
-        assert_close(run_case(program, isa, case, inputs, tmp_path), expected, dtype, isa)
+    for isa, (found,) in run_cases(program, program.isas, [(case, inputs)], tmp_path):
+        assert_close(found, expected, dtype, isa)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -35,10 +35,9 @@ def test_row_does_not_depend_on_its_neighbours(
 ) -> None:
     case, inputs = draw(CASES[name], dtype)
     picks = [[n] for n in range(0, case.N, 2)] + [list(range(case.N))[::-1], [0, case.N - 1]]
-    for isa in program.isas:
-        whole = run_case(program, isa, case, inputs, tmp_path)
-        for picked in picks:
-            part = run_case(program, isa, *pick_rows(case, inputs, picked), tmp_path)
+    given = [(case, inputs), *(pick_rows(case, inputs, picked) for picked in picks)]
+    for isa, (whole, *parts) in run_cases(program, program.isas, given, tmp_path):
+        for picked, part in zip(picks, parts, strict=True):
             assert_same_rows(part, whole, case, picked, isa)
 
 
@@ -61,9 +60,8 @@ def test_tokens_equal_their_dense_input(program: Program, tmp_path: Path) -> Non
     table, ids = inputs["x"], inputs["ids"]
     dense = {name: a for name, a in inputs.items() if name != "ids"}
     dense |= {"x": table[ids], "dx": np.zeros_like(table[ids])}
-    for isa in program.isas:
-        picked = run_case(program, isa, case, inputs, tmp_path)
-        plain = run_case(program, isa, replace(case, distinct=0), dense, tmp_path)
+    given = [(case, inputs), (replace(case, distinct=0), dense)]
+    for isa, (picked, plain) in run_cases(program, program.isas, given, tmp_path):
         assert_same(picked, plain, ("y", "h_n", "c_n"), isa)
 
 
@@ -74,10 +72,10 @@ def test_tokens_equal_their_dense_input(program: Program, tmp_path: Path) -> Non
 )
 def test_recomputing_changes_no_bit(program: Program, name: str, tmp_path: Path) -> None:
     case, inputs = draw(CASES[name], "float32")
-    for isa in program.isas:
-        plain = run_case(program, isa, replace(case, recompute=0), inputs, tmp_path)
-        for every in (1, 2, case.T, 2 * case.T):
-            again = run_case(program, isa, replace(case, recompute=every), inputs, tmp_path)
+    steps = (0, 1, 2, case.T, 2 * case.T)
+    given = [(replace(case, recompute=every), inputs) for every in steps]
+    for isa, (plain, *others) in run_cases(program, program.isas, given, tmp_path):
+        for every, again in zip(steps[1:], others, strict=True):
             assert_same(again, plain, plain, f"{isa}, every {every} steps")
 
 
@@ -86,9 +84,8 @@ def test_nan_and_infinity_stay_in_their_row(program: Program, tmp_path: Path) ->
     spoilt = {name: a.copy() for name, a in inputs.items()}
     spoilt["x"][2, 3], spoilt["x"][1, 5] = np.nan, np.inf
     others = [n for n in range(case.N) if n not in (3, 5)]
-    for isa in program.isas:
-        clean = run_case(program, isa, case, inputs, tmp_path)
-        dirty = run_case(program, isa, case, spoilt, tmp_path)
+    given = [(case, inputs), (case, spoilt)]
+    for isa, (clean, dirty) in run_cases(program, program.isas, given, tmp_path):
         assert np.array_equal(dirty["y"][:, others], clean["y"][:, others]), isa
         assert np.isnan(dirty["y"][2:, 3]).all(), isa
 
@@ -98,5 +95,5 @@ def test_denormals_become_zero(program: Program, tmp_path: Path) -> None:
     case, inputs = draw(Case(1, 1, 4, 8, bias=False), "float32")
     inputs = {name: np.zeros_like(a) for name, a in inputs.items()}
     inputs["c0"][...] = np.finfo("float32").tiny
-    for isa in program.isas:
-        assert not run_case(program, isa, case, inputs, tmp_path)["c_n"].any(), isa
+    for isa, (found,) in run_cases(program, program.isas, [(case, inputs)], tmp_path):
+        assert not found["c_n"].any(), isa

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +21,15 @@ from fastlstm.kernels.adam import AdamStep, WeightSum
 
 def run_op(
     program: Program,
-    isa: str,
+    isas: Sequence[str],
     op: str,
     arrays: Sequence[NDArray[Any]],
     like: Sequence[NDArray[Any]],
     folder: Path,
     **sizes: int,
-) -> list[NDArray[Any]]:
-    """Run another function of the table: `arrays` in, arrays of shapes and dtypes like these out.
+) -> Iterator[tuple[str, list[NDArray[Any]]]]:
+    """Run another function of the table: `arrays` in, arrays of shapes and dtypes like these out,
+    for each instruction set.
 
     Sizes are those of the header by name, itemsize is that of the first floating-point array.
     """
@@ -37,16 +38,19 @@ def run_op(
     head[:2] = OPS.index(op), dtype.itemsize
     for name, size in sizes.items():
         head[HEADER.index(name)] = size
-    data = program.run(isa, b"".join(array.tobytes() for array in (head, *arrays)), folder)
-    expected = sum(array.nbytes for array in like)
-    if len(data) != expected:
-        raise ValueError(f"{len(data)} bytes of results, expected {expected}")
+    given = b"".join(array.tobytes() for array in (head, *arrays))
     ends = np.cumsum([array.nbytes for array in like])
-    parts = (data[end - array.nbytes : end] for end, array in zip(ends, like, strict=True))
-    return [
-        np.frombuffer(part, array.dtype).reshape(array.shape)
-        for part, array in zip(parts, like, strict=True)
-    ]
+    for isa, data in zip(isas, program.run(isas, given, folder), strict=True):
+        if len(data) != ends[-1]:
+            raise ValueError(f"{isa}: {len(data)} bytes of results, expected {ends[-1]}")
+        parts = (data[end - array.nbytes : end] for end, array in zip(ends, like, strict=True))
+        yield (
+            isa,
+            [
+                np.frombuffer(part, array.dtype).reshape(array.shape)
+                for part, array in zip(parts, like, strict=True)
+            ],
+        )
 
 
 @pytest.mark.parametrize("op", ["exp", "sigmoid", "tanh"])
@@ -56,8 +60,7 @@ def test_activation_accuracy(program: Program, op: str, dtype: str, tmp_path: Pa
     x = np.concatenate([x, np.geomspace(1e-30, 1, 5_000).astype(dtype)])
     exact = np.longdouble(x)
     right = {"exp": np.exp(exact), "sigmoid": 1 / (1 + np.exp(-exact)), "tanh": np.tanh(exact)}[op]
-    for isa in program.isas:
-        (y,) = run_op(program, isa, op, [x], [x], tmp_path, N=x.size)
+    for isa, (y,) in run_op(program, program.isas, op, [x], [x], tmp_path, N=x.size):
         error = float(np.abs(y / right - 1).max())
         assert error <= TOLERANCE["activation", x.dtype], f"{isa}: {op} is off by {error:.2e}"
 
@@ -75,11 +78,10 @@ def test_pool_against_reference(
     dy = y.copy()
     reference.pool_backward(dy, lengths, dmean, dmax, pooled[2])
     names, expected = ("mean", "max", "step", "dy"), [*pooled, dy]
-    for isa in team_program.isas:
-        got = run_op(
-            team_program, isa, "pool", [lengths, y, dmean, dmax], expected, tmp_path,
-            T=7, N=9, I=21, threads=threads,
-        )  # fmt: skip
+    for isa, got in run_op(
+        team_program, team_program.isas, "pool", [lengths, y, dmean, dmax], expected, tmp_path,
+        T=7, N=9, I=21, threads=threads,
+    ):  # fmt: skip
         assert_close(
             dict(zip(names, got, strict=True)), dict(zip(names, expected, strict=True)), dtype, isa
         )
@@ -102,8 +104,9 @@ def check_softmax(program: Program, dtype: str, threads: int, tmp_path: Path) ->
     expected = {"loss": np.array(each), "gradient": d, "dbias": dbias}
     like = [expected["loss"], z, bias]
     arrays = [z, targets, bias, target_bias, np.array([scale])]
-    for isa in program.isas:
-        got = run_op(program, isa, "softmax", arrays, like, tmp_path, N=70, I=21, threads=threads)
+    for isa, got in run_op(
+        program, program.isas, "softmax", arrays, like, tmp_path, N=70, I=21, threads=threads
+    ):
         assert_close(dict(zip(expected, got, strict=True)), expected, dtype, isa)
 
 
@@ -134,11 +137,8 @@ def test_adam_against_reference(
     arrays += [np.resize(term, 11) for term in terms]
     if index is not None:
         arrays.insert(0, index)
-    got = {}
-    for isa in program.isas:
-        got[isa] = run_op(
-            program, isa, "adam", arrays, [p] * 4, tmp_path, N=11, I=21, distinct=distinct
-        )
+    sizes = {"N": 11, "I": 21, "distinct": distinct}
+    got = dict(run_op(program, program.isas, "adam", arrays, [p] * 4, tmp_path, **sizes))
     reference.adam(AdamStep(p, m, v, g, index, **factors, total=total))
     expected = {"p": p, "m": m, "v": v, "sum": total.sum}
     for isa, results in got.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -27,20 +28,18 @@ def test_matmul_against_reference(
     expected = c + reference.matmul(a, b, bias, precision=precision)
     options = {"T": batch, "N": n, "H": m, "I": K, "bias": 1, "accumulate": 1}
     options["precision_number"] = PRECISIONS.index(precision)
-    for isa in rounding_program.levels:
-        for threads, packed in ((1, 0), (2, batch == 1)):
-            (actual,) = run_op(
-                rounding_program, isa, "matmul", [a, b, bias, c], [c], tmp_path,
-                threads=threads, packed=packed, **options,
-            )  # fmt: skip
-            np.testing.assert_allclose(actual, expected, atol=1e-5 * K**0.5, err_msg=isa)
-        if precision == "int8":
-            continue
-        for a_transposed, b_transposed in ((1, 0), (0, 1), (1, 1)):
-            given = [np.ascontiguousarray(f.swapaxes(1, 2)) if t else f
-                     for f, t in ((a, a_transposed), (b, b_transposed))]  # fmt: skip
-            (other,) = run_op(
-                rounding_program, isa, "matmul", [*given, bias, c], [c], tmp_path,
-                threads=1, reverse=a_transposed, batch_first=b_transposed, **options,
-            )  # fmt: skip
-            np.testing.assert_array_equal(other, actual, err_msg=isa)
+    run = partial(run_op, rounding_program, rounding_program.levels, "matmul", like=[c])
+    for threads, packed in ((1, 0), (2, batch == 1)):
+        actual = dict(
+            run([a, b, bias, c], folder=tmp_path, threads=threads, packed=packed, **options)
+        )
+        for isa, (found,) in actual.items():
+            np.testing.assert_allclose(found, expected, atol=1e-5 * K**0.5, err_msg=isa)
+    if precision == "int8":
+        return
+    for a_transposed, b_transposed in ((1, 0), (0, 1), (1, 1)):
+        given = [np.ascontiguousarray(f.swapaxes(1, 2)) if t else f
+                 for f, t in ((a, a_transposed), (b, b_transposed))]  # fmt: skip
+        way = {"threads": 1, "reverse": a_transposed, "batch_first": b_transposed, **options}
+        for isa, (other,) in run([*given, bias, c], folder=tmp_path, **way):
+            np.testing.assert_array_equal(other, actual[isa][0], err_msg=isa)

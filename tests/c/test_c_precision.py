@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from building import Program
-from harness import pick_rows, run_case
+from harness import pick_rows, run_case, run_cases
 from loop_cases import CASES
 from results import assert_same
 from toolchains import harness_of
@@ -25,8 +25,8 @@ def test_lower_precision_against_reference(
     case = replace(CASES[name], precision=precision)
     inputs = case.draw()
     expected = case.expected(inputs)
-    for isa in rounding_program.levels:
-        actual = run_case(rounding_program, isa, case, inputs, tmp_path)
+    levels = rounding_program.levels
+    for isa, (actual,) in run_cases(rounding_program, levels, [(case, inputs)], tmp_path):
         for key, value in expected.items():
             scale = max(1, float(np.abs(value).max(initial=0)))
             error = float(np.abs(actual[key] - value).max(initial=0)) / scale
@@ -41,11 +41,11 @@ def test_lower_precision_of_each_row(
     """Alone or in a batch, on one thread or two, a row gives the same bits."""
     case = replace(CASES[name], precision=precision, threads=2)
     inputs = case.draw()
-    for isa in rounding_program.levels:
-        whole = run_case(rounding_program, isa, case, inputs, tmp_path)
-        for n in range(0, case.N, 3):
-            alone, its = pick_rows(replace(case, threads=1), inputs, [n])
-            row = run_case(rounding_program, isa, alone, its, tmp_path)
+    alone, picks = replace(case, threads=1), range(0, case.N, 3)
+    given = [(case, inputs), *(pick_rows(alone, inputs, [n]) for n in picks)]
+    levels = rounding_program.levels
+    for isa, (whole, *rows) in run_cases(rounding_program, levels, given, tmp_path):
+        for n, row in zip(picks, rows, strict=True):
             np.testing.assert_array_equal(row["y"][:, 0], whole["y"][:, n], err_msg=isa)
 
 
@@ -59,12 +59,13 @@ def test_int8_is_equal_where_products_alone_differ(
     families = [isa for isa in ("avx2", "avx512", "neon") if isa in rounding_program.levels]
     assert families
     relatives = {"avx2": ("avxvnni",), "avx512": ("avx512vnni", "amx"), "neon": ("neondotprod",)}
+    levels = rounding_program.levels
+    runs = run_cases(rounding_program, levels, [(case, inputs)], tmp_path)
+    found = {isa: results for isa, (results,) in runs}
     for family in families:
-        expected = run_case(rounding_program, family, case, inputs, tmp_path)
         for isa in relatives[family]:
-            if isa in rounding_program.levels:
-                actual = run_case(rounding_program, isa, case, inputs, tmp_path)
-                assert_same(actual, expected, expected, f"{isa} and {family}")
+            if isa in found:
+                assert_same(found[isa], found[family], found[family], f"{isa} and {family}")
 
 
 @pytest.mark.parametrize("precision", NEAR)

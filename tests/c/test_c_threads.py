@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from building import Program
-from harness import Case, run_case
+from harness import Case, run_cases
 from loop_cases import FEW, SHORTER, draw, in_turn
 from results import assert_close, assert_same
 from toolchains import shared_by_teams
@@ -41,10 +41,11 @@ EMULATED = ("proj", "gru_units", "tokens", "one_step", "rnn_one_step")
 def test_threads_do_not_change_a_bit(team_program: Program, name: str, tmp_path: Path) -> None:
     case, inputs = draw(FOR_TEAMS[name], "float32")
     expected = case.expected(inputs)
-    for isa in in_turn(team_program, name, FOR_TEAMS):
-        alone = run_case(team_program, isa, case, inputs, tmp_path)
+    teams = ((2, False), (3, True), (8, False), (8, True))
+    shared = [replace(case, threads=threads, hasty=hasty) for threads, hasty in teams]
+    given = [(one, inputs) for one in (case, *shared)]
+    isas = in_turn(team_program, name, FOR_TEAMS)
+    for isa, (alone, *found) in run_cases(team_program, isas, given, tmp_path):
         assert_close(alone, expected, "float32", isa)
-        for threads, hasty in ((2, False), (3, True), (8, False), (8, True)):
-            shared = replace(case, threads=threads, hasty=hasty)
-            team = run_case(team_program, isa, shared, inputs, tmp_path)
+        for (threads, _), team in zip(teams, found, strict=True):
             assert_same(team, alone, alone, f"{isa}, {threads} threads")

@@ -5,14 +5,13 @@ A program takes its time to start there, so it is given all cases of an instruct
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from building import Program
-from harness import Arrays, Case
+from harness import run_cases
 from loop_cases import CASES
 from results import assert_close, assert_same
 from test_c_precision import NEAR
@@ -27,21 +26,6 @@ def windows(tmp_path_factory: pytest.TempPathFactory) -> Program:
     return harness_of("windows", tmp_path_factory)
 
 
-def run_cases(
-    program: Program, isa: str, cases: Sequence[Case], inputs: Sequence[Arrays], folder: Path
-) -> list[Arrays]:
-    """As `run_case`, of many cases."""
-    pairs = list(zip(cases, inputs, strict=True))
-    data = program.run(isa, b"".join(case.encode(its) for case, its in pairs), folder)
-    results, at = [], 0
-    for case, its in pairs:
-        end = at + sum(array.nbytes for array in case.results(its).values())
-        results.append(case.decode(its, data[at:end]))
-        at = end
-    assert at == len(data)
-    return results
-
-
 def test_windows_has_the_instruction_sets_of_this_machine(windows: Program) -> None:
     """But for tiles: how a process asks for them is known of Linux."""
     assert set(windows.levels) == set(runnable()) - {"amx"}
@@ -52,22 +36,25 @@ def test_windows_against_reference(windows: Program, dtype: str, tmp_path: Path)
     cases = [replace(case, dtype=dtype) for case in CASES.values()]
     inputs = [case.draw() for case in cases]
     expected = [case.expected(its) for case, its in zip(cases, inputs, strict=True)]
-    for isa in windows.isas:
-        found = run_cases(windows, isa, cases, inputs, tmp_path)
+    given = list(zip(cases, inputs, strict=True))
+    for isa, found in run_cases(windows, windows.isas, given, tmp_path):
         for name, actual, right in zip(CASES, found, expected, strict=True):
             assert_close(actual, right, dtype, f"{isa}, {name}")
 
 
 def test_windows_threads_do_not_change_a_bit(windows: Program, tmp_path: Path) -> None:
-    cases = list(FOR_TEAMS.values())
-    inputs = [case.draw() for case in cases]
-    for isa in windows.isas:
-        alone = run_cases(windows, isa, cases, inputs, tmp_path)
-        for threads, hasty in ((2, False), (3, True), (8, False), (8, True)):
-            shared = [replace(case, threads=threads, hasty=hasty) for case in cases]
-            team = run_cases(windows, isa, shared, inputs, tmp_path)
-            for name, actual, right in zip(FOR_TEAMS, team, alone, strict=True):
-                assert_same(actual, right, right, f"{isa}, {threads} threads, {name}")
+    inputs = [case.draw() for case in FOR_TEAMS.values()]
+    teams = ((1, False), (2, False), (3, True), (8, False), (8, True))
+    given = [
+        (replace(case, threads=threads, hasty=hasty), its)
+        for threads, hasty in teams
+        for case, its in zip(FOR_TEAMS.values(), inputs, strict=True)
+    ]
+    names = [f"{threads} threads, {name}" for threads, _ in teams for name in FOR_TEAMS]
+    for isa, found in run_cases(windows, windows.isas, given, tmp_path):
+        alone = found[: len(FOR_TEAMS)] * len(teams)
+        for name, actual, right in zip(names, found, alone, strict=True):
+            assert_same(actual, right, right, f"{isa}, {name}")
 
 
 @pytest.mark.parametrize("precision", NEAR)
@@ -76,8 +63,8 @@ def test_windows_in_lower_precision(windows: Program, precision: str, tmp_path: 
     cases = [replace(CASES[name], precision=precision) for name in names]
     inputs = [case.draw() for case in cases]
     expected = [case.expected(its) for case, its in zip(cases, inputs, strict=True)]
-    for isa in windows.levels:
-        found = run_cases(windows, isa, cases, inputs, tmp_path)
+    given = list(zip(cases, inputs, strict=True))
+    for isa, found in run_cases(windows, windows.levels, given, tmp_path):
         for name, actual, right in zip(names, found, expected, strict=True):
             for key, value in right.items():
                 scale = max(1, float(np.abs(value).max(initial=0)))

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from building import Program
 from definition import run, slope
-from harness import NAMES, Case, pick_rows, run_case
+from harness import NAMES, Case, pick_rows, run_case, run_cases
 from loop_cases import FEW, RAGGED, SHORTER, draw, in_turn
 from results import assert_close, assert_same, assert_same_rows
 from toolchains import shared_by_teams
@@ -85,13 +85,12 @@ def test_against_the_definition(program: Program, name: str, tmp_path: Path) -> 
     for of in with_gradients(case):
         towards = rng.standard_normal(inputs[of].shape)
         slopes[of] = towards, slope(case, inputs, of, towards)
-    for isa in program.isas:
-        found = run_case(program, isa, case, exact, tmp_path)
+    given = [(case, exact), (replace(case, dtype="float32"), narrow)]
+    for isa, (found, single) in run_cases(program, program.isas, given, tmp_path):
         assert_close(found, expected, "float64", isa)
         for of, (towards, right) in slopes.items():
             grown, scale = (found[f"d{of}"] * towards).sum(), abs(found[f"d{of}"] * towards).sum()
             assert abs(grown - right) <= 1e-7 * max(1.0, scale), f"{isa}: d{of}: {grown}, {right}"
-        single = run_case(program, isa, replace(case, dtype="float32"), narrow, tmp_path)
         assert_close(single, found, "float32", isa)
 
 
@@ -108,15 +107,15 @@ def test_threads_and_recomputing_do_not_change_a_bit(
     team_program: Program, name: str, tmp_path: Path
 ) -> None:
     case, inputs = draw(FOR_TEAMS[name], "float32")
-    for isa in in_turn(team_program, name, FOR_TEAMS):
-        alone = run_case(team_program, isa, case, inputs, tmp_path)
-        for threads in (2, 3):
-            team = run_case(team_program, isa, replace(case, threads=threads), inputs, tmp_path)
-            assert_same(team, alone, alone, f"{isa}, {threads} threads")
-        for recompute in {0, 1, 5} - {case.recompute}:
-            other = replace(case, recompute=recompute, repeat=1)
-            again = run_case(team_program, isa, other, inputs, tmp_path)
-            assert_same(again, alone, alone, f"{isa}: {recompute}")
+    others = [replace(case, threads=threads) for threads in (2, 3)]
+    for recompute in {0, 1, 5} - {case.recompute}:
+        others.append(replace(case, recompute=recompute, repeat=1))
+    given = [(one, inputs) for one in (case, *others)]
+    isas = in_turn(team_program, name, FOR_TEAMS)
+    for isa, (alone, *found) in run_cases(team_program, isas, given, tmp_path):
+        for other, again in zip(others, found, strict=True):
+            what = f"{isa}, {other.threads} threads, recompute {other.recompute}"
+            assert_same(again, alone, alone, what)
 
 
 @pytest.mark.parametrize("name", [f"{cell}_reverse" for cell in NAMES] + ["peephole_all"])
@@ -124,10 +123,10 @@ def test_masked_row_does_not_depend_on_its_neighbours(
     program: Program, name: str, tmp_path: Path
 ) -> None:
     case, inputs = draw(CASES[name], "float32")
-    for isa in program.isas:
-        whole = run_case(program, isa, case, inputs, tmp_path)
-        for picked in ([0], [3], [*range(case.N)][::-1], [0, case.N - 1]):
-            part = run_case(program, isa, *pick_rows(case, inputs, picked), tmp_path)
+    picks = [[0], [3], [*range(case.N)][::-1], [0, case.N - 1]]
+    given = [(case, inputs), *(pick_rows(case, inputs, picked) for picked in picks)]
+    for isa, (whole, *parts) in run_cases(program, program.isas, given, tmp_path):
+        for picked, part in zip(picks, parts, strict=True):
             assert_same_rows(part, whole, case, picked, isa)
 
 
@@ -136,9 +135,8 @@ def test_a_mask_of_ones_is_no_mask(program: Program, name: str, tmp_path: Path) 
     case, inputs = draw(CASES[name], "float32")
     inputs["h_mask"][...] = 1
     plain = {name: a for name, a in inputs.items() if name != "h_mask"}
-    for isa in program.isas:
-        found = run_case(program, isa, case, inputs, tmp_path)
-        expected = run_case(program, isa, replace(case, masked=False), plain, tmp_path)
+    given = [(case, inputs), (replace(case, masked=False), plain)]
+    for isa, (found, expected) in run_cases(program, program.isas, given, tmp_path):
         assert_close(found, expected, "float32", isa)
         assert_same(found, expected, ["y"], isa)
 
