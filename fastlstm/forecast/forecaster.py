@@ -84,7 +84,10 @@ class Forecaster:
         found = best_linear(series, framing, fraction, not options.context)
         train, (held, ridge) = found.train, found.folds[-1]
         net = make_net(train, quantiles, options.net, options.seed)
-        begin_with(net, left_over(train, ridge, quantiles))
+        left = left_over(train, ridge, quantiles)
+        if found.is_last:  # a drift is chance, too
+            left -= left[..., [quantiles.index(0.5)]]
+        begin_with(net, left)
         history = None
         if options.net.epochs != 0:
             history = train_net(

@@ -50,6 +50,7 @@ class Linear(NamedTuple):
     folds : in order of time; the last one is the end of the series.
     train : the windows of the last fold's training.
     ridge : of all windows.
+    is_last : whether it forecasts the last value, nothing else.
     """
 
     error: float
@@ -57,6 +58,7 @@ class Linear(NamedTuple):
     folds: list[Fold]
     train: Windows
     ridge: Ridge
+    is_last: bool
 
 
 def best_linear(series: Sequence[Series], framing: Framing, held: float, longer: bool) -> Linear:
@@ -124,7 +126,7 @@ def _linear(series: Sequence[Series], framing: Framing, fraction: float) -> Line
     n = int(np.argmin(errors)) if errors.min() < (1 - gain) * errors[LAST] else LAST
     folds = [Fold(part, ridges[n]) for part, ridges in zip(held, found, strict=True)]
     whole = sums.add(windows(known, ends)).ridges([WAYS[n]], len(train))[0]
-    return Linear(float(errors[n]), framing, folds, train, whole)
+    return Linear(float(errors[n]), framing, folds, train, whole, n == LAST)
 
 
 def _errors(held: Windows, ridges: Sequence[Ridge], scales: Sequence[Scale]) -> tuple[Floats, int]:
