@@ -1,10 +1,11 @@
 """fastlstm and torch, or ONNX Runtime, side by side, each in processes of its own, taking turns.
 
-    python -m benchmarks.ab [--against torch] [--group quick] [--rounds 5] [--threads 1 2]
+    python -m benchmarks.ab [--against torch] [--group quick] [--rounds 5] [--threads 1 2] [--keep]
 
 First every case is checked: outputs and gradients of both sides must agree, or nothing is timed.
 Then the rounds: in each, for every case, one process for either side. Writes ab.json (everything,
-raw samples too), ab.md and ab.png. Exit status 1 if a case does not agree.
+raw samples too), ab.md and ab.png; with --keep also a file in benchmarks/results, which the site
+draws. Exit status 1 if a case does not agree.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from benchmarks import machine, report, rounds
+from benchmarks import kept, machine, report, rounds
 from benchmarks.rounds import in_turn, positive, say
 from benchmarks.shapes import GROUPS, Case, select
 from benchmarks.sides import PEERS, why_not
@@ -45,6 +46,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         report.summarise(entry, result["peak_gflops"])
     for path in report.write(result, options.out):
         print(path)
+    if options.keep:
+        print(kept.keep(result))
     report.put_result_into(options.readme, result)
     print(*options.readme, sep="\n")
     return 0
@@ -58,10 +61,13 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--threads", type=positive, nargs="+", default=[machine.cores()])
     add("--isa", choices=machine.SAME_ISA, help="hold both sides to it")
     add("--out", type=Path, help="folder, default build/ab or build/onnxruntime")
+    add("--keep", action="store_true", help="in benchmarks/results, for good")
     add("--readme", type=Path, nargs="+", default=[], help=report.INTO)
     options = parser.parse_args(argv)
     if options.isa and options.against != "torch":
         parser.error(f"argument --isa: nothing holds {PEERS[options.against]} to {options.isa}")
+    if options.keep and (reason := kept.why_not(machine.commit())):
+        parser.error(f"argument --keep: {reason}")
     options.out = options.out or Path("build", report.MARKER[options.against])
     try:
         options.cases = _runnable(select(options.group, options.only), options.against)

@@ -1,6 +1,9 @@
 """What `pytest benchmarks` runs: each group of `shapes.toml` is a marker, and without ``-m`` it is
 `DEFAULT_GROUPS`, some minutes. Each benchmark takes `layer_case` or `op_case`, `threads` and
-`side`, and the function `bench` that checks and times them."""
+`side`, and the function `bench` that checks and times them.
+
+At the end stands a table for each kind of case, `console`. pytest-benchmark's own, one for each
+case, come with ``--benchmark-verbose`` or where earlier runs are compared with."""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ from typing import Any
 import pytest
 
 from benchmarks.check import Difference, check
+from benchmarks.console import Timed, tables
 from benchmarks.machine import cores
 from benchmarks.problem import draw, real_steps
 from benchmarks.shapes import GROUPS, LAYER_MODES, Case, load
@@ -23,6 +27,7 @@ COLUMNS = ["median", "iqr", "min", "max", "rounds"]  # of the table
 SETTLE_SECONDS = 0.1
 
 Bench = Callable[[Case, int, str], None]
+TIMED = pytest.StashKey[list[Timed]]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -38,6 +43,16 @@ def pytest_configure(config: pytest.Config) -> None:
         config.addinivalue_line("markers", f"{group}: benchmarks of the group in shapes.toml")
     if getattr(config.option, "benchmark_columns", COLUMNS) is None:
         config.option.benchmark_columns = COLUMNS
+        if not getattr(config.option, "benchmark_compare", True):
+            config.option.benchmark_quiet = True
+    config.stash[TIMED] = []
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    for line in tables(config.stash[TIMED]):
+        terminalreporter.write_line(line)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -70,7 +85,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @pytest.fixture
-def bench(benchmark: Any) -> Bench:
+def bench(benchmark: Any, pytestconfig: pytest.Config) -> Bench:
     """A function that checks a case, then times one side of it."""
 
     def run(case: Case, threads: int, side: str) -> None:
@@ -83,9 +98,12 @@ def bench(benchmark: Any) -> Bench:
         benchmark.extra_info.update(
             side=side, threads=threads, output_difference=outputs, gradient_difference=gradients
         )
-        flops = case.flops(real_steps(case, arrays))
-        if flops and benchmark.stats is not None:
-            benchmark.extra_info["gflops"] = flops / benchmark.stats.stats.median / 1e9
+        if benchmark.stats is None:  # switched off
+            return
+        median = benchmark.stats.stats.median
+        pytestconfig.stash[TIMED].append(Timed(case, threads, side, median))
+        if flops := case.flops(real_steps(case, arrays)):
+            benchmark.extra_info["gflops"] = flops / median / 1e9
 
     return run
 

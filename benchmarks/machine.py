@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +74,9 @@ def cores() -> int:
 
 
 def describe() -> dict[str, Any]:
-    """Return processor, cores, load average, system, Python and the commit of this tree.
+    """Return processor, its instruction sets, cores, load, system, Python, commit of this tree.
+
+    `isas` are those of the compiled kernels that run here, none without the kernels.
 
     Says so on standard error if the machine is busy.
     """
@@ -87,10 +90,11 @@ def describe() -> dict[str, Any]:
     return {
         "load": load,
         "cpu": _cpu(),
+        "isas": _isas(),
         "cores": cores(),
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
-        "commit": _commit(),
+        "commit": commit(),
     }
 
 
@@ -160,16 +164,25 @@ def _cpu() -> str:
     return platform.processor() or platform.machine()
 
 
-def _commit() -> str:
+def _isas() -> list[str]:
+    try:
+        native: Any = import_module("fastlstm.kernels.native")
+    except ImportError:
+        return []
+    return list(native.supported_isas())
+
+
+def commit() -> str:
     """Return the commit, marked where files differ from it; "unknown" outside git."""
     try:
-        return _git("rev-parse", "--short", "HEAD") + (
-            " with changes" if _git("status", "--porcelain", "--untracked-files=no") else ""
+        return git("rev-parse", "--short", "HEAD") + (
+            " with changes" if git("status", "--porcelain", "--untracked-files=no") else ""
         )
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
 
 
-def _git(*arguments: str) -> str:
+def git(*arguments: str) -> str:
+    """Return what git says of this tree; OSError or CalledProcessError if it fails."""
     command = ["git", "-C", str(ROOT), *arguments]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()

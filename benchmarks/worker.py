@@ -12,8 +12,10 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
+import fastlstm
 from benchmarks import dropin, imdb, machine, model_sides, neighbour
 from benchmarks.check import Mismatch, check
 from benchmarks.problem import draw, real_steps
@@ -22,8 +24,12 @@ from benchmarks.sides import build, load
 from benchmarks.timing import PeakMemory, measure
 
 
-def ask(task: str, environment: Mapping[str, str], **arguments: Any) -> Any:
+def ask(
+    task: str, environment: Mapping[str, str], folder: Path = machine.ROOT, **arguments: Any
+) -> Any:
     """Run `task` with `arguments` in another process and return its answer.
+
+    The process has the package and the benchmarks that are in `folder`.
 
     Raises
     ------
@@ -35,7 +41,7 @@ def ask(task: str, environment: Mapping[str, str], **arguments: Any) -> Any:
         input=json.dumps(arguments),
         stdout=subprocess.PIPE,
         text=True,
-        cwd=machine.ROOT,
+        cwd=folder,
         env=dict(environment),
     )
     if done.returncode:
@@ -120,6 +126,13 @@ def time_case(side: str, case: dict[str, Any], threads: int, seconds: float) -> 
     }
 
 
+def package() -> dict[str, str]:
+    """Return which fastlstm a process has: its folder, version and backend."""
+    info = fastlstm.runtime_info()
+    place = str(Path(fastlstm.__file__).resolve().parent)
+    return {"folder": place, "version": info["version"], "backend": info["backend"]}
+
+
 def peak(dtypes: list[str], seconds: float) -> dict[str, dict[str, float]]:
     """Measure the matrix product in each of `dtypes`."""
     return {dtype: machine.peak_gflops(dtype, seconds) for dtype in dtypes}
@@ -129,6 +142,7 @@ TASKS: dict[str, Callable[..., Any]] = {
     "check": check_cases,
     "time": time_case,
     "peak": peak,
+    "package": package,
     "dropin_check": dropin.check,
     "dropin_time": dropin.time_side,
     "model_first": model_sides.first,
