@@ -64,7 +64,7 @@ $(VENV)/installed-dev: pyproject.toml | $(BIN)/python
 	FASTLSTM_NO_EXTENSION=1 $(PIP) install --quiet --editable '.[dev,plot]'
 	@touch $@
 
-# Apart from the other tools: nothing of the package is imported.
+# Apart from the other tools: no kernels are compiled for it.
 $(VENV)/installed-docs: pyproject.toml | $(BIN)/python
 	FASTLSTM_NO_EXTENSION=1 $(PIP) install --quiet --editable '.[docs]'
 	@touch $@
@@ -82,7 +82,7 @@ bench: $(VENV)/installed-test
 	$(BIN)/python -m pytest benchmarks $(ARGS)
 
 C_FILES := $(wildcard fastlstm/kernels/native/src/*.c fastlstm/kernels/native/src/*.h tests/c/*.c benchmarks/*.c)
-PY_FILES := fastlstm benchmarks tests docs/site setup.py
+PY_FILES := fastlstm benchmarks tests docs/site docs/notebooks setup.py
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check $(PY_FILES)

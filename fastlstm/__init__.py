@@ -1,8 +1,12 @@
 """fastlstm: a CPU engine for recurrent networks, forward and backward through time.
 
 NumPy arrays in, NumPy arrays out: ``import fastlstm as fl; lstm = fl.LSTM(128, 128)``, or GRU,
-or RNN. Layers and losses are in `fastlstm.nn`, ready models in `fastlstm.models`, text handling
-in `fastlstm.text`, training in `fastlstm.train`.
+or RNN. Beside these names are packages:
+
+- nn, models, many: layers and losses, ready models, many models in one call
+- train, text, linear, forecast, sklearn: training, words and files, n-grams, series, estimators
+- torch, keras, onnx, formats: the kernels under torch and Keras, graphs and files of others
+- inside, distributed, examples: looking inside, several processes, programs that run offline
 
 Every name loads on first use: so the commands can answer Ctrl-C before NumPy is loaded, and
 optional packages cost time only when they are used.
@@ -15,10 +19,14 @@ from fastlstm._version import __version__
 
 if TYPE_CHECKING:
     from fastlstm import (
+        distributed,
         examples,
+        forecast,
         formats,
         inside,
         keras,
+        linear,
+        many,
         models,
         nn,
         onnx,
@@ -110,16 +118,22 @@ __all__ = [
 _HOLDERS = ("nn", "models", "runtime", "custom", "differences", "formats", "notices", "many")
 _MODULES = (
     *_HOLDERS,
+    "distributed",
     "examples",
+    "forecast",
     "inside",
     "keras",
     "kernels",
+    "linear",
     "onnx",
     "sklearn",
     "text",
     "torch",
     "train",
 )
+
+# What nobody needs by these names: all of it that is public has another one.
+_NOT_SHOWN = {"custom", "differences", "kernels", "notices", "runtime"}
 
 if not TYPE_CHECKING:
 
@@ -137,4 +151,5 @@ if not TYPE_CHECKING:
 
 
 def __dir__() -> list[str]:
-    return sorted({*(n for n in globals() if n.startswith("__")), *__all__, *_MODULES})
+    shown = {n for n in _MODULES if n not in _NOT_SHOWN}
+    return sorted({*(n for n in globals() if n.startswith("__")), *__all__, *shown})

@@ -65,7 +65,7 @@ def test_each_name_has_a_benchmark(name: str) -> None:
     assert f'"{name}"' in SHAPES.read_text()
 
 
-ON_FIRST_USE = ("examples", "inside", "sklearn", "text", "torch", "train")
+ON_FIRST_USE = ("examples", "forecast", "inside", "linear", "sklearn", "text", "torch", "train")
 
 
 def test_packages_load_on_first_use() -> None:

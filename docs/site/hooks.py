@@ -1,19 +1,27 @@
-"""What the site has beside the pages of docs/: a reference, the changelog, and links that hold.
+"""What the site has beside the pages of docs/: a reference, notebooks, results, the changelog.
 
 The reference has a page for each public module, with every name of its ``__all__``: a new name
-is in it by itself.
+is in it by itself. Links hold, those to notebooks too.
 """
 
 from __future__ import annotations
 
 import ast
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
+from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File, Files
 
 ROOT = Path(__file__).parents[2]
+sys.path += [str(Path(__file__).parent), str(ROOT)]
+
+import notebook_pages  # noqa: E402
+
+from benchmarks import history, kept  # noqa: E402
+
 # Module -> what its page is called.
 MODULES = {
     "fastlstm": "fastlstm",
@@ -35,6 +43,8 @@ MODULES = {
 }
 # A link that leaves docs/: [words](../some/file.c).
 OUTSIDE = re.compile(r"\[([^\]]+)\]\(\.\./([^)]+)\)")
+NOTEBOOK = re.compile(r"\]\(([\w/.]+)\.ipynb\)")
+NAME = re.compile(r"^::: ([\w.]+)$", re.MULTILINE)
 
 
 def on_config(config: Any) -> Any:
@@ -46,24 +56,43 @@ def on_config(config: Any) -> Any:
 
 def on_files(files: Files, config: Any) -> Files:
     """Add the generated pages."""
-    pages = {f"api/{name}.md": reference(name, title) for name, title in MODULES.items()}
+    pages: dict[str, str | bytes] = {
+        f"api/{name}.md": reference(name, title) for name, title in MODULES.items()
+    }
     pages["api/index.md"] = "# Reference\n\n" + "\n".join(
         f"- [{title}]({name}.md)" for name, title in MODULES.items()
     )
     pages["changelog.md"] = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    pages |= history.page(kept.load())
+    for path in sorted((ROOT / "docs" / "notebooks").glob("*.ipynb")):
+        page, pictures = notebook_pages.page(path)
+        pages[f"notebooks/{path.stem}.md"] = page
+        pages |= {f"notebooks/{name}": picture for name, picture in pictures.items()}
     for path, content in pages.items():
         files.append(File.generated(config, path, content=content))
     return files
 
 
-def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Name what lies outside of docs/, in place of a link that would lead nowhere on the site."""
+def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
+    """Make links lead somewhere on the site: to a notebook's page, and out of docs/ nowhere."""
+    if page.file.src_uri.startswith("notebooks/"):
+        own = page.file.src_uri.removeprefix("notebooks/").removesuffix(".md")
+        return NOTEBOOK.sub(lambda m: m[0] if m[1] == own else f"]({m[1]}.md)", markdown)
+    markdown = NOTEBOOK.sub(r"](\1.md)", markdown)
 
     def named(found: re.Match[str]) -> str:
         words, path = found.groups()
         return f"`{path}`" if path.endswith(words) else f"{words} (`{path}`)"
 
     return OUTSIDE.sub(named, markdown)
+
+
+def on_page_content(html: str, page: Any, **_: Any) -> str:
+    """Refuse a page of the reference that lacks a name it should have."""
+    for name in NAME.findall(page.markdown or ""):
+        if f'id="{name}"' not in html:
+            raise PluginError(f"{page.file.src_uri} lacks {name}")
+    return html
 
 
 def reference(module: str, title: str) -> str:
