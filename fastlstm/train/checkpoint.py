@@ -73,16 +73,25 @@ def kind_of(path: str | Path) -> str | None:
 
     Raises OSError if there is no such file; CheckpointError if it is damaged.
     """
+    found = _told(path, "kind")
+    return None if found is None else earlier.KINDS.get(str(found), str(found))
+
+
+def crc32_of(path: str | Path) -> int | None:
+    """Return the checksum that a checkpoint tells of itself; otherwise as `kind_of`."""
+    found = _told(path, "crc32")
+    return found if isinstance(found, int) else None
+
+
+def _told(path: str | Path, name: str) -> Any:
+    """Return an entry of our header, without reading the arrays; None if there is no header."""
     check_file(path)
     try:
         with safe_open(path, framework="np") as file:
             metadata = file.metadata() or {}
-        if KEY not in metadata:
-            return None
-        found = str(parse_json(metadata[KEY])["kind"])
+        return parse_json(metadata[KEY])[name] if KEY in metadata else None
     except (SafetensorError, *UNREADABLE) as error:
         raise CheckpointError(f"{path} is damaged or no checkpoint: {error}") from error
-    return earlier.KINDS.get(found, found)
 
 
 def joined(parts: Mapping[str, Mapping[str, NDArray[Any]]]) -> Tensors:

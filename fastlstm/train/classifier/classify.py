@@ -147,7 +147,7 @@ def run_linear(
         "load_seconds": load_seconds,
     }
     metrics = {**metrics, **about(config, data, parts), **tested}
-    folder.finish(metrics)
+    metrics = folder.finish(metrics)
     say(f"\n{summary(metrics, data.noun)}")
     return metrics
 
@@ -181,7 +181,7 @@ def conclude(
     metrics |= tested
     if folder.writes and folder.draws:
         draw_curves(folder.curves, trainer.history, title_of(metrics, title))
-    folder.finish(metrics)
+    metrics = folder.finish(metrics)
     trainer.processes.barrier()  # which another run may begin with
     return metrics
 

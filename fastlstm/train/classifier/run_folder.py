@@ -11,6 +11,7 @@ from typing import Any
 
 from fastlstm.text.json_value import parse_json, read_json
 from fastlstm.text.opening import read_text
+from fastlstm.train.checkpoint import crc32_of
 from fastlstm.train.classifier.config import ADDED, Config
 from fastlstm.train.files import reading, write_file, write_json
 from fastlstm.train.history import Epoch, History
@@ -29,7 +30,16 @@ TYPES: dict[str, Any] = {
         ("data", "isa", "backend", "precision", "version", "vectors", "from_run", "from_model"), str
     ),
     **dict.fromkeys(
-        ("best_epoch", "epochs", "threads", "processes", "parameters", "vectors_found"), int
+        (
+            "best_epoch",
+            "epochs",
+            "threads",
+            "processes",
+            "parameters",
+            "vectors_found",
+            "model_crc32",
+        ),
+        int,
     ),
     **dict.fromkeys(("train_seconds", "words_per_second"), float),
     "labels": list[str],
@@ -112,16 +122,26 @@ class RunFolder(OutputFolder):
         lines = [json.dumps(asdict(epoch), allow_nan=False) + "\n" for epoch in history.epochs]
         write_file(self.metrics_lines, "".join(lines).encode())
 
-    def finish(self, metrics: dict[str, Any]) -> None:
-        """Write ``metrics.json``, which ends the run, and remove the checkpoints."""
+    def finish(self, metrics: dict[str, Any]) -> dict[str, Any]:
+        """Write ``metrics.json``, which ends the run, and remove the checkpoints; return it.
+
+        It also tells the checksum of the model, by which `read_metrics` knows another run's.
+        """
         if not self.writes:
-            return
+            return metrics
+        if self.model.exists():  # of a bag of words none is kept
+            metrics = {**metrics, "model_crc32": crc32_of(self.model)}
         write_json(self.metrics, metrics)
         self.checkpoint.unlink(missing_ok=True)
         self.pretraining.unlink(missing_ok=True)
+        return metrics
 
     def read_metrics(self) -> dict[str, Any]:
-        """Return ``metrics.json`` of a finished run; ValueError names the file if it is damaged."""
+        """Return ``metrics.json`` of a finished run.
+
+        Raises ValueError, which names the file, if it is damaged or of another run than the model
+        beside it; those of earlier versions do not tell.
+        """
         with reading(self.metrics):
             metrics = read_json(self.metrics)
             if not isinstance(metrics, dict):
@@ -129,7 +149,17 @@ class RunFolder(OutputFolder):
             missing = [name for name in REQUIRED if name not in metrics]
             if missing:
                 raise ValueError(f"it has no {missing[0]}")
-            return {k: typed(TYPES.get(k, NUMBER), value, k) for k, value in metrics.items()}
+            metrics = {k: typed(TYPES.get(k, NUMBER), value, k) for k, value in metrics.items()}
+        self._check_model(metrics.get("model_crc32"))
+        return metrics
+
+    def _check_model(self, told: int | None) -> None:
+        if told is not None and self.model.exists() and told != crc32_of(self.model):
+            raise ValueError(
+                f"{self.metrics} is of another run than {self.model.name}; put back the one that "
+                "belongs here, or remove it: without it the run is not finished, and resume= goes "
+                "on with it"
+            )
 
     def read_epochs(self) -> list[Epoch]:
         """Return the finished epochs; ValueError names ``metrics.jsonl`` if it is damaged."""
