@@ -98,6 +98,20 @@ class TokenRows:
         """Hash of each of `tokens`, uint64: see `hash_tokens`."""
         return hash_tokens(self.tokens)
 
+    def as_they_come(self) -> TokenRows:
+        """Return the same texts, tokens numbered in the order of their first places.
+
+        Tokens that are in no text are left out: as of `from_lists`.
+        """
+        W = len(self.ids)
+        first = np.full(len(self.tokens), W)
+        first[self.ids[::-1]] = np.arange(W)[::-1]  # of several places the last written stays
+        order = np.argsort(first, kind="stable")[: int((first < W).sum())]
+        number = np.zeros(len(self.tokens), np.int32)
+        number[order] = np.arange(len(order))
+        tokens = [self.tokens[n] for n in order.tolist()]
+        return TokenRows(tokens, number[self.ids], self.offsets)
+
     def select(self, index: ArrayLike) -> TokenRows:
         """Return the texts of the given numbers, int [M], in that order, or those of a bool [N]."""
         labels = np.zeros(len(self), np.int64)

@@ -36,6 +36,16 @@ def test_rows_of_numbers() -> None:
     assert lists(TokenRows.from_encoded(encoded, ["x", "y", "z"])) == [["z", "x"], [], ["y"]]
 
 
+def test_tokens_are_numbered_as_they_come() -> None:
+    encoded = Encoded.from_rows([[], [3, 1, 3], [], [0, 1]], [0] * 4)
+    rows = TokenRows.from_encoded(encoded, ["w", "x", "y", "z"])
+    found, expected = rows.as_they_come(), TokenRows.from_lists(lists(rows))
+    assert lists(found) == lists(rows) == [[], ["z", "x", "z"], [], ["w", "x"]]
+    assert found.tokens == expected.tokens == ["z", "x", "w"]
+    assert found.ids.dtype == expected.ids.dtype
+    assert lists(TokenRows.from_lists([]).as_they_come()) == []
+
+
 def test_rows_of_several_collections() -> None:
     parts = [[["a", "b"], []], [["c", "b"]], [], [["a"]]]
     both = TokenRows.concatenate([TokenRows.from_lists(part) for part in parts])

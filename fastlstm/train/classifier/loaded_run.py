@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from fastlstm._version import __version__
 from fastlstm.linear import TokenRows
 from fastlstm.models import TextClassifier
 from fastlstm.text import Encoded, Vocabulary
+from fastlstm.text.marks import is_mark
 from fastlstm.train.checkpoint import CheckpointError
 from fastlstm.train.classifier.config import Config
 from fastlstm.train.classifier.dataset import LABELS
@@ -59,12 +60,23 @@ class LoadedRun:
 
     def encode(self, texts: Sequence[str]) -> ReadTexts:
         """Return texts as the run was trained on them: word ids, cut to length, and the whole."""
-        encoded = self.vocab.encode_texts(texts, [0] * len(texts))
-        encoded = encoded.truncate(self.config.max_length, keep=self.config.truncate)
         whole = None
-        if self.parts.linear is not None:
+        if self.parts.linear is None:
+            encoded = self.vocab.encode_texts(texts, [0] * len(texts))
+        else:  # which reads more than the net, of texts that are cut once
             whole = TokenRows.from_lists(map(whole_tokens(self.config, self.vocab.analyzer), texts))
+            encoded = self._words_of(whole)
+        encoded = encoded.truncate(self.config.max_length, keep=self.config.truncate)
         return ReadTexts(encoded.tokens, encoded.offsets, encoded.labels, whole)
+
+    def _words_of(self, whole: TokenRows) -> Encoded:
+        """Return the word ids of texts, without the marks between the words."""
+        analyzer, marks = self.vocab.analyzer, self.config.marks
+        is_word = np.array([not (marks and is_mark(t, analyzer)) for t in whole.tokens], bool)
+        ids = np.array([self.vocab.id(token) for token in whole.tokens], np.int32)
+        encoded = Encoded(whole.ids, whole.offsets, np.zeros(len(whole), np.int64))
+        encoded = encoded.keep(is_word[whole.ids])
+        return replace(encoded, tokens=ids[encoded.tokens])
 
     def trained_on(self, encoded: Encoded) -> int:
         """Return how many of the texts the run trained on or chose its best epoch by.

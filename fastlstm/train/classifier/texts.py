@@ -13,16 +13,17 @@ import numpy as np
 from tqdm import tqdm
 
 from fastlstm.linear import TokenRows
-from fastlstm.text import Vocabulary
-from fastlstm.text.corpus import Texts, build_corpus, encode_with
+from fastlstm.text import Encoded, Vocabulary
+from fastlstm.text.corpus import Texts, build_corpus
 from fastlstm.text.labelled import LabelledTexts, read_labelled
 from fastlstm.text.labels import class_name, in_order
+from fastlstm.text.marks import normalize_with_marks
 from fastlstm.text.split import stratified_split
 from fastlstm.text.tokenizer import choose_analyzer, normalize_text, tokenize
 from fastlstm.train.classifier.dataset import Dataset, Whole, fingerprint
 from fastlstm.train.classifier.fine_tune import EarlierRun
 from fastlstm.train.classifier.start import Start
-from fastlstm.train.classifier.text_config import TextConfig, whole_tokens
+from fastlstm.train.classifier.text_config import TextConfig
 from fastlstm.train.classifier.vectors import VectorStart
 from fastlstm.train.seeds import SPLIT, generator
 
@@ -103,7 +104,11 @@ def _test_part(everything: Texts, labels: Sequence[str], config: TextConfig) -> 
     return _select(everything, kept), _select(everything, held_back)
 
 
-def _normalized(texts: Texts, analyzer: str) -> Texts:
+def _normalized(texts: Texts, analyzer: str, marks: bool) -> Texts:
+    """Return texts to be cut once, into words and perhaps the marks between them."""
+    if marks:
+        raw = (text.encode("utf-8", "replace") for text in texts.texts)
+        return Texts([normalize_with_marks(one, analyzer) for one in raw], texts.labels)
     return Texts([normalize_text(text, analyzer) for text in texts.texts], texts.labels)
 
 
@@ -116,8 +121,8 @@ def _encode(
     train: Texts, test: Texts, labels: Sequence[str], config: TextConfig, bars: bool
 ) -> dict[str, Any]:
     """Return the parts of a `Dataset` that come from words."""
-    raw = train.texts + test.texts
-    train, test = (_normalized(part, config.analyzer) for part in (train, test))
+    marks = config.parts != "net" and config.marks  # for the linear part
+    train, test = (_normalized(part, config.analyzer, marks) for part in (train, test))
     total = len(train.texts) + len(test.texts)
     with tqdm(total=total, desc="encoding", unit=" texts", disable=not bars, leave=False) as bar:
         corpus = build_corpus(train, test, bar.update, config.analyzer)
@@ -125,12 +130,12 @@ def _encode(
     if len(words) <= 2:
         raise ValueError(f"{config.data} has no words: its texts hold no letter and no digit")
     start = _start(config, corpus.words, labels)
+    parts = corpus.train, corpus.test
     if start is None or start.words == words:
-        known = [corpus.known(part, config.vocab_size) for part in (corpus.train, corpus.test)]
+        known = [corpus.known(part, config.vocab_size) for part in parts]
     else:
         words = start.words
-        again = [encode_with(words, part, config.analyzer) for part in (train, test)]
-        known = [other.known(other.train, len(words)) for other in again]
+        known = [corpus.in_words_of(part, words) for part in parts]
     vocab = Vocabulary(words, config.analyzer)
     cut = [part.truncate(config.max_length, keep=config.truncate) for part in known]
     kept, held_back = cut[0], None
@@ -140,8 +145,9 @@ def _encode(
         kept, held_back = (cut[0].select(part) for part in rows)
     identity, whole = {"the texts": fingerprint([*labels, *vocab.words], known)}, None
     if config.parts != "net":
-        tokens = TokenRows.from_lists(map(whole_tokens(config, config.analyzer), raw))
-        whole = Whole(tokens, *rows, np.arange(len(train.texts), len(raw)))
+        both = TokenRows.from_encoded(Encoded.concatenate(parts), corpus.tokens)
+        tokens = both.as_they_come()  # as earlier versions number them, whose runs are resumed
+        whole = Whole(tokens, *rows, np.arange(len(train.texts), total))
         identity |= whole.identity
     return {
         "train": kept,
