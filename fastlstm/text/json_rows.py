@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator
 from decimal import Decimal, InvalidOperation
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from .json_text import JsonText
 from .json_value import whole
-from .rows import ABSENT, FileRows, Row, first_line
+from .lines import cut_lines
+from .rows import ABSENT, FileRows, Row
 
 
 def _exact(text: str) -> Decimal:
@@ -24,19 +25,20 @@ def _exact(text: str) -> Decimal:
 
 # Numbers exactly: labels are compared by value.
 _DECODER = json.JSONDecoder(parse_float=_exact, parse_int=whole)
-_AFTER_SPACE = re.compile(r"[^ \t\r\n]")
 _EXPECTED = "expected a JSON object on each line, or an array of objects"
 
 
-def json_rows(path: Path, lines: Iterator[str]) -> FileRows:
-    """Return the objects of a file; JSON lines are read as the rows are asked for.
+def json_rows(path: Path, pieces: Iterator[str]) -> FileRows:
+    """Return the objects of a file, which are read as the rows are asked for.
 
-    Raises ValueError, also from the rows, if the file is empty or holds no JSON objects.
+    `pieces` are its text, cut anywhere. Raises ValueError, also from the rows, if the file is empty
+    or holds no JSON objects.
     """
-    start, lines = first_line(lines)
-    spread = start.strip() == "{" or start.lstrip().startswith("[")  # over many lines
+    text = JsonText(pieces, _DECODER)
+    start = text.start()
+    spread = start == "{" or start.startswith("[")  # over many lines
     unit = "object" if spread else "line"
-    values = _of_text(path, "".join(lines)) if spread else _of_lines(path, lines)
+    values = _of_text(path, text) if spread else _of_lines(path, cut_lines(text.rest()))
     columns: list[str] = []
     rows = _aligned(path, unit, values, columns)
     first = next(rows, None)
@@ -68,19 +70,29 @@ def _of_lines(path: Path, lines: Iterator[str]) -> Iterator[tuple[int, Any]]:
                 raise ValueError(f"{path} line {number} is not JSON: {error}") from error
 
 
-def _of_text(path: Path, text: str) -> Iterator[tuple[int, Any]]:
+def _of_text(path: Path, text: JsonText) -> Iterator[tuple[int, Any]]:
     """Yield the values of an array, or of values one after another."""
-    values: list[Any] = []
-    at = 0
     try:
-        while found := _AFTER_SPACE.search(text, at):
-            value, at = _DECODER.raw_decode(text, found.start())
-            values.append(value)
+        yield from enumerate(_items(text) if text.take("[") else _values(text), 1)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is not JSON: {error}") from error
-    if len(values) == 1 and isinstance(values[0], list):
-        values = values[0]
-    return enumerate(values, 1)
+
+
+def _values(text: JsonText) -> Iterator[Any]:
+    while text.peek():
+        yield text.value()
+
+
+def _items(text: JsonText) -> Iterator[Any]:
+    """Yield the items of the array that has begun, which is to be all there is."""
+    ended = text.take("]")
+    while not ended:
+        yield text.value()
+        ended = text.take("]")
+        if not ended and not text.take(","):
+            raise ValueError(text.told("Expecting ',' delimiter"))
+    if text.peek():
+        raise ValueError(text.told("Extra data"))
 
 
 def shown(value: object) -> str:

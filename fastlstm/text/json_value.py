@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
@@ -16,7 +17,8 @@ MOST = 1 << 28  # bytes of a JSON file; a vocabulary of a million words has 16 M
 def read_json(path: AnyPath) -> Any:
     """Return the value in a JSON file, see `parse_json`; ValueError also if it is too large."""
     with open_file(path) as file:
-        raw = file.read(MOST + 1)
+        size = os.fstat(file.fileno()).st_size  # to ask for no more memory than it takes
+        raw = file.read(min(size, MOST) + 1)
     if len(raw) > MOST:
         raise ValueError(f"it has more than {MOST:,} bytes")
     return parse_json(raw)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import codecs
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from .packed import Unpacked, open_unpacked
@@ -34,8 +34,19 @@ def lines_of(source: Source, name: str, encoding: str | None = None) -> Iterator
     Errors call it `name`. The default encoding is what a byte order mark says, else UTF-8. Raises
     ValueError with the position of bytes that are no text, LookupError for an unknown encoding.
     """
+    return cut_lines(_decoded(source, name, encoding))
+
+
+def read_texts(path: Path, encoding: str | None = None) -> Iterator[str]:
+    """Yield the text of a file in pieces that are cut anywhere; all else as of `read_lines`."""
+    with open_unpacked(path) as file:
+        yield from _decoded(file, str(path), encoding)
+
+
+def cut_lines(texts: Iterable[str]) -> Iterator[str]:
+    """Yield the lines of a text that comes in pieces, each with its end."""
     pieces: list[str] = []
-    for text in _decoded(source, name, encoding):
+    for text in texts:
         first, *rest = text.split("\n")
         pieces.append(first)
         if rest:

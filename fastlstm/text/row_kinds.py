@@ -7,7 +7,7 @@ from pathlib import Path
 
 from .json_rows import json_rows
 from .label_lines import MARK, label_line_rows
-from .lines import read_lines
+from .lines import read_lines, read_texts
 from .packed import bare_name
 from .parquet import parquet_rows
 from .rows import FileRows, Reading, first_line
@@ -52,6 +52,8 @@ def read_rows(
     kind = _kind(path, how)
     if kind == "parquet":
         return parquet_rows(path)
+    if kind == "json":  # of which all may be one line
+        return json_rows(path, read_texts(path, how.encoding) if lines is None else lines)
     lines = read_lines(path, how.encoding) if lines is None else lines
     start = ""
     if kind is None:
