@@ -5,6 +5,7 @@ from __future__ import annotations
 import operator
 import os
 import platform
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -82,6 +83,23 @@ def num_threads(n: int | None) -> Iterator[None]:
         yield
     finally:
         _block_threads.reset(token)
+
+
+def worker_threads() -> int | None:
+    """Return how many threads work that another process sent here should use; None: as always.
+
+    A number that was chosen in this process counts first. Else it is OMP_NUM_THREADS, which Ray,
+    Dask, Spark and joblib set for their workers to the share that each has of the machine; without
+    that, one in a child of `multiprocessing`, which as a rule has many siblings.
+    """
+    chosen = (_block_threads.get(), _num_threads)
+    if chosen != (None, None) or os.environ.get("FASTLSTM_NUM_THREADS"):
+        return None
+    told = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
+    if told.isdecimal() and int(told):
+        return min(int(told), _available_cores())
+    process: Any = sys.modules.get("multiprocessing.process")  # which a child of it has
+    return 1 if process is not None and process.parent_process() is not None else None
 
 
 def runtime_info() -> dict[str, Any]:

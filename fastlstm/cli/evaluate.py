@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -20,16 +20,19 @@ from fastlstm.cli.options import (
 )
 from fastlstm.cli.parser import Parser
 from fastlstm.cli.precision import add_precision_option, set_precision
+from fastlstm.cli.processes import add_distributed_option, joined
 from fastlstm.cli.reading import reading_as
 from fastlstm.printable import say
-from fastlstm.text import Encoded
-from fastlstm.text.labelled import LabelledTexts, read_labelled
+from fastlstm.text.labelled import LabelledStream, stream_labelled
+from fastlstm.text.pieces import in_pieces
+from fastlstm.train.classifier.dealing import Dealer, deal, first_alone
 from fastlstm.train.classifier.loaded_run import LoadedRun, load_run
 from fastlstm.train.classifier.text_config import TextConfig
-from fastlstm.train.classifier.texts import numbers_of
+from fastlstm.train.classifier.texts import ClassNumbers
+from fastlstm.train.classifier.trained_texts import estimate
 from fastlstm.train.files import write_file
 from fastlstm.train.scoring.plot import draw_scores
-from fastlstm.train.scoring.scores import BINS, score
+from fastlstm.train.scoring.scores import BINS, Scores, Tally
 from fastlstm.train.scoring.text import score_text
 
 SUMMARY = "measure a trained run on labelled texts"
@@ -37,6 +40,7 @@ EXAMPLES = """
 fastlstm evaluate runs/reviews test.csv
 fastlstm evaluate runs/reviews test.jsonl --json
 fastlstm evaluate runs/reviews test.csv --plot scores.png
+mpiexec -n 4 fastlstm evaluate runs/reviews large.csv.gz
 """
 ABOUT = """\
 DATA is read as train reads it: by default the same columns, delimiter, header and quotes as the
@@ -44,6 +48,8 @@ run's own texts. Calibration asks whether the probability of the predicted class
 the chance to be right: the expected calibration error (Guo et al. 2017) cuts the confidences into
 bins of equal width and is the mean of |accuracy - mean confidence| of the bins, weighted by texts.
 A warning says how many of the texts the run was trained on, or chose its best epoch by.
+A file of any size is read as it is scored, in memory that does not grow, and under mpiexec or
+torchrun the processes share it; the scores are the same to the last digit.
 """
 
 KNOWN = (
@@ -51,6 +57,7 @@ KNOWN = (
     "tell how good it is on new ones; those of its own test part are in metrics.json"
 )
 
+CHUNK = 4096  # texts that are read and classified at a time, which limits the memory
 IMDB_FOLDERS = {"neg": "negative", "pos": "positive"}  # folder of the official archive: label
 
 
@@ -63,24 +70,29 @@ def add_options(parser: Parser) -> None:
     add_precision_option(parser)
     add_json_option(parser, "the scores")
     add_quiet_option(parser)
+    add_distributed_option(parser)
     add_plot_option(parser, "the confusion matrix and the reliability of the probabilities")
 
 
 def run(options: argparse.Namespace) -> int:
     """Print the scores."""
-    if options.bins < 1:
-        raise UsageError(f"--bins is {options.bins}, expected at least 1")
-    check_plot(options.plot)
-    trained = load_run(options.path)
-    set_precision(trained, options.precision)
-    found = read_labelled(options.data, reading_as(trained, options))
-    encoded = labelled(trained, found, options.data)
-    known = trained.trained_on(encoded)
-    with text_bar(len(encoded), not options.quiet) as bar:
-        said = trained.log_probabilities(encoded, bar.update)
-    scores = score(said, encoded.labels, options.bins)
+    with joined(options.distributed, {"precision": options.precision}) as processes:
+        if options.bins < 1:
+            raise UsageError(f"--bins is {options.bins}, expected at least 1")
+        first_alone(processes, partial(check_plot, options.plot))
+        trained = load_run(options.path)
+        set_precision(trained, options.precision)
+        work = partial(_evaluate, options, trained)
+        deal(trained, processes, work, trained.read_hashes())
+    return 0
+
+
+def _evaluate(options: argparse.Namespace, trained: LoadedRun, dealer: Dealer) -> None:
+    found = stream_labelled(options.data, reading_as(trained, options))
+    scores, known = measured(found, dealer, options)
     if known:
-        say(f"{KNOWN.format(known=known, total=len(encoded))}\n", file=sys.stderr)
+        total = sum(scores.support)
+        say(f"{KNOWN.format(known=known, total=total)}\n", file=sys.stderr)
     if options.json:
         about = {"run": str(trained.folder.path), "data": options.data, "trained_on": known}
         print_json({**about, "precision": trained.precision, **scores.to_json(trained.labels)})
@@ -91,13 +103,30 @@ def run(options: argparse.Namespace) -> int:
     if options.plot is not None:
         write_file(options.plot, draw_scores(scores, trained.labels))
         say(f"the picture is in {options.plot}", file=sys.stderr)
-    return 0
 
 
-def labelled(trained: LoadedRun, found: LabelledTexts, source: str) -> Encoded:
-    """Return labelled texts as the run reads them; ValueError if it does not know a label."""
-    names = found.labels
-    if not isinstance(trained.config, TextConfig):
-        names = [IMDB_FOLDERS.get(name, name) for name in names]
-    labels = np.array(numbers_of(names, trained.labels, source), dtype=np.int64)
-    return replace(trained.encode(found.texts), labels=labels)
+def measured(
+    found: LabelledStream, dealer: Dealer, options: argparse.Namespace
+) -> tuple[Scores, int]:
+    """Return the scores of labelled texts, and how many of them the run has learned from.
+
+    Raises ValueError, once all are read, if the run does not know a label.
+    """
+    trained = dealer.trained
+    numbers = ClassNumbers(trained.labels, options.data)
+    tally, told = Tally(len(trained.labels), options.bins), np.zeros(3, np.int64)
+    with text_bar(None, not options.quiet) as bar:
+        for piece in in_pieces(found.pairs, lambda pair: len(pair[0]), CHUNK):
+            labels = numbers.of(_class_of(trained, label) for _, label in piece)
+            if numbers.all_known:  # else the rest is read for the message
+                said = dealer.classify([text for text, _ in piece])
+                tally.add(said.log_probabilities, np.array(labels, np.int64))
+                told += [len(piece), int(said.comparable.sum()), int(said.learned.sum())]
+            bar.update(len(piece))
+    numbers.check()
+    return tally.scores(), estimate(*told.tolist())
+
+
+def _class_of(trained: LoadedRun, label: str) -> str:
+    """Return the class that a label stands for: of IMDB also the name of its folder."""
+    return label if isinstance(trained.config, TextConfig) else IMDB_FOLDERS.get(label, label)

@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
-from itertools import islice
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +22,15 @@ from fastlstm.cli.options import (
 )
 from fastlstm.cli.parser import Parser
 from fastlstm.cli.precision import add_precision_option, set_precision
+from fastlstm.cli.processes import add_distributed_option, joined
 from fastlstm.cli.reading import STANDARD_INPUT, asked_reading, reading_as, typed_lines
 from fastlstm.cli.results import check_results, results_file
 from fastlstm.printable import say
-from fastlstm.text import UNK
+from fastlstm.text.pieces import in_pieces
 from fastlstm.text.row_kinds import kind_by_name, read_rows
 from fastlstm.text.rows import FileRows, Reading, Row
 from fastlstm.text.which_columns import find_text, text_of
+from fastlstm.train.classifier.dealing import Dealer, deal, first_alone
 from fastlstm.train.classifier.loaded_run import LoadedRun, load_run
 
 CHUNK = 4096  # texts that are read and classified at a time, which limits the memory
@@ -39,6 +41,7 @@ fastlstm predict runs/reviews "What a film!" "Never again."
 fastlstm predict runs/reviews --file unseen.csv --out results.csv
 fastlstm predict runs/reviews --file unseen.txt > labels.jsonl
 cat unseen.txt | fastlstm predict runs/reviews --probabilities
+mpiexec -n 4 fastlstm predict runs/reviews --file large.csv.gz --out results.csv
 """
 ABOUT = """\
 Writes a line of JSON for each text, in their order: the text, its label, the probability of that
@@ -49,6 +52,9 @@ perhaps packed): by default the columns, header and so on are those of the run's
 other file each line is a text, unless --format or --delimiter says what it is. With --out the rows
 are written with all their columns, and the results in columns beside them. Two pipes are read: the
 standard input, and what the shell makes of <(command); a named pipe is not, as it may never end.
+A file of any size is classified as it is read, in memory that does not grow; --out appears when it
+is whole. Under mpiexec or torchrun the processes share the texts, of the standard input too: the
+first one reads and writes, in the same order.
 """
 
 
@@ -70,30 +76,40 @@ def add_options(parser: Parser) -> None:
     parser.add_argument("--overwrite", action="store_true", help="replace what is in --out")
     add_precision_option(parser)
     add_quiet_option(parser)
+    add_distributed_option(parser)
 
 
 def run(options: argparse.Namespace) -> int:
     """Write the class of each text."""
+    with joined(options.distributed, {"precision": options.precision}) as processes:
+        first_alone(processes, partial(_check, options))
+        asked = asked_reading(options)
+        trained = load_run(options.path)
+        set_precision(trained, options.precision)
+        deal(trained, processes, partial(_predict, options, asked))
+    return 0
+
+
+def _check(options: argparse.Namespace) -> None:
     if options.texts and options.file is not None:
         raise UsageError("TEXT and --file exclude each other")
     if options.out is not None:
         check_results(options.out, options.overwrite)
-    asked = asked_reading(options)
-    trained = load_run(options.path)
-    set_precision(trained, options.precision)
-    how = _reading(trained, options, asked)
+
+
+def _predict(options: argparse.Namespace, asked: Reading, dealer: Dealer) -> None:
+    how = _reading(dealer.trained, options, asked)
     rows, at_a_time = _rows(options, how)
-    results = _results(trained, rows, how, options, at_a_time)
+    results = _results(dealer, rows, how, options, at_a_time)
     if options.out is None:
         for _, _, line in results:
             print_json(line)
-        return 0
+        return
     with results_file(options.out, rows) as write:
         for number, values, line in results:
             del line["text"]  # it is in its column
             write(number, values, line)
     say(f"the rows with their labels are in {options.out}", file=sys.stderr)
-    return 0
 
 
 def _reading(trained: LoadedRun, options: argparse.Namespace, asked: Reading) -> Reading:
@@ -124,38 +140,41 @@ def _lines_as_rows(path: Path, lines: Iterator[str]) -> FileRows:
 
 
 def _results(
-    trained: LoadedRun, rows: FileRows, how: Reading, options: argparse.Namespace, at_a_time: int
+    dealer: Dealer, rows: FileRows, how: Reading, options: argparse.Namespace, at_a_time: int
 ) -> Iterator[tuple[int, list[object], dict[str, Any]]]:
     """Yield the number and the values of each row, and the results for its text."""
     places = find_text(rows, how.text_column)
     # lines on the terminal show the progress themselves
     show = not options.quiet and (options.out is not None or not sys.stdout.isatty())
     with text_bar(None, show) as bar:
-        while chunk := list(islice(rows.rows, at_a_time)):
-            texts = [text_of(rows, number, values, places) for number, values in chunk]
-            found = classified(trained, texts, options.probabilities)
-            for (number, values), line in zip(chunk, found, strict=True):
+        for piece in in_pieces(rows.rows, _letters, at_a_time):
+            texts = [text_of(rows, number, values, places) for number, values in piece]
+            found = classified(dealer, texts, options.probabilities)
+            for (number, values), line in zip(piece, found, strict=True):
                 yield number, values, line
             sys.stdout.flush()
-            bar.update(len(chunk))
+            bar.update(len(piece))
+
+
+def _letters(row: Row) -> int:
+    return sum(len(value) for value in row[1] if isinstance(value, str))
 
 
 def classified(
-    trained: LoadedRun, texts: list[str], all_classes: bool = False
+    dealer: Dealer, texts: list[str], all_classes: bool = False
 ) -> Iterator[dict[str, Any]]:
     """Yield the results for each text; see ABOUT."""
-    encoded = trained.encode(texts)
-    probabilities = np.exp(trained.log_probabilities(encoded))
-    known = np.concatenate([[0], np.cumsum(encoded.tokens != UNK)])[encoded.offsets]
-    for text, row, words in zip(texts, probabilities, np.diff(known), strict=True):
+    said, labels = dealer.classify(texts), dealer.trained.labels
+    probabilities = np.exp(said.log_probabilities)
+    for text, row, words in zip(texts, probabilities, said.known.tolist(), strict=True):
         best = int(row.argmax())
         line: dict[str, Any] = {
             "text": text,
-            "label": trained.labels[best],
+            "label": labels[best],
             "probability": rounded(row[best]),
             "known_words": int(words),
         }
         if all_classes:
-            pairs = zip(trained.labels, row, strict=True)
+            pairs = zip(labels, row, strict=True)
             line["probabilities"] = {label: rounded(p) for label, p in pairs}
         yield line

@@ -1,4 +1,4 @@
-"""Commands that train in several processes: process 0 speaks for all."""
+"""Commands that work in several processes: process 0 speaks for all."""
 
 from __future__ import annotations
 

@@ -13,11 +13,12 @@ from typing import Any, TextIO
 
 from fastlstm.cli.errors import UsageError
 from fastlstm.cli.options import check_folder
-from fastlstm.text.files import replacing
+from fastlstm.text.files import remove_temporary, replacing
 from fastlstm.text.rows import ABSENT, FileRows
 
 Write = Callable[[int, list[object], dict[str, Any]], None]  # a row's number, values and results
 
+ABANDONED = 86_400.0  # seconds without a write after which a half-written file is nobody's
 _DELIMITERS = {".csv": ",", ".tsv": "\t"}
 _JSON = (".jsonl", ".ndjson")
 
@@ -41,8 +42,10 @@ def results_file(path: Path, rows: FileRows) -> Iterator[Write]:
     """Open a file for rows and their results, which appears when all are written.
 
     A result with the name of a column gets "predicted_" before it. Raises OSError if it cannot be
-    written; writing raises ValueError if a table has no column for a value.
+    written; writing raises ValueError if a table has no column for a value. What a killed process
+    has left of such a file is removed after a day.
     """
+    remove_temporary(path.parent, [path.name], ABANDONED)
     with replacing(path) as file:
         # a lone surrogate, which JSON may hold, is written as its escape
         text = io.TextIOWrapper(file, "utf-8", errors="backslashreplace", newline="")

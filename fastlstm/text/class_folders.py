@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from .lines import read_lines
@@ -9,30 +10,36 @@ from .lines import read_lines
 _CLASS_FILES = (".pos", ".neg")  # as in rt-polarity.pos
 
 
-def read_class_folder(folder: Path, encoding: str | None) -> tuple[list[str], list[str]]:
-    """Return the texts of a folder and the name of each one's class.
+def read_class_folder(folder: Path, encoding: str | None) -> Iterator[tuple[str, str]]:
+    """Yield the texts of a folder, each with the name of its class.
 
     The sub-folders are the classes and their ``.txt`` files the texts. Where there are none, files
     that end in ``.pos`` and ``.neg`` are the classes "pos" and "neg", and their lines the texts.
     Raises ValueError if there are no texts, or one cannot be decoded: see `lines.lines_of`.
     """
-    texts: list[str] = []
-    labels: list[str] = []
+    found = False
+    for part in (_files_of_folders, _lines_of_files):
+        for text_and_class in part(folder, encoding):
+            found = True
+            yield text_and_class
+        if found:
+            return
+    raise ValueError(_nothing_in(folder))
+
+
+def _files_of_folders(folder: Path, encoding: str | None) -> Iterator[tuple[str, str]]:
     for place in sorted(entry for entry in folder.iterdir() if entry.is_dir()):
         for file in sorted(place.glob("*.txt")):
             if not _is_shadow(file):
-                texts.append("".join(read_lines(file, encoding)))
-                labels.append(place.name)
-    if texts:
-        return texts, labels
+                yield "".join(read_lines(file, encoding)), place.name
+
+
+def _lines_of_files(folder: Path, encoding: str | None) -> Iterator[tuple[str, str]]:
     for file in sorted(folder.iterdir()):
         if file.suffix.lower() in _CLASS_FILES and not _is_shadow(file):
-            lines = [line.strip() for line in read_lines(file, encoding)]
-            texts += filter(None, lines)
-            labels += [file.suffix.lower()[1:]] * (len(texts) - len(labels))
-    if not texts:
-        raise ValueError(_nothing_in(folder))
-    return texts, labels
+            for line in read_lines(file, encoding):
+                if line.strip():
+                    yield line.strip(), file.suffix.lower()[1:]
 
 
 def _is_shadow(file: Path) -> bool:

@@ -32,10 +32,15 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
         os.replace(temporary, path)
     except BaseException as error:
         temporary.unlink(missing_ok=True)
-        if isinstance(error, OSError):
+        if isinstance(error, OSError) and not _of_another(error, temporary):
             reason = f"cannot write {path} ({error.strerror}); files written earlier are intact"
             raise OSError(error.errno, reason) from error
         raise
+
+
+def _of_another(error: OSError, temporary: Path) -> bool:
+    """Whether the system did not raise it, or raised it for another file that was read meanwhile"""
+    return error.errno is None or error.filename not in (None, str(temporary))
 
 
 def remove_temporary(folder: Path, names: Iterable[str], older: float = 0.0) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator, Set
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,6 +17,8 @@ from .rows import ABSENT, FileRows, Reading
 from .which_columns import Columns, absent, find_columns, text_of
 
 _LISTED = 5  # rows without a label that an error names
+_MOST_QUOTED = 10_000  # texts that may hold rows are looked at
+_LONGEST = 200  # letters of a class that is looked for in a text
 
 
 class QuotedRowsWarning(FastlstmWarning):
@@ -28,6 +31,13 @@ class LabelledTexts(NamedTuple):
     texts: list[str]
     labels: list[str]
     columns: tuple[str, str] | None  # names of the columns of text and label, where they have names
+
+
+class LabelledStream(NamedTuple):
+    """The same, read as they are asked for; at their end come the errors that tell of all rows."""
+
+    pairs: Iterator[tuple[str, str]]
+    columns: tuple[str, str] | None
 
 
 def read_labelled(path: str | Path, how: Reading | None = None) -> LabelledTexts:
@@ -53,26 +63,39 @@ def read_labelled(path: str | Path, how: Reading | None = None) -> LabelledTexts
     QuotedRowsWarning
         If a text has a line that looks like a row: its quote may be a plain character.
     """
+    pairs, columns = stream_labelled(path, how)
+    texts, labels = [], []
+    for text, label in pairs:
+        texts.append(text)
+        labels.append(label)
+    return LabelledTexts(texts, labels, columns)
+
+
+def stream_labelled(path: str | Path, how: Reading | None = None) -> LabelledStream:
+    """Open the texts of a file or folder with their classes; all else as of `read_labelled`.
+
+    After a row without a label no more texts come; the rest is read for the message alone.
+    """
     path, how = Path(path).expanduser(), how or Reading()
     if not path.exists():
         raise FileNotFoundError(f"{path} does not exist")
     if path.is_dir():
-        texts, folders = read_class_folder(path, how.encoding)
-        return LabelledTexts(texts, [_folder_name(path, name) for name in folders], None)
+        folder = path
+        found = read_class_folder(folder, how.encoding)
+        return LabelledStream(((text, _folder_name(folder, name)) for text, name in found), None)
     rows = read_rows(path, how)
     columns = find_columns(rows, how)
-    texts, labels = _read(rows, columns)
-    if not texts:
-        raise ValueError(f"{path} is empty: it has no texts")
-    return LabelledTexts(texts, labels, columns.names)
+    return LabelledStream(_read(rows, columns), columns.names)
 
 
-def _read(rows: FileRows, columns: Columns) -> tuple[list[str], list[str]]:
-    """Return the texts and the names of their classes, see `class_name`."""
-    texts, labels, missing, spanning = [], [], [], []
-    label_at = columns.label
+def _read(rows: FileRows, columns: Columns) -> Iterator[tuple[str, str]]:
+    """Yield the texts and the names of their classes, see `class_name`."""
+    label_at, empty = columns.label, True
+    missing: list[tuple[int, object]] = []
+    lacking, classes, quoted = 0, set[str](), _QuotedRows(rows, label_at)
     for number, values in rows.rows:
-        texts.append(text_of(rows, number, values, columns.text))
+        empty = False
+        text = text_of(rows, number, values, columns.text)
         label = values[label_at] if label_at < len(values) else ABSENT
         if label is ABSENT:
             raise absent(rows, number, values, label_at)
@@ -80,36 +103,49 @@ def _read(rows: FileRows, columns: Columns) -> tuple[list[str], list[str]]:
             name = class_name(label)
         except ValueError as error:
             raise ValueError(f"{rows.place(number)}: the label is {error}") from error
-        if rows.delimiter and "\n" in texts[-1]:
-            spanning.append((number, texts[-1]))
         if name is None:
-            missing.append((number, label))
-        else:
-            labels.append(name)
+            lacking += 1
+            missing += [(number, label)] if lacking <= _LISTED else []
+        elif not missing:
+            quoted.look(number, text)
+            classes.add(name)
+            yield text, name
     if missing:
-        raise ValueError(_without_label(rows, missing))
-    _warn_of_quoted_rows(rows, label_at, set(labels), spanning)
-    return texts, labels
+        raise ValueError(_without_label(rows, missing, lacking))
+    if empty:
+        raise ValueError(f"{rows.path} is empty: it has no texts")
+    quoted.warn(classes)
 
 
-def _warn_of_quoted_rows(
-    rows: FileRows, label_at: int, classes: set[str], spanning: list[tuple[int, str]]
-) -> None:
-    """Warn if a text has a line with as many fields as a row, and a known class among them."""
+class _QuotedRows:
+    """Texts that have a line with as many fields as a row; one that is a class tells a row."""
 
-    def looks_like_row(line: str) -> bool:
-        fields = line.split(rows.delimiter)
-        return len(fields) == len(rows.columns) and class_name(fields[label_at]) in classes
+    def __init__(self, rows: FileRows, label_at: int) -> None:
+        self._rows, self._label_at = rows, label_at
+        self._found: list[tuple[int, frozenset[str | None]]] = []
 
-    found = [n for n, text in spanning if any(map(looks_like_row, text.split("\n")[1:]))]
-    if found:
-        warnings.warn(
-            f"{rows.place(found[0])}: the text in quotes goes on over lines that look like rows of "
-            f"the table ({len(found):,} such texts); if its quote is a character, give "
-            "quotes=False",
-            QuotedRowsWarning,
-            stacklevel=4,
-        )
+    def look(self, number: int, text: str) -> None:
+        """Note what may be classes in the lines of a text, for the first MOST_QUOTED such texts."""
+        delimiter = self._rows.delimiter
+        if not delimiter or "\n" not in text or len(self._found) == _MOST_QUOTED:
+            return
+        rows = (line.split(delimiter) for line in text.split("\n")[1:])
+        fields = [row[self._label_at] for row in rows if len(row) == len(self._rows.columns)]
+        names = frozenset(class_name(field) for field in fields if len(field) <= _LONGEST)
+        if names:
+            self._found.append((number, names))
+
+    def warn(self, classes: Set[str]) -> None:
+        """Warn if one of them is a class of the file."""
+        found = [number for number, names in self._found if names & classes]
+        if found:
+            warnings.warn(
+                f"{self._rows.place(found[0])}: the text in quotes goes on over lines that look "
+                f"like rows of the table ({len(found):,} such texts); if its quote is a "
+                "character, give quotes=False",
+                QuotedRowsWarning,
+                stacklevel=4,
+            )
 
 
 def _folder_name(path: Path, name: str) -> str:
@@ -120,11 +156,12 @@ def _folder_name(path: Path, name: str) -> str:
         raise ValueError(f"{path}: the name of a folder is {error}") from error
 
 
-def _without_label(rows: FileRows, missing: list[tuple[int, object]]) -> str:
+def _without_label(rows: FileRows, missing: list[tuple[int, object]], count: int) -> str:
+    """Return the message for so many rows without a label, of which the first are given."""
     number, label = missing[0]
     text = f"{rows.place(number)} has no label: it is {shown(label)}"
-    if len(missing) == 1:
+    if count == 1:
         return text
-    others = ", ".join(f"{number:,}" for number, _ in missing[1:_LISTED])
-    more = ", ..." if len(missing) > _LISTED else ""
-    return f"{text}; so have {rows.unit}s {others}{more} ({len(missing):,} in all)"
+    others = ", ".join(f"{number:,}" for number, _ in missing[1:])
+    more = ", ..." if count > _LISTED else ""
+    return f"{text}; so have {rows.unit}s {others}{more} ({count:,} in all)"

@@ -36,6 +36,13 @@ class TokenList:
         if len(self._ids) != len(self):
             raise ValueError(f"{self.KEY} has {len(self) - len(self._ids)} repetitions")
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "_ids"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._ids = {token: number for number, token in enumerate(self.tokens)}
+
     def __len__(self) -> int:
         return len(self.tokens)
 

@@ -38,6 +38,9 @@ class OutputFolder:
         self.path, self.writes = Path(path), current().first
         self._lock = FolderLock(self.path)
 
+    def __reduce__(self) -> tuple[type[OutputFolder], tuple[Path]]:
+        return type(self), (self.path,)  # a lock is its process's own
+
     @property
     def mark(self) -> Path:
         """The file that marks the folder as that of a run."""

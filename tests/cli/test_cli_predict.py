@@ -100,8 +100,8 @@ def test_the_memory_is_that_of_a_piece(
     classified = predict.classified
     monkeypatch.setattr(predict, "CHUNK", 4)
     monkeypatch.setattr(
-        predict, "classified", lambda run, texts, *_: sizes.append(len(texts)) or
-        classified(run, texts)
+        predict, "classified", lambda dealer, texts, *_: sizes.append(len(texts)) or
+        classified(dealer, texts)
     )  # fmt: skip
     path = tmp_path / "texts.txt"
     path.write_text("sport1\n" * 10)

@@ -10,7 +10,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -47,13 +47,16 @@ def launcher(kind: str, size: int) -> list[str]:
     return [found, "-n", str(size), sys.executable]
 
 
-def start(kind: str, size: int, *words: str, **environment: str) -> subprocess.Popen[str]:
+def start(
+    kind: str, size: int, *words: str, stdin: Any = None, **environment: str
+) -> subprocess.Popen[str]:
     """Start a program of so many processes: a file or ``-m module``, and its arguments."""
     names = (*MPI_RANKS, *MPI_SIZES, *TORCH_NAMES)
     clean = {k: v for k, v in os.environ.items() if k not in names}
     return subprocess.Popen(
         [*launcher(kind, size), *words],
         env={**clean, "FASTLSTM_NUM_THREADS": "1", **environment},
+        stdin=stdin,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

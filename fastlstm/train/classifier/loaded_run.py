@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import secrets
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ import numpy as np
 from fastlstm._version import __version__
 from fastlstm.linear import TokenRows
 from fastlstm.models import TextClassifier
+from fastlstm.runtime import num_threads, worker_threads
 from fastlstm.text import Encoded, Vocabulary
 from fastlstm.text.marks import is_mark
 from fastlstm.train.checkpoint import CheckpointError
@@ -24,7 +27,7 @@ from fastlstm.train.classifier.parts import Parts, load_parts
 from fastlstm.train.classifier.predict import Float64, log_probabilities
 from fastlstm.train.classifier.run_folder import RunFolder
 from fastlstm.train.classifier.text_config import load_config, whole_tokens
-from fastlstm.train.classifier.trained_texts import read_hashes
+from fastlstm.train.classifier.trained_texts import TextHashes, read_hashes
 from fastlstm.train.history import Epoch
 
 
@@ -35,15 +38,30 @@ class ReadTexts(Encoded):
     whole: TokenRows | None = None
 
 
+_OWN = secrets.token_hex(8)  # of this process, together with its number: a forked child has both
+
+
 @dataclass(frozen=True)
 class LoadedRun:
-    """What `load_run` found in a folder."""
+    """What `load_run` found in a folder.
+
+    It can be pickled, as `predict` of it can, and sent to other processes and machines, which need
+    not see the folder: each array of weights goes once, out of band where the protocol has buffers.
+    There it uses the threads of a worker, see `runtime.worker_threads`.
+    """
 
     parts: Parts  # what classifies; the net has the weights of the best epoch
     vocab: Vocabulary
     labels: list[str]  # names of the classes, by number; two for a model with one output
     config: Config
     folder: RunFolder
+    sender: tuple[str, int] | None = field(default=None, repr=False, compare=False)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "sender": (_OWN, os.getpid())}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
 
     @property
     def model(self) -> TextClassifier:
@@ -84,10 +102,14 @@ class LoadedRun:
         Texts that the model reads alike count as one. For a run of over a million texts the number
         is an estimate; for one of a version that kept no list it is 0.
         """
+        hashes = self.read_hashes()
+        return hashes.count(encoded) if hashes is not None else 0
+
+    def read_hashes(self) -> TextHashes | None:
+        """Return the hashes of those texts; None for a run of a version that kept none."""
         path = self.folder.trained_texts
         check = partial(check_one_run, path, config=self.config, vocab=self.vocab)
-        hashes = read_hashes(path, check)
-        return hashes.count(encoded) if hashes is not None else 0
+        return read_hashes(path, check)
 
     def predict(self, texts: Sequence[str]) -> list[str]:
         """Return the label of each text; see `predict_proba`."""
@@ -113,7 +135,9 @@ class LoadedRun:
         `advance` is called with the number of further texts that are done.
         """
         whole = encoded.whole if isinstance(encoded, ReadTexts) else None
-        return log_probabilities(self.parts.logits(encoded, whole, advance))
+        sent = self.sender not in (None, (_OWN, os.getpid()))
+        with num_threads(worker_threads() if sent else None):
+            return log_probabilities(self.parts.logits(encoded, whole, advance))
 
 
 def load_run(path: str | Path) -> LoadedRun:

@@ -28,6 +28,7 @@ from fastlstm.train.classifier.vectors import VectorStart
 from fastlstm.train.seeds import SPLIT, generator
 
 SHOWN = 8  # classes or texts that a message lists
+MOST_COUNTED = 100_000  # different names that are no classes are counted
 
 
 def load(config: TextConfig, bars: bool = False) -> Dataset:
@@ -57,21 +58,51 @@ def load(config: TextConfig, bars: bool = False) -> Dataset:
     return Dataset(**data, labels=tuple(labels), options=options, source=_describe(found, config))
 
 
-def numbers_of(names: Sequence[str], labels: Sequence[str], source: str) -> list[int]:
-    """Return the numbers of classes by name; numbers may be spelled in any way.
+class ClassNumbers:
+    """The numbers of classes by name; numbers may be spelled in any way.
 
-    Raises ValueError if a name is none of the labels: tells which, and what the labels are.
+    Parameters
+    ----------
+    labels : names of the classes, by number.
+    source : what errors call the texts.
     """
-    # Earlier versions wrote classes such as "1.0" and "True".
-    number: dict[str | None, int] = {class_name(label): n for n, label in enumerate(labels)}
-    number.update((label, n) for n, label in enumerate(labels))
-    strange = Counter(name for name in names if name not in number)
-    if strange:
-        raise ValueError(
-            f"{source} has labels that training did not have: {_counted(strange)}; the classes "
-            f"are {_listed(labels)}"
-        )
-    return [number[name] for name in names]
+
+    def __init__(self, labels: Sequence[str], source: str) -> None:
+        self._labels, self._source = labels, source
+        # Earlier versions wrote classes such as "1.0" and "True".
+        self._number: dict[str | None, int] = {class_name(name): n for n, name in enumerate(labels)}
+        self._number.update((name, n) for n, name in enumerate(labels))
+        self._strange: Counter[str] = Counter()
+
+    def of(self, names: Iterable[str]) -> list[int]:
+        """Return the numbers of known classes; names that are none are counted instead."""
+        found = []
+        for name in names:
+            if name in self._number:
+                found.append(self._number[name])
+            elif name in self._strange or len(self._strange) < MOST_COUNTED:
+                self._strange[name] += 1
+        return found
+
+    @property
+    def all_known(self) -> bool:
+        return not self._strange
+
+    def check(self) -> None:
+        """Raise ValueError if a name was no class: tells which, and what the classes are."""
+        if self._strange:
+            raise ValueError(
+                f"{self._source} has labels that training did not have: {_counted(self._strange)}; "
+                f"the classes are {_listed(self._labels)}"
+            )
+
+
+def numbers_of(names: Sequence[str], labels: Sequence[str], source: str) -> list[int]:
+    """Return the numbers of classes by name, see `ClassNumbers`; ValueError if one is none."""
+    numbers = ClassNumbers(labels, source)
+    found = numbers.of(names)
+    numbers.check()
+    return found
 
 
 def _numbered(found: LabelledTexts, labels: Sequence[str], source: str) -> Texts:

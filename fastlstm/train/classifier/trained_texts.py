@@ -39,12 +39,22 @@ class TextHashes:
 
     def count(self, texts: Encoded) -> int:
         """Return how many of the texts have a hash here; an estimate if some were left out."""
+        comparable, there = self.find(texts)
+        return estimate(len(texts), int(comparable.sum()), int(there.sum()))
+
+    def find(self, texts: Encoded) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Return which texts have hashes below the limit, bool [N], and which of them are here."""
         numbers = _numbers(texts)
-        comparable = numbers[numbers <= np.uint64(self.limit - 1)]
-        if not len(comparable):
-            return 0
-        share = np.isin(comparable, self.values).sum() / len(comparable)
-        return round(float(share) * len(numbers))
+        comparable = numbers <= np.uint64(self.limit - 1)
+        if not len(self.values):
+            return comparable, np.zeros(len(numbers), bool)
+        place = np.searchsorted(self.values, numbers).clip(max=len(self.values) - 1)
+        return comparable, comparable & (self.values[place] == numbers)
+
+
+def estimate(texts: int, comparable: int, there: int) -> int:
+    """Return how many of the texts a run learned from, by the share of those that can be told."""
+    return round(there / comparable * texts) if comparable else 0
 
 
 def hashes_of(data: Dataset, most: int = MOST) -> TextHashes:

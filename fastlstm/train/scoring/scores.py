@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from fastlstm.train.classifier.predict import Float64
 from fastlstm.train.scoring.confusion import confusion_matrix
+from fastlstm.train.scoring.exact import ExactSum
 
 BINS = 15  # as in Guo et al. 2017
 
@@ -77,31 +78,86 @@ class Scores:
         }
 
 
+class Tally:
+    """What `Scores` are made of, of texts that come in pieces: however they are cut, to the bit.
+
+    Parameters
+    ----------
+    classes : how many there are.
+    bins : rows of the calibration table, at least 1.
+    """
+
+    def __init__(self, classes: int, bins: int = BINS) -> None:
+        self._confusion = np.zeros((classes, classes), np.int64)
+        self._loss, self._reliability = ExactSum(), _Reliability(bins)
+
+    def add(self, log_probabilities: Float64, labels: NDArray[np.int64]) -> None:
+        """Count more texts: log-probabilities [N, C] and the class numbers [N]."""
+        predicted = log_probabilities.argmax(axis=1)
+        self._confusion += confusion_matrix(labels, predicted, len(self._confusion))
+        self._loss.add(-log_probabilities[np.arange(len(labels)), labels])
+        self._reliability.add(np.exp(log_probabilities.max(axis=1)), predicted == labels)
+
+    def scores(self) -> Scores:
+        """Return the scores of all texts so far, at least one."""
+        confusion = self._confusion
+        count = int(confusion.sum())
+        hits, truly, said = np.diag(confusion), confusion.sum(axis=1), confusion.sum(axis=0)
+        f1 = _ratios(2 * hits, truly + said)
+        known = [value for value in f1 if value is not None]
+        return Scores(
+            accuracy=int(hits.sum()) / count,
+            loss=float(self._loss) / count,
+            precision=_ratios(hits, said),
+            recall=_ratios(hits, truly),
+            f1=f1,
+            macro_f1=sum(known) / len(known),
+            support=tuple(truly.tolist()),
+            confusion=tuple(map(tuple, confusion.tolist())),
+            calibration=self._reliability.calibration(),
+        )
+
+
+class _Reliability:
+    """Counts how often predictions of each confidence are right."""
+
+    def __init__(self, bins: int) -> None:
+        if bins < 1:
+            raise ValueError(f"bins is {bins}, expected at least 1")
+        self._edges = np.linspace(0.0, 1.0, bins + 1)
+        self._count, self._right = np.zeros(bins, np.int64), np.zeros(bins, np.int64)
+        self._confidence = [ExactSum() for _ in range(bins)]
+
+    def add(self, confidence: Float64, right: NDArray[np.bool_]) -> None:
+        # bin m holds edges[m] < confidence <= edges[m + 1]
+        place = np.digitize(confidence, self._edges[1:-1], right=True)
+        self._count += np.bincount(place, minlength=len(self._count))
+        self._right += np.bincount(place[right], minlength=len(self._count))
+        for m in np.unique(place).tolist():
+            self._confidence[m].add(confidence[place == m])
+
+    def calibration(self) -> Calibration:
+        table, error, total = [], 0.0, int(self._count.sum())
+        counts = zip(self._count.tolist(), self._right.tolist(), strict=True)
+        for m, (n, right) in enumerate(counts):
+            mean, accuracy = None, None
+            if n:
+                mean, accuracy = float(self._confidence[m]) / n, right / n
+                error += n / total * abs(accuracy - mean)
+            edges = float(self._edges[m]), float(self._edges[m + 1])
+            table.append(Bin(*edges, n, mean, accuracy))
+        return Calibration(error, tuple(table))
+
+
 def score(log_probabilities: Float64, labels: NDArray[np.int64], bins: int = BINS) -> Scores:
     """Compare predictions with the truth.
 
     `log_probabilities` are float64 [N, C] of each class for N >= 1 texts, `labels` [N] class
     numbers; the calibration table has `bins` rows.
     """
-    count, classes = log_probabilities.shape
-    predicted = log_probabilities.argmax(axis=1)
-    confusion = confusion_matrix(labels, predicted, classes)
-    hits, truly, said = np.diag(confusion), confusion.sum(axis=1), confusion.sum(axis=0)
-    f1 = _ratios(2 * hits, truly + said)
-    known = [value for value in f1 if value is not None]
-    right = predicted == labels
-    confidence = np.exp(log_probabilities.max(axis=1))
-    return Scores(
-        accuracy=float(right.mean()),
-        loss=float(-log_probabilities[np.arange(count), labels].mean()),
-        precision=_ratios(hits, said),
-        recall=_ratios(hits, truly),
-        f1=f1,
-        macro_f1=sum(known) / len(known),
-        support=tuple(truly.tolist()),
-        confusion=tuple(map(tuple, confusion.tolist())),
-        calibration=calibrate(confidence, right, bins),
-    )
+    tally = Tally(log_probabilities.shape[1], bins)
+    tally.add(log_probabilities, labels)
+    return tally.scores()
 
 
 def calibrate(confidence: Float64, right: NDArray[np.bool_], bins: int = BINS) -> Calibration:
@@ -109,21 +165,9 @@ def calibrate(confidence: Float64, right: NDArray[np.bool_], bins: int = BINS) -
 
     Raises ValueError if bins is below 1.
     """
-    if bins < 1:
-        raise ValueError(f"bins is {bins}, expected at least 1")
-    edges = np.linspace(0.0, 1.0, bins + 1)
-    # bin m holds edges[m] < confidence <= edges[m + 1]
-    place = np.digitize(confidence, edges[1:-1], right=True)
-    table, error = [], 0.0
-    for m in range(bins):
-        inside = place == m
-        n = int(inside.sum())
-        mean = float(confidence[inside].mean()) if n else None
-        accuracy = float(right[inside].mean()) if n else None
-        if mean is not None and accuracy is not None:
-            error += n / len(confidence) * abs(accuracy - mean)
-        table.append(Bin(float(edges[m]), float(edges[m + 1]), n, mean, accuracy))
-    return Calibration(error, tuple(table))
+    reliability = _Reliability(bins)
+    reliability.add(confidence, right)
+    return reliability.calibration()
 
 
 def _ratios(above: NDArray[np.int64], below: NDArray[np.int64]) -> tuple[float | None, ...]:
