@@ -26,6 +26,7 @@ NEEDS = {
     "tune.md": ["optuna", "sklearn"],
     "tutorial_forecast.md": ["sklearn", "matplotlib"],
     "tutorial_models.md": ["torch", "h5py", "onnx"],
+    "recipes.md": ["joblib", "dask.dataframe", "ray", "pyspark"],  # run by tests/distributed
 }  # fmt: skip
 # The commands of this checkout, whether or not it is installed.
 SHELL = f"""set -e
