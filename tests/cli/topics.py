@@ -81,8 +81,8 @@ def read(path: Path) -> Any:
 
 
 def timeless(metrics: dict[str, Any]) -> dict[str, Any]:
-    """Metrics without what differs from run to run."""
-    return {k: v for k, v in metrics.items() if "second" not in k}
+    """Metrics without what differs from run to run: times, and the options in a model's file."""
+    return {k: v for k, v in metrics.items() if "second" not in k and k != "model_crc32"}
 
 
 def weights(out: Path) -> bytes:

@@ -23,7 +23,11 @@ PAGE = ROOT / "docs" / "recipes.md"
 if not PAGE.exists():
     pytest.skip("needs the source tree, not only the installed package", allow_module_level=True)
 SECONDS = 600
-QUIET = {"RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0", "SPARK_LOCAL_IP": "127.0.0.1"}
+ENVIRONMENT = {
+    "PYTHONPATH": str(ROOT),
+    "RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0",
+    "SPARK_LOCAL_IP": "127.0.0.1", "PYSPARK_PYTHON": sys.executable,
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +50,7 @@ def run_recipe(title: str, place: Path) -> None:
     (place / "recipe.py").write_text(found[1], encoding="utf-8")
     done = subprocess.run(
         [sys.executable, "recipe.py"], cwd=place, timeout=SECONDS, capture_output=True, text=True,
-        env={**os.environ, **QUIET, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, **ENVIRONMENT},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
 

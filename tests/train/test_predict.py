@@ -7,6 +7,7 @@ import pytest
 
 from fastlstm.models import TextClassifier
 from fastlstm.text import Encoded
+from fastlstm.train.classifier import predict
 from fastlstm.train.classifier.predict import log_probabilities, predict_log_probabilities
 
 
@@ -32,6 +33,30 @@ def test_in_the_order_of_the_texts_whatever_the_batches(num_outputs: int, texts:
         row = texts.row(n)[None] if len(texts.row(n)) else np.zeros((1, 1), int)
         logits = net(row, [len(texts.row(n))])
         np.testing.assert_array_equal(found[n], log_probabilities(logits)[0])
+
+
+def test_batches_of_long_texts_have_fewer_rows(
+    texts: Encoded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    net, shapes = model(3), []
+    call = TextClassifier.__call__
+
+    def watched(self: TextClassifier, tokens: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+        shapes.append(tokens.shape)
+        return call(self, tokens, lengths)
+
+    monkeypatch.setattr(TextClassifier, "__call__", watched)
+    expected = predict_log_probabilities(net, texts)
+    assert [rows for rows, _ in shapes] == [23]
+    shapes.clear()
+    monkeypatch.setattr(predict, "STEPS", 20)
+    np.testing.assert_array_equal(predict_log_probabilities(net, texts), expected)
+    assert all(rows * steps <= 20 for rows, steps in shapes)
+    assert sum(rows for rows, _ in shapes) == 23
+    shapes.clear()
+    monkeypatch.setattr(predict, "STEPS", 1)
+    np.testing.assert_array_equal(predict_log_probabilities(net, texts), expected)
+    assert len(shapes) == 23
 
 
 def test_one_logit_is_that_of_class_one() -> None:

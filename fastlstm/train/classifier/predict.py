@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,10 +13,12 @@ from fastlstm.distributed.processes import Processes
 from fastlstm.models import TextClassifier
 from fastlstm.nn.losses import log_softmax
 from fastlstm.nn.module import Array
-from fastlstm.text import Batch, Encoded, batches
+from fastlstm.text import Batch, Encoded
+from fastlstm.text.batches import collate, plan_batches
 from fastlstm.train.parallel import rows_of
 
 EVALUATION_BATCH = 128  # texts in a batch without a backward pass
+STEPS = 1 << 19  # of them with their padding: of very long texts there are fewer in a batch
 
 Float64 = NDArray[np.float64]
 
@@ -67,7 +69,7 @@ def predict_logits(
 ) -> Array:  # fmt: skip
     """Return the logits, [N] or [N, C]; as `predict_log_probabilities`."""
     rows, processes = LogitRows(len(encoded)), current()
-    for batch in batches(encoded, batch_size):
+    for batch in _bounded(encoded, batch_size):
         own = batch
         if processes.size > 1:
             own = batch.select(rows_of(batch.lengths, processes.rank, processes.size))
@@ -75,6 +77,15 @@ def predict_logits(
             rows.add(own, model(own.tokens, own.lengths))
         advance(len(batch.index))
     return rows.gathered(processes)
+
+
+def _bounded(encoded: Encoded, batch_size: int) -> Iterator[Batch]:
+    """Yield all texts by falling length, in batches of no more steps than STEPS or one text has."""
+    lengths = encoded.lengths
+    for index in plan_batches(lengths, batch_size):
+        count = max(1, STEPS // max(1, int(lengths[index[0]])))
+        for start in range(0, len(index), count):
+            yield collate(encoded, index[start : start + count])
 
 
 def log_probabilities(logits: Array) -> Float64:
