@@ -83,9 +83,9 @@ def test_another_process_says_the_same_without_the_folder(run: LoadedRun, tmp_pa
 
 def test_threads_of_a_worker(run: LoadedRun, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("FASTLSTM_NUM_THREADS", raising=False)
-    monkeypatch.setattr(runtime, "_chosen", False)
+    monkeypatch.setattr(runtime, "_num_threads", None)
     monkeypatch.setattr(runtime, "_available_cores", lambda: 8)
-    monkeypatch.setattr(runtime, "_num_threads", 8)
+    monkeypatch.setattr(runtime, "_default_threads", lambda: 8)
     used = []
     logits = type(run.parts).logits
 
@@ -105,6 +105,6 @@ def test_threads_of_a_worker(run: LoadedRun, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
     with fl.num_threads(5):
         here.predict(TEXTS)
-    monkeypatch.setattr(runtime, "_chosen", True)
+    fl.set_num_threads(7)
     here.predict(TEXTS)
-    assert used == [5, 8]
+    assert used == [5, 7]
