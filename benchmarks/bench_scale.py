@@ -2,7 +2,8 @@
 
     mpiexec -n 2 python -m benchmarks.bench_scale --net imdb [--steps 40]
     torchrun --nproc-per-node 2 -m benchmarks.bench_scale
-    python -m benchmarks.bench_scale --net language     # one process, to compare with
+    mpiexec -n 2 python -m benchmarks.bench_scale --net none    # messages alone: a second
+    python -m benchmarks.bench_scale --net language             # one process, to compare with
 
 Prints a line of JSON: the seconds of messages of some sizes, and for training with gradients that
 travel during the backward pass ("early") and without ("late") the median seconds of a step by the
@@ -15,9 +16,11 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from statistics import median
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 
@@ -36,7 +39,7 @@ from fastlstm.train.tasks.language import LanguageModelling
 from fastlstm.train.tasks.task import shuffled
 
 SIZES = (8, 1 << 12, 1 << 16, 1 << 20, 1 << 23)
-NETS = ("imdb", "language")
+NETS = ("imdb", "language", "none")
 
 
 class Counted(Sending):
@@ -71,38 +74,41 @@ class Clock(Listener):
 
 
 def messages(processes: Processes, rounds: int) -> dict[str, float]:
-    """Return the least seconds of adding up vectors of some sizes, and of telling 8 bytes."""
-    found = {}
-    for size in SIZES:
-        vector = np.ones(size // 4, np.float32)
+    """Return the least seconds of adding up vectors of some sizes, and of telling 8 bytes.
+
+    Of many, one after another without a pause: on a busy machine some of them meet a time when all
+    processes have a core.
+    """
+
+    def least(call: Callable[[], object], count: int) -> float:
         times = []
-        for _ in range(rounds):
-            processes.barrier()
+        for _ in range(count):
             start = time.perf_counter()
-            processes.sum(vector)
+            call()
             times.append(time.perf_counter() - start)
-        found[str(size)] = min(times)
-    start = time.perf_counter()
-    for _ in range(rounds):
-        processes.gather(np.zeros(1))
-    found["gather"] = (time.perf_counter() - start) / rounds
+        return min(times)
+
+    found = {"gather": least(lambda: processes.gather(np.zeros(1)), rounds)}
+    for size in SIZES:
+        vector, count = np.ones(size // 4, np.float32), max(5, rounds * 4096 // max(size, 4096))
+        found[str(size)] = least(partial(processes.sum, vector), count)
     return found
 
 
-def trained(net: str, steps: int) -> dict[str, Any]:
+def trained(net: str, steps: int, rows: int) -> dict[str, Any]:
     """Train some steps; return medians without the first ones."""
     rng, clock = np.random.default_rng(0), Clock()
     made: Any
     if net == "imdb":
-        lengths = np.clip(rng.lognormal(5.1, 0.6, steps * 64), 20, 400).astype(np.int64)
+        lengths = np.clip(rng.lognormal(5.1, 0.6, steps * rows), 20, 400).astype(np.int64)
         words = np.minimum(rng.zipf(1.2, lengths.sum()), 19_999)
         texts = Encoded.from_lengths(words, lengths, rng.integers(0, 2, len(lengths)))
         made = TextClassifier(20_000, 128, 128, 1, True, "mean+max", 0.3, rng=0)
-        source, task = shuffled(batches, texts, 64, 0), fl.bce_with_logits
+        source, task = shuffled(batches, texts, rows, 0), fl.bce_with_logits
     else:
         made = LanguageModel(10_000, 650, 650, 2, 0.5, tied=True, rng=0)
-        task = LanguageModelling(20, 35)
-        source = task.source(made, rng.integers(1, 10_000, 20 * 35 * steps + 20))
+        task = LanguageModelling(rows, 35)
+        source = task.source(made, rng.integers(1, 10_000, rows * 35 * steps + rows))
     Counted.waits, Counted.bytes_ = [], []
     trainer = Trainer(
         made, Adam(made, 1e-3), task, epochs=1, clip=1.0, average=Average(made, 0.99),
@@ -124,19 +130,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Measure, in all processes that were started together."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.bench_scale")
     parser.add_argument("--net", choices=NETS, default="imdb")
+    parser.add_argument("--rows", type=positive, default=64, help="of a batch")
     parser.add_argument("--steps", type=positive, default=40)
-    parser.add_argument("--rounds", type=positive, default=200, help="of each message")
+    parser.add_argument("--rounds", type=positive, default=2000, help="of a small message")
     options = parser.parse_args(argv)
-    trainer_module.Sending = Counted  # type: ignore[misc]
-    with distributed.start() as processes:
+    with distributed.start() as processes, patch.object(trainer_module, "Sending", Counted):
         found: dict[str, Any] = {"processes": processes.size, "threads": get_num_threads()}
         found["net"] = options.net
-        if processes.size > 1:
+        several, trains = processes.size > 1, options.net != "none"
+        if several:
             found["messages"] = messages(processes, options.rounds)
-            found["early"] = trained(options.net, options.steps)
-            kind: Any = type(processes)
-            kind.apart = lambda self: None
-        found["late"] = trained(options.net, options.steps)
+        if several and trains:
+            found["early"] = trained(options.net, options.steps, options.rows)
+        with patch.object(type(processes), "apart", lambda self: None):
+            found["late"] = trained(options.net, options.steps, options.rows) if trains else None
         if processes.first:
             print(json.dumps(found))
     return 0
