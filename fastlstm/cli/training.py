@@ -148,6 +148,7 @@ def writing(output: Output, program: str) -> Iterator[None]:
         if not output.resume:
             if isinstance(folder, RunFolder):
                 ComparisonFolder(folder.path).check_no_comparison()
+                TuneFolder(folder.path).check_no_study()
             folder.check_free(output.overwrite)
         try:
             yield

@@ -60,6 +60,11 @@ class TuneFolder(OutputFolder):
                 raise ValueError(f"texts are {texts!r:.60}, trials {trials!r:.60}")
             return Plan.from_json(value), texts, trials
 
+    def check_no_study(self) -> None:
+        """Raise FileExistsError if the folder holds a study."""
+        if self.holds_run:
+            raise FileExistsError(f"{self.path} holds a study; give another folder=")
+
     def check_free(self, overwrite: bool = False) -> None:
         """Raise FileExistsError if the folder holds a run of one model, or a study.
 

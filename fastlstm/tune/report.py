@@ -61,7 +61,7 @@ def command_of(plan: Plan, best: Trial) -> str:
         if isinstance(value, bool):
             words.append(flag if value else f"--no-{flag[2:]}")
         else:
-            words += [flag, option(value) if isinstance(value, float) else str(value)]
+            words += [flag, str(value)]
     return shlex.join(words)
 
 

@@ -50,8 +50,14 @@ class Range:
         return self.step is None or _is_whole((value - self.low) / self.step)
 
     def value(self, drawn: Any) -> Any:
-        """Return a number that was drawn as the option takes it: 0.3, not 0.30000000000000004."""
-        return drawn if type(self.low) is int else float(f"{drawn:.12g}")
+        """Return a number that was drawn as the option takes it: one that can be typed.
+
+        So 0.3, not 0.30000000000000004; without steps four digits.
+        """
+        if type(self.low) is int:
+            return drawn
+        digits = 4 if self.step is None else 12
+        return min(max(float(f"{drawn:.{digits}g}"), self.low), self.high)
 
     def distribution(self, distributions: Any) -> Any:
         """Return it as one of ``optuna.distributions``."""

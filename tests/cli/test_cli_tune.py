@@ -168,6 +168,7 @@ def test_another_study_is_refused_by_name(
     assert "--optimizer is sgd, but the study" in misused("tune", data, *there, "--optimizer=sgd")
     assert "--cell is gru, but the run" in misused("tune", "--resume", done, "--cell", "gru")
     assert (done / "tune.json").read_bytes() == before
+    assert f"{done} holds a study; give another --out" in fails("train", data, "--out", done)
     shutil.copytree(done / "best", tmp_path / "run")
     line = ["tune", data, *rest, "--out", tmp_path / "run"]
     assert "holds a run of one model; give another --out" in fails(*line)

@@ -29,6 +29,8 @@ def test_words_name_ranges_and_values() -> None:
     again = parse_search([f"{name}={values.words}" for name, values in space.items()], OPTIONS)
     assert again == space
     assert space["dropout"].value(0.2 + 0.2 + 0.2) == 0.6
+    assert space["lr"].value(0.00123456) == 0.001235
+    assert Range(0.12344, 1.0).value(0.123441) == 0.12344  # not below the lowest
     assert space["dropout"].holds(0.4)
     assert not space["dropout"].holds(0.3)
     assert not space["bidirectional"].holds(1)
