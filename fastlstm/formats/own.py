@@ -10,6 +10,7 @@ from fastlstm.formats.describe import build, describe, set_settings, settings_of
 from fastlstm.formats.layers import Layers
 from fastlstm.formats.run import LanguageRun
 from fastlstm.formats.sequential import Sequential
+from fastlstm.formats.shapes import check_shapes
 from fastlstm.models.model import Model
 from fastlstm.nn.module import Module, check_finite
 from fastlstm.train import checkpoint
@@ -100,7 +101,7 @@ def load_own(path: Path) -> Any:
 def _load_layers(path: Path) -> Any:
     tensors, description = checkpoint.load(path, KIND)
     with checkpoint.building(path):
-        _check_fit(description, tensors)
+        check_shapes(shapes_of(description), tensors, "its layers")
         layers = build(description)
         parts = layers.items() if isinstance(layers, Layers) else [("", layers)]
         for name, layer in parts:
@@ -108,16 +109,3 @@ def _load_layers(path: Path) -> Any:
             own = [full for full, _ in layer.named_parameters(prefix)]
             layer.load_state_dict({full[len(prefix) :]: tensors[full] for full in own})
     return layers
-
-
-def _check_fit(description: Any, tensors: Tensors) -> None:
-    """Raise ValueError, before anything is made, unless the tensors are those described."""
-    found = 0
-    for name, shape in shapes_of(description):
-        if name not in tensors:
-            raise ValueError(f"there is no tensor {name}, of shape {shape}")
-        if tensors[name].shape != shape:
-            raise ValueError(f"{name} has shape {tensors[name].shape}, expected {shape}")
-        found += 1
-    if found != len(tensors):
-        raise ValueError(f"it has {len(tensors)} tensors, expected {found} for its layers")

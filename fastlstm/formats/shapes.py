@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from numpy.typing import NDArray
+
 from fastlstm.kernels import CELLS, CellSpec
 from fastlstm.nn.check import check_size
 from fastlstm.nn.recurrent.stack import MOST_LAYERS
@@ -12,6 +14,19 @@ from fastlstm.nn.weights import PARTS
 
 Shape = tuple[int, ...]
 Shapes = Iterator[tuple[str, Shape]]
+
+
+def check_shapes(shapes: Shapes, arrays: Mapping[str, NDArray[Any]], what: str) -> None:
+    """Raise ValueError, before anything is made, unless arrays are those of `what`."""
+    found = 0
+    for name, shape in shapes:  # which ends here if a file claims too much
+        if name not in arrays:
+            raise ValueError(f"there is no tensor {name}, of shape {shape}")
+        if arrays[name].shape != shape:
+            raise ValueError(f"{name} has shape {arrays[name].shape}, expected {shape}")
+        found += 1
+    if found != len(arrays):
+        raise ValueError(f"it has {len(arrays)} tensors, expected {found} for {what}")
 
 
 def _cell_of(name: str, options: Mapping[str, Any]) -> CellSpec:

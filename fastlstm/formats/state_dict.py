@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from fastlstm.formats.describe import KINDS
 from fastlstm.formats.layers import Layers
+from fastlstm.formats.shapes import check_shapes
 from fastlstm.nn.embedding import Embedding
 from fastlstm.nn.linear import Linear
 from fastlstm.nn.module import Module
@@ -170,15 +171,7 @@ def _told_kind(name: str, parts: Mapping[str, NDArray[Any]], suffix: str, gates:
 
 def _made(name: str, options: dict[str, Any], parts: Mapping[str, NDArray[Any]]) -> Module:
     """Return a layer of these options; ValueError, before it is made, unless the tensors fit."""
-    count = 0
-    for own, shape in KINDS[name].shapes(options):
-        if own not in parts:
-            raise ValueError(f"there is no {own}, expected one of shape {shape}")
-        if parts[own].shape != shape:
-            raise ValueError(f"{own} has shape {parts[own].shape}, expected {shape}")
-        count += 1
-    if count != len(parts):
-        raise ValueError(f"it has {len(parts)} tensors, expected {count} for a {name}")
+    check_shapes(KINDS[name].shapes(options), parts, f"a {name}")
     made = KINDS[name].make(**options)
     assert isinstance(made, Module)
     return made

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, NoReturn
+import inspect
+from typing import TYPE_CHECKING, Any, NoReturn, TypedDict
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -33,6 +34,9 @@ from fastlstm.nn.weights import (
     read_weights,
 )
 from fastlstm.runtime import get_num_threads
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 
 class RecurrentCell(Precise):
@@ -175,7 +179,57 @@ class RecurrentCell(Precise):
         return states[0] if len(states) == 1 else tuple(states)
 
 
-class LSTMCell(RecurrentCell):
+class CellOptions(TypedDict, total=False):
+    """Options that cells with gates have in common, by keyword."""
+
+    activation: Option
+    recurrent_activation: Option
+    dtype: DTypeLike
+    rng: Rng
+    precision: str
+
+
+class GatedCell(RecurrentCell):
+    """Base of `LSTMCell` and `GRUCell`: cells whose activations are options."""
+
+    activation: Option = "tanh"  # also of what was pickled before there was a choice
+    recurrent_activation: Option = "sigmoid"
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        bias: bool = True,
+        *,
+        activation: Option = "tanh",
+        recurrent_activation: Option = "sigmoid",
+        dtype: DTypeLike = "float32",
+        rng: Rng = None,
+        precision: str = "float32",
+        **unknown: NoReturn,
+    ) -> None:
+        if unknown:
+            refuse_keywords(self, unknown)
+        self.activation = check_activation("activation", activation)
+        self.recurrent_activation = check_activation("recurrent_activation", recurrent_activation)
+        self._choose_cell()
+        super().__init__(input_size, hidden_size, bias, dtype=dtype, rng=rng, precision=precision)
+
+    def __init_subclass__(cls) -> None:
+        """Name the options that all have in the signature that `help` shows."""
+        signature = inspect.signature(cls.__init__)
+        own = dict(signature.parameters)
+        if own.pop("options", None) is not None:
+            common = inspect.signature(GatedCell.__init__).parameters
+            own |= {name: common[name] for name in CellOptions.__annotations__}
+        shown = [p for name, p in own.items() if name not in ("self", "unknown")]
+        cls.__signature__ = signature.replace(parameters=shown)  # type: ignore[attr-defined]
+
+    def _choose_cell(self) -> None:
+        """Keep the kernel's cell, where it is not asked for each time."""
+
+
+class LSTMCell(GatedCell):
     """One step of an LSTM, as torch.nn.LSTMCell; gates in the order i, f, g, o.
 
     Parameters
@@ -188,36 +242,17 @@ class LSTMCell(RecurrentCell):
     activation, recurrent_activation : as of `LSTM`.
     """
 
-    activation: Option = "tanh"  # also of what was pickled before there was a choice
-    recurrent_activation: Option = "sigmoid"
     _cell = CELLS["lstm"]
 
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        bias: bool = True,
-        *,
-        activation: Option = "tanh",
-        recurrent_activation: Option = "sigmoid",
-        dtype: DTypeLike = "float32",
-        rng: Rng = None,
-        precision: str = "float32",
-    ) -> None:
-        self.activation = check_activation("activation", activation)
-        self.recurrent_activation = check_activation("recurrent_activation", recurrent_activation)
+    def _choose_cell(self) -> None:
         self._cell = cell_with("lstm", self.activation, self.recurrent_activation)
-        super().__init__(input_size, hidden_size, bias, dtype=dtype, rng=rng, precision=precision)
 
 
-class GRUCell(RecurrentCell):
+class GRUCell(GatedCell):
     """One step of a GRU, as torch.nn.GRUCell; gates in the order r, z, n.
 
     Options are those of `LSTMCell`, and `reset_after` of `GRU`.
     """
-
-    activation: Option = "tanh"  # also of what was pickled before there was a choice
-    recurrent_activation: Option = "sigmoid"
 
     def __init__(
         self,
@@ -226,16 +261,10 @@ class GRUCell(RecurrentCell):
         bias: bool = True,
         *,
         reset_after: bool = True,
-        activation: Option = "tanh",
-        recurrent_activation: Option = "sigmoid",
-        dtype: DTypeLike = "float32",
-        rng: Rng = None,
-        precision: str = "float32",
+        **options: Unpack[CellOptions],
     ) -> None:
         self.reset_after = check_flag("reset_after", reset_after)
-        self.activation = check_activation("activation", activation)
-        self.recurrent_activation = check_activation("recurrent_activation", recurrent_activation)
-        super().__init__(input_size, hidden_size, bias, dtype=dtype, rng=rng, precision=precision)
+        super().__init__(input_size, hidden_size, bias, **options)
 
     @property
     def _cell(self) -> CellSpec:  # type: ignore[override]

@@ -184,12 +184,12 @@ def _broken(**changed: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("state", "told"),
     [
-        (_broken(bias_hh_l1=None), "there is no bias_hh_l1"),
+        (_broken(bias_hh_l1=None), "there is no tensor bias_hh_l1"),
         (_broken(weight_hh_l1=torch.zeros(16, 5)), r"weight_hh_l1 has shape \(16, 5\), expected"),
         (_broken(weight_hh_l0=torch.zeros(16, 0)), r"weight_hh_l0 has shape \(16, 0\)"),
         (_broken(weight_hh_l0=torch.zeros(20, 4)), "which is 5 times the hidden size, expected 4"),
         (_broken(weight_ih_l99999=torch.zeros(1)), "num_layers is 100000, expected at most 10,000"),
-        (_broken(weight_ih_l999=torch.zeros(1)), "there is no weight_ih_l2"),
+        (_broken(weight_ih_l999=torch.zeros(1)), "there is no tensor weight_ih_l2"),
         (_broken(bias_ih_l0=torch.full((16,), float("nan"))), r"bias_ih_l0\[0\] is nan"),
         ({"steps": torch.tensor(3)}, "it has no layers among its 1 tensors"),
         ({}, "it has no layers among its 0 tensors"),

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from numpy.typing import ArrayLike
-
 from fastlstm import kernels
+from fastlstm.kernels.backend import Chain as Frames
 from fastlstm.kernels.chain import ChainSpec, read_chain, state_of
+from fastlstm.nn.carrying import Carrying
 from fastlstm.nn.check import as_array
 from fastlstm.nn.module import Array
-from fastlstm.nn.state import State, read_states
+from fastlstm.nn.state import State
 from fastlstm.runtime import get_num_threads
 
 
-class ChainStream:
+class ChainStream(Carrying):
     """What `Chain.stream` returns: some frames after others.
 
     A stream is one signal (or N side by side) and serves one thread at a time: another gets a
-    RuntimeError. Copies and pickles go on from the same state, each on its own.
+    RuntimeError. Copies and pickles go on from the same state, each on its own. The arrays of the
+    state are [1,N,size] in the order of `Chain.state_names`.
 
     Parameters
     ----------
@@ -27,13 +29,15 @@ class ChainStream:
     initial : the state of rows that start anew.
     """
 
-    __slots__ = ("_alone", "_backend", "_frames", "_initial", "_names", "_spec")
+    __slots__ = ("_alone", "_backend", "_names", "_spec")
+
+    _steps: Frames
 
     def __init__(self, backend: str, spec: ChainSpec, initial: State) -> None:
         self._backend, self._spec, self._initial = backend, spec, initial
         N = initial.batch_size
         self._names, self._alone = tuple(state_of(read_chain(spec, N))[0]), N == 1
-        self._frames = kernels.backend(backend).chain(spec, N)
+        self._steps = kernels.backend(backend).chain(spec, N)
         self.reset()
 
     def __call__(self, x: Array, /) -> Array:
@@ -52,41 +56,12 @@ class ChainStream:
         """
         threads = 1 if self._alone else get_num_threads()
         try:
-            return self._frames(x, threads)
+            return self._steps(x, threads)
         except TypeError:
-            return self._frames(as_array("x", x, self._initial[0].dtype), threads)
+            return self._steps(as_array("x", x, self._initial[0].dtype), threads)
 
-    def reset(self, rows: ArrayLike | None = None) -> None:
-        """Put rows back to the initial state; None for all. For `rows` see `State.gather`."""
-        if rows is None:
-            self._frames.state = self._initial
-            return
-        state = self.state
-        state.reset(rows, self._initial)
-        self.state = state
+    def _state_names(self) -> Sequence[str]:
+        return self._names
 
-    @property
-    def state(self) -> State:
-        """The state, arrays [1,N,size] in the order of `Chain.state_names`: copies out, values in.
-
-        Rows are picked and put elsewhere by `State.gather` and `State.scatter`.
-        """
-        return State(self._frames.state)
-
-    @state.setter
-    def state(self, value: Any) -> None:
-        shapes = [part.shape for part in self._initial]
-        dtype = self._initial[0].dtype
-        self._frames.state = tuple(read_states("state", value, self._names, shapes, dtype))
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _restored, (type(self), (self._backend, self._spec, self._initial), self.state)
-
-
-def _restored(
-    kind: type[ChainStream], made_of: tuple[str, ChainSpec, State], state: State
-) -> ChainStream:
-    """Return a stream in a state, of what `ChainStream.__reduce__` names."""
-    stream = kind(*made_of)
-    stream.state = state
-    return stream
+    def _made_of(self) -> tuple[Any, ...]:
+        return self._backend, self._spec, self._initial

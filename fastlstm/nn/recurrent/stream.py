@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from numpy.typing import ArrayLike
 
 from fastlstm import kernels
 from fastlstm.kernels import CellSpec, Weights
+from fastlstm.kernels.backend import Stream as Steps
+from fastlstm.nn.carrying import Carrying
 from fastlstm.nn.check import as_array
 from fastlstm.nn.module import Array
-from fastlstm.nn.state import State, read_states, row_numbers
+from fastlstm.nn.state import State, row_numbers
 from fastlstm.runtime import get_num_threads
 
 
-class Stream:
+class Stream(Carrying):
     """What `Recurrent.stream` returns: one time step after another.
 
     A stream is one sequence (or N side by side) and serves one thread at a time: another gets a
-    RuntimeError. Copies and pickles go on from the same state, each on its own.
+    RuntimeError. Copies and pickles go on from the same state, each on its own. The arrays of the
+    state are [L,N,...].
 
     Parameters
     ----------
@@ -30,9 +33,9 @@ class Stream:
     precision : of the products.
     """
 
-    __slots__ = (
-        "_backend", "_find_cell", "_initial", "_layers", "_precision", "_shares", "_steps",
-    )  # fmt: skip
+    __slots__ = ("_backend", "_find_cell", "_layers", "_precision", "_shares")
+
+    _steps: Steps
 
     def __init__(
         self,
@@ -83,35 +86,8 @@ class Stream:
         numbers = None if rows is None else row_numbers(rows, self._initial.batch_size)
         return numbers, get_num_threads() if self._shares else 1
 
-    def reset(self, rows: ArrayLike | None = None) -> None:
-        """Put rows back to the initial state; None for all. For `rows` see `State.gather`."""
-        if rows is None:
-            self._steps.state = self._initial
-            return
-        state = self.state
-        state.reset(rows, self._initial)
-        self.state = state
+    def _state_names(self) -> Sequence[str]:
+        return self._find_cell().states
 
-    @property
-    def state(self) -> State:
-        """The state, each array [L,N,...]: copies out; torch's form or a `State` in."""
-        return State(self._steps.state)
-
-    @state.setter
-    def state(self, value: Any) -> None:
-        dtype, shapes = self._initial[0].dtype, [part.shape for part in self._initial]
-        names = self._find_cell().states
-        self._steps.state = tuple(read_states("state", value, names, shapes, dtype))
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        made_of = (
-            self._find_cell, self._backend, self._layers, self._initial, self._precision,
-        )  # fmt: skip
-        return _restored, (type(self), made_of, self.state)
-
-
-def _restored(kind: type[Stream], made_of: tuple[Any, ...], state: State) -> Stream:
-    """Return a stream in a state, of what `Stream.__reduce__` names."""
-    stream = kind(*made_of)
-    stream.state = state
-    return stream
+    def _made_of(self) -> tuple[Any, ...]:
+        return self._find_cell, self._backend, self._layers, self._initial, self._precision
