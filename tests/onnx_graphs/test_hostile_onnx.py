@@ -17,7 +17,7 @@ from onnx_build import int_tensor, model, node, value
 from fastlstm import onnx as fonnx
 
 
-@pytest.mark.parametrize("place", range(6))
+@pytest.mark.parametrize("place", range(7))
 def test_the_sound_files_run(place: int) -> None:
     loaded = fonnx.load(sound()[place])
     found = loaded.run(feeds(loaded, np.random.default_rng(0)))

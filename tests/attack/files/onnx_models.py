@@ -27,7 +27,9 @@ HUGE = (-1, 0, 1, 2, 3, 17, 2**31, 2**40, 2**62, -(2**63), 2**63 - 1)
 @cache
 def sound() -> tuple[bytes, ...]:
     """Files that run."""
-    return (small_lstm(), _recurrent(), _front(), _shapes(), _control(), _rounded())
+    return (
+        small_lstm(), _recurrent(), _front(), _shapes(), _control(), _rounded(), _functions(),
+    )  # fmt: skip
 
 
 def _recurrent() -> bytes:
@@ -162,6 +164,45 @@ def _rounded() -> bytes:
     return model(nodes, [value("x", shape=(2, 3))], [value("y")], arrays)
 
 
+def _functions() -> bytes:
+    """Functions that call one another, of an attribute with a default; a constant of bfloat16."""
+    inner, opset = node("Elu", ["a"], ["b"]), helper.make_opsetid("", 17)
+    alpha = inner.attribute.add()
+    alpha.name, alpha.ref_attr_name, alpha.type = "alpha", "k", onnx.AttributeProto.FLOAT
+    usual = [helper.make_attribute("k", 0.5)]
+    own = [opset, helper.make_opsetid("own", 1)]
+    branch = helper.make_graph([node("Neg", ["t"], ["e"])], "e", [], [value("e")])
+    nodes = [
+        node("F", ["a"], ["t"], domain="own", k=2.0),
+        node("If", ["c"], ["b"], then_branch=branch, else_branch=branch),
+    ]
+    functions = [
+        helper.make_function("own", "F", ["a"], ["b"], [inner], own, attribute_protos=usual),
+        helper.make_function("own", "G", ["a", "c"], ["b"], nodes, own),
+    ]
+    data = model(
+        [
+            node("G", ["x", "c"], ["u"], domain="own"),
+            node("F", ["u"], ["v"], domain="own"),
+            node("Cast", ["v"], ["w"], to=onnx.TensorProto.BFLOAT16),
+            node("Mul", ["w", "s"], ["y"]),
+        ],
+        [value("x", shape=(2, 3))],
+        [value("y")],
+        {"c": np.array(True)},
+        domains=["own"],
+    )
+    proto = onnx.ModelProto.FromString(data)
+    proto.functions.extend(functions)
+    proto.graph.initializer.append(
+        onnx.TensorProto(
+            name="s", data_type=onnx.TensorProto.BFLOAT16, dims=[3], raw_data=b"\x80\x3f" * 3
+        )
+    )
+    made: bytes = proto.SerializeToString()
+    return made
+
+
 def feeds(loaded: Any, rng: Rng) -> dict[str, Any]:
     """Inputs of the shapes that a model asks for, where these are small."""
     made = {}
@@ -185,9 +226,14 @@ def _nodes(graph: Any) -> list[Any]:
     return found
 
 
+def _every(proto: Any) -> list[Any]:
+    """The nodes of a file, those of its functions too."""
+    return [one for holder in (proto.graph, *proto.functions) for one in _nodes(holder)]
+
+
 def _number(rng: Rng, proto: Any) -> None:
     """A number that an attribute or a constant holds becomes another."""
-    attributes = [a for one in _nodes(proto.graph) for a in one.attribute]
+    attributes = [a for one in _every(proto) for a in one.attribute]
     if attributes and rng.random() < 0.5:
         attribute = pick(rng, attributes)
         if attribute.ints:
@@ -222,8 +268,8 @@ def _claim(rng: Rng, proto: Any) -> None:
 
 def _names(rng: Rng, proto: Any) -> None:
     """An input or output of a node is another value."""
-    one = pick(rng, _nodes(proto.graph))
-    names = [name for n in _nodes(proto.graph) for name in (*n.input, *n.output)] + ["", "nothing"]
+    one = pick(rng, _every(proto))
+    names = [name for n in _every(proto) for name in (*n.input, *n.output)] + ["", "nothing"]
     place = pick(rng, (one.input, one.output))
     if len(place):
         place[int(rng.integers(len(place)))] = pick(rng, names)
@@ -231,7 +277,7 @@ def _names(rng: Rng, proto: Any) -> None:
 
 def _operators(rng: Rng, proto: Any) -> None:
     """A node is of another operator, or stands elsewhere, or loses an attribute."""
-    nodes = _nodes(proto.graph)
+    nodes = _every(proto)
     one, how = pick(rng, nodes), int(rng.integers(4))
     if how == 0:
         one.op_type = pick(rng, nodes).op_type
