@@ -30,11 +30,11 @@ ABOUT = """\
 DATA is a table (.csv, .tsv, .jsonl, Parquet; perhaps packed) with a row for each step, in order of
 time and evenly spaced. Rows at the end without a target are the future, of which the covariates are
 known. The last part in time is tested on, from every step of it; the part before is trained on, and
-the end of that chooses when to stop. Beside the net the table shows the seasonal naive forecast
-and, with "fastlstm[sklearn]", gradient boosting on lagged values. The folder --out gets the model,
-metrics.json, the future in forecast.csv and, with "fastlstm[plot]", forecast.png with the last
-tested forecasts and the future. --from writes the future of another table, which goes on from what
-is in it, with the model of a run. Ctrl-C or SIGTERM saves the run; --resume goes on.
+the end of that chooses when to stop. Beside the net the table shows the seasonal naive forecast,
+the last value and, with "fastlstm[sklearn]", gradient boosting on lagged values. The folder --out
+gets the model, metrics.json, the future in forecast.csv and, with "fastlstm[plot]", forecast.png
+with the last tested forecasts and the future. --from writes the future of another table, which goes
+on from what is in it, with the model of a run. Ctrl-C or SIGTERM saves the run; --resume goes on.
 """
 
 # Options of a run, and their values where they are not given.

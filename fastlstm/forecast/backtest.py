@@ -75,12 +75,7 @@ class Backtest:
     @property
     def naive(self) -> Floats:
         """The seasonal naive forecasts, [N, horizon, K], to compare with."""
-        H = self.forecast.shape[1]
-        parts = [
-            seasonal_naive_at(one.known_y, self.origins[self.which == n], H, self.season)
-            for n, one in enumerate(self.series)
-        ]
-        return np.concatenate(parts)
+        return self.naive_of(self.season)
 
     @property
     def by_step(self) -> Floats:
@@ -96,6 +91,15 @@ class Backtest:
         from fastlstm.forecast.picture import draw_backtest
 
         return draw_backtest(self, path)
+
+    def naive_of(self, season: int) -> Floats:
+        """Return the seasonal naive forecasts of another season; of 1 it is the last value."""
+        H = self.forecast.shape[1]
+        parts = [
+            seasonal_naive_at(one.known_y, self.origins[self.which == n], H, season)
+            for n, one in enumerate(self.series)
+        ]
+        return np.concatenate(parts)
 
     def scaled_error(self, forecast: Floats) -> float:
         """Return the `mase` of other forecasts of the same steps."""

@@ -32,7 +32,7 @@ from fastlstm.train.table import aligned, shown
 
 Floats = NDArray[np.float64]
 
-MODEL, NAIVE, BOOSTED = "fastlstm", "seasonal naive", "gradient boosting"
+MODEL, NAIVE, LAST, BOOSTED = "fastlstm", "seasonal naive", "last value", "gradient boosting"
 
 
 def run(config: ForecastConfig, folder: ForecastFolder, bars: bool = False) -> dict[str, Any]:
@@ -151,6 +151,8 @@ def compared(
     """Return the measures of each model; those of gradient boosting only with scikit-learn."""
     models = {MODEL: measured(found, found.forecast, found.coverage)}
     models[NAIVE] = measured(found, found.naive, None)
+    if found.season > 1:  # else they are one
+        models[LAST] = measured(found, found.naive_of(1), None)
     trees = boosted(
         forecaster.framing, found.series[0], int(found.origins[0]), found.origins, config.horizon,
         config.seed,
