@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from benchmarks import machine
+from benchmarks.conftest import DEFAULT_GROUPS
 from benchmarks.shapes import GROUPS, select
 
 pytest.importorskip("torch")
@@ -36,6 +37,11 @@ def test_groups(options: tuple[str, ...], groups: tuple[str, ...]) -> None:
     for case in cases:
         for side in ("fastlstm", "torch"):
             assert sum(f"[{side}-threads=1-{case}]" in line for line in found) == 1
+
+
+def test_the_default_takes_less_than_five_minutes() -> None:
+    """Each side of a case on one thread and on all: a second timed, and as much around it."""
+    assert len(select(DEFAULT_GROUPS)) * 2 * 2 * 2 < 300
 
 
 def test_every_case_can_be_chosen() -> None:
