@@ -161,7 +161,7 @@ def as_words(search: Iterable[str] | Mapping[str, str | Sequence[Any]]) -> list[
         return [f"{name}={_as_text(name, values)}" for name, values in search.items()]
     if isinstance(search, str):
         return search.split()
-    words = list(search)
+    words = list(search) if isinstance(search, Iterable) else [search]
     if not all(isinstance(word, str) for word in words):
         raise TypeError(f"search is {search!r:.80}, expected words ({FORMS}) or a dict of them")
     return words

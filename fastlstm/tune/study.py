@@ -12,7 +12,7 @@ from fastlstm.printable import say
 from fastlstm.runtime import get_num_threads, num_threads
 from fastlstm.train.folder_lock import FolderInUseError
 from fastlstm.train.interrupt import Interrupted
-from fastlstm.tune.best import keep_best
+from fastlstm.tune.best import TRIAL, keep_best
 from fastlstm.tune.folder import TuneFolder
 from fastlstm.tune.picture import draw_study
 from fastlstm.tune.plan import Plan
@@ -99,7 +99,10 @@ def read(folder: TuneFolder) -> tuple[Plan, Tuned]:
         return plan, Tuned(folder.path, plan.by, [])
     with opened(folder.database, plan) as study:
         trials = trials_of(study, plan)
-    metrics = folder.best.read_metrics() if folder.best.finished else {}
+    found, metrics = best_of(trials, plan.by), dict[str, Any]()
+    if found is not None and folder.best.finished:
+        kept = folder.best.read_metrics()
+        metrics = kept if kept.get(TRIAL) == found.number else {}  # an earlier best one
     return plan, Tuned(folder.path, plan.by, trials, metrics)
 
 

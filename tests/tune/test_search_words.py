@@ -41,8 +41,9 @@ def test_a_dict_is_words_too() -> None:
     assert as_words("lr=1:2 cell=lstm,gru") == ["lr=1:2", "cell=lstm,gru"]
     with pytest.raises(TypeError, match=r"search has lr: 0\.1, expected words such as"):
         as_words({"lr": 0.1})  # type: ignore[dict-item]
-    with pytest.raises(TypeError, match="expected words"):
-        as_words([1])  # type: ignore[list-item]
+    for wrong in ([1], 1):
+        with pytest.raises(TypeError, match=r"search is .*1.*, expected words"):
+            as_words(wrong)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
