@@ -82,19 +82,15 @@ def add_options(parser: Parser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Write the class of each text."""
     with joined(options.distributed, {"precision": options.precision}) as processes:
-        first_alone(processes, partial(_check, options))
+        if options.texts and options.file is not None:
+            raise UsageError("TEXT and --file exclude each other")
+        if options.out is not None:
+            first_alone(processes, partial(check_results, options.out, options.overwrite))
         asked = asked_reading(options)
         trained = load_run(options.path)
         set_precision(trained, options.precision)
         deal(trained, processes, partial(_predict, options, asked))
     return 0
-
-
-def _check(options: argparse.Namespace) -> None:
-    if options.texts and options.file is not None:
-        raise UsageError("TEXT and --file exclude each other")
-    if options.out is not None:
-        check_results(options.out, options.overwrite)
 
 
 def _predict(options: argparse.Namespace, asked: Reading, dealer: Dealer) -> None:
