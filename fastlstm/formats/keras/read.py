@@ -16,8 +16,9 @@ from typing import Any, BinaryIO
 
 from fastlstm.formats.errors import BAD_ARCHIVE, reading
 from fastlstm.formats.hdf5 import Tree
-from fastlstm.formats.keras.build import Refused, modules_of
+from fastlstm.formats.keras.build import modules_of
 from fastlstm.formats.keras.config import LayerConfig, ModelConfig, read_model
+from fastlstm.formats.keras.options import Refused
 from fastlstm.formats.keras.stored import Stored, is_new, new_layers, old_layers, snake_case
 from fastlstm.formats.keras.weights import layer_of
 from fastlstm.formats.layers import Layers
