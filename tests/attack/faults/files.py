@@ -27,8 +27,8 @@ FILES = (
     ),
     Fault(
         _TEXT + "files.py",
-        "        temporary.unlink(missing_ok=True)\n        if isinstance(error, OSError):",
-        "        if isinstance(error, OSError):",
+        "        temporary.unlink(missing_ok=True)\n        if isinstance(error, OSError) and",
+        "        if isinstance(error, OSError) and",
         "tests/text/test_cache.py tests/train/test_checkpoint.py tests/text/test_vocabulary.py",
     ),
     Fault(

@@ -14,7 +14,7 @@ RUNS = (
     Fault(_RUN + "one_run.py", 'free = {*config.free_options, "epochs"}',
           "free = set(config.free_options)", _ONE),
     Fault(_RUN + "one_run.py", "own.keys() & told.keys())", "own.keys())", _ONE),
-    Fault(_RUN + "loaded_run.py", "hashes = read_hashes(path, check)", "hashes = read_hashes(path)",
+    Fault(_RUN + "loaded_run.py", "return read_hashes(path, check)", "return read_hashes(path)",
           _ONE),
     Fault(_RUN + "idle_options.py", "return bool(value)", "return True", _IDLE),
     Fault(_RUN + "idle_options.py", "_kinds(run).isdisjoint((\"table\", None))",
