@@ -67,7 +67,8 @@ def main(arguments: list[str] | None = None) -> int:
     answers = sys.stdout
 
     def answer(**told: Any) -> None:
-        print(json.dumps(told), file=answers, flush=True)
+        answers.write(json.dumps(told) + "\n")
+        answers.flush()
 
     folder, shared = TuneFolder(path), SharedTexts()
     try:

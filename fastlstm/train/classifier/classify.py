@@ -55,19 +55,21 @@ SHOWN = 20  # classes shown when a run begins
 
 def run(
     load: Load, config: Config, folder: RunFolder, *, resume: bool = False, bars: bool = False,
-    listeners: Iterable[Listener] = (), linear_part: LearnLinear = train_linear,
+    listeners: Iterable[Listener] = (), linear_part: LearnLinear | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """Train, or go on from the folder's checkpoint, test the best weights once; return metrics.
 
     `load` is called with the options and `bars`: whether to show progress bars. An earlier run in
     the folder is replaced, unless `resume` is set: then `config` must be its options. `listeners`
-    hear of the net's training, and `linear_part` learns what is to stand beside the net.
+    hear of the net's training, and `linear_part`, by default `train_linear`, learns what is to
+    stand beside the net.
 
     Raises TrainingInterrupted after Ctrl-C, with the checkpoint written; CheckpointError, OSError,
     ValueError or FloatingPointError if the checkpoint or the data does not fit, a file cannot be
     read or written, another process writes in the folder, or the run diverges.
     """
     _check_apart(config, folder)
+    linear_part = linear_part or train_linear
     with folder.locked(), num_threads(config.threads or None):
         start = time.perf_counter()
         data = load(config, bars)
