@@ -9,7 +9,7 @@ from fastlstm.formats.layers import Layers
 from fastlstm.formats.own import as_written, of_run
 from fastlstm.formats.recurrence import Recurrence
 from fastlstm.formats.sequential import Sequential
-from fastlstm.formats.steps import Conv1D, Flatten, Masking, Pool, ZeroPad
+from fastlstm.formats.steps import AveragePool, Conv1D, Flatten, Masking, Pool, ZeroPad
 from fastlstm.models import LanguageModel, SequenceClassifier, TextClassifier
 from fastlstm.nn.chain import Chain, Magnitude
 from fastlstm.nn.chain.part import ChainPart
@@ -64,7 +64,8 @@ def first_sized(layers: Mapping[str, Module]) -> tuple[Any, int]:
 def has_steps(layers: Mapping[str, Module]) -> bool:
     """Whether what the layers take has steps, [N,T,.]."""
     over_steps = (
-        Recurrence, Recurrent, Conv1D, ZeroPad, Pool, Flatten, Masking, Embedding, Chain, ChainPart,
+        Recurrence, Recurrent, Conv1D, ZeroPad, AveragePool, Pool, Flatten, Masking, Embedding,
+        Chain, ChainPart,
     )  # fmt: skip
     return any(isinstance(layer, over_steps) for layer in layers.values())
 

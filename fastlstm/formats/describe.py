@@ -27,6 +27,7 @@ from fastlstm.formats.shapes import (
 )
 from fastlstm.formats.steps import (
     Activation,
+    AveragePool,
     Conv1D,
     Flatten,
     Masking,
@@ -115,6 +116,7 @@ KINDS: dict[str, Kind] = {
     "Masking": Kind(Masking, ("value",)),
     "Pool": Kind(Pool, ("name",)),
     "Flatten": Kind(Flatten),
+    "AveragePool": Kind(AveragePool, ("size",)),
     "ZeroPad": Kind(ZeroPad, ("before", "after")),
     "Scale": Kind(Scale, ("features", "dtype"), feature_shapes("scale", "shift")),
     "PReLU": Kind(PReLU, ("features", "dtype"), feature_shapes("weight")),

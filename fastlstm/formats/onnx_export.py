@@ -24,6 +24,7 @@ from fastlstm.formats.own import of_run
 from fastlstm.formats.recurrence import Recurrence
 from fastlstm.formats.steps import (
     Activation,
+    AveragePool,
     Conv1D,
     Flatten,
     Masking,
@@ -112,8 +113,8 @@ def _add(graph: Graph, layer: Any, x: str, steps: bool, around: Around) -> tuple
             return add_chain(graph, layer, x, bool(around.states)), True, around
         return add_part(graph, layer, x), True, around
     y = _ADD[type(layer)](graph, layer, x)
-    if isinstance(layer, (Pool, Flatten, Conv1D, ZeroPad)):
-        still = steps and isinstance(layer, (Conv1D, ZeroPad))
+    if isinstance(layer, (Pool, Flatten, Conv1D, ZeroPad, AveragePool)):
+        still = steps and isinstance(layer, (Conv1D, ZeroPad, AveragePool))
         return y, still, around._replace(mask=None)
     return y, steps, around
 
@@ -203,6 +204,12 @@ def _flatten(graph: Graph, layer: Flatten, x: str) -> str:
     return graph.node("Flatten", x, axis=1)
 
 
+def _average_pool(graph: Graph, layer: AveragePool, x: str) -> str:
+    turned, size = graph.node("Transpose", x, perm=[0, 2, 1]), [layer.size]
+    y = graph.node("AveragePool", turned, kernel_shape=size, strides=size)
+    return graph.node("Transpose", y, perm=[0, 2, 1])
+
+
 def _zero_pad(graph: Graph, layer: ZeroPad, x: str) -> str:
     return graph.node("Pad", x, graph.numbers(0, layer.before, 0, 0, layer.after, 0))
 
@@ -236,4 +243,5 @@ _ADD: dict[type[Any], Callable[[Graph, Any, str], str]] = {
     Flatten: _flatten,
     Conv1D: _conv,
     ZeroPad: _zero_pad,
+    AveragePool: _average_pool,
 }

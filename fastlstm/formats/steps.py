@@ -185,6 +185,25 @@ class ZeroPad(Step):
         return np.pad(x, ((0, 0), (self.before, self.after), (0, 0))), None
 
 
+class AveragePool(Step):
+    """The mean of every so many steps; a rest is left out, and a mask ends there, as in Keras."""
+
+    def __init__(self, size: int) -> None:
+        self.size = check_size("size", size, most=MOST_STEPS)
+
+    def extra_repr(self) -> str:
+        """Return of how many steps."""
+        return described(self.size)
+
+    def run(self, x: Any, mask: Mask) -> tuple[Any, Mask]:
+        """Return [N,T//size,I]."""
+        N, T, I = x.shape  # noqa: E741
+        if T < self.size:
+            raise ValueError(f"x has {T} steps, expected {self.size} or more")
+        parts = x[:, : T // self.size * self.size].reshape(N, -1, self.size, I)
+        return parts.mean(axis=2, dtype=x.dtype), None
+
+
 class Flatten(Step):
     """All features of all steps of a row, side by side."""
 

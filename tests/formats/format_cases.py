@@ -14,6 +14,7 @@ from fastlstm.formats.recurrence import Recurrence
 from fastlstm.formats.sequential import Sequential
 from fastlstm.formats.steps import (
     Activation,
+    AveragePool,
     Conv1D,
     Flatten,
     Masking,
@@ -76,7 +77,7 @@ LAYERS: dict[str, Callable[[], Any]] = {
         }
     ),
     "sequential of steps": lambda: Sequential(
-        [Masking(-1.0), ZeroPad(2, 1), Pool("max"), Flatten()]
+        [Masking(-1.0), ZeroPad(2, 1), AveragePool(2), Pool("max"), Flatten()]
     ),
     "chain": lambda: fl.nn.Chain(
         [

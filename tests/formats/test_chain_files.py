@@ -11,6 +11,8 @@ from format_cases import filled, import_keras
 
 import fastlstm as fl
 from fastlstm import nn
+from fastlstm.formats.keras.build import BUILDERS
+from fastlstm.formats.keras.stored import Stored
 from fastlstm.formats.recurrence import Recurrence
 from fastlstm.formats.sequential import Sequential
 from fastlstm.formats.steps import Masking, Scale
@@ -52,6 +54,9 @@ CHAINS: dict[str, Any] = {
         ],
         FRAME,
     ),
+    "averages": lambda: nn.Chain(
+        [conv(2, 4, 3, context=2), nn.Mean(), nn.Tanh(), fl.GRU(4, 3, rng=1)], FRAME
+    ),
     "seams": lambda: nn.Chain(  # frames show, with a past and without; a past that is longer
         [conv(2, 4, 5, stride=2), conv(4, 4, 3, context=9), conv(4, 2, 2, stride=3, context=1)],
         FRAME,
@@ -59,7 +64,7 @@ CHAINS: dict[str, Any] = {
     "one position": lambda: nn.Chain([fl.LSTM(2, 4, rng=1), nn.Linear(4, 2, rng=1)]),
     "nothing is carried": lambda: nn.Chain([conv(2, 3, 5, stride=2, padding=2), nn.ReLU()], FRAME),
 }  # fmt: skip
-KERAS = ("causal", "one position")
+KERAS = ("causal", "averages", "one position")
 
 
 def made(name: str) -> Any:
@@ -194,6 +199,20 @@ def test_what_keras_has_not_is_refused(name: str, told: str, tmp_path: Path) -> 
     with pytest.raises(ValueError, match=told):
         fl.save({**CHAINS, **others}[name](), tmp_path / "a.keras")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "told"),
+    [
+        ("AveragePooling1D", {"pool_size": [2], "strides": [3]}, "its pool_size, 2"),
+        ("AveragePooling1D", {"pool_size": 2, "padding": "same"}, "expected 'valid'"),
+        ("ZeroPadding1D", {"padding": "wide"}, "'wide', expected a whole number or two"),
+        ("ZeroPadding1D", {"padding": [1, -1]}, "after is -1"),
+    ],
+)
+def test_layers_of_keras_that_are_not_read(kind: str, options: Any, told: str) -> None:
+    with pytest.raises(ValueError, match=told):
+        BUILDERS[kind](options, Stored([], []))
 
 
 def test_a_chain_as_a_state_dict_of_torch(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from fastlstm.formats.own import of_run
 from fastlstm.formats.recurrence import Recurrence
 from fastlstm.formats.steps import (
     Activation,
+    AveragePool,
     Conv1D,
     Flatten,
     Masking,
@@ -147,6 +148,9 @@ def _add_other(writer: Writer, layer: Any) -> None:
         writer.add("BatchNormalization", Stored(arrays, []), axis=-1, epsilon=0.0)
     elif isinstance(layer, ZeroPad):
         writer.add("ZeroPadding1D", padding=[layer.before, layer.after])
+    elif isinstance(layer, AveragePool):
+        size = [layer.size]
+        writer.add("AveragePooling1D", pool_size=size, strides=size, padding="valid")
     elif isinstance(layer, PReLU):
         alpha = layer.weight.data
         axes = {"shared_axes": [1]} if writer.steps else {}

@@ -26,6 +26,7 @@ from fastlstm.formats.keras.stored import Stored
 from fastlstm.formats.steps import (
     ACTIVATIONS,
     Activation,
+    AveragePool,
     Conv1D,
     Flatten,
     Masking,
@@ -123,6 +124,14 @@ def _conv(options: Options, stored: Stored) -> list[Module]:
     return [conv, *_activation(options)]
 
 
+def _average_pool(options: Options, stored: Stored) -> list[Module]:
+    usual_only(options, data_format="channels_last", padding="valid")
+    size = whole_number(options, "pool_size", 2)
+    if options.get("strides") is not None and whole_number(options, "strides") != size:
+        raise Refused(f"its strides are {options['strides']!r:.60}, expected its pool_size, {size}")
+    return [AveragePool(size)]
+
+
 def _zero_pad(options: Options, stored: Stored) -> list[Module]:
     given = options.get("padding", 1)
     around = given if isinstance(given, (list, tuple)) else [given, given]
@@ -179,6 +188,7 @@ BUILDERS: dict[str, Callable[[Options, Stored], list[Module]]] = {
     "BatchNormalization": _batch_norm,
     "Conv1D": _conv,
     "ZeroPadding1D": _zero_pad,
+    "AveragePooling1D": _average_pool,
     "PReLU": _prelu,
     "Activation": lambda options, stored: _activation(options),
     "ReLU": _relu,

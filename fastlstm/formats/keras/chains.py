@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from fastlstm.formats.steps import Activation, Conv1D, ZeroPad
-from fastlstm.nn.chain import Chain, Conv1d, ReLU, Sigmoid, Tanh
+from fastlstm.formats.steps import Activation, AveragePool, Conv1D, ZeroPad
+from fastlstm.nn.chain import Chain, Conv1d, Mean, ReLU, Sigmoid, Tanh
 from fastlstm.nn.chain.part import ChainPart
 from fastlstm.nn.module import Module
 
@@ -39,7 +39,7 @@ def unchained(layers: Mapping[str, Module]) -> dict[str, Module]:
 def _of_chain(name: str, chain: Chain) -> dict[str, Module]:
     """Return the modules of a chain; ValueError if its frames show."""
     placed, number = chain._placed(), 0
-    found = {}
+    found: dict[str, Module] = {}
     for own, module in chain._by_name().items():
         full, at = f"{name}.{own}", placed[number]
         number += getattr(module, "num_layers", 1)
@@ -49,7 +49,7 @@ def _of_chain(name: str, chain: Chain) -> dict[str, Module]:
                 f"{at.P} with a stride of {module.stride} and a padding of {module.padding}, and "
                 "Keras's layers know no frames; expected a context in place of padding"
             )
-        found[full] = module
+        found[full] = AveragePool(at.P) if isinstance(module, Mean) else module
     return found
 
 
