@@ -47,7 +47,6 @@ def adam(step):
 DEF OF_ELEMENT = 400  # operations that take as long as one of Adam
 
 
-@cython.auto_pickle(False)
 cdef class AdamParts:
     """Rows (p, m, v, g) of one dtype, for steps of Adam on all of them in one call."""
     cdef fl_adam *parts  # [n]

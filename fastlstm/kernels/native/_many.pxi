@@ -5,7 +5,6 @@
 DEF OF_STEP = 1e4
 
 
-@cython.auto_pickle(False)
 cdef class HeldModel(HeldCall):
     """The weights of a model, and the gradients to add to, if they are given."""
     cdef fl_grads g
@@ -32,7 +31,6 @@ cdef bint alike(HeldModel one, HeldModel other):
             and p.weights.params == NULL and q.weights.params == NULL)
 
 
-@cython.auto_pickle(False)
 cdef class ManyCalls:
     """A call of each model, whose arrays are given one after the other.
 
@@ -230,7 +228,6 @@ cdef int64_t keep_at(const fl_kernels *kernels, fl_call *p, char *at) noexcept n
     return size
 
 
-@cython.auto_pickle(False)
 cdef class ManySteps:
     """A step of several streams of equal shape; callers take turns."""
     cdef list streams

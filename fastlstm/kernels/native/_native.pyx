@@ -1,4 +1,5 @@
 # cython: language_level=3, wraparound=False, initializedcheck=False, freethreading_compatible=True
+# cython: auto_pickle=False
 """Compiled kernels: shapes and buffers are checked here, the GIL is released, C does the rest.
 
 What a kernel reads is checked on the very objects it reads: sizes are those of the buffers held,
@@ -8,6 +9,9 @@ Threads may call everything here at the same time, with Python's lock or without
 share is constant once the module is loaded, or stands in C behind a lock (threads.c, buffers.c) or
 in an atomic (the instruction set, in dispatch.c). An object that keeps something between calls lets
 one thread at a time to it (turn.h).
+
+Nothing here is pickled: streams and modules do that in Python. Methods that say so for each class are
+7 KB of a wheel.
 
 This file chooses the instruction set; the others hold one idea each:
 _c.pxd the C interface, _view.pxi arrays, _interrupt.pxi signals, _sequence.pxi the time loop,
@@ -19,7 +23,6 @@ optimizer, _softmax.pxi the softmax over a vocabulary, _sparse.pxi sparse rows,
 _crf.pxi conditional random fields.
 """
 
-cimport cython
 from cpython.buffer cimport (
     PyBUF_FORMAT, PyBUF_STRIDES, PyBUF_WRITABLE, PyBuffer_FillInfo, PyBuffer_Release,
     PyObject_CheckBuffer, PyObject_GetBuffer,
