@@ -20,7 +20,7 @@ from fastlstm.forecast.boosting import boosted
 from fastlstm.forecast.folder import ForecastConfig, ForecastFolder
 from fastlstm.forecast.forecaster import Forecaster, ForecastOptions
 from fastlstm.forecast.levels import at_levels
-from fastlstm.forecast.net import NetOptions
+from fastlstm.forecast.net import NetOptions, is_taught
 from fastlstm.forecast.paths import forecast_on
 from fastlstm.forecast.reading import Table, read_table
 from fastlstm.forecast.saving import load_forecaster, save_forecaster
@@ -63,6 +63,9 @@ def run(config: ForecastConfig, folder: ForecastFolder, bars: bool = False) -> d
     save_forecaster(folder.model, forecaster, [])
     found = backtest(forecaster, [series], [start], config.horizon, config.quantiles)
     models = compared(config, forecaster, found)
+    is_used = is_taught(forecaster.net)
+    if not is_used and config.epochs != 0:
+        say("the net learned nothing that held on later steps: the linear part forecasts alone")
     say(f"\n{table_of(models)}")
     if BOOSTED not in models:
         say("gradient boosting is left out: it needs scikit-learn, pip install 'fastlstm[sklearn]'")
@@ -73,6 +76,7 @@ def run(config: ForecastConfig, folder: ForecastFolder, bars: bool = False) -> d
         "models": models,
         "season": forecaster.framing.season,
         "context": forecaster.framing.context,
+        "net": is_used,
         "train_steps": start,
         "test_steps": len(series) - start,
         "origins": len(found.origins),

@@ -79,6 +79,8 @@ def test_gradient_boosting_stands_beside_or_is_told_of(
     out = capsys.readouterr().out
     assert "seasonal naive" in out
     assert "gradient boosting is left out: it needs scikit-learn" in out
+    assert "the linear part forecasts alone" in out
+    assert json.loads((tmp_path / "r" / "metrics.json").read_text())["net"] is False
 
 
 def test_gradient_boosting_forecasts_step_by_step() -> None:
