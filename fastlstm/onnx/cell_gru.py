@@ -12,8 +12,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-import numpy as np
-
 from fastlstm.kernels import CELLS
 from fastlstm.onnx.cells import Cell, GateSum, gate_sum, whole
 from fastlstm.onnx.sums import Columns, Gate, Spot, Sum, Term, Values, columns, spot
@@ -78,20 +76,11 @@ def _reset_after(values: Values, n: Ref, found: Sum) -> Candidate | None:
         states, added = _parted(inner)
         if len(terms) != 1 or len(states) != 1 or not _are_dense(*terms, *states):
             continue
-        state, h = _with_biases(states[0], added), states[0].x
-        if state is not None and h is not None and h.shape[-1] == n.shape[-1]:
-            gate = GateSum(terms[0], state, biases)
+        h = states[0].x
+        if h is not None and h.shape[-1] == n.shape[-1]:
+            gate = GateSum(terms[0], states[0], biases, added)
             return Candidate("gru", n, h, reset, gate)
     return None
-
-
-def _with_biases(term: Term, biases: tuple[Term, ...]) -> Term | None:
-    """Return a term with further biases in its own: the reset gate meets their sum."""
-    if not biases:
-        return term
-    known = [one.bias for one in (term, *biases) if one.bias is not None]
-    constants = tuple(ref for one in (term, *biases) for ref in one.constants)
-    return term._replace(bias=np.sum(known, axis=0, dtype=known[0].dtype), constants=constants)
 
 
 def _reset_before(values: Values, n: Ref, found: Sum) -> Candidate | None:

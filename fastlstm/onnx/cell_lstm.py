@@ -12,7 +12,7 @@ from itertools import permutations
 
 from fastlstm.kernels import CELLS
 from fastlstm.onnx.cells import Cell, GateSum, gate_sum, whole
-from fastlstm.onnx.sums import Gate, Values
+from fastlstm.onnx.sums import Gate, Values, spot
 from fastlstm.onnx.values import Ref, Step
 
 
@@ -41,7 +41,7 @@ def _cell(
         if f is not None:
             break
     for one, other in values.factors(last):
-        if other.root is tanh.outputs[0].root:
+        if spot(other) == spot(tanh.outputs[0]):
             o = values.gate(one, "Sigmoid")
     if i is None or f is None or g is None or o is None or c is None:
         return None

@@ -20,16 +20,29 @@ from fastlstm.onnx.values import Ref, Step, live
 
 
 class GateSum(NamedTuple):
-    """What one gate of a cell is made of: x W + h R and biases; `sign` is -1 of its negative."""
+    """What one gate of a cell is made of: x W + h R and biases.
+
+    Attributes
+    ----------
+    input, state : x W and h R.
+    biases : that are added to x W.
+    inner : that are added to h R, which alone a GRU's reset gate meets.
+    sign : -1 of the gate's negative.
+    """
 
     input: Term
     state: Term
     biases: tuple[Term, ...] = ()
+    inner: tuple[Term, ...] = ()
     sign: int = 1
 
     @property
+    def terms(self) -> tuple[Term, ...]:
+        return self.input, self.state, *self.biases, *self.inner
+
+    @property
     def constants(self) -> list[Ref]:
-        return [ref for term in (self.input, self.state, *self.biases) for ref in term.constants]
+        return [ref for term in self.terms for ref in term.constants]
 
 
 class Cell(NamedTuple):
@@ -59,18 +72,18 @@ def with_cells(steps: Sequence[Step], outputs: Sequence[Ref], shared: dict[Any, 
     from fastlstm.onnx.cell_gru import find_gru
     from fastlstm.onnx.cell_lstm import find_lstm
 
-    found, replaced = list(steps), False
     if not hasattr(kernels.backend(), "BoundForward"):
-        return found
+        return list(steps)
     values = Values(steps)
     tanhs = [step for step in steps if is_tanh(step)]
+    instead: dict[Step, list[Step]] = {}  # of steps that cells replace
     for find in (find_lstm, find_gru):
         for cell in [find(values, step) for step in tanhs]:
-            if cell is not None and cell.first in found and cell.last in found:
-                found[found.index(cell.first)] = _one_step(cell, shared)
-                found = [step for step in found if step is not cell.last]
-                replaced = True
-    return live(found, outputs) if replaced else found
+            if cell is not None and cell.first not in instead and cell.last not in instead:
+                instead[cell.last] = []
+                instead[cell.first] = [_one_step(cell, shared)]
+    found = [one for step in steps for one in instead.get(step, [step])]
+    return live(found, outputs) if instead else found
 
 
 def is_tanh(step: Step) -> bool:
@@ -120,7 +133,7 @@ def _weights(cell: Cell, shared: dict[Any, Any]) -> tuple[Weights, bool]:
     ]
     w_ih, w_hh = (np.ascontiguousarray(np.concatenate(rows)) for rows in zip(*made, strict=True))
     b_ih = _bias([[gate.input, *gate.biases] for gate in cell.gates], cell)
-    b_hh = _bias([[gate.state] for gate in cell.gates], cell)
+    b_hh = _bias([[gate.state, *gate.inner] for gate in cell.gates], cell)
     weights = Weights(w_ih, w_hh, b_ih, b_hh)
     if common:
         shared[key] = weights, refs  # which keep their places in memory
@@ -129,11 +142,12 @@ def _weights(cell: Cell, shared: dict[Any, Any]) -> tuple[Weights, bool]:
 
 def _place(gate: GateSum) -> tuple[Any, ...]:
     """Return what tells the constants of a gate from those of others."""
-    arrays = [a for t in (gate.input, gate.state, *gate.biases) for a in (t.weight, t.bias)]
-    return gate.sign, *(
+    arrays = [array for term in gate.terms for array in (term.weight, term.bias)]
+    places = [
         None if a is None else (a.__array_interface__["data"][0], a.strides, a.shape)
         for a in arrays
-    )
+    ]
+    return gate.sign, len(gate.inner), *places
 
 
 def _bias(terms: list[list[Term]], cell: Cell) -> Array | None:

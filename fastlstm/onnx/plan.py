@@ -228,7 +228,14 @@ class Planner:
                 with within(str(node)):
                     self._node(node)
             self._readers = before
-            return [self.names[value.name] for value in graph.outputs]
+            return [self._output(value.name) for value in graph.outputs]
+
+    def _output(self, name: str) -> Ref:
+        """Return a value that a graph gives; OnnxError if a call left it out."""
+        ref: Ref | None = self.names[name]
+        if ref is None:
+            raise OnnxError(f"output {name!r:.100} is an input that is left out")
+        return ref
 
     def _node(self, node: Node) -> None:
         inputs = [self.names[name] if name else None for name in node.inputs]
@@ -250,11 +257,7 @@ class Planner:
             assert found is not None  # or the file would not have been read
             return found.lower(self, node, inputs)
         missing = [None] * (len(node.body.inputs) - len(inputs))
-        outputs: list[Any] = self.graph(node.body, [*inputs, *missing])
-        for value, ref in zip(node.body.outputs, outputs, strict=True):
-            if ref is None:
-                raise OnnxError(f"output {value.name!r:.100} is an input that is left out")
-        return outputs
+        return self.graph(node.body, [*inputs, *missing])
 
 
 def _is_source(node: Node, inputs: Sequence[Ref | None]) -> bool:

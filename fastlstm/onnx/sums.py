@@ -104,10 +104,11 @@ class Values:
         return self._readers.get(ref.root, ())
 
     def maker(self, ref: Ref, *ops: str) -> Step | None:
-        """Return the step of a kind that made a value, and not one it is only a part of."""
+        """Return the step of a kind that made a value: all of it, and in this order."""
         step = self.makers.get(ref.root)
-        whole = step is not None and step.outputs[0].array.size == ref.array.size
-        return step if whole and step is not None and step.op in ops else None
+        if step is None or step.op not in ops or not ref.array.flags.c_contiguous:
+            return None
+        return step if step.outputs[0].array.size == ref.array.size else None
 
     def factors(self, step: Step | None) -> Iterator[tuple[Ref, Ref]]:
         """Yield the two factors of a product in both orders, nothing if it is none."""
@@ -157,7 +158,7 @@ class Values:
     def _add(self, gate: Gate, ref: Ref, found: Sum, depth: int) -> bool:
         (root, start, size), W = gate.part, gate.part.root.shape[-1]
         if ref.constant:
-            if ref.array.size not in (1, W) or ref.shape[-1:] not in ((), (1,), (W,)):
+            if ref.array.size not in (1, W) or prod(ref.shape[:-1]) != 1:
                 return False
             row = np.broadcast_to(ref.array.reshape(-1), (W,))
             found.terms.append(Term(None, None, row[start : start + size], (ref,)))

@@ -155,6 +155,7 @@ TREE = [
              ["b"])])
     for k in range(40)
 ]  # fmt: skip
+EMPTY = function("F40", ["a"], ["a"], [])
 LAST = {n: function(f"F{n}", ["a"], ["b"], [node("Neg", ["a"], ["b"])]) for n in (40, 80)}
 LOOP = [function(f"F{k}", ["a"], ["b"], [call(f"F{1 - k}", ["a"], ["b"])]) for k in range(2)]
 STRANGE = function("F0", ["a"], ["b"], [node("Det", ["a"], ["b"]), node("Nothing", ["a"], ["c"])])
@@ -169,6 +170,7 @@ BARE = function("F0", ["a"], ["b"], [refer(node("Cast", ["a"], ["b"]), to="to:IN
         (call("F0", ["x"], ["y"]), LOOP, "calls itself: own.F0 calls own.F1 calls own.F0"),
         (call("F0", ["x"], ["y"]), [*LINE, LAST[80]], "more than 64 functions call one another"),
         (call("F0", ["x"], ["y"]), [*TREE, LAST[40]], "become more than 65,536 nodes"),
+        (call("F0", ["x"], ["y"]), [*TREE, EMPTY], "become more than 65,536 nodes"),
         (call("F0", ["x"], ["y"]), [], "not supported: own.F0"),
         (call("F0", ["x"], ["y"]), [LINE[0]], "not supported: own.F1"),
         (call("F0", ["x"], ["y"]), [STRANGE], "not supported: Det, Nothing"),

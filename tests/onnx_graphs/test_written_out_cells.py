@@ -112,6 +112,26 @@ def test_what_only_looks_like_a_cell(options: dict[str, Any]) -> None:
 
 
 @native
+@pytest.mark.parametrize("turned", ["c_new", "fc", "t"])
+def test_what_stands_across_is_no_cell(turned: str) -> None:
+    """Of as many rows as columns a value and its transpose are of one size."""
+    rng = np.random.default_rng(4)
+    nodes, constants = cell(rng)
+    place = next(k for k, made in enumerate(nodes) if turned in made.input)
+    names = ["turned" if name == turned else name for name in nodes[place].input]
+    nodes[place] = node(nodes[place].op_type, names, list(nodes[place].output))
+    nodes.insert(place, node("Transpose", [turned], ["turned"]))
+    shapes = {"x": (H, I), "h": (H, H), "c": (H, H)}
+    inputs = [value(name, shape=shape) for name, shape in shapes.items()]
+    data = model(nodes, inputs, [value("h_new"), value("c_new")], constants)
+    feeds = {k: rng.standard_normal(s).astype(np.float32) for k, s in shapes.items()}
+    loaded = fonnx.load(data)
+    for got, want in zip(loaded.run(feeds).values(), in_runtime(data, feeds), strict=True):
+        np.testing.assert_allclose(got, want, atol=1e-6)
+    assert "LSTM" not in ops(loaded)
+
+
+@native
 def test_a_scan_of_cells() -> None:
     """The body has a plan of its own."""
     rng = np.random.default_rng(3)

@@ -135,10 +135,12 @@ NO_ENDS = {
 }  # fmt: skip
 
 
-def check(nodes: Any, constants: Any, rng: Any, outputs: Any = ("y",)) -> list[str]:
+def check(
+    nodes: Any, constants: Any, rng: Any, outputs: Any = ("y",), sizes: Any = SHAPES
+) -> list[str]:
     """Compare with ONNX Runtime; return the steps."""
     read = {name for made in nodes for name in made.input}
-    shapes = {n: s for n, s in SHAPES.items() if n in read}
+    shapes = {n: s for n, s in sizes.items() if n in read}
     data = model(
         nodes,
         [value(n, shape=s) for n, s in shapes.items()],
@@ -189,6 +191,39 @@ def test_what_begins_otherwise_is_no_gru() -> None:
     (reset,) = (made for made in nodes if made.op_type == "Mul")
     reset.input[1] = "c"
     assert "GRU" not in check([*nodes, *ENDS["usual"]], constants, rng)
+
+
+@native
+def test_what_stands_across_is_no_gru() -> None:
+    """Of as many rows as columns a row and a column are alike in size, not in what they do."""
+    rng, square = np.random.default_rng(6), {"x": (H, I), "h": (H, H)}
+    nodes, constants = before_apart(rng)
+    constants["bz"] = drawn(rng, b=(H, 1))["b"]
+    assert "GRU" not in check([*nodes, *ENDS["usual"]], constants, rng, sizes=square)
+    nodes, constants = before_apart(rng)
+    for k in range(len(ENDS["torch"])):
+        end = [helper.make_node(m.op_type, list(m.input), list(m.output)) for m in ENDS["torch"]]
+        turned = node("Transpose", [end[k].input[0]], ["turned"])
+        end[k].input[0] = "turned"
+        found = check([*nodes, *end[:k], turned, *end[k:]], constants, rng, sizes=square)
+        assert "GRU" not in found
+
+
+@native
+def test_plans_share_the_weights_of_a_gru() -> None:
+    """Rows of another number need another plan: the weights are made once."""
+    rng = np.random.default_rng(7)
+    nodes, constants = after_joined(rng)
+    inputs = [value("x", shape=("N", I)), value("h", shape=("N", H))]
+    constants["one"] = np.ones((), np.float32)
+    data = model([*nodes, *ENDS["usual"]], inputs, [value("y")], constants)
+    loaded = fonnx.load(data)
+    for rows in (2, 3, 5):
+        feeds = drawn(rng, x=(rows, I), h=(rows, H))
+        (want,) = in_runtime(data, feeds)
+        np.testing.assert_allclose(loaded.run(feeds)["y"], want, atol=2e-6)
+    made = [key for key in loaded._runner.shared if isinstance(key, tuple) and key[0] == "cell"]
+    assert len(made) == 1
 
 
 @native
