@@ -96,7 +96,7 @@ def wrong_use() -> Iterator[None]:
     try:
         yield
     except (TypeError, ValueError) as error:
-        raise UsageError(begins_with_flag(str(error))) from error
+        raise UsageError(as_flags(begins_with_flag(str(error)))) from error
 
 
 def one_line(error: Exception) -> str:

@@ -32,6 +32,7 @@ from fastlstm.text.rows import FileRows, Reading, Row
 from fastlstm.text.which_columns import find_text, text_of
 from fastlstm.train.classifier.dealing import Dealer, deal, first_alone
 from fastlstm.train.classifier.loaded_run import LoadedRun, load_run
+from fastlstm.train.classifier.predict import Float64
 
 CHUNK = 4096  # texts that are read and classified at a time, which limits the memory
 
@@ -101,7 +102,9 @@ def _predict(options: argparse.Namespace, asked: Reading, dealer: Dealer) -> Non
         for _, _, line in results:
             print_json(line)
         return
-    with results_file(options.out, rows) as write:
+    labels = dealer.trained.labels
+    like = _line(labels, np.zeros(len(labels)), 0, options.probabilities)
+    with results_file(options.out, rows, like) as write:
         for number, values, line in results:
             del line["text"]  # it is in its column
             write(number, values, line)
@@ -163,14 +166,18 @@ def classified(
     said, labels = dealer.classify(texts), dealer.trained.labels
     probabilities = np.exp(said.log_probabilities)
     for text, row, words in zip(texts, probabilities, said.known.tolist(), strict=True):
-        best = int(row.argmax())
-        line: dict[str, Any] = {
-            "text": text,
-            "label": labels[best],
-            "probability": rounded(row[best]),
-            "known_words": int(words),
-        }
-        if all_classes:
-            pairs = zip(labels, row, strict=True)
-            line["probabilities"] = {label: rounded(p) for label, p in pairs}
-        yield line
+        yield {"text": text, **_line(labels, row, words, all_classes)}
+
+
+def _line(labels: list[str], row: Float64, words: float, all_classes: bool) -> dict[str, Any]:
+    """Return the results for a text whose classes have the probabilities [C] of a row."""
+    best = int(row.argmax())
+    line: dict[str, Any] = {
+        "label": labels[best],
+        "probability": rounded(row[best]),
+        "known_words": int(words),
+    }
+    if all_classes:
+        pairs = zip(labels, row, strict=True)
+        line["probabilities"] = {label: rounded(p) for label, p in pairs}
+    return line

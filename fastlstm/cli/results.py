@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
@@ -38,10 +38,11 @@ def check_results(path: Path, overwrite: bool) -> None:
 
 
 @contextmanager
-def results_file(path: Path, rows: FileRows) -> Iterator[Write]:
+def results_file(path: Path, rows: FileRows, like: dict[str, Any]) -> Iterator[Write]:
     """Open a file for rows and their results, which appears when all are written.
 
-    A result with the name of a column gets "predicted_" before it. Raises OSError if it cannot be
+    The results are `like` these: a table has their names in its header, also one without rows. A
+    name that a column has already gets "predicted_" before it. Raises OSError if the file cannot be
     written; writing raises ValueError if a table has no column for a value. What a killed process
     has left of such a file is removed after a day.
     """
@@ -50,30 +51,39 @@ def results_file(path: Path, rows: FileRows) -> Iterator[Write]:
         # a lone surrogate, which JSON may hold, is written as its escape
         text = io.TextIOWrapper(file, "utf-8", errors="backslashreplace", newline="")
         delimiter = _DELIMITERS.get(path.suffix.lower())
-        yield _objects(text, rows) if delimiter is None else _table(text, rows, delimiter)
+        if delimiter is None:
+            yield _objects(text, rows)
+        else:
+            table = _Table(text, rows, delimiter)
+            yield table.write
+            table.begin(_flat(like))
         text.flush()
         text.detach()
 
 
-def _table(file: TextIO, rows: FileRows, delimiter: str) -> Write:
-    writer = csv.writer(file, delimiter=delimiter, lineterminator="\n")
-    columns: list[str] = []  # of the header; rows.columns may grow later
+class _Table:
+    def __init__(self, file: TextIO, rows: FileRows, delimiter: str) -> None:
+        self._rows = rows
+        self._writer = csv.writer(file, delimiter=delimiter, lineterminator="\n")
+        self._columns: list[str] = []  # of the header; those of the rows may grow later
 
-    def write(number: int, values: list[object], results: dict[str, Any]) -> None:
+    def begin(self, results: Iterable[str]) -> None:
+        """Write the header, unless it is there."""
+        if not self._columns:
+            self._columns = list(self._rows.columns)
+            self._writer.writerow([*self._columns, *_free(list(results), self._columns)])
+
+    def write(self, number: int, values: list[object], results: dict[str, Any]) -> None:
         flat = _flat(results)
-        if not columns:
-            columns.extend(rows.columns)
-            writer.writerow([*columns, *_free(list(flat), columns)])
-        if len(values) > len(columns) and len(rows.columns) > len(columns):
+        self.begin(flat)
+        rows, width = self._rows, len(self._columns)
+        if len(values) > width and len(rows.columns) > width:
             raise ValueError(
-                f"{rows.place(number)} has {rows.columns[len(columns)]!r}, for which the first row "
+                f"{rows.place(number)} has {rows.columns[width]!r}, for which the first row "
                 "has no column; --out FILE.jsonl keeps it"
             )
-        known = values[: len(columns)]
-        known += [""] * (len(columns) - len(known))
-        writer.writerow([*map(_cell, known), *flat.values()])
-
-    return write
+        known = values[:width] + [""] * (width - len(values))
+        self._writer.writerow([*map(_cell, known), *flat.values()])
 
 
 def _objects(file: TextIO, rows: FileRows) -> Write:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from fastlstm.cli.errors import UsageError, wrong_use
+from fastlstm.cli.flags import flag
 from fastlstm.cli.options import add_json_option, print_json
 from fastlstm.cli.parser import Parser
 from fastlstm.cli.train import add_text_options, check_texts
@@ -45,7 +46,8 @@ the option is one), a range by factors (lr=1e-4:1e-2:log), steps (dropout=0:0.6:
 it, all of this is searched that is not given as an option:
   {" ".join(DEFAULT[:3])}
   {" ".join(DEFAULT[3:])}
-The first trial has the options as `fastlstm train` would have them. A trial trains on the training
+The first trial has the options as `fastlstm train` would have them, as far as the search holds
+them. A trial trains on the training
 texts and is judged by the validation texts; the pruner compares it after each epoch with the
 others and ends it where it falls behind. No trial sees the test texts: the best run is tested on
 them, once, at the end. It is in the folder best of --out, for `fastlstm predict` and fastlstm.load.
@@ -90,7 +92,9 @@ def run(options: argparse.Namespace) -> int:
     """Search as the options say, go on with a study, or show one."""
     given = {k: v for k, v in vars(options).items() if k not in ("command", "parser", "run")}
     as_json, quiet, show = (given.pop(name) for name in ("json", "quiet", "show"))
-    if show is None:
+    if show is not None:
+        _check_alone(options.parser, given)
+    else:
         with wrong_use():
             parse_search(given["search"] or DEFAULT, OPTIONS)
         check_texts(given)
@@ -101,6 +105,17 @@ def run(options: argparse.Namespace) -> int:
     if as_json:
         print_json(found.to_json())
     return 0
+
+
+def _check_alone(parser: Parser, given: dict[str, Any]) -> None:
+    """Raise UsageError if there are options that showing a study leaves undone."""
+    more = [
+        flag(name)
+        for name, value in given.items()
+        if name not in ("data", "out", "no_progress") and value != parser.get_default(name)
+    ]
+    if more:
+        raise UsageError(f"--show only shows: leave {', '.join(more)} out")
 
 
 def _show(show: str, given: dict[str, Any]) -> Tuned:

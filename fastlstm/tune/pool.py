@@ -30,7 +30,7 @@ class Worker:
         self._heard = heard
         self._process = subprocess.Popen(
             [*PROGRAM, str(folder.absolute()), str(threads)],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, encoding="utf-8",
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, encoding="utf-8", errors="replace",
             env=_environment(threads), start_new_session=True,  # Ctrl-C comes by way of us
         )  # fmt: skip
         self._listener = threading.Thread(target=self._listen, daemon=True)
@@ -74,9 +74,11 @@ class Worker:
     def _listen(self) -> None:
         for line in self._process.stdout:  # type: ignore[union-attr]
             try:
-                self._heard.put((self, dict(json.loads(line))))
+                told = json.loads(line)
             except ValueError:
                 continue  # not ours
+            if isinstance(told, dict):
+                self._heard.put((self, told))
         self._heard.put((self, None))
 
 
@@ -124,7 +126,8 @@ class Pool:
         process cannot work.
         """
         with InterruptGuard() as guard:
-            self._workers = [self._start() for _ in range(self._jobs)]
+            for _ in range(self._jobs):
+                self._workers.append(self._start())  # so that each is ended if the next fails
             stopping = False
             while self._workers:
                 if guard.requested and not stopping:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
+from dataclasses import fields
 from typing import Any
 
+from fastlstm.train.classifier.fine_tune import fine_tuning_options
 from fastlstm.train.table import aligned, shown
 from fastlstm.tune.plan import Plan
 from fastlstm.tune.results import Trial, best_of
@@ -50,12 +52,17 @@ def table(trials: Sequence[Trial], plan: Plan) -> str:
 
 
 def command_of(plan: Plan, best: Trial) -> str:
-    """Return the command that trains a run with the options of a trial."""
-    kind = type(plan.config)
+    """Return the command that trains a run with the options of a trial.
+
+    Errors as of `fine_tuning_options`, if the trials begin with an earlier run.
+    """
     own = {**plan.config.to_json(), **best.options}
+    usual = {item.name: item.default for item in fields(plan.config)}
+    if plan.config.from_run is not None:  # of which options are taken that are not given
+        usual |= fine_tuning_options(plan.config.from_run) | {"from_run": None}
     words = ["fastlstm", "train", str(plan.config.data)]
     for name, value in own.items():
-        if name == "data" or value == getattr(kind, name):
+        if name == "data" or value == usual[name]:
             continue
         flag = "--" + {"from_run": "from"}.get(name, name).replace("_", "-")
         if isinstance(value, bool):

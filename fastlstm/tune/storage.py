@@ -48,13 +48,13 @@ def opened(path: Path, plan: Plan) -> Iterator[Any]:
                 "sqlite:///study.db",  # any path, also one with signs that a URL cannot have:
                 engine_kwargs={"creator": lambda: sqlite3.connect(path, timeout=PATIENCE)},
             )
-            yield lib.create_study(
-                storage=storage,
-                study_name=NAME,
-                direction="maximize" if plan.by == "accuracy" else "minimize",
-                pruner=_pruner(lib, plan.pruner),
-                load_if_exists=True,
-            )
+            about = {"storage": storage, "study_name": NAME, "pruner": _pruner(lib, plan.pruner)}
+            try:
+                study = lib.load_study(**about)  # which writes nothing
+            except KeyError:
+                direction = "maximize" if plan.by == "accuracy" else "minimize"
+                study = lib.create_study(**about, direction=direction)
+            yield study
     finally:
         if storage is not None:
             storage.remove_session()
@@ -63,17 +63,25 @@ def opened(path: Path, plan: Plan) -> Iterator[Any]:
 
 
 def ask(study: Any, plan: Plan) -> int:
-    """Draw the options of a further trial and return its number.
+    """Draw the options of a further trial and return its number; those of the first are the plan's.
 
     The random numbers come from the seed and the number, so a study that was broken off draws what
-    an unbroken one would.
+    an unbroken one would. They are drawn apart: a trial of which only some were written when the
+    process was killed would be made with the usual values of the others.
     """
     lib = optuna()
-    number = sum(t.state != lib.trial.TrialState.WAITING for t in study.get_trials(deepcopy=False))
-    seed = int(generator(plan.config.seed, TUNING, number).integers(2**32))
-    study.sampler = lib.samplers.TPESampler(seed=seed, constant_liar=True)
+    begun = study.get_trials(deepcopy=False)
+    seed = int(generator(plan.config.seed, TUNING, len(begun)).integers(2**32))
+    sampler = lib.samplers.TPESampler(seed=seed, constant_liar=True)
     space = {name: values.distribution(lib.distributions) for name, values in plan.space.items()}
-    return int(study.ask(space).number)
+    apart = lib.create_study(sampler=sampler, direction=study.direction)
+    apart.add_trials(begun)
+    if not begun:
+        apart.enqueue_trial(plan.first)
+    drawn = apart.ask(space).params
+    state = lib.trial.TrialState.RUNNING
+    study.add_trial(lib.trial.create_trial(state=state, params=drawn, distributions=space))
+    return len(begun)
 
 
 def trial_of(study: Any, number: int) -> Any:

@@ -111,8 +111,6 @@ def _search(
     bars: bool,
 ) -> None:  # fmt: skip
     """Make the trials that are still to be made."""
-    if not study.get_trials(deepcopy=False) and plan.first:
-        study.enqueue_trial(plan.first)
     states = [trial.state for trial in trials_of(study, plan)]
     left = states.count("unfinished") + max(0, effort.trials - len(states))
     jobs = min(effort.jobs, left)
@@ -178,10 +176,11 @@ def _told(study: Any, plan: Plan, folder: TuneFolder, number: int) -> None:
 
 
 def _died(study: Any, done: Callable[[int], None], number: int, how: str) -> None:
-    """Tell Optuna of a trial whose process died."""
-    trial = trial_of(study, number)
-    trial.set_user_attr(WHY, how)
-    study.tell(trial, state=optuna().trial.TrialState.FAIL)
+    """Tell Optuna of a trial whose process died, perhaps just after it had told the result."""
+    if not study.get_trials(deepcopy=False)[number].state.is_finished():
+        trial = trial_of(study, number)
+        trial.set_user_attr(WHY, how)
+        study.tell(trial, state=optuna().trial.TrialState.FAIL)
     done(number)
 
 

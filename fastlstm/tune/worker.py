@@ -26,19 +26,23 @@ from fastlstm.tune.trial import work
 
 
 class Inbox:
-    """The numbers that come; at the end of the input the main thread is asked to stop."""
+    """The numbers that come; at the end of the input the main thread is asked to stop.
+
+    A number that it has not begun with by then is left out.
+    """
 
     def __init__(self, file: Any) -> None:
         self._lines: queue.Queue[str | None] = queue.Queue()
-        self._lock, self._busy = threading.Lock(), False
-        threading.Thread(target=self._read, args=[file], daemon=True).start()
+        self._lock, self._busy, self._ended = threading.Lock(), False, False
+        self.reader = threading.Thread(target=self._read, args=[file], daemon=True)
+        self.reader.start()
 
     def __iter__(self) -> Iterator[int]:
         while True:
             line = self._lines.get()
-            if line is None:
-                return
             with self._lock:
+                if line is None or self._ended:
+                    return
                 self._busy = True
             yield int(line)
             with self._lock:
@@ -47,10 +51,11 @@ class Inbox:
     def _read(self, file: Any) -> None:
         for line in file:
             self._lines.put(line)
-        self._lines.put(None)
         with self._lock:
+            self._ended = True
             if self._busy:
                 _ask_to_stop()
+        self._lines.put(None)
 
 
 def _ask_to_stop() -> None:

@@ -139,6 +139,9 @@ def test_results_in_other_tables(three: Path, tmp_path: Path, table: Any) -> Non
     header, *found = table(three, "one text", name="texts.csv")
     assert header == ["text", "label", "probability", "known_words"]
     assert found[0][0] == "one text"
+    path.write_text("text,label\n")
+    header = ["text", "label", "predicted_label", "probability", "known_words", *classes]
+    assert table(three, "--file", path, "--probabilities", name="none.tsv") == [header]
 
 
 def test_results_as_json_lines(three: Path, tmp_path: Path, lines: Any) -> None:

@@ -164,7 +164,9 @@ def test_another_study_is_refused_by_name(
     searched = [word if word != "hidden=4,8" else "hidden=4,16" for word in there]
     assert "--search is lr=0.002:0.05:log hidden_size=4,16" in misused("tune", data, *searched)
     assert "--search is" in misused("tune", "--resume", done, "--search", "lr=1:2")
-    assert "--by is loss, but the study" in misused("tune", data, *there, "--by", "loss")
+    told = misused("tune", data, *there, "--by", "loss")
+    assert "--by is loss, but the study" in told
+    assert "give another --out, or --overwrite" in told
     assert "--optimizer is sgd, but the study" in misused("tune", data, *there, "--optimizer=sgd")
     assert "--cell is gru, but the run" in misused("tune", "--resume", done, "--cell", "gru")
     assert (done / "tune.json").read_bytes() == before
@@ -174,6 +176,14 @@ def test_another_study_is_refused_by_name(
     assert "holds a run of one model; give another --out" in fails(*line)
     assert "holds no study to resume" in fails("tune", "--resume", tmp_path)
     assert "holds no study" in fails("tune", "--show", tmp_path)
+    told = misused("tune", "--show", done, "--trials", "5", "--lr=0.1")
+    assert "--show only shows: leave --trials, --lr out" in told
+    best = done / "best"
+    assert f"expected {best}, the best run of the study in it" in fails("predict", done, "text")
+    number = read(best / "metrics.json")["trial"]
+    dropped = done / "trials" / f"{(number + 1) % TRIALS:04}"
+    told = fails("predict", dropped, "text")
+    assert f"{dropped} is a trial of a study, which keeps no model but that of the best" in told
 
 
 @pytest.mark.parametrize(

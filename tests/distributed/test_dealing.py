@@ -25,6 +25,7 @@ PIECES = [
     [*rows(23, seed=3)[0], "", "sport1 " * 200, "half \ud800 a character"],
     ["one text"],  # for three processes
     rows(4, seed=5)[0],
+    rows(60)[0][:6],  # of those the run learned from
 ]
 
 
@@ -54,7 +55,8 @@ def said_by(size: int, trained: LoadedRun) -> list[Said]:
 def test_any_number_of_processes_says_the_same(trained: LoadedRun) -> None:
     expected = said_by(1, trained)
     assert all(len(a.known) == len(piece) for a, piece in zip(expected, PIECES, strict=True))
-    assert 0 < expected[0].learned.sum() + expected[0].comparable.sum()
+    assert all(said.comparable.all() for said in expected)
+    assert expected[0].learned.sum() == 0 < expected[3].learned.sum()
     assert expected[0].known[:3].all()
     np.testing.assert_array_equal(
         expected[0].log_probabilities, trained.log_probabilities(trained.encode(PIECES[0]))

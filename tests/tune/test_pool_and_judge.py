@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from fastlstm.tune.pool import Pool
 # Says what a process for trials says; the second trial kills it.
 PROGRAM = """
 import os, sys
+sys.stdout.buffer.write(b'\\xff\\n3\\n')  # of a library; not ours
 print('{"ready": true}', flush=True)
 for line in sys.stdin:
     if int(line) == 1:
@@ -43,6 +46,28 @@ def test_a_process_that_does_not_start_is_an_error(
     with pytest.raises(ChildProcessError, match="does not start: its process ended with status 3"):
         with pool:
             pool.make(iter([0]), lambda number: None)
+
+
+def test_a_number_that_comes_with_the_end_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    from fastlstm.tune import worker
+
+    stops: list[None] = []
+    monkeypatch.setattr(worker, "_ask_to_stop", lambda: stops.append(None))
+    late = worker.Inbox(io.StringIO("3\n4\n"))
+    late.reader.join()
+    assert list(late) == []
+    assert not stops
+
+    there, here = os.pipe()
+    with open(there) as file, open(here, "w", buffering=1) as parent:
+        inbox = worker.Inbox(file)
+        numbers = iter(inbox)
+        parent.write("5\n")
+        assert next(numbers) == 5
+        parent.close()
+        inbox.reader.join()
+        assert stops == [None]
+        assert list(numbers) == []
 
 
 def epoch(number: int, accuracy: float) -> Epoch:

@@ -38,6 +38,8 @@ class ReadTexts(Encoded):
     whole: TokenRows | None = None
 
 
+STUDY = "tune.json"  # marks the folder of `fastlstm tune`
+
 _OWN = secrets.token_hex(8)  # of this process, together with its number: a forked child has both
 
 
@@ -195,9 +197,11 @@ def check_is_run(folder: RunFolder) -> None:
     if not folder.path.exists():
         raise FileNotFoundError(f"{folder.path} does not exist; expected the folder of a run")
     if not folder.holds_run:
+        expected = "the out= folder of train_imdb or fastlstm train"
+        if (folder.path / STUDY).exists():
+            expected = f"{folder.path / 'best'}, the best run of the study in it"
         raise FileNotFoundError(
-            f"{folder.path} holds no run: there is no {folder.config.name}; "
-            "expected the out= folder of train_imdb or fastlstm train"
+            f"{folder.path} holds no run: there is no {folder.config.name}; expected {expected}"
         )
 
 
@@ -222,6 +226,12 @@ def _version_of(folder: RunFolder) -> str:
 def _no_model(folder: RunFolder) -> str:
     if folder.finished and "penalty" in folder.read_metrics():
         return f"{folder.path} is a bag of words of a comparison, of which no model is kept"
+    study = folder.path.parents[1] if len(folder.path.parents) > 1 else folder.path
+    if (study / STUDY).exists():
+        return (
+            f"{folder.path} is a trial of a study, which keeps no model but that of the best one: "
+            f"see {study / 'best'}"
+        )
     if folder.finished:
         return f"{folder.path} is damaged: there is no {folder.model.name}"
     return (
