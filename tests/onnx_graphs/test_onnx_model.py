@@ -33,6 +33,14 @@ def steps(T: int) -> Any:
     return RNG.standard_normal((T, 1, 3)).astype(np.float32)
 
 
+@pytest.mark.parametrize("alpha", [0.0, 0.5])
+@pytest.mark.parametrize("op", ["LeakyRelu", "ThresholdedRelu", "Elu"])
+def test_activations_of_what_is_no_finite_number(op: str, alpha: float) -> None:
+    x = np.array([np.nan, np.inf, -np.inf, 3, -3, 0, 1e38], np.float32)
+    data = model([node(op, ["x"], ["y"], alpha=alpha)], [value("x", shape=(7,))], [value("y")], {})
+    np.testing.assert_allclose(fonnx.load(data)(x)[0], in_runtime(data, {"x": x})[0], rtol=1e-6)
+
+
 def test_by_name_and_in_order(tmp_path: Path) -> None:
     path = tmp_path / "small.onnx"
     path.write_bytes(small_lstm())

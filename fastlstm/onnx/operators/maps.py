@@ -38,11 +38,14 @@ def leaky_relu(p: Planner, node: Node, inputs: Inputs) -> Sequence[Ref]:
 
 @operator("PRelu", since=7)
 def prelu(p: Planner, node: Node, inputs: Inputs) -> list[Ref]:
-    """max(x, 0) + slope * min(x, 0); of slopes from 0 to 1 that is max(x, slope * x)."""
+    """max(x, 0) + slope * min(x, 0); of slopes above 0 to 1 that is max(x, slope * x).
+
+    Of a slope of 0 it is not: 0 times infinity is NaN.
+    """
     x, slope = inputs
     if np.broadcast_shapes(x.shape, slope.shape) != x.shape:
         raise OnnxError(f"slope has shape {slope.shape}, expected one that extends to {x.shape}")
-    usual = slope.constant and bool(((slope.array >= 0) & (slope.array <= 1)).all())
+    usual = slope.constant and bool(((slope.array > 0) & (slope.array <= 1)).all())
     out, low = p.like(x), p.scratch((0,) if usual else x.shape, x.dtype)
 
     def bind() -> list[Call]:
@@ -92,7 +95,12 @@ def elu(p: Planner, node: Node, inputs: Inputs) -> list[Ref]:
 @operator("ThresholdedRelu", since=10)
 def thresholded_relu(p: Planner, node: Node, inputs: Inputs) -> list[Ref]:
     alpha = number(node.number("alpha", 1.0), inputs[0])
-    return [apply(p, lambda x, out: np.multiply(x, x > alpha, out), inputs)]
+
+    def function(x: Array, out: Array) -> None:
+        out[...] = 0
+        np.copyto(out, x, where=x > alpha)
+
+    return [apply(p, function, inputs)]
 
 
 @operator("Sigmoid", since=6)
