@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -127,9 +127,13 @@ def begun(kind: type[AnyConfig], given: dict[str, Any]) -> AnyConfig:
 
 def check_all_used(config: Config, given: Mapping[str, Any]) -> None:
     """Raise UsageError if one of the options `given` does nothing in the run."""
-    for names, why in idle_options(config, given):
-        told = Idle(list(map(flag, names)), as_flags(why)).told
-        raise UsageError(f"{told}; leave {'it' if len(names) == 1 else 'them'} out")
+    refuse(idle_options(config, given))
+
+
+def refuse(idle: Iterable[Idle]) -> None:
+    """Raise UsageError for the first of some options that do nothing, if there are any."""
+    for names, why in idle:
+        raise UsageError(Idle(list(map(flag, names)), as_flags(why)).refused)
 
 
 def absolute(path: str) -> str:

@@ -18,7 +18,7 @@ from fastlstm.cli.training import (
     absolute,
     add_output_options,
     begun,
-    check_all_used,
+    refuse,
     resumed,
     take_output,
     writing,
@@ -27,7 +27,7 @@ from fastlstm.printable import say
 from fastlstm.train.classifier.text_config import TextConfig
 from fastlstm.tune.folder import TuneFolder
 from fastlstm.tune.function import check_effort, check_same, check_validated
-from fastlstm.tune.plan import DEFAULT, MEASURES, OPTIONS, PRUNERS, Plan, make_space
+from fastlstm.tune.plan import DEFAULT, MEASURES, OPTIONS, PRUNERS, Plan, idle_in_all, make_space
 from fastlstm.tune.results import Tuned
 from fastlstm.tune.space import parse_search
 
@@ -169,10 +169,10 @@ def _run(given: dict[str, Any], quiet: bool) -> Tuned:
 def _plan(given: dict[str, Any], asked: dict[str, Any]) -> Plan:
     """Return the plan of a new study; UsageError if the options do not fit each other."""
     config = begun(TextConfig, given)
-    check_all_used(config, given)
     with wrong_use():
         check_validated(config)
         space = make_space(asked["search"], config, given)
+    refuse(idle_in_all(config, space, given))
     return Plan(config, space, asked["by"] or MEASURES[0], asked["pruner"] or PRUNERS[0])
 
 
@@ -180,7 +180,7 @@ def _resumed(folder: TuneFolder, given: dict[str, Any], asked: dict[str, Any]) -
     """Return the plan of a study to resume; UsageError if a given option differs from it."""
     saved, _, _ = folder.read()
     config = resumed(saved.config, given, folder)
-    check_all_used(config, given)
+    refuse(idle_in_all(config, saved.space, given))
     with wrong_use():
         space = parse_search(asked["search"], OPTIONS) if asked["search"] else saved.space
         by, pruner = asked["by"] or saved.by, asked["pruner"] or saved.pruner

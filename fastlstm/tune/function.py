@@ -14,10 +14,12 @@ from typing import Any
 from fastlstm.train.classifier.fine_tune import fine_tuning_options
 from fastlstm.train.classifier.text_config import TextConfig
 from fastlstm.tune.folder import TuneFolder
-from fastlstm.tune.plan import MEASURES, PRUNERS, Plan, make_space
+from fastlstm.tune.plan import MEASURES, PRUNERS, Plan, idle_in_all, make_space
 from fastlstm.tune.results import Tuned
 from fastlstm.tune.space import as_words
 from fastlstm.tune.study import Effort, run
+
+PATHS = ("data", "test", "vectors", "from_run")
 
 
 def tune(
@@ -71,7 +73,7 @@ def tune(
     """
     effort = check_effort(Effort(trials, jobs, timeout))
     words = None if search is None else as_words(search)
-    plan = make_plan({"data": os.path.abspath(data), **options}, words, by, pruner)
+    plan = make_plan({"data": data, **options}, words, by, pruner)
     folder = TuneFolder(out)
     with folder.locked(), nullcontext() if verbose else redirect_stdout(io.StringIO()):
         goes_on = folder.holds_run and not overwrite
@@ -93,10 +95,18 @@ def make_plan(options: Mapping[str, Any], words: list[str] | None, by: str, prun
     for name, value, choices in (("by", by, MEASURES), ("pruner", pruner, PRUNERS)):
         if value not in choices:
             raise ValueError(f"{name} is {value!r}, expected one of {', '.join(choices)}")
-    given = dict(options)
+    given = {k: _absolute(v) if k in PATHS else v for k, v in options.items()}
     config = TextConfig(**(fine_tuning_options(**given) if given.get("from_run") else given))
     check_validated(config)
-    return Plan(config, make_space(words, config, given), by, pruner)
+    space = make_space(words, config, given)
+    for idle in idle_in_all(config, space, given):
+        raise ValueError(idle.refused)
+    return Plan(config, space, by, pruner)
+
+
+def _absolute(path: Any) -> Any:
+    """Return a path that holds in any folder, from which the study may go on."""
+    return os.path.abspath(os.path.expanduser(path)) if isinstance(path, (str, Path)) else path
 
 
 def check_validated(config: TextConfig) -> None:

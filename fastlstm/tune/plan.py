@@ -98,7 +98,8 @@ def make_space(words: list[str] | None, config: Config, given: Mapping[str, Any]
             )
         for value in values.ends:
             replace(config, **{name: value})
-    idle = list(_idle(config, space))
+    searched = {name: max(values.ends, key=bool) for name, values in space.items()}
+    idle = list(idle_in_all(config, space, searched))
     if words is None:
         names = {name for found in idle for name in found.names}
         space = {name: values for name, values in space.items() if name not in names}
@@ -117,9 +118,8 @@ def _of_the_start(config: Config) -> set[str]:
     return set() if config.vectors is None else {"embedding_dim"}
 
 
-def _idle(config: Config, space: Space) -> Iterator[Idle]:
-    """Yield which searched options do nothing, whatever the others are."""
-    asked = {name: max(values.ends, key=bool) for name, values in space.items()}
+def idle_in_all(config: Config, space: Space, asked: Mapping[str, Any]) -> Iterator[Idle]:
+    """Yield which of the options `asked` do nothing in any trial, whatever is drawn for it."""
     runs = [config]
     for name, values in space.items():
         if isinstance(values, Choices):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from fastlstm.train.classifier.text_config import TextConfig
+from fastlstm.tune.function import make_plan
 from fastlstm.tune.plan import DEFAULT, OPTIONS, Plan, make_space
 from fastlstm.tune.space import Choices, Range, as_words, parse_search
 
@@ -93,6 +95,11 @@ def test_what_is_given_is_not_searched() -> None:
         make_space(["embedding=64,128"], vectors, {"vectors": "glove.txt"})
     # one of the searched optimizers has a momentum
     assert make_space(["momentum=0.5:0.9", "optimizer=adam,sgd"], CONFIG, {})
+    given = {"data": Path("films.csv"), "momentum": 0.5}
+    plan = make_plan(given, ["optimizer=adam,sgd"], "loss", "none")
+    assert (plan.config.data, plan.config.momentum) == (str(Path.cwd() / "films.csv"), 0.5)
+    with pytest.raises(ValueError, match="momentum does nothing here: .* sgd has one; leave it"):
+        make_plan(given, ["lr=0.1:0.2"], "loss", "none")
 
 
 def test_a_plan_survives_json_and_begins_with_what_is_usual() -> None:

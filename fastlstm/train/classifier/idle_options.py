@@ -65,6 +65,11 @@ class Idle(NamedTuple):
         verb = "does" if len(self.names) == 1 else "do"
         return f"{', '.join(self.names)} {verb} nothing here: {self.why}"
 
+    @property
+    def refused(self) -> str:
+        """The same, and what to do."""
+        return f"{self.told}; leave {'it' if len(self.names) == 1 else 'them'} out"
+
 
 def idle_options(
     run: object, given: Mapping[str, Any], rules: Iterable[Rule] = RULES
