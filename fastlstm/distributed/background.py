@@ -10,6 +10,8 @@ from fastlstm.distributed.processes import AnyArray, Processes
 
 Work = tuple[AnyArray, "Future[AnyArray]"]
 
+GRACE = 2.0  # seconds in which sums have ended that all processes began
+
 
 class Background:
     """Adds up vectors one after another, in the order in which they are given.
@@ -22,7 +24,6 @@ class Background:
     def __init__(self, processes: Processes) -> None:
         self._processes = processes
         self._waiting: SimpleQueue[Work | None] = SimpleQueue()
-        self._left: list[Future[AnyArray]] = []
         # a process that fails must be able to end, whatever this thread waits for
         self._thread = Thread(target=self._run, name="fastlstm-sums", daemon=True)
         self._thread.start()
@@ -30,7 +31,6 @@ class Background:
     def sum(self, vector: AnyArray) -> Future[AnyArray]:
         """Begin to add up the vectors of all processes, as `Processes.sum` does."""
         future: Future[AnyArray] = Future()
-        self._left = [one for one in self._left if not one.done()] + [future]
         self._processes.hurry.clear()
         self._waiting.put((vector, future))
         return future
@@ -40,9 +40,13 @@ class Background:
         self._processes.hurry.set()
 
     def close(self) -> bool:
-        """End the thread when its work is done; return whether it is."""
+        """End the thread when its work is done; return whether it is.
+
+        Where all processes end alike it soon is, and the next thread has their calls to itself.
+        """
         self._waiting.put(None)
-        return all(one.done() for one in self._left)
+        self._thread.join(GRACE)
+        return not self._thread.is_alive()
 
     def _run(self) -> None:
         while (work := self._waiting.get()) is not None:

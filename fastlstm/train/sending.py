@@ -131,8 +131,13 @@ class Sending:
 
     def close(self) -> None:
         """Send nothing more."""
-        if self._background is not None and not self._background.close():
-            self._processes.stuck = True
+        if self._background is None:
+            return
+        ended = False
+        try:
+            ended = self._background.close()
+        finally:  # Ctrl-C may come while it waits
+            self._processes.stuck |= not ended
 
     def _due(self) -> list[Group]:
         """Return the groups that are still here."""

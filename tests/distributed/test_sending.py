@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from functools import partial
 from typing import Any
 
@@ -21,7 +22,7 @@ from test_shared_training import (
 )
 from threads import ThreadProcesses, together
 
-from fastlstm.distributed import Processes, ProcessLost
+from fastlstm.distributed import Processes, ProcessLost, background
 from fastlstm.nn.module import Parameter
 from fastlstm.nn.ready import ready
 from fastlstm.train import sending as module
@@ -149,3 +150,61 @@ def test_a_process_that_is_lost_in_the_background_is_told() -> None:
     assert processes.broken
     sending.close()
     assert not processes.stuck
+
+
+def test_an_error_of_all_in_the_backward_pass_leaves_nothing_on_the_way(
+    seen: list[Seen], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was sent arrives all the same, and the next training has the calls to itself."""
+    exchange = ThreadProcesses.exchange
+
+    def slow(self: ThreadProcesses, array: Any) -> Any:
+        time.sleep(0.05)
+        return exchange(self, array)
+
+    class Fails(Slope):
+        passes = 0
+
+        def backward(self, tape: Any, dy: Any) -> None:
+            super().backward(tape, dy)
+            self.passes += 1
+            if self.passes == 2:
+                raise RuntimeError("it went wrong")
+
+    def work(processes: Processes) -> Any:
+        with pytest.raises(RuntimeError, match="it went wrong"):
+            train(lambda: slope_case()._replace(model=Fails()), processes)
+        assert not processes.stuck
+        return train(slope_case, processes)[0]
+
+    expected = together(2, partial(train, slope_case))[0][0]
+    monkeypatch.setattr(ThreadProcesses, "exchange", slow)
+    for weights in together(2, work):
+        assert all(np.array_equal(weights[name], value) for name, value in expected.items())
+    assert [one.early for one in seen] == [2, 2, 2]
+
+
+def test_what_does_not_arrive_leaves_the_processes_stuck(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Silent(Processes):
+        size = 2
+
+        def sum(self, vector: Any) -> Any:
+            time.sleep(0.2)
+            return vector
+
+        def apart(self) -> Processes:
+            other = Silent()
+            other.hurry = threading.Event()
+            return other
+
+    monkeypatch.setattr(background, "GRACE", 0.01)
+    parameter = Parameter(np.ones(3, np.float32))
+    processes = Silent()
+    sending = Sending(processes, [("one", parameter)])
+    sending.begin(0.5)
+    sending.tell([parameter])
+    sending.learn(np.ones(1, bool))
+    sending.begin(0.5)
+    sending.tell([parameter])
+    sending.close()
+    assert processes.stuck
