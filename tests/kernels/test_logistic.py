@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-import signal
 from typing import Any
 
 import numpy as np
 import pytest
+from alarm import alarm
 from bound import Kernel
 from sparse_rows import Array, draw, in_doubt, objective, slope
 
@@ -240,15 +240,10 @@ def test_regressions_end_early(native: Any, n_threads: int) -> None:
     _, problem = draw(4000, 50, 3)
     endless = problem._replace(tolerance=0.0, max_epochs=10**9, n_threads=n_threads)
 
-    def stop(*_: Any) -> None:
+    def stop() -> None:
         raise Stop
 
     state = native.mxcsr()
-    before = signal.signal(signal.SIGPROF, stop)
-    signal.setitimer(signal.ITIMER_PROF, 0.05)
-    try:
-        with pytest.raises(Stop):
-            native.logistic(endless)
-    finally:
-        signal.signal(signal.SIGPROF, before)
+    with alarm(stop, 0.05), pytest.raises(Stop):
+        native.logistic(endless)
     assert native.mxcsr() == state

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-import signal
 from typing import Any
 
 import numpy as np
 import pytest
+from alarm import alarm
 from cases import Array
 
 from fastlstm.kernels import CELLS, Weights
@@ -207,15 +207,9 @@ def test_ctrl_c_between_models(native: Any) -> None:
     x = np.lib.stride_tricks.as_strided(state, shape, (0, 0, 0, 4))
     wide = np.lib.stride_tricks.as_strided(y, shape, (4 * H, 0, 0, 4))
 
-    def interrupt(*_: Any) -> None:
+    def interrupt() -> None:
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGPROF, interrupt)
-    signal.setitimer(signal.ITIMER_PROF, 0.1)
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            models.forward(ManyCall(x, (state, state), None, wide, n_threads=2))
-    finally:
-        signal.setitimer(signal.ITIMER_PROF, 0)
-        signal.signal(signal.SIGPROF, before)
+    with alarm(interrupt, 0.1), pytest.raises(KeyboardInterrupt):
+        models.forward(ManyCall(x, (state, state), None, wide, n_threads=2))
     assert np.isnan(y[-100:]).all()

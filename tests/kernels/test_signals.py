@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import pytest
+from alarm import alarm
 from bound import Kernel
 from cases import F32, Case, Problem, make
 from checks import run
@@ -26,21 +24,6 @@ def kernel(native: Any) -> Kernel:
 
 class Stop(Exception):
     """Raised by a handler."""
-
-
-@contextmanager
-def alarm(handler: Any) -> Iterator[None]:
-    """Call the handler after a fiftieth of a second of this process's own time.
-
-    Of the clock's, on a busy machine, the call might not have begun.
-    """
-    before = signal.signal(signal.SIGPROF, lambda *_: handler())
-    signal.setitimer(signal.ITIMER_PROF, 0.02)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_PROF, 0)
-        signal.signal(signal.SIGPROF, before)
 
 
 def stop() -> None:

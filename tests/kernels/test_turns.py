@@ -12,6 +12,7 @@ import pytest
 from bound import Kernel
 from cases import F32, Case, make
 from checks import run_forward
+from together import at_once
 
 import fastlstm as fl
 from fastlstm import runtime
@@ -19,23 +20,16 @@ from fastlstm import runtime
 THREADS, ROUNDS = 4, 30
 
 
-def at_once(call: Callable[[], Any]) -> list[Any]:
+def tried(call: Callable[[], Any]) -> list[Any]:
     """What a call returned, or its error, in each of some threads that begin together."""
-    ready, found = threading.Barrier(THREADS), list[Any]()
 
-    def one() -> None:
-        ready.wait()
+    def one(number: int) -> Any:
         try:
-            found.append(call())
+            return call()
         except Exception as error:
-            found.append(error)
+            return error
 
-    threads = [threading.Thread(target=one) for _ in range(THREADS)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return found
+    return at_once(THREADS, one)
 
 
 def refused(found: list[Any], words: str) -> int:
@@ -56,7 +50,7 @@ def test_a_tape_serves_one_of_the_threads() -> None:
     for _ in range(ROUNDS):
         lstm.zero_grad()
         _, _, tape = lstm.forward(x)
-        found = at_once(lambda tape=tape: lstm.backward(tape, np.ones_like(y))[0].tobytes())
+        found = tried(lambda tape=tape: lstm.backward(tape, np.ones_like(y))[0].tobytes())
         assert refused(found, "run forward again") == THREADS - 1
         assert expected in found
 
@@ -69,7 +63,7 @@ def test_what_a_kernel_saved_serves_one_of_the_threads() -> None:
     for _ in range(ROUNDS):
         _, saved = run_forward(kernel, p, save=True)
         grads = p.weights.map(np.zeros_like)
-        found = at_once(
+        found = tried(
             lambda s=saved, g=grads: kernel.backward(s, p.dy, p.dstate, g, np.zeros_like(p.x))
         )
         assert refused(found, "it serves one") == THREADS - 1
@@ -80,7 +74,7 @@ def test_a_stream_steps_for_one_caller_at_a_time() -> None:
     """Whole steps, one after the other, however many are refused."""
     gru, x = fl.GRU(3, 64, rng=0), np.ones((1, 3), "f4")
     shared, alone = gru.stream(1), gru.stream(1)
-    found = [item for _ in range(ROUNDS) for item in at_once(lambda: shared(x).tobytes())]
+    found = [item for _ in range(ROUNDS) for item in tried(lambda: shared(x).tobytes())]
     told = refused(found, "one caller at a time")
     steps = {alone(x).tobytes() for _ in range(len(found) - told)}
     assert {item for item in found if isinstance(item, bytes)} == steps
