@@ -53,7 +53,14 @@ def test_versions_of_symbols_are_told_apart() -> None:
     ["linux_x86_64", "manylinux_2_34_x86_64", "musllinux_1_2_aarch64", "macosx_11_0_arm64",
      "win_arm64", "manylinux_2_17_x86_64.manylinux2014_x86_64"],
 )  # fmt: skip
-def test_tags_of_an_index_are_fine(tmp_path: Path, platform: str) -> None:
+def test_tags_that_wheels_are_built_for_are_fine(
+    tmp_path: Path, platform: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def asked_by(wheel: Path) -> dict[glibc.Version, list[str]]:
+        assert "manylinux" in platform, "nm was asked about another system's library"
+        return {}
+
+    monkeypatch.setattr(check_dist, "asked_by", asked_by)
     assert problems(wheel_of(tmp_path, platform)) == ""
 
 
