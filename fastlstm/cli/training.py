@@ -177,8 +177,8 @@ def resumed(saved: AnyConfig, given: dict[str, Any], folder: Folder) -> AnyConfi
     for name, value in given.items():
         if name not in free and value != getattr(saved, name):
             raise UsageError(
-                f"{flag(name)} is {value}, but the run in {folder.path} has "
-                f"{getattr(saved, name)}; a resumed run keeps its options"
+                f"{flag(name)} is {value}, but the {folder.NOUN} in {folder.path} has "
+                f"{getattr(saved, name)}; a resumed {folder.NOUN} keeps its options"
             )
     with wrong_use():
         config = replace(saved, **{k: v for k, v in given.items() if k in free})

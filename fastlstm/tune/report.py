@@ -8,6 +8,7 @@ from dataclasses import fields
 from typing import Any
 
 from fastlstm.train.classifier.fine_tune import fine_tuning_options
+from fastlstm.train.classifier.idle_options import idle_options
 from fastlstm.train.table import aligned, shown
 from fastlstm.tune.plan import Plan
 from fastlstm.tune.results import Trial, best_of
@@ -56,13 +57,15 @@ def command_of(plan: Plan, best: Trial) -> str:
 
     Errors as of `fine_tuning_options`, if the trials begin with an earlier run.
     """
-    own = {**plan.config.to_json(), **best.options}
+    config = plan.config_of(best.options, plan.config.threads)
+    own = config.to_json()
+    idle = {name for found in idle_options(config, own) for name in found.names}  # are refused
     usual = {item.name: item.default for item in fields(plan.config)}
     if plan.config.from_run is not None:  # of which options are taken that are not given
         usual |= fine_tuning_options(plan.config.from_run) | {"from_run": None}
     words = ["fastlstm", "train", str(plan.config.data)]
     for name, value in own.items():
-        if name == "data" or value == usual[name]:
+        if name == "data" or name in idle or value == usual[name]:
             continue
         flag = "--" + {"from_run": "from"}.get(name, name).replace("_", "-")
         if isinstance(value, bool):

@@ -18,6 +18,7 @@ from fastlstm.train.seeds import TUNING, generator
 from fastlstm.tune.plan import Plan
 
 NAME = "fastlstm"
+TRIES = 20  # to draw what no earlier trial had, of which there may be nothing left
 PATIENCE = 120.0  # seconds that a process waits for others to write
 
 
@@ -67,7 +68,8 @@ def ask(study: Any, plan: Plan) -> int:
 
     The random numbers come from the seed and the number, so a study that was broken off draws what
     an unbroken one would. They are drawn apart: a trial of which only some were written when the
-    process was killed would be made with the usual values of the others.
+    process was killed would be made with the usual values of the others. What an earlier trial had
+    is drawn again: it would give the same result.
     """
     lib = optuna()
     begun = study.get_trials(deepcopy=False)
@@ -78,7 +80,10 @@ def ask(study: Any, plan: Plan) -> int:
     apart.add_trials(begun)
     if not begun:
         apart.enqueue_trial(plan.first)
-    drawn = apart.ask(space).params
+    for _ in range(TRIES):
+        drawn = apart.ask(space).params
+        if all(drawn != trial.params for trial in begun):
+            break
     state = lib.trial.TrialState.RUNNING
     study.add_trial(lib.trial.create_trial(state=state, params=drawn, distributions=space))
     return len(begun)

@@ -168,7 +168,7 @@ def test_another_study_is_refused_by_name(
     assert "--by is loss, but the study" in told
     assert "give another --out, or --overwrite" in told
     assert "--optimizer is sgd, but the study" in misused("tune", data, *there, "--optimizer=sgd")
-    assert "--cell is gru, but the run" in misused("tune", "--resume", done, "--cell", "gru")
+    assert "--cell is gru, but the study" in misused("tune", "--resume", done, "--cell", "gru")
     assert (done / "tune.json").read_bytes() == before
     assert f"{done} holds a study; give another --out" in fails("train", data, "--out", done)
     shutil.copytree(done / "best", tmp_path / "run")

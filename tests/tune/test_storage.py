@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,16 @@ def test_a_study_that_was_killed_while_it_drew_draws_the_same(
     assert drawn(broken, 3) == whole
 
 
+def test_no_options_are_drawn_twice_while_there_are_others(tmp_path: Path) -> None:
+    plan = Plan(CONFIG, make_space(["hidden=16,32", "layers=1:3"], CONFIG, {}))
+    with opened(tmp_path / "study.db", plan) as study:
+        for _ in range(7):
+            study.tell(trial_of(study, ask(study, plan)), 0.5)
+        found = [tuple(trial.options.values()) for trial in trials_of(study, plan)]
+    assert len(set(found[:6])) == 6
+    assert found[6] in found[:6]
+
+
 def test_a_trial_whose_process_died_after_it_told_is_complete(tmp_path: Path) -> None:
     done: list[int] = []
     with opened(tmp_path / "study.db", PLAN) as study:
@@ -89,6 +100,7 @@ def test_the_command_of_a_trial_names_what_an_earlier_run_has_otherwise(tmp_path
     RunFolder(tmp_path / "run").begin(earlier.to_json())
     run = str(tmp_path / "run")
     config = TextConfig("films.csv", hidden_size=16, dropout=0.1, analyzer="word", from_run=run)
+    config = replace(config, momentum=0.5)  # which Adam does not have, and refuses
     plan = Plan(config, make_space(["lr=0.008,0.02"], config, {"from_run": run}))
     for lr, told in ((0.008, " --lr 0.008"), (0.02, "")):
         command = command_of(plan, Trial(0, "complete", {"lr": lr}))
