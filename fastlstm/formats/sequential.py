@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike
 from fastlstm.formats.recurrence import Recurrence
 from fastlstm.formats.steps import Mask, Step
 from fastlstm.kernels.rows import check_lengths
+from fastlstm.nn.chain import Chain, Conv1d
 from fastlstm.nn.module import Array, Module, Parameter
 from fastlstm.nn.recurrent import Recurrent
 
@@ -81,5 +82,10 @@ def run_layer(layer: Module, x: Any, mask: Mask) -> tuple[Any, Mask]:
         return layer.run(x, mask)
     if isinstance(layer, Recurrent):
         return Recurrence(layer).run(x, mask)
+    if mask is not None and isinstance(layer, (Chain, Conv1d)):
+        raise ValueError(
+            f"a {type(layer).__name__} knows no masks: it would read the masked steps too. Run it "
+            "over rows of one length, without a mask and without lengths"
+        )
     call: Any = layer
     return call(x), mask

@@ -148,6 +148,13 @@ def test_what_onnx_has_not_is_refused(model: Any, told: str, tmp_path: Path) -> 
     assert not list(tmp_path.iterdir())
 
 
+def test_no_steps_are_masked_before_a_chain() -> None:
+    x = np.ones((N, 6, 2), "float32")
+    for model in ([Masking(), nn.Chain([fl.GRU(2, 3)])], [nn.Linear(2, 2), conv(2, 3, 2)]):
+        with pytest.raises(ValueError, match="a (Chain|Conv1d) knows no masks"):
+            Sequential(model)(x, lengths=[6, 5, 4])
+
+
 @pytest.mark.parametrize("ending", [".keras", ".h5"])
 @pytest.mark.parametrize("name", KERAS)
 def test_chains_whose_frames_do_not_show_are_keras_models(
@@ -188,12 +195,14 @@ def test_parts_alone_are_keras_layers(tmp_path: Path) -> None:
         ("learned", "learn_state"),
         ("magnitude", "chain.0 cannot be a layer of Keras: there is none like a Magnitude"),
         ("reflect", "'reflect', expected 'zeros'"),
+        ("masked", "1 cannot be a layer of Keras: steps before it are masked.* a Chain does not"),
     ],
 )
 def test_what_keras_has_not_is_refused(name: str, told: str, tmp_path: Path) -> None:
     others: dict[str, Any] = {
         "learned": lambda: nn.Chain([fl.LSTM(2, 3, learn_state=True)]),
         "magnitude": lambda: nn.Chain([nn.Magnitude(), nn.Linear(1, 1)]),
+        "masked": lambda: [Masking(), nn.Chain([fl.GRU(2, 3)])],
         "reflect": lambda: [conv(2, 3, 3, padding=1, padding_mode="reflect")],
     }
     with pytest.raises(ValueError, match=told):

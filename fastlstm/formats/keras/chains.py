@@ -11,12 +11,23 @@ from typing import Any
 
 import numpy as np
 
-from fastlstm.formats.steps import Activation, AveragePool, Conv1D, ZeroPad
+from fastlstm.formats.steps import (
+    Activation,
+    AveragePool,
+    Conv1D,
+    Flatten,
+    Masking,
+    MaskZero,
+    Pool,
+    ZeroPad,
+)
 from fastlstm.nn.chain import Chain, Conv1d, Mean, ReLU, Sigmoid, Tanh
 from fastlstm.nn.chain.part import ChainPart
 from fastlstm.nn.module import Module
 
 MAPS: dict[type[Module], str] = {ReLU: "relu", Sigmoid: "sigmoid", Tanh: "tanh"}
+MASKS = (Masking, MaskZero)
+NO_MASK_BEHIND = (Conv1D, ZeroPad, AveragePool, Pool, Flatten)
 
 
 def unchained(layers: Mapping[str, Module]) -> dict[str, Module]:
@@ -25,7 +36,14 @@ def unchained(layers: Mapping[str, Module]) -> dict[str, Module]:
     Raises ValueError if there are no steps that do the same.
     """
     found: dict[str, Module] = {}
+    masked = False
     for name, layer in layers.items():
+        if masked and isinstance(layer, (Chain, Conv1d)):
+            raise ValueError(
+                f"{name} cannot be a layer of Keras: steps before it are masked, which Keras's "
+                f"layers would heed and a {type(layer).__name__} does not"
+            )
+        masked = isinstance(layer, MASKS) or masked and not isinstance(layer, NO_MASK_BEHIND)
         parts = {name: layer} if not isinstance(layer, Chain) else _of_chain(name, layer)
         for full, part in parts.items():
             if isinstance(part, ChainPart):
