@@ -46,10 +46,9 @@ class Model(Module):
         return {}
 
 
-def gate_rows(cell: object, hidden_size: int) -> int:
-    """Return how many rows the matrices of a cell have, which is checked to be a known one."""
-    name = check_choice("cell", cell, tuple(LAYERS))
-    return CELLS["rnn_tanh" if name == "rnn" else name].gate_rows(hidden_size)
+def gate_rows(cell: str, hidden_size: int) -> int:
+    """Return how many rows the matrices of a cell have."""
+    return CELLS["rnn_tanh" if cell == "rnn" else cell].gate_rows(hidden_size)
 
 
 class HasRecurrent(Module):

@@ -20,7 +20,8 @@ from fastlstm.models import (
     SequenceTagger,
     TextClassifier,
 )
-from fastlstm.models.model import Model
+from fastlstm.models.model import LAYERS, Model
+from fastlstm.nn.check import check_choice
 from fastlstm.train import checkpoint, earlier
 
 KIND = "model"
@@ -92,6 +93,8 @@ def _check_sizes(kind: type[Model], options: object, tensors: checkpoint.Tensors
     usual = {name: it.default for name, it in signature(kind).parameters.items()}
     options = {**usual, **options}
     cell = options.get("cell")
+    if "cell" in usual:
+        check_choice("cell", cell, tuple(LAYERS))  # it is in the names of tensors
     found = {
         name: _size(tensors.get(tensor.format(cell=cell)), axis)
         for name, (tensor, axis) in kind.SIZES.items()
