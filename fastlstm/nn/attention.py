@@ -143,7 +143,7 @@ class DotAttention(Module):
         query, memory, weights_t = call.query, call.memory, weights.swapaxes(1, 2)
         dmemory = products(weights_t, dcontext.swapaxes(1, 2), call.precision)
         # Backward through the softmax.
-        dscores = products(dcontext, memory, call.precision)
+        dscores = _with_memory(dcontext, call)
         if call.hidden is not None:
             np.copyto(dscores, 0, where=call.hidden[:, None])
         dscores -= (dscores * weights).sum(axis=2, keepdims=True)
@@ -180,7 +180,7 @@ class DotAttention(Module):
 
 def _weights(call: _Call) -> Array:
     """Return the softmax of the scores [N,T,S] over the real places."""
-    scores: Array = products(call.query, call.memory, call.precision)
+    scores = _with_memory(call.query, call)
     if call.hidden is not None:
         np.copyto(scores, -np.inf, where=call.hidden[:, None])
     top = scores.max(axis=2, keepdims=True, initial=-np.inf)
@@ -191,6 +191,15 @@ def _weights(call: _Call) -> Array:
     total[total == 0] = 1
     scores /= total
     return scores
+
+
+def _with_memory(rows: Array, call: _Call) -> Array:
+    """Return the products [N,T,S] of rows [N,T,H] with each place of the memory.
+
+    Those past a length are nobody's: they may overflow, and be made of what did.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        return products(rows, call.memory, call.precision)
 
 
 def _features(call: _Call, weights: Array) -> Array:

@@ -8,6 +8,7 @@ from fastlstm.nn.module import Array
 from fastlstm.nn.precision import products
 
 BLOCK = 1024  # rows that are summed in their own precision
+MANY = 16 * BLOCK  # rows whose blocks are added up in that precision too
 
 
 def sum_rows(rows: Array) -> Array:
@@ -27,6 +28,18 @@ def add_rows_at(total: Array, place: Array, rows: Array) -> None:
 
 def add_products(total: Array, d: Array, x: Array, precision: str = "float32") -> None:
     """Add to `total` [F,I] the products of the rows of d [n,F] and x [n,I], summed."""
+    if len(d) <= MANY:
+        _add_blocks(total, d, x, precision)
+        return
+    exact = np.zeros(total.shape)
+    for start in range(0, len(d), MANY):
+        part, some = slice(start, start + MANY), np.zeros_like(total)
+        _add_blocks(some, d[part], x[part], precision)
+        exact += some
+    total += exact
+
+
+def _add_blocks(total: Array, d: Array, x: Array, precision: str) -> None:
     for start in range(0, len(d), BLOCK):
         part = slice(start, start + BLOCK)
         products(d[part].T, x[part].T, precision, out=total, add=True)

@@ -93,6 +93,7 @@ def session(path: Path) -> Any:
 @pytest.mark.parametrize("name", CHAINS)
 def test_a_chain_runs_in_onnx_runtime(name: str, tmp_path: Path) -> None:
     """The whole at once, and frame by frame with the state carried; also as this package reads."""
+    pytest.importorskip("onnx")
     chain, path = made(name), tmp_path / "chain.onnx"
     fl.save(chain, path)
     ran, loaded, x = session(path), fl.load(path), signal(made(name))
@@ -119,6 +120,7 @@ def test_a_chain_runs_in_onnx_runtime(name: str, tmp_path: Path) -> None:
 
 def test_chains_and_their_parts_among_other_layers(tmp_path: Path) -> None:
     """In a list: a chain begins at its initial state, parts take the whole as one frame."""
+    pytest.importorskip("onnx")
     x = np.random.default_rng(2).standard_normal((N, 24, 6)).astype("float32")
     lists = [
         [nn.Magnitude(), conv(3, 4, 3, context=2), nn.ReLU(), fl.GRU(4, 3, rng=0), nn.Mean()],

@@ -131,7 +131,6 @@ def test_what_lies_past_a_length_has_no_influence() -> None:
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16", "int8"])
-@pytest.mark.filterwarnings("ignore:overflow encountered")
 def test_the_largest_number_past_a_length_is_finite_too(precision: str) -> None:
     """Rounded to bfloat16 it is infinite, and so are products with it in the backward pass."""
     layer, (query, memory) = make("float32"), arrays("float32")
