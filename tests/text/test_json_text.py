@@ -79,7 +79,10 @@ def test_the_place_of_an_error_is_that_in_the_whole(
         for _ in range(15):
             assert read(cut(whole, rng)) == (found, error)
         place = json_place(whole)
-        if " is not JSON" in error and place is not None and "deep" not in error:
+        if whole.endswith(",]"):  # newer Pythons name the comma, others what stands behind it
+            assert "Expecting value" in error
+            assert f"(char {len(whole) - 1})" in error
+        elif " is not JSON" in error and place is not None and "deep" not in error:
             assert place in error
 
 
