@@ -225,9 +225,9 @@ def test_other_options_or_data_are_refused_at_resuming(
     found = read(base / "compare.json")
     (out / "compare.json").write_text(json.dumps({**found, "finished": False}))
     for options, message in (
-        (["--hidden-size", "7"], "--hidden-size is 7, but the run in"),
+        (["--hidden-size", "7"], "--hidden-size is 7, but the comparison in"),
         (["--budget", "60"], "has a budget of 2 epochs, and keeps it"),
-        (["--epochs", "3"], "--epochs is 3, but the run in"),
+        (["--epochs", "3"], "--epochs is 3, but the comparison in"),
     ):
         with pytest.raises(SystemExit) as caught:
             main(["--resume", str(out), *options])
