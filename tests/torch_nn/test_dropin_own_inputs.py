@@ -174,6 +174,13 @@ def check_gradients(case: Case, check: Any) -> None:
 
 @each_f64
 def test_grad(case: Case) -> None:
+    """As torch's suite does by default: one random direction through all; the slow ones take each."""
+    check_gradients(case, partial(torch.autograd.gradcheck, fast_mode=True))
+
+
+@pytest.mark.slow
+@each_f64
+def test_grad_entry_by_entry(case: Case) -> None:
     check_gradients(case, torch.autograd.gradcheck)
 
 
