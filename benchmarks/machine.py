@@ -90,7 +90,7 @@ def describe() -> dict[str, Any]:
     return {
         "load": load,
         "cpu": _cpu(),
-        "isas": _isas(),
+        "isas": isas(),
         "cores": cores(),
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
@@ -164,7 +164,8 @@ def _cpu() -> str:
     return platform.processor() or platform.machine()
 
 
-def _isas() -> list[str]:
+def isas() -> list[str]:
+    """Return the instruction sets of ours that the processor has; none without the extension."""
     try:
         native: Any = import_module("fastlstm.kernels.native")
     except ImportError:

@@ -265,17 +265,20 @@ def test_rows_first(op: str) -> None:
 @pytest.mark.parametrize("direction", ["forward", "reverse", "bidirectional"])
 @pytest.mark.parametrize("per_gate", [False, True])
 def test_dynamic_quantize_lstm(direction: str, per_gate: bool) -> None:
-    """Weights of 8 bits: as near as one step of the rounding, which an ulp decides now and then."""
+    """As near as one step of the rounding, which an ulp decides now and then.
+
+    Of the 8 bits of weights 7 are used: without VNNI, ONNX Runtime cuts off sums of larger pairs.
+    """
     rng = np.random.default_rng(5)
     T, N, I, H, D = 6, 2, 8, 16, 1 + (direction == "bidirectional")  # noqa: E741
     shape = (D, 4 * H) if per_gate else (D,)
     constants = {
-        "W": rng.integers(-127, 128, (D, I, 4 * H)).astype(np.int8),
-        "R": rng.integers(-127, 128, (D, H, 4 * H)).astype(np.int8),
+        "W": rng.integers(-63, 64, (D, I, 4 * H)).astype(np.int8),
+        "R": rng.integers(-63, 64, (D, H, 4 * H)).astype(np.int8),
         "B": (rng.standard_normal((D, 8 * H)) * 0.1).astype(np.float32),
-        "ws": np.full(shape, 0.004, np.float32),
+        "ws": np.full(shape, 0.008, np.float32),
         "wz": np.zeros(shape, np.int8),
-        "rs": np.full(shape, 0.003, np.float32),
+        "rs": np.full(shape, 0.006, np.float32),
         "rz": np.zeros(shape, np.int8),
     }
     inputs = ["x", "W", "R", "B", "", "", "", "", "ws", "wz", "rs", "rz"]

@@ -174,7 +174,7 @@ def check_gradients(case: Case, check: Any) -> None:
 
 @each_f64
 def test_grad(case: Case) -> None:
-    """As torch's suite does by default: one random direction through all; the slow ones take each."""
+    """As torch's suite does by default: one random direction through all at once."""
     check_gradients(case, partial(torch.autograd.gradcheck, fast_mode=True))
 
 
