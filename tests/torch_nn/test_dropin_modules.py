@@ -158,10 +158,15 @@ def arguments(module: Any, dtype: Any, state: Any) -> list[tuple[Any, ...]]:
 
 
 def torch_can(module: Any, args: tuple[Any, ...], low: Any) -> bool:
-    """Whether torch's own module runs: its fused LSTM knows no float16 and no mixed dtypes."""
+    """Whether torch's own module runs: its fused LSTM knows no float16 and no mixed dtypes.
+
+    Nor does it cast float32 down where the processor has no AVX-512, it fails there.
+    """
     if not isinstance(module, torch.nn.LSTM) or module.proj_size:
         return True
     dtypes = {t.dtype for t in tensors(args)}
+    if dtypes == {F32} and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        return False
     return low != torch.float16 and len(dtypes) == 1
 
 
