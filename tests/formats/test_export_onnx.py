@@ -206,6 +206,20 @@ def test_rows_are_rounded_to_eight_bits() -> None:
     assert (error <= scale[:, None] / 2 * 1.001).all()
 
 
+def test_pairs_of_integer_products_fit_16_bits(tmp_path: Path) -> None:
+    """ONNX Runtime cuts off what does not, on processors without VNNI."""
+    model = fl.TextClassifier(20, 32, 64, num_outputs=4, rng=0)
+    model.set_precision("int8")
+    fl.save(model, tmp_path / "a.onnx")
+    graph = onnx.load(tmp_path / "a.onnx").graph
+    constants = {each.name: onnx.numpy_helper.to_array(each) for each in graph.initializer}
+    products = [node for node in graph.node if node.op_type == "MatMulInteger"]
+    assert products
+    for node in products:
+        weight = constants[node.input[1]].astype(int)
+        assert 0.4 * 2**15 < 2 * 255 * np.abs(weight).max() < 2**15
+
+
 @pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
 def test_int8_is_a_quarter_of_the_size_and_near(cell: str, tmp_path: Path) -> None:
     model = fl.TextClassifier(20, 32, 64, cell=cell, pooling="mean", num_outputs=4, rng=0)
