@@ -93,7 +93,7 @@ def cost(net: Net, n: int, link: Link) -> Cost:
     late = net.late + net.words * net.word_bytes
     after += summed(late, n, link)
     if net.words:
-        after += gathered(8, n, link) + gathered(8 * union(net, n), n, link)
+        after += gathered(8 * union(net, n), n, link)
     sent = 2 * (n - 1) / n * (net.early + late)
     return Cost(compute + after, after, sent)
 

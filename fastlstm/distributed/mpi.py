@@ -12,7 +12,7 @@ import numpy as np
 
 from fastlstm.distributed.processes import AnyArray, Processes
 
-REST = 0.001  # seconds between two looks in the background
+REST = 0.003  # seconds between two looks in the background, each of which takes the core a moment
 
 
 class MpiProcesses(Processes):

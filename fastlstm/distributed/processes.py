@@ -76,11 +76,13 @@ class Processes:
         adds up a part of it: what one sends does not grow with their number.
         """
         length = -(-len(vector) // self.size)
-        sent = np.zeros((self.size, length), vector.dtype)
-        sent.reshape(-1)[: len(vector)] = vector
-        came = self.exchange(sent)
-        total = came[0].copy()
-        for part in came[1:]:
+        sent = vector
+        if len(vector) < self.size * length:
+            sent = np.zeros(self.size * length, vector.dtype)
+            sent[: len(vector)] = vector
+        came = self.exchange(sent.reshape(self.size, length))
+        total = came[0] + came[1] if self.size > 1 else came[0].copy()
+        for part in came[2:]:
             total += part
         return self.gather(total).reshape(-1)[: len(vector)]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from threading import Lock
 from typing import NamedTuple
 
 import numpy as np
@@ -11,10 +13,11 @@ from fastlstm.kernels import backend
 from fastlstm.kernels.backend import KeyTable
 from fastlstm.kernels.sparse import SparseRows
 
-from .grams import CharGrams, Grams, WordGrams
+from .grams import CharGrams, Columns, Grams, WordGrams
 from .hashing import UInt64s
 from .ngrams import Int64s
 from .options import Range
+from .side_by_side import side_by_side
 from .token_rows import TokenRows
 
 
@@ -91,11 +94,20 @@ def find_features(
 
 def frequent(grams: Grams, least: int) -> tuple[UInt64s, Int64s]:
     """Return the keys of n-grams that are in at least so many texts, rising, and in how many."""
-    keys = distinct(np.concatenate([np.empty(0, np.uint64), *map(distinct, grams.keys())]))
+    parts = side_by_side(lambda part: distinct(part()), grams.keys())
+    keys = distinct(np.concatenate([np.empty(0, np.uint64), *parts]))
     table, frequency = backend().key_table(keys), np.zeros(len(keys), np.int64)
-    for columns, offsets in grams.columns(table):
+    adding = Lock()
+
+    def add(part: Callable[[], Columns]) -> None:
+        columns, offsets = part()
         named = backend().collapse(columns, offsets, len(keys)).columns
-        frequency += np.bincount(named, minlength=len(keys))
+        found = np.bincount(named, minlength=len(keys))
+        with adding:
+            np.add(frequency, found, out=frequency)
+
+    for _ in side_by_side(add, grams.columns(table)):
+        pass
     kept = frequency >= least
     return keys[kept], frequency[kept]
 
@@ -117,10 +129,12 @@ def most_frequent(frequency: Int64s, most: int) -> NDArray[np.bool_]:
 
 def count(grams: Grams, table: KeyTable) -> SparseRows:
     """Return how often each text has each n-gram of a table."""
-    parts = [
-        backend().collapse(columns, offsets, len(table))
-        for columns, offsets in grams.columns(table)
-    ]
+
+    def block(part: Callable[[], Columns]) -> SparseRows:
+        columns, offsets = part()
+        return backend().collapse(columns, offsets, len(table))
+
+    parts = list(side_by_side(block, grams.columns(table)))
     starts = np.concatenate([[0], np.cumsum([len(part.columns) for part in parts], dtype=np.int64)])
     offsets = [part.offsets[1:] + start for part, start in zip(parts, starts, strict=False)]
     return SparseRows(

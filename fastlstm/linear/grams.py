@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -21,13 +22,13 @@ Columns = tuple[NDArray[np.int32], Int64s]
 
 
 class Grams(Protocol):
-    """The n-grams of one kind of some texts."""
+    """The n-grams of one kind of some texts, in parts: calls that may be made side by side."""
 
-    def keys(self) -> Iterator[UInt64s]:
-        """Yield the keys of all, in any order, some of them more than once."""
+    def keys(self) -> list[Callable[[], UInt64s]]:
+        """Return calls for the keys of all, in any order, some of them more than once."""
 
-    def columns(self, table: KeyTable) -> Iterator[Columns]:
-        """Yield the number of each n-gram, -1 for none, and where texts start, block by block."""
+    def columns(self, table: KeyTable) -> list[Callable[[], Columns]]:
+        """Return calls, a block each: the number of each n-gram, -1 for none, and texts' starts."""
 
 
 class WordGrams:
@@ -36,17 +37,21 @@ class WordGrams:
     def __init__(self, rows: TokenRows, lengths: Range) -> None:
         self._rows, self._lengths = rows, lengths
 
-    def keys(self) -> Iterator[UInt64s]:
-        for first, end in self._blocks():
-            keys, inside = self._block(first, end)
-            yield keys[inside]
+    def keys(self) -> list[Callable[[], UInt64s]]:
+        return [partial(self._keys, first, end) for first, end in self._blocks()]
 
-    def columns(self, table: KeyTable) -> Iterator[Columns]:
-        for first, end in self._blocks():
-            keys, inside = self._block(first, end)
-            columns = table.find(keys.ravel())
-            columns[~inside.ravel()] = -1
-            yield columns, self._starts(first, end) * keys.shape[1]
+    def columns(self, table: KeyTable) -> list[Callable[[], Columns]]:
+        return [partial(self._columns, table, first, end) for first, end in self._blocks()]
+
+    def _keys(self, first: int, end: int) -> UInt64s:
+        keys, inside = self._block(first, end)
+        return keys[inside]
+
+    def _columns(self, table: KeyTable, first: int, end: int) -> Columns:
+        keys, inside = self._block(first, end)
+        columns = table.find(keys.ravel())
+        columns[~inside.ravel()] = -1
+        return columns, self._starts(first, end) * keys.shape[1]
 
     def _blocks(self) -> Iterator[Range]:
         width = self._lengths[1] - self._lengths[0] + 1
@@ -72,18 +77,21 @@ class CharGrams:
         self._keys: UInt64s = keys[inside]
         self._starts: Int64s = ends[offsets]  # of the n-grams of each token
 
-    def keys(self) -> Iterator[UInt64s]:
-        yield self._keys
+    def keys(self) -> list[Callable[[], UInt64s]]:
+        return [lambda: self._keys]
 
-    def columns(self, table: KeyTable) -> Iterator[Columns]:
+    def columns(self, table: KeyTable) -> list[Callable[[], Columns]]:
         of_tokens = table.find(self._keys)
         ids, offsets = self._rows.ids, self._rows.offsets
         counts = np.diff(self._starts)[ids]
         totals = np.concatenate([[0], np.cumsum(counts)])[offsets]
-        for first, end in blocks(totals):
+
+        def block(first: int, end: int) -> Columns:
             part = slice(offsets[first], offsets[end])
             columns = of_tokens[runs(self._starts[ids[part]], counts[part])]
-            yield columns, totals[first : end + 1] - totals[first]
+            return columns, totals[first : end + 1] - totals[first]
+
+        return [partial(block, first, end) for first, end in blocks(totals)]
 
 
 def blocks(offsets: Int64s) -> Iterator[Range]:

@@ -17,6 +17,7 @@ from .counting import find_features
 from .folds import folds_of
 from .ngrams import Int64s
 from .options import FEW_TEXTS, NgramOptions
+from .side_by_side import side_by_side
 from .targets import read_targets
 from .token_rows import TokenRows
 from .weighting import Reals, scales_of, select, weigh
@@ -105,13 +106,20 @@ class LinearTraining:
     ) -> Iterator[tuple[BagOfNgrams, Reals]]:  # fmt: skip
         """Fit classifiers to some texts, of one C after another, as they are asked for.
 
-        Yields each, and its logits of other texts, the `judged` ones, int [J]. The rest is as of
-        `fit`.
+        Yields each, and its logits of other texts, the `judged` ones, int [J]. Of two classes, of
+        which a fit keeps one thread busy, as many are fitted at a time as there are threads. The
+        rest is as of `fit`.
         """
         weighed = self._weighed(index, sample_weight)
-        for C in costs:
+        others = np.asarray(judged, np.int64)
+
+        def trial(C: float) -> tuple[BagOfNgrams, Reals]:
             model = weighed.fit(C)
-            yield model, self._shaped(weighed.logits(model, np.asarray(judged, np.int64)))
+            return model, self._shaped(weighed.logits(model, others))
+
+        at_a_time = runtime.get_num_threads() if self.classes == 2 else 1
+        for first in range(0, len(costs), at_a_time):
+            yield from side_by_side(trial, costs[first : first + at_a_time])
 
     def turns(self, folds: int = 5) -> Int64s:
         """Return the part of each text in `cross_logits`, int64 [N]; errors as there."""

@@ -35,9 +35,9 @@ def sum_gradients(
     all, bit for bit.
     """
     named = [
-        (parameter, _union(processes, parameter) if most >= 0 else None)
-        for (_, parameter), most in zip(parameters, kinds.max(axis=0), strict=True)
-        if most > NONE
+        (parameter, _union(processes, parameter, of_each) if of_each.max() >= 0 else None)
+        for (_, parameter), of_each in zip(parameters, kinds.T, strict=True)
+        if of_each.max() > NONE
     ]
     for _, group in groupby(sorted(named, key=_dtype), key=_dtype):
         _sum(processes, list(group), weight)
@@ -53,13 +53,17 @@ def _dtype(item: tuple[Parameter, NDArray[np.int64] | None]) -> str:
     return str(item[0].data.dtype)
 
 
-def _union(processes: Processes, parameter: Parameter) -> NDArray[np.int64]:
-    """Return the rows that the batch touched, in any process."""
-    own = np.zeros(0, np.int64) if parameter.rows is None else parameter.rows.index
-    told = processes.gather_bytes(own.tobytes())
+def _union(
+    processes: Processes, parameter: Parameter, kinds: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Return the rows that the batch touched, in any process: of each so many as `kinds` says."""
+    counts = np.maximum(kinds, 0)
+    own = np.zeros(counts.max(), np.int64)
+    if parameter.rows is not None:
+        own[: len(parameter.rows.index)] = parameter.rows.index
     touched = np.zeros(len(parameter.data), np.bool_)
-    for one in told:
-        touched[np.frombuffer(one, np.int64)] = True
+    for index, count in zip(processes.gather(own), counts, strict=True):
+        touched[index[:count]] = True
     return np.flatnonzero(touched)
 
 
@@ -69,12 +73,12 @@ def _sum(
     """Add up gradients of one dtype, all in one message."""
     shapes = [_shape(parameter, rows) for parameter, rows in items]
     ends = np.cumsum([int(np.prod(shape)) for shape in shapes])
-    flat = np.zeros(ends[-1], items[0][0].data.dtype)
-    parts = [part.reshape(s) for part, s in zip(np.split(flat, ends[:-1]), shapes, strict=True)]
-    for (parameter, rows), part in zip(items, parts, strict=True):
-        _put(parameter, rows, part)
-    flat *= flat.dtype.type(weight)
-    total = np.split(processes.sum(flat), ends[:-1])
+    # of a length that processes share without a copy
+    flat = np.zeros(-(-ends[-1] // processes.size) * processes.size, items[0][0].data.dtype)
+    parts = np.split(flat[: ends[-1]], ends[:-1])
+    for (parameter, rows), part, shape in zip(items, parts, shapes, strict=True):
+        _put(parameter, rows, part.reshape(shape), flat.dtype.type(weight))
+    total = np.split(processes.sum(flat)[: ends[-1]], ends[:-1])
     for (parameter, rows), part, shape in zip(items, total, shapes, strict=True):
         if rows is None:
             parameter.grad[...] = part.reshape(shape)
@@ -87,10 +91,12 @@ def _shape(parameter: Parameter, rows: NDArray[np.int64] | None) -> tuple[int, .
     return shape if rows is None else (len(rows), *shape[1:])
 
 
-def _put(parameter: Parameter, rows: NDArray[np.int64] | None, part: Array) -> None:
-    """Write the gradient of this process into a part of the message, which is zero."""
+def _put(
+    parameter: Parameter, rows: NDArray[np.int64] | None, part: Array, weight: np.floating
+) -> None:
+    """Write the gradient of this process, weighted, into a part of the message, which is zero."""
     if rows is None:
         if parameter.has_grad:
-            part[...] = parameter.grad
+            np.multiply(parameter.grad, weight, out=part)
     elif parameter.rows is not None:
-        part[np.searchsorted(rows, parameter.rows.index)] = parameter.rows.value
+        part[np.searchsorted(rows, parameter.rows.index)] = parameter.rows.value * weight

@@ -20,7 +20,7 @@ from fastlstm.distributed.processes import Processes, ProcessLost
 from fastlstm.nn.module import Array, Parameter
 from fastlstm.train.parameters import NamedParameter
 
-LEAST = 1 << 16  # bytes that are worth a message of their own
+LEAST = 1 << 19  # bytes that are worth a message of their own
 
 
 class Group(NamedTuple):

@@ -19,9 +19,9 @@ def test_the_model_counts_messages_and_bytes() -> None:
     two = cost(NET, 2, LINK)
     late = 2e6 + 3500 * 512
     assert two.sent == 6e5 + late
-    # three gathers of a round each, and there and back what is late; the early is hidden
-    notes = 8 * 13 + 8 * 10 + 8 + 8 * scale.union(NET, 2)
-    assert two.exposed == pytest.approx(3e-5 + notes / 1e9 + 2 * (1e-5 + late / 2 / 1e9))
+    # two gathers of a round each, and there and back what is late; the early is hidden
+    notes = 8 * 13 + 8 * 10 + 8 * scale.union(NET, 2)
+    assert two.exposed == pytest.approx(2e-5 + notes / 1e9 + 2 * (1e-5 + late / 2 / 1e9))
     assert two.seconds == pytest.approx(0.05 + two.exposed)
     shown = cost(NET._replace(hidden=0.0), 2, LINK).exposed - two.exposed
     assert shown == pytest.approx(4e-5 + 6e5 / 1e9)

@@ -20,6 +20,7 @@ from fastlstm.linear import (
     training,
 )
 from fastlstm.linear.folds import folds_of
+from fastlstm.linear.side_by_side import side_by_side
 
 ROWS = TokenRows.from_texts(TEXTS)
 WORDS = NgramOptions(chars=None, tolerance=1e-8)
@@ -255,3 +256,31 @@ def test_wrong_options(given: dict[str, Any], message: str) -> None:
 def test_a_stable_choice_of_features() -> None:
     kept = counting.most_frequent(np.array([1, 3, 1, 2, 1]), 3)
     assert kept.tolist() == [True, True, False, True, False]
+
+
+def test_threads_change_no_bit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(grams, "BLOCK", 7)  # several blocks of these few texts
+    found = []
+    for threads in (1, 3):
+        with runtime.num_threads(threads):
+            made = LinearTraining(ROWS, LABELS, 2, NgramOptions(chars=(2, 4)))
+            trials = list(made.trials(np.arange(6), np.array([6, 7]), (10.0, 30.0, 3.0, 1.0)))
+        parts = [made.counts.rows, *made.features.keys]
+        found.append(
+            [*parts[0], *parts[1:], *(a for one in trials for a in (one[0].weights, one[1]))]
+        )
+    assert len(found[0]) == 3 + 2 + 8
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_an_error_beside_other_work_is_told() -> None:
+    def half(number: int) -> int:
+        if number == 2:
+            raise ValueError("2 is not to be had")
+        return number // 2
+
+    with runtime.num_threads(2):
+        assert list(side_by_side(half, [4, 6, 8])) == [2, 3, 4]
+        with pytest.raises(ValueError, match="2 is not to be had"):
+            list(side_by_side(half, [4, 2, 8, 10]))
