@@ -5,18 +5,20 @@ from __future__ import annotations
 import argparse
 import io
 import sys
+from collections.abc import Iterable, Mapping
 from contextlib import redirect_stdout
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
-from fastlstm.cli.errors import UsageError
+from fastlstm.cli.errors import UsageError, wrong_use
 from fastlstm.cli.flags import flag
-from fastlstm.cli.options import add_json_option, check_folder, print_json
+from fastlstm.cli.options import add_json_option, add_option, check_folder, print_json
 from fastlstm.cli.parser import Parser
 from fastlstm.cli.processes import add_distributed_option, joined
 from fastlstm.cli.training import absolute, add_output_options, take_output, writing
 from fastlstm.distributed.launch import current
+from fastlstm.forecast.folder import ForecastConfig, ForecastFolder
 from fastlstm.printable import say
 
 SUMMARY = "forecast the numbers of a table by time"
@@ -37,23 +39,7 @@ with the last tested forecasts and the future. --from writes the future of anoth
 on from what is in it, with the model of a run. Ctrl-C or SIGTERM saves the run; --resume goes on.
 """
 
-# Options of a run, and their values where they are not given.
-DEFAULTS: dict[str, Any] = {
-    "time": None, "target": None, "covariates": [], "horizon": 24,
-    "quantiles": [0.1, 0.5, 0.9], "context": None, "season": None, "calendar": True,
-    "test_split": 0.2, "cell": "lstm", "hidden_size": 64, "epochs": None, "seed": 0, "threads": 0,
-    "time_format": None, "utc": False, "fill_gaps": False, "delimiter": None, "encoding": None,
-    "quotes": True,
-}  # fmt: skip
-FREE = ("data", "threads")  # may change when a run is resumed
-OF_READING = (
-    "time_format",
-    "utc",
-    "fill_gaps",
-    "delimiter",
-    "encoding",
-    "quotes",
-)  # may with --from
+OF_READING = ("time_format", "utc", "fill_gaps", "delimiter", "encoding", "quotes")  # with --from
 
 
 def add_options(parser: Parser) -> None:
@@ -61,46 +47,24 @@ def add_options(parser: Parser) -> None:
     own = parser.add_argument_group("data")
     own.add_argument("data", metavar="DATA", nargs="?", default=nothing,
                      help="the table; see below")  # fmt: skip
-    own.add_argument("--time", metavar="COLUMN", default=nothing, help="column of the times")
-    own.add_argument("--target", metavar="COLUMN", type=_names, default=nothing,
-                     help="column to forecast; several are joined by commas")  # fmt: skip
-    own.add_argument(
-        "--covariates", metavar="COLUMNS", type=_names, default=nothing,
-        help="columns that are known of the future, too, joined by commas",
-    )  # fmt: skip
-    own.add_argument(
-        "--time-format", metavar="FORMAT", default=nothing,
-        help="how times are written, such as %%d.%%m.%%Y (default ISO 8601)",
-    )  # fmt: skip
-    own.add_argument("--utc", action="store_true", default=nothing,
-                     help="bring times of several zones to UTC")  # fmt: skip
-    own.add_argument("--fill-gaps", action="store_true", default=nothing,
-                     help="take missing steps and values as missing, not as an error")  # fmt: skip
+    model = parser.add_argument_group("model and training")
+    add_series_options(own, model)
     own.add_argument("--delimiter", metavar="S", default=nothing, help="of the columns")
     own.add_argument("--encoding", metavar="S", default=nothing, help="of the file")
     own.add_argument("--no-quotes", dest="quotes", action="store_false", default=nothing,
                      help="take quotes for characters")  # fmt: skip
-    model = parser.add_argument_group("model and training")
     numbers = (
-        ("horizon", 1, "steps to forecast (default 24)"),
-        ("context", 1, "steps that a forecast reads (default: two seasons or more)"),
-        ("season", 1, "steps of a season, 1 for none (default: found)"),
-        ("hidden-size", 1, "units of the recurrent layer (default 64)"),
+        ("hidden-size", 1, "units of a recurrent layer (default 64)"),
         ("epochs", 0, "most passes over the windows, 0 for no net (default: about 3,000 batches)"),
         ("seed", 0, "of all random numbers (default 0)"),
         ("threads", 0, "threads of the kernels, 0 for one each core (default 0)"),
     )
-    for name, least, told in numbers:
-        model.add_argument(f"--{name}", metavar="N", type=_at_least(least), default=nothing,
-                           help=told)  # fmt: skip
+    _add_numbers(model, numbers)
     model.add_argument("--cell", choices=("lstm", "gru", "rnn"), default=nothing,
-                       help="kind of the recurrent layer (default lstm)")  # fmt: skip
-    model.add_argument(
-        "--quantiles", metavar="LIST", type=_fractions, default=nothing,
-        help="quantiles to forecast, joined by commas (default 0.1,0.5,0.9)",
-    )  # fmt: skip
-    model.add_argument("--no-calendar", dest="calendar", action="store_false", default=nothing,
-                       help="read no hour, weekday and day of the year")  # fmt: skip
+                       help="kind of the recurrent layers (default lstm)")  # fmt: skip
+    for item in fields(ForecastConfig):
+        if item.name in ("num_layers", "dropout", "lr", "batch_size"):
+            add_option(model, item)
     model.add_argument("--test-split", metavar="X", type=_fraction, default=nothing,
                        help="fraction at the end to test on (default 0.2)")  # fmt: skip
     output = add_output_options(parser, "runs/<name of DATA>-<time>", extends=False)
@@ -109,6 +73,52 @@ def add_options(parser: Parser) -> None:
                         help="forecast DATA with the model of RUN; --out is a .csv")  # fmt: skip
     output.add_argument("--quiet", action="store_true", help="print nothing but errors")
     add_json_option(output, "the metrics")
+
+
+def add_series_options(data: Any, model: Any) -> None:
+    """Add to two groups the options that forecasts alone have."""
+    nothing: Any = argparse.SUPPRESS
+    data.add_argument("--time", metavar="COLUMN", default=nothing, help="column of the times")
+    data.add_argument("--target", metavar="COLUMN", type=_names, default=nothing,
+                      help="column to forecast; several are joined by commas")  # fmt: skip
+    data.add_argument(
+        "--covariates", metavar="COLUMNS", type=_names, default=nothing,
+        help="columns that are known of the future, too, joined by commas",
+    )  # fmt: skip
+    data.add_argument(
+        "--time-format", metavar="FORMAT", default=nothing,
+        help="how times are written, such as %%d.%%m.%%Y (default ISO 8601)",
+    )  # fmt: skip
+    data.add_argument("--utc", action="store_true", default=nothing,
+                      help="bring times of several zones to UTC")  # fmt: skip
+    data.add_argument("--fill-gaps", action="store_true", default=nothing,
+                      help="take missing steps and values as missing, not as an error")  # fmt: skip
+    numbers = (
+        ("horizon", 1, "steps to forecast (default 24)"),
+        ("context", 1, "steps that a forecast reads (default: two seasons or more)"),
+        ("season", 1, "steps of a season, 1 for none (default: found)"),
+    )
+    _add_numbers(model, numbers)
+    model.add_argument(
+        "--quantiles", metavar="LIST", type=_fractions, default=nothing,
+        help="quantiles to forecast, joined by commas (default 0.1,0.5,0.9)",
+    )  # fmt: skip
+    model.add_argument("--no-calendar", dest="calendar", action="store_false", default=nothing,
+                       help="read no hour, weekday and day of the year")  # fmt: skip
+
+
+def _add_numbers(group: Any, numbers: Iterable[tuple[str, int, str]]) -> None:
+    for name, least, told in numbers:
+        group.add_argument(f"--{name}", metavar="N", type=_at_least(least),
+                           default=argparse.SUPPRESS, help=told)  # fmt: skip
+
+
+def check_series(given: Mapping[str, Any]) -> None:
+    """Raise UsageError if what a new forecast needs is missing."""
+    for name in ("data", "time", "target"):
+        if name not in given:
+            told = "DATA" if name == "data" else flag(name)
+            raise UsageError(f"{told} is missing: fastlstm forecast DATA --time COL --target COL")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -135,14 +145,10 @@ def _forecast(given: dict[str, Any]) -> int:
 
 def _run(given: dict[str, Any], quiet: bool) -> dict[str, Any]:
     from fastlstm.forecast import run as runs
-    from fastlstm.forecast.folder import ForecastConfig, ForecastFolder
     from fastlstm.runtime import num_threads
 
     if given["resume"] is None:
-        missing = [name for name in ("data", "time", "target") if name not in given]
-        if missing:
-            name = "DATA" if missing[0] == "data" else flag(missing[0])
-            raise UsageError(f"{name} is missing: fastlstm forecast DATA --time COL --target COL")
+        check_series(given)
     output = take_output(given, Path(given.get("data", "series")).stem, ForecastFolder)
     folder: Any = output.folder
     if output.resume:
@@ -151,7 +157,8 @@ def _run(given: dict[str, Any], quiet: bool) -> dict[str, Any]:
             say(f"the forecast in {folder.path} is finished")
             return folder.read_metrics()  # type: ignore[no-any-return]
     else:
-        config = ForecastConfig(**{**DEFAULTS, **given})
+        with wrong_use():
+            config = ForecastConfig(**given)
     with writing(output, "fastlstm forecast"), num_threads(config.threads or None):
         if not output.resume:
             runs.checked(config)  # before a folder is written
@@ -164,17 +171,16 @@ def _resumed(folder: Any, given: dict[str, Any]) -> Any:
     """Return the options of a run to resume; UsageError if a given one differs from its own."""
     saved = folder.read_config()
     for name, value in given.items():
-        if name not in FREE and value != getattr(saved, name):
+        if name not in saved.free_options and value != getattr(saved, name):
             raise UsageError(
                 f"{flag(name)} is {value}, but the run in {folder.path} has "
                 f"{getattr(saved, name)}; a resumed run keeps its options"
             )
-    return replace(saved, **{name: given[name] for name in FREE if name in given})
+    return replace(saved, **{name: given[name] for name in saved.free_options if name in given})
 
 
 def _with_model(given: dict[str, Any]) -> int:
     """Write the future of a table with the model of a run."""
-    from fastlstm.forecast.folder import ForecastFolder
     from fastlstm.forecast.run import forecast_with
 
     folder = ForecastFolder(given.pop("from_run"))

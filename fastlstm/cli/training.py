@@ -164,13 +164,13 @@ def writing(output: Output, program: str) -> Iterator[None]:
     say(f"\nfiles are in {folder.path}")
 
 
-def resumed(saved: AnyConfig, given: dict[str, Any], folder: Folder) -> AnyConfig:
+def resumed(saved: Any, given: dict[str, Any], folder: Folder) -> Any:
     """Return the options of a run to resume: its own, changed by the given ones that are free.
 
     For a finished run that includes a larger number of epochs. Raises UsageError if another option
     differs from that of the run.
     """
-    begins = {name for name in ("vectors", "from_run") if getattr(saved, name) is None}
+    begins = {name for name in ("vectors", "from_run") if getattr(saved, name, None) is None}
     free = set(saved.free_options) - begins  # what a run did not begin with it cannot get later
     if isinstance(folder, RunFolder) and folder.finished:
         free.add("epochs")
@@ -182,7 +182,7 @@ def resumed(saved: AnyConfig, given: dict[str, Any], folder: Folder) -> AnyConfi
             )
     with wrong_use():
         config = replace(saved, **{k: v for k, v in given.items() if k in free})
-    if config.epochs < saved.epochs:
+    if config.epochs != saved.epochs and config.epochs < saved.epochs:
         raise UsageError(
             f"--epochs is {config.epochs}, but the run in {folder.path} has {saved.epochs} already"
         )

@@ -1,16 +1,19 @@
-"""``fastlstm tune``: good options of a text classifier, searched with Optuna."""
+"""``fastlstm tune``: good options of a text classifier or a forecast, searched with Optuna."""
 
 from __future__ import annotations
 
 import argparse
 import io
 import sys
+from collections.abc import Mapping
 from contextlib import redirect_stdout
+from dataclasses import Field, fields
 from pathlib import Path
 from typing import Any
 
 from fastlstm.cli.errors import UsageError, wrong_use
 from fastlstm.cli.flags import flag
+from fastlstm.cli.forecast import add_series_options, check_series
 from fastlstm.cli.options import add_json_option, print_json
 from fastlstm.cli.parser import Parser
 from fastlstm.cli.train import add_text_options, check_texts
@@ -26,31 +29,37 @@ from fastlstm.cli.training import (
 from fastlstm.printable import say
 from fastlstm.train.classifier.text_config import TextConfig
 from fastlstm.tune.folder import TuneFolder
-from fastlstm.tune.function import check_effort, check_same, check_validated
-from fastlstm.tune.plan import DEFAULT, MEASURES, OPTIONS, PRUNERS, Plan, idle_in_all, make_space
+from fastlstm.tune.function import check_by, check_effort, check_same
+from fastlstm.tune.measures import MEASURES
+from fastlstm.tune.plan import PRUNERS, Plan, idle_in_all, make_space
 from fastlstm.tune.results import Tuned
 from fastlstm.tune.space import parse_search
+from fastlstm.tune.subject import SERIES, SUBJECTS, TEXTS, Subject, subject_for
 
-SUMMARY = "search good options of a text classifier"
+SUMMARY = "search good options of a text classifier or a forecast"
 EXAMPLES = """
 fastlstm tune reviews.csv
 fastlstm tune reviews.csv --search lr=1e-4:1e-2:log hidden=64,128,256 --trials 50 --jobs 2
 fastlstm tune reviews.csv --epochs 5 --timeout 600 --out runs/reviews-tune
+fastlstm tune power.csv --time hour --target load --horizon 24
 fastlstm tune --show runs/reviews-tune
 """
 ABOUT = f"""\
-DATA and the options of data, model and training are those of `fastlstm train`; they hold for all
+DATA and the options of data, model and training are those of `fastlstm train` or, with --time and
+--target, of `fastlstm forecast`; they hold for all
 trials. What --search names is drawn for each trial: a range (lr=0.001:0.1, of whole numbers where
 the option is one), a range by factors (lr=1e-4:1e-2:log), steps (dropout=0:0.6:0.1) or values
 (cell=lstm,gru); hidden, layers, embedding and batch are short for hidden_size and so on. Without
-it, all of this is searched that is not given as an option:
-  {" ".join(DEFAULT[:3])}
-  {" ".join(DEFAULT[3:])}
-The first trial has the options as `fastlstm train` would have them, as far as the search holds
-them. A trial trains on the training
-texts and is judged by the validation texts; the pruner compares it after each epoch with the
-others and ends it where it falls behind. No trial sees the test texts: the best run is tested on
-them, once, at the end. It is in the folder best of --out, for `fastlstm predict` and fastlstm.load.
+it, all of this is searched that is not given as an option, of texts and of forecasts:
+  {" ".join(TEXTS.default[:3])}
+  {" ".join(TEXTS.default[3:])}
+  {" ".join(SERIES.default)}
+The first trial has the options as `fastlstm train` or `fastlstm forecast` would have them, as far
+as the search holds them. A trial trains on the training texts and is judged by the validation
+texts, or trains on the steps before those that it is judged by; the pruner compares it after each
+epoch with the others and ends it where it falls behind. No trial sees the test part: the best run
+is tested on it, once, at the end. It is in the folder best of --out, for `fastlstm predict` and
+fastlstm.load, or for `fastlstm forecast --from`.
 The folder also gets tune.png (with "fastlstm[plot]") and study.db, Optuna's own storage, which
 optuna-dashboard shows.
 With --jobs trials run in processes of their own, each with its share of --threads. The same command
@@ -61,6 +70,8 @@ trials in work; Ctrl-C twice ends at once, and loses at most an epoch of each.
 
 def add_options(parser: Parser) -> None:
     add_text_options(parser)
+    series = parser.add_argument_group("forecasts, beside some of the options above")
+    add_series_options(series, series)
     own = parser.add_argument_group("search")
     own.add_argument("--search", metavar="NAME=VALUES", nargs="+", action="extend",
                      help="what is searched, in the forms below")  # fmt: skip
@@ -73,8 +84,9 @@ def add_options(parser: Parser) -> None:
     own.add_argument("--timeout", type=float, metavar="SECONDS",
                      help="begin no further trial after this time")  # fmt: skip
     own.add_argument(
-        "--by", choices=MEASURES,
-        help="what is to be best of the validation texts (default accuracy)",
+        "--by", choices=sorted(MEASURES),
+        help="what is to be best of what is held back: accuracy (the default) or loss of texts, "
+        "mae (the default) or loss of forecasts",
     )  # fmt: skip
     own.add_argument(
         "--pruner", choices=PRUNERS,
@@ -95,9 +107,10 @@ def run(options: argparse.Namespace) -> int:
     if show is not None:
         _check_alone(options.parser, given)
     else:
+        subject = subject_for(given)
         with wrong_use():
-            parse_search(given["search"] or DEFAULT, OPTIONS)
-        check_texts(given)
+            parse_search(given["search"] or subject.default, _searched(given, subject))
+        _check_data(given, subject)
     if given["out"] is None and given["resume"] is None and "data" in given:
         given["out"] = f"runs/{Path(given['data']).stem}-tune"
     with redirect_stdout(io.StringIO() if quiet else sys.stderr if as_json else sys.stdout):
@@ -105,6 +118,41 @@ def run(options: argparse.Namespace) -> int:
     if as_json:
         print_json(found.to_json())
     return 0
+
+
+def _check_data(given: dict[str, Any], subject: Subject) -> None:
+    """Make paths whole in the options of a new study; UsageError if some are missing or idle."""
+    if given["resume"] is not None:  # what the study is of its folder says
+        if "data" in given:
+            given["data"] = absolute(given["data"])
+        return
+    _check_names(given, subject)
+    if subject is TEXTS:
+        check_texts(given)
+    else:
+        check_series(given)
+        given["data"] = absolute(given["data"])
+
+
+def _check_names(given: Mapping[str, Any], subject: Subject) -> None:
+    """Raise UsageError for an option that what the study is of does not have."""
+    others = [one for one in SUBJECTS.values() if one is not subject]
+    own = {item.name for item in fields(subject.kind)}
+    for other in others:
+        for name in (item.name for item in fields(other.kind)):
+            if name in given and name not in own:
+                way = "; --time and --target make it one" if other is SERIES else ""
+                raise UsageError(
+                    f"{flag(name)} is an option of {other.told}, and the study is of "
+                    f"{subject.told}{way}"
+                )
+
+
+def _searched(given: Mapping[str, Any], subject: Subject) -> Mapping[str, Field[Any]]:
+    """Return what may be searched, as far as it is known before a study is read."""
+    if given["resume"] is None:
+        return subject.options
+    return {name: item for one in SUBJECTS.values() for name, item in one.options.items()}
 
 
 def _check_alone(parser: Parser, given: dict[str, Any]) -> None:
@@ -129,8 +177,7 @@ def _show(show: str, given: dict[str, Any]) -> Tuned:
     plan, found = study.read(TuneFolder(path))
     say(table(found.trials, plan))
     if found.metrics:
-        accuracy = found.metrics["test_accuracy"]
-        tested = "" if accuracy is None else f", test accuracy {accuracy:.2%}"
+        tested = plan.subject.tested(found.metrics)
         say(f"\nthe best run is in {TuneFolder(path).best.path}{tested}")
     return found
 
@@ -168,21 +215,25 @@ def _run(given: dict[str, Any], quiet: bool) -> Tuned:
 
 def _plan(given: dict[str, Any], asked: dict[str, Any]) -> Plan:
     """Return the plan of a new study; UsageError if the options do not fit each other."""
-    config = begun(TextConfig, given)
+    subject = subject_for(given)
     with wrong_use():
-        check_validated(config)
+        config: Any = subject.config(given) if subject is SERIES else begun(TextConfig, given)
+        subject.check(config)
+        by = check_by(subject, asked["by"])
         space = make_space(asked["search"], config, given)
     refuse(idle_in_all(config, space, given))
-    return Plan(config, space, asked["by"] or MEASURES[0], asked["pruner"] or PRUNERS[0])
+    return Plan(config, space, by, asked["pruner"] or PRUNERS[0])
 
 
 def _resumed(folder: TuneFolder, given: dict[str, Any], asked: dict[str, Any]) -> Plan:
     """Return the plan of a study to resume; UsageError if a given option differs from it."""
     saved, _, _ = folder.read()
+    _check_names(given, saved.subject)
     config = resumed(saved.config, given, folder)
     refuse(idle_in_all(config, saved.space, given))
     with wrong_use():
-        space = parse_search(asked["search"], OPTIONS) if asked["search"] else saved.space
+        words, options = asked["search"], saved.subject.options
+        space = parse_search(words, options) if words else saved.space
         by, pruner = asked["by"] or saved.by, asked["pruner"] or saved.pruner
         plan = Plan(config, space, by, pruner)
         check_same(plan, saved, folder)

@@ -2,43 +2,70 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from fastlstm.forecast.reading import Columns
+from fastlstm.models.model import LAYERS
 from fastlstm.text.json_value import read_json
 from fastlstm.text.rows import Reading
 from fastlstm.train.files import reading, write_json
+from fastlstm.train.option import LARGEST, TINY, checked, option
 from fastlstm.train.output_folder import OutputFolder
 from fastlstm.train.record import record
 
 
 @dataclass(frozen=True)
 class ForecastConfig:
-    """Options of a forecast; saved as ``forecast.json``."""
+    """Options of a forecast; saved as ``forecast.json``.
+
+    Raises TypeError or ValueError, which names the option, if a value has the wrong type or is
+    impossible.
+    """
+
+    free_options: ClassVar[tuple[str, ...]] = ("data", "threads")  # may change on resuming
 
     data: str
     time: str
     target: list[str]
-    covariates: list[str]
-    horizon: int
-    quantiles: list[float]
-    context: int | None
-    season: int | None
-    calendar: bool
-    test_split: float
-    cell: str
-    hidden_size: int
-    epochs: int | None
-    seed: int
-    threads: int
-    time_format: str | None
-    utc: bool
-    fill_gaps: bool
-    delimiter: str | None
-    encoding: str | None
-    quotes: bool
+    covariates: list[str] = field(default_factory=list)
+    horizon: int = option(24, "steps to forecast", low=1)
+    quantiles: list[float] = field(default_factory=lambda: [0.1, 0.5, 0.9])
+    context: int | None = option(None, "steps that a forecast reads", low=1, type=int)
+    season: int | None = option(None, "steps of a season, 1 for none", low=1, type=int)
+    calendar: bool = option(True, "read hour, weekday and day of the year")
+    test_split: float = option(0.2, "fraction at the end to test on", low=TINY, below=1)
+    cell: str = option("lstm", "kind of the recurrent layers", choices=tuple(LAYERS))
+    hidden_size: int = option(64, "units of a recurrent layer", low=1)
+    epochs: int | None = option(None, "most passes over the windows", low=0, type=int)
+    seed: int = option(0, "of all random numbers", low=0, high=LARGEST)
+    threads: int = option(0, "threads of the kernels", low=0, high=1024)
+    time_format: str | None = None
+    utc: bool = False
+    fill_gaps: bool = False
+    delimiter: str | None = None
+    encoding: str | None = None
+    quotes: bool = True
+    num_layers: int = option(1, "recurrent layers", low=1, high=100, added=True)
+    dropout: float = option(0.0, "between recurrent layers and before the head", low=0, below=1,
+                            added=True)  # fmt: skip
+    lr: float = option(2e-3, "learning rate", low=TINY, added=True)
+    batch_size: int = option(64, "windows in a batch", low=1, added=True)
+
+    def __post_init__(self) -> None:
+        for item in fields(self):
+            if "type" in item.metadata:
+                object.__setattr__(self, item.name, checked(item, getattr(self, item.name)))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a plain dict."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: object) -> ForecastConfig:
+        """Invert `to_json`; ValueError or TypeError if it is none."""
+        return record(cls, value)
 
     @property
     def columns(self) -> Columns:
@@ -60,7 +87,7 @@ class ForecastFolder(OutputFolder):
         "checkpoint.safetensors", "forecast.json",
     )  # fmt: skip
     NOUN = "forecast"
-    NAMES = frozenset(item.name for item in fields(ForecastConfig))
+    NAMES = frozenset(item.name for item in fields(ForecastConfig) if "added" not in item.metadata)
 
     def __init__(self, path: str | Path) -> None:
         super().__init__(path)
@@ -77,12 +104,12 @@ class ForecastFolder(OutputFolder):
             return
         self.clear()
         self.path.mkdir(parents=True, exist_ok=True)
-        write_json(self.mark, asdict(config))
+        write_json(self.mark, config.to_json())
 
     def read_config(self) -> ForecastConfig:
         """Return the options; ValueError names the file if it is damaged."""
         with reading(self.mark):
-            return record(ForecastConfig, read_json(self.mark))
+            return ForecastConfig.from_json(read_json(self.mark))
 
     def read_metrics(self) -> dict[str, Any]:
         """Return ``metrics.json`` of a finished run; ValueError names the file if it is damaged."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from fastlstm.forecast.calibration import Calibration
 from fastlstm.forecast.framing import Framing
 from fastlstm.forecast.levels import with_median
-from fastlstm.forecast.linear import best_linear
+from fastlstm.forecast.linear import Fold, Linear, best_linear
 from fastlstm.forecast.net import (
+    BATCH,
     NetOptions,
     begin_with,
     is_taught,
@@ -28,15 +29,18 @@ from fastlstm.forecast.scaling import Scale
 from fastlstm.forecast.series import Series
 from fastlstm.forecast.windows import Ints, Windows
 from fastlstm.nn.regression_losses import check_quantiles
+from fastlstm.train.listener import Listener
 
 Floats = NDArray[np.float64]
-
-BATCH = 512  # windows of a batch without a backward pass
 
 
 @dataclass(frozen=True)
 class ForecastOptions:
-    """How a forecaster is made and trained; see `fastlstm.sklearn.LSTMForecaster`."""
+    """How a forecaster is made and trained; see `fastlstm.sklearn.LSTMForecaster`.
+
+    `linear` finds the linear part, as `best_linear` does; `listeners` returns those of the net's
+    training, given what it begins with.
+    """
 
     horizon: int = 24
     quantiles: Sequence[float] = (0.1, 0.5, 0.9)
@@ -47,6 +51,24 @@ class ForecastOptions:
     net: NetOptions = field(default_factory=NetOptions)
     seed: int = 0
     checkpoint: Path | None = None
+    linear: Callable[[Sequence[Series], Framing, float, bool], Linear] = best_linear
+    listeners: Callable[[Fitted], Sequence[Listener]] = lambda begun: ()
+
+
+class Fitted(NamedTuple):
+    """A forecaster, and what it was not trained on.
+
+    Attributes
+    ----------
+    forecaster : trained, or as its net begins.
+    held : the last windows of the series, with the linear part of what is before them: they chose
+        the epoch of the net.
+    scales : of the series.
+    """
+
+    forecaster: Forecaster
+    held: Fold
+    scales: list[Scale]
 
 
 class Forecaster:
@@ -68,35 +90,8 @@ class Forecaster:
 
     @classmethod
     def fit(cls, series: Sequence[Series], options: ForecastOptions) -> Forecaster:
-        """Return a forecaster trained on series; ValueError if they are too short.
-
-        The last part in time of each is held back: it chooses the scale, the penalty of the linear
-        part and the epoch of the net, and sets the width of the bands.
-        """
-        check_quantiles(options.quantiles)
-        quantiles = with_median(options.quantiles)
-        check_lengths(series, options.horizon)
-        framing = Framing.of(
-            series, options.horizon, options.context, options.season, options.calendar,
-            options.validation_fraction,
-        )  # fmt: skip
-        fraction = options.validation_fraction
-        found = best_linear(series, framing, fraction, not options.context)
-        train, (held, ridge) = found.train, found.folds[-1]
-        net = make_net(train, quantiles, options.net, options.seed)
-        left = left_over(train, ridge, quantiles)
-        if found.is_last:  # a drift is chance, too
-            left -= left[..., [quantiles.index(0.5)]]
-        begin_with(net, left)
-        history = None
-        if options.net.epochs != 0:
-            history = train_net(
-                net, train, held, ridge, options.net, options.seed, options.checkpoint
-            )
-        made = cls(found.framing, found.ridge, net, Calibration(), quantiles, history)
-        # what the net has learned it has learned before the last fold
-        made.calibration = Calibration.of(made, found.folds[-1:] if is_taught(net) else found.folds)
-        return made
+        """Return a forecaster trained on series; see `fitted`."""
+        return fitted(series, options).forecaster
 
     def at(self, series: Series, origins: Ints, scale: Scale) -> Floats:
         """Return the quantiles [N, H, K, Q] forecast at origins within a series.
@@ -132,6 +127,38 @@ class Forecaster:
             values = ridge(window)[..., None] + left
             parts.append(values + window.level[..., None])
         return np.concatenate(parts)
+
+
+def fitted(series: Sequence[Series], options: ForecastOptions) -> Fitted:
+    """Return a forecaster trained on series; ValueError if they are too short.
+
+    The last part in time of each is held back: it chooses the scale, the penalty of the linear
+    part and the epoch of the net, and sets the width of the bands.
+    """
+    check_quantiles(options.quantiles)
+    quantiles = with_median(options.quantiles)
+    check_lengths(series, options.horizon)
+    fraction = options.validation_fraction
+    framing = Framing.of(
+        series, options.horizon, options.context, options.season, options.calendar, fraction
+    )
+    found = options.linear(series, framing, fraction, not options.context)
+    train, (held, ridge) = found.train, found.folds[-1]
+    net = make_net(train, quantiles, options.net, options.seed)
+    left = left_over(train, ridge, quantiles)
+    if found.is_last:  # a drift is chance, too
+        left -= left[..., [quantiles.index(0.5)]]
+    begin_with(net, left)
+    made = Forecaster(found.framing, found.ridge, net, Calibration(), quantiles)
+    whole = Fitted(made, found.folds[-1], [made.framing.scale_of(one.y) for one in series])
+    if options.net.epochs != 0:
+        made.history = train_net(
+            net, train, held, ridge, options.net, options.seed, options.checkpoint,
+            options.listeners(whole),
+        )  # fmt: skip
+    # what the net has learned it has learned before the last fold
+    made.calibration = Calibration.of(made, found.folds[-1:] if is_taught(net) else found.folds)
+    return whole
 
 
 def check_lengths(series: Sequence[Series], horizon: int) -> None:

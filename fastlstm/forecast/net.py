@@ -20,13 +20,15 @@ from fastlstm.nn.regression_losses import quantile_loss
 from fastlstm.train.average import Average
 from fastlstm.train.evaluate import evaluate
 from fastlstm.train.history import History
+from fastlstm.train.listener import Listener
+from fastlstm.train.metrics import Running
 from fastlstm.train.optim import Adam
 from fastlstm.train.progress import OfSeries
 from fastlstm.train.row_batches import Rows, row_batches
 from fastlstm.train.schedule import get as get_schedule
 from fastlstm.train.seeds import WEIGHTS, generator
 from fastlstm.train.tasks.regression import Regression
-from fastlstm.train.tasks.task import Source, shuffled
+from fastlstm.train.tasks.task import shuffled
 from fastlstm.train.trainer import Trainer
 
 Floats = NDArray[np.float64]
@@ -36,6 +38,7 @@ Floats = NDArray[np.float64]
 GAIN = 0.005
 # Where the number of epochs is not given, about so many updates are made, in so many epochs.
 STEPS, FEWEST, MOST = 3000, 4, 100
+BATCH = 512  # windows of a batch without a backward pass
 
 
 class NetOptions(NamedTuple):
@@ -116,7 +119,7 @@ def left_over(windows: Windows, ridge: Ridge, quantiles: Sequence[float]) -> Flo
 
 def train_net(
     net: Any, train: Windows, held_back: Windows, ridge: Ridge, options: NetOptions, seed: int,
-    checkpoint: Path | None = None,
+    checkpoint: Path | None = None, listeners: Sequence[Listener] = (),
 ) -> History:  # fmt: skip
     """Train a net and return the history; it keeps the weights of the best epoch.
 
@@ -125,13 +128,12 @@ def train_net(
 
     With a `checkpoint` that an interrupted run left, it goes on from there.
     """
-    loss = partial(quantile_loss, quantiles=net.distribution.quantiles, missing="skip")
     steps = math.ceil(len(train) / options.batch_size)
     epochs = options.epochs or min(MOST, max(FEWEST, math.ceil(STEPS / steps)))
     trainer = Trainer(
         net,
         Adam(net, lr=options.lr, weight_decay=options.weight_decay),
-        Regression(loss, net.point, batch_size=options.batch_size, seed=seed),
+        task_of(net, options.batch_size, seed),
         epochs=epochs,
         schedule=get_schedule("linear"),
         clip=options.clip,
@@ -143,22 +145,28 @@ def train_net(
             "windows": [len(train), len(held_back)],
             "weights": zlib.crc32(ridge.shared.tobytes()),
         },
-        listeners=[OfSeries(options.verbose > 1)] if options.verbose else [],
+        listeners=[*([OfSeries(options.verbose > 1)] if options.verbose else []), *listeners],
     )
     source = shuffled(
-        row_batches, Rest(train, ridge), options.batch_size, seed, Rest(held_back, ridge), 512
+        row_batches, Rest(train, ridge), options.batch_size, seed, Rest(held_back, ridge), BATCH
     )
-    begun, least = net.state_dict(), _loss(trainer, source)
+    begun, least = net.state_dict(), measured(net, held_back, ridge).loss
     if checkpoint is not None and checkpoint.exists():
         trainer.load(checkpoint)
     history = trainer.fit(*source)
     gain = max(GAIN, CHANCE * held_back.horizon / max(1, len(held_back)))
-    if _loss(trainer, source) > (1 - gain) * least:
+    if measured(net, held_back, ridge).loss > (1 - gain) * least:
         net.load_state_dict(begun)
     return history
 
 
-def _loss(trainer: Trainer, source: Source) -> float:
-    """Return the loss on what is held back."""
-    assert source.validation is not None
-    return evaluate(trainer.model, source.validation(), trainer.task).loss
+def task_of(net: Any, batch_size: int = 64, seed: int = 0) -> Regression:
+    """Return what a net learns: quantiles of what is left over, where something was measured."""
+    loss = partial(quantile_loss, quantiles=net.distribution.quantiles, missing="skip")
+    return Regression(loss, net.point, batch_size=batch_size, seed=seed)
+
+
+def measured(net: Any, windows: Windows, ridge: Ridge) -> Running:
+    """Return the loss and the errors of a net on windows, on their scale."""
+    rest: Any = Rest(windows, ridge)  # which is read as `Rows` are
+    return evaluate(net, row_batches(rest, BATCH), task_of(net))

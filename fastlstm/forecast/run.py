@@ -18,7 +18,7 @@ from fastlstm.forecast import measures
 from fastlstm.forecast.backtest import Backtest, backtest
 from fastlstm.forecast.boosting import boosted
 from fastlstm.forecast.folder import ForecastConfig, ForecastFolder
-from fastlstm.forecast.forecaster import Forecaster, ForecastOptions
+from fastlstm.forecast.forecaster import Fitted, Forecaster, ForecastOptions, fitted
 from fastlstm.forecast.levels import at_levels
 from fastlstm.forecast.net import NetOptions, is_taught
 from fastlstm.forecast.paths import forecast_on
@@ -32,6 +32,7 @@ from fastlstm.train.table import aligned, shown
 
 Floats = NDArray[np.float64]
 
+HELD_BACK = ForecastOptions.validation_fraction
 MODEL, NAIVE, LAST, BOOSTED = "fastlstm", "seasonal naive", "last value", "gradient boosting"
 
 
@@ -43,24 +44,42 @@ def run(config: ForecastConfig, folder: ForecastFolder, bars: bool = False) -> d
     `read_table`, `Forecaster.fit` and of writing, and ProcessesDiffer.
     """
     table, start = checked(config)
-    series = table.series
-    told(config, series, start)
-    forecaster = Forecaster.fit(
-        [series.until(start)],
-        ForecastOptions(
-            horizon=config.horizon, quantiles=config.quantiles, context=config.context,
-            season=config.season, calendar=config.calendar, seed=config.seed,
-            net=NetOptions(
-                cell=config.cell, hidden_size=config.hidden_size, epochs=config.epochs,
-                verbose=2 if bars else 1,
-            ),
-            checkpoint=folder.checkpoint,
-        ),
-    )  # fmt: skip
+    told(config, table.series, start)
+    found = trained(config, table, start, folder.checkpoint, verbose=2 if bars else 1)
+    forecaster = found.forecaster
     if not folder.writes:
         current().barrier()
         return {}
     save_forecaster(folder.model, forecaster, [])
+    metrics = tested(config, folder, table, start, forecaster)
+    folder.finish(metrics)
+    current().barrier()
+    return metrics
+
+
+def trained(
+    config: ForecastConfig, table: Table, start: int, checkpoint: Path, *, verbose: int = 0,
+    **how: Any,
+) -> Fitted:  # fmt: skip
+    """Return a forecaster of the first steps of a table; `how` are further `ForecastOptions`."""
+    net = NetOptions(
+        cell=config.cell, hidden_size=config.hidden_size, num_layers=config.num_layers,
+        dropout=config.dropout, lr=config.lr, batch_size=config.batch_size, epochs=config.epochs,
+        verbose=verbose,
+    )  # fmt: skip
+    options = ForecastOptions(
+        horizon=config.horizon, quantiles=config.quantiles, context=config.context,
+        season=config.season, calendar=config.calendar, seed=config.seed, net=net,
+        checkpoint=checkpoint, **how,
+    )  # fmt: skip
+    return fitted([table.series.until(start)], options)
+
+
+def tested(
+    config: ForecastConfig, folder: ForecastFolder, table: Table, start: int, forecaster: Forecaster
+) -> dict[str, Any]:
+    """Test a forecaster beside others, write the future into its folder; return the metrics."""
+    series = table.series
     found = backtest(forecaster, [series], [start], config.horizon, config.quantiles)
     models = compared(config, forecaster, found)
     is_used = is_taught(forecaster.net)
@@ -72,7 +91,7 @@ def run(config: ForecastConfig, folder: ForecastFolder, bars: bool = False) -> d
     future = future_of(forecaster, table, config.horizon, config.quantiles, config.seed)
     write_file(folder.forecast, future_text(series, future, config).encode())
     draw(folder.picture, found, future, config)
-    metrics = {
+    return {
         "models": models,
         "season": forecaster.framing.season,
         "context": forecaster.framing.context,
@@ -81,19 +100,22 @@ def run(config: ForecastConfig, folder: ForecastFolder, bars: bool = False) -> d
         "test_steps": len(series) - start,
         "origins": len(found.origins),
     }
-    folder.finish(metrics)
-    current().barrier()
-    return metrics
 
 
 def checked(config: ForecastConfig) -> tuple[Table, int]:
     """Return the table and how many of its steps are trained on; errors as of `run`."""
     table = read_table(Path(config.data), config.how, config.columns)
-    numbers = (table.series.y, table.series.X, table.ahead)
-    current().agree({"the series": [zlib.crc32(np.ascontiguousarray(one).data) for one in numbers]})
+    current().agree({"the series": contents(table)})
     start = split(table.series, config)
     check_ahead(config, table)
     return table, start
+
+
+def contents(table: Table) -> list[int]:
+    """Return numbers that change with any time or value of a table."""
+    series = table.series
+    parts = (series.y, series.X, table.ahead, series.stamps)
+    return [zlib.crc32(np.asarray(one).tobytes()) for one in parts]
 
 
 def forecast_with(folder: ForecastFolder, config: ForecastConfig, path: Path | None) -> str:

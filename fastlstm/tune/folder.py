@@ -7,22 +7,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from fastlstm.forecast.folder import ForecastFolder
 from fastlstm.text.json_value import read_json
 from fastlstm.train.classifier.run_folder import RunFolder
 from fastlstm.train.files import reading, write_json
 from fastlstm.train.output_folder import OutputFolder
 from fastlstm.tune.plan import Plan
-
-
-class TrialFolder(RunFolder):
-    """The run of a trial: without a picture, and with a model only while it is the best one."""
-
-    draws = False
-
-    def drop_model(self) -> None:
-        """Remove all but the options, the epochs and the metrics."""
-        for path in (self.checkpoint, self.pretraining, self.model, self.vocab, self.trained_texts):
-            path.unlink(missing_ok=True)
+from fastlstm.tune.subject import TEXTS, Subject, subject_at
 
 
 class TuneFolder(OutputFolder):
@@ -35,11 +26,23 @@ class TuneFolder(OutputFolder):
     def __init__(self, path: str | Path) -> None:
         super().__init__(path)
         self.picture, _, self.database, self.json = (self.path / name for name in self.FILES)
-        self.best = RunFolder(self.path / "best")
 
-    def trial(self, number: int) -> TrialFolder:
+    @property
+    def subject(self) -> Subject:
+        """What the study is of; texts if there is none."""
+        try:
+            return subject_at(read_json(self.json))
+        except (OSError, ValueError):
+            return TEXTS
+
+    @property
+    def best(self) -> Any:
+        """The folder of the best run."""
+        return self.subject.best(self.path / "best")
+
+    def trial(self, number: int) -> Any:
         """Return the folder of a trial."""
-        return TrialFolder(self.path / "trials" / f"{number:04}")
+        return self.subject.trial(self.path / "trials" / f"{number:04}")
 
     def begin(self, plan: Plan, texts: dict[str, Any], trials: int) -> None:
         """Remove an earlier study, and write the plan of a new one."""
@@ -70,7 +73,7 @@ class TuneFolder(OutputFolder):
 
         With `overwrite` a study is allowed.
         """
-        if RunFolder(self.path).holds_run:
+        if RunFolder(self.path).holds_run or ForecastFolder(self.path).holds_run:
             raise FileExistsError(f"{self.path} holds a run of one model; give another folder=")
         super().check_free(overwrite)
 
@@ -83,7 +86,7 @@ class TuneFolder(OutputFolder):
     def clear(self) -> None:
         """Remove the files of a study, and no others."""
         self.check_own()
-        for run in self._runs():
+        for run in list(self._runs()):
             run.clear()
             with suppress(OSError):  # not empty
                 run.path.rmdir()
@@ -91,7 +94,7 @@ class TuneFolder(OutputFolder):
             (self.path / "trials").rmdir()
         super().clear()
 
-    def _runs(self) -> Iterator[RunFolder]:
+    def _runs(self) -> Iterator[OutputFolder]:
         for path in sorted((self.path / "trials").glob("[0-9]*")):
-            yield RunFolder(path)
+            yield self.subject.best(path)
         yield self.best

@@ -11,15 +11,12 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from fastlstm.train.classifier.fine_tune import fine_tuning_options
-from fastlstm.train.classifier.text_config import TextConfig
 from fastlstm.tune.folder import TuneFolder
-from fastlstm.tune.plan import MEASURES, PRUNERS, Plan, idle_in_all, make_space
+from fastlstm.tune.plan import PRUNERS, Plan, idle_in_all, make_space
 from fastlstm.tune.results import Tuned
 from fastlstm.tune.space import as_words
 from fastlstm.tune.study import Effort, run
-
-PATHS = ("data", "test", "vectors", "from_run")
+from fastlstm.tune.subject import Subject, subject_for
 
 
 def tune(
@@ -30,33 +27,36 @@ def tune(
     trials: int = 20,
     jobs: int = 1,
     timeout: float | None = None,
-    by: str = "accuracy",
+    by: str | None = None,
     pruner: str = "median",
     overwrite: bool = False,
     verbose: bool = False,
     **options: Any,
 ) -> Tuned:
-    """Search good options of a text classifier with Optuna: ``fastlstm tune`` as a function.
+    """Search good options with Optuna: ``fastlstm tune`` as a function.
 
-    Trials are chosen by the validation texts alone; the test texts are read once, by the best run
-    at the end. The same call again goes on with the study in `out`.
+    They are those of a classifier of texts or, with ``time=`` and ``target=``, of a forecast.
+    Trials are chosen by what is held back for that alone; the test part is read once, by the best
+    run at the end. The same call again goes on with the study in `out`.
 
     Parameters
     ----------
-    data : the labelled texts, as of ``fastlstm train``.
+    data : the labelled texts, as of ``fastlstm train``, or the table, as of ``fastlstm forecast``.
     out : folder of the study; the best run is in ``best``, which `fastlstm.load` reads.
     search : words such as ``"lr=1e-4:1e-2:log hidden=64,128"``, or a dict of them by option, whose
         values may be lists: ``{"lr": "1e-4:1e-2:log", "hidden_size": [64, 128]}``. By default
-        learning rate, sizes, layers and dropouts.
+        learning rate, sizes, layers and dropouts; of forecasts also the batch size.
     trials : how many in all.
     jobs : how many at a time, in processes that share the threads.
     timeout : seconds after which no further trial begins.
-    by : "accuracy" or "loss" of the validation texts.
+    by : "accuracy" or "loss" of the validation texts; "mae" or "loss" of forecasts of the steps
+        before the test. None: the first of these.
     pruner : what ends trials early by their epochs: "median" (below the median of the others),
         "halving" (successive halving) or "none".
     overwrite : replace another study in `out`.
     verbose : print a line for each trial, and a table.
-    **options : those of ``fastlstm train``, such as ``epochs=5``, for all trials.
+    **options : those of ``fastlstm train`` or ``fastlstm forecast``, such as ``epochs=5``, for all
+        trials.
 
     Raises
     ------
@@ -64,10 +64,10 @@ def tune(
         Without Optuna (extra ``tune``).
     TypeError, ValueError
         If an option or a part of the search is wrong, which is named; if there is no validation
-        part, `out` holds a study of other texts, options or another search, or no trial was
-        completed. Errors of the texts as of ``fastlstm train``.
+        part, `out` holds a study of other data, options or another search, or no trial was
+        completed. Errors of the data as of ``fastlstm train`` and ``fastlstm forecast``.
     OSError
-        If a file cannot be read or written.
+        If a file cannot be read or written, or `data` changes while the study is at work.
     KeyboardInterrupt
         After Ctrl-C, with the trials in work saved.
     """
@@ -84,35 +84,46 @@ def tune(
         return run(plan, folder, effort, resume=goes_on)
 
 
-def make_plan(options: Mapping[str, Any], words: list[str] | None, by: str, pruner: str) -> Plan:
+def make_plan(
+    options: Mapping[str, Any], words: list[str] | None, by: str | None, pruner: str
+) -> Plan:
     """Return the plan that options and the words of a search ask for; errors as of `tune`."""
-    known = [item.name for item in fields(TextConfig)]
+    subject = subject_for(options)
+    known = [item.name for item in fields(subject.kind)]
     for name in options:
         if name not in known:
             near = get_close_matches(name, known, n=1)
             hint = f"; did you mean {near[0]}?" if near else ""
-            raise TypeError(f"{name} is no option of a classifier of texts{hint}")
-    for name, value, choices in (("by", by, MEASURES), ("pruner", pruner, PRUNERS)):
-        if value not in choices:
-            raise ValueError(f"{name} is {value!r}, expected one of {', '.join(choices)}")
-    given = {k: _absolute(v) if k in PATHS else v for k, v in options.items()}
-    config = TextConfig(**(fine_tuning_options(**given) if given.get("from_run") else given))
-    check_validated(config)
+            raise TypeError(f"{name} is no option of {subject.told}{hint}")
+    for name in subject.needed:
+        if name not in options:
+            raise TypeError(f"{name} is missing, expected it for {subject.told}")
+    by = check_by(subject, by)
+    if pruner not in PRUNERS:
+        raise ValueError(f"pruner is {pruner!r}, expected one of {', '.join(PRUNERS)}")
+    given = {k: _absolute(v) if k in subject.paths else v for k, v in options.items()}
+    config = subject.config(given)
+    subject.check(config)
     space = make_space(words, config, given)
     for idle in idle_in_all(config, space, given):
         raise ValueError(idle.refused)
     return Plan(config, space, by, pruner)
 
 
+def check_by(subject: Subject, by: str | None) -> str:
+    """Return the measure to choose by, the usual one for None; ValueError if there is none such."""
+    if by is None:
+        return subject.measures[0]
+    if by not in subject.measures:
+        raise ValueError(
+            f"by is {by!r}, expected one of {', '.join(subject.measures)}, which {subject.told} has"
+        )
+    return by
+
+
 def _absolute(path: Any) -> Any:
     """Return a path that holds in any folder, from which the study may go on."""
     return os.path.abspath(os.path.expanduser(path)) if isinstance(path, (str, Path)) else path
-
-
-def check_validated(config: TextConfig) -> None:
-    """Raise ValueError if there is nothing to choose by."""
-    if not config.validation:
-        raise ValueError("validation is 0, expected more: a study chooses by the validation texts")
 
 
 def check_effort(effort: Effort) -> Effort:
@@ -127,6 +138,11 @@ def check_effort(effort: Effort) -> Effort:
 
 def check_same(plan: Plan, saved: Plan, folder: TuneFolder) -> None:
     """Raise ValueError if the study of a folder is not that of the plan: tells what differs."""
+    if plan.subject is not saved.subject:
+        raise ValueError(
+            f"{folder.path} holds a study of {saved.subject.told}, not of {plan.subject.told}: "
+            "give another folder=, or overwrite=True"
+        )
     new, old = plan.to_json(), saved.to_json()
     free = saved.config.free_options
     pairs = [(name, new["config"][name], old["config"][name]) for name in new["config"]]

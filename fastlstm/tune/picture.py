@@ -9,6 +9,7 @@ from typing import Any
 
 from fastlstm.plotting import HIGH, LOW, QUIET, fitted, new_figure, plain_axes, save_png
 from fastlstm.printable import cut
+from fastlstm.tune.measures import smallness
 from fastlstm.tune.plan import Plan
 from fastlstm.tune.report import option, short
 from fastlstm.tune.results import Trial, best_of
@@ -72,7 +73,7 @@ def _course(axes: Any, trials: Sequence[Trial], plan: Plan) -> None:
     labels = {"complete": "complete", "pruned": "ended early"}
     _points(axes, trials, plan.by, lambda trial: trial.number, labels)
     complete = [trial for trial in trials if trial.state == "complete"]
-    better = max if plan.by == "accuracy" else min
+    better = max if plan.rises else min
     values: list[float] = []
     for trial in complete:
         value = getattr(trial, plan.by)
@@ -129,7 +130,7 @@ def limits(trials: Sequence[Trial], by: str) -> tuple[float, float] | None:
     What is worse would press them together, and is drawn at the edge.
     """
     complete = [getattr(trial, by) for trial in trials if trial.state == "complete"]
-    values = sorted(complete, reverse=by == "accuracy")
+    values = sorted(complete, key=lambda value: smallness(by, value))
     if len(values) < FEW:
         return None
     low, high = sorted((values[0], values[math.ceil(0.9 * len(values)) - 1]))

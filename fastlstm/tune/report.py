@@ -4,24 +4,21 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from dataclasses import fields
 from typing import Any
 
-from fastlstm.train.classifier.fine_tune import fine_tuning_options
-from fastlstm.train.classifier.idle_options import idle_options
 from fastlstm.train.table import aligned, shown
+from fastlstm.tune.measures import MEASURES
 from fastlstm.tune.plan import Plan
 from fastlstm.tune.results import Trial, best_of
 from fastlstm.tune.space import SHORT
 
 NAMES = {name: short for short, name in SHORT.items()}
-FORMS = {"accuracy": ".2%", "loss": ".4f"}
 ORDER = ("complete", "pruned", "unfinished", "failed")
 
 
 def line_of(trial: Trial, by: str, is_best: bool) -> str:
     """Return a line for a trial that has ended."""
-    value = shown(getattr(trial, by), FORMS[by])
+    value = shown(getattr(trial, by), MEASURES[by].form)
     if trial.state == "failed":
         told = f"failed: {trial.why}"
     elif trial.state == "pruned":
@@ -35,13 +32,13 @@ def line_of(trial: Trial, by: str, is_best: bool) -> str:
 def table(trials: Sequence[Trial], plan: Plan) -> str:
     """Return a table of trials, the best first; that one has a star."""
     best = best_of(trials, plan.by)
-    names = list(plan.space)
-    rows = [["trial", *FORMS, "epochs", "seconds", *map(short, names), "state"]]
+    names, measures = list(plan.space), plan.subject.measures
+    rows = [["trial", *measures, "epochs", "seconds", *map(short, names), "state"]]
     for trial in sorted(trials, key=lambda t: (ORDER.index(t.state), t.rank(plan.by))):
         rows.append(
             [
                 f"{'* ' if trial is best else ''}{trial.number}",
-                *(shown(getattr(trial, name), form) for name, form in FORMS.items()),
+                *(shown(getattr(trial, name), MEASURES[name].form) for name in measures),
                 f"{trial.epochs}",
                 f"{trial.seconds:.1f}",
                 *(option(trial.options.get(name)) for name in names),
@@ -53,23 +50,22 @@ def table(trials: Sequence[Trial], plan: Plan) -> str:
 
 
 def command_of(plan: Plan, best: Trial) -> str:
-    """Return the command that trains a run with the options of a trial.
+    """Return the command that makes a run with the options of a trial.
 
     Errors as of `fine_tuning_options`, if the trials begin with an earlier run.
     """
-    config = plan.config_of(best.options, plan.config.threads)
-    own = config.to_json()
-    idle = {name for found in idle_options(config, own) for name in found.names}  # are refused
-    usual = {item.name: item.default for item in fields(plan.config)}
-    if plan.config.from_run is not None:  # of which options are taken that are not given
-        usual |= fine_tuning_options(plan.config.from_run) | {"from_run": None}
-    words = ["fastlstm", "train", str(plan.config.data)]
+    subject, config = plan.subject, plan.config_of(best.options, plan.config.threads)
+    own, usual = config.to_json(), subject.usual(config)
+    idle = {name for found in subject.idle(config, own) for name in found.names}  # are refused
+    words = [*subject.command.split(), str(config.data)]
     for name, value in own.items():
         if name == "data" or name in idle or value == usual[name]:
             continue
         flag = "--" + {"from_run": "from"}.get(name, name).replace("_", "-")
         if isinstance(value, bool):
             words.append(flag if value else f"--no-{flag[2:]}")
+        elif isinstance(value, list):
+            words += [flag, ",".join(map(str, value))]
         else:
             words += [flag, str(value)]
     return shlex.join(words)

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from fastlstm.tune.folder import TuneFolder
+from fastlstm.tune.measures import MEASURES, smallness
 from fastlstm.tune.plan import Plan
 from fastlstm.tune.trial import WHY
 
@@ -24,6 +26,7 @@ class Trial:
     options : what was drawn, by name.
     accuracy, loss : of the validation texts; of a trial that was pruned only the one that is
         searched by, after its last epoch. None where there is none yet.
+    mae, loss : likewise of the part of a series that was held back.
     epochs, seconds : trained.
     why : it failed.
     """
@@ -36,13 +39,12 @@ class Trial:
     epochs: int = 0
     seconds: float = 0.0
     why: str = ""
+    mae: float | None = None
 
     def rank(self, by: str) -> tuple[float, ...]:
-        """The smaller the better; of equal values the other measure counts, then the number."""
-        accuracy = 0.0 if self.accuracy is None else -self.accuracy
-        loss = 0.0 if self.loss is None else self.loss
-        first, second = (accuracy, loss) if by == "accuracy" else (loss, accuracy)
-        return (first, second, self.number)
+        """The smaller the better; of equal values the other measures count, then the number."""
+        names = [by, *(name for name in MEASURES if name != by)]
+        return (*(smallness(name, getattr(self, name)) for name in names), self.number)
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ class Tuned:
     Attributes
     ----------
     folder : of the study.
-    by : "accuracy" or "loss".
+    by : "accuracy" or "loss"; of series "mae" or "loss".
     trials : all that were begun, by number.
     metrics : of the best run, tested once; empty while the study is not finished.
     """
@@ -71,10 +73,8 @@ class Tuned:
         return found
 
     def load(self) -> Any:
-        """Return the best run, as `fastlstm.load` of its folder does."""
-        from fastlstm.formats import load
-
-        return load(self.folder / "best")
+        """Return the best run, as `fastlstm.load` of its folder does; of series the forecaster."""
+        return TuneFolder(self.folder).subject.load(self.folder / "best")
 
     def to_json(self) -> dict[str, Any]:
         """Return a plain dict."""
@@ -103,7 +103,7 @@ def best_of(trials: Sequence[Trial], by: str) -> Trial | None:
 def _plain(frozen: Any, plan: Plan) -> Trial:
     about = frozen.user_attrs
     state = STATES[frozen.state.name]
-    found = {name: about.get(f"validation_{name}") for name in ("accuracy", "loss")}
+    found = {name: about.get(f"validation_{name}") for name in plan.subject.measures}
     if state != "complete" and frozen.intermediate_values:
         found[plan.by] = frozen.intermediate_values[max(frozen.intermediate_values)]
     return Trial(

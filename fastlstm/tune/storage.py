@@ -53,7 +53,7 @@ def opened(path: Path, plan: Plan) -> Iterator[Any]:
             try:
                 study = lib.load_study(**about)  # which writes nothing
             except KeyError:
-                direction = "maximize" if plan.by == "accuracy" else "minimize"
+                direction = "maximize" if plan.rises else "minimize"
                 study = lib.create_study(**about, direction=direction)
             yield study
     finally:

@@ -19,8 +19,8 @@ from fastlstm.tune.plan import Plan
 from fastlstm.tune.pool import Pool
 from fastlstm.tune.report import command_of, line_of, table
 from fastlstm.tune.results import Tuned, best_of, trials_of
+from fastlstm.tune.shared import CONTENTS, Shared
 from fastlstm.tune.storage import ask, opened, optuna, trial_of
-from fastlstm.tune.texts import SharedTexts
 from fastlstm.tune.trial import WHY, work
 
 LEAVING = 20.0  # seconds that a process of a study that was killed may take to save its trial
@@ -50,26 +50,21 @@ def run(
     plan.
 
     Raises Interrupted after Ctrl-C or SIGTERM, with all trials in work saved; ImportError without
-    Optuna; ValueError if the texts are not those of the study, or all trials failed; errors as of
-    `texts.load` and of writing.
+    Optuna; ValueError if the data are not those of the study, or all trials failed;
+    DataChangedError if they change while it is at work; errors of reading them, and of writing.
     """
     optuna()
     with folder.locked():
-        shared = SharedTexts()
+        shared = plan.subject.shared()
         start = time.monotonic()
-        data = shared.whole(plan.config, bars)
+        identity, source, parts = shared.begin(plan.config, bars)
+        identity = {**identity, CONTENTS: shared.contents}
         if resume:
-            _check_texts(folder, data.identity, data.source)
-            folder.write(plan, data.identity, effort.trials)
+            _check_data(folder, identity, source)
+            folder.write(plan, identity, effort.trials)
         else:
-            folder.begin(plan, data.identity, effort.trials)
-        counts = data.sizes
-        say(
-            f"data: {data.source}; {counts['train']:,} texts to train on, {counts['validation']:,} "
-            f"to choose by, {counts['test']:,} that no trial sees",
-            flush=True,
-        )
-        del data
+            folder.begin(plan, identity, effort.trials)
+        say(f"data: {source}; {parts}", flush=True)
         with opened(folder.database, plan) as study:
             _search(study, plan, folder, effort, shared, start, bars)
             trials = trials_of(study, plan)
@@ -107,7 +102,7 @@ def read(folder: TuneFolder) -> tuple[Plan, Tuned]:
 
 
 def _search(
-    study: Any, plan: Plan, folder: TuneFolder, effort: Effort, shared: SharedTexts, start: float,
+    study: Any, plan: Plan, folder: TuneFolder, effort: Effort, shared: Shared, start: float,
     bars: bool,
 ) -> None:  # fmt: skip
     """Make the trials that are still to be made."""
@@ -191,12 +186,13 @@ def _drop_models(folder: TuneFolder, trials: list[Any], by: str) -> None:
             folder.trial(trial.number).drop_model()
 
 
-def _check_texts(folder: TuneFolder, identity: dict[str, Any], source: str) -> None:
-    _, texts, _ = folder.read()
-    if texts != identity:
+def _check_data(folder: TuneFolder, identity: dict[str, Any], source: str) -> None:
+    plan, saved, _ = folder.read()
+    known = saved if CONTENTS in saved else {**saved, CONTENTS: identity[CONTENTS]}
+    if known != identity:
         raise ValueError(
-            f"{folder.path} is a study of other texts than {source}; give another folder=, or "
-            "overwrite=True"
+            f"{folder.path} is a study of other {plan.subject.name} than {source}; give another "
+            "folder=, or overwrite=True"
         )
 
 
@@ -209,7 +205,7 @@ def _no_result(folder: TuneFolder, trials: list[Any]) -> str:
 
 
 def data_name(plan: Plan) -> str:
-    """Return what the texts are called in a title."""
+    """Return what the data are called in a title."""
     return Path(plan.config.data or "").name
 
 

@@ -1,37 +1,93 @@
-"""What the trials of a study share: the texts, read once, and their linear part, trained once."""
+"""Texts that the trials of a study share, read once, and their linear part, trained once."""
 
 from __future__ import annotations
 
+import io
+from contextlib import redirect_stdout
 from dataclasses import replace
 from typing import Any
 
-from fastlstm.train.classifier import texts
+from fastlstm.printable import say
+from fastlstm.train.classifier import classify, texts
+from fastlstm.train.classifier.classify import title_of
 from fastlstm.train.classifier.config import Config
 from fastlstm.train.classifier.dataset import Dataset
 from fastlstm.train.classifier.idle_options import OF_NETS
 from fastlstm.train.classifier.joining import train_linear
 from fastlstm.train.classifier.linear_part import LinearPart
-from fastlstm.train.classifier.text_config import TextConfig
+from fastlstm.train.classifier.parts import Parts, load_parts
+from fastlstm.train.classifier.report import epoch_table, summary
+from fastlstm.train.classifier.results import measure
+from fastlstm.train.classifier.text_config import TextConfig, load_config
+from fastlstm.train.curves import draw_curves
+from fastlstm.train.files import write_file
+from fastlstm.train.history import History
+from fastlstm.tune.shared import Shared
+from fastlstm.tune.trial import Judge
 
 # Options of nets that the texts as they are read depend on.
 OF_TEXTS = ("vocab_size", "max_length", "truncate", "embedding_dim", "unlabelled")
 NOT_OF_TEXTS = (OF_NETS - set(OF_TEXTS)) | {"threads"}
 
 
-class SharedTexts:
+class SharedTexts(Shared):
     """Keeps the texts of the last options, and the linear part of these texts."""
 
-    def __init__(self) -> None:
+    def __init__(self, contents: Any = None) -> None:
+        super().__init__(contents)
         self._data: tuple[dict[str, Any], Dataset] | None = None
         self._linear: tuple[dict[str, Any], LinearPart] | None = None
 
+    def begin(self, config: Config, bars: bool = False) -> tuple[dict[str, Any], str, str]:
+        data = self.whole(config, bars)
+        counts = data.sizes
+        parts = (
+            f"{counts['train']:,} texts to train on, {counts['validation']:,} to choose by, "
+            f"{counts['test']:,} that no trial sees"
+        )
+        return data.identity, data.source, parts
+
+    def train(self, config: Config, run: Any, judge: Judge, bars: bool = False) -> dict[str, Any]:
+        if run.finished:  # it was killed before it could tell
+            metrics: dict[str, Any] = run.read_metrics()
+            return metrics
+        with redirect_stdout(io.StringIO()):
+            return classify.run(
+                self.for_trial, config, run, resume=run.holds_run, bars=bars, listeners=[judge],
+                linear_part=self.linear_part,
+            )  # fmt: skip
+
+    def keep(self, run: Any, kept: Any, threads: int) -> dict[str, Any]:
+        config = load_config(run.config)
+        kept.begin(replace(config, threads=threads).to_json())
+        for source, path in (
+            (run.model, kept.model),
+            (run.vocab, kept.vocab),
+            (run.trained_texts, kept.trained_texts),
+        ):
+            write_file(path, source.read_bytes())
+        parts, _ = load_parts(kept.model)
+        metrics = self._tested(parts, config, run.read_metrics())
+        history = History(epochs=run.read_epochs(), best=metrics["best_epoch"])
+        if history.epochs:
+            kept.write_history(history)
+            draw_curves(kept.curves, history, title_of(metrics))
+        told = f"{epoch_table(history)}\n\n" if history.epochs else ""
+        say(f"\n{told}{summary(metrics, 'texts')}")
+        return metrics
+
     def whole(self, config: Config, bars: bool = False) -> Dataset:
-        """Return all texts of some options, those to test on as well; errors as of `texts.load`."""
+        """Return all texts of some options, those to test on as well.
+
+        Errors as of `texts.load`; DataChangedError if they are others than before.
+        """
         assert isinstance(config, TextConfig)
         key = _key(config)
         if self._data is None or self._data[0] != key:
             self._data = self._linear = None  # two are not kept at a time
-            self._data = key, texts.load(config, bars)
+            data = texts.load(config, bars)
+            self.read(data.contents, str(config.data))
+            self._data = key, data
         data = self._data[1]
         sized = config.sized(len(data.train), len(data.train.tokens))
         return replace(data, options={**data.options, **sized})
@@ -46,6 +102,16 @@ class SharedTexts:
         if self._linear is None or self._linear[0] != key:
             self._linear = key, train_linear(config, data)
         return self._linear[1]
+
+    def _tested(self, parts: Parts, config: Config, metrics: dict[str, Any]) -> dict[str, Any]:
+        """Return the metrics of a run with those of the test texts."""
+        if parts.net is not None:
+            parts.net.set_precision(config.precision)
+        data = self.whole(config)
+        tested = measure(parts, data)
+        seconds = tested.pop("eval_seconds")
+        counts = {f"{part}_{data.noun}": count for part, count in data.sizes.items()}
+        return {**metrics, **counts, **tested, "eval_seconds": metrics["eval_seconds"] + seconds}
 
 
 def _key(config: Config) -> dict[str, Any]:

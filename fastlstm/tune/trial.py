@@ -2,35 +2,42 @@
 
 from __future__ import annotations
 
-import io
-from contextlib import redirect_stdout
 from typing import Any
 
-from fastlstm.train.classifier import classify
 from fastlstm.train.history import Epoch, History
 from fastlstm.train.listener import Listener
-from fastlstm.tune.folder import TrialFolder, TuneFolder
+from fastlstm.tune.folder import TuneFolder
 from fastlstm.tune.plan import Plan
+from fastlstm.tune.shared import Shared
 from fastlstm.tune.storage import optuna, trial_of
-from fastlstm.tune.texts import SharedTexts
 
 # What may be wrong with the options of one trial, and not with those of the next one.
 OF_A_TRIAL = (FloatingPointError, MemoryError, ValueError)
-KEPT = ("validation_accuracy", "validation_loss", "best_epoch", "epochs", "train_seconds")
+KEPT = (
+    "validation_accuracy", "validation_mae", "validation_loss", "best_epoch", "epochs",
+    "train_seconds",
+)  # fmt: skip
 WHY = "why"
 
 
 class Judge(Listener):
-    """Reports the validation part after each epoch, and ends the trial if Optuna says so.
+    """Reports what was held back after each epoch, and ends the trial if Optuna says so.
 
     The last epoch ends no trial: the rest is joining, and that counts.
+
+    Attributes
+    ----------
+    by : the measure.
+    unit : factor on what an epoch tells, so that trials compare.
+    epochs, seconds : trained.
     """
 
     def __init__(self, trial: Any, reported: dict[int, float], by: str) -> None:
-        self._trial, self._reported, self._by, self._epochs = trial, reported, by, 0
+        self.by, self.unit, self.epochs, self.seconds = by, 1.0, 0, 0.0
+        self._trial, self._reported, self._last = trial, reported, 0
 
     def on_start(self, history: History, steps_per_epoch: int, epochs: int) -> None:
-        self._epochs = epochs
+        self._last = epochs
         for epoch in history.epochs:  # of a trial that goes on
             self._judge(epoch)
 
@@ -38,34 +45,37 @@ class Judge(Listener):
         self._judge(epoch)
 
     def _judge(self, epoch: Epoch) -> None:
+        self.epochs, self.seconds = self.epochs + 1, self.seconds + epoch.seconds
         if epoch.epoch not in self._reported:
-            value = getattr(epoch, f"validation_{self._by}")
+            value = self.unit * getattr(epoch, f"validation_{self.by}")
             self._trial.report(value, epoch.epoch)
             self._reported[epoch.epoch] = value
             newest = True
         else:
             newest = epoch.epoch == max(self._reported)
-        if newest and epoch.epoch < self._epochs and self._trial.should_prune():
+        if newest and epoch.epoch < self._last and self._trial.should_prune():
             raise optuna().TrialPruned
 
 
 def work(
-    study: Any, number: int, plan: Plan, folder: TuneFolder, shared: SharedTexts, threads: int,
+    study: Any, number: int, plan: Plan, folder: TuneFolder, shared: Shared, threads: int,
     bars: bool = False,
 ) -> None:  # fmt: skip
     """Make a trial that was drawn, or go on with one that was broken off, and tell Optuna.
 
     Raises TrainingInterrupted after Ctrl-C or SIGTERM, with the trial's state saved; OSError if a
-    file cannot be written. A trial that fails is told as one.
+    file cannot be written, or the data are not those of the study. A trial that fails is told as
+    one.
     """
     lib = optuna()
     trial, run = trial_of(study, number), folder.trial(number)
     frozen = study.get_trials(deepcopy=False)[number]
     judge = Judge(trial, dict(frozen.intermediate_values), plan.by)
     try:
-        metrics = _train(plan.config_of(frozen.params, threads), run, shared, judge, bars)
+        config = plan.config_of(frozen.params, threads)
+        metrics = shared.train(config, run, judge, bars)
     except lib.TrialPruned:
-        _keep(trial, _so_far(run))
+        _keep(trial, {"epochs": judge.epochs, "train_seconds": judge.seconds})
         study.tell(trial, state=lib.trial.TrialState.PRUNED)
     except OF_A_TRIAL as error:
         trial.set_user_attr(WHY, _told(error))
@@ -73,26 +83,6 @@ def work(
     else:
         _keep(trial, metrics)
         study.tell(trial, metrics[f"validation_{plan.by}"])
-
-
-def _train(
-    config: Any, run: TrialFolder, shared: SharedTexts, judge: Judge, bars: bool
-) -> dict[str, Any]:
-    """Train a run or go on with it, in silence; return its metrics."""
-    if run.finished:  # it was killed before it could tell
-        return run.read_metrics()
-    with redirect_stdout(io.StringIO()):
-        return classify.run(
-            shared.for_trial, config, run, resume=run.holds_run, bars=bars, listeners=[judge],
-            linear_part=shared.linear_part,
-        )  # fmt: skip
-
-
-def _so_far(run: TrialFolder) -> dict[str, Any]:
-    """Return metrics of a run that was ended early."""
-    epochs = run.read_epochs()
-    seconds = sum(epoch.seconds for epoch in epochs)
-    return {"epochs": len(epochs), "train_seconds": seconds}
 
 
 def _told(error: Exception) -> str:

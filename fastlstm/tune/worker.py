@@ -20,8 +20,8 @@ from typing import Any
 from fastlstm.cli.errors import FAILED, STOPPED, one_line, warnings_told
 from fastlstm.train.interrupt import termination_raises
 from fastlstm.tune.folder import TuneFolder
+from fastlstm.tune.shared import CONTENTS
 from fastlstm.tune.storage import opened
-from fastlstm.tune.texts import SharedTexts
 from fastlstm.tune.trial import work
 
 
@@ -75,10 +75,11 @@ def main(arguments: list[str] | None = None) -> int:
         answers.write(json.dumps(told) + "\n")
         answers.flush()
 
-    folder, shared = TuneFolder(path), SharedTexts()
+    folder = TuneFolder(path)
     try:
         with warnings_told(), termination_raises(), open(os.devnull, "w") as nowhere:
-            plan, _, _ = folder.read()
+            plan, told, _ = folder.read()
+            shared = plan.subject.shared(told.get(CONTENTS))
             with redirect_stdout(nowhere), opened(folder.database, plan) as study:
                 answer(ready=True)
                 for number in Inbox(sys.stdin):

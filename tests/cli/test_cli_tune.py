@@ -32,7 +32,7 @@ TRIALS = 4
 @pytest.fixture
 def no_pictures_of_studies(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("fastlstm.tune.study.draw_study", lambda *_: True)
-    monkeypatch.setattr("fastlstm.tune.best.draw_curves", lambda *_: True)
+    monkeypatch.setattr("fastlstm.tune.texts.draw_curves", lambda *_: True)
 
 
 def tune(*line: object) -> int:
@@ -60,7 +60,7 @@ def done(tmp_path_factory: pytest.TempPathFactory, line: list[object]) -> Path:
     """The folder of a finished study."""
     out = tmp_path_factory.mktemp("studies") / "it's a 100 % good? study#1"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("fastlstm.tune.best.draw_curves", lambda *_: True)
+        patch.setattr("fastlstm.tune.texts.draw_curves", lambda *_: True)
         assert tune(*line, "--out", out) == 0
     return out
 

@@ -9,8 +9,9 @@ import pytest
 
 from fastlstm.train.classifier.text_config import TextConfig
 from fastlstm.tune.function import make_plan
-from fastlstm.tune.plan import DEFAULT, OPTIONS, Plan, make_space
+from fastlstm.tune.plan import Plan, make_space
 from fastlstm.tune.space import Choices, Range, as_words, parse_search
+from fastlstm.tune.subject import TEXTS
 
 CONFIG = TextConfig()
 
@@ -18,7 +19,7 @@ CONFIG = TextConfig()
 def test_words_name_ranges_and_values() -> None:
     words = ["lr=1e-4:1e-2:log", "hidden=64,128", "num-layers=1:3", "dropout=0:0.6:0.2",
              "bidirectional=yes,no", "cell=lstm,gru", "batch=16:64:16"]  # fmt: skip
-    space = parse_search(words, OPTIONS)
+    space = parse_search(words, TEXTS.options)
     assert space == {
         "lr": Range(1e-4, 1e-2, log=True),
         "hidden_size": Choices((64, 128)),
@@ -28,7 +29,9 @@ def test_words_name_ranges_and_values() -> None:
         "cell": Choices(("lstm", "gru")),
         "batch_size": Range(16, 64, 16),
     }
-    again = parse_search([f"{name}={values.words}" for name, values in space.items()], OPTIONS)
+    again = parse_search(
+        [f"{name}={values.words}" for name, values in space.items()], TEXTS.options
+    )
     assert again == space
     assert space["dropout"].value(0.2 + 0.2 + 0.2) == 0.6
     assert space["lr"].value(0.00123456) == 0.001235
@@ -79,14 +82,14 @@ def test_faults_are_named(word: str, told: str) -> None:
 
 
 def test_what_is_given_is_not_searched() -> None:
-    assert len(make_space(None, CONFIG, {})) == len(DEFAULT)
+    assert len(make_space(None, CONFIG, {})) == len(TEXTS.default)
     assert "lr" not in make_space(None, CONFIG, {"lr": 0.1})
     with pytest.raises(ValueError, match=r"lr and search lr=0\.1:0\.2 exclude each other"):
         make_space(["lr=0.1:0.2"], CONFIG, {"lr": 0.1})
     with pytest.raises(ValueError, match="search has lr twice"):
         make_space(["lr=0.1:0.2", "lr=1:2"], CONFIG, {})
     with pytest.raises(ValueError, match="search is empty: all that is searched by default"):
-        make_space(None, CONFIG, {word.partition("=")[0]: 1 for word in DEFAULT})
+        make_space(None, CONFIG, {word.partition("=")[0]: 1 for word in TEXTS.default})
     with pytest.raises(ValueError, match="search is empty: a linear part alone has no net"):
         make_space(None, TextConfig(parts="linear"), {})
     vectors = TextConfig(vectors="glove.txt")

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from dataclasses import Field, asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, fields
 from typing import Any, ClassVar
 
 import numpy as np
@@ -15,11 +14,8 @@ from fastlstm.models.model import LAYERS
 from fastlstm.nn.pooling import POOLINGS
 from fastlstm.text.tokenizer import AUTO, CHOICES, WORD_1
 from fastlstm.train.optim import OPTIMIZERS
+from fastlstm.train.option import LARGEST, TINY, checked, option
 from fastlstm.train.schedule import SCHEDULES
-
-LARGEST = 2**63 - 1  # whole number accepted as a float
-MOST = 2**31 - 1  # default limit of a whole number
-TINY = math.ulp(0.0)  # smallest float above 0
 
 STEPS = 1000  # optimizer steps that train a model well
 FEWEST_EPOCHS, MOST_EPOCHS = 3, 40
@@ -39,18 +35,6 @@ ADDED: dict[str, Any] = {
     "unlabelled": True, "teachers": 2, "precision": "float32", "vectors": None,
     "freeze_vectors": False, "analyzer": WORD_1, "parts": "net", "marks": False, "from_run": None,
 }  # fmt: skip
-
-
-def option(
-    default: Any, help: str, *, low: float = -math.inf, high: float = math.inf,
-    below: float = math.inf, choices: tuple[str, ...] = (), type: type = str,
-) -> Any:  # fmt: skip
-    """Describe a field of `Config`: numbers have a range, words may have choices."""
-    kind = type if default is None else default.__class__
-    if kind is int:
-        high = MOST if high == math.inf else high
-    about = {"help": help, "low": low, "high": high, "below": below}
-    return field(default=default, metadata={**about, "choices": choices, "type": kind})
 
 
 @dataclass(frozen=True)
@@ -173,7 +157,7 @@ class Config:
 
     def __post_init__(self) -> None:
         for item in fields(self):
-            object.__setattr__(self, item.name, _checked(item, getattr(self, item.name)))
+            object.__setattr__(self, item.name, checked(item, getattr(self, item.name)))
         if self.precision == "int8":
             raise ValueError(
                 "precision is 'int8', in which a net cannot be trained: train in float32 or "
@@ -233,29 +217,3 @@ class Config:
         if known != set(value):
             raise ValueError(f"options missing or unknown: {sorted(known ^ set(value))}")
         return cls(**value)
-
-
-def _checked(item: Field[Any], value: Any) -> Any:
-    """Return the value of an option in its type, or raise an error that names the option."""
-    about = item.metadata
-    kind = about["type"]
-    if value is None and item.default is None:
-        return value
-    if kind is float and type(value) is int and abs(value) < LARGEST:
-        value = float(value)
-    if type(value) is not kind:
-        raise TypeError(f"{item.name} is {value!r}, expected {kind.__name__}")
-    if about["choices"] and value not in about["choices"]:
-        raise ValueError(f"{item.name} is {value!r}, expected one of {', '.join(about['choices'])}")
-    if kind in (int, float):
-        low, high, below = about["low"], about["high"], about["below"]
-        if not (low <= value <= high and value < below):
-            raise ValueError(f"{item.name} is {value!r:.30}, expected {_range(low, high, below)}")
-    return value
-
-
-def _range(low: float, high: float, below: float) -> str:
-    text = "more than 0" if low == TINY else f"at least {low:g}"
-    if high < math.inf:
-        return f"{text} and at most {high:.0f}"
-    return f"{text} and below {below:g}" if below < math.inf else f"{text} and finite"

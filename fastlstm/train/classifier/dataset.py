@@ -68,6 +68,7 @@ class Dataset:
     targets: NDArray[np.float64] | None = None  # [N], to learn: probabilities of class 1
     start: Start | None = None  # what the model begins with, if not at random
     whole: Whole | None = None  # what a linear part reads, if there is to be one
+    contents: tuple[int, ...] = ()  # change with any text or label, whatever is made of them
 
     @property
     def sizes(self) -> dict[str, int]:

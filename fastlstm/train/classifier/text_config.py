@@ -13,8 +13,9 @@ from fastlstm.text.json_value import read_json
 from fastlstm.text.marks import tokens_with_marks
 from fastlstm.text.rows import FORMATS, Reading
 from fastlstm.text.tokenizer import tokenize
-from fastlstm.train.classifier.config import ADDED, FREE_OPTIONS, Config, option
+from fastlstm.train.classifier.config import ADDED, FREE_OPTIONS, Config
 from fastlstm.train.files import reading
+from fastlstm.train.option import option
 
 # How texts are read. A resumed run may change this: the texts themselves are compared.
 READING = ("text_column", "label_column", "format", "encoding", "delimiter", "header", "quotes")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import zlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -48,6 +50,7 @@ def load(config: TextConfig, bars: bool = False) -> Dataset:
     everything = _numbered(found, labels, config.data)
     _check_sizes(found.labels, config)
     train, test = _test_part(everything, labels, config)
+    contents = (_contents(train, labels), _contents(test, labels))
     config = replace(config, analyzer=choose_analyzer(train.texts, config.analyzer))
     data = _encode(train, test, labels, config, bars)
     options: dict[str, Any] = {
@@ -55,7 +58,10 @@ def load(config: TextConfig, bars: bool = False) -> Dataset:
         "analyzer": config.analyzer,
         **dict(zip(("text_column", "label_column"), found.columns or (), strict=False)),
     }
-    return Dataset(**data, labels=tuple(labels), options=options, source=_describe(found, config))
+    return Dataset(
+        **data, labels=tuple(labels), options=options, source=_describe(found, config),
+        contents=contents,
+    )  # fmt: skip
 
 
 class ClassNumbers:
@@ -133,6 +139,14 @@ def _test_part(everything: Texts, labels: Sequence[str], config: TextConfig) -> 
     rng = generator(config.seed, SPLIT, 1)  # step 0 draws the validation part
     kept, held_back = stratified_split(everything.labels, config.test_split, rng)
     return _select(everything, kept), _select(everything, held_back)
+
+
+def _contents(part: Texts, labels: Sequence[str]) -> int:
+    """Return a number that changes with any text or label."""
+    crc = zlib.crc32(json.dumps([*labels, *map(int, part.labels)]).encode())
+    for text in part.texts:
+        crc = zlib.crc32(f"{text}\0".encode("utf-8", "surrogatepass"), crc)
+    return crc
 
 
 def _normalized(texts: Texts, analyzer: str, marks: bool) -> Texts:
