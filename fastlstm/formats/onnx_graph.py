@@ -61,8 +61,8 @@ class Graph:
     def integer_product(self, x: str, weight: NDArray[Any]) -> str:
         """Return x W^T with x rounded to 8 bits by its range and W row by row, to 7 bits.
 
-        On x86-64 without VNNI, ONNX Runtime adds up pairs of products in 16 bits and cuts off what is
-        larger; two of 255 times 64 fit.
+        On x86-64 without VNNI, ONNX Runtime adds up pairs of products in 16 bits and cuts off
+        what is larger; two of 255 times 64 fit.
         """
         rounded, scale = rounded_rows(weight, 64)
         q, x_scale, zero = self.nodes("DynamicQuantizeLinear", x, outputs=3)
