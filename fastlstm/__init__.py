@@ -12,9 +12,9 @@ Every name loads on first use: so the commands can answer Ctrl-C before NumPy is
 optional packages cost time only when they are used.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from fastlstm import lazy
 from fastlstm._version import __version__
 
 if TYPE_CHECKING:
@@ -114,10 +114,9 @@ __all__ = [
     "together",
 ]
 
-# Modules to look for a name in.
+# Modules to look for a name in, and others.
 _HOLDERS = ("nn", "models", "runtime", "custom", "differences", "formats", "notices", "many")
-_MODULES = (
-    *_HOLDERS,
+_OTHERS = (
     "distributed",
     "examples",
     "forecast",
@@ -136,20 +135,9 @@ _MODULES = (
 _NOT_SHOWN = {"custom", "differences", "kernels", "notices", "runtime"}
 
 if not TYPE_CHECKING:
-
-    def __getattr__(name: str) -> Any:
-        if name in _MODULES:
-            try:
-                return import_module(f"{__name__}.{name}")
-            except ImportError as error:  # hasattr and dir() expect no other error
-                raise AttributeError(f"{__name__}.{name} cannot be loaded: {error}") from error
-        for place in _HOLDERS if name in __all__ else ():
-            module = import_module(f"{__name__}.{place}")
-            if hasattr(module, name):
-                return globals().setdefault(name, getattr(module, name))
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    __getattr__ = lazy.attributes(__name__, __all__, _HOLDERS, _OTHERS)
 
 
 def __dir__() -> list[str]:
-    shown = {n for n in _MODULES if n not in _NOT_SHOWN}
+    shown = {n for n in (*_HOLDERS, *_OTHERS) if n not in _NOT_SHOWN}
     return sorted({*(n for n in globals() if n.startswith("__")), *__all__, *shown})

@@ -42,10 +42,30 @@ def test_loads_numpy_and_itself(loaded: set[str]) -> None:
 
 
 def test_loads_few_modules(loaded: set[str]) -> None:
-    """Some 50 small ones, in less than 0.15 s; what is not needed by all is loaded when used."""
-    assert len(loaded) < 75
+    """Some 35 small ones, in less than 0.15 s; what is not needed by all is loaded when used."""
+    assert len(loaded) < 60
     for name in ("train", "cli", "text", "torch", "keras", "sklearn", "plotting"):
         assert f"fastlstm.{name}" not in loaded
+
+
+def test_a_layer_loads_no_other(loaded: set[str]) -> None:
+    for name in ("gru", "cell", "chain", "embedding", "linear", "losses", "regression_losses"):
+        assert f"fastlstm.nn.{name}" not in loaded
+
+
+def test_every_name_is_found_in_a_fresh_process() -> None:
+    """Whichever is asked for first; and `dir` shows all before any is loaded."""
+    code = (
+        "import sys, fastlstm, fastlstm.nn as nn\n"
+        "assert 'numpy' not in sys.modules\n"
+        "for module in (fastlstm, nn):\n"
+        "    assert set(module.__all__) <= set(dir(module)), module\n"
+        "for name in reversed(nn.__all__):\n"
+        "    assert getattr(nn, name).__name__ == name\n"
+        "assert nn.recurrent.stream is sys.modules['fastlstm.nn.recurrent.stream']\n"
+        "assert not hasattr(nn, 'check_size')\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_a_command_is_ready_for_ctrl_c_at_once() -> None:
@@ -55,7 +75,8 @@ def test_a_command_is_ready_for_ctrl_c_at_once() -> None:
     )
     assert set(done.stdout.split()) == {
         "fastlstm", "fastlstm._version", "fastlstm.cli", "fastlstm.cli.errors",
-        "fastlstm.cli.flags", "fastlstm.memory", "fastlstm.printable", "fastlstm.train_imdb",
+        "fastlstm.cli.flags", "fastlstm.lazy", "fastlstm.memory", "fastlstm.printable",
+        "fastlstm.train_imdb",
     }  # fmt: skip
 
 

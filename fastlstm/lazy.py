@@ -1,0 +1,36 @@
+"""Names of a package that load on first use, as PEP 562 has it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Collection
+from importlib import import_module
+from typing import Any
+
+
+def attributes(
+    package: str, names: Collection[str], holders: Collection[str], others: Collection[str] = ()
+) -> Callable[[str], Any]:
+    """Return what is to be the ``__getattr__`` of a package.
+
+    Parameters
+    ----------
+    package : its ``__name__``.
+    names : public names that stand in modules of the package.
+    holders : the modules to look for them in, those that are cheap to load first.
+    others : modules that are attributes of the package too.
+    """
+
+    def load(name: str) -> Any:
+        if name in holders or name in others:
+            try:
+                return import_module(f"{package}.{name}")
+            except ImportError as error:  # hasattr and dir() expect no other error
+                raise AttributeError(f"{package}.{name} cannot be loaded: {error}") from error
+        for holder in holders if name in names else ():
+            module = import_module(f"{package}.{holder}")
+            if hasattr(module, name):
+                return vars(sys.modules[package]).setdefault(name, getattr(module, name))
+        raise AttributeError(f"module {package!r} has no attribute {name!r}")
+
+    return load
