@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from fastlstm.formats.cells import LAYERS, SINGLE_STEPS, fixed_options, taken
 from fastlstm.formats.layers import Layers
 from fastlstm.formats.recurrence import Recurrence
 from fastlstm.formats.sequential import Sequential
@@ -39,21 +40,20 @@ from fastlstm.formats.steps import (
 )
 from fastlstm.models.softmax import SoftmaxDecoder
 from fastlstm.nn.attention import DotAttention
-from fastlstm.nn.cell import GRUCell, LSTMCell, RNNCell
 from fastlstm.nn.chain import Chain, Conv1d, Magnitude, Mean, ReLU, Sigmoid, Tanh
 from fastlstm.nn.check import check_probability
 from fastlstm.nn.dropout import Dropout
 from fastlstm.nn.embedding import Embedding
-from fastlstm.nn.gru import GRU
 from fastlstm.nn.linear import Linear
-from fastlstm.nn.lstm import LSTM, PeepholeLSTM
 from fastlstm.nn.module import Module
-from fastlstm.nn.rnn import RNN
+from fastlstm.nn.recurrent import Recurrent
 
 DEEPEST = 20  # layers inside layers
 HOLDERS = ("Recurrence", "Sequential", "Chain", "Layers")  # what has layers inside
 SETTINGS = ("batch_first", "dropout", "recurrent_dropout", "recompute", "precision", "p")
-LATER = {"weight_drop": 0.0, "variational": False, "axis": None}  # written if not the usual ones
+LATER: dict[str, Any] = {"axis": None} | {  # written if not the usual ones
+    name: option.usual for name, option in Recurrent.OPTIONS.items() if name not in SETTINGS
+}
 
 
 class Kind(NamedTuple):
@@ -65,35 +65,19 @@ class Kind(NamedTuple):
     others: Mapping[str, Any] = {}  # options that are written if they are not the usual ones
 
 
-_RECURRENT = (
-    "input_size", "hidden_size", "num_layers", "bias", "bidirectional", "dtype", "learn_state",
-)  # fmt: skip
-_CELL = ("input_size", "hidden_size", "bias", "dtype")
-_OWN = {
-    "LSTM": ("proj_size",), "GRU": ("reset_after",), "RNN": ("nonlinearity",), "PeepholeLSTM": (),
-    "LSTMCell": (), "GRUCell": ("reset_after",), "RNNCell": ("nonlinearity",),
-}  # fmt: skip
 _ACTIVATIONS = {"activation": "tanh", "recurrent_activation": "sigmoid"}
-_OTHERS = dict.fromkeys(("LSTM", "GRU", "LSTMCell", "GRUCell"), _ACTIVATIONS)
+
+
+def _recurrent(kind: Any, shapes: Callable[[str], Callable[[Mapping[str, Any]], Shapes]]) -> Kind:
+    """Return what is written of a recurrent layer or of a cell of one step."""
+    options = (name for name in fixed_options(kind) if name not in _ACTIVATIONS)
+    others = {name: _ACTIVATIONS[name] for name in taken(kind, _ACTIVATIONS)}
+    return Kind(kind, tuple(options), shapes(kind.__name__), others)
+
+
 KINDS: dict[str, Kind] = {
-    **{
-        kind.__name__: Kind(
-            kind,
-            (*_RECURRENT, *_OWN[kind.__name__]),
-            recurrent_shapes(kind.__name__),
-            _OTHERS.get(kind.__name__, {}),
-        )
-        for kind in (LSTM, GRU, RNN, PeepholeLSTM)
-    },
-    **{
-        kind.__name__: Kind(
-            kind,
-            (*_CELL, *_OWN[kind.__name__]),
-            cell_shapes(kind.__name__),
-            _OTHERS.get(kind.__name__, {}),
-        )
-        for kind in (LSTMCell, GRUCell, RNNCell)
-    },
+    **{kind.__name__: _recurrent(kind, recurrent_shapes) for kind in LAYERS},
+    **{kind.__name__: _recurrent(kind, cell_shapes) for kind in SINGLE_STEPS},
     "Linear": Kind(
         Linear,
         ("in_features", "out_features", "bias", "dtype"),

@@ -7,7 +7,8 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from fastlstm.kernels import CELLS, CellSpec
+from fastlstm.formats.cells import cell_of
+from fastlstm.kernels import CellSpec
 from fastlstm.nn.check import check_size
 from fastlstm.nn.recurrent.stack import MOST_LAYERS
 from fastlstm.nn.weights import PARTS
@@ -29,14 +30,6 @@ def check_shapes(shapes: Shapes, arrays: Mapping[str, NDArray[Any]], what: str) 
         raise ValueError(f"it has {len(arrays)} tensors, expected {found} for {what}")
 
 
-def _cell_of(name: str, options: Mapping[str, Any]) -> CellSpec:
-    if name.startswith("GRU"):
-        return CELLS["gru" if options["reset_after"] else "gru_reset_before"]
-    if name.startswith("RNN"):
-        return CELLS["rnn_tanh"]
-    return CELLS["peephole_lstm" if name == "PeepholeLSTM" else "lstm"]
-
-
 def _sizes(options: Mapping[str, Any], *names: str) -> list[int]:
     return [check_size(name, options[name], 0 if name == "proj_size" else 1) for name in names]
 
@@ -55,7 +48,7 @@ def _direction(cell: CellSpec, suffix: str, sizes: tuple[int, int, int], bias: b
 
 def recurrent_shapes(name: str) -> Callable[[Mapping[str, Any]], Shapes]:
     def shapes(options: Mapping[str, Any]) -> Shapes:
-        cell = _cell_of(name, options)
+        cell = cell_of(name, options)
         I, H, L = _sizes(options, "input_size", "hidden_size", "num_layers")  # noqa: E741
         check_size("num_layers", L, most=MOST_LAYERS)
         R = options.get("proj_size", 0) and _sizes(options, "proj_size")[0] or H
@@ -74,7 +67,7 @@ def recurrent_shapes(name: str) -> Callable[[Mapping[str, Any]], Shapes]:
 def cell_shapes(name: str) -> Callable[[Mapping[str, Any]], Shapes]:
     def shapes(options: Mapping[str, Any]) -> Shapes:
         I, H = _sizes(options, "input_size", "hidden_size")  # noqa: E741
-        yield from _direction(_cell_of(name, options), "", (I, H, H), options["bias"])
+        yield from _direction(cell_of(name, options), "", (I, H, H), options["bias"])
 
     return shapes
 

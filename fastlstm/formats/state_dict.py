@@ -14,26 +14,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastlstm.formats.cells import made_of
 from fastlstm.formats.describe import KINDS
 from fastlstm.formats.layers import Layers
 from fastlstm.formats.shapes import check_shapes
+from fastlstm.kernels import CELLS
 from fastlstm.nn.embedding import Embedding
 from fastlstm.nn.linear import Linear
 from fastlstm.nn.module import Module
 
 Arrays = Mapping[str, NDArray[Any]]
+OWN = sorted({name for cell in CELLS.values() for name in cell.params})  # of a cell, beside these:
 RECURRENT = re.compile(
-    r"(?:(.*)\.)?(weight_ih|weight_hh|weight_hr|bias_ih|bias_hh|p_[ifo])(?:_l(\d{1,5})(_reverse)?)?"
+    r"(?:(.*)\.)?(weight_ih|weight_hh|weight_hr|bias_ih|bias_hh|"
+    + "|".join(OWN)
+    + r")(?:_l(\d{1,5})(_reverse)?)?"
 )
 PLAIN = re.compile(r"(?:(.*)\.)?(weight|bias)")
-LAYERS: dict[str, tuple[str, dict[str, Any]]] = {  # kind -> class and options
-    "lstm": ("LSTM", {}),
-    "peephole_lstm": ("PeepholeLSTM", {}),
-    "gru": ("GRU", {"reset_after": True}),
-    "gru_reset_before": ("GRU", {"reset_after": False}),
-    "rnn_tanh": ("RNN", {"nonlinearity": "tanh"}),
-    "rnn_relu": ("RNN", {"nonlinearity": "relu"}),
-}
 OTHERS = ("linear", "embedding")
 BY_GATES = {4: "lstm", 3: "gru"}  # torch's GRU resets after the product
 
@@ -104,8 +101,9 @@ def _why_not(parts: Mapping[str, NDArray[Any]]) -> str:
 
 
 def _layer(name: str, parts: dict[str, NDArray[Any]], kind: str | None) -> Module:
-    if kind is not None and kind not in (*LAYERS, *OTHERS):
-        raise ValueError(f"its kind is {kind!r}, expected one of {', '.join((*LAYERS, *OTHERS))}")
+    valid = (*made_of(), *OTHERS)
+    if kind is not None and kind not in valid:
+        raise ValueError(f"its kind is {kind!r}, expected one of {', '.join(valid)}")
     layer = _plain(name, parts, kind) if "weight" in parts else _recurrent(name, parts, kind)
     layer.load_state_dict(parts)
     return layer
@@ -136,7 +134,7 @@ def _recurrent(name: str, parts: Mapping[str, NDArray[Any]], kind: str | None) -
             raise ValueError(f"{own}{suffix} has shape {array.shape}, expected two axes")
     hidden = w_hh.shape[1] if w_hr is None else w_hr.shape[1]
     kind = kind or _told_kind(name, parts, suffix, w_hh.shape[0] / hidden)
-    made, more = LAYERS[kind] if kind in LAYERS else ("", {})
+    made, more = made_of().get(kind, ("", {}))
     if not made or (not suffix and f"{made}Cell" not in KINDS):
         raise ValueError(f"its kind is {kind!r}, of which there is no such layer")
     options: dict[str, Any] = {
@@ -153,8 +151,9 @@ def _recurrent(name: str, parts: Mapping[str, NDArray[Any]], kind: str | None) -
 
 def _told_kind(name: str, parts: Mapping[str, NDArray[Any]], suffix: str, gates: float) -> str:
     """Return the kind that the number of gates tells; ValueError if it does not."""
-    if "p_i" + suffix in parts:
-        return "peephole_lstm"
+    for cell in CELLS.values():
+        if any(name + suffix in parts for name in cell.params):
+            return cell.name
     if gates in BY_GATES:
         return BY_GATES[int(gates)]
     if gates == 1:

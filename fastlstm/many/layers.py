@@ -15,20 +15,14 @@ from fastlstm.many.stream import ManyStream
 from fastlstm.many.walk import Run, States, run_backward, run_forward
 from fastlstm.nn.check import check_size, refuse_keywords
 from fastlstm.nn.module import Array, Module, Parameter, Tape, check_finite
-from fastlstm.nn.recurrent import Recurrent
+from fastlstm.nn.recurrent import FIXED, Recurrent
 from fastlstm.nn.sequence import check_not_nan
 from fastlstm.nn.state import read_states
 
-# Options that may be changed at any time, and those that are fixed; in all of them layers that run
+# Options that may be changed at any time; in these and in those that are fixed, layers that run
 # together are equal.
-CHANGING = (
-    "batch_first", "dropout", "recurrent_dropout", "weight_drop", "recompute", "precision",
-)  # fmt: skip
-FIXED = (
-    "input_size", "hidden_size", "num_layers", "bias", "bidirectional", "proj_size", "dtype",
-    "learn_state", "nonlinearity", "reset_after", "activation", "recurrent_activation",
-)  # fmt: skip
-NOISE = ("dropout", "recurrent_dropout", "weight_drop")
+CHANGING = (*Recurrent.OPTIONS, "precision")
+NOISE = [name for name, option in Recurrent.OPTIONS.items() if option.noise]
 read_changing = attrgetter(*CHANGING)
 
 

@@ -5,6 +5,6 @@ layers and directions, forward and backward.
 """
 
 from fastlstm.nn.recurrent.layer import Recurrent
-from fastlstm.nn.recurrent.stack import LayerOptions
+from fastlstm.nn.recurrent.stack import FIXED, LayerOptions
 
-__all__ = ["LayerOptions", "Recurrent"]
+__all__ = ["FIXED", "LayerOptions", "Recurrent"]

@@ -14,8 +14,9 @@ from fastlstm.kernels import CellSpec, Rows, Tokens
 from fastlstm.nn.check import Rng, check_rng, check_size, refuse_keywords
 from fastlstm.nn.module import Array, Tape, check_finite
 from fastlstm.nn.recurrent.gates import Gated
+from fastlstm.nn.recurrent.options import in_signature
 from fastlstm.nn.recurrent.reset import Cuts, read_reset
-from fastlstm.nn.recurrent.stack import LayerOptions, Stack, States
+from fastlstm.nn.recurrent.stack import Stack, States
 from fastlstm.nn.recurrent.stream import Stream
 from fastlstm.nn.recurrent.walk import draw_noise, run_backward, run_forward
 from fastlstm.nn.sequence import Sequences, read_batch
@@ -61,18 +62,16 @@ class Recurrent(Gated):
     def __init_subclass__(cls) -> None:
         """Name the options that all layers have in the signature that `help` shows."""
         signature = inspect.signature(cls.__init__)
-        own = [p for p in signature.parameters.values() if p.name != "options"]
-        if len(own) < len(signature.parameters):
-            common = inspect.signature(Stack.__init__).parameters
-            own += [common[name] for name in LayerOptions.__annotations__]
-        hidden, cell = (
-            ["self", "unknown"] + ["precision"] * bool(cls._engine),
-            getattr(cls, "_cell", None),
-        )
+        own = dict(signature.parameters)
+        if own.pop("options", None) is not None:
+            common = inspect.signature(Stack.__init__).parameters.values()
+            own |= {p.name: p for p in common if p.kind is p.KEYWORD_ONLY}
+            own |= {name: in_signature(Stack, name) for name in cls.OPTIONS if name not in own}
+        hidden, cell = ["self"] + ["precision"] * bool(cls._engine), getattr(cls, "_cell", None)
         if isinstance(cell, CellSpec) and not cell.projects:
             hidden.append("proj_size")
-        own = [p for p in own if p.name not in hidden]
-        cls.__signature__ = signature.replace(parameters=own)  # type: ignore[attr-defined]
+        shown = [p for name, p in own.items() if name not in hidden]
+        cls.__signature__ = signature.replace(parameters=shown)  # type: ignore[attr-defined]
 
     def __call__(
         self,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, ClassVar, NoReturn, TypedDict
+from typing import TYPE_CHECKING, Any, ClassVar, TypedDict
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -26,35 +26,40 @@ from fastlstm.nn.check import (
 from fastlstm.nn.init import orthogonal, uniform
 from fastlstm.nn.module import Array, Parameter, described
 from fastlstm.nn.precision import Precise
+from fastlstm.nn.recurrent.options import Option, option
 from fastlstm.nn.recurrent.reset import BoolArray
 from fastlstm.nn.sums import sum_rows
 from fastlstm.nn.weights import Owned, find_parameters, make_weights, read_weights
 from fastlstm.notices import IdleWarning
 
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
 MOST_LAYERS = 10_000  # each is made as an object: a mistaken number must not take all memory
 INITS = ("torch", "orthogonal")
-CHECKED: dict[str, Callable[[str, Any], Any]] = {  # options that may be changed at any time
-    "batch_first": check_flag,
-    "dropout": check_probability,
-    "recurrent_dropout": check_probability,
-    "weight_drop": check_probability,
-    "variational": check_flag,
-    "recompute": partial(check_size, least=0),
-}
+FIXED = (  # options that the parameters are made for
+    "input_size", "hidden_size", "num_layers", "bias", "bidirectional", "proj_size", "dtype",
+    "learn_state", "nonlinearity", "reset_after", "activation", "recurrent_activation",
+)  # fmt: skip
 States = list[Array]  # each [K,N,...], K = layers * directions
 
 
-class LayerOptions(TypedDict, total=False):
-    """Options that every recurrent layer has, by name only."""
+class LoopOptions(TypedDict, total=False):
+    """Options of `Stack.OPTIONS` by name, for type checkers."""
+
+    recompute: int
+    recurrent_dropout: float
+    weight_drop: float
+    variational: bool
+
+
+class LayerOptions(LoopOptions, total=False):
+    """All options that every recurrent layer has by name."""
 
     dtype: DTypeLike
     rng: Rng
     init: str
     learn_state: bool
-    recompute: int
-    recurrent_dropout: float
-    weight_drop: float
-    variational: bool
     precision: str
     models: int
 
@@ -62,18 +67,21 @@ class LayerOptions(TypedDict, total=False):
 class Stack(Precise):
     """The options and parameters of `Recurrent`; letters as there, and K = L*D."""
 
+    OPTIONS: ClassVar[dict[str, Option]] = {}  # those that may be changed at any time
+    batch_first: bool = option(False, check_flag)
+    dropout: float = option(0.0, check_probability, noise=True)
+    recompute: int = option(0, partial(check_size, least=0))
+    recurrent_dropout: float = option(0.0, check_probability, noise=True)
+    weight_drop: float = option(0.0, check_probability, noise=True)
+    variational: bool = option(False, check_flag)
+
     _cell: CellSpec  # or a property, where options choose it
-    weight_drop: float = 0.0  # also of what was pickled before there was a choice
-    variational: bool = False
     _engine: ClassVar[str] = ""  # the backend of the class, if it is not the one in use
-    _fixed = frozenset(
-        "input_size hidden_size num_layers bias bidirectional proj_size dtype learn_state "
-        "nonlinearity reset_after activation recurrent_activation".split()
-    )
+    _fixed = frozenset(FIXED)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if name in CHECKED:
-            value = CHECKED[name](name, value)
+        if name in self.OPTIONS:
+            value = self.OPTIONS[name].check(name, value)
         super().__setattr__(name, value)
 
     def __init__(
@@ -91,23 +99,20 @@ class Stack(Precise):
         rng: Rng = None,
         init: str = "torch",
         learn_state: bool = False,
-        recompute: int = 0,
-        recurrent_dropout: float = 0.0,
-        weight_drop: float = 0.0,
-        variational: bool = False,
         precision: str = "float32",
         models: int | None = None,  # of `Recurrent.__new__`, which makes them one by one
-        **unknown: NoReturn,
+        **options: Unpack[LoopOptions],
     ) -> None:
+        unknown = {name: value for name, value in options.items() if name not in self.OPTIONS}
         if unknown:
             refuse_keywords(self, unknown)
         self.input_size = check_size("input_size", input_size)
         self.hidden_size = H = check_size("hidden_size", hidden_size)
         self.num_layers = check_size("num_layers", num_layers, most=MOST_LAYERS)
         self.bias = check_flag("bias", bias)
-        self.batch_first = batch_first
-        self.dropout, self.recurrent_dropout = dropout, recurrent_dropout
-        self.weight_drop, self.variational = weight_drop, variational
+        given = {**options, "batch_first": batch_first, "dropout": dropout}
+        for name, declared in self.OPTIONS.items():
+            setattr(self, name, given.get(name, declared.usual))
         self.bidirectional = check_flag("bidirectional", bidirectional)
         self.proj_size = check_size("proj_size", proj_size, 0)
         if proj_size >= H:
@@ -117,7 +122,6 @@ class Stack(Precise):
         self.dtype = check_dtype(dtype)
         self.precision = precision
         self.learn_state = check_flag("learn_state", learn_state)
-        self.recompute = recompute
         check_choice("init", init, INITS)
         if dropout and num_layers == 1:
             warnings.warn(
@@ -164,14 +168,15 @@ class Stack(Precise):
 
     def extra_repr(self) -> str:
         """Return the sizes and the options that differ from the usual ones."""
+        more = {name: (getattr(self, name), o.usual) for name, o in self.OPTIONS.items()}
         return described(
             self.input_size,
             self.hidden_size,
             proj_size=(self.proj_size, 0),
             num_layers=(self.num_layers, 1),
             bias=(self.bias, True),
-            batch_first=(self.batch_first, False),
-            dropout=(self.dropout, 0),
+            batch_first=more.pop("batch_first"),
+            dropout=more.pop("dropout"),
             bidirectional=(self.bidirectional, False),
             nonlinearity=(getattr(self, "nonlinearity", "tanh"), "tanh"),
             reset_after=(getattr(self, "reset_after", True), True),
@@ -179,10 +184,7 @@ class Stack(Precise):
             recurrent_activation=(getattr(self, "recurrent_activation", "sigmoid"), "sigmoid"),
             dtype=(self.dtype, "float32"),
             learn_state=(self.learn_state, False),
-            recompute=(self.recompute, 0),
-            recurrent_dropout=(self.recurrent_dropout, 0),
-            weight_drop=(self.weight_drop, 0),
-            variational=(self.variational, False),
+            **more,
             precision=(self.precision, "float32"),
         )
 

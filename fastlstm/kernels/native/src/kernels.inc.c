@@ -10,11 +10,7 @@ FL_PRAGMA(GCC target(FL_TARGET))
 #endif
 #endif
 #include "fastlstm.h"
-#include "lstm.h"
-#include "peephole_lstm.h"
-#include "gru.h"
-#include "gru_reset_before.h"
-#include "rnn.h"
+#include "cells.h"
 #include "plan.h"
 #if FL_WORD == 1
 #include "adam.h"
@@ -25,18 +21,11 @@ FL_PRAGMA(GCC target(FL_TARGET))
 #include "matmul.h"
 #endif
 
-/* In the order of their numbers. */
-static const cell *const CELLS[] = {&LSTM,     &GRU,      &GRU_RESET_BEFORE,
-                                    &RNN_TANH, &RNN_RELU, &PEEPHOLE_LSTM};
-
 static const char *cell_name(int number) {
     return number < (int)(sizeof CELLS / sizeof *CELLS) ? CELLS[number]->name : NULL;
 }
 
 #if FL_WORD == 1
-static const cell *const OTHERS[] = {&LSTM_OTHERS, &GRU_OTHERS, &GRU_RESET_BEFORE_OTHERS,
-                                     &RNN_OTHERS,  &RNN_OTHERS, &PEEPHOLE_LSTM_OTHERS};
-
 static const cell *cell_of(const fl_call *p) { return (p->others ? OTHERS : CELLS)[p->cell]; }
 #else
 static const cell *cell_of(const fl_call *p) { return CELLS[p->cell]; }

@@ -108,6 +108,8 @@ static const cell RNN_OTHERS = {.name = "rnn_tanh",
                                 .step = rnn_others_step,
                                 .step_backward = rnn_others_step_backward,
                                 .inside = rnn_inside};
+#define RNN_TANH_OTHERS RNN_OTHERS
+#define RNN_RELU_OTHERS RNN_OTHERS
 #endif
 
 #endif
