@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -34,11 +35,18 @@ KINDS = {
 }
 
 
+@cache
 def _mix_adds(maths: Maths) -> Ints:
     """Return the sources of the gradients that those of mix's states are added to."""
     gradient_of = {name: state_source(i, GRADIENT) for i, name in enumerate(maths.states)}
     gradient_of[maths.states[0]] = DH
     return np.array([gradient_of[name] for name in maths.mix_state_names], np.int64)
+
+
+@cache
+def _unit_places(maths: Maths) -> dict[str, int]:
+    """Return where the lists of what backward's functions take and return lie."""
+    return places((*UNITS, "mix_adds"), (*maths.tables[4:], _mix_adds(maths)))
 
 
 class Backward:
@@ -71,7 +79,6 @@ class Backward:
                 (name, self.sizes.sum_shape(*shape)) for name, shape in self.sizes.sums().items()
             )
         }
-        self._adds = _mix_adds(layer.maths)
         self._read_dstate(given.dstate)
         self._dreset: list[Array] = []  # [2,N,R or H], of SUM_BLOCK steps and of all
         if layer.reset is not None:
@@ -136,8 +143,9 @@ class Backward:
         if self._dreset:
             more["dreset_h"] = address(self._dreset[0])
         layer, maths = self.layer, self.layer.maths
-        more.update(places((*UNITS, "mix_adds"), (*maths.tables[4:], self._adds)))
-        more.update(mix_keeps=len(maths.mix_keeps), base=int(layer.rows.offset[s0]))
+        more.update(
+            _unit_places(maths), mix_keeps=len(maths.mix_keeps), base=int(layer.rows.offset[s0])
+        )
         more.update(sum=layer.shared.sum, save=1, add_dx=int(self.add_dx))
         return layer.fields._replace(h_0=address(layer.state[0]), **more)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from fastlstm.kernels.call import Array, States
 from fastlstm.kernels.numba.engine import Loops
 from fastlstm.kernels.numba.fields import RESET, VALUES
 from fastlstm.kernels.numba.layer import Layer, Work, address, aligned, places
+from fastlstm.kernels.numba.maths import Maths
 from fastlstm.kernels.numba.sizes import Sizes
 from fastlstm.kernels.spec import CellSpec
 
@@ -41,6 +42,12 @@ def states_table(layer: Layer, cells: Array) -> Ints:
         if layer.reset is not None:
             row[RESET] = address(layer.reset.state[j + 1])
     return table
+
+
+@cache
+def _unit_places(maths: Maths) -> dict[str, int]:
+    """Return where the lists of what forward's functions take and return lie."""
+    return places(UNITS, maths.tables[:4])
 
 
 @dataclass
@@ -88,8 +95,7 @@ class Forward:
         """Return what to call to run steps s0..s1-1 into `buffers`, which must live as long."""
         layer = self.layer
         buffers["states_after_h"] = states_table(layer, buffers["states"])
-        more = places(UNITS, layer.maths.tables[:4])
-        more.update(save=int(keep), again=int(again))
+        more = {**_unit_places(layer.maths), "save": int(keep), "again": int(again)}
         more["base"] = int(layer.rows.offset[s0]) if keep else 0
         records = self._records(more, buffers)
         return partial(self._loops.forward, self.threads, layer.shared.zero, records, s0, s1)

@@ -124,17 +124,11 @@ class Layer:
 
     def bias(self) -> Array:
         """Return what the products start from, [products * H]."""
-        maths = self.maths
+        maths, weights = self.maths, self.weights
         total = np.zeros((maths.products, self.H), self.dtype)
-        x_slots = {gate: slot for slot, gate in enumerate(maths.x_gates)}
-        h_slots = {gate: maths.h_slot + slot for slot, gate in enumerate(maths.h_gates)}
-        h_slots.update((gate, x_slots[gate]) for gate in maths.late)
-        for bias, to in zip(
-            (self.weights.b_ih, self.weights.b_hh), (x_slots, h_slots), strict=True
-        ):
+        for bias, slots in zip((weights.b_ih, weights.b_hh), maths.bias_slots, strict=True):
             if bias is not None:
-                for gate, part in zip(maths.gates, bias.reshape(-1, self.H), strict=True):
-                    total[to[gate]] += part
+                total[slots] += bias.reshape(-1, self.H)
         return total.ravel()
 
     def pack(self, weight: Array, transposed: bool, threads: int) -> Array:
@@ -183,12 +177,13 @@ class Work:
     def __init__(self, threads: int, rows: int, n_bytes: int) -> None:
         self._numbers = aligned((threads, -(-n_bytes // LINE) * LINE), np.uint8)
         self._tables = np.empty((threads, len(TABLES), max(rows, 64)), np.int64)
-        numbers, size = self._numbers, self._tables.strides
-        self._own = np.empty((threads, len(OWN)), np.int64)
-        for thread, own in enumerate(self._own):
-            table = address(self._tables) + thread * size[0]
-            own[:3] = thread, threads, address(numbers) + thread * numbers.strides[0]
-            own[3:] = range(table, table + size[0], size[1])
+        first, numbers = address(self._tables), address(self._numbers)
+        of_thread, of_table = self._tables.strides[:2]
+        self._own = []
+        for thread in range(threads):
+            at = first + thread * of_thread
+            tables = range(at, at + of_thread, of_table)
+            self._own.append((thread, threads, numbers + thread * len(self._numbers[0]), *tables))
 
     def records(self, fields: Fields) -> Ints:
         """Return the fields of each thread [threads, fields], for compiled code."""

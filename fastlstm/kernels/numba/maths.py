@@ -38,7 +38,7 @@ def state_source(state: int, which: int) -> int:
     return len(SOURCES) + 3 * (state - 1) + which
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Maths(CellSpec):
     """A cell with its functions; see `fastlstm.custom_cell`, which has the same arguments."""
 
@@ -87,6 +87,15 @@ class Maths(CellSpec):
     def products(self) -> int:
         """Slots that products fill."""
         return len(self.gates) + len(self.split)
+
+    @cached_property
+    def bias_slots(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Slots that each gate's b_ih goes to, and its b_hh, in the order of the gates."""
+        x = {gate: slot for slot, gate in enumerate(self.x_gates)}
+        h = {gate: self.h_slot + slot for slot, gate in enumerate(self.h_gates)}
+        h |= {gate: x[gate] for gate in self.late}
+        of_x, of_h = (np.array([slots[gate] for gate in self.gates]) for slots in (x, h))
+        return of_x, of_h
 
     @cached_property
     def first_param(self) -> int:
