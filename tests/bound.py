@@ -13,7 +13,7 @@ from fastlstm.kernels import (
     Stream,
     backend,
 )
-from fastlstm.kernels.adam import AdamStep
+from fastlstm.kernels.adam import AdamNumbers, AdamStep, WeightSum
 from fastlstm.kernels.sizes import CallSizes, MemoryUse
 
 
@@ -55,5 +55,5 @@ class Kernel:
     def Stream(self, layers: Any, batch_size: int) -> Stream:
         return self.backend.stream(self.cell, layers, batch_size, self.precision)
 
-    def adam(self, *arguments: Any, **options: Any) -> None:
-        self.backend.adam(AdamStep(*arguments, **options))
+    def adam(self, *arrays: Any, total: WeightSum | None = None, **numbers: Any) -> None:
+        self.backend.adam(AdamStep(*arrays, AdamNumbers(**numbers), total))

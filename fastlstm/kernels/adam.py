@@ -27,12 +27,30 @@ class WeightSum(NamedTuple):
     add: Array
 
 
-class AdamStep(NamedTuple):
-    """One step of Adam, in place, on all of p or on its rows `index`.
+class AdamNumbers(NamedTuple):
+    """The numbers of a step of Adam.
 
     ``m = beta1 m + (1 - beta1) g``, v likewise with g squared, ``p -= rate m / (root sqrt(v) +
     eps)``: bias corrections are part of rate and root. First p is multiplied by `shrink` (AdamW)
     and g by `scale` (clipping), then ``decay p`` is added to g (Adam's weight decay).
+    """
+
+    rate: float
+    root: float
+    eps: float
+    beta1: float
+    beta2: float
+    shrink: float = 1.0
+    decay: float = 0.0
+    scale: float = 1.0
+    n_threads: int = 1
+
+
+NONE = AdamNumbers(0.0, 0.0, 0.0, 0.0, 0.0)  # where only the arrays of a step are looked at
+
+
+class AdamStep(NamedTuple):
+    """One step of Adam, in place, on all of p or on its rows `index`.
 
     Attributes
     ----------
@@ -47,30 +65,8 @@ class AdamStep(NamedTuple):
     v: Array
     g: Array
     index: NDArray[np.int64] | None  # type: ignore[assignment]  # hides tuple.index
-    rate: float
-    root: float
-    eps: float
-    beta1: float
-    beta2: float
-    shrink: float = 1.0
-    decay: float = 0.0
-    scale: float = 1.0
+    numbers: AdamNumbers
     total: WeightSum | None = None
-    n_threads: int = 1
-
-
-class AdamNumbers(NamedTuple):
-    """The numbers of a step of Adam, as in `AdamStep`."""
-
-    rate: float
-    root: float
-    eps: float
-    beta1: float
-    beta2: float
-    shrink: float = 1.0
-    decay: float = 0.0
-    scale: float = 1.0
-    n_threads: int = 1
 
 
 class LoopedAdam:
@@ -83,17 +79,18 @@ class LoopedAdam:
     def __init__(self, adam: Callable[[AdamStep], None], arrays: Sequence[Sequence[Array]]) -> None:
         self._adam, self._arrays = adam, [tuple(four) for four in arrays]
         for p, m, v, g in self._arrays:
-            read_adam(AdamStep(p, m, v, g, None, 0.0, 0.0, 0.0, 0.0, 0.0))
+            read_adam(AdamStep(p, m, v, g, None, NONE))
 
     def step(self, numbers: AdamNumbers) -> None:
         """Take one step of all."""
-        named = numbers._asdict()
         for p, m, v, g in self._arrays:
-            self._adam(AdamStep(p, m, v, g, None, **named))
+            self._adam(AdamStep(p, m, v, g, None, numbers))
 
 
-def read_adam(step: AdamStep) -> AdamStep:
-    """Return a step of Adam with checked arrays: with an index [R,D] and g [U,D], else flat.
+def read_adam(step: AdamStep) -> tuple[Any, ...]:
+    """Return what a kernel takes: p, m, v, g, index, the numbers up to scale, total, n_threads.
+
+    Arrays have been checked; with an index they are [R,D] and g [U,D], else flat.
 
     Raises
     ------
@@ -102,8 +99,7 @@ def read_adam(step: AdamStep) -> AdamStep:
     IndexError
         If a row is not one of p.
     """
-    p, m, v, g, index, *_ = step
-    total = step.total
+    p, m, v, g, index, (*numbers, n_threads), total = step
     dtype = np.dtype(getattr(p, "dtype", object))
     if dtype not in DTYPES:
         raise TypeError(f"p is of {dtype}, expected an array of float32 or float64")
@@ -127,8 +123,7 @@ def read_adam(step: AdamStep) -> AdamStep:
             for name, term in (("keep", total.keep), ("add", total.add))
         )
         total = WeightSum(found["total.sum"], keep, add)
-    arrays = (found["p"], found["m"], found["v"], found["g"], rows)
-    return AdamStep(*arrays, *step[5:-2], total, step.n_threads)
+    return found["p"], found["m"], found["v"], found["g"], rows, *numbers, total, n_threads
 
 
 def _read_index(index: Any, R: int) -> NDArray[np.int64]:

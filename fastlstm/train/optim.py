@@ -179,8 +179,7 @@ class Adam(Optimizer):
     ) -> None:  # fmt: skip
         m, v = state
         p, g = parameter.data, np.ascontiguousarray(g)
-        step = AdamStep(p, m, v, g, rows, total=total, **self._numbers(scale)._asdict())
-        kernels.backend().adam(step)
+        kernels.backend().adam(AdamStep(p, m, v, g, rows, self._numbers(scale), total))
 
     def _update_at_once(self, scale: float) -> list[NamedParameter]:
         """Update all parameters that have dense gradients in one call; return the others."""

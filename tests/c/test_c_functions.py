@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from results import assert_close
 
 from fastlstm.kernels import reference
-from fastlstm.kernels.adam import AdamStep, WeightSum
+from fastlstm.kernels.adam import AdamNumbers, AdamStep, WeightSum
 
 
 def run_op(
@@ -139,7 +139,7 @@ def test_adam_against_reference(
         arrays.insert(0, index)
     sizes = {"N": 11, "I": 21, "distinct": distinct}
     got = dict(run_op(program, program.isas, "adam", arrays, [p] * 4, tmp_path, **sizes))
-    reference.adam(AdamStep(p, m, v, g, index, **factors, total=total))
+    reference.adam(AdamStep(p, m, v, g, index, AdamNumbers(**factors), total))
     expected = {"p": p, "m": m, "v": v, "sum": total.sum}
     for isa, results in got.items():
         assert_close(dict(zip(expected, results, strict=True)), expected, dtype, isa)

@@ -18,7 +18,7 @@ import os, signal, sys, threading
 import numpy as np
 import pthreads
 from fastlstm.kernels import CELLS, Call, Gradients, Rows, Weights, backend
-from fastlstm.kernels.adam import AdamStep
+from fastlstm.kernels.adam import AdamNumbers, AdamStep
 
 def run(n_threads, T=60, N=64, I=48, H=48):
     rng = np.random.default_rng(0)
@@ -34,8 +34,8 @@ def run(n_threads, T=60, N=64, I=48, H=48):
 def step(n_threads):
     rng = np.random.default_rng(0)
     p, m, v, g = rng.random((4, 900, 1024), np.float32)
-    NUMBA.adam(AdamStep(p, m, v, g, None, rate=0.1, root=1.0, eps=1e-8, beta1=0.9, beta2=0.99,
-                        n_threads=n_threads))
+    numbers = AdamNumbers(0.1, 1.0, eps=1e-8, beta1=0.9, beta2=0.99, n_threads=n_threads)
+    NUMBA.adam(AdamStep(p, m, v, g, None, numbers))
     return [p, m, v]
 
 def same(found, expected):

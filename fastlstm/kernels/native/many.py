@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fastlstm.kernels.adam import AdamNumbers, AdamStep, read_adam
+from fastlstm.kernels.adam import NONE, AdamNumbers, AdamStep, read_adam
 from fastlstm.kernels.arguments import check_precision, check_recompute, plain
 from fastlstm.kernels.call import Array, States, Weights
 from fastlstm.kernels.many import ManyCall, ManyGradients, check_alike, put_states, stacked
@@ -131,7 +131,7 @@ class AdamGroup:
     def __init__(self, arrays: Sequence[Sequence[Array]]) -> None:
         parts: list[tuple[Array, ...]] = []
         for p, m, v, g in arrays:
-            flat = read_adam(AdamStep(p, m, v, g, None, 0.0, 0.0, 0.0, 0.0, 0.0))[:4]
+            flat = read_adam(AdamStep(p, m, v, g, None, NONE))[:4]
             cuts = range(0, flat[0].size, PART)
             parts += [tuple(array[at : at + PART] for array in flat) for at in cuts]
         self._parts = _native.AdamParts(parts)

@@ -21,7 +21,7 @@ def update_rows(
     part: int, parts: int, p: Any, m: Any, v: Any, total: Any, g: Any, keep: Any, add: Any,
     index: Any, dense: bool, s: Any,
 ) -> None:  # fmt: skip
-    """A part of the rows of g [U,D]; s holds the settings in the order of `AdamStep`.
+    """A part of the rows of g [U,D]; s holds the settings in the order of `AdamNumbers`.
 
     An empty `total` means no average.
     """
@@ -58,7 +58,7 @@ def _compiled(dtype: np.dtype[Any]) -> Any:
 def adam(step: AdamStep) -> None:
     """Take one step of Adam, in place: see `fastlstm.kernels.adam.AdamStep`."""
     p, m, v, g, index, *numbers, total, n_threads = read_adam(step)
-    settings = np.array([*numbers, 1 - step.beta1, 1 - step.beta2], p.dtype)
+    settings = np.array([*numbers, 1 - step.numbers.beta1, 1 - step.numbers.beta2], p.dtype)
     if total is None:
         total = WeightSum(np.empty((0,) * p.ndim, p.dtype), *np.empty((2, 0), p.dtype))
     terms = [total.keep, total.add]
