@@ -10,12 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from fastlstm.kernels import Tokens
-from fastlstm.models.adaptive_softmax import (
-    MOST_CLUSTERS,
-    AdaptiveSoftmax,
-    check_cutoffs,
-    shapes_of,
-)
+from fastlstm.models.adaptive_softmax import AdaptiveSoftmax
+from fastlstm.models.cutoffs import MOST_CLUSTERS, check_cutoffs, shapes_of
 from fastlstm.models.model import HasRecurrent, Model, gate_rows, options_of
 from fastlstm.models.softmax import SoftmaxDecoder
 from fastlstm.nn.check import (

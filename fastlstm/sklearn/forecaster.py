@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
@@ -19,12 +17,19 @@ from fastlstm.forecast.net import NetOptions
 from fastlstm.forecast.pandas import as_given
 from fastlstm.forecast.paths import forecast_on
 from fastlstm.forecast.saving import load_forecaster, save_forecaster
-from fastlstm.forecast.series import Series, read_known, read_series
+from fastlstm.forecast.series import Series, read_series
 from fastlstm.nn.check import check_size
 from fastlstm.nn.regression_losses import check_quantiles
 from fastlstm.runtime import num_threads
-
-Floats = NDArray[np.float64]
+from fastlstm.sklearn.given_series import (
+    Floats,
+    check_alike,
+    features,
+    is_several,
+    listed,
+    origin,
+    read_all,
+)
 
 NET_OPTIONS = (
     "cell", "hidden_size", "num_layers", "dropout", "lr", "weight_decay", "batch_size", "epochs",
@@ -130,12 +135,12 @@ class LSTMForecaster(BaseEstimator):
             If training diverges.
         """
         options = self._options()
-        series = _read_all(y, X, stamps)
-        _check_alike(series)
+        series = read_all(y, X, stamps)
+        check_alike(series)
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         with num_threads(self.n_threads):
             found = Forecaster.fit(series, ForecastOptions(**options, seed=seed))
-        return self._hold(found, series, _is_several(y), seed)
+        return self._hold(found, series, is_several(y), seed)
 
     def predict(
         self, horizon: int | None = None, X: Any = None, *, y: Any = None, stamps: Any = None,
@@ -162,7 +167,7 @@ class LSTMForecaster(BaseEstimator):
         check_is_fitted(self, "forecaster_")
         steps = check_size("horizon", self.horizon if horizon is None else horizon)
         levels = [0.5] if quantiles is None else check_quantiles(quantiles).tolist()
-        several = self.several_ if y is None else _is_several(y)
+        several = self.several_ if y is None else is_several(y)
         series, ahead = self._going_on(y, X, stamps, steps, several)
         found = []
         with num_threads(self.n_threads):
@@ -203,9 +208,9 @@ class LSTMForecaster(BaseEstimator):
         check_is_fitted(self, "forecaster_")
         steps = check_size("horizon", self.horizon if horizon is None else horizon)
         every = check_size("stride", stride)
-        series = _read_all(y, X, stamps)
+        series = read_all(y, X, stamps)
         self._check_series(series)
-        starts = [_origin(start, one) for one in series]
+        starts = [origin(start, one) for one in series]
         with num_threads(self.n_threads):
             return backtest(
                 self.forecaster_, series, starts, steps, list(self.quantiles), every, self.seed_
@@ -276,14 +281,14 @@ class LSTMForecaster(BaseEstimator):
             raise ValueError(f"X is missing: fit had {F} features, which the future needs too")
         if y is None:
             series = self.series_
-            given = _listed(X, len(series), several, "X")
-            return series, [_features(one, steps, F) for one in given]
+            given = listed(X, len(series), several, "X")
+            return series, [features(one, steps, F) for one in given]
         ys = list(y) if several else [y]
-        when = _listed(stamps, len(ys), several, "stamps")
+        when = listed(stamps, len(ys), several, "stamps")
         series, ahead = [], []
-        for one, known, times in zip(ys, _listed(X, len(ys), several, "X"), when, strict=True):
+        for one, known, times in zip(ys, listed(X, len(ys), several, "X"), when, strict=True):
             T = len(one)
-            all_known = _features(known, T + steps, F)
+            all_known = features(known, T + steps, F)
             series.append(read_series("y", one, all_known[:T], times))
             ahead.append(all_known[T:])
         self._check_series(series)
@@ -306,67 +311,3 @@ class LSTMForecaster(BaseEstimator):
                     raise ValueError(f"{what} has {found} columns, expected {expected} as in fit")
             if one.stamps is None and self.forecaster_.framing.calendar.circles:
                 raise ValueError("y has no stamps, expected some as in fit: stamps=")
-
-
-def _is_several(y: Any) -> bool:
-    """Whether `y` is a list of series: of arrays or of pandas objects."""
-    return (
-        isinstance(y, (list, tuple))
-        and bool(len(y))
-        and hasattr(y[0], "shape")
-        and (np.ndim(y[0]) > 0)
-    )
-
-
-def _read_all(y: Any, X: Any, stamps: Any) -> list[Series]:
-    """Return the series of what `fit` is given."""
-    if not _is_several(y):
-        return [read_series("y", y, X, stamps)]
-    known, when = _listed(X, len(y), True, "X"), _listed(stamps, len(y), True, "stamps")
-    return [
-        read_series(f"y[{n}]", *parts) for n, parts in enumerate(zip(y, known, when, strict=True))
-    ]
-
-
-def _listed(values: Any, count: int, several: bool, name: str) -> list[Any]:
-    """Return what is given for each of `count` series."""
-    if values is None:
-        return [None] * count
-    if not several:
-        return [values]
-    if not isinstance(values, (list, tuple)) or len(values) != count:
-        raise ValueError(f"{name} is to be a list of {count}, one for each series")
-    return list(values)
-
-
-def _features(X: Any, rows: int, size: int) -> Floats:
-    """Return the features [rows, size] of steps that follow; more rows may be given."""
-    X = X if X is None else X[:rows]
-    found = read_known("X", X, rows)
-    if found.shape[1] != size:
-        raise ValueError(f"X has {found.shape[1]} columns, expected {size} as in fit")
-    return found
-
-
-def _check_alike(series: Sequence[Series]) -> None:
-    for n, one in enumerate(series):
-        for what, found, expected in (
-            ("y", one.y.shape[1], series[0].y.shape[1]), ("X", one.X.shape[1], series[0].X.shape[1])
-        ):  # fmt: skip
-            if found != expected:
-                raise ValueError(f"{what}[{n}] has {found} columns, but {what}[0] has {expected}")
-
-
-def _origin(start: Any, series: Series) -> int:
-    """Return how many steps are known at a start that is a number, a fraction or a time."""
-    if isinstance(start, (bool, np.bool_)):
-        raise TypeError(f"start is {start}, expected a number, a fraction or a time")
-    if isinstance(start, (int, np.integer)):
-        return int(start)
-    if isinstance(start, (float, np.floating)):
-        if not 0 < start < 1:
-            raise ValueError(f"start is {start}, expected a fraction between 0 and 1")
-        return round(start * len(series))
-    if series.stamps is None:
-        raise TypeError(f"start is {start!r}, expected a number or a fraction: y has no stamps")
-    return int(np.searchsorted(series.stamps, np.datetime64(start)))

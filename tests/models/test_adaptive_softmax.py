@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from fastlstm.models import AdaptiveSoftmax, softmax_loss
-from fastlstm.models.adaptive_softmax import choose_cutoffs
+from fastlstm.models.cutoffs import choose_cutoffs
 from fastlstm.nn import Parameter
 
 K, V = 16, 50

@@ -11,7 +11,7 @@ import numpy as np
 
 from fastlstm.kernels.call import PRECISIONS
 from fastlstm.models import LanguageModel
-from fastlstm.models.adaptive_softmax import DIV_VALUE, choose_cutoffs
+from fastlstm.models.cutoffs import DIV_VALUE, choose_cutoffs
 from fastlstm.models.model import LAYERS
 from fastlstm.nn.check import check_choice
 from fastlstm.text import LanguageData

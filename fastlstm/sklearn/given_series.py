@@ -1,0 +1,78 @@
+"""Series, features and origins as a user gives them: one of each, or a list for several series."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastlstm.forecast.series import Series, read_known, read_series
+
+Floats = NDArray[np.float64]
+
+
+def is_several(y: Any) -> bool:
+    """Whether `y` is a list of series: of arrays or of pandas objects."""
+    return (
+        isinstance(y, (list, tuple))
+        and bool(len(y))
+        and hasattr(y[0], "shape")
+        and (np.ndim(y[0]) > 0)
+    )
+
+
+def read_all(y: Any, X: Any, stamps: Any) -> list[Series]:
+    """Return the series of what `fit` is given."""
+    if not is_several(y):
+        return [read_series("y", y, X, stamps)]
+    known, when = listed(X, len(y), True, "X"), listed(stamps, len(y), True, "stamps")
+    return [
+        read_series(f"y[{n}]", *parts) for n, parts in enumerate(zip(y, known, when, strict=True))
+    ]
+
+
+def listed(values: Any, count: int, several: bool, name: str) -> list[Any]:
+    """Return what is given for each of `count` series."""
+    if values is None:
+        return [None] * count
+    if not several:
+        return [values]
+    if not isinstance(values, (list, tuple)) or len(values) != count:
+        raise ValueError(f"{name} is to be a list of {count}, one for each series")
+    return list(values)
+
+
+def features(X: Any, rows: int, size: int) -> Floats:
+    """Return the features [rows, size] of steps that follow; more rows may be given."""
+    X = X if X is None else X[:rows]
+    found = read_known("X", X, rows)
+    if found.shape[1] != size:
+        raise ValueError(f"X has {found.shape[1]} columns, expected {size} as in fit")
+    return found
+
+
+def check_alike(series: Sequence[Series]) -> None:
+    """Raise ValueError if series differ in how many targets or features they have."""
+    for n, one in enumerate(series):
+        for what, found, expected in (
+            ("y", one.y.shape[1], series[0].y.shape[1]), ("X", one.X.shape[1], series[0].X.shape[1])
+        ):  # fmt: skip
+            if found != expected:
+                raise ValueError(f"{what}[{n}] has {found} columns, but {what}[0] has {expected}")
+
+
+def origin(start: Any, series: Series) -> int:
+    """Return how many steps are known at a start that is a number, a fraction or a time."""
+    if isinstance(start, (bool, np.bool_)):
+        raise TypeError(f"start is {start}, expected a number, a fraction or a time")
+    if isinstance(start, (int, np.integer)):
+        return int(start)
+    if isinstance(start, (float, np.floating)):
+        if not 0 < start < 1:
+            raise ValueError(f"start is {start}, expected a fraction between 0 and 1")
+        return round(start * len(series))
+    if series.stamps is None:
+        raise TypeError(f"start is {start!r}, expected a number or a fraction: y has no stamps")
+    return int(np.searchsorted(series.stamps, np.datetime64(start)))
