@@ -15,7 +15,7 @@ from bound import Kernel
 from cases import F64, TOLERANCE, Array, Case, Problem, make
 
 from fastlstm.kernels import Tokens, Weights
-from fastlstm.kernels.reference.cells import STEPS, masked, product
+from fastlstm.kernels.reference.cells import STEPS, product
 
 Results = dict[str, Array]
 FIVE = tuple(f"d{name}" for name in Weights._fields[:5])
@@ -95,11 +95,11 @@ def _nearest_to_kink(kernel: Any, p: Problem) -> float:
     """The smallest |z| of any gate in float64."""
     oracle, smallest = Kernel(kernel.cell, "reference"), np.inf
 
-    def watching(z_x: Array, state: Any, w: Weights, mask: Array | None) -> Any:
+    def watching(z_x: Array, state: Any, w: Weights) -> Any:
         nonlocal smallest
-        z = z_x + product(w.w_hh, masked(state[0], mask), w.b_hh)
+        z = z_x + product(w.w_hh, state[0], w.b_hh)
         smallest = min(smallest, float(np.abs(z).min(initial=np.inf)))
-        return steps.forward(z_x, state, w, mask)
+        return steps.forward(z_x, state, w)
 
     steps = STEPS[kernel.cell.name]
     with patch.dict(STEPS, {kernel.cell.name: steps._replace(forward=watching)}):

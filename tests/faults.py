@@ -103,9 +103,7 @@ class WrongStepBackward(OtherSteps):
         super().__init__(cell)
         self.steps = self.steps._replace(backward=self.step_backward)
 
-    def step_backward(
-        self, dstate: Any, before: Any, kept: Any, w: Weights, mask: Any
-    ) -> StepGradient:
+    def step_backward(self, dstate: Any, before: Any, kept: Any, w: Weights) -> StepGradient:
         raise NotImplementedError
 
 
@@ -120,36 +118,28 @@ class BiasGradientWithoutTheResetGate(WrongStepBackward):
 
 @planted("gru_reset_before", *GRADIENTS)
 class WeightGradientWithoutTheResetGate(WrongStepBackward):
-    def step_backward(
-        self, dstate: Any, before: Any, kept: Any, w: Weights, mask: Any
-    ) -> StepGradient:
-        d = GRU_RESET_BEFORE.backward(dstate, before, kept, w, mask)
+    def step_backward(self, dstate: Any, before: Any, kept: Any, w: Weights) -> StepGradient:
+        d = GRU_RESET_BEFORE.backward(dstate, before, kept, w)
         return d._replace(w_hh=d.z_h.T @ before[0])
 
 
 @planted("rnn_tanh", *GRADIENTS)
 class WrongDerivative(WrongStepBackward):
-    def step_backward(
-        self, dstate: Any, before: Any, kept: Any, w: Weights, mask: Any
-    ) -> StepGradient:
+    def step_backward(self, dstate: Any, before: Any, kept: Any, w: Weights) -> StepGradient:
         dz = dstate[0] * (1 - kept[0])
         return StepGradient(dz, dz, (by_row(w.w_hh.T, dz),), dz.T @ before[0])
 
 
 @planted("rnn_relu", *GRADIENTS)
 class KinkForgotten(WrongStepBackward):
-    def step_backward(
-        self, dstate: Any, before: Any, kept: Any, w: Weights, mask: Any
-    ) -> StepGradient:
+    def step_backward(self, dstate: Any, before: Any, kept: Any, w: Weights) -> StepGradient:
         (dz,) = dstate
         return StepGradient(dz, dz, (by_row(w.w_hh.T, dz),), dz.T @ before[0])
 
 
 @planted("rnn_relu", "poison")
 class NanEndsAtTheKink(WrongStepBackward):
-    def step_backward(
-        self, dstate: Any, before: Any, kept: Any, w: Weights, mask: Any
-    ) -> StepGradient:
+    def step_backward(self, dstate: Any, before: Any, kept: Any, w: Weights) -> StepGradient:
         dz = np.where(kept[0] > 0, dstate[0], 0)
         return StepGradient(dz, dz, (by_row(w.w_hh.T, dz),), dz.T @ before[0])
 
@@ -158,10 +148,8 @@ class NanEndsAtTheKink(WrongStepBackward):
 class ProjectionGradientOfTheOutput(WrongStepBackward):
     """dW_hr from the state c in place of what was projected."""
 
-    def step_backward(
-        self, dstate: Any, before: Any, kept: Any, w: Weights, mask: Any
-    ) -> StepGradient:
-        d = LSTM.backward(dstate, before, kept, w, mask)
+    def step_backward(self, dstate: Any, before: Any, kept: Any, w: Weights) -> StepGradient:
+        d = LSTM.backward(dstate, before, kept, w)
         return d._replace(w_hr=dstate[0].T @ kept[4])
 
 
@@ -169,10 +157,8 @@ class ProjectionGradientOfTheOutput(WrongStepBackward):
 class PeepholeGradientOfTheCellBefore(WrongStepBackward):
     """dp_o from the cell before the step, as of the other two."""
 
-    def step_backward(
-        self, dstate: Any, before: Any, kept: Any, w: Weights, mask: Any
-    ) -> StepGradient:
-        d = PEEPHOLE_LSTM.backward(dstate, before, kept, w, mask)
+    def step_backward(self, dstate: Any, before: Any, kept: Any, w: Weights) -> StepGradient:
+        d = PEEPHOLE_LSTM.backward(dstate, before, kept, w)
         do = np.split(d.z_h, 4, axis=1)[3]
         return d._replace(params=(*d.params[:2], (do * before[1]).sum(axis=0)))
 

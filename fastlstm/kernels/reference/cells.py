@@ -1,13 +1,12 @@
 """One step of each cell in plain NumPy, forward directly above backward: their definitions.
 
 Every forward gets ``z_x = W_ih x_t + b_ih`` of n rows, cut like the weights into gates of H each,
-their states, the weights and the mask of recurrent dropout, [n, R] or None; it returns the new
-states and what its backward needs: the gates first, in their order. In the formulas
-``z_h = W_hh (mask * h_{t-1}) + b_hh``, and s is the sigmoid; it and tanh may be others, those of
-`Activations`.
+their states and the weights; it returns the new states and what its backward needs: the gates
+first, in their order. In the formulas ``z_h = W_hh h_{t-1} + b_hh``, and s is the sigmoid; it and
+tanh may be others, those of `Activations`.
 
-The matrices among the weights are arrays, or stand for them in a lower precision: products with
-them, and their gradients, are those of `precision`.
+The matrices among the weights are arrays, or stand for them in a lower precision or with recurrent
+dropout: products with them, and their gradients, are those of `precision` and `dropout`.
 """
 
 from __future__ import annotations
@@ -20,6 +19,7 @@ import numpy as np
 
 from fastlstm.kernels.call import Array, States, Weights
 from fastlstm.kernels.reference.activations import SIGMOID, TANH, Function, function_of
+from fastlstm.kernels.reference.dropout import met, unmasked
 from fastlstm.kernels.reference.precision import by_row, gradient, rounded
 from fastlstm.kernels.spec import CellSpec
 
@@ -83,14 +83,7 @@ def product(weight: Array, x: Array, bias: Array | None) -> Array:
     return z if bias is None else z + bias
 
 
-def masked(a: Array, mask: Array | None) -> Array:
-    """Return what meets the recurrent weight: a, or mask * a."""
-    return a if mask is None else mask * a
-
-
-def lstm(
-    z_x: Array, state: States, w: Weights, mask: Array | None = None, by: Activations = USUAL
-) -> tuple[States, Kept]:
+def lstm(z_x: Array, state: States, w: Weights, by: Activations = USUAL) -> tuple[States, Kept]:
     """Long short-term memory (Hochreiter & Schmidhuber 1997; forget gate Gers et al. 2000).
 
     i = s(z_i)   f = s(z_f)   g = tanh(z_g)   o = s(z_o)   with z = z_x + z_h
@@ -98,7 +91,7 @@ def lstm(
     h_t = o * tanh(c_t);   with a projection  h_t = W_hr (o * tanh(c_t))
     """
     h, c = state
-    z_i, z_f, z_g, z_o = np.split(z_x + product(w.w_hh, masked(h, mask), w.b_hh), 4, axis=1)
+    z_i, z_f, z_g, z_o = np.split(z_x + product(w.w_hh, h, w.b_hh), 4, axis=1)
     s, tanh = by.s.forward, by.tanh.forward
     i, f, g, o = s(z_i), s(z_f), tanh(z_g), s(z_o)
     c = f * c + i * g
@@ -113,7 +106,6 @@ def lstm_backward(
     before: States,
     kept: Kept,
     w: Weights,
-    mask: Array | None = None,
     by: Activations = USUAL,
 ) -> StepGradient:
     dh, dc = dstate
@@ -128,8 +120,8 @@ def lstm_backward(
     di, df = s.backward(dc * g, i), s.backward(dc * c_before, f)
     dg, do = tanh.backward(dc * i, g), s.backward(dh * tanh_c, o)
     dz = rounded(w.w_hh, np.concatenate([di, df, dg, do], axis=1))
-    dh_before = masked(by_row(w.w_hh.T, dz), mask)
-    dw_hh = gradient(w.w_hh, dz, masked(h_before, mask))
+    dh_before = by_row(w.w_hh.T, dz)
+    dw_hh = gradient(w.w_hh, dz, h_before)
     return StepGradient(dz, dz, (dh_before, dc * f), dw_hh, dw_hr)
 
 
@@ -145,7 +137,7 @@ STEPS["lstm"] = Steps(lstm, lstm_backward, keeps=5, find=find_lstm_o)
 
 
 def peephole_lstm(
-    z_x: Array, state: States, w: Weights, mask: Array | None = None, by: Activations = USUAL
+    z_x: Array, state: States, w: Weights, by: Activations = USUAL
 ) -> tuple[States, Kept]:
     """LSTM whose gates see the cell state (Gers & Schmidhuber 2000; ONNX's P).
 
@@ -153,7 +145,7 @@ def peephole_lstm(
     c_t = f * c_{t-1} + i * g    o = s(z_o + p_o * c_t)       h_t = o * tanh(c_t)
     """
     (h, c), (p_i, p_f, p_o) = state, w.params
-    z_i, z_f, z_g, z_o = np.split(z_x + product(w.w_hh, masked(h, mask), w.b_hh), 4, axis=1)
+    z_i, z_f, z_g, z_o = np.split(z_x + product(w.w_hh, h, w.b_hh), 4, axis=1)
     s, tanh = by.s.forward, by.tanh.forward
     i, f, g = s(z_i + p_i * c), s(z_f + p_f * c), tanh(z_g)
     c = f * c + i * g
@@ -166,7 +158,6 @@ def peephole_lstm_backward(
     before: States,
     kept: Kept,
     w: Weights,
-    mask: Array | None = None,
     by: Activations = USUAL,
 ) -> StepGradient:
     (dh, dc), (h_before, c_before) = dstate, before
@@ -179,13 +170,13 @@ def peephole_lstm_backward(
     di, df = s.backward(dc * g, i), s.backward(dc * c_before, f)
     dg = tanh.backward(dc * i, g)
     dz = rounded(w.w_hh, np.concatenate([di, df, dg, do], axis=1))
-    dh_before = masked(by_row(w.w_hh.T, dz), mask)
+    dh_before = by_row(w.w_hh.T, dz)
     dz_i, dz_f, _, dz_o = np.split(dz, 4, axis=1)
     return StepGradient(
         dz,
         dz,
         (dh_before, dc * f + di * p_i + df * p_f),
-        gradient(w.w_hh, dz, masked(h_before, mask)),
+        gradient(w.w_hh, dz, h_before),
         params=tuple(
             (d * cell).sum(axis=0, dtype=np.float64)
             for d, cell in ((dz_i, c_before), (dz_f, c_before), (dz_o, c))
@@ -196,9 +187,7 @@ def peephole_lstm_backward(
 STEPS["peephole_lstm"] = Steps(peephole_lstm, peephole_lstm_backward, keeps=5)
 
 
-def gru(
-    z_x: Array, state: States, w: Weights, mask: Array | None = None, by: Activations = USUAL
-) -> tuple[States, Kept]:
+def gru(z_x: Array, state: States, w: Weights, by: Activations = USUAL) -> tuple[States, Kept]:
     """Gated recurrent unit, the reset gate after the product (torch's, cuDNN's).
 
     r = s(x_r + h_r)   z = s(x_z + h_z)   n = tanh(x_n + r * h_n)   with z_x, z_h cut into gates
@@ -206,7 +195,7 @@ def gru(
     """
     (h,) = state
     x_r, x_z, x_n = np.split(z_x, 3, axis=1)
-    h_r, h_z, h_n = np.split(product(w.w_hh, masked(h, mask), w.b_hh), 3, axis=1)
+    h_r, h_z, h_n = np.split(product(w.w_hh, h, w.b_hh), 3, axis=1)
     r, z = by.s.forward(x_r + h_r), by.s.forward(x_z + h_z)
     n = by.tanh.forward(x_n + r * h_n)
     return ((1 - z) * n + z * h,), (r, z, n, h_n.copy())  # not a part of all three
@@ -217,7 +206,6 @@ def gru_backward(
     before: States,
     kept: Kept,
     w: Weights,
-    mask: Array | None = None,
     by: Activations = USUAL,
 ) -> StepGradient:
     (dh,), (h,) = dstate, before
@@ -225,16 +213,16 @@ def gru_backward(
     dn = by.tanh.backward(dh * (1 - z), n)
     dr, dz = by.s.backward(dn * h_n, r), by.s.backward(dh * (h - n), z)
     dz_h = rounded(w.w_hh, np.concatenate([dr, dz, dn * r], axis=1))
-    dh_before = masked(by_row(w.w_hh.T, dz_h), mask) + dh * z
+    dh_before = by_row(w.w_hh.T, dz_h) + dh * z
     dz_x = rounded(w.w_hh, np.concatenate([dr, dz, dn], axis=1))
-    return StepGradient(dz_x, dz_h, (dh_before,), gradient(w.w_hh, dz_h, masked(h, mask)))
+    return StepGradient(dz_x, dz_h, (dh_before,), gradient(w.w_hh, dz_h, h))
 
 
 STEPS["gru"] = Steps(gru, gru_backward, keeps=4)
 
 
 def gru_reset_before(
-    z_x: Array, state: States, w: Weights, mask: Array | None = None, by: Activations = USUAL
+    z_x: Array, state: States, w: Weights, by: Activations = USUAL
 ) -> tuple[States, Kept]:
     """Gated recurrent unit, the reset gate before the product (Cho et al. 2014).
 
@@ -242,12 +230,11 @@ def gru_reset_before(
     """
     (h,) = state
     H = h.shape[1]
-    z_h = by_row(w.w_hh[: 2 * H], masked(h, mask))
+    z_h = by_row(w.w_hh[: 2 * H], h)
     b_rz, b_n = (0, 0) if w.b_hh is None else (w.b_hh[: 2 * H], w.b_hh[2 * H :])
     r, z = np.split(by.s.forward(z_x[:, : 2 * H] + (z_h + b_rz)), 2, axis=1)
-    met = masked(r * h, mask)
-    n = by.tanh.forward(z_x[:, 2 * H :] + (by_row(w.w_hh[2 * H :], met) + b_n))
-    return ((1 - z) * n + z * h,), (r, z, n, met)
+    n = by.tanh.forward(z_x[:, 2 * H :] + (by_row(w.w_hh[2 * H :], r * h) + b_n))
+    return ((1 - z) * n + z * h,), (r, z, n, met(w.w_hh, r * h))
 
 
 def gru_reset_before_backward(
@@ -255,35 +242,32 @@ def gru_reset_before_backward(
     before: States,
     kept: Kept,
     w: Weights,
-    mask: Array | None = None,
     by: Activations = USUAL,
 ) -> StepGradient:
     (dh,), (h,) = dstate, before
-    r, z, n, met = kept
+    r, z, n, met_n = kept
     H = h.shape[1]
     dn = by.tanh.backward(dh * (1 - z), n)
-    drh = masked(by_row(w.w_hh[2 * H :].T, dn), mask)
+    drh = by_row(w.w_hh[2 * H :].T, dn)
     drz = np.concatenate([by.s.backward(drh * h, r), by.s.backward(dh * (h - n), z)], axis=1)
-    dh_before = masked(by_row(w.w_hh[: 2 * H].T, drz), mask) + drh * r + dh * z
+    dh_before = by_row(w.w_hh[: 2 * H].T, drz) + drh * r + dh * z
     d = rounded(w.w_hh, np.concatenate([drz, dn], axis=1))
-    dw_rz = gradient(w.w_hh[: 2 * H], drz, masked(h, mask))
-    dw_n = gradient(w.w_hh[2 * H :], dn, met)
+    dw_rz = gradient(w.w_hh[: 2 * H], drz, h)
+    dw_n = gradient(unmasked(w.w_hh)[2 * H :], dn, met_n)
     return StepGradient(d, d, (dh_before,), np.concatenate([dw_rz, dw_n]))
 
 
 STEPS["gru_reset_before"] = Steps(gru_reset_before, gru_reset_before_backward, keeps=4)
 
 
-def _plain_gradient(dz: Array, h: Array, w: Weights, mask: Array | None) -> StepGradient:
-    dh_before = masked(by_row(w.w_hh.T, dz), mask)
-    return StepGradient(dz, dz, (dh_before,), gradient(w.w_hh, dz, masked(h, mask)))
+def _plain_gradient(dz: Array, h: Array, w: Weights) -> StepGradient:
+    dh_before = by_row(w.w_hh.T, dz)
+    return StepGradient(dz, dz, (dh_before,), gradient(w.w_hh, dz, h))
 
 
-def rnn_tanh(
-    z_x: Array, state: States, w: Weights, mask: Array | None = None, by: Activations = USUAL
-) -> tuple[States, Kept]:
+def rnn_tanh(z_x: Array, state: States, w: Weights, by: Activations = USUAL) -> tuple[States, Kept]:
     """Plain recurrent net (Elman 1990): h_t = tanh(z_x + z_h)."""
-    h = by.tanh.forward(z_x + product(w.w_hh, masked(state[0], mask), w.b_hh))
+    h = by.tanh.forward(z_x + product(w.w_hh, state[0], w.b_hh))
     return (h,), (h,)
 
 
@@ -292,32 +276,27 @@ def rnn_tanh_backward(
     before: States,
     kept: Kept,
     w: Weights,
-    mask: Array | None = None,
     by: Activations = USUAL,
 ) -> StepGradient:
     (h,) = kept
     dz = rounded(w.w_hh, by.tanh.backward(dstate[0], h))
-    return _plain_gradient(dz, before[0], w, mask)
+    return _plain_gradient(dz, before[0], w)
 
 
 STEPS["rnn_tanh"] = Steps(rnn_tanh, rnn_tanh_backward, keeps=0)
 
 
-def rnn_relu(
-    z_x: Array, state: States, w: Weights, mask: Array | None = None
-) -> tuple[States, Kept]:
+def rnn_relu(z_x: Array, state: States, w: Weights) -> tuple[States, Kept]:
     """The same with h_t = max(z_x + z_h, 0)."""
-    h = np.maximum(z_x + product(w.w_hh, masked(state[0], mask), w.b_hh), 0)
+    h = np.maximum(z_x + product(w.w_hh, state[0], w.b_hh), 0)
     return (h,), (h,)
 
 
-def rnn_relu_backward(
-    dstate: States, before: States, kept: Kept, w: Weights, mask: Array | None = None
-) -> StepGradient:
+def rnn_relu_backward(dstate: States, before: States, kept: Kept, w: Weights) -> StepGradient:
     (h,) = kept
     dz = np.where(h <= 0, np.zeros_like(h), dstate[0])  # so that NaN goes on
     dz = rounded(w.w_hh, dz)
-    return _plain_gradient(dz, before[0], w, mask)
+    return _plain_gradient(dz, before[0], w)
 
 
 STEPS["rnn_relu"] = Steps(rnn_relu, rnn_relu_backward, keeps=0)

@@ -112,7 +112,7 @@ def _step(stage: Recurrence, x: Array, state: States) -> tuple[Array, States]:
     made = []
     for position in range(x.shape[1]):
         z_x = product(w.w_ih, x[:, position], w.b_ih)
-        state, _ = steps_of(cell).forward(z_x, state, w, None)
+        state, _ = steps_of(cell).forward(z_x, state, w)
         made.append(state[0])
     return np.stack(made, axis=1), state
 

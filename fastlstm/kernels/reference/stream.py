@@ -71,7 +71,7 @@ class Stream:
             for layer, w in enumerate(self._layers):
                 before = tuple(s[layer][which] for s in self._state)
                 z_x = product(w.w_ih, y, w.b_ih)
-                after, _ = steps_of(self._cell).forward(z_x, before, w, None)
+                after, _ = steps_of(self._cell).forward(z_x, before, w)
                 for s, value in zip(self._state, after, strict=True):
                     s[layer][which] = value
                 y = after[0]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from fastlstm.kernels.call import Array, Call, States, Tokens, Weights
 from fastlstm.kernels.reference.cells import Kept
+from fastlstm.kernels.reference.dropout import Masked
 from fastlstm.kernels.rows import Int64Array
 from fastlstm.kernels.spec import CellSpec
 
@@ -49,6 +50,10 @@ def inputs_of(call: Call, step: Step) -> Array:
     return call.x.table[call.x.ids[step]] if isinstance(call.x, Tokens) else call.x[step]
 
 
-def mask_of(call: Call, step: Step) -> Array | None:
-    """Return the recurrent dropout of the rows of a step, [n,R]."""
-    return None if call.mask is None else call.mask[step[1]]
+def weights_of(tape: Tape, step: Step) -> Weights:
+    """Return the weights as the products of the rows of a step see them."""
+    mask, weights = tape.call.mask, tape.weights
+    if mask is None:
+        return weights
+    dropped: Any = Masked(weights.w_hh, mask[step[1]])
+    return weights._replace(w_hh=dropped)

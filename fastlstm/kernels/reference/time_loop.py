@@ -15,7 +15,7 @@ from fastlstm.kernels.reference.tape import (
     Tape,
     before_step,
     inputs_of,
-    mask_of,
+    weights_of,
 )
 from fastlstm.kernels.saved import Saved
 from fastlstm.kernels.spec import CellSpec
@@ -120,7 +120,7 @@ def _run(tape: Tape, current: States, step: Step) -> Record:
     cell, call, weights, *_ = tape
     before = before_step(call, current, step)
     z_x = product(weights.w_ih, inputs_of(call, step), weights.b_ih)
-    after, kept = steps_of(cell).forward(z_x, before, weights, mask_of(call, step))
+    after, kept = steps_of(cell).forward(z_x, before, weights_of(tape, step))
     for s, value in zip(current, after, strict=True):
         s[step[1]] = value
     return _record(cell, call.precision, before, after, kept)
@@ -145,12 +145,11 @@ def _run_backward(
     tape: Tape, current: States, step: Step, record: Record, dy: Array | None
 ) -> StepGradient:
     """Run one step backward: change the gradients of its rows in `current`."""
-    cell, call, weights, *_ = tape
     dstate = tuple(s[step[1]] for s in current)
     if dy is not None:
         dstate = (dstate[0] + dy[step], *dstate[1:])
-    back = steps_of(cell).backward
-    d = back(dstate, record.before, record.kept, weights, mask_of(call, step))
+    back = steps_of(tape.cell).backward
+    d = back(dstate, record.before, record.kept, weights_of(tape, step))
     for s, value in zip(current, d.before, strict=True):
         s[step[1]] = value
     return d
