@@ -40,11 +40,14 @@ def is_plain(text: str) -> bool:
 
 
 def prepared(text: str) -> str:
-    """Return a text composed and in lower case: what `word` finds in it without "_" are words."""
+    """Return a text as its words are looked for: composed, in lower case, one kind of apostrophe.
+
+    An underscore, which no word has, is still there.
+    """
     text = lower(compose(text).replace("<br />", " "))
     text = text.replace("\u2019", "'").replace("\u00b4", "'")
     if "\u20e3" in text:
-        text = _KEYCAP.sub(r" \g<0> ", text)  # or it would go on a number before it
+        text = _KEYCAP.sub(r" \g<0> ", text)  # a word of its own, also right after a number
     return text
 
 

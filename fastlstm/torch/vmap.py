@@ -40,7 +40,7 @@ def register(cell: str, states: int, library: Any) -> None:
 
 
 def register_one_by_one(name: str, short: str, library: Any) -> None:
-    """Register the rule of an operator each of whose calls is made alone."""
+    """Register the rule of an operator that takes no batch of calls: they are made one by one."""
     operator = getattr(torch.ops.fastlstm, short)
 
     def rule(info: Any, dims: tuple[Any, ...], *args: Any) -> tuple[Any, Any]:

@@ -240,7 +240,8 @@ FL_INLINE int64_t masked_size(const call *k) { return k->p->mask ? k->p->rows.N 
 /* Rows that a thread's products take at a time, at most. */
 FL_INLINE int64_t most_rows(const call *k) { return max64(P_BLOCK, k->p->rows.N * k->chunk); }
 
-/* Words of so many rows of A: those of a product are read in whole tiles. */
+/* Room, in words, for the rows of A of the largest product; it is read in whole tiles, beyond the
+ * last row. */
 FL_INLINE int64_t operands_size(const call *k) {
     int64_t K = max64(max64(k->p->in.I, k->Hp), max64(k->Rp, k->g ? k->GHp : 0));
     return round_up((most_rows(k) + ROW_BLOCK - 1) * operand_step(K));

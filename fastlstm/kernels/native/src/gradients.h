@@ -3,7 +3,7 @@
  * They are made of rows whose gate gradients are complete, "ripe", some hundred at a time while
  * they are still in the second-level cache. All of them after the last step instead: no slower
  * where 32 MiB of third-level cache hold them, but the IMDB step (64 reviews of 200 words by
- * distinct tokens) took 18.7 ms backward for 17.6. 256 KiB or 1 MiB at a time: the same.
+ * distinct tokens) took 18.7 ms backward in place of 17.6. 256 KiB or 1 MiB at a time: the same.
  */
 #ifndef FL_GRADIENTS_H
 #define FL_GRADIENTS_H

@@ -1,5 +1,6 @@
 /* Logistic regressions by dual coordinate descent: fastlstm/kernels/reference/logistic.py says what
- * is computed and why. Each thread solves whole regressions, so their bits depend on none. */
+ * is computed and why. Each thread solves whole regressions: the bits of a result do not depend on
+ * the number of threads. */
 #include <math.h>
 #include <stdatomic.h>
 

@@ -91,7 +91,8 @@ static void pack_block(int64_t units, int64_t K, const real *w, real *to, int64_
             vstore(to + (k + i) / 4 * step, (vreal)word);
         }
     }
-    /* may wrap, as sums that begin there do: the end of each fits */
+    /* This may overflow and wrap. So may the sums that start from it, but their ends fit in 32
+     * bits: they wrap back. */
     vstore(to + words(K) * step, (vreal)(sum * -128u));
     vstore(to + (words(K) + 1) * step, scale_of(m));
 }

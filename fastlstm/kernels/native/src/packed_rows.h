@@ -4,11 +4,12 @@
 
 #include "call.h"
 
-/* The step of the segment's packed row p. */
+/* The step of the segment's packed row p. Later steps are packed first, so it is the first step
+ * with at most p rows of later ones. */
 FL_INLINE int64_t step_of(const call *k, int64_t p) {
     const int64_t *offset = k->p->rows.offset;
     int64_t lo = k->first, hi = k->last - 1;
-    while (lo < hi) { /* the last one with at most p rows behind it */
+    while (lo < hi) {
         int64_t mid = (lo + hi) / 2;
         if (offset[k->last] - offset[mid + 1] <= p)
             hi = mid;
