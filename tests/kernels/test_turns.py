@@ -9,15 +9,21 @@ from typing import Any
 
 import numpy as np
 import pytest
+from alarm import alarm
 from bound import Kernel
 from cases import F32, Case, make
+from chains import as_dtype, cell, signal
 from checks import run_forward
 from together import at_once
 
 import fastlstm as fl
-from fastlstm import runtime
+from fastlstm import kernels, runtime
+from fastlstm.kernels import CELLS, Call, Rows, Weights
+from fastlstm.kernels.chain import ChainSpec
+from fastlstm.kernels.steps import OneCaller
 
 THREADS, ROUNDS = 4, 30
+MOST = 200  # calls that two threads make before one of them must have been told
 
 
 def tried(call: Callable[[], Any]) -> list[Any]:
@@ -39,6 +45,43 @@ def refused(found: list[Any], words: str) -> int:
         if not isinstance(error, RuntimeError) or words not in str(error):
             raise error
     return len(errors)
+
+
+def until_told(words: str, *calls: Callable[[], Any]) -> list[Any]:
+    """What two threads got from long calls, made over and over until one was told that the other
+    is inside."""
+    told = threading.Event()
+
+    def over_and_over(number: int) -> list[Any]:
+        found: list[Any] = []
+        while not told.is_set() and len(found) < MOST:
+            try:
+                found.append(calls[number % len(calls)]())
+            except RuntimeError as error:
+                if words not in str(error):
+                    raise
+                told.set()
+        return found
+
+    found = sum(at_once(2, over_and_over), [])
+    assert told.is_set(), "two threads were inside at the same time, or never met"
+    return found
+
+
+def told_inside(words: str, long_call: Callable[[], Any], *calls: Callable[[], Any]) -> None:
+    """Make calls in the middle of a long one, where a signal's handler runs: each is told so."""
+    found: list[str] = []
+
+    def handler() -> None:
+        for call in calls:
+            try:
+                call()
+            except RuntimeError as error:
+                found.append(str(error))
+
+    with alarm(handler):
+        long_call()
+    assert [words in text for text in found] == [True] * len(calls)
 
 
 @pytest.mark.usefixtures("native")
@@ -79,6 +122,73 @@ def test_a_stream_steps_for_one_caller_at_a_time() -> None:
     steps = {alone(x).tobytes() for _ in range(len(found) - told)}
     assert {item for item in found if isinstance(item, bytes)} == steps
     assert shared.state[0].tobytes() == alone.state[0].tobytes()
+
+
+@pytest.mark.usefixtures("native")
+def test_a_long_step_keeps_others_out() -> None:
+    """From another step and from the state; who was told so comes in afterwards."""
+    lstm, x = fl.LSTM(64, 512, rng=0), np.ones((256, 64), "f4")
+    shared, alone = lstm.stream(256), lstm.stream(256)
+    found = until_told("one caller at a time", lambda: shared(x).tobytes())
+    steps = {alone(x).tobytes() for _ in found}
+    assert set(found) == steps
+    assert shared.state[1].tobytes() == alone.state[1].tobytes()
+    until_told("one caller at a time", lambda: shared(x), lambda: shared.state)
+    until_told("one caller at a time", lambda: shared(x), shared.reset)
+    shared.state = alone.state
+    assert shared(x).tobytes() == alone(x).tobytes()
+
+
+def test_a_long_signal_keeps_others_out(native: Any) -> None:
+    gru = cell(np.random.default_rng(0), "gru", 24, 512)
+    spec = as_dtype(ChainSpec((gru,), 1, 24), "float32")
+    shared, alone = (kernels.backend("native").chain(spec, 1) for _ in range(2))
+    x = signal(spec, 1, 12_000)
+    told_inside(
+        "one caller at a time", lambda: shared(x), lambda: shared(x[:, :1]), lambda: shared.state
+    )
+    alone(x)
+    assert shared(x[:, :5]).tobytes() == alone(x[:, :5]).tobytes()
+
+
+def test_a_long_bound_pass_keeps_others_out(native: Any) -> None:
+    T, N, H = 400, 64, 256
+    rng = np.random.default_rng(0)
+    w = [(rng.standard_normal((3 * H, H)) / 10).astype("f4") for _ in range(2)]
+    x = rng.standard_normal((T, N, H)).astype("f4")
+    call = Call(x, (np.zeros((N, H), "f4"),), Weights(*w), Rows(T, N), np.empty_like(x))
+    bound = native.BoundForward(CELLS["gru"], call, (np.empty((N, H), "f4"),), True)
+    bound()
+    expected = call.y.copy()
+    told_inside("in use by another thread", bound, bound)
+    np.testing.assert_array_equal(call.y, expected)
+    call.y[...] = np.nan
+    bound()
+    np.testing.assert_array_equal(call.y, expected)
+
+
+def test_what_is_refused_leaves_the_turn_to_the_next(native: Any) -> None:
+    """A step of no such row; gradients of another shape."""
+    kernel = Kernel("lstm", "native")
+    p = make(Case(5, 3, 4, 9, dtype=F32), kernel.cell)
+    stream, x = native.stream(kernel.cell, [p.weights], 2), p.x[0, :1]
+    for _ in range(2):
+        with pytest.raises(IndexError, match="row"):
+            stream(x, np.array([2]))
+        stream(x, np.array([1]))
+    _, saved = run_forward(kernel, p, save=True)
+    grads = p.weights.map(np.zeros_like)
+    for _ in range(2):
+        with pytest.raises(ValueError, match="dy"):
+            kernel.backward(saved, p.dy[:1], p.dstate, grads, np.zeros_like(p.x))
+    kernel.backward(saved, p.dy, p.dstate, grads, np.zeros_like(p.x))
+
+
+def test_a_caller_in_python_keeps_others_out() -> None:
+    caller = OneCaller()
+    for _ in range(2):
+        with caller, pytest.raises(RuntimeError, match="one caller at a time"), caller:
+            raise AssertionError("a second one came in")
 
 
 def test_the_instruction_set_is_one_that_was_chosen(native: Any) -> None:

@@ -24,13 +24,14 @@ from attack.faults.precision import PRECISION
 from attack.faults.runs import RUNS
 from attack.faults.tagging import TAGGING
 from attack.faults.training import TRAINING
+from attack.faults.turns import TURNS
 from attack.plan import ROOT, Plan
 from attack.report import Figure
 
 ALL: dict[str, Sequence[Fault]] = {
     "training": TRAINING, "files": FILES, "kernels": KERNELS, "precision": PRECISION,
     "extension": EXTENSION, "chain": CHAIN, "linear": LINEAR, "runs": RUNS,
-    "tagging": TAGGING,
+    "tagging": TAGGING, "turns": TURNS,
 }  # fmt: skip
 
 

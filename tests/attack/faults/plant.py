@@ -112,11 +112,18 @@ class Copy:
         return ""
 
     def _rebuild(self, fault: Fault) -> None:
-        if not fault.file.endswith((".c", ".h")):
+        if self._is_in_the_door(fault):
             self._door = None
         self.compile_kernels()
-        if not fault.file.endswith((".c", ".h")):
+        if self._is_in_the_door(fault):
             self._door = None
+
+    def _is_in_the_door(self, fault: Fault) -> bool:
+        """Whether the Cython part is made of the file: one of its own, or a header it includes."""
+        if not fault.file.endswith((".c", ".h")):
+            return True
+        declared = self.package / "kernels" / "native" / "_c.pxd"
+        return f'from "{Path(fault.file).name}"' in declared.read_text(encoding="utf-8")
 
     def test(self, fault: Fault) -> tuple[int, str]:
         """Run the tests of a fault in the copy."""
