@@ -112,7 +112,7 @@ class RecurrentCell(Precise):
             parameter holds NaN.
         """
         if unknown:
-            refuse_keywords(self, unknown)
+            refuse_keywords(self, unknown, self.forward)
         states, _ = self._run(x, state, save=False)
         return self._answer(states)
 
@@ -122,7 +122,7 @@ class RecurrentCell(Precise):
         ValueError if `precision` is "int8", which has no backward.
         """
         if unknown:
-            refuse_keywords(self, unknown)
+            refuse_keywords(self, unknown, self.forward)
         self._check_trains()
         states, kept = self._run(x, state, save=True)
         return (*states, Tape(self, kept, np.shape(x)))
@@ -209,7 +209,7 @@ class GatedCell(RecurrentCell):
         **unknown: NoReturn,
     ) -> None:
         if unknown:
-            refuse_keywords(self, unknown)
+            refuse_keywords(self, unknown, type(self))
         self.activation = check_activation("activation", activation)
         self.recurrent_activation = check_activation("recurrent_activation", recurrent_activation)
         self._choose_cell()

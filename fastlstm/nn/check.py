@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import inspect
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any, NoReturn, TypeAlias
 
@@ -64,10 +65,17 @@ def check_unchanged(name: str, now: object, value: object) -> object:
     )
 
 
-def refuse_keywords(owner: object, unknown: Mapping[str, object]) -> NoReturn:
-    """Raise the TypeError of unknown keywords, naming ours where it is known by another name."""
+def refuse_keywords(
+    owner: object, unknown: Mapping[str, object], taker: Callable[..., object]
+) -> NoReturn:
+    """Raise the TypeError of unknown keywords, naming the one of `taker` that was probably meant:
+    it is known by another name elsewhere, or spelled alike."""
+    from difflib import get_close_matches
+
     name = next(iter(unknown))
-    hint = f": say {ELSEWHERE[name]}=" if name in ELSEWHERE else ""
+    alike = get_close_matches(name, inspect.signature(taker).parameters, 1, 0.8)
+    meant = [ELSEWHERE[name]] if name in ELSEWHERE else alike
+    hint = f": say {meant[0]}=" if meant else ""
     raise TypeError(f"{type(owner).__name__} got an unexpected keyword argument {name!r}{hint}")
 
 

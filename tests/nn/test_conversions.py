@@ -162,6 +162,8 @@ def test_torchs_word_for_the_state() -> None:
                 call(x, **{name: None})
         with pytest.raises(TypeError, match="got an unexpected keyword argument 'foo'$"):
             call(x, foo=1)
+    with pytest.raises(TypeError, match="'length': say lengths=$"):
+        lstm(x, length=[1])
 
 
 class Net(fl.Module):

@@ -57,6 +57,8 @@ OF_OTHERS = [
     (fl.GRU, {"proj_size": 2}, TypeError, "unexpected keyword argument 'proj_size'"),
     (fl.RNN, {"proj_size": 2}, TypeError, "unexpected keyword argument 'proj_size'"),
     (fl.GRU, {"forget_bias": 1.0}, TypeError, "unexpected keyword argument 'forget_bias'"),
+    (fl.GRU, {"num_layer": 2}, TypeError, "keyword argument 'num_layer': say num_layers="),
+    (fl.RNN, {"bi_directional": 1}, TypeError, "'bi_directional': say bidirectional="),
     (fl.GRU, {"hidden_size": 0}, ValueError, "hidden_size is 0, expected at least 1"),
     (fl.GRU, {"recompute": -3}, ValueError, "recompute is -3, expected at least 0"),
     (fl.RNN, {"nonlinearity": "elu"}, ValueError, "nonlinearity is 'elu', expected one of tanh"),

@@ -83,7 +83,7 @@ class Conv1d(ChainPart):
             elif name in unknown:
                 raise ValueError(f"{name} is {unknown[name]!r}, expected 1: there is no other yet")
         if unknown:
-            refuse_keywords(self, unknown)
+            refuse_keywords(self, unknown, type(self))
         self.in_channels = check_size("in_channels", in_channels)
         self.out_channels = check_size("out_channels", out_channels)
         self.kernel_size = check_size("kernel_size", kernel_size)

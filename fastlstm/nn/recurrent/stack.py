@@ -105,7 +105,7 @@ class Stack(Precise):
     ) -> None:
         unknown = {name: value for name, value in options.items() if name not in self.OPTIONS}
         if unknown:
-            refuse_keywords(self, unknown)
+            refuse_keywords(self, unknown, type(self))
         self.input_size = check_size("input_size", input_size)
         self.hidden_size = H = check_size("hidden_size", hidden_size)
         self.num_layers = check_size("num_layers", num_layers, most=MOST_LAYERS)
@@ -118,7 +118,7 @@ class Stack(Precise):
         if proj_size >= H:
             raise ValueError(f"proj_size is {proj_size}, expected less than hidden_size, {H}")
         if proj_size and not self._cell.projects:
-            refuse_keywords(self, {"proj_size": proj_size})
+            refuse_keywords(self, {"proj_size": proj_size}, type(self))
         self.dtype = check_dtype(dtype)
         self.precision = precision
         self.learn_state = check_flag("learn_state", learn_state)
