@@ -26,6 +26,7 @@ from benchmarks import history, kept  # noqa: E402
 MODULES = {
     "fastlstm": "fastlstm",
     "fastlstm.nn": "fastlstm.nn: layers and losses",
+    "fastlstm.custom": "fastlstm.custom: cells of your own",
     "fastlstm.models": "fastlstm.models: ready models",
     "fastlstm.many": "fastlstm.many: many models in one call",
     "fastlstm.train": "fastlstm.train: optimizers and the trainer",
@@ -36,6 +37,8 @@ MODULES = {
     "fastlstm.distributed": "fastlstm.distributed: several processes",
     "fastlstm.tune": "fastlstm.tune: searching options",
     "fastlstm.torch": "fastlstm.torch: modules for PyTorch",
+    "fastlstm.torch.quantized": "fastlstm.torch.quantized: modules in 8 bits",
+    "fastlstm.torch.sb3": "fastlstm.torch.sb3: policies for sb3-contrib",
     "fastlstm.keras": "fastlstm.keras: the kernels under Keras",
     "fastlstm.onnx": "fastlstm.onnx: graphs of ONNX",
     "fastlstm.formats": "fastlstm.formats: load and save",
@@ -97,10 +100,16 @@ def on_page_content(html: str, page: Any, **_: Any) -> str:
 
 def reference(module: str, title: str) -> str:
     """Return the page of a module."""
-    names = public_names(ROOT / module.replace(".", "/") / "__init__.py")
+    names = public_names(source(module))
     own = "" if module == "fastlstm" else f"::: {module}\n    options:\n      members: false\n"
     parts = [f"::: {module}.{name}\n" for name in sorted(names, key=str.lower)]
     return "\n".join([f"# {title}\n", own, *parts])
+
+
+def source(module: str) -> Path:
+    """Return the file of a module or package."""
+    path = ROOT / module.replace(".", "/")
+    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
 
 
 def public_names(path: Path) -> list[str]:
