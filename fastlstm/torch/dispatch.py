@@ -19,12 +19,12 @@ from torch.utils._python_dispatch import _get_current_dispatch_mode_stack as _di
 F = TypeVar("F", bound=Callable[..., Any])
 
 # Looked up once: every call asks them, and that of a cell takes a few microseconds.
-_compiling = torch.compiler.is_compiling
+compiling = torch.compiler.is_compiling
 _tracing = torch._C._is_tracing
 transforming = torch._C._are_functorch_transforms_active
 _transforms = torch._C._functorch.get_interpreter_stack
 _VMAP = torch._C._functorch.TransformType.Vmap
-_dispatch_modes = torch._C._len_torch_dispatch_stack
+intercepted = _dispatch_modes = torch._C._len_torch_dispatch_stack
 _function_modes = torch._C._len_torch_function_stack
 _autocasting = torch._C._is_any_autocast_enabled
 _hooks = torch._C._autograd._top_saved_tensors_default_hooks
@@ -75,14 +75,14 @@ def takes_operators(input: Any) -> bool:
     by its registration. A mode of a user's own may look for torch's operations, ONNX has nodes for
     them, and torch.func cannot differentiate what is registered.
     """
-    compiling = torch.compiler.is_compiling()
-    if not (compiling or _dispatch_modes() or _function_modes() or transforming()):
+    compiled = compiling()
+    if not (compiled or _dispatch_modes() or _function_modes() or transforming()):
         return False
     if not isinstance(input, Tensor) or not input.numel():
         return False
-    if _differentiated():
+    if differentiated():
         return False
-    if compiling:
+    if compiled:
         return not (torch.compiler.is_exporting() and torch.onnx.is_in_onnx_export())
     names = [type(mode).__name__ for mode in (*_dispatch_mode_stack(), *_intercepting())]
     known = all(name in OF_OPERATORS for name in names)
@@ -102,28 +102,32 @@ def symbolic_call(module: torch.nn.Module, *args: Any) -> Any:
     return tracer.create_proxy("call_module", tracer.path_of_module(module), args, {})
 
 
-def _differentiated() -> bool:
+def differentiated() -> bool:
     """Whether torch.func transforms at this moment, by more than vmap, or derives forward."""
     if forward_ad._current_level >= 0:
         return True
     return transforming() and any(level.key() != _VMAP for level in _transforms() or ())
 
 
-_differentiated._dynamo_marked_constant = True  # type: ignore[attr-defined]  # not to be traced
+differentiated._dynamo_marked_constant = True  # type: ignore[attr-defined]  # not to be traced
 
 
 def recorded() -> bool:
     """Whether torch records, transforms or intercepts operations at this moment."""
     if torch.compiler.is_compiling():
-        return bool(torch.compiler.is_exporting()) or _differentiated()
+        return bool(torch.compiler.is_exporting()) or differentiated()
     return not eager()
 
 
 def plain_mode() -> bool:
     """Whether torch just runs operations: nothing is compiled, recorded, transformed, lowered."""
+    return not compiling() and uncompiled_plain_mode()
+
+
+def uncompiled_plain_mode() -> bool:
+    """As `plain_mode`, where nothing is compiled."""
     return not (
-        _compiling()
-        or _tracing()
+        _tracing()
         or transforming()
         or forward_ad._current_level >= 0
         or _dispatch_modes()

@@ -21,7 +21,7 @@ from fastlstm.kernels.rows import full_rows
 from fastlstm.runtime import get_num_threads
 from fastlstm.torch import operations
 from fastlstm.torch.dispatch import plain_gradients, saving_hooked
-from fastlstm.torch.held import FIELDS, Held, Tensors, unread
+from fastlstm.torch.held import FIELDS, Tensors, hold, unread
 from fastlstm.torch.layout import Padded, array_of, contiguous_rows
 from fastlstm.torch.reset import Starts
 
@@ -103,7 +103,7 @@ class Recurrent(torch.autograd.Function):
     def forward(ctx: Any, layer: Layer, *tensors: Tensor | None) -> tuple[Tensor, ...]:
         steps = min(layer.layout.rows.T, 2)
         others = unread(layer.cell, steps, ctx.needs_input_grad[1:])
-        ctx.layer, ctx.held = layer, Held(ctx, tensors, others)
+        ctx.layer, ctx.held = layer, hold(ctx, tensors, others)
         ctx.set_materialize_grads(False)
         # Hooks cannot take what a kernel keeps: where there are any, backward runs forward again.
         outputs, ctx.kept = forward_layer(layer, tensors, save=not saving_hooked())

@@ -21,23 +21,15 @@ FIELDS = 5  # weights of a layer in one direction; torch has no cell with more
 
 
 class Held:
-    """The tensors of a layer from forward to backward: those at `unread` here, the rest by torch.
+    """The tensors of a layer from forward to backward, by torch but for those in `others`.
 
-    `ctx` is that of an autograd.Function, which saves no others.
+    `others` are (place, tensor, its version).
     """
 
     __slots__ = ("others",)
 
-    def __init__(self, ctx: Any, tensors: Tensors, unread: Sequence[int]) -> None:
-        saved = list(tensors)
-        self.others: list[tuple[int, Tensor, int]] = []
-        if not saving_hooked():  # hooks get all that is saved
-            for i in unread:
-                t = saved[i]
-                if t is not None and not t.is_inference():
-                    self.others.append((i, t, t._version))
-                    saved[i] = None
-        ctx.save_for_backward(*saved)
+    def __init__(self, others: list[tuple[int, Tensor, int]]) -> None:
+        self.others = others
 
     def tensors(self, ctx: Any) -> list[Tensor | None]:
         """Return the tensors; RuntimeError from torch if one changed that the kernel reads."""
@@ -56,6 +48,23 @@ class Held:
                     "This backward pass runs forward again, as the graph was retained, the output "
                     "was changed in place, or a gradient of the gradient is asked for"
                 )
+
+
+def hold(ctx: Any, tensors: Tensors, unread: Sequence[int]) -> Held:
+    """Hold tensors from forward to backward: those at `unread` here, the rest by torch.
+
+    `ctx` is that of an autograd.Function, which saves no others. `TensorStep.hold` does the same.
+    """
+    saved = list(tensors)
+    others = []
+    if not saving_hooked():  # hooks get all that is saved
+        for i in unread:
+            t = saved[i]
+            if t is not None and not t.is_inference():
+                others.append((i, t, t._version))
+                saved[i] = None
+    ctx.save_for_backward(*saved)
+    return Held(others)
 
 
 @cache

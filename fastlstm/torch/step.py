@@ -17,7 +17,15 @@ from torch.nn.parameter import Parameter
 from fastlstm import kernels
 from fastlstm.kernels.rows import full_rows
 from fastlstm.runtime import get_num_threads
-from fastlstm.torch.dispatch import plain_gradients, plain_mode, saving_hooked
+from fastlstm.torch.dispatch import (
+    compiling,
+    differentiated,
+    plain_gradients,
+    plain_mode,
+    saving_hooked,
+    transforming,
+    uncompiled_plain_mode,
+)
 from fastlstm.torch.function import Layer
 from fastlstm.torch.held import Held, unread
 from fastlstm.torch.late import Sums, anchor_of
@@ -28,6 +36,7 @@ from fastlstm.torch.precision import DEFAULT, KEPT
 FIXED = "_fastlstm_fixed"  # of a module inside `fixed_weights`: its weights, packed
 WEIGHTS = 4  # of a step, the last of its tensors
 ALL_WEIGHTS = (True,) * WEIGHTS
+OPERATORS = ("lstm", "gru", "rnn_tanh", "rnn_relu")  # of cells, in `cell_operators`
 NO_PROJECTION = (False,)  # a layer has a fifth weight, which a cell lacks
 
 
@@ -37,7 +46,11 @@ def short_step(module: torch.nn.RNNCellBase, cell: str, input: Any, hx: Any) -> 
     Raises RuntimeError if a weight changed inside `fixed_weights`.
     """
     own = module.__dict__
-    if type(input) is not Tensor or own.get(KEPT, DEFAULT) != DEFAULT or not plain_mode():
+    if type(input) is not Tensor or own.get(KEPT, DEFAULT) != DEFAULT:
+        return None
+    if compiling():
+        return _traced(module, cell, input, hx)
+    if not uncompiled_plain_mode():
         return None
     step = compiled_step(cell)
     if step is None:
@@ -54,6 +67,40 @@ def short_step(module: torch.nn.RNNCellBase, cell: str, input: Any, hx: Any) -> 
                 return None
             return _trained(module, step, tensors, read)
     return _untrained(module, step, tensors)
+
+
+def _traced(module: torch.nn.RNNCellBase, cell: str, input: Tensor, hx: Any) -> Any:
+    """As `short_step` for a compiler: by the operator of `cell_operators`, without gradients.
+
+    Compiled code looks again, at each call, at every name that is asked here: so few are.
+    """
+    if torch.is_grad_enabled() or torch.is_autocast_enabled("cpu") or transforming():
+        return None
+    if differentiated() or torch.compiler.is_exporting() or input.dim() != 2:
+        return None
+    N, H = input.shape[0], module.hidden_size
+    if hx is None:
+        zeros = input.new_zeros(N, H)
+        hx = (zeros, zeros) if cell == "lstm" else zeros
+    states = hx if cell == "lstm" else (hx,)
+    if type(states) is not tuple or len(states) != 1 + (cell == "lstm"):
+        return None
+    own, dtype = module._parameters, input.dtype
+    weights = tuple(own.get(n) for n in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"))
+    if dtype not in (torch.float32, torch.float64) or cell not in OPERATORS:
+        return None
+    if input.shape[1] != module.input_size or not input.is_cpu or not input.numel():
+        return None
+    for w in weights[: WEIGHTS if module.bias else 2]:
+        if w is None or w.dtype is not dtype or not w.is_cpu:
+            return None
+    for s in states:
+        if type(s) is not Tensor or s.dtype is not dtype or not s.is_cpu:
+            return None
+        if s.dim() != 2 or s.shape[0] != N or s.shape[1] != H:
+            return None
+    ends = getattr(torch.ops.fastlstm, f"{cell}_cell")(input, *states, *weights)
+    return ends if cell == "lstm" else (ends,)
 
 
 def short_sequence(module: torch.nn.RNNBase, input: Any, hx: Any) -> Any:
@@ -124,11 +171,24 @@ def _apply(cls: Any) -> Any:
 
 
 @cache
-def _unread(cell: kernels.CellSpec, needs: tuple[bool, ...]) -> tuple[int, ...]:
+def _unread(step: Any, needs: tuple[bool, ...]) -> tuple[int, ...]:
     """As `held.unread`, of a step."""
-    return unread(cell, 1, needs + NO_PROJECTION)
+    return unread(step.cell, 1, needs + NO_PROJECTION)
 
 
+@cache
+def _unread_late(step: Any, needs: tuple[bool, ...]) -> tuple[int, ...]:
+    """As `_unread` for the `needs_input_grad` of a `LateStep`."""
+    return _unread(step, needs[4:] + ALL_WEIGHTS)
+
+
+def _straight(cls: Any) -> Any:
+    """Let the engine call `cls.backward`: what stands between looks for a vjp at each step."""
+    cls._backward_cls.apply = cls.backward
+    return cls
+
+
+@_straight
 class Step(torch.autograd.Function):
     """A plain step with a backward pass: (`TensorStep`, its tensors) -> what it returns.
 
@@ -141,7 +201,7 @@ class Step(torch.autograd.Function):
         outputs, ctx.kept = step.save(tensors, get_num_threads(), read)
         ctx.step = step
         ctx.set_materialize_grads(False)
-        ctx.held = Held(ctx, tensors, _unread(step.cell, ctx.needs_input_grad[2:]))
+        ctx.held = Held(step.hold(ctx, tensors, _unread(step, ctx.needs_input_grad[2:])))
         return outputs
 
     @staticmethod
@@ -157,6 +217,7 @@ class Step(torch.autograd.Function):
         return None, None, *found
 
 
+@_straight
 class LateStep(torch.autograd.Function):
     """As `Step`, with an anchor and its `late.Sums` in the place of the weights."""
 
@@ -169,7 +230,8 @@ class LateStep(torch.autograd.Function):
         outputs, ctx.kept = step.save(tensors, get_num_threads(), read)
         ctx.step, ctx.sums = step, sums
         ctx.set_materialize_grads(False)
-        ctx.held = Held(ctx, tensors, _unread(step.cell, ctx.needs_input_grad[4:] + ALL_WEIGHTS))
+        others = step.hold(ctx, tensors, _unread_late(step, ctx.needs_input_grad))
+        ctx.held = Held(others)
         return outputs
 
     @staticmethod
@@ -185,8 +247,9 @@ class LateStep(torch.autograd.Function):
             return None, None, None, None, *every[:w]
         kept, gathered = _kept(ctx, tensors), None if asked is None else asked.gathered
         found = ctx.step.backward_rows(kept, tensors, given, needs[0], gathered, get_num_threads())
-        pairs = zip(found, needs, strict=True)
-        return None, None, None, None, *(g if n else None for g, n in pairs)
+        if not all(needs[1:]):
+            found = [g if n else None for g, n in zip(found, needs, strict=True)]
+        return None, None, None, None, *found
 
 
 def _kept(ctx: Any, tensors: tuple[Any, ...]) -> Any:

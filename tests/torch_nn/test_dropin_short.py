@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import io
 from typing import Any
 
 import pytest
@@ -61,6 +63,27 @@ def test_an_output_that_is_written_to_leaves_the_state_alone(name: str, L: int) 
     assert torch.equal(y, ends[0][L - 1 :])
     y.zero_()
     assert ends[0].abs().min() > 0
+
+
+@each_layer
+def test_outputs_are_tensors_as_any_other(name: str) -> None:
+    """Their memory is not torch's own: it lives as long as they do."""
+    module, x = getattr(ft, name)(I, H), draw(1, 2, I)
+    with torch.inference_mode():
+        assert all(t.is_inference() for t in flat(module(x)))
+    with torch.no_grad():
+        outputs = flat(module(x))
+    assert not any(t.is_inference() or t._version or t._base is not None for t in outputs)
+    expected = [t.clone() for t in outputs]
+    del module
+    saved = io.BytesIO()
+    torch.save(outputs, saved)
+    saved.seek(0)
+    for same in (outputs, copy.deepcopy(outputs), torch.load(saved)):
+        assert all(map(torch.equal, same, expected))
+    y = outputs[0].add_(1)
+    y.requires_grad_().square().sum().backward()
+    assert torch.equal(y.grad, 2 * (expected[0] + 1))
 
 
 @each_layer

@@ -1,4 +1,4 @@
-# What a tensor is, by DLPack's table of C functions: torch 2.10 has one, NumPy none yet.
+# What a tensor is, and new ones, by DLPack's table of C functions: torch 2.10 has one, NumPy none yet.
 # Part of _native.pyx. https://dmlc.github.io/dlpack/latest/c_api.html, ABI version 1.
 
 cdef struct dl_tensor:
@@ -15,11 +15,21 @@ cdef struct dl_exchange:
     void *older
     void *allocate
     void *export
-    void *build
+    int (*build)(void *managed, PyObject **out) except -1
     int (*borrow)(PyObject *array, dl_tensor *out) noexcept
     void *stream
 
+# A tensor's numbers with what DLPack calls a managed tensor before them, in one block.
+cdef struct dl_block:
+    uint32_t major, minor
+    void *context
+    void (*free)(void *block) noexcept nogil
+    uint64_t flags
+    dl_tensor tensor
+    int64_t sizes[6]  # its shape and strides
+
 DEF DL_MAJOR = 1
+DEF DL_BEFORE = 192  # bytes of a block: a whole number of cache lines
 DEF DL_CPU = 1
 DEF DL_FLOAT = 2
 
@@ -37,6 +47,37 @@ cdef const dl_exchange *exchange_of(capsule) noexcept:
         return NULL
     found = <const dl_exchange *>PyCapsule_GetPointer(capsule, "dlpack_exchange_api")
     return found if found.major == DL_MAJOR and found.borrow != NULL else NULL
+
+
+cdef void free_block(void *block) noexcept nogil:
+    fl_free(block)
+
+
+cdef object new_tensor(const dl_exchange *exchange, Operand *o):
+    """A dense tensor on the CPU as `o` describes it, not yet written; `o` says where it is then."""
+    cdef size_t each = o.bits // 8
+    cdef dl_block *b = <dl_block *>fl_alloc(DL_BEFORE + o.rows * o.columns * each)
+    cdef PyObject *built = NULL
+    cdef int i
+    if b == NULL:
+        raise MemoryError(f"no memory for a tensor of {o.rows} rows of {o.columns}")
+    memset(b, 0, sizeof(dl_block))
+    b.major, b.minor, b.free = exchange.major, exchange.minor, free_block
+    if o.axes == 3:
+        b.sizes[0], b.sizes[1] = o.first, o.rows // o.first
+    else:
+        b.sizes[0] = o.rows
+    b.sizes[o.axes - 1], b.sizes[2 + o.axes] = o.columns, 1
+    for i in range(o.axes - 2, -1, -1):
+        b.sizes[3 + i] = b.sizes[4 + i] * b.sizes[1 + i]
+    b.tensor.data = o.at = <char *>b + DL_BEFORE
+    b.tensor.device, b.tensor.ndim = DL_CPU, o.axes
+    b.tensor.code, b.tensor.bits, b.tensor.lanes = DL_FLOAT, o.bits, 1
+    b.tensor.shape, b.tensor.strides = b.sizes, b.sizes + 3
+    exchange.build(b, &built)
+    made = <object>built
+    Py_DECREF(made)  # the reference that it was built with
+    return made
 
 
 # No memory of a process lies below on any system that is common; above, some have their heap.

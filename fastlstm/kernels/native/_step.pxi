@@ -20,6 +20,7 @@ cdef class Kept:
     cdef const fl_kernels *kernels
     cdef int bits
     cdef int64_t n
+    cdef int64_t first  # of the axes of a layer's x
     cdef int64_t[2] offset
     cdef fl_turn turn  # of a backward pass: it serves one
     cdef object __weakref__
@@ -249,20 +250,25 @@ cdef class TensorStep:
 
     def tensors(self, dict own, bint bias, input, hx):
         """The tensors of a step from the parameters of a module; None if some stand elsewhere."""
-        cdef tuple found, names
+        cdef list found
+        cdef tuple names
+        cdef Py_ssize_t i
         if self.states == 1:
-            found = input, hx
+            found = [input, hx]
         elif type(hx) is tuple and len(<tuple>hx) == 2:
-            found = input, (<tuple>hx)[0], (<tuple>hx)[1]
+            found = [input, (<tuple>hx)[0], (<tuple>hx)[1]]
         else:
             return None
         for names in self.names:
             # by name: a parametrized weight is not among them, and one that was may stand elsewhere
-            w_ih, w_hh, b_ih, b_hh = [own.get(name) for name in names]
-            if w_ih is None or w_hh is None or (bias and (b_ih is None or b_hh is None)):
+            for name in names:
+                found.append(own.get(name))
+            i = len(found)
+            if found[i - 4] is None or found[i - 3] is None:
                 return None
-            found += w_ih, w_hh, b_ih, b_hh
-        return found
+            if bias and (found[i - 2] is None or found[i - 1] is None):
+                return None
+        return tuple(found)
 
     def read_all(self, tuple tensors not None):
         """What `save` takes of these tensors; None if they are no plain ones that fit together."""
@@ -286,6 +292,20 @@ cdef class TensorStep:
             if t is not None and not (t.requires_grad and t.is_leaf):
                 return False
         return True
+
+    def hold(self, ctx, tuple tensors not None, tuple unread not None):
+        """Keep tensors until a backward pass, those at `unread` here and the others by torch.
+
+        Returns what `held.Held` has. `ctx` is that of an autograd.Function; no hooks take what it saves.
+        """
+        cdef list saved = list(tensors), others = []
+        for i in unread:
+            t = saved[i]
+            if t is not None and not t.is_inference():
+                others.append((i, t, t._version))
+                saved[i] = None
+        ctx.save_for_backward(*saved)
+        return others
 
     cdef bint read(self, tensor, Operand *o) except -1:
         """Whether the tensor is a plain one, of three axes at most; what it is then."""
@@ -367,6 +387,7 @@ cdef class TensorStep:
         if not 0 < x.rows <= MOST or x.columns != p.input.I:
             return False
         k.set_rows(x.rows)
+        k.first = x.first
         p.input.x, rows = x.at, max(self.layers, 1) * x.rows
         return (self.take(tensors[1], k.bits, self.axes, rows, p.H, &p.h0)
                 and (self.states == 1
@@ -399,15 +420,45 @@ cdef class TensorStep:
         cdef list calls = self.place_all_weights(tensors, self.states + 1)
         return calls if calls is not None and self.place_rows(calls[0], tensors) else None
 
+    cdef Operand new_rows(self, Kept k, int64_t first, int64_t columns):
+        """What a new tensor of a step is like: a state, or an output or a gradient laid out as x."""
+        cdef Operand o
+        o.at, o.bits, o.axes, o.first, o.columns = NULL, k.bits, self.axes, first, columns
+        o.rows = k.n
+        return o
+
+    cdef object state(self, Kept k, like, void **at):
+        """A new state of all layers, and where it is."""
+        cdef Operand o = self.new_rows(k, max(self.layers, 1), k.p.H)
+        o.rows *= o.first
+        return self.new(like, &o, at)
+
+    cdef object new(self, like, Operand *o, void **at):
+        if self.exchange != NULL and self.exchange.build != NULL:
+            made = new_tensor(self.exchange, o)
+            at[0] = o.at
+        else:
+            made = self.empty_like(like)
+            at[0] = address(made)
+        return made
+
+    cdef object output(self, Kept k, tuple tensors, void **at):
+        """Memory for an output laid out as x; whoever writes to it leaves the state alone."""
+        cdef Operand o = self.new_rows(k, k.first, k.p.H)
+        if self.exchange == NULL or self.exchange.build == NULL:
+            like = tensors[1].new_empty((*tensors[0].shape[:2], k.p.H))
+            at[0] = address(like)
+            return like
+        return self.new(None, &o, at)
+
     cdef tuple run(self, Kept k, tuple tensors, int n_threads):
         cdef int failed
-        h = self.empty_like(tensors[1])
-        ends = (h, self.empty_like(tensors[2])) if self.states == 2 else (h,)
-        k.p.y = k.p.h_n = address(h)
-        k.p.c_n = address(ends[1]) if self.states == 2 else NULL
+        h = self.state(k, tensors[1], &k.p.h_n)
+        c = self.state(k, tensors[2], &k.p.c_n) if self.states == 2 else None
+        ends = (h,) if c is None else (h, c)
+        k.p.y = k.p.h_n
         if self.axes == 3:
-            y = self.output(tensors)
-            ends, k.p.y = (y, *ends), address(y)
+            ends = (self.output(k, tensors, &k.p.y), *ends)
         k.p.n_threads = n_threads
         with nogil:
             failed = k.kernels.forward(&k.p)
@@ -415,33 +466,29 @@ cdef class TensorStep:
             raise MemoryError("no memory for a step")
         return ends
 
-    cdef object output(self, tuple tensors):
-        """Memory for an output laid out as x; whoever writes to it leaves the state alone."""
-        x, h = tensors[0], tensors[1]
-        if self.layers == 1 and len(x) == 1:
-            return self.empty_like(h)
-        return h.new_empty((*x.shape[:2], h.shape[2]))
-
     cdef tuple run_layers(self, list calls, tuple tensors, int n_threads):
         cdef const fl_call *at[MOST_LAYERS]
         cdef Kept k, first = calls[0]
         cdef const fl_kernels *kernels = first.kernels
         cdef int64_t size = first.n * first.p.H * (first.bits // 8)  # of a layer's states
+        cdef void *h_n
+        cdef void *c_n
+        cdef void *y_at
         cdef int i, failed = 0
-        h, y = self.empty_like(tensors[1]), self.output(tensors)
-        c = self.empty_like(tensors[2]) if self.states == 2 else None
+        h, y = self.state(first, tensors[1], &h_n), self.output(first, tensors, &y_at)
+        c = self.state(first, tensors[2], &c_n) if self.states == 2 else None
         for i in range(self.layers):
             k = calls[i]
             k.set_rows(first.n)
             at[i], k.p.n_threads = &k.p, n_threads
             k.p.h0 = <char *>first.p.h0 + i * size
-            k.p.y = k.p.h_n = <char *>address(h) + i * size
+            k.p.y = k.p.h_n = <char *>h_n + i * size
             if c is not None:
                 k.p.c0 = <char *>first.p.c0 + i * size
-                k.p.c_n = <char *>address(c) + i * size
+                k.p.c_n = <char *>c_n + i * size
             if i:
                 k.p.input.x = <char *>k.p.h_n - size
-        k.p.y = address(y)
+        k.p.y = y_at
         with nogil:
             for i in range(self.layers):
                 failed = failed or kernels.forward(at[i])
@@ -522,15 +569,22 @@ cdef class TensorStep:
         if not same_sizes(&k.p, &now.p):
             raise RuntimeError("the tensors have other shapes than when the step was saved")
         k.p.input.x, k.p.h0, k.p.c0, k.p.weights = now.p.input.x, now.p.h0, now.p.c0, now.p.weights
+        k.first = now.first
         return 0
 
-    cdef void *gradient(self, tuple given, int i, like, list held) except? NULL:
+    cdef void *gradient(self, Kept k, tuple given, int i, tuple tensors, list held) except? NULL:
         """Where the gradient of an output is; NULL for None."""
+        cdef bint output = self.axes == 3 and i == 0
+        cdef Operand o
         tensor = given[i]
         if tensor is None:
             return NULL
         if type(tensor) is not self.tensor and type(tensor) is not self.parameter:
             raise TypeError(f"dstate[{i}] is a {type(tensor).__name__}, expected a plain tensor")
+        if (self.read(tensor, &o) and o.bits == k.bits and o.axes == self.axes and o.rows == k.n
+                and o.columns == k.p.H and (o.axes == 2 or o.first == (k.first if output else 1))):
+            return o.at
+        like = tensors[1].transpose(0, 1) if output and len(tensors[0]) != 1 else tensors[1]
         if tensor.shape != like.shape or tensor.dtype != like.dtype or not tensor.is_cpu:
             raise ValueError(
                 f"given[{i}] is {tensor.dtype} of shape {tuple(tensor.shape)}, expected "
@@ -585,17 +639,20 @@ cdef class TensorStep:
                             list held):
         """Set the arguments of a backward pass but for the weights; return new dx and dstate_0."""
         cdef int first = self.axes - 2  # of the states: before them is a layer's output
+        cdef Operand o
         self.place_again(k, tensors)
         memset(g, 0, sizeof(g[0]))
         if first:
-            y = tensors[1] if len(tensors[0]) == 1 else tensors[1].transpose(0, 1)
-            g.dy, g.dy_t, g.dy_n = self.gradient(given, 0, y, held), k.n * k.p.H, k.p.H
-        g.dh_n = self.gradient(given, first, tensors[1], held)
-        g.dc_n = self.gradient(given, first + 1, tensors[1], held) if self.states == 2 else NULL
-        found = [self.empty_like(tensors[0]) if with_dx else None]
-        found += [self.empty_like(t) for t in tensors[1:self.states + 1]]
-        g.dx, g.dx_n, g.dh0 = address(found[0]), k.p.input.I, address(found[1])
-        g.dc0 = address(found[2]) if self.states == 2 else NULL
+            g.dy, g.dy_t = self.gradient(k, given, 0, tensors, held), k.n * k.p.H
+            g.dy_n = k.p.H
+        g.dh_n = self.gradient(k, given, first, tensors, held)
+        g.dc_n = self.gradient(k, given, first + 1, tensors, held) if self.states == 2 else NULL
+        o = self.new_rows(k, k.first, k.p.input.I)
+        found = [self.new(tensors[0], &o, &g.dx) if with_dx else None]
+        g.dx_n = k.p.input.I
+        found.append(self.state(k, tensors[1], &g.dh0))
+        if self.states == 2:
+            found.append(self.state(k, tensors[2], &g.dc0))
         return found
 
     cdef int claim(self, Kept k) except -1:
