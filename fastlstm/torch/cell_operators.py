@@ -3,11 +3,13 @@
 `torch.ops.fastlstm.lstm_cell`, `gru_cell`, `rnn_tanh_cell` and `rnn_relu_cell` take x [N,I], the
 states [N,H] and four weights, the biases perhaps None, and give the new states. torch's way to an
 operator takes longer than the step, and twice as long where a formula for gradients is registered:
-here is none. Steps that a gradient may be asked for are the operators of `operators`.
+here is none. Steps that a gradient may be asked for are the operators of `operators`. Code that
+torch.compile makes calls `direct_step` in the place of the operator.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -17,8 +19,8 @@ from torch.utils.flop_counter import register_flop_formula
 
 from fastlstm import kernels
 from fastlstm.runtime import get_num_threads
-from fastlstm.torch import flops, function, operators, vmap
-from fastlstm.torch.dispatch import transforming
+from fastlstm.torch import compiler, flops, function, operators, vmap
+from fastlstm.torch.dispatch import intercepted, transforming
 from fastlstm.torch.held import Tensors
 from fastlstm.torch.precision import DEFAULT
 from fastlstm.torch.step import compiled_step
@@ -59,6 +61,26 @@ def _define(cell: kernels.CellSpec) -> None:
         return flops.forward_flops((1, *x), weights)
 
     register_flop_formula(getattr(torch.ops.fastlstm, name))(count)
+    compiler.call_directly(
+        f"{operators.NAMESPACE}.{name}.default", __name__, "direct_step", cell.name
+    )
+
+
+def direct_step(name: str) -> Callable[..., Any]:
+    """Return what compiled code calls for a step: the kernel, by the dispatcher only if it must be.
+
+    It must where a mode of torch watches, and where the tensors are not those of a plain step.
+    """
+    operator = getattr(torch.ops.fastlstm, f"{name}_cell").default
+
+    def call(*tensors: Any) -> Any:
+        step = None if intercepted() else compiled_step(name)
+        ends = step and step(tensors, get_num_threads())
+        if ends is None:
+            return operator(*tensors)
+        return ends if len(ends) > 1 else ends[0]
+
+    return call
 
 
 def _forward(cell: kernels.CellSpec, *tensors: Any) -> Any:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import io
 import shutil
+import sys
 from functools import partial
+from importlib.util import find_spec
 from itertools import product
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,6 +19,8 @@ from torch.library import opcheck
 from torch.utils.flop_counter import FlopCounterMode
 
 from fastlstm.torch import kept
+from fastlstm.torch.cell_operators import direct_step
+from fastlstm.torch.compiler import CALLS, call_directly
 from fastlstm.torch.modules import run_operators
 from fastlstm.torch.operators import NAMES
 
@@ -352,6 +357,64 @@ def test_a_compiled_loop_of_steps(name: str) -> None:
     assert [count(g) for g in graphs.seen[1:]] == [(4, 0), (0, 4)]
 
 
+@pytest.mark.parametrize("rows", [0, 3, 65, 1025])
+@pytest.mark.parametrize("cell", NAMES)
+def test_what_compiled_code_calls_for_a_step(cell: str, rows: int) -> None:
+    """Outputs are those of the operator, of any tensors; modes of torch see the operator."""
+    operator = getattr(torch.ops.fastlstm, f"{cell}_cell")
+    call = direct_step(cell)
+    for given in (cell_arguments(cell, rows), cell_arguments(cell, rows, bias=False)):
+        assert_equal(tensors(call(*given)), tensors(operator(*given)))
+        apart = [t if t is None else t.repeat_interleave(2, -1)[..., ::2] for t in given]
+        assert_equal(tensors(call(*apart)), tensors(operator(*given)))
+        with FlopCounterMode(display=False) as found:
+            call(*given)
+        with FlopCounterMode(display=False) as expected:
+            operator(*given)
+        assert found.get_total_flops() == expected.get_total_flops()
+        assert rows == 0 or found.get_total_flops() > 0
+    wrong = draw(rows, I + 1), *cell_arguments(cell, rows)[1:]
+    if rows:
+        with pytest.raises((ValueError, RuntimeError)):
+            call(*wrong)
+
+
+class Watching:
+    """What a call was registered as, and the code that the compiler would write for it."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.entries: dict[str, Any] = {}
+
+    def module(self) -> Any:
+        entry = SimpleNamespace
+        return SimpleNamespace(CUSTOM_EXTERN_KERNEL_CODEGEN=self.entries, CustomCodegen=entry)
+
+    def add_import_once(self, line: str) -> None:
+        self.lines.append(line)
+
+
+def test_compiled_code_names_a_function(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The registration waits for the compiler; an older one, without a register, stays as it is."""
+    watching = Watching()
+    code = SimpleNamespace(V=SimpleNamespace(graph=SimpleNamespace(wrapper_code=watching)))
+    monkeypatch.setitem(sys.modules, "torch._inductor.virtualized", code)
+    monkeypatch.setitem(sys.modules, CALLS, SimpleNamespace())
+    where = "fastlstm.torch.cell_operators", "direct_step", "gru"
+    call_directly("fastlstm.gru_cell.default", *where)
+    monkeypatch.setitem(sys.modules, CALLS, watching.module())
+    call_directly("fastlstm.gru_cell.default", *where)
+    node = SimpleNamespace(
+        codegen_args=lambda: ["x", "h"], codegen_kwargs=list, get_name=lambda: "buf0"
+    )
+    watching.entries["torch.ops.fastlstm.gru_cell.default"].python(node, watching.lines.append)
+    scope: dict[str, Any] = {}
+    exec("\n".join(watching.lines[:2]), scope)
+    assert watching.lines[2] == "buf0 = direct_step_gru(x, h)"
+    x, h, *weights = cell_arguments("gru")
+    assert_equal([scope["direct_step_gru"](x, h, *weights)], [direct_step("gru")(x, h, *weights)])
+
+
 @pytest.mark.parametrize("name", [*SEQUENCES, *CELLS])
 def test_symbolic_tracing_keeps_a_module_whole(name: str) -> None:
     class Model(torch.nn.Module):
@@ -673,6 +736,32 @@ def test_inductor(name: str) -> None:
 
     compiled, x = torch.compile(call, fullgraph=True), input_of(name, dtype=F32)
     assert_equal(run(compiled, module, x), run(call, module, x))
+
+
+@pytest.mark.slow(seconds=40)
+@pytest.mark.filterwarnings("ignore")
+@compiler
+@pytest.mark.parametrize("name", CELLS)
+def test_inductor_calls_steps_without_the_dispatcher(name: str) -> None:
+    from torch._inductor.utils import run_and_get_code
+
+    if find_spec(CALLS) is None:
+        pytest.skip("this compiler has no register of calls")
+    cell, xs = getattr(ft, name)(I, H), draw(3, N, I, dtype=F32)
+
+    def loop(xs: Any) -> Any:
+        hx = None
+        for x in xs.unbind():
+            hx = cell(x, hx)
+        return hx
+
+    torch._dynamo.reset()
+    with torch.no_grad():
+        found, (code,) = run_and_get_code(torch.compile(loop, fullgraph=True), xs)
+        assert_equal(tensors(found), tensors(loop(xs)))
+    calls = [line for line in code.splitlines() if "= direct_step_" in line and "buf" in line]
+    assert len(calls) == 3
+    assert "torch.ops.fastlstm" not in "".join(calls)
 
 
 @pytest.mark.slow(seconds=60)
