@@ -35,7 +35,7 @@ help:
 	@echo "make test       tests, without the slow ones (ARGS=... goes to pytest; TORCH= leaves torch out)"
 	@echo "make test-slow  the slow tests"
 	@echo "make bench      benchmarks against torch (ARGS=... goes to pytest)"
-	@echo "make lint       ruff, mypy --strict, clang-format; make format rewrites"
+	@echo "make lint       ruff, mypy --strict and stubtest, clang-format; make format rewrites"
 	@echo "make docs       the site, in build/site, with a reference of every public name"
 	@echo "make asan       kernel tests under AddressSanitizer and UndefinedBehaviorSanitizer"
 	@echo "make attack     hostile calls, files, kills and full disks by the 100,000 (ARGS=--quick: a minute)"
@@ -84,10 +84,22 @@ bench: $(VENV)/installed-test
 C_FILES := $(wildcard fastlstm/kernels/native/src/*.c fastlstm/kernels/native/src/*.h tests/c/*.c benchmarks/*.c)
 PY_FILES := fastlstm benchmarks tests docs/site docs/notebooks setup.py
 
+# The stub of the extension beside the extension itself, some 25 s: where it is compiled, as for `make test`. What the
+# stub does not list, and how objects lie in memory, is nobody's concern.
+NATIVE := fastlstm.kernels.native._native
+STUBTEST = if $(BIN)/python -c 'import $(NATIVE)' 2> /dev/null; then \
+	    echo 'stubtest $(NATIVE)'; \
+	    $(BIN)/python -m mypy.stubtest $(NATIVE) --concise --mypy-config-file pyproject.toml \
+	        --ignore-missing-stub --ignore-disjoint-bases; \
+	else \
+	    echo 'lint: the stub is not checked, as $(NATIVE) is not compiled here: make test does that'; \
+	fi
+
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check $(PY_FILES)
 	$(BIN)/ruff format --check $(PY_FILES)
 	$(BIN)/mypy
+	@$(STUBTEST)
 	$(BIN)/clang-format --dry-run --Werror $(C_FILES)
 
 format: $(VENV)/installed-dev
