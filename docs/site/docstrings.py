@@ -13,6 +13,8 @@ import griffe
 
 HEADING = re.compile(r"^(\w[\w ]*)\n-{3,}$", re.MULTILINE)
 ENTRY = re.compile(r"^(\*{0,2}\w[\w, *]*) : (.+)$", re.MULTILINE)
+# What announces code in reStructuredText; Markdown asks for no more than its indentation.
+ANNOUNCED = re.compile(r"^ *::$|:(?=:$)", re.MULTILINE)
 DESCRIBED = ("Parameters", "Other Parameters", "Attributes", "Returns", "Yields")
 
 
@@ -25,7 +27,7 @@ class WordsBelow(griffe.Extension):
 
 
 def words_below(docstring: str) -> str:
-    """Return the docstring with the words of its entries below their names."""
+    """Return the docstring with the words of its entries below their names, as Markdown."""
     parts = HEADING.split(docstring)
     for k in range(1, len(parts), 2):
         heading, body = parts[k : k + 2]
@@ -33,4 +35,4 @@ def words_below(docstring: str) -> str:
             named = r"\1 :\n    \2" if heading in ("Returns", "Yields") else r"\1\n    \2"
             body = ENTRY.sub(named, body)
         parts[k : k + 2] = [f"{heading}\n{'-' * len(heading)}", body]
-    return "".join(parts)
+    return ANNOUNCED.sub("", "".join(parts))

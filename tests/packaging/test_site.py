@@ -15,7 +15,7 @@ INTERNAL = {"cli", "kernels", "hdf5"}
 # What packages around them make layers of, and what a layer's `stream` returns.
 NOT_SHOWN = {
     "fastlstm.nn.chain": {"ChainStream"},
-    "fastlstm.nn.recurrent": {"LayerOptions", "Recurrent"},
+    "fastlstm.nn.recurrent": {"FIXED", "LayerOptions", "Recurrent"},
 }
 
 
@@ -108,3 +108,8 @@ ValueError
 """
     )
     assert docstrings.words_below("One line.") == "One line."
+
+
+def test_code_is_announced_as_in_markdown(docstrings) -> None:
+    told = docstrings.words_below("Do it::\n\n    a[::2]\n\n::\n\n    b\n")
+    assert told == "Do it:\n\n    a[::2]\n\n\n\n    b\n"
