@@ -27,6 +27,7 @@ from fastlstm.torch.dispatch import (
 )
 from fastlstm.torch.function import Layer, run
 from fastlstm.torch.layout import Packed
+from fastlstm.torch.packed import padded_in_graph, padding_of
 from fastlstm.torch.precision import Precise, check_inference, precision_of
 from fastlstm.torch.reset import (
     Cuts,
@@ -90,6 +91,9 @@ class _Sequence(Unscripted, Precise, torch.nn.RNNBase):
                 return answer
         if takes_operators(input):
             return run_operators(self, input, hx, lengths, cuts)
+        if isinstance(input, PackedSequence) and lengths is None and cuts is None:
+            if padded_in_graph(self, input, hx):
+                return run_padded(self, input, hx)
         traced = symbolic_call(self, input, hx, lengths, *(cuts or ()))
         if traced is not None:
             return traced
@@ -258,6 +262,24 @@ def run_operators(
     x = ready.x.transpose(0, 1) if turned else ready.x
     y, ends = _run_layers(module, ready._replace(layout=layout), x, operators.run, None)
     return _answer(module, input, ready, y.transpose(0, 1) if turned else y, ends)
+
+
+def run_padded(module: torch.nn.RNNBase, input: PackedSequence, hx: Any) -> Any:
+    """Return what `run_sequence` does for a PackedSequence, by `run_operators`."""
+    _, sizes, order, back = input
+    states = check.split_states(module.mode, hx, len(kernels.CELLS[module.mode.lower()].states))
+    padding = padding_of(module, input, states)
+    if order is not None and states is not None:
+        N = order.shape[0]
+        check.check_state_sizes(states, [(s.shape[0], N, s.shape[2]) for s in states])
+        states = [s.index_select(1, order) for s in states]
+    if states is not None:
+        hx = tuple(states) if len(states) > 1 else states[0]
+    y, ends = run_operators(module, padding.pad(input.data), hx, padding.lengths)
+    if back is not None:
+        turned = [s.index_select(1, back) for s in (ends if module.mode == "LSTM" else (ends,))]
+        ends = tuple(turned) if module.mode == "LSTM" else turned[0]
+    return PackedSequence(padding.pack(y), sizes, order, back), ends
 
 
 def _run_layers(

@@ -241,12 +241,53 @@ def test_compiled_with_dropout_and_packed() -> None:
     assert_equal(*results)
     module.eval()
 
-    def of_packed(x: Any) -> Any:  # with a break in the graph
+    def of_packed(x: Any) -> Any:  # with a break in the graph, at the packing
         return module(packed(x, [2, 5, 4], batch_first=True))
 
     torch._dynamo.reset()
     compiled = torch.compile(of_packed, backend="eager")
     assert_equal(run(compiled, module, x), run(of_packed, module, x))
+
+
+@pytest.mark.parametrize("told", ["order", "states", "both"])  # what tells how many rows there are
+@pytest.mark.parametrize("name", SEQUENCES)
+def test_compiled_with_a_packed_sequence(name: str, told: str) -> None:
+    """One graph, if it is packed outside; other lengths may follow."""
+    module, x = getattr(ft, name)(I, H, dtype=F64, **BOTH), input_of(name)
+    hx = draw(4, N, H, seed=1)
+    given = None if told == "order" else (hx, 2 * hx) if name == "LSTM" else hx
+    graphs = Graphs()
+    compiled = graphs.compile(module)
+    for lengths in ([5, 4, 2], [3, 3, 1]):
+        lengths = lengths if told == "states" else [lengths[k] for k in (2, 0, 1)]
+        ordered = told == "states"
+
+        def call(of: Any, x: Any, n: Any = lengths, ordered: bool = ordered) -> Any:
+            return of(packed(x[:, : max(n)], n, batch_first=True, sort=ordered), given)
+
+        assert_equal(run(partial(call, compiled), module, x), run(partial(call, module), module, x))
+    assert [count(g) for g in graphs.seen[:2]] == [(2, 0), (0, 2)]
+
+
+def test_compiled_with_a_packed_sequence_of_rows_that_no_shape_tells() -> None:
+    """A break in the graph: the compiler says so, and without `fullgraph` it is right."""
+    module, x = ft.GRU(I, H, dtype=F64, batch_first=True), input_of("GRU")
+
+    def call(of: Any, x: Any) -> Any:
+        return of(packed(x, [5, 4, 2], batch_first=True, sort=True))
+
+    compiled = torch.compile(module, backend="eager")
+    assert_equal(run(partial(call, compiled), module, x), run(partial(call, module), module, x))
+    torch._dynamo.reset()
+    with pytest.raises(torch._dynamo.exc.Unsupported):
+        call(torch.compile(module, backend="eager", fullgraph=True), x)
+
+
+def test_compiled_with_wrong_states_beside_a_packed_sequence() -> None:
+    module = ft.GRU(I, H, dtype=F64, batch_first=True)
+    given = packed(input_of("GRU"), [2, 5, 4], batch_first=True)
+    with pytest.raises(Exception, match=r"Expected hidden size \(1, 3, 6\), got \[1, 4, 6\]"):
+        Graphs().compile(module)(given, draw(1, 4, H))
 
 
 LENGTHS = [2, 5, 0]
