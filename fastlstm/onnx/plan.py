@@ -7,8 +7,8 @@ calls without arguments only after all are planned: until then the line can be s
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import ChainMap, Counter
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import contextmanager
 from math import prod
 from typing import Any
@@ -34,9 +34,11 @@ class Planner:
     """
 
     def __init__(
-        self, budget: Budget, names: Mapping[str, Ref] | None = None, shared: Any = None
+        self, budget: Budget, names: MutableMapping[str, Any] | None = None, shared: Any = None
     ) -> None:
-        self.budget, self.names = budget, dict(names or {})
+        self.budget = budget
+        # Not one dict, which every call of a function would copy.
+        self.names: ChainMap[str, Any] = ChainMap({}, {} if names is None else names)
         self.steps: list[Step] = []
         self.answers: list[Any] = []
         self.shared: dict[Any, Any] = {} if shared is None else shared
@@ -212,7 +214,7 @@ class Planner:
     @contextmanager
     def inside(self, names: Mapping[str, Ref]) -> Iterator[None]:
         """Plan with further names, which are forgotten after."""
-        before, self.names = self.names, {**self.names, **names}
+        before, self.names = self.names, self.names.new_child(dict(names))
         try:
             yield
         finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +27,7 @@ from fastlstm.text.opening import open_file
 
 MOST_BYTES = (1 << 31) - 1  # of a protobuf message
 _A = onnx.AttributeProto
+Scopes = tuple[Set[str], ...]  # the names known in the graphs around one
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ def read_bytes(data: bytes, folder: str | None = None) -> Model:
     library = Library(proto)
     check_operators(library, proto.graph.node)
     reader = _Reader(library.opsets, folder, library)
-    graph = reader.graph(proto.graph, frozenset(), 0)
+    graph = reader.graph(proto.graph, (), 0)
     if library.functions:
         count(graph)
         graph = called(graph)
@@ -104,18 +106,18 @@ class _Reader:
             with within(f"attribute {one.name!r:.100}"):
                 if one.type in (_A.GRAPH, _A.GRAPHS):
                     raise OnnxError("is a graph, expected a value")
-                attributes.usual[one.name] = self.attribute(one, frozenset(), 0)
+                attributes.usual[one.name] = self.attribute(one, (), 0)
                 attributes.kinds[one.name] = one.type
         for name in proto.input:
             _define(known, name, "an input")
-        nodes = self.nodes(proto.node, known, frozenset(), free, 0)
+        nodes = self.nodes(proto.node, known, (), free, 0)
         for name in proto.output:
-            _use(name, known, frozenset(), free, "an output")
+            _use(name, known, (), free, "an output")
         graph = graph_of(proto, nodes, told(key))
         return Function(told(key), graph, attributes, count(graph))
 
-    def graph(self, proto: Any, outer: frozenset[str], depth: int) -> Graph:
-        """Read a graph; `outer` are the names of the graphs around it."""
+    def graph(self, proto: Any, outer: Scopes, depth: int) -> Graph:
+        """Read a graph; `outer` are the names known in the graphs around it."""
         if depth > MOST_DEEP:
             raise OnnxError(f"more than {MOST_DEEP} graphs inside one another")
         if proto.sparse_initializer:
@@ -133,7 +135,7 @@ class _Reader:
         return Graph(proto.name, nodes, inputs, outputs, constants, frozenset(free))
 
     def nodes(
-        self, protos: Any, known: set[str], outer: frozenset[str], free: set[str], depth: int
+        self, protos: Any, known: set[str], outer: Scopes, free: set[str], depth: int
     ) -> tuple[Node, ...]:
         """Read nodes one after another, as `node`."""
         nodes = []
@@ -156,7 +158,7 @@ class _Reader:
         proto: Any,
         place: int,
         known: set[str],
-        outer: frozenset[str],
+        outer: Scopes,
         free: set[str],
         depth: int,
     ) -> Node:
@@ -167,7 +169,7 @@ class _Reader:
         attributes = {}
         for attribute in proto.attribute:
             with within(f"attribute {attribute.name!r:.100}"):
-                attributes[attribute.name] = self.attribute(attribute, outer | known, depth)
+                attributes[attribute.name] = self.attribute(attribute, (*outer, known), depth)
         for value in attributes.values():
             if isinstance(value, Graph):
                 free |= value.free - known
@@ -197,7 +199,7 @@ class _Reader:
                 _define(known, name, "an output")
         return node
 
-    def attribute(self, proto: Any, known: frozenset[str], depth: int) -> Any:
+    def attribute(self, proto: Any, known: Scopes, depth: int) -> Any:
         kind = proto.type
         if proto.ref_attr_name:
             if self.attributes is None:
@@ -232,10 +234,10 @@ def _define(known: set[str], name: str, what: str) -> None:
     known.add(name)
 
 
-def _use(name: str, known: set[str], outer: frozenset[str], free: set[str], what: str) -> None:
+def _use(name: str, known: set[str], outer: Scopes, free: set[str], what: str) -> None:
     if name in known:
         return
-    if name not in outer:
+    if not any(name in scope for scope in outer):
         raise OnnxError(f"{what} is {name!r:.100}, which nothing before it makes")
     free.add(name)
 

@@ -91,7 +91,8 @@ class Runner:
         shared: dict[Any, Any] | None = None,
     ) -> None:
         self.graph, self.most_bytes = graph, most_bytes
-        self.outer = {name: ref for name, ref in (outer or {}).items() if name in graph.free}
+        around = {} if outer is None else outer
+        self.outer = {name: around[name] for name in graph.free if name in around}
         self.shared: dict[Any, Any] = {} if shared is None else shared
         self.plans: list[Plan] = []  # the last one used first
         self._lock = Lock()

@@ -24,6 +24,12 @@ def _allowed(schema: Any) -> dict[str, tuple[str, ...]]:
     }
 
 
+@lru_cache(maxsize=64)
+def _type_of(dtype: Any) -> str:
+    """Return what the tables call a tensor; NumPy makes the name of a dtype anew each time."""
+    return f"tensor({_NAMES.get(dtype.name, dtype.name)})"
+
+
 def check_types(node: Node, inputs: Sequence[Ref | None]) -> None:
     """Raise OnnxError for a dtype that the operator does not take, or not beside another's."""
     schema = node.schema
@@ -36,7 +42,7 @@ def check_types(node: Node, inputs: Sequence[Ref | None]) -> None:
             if formal.option == SINGLE:  # left out where the function that it stands in was called
                 raise OnnxError(f"input {formal.name} is left out, expected one")
             continue
-        found = f"tensor({_NAMES.get(ref.dtype.name, ref.dtype.name)})"
+        found = _type_of(ref.dtype)
         allowed = _allowed(schema).get(formal.type_str, (formal.type_str,))
         if found not in allowed:
             told = ", ".join(name for name in allowed if name.startswith("tensor"))
