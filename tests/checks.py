@@ -87,8 +87,10 @@ KINKED = {"relu", "hard_sigmoid", "softsign"}  # of the last one it is the secon
 def has_kink(kernel: Any) -> bool:
     """Whether the cell's gradient, or that of it, jumps somewhere."""
     cell = kernel.cell
-    others = set() if cell.usual else {cell.activation.name, cell.recurrent_activation.name}
-    return cell.name == "rnn_relu" or not KINKED.isdisjoint(others)
+    three = () if cell.usual else (
+        cell.activation, cell.recurrent_activation, cell.state_activation,
+    )  # fmt: skip
+    return cell.name == "rnn_relu" or any(a.name in KINKED or a.clip < np.inf for a in three)
 
 
 def _nearest_to_kink(kernel: Any, p: Problem) -> float:

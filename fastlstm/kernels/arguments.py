@@ -217,8 +217,8 @@ def check_precision(
         )
     if precision != "float32" and cell is not None and not cell.usual:
         raise ValueError(
-            f"precision is {precision!r} with activation {cell.activation.name!r} and "
-            f"recurrent_activation {cell.recurrent_activation.name!r}, expected 'float32': the "
+            f"precision is {precision!r} with activation {cell.activation.told} and "
+            f"recurrent_activation {cell.recurrent_activation.told}, expected 'float32': the "
             "others are for tanh and sigmoid alone"
         )
     if precision == "int8" and save:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cache
+from math import inf
 from typing import NamedTuple
 
 ACTIVATIONS = ("tanh", "sigmoid", "relu", "linear", "hard_sigmoid", "softsign")
@@ -17,12 +18,19 @@ class Activation(NamedTuple):
     """What a cell makes of a sum: one of `ACTIVATIONS`.
 
     Alpha and beta are those of a hard sigmoid, ``alpha * x + beta`` forced into 0..1, by default
-    ONNX's and Keras 2's; others do not read them.
+    ONNX's and Keras 2's; others do not read them. What lies outside of ``-clip..clip`` is forced
+    to its ends first, as ONNX's attribute does it, and has no gradient; clip is above 0.
     """
 
     name: str
     alpha: float = 0.2
     beta: float = 0.5
+    clip: float = inf
+
+    @property
+    def told(self) -> str:
+        """How errors name it."""
+        return repr(self.name) + (f" of sums clipped to {self.clip:g}" if self.clip < inf else "")
 
 
 TANH, SIGMOID, RELU = Activation("tanh"), Activation("sigmoid"), Activation("relu")
@@ -43,9 +51,10 @@ class CellSpec:
     params : learned numbers of each unit beside the weights, [H] each.
     bounded : whether h stays within -1..1, if the first one does and there is no projection.
     projects : whether a projection of the output is possible (`Weights.w_hr`).
-    usual : whether the activations are those of the formulas; or else they are these two:
-    activation : what stands where the formulas have a tanh.
+    usual : whether the activations are those of the formulas; or else they are these three:
+    activation : what stands where the formulas have a tanh of a sum.
     recurrent_activation : what stands where they have a sigmoid.
+    state_activation : what stands where an LSTM has a tanh of its cell.
     """
 
     name: str
@@ -60,6 +69,7 @@ class CellSpec:
     usual: bool = True
     activation: Activation = TANH
     recurrent_activation: Activation = SIGMOID
+    state_activation: Activation = TANH
 
     def gate_rows(self, hidden_size: int) -> int:
         """Return G, the rows of `weight_ih` and `weight_hh`."""
@@ -109,18 +119,36 @@ _ROWS = (
 CELLS = {cell.name: cell for cell in _ROWS}
 
 
-@cache
 def with_activations(
-    name: str, activation: Activation, recurrent_activation: Activation = SIGMOID
+    name: str,
+    activation: Activation,
+    recurrent_activation: Activation = SIGMOID,
+    state_activation: Activation | None = None,
 ) -> CellSpec:
-    """Return the row of `CELLS` of that name, or its like with other activations."""
+    """Return the row of `CELLS` of that name, or its like with other activations.
+
+    An LSTM's cell, which is no sum, meets `activation` without its clip if it has none of its own.
+    """
+    state_activation = state_activation or activation._replace(clip=inf)
+    return _with_activations(name, activation, recurrent_activation, state_activation)
+
+
+@cache  # of all four: the same activations are the same row, however they were told
+def _with_activations(
+    name: str,
+    activation: Activation,
+    recurrent_activation: Activation,
+    state_activation: Activation,
+) -> CellSpec:
     cell = CELLS["rnn_relu" if (name, activation) == ("rnn_tanh", RELU) else name]
-    if cell.name == "rnn_relu" or (activation, recurrent_activation) == (TANH, SIGMOID):
+    given = (activation, recurrent_activation, state_activation)
+    if cell.name == "rnn_relu" or given == (TANH, SIGMOID, TANH):
         return cell
     return replace(
         cell,
         usual=False,
         activation=activation,
         recurrent_activation=recurrent_activation,
+        state_activation=state_activation,
         bounded=False,
     )

@@ -29,8 +29,8 @@ def check_activation(name: str, value: Any) -> Option:
 
 def told(activation: Activation) -> Option:
     """Return an activation as the options have it."""
-    name, alpha, beta = activation
-    return name if activation == Activation(name) else (name, alpha, beta)
+    name = activation.name
+    return name if activation == Activation(name) else (name, activation.alpha, activation.beta)
 
 
 @cache

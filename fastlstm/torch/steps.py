@@ -48,7 +48,7 @@ def run_steps(
 
 
 def _function(activation: Activation) -> Function:
-    name, alpha, beta = activation
+    name, alpha, beta, _ = activation  # no module has a clip
     if name != "hard_sigmoid":
         return FUNCTIONS[name]
     return lambda z: (alpha * z + beta).clamp(0, 1)

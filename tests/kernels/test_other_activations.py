@@ -22,7 +22,8 @@ from contracts import (
     check_tokens,
 )
 
-from fastlstm.kernels import Call, CellSpec, Rows, Weights
+from fastlstm.kernels import Call, CellSpec, Gradients, Rows, Weights
+from fastlstm.kernels.call import Array
 from fastlstm.kernels.spec import ACTIVATIONS, Activation, with_activations
 
 KERAS_3 = Activation("hard_sigmoid", 1 / 6, 0.5)
@@ -35,8 +36,27 @@ CELLS = [
     *(with_activations("peephole_lstm", *pair) for pair in PAIRS[::3]),
     *(with_activations("rnn_tanh", a) for a in EACH if a.name not in ("tanh", "relu")),
 ]
+# Every activation clipped, in either place, some of them in one alone; an LSTM's cell is not.
+CLIPPED = [a._replace(clip=0.3) for a in (*EACH, Activation("hard_sigmoid", -0.3, 0.4))]
+CLIPPED_CELLS = [
+    *(
+        with_activations(name, a, b, state)
+        for name in ("lstm", "gru", "gru_reset_before", "peephole_lstm")
+        for a, b, state in (
+            (CLIPPED[0], CLIPPED[1], None),
+            (CLIPPED[2], CLIPPED[4], Activation("softsign")),
+            (CLIPPED[5], CLIPPED[7], Activation("linear")),
+            (Activation("tanh"), CLIPPED[6], Activation("tanh")),
+            (CLIPPED[3], Activation("sigmoid"), Activation("tanh")),
+        )
+    ),
+    *(with_activations("rnn_tanh", a) for a in CLIPPED),
+]
+CELLS += CLIPPED_CELLS
 FEW = [
     with_activations("lstm", Activation("relu"), KERAS_3),
+    with_activations("lstm", CLIPPED[0], CLIPPED[1]),
+    with_activations("peephole_lstm", CLIPPED[2], CLIPPED[4], Activation("softsign")),
     with_activations("gru", Activation("softsign"), Activation("hard_sigmoid")),
     with_activations("gru_reset_before", Activation("sigmoid"), KERAS_3),
 ]
@@ -45,7 +65,10 @@ CASE = Case(4, 5, 3, 19, ragged=True, reset=True, mask=True)
 
 def named(cell: CellSpec) -> str:
     parts = (cell.name, cell.activation.name, cell.recurrent_activation.name)
-    return "-".join((*parts, "6")[: 3 + (KERAS_3 in (cell.activation, cell.recurrent_activation))])
+    three = (cell.activation, cell.recurrent_activation, cell.state_activation)
+    clips = "".join("c" if a.clip < np.inf else "o" for a in three)
+    more = "6" * (KERAS_3 in three), clips * ("c" in clips)
+    return "-".join([*parts, *filter(None, more)])
 
 
 each_cell = pytest.mark.parametrize("spec", CELLS, ids=named)
@@ -112,12 +135,46 @@ def test_what_an_activation_makes_of_a_sum(backend_isa: str, name: str, dtype: A
     np.testing.assert_allclose(y.ravel(), FUNCTIONS[name](z), rtol=tolerance, atol=tolerance)
 
 
+@pytest.mark.parametrize("activation", CLIPPED, ids=lambda a: f"{a.name}-{a.alpha:.2g}")
+@pytest.mark.parametrize("dtype", [F32, F64], ids=str)
+def test_what_a_clip_makes_of_a_sum(backend_isa: str, activation: Activation, dtype: Any) -> None:
+    """Outside of it the value is that of its end, to the bit, and the gradient is zero."""
+    if backend_isa == "numba":
+        pytest.skip("it has the usual activations alone")
+    clipped = with_activations("rnn_tanh", activation)
+    plain = with_activations("rnn_tanh", activation._replace(clip=1e30))  # a cell as the other
+    clip = dtype.type(activation.clip)
+    z = np.array([-np.inf, -7, -0.31, -clip, -0.2, 0.1, 0.29, clip, 0.31, 7, np.inf, np.nan], dtype)
+    y, dx = _value_and_gradient(clipped, backend_isa, z)
+    expected, slope = _value_and_gradient(plain, backend_isa, np.clip(z, -clip, clip))
+    np.testing.assert_array_equal(y, expected)
+    finite = np.isfinite(z)  # of an infinite input all gradients of its row may be NaN
+    np.testing.assert_array_equal(dx[finite], np.where(np.abs(z) >= clip, 0, slope)[finite])
+    assert (slope[4:7] != 0).any()
+
+
+def _value_and_gradient(spec: CellSpec, backend_isa: str, z: Array) -> tuple[Array, Array]:
+    """What a plain cell makes of sums, and its slope there."""
+    kernel = Kernel(spec, backend_isa.partition("-")[0])
+    weights = Weights(np.ones((1, 1), z.dtype), np.zeros((1, 1), z.dtype))
+    y, dx = np.empty((1, len(z), 1), z.dtype), np.empty((1, len(z), 1), z.dtype)
+    state = (np.zeros((len(z), 1), z.dtype),)
+    call = Call(z.reshape(1, -1, 1), state, weights, Rows(1, len(z)), y, save=True)
+    _, saved = kernel.backend.forward(spec, call)
+    sums = Weights(*(None if w is None else np.zeros_like(w) for w in weights))
+    kernel.backend.backward(saved, Gradients(np.ones_like(y), (None,), sums, dx))
+    return y.ravel(), dx.ravel()
+
+
 def test_usual_activations_are_the_usual_cells() -> None:
     tanh, relu = Activation("tanh"), Activation("relu")
     assert with_activations("rnn_tanh", relu).name == "rnn_relu"
     assert with_activations("lstm", tanh).usual
     hard = Activation("hard_sigmoid")
     assert with_activations("lstm", tanh, hard) is with_activations("lstm", tanh, hard)
+    assert with_activations("rnn_tanh", relu._replace(clip=6.0)).name == "rnn_tanh"  # and others
+    assert not with_activations("lstm", tanh, state_activation=relu).usual
+    assert with_activations("lstm", relu, hard, relu) is with_activations("lstm", relu, hard)
 
 
 def test_numba_says_which_activations_it_has(load_backend: Any) -> None:

@@ -98,7 +98,9 @@ def test_it_tells_what_it_is() -> None:
 
 def test_a_cell_without_a_kernel_is_told() -> None:
     weights = recurrent_weights("LSTM", np.random.default_rng(0), 2, 3)
-    made = node("LSTM", ["x", "W", "R", "B"], ["y"], hidden_size=3, clip=1.0)
+    made = node(
+        "LSTM", ["x", "W", "R", "B"], ["y"], hidden_size=3, activations=["Sigmoid", "Tanh", "Elu"]
+    )
     told = repr(fonnx.load(model([made], [value("x")], [value("y")], weights)))
     assert "NumPy:" in told
     assert "native" not in told

@@ -11,6 +11,7 @@ from onnx.reference import ReferenceEvaluator
 from onnx_build import GATES, in_runtime, int_tensor, model, node, recurrent_weights, value
 
 from fastlstm import onnx as fonnx
+from fastlstm.onnx.operators import recurrent
 
 TOLERANCE = 1e-5
 COUNT = 60
@@ -121,19 +122,23 @@ NATIVE = {"Relu": (), "Tanh": (), "Sigmoid": (), "Softsign": (), "HardSigmoid": 
           "Affine": (1.0, 0.0)}  # fmt: skip
 
 
+@pytest.mark.parametrize("clip", [None, 0.4])
 @pytest.mark.parametrize("gate", NATIVE)
 @pytest.mark.parametrize("of_values", NATIVE)
-def test_activations_that_the_kernels_have(gate: str, of_values: str) -> None:
-    """Every operator, with peepholes and lengths."""
+def test_activations_that_the_kernels_have(gate: str, of_values: str, clip: float | None) -> None:
+    """Every operator, with peepholes and lengths; an LSTM's last activation may be another."""
     rng = np.random.default_rng(len(gate) * 20 + len(of_values))
     T, N, I, H = 3, 5, 4, 19  # noqa: E741
     x = rng.standard_normal((T, N, I)).astype(np.float32)
     feeds = {"x": x, "lengths": rng.integers(1, T + 1, N).astype(np.int32)}
     inputs = [value("x", shape=(T, N, I)), value("lengths", np.int32, (N,))]
     for op, each in (("LSTM", 3), ("GRU", 2), ("RNN", 1)):
-        names = [gate, of_values, of_values][:each] if each > 1 else [of_values]
+        last = of_values if clip is None else gate
+        names = [gate, of_values, last][:each] if each > 1 else [of_values]
         numbers = [NATIVE[name] for name in names * 2 if NATIVE[name]]
         attributes: dict[str, Any] = {"activations": names * 2, "direction": "bidirectional"}
+        if clip is not None:
+            attributes["clip"] = clip
         if numbers:
             attributes["activation_alpha"], attributes["activation_beta"] = map(
                 list, zip(*numbers, strict=True)
@@ -159,11 +164,16 @@ COUPLED = {"Sigmoid": (), "HardSigmoid": (0.3, 0.4), "Affine": (1.0, 0.0)}
 @pytest.mark.parametrize("given", [False, True])  # whether the weights are inputs, not constants
 @pytest.mark.parametrize("biased", [False, True])
 @pytest.mark.parametrize("gate", COUPLED)
-def test_coupled_gates_run_on_the_kernels(gate: str, biased: bool, given: bool) -> None:
-    """In both directions, with peepholes and without."""
+@pytest.mark.parametrize("clip", [None, 0.4])
+def test_coupled_gates_run_on_the_kernels(
+    clip: float | None, gate: str, biased: bool, given: bool
+) -> None:
+    """In both directions, with peepholes and without; clipped, if 1 - f is then too."""
     rng = np.random.default_rng(9)
     T, N, I, H = 4, 3, 5, 6  # noqa: E741
     attributes: dict[str, Any] = {"activations": [gate, "Tanh", "Tanh"] * 2, "input_forget": 1}
+    if clip is not None:
+        attributes["clip"] = clip
     if COUPLED[gate]:
         for name, number in zip(("alpha", "beta"), COUPLED[gate], strict=True):
             attributes[f"activation_{name}"] = [number] * 2
@@ -186,18 +196,19 @@ def test_coupled_gates_run_on_the_kernels(gate: str, biased: bool, given: bool) 
         inputs = [value(n, shape=a.shape) for n, a in feeds.items()]
         constants = {**({} if given else weights), **more}
         data = model([made], inputs, [value(n) for n in "yhc"], constants)
-        assert re.search("native: .*LSTM", repr(fonnx.load(data)))
+        native = clip is None or gate == "Sigmoid"
+        assert bool(re.search("native: .*LSTM", repr(fonnx.load(data)))) == native
         compare(data, feeds)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("op", GATES)
-def test_a_clip_that_nothing_sees(op: str, dtype: Any) -> None:
-    """Out of the activations' reach it changes nothing; within it the node runs in NumPy."""
+def test_clips(op: str, dtype: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Out of the activations' reach they change nothing; within it they are the kernels' too."""
     rng = np.random.default_rng(10)
     weights = recurrent_weights(op, rng, 3, 4, dtype=dtype)
     x = (rng.standard_normal((5, 2, 3)) * 40).astype(dtype)
-    found = {}
+    found, tolerance = {}, 2e-6 if dtype == np.float32 else 1e-13
     for clip in (None, 0.5, 8.0, 17.0, 50.0):
         more = {} if clip is None else {"clip": clip}
         made = node(op, ["x", "W", "R", "B"], ["y"], hidden_size=4, **more)
@@ -206,10 +217,13 @@ def test_a_clip_that_nothing_sees(op: str, dtype: Any) -> None:
         found[clip] = loaded(x)[0]
         if dtype == np.float32:
             np.testing.assert_allclose(found[clip], in_runtime(data, {"x": x})[0], atol=2e-6)
-            native = clip is None or clip >= (8.7 if op == "RNN" else 16.7)
-            assert ("native: " in repr(loaded)) == native
-    tolerance = 1e-6 if dtype == np.float32 else 1e-13
+        assert "native: " in repr(loaded)
+        with monkeypatch.context() as patch:
+            patch.setattr(recurrent, "kernel_of", lambda *_: None)
+            in_numpy = fonnx.load(data)(x)[0]
+        np.testing.assert_allclose(found[clip], in_numpy, atol=tolerance)
     np.testing.assert_allclose(found[50.0], found[None], atol=tolerance)
+    assert np.abs(found[0.5] - found[None]).max() > 1e-3
 
 
 @pytest.mark.parametrize("biased", [False, True])

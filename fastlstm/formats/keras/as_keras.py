@@ -168,7 +168,7 @@ def _add_other(writer: Writer, layer: Any) -> None:
 
 def _named(activation: CellActivation) -> str:
     """Return Keras's name of a cell's activation; ValueError if it has no such one."""
-    name, *numbers = activation
+    name, *numbers, _ = activation  # no layer has a clip
     if name == "hard_sigmoid" and not np.allclose(numbers, (1 / 6, 0.5), rtol=1e-6):
         raise ValueError(
             f"its hard_sigmoid has alpha {numbers[0]} and beta {numbers[1]}, expected Keras 3's "

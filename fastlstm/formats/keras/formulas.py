@@ -92,7 +92,7 @@ ACTIVATIONS: dict[str, Function] = {
 
 def activation_of(option: Option) -> Function:
     """Return the function that an option of a layer of ours names."""
-    name, alpha, beta = read(option)
+    name, alpha, beta, _ = read(option)  # no layer has a clip
     if name == "hard_sigmoid":
         return lambda x: np.clip(alpha * x + beta, 0, 1)
     return ACTIVATIONS[name]

@@ -29,13 +29,13 @@ cdef extern from "fastlstm.h" nogil:
 
     ctypedef struct fl_activation:
         int kind
-        double alpha, beta
+        double alpha, beta, clip
 
     # "in" is a keyword here
     ctypedef struct fl_call:
         int cell
         int others
-        fl_activation activation, gate_activation
+        fl_activation activation, gate_activation, state_activation
         fl_rows rows
         fl_input input "in"
         int64_t H, R

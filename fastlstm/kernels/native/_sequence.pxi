@@ -106,6 +106,7 @@ cdef class HeldCall:
             self.p.others = True
             set_activation(&self.p.activation, cell.activation)
             set_activation(&self.p.gate_activation, cell.recurrent_activation)
+            set_activation(&self.p.state_activation, cell.state_activation)
         return 0
 
     cdef set_weights(self, cell, weights, precision, bint save):
@@ -195,7 +196,8 @@ cdef dict ACTIVATIONS = {"linear": FL_SAME, "relu": FL_RELU, "sigmoid": FL_SIGMO
 
 
 cdef int set_activation(fl_activation *to, activation) except -1:
-    to.kind, to.alpha, to.beta = ACTIVATIONS[activation.name], activation.alpha, activation.beta
+    to.kind = ACTIVATIONS[activation.name]
+    to.alpha, to.beta, to.clip = activation.alpha, activation.beta, activation.clip
     return 0
 
 

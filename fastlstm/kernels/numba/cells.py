@@ -146,7 +146,7 @@ def maths_of(cell: CellSpec) -> Maths:
     if not cell.usual:
         raise NotImplementedError(
             f"the Numba backend has {cell.name} with tanh and sigmoid alone, not with activation "
-            f"{cell.activation.name!r} and recurrent_activation "
-            f"{cell.recurrent_activation.name!r}: take the native backend or the reference"
+            f"{cell.activation.told} and recurrent_activation "
+            f"{cell.recurrent_activation.told}: take the native backend or the reference"
         )
     return MATHS[cell.name]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from math import inf
 from typing import NamedTuple
 
 import numpy as np
@@ -87,7 +88,28 @@ _FUNCTIONS = {
 
 def function_of(activation: Activation) -> Function:
     """Return the function of an activation."""
-    name, alpha, beta = activation
+    function = _unclipped(activation)
+    return function if activation.clip == inf else _clipped(function, activation.clip)
+
+
+def _clipped(function: Function, clip: float) -> Function:
+    """Return a function of sums forced into -clip..clip.
+
+    All functions rise or fall everywhere: where y is at one of its ends, so was the sum.
+    """
+
+    def forward(z: Array) -> Array:
+        return function.forward(np.clip(z, z.dtype.type(-clip), z.dtype.type(clip)))
+
+    def backward(dy: Array, y: Array) -> Array:
+        low, high = np.sort(forward(np.array([-clip, clip], y.dtype)))
+        return function.backward(np.where((y <= low) | (y >= high), np.zeros_like(dy), dy), y)
+
+    return Function(forward, backward)
+
+
+def _unclipped(activation: Activation) -> Function:
+    name, alpha, beta, _ = activation
     if name != "hard_sigmoid":
         return _FUNCTIONS[name]
     return Function(

@@ -3,7 +3,7 @@
 Every forward gets ``z_x = W_ih x_t + b_ih`` of n rows, cut like the weights into gates of H each,
 their states and the weights; it returns the new states and what its backward needs: the gates
 first, in their order. In the formulas ``z_h = W_hh h_{t-1} + b_hh``, and s is the sigmoid; it and
-tanh may be others, those of `Activations`.
+tanh may be others, those of `Activations`, where that of an LSTM's cell stands apart.
 
 The matrices among the weights are arrays, or stand for them in a lower precision or with recurrent
 dropout: products with them, and their gradients, are those of `precision` and `dropout`.
@@ -38,10 +38,11 @@ class StepGradient(NamedTuple):
 
 
 class Activations(NamedTuple):
-    """What stands for s and for tanh."""
+    """What stands for s, for tanh of a sum and for tanh of an LSTM's cell."""
 
     s: Function = SIGMOID
     tanh: Function = TANH
+    out: Function = TANH
 
 
 USUAL = Activations()
@@ -71,7 +72,8 @@ def steps_of(cell: CellSpec) -> Steps:
     steps = STEPS[cell.name]
     if cell.usual:
         return steps
-    by = Activations(function_of(cell.recurrent_activation), function_of(cell.activation))
+    given = (cell.recurrent_activation, cell.activation, cell.state_activation)
+    by = Activations(*map(function_of, given))
     return steps._replace(
         forward=partial(steps.forward, by=by), backward=partial(steps.backward, by=by)
     )
@@ -95,7 +97,7 @@ def lstm(z_x: Array, state: States, w: Weights, by: Activations = USUAL) -> tupl
     s, tanh = by.s.forward, by.tanh.forward
     i, f, g, o = s(z_i), s(z_f), tanh(z_g), s(z_o)
     c = f * c + i * g
-    m = o * tanh(c)
+    m = o * by.out.forward(c)
     if w.w_hr is None:
         return (m, c), (i, f, g, o, c)
     return (by_row(w.w_hr, m), c), (i, f, g, o, c, m)
@@ -111,12 +113,12 @@ def lstm_backward(
     dh, dc = dstate
     h_before, c_before = before
     i, f, g, o, c, *m = kept
-    s, tanh = by
-    tanh_c, dw_hr = tanh.forward(c), None
+    s, tanh, out = by
+    tanh_c, dw_hr = out.forward(c), None
     if w.w_hr is not None:
         dw_hr = gradient(w.w_hr, dh, m[0])
         dh = by_row(w.w_hr.T, dh)
-    dc = dc + tanh.backward(dh * o, tanh_c)
+    dc = dc + out.backward(dh * o, tanh_c)
     di, df = s.backward(dc * g, i), s.backward(dc * c_before, f)
     dg, do = tanh.backward(dc * i, g), s.backward(dh * tanh_c, o)
     dz = rounded(w.w_hh, np.concatenate([di, df, dg, do], axis=1))
@@ -150,7 +152,7 @@ def peephole_lstm(
     i, f, g = s(z_i + p_i * c), s(z_f + p_f * c), tanh(z_g)
     c = f * c + i * g
     o = s(z_o + p_o * c)
-    return (o * tanh(c), c), (i, f, g, o, c)
+    return (o * by.out.forward(c), c), (i, f, g, o, c)
 
 
 def peephole_lstm_backward(
@@ -162,11 +164,11 @@ def peephole_lstm_backward(
 ) -> StepGradient:
     (dh, dc), (h_before, c_before) = dstate, before
     i, f, g, o, c = kept
-    s, tanh = by
-    tanh_c = tanh.forward(c)
+    s, tanh, out = by
+    tanh_c = out.forward(c)
     p_i, p_f, p_o = w.params
     do = s.backward(dh * tanh_c, o)
-    dc = dc + tanh.backward(dh * o, tanh_c) + do * p_o
+    dc = dc + out.backward(dh * o, tanh_c) + do * p_o
     di, df = s.backward(dc * g, i), s.backward(dc * c_before, f)
     dg = tanh.backward(dc * i, g)
     dz = rounded(w.w_hh, np.concatenate([di, df, dg, do], axis=1))

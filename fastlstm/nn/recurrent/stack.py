@@ -157,7 +157,8 @@ class Stack(Precise):
     def _find_cell(self) -> Callable[[], CellSpec]:
         """Return a function that returns the cell and can be pickled."""
         cell = self._cell
-        return partial(with_activations, cell.name, cell.activation, cell.recurrent_activation)
+        given = (cell.activation, cell.recurrent_activation, cell.state_activation)
+        return partial(with_activations, cell.name, *given)
 
     def _owned(self, k: int) -> Owned:
         """Return the parameters of one layer in one direction."""

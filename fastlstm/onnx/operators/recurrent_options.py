@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import log
+from math import inf, log
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -64,18 +64,20 @@ def kernel_of(
 ) -> CellSpec | None:
     """Return the kernel's cell for a direction, None if there is none with its options.
 
-    A clip that no activation can see is none; gates that are coupled have a cell if the forget gate
-    can be made with weights of its own, see `coupling`.
+    A clip that an activation cannot see is none; gates that are coupled have a cell if the forget
+    gate can be made with weights of its own, see `coupling`.
     """
-    seen = options.activations[: -1 if node.op == "LSTM" else None]
-    if options.clip is not None and not all(_saturates(a, options.clip, dtype) for a in seen):
+    seen = [_read(a, options.clip, dtype) for a in options.activations]
+    gate, *values = [SIGMOID] * (node.op == "RNN") + seen
+    if gate is None or None in values:
         return None
-    if node.op == "LSTM" and options.input_forget and coupling(options) is None:
-        return None
-    gate, *values = [SIGMOID] * (node.op == "RNN") + [_read(a) for a in options.activations]
-    if gate is None or values[0] is None or values[0] != values[-1]:
-        return None
-    cell = with_activations(_name(node.op, options, peepholes), values[0], gate)
+    if node.op == "LSTM" and options.input_forget:
+        shift = coupling(options)
+        if shift is None or shift and gate.clip < inf:  # clipped, f(s - x) is not 1 - f(x)
+            return None
+    if node.op == "LSTM":
+        values[-1] = _read(options.activations[-1], None, dtype)  # sees the cell as it is
+    cell = with_activations(_name(node.op, options, peepholes), values[0], gate, *values[1:])
     return cell if cell.usual or kernels.default_backend() != "numba" else None
 
 
@@ -114,11 +116,12 @@ def _saturates(activation: Activation, clip: float, dtype: Any) -> bool:
     return name == "hardsigmoid" and low <= 0 and high >= 1
 
 
-def _read(activation: Activation) -> KernelActivation | None:
-    """Return an activation of the kernels, None if they do not have it."""
+def _read(activation: Activation, clip: float | None, dtype: Any) -> KernelActivation | None:
+    """Return an activation of the kernels with its clip, None if they do not have it."""
     name, alpha, beta = activation
+    reach = inf if clip is None or _saturates(activation, clip, dtype) else clip
     if name == "hardsigmoid":
-        return KernelActivation("hard_sigmoid", alpha, beta)
+        return KernelActivation("hard_sigmoid", alpha, beta, clip=reach)
     if (name, alpha, beta) == ("affine", 1, 0):
-        return KernelActivation("linear")
-    return KernelActivation(name) if name in ACTIVATIONS else None
+        return KernelActivation("linear", clip=reach)
+    return KernelActivation(name, clip=reach) if name in ACTIVATIONS else None

@@ -53,15 +53,16 @@ enum { FL_SAME, FL_RELU, FL_SIGMOID, FL_TANH, FL_MAGNITUDE, FL_HARD_SIGMOID, FL_
 typedef struct fl_activation {
     int kind;
     double alpha, beta;
+    double clip; /* the number is forced into -clip..clip first; infinity: it is not */
 } fl_activation;
 
 /* One layer in one direction over a batch. Cells without a cell state leave c0, c_n, ... NULL. */
 typedef struct fl_call {
     int cell; /* its number: see fl_kernels */
-    /* Its activations, read if `others`: of what is a tanh, or else relu, and of its sigmoids. Of
-     * lower precision there are no others. */
+    /* Its activations, read if `others`: of what is a tanh of a sum, or else relu, of its sigmoids,
+     * and of what is a tanh of a cell. Of lower precision there are no others. */
     int others;
-    fl_activation activation, gate_activation;
+    fl_activation activation, gate_activation, state_activation;
     fl_rows rows;
     fl_input in;
     int64_t H, R;

@@ -76,7 +76,7 @@ FL_INLINE void lstm_finish_with(const int others, const step_rows *s, int64_t ro
         }
     }
     for (int64_t i = 0, r = row; i < R; i++, r++) {
-        vreal h = o[i] * value_of(others, s->call, c[i]);
+        vreal h = o[i] * state_of(others, s->call, c[i]);
         if (s->call->whr)
             store_kept(s->extra[r] + j * VL, h);
         else
@@ -184,7 +184,7 @@ FL_INLINE void lstm_store(kept_real *to, const lstm_gates *d) {
 FL_INLINE vreal lstm_cell_backward(const int others, const call *k, const lstm_gates *a, vreal c,
                                    vreal t, vreal dh, vreal dc, const real *p, lstm_gates *d) {
     if (others)
-        dc += value_backward(1, k, t, dh * a->o);
+        dc += other_backward(&k->p->state_activation, t, dh * a->o);
     else
         dc = vfma(dh * a->o, vfma(-t, t, vset1(1)), dc);
     d->o = gate_backward(others, k, a->o, dh * t);
@@ -207,7 +207,7 @@ FL_INLINE void lstm_row_backward(const int others, const int peephole, const cal
     for (int64_t j = j0; j < j1; j++) {
         kept_real *block = gates + j * LSTM_GATES * VL;
         int64_t u = j * VL;
-        vreal t = value_of(others, k, lstm_load_cell(after.at + j * after.step));
+        vreal t = state_of(others, k, lstm_load_cell(after.at + j * after.step));
         lstm_gates a = lstm_load(peephole, k, row, step, j, t), d;
         vreal dhj = vload(dh + u);
         if (dy) dhj += vload_n(dy + u, min64(VL, k->p->H - u));

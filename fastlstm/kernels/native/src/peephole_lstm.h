@@ -37,7 +37,7 @@ FL_INLINE void peephole_finish_with(const int others, const step_rows *s, int64_
     for (int64_t r = row; r < row + R; r++) {
         const real *z = lstm_products(s, r, j);
         vreal o = vfma(p_o, next[r - row], vload(z + 3 * VL)), t = next[r - row];
-        gate_and_value_of(others, s->call, &o, &t);
+        gate_and_state_of(others, s->call, &o, &t);
         vstore_n(s->out[r] + j * VL, o * t, lanes);
         if (s->call->full) store_sigmoid(s->gates[r] + (j * LSTM_GATES + 3) * VL, o);
     }
