@@ -195,11 +195,15 @@ class Backward:
             ("hidden", maths.h_gates, grads.w_hh, grads.b_hh),
             ("late", maths.late, grads.w_hh, grads.b_hh),
         )
-        sums = {name: self._sum_of(name) for name in self._sums}
-        if "both" in sums:
-            total, of_columns = sums["both"]
-            sums["x"] = total[:, : self.layer.I], of_columns
-            sums["hidden"] = total[:, self.layer.I :], of_columns
+        I, R = self.layer.I, self.layer.R  # noqa: E741
+        sums = {}
+        for name in list(self._sums):
+            wide, columns = self._finished(name), self.sizes.sums()[name][1]
+            if name == "both":
+                sums["x"] = _rows(wide, columns, 0, I)
+                sums["hidden"] = _rows(wide, columns, I, I + R)
+            else:
+                sums[name] = _rows(wide, columns, 0, wide.shape[1] - 1)
         for name, gates, weight, bias in parts:
             if name in sums:
                 self._add_gates(*sums[name], gates, weight, bias)
@@ -208,14 +212,17 @@ class Backward:
         for k, param in enumerate(grads.params):
             param += sums["parameters"][1][k * self.layer.H : (k + 1) * self.layer.H]
 
-    def _sum_of(self, name: str) -> tuple[Array, Array]:
-        """Return a sum in float64, as [columns, features], and that of the columns."""
-        features, columns = self.sizes.sums()[name]
-        total, of_columns, wide = self._sums[name]
-        wide[:, :-1] += total
+    def _finished(self, name: str) -> Array:
+        """Take a sum out, all of it in float64: [panels, features and the columns' own, width].
+
+        Added panel by panel: a sum of two types, or of what has gaps, goes through buffers of NumPy
+        that are larger than small sums.
+        """
+        total, of_columns, wide = self._sums.pop(name)
+        for to, part in zip(wide, total, strict=True):
+            to[:-1] += part.astype(np.float64)
         wide[:, -1] += of_columns
-        flat = wide.transpose(0, 2, 1).reshape(-1, features + 1)[:columns]
-        return flat[:, :-1], flat[:, -1]
+        return wide
 
     def _add_gates(
         self,
@@ -229,6 +236,17 @@ class Backward:
         H, order = self.layer.H, self.layer.maths.gates
         for k, gate in enumerate(gates):
             part, to = slice(k * H, (k + 1) * H), order.index(gate) * H
-            weight[to : to + H] += total[part]
+            wide = weight[to : to + H].astype(np.float64)  # as in _finished
+            wide += total[part]
+            weight[to : to + H] = wide
             if bias is not None:
                 bias[to : to + H] += of_columns[part]
+
+
+def _rows(wide: Array, columns: int, start: int, stop: int) -> tuple[Array, Array]:
+    """Return features start to stop of a sum as [columns, features], and the columns' own."""
+    panels, _, width = wide.shape
+    rows = np.empty((panels, width, stop - start))
+    rows.transpose(0, 2, 1)[...] = wide[:, start:stop]
+    whole = rows.reshape(panels * width, stop - start)
+    return whole[:columns], wide[:, -1].reshape(-1)[:columns]
