@@ -65,7 +65,6 @@ class _WhenLoaded(MetaPathFinder):
     ) -> ModuleSpec | None:
         if name != self.name:
             return None
-        sys.meta_path.remove(self)
         spec = PathFinder.find_spec(name, path, target)
         loader: Any = spec and spec.loader
         if loader is not None:
@@ -75,6 +74,8 @@ class _WhenLoaded(MetaPathFinder):
     def _then_act(self, execute: Callable[[ModuleType], None]) -> Callable[[ModuleType], None]:
         def run(module: ModuleType) -> None:
             execute(module)
+            if self in sys.meta_path:  # until now: to look for a module is not to load it
+                sys.meta_path.remove(self)
             for action in self.actions:
                 action(module)
 

@@ -62,6 +62,8 @@ def padding_of(
     else:
         assert states is not None  # or there is no padding: see `padded_in_graph`
         N = states[0].shape[1]
+    message = f"{name}: hx has another number of rows than the first step of the PackedSequence"
+    torch._assert_async(sizes[0] == N, message)  # no shape tells, and places would be others
     return _padding(sizes, N, data.shape[0], module.batch_first)
 
 

@@ -6,8 +6,10 @@ import io
 import shutil
 import sys
 from functools import partial
+from importlib import import_module
 from importlib.util import find_spec
 from itertools import product
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -20,7 +22,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from fastlstm.torch import kept
 from fastlstm.torch.cell_operators import direct_step
-from fastlstm.torch.compiler import CALLS, call_directly
+from fastlstm.torch.compiler import CALLS, _when_loaded, call_directly
 from fastlstm.torch.modules import run_operators
 from fastlstm.torch.operators import NAMES
 
@@ -290,6 +292,17 @@ def test_compiled_with_wrong_states_beside_a_packed_sequence() -> None:
         Graphs().compile(module)(given, draw(1, 4, H))
 
 
+@pytest.mark.parametrize("rows", [2, 4])
+def test_compiled_with_states_of_other_rows_than_a_packed_sequence(rows: int) -> None:
+    """No shape tells it: how many rows the first step has does, when the code runs."""
+    module = ft.GRU(I, H, dtype=F64, batch_first=True)
+    given = packed(input_of("GRU"), [4, 1, 1], batch_first=True, sort=True)
+    with pytest.raises(RuntimeError, match="Expected hidden size"):
+        module(given, draw(1, rows, H))
+    with pytest.raises(RuntimeError, match="hx has another number of rows than the first step"):
+        Graphs().compile(module)(given, draw(1, rows, H))
+
+
 LENGTHS = [2, 5, 0]
 
 
@@ -454,6 +467,24 @@ def test_compiled_code_names_a_function(monkeypatch: pytest.MonkeyPatch) -> None
     assert watching.lines[2] == "buf0 = direct_step_gru(x, h)"
     x, h, *weights = cell_arguments("gru")
     assert_equal([scope["direct_step_gru"](x, h, *weights)], [direct_step("gru")(x, h, *weights)])
+
+
+def test_what_waits_for_the_compiler_waits_until_it_is_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who only looks where a module stands has not loaded it."""
+    name, seen = "loaded_later", list[Any]()
+    (tmp_path / f"{name}.py").touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    before = list(sys.meta_path)
+    _when_loaded(name, seen.append)
+    _when_loaded(name, seen.append)
+    assert find_spec(name) is not None
+    assert not seen
+    module = import_module(name)
+    monkeypatch.delitem(sys.modules, name)
+    assert seen == [module, module]
+    assert sys.meta_path == before
 
 
 @pytest.mark.parametrize("name", [*SEQUENCES, *CELLS])
