@@ -67,16 +67,18 @@ def kernel_of(
     A clip that an activation cannot see is none; gates that are coupled have a cell if the forget
     gate can be made with weights of its own, see `coupling`.
     """
-    seen = [_read(a, options.clip, dtype) for a in options.activations]
-    gate, *values = [SIGMOID] * (node.op == "RNN") + seen
-    if gate is None or None in values:
+    clips = [options.clip] * len(options.activations)
+    if node.op == "LSTM":
+        clips[-1] = None  # the last one sees the cell as it is
+    read = [_read(a, clip, dtype) for a, clip in zip(options.activations, clips, strict=True)]
+    known = [activation for activation in read if activation is not None]
+    if len(known) < len(read):
         return None
+    gate, *values = [SIGMOID] * (node.op == "RNN") + known
     if node.op == "LSTM" and options.input_forget:
         shift = coupling(options)
         if shift is None or shift and gate.clip < inf:  # clipped, f(s - x) is not 1 - f(x)
             return None
-    if node.op == "LSTM":
-        values[-1] = _read(options.activations[-1], None, dtype)  # sees the cell as it is
     cell = with_activations(_name(node.op, options, peepholes), values[0], gate, *values[1:])
     return cell if cell.usual or kernels.default_backend() != "numba" else None
 
