@@ -36,6 +36,7 @@ class WordGrams:
 
     def __init__(self, rows: TokenRows, lengths: Range) -> None:
         self._rows, self._lengths = rows, lengths
+        self._hashes = rows.hashes  # made here: each of the threads would make them anew
 
     def keys(self) -> list[Callable[[], UInt64s]]:
         return [partial(self._keys, first, end) for first, end in self._blocks()]
@@ -59,7 +60,7 @@ class WordGrams:
 
     def _block(self, first: int, end: int) -> tuple[UInt64s, NDArray[np.bool_]]:
         ids = self._rows.ids[self._rows.offsets[first] : self._rows.offsets[end]]
-        return ngram_keys(self._rows.hashes[ids], self._starts(first, end), *self._lengths)
+        return ngram_keys(self._hashes[ids], self._starts(first, end), *self._lengths)
 
     def _starts(self, first: int, end: int) -> Int64s:
         starts: Int64s = self._rows.offsets[first : end + 1] - self._rows.offsets[first]

@@ -164,7 +164,7 @@ class Together(Module):
         self, x: Any, state: Any, lengths: Any, unknown: dict[str, Any], *, save: bool
     ) -> tuple[Array, States, Run]:
         if unknown:
-            refuse_keywords(self, unknown, self.forward)
+            refuse_keywords(self, unknown, self.__call__)
         plan = self._planned()
         batch = read_batches(x, lengths, self.models, plan.like)
         y, state_n, run = run_forward(plan, batch, self._read("state", state, batch), save)

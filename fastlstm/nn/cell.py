@@ -112,7 +112,7 @@ class RecurrentCell(Precise):
             parameter holds NaN.
         """
         if unknown:
-            refuse_keywords(self, unknown, self.forward)
+            refuse_keywords(self, unknown, self.__call__)
         states, _ = self._run(x, state, save=False)
         return self._answer(states)
 
@@ -122,7 +122,7 @@ class RecurrentCell(Precise):
         ValueError if `precision` is "int8", which has no backward.
         """
         if unknown:
-            refuse_keywords(self, unknown, self.forward)
+            refuse_keywords(self, unknown, self.__call__)
         self._check_trains()
         states, kept = self._run(x, state, save=True)
         return (*states, Tape(self, kept, np.shape(x)))

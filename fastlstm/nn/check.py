@@ -73,8 +73,9 @@ def refuse_keywords(
     from difflib import get_close_matches
 
     name = next(iter(unknown))
-    alike = get_close_matches(name, inspect.signature(taker).parameters, 1, 0.8)
-    meant = [ELSEWHERE[name]] if name in ELSEWHERE else alike
+    taken = inspect.signature(taker).parameters.values()
+    names = [p.name for p in taken if p.kind is not p.VAR_KEYWORD and p.name != name]
+    meant = [n for n in names if n == ELSEWHERE.get(name)] or get_close_matches(name, names, 1, 0.8)
     hint = f": say {meant[0]}=" if meant else ""
     raise TypeError(f"{type(owner).__name__} got an unexpected keyword argument {name!r}{hint}")
 

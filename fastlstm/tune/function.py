@@ -42,7 +42,7 @@ def tune(
     Parameters
     ----------
     data : the labelled texts, as of ``fastlstm train``, or the table, as of ``fastlstm forecast``.
-    out : folder of the study; the best run is in ``best``, which `fastlstm.load` reads.
+    out : folder of the study; the best run is in ``best``, which `Tuned.load` reads.
     search : words such as ``"lr=1e-4:1e-2:log hidden=64,128"``, or a dict of them by option, whose
         values may be lists: ``{"lr": "1e-4:1e-2:log", "hidden_size": [64, 128]}``. By default
         learning rate, sizes, layers and dropouts; of forecasts also the batch size.

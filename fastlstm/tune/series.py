@@ -9,6 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from fastlstm.forecast import run as runs
 from fastlstm.forecast.folder import ForecastConfig
 from fastlstm.forecast.forecaster import Fitted
@@ -93,10 +95,21 @@ class SharedSeries(Shared):
     def table(self, config: ForecastConfig) -> tuple[Table, int]:
         """Return the table, and how many steps are before the test.
 
-        Errors as of `run.checked`; DataChangedError if it is another one than before.
+        Errors as of `run.checked`; ValueError if nothing is known of the steps to choose by;
+        DataChangedError if it is another table than before.
         """
         if self._read is None:
             found = runs.checked(config)
+            _check_held(config, *found)
             self.read(runs.contents(found[0]), config.data)
             self._read = found
         return self._read
+
+
+def _check_held(config: ForecastConfig, table: Table, start: int) -> None:
+    held = held_back(start, runs.HELD_BACK, config.horizon)
+    if np.isnan(table.series.y[start - held : start]).all():
+        raise ValueError(
+            f"{config.data} has no value in the {held} steps before the test, expected some: a "
+            "study chooses by them; give another test_split="
+        )

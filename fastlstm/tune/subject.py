@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from fastlstm.forecast.folder import ForecastConfig, ForecastFolder
+from fastlstm.nn.regression_losses import check_quantiles
 from fastlstm.train.classifier.fine_tune import ARCHITECTURE, fine_tuning_options
 from fastlstm.train.classifier.idle_options import Idle, idle_options
 from fastlstm.train.classifier.run_folder import RunFolder
@@ -192,17 +193,15 @@ class OfSeries(Subject):
     trial, best = SeriesTrial, ForecastFolder
 
     def config(self, given: Mapping[str, Any]) -> ForecastConfig:
-        lists = {
-            name: [given[name]] if isinstance(given[name], str) else list(given[name])
-            for name in ("target", "covariates", "quantiles") if name in given
-        }  # fmt: skip
-        return ForecastConfig(**{**given, **lists})
+        names = [name for name in ("target", "covariates", "quantiles") if name in given]
+        return ForecastConfig(**{**given, **{name: _listed(name, given[name]) for name in names}})
 
     def config_from_json(self, value: Any) -> ForecastConfig:
         return ForecastConfig.from_json(value)
 
     def check(self, config: ForecastConfig) -> None:
-        """Forecasts always hold a part back."""
+        """Raise ValueError if the quantiles are none; a part is always held back."""
+        check_quantiles(config.quantiles)
 
     def of_the_start(self, config: ForecastConfig) -> set[str]:
         return set()
@@ -230,6 +229,15 @@ class OfSeries(Subject):
     def tested(self, metrics: Mapping[str, Any]) -> str:
         error = metrics["models"]["fastlstm"]["mae"]
         return "" if error is None else f", test MAE {error:.4g}"
+
+
+def _listed(name: str, value: Any) -> list[Any]:
+    """Return an option that is a list; of a word alone the list of it."""
+    if isinstance(value, str):
+        return [value]
+    if not isinstance(value, Iterable):
+        raise TypeError(f"{name} is {value!r:.60}, expected a list")
+    return list(value)
 
 
 TEXTS, SERIES = OfTexts(), OfSeries()

@@ -301,3 +301,20 @@ def test_from_python(tmp_path: Path) -> None:
         tune(data, tmp_path / "study", vocab_size=9, **options)
     with pytest.raises(TypeError, match="target is missing, expected it for a forecast"):
         tune(data, tmp_path / "study", time="hour")
+    with pytest.raises(TypeError, match=r"quantiles is 0\.5, expected a list"):
+        tune(data, tmp_path / "study", quantiles=0.5, **options)
+    for wrong in ([0.9, 0.1], [0.5, 1.5]):
+        with pytest.raises(ValueError, match="quantiles"):  # before a trial
+            tune(data, tmp_path / "other", quantiles=wrong, **options)
+    assert not (tmp_path / "other").exists()
+
+
+@pytest.mark.parametrize("by", ["mae", "loss"])
+def test_what_is_chosen_by_must_be_known(tmp_path: Path, by: str) -> None:
+    empty = [[time, "" if 120 < n <= 160 else load, price]
+             for n, (time, load, price) in enumerate(lines(200))]  # fmt: skip
+    data = write(tmp_path / "load.csv", empty)
+    options: dict[str, Any] = {"time": "hour", "target": "load", "horizon": 4, "fill_gaps": True}
+    with pytest.raises(ValueError, match=r"no value in the \d+ steps before the test, expected"):
+        tune(data, tmp_path / "study", trials=1, by=by, **options)
+    assert not (tmp_path / "study" / "tune.json").exists()

@@ -274,6 +274,13 @@ def test_threads_change_no_bit(monkeypatch: pytest.MonkeyPatch) -> None:
         np.testing.assert_array_equal(one, other)
 
 
+def test_hashes_are_made_before_threads_ask_for_them() -> None:
+    rows = TokenRows.from_lists([["a", "b"], ["c"]])
+    parts = grams.WordGrams(rows, (1, 2)).keys()
+    assert "hashes" in vars(rows)
+    assert len(parts[0]()) == 4
+
+
 def test_an_error_beside_other_work_is_told() -> None:
     def half(number: int) -> int:
         if number == 2:

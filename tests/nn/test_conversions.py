@@ -164,6 +164,9 @@ def test_torchs_word_for_the_state() -> None:
             call(x, foo=1)
     with pytest.raises(TypeError, match="'length': say lengths=$"):
         lstm(x, length=[1])
+    for name in ("rng", "unknown"):  # of forward alone, and of nobody
+        with pytest.raises(TypeError, match=f"got an unexpected keyword argument '{name}'$"):
+            lstm(x, **{name: None})
 
 
 class Net(fl.Module):

@@ -9,6 +9,7 @@ import pickle
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,23 @@ def lstm_backward(
     dc = dc + dh * o * (1 - t**2)
     di, df, dg = dc * g * i * (1 - i), dc * c * f * (1 - f), dc * i * (1 - g**2)
     return di, df, dg, dh * t * o * (1 - o), dc * f
+
+
+def test_a_cell_holds_the_lists_whose_addresses_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Threads that meet it first at the same time must not make some of them twice."""
+    from fastlstm.kernels.numba import backward_pass, forward_pass
+    from fastlstm.kernels.numba.cells import MATHS
+
+    seen: list[Any] = []
+    for module in (forward_pass, backward_pass):
+        monkeypatch.setattr(module, "places", lambda names, tables: seen.extend(tables) or {})
+    for maths in MATHS.values():
+        cell = replace(maths)
+        held = vars(cell)["tables"]  # made with the cell
+        for module in (forward_pass, backward_pass):
+            module._unit_places(cell)
+        assert list(map(id, seen)) == list(map(id, held))
+        seen.clear()
 
 
 def leaky(z: Number, h: Number, rate: Number) -> Any:

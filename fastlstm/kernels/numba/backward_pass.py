@@ -22,7 +22,7 @@ from fastlstm.kernels.numba.forward_pass import (
     states_table,
 )
 from fastlstm.kernels.numba.layer import Work, address, places, readable
-from fastlstm.kernels.numba.maths import DH, GRADIENT, Maths, state_source
+from fastlstm.kernels.numba.maths import Maths
 
 Ints = NDArray[np.int64]
 KINDS = {
@@ -36,17 +36,9 @@ KINDS = {
 
 
 @cache
-def _mix_adds(maths: Maths) -> Ints:
-    """Return the sources of the gradients that those of mix's states are added to."""
-    gradient_of = {name: state_source(i, GRADIENT) for i, name in enumerate(maths.states)}
-    gradient_of[maths.states[0]] = DH
-    return np.array([gradient_of[name] for name in maths.mix_state_names], np.int64)
-
-
-@cache
 def _unit_places(maths: Maths) -> dict[str, int]:
     """Return where the lists of what backward's functions take and return lie."""
-    return places((*UNITS, "mix_adds"), (*maths.tables[4:], _mix_adds(maths)))
+    return places((*UNITS, "mix_adds"), maths.tables[4:])
 
 
 class Backward:

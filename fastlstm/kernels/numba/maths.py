@@ -181,7 +181,12 @@ class Maths(CellSpec):
 
     @cached_property
     def tables(self) -> tuple[NDArray[np.int64], ...]:
-        """Places [n, 2]: ins and outs of forward, mix, backward, mix_backward in this order."""
+        """Places [n, 2]: ins and outs of forward, mix, backward, mix_backward in this order; then
+        the sources [n] of the gradients that those of mix's states are added to.
+
+        They are made with the cell, before there are threads to make them twice: compiled code
+        keeps their addresses.
+        """
         d_states = {f"d{n}": self._gradients[n] for n in self.states}
         backward = {**self._before, **self._after, **self._mix_kept, **d_states, **self._kept}
         tables = [
@@ -193,7 +198,10 @@ class Maths(CellSpec):
             [self._gradients[name] for name in arguments(self.forward)],
             *self._mix_backward_tables(),
         ]
-        return tuple(np.array(places, np.int64).reshape(-1, 2) for places in tables)
+        arrays = [np.array(places, np.int64).reshape(-1, 2) for places in tables]
+        gradient_of = {name: state_source(i, GRADIENT) for i, name in enumerate(self.states)}
+        gradient_of[self.states[0]] = DH
+        return *arrays, np.array([gradient_of[n] for n in self.mix_state_names], np.int64)
 
     def _mix_backward_tables(self) -> tuple[list[Place], list[Place]]:
         if self.mix is None or self.mix_backward is None:

@@ -307,7 +307,7 @@ class Recurrent(Gated):
     ) -> Given:
         """Check what a call was given."""
         if unknown:
-            refuse_keywords(self, unknown, self.forward)
+            refuse_keywords(self, unknown, self.__call__)
         batch = read_batch(x, lengths, self.input_size, self.dtype, self.batch_first)
         cuts = read_reset(reset, reset_at, batch, self._directions)
         return Given(batch, self._read("state", state, batch), cuts)
