@@ -5,6 +5,7 @@ or RNN. Beside these names are packages:
 
 - nn, models, many: layers and losses, ready models, many models in one call
 - train, text, linear, forecast, sklearn: training, words and files, n-grams, series, estimators
+- tune: search of good options
 - torch, keras, onnx, formats: the kernels under torch and Keras, graphs and files of others
 - inside, distributed, examples: looking inside, several processes, programs that run offline
 
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
         text,
         torch,
         train,
+        tune,
     )
     from fastlstm.custom import custom_cell
     from fastlstm.differences import gradcheck
@@ -129,6 +131,7 @@ _OTHERS = (
     "text",
     "torch",
     "train",
+    "tune",
 )
 
 # What nobody needs by these names: all of it that is public has another one.

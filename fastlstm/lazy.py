@@ -31,6 +31,7 @@ def attributes(
             module = import_module(f"{package}.{holder}")
             if hasattr(module, name):
                 return vars(sys.modules[package]).setdefault(name, getattr(module, name))
-        raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        module = sys.modules[package]  # with it the interpreter says what name was meant
+        raise AttributeError(f"module {package!r} has no attribute {name!r}", name=name, obj=module)
 
     return load

@@ -8,10 +8,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import fastlstm as fl
 from fastlstm import kernels, models, nn
+from fastlstm.distributed.processes import Processes
+from fastlstm.train import SGD, Adam, Average, Regression, Trainer
 
 SHAPES = Path(__file__).parents[1] / "benchmarks" / "shapes.toml"
 # What there is nothing to time of.
@@ -65,7 +68,9 @@ def test_each_name_has_a_benchmark(name: str) -> None:
     assert f'"{name}"' in SHAPES.read_text()
 
 
-ON_FIRST_USE = ("examples", "forecast", "inside", "linear", "sklearn", "text", "torch", "train")
+ON_FIRST_USE = (
+    "examples", "forecast", "inside", "linear", "sklearn", "text", "torch", "train", "tune",
+)  # fmt: skip
 
 
 def test_packages_load_on_first_use() -> None:
@@ -99,3 +104,35 @@ def test_a_package_that_cannot_be_loaded(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_an_unknown_name() -> None:
     with pytest.raises(AttributeError, match="module 'fastlstm' has no attribute 'lstm'"):
         fl.lstm  # type: ignore[attr-defined]  # noqa: B018
+
+
+def test_a_misspelt_name_brings_the_right_one() -> None:
+    """As the last line that the interpreter prints."""
+    code = "import fastlstm as fl; fl.LSTMCel"
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stderr
+    assert "module 'fastlstm' has no attribute 'LSTMCel'. Did you mean: 'LSTMCell'?" in said
+
+
+def test_what_is_made_tells_its_options_at_the_prompt() -> None:
+    lstm = fl.LSTM(4, 8)
+    x = np.zeros((5, 3, 4), np.float32)
+    _, _, tape = lstm.forward(x)
+    adam = Adam(lstm, lr=0.002, betas=(0.8, 0.99))
+    assert repr(adam) == (
+        "Adam(lr=0.002, weight_decay=0.0, betas=(0.8, 0.99), eps=1e-08, parameters=4)"
+    )
+    adam.steps += 1
+    assert repr(adam).endswith("eps=1e-08, steps=1, parameters=4)")
+    assert repr(SGD(lstm, momentum=0.9)).startswith("SGD(momentum=0.9, nesterov=False, lr=0.001")
+    assert repr(Average(lstm, 0.99)) == "Average(decay=0.99)"
+    assert repr(Regression(batch_size=8)) == "Regression(point=None, batch_size=8, seed=0)"
+    trainer = repr(Trainer(lstm, adam, Regression(), epochs=3, clip=5.0))
+    assert "epochs=3" in trainer
+    assert f"optimizer={adam!r}" in trainer
+    assert repr(lstm.stream(2)) == "Stream(state=[(1, 2, 8), (1, 2, 8)], dtype='float32')"
+    many = fl.together([lstm, fl.LSTM(4, 8)]).stream(2)
+    assert repr(many) == f"ManyStream(models=2, each={lstm.stream(2)!r})"
+    assert repr(tape) == "Tape of LSTM, to be used"
+    lstm.backward(tape, np.zeros((5, 3, 8), np.float32))
+    assert repr(tape) == "Tape of LSTM, used"
+    assert repr(Processes()) == "Processes(rank=0, size=1)"

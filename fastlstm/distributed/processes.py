@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastlstm.shown import shown
+
 AnyArray = NDArray[Any]
 
 PAUSE = 0.01  # seconds between two looks
@@ -47,6 +49,9 @@ class Processes:
     sharing = 1
     stuck = False
     hurry: threading.Event
+
+    def __repr__(self) -> str:
+        return shown(self, rank=self.rank, size=self.size)
 
     @property
     def first(self) -> bool:

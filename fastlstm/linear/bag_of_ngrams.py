@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastlstm.kernels import backend
+from fastlstm.shown import shown
 
 from . import saving
 from .contributions import shares
@@ -50,6 +51,9 @@ class BagOfNgrams:
     ) -> None:
         self.features, self.scales, self.weights = features, scales, weights
         self.intercept, self.num_classes = intercept, num_classes
+
+    def __repr__(self) -> str:
+        return shown(self, features=len(self.features))
 
     @classmethod
     def fit(

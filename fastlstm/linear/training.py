@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 from fastlstm import runtime
 from fastlstm.kernels import backend
 from fastlstm.kernels.sparse import LEAST_COST, MOST_COST, LogisticProblem
+from fastlstm.shown import shown
 
 from .bag_of_ngrams import BagOfNgrams
 from .counting import find_features
@@ -73,6 +74,9 @@ class LinearTraining:
         )
         self.counts = self.features.count(texts)
         self._advance(COUNTED)
+
+    def __repr__(self) -> str:
+        return shown(self, texts=len(self.targets), features=len(self.features))
 
     def fit(
         self, index: ArrayLike | None = None, *, C: float | None = None,

@@ -13,6 +13,7 @@ from fastlstm.nn.module import Array
 from fastlstm.nn.recurrent.stream import Stream
 from fastlstm.nn.state import read_states
 from fastlstm.runtime import get_num_threads
+from fastlstm.shown import shown
 
 
 class ManyStream:
@@ -32,6 +33,9 @@ class ManyStream:
         self._streams = list(streams)
         backend = kernels.backend(self._streams[0]._backend)
         self._steps = backend.many_stream([stream._steps for stream in self._streams])
+
+    def __repr__(self) -> str:
+        return shown(self, models=len(self._streams), each=self._streams[0])
 
     def __call__(self, x: Array, /) -> Array:
         """Advance by one step: x [M,N,I] -> y [M,N,R] of the last layer; [M,I] -> [M,R] if N is 1.

@@ -8,6 +8,7 @@ from typing import Any
 from numpy.typing import ArrayLike
 
 from fastlstm.nn.state import State, read_states
+from fastlstm.shown import shown
 
 
 class Carrying:
@@ -21,6 +22,10 @@ class Carrying:
 
     _initial: State  # of rows that start anew
     _steps: Any  # of the backend: it has the state
+
+    def __repr__(self) -> str:
+        shapes = [array.shape for array in self._initial]
+        return shown(self, state=shapes, dtype=str(self._initial[0].dtype))
 
     def reset(self, rows: ArrayLike | None = None) -> None:
         """Put rows back to the initial state; None for all. For `rows` see `State.gather`."""

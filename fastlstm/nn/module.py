@@ -124,6 +124,9 @@ class Tape:
         self._owner = owner
         self._kept = [kept]
 
+    def __repr__(self) -> str:
+        return f"Tape of {type(self._owner).__name__}, {'to be used' if self._kept else 'used'}"
+
 
 class Module:
     """Owner of parameters and of other modules, found by attribute name as in torch.

@@ -44,7 +44,7 @@ class Average(Stateful):
     def __init__(self, parameters: Parameters, decay: float) -> None:
         if not 0.0 < decay < 1.0:
             raise ValueError(f"decay is {decay}, expected a number between 0 and 1")
-        self._parameters = trainable_parameters(parameters)
+        self._parameters, self.decay = trainable_parameters(parameters), decay
         self._log_decay = math.log(decay)
         self._sum = {name: np.zeros_like(p.data) for name, p in self._parameters}
         # the last step in the sum of each row; scalars and vectors are one row

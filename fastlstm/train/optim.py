@@ -27,6 +27,7 @@ from fastlstm.kernels.adam import AdamNumbers, AdamStep, WeightSum
 from fastlstm.nn.check import check_choice, check_number
 from fastlstm.nn.module import Array, Parameter
 from fastlstm.runtime import get_num_threads
+from fastlstm.shown import shown
 from fastlstm.train.average import Average, add_weights
 from fastlstm.train.parameters import NamedParameter, Parameters, trainable_parameters
 from fastlstm.train.state import Stateful
@@ -43,16 +44,19 @@ class Optimizer(Stateful):
     lr : learning rate of the next step; assign to it to follow a schedule.
     """
 
-    slots: tuple[str, ...] = ()  # names of the state arrays of each parameter
+    _slots: tuple[str, ...] = ()  # names of the state arrays of each parameter
 
     def __init__(self, parameters: Parameters, lr: float, weight_decay: float = 0.0) -> None:
         self._parameters = trainable_parameters(parameters)
         self.lr = _checked("lr", lr, 0.0)
         self.weight_decay = _checked("weight_decay", weight_decay, 0.0)
         self._state = {
-            name: [np.zeros_like(parameter.data) for _ in self.slots]
+            name: [np.zeros_like(parameter.data) for _ in self._slots]
             for name, parameter in self._parameters
         }
+
+    def __repr__(self) -> str:
+        return shown(self, parameters=len(self._parameters))
 
     def step(self, scale: float = 1.0, average: Average | None = None) -> None:
         """Update every parameter that has a gradient; leave the gradients as they are.
@@ -91,7 +95,7 @@ class Optimizer(Stateful):
 
     def _named_state(self) -> Iterator[tuple[str, Array]]:
         for name, _ in self._parameters:
-            for slot, array in zip(self.slots, self._state[name], strict=True):
+            for slot, array in zip(self._slots, self._state[name], strict=True):
                 yield f"{slot}.{name}", array
 
 
@@ -120,7 +124,7 @@ class SGD(Optimizer):
         self.nesterov = bool(nesterov)
         if nesterov and not momentum:
             raise ValueError("nesterov is True but momentum is 0: it needs a positive momentum")
-        self.slots = ("velocity",) if momentum else ()
+        self._slots = ("velocity",) if momentum else ()
         super().__init__(parameters, lr, weight_decay)
 
     def _update(
@@ -158,7 +162,7 @@ class Adam(Optimizer):
         If a number is out of its range.
     """
 
-    slots = ("m", "v")
+    _slots = ("m", "v")
     decoupled = False  # whether weight decay acts on the weights, not on the gradient
 
     def __init__(

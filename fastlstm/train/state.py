@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from fastlstm.shown import shown
+
 State = Mapping[str, NDArray[np.generic]]
 
 
@@ -14,6 +16,9 @@ class Stateful:
     """Base of what has arrays for each parameter and counts its `steps`."""
 
     steps = 0
+
+    def __repr__(self) -> str:
+        return shown(self)
 
     def state_dict(self) -> dict[str, NDArray[np.generic]]:
         """Return copies of what a resumed run needs: ``step`` and ``<array>.<parameter>``.

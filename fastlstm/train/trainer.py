@@ -25,6 +25,7 @@ from fastlstm._version import __version__
 from fastlstm.distributed.launch import current
 from fastlstm.distributed.processes import Processes
 from fastlstm.nn.state import State
+from fastlstm.shown import shown
 from fastlstm.train import checkpoint
 from fastlstm.train.average import Average
 from fastlstm.train.checkpoint import CheckpointError, Tensors
@@ -149,6 +150,9 @@ class Trainer:
         self._standing: Callable[[], tuple[bool, float]] = lambda: (False, 0.0)  # see `step`
         self._sending: Sending | None = None  # while `fit` trains in several processes
         self._share: Share | None = None  # whose rows the state is of; None: of all rows
+
+    def __repr__(self) -> str:
+        return shown(self, optimizer=self.optimizer, task=self.task)
 
     @property
     def finished(self) -> bool:

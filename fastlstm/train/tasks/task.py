@@ -8,6 +8,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from fastlstm.shown import shown
 from fastlstm.train.metrics import Errors
 
 Batches = Callable[[int, int], Iterable[Any]]
@@ -55,6 +56,9 @@ class Task:
     """
 
     batches: ClassVar[str] = "batches"
+
+    def __repr__(self) -> str:
+        return shown(self)
 
     def source(self, model: Any, train: Any, validation: Any = None) -> Source:
         """Return the batches of data that the task cuts itself, for ``Trainer.fit(*source)``."""
