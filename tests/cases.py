@@ -6,19 +6,20 @@ import os
 import platform
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from importlib import import_module
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from fastlstm.kernels import CELLS, CellSpec, Reset, Rows, Weights
+from fastlstm.kernels import BACKENDS, CELLS, CellSpec, Reset, Rows, Weights
 
 Array = NDArray[Any]
 F32, F64 = np.dtype(np.float32), np.dtype(np.float64)
 
 ON_ARM = platform.machine() in ("aarch64", "arm64")
-# Those of this processor's family; which of them it has is asked when a test runs.
+# Those of this processor's family.
 FAMILY = ("base", "neon") if ON_ARM else ("base", "avx2", "avx512")
 # Those that add products of lower precision; in full precision each is one of the others.
 ALL_LOWER = ("avxvnni", "avx512vnni", "avx512bf16", "amx", "neondotprod", "neonbf16")
@@ -28,7 +29,20 @@ NUMBA = pytest.param("numba", marks=pytest.mark.slow)
 # FASTLSTM_TEST_ISA names one instruction set. That is enough for another build of kernels that were
 # tested under all of them, and of the reference.
 ONLY_ISA = os.environ.get("FASTLSTM_TEST_ISA")
-TESTED = (ONLY_ISA,) if ONLY_ISA else FAMILY
+
+
+def of_this_machine(isas: tuple[str, ...]) -> tuple[str, ...]:
+    """Those of the build that this machine can run; all where the backend cannot tell."""
+    try:
+        native: Any = import_module(BACKENDS["native"])
+    except ImportError:
+        return isas
+    runnable = native.supported_isas()
+    return tuple(isa for isa in isas if isa in runnable)
+
+
+TESTED = (ONLY_ISA,) if ONLY_ISA else of_this_machine(FAMILY)
+NOT_HERE = tuple(isa for isa in (*FAMILY, *LOWER) if isa not in of_this_machine((isa,)))
 
 # One below, at and above each width of a vector or a tile, and of several of them.
 SIZES = (1, 7, 8, 9, 15, 16, 17, 31, 33, 64)

@@ -38,7 +38,7 @@ if (ROOT / "benchmarks" / "source_tree.py").exists():
         os.chdir(ROOT / "tests")  # Python puts the current folder first for each child of a test
 
 from bound import Kernel  # noqa: E402
-from cases import LOWER, NUMBA, ONLY_ISA, TESTED  # noqa: E402
+from cases import LOWER, NOT_HERE, NUMBA, ONLY_ISA, TESTED, of_this_machine  # noqa: E402
 
 from fastlstm import kernels, runtime  # noqa: E402
 
@@ -71,7 +71,9 @@ if _load("native")[0] is None:
 
 def pytest_report_header() -> str:
     info = runtime.runtime_info()
-    return f"fastlstm: backend {info['backend']}, isa {info['isa']}, threads {info['threads']}"
+    used = f"backend {info['backend']}, isa {info['isa']}, threads {info['threads']}"
+    missing = f"; not tested, as they cannot run here: {', '.join(NOT_HERE)}" if NOT_HERE else ""
+    return f"fastlstm: {used}{missing}"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -130,7 +132,7 @@ def use_backend(name: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 COMPILED = [NUMBA, *(f"native-{isa}" for isa in TESTED)]
 # What rounds the factors of products: some instruction sets are for that alone.
-ROUNDING = [f"native-{isa}" for isa in (TESTED if ONLY_ISA else (*TESTED, *LOWER))]
+ROUNDING = [f"native-{isa}" for isa in (TESTED if ONLY_ISA else (*TESTED, *of_this_machine(LOWER)))]
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 from building import Program
 from setup_file import ROOT
-from toolchains import TEAMS, harness_of
+from toolchains import EMULATED, TEAMS, harness_of
+
+ROUNDING = ["native", "neon", *(["emulated"] if EMULATED else [])]
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -31,8 +33,7 @@ def team_program(
 
 
 @pytest.fixture(
-    scope="session",
-    params=["native", "neon", "emulated", pytest.param("address", marks=pytest.mark.slow)],
+    scope="session", params=[*ROUNDING, pytest.param("address", marks=pytest.mark.slow)]
 )
 def rounding_program(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory

@@ -16,7 +16,7 @@ from loop_cases import CASES
 from results import assert_close, assert_same
 from test_c_precision import NEAR
 from test_c_threads import FOR_TEAMS
-from toolchains import harness_of, runnable
+from toolchains import RUNNABLE, harness_of
 
 pytestmark = pytest.mark.slow  # for what there is to compile
 
@@ -28,7 +28,7 @@ def windows(tmp_path_factory: pytest.TempPathFactory) -> Program:
 
 def test_windows_has_the_instruction_sets_of_this_machine(windows: Program) -> None:
     """But for tiles: how a process asks for them is known of Linux."""
-    assert set(windows.levels) == set(runnable()) - {"amx"}
+    assert set(windows.levels) == set(RUNNABLE) - {"amx"}
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

@@ -12,14 +12,12 @@ import shutil
 import sysconfig
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from building import Program, build
-from cases import FAMILY, ON_ARM
+from cases import FAMILY, ON_ARM, of_this_machine
 from setup_file import load_setup
 
-from fastlstm import kernels
 from fastlstm.kernels import ISAS
 
 CROSS = "aarch64-linux-gnu-gcc"
@@ -42,21 +40,13 @@ TOOLCHAINS: dict[str, tuple[str, tuple[str, ...], list[str]]] = {
     "emulated": (CC, (), ["-O1", "-DFL_EMULATED", f"-DFL_ASK={ASK}"]),
 }
 SANITIZERS = {"address": "address,undefined", "thread": "thread"}
-# The instruction sets of a toolchain, where they are not all that run here. Tiles stand on AVX-512;
-# calls that threads share are in full precision, to which those for lower precision add nothing.
-ONLY = {"emulated": ("avx512", "amx"), "thread": FAMILY, "neon": ISAS}
-
-
-def runnable() -> tuple[str, ...]:
-    """The instruction sets that this machine can run; all where the package cannot tell.
-
-    That each of them compiles is seen when the package is built.
-    """
-    try:
-        native: Any = kernels.backend("native")
-    except ImportError:
-        return ISAS
-    return tuple(native.supported_isas())
+# That the others compile, too, is seen when the package is built.
+RUNNABLE = of_this_machine(ISAS)
+# Tiles stand on AVX-512, without which none are compiled.
+EMULATED = ("avx512", "amx") if "avx512" in RUNNABLE else ()
+# The instruction sets of a toolchain, where they are not all that run here. Calls that threads
+# share are in full precision, to which those for lower precision add nothing.
+ONLY = {"emulated": ("base", *EMULATED), "thread": FAMILY, "neon": ISAS}
 
 
 def idle(toolchain: str) -> tuple[str, ...]:
@@ -103,7 +93,7 @@ def harness_of(name: str, tmp_path_factory: pytest.TempPathFactory) -> Program:
         pytest.skip(message)
     compiler, runner, flags = TOOLCHAINS[name]
     flags = [*load_setup().debug_flags(SANITIZERS.get(name, "")), *flags]
-    only = ONLY.get(name) or runnable()
+    only = ONLY.get(name, RUNNABLE)
     folder = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         folder = folder.parent  # of all processes that share these tests
