@@ -3,7 +3,7 @@ and under every instruction set of the native backend.
 
 FASTLSTM_REQUIRE_NATIVE=1 makes a missing extension a failure and not a skip, and
 FASTLSTM_REQUIRE_NUMBA=1 likewise. FASTLSTM_TEST_ISA names the one instruction set to test, without
-the reference.
+the reference; FASTLSTM_TEST_ONCE=1 has each value of a parameter once (covering.py).
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ if (ROOT / "benchmarks" / "source_tree.py").exists():
 
 from bound import Kernel  # noqa: E402
 from cases import LOWER, NOT_HERE, NUMBA, ONLY_ISA, TESTED, of_this_machine  # noqa: E402
+from covering import thin  # noqa: E402
 
 from fastlstm import kernels, runtime  # noqa: E402
 
@@ -76,12 +77,15 @@ def pytest_report_header() -> str:
     return f"fastlstm: {used}{missing}"
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+@pytest.hookimpl(tryfirst=True)  # before -m looks at what is slow
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Begin with what takes longest: begun last, it would keep one core busy and the others not.
 
     Then come Numba's tests, one behind another: of two processes that share the tests one has most
     of them, and compiles what the other one would compile at the same time.
     """
+
+    thin(config, items)
 
     def order(item: pytest.Item) -> tuple[float, bool]:
         marker = item.get_closest_marker("slow")

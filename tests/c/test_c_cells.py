@@ -14,6 +14,8 @@ from results import assert_close, assert_same, assert_same_rows
 
 from fastlstm.kernels import CELLS
 
+pytestmark = pytest.mark.pairs
+
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("name", CASES)

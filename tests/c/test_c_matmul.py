@@ -12,6 +12,8 @@ from test_c_functions import run_op
 
 from fastlstm.kernels import PRECISIONS, reference
 
+pytestmark = pytest.mark.pairs
+
 # batch, n, m, K: around the sizes of tiles, of panels, and of blocks of rows and of K.
 SHAPES = [(1, 1, 1, 1), (1, 2, 70, 33), (1, 7, 64, 16), (1, 200, 130, 65), (1, 31, 9, 1100),
           (1, 5, 400, 3), (3, 9, 20, 17), (4, 1, 65, 2)]  # fmt: skip

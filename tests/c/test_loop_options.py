@@ -18,6 +18,8 @@ from loop_cases import FEW, RAGGED, SHORTER, draw, in_turn
 from results import assert_close, assert_same, assert_same_rows
 from toolchains import shared_by_teams
 
+pytestmark = pytest.mark.pairs
+
 PEEPHOLE = "peephole_lstm"
 CASES: dict[str, Case] = {}
 for cell in NAMES:

@@ -58,11 +58,13 @@ def test_any_sizes_equal_the_reference(compiled_kernel: Kernel, case: Case) -> N
     check_reference(compiled_kernel, case)
 
 
+@pytest.mark.pairs
 @pytest.mark.parametrize(("cell", "case"), spread(CASES[::2] + SMALL), ids=str)
 def test_gradients_equal_differences(kernel: Kernel, case: Case) -> None:
     check_differences(kernel, case)
 
 
+@pytest.mark.pairs
 @each_cell
 @pytest.mark.parametrize("case", [*SMALL[1:4], SMALL[6], Case(3, 2, 1, 2, reset=True)], ids=str)
 def test_each_gradient_element_equals_its_difference(kernel: Kernel, case: Case) -> None:
@@ -148,6 +150,7 @@ def _strided(a: Array, kind: str) -> Array:
 KINDS = ("batch first", "part of a wider array", "backwards", "read-only")
 
 
+@pytest.mark.pairs
 @each_cell
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("case", [SMALL[5], SMALL[7], Case(3, 1, 1, 1), Case(1, 9, 1, 8)], ids=str)

@@ -9,6 +9,8 @@ import pytest
 
 from fastlstm.kernels import CELLS, Call, Rows, Tokens, Weights
 
+pytestmark = pytest.mark.pairs
+
 T, N, I, H = 3, 2, 5, 17  # noqa: E741
 
 

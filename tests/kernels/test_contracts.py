@@ -26,6 +26,8 @@ from hypothesis import strategies as st
 
 from fastlstm.kernels import Rows, Tokens
 
+pytestmark = pytest.mark.pairs
+
 dtypes = pytest.mark.parametrize("dtype", [F32, F64], ids=str)
 cases = pytest.mark.parametrize(("cell", "case"), spread(CASES), ids=str)
 

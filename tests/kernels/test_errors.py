@@ -15,6 +15,8 @@ from checks import run, run_forward
 
 from fastlstm.kernels import Reset, Rows, Tokens
 
+pytestmark = pytest.mark.pairs
+
 CASE = Case(4, 3, 5, 6, ragged=True, reset=True)
 
 

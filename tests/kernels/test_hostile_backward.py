@@ -14,6 +14,8 @@ from together import at_once
 
 from fastlstm.kernels import Rows, Tokens
 
+pytestmark = pytest.mark.pairs
+
 
 @each_cell
 @pytest.mark.parametrize("field", ["w_ih", "w_hh", "b_ih", "b_hh"])

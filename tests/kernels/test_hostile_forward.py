@@ -18,6 +18,8 @@ from hostile import CASE, HUGE
 
 from fastlstm.kernels import Tokens
 
+pytestmark = pytest.mark.pairs
+
 
 class Liar(np.ndarray):
     """An array whose Python face says what its memory is not."""

@@ -13,6 +13,8 @@ from hostile import HUGE
 
 from fastlstm.kernels import Rows
 
+pytestmark = pytest.mark.pairs
+
 
 @each_cell
 @pytest.mark.parametrize(

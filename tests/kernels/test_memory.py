@@ -16,6 +16,8 @@ from contracts import draw_tokens
 from fastlstm.kernels import Rows, Tokens
 from fastlstm.kernels.sizes import MemoryUse
 
+pytestmark = pytest.mark.pairs
+
 # Python's own objects.
 SLACK = 42_000
 RECOMPUTE = (0, 1, 4, 20, 30)

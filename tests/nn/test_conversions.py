@@ -11,6 +11,8 @@ from kinds import layer, parts
 
 import fastlstm as fl
 
+pytestmark = pytest.mark.pairs
+
 F32, F64 = np.float32, np.float64
 X = np.random.default_rng(0).standard_normal((4, 2, 5)).astype(F32)
 

@@ -13,6 +13,8 @@ from rounded_layers import X, assert_near, make
 
 import fastlstm as fl
 
+pytestmark = pytest.mark.pairs
+
 
 @pytest.mark.usefixtures("rounding")
 def test_a_layer_is_near_and_back_again_to_the_bit(kind: str, precision: str) -> None:

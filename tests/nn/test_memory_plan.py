@@ -18,6 +18,8 @@ from kinds import layer
 import fastlstm as fl
 from fastlstm.nn import Tokens
 
+pytestmark = pytest.mark.pairs
+
 ALLOWED = 0.1  # of the plan, either way
 # The reference lets go of a layer's y when the layer above it has run backward; compiled kernels
 # read it in their own backward.

@@ -26,6 +26,8 @@ from kinds import (
 
 import fastlstm as fl
 
+pytestmark = pytest.mark.pairs
+
 
 @pytest.mark.parametrize("dtype", ["float32", "float64", np.float32, np.dtype("float64")])
 def test_dtype_of_everything(backend_isa: str, kind: str, dtype: Any) -> None:

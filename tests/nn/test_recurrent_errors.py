@@ -12,6 +12,8 @@ from kinds import layer
 import fastlstm as fl
 from fastlstm.nn import Tokens
 
+pytestmark = pytest.mark.pairs
+
 T, N, I, H = 4, 3, 5, 6  # noqa: E741
 
 

@@ -10,6 +10,8 @@ from kinds import I, N, T, batch, draw_state, layer, lengths, like, parts, run
 
 from fastlstm.nn import Tokens
 
+pytestmark = pytest.mark.pairs
+
 
 def test_batch_first_is_the_same_transposed(backend_isa: str, kind: str) -> None:
     x = batch()

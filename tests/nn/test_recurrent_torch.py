@@ -18,7 +18,10 @@ torch = pytest.importorskip("torch")
 torch.set_num_threads(1)  # its workers spin after each call and slow what runs next
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence  # noqa: E402
 
-pytestmark = pytest.mark.filterwarnings("ignore:LSTM with projections is not supported with oneDNN")
+pytestmark = [
+    pytest.mark.pairs,
+    pytest.mark.filterwarnings("ignore:LSTM with projections is not supported with oneDNN"),
+]
 
 T, N, I, H = 7, 6, 5, 17  # noqa: E741
 OPTIONS = [

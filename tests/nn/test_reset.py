@@ -28,6 +28,8 @@ from kinds import (
 import fastlstm as fl
 from fastlstm.nn import Tokens
 
+pytestmark = pytest.mark.pairs
+
 Pieces = tuple[list[tuple[int, int]], bool, bool]
 
 

@@ -13,6 +13,8 @@ from kinds import layer as make
 
 import fastlstm as fl
 
+pytestmark = pytest.mark.pairs
+
 T, N, I, H = 6, 3, 5, 9  # noqa: E741
 
 

@@ -16,6 +16,8 @@ from together import at_once
 
 import fastlstm as fl
 
+pytestmark = pytest.mark.pairs
+
 X = np.random.default_rng(0).standard_normal((5, 2, 4)).astype(np.float32)
 COPIES: dict[str, Callable[[Any], Any]] = {
     "copy": copy.copy,

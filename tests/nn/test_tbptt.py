@@ -13,6 +13,8 @@ import fastlstm as fl
 from fastlstm import State
 from fastlstm.nn import Tokens
 
+pytestmark = pytest.mark.pairs
+
 MASK = np.random.default_rng(1).random((T, N)) < 0.4
 
 

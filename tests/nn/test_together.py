@@ -27,6 +27,8 @@ from many_models import (
 
 import fastlstm as fl
 
+pytestmark = pytest.mark.pairs
+
 OPTIONS: list[dict[str, Any]] = [
     {},
     {"batch_first": True, "bias": False, "recompute": 2},

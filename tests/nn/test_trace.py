@@ -18,6 +18,8 @@ from fastlstm import kernels
 from fastlstm.kernels import CELLS
 from fastlstm.nn.recurrent.trace import Trace, unpack
 
+pytestmark = pytest.mark.pairs
+
 GATES = {
     "lstm": "ifgoch",
     "lstm-proj": "ifgoch",

@@ -27,7 +27,7 @@ with warnings.catch_warnings():
     from torch.testing._internal.common_modules import ModuleErrorEnum, module_db
 settings.load_profile("fastlstm")  # torch's testing has loaded its own
 
-pytestmark = QUIET
+pytestmark = [pytest.mark.pairs, QUIET]
 NAMES = (*SEQUENCES, *CELLS)
 INFOS = {info.module_cls.__name__: info for info in module_db if info.module_cls.__name__ in NAMES}
 
@@ -56,9 +56,6 @@ class Case:
     def __init__(self, name: str, dtype: Any, training: bool) -> None:
         self.name, self.dtype, self.training = name, dtype, training
 
-    def __str__(self) -> str:
-        return f"{self.name}-{str(self.dtype)[6:]}-{'train' if self.training else 'eval'}"
-
     def samples(self, requires_grad: bool = False, packed: bool = False) -> Iterator[Sample]:
         options: dict[str, Any] = {"requires_grad": requires_grad, "training": self.training}
         if packed and self.name in ("GRU", "RNN"):
@@ -70,14 +67,28 @@ class Case:
             yield Sample(self, sample)
 
 
-ALL = [Case(*options) for options in product(NAMES, (F32, F64), (True, False))]
-each = pytest.mark.parametrize("case", ALL, ids=str)
-ONCE = [case for case in ALL if case.training]
-each_once = pytest.mark.parametrize("case", ONCE, ids=str)
-each_f64 = pytest.mark.parametrize("case", [c for c in ONCE if c.dtype == F64], ids=str)
+@pytest.fixture
+def case(name: str, dtype: Any, training: bool) -> Case:
+    """The case of a test's parameters."""
+    return Case(name, dtype, training)
 
 
-@each
+def each(dtypes: Any = (F32, F64), modes: Any = (True, False)) -> Any:
+    """Parametrize a test by a class, a dtype and a mode."""
+
+    def parametrize(test: Any) -> Any:
+        for names, values, ids in (
+            ("training", modes, lambda training: "train" if training else "eval"),
+            ("dtype", dtypes, lambda dtype: str(dtype)[6:]),
+            ("name", NAMES, None),
+        ):
+            test = pytest.mark.parametrize(names, values, ids=ids)(test)
+        return test
+
+    return parametrize
+
+
+@each()
 def test_equals_torch(case: Case, backend_isa: str) -> None:
     """Outputs and all gradients from the same first values, packed inputs among them."""
     count = 0
@@ -88,7 +99,7 @@ def test_equals_torch(case: Case, backend_isa: str) -> None:
     assert count >= 2
 
 
-@each
+@each()
 def test_forward(case: Case) -> None:
     for sample in case.samples():
         module = sample.make()
@@ -99,7 +110,7 @@ def test_forward(case: Case) -> None:
         assert {p.dtype for p in module.parameters()} == {case.dtype}
 
 
-@each
+@each()
 def test_factory_kwargs(case: Case) -> None:
     for sample in case.samples():
         for device in ("cpu", "meta"):
@@ -109,13 +120,13 @@ def test_factory_kwargs(case: Case) -> None:
             assert {p.dtype for p in module.parameters()} == {case.dtype}
 
 
-@each
+@each()
 def test_repr(case: Case) -> None:
     for sample in case.samples():
         assert repr(sample.make()) == repr(sample.make(torch.nn)) == str(sample.make())
 
 
-@each
+@each()
 def test_pickle(case: Case) -> None:
     for sample in case.samples():
         module = sample.make()
@@ -138,7 +149,7 @@ def strided(value: Any) -> Any:
     return wide[..., ::2].requires_grad_(value.requires_grad)
 
 
-@each
+@each()
 def test_non_contiguous_tensors(case: Case) -> None:
     for sample in case.samples(requires_grad=True):
         module = sample.make()
@@ -172,25 +183,25 @@ def check_gradients(case: Case, check: Any) -> None:
         assert check(run, [*tensors(sample.inputs), next(module.parameters())])
 
 
-@each_f64
+@each([F64], [True])
 def test_grad(case: Case) -> None:
     """As torch's suite does by default: one random direction through all at once."""
     check_gradients(case, partial(torch.autograd.gradcheck, fast_mode=True))
 
 
 @pytest.mark.slow
-@each_f64
+@each([F64], [True])
 def test_grad_entry_by_entry(case: Case) -> None:
     check_gradients(case, torch.autograd.gradcheck)
 
 
 @pytest.mark.slow
-@each_f64
+@each([F64], [True])
 def test_gradgrad(case: Case) -> None:
     check_gradients(case, partial(torch.autograd.gradgradcheck, fast_mode=True))
 
 
-@each
+@each()
 def test_memory_format(case: Case) -> None:
     for sample in case.samples(requires_grad=True):
         module = sample.make()
@@ -205,7 +216,7 @@ def test_memory_format(case: Case) -> None:
             assert all(g.is_contiguous() for g in torch.autograd.grad(total, leaves))
 
 
-@each_once
+@each(modes=[True])
 def test_if_train_and_eval_modes_differ(case: Case) -> None:
     """The flag is read only where it matters, so without dropout not at all."""
     for sample in case.samples():
@@ -214,7 +225,7 @@ def test_if_train_and_eval_modes_differ(case: Case) -> None:
         module(*sample.inputs)
 
 
-@each
+@each()
 def test_device_ctx_init(case: Case) -> None:
     for sample in case.samples():
         with torch.device("meta"):
@@ -224,7 +235,7 @@ def test_device_ctx_init(case: Case) -> None:
             assert (made.shape, made.stride()) == (expected.shape, expected.stride())
 
 
-@each
+@each()
 def test_errors(case: Case) -> None:
     info, count = INFOS[case.name], 0
     errors = info.module_error_inputs_func(
@@ -244,7 +255,7 @@ def test_errors(case: Case) -> None:
     assert count >= 4
 
 
-@each
+@each()
 def test_to_and_to_empty(case: Case) -> None:
     """To another dtype and back, and from the device "meta" with the values loaded."""
     for sample in case.samples():

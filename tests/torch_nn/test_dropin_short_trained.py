@@ -12,7 +12,7 @@ from fastlstm.torch.modules import run_sequence
 from fastlstm.torch.step import short_sequence
 
 I, H = 21, 37  # noqa: E741
-pytestmark = pytest.mark.usefixtures("native", "description")
+pytestmark = [pytest.mark.pairs, pytest.mark.usefixtures("native", "description")]
 each_layer = pytest.mark.parametrize("name", SEQUENCES)
 each_order = pytest.mark.parametrize("batch_first", [False, True])
 

@@ -20,6 +20,8 @@ from contracts import (
 )
 from rounded import each_case
 
+pytestmark = pytest.mark.pairs
+
 
 @each_case
 def test_rows_do_not_depend_on_each_other(kernel: Kernel, case: Case) -> None:
