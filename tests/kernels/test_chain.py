@@ -14,8 +14,6 @@ from fastlstm import kernels
 from fastlstm.kernels.chain import ChainSpec, Convolution, Map, read_chain
 from fastlstm.kernels.parts import cut
 
-pytestmark = pytest.mark.pairs
-
 DTYPES = ["float32", "float64"]
 
 

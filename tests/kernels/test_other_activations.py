@@ -26,8 +26,6 @@ from fastlstm.kernels import Call, CellSpec, Gradients, Rows, Weights
 from fastlstm.kernels.call import Array
 from fastlstm.kernels.spec import ACTIVATIONS, Activation, with_activations
 
-pytestmark = pytest.mark.pairs
-
 KERAS_3 = Activation("hard_sigmoid", 1 / 6, 0.5)
 EACH = [*map(Activation, ACTIVATIONS), KERAS_3]
 # Every activation in either place.

@@ -13,8 +13,6 @@ from fastlstm.kernels import reference
 from fastlstm.kernels.arguments import MOST_SUMMED
 from fastlstm.kernels.reference.precision import int8_product, quantize, to_bfloat16
 
-pytestmark = pytest.mark.pairs
-
 # n, m, K: around the sizes of tiles, of panels, and of blocks of rows and of K.
 SHAPES = [(1, 1, 1), (1, 300, 40), (2, 70, 33), (7, 64, 16), (200, 130, 65), (31, 9, 1100),
           (400, 17, 6), (33, 260, 2500)]  # fmt: skip

@@ -12,8 +12,6 @@ from rounded import each_case
 from fastlstm.kernels import CELLS
 from fastlstm.kernels.call import Weights
 
-pytestmark = pytest.mark.pairs
-
 # Errors against float32, of the largest value. Measured with weights uniform in +-1/sqrt(H):
 # root mean square 1.5e-3 and 4.4e-3, largest 6e-3 and 2.4e-2, over up to 2,000 steps.
 MEAN_ERROR = {"bfloat16": 3e-3, "int8": 1e-2}
