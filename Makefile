@@ -22,6 +22,7 @@ ASAN    := build/asan
 TSAN    := build/tsan
 ASAN_CC ?= gcc
 ASAN_TESTS ?= tests/kernels
+ASAN_ISA := $(if $(filter aarch64 arm64,$(shell uname -m)),neon,avx2)
 ASAN_LEFT_OUT := do_not_come or recomputing_large or tokens_on_threads or long_sums
 , := ,
 # The package with sanitizers $(1) in its kernels, in folder $(2).
@@ -122,9 +123,9 @@ asan: $(VENV)/installed-test $(ASAN)/built
 	LD_PRELOAD="$$($(ASAN_CC) -print-file-name=libasan.so) $$($(ASAN_CC) -print-file-name=libubsan.so)" \
 	ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 \
 	UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
-	PYTHONMALLOC=malloc FASTLSTM_EXPECT_SANITIZER=1 FASTLSTM_REQUIRE_NATIVE=1 \
+	PYTHONMALLOC=malloc FASTLSTM_EXPECT_SANITIZER=1 FASTLSTM_REQUIRE_NATIVE=1 FASTLSTM_TEST_ISA=$(ASAN_ISA) \
 	$(CURDIR)/$(BIN)/python -m pytest -n $(JOBS) $(SHARE) -m "not slow" -p no:cacheprovider \
-	    -k "(avx2 or neon or sanitizer) and not ($(ASAN_LEFT_OUT))" \
+	    -k "($(ASAN_ISA) or sanitizer) and not ($(ASAN_LEFT_OUT))" \
 	    $(CURDIR)/tests/packaging/test_sanitizer.py \
 	    $(ASAN_TESTS:%=$(CURDIR)/%) $(ARGS)
 
