@@ -18,6 +18,13 @@ MOST_ROWS = 2**31 - 1  # also of features: they are numbered in int32
 LEAST_COST, MOST_COST = 1e-30, 1e30  # of a row: its square is still a number
 
 
+class EndedError(RuntimeError):
+    """Another thread has ended this call."""
+
+    def __init__(self) -> None:
+        super().__init__("another thread has ended this call")
+
+
 class SparseRows(NamedTuple):
     """Rows of which few elements are not zero, as in a CSR matrix.
 
@@ -54,6 +61,9 @@ class LogisticProblem(NamedTuple):
     seed : of the order of the rows.
     doubt : float64 [N], 0 to 1, for two classes: the probability that a row is of the class that
         its target is not; None for no doubt.
+    ended : int32 [1], looked at before each pass: another thread that makes it other than 0 ends
+        the call, which then raises `EndedError`. None for no such thread. Ctrl-C is heard by the
+        main thread alone.
     """
 
     rows: SparseRows
@@ -66,6 +76,7 @@ class LogisticProblem(NamedTuple):
     seed: int = 0
     n_threads: int = 1
     doubt: NDArray[np.float64] | None = None
+    ended: NDArray[np.int32] | None = None
 
     @property
     def problems(self) -> int:
@@ -128,7 +139,7 @@ def read_rows(rows: SparseRows, features: int) -> SparseRows:
 
 
 def read_logistic(problem: LogisticProblem) -> LogisticProblem:
-    """Return a problem after checking it, with a doubt of each row.
+    """Return a problem after checking it, with a doubt of each row and an `ended`.
 
     Raises
     ------
@@ -158,7 +169,11 @@ def read_logistic(problem: LogisticProblem) -> LogisticProblem:
         raise ValueError(f"cost[{at}] is {cost[at]}, expected {LEAST_COST} to {MOST_COST}")
     if not np.isfinite(rows.values).all():
         raise ValueError("values has a number that is not finite")
-    return p._replace(rows=rows, targets=targets, cost=cost, doubt=_read_doubt(p, N))
+    ended = np.zeros(1, np.int32) if p.ended is None else p.ended
+    return p._replace(
+        rows=rows, targets=targets, cost=cost, doubt=_read_doubt(p, N),
+        ended=plain("ended", ended, np.dtype(np.int32), (1,)),
+    )  # fmt: skip
 
 
 def _read_doubt(p: LogisticProblem, N: int) -> NDArray[np.float64]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -18,7 +18,7 @@ from .counting import find_features
 from .folds import folds_of
 from .ngrams import Int64s
 from .options import FEW_TEXTS, NgramOptions
-from .side_by_side import side_by_side
+from .side_by_side import ending, side_by_side
 from .targets import read_targets
 from .token_rows import TokenRows
 from .weighting import Reals, scales_of, select, weigh
@@ -107,12 +107,12 @@ class LinearTraining:
     def trials(
         self, index: ArrayLike, judged: ArrayLike, costs: Sequence[float], *,
         sample_weight: ArrayLike | None = None,
-    ) -> Iterator[tuple[BagOfNgrams, Reals]]:  # fmt: skip
+    ) -> Generator[tuple[BagOfNgrams, Reals], None, None]:  # fmt: skip
         """Fit classifiers to some texts, of one C after another, as they are asked for.
 
         Yields each, and its logits of other texts, the `judged` ones, int [J]. Of two classes, of
-        which a fit keeps one thread busy, as many are fitted at a time as there are threads. The
-        rest is as of `fit`.
+        which a fit keeps one thread busy, as many are fitted at a time as there are threads, and
+        ``close`` ends those that nobody waits for. The rest is as of `fit`.
         """
         weighed = self._weighed(index, sample_weight)
         others = np.asarray(judged, np.int64)
@@ -172,25 +172,28 @@ class _Weighed:
         sizes = len(t.features.keys[0]), len(t.features.keys[1])
         self.scales = scales_of(t.counts, t.targets, t.classes, weight, sizes, t.least)
         self.rows = weigh(t.counts, self.scales)
+        self.used = np.flatnonzero(weight > 0)
+        every = len(self.used) == len(weight)
+        # once for all fits, some of which may be made at the same time
+        self.learned = self.rows if every else select(self.rows, self.used)
 
     def fit(self, C: float | None) -> BagOfNgrams:
         """Return a classifier of the texts of a weight above 0."""
         t, options = self.training, self.training.options
         options = options if C is None else replace(options, C=C)
-        used = np.flatnonzero(self.weight > 0)
-        every = len(used) == len(self.weight)
-        targets = t.targets.select(used)
+        targets = t.targets.select(self.used)
         found = backend().logistic(
             LogisticProblem(
-                self.rows if every else select(self.rows, used),
+                self.learned,
                 len(t.features),
                 targets.labels,
                 t.classes,
-                np.clip(options.C * self.weight[used], LEAST_COST, MOST_COST),
+                np.clip(options.C * self.weight[self.used], LEAST_COST, MOST_COST),
                 tolerance=options.tolerance,
                 seed=options.seed,
                 doubt=targets.doubt if t.classes == 2 else None,
                 n_threads=runtime.get_num_threads(),
+                ended=ending(),
             )
         )
         weights = np.ascontiguousarray(found.weights.T)

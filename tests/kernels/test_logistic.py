@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from threading import Thread
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from bound import Kernel
 from sparse_rows import Array, draw, in_doubt, objective, slope
 
 from fastlstm.kernels import backend
-from fastlstm.kernels.sparse import LogisticProblem, LogisticSolution, SparseRows
+from fastlstm.kernels.sparse import EndedError, LogisticProblem, LogisticSolution, SparseRows
 
 EXACT = {"tolerance": 1e-8, "max_epochs": 2000}
 
@@ -223,6 +224,8 @@ def test_numbers_of_any_size_end(
         ({"doubt": np.full(60, 1.5)}, "doubt[0] is 1.5, expected 0 to 1"),
         ({"doubt": np.full(60, np.nan)}, "doubt[0] is nan, expected 0 to 1"),
         ({"doubt": np.zeros(60), "classes": 3}, "doubt is given for 3 classes, expected 2"),
+        ({"ended": np.zeros(1)}, "ended"),
+        ({"ended": np.zeros(2, np.int32)}, "ended"),
     ],
 )
 def test_wrong_problems(kernel: Kernel, wrong: dict[str, Any], message: str) -> None:
@@ -247,3 +250,28 @@ def test_regressions_end_early(native: Any, n_threads: int) -> None:
     with alarm(stop, 0.05), pytest.raises(Stop):
         native.logistic(endless)
     assert native.mxcsr() == state
+
+
+def test_another_thread_ends_it(compiled_kernel: Kernel) -> None:
+    ended, told = np.zeros(1, np.int32), list[Exception]()
+    endless = draw(4000, 50, 3)[1]._replace(tolerance=0.0, max_epochs=10**9, ended=ended)
+
+    def solve() -> None:
+        try:
+            compiled_kernel.backend.logistic(endless)
+        except EndedError as error:
+            told.append(error)
+
+    thread = Thread(target=solve)
+    thread.start()
+    ended[0] = 1
+    thread.join()
+    assert [str(error) for error in told] == ["another thread has ended this call"]
+
+
+def test_it_was_ended_before(kernel: Kernel) -> None:
+    problem = draw()[1]
+    with pytest.raises(EndedError):
+        kernel.backend.logistic(problem._replace(ended=np.ones(1, np.int32)))
+    going_on = kernel.backend.logistic(problem._replace(ended=np.zeros(1, np.int32)))
+    _same(going_on, kernel.backend.logistic(problem))

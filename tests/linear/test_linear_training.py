@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+from threading import enumerate as enumerate_threads
 from typing import Any
 
 import numpy as np
@@ -9,6 +12,7 @@ import pytest
 from linear_texts import LABELS, TEXTS, draw
 
 from fastlstm import runtime
+from fastlstm.kernels.sparse import LogisticProblem
 from fastlstm.linear import (
     BagOfNgrams,
     LinearTraining,
@@ -20,7 +24,7 @@ from fastlstm.linear import (
     training,
 )
 from fastlstm.linear.folds import folds_of
-from fastlstm.linear.side_by_side import side_by_side
+from fastlstm.linear.side_by_side import ending, side_by_side
 
 ROWS = TokenRows.from_texts(TEXTS)
 WORDS = NgramOptions(chars=None, tolerance=1e-8)
@@ -291,3 +295,36 @@ def test_an_error_beside_other_work_is_told() -> None:
         assert list(side_by_side(half, [4, 6, 8])) == [2, 3, 4]
         with pytest.raises(ValueError, match="2 is not to be had"):
             list(side_by_side(half, [4, 2, 8, 10]))
+
+
+def test_an_interrupt_ends_fits_side_by_side(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun = list[int]()
+
+    def endless(*given: Any, **options: Any) -> LogisticProblem:
+        begun.append(1)
+        if len(begun) == 2:  # both are at work
+            os.kill(os.getpid(), signal.SIGINT)
+        return LogisticProblem(*given, **{**options, "tolerance": 0.0, "max_epochs": 10**9})
+
+    monkeypatch.setattr(training, "LogisticProblem", endless)
+    texts, labels = draw(1000)
+    made = LinearTraining(TokenRows.from_texts(texts), labels, 2)
+    with runtime.num_threads(2), pytest.raises(KeyboardInterrupt):
+        list(made.trials(np.arange(900), np.arange(900, 1000), (10.0, 30.0)))
+    assert not [one for one in enumerate_threads() if one.name.startswith("fastlstm-linear")]
+
+
+def test_closing_ends_what_nobody_waits_for() -> None:
+    def until_told(number: int) -> int:
+        told = ending()
+        assert told is not None
+        while number and not told[0]:
+            pass
+        return number
+
+    with runtime.num_threads(2):
+        found = side_by_side(until_told, range(100))
+        assert next(found) == 0
+        found.close()
+    assert not [one for one in enumerate_threads() if one.name.startswith("fastlstm-linear")]
+    assert ending() is None

@@ -279,6 +279,7 @@ cdef extern from "sparse.h" nogil:
         int64_t *epochs
         int n_threads
         int (*stop)() noexcept nogil
+        const int32_t *ended
 
     int fl_fit_logistic(const fl_logistic *p)
 

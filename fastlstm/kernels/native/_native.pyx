@@ -66,6 +66,7 @@ from fastlstm.kernels.rows import Rows
 from fastlstm.kernels.sizes import MemoryUse, check_sizes
 from fastlstm.kernels.softmax import read_softmax
 from fastlstm.kernels.sparse import (
+    EndedError,
     LogisticSolution,
     SparseRows,
     check_count,

@@ -94,7 +94,7 @@ def logistic(problem):
     cdef View starts = flat(offsets, "offsets", "q"), named = flat(columns, "columns", "i")
     cdef View numbers = flat(values, "values", "f")
     cdef View targets = flat(given.targets, "targets", "q"), cost = flat(given.cost, "cost", "d")
-    cdef View doubt = flat(given.doubt, "doubt", "d")
+    cdef View doubt = flat(given.doubt, "doubt", "d"), ended = flat(given.ended, "ended", "i")
     cdef View weights = view(solution.weights, "weights", (-1, -1), "f", 0, True)
     cdef View intercept = flat(solution.intercept, "intercept", "d", True)
     cdef View epochs = flat(solution.epochs, "epochs", "q", True)
@@ -106,11 +106,13 @@ def logistic(problem):
     p.seed = given.seed & 0xFFFFFFFFFFFFFFFF
     p.weights, p.intercept = <float *>weights.b.buf, <double *>intercept.b.buf
     p.epochs = <int64_t *>epochs.b.buf
-    p.n_threads = given.n_threads
+    p.n_threads, p.ended = given.n_threads, <const int32_t *>ended.b.buf
     if current_thread() is main_thread():
         p.stop = signals
     with nogil:
         result = fl_fit_logistic(&p)
+    if result == FL_STOPPED and given.ended[0]:
+        raise EndedError
     if result:
         fail(result, f"regressions on {given.features} features")
     return solution

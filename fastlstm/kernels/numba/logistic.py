@@ -13,7 +13,7 @@ from fastlstm.kernels.numba.cache import compile_parts
 from fastlstm.kernels.numba.float_state import flush_denormals, restore_denormals
 from fastlstm.kernels.numba.jit import inline
 from fastlstm.kernels.reference.logistic import QUIET, move
-from fastlstm.kernels.sparse import LogisticProblem, LogisticSolution, read_logistic
+from fastlstm.kernels.sparse import EndedError, LogisticProblem, LogisticSolution, read_logistic
 
 _move = inline(move)
 
@@ -41,8 +41,8 @@ def _entropy(part: float, c: float) -> float:
 
 def solve(
     part: int, parts: int, offsets: Any, columns: Any, values: Any, targets: Any, cost: Any,
-    doubt: Any, classes: int, seeds: Any, tolerance: float, max_epochs: int, weights: Any,
-    intercept: Any, epochs: Any,
+    doubt: Any, ended: Any, classes: int, seeds: Any, tolerance: float, max_epochs: int,
+    weights: Any, intercept: Any, epochs: Any,
 ) -> None:  # fmt: skip
     """Every `parts`-th regression."""
     float_state = flush_denormals()
@@ -57,7 +57,7 @@ def solve(
                 square[n] += np.float64(values[m]) * values[m]
         b, norm, primal, epoch, whole = 0.0, 0.0, 0.0, 0, True
         working, rest_gap, rest_loss = N, 0.0, 0.0
-        while N and epoch < max_epochs:
+        while N and epoch < max_epochs and not ended[0]:
             if whole:
                 working, rest_gap, rest_loss = N, 0.0, 0.0
             epoch += 1
@@ -102,7 +102,8 @@ def solve(
 @cache
 def _compiled() -> Any:
     whole, real = types.int64, types.float64
-    lists = [types.Array(t, 1, "C") for t in (whole, types.int32, types.float32, whole, real, real)]
+    kinds = (whole, types.int32, types.float32, whole, real, real, types.int32)
+    lists = [types.Array(kind, 1, "C") for kind in kinds]
     seeds, table = types.Array(types.uint64, 1, "C"), types.Array(types.float32, 2, "C")
     found = (table, types.Array(real, 1, "C"), types.Array(whole, 1, "C"))
     return compile_parts(solve, (), (*lists, whole, seeds, real, whole, *found))
@@ -119,8 +120,11 @@ def logistic(problem: LogisticProblem) -> LogisticSolution:
     k = np.arange(p.problems, dtype=np.uint64)
     seeds = np.uint64(p.seed & (1 << 64) - 1) + k * np.uint64(0xD1342543DE82EF95)
     assert p.doubt is not None
+    assert p.ended is not None
     given = (*p.rows, p.targets, p.cost, p.doubt)
     writable = [a if a.flags.writeable else a.copy() for a in given]
     threads = max(min(p.n_threads, p.problems), 1)
-    _compiled()(threads, *writable, p.classes, seeds, p.tolerance, p.max_epochs, *found)
+    _compiled()(threads, *writable, p.ended, p.classes, seeds, p.tolerance, p.max_epochs, *found)
+    if p.ended[0]:
+        raise EndedError
     return found

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from fastlstm.kernels.sparse import LogisticProblem, LogisticSolution, read_logistic
+from fastlstm.kernels.sparse import EndedError, LogisticProblem, LogisticSolution, read_logistic
 
 NEWTON_STEPS = 20  # at most, for a row
 NEWTON_ENOUGH = 1e-5  # slope at which they end: the cost of that is its square
@@ -39,6 +39,8 @@ def logistic(problem: LogisticProblem) -> LogisticSolution:
     ------
     TypeError, ValueError, IndexError
         As `sparse.read_logistic`.
+    EndedError
+        If another thread ends it by `ended`.
 
     References
     ----------
@@ -57,6 +59,8 @@ def logistic(problem: LogisticProblem) -> LogisticSolution:
 def _solve(p: LogisticProblem, k: int) -> tuple[NDArray[np.float64], float, int]:
     solver, epochs, whole = _Solver(p, k), 0, True
     while solver.rows and epochs < p.max_epochs:
+        if p.ended is not None and p.ended[0]:
+            raise EndedError
         if whole:
             solver.wake_all()
         epochs += 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import time
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -160,12 +161,14 @@ def _best_for_others(training: LinearTraining, rows: LabelledRows) -> Trial:
     kept = np.arange(len(rows.train))
     others = len(kept) + np.arange(len(rows.held_back))
     labels, weights = rows.labels[rows.held_back], rows.weights_of(rows.held_back)
-    trials = training.trials(kept, others, COSTS, sample_weight=rows.weights_of(rows.train))
     found: list[Trial] = []
-    for C, (model, logits) in zip(COSTS, trials, strict=True):
-        found.append(Trial(C, model, logits, *_calibrated(logits, labels, weights)))
-        if found[-1].loss < found[0].loss:
-            break  # the other way it can only be worse
+    with closing(
+        training.trials(kept, others, COSTS, sample_weight=rows.weights_of(rows.train))
+    ) as trials:
+        for C, (model, logits) in zip(COSTS, trials, strict=True):
+            found.append(Trial(C, model, logits, *_calibrated(logits, labels, weights)))
+            if found[-1].loss < found[0].loss:
+                break  # the other way it can only be worse
     return min(found, key=lambda trial: trial.loss)
 
 
@@ -177,9 +180,9 @@ def _best_by_turns(training: LinearTraining, rows: LabelledRows) -> Trial:
     said: list[list[Float64]] = [[] for _ in COSTS]
     for turn in range(folds):
         others = np.flatnonzero(part == turn)
-        trials = training.trials(np.flatnonzero(part != turn), others, COSTS)
-        for parts, (_, logits) in zip(said, trials, strict=True):
-            parts.append(logits)
+        with closing(training.trials(np.flatnonzero(part != turn), others, COSTS)) as trials:
+            for parts, (_, logits) in zip(said, trials, strict=True):
+                parts.append(logits)
         judged = np.concatenate([judged, others])
         if len(judged) >= ENOUGH:
             break

@@ -139,8 +139,9 @@ static void begin(const fl_logistic *p, solver *s, int64_t k) {
     }
 }
 
-/* Whether a signal came: Python's, which the calling thread alone hears. */
+/* Whether another thread said so, or a signal came: one of Python, heard by the calling thread. */
 static int is_stopped(job *j, int thread) {
+    if (j->p->ended && *j->p->ended) atomic_store(&j->stopped, 1);
     if (!thread && j->p->stop) {
         uint64_t floats = fl_float_state();
         fl_restore_denormals(j->floats);

@@ -49,6 +49,7 @@ typedef struct fl_logistic {
     int64_t *epochs;   /* [problems]   */
     int n_threads;
     int (*stop)(void);
+    const volatile int32_t *ended; /* [1] another thread writes it to end the call; or NULL */
 } fl_logistic;
 
 /* 0, or -1 if memory ran out, or FL_STOPPED. */
