@@ -26,7 +26,7 @@ CALLS = "torch._inductor.codegen.custom_extern_kernel_codegen"
 
 def look_into(*classes: type[Any]) -> None:
     """Make the compiler trace modules of these classes, now or when it is loaded."""
-    _when_loaded(BUILDER, partial(_teach, classes))
+    when_loaded(BUILDER, partial(_teach, classes))
 
 
 def call_directly(operator: str, module: str, function: str, *args: str) -> None:
@@ -35,10 +35,10 @@ def call_directly(operator: str, module: str, function: str, *args: str) -> None
     That is ``torch.ops.<operator>``, with the namespace and the overload in its name. What the
     function returns for strings `args` is called with the operator's arguments.
     """
-    _when_loaded(CALLS, partial(_replace_call, operator, module, function, args))
+    when_loaded(CALLS, partial(_replace_call, operator, module, function, args))
 
 
-def _when_loaded(name: str, then: Callable[[ModuleType], None]) -> None:
+def when_loaded(name: str, then: Callable[[ModuleType], None]) -> None:
     """Call `then` with a module, now or when it is loaded."""
     loaded = sys.modules.get(name)
     if loaded is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterable
 from functools import wraps
 from typing import Any, TypeVar, cast
@@ -15,6 +14,8 @@ from torch.nn.utils.rnn import PackedSequence
 from torch.overrides import _get_current_function_mode_stack
 from torch.utils._device import DeviceContext
 from torch.utils._python_dispatch import _get_current_dispatch_mode_stack as _dispatch_mode_stack
+
+from fastlstm.torch.compiler import when_loaded
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -200,16 +201,16 @@ def uncompiled(function: F) -> F:
     """Keep torch.compile out of `function`: one graph break, around what it cannot look into."""
     disabled: Callable[..., Any] | None = None
 
+    # once the compiler is loaded, which takes long, and not in code that it traces
+    def disable(dynamo: Any) -> None:
+        nonlocal disabled
+        disabled = dynamo.disable(function)
+
     @wraps(function)
     def call(*args: Any) -> Any:
-        nonlocal disabled
-        if "torch._dynamo" not in sys.modules:
-            return function(*args)
-        if disabled is None:  # not before: it loads the compiler, which takes long
-            disable: Any = torch.compiler.disable
-            disabled = disable(function)
-        return disabled(*args)
+        return function(*args) if disabled is None else disabled(*args)
 
+    when_loaded("torch._dynamo", disable)
     return cast(F, call)
 
 

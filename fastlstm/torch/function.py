@@ -21,6 +21,7 @@ from fastlstm.kernels.rows import full_rows
 from fastlstm.runtime import get_num_threads
 from fastlstm.torch import operations
 from fastlstm.torch.dispatch import plain_gradients, saving_hooked
+from fastlstm.torch.engine import straight
 from fastlstm.torch.held import FIELDS, Tensors, hold, unread
 from fastlstm.torch.layout import Padded, array_of, contiguous_rows
 from fastlstm.torch.reset import Starts
@@ -96,6 +97,7 @@ def wants_gradient(x: Tensor, *groups: Tensors) -> bool:
     return x.requires_grad or any(t is not None and t.requires_grad for g in groups for t in g)
 
 
+@straight
 class Recurrent(torch.autograd.Function):
     """`run` with a backward pass."""
 
@@ -106,7 +108,7 @@ class Recurrent(torch.autograd.Function):
         ctx.layer, ctx.held = layer, hold(ctx, tensors, others)
         ctx.set_materialize_grads(False)
         # Hooks cannot take what a kernel keeps: where there are any, backward runs forward again.
-        outputs, ctx.kept = forward_layer(layer, tensors, save=not saving_hooked())
+        outputs, ctx.held.kept = forward_layer(layer, tensors, save=not saving_hooked())
         return outputs
 
     @staticmethod
@@ -116,7 +118,7 @@ class Recurrent(torch.autograd.Function):
         if not plain_gradients(grads):
             held.check_others()
             return None, *operations.gradients(layer, tensors, grads, needs)
-        kept, ctx.kept = ctx.kept, None  # it serves once
+        kept = held.take()
         if kept is None or kept.changed():
             held.check_others()
             kept = forward_layer(layer, tensors, save=True)[1]

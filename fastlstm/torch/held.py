@@ -23,13 +23,18 @@ FIELDS = 5  # weights of a layer in one direction; torch has no cell with more
 class Held:
     """The tensors of a layer from forward to backward, by torch but for those in `others`.
 
-    `others` are (place, tensor, its version).
+    `others` are (place, tensor, its version); `kept` is what the kernel keeps beside them.
     """
 
-    __slots__ = ("others",)
+    __slots__ = ("kept", "others")
 
-    def __init__(self, others: list[tuple[int, Tensor, int]]) -> None:
-        self.others = others
+    def __init__(self, others: list[tuple[int, Tensor, int]], kept: Any = None) -> None:
+        self.others, self.kept = others, kept
+
+    def take(self) -> Any:
+        """Return what the kernel kept, which serves once; then None."""
+        kept, self.kept = self.kept, None
+        return kept
 
     def tensors(self, ctx: Any) -> list[Tensor | None]:
         """Return the tensors; RuntimeError from torch if one changed that the kernel reads."""

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from fastlstm.runtime import get_num_threads
+from fastlstm.torch.engine import straight
 
 # Those that torch has had since 2.1 tell which pass runs, and whether a node is in it.
 _pass_number: Any = getattr(torch._C, "_current_graph_task_id", None)
@@ -90,6 +91,7 @@ def _sum(a: list[Tensor | None], b: list[Tensor | None]) -> list[Tensor | None]:
 _anchors: WeakKeyDictionary[torch.nn.Module, tuple[Sums, Tensor]] = WeakKeyDictionary()
 
 
+@straight
 class Anchor(torch.autograd.Function):
     """(Sums, weights) -> what steps have in the weights' place."""
 

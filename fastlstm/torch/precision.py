@@ -13,7 +13,7 @@ from fastlstm.torch.function import wants_gradient
 from fastlstm.torch.held import Tensors
 
 DEFAULT = "float32"
-KEPT = "_precision"  # where a module keeps it, if it was ever set
+KEPT = "_precision"  # where a module keeps it, if it was ever set; else its class has the default
 
 
 class Precise(torch.nn.Module):
@@ -25,6 +25,9 @@ class Precise(torch.nn.Module):
         bfloat16, with float32 sums; or "int8", for inference alone. It may be changed at any time.
         Parameters, inputs, states and outputs stay float32; float64 takes "float32" alone.
     """
+
+    # Of the class, not looked up in a module's dict: compiled code looks again at attributes.
+    _precision = DEFAULT
 
     def __init__(self, *args: Any, precision: str = DEFAULT, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -46,9 +49,10 @@ class Precise(torch.nn.Module):
 
 
 def precision_of(module: torch.nn.Module) -> str:
-    """Return the precision of a recurrent module, also of one that was pickled without."""
-    kept: str = module.__dict__.get(KEPT, DEFAULT)
-    return kept
+    """Return the precision of a recurrent module of ours."""
+    kept: Any = module._precision
+    found: str = kept
+    return found
 
 
 def check_fits(module: torch.nn.Module, precision: object) -> None:

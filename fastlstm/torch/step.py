@@ -26,12 +26,13 @@ from fastlstm.torch.dispatch import (
     transforming,
     uncompiled_plain_mode,
 )
+from fastlstm.torch.engine import straight
 from fastlstm.torch.function import Layer
 from fastlstm.torch.held import Held, unread
 from fastlstm.torch.late import Sums, anchor_of
 from fastlstm.torch.layout import OneStep, Padded
 from fastlstm.torch.operations import gradients
-from fastlstm.torch.precision import DEFAULT, KEPT
+from fastlstm.torch.precision import DEFAULT
 
 FIXED = "_fastlstm_fixed"  # of a module inside `fixed_weights`: its weights, packed
 WEIGHTS = 4  # of a step, the last of its tensors
@@ -40,13 +41,13 @@ OPERATORS = ("lstm", "gru", "rnn_tanh", "rnn_relu")  # of cells, in `cell_operat
 NO_PROJECTION = (False,)  # a layer has a fifth weight, which a cell lacks
 
 
-def short_step(module: torch.nn.RNNCellBase, cell: str, input: Any, hx: Any) -> Any:
+def short_step(module: Any, cell: str, input: Any, hx: Any) -> Any:
     """Return the new states of a cell of `kernels.CELLS`; None if this is not a plain step.
 
     Raises RuntimeError if a weight changed inside `fixed_weights`.
     """
     own = module.__dict__
-    if type(input) is not Tensor or own.get(KEPT, DEFAULT) != DEFAULT:
+    if type(input) is not Tensor or module._precision != DEFAULT:
         return None
     if compiling():
         return _traced(module, cell, input, hx)
@@ -103,7 +104,7 @@ def _traced(module: torch.nn.RNNCellBase, cell: str, input: Tensor, hx: Any) -> 
     return ends if cell == "lstm" else (ends,)
 
 
-def short_sequence(module: torch.nn.RNNBase, input: Any, hx: Any) -> Any:
+def short_sequence(module: Any, input: Any, hx: Any) -> Any:
     """Return (output, hx_n) of a module of few layers for one step; None if this is no plain one.
 
     Of several layers a step that a gradient may be asked for is none. Raises RuntimeError if a
@@ -116,7 +117,7 @@ def short_sequence(module: torch.nn.RNNBase, input: Any, hx: Any) -> Any:
         return None
     if L > 1 and module.dropout and module.training:
         return None
-    if module.__dict__.get(KEPT, DEFAULT) != DEFAULT or not plain_mode():
+    if module._precision != DEFAULT or not plain_mode():
         return None
     step = compiled_step(module.mode.lower(), L)
     if step is None:
@@ -182,13 +183,7 @@ def _unread_late(step: Any, needs: tuple[bool, ...]) -> tuple[int, ...]:
     return _unread(step, needs[4:] + ALL_WEIGHTS)
 
 
-def _straight(cls: Any) -> Any:
-    """Let the engine call `cls.backward`: what stands between looks for a vjp at each step."""
-    cls._backward_cls.apply = cls.backward
-    return cls
-
-
-@_straight
+@straight
 class Step(torch.autograd.Function):
     """A plain step with a backward pass: (`TensorStep`, its tensors) -> what it returns.
 
@@ -198,10 +193,10 @@ class Step(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, step: Any, read: Any, *tensors: Tensor) -> tuple[Tensor, ...]:
         outputs: tuple[Tensor, ...]
-        outputs, ctx.kept = step.save(tensors, get_num_threads(), read)
+        outputs, kept = step.save(tensors, get_num_threads(), read)
         ctx.step = step
         ctx.set_materialize_grads(False)
-        ctx.held = Held(step.hold(ctx, tensors, _unread(step, ctx.needs_input_grad[2:])))
+        ctx.held = Held(step.hold(ctx, tensors, _unread(step, ctx.needs_input_grad[2:])), kept)
         return outputs
 
     @staticmethod
@@ -217,7 +212,7 @@ class Step(torch.autograd.Function):
         return None, None, *found
 
 
-@_straight
+@straight
 class LateStep(torch.autograd.Function):
     """As `Step`, with an anchor and its `late.Sums` in the place of the weights."""
 
@@ -227,11 +222,11 @@ class LateStep(torch.autograd.Function):
     ) -> tuple[Tensor, ...]:
         outputs: tuple[Tensor, ...]
         tensors = rows + sums.weights
-        outputs, ctx.kept = step.save(tensors, get_num_threads(), read)
+        outputs, kept = step.save(tensors, get_num_threads(), read)
         ctx.step, ctx.sums = step, sums
         ctx.set_materialize_grads(False)
         others = step.hold(ctx, tensors, _unread_late(step, ctx.needs_input_grad))
-        ctx.held = Held(others)
+        ctx.held = Held(others, kept)
         return outputs
 
     @staticmethod
@@ -254,7 +249,7 @@ class LateStep(torch.autograd.Function):
 
 def _kept(ctx: Any, tensors: tuple[Any, ...]) -> Any:
     """Return what forward kept; for a second pass through a retained graph it is made anew."""
-    kept, ctx.kept = ctx.kept, None
+    kept = ctx.held.take()
     if kept is None:
         ctx.held.check_others()
         kept = ctx.step.save(tensors, get_num_threads())[1]

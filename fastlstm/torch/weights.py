@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 from torch.nn.parameter import Parameter
@@ -24,21 +26,13 @@ def sequence_weights(module: torch.nn.RNNBase) -> list[Five]:
 
 def cell_weights(module: torch.nn.RNNCellBase) -> Five:
     """Return the parameters of a cell."""
-    if isinstance(module, Stored):
-        w_ih, w_hh, b_ih, b_hh = map(module.float_weight, CELL_NAMES)
-        return w_ih, w_hh, b_ih, b_hh, None
-    own = module._parameters
-    if module.bias and len(own) == len(CELL_NAMES):
-        w_ih, w_hh, b_ih, b_hh = (own[name] for name in CELL_NAMES)
-        if w_ih is not None and w_hh is not None:
-            return w_ih, w_hh, b_ih, b_hh, None
-    return (module.weight_ih, module.weight_hh, module.bias_ih, module.bias_hh, None)
+    w_ih, w_hh, b_ih, b_hh = (_tensor(module, name) for name in CELL_NAMES)
+    return w_ih, w_hh, b_ih, b_hh, None
 
 
-def _tensor(module: torch.nn.Module, name: str) -> Tensor:
-    """Return a parameter, by one look-up unless a parametrization computes it."""
+def _tensor(module: torch.nn.Module, name: str) -> Any:
+    """Return a parameter, by one look-up unless a parametrization or pruning computes it."""
     if isinstance(module, Stored):
-        kept: Tensor = module.float_weight(name)
-        return kept
+        return module.float_weight(name)
     own: Parameter | None = module._parameters.get(name)
     return getattr(module, name) if own is None else own

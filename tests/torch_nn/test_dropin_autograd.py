@@ -102,12 +102,12 @@ def test_what_was_kept_goes_with_the_graph(name: str) -> None:
     for backward in (True, False):
         y = call(module, x.clone().requires_grad_())
         node = y.grad_fn
-        while not hasattr(node, "kept"):
+        while not hasattr(node, "held"):
             node = node.next_functions[0][0]
-        kept = weakref.ref(getattr(node.kept, "y", node.kept))
+        kept = weakref.ref(getattr(node.held.kept, "y", node.held.kept))
         if backward:
             y.sum().backward()
-            assert node.kept is None
+            assert node.held.kept is None
         del node, y
         gc.collect()
         assert kept() is None

@@ -23,7 +23,7 @@ from dropin import (
     tensors,
     torch,
 )
-from torch.nn.utils import parameters_to_vector, parametrizations, parametrize
+from torch.nn.utils import parameters_to_vector, parametrizations, parametrize, prune
 
 import fastlstm
 
@@ -83,6 +83,15 @@ def test_weight_norm(name: str) -> None:
         parametrize.remove_parametrizations(module, weight)
     assert type(ours) is getattr(ft, name)
     assert_alike(ours, theirs, x_of(ours))
+
+
+@pytest.mark.parametrize("which", ["weight", "bias"])
+@pytest.mark.parametrize("name", CELLS)
+def test_pruned_cells(name: str, which: str) -> None:
+    theirs, ours = pair(name, 3, 5)
+    for module in (theirs, ours):
+        prune.l1_unstructured(module, f"{which}_hh", 0.4)
+    assert_alike(ours, theirs, torch.randn(2, 3))
 
 
 @every

@@ -159,8 +159,8 @@ def kept(node: Any) -> list[Any]:
         if node is None or node in seen:
             continue
         seen.add(node)
-        if hasattr(node, "kept"):
-            found += [node.kept, *node.held.others]
+        if hasattr(node, "held"):
+            found += [node.held.kept, *node.held.others]
         nodes += [n for n, _ in node.next_functions]
     return [k for k in found if k is not None]
 

@@ -22,7 +22,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from fastlstm.torch import kept
 from fastlstm.torch.cell_operators import direct_step
-from fastlstm.torch.compiler import CALLS, _when_loaded, call_directly
+from fastlstm.torch.compiler import CALLS, call_directly, when_loaded
 from fastlstm.torch.modules import run_operators
 from fastlstm.torch.operators import NAMES
 
@@ -209,6 +209,21 @@ def test_compiled_in_lower_precision(precision: str) -> None:
         assert torch.equal(Graphs().compile(module)(x)[0], module(x)[0])
     with pytest.raises(Exception, match="precision is 'int8', which is for inference"):
         Graphs().compile(module)(x)
+
+
+@pytest.mark.parametrize("name", ["LSTM", "GRUCell"])
+def test_compiled_with_a_precision_that_changes(name: str) -> None:
+    torch._dynamo.reset()
+    module, x = getattr(ft, name)(4, 5), torch.randn(3, 2, 4)
+    x = x[0] if name == "GRUCell" else x
+    compiled = torch.compile(module, backend="eager", fullgraph=True)
+    found = []
+    with torch.no_grad():
+        for precision in ("float32", "bfloat16", "int8", "float32"):
+            module.precision = precision
+            found.append(compiled(x)[0])
+            assert torch.equal(found[-1], module(x)[0])
+    assert len({tuple(y.flatten().tolist()) for y in found}) == 3
 
 
 @pytest.mark.parametrize("name", ["LSTM", "GRU", "LSTMCell"])
@@ -477,8 +492,8 @@ def test_what_waits_for_the_compiler_waits_until_it_is_loaded(
     (tmp_path / f"{name}.py").touch()
     monkeypatch.syspath_prepend(tmp_path)
     before = list(sys.meta_path)
-    _when_loaded(name, seen.append)
-    _when_loaded(name, seen.append)
+    when_loaded(name, seen.append)
+    when_loaded(name, seen.append)
     assert find_spec(name) is not None
     assert not seen
     module = import_module(name)
