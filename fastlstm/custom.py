@@ -25,6 +25,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
+from fastlstm import lazy
 from fastlstm.differences import GradReport, gradcheck
 from fastlstm.kernels import CellSpec
 from fastlstm.kernels.activations import exp, sigmoid, tanh
@@ -32,6 +33,8 @@ from fastlstm.nn.recurrent import Recurrent
 
 if TYPE_CHECKING:
     from fastlstm.kernels.numba.maths import Maths
+else:
+    Maths = lazy.hint("fastlstm.kernels.numba.maths", "Maths")
 
 __all__ = ["CustomLayer", "GradReport", "custom_cell", "exp", "gradcheck", "sigmoid", "tanh"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Collection
 from importlib import import_module
-from typing import Any
+from typing import Any, ForwardRef
 
 
 def attributes(
@@ -35,3 +35,11 @@ def attributes(
         raise AttributeError(f"module {package!r} has no attribute {name!r}", name=name, obj=module)
 
     return load
+
+
+def hint(module: str, name: str) -> Any:
+    """Return what stands in annotations for a class of a module that loads on first use.
+
+    `typing.get_type_hints`, which asks for the class, loads it.
+    """
+    return ForwardRef(f"import_module({module!r}).{name}", module="importlib")

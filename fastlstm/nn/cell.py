@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import inspect
-from typing import TYPE_CHECKING, Any, NoReturn, TypedDict
+from typing import Any, NoReturn, TypedDict
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -25,7 +24,9 @@ from fastlstm.nn.check import (
 from fastlstm.nn.module import Array, Parameter, Tape, described
 from fastlstm.nn.precision import Precise
 from fastlstm.nn.sequence import check_not_nan
+from fastlstm.nn.signature import keyword_only, signature_of
 from fastlstm.nn.state import read_states
+from fastlstm.nn.unpack import Unpack
 from fastlstm.nn.weights import (
     check_rounds,
     find_parameters,
@@ -34,9 +35,6 @@ from fastlstm.nn.weights import (
     read_weights,
 )
 from fastlstm.runtime import get_num_threads
-
-if TYPE_CHECKING:
-    from typing_extensions import Unpack
 
 
 class RecurrentCell(Precise):
@@ -215,15 +213,11 @@ class GatedCell(RecurrentCell):
         self._choose_cell()
         super().__init__(input_size, hidden_size, bias, dtype=dtype, rng=rng, precision=precision)
 
-    def __init_subclass__(cls) -> None:
+    def __init_subclass__(cls, **given: Any) -> None:
         """Name the options that all have in the signature that `help` shows."""
-        signature = inspect.signature(cls.__init__)
-        own = dict(signature.parameters)
-        if own.pop("options", None) is not None:
-            common = inspect.signature(GatedCell.__init__).parameters
-            own |= {name: common[name] for name in CellOptions.__annotations__}
-        shown = [p for name, p in own.items() if name not in ("self", "unknown")]
-        cls.__signature__ = signature.replace(parameters=shown)  # type: ignore[attr-defined]
+        super().__init_subclass__(**given)
+        common = keyword_only(GatedCell.__init__)
+        cls.__signature__ = signature_of(cls, common)  # type: ignore[attr-defined]
 
     def _choose_cell(self) -> None:
         """Keep the kernel's cell, where it is not asked for each time."""

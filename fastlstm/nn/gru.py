@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from fastlstm.kernels import CellSpec
 from fastlstm.nn.activation import Option, cell_with, check_activation
 from fastlstm.nn.check import check_flag
 from fastlstm.nn.recurrent import LayerOptions, Recurrent
-
-if TYPE_CHECKING:
-    from typing_extensions import Unpack
+from fastlstm.nn.unpack import Unpack
 
 
 class GRU(Recurrent):

@@ -2,18 +2,54 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from fastlstm.kernels import CELLS
 from fastlstm.nn.activation import Option, cell_with, check_activation
 from fastlstm.nn.check import check_flag, check_number
 from fastlstm.nn.recurrent import LayerOptions, Recurrent
-
-if TYPE_CHECKING:
-    from typing_extensions import Unpack
+from fastlstm.nn.unpack import Unpack
 
 
-class LSTM(Recurrent):
+class _LongShortTerm(Recurrent):
+    """The options that `LSTM` and `PeepholeLSTM` have in common."""
+
+    activation: Option = "tanh"  # also of what was pickled before there was a choice
+    recurrent_activation: Option = "sigmoid"
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        proj_size: int = 0,
+        *,
+        activation: Option = "tanh",
+        recurrent_activation: Option = "sigmoid",
+        forget_bias: float | None = None,
+        **options: Unpack[LayerOptions],
+    ) -> None:
+        self.activation = check_activation("activation", activation)
+        self.recurrent_activation = check_activation("recurrent_activation", recurrent_activation)
+        self._cell = cell_with(self._cell.name, self.activation, self.recurrent_activation)
+        if forget_bias is not None:
+            check_number("forget_bias", forget_bias)
+        if forget_bias is not None and not check_flag("bias", bias):
+            raise ValueError(f"forget_bias is {forget_bias}, expected None as bias is False")
+        super().__init__(
+            input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional,
+            proj_size, **options,
+        )  # fmt: skip
+        if forget_bias is not None:
+            forget = slice(self.hidden_size, 2 * self.hidden_size)
+            for suffix in self._suffixes:
+                getattr(self, "bias_ih" + suffix).data[forget] = forget_bias
+                getattr(self, "bias_hh" + suffix).data[forget] = 0
+
+
+class LSTM(_LongShortTerm):
     """Long short-term memory, as torch.nn.LSTM: same options, defaults, names and layouts.
 
     Letters: T steps, N batch, I input_size, H hidden_size, L num_layers, D directions (1 or 2),
@@ -68,45 +104,10 @@ class LSTM(Recurrent):
     h_0, c_0 : Parameter [L*D, R] and [L*D, H], with `learn_state`.
     """
 
-    activation: Option = "tanh"  # also of what was pickled before there was a choice
-    recurrent_activation: Option = "sigmoid"
     _cell = CELLS["lstm"]
 
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        num_layers: int = 1,
-        bias: bool = True,
-        batch_first: bool = False,
-        dropout: float = 0.0,
-        bidirectional: bool = False,
-        proj_size: int = 0,
-        *,
-        activation: Option = "tanh",
-        recurrent_activation: Option = "sigmoid",
-        forget_bias: float | None = None,
-        **options: Unpack[LayerOptions],
-    ) -> None:
-        self.activation = check_activation("activation", activation)
-        self.recurrent_activation = check_activation("recurrent_activation", recurrent_activation)
-        self._cell = cell_with("lstm", self.activation, self.recurrent_activation)
-        if forget_bias is not None:
-            check_number("forget_bias", forget_bias)
-        if forget_bias is not None and not check_flag("bias", bias):
-            raise ValueError(f"forget_bias is {forget_bias}, expected None as bias is False")
-        super().__init__(
-            input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional,
-            proj_size, **options,
-        )  # fmt: skip
-        if forget_bias is not None:
-            forget = slice(self.hidden_size, 2 * self.hidden_size)
-            for suffix in self._suffixes:
-                getattr(self, "bias_ih" + suffix).data[forget] = forget_bias
-                getattr(self, "bias_hh" + suffix).data[forget] = 0
 
-
-class PeepholeLSTM(Recurrent):
+class PeepholeLSTM(_LongShortTerm):
     """LSTM whose gates see the cell state (Gers & Schmidhuber 2000; ONNX's LSTM with P)::
 
         i = sigmoid(.. + p_i * c)   f = sigmoid(.. + p_f * c)   c' = f * c + i * tanh(..)
@@ -117,8 +118,8 @@ class PeepholeLSTM(Recurrent):
     Parameters
     ----------
     input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, dtype, rng,
-    init, learn_state, recompute, recurrent_dropout, weight_drop, variational, precision, models :
-        as of `LSTM`.
+    init, activation, recurrent_activation, forget_bias, learn_state, recompute, recurrent_dropout,
+    weight_drop, variational, precision, models : as of `LSTM`.
 
     Attributes
     ----------

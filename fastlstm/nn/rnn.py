@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from fastlstm.kernels import CellSpec
 from fastlstm.nn.activation import Option, cell_with, check_activation
 from fastlstm.nn.recurrent import LayerOptions, Recurrent
-
-if TYPE_CHECKING:
-    from typing_extensions import Unpack
+from fastlstm.nn.unpack import Unpack
 
 
 class RNN(Recurrent):

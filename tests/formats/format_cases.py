@@ -54,6 +54,7 @@ LAYERS: dict[str, Callable[[], Any]] = {
     "gru of others": lambda: fl.GRU(2, 3, recurrent_activation=("hard_sigmoid", 1 / 6, 0.5)),
     "gru cell of others": lambda: fl.GRUCell(2, 3, activation="relu", reset_after=False),
     "peephole": lambda: fl.PeepholeLSTM(2, 3, 2, bidirectional=True),
+    "peephole of others": lambda: fl.PeepholeLSTM(2, 3, recurrent_activation="hard_sigmoid"),
     "lstm cell": lambda: fl.LSTMCell(2, 3, dtype="float64"),
     "gru cell": lambda: fl.GRUCell(2, 3, reset_after=False, precision="bfloat16"),
     "rnn cell": lambda: fl.RNNCell(2, 3, False, "relu"),

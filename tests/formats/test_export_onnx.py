@@ -65,6 +65,7 @@ WRITTEN: dict[str, Any] = {
         filled(fl.GRU(U, U, activation=("hard_sigmoid", 0.3, 0.4), bidirectional=True)),
         filled(fl.GRU(2 * U, U, reset_after=False, recurrent_activation="linear")),
         filled(fl.LSTM(U, U, activation="linear", recurrent_activation=("hard_sigmoid", 0.1, 0.3))),
+        filled(fl.PeepholeLSTM(U, U, activation="relu", recurrent_activation="hard_sigmoid")),
         filled(fl.RNN(U, U, nonlinearity="sigmoid", bidirectional=True)),
         filled(fl.RNN(2 * U, U, nonlinearity="softsign")),
     ],

@@ -13,6 +13,7 @@ import fastlstm as fl
 
 MAKE: dict[str, Any] = {
     "lstm": lambda **options: fl.LSTM(3, 5, 2, rng=0, **options),
+    "peepholes": lambda **options: fl.PeepholeLSTM(3, 5, 2, rng=0, **options),
     "gru": lambda **options: fl.GRU(3, 5, 2, rng=0, **options),
     "gru before": lambda **options: fl.GRU(3, 5, 2, rng=0, reset_after=False, **options),
     "lstm cell": lambda **options: fl.LSTMCell(3, 5, rng=0, **options),
@@ -72,7 +73,7 @@ def test_other_activations_refuse_lower_precision(make: Any) -> None:
         make(activation="relu").precision = "int8"
 
 
-@pytest.mark.parametrize("kind", ["lstm", "gru", "gru before"])
+@pytest.mark.parametrize("kind", ["lstm", "peepholes", "gru", "gru before"])
 def test_streams_and_traces_have_the_activations(kind: str) -> None:
     layer = MAKE[kind](**OTHERS)
     x = np.random.default_rng(1).standard_normal((6, 2, 3)).astype("f4")
@@ -83,9 +84,9 @@ def test_streams_and_traces_have_the_activations(kind: str) -> None:
     again.reset()
     np.testing.assert_array_equal(np.stack([again(step).copy() for step in x]), y)
     gates = layer.trace(x)[0]
-    gate = gates["i" if kind == "lstm" else "z"]
+    gate = gates["z" if kind.startswith("gru") else "i"]
     assert ((gate == 0) | (gate == 1)).any() or gate.min() >= 0
-    assert (gates["g" if kind == "lstm" else "n"] >= 0).all()
+    assert (gates["n" if kind.startswith("gru") else "g"] >= 0).all()
 
 
 def test_nonlinearities_of_plain_nets() -> None:

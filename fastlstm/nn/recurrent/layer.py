@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import copy
-import inspect
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from fastlstm import lazy
 from fastlstm.kernels import CellSpec, Rows, Tokens
 from fastlstm.nn.check import Rng, check_rng, check_size, refuse_keywords
 from fastlstm.nn.module import Array, Tape, check_finite
@@ -20,12 +20,17 @@ from fastlstm.nn.recurrent.stack import Stack, States
 from fastlstm.nn.recurrent.stream import Stream
 from fastlstm.nn.recurrent.walk import draw_noise, run_backward, run_forward
 from fastlstm.nn.sequence import Sequences, read_batch
+from fastlstm.nn.signature import keyword_only, signature_of
 from fastlstm.nn.state import State, read_states
 
 if TYPE_CHECKING:  # methods load them: few calls need them, and importing costs as much as all here
     from fastlstm.nn.recurrent.memory import MemoryPlan
     from fastlstm.nn.recurrent.tbptt import Window
     from fastlstm.nn.recurrent.trace import Traces
+else:
+    MemoryPlan = lazy.hint("fastlstm.nn.recurrent.memory", "MemoryPlan")
+    Window = lazy.hint("fastlstm.nn.recurrent.tbptt", "Window")
+    Traces = lazy.hint("fastlstm.nn.recurrent.trace", "Traces")
 
 
 class Given(NamedTuple):
@@ -59,19 +64,15 @@ class Recurrent(Gated):
 
         return stack(cls, models, sizes, options)
 
-    def __init_subclass__(cls) -> None:
+    def __init_subclass__(cls, **given: Any) -> None:
         """Name the options that all layers have in the signature that `help` shows."""
-        signature = inspect.signature(cls.__init__)
-        own = dict(signature.parameters)
-        if own.pop("options", None) is not None:
-            common = inspect.signature(Stack.__init__).parameters.values()
-            own |= {p.name: p for p in common if p.kind is p.KEYWORD_ONLY}
-            own |= {name: in_signature(Stack, name) for name in cls.OPTIONS if name not in own}
-        hidden, cell = ["self"] + ["precision"] * bool(cls._engine), getattr(cls, "_cell", None)
+        super().__init_subclass__(**given)
+        common = keyword_only(Stack.__init__)
+        common += [in_signature(Stack, name) for name in cls.OPTIONS]
+        hidden, cell = ["precision"] * bool(cls._engine), getattr(cls, "_cell", None)
         if isinstance(cell, CellSpec) and not cell.projects:
             hidden.append("proj_size")
-        shown = [p for name, p in own.items() if name not in hidden]
-        cls.__signature__ = signature.replace(parameters=shown)  # type: ignore[attr-defined]
+        cls.__signature__ = signature_of(cls, common, hidden)  # type: ignore[attr-defined]
 
     def __call__(
         self,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, TypedDict
+from typing import Any, ClassVar, TypedDict
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -29,11 +29,9 @@ from fastlstm.nn.precision import Precise
 from fastlstm.nn.recurrent.options import Option, option
 from fastlstm.nn.recurrent.reset import BoolArray
 from fastlstm.nn.sums import sum_rows
+from fastlstm.nn.unpack import Unpack
 from fastlstm.nn.weights import Owned, find_parameters, make_weights, read_weights
 from fastlstm.notices import IdleWarning
-
-if TYPE_CHECKING:
-    from typing_extensions import Unpack
 
 MOST_LAYERS = 10_000  # each is made as an object: a mistaken number must not take all memory
 INITS = ("torch", "orthogonal")
