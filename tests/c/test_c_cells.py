@@ -20,7 +20,7 @@ pytestmark = pytest.mark.pairs
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("name", CASES)
 def test_against_reference(program: Program, name: str, dtype: str, tmp_path: Path) -> None:
-    """Each case in one type natively and in the other one emulated, or so: pairs of the three."""
+    """Each case in both types and both ways to run it, if not in each way with each type."""
     case, inputs = draw(CASES[name], dtype)
     expected = case.expected(inputs)
     for isa, (found,) in run_cases(program, program.isas, [(case, inputs)], tmp_path):

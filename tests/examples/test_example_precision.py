@@ -23,6 +23,7 @@ TINY = {
     "toy": ["--updates", "2", "--hidden-size", "16"],
     "translate": [
         "--embedding-dim", "8", "--hidden-size", "16", "--epochs", "1", "--limit", "100",
+        "--beam", "1",
     ],
 }  # fmt: skip
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -95,17 +96,23 @@ def test_numbas_own_variable_has_the_last_word(tmp_path: Path) -> None:
     assert not (tmp_path / "other").exists()
 
 
-def test_several_processes_write_at_once(tmp_path: Path) -> None:
-    processes = [start(tmp_path) for _ in range(3)]
-    for process in processes:
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that several processes wrote to at once."""
+    folder = tmp_path_factory.mktemp("written")
+    for process in [start(folder) for _ in range(3)]:
         _, error = process.communicate(timeout=600)
         assert (process.returncode, error) == (0, "")
-    assert len(list((tmp_path / "numba").iterdir())) == len(COMPILED)
-    assert compile_in_a_process(tmp_path) == ([], "")
+    return folder
 
 
-def test_damaged_files_are_made_again(tmp_path: Path) -> None:
-    compile_in_a_process(tmp_path)
+def test_several_processes_write_at_once(written: Path) -> None:
+    assert len(list((written / "numba").iterdir())) == len(COMPILED)
+    assert compile_in_a_process(written) == ([], "")
+
+
+def test_damaged_files_are_made_again(written: Path, tmp_path: Path) -> None:
+    shutil.copytree(written, tmp_path, dirs_exist_ok=True)
     whole = {path: path.read_bytes() for path in (tmp_path / "numba").iterdir()}
     cut, changed = whole
     cut.write_bytes(whole[cut][:100])
