@@ -8,8 +8,9 @@ from typing import Any, ClassVar
 
 from fastlstm.forecast.reading import Columns
 from fastlstm.models.model import LAYERS
+from fastlstm.nn.regression_losses import check_quantiles
 from fastlstm.text.json_value import read_json
-from fastlstm.text.rows import Reading
+from fastlstm.text.rows import Reading, check_encoding, read_delimiter
 from fastlstm.train.files import reading, write_json
 from fastlstm.train.option import LARGEST, TINY, checked, option
 from fastlstm.train.output_folder import OutputFolder
@@ -41,12 +42,12 @@ class ForecastConfig:
     epochs: int | None = option(None, "most passes over the windows", low=0, type=int)
     seed: int = option(0, "of all random numbers", low=0, high=LARGEST)
     threads: int = option(0, "threads of the kernels", low=0, high=1024)
-    time_format: str | None = None
-    utc: bool = False
-    fill_gaps: bool = False
-    delimiter: str | None = None
-    encoding: str | None = None
-    quotes: bool = True
+    time_format: str | None = option(None, "how times are written, as of strptime")
+    utc: bool = option(False, "bring times of several zones to UTC")
+    fill_gaps: bool = option(False, "take missing steps and values as missing")
+    delimiter: str | None = option(None, "of the columns")
+    encoding: str | None = option(None, "of the file")
+    quotes: bool = option(True, "quotes enclose a field")
     num_layers: int = option(1, "recurrent layers", low=1, high=100, added=True)
     dropout: float = option(0.0, "between recurrent layers and before the head", low=0, below=1,
                             added=True)  # fmt: skip
@@ -57,6 +58,16 @@ class ForecastConfig:
         for item in fields(self):
             if "type" in item.metadata:
                 object.__setattr__(self, item.name, checked(item, getattr(self, item.name)))
+        for name in ("data", "time"):
+            if not isinstance(getattr(self, name), str):
+                raise TypeError(f"{name} is {getattr(self, name)!r:.60}, expected str")
+        _check_names("target", self.target)
+        _check_names("covariates", self.covariates, least=0)
+        check_quantiles(self.quantiles)
+        if self.encoding is not None:
+            check_encoding(self.encoding)
+        if self.delimiter is not None:
+            object.__setattr__(self, "delimiter", read_delimiter(self.delimiter))
 
     def to_json(self) -> dict[str, Any]:
         """Return a plain dict."""
@@ -77,6 +88,14 @@ class ForecastConfig:
     @property
     def how(self) -> Reading:
         return Reading(delimiter=self.delimiter, encoding=self.encoding, quotes=self.quotes)
+
+
+def _check_names(name: str, columns: object, least: int = 1) -> None:
+    """Raise TypeError unless these are names of columns, ValueError if they are too few."""
+    if not isinstance(columns, list) or not all(isinstance(one, str) for one in columns):
+        raise TypeError(f"{name} is {columns!r:.60}, expected a list of names of columns")
+    if len(columns) < least:
+        raise ValueError(f"{name} is {columns!r}, expected the name of a column or several")
 
 
 class ForecastFolder(OutputFolder):

@@ -97,9 +97,15 @@ def make_net(windows: Windows, quantiles: Sequence[float], options: NetOptions, 
 
 
 def begin_with(net: Any, left: Floats) -> None:
-    """Let the net begin with the quantiles [H, K, Q] of what is left over, whatever it reads."""
-    steps = np.maximum(np.diff(left, axis=-1), 1e-3)
-    raw = np.concatenate([left[..., :1], np.log(np.expm1(steps))], axis=-1)
+    """Let the net begin with the quantiles [H, K, Q] of what is left over, whatever it reads.
+
+    It keeps them apart by a little at least, the median where it is: that of a constant series.
+    """
+    apart = np.diff(left, axis=-1)
+    steps = np.maximum(apart, 1e-3)
+    below = list(net.distribution.quantiles).index(0.5)
+    lowest = left[..., :1] - (steps - apart)[..., :below].sum(axis=-1, keepdims=True)
+    raw = np.concatenate([lowest, np.log(np.expm1(steps))], axis=-1)
     net.head.bias.data[...] = raw.reshape(-1)
 
 

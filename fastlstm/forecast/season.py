@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
 
@@ -15,13 +15,21 @@ WIDE = 0.7  # what a wide peak has a twelfth of a season beside its top, as a sh
 GAIN = 0.9  # values a season apart differ by less than this share of those half a season off
 
 
-def find_season(y: Floats, longest: int = LONGEST) -> int:
+def find_season(y: ArrayLike, longest: int = LONGEST) -> int:
     """Return the length of the season of a series [T], 1 if it has none.
 
     It is a peak of the autocorrelation without the trend, of the series or of its differences, at
     which values are closer to each other than half a season before and after. The series is to
-    have three seasons at least, and `longest` steps is the longest.
+    have three seasons at least, and `longest` steps is the longest. No times are needed: it may be
+    any list or array of numbers, or a Series of pandas; NaN is missing.
+
+    Raises ValueError if it is no such series.
     """
+    y = np.asarray(y, np.float64)
+    if y.ndim == 2 and y.shape[1] == 1:
+        y = y[:, 0]
+    if y.ndim != 1:
+        raise ValueError(f"y has shape {y.shape}, expected one series, (T,)")
     y = filled(y)
     most = min(len(y) // 3, longest)
     if most < 2 or not np.ptp(y):

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastlstm.forecast.index import stamps_of_index
 from fastlstm.forecast.season import filled
-from fastlstm.forecast.stamps import Stamps, as_stamps, check_even, find_spacing
+from fastlstm.forecast.stamps import Stamps, as_stamps, check_even, find_spacing, shown_time
 
 Floats = NDArray[np.float64]
 
@@ -92,22 +93,33 @@ def read_series(name: str, y: Any, X: Any = None, stamps: Any = None) -> Series:
     empty = np.flatnonzero(np.isnan(values).all(axis=0))
     if empty.size:
         raise ValueError(f"{name} holds no number at all in target {empty[0]}")
-    known = read_known("X", X, len(values))
-    when = _stamps_of(y) if stamps is None else as_stamps("stamps", stamps)
+    when = stamps_of_index(f"the index of {name}", y)
+    if stamps is not None:
+        when = as_stamps("stamps", stamps)
     if when is not None:
         if len(when) != len(values):
             raise ValueError(f"stamps has {len(when)} rows, expected {len(values)} as {name} has")
         if len(when) > 1:
             check_even("stamps" if stamps is not None else f"the index of {name}", when)
     like = y if hasattr(y, "index") and hasattr(y, "iloc") else None
+    known = read_known("X", X, len(values), when, like)
     return Series(values, known, when, np.ndim(y) == 1, like, _labels(y))
 
 
-def read_known(name: str, X: Any, rows: int) -> Floats:
-    """Return features [rows, F] known ahead, none of them missing; F is 0 for None."""
+def read_known(
+    name: str, X: Any, rows: int, stamps: Stamps | None = None, like: Any = None
+) -> Floats:
+    """Return features [rows, F] known ahead, none of them missing; F is 0 for None.
+
+    Of a pandas object with times they are those of the `stamps` of the steps, if these are known,
+    which were those of `like`.
+    """
     if X is None:
         return np.zeros((rows, 0))
     values = read_numbers(name, X)
+    when = None if stamps is None else stamps_of_index(f"the index of {name}", X, like)
+    if when is not None and len(when):
+        values = values[_places(name, when, stamps)]
     if len(values) != rows:
         raise ValueError(f"{name} has {len(values)} rows, expected {rows}")
     wrong = ~np.isfinite(values)
@@ -121,10 +133,19 @@ def read_known(name: str, X: Any, rows: int) -> Floats:
 
 def read_numbers(name: str, values: Any) -> Floats:
     """Return numbers as float64 [T, columns]."""
-    array = np.asarray(values)
-    if array.dtype == object:  # as of pandas columns of mixed or nullable numbers
+    try:
+        array = np.asarray(values)
+    except ValueError as error:
+        raise ValueError(
+            f"{name} has rows of different lengths, expected numbers of shape (steps,) or (steps, "
+            "columns); several series are a list of arrays"
+        ) from error
+    if array.dtype == object and array.ndim:  # as of pandas columns of mixed or nullable numbers
+        text = next((value for value in array.flat if isinstance(value, str)), None)
+        if text is not None:
+            raise TypeError(f"{name} holds the text {text!r:.40}, expected numbers")
         try:
-            array = array.astype(np.float64)
+            array = np.where(_is_missing(array).astype(bool), np.nan, array).astype(np.float64)
         except (TypeError, ValueError) as error:
             raise TypeError(f"{name} holds what is no number: {error}") from error
     if array.dtype.kind not in "biuf" or array.ndim not in (1, 2):
@@ -136,6 +157,19 @@ def read_numbers(name: str, values: Any) -> Floats:
     return found[:, None] if found.ndim == 1 else found
 
 
+_is_missing = np.frompyfunc(lambda value: value is None or type(value).__name__ == "NAType", 1, 1)
+
+
+def _places(name: str, there: Stamps, stamps: Any) -> Any:
+    """Return the rows of the times `there` that the stamps have; ValueError if one is not there."""
+    order = np.argsort(there, kind="stable")
+    place = order[np.searchsorted(there, stamps, sorter=order).clip(max=len(there) - 1)]
+    wrong = np.flatnonzero(there[place] != stamps)
+    if wrong.size:
+        raise ValueError(f"{name} has no row of the time {shown_time(stamps[wrong[0]])}")
+    return place
+
+
 def _labels(y: Any) -> tuple[str, ...]:
     """Return the names that a pandas object has for its columns."""
     columns: Any = getattr(y, "columns", None)
@@ -143,16 +177,3 @@ def _labels(y: Any) -> tuple[str, ...]:
         name = getattr(y, "name", None)
         columns = () if name is None else (name,)
     return tuple(map(str, columns))
-
-
-def _stamps_of(y: Any) -> Stamps | None:
-    """Return the times in the index of a pandas object, None if it has none."""
-    index = getattr(y, "index", None)
-    if index is None or callable(index):  # as of a list
-        return None
-    if hasattr(index, "to_timestamp"):  # a PeriodIndex
-        index = index.to_timestamp()
-    if getattr(index, "tz", None) is not None:  # daylight saving would make the steps uneven
-        index = index.tz_convert("UTC").tz_localize(None)
-    found = np.asarray(index)
-    return as_stamps("the index of y", found) if found.dtype.kind == "M" else None

@@ -89,7 +89,7 @@ def first_break(stamps: Stamps, spacing: Spacing) -> tuple[int, str] | None:
     if not wrong.any():
         return None
     at = int(wrong.argmax()) + 1
-    before, now = (str(stamps[n].astype("datetime64[s]")).replace("T", " ") for n in (at - 1, at))
+    before, now = (shown_time(stamps[n]) for n in (at - 1, at))
     if steps[at - 1] == 0:
         what = f"{now} comes twice"
     elif steps[at - 1] < 0:
@@ -103,11 +103,20 @@ def first_break(stamps: Stamps, spacing: Spacing) -> tuple[int, str] | None:
 
 def check_even(name: str, stamps: Stamps) -> Spacing:
     """Return the spacing of stamps; ValueError that names the first one out of step."""
-    spacing = find_spacing(stamps)
+    try:
+        spacing = find_spacing(stamps)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from error
     found = first_break(stamps, spacing)
     if found:
-        raise ValueError(f"{name}[{found[0]}]: {found[1]}")
+        hint = "; a step that is missing is a row of NaN, as of asfreq in pandas"
+        raise ValueError(f"{name}[{found[0]}]: {found[1]}{hint if 'gap' in found[1] else ''}")
     return spacing
+
+
+def shown_time(stamp: np.datetime64) -> str:
+    """Return a time in words, for messages."""
+    return str(stamp.astype("datetime64[s]")).replace("T", " ")
 
 
 def _in_month(months: NDArray[Any], like: np.datetime64) -> Stamps:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
@@ -25,11 +27,13 @@ from fastlstm.sklearn.given_series import (
     Floats,
     check_alike,
     features,
+    following,
     is_several,
     listed,
     origin,
     read_all,
 )
+from fastlstm.sklearn.parameters import OF_FORECASTERS, check_parameters
 
 NET_OPTIONS = (
     "cell", "hidden_size", "num_layers", "dropout", "lr", "weight_decay", "batch_size", "epochs",
@@ -222,7 +226,7 @@ class LSTMForecaster(BaseEstimator):
         Errors as of `fastlstm.train.checkpoint.save`.
         """
         check_is_fitted(self, "forecaster_")
-        params = self.get_params()
+        params = {name: _plain(value) for name, value in self.get_params().items()}
         params["quantiles"] = [float(level) for level in self.quantiles]
         if not isinstance(self.random_state, int | None):
             params["random_state"] = None  # no file can hold a generator
@@ -257,20 +261,11 @@ class LSTMForecaster(BaseEstimator):
 
     def _options(self) -> dict[str, Any]:
         """Return the checked options of a forecaster."""
-        check_quantiles(self.quantiles)
-        for name, least in (("context", 1), ("season", 1), ("epochs", 0)):
-            if getattr(self, name) is not None:
-                check_size(name, getattr(self, name), least)
-        for name, least in (("horizon", 1), ("batch_size", 1), ("patience", 0)):
-            check_size(name, getattr(self, name), least)
-        if not 0 < self.validation_fraction < 1:
-            raise ValueError(
-                f"validation_fraction is {self.validation_fraction}, expected a number between 0 "
-                "and 1"
-            )
+        check_parameters(self, OF_FORECASTERS)
         names = ("horizon", "quantiles", "context", "season", "calendar", "validation_fraction")
-        options: dict[str, Any] = {name: getattr(self, name) for name in names}
-        return {**options, "net": NetOptions(**{name: getattr(self, name) for name in NET_OPTIONS})}
+        options: dict[str, Any] = {name: _plain(getattr(self, name)) for name in names}
+        net = {name: _plain(getattr(self, name)) for name in NET_OPTIONS}
+        return {**options, "net": NetOptions(**net)}
 
     def _going_on(
         self, y: Any, X: Any, stamps: Any, steps: int, several: bool
@@ -282,14 +277,18 @@ class LSTMForecaster(BaseEstimator):
         if y is None:
             series = self.series_
             given = listed(X, len(series), several, "X")
-            return series, [features(one, steps, F) for one in given]
+            ahead = [features(known, steps, F, following(one, steps), one.like)
+                     for one, known in zip(series, given, strict=True)]  # fmt: skip
+            return series, ahead
         ys = list(y) if several else [y]
         when = listed(stamps, len(ys), several, "stamps")
         series, ahead = [], []
         for one, known, times in zip(ys, listed(X, len(ys), several, "X"), when, strict=True):
-            T = len(one)
-            all_known = features(known, T + steps, F)
-            series.append(read_series("y", one, all_known[:T], times))
+            found = read_series("y", one, None, times)
+            T, after = len(found), following(found, steps)
+            stamps = None if after is None else np.concatenate([found.stamps, after])
+            all_known = features(known, T + steps, F, stamps, found.like)
+            series.append(replace(found, X=all_known[:T]))
             ahead.append(all_known[T:])
         self._check_series(series)
         for one in series:
@@ -311,3 +310,8 @@ class LSTMForecaster(BaseEstimator):
                     raise ValueError(f"{what} has {found} columns, expected {expected} as in fit")
             if one.stamps is None and self.forecaster_.framing.calendar.circles:
                 raise ValueError("y has no stamps, expected some as in fit: stamps=")
+
+
+def _plain(value: Any) -> Any:
+    """Return a number of NumPy as Python's own, which files can hold."""
+    return value.item() if isinstance(value, np.generic) else value

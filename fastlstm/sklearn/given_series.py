@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timezone
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fastlstm.forecast.index import is_local, stamps_of_index
 from fastlstm.forecast.series import Series, read_known, read_series
+from fastlstm.forecast.stamps import Stamps, find_spacing
 
 Floats = NDArray[np.float64]
 
@@ -44,13 +47,24 @@ def listed(values: Any, count: int, several: bool, name: str) -> list[Any]:
     return list(values)
 
 
-def features(X: Any, rows: int, size: int) -> Floats:
-    """Return the features [rows, size] of steps that follow; more rows may be given."""
-    X = X if X is None else X[:rows]
-    found = read_known("X", X, rows)
+def features(X: Any, rows: int, size: int, stamps: Stamps | None, like: Any) -> Floats:
+    """Return the features [rows, size] of steps that follow; more rows may be given.
+
+    Of a pandas object with times they are those of the `stamps` of a series like `like`, wherever
+    they stand in it.
+    """
+    has_times = stamps is not None and stamps_of_index("the index of X", X) is not None
+    found = read_known("X", X if X is None or has_times else X[:rows], rows, stamps, like)
     if found.shape[1] != size:
         raise ValueError(f"X has {found.shape[1]} columns, expected {size} as in fit")
     return found
+
+
+def following(series: Series, steps: int) -> Stamps | None:
+    """Return the times of the steps after the end of a series, None if they are not known."""
+    if series.stamps is None or len(series) < 2:
+        return None
+    return find_spacing(series.stamps).after(series.stamps[-1], steps)
 
 
 def check_alike(series: Sequence[Series]) -> None:
@@ -75,4 +89,20 @@ def origin(start: Any, series: Series) -> int:
         return round(start * len(series))
     if series.stamps is None:
         raise TypeError(f"start is {start!r}, expected a number or a fraction: y has no stamps")
-    return int(np.searchsorted(series.stamps, np.datetime64(start)))
+    return int(np.searchsorted(series.stamps, _time(start, series)))
+
+
+def _time(start: Any, series: Series) -> Any:
+    """Return a time as the stamps of a series are; TypeError or ValueError if it is none."""
+    zone = getattr(start, "tzinfo", None)
+    try:
+        if zone is not None:
+            index = None if series.like is None else series.like.index
+            own = None if index is None else getattr(index, "tz", None)
+            local = own is not None and is_local(index)
+            start = start.astimezone(own if local else timezone.utc).replace(tzinfo=None)
+        return np.datetime64(start)
+    except (TypeError, ValueError) as error:
+        raise type(error)(
+            f"start is {start!r:.60}, expected a number, a fraction or a time such as 2024-05-31"
+        ) from error

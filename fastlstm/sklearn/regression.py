@@ -8,7 +8,6 @@ from typing import Any
 
 from fastlstm.models import SequenceRegressor
 from fastlstm.models.distributions import of_name
-from fastlstm.nn.check import check_choice
 from fastlstm.nn.regression_losses import huber_loss, l1_loss, mse_loss
 from fastlstm.sklearn.data import Data
 from fastlstm.sklearn.earlier import TOLD, check_architecture
@@ -20,7 +19,6 @@ from fastlstm.train.history import History
 from fastlstm.train.seeds import WEIGHTS, generator
 from fastlstm.train.tasks.regression import Regression
 
-LOSSES = ("squared_error", "absolute_error", "huber", "quantile")
 QUANTILES = (0.1, 0.5, 0.9)
 
 
@@ -74,7 +72,7 @@ def _build(estimator: Any, input_size: int, num_targets: int, seed: int) -> Sequ
 
 
 def _task(estimator: Any) -> Regression:
-    loss = check_choice("loss", estimator.loss, LOSSES)
+    loss = estimator.loss
     if loss == "quantile":
         kind = of_name("quantiles", _quantiles(estimator))
         return Regression(kind.loss, kind.point)

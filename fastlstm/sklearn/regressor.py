@@ -13,6 +13,7 @@ from fastlstm.runtime import num_threads
 from fastlstm.sklearn.base import SequenceEstimator, counted
 from fastlstm.sklearn.data import outputs_of
 from fastlstm.sklearn.idle import OF_REGRESSIONS, warn_of_idle
+from fastlstm.sklearn.parameters import OF_REGRESSORS, check_parameters
 from fastlstm.sklearn.readers import NumberReader, Numbers, find_numbers, find_texts
 from fastlstm.sklearn.regression import EarlierRegression, train_regressor
 from fastlstm.sklearn.scale import TargetScale
@@ -125,6 +126,7 @@ class LSTMRegressor(RegressorMixin, SequenceEstimator):
         TrainingInterrupted
             After Ctrl-C.
         """
+        check_parameters(self, OF_REGRESSORS)
         targets = check_targets(self, y)  # first: it forgets the column names of an earlier fit
         if find_texts(X) is not None:
             raise ValueError("X holds texts, expected sequences of numbers")

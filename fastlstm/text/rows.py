@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
@@ -56,6 +57,28 @@ class FileRows(NamedTuple):
     def place(self, number: int) -> str:
         """Return the file and the number of a row, for messages."""
         return f"{self.path} {self.unit} {number}"
+
+
+def check_encoding(name: str) -> None:
+    """Raise ValueError unless `name` is an encoding of text that Python knows."""
+    try:
+        b"a".decode(name)  # fails for codecs that are no encodings of text, such as base64
+        codecs.getincrementaldecoder(name)
+    except UnicodeError:
+        return  # half a character of a wide encoding
+    except LookupError:
+        raise ValueError(
+            f"encoding is {name!r}, expected the name of one, such as utf-8, utf-16, cp1252, "
+            "latin-1 or shift_jis"
+        ) from None
+
+
+def read_delimiter(text: str) -> str:
+    """Return a delimiter of a table as one character: "tab" is one; ValueError for another text."""
+    found = {"\\t": "\t", "tab": "\t"}.get(text, text)
+    if len(found) != 1 or found in '"\r\n':
+        raise ValueError(f"delimiter is {found!r}, expected one character, such as ; or tab")
+    return found
 
 
 def listed(names: list[str]) -> str:

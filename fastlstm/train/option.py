@@ -6,6 +6,8 @@ import math
 from dataclasses import Field, field
 from typing import Any
 
+import numpy as np
+
 from fastlstm.train.record import ADDED
 
 LARGEST = 2**63 - 1  # whole number accepted as a float
@@ -33,6 +35,10 @@ def checked(item: Field[Any], value: Any) -> Any:
     """Return the value of an option in its type, or raise an error that names the option."""
     about = item.metadata
     kind = about["type"]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if kind is tuple and isinstance(value, list):
+        value = tuple(value)
     if value is None and item.default is None:
         return value
     if kind is float and type(value) is int and abs(value) < LARGEST:

@@ -389,7 +389,7 @@ OPTIONS: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"patience": 2}, ValueError, "patience is 2 but there is no validation data"),
     ({"max_length": 0}, ValueError, "max_length is 0"),
     ({"dtype": "float16"}, ValueError, "dtype is 'float16'"),
-    ({"n_threads": 0}, ValueError, "n is 0, expected 1 to 1024"),
+    ({"n_threads": 0}, ValueError, "n_threads is 0, expected at least 1"),
 ]
 
 

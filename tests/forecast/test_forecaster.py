@@ -243,6 +243,10 @@ def test_parameters_out_of_range_are_named(params: dict[str, Any], told: str) ->
     ("y", "X", "told"),
     [
         (np.array(["a", "b"]), None, "y has dtype"),
+        (np.array([1.0, "2"], dtype=object), None, "y holds the text '2', expected numbers"),
+        ({"a": wave()}, None, "y has dtype object"),
+        (5, None, "y has dtype int64 and shape"),
+        ([[1, 2, 3], [4, 5]], None, "y has rows of different lengths"),
         (np.zeros((3, 2, 1)), None, "y has dtype"),
         (np.r_[wave(), np.inf], None, "y holds infinite numbers"),
         (np.full(100, np.nan), None, "no number at all"),
@@ -316,3 +320,60 @@ def test_pandas_in_pandas_out() -> None:
     forecast = LSTMForecaster(horizon=6, **SMALL).fit(frame).predict()
     assert list(forecast.columns) == ["a", "b"]
     assert forecast.index.tolist() == list(range(240, 246))
+
+
+def test_a_constant_series_stays_what_it_is() -> None:
+    fitted = LSTMForecaster(horizon=6, epochs=0, random_state=0).fit(np.full(120, 7.0))
+    np.testing.assert_allclose(fitted.predict(), 7.0, rtol=1e-6)
+    low, high = fitted.predict(quantiles=[0.1, 0.9]).T
+    assert (low < 7).all()
+    assert (high > 7).all()
+
+
+def test_parameters_of_numpy_are_kept_in_a_file(tmp_path: Path) -> None:
+    given = {**SMALL, "horizon": np.int64(6), "hidden_size": np.int32(4), "lr": np.float32(0.01)}
+    LSTMForecaster(**given).fit(wave()).save(tmp_path / "f.safetensors")
+    assert LSTMForecaster.load(tmp_path / "f.safetensors").horizon == 6
+
+
+def test_missing_values_as_tables_have_them() -> None:
+    y = np.array([None, *wave()[1:]], dtype=object)
+    fitted = LSTMForecaster(horizon=6, epochs=0, random_state=0).fit(y)
+    assert np.isnan(fitted.series_[0].y[0, 0])
+
+
+def test_days_of_a_zone_with_daylight_saving() -> None:
+    pandas = pytest.importorskip("pandas")
+    index = pandas.date_range("2023-01-01", periods=240, freq="D", tz="Europe/Berlin")
+    days = pandas.Series(wave(), index=index)
+    fitted = LSTMForecaster(horizon=6, epochs=0, random_state=0).fit(days)
+    expected = pandas.date_range(index[-1], periods=7, freq="D")[1:]
+    assert fitted.predict().index.equals(expected)
+    start = pandas.Timestamp("2023-08-01", tz="Europe/Berlin")
+    assert fitted.backtest(days, start).origins[0] == index.get_loc(start)
+    hours = pandas.Series(wave(), pandas.date_range(index[80], periods=240, freq="h"))
+    after = LSTMForecaster(horizon=6, epochs=0, random_state=0).fit(hours).predict().index
+    assert after[0] - hours.index[-1] == pandas.Timedelta("1h")
+    with pytest.raises(
+        ValueError, match="start is 'nope', expected a number, a fraction or a time"
+    ):
+        fitted.backtest(days, "nope")
+    with pytest.raises(ValueError, match="a step that is missing is a row of NaN"):
+        LSTMForecaster(horizon=6).fit(days.drop(index[30]))
+
+
+def test_features_with_times_are_found_by_them() -> None:
+    pandas = pytest.importorskip("pandas")
+    index = pandas.date_range("2023-01-01", periods=260, freq="D", tz="Europe/Berlin")
+    X = pandas.DataFrame({"a": np.random.default_rng(0).normal(size=260)}, index=index)
+    y = pandas.Series(wave() + 3 * X.a.to_numpy()[:240], index=index[:240])
+    fitted = LSTMForecaster(horizon=6, epochs=0, random_state=0).fit(y, X)
+    expected = fitted.predict(X=X.to_numpy()[240:246])
+    for given in (X, X[::-1], X[240:], X[240:246]):
+        pandas.testing.assert_series_equal(fitted.predict(X=given), expected)
+    first = fitted.predict(1, X=X[240:241])
+    pandas.testing.assert_series_equal(first, expected[:1], check_freq=False)
+    short = fitted.predict(X=X, y=y[:200])
+    pandas.testing.assert_series_equal(short, fitted.predict(X=X[:206], y=y[:200]))
+    with pytest.raises(ValueError, match="X has no row of the time 2023-08-31 00:00:00"):
+        fitted.predict(X=X[:242])

@@ -105,3 +105,13 @@ def test_cycles_of_the_calendar_in_steps(step: str, count: list[int]) -> None:
     months = unit == "M"
     length = int(size) if months else int(np.timedelta64(int(size), unit) / np.timedelta64(1, "us"))
     assert cycles(Spacing(length, months)) == count
+
+
+def test_a_season_is_found_in_any_list_of_numbers() -> None:
+    t = np.arange(240)
+    y = 10 * np.sin(2 * np.pi * t / 12) + np.random.default_rng(0).normal(size=240)
+    assert find_season(y.tolist()) == find_season(y[:, None]) == find_season(y.astype(int)) == 12
+    with pytest.raises(ValueError, match=r"y has shape \(240, 2\), expected one series"):
+        find_season(np.stack([y, y], axis=1))
+    pandas = pytest.importorskip("pandas")
+    assert find_season(pandas.Series(y, index=pandas.date_range("2020-01-31", periods=240))) == 12
