@@ -37,8 +37,8 @@ from fastlstm.inside.terminal import (
 from fastlstm.models.joined import Join
 from fastlstm.printable import printable, say
 from fastlstm.text.lines import read_lines
+from fastlstm.text.rows import check_encoding
 from fastlstm.train.classifier.loaded_run import LoadedRun, ReadTexts, load_run
-from fastlstm.train.classifier.text_config import check_encoding
 
 DIRECTIONS = ("forward", "backward")
 

@@ -23,10 +23,12 @@ def add_option(parser: Any, item: Field[Any]) -> None:
     Where it is not given it does not appear in the result.
     """
     assert item.default is not MISSING
-    default = "" if item.default is None else f" (default {item.default})"
+    default = "" if item.default in (None, ()) else f" (default {item.default})"
     settings: dict[str, Any] = {"help": (item.metadata["help"] + default).replace("%", "%%")}
     if isinstance(item.default, bool):
         settings["action"] = argparse.BooleanOptionalAction
+    elif item.default == ():
+        settings |= {"action": "append", "metavar": "FILE"}
     else:
         choices, kind = item.metadata["choices"], item.metadata["type"]
         metavar = None if choices else {int: "N", float: "X", str: "S"}[kind]

@@ -27,6 +27,7 @@ from fastlstm.cli.reading import STANDARD_INPUT, asked_reading, reading_as, type
 from fastlstm.cli.results import check_results, results_file
 from fastlstm.printable import say
 from fastlstm.text.pieces import in_pieces
+from fastlstm.text.plain_texts import lines_as_rows
 from fastlstm.text.row_kinds import kind_by_name, read_rows
 from fastlstm.text.rows import FileRows, Reading, Row
 from fastlstm.text.which_columns import find_text, text_of
@@ -122,20 +123,14 @@ def _reading(trained: LoadedRun, options: argparse.Namespace, asked: Reading) ->
 def _rows(options: argparse.Namespace, how: Reading) -> tuple[FileRows, int]:
     """Return the rows that hold the texts, and how many to classify at a time."""
     if options.texts:
-        return _lines_as_rows(Path("TEXT"), iter(options.texts)), CHUNK
+        return lines_as_rows(Path("TEXT"), iter(options.texts)), CHUNK
     if options.file is not None and str(options.file) != "-":
-        return read_rows(options.file, how, _lines_as_rows), CHUNK
+        return read_rows(options.file, how, lines_as_rows), CHUNK
     name = Path(STANDARD_INPUT)
     lines = typed_lines(how.encoding, "type a text on each line; Ctrl-D ends")
     if sys.stdin.isatty():
-        return _lines_as_rows(name, lines), 1
-    return read_rows(name, how, _lines_as_rows, lines), CHUNK
-
-
-def _lines_as_rows(path: Path, lines: Iterator[str]) -> FileRows:
-    """Return lines as the rows of a table with one column."""
-    rows: Iterator[Row] = ((n, [line.removesuffix("\n")]) for n, line in enumerate(lines, 1))
-    return FileRows(path, ["text"], rows, own_names=False)
+        return lines_as_rows(name, lines), 1
+    return read_rows(name, how, lines_as_rows, lines), CHUNK
 
 
 def _results(

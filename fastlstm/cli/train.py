@@ -27,6 +27,7 @@ fastlstm train news.csv --no-header --label-column 1 --text-column 2,3
 fastlstm train news/train --test news/test --cell gru --epochs 5
 fastlstm train reviews.csv --vectors glove.6B.100d.txt --freeze-vectors
 fastlstm train new_tickets.jsonl --from runs/tickets
+fastlstm train reviews.csv --pretrain --unlabelled more.txt --unlabelled others.csv
 fastlstm train --resume runs/tickets
 """
 ABOUT = """\
@@ -53,7 +54,7 @@ def add_options(parser: Parser) -> None:
 
 def add_text_options(parser: Parser) -> None:
     """Add DATA, and the options that say how texts are read and a classifier is trained."""
-    inherited = {item.name for item in fields(Config)}
+    inherited = {item.name for item in fields(Config)} - {"unlabelled"}
     own = parser.add_argument_group("data")
     own.add_argument("data", metavar="DATA", nargs="?", default=argparse.SUPPRESS,
                      help="the labelled texts; see below")  # fmt: skip
@@ -68,6 +69,8 @@ def check_texts(given: dict[str, Any]) -> None:
     for name in ("data", "test"):
         if name in given:
             given[name] = absolute(given[name])
+    if "unlabelled" in given:
+        given["unlabelled"] = tuple(map(absolute, given["unlabelled"]))
     if "data" not in given and given["resume"] is None:
         raise UsageError("DATA is missing: the labelled texts to train on (or --resume a run)")
     if "test" in given and given.get("test_split"):

@@ -150,9 +150,6 @@ def writing(output: Output, program: str) -> Iterator[None]:
     folder = output.folder
     with folder.locked():
         if not output.resume:
-            if isinstance(folder, RunFolder):
-                ComparisonFolder(folder.path).check_no_comparison()
-                TuneFolder(folder.path).check_no_study()
             folder.check_free(output.overwrite)
         try:
             yield
@@ -170,7 +167,7 @@ def resumed(saved: Any, given: dict[str, Any], folder: Folder) -> Any:
     For a finished run that includes a larger number of epochs. Raises UsageError if another option
     differs from that of the run.
     """
-    begins = {name for name in ("vectors", "from_run") if getattr(saved, name, None) is None}
+    begins = {n for n in ("vectors", "from_run", "unlabelled") if not getattr(saved, n, None)}
     free = set(saved.free_options) - begins  # what a run did not begin with it cannot get later
     if isinstance(folder, RunFolder) and folder.finished:
         free.add("epochs")

@@ -20,7 +20,9 @@ from fastlstm.sklearn.data import Data, outputs_of
 from fastlstm.sklearn.earlier import Earlier
 from fastlstm.sklearn.idle import OF_NUMBERS, OF_TEXTS, warn_of_idle
 from fastlstm.sklearn.labels import check_labels
+from fastlstm.sklearn.parameters import OF_CLASSIFIERS, check_parameters
 from fastlstm.sklearn.parts import parts_of, train_parts
+from fastlstm.sklearn.pretraining import check_pretraining, pretrained
 from fastlstm.sklearn.readers import (
     Analyzer,
     Numbers,
@@ -29,7 +31,7 @@ from fastlstm.sklearn.readers import (
     find_numbers,
     find_texts,
 )
-from fastlstm.sklearn.training import EMBEDDING_DIM
+from fastlstm.sklearn.training import EMBEDDING_DIM, check_precision_of
 from fastlstm.sklearn.weights import Floats, weights_of_rows
 from fastlstm.train.classifier.predict import log_probabilities
 
@@ -73,6 +75,10 @@ class LSTMClassifier(ClassifierMixin, SequenceEstimator):
         `vocab_size` with their first words that X lacks, so that `predict` knows more words.
     embedding_dropout : probability for the elements of the word vectors; None takes `dropout`.
     word_dropout : fraction of the words that are hidden in training.
+    pretrain : whether embedding and recurrent layers first learn to predict words of X, and of the
+        `unlabelled` texts of `fit`; training then has half the learning rate.
+    pretrain_epochs : epochs of that.
+    pretrain_window : words before and after a word, of which one is predicted; 1 for the nearest.
     standardize : whether to scale each of the F numbers to mean 0 and variance 1 over all steps of
         the training sequences.
     max_length : most steps read of a sequence; None for all.
@@ -124,6 +130,7 @@ class LSTMClassifier(ClassifierMixin, SequenceEstimator):
     # also of what was pickled before there was a choice
     precision, vectors, freeze_vectors, warm_start = "float32", None, False, False
     parts, linear_, join_ = "net", None, None
+    pretrain, pretrain_epochs, pretrain_window = False, 3, 10
 
     def __init__(
         self, *, parts: str = "joined",
@@ -132,6 +139,7 @@ class LSTMClassifier(ClassifierMixin, SequenceEstimator):
         analyzer: Analyzer = "auto", vocab_size: int = 20_000, embedding_dim: int = EMBEDDING_DIM,
         vectors: Any = None, freeze_vectors: bool = False,
         embedding_dropout: float | None = None, word_dropout: float = 0.1,
+        pretrain: bool = False, pretrain_epochs: int = 3, pretrain_window: int = 10,
         standardize: bool = True, max_length: int | None = None, truncate: str = "first",
         optimizer: str = "adam", lr: float = 5e-3, weight_decay: float = 0.0,
         schedule: str = "linear", clip: float = 1.0, average: float = 0.0, batch_size: int = 32,
@@ -154,6 +162,9 @@ class LSTMClassifier(ClassifierMixin, SequenceEstimator):
         self.freeze_vectors = freeze_vectors
         self.embedding_dropout = embedding_dropout
         self.word_dropout = word_dropout
+        self.pretrain = pretrain
+        self.pretrain_epochs = pretrain_epochs
+        self.pretrain_window = pretrain_window
         self.standardize = standardize
         self.max_length = max_length
         self.truncate = truncate
@@ -175,7 +186,9 @@ class LSTMClassifier(ClassifierMixin, SequenceEstimator):
         self.n_threads = n_threads
         self.verbose = verbose
 
-    def fit(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None) -> LSTMClassifier:
+    def fit(
+        self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None, unlabelled: Any = None
+    ) -> LSTMClassifier:  # fmt: skip
         """Train on sequences and their labels.
 
         Parameters
@@ -189,6 +202,8 @@ class LSTMClassifier(ClassifierMixin, SequenceEstimator):
             many copies: in the loss, in the scaling of numbers, and in which words are frequent.
             The sequences that are held back have their weights too, and the best epoch is that of
             the best weighted accuracy.
+        unlabelled : further texts of any number, of which no label is known, to pretrain on. Words
+            that only they have fill the vocabulary up to `vocab_size`.
 
         Raises
         ------
@@ -199,6 +214,7 @@ class LSTMClassifier(ClassifierMixin, SequenceEstimator):
         TrainingInterrupted
             After Ctrl-C.
         """
+        check_parameters(self, OF_CLASSIFIERS)
         check_labels(y)
         y = validate_data(self, y=y)  # first, as it forgets the column names of an earlier fit
         found = self._find(X)
@@ -207,7 +223,10 @@ class LSTMClassifier(ClassifierMixin, SequenceEstimator):
         check_classification_targets(y)
         found, y, weights = counted(found, np.asarray(y), sample_weight)
         earlier = self._earlier(found)
+        more = check_pretraining(self, X, found, unlabelled, earlier)
         reader: Any = learned_reader(self, found, weights, earlier)
+        if more:
+            reader.add_words_of(more, self.vocab_size)
         numbered = np.unique(y, return_inverse=True) if earlier is None else earlier.number(y)
         classes, labels = numbered
         if len(classes) < 2:
@@ -215,10 +234,13 @@ class LSTMClassifier(ClassifierMixin, SequenceEstimator):
             raise ValueError(f"y has one class only, {only!r}, expected at least two")
         seed = self._seed()
         parts_of(self, reader)  # before vectors are read, which may be long
-        first = earlier or first_vectors(self, reader)
+        first: Any = earlier or first_vectors(self, reader)
         weights = weights_of_rows(self.class_weight, classes, labels, weights)
         data = self._cut(reader.read(found)).labelled(labels, weights)
         with num_threads(self.n_threads):
+            if self.pretrain and earlier is None:
+                check_precision_of(self)
+                first = pretrained(self, reader, data, more, seed)
             trained = train_parts(self, reader, found, data, classes, seed, first)
         self.model_, self.history_, self.linear_, self.join_ = trained
         self.reader_, self.classes_ = reader, classes

@@ -8,11 +8,18 @@ from collections.abc import Iterable
 from typing import Any
 
 from fastlstm.notices import IdleWarning
-from fastlstm.train.classifier.idle_options import NO_CUT, NO_NET, Rule, idle_options
+from fastlstm.train.classifier.idle_options import (
+    NO_CUT,
+    NO_NET,
+    NO_PRETRAINING,
+    Rule,
+    idle_options,
+)
 
-OF_TEXTS = (NO_NET._replace(names={*NO_NET.names, "warm_start"}), NO_CUT)
+OF_TEXTS = (NO_NET._replace(names={*NO_NET.names, "warm_start"}), NO_PRETRAINING, NO_CUT)
 OF_NUMBERS = (
-    Rule(("analyzer", "vocab_size", "embedding_dim", "embedding_dropout", "word_dropout"),
+    Rule(("analyzer", "vocab_size", "embedding_dim", "embedding_dropout", "word_dropout",
+          "pretrain_epochs", "pretrain_window"),
          lambda estimator: True, "X holds numbers, not words"),
     NO_CUT,
 )  # fmt: skip

@@ -91,6 +91,13 @@ class TextReader:
         self.vocabulary = self._numbered([*words, *known.extra])
         return FirstVectors.of(self.vocabulary.words, known)
 
+    def add_words_of(self, texts: Texts, most: int) -> None:
+        """Let words that only these texts have follow, the most frequent first, up to `most`."""
+        known = self.vocabulary.words
+        counts, before = self._counts(texts, None), {*known, *SPECIAL}
+        new = by_frequency({word: n for word, n in counts.items() if word not in before})
+        self.vocabulary = self._numbered([*known, *new[: max(0, most - len(known))]])
+
     def read(self, texts: Texts) -> Data:
         """Return texts as ids, with `UNK` for words that are not known."""
         number = self.vocabulary.id
@@ -180,15 +187,16 @@ def select(found: Texts | Numbers, rows: NDArray[np.intp]) -> Texts | Numbers:
     return found._replace(values=found.values[steps.tokens], lengths=steps.lengths)
 
 
-def find_texts(X: Any) -> Texts | None:
+def find_texts(X: Any, name: str = "X") -> Texts | None:
     """Return the rows of X if they are strings or lists of words, else None.
 
-    Raises ValueError if X is a string itself or a column of a table, or only some rows are texts.
+    Messages call it by its `name`. Raises ValueError if X is a string itself or a column of a
+    table, or only some rows are texts.
     """
     if isinstance(X, (str, bytes)):
-        raise ValueError(f"X is a {type(X).__name__}, expected a list of texts")
+        raise ValueError(f"{name} is a {type(X).__name__}, expected a list of texts")
     if not _is_list(X):
-        _refuse_column(X)
+        _refuse_column(X, name)
         return None
     rows = list(X)
     kinds = [_is_text(row) for row in rows]
@@ -196,7 +204,7 @@ def find_texts(X: Any) -> Texts | None:
         return None
     if False in kinds:
         at = kinds.index(False)
-        raise ValueError(f"X[{at}] is {rows[at]!r:.50}, but other rows of X are texts")
+        raise ValueError(f"{name}[{at}] is {rows[at]!r:.50}, but other rows of {name} are texts")
     return rows
 
 
@@ -278,8 +286,8 @@ def _is_rectangle(X: list[Any]) -> bool:
     )
 
 
-def _refuse_column(X: Any) -> None:
+def _refuse_column(X: Any, name: str) -> None:
     shape: Any = getattr(X, "shape", ())
     if len(shape) == 2 and shape[1] == 1 and shape[0]:
         if isinstance(np.asarray(X[:1]).ravel()[0], str):
-            raise ValueError(f"X has shape {shape}, expected one dimension as it holds texts")
+            raise ValueError(f"{name} has shape {shape}, expected one dimension as it holds texts")

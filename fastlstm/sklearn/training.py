@@ -19,6 +19,7 @@ from fastlstm.sklearn.data import EVALUATION_BATCH, Data
 from fastlstm.sklearn.readers import NumberReader, Reader, TextReader
 from fastlstm.text.encoded import Ints
 from fastlstm.train.average import Average
+from fastlstm.train.classifier.pretrain import FINE_TUNING, Pretrained
 from fastlstm.train.classifier.word_dropout import WordDropout
 from fastlstm.train.history import History
 from fastlstm.train.optim import optimizer
@@ -85,13 +86,14 @@ def train_net(
 
     `make` returns an untrained one, every time the same.
     """
-    _check_precision(estimator)
+    check_precision_of(estimator)
+    lr = estimator.lr * FINE_TUNING if isinstance(first, Pretrained) else estimator.lr
     model = make()
     if first is not None:
         first.put_into(model)
     trainer = Trainer(
         model,
-        optimizer(estimator.optimizer, model, estimator.lr, estimator.weight_decay, MOMENTUM),
+        optimizer(estimator.optimizer, model, lr, estimator.weight_decay, MOMENTUM),
         task,
         epochs=check_size("epochs", estimator.epochs),
         schedule=get_schedule(estimator.schedule),
@@ -129,7 +131,7 @@ def build(estimator: Any, reader: Reader, classes: int, seed: int, embedding_dim
     return model
 
 
-def _check_precision(estimator: Any) -> None:
+def check_precision_of(estimator: Any) -> None:
     """Raise ValueError if a model cannot be trained in the estimator's precision."""
     if estimator.precision == "int8":
         raise ValueError(
@@ -144,8 +146,6 @@ def split(count: int, fraction: float, seed: int, labels: Ints | None = None) ->
 
     With `labels`, [N], it is a fraction of each class.
     """
-    if not 0 <= fraction < 1:
-        raise ValueError(f"validation_fraction is {fraction}, expected at least 0 and below 1")
     rows = np.arange(count)
     if not fraction:
         return rows, rows[:0]

@@ -13,6 +13,15 @@ from fastlstm.text.files import remove_temporary
 from fastlstm.text.json_value import read_json
 from fastlstm.train.folder_lock import FolderLock
 
+KINDS = {
+    "config.json": "a run of one model",
+    "compare.json": "a comparison",
+    "forecast.json": "a forecast",
+    "tune.json": "a study",
+    "symbols.json": "a language model",
+}
+"""What a folder holds, by its mark, whichever command made it."""
+
 
 class OutputFolder:
     """Base of the folders of runs; the folder `path` need not exist.
@@ -98,13 +107,20 @@ class OutputFolder:
                 "replace what it did not write; choose another folder, or move them away"
             )
 
-    def check_free(self, overwrite: bool = False) -> None:
-        """Raise FileExistsError if the folder holds other files of these names, or a run.
+    def check_alone(self) -> None:
+        """Raise FileExistsError if the folder holds what another kind of command made."""
+        for name, what in KINDS.items():
+            if name != self.mark.name and os.path.lexists(self.path / name):
+                raise FileExistsError(f"{self.path} holds {what}; give another folder=")
 
-        With `overwrite` a run is allowed.
+    def check_free(self, overwrite: bool = False) -> None:
+        """Raise FileExistsError if the folder holds a run, of any kind, or files of these names.
+
+        With `overwrite` a run of this kind is allowed.
         """
         if not self.writes:
             return
+        self.check_alone()
         self.check_own()
         if overwrite or not self.holds_run:
             return

@@ -7,9 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from fastlstm.forecast.folder import ForecastFolder
 from fastlstm.text.json_value import read_json
-from fastlstm.train.classifier.run_folder import RunFolder
 from fastlstm.train.files import reading, write_json
 from fastlstm.train.output_folder import OutputFolder
 from fastlstm.tune.plan import Plan
@@ -62,20 +60,6 @@ class TuneFolder(OutputFolder):
             if not isinstance(texts, dict) or type(trials) is not int or trials < 1:
                 raise ValueError(f"texts are {texts!r:.60}, trials {trials!r:.60}")
             return Plan.from_json(value), texts, trials
-
-    def check_no_study(self) -> None:
-        """Raise FileExistsError if the folder holds a study."""
-        if self.holds_run:
-            raise FileExistsError(f"{self.path} holds a study; give another folder=")
-
-    def check_free(self, overwrite: bool = False) -> None:
-        """Raise FileExistsError if the folder holds a run of one model, or a study.
-
-        With `overwrite` a study is allowed.
-        """
-        if RunFolder(self.path).holds_run or ForecastFolder(self.path).holds_run:
-            raise FileExistsError(f"{self.path} holds a run of one model; give another folder=")
-        super().check_free(overwrite)
 
     def check_own(self) -> None:
         """Raise FileExistsError if files here, of a trial or of the best run are not of a study."""

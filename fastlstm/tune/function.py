@@ -11,6 +11,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+from fastlstm.nn.check import check_number
 from fastlstm.tune.folder import TuneFolder
 from fastlstm.tune.plan import PRUNERS, Plan, idle_in_all, make_space
 from fastlstm.tune.results import Tuned
@@ -71,6 +72,11 @@ def tune(
     KeyboardInterrupt
         After Ctrl-C, with the trials in work saved.
     """
+    if not isinstance(out, (str, Path)):
+        raise TypeError(f"out is {out!r:.60}, expected the path of a folder")
+    for name, value in (("overwrite", overwrite), ("verbose", verbose)):
+        if not isinstance(value, bool):
+            raise TypeError(f"{name} is {value!r:.60}, expected True or False")
     effort = check_effort(Effort(trials, jobs, timeout))
     words = None if search is None else as_words(search)
     plan = make_plan({"data": data, **options}, words, by, pruner)
@@ -122,16 +128,18 @@ def check_by(subject: Subject, by: str | None) -> str:
 
 
 def _absolute(path: Any) -> Any:
-    """Return a path that holds in any folder, from which the study may go on."""
+    """Return a path, or several, that hold in any folder, from which the study may go on."""
+    if isinstance(path, (list, tuple)):
+        return [_absolute(one) for one in path]
     return os.path.abspath(os.path.expanduser(path)) if isinstance(path, (str, Path)) else path
 
 
 def check_effort(effort: Effort) -> Effort:
-    """Return it; ValueError if a number is impossible."""
+    """Return it; TypeError or ValueError if a number is none, or impossible."""
     for name, value in (("trials", effort.trials), ("jobs", effort.jobs)):
         if type(value) is not int or value < 1:
-            raise ValueError(f"{name} is {value!r}, expected a whole number of at least 1")
-    if effort.timeout is not None and not effort.timeout > 0:
+            raise ValueError(f"{name} is {value!r:.60}, expected a whole number of at least 1")
+    if effort.timeout is not None and not check_number("timeout", effort.timeout) > 0:
         raise ValueError(f"timeout is {effort.timeout!r}, expected seconds above 0")
     return effort
 

@@ -64,6 +64,8 @@ def command_of(plan: Plan, best: Trial) -> str:
         flag = "--" + {"from_run": "from"}.get(name, name).replace("_", "-")
         if isinstance(value, bool):
             words.append(flag if value else f"--no-{flag[2:]}")
+        elif isinstance(value, tuple):
+            words += [word for one in value for word in (flag, str(one))]
         elif isinstance(value, list):
             words += [flag, ",".join(map(str, value))]
         else:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from fastlstm.forecast.folder import ForecastConfig, ForecastFolder
-from fastlstm.nn.regression_losses import check_quantiles
 from fastlstm.train.classifier.fine_tune import ARCHITECTURE, fine_tuning_options
 from fastlstm.train.classifier.idle_options import Idle, idle_options
 from fastlstm.train.classifier.run_folder import RunFolder
@@ -130,10 +129,12 @@ class OfTexts(Subject):
         "num_layers=1:2", "dropout=0:0.6:0.1", "embedding_dropout=0:0.7:0.1",
         "word_dropout=0:0.5:0.1",
     )  # fmt: skip
-    paths = ("data", "test", "vectors", "from_run")
+    paths = ("data", "test", "vectors", "from_run", "unlabelled")
     trial, best = TextTrial, RunFolder
 
     def config(self, given: Mapping[str, Any]) -> TextConfig:
+        if "unlabelled" in given:
+            given = {**given, "unlabelled": tuple(_listed("unlabelled", given["unlabelled"]))}
         return TextConfig(**(fine_tuning_options(**given) if given.get("from_run") else given))
 
     def config_from_json(self, value: Any) -> TextConfig:
@@ -200,8 +201,7 @@ class OfSeries(Subject):
         return ForecastConfig.from_json(value)
 
     def check(self, config: ForecastConfig) -> None:
-        """Raise ValueError if the quantiles are none; a part is always held back."""
-        check_quantiles(config.quantiles)
+        """A part is always held back."""
 
     def of_the_start(self, config: ForecastConfig) -> set[str]:
         return set()

@@ -35,7 +35,7 @@ WITHOUT_NET = {
     "seed",
     "threads",
 }  # and what is an error
-IMDB = {"unlabelled", "teachers"}
+OF_MORE_TEXTS = {"unlabelled", "teachers"}
 ERRORS = {"pretrain", "vectors", "freeze_vectors", "from_run"}
 
 
@@ -57,7 +57,8 @@ def test_those_of_a_net_are_refused_without_one(
     flag, *_ = option = asked(name)
     why = f"error: {flag} does nothing here: a linear part alone has no net; leave it out"
     line = ["--out", tmp_path / "run", "--parts", "linear", *option]
-    assert why in misused("train", topics_csv, *line)
+    file = ["more.txt"] if name == "unlabelled" else []  # of IMDB it is a flag
+    assert why in misused("train", topics_csv, *line, *file)
     with pytest.raises(SystemExit) as status:
         train_imdb.main([*map(str, line), "--data", "sample"])
     assert status.value.code == 2
@@ -80,8 +81,8 @@ def test_that_there_is_none_of_something_is_so(topics_csv: Path, tmp_path: Path)
 
 IDLE = [
     ("--parts net --marks", "--marks does nothing here: only a linear part reads them"),
-    ("--teachers 3", "--teachers does nothing here: they are for the reviews of IMDB that"),
-    ("--pretrain --teachers 3", "--teachers does nothing here: they are for the reviews of"),
+    ("--teachers 3", "--teachers does nothing here: there is no pretraining without --pretrain"),
+    ("--pretrain --teachers 3", "--teachers does nothing here: they are for texts without a"),
     ("--pretrain-epochs 2", "does nothing here: there is no pretraining without --pretrain;"),
     ("--momentum 0.8", "--momentum does nothing here: only the optimizer sgd has one"),
     ("--optimizer adamw --momentum 0.8", "--momentum does nothing here"),
@@ -163,10 +164,12 @@ def test_options_of_one_of_two_files_are_used(topics_csv: Path, tmp_path: Path) 
 
 
 def test_options_that_are_used_are_not_idle() -> None:
-    given: dict[str, Any] = {name: VALUES.get(name, 2) for name in OF_NETS - IMDB}
+    given: dict[str, Any] = {name: VALUES.get(name, 2) for name in OF_NETS - OF_MORE_TEXTS}
     given |= {"pretrain": True, "dtype": "float32"}
-    own = dict.fromkeys(IMDB, 2) | {"unlabelled": True}
+    own: dict[str, Any] = {"teachers": 2, "unlabelled": True}
     assert not list(idle_options(Config(**given, **own), {**given, **own}))
+    own["unlabelled"] = ("more.txt",)
+    assert not list(idle_options(TextConfig(**given, **own), {**given, **own}))
     reading = {"data": "a.csv", "delimiter": ";", "header": False, "quotes": False,
                "encoding": "cp1252", "text_column": "a", "label_column": "b"}  # fmt: skip
     assert not list(idle_options(TextConfig(**given, **reading), {**given, **reading}))

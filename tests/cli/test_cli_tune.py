@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import os
 import shutil
-import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from studies import interrupt_the_second_trial, shown, tune
 from topics import read, rows, write_csv
 
 import fastlstm as fl
@@ -35,20 +33,6 @@ def no_pictures_of_studies(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("fastlstm.tune.texts.draw_curves", lambda *_: True)
 
 
-def tune(*line: object) -> int:
-    return main(["tune", *map(str, line)])
-
-
-def trials(folder: Path, capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
-    """Return what --show --json tells, without what differs from run to run."""
-    capsys.readouterr()
-    assert tune("--show", folder, "--json") == 0
-    found: dict[str, Any] = json.loads(capsys.readouterr().out)
-    for trial in found["trials"]:
-        del trial["seconds"]
-    return found
-
-
 @pytest.fixture(scope="module")
 def line(tmp_path_factory: pytest.TempPathFactory) -> list[object]:
     data = write_csv(tmp_path_factory.mktemp("tune") / "topics.csv", rows(120))
@@ -68,7 +52,7 @@ def done(tmp_path_factory: pytest.TempPathFactory, line: list[object]) -> Path:
 def test_the_best_trial_is_kept_as_a_run(
     done: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    found = trials(done, capsys)
+    found = shown(done, capsys)
     assert [trial["state"] for trial in found["trials"]] == ["complete"] * TRIALS
     accuracies = [trial["accuracy"] for trial in found["trials"]]
     best = found["trials"][found["best"]]
@@ -120,32 +104,23 @@ def test_a_study_that_was_stopped_goes_on_to_the_same_trials(
     done: Path, line: list[object], tmp_path: Path, capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    steps, step = 0, Trainer._step
-
-    def counted(trainer: Trainer, batch: Any, per_epoch: int) -> Any:
-        nonlocal steps
-        steps += 1
-        if steps == 4 * per_epoch + 2:  # in the second epoch of the second trial
-            os.kill(os.getpid(), signal.SIGINT)
-        return step(trainer, batch, per_epoch)
-
-    monkeypatch.setattr(Trainer, "_step", counted)
+    steps = interrupt_the_second_trial(monkeypatch)
     out = tmp_path / "broken"
     assert tune(*line, "--out", out) == 130
     told = capsys.readouterr().err
     assert f"to go on: fastlstm tune --resume {out}" in told
-    states = [trial["state"] for trial in trials(out, capsys)["trials"]]
+    states = [trial["state"] for trial in shown(out, capsys)["trials"]]
     assert states == ["complete", "unfinished"]
     assert not (out / "best").exists()
 
     assert tune(*line, "--out", out) == 0
-    assert trials(out, capsys)["trials"] == trials(done, capsys)["trials"]
-    total = steps
+    assert shown(out, capsys)["trials"] == shown(done, capsys)["trials"]
+    total = len(steps)
     assert tune("--resume", out) == 0  # nothing is left to do
     assert tune(*line, "--out", out) == 0
-    assert steps == total
+    assert len(steps) == total
     assert tune("--resume", out, "--trials", TRIALS + 1) == 0
-    assert len(trials(out, capsys)["trials"]) == TRIALS + 1
+    assert len(shown(out, capsys)["trials"]) == TRIALS + 1
 
 
 def test_another_study_is_refused_by_name(
@@ -219,7 +194,7 @@ def test_trials_that_fail_are_told(
     monkeypatch.setattr(Trainer, "_step", diverge)
     told = fails("tune", *line, "--trials", "2", "--out", tmp_path / "bad")
     assert "no trial was completed; 2 failed, the last one: the loss is nan" in told
-    assert [trial["why"] for trial in trials(tmp_path / "bad", capsys)["trials"]] == [
+    assert [trial["why"] for trial in shown(tmp_path / "bad", capsys)["trials"]] == [
         "the loss is nan after 0 epochs"
     ] * 2
 
@@ -245,6 +220,6 @@ def test_two_processes_share_a_study(
     line: list[object], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert tune(*line, "--jobs", "2", "--out", tmp_path / "two") == 0
-    found = trials(tmp_path / "two", capsys)
+    found = shown(tmp_path / "two", capsys)
     assert [trial["state"] for trial in found["trials"]] == ["complete"] * TRIALS
     assert TuneFolder(tmp_path / "two").best.read_metrics()["trial"] == found["best"]

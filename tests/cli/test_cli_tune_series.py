@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
 import shlex
-import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from studies import interrupt_the_second_trial, shown
+from studies import tune as run
 from test_cli_forecast import lines, write
 from topics import read, rows, write_csv
 
 from fastlstm.cli import main
-from fastlstm.train.trainer import Trainer
 from fastlstm.tune import tune, worker
 from fastlstm.tune.folder import TuneFolder
 from fastlstm.tune.shared import DataChangedError
@@ -44,17 +43,8 @@ def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     leave_out(monkeypatch)
 
 
-def run(*line: object) -> int:
-    return main(["tune", *map(str, line)])
-
-
 def trials(folder: Path, capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
-    """Return the trials that --show --json tells, without their seconds."""
-    capsys.readouterr()
-    assert run("--show", folder, "--json") == 0
-    found: list[dict[str, Any]] = json.loads(capsys.readouterr().out)["trials"]
-    for trial in found:
-        del trial["seconds"]
+    found: list[dict[str, Any]] = shown(folder, capsys)["trials"]
     return found
 
 
@@ -148,16 +138,7 @@ def test_a_study_that_was_stopped_goes_on_to_the_same_trials(
     done: Path, line: list[object], tmp_path: Path, capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    steps, step = 0, Trainer._step
-
-    def counted(trainer: Trainer, batch: Any, per_epoch: int) -> Any:
-        nonlocal steps
-        steps += 1
-        if steps == 4 * per_epoch + 2:  # in the second epoch of the second trial
-            os.kill(os.getpid(), signal.SIGINT)
-        return step(trainer, batch, per_epoch)
-
-    monkeypatch.setattr(Trainer, "_step", counted)
+    interrupt_the_second_trial(monkeypatch)
     out = tmp_path / "broken"
     assert run(*line, "--out", out) == 130
     assert f"to go on: fastlstm tune --resume {out}" in capsys.readouterr().err
@@ -270,7 +251,10 @@ def test_a_study_keeps_to_what_it_is_of(
     told = misused("tune", "--resume", done, "--vocab-size", "9")
     assert "--vocab-size is an option of a classifier of texts" in told
     one = TuneFolder(done).best.path
-    assert "holds a run of one model; give another --out" in fails("tune", *line, "--out", one)
+    assert "holds a forecast; give another --out" in fails("tune", *line, "--out", one)
+    forecast = ("forecast", line[0], *OF_SERIES, "--out", done)
+    for more in ([], ["--overwrite"]):
+        assert f"{done} holds a study; give another --out" in fails(*forecast, *more)
     broken = write(tmp_path / "load.csv", [*lines(300)[:50], *lines(300)[51:]])
     assert "there is a gap" in fails("tune", broken, *line[1:], "--out", tmp_path / "none")
     assert not (tmp_path / "none").exists()
@@ -318,3 +302,48 @@ def test_what_is_chosen_by_must_be_known(tmp_path: Path, by: str) -> None:
     with pytest.raises(ValueError, match=r"no value in the \d+ steps before the test, expected"):
         tune(data, tmp_path / "study", trials=1, by=by, **options)
     assert not (tmp_path / "study" / "tune.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"time_format": 5}, "time_format is 5, expected str"),
+        ({"utc": "no"}, "utc is 'no', expected bool"),
+        ({"fill_gaps": 1}, "fill_gaps is 1, expected bool"),
+        ({"quotes": "yes"}, "quotes is 'yes', expected bool"),
+        ({"delimiter": ";;"}, "delimiter is ';;', expected one character"),
+        ({"delimiter": 5}, "delimiter is 5, expected str"),
+        ({"encoding": "none"}, "encoding is 'none', expected the name of one"),
+        ({"time": 5}, "time is 5, expected str"),
+        ({"target": [3]}, r"target is \[3\], expected a list of names"),
+        ({"target": []}, r"target is \[\], expected the name of a column"),
+        ({"covariates": 7}, "covariates is 7, expected a list"),
+        ({"quantiles": [0.9, 0.1]}, r"quantiles is \[0.9, 0.1\], expected each above"),
+        ({"quantiles": ["low"]}, "quantiles has dtype"),
+        ({"horizon": 2.5}, "horizon is 2.5, expected int"),
+        ({"calendar": "no"}, "calendar is 'no', expected bool"),
+        ({"test_split": 2}, "test_split is 2.0, expected"),
+        ({"timeout": "5"}, "timeout is '5', expected a number"),
+        ({"timeout": 0}, "timeout is 0, expected seconds above 0"),
+        ({"trials": "9"}, "trials is '9', expected a whole number"),
+        ({"jobs": 0}, "jobs is 0, expected a whole number"),
+        ({"by": 5}, "by is 5, expected one of mae, loss"),
+        ({"pruner": None}, "pruner is None, expected one of median"),
+        ({"overwrite": "no"}, "overwrite is 'no', expected True or False"),
+        ({"verbose": 2}, "verbose is 2, expected True or False"),
+        ({"search": 5}, "search is 5, expected words"),
+        ({"out": 5}, "out is 5, expected the path of a folder"),
+        ({"data": 5}, "data is 5, expected str"),
+    ],
+)
+def test_each_argument_is_named(given: dict[str, Any], told: str, tmp_path: Path) -> None:
+    right: dict[str, Any] = {"data": write(tmp_path / "load.csv", lines(60)), "out": tmp_path / "s",
+                             "time": "hour", "target": "load"}  # fmt: skip
+    with pytest.raises((TypeError, ValueError), match=told):
+        tune(**{**right, **given})
+    assert not (tmp_path / "s").exists()
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    config = SERIES.config({"data": "a", "time": "t", "target": "y", "horizon": np.int64(6)})
+    assert type(config.to_json()["horizon"]) is int

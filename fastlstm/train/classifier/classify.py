@@ -18,13 +18,19 @@ from fastlstm.runtime import num_threads
 from fastlstm.text import Encoded
 from fastlstm.text.tokenizer import UNITS
 from fastlstm.train.classifier.config import Config
-from fastlstm.train.classifier.dataset import Dataset
+from fastlstm.train.classifier.dataset import UNLABELLED, Dataset
 from fastlstm.train.classifier.extend import check_can_extend, check_same_texts, extend
 from fastlstm.train.classifier.joining import join_parts, linear_alone, train_linear
 from fastlstm.train.classifier.linear_part import LinearPart
 from fastlstm.train.classifier.one_run import note_of_run
 from fastlstm.train.classifier.parts import Parts, save_parts
-from fastlstm.train.classifier.pretrain import NEAREST, Pretrained, PretrainOptions, pretrain
+from fastlstm.train.classifier.pretrain import (
+    FINE_TUNING,
+    NEAREST,
+    Pretrained,
+    PretrainOptions,
+    pretrain,
+)
 from fastlstm.train.classifier.report import epoch_table, summary
 from fastlstm.train.classifier.results import about, collect, measure
 from fastlstm.train.classifier.run_folder import RunFolder
@@ -44,9 +50,6 @@ from fastlstm.train.progress import Progress
 from fastlstm.train.seeds import PRETRAINING, generator
 from fastlstm.train.trainer import Trainer
 
-# Factor on the learning rate after pretraining: with the full rate the weights forget it (on IMDB
-# 91.6 % of the validation reviews are right, not 92.2 %).
-FINE_TUNING = 0.5
 Load = Callable[[Any, bool], Dataset]
 LearnLinear = Callable[[Config, Dataset], LinearPart]
 
@@ -202,6 +205,9 @@ def prepare(
     start.put_into(model)
     if not config.teachers or data.unlabelled is None:
         return data, pretraining
+    if data.num_outputs > 1:
+        say("no teachers: they are for two classes")
+        return data, pretraining
     learned, teachers = learn_from_teachers(
         config, data, folder, start, teach, linear, resume=resume
     )
@@ -225,6 +231,7 @@ def start_from_pretraining(
             config.pretrain_epochs, validation=min(500, len(texts) // 20), **how
         ),
         checkpoint=folder.pretraining,
+        identity={name: data.identity[name] for name in (UNLABELLED,) if name in data.identity},
     )
     return found, {
         "pretrain_texts": len(texts),

@@ -129,7 +129,7 @@ class Config:
         False, "first learn to predict the words of all training texts; training then has half the "
         "learning rate",
     )  # fmt: skip
-    unlabelled: bool = option(
+    unlabelled: bool | tuple[str, ...] = option(
         True, "on IMDB, pretrain on the 50,000 reviews without a label too, which only the "
         "official archive and its folder have",
     )  # fmt: skip

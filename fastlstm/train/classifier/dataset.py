@@ -19,6 +19,9 @@ from fastlstm.train.classifier.start import Start
 LABELS = ("negative", "positive")
 """Names of the classes where a run keeps none: those of IMDB. The position is the label."""
 
+UNLABELLED = "the texts without a label"
+"""Of a user's own ones, in the `identity` of a `Dataset`."""
+
 
 @dataclass(frozen=True, eq=False)
 class Whole:

@@ -29,16 +29,16 @@ class Rule(NamedTuple):
 
 NO_NET = Rule(OF_NETS, lambda run: run.parts == "linear", "a linear part alone has no net")
 NO_CUT = Rule(("truncate",), lambda run: not run.max_length, "no text is cut without a limit")
+NO_PRETRAINING = Rule(
+    ("pretrain_epochs", "pretrain_window", "unlabelled", "teachers"), lambda run: not run.pretrain,
+    "there is no pretraining without pretrain=True",
+)  # fmt: skip
 RULES = (
     NO_NET,
     Rule(("marks",), lambda run: run.parts == "net", "only a linear part reads them"),
-    Rule(("unlabelled", "teachers"), lambda run: isinstance(run, TextConfig),
-         "they are for the reviews of IMDB that have no label"),
-    Rule(("teachers",), lambda run: not run.unlabelled,
-         "they are for the reviews of IMDB that have no label"),
-    Rule(("pretrain_epochs", "pretrain_window", "unlabelled", "teachers"),
-         lambda run: not run.pretrain,
-         "there is no pretraining without pretrain=True"),
+    Rule(("teachers",), lambda run: run.pretrain and not run.unlabelled,
+         "they are for texts without a label, of which there are none"),
+    NO_PRETRAINING,
     Rule(("momentum",), lambda run: run.optimizer != "sgd", "only the optimizer sgd has one"),
     Rule(("embedding_std",), lambda run: run.vectors is not None,
          "words without a vector are spread as those of the file"),
@@ -93,5 +93,6 @@ def _asks(name: str, value: object) -> bool:
 def _kinds(run: TextConfig) -> set[str | None]:
     """Return the kinds of the files of a run; None for one that its first line will tell."""
     paths = [Path(path) for path in (run.data, run.test) if path is not None]
+    paths += [path for path in map(Path, run.unlabelled) if kind_by_name(path)]
     other = run.format or (None if run.delimiter is None else "table")
     return {"folder" if path.is_dir() else kind_by_name(path) or other for path in paths}

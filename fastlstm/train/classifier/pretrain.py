@@ -7,7 +7,7 @@ Dai & Le 2015, "Semi-supervised sequence learning", with a window of words to pr
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,10 @@ from fastlstm.train.schedule import linear
 from fastlstm.train.tasks.supervised import Supervised
 from fastlstm.train.tasks.task import shuffled
 from fastlstm.train.trainer import Trainer
+
+# Factor on the learning rate after pretraining: with the full rate the weights forget it (on IMDB
+# 91.6 % of the validation reviews are right, not 92.2 %).
+FINE_TUNING = 0.5
 
 
 @dataclass(frozen=True)
@@ -65,6 +69,11 @@ class Pretrained(Start):
         self.identity = {"the pretraining": crc}
         self.metrics: dict[str, Any] = {}
 
+    @property
+    def size(self) -> int:
+        """Numbers of a word vector."""
+        return int(self.weights["embedding.weight"].shape[1])
+
     def put_into(self, model: TextClassifier) -> None:
         model.load_state_dict({**model.state_dict(), **self.weights})
 
@@ -76,11 +85,13 @@ def pretrain(
     config: Config, reviews: Encoded, vocab_size: int, rng: np.random.Generator,
     progress: Callable[[str], object] | None = None, *,
     options: PretrainOptions | None = None, checkpoint: Path | None = None,
+    identity: Mapping[str, Any] | None = None,
 ) -> Pretrained:  # fmt: skip
     """Train the lower layers of a classifier, of options `config`, to predict the words of reviews.
 
     All randomness comes from `rng`. `progress` is called with lines of text. The state is saved to
-    `checkpoint` after every epoch and on Ctrl-C; if the file exists, training goes on from it.
+    `checkpoint` after every epoch and on Ctrl-C; if the file exists, training goes on from it, if
+    that was of the same `identity`.
 
     Raises TrainingInterrupted after Ctrl-C; ValueError, FloatingPointError or CheckpointError if
     there are too few reviews, training diverges, or the checkpoint is of another run.
@@ -115,7 +126,11 @@ def pretrain(
         clip=options.clip,
         seed=seed,
         checkpoint=checkpoint,
-        identity={"pretraining": _identity(options), "words": int(len(train.tokens))},
+        identity={
+            "pretraining": _identity(options),
+            "words": int(len(train.tokens)),
+            **(identity or {}),
+        },  # fmt: skip
         listeners=[Told(every=20, write=progress)] if progress else [],
     )
     if checkpoint is not None and checkpoint.exists():

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import codecs
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any, ClassVar
 
 from fastlstm.text.json_value import read_json
 from fastlstm.text.marks import tokens_with_marks
-from fastlstm.text.rows import FORMATS, Reading
+from fastlstm.text.rows import FORMATS, Reading, check_encoding, read_delimiter
 from fastlstm.text.tokenizer import tokenize
 from fastlstm.train.classifier.config import ADDED, FREE_OPTIONS, Config
 from fastlstm.train.files import reading
@@ -25,8 +24,10 @@ READING = ("text_column", "label_column", "format", "encoding", "delimiter", "he
 class TextConfig(Config):
     """Options of a run on a user's own texts; saved as ``config.json``. Errors as of `Config`."""
 
-    free_options: ClassVar[tuple[str, ...]] = (*FREE_OPTIONS, "test", *READING)
-    added_options: ClassVar[dict[str, Any]] = {**ADDED, "marks": True, "format": None}
+    free_options: ClassVar[tuple[str, ...]] = (*FREE_OPTIONS, "test", "unlabelled", *READING)
+    added_options: ClassVar[dict[str, Any]] = {
+        **ADDED, "marks": True, "format": None, "unlabelled": (),
+    }  # fmt: skip
 
     data: str | None = option(
         None, "CSV, TSV, JSON or Parquet file, perhaps packed, or a folder with a folder of .txt "
@@ -35,6 +36,10 @@ class TextConfig(Config):
     test: str | None = option(
         None, "separate file or folder to test on, read as the training data is"
     )
+    unlabelled: tuple[str, ...] = option(
+        (), "file of texts to pretrain on that need no label, read as the training data is; of "
+        "other names, such as .txt, each line is a text; may be given several times",
+    )  # fmt: skip
     test_split: float = option(
         0.1, "fraction of the texts of each class held back to test on, drawn by the seed; "
         "0 = none", low=0, below=1,
@@ -67,18 +72,24 @@ class TextConfig(Config):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        for path in self.unlabelled:
+            if not isinstance(path, str):
+                raise TypeError(f"unlabelled has {path!r:.60}, expected names of files")
         if self.encoding is not None:
             check_encoding(self.encoding)
         if self.delimiter is not None:
-            text = {"\\t": "\t", "tab": "\t"}.get(self.delimiter, self.delimiter)
-            if len(text) != 1 or text in '"\r\n':
-                told = "expected one character, such as ; or tab"
-                raise ValueError(f"delimiter is {text!r}, {told}")
-            object.__setattr__(self, "delimiter", text)
+            object.__setattr__(self, "delimiter", read_delimiter(self.delimiter))
         if self.text_column is not None and self.text_column == self.label_column:
             raise ValueError(
                 f"text_column is {self.text_column!r}, expected another than that of the labels"
             )
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Config:
+        """Return the options of a dict; errors as of `Config.from_json`."""
+        if isinstance(value, Mapping) and isinstance(value.get("unlabelled"), bool):
+            value = {**value, "unlabelled": ()}  # in earlier versions it was of IMDB alone
+        return super().from_json(value)
 
     @property
     def reading(self) -> Reading:
@@ -90,20 +101,6 @@ def whole_tokens(config: Config, analyzer: str) -> Callable[[str], list[str]]:
     """Return what makes of a text the tokens of a run's linear part: words, and perhaps marks."""
     cut = tokens_with_marks if config.marks else tokenize
     return partial(cut, analyzer=analyzer)
-
-
-def check_encoding(name: str) -> None:
-    """Raise ValueError unless `name` is an encoding of text that Python knows."""
-    try:
-        b"a".decode(name)  # fails for codecs that are no encodings of text, such as base64
-        codecs.getincrementaldecoder(name)
-    except UnicodeError:
-        return  # half a character of a wide encoding
-    except LookupError:
-        raise ValueError(
-            f"encoding is {name!r}, expected the name of one, such as utf-8, utf-16, cp1252, "
-            "latin-1 or shift_jis"
-        ) from None
 
 
 def load_config(path: Path) -> Config:

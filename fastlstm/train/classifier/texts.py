@@ -16,13 +16,16 @@ from tqdm import tqdm
 
 from fastlstm.linear import TokenRows
 from fastlstm.text import Encoded, Vocabulary
-from fastlstm.text.corpus import Texts, build_corpus
+from fastlstm.text.corpus import Corpus, Texts, build_corpus, encode_with
+from fastlstm.text.imdb import NO_LABEL
 from fastlstm.text.labelled import LabelledTexts, read_labelled
 from fastlstm.text.labels import class_name, in_order
 from fastlstm.text.marks import normalize_with_marks
+from fastlstm.text.plain_texts import read_plain
 from fastlstm.text.split import stratified_split
+from fastlstm.text.token_list import by_frequency
 from fastlstm.text.tokenizer import choose_analyzer, normalize_text, tokenize
-from fastlstm.train.classifier.dataset import Dataset, Whole, fingerprint
+from fastlstm.train.classifier.dataset import UNLABELLED, Dataset, Whole, fingerprint
 from fastlstm.train.classifier.fine_tune import EarlierRun
 from fastlstm.train.classifier.start import Start
 from fastlstm.train.classifier.text_config import TextConfig
@@ -50,16 +53,17 @@ def load(config: TextConfig, bars: bool = False) -> Dataset:
     everything = _numbered(found, labels, config.data)
     _check_sizes(found.labels, config)
     train, test = _test_part(everything, labels, config)
-    contents = (_contents(train, labels), _contents(test, labels))
+    more = _without_label(config)
+    contents = tuple(_contents(part, labels) for part in (train, test, more) if part is not None)
     config = replace(config, analyzer=choose_analyzer(train.texts, config.analyzer))
-    data = _encode(train, test, labels, config, bars)
+    data = _encode(train, test, more, labels, config, bars)
     options: dict[str, Any] = {
         **config.sized(len(data["train"]), len(data["train"].tokens)),
         "analyzer": config.analyzer,
         **dict(zip(("text_column", "label_column"), found.columns or (), strict=False)),
     }
     return Dataset(
-        **data, labels=tuple(labels), options=options, source=_describe(found, config),
+        **data, labels=tuple(labels), options=options, source=_describe(found, more, config),
         contents=contents,
     )  # fmt: skip
 
@@ -141,6 +145,28 @@ def _test_part(everything: Texts, labels: Sequence[str], config: TextConfig) -> 
     return _select(everything, kept), _select(everything, held_back)
 
 
+def _without_label(config: TextConfig) -> Texts | None:
+    """Return the texts without a label to pretrain on, None if there are to be none.
+
+    Raises ValueError if a file of them is named twice, or is that of the labelled ones; errors as
+    of `read_plain`.
+    """
+    if not (config.pretrain and config.unlabelled):
+        return None
+    labelled = (("data", config.data), ("test", config.test))
+    seen = {Path(path).resolve(): name for name, path in labelled if path is not None}
+    texts: list[str] = []
+    for path in config.unlabelled:
+        place = Path(path).expanduser().resolve()
+        if place in seen:
+            raise ValueError(
+                f"unlabelled is {path}, which is {seen[place]} too: expected other texts"
+            )
+        seen[place] = "unlabelled"
+        texts += read_plain(path, config.reading)
+    return Texts(texts, [NO_LABEL] * len(texts))
+
+
 def _contents(part: Texts, labels: Sequence[str]) -> int:
     """Return a number that changes with any text or label."""
     crc = zlib.crc32(json.dumps([*labels, *map(int, part.labels)]).encode())
@@ -163,23 +189,30 @@ def _select(texts: Texts, rows: Iterable[np.int64]) -> Texts:
 
 
 def _encode(
-    train: Texts, test: Texts, labels: Sequence[str], config: TextConfig, bars: bool
-) -> dict[str, Any]:
+    train: Texts, test: Texts, more: Texts | None, labels: Sequence[str], config: TextConfig,
+    bars: bool,
+) -> dict[str, Any]:  # fmt: skip
     """Return the parts of a `Dataset` that come from words."""
     marks = config.parts != "net" and config.marks  # for the linear part
     train, test = (_normalized(part, config.analyzer, marks) for part in (train, test))
     total = len(train.texts) + len(test.texts)
     with tqdm(total=total, desc="encoding", unit=" texts", disable=not bars, leave=False) as bar:
         corpus = build_corpus(train, test, bar.update, config.analyzer)
-    words = corpus.words[: config.vocab_size]
-    if len(words) <= 2:
+    known_first = corpus.words[: config.vocab_size]
+    if len(known_first) <= 2:
         raise ValueError(f"{config.data} has no words: its texts hold no letter and no digit")
     start = _start(config, corpus.words, labels)
-    parts = corpus.train, corpus.test
-    if start is None or start.words == words:
+    parts, further, words = (corpus.train, corpus.test), None, known_first
+    if start is not None:
+        words = start.words
+    elif more is not None:
+        further = encode_with(
+            corpus.words, _normalized(more, config.analyzer, marks), config.analyzer
+        )
+        words = [*corpus.words, *_by_frequency(further)][: config.vocab_size]
+    if words == known_first:
         known = [corpus.known(part, config.vocab_size) for part in parts]
     else:
-        words = start.words
         known = [corpus.in_words_of(part, words) for part in parts]
     vocab = Vocabulary(words, config.analyzer)
     cut = [part.truncate(config.max_length, keep=config.truncate) for part in known]
@@ -194,6 +227,15 @@ def _encode(
         tokens = both.as_they_come()  # as earlier versions number them, whose runs are resumed
         whole = Whole(tokens, *rows, np.arange(len(train.texts), total))
         identity |= whole.identity
+    unlabelled = None
+    if further is not None:
+        unlabelled = further.in_words_of(further.train, words)
+        identity |= {UNLABELLED: fingerprint([], [unlabelled])}
+        if whole is not None:
+            added = TokenRows.from_encoded(further.train, further.tokens)
+            rows_of = np.arange(len(whole.rows), len(whole.rows) + len(unlabelled))
+            both = TokenRows.concatenate([whole.rows, added])
+            whole = replace(whole, rows=both, unlabelled=rows_of)
     return {
         "train": kept,
         "validation": held_back,
@@ -202,7 +244,15 @@ def _encode(
         "identity": identity,
         "start": start,
         "whole": whole,
+        "unlabelled": unlabelled,
     }
+
+
+def _by_frequency(further: Corpus) -> list[str]:
+    """Return the words that only further texts have, the most frequent first."""
+    counts = np.bincount(further.train.tokens, minlength=len(further.tokens)).tolist()
+    first = len(further.words)
+    return by_frequency(dict(zip(further.others, counts[first:], strict=False)))
 
 
 def _start(config: TextConfig, words: list[str], labels: Sequence[str]) -> Start | None:
@@ -215,8 +265,10 @@ def _start(config: TextConfig, words: list[str], labels: Sequence[str]) -> Start
     return None
 
 
-def _describe(found: LabelledTexts, config: TextConfig) -> str:
+def _describe(found: LabelledTexts, more: Texts | None, config: TextConfig) -> str:
     text = f"{Path(config.data or '').name}, {len(found.texts):,} texts"
+    if more is not None:
+        text += f", {len(more.texts):,} without a label"
     return f"{text}, tested on {Path(config.test).name}" if config.test is not None else text
 
 

@@ -59,20 +59,6 @@ class ComparisonFolder(OutputFolder):
         """Return the sub-folder of a model."""
         return RunFolder(self.path / name)
 
-    def check_no_comparison(self) -> None:
-        """Raise FileExistsError if the folder holds a comparison."""
-        if self.holds_run:
-            raise FileExistsError(f"{self.path} holds a comparison; give another folder=")
-
-    def check_free(self, overwrite: bool = False) -> None:
-        """Raise FileExistsError if the folder holds a run of one model, or a comparison.
-
-        With `overwrite` a comparison is allowed.
-        """
-        if RunFolder(self.path).holds_run:
-            raise FileExistsError(f"{self.path} holds a run of one model; give another folder=")
-        super().check_free(overwrite)
-
     def begin(self, names: Sequence[str]) -> None:
         """Remove the files of an earlier comparison of the models `names`."""
         self.check_own()

@@ -110,9 +110,10 @@ class LanguageFolder(OutputFolder):
         self.model, self.checkpoint, self.symbols = (self.path / name for name in self.FILES)
 
     def check_free(self, overwrite: bool = False) -> None:
-        """Raise FileExistsError if there is a model, or other files of these names."""
+        """Raise FileExistsError if there is a model or a run, or other files of these names."""
         if not self.writes:
             return
+        self.check_alone()
         self.check_own()
         if self.symbols.exists():
             raise FileExistsError(
