@@ -35,14 +35,19 @@ class Spacing(NamedTuple):
         """Return it in words, for messages."""
         if self.months:
             return "a month" if self.step == 1 else f"{self.step} months"
-        return str(np.timedelta64(self.step, "us").astype(object))
+        return str(np.timedelta64(self.step, "us").astype(object)).removesuffix(", 0:00:00")
 
 
 def as_stamps(name: str, values: Any) -> Stamps:
     """Return datetime64 [T]; TypeError for what are no times, ValueError for missing ones."""
     array = np.asarray(values)
     if array.dtype.kind in "US":
-        array = array.astype(UNIT)
+        try:
+            array = array.astype(UNIT)
+        except ValueError as error:
+            raise ValueError(
+                f"{name} holds what is no time such as 2024-05-31 or 2024-05-31T18:00: {error}"
+            ) from error
     if array.dtype.kind != "M" or array.ndim != 1:
         raise TypeError(
             f"{name} has dtype {array.dtype} and shape {array.shape}, expected datetime64 (T,)"

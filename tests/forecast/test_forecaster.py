@@ -336,6 +336,17 @@ def test_parameters_of_numpy_are_kept_in_a_file(tmp_path: Path) -> None:
     assert LSTMForecaster.load(tmp_path / "f.safetensors").horizon == 6
 
 
+def test_stamps_that_are_none_are_named() -> None:
+    told = "stamps holds what is no time such as 2024-05-31 or 2024-05-31T18:00: .*'?x"
+    with pytest.raises(ValueError, match=told):
+        LSTMForecaster(horizon=6, **SMALL).fit(wave(), stamps=["x"] * 240)
+    days = np.delete(np.datetime64("2024-01-01") + np.arange(241), 5)
+    with pytest.raises(
+        ValueError, match=r"stamps\[5\]: there is a gap .*, expected steps of 1 day;"
+    ):
+        LSTMForecaster(horizon=6, **SMALL).fit(wave(), stamps=days)
+
+
 def test_missing_values_as_tables_have_them() -> None:
     y = np.array([None, *wave()[1:]], dtype=object)
     fitted = LSTMForecaster(horizon=6, epochs=0, random_state=0).fit(y)
