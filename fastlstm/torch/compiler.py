@@ -92,8 +92,13 @@ def _replace_call(
         return
     name = "_".join((function, *args))
 
-    def write(node: Any, write_line: Callable[[str], None]) -> None:
-        code = sys.modules["torch._inductor.virtualized"].V.graph.wrapper_code
+    def write(node: Any, write_line: Callable[[Any], None]) -> None:
+        graph = sys.modules["torch._inductor.virtualized"].V.graph
+        code = graph.wrapper_code
+        if getattr(graph, "fx_wrapper", False):  # it makes a graph of operators, which has no code
+            lines = sys.modules["torch._inductor.codegen.wrapper"]
+            write_line(lines.ExternKernelAllocLine(code, node))
+            return
         code.add_import_once(f"from {module} import {function}")
         code.add_import_once(f"{name} = {function}({', '.join(map(repr, args))})")
         given = ", ".join((*node.codegen_args(), *node.codegen_kwargs()))

@@ -136,14 +136,15 @@ def array_of(tensor: Tensor) -> Array:
     """Return the numbers of a tensor: its own memory, or a copy where they do not stand there.
 
     That is so for a negation that waits (of a conjugate's imaginary part) and for zeros that torch
-    has not written. Raises RuntimeError if the storage was freed.
+    has not written; a copy are also numbers that no processor's address fits (of a file's bytes,
+    say), which kernels refuse. Raises RuntimeError if the storage was freed.
     """
     if tensor.data_ptr() < SURELY_MEMORY and tensor.numel():
         if tensor._is_zerotensor():
             return np.zeros(tensor.shape, str(tensor.dtype).removeprefix("torch."))
         check_memory(tensor)
     array: Array = tensor.numpy(force=True)
-    return array
+    return array if array.flags.aligned else array.copy()
 
 
 def contiguous_rows(array: Array) -> Array:

@@ -183,6 +183,16 @@ def test_any_strides(name: str) -> None:
             assert_close(actual, expected, 1e-10, str(k))
 
 
+@pytest.mark.parametrize("name", [*SEQUENCES, "GRUCell"])
+def test_numbers_between_addresses(name: str) -> None:
+    """As of bytes that are read in the middle of a number."""
+    theirs, ours = pair(name, I, H)
+    shape = (N, I) if name == "GRUCell" else (T, N, I)
+    x = draw(*shape, dtype=F32)
+    moved = torch.frombuffer(bytearray(b"0" + x.numpy().tobytes()), dtype=F32, offset=1)
+    assert_close(ours(moved.view(shape))[0], theirs(x)[0], 1e-5, name)
+
+
 @each_kind
 def test_no_copy_of_what_is_contiguous(kind: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """The kernel reads x, the states and the weights where they lie; y and dx are contiguous."""

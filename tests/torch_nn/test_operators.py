@@ -484,6 +484,19 @@ def test_compiled_code_names_a_function(monkeypatch: pytest.MonkeyPatch) -> None
     assert_equal([scope["direct_step_gru"](x, h, *weights)], [direct_step("gru")(x, h, *weights)])
 
 
+def test_inductor_makes_a_graph_of_steps() -> None:
+    config = pytest.importorskip("torch._inductor.config")
+    if not hasattr(config, "fx_wrapper"):
+        pytest.skip("an older compiler makes code alone")
+    torch._dynamo.reset()
+    module, x = ft.GRUCell(I, H), torch.randn(N, I)
+    state = torch.randn(N, H)
+    asserts = {"alignment_asserts": False, "size_asserts": False}  # which are code
+    with torch.no_grad(), config.patch(fx_wrapper=True, **asserts):
+        found = torch.compile(module, fullgraph=True)(x, state)
+        assert torch.equal(found, module(x, state))
+
+
 def test_what_waits_for_the_compiler_waits_until_it_is_loaded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
