@@ -201,6 +201,9 @@ def test_a_trace_has_its_values_as_attributes() -> None:
     for again in (copy.deepcopy(traces), pickle.loads(pickle.dumps(traces))):
         np.testing.assert_array_equal(again.f, traces.f)
     assert "f (6, 5, 9)" in repr(traces[0])
+    assert list(traces[0]) == ["i", "f", "g", "o", "c", "h"]
+    assert "f" in traces[0]
+    assert "z" not in traces[0]
 
 
 def test_bad_input_is_named() -> None:

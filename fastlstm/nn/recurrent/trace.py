@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,6 +42,9 @@ class Trace:
 
     def __getitem__(self, name: str) -> Array:
         return self.values[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.values)
 
     def __getattr__(self, name: str) -> Array:
         if name.startswith("__") or name == "values":  # asked by copy and pickle
