@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import ContextVar, copy_context
+from threading import Barrier
 from typing import TypeVar
 
 import numpy as np
@@ -48,7 +49,13 @@ def side_by_side(call: Callable[[Item], Found], items: Sequence[Item]) -> Iterat
 
     working: deque[Future[Found]] = deque()
     pool = ThreadPoolExecutor(threads, thread_name_prefix="fastlstm-linear")
+    # All start before the first item: one that Ctrl-C meets while it starts is not yet known to the
+    # pool, which would leave it at work.
+    all_there = Barrier(threads + 1)
     try:
+        for _ in range(threads):
+            pool.submit(all_there.wait)
+        all_there.wait()
         for item in items:
             if len(working) == 2 * threads:
                 yield working.popleft().result()
@@ -57,4 +64,5 @@ def side_by_side(call: Callable[[Item], Found], items: Sequence[Item]) -> Iterat
             yield working.popleft().result()
     finally:
         ended[0] = 1
+        all_there.abort()
         pool.shutdown(cancel_futures=True)

@@ -14,6 +14,10 @@ from .targets import Targets
 
 Reals = NDArray[np.float64]
 
+# With 1, as is usual, frequent words count too much: a net that knows little else gets a negative
+# weight beside them. docs/linear.md has what other powers bring.
+IDF_POWER = 1.5
+
 
 def scales_of(
     counts: Counts, targets: Targets, classes: int, weight: Reals, sizes: tuple[int, int],
@@ -21,9 +25,9 @@ def scales_of(
 ) -> NDArray[np.float32]:  # fmt: skip
     """Return the factor of each feature, float32 [F].
 
-    That of an n-gram of characters is its inverse document frequency
+    That of an n-gram of characters is a power of its inverse document frequency
 
-        idf = log((1 + N) / (1 + df)) + 1
+        idf = (log((1 + N) / (1 + df)) + 1) ** 1.5
 
     of N texts of which df have it; that of an n-gram of words is ``idf (1 + r)``, where r is the
     root mean square over classes of its naive Bayes log-count ratio (Wang & Manning 2012)
@@ -52,7 +56,7 @@ def scales_of(
     of_entry = weight[row]
     texts = np.bincount(rows.columns[of_entry > 0], minlength=F)
     df: Reals = np.bincount(rows.columns, of_entry, F).astype(np.float64)
-    scales: Reals = np.log((1 + weight.sum()) / (1 + df)) + 1
+    scales: Reals = (np.log((1 + weight.sum()) / (1 + df)) + 1) ** IDF_POWER
     kept = texts >= np.repeat(least, sizes)
     scales[:F1] *= 1 + log_ratios(counts, targets, classes, weight, df[:F1], kept[:F1])
     return np.where(kept, scales, 0).astype(np.float32)

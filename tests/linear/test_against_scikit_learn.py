@@ -15,6 +15,12 @@ from fastlstm.text.marks import tokens_with_marks
 sklearn_text = pytest.importorskip("sklearn.feature_extraction.text")
 
 
+def idf(x: Any) -> np.ndarray:
+    """The factor of each column of counts, as `scales_of` has it."""
+    N, df = x.shape[0], np.asarray((x > 0).sum(0)).ravel()
+    return (np.log((1 + N) / (1 + df)) + 1) ** 1.5
+
+
 def by_scikit_learn(texts: list[str], labels: np.ndarray, classes: int, others: list[str]) -> Any:
     """Logits of other texts, as the documentation of the weights says."""
     from scipy import sparse
@@ -26,19 +32,22 @@ def by_scikit_learn(texts: list[str], labels: np.ndarray, classes: int, others: 
     )
     x = words.fit_transform(texts).astype(float)
     df = np.asarray(x.sum(0)).ravel()
-    idf = np.log((1 + len(texts)) / (1 + df)) + 1
     ratios = []
     for k in range(classes):
         p = 1 + np.asarray(x[labels == k].sum(0)).ravel()
         q = 2 + df - p
         ratios.append(np.log((p / p.sum()) / (q / q.sum())))
-    scale = sparse.diags(idf * (1 + np.sqrt(np.mean(np.square(ratios), 0))))
+    scale = sparse.diags(idf(x) * (1 + np.sqrt(np.mean(np.square(ratios), 0))))
     chars = sklearn_text.TfidfVectorizer(
         analyzer="char_wb", ngram_range=(2, 5), sublinear_tf=True, min_df=2, lowercase=False,
+        use_idf=False, norm=None,
         preprocessor=lambda s: " ".join(t for t in tokens_with_marks(s) if len(t) > 1),
     )  # fmt: skip
-    both = [normalize(x @ scale), chars.fit_transform(texts)]
-    z = [normalize(words.transform(others).astype(float) @ scale), chars.transform(others)]
+    c = chars.fit_transform(texts)
+    of_chars = sparse.diags(idf(c))
+    both = [normalize(x @ scale), normalize(c @ of_chars)]
+    z = [words.transform(others).astype(float) @ scale, chars.transform(others) @ of_chars]
+    z = [normalize(part) for part in z]
     found = []
     for k in [1] if classes == 2 else range(classes):
         model = LogisticRegression(C=10, solver="liblinear", dual=True, tol=1e-6, max_iter=9999)
