@@ -136,6 +136,7 @@ def test_what_cannot_be_resumed(broken: Path, tmp_path: Path, fails: Any) -> Non
     for name in ("test", "test_split", "text_column", "label_column", "format", "encoding",
                  "delimiter", "header", "quotes"):  # fmt: skip
         del config[name]
+    config["unlabelled"] = True  # as of train_imdb
     (broken / "config.json").write_text(json.dumps(config))
     assert f"go on with train_imdb --resume {broken}" in fails("train", "--resume", broken)
     (broken / "config.json").write_text(json.dumps({**config, "test_split": 0.1, "speed": 1}))
