@@ -12,6 +12,8 @@ JOBS   ?= auto
 SHARE  := --dist worksteal
 # What the tests compare with. Empty (make test TORCH=) leaves it out: those tests then skip.
 TORCH  ?= torch==2.13.0
+# Tables that users hand in; the package itself never imports it.
+PANDAS ?= pandas
 # The MPI library of the tests under mpiexec; empty where the system has one.
 MPI    ?= mpich
 
@@ -57,7 +59,7 @@ $(VENV)/installed: $(SOURCES) | $(BIN)/python
 	@touch $@
 
 $(VENV)/installed-test: $(SOURCES) | $(BIN)/python
-	$(PIP) install --quiet --editable '.[plot,html,sklearn,translate,tune,test,browser,numba,bench,peers,keras,onnx,mpi$(if $(TORCH),$(,)rl)]' $(TORCH) $(MPI)
+	$(PIP) install --quiet --editable '.[plot,html,sklearn,translate,tune,test,browser,numba,bench,peers,keras,onnx,mpi$(if $(TORCH),$(,)rl)]' $(TORCH) $(MPI) $(PANDAS)
 	@touch $(VENV)/installed $@
 
 # Tools only: nothing is compiled, and an extension that is there stays.
