@@ -6,9 +6,9 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 if sys.version_info >= (3, 11):
-    from typing import Unpack
+    from typing import Unpack as Unpack  # again by its name: so type checkers take it from here
 elif TYPE_CHECKING:
-    from typing_extensions import Unpack
+    from typing_extensions import Unpack as Unpack
 else:
 
     class Unpack:
@@ -16,6 +16,3 @@ else:
 
         def __class_getitem__(cls, options: Any) -> Any:
             return options
-
-
-__all__ = ["Unpack"]
