@@ -108,7 +108,7 @@ def start(kind: str = "auto") -> Iterator[Processes]:
             yield processes
         except BaseException:
             if processes.size > 1 and (not processes.meet(GRACE) or processes.stuck):
-                say(f"process {processes.rank} of {processes.size}:", file=sys.stderr)
-                traceback.print_exc()
+                rank, size = processes.rank, processes.size
+                say(f"process {rank} of {size}:\n{traceback.format_exc()}", file=sys.stderr)
                 processes.abort(1)
             raise

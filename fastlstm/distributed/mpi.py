@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import copy
 import math
+import os
+import stat
 import sys
 import threading
+import time
 from typing import Any
 
 import numpy as np
@@ -13,6 +16,7 @@ import numpy as np
 from fastlstm.distributed.processes import AnyArray, Processes
 
 REST = 0.003  # seconds between two looks in the background, each of which takes the core a moment
+PATIENCE = 5.0  # seconds that a launcher has to read what a process printed before it ends all
 
 
 class MpiProcesses(Processes):
@@ -95,4 +99,20 @@ class MpiProcesses(Processes):
     def abort(self, status: int) -> None:
         sys.stdout.flush()
         sys.stderr.flush()
+        end = time.monotonic() + PATIENCE
+        while any(map(unread, (1, 2))) and time.monotonic() < end:
+            time.sleep(REST)
         self._mpi.COMM_WORLD.Abort(status)
+
+
+def unread(file: int) -> bool:
+    """Whether a pipe holds what its launcher has yet to read, which it does not after an abort."""
+    try:
+        if os.name != "posix" or not stat.S_ISFIFO(os.fstat(file).st_mode):
+            return False
+    except OSError:  # it is closed
+        return False
+    from fcntl import ioctl  # neither is on Windows
+    from termios import FIONREAD
+
+    return any(ioctl(file, FIONREAD, bytes(4)))

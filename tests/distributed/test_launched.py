@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import sys
+from pathlib import Path
+
 import pytest
 from launched import HERE, ended, run, start
 from test_shared_training import text_case, train
 from threads import together
 from trains import checksum
+
+from fastlstm.distributed.mpi import unread
 
 PROGRAM = str(HERE / "trains.py")
 
@@ -24,3 +30,18 @@ def test_an_error_in_one_process_ends_a_program(kind: str) -> None:
     assert done.returncode != 0
     assert "RuntimeError: it went wrong here" in done.stderr
     assert " 2 " not in done.stdout
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="others do not tell it of the end that writes")
+def test_what_a_launcher_has_not_read_is_known(tmp_path: Path) -> None:
+    reads, writes = os.pipe()
+    os.write(writes, b"why")
+    assert unread(writes)
+    os.read(reads, 3)
+    assert not unread(writes)
+    os.close(reads)
+    os.close(writes)
+    assert not unread(writes)
+    with open(tmp_path / "file", "wb") as file:
+        file.write(b"a file keeps it")
+        assert not unread(file.fileno())
