@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 from fastlstm.forecast.backtest import Backtest, backtest
 from fastlstm.forecast.forecaster import Forecaster, ForecastOptions
 from fastlstm.forecast.levels import at_levels
+from fastlstm.forecast.measures import naive_error
 from fastlstm.forecast.net import NetOptions
 from fastlstm.forecast.pandas import as_given
 from fastlstm.forecast.paths import forecast_on
@@ -26,6 +27,7 @@ from fastlstm.runtime import num_threads
 from fastlstm.sklearn.given_series import (
     Floats,
     check_alike,
+    continued,
     features,
     following,
     is_several,
@@ -219,6 +221,34 @@ class LSTMForecaster(BaseEstimator):
             return backtest(
                 self.forecaster_, series, starts, steps, list(self.quantiles), every, self.seed_
             )
+
+    def score(self, y: Any, X: Any = None, *, stamps: Any = None) -> float:
+        """Return how well the steps that came after the series of `fit` are forecast.
+
+        They are forecast from every step on, `horizon` ahead or as many as there are, without
+        training again. The score is minus the mean absolute error, each target's in units of its
+        mean step from one value to the next in `fit`: no parameter changes the unit, 0 is best,
+        and -1 is about as good as the last value. It is what `GridSearchCV` makes large, where
+        `cv` splits by time, as `TimeSeriesSplit` does.
+
+        Parameters
+        ----------
+        y : the steps right after those of `fit`, which was of one series.
+        X, stamps : of these steps.
+        """
+        check_is_fitted(self, "forecaster_")
+        if self.several_ or is_several(y):
+            raise ValueError(
+                "score is of one series that goes on after fit; of several, backtest(y) tells how "
+                "good forecasts are"
+            )
+        known = self.series_[0]
+        series = continued(known, y, X, stamps)
+        steps = min(self.horizon, len(series) - len(known))
+        with num_threads(self.n_threads):
+            found = backtest(self.forecaster_, [series], [len(known)], steps, [0.5])
+        unit = [[naive_error(target) for target in known.y.T]]
+        return -replace(found, scales=np.array(unit)).mase
 
     def save(self, path: str | Path) -> None:
         """Write the fitted forecaster, and the series it goes on from, into one safetensors file.

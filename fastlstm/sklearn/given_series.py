@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from fastlstm.forecast.index import is_local, stamps_of_index
 from fastlstm.forecast.series import Series, read_known, read_series
-from fastlstm.forecast.stamps import Stamps, find_spacing
+from fastlstm.forecast.stamps import Stamps, find_spacing, shown_time
 
 Floats = NDArray[np.float64]
 
@@ -65,6 +65,30 @@ def following(series: Series, steps: int) -> Stamps | None:
     if series.stamps is None or len(series) < 2:
         return None
     return find_spacing(series.stamps).after(series.stamps[-1], steps)
+
+
+def continued(series: Series, y: Any, X: Any, stamps: Any) -> Series:
+    """Return a series with the steps `y` that came right after it, of which X is known.
+
+    Raises ValueError if they have times that do not follow those of the series.
+    """
+    if stamps is None:
+        stamps = stamps_of_index("the index of y", y, series.like)
+    after = read_series("y", y, None, stamps)
+    when = following(series, len(after))
+    if when is not None and after.stamps is not None and (when != after.stamps).any():
+        at = int(np.argmax(when != after.stamps))
+        raise ValueError(
+            f"y[{at}] is of {shown_time(after.stamps[at])}, expected {shown_time(when[at])}: the "
+            "steps right after those of fit"
+        )
+    X = read_known("X", X, len(after), when, after.like)
+    for what, found, expected in (("y", after.y, series.y), ("X", X, series.X)):
+        if found.shape[1] != expected.shape[1]:
+            raise ValueError(
+                f"{what} has {found.shape[1]} columns, expected {expected.shape[1]} as in fit"
+            )
+    return series.joined(after.y, X)
 
 
 def check_alike(series: Sequence[Series]) -> None:
