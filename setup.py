@@ -4,6 +4,7 @@ Everything declarative is in pyproject.toml. Environment variables read here:
 
 FASTLSTM_NO_EXTENSION=1     build the pure Python package: Numba's backend or the reference
 FASTLSTM_WERROR=1           warnings in fastlstm/kernels/native/src are errors
+FASTLSTM_CFLAGS="-O0"       flags of the compiler that come last
 FASTLSTM_SANITIZE=LIST      compile and link with -fsanitize=LIST, for example address,undefined
 FASTLSTM_BUILD_ISAS=LIST    instruction sets to build above the baseline: avx2,avx512
 """
@@ -11,6 +12,7 @@ FASTLSTM_BUILD_ISAS=LIST    instruction sets to build above the baseline: avx2,a
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -269,6 +271,11 @@ def debug_flags_of_cython() -> list[str]:
     return [*debug_flags(), "-O0"] if os.environ.get("FASTLSTM_SANITIZE") else debug_flags()
 
 
+def flags_of_user() -> list[str]:
+    """The flags in FASTLSTM_CFLAGS."""
+    return shlex.split(os.environ.get("FASTLSTM_CFLAGS", ""))
+
+
 def find_clang_cl() -> str:
     """The path of clang-cl, or of what CC names instead; PlatformError without it.
 
@@ -302,7 +309,7 @@ class BuildKernels(build_ext):
         gcc_x86 = is_gcc_x86(compiler, folder)
         ext.extra_objects = self.compile_kernels(compiler, levels, gcc_x86)
         smaller = DOOR_GCC_X86 if gcc_x86 else []
-        door = [*ext.extra_compile_args, *smaller, *debug_flags_of_cython()]
+        door = [*ext.extra_compile_args, *smaller, *debug_flags_of_cython(), *flags_of_user()]
         ext.extra_compile_args = in_words_of(compiler, door)
         ext.extra_link_args += link_flags()
         if sys.platform == "win32":
@@ -324,7 +331,7 @@ class BuildKernels(build_ext):
         flags = kernel_flags(compiler, Path(self.build_temp)) + werror
 
         def compile_one(path: Path) -> list[str]:
-            own = [*flags, *smaller_flags(path, gcc_x86), *debug_flags()]
+            own = [*flags, *smaller_flags(path, gcc_x86), *debug_flags(), *flags_of_user()]
             return self.compiler.compile(
                 [str(path)],
                 output_dir=self.build_temp,

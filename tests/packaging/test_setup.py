@@ -75,6 +75,13 @@ def test_sanitizers_on_request(setup: ModuleType, monkeypatch: pytest.MonkeyPatc
     assert "-fsanitize=address,undefined" in setup.debug_flags()
 
 
+def test_flags_of_the_users_own(setup: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("FASTLSTM_CFLAGS", raising=False)
+    assert setup.flags_of_user() == []
+    monkeypatch.setenv("FASTLSTM_CFLAGS", "-O0 '-DNAME=a b'")
+    assert setup.flags_of_user() == ["-O0", "-DNAME=a b"]
+
+
 def test_functions_stand_beside_their_likes(
     setup: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
