@@ -5,10 +5,14 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fastlstm.forecast.repeats import best_repeat
+
 Floats = NDArray[np.float64]
 
 LONGEST = 2000  # steps; a longer season says little about the next steps
 LEAST = 0.1  # autocorrelation of a season
+PEAKS = 8  # of the autocorrelation, the highest ones, near which a season is looked for
+FAR = 3  # distances of the quartiles beyond them, from where on a value is an outlier
 CHANCE = 2.5  # standard errors of an autocorrelation that chance does not reach
 SMOOTH = 100  # steps of a season whose peak may be so wide that noise would move it
 WIDE = 0.7  # what a wide peak has a twelfth of a season beside its top, as a share of it
@@ -18,10 +22,12 @@ GAIN = 0.9  # values a season apart differ by less than this share of those half
 def find_season(y: ArrayLike, longest: int = LONGEST) -> int:
     """Return the length of the season of a series [T], 1 if it has none.
 
-    It is a peak of the autocorrelation without the trend, of the series or of its differences, at
-    which values are closer to each other than half a season before and after. The series is to
-    have three seasons at least, and `longest` steps is the longest. No times are needed: it may be
-    any list or array of numbers, or a Series of pandas; NaN is missing.
+    It is near a peak of the autocorrelation without the trend, of the series or of its differences:
+    the length whose other seasons foretell each value best, or a shorter one that does about as
+    well. Of a cycle whose length changes, of which none does, it is the peak, if values there are
+    closer to each other than half a season before and after. The series is to have three seasons at
+    least, and `longest` steps is the longest. No times are needed: it may be any list or array of
+    numbers, or a Series of pandas; NaN is missing.
 
     Raises ValueError if it is no such series.
     """
@@ -34,18 +40,35 @@ def find_season(y: ArrayLike, longest: int = LONGEST) -> int:
     most = min(len(y) // 3, longest)
     if most < 2 or not np.ptp(y):
         return 1
+    peaks = _heights(y, most)
+    found = best_repeat(y, peaks, most)
+    if found is None:  # two failures of a pump are a season as far apart as they are, too
+        y = _without_outliers(y)
+        peaks = _heights(y, most)
+        found = best_repeat(y, peaks, most)
+    clear = {lag: height for lag, height in peaks.items() if _comes_clearly(y, lag)}
+    return found or _shortest(clear, len(y))
+
+
+def _heights(y: Floats, most: int) -> dict[int, float]:
+    """Return the height of the highest peaks of the autocorrelation up to a lag, by their lag."""
     found: dict[int, float] = {}
     for values in (_without_trend(y), np.diff(y)):
         strength = autocorrelation(values, min(len(values) - 1, 2 * most))
         for lag in _peaks(strength[: most + 2], len(values)):
-            if _comes_clearly(y, lag):
-                found[lag] = max(found.get(lag, 0), strength[lag])
-    if not found:
-        return 1
-    # the shortest of those that are as strong but for chance: multiples of a season are seasons
-    best = max(found.values())
-    enough = min(0.95 * best, best - 3 / np.sqrt(len(y)))
-    return min(lag for lag, strength in found.items() if strength > enough)
+            found[lag] = max(found.get(lag, 0), strength[lag])
+    highest = sorted(found, key=lambda lag: -found[lag])[:PEAKS]
+    return {lag: found[lag] for lag in highest}
+
+
+def _shortest(found: dict[int, float], count: int) -> int:
+    """Return the shortest of lags that are as strong but for chance: a multiple is a season, too.
+
+    1 if there are none.
+    """
+    best = max(found.values(), default=0)
+    enough = min(0.95 * best, best - 3 / np.sqrt(count))
+    return min((lag for lag, strength in found.items() if strength > enough), default=1)
 
 
 def autocorrelation(values: Floats, lags: int) -> Floats:
@@ -71,6 +94,18 @@ def filled(y: Floats) -> Floats:
     first = np.argmax(~missing, axis=0)
     known: Floats = np.take_along_axis(y, np.where(last < 0, first, last), axis=0)
     return np.where(np.isnan(known), 0.0, known)
+
+
+def _without_outliers(y: Floats) -> Floats:
+    """Return a series [T] with its usual value wherever it is far off its trend.
+
+    Far is more than three times the distance of the quartiles beyond them (Tukey 1977).
+    """
+    off = _without_trend(y)
+    low, high = np.quantile(off, [0.25, 0.75])
+    beyond = np.maximum(low - off, off - high)
+    is_far = (beyond > FAR * (high - low)) & (high > low)
+    return np.asarray(np.where(is_far, y - off + np.median(off), y))
 
 
 def _without_trend(y: Floats) -> Floats:
