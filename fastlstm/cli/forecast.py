@@ -103,6 +103,9 @@ def add_series_options(data: Any, model: Any) -> None:
         "--quantiles", metavar="LIST", type=_fractions, default=nothing,
         help="quantiles to forecast, joined by commas (default 0.1,0.5,0.9)",
     )  # fmt: skip
+    for item in fields(ForecastConfig):
+        if item.name in ("low", "high"):
+            add_option(model, item)
     model.add_argument("--no-calendar", dest="calendar", action="store_false", default=nothing,
                        help="read no hour, weekday and day of the year")  # fmt: skip
 

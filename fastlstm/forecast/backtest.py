@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from fastlstm.forecast import measures
 from fastlstm.forecast.forecaster import Forecaster
-from fastlstm.forecast.levels import at_levels
 from fastlstm.forecast.naive import seasonal_naive_at
 from fastlstm.forecast.paths import forecast_on
 from fastlstm.forecast.scaling import Scale
@@ -127,12 +126,12 @@ def backtest(
     values = np.concatenate(found)
     season = forecaster.framing.season
     return Backtest(
-        at_levels(values, forecaster.quantiles, [0.5])[..., 0],
+        forecaster.at_levels(values, [0.5])[..., 0],
         np.concatenate(
             [one.y[rows[:, None] + np.arange(horizon)]
              for one, rows in zip(series, origins, strict=True)]
         ),
-        at_levels(values, forecaster.quantiles, quantiles),
+        forecaster.at_levels(values, quantiles),
         list(quantiles),
         np.concatenate(origins),
         np.repeat(np.arange(len(series)), [len(rows) for rows in origins]),

@@ -16,6 +16,8 @@ from fastlstm.train.option import LARGEST, TINY, checked, option
 from fastlstm.train.output_folder import OutputFolder
 from fastlstm.train.record import record
 
+MOST = 1e300  # a number
+
 
 @dataclass(frozen=True)
 class ForecastConfig:
@@ -53,6 +55,10 @@ class ForecastConfig:
                             added=True)  # fmt: skip
     lr: float = option(2e-3, "learning rate", low=TINY, added=True)
     batch_size: int = option(64, "windows in a batch", low=1, added=True)
+    low: float | None = option(None, "least number that a target can be (default: of counts 0)",
+                               low=-MOST, type=float, added=True)  # fmt: skip
+    high: float | None = option(None, "greatest number that a target can be (default: none)",
+                                low=-MOST, type=float, added=True)  # fmt: skip
 
     def __post_init__(self) -> None:
         for item in fields(self):

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from fastlstm.forecast.calibration import Calibration
 from fastlstm.forecast.framing import Framing
-from fastlstm.forecast.levels import with_median
+from fastlstm.forecast.levels import at_levels, with_median
 from fastlstm.forecast.linear import Fold, Linear, best_linear
 from fastlstm.forecast.net import (
     BATCH,
@@ -48,6 +48,8 @@ class ForecastOptions:
     season: int | None = None
     calendar: bool = True
     validation_fraction: float = 0.15
+    low: float | None = None
+    high: float | None = None
     net: NetOptions = field(default_factory=NetOptions)
     seed: int = 0
     checkpoint: Path | None = None
@@ -113,7 +115,11 @@ class Forecaster:
         values = self.calibration(self.on_windows(windows), self.quantiles.index(0.5))
         ends = np.cumsum(windows.counts)[:-1]
         parts = zip(scales, np.split(values, ends), strict=True)
-        return np.concatenate([scale.back(part) for scale, part in parts])
+        return self.framing.within(np.concatenate([scale.back(part) for scale, part in parts]))
+
+    def at_levels(self, values: Floats, levels: ArrayLike) -> Floats:
+        """Return forecast quantiles [..., K, Q] at other levels [M], as [..., K, M]."""
+        return self.framing.within(at_levels(values, self.quantiles, levels))
 
     def on_windows(self, windows: Windows, ridge: Ridge | None = None) -> Floats:
         """Return the quantiles [N, H, K, Q] on the scale of the frames, as the net gives them.
@@ -140,8 +146,9 @@ def fitted(series: Sequence[Series], options: ForecastOptions) -> Fitted:
     check_lengths(series, options.horizon)
     fraction = options.validation_fraction
     framing = Framing.of(
-        series, options.horizon, options.context, options.season, options.calendar, fraction
-    )
+        series, options.horizon, options.context, options.season, options.calendar, fraction,
+        (options.low, options.high),
+    )  # fmt: skip
     found = options.linear(series, framing, fraction, not options.context)
     train, (held, ridge) = found.train, found.folds[-1]
     net = make_net(train, quantiles, options.net, options.seed)

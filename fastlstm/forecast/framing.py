@@ -18,6 +18,7 @@ from fastlstm.forecast.stamps import find_spacing
 from fastlstm.forecast.windows import Frame
 
 Floats = NDArray[np.float64]
+Limits = tuple[float | None, float | None]
 
 LOOKED_AT = 20  # series whose season is searched for
 MOST_CONTEXT = 192  # steps, unless more are asked for
@@ -40,6 +41,7 @@ class Framing:
     calendar : the circles of it that are read.
     mean, scale : [F] of the features known ahead.
     kind : of the scale of the targets; see `Scale`.
+    limits : [K,2], the least and the greatest number that each target can be.
     """
 
     horizon: int
@@ -49,14 +51,19 @@ class Framing:
     calendar: Calendar
     mean: Floats
     scale: Floats
+    limits: Floats
     kind: str = "linear"
 
     @classmethod
     def of(
         cls, series: Sequence[Series], horizon: int, context: int | None, season: int | None,
-        calendar: bool, held: float,
+        calendar: bool, held: float, limits: Limits = (None, None),
     ) -> Framing:  # fmt: skip
-        """Return that for series of which a fraction `held` is not trained on."""
+        """Return that for series of which a fraction `held` is not trained on.
+
+        `limits` are the least and the greatest number that a target can be, None if there is none;
+        counts are never below 0.
+        """
         season = common_season(series) if season is None else season
         shortest = min(map(len, series))
         # half of the shortest series, or less, is to go into the past of the first window
@@ -75,6 +82,7 @@ class Framing:
             circles,
             X.mean(axis=0),
             np.where(scale > 0, scale, 1.0),
+            limits_of(series, *limits),
         )
 
     @property
@@ -82,6 +90,13 @@ class Framing:
         """The first origin of a series at which all is known."""
         lag = profile_lag(self.season, self.horizon) if self.has_usual else 0
         return max(self.context, lag)
+
+    def within(self, values: Floats) -> Floats:
+        """Return forecasts [..., K, M], those that a target cannot be brought to its limits."""
+        low, high = self.limits.T[..., None]
+        # a root or a logarithm was taken because nothing is negative
+        least = low if self.kind == "linear" else np.maximum(low, 0)
+        return np.asarray(np.clip(values, least, high))
 
     def scale_of(self, y: Floats) -> Scale:
         """Return the scale of a series [T, K]."""
@@ -115,6 +130,26 @@ class Framing:
         if stamps is None:
             raise ValueError("the series has no stamps, expected some as in fit")
         return np.concatenate([stamps, find_spacing(stamps).after(stamps[-1], self.horizon)])
+
+
+def limits_of(series: Sequence[Series], low: float | None, high: float | None) -> Floats:
+    """Return the limits [K,2] of targets; ValueError if a series has values beyond."""
+    y = np.concatenate([one.y for one in series])
+    least, most = np.nanmin(y, axis=0), np.nanmax(y, axis=0)
+    lows = np.where(_are_counts(y), 0.0, -np.inf) if low is None else np.full(len(least), low)
+    highs = np.full(len(most), np.inf if high is None else high)
+    for name, found, limit, wrong in (
+        ("low", least, lows, least < lows), ("high", most, highs, most > highs)
+    ):  # fmt: skip
+        if wrong.any():
+            at = int(np.argmax(wrong))
+            raise ValueError(f"{name} is {limit[at]:g}, but target {at} has {found[at]:g}")
+    return np.stack([lows, highs], axis=1)
+
+
+def _are_counts(y: Floats) -> NDArray[np.bool_]:
+    """Whether each target [T,K] has whole numbers alone, none below 0."""
+    return np.asarray((np.isnan(y) | ((y >= 0) & (y == np.floor(y)))).all(axis=0))
 
 
 def common_season(series: Sequence[Series]) -> int:

@@ -29,7 +29,7 @@ def judged(fitted: Fitted) -> dict[str, float]:
     for scale, found, came in zip(
         scales, np.split(values, ends), np.split(actual, ends), strict=True
     ):
-        apart = scale.back(came)[..., None] - scale.back(found)
+        apart = scale.back(came)[..., None] - made.framing.within(scale.back(found))
         off.append(np.abs(apart[..., middle]).reshape(-1))
         unit = (scale.offset / OFFSET)[:, None]
         losses.append((_pinball(apart, made.quantiles) / unit).reshape(-1))

@@ -68,7 +68,9 @@ def best_linear(series: Sequence[Series], framing: Framing, held: float, longer:
     if `longer`, than the one of `framing`. A fraction `held` of the series is held back.
     """
     best = _linear(series, framing, held)
-    if all(np.nanmin(one.y) >= 0 for one in series):
+    lows = framing.limits[:, 0]
+    may_be_negative = (np.isfinite(lows) & (lows < 0)).any()  # as a user said
+    if not may_be_negative and all(np.nanmin(one.y) >= 0 for one in series):
         for kind in KINDS[1:]:
             bent = _linear(series, replace(framing, kind=kind), held)
             best = bent if bent.error < BENT * best.error else best

@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastlstm.forecast.forecaster import Forecaster
-from fastlstm.forecast.levels import at_levels
 from fastlstm.forecast.scaling import Scale
 from fastlstm.forecast.series import Series
 from fastlstm.train.seeds import SAMPLES, generator
@@ -37,20 +36,20 @@ def forecast_on(
     paths: Sequence[Series] = [series] * PATHS
     last = np.repeat(found, PATHS, axis=0)
     for block in range(1, blocks):
-        drawn = _drawn(last, forecaster.quantiles, rng)
+        drawn = _drawn(last, forecaster, rng)
         now = ahead[(block - 1) * H : block * H]
         paths = [
             forecaster.framing.tail(p.joined(y, now)) for p, y in zip(paths, drawn, strict=True)
         ]
         X_next = ahead[block * H : (block + 1) * H]
         last = forecaster.after(paths, [scale] * PATHS, [X_next] * PATHS)
-        levels = np.quantile(_drawn(last, forecaster.quantiles, rng), forecaster.quantiles, axis=0)
+        levels = np.quantile(_drawn(last, forecaster, rng), forecaster.quantiles, axis=0)
         parts.append(np.moveaxis(levels, 0, -1))
     return np.concatenate(parts)[:steps]
 
 
-def _drawn(values: Floats, quantiles: Sequence[float], rng: np.random.Generator) -> Floats:
+def _drawn(values: Floats, forecaster: Forecaster, rng: np.random.Generator) -> Floats:
     """Return [N, H, K] of quantiles [N, H, K, Q]: each path at one level, evenly spread."""
     levels = (rng.permutation(len(values)) + 0.5) / len(values)
-    every = at_levels(values, quantiles, levels)  # [N, H, K, N]
+    every = forecaster.at_levels(values, levels)  # [N, H, K, N]
     return every[np.arange(len(values)), ..., np.arange(len(values))]

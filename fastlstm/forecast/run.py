@@ -19,7 +19,7 @@ from fastlstm.forecast.backtest import Backtest, backtest
 from fastlstm.forecast.boosting import boosted
 from fastlstm.forecast.folder import ForecastConfig, ForecastFolder
 from fastlstm.forecast.forecaster import Fitted, Forecaster, ForecastOptions, fitted
-from fastlstm.forecast.levels import at_levels
+from fastlstm.forecast.framing import limits_of
 from fastlstm.forecast.net import NetOptions, is_taught
 from fastlstm.forecast.paths import forecast_on
 from fastlstm.forecast.reading import Table, read_table
@@ -70,7 +70,7 @@ def trained(
     options = ForecastOptions(
         horizon=config.horizon, quantiles=config.quantiles, context=config.context,
         season=config.season, calendar=config.calendar, seed=config.seed, net=net,
-        checkpoint=checkpoint, **how,
+        low=config.low, high=config.high, checkpoint=checkpoint, **how,
     )  # fmt: skip
     return fitted([table.series.until(start)], options)
 
@@ -108,6 +108,7 @@ def checked(config: ForecastConfig) -> tuple[Table, int]:
     current().agree({"the series": contents(table)})
     start = split(table.series, config)
     check_ahead(config, table)
+    limits_of([table.series], config.low, config.high)
     return table, start
 
 
@@ -216,7 +217,7 @@ def future_of(
     found = forecast_on(
         forecaster, table.series, forecaster.framing.scale_of(table.series.y), horizon, X, seed
     )
-    return at_levels(found, forecaster.quantiles, [0.5, *quantiles])
+    return forecaster.at_levels(found, [0.5, *quantiles])
 
 
 def future_text(series: Series, future: Floats, config: ForecastConfig) -> str:

@@ -33,7 +33,11 @@ def save_forecaster(
     parts: dict[str, dict[str, Any]] = {
         "net": forecaster.net.state_dict(),
         "ridge": {"shared": forecaster.ridge.shared, "own": forecaster.ridge.own},
-        "framing": {"mean": framing.mean, "scale": framing.scale},
+        "framing": {
+            "mean": framing.mean,
+            "scale": framing.scale,
+            "limits": framing.limits,
+        },
         "calibration": {"factors": forecaster.calibration.factors},
     }
     for n, one in enumerate(series):
@@ -67,7 +71,7 @@ def load_forecaster(path: str | Path) -> tuple[Forecaster, list[Series], dict[st
         quantiles = check_quantiles(about["quantiles"]).tolist()
         ridge = Ridge(parts["ridge"]["shared"], parts["ridge"]["own"])
         made = Forecaster(
-            _framing(about, parts["framing"]), ridge, net,
+            _framing(about, parts["framing"], net.num_targets), ridge, net,
             Calibration(parts["calibration"]["factors"]), quantiles,
         )  # fmt: skip
         series = [_series(parts[f"series{n}"], one) for n, one in enumerate(about["series"])]
@@ -90,18 +94,19 @@ def _net(options: Mapping[str, Any], weights: Mapping[str, Any]) -> SequenceRegr
     return net
 
 
-def _framing(about: Mapping[str, Any], arrays: Mapping[str, Any]) -> Framing:
+def _framing(about: Mapping[str, Any], arrays: Mapping[str, Any], targets: int) -> Framing:
     circles = tuple(about["circles"])
     if not set(circles) <= set(WAVES):
         raise ValueError(f"its calendar has {circles}, expected some of {', '.join(WAVES)}")
     if about["scale"] not in KINDS:
         raise ValueError(f"its scale is {about['scale']!r:.40}, expected one of {KINDS}")
+    limits = arrays.get("limits", np.tile([-np.inf, np.inf], (targets, 1)))  # of older files
     numbers = {name: about[name] for name in ("horizon", "context", "season")}
     if not all(type(value) is int and value >= 1 for value in numbers.values()):
         raise ValueError(f"it has {numbers}, expected whole numbers of at least 1")
     return Framing(
         **numbers, has_usual=bool(about["has_usual"]), calendar=Calendar(circles),
-        mean=arrays["mean"], scale=arrays["scale"], kind=about["scale"],
+        mean=arrays["mean"], scale=arrays["scale"], limits=limits, kind=about["scale"],
     )  # fmt: skip
 
 
@@ -130,6 +135,7 @@ def _check_fit(made: Forecaster, series: Sequence[Series]) -> None:
         "ridge/shared": (ridge.shared.shape, (K, H, framing.context + lags * F + P + 1)),
         "ridge/own": (ridge.own.shape, (K, H, P + C)),
         "framing": (framing.scale.shape, (F,)),
+        "limits": (framing.limits.shape, (K, 2)),
         "calibration": (np.asarray(made.calibration.factors).shape, (K, Q)),
         "inputs": (net.input_size, K + P * K + C + F),
         "median": (0.5 in made.quantiles, True),

@@ -14,7 +14,6 @@ from sklearn.utils.validation import check_is_fitted
 
 from fastlstm.forecast.backtest import Backtest, backtest
 from fastlstm.forecast.forecaster import Forecaster, ForecastOptions
-from fastlstm.forecast.levels import at_levels
 from fastlstm.forecast.measures import naive_error
 from fastlstm.forecast.net import NetOptions
 from fastlstm.forecast.pandas import as_given
@@ -79,6 +78,9 @@ class LSTMForecaster(BaseEstimator):
     clip : limit of the gradient's norm; 0 for none.
     validation_fraction : of each series, at least a horizon: how much is held back, its end and up
         to two parts before that.
+    low, high : the least and the greatest number that a target can be: no forecast, and no band, is
+        beyond. None for none, but of counts (whole numbers alone, none below 0) the least is 0; a
+        `low` below 0 lets those be negative, too.
     random_state : int, RandomState or None. An int gives the same result bit for bit.
     n_threads : threads to use, which do not change the result; None for
         `fastlstm.get_num_threads`.
@@ -98,8 +100,8 @@ class LSTMForecaster(BaseEstimator):
         cell: str = "lstm", hidden_size: int = 64, num_layers: int = 1, dropout: float = 0.0,
         lr: float = 2e-3, weight_decay: float = 0.0, batch_size: int = 64,
         epochs: int | None = None, patience: int = 5, average: float = 0.98, clip: float = 1.0,
-        validation_fraction: float = 0.15, random_state: Any = None, n_threads: int | None = None,
-        verbose: int = 0,
+        validation_fraction: float = 0.15, low: float | None = None, high: float | None = None,
+        random_state: Any = None, n_threads: int | None = None, verbose: int = 0,
     ) -> None:  # fmt: skip
         self.horizon = horizon
         self.quantiles = quantiles
@@ -118,6 +120,8 @@ class LSTMForecaster(BaseEstimator):
         self.average = average
         self.clip = clip
         self.validation_fraction = validation_fraction
+        self.low = low
+        self.high = high
         self.random_state = random_state
         self.n_threads = n_threads
         self.verbose = verbose
@@ -186,7 +190,7 @@ class LSTMForecaster(BaseEstimator):
                     known,
                     self.seed_,
                 )
-                values = at_levels(values, self.forecaster_.quantiles, levels)
+                values = self.forecaster_.at_levels(values, levels)
                 found.append(as_given(values, one, point=quantiles is None))
         return found if several else found[0]
 
@@ -292,7 +296,8 @@ class LSTMForecaster(BaseEstimator):
     def _options(self) -> dict[str, Any]:
         """Return the checked options of a forecaster."""
         check_parameters(self, OF_FORECASTERS)
-        names = ("horizon", "quantiles", "context", "season", "calendar", "validation_fraction")
+        names = ("horizon", "quantiles", "context", "season", "calendar", "validation_fraction",
+                 "low", "high")  # fmt: skip
         options: dict[str, Any] = {name: _plain(getattr(self, name)) for name in names}
         net = {name: _plain(getattr(self, name)) for name in NET_OPTIONS}
         return {**options, "net": NetOptions(**net)}

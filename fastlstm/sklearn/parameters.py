@@ -35,6 +35,12 @@ def number(least: float, below: float = math.inf) -> Check:
     return check
 
 
+def finite(name: str, value: Any) -> None:
+    """Raise unless it is a finite number."""
+    if not math.isfinite(check_number(name, value)):
+        raise ValueError(f"{name} is {value}, expected a finite number")
+
+
 def one_of(*choices: str) -> Check:
     """Return a check for words."""
     return lambda name, value: check_choice(name, value, choices)
@@ -114,7 +120,8 @@ OF_REGRESSORS: dict[str, Check] = {
 OF_FORECASTERS: dict[str, Check] = {
     **OF_NETS, "horizon": whole(1), "quantiles": levels, "context": optional(whole(1)),
     "season": optional(whole(1)), "calendar": flag, "epochs": optional(whole(0)),
-    "validation_fraction": number(math.ulp(0.0), 1),
+    "validation_fraction": number(math.ulp(0.0), 1), "low": optional(finite),
+    "high": optional(finite),
 }  # fmt: skip
 
 

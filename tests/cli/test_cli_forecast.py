@@ -247,6 +247,22 @@ def test_wrong_use_of_forecast_is_told(
     assert told in misused("forecast", *line)
 
 
+def test_limits_hold_in_the_files_of_a_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], misused: Callable[..., str]
+) -> None:
+    data = write(tmp_path / "load.csv", lines())
+    line = [data, "--time", "hour", "--target", "load", *QUICK]
+    assert forecast(*line, "--low", "19", "--high", "1e3", "--out", tmp_path / "run") == 1
+    assert "low is 19, but target 0 has" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+    low = min(float(row[1]) for row in lines())
+    assert forecast(*line, "--low", low, "--quantiles", "1e-9,0.5", "--out", tmp_path / "run") == 0
+    rows = (tmp_path / "run/forecast.csv").read_text().splitlines()[1:]
+    assert min(float(row.split(",")[2]) for row in rows) == pytest.approx(low, rel=1e-6)
+    told = misused("forecast", *line, "--high", "inf", "--out", tmp_path / "other")
+    assert "--high is inf, expected at least -1e+300 and finite" in told
+
+
 def test_folders_of_a_forecast_are_guarded(
     done: Path, tmp_path: Path, fails: Callable[..., str], misused: Callable[..., str]
 ) -> None:
