@@ -23,7 +23,7 @@ from fastlstm.kernels.chain import ChainSpec
 from fastlstm.kernels.steps import OneCaller
 
 THREADS, ROUNDS = 4, 30
-MOST = 200  # calls that two threads make before one of them must have been told
+MOST = 200  # long calls that a thread makes before one of two must have been told
 
 
 def tried(call: Callable[[], Any]) -> list[Any]:
@@ -48,19 +48,21 @@ def refused(found: list[Any], words: str) -> int:
 
 
 def until_told(words: str, *calls: Callable[[], Any]) -> list[Any]:
-    """What two threads got from long calls, made over and over until one was told that the other
-    is inside."""
-    told = threading.Event()
+    """What two threads got from calls made over and over until one was told that the other is
+    inside. The first call is a long one; of a short one the other thread makes any number."""
+    told, ended = threading.Event(), threading.Event()
 
     def over_and_over(number: int) -> list[Any]:
         found: list[Any] = []
-        while not told.is_set() and len(found) < MOST:
-            try:
+        try:
+            while not (told.is_set() or ended.is_set()) and (number or len(found) < MOST):
                 found.append(calls[number % len(calls)]())
-            except RuntimeError as error:
-                if words not in str(error):
-                    raise
-                told.set()
+        except RuntimeError as error:
+            if words not in str(error):
+                raise
+            told.set()
+        finally:
+            ended.set()
         return found
 
     found = sum(at_once(2, over_and_over), [])
