@@ -87,7 +87,8 @@ def add_series_options(data: Any, model: Any) -> None:
     )  # fmt: skip
     data.add_argument(
         "--time-format", metavar="FORMAT", default=nothing,
-        help="how times are written, such as %%d.%%m.%%Y (default ISO 8601)",
+        help="how times are written, such as %%d.%%m.%%Y, or unix, unix-ms, unix-us or unix-ns: "
+        "seconds or parts of them since 1970 (default ISO 8601)",
     )  # fmt: skip
     data.add_argument("--utc", action="store_true", default=nothing,
                       help="bring times of several zones to UTC")  # fmt: skip

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from fastlstm.forecast.reading import Columns
+from fastlstm.forecast.times import check_form
 from fastlstm.models.model import LAYERS
 from fastlstm.nn.regression_losses import check_quantiles
 from fastlstm.text.json_value import read_json
@@ -44,7 +45,7 @@ class ForecastConfig:
     epochs: int | None = option(None, "most passes over the windows", low=0, type=int)
     seed: int = option(0, "of all random numbers", low=0, high=LARGEST)
     threads: int = option(0, "threads of the kernels", low=0, high=1024)
-    time_format: str | None = option(None, "how times are written, as of strptime")
+    time_format: str | None = option(None, "how times are written: unix, or as of strptime")
     utc: bool = option(False, "bring times of several zones to UTC")
     fill_gaps: bool = option(False, "take missing steps and values as missing")
     delimiter: str | None = option(None, "of the columns")
@@ -70,6 +71,8 @@ class ForecastConfig:
         _check_names("target", self.target)
         _check_names("covariates", self.covariates, least=0)
         check_quantiles(self.quantiles)
+        if self.time_format is not None:
+            check_form(self.time_format)
         if self.encoding is not None:
             check_encoding(self.encoding)
         if self.delimiter is not None:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from fastlstm.forecast.season import filled
 from fastlstm.forecast.series import Series
 from fastlstm.forecast.stamps import UNIT, Spacing, Stamps, find_spacing, first_break
-from fastlstm.forecast.times import EXPECTED, microseconds, read_time
+from fastlstm.forecast.times import EXPECTED, hint_of, microseconds, read_time
 from fastlstm.text.row_kinds import read_rows
 from fastlstm.text.rows import ABSENT, FileRows, Reading, listed
 
@@ -31,7 +31,7 @@ class Columns:
     Attributes
     ----------
     time, targets, covariates : names of columns.
-    form : of the times, as of ``datetime.strptime``; None: ISO 8601.
+    form : of the times, as of `read_time`; None: ISO 8601.
     utc : whether times of several zones are brought to UTC.
     fill_gaps : whether missing values and steps are taken as missing, not as an error.
     """
@@ -119,8 +119,8 @@ def _time(rows: FileRows, line: int, value: object, columns: Columns) -> datetim
     try:
         return read_time(text, columns.form)
     except ValueError as error:
-        expected = EXPECTED if columns.form is None else f"one like {columns.form}"
-        hint = "; --time-format says how others are written" if columns.form is None else ""
+        expected = EXPECTED if columns.form is None else f"in the form {columns.form}"
+        hint = hint_of(text) if columns.form is None else ""
         raise ValueError(
             f"{rows.place(line)}: {columns.time!r} is {text[:40]!r}, expected a time {expected}"
             f"{hint}"

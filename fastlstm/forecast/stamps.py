@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 
 Stamps = NDArray[np.datetime64]
 UNIT = "datetime64[us]"
+_WRITTEN = re.compile(r"\d{4}(-|$)|NaT$|$")
 DAY, MONTH = np.timedelta64(1, "D"), np.timedelta64(1, "M")
 
 
@@ -42,12 +44,14 @@ def as_stamps(name: str, values: Any) -> Stamps:
     """Return datetime64 [T]; TypeError for what are no times, ValueError for missing ones."""
     array = np.asarray(values)
     if array.dtype.kind in "US":
+        told = f"{name} holds what is no time such as 2024-05-31 or 2024-05-31T18:00"
+        wrong = [text for text in array.astype(str).ravel().tolist() if not _WRITTEN.match(text)]
+        if wrong:  # NumPy takes 20240531 for a year
+            raise ValueError(f"{told}: {wrong[0]!r:.40}")
         try:
             array = array.astype(UNIT)
         except ValueError as error:
-            raise ValueError(
-                f"{name} holds what is no time such as 2024-05-31 or 2024-05-31T18:00: {error}"
-            ) from error
+            raise ValueError(f"{told}: {error}") from error
     if array.dtype.kind != "M" or array.ndim != 1:
         raise TypeError(
             f"{name} has dtype {array.dtype} and shape {array.shape}, expected datetime64 (T,)"

@@ -3,27 +3,38 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
+from decimal import Decimal
 
 EXPECTED = "such as 2024-05-31, 2024-05-31 18:00, 2024-05 or 2024"
 
+UNIX = {"unix": 0, "unix-ms": 3, "unix-us": 6, "unix-ns": 9}  # digits of a part of a second
 _YEAR = re.compile(r"(\d{4})(?:-(\d{2}))?")
 _SLASHES = re.compile(r"\d{4}/\d{1,2}/\d{1,2}")
-_UNIX = datetime(1970, 1, 1)
+_NUMBER = re.compile(r"[-+]?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?")
+_DAY = re.compile(r"\d{8}")  # as of ISO 8601 without dashes
+_EITHER_FIRST = re.compile(r"\d{1,2}([./-])\d{1,2}[./-]\d{2}(\d{2})?\b")
+_EPOCH = datetime(1970, 1, 1)
+_SOME = datetime(2024, 5, 31, 18, tzinfo=timezone.utc)
 
 
 def read_time(text: str, form: str | None = None) -> datetime:
     """Return a time, with its zone if it has one.
 
     It is written as in ISO 8601, a year, a year and a month, or with slashes for dashes, year
-    first; or as `form` says, as of ``datetime.strptime``. Raises ValueError for anything else.
+    first; or as `form` says: one of `UNIX`, which is in UTC, or as of ``datetime.strptime``. Raises
+    ValueError for anything else.
     """
     text = text.strip()
+    if form in UNIX:
+        return _since_1970(text, UNIX[form])
     if form is not None:
         return datetime.strptime(text, form)
     found = _YEAR.fullmatch(text)
     if found:
         return datetime(int(found[1]), int(found[2] or 1), 1)
+    if _NUMBER.fullmatch(text) and not _DAY.fullmatch(text):
+        raise ValueError("a number")  # of which some are read as a day and a time
     if _SLASHES.match(text):
         text = re.sub(r"(\d{4})/(\d{1,2})/(\d{1,2})", _dashes, text)
     if text.endswith(("Z", "z")):
@@ -31,10 +42,52 @@ def read_time(text: str, form: str | None = None) -> datetime:
     return datetime.fromisoformat(text)
 
 
+def check_form(form: str) -> None:
+    """Raise ValueError for a form of times that is none, or that leaves open which time it is."""
+    if form in UNIX:
+        return
+    told = f"time_format is {form!r:.60}, expected {', '.join(UNIX)} or such as %d/%m/%Y %H:%M"
+    try:
+        known = datetime.strptime(_SOME.strftime(form), form)
+    except (ValueError, re.error) as error:
+        raise ValueError(f"{told}: {error}") from error
+    if known.year != _SOME.year:
+        raise ValueError(f"{told}: it has no year, %Y or %y")
+    if "%I" in form and "%p" not in form:
+        raise ValueError(f"{told}: %I, an hour of twelve, needs %p; %H is one of 24")
+
+
+def hint_of(text: str) -> str:
+    """Return what may be said of a text that is no time without a form, for a message."""
+    day = _EITHER_FIRST.match(text)
+    if day:
+        mark, year = day[1], "%Y" if day[2] else "%y"
+        day_first, month_first = f"%d{mark}%m{mark}{year}", f"%m{mark}%d{mark}{year}"
+        return (
+            f"; --time-format {day_first} if the day comes first, {month_first} if the month does"
+        )
+    if _NUMBER.fullmatch(text):
+        return (
+            f"; --time-format {', '.join(UNIX)} if it counts seconds, or parts of them, since 1970"
+        )
+    return "; --time-format says how others are written"
+
+
 def microseconds(time: datetime) -> int:
     """Return the microseconds of a time since 1970, in UTC if it has a zone."""
     offset = time.utcoffset() or timedelta(0)
-    return (time.replace(tzinfo=None) - offset - _UNIX) // timedelta(microseconds=1)
+    return (time.replace(tzinfo=None) - offset - _EPOCH) // timedelta(microseconds=1)
+
+
+def _since_1970(text: str, digits: int) -> datetime:
+    """Return the time of a number of seconds, or of parts of them, since 1970."""
+    if not _NUMBER.fullmatch(text):
+        raise ValueError("no number")
+    try:
+        count = Decimal(text).scaleb(6 - digits).to_integral_value()
+        return (_EPOCH + timedelta(microseconds=int(count))).replace(tzinfo=timezone.utc)
+    except ArithmeticError as error:
+        raise ValueError("beyond the year 9999") from error
 
 
 def _dashes(found: re.Match[str]) -> str:

@@ -164,6 +164,11 @@ def _with(rows: list[list[str]], line: int, column: int, text: str) -> list[list
     [
         (lambda r: _with(r, 7, 0, ""), "line 7: 'hour' is empty, expected a time"),
         (lambda r: _with(r, 7, 0, "noon"), "line 7: 'hour' is 'noon', expected a time such as"),
+        (lambda r: _with(r, 2, 0, "1712010112345"),
+         "line 2: 'hour' is '1712010112345', expected a time such as 2024-05-31, 2024-05-31 18:00, "
+         "2024-05 or 2024; --time-format unix, unix-ms, unix-us, unix-ns if it counts seconds"),
+        (lambda r: _with(r, 2, 0, "01/02/2024 00:00"),
+         "--time-format %d/%m/%Y if the day comes first, %m/%d/%Y if the month does"),
         (lambda r: _without(r, 5, 6), "line 7: there is a gap from 2024-01-01 04:00:00 to 2024"),
         (lambda r: _with(r, 7, 0, "2024-01-01 05:00Z"),
          "line 7 has a time of the zone +00:00, but line 2 has a time without a zone"),
@@ -217,6 +222,17 @@ def test_columns_that_do_not_fit_are_named(
     assert told in fails("forecast", *line, "--out", tmp_path / "run")
 
 
+def test_times_that_count_seconds_are_read_if_said(tmp_path: Path, done: Path) -> None:
+    rows = lines(ahead=6)
+    for row in rows:
+        row[0] = str(int(np.datetime64(row[0].replace(" ", "T"), "ms").astype(np.int64)))
+    data = write(tmp_path / "load.csv", rows)
+    line = [data, "--time", "hour", "--target", "load", "--covariates", "price", *QUICK]
+    assert forecast(*line, "--time-format", "unix-ms", "--out", tmp_path / "run") == 0
+    found = (tmp_path / "run/forecast.csv").read_text()
+    assert found == (done / "forecast.csv").read_text()
+
+
 def test_gaps_are_filled_if_asked_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -236,6 +252,10 @@ def test_gaps_are_filled_if_asked_for(
         (["--from", "run"], "DATA is missing"),
         (["d.csv", "--from", "run", "--target", "y"], "--target and --from exclude each other"),
         (["d.csv", "--from", "run", "--out", "x.txt"], "expected a name that ends in .csv"),
+        (
+            ["d.csv", "--time", "t", "--target", "y", "--time-format", "%H:%M"],
+            "--time-format is '%H:%M', expected unix, unix-ms, unix-us, unix-ns or such as",
+        ),
         (["d.csv", "--horizon", "0"], "expected a whole number from 1 on"),
         (["d.csv", "--quantiles", "0.9,0.1"], "expected each above the one before"),
         (["d.csv", "--test-split", "2"], "expected a number between 0 and 1"),

@@ -26,7 +26,8 @@ OUT_OF_RANGE: dict[str, Any] = {
     **dict.fromkeys(("lr", "weight_decay", "clip", "average", "dropout", "embedding_dropout",
                      "word_dropout", "validation_fraction", "epochs", "patience", "verbose",
                      "random_state", "delta"), -1),
-    "low": float("inf"), "high": float("inf"), "average": 1.0, "quantiles": [0.5, 1.5], "class_weight": "even", "vectors": "no such file",
+    **dict.fromkeys(("low", "high"), float("inf")),
+    "average": 1.0, "quantiles": [0.5, 1.5], "class_weight": "even", "vectors": "no such file",
 }  # fmt: skip
 WORDS = ("cell", "pooling", "optimizer", "schedule", "truncate", "dtype", "precision", "loss",
          "parts", "analyzer")  # fmt: skip
