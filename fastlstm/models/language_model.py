@@ -28,7 +28,7 @@ from fastlstm.nn.embedding import Embedding
 from fastlstm.nn.init import uniform
 from fastlstm.nn.linear import Linear
 from fastlstm.nn.module import Array, Tape
-from fastlstm.nn.sums import add_rows_at
+from fastlstm.nn.sums import sums_at
 
 # Options that earlier versions lack: their files say what they do.
 LATER = {
@@ -332,9 +332,7 @@ class LanguageModel(HasRecurrent, Model):
         dvectors, dstate_0 = self.recurrent.backward(layers, dy, dstate)
         if dropped is not None:
             dx, E = self.word_dropout.backward(dropped, dvectors), self.embedding.embedding_dim
-            total = np.zeros((len(words), E))
-            add_rows_at(total, ids.reshape(-1), dx.reshape(-1, E))
-            dvectors = total.astype(dx.dtype)
+            dvectors = sums_at(ids.reshape(-1), len(words), dx.reshape(-1, E))
         if self.embedding_dropout is not None:
             dvectors = self.embedding_dropout.backward(gone, dvectors)
         self.embedding.add_gradient(words, dvectors)

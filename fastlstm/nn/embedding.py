@@ -19,7 +19,7 @@ from fastlstm.nn.check import (
 from fastlstm.nn.module import Array, Module, Parameter, Tape, described
 from fastlstm.nn.ready import ready
 from fastlstm.nn.share import as_shared
-from fastlstm.nn.sums import add_rows_at
+from fastlstm.nn.sums import sums_at
 
 
 class Embedding(Module):
@@ -128,9 +128,8 @@ class Embedding(Module):
         (ids,) = self._take(tape)
         dy = check_array("dy", dy, self.dtype, (*ids.shape, self.embedding_dim))
         index, place = np.unique(ids, return_inverse=True)
-        value = np.zeros((len(index), self.embedding_dim))
-        add_rows_at(value, place.reshape(-1), dy.reshape(-1, self.embedding_dim))
-        self.add_gradient(index.astype(np.int64, copy=False), value.astype(self.dtype))
+        value = sums_at(place.reshape(-1), len(index), dy.reshape(-1, self.embedding_dim))
+        self.add_gradient(index.astype(np.int64, copy=False), value)
 
     def distinct(
         self, tokens: ArrayLike, lengths: ArrayLike | None = None

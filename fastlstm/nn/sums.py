@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from fastlstm import kernels
+from fastlstm.kernels.rows import Int64Array
+from fastlstm.kernels.sparse import SparseRows
 from fastlstm.nn.module import Array
 from fastlstm.nn.precision import products
 
@@ -19,11 +22,18 @@ def sum_rows(rows: Array) -> Array:
     return total.astype(rows.dtype)
 
 
-def add_rows_at(total: Array, place: Array, rows: Array) -> None:
-    """Add rows [n,F] to those of a float64 array at `place` [n], which may repeat."""
-    for start in range(0, len(rows), BLOCK):
-        part = slice(start, start + BLOCK)
-        np.add.at(total, place[part], rows[part].astype(np.float64))
+def sums_at(place: Int64Array, count: int, rows: Array) -> Array:
+    """Return the sums [count,F] of those rows [n,F] whose `place` [n] is 0, 1 .. count-1."""
+    if rows.dtype != np.float32:
+        total = np.zeros((count, rows.shape[1]), rows.dtype)
+        np.add.at(total, place, rows)
+        return total
+    # a product with a matrix of ones, which is compiled and adds in float64
+    of_place = np.argsort(place, kind="stable").astype(np.int32)
+    offsets = np.concatenate([[0], np.cumsum(np.bincount(place, minlength=count))])
+    ones = np.ones(len(rows), np.float32)
+    sums = kernels.backend().sparse_product(SparseRows(offsets, of_place, ones), rows)
+    return sums.astype(np.float32)
 
 
 def add_products(total: Array, d: Array, x: Array, precision: str = "float32") -> None:

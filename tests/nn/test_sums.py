@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import fastlstm as fl
+from fastlstm.nn.sums import sums_at
 
 ROWS = 300_000
 TENTH = np.float32(0.1)
@@ -39,3 +40,17 @@ def test_gradient_of_a_learned_initial_state() -> None:
     y, _, tape = layer.forward(np.zeros((1, ROWS, 1), "f4"))
     layer.backward(tape, np.full(y.shape, TENTH))
     np.testing.assert_allclose(layer.h_0.grad, [[RIGHT]], rtol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+@pytest.mark.parametrize(("n", "count"), [(0, 1), (1, 1), (500, 3), (500, 900)])
+@pytest.mark.usefixtures("backend_isa")
+def test_rows_are_added_in_their_order(dtype: str, n: int, count: int) -> None:
+    """In float64; a place that no row has gets zeros."""
+    rng = np.random.default_rng(0)
+    place, rows = rng.integers(0, count, n), rng.standard_normal((n, 5)).astype(dtype)
+    expected = np.zeros((count, 5))
+    np.add.at(expected, place, rows)
+    found = sums_at(place, count, rows)
+    assert found.dtype == rows.dtype
+    np.testing.assert_array_equal(found, expected.astype(dtype))
