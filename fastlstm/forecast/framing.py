@@ -16,6 +16,7 @@ from fastlstm.forecast.season import comes_again, filled, find_season
 from fastlstm.forecast.series import Series
 from fastlstm.forecast.stamps import find_spacing
 from fastlstm.forecast.windows import Frame
+from fastlstm.train.spread import divisor
 
 Floats = NDArray[np.float64]
 Limits = tuple[float | None, float | None]
@@ -73,7 +74,6 @@ class Framing:
             longest: Any = max(series, key=len).stamps
             circles = Calendar.of(longest) if len(longest) > 1 else circles
         X = np.concatenate([one.X for one in series])
-        scale = X.std(axis=0)
         return cls(
             horizon,
             min(context or min(usual_context(season, horizon), max(8, shortest // SHARE)), room),
@@ -81,7 +81,7 @@ class Framing:
             season > 1 and profile_lag(season, horizon) <= room,
             circles,
             X.mean(axis=0),
-            np.where(scale > 0, scale, 1.0),
+            divisor(X.std(axis=0), X),
             limits_of(series, *limits),
         )
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from fastlstm.train.spread import divisor
+
 Floats = NDArray[np.float64]
 
 # A median stays one on any of these scales. Roots and logarithms are for what is never negative.
@@ -63,5 +65,4 @@ def _bent(y: Floats, kind: str, offset: Floats) -> Floats:
 
 
 def _spread(y: Floats) -> Floats:
-    spread = np.nanstd(y, axis=0)
-    return np.where(spread > 0, spread, 1.0)
+    return divisor(np.nanstd(y, axis=0), y)

@@ -124,6 +124,8 @@ class CRF(Module):
         given = any_array("labels", labels)
         if given.dtype.kind not in "iu":
             raise TypeError(f"labels has dtype {given.dtype}, expected integers")
+        if given.dtype == np.uint64:  # what int64 cannot hold would be negative
+            given = given.clip(max=np.iinfo(np.int64).max)
         return self._kernels.crf(
             call.x,
             given.astype(np.int64, copy=False),

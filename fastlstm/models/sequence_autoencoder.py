@@ -115,8 +115,9 @@ class SequenceAutoencoder(Model):
         steps = self._at_each_step(code, len(x))
         y, _, decoded = self.decoder.forward(steps, lengths=lengths, rng=rng)
         outputs, tape = self.head.forward(y)
-        kept = (encoded, coded, decoded, tape, outputs.shape, lengths)
-        return self._rows_first(outputs, lengths), Tape(self, *kept)
+        own = None if lengths is None else np.array(lengths)  # which their owner may change
+        kept = (encoded, coded, decoded, tape, outputs.shape, own)
+        return self._rows_first(outputs, own), Tape(self, *kept)
 
     def backward(self, tape: Tape, doutputs: Array) -> Array:
         """Add to the gradient of each parameter, given that of the outputs; return that of x.

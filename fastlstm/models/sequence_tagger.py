@@ -20,6 +20,7 @@ from fastlstm.nn.check import (
     check_probability,
     check_rng,
     check_size,
+    first,
     one_rng,
 )
 from fastlstm.nn.dropout import Dropout
@@ -200,6 +201,7 @@ class SequenceTagger(HasRecurrent, Model):
 
         Raises TypeError, ValueError or IndexError if these do not fit, or there are no steps.
         """
+        scores = self._check_scores(scores)
         if self.crf is not None and gradient:
             loss, tape = self.crf.forward(scores, labels, lengths)
             return loss, self.crf.backward(tape)
@@ -207,15 +209,14 @@ class SequenceTagger(HasRecurrent, Model):
         steps = check_steps(real.sum(axis=1))
         if self.crf is not None:
             return float(self.crf.losses(scores, labels, lengths).sum()) / steps, None
-        given = any_array("labels", labels)
-        if given.shape != real.shape:
-            raise ValueError(f"labels has shape {given.shape}, expected {real.shape}")
+        given = self._check_labels(labels, real)
         logits = scores[real]
         loss = softmax_loss(logits, given[real], gradient=gradient)
         return loss, _scattered(logits, real) if gradient else None
 
     def labels(self, scores: Array, lengths: ArrayLike | None = None) -> Int64Array:
         """Return the likeliest labels [N,T] by the scores of a call, zeros past a row's length."""
+        scores = self._check_scores(scores)
         if self.crf is not None:
             return self.crf(scores, lengths)
         return np.where(_real(scores.shape, lengths), scores.argmax(axis=2), 0)
@@ -230,6 +231,23 @@ class SequenceTagger(HasRecurrent, Model):
         if self.crf is not None:
             return self.crf.probabilities(scores, lengths)
         return np.where(_real(scores.shape, lengths)[:, :, None], np.exp(log_softmax(scores)), 0)
+
+    def _check_scores(self, scores: Array) -> Array:
+        shape = (None, None, self.num_labels)
+        return check_array("scores", scores, self.head.dtype, shape)
+
+    def _check_labels(self, labels: ArrayLike, real: NDArray[np.bool_]) -> Array:
+        """Return labels [N,T]; an error names the first that is none of a real step."""
+        given = any_array("labels", labels)
+        if given.shape != real.shape:
+            raise ValueError(f"labels has shape {given.shape}, expected {real.shape}")
+        if given.dtype.kind not in "iu":
+            raise TypeError(f"labels has dtype {given.dtype}, expected integers")
+        wrong = real & ((given < 0) | (given >= self.num_labels))
+        if wrong.any():
+            told = first("labels", given, wrong)
+            raise IndexError(f"{told}, expected 0 to {self.num_labels - 1}")
+        return given
 
     def _read(self, x: Any, lengths: ArrayLike | None) -> tuple[Array | Tokens, Int64Array | None]:
         """Return what the recurrent layers read; of tokens the distinct ones and their ids."""

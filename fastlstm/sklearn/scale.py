@@ -8,6 +8,7 @@ from sklearn.utils import assert_all_finite
 
 from fastlstm.nn.module import Array
 from fastlstm.sklearn.weights import Floats
+from fastlstm.train.spread import divisor
 
 
 def mean_and_scale(values: Array, weights: Array | None = None) -> tuple[Floats, Floats]:
@@ -22,7 +23,7 @@ def mean_and_scale(values: Array, weights: Array | None = None) -> tuple[Floats,
     else:
         mean = np.average(values, axis=0, weights=weights)
         scale = np.sqrt(np.average((values - mean) ** 2, axis=0, weights=weights))
-    return mean, np.where(scale > 0, scale, 1.0)
+    return mean, divisor(scale, values)
 
 
 class TargetScale:

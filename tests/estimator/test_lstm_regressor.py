@@ -414,3 +414,17 @@ def test_wrong_data_to_predict() -> None:
 def test_a_regressor_that_diverges_is_told() -> None:
     with pytest.raises(FloatingPointError, match="try a smaller learning rate"):
         quick(epochs=5, lr=1e38, clip=0).fit(*ramps())
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_a_constant_column_is_not_divided_by_its_rounding(weighted: bool) -> None:
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(30, 5, 2)), rng.normal(size=30)
+    X[:, :, 1] = 0.1
+    model = LSTMRegressor(hidden_size=3, epochs=1, random_state=0)
+    model.fit(X, y, sample_weight=rng.uniform(0.5, 1, 30) if weighted else None)
+    assert model.reader_.scale[1] == 1
+    other = X.copy()
+    other[:, :, 1] = 0.1001
+    assert np.allclose(model.predict(other), model.predict(X), atol=1e-3)
+    assert model.fit(X, np.full(30, 0.1)).target_scale_.scale.tolist() == [1]

@@ -388,3 +388,10 @@ def test_features_with_times_are_found_by_them() -> None:
     pandas.testing.assert_series_equal(short, fitted.predict(X=X[:206], y=y[:200]))
     with pytest.raises(ValueError, match="X has no row of the time 2023-08-31 00:00:00"):
         fitted.predict(X=X[:242])
+
+
+def test_a_feature_that_was_constant_in_fit_may_change_later() -> None:
+    y, X = wave(), np.full((252, 1), 0.1)
+    found = LSTMForecaster(horizon=6, **{**SMALL, "epochs": 0}).fit(y, X[:240])
+    changed = np.full((6, 1), 0.2)
+    assert np.allclose(found.predict(6, changed), found.predict(6, X[:6]), atol=0.5)

@@ -65,6 +65,16 @@ def test_gradients_of_an_autoencoder_against_differences(cell: str, lengths: Any
         assert (found[0] - found[1]) / 2 == pytest.approx(grad, rel=1e-5, abs=1e-14), name
 
 
+def test_lengths_may_be_changed_before_the_backward_pass() -> None:
+    x, found = inputs(), []
+    for change in (False, True):
+        model, lengths = autoencoder(), LENGTHS.copy()
+        outputs, tape = model.forward(x, lengths)
+        lengths[:] = 1 if change else lengths
+        found.append(model.backward(tape, np.ones_like(outputs)))
+    np.testing.assert_array_equal(*found)
+
+
 def test_what_lies_past_a_length_does_not_count() -> None:
     model, x = autoencoder(), inputs()
     other = x.copy()

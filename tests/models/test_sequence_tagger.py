@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from pathlib import Path
 from typing import Any
@@ -294,10 +295,23 @@ def test_wrong_calls_of_a_tagger(crf: bool) -> None:
     for labels, error, message in (
         (LABELS[:, 1:], ValueError, "labels has shape (6, 6), expected (6, 7)"),
         (LABELS.astype(float), TypeError, "dtype float64, expected integers"),
-        (np.full((N, T), K), IndexError, "is 4, expected 0 to 3"),
+        (np.full((N, T), K), IndexError, "labels[0, 0] is 4, expected 0 to 3"),
+        (np.where(np.arange(T) == 2, -1, LABELS), IndexError, "labels[0, 2] is -1, expected"),
+        (LABELS > 0, TypeError, "labels has dtype bool, expected integers"),
     ):
         with pytest.raises(error, match=re.escape(message)):
             model.loss(scores, labels, LENGTHS)
+    big = np.full((N, T), 2**64 - 1, np.uint64)
+    with pytest.raises(IndexError, match=r"labels\[0, 0\] is \d{19}"):
+        model.loss(scores, big, LENGTHS)
+    for call in (model.labels, lambda given: model.loss(given, LABELS)):
+        with pytest.raises(
+            ValueError, match=r"scores has shape \(6, 7, 2\), expected \(any, any, 4"
+        ):
+            call(scores[:, :, :2])
+        with pytest.raises(ValueError, match=r"scores has shape \(7, 4\), expected \(any, any, 4"):
+            call(scores[0])
+    np.testing.assert_array_equal(model.labels(scores.tolist()), model.labels(scores))
     with pytest.raises(ValueError, match="lengths are all 0, expected a step to learn from"):
         model.loss(scores, LABELS, np.zeros(N, int))
     with pytest.raises(ValueError, match=r"lengths\[0\] is 8, expected 0 to 7"):
@@ -309,6 +323,48 @@ def test_wrong_calls_of_a_tagger(crf: bool) -> None:
     with pytest.raises(IndexError, match=re.escape("is 11, expected 0 to 10")):
         tagger(True, crf)(np.full((N, T), V))
     assert not model(NUMBERS, np.zeros(N, int)).any()
+
+
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 30.0, 800.0])
+@pytest.mark.parametrize(("count", "steps"), [(3, 5), (1, 4), (2, 6), (4, 1)])
+def test_a_crf_is_a_sum_over_all_sequences(count: int, steps: int, scale: float) -> None:
+    own = np.random.default_rng(5)
+    crf = CRF(count, dtype="float64")
+    for parameter in crf.parameters():
+        parameter.data[...] = scale * own.standard_normal(parameter.data.shape)
+    x, labels = scale * own.standard_normal((3, steps, count)), own.integers(0, count, (3, steps))
+    lengths = np.array([steps, 1, max(1, steps - 1)])
+    losses, likeliest, shares = (
+        crf.losses(x, labels, lengths), crf(x, lengths), crf.probabilities(x, lengths)
+    )  # fmt: skip
+    for n, T in enumerate(lengths):
+        paths = np.array(list(itertools.product(range(count), repeat=int(T))))
+        total = crf.start.data[paths[:, 0]] + crf.end.data[paths[:, -1]]
+        total += x[n, np.arange(T), paths].sum(axis=1)
+        total += crf.between.data[paths[:, :-1], paths[:, 1:]].sum(axis=1)
+        of_all = np.logaddexp.reduce(total)
+        mine = total[(paths == labels[n, :T]).all(axis=1)][0]
+        assert losses[n] == pytest.approx(of_all - mine, rel=1e-12, abs=1e-12 * scale)
+        assert likeliest[n, :T].tolist() == paths[total.argmax()].tolist()
+        chance = np.exp(total - of_all)
+        expected = [[chance[paths[:, t] == k].sum() for k in range(count)] for t in range(T)]
+        np.testing.assert_allclose(shares[n, :T], expected, atol=1e-10)
+
+
+def test_gradients_of_a_crf_against_differences() -> None:
+    crf = tagger(crf=True).crf
+    assert crf is not None
+    x = np.random.default_rng(6).standard_normal((N, T, K))
+    _, tape = crf.forward(x, LABELS, LENGTHS)
+    arrays = [(x, crf.backward(tape)), *((p.data, p.grad) for p in crf.parameters())]
+    for array, grad in arrays:
+        for at in np.ndindex(array.shape):
+            kept, found = array[at], []
+            for step in (1e-6, -1e-6):
+                array[at] = kept + step
+                found.append(crf.losses(x, LABELS, LENGTHS).sum() / LENGTHS.sum())
+            array[at] = kept
+            assert (found[0] - found[1]) / 2e-6 == pytest.approx(grad[at], abs=1e-8)
 
 
 def test_a_crf_by_itself() -> None:
