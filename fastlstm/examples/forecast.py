@@ -24,6 +24,7 @@ from fastlstm.forecast.series import read_series
 Floats = NDArray[np.float64]
 
 DAY = 24
+FEWEST = 5  # days, of which four fifths are enough to learn a horizon of a day
 
 
 def town(days: int, seed: int = 0) -> tuple[Floats, Floats, NDArray[np.datetime64]]:
@@ -49,7 +50,7 @@ def wandering(rng: np.random.Generator, count: int, memory: float, step: float) 
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run; return 1 if the series is too short or the picture cannot be drawn."""
+    """Run; return 1 if the picture cannot be drawn."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -59,6 +60,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add_threads(parser)
     add_plot(parser, "the last forecasts with their bands")
     options = parser.parse_args(arguments)
+    for name, least in (("days", FEWEST), ("seed", 0), ("epochs", 0)):
+        value = getattr(options, name)
+        if value < least:
+            parser.error(f"--{name} is {value}, expected at least {least}")
     return exit_status("forecast", lambda: threaded(run, options))
 
 

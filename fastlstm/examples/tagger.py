@@ -137,6 +137,8 @@ def read_options(arguments: Sequence[str] | None) -> argparse.Namespace:
         value, option = getattr(options, name), f"--{name.replace('_', '-')}"
         if value < least:
             parser.error(f"{option} is {value}, expected at least {least}")
+    if not options.text.split():
+        parser.error("the sentence to label has no words")
     return options
 
 

@@ -249,6 +249,6 @@ def optimizer(
 def _checked(name: str, value: float, low: float, below: float = math.inf) -> float:
     """Return `value` as a float; raise ValueError, by `name`, if not in ``[low, below)``."""
     if not low <= check_number(name, value) < below:
-        limit = "" if below == math.inf else f" and below {below:g}"
-        raise ValueError(f"{name} is {value}, expected at least {low:g}{limit}")
+        limit = "finite" if below == math.inf else f"below {below:g}"
+        raise ValueError(f"{name} is {value}, expected at least {low:g} and {limit}")
     return float(value)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastlstm.kernels.rows import any_array
 from fastlstm.train.seeds import DATA, generator
 
 NEEDED = ("x", "targets")
@@ -41,7 +42,10 @@ class Rows:
             kind = type(data).__name__
             raise TypeError(f"{name} is a {kind}, expected (x, targets) or (x, targets, lengths)")
         given = dict(zip(("x", "targets", "lengths", "future"), data, strict=False))
-        arrays = {k: np.asarray(a) for k, a in given.items() if a is not None or k in NEEDED}
+        arrays = {
+            part: any_array(f"{name}: {part}", array)
+            for part, array in given.items() if array is not None or part in NEEDED
+        }  # fmt: skip
         N = len(arrays["x"]) if arrays["x"].ndim else 0
         for part, array in arrays.items():
             if array.ndim == 0 or len(array) != N or not N:

@@ -22,6 +22,15 @@ def test_the_town_is_forecast(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert picture.exists() == drawn
 
 
-def test_a_town_of_few_days_is_named(capsys: pytest.CaptureFixture[str]) -> None:
-    assert forecast.main(["--days", "3"]) == 1
-    assert "expected at least 80" in capsys.readouterr().err
+@pytest.mark.parametrize(("option", "least"), [("--days", 5), ("--epochs", 0), ("--seed", 0)])
+def test_wrong_options_of_a_town_are_named(
+    option: str, least: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        forecast.main([option, str(least - 1)])
+    assert f"{option} is {least - 1}, expected at least {least}" in capsys.readouterr().err
+
+
+def test_the_fewest_days_are_enough(capsys: pytest.CaptureFixture[str]) -> None:
+    assert forecast.main(["--days", "5", "--epochs", "0", "--threads", "1"]) == 0
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["mae"] > 0

@@ -77,3 +77,12 @@ def test_wrong_options_of_labels(option: str, capsys: pytest.CaptureFixture[str]
         tagger.main([option, "-1"])
     assert stop.value.code == 2
     assert f"{option} is -1" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("text", ["", "  "])
+def test_a_sentence_without_words_is_refused_before_the_training(
+    text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        tagger.main([text, *QUICK])
+    assert "the sentence to label has no words" in capsys.readouterr().err

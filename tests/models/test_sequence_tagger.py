@@ -184,6 +184,25 @@ def test_a_crf_learns_what_one_direction_cannot_know(tmp_path: Path) -> None:
     assert accuracy[False] < 0.85
 
 
+@each
+def test_rows_without_steps_change_nothing(crf: bool) -> None:
+    x, labels, lengths = alternating(30)
+    empty = np.insert(lengths, [3, 9, 9], 0)
+    with_empty = np.insert(x, [3, 9, 9], np.nan, axis=0), np.insert(labels, [3, 9, 9], -1, axis=0)
+    task, found = Tagging(batch_size=1), []
+    for data in ((x, labels, lengths), (*with_empty, empty)):
+        model = SequenceTagger(2, 4, input_size=1, crf=crf, rng=0)
+        history = Trainer(model, Adam(model), task, epochs=2).fit(*task.source(model, data, data))
+        measured = evaluate(model, row_batches(Rows.of("rows", data), 1), task)
+        assert measured.examples == lengths.sum()
+        found.append((history.epochs[-1].validation_loss, measured.loss, measured.accuracy))
+    assert found[0] == found[1]
+    with pytest.raises(ValueError, match="validation: lengths are all 0, expected a row"):
+        task.source(model, data, (x, labels, 0 * lengths))
+    with pytest.raises(ValueError, match="train: x is a list of unequal lists"):
+        task.source(model, ([row[:n] for row, n in zip(x, lengths, strict=True)], labels))
+
+
 def test_a_resumed_tagger_ends_with_the_same_bits(tmp_path: Path) -> None:
     path = tmp_path / "state.safetensors"
 

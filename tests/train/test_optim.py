@@ -180,6 +180,7 @@ def test_state_of_another_shape_or_kind_is_refused_whole() -> None:
     [
         (lambda p: Adam(p, lr=-1), "lr is -1"),
         (lambda p: Adam(p, lr=float("nan")), "lr is nan"),
+        (lambda p: Adam(p, lr=float("inf")), "lr is inf, expected at least 0 and finite"),
         (lambda p: Adam(p, betas=(0.9, 1.0)), "betas is 1.0"),
         (lambda p: Adam(p, eps=-1), "eps is -1"),
         (lambda p: AdamW(p, weight_decay=-0.1), "weight_decay is -0.1"),

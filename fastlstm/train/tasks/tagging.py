@@ -36,7 +36,7 @@ class Tagging(Task):
         ----------
         train : ``(x, labels)`` or ``(x, labels, lengths)``: tokens [N,T] or numbers [N,T,I],
             labels [N,T], and the real steps [N] of each row. They are cut into batches in an order
-            that depends on the seed and the epoch only.
+            that depends on the seed and the epoch only; rows without a step are left out.
         validation : the same, to measure on; None for none.
 
         Raises
@@ -44,8 +44,9 @@ class Tagging(Task):
         TypeError, ValueError
             If these are no such arrays, or not of equally many rows.
         """
-        held_back = None if validation is None else Rows.of("validation", validation)
-        return shuffled(row_batches, Rows.of("train", train), self.batch_size, self.seed, held_back)
+        held_back = None if validation is None else _with_steps("validation", validation)
+        learned = _with_steps("train", train)
+        return shuffled(row_batches, learned, self.batch_size, self.seed, held_back)
 
     def step(
         self, model: SequenceTagger, batch: Rows, state: Any, rng: np.random.Generator
@@ -58,6 +59,8 @@ class Tagging(Task):
 
     def measure(self, model: SequenceTagger, batch: Rows, state: Any) -> Outcome:
         scores = model(batch.x, batch.lengths)
+        if not batch.words:  # nothing to be right or wrong
+            return _outcome(0.0, model.labels(scores, batch.lengths), batch)
         loss, _ = model.loss(scores, batch.labels, batch.lengths, gradient=False)
         return _outcome(loss, model.labels(scores, batch.lengths), batch)
 
@@ -69,6 +72,17 @@ class Tagging(Task):
     def identity(self, trainer: Any) -> dict[str, object]:
         """Return what makes the batches of `source`."""
         return {"batch_size": self.batch_size, "order": self.seed}
+
+
+def _with_steps(name: str, data: Any) -> Rows:
+    """Return the rows of data that have a step; ValueError if none has."""
+    rows = Rows.of(name, data)
+    if rows.lengths is None or rows.lengths.ndim != 1 or rows.lengths.all():
+        return rows
+    there = np.flatnonzero(rows.lengths)
+    if not there.size:
+        raise ValueError(f"{name}: lengths are all 0, expected a row with a step")
+    return rows.select(there)
 
 
 def _outcome(loss: float, found: Array, batch: Rows) -> Outcome:
