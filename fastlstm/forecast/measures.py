@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fastlstm.nn.check import check_size
+
 Floats = NDArray[np.float64]
 
 
@@ -38,7 +40,7 @@ def naive_error(y: ArrayLike, season: int = 1) -> float:
     A series that is no longer than a season is measured by its single steps.
     """
     values = np.asarray(y, np.float64)
-    lag = season if len(values) > season else 1
+    lag = season if len(values) > check_size("season", season) else 1
     return _mean(np.abs(values[lag:] - values[:-lag]))
 
 

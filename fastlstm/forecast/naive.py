@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
+
+from fastlstm.kernels.rows import any_array
+from fastlstm.nn.check import check_size
 
 Floats = NDArray[np.float64]
 
 
-def seasonal_naive(y: Floats, horizon: int, season: int = 1) -> Floats:
+def seasonal_naive(y: ArrayLike, horizon: int, season: int = 1) -> Floats:
     """Return the last season of `y`, [T, ...], again and again for `horizon` steps.
 
-    Of a series shorter than a season the last value is repeated.
+    Of a series shorter than a season the last value is repeated. ValueError if there is none.
     """
+    y = any_array("y", y)
+    check_size("horizon", horizon)
+    check_size("season", season)
+    if y.ndim == 0 or not len(y):
+        raise ValueError(f"y has shape {y.shape}, expected a value at least")
     season = season if len(y) >= season else 1
     last: Floats = y[len(y) - season :]
     return last[np.arange(horizon) % season]

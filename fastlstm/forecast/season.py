@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastlstm.forecast.repeats import best_repeat
+from fastlstm.forecast.values import read_targets
 
 Floats = NDArray[np.float64]
 
@@ -29,14 +30,12 @@ def find_season(y: ArrayLike, longest: int = LONGEST) -> int:
     least, and `longest` steps is the longest. No times are needed: it may be any list or array of
     numbers, or a Series of pandas; NaN is missing.
 
-    Raises ValueError if it is no such series.
+    Raises TypeError or ValueError if it is no such series.
     """
-    y = np.asarray(y, np.float64)
-    if y.ndim == 2 and y.shape[1] == 1:
-        y = y[:, 0]
-    if y.ndim != 1:
-        raise ValueError(f"y has shape {y.shape}, expected one series, (T,)")
-    y = filled(y)
+    values = read_targets("y", y)
+    if values.shape[1] != 1:
+        raise ValueError(f"y has shape {values.shape}, expected one series, (T,)")
+    y = filled(values[:, 0])
     most = min(len(y) // 3, longest)
     if most < 2 or not np.ptp(y):
         return 1

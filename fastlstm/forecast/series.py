@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from fastlstm.forecast.index import stamps_of_index
 from fastlstm.forecast.season import filled
 from fastlstm.forecast.stamps import Stamps, as_stamps, check_even, find_spacing, shown_time
+from fastlstm.forecast.values import read_numbers, read_targets
 
 Floats = NDArray[np.float64]
 
@@ -85,9 +86,7 @@ def read_series(name: str, y: Any, X: Any = None, stamps: Any = None) -> Series:
     TypeError, ValueError
         If these are no such arrays or do not fit together.
     """
-    values = read_numbers(name, y)
-    if np.isinf(values).any():
-        raise ValueError(f"{name} holds infinite numbers, expected finite ones or NaN")
+    values = read_targets(name, y)
     if not len(values):
         raise ValueError(f"{name} is empty")
     empty = np.flatnonzero(np.isnan(values).all(axis=0))
@@ -129,35 +128,6 @@ def read_known(
             f"{name}[{at[0]}, {at[1]}] is {values[tuple(at)]}, expected a finite number"
         )
     return values
-
-
-def read_numbers(name: str, values: Any) -> Floats:
-    """Return numbers as float64 [T, columns]."""
-    try:
-        array = np.asarray(values)
-    except ValueError as error:
-        raise ValueError(
-            f"{name} has rows of different lengths, expected numbers of shape (steps,) or (steps, "
-            "columns); several series are a list of arrays"
-        ) from error
-    if array.dtype == object and array.ndim:  # as of pandas columns of mixed or nullable numbers
-        text = next((value for value in array.flat if isinstance(value, str)), None)
-        if text is not None:
-            raise TypeError(f"{name} holds the text {text!r:.40}, expected numbers")
-        try:
-            array = np.where(_is_missing(array).astype(bool), np.nan, array).astype(np.float64)
-        except (TypeError, ValueError) as error:
-            raise TypeError(f"{name} holds what is no number: {error}") from error
-    if array.dtype.kind not in "biuf" or array.ndim not in (1, 2):
-        raise TypeError(
-            f"{name} has dtype {array.dtype} and shape {array.shape}, expected numbers of shape "
-            "(steps,) or (steps, columns)"
-        )
-    found = array.astype(np.float64)
-    return found[:, None] if found.ndim == 1 else found
-
-
-_is_missing = np.frompyfunc(lambda value: value is None or type(value).__name__ == "NAType", 1, 1)
 
 
 def _places(name: str, there: Stamps, stamps: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import date
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -43,6 +44,10 @@ class Spacing(NamedTuple):
 def as_stamps(name: str, values: Any) -> Stamps:
     """Return datetime64 [T]; TypeError for what are no times, ValueError for missing ones."""
     array = np.asarray(values)
+    if array.dtype == object and all(isinstance(value, date) for value in array.flat):
+        if any(getattr(value, "tzinfo", None) for value in array.flat):
+            raise ValueError(f"{name} has times with a zone: bring them to one and leave it out")
+        array = array.astype(UNIT)
     if array.dtype.kind in "US":
         told = f"{name} holds what is no time such as 2024-05-31 or 2024-05-31T18:00"
         wrong = [text for text in array.astype(str).ravel().tolist() if not _WRITTEN.match(text)]

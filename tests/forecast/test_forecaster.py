@@ -395,3 +395,10 @@ def test_a_feature_that_was_constant_in_fit_may_change_later() -> None:
     found = LSTMForecaster(horizon=6, **{**SMALL, "epochs": 0}).fit(y, X[:240])
     changed = np.full((6, 1), 0.2)
     assert np.allclose(found.predict(6, changed), found.predict(6, X[:6]), atol=0.5)
+
+
+def test_a_median_alone_tells_no_bands() -> None:
+    found = LSTMForecaster(horizon=6, quantiles=[0.5], **{**SMALL, "epochs": 0}).fit(wave())
+    assert np.array_equal(found.predict(quantiles=[0.5])[:, 0], found.predict())
+    with pytest.raises(ValueError, match="fit learned the median alone"):
+        found.predict(quantiles=[0.1, 0.5, 0.9])

@@ -1,0 +1,64 @@
+"""Numbers of a series as users have them: lists, arrays, tables of pandas, missing values."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+SMALLEST, LARGEST = 1e-100, 1e100  # whose squares are numbers
+
+
+def read_numbers(name: str, values: Any) -> Floats:
+    """Return numbers as float64 [T, columns], NaN where one is missing.
+
+    Raises TypeError or ValueError if they are no such numbers, or so large or so small that their
+    squares are not.
+    """
+    if isinstance(values, np.ma.MaskedArray) and values.dtype.kind in "biuf":
+        values = np.where(np.ma.getmaskarray(values), np.nan, np.ma.getdata(values))
+    try:
+        array = np.asarray(values)
+    except ValueError as error:
+        raise ValueError(
+            f"{name} has rows of different lengths, expected numbers of shape (steps,) or (steps, "
+            "columns); several series are a list of arrays"
+        ) from error
+    if array.dtype == object and array.ndim:  # as of pandas columns of mixed or nullable numbers
+        text = next((value for value in array.flat if isinstance(value, str)), None)
+        if text is not None:
+            raise TypeError(f"{name} holds the text {text!r:.40}, expected numbers")
+        try:
+            array = np.where(_is_missing(array).astype(bool), np.nan, array).astype(np.float64)
+        except (TypeError, ValueError) as error:
+            raise TypeError(f"{name} holds what is no number: {error}") from error
+    if array.dtype.kind not in "biuf" or array.ndim not in (1, 2):
+        raise TypeError(
+            f"{name} has dtype {array.dtype} and shape {array.shape}, expected numbers of shape "
+            "(steps,) or (steps, columns)"
+        )
+    found = array.astype(np.float64)
+    found = found[:, None] if found.ndim == 1 else found
+    size = np.abs(np.where(np.isfinite(found), found, 0)).max(axis=0, initial=0)
+    wrong = (size > LARGEST) | ((size > 0) & (size < SMALLEST))
+    if wrong.any():
+        at = int(wrong.argmax())
+        raise ValueError(
+            f"{name} has {size[at]:g} for the largest number of column {at}, expected {SMALLEST:g} "
+            f"to {LARGEST:g}: scale it"
+        )
+    return found
+
+
+def read_targets(name: str, values: Any) -> Floats:
+    """Return the numbers of a series as `read_numbers` does; ValueError if one is infinite."""
+    found = read_numbers(name, values)
+    if np.isinf(found).any():
+        raise ValueError(f"{name} holds infinite numbers, expected finite ones or NaN")
+    return found
+
+
+_is_missing = np.frompyfunc(lambda value: value is None or type(value).__name__ == "NAType", 1, 1)
