@@ -1,7 +1,8 @@
 """What the numbers of a regressor's head mean: forecasts that are valid whatever the head says.
 
 A head gives `size` raw numbers for each target, on the last axis. Each kind has `outputs(raw)`,
-its `backward(raw, doutputs)`, the `loss` of outputs and the `point` that they forecast.
+its `backward(raw, doutputs)`, the `loss` of outputs, the `point` that they forecast, and `sample`,
+which draws what may come.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from fastlstm.kernels.rows import any_array
 from fastlstm.nn.check import check_choice
 from fastlstm.nn.module import Array
 from fastlstm.nn.regression_losses import (
@@ -23,6 +25,8 @@ from fastlstm.nn.regression_losses import (
 )
 
 FLOOR = 1e-6  # of what must be above 0
+MOST = 1e15  # of a mean, beyond which a Poisson distribution is as good as a number
+_LIKELIHOODS = "distribution='gaussian' or 'negative_binomial' does"
 
 
 class Point:
@@ -43,6 +47,9 @@ class Point:
 
     def point(self, outputs: Array) -> Array:
         return outputs
+
+    def sample(self, outputs: Array, count: int, rng: np.random.Generator) -> Array:
+        raise ValueError(f"a point says nothing of what else may come: {_LIKELIHOODS}")
 
 
 class Quantiles:
@@ -70,6 +77,9 @@ class Quantiles:
         found: Array = outputs[..., self._middle]
         return found
 
+    def sample(self, outputs: Array, count: int, rng: np.random.Generator) -> Array:
+        raise ValueError(f"some quantiles are no whole distribution: {_LIKELIHOODS}")
+
 
 class Gaussian:
     """Mean and variance."""
@@ -94,6 +104,10 @@ class Gaussian:
         found: Array = outputs[..., 0]
         return found
 
+    def sample(self, outputs: Array, count: int, rng: np.random.Generator) -> Array:
+        mean, variance = _pair(outputs)
+        return rng.normal(mean, np.sqrt(variance), (count, *mean.shape))
+
     def _paired(
         self, loss: Callable[..., Any], outputs: Array, targets: ArrayLike, **options: Any
     ) -> tuple[float, Array]:
@@ -109,6 +123,13 @@ class NegativeBinomial(Gaussian):
     def loss(self, outputs: Array, targets: ArrayLike, **options: Any) -> tuple[float, Array]:
         return self._paired(negative_binomial_nll_loss, outputs, targets, **options)
 
+    def sample(self, outputs: Array, count: int, rng: np.random.Generator) -> Array:
+        mean, dispersion = _pair(outputs)
+        # a Poisson distribution whose own mean scatters as a gamma distribution
+        means = rng.gamma(1 / dispersion, dispersion * mean, (count, *mean.shape))
+        counts = rng.poisson(np.minimum(means, MOST)).astype(np.float64)
+        return np.where(means < MOST, counts, np.floor(means))
+
 
 Distribution = Point | Quantiles | Gaussian
 DISTRIBUTIONS = ("point", "quantiles", "gaussian", "negative_binomial")
@@ -123,6 +144,15 @@ def of_name(name: str, quantiles: Sequence[float]) -> Distribution:
         "point": Point, "gaussian": Gaussian, "negative_binomial": NegativeBinomial,
     }  # fmt: skip
     return kinds[name]()
+
+
+def _pair(outputs: Array) -> tuple[Array, Array]:
+    """Return the two numbers of each target, float64."""
+    given = any_array("outputs", outputs)
+    if given.ndim == 0 or given.shape[-1] != 2:
+        raise ValueError(f"outputs has shape {given.shape}, expected (..., 2)")
+    first, second = np.moveaxis(given.astype(np.float64), -1, 0)
+    return first, second
 
 
 def _softplus(x: Array) -> Array:

@@ -217,6 +217,27 @@ class HorizonDecoder(Model):
         """Return one number for each target: the mean, or the quantile that is nearest to 0.5."""
         return self.distribution.point(outputs)
 
+    def sample(self, outputs: Array, count: int, rng: Rng = None) -> Array:
+        """Draw what may come by outputs of "gaussian" or "negative_binomial", for bands.
+
+        ``numpy.quantile(model.sample(outputs, 1000), [0.1, 0.9], axis=0)`` has the bands, which of
+        counts are in their range, too. Each number is drawn on its own: a sum over targets or steps
+        scatters otherwise where they depend on each other.
+
+        Parameters
+        ----------
+        outputs : as a call returned.
+        count : how often to draw.
+        rng : a generator or a seed; None for one of its own.
+
+        Returns
+        -------
+        drawn : float64 [count, ...], of the shape of `point` from the second axis on.
+
+        Raises ValueError for another distribution.
+        """
+        return self.distribution.sample(outputs, check_size("count", count), check_rng(rng))
+
     def _read(self, x: Array, future: Array | None) -> tuple[Array, Array]:
         """Return checked x, and what the decoder reads at each step, feedback apart."""
         x = check_array("x", x, self.head.dtype, (None, None, self.input_size))

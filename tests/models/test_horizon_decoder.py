@@ -220,3 +220,12 @@ def test_wrong_calls_of_a_decoder() -> None:
         model.backward(tape, np.zeros((N, S)))
     with pytest.raises(ValueError, match="future is given, but future_size is 0"):
         HorizonDecoder(SIZE, S, 5, dtype="float64")(X, None, FUTURE)
+
+
+def test_a_decoder_draws_by_its_likelihood() -> None:
+    model = HorizonDecoder(2, 3, 4, distribution="negative_binomial", num_targets=2, rng=0)
+    outputs = model(np.zeros((5, 4, 2), "float32"))
+    drawn = model.sample(outputs, 2000, rng=0)
+    assert drawn.shape == (2000, *model.point(outputs).shape)
+    np.testing.assert_allclose(drawn.mean(axis=0), model.point(outputs), rtol=0.25)
+    assert (drawn == np.floor(drawn)).all()

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import fastlstm as fl
 from fastlstm.models import SequenceClassifier, SequenceRegressor
 from fastlstm.train import Adam, Regression, Trainer
 
@@ -151,3 +152,50 @@ def test_a_gradient_of_another_shape() -> None:
         ValueError, match=r"doutputs has shape \(6, 2, 1\), expected \(6, 2, 1, 2\)"
     ):
         model.backward(tape, np.ones((N, 2, 1)))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_draws_have_the_moments_of_their_distribution(dtype: str) -> None:
+    mean, more = np.array([0.3, 8.0, 500.0], dtype), np.array([1.5, 0.2, 1e-6], dtype)
+    outputs = np.stack([mean, more], axis=-1)
+    for kind, variance in (("gaussian", more), ("negative_binomial", mean + more * mean**2)):
+        model = SequenceRegressor(1, 2, num_targets=3, distribution=kind, dtype=dtype, rng=0)
+        drawn = model.sample(outputs, 40_000, rng=1)
+        assert drawn.shape == (40_000, 3)
+        assert drawn.dtype == np.float64
+        np.testing.assert_allclose(drawn.mean(axis=0), mean, atol=0.02 + 5e-3 * mean.max())
+        np.testing.assert_allclose(drawn.var(axis=0), variance, rtol=0.06)
+        np.testing.assert_array_equal(drawn, model.sample(outputs, 40_000, rng=1))
+
+
+def test_draws_of_counts_are_counts_with_their_chances() -> None:
+    model = SequenceRegressor(1, 2, distribution="negative_binomial", dtype="float64", rng=0)
+    mean, dispersion = 1.7, 0.6
+    drawn = model.sample(np.array([[mean, dispersion]]), 200_000, rng=3)[:, 0]
+    assert (drawn >= 0).all()
+    assert (drawn == np.floor(drawn)).all()
+    for count in range(8):
+        loss = fl.negative_binomial_nll_loss(np.array([mean]), [count], np.array([dispersion]))[0]
+        assert (drawn == count).mean() == pytest.approx(np.exp(-loss), abs=4e-3)
+    bands = np.quantile(model.sample(model(np.zeros((4, 5, 1))), 500, rng=0), [0.01, 0.9], axis=0)
+    assert bands.shape == (2, 4)
+    assert (bands >= 0).all()
+    huge = model.sample(np.array([[1e30, 1e-6], [1e-6, 1e30]]), 50, rng=0)
+    assert np.isfinite(huge).all()
+
+
+@pytest.mark.parametrize("kind", ["gaussian", "negative_binomial"])
+@pytest.mark.parametrize("outputs", [np.ones(()), np.ones((2, 3))])
+def test_draws_of_outputs_that_are_none(kind: str, outputs: Any) -> None:
+    with pytest.raises(ValueError, match=r"outputs has shape .*, expected \(\.\.\., 2\)"):
+        SequenceRegressor(1, 2, distribution=kind, rng=0).sample(outputs, 5)
+
+
+@pytest.mark.parametrize("kind", ["point", "quantiles"])
+def test_what_has_no_distribution_draws_nothing(kind: str) -> None:
+    model = SequenceRegressor(1, 2, distribution=kind, rng=0)
+    outputs = model(np.zeros((1, 3, 1), "float32"))
+    with pytest.raises(ValueError, match="distribution='gaussian' or 'negative_binomial' does"):
+        model.sample(outputs, 5)
+    with pytest.raises(ValueError, match="count is 0, expected at least 1"):
+        model.sample(outputs, 0)
