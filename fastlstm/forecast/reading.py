@@ -120,7 +120,7 @@ def _time(rows: FileRows, line: int, value: object, columns: Columns) -> datetim
         return read_time(text, columns.form)
     except ValueError as error:
         expected = EXPECTED if columns.form is None else f"in the form {columns.form}"
-        hint = hint_of(text) if columns.form is None else ""
+        hint = hint_of(text) if columns.form is None else f": {error}"
         raise ValueError(
             f"{rows.place(line)}: {columns.time!r} is {text[:40]!r}, expected a time {expected}"
             f"{hint}"

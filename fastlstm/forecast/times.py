@@ -13,7 +13,7 @@ _YEAR = re.compile(r"(\d{4})(?:-(\d{2}))?")
 _SLASHES = re.compile(r"\d{4}/\d{1,2}/\d{1,2}")
 _NUMBER = re.compile(r"[-+]?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?")
 _DAY = re.compile(r"\d{8}")  # as of ISO 8601 without dashes
-_EITHER_FIRST = re.compile(r"\d{1,2}([./-])\d{1,2}[./-]\d{2}(\d{2})?\b")
+_EITHER_FIRST = re.compile(r"\d{1,2}([./-])\d{1,2}\1\d{2}(\d{2})?([ T]\d{1,2}:\d{2}(:\d{2})?)?\b")
 _EPOCH = datetime(1970, 1, 1)
 _SOME = datetime(2024, 5, 31, 18, tzinfo=timezone.utc)
 
@@ -34,7 +34,7 @@ def read_time(text: str, form: str | None = None) -> datetime:
     if found:
         return datetime(int(found[1]), int(found[2] or 1), 1)
     if _NUMBER.fullmatch(text) and not _DAY.fullmatch(text):
-        raise ValueError("a number")  # of which some are read as a day and a time
+        raise ValueError("it is a number")  # of which some are read as a day and a time
     if _SLASHES.match(text):
         text = re.sub(r"(\d{4})/(\d{1,2})/(\d{1,2})", _dashes, text)
     if text.endswith(("Z", "z")):
@@ -61,10 +61,12 @@ def hint_of(text: str) -> str:
     """Return what may be said of a text that is no time without a form, for a message."""
     day = _EITHER_FIRST.match(text)
     if day:
-        mark, year = day[1], "%Y" if day[2] else "%y"
-        day_first, month_first = f"%d{mark}%m{mark}{year}", f"%m{mark}%d{mark}{year}"
+        mark, year, clock, seconds = day.groups()
+        rest = f"{mark}%Y" if year else f"{mark}%y"
+        rest += f"{clock[0]}%H:%M{':%S' if seconds else ''}" if clock else ""
         return (
-            f"; --time-format {day_first} if the day comes first, {month_first} if the month does"
+            f"; --time-format '%d{mark}%m{rest}' if the day comes first, '%m{mark}%d{rest}' if the "
+            "month does"
         )
     if _NUMBER.fullmatch(text):
         return (
@@ -82,12 +84,12 @@ def microseconds(time: datetime) -> int:
 def _since_1970(text: str, digits: int) -> datetime:
     """Return the time of a number of seconds, or of parts of them, since 1970."""
     if not _NUMBER.fullmatch(text):
-        raise ValueError("no number")
+        raise ValueError("it is no number")
     try:
         count = Decimal(text).scaleb(6 - digits).to_integral_value()
         return (_EPOCH + timedelta(microseconds=int(count))).replace(tzinfo=timezone.utc)
     except ArithmeticError as error:
-        raise ValueError("beyond the year 9999") from error
+        raise ValueError("it is beyond the year 9999") from error
 
 
 def _dashes(found: re.Match[str]) -> str:

@@ -168,7 +168,7 @@ def _with(rows: list[list[str]], line: int, column: int, text: str) -> list[list
          "line 2: 'hour' is '1712010112345', expected a time such as 2024-05-31, 2024-05-31 18:00, "
          "2024-05 or 2024; --time-format unix, unix-ms, unix-us, unix-ns if it counts seconds"),
         (lambda r: _with(r, 2, 0, "01/02/2024 00:00"),
-         "--time-format %d/%m/%Y if the day comes first, %m/%d/%Y if the month does"),
+         "'%d/%m/%Y %H:%M' if the day comes first, '%m/%d/%Y %H:%M' if the month does"),
         (lambda r: _without(r, 5, 6), "line 7: there is a gap from 2024-01-01 04:00:00 to 2024"),
         (lambda r: _with(r, 7, 0, "2024-01-01 05:00Z"),
          "line 7 has a time of the zone +00:00, but line 2 has a time without a zone"),
@@ -212,6 +212,7 @@ def test_faults_of_a_table_are_told_with_their_line(
         (["--covariates", "price"],
          "has 0 rows after the last value of its target, expected 6: a forecast needs the"),
         (["--time-format", "%d.%m.%Y"], "line 2: 'hour' is '2024-01-01 00:00', expected a time"),
+        (["--time-format", "unix"], "expected a time in the form unix: it is no number"),
     ],
 )  # fmt: skip
 def test_columns_that_do_not_fit_are_named(

@@ -79,9 +79,14 @@ def test_forms_of_one_time(form: str) -> None:
 
 
 def test_hints_name_the_forms_there_may_be() -> None:
-    told = hint_of("01/02/2024 05:00")
-    assert "%d/%m/%Y if the day comes first, %m/%d/%Y if the month does" in told
-    assert "%d.%m.%y if the day" in hint_of("1.2.24")
+    for text, forms in (
+        ("01/02/2024", ("%d/%m/%Y", "%m/%d/%Y")), ("1.2.24", ("%d.%m.%y", "%m.%d.%y")),
+        ("01/02/2024 05:00", ("%d/%m/%Y %H:%M", "%m/%d/%Y %H:%M")),
+        ("1-2-2024T5:00:07", ("%d-%m-%YT%H:%M:%S", "%m-%d-%YT%H:%M:%S")),
+    ):  # fmt: skip
+        told = "; --time-format '{}' if the day comes first, '{}' if the month does"
+        assert hint_of(text) == told.format(*forms)
+        assert {read_time(text, form).month for form in forms} == {1, 2}
     assert "unix, unix-ms, unix-us, unix-ns if it counts seconds" in hint_of("1704067200")
     assert hint_of("noon") == "; --time-format says how others are written"
 
