@@ -30,15 +30,18 @@ def best_repeat(y: Floats, lags: Iterable[int], most: int) -> int | None:
     tried = _tried(lags, most)
     values = y - _level(y, max(tried, default=1))
     none = values**2
-    errors = {season: _errors(values, season) for season in tried}
-    errors = {season: error for season, error in errors.items() if error.sum() < none.sum()}
-    best = min(errors, key=lambda season: errors[season].sum(), default=1)
-    if not errors or _standard_errors(none - errors[best], best) < CLEAR:
+    totals = {season: _total_error(values, none, season) for season in tried}
+    best = min(totals, key=lambda season: totals[season], default=0)
+    if not best or totals[best] >= none.sum():
         return None
-    shorter = (season for season in sorted(errors) if season * SHORTER <= best)
-    return next(
-        (s for s in shorter if _standard_errors(errors[s] - errors[best], best) < ALIKE), best
-    )
+    least = _errors(values, best)
+    if _standard_errors(none - least, best) < CLEAR:
+        return None
+    for season in sorted(totals):
+        if season * SHORTER <= best and totals[season] < none.sum():
+            if _standard_errors(_errors(values, season) - least, best) < ALIKE:
+                return season
+    return best
 
 
 def _tried(lags: Iterable[int], most: int) -> list[int]:
@@ -63,10 +66,29 @@ def _level(y: Floats, width: int) -> Floats:
 def _errors(values: Floats, season: int) -> Floats:
     """Return the squared error of each value, foretold by the same place of other seasons."""
     place = np.arange(len(values)) % season
-    count = np.bincount(place)
-    mean = np.bincount(place, values) / count
+    count = _counts(len(values), season)
+    mean = _sums(values, season) / count
     off = (values - mean[place]) * (count / (count - 1))[place]  # without the value itself
     return np.asarray(off**2)
+
+
+def _total_error(values: Floats, squares: Floats, season: int) -> float:
+    """Return the sum of `_errors`, by sums alone; the mean of the values is about 0."""
+    count = _counts(len(values), season)
+    around = _sums(squares, season) - _sums(values, season) ** 2 / count
+    return float((around * (count / (count - 1)) ** 2).sum())
+
+
+def _sums(values: Floats, season: int) -> Floats:
+    """Return the sum of the values at each place of a season, [season]."""
+    rows = np.zeros((-(-len(values) // season), season))
+    rows.reshape(-1)[: len(values)] = values
+    return np.asarray(rows.sum(axis=0))
+
+
+def _counts(steps: int, season: int) -> Floats:
+    """Return how many values there are at each place of a season, [season]."""
+    return np.where(np.arange(season) < steps % season, 1.0, 0.0) + steps // season
 
 
 def _standard_errors(gain: Floats, season: int) -> float:

@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from fastlstm.forecast import find_season
-from fastlstm.forecast.repeats import _errors, best_repeat
+from fastlstm.forecast.repeats import _errors, _total_error, best_repeat
 
 Floats = NDArray[np.float64]
 Series = Callable[[np.random.Generator], Floats]
@@ -128,3 +128,5 @@ def test_a_value_is_foretold_by_the_other_seasons_alone() -> None:
         others = [u for u in range(17) if u % 5 == t % 5 and u != t]
         expected.append((y[t] - y[others].mean()) ** 2)
     assert np.allclose(_errors(y, 5), expected)
+    for season in (2, 3, 5, 8):
+        assert _total_error(y, y**2, season) == pytest.approx(_errors(y, season).sum())
