@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import FrozenInstanceError
+from dataclasses import FrozenInstanceError, replace
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +52,24 @@ def test_what_is_left_open_follows_from_the_number_of_texts(
 def test_beside_a_linear_part_a_net_reads_fewer_words(texts: int, words: int, epochs: int) -> None:
     assert Config().sized(texts, words)["epochs"] == epochs
     assert Config(epochs=9).sized(texts, words)["epochs"] == 9
+
+
+@pytest.mark.parametrize(
+    ("texts", "to_teach", "epochs"),
+    [
+        (22_500, 0, 6),  # the full IMDB, a tenth held back
+        (22_500, 50_000, 3),  # its reviews without a label too
+        (9_000, 1_000, 7),
+        (500, 0, 40),
+    ],
+)
+def test_a_pretrained_net_makes_more_steps(texts: int, to_teach: int, epochs: int) -> None:
+    words = 200 * texts
+    taught, alone = Config(pretrain=True, teachers=1), Config(pretrain=True)
+    assert taught.sized(texts, words, to_teach)["epochs"] == epochs
+    assert replace(taught, epochs=2).sized(texts, words, to_teach)["epochs"] == 2
+    assert alone.sized(texts, words, to_teach) == alone.sized(texts, words) == taught.sized(texts)
+    assert Config().sized(texts, words, to_teach) == Config().sized(texts, words)
 
 
 def test_it_cannot_be_changed() -> None:

@@ -151,7 +151,7 @@ EFFECTS: dict[str, dict[str, Any]] = {
     "pretrain_epochs": {"pretrain": True, "pretrain_epochs": 1},
     "pretrain_window": {"pretrain": True, "pretrain_window": 1},
     "unlabelled": {"pretrain": True, "unlabelled": False},
-    "teachers": {"pretrain": True, "teachers": 0},
+    "teachers": {"pretrain": True, "teachers": 1},
 }
 CHECKED_ELSEWHERE = {
     "data",
@@ -253,7 +253,7 @@ def test_teachers(
     monkeypatch.setattr(classify, "fit", watched)
     out = tmp_path / "run"
     learning = {"epochs": 6, "lr": 0.05, "dropout": 0, "embedding_dropout": 0}
-    metrics = train(reviews, out, pretrain=True, **learning)
+    metrics = train(reviews, out, pretrain=True, teachers=2, **learning)
     teachers = [out / "teacher-1", out / "teacher-2"]
     own = [read(folder / "metrics.json") for folder in teachers]
     assert [m["test_accuracy"] for m in own] == [None, None]

@@ -72,7 +72,8 @@ def test_a_linear_part_alone(joined: Path, reviews: Path, tmp_path: Path) -> Non
 
 def test_teachers_are_nets(reviews: Path, tmp_path: Path) -> None:
     out = tmp_path / "taught"
-    metrics = train(reviews, out, parts="joined", pretrain=True, pretrain_epochs=1, epochs=1)
+    given = {"pretrain": True, "pretrain_epochs": 1, "teachers": 2}
+    metrics = train(reviews, out, parts="joined", epochs=1, **given)
     assert metrics["taught_texts"] > 0
     assert load_run(out).parts.linear is not None
     for teacher in (1, 2):
@@ -99,7 +100,8 @@ def test_teachers_are_joined_to_the_linear_part(
     monkeypatch.setattr(classify, "fit", watched_fit)
     out = tmp_path / "taught"
     learning = {"epochs": 4, "lr": 0.05, "dropout": 0, "embedding_dropout": 0}
-    metrics = train(reviews, out, parts="joined", pretrain=True, pretrain_epochs=1, **learning)
+    given = {"pretrain": True, "pretrain_epochs": 1, "teachers": 2}
+    metrics = train(reviews, out, parts="joined", **given, **learning)
     (part,), taught = linear, learned[-1]
     nets = [load_run(out / f"teacher-{number}").model for number in (1, 2)]
     count = len(taught.train) - metrics["taught_texts"]

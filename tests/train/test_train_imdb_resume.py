@@ -89,7 +89,7 @@ def test_runs_of_versions_with_fewer_options_go_on(
     config = read(out / "config.json")
     tensors, note = checkpoint.load(out / "checkpoint.safetensors", "training state")
     for name, value in ADDED.items():
-        if name == "pretrain_window":  # does nothing without pretraining, but has another default
+        if name in ("pretrain_window", "teachers"):  # do nothing here, and have other defaults
             assert config.pop(name) == note["identity"].pop(name) != value
         else:
             assert config.pop(name) == value
@@ -120,7 +120,7 @@ def test_pretraining_broken_off(
     when: str, reviews: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
-    train(reviews, tmp_path / "whole", pretrain=True)
+    train(reviews, tmp_path / "whole", pretrain=True, teachers=2)
     steps = 0
 
     clip = trainer.clip_factor
@@ -135,7 +135,7 @@ def test_pretraining_broken_off(
     out = tmp_path / "broken"
     with monkeypatch.context() as patch:
         patch.setattr(trainer, "clip_factor", press_ctrl_c)
-        assert main(arguments(reviews, out, pretrain=True)) == 130
+        assert main(arguments(reviews, out, pretrain=True, teachers=2)) == 130
     assert f"train_imdb --resume {out}" in capsys.readouterr().err
     assert (out / "pretraining.safetensors").exists()
     assert (out / "checkpoint.safetensors").exists() == (when == "training")
