@@ -89,7 +89,8 @@ class SharedTexts(Shared):
             self.read(data.contents, str(config.data))
             self._data = key, data
         data = self._data[1]
-        return replace(data, options={**data.options, **data.sized(config)})
+        sized = config.sized(len(data.train), len(data.train.tokens))
+        return replace(data, options={**data.options, **sized})
 
     def for_trial(self, config: Config, bars: bool = False) -> Dataset:
         """Return the texts without those to test on, which no trial sees."""

@@ -17,10 +17,9 @@ from fastlstm.train.optim import OPTIMIZERS
 from fastlstm.train.option import LARGEST, TINY, checked, option
 from fastlstm.train.schedule import SCHEDULES
 
-# Optimizer steps that train a model well. A pretrained one gets better for longer, as it does not
-# learn the texts by heart so soon: docs/pretrained.md.
-STEPS, PRETRAINED_STEPS = 1000, 2000
-FEWEST_EPOCHS, MOST_EPOCHS = 3, 40
+STEPS = 1000  # optimizer steps that train a model well
+# Of many texts a pretrained net learns more the second three times: docs/pretrained.md.
+FEWEST_EPOCHS, FEWEST_PRETRAINED, MOST_EPOCHS = 3, 6, 40
 # Beside a linear part, which has learned the most in seconds: running words that a net reads at
 # most, 10 to 15 s on two cores, unless these fewest epochs have more.
 MOST_WORDS, FEWEST_JOINED = 2_500_000, 2
@@ -107,9 +106,10 @@ class Config:
         "train on", low=0,
     )  # fmt: skip
     epochs: int = option(
-        0, f"epochs to train; 0 = as many as make {STEPS:,} steps, or {PRETRAINED_STEPS:,} after "
-        f"pretraining, but {FEWEST_EPOCHS} to {MOST_EPOCHS}; joined without pretraining at most as "
-        f"many as read {MOST_WORDS:,} words, but {FEWEST_JOINED} or more", low=0,
+        0, f"epochs to train; 0 = as many as make {STEPS:,} steps, but {FEWEST_EPOCHS}, after "
+        f"pretraining without teachers {FEWEST_PRETRAINED}, to {MOST_EPOCHS}; joined without "
+        f"pretraining at most as many as read {MOST_WORDS:,} words, but {FEWEST_JOINED} or more",
+        low=0,
     )  # fmt: skip
     patience: int = option(0, "stop after so many epochs without a better one; 0 = never", low=0)
     validation: float = option(
@@ -189,19 +189,18 @@ class Config:
         """Whether the word vectors do not begin at random."""
         return self.vectors is not None or self.from_run is not None
 
-    def sized(self, texts: int, words: int = 0, to_teach: int = 0) -> dict[str, int]:
+    def sized(self, texts: int, words: int = 0) -> dict[str, int]:
         """Return batch_size and epochs, chosen by the number of training texts where they are 0.
 
         Few texts need small batches and many epochs to make enough steps. Beside a linear part the
         net reads `MOST_WORDS` at most, of texts that have so many `words` in all; but a pretrained
-        one, which has more to add, as many as alone. That one reads the texts `to_teach` as well,
-        those that teachers will label.
+        one, which has more to add, as many as alone, and more than others; with teachers it has
+        their texts to read as well.
         """
         batch_size = self.batch_size or BATCHES[texts >= FEW]
-        read = texts + to_teach if self.pretrain and self.teachers else texts
-        steps = -(-read // batch_size)  # in an epoch
-        wanted = PRETRAINED_STEPS if self.pretrain else STEPS
-        enough = min(max(-(-wanted // steps), FEWEST_EPOCHS), MOST_EPOCHS)
+        steps = -(-texts // batch_size)  # in an epoch
+        fewest = FEWEST_PRETRAINED if self.pretrain and not self.teachers else FEWEST_EPOCHS
+        enough = min(max(-(-STEPS // steps), fewest), MOST_EPOCHS)
         if self.parts == "joined" and words and not self.pretrain:
             enough = max(FEWEST_JOINED, min(enough, MOST_WORDS // words))
         return {"batch_size": batch_size, "epochs": self.epochs or enough}

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from fastlstm.linear import TokenRows
 from fastlstm.text import Encoded, Vocabulary
 from fastlstm.text.encoded import Ints
-from fastlstm.train.classifier.config import Config
 from fastlstm.train.classifier.start import Start
 
 LABELS = ("negative", "positive")
@@ -73,15 +72,6 @@ class Dataset:
     start: Start | None = None  # what the model begins with, if not at random
     whole: Whole | None = None  # what a linear part reads, if there is to be one
     contents: tuple[int, ...] = ()  # change with any text or label, whatever is made of them
-
-    @property
-    def to_teach(self) -> int:
-        """How many texts teachers can label: those without a label, if there are two classes."""
-        return 0 if self.unlabelled is None or self.num_outputs > 1 else len(self.unlabelled)
-
-    def sized(self, config: Config) -> dict[str, int]:
-        """Return batch_size and epochs of a run on these texts, see `Config.sized`."""
-        return config.sized(len(self.train), len(self.train.tokens), self.to_teach)
 
     @property
     def sizes(self) -> dict[str, int]:

@@ -51,8 +51,7 @@ def reviews(config: Config, bars: bool = False) -> Dataset:
         rows = [whole.rows, whole_rows(corpus, bool(data.options["marks"]))]
         numbers = len(whole.rows) + np.arange(len(unlabelled))
         whole = replace(whole, rows=TokenRows.concatenate(rows), unlabelled=numbers)
-    data = replace(data, unlabelled=unlabelled, identity=identity, whole=whole)
-    return replace(data, options={**data.options, **data.sized(config)})
+    return replace(data, unlabelled=unlabelled, identity=identity, whole=whole)
 
 
 def _start(config: Config, found: ImdbData) -> Start | None:

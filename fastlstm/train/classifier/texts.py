@@ -56,13 +56,16 @@ def load(config: TextConfig, bars: bool = False) -> Dataset:
     more = _without_label(config)
     contents = tuple(_contents(part, labels) for part in (train, test, more) if part is not None)
     config = replace(config, analyzer=choose_analyzer(train.texts, config.analyzer))
-    data = Dataset(
-        **_encode(train, test, more, labels, config, bars), labels=tuple(labels),
-        source=_describe(found, more, config), contents=contents,
+    data = _encode(train, test, more, labels, config, bars)
+    options: dict[str, Any] = {
+        **config.sized(len(data["train"]), len(data["train"].tokens)),
+        "analyzer": config.analyzer,
+        **dict(zip(("text_column", "label_column"), found.columns or (), strict=False)),
+    }
+    return Dataset(
+        **data, labels=tuple(labels), options=options, source=_describe(found, more, config),
+        contents=contents,
     )  # fmt: skip
-    columns = dict(zip(("text_column", "label_column"), found.columns or (), strict=False))
-    options = {**data.sized(config), "analyzer": config.analyzer, **columns}
-    return replace(data, options=options)
 
 
 class ClassNumbers:
