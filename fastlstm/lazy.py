@@ -37,9 +37,13 @@ def attributes(
     return load
 
 
-def hint(module: str, name: str) -> Any:
+def hint(module: str, name: str, *others: str) -> Any:
     """Return what stands in annotations for a class of a module that loads on first use.
 
-    `typing.get_type_hints`, which asks for the class, loads it.
+    `others` are builtin types that may take its place.
+
+    `typing.get_type_hints`, which asks for the class, loads it. It looks names up in the module of
+    who is annotated, whatever the reference says: only a builtin is there for certain.
     """
-    return ForwardRef(f"import_module({module!r}).{name}", module="importlib")
+    loaded = f"__import__({module!r}, fromlist=[{name!r}]).{name}"
+    return ForwardRef(" | ".join([loaded, *others]))

@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, given, settings
+from hypothesis.strategies import none
 
 # NumPy's and torch's own threads wait for work by spinning. Where processes share the cores, each
 # takes time from the others: training with attention took seven times as much of it.
@@ -97,7 +98,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_finish() -> None:
-    """Look for garbage again from here on: not in what was collected, which stays to the end."""
+    """Look for garbage again from here on: not in what was collected, which stays to the end.
+
+    At first use Hypothesis warns if nothing refers to its generator; what is frozen is not asked.
+    """
+    given(none())(lambda _: None)()
     gc.freeze()
     gc.enable()
 

@@ -110,7 +110,8 @@ def test_a_misspelt_name_brings_the_right_one() -> None:
     """As the last line that the interpreter prints."""
     code = "import fastlstm as fl; fl.LSTMCel"
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stderr
-    assert "module 'fastlstm' has no attribute 'LSTMCel'. Did you mean: 'LSTMCell'?" in said
+    meant = "Did you mean: 'LSTMCell'", "Did you mean '.LSTMCell'"  # the latter from 3.15 on
+    assert any(f"module 'fastlstm' has no attribute 'LSTMCel'. {m}" in said for m in meant)
 
 
 def test_what_is_made_tells_its_options_at_the_prompt() -> None:

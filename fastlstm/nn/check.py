@@ -5,20 +5,21 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, ForwardRef, NoReturn, TypeAlias
+from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from fastlstm import lazy
 from fastlstm.kernels.call import DTYPES, Array
 from fastlstm.kernels.rows import any_array
 
 # Where random numbers come from: a generator, a seed for one, None for a new one.
-# A name only, to be looked up here: NumPy loads its generators on first use.
+# A name only: NumPy loads its generators on first use.
 if TYPE_CHECKING:
     Rng: TypeAlias = np.random.Generator | int | None
 else:
-    Rng = ForwardRef("np.random.Generator | int | None", module=__name__)
+    Rng = lazy.hint("numpy.random", "Generator", "int", "None")
 # Names that other libraries give to our arguments.
 ELSEWHERE = dict.fromkeys(("hx", "h0", "h_0", "hidden", "initial_state"), "state")
 ELSEWHERE |= dict.fromkeys(("sequence_length", "seq_lengths"), "lengths")

@@ -118,17 +118,20 @@ class _Member(tarfile.TarInfo):
     """A member with a strict header; tarfile takes a damaged one for the end of the archive."""
 
     @classmethod
-    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> _Member:
-        end = len(buf) == tarfile.BLOCKSIZE and not any(buf)
+    def fromtarfile(cls, archive: tarfile.TarFile) -> _Member:
+        """Read the next member; only zeros are the end."""
         try:
-            member = super().frombuf(buf, encoding, errors)
+            return super().fromtarfile(archive)
+        except tarfile.EOFHeaderError:  # type: ignore[attr-defined]
+            raise
         except tarfile.HeaderError as error:
-            raise error if end else tarfile.ReadError(str(error)) from error
-        if not 0 <= member.size <= _LONGEST and (not member.isreg() or _is_review(member.name)):
-            raise tarfile.ReadError(
-                f"{member.name!a} has {member.size:,} bytes, which no review has"
-            )
-        return member
+            raise tarfile.ReadError(str(error)) from error
+
+    def _proc_member(self, archive: tarfile.TarFile) -> _Member:
+        """Go on from a header, also from one that only tells more of the next."""
+        if not 0 <= self.size <= _LONGEST and (not self.isreg() or _is_review(self.name)):
+            raise tarfile.ReadError(f"{self.name!a} has {self.size:,} bytes, which no review has")
+        return super()._proc_member(archive)  # type: ignore[misc,no-any-return]
 
 
 def _is_review(name: str) -> bool:
