@@ -13,9 +13,11 @@ from __future__ import annotations
 
 import os
 import shlex
+import platform
 import shutil
 import subprocess
 import sys
+import sysconfig
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -366,5 +368,20 @@ def extensions() -> list[Extension]:
     return cythonize([native], build_dir="build/cython", language_level=3)
 
 
+def choose_architecture() -> None:
+    """Have a Python for both kinds of Mac build for this one, unless ARCHFLAGS names others.
+
+    No instruction set above the baseline compiles for two kinds at once. `cibuildwheel` sets the
+    same two variables: setuptools asks the one for the compiler's flags, the other for the tag.
+    """
+    if sys.platform != "darwin" or "ARCHFLAGS" in os.environ:
+        return
+    machine = platform.machine()
+    os.environ["ARCHFLAGS"] = f"-arch {machine}"
+    tag = sysconfig.get_platform().replace("universal2", machine)
+    os.environ.setdefault("_PYTHON_HOST_PLATFORM", tag)
+
+
 if __name__ == "__main__":
+    choose_architecture()
     setup(ext_modules=extensions(), cmdclass={"build_ext": BuildKernels})

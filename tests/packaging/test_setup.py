@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -104,6 +105,35 @@ def test_functions_stand_beside_their_likes(
 
 def said(*command: str) -> str:
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+@pytest.mark.parametrize(
+    ("platform", "tag", "expected"),
+    [
+        ("darwin", "macosx-11.0-universal2", ("-arch arm64", "macosx-11.0-arm64")),
+        ("darwin", "macosx-11.0-arm64", ("-arch arm64", "macosx-11.0-arm64")),
+        ("linux", "linux-aarch64", (None, None)),
+    ],
+)
+def test_a_python_for_two_kinds_of_mac_builds_for_one(
+    setup: ModuleType,
+    monkeypatch: pytest.MonkeyPatch,
+    platform: str,
+    tag: str,
+    expected: tuple[str | None, str | None],
+) -> None:
+    names = ("ARCHFLAGS", "_PYTHON_HOST_PLATFORM")
+    for name in names:
+        monkeypatch.setenv(name, "")  # so that it is put back
+        monkeypatch.delenv(name)
+    monkeypatch.setattr(setup.sys, "platform", platform)
+    monkeypatch.setattr(setup.platform, "machine", lambda: "arm64")
+    monkeypatch.setattr(setup.sysconfig, "get_platform", lambda: tag)
+    setup.choose_architecture()
+    assert tuple(os.environ.get(name) for name in names) == expected
+    monkeypatch.setenv("ARCHFLAGS", "-arch arm64 -arch x86_64")
+    setup.choose_architecture()
+    assert os.environ["ARCHFLAGS"] == "-arch arm64 -arch x86_64"
 
 
 def test_instruction_sets_on_request(setup: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:

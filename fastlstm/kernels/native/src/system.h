@@ -111,9 +111,10 @@ static inline int64_t now_ns(void) { return clock_ns(CLOCK_MONOTONIC); }
 /* How long the thread has had a core. */
 static inline int64_t worked_ns(void) { return clock_ns(CLOCK_THREAD_CPUTIME_ID); }
 
-/* A block that is a whole number of alignments. */
+/* Not C11's aligned_alloc, which macOS has from 10.15 on only. */
 static inline void *new_aligned(size_t alignment, size_t bytes) {
-    return aligned_alloc(alignment, bytes);
+    void *block;
+    return posix_memalign(&block, alignment, bytes) ? NULL : block;
 }
 static inline void free_aligned(void *block) { free(block); }
 static inline void ask_for_huge_pages(void *block, size_t bytes) {
