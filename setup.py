@@ -12,8 +12,8 @@ FASTLSTM_BUILD_ISAS=LIST    instruction sets to build above the baseline: avx2,a
 from __future__ import annotations
 
 import os
-import shlex
 import platform
+import shlex
 import shutil
 import subprocess
 import sys

@@ -6,6 +6,7 @@ import operator
 import os
 import platform
 import sys
+import sysconfig
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -119,9 +120,10 @@ def runtime_info() -> dict[str, Any]:
         "precisions": list(PRECISIONS[:1] if backend == "numba" else PRECISIONS),
         "threads": get_num_threads(),
         "cores": _available_cores(),
-        "python": platform.python_version(),
+        "python": _python(),
         "numpy": np.__version__,
         "blas": _blas(),
+        "system": platform.platform(),
         "machine": platform.machine(),
         "overrides": {name: os.environ[name] for name in OVERRIDES if os.environ.get(name)},
     }
@@ -135,6 +137,15 @@ def show_runtime() -> None:
         elif isinstance(value, list):
             value = ", ".join(value)
         print(f"{name:<11} {value or '-'}")
+
+
+def _python() -> str:
+    """Return Python's version, and of a free-threaded one whether its lock is on all the same."""
+    version = platform.python_version()
+    if not sysconfig.get_config_var("Py_GIL_DISABLED"):
+        return version
+    locked: Any = sys._is_gil_enabled  # type: ignore[attr-defined,unused-ignore]  # of 3.13
+    return f"{version}, free-threaded, its lock {'on' if locked() else 'off'}"
 
 
 def _blas() -> str:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+import platform
 import re
 import subprocess
 import sys
+import sysconfig
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -138,6 +140,28 @@ def test_runtime_info(backend_isa: str, monkeypatch: pytest.MonkeyPatch) -> None
     if backend == "native":
         assert isa in info["built_isas"]
         assert set(info["built_isas"]) <= {*FAMILY, *LOWER}
+
+
+@pytest.mark.parametrize(
+    ("without_lock", "enabled", "expected"),
+    [
+        (0, None, ""),
+        (0, True, ""),
+        (1, True, ", free-threaded, its lock on"),
+        (1, False, ", free-threaded, its lock off"),
+    ],
+)
+def test_pythons_lock_is_told(
+    monkeypatch: pytest.MonkeyPatch, without_lock: int, enabled: bool | None, expected: str
+) -> None:
+    """A build of Python that could do without it takes it back for some extensions."""
+    monkeypatch.setattr(sysconfig, "get_config_var", {"Py_GIL_DISABLED": without_lock}.get)
+    monkeypatch.setattr(sys, "_is_gil_enabled", lambda: enabled, raising=False)
+    assert fl.runtime_info()["python"] == platform.python_version() + expected
+
+
+def test_runtime_info_names_the_system() -> None:
+    assert fl.runtime_info()["system"].startswith(platform.system().replace("Darwin", "macOS"))
 
 
 def test_show_runtime_prints_each_fact(capsys: pytest.CaptureFixture[str]) -> None:
