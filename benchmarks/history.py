@@ -131,6 +131,8 @@ def _drawn(results: Sequence[Result], against: str) -> bytes:
 
 
 def _panel(axes: Any, results: Sequence[Result], kind: str) -> None:
+    from matplotlib.ticker import LogLocator
+
     of_kind = [[c for c in r["cases"] if c["case"]["mode"] == kind] for r in results]
     counts = sorted({c["threads"] for cases in of_kind for c in cases})
     for number, threads in enumerate(counts):
@@ -145,9 +147,12 @@ def _panel(axes: Any, results: Sequence[Result], kind: str) -> None:
             axes.plot([k + aside] * len(ratios), ratios, "o", color=f"C{number}", ms=3, alpha=0.4)
         label = f"{threads} thread{'s' * (threads != 1)}"
         axes.plot(places, means, "-D", color=f"C{number}", ms=5, label=label)
-    axes.set_yscale("log", base=2)
-    axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}x")
     axes.axhline(1, color="black", linewidth=1)
+    axes.set_yscale("log", base=2)
+    low, high = axes.get_ylim()
+    between = (1, 1.25, 1.5, 1.75) if high < 4 * low else (1,)  # at 1x alone nothing can be read
+    axes.yaxis.set_major_locator(LogLocator(base=2, subs=between))
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}x")
     axes.grid(axis="y", alpha=0.3)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +105,21 @@ def test_a_page_by_machine_and_release(result: Any, tmp_path: Path) -> None:
     history.main(["--results", str(tmp_path / "results"), "--out", str(tmp_path / "out")])
     assert (tmp_path / "out" / "history.md").read_text() == text
     assert (tmp_path / "out" / first).read_bytes() == files[first], "the same again"
+
+
+@pytest.mark.parametrize(
+    ("ratios", "expected"),
+    [((1.2, 1.6), {"1x", "1.25x", "1.5x"}), ((1.2, 20), {"1x", "2x", "4x", "8x", "16x"})],
+)
+def test_ratios_can_be_read_off_the_picture(
+    result: Any, ratios: tuple[float, float], expected: set[str]
+) -> None:
+    pytest.importorskip("matplotlib")
+    short = kept.shortened(result)
+    case = next(case for case in short["cases"] if case["case"]["mode"] == "ragged")
+    found = [{**case, "ratio": [ratio] * 3} for ratio in ratios]
+    drawn = history.picture([{**short, "cases": found}], "torch").decode()
+    assert set(re.findall(r"<!-- ([\d.]+x) -->", drawn)) == expected
 
 
 def test_a_page_of_nothing() -> None:
