@@ -149,14 +149,15 @@ def test_resident_memory_of_a_process(
 
 
 LARGE = [(64, 200, 128, 128), (256, 200, 128, 256), (64, 100, 1024, 1024)]
-# Of y, dx and what is kept, an LSTM has 4 for 7 in float32, a GRU 4 for 6.
-SHARE = {"lstm": 0.65, "gru": 0.73}
+SHARE = 0.65  # of y, dx and what is kept, an LSTM has 4 for 7 in float32, a GRU 3.5 for 6
+# Half of all is y, dx and, the same in both, float32 sums of the gradients of weights.
+LARGEST = {"gru": 0.66, "gru-before": 0.7}
 
 
 @pytest.mark.usefixtures("native", "threads")
 @pytest.mark.parametrize("n_threads", [1, 2])
 @pytest.mark.parametrize("sizes", LARGE, ids=str)
-@pytest.mark.parametrize("kind", list(SHARE))
+@pytest.mark.parametrize("kind", ["lstm", "lstm-proj", "gru", "gru-before"])
 def test_bfloat16_takes_less(kind: str, sizes: tuple[int, ...], n_threads: int) -> None:
     """All of it, with y and dx, which stay float32."""
     N, T, *features = sizes
@@ -164,7 +165,8 @@ def test_bfloat16_takes_less(kind: str, sizes: tuple[int, ...], n_threads: int) 
     options: Any = {"dtype": "float32", "rng": np.random.default_rng(0)}
     full = layer(kind, *features, **options).memory_plan(T, N)
     half = layer(kind, *features, precision="bfloat16", **options).memory_plan(T, N)
-    assert half.peak <= SHARE[kind] * full.peak
+    share = LARGEST.get(kind, SHARE) if sizes == LARGE[2] else SHARE
+    assert half.peak <= share * full.peak
 
 
 def test_recompute_takes_less(backend_isa: str, kind: str) -> None:

@@ -52,14 +52,15 @@ class Steps(NamedTuple):
     """A cell: its step, the step's backward, and how many [n, H] arrays the one keeps.
 
     States after the step are not counted among them. Of what bfloat16 keeps, `find` replaces a gate
-    that is not kept then: it is found again from the states after the step, of which h is among the
-    outputs, in float32.
+    that is not kept then: it is found again from the states before and after the step, of which h
+    is among the outputs, in float32. For that, gates named in `finely` are kept with more bits.
     """
 
     forward: Callable[..., tuple[States, Kept]]
     backward: Callable[..., StepGradient]
     keeps: int
-    find: Callable[[Kept, States], Kept] | None = None
+    find: Callable[[Kept, States, States], Kept] | None = None
+    finely: tuple[str, ...] = ()
 
 
 NO_CELL = 2.0**-100  # of smaller cells h may be 0
@@ -127,7 +128,7 @@ def lstm_backward(
     return StepGradient(dz, dz, (dh_before, dc * f), dw_hh, dw_hr)
 
 
-def find_lstm_o(kept: Kept, after: States) -> Kept:
+def find_lstm_o(kept: Kept, before: States, after: States) -> Kept:
     """o = h_t / tanh(c_t), with a projection of h before it; as it was where h_t may be 0."""
     i, f, g, o, c, *m = kept
     h = m[0] if m else after[0]
@@ -220,7 +221,15 @@ def gru_backward(
     return StepGradient(dz_x, dz_h, (dh_before,), gradient(w.w_hh, dz_h, h))
 
 
-STEPS["gru"] = Steps(gru, gru_backward, keeps=4)
+def find_gru_n(kept: Kept, before: States, after: States) -> Kept:
+    """n = (h_t - z * h_{t-1}) / (1 - z); anything where z leaves nothing of it."""
+    r, z, _, beside = kept
+    (h_before,), (h,) = before, after
+    of_n = np.where(z == 1, 1, 1 - z)
+    return (r, z, np.clip((h - z * h_before) / of_n, -1, 1), beside)
+
+
+STEPS["gru"] = Steps(gru, gru_backward, keeps=4, find=find_gru_n, finely=("z",))
 
 
 def gru_reset_before(
@@ -259,7 +268,9 @@ def gru_reset_before_backward(
     return StepGradient(d, d, (dh_before,), np.concatenate([dw_rz, dw_n]))
 
 
-STEPS["gru_reset_before"] = Steps(gru_reset_before, gru_reset_before_backward, keeps=4)
+STEPS["gru_reset_before"] = Steps(
+    gru_reset_before, gru_reset_before_backward, keeps=4, find=find_gru_n, finely=("z",)
+)
 
 
 def _plain_gradient(dz: Array, h: Array, w: Weights) -> StepGradient:

@@ -26,6 +26,7 @@ LARGEST = np.float32(127)
 # The smallest largest number of a row in int8; a row below it counts as zeros. Processors may be
 # told to flush subnormal numbers: from here on those are less than half a level, and so 0 as well.
 SMALLEST = np.float32(2.0**-118)
+FINER = 4  # bits
 
 
 def to_bfloat16(a: Array) -> Array:
@@ -34,25 +35,31 @@ def to_bfloat16(a: Array) -> Array:
     These are the numbers of float32 whose last 16 bits are zero. NaN stays NaN; a number above
     the largest becomes infinity.
     """
+    return _rounded(a, 0)
+
+
+def _rounded(a: Array, more: int) -> Array:
+    """Return what `to_bfloat16` does, of so many bits more."""
     a = np.ascontiguousarray(a, np.float32)
+    dropped = 16 - more
     bits = a.view(np.uint32)
-    nearest = bits >> np.uint32(16)
+    nearest = bits >> np.uint32(dropped)
     nearest &= np.uint32(1)
-    nearest += np.uint32(0x7FFF)
+    nearest += np.uint32((1 << dropped - 1) - 1)
     nearest += bits
-    nearest &= np.uint32(0xFFFF0000)
+    nearest &= np.uint32(-(1 << dropped) & 0xFFFFFFFF)
     rounded: Array = nearest.view(np.float32)
     np.copyto(rounded, a, where=np.isnan(a))
     return rounded
 
 
-def keep_sigmoid(s: Array) -> Array:
+def keep_sigmoid(s: Array, more: int = 0) -> Array:
     """Return sigmoids as bfloat16 keeps them: above a half by their distance to 1.
 
     Near 1 bfloat16 has steps of 2^-8: a forget gate of 0.999 would be kept as 1, or as 0.996, and
-    of its 200th power half be lost.
+    of its 200th power half be lost. `more` bits than those of bfloat16 are kept.
     """
-    kept: Array = np.where(s > 0.5, 1 - to_bfloat16(1 - s), to_bfloat16(s))
+    kept: Array = np.where(s > 0.5, 1 - _rounded(1 - s, more), _rounded(s, more))
     return kept
 
 
@@ -154,12 +161,17 @@ def _by_row(weight: Array, x: Array) -> Array:
     return product[:, :, 0]
 
 
-def keep(cell: CellSpec, kept: tuple[Array, ...]) -> tuple[Array, ...]:
-    """Return what a step has kept for backward, its gates first, as bfloat16 keeps it."""
-    sigmoid = [name in cell.sigmoids for name in cell.gates]
-    sigmoid += [False] * (len(kept) - len(sigmoid))
+def keep(
+    cell: CellSpec, kept: tuple[Array, ...], finely: tuple[str, ...] = ()
+) -> tuple[Array, ...]:
+    """Return what a step has kept for backward, its gates first, as bfloat16 keeps it.
+
+    Of the sigmoids named in `finely` it keeps `FINER` more bits.
+    """
+    names = (*cell.gates, *[""] * (len(kept) - len(cell.gates)))
     return tuple(
-        keep_sigmoid(a) if s else to_bfloat16(a) for a, s in zip(kept, sigmoid, strict=True)
+        keep_sigmoid(a, FINER * (name in finely)) if name in cell.sigmoids else to_bfloat16(a)
+        for name, a in zip(names, kept, strict=True)
     )
 
 

@@ -130,9 +130,10 @@ def _record(cell: CellSpec, precision: str, before: States, after: States, kept:
     """Return the record of a step as the precision keeps it."""
     if precision != "bfloat16":
         return Record(before, after, kept)
-    before, after, kept = keep_states(before), keep_states(after), keep(cell, kept)
-    find = STEPS[cell.name].find
-    return Record(before, after, find(kept, after) if find else kept)
+    steps = STEPS[cell.name]
+    before, after = keep_states(before), keep_states(after)
+    kept = keep(cell, kept, steps.finely)
+    return Record(before, after, steps.find(kept, before, after) if steps.find else kept)
 
 
 def _again(tape: Tape, block: list[Step]) -> list[Record]:

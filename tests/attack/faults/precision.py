@@ -105,6 +105,20 @@ PRECISION = (
         _KEPT,
         _BASE,
     ),
+    Fault(
+        _SRC + "gru.h",
+        "found = vload_n(after, lanes) - z * h;",
+        "found = vload_n(after, lanes) + z * h;",
+        _KEPT,
+        _BASE,
+    ),
+    Fault(
+        _SRC + "plan.h",
+        "most = ripe_rows(k) + k->p->rows.N;",
+        "most = ripe_rows(k) / 2;",
+        _KEPT,
+        _BASE,
+    ),
     # 8 bits
     Fault(
         _OPERAND,

@@ -14,12 +14,19 @@ from checks import Results, run, run_forward
 
 from fastlstm.kernels import CELLS, Rows
 from fastlstm.kernels.call import Weights
-from fastlstm.kernels.reference.precision import keep, keep_sigmoid, keep_states, to_bfloat16
+from fastlstm.kernels.reference.precision import (
+    FINER,
+    keep,
+    keep_sigmoid,
+    keep_states,
+    to_bfloat16,
+)
 
 GATED = ["lstm", "peephole_lstm", "gru", "gru_reset_before"]
-FOUND = {"lstm": "o"}  # not kept, but found again from h
+FOUND = {"lstm": "o", "gru": "n", "gru_reset_before": "n"}  # not kept, but found again from h
+FINELY = {"gru": "z", "gru_reset_before": "z"}  # for that, kept with more bits
 # Numbers of 16 bits for each unit and step, for so many of 32.
-KEPT = {"lstm": 4 / 10}
+KEPT = {"lstm": 4 / 10, "gru": 3 / 8, "gru_reset_before": 3 / 8}
 HALF = 1 / 2
 
 
@@ -65,12 +72,23 @@ def test_what_is_inside_is_what_was_kept(bfloat16_kernel: Kernel) -> None:
     assert set(inside) == set(cell.inside)
     for name in inside.keys() - {FOUND.get(cell.name)}:
         values = inside[name]
-        rounded = keep_sigmoid(values) if name in cell.sigmoids else to_bfloat16(values)
+        more = FINER * (name == FINELY.get(cell.name))
+        rounded = keep_sigmoid(values, more) if name in cell.sigmoids else to_bfloat16(values)
         np.testing.assert_array_equal(values, rounded, err_msg=name)
     reference = Kernel(cell, "reference")
     expected = reference.backend.inside(run_forward(reference, p, save=True)[1])
     for name, values in inside.items():
         np.testing.assert_allclose(values, expected[name], atol=0.03, err_msg=name)
+
+
+@pytest.mark.parametrize("cell", GATED)
+def test_what_is_no_number_is_kept_so(bfloat16_kernel: Kernel) -> None:
+    p = make(Case(1, 2, 3, 19, dtype=F32), bfloat16_kernel.cell)
+    p.x[0, 0] = np.nan
+    _, saved = run_forward(bfloat16_kernel, p, save=True)
+    for name, values in bfloat16_kernel.backend.inside(saved).items():
+        assert np.isnan(values[0]).all(), name
+        assert np.isfinite(values[1]).all(), name
 
 
 def step_of_one(kernel: Kernel, bias: dict[str, float], state: float, T: int = 3) -> Results:
@@ -140,11 +158,14 @@ def test_memory_is_as_planned(cell: str, native: Any) -> None:
 
 
 @pytest.mark.parametrize("n_threads", [1, 2])
-@pytest.mark.parametrize("cell", ["gru", "lstm"])
-def test_what_passes_stays_until_its_sums_are_made(cell: str, isa: str, n_threads: int) -> None:
+@pytest.mark.parametrize("sizes", [(300, 40, 5, 4), (400, 64, 3, 40)], ids=str)
+@pytest.mark.parametrize("cell", ["gru", "gru_reset_before", "lstm"])
+def test_what_passes_stays_until_its_sums_are_made(
+    cell: str, sizes: tuple[int, ...], isa: str, n_threads: int
+) -> None:
     """More packed rows than wait for their sums, as segments of 10 steps never have."""
     kernel = Kernel(cell, "native", "bfloat16")
-    p = make(Case(300, 40, 5, 4, ragged=True, reset=True, mask=True, dtype=F32), kernel.cell)
+    p = make(Case(*sizes, ragged=True, reset=True, mask=True, dtype=F32), kernel.cell)
     whole = run(kernel, p, n_threads=n_threads)
     for name, value in run(kernel, p, recompute=10).items():
         np.testing.assert_array_equal(whole[name], value, err_msg=name)

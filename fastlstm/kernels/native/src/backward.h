@@ -38,7 +38,8 @@ FL_INLINE void prefetch_gates(const call *k, const share *w, const step_rows *ro
     }
     if (k->cell->c_gate && !k->p->weights.w_hr)
         prefetch(output_row(k, row, step) + w->j0 * VL, units);
-    if (k->cell->extra) prefetch_kept(extra_row(k, row, step) + w->j0 * VL, units);
+    if (k->cell->extra && !k->cell->extra_gate)
+        prefetch_kept(extra_row(k, row, step) + w->j0 * VL, units);
     if (k->g->dy && !k->dproj) prefetch(dy_row(k, row, step) + w->j0 * VL, units);
 }
 

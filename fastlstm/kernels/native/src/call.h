@@ -35,6 +35,7 @@ struct call {
     int full;
     int64_t first, last;
     kept_real *gates, *cells, *extra;
+    int64_t extra_ring; /* see extra_row */
     /* What a step works on: gates before their activation, of a chunk of steps, and one vector of
      * cells for each row of the batch. NULL where it works in what is kept: numbers as they are. */
     real *z, *c;
@@ -107,8 +108,15 @@ FL_INLINE kept_real *gates_row(const call *k, int64_t row, int64_t step) {
     return k->gates + packed_row(k, row, step) * k->GHp;
 }
 
+/* Extra of packed row p. Forward keeps it of all rows, and extra_ring has all bits set; or in a
+ * gate's place, and backward takes it from there to a ring of so many rows that those which wait
+ * for their sums have a place each, a power of two, of which extra_ring is one less. */
+FL_INLINE kept_real *extra_at(const call *k, int64_t p) {
+    return k->extra + (p & k->extra_ring) * k->Hp;
+}
+
 FL_INLINE kept_real *extra_row(const call *k, int64_t row, int64_t step) {
-    return k->extra + packed_row(k, row, step) * k->Hp;
+    return extra_at(k, packed_row(k, row, step));
 }
 
 /* Before the segment's first step: those that it starts from. */
@@ -210,6 +218,7 @@ FL_INLINE call call_of(const cell *c, const fl_call *p, const fl_grads *g) {
                   .g = g,
                   .G = c->gates,
                   .GHp = c->gates * Hp,
+                  .extra_ring = -1,
                   .Hp = Hp,
                   .Rp = round_up(p->R)};
 }

@@ -22,11 +22,12 @@ typedef struct {
     int split; /* the recurrent product has a bias and a sum of its own, as it meets a gate first */
     int late;  /* gates, the last ones, whose recurrent weight meets something made of h first: a
                 * second product in each step */
-    int params;    /* parameters of its own for each unit: call.params */
-    int extra;     /* keeps one more vector for each unit */
-    int c_gate;    /* 1 + the gate in whose place the cells are kept; 0: they have their own */
-    int unbounded; /* h may be of any size, though no state was given that is */
-    int work;      /* vectors for each unit and row that a step backward works in */
+    int params;     /* parameters of its own for each unit: call.params */
+    int extra;      /* keeps one more vector for each unit */
+    int c_gate;     /* 1 + the gate in whose place the cells are kept; 0: they have their own */
+    int extra_gate; /* the same of that one more vector; see extra_row */
+    int unbounded;  /* h may be of any size, though no state was given that is */
+    int work;       /* vectors for each unit and row that a step backward works in */
 
     void (*step)(const call *k, const share *w, step_rows *rows, int64_t step);
     void (*step_backward)(const call *k, const share *w, step_rows *rows, int64_t step,

@@ -84,7 +84,7 @@ typedef struct fl_call {
      * P rows stand in order of steps from the last to the first. */
     void *gates; /* [P,GHp] */
     void *cells; /* [N+P,Hp], steps ascending; [N,Hp]; or [segments,N,Hp] before each */
-    void *extra; /* [P,Hp] what else the cell keeps */
+    void *extra; /* [P,Hp] what else the cell keeps, if that is not in a gate's place */
     int n_threads;
     /* NULL or, for long calls, asked by the calling thread some times a second whether to stop. */
     int (*stop)(void);

@@ -107,8 +107,9 @@ static void place_rows(const call *k, const share *w, step_rows *rows, int64_t s
         /* tiles need those of so few rows at a time that they stay in the first-level cache */
         rows->s[i] = rows->own + k->Rp + (WORD_BLOCK > 1 ? i % MAX_ROWS : i) * s_row;
         if (keeps_extra(k))
-            rows->extra[i] = k->extra ? extra_row(k, row, step)
-                                      : (kept_real *)(void *)own_extra(k, rows) + i * k->Hp;
+            rows->extra[i] = k->extra && !k->cell->extra_gate
+                                 ? extra_row(k, row, step)
+                                 : (kept_real *)(void *)own_extra(k, rows) + i * k->Hp;
         rows->init[i] = rows->z[i];
         if (p->in.ids) rows->init[i] = token_products(k, row, step);
         if (p->in.ids && step + 1 < p->rows.length[row])

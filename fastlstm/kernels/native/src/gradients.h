@@ -61,7 +61,7 @@ static void input_rows(const void *ctx, int64_t p0, int64_t n, const real **rows
 
 static void extra_rows(const void *ctx, int64_t p0, int64_t n, const real **rows) {
     const call *k = ctx;
-    for (int64_t i = 0; i < n; i++) rows[i] = as_operand(k->extra + (p0 + i) * k->Hp);
+    for (int64_t i = 0; i < n; i++) rows[i] = as_operand(extra_at(k, p0 + i));
 }
 
 static void table_rows(const void *ctx, int64_t p0, int64_t n, const real **rows) {
@@ -260,7 +260,7 @@ static void swap_gates(const call *k, const ripe *ready, int thread) {
     for (int64_t p = ready->p0 + part(P, thread, k->threads); p < p1; p++)
         for (int64_t j = 0; j < k->Hp / VL; j++) {
             kept_real *gate = k->gates + p * k->GHp + j * k->cell->gates * VL + last;
-            kept_real *extra = k->extra + p * k->Hp + j * VL;
+            kept_real *extra = extra_at(k, p) + j * VL;
             vreal hidden = load_kept(gate);
             store_kept(gate, load_kept(extra));
             store_kept(extra, hidden);

@@ -6,6 +6,9 @@
  * The recurrent products are split from the input's. Kept for backward: r, z, n and, beside
  * them, W_hn h + b_hn. Backward leaves in their places the gradients of the recurrent products
  * and, beside them, that of the input product of n.
+ *
+ * In bfloat16 n is not kept, but in its place what else stands beside the gates: h' among the
+ * outputs tells what n was, the better the more bits z is kept with.
  */
 #ifndef FL_GRU_H
 #define FL_GRU_H
@@ -16,10 +19,15 @@
 #include "backward.h"
 #endif
 
-enum { GRU_GATES = 3 };
+enum { GRU_GATES = 3, GRU_EXTRA_GATE = KEPT_ROUNDED ? GRU_GATES : 0 };
 
 /* (1 - z) n + z h */
 FL_INLINE vreal gru_blend(vreal z, vreal n, vreal h) { return vfma(z, h - n, n); }
+
+/* n where it is kept. */
+FL_INLINE void gru_keep_n(kept_real *gates, vreal n) {
+    if (!GRU_EXTRA_GATE) store_kept(gates + 2 * VL, n);
+}
 
 /* Gate maths on rows of a unit block whose recurrent products are complete. n has to wait for r:
  * all rows' r and z go first, so that no row waits alone. */
@@ -34,15 +42,14 @@ FL_INLINE void gru_finish_with(const int others, const step_rows *s, int64_t row
         gates_of(others, s->call, &r, &z[i]);
         to_n[i] = vfma(r, hn, vload(x + 2 * VL));
         if (!s->call->full) continue;
-        store_sigmoid(s->gates[at] + block, r);
-        store_sigmoid(s->gates[at] + block + VL, z[i]);
-        store_kept(s->extra[at] + j * VL, hn);
+        store_sigmoids(s->gates[at] + block, r, s->gates[at] + block + VL, z[i]);
+        store_kept(GRU_EXTRA_GATE ? s->gates[at] + block + 2 * VL : s->extra[at] + j * VL, hn);
         prefetch_kept_written(s->gates[at] + block + GRU_GATES * VL, GRU_GATES * VL);
     }
     for (int64_t i = 0, at = row; i < R; i++, at++) {
         vreal n = value_of(others, s->call, to_n[i]), h = vload_n(s->h[at] + j * VL, lanes);
         vstore_n(s->out[at] + j * VL, gru_blend(z[i], n, h), lanes);
-        if (s->call->full) store_kept(s->gates[at] + block + 2 * VL, n);
+        if (s->call->full) gru_keep_n(s->gates[at] + block, n);
     }
 }
 
@@ -69,26 +76,39 @@ GRU_FORWARD(gru_others, 1)
 #endif
 
 #if FL_BACKWARD
+/* n, from the gates of a block. Found from a rounded z it is off by 2^-13 of |h - n| at most; all
+ * that is made of n meets 1 - z, so that of a z that leaves nothing of n any other will do. */
+FL_INLINE vreal gru_load_n(const kept_real *g, vreal z, vreal h, const real *after, int64_t lanes) {
+    if (!GRU_EXTRA_GATE) return load_kept(g + 2 * VL);
+    vreal found = vload_n(after, lanes) - z * h;
+    return vclamp(found / vmax(vset1((real)0x1p-100), 1 - z), -1, 1);
+}
+
 static void gru_inside(const call *k, int64_t row, int64_t step, int64_t j, vreal *gates) {
     const kept_real *g = gates_row(k, row, step) + j * GRU_GATES * VL;
-    gates[0] = load_sigmoid(g), gates[1] = load_sigmoid(g + VL), gates[2] = load_kept(g + 2 * VL);
+    int64_t u = j * VL, lanes = min64(VL, k->p->H - u);
+    vreal h = vload_n(hidden_before(k, row, step) + u, lanes);
+    load_sigmoids(g, g + VL, gates);
+    gates[2] = gru_load_n(g, gates[1], h, output_row(k, row, step) + u, lanes);
 }
 
 FL_INLINE void gru_row_backward(const int others, const call *k, int64_t row, int64_t step,
                                 int64_t j0, int64_t j1) {
     const real *h = hidden_before(k, row, step), *dy = dy_row(k, row, step);
+    const real *after = output_row(k, row, step);
     kept_real *gates = gates_row(k, row, step), *extra = extra_row(k, row, step);
     real *dh = k->dh + row * k->Rp;
     for (int64_t j = j0; j < j1; j++) {
         kept_real *g = gates + j * GRU_GATES * VL;
         int64_t u = j * VL, lanes = min64(VL, k->p->H - u);
-        vreal r = load_sigmoid(g), z = load_sigmoid(g + VL), n = load_kept(g + 2 * VL);
-        vreal hn = load_kept(extra + u);
+        vreal r = load_first(g), z = load_second(g, g + VL), before = vload_n(h + u, lanes);
+        vreal n = gru_load_n(g, z, before, after + u, lanes);
+        vreal hn = load_kept(GRU_EXTRA_GATE ? g + 2 * VL : extra + u);
         vreal d = vload(dh + u);
         if (dy) d += vload_n(dy + u, lanes);
         vreal dn = value_backward(others, k, n, d * (1 - z));
         store_kept(g, gate_backward(others, k, r, dn * hn));
-        store_kept(g + VL, gate_backward(others, k, z, d * (vload_n(h + u, lanes) - n)));
+        store_kept(g + VL, gate_backward(others, k, z, d * (before - n)));
         store_kept(g + 2 * VL, dn * r);
         store_kept(extra + u, dn);
         vstore(dh + u, d * z);
@@ -122,6 +142,7 @@ static const cell GRU = {
     .panel = GRU_GATES,
     .split = 1,
     .extra = 1,
+    .extra_gate = GRU_EXTRA_GATE,
     .step = gru_step,
     FL_ONLY_BACKWARD(.step_backward = gru_step_backward, .inside = gru_inside)};
 

@@ -5,7 +5,7 @@
  *     h' = (1 - z) n + z h                (Cho et al. 2014)
  *
  * So each step makes two products, and the second needs all units of the first. Kept for backward:
- * the gates and, beside them, r h.
+ * the gates and, beside them, r h; in bfloat16 as by gru.h.
  */
 #ifndef FL_GRU_RESET_BEFORE_H
 #define FL_GRU_RESET_BEFORE_H
@@ -22,12 +22,12 @@ FL_INLINE void gru_late_gates_with(const int others, const step_rows *s, int64_t
         gates_of(others, s->call, &r, &z);
         vstore(g + VL, z);
         vreal rh = r * vload_n(s->h[i] + j * VL, lanes);
-        store_kept(s->extra[i] + j * VL,
-                   s->call->p->mask ? rh * vload_n(s->mask[i] + j * VL, lanes) : rh);
+        if (s->call->p->mask) rh *= vload_n(s->mask[i] + j * VL, lanes);
+        store_kept(s->extra[i] + j * VL, rh);
         if (!s->call->full) continue;
         kept_real *gates = s->gates[i] + j * GRU_GATES * VL;
-        store_sigmoid(gates, r);
-        store_sigmoid(gates + VL, z);
+        if (GRU_EXTRA_GATE) store_kept(gates + 2 * VL, rh);
+        store_sigmoids(gates, r, gates + VL, z);
         prefetch_kept_written(gates + GRU_GATES * VL, GRU_GATES * VL);
     }
 }
@@ -40,7 +40,7 @@ FL_INLINE void gru_late_finish_with(const int others, const step_rows *s, int64_
         vreal n = value_of(others, s->call, vload(g + 2 * VL));
         vreal h = vload_n(s->h[i] + j * VL, lanes);
         vstore_n(s->out[i] + j * VL, gru_blend(vload(g + VL), n, h), lanes);
-        if (s->call->full) store_kept(s->gates[i] + (j * GRU_GATES + 2) * VL, n);
+        if (s->call->full) gru_keep_n(s->gates[i] + j * GRU_GATES * VL, n);
     }
 }
 
@@ -83,15 +83,18 @@ GRU_LATE_FORWARD(gru_late_others, 1)
 FL_INLINE void gru_late_outer(const int others, const call *k, int64_t row, int64_t step,
                               kept_real *dn) {
     const real *h = hidden_before(k, row, step), *dy = dy_row(k, row, step);
-    kept_real *gates = gates_row(k, row, step);
+    const real *after = output_row(k, row, step);
+    kept_real *gates = gates_row(k, row, step), *extra = extra_row(k, row, step);
     real *dh = k->dh + row * k->Rp;
     for (int64_t u = 0; u < k->Hp; u += VL) {
         kept_real *g = gates + u * GRU_GATES;
         int64_t lanes = min64(VL, k->p->H - u);
-        vreal z = load_sigmoid(g + VL), n = load_kept(g + 2 * VL), d = vload(dh + u);
+        vreal z = load_second(g, g + VL), before = vload_n(h + u, lanes), d = vload(dh + u);
+        vreal n = gru_load_n(g, z, before, after + u, lanes);
+        if (GRU_EXTRA_GATE) store_kept(extra + u, load_kept(g + 2 * VL));
         if (dy) d += vload_n(dy + u, lanes);
         vreal to_n = value_backward(others, k, n, d * (1 - z));
-        store_kept(g + VL, gate_backward(others, k, z, d * (vload_n(h + u, lanes) - n)));
+        store_kept(g + VL, gate_backward(others, k, z, d * (before - n)));
         store_kept(g + 2 * VL, to_n);
         store_kept(dn + u, to_n);
         vstore(dh + u, d * z);
@@ -108,7 +111,7 @@ FL_INLINE void gru_late_inner(const int others, const call *k, int64_t row, int6
     for (int64_t u = 0; u < k->Hp; u += VL) {
         kept_real *g = gates + u * GRU_GATES;
         int64_t lanes = min64(VL, k->p->H - u);
-        vreal r = load_sigmoid(g), d = vload(drh + u);
+        vreal r = load_first(g), d = vload(drh + u);
         if (mask) d *= vload_n(mask + u, lanes);
         vstore(dh + u, vfma(d, r, vload(dh + u)));
         store_kept(g, gate_backward(others, k, r, d * vload_n(h + u, lanes)));
@@ -153,6 +156,7 @@ static const cell GRU_RESET_BEFORE = {
     .gates = GRU_GATES,
     .panel = GRU_GATES,
     .extra = 1,
+    .extra_gate = GRU_EXTRA_GATE,
     .work = 2,
     .late = 1,
     .step = gru_late_step,

@@ -85,10 +85,90 @@ FL_INLINE vreal kept_word(vreal low, vreal high) {
 
 #endif
 
+FL_INLINE vreal vmagnitude(vreal v) { return vselect(v < 0, -v, v); }
+
+#if FL_WORD == 2
+
+/* Two sigmoids in two words, the second with 4 bits more, which the exponents have to spare: of a
+ * distance, at most 1/2, 6 bits tell all down to 2^-63. So 1 is free to stand for NaN. */
+enum { COARSE = 16, FINE = 12, FINE_BELOW = 2 }; /* bits not kept; of the second, in the first */
+enum { SPARE = 64 << 23 };                       /* what all exponents have in common */
+
+/* The sign of what is nearer to 1, exponent and what `drop` leaves, to the nearest. */
+FL_INLINE vuint distance_bits(vreal s, const int drop) {
+    vreal size = vmin(vmax(vset1(0x1p-63f), vmin(s, 1 - s)), vset1(1));
+    vuint v = ((vuint)size + ((1u << (drop - 1)) - SPARE)) >> drop;
+    return v | ((vuint)(0.5f - s) >> (drop + 2) & 1u << (29 - drop));
+}
+
+FL_INLINE vreal distance_of(vuint bits, const int drop) {
+    return (vreal)((bits << drop & ((1u << 29) - 1)) + SPARE);
+}
+
+FL_INLINE vreal sigmoid_of(vuint bits, const int drop) {
+    vuint nearer_1 = (vuint)((vint)(bits << (drop + 2)) >> 31);
+    vreal size = (vreal)((vuint)distance_of(bits, drop) ^ (nearer_1 & 1u << 31));
+    return (vreal)(nearer_1 & (vuint)vset1(1)) + size;
+}
+
+FL_INLINE void store_bits(kept_real *p, vuint bits) {
+    vkept v = in_words(__builtin_convertvector(bits, vkept));
+    memcpy(p, &v, sizeof v);
+}
+
+FL_INLINE vuint load_bits(const kept_real *p) {
+    vkept v;
+    memcpy(&v, p, sizeof v);
+    return __builtin_convertvector(in_words(v), vuint);
+}
+
+FL_INLINE void store_sigmoids(kept_real *p, vreal s, kept_real *fine_p, vreal fine) {
+    vuint bits = distance_bits(fine, FINE), below = bits & ((1 << FINE_BELOW) - 1);
+    store_bits(p, distance_bits(s, COARSE) << FINE_BELOW | below);
+    store_bits(fine_p, bits >> FINE_BELOW);
+}
+
+FL_INLINE vuint first_bits(const kept_real *p) { return load_bits(p) >> FINE_BELOW; }
+
+FL_INLINE vuint second_bits(const kept_real *p, const kept_real *fine_p) {
+    return load_bits(fine_p) << FINE_BELOW | (load_bits(p) & ((1 << FINE_BELOW) - 1));
+}
+
+/* Of NaN, any number; what else is kept of it is NaN. */
+FL_INLINE vreal load_first(const kept_real *p) { return sigmoid_of(first_bits(p), COARSE); }
+
+FL_INLINE vreal load_second(const kept_real *p, const kept_real *fine_p) {
+    return sigmoid_of(second_bits(p, fine_p), FINE);
+}
+
+/* Both of them, and NaN of NaN. */
+FL_INLINE void load_sigmoids(const kept_real *p, const kept_real *fine_p, vreal *both) {
+    vuint first = first_bits(p), second = second_bits(p, fine_p);
+    vreal none = vset1(__builtin_nanf(""));
+    both[0] = vselect(distance_of(first, COARSE) < 1, sigmoid_of(first, COARSE), none);
+    both[1] = vselect(distance_of(second, FINE) < 1, sigmoid_of(second, FINE), none);
+}
+
+#else
+
+FL_INLINE void store_sigmoids(kept_real *p, vreal s, kept_real *fine_p, vreal fine) {
+    vstore(p, s);
+    vstore(fine_p, fine);
+}
+
+FL_INLINE vreal load_first(const kept_real *p) { return vload(p); }
+FL_INLINE vreal load_second(const kept_real *p, const kept_real *fine_p) {
+    (void)p;
+    return vload(fine_p);
+}
+FL_INLINE void load_sigmoids(const kept_real *p, const kept_real *fine_p, vreal *both) {
+    both[0] = vload(p), both[1] = vload(fine_p);
+}
+
+#endif
+
 FL_INLINE void store_sigmoid(kept_real *p, vreal s) { store_kept(p, to_nearer(s)); }
 FL_INLINE vreal load_sigmoid(const kept_real *p) { return from_nearer(load_kept(p)); }
-
-FL_INLINE vreal vmagnitude(vreal v) { return vselect(v < 0, -v, v); }
 
 /* The size of n of them, whole vectors, in numbers. */
 FL_INLINE int64_t kept_size(int64_t n) {

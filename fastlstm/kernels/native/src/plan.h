@@ -20,7 +20,7 @@ static void plan_kept(const call *k, int64_t bytes[3]) {
     int64_t each = sizeof(kept_real), states = segments * N * k->Hp * (int64_t)sizeof(real);
     bytes[0] = p->recompute ? 0 : P * k->GHp * each;
     bytes[1] = !k->cell->c ? 0 : p->recompute ? states : cell_rows(k, P) * k->Hp * each;
-    bytes[2] = !p->recompute && keeps_extra(k) ? P * k->Hp * each : 0;
+    bytes[2] = !p->recompute && keeps_extra(k) && !k->cell->extra_gate ? P * k->Hp * each : 0;
 }
 
 /* What steps work on where they do not work in what is kept: before that, `full` is set. */
@@ -76,6 +76,17 @@ static int64_t longest_segment(const fl_call *p) {
     return b->offset[p->recompute ? min64(b->T, p->recompute) : b->T];
 }
 
+/* The ring of extra_row. The rows after those that are ripe may be written while other threads read
+ * these; but where gates are split, no thread does by then (ripe_products). */
+static void plan_extra_ring(call *k, arena *m) {
+    int64_t rows = 1, most = ripe_rows(k) + k->p->rows.N;
+    if (k->threads > 1 && !k->cell->split) most *= 2;
+    most = min64(most, longest_segment(k->p));
+    while (rows < most) rows *= 2;
+    k->extra = take_kept(m, rows * k->Hp);
+    k->extra_ring = rows - 1;
+}
+
 /* What backward needs of a segment that it recomputes, in place of what forward kept. */
 static void plan_segment(call *k, arena *m) {
     const fl_call *p = k->p;
@@ -85,7 +96,7 @@ static void plan_segment(call *k, arena *m) {
     k->states = p->cells;
     k->gates = take_kept(m, P * k->GHp);
     k->cells = k->cell->c ? take_kept(m, cell_rows(k, P) * k->Hp) : NULL;
-    k->extra = keeps_extra(k) ? take_kept(m, P * k->Hp) : NULL;
+    if (keeps_extra(k) && !k->cell->extra_gate) k->extra = take_kept(m, P * k->Hp);
     plan_steps(k, m);
 }
 
@@ -136,6 +147,7 @@ static void plan_backward(call *k, int dx, pass_memory *b) {
         plan_segment(k, &m);
     else
         k->params = take(&m, k->cell->params * k->Hp);
+    if (k->cell->extra_gate) plan_extra_ring(k, &m);
     k->param_sums = take(&m, 2 * k->cell->params * k->Hp);
     int64_t sums = sums_size(k, WEIGHT_GRADS);
     k->scratch_size = pointers_size(most_rows(k)) + own_size(k) +

@@ -148,6 +148,21 @@ FL_INLINE vreal vmax(vreal a, vreal b) {
 #endif
 }
 
+/* The smaller one; b where either is NaN. */
+FL_INLINE vreal vmin(vreal a, vreal b) {
+#if FL_BYTES == 64 && FL_F64
+    return (vreal)_mm512_min_pd((__m512d)a, (__m512d)b);
+#elif FL_BYTES == 64
+    return (vreal)_mm512_min_ps((__m512)a, (__m512)b);
+#elif FL_BYTES == 32 && FL_F64
+    return (vreal)_mm256_min_pd((__m256d)a, (__m256d)b);
+#elif FL_BYTES == 32
+    return (vreal)_mm256_min_ps((__m256)a, (__m256)b);
+#else
+    return vselect(a < b, a, b);
+#endif
+}
+
 /* x forced into [least, most]; NaN stays NaN (every comparison with it is false). */
 FL_INLINE vreal vclamp(vreal x, real least, real most) {
     vreal hi = vset1(most), lo = vset1(least);
