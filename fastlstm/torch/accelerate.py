@@ -189,7 +189,7 @@ def why_not(module: nn.Module) -> str | None:
     if type(module).forward is not base.forward or "forward" in vars(module):
         return "it has a forward of its own, which would be lost"
     for parameter in module.parameters():
-        if parameter.device.type != "cpu":
+        if parameter.device.type not in ("cpu", "meta"):
             return f"its parameters are on device {parameter.device}, not on the CPU"
         if parameter.dtype not in DTYPES:
             return f"its parameters are {parameter.dtype}, not float32 or float64"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from fastlstm.kernels.rows import full_rows
 from fastlstm.torch.layout import Padded, packed_layout
 
 DTYPES = (torch.float32, torch.float64)
+_AS_IT_WAS = "set the attribute back that was changed, or make a module of that size"
 
 
 def check_module(model: object) -> torch.nn.Module:
@@ -24,11 +25,51 @@ def check_module(model: object) -> torch.nn.Module:
     return model
 
 
+def check_parts(module: torch.nn.RNNBase, name: str) -> None:
+    """Check that a sequence module has the parameters that its attributes tell of.
+
+    torch keeps them apart: of attributes changed afterwards its module may answer with numbers
+    from other places of memory, or crash.
+    """
+    parts, layers = module._all_weights, module.num_layers
+    names = 2 + 2 * bool(module.bias) + bool(module.proj_size)
+    if len(parts) == layers * (2 if module.bidirectional else 1) and len(parts[0]) == names:
+        return
+    told = f"num_layers {layers}, bidirectional {module.bidirectional}, bias {module.bias}"
+    raise RuntimeError(
+        f"{name}: {told} and proj_size {module.proj_size} do not fit its parameters, which are "
+        f"{len(parts[0])} of each of {len(parts)} layers and directions: {_AS_IT_WAS}"
+    )
+
+
+def check_sizes(module: torch.nn.RNNBase, name: str, gates: int, weights: Sequence[Any]) -> None:
+    """Check that the matrices of a sequence module, [L*D] fives, have the sizes it tells."""
+    H, rows, D = module.hidden_size, module.proj_size, 2 if module.bidirectional else 1
+    G, R = gates * H, rows or H
+    for i, (w_ih, w_hh, *_, w_hr) in enumerate(weights):
+        width = module.input_size if i < D else D * R
+        if w_ih.shape == (G, width) and w_hh.shape == (G, R):
+            if w_hr is None or w_hr.shape == (R, H):
+                continue
+        told = f"input_size {module.input_size}, hidden_size {H} and proj_size {rows}"
+        found = [tuple(w.shape) for w in (w_ih, w_hh, w_hr) if w is not None]
+        raise RuntimeError(
+            f"{name}: {told} do not fit its parameters: those of layer {i // D} have shapes "
+            f"{', '.join(map(str, found))}: {_AS_IT_WAS}"
+        )
+
+
 def check_weights(name: str, weights: Iterable[Tensor | None], dtype: torch.dtype) -> None:
     """Check that all parameters are dense CPU tensors of one dtype that kernels take."""
     for w in weights:
         if w is None or (w.is_cpu and w.dtype is dtype and w.layout is torch.strided):
             continue
+        if w.is_meta:
+            raise RuntimeError(
+                f"{name}: a parameter is on device meta, which holds no numbers, and the input is "
+                'not: call .to_empty(device="cpu") and load a state_dict, or load one with '
+                "assign=True; or give an input on meta, for shapes alone"
+            )
         if not w.is_cpu:
             raise RuntimeError(
                 f"{name}: a parameter is on device {w.device}, but fastlstm.torch runs on the "
@@ -161,6 +202,12 @@ def check_cell_sizes(input: Tensor, states: list[Tensor] | None, sizes: tuple[in
             more = "more" if state.dim() > input.dim() else "fewer"
             raise RuntimeError(f"hidden{i} has {more} axes than input, expected as many")
         raise RuntimeError(f"hidden{i} has inconsistent hidden_size: got {got}, expected {H}")
+
+
+def check_hidden_size(told: int, H: int) -> None:
+    """Check the size that a cell tells, of which torch makes states that are not given."""
+    if told != H:
+        raise RuntimeError(f"hidden0 has inconsistent hidden_size: got {told}, expected {H}")
 
 
 def read_lengths(lengths: Any, T: int, N: int) -> Padded:

@@ -4,9 +4,10 @@ It leaves all subclasses of torch's three alone, with a break in the graph, unle
 `allow_rnn` is set, which would have it lower every module of torch's own step by step. So the
 option is set while one of ours is looked at. And its code calls each operator by way of torch's
 dispatcher, which for an operator in Python takes as long as a small step: `call_directly` names a
-function in its place.
+function in its place. What it compiled it keeps on disk: `key_caches` lets it take none of that for
+another version of this package.
 
-Both are done when the parts of the compiler are loaded, which takes longer than all of torch. Where
+All is done when the parts of the compiler are loaded, which takes longer than all of torch. Where
 they have another form than expected, the break and the dispatcher stay.
 """
 
@@ -22,6 +23,7 @@ from typing import Any
 
 BUILDER = "torch._dynamo.variables.builder"
 CALLS = "torch._inductor.codegen.custom_extern_kernel_codegen"
+CONFIG = "torch._inductor.config"
 
 
 def look_into(*classes: type[Any]) -> None:
@@ -36,6 +38,14 @@ def call_directly(operator: str, module: str, function: str, *args: str) -> None
     function returns for strings `args` is called with the operator's arguments.
     """
     when_loaded(CALLS, partial(_replace_call, operator, module, function, args))
+
+
+def key_caches(operators: str, version: str) -> None:
+    """Make the keys of what the compiler keeps on disk depend on the version of these operators.
+
+    Such a program holds what this version's operators and functions were when it was made.
+    """
+    when_loaded(CONFIG, partial(_add_key, operators, version))
 
 
 def when_loaded(name: str, then: Callable[[ModuleType], None]) -> None:
@@ -80,6 +90,14 @@ class _WhenLoaded(MetaPathFinder):
                 action(module)
 
         return run
+
+
+def _add_key(operators: str, version: str, config: Any) -> None:
+    """Add to the option of torch that is a part of all keys; older ones have none."""
+    option = "unsafe_marked_cacheable_functions"
+    marked: Any = getattr(config, option, None)
+    if marked is not None:
+        setattr(config, option, {**marked, operators: version})
 
 
 def _replace_call(

@@ -49,9 +49,12 @@ def outside_kernels(
     """Whether torch's own module must answer a call.
 
     It must where torch or a class of tensors records, transforms or intercepts operations: the
-    results of a kernel would be constants in what is recorded. And for an empty input. Raises
-    RuntimeError if lengths or a reset are given then: torch's module takes none.
+    results of a kernel would be constants in what is recorded. Raises RuntimeError if lengths or a
+    reset are given then: torch's module takes none. And it must for an empty input, and on the
+    device meta, which has shapes alone: lengths and a reset do not matter to those.
     """
+    if shapes_alone(module, input):
+        return True
     if recorded() or foreign(module, input, hx):
         if lengths is not None:
             raise RuntimeError(
@@ -69,6 +72,15 @@ def outside_kernels(
     return isinstance(input, Tensor) and input.numel() == 0
 
 
+def shapes_alone(module: torch.nn.Module, input: Any) -> bool:
+    """Whether input and parameters are on the device meta."""
+    data = input.data if isinstance(input, PackedSequence) else input
+    if not isinstance(data, Tensor) or not data.is_meta:
+        return False
+    parameters = list(module.parameters())
+    return bool(parameters) and all(p.is_meta for p in parameters)
+
+
 def takes_operators(input: Any) -> bool:
     """Whether a call goes through the operators of `operators`: one of whole rows, or of one step.
 
@@ -79,7 +91,7 @@ def takes_operators(input: Any) -> bool:
     compiled = compiling()
     if not (compiled or _dispatch_modes() or _function_modes() or transforming()):
         return False
-    if not isinstance(input, Tensor) or not input.numel():
+    if not isinstance(input, Tensor) or not input.numel() or input.is_meta:
         return False
     if differentiated():
         return False

@@ -160,7 +160,9 @@ def prepare(
 ) -> Ready:
     """Check a call of a sequence module; `layout_of` takes the lengths, T and N of padded rows."""
     name, cell = module.mode.partition("_")[0], kernels.CELLS[module.mode.lower()]
+    check.check_parts(module, name)
     weights, precision = sequence_weights(module), precision_of(module)
+    check.check_sizes(module, name, len(cell.gates), weights)
     dtype, every = weights[0][0].dtype, [w for five in weights for w in five]
     check.check_weights(name, every, dtype)
     states = check.split_states(name, hx, len(cell.states))

@@ -17,8 +17,9 @@ import torch
 from torch import Tensor
 
 from fastlstm import kernels
+from fastlstm._version import __version__
 from fastlstm.runtime import get_num_threads
-from fastlstm.torch import flops, function, kept, operations, vmap
+from fastlstm.torch import compiler, flops, function, kept, operations, vmap
 from fastlstm.torch.check import read_lengths
 from fastlstm.torch.dispatch import batched
 from fastlstm.torch.held import FIELDS, Tensors
@@ -330,5 +331,6 @@ def _no_second_derivative(ctx: Any, *_: Any) -> None:
     )
 
 
+compiler.key_caches(f"torch.ops.{NAMESPACE}", __version__)
 for _name in NAMES:
     _define(kernels.CELLS[_name])

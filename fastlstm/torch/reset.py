@@ -161,6 +161,8 @@ def reset_step(module: Any, input: Any, hx: Any, cuts: Cuts) -> tuple[Any, Cuts 
         return hx, cuts
     if type(input) is not Tensor or input.dim() != 3 or input.shape[module.batch_first] != 1:
         return hx, cuts
+    if input.is_meta:
+        return hx, cuts
     N = input.shape[not module.batch_first]
     states = hx if isinstance(hx, (tuple, list)) else () if hx is None else (hx,)
     if not all(isinstance(s, Tensor) and s.dim() == 3 and s.shape[1] == N for s in states):
@@ -176,7 +178,7 @@ def reset_cell(name: str, input: Any, hx: Any, reset: Any) -> Any:
 
     States that do not fit are left for the cell to refuse.
     """
-    if not isinstance(input, Tensor) or input.dim() not in (1, 2):
+    if not isinstance(input, Tensor) or input.dim() not in (1, 2) or input.is_meta:
         return hx
     rows = tuple(input.shape[:-1])
     mask = read_mask(name, reset, rows)

@@ -119,6 +119,9 @@ def short_sequence(module: Any, input: Any, hx: Any) -> Any:
         return None
     if module._precision != DEFAULT or not plain_mode():
         return None
+    parts = module._all_weights
+    if len(parts) != L or len(parts[0]) != (WEIGHTS if module.bias else 2):
+        return None
     step = compiled_step(module.mode.lower(), L)
     if step is None:
         return None

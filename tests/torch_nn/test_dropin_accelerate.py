@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from dropin import ft, packed, tensors, torch
 from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn.utils import parametrizations, parametrize
 
 import fastlstm
@@ -151,11 +152,19 @@ def test_parametrized() -> None:
     torch.testing.assert_close(model(X)[0], expected)
 
 
+def on_another_device(module: Any) -> Any:
+    """The module with parameters of a GPU, though there is none: they hold no numbers."""
+    with FakeTensorMode():
+        for key, p in list(module.named_parameters()):
+            module._parameters[key] = nn.Parameter(torch.empty(p.shape, device="cuda:0"))
+    return module
+
+
 def test_what_is_skipped() -> None:
     model = nn.ModuleDict(
         {
             "low": nn.GRU(I, H, dtype=torch.bfloat16),
-            "meta": nn.RNNCell(I, H, device="meta"),
+            "elsewhere": on_another_device(nn.RNNCell(I, H)),
             "ours": ft.LSTM(I, H),
             "script": torch.jit.script(nn.LSTM(I, H)),
             "linear": nn.Linear(I, H),
@@ -165,9 +174,9 @@ def test_what_is_skipped() -> None:
     report = ft.accelerate(model)
     assert not report.swapped
     why = {s.name: s.why for s in report.skipped}
-    assert why.keys() == {"low", "meta", "ours", "script"}
+    assert why.keys() == {"low", "elsewhere", "ours", "script"}
     assert "torch.bfloat16, not float32 or float64" in why["low"]
-    assert "device meta" in why["meta"]
+    assert "device cuda:0, not on the CPU" in why["elsewhere"]
     assert "already" in why["ours"]
     assert "torch.jit" in why["script"]
     assert "0 swapped, 4 skipped\n  skipped  low  GRU: its param" in repr(report)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from dropin import CELLS, F64, SEQUENCES, PackedSequence, ft, pair, torch
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 T, N, I, H = 5, 3, 2, 4  # noqa: E741
 X = torch.randn(T, N, I)
@@ -86,10 +87,20 @@ class TestSequences:
         refused(RuntimeError, rf"hx(\[0\])? {where}", module, X, hx(name, H0.to("meta")))
         refused(
             RuntimeError,
-            rf"{name}: a parameter is on device meta.*move the module with .cpu\(\), or use",
+            rf"{name}: a parameter is on device meta.*load one with assign=True; or give",
             getattr(ft, name)(I, H, device="meta"),
-            X.to("meta"),
+            X,
         )
+        with FakeTensorMode(allow_non_fake_inputs=True):
+            elsewhere = getattr(ft, name)(I, H)
+            for key, p in list(elsewhere.named_parameters()):
+                elsewhere._parameters[key] = torch.empty(p.shape, device="cuda:0")
+            refused(
+                RuntimeError,
+                rf"{name}: a parameter is on device cuda.*move the module with .cpu\(\), or use",
+                elsewhere,
+                X,
+            )
         meta = torch.tensor([1, 1, 1], device="meta")
         refused(RuntimeError, "lengths is on device meta", module, X, lengths=meta)
 

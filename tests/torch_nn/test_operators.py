@@ -20,9 +20,10 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from torch.library import opcheck
 from torch.utils.flop_counter import FlopCounterMode
 
+import fastlstm as fl
 from fastlstm.torch import kept
 from fastlstm.torch.cell_operators import direct_step
-from fastlstm.torch.compiler import CALLS, call_directly, when_loaded
+from fastlstm.torch.compiler import CALLS, call_directly, key_caches, when_loaded
 from fastlstm.torch.modules import run_operators
 from fastlstm.torch.operators import NAMES
 
@@ -819,6 +820,16 @@ def test_option_of_the_compiler_is_left_alone() -> None:
     assert not config.allow_rnn
 
 
+def test_the_caches_of_the_compiler_know_the_version() -> None:
+    from torch._inductor import config
+
+    marked = getattr(config, "unsafe_marked_cacheable_functions", None)
+    if marked is None:
+        pytest.skip("this compiler has no such option")
+    assert marked["torch.ops.fastlstm"] == fl.__version__
+    assert "unsafe_marked_cacheable_functions" in str(config.save_config_portable())
+
+
 compiler = pytest.mark.skipif(not shutil.which("g++"), reason="inductor needs a C++ compiler")
 
 
@@ -862,6 +873,31 @@ def test_inductor_calls_steps_without_the_dispatcher(name: str) -> None:
     calls = [line for line in code.splitlines() if "= direct_step_" in line and "buf" in line]
     assert len(calls) == 3
     assert "torch.ops.fastlstm" not in "".join(calls)
+
+
+@pytest.mark.slow(seconds=60)
+@pytest.mark.filterwarnings("ignore")
+@compiler
+def test_no_program_of_another_version_comes_from_the_disk(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from torch._dynamo.utils import counters
+    from torch._inductor import config
+
+    if not hasattr(config, "unsafe_marked_cacheable_functions"):
+        pytest.skip("this compiler has no such option")
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
+    module, x = ft.GRU(I, H), draw(T, N, I, dtype=F32)
+    found = []
+    for version in ("1.0", "1.0", "1.1"):
+        key_caches("torch.ops.fastlstm", version)
+        torch._dynamo.reset()
+        counters.clear()
+        with torch.no_grad():
+            assert torch.equal(torch.compile(module)(x)[0], module(x)[0])
+        found.append(bool(counters["inductor"]["fxgraph_cache_hit"]))
+    key_caches("torch.ops.fastlstm", fl.__version__)
+    assert found == [False, True, False]
 
 
 @pytest.mark.slow(seconds=60)
