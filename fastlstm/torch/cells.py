@@ -139,9 +139,10 @@ def prepare(module: torch.nn.RNNCellBase, input: Any, hx: Any) -> Ready:
     single = check.check_cell_axes(name, input, states)
     if single:
         input, states = input.unsqueeze(0), states and [s.unsqueeze(0) for s in states]
-    check.check_cell_sizes(input, states, (weights[0].shape[1], weights[1].shape[1]))
+    sizes = check.matrix_widths(name, weights[:2])
+    check.check_cell_sizes(input, states, sizes)
     if states is None:
-        check.check_hidden_size(module.hidden_size, weights[1].shape[1])
+        check.check_hidden_size(module.hidden_size, sizes[1])
     check.check_tensor(name, "input", input, dtype)
     for i, state in enumerate(states or ()):
         check.check_tensor(name, f"hx[{i}]" if count > 1 else "hx", state, dtype)

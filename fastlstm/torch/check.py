@@ -184,6 +184,17 @@ def check_cell_axes(name: str, input: Any, states: list[Any] | None) -> bool:
     return bool(input.dim() == 1)
 
 
+def matrix_widths(name: str, weights: Sequence[Tensor]) -> tuple[int, int]:
+    """Return how wide a cell's weight_ih [G,I] and weight_hh [G,H] are."""
+    for which, weight in zip(("weight_ih", "weight_hh"), weights, strict=True):
+        if weight.dim() != 2:
+            raise RuntimeError(
+                f"{name}: {which} has shape {tuple(weight.shape)}, expected a matrix"
+            )
+    w_ih, w_hh = weights
+    return w_ih.shape[1], w_hh.shape[1]
+
+
 def check_cell_sizes(input: Tensor, states: list[Tensor] | None, sizes: tuple[int, int]) -> None:
     """Check the shapes of a cell's input [N,I] and states [N,H] against `sizes`, (I, H)."""
     I, H = sizes  # noqa: E741

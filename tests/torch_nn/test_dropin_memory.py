@@ -178,7 +178,10 @@ def test_weights_of_one_axis_and_of_none(name: str) -> None:
             for grad in (True, False):
                 with (
                     torch.set_grad_enabled(grad),
-                    pytest.raises((ValueError, RuntimeError, TypeError)),
+                    pytest.raises(
+                        (ValueError, RuntimeError, TypeError),
+                        match=name if value.dim() != 2 else None,
+                    ),
                 ):
                     module(x, hx)
 

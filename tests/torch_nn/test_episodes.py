@@ -224,7 +224,7 @@ def test_left_alone_by_name() -> None:
 
 def test_without_an_lstm_of_fastlstm() -> None:
     policy = Policy()
-    policy.lstm_actor.double().to("meta")
+    policy.lstm_actor.half()
     report = ft.accelerate(policy)
     assert (report.loops, len(report.skipped)) == ({}, 1)
     assert policy._process_sequence is library_loop
