@@ -34,7 +34,9 @@ def read_time(text: str, form: str | None = None) -> datetime:
     found = _YEAR.fullmatch(text)
     if found:
         return datetime(int(found[1]), int(found[2] or 1), 1)
-    if _NUMBER.fullmatch(text) and not _DAY.fullmatch(text):
+    if _DAY.fullmatch(text):
+        text = f"{text[:4]}-{text[4:6]}-{text[6:]}"  # which Python 3.10 asks for
+    elif _NUMBER.fullmatch(text):
         raise ValueError("it is a number")  # of which some are read as a day and a time
     if _SLASHES.match(text):
         text = re.sub(r"(\d{4})/(\d{1,2})/(\d{1,2})", _dashes, text)
