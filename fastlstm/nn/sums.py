@@ -32,7 +32,8 @@ def sums_at(place: Int64Array, count: int, rows: Array) -> Array:
     of_place = np.argsort(place, kind="stable").astype(np.int32)
     offsets = np.concatenate([[0], np.cumsum(np.bincount(place, minlength=count))])
     ones = np.ones(len(rows), np.float32)
-    sums = kernels.backend().sparse_product(SparseRows(offsets, of_place, ones), rows)
+    selected = SparseRows(offsets, of_place, ones)
+    sums = kernels.backend().sparse_product(selected, np.ascontiguousarray(rows))
     return sums.astype(np.float32)
 
 

@@ -48,7 +48,7 @@ def test_gradient_of_a_learned_initial_state() -> None:
 def test_rows_are_added_in_their_order(dtype: str, n: int, count: int) -> None:
     """In float64; a place that no row has gets zeros."""
     rng = np.random.default_rng(0)
-    place, rows = rng.integers(0, count, n), rng.standard_normal((n, 5)).astype(dtype)
+    place, rows = rng.integers(0, count, n), rng.standard_normal((n, 7)).astype(dtype)[:, 1:6]
     expected = np.zeros((count, 5))
     np.add.at(expected, place, rows)
     found = sums_at(place, count, rows)
