@@ -97,22 +97,24 @@ class MpiProcesses(Processes):
         return self.waited(self._meeting.Ibarrier().Test, seconds)
 
     def abort(self, status: int) -> None:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        end = time.monotonic() + PATIENCE
-        while any(map(unread, (1, 2))) and time.monotonic() < end:
-            time.sleep(REST)
-        self._mpi.COMM_WORLD.Abort(status)
+        try:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            end = time.monotonic() + PATIENCE
+            while any(map(unread, (1, 2))) and time.monotonic() < end:
+                time.sleep(REST)
+        finally:  # the others wait, also where the output is closed
+            self._mpi.COMM_WORLD.Abort(status)
 
 
 def unread(file: int) -> bool:
-    """Whether a pipe holds what its launcher has yet to read, which it does not after an abort."""
-    try:
-        if os.name != "posix" or not stat.S_ISFIFO(os.fstat(file).st_mode):
-            return False
-    except OSError:  # it is closed
+    """Whether a pipe holds what its launcher has yet to read, and would not read after an abort."""
+    if os.name != "posix":
         return False
-    from fcntl import ioctl  # neither is on Windows
+    from fcntl import ioctl
     from termios import FIONREAD
 
-    return any(ioctl(file, FIONREAD, bytes(4)))
+    try:
+        return stat.S_ISFIFO(os.fstat(file).st_mode) and any(ioctl(file, FIONREAD, bytes(4)))
+    except OSError:  # it is closed, or the system does not tell it of the end that writes
+        return False

@@ -2,7 +2,7 @@
 
 A head gives `size` raw numbers for each target, on the last axis. Each kind has `outputs(raw)`,
 its `backward(raw, doutputs)`, the `loss` of outputs, the `point` that they forecast, and `sample`,
-which draws what may come.
+which draws what may come. `HasDistribution` is what models with such a head have in common.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastlstm.kernels.rows import any_array
-from fastlstm.nn.check import check_choice
-from fastlstm.nn.module import Array
+from fastlstm.nn.check import Rng, check_array, check_choice, check_rng, check_size, first
+from fastlstm.nn.linear import Linear
+from fastlstm.nn.module import Array, Module
 from fastlstm.nn.regression_losses import (
     check_quantiles,
     gaussian_nll_loss,
@@ -105,7 +106,7 @@ class Gaussian:
         return found
 
     def sample(self, outputs: Array, count: int, rng: np.random.Generator) -> Array:
-        mean, variance = _pair(outputs)
+        mean, variance = self._numbers(outputs)
         return rng.normal(mean, np.sqrt(variance), (count, *mean.shape))
 
     def _paired(
@@ -113,6 +114,18 @@ class Gaussian:
     ) -> tuple[float, Array]:
         value, gradients = loss(outputs[..., 0], targets, outputs[..., 1], **options)
         return value, np.stack(gradients, axis=-1)
+
+    def _numbers(self, outputs: Array) -> tuple[Array, Array]:
+        """Return the two numbers of each target, float64, of outputs that a call may return."""
+        given = any_array("outputs", outputs)
+        if given.ndim == 0 or given.shape[-1] != self.size:
+            raise ValueError(f"outputs has shape {given.shape}, expected (..., {self.size})")
+        wrong = np.zeros(given.shape, np.bool_)
+        wrong[..., self.positive] = given[..., self.positive] <= 0
+        if wrong.any():
+            raise ValueError(f"{first('outputs', given, wrong)}, expected more than 0")
+        mean, spread = np.moveaxis(given.astype(np.float64), -1, 0)
+        return mean, spread
 
 
 class NegativeBinomial(Gaussian):
@@ -124,11 +137,11 @@ class NegativeBinomial(Gaussian):
         return self._paired(negative_binomial_nll_loss, outputs, targets, **options)
 
     def sample(self, outputs: Array, count: int, rng: np.random.Generator) -> Array:
-        mean, dispersion = _pair(outputs)
+        mean, dispersion = self._numbers(outputs)
         # a Poisson distribution whose own mean scatters as a gamma distribution
         means = rng.gamma(1 / dispersion, dispersion * mean, (count, *mean.shape))
-        counts = rng.poisson(np.minimum(means, MOST)).astype(np.float64)
-        return np.where(means < MOST, counts, np.floor(means))
+        counts = rng.poisson(np.fmin(means, MOST)).astype(np.float64)
+        return np.where(means < MOST, counts, np.floor(means))  # NaN stays NaN
 
 
 Distribution = Point | Quantiles | Gaussian
@@ -146,17 +159,56 @@ def of_name(name: str, quantiles: Sequence[float]) -> Distribution:
     return kinds[name]()
 
 
-def _pair(outputs: Array) -> tuple[Array, Array]:
-    """Return the two numbers of each target, float64."""
-    given = any_array("outputs", outputs)
-    if given.ndim == 0 or given.shape[-1] != 2:
-        raise ValueError(f"outputs has shape {given.shape}, expected (..., 2)")
-    first, second = np.moveaxis(given.astype(np.float64), -1, 0)
-    return first, second
+class HasDistribution(Module):
+    """Base of the models whose head says numbers of a distribution for each target."""
+
+    distribution: Distribution
+    head: Linear
+
+    def loss(self, outputs: Array, targets: ArrayLike, **options: Any) -> tuple[float, Array]:
+        """Return the mean loss that fits what is forecast, and its gradient.
+
+        Squared error, pinball loss or negative log-likelihood; `options` are `sample_weight` and
+        `missing`, as of `fastlstm.nn.mse_loss`. ``Trainer(model, optimizer, model.loss)`` makes it
+        small.
+        """
+        return self.distribution.loss(outputs, targets, **options)
+
+    def point(self, outputs: Array) -> Array:
+        """Return one number for each target: the mean, or the quantile that is nearest to 0.5."""
+        return self.distribution.point(outputs)
+
+    def sample(self, outputs: Array, count: int, rng: Rng = None) -> Array:
+        """Draw what may come by outputs of "gaussian" or "negative_binomial", for bands.
+
+        ``numpy.quantile(model.sample(outputs, 1000), [0.1, 0.9], axis=0)`` has the bands, which of
+        counts are in their range, too. Each number is drawn on its own: a sum over targets or steps
+        scatters otherwise where they depend on each other.
+
+        Parameters
+        ----------
+        outputs : as a call returned; what is drawn by NaN is NaN.
+        count : how often to draw.
+        rng : a generator or a seed; None for one of its own.
+
+        Returns
+        -------
+        drawn : float64 [count, ...], of the shape of `point` from the second axis on.
+
+        Raises ValueError for another distribution, or for outputs that no call returns.
+        """
+        return self.distribution.sample(outputs, check_size("count", count), check_rng(rng))
+
+    def _raw_gradient(self, raw: Array, doutputs: Array) -> Array:
+        """Return the gradient of the head's numbers after checking that of the outputs."""
+        shape = self.distribution.outputs(raw).shape
+        d = check_array("doutputs", doutputs, self.head.dtype, shape)
+        return np.ascontiguousarray(self.distribution.backward(raw, d))
 
 
 def _softplus(x: Array) -> Array:
-    found: Array = np.logaddexp(0, x)
+    with np.errstate(invalid="ignore"):  # NaN of NaN
+        found: Array = np.logaddexp(0, x)
     return found.astype(x.dtype, copy=False)
 
 

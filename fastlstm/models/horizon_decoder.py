@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from fastlstm.kernels.rows import any_array, check_lengths
-from fastlstm.models.distributions import DISTRIBUTIONS, of_name
+from fastlstm.models.distributions import DISTRIBUTIONS, HasDistribution, of_name
 from fastlstm.models.model import LAYERS, Model, gate_rows, options_of
 from fastlstm.nn.check import (
     Rng,
@@ -43,7 +43,7 @@ class _Kept(NamedTuple):
     raw: Array
 
 
-class HorizonDecoder(Model):
+class HorizonDecoder(HasDistribution, Model):
     """Recurrent layers over the past; others that start from their state, over the steps ahead.
 
     At each step ahead the decoder reads how far it is, what is known of that step beforehand (a
@@ -193,50 +193,16 @@ class HorizonDecoder(Model):
         Returns the gradients of x [N,T,I], zeros past each row's length, and of what is known
         ahead [N,S,F], None without.
         """
-        raw = self._look(tape)[0].raw
-        shape = self.distribution.outputs(raw).shape
-        d = check_array("doutputs", doutputs, self.head.dtype, shape)
+        back = self._raw_gradient(self._look(tape)[0].raw, doutputs)
         (kept,) = self._take(tape)
-        back = self.distribution.backward(raw, d).reshape(*raw.shape[:2], self.head.out_features)
-        dy = self.head.backward(kept.head, np.ascontiguousarray(back))
+        rows = back.reshape(*back.shape[:2], self.head.out_features)
+        dy = self.head.backward(kept.head, rows)
         dy = self.feature_dropout.backward(kept.dropped, dy)
         dahead, dstate = self.decoder.backward(kept.decoder, dy)
         dx, _ = self.encoder.backward(kept.encoder, None, dstate)
         if kept.last is not None:
             dx[kept.last] += dahead[:, 0, -self.num_targets :]
         return dx, dahead[:, :, 1 : 1 + self.future_size] if self.future_size else None
-
-    def loss(self, outputs: Array, targets: ArrayLike, **options: Any) -> tuple[float, Array]:
-        """Return the mean loss that fits what is forecast, and its gradient.
-
-        As of `SequenceRegressor`: ``Trainer(model, optimizer, model.loss)`` makes it small.
-        """
-        return self.distribution.loss(outputs, targets, **options)
-
-    def point(self, outputs: Array) -> Array:
-        """Return one number for each target: the mean, or the quantile that is nearest to 0.5."""
-        return self.distribution.point(outputs)
-
-    def sample(self, outputs: Array, count: int, rng: Rng = None) -> Array:
-        """Draw what may come by outputs of "gaussian" or "negative_binomial", for bands.
-
-        ``numpy.quantile(model.sample(outputs, 1000), [0.1, 0.9], axis=0)`` has the bands, which of
-        counts are in their range, too. Each number is drawn on its own: a sum over targets or steps
-        scatters otherwise where they depend on each other.
-
-        Parameters
-        ----------
-        outputs : as a call returned.
-        count : how often to draw.
-        rng : a generator or a seed; None for one of its own.
-
-        Returns
-        -------
-        drawn : float64 [count, ...], of the shape of `point` from the second axis on.
-
-        Raises ValueError for another distribution.
-        """
-        return self.distribution.sample(outputs, check_size("count", count), check_rng(rng))
 
     def _read(self, x: Array, future: Array | None) -> tuple[Array, Array]:
         """Return checked x, and what the decoder reads at each step, feedback apart."""

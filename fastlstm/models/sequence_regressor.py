@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from fastlstm.models.distributions import Distribution, of_name
+from fastlstm.models.distributions import Distribution, HasDistribution, of_name
 from fastlstm.models.model import options_of
 from fastlstm.models.pooled import PooledModel
 from fastlstm.nn.check import Rng, check_array, check_rng, check_size, one_rng
 from fastlstm.nn.module import Array, Tape
 
 
-class SequenceRegressor(PooledModel):
+class SequenceRegressor(HasDistribution, PooledModel):
     """Recurrent layers, pooling over each sequence's real steps, a linear head for numbers.
 
     Parameters
@@ -101,47 +101,10 @@ class SequenceRegressor(PooledModel):
 
         It is [N,T,I], with zeros past each row's length.
         """
-        raw = self._look(tape)[1]
-        shape = self.distribution.outputs(raw).shape
-        d = check_array("doutputs", doutputs, self.head.dtype, shape)
-        kept, raw = self._take(tape)
-        back = np.ascontiguousarray(self.distribution.backward(raw, d))
+        back = self._raw_gradient(self._look(tape)[1], doutputs)
+        kept, _ = self._take(tape)
         dx: Array = self._run_backward(kept, back).swapaxes(0, 1)
         return dx
-
-    def loss(self, outputs: Array, targets: ArrayLike, **options: Any) -> tuple[float, Array]:
-        """Return the mean loss that fits what is forecast, and its gradient.
-
-        Squared error, pinball loss or negative log-likelihood; `options` are `sample_weight` and
-        `missing`, as of `fastlstm.nn.mse_loss`. ``Trainer(model, optimizer, model.loss)`` makes it
-        small.
-        """
-        return self.distribution.loss(outputs, targets, **options)
-
-    def point(self, outputs: Array) -> Array:
-        """Return one number for each target: the mean, or the quantile that is nearest to 0.5."""
-        return self.distribution.point(outputs)
-
-    def sample(self, outputs: Array, count: int, rng: Rng = None) -> Array:
-        """Draw what may come by outputs of "gaussian" or "negative_binomial", for bands.
-
-        ``numpy.quantile(model.sample(outputs, 1000), [0.1, 0.9], axis=0)`` has the bands, which of
-        counts are in their range, too. Each number is drawn on its own: a sum over targets or steps
-        scatters otherwise where they depend on each other.
-
-        Parameters
-        ----------
-        outputs : as a call returned.
-        count : how often to draw.
-        rng : a generator or a seed; None for one of its own.
-
-        Returns
-        -------
-        drawn : float64 [count, ...], of the shape of `point` from the second axis on.
-
-        Raises ValueError for another distribution.
-        """
-        return self.distribution.sample(outputs, check_size("count", count), check_rng(rng))
 
     def _raw(self, numbers: Array) -> Array:
         """Return the head's numbers with those of each target on the last axis."""

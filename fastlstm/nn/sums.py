@@ -1,4 +1,4 @@
-"""Sums over many rows, in blocks: added one by one, float32 numbers lose digits."""
+"""Sums over many rows: added one by one in float32, they would lose digits."""
 
 from __future__ import annotations
 

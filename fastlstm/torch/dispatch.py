@@ -48,10 +48,12 @@ def outside_kernels(
 ) -> bool:
     """Whether torch's own module must answer a call.
 
-    It must where torch or a class of tensors records, transforms or intercepts operations: the
-    results of a kernel would be constants in what is recorded. Raises RuntimeError if lengths or a
-    reset are given then: torch's module takes none. And it must for an empty input, and on the
-    device meta, which has shapes alone: lengths and a reset do not matter to those.
+    It must for an empty input, and on the device meta, which has shapes alone: lengths and a reset
+    change none of these. And it must where torch or a class of tensors records, transforms or
+    intercepts operations: the results of a kernel would be constants in what is recorded.
+
+    Raises RuntimeError if lengths or a reset are given while something records: torch's module
+    takes none.
     """
     if shapes_alone(module, input):
         return True

@@ -199,3 +199,27 @@ def test_what_has_no_distribution_draws_nothing(kind: str) -> None:
         model.sample(outputs, 5)
     with pytest.raises(ValueError, match="count is 0, expected at least 1"):
         model.sample(outputs, 0)
+
+
+@pytest.mark.parametrize("kind", ["gaussian", "negative_binomial"])
+def test_a_row_of_nan_draws_nan_and_leaves_the_others_alone(kind: str) -> None:
+    model = SequenceRegressor(1, 2, distribution=kind, rng=0)
+    x = np.zeros((3, 4, 1), "float32")
+    x[1, 2] = np.nan
+    drawn = model.sample(model(x), 20, rng=0)
+    assert np.isnan(drawn[:, 1]).all()
+    assert np.isfinite(drawn[:, [0, 2]]).all()
+
+
+@pytest.mark.parametrize(
+    ("kind", "outputs", "told"),
+    [
+        ("gaussian", [[-3.0, 1.0], [2.0, -1.0]], "outputs[1, 1] is -1.0"),
+        ("negative_binomial", [[1.0, 0.0]], "outputs[0, 1] is 0.0"),
+        ("negative_binomial", [[-1.0, 1.0]], "outputs[0, 0] is -1.0"),
+    ],
+)
+def test_draws_of_numbers_that_no_call_returns(kind: str, outputs: Any, told: str) -> None:
+    model = SequenceRegressor(1, 2, distribution=kind, rng=0)
+    with pytest.raises(ValueError, match=re.escape(f"{told}, expected more than 0")):
+        model.sample(np.array(outputs), 5)

@@ -18,7 +18,7 @@ from fastlstm.train.option import LARGEST, TINY, checked, option
 from fastlstm.train.schedule import SCHEDULES
 
 STEPS = 1000  # optimizer steps that train a model well
-# Of many texts a pretrained net learns more the second three times: docs/pretrained.md.
+# A pretrained net still learns in its fourth to sixth epoch of many texts: docs/pretrained.md.
 FEWEST_EPOCHS, FEWEST_PRETRAINED, MOST_EPOCHS = 3, 6, 40
 # Beside a linear part, which has learned the most in seconds: running words that a net reads at
 # most, 10 to 15 s on two cores, unless these fewest epochs have more.

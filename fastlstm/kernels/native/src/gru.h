@@ -76,7 +76,7 @@ GRU_FORWARD(gru_others, 1)
 #endif
 
 #if FL_BACKWARD
-/* n, from the gates of a block. Found from a rounded z it is off by 2^-13 of |h - n| at most; all
+/* n, from the gates of a block. Found from a rounded z it is off by 2^-12 of |h - n| at most; all
  * that is made of n meets 1 - z, so that of a z that leaves nothing of n any other will do. */
 FL_INLINE vreal gru_load_n(const kept_real *g, vreal z, vreal h, const real *after, int64_t lanes) {
     if (!GRU_EXTRA_GATE) return load_kept(g + 2 * VL);
