@@ -88,7 +88,16 @@ def step(case: Case, a: Arrays) -> Side:
 
 
 def layer(case: Case, a: Arrays) -> Any:
-    """Return the layer of a case, weights loaded."""
+    """Return the layer of a case, weights loaded.
+
+    Options that a case does not ask for are left out: earlier commits, which are compared with this
+    one, may not know them.
+    """
+    options: dict[str, Any] = {}
+    if case.proj:
+        options["proj_size"] = case.proj
+    if case.precision != "float32":
+        options["precision"] = case.precision
     model = getattr(fl, case.cell)(
         case.I,
         case.H,
@@ -96,8 +105,7 @@ def layer(case: Case, a: Arrays) -> Any:
         batch_first=True,
         bidirectional=case.bidirectional,
         dtype=case.dtype,
-        precision=case.precision,
-        **({"proj_size": case.proj} if case.proj else {}),
+        **options,
     )
     model.load_state_dict(a["weights"])
     return model

@@ -16,9 +16,12 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def is_built(root: Path = ROOT) -> bool:
-    """Whether the compiled kernels of this Python are in a clone."""
-    kernels = root / "fastlstm" / "kernels" / "native"
-    return any((kernels / f"_native{suffix}").exists() for suffix in EXTENSION_SUFFIXES)
+    """Whether the compiled kernels of this Python are in a clone.
+
+    Of an earlier commit too, which may keep them in another folder.
+    """
+    kernels = root / "fastlstm" / "kernels"
+    return any(any(kernels.rglob(f"_native{suffix}")) for suffix in EXTENSION_SUFFIXES)
 
 
 def prefer_what_is_built(root: Path = ROOT) -> None:

@@ -53,8 +53,9 @@ def test_without_kernels_it_does_not_hide_what_is_installed(clone: Path) -> None
     assert loaded(clone) == clone.parent / "installed"
 
 
-def test_with_kernels_it_is_used(clone: Path) -> None:
-    (clone / "fastlstm" / "kernels" / "native" / f"_native{EXTENSION_SUFFIXES[0]}").touch()
+@pytest.mark.parametrize("folder", [".", "native"], ids=["an earlier layout", "today's"])
+def test_with_kernels_it_is_used(clone: Path, folder: str) -> None:
+    (clone / "fastlstm" / "kernels" / folder / f"_native{EXTENSION_SUFFIXES[0]}").touch()
     assert loaded(clone) == clone
 
 
