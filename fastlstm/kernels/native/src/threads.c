@@ -9,8 +9,8 @@
  *
  * Where other programs want the cores too, a thread may lose its own for milliseconds, and all
  * that wait for it lose them as well. So work that nobody has begun is done by the caller, and
- * after a job that lost more by its team than it won, those like it run on the caller alone for a
- * while (contention.h).
+ * where jobs lose more by the team than they won of late, those like them run on the caller alone
+ * for a while (contention.h).
  */
 #include "system.h"
 
@@ -140,13 +140,16 @@ static int alone(int kind) {
 
 void fl_be_patient(int yes) { atomic_store(&team.patient, yes); }
 
-/* All that a long job lost would keep brief ones from the team for seconds. */
-static void note_lost(int kind, int64_t lost) {
+/* What a job won by the team; below 0: lost. All that a long job lost would keep brief ones from
+ * the team for seconds. */
+static void note_won(int kind, int64_t won) {
+    if (!won) return;
     int64_t now = now_ns();
-    if (!lost) return;
     lock_mutex(&team.mutex);
-    note_loss(&team.others[kind], now, lost);
-    if (kind == LONG_JOB) note_loss(&team.others[BRIEF_JOB], now, LOST);
+    if (won > 0)
+        note_win(&team.others[kind], won);
+    else if (note_loss(&team.others[kind], now, -won) && kind == LONG_JOB)
+        note_loss(&team.others[BRIEF_JOB], now, LOST);
     unlock_mutex(&team.mutex);
 }
 
@@ -302,10 +305,10 @@ void fl_run(int threads, int brief, fl_body body, void *ctx) {
     run_part(&next, 0, &team);
     run_absent(&next);
     wait_for(&team.unfinished, 1, 0);
-    int64_t took = now_ns() - next.posted, lost = took;
+    int64_t took = now_ns() - next.posted, won = -took;
     if (!atomic_load(&team.given_up))
-        lost = lost_by_team(took, atomic_load(&team.worked), atomic_load(&team.gone));
-    note_lost(kind, lost);
+        won = won_by_team(took, atomic_load(&team.worked), atomic_load(&team.gone));
+    note_won(kind, won);
     unlock_mutex(&in_use);
 }
 
@@ -369,7 +372,7 @@ static void clear_desks(int threads, int pieces) {
     for (int i = pieces - 1; i > 0; i--)
         if (i % threads) take_piece(i);
     for (int i = 1; i < pieces; i++) waited += wait_for(&team.desks[i].state, 1, DONE);
-    note_lost(BRIEF_JOB, waited);
+    note_won(BRIEF_JOB, -waited);
 }
 
 /* Workers are woken where such jobs follow one another so soon that they stay awake in between. */
