@@ -42,7 +42,8 @@ static int64_t chunk_steps(const call *k, int64_t steps) {
 /* How a call is divided over threads. */
 static void set_threads(call *k, int64_t work) {
     const fl_call *p = k->p;
-    int64_t N = p->rows.N, T = p->rows.T, weight = k->GHp * p->R * (int64_t)sizeof(real);
+    int64_t N = p->rows.N, T = p->rows.T,
+            weight = k->GHp * words(p->R) * (int64_t)sizeof(real); /* as it is packed */
     int may = one_product(k); /* two of them would need more barriers */
     int64_t flops = work * p->rows.offset[T] * k->GHp * (p->in.I + p->R);
     k->by_units = may && divide_units(N, p->H, weight, p->n_threads);
