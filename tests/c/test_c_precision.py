@@ -13,6 +13,8 @@ from loop_cases import CASES
 from results import assert_same
 from toolchains import harness_of
 
+pytestmark = pytest.mark.pairs
+
 # A number that two ways of the same maths round to neighbours moves what comes after it: a little.
 NEAR = {"bfloat16": 0.02, "int8": 0.03}
 

@@ -14,6 +14,8 @@ from bound import Kernel
 from cases import F32, F64, Case, each_cell, make
 from checks import check_float_state, others_run_beside, run, run_forward
 
+pytestmark = pytest.mark.pairs
+
 BIG = Case(20, 64, 64, 128, ragged=True, dtype=F32)
 
 

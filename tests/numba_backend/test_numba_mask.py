@@ -14,6 +14,8 @@ from checks import OUTPUTS, assert_close, assert_same, run, run_forward
 
 from fastlstm.kernels import Tokens
 
+pytestmark = pytest.mark.pairs
+
 CELLS = ("lstm", "gru", "gru_reset_before", "rnn_tanh")
 PLAIN = Case(6, 5, 3, 7, mask=True, seed=1)
 CASES = (

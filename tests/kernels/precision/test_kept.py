@@ -22,6 +22,8 @@ from fastlstm.kernels.reference.precision import (
     to_bfloat16,
 )
 
+pytestmark = pytest.mark.pairs
+
 GATED = ["lstm", "peephole_lstm", "gru", "gru_reset_before"]
 FOUND = {"lstm": "o", "gru": "n", "gru_reset_before": "n"}  # not kept, but found again from h
 FINELY = {"gru": "z", "gru_reset_before": "z"}  # for that, kept with more bits
