@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 import fastlstm as fl
 from fastlstm.cli.errors import exit_status
-from fastlstm.examples.options import add_plot, add_threads, threaded
+from fastlstm.examples.options import add_plot, add_threads, check_least, threaded
 from fastlstm.models import SequenceAutoencoder
 from fastlstm.nn.module import Array
 from fastlstm.train.optim import Adam
@@ -166,12 +166,10 @@ def read_options(arguments: Sequence[str] | None) -> argparse.Namespace:
     add_plot(parser, "the signal, the errors and the threshold")
     add_threads(parser, default=1)
     options = parser.parse_args(arguments)
-    least = {"anomalies": 1, "window": 2, "hidden_size": 1, "code": 1, "epochs": 1, "seed": 0}
-    least["steps"] = max(2 * options.window, 4 * LENGTH * options.anomalies)
-    for name, low in least.items():
-        value, option = getattr(options, name), f"--{name.replace('_', '-')}"
-        if value < low:
-            parser.error(f"{option} is {value}, expected at least {low}")
+    check_least(
+        parser, options, anomalies=1, window=2, hidden_size=1, code=1, epochs=1, seed=0,
+        steps=max(2 * options.window, 4 * LENGTH * options.anomalies),
+    )  # fmt: skip
     if not 0 < options.quantile < 1:
         parser.error(f"--quantile is {options.quantile}, expected a number between 0 and 1")
     if not options.lr > 0:

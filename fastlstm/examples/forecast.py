@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastlstm.cli.errors import exit_status
-from fastlstm.examples.options import add_plot, add_threads, threaded
+from fastlstm.examples.options import add_plot, add_threads, check_least, threaded
 from fastlstm.forecast.backtest import backtest
 from fastlstm.forecast.forecaster import Forecaster, ForecastOptions
 from fastlstm.forecast.net import NetOptions
@@ -60,10 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add_threads(parser)
     add_plot(parser, "the last forecasts with their bands")
     options = parser.parse_args(arguments)
-    for name, least in (("days", FEWEST), ("seed", 0), ("epochs", 0)):
-        value = getattr(options, name)
-        if value < least:
-            parser.error(f"--{name} is {value}, expected at least {least}")
+    check_least(parser, options, days=FEWEST, seed=0, epochs=0)
     return exit_status("forecast", lambda: threaded(run, options))
 
 

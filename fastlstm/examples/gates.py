@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 import fastlstm as fl
 from fastlstm.cli.errors import exit_status
-from fastlstm.examples.options import add_threads, threaded
+from fastlstm.examples.options import add_threads, check_least, threaded
 from fastlstm.nn.recurrent.gates import Gates
 
 Array = NDArray[Any]
@@ -102,9 +102,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0, help="of weights and inputs")
     add_threads(parser, default=1)
     options = parser.parse_args(arguments)
-    for name in ("steps", "hidden_size"):
-        if getattr(options, name) < 1:
-            parser.error(f"--{name.replace('_', '-')} is {getattr(options, name)}, expected 1 up")
+    check_least(parser, options, steps=1, hidden_size=1)
     return exit_status("gates", lambda: threaded(run, options))
 
 

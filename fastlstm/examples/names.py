@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastlstm.cli.errors import exit_status
-from fastlstm.examples.options import add_plot, add_precision, add_threads, threaded
+from fastlstm.examples.options import add_plot, add_precision, add_threads, check_least, threaded
 from fastlstm.examples.surnames import encode, make_names, read_names, split, to_ascii
 from fastlstm.models import TextClassifier
 from fastlstm.nn.losses import cross_entropy, log_softmax
@@ -85,10 +85,7 @@ def read_options(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--epochs", type=int, default=15, help="default: 15")
     add("--seed", type=int, default=0, help="of the split and the training (default: 0)")
     options = parser.parse_args(arguments)
-    for name, least in (("balance", 0), ("hidden_size", 1), ("epochs", 1), ("seed", 0)):
-        value, option = getattr(options, name), f"--{name.replace('_', '-')}"
-        if not value >= least:
-            parser.error(f"{option} is {value}, expected at least {least}")
+    check_least(parser, options, balance=0, hidden_size=1, epochs=1, seed=0)
     return options
 
 

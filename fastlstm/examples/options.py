@@ -46,6 +46,16 @@ def add_plot(parser: argparse.ArgumentParser, what: str) -> None:
     )
 
 
+def check_least(
+    parser: argparse.ArgumentParser, options: argparse.Namespace, **least: float
+) -> None:
+    """End the program with an error, by name, if a number is below its least one or is none."""
+    for name, low in least.items():
+        value = getattr(options, name)
+        if not value >= low:
+            parser.error(f"--{name.replace('_', '-')} is {value}, expected at least {low}")
+
+
 def threaded(run: Callable[[argparse.Namespace], Result], options: argparse.Namespace) -> Result:
     """Run an example on as many threads as its options say."""
     with num_threads(options.threads):

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from fastlstm.cli.errors import exit_status
 from fastlstm.examples.mentions import LABELS, Sentence, make_sentences
-from fastlstm.examples.options import add_plot, add_threads, threaded
+from fastlstm.examples.options import add_plot, add_threads, check_least, threaded
 from fastlstm.models import SequenceTagger
 from fastlstm.plotting import LINE, LOW, new_figure, save_png
 from fastlstm.printable import say
@@ -133,10 +133,7 @@ def read_options(arguments: Sequence[str] | None) -> argparse.Namespace:
     add_plot(parser, "the scores of neighbouring labels")
     add_threads(parser, default=1)
     options = parser.parse_args(arguments)
-    for name, least in (("sentences", 1), ("hidden_size", 1), ("epochs", 1), ("seed", 0)):
-        value, option = getattr(options, name), f"--{name.replace('_', '-')}"
-        if value < least:
-            parser.error(f"{option} is {value}, expected at least {least}")
+    check_least(parser, options, sentences=1, hidden_size=1, epochs=1, seed=0)
     if not options.text.split():
         parser.error("the sentence to label has no words")
     return options

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 import fastlstm as fl
 from fastlstm.cli.errors import exit_status
-from fastlstm.examples.options import add_precision, add_threads, threaded
+from fastlstm.examples.options import add_precision, add_threads, check_least, threaded
 from fastlstm.nn.module import Array
 from fastlstm.train.optim import Adam
 
@@ -116,10 +116,7 @@ def read_options(arguments: Sequence[str] | None) -> argparse.Namespace:
     add_precision(parser)
     add_threads(parser, default=1)
     options = parser.parse_args(arguments)
-    for name, least in (("seed", 0), ("seeds", 1), ("updates", 1), ("hidden_size", 1), ("lr", 0)):
-        value, option = getattr(options, name), f"--{name.replace('_', '-')}"
-        if not value >= least:
-            parser.error(f"{option} is {value}, expected at least {least}")
+    check_least(parser, options, seed=0, seeds=1, updates=1, hidden_size=1, lr=0)
     return options
 
 

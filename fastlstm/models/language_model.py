@@ -227,9 +227,14 @@ class LanguageModel(HasRecurrent, Model):
         IndexError
             If a token is out of range.
         """
+        x, state = self._hidden(tokens, state, reset)
+        return self.decoder(x), state
+
+    def _hidden(self, tokens: ArrayLike, state: Any, reset: ArrayLike | None) -> tuple[Array, Any]:
+        """Return the decoder's input [T,N,K] and the state, and keep nothing."""
         x, _ = self.embedding.distinct(tokens)
         y, state = self.recurrent(x, state, reset=reset)
-        return self.decoder(y if self.projection is None else self.projection(y)), state
+        return y if self.projection is None else self.projection(y), state
 
     def forward(
         self,
@@ -268,10 +273,8 @@ class LanguageModel(HasRecurrent, Model):
 
         Arguments and errors as of a call. It makes no more logits than that takes.
         """
-        x, _ = self.embedding.distinct(tokens)
-        y, state = self.recurrent(x, state, reset=reset)
-        y = y if self.projection is None else self.projection(y)
-        return self.decoder.loss(y, targets, gradient=False)[0], state
+        x, state = self._hidden(tokens, state, reset)
+        return self.decoder.loss(x, targets, gradient=False)[0], state
 
     def learn(
         self, tokens: ArrayLike, targets: ArrayLike, state: Any = None, rng: Rng = None, *,

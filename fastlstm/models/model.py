@@ -9,10 +9,11 @@ from typing import Any, ClassVar
 import numpy as np
 
 from fastlstm.kernels import CELLS
-from fastlstm.nn.check import check_choice, check_dtype
+from fastlstm.nn.check import check_array, check_choice, check_dtype
 from fastlstm.nn.gru import GRU
+from fastlstm.nn.linear import Linear
 from fastlstm.nn.lstm import LSTM
-from fastlstm.nn.module import Module
+from fastlstm.nn.module import Array, Module
 from fastlstm.nn.recurrent import Recurrent
 from fastlstm.nn.rnn import RNN
 
@@ -70,6 +71,18 @@ class HasRecurrent(Module):
         """The recurrent layers, whatever their cell."""
         layer: Recurrent = getattr(self, self.cell)
         return layer
+
+
+class ReadsNumbers(Module):
+    """Base of the models that read sequences of numbers."""
+
+    input_size: int
+    head: Linear
+
+    def _steps_first(self, x: Array) -> Array:
+        """Return x [N,T,I] as the recurrent layers read it, [T,N,I]."""
+        steps = (None, None, self.input_size)
+        return np.swapaxes(check_array("x", x, self.head.dtype, steps), 0, 1)
 
 
 def options_of(

@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from fastlstm.kernels.rows import check_lengths
-from fastlstm.models.model import LAYERS, Model, gate_rows, options_of
+from fastlstm.models.model import LAYERS, Model, ReadsNumbers, gate_rows, options_of
 from fastlstm.nn.check import Rng, check_array, check_choice, check_rng, check_size, one_rng
 from fastlstm.nn.linear import Linear
 from fastlstm.nn.module import Array, Tape
 
 
-class SequenceAutoencoder(Model):
+class SequenceAutoencoder(ReadsNumbers, Model):
     """Recurrent layers, a few numbers made of their last state, layers that give the sequence back.
 
     Trained on ordinary sequences, it gives back an unusual one badly, see `errors` (Malhotra et
@@ -174,8 +174,3 @@ class SequenceAutoencoder(Model):
         N, T = rows.shape[:2]
         there = np.arange(T) < check_lengths(lengths, T, N)[:, None]
         return np.where(there[..., None], rows, rows.dtype.type(rest))
-
-    def _steps_first(self, x: Array) -> Array:
-        """Return x as the recurrent layers read it, [T,N,I]."""
-        steps = (None, None, self.input_size)
-        return np.swapaxes(check_array("x", x, self.head.dtype, steps), 0, 1)

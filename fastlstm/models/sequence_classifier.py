@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from fastlstm.models.model import options_of
+from fastlstm.models.model import ReadsNumbers, options_of
 from fastlstm.models.pooled import PooledModel
-from fastlstm.nn.check import Rng, check_array, check_rng, check_size, one_rng
+from fastlstm.nn.check import Rng, check_rng, check_size, one_rng
 from fastlstm.nn.module import Array, Tape
 
 
-class SequenceClassifier(PooledModel):
+class SequenceClassifier(ReadsNumbers, PooledModel):
     """Recurrent layers, pooling over each sequence's real steps, linear head.
 
     `TextClassifier` without an embedding: what each step holds is given by numbers.
@@ -73,8 +72,3 @@ class SequenceClassifier(PooledModel):
         dlogits, kept = self._take_checked(tape, dlogits)
         dx: Array = self._run_backward(kept, dlogits).swapaxes(0, 1)
         return dx
-
-    def _steps_first(self, x: Array) -> Array:
-        """Return x as the recurrent layers read it, [T,N,I]."""
-        steps = (None, None, self.input_size)
-        return np.swapaxes(check_array("x", x, self.head.dtype, steps), 0, 1)

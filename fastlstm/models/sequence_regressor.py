@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from fastlstm.models.distributions import Distribution, HasDistribution, of_name
-from fastlstm.models.model import options_of
+from fastlstm.models.model import ReadsNumbers, options_of
 from fastlstm.models.pooled import PooledModel
-from fastlstm.nn.check import Rng, check_array, check_rng, check_size, one_rng
+from fastlstm.nn.check import Rng, check_rng, check_size, one_rng
 from fastlstm.nn.module import Array, Tape
 
 
-class SequenceRegressor(HasDistribution, PooledModel):
+class SequenceRegressor(HasDistribution, ReadsNumbers, PooledModel):
     """Recurrent layers, pooling over each sequence's real steps, a linear head for numbers.
 
     Parameters
@@ -114,11 +114,6 @@ class SequenceRegressor(HasDistribution, PooledModel):
         elif self.num_targets == 1:
             axes = ()
         return numbers.reshape(len(numbers), *axes, self.distribution.size)
-
-    def _steps_first(self, x: Array) -> Array:
-        """Return x as the recurrent layers read it, [T,N,I]."""
-        steps = (None, None, self.input_size)
-        return np.swapaxes(check_array("x", x, self.head.dtype, steps), 0, 1)
 
 
 def _num_outputs(num_targets: int, horizon: int, distribution: Distribution) -> int:

@@ -12,7 +12,7 @@ from sklearn.utils import check_random_state
 from fastlstm.kernels.arguments import check_precision
 from fastlstm.nn.check import check_size
 from fastlstm.sklearn.data import Data
-from fastlstm.sklearn.readers import Numbers, find_numbers, select
+from fastlstm.sklearn.readers import Numbers, find_numbers, find_texts, select
 from fastlstm.sklearn.weights import Floats, check_weights
 from fastlstm.train.tasks.weighted import normalized
 
@@ -21,6 +21,7 @@ class SequenceEstimator(BaseEstimator):
     """Base of the estimators, whose parameters are those of `LSTMClassifier`."""
 
     model_: Any
+    reader_: Any
     n_features_in_: int
     precision: str
     random_state: Any
@@ -39,6 +40,12 @@ class SequenceEstimator(BaseEstimator):
         if not numbers.table:
             self.n_features_in_ = numbers.values.shape[1]
         return numbers
+
+    def _read_numbers(self, X: Any) -> Data:
+        """Return sequences of numbers as those of `fit` were read."""
+        if find_texts(X) is not None:
+            raise ValueError("X holds texts, expected numbers as in fit")
+        return self._cut(self.reader_.read(find_numbers(X, self, self.reader_)))
 
     def _cut(self, data: Data) -> Data:
         """Return sequences as long as they are read."""

@@ -28,7 +28,6 @@ from fastlstm.sklearn.readers import (
     Numbers,
     TextReader,
     Texts,
-    find_numbers,
     find_texts,
 )
 from fastlstm.sklearn.training import EMBEDDING_DIM, check_precision_of
@@ -302,9 +301,7 @@ class LSTMClassifier(ClassifierMixin, SequenceEstimator):
         """Return sequences as those of `fit` were read."""
         if isinstance(self.reader_, TextReader):
             return self._cut(self.reader_.read(self._texts(X)))
-        if find_texts(X) is not None:
-            raise ValueError("X holds texts, expected numbers as in fit")
-        return self._cut(self.reader_.read(find_numbers(X, self, self.reader_)))
+        return self._read_numbers(X)
 
     def _set_precision(self) -> None:
         if self.model_ is not None:

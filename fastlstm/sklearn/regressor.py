@@ -14,7 +14,7 @@ from fastlstm.sklearn.base import SequenceEstimator, counted
 from fastlstm.sklearn.data import outputs_of
 from fastlstm.sklearn.idle import OF_REGRESSIONS, warn_of_idle
 from fastlstm.sklearn.parameters import OF_REGRESSORS, check_parameters
-from fastlstm.sklearn.readers import NumberReader, Numbers, find_numbers, find_texts
+from fastlstm.sklearn.readers import NumberReader, find_texts
 from fastlstm.sklearn.regression import EarlierRegression, train_regressor
 from fastlstm.sklearn.scale import TargetScale
 from fastlstm.sklearn.targets import check_targets
@@ -181,8 +181,6 @@ class LSTMRegressor(RegressorMixin, SequenceEstimator):
         """Return what the model says of sequences that are read as those of `fit` were."""
         check_is_fitted(self)
         self._set_precision()
-        if find_texts(X) is not None:
-            raise ValueError("X holds texts, expected numbers as in fit")
-        found: Numbers = find_numbers(X, self, self.reader_)
+        data = self._read_numbers(X)
         with num_threads(self.n_threads):
-            return outputs_of(self.model_, self._cut(self.reader_.read(found)))
+            return outputs_of(self.model_, data)

@@ -5,7 +5,6 @@ A server may be slow, silent or wrong, so what it sends has limits in size and i
 
 from __future__ import annotations
 
-import hashlib
 import http.client
 import os
 import queue
@@ -19,7 +18,7 @@ from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 from .lock import locked
-from .opening import check_file, open_file
+from .opening import check_file, open_file, sha256_of
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -82,7 +81,7 @@ def download(
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         with locked(target.with_name(target.name + ".lock")):
-            if not target.exists() or _digest(target) != sha256:
+            if not target.exists() or sha256_of(target) != sha256:
                 _fetch_checked(url, target, sha256, progress)
     except UnreachableError:
         if new_folder:
@@ -98,7 +97,7 @@ def _fetch_checked(url: str, target: Path, sha256: str, progress: bool) -> None:
         check_file(part)
     fresh = _size(part) == 0
     _fetch_all(url, part, progress)
-    found, size = _digest(part), _size(part)
+    found, size = sha256_of(part), _size(part)
     if found == sha256:
         os.replace(part, target)
         return
@@ -234,11 +233,3 @@ def _steady(arrived: Arrivals) -> Iterator[bytes]:
 
 def _size(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
-
-
-def _digest(path: Path) -> str:
-    digest = hashlib.sha256()
-    with open_file(path) as file:
-        while chunk := file.read(1 << 20):
-            digest.update(chunk)
-    return digest.hexdigest()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
 import re
@@ -60,6 +61,15 @@ def read_bytes(path: AnyPath) -> bytes:
     """Return the content of a file; errors are those of `open_file`."""
     with open_file(path) as file:
         return file.read()
+
+
+def sha256_of(path: AnyPath) -> str:
+    """Return the SHA-256 of a file of any size, in hexadecimal."""
+    digest = hashlib.sha256()
+    with open_file(path) as file:
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()
 
 
 def read_text(path: AnyPath) -> str:

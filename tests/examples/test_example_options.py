@@ -131,3 +131,19 @@ def test_wrong_pictures_are_named_before_the_work(
     parser = argparse.ArgumentParser()
     options.add_plot(parser, "it")
     assert parser.parse_args([]).plot is None
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ("--hidden-size 0", "--hidden-size is 0, expected at least 1"),
+        ("--seed -1", "--seed is -1, expected at least 0"),
+        ("--lr nan", "--lr is nan, expected at least 0"),
+    ],
+)
+def test_numbers_that_are_too_small_are_named(
+    given: str, told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        toy.main(given.split())
+    assert told in capsys.readouterr().err

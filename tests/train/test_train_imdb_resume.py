@@ -66,6 +66,18 @@ def broken_off(
         assert main(arguments(reviews, out, **options)) == 130
 
 
+@pytest.fixture
+def broken(
+    reviews: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> Path:  # fmt: skip
+    """The folder of a run that was broken off in the middle of an epoch."""
+    out = tmp_path / "broken"
+    broken_off(reviews, out, monkeypatch, "middle")
+    capsys.readouterr()
+    return out
+
+
 @pytest.mark.parametrize("when", ["middle", "between"])
 def test_resumed_equals_unbroken(
     when: str, reviews: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
@@ -148,63 +160,42 @@ def weights_of(out: Path) -> bytes:
     return (out / "model.safetensors").read_bytes()
 
 
-def test_another_cell_is_another_run(
-    reviews: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
-    out = tmp_path / "broken"
-    broken_off(reviews, out, monkeypatch, "middle")
-    capsys.readouterr()
+def test_another_cell_is_another_run(broken: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
-        main(["--resume", str(out), "--cell", "gru"])
+        main(["--resume", str(broken), "--cell", "gru"])
     assert "--cell is gru, but the run in" in capsys.readouterr().err
-    config = read(out / "config.json")
-    (out / "config.json").write_text(json.dumps({**config, "cell": "gru"}))
-    assert main(["--resume", str(out), "--no-progress"]) == 1
+    config = read(broken / "config.json")
+    (broken / "config.json").write_text(json.dumps({**config, "cell": "gru"}))
+    assert main(["--resume", str(broken), "--no-progress"]) == 1
     assert "is of another run: cell differ" in capsys.readouterr().err
 
 
 def test_resume_with_out_and_with_the_same_options_given_again(
-    reviews: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    broken: Path, reviews: Path, whole: Path
 ) -> None:
-    out = tmp_path / "broken"
-    broken_off(reviews, out, monkeypatch, "middle")
-    assert main([*arguments(reviews, out), "--resume"]) == 0
-    assert same_result(whole, out)
+    assert main([*arguments(reviews, broken), "--resume"]) == 0
+    assert same_result(whole, broken)
 
 
 def test_threads_and_place_of_the_data_may_change(
-    reviews: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    broken: Path, reviews: Path, whole: Path, tmp_path: Path
 ) -> None:
-    out = tmp_path / "broken"
-    broken_off(reviews, out, monkeypatch, "middle")
     moved = tmp_path / "elsewhere" / "aclImdb"
     moved.parent.mkdir()
     os.symlink(reviews, moved, target_is_directory=True)
-    assert main(["--resume", str(out), "--data", str(moved.parent), "--threads", "1"]) == 0
-    assert (out / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
+    assert main(["--resume", str(broken), "--data", str(moved.parent), "--threads", "1"]) == 0
+    assert (broken / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
 
 
-def test_other_options_are_refused(
-    reviews: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
-    out = tmp_path / "broken"
-    broken_off(reviews, out, monkeypatch, "middle")
+def test_other_options_are_refused(broken: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
-        main(["--resume", str(out), "--hidden-size", "7"])
+        main(["--resume", str(broken), "--hidden-size", "7"])
     assert caught.value.code == 2
     assert "--hidden-size is 7, but the run in" in capsys.readouterr().err
 
 
-def test_other_data_is_refused(
-    reviews: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
-    out = tmp_path / "broken"
-    broken_off(reviews, out, monkeypatch, "middle")
-    capsys.readouterr()
-    assert main(["--resume", str(out), "--data", "sample"]) == 1
+def test_other_data_is_refused(broken: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--resume", str(broken), "--data", "sample"]) == 1
     assert "the reviews differ" in capsys.readouterr().err
 
 
@@ -216,15 +207,12 @@ def test_a_finished_run_is_left_alone(whole: Path, capsys: pytest.CaptureFixture
 
 
 def test_unfinished_run_is_not_overwritten_by_a_new_one(
-    reviews: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
-    out = tmp_path / "broken"
-    broken_off(reviews, out, monkeypatch, "middle")
-    before = (out / "checkpoint.safetensors").read_bytes()
-    assert main(arguments(reviews, out)) == 1
+    broken: Path, reviews: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = (broken / "checkpoint.safetensors").read_bytes()
+    assert main(arguments(reviews, broken)) == 1
     assert "holds an unfinished run; --resume it" in capsys.readouterr().err
-    assert (out / "checkpoint.safetensors").read_bytes() == before
+    assert (broken / "checkpoint.safetensors").read_bytes() == before
 
 
 def test_nothing_to_resume(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

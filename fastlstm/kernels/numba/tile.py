@@ -11,6 +11,7 @@ One core of a Zen 5 (240 GFLOP/s), K = 128: 6 rows x 4 vectors of 64 bytes 229 G
 from __future__ import annotations
 
 import platform
+from collections.abc import Callable
 from typing import Any
 
 from llvmlite import ir
@@ -129,31 +130,50 @@ def _emit(t: _Tile, K: Any, a: Any, b: Any, cin: Any, c: Any, offset: Any) -> No
     rows, start = t.addresses(a, zero), t.load_all(t.addresses(cin, offset))
     out = t.addresses(c, offset)
     panel = builder.mul(K, ir.Constant(WORD, PANEL_BYTES))
-    before, loop = builder.block, builder.append_basic_block("tile")
-    after = builder.append_basic_block("tile.done")
+
+    def factors(_: Any, a_at: Any, b_at: Any) -> tuple[list[Any], list[Any]]:
+        numbers = [t.load(builder.add(row, a_at), t.real) for row in rows]
+        columns = [
+            t.load(builder.add(b_at, builder.mul(panel, ir.Constant(WORD, p))), t.vector, v)
+            for p, v in t.columns
+        ]
+        return numbers, columns
+
+    t.store_all(out, _summed(t, K, start, [(zero, t.size), (b, PANEL_BYTES)], factors))
+
+
+def _summed(
+    t: _Tile,
+    K: Any,
+    start: list[Any],
+    places: list[tuple[Any, int]],
+    factors: Callable[..., tuple[list[Any], list[Any]]],
+) -> list[Any]:
+    """Return `start` with the products of all k from 0 to K - 1 added; K is at least 1.
+
+    ``factors(k, *at)`` loads the numbers and columns of one k, where `at` are places: each begins
+    at its first one and is so many bytes further on with each k.
+    """
+    builder, zero = t.builder, ir.Constant(WORD, 0)
+    before, loop = builder.block, builder.append_basic_block("sum")
+    after = builder.append_basic_block("sum.done")
     builder.branch(loop)
     builder.position_at_end(loop)
-    k, a_at, b_at = builder.phi(WORD), builder.phi(WORD), builder.phi(WORD)
+    k, at = builder.phi(WORD), [builder.phi(WORD) for _ in places]
     acc = [builder.phi(t.vector) for _ in start]
-    numbers = [t.load(builder.add(row, a_at), t.real) for row in rows]
-    columns = [
-        t.load(builder.add(b_at, builder.mul(panel, ir.Constant(WORD, p))), t.vector, v)
-        for p, v in t.columns
-    ]
+    numbers, columns = factors(k, *at)
     total = t.multiply(numbers, columns, acc)
     k_next = builder.add(k, ir.Constant(WORD, 1))
-    following = [
-        (k, zero, k_next),
-        (a_at, zero, builder.add(a_at, ir.Constant(WORD, t.size))),
-        (b_at, b, builder.add(b_at, ir.Constant(WORD, PANEL_BYTES))),
-        *zip(acc, start, total, strict=True),
+    further = [
+        (phi, first, builder.add(phi, ir.Constant(WORD, step)))
+        for phi, (first, step) in zip(at, places, strict=True)
     ]
-    for phi, first, then in following:
+    for phi, first, then in [(k, zero, k_next), *further, *zip(acc, start, total, strict=True)]:
         phi.add_incoming(first, before)
         phi.add_incoming(then, loop)
     builder.cbranch(builder.icmp_signed("<", k_next, K), loop, after)
     builder.position_at_end(after)
-    t.store_all(out, total)
+    return total
 
 
 def make_sum_tile(rows: int) -> Any:
@@ -173,31 +193,16 @@ def make_sum_tile(rows: int) -> Any:
 
 
 def _emit_sum(t: _Tile, K: Any, a: Any, a_offset: Any, b: Any, c: Any) -> None:
-    builder, zero = t.builder, ir.Constant(WORD, 0)
+    builder = t.builder
     table = builder.inttoptr(a, WORD.as_pointer())
     out = [builder.add(c, ir.Constant(WORD, r * PANEL_BYTES)) for r in range(t.rows)]
-    start = t.load_all(out)
-    before, loop = builder.block, builder.append_basic_block("sum")
-    after = builder.append_basic_block("sum.done")
-    builder.branch(loop)
-    builder.position_at_end(loop)
-    k, b_at = builder.phi(WORD), builder.phi(WORD)
-    acc = [builder.phi(t.vector) for _ in start]
-    row = builder.add(builder.load(builder.gep(table, [k])), a_offset)
-    numbers = [t.load(row, t.real, r * t.size) for r in range(t.rows)]
-    total = t.multiply(numbers, [t.load(b_at, t.vector, v) for _, v in t.columns], acc)
-    k_next = builder.add(k, ir.Constant(WORD, 1))
-    following = [
-        (k, zero, k_next),
-        (b_at, b, builder.add(b_at, ir.Constant(WORD, PANEL_BYTES))),
-        *zip(acc, start, total, strict=True),
-    ]
-    for phi, first, then in following:
-        phi.add_incoming(first, before)
-        phi.add_incoming(then, loop)
-    builder.cbranch(builder.icmp_signed("<", k_next, K), loop, after)
-    builder.position_at_end(after)
-    t.store_all(out, total)
+
+    def factors(k: Any, b_at: Any) -> tuple[list[Any], list[Any]]:
+        row = builder.add(builder.load(builder.gep(table, [k])), a_offset)
+        numbers = [t.load(row, t.real, r * t.size) for r in range(t.rows)]
+        return numbers, [t.load(b_at, t.vector, v) for _, v in t.columns]
+
+    t.store_all(out, _summed(t, K, t.load_all(out), [(b, PANEL_BYTES)], factors))
 
 
 @intrinsic

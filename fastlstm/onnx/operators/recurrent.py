@@ -6,7 +6,6 @@ Letters: T steps, N batch, I input size, H hidden size, D directions, G gates * 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -85,10 +84,13 @@ def recurrent(p: Planner, node: Node, inputs: Inputs) -> list[Ref]:
     if not T or not N:
         _nothing(p, x, y, ends, states)
     for d in range(D if T and N else 0):
-        direction = Direction(family, node, options[d], backward[d], sizes)
         part = y.array[:, :, d].transpose(1, 0, 2) if by_row else y.array[:, d]
-        refs = [w, r, b, peepholes]
-        _add(p, direction, d, x, refs, lengths, states, part, (y, *ends))
+        starts, lasts = [s.array[d] for s in states], [e.array[d] for e in ends]
+        direction = Direction(
+            d, family, node, options[d], backward[d], sizes, x, [w, r, b, peepholes], lengths,
+            starts, lasts, part,
+        )  # fmt: skip
+        _add(p, direction, states, (y, *ends))
     if by_row:
         ends = [p.view(end, end.array.transpose(1, 0, 2)) for end in ends]
     return [y, *ends]
@@ -143,34 +145,29 @@ def _nothing(p: Planner, x: Ref, y: Ref, ends: list[Ref], states: list[Ref]) -> 
 
 
 class Direction(NamedTuple):
-    """One direction of a node."""
+    """One direction of a node: what it is, what it reads, and where its results go."""
 
+    number: int  # its place on the axis D
     family: Family
     node: Node
     options: loops.Options
     reverse: bool
     sizes: Sizes
+    x: Ref
+    weights: list[Any]  # W, R, B and P, those of all directions
+    lengths: Ref | None
+    starts: list[Array]  # the states before the first step, [N,H] each
+    ends: list[Array]  # those after the last
+    y: Array  # [T,N,H]
 
 
-def _add(
-    p: Planner,
-    direction: Direction,
-    d: int,
-    x: Ref,
-    weights: list[Any],
-    lengths: Ref | None,
-    states: list[Ref],
-    y: Array,
-    outputs: tuple[Ref, ...],
-) -> None:
+def _add(p: Planner, way: Direction, states: list[Ref], outputs: tuple[Ref, ...]) -> None:
     """Add the step of a direction."""
-    cell = kernel_of(direction.node, direction.options, weights[3] is not None, x.dtype)
-    narrow = x.dtype == np.float16
-    add = _add_loop if cell is None or narrow else partial(_add_kernel, cell=cell)
-    starts, ends = [s.array[d] for s in states], [e.array[d] for e in outputs[1:]]
-    bind = add(p, direction, d, x, weights, lengths, starts, ends, y)
-    inputs = [ref for ref in (x, *weights, lengths, *states) if ref is not None]
-    p.step(inputs, outputs, bind, cell=cell, direction=d, reverse=direction.reverse)
+    cell = kernel_of(way.node, way.options, way.weights[3] is not None, way.x.dtype)
+    narrow = way.x.dtype == np.float16
+    bind = _loop(way) if cell is None or narrow else _kernel(p, way, cell)
+    inputs = [ref for ref in (way.x, *way.weights, way.lengths, *states) if ref is not None]
+    p.step(inputs, outputs, bind, cell=cell, direction=way.number, reverse=way.reverse)
 
 
 def rows_of(lengths: Array | None, T: int, N: int) -> Rows:
@@ -182,65 +179,45 @@ def rows_of(lengths: Array | None, T: int, N: int) -> Rows:
     return Rows(T, N, lengths)
 
 
-def _add_loop(
-    p: Planner,
-    direction: Direction,
-    d: int,
-    x: Ref,
-    weights: list[Any],
-    lengths: Ref | None,
-    starts: list[Array],
-    ends: list[Array],
-    y: Array,
-) -> Callable[[], list[Call]]:
+def _loop(way: Direction) -> Callable[[], list[Call]]:
     """Run a direction in NumPy."""
-    family, _, options, reverse, (T, N, *_) = direction
-    wide: Any = np.float32 if x.dtype == np.float16 else x.dtype
+    T, N, *_ = way.sizes
+    wide: Any = np.float32 if way.x.dtype == np.float16 else way.x.dtype
 
     def call() -> None:
         arrays: list[Any] = [
-            None if w is None else w.array[d].astype(wide, copy=False) for w in weights
+            None if w is None else w.array[way.number].astype(wide, copy=False) for w in way.weights
         ]
         held = loops.Weights(*arrays)
-        rows = rows_of(None if lengths is None else lengths.array, T, N)
-        states = [start.astype(wide) for start in starts]
-        z = family.inputs(x.array.astype(wide, copy=False), held)
-        loops.run(family.step(held, options), z, states, rows, reverse, y)
-        for end, state in zip(ends, states, strict=True):
+        rows = rows_of(None if way.lengths is None else way.lengths.array, T, N)
+        states = [start.astype(wide) for start in way.starts]
+        z = way.family.inputs(way.x.array.astype(wide, copy=False), held)
+        loops.run(way.family.step(held, way.options), z, states, rows, way.reverse, way.y)
+        for end, state in zip(way.ends, states, strict=True):
             np.copyto(end, state, casting="unsafe")
 
     return lambda: [call]
 
 
-def _add_kernel(
-    p: Planner,
-    direction: Direction,
-    d: int,
-    x: Ref,
-    weights: list[Any],
-    lengths: Ref | None,
-    starts: list[Array],
-    ends: list[Array],
-    y: Array,
-    *,
-    cell: CellSpec,
-) -> Callable[[], list[Call]]:
+def _kernel(p: Planner, way: Direction, cell: CellSpec) -> Callable[[], list[Call]]:
     """Run a direction on a kernel, its weights in the kernel's order."""
-    family, _, options, reverse, (T, N, *_) = direction
-    shift = coupling(options) if family.gates == 4 and options.input_forget else None
+    lengths, weights = way.lengths, way.weights
+    T, N, *_ = way.sizes
+    couples = way.family.gates == 4 and way.options.input_forget
+    shift = coupling(way.options) if couples else None
 
     def bind() -> list[Call]:
         constant = all(ref is None or ref.constant for ref in weights)
-        held, fill = reordered(p, family, cell, d, weights, constant, shift)
+        held, fill = reordered(p, way.family, cell, way.number, weights, constant, shift)
         made: list[Call] = [] if constant else fill
         known = lengths is None or lengths.constant
         rows = rows_of(lengths.array, T, N) if lengths is not None and known else full_rows(T, N)
-        call = KernelCall(x.array, tuple(starts), held, rows, y, reverse=reverse)
+        call = KernelCall(way.x.array, tuple(way.starts), held, rows, way.y, reverse=way.reverse)
         if known:
             shared = p.shared if all(ref is None or ref.source for ref in weights) else None
-            return [*made, bound(cell, call, ends, pack=constant, shared=shared)]
+            return [*made, bound(cell, call, way.ends, pack=constant, shared=shared)]
         assert lengths is not None
         given = lengths
-        return [*made, lambda: run_rows(cell, call, ends, rows_of(given.array, T, N))]
+        return [*made, lambda: run_rows(cell, call, way.ends, rows_of(given.array, T, N))]
 
     return bind

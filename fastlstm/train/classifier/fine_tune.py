@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import fields
-from pathlib import Path
 from typing import Any
 
 from fastlstm.models import SequenceClassifier, TextClassifier
 from fastlstm.text import UNK, Encoded
-from fastlstm.text.opening import open_file
+from fastlstm.text.opening import sha256_of
 from fastlstm.text.vocabulary import SPECIAL
 from fastlstm.train.classifier.config import Config
 from fastlstm.train.classifier.loaded_run import check_is_run, load_options, load_run
@@ -103,7 +101,7 @@ class EarlierRun(Start):
             new = []
         self.words = [*theirs, *new][: config.vocab_size]
         self._same = list(labels) == run.labels
-        model = _hash_of(run.folder.model)
+        model = sha256_of(run.folder.model)
         self.options: dict[str, Any] = {}
         self.identity = {"the earlier run": model}
         self.metrics = {"from_run": str(run.folder.path), "from_model": model}
@@ -122,12 +120,3 @@ class EarlierRun(Start):
             f"its {theirs:,} words and {len(self.words) - theirs:,} new ones; {unknown:.1%} of the "
             "running words are unknown"
         )
-
-
-def _hash_of(path: Path) -> str:
-    """Return the SHA-256 of a file."""
-    digest = hashlib.sha256()
-    with open_file(path) as file:
-        while chunk := file.read(1 << 20):
-            digest.update(chunk)
-    return digest.hexdigest()
