@@ -12,7 +12,8 @@ from fastlstm.formats.run import LanguageRun
 from fastlstm.formats.sequential import Sequential
 from fastlstm.formats.shapes import check_shapes
 from fastlstm.models.model import Model
-from fastlstm.nn.module import Module, check_finite
+from fastlstm.nn.module import Module
+from fastlstm.nn.parameter import check_finite
 from fastlstm.train import checkpoint
 from fastlstm.train.checkpoint import Tensors
 from fastlstm.train.classifier.loaded_run import LoadedRun

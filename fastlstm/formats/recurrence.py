@@ -14,7 +14,8 @@ from fastlstm import kernels
 from fastlstm.formats.steps import Mask, Step
 from fastlstm.kernels import Rows
 from fastlstm.nn.check import check_choice, check_flag
-from fastlstm.nn.module import Array, Parameter, described
+from fastlstm.nn.module import Array, described
+from fastlstm.nn.parameter import Parameter
 from fastlstm.nn.pooling import POOLINGS, pool
 from fastlstm.nn.recurrent import Recurrent
 

@@ -15,7 +15,8 @@ from fastlstm.formats.recurrence import Recurrence
 from fastlstm.formats.steps import Mask, Step
 from fastlstm.kernels.rows import check_lengths
 from fastlstm.nn.chain import Chain, Conv1d
-from fastlstm.nn.module import Array, Module, Parameter
+from fastlstm.nn.module import Array, Module
+from fastlstm.nn.parameter import Parameter
 from fastlstm.nn.recurrent import Recurrent
 
 

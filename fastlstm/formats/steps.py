@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastlstm.nn.check import check_choice, check_number, check_size
-from fastlstm.nn.module import Array, Module, Parameter, described
+from fastlstm.nn.module import Array, Module, described
+from fastlstm.nn.parameter import Parameter
 
 MOST_STEPS = 1 << 16  # of a stride, a dilation or padding: so many zeros are put before the input
 Mask = NDArray[np.bool_] | None  # [N,T], which steps count; None for all

@@ -14,7 +14,8 @@ from fastlstm.many.plan import Plan
 from fastlstm.many.stream import ManyStream
 from fastlstm.many.walk import Run, States, run_backward, run_forward
 from fastlstm.nn.check import check_size, refuse_keywords
-from fastlstm.nn.module import Array, Module, Parameter, Tape, check_finite
+from fastlstm.nn.module import Array, Module, Tape
+from fastlstm.nn.parameter import Parameter, check_finite
 from fastlstm.nn.recurrent import FIXED, Recurrent
 from fastlstm.nn.sequence import check_not_nan
 from fastlstm.nn.state import read_states

@@ -8,7 +8,7 @@ from operator import is_
 from typing import Any
 
 from fastlstm import kernels
-from fastlstm.nn.module import Parameter
+from fastlstm.nn.parameter import Parameter
 from fastlstm.nn.weights import check_rounds, read_gradients, read_weights
 
 

@@ -10,7 +10,8 @@ import numpy as np
 
 from fastlstm.many.layers import Together
 from fastlstm.nn.check import check_rng, check_size
-from fastlstm.nn.module import Module, Parameter
+from fastlstm.nn.module import Module
+from fastlstm.nn.parameter import Parameter
 from fastlstm.nn.recurrent import Recurrent
 
 

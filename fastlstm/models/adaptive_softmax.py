@@ -19,7 +19,8 @@ from fastlstm.nn.check import (
     check_size,
 )
 from fastlstm.nn.linear import Linear
-from fastlstm.nn.module import Array, Module, Parameter, Tape
+from fastlstm.nn.module import Array, Module, Tape
+from fastlstm.nn.parameter import Parameter
 
 
 class AdaptiveSoftmax(Module):

@@ -7,7 +7,8 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from fastlstm.kernels.rows import Int64Array, check_lengths
 from fastlstm.nn.check import check_array, check_dtype, check_ids, check_size
-from fastlstm.nn.module import Array, Module, Parameter, Tape
+from fastlstm.nn.module import Array, Module, Tape
+from fastlstm.nn.parameter import Parameter
 
 FIRST_WORD = 2  # smaller ids stand for padding and for unknown words, as in `fastlstm.text`
 # Adam moves an element by about its rate, and a pair is met seldom: without a factor it would

@@ -11,7 +11,8 @@ from fastlstm import kernels
 from fastlstm.kernels.crf import CrfLoss, CrfScores
 from fastlstm.kernels.rows import Int64Array, any_array, check_lengths
 from fastlstm.nn.check import as_array, check_array, check_dtype, check_number, check_size
-from fastlstm.nn.module import Array, Module, Parameter, Tape, described
+from fastlstm.nn.module import Array, Module, Tape, described
+from fastlstm.nn.parameter import Parameter
 from fastlstm.runtime import get_num_threads
 
 

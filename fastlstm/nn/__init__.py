@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from fastlstm.nn.linear import Linear
     from fastlstm.nn.losses import bce_with_logits, cross_entropy
     from fastlstm.nn.lstm import LSTM, PeepholeLSTM
-    from fastlstm.nn.module import Module, Parameter, RowGrad, Tape
+    from fastlstm.nn.module import Module, Tape
+    from fastlstm.nn.parameter import Parameter, RowGrad
     from fastlstm.nn.regression_losses import (
         gaussian_nll_loss,
         huber_loss,
@@ -62,8 +63,8 @@ __all__ = [
 
 # Modules to look for a name in: what most programs use first.
 _HOLDERS = (
-    "lstm", "gru", "rnn", "state", "module", "linear", "embedding", "dropout", "losses",
-    "regression_losses", "cell", "chain",
+    "lstm", "gru", "rnn", "state", "module", "parameter", "linear", "embedding", "dropout",
+    "losses", "regression_losses", "cell", "chain",
 )  # fmt: skip
 
 if not TYPE_CHECKING:

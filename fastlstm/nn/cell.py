@@ -21,7 +21,8 @@ from fastlstm.nn.check import (
     check_size,
     refuse_keywords,
 )
-from fastlstm.nn.module import Array, Parameter, Tape, described
+from fastlstm.nn.module import Array, Tape, described
+from fastlstm.nn.parameter import Parameter
 from fastlstm.nn.precision import Precise
 from fastlstm.nn.sequence import check_not_nan
 from fastlstm.nn.signature import keyword_only, signature_of

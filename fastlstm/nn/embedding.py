@@ -16,7 +16,8 @@ from fastlstm.nn.check import (
     check_rng,
     check_size,
 )
-from fastlstm.nn.module import Array, Module, Parameter, Tape, described
+from fastlstm.nn.module import Array, Module, Tape, described
+from fastlstm.nn.parameter import Parameter
 from fastlstm.nn.ready import ready
 from fastlstm.nn.share import as_shared
 from fastlstm.nn.sums import sums_at

@@ -9,7 +9,8 @@ from numpy.typing import DTypeLike
 
 from fastlstm.nn.check import Rng, as_array, check_array, check_dtype, check_rng, check_size
 from fastlstm.nn.init import uniform
-from fastlstm.nn.module import Array, Parameter, Tape, check_finite, described
+from fastlstm.nn.module import Array, Tape, described
+from fastlstm.nn.parameter import Parameter, check_finite
 from fastlstm.nn.precision import Precise, products
 from fastlstm.nn.ready import ready
 from fastlstm.nn.sums import add_products, sum_rows

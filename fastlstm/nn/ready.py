@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-from fastlstm.nn.module import Parameter
+from fastlstm.nn.parameter import Parameter
 
 Listener = Callable[[Sequence[Parameter]], None]
 

@@ -9,7 +9,8 @@ import numpy as np
 
 from fastlstm.kernels import CellSpec, Weights
 from fastlstm.nn.init import uniform
-from fastlstm.nn.module import Module, Parameter, check_finite
+from fastlstm.nn.module import Module
+from fastlstm.nn.parameter import Parameter, check_finite
 
 # In the order of the fields of `Weights`, which is torch's.
 Owned = tuple["Parameter | None", ...]

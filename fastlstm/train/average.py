@@ -20,7 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastlstm.kernels.adam import WeightSum
-from fastlstm.nn.module import Array, Parameter
+from fastlstm.nn.module import Array
+from fastlstm.nn.parameter import Parameter
 from fastlstm.train.parameters import Parameters, trainable_parameters
 from fastlstm.train.state import Stateful
 

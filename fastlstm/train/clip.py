@@ -6,7 +6,8 @@ import math
 
 import numpy as np
 
-from fastlstm.nn.module import Array, Parameter
+from fastlstm.nn.module import Array
+from fastlstm.nn.parameter import Parameter
 from fastlstm.train.parameters import Parameters, named_parameters
 
 # A dot product of so many elements runs on one thread in every BLAS, so the norm does not depend

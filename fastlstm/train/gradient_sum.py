@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastlstm.distributed.processes import Processes
-from fastlstm.nn.module import Array, Parameter, RowGrad
+from fastlstm.nn.module import Array
+from fastlstm.nn.parameter import Parameter, RowGrad
 from fastlstm.train.parameters import NamedParameter
 
 # Kinds of a gradient; from 0 on: so many rows. What was sent is dense, and may have been zeros.

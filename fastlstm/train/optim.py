@@ -25,7 +25,8 @@ from numpy.typing import NDArray
 from fastlstm import kernels
 from fastlstm.kernels.adam import AdamNumbers, AdamStep, WeightSum
 from fastlstm.nn.check import check_choice, check_number
-from fastlstm.nn.module import Array, Parameter
+from fastlstm.nn.module import Array
+from fastlstm.nn.parameter import Parameter
 from fastlstm.runtime import get_num_threads
 from fastlstm.shown import shown
 from fastlstm.train.average import Average, add_weights

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TypeAlias
 
-from fastlstm.nn.module import Module, Parameter
+from fastlstm.nn.module import Module
+from fastlstm.nn.parameter import Parameter
 
 NamedParameter = tuple[str, Parameter]
 Parameters: TypeAlias = Module | Iterable[Parameter] | Iterable[NamedParameter]

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from fastlstm.distributed.background import Background
 from fastlstm.distributed.processes import Processes, ProcessLost
-from fastlstm.nn.module import Array, Parameter
+from fastlstm.nn.module import Array
+from fastlstm.nn.parameter import Parameter
 from fastlstm.train.parameters import NamedParameter
 
 LEAST = 1 << 19  # bytes that are worth a message of their own

@@ -270,3 +270,14 @@ def test_parameters_hold_floats() -> None:
         fl.Parameter(np.arange(3))
     unaligned = np.frombuffer(bytes(9), np.uint8)[1:].view(np.float32)
     assert fl.Parameter(unaligned).data.flags.aligned
+
+
+def test_pickles_of_the_time_when_parameters_stood_beside_modules() -> None:
+    layer = fl.Linear(2, 3, rng=0)
+    layer.weight.add_rows(np.array([1]), np.ones((1, 2), "float32"))
+    written = pickle.dumps(layer, protocol=2)
+    earlier = written.replace(b"cfastlstm.nn.parameter\n", b"cfastlstm.nn.module\n")
+    assert earlier != written
+    again = pickle.loads(earlier)
+    np.testing.assert_array_equal(again.weight.data, layer.weight.data)
+    np.testing.assert_array_equal(again.weight.rows.value, layer.weight.rows.value)

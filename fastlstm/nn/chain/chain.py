@@ -23,7 +23,8 @@ from fastlstm.nn.chain.part import ChainPart, ForInference
 from fastlstm.nn.chain.stream import ChainStream
 from fastlstm.nn.check import as_array, check_size
 from fastlstm.nn.linear import Linear
-from fastlstm.nn.module import Array, Module, check_finite
+from fastlstm.nn.module import Array, Module
+from fastlstm.nn.parameter import check_finite
 from fastlstm.nn.recurrent.layer import Recurrent
 from fastlstm.nn.state import State
 

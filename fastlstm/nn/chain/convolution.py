@@ -19,7 +19,8 @@ from fastlstm.nn.check import (
     refuse_keywords,
 )
 from fastlstm.nn.init import uniform
-from fastlstm.nn.module import Parameter, described
+from fastlstm.nn.module import described
+from fastlstm.nn.parameter import Parameter
 
 PADDING_MODES = ("zeros", "reflect")
 MOST_AROUND = 1 << 20  # positions of padding or of the past: more is a mistake, or a damaged file

@@ -8,7 +8,8 @@ from typing import Any, TypeVar
 import numpy as np
 
 from fastlstm.nn.check import check_flag, check_size
-from fastlstm.nn.module import Array, Parameter, fitting
+from fastlstm.nn.module import Array
+from fastlstm.nn.parameter import Parameter, fitting
 from fastlstm.nn.recurrent.stack import Stack
 
 BY_GATE = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")

@@ -12,7 +12,8 @@ from numpy.typing import ArrayLike
 from fastlstm import lazy
 from fastlstm.kernels import CellSpec, Rows, Tokens
 from fastlstm.nn.check import Rng, check_rng, check_size, refuse_keywords
-from fastlstm.nn.module import Array, Tape, check_finite
+from fastlstm.nn.module import Array, Tape
+from fastlstm.nn.parameter import check_finite
 from fastlstm.nn.recurrent.gates import Gated
 from fastlstm.nn.recurrent.options import in_signature
 from fastlstm.nn.recurrent.reset import Cuts, read_reset

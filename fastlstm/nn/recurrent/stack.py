@@ -24,7 +24,8 @@ from fastlstm.nn.check import (
     refuse_keywords,
 )
 from fastlstm.nn.init import orthogonal, uniform
-from fastlstm.nn.module import Array, Parameter, described
+from fastlstm.nn.module import Array, described
+from fastlstm.nn.parameter import Parameter
 from fastlstm.nn.precision import Precise
 from fastlstm.nn.recurrent.options import Option, option
 from fastlstm.nn.recurrent.reset import BoolArray
