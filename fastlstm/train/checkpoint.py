@@ -108,6 +108,14 @@ def parted(tensors: Tensors) -> dict[str, Tensors]:
     return parts
 
 
+def of_precision(precision: str) -> dict[str, object]:
+    """Return the part of an `identity` that says how products are made.
+
+    Of float32 it is nothing: checkpoints of versions without a choice go on.
+    """
+    return {} if precision == "float32" else {"precision": precision}
+
+
 def check_same(
     path: str | Path, saved: Mapping[str, Any], own: Mapping[str, Any], names: Iterable[str]
 ) -> None:

@@ -1,6 +1,6 @@
-"""Steps that several processes make together: each learns from some rows of the batch.
+"""The steps of a run, by one process or by several, each of which learns from some rows of a batch.
 
-What comes out is that of one process: losses and gradients are weighted by the examples they are
+What comes out of several is that of one: losses and gradients are weighted by the examples they are
 the mean of, and dropout draws for the whole batch.
 """
 
@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,6 +27,8 @@ from fastlstm.train.tasks.task import Outcome, Task
 
 # What a process tells of a step, before the kinds of its gradients.
 NOTES = 13
+# At the end of a step: whether a process was asked to stop, and the seconds by its clock.
+Standing = Callable[[], tuple[bool, float]]
 
 
 class Share(NamedTuple):
@@ -41,12 +44,127 @@ class Share(NamedTuple):
     weight: float | None = None
 
 
-class Step(NamedTuple):
-    """What all processes know after a step: its outcome, but with the state of the own rows."""
+class OwnRows(NamedTuple):
+    """The state of the rows that one process has of a batch."""
 
-    outcome: Outcome
-    stop: bool  # whether one was asked to stop
-    seconds: float  # by the clock of process 0
+    state: Any
+    rows: NDArray[np.int64]
+    total: int  # rows of the whole batch
+
+
+class Alone:
+    """The steps of a run of one process, which learns from whole batches."""
+
+    def __init__(self, task: Task) -> None:
+        self._task = task
+
+    @contextmanager
+    def at_work(self) -> Iterator[None]:
+        """Return the block that all steps of a `Trainer.fit` are made in."""
+        yield
+
+    def part(self, batch: Any) -> Any:
+        """Return what this process has of a batch."""
+        return batch
+
+    def step(
+        self, model: Any, part: Any, state: Any, rng: np.random.Generator, standing: Standing
+    ) -> Outcome:
+        """Make a step up to the gradients, which are then those of the whole batch."""
+        return self._task.step(model, part, state, rng)
+
+    def stops(self, own: bool) -> bool:
+        """Whether the run is to stop; `own`: whether this process was asked to."""
+        return own
+
+    def seconds(self, own: float) -> float:
+        """Return the seconds of the run; `own`: by the clock of this process."""
+        return own
+
+    def signal(self, own: int) -> int:
+        """Return the signal that came to any of the processes, 0 for none; `own`: to this one."""
+        return own
+
+    def whole_state(self, state: Any) -> Any:
+        """Return the state of all rows, of one that a step returned or a file had."""
+        return state
+
+
+class Together(Alone):
+    """The steps that several processes make together.
+
+    Parameters
+    ----------
+    processes : they all make the same calls of this.
+    task : whose steps they are.
+    parameters : those that are trained.
+    """
+
+    def __init__(
+        self, processes: Processes, task: Task, parameters: Sequence[NamedParameter]
+    ) -> None:
+        super().__init__(task)
+        self._processes, self._parameters = processes, parameters
+        self._sending: Sending | None = None  # while they are at work
+        self._known = (False, 0.0)  # `Standing` of all, after the last step
+
+    @contextmanager
+    def at_work(self) -> Iterator[None]:
+        """Let gradients travel early inside the block."""
+        with closing(Sending(self._processes, self._parameters)) as self._sending:
+            yield
+
+    def part(self, batch: Any) -> Share:
+        return share(self._task, batch, self._processes)
+
+    def step(
+        self, model: Any, part: Share, state: Any, rng: np.random.Generator, standing: Standing
+    ) -> Outcome:
+        assert self._sending is not None
+        own = state.state if isinstance(state, OwnRows) else own_state(state, part.rows)
+        outcome = Outcome(0.0, 0, 0)
+        self._sending.begin(part.weight)
+        if part.batch is not None:
+            draws = SharedDraws(rng, part.rows, part.total, part.inputs)
+            with told_when_ready(self._sending.tell):
+                outcome = self._task.step(model, part.batch, own, draws)
+        kinds = kinds_of(self._parameters, self._sending.end())
+        notes = np.concatenate([_notes(outcome, part, *standing()), kinds])
+        whole = self._summed(self._sending, self._processes.gather(notes))
+        return whole._replace(state=OwnRows(outcome.state, part.rows, part.total))
+
+    def _summed(self, sending: Sending, told: NDArray[np.float64]) -> Outcome:
+        """Add up the gradients of all, who told this of them; return the outcome of all."""
+        whole, weights = _merged(told)
+        kinds = told[:, NOTES:].astype(np.int64)
+        if not np.allclose(told[:, NOTES - 1], weights):  # it was sent with another weight
+            kinds[kinds == SENT] = DENSE
+        most = kinds.max(axis=0)
+        sending.take(most == SENT)
+        weight = float(weights[self._processes.rank])
+        sum_gradients(self._processes, self._parameters, kinds, weight)
+        sending.learn(most == DENSE)
+        self._known = bool(told[:, 1].any()), float(told[0, 2])
+        return whole
+
+    def stops(self, own: bool) -> bool:
+        return self._known[0]
+
+    def seconds(self, own: float) -> float:
+        return self._known[1]
+
+    def signal(self, own: int) -> int:
+        return int(self._processes.gather(np.array([own])).max())
+
+    def whole_state(self, state: Any) -> Any:
+        if not isinstance(state, OwnRows):
+            return state
+        return whole_state(self._processes, *state)
+
+
+def steps_of(processes: Processes, task: Task, parameters: Sequence[NamedParameter]) -> Alone:
+    """Return how the steps of a run are made: by one process, or by several together."""
+    return Alone(task) if processes.size == 1 else Together(processes, task, parameters)
 
 
 def rows_of(work: NDArray[Any], rank: int, size: int) -> NDArray[np.int64]:
@@ -76,35 +194,6 @@ def own_batches(task: Task, batches: Iterable[Any], processes: Processes) -> Ite
         return batches
     shares = (share(task, batch, processes) for batch in batches)
     return (one.batch for one in shares if one.batch is not None)
-
-
-def step(
-    processes: Processes, task: Task, model: Any, part: Share, state: Any,
-    rng: np.random.Generator, parameters: Sequence[NamedParameter],
-    standing: Callable[[], tuple[bool, float]], sending: Sending,
-) -> Step:  # fmt: skip
-    """Make a step up to the gradients, which are then those of the whole batch.
-
-    `standing` says at its end whether this process was asked to stop, and the seconds. `sending`
-    sends what is ready while the step goes on.
-    """
-    outcome = Outcome(0.0, 0, 0)
-    sending.begin(part.weight)
-    if part.batch is not None:
-        draws = SharedDraws(rng, part.rows, part.total, part.inputs)
-        with told_when_ready(sending.tell):
-            outcome = task.step(model, part.batch, state, draws)
-    kinds = kinds_of(parameters, sending.end())
-    told = processes.gather(np.concatenate([_notes(outcome, part, *standing()), kinds]))
-    whole, weights = _merged(told)
-    kinds = told[:, NOTES:].astype(np.int64)
-    if not np.allclose(told[:, NOTES - 1], weights):  # it was sent with another weight
-        kinds[kinds == SENT] = DENSE
-    most = kinds.max(axis=0)
-    sending.take(most == SENT)
-    sum_gradients(processes, parameters, kinds, float(weights[processes.rank]))
-    sending.learn(most == DENSE)
-    return Step(whole._replace(state=outcome.state), bool(told[:, 1].any()), float(told[0, 2]))
 
 
 def merged(processes: Processes, own: Running) -> Running:

@@ -36,7 +36,7 @@ from fastlstm.train.output_folder import OutputFolder
 from fastlstm.train.schedule import linear
 from fastlstm.train.seeds import WEIGHTS, generator
 from fastlstm.train.tasks.task import shuffled
-from fastlstm.train.trainer import Trainer, of_precision
+from fastlstm.train.trainer import Trainer
 
 MODEL, STATE = "model.safetensors", "checkpoint.safetensors"  # files of a folder
 
@@ -136,7 +136,7 @@ def learn(
     translator.model.set_precision(precision)
     pairs = zlib.crc32(json.dumps((train, validation)).encode())
     training["identity"] = {
-        **options, "pairs": pairs, **of_precision(precision), **(identity or {})
+        **options, "pairs": pairs, **checkpoint.of_precision(precision), **(identity or {})
     }  # fmt: skip
     if kept is not None:
         training["checkpoint"] = kept.checkpoint

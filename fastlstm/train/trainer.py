@@ -14,7 +14,7 @@ import math
 import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import closing, nullcontext
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -36,37 +36,19 @@ from fastlstm.train.interrupt import Interrupted, InterruptGuard
 from fastlstm.train.listener import Listener
 from fastlstm.train.metrics import Running
 from fastlstm.train.optim import Optimizer
-from fastlstm.train.parallel import (
-    Share,
-    merged,
-    own_batches,
-    own_state,
-    share,
-    step,
-    whole_state,
-)
+from fastlstm.train.parallel import Standing, merged, own_batches, steps_of
 from fastlstm.train.parameters import NamedParameter
 from fastlstm.train.prefetch import prefetch
 from fastlstm.train.schedule import Schedule, constant
 from fastlstm.train.seeds import DATA, DROPOUT, generator
-from fastlstm.train.sending import Sending
 from fastlstm.train.state import check_alike, copy_into
 from fastlstm.train.tasks.supervised import Loss
-from fastlstm.train.tasks.task import Batches, Outcome, Task, Validation
+from fastlstm.train.tasks.task import Batches, Task, Validation
 
 KIND = "training state"
 
 Transform = Callable[[Any, np.random.Generator], Any]
 Gradients = Callable[[Sequence[NamedParameter]], None]
-Known = tuple[bool, float] | None
-
-
-def of_precision(precision: str) -> dict[str, object]:
-    """Return the part of an `identity` that says how products are made.
-
-    Of float32 it is nothing: checkpoints of versions without a choice go on.
-    """
-    return {} if precision == "float32" else {"precision": precision}
 
 
 class TrainingInterrupted(Interrupted):
@@ -147,9 +129,7 @@ class Trainer:
         self._parameters = list(model.named_parameters())
         self._trained = [(name, p) for name, p in self._parameters if p.trainable]
         self._state: Any = None  # of the recurrent layers after the last batch
-        self._standing: Callable[[], tuple[bool, float]] = lambda: (False, 0.0)  # see `step`
-        self._sending: Sending | None = None  # while `fit` trains in several processes
-        self._share: Share | None = None  # whose rows the state is of; None: of all rows
+        self._steps = steps_of(self.processes, self.task, self._trained)
 
     def __repr__(self) -> str:
         return shown(self, optimizer=self.optimizer, task=self.task)
@@ -188,7 +168,7 @@ class Trainer:
         for listener in self.listeners:
             listener.on_start(self.history, steps_per_epoch, self.epochs)
         try:
-            with InterruptGuard() as guard, self._sends():
+            with InterruptGuard() as guard, self._steps.at_work():
                 while not self.finished:
                     self._train_epoch(batches, steps_per_epoch, guard)
                     self._stop_if(guard)
@@ -210,9 +190,7 @@ class Trainer:
 
         Of several processes all call it, and process 0 writes.
         """
-        found = self._state
-        if self._share is not None:
-            found = whole_state(self.processes, found, self._share.rows, self._share.total)
+        found = self._steps.whole_state(self._state)
         if self.processes.first:
             self._write(path, found if isinstance(found, tuple) else (found,))
 
@@ -253,7 +231,7 @@ class Trainer:
         except ValueError as error:
             raise CheckpointError(f"{path} is of another run: {error}") from error
         state = [array for _, array in sorted(parts.get("state", {}).items())]
-        self._state, self._share = State(state) if state else None, None
+        self._state = State(state) if state else None
         self.history, self.best_weights = history, best
 
     def _full_identity(self) -> dict[str, object]:
@@ -286,31 +264,28 @@ class Trainer:
         def seconds() -> float:
             return before + time.perf_counter() - start
 
-        self._standing = lambda: (guard.requested, seconds())
         with closing(prefetch(coming)) as source:
-            for batch in source:
-                known = self._step(batch, steps)
-                history.running.seconds = known[1] if known else seconds()
+            for part in source:
+                self._step(part, steps, lambda: (guard.requested, seconds()))
+                history.running.seconds = self._steps.seconds(seconds())
                 for listener in self.listeners:
                     listener.on_step(history)
-                stop = known[0] if known else guard.requested
-                if stop or self._time_is_up():
+                if self._steps.stops(guard.requested) or self._time_is_up():
                     return
 
     def _prepared(
         self, batches: Batches, steps_per_epoch: int, step: int, end: float
     ) -> Iterator[Any]:
-        """Yield the transformed batches of all steps before `end`; runs in the background.
+        """Yield what this process has of the transformed batches of all steps before `end`.
 
-        With other processes it is the share of this one.
+        It runs in the background.
         """
-        alone = self.processes.size == 1
         while step < end:
             epoch, start = divmod(step, steps_per_epoch)
             for batch in islice(batches(epoch, start), steps_per_epoch - start):
                 rng = generator(self.seed, DATA, step)
                 batch = self.transform(batch, rng) if self.transform else batch
-                yield batch if alone else share(self.task, batch, self.processes)
+                yield self._steps.part(batch)
                 step += 1
             done = step - epoch * steps_per_epoch
             if done != steps_per_epoch:
@@ -322,14 +297,14 @@ class Trainer:
         return 0 < self.seconds * share <= self.history.seconds
 
     @np.errstate(over="ignore", invalid="ignore")  # the checks below report divergence
-    def _step(self, batch: Any, steps_per_epoch: int) -> Known:
-        """Make a step; return what `_learn` does."""
+    def _step(self, part: Any, steps_per_epoch: int, standing: Standing) -> None:
+        """Make a step with what this process has of a batch."""
         history = self.history
         self.optimizer.lr = self._rate(history.step, steps_per_epoch)
         self.optimizer.zero_grad()
         state = self._state if history.step % steps_per_epoch else None  # none for a new pass
         rng = generator(self.seed, DROPOUT, history.step)
-        outcome, known = self._learn(batch, state, rng)
+        outcome = self._steps.step(self.model, part, state, rng, standing)
         try:
             if not math.isfinite(outcome.loss):
                 raise FloatingPointError(f"the loss is {outcome.loss}")
@@ -341,25 +316,6 @@ class Trainer:
         self.optimizer.step(scale=factor * outcome.scale, average=self.average)
         self._state = outcome.state
         history.add(outcome, steps_per_epoch)
-        return known
-
-    def _learn(self, batch: Any, state: Any, rng: np.random.Generator) -> tuple[Outcome, Known]:
-        """Return the outcome of a batch, whose gradients are there; and what all processes know.
-
-        That is whether one of them was asked to stop, and the seconds of process 0; None if this
-        one is alone.
-        """
-        if self.processes.size == 1:
-            return self.task.step(self.model, batch, state, rng), None
-        if state is not None and self._share is None:  # as loaded
-            state = own_state(state, batch.rows)
-        self._share = batch
-        assert self._sending is not None
-        made = step(
-            self.processes, self.task, self.model, batch, state, rng, self._trained,
-            self._standing, self._sending,
-        )  # fmt: skip
-        return made.outcome, (made.stop, made.seconds)
 
     def _rate(self, step: int, steps_per_epoch: int) -> float:
         """Return the learning rate of a step."""
@@ -385,21 +341,10 @@ class Trainer:
         own = own_batches(self.task, batches, self.processes)
         return merged(self.processes, evaluate(self.model, own, self.task))
 
-    @contextmanager
-    def _sends(self) -> Iterator[None]:
-        """Let gradients travel early inside the block, if there is another process."""
-        if self.processes.size == 1:
-            yield
-            return
-        with closing(Sending(self.processes, self._trained)) as self._sending:
-            yield
-
     def _stop_if(self, guard: InterruptGuard) -> None:
         """Save and stop, if a signal came to any of the processes."""
-        if self.processes.size > 1:
-            came = self.processes.gather(np.array([guard.requested * guard.signal]))
-            guard.requested, guard.signal = bool(came.any()), int(came.max()) or guard.signal
-        if not guard.requested:
+        signal = self._steps.signal(guard.signal if guard.requested else 0)
+        if not signal:
             return
         saved = ""
         if self.checkpoint is not None:
@@ -407,7 +352,7 @@ class Trainer:
             self.processes.barrier()  # no process ends before all is written
             saved = f"; its state is in {self.checkpoint}"
         told = f"training was interrupted {self._position()}{saved}"
-        raise TrainingInterrupted(told, guard.signal)
+        raise TrainingInterrupted(told, signal)
 
     def _position(self) -> str:
         batches = f"{self.history.batch} {self.task.batches}"

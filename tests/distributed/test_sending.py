@@ -23,10 +23,10 @@ from test_shared_training import (
 from threads import ThreadProcesses, together
 
 from fastlstm.distributed import Processes, ProcessLost, background
-from fastlstm.nn.module import Parameter
+from fastlstm.nn.parameter import Parameter
 from fastlstm.nn.ready import ready
+from fastlstm.train import parallel
 from fastlstm.train import sending as module
-from fastlstm.train import trainer as trainer_module
 from fastlstm.train.sending import Sending
 
 ORDER: dict[Any, list[list[str]]] = {
@@ -56,7 +56,7 @@ class Seen(Sending):
 @pytest.fixture
 def seen(monkeypatch: pytest.MonkeyPatch) -> list[Seen]:
     """What travels early, where each layer is worth a message."""
-    monkeypatch.setattr(trainer_module, "Sending", Seen)
+    monkeypatch.setattr(parallel, "Sending", Seen)
     monkeypatch.setattr(module, "LEAST", 1)
     Seen.made = []
     return Seen.made

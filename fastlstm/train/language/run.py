@@ -17,13 +17,14 @@ from fastlstm.nn.check import check_choice
 from fastlstm.text import LanguageData
 from fastlstm.text.symbols import LEVELS
 from fastlstm.train.average import Average
+from fastlstm.train.checkpoint import of_precision
 from fastlstm.train.listener import Listener
 from fastlstm.train.optim import OPTIMIZERS, optimizer
 from fastlstm.train.output_folder import OutputFolder
 from fastlstm.train.schedule import SCHEDULES, get, halving
 from fastlstm.train.seeds import WEIGHTS, generator
 from fastlstm.train.tasks.language import LanguageModelling
-from fastlstm.train.trainer import Trainer, of_precision
+from fastlstm.train.trainer import Trainer
 
 SOFTMAX = ("full", "adaptive")
 CONSTANT_EPOCHS = 4  # of the schedule "halving"
