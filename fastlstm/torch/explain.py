@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
 from fastlstm.runtime import runtime_info
-from fastlstm.torch import cells, modules, quantized
+from fastlstm.torch import cells, quantized, sequence
 from fastlstm.torch.cells import GRUCell, LSTMCell, RNNCell
 from fastlstm.torch.dispatch import (
     foreign,
@@ -117,7 +117,7 @@ def explain(module: nn.Module, input: Any, hx: Any = None, *, lengths: Any = Non
 
 
 def _of_sequence(module: Any, input: Any, hx: Any, lengths: Any) -> tuple[str, bool, list[str]]:
-    ready = modules.prepare(module, input, hx, lengths)
+    ready = sequence.prepare(module, input, hx, lengths)
     x, states, layout = ready.x, ready.states, ready.layout
     rows, ragged = layout.rows, isinstance(layout, Packed)
     ordered = isinstance(input, PackedSequence) and input.sorted_indices is not None

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from dropin import F32, F64, SEQUENCES, ft, torch
 
-from fastlstm.torch.modules import run_sequence
+from fastlstm.torch.sequence import run_sequence
 from fastlstm.torch.step import short_sequence
 
 I, H = 21, 37  # noqa: E741

@@ -24,8 +24,8 @@ import fastlstm as fl
 from fastlstm.torch import kept
 from fastlstm.torch.cell_operators import direct_step
 from fastlstm.torch.compiler import CALLS, call_directly, key_caches, when_loaded
-from fastlstm.torch.modules import run_operators
 from fastlstm.torch.operators import NAMES
+from fastlstm.torch.sequence import run_operators
 
 T, N, I, H = 5, 3, 4, 6  # noqa: E741
 pytestmark = [

@@ -9,9 +9,9 @@ from torch import Tensor
 
 from fastlstm.kernels import Weights
 from fastlstm.torch.dispatch import outside_kernels, plain_mode, recorded
-from fastlstm.torch.modules import run_sequence
 from fastlstm.torch.precision import KEPT
 from fastlstm.torch.quantized.packed import Steps, plain
+from fastlstm.torch.sequence import run_sequence
 from fastlstm.torch.stored import check_dtype, wanted_dtype, without_backward
 
 OPTIONS = (
