@@ -1,4 +1,4 @@
-"""The page itself: the text, its words along the plots, and the choice of a gate and of units."""
+"""The page itself: the text, and what is plotted of each word."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 from bokeh import models
 from bokeh.embed import file_html
-from bokeh.layouts import column, row
-from bokeh.palettes import RdBu, Viridis256
-from bokeh.plotting import figure
+from bokeh.layouts import column
 from bokeh.resources import INLINE
 
 from fastlstm.inside.collect import Inspection
+from fastlstm.inside.page_figure import legend_below, plot_over
+from fastlstm.inside.page_units import choose_units
 from fastlstm.inside.page_words import short_words, words_paragraph
-from fastlstm.inside.picture import MEANING, SIGNED, stacked, value_range
+from fastlstm.inside.picture import stacked
 from fastlstm.inside.terminal import summarize
 from fastlstm.plotting import HIGH, LINE, LINEAR, LOW, NET, QUIET
 from fastlstm.printable import columns, cut, printable
@@ -25,30 +25,6 @@ LEVEL = 12  # the most words whose names are level below a plot; those of more a
 EACH = 30  # the most words that are all named; of more some are, and a slider chooses words
 ZOOM = "range.start = slider.value[0] - 1.6; range.end = slider.value[1] - 0.4;"
 NAME = "return words[tick] ?? '';"
-PICKED = 4  # units drawn at first: those that moved most
-# The first seven are told apart with any colour vision (Okabe & Ito 2008).
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#8a6d3b",
-           "#7a5195", "#6b8e23")  # fmt: skip
-
-# Run in the page when another gate or other units are chosen.
-CHOOSE = """
-const name = names[options.indexOf(gate.value)], all = units_source.data, W = words.length;
-units_source.data = {...all, shown: all[name]};
-const [low, high] = ranges[name];
-mapper.low = low; mapper.high = high; mapper.palette = palettes[name];
-bounds.start = low - 0.03 * (high - low); bounds.end = high + 0.03 * (high - low);
-const picked = units.value.map(Number).filter((u) => u >= 0 && u < count);
-const x = [...Array(W).keys()];
-lines.data = {
-    xs: picked.map(() => x),
-    ys: picked.map((u) => x.map((w) => all[name][0][u * W + w])),
-    unit: picked.map((u) => `unit ${u}`),
-    color: picked.map((u, k) => colours[k % colours.length]),
-};
-title.text = `${gate.value}, all ${count} units`; lines_title.text = `${gate.value}, units picked`;
-"""
-AT_WORD = "return words[Math.round(value)] ?? '';"
-AT_UNIT = "return String(Math.round(value));"
 
 
 def page_of(inspection: Inspection, title: str) -> str:
@@ -60,7 +36,7 @@ def page_of(inspection: Inspection, title: str) -> str:
         *_choose_words(inspection, words),
         _prediction(inspection, source, words),
         *([] if inspection.shares is None else [_shares(inspection, source, words)]),
-        *_choose_units(inspection, words),
+        *choose_units(inspection, words),
         _change(inspection, source, words),
     ]
     head = [models.Div(text=part, disable_math=True, sizing_mode="stretch_width") for part in text]
@@ -125,25 +101,6 @@ def _name_words(plot: Any, inspection: Inspection) -> None:
     axis.minor_tick_line_color = None
 
 
-def _plot(words: Any, height: int, title: str, **options: Any) -> Any:
-    """Return an empty plot over the range of words, as wide as the page."""
-    plot = figure(
-        height=height, min_width=300, x_range=words, title=title, tools="", toolbar_location=None,
-        sizing_mode="stretch_width", min_border_left=60, min_border_right=60, **options,
-    )  # fmt: skip
-    plot.xgrid.visible = plot.xaxis.visible = False
-    plot.yaxis.minor_tick_line_color = None
-    return plot
-
-
-def _legend_below(plot: Any) -> None:
-    """Move the legend out of the plot."""
-    plot.legend.orientation = "horizontal"
-    plot.legend.border_line_color = None
-    plot.legend.margin = plot.legend.padding = 2
-    plot.add_layout(plot.legend[0], "below")
-
-
 def _word_source(inspection: Inspection) -> Any:
     """Return a row for each word: what hovering tells, and what is drawn of it."""
     P = inspection.said
@@ -192,7 +149,7 @@ def _prediction(inspection: Inspection, source: Any, words: Any) -> Any:
     label = cut(printable(inspection.labels[inspection.shown_class]), 60)
     title = f"probability of {label} after each word"
     height = 210 if inspection.shares is None else 235
-    plot = _plot(words, height, title, y_range=models.Range1d(-0.03, 1.03), name="prediction")
+    plot = plot_over(words, height, title, y_range=models.Range1d(-0.03, 1.03), name="prediction")
     _name_words(plot, inspection)
     plot.add_layout(
         models.Span(location=0.5, dimension="width", line_color=QUIET, line_dash="dotted")
@@ -202,7 +159,7 @@ def _prediction(inspection: Inspection, source: Any, words: Any) -> Any:
     if both:
         alone = {"line_color": NET, "legend_label": "by the net alone"}
         plot.line("w", "p_net", source=source, **alone)
-        _legend_below(plot)
+        legend_below(plot)
     dots = plot.scatter(
         "w", "p", source=source, size=_mark(7, inspection), color=LINE, hover_fill_color=LOW
     )
@@ -213,7 +170,7 @@ def _prediction(inspection: Inspection, source: Any, words: Any) -> Any:
 def _shares(inspection: Inspection, source: Any, words: Any) -> Any:
     """Return what either part adds with each word, upon each other if both say the same."""
     label = cut(printable(inspection.labels[inspection.shown_class]), 60)
-    plot = _plot(words, 240, f"what each word adds to the logit of {label}", name="shares")
+    plot = plot_over(words, 240, f"what each word adds to the logit of {label}", name="shares")
     _name_words(plot, inspection)
     bars: dict[str, Any] = {"width": 0.8, "source": source}
     plot.vbar("w", top="net", color=NET, legend_label="net", **bars)
@@ -223,7 +180,7 @@ def _shares(inspection: Inspection, source: Any, words: Any) -> Any:
         "w", "both", source=source, marker="diamond", size=_mark(9, inspection), color="black",
         legend_label="both",
     )  # fmt: skip
-    _legend_below(plot)
+    legend_below(plot)
     plot.add_tools(_hover(inspection, marks))
     return plot
 
@@ -234,7 +191,7 @@ def _mark(size: int, inspection: Inspection) -> int:
 
 
 def _change(inspection: Inspection, source: Any, words: Any) -> Any:
-    plot = _plot(words, 270, f"what each word did to {inspection.state} (norms)")
+    plot = plot_over(words, 270, f"what each word did to {inspection.state} (norms)")
     _name_words(plot, inspection)
     if inspection.added is not None:
         plot.vbar("w", 0.8, "added", source=source, color=HIGH, legend_label="brought")
@@ -243,92 +200,6 @@ def _change(inspection: Inspection, source: Any, words: Any) -> Any:
         "w", "moved", source=source, marker="diamond", size=_mark(9, inspection), color="black",
         legend_label=f"{inspection.state} moved by",
     )  # fmt: skip
-    _legend_below(plot)
+    legend_below(plot)
     plot.add_tools(_hover(inspection, marks))
     return plot
-
-
-def _choose_units(inspection: Inspection, words: Any) -> list[Any]:
-    """Return the choice of a gate and of units, the heat map of all, and lines of those picked."""
-    H = inspection.before.shape[1]
-    first = "f" if "f" in inspection.values else next(iter(inspection.values))
-    moved_most = np.sort(np.argsort(-inspection.change.sum(axis=0), kind="stable")[:PICKED])
-    gate = models.Select(
-        title="gate or state", value=MEANING[first],
-        options=[MEANING[name] for name in inspection.values], name="gate",
-    )  # fmt: skip
-    units = models.MultiChoice(
-        title="units", value=[str(u) for u in moved_most], options=[str(u) for u in range(H)],
-        name="units", sizing_mode="stretch_width",
-    )  # fmt: skip
-    heat, of_heat = _all_units(inspection, words, first)
-    drawn, of_lines = _some_units(inspection, words, first, moved_most)
-    fixed = {
-        "names": list(inspection.values),
-        "options": gate.options,
-        "words": short_words(inspection),
-        "ranges": {n: value_range(n, v) for n, v in inspection.values.items()},
-        "palettes": {n: _palette(n) for n in inspection.values},
-        "count": H,
-        "colours": list(COLOURS),
-    }
-    callback = models.CustomJS(
-        args={"gate": gate, "units": units, **of_heat, **of_lines, **fixed}, code=CHOOSE
-    )
-    gate.js_on_change("value", callback)
-    units.js_on_change("value", callback)
-    return [row(gate, units, sizing_mode="stretch_width"), heat, drawn]
-
-
-def _all_units(inspection: Inspection, words: Any, first: str) -> tuple[Any, dict[str, Any]]:
-    """Return the heat map, and what the page changes of it."""
-    W, H = inspection.before.shape
-    images = {n: [np.ascontiguousarray(v.T, np.float32)] for n, v in inspection.values.items()}
-    source = models.ColumnDataSource({**images, "shown": images[first]})
-    low, high = value_range(first, inspection.values[first])
-    mapper = models.LinearColorMapper(palette=_palette(first), low=low, high=high)
-    heat = _plot(
-        words, 300, f"{MEANING[first]}, all {H} units", y_range=models.Range1d(-0.5, H - 0.5)
-    )
-    heat.image("shown", x=-0.5, y=-0.5, dw=W, dh=H, source=source, color_mapper=mapper)
-    heat.add_layout(models.ColorBar(color_mapper=mapper, width=10), "right")
-    heat.yaxis.axis_label = "unit"
-    heat.add_tools(
-        models.HoverTool(
-            tooltips=[("word", "$x{custom}"), ("unit", "$y{custom}"), ("value", "@shown{0.000}")],
-            formatters={
-                "$x": models.CustomJSHover(args={"words": short_words(inspection)}, code=AT_WORD),
-                "$y": models.CustomJSHover(code=AT_UNIT),
-            },
-        )
-    )
-    return heat, {"units_source": source, "mapper": mapper, "title": heat.title}
-
-
-def _some_units(
-    inspection: Inspection, words: Any, first: str, picked: Any
-) -> tuple[Any, dict[str, Any]]:
-    """Return the lines of the units picked, and what the page changes of them."""
-    value = inspection.values[first]
-    lines = models.ColumnDataSource(
-        {
-            "xs": [np.arange(len(value))] * len(picked),
-            "ys": [value[:, u] for u in picked],
-            "unit": [f"unit {u}" for u in picked],
-            "color": list(COLOURS[: len(picked)]),
-        },
-        name="lines",
-    )
-    low, high = value_range(first, value)
-    margin = 0.03 * (high - low)
-    bounds = models.Range1d(low - margin, high + margin)
-    drawn = _plot(words, 240, f"{MEANING[first]}, units picked", y_range=bounds)
-    drawn.multi_line("xs", "ys", source=lines, line_color="color", line_width=2,
-                     legend_field="unit")  # fmt: skip
-    _legend_below(drawn)
-    drawn.add_tools(models.HoverTool(tooltips=[("", "@unit"), ("value", "$y{0.000}")]))
-    return drawn, {"lines": lines, "bounds": bounds, "lines_title": drawn.title}
-
-
-def _palette(name: str) -> list[str]:
-    return list(RdBu[11][::-1] if name in SIGNED else Viridis256)

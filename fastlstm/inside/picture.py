@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,57 +67,99 @@ def draw_text(path: str | Path, inspection: Inspection, title: str = "") -> None
     OSError
         If the file cannot be written.
     """
-    W = len(inspection.words)
-    rows = min(-(-W // ROW), MOST_ROWS)
-    span = -(-W // rows)
-    width = float(np.clip(2.8 + 0.23 * span, 7.5, WIDEST))
-    inches = (width - LEFT - RIGHT) / span
-    named = named_words(inspection, inches)
-    names = marked_words(inspection)
-    below = _height_of_names([names[w] for w in named], inches)
-    maps = {**inspection.gates, inspection.state: inspection.values[inspection.state]}
-    one = 2 * (CURVE + below) + len(maps) * (MAP + GAP) + 3 * GAP
+    lines = _lines_of(inspection)
+    maps = _maps_of(inspection)
+    one = 2 * (CURVE + lines.below) + len(maps) * (MAP + GAP) + 3 * GAP
     one += 0 if inspection.shares is None else CURVE + 1.5 * GAP
-    figure = new_figure(width, TOP + rows * one + GAP, dpi=120, layout=None)
-    last = inspection.values[inspection.state][0 if inspection.direction else -1]
-    order = np.argsort(last, kind="stable")
-    for row in range(rows):
-        words = slice(row * span, (row + 1) * span)
-        shown = {w: names[w] for w in named if words.start <= w < words.stop}
-        at = TOP + row * one + GAP + CURVE  # what is below the top, in inches
-        panels = [_place(figure, LEFT, at, inches * span, CURVE)]
-        _draw_prediction(panels[0], inspection, span)
-        at += below
-        if inspection.shares is not None:
-            at += 1.5 * GAP + CURVE
-            panels.append(_place(figure, LEFT, at, inches * span, CURVE))
-            _draw_shares(panels[-1], inspection, words)
-        first = len(panels)
-        for name, value in maps.items():
-            at += GAP + MAP
-            panels.append(_place(figure, LEFT, at, inches * span, MAP))
-            _draw_units(panels[-1], name, value, order, words)
-            scale = _place(figure, LEFT + inches * span + 0.12, at, 0.12, MAP, "<colorbar>")
-            figure.colorbar(panels[-1].images[0], cax=scale).outline.set_visible(False)
-            scale.tick_params(labelsize=7)
-        panels[first + len(maps) // 2].set_ylabel(
-            f"units, in order of {inspection.state} after the word read last",
-            fontsize=8, color=QUIET,
-        )  # fmt: skip
-        at += 1.5 * GAP + CURVE
-        panels.append(_place(figure, LEFT, at, inches * span, CURVE))
-        _draw_change(panels[-1], inspection, words)
-        for panel in panels:
-            panel.set_xlim(words.start - 0.5, words.stop - 0.5)
-        _write_words(panels, inspection, shown, below == LEVEL)
+    figure = new_figure(lines.width, TOP + lines.total * one + GAP, dpi=120, layout=None)
+    end = TOP
+    for number in range(lines.total):
+        end = _draw_line(figure, inspection, lines, number, TOP + number * one)
     figure.text(
-        (LEFT + inches * span / 2) / width, 1 - (at + below + 0.1) / figure.get_figheight(),
-        _notes(inspection, len(named) < W), ha="center", va="top", fontsize=8, color=QUIET,
+        (LEFT + lines.across / 2) / lines.width,
+        1 - (end + lines.below + 0.1) / figure.get_figheight(),
+        _notes(inspection, len(lines.named) < len(inspection.words)),
+        ha="center", va="top", fontsize=8, color=QUIET,
     )  # fmt: skip
-    title = fitted(title or _title(inspection), width - 0.5, 10)
+    title = fitted(title or _title(inspection), lines.width - 0.5, 10)
     figure.text(0.5, 1 - 0.12 / figure.get_figheight(), title, ha="center", va="top", fontsize=10,
                 color=QUIET)  # fmt: skip
     save_png(path, figure)
+
+
+class _Lines(NamedTuple):
+    """How the text is cut into lines of words; lengths are inches."""
+
+    total: int
+    span: int  # words in a line
+    width: float  # of the picture
+    across: float  # of a panel
+    names: list[str]  # of all words
+    named: list[int]  # the words that are named
+    below: float  # what the names take below a panel
+
+    def words(self, number: int) -> slice:
+        """Return the words of a line."""
+        return slice(number * self.span, (number + 1) * self.span)
+
+
+def _lines_of(inspection: Inspection) -> _Lines:
+    W = len(inspection.words)
+    total = min(-(-W // ROW), MOST_ROWS)
+    span = -(-W // total)
+    width = float(np.clip(2.8 + 0.23 * span, 7.5, WIDEST))
+    inches = (width - LEFT - RIGHT) / span
+    names, named = marked_words(inspection), named_words(inspection, inches)
+    below = _height_of_names([names[w] for w in named], inches)
+    return _Lines(total, span, width, inches * span, names, named, below)
+
+
+def _maps_of(inspection: Inspection) -> dict[str, Array]:
+    """Return the values of the units over the words, of each gate and of the state."""
+    return {**inspection.gates, inspection.state: inspection.values[inspection.state]}
+
+
+def _draw_line(
+    figure: Any, inspection: Inspection, lines: _Lines, number: int, top: float
+) -> float:
+    """Draw the panels of a line of words from `top` on; return where the last one ends."""
+    words, at = lines.words(number), top + GAP + CURVE  # inches below the top of the picture
+    panels = [_place(figure, LEFT, at, lines.across, CURVE)]
+    _draw_prediction(panels[0], inspection, lines.span)
+    at += lines.below
+    if inspection.shares is not None:
+        at += 1.5 * GAP + CURVE
+        panels.append(_place(figure, LEFT, at, lines.across, CURVE))
+        _draw_shares(panels[-1], inspection, words)
+    maps, at = _draw_maps(figure, inspection, lines, words, at)
+    panels += maps
+    at += 1.5 * GAP + CURVE
+    panels.append(_place(figure, LEFT, at, lines.across, CURVE))
+    _draw_change(panels[-1], inspection, words)
+    for panel in panels:
+        panel.set_xlim(words.start - 0.5, words.stop - 0.5)
+    shown = {w: lines.names[w] for w in lines.named if words.start <= w < words.stop}
+    _write_words(panels, inspection, shown, lines.below == LEVEL)
+    return at
+
+
+def _draw_maps(
+    figure: Any, inspection: Inspection, lines: _Lines, words: slice, at: float
+) -> tuple[list[Any], float]:
+    """Draw a map of the units for each gate and the state; return them, and where they end."""
+    last = inspection.values[inspection.state][0 if inspection.direction else -1]
+    order, panels = np.argsort(last, kind="stable"), []
+    for name, value in _maps_of(inspection).items():
+        at += GAP + MAP
+        panels.append(_place(figure, LEFT, at, lines.across, MAP))
+        _draw_units(panels[-1], name, value, order, words)
+        scale = _place(figure, LEFT + lines.across + 0.12, at, 0.12, MAP, "<colorbar>")
+        figure.colorbar(panels[-1].images[0], cax=scale).outline.set_visible(False)
+        scale.tick_params(labelsize=7)
+    panels[len(panels) // 2].set_ylabel(
+        f"units, in order of {inspection.state} after the word read last", fontsize=8, color=QUIET
+    )
+    return panels, at
 
 
 def _place(
