@@ -25,7 +25,7 @@ typedef struct {
     int params;     /* parameters of its own for each unit: call.params */
     int extra;      /* keeps one more vector for each unit */
     int c_gate;     /* 1 + the gate in whose place the cells are kept; 0: they have their own */
-    int extra_gate; /* the same of that one more vector; see extra_row */
+    int extra_gate; /* 1 + the gate in whose place forward keeps extra; 0: it has its own */
     int unbounded;  /* h may be of any size, though no state was given that is */
     int work;       /* vectors for each unit and row that a step backward works in */
 

@@ -94,7 +94,8 @@ FL_INLINE vreal vmagnitude(vreal v) { return vselect(v < 0, -v, v); }
 enum { COARSE = 16, FINE = 12, FINE_BELOW = 2 }; /* bits not kept; of the second, in the first */
 enum { SPARE = 64 << 23 };                       /* what all exponents have in common */
 
-/* The sign of what is nearer to 1, exponent and what `drop` leaves, to the nearest. */
+/* The distance to 0 or 1, whichever is nearer, without its last `drop` bits, rounded; above it a
+ * bit that is set if that is 1. */
 FL_INLINE vuint distance_bits(vreal s, const int drop) {
     vreal size = vmin(vmax(vset1(0x1p-63f), vmin(s, 1 - s)), vset1(1));
     vuint v = ((vuint)size + ((1u << (drop - 1)) - SPARE)) >> drop;
@@ -134,14 +135,15 @@ FL_INLINE vuint second_bits(const kept_real *p, const kept_real *fine_p) {
     return load_bits(fine_p) << FINE_BELOW | (load_bits(p) & ((1 << FINE_BELOW) - 1));
 }
 
-/* Of NaN, any number; what else is kept of it is NaN. */
+/* The first of both sigmoids. In the place of NaN it gives some number, as load_second does: what
+ * is kept beside them is NaN then, and so are the gradients. */
 FL_INLINE vreal load_first(const kept_real *p) { return sigmoid_of(first_bits(p), COARSE); }
 
 FL_INLINE vreal load_second(const kept_real *p, const kept_real *fine_p) {
     return sigmoid_of(second_bits(p, fine_p), FINE);
 }
 
-/* Both of them, and NaN of NaN. */
+/* Both sigmoids that store_sigmoids wrote, NaN as NaN. */
 FL_INLINE void load_sigmoids(const kept_real *p, const kept_real *fine_p, vreal *both) {
     vuint first = first_bits(p), second = second_bits(p, fine_p);
     vreal none = vset1(__builtin_nanf(""));
