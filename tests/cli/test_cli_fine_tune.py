@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from ctrl_c import pressing
 from topics import TOPICS, read, rows, timeless, train, weights, words, write_csv
 
 from fastlstm.cli import main
-from fastlstm.train import Listener
 from fastlstm.train.classifier import classify, texts
 from fastlstm.train.classifier.fine_tune import fine_tuning_options
 from fastlstm.train.classifier.loaded_run import LoadedRun, load_run
 from fastlstm.train.classifier.run_folder import RunFolder
 from fastlstm.train.classifier.text_config import TextConfig
-from fastlstm.train.history import History
 
 pytestmark = pytest.mark.usefixtures("no_picture", "threads", "no_debug")
 
@@ -182,13 +180,6 @@ def test_what_is_no_earlier_run(
 def test_it_is_resumed_to_the_same_bits(
     earlier: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: Callable[..., str]
 ) -> None:
-    class PressCtrlC(Listener):
-        def __init__(self, bar: bool) -> None:
-            pass
-
-        def on_step(self, history: History) -> None:
-            if history.step == 5:
-                signal.raise_signal(signal.SIGINT)
 
     data, theirs = (
         write_csv(tmp_path / "a.csv", fresh(60)),
@@ -197,7 +188,7 @@ def test_it_is_resumed_to_the_same_bits(
     expected = _train(data, tmp_path / "whole", theirs, **NONE)
     out = tmp_path / "broken"
     with monkeypatch.context() as patch:
-        patch.setattr("fastlstm.train.classifier.classify.Progress", PressCtrlC)
+        patch.setattr("fastlstm.train.classifier.classify.Progress", pressing(5))
         assert main([*words(data, out, **NONE), "--from", str(theirs)]) == 130
     moved = shutil.move(theirs, tmp_path / "moved")
     assert f"{theirs} does not exist" in fails("train", "--resume", out)

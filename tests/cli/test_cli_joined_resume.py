@@ -12,13 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ctrl_c import pressing
 from test_cli_resume import same_result
 from topics import read, rows, train, words, write_csv
 
 from fastlstm.cli import main
-from fastlstm.train import Listener
 from fastlstm.train.classifier.loaded_run import load_run
-from fastlstm.train.history import History
 
 pytestmark = pytest.mark.usefixtures("no_picture", "no_debug", "threads")
 
@@ -41,18 +40,9 @@ def press(*_: Any, **__: Any) -> None:
     signal.raise_signal(signal.SIGINT)
 
 
-class PressCtrlC(Listener):
-    def __init__(self, bar: bool) -> None:
-        pass
-
-    def on_step(self, history: History) -> None:
-        if history.step == 7:
-            press()
-
-
 PLACES = [
     ("joined", "train_linear", press),
-    ("joined", "Progress", PressCtrlC),
+    ("joined", "Progress", pressing(7)),
     ("joined", "join_parts", press),
     ("joined", "measure", press),
     ("linear", "train_linear", press),
@@ -123,7 +113,7 @@ def test_other_marks_are_other_texts(
     """A net would not see them."""
     out = tmp_path / "broken"
     with monkeypatch.context() as patch:
-        patch.setattr(f"{CLASSIFY}.Progress", PressCtrlC)
+        patch.setattr(f"{CLASSIFY}.Progress", pressing(7))
         assert main(words(topics_csv, out, parts="joined")) == 130
     texts, labels = rows(90)
     texts[3] += "!"

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import json
-import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from ctrl_c import pressing
 from topics import read, rows, timeless, train, weights, words, write_csv
 
 from fastlstm.cli import main
 from fastlstm.kernels.call import PRECISIONS
 from fastlstm.train.classifier.loaded_run import load_run
-from fastlstm.train.listener import Listener
 from fastlstm.train.model_file import load_model
 
 pytestmark = pytest.mark.usefixtures("no_picture", "no_debug", "threads")
@@ -149,17 +148,10 @@ def test_a_backend_without_it(
 def test_a_resumed_run_keeps_its_precision(
     rounded: Path, topics_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, misused: Any
 ) -> None:
-    class PressCtrlC(Listener):
-        def __init__(self, bar: bool) -> None:
-            pass
-
-        def on_step(self, history: Any) -> None:
-            if history.step == 7:
-                signal.raise_signal(signal.SIGINT)
 
     out = tmp_path / "broken"
     with monkeypatch.context() as patch:
-        patch.setattr("fastlstm.train.classifier.classify.Progress", PressCtrlC)
+        patch.setattr("fastlstm.train.classifier.classify.Progress", pressing(7))
         assert main(words(topics_csv, out, precision="bfloat16")) == 130
     told = misused("train", "--resume", out, "--precision", "float32")
     assert "--precision is float32" in told

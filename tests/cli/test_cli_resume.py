@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ctrl_c import pressing
 from topics import read, rows, timeless, train, words, write_csv
 
 from fastlstm.cli import main
-from fastlstm.train import Listener, checkpoint
-from fastlstm.train.history import History
+from fastlstm.train import checkpoint
 
 pytestmark = pytest.mark.usefixtures("no_picture", "no_debug", "threads")
 
@@ -38,17 +38,9 @@ def whole(data: Path, tmp_path: Path) -> Path:
 def broken(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> Path:
     """The folder of a run that Ctrl-C has broken off in its second epoch."""
 
-    class PressCtrlC(Listener):
-        def __init__(self, bar: bool) -> None:
-            pass
-
-        def on_step(self, history: History) -> None:
-            if history.step == 7:
-                signal.raise_signal(signal.SIGINT)
-
     out = tmp_path / "broken"
     with monkeypatch.context() as patch:
-        patch.setattr("fastlstm.train.classifier.classify.Progress", PressCtrlC)
+        patch.setattr("fastlstm.train.classifier.classify.Progress", pressing(7))
         assert main(words(data, out)) == 130
     told = capsys.readouterr().err
     assert f"to go on: fastlstm train --resume {out}" in told

@@ -10,12 +10,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from ctrl_c import pressing
 from tampered import attack
 from topics import read, train, words
 
 from fastlstm.cli import main
 from fastlstm.text.json_value import parse_json
-from fastlstm.train import Listener, checkpoint
+from fastlstm.train import checkpoint
 from fastlstm.train.history import Epoch, History
 from fastlstm.train.model_file import load_model
 
@@ -36,16 +37,8 @@ def run(tmp_path: Path, topics_csv: Path) -> Path:
 def broken(tmp_path: Path, topics_csv: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder of a run that Ctrl-C has broken off in its second epoch."""
 
-    class PressCtrlC(Listener):
-        def __init__(self, bar: bool) -> None:
-            pass
-
-        def on_step(self, history: History) -> None:
-            if history.step == 7:
-                signal.raise_signal(signal.SIGINT)
-
     with monkeypatch.context() as patch:
-        patch.setattr("fastlstm.train.classifier.classify.Progress", PressCtrlC)
+        patch.setattr("fastlstm.train.classifier.classify.Progress", pressing(7))
         assert main(words(topics_csv, tmp_path / "broken")) == 130
     return tmp_path / "broken"
 

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import shutil
-import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from ctrl_c import pressing
 from topics import SMALL, TOPICS, read, rows, timeless, train, weights, words, write_csv
 
 from fastlstm.cli import main
 from fastlstm.text import Vocabulary
-from fastlstm.train import Listener
 from fastlstm.train.classifier.loaded_run import load_run
-from fastlstm.train.history import History
 
 pytestmark = pytest.mark.usefixtures("no_picture", "threads", "no_debug")
 
@@ -122,19 +120,12 @@ def test_a_run_with_vectors_is_resumed_only_with_the_same(
     monkeypatch: pytest.MonkeyPatch,
     fails: Callable[..., str],
 ) -> None:
-    class PressCtrlC(Listener):
-        def __init__(self, bar: bool) -> None:
-            pass
-
-        def on_step(self, history: History) -> None:
-            if history.step == 7:
-                signal.raise_signal(signal.SIGINT)
 
     options = {"vectors": file, "freeze_vectors": True, **OWN}
     whole, out = tmp_path / "whole", tmp_path / "broken"
     expected = train(topics_csv, whole, **options)
     with monkeypatch.context() as patch:
-        patch.setattr("fastlstm.train.classifier.classify.Progress", PressCtrlC)
+        patch.setattr("fastlstm.train.classifier.classify.Progress", pressing(7))
         assert main(words(topics_csv, out, **options)) == 130
     other = tmp_path / "other.txt"
     other.write_text(file.read_text().replace("3.0", "2.0"))

@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import json
 import shutil
-import signal
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
+from ctrl_c import PressCtrlC, pressing
 from safetensors.numpy import load_file
 
 from fastlstm.cli import main
@@ -55,19 +54,6 @@ def earlier(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     shutil.copytree(EARLIER, folder)
     monkeypatch.chdir(folder)
     return folder
-
-
-class PressCtrlC(Listener):
-    """In place of what reports: SIGINT after a step."""
-
-    at = 0
-
-    def __init__(self, *ignored: Any, **more: Any) -> None:
-        pass
-
-    def on_step(self, history: Any) -> None:
-        if history.step == self.at:
-            signal.raise_signal(signal.SIGINT)
 
 
 def check_same(written: Path, ours: Path, resumed: Path, unbroken: Path) -> None:
@@ -121,8 +107,7 @@ def test_a_run_broken_off(
     assert main(["train", "topics.csv", "--resume", name, "--quiet"]) == 0
     assert main(words("unbroken", *more)) == 0
     with monkeypatch.context() as patch:
-        patch.setattr(PressCtrlC, "at", at)
-        patch.setattr(f"fastlstm.train.classifier.{reporter}", PressCtrlC)
+        patch.setattr(f"fastlstm.train.classifier.{reporter}", pressing(at))
         assert main(words("ours", *more)) == 130
     assert load_run(earlier / name).vocab.analyzer == "word-1"
     ends = [earlier / part / "model.safetensors" for part in (name, "unbroken")]
@@ -142,8 +127,7 @@ def test_a_language_model(
     assert figures[0]["epochs"] == 2
     assert figures[0]["test_loss"] == pytest.approx(figures[1]["test_loss"], abs=1e-3)
     with monkeypatch.context() as patch:
-        patch.setattr(PressCtrlC, "at", 40)
-        patch.setattr(language_model, "Perplexity", PressCtrlC)
+        patch.setattr(language_model, "Perplexity", pressing(40))
         assert language_model.main([*BOOK, "--out", "ours"]) == 130
     ends = [Path(part, "model.safetensors") for part in ("language", "unbroken")]
     check_same(Path("written"), Path("ours/checkpoint.safetensors"), *ends)
@@ -160,14 +144,13 @@ def test_a_translator(earlier: Path) -> None:
     )
 
 
-def test_a_translator_broken_off(earlier: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_translator_broken_off(earlier: Path) -> None:
     def train(folder: str, *listeners: Listener) -> Path:
         learn(PAIRS, PAIRS[:4], SIZES, epochs=2, batch_size=4, folder=folder, average=0.9,
               listeners=listeners)  # fmt: skip
         return Path(folder, MODEL)
 
     shutil.copy(Path("translator_broken", STATE), "written")
-    monkeypatch.setattr(PressCtrlC, "at", 4)
     with pytest.raises(TrainingInterrupted):
-        train("ours", PressCtrlC())
+        train("ours", PressCtrlC(4))
     check_same(Path("written"), Path("ours", STATE), train("translator_broken"), train("unbroken"))

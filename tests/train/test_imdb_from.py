@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import csv
 import shutil
-import signal
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from ctrl_c import pressing
 from tiny_imdb import arguments, read, timeless, train
 
 from fastlstm.cli import main as fastlstm
-from fastlstm.train import Listener
 from fastlstm.train.classifier import imdb
 from fastlstm.train.classifier.config import Config
 from fastlstm.train.classifier.loaded_run import load_run
-from fastlstm.train.history import History
 from fastlstm.train_imdb import main
 
 pytestmark = pytest.mark.usefixtures("own_cache", "no_picture", "threads")
@@ -171,19 +169,12 @@ def test_what_is_no_earlier_run(
 def test_it_is_resumed(
     earlier: Path, others: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class PressCtrlC(Listener):
-        def __init__(self, bar: bool) -> None:
-            pass
-
-        def on_step(self, history: History) -> None:
-            if history.step == 5:
-                signal.raise_signal(signal.SIGINT)
 
     theirs = Path(shutil.copytree(earlier, tmp_path / "theirs"))
     expected = begin(others, tmp_path / "whole", theirs, **NONE)
     out = tmp_path / "broken"
     with monkeypatch.context() as patch:
-        patch.setattr("fastlstm.train.classifier.classify.Progress", PressCtrlC)
+        patch.setattr("fastlstm.train.classifier.classify.Progress", pressing(5))
         assert main([*arguments(others, out, **NONE), "--from", str(theirs)]) == 130
     moved = shutil.move(theirs, tmp_path / "moved")
     assert main(["--resume", str(out), "--no-progress"]) == 1

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from ctrl_c import PressCtrlC
 
 from fastlstm.models import LanguageModel, softmax_loss
 from fastlstm.text import columns, windows
@@ -18,7 +19,6 @@ from fastlstm.train import (
     Adam,
     CheckpointError,
     History,
-    Listener,
     Trainer,
     TrainingInterrupted,
 )
@@ -78,21 +78,6 @@ def everything(one: Trainer) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def unbroken() -> dict[str, Any]:
     return everything(fit(trainer()))
-
-
-class PressCtrlC(Listener):
-    """Sends SIGINT after step `at`, or when epoch `after_epoch` has been closed."""
-
-    def __init__(self, at: int = -1, after_epoch: int = -1) -> None:
-        self.at, self.after_epoch = at, after_epoch
-
-    def on_step(self, history: History) -> None:
-        if history.step == self.at:
-            signal.raise_signal(signal.SIGINT)
-
-    def on_epoch(self, epoch: Any, is_best: bool) -> None:
-        if epoch.epoch == self.after_epoch:
-            signal.raise_signal(signal.SIGINT)
 
 
 @pytest.mark.parametrize("sum_steps", [False, True])

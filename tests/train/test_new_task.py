@@ -5,15 +5,15 @@ The trainer does the rest: epochs, averaging, the best epoch, Ctrl-C and resumin
 
 from __future__ import annotations
 
-import signal
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+from ctrl_c import PressCtrlC
 
 import fastlstm as fl
-from fastlstm.train import Adam, Average, Listener, Outcome, Task, Trainer, TrainingInterrupted
+from fastlstm.train import Adam, Average, Outcome, Task, Trainer, TrainingInterrupted
 from fastlstm.train.tasks.task import Source
 
 STEPS = 8
@@ -85,14 +85,9 @@ def test_it_learns_and_keeps_the_epoch_of_least_loss() -> None:
 
 @pytest.mark.parametrize("at", [3, 12, 30])
 def test_it_is_broken_off_and_resumed(at: int, tmp_path: Path) -> None:
-    class PressCtrlC(Listener):
-        def on_step(self, history: Any) -> None:
-            if history.step == at:
-                signal.raise_signal(signal.SIGINT)
-
     path = tmp_path / "state"
     with pytest.raises(TrainingInterrupted, match=r"\d stretches; its state is in"):
-        fit(trainer(checkpoint=path, listeners=[PressCtrlC()]))
+        fit(trainer(checkpoint=path, listeners=[PressCtrlC(at)]))
     resumed = trainer()
     resumed.load(path)
     whole, ours = (fit(one).best_weights for one in (trainer(), resumed))

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from ctrl_c import PressCtrlC
 from toy import BagOfWords, Problem, texts
 
 from fastlstm.nn import Linear
@@ -19,21 +20,6 @@ from fastlstm.train.trainer import Trainer
 
 EPOCHS = 3
 STEPS = Problem().steps
-
-
-class PressCtrlC(Listener):
-    """Sends SIGINT after step `at`, or with `after_epoch` when that epoch has been closed."""
-
-    def __init__(self, at: int = -1, after_epoch: int = -1) -> None:
-        self.at, self.after_epoch = at, after_epoch
-
-    def on_step(self, history: History) -> None:
-        if history.step == self.at:
-            signal.raise_signal(signal.SIGINT)
-
-    def on_epoch(self, epoch: Epoch, is_best: bool) -> None:
-        if epoch.epoch == self.after_epoch:
-            signal.raise_signal(signal.SIGINT)
 
 
 def everything(trainer: Trainer) -> dict[str, Any]:

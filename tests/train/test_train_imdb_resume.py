@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from ctrl_c import pressing
 from tiny_imdb import arguments, read, read_lines, timeless, train
 
-from fastlstm.train import Listener, checkpoint, trainer
+from fastlstm.train import checkpoint, trainer
 from fastlstm.train.classifier.config import ADDED
-from fastlstm.train.history import Epoch, History
 from fastlstm.train.model_file import load_model
 from fastlstm.train_imdb import main
 
@@ -48,21 +48,9 @@ def broken_off(
     reviews: Path, out: Path, monkeypatch: pytest.MonkeyPatch, when: str, **options: Any
 ) -> None:
     """Start a run and break it off with SIGINT: in the middle of an epoch or between two."""
-
-    class PressCtrlC(Listener):
-        def __init__(self, bar: bool) -> None:
-            pass
-
-        def on_step(self, history: History) -> None:
-            if when == "middle" and history.step == 6:
-                signal.raise_signal(signal.SIGINT)
-
-        def on_epoch(self, epoch: Epoch, is_best: bool) -> None:
-            if when == "between" and epoch.epoch == 1:
-                signal.raise_signal(signal.SIGINT)
-
+    press = pressing(6) if when == "middle" else pressing(after_epoch=1)
     with monkeypatch.context() as patch:
-        patch.setattr("fastlstm.train.classifier.classify.Progress", PressCtrlC)
+        patch.setattr("fastlstm.train.classifier.classify.Progress", press)
         assert main(arguments(reviews, out, **options)) == 130
 
 
