@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from statistics import NormalDist
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -14,7 +16,8 @@ LONGEST = 2000  # steps; a longer season says little about the next steps
 LEAST = 0.1  # autocorrelation of a season
 PEAKS = 8  # of the autocorrelation, the highest ones, near which a season is looked for
 FAR = 3  # distances of the quartiles beyond them, from where on a value is an outlier
-CHANCE = 2.5  # standard errors of an autocorrelation that chance does not reach
+CHANCE = 2.5  # standard errors of an autocorrelation that chance does not reach at one lag
+RISK = 0.05  # that chance makes the highest one of all lags pass for that of a cycle
 SMOOTH = 100  # steps of a season whose peak may be so wide that noise would move it
 WIDE = 0.7  # what a wide peak has a twelfth of a season beside its top, as a share of it
 GAIN = 0.9  # values a season apart differ by less than this share of those half a season off
@@ -26,7 +29,8 @@ def find_season(y: ArrayLike, longest: int = LONGEST) -> int:
     It is near a peak of the autocorrelation without the trend, of the series or of its differences:
     the length whose other seasons foretell each value best, or a shorter one that does about as
     well. Of a cycle whose length changes, of which none does, it is the peak, if values there are
-    closer to each other than half a season before and after. The series is to have three seasons at
+    closer to each other than half a season before and after, and the highest of so many peaks would
+    not be as high by chance. The series is to have three seasons at
     least, and `longest` steps is the longest. No times are needed: it may be any list or array of
     numbers, or a Series of pandas; NaN is missing.
 
@@ -39,23 +43,26 @@ def find_season(y: ArrayLike, longest: int = LONGEST) -> int:
     most = min(len(y) // 3, longest)
     if most < 2 or not np.ptp(y):
         return 1
-    peaks = _heights(y, most)
-    found = best_repeat(y, peaks, most)
+    found = best_repeat(y, _heights(y, most), most)
     if found is None:  # two failures of a pump are a season as far apart as they are, too
         y = _without_outliers(y)
-        peaks = _heights(y, most)
-        found = best_repeat(y, peaks, most)
+        found = best_repeat(y, _heights(y, most), most)
+    peaks = _heights(y, most, alone=True)
     clear = {lag: height for lag, height in peaks.items() if _comes_clearly(y, lag)}
     return found or _shortest(clear, len(y))
 
 
-def _heights(y: Floats, most: int) -> dict[int, float]:
-    """Return the height of the highest peaks of the autocorrelation up to a lag, by their lag."""
+def _heights(y: Floats, most: int, alone: bool = False) -> dict[int, float]:
+    """Return the height of the highest peaks of the autocorrelation up to a lag, by their lag.
+
+    Those that are to tell a season `alone` must be higher than chance makes the highest of all.
+    """
     found: dict[int, float] = {}
     for values in (_without_trend(y), np.diff(y)):
         strength = autocorrelation(values, min(len(values) - 1, 2 * most))
         for lag in _peaks(strength[: most + 2], len(values)):
-            found[lag] = max(found.get(lag, 0), strength[lag])
+            if not alone or strength[lag] > _highest_by_chance(strength, lag, len(values), most):
+                found[lag] = max(found.get(lag, 0), strength[lag])
     highest = sorted(found, key=lambda lag: -found[lag])[:PEAKS]
     return {lag: found[lag] for lag in highest}
 
@@ -125,6 +132,16 @@ def _peaks(strength: Floats, count: int) -> list[int]:
     lows = np.minimum.accumulate(strength)
     high = (strength[lags] > least) & (strength[lags] > lows[lags] + LEAST)
     return sorted({_middle(strength, int(lag)) for lag in lags[high]})
+
+
+def _highest_by_chance(strength: Floats, lag: int, count: int, most: int) -> float:
+    """Return how high chance makes the autocorrelation at some lag up to `most`, but for a `RISK`.
+
+    The longer a series remembers, the fewer of the lags differ from each other.
+    """
+    memory = 2 * float((strength[: lag // 2 + 1] ** 2).sum()) - 1
+    lags = max(1.0, most / memory)
+    return float(NormalDist().inv_cdf(1 - RISK / lags) * np.sqrt(memory / (count - lag)))
 
 
 def _middle(strength: Floats, lag: int) -> int:

@@ -115,3 +115,12 @@ def test_a_season_is_found_in_any_list_of_numbers() -> None:
         find_season(np.stack([y, y], axis=1))
     pandas = pytest.importorskip("pandas")
     assert find_season(pandas.Series(y, index=pandas.date_range("2020-01-31", periods=240))) == 12
+
+
+def test_the_highest_of_many_peaks_of_noise_is_no_season() -> None:
+    found = [
+        find_season(np.random.default_rng([5, seed]).normal(size=count))
+        for count in (60, 150, 300)
+        for seed in range(40)
+    ]
+    assert sum(season > 1 for season in found) <= 6  # of 120, as many as RISK says
