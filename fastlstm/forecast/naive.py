@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fastlstm.forecast.values import unmasked
 from fastlstm.kernels.rows import any_array
 from fastlstm.nn.check import check_size
 
@@ -14,9 +15,10 @@ Floats = NDArray[np.float64]
 def seasonal_naive(y: ArrayLike, horizon: int, season: int = 1) -> Floats:
     """Return the last season of `y`, [T, ...], again and again for `horizon` steps.
 
-    Of a series shorter than a season the last value is repeated. ValueError if there is none.
+    Of a series shorter than a season the last value is repeated; what is masked is NaN. ValueError
+    if there is none.
     """
-    y = any_array("y", y)
+    y = any_array("y", unmasked(y))
     check_size("horizon", horizon)
     check_size("season", season)
     if y.ndim == 0 or not len(y):

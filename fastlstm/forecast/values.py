@@ -12,14 +12,20 @@ Floats = NDArray[np.float64]
 SMALLEST, LARGEST = 1e-100, 1e100  # whose squares are numbers
 
 
+def unmasked(values: Any) -> Any:
+    """Return what is given, of a masked array of numbers the numbers with NaN where it masks."""
+    if isinstance(values, np.ma.MaskedArray) and values.dtype.kind in "biuf":
+        return np.where(np.ma.getmaskarray(values), np.nan, np.ma.getdata(values))
+    return values
+
+
 def read_numbers(name: str, values: Any) -> Floats:
     """Return numbers as float64 [T, columns], NaN where one is missing.
 
     Raises TypeError or ValueError if they are no such numbers, or so large or so small that their
     squares are not.
     """
-    if isinstance(values, np.ma.MaskedArray) and values.dtype.kind in "biuf":
-        values = np.where(np.ma.getmaskarray(values), np.nan, np.ma.getdata(values))
+    values = unmasked(values)
     try:
         array = np.asarray(values)
     except ValueError as error:

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fastlstm.kernels.masked import refuse_masked
+
 Int64Array = NDArray[np.int64]
 
 # Terms of a long float32 sum that are added up before they go to the total: a chain of 10^7
@@ -95,6 +97,7 @@ def _shared_rows(T: int, N: int) -> Rows:
 
 def any_array(name: str, value: Any) -> NDArray[Any]:
     """Return what a user gave as an array, whatever its dtype; an error names the argument."""
+    refuse_masked(name, value)
     try:
         array = np.asarray(value)
     except (ValueError, UserWarning):  # a warning where warnings are errors: NumPy before 1.24

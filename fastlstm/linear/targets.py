@@ -7,6 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fastlstm.kernels.masked import refuse_masked
+
 from .ngrams import Int64s
 
 
@@ -40,6 +42,7 @@ def read_targets(labels: ArrayLike, texts: int, classes: int) -> Targets:
     """Return the classes of texts after checking them: numbers, or probabilities of class 1."""
     if classes < 2:
         raise ValueError(f"num_classes is {classes}, expected 2 or more")
+    refuse_masked("labels", labels)
     found = np.asarray(labels)
     soft = classes == 2 and np.issubdtype(found.dtype, np.floating)
     if found.shape != (texts,) or not (soft or np.issubdtype(found.dtype, np.integer) or not texts):

@@ -6,14 +6,17 @@ from typing import Any
 
 import numpy as np
 
+from fastlstm.kernels.masked import refuse_masked
+
 _LISTED = 5  # rows that an error names
 
 
 def check_labels(y: Any) -> None:
-    """Raise ValueError if labels are missing (None, NaN), or text beside other types.
+    """Raise ValueError if labels are missing (None, NaN, masked), or text beside other types.
 
     In an array of text NaN would be a class "nan", and 1 and 1.0 two classes.
     """
+    refuse_masked("y", y)
     if isinstance(y, np.ndarray) and y.dtype.kind != "O" or not hasattr(y, "__len__"):
         return  # its values are of one type
     if isinstance(y, (str, bytes)) or getattr(y, "ndim", 1) != 1:

@@ -16,6 +16,7 @@ from numpy.typing import DTypeLike, NDArray
 from sklearn.utils import assert_all_finite, check_array
 from sklearn.utils.validation import validate_data
 
+from fastlstm.kernels.masked import refuse_masked
 from fastlstm.linear import TokenRows
 from fastlstm.nn.module import Array
 from fastlstm.sklearn.data import Data
@@ -213,9 +214,10 @@ def find_numbers(X: Any, estimator: Any, learned: NumberReader | None = None) ->
 
     X is [N, T, F], a table [N, T], or a list of arrays [T_i, F] or [T_i]. In `fit`, without a
     `learned` reader, a table sets the estimator's ``n_features_in_``; later tables must fit it.
-    Raises TypeError or ValueError if X has no rows, numbers that are not finite or not real, or
-    sequences that differ in the numbers of a step.
+    Raises TypeError or ValueError if X has no rows, numbers that are masked, not finite or not
+    real, or sequences that differ in the numbers of a step.
     """
+    refuse_masked("X", X)
     kinds: Any = (np.float64, np.float32)
     if _is_list(X):
         X = list(X)

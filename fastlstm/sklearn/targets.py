@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import validate_data
 
+from fastlstm.kernels.masked import refuse_masked
 from fastlstm.sklearn.weights import Floats
 
 
@@ -15,6 +16,7 @@ def check_targets(estimator: Any, y: Any) -> Floats:
 
     Raises TypeError or ValueError if they are no finite real numbers, or of another shape.
     """
+    refuse_masked("y", y)
     if hasattr(y, "toarray"):
         raise TypeError(f"y is a sparse {type(y).__name__}, expected an array: y.toarray()")
     if y is not None and np.asarray(y).ndim == 0:

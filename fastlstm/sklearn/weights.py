@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils import check_array, compute_class_weight
 
+from fastlstm.kernels.masked import refuse_masked
+
 Floats = NDArray[np.float64]
 
 
@@ -20,6 +22,7 @@ def check_weights(sample_weight: Any, count: int) -> Floats | None:
     """
     if sample_weight is None:
         return None
+    refuse_masked("sample_weight", sample_weight)
     if isinstance(sample_weight, Number):
         sample_weight = np.full(count, sample_weight)
     weights: Floats = check_array(

@@ -10,6 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fastlstm.kernels.masked import refuse_masked
+from fastlstm.kernels.rows import any_array
+
 Ints = NDArray[np.int64]
 
 KEEP = ("first", "ends")
@@ -56,7 +59,8 @@ class Encoded:
     @classmethod
     def from_lengths(cls, tokens: ArrayLike, lengths: ArrayLike, labels: ArrayLike) -> Encoded:
         """Build from the number of words of each row, int [N], instead of offsets."""
-        return cls(np.asarray(tokens), _offsets(np.asarray(lengths)), np.asarray(labels))
+        offsets = _offsets(any_array("lengths", lengths))
+        return cls(any_array("tokens", tokens), offsets, any_array("labels", labels))
 
     @classmethod
     def from_rows(cls, rows: Sequence[Sequence[int]], labels: ArrayLike) -> Encoded:
@@ -99,7 +103,7 @@ class Encoded:
         IndexError
             If a number is out of range.
         """
-        rows = _row_numbers(np.asarray(index), len(self))
+        rows = _row_numbers(any_array("index", index), len(self))
         lengths = self.lengths[rows]
         tokens = self.tokens[runs(self.offsets[rows], lengths)]
         return Encoded.from_lengths(tokens, lengths, self.labels[rows])
@@ -165,6 +169,7 @@ def _row_numbers(index: NDArray[np.generic], count: int) -> Ints:
 
 def _integers(name: str, value: ArrayLike, dtype: type[np.integer]) -> NDArray[Any]:
     # order="C" copies a broadcast array: too large a one fails here with MemoryError.
+    refuse_masked(name, value)
     array = np.asarray(value, order="C")
     if array.ndim != 1 or not (np.issubdtype(array.dtype, np.integer) or array.size == 0):
         raise ValueError(

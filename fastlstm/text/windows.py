@@ -12,6 +12,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fastlstm.kernels.masked import refuse_masked
+
 Tokens = NDArray[np.int32]
 
 
@@ -45,6 +47,7 @@ def columns(ids: ArrayLike, batch_size: int) -> Tokens:
     ValueError
         If ids are not integers of one axis, or fewer than two for each column.
     """
+    refuse_masked("ids", ids)
     array = np.asarray(ids)
     if array.ndim != 1 or array.dtype.kind not in "iu":
         raise ValueError(f"ids is {array.ndim}-dimensional of {array.dtype}, expected integers [W]")

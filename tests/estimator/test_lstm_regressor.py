@@ -20,7 +20,7 @@ from sklearn.preprocessing import StandardScaler
 import fastlstm as fl
 from fastlstm.models import SequenceRegressor
 from fastlstm.notices import IdleWarning
-from fastlstm.sklearn import LSTMRegressor
+from fastlstm.sklearn import LSTMClassifier, LSTMRegressor
 
 LOSSES = ("squared_error", "absolute_error", "huber", "quantile")
 
@@ -428,3 +428,22 @@ def test_a_constant_column_is_not_divided_by_its_rounding(weighted: bool) -> Non
     other[:, :, 1] = 0.1001
     assert np.allclose(model.predict(other), model.predict(X), atol=1e-3)
     assert model.fit(X, np.full(30, 0.1)).target_scale_.scale.tolist() == [1]
+
+
+def test_masked_values_are_refused() -> None:
+    X, y = ramps(8)
+    table = np.ma.masked_array(np.ones((8, 5)))
+    assert quick().fit(table, y).predict(table).shape == (8,)  # which masks nothing
+    table[2, 1] = table[3, 0] = np.ma.masked
+    fitted = quick().fit(X, y)
+    for call, told in (
+        (lambda: quick().fit(table, y), "X masks 2"),
+        (lambda: quick().fit([*X[:7], table[2]], y), r"X\[7\] masks 1"),
+        (lambda: quick().fit(X, np.ma.masked_array(y, y == y[3])), "y masks 1"),
+        (lambda: quick().fit(X, y, np.ma.masked_array(np.ones(8), y == y[0])), "sample_weight m"),
+        (lambda: fitted.predict([table[3]]), r"X\[0\] masks 1"),
+        (lambda: LSTMClassifier(epochs=1).fit(table, [0, 1] * 4), "X masks 2"),
+        (lambda: LSTMClassifier(epochs=1).fit(X, table[:, 0].astype(int)), "y masks 1"),
+    ):
+        with pytest.raises(ValueError, match=told):
+            call()
