@@ -19,7 +19,7 @@ from fastlstm.forecast.net import NetOptions
 from fastlstm.forecast.pandas import as_given
 from fastlstm.forecast.paths import forecast_on
 from fastlstm.forecast.saving import load_forecaster, save_forecaster
-from fastlstm.forecast.series import Series, read_series
+from fastlstm.forecast.series import Series
 from fastlstm.nn.check import check_size
 from fastlstm.nn.regression_losses import check_quantiles
 from fastlstm.runtime import num_threads
@@ -27,13 +27,11 @@ from fastlstm.sklearn.given_series import (
     Floats,
     check_alike,
     continued,
-    features,
-    following,
     is_several,
-    listed,
     origin,
     read_all,
 )
+from fastlstm.sklearn.going_on import check_as_fitted, check_past, known_ahead, other_series
 from fastlstm.sklearn.parameters import OF_FORECASTERS, check_parameters
 
 NET_OPTIONS = (
@@ -224,7 +222,7 @@ class LSTMForecaster(BaseEstimator):
         steps = check_size("horizon", self.horizon if horizon is None else horizon)
         every = check_size("stride", stride)
         series = read_all(y, X, stamps)
-        self._check_series(series)
+        check_as_fitted(series, self.series_[0], self.forecaster_.framing)
         starts = [origin(start, one) for one in series]
         with num_threads(self.n_threads):
             return backtest(
@@ -315,41 +313,12 @@ class LSTMForecaster(BaseEstimator):
         if X is None and F:
             raise ValueError(f"X is missing: fit had {F} features, which the future needs too")
         if y is None:
-            series = self.series_
-            given = listed(X, len(series), several, "X")
-            ahead = [features(known, steps, F, following(one, steps), one.like)
-                     for one, known in zip(series, given, strict=True)]  # fmt: skip
-            return series, ahead
-        ys = list(y) if several else [y]
-        when = listed(stamps, len(ys), several, "stamps")
-        series, ahead = [], []
-        for one, known, times in zip(ys, listed(X, len(ys), several, "X"), when, strict=True):
-            found = read_series("y", one, None, times)
-            T, after = len(found), following(found, steps)
-            stamps = None if after is None else np.concatenate([found.stamps, after])
-            all_known = features(known, T + steps, F, stamps, found.like)
-            series.append(replace(found, X=all_known[:T]))
-            ahead.append(all_known[T:])
-        self._check_series(series)
-        for one in series:
-            if len(one) < self.forecaster_.framing.first:
-                raise ValueError(
-                    f"y has {len(one)} steps, expected at least {self.forecaster_.framing.first}, "
-                    "which a forecast reads"
-                )
+            return self.series_, known_ahead(self.series_, X, steps, several)
+        series, ahead = other_series(y, X, stamps, steps, several, F)
+        framing = self.forecaster_.framing
+        check_as_fitted(series, self.series_[0], framing)
+        check_past(series, framing)
         return series, ahead
-
-    def _check_series(self, series: Sequence[Series]) -> None:
-        """Raise ValueError if a series has other targets, features or stamps than those of fit."""
-        like = self.series_[0]
-        for one in series:
-            for what, found, expected in (
-                ("y", one.y.shape[1], like.y.shape[1]), ("X", one.X.shape[1], like.X.shape[1])
-            ):  # fmt: skip
-                if found != expected:
-                    raise ValueError(f"{what} has {found} columns, expected {expected} as in fit")
-            if one.stamps is None and self.forecaster_.framing.calendar.circles:
-                raise ValueError("y has no stamps, expected some as in fit: stamps=")
 
 
 def _plain(value: Any) -> Any:

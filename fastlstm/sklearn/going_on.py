@@ -1,0 +1,62 @@
+"""What a fitted forecaster goes on from: its own series or others, with what is known ahead."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from fastlstm.forecast.framing import Framing
+from fastlstm.forecast.series import Series, read_series
+from fastlstm.sklearn.given_series import Floats, features, following, listed
+
+
+def known_ahead(series: Sequence[Series], X: Any, steps: int, several: bool) -> list[Floats]:
+    """Return the features [steps, F] of the steps that follow each series, as `fit` had them."""
+    return [
+        features(known, steps, one.X.shape[1], following(one, steps), one.like)
+        for one, known in zip(series, listed(X, len(series), several, "X"), strict=True)
+    ]
+
+
+def other_series(
+    y: Any, X: Any, stamps: Any, steps: int, several: bool, size: int
+) -> tuple[list[Series], list[Floats]]:
+    """Return other series than those of `fit`, and the features of the steps that follow each.
+
+    `X`, of `size` features a step, begins where `y` does and goes on for so many `steps` after it.
+    """
+    ys = list(y) if several else [y]
+    X, stamps = listed(X, len(ys), several, "X"), listed(stamps, len(ys), several, "stamps")
+    series, ahead = [], []
+    for one, known, times in zip(ys, X, stamps, strict=True):
+        found = read_series("y", one, None, times)
+        T, after = len(found), following(found, steps)
+        when = None if after is None else np.concatenate([found.stamps, after])
+        all_known = features(known, T + steps, size, when, found.like)
+        series.append(replace(found, X=all_known[:T]))
+        ahead.append(all_known[T:])
+    return series, ahead
+
+
+def check_as_fitted(series: Sequence[Series], like: Series, framing: Framing) -> None:
+    """Raise ValueError if a series has other targets, features or stamps than those of `fit`."""
+    for one in series:
+        for what, found, expected in (
+            ("y", one.y.shape[1], like.y.shape[1]), ("X", one.X.shape[1], like.X.shape[1])
+        ):  # fmt: skip
+            if found != expected:
+                raise ValueError(f"{what} has {found} columns, expected {expected} as in fit")
+        if one.stamps is None and framing.calendar.circles:
+            raise ValueError("y has no stamps, expected some as in fit: stamps=")
+
+
+def check_past(series: Sequence[Series], framing: Framing) -> None:
+    """Raise ValueError if a series ends before a forecast has what it reads."""
+    for one in series:
+        if len(one) < framing.first:
+            raise ValueError(
+                f"y has {len(one)} steps, expected at least {framing.first}, which a forecast reads"
+            )
