@@ -153,7 +153,7 @@ def fitted(series: Sequence[Series], options: ForecastOptions) -> Fitted:
     train, (held, ridge) = found.train, found.folds[-1]
     net = make_net(train, quantiles, options.net, options.seed)
     left = left_over(train, ridge, quantiles)
-    if found.is_last:  # a drift is chance, too
+    if found.is_naive:  # a drift is chance, too
         left -= left[..., [quantiles.index(0.5)]]
     begin_with(net, left)
     made = Forecaster(found.framing, found.ridge, net, Calibration(), quantiles)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastlstm.forecast.calendar import Calendar, cycles
+from fastlstm.forecast.filling import filled_in
 from fastlstm.forecast.profile import profile, profile_lag
 from fastlstm.forecast.scaling import Scale
 from fastlstm.forecast.season import comes_again, filled, find_season
@@ -42,6 +43,7 @@ class Framing:
     calendar : the circles of it that are read.
     mean, scale : [F] of the features known ahead.
     kind : of the scale of the targets; see `Scale`.
+    steady : steps whose median tells failures, which are then read as missing; 0 for none.
     limits : [K,2], the least and the greatest number that each target can be.
     """
 
@@ -54,6 +56,7 @@ class Framing:
     scale: Floats
     limits: Floats
     kind: str = "linear"
+    steady: int = 0
 
     @classmethod
     def of(
@@ -100,7 +103,13 @@ class Framing:
 
     def scale_of(self, y: Floats) -> Scale:
         """Return the scale of a series [T, K]."""
-        return Scale.of(y, self.kind)
+        return Scale.of(y, self.kind, self.steady)
+
+    def has_failures(self, series: Series) -> bool:
+        """Whether some of its values are read as missing."""
+        scale = self.scale_of(series.y)
+        read = scale.without_failures(scale.there(series.y))
+        return bool((np.isnan(read) & ~np.isnan(series.y)).any())
 
     def frame(self, series: Series, scale: Scale, X: Floats | None = None) -> Frame:
         """Return the numbers of a series and of the horizon after it.
@@ -112,13 +121,17 @@ class Framing:
         target = np.full((T + H, K), np.nan)
         target[:T] = scale.there(series.y)
         usual = np.zeros((T + H, 0))
+        learned = target.copy()
+        learned[:T] = scale.without_failures(target[:T])
+        y = filled(learned)
+        y[:T] = filled_in(learned[:T], self.season)
         if self.has_usual:
-            usual = np.nan_to_num(profile(target[:T], self.season, H, H))
+            usual = np.nan_to_num(profile(y[:T], self.season, H, H))
         ahead = np.zeros((H, series.X.shape[1])) if X is None else X
         X = known = (np.concatenate([series.X, ahead]) - self.mean) / self.scale
         if self.calendar.circles:
             known = np.concatenate([self.calendar.features(self._stamps(series)), X], axis=1)
-        return Frame(filled(target), target, usual, known, X)
+        return Frame(y, target, learned, usual, known, X)
 
     def tail(self, series: Series) -> Series:
         """Return the end of a series, as much as a forecast from there depends on."""

@@ -5,33 +5,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from math import inf
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastlstm.forecast.framing import SHARE, Framing, held_back
-from fastlstm.forecast.ridge import PENALTIES, Ridge, Sums, Way, chunks, forecasts
+from fastlstm.forecast.ridge import Ridge, Sums, chunks, forecasts
 from fastlstm.forecast.scaling import KINDS, OFFSET, Scale
 from fastlstm.forecast.series import Series
+from fastlstm.forecast.ways import mixed, shares_of, ways_of
 from fastlstm.forecast.windows import Windows
 
 Floats = NDArray[np.float64]
 
 BENT = 0.97  # of the error of another scale, for one that bends more
+STEADY = 0.97  # likewise of the error with failures, for without
 LONG, LONGER = 0.99, (96, 192)  # likewise of the error of a shorter context, and what is tried
 FOLDS = 3  # parts of the end of a series that are held back in turn
-
-
-# What the weights are drawn to, and how strongly: far from a mean, as of a random walk, it is the
-# last value, in the end without any drift.
-WAYS = [
-    *(Way(penalty) for penalty in PENALTIES),
-    *(Way(penalty, to_last=True) for penalty in (*PENALTIES, inf)),
-]
-
-LAST = len(WAYS) - 1  # which is taken unless another one is clearly better
-CHANCE = 0.3  # of its error, divided by how many horizons are held back, is what chance may make
 
 
 class Fold(NamedTuple):
@@ -50,7 +41,7 @@ class Linear(NamedTuple):
     folds : in order of time; the last one is the end of the series.
     train : the windows of the last fold's training.
     ridge : of all windows.
-    is_last : whether it forecasts the last value, nothing else.
+    is_naive : whether it is a naive forecast, nothing else.
     """
 
     error: float
@@ -58,27 +49,33 @@ class Linear(NamedTuple):
     folds: list[Fold]
     train: Windows
     ridge: Ridge
-    is_last: bool
+    is_naive: bool
 
 
 def best_linear(series: Sequence[Series], framing: Framing, held: float, longer: bool) -> Linear:
     """Return the linear part of the scale, the context and the ways of least error.
 
-    A scale that bends must be clearly better than one that does not, and a longer context, tried
-    if `longer`, than the one of `framing`. A fraction `held` of the series is held back.
+    To leave failures out must be clearly better than to read them, a scale that bends than one
+    that does not, and a longer context, tried if `longer`, than the one of `framing`. A fraction
+    `held` of the series is held back.
     """
     best = _linear(series, framing, held)
+
+    def better(share: float, **changes: Any) -> Linear:
+        found = _linear(series, replace(best.framing, **changes), held)
+        return found if found.error < share * best.error else best
+
+    if any(replace(framing, steady=framing.context).has_failures(one) for one in series):
+        best = better(STEADY, steady=framing.context)
     lows = framing.limits[:, 0]
     may_be_negative = (np.isfinite(lows) & (lows < 0)).any()  # as a user said
     if not may_be_negative and all(np.nanmin(one.y) >= 0 for one in series):
         for kind in KINDS[1:]:
-            bent = _linear(series, replace(framing, kind=kind), held)
-            best = bent if bent.error < BENT * best.error else best
+            best = better(BENT, kind=kind)
     most = min(map(len, series)) // SHARE
     for context in LONGER if longer else ():
         if best.framing.context < context <= most:
-            found = _linear(series, replace(best.framing, context=context), held)
-            best = found if found.error < LONG * best.error else best
+            best = better(LONG, context=context)
     return best
 
 
@@ -102,7 +99,7 @@ def folds_of(series: Sequence[Series], framing: Framing, fraction: float) -> lis
 
 
 def _linear(series: Sequence[Series], framing: Framing, fraction: float) -> Linear:
-    """Return the linear part of least error."""
+    """Return the linear part of a framing: the mean of the best ones of each kind."""
     H = framing.horizon
     scales = [framing.scale_of(one.y) for one in series]
     frames = [framing.frame(*one) for one in zip(series, scales, strict=True)]
@@ -116,19 +113,29 @@ def _linear(series: Sequence[Series], framing: Framing, fraction: float) -> Line
     known = first = [framing.first] * len(series)
     last = [one - H + 1 for one in cuts[-1]]
     train = windows(first, last)
+    ways = ways_of(framing)
     sums, held, found = Sums(), [], []
     for cut, end in zip(cuts, [*cuts[1:], ends], strict=True):
         now = [one - H + 1 for one in cut]
-        found.append(sums.add(windows(known, now)).ridges(WAYS, len(train)))
+        found.append(sums.add(windows(known, now)).ridges(ways, len(train)))
         held.append(windows(cut, end))
         known = now
-    off = [_errors(*one, scales) for one in zip(held, found, strict=True)]
-    errors = np.sum([total for total, _ in off], axis=0) / max(1, sum(count for _, count in off))
-    gain = CHANCE * H / sum(map(len, held))
-    n = int(np.argmin(errors)) if errors.min() < (1 - gain) * errors[LAST] else LAST
-    folds = [Fold(part, ridges[n]) for part, ridges in zip(held, found, strict=True)]
-    whole = sums.add(windows(known, ends)).ridges([WAYS[n]], len(train))[0]
-    return Linear(float(errors[n]), framing, folds, train, whole, n == LAST)
+    errors = _mean_errors(held, found, scales)
+    shares = shares_of(ways, errors, sum(map(len, held)) / H)
+    folds = [Fold(part, mixed(ridges, shares)) for part, ridges in zip(held, found, strict=True)]
+    whole = mixed(sums.add(windows(known, ends)).ridges(ways, len(train)), shares)
+    error = _mean_errors(held, [[fold.ridge] for fold in folds], scales)[0]
+    is_naive = ways[int(shares.argmax())].penalty == inf and shares.max() == 1
+    return Linear(float(error), framing, folds, train, whole, is_naive)
+
+
+def _mean_errors(
+    held: Sequence[Windows], ridges: Sequence[Sequence[Ridge]], scales: Sequence[Scale]
+) -> Floats:
+    """Return the mean absolute error of each linear part over all parts held back."""
+    off = [_errors(*one, scales) for one in zip(held, ridges, strict=True)]
+    total: Floats = np.sum([found for found, _ in off], axis=0)
+    return total / max(1, sum(count for _, count in off))
 
 
 def _errors(held: Windows, ridges: Sequence[Ridge], scales: Sequence[Scale]) -> tuple[Floats, int]:

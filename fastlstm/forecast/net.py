@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastlstm.forecast.linear import CHANCE
 from fastlstm.forecast.ridge import Ridge, chunks
+from fastlstm.forecast.ways import CHANCE
 from fastlstm.forecast.windows import Window, Windows
 from fastlstm.models.sequence_regressor import SequenceRegressor
 from fastlstm.nn.regression_losses import quantile_loss

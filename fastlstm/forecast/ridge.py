@@ -19,13 +19,14 @@ CHUNK = 2048  # windows at a time
 
 
 class Way(NamedTuple):
-    """How strongly weights are drawn to a forecast: to the mean of the window, or its last value.
+    """How strongly weights are drawn to a forecast: the mean of the window, or a naive one.
 
-    The older a value of the past, the more strongly its weight is.
+    The naive one is the value a `season` before, of 1 the last value; 0 stands for the mean. The
+    older a value of the past, the more strongly its weight is.
     """
 
     penalty: float
-    to_last: bool = False
+    season: int = 0
 
 
 class Ridge:
@@ -103,7 +104,7 @@ class Sums:
                 shared, own = _features(window, k, H)
                 if k == len(self._targets):
                     self._targets.append(_Products(shared.shape[1], own.shape[2], H))
-                self._targets[k].add(shared, own, window.target[..., k])
+                self._targets[k].add(shared, own, window.learned[..., k])
         return self
 
     def ridges(self, ways: Sequence[Way], count: int) -> list[Ridge]:
@@ -115,7 +116,7 @@ class Sums:
         for penalty in {way.penalty for way in ways}:
             alike = [way for way in ways if way.penalty == penalty]
             solved = [
-                one.solved(penalty, count, self._context, [way.to_last for way in alike])
+                one.solved(penalty, count, self._context, [way.season for way in alike])
                 for one in self._targets
             ]
             for n, way in enumerate(alike):
@@ -165,7 +166,7 @@ class _Products:
             self.missed[h] += rows.T @ rows
 
     def solved(
-        self, penalty: float, count: int, context: int, to_last: Sequence[bool]
+        self, penalty: float, count: int, context: int, seasons: Sequence[int]
     ) -> tuple[Floats, Floats]:
         """Return the weights of shared features, [W, H, B], and of own ones, [W, H, C].
 
@@ -176,8 +177,10 @@ class _Products:
         drawn = np.full(B + C, penalty * count)
         drawn[:context] *= 1 + np.arange(context)[::-1] / FADES
         drawn[B - 1] = 1e-9 * count  # of the constant
-        found = np.zeros((len(to_last), H, B + C))
-        found[to_last, :, context - 1] = 1
+        found = np.zeros((len(seasons), H, B + C))
+        for one, season in zip(found, seasons, strict=True):
+            if season:
+                one[range(H), context - season + np.arange(H) % season] = 1
         for h in range(H if np.isfinite(penalty) else 0):
             mixed = self.mixed[h]
             shared = self.all if self.missed is None else self.all - self.missed[h]

@@ -50,6 +50,7 @@ def save_forecaster(
         "context": framing.context,
         "season": framing.season,
         "scale": framing.kind,
+        "steady": framing.steady,
         "has_usual": framing.has_usual,
         "circles": list(framing.calendar.circles),
         "quantiles": forecaster.quantiles,
@@ -102,11 +103,15 @@ def _framing(about: Mapping[str, Any], arrays: Mapping[str, Any], targets: int) 
         raise ValueError(f"its scale is {about['scale']!r:.40}, expected one of {KINDS}")
     limits = arrays.get("limits", np.tile([-np.inf, np.inf], (targets, 1)))  # of older files
     numbers = {name: about[name] for name in ("horizon", "context", "season")}
+    steady = about.get("steady", 0)  # which older files do not have
     if not all(type(value) is int and value >= 1 for value in numbers.values()):
         raise ValueError(f"it has {numbers}, expected whole numbers of at least 1")
+    if type(steady) is not int or not 0 <= steady <= about["context"]:
+        raise ValueError(f"its steady is {steady!r:.40}, expected 0 to its context")
     return Framing(
         **numbers, has_usual=bool(about["has_usual"]), calendar=Calendar(circles),
         mean=arrays["mean"], scale=arrays["scale"], limits=limits, kind=about["scale"],
+        steady=steady,
     )  # fmt: skip
 
 

@@ -18,7 +18,8 @@ class Frame(NamedTuple):
     Attributes
     ----------
     y : [T + horizon, K], scaled, without gaps.
-    target : the same with NaN where nothing was measured, as after the end.
+    target : what was measured, NaN where nothing was, as after the end.
+    learned : the same without failures, which are NaN.
     usual : [T + horizon, P], the courses of its seasons, on the scale of y; see `profile`.
     known : [T + horizon, C], the calendar and other features that are known ahead.
     X : [T + horizon, F], the latter alone.
@@ -26,6 +27,7 @@ class Frame(NamedTuple):
 
     y: Floats
     target: Floats
+    learned: Floats
     usual: Floats
     known: Floats
     X: Floats
@@ -38,6 +40,7 @@ class Window(NamedTuple):
     ----------
     past : [N, L, K], the targets before the origin.
     target : [N, H, K], those after it, NaN where missing.
+    learned : the same with NaN where a failure is, too.
     usual : [N, A, P], up to the end of the horizon, A the larger of L and H + 1 steps.
     known : [N, A, C], likewise.
     X : [N, L, F], the features beside the past.
@@ -46,6 +49,7 @@ class Window(NamedTuple):
 
     past: Floats
     target: Floats
+    learned: Floats
     usual: Floats
     known: Floats
     X: Floats
@@ -75,9 +79,11 @@ class Windows:
         )
         self.counts = [len(rows) for rows in origins]
         self.context, self.horizon = context, horizon
-        y, target, usual, known, X = (np.concatenate(part) for part in zip(*frames, strict=True))
+        y, target, learned, usual, known, X = (
+            np.concatenate(part) for part in zip(*frames, strict=True)
+        )
         self._past, self._X = _cut(y, context), _cut(X, context)
-        self._target = _cut(target, horizon)
+        self._target, self._learned = _cut(target, horizon), _cut(learned, horizon)
         self._ahead = max(context, horizon + 1)
         self._usual, self._known = _cut(usual, self._ahead), _cut(known, self._ahead)
 
@@ -88,12 +94,14 @@ class Windows:
         at = self.origins[index]
         past = self._past[at - self.context].swapaxes(1, 2)
         level = past.mean(axis=1, keepdims=True)
-        target = self._target[at].swapaxes(1, 2) - level
+        target, learned = (
+            values[at].swapaxes(1, 2) - level for values in (self._target, self._learned)
+        )
         begin = at + self.horizon - self._ahead
         usual = self._usual[begin].swapaxes(1, 2)
         usual = usual - np.tile(level, usual.shape[2] // past.shape[2])
         known, X = self._known[begin].swapaxes(1, 2), self._X[at - self.context].swapaxes(1, 2)
-        return Window(past - level, target, usual, known, X, level)
+        return Window(past - level, target, learned, usual, known, X, level)
 
 
 def _cut(values: Floats, length: int) -> Floats:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from math import inf
 
 import numpy as np
 import pytest
@@ -23,12 +24,13 @@ def _frame(T: int, K: int, P: int, C: int, H: int) -> Frame:
     target = y.copy()
     target[T:] = np.nan
     target[7] = np.nan
-    return Frame(y, target, usual, known, known[:, 1:])
+    return Frame(y, target, target.copy(), usual, known, known[:, 1:])
 
 
 def test_windows_hold_what_is_around_their_origins() -> None:
     T, K, C, L, H = 30, 2, 3, 5, 4
     frame = _frame(T, K, K, C, H)
+    frame.learned[9] = np.nan
     windows = Windows([frame, frame], [np.arange(5, 20), np.array([8, 30])], L, H)
     assert len(windows) == 17
     window = windows[[3, 15, 16]]
@@ -39,6 +41,9 @@ def test_windows_hold_what_is_around_their_origins() -> None:
         assert np.allclose(window.level[n], level)
         assert np.array_equal(
             window.target[n], frame.target[origin : origin + H] - level, equal_nan=True
+        )
+        assert np.array_equal(
+            window.learned[n], frame.learned[origin : origin + H] - level, equal_nan=True
         )
         assert np.allclose(window.usual[n], frame.usual[origin - 1 : origin + H] - level)
         assert np.array_equal(window.X[n], frame.X[origin - L : origin])
@@ -52,14 +57,14 @@ def test_windows_of_a_long_series_are_not_copied() -> None:
     assert windows._past.strides[0] == windows._past.strides[2]  # one step apart, not a window
 
 
-@pytest.mark.parametrize("to_last", [False, True])
-def test_the_linear_part_is_a_ridge_regression(to_last: bool) -> None:
+@pytest.mark.parametrize("season", [0, 1, 2, 6])
+def test_the_linear_part_is_a_ridge_regression(season: int) -> None:
     H, L = 3, 6
     frame = _frame(80, 1, 1, 2, H)
-    frame.target[[30, 31, 50]] = np.nan
+    frame.learned[[30, 31, 50]] = np.nan
     windows = Windows([frame], [np.arange(10, 70)], L, H)
     penalty = 0.1
-    ridge = Ridge.fit(windows, [Way(1.0), Way(penalty, to_last)])[1]
+    ridge = Ridge.fit(windows, [Way(1.0), Way(penalty, season)])[1]
     window = windows[:]
     for h in range(H):
         columns = [
@@ -67,7 +72,7 @@ def test_the_linear_part_is_a_ridge_regression(to_last: bool) -> None:
             window.usual[:, h - H], window.known[:, h - H],
         ]  # fmt: skip
         every = np.concatenate(columns, axis=1)
-        target = window.target[:, h, 0]
+        target = window.learned[:, h, 0]
         there = ~np.isnan(target)
         assert 0 < (~there).sum() < 5
         Z = every[there]
@@ -75,25 +80,27 @@ def test_the_linear_part_is_a_ridge_regression(to_last: bool) -> None:
         weights[:L] *= 1 + np.arange(L)[::-1] / FADES
         weights[2 * L + 1] = 1e-9 * 60
         drawn_to = np.zeros(Z.shape[1])
-        drawn_to[L - 1] = to_last
+        if season:
+            drawn_to[L - season + h % season] = 1
         right = Z.T @ target[there] + weights * drawn_to
         w = np.linalg.solve(Z.T @ Z + np.diag(weights), right)
         assert np.allclose(ridge(window)[:, h, 0], every @ w)
 
 
-def test_a_strong_penalty_leaves_the_mean_or_the_last_value() -> None:
+def test_a_strong_penalty_leaves_the_mean_or_a_naive_forecast() -> None:
     windows = Windows([_frame(80, 2, 2, 3, 4)], [np.arange(10, 70)], 6, 4)
-    mean, last = Ridge.fit(windows, [Way(1e6), Way(1e6, to_last=True)])
+    mean, last, season = Ridge.fit(windows, [Way(1e6), Way(1e6, 1), Way(inf, 3)])
     window = windows[:]
     left = window.target.mean(axis=0)  # the constant is free
     assert np.allclose(mean(window), left, atol=1e-3)
     past = np.repeat(window.past[:, -1:], 4, axis=1)
     assert np.allclose(last(window), past + (window.target - past).mean(axis=0), atol=1e-3)
+    assert np.allclose(season(window), window.past[:, [-3, -2, -1, -3]])
 
 
 def test_windows_can_be_added_to_a_linear_part() -> None:
     frame = _frame(80, 2, 0, 1, 2)
-    ways = [Way(0.1), Way(0.01, to_last=True)]
+    ways = [Way(0.1), Way(0.01, 1)]
 
     def windows(*span: int) -> Windows:
         return Windows([frame], [np.arange(*span)], 4, 2)
