@@ -87,12 +87,12 @@ bench: $(VENV)/installed-test
 C_FILES := $(wildcard fastlstm/kernels/native/src/*.c fastlstm/kernels/native/src/*.h tests/c/*.c benchmarks/*.c)
 PY_FILES := fastlstm benchmarks tests docs/site docs/notebooks setup.py
 
-# The stub of the extension beside the extension itself, some 25 s: where it is compiled, as for `make test`. What the
-# stub does not list, and how objects lie in memory, is nobody's concern.
+# The stub of the extension beside the extension itself: where it is compiled, as for `make test`.
+# What the stub does not list, and how objects lie in memory, is nobody's concern.
 NATIVE := fastlstm.kernels.native._native
 STUBTEST = if $(BIN)/python -c 'import $(NATIVE)' 2> /dev/null; then \
 	    echo 'stubtest $(NATIVE)'; \
-	    $(BIN)/python -m mypy.stubtest $(NATIVE) --concise --mypy-config-file pyproject.toml \
+	    $(BIN)/python -m mypy.stubtest $(NATIVE) --concise --mypy-config-file tests/packaging/stubtest.ini \
 	        --ignore-missing-stub --ignore-disjoint-bases; \
 	else \
 	    echo 'lint: the stub is not checked, as $(NATIVE) is not compiled here: make test does that'; \
