@@ -55,9 +55,10 @@ class Linear(NamedTuple):
 def best_linear(series: Sequence[Series], framing: Framing, held: float, longer: bool) -> Linear:
     """Return the linear part of the scale, the context and the ways of least error.
 
-    To leave failures out must be clearly better than to read them, a scale that bends than one
-    that does not, and a longer context, tried if `longer`, than the one of `framing`. A fraction
-    `held` of the series is held back.
+    A scale that bends must be clearly better than one that does not, to leave failures out than to
+    read them, and a longer context, tried if `longer`, than the one of `framing`. What is far off
+    on a scale may be usual on another, which is asked first. A fraction `held` of the series is
+    held back.
     """
     best = _linear(series, framing, held)
 
@@ -65,13 +66,14 @@ def best_linear(series: Sequence[Series], framing: Framing, held: float, longer:
         found = _linear(series, replace(best.framing, **changes), held)
         return found if found.error < share * best.error else best
 
-    if any(replace(framing, steady=framing.context).has_failures(one) for one in series):
-        best = better(STEADY, steady=framing.context)
     lows = framing.limits[:, 0]
     may_be_negative = (np.isfinite(lows) & (lows < 0)).any()  # as a user said
     if not may_be_negative and all(np.nanmin(one.y) >= 0 for one in series):
         for kind in KINDS[1:]:
             best = better(BENT, kind=kind)
+    steady = replace(best.framing, steady=framing.context)
+    if any(map(steady.has_failures, series)):
+        best = better(STEADY, steady=framing.context)
     most = min(map(len, series)) // SHARE
     for context in LONGER if longer else ():
         if best.framing.context < context <= most:

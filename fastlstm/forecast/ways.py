@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from math import inf
 
 import numpy as np
@@ -14,6 +14,7 @@ from fastlstm.forecast.ridge import PENALTIES, Ridge, Way
 Floats = NDArray[np.float64]
 
 CHANCE = 0.3  # of an error, divided by how many horizons are held back, is what chance may make
+HALF = 0.5  # as much as of the others, what the ways to the season before count at first
 
 
 def ways_of(framing: Framing) -> list[Way]:
@@ -31,17 +32,24 @@ def shares_of(ways: Sequence[Way], errors: Floats, horizons: float) -> Floats:
     """Return how much each way counts, of sum 1, by its error on so many `horizons` held back.
 
     The last value counts alone unless another way is better by more than chance. Else the best way
-    of each kind counts as is likely for errors that are as far off as they are (Laplace), one a
-    horizon: to choose among them by a few horizons is chance. A naive forecast stands for its kind
-    unless a penalty is clearly better.
+    to it or to the mean counts, and the best one to the season before: each as much as is likely
+    for errors that are as far off as they are (Laplace), one a horizon, as to choose by a few
+    horizons is chance. The naive forecast of a season stands for it unless a penalty is clearly
+    better, and counts half as much at first: what has nothing to learn is ahead of what will have
+    learned from more in the end.
     """
-    clear = 1 - CHANCE / horizons
-    best = [_best(ways, errors, season, clear) for season in sorted({way.season for way in ways})]
-    last = ways.index(Way(inf, 1))
+    clear, last = 1 - CHANCE / horizons, ways.index(Way(inf, 1))
     if errors.min() >= clear * errors[last]:
-        best = [last]
-    off, shares = np.maximum(errors[best], np.finfo(float).tiny), np.zeros(len(ways))
-    shares[best] = (off.min() / off) ** horizons
+        alone: Floats = np.eye(len(ways))[last]
+        return alone
+    best = {_least(ways, errors, {0, 1}): 1.0}
+    seasons = {way.season for way in ways} - {0, 1}
+    if seasons:
+        found, naive = _least(ways, errors, seasons), ways.index(Way(inf, max(seasons)))
+        best[found if errors[found] < clear * errors[naive] else naive] = HALF
+    chosen = list(best)
+    off, shares = np.maximum(errors[chosen], np.finfo(float).tiny), np.zeros(len(ways))
+    shares[chosen] = list(best.values()) * (off.min() / off) ** horizons
     return np.asarray(shares / shares.sum())
 
 
@@ -54,9 +62,7 @@ def mixed(ridges: Sequence[Ridge], shares: Floats) -> Ridge:
     )
 
 
-def _best(ways: Sequence[Way], errors: Floats, season: int, clear: float) -> int:
-    """Return the number of the best way of a kind."""
-    alike = [n for n, way in enumerate(ways) if way.season == season]
-    best = min(alike, key=lambda n: errors[n])
-    naive = next((n for n in alike if ways[n].penalty == inf), best)
-    return best if errors[best] < clear * errors[naive] else naive
+def _least(ways: Sequence[Way], errors: Floats, seasons: Container[int]) -> int:
+    """Return the number of the way of least error among those to some seasons."""
+    alike = [n for n, way in enumerate(ways) if way.season in seasons]
+    return min(alike, key=lambda n: errors[n])

@@ -21,16 +21,23 @@ HORIZONS = 10.0  # so that chance makes 3 % of an error
     [
         ([1.0, 0.99, 1.0, 1.0, 1.2, 1.1], {3: 1.0}),  # none is clearly better than the last value
         ([0.5, 1.0, 3.0, 3.0, 2.0, 3.0], {0: 1.0}),
-        ([1.0, 2.0, 1.0, 1.2, 1.0, 1.2], {0: 1 / 3, 2: 1 / 3, 4: 1 / 3}),
-        ([9.0, 9.0, 9.0, 1.2, 0.99, 1.0], {3: 1.2**-10, 5: 1.0}),  # the naive one of its kind
+        ([1.0, 2.0, 1.1, 1.2, 1.0, 1.2], {0: 2 / 3, 4: 1 / 3}),
+        ([2.0, 2.0, 1.0, 1.2, 1.1, 1.2], {2: 1.0, 4: 0.5 * 1.1**-10}),
+        ([9.0, 9.0, 9.0, 1.2, 0.99, 1.0], {3: 1.2**-10, 5: 0.5}),  # the season before itself
     ],
 )
-def test_each_kind_counts_by_its_errors(errors: list[float], expected: dict[int, float]) -> None:
+def test_the_best_ways_count_by_their_errors(
+    errors: list[float], expected: dict[int, float]
+) -> None:
     shares = shares_of(WAYS, np.array(errors), HORIZONS)
     found = {n: share for n, share in enumerate(shares) if share > 1e-4}
     total = sum(expected.values())
     assert found == pytest.approx({n: share / total for n, share in expected.items()}, rel=1e-3)
     assert shares.sum() == pytest.approx(1)
+
+
+def test_without_a_season_the_best_way_counts() -> None:
+    assert shares_of(WAYS[:4], np.array([1.0, 0.9, 0.8, 1]), HORIZONS).tolist() == [0, 0, 1, 0]
 
 
 def test_errors_of_nothing_at_all() -> None:
