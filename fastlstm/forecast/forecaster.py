@@ -153,8 +153,8 @@ def fitted(series: Sequence[Series], options: ForecastOptions) -> Fitted:
     train, (held, ridge) = found.train, found.folds[-1]
     net = make_net(train, quantiles, options.net, options.seed)
     left = left_over(train, ridge, quantiles)
-    if found.is_naive:  # a drift is chance, too
-        left -= left[..., [quantiles.index(0.5)]]
+    if found.naive is not None:  # its drift is chance, too
+        left -= found.share * left_over(train, found.naive, [0.5])
     begin_with(net, left)
     made = Forecaster(found.framing, found.ridge, net, Calibration(), quantiles)
     whole = Fitted(made, found.folds[-1], [made.framing.scale_of(one.y) for one in series])

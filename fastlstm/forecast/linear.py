@@ -41,7 +41,7 @@ class Linear(NamedTuple):
     folds : in order of time; the last one is the end of the series.
     train : the windows of the last fold's training.
     ridge : of all windows.
-    is_naive : whether it is a naive forecast, nothing else.
+    naive, share : the naive forecast that is a part of it, if one is, and how much of it.
     """
 
     error: float
@@ -49,7 +49,8 @@ class Linear(NamedTuple):
     folds: list[Fold]
     train: Windows
     ridge: Ridge
-    is_naive: bool
+    naive: Ridge | None
+    share: float
 
 
 def best_linear(series: Sequence[Series], framing: Framing, held: float, longer: bool) -> Linear:
@@ -127,8 +128,9 @@ def _linear(series: Sequence[Series], framing: Framing, fraction: float) -> Line
     folds = [Fold(part, mixed(ridges, shares)) for part, ridges in zip(held, found, strict=True)]
     whole = mixed(sums.add(windows(known, ends)).ridges(ways, len(train)), shares)
     error = _mean_errors(held, [[fold.ridge] for fold in folds], scales)[0]
-    is_naive = ways[int(shares.argmax())].penalty == inf and shares.max() == 1
-    return Linear(float(error), framing, folds, train, whole, is_naive)
+    naive = next((n for n, way in enumerate(ways) if way.penalty == inf and shares[n]), None)
+    part = (None, 0.0) if naive is None else (found[-1][naive], float(shares[naive]))
+    return Linear(float(error), framing, folds, train, whole, *part)
 
 
 def _mean_errors(

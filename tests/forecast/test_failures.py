@@ -64,6 +64,19 @@ def test_a_season_that_wanders_is_forecast_about_as_well_as_by_its_last_one() ->
     assert np.mean(shares) < 1.05  # nothing is better than the last one; a ridge alone has 1.19
 
 
+def test_a_season_that_counts_in_part_brings_no_drift_of_the_past_with_it() -> None:
+    shares = []
+    for seed in range(5):
+        rng = np.random.default_rng([8, seed])
+        t = np.arange(211)
+        level = 200 + 250 / (1 + np.exp((70 - t) / 20)) + np.cumsum(rng.normal(0, 2, 211))
+        shape = [0, -0.08, -0.05, 0.15] + np.cumsum(rng.normal(0, 0.01, (53, 4)), axis=0)
+        y = level * (1 + shape.reshape(-1)[:211]) + rng.normal(0, 5, 211)  # grew, and levels off
+        _, error, naive = walked(y, 8)
+        shares.append(error / naive)
+    assert max(shares) < 1
+
+
 def test_a_new_level_is_a_failure_for_half_of_the_steps() -> None:
     rng = np.random.default_rng(0)
     y = rng.normal(size=(200, 2))
