@@ -17,7 +17,7 @@ from fastlstm.train.option import LARGEST, TINY, checked, option
 from fastlstm.train.output_folder import OutputFolder
 from fastlstm.train.record import record
 
-MOST = 1e300  # a number
+MOST = 1e300  # of a limit either way: no number that a series may have is beyond it
 
 
 @dataclass(frozen=True)

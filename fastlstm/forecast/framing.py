@@ -146,7 +146,9 @@ class Framing:
 
 
 def limits_of(series: Sequence[Series], low: float | None, high: float | None) -> Floats:
-    """Return the limits [K,2] of targets; ValueError if a series has values beyond."""
+    """Return the limits [K,2] of targets; ValueError if nothing or no series is between them."""
+    if low is not None and high is not None and not low < high:
+        raise ValueError(f"low is {low:g}, expected less than high, which is {high:g}")
     y = np.concatenate([one.y for one in series])
     least, most = np.nanmin(y, axis=0), np.nanmax(y, axis=0)
     lows = np.where(_are_counts(y), 0.0, -np.inf) if low is None else np.full(len(least), low)

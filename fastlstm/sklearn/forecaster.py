@@ -242,6 +242,12 @@ class LSTMForecaster(BaseEstimator):
         ----------
         y : the steps right after those of `fit`, which was of one series.
         X, stamps : of these steps.
+
+        Raises
+        ------
+        ValueError
+            If they do not follow those of `fit`, which was of one series, or if a target never
+            changed there.
         """
         check_is_fitted(self, "forecaster_")
         if self.several_ or is_several(y):
@@ -252,10 +258,15 @@ class LSTMForecaster(BaseEstimator):
         known = self.series_[0]
         series = continued(known, y, X, stamps)
         steps = min(self.horizon, len(series) - len(known))
+        units = [naive_error(target) for target in known.y.T]
+        if not all(units):
+            raise ValueError(
+                f"target {units.index(0)} never changes in fit, so that errors have no unit; "
+                "backtest(y, start).mae is without one"
+            )
         with num_threads(self.n_threads):
             found = backtest(self.forecaster_, [series], [len(known)], steps, [0.5])
-        unit = [[naive_error(target) for target in known.y.T]]
-        return -replace(found, scales=np.array(unit)).mase
+        return -replace(found, scales=np.array([units])).mase
 
     def save(self, path: str | Path) -> None:
         """Write the fitted forecaster, and the series it goes on from, into one safetensors file.

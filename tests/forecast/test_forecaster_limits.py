@@ -84,6 +84,9 @@ def test_counts_are_told_for_each_target() -> None:
         limits_of(series, 0, None)
     with pytest.raises(ValueError, match="high is 6.5, but target 0 has 7"):
         limits_of(series, None, 6.5)
+    for low in (9, 10):
+        with pytest.raises(ValueError, match=f"low is {low}, expected less than high, which is 9"):
+            limits_of(series, low, 9)
 
 
 def test_limits_are_kept_in_a_file(tmp_path: Path) -> None:

@@ -113,6 +113,13 @@ def test_steps_that_do_not_follow_are_named(fitted: LSTMForecaster) -> None:
         LSTMForecaster().score(y)
 
 
+def test_errors_of_a_series_that_never_changed_have_no_unit() -> None:
+    constant = np.stack([wave(120), np.full(120, 3.0)], axis=1)
+    found = LSTMForecaster(**LINEAR).fit(constant[:100])
+    with pytest.raises(ValueError, match="target 1 never changes in fit"):
+        found.score(constant[100:])
+
+
 def test_a_search_over_several_series_has_a_scorer_of_its_own() -> None:
     series = [wave(120 + n, seed=n) for n in range(4)]
 
