@@ -112,7 +112,7 @@ def test_limits_are_kept_in_a_file(tmp_path: Path) -> None:
         ({"high": np.inf}, ValueError, "high is inf, expected a finite number"),
         ({"low": np.nan}, ValueError, "low is nan, expected a finite number"),
         ({"low": 1}, ValueError, "low is 1, but target 0 has 0"),
-        ({"low": 3, "high": 2}, ValueError, "low is 3, but target 0 has 0"),
+        ({"low": 3, "high": 2}, ValueError, "low is 3, expected less than high, which is 2"),
     ],
 )
 def test_limits_that_cannot_be(options: dict[str, Any], error: Any, told: str) -> None:
