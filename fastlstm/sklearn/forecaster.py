@@ -48,8 +48,9 @@ class LSTMForecaster(BaseEstimator):
     and the quantiles. Both work on windows that are taken off their own mean. Parts at the end are
     held back and forecast from what is before them: that chooses the penalty of the ridge
     regression, the context, the epoch of the net and whether it has learned anything, and sets the
-    width of the bands; for series that are never negative also whether all is learned on a scale
-    of roots or logarithms.
+    width of the bands; it also says whether values far off the usual ones, as of failures, are read
+    as missing, and for series that are never negative whether all is learned on a scale of roots or
+    logarithms.
 
     A series is an array [T] or [T, targets], or a Series or DataFrame of pandas, whose index of
     times gives the stamps, and what is forecast then is like it. NaN is a missing value. A list of
