@@ -31,8 +31,7 @@ from fastlstm.distributed import Processes
 from fastlstm.models import LanguageModel, TextClassifier
 from fastlstm.runtime import get_num_threads
 from fastlstm.text import Encoded, batches
-from fastlstm.train import Adam, Average, Trainer
-from fastlstm.train import trainer as trainer_module
+from fastlstm.train import Adam, Average, Trainer, parallel
 from fastlstm.train.listener import Listener
 from fastlstm.train.sending import Sending
 from fastlstm.train.tasks.language import LanguageModelling
@@ -134,7 +133,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--steps", type=positive, default=40)
     parser.add_argument("--rounds", type=positive, default=2000, help="of a small message")
     options = parser.parse_args(argv)
-    with distributed.start() as processes, patch.object(trainer_module, "Sending", Counted):
+    with distributed.start() as processes, patch.object(parallel, "Sending", Counted):
         found: dict[str, Any] = {"processes": processes.size, "threads": get_num_threads()}
         found["net"] = options.net
         several, trains = processes.size > 1, options.net != "none"

@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks import bench_scale, scale
 from benchmarks.scale import Link, Net, cost
-from fastlstm.train import trainer
+from fastlstm.train import parallel
 
 LINK = Link(1e-5, 1e9)
 NET = Net(64, 0.08, 0.01, 6e5, 2e6, 2, 0.5, 3500, 130, 512)
@@ -40,9 +40,9 @@ def test_more_processes_than_rows_make_a_step_longer() -> None:
 
 
 def test_one_process_is_measured(capsys: pytest.CaptureFixture[str]) -> None:
-    before = trainer.Sending
+    before = parallel.Sending
     assert bench_scale.main(["--steps", "4", "--net", "imdb"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["processes"] == 1
     assert found["late"]["step"] > 0
-    assert trainer.Sending is before
+    assert parallel.Sending is before

@@ -32,11 +32,11 @@ def interrupt_the_second_trial(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Send Ctrl-C once, in its second epoch of three; return a list that grows by each step."""
     steps, step = list[int](), Trainer._step
 
-    def counted(trainer: Trainer, batch: Any, per_epoch: int) -> Any:
+    def counted(trainer: Trainer, part: Any, per_epoch: int, *more: Any) -> None:
         steps.append(1)
         if len(steps) == 4 * per_epoch + 2:
             os.kill(os.getpid(), signal.SIGINT)
-        return step(trainer, batch, per_epoch)
+        step(trainer, part, per_epoch, *more)
 
     monkeypatch.setattr(Trainer, "_step", counted)
     return steps

@@ -100,11 +100,11 @@ def test_a_stopped_run_goes_on_with_the_same_texts_alone(
     whole = train(data, tmp_path / "whole", **given)
     steps, step = list[int](), Trainer._step
 
-    def counted(trainer: Trainer, batch: Any, per_epoch: int) -> Any:
+    def counted(trainer: Trainer, part: Any, per_epoch: int, *more: Any) -> None:
         steps.append(1)
         if len(steps) == per_epoch + 1:  # in the second epoch of pretraining
             os.kill(os.getpid(), signal.SIGINT)
-        return step(trainer, batch, per_epoch)
+        step(trainer, part, per_epoch, *more)
 
     out = tmp_path / "broken"
     with monkeypatch.context() as patch:
