@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from fastlstm.forecast import mae
-from fastlstm.forecast.failures import fences, without_failures
-from fastlstm.forecast.scaling import Scale
-from fastlstm.sklearn import LSTMForecaster
+pytest.importorskip("sklearn")
+
+from fastlstm.forecast import mae  # noqa: E402
+from fastlstm.forecast.failures import fences, without_failures  # noqa: E402
+from fastlstm.forecast.scaling import Scale  # noqa: E402
+from fastlstm.sklearn import LSTMForecaster  # noqa: E402
 
 Floats = NDArray[np.float64]
 
