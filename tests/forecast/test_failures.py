@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 pytest.importorskip("sklearn")
 
-from fastlstm.forecast import mae  # noqa: E402
-from fastlstm.forecast.failures import fences, without_failures  # noqa: E402
-from fastlstm.forecast.scaling import Scale  # noqa: E402
-from fastlstm.sklearn import LSTMForecaster  # noqa: E402
+from fastlstm.forecast import mae
+from fastlstm.forecast.failures import fences, without_failures
+from fastlstm.forecast.scaling import Scale
+from fastlstm.sklearn import LSTMForecaster
 
 Floats = NDArray[np.float64]
 
