@@ -6,7 +6,6 @@ import operator
 import os
 import platform
 import sys
-import sysconfig
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -142,6 +141,8 @@ def show_runtime() -> None:
 def _python() -> str:
     """Return Python's version, and of a free-threaded one whether its lock is on all the same."""
     version = platform.python_version()
+    import sysconfig  # here: it loads much for a line of show_runtime
+
     if not sysconfig.get_config_var("Py_GIL_DISABLED"):
         return version
     locked: Any = sys._is_gil_enabled  # type: ignore[attr-defined,unused-ignore]  # of 3.13

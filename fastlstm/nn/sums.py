@@ -6,7 +6,6 @@ import numpy as np
 
 from fastlstm import kernels
 from fastlstm.kernels.rows import Int64Array
-from fastlstm.kernels.sparse import SparseRows
 from fastlstm.nn.module import Array
 from fastlstm.nn.precision import products
 
@@ -32,6 +31,8 @@ def sums_at(place: Int64Array, count: int, rows: Array) -> Array:
     of_place = np.argsort(place, kind="stable").astype(np.int32)
     offsets = np.concatenate([[0], np.cumsum(np.bincount(place, minlength=count))])
     ones = np.ones(len(rows), np.float32)
+    from fastlstm.kernels.sparse import SparseRows  # here: no recurrent layer needs it
+
     selected = SparseRows(offsets, of_place, ones)
     sums = kernels.backend().sparse_product(selected, np.ascontiguousarray(rows))
     return sums.astype(np.float32)
