@@ -25,10 +25,10 @@ from fastlstm.cli.reading import reading_as
 from fastlstm.printable import say
 from fastlstm.text.labelled import LabelledStream, stream_labelled
 from fastlstm.text.pieces import in_pieces
+from fastlstm.train.classifier.class_numbers import ClassNumbers
 from fastlstm.train.classifier.dealing import Dealer, deal, first_alone
 from fastlstm.train.classifier.loaded_run import LoadedRun, load_run
 from fastlstm.train.classifier.text_config import TextConfig
-from fastlstm.train.classifier.texts import ClassNumbers
 from fastlstm.train.classifier.trained_texts import estimate
 from fastlstm.train.files import write_file
 from fastlstm.train.scoring.plot import draw_scores

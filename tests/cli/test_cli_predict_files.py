@@ -15,7 +15,7 @@ import pytest
 from topics import rows, train, write_csv, write_json_lines
 
 from fastlstm.cli import main, predict
-from fastlstm.train.classifier.texts import numbers_of
+from fastlstm.train.classifier.class_numbers import numbers_of
 
 pytestmark = pytest.mark.usefixtures("no_picture", "no_debug")
 
