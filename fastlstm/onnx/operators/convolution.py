@@ -13,7 +13,7 @@ from fastlstm.onnx.errors import OnnxError
 from fastlstm.onnx.graph import Array, Node
 from fastlstm.onnx.operators import operator
 from fastlstm.onnx.operators.matrix import multiplying
-from fastlstm.onnx.operators.windows import Windows, interior, windows_of
+from fastlstm.onnx.operators.windows import Windows, filled, padded_input, windows_of
 from fastlstm.onnx.plan import Planner
 from fastlstm.onnx.values import Call, Ref, copying
 
@@ -62,10 +62,7 @@ def add_conv(
     p: Planner, x: Ref, w: Ref, bias: Ref | None, at: Windows, groups: int, out: Ref
 ) -> None:
     """Add the step of a convolution."""
-    padded = None
-    if at.pads:
-        padded = p.scratch((*x.shape[:2], *at.padded), x.dtype)
-        padded[...] = 0
+    padded = padded_input(p, x, at)
     depthwise = groups == x.shape[1] == w.shape[0] and prod(at.size) <= MOST_GROUPED_TAPS
     step = _by_sums if depthwise else _by_product
     bind = step(p, x, w, bias, at, groups, out, padded)
@@ -81,13 +78,6 @@ def add_conv(
         weight=w,
         bias=bias,
     )
-
-
-def _source(x: Ref, at: Windows, padded: Array | None) -> tuple[Array, list[Call]]:
-    """Return the padded input, and the call that fills it."""
-    if padded is None:
-        return x.array, []
-    return padded, [copying(interior(at, padded), x.array)]
 
 
 def _by_product(
@@ -107,7 +97,7 @@ def _by_product(
     matrix, fill = _matrix(p, w, bias if extra else None, groups)
 
     def bind() -> list[Call]:
-        source, made = _source(x, at, padded)
+        source, made = filled(x, at, padded)
         made += fill
         results = out.array.reshape(N, groups, M // groups, P)
         if columns is None:
@@ -177,7 +167,7 @@ def _by_sums(
     term = p.scratch(out.shape, out.dtype)
 
     def bind() -> list[Call]:
-        source, made = _source(x, at, padded)
+        source, made = filled(x, at, padded)
         taps = at.taps(source)
         ones = (1,) * len(at.size)
         weights = w.array.reshape(groups, -1)

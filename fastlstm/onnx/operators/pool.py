@@ -12,7 +12,14 @@ import numpy as np
 from fastlstm.onnx.errors import OnnxError
 from fastlstm.onnx.graph import Array, Node
 from fastlstm.onnx.operators import operator
-from fastlstm.onnx.operators.windows import Windows, interior, windows_of
+from fastlstm.onnx.operators.windows import (
+    Windows,
+    auto_pad,
+    filled,
+    interior,
+    padded_input,
+    windows_of,
+)
 from fastlstm.onnx.plan import Planner
 from fastlstm.onnx.values import Call, Ref, copying
 
@@ -23,17 +30,7 @@ def _prepare(p: Planner, node: Node, x: Ref, border: float) -> tuple[Windows, Ar
     """Return the windows, and a padded input whose padding holds `border`."""
     at = windows_of(node, x.shape[2:], node.integers("kernel_shape"))
     at.check_taps()
-    padded = None
-    if at.pads:
-        padded = p.scratch((*x.shape[:2], *at.padded), x.dtype)
-        padded[...] = border
-    return at, padded
-
-
-def _filled(x: Ref, at: Windows, padded: Array | None) -> tuple[Array, list[Call]]:
-    if padded is None:
-        return x.array, []
-    return padded, [copying(interior(at, padded), x.array)]
+    return at, padded_input(p, x, at, border)
 
 
 def _lowest(dtype: np.dtype[Any]) -> float:
@@ -47,7 +44,7 @@ def max_pool(p: Planner, node: Node, inputs: Inputs) -> list[Ref]:
     out = p.new((*x.shape[:2], *at.output), x.dtype)
 
     def bind() -> list[Call]:
-        source, made = _filled(x, at, padded)
+        source, made = filled(x, at, padded)
         first, *others = at.taps(source)
         made.append(copying(out.array, first))
         made += [partial(np.maximum, out.array, tap, out=out.array) for tap in others]
@@ -96,7 +93,7 @@ def average_pool(p: Planner, node: Node, inputs: Inputs) -> list[Ref]:
     counts = _counts(node, at, x.dtype)
 
     def bind() -> list[Call]:
-        source, made = _filled(x, at, padded)
+        source, made = filled(x, at, padded)
         first, *others = at.taps(source)
         made.append(copying(out.array, first))
         made += [partial(np.add, out.array, tap, out.array) for tap in others]
@@ -115,8 +112,7 @@ def _counts(node: Node, at: Windows, dtype: np.dtype[Any]) -> Array:
     interior(at, ones)[...] = 1
     if node.integer("count_include_pad", 0):  # but not what only the last windows reach
         pads = node.integers("pads", (0,) * (2 * len(at.size)))
-        auto = node.text("auto_pad", "NOTSET", ("NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER"))
-        after = pads[len(at.size) :] if auto == "NOTSET" else at.after
+        after = pads[len(at.size) :] if auto_pad(node) == "NOTSET" else at.after
         cuts = (slice(0, b + n + a) for b, n, a in zip(at.before, at.input, after, strict=True))
         ones[tuple(cuts)] = 1
     total: Array = np.zeros(at.output, dtype)

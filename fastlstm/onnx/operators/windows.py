@@ -11,6 +11,8 @@ import numpy as np
 
 from fastlstm.onnx.errors import OnnxError
 from fastlstm.onnx.graph import Array, Node
+from fastlstm.onnx.plan import Planner
+from fastlstm.onnx.values import Call, Ref, copying
 
 MOST_TAPS = 4096  # places of a window that get a call each
 
@@ -67,50 +69,85 @@ def windows_of(node: Node, shape: Sequence[int], size: Sequence[int]) -> Windows
     n = len(shape)
     if len(size) != n or n < 1:
         raise OnnxError(f"windows of {tuple(size)!s:.80} over axes {tuple(shape)}: they differ")
-    ones, zeros = (1,) * n, (0,) * (2 * n)
-    stride, dilation = node.integers("strides", ones), node.integers("dilations", ones)
-    pads = node.integers("pads", zeros)
-    for name, values, count, least in (
-        ("kernel_shape", size, n, 1),
-        ("strides", stride, n, 1),
-        ("dilations", dilation, n, 1),
-        ("pads", pads, 2 * n, 0),
-    ):
-        if len(values) != count or any(value < least for value in values):
-            raise OnnxError(f"{name} {tuple(values)!s:.80}, expected {count} of {least} or more")
+    _check_integers("kernel_shape", size, n, 1)
+    stride, dilation = integers_of(node, "strides", n, 1), integers_of(node, "dilations", n, 1)
+    pads = integers_of(node, "pads", 2 * n, 0)
     reach = tuple((k - 1) * d + 1 for k, d in zip(size, dilation, strict=True))
-    auto = node.text("auto_pad", "NOTSET", ("NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER"))
+    auto = auto_pad(node)
     if auto.startswith("SAME"):
-        wanted = [-(-length // s) for length, s in zip(shape, stride, strict=True)]
-        total = [
-            max((w - 1) * s + r - length, 0)
-            for w, s, r, length in zip(wanted, stride, reach, shape, strict=True)
-        ]
-        half = [t // 2 if auto == "SAME_UPPER" else t - t // 2 for t in total]
-        pads = (*half, *(t - h for t, h in zip(total, half, strict=True)))
+        pads = _same_pads(shape, stride, reach, auto)
     elif auto == "VALID":
-        pads = zeros
-    before, after = tuple(pads[:n]), tuple(pads[n:])
+        pads = (0,) * (2 * n)
+    before, after = pads[:n], pads[n:]
     up = bool(node.integer("ceil_mode", 0)) if node.op.endswith("Pool") else False
-    output = []
-    for k in range(n):
-        room = shape[k] + before[k] + after[k] - reach[k]
-        count = (-(-room // stride[k]) if up else room // stride[k]) + 1
-        if up and (count - 1) * stride[k] >= shape[k] + before[k]:
-            count -= 1  # a window that would begin in the padding behind
-        if room < 0 or count < 1:
-            raise OnnxError(
-                f"windows that reach over {reach}, expected no more than {tuple(shape)}"
-            )
-        output.append(count)
+    axes = zip(shape, stride, reach, before, after, strict=True)
+    output = tuple(_count(*axis, up) for axis in axes)
+    if not all(output):
+        raise OnnxError(f"windows that reach over {reach}, expected no more than {tuple(shape)}")
     if up:  # what the last windows need
-        after = tuple(
-            max(a, (o - 1) * s + r - length - b)
-            for a, o, s, r, length, b in zip(
-                after, output, stride, reach, shape, before, strict=True
-            )
-        )
-    return Windows(tuple(size), stride, dilation, before, after, tuple(shape), tuple(output))
+        ends = ((o - 1) * s + r for o, s, r in zip(output, stride, reach, strict=True))
+        given = zip(ends, shape, before, after, strict=True)
+        after = tuple(max(a, end - length - b) for end, length, b, a in given)
+    return Windows(tuple(size), stride, dilation, before, after, tuple(shape), output)
+
+
+def _count(length: int, stride: int, reach: int, before: int, after: int, up: bool) -> int:
+    """Return how many windows there are along an axis, 0 if it is too short for one."""
+    room = before + length + after - reach
+    if room < 0:
+        return 0
+    count = (-(-room // stride) if up else room // stride) + 1
+    if up and (count - 1) * stride >= length + before:
+        count -= 1  # a window that would begin in the padding behind
+    return count
+
+
+def _same_pads(
+    shape: Sequence[int], stride: Sequence[int], reach: Sequence[int], auto: str
+) -> tuple[int, ...]:
+    """Return the padding, before and then after, for a window at every stride of the input."""
+    axes = zip(shape, stride, reach, strict=True)
+    total = [max((-(-length // s) - 1) * s + r - length, 0) for length, s, r in axes]
+    before = [part_before(t, auto) for t in total]
+    return (*before, *(t - b for t, b in zip(total, before, strict=True)))
+
+
+def part_before(total: int, auto: str) -> int:
+    """Return how much of the padding along an axis is before: the half, rounded as `auto` says."""
+    return total // 2 if auto == "SAME_UPPER" else total - total // 2
+
+
+def auto_pad(node: Node) -> str:
+    """Return how a node chooses its padding; NOTSET if it does not."""
+    return node.text("auto_pad", "NOTSET", ("NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER"))
+
+
+def integers_of(node: Node, name: str, count: int, least: int) -> tuple[int, ...]:
+    """Read so many numbers of `least`, which is also their default, or more."""
+    values = node.integers(name, (least,) * count)
+    _check_integers(name, values, count, least)
+    return values
+
+
+def _check_integers(name: str, values: Sequence[int], count: int, least: int) -> None:
+    if len(values) != count or any(value < least for value in values):
+        raise OnnxError(f"{name} {tuple(values)!s:.80}, expected {count} of {least} or more")
+
+
+def padded_input(p: Planner, x: Ref, at: Windows, border: float = 0) -> Array | None:
+    """Return an array for x with padding that holds `border`; None where there is none."""
+    if not at.pads:
+        return None
+    padded = p.scratch((*x.shape[:2], *at.padded), x.dtype)
+    padded[...] = border
+    return padded
+
+
+def filled(x: Ref, at: Windows, padded: Array | None) -> tuple[Array, list[Call]]:
+    """Return x or, filled with it, the array with padding, and the calls that fill that."""
+    if padded is None:
+        return x.array, []
+    return padded, [copying(interior(at, padded), x.array)]
 
 
 def interior(w: Windows, padded: Array) -> Array:
