@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -33,31 +34,30 @@ class Worker:
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, encoding="utf-8", errors="replace",
             env=_environment(threads), start_new_session=True,  # Ctrl-C comes by way of us
         )  # fmt: skip
+        assert self._process.stdin is not None  # as both are pipes
+        assert self._process.stdout is not None
+        self._orders, self._answers = self._process.stdin, self._process.stdout
         self._listener = threading.Thread(target=self._listen, daemon=True)
         self._listener.start()
 
     def make(self, number: int) -> None:
         """Ask it to make a trial."""
         self.number = number
-        try:
-            self._process.stdin.write(f"{number}\n")  # type: ignore[union-attr]
-            self._process.stdin.flush()  # type: ignore[union-attr]
-        except OSError:
-            pass  # it has ended, as the queue will tell
+        with suppress(OSError):  # it has ended, as the queue will tell
+            self._orders.write(f"{number}\n")
+            self._orders.flush()
 
     def stop(self) -> None:
         """Ask it to end, after it has saved a trial in work."""
-        try:
-            self._process.stdin.close()  # type: ignore[union-attr]
-        except OSError:
-            pass
+        with suppress(OSError):  # it has ended, and the last order could not be flushed
+            self._orders.close()
 
     def end(self) -> None:
         """Wait until it has ended, as it was asked to."""
         self.stop()
         self._process.wait()
         self._listener.join()
-        self._process.stdout.close()  # type: ignore[union-attr]
+        self._answers.close()
 
     def kill(self) -> None:
         """End it at once."""
@@ -72,7 +72,7 @@ class Worker:
         return f"its process ended with status {status}"
 
     def _listen(self) -> None:
-        for line in self._process.stdout:  # type: ignore[union-attr]
+        for line in self._answers:
             try:
                 told = json.loads(line)
             except ValueError:
@@ -112,9 +112,9 @@ class Pool:
         self, kind: type[BaseException] | None, error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:  # fmt: skip
-        for worker in self._workers:
-            worker.stop()
-            if kind is not None:
+        self._stop()
+        if kind is not None:
+            for worker in self._workers:
                 worker.kill()
         for worker in self._workers:
             worker.end()
@@ -132,8 +132,7 @@ class Pool:
             while self._workers:
                 if guard.requested and not stopping:
                     stopping = True
-                    for worker in self._workers:
-                        worker.stop()
+                    self._stop()
                 try:
                     worker, told = self._heard.get(timeout=TICK)
                 except queue.Empty:
@@ -143,14 +142,14 @@ class Pool:
                     continue
                 self._hear(worker, told, done)
                 if not stopping and worker.number < 0:
-                    number = next(numbers, None)
-                    if number is None:
-                        worker.stop()
-                    else:
-                        worker.make(number)
+                    _go_on(worker, numbers)
             if guard.requested:
                 self.saved = True
                 raise Interrupted(number=guard.signal)
+
+    def _stop(self) -> None:
+        for worker in self._workers:
+            worker.stop()
 
     def _start(self) -> Worker:
         return Worker(self._folder, self._threads, self._heard)
@@ -172,6 +171,15 @@ class Pool:
         if worker.number >= 0 and not stopping:
             self._failed(worker.number, worker.told_end)
             self._workers.append(self._start())
+
+
+def _go_on(worker: Worker, numbers: Iterator[int]) -> None:
+    """Ask a process for the next trial, or to end if there is none."""
+    number = next(numbers, None)
+    if number is None:
+        worker.stop()
+    else:
+        worker.make(number)
 
 
 def _environment(threads: int) -> dict[str, str]:
