@@ -54,7 +54,9 @@ def save_forecaster(
         "has_usual": framing.has_usual,
         "circles": list(framing.calendar.circles),
         "quantiles": forecaster.quantiles,
-        "series": [{"flat": one.flat, "names": one.names} for one in series],
+        "series": [
+            {"flat": one.flat, "names": one.names, "known": list(one.known)} for one in series
+        ],
     }
     checkpoint.save(path, checkpoint.joined(parts), KIND, {**note, "forecaster": about})
 
@@ -123,8 +125,9 @@ def _series(arrays: Mapping[str, Any], about: Mapping[str, Any]) -> Series:
         stamps = stamps.astype(np.int64).view("datetime64[us]")
         if stamps.shape != y.shape[:1]:
             raise ValueError(f"a series has shape {y.shape}, but its stamps {stamps.shape}")
-    names = [str(name) for name in about["names"]]
-    return Series(y, X, stamps, flat=bool(about["flat"]), labels=tuple(names))
+    names = tuple(map(str, about["names"]))
+    known = tuple(map(str, about.get("known", ())))  # which older files do not have
+    return Series(y, X, stamps, flat=bool(about["flat"]), labels=names, known=known)
 
 
 def _check_fit(made: Forecaster, series: Sequence[Series]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -27,7 +28,7 @@ class Series:
     stamps : datetime64 [T], evenly spaced; None if the times are unknown.
     flat : whether the targets were given as [T].
     like : the pandas object that `y` was given as, else None.
-    labels : names of the targets, if they have any.
+    labels, known : names of the targets and of the columns of X, if they have any.
     """
 
     y: Floats
@@ -36,6 +37,7 @@ class Series:
     flat: bool = False
     like: Any = None
     labels: tuple[str, ...] = ()
+    known: tuple[str, ...] = ()
 
     @property
     def names(self) -> list[str]:
@@ -102,7 +104,7 @@ def read_series(name: str, y: Any, X: Any = None, stamps: Any = None) -> Series:
             check_even("stamps" if stamps is not None else f"the index of {name}", when)
     like = y if hasattr(y, "index") and hasattr(y, "iloc") else None
     known = read_known("X", X, len(values), when, like)
-    return Series(values, known, when, np.ndim(y) == 1, like, _labels(y))
+    return Series(values, known, when, np.ndim(y) == 1, like, names_of(y), names_of(X))
 
 
 def read_known(
@@ -140,10 +142,25 @@ def _places(name: str, there: Stamps, stamps: Any) -> Any:
     return place
 
 
-def _labels(y: Any) -> tuple[str, ...]:
-    """Return the names that a pandas object has for its columns."""
-    columns: Any = getattr(y, "columns", None)
+def check_order(name: str, found: Sequence[str], expected: Sequence[str]) -> None:
+    """Raise ValueError if a column stands where `expected` has another one, by its name.
+
+    Columns that `expected` does not name at all may be the same things under other names.
+    """
+    for at, (column, there) in enumerate(zip(found, expected, strict=False)):
+        if column != there and column in expected:
+            raise ValueError(
+                f"column {at} of {name} is {column!r:.60}, which was column "
+                f"{expected.index(column)} in fit: give the columns in the order of fit"
+            )
+
+
+def names_of(table: Any) -> tuple[str, ...]:
+    """Return the names that a table has for its columns, or a series for itself."""
+    columns: Any = getattr(table, "columns", None)
+    if hasattr(type(table), "column_names"):  # a table of Arrow, whose `columns` are the values
+        columns = table.column_names
     if columns is None:
-        name = getattr(y, "name", None)
+        name = getattr(table, "name", None)
         columns = () if name is None else (name,)
     return tuple(map(str, columns))

@@ -46,7 +46,7 @@ def read_numbers(name: str, values: Any) -> Floats:
             f"{name} has dtype {array.dtype} and shape {array.shape}, expected numbers of shape "
             "(steps,) or (steps, columns)"
         )
-    found = array.astype(np.float64)
+    found = array.astype(np.float64, order="C")  # sums have the bits of a file's arrays
     found = found[:, None] if found.ndim == 1 else found
     size = np.abs(np.where(np.isfinite(found), found, 0)).max(axis=0, initial=0)
     wrong = (size > LARGEST) | ((size > 0) & (size < SMALLEST))

@@ -247,8 +247,8 @@ class LSTMForecaster(BaseEstimator):
         Raises
         ------
         ValueError
-            If they do not follow those of `fit`, which was of one series, or if a target never
-            changed there.
+            If they do not follow those of `fit`, which was of one series, or have other columns,
+            or if a target never changed there.
         """
         check_is_fitted(self, "forecaster_")
         if self.several_ or is_several(y):
@@ -326,7 +326,7 @@ class LSTMForecaster(BaseEstimator):
             raise ValueError(f"X is missing: fit had {F} features, which the future needs too")
         if y is None:
             return self.series_, known_ahead(self.series_, X, steps, several)
-        series, ahead = other_series(y, X, stamps, steps, several, F)
+        series, ahead = other_series(y, X, stamps, steps, several, self.series_[0])
         framing = self.forecaster_.framing
         check_as_fitted(series, self.series_[0], framing)
         check_past(series, framing)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timezone
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastlstm.forecast.index import is_local, stamps_of_index
-from fastlstm.forecast.series import Series, read_known, read_series
+from fastlstm.forecast.series import Series, check_order, names_of, read_known, read_series
 from fastlstm.forecast.stamps import Stamps, find_spacing, shown_time
 
 Floats = NDArray[np.float64]
@@ -47,16 +48,15 @@ def listed(values: Any, count: int, several: bool, name: str) -> list[Any]:
     return list(values)
 
 
-def features(X: Any, rows: int, size: int, stamps: Stamps | None, like: Any) -> Floats:
-    """Return the features [rows, size] of steps that follow; more rows may be given.
+def features(X: Any, rows: int, fit: Series, stamps: Stamps | None, like: Any) -> Floats:
+    """Return the features [rows, F] of steps that follow, as `fit` had them; more may be given.
 
     Of a pandas object with times they are those of the `stamps` of a series like `like`, wherever
     they stand in it.
     """
     has_times = stamps is not None and stamps_of_index("the index of X", X) is not None
     found = read_known("X", X if X is None or has_times else X[:rows], rows, stamps, like)
-    if found.shape[1] != size:
-        raise ValueError(f"X has {found.shape[1]} columns, expected {size} as in fit")
+    _check_columns("X", found, names_of(X), fit.X, fit.known)
     return found
 
 
@@ -82,23 +82,38 @@ def continued(series: Series, y: Any, X: Any, stamps: Any) -> Series:
             f"y[{at}] is of {shown_time(after.stamps[at])}, expected {shown_time(when[at])}: the "
             "steps right after those of fit"
         )
-    X = read_known("X", X, len(after), when, after.like)
-    for what, found, expected in (("y", after.y, series.y), ("X", X, series.X)):
-        if found.shape[1] != expected.shape[1]:
-            raise ValueError(
-                f"{what} has {found.shape[1]} columns, expected {expected.shape[1]} as in fit"
-            )
-    return series.joined(after.y, X)
+    known = read_known("X", X, len(after), when, after.like)
+    check_columns(replace(after, X=known, known=names_of(X)), series)
+    return series.joined(after.y, known)
+
+
+def check_columns(found: Series, fit: Series) -> None:
+    """Raise ValueError if a series has other targets or features than that of `fit`, by name too.
+
+    See `check_order`.
+    """
+    _check_columns("y", found.y, found.labels, fit.y, fit.labels)
+    _check_columns("X", found.X, found.known, fit.X, fit.known)
+
+
+def _check_columns(
+    name: str, found: Floats, names: Sequence[str], fit: Floats, fit_names: Sequence[str]
+) -> None:
+    if found.shape[1] != fit.shape[1]:
+        raise ValueError(f"{name} has {found.shape[1]} columns, expected {fit.shape[1]} as in fit")
+    check_order(name, names, fit_names)
 
 
 def check_alike(series: Sequence[Series]) -> None:
-    """Raise ValueError if series differ in how many targets or features they have."""
+    """Raise ValueError if series differ in how many targets or features they have, or in order."""
     for n, one in enumerate(series):
         for what, found, expected in (
             ("y", one.y.shape[1], series[0].y.shape[1]), ("X", one.X.shape[1], series[0].X.shape[1])
         ):  # fmt: skip
             if found != expected:
                 raise ValueError(f"{what}[{n}] has {found} columns, but {what}[0] has {expected}")
+        check_order(f"y[{n}]", one.labels, series[0].labels)
+        check_order(f"X[{n}]", one.known, series[0].known)
 
 
 def origin(start: Any, series: Series) -> int:

@@ -10,23 +10,23 @@ import numpy as np
 
 from fastlstm.forecast.framing import Framing
 from fastlstm.forecast.series import Series, read_series
-from fastlstm.sklearn.given_series import Floats, features, following, listed
+from fastlstm.sklearn.given_series import Floats, check_columns, features, following, listed
 
 
 def known_ahead(series: Sequence[Series], X: Any, steps: int, several: bool) -> list[Floats]:
     """Return the features [steps, F] of the steps that follow each series, as `fit` had them."""
     return [
-        features(known, steps, one.X.shape[1], following(one, steps), one.like)
+        features(known, steps, one, following(one, steps), one.like)
         for one, known in zip(series, listed(X, len(series), several, "X"), strict=True)
     ]
 
 
 def other_series(
-    y: Any, X: Any, stamps: Any, steps: int, several: bool, size: int
+    y: Any, X: Any, stamps: Any, steps: int, several: bool, fit: Series
 ) -> tuple[list[Series], list[Floats]]:
     """Return other series than those of `fit`, and the features of the steps that follow each.
 
-    `X`, of `size` features a step, begins where `y` does and goes on for so many `steps` after it.
+    `X`, with the columns of `fit`, begins where `y` does and goes on for `steps` after it.
     """
     ys = list(y) if several else [y]
     X, stamps = listed(X, len(ys), several, "X"), listed(stamps, len(ys), several, "stamps")
@@ -35,7 +35,7 @@ def other_series(
         found = read_series("y", one, None, times)
         T, after = len(found), following(found, steps)
         when = None if after is None else np.concatenate([found.stamps, after])
-        all_known = features(known, T + steps, size, when, found.like)
+        all_known = features(known, T + steps, fit, when, found.like)
         series.append(replace(found, X=all_known[:T]))
         ahead.append(all_known[T:])
     return series, ahead
@@ -44,11 +44,7 @@ def other_series(
 def check_as_fitted(series: Sequence[Series], like: Series, framing: Framing) -> None:
     """Raise ValueError if a series has other targets, features or stamps than those of `fit`."""
     for one in series:
-        for what, found, expected in (
-            ("y", one.y.shape[1], like.y.shape[1]), ("X", one.X.shape[1], like.X.shape[1])
-        ):  # fmt: skip
-            if found != expected:
-                raise ValueError(f"{what} has {found} columns, expected {expected} as in fit")
+        check_columns(one, like)
         if one.stamps is None and framing.calendar.circles:
             raise ValueError("y has no stamps, expected some as in fit: stamps=")
 
