@@ -9,14 +9,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastlstm.kernels import backend
+from fastlstm.linear import saving
+from fastlstm.linear.contributions import shares
+from fastlstm.linear.counting import Features
+from fastlstm.linear.options import NgramOptions
+from fastlstm.linear.token_rows import TokenRows
+from fastlstm.linear.weighting import Reals, weigh
 from fastlstm.shown import shown
-
-from . import saving
-from .contributions import shares
-from .counting import Features
-from .options import NgramOptions
-from .token_rows import TokenRows
-from .weighting import Reals, weigh
 
 
 class BagOfNgrams:
@@ -67,7 +66,7 @@ class BagOfNgrams:
         advance: Callable[[float], object] | None = None,
     ) -> BagOfNgrams:
         """Return a classifier of labelled texts: arguments and errors as of `LinearTraining`."""
-        from .training import LinearTraining
+        from fastlstm.linear.training import LinearTraining
 
         training = LinearTraining(
             texts,

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from .counting import Features
-from .hashing import hash_tokens
-from .ngrams import Int64s, ngram_keys, spell
-from .token_rows import TokenRows
-from .weighting import Reals, weigh
+from fastlstm.linear.counting import Features
+from fastlstm.linear.hashing import hash_tokens
+from fastlstm.linear.ngrams import Int64s, ngram_keys, spell
+from fastlstm.linear.token_rows import TokenRows
+from fastlstm.linear.weighting import Reals, weigh
 
 if TYPE_CHECKING:
-    from .bag_of_ngrams import BagOfNgrams
+    from fastlstm.linear.bag_of_ngrams import BagOfNgrams
 
 
 def shares(model: BagOfNgrams, tokens: Sequence[str]) -> Reals:

@@ -12,13 +12,12 @@ from numpy.typing import NDArray
 from fastlstm.kernels import backend
 from fastlstm.kernels.backend import KeyTable
 from fastlstm.kernels.sparse import SparseRows
-
-from .grams import CharGrams, Columns, Grams, WordGrams
-from .hashing import UInt64s
-from .ngrams import Int64s
-from .options import Range
-from .side_by_side import side_by_side
-from .token_rows import TokenRows
+from fastlstm.linear.grams import CharGrams, Columns, Grams, WordGrams
+from fastlstm.linear.hashing import UInt64s
+from fastlstm.linear.ngrams import Int64s
+from fastlstm.linear.options import Range
+from fastlstm.linear.side_by_side import side_by_side
+from fastlstm.linear.token_rows import TokenRows
 
 
 class Features:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .ngrams import Int64s
+from fastlstm.linear.ngrams import Int64s
 
 
 def folds_of(labels: Int64s, folds: int, rng: np.random.Generator) -> Int64s:

@@ -10,13 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastlstm.kernels.backend import KeyTable
+from fastlstm.linear.hashing import UInt64s
+from fastlstm.linear.ngrams import Int64s, ngram_keys, spell
+from fastlstm.linear.options import Range
+from fastlstm.linear.token_rows import TokenRows
 from fastlstm.runtime import get_num_threads
 from fastlstm.text.encoded import runs
-
-from .hashing import UInt64s
-from .ngrams import Int64s, ngram_keys, spell
-from .options import Range
-from .token_rows import TokenRows
 
 # N-grams that all threads together work on at a time: bounds the memory that they take. With four
 # times as many, what threads had freed stayed with the process: 30 % more of it for two threads.

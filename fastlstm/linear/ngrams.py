@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from .hashing import UInt64s, extend, hash_characters
+from fastlstm.linear.hashing import UInt64s, extend, hash_characters
 
 Int64s = NDArray[np.int64]
 Bools = NDArray[np.bool_]

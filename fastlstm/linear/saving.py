@@ -9,13 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastlstm.kernels.sparse import read_keys
-
-from .counting import Features
-from .options import Range, check_range
-from .weighting import Reals
+from fastlstm.linear.counting import Features
+from fastlstm.linear.options import Range, check_range
+from fastlstm.linear.weighting import Reals
 
 if TYPE_CHECKING:
-    from .bag_of_ngrams import BagOfNgrams
+    from fastlstm.linear.bag_of_ngrams import BagOfNgrams
 
 MOST = 1e30  # that a number may be: logits of such are still finite
 VERSION = 1  # of the hashes and of what is made of a text

@@ -8,8 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastlstm.kernels.masked import refuse_masked
-
-from .ngrams import Int64s
+from fastlstm.linear.ngrams import Int64s
 
 
 class Targets(NamedTuple):

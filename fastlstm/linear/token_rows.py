@@ -11,10 +11,9 @@ from itertools import count
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fastlstm.linear.hashing import UInt64s, hash_tokens
 from fastlstm.text.encoded import Encoded
 from fastlstm.text.marks import tokens_with_marks
-
-from .hashing import UInt64s, hash_tokens
 
 Int64s = NDArray[np.int64]
 

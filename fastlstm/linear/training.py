@@ -12,17 +12,16 @@ from fastlstm import runtime
 from fastlstm.kernels import backend
 from fastlstm.kernels.masked import refuse_masked
 from fastlstm.kernels.sparse import LEAST_COST, MOST_COST, LogisticProblem
+from fastlstm.linear.bag_of_ngrams import BagOfNgrams
+from fastlstm.linear.counting import find_features
+from fastlstm.linear.folds import folds_of
+from fastlstm.linear.ngrams import Int64s
+from fastlstm.linear.options import FEW_TEXTS, NgramOptions
+from fastlstm.linear.side_by_side import ending, side_by_side
+from fastlstm.linear.targets import read_targets
+from fastlstm.linear.token_rows import TokenRows
+from fastlstm.linear.weighting import Reals, scales_of, select, weigh
 from fastlstm.shown import shown
-
-from .bag_of_ngrams import BagOfNgrams
-from .counting import find_features
-from .folds import folds_of
-from .ngrams import Int64s
-from .options import FEW_TEXTS, NgramOptions
-from .side_by_side import ending, side_by_side
-from .targets import read_targets
-from .token_rows import TokenRows
-from .weighting import Reals, scales_of, select, weigh
 
 CHARS_LEAST = 2  # texts that must have an n-gram of characters
 MOST_WEIGHT = MOST_COST / 10

@@ -6,11 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastlstm.kernels.sparse import SparseRows
+from fastlstm.linear.counting import Counts
+from fastlstm.linear.ngrams import Int64s
+from fastlstm.linear.targets import Targets
 from fastlstm.text.encoded import runs
-
-from .counting import Counts
-from .ngrams import Int64s
-from .targets import Targets
 
 Reals = NDArray[np.float64]
 

@@ -6,16 +6,16 @@ for batch in batches(train, 64, seed=0, epoch=3):   # tokens [N, T], lengths [N]
     ...
 """
 
-from .batches import Batch, batches, collate, count_batches, plan_batches
-from .download import ChecksumError, DownloadError, UnreachableError
-from .encoded import Encoded
-from .files import cache_folder
-from .imdb import ImdbData, IncompleteDataWarning, load_imdb, load_unlabelled
-from .language import LanguageData, load_language
-from .symbols import Symbols
-from .tokenizer import tokenize
-from .vocabulary import PAD, UNK, Vocabulary
-from .windows import Window, columns, count_windows, windows
+from fastlstm.text.batches import Batch, batches, collate, count_batches, plan_batches
+from fastlstm.text.download import ChecksumError, DownloadError, UnreachableError
+from fastlstm.text.encoded import Encoded
+from fastlstm.text.files import cache_folder
+from fastlstm.text.imdb import ImdbData, IncompleteDataWarning, load_imdb, load_unlabelled
+from fastlstm.text.language import LanguageData, load_language
+from fastlstm.text.symbols import Symbols
+from fastlstm.text.tokenizer import tokenize
+from fastlstm.text.vocabulary import PAD, UNK, Vocabulary
+from fastlstm.text.windows import Window, columns, count_windows, windows
 
 __all__ = [
     "PAD",

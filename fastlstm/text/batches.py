@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .encoded import Encoded, Ints
-from .vocabulary import PAD
+from fastlstm.text.encoded import Encoded, Ints
+from fastlstm.text.vocabulary import PAD
 
 
 @dataclass(frozen=True, eq=False, slots=True)

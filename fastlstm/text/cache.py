@@ -15,13 +15,12 @@ from pathlib import Path
 import numpy as np
 
 from fastlstm.notices import FastlstmWarning
-
-from .corpus import Corpus
-from .encoded import Encoded
-from .files import remove_temporary, replacing
-from .opening import open_file
-from .sources import SPLITS
-from .tokenizer import TOKENIZER_VERSION, WORD
+from fastlstm.text.corpus import Corpus
+from fastlstm.text.encoded import Encoded
+from fastlstm.text.files import remove_temporary, replacing
+from fastlstm.text.opening import open_file
+from fastlstm.text.sources import SPLITS
+from fastlstm.text.tokenizer import TOKENIZER_VERSION, WORD
 
 CACHE_VERSION = 2
 DAY = 24 * 3600  # seconds; no process writes a file for so long

@@ -6,8 +6,8 @@ import re
 from functools import cache
 from re import Pattern
 
-from .word_classes import JOINERS, marks, unspaced
-from .words import compose, picture
+from fastlstm.text.word_classes import JOINERS, marks, unspaced
+from fastlstm.text.words import compose, picture
 
 
 def characters(text: str) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from .lines import read_lines
+from fastlstm.text.lines import read_lines
 
 _CLASS_FILES = (".pos", ".neg")  # as in rt-polarity.pos
 

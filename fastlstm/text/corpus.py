@@ -9,11 +9,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .encoded import Encoded, Ints
-from .marks import is_mark
-from .token_list import by_frequency
-from .tokenizer import WORD, split
-from .vocabulary import SPECIAL, UNK
+from fastlstm.text.encoded import Encoded, Ints
+from fastlstm.text.marks import is_mark
+from fastlstm.text.token_list import by_frequency
+from fastlstm.text.tokenizer import WORD, split
+from fastlstm.text.vocabulary import SPECIAL, UNK
 
 
 class Texts(NamedTuple):

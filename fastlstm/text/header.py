@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import islice
 from typing import NamedTuple
 
-from .rows import FileRows
+from fastlstm.text.rows import FileRows
 
 _LOOKED_AT = 200  # rows
 _MOST_COLUMNS = 100  # of a table that is looked at

@@ -9,17 +9,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from fastlstm.notices import FastlstmWarning
-
-from .cache import cached
-from .corpus import Corpus, Texts, build_corpus, encode_with
-from .download import UnreachableError, download
-from .encoded import Encoded
-from .files import cache_folder
-from .keras_npz import read_keras
-from .reviews import read_texts, read_unlabelled
-from .sources import ARCHIVE_NAME, CLASSES, UNLABELLED, Source, find_source, look_in
-from .tokenizer import CHAR, WORD, check_analyzer
-from .vocabulary import Vocabulary, check_size
+from fastlstm.text.cache import cached
+from fastlstm.text.corpus import Corpus, Texts, build_corpus, encode_with
+from fastlstm.text.download import UnreachableError, download
+from fastlstm.text.encoded import Encoded
+from fastlstm.text.files import cache_folder
+from fastlstm.text.keras_npz import read_keras
+from fastlstm.text.reviews import read_texts, read_unlabelled
+from fastlstm.text.sources import ARCHIVE_NAME, CLASSES, UNLABELLED, Source, find_source, look_in
+from fastlstm.text.tokenizer import CHAR, WORD, check_analyzer
+from fastlstm.text.vocabulary import Vocabulary, check_size
 
 OFFICIAL_URL = f"https://ai.stanford.edu/~amaas/data/sentiment/{ARCHIVE_NAME}"
 OFFICIAL_SHA256 = "c40f74a18d3b61f90feba1e17730e0d38e8b97c05fde7008942e91923d1658fe"

@@ -9,10 +9,10 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from .json_text import JsonText
-from .json_value import whole
-from .lines import cut_lines
-from .rows import ABSENT, FileRows, Row
+from fastlstm.text.json_text import JsonText
+from fastlstm.text.json_value import whole
+from fastlstm.text.lines import cut_lines
+from fastlstm.text.rows import ABSENT, FileRows, Row
 
 
 def _exact(text: str) -> Decimal:

@@ -18,11 +18,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .corpus import Corpus
-from .encoded import Encoded, Ints
-from .opening import read_bytes, read_text
-from .packed import DAMAGE
-from .vocabulary import SPECIAL, UNK
+from fastlstm.text.corpus import Corpus
+from fastlstm.text.encoded import Encoded, Ints
+from fastlstm.text.opening import read_bytes, read_text
+from fastlstm.text.packed import DAMAGE
+from fastlstm.text.vocabulary import SPECIAL, UNK
 
 WORD_INDEX_NAME = "imdb_word_index.json"
 _START, _INDEX_FROM = 1, 3  # the defaults of keras.datasets.imdb.load_data

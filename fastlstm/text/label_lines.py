@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from .rows import FileRows, Row
+from fastlstm.text.rows import FileRows, Row
 
 MARK = "__label__"
 

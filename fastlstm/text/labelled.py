@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from fastlstm.notices import FastlstmWarning
-
-from .class_folders import read_class_folder
-from .json_rows import shown
-from .labels import class_name
-from .row_kinds import read_rows
-from .rows import ABSENT, FileRows, Reading
-from .which_columns import Columns, absent, find_columns, text_of
+from fastlstm.text.class_folders import read_class_folder
+from fastlstm.text.json_rows import shown
+from fastlstm.text.labels import class_name
+from fastlstm.text.row_kinds import read_rows
+from fastlstm.text.rows import ABSENT, FileRows, Reading
+from fastlstm.text.which_columns import Columns, absent, find_columns, text_of
 
 _LISTED = 5  # rows without a label that an error names
 _MOST_QUOTED = 10_000  # texts that may hold rows are looked at

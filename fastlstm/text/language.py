@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from .opening import read_text
-from .symbols import Symbols
+from fastlstm.text.opening import read_text
+from fastlstm.text.symbols import Symbols
 
 BUNDLED = Path(__file__).with_name("data") / "shakespeare.txt.bz2"
 PARTS = ("train", "val", "test")

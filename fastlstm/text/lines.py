@@ -7,7 +7,7 @@ import io
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from .packed import Unpacked, open_unpacked
+from fastlstm.text.packed import Unpacked, open_unpacked
 
 # UTF-32 before UTF-16, whose mark begins the one of UTF-32.
 _MARKS = (

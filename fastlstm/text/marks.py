@@ -7,9 +7,9 @@ import unicodedata
 from functools import cache
 from re import Pattern
 
-from .characters import mixed
-from .tokenizer import CHAR, MIXED, WORD, WORD_1, check_analyzer, tokenize
-from .words import is_plain, prepared, word
+from fastlstm.text.characters import mixed
+from fastlstm.text.tokenizer import CHAR, MIXED, WORD, WORD_1, check_analyzer, tokenize
+from fastlstm.text.words import is_plain, prepared, word
 
 _ASCII = re.compile(r"[a-z0-9']+|[!-&(-/:-@\[-`{-~]")  # a word or a mark
 _PLAIN = re.compile(r"((?:[^\W_]|')+)|(\S)")  # a word or another sign

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .opening import read_text
-from .pairs import Pair, words_and_marks
+from fastlstm.text.opening import read_text
+from fastlstm.text.pairs import Pair, words_and_marks
 
 HELD_BACK = 1000  # pairs for validation and for the test, each at most a tenth of the sources
 

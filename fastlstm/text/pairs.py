@@ -13,10 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .batches import collate, plan_batches, rest
-from .encoded import Encoded, Ints, runs
-from .token_list import by_frequency
-from .vocabulary import SPECIAL, UNK, Vocabulary
+from fastlstm.text.batches import collate, plan_batches, rest
+from fastlstm.text.encoded import Encoded, Ints, runs
+from fastlstm.text.token_list import by_frequency
+from fastlstm.text.vocabulary import SPECIAL, UNK, Vocabulary
 
 BOS, EOS = 2, 3
 MARKS = (*SPECIAL, "<s>", "</s>")

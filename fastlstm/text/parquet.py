@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from .opening import open_file
-from .rows import FileRows, Row
+from fastlstm.text.opening import open_file
+from fastlstm.text.rows import FileRows, Row
 
 _ROWS = 4096  # read at a time
 

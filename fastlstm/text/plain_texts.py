@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from .row_kinds import kind_by_name, read_rows
-from .rows import FileRows, Reading, Row
-from .which_columns import find_text, text_of
+from fastlstm.text.row_kinds import kind_by_name, read_rows
+from fastlstm.text.rows import FileRows, Reading, Row
+from fastlstm.text.which_columns import find_text, text_of
 
 
 def lines_as_rows(path: Path, lines: Iterator[str]) -> FileRows:

@@ -14,12 +14,12 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from .corpus import Texts
-from .marks import normalize_with_marks
-from .opening import open_file, read_bytes
-from .sources import CLASSES, LABELLED, SPLITS, UNLABELLED, Places, Source
-from .tokenizer import WORD, normalize
-from .word_codes import decode
+from fastlstm.text.corpus import Texts
+from fastlstm.text.marks import normalize_with_marks
+from fastlstm.text.opening import open_file, read_bytes
+from fastlstm.text.sources import CLASSES, LABELLED, SPLITS, UNLABELLED, Places, Source
+from fastlstm.text.tokenizer import WORD, normalize
+from fastlstm.text.word_codes import decode
 
 _LONGEST = 1 << 20  # bytes of a review; the longest real one has less than 16,000
 _SENTIMENTS = {"negative": 0, "positive": 1}

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from .json_rows import json_rows
-from .label_lines import MARK, label_line_rows
-from .lines import read_lines, read_texts
-from .packed import bare_name
-from .parquet import parquet_rows
-from .rows import FileRows, Reading, first_line
-from .tables import DELIMITERS, table_rows
+from fastlstm.text.json_rows import json_rows
+from fastlstm.text.label_lines import MARK, label_line_rows
+from fastlstm.text.lines import read_lines, read_texts
+from fastlstm.text.packed import bare_name
+from fastlstm.text.parquet import parquet_rows
+from fastlstm.text.rows import FileRows, Reading, first_line
+from fastlstm.text.tables import DELIMITERS, table_rows
 
 _BY_ENDING = {
     **dict.fromkeys(DELIMITERS, "table"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .encoded import Ints
+from fastlstm.text.encoded import Ints
 
 
 def stratified_split(

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .token_list import TokenList, by_frequency
+from fastlstm.text.token_list import TokenList, by_frequency
 
 LEVELS = ("char", "word")
 UNKNOWN, END = "<unk>", "<eos>"

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
 
-from .records import Record, read_records
-from .rows import FileRows, Reading, Row, first_line, listed
+from fastlstm.text.records import Record, read_records
+from fastlstm.text.rows import FileRows, Reading, Row, first_line, listed
 
 DELIMITERS = {".csv": ",", ".tsv": "\t", ".tab": "\t"}  # by the ending of the name
 _OTHERS = "\t;|,"

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from . import words_1
-from .characters import characters, letters, mixed
-from .words import words
+from fastlstm.text import words_1
+from fastlstm.text.characters import characters, letters, mixed
+from fastlstm.text.words import words
 
 TOKENIZER_VERSION = 2  # to be raised with each change of a rule: it is stored with encodings
 

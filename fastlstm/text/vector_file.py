@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .lines import Source
+from fastlstm.text.lines import Source
 
 MOST_NUMBERS = 1 << 14  # of a vector
 LONGEST_WORD = 1 << 12  # bytes

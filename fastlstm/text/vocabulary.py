@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .encoded import Encoded
-from .token_list import TokenList, by_frequency
-from .tokenizer import TOKENIZER_VERSION, WORD, WORD_1, check_analyzer, tokenize
+from fastlstm.text.encoded import Encoded
+from fastlstm.text.token_list import TokenList, by_frequency
+from fastlstm.text.tokenizer import TOKENIZER_VERSION, WORD, WORD_1, check_analyzer, tokenize
 
 PAD = 0
 """Id of the padding behind a text's last word."""

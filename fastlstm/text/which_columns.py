@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from .header import header_hint
-from .json_rows import shown
-from .rows import ABSENT, LONGEST, FileRows, Reading, listed
+from fastlstm.text.header import header_hint
+from fastlstm.text.json_rows import shown
+from fastlstm.text.rows import ABSENT, LONGEST, FileRows, Reading, listed
 
 USUAL = {
     "text": ("text", "review", "sentence", "content", "comment", "message", "document", "body",

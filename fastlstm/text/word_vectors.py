@@ -15,9 +15,9 @@ from unicodedata import normalize
 import numpy as np
 from numpy.typing import NDArray
 
-from .packed import open_unpacked
-from .vector_file import LookAhead, Record, VectorFile
-from .vocabulary import SPECIAL
+from fastlstm.text.packed import open_unpacked
+from fastlstm.text.vector_file import LookAhead, Record, VectorFile
+from fastlstm.text.vocabulary import SPECIAL
 
 
 class WordVectors(NamedTuple):

@@ -8,8 +8,8 @@ from functools import cache
 from itertools import groupby
 from re import Match, Pattern
 
-from . import words_1
-from .word_classes import (
+from fastlstm.text import words_1
+from fastlstm.text.word_classes import (
     FLAG_LETTERS,
     JOINERS,
     PICTURES,
