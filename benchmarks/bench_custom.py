@@ -93,7 +93,7 @@ def _compare(
 
 
 def _draw(shape: Sequence[int]) -> Arrays:
-    N, T, I, H = shape  # noqa: E741
+    N, T, I, H = shape
     rng = np.random.default_rng(0)
     return {
         "x": rng.standard_normal((T, N, I), np.float32),

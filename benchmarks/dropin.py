@@ -77,7 +77,7 @@ def _inputs(case: Case, dtype: Any) -> tuple[Any, ...]:
     """Return what the module is called with."""
     import torch
 
-    B, T, I, H = case.shape  # noqa: E741
+    B, T, I, H = case.shape
     if not case.module.endswith("Cell"):
         x = torch.randn(T, B, I, dtype=dtype)
         if not case.packed:

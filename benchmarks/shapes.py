@@ -64,7 +64,7 @@ class Case:
     mode: str
     B: int = 0
     T: int = 0
-    I: int = 0  # noqa: E741
+    I: int = 0
     H: int = 0
     V: int = 0
     layers: int = 1

@@ -81,7 +81,7 @@ class Case:
 
     T: int
     N: int
-    I: int  # noqa: E741
+    I: int
     H: int
     ragged: bool = False
     reverse: bool = False
@@ -139,7 +139,7 @@ def draw_lengths(rng: np.random.Generator, T: int, N: int) -> NDArray[np.int64]:
 def make(case: Case, cell: CellSpec) -> Problem:
     """Draw the arrays of a case: normal numbers, weights that keep gates alive."""
     rng = np.random.default_rng(case.seed)
-    T, N, I, H = case.T, case.N, case.I, case.H  # noqa: E741
+    T, N, I, H = case.T, case.N, case.I, case.H
     proj = case.proj if cell.projects else 0
     R, G = proj or H, cell.gate_rows(H)
 
@@ -175,7 +175,7 @@ def _curated() -> list[Case]:
     """Each size once as H, once as N, I and projection, with every option several times."""
     cases = []
     for k, H in enumerate(SIZES):
-        N, I = SIZES[(3 * k + 1) % 10], SIZES[(7 * k + 2) % 10]  # noqa: E741
+        N, I = SIZES[(3 * k + 1) % 10], SIZES[(7 * k + 2) % 10]
         T = (1, 2, 3, 6)[k % 4]
         proj = SIZES[(k - 3) % 10] if 3 <= k else 0
         cases.append(

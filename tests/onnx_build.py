@@ -46,7 +46,7 @@ def model(
 def recurrent_weights(
     op: str,
     rng: np.random.Generator,
-    I: int,  # noqa: E741
+    I: int,
     H: int,
     D: int = 1,
     dtype: Any = np.float32,

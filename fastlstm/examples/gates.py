@@ -108,7 +108,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def run(options: argparse.Namespace) -> None:
     """Print the weights by gate, the gates of a run and how far the two differ."""
-    rng, T, N, I = np.random.default_rng(options.seed), options.steps, 4, 8  # noqa: E741
+    rng, T, N, I = np.random.default_rng(options.seed), options.steps, 4, 8
     lstm = fl.LSTM(I, options.hidden_size, forget_bias=1.0, rng=rng)
     x = rng.standard_normal((T, N, I)).astype("float32")
     dy = (rng.standard_normal((T, N, options.hidden_size)) / (T * N)).astype("float32")

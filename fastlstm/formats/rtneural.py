@@ -132,7 +132,7 @@ def _recurrent(kind: str, *axes: int) -> Callable[[dict[str, Any], int], list[Mo
 
 def _conv(layer: dict[str, Any], size: int) -> list[Module]:
     kernel, bias = _arrays(layer, 3, 1)
-    K, I, O = kernel.shape  # noqa: E741
+    K, I, O = kernel.shape
     if _last(layer["kernel_size"]) != K:
         raise ValueError(f"its kernel_size is {layer['kernel_size']!r:.60}, its kernel of {K}")
     if layer.get("groups", 1) not in (1, [1]):

@@ -36,7 +36,7 @@ def _sizes(options: Mapping[str, Any], *names: str) -> list[int]:
 
 def _direction(cell: CellSpec, suffix: str, sizes: tuple[int, int, int], bias: bool) -> Shapes:
     """Yield the parameters of a layer in one direction; sizes are I, H and that of h."""
-    I, H, R = sizes  # noqa: E741
+    I, H, R = sizes
     G = cell.gate_rows(H)
     shapes: list[Shape] = [(G, I), (G, R), (G,), (G,), (R, H)]
     for part, shape in zip(PARTS, shapes, strict=True):
@@ -49,7 +49,7 @@ def _direction(cell: CellSpec, suffix: str, sizes: tuple[int, int, int], bias: b
 def recurrent_shapes(name: str) -> Callable[[Mapping[str, Any]], Shapes]:
     def shapes(options: Mapping[str, Any]) -> Shapes:
         cell = cell_of(name, options)
-        I, H, L = _sizes(options, "input_size", "hidden_size", "num_layers")  # noqa: E741
+        I, H, L = _sizes(options, "input_size", "hidden_size", "num_layers")
         check_size("num_layers", L, most=MOST_LAYERS)
         R = options.get("proj_size", 0) and _sizes(options, "proj_size")[0] or H
         directions = ("", "_reverse") if options["bidirectional"] else ("",)
@@ -66,7 +66,7 @@ def recurrent_shapes(name: str) -> Callable[[Mapping[str, Any]], Shapes]:
 
 def cell_shapes(name: str) -> Callable[[Mapping[str, Any]], Shapes]:
     def shapes(options: Mapping[str, Any]) -> Shapes:
-        I, H = _sizes(options, "input_size", "hidden_size")  # noqa: E741
+        I, H = _sizes(options, "input_size", "hidden_size")
         yield from _direction(cell_of(name, options), "", (I, H, H), options["bias"])
 
     return shapes
@@ -85,14 +85,14 @@ def matrix_shapes(rows: str, columns: str) -> Callable[[Mapping[str, Any]], Shap
 
 
 def conv_shapes(options: Mapping[str, Any]) -> Shapes:
-    K, I, O = _sizes(options, "kernel_size", "in_features", "out_features")  # noqa: E741
+    K, I, O = _sizes(options, "kernel_size", "in_features", "out_features")
     yield "weight", (K, I, O)
     if options["bias"]:
         yield "bias", (O,)
 
 
 def conv1d_shapes(options: Mapping[str, Any]) -> Shapes:
-    O, I, K = _sizes(options, "out_channels", "in_channels", "kernel_size")  # noqa: E741
+    O, I, K = _sizes(options, "out_channels", "in_channels", "kernel_size")
     yield "weight", (O, I, K)
     if options["bias"]:
         yield "bias", (O,)

@@ -198,7 +198,7 @@ class AveragePool(Step):
 
     def run(self, x: Any, mask: Mask) -> tuple[Any, Mask]:
         """Return [N,T//size,I]."""
-        N, T, I = x.shape  # noqa: E741
+        N, T, I = x.shape
         if T < self.size:
             raise ValueError(f"x has {T} steps, expected {self.size} or more")
         parts = x[:, : T // self.size * self.size].reshape(N, -1, self.size, I)

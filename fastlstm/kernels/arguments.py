@@ -54,7 +54,7 @@ def read_call(cell: CellSpec, call: Call) -> Call:
         If a token is not in its table.
     """
     check_recompute(call.recompute)
-    weights, (I, H, R) = read_weights(cell, call.weights)  # noqa: E741
+    weights, (I, H, R) = read_weights(cell, call.weights)
     rows, reset, mask = call.rows, call.reset, call.mask
     T, N, dtype = rows.T, rows.N, weights.w_hh.dtype
     check_precision(call.precision, dtype, save=call.save, cell=cell)
@@ -130,7 +130,7 @@ def _read_states(
     )
 
 
-def _read_input(x: Array | Tokens, rows: Rows, I: int, dtype: np.dtype[Any]) -> Any:  # noqa: E741
+def _read_input(x: Array | Tokens, rows: Rows, I: int, dtype: np.dtype[Any]) -> Any:
     if not isinstance(x, Tokens):
         return plain("x", x, dtype, (rows.T, rows.N, I))
     tokens = Tokens(
@@ -159,7 +159,7 @@ def read_gradients(cell: CellSpec, call: Call, given: Gradients) -> Gradients:
     """
     check_ids(call.x, call.rows)
     T, N, weights, dtype = call.rows.T, call.rows.N, call.weights, call.weights.w_hh.dtype
-    I, H, R = weights.sizes()  # noqa: E741
+    I, H, R = weights.sizes()
     _check_weight_gradients(cell, given.weights, weights)
     dy, dstate, dx, sizes = given.dy, given.dstate, given.dx, cell.state_sizes(H, R)
     if len(dstate) != len(sizes):

@@ -98,7 +98,7 @@ class Placed(NamedTuple):
     P: int
     C: int
     Q: int
-    O: int  # noqa: E741
+    O: int
 
     @property
     def states(self) -> Iterator[tuple[str, int]]:
@@ -142,7 +142,7 @@ def _place(name: str, stage: Stage, P: int, C: int, dtype: np.dtype[Any]) -> Pla
     if isinstance(stage, Convolution):
         return _place_convolution(name, stage, P, C, dtype)
     if isinstance(stage, Recurrence):
-        weights, (I, _, R) = read_weights(stage.cell, stage.weights)  # noqa: E741
+        weights, (I, _, R) = read_weights(stage.cell, stage.weights)
         if weights.w_hh.dtype != dtype:
             raise TypeError(f"{name} has weights of {weights.w_hh.dtype}, expected {dtype}")
         if I != C:
@@ -164,7 +164,7 @@ def _place_convolution(
 ) -> Placed:
     weight, bias, stride, context, (left, right), reflect = stage
     weight = np.ascontiguousarray(plain(f"{name}.weight", weight, dtype, (None, C, None)))
-    O, _, kernel = weight.shape  # noqa: E741
+    O, _, kernel = weight.shape
     if not weight.size:
         raise ValueError(f"{name}.weight has shape {weight.shape}, expected no empty axis")
     if bias is not None:
@@ -190,7 +190,7 @@ def _place_convolution(
 
 def _check_size(placed: Placed, batch_size: int) -> None:
     """Sizes whose products int64 cannot hold are of no array."""
-    stage, P, C, Q, O = placed  # noqa: E741
+    stage, P, C, Q, O = placed
     around = 0
     if isinstance(stage, Convolution):
         around = stage.context + sum(stage.padding) + stage.stride

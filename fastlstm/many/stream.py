@@ -49,7 +49,7 @@ class ManyStream:
         RuntimeError
             If another thread is inside.
         """
-        M, N, I = len(self._streams), self._initial.batch_size, self._input_size  # noqa: E741
+        M, N, I = len(self._streams), self._initial.batch_size, self._input_size
         single = N == 1 and np.ndim(x) == 2
         shape = (M, I) if single else (M, N, I)
         x = check_array("x", x, self._initial[0].dtype, shape)

@@ -30,7 +30,7 @@ def make_weights(
 
     `sizes` are I, H and the size of the projection, 0 for none: then there is no weight_hr.
     """
-    I, H, proj = sizes  # noqa: E741
+    I, H, proj = sizes
     G, R, bound = cell.gate_rows(H), proj or H, 1 / math.sqrt(H)
     shapes = dict(zip(PARTS, [(G, I), (G, R), (G,), (G,), (R, H)], strict=True))
     if not proj:

@@ -197,7 +197,7 @@ def matrix_widths(name: str, weights: Sequence[Tensor]) -> tuple[int, int]:
 
 def check_cell_sizes(input: Tensor, states: list[Tensor] | None, sizes: tuple[int, int]) -> None:
     """Check the shapes of a cell's input [N,I] and states [N,H] against `sizes`, (I, H)."""
-    I, H = sizes  # noqa: E741
+    I, H = sizes
     N = input.shape[0]
     if input.shape[1] != I:
         raise RuntimeError(f"input has inconsistent input_size: got {input.shape[1]} expected {I}")

@@ -54,7 +54,7 @@ def shapes(rng: np.random.Generator, count: int) -> None:
     for k in range(count):
         cls, options = MADE[k if k < len(MADE) else int(rng.integers(len(MADE)))]
         sizes = LARGEST if k < len(MADE) else rng.integers(1, LARGEST)
-        T, N, I, H = (int(n) for n in sizes)  # noqa: E741
+        T, N, I, H = (int(n) for n in sizes)
         layer = cls(I, H + 1, rng=rng, **options)
         lengths = rng.integers(0, T + 1, N) if T % 2 else None
         x = np.ones((T, N, I), layer.dtype)

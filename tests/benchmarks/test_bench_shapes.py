@@ -50,7 +50,7 @@ def test_deepbench_is_complete() -> None:
 @pytest.mark.parametrize("B", [1, 8, 32, 64, 256])
 @pytest.mark.parametrize("mode", ["infer", "train"])
 def test_standard_has_the_shapes_of_the_design(mode: str, B: int) -> None:
-    for I, H in ((100, 128), (128, 128), (128, 256)):  # noqa: E741
+    for I, H in ((100, 128), (128, 128), (128, 256)):
         assert "standard" in CASES[Case(mode, B, 200, I, H)]
 
 

@@ -37,7 +37,7 @@ class Case:
 
     T: int
     N: int
-    I: int  # noqa: E741
+    I: int
     H: int
     dtype: str = "float32"
     lengths: tuple[int, ...] | None = None

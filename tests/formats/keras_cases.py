@@ -15,7 +15,7 @@ QUIET = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
     pytest.mark.filterwarnings("ignore:.*destroy the mask information:UserWarning"),
 ]
-I, U, T, N = 3, 4, 6, 3  # noqa: E741
+I, U, T, N = 3, 4, 6, 3
 
 
 def randomized(model: Any) -> Any:

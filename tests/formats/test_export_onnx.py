@@ -27,7 +27,7 @@ from fastlstm.nn.attention import DotAttention
 
 onnx = pytest.importorskip("onnx")
 ort = pytest.importorskip("onnxruntime")
-I, U, T, N = 3, 4, 6, 3  # noqa: E741
+I, U, T, N = 3, 4, 6, 3
 
 
 def session(path: Path) -> Any:

@@ -14,7 +14,7 @@ from fastlstm.inside import draw_gradient_flow, gradient_flow
 from fastlstm.inside.flow import mean_of_rows
 
 Array = np.ndarray[Any, Any]
-T, N, I, H = 6, 4, 3, 5  # noqa: E741
+T, N, I, H = 6, 4, 3, 5
 LENGTHS = np.array([6, 2, 0, 5])
 LAYERS: dict[str, Any] = {
     "lstm": lambda **o: fl.LSTM(I, H, dtype="float64", rng=np.random.default_rng(0), **o),

@@ -23,12 +23,12 @@ from fastlstm.kernels.spec import Activation, with_activations
 RNG = np.random.Generator
 
 
-def conv(rng: RNG, C: int, O: int, kernel: int = 1, bias: bool = True, **options: Any) -> Stage:  # noqa: E741
+def conv(rng: RNG, C: int, O: int, kernel: int = 1, bias: bool = True, **options: Any) -> Stage:
     weight = rng.standard_normal((O, C, kernel)) / np.sqrt(C * kernel)
     return Convolution(weight, rng.standard_normal(O) if bias else None, **options)
 
 
-def cell(rng: RNG, name: str, I: int, H: int) -> Stage:  # noqa: E741
+def cell(rng: RNG, name: str, I: int, H: int) -> Stage:
     spec = CELLS[name]
     G = spec.gate_rows(H)
 
@@ -166,7 +166,7 @@ def _random_conv(rng: RNG, P: int, C: int) -> Stage:
     padding = (int(rng.integers(0, most)), int(rng.integers(0, most)))
     kernel = int(rng.integers(1, sum(padding) + context + P + 1))
     options = {"context": context, "padding": padding, "reflect": reflect}
-    stride, O = int(rng.integers(1, 4)), int(rng.choice([1, 8, 15, 33, 66]))  # noqa: E741
+    stride, O = int(rng.integers(1, 4)), int(rng.choice([1, 8, 15, 33, 66]))
     return conv(rng, C, O, kernel, bool(rng.integers(0, 2)), stride=stride, **options)
 
 

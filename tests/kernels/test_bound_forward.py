@@ -11,7 +11,7 @@ from fastlstm.kernels import CELLS, Call, Rows, Tokens, Weights
 
 pytestmark = pytest.mark.pairs
 
-T, N, I, H = 3, 2, 5, 17  # noqa: E741
+T, N, I, H = 3, 2, 5, 17
 
 
 def arrays(name: str, steps: int, dtype: Any) -> tuple[Call, tuple[Any, ...]]:

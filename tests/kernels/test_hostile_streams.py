@@ -14,7 +14,7 @@ from together import at_once
 from fastlstm.kernels import Weights
 
 
-def stream_weights(kernel: Kernel, I: int, H: int, dtype: Any = np.float64) -> Weights:  # noqa: E741
+def stream_weights(kernel: Kernel, I: int, H: int, dtype: Any = np.float64) -> Weights:
     return make(Case(1, 1, I, H, dtype=np.dtype(dtype)), kernel.cell).weights
 
 

@@ -14,7 +14,7 @@ from fastlstm.kernels import CELLS, Weights
 from fastlstm.kernels.adam import AdamNumbers
 from fastlstm.kernels.many import ManyCall, ManyGradients
 
-M, T, N, I, H = 3, 4, 2, 5, 6  # noqa: E741
+M, T, N, I, H = 3, 4, 2, 5, 6
 
 
 def weights(**other: Any) -> Weights:

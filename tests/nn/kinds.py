@@ -30,7 +30,7 @@ CELL_KINDS: dict[str, tuple[Any, dict[str, Any]]] = {
     "rnn-relu": (fl.RNNCell, {"nonlinearity": "relu"}),
 }
 
-T, N, I, H = 6, 5, 4, 9  # noqa: E741
+T, N, I, H = 6, 5, 4, 9
 Results = dict[str, Array]
 
 

@@ -11,7 +11,7 @@ from kinds import CELL_KINDS, KINDS, like, parts
 
 import fastlstm as fl
 
-N, I, H = 4, 5, 9  # noqa: E741
+N, I, H = 4, 5, 9
 each_cell = pytest.mark.parametrize("kind", CELL_KINDS)
 
 

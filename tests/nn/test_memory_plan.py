@@ -24,7 +24,7 @@ ALLOWED = 0.1  # of the plan, either way
 # The reference lets go of a layer's y when the layer above it has run backward; compiled kernels
 # read it in their own backward.
 LESS_IN_REFERENCE = 0.25
-T, N, I, H = 50, 24, 32, 48  # noqa: E741
+T, N, I, H = 50, 24, 32, 48
 OPTIONS: dict[str, dict[str, Any]] = {
     "plain": {},
     "deep": {"num_layers": 3, "bidirectional": True},

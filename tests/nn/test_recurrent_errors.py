@@ -14,7 +14,7 @@ from fastlstm.nn import Tokens
 
 pytestmark = pytest.mark.pairs
 
-T, N, I, H = 4, 3, 5, 6  # noqa: E741
+T, N, I, H = 4, 3, 5, 6
 
 
 def zeros(*shape: int, dtype: Any = np.float32) -> Any:

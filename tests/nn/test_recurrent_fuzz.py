@@ -181,7 +181,7 @@ def test_tokens(backend_isa: str, layer: Any, data: st.DataObject) -> None:
 @given(layer=layers(bidirectional=False), data=st.data())
 def test_streams(backend_isa: str, layer: Any, data: st.DataObject) -> None:
     layer._backend = backend_isa.partition("-")[0]
-    N, I = data.draw(st.integers(1, 4)), layer.input_size  # noqa: E741
+    N, I = data.draw(st.integers(1, 4)), layer.input_size
     stream = layer.stream(N)
     for _ in range(3):
         x = data.draw(arrays((N, I), layer.dtype))
@@ -197,7 +197,7 @@ def test_streams(backend_isa: str, layer: Any, data: st.DataObject) -> None:
 def test_kernels_check_what_layers_would(isa: str, data: st.DataObject) -> None:
     """The extension itself refuses what does not fit, whoever calls it."""
     cell = data.draw(st.sampled_from(list(CELLS.values())))
-    T, N, I, H, R = 3, 2, 4, 5, 3 if cell.projects else 5  # noqa: E741
+    T, N, I, H, R = 3, 2, 4, 5, 3 if cell.projects else 5
     G = cell.gate_rows(H)
     shapes = {
         "x": (T, N, I), "w_ih": (G, I), "w_hh": (G, R), "b_ih": (G,), "b_hh": (G,),

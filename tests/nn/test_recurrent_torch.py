@@ -23,7 +23,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:LSTM with projections is not supported with oneDNN"),
 ]
 
-T, N, I, H = 7, 6, 5, 17  # noqa: E741
+T, N, I, H = 7, 6, 5, 17
 OPTIONS = [
     {"num_layers": layers, "bidirectional": both, "bias": bias, "batch_first": batch_first}
     for layers, both, bias, batch_first in product(

@@ -15,7 +15,7 @@ import fastlstm as fl
 
 pytestmark = pytest.mark.pairs
 
-T, N, I, H = 6, 3, 5, 9  # noqa: E741
+T, N, I, H = 6, 3, 5, 9
 
 
 def layer(layers: int = 1, kind: str = "lstm", **options: Any) -> Any:

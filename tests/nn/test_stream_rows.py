@@ -12,7 +12,7 @@ from kinds import layer as make
 
 import fastlstm as fl
 
-N, I, H = 5, 4, 19  # noqa: E741
+N, I, H = 5, 4, 19
 CHOICES: list[Any] = [
     [3, 0], [4], 2, [], [0, 1, 2, 3, 4], [4, 3, 2, 1, 0], np.array([1, 2], np.uint8),
     np.array([True, False, False, True, False]),

@@ -87,7 +87,7 @@ def test_other_activations_and_options(seed: int) -> None:
     """Any activation of a node, with alpha and beta, a clip, and gates that are coupled."""
     rng = np.random.default_rng(1000 + seed)
     op = ("LSTM", "GRU", "RNN")[seed % 3]
-    T, N, I, H = (int(n) for n in rng.integers(2, 6, 4))  # noqa: E741
+    T, N, I, H = (int(n) for n in rng.integers(2, 6, 4))
     direction = ("forward", "bidirectional")[int(rng.integers(2))]
     D = 1 + (direction == "bidirectional")
     each = {"LSTM": 3, "GRU": 2, "RNN": 1}[op]
@@ -128,7 +128,7 @@ NATIVE = {"Relu": (), "Tanh": (), "Sigmoid": (), "Softsign": (), "HardSigmoid": 
 def test_activations_that_the_kernels_have(gate: str, of_values: str, clip: float | None) -> None:
     """Every operator, with peepholes and lengths; an LSTM's last activation may be another."""
     rng = np.random.default_rng(len(gate) * 20 + len(of_values))
-    T, N, I, H = 3, 5, 4, 19  # noqa: E741
+    T, N, I, H = 3, 5, 4, 19
     x = rng.standard_normal((T, N, I)).astype(np.float32)
     feeds = {"x": x, "lengths": rng.integers(1, T + 1, N).astype(np.int32)}
     inputs = [value("x", shape=(T, N, I)), value("lengths", np.int32, (N,))]
@@ -170,7 +170,7 @@ def test_coupled_gates_run_on_the_kernels(
 ) -> None:
     """In both directions, with peepholes and without; clipped, if 1 - f is then too."""
     rng = np.random.default_rng(9)
-    T, N, I, H = 4, 3, 5, 6  # noqa: E741
+    T, N, I, H = 4, 3, 5, 6
     attributes: dict[str, Any] = {"activations": [gate, "Tanh", "Tanh"] * 2, "input_forget": 1}
     if clip is not None:
         attributes["clip"] = clip
@@ -231,7 +231,7 @@ def test_clips(op: str, dtype: Any, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_against_the_reference_evaluator(op: str, biased: bool) -> None:
     """Forward and with the usual activations, which is what it has."""
     rng = np.random.default_rng(8)
-    T, N, I, H = 4, 2, 3, 5  # noqa: E741
+    T, N, I, H = 4, 2, 3, 5
     weights = recurrent_weights(op, rng, I, H)
     states = ["h", "c"][: 1 + (op == "LSTM")]
     given = ["x", "W", "R", "B" if biased else "", "", *states]
@@ -254,7 +254,7 @@ def test_against_the_reference_evaluator(op: str, biased: bool) -> None:
 def test_rows_first(op: str) -> None:
     """layout=1, which ONNX Runtime does not have: the same as layout=0, turned."""
     rng = np.random.default_rng(3)
-    T, N, I, H = 5, 3, 4, 6  # noqa: E741
+    T, N, I, H = 5, 3, 4, 6
     constants, states = recurrent_weights(op, rng, I, H, 2), 1 + (op == "LSTM")
     outputs = ["y", "yh", "yc"][: 1 + states]
     x = rng.standard_normal((T, N, I)).astype(np.float32)
@@ -284,7 +284,7 @@ def test_dynamic_quantize_lstm(direction: str, per_gate: bool) -> None:
     Of the 8 bits of weights 7 are used: without VNNI, ONNX Runtime cuts off sums of larger pairs.
     """
     rng = np.random.default_rng(5)
-    T, N, I, H, D = 6, 2, 8, 16, 1 + (direction == "bidirectional")  # noqa: E741
+    T, N, I, H, D = 6, 2, 8, 16, 1 + (direction == "bidirectional")
     shape = (D, 4 * H) if per_gate else (D,)
     constants = {
         "W": rng.integers(-63, 64, (D, I, 4 * H)).astype(np.int8),

@@ -12,7 +12,7 @@ from onnx_build import in_runtime, int_tensor, model, node, value
 from fastlstm import kernels
 from fastlstm import onnx as fonnx
 
-N, I, H = 2, 3, 4  # noqa: E741
+N, I, H = 2, 3, 4
 
 
 def cell(

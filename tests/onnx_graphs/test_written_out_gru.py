@@ -12,7 +12,7 @@ from onnx_build import in_runtime, int_tensor, model, node, value
 from fastlstm import kernels
 from fastlstm import onnx as fonnx
 
-N, I, H = 3, 5, 4  # noqa: E741
+N, I, H = 3, 5, 4
 SHAPES = {"x": (N, I), "h": (N, H), "c": (N, H)}
 native = pytest.mark.skipif(kernels.default_backend() != "native", reason="needs the kernels")
 

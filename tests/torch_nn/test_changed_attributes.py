@@ -9,7 +9,7 @@ import pytest
 from dropin import CELLS, F64, QUIET, SEQUENCES, ft, tensors, torch
 from torch.utils.flop_counter import FlopCounterMode
 
-T, N, I, H = 4, 3, 4, 6  # noqa: E741
+T, N, I, H = 4, 3, 4, 6
 pytestmark = [
     QUIET,
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),  # the compiler's own, as below
@@ -22,7 +22,7 @@ def draw(*shape: int, seed: int = 0, dtype: Any = torch.float32) -> Any:
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=dtype)
 
 
-def input_of(name: str, T: int = T, I: int = I) -> Any:  # noqa: E741
+def input_of(name: str, T: int = T, I: int = I) -> Any:
     return draw(*((N, I) if name in CELLS else (T, N, I)))
 
 

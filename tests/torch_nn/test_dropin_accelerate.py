@@ -16,7 +16,7 @@ from torch.nn.utils import parametrizations, parametrize
 import fastlstm
 
 pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated")
-T, N, I, H = 5, 3, 4, 6  # noqa: E741
+T, N, I, H = 5, 3, 4, 6
 X = torch.randn(T, N, I, generator=torch.Generator().manual_seed(0))
 
 

@@ -26,7 +26,7 @@ from torch.utils.checkpoint import checkpoint
 from fastlstm import kernels
 from fastlstm.torch.step import compiled_step
 
-T, N, I, H = 6, 3, 4, 5  # noqa: E741
+T, N, I, H = 6, 3, 4, 5
 pytestmark = [
     pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated"),  # torch's own use of it
     pytest.mark.filterwarnings("ignore:Anomaly Detection has been enabled"),

@@ -24,7 +24,7 @@ from dropin import (
 from fastlstm import kernels
 
 pytestmark = QUIET
-T, N, I, H = 7, 4, 5, 17  # noqa: E741
+T, N, I, H = 7, 4, 5, 17
 KINDS = [
     ("LSTM", {}),
     ("LSTM", {"proj_size": 6}),

@@ -8,7 +8,7 @@ import pytest
 from dropin import CELLS, F64, SEQUENCES, PackedSequence, ft, pair, torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-T, N, I, H = 5, 3, 2, 4  # noqa: E741
+T, N, I, H = 5, 3, 2, 4
 X = torch.randn(T, N, I)
 H0 = torch.randn(1, N, H)
 SIZES = torch.tensor([3, 2, 2])

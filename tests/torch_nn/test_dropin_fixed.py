@@ -11,7 +11,7 @@ from dropin import CELLS, F32, F64, SEQUENCES, ft, tensors, torch
 
 from fastlstm.torch import step
 
-I, H = 21, 37  # noqa: E741
+I, H = 21, 37
 each_cell = pytest.mark.parametrize("name", CELLS)
 
 

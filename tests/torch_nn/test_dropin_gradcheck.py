@@ -9,7 +9,7 @@ import pytest
 from dropin import CELLS, F64, PackedSequence, ft, packed, tensors, torch
 
 pytestmark = pytest.mark.slow
-T, N, I, H = 3, 3, 2, 3  # noqa: E741
+T, N, I, H = 3, 3, 2, 3
 LENGTHS = [2, 3, 1]
 KINDS = {"LSTM": {}, "LSTM-proj": {"proj_size": 2}, "GRU": {}, "RNN": {}}
 KINDS["RNN-relu"] = {"nonlinearity": "relu"}

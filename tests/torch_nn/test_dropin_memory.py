@@ -11,7 +11,7 @@ from together import at_once
 
 from fastlstm.torch import step as short
 
-I, H = 5, 7  # noqa: E741
+I, H = 5, 7
 each_cell = pytest.mark.parametrize("name", CELLS)
 FREED = "has no memory, expected its values: its storage was freed"
 

@@ -19,7 +19,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from fastlstm.torch.dispatch import eager
 
-T, N, I, H = 5, 2, 3, 4  # noqa: E741
+T, N, I, H = 5, 2, 3, 4
 pytestmark = [QUIET, pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated")]
 FORMS: list[tuple[str, dict[str, Any]]] = [
     *((name, {}) for name in (*SEQUENCES, *CELLS)),

@@ -28,7 +28,7 @@ from torch.nn.utils import parameters_to_vector, parametrizations, parametrize, 
 import fastlstm
 
 pytestmark = [QUIET, pytest.mark.filterwarnings("ignore:`torch.jit.trace")]
-T, N, I, H = 5, 3, 4, 6  # noqa: E741
+T, N, I, H = 5, 3, 4, 6
 CELLS = ("LSTMCell", "GRUCell", "RNNCell")
 ALL = (*SEQUENCES, *CELLS)
 every = pytest.mark.parametrize("name", ALL)

@@ -17,7 +17,7 @@ from fastlstm import kernels
 from fastlstm.kernels import Call, Weights
 from fastlstm.kernels.rows import Rows, full_rows
 
-T, N, I, H = 6, 5, 19, 23  # noqa: E741
+T, N, I, H = 6, 5, 19, 23
 LOWER = "bfloat16", "int8"
 # Of outputs and of gradients: the largest error relative to the largest value.
 OUTPUT = {"bfloat16": 0.02, "int8": 0.05}

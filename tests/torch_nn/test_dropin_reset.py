@@ -23,7 +23,7 @@ from dropin import packed as pack
 
 import fastlstm as fl
 
-T, N, I, H = 7, 5, 3, 4  # noqa: E741
+T, N, I, H = 7, 5, 3, 4
 LENGTHS = [7, 3, 0, 1, 5]
 pytestmark = QUIET
 

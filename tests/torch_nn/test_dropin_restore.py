@@ -11,7 +11,7 @@ from dropin import CELLS, SEQUENCES, ft, pair, tensors, torch
 from torch import nn
 from torch.ao.quantization import quantize_dynamic
 
-I, H = 3, 4  # noqa: E741
+I, H = 3, 4
 ALL = (*SEQUENCES, *CELLS)
 pytestmark = [
     pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated"),

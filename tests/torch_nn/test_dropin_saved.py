@@ -11,7 +11,7 @@ import pytest
 from dropin import CELLS, F64, SEQUENCES, assert_close, fresh, ft, pair, tensors, torch
 from torch.utils.checkpoint import checkpoint
 
-T, N, I, H = 5, 2, 3, 4  # noqa: E741
+T, N, I, H = 5, 2, 3, 4
 ALL = (*SEQUENCES, *CELLS)
 every = pytest.mark.parametrize("name", ALL)
 CHANGED = "modified (by an )?inplace"

@@ -11,7 +11,7 @@ from dropin import F32, F64, SEQUENCES, assert_close, ft, pair, tensors, torch
 from fastlstm.torch.sequence import run_sequence
 from fastlstm.torch.step import short_sequence
 
-I, H = 21, 37  # noqa: E741
+I, H = 21, 37
 pytestmark = [pytest.mark.pairs, pytest.mark.usefixtures("native", "description")]
 each_layer = pytest.mark.parametrize("name", SEQUENCES)
 each_order = pytest.mark.parametrize("batch_first", [False, True])

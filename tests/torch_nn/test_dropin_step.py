@@ -10,7 +10,7 @@ from dropin import CELLS, F32, F64, ft, torch
 from fastlstm.torch import cells
 from fastlstm.torch.step import short_step
 
-I, H = 21, 37  # noqa: E741
+I, H = 21, 37
 NAMES = {"LSTMCell": "lstm", "GRUCell": "gru", "RNNCell": "rnn_tanh"}
 pytestmark = pytest.mark.usefixtures("native", "description")
 each_cell = pytest.mark.parametrize("name", CELLS)

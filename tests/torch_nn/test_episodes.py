@@ -15,7 +15,7 @@ from torch import nn
 
 from fastlstm.notices import SlowWarning
 
-T, N, I, H = 7, 4, 3, 5  # noqa: E741
+T, N, I, H = 7, 4, 3, 5
 
 
 def library_loop(features: Any, lstm_states: Any, episode_starts: Any, lstm: Any) -> Any:

@@ -17,7 +17,7 @@ from torch.utils.checkpoint import checkpoint
 from fastlstm.torch import late
 from fastlstm.torch.step import compiled_step
 
-N, I, H = 3, 5, 7  # noqa: E741
+N, I, H = 3, 5, 7
 pytestmark = pytest.mark.usefixtures("native", "description")
 each_cell = pytest.mark.parametrize("name", CELLS)
 

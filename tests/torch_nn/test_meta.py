@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from dropin import CELLS, QUIET, SEQUENCES, ft, packed, tensors, torch
 
-T, N, I, H = 5, 3, 4, 6  # noqa: E741
+T, N, I, H = 5, 3, 4, 6
 pytestmark = QUIET
 OPTIONS: list[tuple[str, dict[str, Any]]] = [
     *((name, {}) for name in (*SEQUENCES, *CELLS)),

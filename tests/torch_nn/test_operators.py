@@ -27,7 +27,7 @@ from fastlstm.torch.compiler import CALLS, call_directly, key_caches, when_loade
 from fastlstm.torch.operators import NAMES
 from fastlstm.torch.sequence import run_operators
 
-T, N, I, H = 5, 3, 4, 6  # noqa: E741
+T, N, I, H = 5, 3, 4, 6
 pytestmark = [
     QUIET,
     pytest.mark.filterwarnings(

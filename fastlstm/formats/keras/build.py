@@ -115,7 +115,7 @@ def _conv(options: Options, stored: Stored) -> list[Module]:
     usual_only(options, groups=1, data_format="channels_last")
     bias = flag(options, "use_bias", True)
     kernel, *rest = arrays_of(stored, *((3, 1) if bias else (3,)))
-    K, I, O = kernel.shape  # noqa: E741
+    K, I, O = kernel.shape
     conv = Conv1D(
         I, O, K, whole_number(options, "strides"), whole_number(options, "dilation_rate"),
         options.get("padding", "valid"), bias, dtype=dtype_of(stored.arrays),

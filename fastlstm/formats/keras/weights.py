@@ -55,7 +55,7 @@ def layer_of(
     if any([a.shape for a in arrays] != [a.shape for a in first] for arrays in directions):
         raise ValueError("its two directions have weights of different shapes")
     dtype = np.result_type(np.float32, *(a for arrays in directions for a in arrays))
-    (I, _), U = first[0].shape, first[1].shape[0]  # noqa: E741
+    (I, _), U = first[0].shape, first[1].shape[0]
     make, options = MAKE[kind]
     others = dict(activations or {})
     told = {"nonlinearity": others["activation"]} if make is RNN and others else others
@@ -127,7 +127,7 @@ def _check_shapes(kind: str, arrays: Arrays) -> None:
     if len(arrays) not in (2, 3) or arrays[0].ndim != 2 or arrays[1].ndim != 2:
         shapes = [a.shape for a in arrays]
         raise ValueError(f"its weights have shapes {shapes}, expected two kernels and a bias")
-    G, (I, _), U = GATES[kind], arrays[0].shape, arrays[1].shape[0]  # noqa: E741
+    G, (I, _), U = GATES[kind], arrays[0].shape, arrays[1].shape[0]
     expected = [(I, G * U), (U, G * U), (2, G * U) if kind == "gru" else (G * U,)]
     for name, array, shape in zip(
         ("kernel", "recurrent_kernel", "bias"), arrays, expected, strict=False

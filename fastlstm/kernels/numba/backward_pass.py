@@ -187,7 +187,7 @@ class Backward:
             ("hidden", maths.h_gates, grads.w_hh, grads.b_hh),
             ("late", maths.late, grads.w_hh, grads.b_hh),
         )
-        I, R = self.layer.I, self.layer.R  # noqa: E741
+        I, R = self.layer.I, self.layer.R
         sums = {}
         for name in list(self._sums):
             wide, columns = self._finished(name), self.sizes.sums()[name][1]

@@ -57,7 +57,7 @@ class Fields(NamedTuple):
     mix_keeps: int = 0  # how many
     T: int = 0
     N: int = 0
-    I: int = 0  # noqa: E741
+    I: int = 0
     H: int = 0
     R: int = 0
     reverse: int = 0

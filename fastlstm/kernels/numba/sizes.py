@@ -25,7 +25,7 @@ class Sizes:
 
     maths: Maths
     rows: Rows
-    I: int  # noqa: E741
+    I: int
     H: int
     R: int
     U: int
@@ -148,7 +148,7 @@ def memory(cell: CellSpec, sizes: CallSizes) -> MemoryUse:
     """
     check_sizes(cell, sizes)
     check_float32(sizes.precision)
-    rows, I, H, proj, tokens, mask, recompute, dtype, n_threads, _ = sizes  # noqa: E741
+    rows, I, H, proj, tokens, mask, recompute, dtype, n_threads, _ = sizes
     maths, size, R = maths_of(cell), np.dtype(dtype).itemsize, proj or H
     s = Sizes(maths, rows, I, H, R, tokens, recompute, size, bool(proj), bool(mask))
     threads = min(n_threads, rows.N)

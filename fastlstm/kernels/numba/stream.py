@@ -36,7 +36,7 @@ class Stream:
 
     def __call__(self, x: Array, /, rows: Int64Array | None = None, n_threads: int = 1) -> Array:
         """Advance by one step: see `fastlstm.kernels.reference.stream.Stream`."""
-        numbers, (N, I) = read_rows(rows, self._x_shape[0]), self._x_shape  # noqa: E741
+        numbers, (N, I) = read_rows(rows, self._x_shape[0]), self._x_shape
         M = N if numbers is None else len(numbers)
         y, single = read_step(x, (M, I), self._dtype.name)
         with self._caller:
@@ -72,7 +72,7 @@ class _Step:
     """One layer of a stream: its input, output and state lie where its call expects them."""
 
     def __init__(self, cell: CellSpec, weights: Weights, batch_size: int) -> None:
-        I, H, R = weights.sizes()  # noqa: E741
+        I, H, R = weights.sizes()
         N, dtype = batch_size, weights.w_hh.dtype
         self._x, self._y = np.zeros((1, N, I), dtype), np.zeros((1, N, R), dtype)
         state = tuple(np.zeros((N, size), dtype) for size in cell.state_sizes(H, R))

@@ -100,7 +100,7 @@ def _convolve(conv: Convolution, x: Array, state: States) -> tuple[Array, States
         x = np.concatenate([past, x], axis=1)
         state = (x[:, -conv.context :].reshape(len(x), -1),)
     x = np.pad(x, ((0, 0), conv.padding, (0, 0)), "reflect" if conv.reflect else "constant")
-    O, C, kernel = conv.weight.shape  # noqa: E741
+    O, C, kernel = conv.weight.shape
     windows = np.lib.stride_tricks.sliding_window_view(x, kernel, axis=1)[:, :: conv.stride]
     N, Q = windows.shape[:2]
     rows = windows.reshape(N * Q, C * kernel)

@@ -22,7 +22,7 @@ def memory(cell: CellSpec, sizes: CallSizes) -> MemoryUse:
         one that does not fit it or has no backward.
     """
     check_sizes(cell, sizes)
-    rows, I, H, _, U, _, K, dtype, _, precision = sizes  # noqa: E741
+    rows, I, H, _, U, _, K, dtype, _, precision = sizes
     size, n, R = np.dtype(dtype).itemsize, int(rows.n_at[0]), sizes.proj_size or H
     G, states = cell.gate_rows(H), sum(cell.state_sizes(H, R))
     record = 2 * states + STEPS[cell.name].keeps * H

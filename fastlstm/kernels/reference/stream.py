@@ -63,7 +63,7 @@ class Stream:
         IndexError
             If there is no such row.
         """
-        numbers, (N, I) = read_rows(rows, self._x_shape[0]), self._x_shape  # noqa: E741
+        numbers, (N, I) = read_rows(rows, self._x_shape[0]), self._x_shape
         which = slice(None) if numbers is None else numbers
         M = N if numbers is None else len(numbers)
         y, single = read_step(x, (M, I), self._state[0].dtype.name)

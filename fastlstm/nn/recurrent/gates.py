@@ -171,7 +171,7 @@ def _empty_like(make: Any, parts: list[Mapping[str, Any]], options: dict[str, An
         shapes.append(np.shape(first[name]))
         if len(shapes[-1]) != 2:
             raise ValueError(f"{name} has shape {shapes[-1]}, expected two axes")
-    (H, I), (_, R) = shapes  # noqa: E741
+    (H, I), (_, R) = shapes
     if "weight_hr" in first:
         options = {**options, "proj_size": R}
     bias = any(name.startswith("bias_") for part in parts for name in part)

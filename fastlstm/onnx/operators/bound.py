@@ -45,7 +45,7 @@ def _packed(cell: CellSpec, call: Call, shared: dict[Any, Any]) -> Any:
     key = ("packed", cell.name, *(a.__array_interface__["data"][0] for a in arrays))
     if key not in shared:
         backend: Any = kernels.backend()
-        I, H, R = call.weights.sizes()  # noqa: E741
+        I, H, R = call.weights.sizes()
         dtype = call.weights.w_hh.dtype
         states, ends = (
             tuple(np.zeros((1, n), dtype) for n in cell.state_sizes(H, R)) for _ in range(2)

@@ -105,7 +105,7 @@ def _check(inputs: Inputs, D: int) -> None:
     x, w, r = inputs[:3]
     if any(ref is None or len(ref.shape) != 3 for ref in (x, w, r)):
         raise OnnxError("X, W and R, expected three axes each")
-    (_, N, I), H = x.shape, r.shape[1]  # noqa: E741
+    (_, N, I), H = x.shape, r.shape[1]
     if not I or not H:
         raise OnnxError(f"an input size of {I} and a hidden size of {H}, expected 1 or more")
     floats, bytes_, counts = ("float32",), ("int8", "uint8"), ("int32",)

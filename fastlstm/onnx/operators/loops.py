@@ -54,7 +54,7 @@ def run(
 
 def inputs_part(x: Array, weights: Weights, recurrent_bias: bool = True) -> Array:
     """Return x W^T with the biases [T,N,GH]."""
-    T, N, I = x.shape  # noqa: E741
+    T, N, I = x.shape
     z: Array = (x.reshape(T * N, I) @ weights.w.T).reshape(T, N, -1)
     if weights.b is not None:
         half = len(weights.b) // 2

@@ -46,7 +46,7 @@ class Sizes(NamedTuple):
 
     T: int
     N: int
-    I: int  # noqa: E741
+    I: int
     H: int
     D: int
 
@@ -64,7 +64,7 @@ def recurrent(p: Planner, node: Node, inputs: Inputs) -> list[Ref]:
     if by_row:
         x = p.view(x, x.array.transpose(1, 0, 2))
         h, c = (None if s is None else _turned(p, s) for s in (h, c))
-    T, N, I = x.shape  # noqa: E741
+    T, N, I = x.shape
     sizes = Sizes(T, N, I, r.shape[2], len(backward))
     given = {
         "W": w,
@@ -104,7 +104,7 @@ def _turned(p: Planner, state: Ref) -> Ref:
 
 def _check(node: Node, family: Family, sizes: Sizes, given: dict[str, Any]) -> None:
     """Check the shapes of all inputs against those of X and R."""
-    _, N, I, H, D = sizes  # noqa: E741
+    _, N, I, H, D = sizes
     G = family.gates * H
     if not H or not I:
         raise OnnxError(f"an input size of {I} and a hidden size of {H}, expected 1 or more")

@@ -32,7 +32,7 @@ def draw(rng: Rng) -> Bound:
     kind = precision(rng, LOWER)
     dtype = F32 if kind != "float32" else pick(rng, (F32, F64))
     T, N = int(rng.integers(1, 5)), int(pick(rng, (1, 1, 2, 3, 5, 8, 17)))
-    I, H, w_hr = size(rng), size(rng), None  # noqa: E741
+    I, H, w_hr = size(rng), size(rng), None
     R, G = H, cell.gate_rows(H)
 
     def weight(*shape: int) -> Any:

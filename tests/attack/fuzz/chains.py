@@ -52,13 +52,13 @@ def _layers(rng: Rng, dtype: Any, P: int, C: int, mapped: bool) -> list[Any]:
     layer: Any
     if kind < 3:
         layer = _convolution(rng, dtype, P, C)
-        O = layer.out_channels  # noqa: E741
+        O = layer.out_channels
     elif kind < 5:
-        O = width(rng)  # noqa: E741
+        O = width(rng)
         layer = fl.Linear(C, O, bias=not chance(rng, 4), dtype=dtype)
     else:
         layer = _recurrent(rng, dtype, C)
-        O = layer.proj_size or layer.hidden_size  # noqa: E741
+        O = layer.proj_size or layer.hidden_size
     _draw(rng, layer)
     return [layer] if chance(rng, 3) else [layer, _map(rng, O)]
 

@@ -235,7 +235,7 @@ def _recurrent(made: Made, x: str) -> None:
     op, H = pick(rng, ("LSTM", "GRU", "RNN")), int(pick(rng, (1, 3, 8, 9)))
     direction = pick(rng, ("forward", "reverse", "bidirectional"))
     D = 2 if direction == "bidirectional" else 1
-    T, N, I = shape  # noqa: E741
+    T, N, I = shape
     w, r, b = (made.constant(array) for array in recurrent_weights(op, rng, I, H, D).values())
     inputs = [x, w, r, b if chance(rng, 2) else ""]
     if chance(rng, 3):

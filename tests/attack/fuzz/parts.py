@@ -155,7 +155,7 @@ def losses(rng: Rng) -> None:
 
 def dense(rng: Rng) -> None:
     """A linear layer and dropout, by their definitions."""
-    I, O = size(rng), size(rng)  # noqa: E741
+    I, O = size(rng), size(rng)
     dtype, shape = pick(rng, (F32, F64)), tuple(int(n) for n in rng.integers(1, 4, rng.integers(3)))
     made = fl.Linear(I, O, bias=chance(rng, 2), dtype=dtype)
     x = array(rng, (*shape, I), dtype)

@@ -175,7 +175,7 @@ def near_float32(rng: Rng) -> None:
 
 def dense(rng: Rng) -> None:
     """A linear layer by the definition; attention reads nothing behind a row's length."""
-    lower, I, O = pick(rng, LOWER), size(rng), size(rng)  # noqa: E741
+    lower, I, O = pick(rng, LOWER), size(rng), size(rng)
     made = fl.Linear(I, O, bias=chance(rng, 2), precision=lower)
     x = rows_of_any_size(rng, (int(rng.integers(1, 9)), I))
     b = 0 if made.bias is None else made.bias.data

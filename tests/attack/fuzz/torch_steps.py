@@ -24,7 +24,7 @@ class Given:
         self.step: Any = short.compiled_step(cell, layers)
         self.states, self.layers = 2 if cell == "lstm" else 1, layers
         gates = {"lstm": 4, "gru": 3}.get(cell, 1)
-        N, I, H = (int(pick(rng, sizes)) for sizes in (ROWS, (1, 3, 8), (1, 2, 7, 16)))  # noqa: E741
+        N, I, H = (int(pick(rng, sizes)) for sizes in (ROWS, (1, 3, 8), (1, 2, 7, 16)))
         bias, K = not chance(rng, 3), max(1, layers)
 
         def draw(*shape: int) -> Any:

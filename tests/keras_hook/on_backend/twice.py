@@ -11,7 +11,7 @@ from keras import layers
 import fastlstm.keras as fk
 
 TORCH = keras.backend.backend() == "torch"
-N, T, I, U = 3, 5, 4, 6  # noqa: E741
+N, T, I, U = 3, 5, 4, 6
 KINDS: dict[str, dict[str, Any]] = {
     "LSTM": {},
     "GRU": {},
