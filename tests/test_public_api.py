@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
+import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +22,12 @@ from fastlstm.train import SGD, Adam, Average, Regression, Trainer
 SHAPES = Path(__file__).parents[1] / "benchmarks" / "shapes.toml"
 # What there is nothing to time of.
 NOT_TIMED = {"Module", "Parameter", "RowGrad", "State", "Tape", "Tokens"}
+DOCUMENTED = (
+    "custom", "distributed", "forecast", "formats", "inside", "kernels", "linear", "many",
+    "models", "nn", "onnx", "sklearn", "text", "torch", "train", "tune",
+)  # fmt: skip
+RAISE = re.compile(r"^ +raise (\w+Error)\b", re.MULTILINE)
+NEEDS = {"custom": "numba", "sklearn": "sklearn", "torch": "torch", "tune": "optuna"}
 
 
 @pytest.mark.parametrize("module", [fl, nn, kernels], ids=lambda m: m.__name__)
@@ -36,15 +45,39 @@ def test_all_is_what_there_is(module: Any) -> None:
     assert public <= set(module.__all__)
 
 
-@pytest.mark.parametrize("name", sorted({*nn.__all__, *models.__all__}))
-def test_each_name_is_documented(name: str) -> None:
-    value = getattr(nn, name, None) or getattr(models, name)
-    assert value.__doc__, name
-    if not inspect.isclass(value):
-        return
-    for method, function in vars(value).items():
-        if inspect.isfunction(function) and not method.startswith("_"):
-            assert function.__doc__, f"{name}.{method}"
+def public_callables(module: str) -> Iterator[tuple[str, Any]]:
+    """Yield the functions and classes of a module's __all__, and the methods of the classes."""
+    if module in NEEDS:
+        pytest.importorskip(NEEDS[module])
+    package = importlib.import_module(f"fastlstm.{module}")
+    for name in package.__all__:
+        value = getattr(package, name)
+        if not inspect.isclass(value) and not inspect.isfunction(value):
+            continue
+        yield name, value
+        for method, function in vars(value).items():
+            function = getattr(function, "__func__", function)
+            if inspect.isfunction(function) and not method.startswith("_"):
+                yield f"{name}.{method}", function
+
+
+@pytest.mark.parametrize("module", DOCUMENTED)
+def test_each_name_is_documented(module: str) -> None:
+    lacking = [name for name, value in public_callables(module) if not inspect.getdoc(value)]
+    assert not lacking
+
+
+@pytest.mark.parametrize("module", DOCUMENTED)
+def test_each_function_tells_what_it_raises(module: str) -> None:
+    """As far as it does so itself, and not a base whose users override it."""
+    lacking = []
+    for name, value in public_callables(module):
+        if not inspect.isclass(value):
+            raised = set(RAISE.findall(inspect.getsource(value)))
+            told = re.search("error", inspect.getdoc(value) or "", re.IGNORECASE)
+            if raised - {"NotImplementedError"} and not told:
+                lacking.append(name)
+    assert not lacking
 
 
 def layers() -> list[Any]:

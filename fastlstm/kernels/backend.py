@@ -40,7 +40,8 @@ class Stream(Protocol):
         self, x: Array, /, rows: Int64Array | None = None, n_threads: int = 1
     ) -> Array: ...
 
-    def reset(self) -> None: ...
+    def reset(self) -> None:
+        """Go back to a state of zeros."""
 
 
 class Chain(Protocol):

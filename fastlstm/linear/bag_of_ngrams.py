@@ -79,19 +79,35 @@ class BagOfNgrams:
         return training.fit()
 
     def logits(self, texts: TokenRows) -> Reals:
-        """Return the log-odds of class 1, float64 [N], or of each class against the others, [N,C].
+        """Return the log-odds of class 1, or of each class against the others.
 
         A text none of whose n-grams is known has the intercept.
+
+        Parameters
+        ----------
+        texts : N texts, cut as those of `fit`.
+
+        Returns
+        -------
+        float64 [N] of two classes, else [N, num_classes].
         """
         rows = weigh(self.features.count(texts), self.scales)
         found = backend().sparse_product(rows, self.weights) + self.intercept
         return found[:, 0] if self.num_classes == 2 else found
 
     def contributions(self, tokens: Sequence[str]) -> Reals:
-        """Return what each token of one text adds to its logit, float64 [L], or [L,C].
+        """Return what each token of one text adds to its logit.
 
         What an n-gram adds is divided equally among the places where the text has it, and that of
         each place among the tokens there. With the intercept they sum to the logit.
+
+        Parameters
+        ----------
+        tokens : the L tokens of the text, in order.
+
+        Returns
+        -------
+        float64 [L] of two classes, else [L, num_classes].
         """
         found = shares(self, tokens)
         return found[:, 0] if self.num_classes == 2 else found

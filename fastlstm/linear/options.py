@@ -64,7 +64,7 @@ class NgramOptions:
         return CHARS if tokens <= MOST_TOKENS else None
 
     def features_of(self, classes: int) -> int:
-        """Return how many features there may be."""
+        """Return how many features there may be for so many `classes`, each of a weight."""
         return max(min(self.max_features, MAX_WEIGHTS // (1 if classes == 2 else classes)), 1)
 
 

@@ -112,7 +112,13 @@ class TokenRows:
         return TokenRows(tokens, number[self.ids], self.offsets)
 
     def select(self, index: ArrayLike) -> TokenRows:
-        """Return the texts of the given numbers, int [M], in that order, or those of a bool [N]."""
+        """Return the texts of the given numbers, int [M], in that order, or those of a bool [N].
+
+        Raises
+        ------
+        IndexError
+            If a number is out of range.
+        """
         labels = np.zeros(len(self), np.int64)
         rows = Encoded(self.ids, self.offsets, labels).select(index)
         found = TokenRows(self.tokens, rows.tokens, rows.offsets)

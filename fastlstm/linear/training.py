@@ -110,9 +110,20 @@ class LinearTraining:
     ) -> Generator[tuple[BagOfNgrams, Reals], None, None]:  # fmt: skip
         """Fit classifiers to some texts, of one C after another, as they are asked for.
 
-        Yields each, and its logits of other texts, the `judged` ones, int [J]. Of two classes, of
-        which a fit keeps one thread busy, as many are fitted at a time as there are threads, and
-        ``close`` ends those that nobody waits for. The rest is as of `fit`.
+        Of two classes, of which a fit keeps one thread busy, as many are fitted at a time as there
+        are threads, and ``close`` ends those that nobody waits for. Errors are as of `fit`.
+
+        Parameters
+        ----------
+        index : int [M], the texts to fit to.
+        judged : int [J], the texts to judge.
+        costs : the values of C.
+        sample_weight : as of `fit`.
+
+        Yields
+        ------
+        classifier : fitted to the M texts.
+        logits : of the J others by it, float64 [J] of two classes, else [J, num_classes].
         """
         weighed = self._weighed(index, sample_weight)
         others = np.asarray(judged, np.int64)
@@ -126,14 +137,22 @@ class LinearTraining:
             yield from side_by_side(trial, costs[first : first + at_a_time])
 
     def turns(self, folds: int = 5) -> Int64s:
-        """Return the part of each text in `cross_logits`, int64 [N]; errors as there."""
+        """Return in which of the `folds` parts of `cross_logits` each text is, int64 [N].
+
+        Errors as there.
+        """
         return folds_of(self.targets.labels, folds, np.random.default_rng(self.options.seed))
 
     def cross_logits(self, folds: int = 5, *, C: float | None = None) -> Reals:
         """Return the logits of each text by a classifier that was not fitted to it.
 
-        The texts are divided into `folds` parts of all classes; each part is judged by a classifier
-        of the others, which weights the n-grams by those alone.
+        The texts are divided into parts of all classes; each part is judged by a classifier of the
+        others, which weights the n-grams by those alone.
+
+        Parameters
+        ----------
+        folds : how many parts.
+        C : in place of that of the options.
 
         Returns
         -------

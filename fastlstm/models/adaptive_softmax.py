@@ -134,6 +134,13 @@ class AdaptiveSoftmax(Module):
         """Return the mean cross-entropy of targets [...] at x [...,K], in nats, and its gradient.
 
         With `gradient` those of the parameters are added to, and that of x is returned; else None.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument's dtype or shape does not fit, or there are no targets.
+        IndexError
+            If a target is out of range.
         """
         rows, shape = self._rows(x)
         words = check_ids("targets", targets, self.vocab_size)

@@ -60,7 +60,18 @@ class Dropout(Module):
         return x
 
     def forward(self, x: Array, rng: Rng = None) -> tuple[Array, Tape]:
-        """Return x with elements dropped (x itself if p is 0), and the tape."""
+        """Return x with elements dropped (x itself if p is 0), and the tape.
+
+        Parameters
+        ----------
+        x : of any shape.
+        rng : as of the class; None for that of the layer.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `rng` is none, or x has no such `axis`.
+        """
         if self.p == 0:
             return x, Tape(self, None)
         shape = list(x.shape)

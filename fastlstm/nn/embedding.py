@@ -87,6 +87,11 @@ class Embedding(Module):
             becomes float32.
         freeze : whether the vectors stay as they are; else they are learned.
         padding_idx, sparse : as above; the vector of `padding_idx` is taken as it is given.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is not what is expected.
         """
         table = any_array("embeddings", embeddings)
         if table.ndim != 2 or not table.size:

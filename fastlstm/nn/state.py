@@ -88,7 +88,10 @@ class State(tuple[Array, ...]):
     def scatter(self, rows: ArrayLike, state: Sequence[Array]) -> None:
         """Write the rows of another state, [K,len(rows),...] each, in place of `rows`.
 
-        No row may be named twice.
+        Raises
+        ------
+        TypeError, ValueError, IndexError
+            If a row is named twice or is out of range, or `state` does not fit.
         """
         index = self._index(rows)
         if len(np.unique(index)) < len(index):

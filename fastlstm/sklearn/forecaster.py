@@ -172,6 +172,13 @@ class LSTMForecaster(BaseEstimator):
         forecast : [horizon] or [horizon, targets] as the series was given, with one more axis for
             `quantiles`; a list for several series. For pandas objects without `quantiles` one with
             the index that goes on.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is not what is expected, or does not fit what `fit` had.
+        sklearn.exceptions.NotFittedError
+            Before `fit`.
         """
         check_is_fitted(self, "forecaster_")
         steps = check_size("horizon", self.horizon if horizon is None else horizon)
@@ -218,6 +225,11 @@ class LSTMForecaster(BaseEstimator):
         -------
         result : with ``.mae``, ``.mase``, ``.smape``, ``.coverage``, ``.forecast``, ``.bands`` and
             ``.plot()``; see `fastlstm.forecast.Backtest`.
+
+        Raises
+        ------
+        TypeError, ValueError, sklearn.exceptions.NotFittedError
+            As of `predict`.
         """
         check_is_fitted(self, "forecaster_")
         steps = check_size("horizon", self.horizon if horizon is None else horizon)

@@ -91,7 +91,18 @@ def batches(
 def plan_batches(
     lengths: Ints, batch_size: int, *, seed: int | None = None, epoch: int = 0, bucket: int = 50
 ) -> list[Ints]:
-    """Return the row numbers of each batch of an epoch; arguments as in `batches`."""
+    """Return the row numbers of each batch of an epoch, int64 arrays.
+
+    Parameters
+    ----------
+    lengths : int64 [N], words of each row.
+    batch_size, seed, epoch, bucket : as of `batches`.
+
+    Raises
+    ------
+    ValueError
+        If an argument is out of range, or there are no rows.
+    """
     for name, value, least in (
         ("rows of encoded", len(lengths), 1),
         ("batch_size", batch_size, 1),
@@ -111,12 +122,23 @@ def plan_batches(
 
 
 def count_batches(encoded: Encoded, batch_size: int) -> int:
-    """Return the number of batches of an epoch."""
+    """Return the number of batches of an epoch of the texts, as `batches` cuts them."""
     return -(-len(encoded) // batch_size)
 
 
 def collate(encoded: Encoded, index: Ints) -> Batch:
-    """Return the rows of the given numbers, int [N], as one batch."""
+    """Return some of the texts as one batch.
+
+    Parameters
+    ----------
+    encoded : the texts.
+    index : int [N], their numbers, in the order of the batch.
+
+    Raises
+    ------
+    IndexError
+        If a number is out of range.
+    """
     index = np.asarray(index, dtype=np.int64)
     rows = encoded.select(index)
     lengths = rows.lengths

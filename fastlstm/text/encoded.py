@@ -58,13 +58,20 @@ class Encoded:
 
     @classmethod
     def from_lengths(cls, tokens: ArrayLike, lengths: ArrayLike, labels: ArrayLike) -> Encoded:
-        """Build from the number of words of each row, int [N], instead of offsets."""
+        """Build from the number of words of each row instead of offsets; errors as of the class.
+
+        Parameters
+        ----------
+        tokens : int [W], word ids.
+        lengths : int [N], words of each row, which sum to W.
+        labels : int [N].
+        """
         offsets = _offsets(any_array("lengths", lengths))
         return cls(any_array("tokens", tokens), offsets, any_array("labels", labels))
 
     @classmethod
     def from_rows(cls, rows: Sequence[Sequence[int]], labels: ArrayLike) -> Encoded:
-        """Build from the word ids of each row."""
+        """Build from the word ids of each of N rows and the labels, int [N]; errors as above."""
         tokens = np.fromiter(chain.from_iterable(rows), np.int32)
         return cls.from_lengths(tokens, [len(row) for row in rows], labels)
 
@@ -90,7 +97,13 @@ class Encoded:
         return np.diff(self.offsets)
 
     def row(self, n: int) -> NDArray[np.int32]:
-        """The word ids of row `n`, a view."""
+        """Return the word ids of row `n`, a view.
+
+        Raises
+        ------
+        IndexError
+            If `n` is not 0 to N - 1.
+        """
         if not 0 <= n < len(self):
             raise IndexError(f"n is {n}, expected 0 to {len(self) - 1}")
         return self.tokens[self.offsets[n] : self.offsets[n + 1]]

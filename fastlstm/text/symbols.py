@@ -50,6 +50,11 @@ class Symbols(TokenList):
         text : the text to learn from.
         level : "char" or "word".
         size : the most tokens to keep, ``<unk>`` included; 0 for all.
+
+        Raises
+        ------
+        ValueError
+            If the level is unknown, or `size` is 1 or negative.
         """
         if size < 0 or size == 1:
             raise ValueError(f"size is {size}, expected at least 2, or 0 for all tokens")

@@ -64,19 +64,36 @@ def columns(ids: ArrayLike, batch_size: int) -> Tokens:
 
 
 def count_windows(columns: Tokens, steps: int) -> int:
-    """Return the number of windows; the last token of a column is only a target."""
+    """Return the number of windows of T steps; the last token of a column is only a target.
+
+    Parameters
+    ----------
+    columns : int32 [W, N], as `columns` returns them.
+    steps : T.
+
+    Raises
+    ------
+    ValueError
+        If `steps` is below 1.
+    """
     if steps < 1:
         raise ValueError(f"steps is {steps}, expected at least 1")
     return -(-(len(columns) - 1) // steps)
 
 
 def windows(columns: Tokens, steps: int, start: int = 0) -> Iterator[Window]:
-    """Yield the windows of T steps in order, from number `start` on; the last may be shorter.
+    """Yield the windows of T steps in order; the last may be shorter.
+
+    Parameters
+    ----------
+    columns : int32 [W, N], as `columns` returns them.
+    steps : T.
+    start : the first window to yield, 0 to `count_windows`; to resume a pass.
 
     Raises
     ------
     ValueError
-        If steps is below 1, or start out of range.
+        If `steps` is below 1, or `start` out of range.
     """
     count = count_windows(columns, steps)
     if not 0 <= start <= count:

@@ -18,8 +18,17 @@ POINTS = 20  # of the loss curve in a pass over the data
 class Epoch:
     """A finished epoch.
 
-    `validation_*` are None without validation, accuracies without classes, and mean absolute
-    errors and roots of mean squared errors without a regression.
+    Attributes
+    ----------
+    epoch : its number, from 1.
+    step : optimizer steps made up to its end.
+    lr : learning rate of its last step.
+    train_loss, validation_loss : mean losses of an example; the latter None without validation.
+    train_accuracy, validation_accuracy : of the examples; None without classes.
+    words : those trained on, without padding.
+    seconds, validation_seconds : what training and validation took.
+    train_mae, validation_mae : mean absolute errors; None without a regression.
+    train_rmse, validation_rmse : roots of mean squared errors; likewise.
     """
 
     epoch: int

@@ -40,6 +40,12 @@ RowIndex = NDArray[np.int64] | None
 class Optimizer(Stateful):
     """Base of the optimizers.
 
+    Parameters
+    ----------
+    parameters : a module, its named parameters or its parameters.
+    lr : learning rate.
+    weight_decay : of a step; see the optimizer.
+
     Attributes
     ----------
     lr : learning rate of the next step; assign to it to follow a schedule.
@@ -221,7 +227,9 @@ class Adam(Optimizer):
 class AdamW(Adam):
     """Adam with decoupled weight decay, as `torch.optim.AdamW` (Loshchilov & Hutter 2019).
 
-    Parameters and errors as of `Adam`, except for
+    Parameters
+    ----------
+    parameters, lr, betas, eps : as of `Adam`; so are errors.
     weight_decay : fraction of ``lr`` times the weights that a step takes off.
     """
 

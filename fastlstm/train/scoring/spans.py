@@ -45,6 +45,11 @@ def spans(labels: Iterable[str]) -> list[Span]:
     """Return the spans of labels "B-kind", "I-kind" and "O", in order.
 
     As conlleval, an I- that follows no label of its kind begins a span.
+
+    Raises
+    ------
+    ValueError
+        If a label is none of these.
     """
     found: list[Span] = []
     kind, start = "", 0
@@ -61,9 +66,17 @@ def spans(labels: Iterable[str]) -> list[Span]:
 
 
 def span_scores(true: Sequence[Sequence[str]], said: Sequence[Sequence[str]]) -> SpanScores:
-    """Count the spans of sequences of labels, as they are and as they were said.
+    """Count the spans of sequences of labels.
 
-    Raises ValueError if a label is none, or these are not equally many of equal lengths.
+    Parameters
+    ----------
+    true : the labels of each sequence, as they are.
+    said : as they were said.
+
+    Raises
+    ------
+    ValueError
+        If a label is none, or `said` has not a label for each of `true`.
     """
     if [len(labels) for labels in true] != [len(labels) for labels in said]:
         raise ValueError("said has other lengths than true, expected a label for each")

@@ -93,7 +93,13 @@ class Task:
         return None
 
     def select(self, batch: Any, rows: NDArray[np.int64]) -> Any:
-        """Return a batch of some rows of one, int [n]; here by its method `select`."""
+        """Return a batch of some rows of one, int [n]; here by its method `select`.
+
+        Raises
+        ------
+        TypeError
+            If the batch has no such method.
+        """
         if not hasattr(batch, "select"):
             raise TypeError(
                 f"processes cannot share a {type(batch).__name__}: expected a method select(rows) "
