@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from fastlstm.forecast.season import filled
 from fastlstm.forecast.series import Series
-from fastlstm.forecast.stamps import UNIT, Spacing, Stamps, find_spacing, first_break
+from fastlstm.forecast.stamps import UNIT, Spacing, Stamps, find_spacing, first_break, shown_time
 from fastlstm.forecast.times import EXPECTED, hint_of, microseconds, read_time
 from fastlstm.text.row_kinds import read_rows
 from fastlstm.text.rows import ABSENT, FileRows, Reading, listed
@@ -246,24 +246,22 @@ def _filled(
     else:
         steps = (stamps - stamps[0]).astype(np.int64) / spacing.step
     at = steps.astype(np.int64)
-    off = np.flatnonzero(at != steps)
-    if off.size:
-        raise ValueError(
-            f"{rows.path}: the time {str(stamps[off[0]]).replace('T', ' ')} is between two steps "
-            f"of {spacing.told()}"
-        )
     count = int(at[-1]) + 1
     if count > MOST_FILLED * len(stamps):
         raise ValueError(
             f"{rows.path} has {len(stamps):,} of {count:,} steps of {spacing.told()}: too few to "
             "fill the gaps"
         )
+    even = np.concatenate([stamps[:1], spacing.after(stamps[0], count - 1)])
+    off = np.flatnonzero(even[at] != stamps)
+    if off.size:
+        raise ValueError(
+            f"{rows.path}: the time {shown_time(stamps[off[0]])} is between two steps of "
+            f"{spacing.told()}"
+        )
     whole = np.full((count, table.shape[1]), np.nan)
     whole[at] = table
-    return (
-        np.concatenate([stamps[:1], spacing.after(stamps[0], count - 1)]),
-        whole, int(at[T - 1]) + 1,
-    )  # fmt: skip
+    return even, whole, int(at[T - 1]) + 1
 
 
 def _carried(known: Floats) -> Floats:

@@ -12,14 +12,19 @@ from numpy.typing import NDArray
 Stamps = NDArray[np.datetime64]
 UNIT = "datetime64[us]"
 _WRITTEN = re.compile(r"\d{4}(-|$)|NaT$|$")
+LAST_DAY = 31  # of months: the last one of any
 DAY, MONTH = np.timedelta64(1, "D"), np.timedelta64(1, "M")
 
 
 class Spacing(NamedTuple):
-    """The time from one stamp to the next: `step` of microseconds, or of months."""
+    """The time from one stamp to the next: `step` of microseconds, or of months.
+
+    Those of months are on a `day` of the month, or on its last one where that is shorter.
+    """
 
     step: int
     months: bool = False
+    day: int = LAST_DAY
 
     @property
     def days(self) -> float:
@@ -32,7 +37,7 @@ class Spacing(NamedTuple):
         if not self.months:
             return np.asarray(last.astype(UNIT) + steps.astype("timedelta64[us]"))
         month = last.astype("datetime64[M]")
-        return _in_month(month + steps * MONTH, last.astype(UNIT))
+        return _on_day(month + steps * MONTH, self.day, last)
 
     def told(self) -> str:
         """Return it in words, for messages."""
@@ -79,11 +84,9 @@ def find_spacing(stamps: Stamps) -> Spacing:
     if usual >= 27 * 86_400_000_000:  # months, quarters and years have no one length
         months = np.diff(stamps.astype("datetime64[M]")).astype(np.int64)
         found, counts = np.unique(months[months > 0], return_counts=True)
-        if len(found):
-            step = int(found[counts.argmax()])
-            due = stamps[:1].astype("datetime64[M]") + step * MONTH
-            if (_in_month(due, stamps[0]) == stamps[1]).all():
-                return Spacing(step, months=True)
+        day, fitting = _day_of_month(stamps)
+        if len(found) and fitting >= (steps == usual).mean():
+            return Spacing(int(found[counts.argmax()]), months=True, day=day)
     return Spacing(usual)
 
 
@@ -94,10 +97,10 @@ def first_break(stamps: Stamps, spacing: Spacing) -> tuple[int, str] | None:
     """
     steps = np.diff(stamps).astype(np.int64)
     if spacing.months:
-        months = np.diff(stamps.astype("datetime64[M]")).astype(np.int64)
-        months_due = stamps[:-1].astype("datetime64[M]") + spacing.step * MONTH
-        due = _in_month(months_due, stamps[0])
-        wrong = (months != spacing.step) | (due != stamps[1:])
+        months = stamps.astype("datetime64[M]")
+        off = _on_day(months, spacing.day, stamps[0]) != stamps
+        wrong = (np.diff(months).astype(np.int64) != spacing.step) | off[1:]
+        wrong[0] |= off[0]
     else:
         wrong = steps != spacing.step
     if not wrong.any():
@@ -133,16 +136,24 @@ def shown_time(stamp: np.datetime64) -> str:
     return str(stamp.astype("datetime64[s]")).replace("T", " ")
 
 
-def _in_month(months: NDArray[Any], like: np.datetime64) -> Stamps:
-    """Return the stamps in these months with day and time of `like`, or of the month's end.
+def _day_of_month(stamps: Stamps) -> tuple[int, float]:
+    """Return the day of the month that most stamps fit, and the fraction of them that do.
 
-    The last day of a month stands for the last day of any.
+    One day alone cannot tell: 28 February may be the 28th of any month or the end of any.
     """
-    month = like.astype("datetime64[M]")
-    offset = like - month.astype(UNIT)
-    is_end = (like.astype("datetime64[D]") + DAY).astype("datetime64[M]") != month
+    months = stamps.astype("datetime64[M]")
+    days = (stamps.astype("datetime64[D]") - months.astype("datetime64[D]")).astype(np.int64) + 1
+    fits = {
+        day: float((_on_day(months, day, stamps[0]) == stamps).mean())
+        for day in (LAST_DAY, *np.unique(days).tolist())
+    }
+    day = max(fits, key=lambda day: fits[day])
+    return day, fits[day]
+
+
+def _on_day(months: NDArray[Any], day: int, like: np.datetime64) -> Stamps:
+    """Return the stamps on a day of these months, or their last day, with the time of `like`."""
     ends = (months + MONTH).astype("datetime64[D]") - DAY
-    time = like - like.astype("datetime64[D]").astype(UNIT)
-    if is_end:
-        return np.asarray(ends.astype(UNIT) + time)
-    return np.asarray(np.minimum(months.astype(UNIT) + offset, ends.astype(UNIT) + time))
+    time = like.astype(UNIT) - like.astype("datetime64[D]").astype(UNIT)
+    days = np.minimum(months.astype("datetime64[D]") + (day - 1) * DAY, ends)
+    return np.asarray(days.astype(UNIT) + time)

@@ -245,6 +245,16 @@ def test_gaps_are_filled_if_asked_for(
     assert "150 steps of 1:00:00" in capsys.readouterr().out
 
 
+def test_a_month_on_another_day_is_no_gap_to_fill(
+    tmp_path: Path, fails: Callable[..., str]
+) -> None:
+    months = [f"{2001 + n // 12}-{n % 12 + 1:02}-15" for n in range(120) if n != 40]
+    months[60] = "2006-02-19"
+    data = write(tmp_path / "load.csv", [[time, str(n % 12), "0"] for n, time in enumerate(months)])
+    line = ["forecast", data, "--time", "hour", "--target", "load", "--fill-gaps"]
+    assert "2006-02-19 00:00:00 is between two steps of a month" in fails(*line)
+
+
 @pytest.mark.parametrize(
     ("line", "told"),
     [

@@ -19,6 +19,12 @@ from fastlstm.forecast.stamps import as_stamps, check_even, find_spacing
         (np.array(["2023-11-30", "2023-12-31", "2024-01-31"], "datetime64[D]"), "2024-02-29"),
         (np.array(["2024-01-15T06", "2024-02-15T06"], "datetime64[h]"), "2024-03-15T06"),
         (np.array(["2024-03-01", "2024-06-01", "2024-09-01"], "datetime64[D]"), "2024-12-01"),
+        (np.array(["2024-12-28", "2025-01-28", "2025-02-28"], "datetime64[D]"), "2025-03-28"),
+        (np.array(["2025-02-28", "2025-03-28", "2025-04-28"], "datetime64[D]"), "2025-05-28"),
+        (np.array(["2024-02-29", "2024-03-30", "2024-04-30"], "datetime64[D]"), "2024-05-30"),
+        (np.array(["2024-02-29", "2025-02-28", "2026-02-28"], "datetime64[D]"), "2027-02-28"),
+        (np.array(["2023-02-28", "2024-02-28", "2025-02-28"], "datetime64[D]"), "2026-02-28"),
+        (np.array(["2021-02-01", "2021-03-01", "2021-03-29"], "datetime64[D]"), "2021-04-26"),
     ],
 )
 def test_stamps_go_on(values: np.ndarray, following: str) -> None:
@@ -48,6 +54,14 @@ def test_a_missing_month_is_a_gap() -> None:
     months = np.arange("2001-01", "2003-01", dtype="datetime64[M]")
     with pytest.raises(ValueError, match="gap from 2001-05-01 .* steps of a month"):
         check_even("stamps", as_stamps("stamps", np.delete(months, 5)))
+
+
+@pytest.mark.parametrize("at", [0, 1, 5, 11])
+def test_a_month_on_another_day_is_out_of_step(at: int) -> None:
+    stamps = np.arange("2001-01", "2002-01", dtype="datetime64[M]").astype("datetime64[D]") + 14
+    stamps[at] += 2
+    with pytest.raises(ValueError, match=f"{max(1, at) + 1:02}-1[57].*expected steps of a month"):
+        check_even("stamps", as_stamps("stamps", stamps))
 
 
 def test_stamps_must_be_times() -> None:
