@@ -12,7 +12,7 @@ from fastlstm.cli.errors import UsageError
 from fastlstm.cli.options import (
     add_json_option,
     add_plot_option,
-    add_quiet_option,
+    add_progress_option,
     add_reading_options,
     check_plot,
     print_json,
@@ -69,7 +69,7 @@ def add_options(parser: Parser) -> None:
                         help=f"bins of the calibration table (default {BINS})")  # fmt: skip
     add_precision_option(parser)
     add_json_option(parser, "the scores")
-    add_quiet_option(parser)
+    add_progress_option(parser)
     add_distributed_option(parser)
     add_plot_option(parser, "the confusion matrix and the reliability of the probabilities")
 
@@ -115,7 +115,7 @@ def measured(
     trained = dealer.trained
     numbers = ClassNumbers(trained.labels, options.data)
     tally, told = Tally(len(trained.labels), options.bins), np.zeros(3, np.int64)
-    with text_bar(None, not options.quiet) as bar:
+    with text_bar(None, not options.no_progress) as bar:
         for piece in in_pieces(found.pairs, lambda pair: len(pair[0]), CHUNK):
             labels = numbers.of(_class_of(trained, label) for _, label in piece)
             if numbers.all_known:  # else the rest is read for the message

@@ -13,7 +13,13 @@ from typing import Any
 
 from fastlstm.cli.errors import UsageError, wrong_use
 from fastlstm.cli.flags import flag
-from fastlstm.cli.options import add_json_option, add_option, check_folder, print_json
+from fastlstm.cli.options import (
+    add_json_option,
+    add_option,
+    add_quiet_option,
+    check_folder,
+    print_json,
+)
 from fastlstm.cli.parser import Parser
 from fastlstm.cli.processes import add_distributed_option, joined
 from fastlstm.cli.training import absolute, add_output_options, take_output, writing
@@ -71,7 +77,7 @@ def add_options(parser: Parser) -> None:
     add_distributed_option(parser)
     output.add_argument("--from", dest="from_run", metavar="RUN", default=nothing,
                         help="forecast DATA with the model of RUN; --out is a .csv")  # fmt: skip
-    output.add_argument("--quiet", action="store_true", help="print nothing but errors")
+    add_quiet_option(output)
     add_json_option(output, "the metrics")
 
 

@@ -50,8 +50,12 @@ def add_json_option(parser: Any, what: str) -> None:
     )  # fmt: skip
 
 
+def add_progress_option(parser: Any) -> None:
+    parser.add_argument("--no-progress", action="store_true", help="show no progress bar")
+
+
 def add_quiet_option(parser: Any) -> None:
-    parser.add_argument("--quiet", action="store_true", help="show no progress bar")
+    parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
 
 
 def text_bar(total: int | None, show: bool, unit: str = "texts") -> tqdm[Any]:

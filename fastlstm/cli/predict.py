@@ -14,7 +14,7 @@ import numpy as np
 
 from fastlstm.cli.errors import UsageError
 from fastlstm.cli.options import (
-    add_quiet_option,
+    add_progress_option,
     add_reading_options,
     print_json,
     rounded,
@@ -77,7 +77,7 @@ def add_options(parser: Parser) -> None:
     )  # fmt: skip
     parser.add_argument("--overwrite", action="store_true", help="replace what is in --out")
     add_precision_option(parser)
-    add_quiet_option(parser)
+    add_progress_option(parser)
     add_distributed_option(parser)
 
 
@@ -139,7 +139,7 @@ def _results(
     """Yield the number and the values of each row, and the results for its text."""
     places = find_text(rows, how.text_column)
     # lines on the terminal show the progress themselves
-    show = not options.quiet and (options.out is not None or not sys.stdout.isatty())
+    show = not options.no_progress and (options.out is not None or not sys.stdout.isatty())
     with text_bar(None, show) as bar:
         for piece in in_pieces(rows.rows, _letters, at_a_time):
             texts = [text_of(rows, number, values, places) for number, values in piece]

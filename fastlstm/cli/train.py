@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from fastlstm.cli.errors import UsageError
-from fastlstm.cli.options import add_json_option, add_option, print_json
+from fastlstm.cli.options import add_json_option, add_option, add_quiet_option, print_json
 from fastlstm.cli.parser import Parser
 from fastlstm.cli.processes import add_distributed_option, joined
 from fastlstm.cli.training import absolute, add_output_options, take_output, train
@@ -48,7 +48,7 @@ def add_options(parser: Parser) -> None:
     add_text_options(parser)
     output = add_output_options(parser, "runs/<name of DATA>-<time>")
     add_distributed_option(parser)
-    output.add_argument("--quiet", action="store_true", help="print nothing but errors")
+    add_quiet_option(output)
     add_json_option(output, "the metrics")
 
 

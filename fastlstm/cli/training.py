@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from fastlstm.cli.errors import UsageError, wrong_use
 from fastlstm.cli.flags import as_flags, flag
+from fastlstm.cli.options import add_progress_option
 from fastlstm.distributed.launch import current
 from fastlstm.forecast.folder import ForecastFolder
 from fastlstm.printable import say
@@ -55,7 +56,7 @@ def add_output_options(parser: Any, default: str, extends: bool = True) -> Any:
         + ("; with more --epochs also with a finished run" if extends else ""),
     )  # fmt: skip
     group.add_argument("--overwrite", action="store_true", help="replace what is in --out")
-    group.add_argument("--no-progress", action="store_true", help="show no progress bar")
+    add_progress_option(group)
     return group
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from fastlstm.cli.errors import UsageError, wrong_use
 from fastlstm.cli.flags import flag
 from fastlstm.cli.forecast import add_series_options, check_series
-from fastlstm.cli.options import add_json_option, print_json
+from fastlstm.cli.options import add_json_option, add_quiet_option, print_json
 from fastlstm.cli.parser import Parser
 from fastlstm.cli.train import add_text_options, check_texts
 from fastlstm.cli.training import (
@@ -96,7 +96,7 @@ def add_options(parser: Parser) -> None:
     output = add_output_options(parser, "runs/<name of DATA>-tune", extends=False)
     output.add_argument("--show", metavar="DIR", nargs="?", const="",
                         help="show the study in DIR (or in --out) and do no more")  # fmt: skip
-    output.add_argument("--quiet", action="store_true", help="print nothing but errors")
+    add_quiet_option(output)
     add_json_option(output, "the trials and the metrics of the best run")
 
 

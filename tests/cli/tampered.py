@@ -190,8 +190,8 @@ def commands(run: Path, data: Path) -> list[list[str]]:
     return [
         ["info", str(run)],
         ["info", str(run), "--json"],
-        ["predict", str(run), *texts, "--probabilities", "--quiet"],
-        ["evaluate", str(run), str(data), "--quiet"],
+        ["predict", str(run), *texts, "--probabilities", "--no-progress"],
+        ["evaluate", str(run), str(data), "--no-progress"],
         ["inspect", str(run), texts[0]],
         ["compare", str(run), str(run.parent / "good"), "--json"],
         ["compare", str(run), str(run.parent / "good")],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,19 @@ def test_the_test_texts_again(tmp_path: Path, scores: Any) -> None:
     assert found["loss"] == pytest.approx(metrics["test_loss"], rel=1e-5)
     assert found["macro_f1"] == metrics["test_macro_f1"]
     assert found["calibration_error"] == metrics["test_calibration_error"]
+
+
+@pytest.mark.parametrize("command", ["evaluate", "predict"])
+@pytest.mark.parametrize(("more", "bar"), [([], True), (["--no-progress"], False)])
+def test_a_bar_on_a_terminal_unless_it_is_unwanted(
+    three: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch, command: str, more: list[str], bar: bool,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    data = str(write_csv(tmp_path / "a.csv", rows(5)))
+    where = ["--file", data] if command == "predict" else [data]
+    assert main([command, str(three), *where, *more]) == 0
+    assert ("texts/s" in capsys.readouterr().err) is bar
 
 
 def test_every_kind_of_data(three: Path, tmp_path: Path, scores: Any) -> None:

@@ -100,7 +100,7 @@ def test_what_may_change_is_no_other_run(
     assert main(["train", moved, "--resume", str(folder), *more]) == 0
     assert read(folder / "config.json")["epochs"] == 3
     assert len(load_run(folder).predict(["word1"])) == 1
-    assert main(["evaluate", str(folder), moved, "--quiet"]) == 0
+    assert main(["evaluate", str(folder), moved, "--no-progress"]) == 0
 
 
 def test_a_run_that_is_being_extended_has_its_earlier_model(
