@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +14,14 @@ from numpy.typing import NDArray
 from fastlstm.forecast.season import filled
 from fastlstm.forecast.series import Series
 from fastlstm.forecast.stamps import UNIT, Spacing, Stamps, find_spacing, first_break, shown_time
-from fastlstm.forecast.times import EXPECTED, hint_of, microseconds, read_time
+from fastlstm.forecast.times import EXPECTED, UNIX, hint_of, microseconds, read_time
 from fastlstm.text.row_kinds import read_rows
 from fastlstm.text.rows import ABSENT, FileRows, Reading, listed
 
 Floats = NDArray[np.float64]
 
 MISSING = ("", "na", "n/a", "nan", "null", "none", "?", "-")  # a value that is not there
+NO_ZONE = "a time without a zone"
 MOST_FILLED = 20  # steps for each row of the file that are filled in where there are gaps
 
 
@@ -46,10 +47,14 @@ class Columns:
 
 @dataclass(frozen=True)
 class Table:
-    """A series of a file, and the features of steps after its end, for which it has no target."""
+    """A series of a file, and the features of steps after its end, for which it has no target.
+
+    Its times are those of the clocks of a `zone`, the offset from UTC; None if the file tells none.
+    """
 
     series: Series
     ahead: Floats
+    zone: timedelta | None = None
 
 
 def read_table(path: Path, how: Reading, columns: Columns) -> Table:
@@ -71,7 +76,7 @@ def read_table(path: Path, how: Reading, columns: Columns) -> Table:
         time = _time(rows, line, _cell(values, places[0]), columns)
         zone = _same_zone(rows, line, time, zone, columns.utc)
         lines.append(line)
-        times.append(microseconds(time))
+        times.append(microseconds(time if columns.utc else time.replace(tzinfo=None)))
         numbers.append([_number(rows, line, rows.columns[n], _cell(values, n)) for n in places[1:]])
     if not lines:
         raise ValueError(f"{path} has no rows below its header")
@@ -87,7 +92,7 @@ def read_table(path: Path, how: Reading, columns: Columns) -> Table:
     series = Series(
         table[:T, :K], _carried(table[:, K:])[:T], stamps[:T], flat=K == 1, labels=columns.targets
     )
-    return Table(series, _carried(table[:, K:])[T:])
+    return Table(series, _carried(table[:, K:])[T:], _zone_of(zone, columns))
 
 
 def _places(rows: FileRows, columns: Columns) -> list[int]:
@@ -143,13 +148,21 @@ def _same_zone(
     )
 
 
+def _zone_of(zone: tuple[timedelta | None, int] | None, columns: Columns) -> timedelta | None:
+    """Return the zone of all times; None where they are without one, as the counts of `UNIX`."""
+    if zone is None or zone[0] is None or columns.form in UNIX:
+        return None
+    return timedelta(0) if columns.utc else zone[0]
+
+
 def _zone_told(offset: timedelta | None) -> str:
-    if offset is None:
-        return "a time without a zone"
-    minutes = round(offset.total_seconds() / 60)
-    return f"a time of the zone {'-' if minutes < 0 else '+'}{abs(minutes) // 60:02}:" + (
-        f"{abs(minutes) % 60:02}"
-    )
+    return f"a time of the zone {zone_text(offset)}" if offset is not None else NO_ZONE
+
+
+def zone_text(offset: timedelta | None) -> str:
+    """Return an offset from UTC as it stands behind a time, such as +02:00; "" for None."""
+    zone = None if offset is None else timezone(offset)
+    return datetime(1970, 1, 1, tzinfo=zone).isoformat()[len("1970-01-01T00:00:00") :]
 
 
 def _number(rows: FileRows, line: int, name: str, value: object) -> float:
@@ -180,9 +193,7 @@ def _check_stamps(
     rising = np.diff(stamps).astype(np.int64) > 0
     if not rising.all():
         at = int(np.argmin(rising)) + 1
-        before, now = (
-            str(stamps[n].astype("datetime64[s]")).replace("T", " ") for n in (at - 1, at)
-        )
+        before, now = (shown_time(stamps[n]) for n in (at - 1, at))
         what = "comes twice" if before == now else f"comes after {before}"
         raise ValueError(f"{rows.place(lines[at])}: the time {now} {what}, expected rising times")
     spacing = find_spacing(stamps)

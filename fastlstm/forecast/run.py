@@ -7,6 +7,7 @@ import io
 import math
 import zlib
 from collections.abc import Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -22,16 +23,17 @@ from fastlstm.forecast.forecaster import Fitted, Forecaster, ForecastOptions, fi
 from fastlstm.forecast.framing import limits_of
 from fastlstm.forecast.net import NetOptions, is_taught
 from fastlstm.forecast.paths import forecast_on
-from fastlstm.forecast.reading import Table, read_table
+from fastlstm.forecast.reading import Table, read_table, zone_text
 from fastlstm.forecast.saving import load_forecaster, save_forecaster
 from fastlstm.forecast.series import Series
-from fastlstm.forecast.stamps import check_even
+from fastlstm.forecast.stamps import check_even, shown_time, written
 from fastlstm.printable import say
 from fastlstm.train.files import write_file
 from fastlstm.train.table import aligned, shown
 
 Floats = NDArray[np.float64]
 
+MOST_DIGITS = 17  # that a float64 has
 HELD_BACK = ForecastOptions.validation_fraction
 MODEL, NAIVE, LAST, BOOSTED = "fastlstm", "seasonal naive", "last value", "gradient boosting"
 
@@ -89,7 +91,7 @@ def tested(
     if BOOSTED not in models:
         say("gradient boosting is left out: it needs scikit-learn, pip install 'fastlstm[sklearn]'")
     future = future_of(forecaster, table, config.horizon, config.quantiles, config.seed)
-    write_file(folder.forecast, future_text(series, future, config).encode())
+    write_file(folder.forecast, future_text(table, future, config).encode())
     draw(folder.picture, found, future, config)
     return {
         "models": models,
@@ -134,7 +136,7 @@ def forecast_with(folder: ForecastFolder, config: ForecastConfig, path: Path | N
             "forecast reads"
         )
     future = future_of(forecaster, table, config.horizon, config.quantiles, config.seed)
-    text = future_text(table.series, future, config)
+    text = future_text(table, future, config)
     if path is not None:
         write_file(path, text.encode())
     return text
@@ -166,8 +168,7 @@ def check_ahead(config: ForecastConfig, table: Table) -> None:
 def told(config: ForecastConfig, series: Series, start: int) -> None:
     """Say what is read and how it is split."""
     stamps: Any = series.stamps
-    first, cut, last = (str(stamps[n].astype("datetime64[s]")).replace("T", " ")
-                        for n in (0, start, len(series) - 1))  # fmt: skip
+    first, cut, last = (shown_time(stamps[n]) for n in (0, start, len(series) - 1))
     step = check_even("time", stamps).told()
     say(f"{len(series):,} steps of {step} from {first} to {last}; tested from {cut} on")
 
@@ -220,18 +221,28 @@ def future_of(
     return forecaster.at_levels(found, [0.5, *quantiles])
 
 
-def future_text(series: Series, future: Floats, config: ForecastConfig) -> str:
+def future_text(table: Table, future: Floats, config: ForecastConfig) -> str:
     """Return forecasts as CSV: the time, and for each target the median and the quantiles."""
+    series = table.series
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     levels = [f"{level:g}" for level in config.quantiles]
     names = [name for target in config.target
              for name in (target, *(f"{target}_q{level}" for level in levels))]  # fmt: skip
     writer.writerow([config.time, *names])
-    times = stamp_texts(times_after(series, len(future)))
+    times = stamp_texts(times_after(series, len(future)), table.zone)
+    digits = np.repeat(digits_of(series.y), future.shape[2])
     for time, row in zip(times, future, strict=True):
-        writer.writerow([time, *(f"{value:.7g}" for value in row.reshape(-1))])
+        values = zip(row.reshape(-1), digits, strict=True)
+        writer.writerow([time, *(f"{value:.{most}g}" for value, most in values)])
     return text.getvalue()
+
+
+def digits_of(y: Floats) -> list[int]:
+    """Return for each target how many digits tell seven of its spread, above any level."""
+    spread, level = np.nanstd(y, axis=0), np.nanmax(np.abs(y), axis=0)
+    above = np.log10(np.maximum(level / np.where(spread > 0, spread, np.inf), 1))
+    return np.minimum(7 + above.astype(int), MOST_DIGITS).tolist()  # type: ignore[no-any-return]
 
 
 def times_after(series: Series, count: int) -> Any:
@@ -239,12 +250,12 @@ def times_after(series: Series, count: int) -> Any:
     return check_even("time", stamps).after(stamps[-1], count)
 
 
-def stamp_texts(stamps: Any) -> list[str]:
-    """Return times as short as all of them can be said."""
+def stamp_texts(stamps: Any, zone: timedelta | None = None) -> list[str]:
+    """Return times as short as all of them can be said, with their zone if they have one."""
     days = stamps.astype("datetime64[D]")
-    if (days == stamps).all():
+    if zone is None and (days == stamps).all():
         return [str(day) for day in days]
-    return [str(stamp).replace("T", " ") for stamp in stamps.astype("datetime64[s]")]
+    return [text + zone_text(zone) for text in written(stamps)]
 
 
 def draw(path: Path, found: Backtest, future: Floats, config: ForecastConfig) -> None:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 Stamps = NDArray[np.datetime64]
 UNIT = "datetime64[us]"
 _WRITTEN = re.compile(r"\d{4}(-|$)|NaT$|$")
+HALF = np.timedelta64(500, "ns")  # of a microsecond
 LAST_DAY = 31  # of months: the last one of any
 DAY, MONTH = np.timedelta64(1, "D"), np.timedelta64(1, "M")
 
@@ -69,6 +70,8 @@ def as_stamps(name: str, values: Any) -> Stamps:
     missing = np.flatnonzero(np.isnat(array))
     if missing.size:
         raise ValueError(f"{name}[{missing[0]}] is missing (NaT)")
+    if np.datetime_data(array.dtype)[0] == "ns":  # as pandas makes 0.0999999 of a tenth
+        array = array + HALF
     return array.astype(UNIT)
 
 
@@ -132,8 +135,15 @@ def check_even(name: str, stamps: Stamps) -> Spacing:
 
 
 def shown_time(stamp: np.datetime64) -> str:
-    """Return a time in words, for messages."""
-    return str(stamp.astype("datetime64[s]")).replace("T", " ")
+    """Return a time as text, as `written` does."""
+    return written(np.array([stamp]))[0]
+
+
+def written(stamps: Stamps) -> list[str]:
+    """Return times as text, with as much of a second as any of them has."""
+    units = [f"datetime64[{unit}]" for unit in ("s", "ms", "us")]
+    short = next(unit for unit in units if (stamps.astype(unit) == stamps).all())
+    return [str(stamp).replace("T", " ") for stamp in stamps.astype(short)]
 
 
 def _day_of_month(stamps: Stamps) -> tuple[int, float]:

@@ -235,6 +235,52 @@ def test_times_that_count_seconds_are_read_if_said(tmp_path: Path, done: Path) -
     assert found == (done / "forecast.csv").read_text()
 
 
+@pytest.mark.parametrize(
+    ("zone", "options", "first", "read"),
+    [
+        ("+02:00", [], "2024-01-07 06:00:00+02:00", "2024-01-01 00:00:00"),
+        ("-03:30", [], "2024-01-07 06:00:00-03:30", "2024-01-01 00:00:00"),
+        ("Z", [], "2024-01-07 06:00:00+00:00", "2024-01-01 00:00:00"),
+        ("+02:00", ["--utc"], "2024-01-07 04:00:00+00:00", "2023-12-31 22:00:00"),
+        ("", ["--utc"], "2024-01-07 06:00:00", "2024-01-01 00:00:00"),
+    ],
+)
+def test_the_future_is_in_the_zone_of_the_table(
+    zone: str, options: list[str], first: str, read: str, tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    data = write(tmp_path / "load.csv", [[row[0] + zone, *row[1:]] for row in lines()])
+    line = [data, "--time", "hour", "--target", "load", *QUICK[:2], "--epochs", "0", *options]
+    assert forecast(*line, "--out", tmp_path / "run") == 0
+    assert f"150 steps of 1:00:00 from {read}" in capsys.readouterr().out
+    assert (tmp_path / "run/forecast.csv").read_text().split("\n")[1].startswith(f"{first},")
+
+
+def test_steps_of_parts_of_a_second_have_their_own_times(tmp_path: Path) -> None:
+    rows = lines()
+    for n, row in enumerate(rows):
+        row[0] = f"2024-05-31T18:00:{n // 10:02}.{n % 10}"
+    data = write(tmp_path / "load.csv", rows)
+    line = [data, "--time", "hour", "--target", "load", *QUICK[:2], "--epochs", "0"]
+    assert forecast(*line, "--out", tmp_path / "run") == 0
+    with open(tmp_path / "run/forecast.csv", newline="") as file:
+        times = [row[0] for row in csv.reader(file)][1:]
+    assert times == [f"2024-05-31 18:00:15.{n}00" for n in range(6)]
+
+
+def test_a_high_level_hides_no_digit_of_the_future(tmp_path: Path) -> None:
+    rows, levels = lines(), (0, 10**9)
+    found = []
+    for level in levels:
+        high = [[row[0], f"{float(row[1]) + level:.3f}", row[2]] for row in rows]
+        data = write(tmp_path / f"{level}.csv", high)
+        line = [data, "--time", "hour", "--target", "load", *QUICK[:2], "--epochs", "0"]
+        assert forecast(*line, "--out", tmp_path / str(level)) == 0
+        table = np.genfromtxt(tmp_path / str(level) / "forecast.csv", delimiter=",", skip_header=1)
+        found.append(table[:, 1:] - level)
+    assert np.abs(found[1] - found[0]).max() < 1e-3
+
+
 def test_gaps_are_filled_if_asked_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -64,6 +64,14 @@ def test_a_month_on_another_day_is_out_of_step(at: int) -> None:
         check_even("stamps", as_stamps("stamps", stamps))
 
 
+def test_parts_of_a_second_that_were_rounded_are_even() -> None:
+    parts = [int(seconds % 1 * 1e9) for seconds in 1704067200 + np.arange(10) / 10]
+    assert 99_999_904 in parts  # of a tenth, as pandas has it
+    exact = np.datetime64("2024-01-01T00:00:00", "ns") + np.array(parts, "timedelta64[ns]")
+    stamps = as_stamps("stamps", exact)
+    assert check_even("stamps", stamps).after(stamps[-1], 1) == np.datetime64("2024-01-01T00:00:01")
+
+
 def test_stamps_must_be_times() -> None:
     with pytest.raises(TypeError, match="expected datetime64"):
         as_stamps("stamps", [1, 2, 3])
