@@ -66,7 +66,8 @@ def take(x: Tensor, steps: NDArray[np.int64]) -> Tensor:
 
 def where(condition: NDArray[np.bool_], yes: Tensor, no: Tensor | float) -> Tensor:
     """Choose element by element; a number has the dtype of the tensor."""
-    return torch.where(torch.from_numpy(np.ascontiguousarray(condition)), yes, no)
+    # a copy: of one row alone NumPy calls contiguous what runs backwards, which torch refuses
+    return torch.where(torch.from_numpy(condition.copy()), yes, no)
 
 
 def zeros_like(x: Tensor) -> Tensor:

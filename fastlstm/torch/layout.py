@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -130,6 +131,11 @@ def check_memory(tensor: Tensor) -> None:
             f"a tensor of shape {tuple(tensor.shape)} has no memory, expected its values: its "
             "storage was freed, as by untyped_storage().resize_(0)"
         )
+
+
+def as_tensor(numbers: Any) -> Tensor:
+    """Return lengths or a mask as a tensor; of an array a copy: torch takes none that runs back."""
+    return torch.as_tensor(numbers.copy() if isinstance(numbers, np.ndarray) else numbers)
 
 
 def array_of(tensor: Tensor) -> Array:

@@ -23,6 +23,7 @@ from fastlstm.torch import compiler, flops, function, kept, operations, vmap
 from fastlstm.torch.check import read_lengths
 from fastlstm.torch.dispatch import batched
 from fastlstm.torch.held import FIELDS, Tensors
+from fastlstm.torch.layout import as_tensor
 from fastlstm.torch.precision import DEFAULT
 from fastlstm.torch.reset import read_starts
 from fastlstm.torch.step import compiled_step
@@ -109,7 +110,7 @@ class Whole(NamedTuple):
 
 def layout_of(lengths: Any, T: Any, N: Any) -> Whole:
     """Return the layout for `run`; an operator looks into lengths and reset when it runs."""
-    return Whole(False, None if lengths is None else torch.as_tensor(lengths))
+    return Whole(False, None if lengths is None else as_tensor(lengths))
 
 
 def run(layer: Any, x: Tensor, states: Tensors, weights: Tensors) -> tuple[Tensor, ...]:

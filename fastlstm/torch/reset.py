@@ -17,6 +17,7 @@ from torch import Tensor
 
 from fastlstm.kernels import Rows
 from fastlstm.torch.dispatch import eager, plain_mode
+from fastlstm.torch.layout import as_tensor
 
 RESET_AT = ("before", "after")
 Starts = tuple[NDArray[np.bool_], ...]  # [T,N] of each direction
@@ -57,7 +58,7 @@ def read_cuts(
 def read_mask(name: str, reset: object, shape: tuple[Any, ...]) -> Tensor:
     """Return the mask of a call after checking all but its values."""
     if isinstance(reset, np.ndarray):
-        reset = torch.as_tensor(reset)
+        reset = as_tensor(reset)
     if not isinstance(reset, Tensor):
         raise TypeError(
             f"{name}: reset is a {type(reset).__name__}, expected a tensor of bool or of 0 and 1"
@@ -130,7 +131,7 @@ class Ended:
         if lengths is None:
             self._rows = mask[-1] != 0
             return
-        steps = torch.as_tensor(lengths).reshape(-1).long()
+        steps = as_tensor(lengths).reshape(-1).long()
         last = (steps - 1).clamp(0, mask.shape[0] - 1)
         self._rows = (mask.gather(0, last[None])[0] != 0) & (steps > 0)
 

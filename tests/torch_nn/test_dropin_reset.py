@@ -20,6 +20,7 @@ from dropin import (
     torch,
 )
 from dropin import packed as pack
+from torch.utils.flop_counter import FlopCounterMode
 
 import fastlstm as fl
 
@@ -192,6 +193,24 @@ def test_masks_in_every_form() -> None:
     assert torch.equal(turned(x.transpose(0, 1), reset=mask.T)[0].transpose(0, 1), expected)
     assert torch.equal(module(x[:, 0], reset=mask[:, 0])[0], expected[:, 0])
     assert torch.equal(module(x, reset=torch.zeros(T, N))[0], module(x)[0])
+
+
+@pytest.mark.parametrize("reset_at", ["before", "after"])
+def test_arrays_that_run_backwards(reset_at: str) -> None:
+    """torch makes no tensor of such an array, be it a mask or lengths."""
+    module, x, mask = ft.GRU(I, H, bidirectional=True), draw(T, N, I, dtype=F32), mask_of(T, N)
+    lengths = np.arange(N)[::-1]
+
+    def call(reset: Any, lengths: Any) -> Any:
+        return module(x, reset=reset, lengths=lengths, reset_at=reset_at)
+
+    y, h = call(mask.flip(0), torch.from_numpy(lengths.copy()))
+    arrays = call(mask.numpy()[::-1], lengths)
+    with FlopCounterMode(display=False):
+        by_operators = call(mask.flip(0), lengths)
+    for found in (arrays, by_operators):
+        assert torch.equal(found[0], y)
+        assert torch.equal(found[1], h)
 
 
 @pytest.mark.parametrize("precision", ["bfloat16", "int8"])

@@ -96,6 +96,17 @@ def test_hook_masks_all(kind: str, mask: str) -> None:
 
 
 @kinds
+@pytest.mark.parametrize("steps", [1, T])
+def test_hook_mask_of_one_row(kind: str, steps: int) -> None:
+    """A batch of one text: what runs backwards of its mask is one piece of memory to NumPy."""
+    x, mask = array(1, steps, I), np.array(MASKS["holes"])[:1, :steps]
+    for mask_row in (mask, ~mask.astype(bool)):
+        for zero, sequences in product([False, True], repeat=2):
+            options = {"zero_output_for_mask": zero, "return_sequences": sequences}
+            check(lambda o=options: make(kind, go_backwards=True, **o), x, mask=mask_row)
+
+
+@kinds
 def test_hook_mask_with_a_last_axis(kind: str) -> None:
     mask = np.array(MASKS["holes"])[..., None]
     check(lambda: make(kind, return_sequences=True), array(N, T, I), mask=mask)
