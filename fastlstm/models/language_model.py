@@ -162,18 +162,22 @@ class LanguageModel(HasRecurrent, Model):
         self.projection: Linear | None = None
         if projection:
             self.projection = Linear(hidden_size, projection, False, dtype=dtype, rng=rng)
-        shared = self.embedding.weight if tied else None
-        made: Any = {"weight": shared, "dtype": dtype, "rng": rng}
-        self.decoder: SoftmaxDecoder | AdaptiveSoftmax
-        if cutoffs is not None:
-            self.decoder = AdaptiveSoftmax(K, vocab_size, cutoffs, div_value, bias, **made)
-        elif div_value is not None:
-            raise ValueError(f"div_value is {div_value} without cutoffs, expected None")
-        else:
-            self.decoder = SoftmaxDecoder(K, vocab_size, bias, **made)
+        self.decoder = self._made_decoder(K, cutoffs, div_value, bias, rng)
         self.options["embedding_std"] = embedding_std
         if init_range is not None:
             self._fill(init_range, rng)
+
+    def _made_decoder(
+        self, K: int, cutoffs: Sequence[int] | None, div_value: float | None, bias: bool,
+        rng: np.random.Generator,
+    ) -> SoftmaxDecoder | AdaptiveSoftmax:  # fmt: skip
+        words, shared = self.embedding.num_embeddings, self.embedding.weight if self.tied else None
+        made: Any = {"weight": shared, "dtype": self.embedding.dtype, "rng": rng}
+        if cutoffs is not None:
+            return AdaptiveSoftmax(K, words, cutoffs, div_value, bias, **made)
+        if div_value is not None:
+            raise ValueError(f"div_value is {div_value} without cutoffs, expected None")
+        return SoftmaxDecoder(K, words, bias, **made)
 
     @classmethod
     def further_sizes(cls, options: Mapping[str, Any], found: Mapping[str, int]) -> dict[str, int]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -56,6 +56,30 @@ LearnLinear = Callable[[Config, Dataset], LinearPart]
 SHOWN = 20  # classes shown when a run begins
 
 
+class Job(NamedTuple):
+    """What a run is made of, once its data are read.
+
+    Attributes
+    ----------
+    config : its options, with those that the data decide.
+    data, folder : what it learns from, and where it writes.
+    resume : whether it goes on with what the folder holds.
+    extends : whether that is a finished run, which gets more epochs.
+    bars : whether to show progress bars.
+    linear_part : learns what is to stand beside the net.
+    load_seconds : how long the data took to read.
+    """
+
+    config: Config
+    data: Dataset
+    folder: RunFolder
+    resume: bool
+    extends: bool
+    bars: bool
+    linear_part: LearnLinear
+    load_seconds: float
+
+
 def run(
     load: Load, config: Config, folder: RunFolder, *, resume: bool = False, bars: bool = False,
     listeners: Iterable[Listener] = (), linear_part: LearnLinear | None = None,
@@ -72,7 +96,6 @@ def run(
     read or written, another process writes in the folder, or the run diverges.
     """
     _check_apart(config, folder)
-    linear_part = linear_part or train_linear
     with folder.locked(), num_threads(config.threads or None):
         start = time.perf_counter()
         data = load(config, bars)
@@ -80,40 +103,12 @@ def run(
         load_seconds = time.perf_counter() - start
         config = replace(config, **data.options, **(data.start.options if data.start else {}))
         _announce(data, load_seconds)
-        extending = resume and folder.finished
-        if extending:
+        extends = resume and folder.finished
+        if extends:
             check_can_extend(config, folder, data)
-        if config.parts == "linear":
-            return run_linear(config, data, folder, resume, load_seconds, linear_part)
-        if resume and folder.model.exists():
-            check_fits(config, folder.model)
-        model = build_model(config, len(data.vocab), data.num_outputs)
-        before: dict[str, Any] = {"load_seconds": load_seconds}
-        if data.start is not None:
-            data.start.put_into(model)
-            before |= data.start.metrics
-        if not resume:
-            folder.begin(config.to_json())
-        current().barrier()  # what stands in the folder is the same to all processes
-        linear = linear_part(config, data) if config.parts == "joined" else None
-        learned = data
-        if config.pretrain:
-            learned, pretraining = prepare(config, model, data, folder, linear, resume, bars)
-            before |= pretraining
-        lr = config.lr * FINE_TUNING if config.pretrain else config.lr
-        heard = [Progress(bars), *listeners]
-        trainer = build_trainer(config, model, learned, folder, heard, lr)
-        if extending:
-            extend(trainer, config, folder)
-        elif resume and folder.checkpoint.exists():
-            trainer.load(folder.checkpoint)
-            folder.write_history(trainer.history)
-        # now that the data is that of the run, if it is resumed
-        write_words(config, data, folder)
-        fit(trainer, learned, config)
-        metrics = conclude(config, data, trainer, folder, before, linear=linear)
-        say(f"\n{epoch_table(trainer.history)}\n\n{summary(metrics, data.noun)}")
-        return metrics
+        learn_linear = linear_part or train_linear
+        job = Job(config, data, folder, resume, extends, bars, learn_linear, load_seconds)
+        return run_linear(job) if config.parts == "linear" else run_net(job, listeners)
 
 
 def _check_apart(config: Config, folder: RunFolder) -> None:
@@ -125,17 +120,53 @@ def _check_apart(config: Config, folder: RunFolder) -> None:
         )
 
 
-def run_linear(
-    config: Config, data: Dataset, folder: RunFolder, resume: bool, load_seconds: float,
-    linear_part: LearnLinear,
-) -> dict[str, Any]:  # fmt: skip
+def run_net(job: Job, listeners: Iterable[Listener]) -> dict[str, Any]:
+    """Train and test a net, beside a linear part if there is to be one."""
+    config, data, folder = job.config, job.data, job.folder
+    if job.resume and folder.model.exists():
+        check_fits(config, folder.model)
+    model = build_model(config, len(data.vocab), data.num_outputs)
+    before: dict[str, Any] = {"load_seconds": job.load_seconds}
+    if data.start is not None:
+        data.start.put_into(model)
+        before |= data.start.metrics
+    if not job.resume:
+        folder.begin(config.to_json())
+    current().barrier()  # what stands in the folder is the same to all processes
+    linear = job.linear_part(config, data) if config.parts == "joined" else None
+    learned, lr = data, config.lr
+    if config.pretrain:
+        learned, pretraining = prepare(job, model, linear)
+        before |= pretraining
+        lr *= FINE_TUNING
+    trainer = build_trainer(config, model, learned, folder, [Progress(job.bars), *listeners], lr)
+    _go_on(job, trainer)
+    write_words(config, data, folder)
+    fit(trainer, learned, config)
+    metrics = conclude(config, data, trainer, folder, before, linear=linear)
+    say(f"\n{epoch_table(trainer.history)}\n\n{summary(metrics, data.noun)}")
+    return metrics
+
+
+def _go_on(job: Job, trainer: Trainer) -> None:
+    """Load where a run stands that is resumed, which tells whether the data is that of the run."""
+    folder = job.folder
+    if job.extends:
+        extend(trainer, job.config, folder)
+    elif job.resume and folder.checkpoint.exists():
+        trainer.load(folder.checkpoint)
+        folder.write_history(trainer.history)
+
+
+def run_linear(job: Job) -> dict[str, Any]:
     """Train and test a linear part alone, from the beginning: it takes seconds."""
-    if resume:
+    config, data, folder = job.config, job.data, job.folder
+    if job.resume:
         check_same_texts(folder, data)
     else:
         folder.begin(config.to_json())
     write_words(config, data, folder)
-    part = linear_part(config, data)
+    part = job.linear_part(config, data)
     parts, metrics = linear_alone(part, data)
     if folder.writes:
         save_parts(folder.model, parts, **note_of(config, data))
@@ -149,7 +180,7 @@ def run_linear(
         "train_seconds": seconds,
         "words_per_second": len(data.whole.of("train").ids) / part.seconds,
         "eval_seconds": tested.pop("eval_seconds"),
-        "load_seconds": load_seconds,
+        "load_seconds": job.load_seconds,
     }
     metrics = {**metrics, **about(config, data, parts), **tested}
     metrics = folder.finish(metrics)
@@ -192,14 +223,14 @@ def conclude(
 
 
 def prepare(
-    config: Config, model: TextClassifier, data: Dataset, folder: RunFolder,
-    linear: LinearPart | None, resume: bool, bars: bool,
-) -> tuple[Dataset, dict[str, Any]]:  # fmt: skip
+    job: Job, model: TextClassifier, linear: LinearPart | None
+) -> tuple[Dataset, dict[str, Any]]:
     """Pretrain the model and let teachers label texts; return the data to learn and metrics."""
+    config, data, folder, resume = job.config, job.data, job.folder, job.resume
 
     def teach(own: Config, part: RunFolder, known: Dataset) -> None:
         own = replace(own, lr=own.lr * FINE_TUNING)
-        run(lambda *_: known, own, part, resume=resume and part.holds_run, bars=bars)
+        run(lambda *_: known, own, part, resume=resume and part.holds_run, bars=job.bars)
 
     start, pretraining = start_from_pretraining(config, data, folder)
     start.put_into(model)
