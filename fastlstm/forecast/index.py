@@ -2,33 +2,69 @@
 
 from __future__ import annotations
 
+import re
+import warnings
+from datetime import date, datetime
 from typing import Any
 
 import numpy as np
 
 from fastlstm.forecast.stamps import UNIT, Stamps, as_stamps, find_spacing, first_break
+from fastlstm.notices import FastlstmWarning
 
+_DATE = re.compile(r"\d{4}[-/]\d\d?([-/]|$)|\d\d?[-/.]\d\d?[-/.]\d\d")
 DAY_LENGTH = 86_400_000_000  # microseconds
 
 
 def stamps_of_index(name: str, y: Any, like: Any = None) -> Stamps | None:
     """Return the times in the index of a pandas object, None if it has none.
 
-    Times of a zone are read as those of the index of `like` are, if that is given.
+    Times of a zone are read as those of the index of `like` are, if that is given. Raises
+    ValueError for an index of several levels, which is that of several series.
     """
-    index = getattr(y, "index", None)
-    if index is None or callable(index):  # as of a list
+    index = index_of(y)
+    if index is None:
         return None
+    if getattr(index, "nlevels", 1) > 1:
+        raise ValueError(
+            f"{name} has {index.nlevels} levels, as that of several series: these are a list, such "
+            "as [one.droplevel(0) for _, one in y.groupby(level=0)]"
+        )
     if hasattr(index, "to_timestamp"):  # a PeriodIndex
         index = index.to_timestamp()
     if getattr(index, "tz", None) is not None:
-        other = getattr(getattr(like, "index", None), "tz", None)
-        local = is_local(index) if other is None else is_local(like.index)
+        there = index_of(like)
+        other = getattr(there, "tz", None)
+        local = is_local(index) if other is None else is_local(there)
         if local and other is not None:
             index = index.tz_convert(other)
         index = index.tz_localize(None) if local else _in_utc(index)
     found = np.asarray(index)
-    return as_stamps(name, found) if found.dtype.kind == "M" else None
+    if found.dtype.kind == "M":
+        return as_stamps(name, found)
+    if len(found) and all(isinstance(text, str) and _DATE.match(text) for text in found.tolist()):
+        warnings.warn(
+            f"{name} holds texts such as {found[0]!r:.40}, which are not read as times: "
+            "pandas.to_datetime makes times of them",
+            FastlstmWarning,
+            stacklevel=5,
+        )
+    return None
+
+
+def index_of(y: Any) -> Any:
+    """Return the index of a pandas object, None if it has none; that of times as such, if it can.
+
+    Dates of Python, and times that Arrow keeps, are no times to pandas itself.
+    """
+    index = getattr(y, "index", None)
+    if index is None or callable(index):  # as of a list
+        return None
+    values = np.asarray(index)
+    if not (values.dtype == object and len(values) and all(isinstance(v, date) for v in values)):
+        return index
+    times = [v if isinstance(v, datetime) else datetime(*v.timetuple()[:3]) for v in values]
+    return type(index)(times, name=index.name)
 
 
 def is_local(index: Any) -> bool:

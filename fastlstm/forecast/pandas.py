@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastlstm.forecast.index import is_local
+from fastlstm.forecast.index import index_of, is_local
 from fastlstm.forecast.series import Series
 
 Floats = NDArray[np.float64]
@@ -31,12 +31,28 @@ def as_given(values: Floats, series: Series, point: bool) -> Any:
     return pandas.DataFrame(found, index=index, columns=series.like.columns)
 
 
+def _numbers(index: NDArray[Any], steps: int) -> NDArray[Any]:
+    """Return the numbers or times of day that go on after an index, of any other kind positions.
+
+    They go on by its steps; after whole numbers that are uneven by ones from the greatest.
+    """
+    kind, on = index.dtype.kind, np.arange(1, steps + 1)
+    if kind in "iufm" and len(index) > 1:
+        distances = np.diff(index)
+        step = distances[0]
+        even = np.isclose(distances, step) if kind == "f" else distances == step
+        if step > 0 and even.all():
+            return np.asarray(index[-1] + on * step)
+    if kind in "iu" and len(index):
+        return np.asarray(index.max() + on)
+    return len(index) - 1 + on
+
+
 def _index(series: Series, steps: int, pandas: Any) -> Any:
     """Return the index of the steps after the end: times, periods, or numbers going on."""
-    index = series.like.index
+    index = index_of(series.like)
     if series.stamps is None:
-        end = index[-1] if np.issubdtype(np.asarray(index).dtype, np.integer) else len(series) - 1
-        return pandas.RangeIndex(end + 1, end + 1 + steps)
+        return pandas.Index(_numbers(np.asarray(index), steps), name=index.name)
     from fastlstm.forecast.stamps import find_spacing
 
     stamps = find_spacing(series.stamps).after(series.stamps[-1], steps)

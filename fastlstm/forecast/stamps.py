@@ -49,7 +49,11 @@ class Spacing(NamedTuple):
 
 def as_stamps(name: str, values: Any) -> Stamps:
     """Return datetime64 [T]; TypeError for what are no times, ValueError for missing ones."""
+    if hasattr(values, "to_timestamp") and hasattr(values, "freq"):  # a PeriodIndex
+        values = values.to_timestamp()
     array = np.asarray(values)
+    if array.dtype == object and array.size and all(isinstance(v, str) for v in array.flat):
+        array = array.astype(str)
     if array.dtype == object and all(isinstance(value, date) for value in array.flat):
         if any(getattr(value, "tzinfo", None) for value in array.flat):
             raise ValueError(f"{name} has times with a zone: bring them to one and leave it out")

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastlstm.forecast.index import is_local, stamps_of_index
+from fastlstm.forecast.index import index_of, is_local, stamps_of_index
 from fastlstm.forecast.series import Series, check_order, names_of, read_known, read_series
 from fastlstm.forecast.stamps import Stamps, find_spacing, shown_time
 
@@ -136,7 +136,7 @@ def _time(start: Any, series: Series) -> Any:
     zone = getattr(start, "tzinfo", None)
     try:
         if zone is not None:
-            index = None if series.like is None else series.like.index
+            index = None if series.like is None else index_of(series.like)
             own = None if index is None else getattr(index, "tz", None)
             local = own is not None and is_local(index)
             start = start.astimezone(own if local else timezone.utc).replace(tzinfo=None)

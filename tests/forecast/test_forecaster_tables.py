@@ -14,6 +14,7 @@ pandas = pytest.importorskip("pandas")
 
 from waves import wave  # noqa: E402
 
+from fastlstm.notices import FastlstmWarning  # noqa: E402
 from fastlstm.sklearn import LSTMForecaster  # noqa: E402
 
 STEPS = 200
@@ -87,3 +88,52 @@ def test_a_kept_forecaster_knows_its_columns(
 def test_columns_may_have_other_names_than_in_fit(two: LSTMForecaster, known: Any) -> None:
     other = known.rename(columns={"price": "price expected"})
     pandas.testing.assert_frame_equal(two.predict(X=other), two.predict(X=known))
+
+
+@pytest.mark.parametrize(
+    ("index", "after"),
+    [
+        (np.arange(200) * 10 + 1990, [3990, 4000]),
+        (np.arange(200) * 0.1, [20.0, 20.1]),
+        (pandas.timedelta_range(0, periods=200, freq="3s"), pandas.to_timedelta([600, 603], "s")),
+        (np.arange(200) ** 2, [39602, 39603]),
+        (np.arange(200)[::-1], [200, 201]),
+        ([f"step {n}" for n in range(200)], [200, 201]),
+        (DAYS[:200].date, DAYS[200:202]),
+        (DAYS[:200].tz_localize("Europe/Berlin").astype(object), DAYS[200:202]),
+    ],
+)
+def test_an_index_goes_on_as_it_is(index: Any, after: Any) -> None:
+    y = pandas.Series(wave()[:200], index=pandas.Index(index, name="when"))
+    found = linear().fit(y).predict(2).index
+    assert found.name == "when"
+    if getattr(found, "tz", None) is not None:
+        assert str(found.tz) == "Europe/Berlin"
+        found = found.tz_localize(None)
+    assert (found == after).all() or np.allclose(found, after)
+
+
+def test_dates_of_python_are_times(known: Any) -> None:
+    y = targets(known).load
+    dates = y.set_axis(y.index.date)
+    fitted = linear().fit(dates, known[:STEPS])
+    pandas.testing.assert_series_equal(
+        fitted.predict(X=known), linear().fit(y, known[:STEPS]).predict(X=known), check_freq=False
+    )
+    assert fitted.forecaster_.framing.calendar.circles == ("weekday",)
+    assert fitted.backtest(dates, "2024-07-01", X=known[:STEPS]).origins[0] == 182
+
+
+def test_an_index_of_several_levels_is_refused(known: Any) -> None:
+    levels = pandas.MultiIndex.from_product([["a", "b"], DAYS[:100]])
+    y = pandas.Series(wave()[:200], index=levels)
+    with pytest.raises(ValueError, match="the index of y has 2 levels, as that of several series"):
+        linear().fit(y)
+    several = [one.droplevel(0) for _, one in y.groupby(level=0)]
+    assert len(linear().fit(several).predict()) == 2
+
+
+def test_texts_of_dates_in_an_index_are_told() -> None:
+    y = pandas.Series(wave()[:200], index=DAYS[:200].strftime("%Y-%m-%d"))
+    with pytest.warns(FastlstmWarning, match="such as '2024-01-01', which are not read as times"):
+        linear().fit(y)

@@ -72,6 +72,18 @@ def test_parts_of_a_second_that_were_rounded_are_even() -> None:
     assert check_even("stamps", stamps).after(stamps[-1], 1) == np.datetime64("2024-01-01T00:00:01")
 
 
+def test_texts_are_times_in_any_array() -> None:
+    days = np.arange("2024-01-01", "2024-01-05", dtype="datetime64[D]")
+    for given in (days.astype(str).tolist(), days.astype(str), days.astype(str).astype(object)):
+        assert (as_stamps("stamps", given) == days).all()
+
+
+def test_periods_are_times() -> None:
+    pandas = pytest.importorskip("pandas")
+    periods = pandas.period_range("2024-01", periods=3, freq="M")
+    assert str(as_stamps("stamps", periods)[2]) == "2024-03-01T00:00:00.000000"
+
+
 def test_stamps_must_be_times() -> None:
     with pytest.raises(TypeError, match="expected datetime64"):
         as_stamps("stamps", [1, 2, 3])
