@@ -15,7 +15,7 @@ from fastlstm.forecast.profile import profile, profile_lag
 from fastlstm.forecast.scaling import Scale
 from fastlstm.forecast.season import comes_again, filled, find_season
 from fastlstm.forecast.series import Series
-from fastlstm.forecast.stamps import find_spacing
+from fastlstm.forecast.stamps import Spacing, find_spacing
 from fastlstm.forecast.windows import Frame
 from fastlstm.train.spread import divisor
 
@@ -45,6 +45,7 @@ class Framing:
     kind : of the scale of the targets; see `Scale`.
     steady : steps whose median tells failures, which are then read as missing; 0 for none.
     limits : [K,2], the least and the greatest number that each target can be.
+    spacing : of the stamps; None if there were none.
     """
 
     horizon: int
@@ -57,6 +58,7 @@ class Framing:
     limits: Floats
     kind: str = "linear"
     steady: int = 0
+    spacing: Spacing | None = None
 
     @classmethod
     def of(
@@ -86,6 +88,7 @@ class Framing:
             X.mean(axis=0),
             divisor(X.std(axis=0), X),
             limits_of(series, *limits),
+            spacing=next((s for one in series if (s := one.spacing) is not None), None),
         )
 
     @property
@@ -93,6 +96,15 @@ class Framing:
         """The first origin of a series at which all is known."""
         lag = profile_lag(self.season, self.horizon) if self.has_usual else 0
         return max(self.context, lag)
+
+    def check_steps(self, name: str, series: Series) -> None:
+        """Raise ValueError if the stamps of a series tell other steps than those of `fit`.
+
+        A season and a context count steps.
+        """
+        found, fit = series.spacing, self.spacing
+        if found is not None and fit is not None and found[:2] != fit[:2]:
+            raise ValueError(f"{name} has steps of {found.told()}, expected {fit.told()} as in fit")
 
     def within(self, values: Floats) -> Floats:
         """Return forecasts [..., K, M], those that a target cannot be brought to its limits."""

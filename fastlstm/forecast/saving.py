@@ -15,6 +15,7 @@ from fastlstm.forecast.framing import Framing
 from fastlstm.forecast.ridge import Ridge, feature_lags
 from fastlstm.forecast.scaling import KINDS
 from fastlstm.forecast.series import Series
+from fastlstm.forecast.stamps import LAST_DAY, Spacing
 from fastlstm.models.sequence_regressor import SequenceRegressor
 from fastlstm.nn.regression_losses import check_quantiles
 from fastlstm.train import checkpoint
@@ -53,6 +54,7 @@ def save_forecaster(
         "steady": framing.steady,
         "has_usual": framing.has_usual,
         "circles": list(framing.calendar.circles),
+        "spacing": framing.spacing,
         "quantiles": forecaster.quantiles,
         "series": [
             {"flat": one.flat, "names": one.names, "known": list(one.known)} for one in series
@@ -113,8 +115,18 @@ def _framing(about: Mapping[str, Any], arrays: Mapping[str, Any], targets: int) 
     return Framing(
         **numbers, has_usual=bool(about["has_usual"]), calendar=Calendar(circles),
         mean=arrays["mean"], scale=arrays["scale"], limits=limits, kind=about["scale"],
-        steady=steady,
+        steady=steady, spacing=_spacing(about.get("spacing")),
     )  # fmt: skip
+
+
+def _spacing(told: Any) -> Spacing | None:
+    """Return the spacing of a file, None where an older one has none."""
+    if told is None:
+        return None
+    step, months, day = told
+    if not (type(step) is type(day) is int and step >= 1 and 1 <= day <= LAST_DAY):
+        raise ValueError(f"its spacing is {told!r:.40}, expected a step and a day of the month")
+    return Spacing(step, bool(months), day)
 
 
 def _series(arrays: Mapping[str, Any], about: Mapping[str, Any]) -> Series:

@@ -11,7 +11,14 @@ from numpy.typing import NDArray
 
 from fastlstm.forecast.index import stamps_of_index
 from fastlstm.forecast.season import filled
-from fastlstm.forecast.stamps import Stamps, as_stamps, check_even, find_spacing, shown_time
+from fastlstm.forecast.stamps import (
+    Spacing,
+    Stamps,
+    as_stamps,
+    check_even,
+    find_spacing,
+    shown_time,
+)
 from fastlstm.forecast.values import read_numbers, read_targets
 
 Floats = NDArray[np.float64]
@@ -51,6 +58,13 @@ class Series:
     def known_y(self) -> Floats:
         """The targets with the last known value where one is missing."""
         return filled(self.y)
+
+    @property
+    def spacing(self) -> Spacing | None:
+        """That of the stamps, None if it is not known."""
+        if self.stamps is None or len(self) < 2:
+            return None
+        return find_spacing(self.stamps)
 
     def until(self, end: int) -> Series:
         """Return the first `end` steps."""

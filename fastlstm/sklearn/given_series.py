@@ -105,7 +105,7 @@ def _check_columns(
 
 
 def check_alike(series: Sequence[Series]) -> None:
-    """Raise ValueError if series differ in how many targets or features they have, or in order."""
+    """Raise ValueError if series differ in their targets or features, or in their steps."""
     for n, one in enumerate(series):
         for what, found, expected in (
             ("y", one.y.shape[1], series[0].y.shape[1]), ("X", one.X.shape[1], series[0].X.shape[1])
@@ -114,6 +114,13 @@ def check_alike(series: Sequence[Series]) -> None:
                 raise ValueError(f"{what}[{n}] has {found} columns, but {what}[0] has {expected}")
         check_order(f"y[{n}]", one.labels, series[0].labels)
         check_order(f"X[{n}]", one.known, series[0].known)
+    spacings = {n: one.spacing for n, one in enumerate(series) if one.spacing is not None}
+    for n, spacing in spacings.items():
+        first, usual = next(iter(spacings.items()))
+        if spacing[:2] != usual[:2]:
+            raise ValueError(
+                f"y[{n}] has steps of {spacing.told()}, but y[{first}] of {usual.told()}"
+            )
 
 
 def origin(start: Any, series: Series) -> int:

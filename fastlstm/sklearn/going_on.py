@@ -47,6 +47,7 @@ def check_as_fitted(series: Sequence[Series], like: Series, framing: Framing) ->
         check_columns(one, like)
         if one.stamps is None and framing.calendar.circles:
             raise ValueError("y has no stamps, expected some as in fit: stamps=")
+        framing.check_steps("y", one)
 
 
 def check_past(series: Sequence[Series], framing: Framing) -> None:

@@ -121,6 +121,15 @@ def test_another_table_goes_on_with_the_model(
     assert [float(v) for v in printed[1].split(",")[1:2]] == [float(rows[1][1])]
 
 
+def test_a_table_of_other_steps_is_refused(
+    done: Path, tmp_path: Path, fails: Callable[..., str]
+) -> None:
+    days = [[str(HOURS[0].astype("M8[D]") + n), *row[1:]] for n, row in enumerate(lines(ahead=6))]
+    data = write(tmp_path / "days.csv", days)
+    told = fails("forecast", "--from", done, data)
+    assert "days.csv has steps of 1 day, expected 1:00:00 as in fit" in told
+
+
 def test_a_run_that_was_stopped_goes_on_to_the_same_bits(
     done: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

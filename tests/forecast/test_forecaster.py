@@ -209,6 +209,7 @@ def test_a_file_whose_parts_do_not_fit_is_refused(fitted: LSTMForecaster, tmp_pa
         (lambda t, n: n["forecaster"].update(season=-1), "season"),
         (lambda t, n: n["forecaster"].update(scale=[1]), "scale"),
         (lambda t, n: n["forecaster"].update(steady=10**9), "steady"),
+        (lambda t, n: n["forecaster"].update(spacing=[0, False, 31]), "spacing"),
         (lambda t, n: n["forecaster"].update(quantiles=[0.5, 0.1]), "quantiles"),
         (lambda t, n: n.pop("estimator"), "estimator"),
         (lambda t, n: n["estimator"]["params"].update(bogus=1), "bogus"),
@@ -221,7 +222,8 @@ def test_a_file_whose_parts_do_not_fit_is_refused(fitted: LSTMForecaster, tmp_pa
         checkpoint.save(path, arrays, "forecaster", about)
         with pytest.raises(CheckpointError, match=told):
             LSTMForecaster.load(path)
-    del note["forecaster"]["steady"]  # as in files of before
+    for name in ("steady", "spacing"):  # as in files of before
+        del note["forecaster"][name]
     checkpoint.save(path, tensors, "forecaster", note)
     assert np.array_equal(LSTMForecaster.load(path).predict(), fitted.predict())
 

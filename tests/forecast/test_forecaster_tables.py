@@ -137,3 +137,18 @@ def test_texts_of_dates_in_an_index_are_told() -> None:
     y = pandas.Series(wave()[:200], index=DAYS[:200].strftime("%Y-%m-%d"))
     with pytest.warns(FastlstmWarning, match="such as '2024-01-01', which are not read as times"):
         linear().fit(y)
+
+
+def test_other_steps_than_in_fit_are_refused(tmp_path: Path) -> None:
+    y = pandas.Series(wave()[:200], index=DAYS[:200])
+    hours = y.set_axis(pandas.date_range("2024-01-01", periods=200, freq="h"))
+    fitted = linear(calendar=False).fit(y)
+    fitted.save(tmp_path / "days.safetensors")
+    for found in (fitted, LSTMForecaster.load(tmp_path / "days.safetensors")):
+        with pytest.raises(ValueError, match="y has steps of 1:00:00, expected 1 day as in fit"):
+            found.predict(y=hours)
+        with pytest.raises(ValueError, match="y has steps of 1:00:00, expected 1 day as in fit"):
+            found.backtest(hours)
+        assert np.array_equal(found.predict(y=y.to_numpy()), fitted.predict())
+    with pytest.raises(ValueError, match=r"y\[2\] has steps of 1:00:00, but y\[1\] of 1 day"):
+        linear(calendar=False).fit([y.to_numpy(), y, hours])
