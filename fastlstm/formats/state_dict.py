@@ -31,6 +31,11 @@ RECURRENT = re.compile(
     + r")(?:_l(\d{1,5})(_reverse)?)?"
 )
 PLAIN = re.compile(r"(?:(.*)\.)?(weight|bias)")
+# what torch's weight_norm, spectral_norm, pruning and parametrizations keep in a weight's place
+MADE = re.compile(
+    r"(?:(.*)\.)?(?:parametrizations\.((?:weight|bias)\w*)\..+|"
+    r"((?:weight|bias)\w*)_(?:g|v|orig|mask|u))"
+)
 OTHERS = ("linear", "embedding")
 BY_GATES = {4: "lstm", 3: "gru"}  # torch's GRU resets after the product
 
@@ -58,9 +63,10 @@ def layers_of(arrays: Arrays, kinds: Mapping[str, str]) -> Any:
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{with_name}{error}") from error
     if not layers:
+        first = "".join(f". {name}: {why}" for name, why in list(left_out.items())[:1])
         raise ValueError(
             f"it has no layers among its {len(arrays)} tensors, expected names such as "
-            "weight_ih_l0 or weight"
+            f"weight_ih_l0 or weight{first}"
         )
     if list(layers) == [""] and not left_out:
         return layers[""]
@@ -70,8 +76,17 @@ def layers_of(arrays: Arrays, kinds: Mapping[str, str]) -> Any:
 def _grouped(arrays: Arrays) -> tuple[dict[str, dict[str, NDArray[Any]]], dict[str, str]]:
     """Return the tensors of each layer by their own names, and what belongs to none, and why."""
     groups: dict[str, dict[str, NDArray[Any]]] = {}
+    made: dict[str, str] = {}
     left_out = {}
     for name, array in arrays.items():
+        prefix, missing = _made_weight(name)
+        if missing and f"{prefix}.{missing}".lstrip(".") not in arrays:
+            made[prefix] = left_out[name] = (
+                f"{missing} is not here, but what makes it: before saving call parametrize."
+                "remove_parametrizations, remove_weight_norm, remove_spectral_norm or "
+                "prune.remove of torch.nn.utils"
+            )
+            continue
         found = RECURRENT.fullmatch(name) or PLAIN.fullmatch(name)
         if found is None or array.dtype.kind != "f":
             left_out[name] = "its name or its dtype is of no layer that is known"
@@ -79,10 +94,16 @@ def _grouped(arrays: Arrays) -> tuple[dict[str, dict[str, NDArray[Any]]], dict[s
         own = name[len(found[1]) + 1 :] if found[1] is not None else name
         groups.setdefault(found[1] or "", {})[own] = array
     for name, parts in list(groups.items()):
-        why = _why_not(parts)
+        why = made.get(name) or _why_not(parts)
         if why:
             left_out.update({f"{name}.{own}".lstrip("."): why for own in groups.pop(name)})
     return groups, left_out
+
+
+def _made_weight(name: str) -> tuple[str, str]:
+    """Return the prefix and the name of the weight that a tensor is to make, "" for none."""
+    found = MADE.fullmatch(name)
+    return ("", "") if found is None else (found[1] or "", found[2] or found[3])
 
 
 def _why_not(parts: Mapping[str, NDArray[Any]]) -> str:
@@ -127,6 +148,9 @@ def _recurrent(name: str, parts: Mapping[str, NDArray[Any]], kind: str | None) -
     """Return a layer or a cell of the sizes of its tensors."""
     numbers = [found[3] for own in parts if (found := RECURRENT.fullmatch(own))]
     suffix = "_l0" if any(number is not None for number in numbers) else ""
+    for own in ("weight_ih", "weight_hh"):
+        if own + suffix not in parts:
+            raise ValueError(f"there is no tensor {own}{suffix}")
     w_ih, w_hh = parts["weight_ih" + suffix], parts["weight_hh" + suffix]
     w_hr = parts.get("weight_hr" + suffix)
     for own, array in (("weight_ih", w_ih), ("weight_hh", w_hh), ("weight_hr", w_hr)):

@@ -32,8 +32,11 @@ def load_torch(path: Path, kinds: dict[str, str]) -> Any:
                 warnings.simplefilter("ignore")  # of old and of foreign files
                 found = torch.load(path, map_location="cpu", weights_only=True)
         except Exception as error:  # its readers raise anything
-            told = str(error).partition("\n")[0]
-            raise ValueError(f"torch refuses it with weights_only=True: {told}") from error
+            told = str(error).partition("\n")[0].partition(". ")[0]
+            raise ValueError(
+                f"torch refuses it with weights_only=True ({told}), expected tensors alone: save "
+                "model.state_dict(), not the model"
+            ) from error
         return layers_of(_arrays(torch, _state_dict(torch, found), path.stat().st_size), kinds)
 
 

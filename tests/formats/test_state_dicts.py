@@ -14,6 +14,8 @@ from fastlstm.formats.layers import Layers
 
 torch = pytest.importorskip("torch")
 from safetensors.torch import save_file  # noqa: E402
+from torch.nn import utils  # noqa: E402
+from torch.nn.utils import prune  # noqa: E402
 
 
 class Tagger(torch.nn.Module):
@@ -185,6 +187,9 @@ def _broken(**changed: Any) -> dict[str, Any]:
     ("state", "told"),
     [
         (_broken(bias_hh_l1=None), "there is no tensor bias_hh_l1"),
+        (_broken(weight_hh_l0=None), "there is no tensor weight_hh_l0"),
+        (_broken(weight_ih_l0=None), "there is no tensor weight_ih_l0"),
+        (torch.nn.LSTM(3, 4), r"weights_only=True \(.*\), .*: save model.state_dict\(\), not"),
         (_broken(weight_hh_l1=torch.zeros(16, 5)), r"weight_hh_l1 has shape \(16, 5\), expected"),
         (_broken(weight_hh_l0=torch.zeros(16, 0)), r"weight_hh_l0 has shape \(16, 0\)"),
         (_broken(weight_hh_l0=torch.zeros(20, 4)), "which is 5 times the hidden size, expected 4"),
@@ -204,6 +209,39 @@ def test_state_dicts_that_do_not_fit(state: Any, told: str, tmp_path: Path) -> N
     with pytest.raises(ValueError, match=told) as raised:
         fl.load(path)
     assert str(path) in str(raised.value)
+
+
+@pytest.mark.filterwarnings("ignore:.*weight_norm.* is deprecated:FutureWarning")
+@pytest.mark.parametrize(
+    "change",
+    [
+        utils.parametrizations.weight_norm,
+        utils.parametrizations.spectral_norm,
+        utils.weight_norm,
+        utils.spectral_norm,
+        lambda module, name: prune.l1_unstructured(module, name, 0.5),
+    ],
+)
+def test_weights_that_others_make_are_left_out(change: Any, tmp_path: Path) -> None:
+    model = torch.nn.ModuleDict({"rnn": torch.nn.LSTM(3, 4), "out": torch.nn.Linear(4, 2)})
+    model["last"] = torch.nn.Linear(2, 2)
+    change(model["rnn"], "weight_hh_l0")
+    change(model["out"], "weight")
+    state = model.state_dict()
+    layers = fl.load(written(state, tmp_path / "a.pt"))
+    assert list(layers) == ["last"]
+    assert layers.left_out.keys() == {name for name in state if not name.startswith("last")}
+    assert "weight_hh_l0 is not here, but what makes it" in layers.left_out["rnn.bias_ih_l0"]
+    del model["last"]
+    with pytest.raises(ValueError, match=r"no layers .* is not here, but what makes it"):
+        fl.load(written(model.state_dict(), tmp_path / "b.pt"))
+
+
+def test_a_mask_beside_a_weight_makes_none(tmp_path: Path) -> None:
+    state = {"fc.weight": torch.ones(2, 3), "fc.weight_mask": torch.ones(2, 3)}
+    layers = fl.load(written(state, tmp_path / "a.pt"))
+    assert list(layers) == ["fc"]
+    assert list(layers.left_out) == ["fc.weight_mask"]
 
 
 def test_a_foreign_dtype_is_named(tmp_path: Path) -> None:
