@@ -19,7 +19,7 @@ from benchmarks import machine
 from benchmarks.shapes import Case
 from benchmarks.sides import PEERS
 from benchmarks.timing import quartiles
-from fastlstm.text.files import replacing
+from fastlstm.files.writing import replacing
 
 # The other side -> the name of its table in a document; its summary has "summary" after it.
 MARKER = {"torch": "ab", "onnxruntime": "onnxruntime"}

@@ -7,9 +7,9 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+from fastlstm.files.writing import write_file
 from fastlstm.lettering import prepare
 from fastlstm.printable import cut
-from fastlstm.train.files import write_file
 
 # Blue and orange differ for any colour vision.
 QUIET, LINE, LOW, HIGH = "#667085", "#1f6fb2", "#d1602b", "#1f6fb2"

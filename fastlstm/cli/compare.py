@@ -11,10 +11,10 @@ from typing import Any
 from fastlstm.cli.errors import UsageError
 from fastlstm.cli.options import add_json_option, add_plot_option, check_plot, print_json
 from fastlstm.cli.parser import Parser
+from fastlstm.files.writing import write_file
 from fastlstm.printable import say
 from fastlstm.train.classifier.loaded_run import RunRecord, read_record
 from fastlstm.train.classifier.run_curves import draw_runs
-from fastlstm.train.files import write_file
 from fastlstm.train.table import aligned
 
 SUMMARY = "show runs side by side"

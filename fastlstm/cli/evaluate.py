@@ -22,6 +22,7 @@ from fastlstm.cli.parser import Parser
 from fastlstm.cli.precision import add_precision_option, set_precision
 from fastlstm.cli.processes import add_distributed_option, joined
 from fastlstm.cli.reading import reading_as
+from fastlstm.files.writing import write_file
 from fastlstm.printable import say
 from fastlstm.text.labelled import LabelledStream, stream_labelled
 from fastlstm.text.pieces import in_pieces
@@ -30,7 +31,6 @@ from fastlstm.train.classifier.dealing import Dealer, deal, first_alone
 from fastlstm.train.classifier.loaded_run import LoadedRun, load_run
 from fastlstm.train.classifier.text_config import TextConfig
 from fastlstm.train.classifier.trained_texts import estimate
-from fastlstm.train.files import write_file
 from fastlstm.train.scoring.plot import draw_scores
 from fastlstm.train.scoring.scores import BINS, Scores, Tally
 from fastlstm.train.scoring.text import score_text

@@ -13,7 +13,7 @@ from typing import Any, TextIO
 
 from fastlstm.cli.errors import UsageError
 from fastlstm.cli.options import check_folder
-from fastlstm.text.files import remove_temporary, replacing
+from fastlstm.files.writing import remove_temporary, replacing
 from fastlstm.text.rows import ABSENT, FileRows
 
 Write = Callable[[int, list[object], dict[str, Any]], None]  # a row's number, values and results

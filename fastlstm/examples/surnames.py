@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
+from fastlstm.files.opening import read_text
 from fastlstm.text import Encoded, Vocabulary
-from fastlstm.text.opening import read_text
 
 Names = dict[str, list[str]]  # by language
 

@@ -6,13 +6,14 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, ClassVar
 
+from fastlstm.files.json_value import read_json
+from fastlstm.files.opening import reading
+from fastlstm.files.writing import write_json
 from fastlstm.forecast.reading import Columns
 from fastlstm.forecast.times import check_form
 from fastlstm.models.model import LAYERS
 from fastlstm.nn.regression_losses import check_quantiles
-from fastlstm.text.json_value import read_json
 from fastlstm.text.rows import Reading, check_encoding, read_delimiter
-from fastlstm.train.files import reading, write_json
 from fastlstm.train.option import LARGEST, TINY, checked, option
 from fastlstm.train.output_folder import OutputFolder
 from fastlstm.train.record import record

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastlstm.distributed.launch import current
+from fastlstm.files.writing import write_file
 from fastlstm.forecast import measures
 from fastlstm.forecast.backtest import Backtest, backtest
 from fastlstm.forecast.boosting import boosted
@@ -28,7 +29,6 @@ from fastlstm.forecast.saving import load_forecaster, save_forecaster
 from fastlstm.forecast.series import Series
 from fastlstm.forecast.stamps import check_even, shown_time, written
 from fastlstm.printable import say
-from fastlstm.train.files import write_file
 from fastlstm.train.table import aligned, shown
 
 Floats = NDArray[np.float64]

@@ -10,8 +10,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from fastlstm.files.opening import open_file
 from fastlstm.formats.errors import BAD_ARCHIVE
-from fastlstm.text.opening import open_file
 
 HEAD = 16  # bytes that tell
 READERS = {  # kind -> what it is, the function that reads it, whether that takes `kinds`

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from fastlstm._version import __version__
+from fastlstm.files.writing import replacing
 from fastlstm.formats.as_sequential import as_sequential, first_sized, has_steps, reads_lengths
 from fastlstm.formats.errors import package
 from fastlstm.formats.onnx_bigrams import add_bigrams
@@ -43,7 +44,6 @@ from fastlstm.nn.embedding import Embedding
 from fastlstm.nn.linear import Linear
 from fastlstm.nn.module import Module
 from fastlstm.nn.recurrent import Recurrent
-from fastlstm.text.files import replacing
 
 ALSO = (Recurrent, MaskZero, Masking, Chain, ChainPart)  # what is written beside `_ADD`
 LARGEST = (1 << 31) - (1 << 20)  # bytes; a file of this format has no more

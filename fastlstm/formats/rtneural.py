@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastlstm.files.json_value import read_json
 from fastlstm.formats.errors import reading
 from fastlstm.formats.keras.build import scale_of
 from fastlstm.formats.keras.weights import layer_of
@@ -21,7 +22,6 @@ from fastlstm.formats.sequential import Sequential
 from fastlstm.formats.steps import Activation, Conv1D, PReLU
 from fastlstm.nn.linear import Linear
 from fastlstm.nn.module import Module
-from fastlstm.text.json_value import read_json
 
 Array = NDArray[np.float32]
 ACTIVATIONS = ("tanh", "relu", "sigmoid", "softmax", "elu")

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
+from fastlstm.files.json_value import parse_json
+from fastlstm.files.opening import open_file
 from fastlstm.formats.errors import reading
 from fastlstm.formats.own import load_own
 from fastlstm.formats.state_dict import layers_of
-from fastlstm.text.json_value import parse_json
-from fastlstm.text.opening import open_file
 from fastlstm.train.checkpoint import kind_of
 from fastlstm.train.tensor_file import DTYPES
 

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastlstm.files.opening import open_file
+from fastlstm.files.writing import replacing
 from fastlstm.formats.errors import BAD_ARCHIVE, package, reading
 from fastlstm.formats.own import as_written, of_run, tensors_of
 from fastlstm.formats.state_dict import layers_of
-from fastlstm.text.files import replacing
-from fastlstm.text.opening import open_file
 
 # Under which a checkpoint of a whole training keeps its state_dict.
 INSIDE = ("state_dict", "model_state_dict", "model")

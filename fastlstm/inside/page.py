@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from fastlstm.files.writing import write_file
 from fastlstm.inside.collect import Inspection
-from fastlstm.train.files import write_file
 
 
 def write_page(

@@ -10,6 +10,7 @@ from typing import Any
 import onnx
 from google.protobuf.message import DecodeError
 
+from fastlstm.files.opening import open_file
 from fastlstm.onnx.errors import OnnxError, one_line, within
 from fastlstm.onnx.functions import Attributes, Function, Key, called, count, graph_of
 from fastlstm.onnx.graph import Array, Graph, Node, Value
@@ -23,7 +24,6 @@ from fastlstm.onnx.library import (
 )
 from fastlstm.onnx.schema import check_schema, schema_of
 from fastlstm.onnx.tensors import dtype_of, read_shape, read_tensor
-from fastlstm.text.opening import open_file
 
 MOST_BYTES = (1 << 31) - 1  # of a protobuf message
 _A = onnx.AttributeProto

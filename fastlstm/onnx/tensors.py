@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import onnx
 
+from fastlstm.files.opening import open_file
 from fastlstm.onnx.errors import OnnxError
 from fastlstm.onnx.graph import Array
-from fastlstm.text.opening import open_file
 
 _T = onnx.TensorProto
 

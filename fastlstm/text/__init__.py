@@ -6,10 +6,10 @@ for batch in batches(train, 64, seed=0, epoch=3):   # tokens [N, T], lengths [N]
     ...
 """
 
+from fastlstm.files.cache import cache_folder
 from fastlstm.text.batches import Batch, batches, collate, count_batches, plan_batches
 from fastlstm.text.download import ChecksumError, DownloadError, UnreachableError
 from fastlstm.text.encoded import Encoded
-from fastlstm.text.files import cache_folder
 from fastlstm.text.imdb import ImdbData, IncompleteDataWarning, load_imdb, load_unlabelled
 from fastlstm.text.language import LanguageData, load_language
 from fastlstm.text.symbols import Symbols

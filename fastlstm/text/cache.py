@@ -14,11 +14,11 @@ from pathlib import Path
 
 import numpy as np
 
+from fastlstm.files.opening import open_file
+from fastlstm.files.writing import remove_temporary, replacing
 from fastlstm.notices import FastlstmWarning
 from fastlstm.text.corpus import Corpus
 from fastlstm.text.encoded import Encoded
-from fastlstm.text.files import remove_temporary, replacing
-from fastlstm.text.opening import open_file
 from fastlstm.text.sources import SPLITS
 from fastlstm.text.tokenizer import TOKENIZER_VERSION, WORD
 

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any, cast
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
-from fastlstm.text.lock import locked
-from fastlstm.text.opening import check_file, open_file, sha256_of
+from fastlstm.files.lock import locked
+from fastlstm.files.opening import check_file, open_file, sha256_of
 
 if TYPE_CHECKING:
     from tqdm import tqdm

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fastlstm.files.cache import cache_folder
 from fastlstm.notices import FastlstmWarning
 from fastlstm.text.cache import cached
 from fastlstm.text.corpus import Corpus, Texts, build_corpus, encode_with
 from fastlstm.text.download import UnreachableError, download
 from fastlstm.text.encoded import Encoded
-from fastlstm.text.files import cache_folder
 from fastlstm.text.keras_npz import read_keras
 from fastlstm.text.reviews import read_texts, read_unlabelled
 from fastlstm.text.sources import ARCHIVE_NAME, CLASSES, UNLABELLED, Source, find_source, look_in

@@ -9,8 +9,8 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from fastlstm.files.json_value import whole
 from fastlstm.text.json_text import JsonText
-from fastlstm.text.json_value import whole
 from fastlstm.text.lines import cut_lines
 from fastlstm.text.rows import ABSENT, FileRows, Row
 

@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastlstm.files.opening import read_bytes, read_text
 from fastlstm.text.corpus import Corpus
 from fastlstm.text.encoded import Encoded, Ints
-from fastlstm.text.opening import read_bytes, read_text
 from fastlstm.text.packed import DAMAGE
 from fastlstm.text.vocabulary import SPECIAL, UNK
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from fastlstm.text.opening import read_text
+from fastlstm.files.opening import read_text
 from fastlstm.text.symbols import Symbols
 
 BUNDLED = Path(__file__).with_name("data") / "shakespeare.txt.bz2"

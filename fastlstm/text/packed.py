@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import cast
 
-from fastlstm.text.opening import open_input
+from fastlstm.files.opening import open_input
 
 ENDINGS = (".gz", ".bz2", ".xz", ".zip")
 

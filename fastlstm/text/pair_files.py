@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastlstm.text.opening import read_text
+from fastlstm.files.opening import read_text
 from fastlstm.text.pairs import Pair, words_and_marks
 
 HELD_BACK = 1000  # pairs for validation and for the test, each at most a tenth of the sources

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from fastlstm.text.opening import open_file
+from fastlstm.files.opening import open_file
 from fastlstm.text.rows import FileRows, Row
 
 _ROWS = 4096  # read at a time

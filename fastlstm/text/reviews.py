@@ -14,9 +14,9 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+from fastlstm.files.opening import open_file, read_bytes
 from fastlstm.text.corpus import Texts
 from fastlstm.text.marks import normalize_with_marks
-from fastlstm.text.opening import open_file, read_bytes
 from fastlstm.text.sources import CLASSES, LABELLED, SPLITS, UNLABELLED, Places, Source
 from fastlstm.text.tokenizer import WORD, normalize
 from fastlstm.text.word_codes import decode

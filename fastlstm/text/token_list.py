@@ -10,8 +10,8 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastlstm.text.files import replacing
-from fastlstm.text.json_value import read_json
+from fastlstm.files.json_value import read_json
+from fastlstm.files.writing import replacing
 
 AnyList = TypeVar("AnyList", bound="TokenList")
 

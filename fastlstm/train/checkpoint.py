@@ -18,9 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
-from fastlstm.text.files import replacing
-from fastlstm.text.json_value import parse_json
-from fastlstm.text.opening import check_file
+from fastlstm.files.json_value import parse_json
+from fastlstm.files.opening import check_file
+from fastlstm.files.writing import replacing
 from fastlstm.train import earlier
 from fastlstm.train.tensor_file import write_tensors
 

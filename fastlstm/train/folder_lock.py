@@ -14,8 +14,8 @@ import warnings
 from contextlib import suppress
 from pathlib import Path
 
+from fastlstm.files.lock import HELD, is_at, lock_file
 from fastlstm.notices import UnlockedWarning
-from fastlstm.text.lock import HELD, is_at, lock_file
 
 NAME = ".fastlstm.lock"
 FIRST_TRIES = 100  # each fails only if another process removes folder or file meanwhile

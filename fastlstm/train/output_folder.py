@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import ClassVar
 
 from fastlstm.distributed.launch import current
-from fastlstm.text.files import remove_temporary
-from fastlstm.text.json_value import read_json
+from fastlstm.files.json_value import read_json
+from fastlstm.files.writing import remove_temporary
 from fastlstm.train.folder_lock import FolderLock
 
 KINDS = {

@@ -7,8 +7,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from fastlstm.text.json_value import read_json
-from fastlstm.train.files import reading, write_json
+from fastlstm.files.json_value import read_json
+from fastlstm.files.opening import reading
+from fastlstm.files.writing import write_json
 from fastlstm.train.output_folder import OutputFolder
 from fastlstm.tune.plan import Plan
 from fastlstm.tune.subject import TEXTS, Subject, subject_at

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from fastlstm.files.writing import write_file
 from fastlstm.forecast import run as runs
 from fastlstm.forecast.folder import ForecastConfig
 from fastlstm.forecast.forecaster import Fitted
@@ -22,7 +23,6 @@ from fastlstm.forecast.reading import Table
 from fastlstm.forecast.saving import load_forecaster, save_forecaster
 from fastlstm.forecast.series import Series
 from fastlstm.runtime import num_threads
-from fastlstm.train.files import write_file
 from fastlstm.tune.shared import Shared
 from fastlstm.tune.trial import Judge
 

@@ -7,6 +7,7 @@ from contextlib import redirect_stdout
 from dataclasses import replace
 from typing import Any
 
+from fastlstm.files.writing import write_file
 from fastlstm.printable import say
 from fastlstm.train.classifier import classify, texts
 from fastlstm.train.classifier.classify import title_of
@@ -20,7 +21,6 @@ from fastlstm.train.classifier.report import epoch_table, summary
 from fastlstm.train.classifier.results import measure
 from fastlstm.train.classifier.text_config import TextConfig, load_config
 from fastlstm.train.curves import draw_curves
-from fastlstm.train.files import write_file
 from fastlstm.train.history import History
 from fastlstm.tune.shared import Shared
 from fastlstm.tune.trial import Judge

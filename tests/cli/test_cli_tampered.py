@@ -15,7 +15,7 @@ from tampered import attack
 from topics import read, train, words
 
 from fastlstm.cli import main
-from fastlstm.text.json_value import parse_json
+from fastlstm.files.json_value import parse_json
 from fastlstm.train import checkpoint
 from fastlstm.train.history import Epoch, History
 from fastlstm.train.model_file import load_model

@@ -60,7 +60,7 @@ assert load(names) == names, "modules that no longer load"
 IN_USE = """
 import numpy as np
 from pathlib import Path
-from fastlstm.text.lock import locked
+from fastlstm.files.lock import locked
 from fastlstm.train.folder_lock import FolderLock
 from fastlstm.train.interrupt import InterruptGuard
 

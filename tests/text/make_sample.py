@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
-from fastlstm.text.files import replacing
+from fastlstm.files.writing import replacing
 from fastlstm.text.reviews import READERS, Review
 from fastlstm.text.sources import CLASSES, SAMPLE_PATH, SPLITS, find_source
 from fastlstm.text.word_codes import WORD, codes

@@ -14,9 +14,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import numpy as np
 import pytest
 
-from fastlstm.text import ChecksumError, DownloadError, UnreachableError, lock
+from fastlstm.files import lock
+from fastlstm.files.cache import cache_folder
+from fastlstm.text import ChecksumError, DownloadError, UnreachableError
 from fastlstm.text import download as module
-from fastlstm.text import files as files_module
 from fastlstm.text.download import download as fetch
 
 CONTENT = np.random.default_rng(0).bytes(1_000_000)
@@ -318,6 +319,6 @@ def test_a_place_that_cannot_be_written_is_not_taken_for_a_bad_line(server, tmp_
 
 
 def test_cache_folder(monkeypatch, tmp_path):
-    assert files_module.cache_folder() == tmp_path / "cache"
+    assert cache_folder() == tmp_path / "cache"
     monkeypatch.delenv("FASTLSTM_CACHE")
-    assert files_module.cache_folder().name in ("fastlstm", "Cache")
+    assert cache_folder().name in ("fastlstm", "Cache")

@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 
 from fastlstm.examples.surnames import read_names
+from fastlstm.files.opening import check_file, open_file, open_input, read_bytes, read_text
 from fastlstm.text import Symbols, Vocabulary, load_imdb, load_language
 from fastlstm.text.cache import CacheWarning
 from fastlstm.text.labelled import read_labelled
 from fastlstm.text.lines import read_lines
-from fastlstm.text.opening import check_file, open_file, open_input, read_bytes, read_text
 from fastlstm.text.pair_files import read_folder, read_pairs
 from fastlstm.text.rows import Reading
 from fastlstm.train import checkpoint

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fastlstm.files import writing
 from fastlstm.text import PAD, UNK, Vocabulary, tokenize
-from fastlstm.text import files as files_module
 from fastlstm.text.tokenizer import RULES
 
 
@@ -116,7 +116,7 @@ def test_a_full_disk_leaves_the_earlier_file(vocab, tmp_path, monkeypatch):
     def full(descriptor):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(files_module.os, "fsync", full)
+    monkeypatch.setattr(writing.os, "fsync", full)
     with pytest.raises(OSError, match="No space left"):
         Vocabulary(["<pad>", "<unk>", "new"]).save(path)
     assert path.read_bytes() == before

@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from fastlstm.files.json_value import parse_json
+from fastlstm.files.opening import open_file
 from fastlstm.formats.errors import BAD_ARCHIVE, reading
 from fastlstm.formats.hdf5 import Tree
 from fastlstm.formats.keras.build import modules_of
@@ -26,8 +28,6 @@ from fastlstm.formats.recurrence import Recurrence
 from fastlstm.formats.sequential import Sequential
 from fastlstm.formats.steps import Step
 from fastlstm.nn.module import Module
-from fastlstm.text.json_value import parse_json
-from fastlstm.text.opening import open_file
 
 CONFIG, METADATA, WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
 LARGEST_CONFIG = 1 << 24  # bytes

@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from fastlstm.files.writing import replacing
 from fastlstm.formats.errors import package
 from fastlstm.formats.keras.as_keras import KerasLayer, keras_layers
 from fastlstm.formats.keras.read import CONFIG, WEIGHTS
 from fastlstm.formats.keras.stored import DIRECTIONS
-from fastlstm.text.files import replacing
 
 KERAS = "3.3.0"  # the version whose files these are
 CELLS = ("LSTM", "GRU", "SimpleRNN")

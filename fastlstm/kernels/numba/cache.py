@@ -32,12 +32,13 @@ from numba.core.compiler import CompileResult
 from numba.core.serialize import dumps
 from numba.core.types import BaseTuple, int64
 
+from fastlstm.files.cache import cache_folder
+from fastlstm.files.writing import replacing
 from fastlstm.kernels import activations
 from fastlstm.kernels.numba.jit import OPTIONS, jit
 from fastlstm.kernels.numba.workers import in_parts
 from fastlstm.kernels.reference import logistic
 from fastlstm.notices import SlowWarning
-from fastlstm.text.files import cache_folder, replacing
 
 Function = Callable[..., Any]
 LOG = logging.getLogger(__name__)

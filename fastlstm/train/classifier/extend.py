@@ -6,12 +6,12 @@ at the learning rate of the schedule for the new number of epochs.
 
 from __future__ import annotations
 
+from fastlstm.files.writing import write_json
 from fastlstm.train.classifier.config import Config
 from fastlstm.train.classifier.dataset import Dataset
 from fastlstm.train.classifier.loaded_run import load_options, read_record
 from fastlstm.train.classifier.run_folder import RunFolder
 from fastlstm.train.classifier.trained_texts import hashes_of, read_hashes
-from fastlstm.train.files import write_json
 from fastlstm.train.history import History
 from fastlstm.train.model_file import load_model
 from fastlstm.train.trainer import Trainer

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
+from fastlstm.files.opening import sha256_of
 from fastlstm.models import SequenceClassifier, TextClassifier
 from fastlstm.text import UNK, Encoded
-from fastlstm.text.opening import sha256_of
 from fastlstm.text.vocabulary import SPECIAL
 from fastlstm.train.classifier.config import Config
 from fastlstm.train.classifier.loaded_run import check_is_run, load_options, load_run

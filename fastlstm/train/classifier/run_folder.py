@@ -9,11 +9,11 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
-from fastlstm.text.json_value import parse_json, read_json
-from fastlstm.text.opening import read_text
+from fastlstm.files.json_value import parse_json, read_json
+from fastlstm.files.opening import read_text, reading
+from fastlstm.files.writing import write_file, write_json
 from fastlstm.train.checkpoint import crc32_of
 from fastlstm.train.classifier.config import ADDED, Config
-from fastlstm.train.files import reading, write_file, write_json
 from fastlstm.train.history import Epoch, History
 from fastlstm.train.output_folder import OutputFolder
 from fastlstm.train.record import record, typed

@@ -8,12 +8,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
-from fastlstm.text.json_value import read_json
+from fastlstm.files.json_value import read_json
+from fastlstm.files.opening import reading
 from fastlstm.text.marks import tokens_with_marks
 from fastlstm.text.rows import FORMATS, Reading, check_encoding, read_delimiter
 from fastlstm.text.tokenizer import tokenize
 from fastlstm.train.classifier.config import ADDED, FREE_OPTIONS, Config
-from fastlstm.train.files import reading
 from fastlstm.train.option import option
 
 # How texts are read. A resumed run may change this: the texts themselves are compared.

@@ -8,10 +8,11 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
-from fastlstm.text.json_value import read_json
+from fastlstm.files.json_value import read_json
+from fastlstm.files.opening import reading
+from fastlstm.files.writing import write_json
 from fastlstm.train.classifier.config import Config
 from fastlstm.train.classifier.run_folder import RunFolder
-from fastlstm.train.files import reading, write_json
 from fastlstm.train.output_folder import OutputFolder
 from fastlstm.train.record import typed
 

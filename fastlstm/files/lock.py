@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from fastlstm.text.opening import open_file
+from fastlstm.files.opening import open_file
 
 PAUSE_SECONDS = 0.1  # between two tries
 # The errors of `lock_file` when another process has the lock.

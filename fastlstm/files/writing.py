@@ -1,7 +1,8 @@
-"""Writing files whole or not at all, and the cache folder."""
+"""Writing files whole or not at all: a written file is the old one or the new one, never half."""
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import secrets
@@ -43,6 +44,18 @@ def _of_another(error: OSError, temporary: Path) -> bool:
     return error.errno is None or error.filename not in (None, str(temporary))
 
 
+def write_file(path: Path, data: bytes) -> None:
+    """Write `data` to a temporary file, then rename it to `path`; errors as of `replacing`."""
+    with replacing(path) as file:
+        file.write(data)
+
+
+def write_json(path: Path, value: object) -> None:
+    """Write `value` as readable JSON, as `write_file` does."""
+    text = json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False)
+    write_file(path, (text + "\n").encode())
+
+
 def remove_temporary(folder: Path, names: Iterable[str], older: float = 0.0) -> None:
     """Remove temporary files of these names that a killed process left behind.
 
@@ -55,16 +68,3 @@ def remove_temporary(folder: Path, names: Iterable[str], older: float = 0.0) -> 
             with suppress(FileNotFoundError):  # another process removed it
                 if not older or path.stat().st_mtime < time.time() - older:
                     path.unlink()
-
-
-def cache_folder() -> Path:
-    """Return the folder for downloads and encodings, which may not exist yet.
-
-    It is ``FASTLSTM_CACHE`` of the environment, else the cache folder of the platform.
-    """
-    chosen = os.environ.get("FASTLSTM_CACHE")
-    if chosen:
-        return Path(chosen)
-    import platformdirs
-
-    return platformdirs.user_cache_path("fastlstm", appauthor=False)

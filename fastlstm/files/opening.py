@@ -1,4 +1,4 @@
-"""Opening regular files only: a pipe that nobody writes to would block forever."""
+"""Opening and reading regular files only: a pipe that nobody writes to would block forever."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import io
 import os
 import re
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -79,6 +81,15 @@ def read_text(path: AnyPath) -> str:
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} is not UTF-8 (byte {error.start}): convert it first") from error
     return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+@contextmanager
+def reading(path: Path, told: str = "is damaged") -> Iterator[None]:
+    """Raise ValueError, naming the file, if reading it inside the block or using it fails."""
+    try:
+        yield
+    except (ValueError, KeyError, TypeError, OverflowError) as error:
+        raise ValueError(f"{path} {told}: {error}") from error
 
 
 def _without_waiting(path: str, flags: int) -> int:

@@ -8,7 +8,7 @@ import os
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from fastlstm.text.opening import AnyPath, open_file
+from fastlstm.files.opening import AnyPath, open_file
 
 MOST_DIGITS = 4300  # of a whole number, as Python's own limit: more take long to read
 MOST = 1 << 28  # bytes of a JSON file; a vocabulary of a million words has 16 MB
