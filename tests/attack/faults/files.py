@@ -26,13 +26,13 @@ FILES = (
         "tests/train/test_checkpoint.py",
     ),
     Fault(
-        _TEXT + "files.py",
+        "fastlstm/files/writing.py",
         "        temporary.unlink(missing_ok=True)\n        if isinstance(error, OSError) and",
         "        if isinstance(error, OSError) and",
         "tests/text/test_cache.py tests/train/test_checkpoint.py tests/text/test_vocabulary.py",
     ),
     Fault(
-        _TEXT + "files.py",
+        "fastlstm/files/writing.py",
         'temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")  # see TEMPORARY',
         "temporary = path",
         "tests/text/test_cache.py tests/train/test_checkpoint.py tests/text/test_vocabulary.py",
