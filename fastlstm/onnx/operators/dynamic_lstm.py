@@ -22,69 +22,96 @@ Inputs = Sequence[Any]  # of `Ref`; None for one that is left out
 ACTIVATIONS = ("Sigmoid", "Tanh", "Tanh")
 
 
+class Matrix(NamedTuple):
+    """A matrix of 8 bits less its zero point, as numbers that hold all sums, and its scale."""
+
+    values: Array  # [K,4H]
+    scale: Array
+
+
+Pair = tuple[Matrix, Matrix]
+
+
+class Given(NamedTuple):
+    """The inputs of a node of D directions; None for one that is left out."""
+
+    x: Ref  # [T,N,I]
+    w: Ref  # [D,I,4H]
+    r: Ref  # [D,H,4H]
+    b: Ref | None  # [D,8H]
+    lengths: Ref | None  # [N]
+    h: Ref | None  # [D,N,H]
+    c: Ref | None
+    peepholes: Ref | None  # [D,3H]
+    w_scale: Ref  # [D] or [D,4H], as the other three
+    w_zero: Ref
+    r_scale: Ref
+    r_zero: Ref
+
+    @property
+    def known(self) -> bool:
+        """Whether the matrices are the same at every call."""
+        return all(ref.constant for ref in (self.w, self.r, *self[8:]))
+
+    def matrices(self) -> list[Pair]:
+        """Return those of the input and of the state, of each direction."""
+        of_input = zip(self.w.array, self.w_scale.array, self.w_zero.array, strict=True)
+        of_state = zip(self.r.array, self.r_scale.array, self.r_zero.array, strict=True)
+        pairs = zip(of_input, of_state, strict=True)
+        return [(matrix_of(*first), matrix_of(*second)) for first, second in pairs]
+
+
 @operator("DynamicQuantizeLSTM", domain=MICROSOFT)
 def dynamic_quantize_lstm(p: Planner, node: Node, inputs: Inputs) -> list[Ref]:
-    """As LSTM; W [D,I,4H] and R [D,H,4H] are of 8 bits, with scales and zero points."""
+    """As LSTM; W and R are of 8 bits, with scales and zero points: see `Given`."""
     if len(inputs) != 12:
         raise OnnxError(f"{len(inputs)} inputs, expected 12")
-    x, w, r, b, lengths, h, c, peepholes, *quantization = inputs
     backward = DIRECTIONS[node.text("direction", "forward", tuple(DIRECTIONS))]
     activations = read_activations(node, ACTIVATIONS, len(backward))
     clip = node.number("clip") if node.number("clip", 0) > 0 else None
     forget = bool(node.integer("input_forget", 0))
     _check(inputs, len(backward))
-    (T, N, _), H, D = x.shape, r.shape[1], len(backward)
+    given = Given(*inputs)
+    (T, N, _), H, D = given.x.shape, given.r.shape[1], len(backward)
     y, ends = p.new((T, D, N, H), np.float32), [p.new((D, N, H), np.float32) for _ in range(2)]
-
-    quantized = [w, r, *quantization]
-    known = all(ref.constant for ref in quantized)
-    made: list[list[Matrix]] = []
-
-    def matrices() -> list[list[Matrix]]:
-        """Those of the input and of the state, of each direction."""
-        w_scale, w_zero, r_scale, r_zero = (ref.array for ref in quantization)
-        pairs = ((w.array, w_scale, w_zero), (r.array, r_scale, r_zero))
-        return [[matrix_of(a[d], s[d], z[d]) for a, s, z in pairs] for d in range(D)]
-
-    def direction(d: int, of_input: Matrix, of_state: Matrix) -> None:
-        rows = rows_of(None if lengths is None else lengths.array, T, N)
-        z = rounded_product(x.array.reshape(T * N, -1), of_input)
-        if b is not None:
-            z += b.array[d, : 4 * H] + b.array[d, 4 * H :]
-        held = loops.Weights(
-            w.array[d].T, r.array[d].T, None, None if peepholes is None else peepholes.array[d]
-        )
-        step = loops.lstm_step(
-            held,
-            loops.Options(activations[d], clip, forget),
-            lambda state: rounded_product(state, of_state),
-        )
-        starts = (np.zeros((N, H), np.float32) if s is None else s.array[d].copy() for s in (h, c))
-        states = list(starts)
-        loops.run(step, z.reshape(T, N, 4 * H), states, rows, backward[d], y.array[:, d])
-        for end, state in zip(ends, states, strict=True):
-            end.array[d] = state
+    made: list[Pair] = []
 
     def call() -> None:
         if not T or not N:
-            raise OnnxError(f"X has shape {x.shape}, expected steps and rows")
-        for d, pair in enumerate(made or matrices()):
-            direction(d, *pair)
+            raise OnnxError(f"X has shape {given.x.shape}, expected steps and rows")
+        for d, pair in enumerate(made or given.matrices()):
+            options = loops.Options(activations[d], clip, forget)
+            states = _run(given, d, pair, options, backward[d], y.array[:, d])
+            for end, state in zip(ends, states, strict=True):
+                end.array[d] = state
 
     def bind() -> list[Call]:
-        if known:
-            made[:] = matrices()
+        if given.known:
+            made[:] = given.matrices()
         return [call]
 
     p.step([ref for ref in inputs if ref is not None], (y, *ends), bind)
     return [y, *ends]
 
 
-class Matrix(NamedTuple):
-    """A matrix of 8 bits less its zero point, as numbers that hold all sums, and its scale."""
-
-    values: Array  # [K,4H]
-    scale: Array
+def _run(
+    given: Given, d: int, pair: Pair, options: loops.Options, reverse: bool, y: Array
+) -> list[Array]:
+    """Run direction d: write y [T,N,H], return the last states [N,H]."""
+    of_input, of_state = pair
+    T, N, H = y.shape
+    rows = rows_of(None if given.lengths is None else given.lengths.array, T, N)
+    z = rounded_product(given.x.array.reshape(T * N, -1), of_input)
+    if given.b is not None:
+        z += given.b.array[d, : 4 * H] + given.b.array[d, 4 * H :]
+    peepholes = None if given.peepholes is None else given.peepholes.array[d]
+    held = loops.Weights(given.w.array[d].T, given.r.array[d].T, None, peepholes)
+    step = loops.lstm_step(held, options, lambda state: rounded_product(state, of_state))
+    states = [
+        np.zeros((N, H), np.float32) if s is None else s.array[d].copy() for s in (given.h, given.c)
+    ]
+    loops.run(step, z.reshape(T, N, 4 * H), states, rows, reverse, y)
+    return states
 
 
 def matrix_of(weight: Array, scale: Array, zero: Array) -> Matrix:

@@ -31,46 +31,63 @@ def reordered(
     Those straight from the file are made once for all plans. With a `shift` the forget gate is 1
     less the input gate: it has that one's weights with the other sign, and the shift in its bias.
     """
-    order, peephole_order = np.array(family.order), np.array([0, 2, 1])
-    if shift is not None:
-        order[1] = peephole_order[1] = 0
     key = (cell.name, shift, d, *(id(w.array) for w in weights if w is not None))
     shared = all(w is None or w.source for w in weights)
     if shared and key in p.shared:
         held: Weights = p.shared[key][0]
         return held, []
-    arrays: list[Any] = [None if ref is None else ref.array[d] for ref in weights]
-    w, r, b, peepholes = arrays
-    H = r.shape[1]
-    made: list[Call] = []
-
-    def gates(source: Array) -> Array:
-        out = p.scratch(source.shape, source.dtype)
-        parts = source.reshape(family.gates, H, *source.shape[1:])
-        into = out.reshape(parts.shape)
-        made.append(partial(parts.take, order, 0, into, "clip"))
-        if shift is not None:
-            made.append(partial(np.negative, into[1], into[1]))
-        return out
-
-    halves = (None, None) if b is None else np.split(b, 2)
-    b_ih, b_hh = (None if half is None else gates(half) for half in halves)
-    if shift:
-        if b_ih is None:
-            b_ih = np.zeros(family.gates * H, r.dtype)
-        forget = b_ih[H : 2 * H]
-        made.append(partial(np.add, forget if b is not None else 0, r.dtype.type(shift), forget))
-    params: tuple[Array, ...] = ()
-    if cell.params and peepholes is not None:  # the file's i, o, f; the kernel's i, f, o
-        turned = p.scratch((3, H), r.dtype)
-        made.append(partial(peepholes.reshape(3, H).take, peephole_order, 0, turned, "clip"))
-        if shift is not None:
-            made.append(partial(np.negative, turned[1], turned[1]))
-        params = tuple(turned)
-    held = Weights(gates(w), gates(r), b_ih, b_hh, None, params)
+    w, r, b, peepholes = (None if ref is None else ref.array[d] for ref in weights)
+    maker = _Maker(p, family, shift)
+    biases = maker.biases(b, r)
+    params = maker.peepholes(peepholes) if cell.params and peepholes is not None else ()
+    held = Weights(maker.gates(w), maker.gates(r), *biases, None, params)
     if constant:
-        for call in made:
+        for call in maker.calls:
             call()
     if shared:
         p.shared[key] = held, [w.array for w in weights if w is not None]
-    return held, made
+    return held, maker.calls
+
+
+class _Maker:
+    """Makes arrays in the kernel's order, and the calls that fill them."""
+
+    def __init__(self, p: Planner, family: Family, shift: float | None) -> None:
+        self.calls: list[Call] = []
+        self._p, self._family, self._shift = p, family, shift
+        self._order, self._peephole_order = np.array(family.order), np.array([0, 2, 1])
+        if shift is not None:
+            self._order[1] = self._peephole_order[1] = 0
+
+    def gates(self, source: Array) -> Array:
+        """Return an array for the gates of [G,...]."""
+        out = self._p.scratch(source.shape, source.dtype)
+        shape = (self._family.gates, -1, *source.shape[1:])
+        self._fill(source.reshape(shape), self._order, out.reshape(shape))
+        return out
+
+    def biases(self, b: Array | None, r: Array) -> list[Array | None]:
+        """Return arrays for both halves of b [2G]; None for those that there need not be."""
+        found: list[Array | None] = [None, None]
+        if b is not None:
+            found = [self.gates(half) for half in np.split(b, 2)]
+        if self._shift:
+            given = found[0]
+            made = np.zeros(len(r), r.dtype) if given is None else given
+            forget = made.reshape(self._family.gates, -1)[1]
+            start = 0 if given is None else forget
+            self.calls.append(partial(np.add, start, r.dtype.type(self._shift), forget))
+            found[0] = made
+        return found
+
+    def peepholes(self, source: Array) -> tuple[Array, ...]:
+        """Return arrays for the file's i, o, f: the kernel's i, f, o."""
+        out = self._p.scratch((3, len(source) // 3), source.dtype)
+        self._fill(source.reshape(out.shape), self._peephole_order, out)
+        return tuple(out)
+
+    def _fill(self, parts: Array, order: Array, into: Array) -> None:
+        """Take gates in an order; a forget gate made of the input gate has the other sign."""
+        self.calls.append(partial(parts.take, order, 0, into, "clip"))
+        if self._shift is not None:
+            self.calls.append(partial(np.negative, into[1], into[1]))
