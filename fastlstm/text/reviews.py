@@ -101,17 +101,21 @@ def read_archive(path: Path, places: Places = LABELLED) -> Iterator[Review]:
     try:
         with open_file(path) as file, gzip.open(file, "rb") as stream:
             with tarfile.open(fileobj=stream, mode="r|", tarinfo=_Member) as archive:
-                for member in archive:
-                    archive.members.clear()  # type: ignore[attr-defined]  # to save memory
-                    split, label, name = ["", "", *member.name.split("/")][-3:]
-                    if (split, label) in places and _is_review(name) and member.isreg():
-                        content = archive.extractfile(member)
-                        assert content is not None  # as the member is a regular file
-                        yield Review(split, label, name, content.read())
+                yield from _reviews_of(archive, places)
             while stream.read(1 << 20):  # gzip compares its checksum at the end
                 continue
     except (EOFError, zlib.error, gzip.BadGzipFile, tarfile.TarError) as error:
         raise ValueError(f"{path} is damaged or half a download: {error}") from error
+
+
+def _reviews_of(archive: tarfile.TarFile, places: Places) -> Iterator[Review]:
+    for member in archive:
+        archive.members.clear()  # type: ignore[attr-defined]  # to save memory
+        split, label, name = ["", "", *member.name.split("/")][-3:]
+        if (split, label) in places and _is_review(name) and member.isreg():
+            content = archive.extractfile(member)
+            assert content is not None  # as the member is a regular file
+            yield Review(split, label, name, content.read())
 
 
 class _Member(tarfile.TarInfo):

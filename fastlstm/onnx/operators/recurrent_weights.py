@@ -36,11 +36,12 @@ def reordered(
     if shared and key in p.shared:
         held: Weights = p.shared[key][0]
         return held, []
-    w, r, b, peepholes = (None if ref is None else ref.array[d] for ref in weights)
+    arrays: list[Any] = [None if ref is None else ref.array[d] for ref in weights]
+    w, r, b, peepholes = arrays
     maker = _Maker(p, family, shift)
-    biases = maker.biases(b, r)
+    b_ih, b_hh = maker.biases(b, r)
     params = maker.peepholes(peepholes) if cell.params and peepholes is not None else ()
-    held = Weights(maker.gates(w), maker.gates(r), *biases, None, params)
+    held = Weights(maker.gates(w), maker.gates(r), b_ih, b_hh, None, params)
     if constant:
         for call in maker.calls:
             call()
@@ -66,19 +67,16 @@ class _Maker:
         self._fill(source.reshape(shape), self._order, out.reshape(shape))
         return out
 
-    def biases(self, b: Array | None, r: Array) -> list[Array | None]:
+    def biases(self, b: Array | None, r: Array) -> tuple[Array | None, Array | None]:
         """Return arrays for both halves of b [2G]; None for those that there need not be."""
-        found: list[Array | None] = [None, None]
-        if b is not None:
-            found = [self.gates(half) for half in np.split(b, 2)]
-        if self._shift:
-            given = found[0]
-            made = np.zeros(len(r), r.dtype) if given is None else given
-            forget = made.reshape(self._family.gates, -1)[1]
-            start = 0 if given is None else forget
-            self.calls.append(partial(np.add, start, r.dtype.type(self._shift), forget))
-            found[0] = made
-        return found
+        b_ih, b_hh = (None, None) if b is None else map(self.gates, np.split(b, 2))
+        if not self._shift:
+            return b_ih, b_hh
+        shifted = np.zeros(len(r), r.dtype) if b_ih is None else b_ih
+        forget = shifted.reshape(self._family.gates, -1)[1]
+        start = 0 if b_ih is None else forget
+        self.calls.append(partial(np.add, start, r.dtype.type(self._shift), forget))
+        return shifted, b_hh
 
     def peepholes(self, source: Array) -> tuple[Array, ...]:
         """Return arrays for the file's i, o, f: the kernel's i, f, o."""

@@ -100,12 +100,7 @@ def compare(
         for name, title in TITLES.items():
             part = folder.run(name)
             if not part.finished:
-                with part.locked():
-                    if name == BASELINE:
-                        train_baseline(load, plan.config, part, bars)
-                    else:
-                        net = next(net for net in NETS if net.name == name)
-                        train_net(net, plan, data, part, load_seconds, bars)
+                _train_part(name, load, plan, data, part, load_seconds, bars)
             models.append(folder.result(name, title))
             accuracy, seconds = models[-1]["test_accuracy"], models[-1]["train_seconds"]
             told = f"{title}: test accuracy {accuracy:.2%} after {seconds:.1f} s of training"
@@ -114,6 +109,19 @@ def compare(
             draw_comparison(folder.picture, models, data.source)
         say(f"\n{table(models)}\n\n{verdict(models)}")
         return models
+
+
+def _train_part(
+    name: str, load: Load, plan: Plan, data: Dataset, folder: RunFolder, load_seconds: float,
+    bars: bool,
+) -> None:  # fmt: skip
+    """Train the baseline or the net of a name."""
+    with folder.locked():
+        if name == BASELINE:
+            train_baseline(load, plan.config, folder, bars)
+        else:
+            net = next(net for net in NETS if net.name == name)
+            train_net(net, plan, data, folder, load_seconds, bars)
 
 
 def train_net(
