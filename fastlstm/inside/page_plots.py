@@ -12,10 +12,10 @@ from bokeh.layouts import column
 from bokeh.resources import INLINE
 
 from fastlstm.inside.collect import Inspection
+from fastlstm.inside.drawn import stacked
 from fastlstm.inside.page_figure import legend_below, plot_over
 from fastlstm.inside.page_units import choose_units
 from fastlstm.inside.page_words import short_words, words_paragraph
-from fastlstm.inside.picture import stacked
 from fastlstm.inside.terminal import summarize
 from fastlstm.plotting import HIGH, LINE, LINEAR, LOW, NET, QUIET
 from fastlstm.printable import columns, cut, printable

@@ -10,9 +10,9 @@ from bokeh.layouts import row
 from bokeh.palettes import RdBu, Viridis256
 
 from fastlstm.inside.collect import Inspection
+from fastlstm.inside.drawn import MEANING, SIGNED, value_range
 from fastlstm.inside.page_figure import legend_below, plot_over
 from fastlstm.inside.page_words import short_words
-from fastlstm.inside.picture import MEANING, SIGNED, value_range
 
 PICKED = 4  # units drawn at first: those that moved most
 # The first seven are told apart with any colour vision (Okabe & Ito 2008).

@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastlstm.inside.collect import Float64, Inspection
+from fastlstm.inside.collect import Inspection
+from fastlstm.inside.drawn import MEANING, SIGNED, stacked, value_range
+from fastlstm.inside.lines import (
+    LEFT,
+    LEVEL,
+    LINE_WORDS,
+    MARK,
+    WIDEST,
+    WORD_SIZE,
+    Lines,
+    lines_of,
+    short,
+)
 from fastlstm.nn.module import Array
 from fastlstm.plotting import (
     HIGH,
-    LETTER,
     LINE,
     LINEAR,
     LOW,
@@ -23,28 +34,12 @@ from fastlstm.plotting import (
     plain_axes,
     save_png,
 )
-from fastlstm.printable import columns, cut, printable
 
 CLASSES = 5  # the most that are drawn
-ROW, MOST_ROWS = 60, 4  # words in a row, and the most rows
-WIDEST, LEFT, RIGHT, TOP = 16.6, 0.75, 0.8, 0.7  # inches of the picture and of its edges
-CURVE, MAP, GAP, LEVEL = 1.5, 1.1, 0.25, 0.3  # heights: panels, what is above them, names on a line
-WORD_SIZE, LETTER_HEIGHT = 9, 0.135  # of a word's letters: points, and inches with a little air
-LONGEST = 24  # columns of a name
-MARK = " (?)"  # after a word that training did not have
-MOST_BARS = 240
-SIGNED = ("g", "n", "c", "h")
-MEANING = {
-    "i": "input gate i",
-    "f": "forget gate f",
-    "g": "candidate g",
-    "o": "output gate o",
-    "r": "reset gate r",
-    "z": "update gate z",
-    "n": "candidate n",
-    "c": "cell c",
-    "h": "output h",
-}
+TOP = 0.7  # inches above all
+CURVE, MAP = 1.5, 1.1  # heights of panels
+GAP = 0.25  # above a panel
+MOST_BARS = 240  # of more words the outline is drawn
 
 
 def draw_text(path: str | Path, inspection: Inspection, title: str = "") -> None:
@@ -67,7 +62,7 @@ def draw_text(path: str | Path, inspection: Inspection, title: str = "") -> None
     OSError
         If the file cannot be written.
     """
-    lines = _lines_of(inspection)
+    lines = lines_of(inspection)
     maps = _maps_of(inspection)
     one = 2 * (CURVE + lines.below) + len(maps) * (MAP + GAP) + 3 * GAP
     one += 0 if inspection.shares is None else CURVE + 1.5 * GAP
@@ -87,41 +82,12 @@ def draw_text(path: str | Path, inspection: Inspection, title: str = "") -> None
     save_png(path, figure)
 
 
-class _Lines(NamedTuple):
-    """How the text is cut into lines of words; lengths are inches."""
-
-    total: int
-    span: int  # words in a line
-    width: float  # of the picture
-    across: float  # of a panel
-    names: list[str]  # of all words
-    named: list[int]  # the words that are named
-    below: float  # what the names take below a panel
-
-    def words(self, number: int) -> slice:
-        """Return the words of a line."""
-        return slice(number * self.span, (number + 1) * self.span)
-
-
-def _lines_of(inspection: Inspection) -> _Lines:
-    W = len(inspection.words)
-    total = min(-(-W // ROW), MOST_ROWS)
-    span = -(-W // total)
-    width = float(np.clip(2.8 + 0.23 * span, 7.5, WIDEST))
-    inches = (width - LEFT - RIGHT) / span
-    names, named = marked_words(inspection), named_words(inspection, inches)
-    below = _height_of_names([names[w] for w in named], inches)
-    return _Lines(total, span, width, inches * span, names, named, below)
-
-
 def _maps_of(inspection: Inspection) -> dict[str, Array]:
     """Return the values of the units over the words, of each gate and of the state."""
     return {**inspection.gates, inspection.state: inspection.values[inspection.state]}
 
 
-def _draw_line(
-    figure: Any, inspection: Inspection, lines: _Lines, number: int, top: float
-) -> float:
+def _draw_line(figure: Any, inspection: Inspection, lines: Lines, number: int, top: float) -> float:
     """Draw the panels of a line of words from `top` on; return where the last one ends."""
     words, at = lines.words(number), top + GAP + CURVE  # inches below the top of the picture
     panels = [_place(figure, LEFT, at, lines.across, CURVE)]
@@ -144,7 +110,7 @@ def _draw_line(
 
 
 def _draw_maps(
-    figure: Any, inspection: Inspection, lines: _Lines, words: slice, at: float
+    figure: Any, inspection: Inspection, lines: Lines, words: slice, at: float
 ) -> tuple[list[Any], float]:
     """Draw a map of the units for each gate and the state; return them, and where they end."""
     last = inspection.values[inspection.state][0 if inspection.direction else -1]
@@ -170,24 +136,6 @@ def _place(
     return figure.add_axes((left / w, 1 - bottom / h, width / w, height / h), label=label)
 
 
-def named_words(inspection: Inspection, inches: float) -> list[int]:
-    """Return the words that are named: all, or so many that no name covers another.
-
-    Where a word's `inches` are too few, those that changed the state more go first.
-    """
-    W, apart = len(inspection.words), int(np.ceil(LETTER_HEIGHT / inches))
-    if apart <= 1:
-        return list(range(W))
-    moved = inspection.norms["moved"]
-    taken, found = np.zeros(W + 2 * apart, bool), []
-    for w in np.argsort(-moved, kind="stable").tolist():
-        # word w is at w + apart in `taken`; rows follow one another without a gap
-        if not taken[w + 1 : w + 2 * apart].any():
-            taken[w + apart] = True
-            found.append(w)
-    return sorted(found)
-
-
 def _title(inspection: Inspection) -> str:
     label, probability = inspection.prediction
     by = f" ({inspection.parts})" if inspection.parts else ""
@@ -198,15 +146,15 @@ def _draw_prediction(panel: Any, inspection: Inspection, span: int) -> None:
     P, W = inspection.said, len(inspection.words)
     panel.axhline(0.5, color=QUIET, linewidth=0.8, linestyle=":")
     if len(inspection.labels) == 2:
-        p, name = P[:, 1], _short(inspection.labels[1])
+        p, name = P[:, 1], short(inspection.labels[1])
         panel.plot(range(W), p, color=LINE, linewidth=1.5, label=f"probability of {name}")
         for side, tint in ((p >= 0.5, HIGH), (p <= 0.5, LOW)):
             panel.fill_between(range(W), 0.5, p, where=side, color=tint, alpha=0.25, linewidth=0,
                                interpolate=True)  # fmt: skip
     else:
         for k in np.argsort(-P.max(axis=0), kind="stable")[:CLASSES]:
-            panel.plot(range(W), P[:, k], linewidth=1.5, label=_short(inspection.labels[k]))
-    dots = 3 if span <= 2 * ROW else 0
+            panel.plot(range(W), P[:, k], linewidth=1.5, label=short(inspection.labels[k]))
+    dots = 3 if span <= 2 * LINE_WORDS else 0
     panel.plot(range(W), inspection.followed, "o", color=LINE, markersize=dots)
     if inspection.shares is not None:
         net = inspection.followed_by_net
@@ -228,13 +176,8 @@ def _draw_shares(panel: Any, inspection: Inspection, part: slice) -> None:
     dots = 3 if len(words) <= MOST_BARS else 1
     panel.plot(words, net + linear, "D", color="black", markersize=dots, label="both")
     panel.margins(y=0.12)
-    panel.set_ylabel(f"adds to the logit\nof {_short(inspection.labels[k])}", fontsize=8)
+    panel.set_ylabel(f"adds to the logit\nof {short(inspection.labels[k])}", fontsize=8)
     _legend(panel)
-
-
-def stacked(below: Float64, above: Float64) -> Float64:
-    """Return where the upper of two bars begins: at the end of the lower, if both go one way."""
-    return np.where(below * above > 0, below, 0.0)
 
 
 def _draw_units(panel: Any, name: str, value: Array, order: NDArray[np.intp], words: slice) -> None:
@@ -251,21 +194,6 @@ def _draw_units(panel: Any, name: str, value: Array, order: NDArray[np.intp], wo
     )
     panel.set_yticks([])
     panel.set_title(MEANING[name], loc="left", fontsize=9, pad=2)
-
-
-def value_range(name: str, value: Array) -> tuple[float, float]:
-    """Return what the ends of the colours stand for."""
-    if name not in SIGNED:
-        return 0.0, 1.0
-    # A few units far out would leave no colour for all others.
-    most = max(1.0, float(np.quantile(np.abs(value), 0.99)))
-    return -most, most
-
-
-def marked_words(inspection: Inspection) -> list[str]:
-    """Return the words, cut where they are long; those that training did not have with a mark."""
-    pairs = zip(inspection.words, inspection.known, strict=True)
-    return [_short(word) + ("" if known else MARK) for word, known in pairs]
 
 
 def _draw_change(panel: Any, inspection: Inspection, part: slice) -> None:
@@ -303,12 +231,6 @@ def _legend(panel: Any) -> None:
     plain_axes(panel)
 
 
-def _height_of_names(names: list[str], inches: float) -> float:
-    """Return what the names take below a panel: little where each has room beside others."""
-    longest = max(map(columns, names)) * LETTER * WORD_SIZE / 72
-    return LEVEL if longest < inches - 0.05 else longest + 0.15
-
-
 def _write_words(panels: Any, inspection: Inspection, shown: dict[int, str], level: bool) -> None:
     """Write the words shown below the prediction and below the last panel."""
     for panel in panels:
@@ -327,7 +249,3 @@ def _notes(inspection: Inspection, some: bool) -> str:
     if some:
         notes.append(f"of the words, those that moved {inspection.state} most are named")
     return "; ".join(notes)
-
-
-def _short(name: str) -> str:
-    return cut(printable(name), LONGEST)

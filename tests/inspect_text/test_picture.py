@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from inspect_models import LABELS, classifier
 
-from fastlstm.inside import draw_text, inspect_text, picture
+from fastlstm.inside import draw_text, inspect_text, lines, picture
 from fastlstm.text import Vocabulary
 
 TEXT = "Not a good film, but it's a very dull, murky ending."
@@ -103,7 +103,7 @@ def test_no_word_covers_another(
 
 def test_an_unknown_word_that_is_cut_keeps_its_mark(vocab: Vocabulary) -> None:
     found = inspect_text(classifier(), vocab, LONG + "good", LABELS[2])
-    long, one_letter, good = picture.marked_words(found)
+    long, one_letter, good = lines.marked_words(found)
     assert (long, good) == ("incomprehensibilitiesi.. (?)", "good")
     assert one_letter == "x" * 22 + ".. (?)"
 
@@ -111,7 +111,7 @@ def test_an_unknown_word_that_is_cut_keeps_its_mark(vocab: Vocabulary) -> None:
 def test_where_not_all_have_room_those_that_changed_most_are_named(vocab: Vocabulary) -> None:
     found = inspect_text(classifier(), vocab, f"{TEXT} " * 100, words=0)
     moved = np.linalg.norm(found.change, axis=1)
-    named = picture.named_words(found, 0.05)
+    named = lines.named_words(found, 0.05)
     assert int(moved.argmax()) in named
     assert np.diff(named).min() == 3
     for w in set(range(len(moved))) - set(named):  # each has a neighbour that changed more

@@ -12,8 +12,8 @@ from inspect_models import LABELS, classifier
 
 from fastlstm.inside import Inspection, draw_text, format_text, inspect_text, picture, shares
 from fastlstm.inside.collect import probabilities
+from fastlstm.inside.drawn import stacked
 from fastlstm.inside.page_words import words_paragraph
-from fastlstm.inside.picture import stacked
 from fastlstm.inside.shares import Shares, centred
 from fastlstm.linear import BagOfNgrams, TokenRows
 from fastlstm.models.joined import Join

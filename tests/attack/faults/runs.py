@@ -30,7 +30,7 @@ RUNS = (
     Fault("fastlstm/inside/shares.py", "join.net * net.astype", "net.astype", _SHARES),
     Fault("fastlstm/inside/shares.py", "ends[-1] = number", "pass", _SHARES),
     Fault("fastlstm/inside/shares.py", "ends[at : at + rows]", "ends[:rows]", _SHARES),
-    Fault("fastlstm/inside/picture.py", "np.where(below * above > 0, below, 0.0)", "below",
+    Fault("fastlstm/inside/drawn.py", "np.where(below * above > 0, below, 0.0)", "below",
           _SHARES),
     Fault("fastlstm/text/corpus.py", "own = [*self.words, *self.others]", "own = [*self.words]",
           _FROM),
