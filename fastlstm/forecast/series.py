@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fastlstm.column_names import names_of
 from fastlstm.forecast.index import stamps_of_index
 from fastlstm.forecast.season import filled
 from fastlstm.forecast.stamps import (
@@ -154,27 +154,3 @@ def _places(name: str, there: Stamps, stamps: Any) -> Any:
     if wrong.size:
         raise ValueError(f"{name} has no row of the time {shown_time(stamps[wrong[0]])}")
     return place
-
-
-def check_order(name: str, found: Sequence[str], expected: Sequence[str]) -> None:
-    """Raise ValueError if a column stands where `expected` has another one, by its name.
-
-    Columns that `expected` does not name at all may be the same things under other names.
-    """
-    for at, (column, there) in enumerate(zip(found, expected, strict=False)):
-        if column != there and column in expected:
-            raise ValueError(
-                f"column {at} of {name} is {column!r:.60}, which was column "
-                f"{expected.index(column)} in fit: give the columns in the order of fit"
-            )
-
-
-def names_of(table: Any) -> tuple[str, ...]:
-    """Return the names that a table has for its columns, or a series for itself."""
-    columns: Any = getattr(table, "columns", None)
-    if hasattr(type(table), "column_names"):  # a table of Arrow, whose `columns` are the values
-        columns = table.column_names
-    if columns is None:
-        name = getattr(table, "name", None)
-        columns = () if name is None else (name,)
-    return tuple(map(str, columns))

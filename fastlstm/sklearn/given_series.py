@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastlstm.column_names import check_order, names_of
 from fastlstm.forecast.index import index_of, is_local, stamps_of_index
-from fastlstm.forecast.series import Series, check_order, names_of, read_known, read_series
+from fastlstm.forecast.series import Series, read_known, read_series
 from fastlstm.forecast.stamps import Stamps, find_spacing, shown_time
 
 Floats = NDArray[np.float64]
@@ -112,8 +113,8 @@ def check_alike(series: Sequence[Series]) -> None:
         ):  # fmt: skip
             if found != expected:
                 raise ValueError(f"{what}[{n}] has {found} columns, but {what}[0] has {expected}")
-        check_order(f"y[{n}]", one.labels, series[0].labels)
-        check_order(f"X[{n}]", one.known, series[0].known)
+        check_order(f"y[{n}]", one.labels, series[0].labels, "of y[0]")
+        check_order(f"X[{n}]", one.known, series[0].known, "of X[0]")
     spacings = {n: one.spacing for n, one in enumerate(series) if one.spacing is not None}
     for n, spacing in spacings.items():
         first, usual = next(iter(spacings.items()))

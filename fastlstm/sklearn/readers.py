@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set, ValuesView
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -16,6 +16,7 @@ from numpy.typing import DTypeLike, NDArray
 from sklearn.utils import assert_all_finite, check_array
 from sklearn.utils.validation import validate_data
 
+from fastlstm.column_names import check_order, names_of
 from fastlstm.kernels.masked import refuse_masked
 from fastlstm.linear import TokenRows
 from fastlstm.nn.module import Array
@@ -139,27 +140,36 @@ class NumberReader:
     ----------
     size : F, the numbers of a step.
     table : whether they were a table in `fit`.
+    names : of the numbers, if the sequences of `fit` had columns.
     mean, scale : float64 [F]; the result is (X - mean) / scale. With `weights` of the sequences
         they are those of the steps so weighted.
     """
+
+    names: tuple[str, ...] = ()  # also of what was pickled before there were any
 
     def __init__(
         self, numbers: Numbers, standardize: bool, dtype: DTypeLike, weights: Array | None = None
     ) -> None:
         values = numbers.values
         self.size, self.table, self.dtype = values.shape[1], numbers.table, np.dtype(dtype)
+        self.names = numbers.names
         self.mean, self.scale = np.zeros(self.size), np.ones(self.size)
         if standardize:
             steps = None if weights is None else np.repeat(weights, numbers.lengths)
-            self.mean, self.scale = mean_and_scale(values, steps)
+            self.mean, self.scale = mean_and_scale("X", values, steps)
 
     def read(self, numbers: Numbers) -> Data:
-        """Return scaled sequences; ValueError for another F, or numbers too large for the dtype."""
-        values, lengths, _ = numbers
+        """Return scaled sequences.
+
+        Raises ValueError for another F, columns in another order, or numbers too large for the
+        dtype.
+        """
+        values, lengths = numbers.values, numbers.lengths
         if values.shape[1] != self.size:
             raise ValueError(
                 f"X has {values.shape[1]} features a step, expected {self.size} as in fit"
             )
+        check_order("X", numbers.names, self.names)
         with np.errstate(over="ignore"):
             scaled = ((values - self.mean) / self.scale).astype(self.dtype)
         assert_all_finite(scaled, input_name="X")
@@ -173,6 +183,7 @@ class Numbers(NamedTuple):
     values: Array  # [W, F], all steps, one sequence after another
     lengths: NDArray[np.int64]  # [N]
     table: bool = False  # whether X was a table [N, T]
+    names: tuple[str, ...] = ()  # of the numbers of a step, if the sequences have columns
 
 
 Reader = TextReader | NumberReader
@@ -191,15 +202,23 @@ def select(found: Texts | Numbers, rows: NDArray[np.intp]) -> Texts | Numbers:
 def find_texts(X: Any, name: str = "X") -> Texts | None:
     """Return the rows of X if they are strings or lists of words, else None.
 
-    Messages call it by its `name`. Raises ValueError if X is a string itself or a column of a
-    table, or only some rows are texts.
+    Messages call it by its `name`. Raises ValueError if X is a string itself, a column of a table
+    or no list, if rows are bytes, or only some are texts.
     """
     if isinstance(X, (str, bytes)):
         raise ValueError(f"{name} is a {type(X).__name__}, expected a list of texts")
+    if isinstance(X, (Iterator, Mapping, Set, ValuesView)) and not hasattr(X, "ndim"):
+        raise ValueError(f"{name} is a {type(X).__name__}, expected a list of rows or an array")
+    X = as_rows(X)
     if not _is_list(X):
         _refuse_column(X, name)
         return None
     rows = list(X)
+    at = next((n for n, row in enumerate(rows) if isinstance(row, bytes)), None)
+    if at is not None:
+        raise ValueError(
+            f"{name}[{at}] is {rows[at]!r:.50}, which is bytes, expected text: decode it"
+        )
     kinds = [_is_text(row) for row in rows]
     if True not in kinds:
         return None
@@ -218,6 +237,7 @@ def find_numbers(X: Any, estimator: Any, learned: NumberReader | None = None) ->
     real, or sequences that differ in the numbers of a step.
     """
     refuse_masked("X", X)
+    X = as_rows(X)
     kinds: Any = (np.float64, np.float32)
     if _is_list(X):
         X = list(X)
@@ -245,7 +265,9 @@ def find_numbers(X: Any, estimator: Any, learned: NumberReader | None = None) ->
 def _concatenate(rows: list[Any]) -> Numbers:
     """Return ragged rows as sequences."""
     arrays: list[Array] = []
+    names = names_of(rows[0])
     for n, row in enumerate(rows):
+        check_order(f"X[{n}]", names_of(row), names, "of X[0]")
         array = np.asarray(row)
         if array.dtype.kind not in "fiub" or array.ndim not in (1, 2):
             raise ValueError(
@@ -263,7 +285,16 @@ def _concatenate(rows: list[Any]) -> Numbers:
     values = np.concatenate(arrays)
     if values.dtype.kind != "f":
         values = values.astype(np.float64)
-    return Numbers(values, np.array([len(array) for array in arrays], dtype=np.int64))
+    lengths = np.array([len(array) for array in arrays], dtype=np.int64)
+    return Numbers(values, lengths, names=names)
+
+
+def as_rows(X: Any) -> Any:
+    """Return X, a series of polars or an array of Arrow as one of NumPy."""
+    is_column = len(getattr(X, "shape", (0,))) == 1 and hasattr(X, "__len__")
+    if is_column and hasattr(X, "__array__") and not hasattr(X, "ndim"):
+        return np.asarray(X)
+    return X
 
 
 def _is_list(X: Any) -> bool:

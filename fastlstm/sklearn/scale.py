@@ -11,18 +11,29 @@ from fastlstm.sklearn.weights import Floats
 from fastlstm.train.spread import divisor
 
 
-def mean_and_scale(values: Array, weights: Array | None = None) -> tuple[Floats, Floats]:
+def mean_and_scale(name: str, values: Array, weights: Array | None = None) -> tuple[Floats, Floats]:
     """Return mean and standard deviation of each column, [F], of rows with weights if they have.
 
-    Of a column that never changes the scale is 1.
+    Of a column that never changes the scale is 1. Raises ValueError, which calls the values by
+    their `name`, if the squares of a column's distances are too large or too small for a number.
     """
     mean: Floats
-    if weights is None:
-        mean = values.mean(axis=0, dtype=np.float64)
-        scale = values.std(axis=0, dtype=np.float64)
-    else:
-        mean = np.average(values, axis=0, weights=weights)
-        scale = np.sqrt(np.average((values - mean) ** 2, axis=0, weights=weights))
+    with np.errstate(over="ignore", invalid="ignore", under="ignore"):
+        if weights is None:
+            mean = values.mean(axis=0, dtype=np.float64)
+            scale = values.std(axis=0, dtype=np.float64)
+        else:
+            mean = np.average(values, axis=0, weights=weights)
+            scale = np.sqrt(np.average((values - mean) ** 2, axis=0, weights=weights))
+    least, most = values.min(axis=0), values.max(axis=0)
+    wide = ~np.isfinite(mean) | ~np.isfinite(scale)
+    wrong = wide | ((least < most) & (scale == 0))
+    if wrong.any():
+        at = int(wrong.argmax())
+        raise ValueError(
+            f"{name} spans {least[at]:g} to {most[at]:g}, too {'wide' if wide[at] else 'narrow'} "
+            "to be scaled"
+        )
     return mean, divisor(scale, values)
 
 
@@ -40,12 +51,7 @@ class TargetScale:
         columns = targets.reshape(len(targets), -1)
         self.mean, self.scale = np.zeros(columns.shape[1]), np.ones(columns.shape[1])
         if standardize:
-            with np.errstate(over="ignore", invalid="ignore"):
-                self.mean, self.scale = mean_and_scale(columns, weights)
-            if not np.isfinite([self.mean, self.scale]).all():
-                raise ValueError(
-                    f"y spans {columns.min():g} to {columns.max():g}, too wide to be scaled"
-                )
+            self.mean, self.scale = mean_and_scale("y", columns, weights)
 
     def scaled(self, targets: Floats, dtype: DTypeLike) -> Array:
         """Return what to learn, [N] of one target, else [N, K]; ValueError if too large for it."""

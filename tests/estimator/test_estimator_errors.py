@@ -26,6 +26,9 @@ INPUTS: list[tuple[Any, Any, str]] = [
     (TEXTS, None, "requires y to be passed, but the target y is None"),
     (TEXTS, [0.1, 0.2, 0.3, 0.4], "Unknown label type: continuous"),
     ([np.ones((2, 3)), np.ones((5, 2))], [0, 1], "X[1] has 2 features a step, X[0] has 3"),
+    (iter(TEXTS), Y, "X is a list_iterator, expected a list of rows or an array"),
+    (dict.fromkeys(TEXTS), Y, "X is a dict, expected a list of rows or an array"),
+    (["a", b"b", "c", "d"], Y, "X[1] is b'b', which is bytes, expected text: decode it"),
     ([np.ones(2), np.ones(0)], [0, 1], "X[1] has shape (0,), expected at least one step"),
     ([np.ones(2), np.ones((1, 1, 1))], [0, 1], "X[1] has shape (1, 1, 1) and dtype float64"),
     ([np.ones(2), np.array([None])], [0, 1], "X[1] has shape (1,) and dtype object"),
@@ -41,6 +44,20 @@ INPUTS: list[tuple[Any, Any, str]] = [
 def test_wrong_data(X: Any, y: Any, message: str) -> None:
     with pytest.raises(ValueError, match=re.escape(message)):
         small(epochs=1).fit(X, y)
+
+
+def test_columns_in_another_order_are_named() -> None:
+    pandas = pytest.importorskip("pandas")
+    X, y = slopes(8, F=2)
+    rows = [pandas.DataFrame(row, columns=["a", "b"]) for row in X]
+    fitted = small(epochs=1).fit(rows, y)
+    assert np.array_equal(fitted.predict_proba(rows), small(epochs=1).fit(X, y).predict_proba(X))
+    turned = [row[["b", "a"]] for row in rows]
+    with pytest.raises(ValueError, match="column 0 of X is 'b', which is column 1 in fit"):
+        fitted.predict(turned)
+    mixed = r"column 0 of X\[4\] is 'b', which is column 1 of X\[0\]"
+    with pytest.raises(ValueError, match=mixed):
+        small(epochs=1).fit([*rows[:4], *turned[4:]], y)
 
 
 def test_too_large_a_number_for_the_dtype() -> None:

@@ -22,6 +22,33 @@ from fastlstm.sklearn import LSTMClassifier
 from fastlstm.train import History
 
 
+class Column:
+    """What polars and Arrow have of a column: an array on request, and no dimensions."""
+
+    def __init__(self, rows: Any) -> None:
+        self.rows = rows
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, at: Any) -> Any:
+        return self.rows[at]
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
+        found = np.empty(len(self.rows), object)
+        found[:] = self.rows
+        return found.astype(dtype) if dtype else found
+
+
+@pytest.mark.parametrize("data", [opinions, slopes])
+def test_columns_of_other_libraries_are_lists(data: Any) -> None:
+    X, y = data(8)
+    assert np.array_equal(
+        small(epochs=1).fit(Column(X), y).predict_proba(Column(X)),
+        small(epochs=1).fit(X, y).predict_proba(X),
+    )
+
+
 def test_learns_texts_with_labels_of_strings() -> None:
     model = small(epochs=30, pooling="last").fit(*opinions(64))
     assert model.classes_.tolist() == ["no", "yes"]
