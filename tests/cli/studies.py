@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 from pathlib import Path
 from typing import Any
 
 import pytest
+from each_step import press_ctrl_c
 
 from fastlstm.cli import main
-from fastlstm.train.trainer import Trainer
 
 
 def tune(*line: object) -> int:
@@ -30,13 +28,4 @@ def shown(folder: Path, capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
 
 def interrupt_the_second_trial(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Send Ctrl-C once, in its second epoch of three; return a list that grows by each step."""
-    steps, step = list[int](), Trainer._step
-
-    def counted(trainer: Trainer, part: Any, per_epoch: int, *more: Any) -> None:
-        steps.append(1)
-        if len(steps) == 4 * per_epoch + 2:
-            os.kill(os.getpid(), signal.SIGINT)
-        step(trainer, part, per_epoch, *more)
-
-    monkeypatch.setattr(Trainer, "_step", counted)
-    return steps
+    return press_ctrl_c(monkeypatch, epochs=4, more=2)

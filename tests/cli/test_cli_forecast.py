@@ -6,10 +6,10 @@ import csv
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
+from each_step import press_ctrl_c
 
 from fastlstm.cli import main
 
@@ -133,24 +133,13 @@ def test_a_table_of_other_steps_is_refused(
 def test_a_run_that_was_stopped_goes_on_to_the_same_bits(
     done: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from fastlstm.train.trainer import Trainer, TrainingInterrupted
-
     monkeypatch.setattr("fastlstm.forecast.picture.draw_run", lambda *_: None)
     data = write(tmp_path / "load.csv", lines())
     line = [data, "--time", "hour", "--target", "load", *QUICK, "--epochs", "3"]
     assert forecast(*line, "--out", tmp_path / "whole") == 0
 
-    step = Trainer._step
-
-    def stopped(self: Trainer, *given: Any) -> None:
-        step(self, *given)
-        if self.history.step == 2:
-            assert self.checkpoint is not None
-            self.save(self.checkpoint)
-            raise TrainingInterrupted("stopped")
-
     with monkeypatch.context() as patch:
-        patch.setattr(Trainer, "_step", stopped)
+        press_ctrl_c(patch, epochs=0, more=2)
         assert forecast(*line, "--out", tmp_path / "halves") == 130
     assert forecast("--resume", tmp_path / "halves") == 0
     assert forecast("--resume", tmp_path / "halves") == 0  # it is finished

@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from each_step import after_each_step
 from studies import interrupt_the_second_trial, shown, tune
 from topics import read, rows, write_csv
 
 import fastlstm as fl
 from fastlstm.cli import main
-from fastlstm.train.trainer import Trainer
 from fastlstm.tune.folder import TuneFolder
 
 pytest.importorskip("optuna", reason="needs the extra tune")
@@ -191,7 +191,7 @@ def test_trials_that_fail_are_told(
     def diverge(*_: Any) -> Any:
         raise FloatingPointError("the loss is nan after 0 epochs")
 
-    monkeypatch.setattr(Trainer, "_step", diverge)
+    after_each_step(monkeypatch, diverge)
     told = fails("tune", *line, "--trials", "2", "--out", tmp_path / "bad")
     assert "no trial was completed; 2 failed, the last one: the loss is nan" in told
     assert [trial["why"] for trial in shown(tmp_path / "bad", capsys)["trials"]] == [

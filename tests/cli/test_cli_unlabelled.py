@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from each_step import press_ctrl_c
 from topics import read, rows, timeless, train, weights, words, write_csv, write_json_lines
 
 from fastlstm.cli import main
 from fastlstm.train.classifier.text_config import TextConfig
-from fastlstm.train.trainer import Trainer
 
 pytestmark = pytest.mark.usefixtures("no_picture", "no_debug")
 TWO = ("good", "bad")
@@ -98,17 +96,9 @@ def test_a_stopped_run_goes_on_with_the_same_texts_alone(
     more = write_lines(tmp_path / "more.txt", texts_of())
     given = {**HOW, "pretrain_epochs": 2, "unlabelled": more}
     whole = train(data, tmp_path / "whole", **given)
-    steps, step = list[int](), Trainer._step
-
-    def counted(trainer: Trainer, part: Any, per_epoch: int, *more: Any) -> None:
-        steps.append(1)
-        if len(steps) == per_epoch + 1:  # in the second epoch of pretraining
-            os.kill(os.getpid(), signal.SIGINT)
-        step(trainer, part, per_epoch, *more)
-
     out = tmp_path / "broken"
     with monkeypatch.context() as patch:
-        patch.setattr(Trainer, "_step", counted)
+        press_ctrl_c(patch, epochs=1, more=1)  # of pretraining
         assert main(words(data, out, **given)) == 130
     first, *rest = texts_of()
     write_lines(more, [first.replace("only0", "only1"), *rest])  # as many words
