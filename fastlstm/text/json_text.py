@@ -9,7 +9,7 @@ from typing import Any
 
 _AFTER_SPACE = re.compile(r"[^ \t\r\n]")
 _PART = 12  # letters of an escape or a word such as false that may still be missing
-_HELD = 1 << 16  # letters that are done with before they are let go
+MOST_HELD = 1 << 16  # letters that are done with before they are let go
 
 
 class JsonText:
@@ -30,7 +30,7 @@ class JsonText:
         """Return the first line that is not blank, without spaces, or the beginning of it."""
         self.peek()
         line = self._text[self._at :].partition("\n")
-        while not line[1] and len(line[0]) < _HELD and self._more():
+        while not line[1] and len(line[0]) < MOST_HELD and self._more():
             line = self._text[self._at :].partition("\n")
         return line[0].strip()
 
@@ -93,7 +93,7 @@ class JsonText:
         return size > 0
 
     def _let_go(self) -> None:
-        if self._at < _HELD or self._at < len(self._text) // 2:
+        if self._at < MOST_HELD or self._at < len(self._text) // 2:
             return
         done = self._text[: self._at]
         lines = done.count("\n")

@@ -32,7 +32,7 @@ _NOT_KERAS = (
     LookupError, TypeError, ValueError, AttributeError, EOFError, ArithmeticError, MemoryError,
     SyntaxError, TokenError,
 )  # fmt: skip
-_MOST_BYTES = 1 << 29  # of an array; the real ones have 70 million
+MOST_BYTES = 1 << 29  # of an array; the real ones have 70 million
 
 
 def read_keras(path: Path) -> Corpus:
@@ -77,8 +77,8 @@ def _read_split(archive: zipfile.ZipFile, split: str) -> Encoded:
 
 def _member(archive: zipfile.ZipFile, name: str) -> BytesIO:
     info = archive.getinfo(f"{name}.npy")
-    if info.file_size > _MOST_BYTES:
-        raise ValueError(f"{name} has {info.file_size:,} bytes, expected at most {_MOST_BYTES:,}")
+    if info.file_size > MOST_BYTES:
+        raise ValueError(f"{name} has {info.file_size:,} bytes, expected at most {MOST_BYTES:,}")
     return BytesIO(archive.read(info))
 
 

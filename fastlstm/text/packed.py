@@ -21,7 +21,7 @@ from fastlstm.files.opening import open_input
 
 ENDINGS = (".gz", ".bz2", ".xz", ".zip")
 
-_FREE_BYTES = 1 << 26
+FREE_BYTES = 1 << 26
 _MOST_TIMES = 200  # times the packed size; real texts have 3 to 10
 _BEGINNINGS: tuple[tuple[bytes, Callable[[io.BufferedReader], io.BufferedIOBase]], ...] = (
     (rb"\x1f\x8b\x08", lambda file: gzip.GzipFile(fileobj=file)),
@@ -66,7 +66,7 @@ class Unpacked:
     def __init__(self, path: Path, packed: io.BufferedReader, content: io.BufferedIOBase) -> None:
         self._path, self._packed, self._content = path, packed, content
         size = os.fstat(packed.fileno()).st_size  # 0 for a pipe
-        self._most = max(_FREE_BYTES, size * _MOST_TIMES) if size else None
+        self._most = max(FREE_BYTES, size * _MOST_TIMES) if size else None
         self._bytes = 0
 
     def read1(self, size: int, /) -> bytes:

@@ -62,7 +62,7 @@ def test_pieces_are_as_the_whole(number: int, monkeypatch: pytest.MonkeyPatch) -
     assert [one["text"] for one in found[:3]] == [one["text"] for one in OBJECTS[:3]]
     assert float(found[0]["n"]) == -12.5
     assert found[1]["n"] == 10**30
-    monkeypatch.setattr(json_text, "_HELD", 16)
+    monkeypatch.setattr(json_text, "MOST_HELD", 16)
     for _ in range(40):
         assert read(cut(text, rng)) == (found, "")
 
@@ -72,7 +72,7 @@ def test_the_place_of_an_error_is_that_in_the_whole(
     text: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rng, before = random.Random(0), '{"b": [0, "\\n"]},\n'
-    monkeypatch.setattr(json_text, "_HELD", 16)
+    monkeypatch.setattr(json_text, "MOST_HELD", 16)
     for whole in (text, text.replace("[", "[" + before * 9, 1) if text[0] == "[" else text):
         found, error = read(iter([whole]))
         assert "a.json" in error
@@ -117,4 +117,4 @@ def test_only_a_part_is_held(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(json_text.JsonText, "_more", more)
     assert sum(1 for _ in rows.rows) == 3001
-    assert most < 4 * json_text._HELD < 3000 * len(one)
+    assert most < 4 * json_text.MOST_HELD < 3000 * len(one)

@@ -108,7 +108,7 @@ def test_one_list_that_stands_for_many(path, keras_arrays):
 
 
 def test_an_array_that_unpacks_to_no_end(path, keras_arrays, monkeypatch):
-    monkeypatch.setattr(keras_npz, "_MOST_BYTES", 1000)
+    monkeypatch.setattr(keras_npz, "MOST_BYTES", 1000)
     keras_arrays["y_train"] = np.zeros(10_000, np.int8)
     np.savez_compressed(path, **keras_arrays)
     with pytest.raises(ValueError, match="y_train has 10,128 bytes, expected at most 1,000"):

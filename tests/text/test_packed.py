@@ -59,7 +59,7 @@ def test_half_a_packed_file(ending: str, tmp_path: Path) -> None:
 def test_what_unpacks_to_no_end(
     ending: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(packed, "_FREE_BYTES", 1 << 20)
+    monkeypatch.setattr(packed, "FREE_BYTES", 1 << 20)
     path = tmp_path / "a.csv"
     path.write_bytes(PACKERS[ending](b"a" * (1 << 21)))
     with pytest.raises(ValueError, match="unpacks to more than 200 times its size"):
