@@ -46,7 +46,7 @@ def run(config: ForecastConfig, folder: ForecastFolder, bars: bool = False) -> d
     `read_table`, `Forecaster.fit` and of writing, and ProcessesDiffer.
     """
     table, start = checked(config)
-    told(config, table.series, start)
+    _announce(table.series, start)
     found = trained(config, table, start, folder.checkpoint, verbose=2 if bars else 1)
     forecaster = found.forecaster
     if not folder.writes:
@@ -166,7 +166,7 @@ def check_ahead(config: ForecastConfig, table: Table) -> None:
         )
 
 
-def told(config: ForecastConfig, series: Series, start: int) -> None:
+def _announce(series: Series, start: int) -> None:
     """Say what is read and how it is split."""
     stamps: Any = series.stamps
     first, cut, last = (shown_time(stamps[n]) for n in (0, start, len(series) - 1))

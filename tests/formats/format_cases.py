@@ -26,8 +26,6 @@ from fastlstm.formats.steps import (
 )
 from fastlstm.nn.attention import DotAttention
 
-SEEDED: dict[str, Any] = {"rng": 0}
-
 
 def filled(layer: Any, seed: int = 1) -> Any:
     """A layer with random values in every parameter, also where the first ones are zeros."""

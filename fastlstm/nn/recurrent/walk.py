@@ -100,11 +100,7 @@ def run_forward(
             if save is not None:
                 run.saved.append(save(saved, part))
                 run.owned.append(owned)
-        mask = None
-        if noise and stack.dropout and not last:
-            mask = noise.between[layer]
-            if mask is None:
-                mask = dropout_mask(view.shape, stack.dropout, stack.dtype, noise.rng)
+        mask = None if last else _mask(stack, noise, layer, view.shape)
         run.masks.append(mask)
         layer_x = view if mask is None else view * mask
     check_not_nan(stack, state_n[0])
@@ -112,6 +108,14 @@ def run_forward(
         for s, anew in zip(state_n, initial, strict=True):
             s[:: stack._directions, ended] = anew[:: stack._directions, ended]
     return y, state_n, run
+
+
+def _mask(stack: Stack, noise: Noise | None, layer: int, shape: tuple[int, ...]) -> Array | None:
+    """Return the mask of dropout behind a layer; None without."""
+    if not noise or not stack.dropout:
+        return None
+    held = noise.between[layer]
+    return dropout_mask(shape, stack.dropout, stack.dtype, noise.rng) if held is None else held
 
 
 def run_backward(

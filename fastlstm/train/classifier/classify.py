@@ -32,7 +32,7 @@ from fastlstm.train.classifier.pretrain import (
     pretrain,
 )
 from fastlstm.train.classifier.report import epoch_table, summary
-from fastlstm.train.classifier.results import about, collect, measure
+from fastlstm.train.classifier.results import about, measure, of_training
 from fastlstm.train.classifier.run_folder import RunFolder
 from fastlstm.train.classifier.teachers import learn_from_teachers
 from fastlstm.train.classifier.trained_texts import hashes_of, write_hashes
@@ -210,7 +210,7 @@ def conclude(
         parts, joined = join_parts(trainer.model, linear, data)
     keep_best(folder, trainer, note_of(config, data), parts)
     folder.write_history(trainer.history)
-    metrics = {**collect(config, data, trainer), **about(config, data, parts), **more, **joined}
+    metrics = {**of_training(trainer.history), **about(config, data, parts), **more, **joined}
     tested = measure(parts, data)
     metrics["eval_seconds"] += tested.pop("eval_seconds")
     metrics["train_seconds"] += sum(joined.get(f"{name}_seconds", 0) for name in ("linear", "join"))

@@ -15,10 +15,10 @@ from fastlstm.train.classifier.parts import Parts
 from fastlstm.train.classifier.predict import EVALUATION_BATCH, LogitRows, log_probabilities
 from fastlstm.train.classifier.training import loss_of
 from fastlstm.train.evaluate import as_task, evaluate
+from fastlstm.train.history import History
 from fastlstm.train.metrics import count_correct
 from fastlstm.train.parallel import merged, own_batches
 from fastlstm.train.scoring.scores import score
-from fastlstm.train.trainer import Trainer
 
 
 def measure(parts: Parts, data: Dataset) -> dict[str, Any]:
@@ -61,9 +61,8 @@ def measure(parts: Parts, data: Dataset) -> dict[str, Any]:
     return found
 
 
-def collect(config: Config, data: Dataset, trainer: Trainer) -> dict[str, Any]:
+def of_training(history: History) -> dict[str, Any]:
     """Return what ``metrics.json`` tells of the training of a net."""
-    history = trainer.history
     best = history.epochs[history.best - 1]
     seconds = [epoch.seconds for epoch in history.epochs]
     words = sum(epoch.words for epoch in history.epochs)
