@@ -76,6 +76,16 @@ def spread(graph: Graph, y: str, mask: str, reverse: bool, zero: bool) -> str:
     return _where_valid(graph, valid, _taken(graph, y, inside))
 
 
+def zero_ends(graph: Graph, h_n: str, mask: str, directions: int) -> str:
+    """Return the last states h_n [D,N,F], zero where the last step of a direction is masked."""
+    most, axis = np.iinfo(np.int64).max, graph.numbers(1)
+    columns = [(-1, most), (0, 1)][:directions]
+    ends = [graph.node("Slice", mask, graph.numbers(a), graph.numbers(b), axis) for a, b in columns]
+    both = [graph.node("Unsqueeze", end, graph.numbers(0)) for end in ends]
+    wide = both[0] if directions == 1 else graph.node("Concat", *both, axis=0)
+    return graph.node("Where", wide, h_n, graph.constant("zero", np.zeros(1, np.float32)))
+
+
 def _steps(graph: Graph, mask: str) -> str:
     """Return T, int64 [1]."""
     return graph.node("Slice", graph.node("Shape", mask), *(graph.numbers(n) for n in (1, 2, 0)))

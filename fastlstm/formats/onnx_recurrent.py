@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastlstm.formats.onnx_graph import Graph
-from fastlstm.formats.onnx_masks import flip, spread, valid_first
+from fastlstm.formats.onnx_masks import flip, spread, valid_first, zero_ends
 from fastlstm.formats.recurrence import Recurrence
 from fastlstm.kernels import CellSpec
 from fastlstm.nn.gate_orders import ONNX, places
@@ -59,8 +59,11 @@ def add_recurrent(graph: Graph, given: Any, x: str, around: Around) -> tuple[str
     if run.output == "all":
         y = graph.node("Transpose", value, perm=[1, 0, 2])
         return _merged(graph, run, y if mask is None else _spread(graph, run, y, mask)), True
+    h_n = last[-1][0]
+    if mask is not None and run.zero_masked:
+        h_n = zero_ends(graph, h_n, mask, layer._directions)
     found = [
-        _merged(graph, run, _pooled(graph, name, value, last[-1][0], lengths))
+        _merged(graph, run, _pooled(graph, name, value, h_n, lengths))
         for name in run.output.split("+")
     ]
     return (found[0] if len(found) == 1 else graph.node("Concat", *found, axis=-1)), False

@@ -35,7 +35,8 @@ class Recurrence(Step):
         joined by "+", over the valid steps.
     backwards : run from the last step to the first, and give the outputs in that order.
     merge : how two directions become one: "concat", "sum", "mul" or "ave".
-    zero_masked : make the outputs of masked steps zero.
+    zero_masked : make the outputs of masked steps zero: "last" too, of rows whose last step, in the
+        layer's direction, is masked.
     """
 
     def __init__(
@@ -90,6 +91,8 @@ class Recurrence(Step):
                     for part, reverse in zip(parts, (False, True), strict=False)
                 ]
             return self._merged(parts), mask
+        if valid is not None and self.zero_masked:
+            h_n = np.where(_ends(valid, self.layer._directions), h_n, 0)
         names = tuple(self.output.split("+"))
         rows = Rows(x.shape[1], x.shape[0], lengths)
         backend = kernels.backend(self.layer._backend)
@@ -129,6 +132,12 @@ def _valid_first(x: Array, mask: Any) -> Array:
     order = np.argsort(~mask, axis=1, kind="stable")
     moved: Array = np.take_along_axis(x, order[..., None], axis=1)
     return moved
+
+
+def _ends(mask: Any, directions: int) -> Array:
+    """Return which rows have their last step of each direction valid, [D,N,1]."""
+    found: Array = mask[:, [-1, 0][:directions]].T[..., None]
+    return found
 
 
 def _spread(y: Array, mask: Any, reverse: bool, zero: bool) -> Array:

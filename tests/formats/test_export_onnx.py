@@ -107,6 +107,13 @@ MASKED: dict[str, Any] = {
     "forward": lambda: _words(fl.LSTM(I, U, 2)),
     "both": lambda: _words(fl.GRU(I, U, 2, bidirectional=True), fl.RNN(2 * U, 2)),
     "zeros": lambda: _words(Recurrence(fl.GRU(I, U, bidirectional=True), zero_masked=True)),
+    "last or zero": lambda: _words(Recurrence(fl.LSTM(I, U), "last", zero_masked=True)),
+    "ends or zeros": lambda: _words(
+        Recurrence(fl.RNN(I, U, bidirectional=True), "last+max", zero_masked=True)
+    ),
+    "start or zero": lambda: _words(
+        Recurrence(fl.GRU(I, U), "last", backwards=True, zero_masked=True)
+    ),
     "merged": lambda: _words(Recurrence(fl.GRU(I, U, bidirectional=True), merge="mul")),
     "backwards": lambda: _words(Recurrence(fl.LSTM(I, U), backwards=True)),
     "pooled": lambda: _words(Recurrence(fl.LSTM(I, U, bidirectional=True), "last+mean+max")),

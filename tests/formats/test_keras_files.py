@@ -71,6 +71,15 @@ MODELS: dict[str, Any] = {
     "masking": lambda: sequential(
         L.Masking(-1.0), L.LSTM(U, return_sequences=True), L.GlobalMaxPooling1D(), L.ELU(0.3)
     ),
+    "zeros after masking": lambda: sequential(
+        L.Masking(-1.0), L.LSTM(U, zero_output_for_mask=True)
+    ),
+    "zeros backwards after masking": lambda: sequential(
+        L.Masking(-1.0), L.GRU(U, zero_output_for_mask=True, go_backwards=True), L.Dense(2)
+    ),
+    "no zeros both ways after masking": lambda: sequential(
+        L.Masking(-1.0), L.Bidirectional(L.LSTM(U, zero_output_for_mask=True))
+    ),
     "functional": lambda: randomized(_functional()),
     "words": lambda: randomized(keras.Sequential([
         L.Input((None,), dtype="int32"), L.Embedding(7, I, mask_zero=True),

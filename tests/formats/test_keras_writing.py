@@ -71,6 +71,9 @@ WRITTEN: dict[str, Any] = {
         MaskZero(), filled(fl.Embedding(7, I)), filled(Recurrence(fl.LSTM(I, U), "mean")),
     ],
     "masked": lambda: [Masking(-1.0), filled(Recurrence(fl.GRU(I, U), "last"))],
+    "masked, last or zero": lambda: [
+        Masking(-1.0), filled(Recurrence(fl.GRU(I, U), "last", zero_masked=True)),
+    ],
 }  # fmt: skip
 
 
@@ -79,7 +82,7 @@ WRITTEN: dict[str, Any] = {
 def test_what_is_written_runs_in_keras(name: str, ending: str, tmp_path: Path) -> None:
     model = WRITTEN[name]()
     x = words() if "words" in name else numbers(N, I) if name == "linear" else numbers()
-    if name == "masked":
+    if name.startswith("masked,") or name == "masked":
         x[0, 4:] = x[1, 0] = -1
     if name == "float64":
         x = x.astype("float64")
@@ -93,6 +96,12 @@ def test_what_is_written_runs_in_keras(name: str, ending: str, tmp_path: Path) -
 def test_a_hard_sigmoid_of_another_slope_is_none_of_kerass(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="alpha 0.2 and beta 0.5, expected Keras 3's"):
         fl.save(fl.GRU(I, U, recurrent_activation="hard_sigmoid"), tmp_path / "a.keras")
+
+
+def test_both_ends_or_zeros_are_none_of_kerass(tmp_path: Path) -> None:
+    both = Recurrence(fl.GRU(I, U, bidirectional=True), "last", zero_masked=True)
+    with pytest.raises(ValueError, match="its last output is zero where masked"):
+        fl.save([Masking(-1.0), both], tmp_path / "a.keras")
 
 
 @pytest.mark.parametrize("pooling", ["last", "mean"])

@@ -192,6 +192,8 @@ def _add_recurrent(writer: Writer, run: Recurrence) -> None:
     if run.output == "max" and writer.masked:
         raise ValueError("its maximum leaves masked steps out, which GlobalMaxPooling1D does not")
     D = layer._directions
+    if run.zero_masked and run.output == "last" and D > 1:
+        raise ValueError("its last output is zero where masked, which that of Bidirectional is not")
     for k in range(layer.num_layers):
         arrays = [theirs(kind, layer, suffix) for suffix in layer._suffixes[k * D : (k + 1) * D]]
         options: dict[str, Any] = {

@@ -78,7 +78,8 @@ def recurrent(name: str, options: Options, stored: Stored, merge: str = "concat"
             "all" if every else "last",
             backwards=backwards,
             merge=merge,
-            zero_masked=flag(options, "zero_output_for_mask"),
+            # which `Bidirectional` takes back where it returns the last output alone
+            zero_masked=flag(options, "zero_output_for_mask") and (every or not stored.second),
         )
     ]
 
