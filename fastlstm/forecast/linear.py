@@ -19,6 +19,7 @@ from fastlstm.forecast.windows import Windows
 
 Floats = NDArray[np.float64]
 
+LEVEL = 1e-6  # of the greatest value, within which a series changes: no scale bends it
 BENT = 0.97  # of the error of another scale, for one that bends more
 STEADY = 0.97  # likewise of the error with failures, for without
 LONG, LONGER = 0.99, (96, 192)  # likewise of the error of a shorter context, and what is tried
@@ -69,7 +70,7 @@ def best_linear(series: Sequence[Series], framing: Framing, held: float, longer:
 
     lows = framing.limits[:, 0]
     may_be_negative = (np.isfinite(lows) & (lows < 0)).any()  # as a user said
-    if not may_be_negative and all(np.nanmin(one.y) >= 0 for one in series):
+    if not may_be_negative and all(_may_bend(one.y) for one in series):
         for kind in KINDS[1:]:
             best = better(BENT, kind=kind)
     steady = replace(best.framing, steady=framing.context)
@@ -80,6 +81,16 @@ def best_linear(series: Sequence[Series], framing: Framing, held: float, longer:
         if best.framing.context < context <= most:
             best = better(LONG, context=context)
     return best
+
+
+def _may_bend(y: Floats) -> bool:
+    """Whether roots and logarithms of a series are another scale: nothing is negative or so level.
+
+    Beside a high level they are straight lines, of which rounding leaves little.
+    """
+    changes, most = np.fmax.reduce(y) - np.fmin.reduce(y), np.fmax.reduce(y)
+    is_level = (changes > 0) & (changes < LEVEL * most)
+    return bool(np.nanmin(y) >= 0 and not is_level.any())
 
 
 def folds_of(series: Sequence[Series], framing: Framing, fraction: float) -> list[list[int]]:

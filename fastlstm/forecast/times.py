@@ -14,7 +14,10 @@ _YEAR = re.compile(r"(\d{4})(?:-(\d{2}))?")
 _SLASHES = re.compile(r"\d{4}/\d{1,2}/\d{1,2}")
 _NUMBER = re.compile(r"[-+]?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?")
 _DAY = re.compile(r"\d{8}")  # as of ISO 8601 without dashes
-_EITHER_FIRST = re.compile(r"\d{1,2}([./-])\d{1,2}\1\d{2}(\d{2})?([ T]\d{1,2}:\d{2}(:\d{2})?)?\b")
+_EITHER_FIRST = re.compile(
+    r"\d{1,2}([./-])\d{1,2}\1\d{2}(\d{2})?([ T]\d{1,2}:\d{2}(:\d{2})?( ?[AaPp][Mm])?)?\b"
+)
+_MONTH = re.compile(r"(19|20)\d{2}(0[1-9]|1[0-2])")  # as 202405
 _EPOCH = datetime(1970, 1, 1)
 _SOME = datetime(2024, 5, 31, 18, tzinfo=timezone.utc)
 
@@ -66,13 +69,18 @@ def hint_of(text: str) -> str:
     """Return what may be said of a text that is no time without a form, for a message."""
     day = _EITHER_FIRST.match(text)
     if day:
-        mark, year, clock, seconds = day.groups()
+        mark, year, clock, seconds, half = day.groups()
         rest = f"{mark}%Y" if year else f"{mark}%y"
-        rest += f"{clock[0]}%H:%M{':%S' if seconds else ''}" if clock else ""
+        if clock:
+            rest += f"{clock[0]}{'%I' if half else '%H'}:%M{':%S' if seconds else ''}"
+        if half:
+            rest += f"{half[:-2]}%p"
         return (
             f"; --time-format '%d{mark}%m{rest}' if the day comes first, '%m{mark}%d{rest}' if the "
             "month does"
         )
+    if _MONTH.fullmatch(text):
+        return "; --time-format %Y%m if it is a year and a month"
     if _NUMBER.fullmatch(text):
         return (
             f"; --time-format {', '.join(UNIX)} if it counts seconds, or parts of them, since 1970"

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
+EPS = np.finfo(np.float64).eps
+FEWEST = 100  # different numbers that float64 must have from the least to the greatest
 SMALLEST, LARGEST = 1e-100, 1e100  # whose squares are numbers
 
 
@@ -60,11 +62,31 @@ def read_numbers(name: str, values: Any) -> Floats:
 
 
 def read_targets(name: str, values: Any) -> Floats:
-    """Return the numbers of a series as `read_numbers` does; ValueError if one is infinite."""
+    """Return the numbers of a series as `read_numbers` does.
+
+    ValueError if one is infinite, or if they differ in digits that float64 does not have.
+    """
     found = read_numbers(name, values)
     if np.isinf(found).any():
         raise ValueError(f"{name} holds infinite numbers, expected finite ones or NaN")
+    if len(found):
+        _check_digits(name, unmasked(values), found)
     return found
+
+
+def _check_digits(name: str, values: Any, found: Floats) -> None:
+    """Raise ValueError if numbers differ in digits that they have lost as float64, `found`."""
+    given = np.asarray(values)
+    given = given.reshape(found.shape) if given.dtype.kind in "iu" else found
+    least, most = np.fmin.reduce(given), np.fmax.reduce(given)
+    size = np.fmax.reduce(np.abs(found))
+    lost = (least < most) & (most.astype(float) - least.astype(float) < FEWEST * EPS * size)
+    if lost.any():
+        at = int(lost.argmax())
+        raise ValueError(
+            f"{name} has {size[at]:g} in column {at}, beside which float64 does not tell apart "
+            f"what is there from {least[at]} to {most[at]}: take the level off"
+        )
 
 
 _is_missing = np.frompyfunc(lambda value: value is None or type(value).__name__ == "NAType", 1, 1)

@@ -293,6 +293,16 @@ def test_growth_in_proportion_is_learned_on_a_scale_of_logarithms() -> None:
     assert (found.predict(40, quantiles=[0.001, 0.999]) >= 0).all()
 
 
+def test_a_high_level_is_never_learned_on_a_scale_of_logarithms() -> None:
+    params = {**SMALL, "epochs": 0, "season": 12}
+    y = np.random.default_rng(0).normal(10 + np.sin(np.arange(200) * np.pi / 6), 0.1)
+    found = [
+        LSTMForecaster(horizon=3, **params).fit(y + level).predict(quantiles=[0.1, 0.9]) - level
+        for level in (0, 1e14)
+    ]
+    assert np.abs(found[1] - found[0]).max() < 0.1
+
+
 def test_no_epochs_leave_the_linear_part_alone() -> None:
     found = LSTMForecaster(horizon=6, **{**SMALL, "epochs": 0}).fit(wave())
     assert found.history_ is None

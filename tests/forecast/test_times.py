@@ -83,11 +83,14 @@ def test_hints_name_the_forms_there_may_be() -> None:
         ("01/02/2024", ("%d/%m/%Y", "%m/%d/%Y")), ("1.2.24", ("%d.%m.%y", "%m.%d.%y")),
         ("01/02/2024 05:00", ("%d/%m/%Y %H:%M", "%m/%d/%Y %H:%M")),
         ("1-2-2024T5:00:07", ("%d-%m-%YT%H:%M:%S", "%m-%d-%YT%H:%M:%S")),
+        ("01/02/2024 05:00 PM", ("%d/%m/%Y %I:%M %p", "%m/%d/%Y %I:%M %p")),
+        ("1.2.24 5:00:07am", ("%d.%m.%y %I:%M:%S%p", "%m.%d.%y %I:%M:%S%p")),
     ):  # fmt: skip
         told = "; --time-format '{}' if the day comes first, '{}' if the month does"
         assert hint_of(text) == told.format(*forms)
         assert {read_time(text, form).month for form in forms} == {1, 2}
     assert "unix, unix-ms, unix-us, unix-ns if it counts seconds" in hint_of("1704067200")
+    assert hint_of("202402") == "; --time-format %Y%m if it is a year and a month"
     assert hint_of("noon") == "; --time-format says how others are written"
 
 

@@ -41,6 +41,15 @@ def test_numbers_without_squares_are_refused(size: float) -> None:
     assert read_series("y", np.zeros((5, 1))).y.shape == (5, 1)
 
 
+@pytest.mark.parametrize("level", [2**60, 2.0**60, -(2.0**60)])
+def test_what_float64_does_not_tell_apart_is_refused(level: float) -> None:
+    change = np.random.default_rng(0).integers(0, 9000, 50)
+    with pytest.raises(ValueError, match="in column 0, beside which float64 does not tell"):
+        read_series("y", change + level)
+    assert read_series("y", 1000 * change + level).y.shape == (50, 1)
+    assert read_series("y", np.full(50, level)).y.shape == (50, 1)
+
+
 @pytest.mark.parametrize(
     ("y", "error", "told"),
     [
