@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import pkgutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -51,6 +53,20 @@ def test_loads_few_modules(loaded: set[str]) -> None:
 def test_a_layer_loads_no_other(loaded: set[str]) -> None:
     for name in ("gru", "cell", "chain", "embedding", "linear", "losses", "regression_losses"):
         assert f"fastlstm.nn.{name}" not in loaded
+
+
+@pytest.mark.parametrize(
+    ("package", "below"), [("files", set()), ("kernels", {"files", "memory", "notices"})]
+)
+def test_what_all_stands_on_imports_nothing_above_it(package: str, below: set[str]) -> None:
+    """Nor later, inside a function."""
+    found = set()
+    for path in (Path(fastlstm.__file__).parent / package).rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and str(node.module).startswith("fastlstm"):
+                _, _, name = str(node.module).partition("fastlstm.")
+                found |= {name.split(".")[0]} if name else {alias.name for alias in node.names}
+    assert found - {package} <= below
 
 
 def test_every_name_is_found_in_a_fresh_process() -> None:

@@ -20,12 +20,11 @@ from fastlstm import kernels
 from fastlstm._version import __version__
 from fastlstm.runtime import get_num_threads
 from fastlstm.torch import compiler, flops, function, kept, operations, vmap
-from fastlstm.torch.check import read_lengths
 from fastlstm.torch.dispatch import batched
+from fastlstm.torch.given import Given, given_backward, given_forward
 from fastlstm.torch.held import FIELDS, Tensors
 from fastlstm.torch.layout import as_tensor
 from fastlstm.torch.precision import DEFAULT
-from fastlstm.torch.reset import read_starts
 from fastlstm.torch.step import compiled_step
 
 NAMES = ("lstm", "gru", "rnn_tanh", "rnn_relu")
@@ -33,66 +32,6 @@ NAMESPACE = "fastlstm"
 OPTIONS = "bool batch_first, bool bidirectional, str precision"
 ROWS = "Tensor? lengths=None, Tensor? reset=None"
 _library = torch.library.Library(NAMESPACE, "DEF")
-
-
-class Given(NamedTuple):
-    """The arguments of an operator.
-
-    Attributes
-    ----------
-    x : [T,N,I], with batch_first [N,T,I].
-    states : [D,N,R] and, of an LSTM, [D,N,H]; None for zeros.
-    weights : of each direction weight_ih, weight_hh, then bias_ih and bias_hh, then weight_hr,
-        those that there are.
-    lengths : integers [N], the steps of each row; None if they are T.
-    reset : [T,N] whatever batch_first, 1 where a row starts anew before a step; None for nowhere.
-    """
-
-    cell: kernels.CellSpec
-    x: Tensor
-    states: Tensors
-    weights: list[Tensor]
-    batch_first: bool
-    bidirectional: bool
-    precision: str
-    lengths: Tensor | None = None
-    reset: Tensor | None = None
-
-    def sizes(self) -> tuple[Any, Any, int, Any, Any]:
-        """Return T, N, D, H and R."""
-        N, T = self.x.shape[:2] if self.batch_first else reversed(self.x.shape[:2])
-        G, R = self.weights[1].shape
-        return T, N, 1 + self.bidirectional, G // len(self.cell.gates), R
-
-    def tensors(self) -> list[Tensor | None]:
-        """Return x, states and weights as `function` has them."""
-        x = self.x.transpose(0, 1) if self.batch_first else self.x
-        return [x, *self.states, *self._fives()]
-
-    def layer(self) -> function.Layer:
-        """Return the layer that `function` runs."""
-        T, N, D, *_ = self.sizes()
-        layout = read_lengths(self.lengths, T, N)
-        starts = read_starts(self.reset, layout.rows, D)
-        return function.Layer(
-            self.cell, kernels.backend(), layout, self.batch_first, self.precision, starts
-        )
-
-    def places(self) -> list[int]:
-        """Return where each of the tensors given stands among `tensors`."""
-        first = 1 + len(self.states)
-        fives = [i for i, w in enumerate(self._fives(), first) if w is not None]
-        return [*range(first), *fives]
-
-    def _fives(self) -> list[Tensor | None]:
-        """Return five weights of each direction, None for those it lacks."""
-        found: list[Tensor | None] = []
-        count = len(self.weights) // (1 + self.bidirectional)
-        for i in range(0, len(self.weights), count):
-            w_ih, w_hh, *others = self.weights[i : i + count]
-            biases = others[:2] if count >= FIELDS - 1 else (None, None)
-            found += [w_ih, w_hh, *biases, others[-1] if count % 2 else None]
-        return found
 
 
 class Whole(NamedTuple):
@@ -156,24 +95,8 @@ def _each(form: str, states: Sequence[str]) -> str:
     return ", ".join(form.format(s) for s in states)
 
 
-def _given(cell: kernels.CellSpec, args: Sequence[Any]) -> tuple[Given, Any]:
-    """Return the arguments of an operator, and `save` or `needs`."""
-    x, *states = args[: 1 + len(cell.states)]
-    weights, batch_first, both, precision, last, *rows = args[1 + len(cell.states) :]
-    return Given(cell, x, states, list(weights), batch_first, both, precision, *rows), last
-
-
-def _split_backward(
-    cell: kernels.CellSpec, args: Sequence[Any]
-) -> tuple[list[Any], Tensor, Tensor, Given, list[bool]]:
-    """Return the gradients of the outputs, y, the marker, what forward was given, and `needs`."""
-    count = 1 + len(cell.states)
-    given, needs = _given(cell, args[count + 2 :])
-    return list(args[:count]), args[count], args[count + 1], given, list(needs)
-
-
 def _forward(cell: kernels.CellSpec, *args: Any) -> tuple[Tensor, ...]:
-    given, save = _given(cell, args)
+    given, save = given_forward(cell, args)
     if not given.x.numel():
         return _of_no_rows(given)
     short = None if save else _one_step(given)
@@ -209,7 +132,7 @@ def _one_step(given: Given) -> tuple[Tensor, ...] | None:
 
 
 def _backward(cell: kernels.CellSpec, *args: Any) -> list[Tensor]:
-    grads, y, marker, given, needs = _split_backward(cell, args)
+    grads, y, marker, given, needs = given_backward(cell, args)
     if not given.x.numel():
         pairs = zip(_inputs(given), needs, strict=True)
         return [torch.zeros_like(t) for t, n in pairs if n and t is not None]
@@ -270,12 +193,12 @@ def _empties(given: Given) -> list[Tensor]:
 
 
 def _fake_forward(cell: kernels.CellSpec, *args: Any) -> tuple[Tensor, ...]:
-    given, save = _given(cell, args)
+    given, save = given_forward(cell, args)
     return (*_empties(given), given.x.new_empty(int(save), dtype=torch.uint8))
 
 
 def _fake_backward(cell: kernels.CellSpec, *args: Any) -> list[Tensor]:
-    *_, given, needs = _split_backward(cell, args)
+    *_, given, needs = given_backward(cell, args)
     states = _empties(given)[1:]
     like = [given.x, *states, *given.weights]
     return [t.new_empty(t.shape) for t, n in zip(like, needs, strict=True) if n]
@@ -283,7 +206,7 @@ def _fake_backward(cell: kernels.CellSpec, *args: Any) -> list[Tensor]:
 
 def _save(cell: kernels.CellSpec, ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
     """Keep for backward what its operator takes."""
-    given, _ = _given(cell, inputs)
+    given, _ = given_forward(cell, inputs)
     ctx.options = given.batch_first, given.bidirectional, given.precision
     ctx.mark_non_differentiable(output[-1])
     ctx.set_materialize_grads(False)
