@@ -80,6 +80,9 @@ MODELS: dict[str, Any] = {
     "no zeros both ways after masking": lambda: sequential(
         L.Masking(-1.0), L.Bidirectional(L.LSTM(U, zero_output_for_mask=True))
     ),
+    "reshaped": lambda: randomized(keras.Sequential([
+        L.Input((T, I)), L.GRU(U, return_sequences=True), L.Reshape((T * U,)), L.Dense(2),
+    ])),
     "functional": lambda: randomized(_functional()),
     "words": lambda: randomized(keras.Sequential([
         L.Input((None,), dtype="int32"), L.Embedding(7, I, mask_zero=True),
@@ -232,6 +235,12 @@ def test_a_mask_of_the_users_own(value: int, zero: bool, tmp_path: Path) -> None
     else:
         assert "mask of its own" in found.left_out["the graph"]
     assert (type(found) is Sequential) == (zero and value == 0)
+
+
+def test_a_reshape_that_does_not_flatten_is_refused(tmp_path: Path) -> None:
+    keras.Sequential([L.Input((T, I)), L.Reshape((I, T)), L.GRU(U)]).save(tmp_path / "a.keras")
+    layers = fl.load(tmp_path / "a.keras")
+    assert "expected one number: a flat row" in layers.left_out["reshape"]
 
 
 def test_states_that_are_kept_are_refused(tmp_path: Path) -> None:

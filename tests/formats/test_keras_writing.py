@@ -12,6 +12,7 @@ from keras_cases import (
     QUIET,
     I,
     N,
+    T,
     U,
     keras,
     numbers,
@@ -67,6 +68,10 @@ WRITTEN: dict[str, Any] = {
         Activation("elu", 0.7), filled(fl.GRU(4, 3)), Pool("max"),
     ],
     "flat": lambda: [filled(Conv1D(I, 2, 3, stride=2, padding="same", bias=False)), Flatten()],
+    "flat, then sized": lambda: [
+        filled(fl.GRU(I, 2)), Flatten(), Activation("relu"), filled(fl.Linear(2 * T, 3)),
+    ],
+    "flat words": lambda: [filled(fl.Embedding(7, I)), Flatten(), filled(Scale(I * T))],
     "masked words": lambda: [
         MaskZero(), filled(fl.Embedding(7, I)), filled(Recurrence(fl.LSTM(I, U), "mean")),
     ],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from itertools import dropwhile
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -56,6 +58,7 @@ class Writer:
         self.layers: list[KerasLayer] = []
         self.masked = masked  # whether token 0 is masked
         self.steps = True  # whether values have steps, [N,T,.]
+        self.flat = 0  # how many numbers a row is once it is flat, 0 if nothing tells
         self._count: dict[str, int] = {}
 
     def add(self, kind: str, stored: Stored = NO_ARRAYS, **options: Any) -> None:
@@ -81,7 +84,7 @@ def keras_layers(model: Any) -> list[KerasLayer]:
     if len(dtypes) > 1:
         raise ValueError(f"model has parameters of {' and '.join(sorted(dtypes))}, expected one")
     dtype = (dtypes or {"float32"}).pop()
-    writer.steps = has_steps(layers)
+    writer.steps, writer.flat = has_steps(layers), _flat_width(layers)
     if isinstance(first, Embedding):
         writer.add("InputLayer", batch_shape=[None, None], dtype="int32", sparse=False)
     else:
@@ -93,6 +96,15 @@ def keras_layers(model: Any) -> list[KerasLayer]:
         except (TypeError, ValueError) as error:
             raise type(error)(f"{name} cannot be a layer of Keras: {error}") from error
     return [one._replace(options={"dtype": dtype, **one.options}) for one in writer.layers]
+
+
+def _flat_width(layers: Mapping[str, Any]) -> int:
+    """Return how many numbers a row is behind `Flatten`, 0 if there is none or nothing tells."""
+    behind = list(dropwhile(lambda one: not isinstance(one[1], Flatten), layers.items()))
+    try:
+        return first_sized(dict(behind))[1] if behind else 0
+    except ValueError:
+        return 0
 
 
 def _add(writer: Writer, layer: Any) -> None:
@@ -122,7 +134,10 @@ def _add(writer: Writer, layer: Any) -> None:
         _add_pool(writer, layer.name)
     elif isinstance(layer, Flatten):
         writer.steps = False
-        writer.add("Flatten")
+        if writer.flat:  # of any number of steps Keras's Flatten tells no width, which Dense needs
+            writer.add("Reshape", target_shape=[writer.flat])
+        else:
+            writer.add("Flatten")
     else:
         _add_other(writer, layer)
 

@@ -132,6 +132,13 @@ def _average_pool(options: Options, stored: Stored) -> list[Module]:
     return [AveragePool(size)]
 
 
+def _reshape(options: Options, stored: Stored) -> list[Module]:
+    shape = options.get("target_shape")
+    if not isinstance(shape, (list, tuple)) or len(shape) != 1:
+        raise Refused(f"its target_shape is {shape!r:.60}, expected one number: a flat row")
+    return [Flatten()]
+
+
 def _zero_pad(options: Options, stored: Stored) -> list[Module]:
     given = options.get("padding", 1)
     around = given if isinstance(given, (list, tuple)) else [given, given]
@@ -200,5 +207,6 @@ BUILDERS: dict[str, Callable[[Options, Stored], list[Module]]] = {
     "GlobalAveragePooling1D": _pool("mean"),
     "GlobalMaxPooling1D": _pool("max"),
     "Flatten": lambda options, stored: [Flatten()],
+    "Reshape": _reshape,
     "Masking": lambda options, stored: [Masking(number(options, "mask_value", usual=0.0))],
 }

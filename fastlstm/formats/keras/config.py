@@ -9,6 +9,7 @@ DEEPEST = 50
 SEQUENTIAL, FUNCTIONAL = ("Sequential",), ("Functional", "Model")
 # What the masks of an Embedding and of a Masking are made with in a functional model of Keras 3.
 MASK_MAKERS = ("NotEqual", "Any")
+MASK_ENDS = ("Conv1D", "Flatten", "Reshape", "GlobalAveragePooling1D", "GlobalMaxPooling1D")
 
 
 class LayerConfig(NamedTuple):
@@ -115,7 +116,7 @@ def _masks(layer: LayerConfig, masked: bool) -> bool:
     """Whether there is a mask behind a layer."""
     if layer.kind in ("Embedding", "Masking"):
         return layer.kind == "Masking" or bool(layer.options.get("mask_zero"))
-    if layer.kind in ("Conv1D", "Flatten", "GlobalAveragePooling1D", "GlobalMaxPooling1D"):
+    if layer.kind in MASK_ENDS:
         return False
     inner = layer.options.get("layer")
     options = inner["config"] if layer.kind == "Bidirectional" and inner else layer.options
