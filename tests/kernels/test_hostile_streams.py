@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -83,3 +84,41 @@ def test_rows_of_a_step_that_are_none(kernel: Kernel) -> None:
     assert not any(part.any() for part in stream.state)
     for rows in (np.zeros(0, np.int64), np.arange(3)[::-1]):
         assert stream(np.ones((len(rows), 5)), np.ascontiguousarray(rows)).shape[0] == len(rows)
+
+
+def flat(y: Any) -> None:
+    y.shape = (y.size,)
+
+
+def of_integers(y: Any) -> None:
+    y.dtype = np.int64
+
+
+def read_only(y: Any) -> None:
+    y.flags.writeable = False
+
+
+@pytest.mark.parametrize("change", [flat, of_integers, read_only])
+@each_cell
+def test_what_was_done_to_a_result_changes_no_later_one(
+    kernel: Kernel, change: Callable[[Any], None]
+) -> None:
+    """Memory of a result may serve a later one, but not its shape, type or flags."""
+    w, x = stream_weights(kernel, 5, 6), np.ones((3, 5))
+    stream, other = kernel.Stream([w], 3), kernel.Stream([w], 3)
+    expected = [other(x).copy() for _ in range(6)]
+    for step in expected:
+        y = stream(x)
+        assert y.flags.writeable
+        np.testing.assert_array_equal(y, step, strict=True)
+        change(y)
+        del y
+
+
+@each_cell
+def test_a_result_that_is_kept_is_not_overwritten(kernel: Kernel) -> None:
+    stream, x = kernel.Stream([stream_weights(kernel, 5, 6)], 3), np.ones((3, 5))
+    kept = [stream(x)[k % 3] for k in range(6)]
+    stream.reset()
+    for k, row in enumerate(kept):
+        np.testing.assert_array_equal(row, stream(x)[k % 3])

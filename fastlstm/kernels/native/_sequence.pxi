@@ -115,7 +115,7 @@ cdef class HeldCall:
         w_ih, w_hh, b_ih, b_hh, w_hr, params = weights
         self.format = format_of(w_hh, "w_hh")
         if precision != "float32":
-            check_precision(precision, np.dtype(DTYPES[self.format]), save=save, cell=cell)
+            check_precision(precision, DTYPES[self.format], save=save, cell=cell)
         self.set_cell(cell, 8 if self.format == "d" else 4, precision)
         hh, ih = self.matrix(w_hh, "w_hh"), self.matrix(w_ih, "w_ih")
         self.p.R = self.p.H = hh.b.shape[1]

@@ -47,6 +47,7 @@ cdef class Stream:
     cdef fl_turn turn  # of the state: the GIL is given away during a step
     cdef int64_t L, N, I, R, itemsize
     cdef tuple out  # shape of a step's result
+    cdef object last, before  # what the last two steps of all rows returned
     cdef tuple states  # arrays [L,N,R or H]
     cdef fl_call *p  # [L]
     cdef double work  # operations of a row's step in the largest layer
@@ -128,14 +129,14 @@ cdef class Stream:
             raise RuntimeError(STREAM_IN_USE)
         return 0
 
-    cdef bint hold(self, x, int64_t n, Py_buffer *b) except -1:
-        """Whether x is [n,I] as the kernel reads it; then its buffer is held."""
-        if not PyObject_CheckBuffer(x):
+    cdef bint hold(self, array, int64_t n, int64_t size, Py_buffer *b) except -1:
+        """Whether an array is [n,size] as the kernel reads it; then its buffer is held."""
+        if not PyObject_CheckBuffer(array):
             return False
-        PyObject_GetBuffer(x, b, PyBUF_FORMAT | PyBUF_STRIDES)
-        if (b.ndim == 2 and b.shape[0] == n and b.shape[1] == self.I
+        PyObject_GetBuffer(array, b, PyBUF_FORMAT | PyBUF_STRIDES)
+        if (b.ndim == 2 and b.shape[0] == n and b.shape[1] == size
                 and b.itemsize == self.itemsize and b.format[0] == self.code
-                and (self.I == 1 or b.strides[1] == self.itemsize)
+                and (size == 1 or b.strides[1] == self.itemsize)
                 and b.strides[0] % self.itemsize == 0
                 and <size_t>b.buf % <size_t>self.itemsize == 0):
             return True
@@ -150,7 +151,7 @@ cdef class Stream:
         if rows is not None:
             numbers = view(rows, "rows", (-1,), "q", 0)
             n = numbers.b.shape[0]
-        if n == 0 or not self.hold(x, n, &in_):
+        if n == 0 or not self.hold(x, n, self.I, &in_):
             x, single = read_step(x, (n, self.I), self.dtype)
             y = self(x, rows, n_threads) if n else new_array((0, self.R), self.dtype)
             return y[0] if single else y
@@ -159,13 +160,30 @@ cdef class Stream:
         finally:
             PyBuffer_Release(&in_)
 
+    cdef hold_result(self, Py_buffer *b):
+        """The array of the result before the last if nobody else has it, or a new one; its buffer is held.
+
+        That of the last one a loop still has. To make one takes a twentieth of a small step.
+        """
+        self.last, self.before = self.before, self.last
+        if Py_REFCNT(self.last) == 1 and self.hold(self.last, self.N, self.R, b):
+            if not b.readonly and PyBuffer_IsContiguous(b, c"C"):
+                return self.last
+            PyBuffer_Release(b)
+        self.last = new_array(self.out, self.dtype)
+        PyObject_GetBuffer(self.last, b, PyBUF_WRITABLE)
+        return self.last
+
     cdef step(self, Py_buffer *x, View numbers, int n_threads):
         cdef Py_buffer out
         cdef const int64_t *rows = NULL
         cdef int64_t n = x.shape[0], x_n = x.strides[0] // self.itemsize
         cdef int failed = 0
-        y = new_array(self.out if numbers is None else (n, self.R), self.dtype)
-        PyObject_GetBuffer(y, &out, PyBUF_WRITABLE)
+        if numbers is None:
+            y = self.hold_result(&out)
+        else:
+            y = new_array((n, self.R), self.dtype)
+            PyObject_GetBuffer(y, &out, PyBUF_WRITABLE)
         try:
             self.enter()
             try:

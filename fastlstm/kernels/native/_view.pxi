@@ -71,8 +71,10 @@ cdef class View:
 
 
 MOST_BYTES = 1 << 60  # more than there is; sums of a few such still fit in int64
-DTYPES = {"f": "float32", "d": "float64", "i": "int32", "q": "int64", "I": "uint32", "Q": "uint64",
-          "?": "bool"}
+# By their codes in buffers. NumPy would look names up for each array that it makes.
+DTYPES = {code: np.dtype(name) for code, name in
+          [("f", "float32"), ("d", "float64"), ("i", "int32"), ("q", "int64"), ("I", "uint32"),
+           ("Q", "uint64"), ("?", "bool")]}
 
 
 cdef View view(array, str name, tuple shape, str format, int dense_from, bint writable=False):
