@@ -165,7 +165,8 @@ def _run(given: dict[str, Any], quiet: bool) -> dict[str, Any]:
         config = _resumed(folder, given)
         if folder.finished:
             say(f"the forecast in {folder.path} is finished")
-            return folder.read_metrics()  # type: ignore[no-any-return]
+            metrics: dict[str, Any] = folder.read_metrics()
+            return metrics
     else:
         with wrong_use():
             config = ForecastConfig(**given)

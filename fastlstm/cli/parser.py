@@ -23,7 +23,7 @@ class Parser(argparse.ArgumentParser):
         defaults = {"allow_abbrev": False, "formatter_class": formatter, "exit_on_error": False}
         super().__init__(**{**defaults, **options})
 
-    def parse_args(  # type: ignore[override]
+    def parse_args(  # type: ignore[override]  # no namespace is given
         self, args: Sequence[str] | None = None, namespace: None = None
     ) -> argparse.Namespace:
         """Parse; wrong use ends the program with status 2."""

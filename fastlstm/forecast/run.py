@@ -243,7 +243,8 @@ def digits_of(y: Floats) -> list[int]:
     """Return for each target how many digits tell seven of its spread, above any level."""
     spread, level = np.nanstd(y, axis=0), np.nanmax(np.abs(y), axis=0)
     above = np.log10(np.maximum(level / np.where(spread > 0, spread, np.inf), 1))
-    return np.minimum(7 + above.astype(int), MOST_DIGITS).tolist()  # type: ignore[no-any-return]
+    digits: list[int] = np.minimum(7 + above.astype(int), MOST_DIGITS).tolist()
+    return digits
 
 
 def times_after(series: Series, count: int) -> Any:

@@ -218,7 +218,8 @@ class _Cluster(_Numbered):
         """Return the mean loss times `share`, and its gradient, as `SoftmaxDecoder.loss`."""
         shorten, decode = self
         if not gradient:
-            return decode.loss(shorten(x), targets, gradient=False, share=share)  # type: ignore[no-any-return]
+            told: tuple[float, None] = decode.loss(shorten(x), targets, gradient=False, share=share)
+            return told
         short, shortened = shorten.forward(x)
         loss, dshort = decode.loss(short, targets, share=share)
         return loss, shorten.backward(shortened, dshort)

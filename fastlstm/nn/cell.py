@@ -218,7 +218,7 @@ class GatedCell(RecurrentCell):
         """Name the options that all have in the signature that `help` shows."""
         super().__init_subclass__(**given)
         common = keyword_only(GatedCell.__init__)
-        cls.__signature__ = signature_of(cls, common)  # type: ignore[attr-defined]
+        cls.__signature__ = signature_of(cls, common)  # type: ignore[attr-defined]  # inspect reads it
 
     def _choose_cell(self) -> None:
         """Keep the kernel's cell, where it is not asked for each time."""
@@ -262,7 +262,7 @@ class GRUCell(GatedCell):
         super().__init__(input_size, hidden_size, bias, **options)
 
     @property
-    def _cell(self) -> CellSpec:  # type: ignore[override]
+    def _cell(self) -> CellSpec:  # type: ignore[override]  # see Stack
         name = "gru" if self.reset_after else "gru_reset_before"
         return cell_with(name, self.activation, self.recurrent_activation)
 
@@ -288,5 +288,5 @@ class RNNCell(RecurrentCell):
         super().__init__(input_size, hidden_size, bias, dtype=dtype, rng=rng, precision=precision)
 
     @property
-    def _cell(self) -> CellSpec:  # type: ignore[override]
+    def _cell(self) -> CellSpec:  # type: ignore[override]  # see Stack
         return cell_with("rnn_tanh", self.nonlinearity)

@@ -57,6 +57,6 @@ class GRU(Recurrent):
         )  # fmt: skip
 
     @property
-    def _cell(self) -> CellSpec:  # type: ignore[override]
+    def _cell(self) -> CellSpec:  # type: ignore[override]  # see Stack
         name = "gru" if self.reset_after else "gru_reset_before"
         return cell_with(name, self.activation, self.recurrent_activation)

@@ -46,5 +46,5 @@ class RNN(Recurrent):
         )  # fmt: skip
 
     @property
-    def _cell(self) -> CellSpec:  # type: ignore[override]
+    def _cell(self) -> CellSpec:  # type: ignore[override]  # see Stack
         return cell_with("rnn_tanh", self.nonlinearity)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from operator import length_hint
 from threading import Lock
 from typing import Any
 
@@ -54,7 +55,7 @@ class Plan:
         except Mismatch:
             raise
         except Exception as error:
-            at = len(self._calls) - calls.__length_hint__() - 1  # type: ignore[attr-defined]
+            at = len(self._calls) - length_hint(calls) - 1
             with within(str(self._made_of[at].node)):
                 raise error
         return [array.copy() for array in self._outputs]

@@ -126,7 +126,7 @@ class _Member(tarfile.TarInfo):
         """Read the next member; only zeros are the end."""
         try:
             return super().fromtarfile(archive)
-        except tarfile.EOFHeaderError:  # type: ignore[attr-defined]
+        except tarfile.EOFHeaderError:  # type: ignore[attr-defined]  # not in the stubs
             raise
         except tarfile.HeaderError as error:
             raise tarfile.ReadError(str(error)) from error

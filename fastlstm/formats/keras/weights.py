@@ -144,7 +144,7 @@ def check(
     """Raise ValueError unless the layer gives what Keras's formulas give for a random input."""
     rng, (N, T) = np.random.default_rng(0), TRIED
     x = rng.standard_normal((N, T, layer.input_size)).astype(layer.dtype)
-    large = layer.weight_hh_l0.data.size > LARGE  # type: ignore[attr-defined]
+    large = layer.weight_hh_l0.data.size > LARGE  # type: ignore[attr-defined]  # set by name
     dtype = layer.dtype if large else np.dtype(np.float64)
     wide = [[a.astype(dtype, copy=False) for a in arrays] for arrays in directions]
     formula = partial(FORMULAS[kind], **{k: activation_of(v) for k, v in activations.items()})

@@ -141,13 +141,13 @@ _WORDS = ir.IntType(64).as_pointer()
 
 
 @register_model(_FieldsType)
-class _FieldsModel(models.PrimitiveModel):  # type: ignore[misc]
+class _FieldsModel(models.PrimitiveModel):  # type: ignore[misc]  # likewise
     def __init__(self, manager: Any, fields: Any) -> None:
         super().__init__(manager, fields, _WORDS)
 
 
 @infer_getattr
-class _FieldsAttributes(AttributeTemplate):  # type: ignore[misc]
+class _FieldsAttributes(AttributeTemplate):  # type: ignore[misc]  # likewise
     key = _FieldsType
 
     def generic_resolve(self, fields: Any, name: str) -> Any:

@@ -168,8 +168,9 @@ def _check_module(name: str, module: object) -> None:
             f"{name} is a {kind}, expected Conv1d, Linear, LSTM, GRU, RNN, ReLU, Sigmoid, Tanh, "
             "Magnitude or Mean"
         )
-    if getattr(module, "precision", "float32") != "float32":
-        raise ValueError(f"{name} has a precision of {module.precision}, expected float32")  # type: ignore[union-attr]
+    precision = getattr(module, "precision", "float32")
+    if precision != "float32":
+        raise ValueError(f"{name} has a precision of {precision}, expected float32")
     if isinstance(module, Recurrent):
         if module.bidirectional:
             raise ValueError(f"{name} is bidirectional: a frame has no end to run back from")

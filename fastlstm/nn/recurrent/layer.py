@@ -73,7 +73,7 @@ class Recurrent(Gated):
         hidden, cell = ["precision"] * bool(cls._engine), getattr(cls, "_cell", None)
         if isinstance(cell, CellSpec) and not cell.projects:
             hidden.append("proj_size")
-        cls.__signature__ = signature_of(cls, common, hidden)  # type: ignore[attr-defined]
+        cls.__signature__ = signature_of(cls, common, hidden)  # type: ignore[attr-defined]  # inspect reads it
 
     def __call__(
         self,

@@ -78,7 +78,8 @@ class Traces(tuple[Trace, ...]):
             raise AttributeError(
                 f"{name!r} of which of the {len(self)} layers and directions? Say traces[k].{name}"
             )
-        return getattr(self[0], name)  # type: ignore[no-any-return]
+        value: Array = getattr(self[0], name)
+        return value
 
 
 def trace(stack: Stack, batch: Sequences, state: States | None, cuts: Cuts | None) -> Traces:

@@ -75,7 +75,7 @@ def _by_index(p: Planner, x: Ref, out: Ref, pads: list[tuple[int, int]], mode: s
     p.budget.take(out.shape, np.dtype(np.intp))
     p.budget.take(x.shape, np.dtype(np.intp))
     places = np.arange(x.array.size, dtype=np.intp).reshape(x.shape)
-    index: Array = np.pad(places, pads, mode)  # type: ignore[call-overload]
+    index: Array = np.pad(places, pads, mode)  # type: ignore[call-overload]  # mode is any text
     dense = p.dense(x)
 
     def bind() -> list[Call]:

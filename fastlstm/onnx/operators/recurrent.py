@@ -6,6 +6,7 @@ Letters: T steps, N batch, I input size, H hidden size, D directions, G gates * 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -141,7 +142,11 @@ def _initial(p: Planner, state: Ref | None, sizes: Sizes, dtype: Any) -> Ref:
 def _nothing(p: Planner, x: Ref, y: Ref, ends: list[Ref], states: list[Ref]) -> None:
     """Of no steps or no rows the states stay as they are."""
     for end, state in zip(ends, states, strict=True):
-        p.step((x, state), (y, end), lambda e=end, s=state: [copying(e.array, s.array)])  # type: ignore[misc]
+        p.step((x, state), (y, end), partial(_copies, end, state))
+
+
+def _copies(end: Ref, state: Ref) -> list[Call]:
+    return [copying(end.array, state.array)]
 
 
 class Direction(NamedTuple):

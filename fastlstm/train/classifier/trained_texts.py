@@ -35,7 +35,7 @@ class TextHashes:
             return NotImplemented
         return self.limit == other.limit and np.array_equal(self.values, other.values)
 
-    __hash__ = None  # type: ignore[assignment]
+    __hash__ = None  # type: ignore[assignment]  # as of a list
 
     def count(self, texts: Encoded) -> int:
         """Return how many of the texts have a hash here; an estimate if some were left out."""
