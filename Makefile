@@ -25,7 +25,7 @@ TSAN    := build/tsan
 ASAN_CC ?= gcc
 ASAN_TESTS ?= tests/kernels
 ASAN_ISA := $(if $(filter aarch64 arm64,$(shell uname -m)),neon,avx2)
-ASAN_LEFT_OUT := do_not_come or recomputing_large or tokens_on_threads or long_sums
+ASAN_LEFT_OUT := do_not_come or recomputing_large or tokens_on_threads or long_sums or H130 or H384
 , := ,
 # The package with sanitizers $(1) in its kernels, in folder $(2).
 sanitized   = rm -rf $(2) && CC=$(ASAN_CC) FASTLSTM_SANITIZE=$(1) \
@@ -119,7 +119,8 @@ docs: $(VENV)/installed-docs
 # switched off (it would hide small overruns), and leaks (Python's own) are not reported.
 # One instruction set a family: the C harness runs the others under the sanitizers, without Python.
 # It also runs, under all of them, what is left out here as it takes long: calls that leave threads
-# behind, large ones by recomputing and by tokens, and sums of many terms.
+# behind, large ones by recomputing and by tokens, the largest that threads share, and sums of many
+# terms.
 asan: $(VENV)/installed-test $(ASAN)/built
 	cd $(ASAN) && \
 	LD_PRELOAD="$$($(ASAN_CC) -print-file-name=libasan.so) $$($(ASAN_CC) -print-file-name=libubsan.so)" \

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from building import Program
 from setup_file import ROOT
-from toolchains import EMULATED, TEAMS, harness_of
+from toolchains import EMULATED, TEAMS, harness_of, slow
 
-ROUNDING = ["native", "neon", *(["emulated"] if EMULATED else [])]
+ROUNDING = ["neon", *(["emulated"] if EMULATED else [])]
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -16,9 +16,7 @@ def sources() -> None:
         pytest.skip("needs the C sources, not only the installed package")
 
 
-@pytest.fixture(
-    scope="session", params=["native", "neon", pytest.param("address", marks=pytest.mark.slow)]
-)
+@pytest.fixture(scope="session", params=["neon", *slow("native", "address")])
 def program(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Program:
     """The harness of one toolchain."""
     return harness_of(request.param, tmp_path_factory)
@@ -32,9 +30,7 @@ def team_program(
     return harness_of(request.param, tmp_path_factory)
 
 
-@pytest.fixture(
-    scope="session", params=[*ROUNDING, pytest.param("address", marks=pytest.mark.slow)]
-)
+@pytest.fixture(scope="session", params=[*ROUNDING, *slow("native", "address")])
 def rounding_program(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Program:

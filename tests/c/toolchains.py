@@ -12,6 +12,7 @@ import shutil
 import sysconfig
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from building import Program, build
@@ -59,8 +60,16 @@ def idle(toolchain: str) -> tuple[str, ...]:
     return ("base",) if toolchain == "neon" or ON_ARM else ()
 
 
-SANITIZED = [pytest.param(name, marks=pytest.mark.slow) for name in ("address", "thread")]
-TEAMS = ["native", "neon", *SANITIZED]  # for calls that threads share: only they can show a race
+def slow(*toolchains: str) -> list[Any]:
+    """Toolchains whose tests are slow.
+
+    This machine's own is among them: tests/kernels has the same sources under each instruction set.
+    """
+    return [pytest.param(name, marks=pytest.mark.slow) for name in toolchains]
+
+
+# For calls that threads share: only they can show a race.
+TEAMS = ["neon", *slow("native", "address", "thread")]
 
 
 def shared_by_teams(cases: Iterable[str], emulated: Iterable[str]) -> pytest.MarkDecorator:

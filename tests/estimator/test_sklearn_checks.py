@@ -41,7 +41,10 @@ CHECKS = [
         estimator,
         check,
         id=f"{name}-{number}-{check.func.__name__}",
-        marks=[IN_BATCHES] if check.func.__name__ == COPIES and name in MANY_BATCHES else [],
+        marks=[
+            *([IN_BATCHES] if check.func.__name__ == COPIES and name in MANY_BATCHES else []),
+            *([pytest.mark.slow] if name == "default regressor" else []),
+        ],
     )
     for name, one in ESTIMATORS.items()
     for number, (estimator, check) in enumerate(estimator_checks_generator(one))

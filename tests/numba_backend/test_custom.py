@@ -336,7 +336,12 @@ def slightly(dh: Number, a: Number, h: Number, rate: Number) -> Any:
 
 @pytest.mark.parametrize(
     ("wrong", "named"),
-    [(swapped, "rate_l0"), (forgotten, "weight_ih_l0"), (lost, "h_0"), (slightly, "rate_l0")],
+    [
+        pytest.param(swapped, "rate_l0", marks=compiles_much),
+        (forgotten, "weight_ih_l0"),
+        pytest.param(lost, "h_0", marks=compiles_much),
+        (slightly, "rate_l0"),
+    ],
 )
 def test_gradcheck_finds_a_wrong_backward(wrong: Any, named: str) -> None:
     cell = custom_cell("Wrong", **{**GOOD, "backward": wrong})
@@ -381,7 +386,7 @@ def test_what_gradcheck_cannot_check(options: dict[str, Any], message: str) -> N
         gradcheck(Leaky(3, 4, **options))
 
 
-@pytest.mark.parametrize("cell", [peephole, minimal])
+@pytest.mark.parametrize("cell", [peephole, pytest.param(minimal, marks=compiles_much)])
 def test_examples_run(
     cell: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
