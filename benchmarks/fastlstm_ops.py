@@ -10,7 +10,7 @@ import fastlstm as fl
 from benchmarks.fastlstm_layer import gradients, layer, step
 from benchmarks.problem import Array, Arrays
 from benchmarks.shapes import Case
-from benchmarks.sides import Results, Side, dropout_facts
+from benchmarks.sides import Results, Side, dropout_facts, learning
 from fastlstm import nn
 
 
@@ -57,16 +57,12 @@ def cell(case: Case, a: Arrays) -> Side:
         dx, d_before = model.backward(tape, dstate)
         return state, dx, d_before if pair else (d_before,)
 
-    def call() -> None:
-        run()
-        model.zero_grad()
-
     def results() -> Results:
         state, dx, d_before = run()
         d_inputs = dict(zip(("dx", "dh", "dc"), (dx, *d_before), strict=False))
         return Results(dict(zip("hc", state, strict=False)), {**d_inputs, **gradients(model)})
 
-    return Side(call, results, model)
+    return Side(learning(run, model), results, model)
 
 
 def peephole(case: Case, a: Arrays) -> Side:
@@ -80,17 +76,13 @@ def peephole(case: Case, a: Arrays) -> Side:
         dx, _ = model.backward(tape, a["dy"])
         return y, dx
 
-    def call() -> None:
-        run()
-        model.zero_grad()
-
     def results() -> Results:
         y, dx = run()
         found = gradients(model)
         weights = {name: d for name, d in found.items() if not name.startswith("d_p_")}
         return Results({"y": y}, {"dx": dx, **weights})
 
-    return Side(call, results)
+    return Side(learning(run, model), results)
 
 
 def embedding(case: Case, a: Arrays) -> Side:
@@ -103,11 +95,7 @@ def embedding(case: Case, a: Arrays) -> Side:
         model.backward(tape, a["dy"])
         return y
 
-    def call() -> None:
-        run()
-        model.zero_grad()
-
-    return Side(call, lambda: Results({"y": run()}, gradients(model)), model)
+    return Side(learning(run, model), lambda: Results({"y": run()}, gradients(model)), model)
 
 
 def linear(case: Case, a: Arrays) -> Side:
@@ -119,15 +107,11 @@ def linear(case: Case, a: Arrays) -> Side:
         y, tape = model.forward(a["x"])
         return y, model.backward(tape, a["dy"])
 
-    def call() -> None:
-        run()
-        model.zero_grad()
-
     def results() -> Results:
         y, dx = run()
         return Results({"y": y}, {"dx": dx, **gradients(model)})
 
-    return Side(call, results, model)
+    return Side(learning(run, model), results, model)
 
 
 def chain(case: Case, a: Arrays) -> Side:
@@ -220,12 +204,8 @@ def text_classifier(case: Case, a: Arrays) -> Side:
         model.backward(tape, dlogits)
         return logits, loss
 
-    def call() -> None:
-        run()
-        model.zero_grad()
-
     def results() -> Results:
         logits, loss = run()
         return Results({"logits": logits, "loss": np.array([loss])}, gradients(model))
 
-    return Side(call, results, model)
+    return Side(learning(run, model), results, model)

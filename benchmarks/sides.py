@@ -41,6 +41,16 @@ class Side(NamedTuple):
     model: Any = None
 
 
+def learning(run: Callable[[], object], model: Any) -> Callable[[], None]:
+    """Return what is timed of a training step: forward, backward and the gradients' end."""
+
+    def call() -> None:
+        run()
+        model.zero_grad()
+
+    return call
+
+
 def build(side: str, case: Case, threads: int, arrays: Arrays | None = None) -> Side:
     """Return one side of `case`, ready to be called.
 

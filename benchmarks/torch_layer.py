@@ -13,7 +13,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from benchmarks.problem import Array, Arrays
 from benchmarks.shapes import Case
-from benchmarks.sides import Results, Side
+from benchmarks.sides import Results, Side, learning
 
 
 def setup(threads: int) -> None:
@@ -52,15 +52,11 @@ def train(case: Case, a: Arrays) -> Side:
         y.backward(dy)
         return y, state, leaf
 
-    def call() -> None:
-        run()
-        model.zero_grad()
-
     def results() -> Results:
         y, state, leaf = run()
         return Results(arrays(y=y, **named(state)), {**arrays(dx=leaf.grad), **gradients(model)})
 
-    return Side(call, results, exchanged(case, model))
+    return Side(learning(run, model), results, exchanged(case, model))
 
 
 def ragged(case: Case, a: Arrays) -> Side:
@@ -75,16 +71,12 @@ def ragged(case: Case, a: Arrays) -> Side:
         y.data.backward(dy)
         return y, state, leaf
 
-    def call() -> None:
-        run()
-        model.zero_grad()
-
     def results() -> Results:
         packed, state, leaf = run()
         y, _ = pad_packed_sequence(packed, batch_first=True, total_length=case.T)
         return Results(arrays(y=y, **named(state)), {**arrays(dx=leaf.grad), **gradients(model)})
 
-    return Side(call, results, exchanged(case, model))
+    return Side(learning(run, model), results, exchanged(case, model))
 
 
 def step(case: Case, a: Arrays) -> Side:

@@ -12,7 +12,7 @@ from torch.nn.utils.rnn import pack_padded_sequence
 
 from benchmarks.problem import Arrays
 from benchmarks.shapes import Case
-from benchmarks.sides import Results, Side, dropout_facts
+from benchmarks.sides import Results, Side, dropout_facts, learning
 from benchmarks.torch_layer import arrays, gradients, layer, load
 
 
@@ -77,17 +77,13 @@ def cell(case: Case, a: Arrays) -> Side:
         torch.autograd.backward(outputs, d_outputs)
         return outputs, [x, *state]
 
-    def call() -> None:
-        run()
-        model.zero_grad()
-
     def results() -> Results:
         outputs, leaves = run()
         d_inputs = {f"d{n}": leaf.grad for n, leaf in zip(("x", *names), leaves, strict=True)}
         outputs_by_name = dict(zip(names, outputs, strict=True))
         return Results(arrays(**outputs_by_name), {**arrays(**d_inputs), **gradients(model)})
 
-    return Side(call, results, model)
+    return Side(learning(run, model), results, model)
 
 
 def peephole(case: Case, a: Arrays) -> Side:
@@ -101,15 +97,11 @@ def peephole(case: Case, a: Arrays) -> Side:
         y.backward(dy)
         return y, leaf
 
-    def call() -> None:
-        run()
-        model.zero_grad()
-
     def results() -> Results:
         y, leaf = run()
         return Results(arrays(y=y), {**arrays(dx=leaf.grad), **gradients(model)})
 
-    return Side(call, results)
+    return Side(learning(run, model), results)
 
 
 def embedding(case: Case, a: Arrays) -> Side:
@@ -123,11 +115,7 @@ def embedding(case: Case, a: Arrays) -> Side:
         y.backward(dy)
         return y  # type: ignore[no-any-return]
 
-    def call() -> None:
-        run()
-        model.zero_grad()
-
-    return Side(call, lambda: Results(arrays(y=run()), gradients(model)), model)
+    return Side(learning(run, model), lambda: Results(arrays(y=run()), gradients(model)), model)
 
 
 def linear(case: Case, a: Arrays) -> Side:
@@ -136,15 +124,11 @@ def linear(case: Case, a: Arrays) -> Side:
     load(model, a["weights"])
     run = _with_input(model, a)
 
-    def call() -> None:
-        run()
-        model.zero_grad()
-
     def results() -> Results:
         y, x = run()
         return Results(arrays(y=y), {**arrays(dx=x.grad), **gradients(model)})
 
-    return Side(call, results, model)
+    return Side(learning(run, model), results, model)
 
 
 def chain(case: Case, a: Arrays) -> Side:
@@ -254,15 +238,11 @@ def text_classifier(case: Case, a: Arrays) -> Side:
         loss.backward()
         return logits, loss
 
-    def call() -> None:
-        run()
-        model.zero_grad()
-
     def results() -> Results:
         logits, loss = run()
         return Results(arrays(logits=logits, loss=loss.reshape(1)), gradients(model))
 
-    return Side(call, results, model)
+    return Side(learning(run, model), results, model)
 
 
 class TextClassifier(nn.Module):
