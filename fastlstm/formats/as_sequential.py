@@ -57,6 +57,8 @@ def first_sized(layers: Mapping[str, Module]) -> tuple[Any, int]:
         for name in ("input_size", "in_features", "features", "in_channels"):
             if hasattr(inner, name):
                 return inner, times * int(getattr(inner, name))
+        if isinstance(inner, Flatten):
+            break  # what stands behind it takes the numbers of all steps
         times *= 2 if isinstance(inner, Magnitude) else 1
     raise ValueError("model has no layer that tells how many numbers it takes")
 

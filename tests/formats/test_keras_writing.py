@@ -76,6 +76,7 @@ WRITTEN: dict[str, Any] = {
         MaskZero(), filled(fl.Embedding(7, I)), filled(Recurrence(fl.LSTM(I, U), "mean")),
     ],
     "masked": lambda: [Masking(-1.0), filled(Recurrence(fl.GRU(I, U), "last"))],
+    "masked, largest": lambda: [Masking(-1.0), filled(fl.GRU(I, U)), Pool("max")],
     "masked, last or zero": lambda: [
         Masking(-1.0), filled(Recurrence(fl.GRU(I, U), "last", zero_masked=True)),
     ],
@@ -101,6 +102,17 @@ def test_what_is_written_runs_in_keras(name: str, ending: str, tmp_path: Path) -
 def test_a_hard_sigmoid_of_another_slope_is_none_of_kerass(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="alpha 0.2 and beta 0.5, expected Keras 3's"):
         fl.save(fl.GRU(I, U, recurrent_activation="hard_sigmoid"), tmp_path / "a.keras")
+
+
+@pytest.mark.parametrize("ending", ["keras", "onnx"])
+def test_flat_rows_do_not_tell_how_wide_steps_are(ending: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="no layer that tells how many numbers it takes"):
+        fl.save([Flatten(), fl.Linear(6, 2)], tmp_path / f"a.{ending}")
+
+
+def test_a_maximum_of_unmasked_steps_is_none_of_kerass(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="its maximum leaves masked steps out"):
+        fl.save([Masking(-1.0), Recurrence(fl.GRU(I, U), "max")], tmp_path / "a.keras")
 
 
 def test_both_ends_or_zeros_are_none_of_kerass(tmp_path: Path) -> None:

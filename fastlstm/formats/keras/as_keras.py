@@ -100,9 +100,9 @@ def keras_layers(model: Any) -> list[KerasLayer]:
 
 def _flat_width(layers: Mapping[str, Any]) -> int:
     """Return how many numbers a row is behind `Flatten`, 0 if there is none or nothing tells."""
-    behind = list(dropwhile(lambda one: not isinstance(one[1], Flatten), layers.items()))
+    behind = list(dropwhile(lambda one: not isinstance(one[1], Flatten), layers.items()))[1:]
     try:
-        return first_sized(dict(behind))[1] if behind else 0
+        return first_sized(dict(behind))[1]
     except ValueError:
         return 0
 
@@ -143,8 +143,6 @@ def _add(writer: Writer, layer: Any) -> None:
 
 
 def _add_pool(writer: Writer, name: str) -> None:
-    if name == "max" and writer.masked:
-        raise ValueError("its maximum leaves masked steps out, which GlobalMaxPooling1D does not")
     writer.steps = False
     writer.add("GlobalAveragePooling1D" if name == "mean" else "GlobalMaxPooling1D")
 
