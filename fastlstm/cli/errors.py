@@ -47,6 +47,7 @@ def _left(status: int) -> int:
 
 
 def _exit_status(program: str, work: Callable[[], int | None]) -> int:
+    _open_closed()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # text that the stream cannot show is no error
             stream.reconfigure(errors="backslashreplace")
@@ -76,6 +77,16 @@ def _exit_status(program: str, work: Callable[[], int | None]) -> int:
         except OSError:  # such as a full disk
             _drop_output()
         return FAILED
+
+
+def _open_closed() -> None:
+    """Open nothing in place of standard streams that are closed, as a shell's ``>&-`` leaves them.
+
+    In order, so that no file takes the number of one: what is printed there would go into it.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))
 
 
 @contextmanager

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -38,6 +40,17 @@ def test_as_the_texts(three: Path, tmp_path: Path, fails: Any) -> None:
     assert "a.csv is a pipe (FIFO)" in fails("evaluate", three, tmp_path / "a.csv")
     assert "a.csv is a pipe (FIFO)" in fails("predict", three, "--file", tmp_path / "a.csv")
     assert f"{tmp_path} is a folder" in fails("predict", three, "--file", tmp_path)
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_closed_streams_are_no_error(closed: str, three: Path, tmp_path: Path) -> None:
+    program = "import sys; from fastlstm.cli import main; sys.exit(main())"
+    command = [sys.executable, "-c", program, "predict", three, "a text", "--out"]
+    for n, redirected in enumerate(("", closed)):
+        shell = ["sh", "-c", f'exec "$@" {redirected}', "sh"]
+        done = subprocess.run([*shell, *command, tmp_path / f"{n}.csv"], capture_output=True)
+        assert (done.returncode, b"Traceback" in done.stderr) == (0, False), done.stderr
+    assert (tmp_path / "0.csv").read_bytes() == (tmp_path / "1.csv").read_bytes()
 
 
 def test_of_the_shell(tmp_path: Path) -> None:
