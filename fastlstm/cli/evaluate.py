@@ -13,6 +13,7 @@ from fastlstm.cli.options import (
     add_json_option,
     add_plot_option,
     add_progress_option,
+    add_quiet_option,
     add_reading_options,
     check_plot,
     print_json,
@@ -70,6 +71,7 @@ def add_options(parser: Parser) -> None:
     add_precision_option(parser)
     add_json_option(parser, "the scores")
     add_progress_option(parser)
+    add_quiet_option(parser, "the results and errors")
     add_distributed_option(parser)
     add_plot_option(parser, "the confusion matrix and the reliability of the probabilities")
 
@@ -102,7 +104,8 @@ def _evaluate(options: argparse.Namespace, trained: LoadedRun, dealer: Dealer) -
         say(score_text(scores, trained.labels, " (all of them with --json)"))
     if options.plot is not None:
         write_file(options.plot, draw_scores(scores, trained.labels))
-        say(f"the picture is in {options.plot}", file=sys.stderr)
+        if not options.quiet:
+            say(f"the picture is in {options.plot}", file=sys.stderr)
 
 
 def measured(
@@ -115,7 +118,7 @@ def measured(
     trained = dealer.trained
     numbers = ClassNumbers(trained.labels, options.data)
     tally, told = Tally(len(trained.labels), options.bins), np.zeros(3, np.int64)
-    with text_bar(None, not options.no_progress) as bar:
+    with text_bar(None, not (options.no_progress or options.quiet)) as bar:
         for piece in in_pieces(found.pairs, lambda pair: len(pair[0]), CHUNK):
             labels = numbers.of(_class_of(trained, label) for _, label in piece)
             if numbers.all_known:  # else the rest is read for the message

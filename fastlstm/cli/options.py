@@ -54,8 +54,8 @@ def add_progress_option(parser: Any) -> None:
     parser.add_argument("--no-progress", action="store_true", help="show no progress bar")
 
 
-def add_quiet_option(parser: Any) -> None:
-    parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
+def add_quiet_option(parser: Any, what: str = "errors") -> None:
+    parser.add_argument("--quiet", action="store_true", help=f"print nothing but {what}")
 
 
 def text_bar(total: int | None, show: bool, unit: str = "texts") -> tqdm[Any]:

@@ -15,6 +15,7 @@ import numpy as np
 from fastlstm.cli.errors import UsageError
 from fastlstm.cli.options import (
     add_progress_option,
+    add_quiet_option,
     add_reading_options,
     print_json,
     rounded,
@@ -78,6 +79,7 @@ def add_options(parser: Parser) -> None:
     parser.add_argument("--overwrite", action="store_true", help="replace what is in --out")
     add_precision_option(parser)
     add_progress_option(parser)
+    add_quiet_option(parser, "the results and errors")
     add_distributed_option(parser)
 
 
@@ -109,7 +111,8 @@ def _predict(options: argparse.Namespace, asked: Reading, dealer: Dealer) -> Non
         for number, values, line in results:
             del line["text"]  # it is in its column
             write(number, values, line)
-    say(f"the rows with their labels are in {options.out}", file=sys.stderr)
+    if not options.quiet:
+        say(f"the rows with their labels are in {options.out}", file=sys.stderr)
 
 
 def _reading(trained: LoadedRun, options: argparse.Namespace, asked: Reading) -> Reading:
@@ -139,7 +142,8 @@ def _results(
     """Yield the number and the values of each row, and the results for its text."""
     places = find_text(rows, how.text_column)
     # lines on the terminal show the progress themselves
-    show = not options.no_progress and (options.out is not None or not sys.stdout.isatty())
+    wanted = not (options.no_progress or options.quiet)
+    show = wanted and (options.out is not None or not sys.stdout.isatty())
     with text_bar(None, show) as bar:
         for piece in in_pieces(rows.rows, _letters, at_a_time):
             texts = [text_of(rows, number, values, places) for number, values in piece]

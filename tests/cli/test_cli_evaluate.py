@@ -57,7 +57,9 @@ def test_the_test_texts_again(tmp_path: Path, scores: Any) -> None:
 
 
 @pytest.mark.parametrize("command", ["evaluate", "predict"])
-@pytest.mark.parametrize(("more", "bar"), [([], True), (["--no-progress"], False)])
+@pytest.mark.parametrize(
+    ("more", "bar"), [([], True), (["--no-progress"], False), (["--quiet"], False)]
+)
 def test_a_bar_on_a_terminal_unless_it_is_unwanted(
     three: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch, command: str, more: list[str], bar: bool,
@@ -209,3 +211,16 @@ def test_a_header_with_empty_names(tmp_path: Path, scores: Any) -> None:
     data.write_bytes("\n".join(["v1,v2,,,", *lines]).encode("latin-1"))
     train(data, tmp_path / "run", text_column="v2", encoding="latin-1")
     assert scores(tmp_path / "run", data, "--encoding", "latin-1")["texts"] == 60
+
+
+def test_quiet_prints_results_alone(
+    three: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data, out = str(write_csv(tmp_path / "a.csv", rows(5))), str(tmp_path / "results.csv")
+    for more, told in [([], True), (["--quiet"], False)]:
+        assert (
+            main(["predict", str(three), "--file", data, "--out", out, "--overwrite", *more]) == 0
+        )
+        printed = capsys.readouterr()
+        assert printed.out == ""
+        assert bool(printed.err) is told

@@ -46,8 +46,8 @@ def solve(
 ) -> None:  # fmt: skip
     """Every `parts`-th regression.
 
-    Rows are worked on in one body: arrays that go to a function have their references counted, even
-    where it is inlined, and with two such calls for a row all took 2.5 times as long.
+    Rows are worked on in one body: with two functions that are called for each row, all took 2.5
+    times as long.
     """
     float_state = flush_denormals()
     N, F = len(targets), weights.shape[1]
