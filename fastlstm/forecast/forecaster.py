@@ -117,6 +117,13 @@ class Forecaster:
         parts = zip(scales, np.split(values, ends), strict=True)
         return self.framing.within(np.concatenate([scale.back(part) for scale, part in parts]))
 
+    def check_levels(self, levels: Sequence[float]) -> None:
+        """Raise ValueError if other quantiles are asked for, and the median alone was learned."""
+        if len(self.quantiles) == 1 and set(levels) != set(self.quantiles):
+            raise ValueError(
+                f"quantiles is {list(levels)}, but fit learned the median alone: give it quantiles="
+            )
+
     def at_levels(self, values: Floats, levels: ArrayLike) -> Floats:
         """Return forecast quantiles [..., K, Q] at other levels [M], as [..., K, M]."""
         return self.framing.within(at_levels(values, self.quantiles, levels))

@@ -124,11 +124,13 @@ def contents(table: Table) -> list[int]:
 def forecast_with(folder: ForecastFolder, config: ForecastConfig, path: Path | None) -> str:
     """Return the future of a table as CSV, by the model of a finished run; write it to `path`.
 
-    Raises ValueError also if the table is shorter than what a forecast reads, or has other steps.
+    Raises ValueError also if the table is shorter than what a forecast reads, or has other steps,
+    or if the run learned no quantiles.
     """
     forecaster, _, _ = load_forecaster(folder.model)
     table = read_table(Path(config.data), config.how, config.columns)
     check_ahead(config, table)
+    forecaster.check_levels(config.quantiles)
     forecaster.framing.check_steps(str(config.data), table.series)
     least = forecaster.framing.first
     if len(table.series) < least:

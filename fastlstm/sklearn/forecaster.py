@@ -183,11 +183,7 @@ class LSTMForecaster(BaseEstimator):
         check_is_fitted(self, "forecaster_")
         steps = check_size("horizon", self.horizon if horizon is None else horizon)
         levels = [0.5] if quantiles is None else check_quantiles(quantiles).tolist()
-        learned = self.forecaster_.quantiles
-        if len(learned) == 1 and levels != learned:
-            raise ValueError(
-                f"quantiles is {levels}, but fit learned the median alone: give it quantiles="
-            )
+        self.forecaster_.check_levels(levels)
         several = self.several_ if y is None else is_several(y)
         series, ahead = self._going_on(y, X, stamps, steps, several)
         found = []

@@ -121,6 +121,17 @@ def test_another_table_goes_on_with_the_model(
     assert [float(v) for v in printed[1].split(",")[1:2]] == [float(rows[1][1])]
 
 
+def test_a_run_of_the_median_alone_tells_no_bands(
+    tmp_path: Path, fails: Callable[..., str]
+) -> None:
+    data = write(tmp_path / "load.csv", lines())
+    line = [data, "--time", "hour", "--target", "load", *QUICK[:2], "--epochs", "0"]
+    assert forecast(*line, "--quantiles", "0.5", "--out", tmp_path / "run") == 0
+    assert forecast("--from", tmp_path / "run", data) == 0
+    told = fails("forecast", "--from", tmp_path / "run", data, "--quantiles", "0.1,0.9")
+    assert "quantiles is [0.1, 0.9], but fit learned the median alone" in told
+
+
 def test_a_table_of_other_steps_is_refused(
     done: Path, tmp_path: Path, fails: Callable[..., str]
 ) -> None:
