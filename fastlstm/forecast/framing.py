@@ -27,6 +27,7 @@ MOST_CONTEXT = 192  # steps, unless more are asked for
 SHARE = 6  # of the shortest series is the longest context, unless more is asked for
 NEAR = 0.08  # of a cycle of the calendar, within which a season is taken for it
 SEASONS = 24  # after which nothing of a season is left in the usual course
+MOST_BLOCKS = 10_000  # of horizons that follow one another: nothing but the season is left by then
 LONG_SEASON = 96  # steps; a longer one is known by its usual course, not by the context
 
 
@@ -105,6 +106,15 @@ class Framing:
         found, fit = series.spacing, self.spacing
         if found is not None and fit is not None and found[:2] != fit[:2]:
             raise ValueError(f"{name} has steps of {found.told()}, expected {fit.told()} as in fit")
+
+    def check_horizon(self, steps: int) -> None:
+        """Raise ValueError if so many steps are too many to forecast by going on from forecasts."""
+        most = MOST_BLOCKS * self.horizon
+        if steps > most:
+            raise ValueError(
+                f"horizon is {steps:,}, expected at most {most:,}: {MOST_BLOCKS:,} times the "
+                f"{self.horizon} steps that are forecast at once"
+            )
 
     def within(self, values: Floats) -> Floats:
         """Return forecasts [..., K, M], those that a target cannot be brought to its limits."""

@@ -125,11 +125,13 @@ def forecast_with(folder: ForecastFolder, config: ForecastConfig, path: Path | N
     """Return the future of a table as CSV, by the model of a finished run; write it to `path`.
 
     Raises ValueError also if the table is shorter than what a forecast reads, or has other steps,
-    or if the run learned no quantiles.
+    or if the run learned no quantiles, or the horizon is too long.
     """
     forecaster, _, _ = load_forecaster(folder.model)
+    forecaster.framing.check_horizon(config.horizon)
     table = read_table(Path(config.data), config.how, config.columns)
     check_ahead(config, table)
+    times_after(table.series, config.horizon)  # what cannot be said is not forecast for minutes
     forecaster.check_levels(config.quantiles)
     forecaster.framing.check_steps(str(config.data), table.series)
     least = forecaster.framing.first

@@ -14,6 +14,7 @@ UNIT = "datetime64[us]"
 _WRITTEN = re.compile(r"\d{4}(-|$)|NaT$|$")
 HALF = np.timedelta64(500, "ns")  # of a microsecond
 LAST_DAY = 31  # of months: the last one of any
+LAST_TIME = np.datetime64("9999-12-31T23:59:59.999999")  # years are written with four digits
 DAY, MONTH = np.timedelta64(1, "D"), np.timedelta64(1, "M")
 
 
@@ -33,7 +34,15 @@ class Spacing(NamedTuple):
         return self.step * 30.44 if self.months else self.step / 86_400e6
 
     def after(self, last: np.datetime64, count: int) -> Stamps:
-        """Return the `count` stamps that follow the last one."""
+        """Return the `count` stamps that follow the last one.
+
+        Raises ValueError if they go beyond the year 9999, or what 64 bits can tell.
+        """
+        if self.days * count > (LAST_TIME - last) / DAY:
+            raise ValueError(
+                f"{count:,} steps of {self.told()} after {shown_time(last)} go beyond the year "
+                "9999: forecast fewer"
+            )
         steps = np.arange(1, count + 1) * self.step
         if not self.months:
             return np.asarray(last.astype(UNIT) + steps.astype("timedelta64[us]"))

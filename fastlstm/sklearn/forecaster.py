@@ -27,6 +27,7 @@ from fastlstm.sklearn.given_series import (
     Floats,
     check_alike,
     continued,
+    following,
     is_several,
     origin,
     read_all,
@@ -160,7 +161,8 @@ class LSTMForecaster(BaseEstimator):
         Parameters
         ----------
         horizon : number of steps; None: the trained one. Beyond that the forecaster goes on from
-            its own forecasts, and the bands from many possible paths of them.
+            its own forecasts, up to 10,000 times as far, and the bands from many possible paths of
+            them.
         X : [horizon, F] of these steps (a list for several series), if `fit` had an X; that of
             another series `y` begins where `y` does: [T + horizon, F].
         y : go on from this series, or these, in place of those of `fit`.
@@ -182,10 +184,13 @@ class LSTMForecaster(BaseEstimator):
         """
         check_is_fitted(self, "forecaster_")
         steps = check_size("horizon", self.horizon if horizon is None else horizon)
+        self.forecaster_.framing.check_horizon(steps)
         levels = [0.5] if quantiles is None else check_quantiles(quantiles).tolist()
         self.forecaster_.check_levels(levels)
         several = self.several_ if y is None else is_several(y)
         series, ahead = self._going_on(y, X, stamps, steps, several)
+        for one in series:
+            following(one, steps)  # times that cannot be said are not forecast for minutes
         found = []
         with num_threads(self.n_threads):
             for one, known in zip(series, ahead, strict=True):

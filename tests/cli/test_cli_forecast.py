@@ -132,6 +132,21 @@ def test_a_run_of_the_median_alone_tells_no_bands(
     assert "quantiles is [0.1, 0.9], but fit learned the median alone" in told
 
 
+def test_a_horizon_that_never_ends_is_refused(
+    done: Path, tmp_path: Path, fails: Callable[..., str]
+) -> None:
+    data = write(tmp_path / "newer.csv", lines())
+    told = fails("forecast", "--from", done, data, "--horizon", 10**9 - 1)
+    assert "horizon is 999,999,999, expected at most 60,000: 10,000 times the 6 steps" in told
+    days = [[str(HOURS[0].astype("M8[D]") + 365 * n), *row[1:]] for n, row in enumerate(lines())]
+    data = write(tmp_path / "years.csv", days)
+    line = ["--time", "hour", "--target", "load", *QUICK[:2], "--epochs", "0"]
+    assert forecast(data, *line, "--out", tmp_path / "run") == 0
+    told = fails("forecast", "--from", tmp_path / "run", data, "--horizon", 20_000)
+    assert "20,000 steps of 365 days" in told
+    assert "go beyond the year 9999: forecast fewer" in told
+
+
 def test_a_table_of_other_steps_is_refused(
     done: Path, tmp_path: Path, fails: Callable[..., str]
 ) -> None:

@@ -32,6 +32,17 @@ def test_stamps_go_on(values: np.ndarray, following: str) -> None:
     assert check_even("stamps", stamps).after(stamps[-1], 2)[0] == np.datetime64(following)
 
 
+@pytest.mark.parametrize("unit", ["h", "D", "M", "Y"])
+def test_stamps_end_with_the_year_9999(unit: str) -> None:
+    stamps = as_stamps("stamps", np.arange("1990", "1999", dtype=f"datetime64[{unit}]"))
+    spacing = check_even("stamps", stamps)
+    for count in (10**8, 10**12, 10**18):
+        with pytest.raises(ValueError, match="go beyond the year 9999: forecast fewer"):
+            spacing.after(stamps[-1], count)
+    last = as_stamps("stamps", np.array(["9999"], "datetime64[Y]"))[0]
+    assert str(spacing.after(last - np.timedelta64(2 * 366, "D"), 1)[0])[:3] == "999"
+
+
 @pytest.mark.parametrize(
     ("change", "told"),
     [
