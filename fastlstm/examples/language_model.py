@@ -13,12 +13,9 @@ import argparse
 import json
 import sys
 import time
-import zlib
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, fields, replace
-
-import numpy as np
 
 from fastlstm.cli.errors import STOPPED, exit_status
 from fastlstm.cli.processes import add_distributed_option, joined
@@ -134,7 +131,7 @@ def _run(given: argparse.Namespace, processes: Processes) -> int:
     if given.plot:
         new_figure(1, 1)  # what is missing shows at once
     data = load_language(given.data, level=options.level, size=options.vocab_size)
-    processes.agree({"the text": zlib.crc32(np.ascontiguousarray(data.train).data)})
+    processes.agree({"the text": data.checksum})
     out = LanguageFolder(given.out) if given.out else None
     limit = {"limit": given.limit} if given.limit else {}
     trainer = build_trainer(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import bz2
+import json
 import os
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,6 +36,14 @@ class LanguageData:
     test: NDArray[np.int32]
     symbols: Symbols
     source: str
+
+    @property
+    def checksum(self) -> int:
+        """Changes with any token of the text."""
+        crc = zlib.crc32(json.dumps(self.symbols.tokens).encode())
+        for part in (self.train, self.validation, self.test):
+            crc = zlib.crc32(np.ascontiguousarray(part).data, crc)
+        return crc
 
 
 def load_language(

@@ -12,7 +12,15 @@ KINDS = {
 }
 """What a kind of file is called now, by what it was called."""
 
+NEW = ("the tokens",)
+"""What the training states of earlier versions do not tell of their run."""
+
 SUMS = {"loss_sum": "loss_sum", "tokens": "words", "seconds": "seconds"}
+
+
+def comparable(saved: Mapping[str, Any], own: Mapping[str, Any]) -> set[str]:
+    """Return the names of what two runs must have alike, as far as the saved one tells it."""
+    return (saved.keys() | own.keys()) - {name for name in NEW if name not in saved}
 
 
 def of_this_version(history: Any) -> Any:

@@ -26,7 +26,7 @@ from fastlstm.distributed.launch import current
 from fastlstm.distributed.processes import Processes
 from fastlstm.nn.state import State
 from fastlstm.shown import shown
-from fastlstm.train import checkpoint
+from fastlstm.train import checkpoint, earlier
 from fastlstm.train.average import Average
 from fastlstm.train.checkpoint import CheckpointError, Tensors
 from fastlstm.train.clip import clip_factor
@@ -218,7 +218,7 @@ class Trainer:
         saved, identity = note.get("identity"), self._full_identity()
         if not isinstance(saved, dict):
             raise CheckpointError(f"{path} is damaged: it does not say of which run it is")
-        checkpoint.check_same(path, saved, identity, saved.keys() | identity.keys())
+        checkpoint.check_same(path, saved, identity, earlier.comparable(saved, identity))
         parts = checkpoint.parted(tensors)
         weights = {name: parameter.data for name, parameter in self._parameters}
         try:

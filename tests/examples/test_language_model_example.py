@@ -141,6 +141,20 @@ def test_files_and_resume(
     assert load_model(out / "model.safetensors").recurrent.hidden_size == 8
 
 
+def test_a_run_does_not_go_on_with_another_text(
+    book: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also one of as many characters, of which the model would take each for another."""
+    words = [*SMALL, "--data", str(book), "--out", str(tmp_path / "run")]
+    run(capsys, *words)
+    text = book.read_text()
+    book.write_text(text.translate(str.maketrans("twieas", "saeiwt")))
+    assert language_model.main([*words, "--resume"]) == 1
+    assert "is of another run: the tokens differ" in capsys.readouterr().err
+    book.write_text(text)
+    assert figures(run(capsys, *words, "--resume"))["finished"]
+
+
 def test_ctrl_c_leaves_the_averaged_weights(
     book: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -58,7 +58,8 @@ def test_options_reach_the_model(data: Any) -> None:
     made = one.model.options
     assert (made["cell"], made["projection"], made["tied"]) == ("gru", 4, True)
     assert (made["dropout"], made["init_range"], one.seed) == (0.1, None, 5)
-    assert one.identity == {"the text": data.source, "schedule": "cosine", "limit": 3}
+    told = {"the text": data.source, "the tokens": data.checksum}
+    assert one.identity == {**told, "schedule": "cosine", "limit": 3}
     same, other = (build_trainer(options, data, seed).model.state_dict() for seed in (5, 6))
     weights = one.model.state_dict()
     assert all((weights[name] == same[name]).all() for name in weights)

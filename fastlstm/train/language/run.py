@@ -161,6 +161,7 @@ def build_trainer(
         checkpoint=state,
         identity={
             "the text": data.source,
+            "the tokens": data.checksum,
             "schedule": options.schedule,
             **of_precision(options.precision),
             **{name: value for name, value in later.items() if value},  # others: as earlier ones
