@@ -9,14 +9,19 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
+from re import Pattern
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastlstm.text.batches import collate, plan_batches, rest
+from fastlstm.text.characters import mixed
 from fastlstm.text.encoded import Encoded, Ints, runs
 from fastlstm.text.token_list import by_frequency
 from fastlstm.text.vocabulary import SPECIAL, UNK, Vocabulary
+from fastlstm.text.word_classes import JOINERS, marks_and_letters
+from fastlstm.text.words import compose, lower, picture
 
 BOS, EOS = 2, 3
 MARKS = (*SPECIAL, "<s>", "</s>")
@@ -24,17 +29,25 @@ MARKS = (*SPECIAL, "<s>", "</s>")
 Tokens = Sequence[str]
 Pair = tuple[Tokens, Tokens]
 
-# A word, perhaps with hyphens and an apostrophe at its end ("l'", "don'"); or a punctuation mark.
-_TOKEN = re.compile(r"\w+(?:-\w+)*'?|[^\w\s]")
-
 
 def words_and_marks(text: str) -> list[str]:
-    """Return the lower-case words and the punctuation marks of a text.
+    """Return the lower-case words and the punctuation marks of a text, as of normal form C.
+
+    Of scripts that write no spaces each character is a word; an emoji is one, too.
 
     >>> words_and_marks("J'ai faim !")
     ["j'", 'ai', 'faim', '!']
     """
-    return _TOKEN.findall(text.lower().replace("\u2019", "'"))
+    found = _token().findall(lower(compose(text)).replace("\u2019", "'"))
+    return mixed(" ".join(found)).split()
+
+
+@cache
+def _token() -> Pattern[str]:
+    """Return what finds a word, perhaps with hyphens and an apostrophe at its end; or a mark."""
+    inner = rf"[\w{marks_and_letters()}]"
+    word = rf"\w{inner}*(?:[{JOINERS}]+{inner}+)*"  # "l'", "don'", "t-shirt"
+    return re.compile(rf"{word}(?:-{word})*'?|{picture()}|[^\w\s]")
 
 
 def token_vocabulary(texts: Iterable[Tokens], min_count: int = 1) -> Vocabulary:

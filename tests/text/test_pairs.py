@@ -34,6 +34,15 @@ TEXTS = [["b", "a"], ["a", "c", "b", "a"], []]
         ("J\u2019ai vu l'\u00c9t\u00e9\u2026", ["j'", "ai", "vu", "l'", "\u00e9t\u00e9", "\u2026"]),
         ("an upside-down t-shirt - 3,5", ["an", "upside-down", "t-shirt", "-", "3", ",", "5"]),
         (" ", []),
+        (
+            "\u0939\u093f\u0928\u094d\u0926\u0940 \u0939\u0948\u0964",
+            ["\u0939\u093f\u0928\u094d\u0926\u0940", "\u0939\u0948", "\u0964"],
+        ),  # vowel signs
+        ("E\u0301te\u0301, \u0130ki", ["\u00e9t\u00e9", ",", "iki"]),  # taken apart; a dotted I
+        ("\u0645\u06cc\u200c\u0631\u0648\u0645", ["\u0645\u06cc\u200c\u0631\u0648\u0645"]),
+        ("\u4f60\u597d\uff0cBob\uff01", ["\u4f60", "\u597d", "\uff0c", "bob", "\uff01"]),
+        ("\u0e17\u0e35\u0e48\u0e19\u0e35\u0e48", ["\u0e17\u0e35\u0e48", "\u0e19\u0e35\u0e48"]),
+        ("ok\U0001f44d\U0001f3fd!", ["ok", "\U0001f44d\U0001f3fd", "!"]),
     ],
 )
 def test_words_and_marks(text: str, tokens: list[str]) -> None:
