@@ -71,20 +71,25 @@ class Translator(NamedTuple):
         found = search_all(self.model, encode_tokens(texts, self.source), batch_size, **search)
         return [decode_tokens(best[0].tokens.tolist(), self.target) for best in found]
 
-    def save(self, path: str | Path) -> None:
-        """Write model and vocabularies into one file; see `train.model_file.save_model`."""
-        save_model(path, self.model, source=self.source.words, target=self.target.words)
+    def save(self, path: str | Path, **about: Any) -> None:
+        """Write model, vocabularies and what JSON can hold into one file; see `save_model`."""
+        save_model(path, self.model, source=self.source.words, target=self.target.words, **about)
 
     @classmethod
     def load(cls, path: str | Path) -> Translator:
         """Read such a file; errors as of `train.model_file.load_model`."""
+        return cls.load_and_note(path)[0]
+
+    @classmethod
+    def load_and_note(cls, path: str | Path) -> tuple[Translator, dict[str, Any]]:
+        """Read the same, and what else the file tells."""
         model, note = load_model_and_note(path, Seq2Seq)
         with checkpoint.building(path):
             source, target = Vocabulary(note["source"]), Vocabulary(note["target"])
             sizes = [model.options[f"{side}_vocab_size"] for side in ("source", "target")]
             if [len(source), len(target)] != sizes:
                 raise ValueError(f"it has {len(source)} and {len(target)} words for {sizes}")
-        return cls(model, source, target)
+        return cls(model, source, target), note
 
 
 class TranslatorFolder(OutputFolder):
@@ -114,7 +119,8 @@ def learn(
         the model is there, it is returned and nothing is trained.
     precision : of the products, "float32" or "bfloat16". A model of `folder` has it too, however
         it was trained.
-    identity : what a state to go on from must agree in, besides `options`.
+    identity : what a state to go on from, or a model that is there, must agree in, besides
+        `options`, `seed` and the pairs.
     training : options of `fit`.
 
     Raises
@@ -127,17 +133,17 @@ def learn(
     if not train:
         raise ValueError("train is empty, expected at least one pair")
     kept = TranslatorFolder(folder) if folder is not None else None
+    pairs = zlib.crc32(json.dumps((train, validation)).encode())
+    told = {**options, "pairs": pairs, **(identity or {})}
+    about = {**told, "seed": seed}
     if kept is not None and kept.model.exists():
-        translator = _kept(kept.model, options)
+        translator = _kept(kept.model, options, about)
         translator.model.set_precision(precision)
         return translator
     source, target = (token_vocabulary((p[side] for p in train), min_count) for side in (0, 1))
     translator = Translator.build(source, target, options, seed)
     translator.model.set_precision(precision)
-    pairs = zlib.crc32(json.dumps((train, validation)).encode())
-    training["identity"] = {
-        **options, "pairs": pairs, **checkpoint.of_precision(precision), **(identity or {})
-    }  # fmt: skip
+    training["identity"] = {**told, **checkpoint.of_precision(precision)}
     if kept is not None:
         training["checkpoint"] = kept.checkpoint
     with kept.locked() if kept is not None else nullcontext():
@@ -149,14 +155,17 @@ def learn(
             **training,
         )
         if kept is not None and kept.writes:
-            translator.save(kept.model)
+            translator.save(kept.model, run=about)
             kept.checkpoint.unlink()
     return translator
 
 
-def _kept(path: Path, options: Mapping[str, Any]) -> Translator:
-    """Return the model of a file; CheckpointError if it has other options."""
-    translator = Translator.load(path)
+def _kept(path: Path, options: Mapping[str, Any], about: Mapping[str, Any]) -> Translator:
+    """Return the model of a file; CheckpointError if it has other options, or is of another run.
+
+    What one run holds back to test, another may have learned from.
+    """
+    translator, note = Translator.load_and_note(path)
     made = translator.model.options
     asked = {name: about.default for name, about in signature(Seq2Seq).parameters.items()}
     asked |= {k: v for k, v in made.items() if k.endswith("_vocab_size")} | dict(options)
@@ -167,6 +176,9 @@ def _kept(path: Path, options: Mapping[str, Any]) -> Translator:
             f"{path} is a model of other options, {found}, expected {expected}: choose another "
             "folder"
         )
+    run = note.get("run")
+    if isinstance(run, Mapping):  # files of earlier versions do not tell it
+        checkpoint.check_same(path, run, about, run.keys() | about.keys())
     return translator
 
 

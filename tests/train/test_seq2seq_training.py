@@ -118,6 +118,20 @@ def test_a_finished_model_is_not_trained_again(tmp_path: Path) -> None:
         learn(TRAIN, HELD_BACK, {**OPTIONS, "tied": False}, epochs=1, folder=tmp_path)
 
 
+def test_a_finished_model_is_not_taken_for_that_of_another_run(tmp_path: Path) -> None:
+    """Of other pairs: what is to be tested may be what it has learned."""
+    first = trained(folder=tmp_path, identity={"lr": 0.01})
+    for train, options, told in (
+        (TRAIN[1:], {"seed": 3, "identity": {"lr": 0.01}}, "pairs differ"),
+        (TRAIN, {"seed": 4, "identity": {"lr": 0.01}}, "seed differ"),
+        (TRAIN, {"seed": 3, "identity": {"lr": 0.02}}, "lr differ"),
+    ):
+        with pytest.raises(CheckpointError, match=f"is of another run: {told}"):
+            learn(train, HELD_BACK, OPTIONS, epochs=2, folder=tmp_path, **options)
+    first.save(tmp_path / MODEL)  # as earlier versions, which did not tell
+    assert same(learn(TRAIN, HELD_BACK, OPTIONS, seed=4, folder=tmp_path), first)
+
+
 def test_a_loaded_translator_translates_alike(tmp_path: Path) -> None:
     translator = trained()
     translator.save(tmp_path / "model")
