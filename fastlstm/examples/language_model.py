@@ -20,7 +20,13 @@ from dataclasses import asdict, fields, replace
 from fastlstm.cli.errors import STOPPED, exit_status
 from fastlstm.cli.processes import add_distributed_option, joined
 from fastlstm.distributed.processes import Processes
-from fastlstm.examples.options import add_plot, add_test_precision, add_threads, threaded
+from fastlstm.examples.options import (
+    add_plot,
+    add_test_precision,
+    add_threads,
+    check_least,
+    threaded,
+)
 from fastlstm.models import LanguageModel, sample
 from fastlstm.plotting import new_figure
 from fastlstm.printable import say
@@ -172,6 +178,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     if given.resume and not given.out:
         parser.error("--resume needs --out, the folder of the run")
+    if given.limit is not None:
+        check_least(parser, given, limit=1)
     return exit_status("language_model", lambda: threaded(run, given))
 
 

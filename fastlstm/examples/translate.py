@@ -21,7 +21,7 @@ from typing import Any
 
 from fastlstm.cli.errors import exit_status
 from fastlstm.examples import toy_french
-from fastlstm.examples.options import add_precision, add_threads, threaded
+from fastlstm.examples.options import add_precision, add_threads, check_least, threaded
 from fastlstm.printable import json_line, say
 from fastlstm.text.pair_files import ParallelText, read_folder, read_pairs, split_pairs
 from fastlstm.text.pairs import Pair, words_and_marks
@@ -75,7 +75,9 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add_threads(parser)
     if parser.parse_args(arguments).data is None:
         parser.set_defaults(**TOY)
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    check_least(parser, options, limit=0)  # a negative one would cut pairs off the end
+    return options
 
 
 def load(options: argparse.Namespace) -> ParallelText:

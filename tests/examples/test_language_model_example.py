@@ -215,6 +215,8 @@ def test_what_is_wrong_is_told_in_a_line(
         (["--level", "line"], "invalid choice: 'line'"),
         (["--preset", "large"], "invalid choice: 'large'"),
         (["--resume"], "--resume needs --out"),
+        (["--limit", "-5"], "--limit is -5, expected at least 1"),
+        (["--limit", "0"], "--limit is 0, expected at least 1"),
     ],
 )
 def test_wrong_usage(

@@ -139,9 +139,14 @@ def test_errors(tmp_path: Path, capsys: Capture) -> None:
     ):
         assert translate.main(arguments) == 1
         assert message in capsys.readouterr().err
-    with pytest.raises(SystemExit) as error:
-        translate.main(["--epochs", "many"])
-    assert error.value.code == 2
+    for arguments, message in (
+        (["--epochs", "many"], "invalid int value: 'many'"),
+        (["--limit", "-3"], "--limit is -3, expected at least 0"),
+    ):
+        with pytest.raises(SystemExit) as error:
+            translate.main(arguments)
+        assert error.value.code == 2
+        assert message in capsys.readouterr().err
 
 
 def test_a_model_of_other_options_is_not_taken(tmp_path: Path, capsys: Capture) -> None:

@@ -39,7 +39,7 @@ def test_scores_of_spans() -> None:
     assert SpanScores(2, 0, 0).f1 == 0
 
 
-@pytest.mark.parametrize("label", ["A", "B", "B-", "O-A", "E-A", ""])
+@pytest.mark.parametrize("label", ["A", "B", "B-", "O-", "O-A", "E-A", ""])
 def test_what_is_no_label_of_spans(label: str) -> None:
     with pytest.raises(
         ValueError, match=re.escape(f"a label is {label!r}, expected O, or B- or I-")

@@ -55,7 +55,7 @@ def spans(labels: Iterable[str]) -> list[Span]:
     kind, start = "", 0
     for t, label in enumerate([*labels, "O"]):
         mark, _, name = label.partition("-")
-        if mark not in ("B", "I", "O") or (mark == "O") == bool(name):
+        if label != "O" and not (mark in ("B", "I") and name):
             raise ValueError(f"a label is {label!r}, expected O, or B- or I- and a kind")
         if kind and (mark != "I" or name != kind):
             found.append(Span(kind, start, t))
