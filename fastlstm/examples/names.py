@@ -14,7 +14,7 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -23,13 +23,21 @@ from numpy.typing import NDArray
 
 from fastlstm.cli.errors import exit_status
 from fastlstm.examples.options import add_plot, add_precision, add_threads, check_least, threaded
-from fastlstm.examples.surnames import encode, make_names, read_names, split, to_ascii
+from fastlstm.examples.surnames import (
+    NamesError,
+    encode,
+    make_names,
+    read_names,
+    split,
+    to_ascii,
+)
 from fastlstm.models import TextClassifier
 from fastlstm.nn.losses import cross_entropy, log_softmax
 from fastlstm.nn.module import Array
 from fastlstm.printable import say
 from fastlstm.text import Encoded, Vocabulary, batches
 from fastlstm.text.vocabulary import SPECIAL
+from fastlstm.text.words import compose
 from fastlstm.train.classifier.class_weight import ClassWeightedLoss
 from fastlstm.train.optim import Adam
 from fastlstm.train.progress import Progress
@@ -64,6 +72,15 @@ def predict(model: TextClassifier, data: Encoded) -> Array:
     for batch in batches(data, 256):
         logits[batch.index] = model(batch.tokens, batch.lengths)
     return logits
+
+
+def written(name: str, write: Callable[[str], str]) -> str:
+    """Return a name as it is read; NamesError if nothing of it is left."""
+    text = write(name).strip()
+    if not text:
+        hint = " of ASCII: --unicode keeps others" if name.strip() else ""
+        raise NamesError(f"the name {name!r} has no letters{hint}")
+    return text
 
 
 def read_options(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -105,7 +122,8 @@ def run(options: argparse.Namespace) -> None:
     """Train on nine names of ten and test on the tenth; the last line printed is JSON."""
     if options.plot and find_spec("matplotlib") is None:
         raise ImportError("--plot needs matplotlib: pip install 'fastlstm[plot]'")
-    write = str if options.unicode else to_ascii
+    write = compose if options.unicode else to_ascii
+    asked = [(name, written(name, write)) for name in options.names]  # before the training
     names = read_names(options.data, write) if options.data else make_names()
     if not options.data:
         print("These names are made up; --data reads real ones from a folder of files.\n")
@@ -123,8 +141,8 @@ def run(options: argparse.Namespace) -> None:
     if options.plot:
         title = f"languages of {len(test):,} surnames: micro {micro:.1%}, macro {macro:.1%}"
         draw_confusion(options.plot, counts, languages, title)
-    for name in options.names:
-        (logits,) = predict(model, encode({"?": [write(name)]}, letters))
+    for name, text in asked:
+        (logits,) = predict(model, encode({"?": [text]}, letters))
         p = np.exp(log_softmax(logits))
         best = [f"{languages[i]} {p[i]:.0%}" for i in np.argsort(-p)[:3]]
         say(f"{name}: {', '.join(best)}")

@@ -125,6 +125,18 @@ def test_folders_that_cannot_be_used(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert "German.txt is not UTF-8" in capsys.readouterr().err
 
 
+def test_a_name_of_which_nothing_is_left_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    """Before the training; a guess would be one about an empty name."""
+    for name, told in (
+        ("\u540d\u524d", "has no letters of ASCII: --unicode keeps others"),
+        (" ", "the name ' ' has no letters\n"),
+    ):
+        assert names.main(["Smith", name]) == 1
+        captured = capsys.readouterr()
+        assert told in captured.err
+        assert captured.out == ""
+
+
 @pytest.mark.parametrize("option", ["--epochs", "--hidden-size", "--balance", "--seed"])
 def test_wrong_options(option: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stop:
