@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastlstm.models.language_model import LanguageModel
-from fastlstm.nn.check import Rng, check_ids, check_rng, check_size
+from fastlstm.nn.check import Rng, check_ids, check_number, check_rng, check_size
 
 
 def sample(
@@ -46,10 +46,11 @@ def sample(
     read = check_ids("prompt", prompt, len(table), ndim=1)
     if not len(read):
         raise ValueError("prompt is empty, expected at least one token")
-    if not 0 <= temperature < np.inf:
+    if not 0 <= check_number("temperature", temperature) < np.inf:
         raise ValueError(f"temperature is {temperature}, expected 0 or more")
     barred = np.zeros(len(table), np.bool_)
-    barred[check_ids("exclude", np.asarray(exclude, np.int64), len(table))] = True
+    if len(exclude):  # NumPy takes an empty list for one of floats
+        barred[check_ids("exclude", exclude, len(table))] = True
     if barred.all():
         raise ValueError("exclude names all tokens, expected one that may be written")
     stream, written = model.recurrent.stream(), np.empty(length, np.int64)

@@ -68,6 +68,9 @@ WRONG = [
     ({"prompt": [[1]]}, ValueError, "prompt has shape (1, 1), expected 1 axes"),
     ({"temperature": -1.0}, ValueError, "temperature is -1.0, expected 0 or more"),
     ({"temperature": np.nan}, ValueError, "temperature is nan, expected 0 or more"),
+    ({"temperature": "1"}, TypeError, "temperature is '1', expected a number"),
+    ({"exclude": [1.5]}, TypeError, "exclude has dtype float64, expected integers"),
+    ({"exclude": [True]}, TypeError, "exclude has dtype bool, expected integers"),
     ({"exclude": [V]}, IndexError, "exclude[0] is 12, expected 0 to 11"),
     ({"exclude": range(V)}, ValueError, "exclude names all tokens"),
 ]
