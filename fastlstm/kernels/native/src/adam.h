@@ -38,6 +38,6 @@ static void adam_body(void *ctx, int thread, int threads, fl_team *team) {
     }
 }
 
-static void adam(const fl_adam *a) { fl_run(a->n_threads, 1, adam_body, (void *)a); }
+static void adam(const fl_adam *a) { fl_run(a->n_threads, FL_BRIEF, adam_body, (void *)a); }
 
 #endif

@@ -18,7 +18,7 @@ struct call {
     const fl_grads *g; /* NULL in forward */
     int64_t G, GHp, Hp, Rp;
     int by_units, threads;
-    int brief;     /* so short that waiting for a core which others use would take longer */
+    int patience;  /* of a call so short that waiting for a core which others use takes longer */
     int pieces;    /* in how many the units are cut, for threads that are awake; 0: they are not */
     int unpacked;  /* wx and wh are the caller's weights */
     int64_t chunk; /* steps whose input products are made together */

@@ -417,7 +417,7 @@ static int run_chain(const fl_chain *c, const fl_frames *p) {
     k.stop = &stop;
     k.scratch = fl_alloc((size_t)(threads * k.scratch_size) * sizeof(real));
     if (!k.scratch) return -1;
-    fl_run(threads, is_brief(all, 1, 0, threads), chain_body, &k);
+    fl_run(threads, patience_for(all, 1, 0, threads), chain_body, &k);
     fl_free(k.scratch);
     if (was_stopped(&stop)) return FL_STOPPED;
     return k.failed ? -1 : 0;

@@ -24,11 +24,14 @@ FL_INLINE int worth_threads(int64_t flops, int64_t steps, int by_units, int thre
     return (int)max64(1, min64(threads, flops / each));
 }
 
-/* Does a thread that loses its core for some milliseconds cost more than threads gain? That is so
- * for work of less than about 40 ms, and where a step of less than a million operations a thread
- * waits for all of them. Such work does not wait for threads that are late (threads.c). */
-FL_INLINE int is_brief(int64_t flops, int64_t steps, int by_units, int threads) {
-    return flops < 4000000000 || (by_units && flops / threads < steps * 1000000);
+/* How many ns a call waits for threads that are late, as fl_run takes it; 0: for all of them.
+ *
+ * A thread that loses its core for some milliseconds costs more than threads gain where the work is
+ * less than about 40 ms, or a step of less than a million operations a thread waits for all of
+ * them. Such work waits for a quarter of the time that it takes alone. */
+FL_INLINE int patience_for(int64_t flops, int64_t steps, int by_units, int threads) {
+    int is_brief = flops < 4000000000 || (by_units && flops / threads < steps * 1000000);
+    return is_brief ? (int)min64(max64(flops / 400, FL_BRIEF), 2000000) : 0;
 }
 
 /* Steps whose input products are made together: enough rows for full tiles, and many more for a
@@ -49,7 +52,7 @@ static void set_threads(call *k, int64_t work) {
     k->by_units = may && divide_units(N, p->H, weight, p->n_threads);
     k->threads = worth_threads(flops, T, k->by_units, p->n_threads);
     k->by_units = may && divide_units(N, p->H, weight, k->threads);
-    k->brief = is_brief(flops, T, k->by_units, k->threads);
+    k->patience = patience_for(flops, T, k->by_units, k->threads);
 }
 
 enum { SHARE = 80000 }; /* operations, about a microsecond: fewer do not repay a thread's turn */

@@ -287,10 +287,12 @@ const fl_kernels *fl_kernels_in_use(int itemsize, int precision);
  * with denormals flushed to zero. A team that is busy (another Python thread is inside) is not
  * waited for: the body then runs on the caller alone, with the same results; so does a job while
  * other programs want the cores, as far as jobs of its kind, brief or not, have met them. A body
- * without barriers may run for several threads one after the other, on the caller. */
+ * without barriers may run for several threads one after the other, on the caller. `patience` says
+ * how many ns a brief job waits at its first barrier; 0: it is not brief, and waits for all. */
+enum { FL_BRIEF = 300000 }; /* the least */
 typedef struct fl_team fl_team;
 typedef void (*fl_body)(void *ctx, int thread, int threads, fl_team *team);
-void fl_run(int threads, int brief, fl_body body, void *ctx);
+void fl_run(int threads, int patience, fl_body body, void *ctx);
 /* run(ctx, i, pieces) for each i, for jobs too short to wake threads: on the caller and on those
  * that are still awake; if none is, all in one, run(ctx, 0, 1). Nobody waits for a thread that has
  * not begun a piece. At most FL_PIECES, several a thread: a fast core then takes some of a slow

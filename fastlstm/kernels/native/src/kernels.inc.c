@@ -130,7 +130,7 @@ static int run(call *k, fl_body body, const pass_memory *b) {
     if (k->pieces)
         fl_share(k->threads, k->pieces, step_piece, k);
     else
-        fl_run(k->threads, k->brief, body, k);
+        fl_run(k->threads, k->patience, body, k);
     fl_free(b->work);
     fl_free(b->weights);
     return was_stopped(&stop) ? FL_STOPPED : 0;

@@ -71,7 +71,7 @@ int fl_run_many(const fl_many *m) {
              .each = each ? each : 1,
              .every = (int64_t)(FL_ASK_MANY / (m->work / (double)m->M + 1)) + 1,
              .floats = fl_float_state()};
-    fl_run(threads, m->work < 4e9, run_models, &j);
+    fl_run(threads, m->work < 4e9 ? FL_BRIEF : 0, run_models, &j);
     return atomic_load(&j.failed);
 }
 

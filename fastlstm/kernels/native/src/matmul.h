@@ -24,7 +24,7 @@ typedef struct {
     real *zeros;        /* [PANEL] */
     real *scratch;      /* each thread's own */
     int64_t scratch_size;
-    int threads, brief, by_panels;
+    int threads, patience, by_panels;
 } matmul;
 
 FL_INLINE weight_shape matrix_shape(const fl_matmul *p) {
@@ -58,7 +58,7 @@ static matmul matmul_of(const fl_matmul *p) {
     matmul k = {.p = p, .K = words(p->K), .nv = vectors(p->m), .a_step = row_step(p)};
     int64_t flops = 2 * p->batch * p->n * p->m * p->K;
     k.threads = worth_threads(flops, 1, 0, p->n_threads);
-    k.brief = is_brief(flops, 1, 0, k.threads);
+    k.patience = patience_for(flops, 1, 0, k.threads);
     k.by_panels = p->batch == 1 && p->n < (int64_t)FEW_ROWS * k.threads;
     int64_t parts = p->batch > 1 ? p->batch : k.by_panels ? matrix_panels(&k) : p->n;
     k.threads = (int)min64(k.threads, parts);
@@ -260,7 +260,7 @@ static int run_matmul(const fl_matmul *p) {
     k.zeros = block + own;
     k.scratch = k.zeros + PANEL;
     memset(k.zeros, 0, PANEL * sizeof(real));
-    fl_run(k.threads, k.brief, p->batch > 1 ? batch_body : matmul_body, &k);
+    fl_run(k.threads, k.patience, p->batch > 1 ? batch_body : matmul_body, &k);
     fl_free(block);
     return was_stopped(&stop) ? FL_STOPPED : 0;
 }

@@ -103,10 +103,10 @@ static void pool_backward_body(void *ctx, int thread, int threads, fl_team *team
 }
 
 static void pool_forward(const fl_pool *p) {
-    fl_run(p->n_threads, 1, pool_forward_body, (void *)p);
+    fl_run(p->n_threads, FL_BRIEF, pool_forward_body, (void *)p);
 }
 static void pool_backward(const fl_pool *p) {
-    fl_run(p->n_threads, 1, pool_backward_body, (void *)p);
+    fl_run(p->n_threads, FL_BRIEF, pool_backward_body, (void *)p);
 }
 
 #endif

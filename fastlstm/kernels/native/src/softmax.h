@@ -131,7 +131,7 @@ static int softmax_cross_entropy(const fl_softmax *p) {
         s.sums = fl_alloc((size_t)(softmax_blocks(p) * p->V) * sizeof(real));
         if (!s.sums) return -1;
     }
-    fl_run(p->n_threads, 1, softmax_body, &s);
+    fl_run(p->n_threads, FL_BRIEF, softmax_body, &s);
     if (p->dbias) sum_blocks(p, s.sums);
     fl_free(s.sums);
     return 0;

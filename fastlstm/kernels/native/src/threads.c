@@ -23,15 +23,14 @@ enum { MAX_THREADS = 1024 }; /* as in runtime.py */
 enum { SPIN = 50000 };       /* ns that a worker is awake after a job */
 enum { OFTEN = 40000 };      /* ns from a short job to the next that keep workers awake */
 enum { WAIT = 30000 };       /* ns of spinning for another thread before sleeping */
-enum { COME = 300000 }; /* ns after which a brief job goes on without those who have not come */
-enum { LOST = 300000 }; /* ns that count as lost for brief jobs where a long one lost time */
+enum { LOST = 300000 };      /* ns that count as lost for brief jobs where a long one lost time */
 enum { LONG_JOB, BRIEF_JOB };
 
 typedef struct {
     fl_body body;
     void *ctx;
-    int threads; /* taking part, the caller included */
-    int brief;
+    int threads;  /* taking part, the caller included */
+    int patience; /* ns after which a brief job goes on without those who have not come; or 0 */
     int64_t posted;
     int core; /* of the caller, or -1 */
 } job;
@@ -64,7 +63,7 @@ struct fl_team {
     atomic_uint unfinished, phase; /* workers; barriers that have been met, ever */
     unsigned first_phase;          /* of this job */
     atomic_int arrived, sleepers;  /* at the barrier; who wait for `met` */
-    atomic_int given_up;           /* the caller did not wait for all to come */
+    _Atomic int64_t given_up;      /* ns until the caller no longer waited for all to come; or 0 */
     _Atomic int64_t worked, gone;  /* ns of this job's threads with a core, and without one */
     contention others[2];          /* of each kind of jobs; notes are made under the mutex */
     atomic_int patient;
@@ -283,8 +282,8 @@ static void run_absent(const job *j) {
         if (team.came[thread] != number) run_part(j, thread, NULL);
 }
 
-void fl_run(int threads, int brief, fl_body body, void *ctx) {
-    int kind = brief ? BRIEF_JOB : LONG_JOB;
+void fl_run(int threads, int patience, fl_body body, void *ctx) {
+    int kind = patience ? BRIEF_JOB : LONG_JOB;
     if (threads < 2 || alone(kind) || !try_mutex(&in_use)) {
         run_alone(body, ctx);
         return;
@@ -294,7 +293,8 @@ void fl_run(int threads, int brief, fl_body body, void *ctx) {
         run_alone(body, ctx);
         return;
     }
-    job next = {body, ctx, threads, brief && !atomic_load(&team.patient), now_ns(), this_core()};
+    if (atomic_load(&team.patient)) patience = 0;
+    job next = {body, ctx, threads, patience, now_ns(), this_core()};
     atomic_store(&team.arrived, 0);
     atomic_store(&team.given_up, 0);
     atomic_store(&team.worked, 0);
@@ -305,32 +305,32 @@ void fl_run(int threads, int brief, fl_body body, void *ctx) {
     run_part(&next, 0, &team);
     run_absent(&next);
     wait_for(&team.unfinished, 1, 0);
-    int64_t took = now_ns() - next.posted, won = -took;
-    if (!atomic_load(&team.given_up))
-        won = won_by_team(took, atomic_load(&team.worked), atomic_load(&team.gone));
-    note_won(kind, won);
+    int64_t took = now_ns() - next.posted, lost = atomic_load(&team.given_up);
+    int64_t won = won_by_team(took, atomic_load(&team.worked), atomic_load(&team.gone));
+    note_won(kind, lost ? -lost : won);
     unlock_mutex(&in_use);
 }
 
-/* The caller of a brief job waits at its first barrier, until COME at most. If some have not come
- * by then, and all who have are at the barrier, the job is given up: returns 0. */
+/* The caller of a brief job waits at its first barrier as long as it has patience. If some have not
+ * come by then, and all who have are at the barrier, the job is given up: returns 0. */
 static int come_together(fl_team *t, unsigned phase) {
-    int64_t until = t->current.posted + COME;
+    int64_t began = now_ns(), until = t->current.posted + t->current.patience;
     while (!spin_for(&t->phase, 0, phase, until)) {
         lock_mutex(&t->mutex);
         int absent = t->current.threads - t->present;
         int give_up = absent > 0 && atomic_load(&t->arrived) == t->present;
         if (give_up) {
             close_job((unsigned)absent);
-            atomic_store(&t->given_up, 1);
+            atomic_store(&t->given_up, now_ns() - t->current.posted);
             atomic_fetch_add(&t->phase, 1);
             wake_all(&t->met);
         }
         unlock_mutex(&t->mutex);
         if (give_up) return 0;
-        if (!absent) return 1;
+        if (!absent) break;
         until = now_ns() + WAIT;
     }
+    atomic_fetch_sub(&t->worked, now_ns() - began); /* it span */
     return 1;
 }
 
@@ -343,10 +343,10 @@ int fl_barrier(fl_team *t) {
         wake_sleepers();
         return 0;
     }
-    if (!my_number && t->current.brief && phase == t->first_phase && !come_together(t, phase))
+    if (!my_number && t->current.patience && phase == t->first_phase && !come_together(t, phase))
         return 1;
     wait_for(&t->phase, 0, phase);
-    return phase == t->first_phase && atomic_load(&t->given_up);
+    return phase == t->first_phase && atomic_load(&t->given_up) > 0;
 }
 
 /* Every threads-th piece. */
