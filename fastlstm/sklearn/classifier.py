@@ -292,7 +292,7 @@ class LSTMClassifier(ClassifierMixin, SequenceEstimator):
         return earlier
 
     def _texts(self, X: Any) -> Texts:
-        texts = find_texts(X)
+        texts = find_texts(X, may_be_empty=True)
         if texts is None:
             raise ValueError("X holds no texts, expected some as in fit")
         return texts

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence, Set, ValuesView
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set, ValuesView
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -108,7 +108,9 @@ class TextReader:
 
     def whole(self, texts: Texts) -> TokenRows:
         """Return texts with all their words for a linear part, and the marks between them."""
-        cut = self.rule if callable(self.rule) else partial(tokens_with_marks, analyzer=self.rule)
+        if callable(self.rule):
+            return TokenRows.from_lists(map(self._words, texts))
+        cut = partial(tokens_with_marks, analyzer=self.rule)
         return TokenRows.from_lists(cut(t) if isinstance(t, str) else list(t) for t in texts)
 
     def _counts(self, texts: Texts, weights: Array | None) -> Counter[str]:
@@ -123,7 +125,19 @@ class TextReader:
     def _words(self, text: Any) -> Sequence[str]:
         if not isinstance(text, str):
             return list(text)
-        return self.rule(text) if callable(self.rule) else tokenize(text, self.rule)
+        return _cut(self.rule, text) if callable(self.rule) else tokenize(text, self.rule)
+
+
+def _cut(analyzer: Callable[[str], Iterable[str]], text: str) -> list[str]:
+    """Return the words that an analyzer of the user's makes of a text, checked."""
+    found = analyzer(text)
+    words: list[Any] = list(found) if isinstance(found, Iterable) else [found]
+    wrong = [word for word in words if not isinstance(word, str)]
+    if wrong:
+        raise TypeError(
+            f"analyzer gave {wrong[0]!r:.50} for {text!r:.50}, expected a list of strings"
+        )
+    return words
 
 
 def _rule(texts: Texts, analyzer: Analyzer) -> Analyzer:
@@ -199,11 +213,12 @@ def select(found: Texts | Numbers, rows: NDArray[np.intp]) -> Texts | Numbers:
     return found._replace(values=found.values[steps.tokens], lengths=steps.lengths)
 
 
-def find_texts(X: Any, name: str = "X") -> Texts | None:
+def find_texts(X: Any, name: str = "X", *, may_be_empty: bool = False) -> Texts | None:
     """Return the rows of X if they are strings or lists of words, else None.
 
-    Messages call it by its `name`. Raises ValueError if X is a string itself, a column of a table
-    or no list, if rows are bytes, or only some are texts.
+    Lists that are all empty tell no texts from numbers: they are texts only where they
+    `may_be_empty`. Messages call it by its `name`. Raises ValueError if X is a string
+    itself, a column of a table or no list, if rows are bytes, or only some are texts.
     """
     if isinstance(X, (str, bytes)):
         raise ValueError(f"{name} is a {type(X).__name__}, expected a list of texts")
@@ -220,7 +235,7 @@ def find_texts(X: Any, name: str = "X") -> Texts | None:
             f"{name}[{at}] is {rows[at]!r:.50}, which is bytes, expected text: decode it"
         )
     kinds = [_is_text(row) for row in rows]
-    if True not in kinds:
+    if True not in kinds and not (may_be_empty and rows and set(kinds) == {None}):
         return None
     if False in kinds:
         at = kinds.index(False)

@@ -118,6 +118,32 @@ def test_a_table_keeps_its_columns_and_series_need_not() -> None:
     assert (by_table.n_features_in_, by_series.n_features_in_) == (5, 1)
 
 
+def test_empty_lists_of_words_are_read_alone_as_beside_others() -> None:
+    texts, labels = opinions(16)
+    for parts in ("net", "linear", "joined"):
+        model = small(parts=parts).fit([text.split() for text in texts], labels)
+        alone = model.predict_proba([[]])
+        np.testing.assert_array_equal(model.predict_proba([[], ["a"]])[:1], alone)
+        np.testing.assert_array_equal(model.predict_proba([[], []]), np.repeat(alone, 2, axis=0))
+        with pytest.raises(ValueError, match="X holds no texts, expected some as in fit"):
+            model.predict_proba([])
+
+
+def test_an_analyzer_gives_strings() -> None:
+    texts, labels = opinions(16)
+    expected = small().fit(texts, labels).predict_proba(texts)
+    model = small(analyzer=lambda text: iter(text.split())).fit(texts, labels)
+    np.testing.assert_array_equal(model.predict_proba(texts), expected)
+    for wrong, told in (
+        (lambda text: None, "analyzer gave None for"),
+        (lambda text: [*text.split(), 5], "analyzer gave 5 for"),
+        (str.encode, "analyzer gave "),
+    ):
+        for parts in ("net", "linear"):
+            with pytest.raises(TypeError, match=f"{told}.*, expected a list of strings"):
+                small(parts=parts, analyzer=wrong).fit(texts, labels)
+
+
 def test_texts_are_split_as_asked() -> None:
     texts, labels = opinions(16)
     split = [text.split() for text in texts]
