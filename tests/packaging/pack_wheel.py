@@ -12,6 +12,7 @@ from pathlib import Path
 from check_dist import only
 
 ITERATIONS = 5  # more find nothing that counts
+BLOCKS = 0  # in how many a file may be cut, each with a code of its own: any number
 
 
 def pack(wheel: Path) -> None:
@@ -19,7 +20,10 @@ def pack(wheel: Path) -> None:
     from zopfli import ZipFile
 
     packed = wheel.with_suffix(".packed")
-    with zipfile.ZipFile(wheel) as old, ZipFile(packed, "w", iterations=ITERATIONS) as new:
+    with (
+        zipfile.ZipFile(wheel) as old,
+        ZipFile(packed, "w", iterations=ITERATIONS, block_splitting_max=BLOCKS) as new,
+    ):
         for file in old.infolist():
             new.writestr(file, old.read(file))
     packed.replace(wheel)
