@@ -138,7 +138,10 @@ def test_a_horizon_that_never_ends_is_refused(
     data = write(tmp_path / "newer.csv", lines())
     told = fails("forecast", "--from", done, data, "--horizon", 10**9 - 1)
     assert "horizon is 999,999,999, expected at most 60,000: 10,000 times the 6 steps" in told
-    days = [[str(HOURS[0].astype("M8[D]") + 365 * n), *row[1:]] for n, row in enumerate(lines())]
+    days = [
+        [str(HOURS[0].astype("M8[D]") + np.timedelta64(365 * n, "D")), *row[1:]]
+        for n, row in enumerate(lines())
+    ]
     data = write(tmp_path / "years.csv", days)
     line = ["--time", "hour", "--target", "load", *QUICK[:2], "--epochs", "0"]
     assert forecast(data, *line, "--out", tmp_path / "run") == 0
@@ -150,7 +153,10 @@ def test_a_horizon_that_never_ends_is_refused(
 def test_a_table_of_other_steps_is_refused(
     done: Path, tmp_path: Path, fails: Callable[..., str]
 ) -> None:
-    days = [[str(HOURS[0].astype("M8[D]") + n), *row[1:]] for n, row in enumerate(lines(ahead=6))]
+    days = [
+        [str(HOURS[0].astype("M8[D]") + np.timedelta64(n, "D")), *row[1:]]
+        for n, row in enumerate(lines(ahead=6))
+    ]
     data = write(tmp_path / "days.csv", days)
     told = fails("forecast", "--from", done, data)
     assert "days.csv has steps of 1 day, expected 1:00:00 as in fit" in told
