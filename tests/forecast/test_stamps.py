@@ -72,7 +72,7 @@ def test_a_month_on_another_day_is_out_of_step(at: int) -> None:
     stamps = np.arange("2001-01", "2002-01", dtype="datetime64[M]").astype(
         "datetime64[D]"
     ) + np.timedelta64(14, "D")
-    stamps[at] += 2
+    stamps[at] += np.timedelta64(2, "D")
     with pytest.raises(ValueError, match=f"{max(1, at) + 1:02}-1[57].*expected steps of a month"):
         check_even("stamps", as_stamps("stamps", stamps))
 
