@@ -27,7 +27,9 @@ DOCUMENTED = (
     "models", "nn", "onnx", "sklearn", "text", "torch", "train", "tune",
 )  # fmt: skip
 RAISE = re.compile(r"^ +raise (\w+Error)\b", re.MULTILINE)
-NEEDS = {"custom": "numba", "sklearn": "sklearn", "torch": "torch", "tune": "optuna"}
+NEEDS = {
+    "custom": "numba", "onnx": "onnx", "sklearn": "sklearn", "torch": "torch", "tune": "optuna"
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("module", [fl, nn, kernels], ids=lambda m: m.__name__)
