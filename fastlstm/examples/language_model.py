@@ -104,11 +104,10 @@ def train(
     """Train from the start, or go on; return the exit status: after Ctrl-C that of its signal."""
     status = 0
     if out and given.resume:
-        trainer.load(out.checkpoint)
+        out.go_on(trainer, data.symbols)
     elif out:
         out.check_free()
-        if out.writes:
-            data.symbols.save(out.symbols)
+        out.begin(data.symbols)
     try:
         parts = (data.train[: given.limit], data.validation)
         trainer.fit(*trainer.task.source(trainer.model, *parts))

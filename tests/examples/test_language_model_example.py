@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from fastlstm.examples import language_model
+from fastlstm.text import load_language
 from fastlstm.train import checkpoint
 from fastlstm.train.language.run import PRESETS, LanguageOptions
 from fastlstm.train.model_file import load_model
@@ -155,6 +156,23 @@ def test_a_run_does_not_go_on_with_another_text(
     assert figures(run(capsys, *words, "--resume"))["finished"]
 
 
+def test_a_run_killed_before_its_first_checkpoint_goes_on(
+    book: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """From the beginning, of the same tokens alone; without its checkpoint a model stays."""
+    data, out = ["--data", book], tmp_path / "run"
+    expected = timeless(figures(run(capsys, *data)))
+    out.mkdir()
+    load_language(book).symbols.save(out / "symbols.json")  # all that there is until then
+    given = [*SMALL, *map(str, data), "--out", str(out), "--resume"]
+    assert language_model.main([*given, "--level", "word"]) == 1
+    assert "symbols.json is of another run: its tokens differ" in capsys.readouterr().err
+    assert timeless(figures(run(capsys, *data, "--out", out, "--resume"))) == expected
+    (out / "checkpoint.safetensors").unlink()
+    assert language_model.main(given) == 1
+    assert "there is no checkpoint at" in capsys.readouterr().err
+
+
 def test_ctrl_c_leaves_the_averaged_weights(
     book: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -191,7 +209,7 @@ WRONG: list[tuple[list[str], str]] = [
     (["--lr", "-1"], "lr is -1.0, expected at least 0"),
     (["--temperature", "-1"], "temperature is -1.0, expected 0 or more"),
     (["--sample", "-5"], "length is -5, expected at least 0"),
-    (["--resume", "--out", "gone"], "there is no checkpoint at gone"),
+    (["--resume", "--out", "gone"], "gone holds no run to resume: there is no symbols.json"),
     (["--lr", "1e40", "--optimizer", "sgd", "--clip", "0"], "smaller learning rate"),
 ]
 

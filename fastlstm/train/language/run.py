@@ -15,9 +15,9 @@ from fastlstm.models.cutoffs import DIV_VALUE, choose_cutoffs
 from fastlstm.models.model import LAYERS
 from fastlstm.nn.check import check_choice
 from fastlstm.text import LanguageData
-from fastlstm.text.symbols import LEVELS
+from fastlstm.text.symbols import LEVELS, Symbols
 from fastlstm.train.average import Average
-from fastlstm.train.checkpoint import of_precision
+from fastlstm.train.checkpoint import CheckpointError, of_precision
 from fastlstm.train.listener import Listener
 from fastlstm.train.optim import OPTIMIZERS, optimizer
 from fastlstm.train.output_folder import OutputFolder
@@ -120,6 +120,27 @@ class LanguageFolder(OutputFolder):
             raise FileExistsError(
                 f"folder={self.path} holds a model: resume= it, or name another folder"
             )
+
+    def begin(self, symbols: Symbols) -> None:
+        """Mark the folder as that of a model of these tokens."""
+        if self.writes:
+            symbols.save(self.symbols)
+
+    def go_on(self, trainer: Trainer, symbols: Symbols) -> None:
+        """Load where a run stands; one that was killed before its first checkpoint begins anew.
+
+        Raises FileNotFoundError if the folder holds no run; CheckpointError if it holds another.
+        """
+        if not self.holds_run:
+            raise FileNotFoundError(
+                f"{self.path} holds no run to resume: there is no {self.mark.name}"
+            )
+        if self.checkpoint.exists() or self.model.exists():
+            trainer.load(self.checkpoint)
+            return
+        begun = Symbols.load(self.symbols)
+        if (begun.level, begun.tokens) != (symbols.level, symbols.tokens):
+            raise CheckpointError(f"{self.symbols} is of another run: its tokens differ")
 
 
 def build_trainer(
