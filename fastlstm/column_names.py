@@ -1,9 +1,11 @@
-"""The names that tables of pandas, polars and Arrow have for their columns, and their order."""
+"""Tables and columns of pandas, polars and Arrow: the names of columns, their order, their rows."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
+
+import numpy as np
 
 
 def names_of(table: Any) -> tuple[str, ...]:
@@ -30,3 +32,11 @@ def check_order(
                 f"column {at} of {name} is {column!r:.60}, which is column "
                 f"{expected.index(column)} {there}: give the columns in that order"
             )
+
+
+def as_rows(X: Any) -> Any:
+    """Return X, a series of polars or an array of Arrow as one of NumPy."""
+    is_column = len(getattr(X, "shape", (0,))) == 1 and hasattr(X, "__len__")
+    if is_column and hasattr(X, "__array__") and not hasattr(X, "ndim"):
+        return np.asarray(X)
+    return X

@@ -16,7 +16,7 @@ from numpy.typing import DTypeLike, NDArray
 from sklearn.utils import assert_all_finite, check_array
 from sklearn.utils.validation import validate_data
 
-from fastlstm.column_names import check_order, names_of
+from fastlstm.column_names import as_rows, check_order, names_of
 from fastlstm.kernels.masked import refuse_masked
 from fastlstm.linear import TokenRows
 from fastlstm.nn.module import Array
@@ -302,14 +302,6 @@ def _concatenate(rows: list[Any]) -> Numbers:
         values = values.astype(np.float64)
     lengths = np.array([len(array) for array in arrays], dtype=np.int64)
     return Numbers(values, lengths, names=names)
-
-
-def as_rows(X: Any) -> Any:
-    """Return X, a series of polars or an array of Arrow as one of NumPy."""
-    is_column = len(getattr(X, "shape", (0,))) == 1 and hasattr(X, "__len__")
-    if is_column and hasattr(X, "__array__") and not hasattr(X, "ndim"):
-        return np.asarray(X)
-    return X
 
 
 def _is_list(X: Any) -> bool:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -50,11 +52,47 @@ def test_a_run_predicts_as_the_command_does(run: Path, capsys: pytest.CaptureFix
     assert trained.predict([]) == []
 
 
-def test_texts_that_are_none(run: Path) -> None:
+class Column:
+    """Texts as a table has them: its names where it has several columns."""
+
+    def __init__(self, *shape: int) -> None:
+        self.shape, self.ndim = shape, len(shape)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(TEXTS if self.ndim == 1 else ["text"])
+
+
+class Arrow(list[int]):
+    """Rows that are no strings before they are an array, as those of Arrow."""
+
+    def __array__(self, *ignored: Any, **more: Any) -> Any:
+        return np.array(TEXTS, object)
+
+
+def test_texts_of_any_kind_with_an_order(run: Path) -> None:
     trained = fl.load(run)
-    for texts in ("one text", [1, 2]):
-        with pytest.raises(TypeError, match="expected a list of strings"):
-            trained.predict(texts)
+    expected = trained.predict(TEXTS)
+    for texts in (tuple(TEXTS), (t for t in TEXTS), np.array(TEXTS), Column(3), Arrow()):
+        assert trained.predict(texts) == expected
+    assert trained.predict(iter(())) == []
+
+
+WRONG: list[Any] = [
+    "one text", b"one text", [1, 2], ["one", None], [b"one"], [["one"]], {"one": 1}, {"one"},
+    None, 3, np.array("one"), np.array([["one"]]), Column(3, 1),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("texts", WRONG, ids=lambda texts: f"{texts!r:.30}")
+def test_texts_that_are_none(run: Path, texts: Any) -> None:
+    """Of a table or a dict the names would be read, of a string the letters."""
+    trained = fl.load(run)
+    for read in (trained.predict, trained.encode):
+        with pytest.raises(TypeError, match="^texts.* is .*, expected a list of strings"):
+            read(texts)
 
 
 def test_the_model_of_a_run(net: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -18,6 +18,7 @@ from fastlstm.linear import TokenRows
 from fastlstm.models import TextClassifier
 from fastlstm.runtime import num_threads, worker_threads
 from fastlstm.text import Encoded, Vocabulary
+from fastlstm.text.given import listed
 from fastlstm.text.marks import is_mark
 from fastlstm.train.checkpoint import CheckpointError
 from fastlstm.train.classifier.config import Config
@@ -78,9 +79,9 @@ class LoadedRun:
         net = self.parts.net
         return self.config.precision if net is None else net.recurrent.precision
 
-    def encode(self, texts: Sequence[str]) -> ReadTexts:
+    def encode(self, texts: Iterable[str]) -> ReadTexts:
         """Return texts as the run was trained on them: word ids, cut to length, and the whole."""
-        whole = None
+        texts, whole = listed(texts), None
         if self.parts.linear is None:
             encoded = self.vocab.encode_texts(texts, [0] * len(texts))
         else:  # which reads more than the net, of texts that are cut once
@@ -113,18 +114,18 @@ class LoadedRun:
         check = partial(check_one_run, path, config=self.config, vocab=self.vocab)
         return read_hashes(path, check)
 
-    def predict(self, texts: Sequence[str]) -> list[str]:
+    def predict(self, texts: Iterable[str]) -> list[str]:
         """Return the label of each text; see `predict_proba`."""
         return [self.labels[best] for best in self.predict_proba(texts).argmax(axis=1).tolist()]
 
-    def predict_proba(self, texts: Sequence[str]) -> Float64:
+    def predict_proba(self, texts: Iterable[str]) -> Float64:
         """Return the probability of each class, in the order of `labels`, float64 [N, C].
 
-        Raises TypeError if `texts` is no list of strings.
+        The texts may be a list, a column of a table or an iterator. Raises TypeError if `texts` is
+        none of these, or one of them is no string.
         """
-        if isinstance(texts, str) or not all(isinstance(text, str) for text in texts):
-            raise TypeError(f"texts is {texts!r:.60}, expected a list of strings")
-        if not len(texts):
+        texts = listed(texts)
+        if not texts:
             return np.zeros((0, len(self.labels)))
         proba: Float64 = np.exp(self.log_probabilities(self.encode(texts)))
         return proba
