@@ -15,6 +15,7 @@ from fastlstm.nn.chain import Chain, Magnitude
 from fastlstm.nn.chain.part import ChainPart
 from fastlstm.nn.embedding import Embedding
 from fastlstm.nn.module import Module
+from fastlstm.nn.parameter import check_finite
 from fastlstm.nn.recurrent import Recurrent
 
 
@@ -22,9 +23,12 @@ def as_sequential(model: Any) -> Sequential:
     """Return the layers of a model, which it shares; rows come first.
 
     Of a `TextClassifier` those beside its bigrams. Raises TypeError if it is no model, or one that
-    has other connections.
+    has other connections; ValueError if a parameter is not finite, which no reader takes.
     """
     model = as_written(of_run(model))
+    if isinstance(model, Module):
+        for name, parameter in model.named_parameters():
+            check_finite(name, parameter.data)
     if isinstance(model, Sequential):
         return model
     if isinstance(model, (TextClassifier, SequenceClassifier)):

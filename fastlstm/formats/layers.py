@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from fastlstm.nn.module import Module
 
@@ -27,3 +28,10 @@ class Layers(dict[str, Module]):
         lines = [f"  ({name}): {layer!r}".replace("\n", "\n  ") for name, layer in self.items()]
         lines += [f"  left out {name}: {why}" for name, why in self.left_out.items()]
         return "\n".join(["Layers(", *lines, ")"]) if lines else "Layers()"
+
+
+def check_names(layers: Mapping[Any, object]) -> None:
+    """Raise TypeError unless all layers have names that a file can hold."""
+    for name in layers:
+        if not isinstance(name, str):
+            raise TypeError(f"layers has the name {name!r:.60}, expected a string")

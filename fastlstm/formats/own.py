@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from fastlstm.formats.describe import build, describe, set_settings, settings_of, shapes_of
-from fastlstm.formats.layers import Layers
+from fastlstm.formats.layers import Layers, check_names
 from fastlstm.formats.run import LanguageRun
 from fastlstm.formats.sequential import Sequential
 from fastlstm.formats.shapes import check_shapes
@@ -26,7 +26,7 @@ KIND = "layers"
 
 def save_own(model: Any, path: Path) -> None:
     """Write a layer or a model; see `fastlstm.save`."""
-    model = as_written(model)
+    model = as_written(of_run(model))
     if isinstance(model, Translator):
         model.save(path)
         return
@@ -38,9 +38,15 @@ def save_own(model: Any, path: Path) -> None:
 
 
 def as_written(model: Any) -> Any:
-    """Return a list as a `Sequential`, a dict as `Layers`, and all else as it is."""
-    if isinstance(model, Mapping) and not isinstance(model, Layers):
-        return Layers(model)
+    """Return a list as a `Sequential`, a dict as `Layers`, and all else as it is.
+
+    Raises TypeError or ValueError for a dict that no file could give back.
+    """
+    if isinstance(model, Mapping):
+        if not model:
+            raise ValueError("layers is empty, expected at least one")
+        check_names(model)
+        return model if isinstance(model, Layers) else Layers(model)
     return Sequential(model) if type(model) in (list, tuple) else model
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from fastlstm.formats.layers import check_names
 from fastlstm.formats.recurrence import Recurrence
 from fastlstm.formats.steps import Mask, Step
 from fastlstm.kernels.rows import check_lengths
@@ -36,6 +37,7 @@ class Sequential(Module):
     def __init__(self, layers: Mapping[str, Module] | Iterable[Module]) -> None:
         if not isinstance(layers, Mapping):
             layers = {str(number): layer for number, layer in enumerate(layers)}
+        check_names(layers)
         for name, layer in layers.items():
             if not isinstance(layer, Module):
                 raise TypeError(f"layers[{name!r}] is a {type(layer).__name__}, expected a Module")

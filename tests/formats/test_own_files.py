@@ -12,6 +12,7 @@ from format_cases import LAYERS, MODELS, filled, same_bits
 
 import fastlstm as fl
 from fastlstm.formats.describe import KINDS, SETTINGS, describe
+from fastlstm.formats.kinds import WRITERS
 from fastlstm.formats.layers import Layers
 from fastlstm.formats.recurrence import Recurrence
 from fastlstm.formats.sequential import Sequential
@@ -123,19 +124,38 @@ def test_what_cannot_be_written_is_named(tmp_path: Path) -> None:
         (Net(), r"Net is of no class that can be written, expected one of LSTM"),
         ({"a": 5}, r"layers\['a'\] is a int"),
         (5, "model is a int"),
+        ({1: fl.Linear(2, 2)}, "layers has the name 1, expected a string"),
         ([fl.Linear(2, 2), 5], r"layers\['1'\] is a int"),
     ):
         with pytest.raises(TypeError, match=told):
             fl.save(model, path)
     layer = fl.Linear(2, 2)
-    layer.weight.data[1, 0] = np.nan
-    with pytest.raises(ValueError, match=r"weight\[1, 0\] is nan"):
-        fl.save(layer, path)
     with pytest.raises(ValueError, match=r"a\.npz does not end in one of \.safetensors, \.pt"):
         fl.save(layer, tmp_path / "a.npz")
-    with pytest.raises(ValueError, match="layers is empty"):
-        fl.save([], path)
+    for nothing in ([], {}, Layers()):
+        with pytest.raises(ValueError, match="layers is empty"):
+            fl.save(nothing, path)
     assert not list(tmp_path.iterdir())
+
+
+NEEDS = {".onnx": "onnx", ".keras": "h5py", ".h5": "h5py", ".weights.h5": "h5py"}
+
+
+@pytest.mark.parametrize("ending", WRITERS)
+def test_weights_that_are_not_finite_are_not_written(ending: str, tmp_path: Path) -> None:
+    """No reader here takes them."""
+    if ending in NEEDS:
+        pytest.importorskip(NEEDS[ending])
+    layer = fl.Linear(2, 2)
+    layer.weight.data[1, 0] = np.nan
+    with pytest.raises(ValueError, match=r"weight\[1, 0\] is nan"):
+        fl.save(layer, tmp_path / f"a{ending}")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_name_of_a_layer_is_a_string() -> None:
+    with pytest.raises(TypeError, match="layers has the name 1, expected a string"):
+        Sequential({1: fl.Linear(2, 2)})  # type: ignore[dict-item]
 
 
 def test_names_that_meet_are_refused(tmp_path: Path) -> None:

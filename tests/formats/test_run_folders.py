@@ -104,6 +104,15 @@ def test_the_model_of_a_run(net: Path) -> None:
     assert (a == b).all()
 
 
+def test_a_run_is_saved_as_its_model(net: Path, tmp_path: Path) -> None:
+    trained, path = fl.load(net), tmp_path / "model.safetensors"
+    fl.save(trained, path)
+    saved = fl.load(path)
+    assert saved.options == trained.model.options
+    for name, value in trained.model.state_dict().items():
+        assert (saved.state_dict()[name] == value).all()
+
+
 def test_a_run_is_exported(net: Path, tmp_path: Path) -> None:
     """Its model, from the ids that its words have to logits."""
     pytest.importorskip("onnx")
