@@ -79,9 +79,8 @@ class Linear(Precise):
         x = as_array("x", x, self.dtype)
         x = check_array("x", x, self.dtype, (None,) * (x.ndim - 1) + (self.in_features,))
         weight, bias = self.weight.data, None if self.bias is None else self.bias.data
-        if self.precision == "float32":
-            rowwise = weight.size <= ROWWISE_WEIGHTS
-            y: Array = np.matmul(weight, x[..., None])[..., 0] if rowwise else x @ weight.T
+        if self.precision == "float32" and weight.size <= ROWWISE_WEIGHTS:
+            y: Array = np.matmul(weight, x[..., None])[..., 0]
             if bias is not None:
                 y += bias
             return y
@@ -105,7 +104,5 @@ class Linear(Precise):
         rows = dy.reshape(-1, self.out_features)
         add_products(self.weight.grad, rows, x.reshape(-1, self.in_features), precision)
         ready(self.bias, self.weight)
-        if precision == "float32":
-            return dy @ self.weight.data
         dx: Array = products(rows, self.weight.data.T, precision).reshape(x.shape)
         return dx

@@ -52,13 +52,16 @@ def set_everywhere(modules: Mapping[str, Any], precision: str) -> None:
             raise ValueError(f"{name}: {error}" if name else str(error)) from None
 
 
-# Multiply-adds of float32, about 0.1 ms, from which on products are the compiled kernels' own.
-# NumPy's BLAS is as fast, but its threads spin beside those of the kernels and take their cores.
-LARGE = 1 << 23
+# Multiply-adds of a product of float32 above which OpenBLAS, which NumPy's wheels come with, shares
+# it among threads of its own. They spin for 30 ms after it, on the cores of the kernels: a training
+# step beside them is as slow as on one thread. On one thread the kernels are as fast from there on;
+# below, and for a single row, which they would not pack twice, NumPy is faster.
+SHARED = 1 << 18
 
 
-def _is_large(a: Array, b: Array) -> bool:
-    if a.ndim > 2 or not a.dtype == b.dtype == np.float32 or a.size * len(b) < LARGE:
+def _would_be_shared(a: Array, b: Array) -> bool:
+    (n, K), m = a.shape[-2:], b.shape[-2]
+    if n == 1 or n * m * K <= SHARED or not a.dtype == b.dtype == np.float32:
         return False
     return kernels.default_backend() == "native"
 
@@ -76,7 +79,7 @@ def products(
 
     With `out`, C-contiguous, the result is written to it, or added to what it holds.
     """
-    if precision != "float32" or _is_large(a, b):
+    if precision != "float32" or _would_be_shared(a, b):
         options: dict[str, Any] = {"precision": precision, "out": out, "add": add}
         return kernels.backend().matmul(a, b, bias, n_threads=get_num_threads(), **options)
     made: Array = np.matmul(a, b.swapaxes(-1, -2), out=None if add else out)

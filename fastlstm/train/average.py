@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from fastlstm.kernels.adam import WeightSum
 from fastlstm.nn.module import Array
 from fastlstm.nn.parameter import Parameter
-from fastlstm.train.parameters import Parameters, trainable_parameters
+from fastlstm.train.parameters import Parameters, row_blocks, trainable_parameters
 from fastlstm.train.state import Stateful
 
 
@@ -58,8 +58,10 @@ class Average(Stateful):
         """Add the weights that the coming optimizer step will change to their sums."""
         for name, parameter in self._parameters:
             if parameter.has_grad:
-                rows = slice(None) if parameter.rows is None else parameter.rows.index
-                add_weights(self.due(name, parameter), parameter.data, rows)
+                due, sparse = self.due(name, parameter), parameter.rows
+                blocks = row_blocks(parameter.data) if sparse is None else [sparse.index]
+                for rows in blocks:
+                    add_weights(due, parameter.data, rows)
         self.steps += 1
 
     def due(self, name: str, parameter: Parameter) -> WeightSum:

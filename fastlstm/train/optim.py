@@ -30,7 +30,12 @@ from fastlstm.nn.parameter import Parameter
 from fastlstm.runtime import get_num_threads
 from fastlstm.shown import shown
 from fastlstm.train.average import Average, add_weights
-from fastlstm.train.parameters import NamedParameter, Parameters, trainable_parameters
+from fastlstm.train.parameters import (
+    NamedParameter,
+    Parameters,
+    row_blocks,
+    trainable_parameters,
+)
 from fastlstm.train.state import Stateful
 
 # Increasing numbers of the rows that have a gradient; None for all rows.
@@ -138,18 +143,28 @@ class SGD(Optimizer):
         self, parameter: Parameter, g: Array, rows: RowIndex, state: list[Array],
         scale: float, total: WeightSum | None,
     ) -> None:  # fmt: skip
-        chosen = slice(None) if rows is None else rows
+        if rows is not None:
+            self._update_rows(parameter.data, g, rows, state, scale, total)
+            return
+        for block in row_blocks(parameter.data):
+            self._update_rows(parameter.data, g[block], block, state, scale, total)
+
+    def _update_rows(
+        self, weights: Array, g: Array, rows: Any, state: list[Array],
+        scale: float, total: WeightSum | None,
+    ) -> None:  # fmt: skip
+        """Update the chosen rows, given their gradient."""
         if total is not None:
-            add_weights(total, parameter.data, chosen)
+            add_weights(total, weights, rows)
         if scale != 1.0:
             g = g * g.dtype.type(scale)
         if self.weight_decay:
-            g = g + self.weight_decay * parameter.data[chosen]
+            g = g + self.weight_decay * weights[rows]
         if self.momentum:
-            velocity = self.momentum * state[0][chosen] + g
-            state[0][chosen] = velocity
+            velocity = self.momentum * state[0][rows] + g
+            state[0][rows] = velocity
             g = g + self.momentum * velocity if self.nesterov else velocity
-        parameter.data[chosen] -= self.lr * g
+        weights[rows] -= self.lr * g
 
 
 class Adam(Optimizer):

@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TypeAlias
+from collections.abc import Iterable, Iterator
+from typing import Any, TypeAlias
 
-from fastlstm.nn.module import Module
+from fastlstm.nn.module import Array, Module
 from fastlstm.nn.parameter import Parameter
 
 NamedParameter = tuple[str, Parameter]
 Parameters: TypeAlias = Module | Iterable[Parameter] | Iterable[NamedParameter]
+
+# Elements of a parameter that are updated at a time: those of all arrays of a step, and what NumPy
+# puts between two operations, stay in a core's own cache. In one go each operation reads and writes
+# the whole memory of a large parameter.
+BLOCK = 1 << 15
+
+
+def row_blocks(array: Array) -> Iterator[Any]:
+    """Yield an index for each few rows of an array, of about `BLOCK` elements."""
+    if array.size <= BLOCK:
+        yield ...
+        return
+    rows = max(1, BLOCK * len(array) // array.size)
+    for start in range(0, len(array), rows):
+        yield slice(start, start + rows)
 
 
 def trainable_parameters(parameters: Parameters) -> list[NamedParameter]:

@@ -12,6 +12,7 @@ from cases import Array
 from rounded_layers import ROUNDED, assert_near
 
 import fastlstm as fl
+from fastlstm import kernels
 from fastlstm.kernels.reference.precision import int8_product, quantize, to_bfloat16
 from fastlstm.models import SoftmaxDecoder
 from fastlstm.nn import precision as of_products
@@ -101,9 +102,11 @@ def test_softmax_decoder_rounds_a_part_of_its_weight_at_a_time(precision: str) -
     assert peak < decoder.weight.data.nbytes / 2
 
 
-@pytest.mark.parametrize("large", [0, 1 << 62])
-def test_products_of_float32_by_either_library(large: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(of_products, "LARGE", large)
+@pytest.mark.parametrize("shared", [0, 1 << 62])
+def test_products_of_float32_by_either_library(
+    shared: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(of_products, "SHARED", shared)
     rng = np.random.default_rng(0)
     for n, m, K in ((1, 1, 1), (7, 40, 33), (70, 20, 300)):
         a, b, bias, out = (
@@ -122,3 +125,36 @@ def test_products_of_float32_by_either_library(large: int, monkeypatch: pytest.M
         np.testing.assert_allclose(out, exact, atol=1e-6 * K)
         double = of_products.products(a.astype(np.float64), b.astype(np.float64), "float32")
         assert double.dtype == np.float64
+
+
+@pytest.mark.parametrize("shared", [0, 1 << 62])
+def test_stacks_of_products_by_either_library(shared: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(of_products, "SHARED", shared)
+    rng = np.random.default_rng(1)
+    a, b = (rng.standard_normal((3, n, 40)).astype(np.float32) for n in (7, 50))
+    exact = a.astype(np.float64) @ b.astype(np.float64).swapaxes(1, 2)
+    across = np.ascontiguousarray(b.swapaxes(1, 2)).swapaxes(1, 2)
+    for right in (b, across):
+        np.testing.assert_allclose(of_products.products(a, right, "float32"), exact, atol=1e-4)
+
+
+@pytest.mark.skipif(kernels.default_backend() != "native", reason="needs the compiled kernels")
+def test_large_products_of_training_are_no_work_for_blas(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its threads would go on spinning on the cores of the kernels."""
+    sizes: list[int] = []
+
+    def matmul(a: Array, b: Array, out: Array | None = None) -> Array:
+        sizes.append(a.shape[-2] * a.shape[-1] * b.shape[-1])
+        made: Array = np.dot(a, b, out)
+        return made
+
+    monkeypatch.setattr(of_products.np, "matmul", matmul)
+    x = np.ones((40, 8, 130), np.float32)
+    for layer in (fl.Linear(130, 140, rng=0), SoftmaxDecoder(130, 140, rng=0)):
+        y, tape = layer.forward(x)
+        layer.backward(tape, y)
+    assert sizes == []
+    small = x[:2, :2, :130]
+    layer.backward(layer.forward(small)[1], layer(small))
+    assert sizes
+    assert max(sizes) <= of_products.SHARED

@@ -7,6 +7,7 @@ import pytest
 
 from fastlstm.nn import Parameter, RowGrad
 from fastlstm.train import SGD, Adam, AdamW, Average, clip_factor, clip_grad_norm_
+from fastlstm.train import parameters as of_parameters
 
 ROWS, WIDTH, STEPS = 7, 3, 40
 
@@ -157,3 +158,25 @@ def test_a_step_that_averages_and_clips_equals_the_three_apart(kind, backend_isa
         assert average.steps == 6
     for a, b in zip(*results, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-13, atol=1e-15)
+
+
+@pytest.mark.parametrize("shape", [(10, 3), (50,), (1, 40), ()], ids=str)
+def test_blocks_of_rows_change_no_bit(
+    shape: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def trained(block: int) -> list[np.ndarray]:
+        monkeypatch.setattr(of_parameters, "BLOCK", block)
+        rng = np.random.default_rng(0)
+        parameter = Parameter(rng.standard_normal(shape).astype(np.float32))
+        optimizer = SGD([parameter], lr=0.1, momentum=0.9, weight_decay=0.01)
+        taken, before = Average([parameter], 0.9), Average([parameter], 0.9)
+        for _ in range(3):
+            parameter.grad[...] = rng.standard_normal(shape)
+            before.before_step()
+            optimizer.step(scale=0.5, average=taken)
+        return [parameter.data, taken.weights()["0"], before.weights()["0"]]
+
+    blocks, whole = trained(7), trained(1 << 62)
+    for a, b in zip(blocks, whole, strict=True):
+        np.testing.assert_array_equal(a, b)
+    np.testing.assert_array_equal(blocks[1], blocks[2])
