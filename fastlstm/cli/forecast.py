@@ -24,6 +24,7 @@ from fastlstm.cli.parser import Parser
 from fastlstm.cli.processes import add_distributed_option, joined
 from fastlstm.cli.training import absolute, add_output_options, take_output, writing
 from fastlstm.distributed.launch import current
+from fastlstm.files.naming import named_path
 from fastlstm.forecast.folder import ForecastConfig, ForecastFolder
 from fastlstm.printable import say
 
@@ -205,7 +206,7 @@ def _with_model(given: dict[str, Any]) -> int:
     if "data" not in given:
         raise UsageError("DATA is missing: the table whose future is to be forecast")
     if out is not None:
-        out = Path(out)
+        out = named_path(out)
         if out.suffix.lower() != ".csv":
             raise UsageError(f"--out is {out}, expected a name that ends in .csv")
         if out.exists() and not overwrite:

@@ -6,7 +6,6 @@ import argparse
 import sys
 import textwrap
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,6 +22,7 @@ from fastlstm.cli.options import (
 )
 from fastlstm.cli.parser import Parser
 from fastlstm.cli.reading import typed_lines
+from fastlstm.files.naming import named_path
 from fastlstm.inside.collect import WORDS, Inspection, inspect_text
 from fastlstm.inside.page import check_bokeh, write_page
 from fastlstm.inside.picture import draw_text
@@ -61,7 +61,7 @@ def add_options(parser: Parser) -> None:
     parser.add_argument("path", metavar="RUN", help="folder of the run")
     parser.add_argument("text", metavar="TEXT", nargs="*",
                         help="the text; by default what the standard input holds")  # fmt: skip
-    parser.add_argument("--file", metavar="FILE", type=Path, help="read the text from FILE")
+    parser.add_argument("--file", metavar="FILE", type=named_path, help="read the text from FILE")
     parser.add_argument(
         "--encoding", metavar="S",
         help="of FILE or the standard input; by default UTF-8, or what a byte order mark says",
@@ -79,7 +79,7 @@ def add_options(parser: Parser) -> None:
         help="of a bidirectional run, which of the two (default forward)",
     )  # fmt: skip
     add_plot_option(parser, "the gates over the words")
-    parser.add_argument("--html", metavar="FILE.html", type=Path,
+    parser.add_argument("--html", metavar="FILE.html", type=named_path,
                         help='write an interactive page (needs "fastlstm[html]")')  # fmt: skip
     add_json_option(parser, "what is in the table")
 

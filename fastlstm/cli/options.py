@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from fastlstm.cli.errors import UsageError
 from fastlstm.cli.flags import flag
+from fastlstm.files.naming import named_path
 from fastlstm.printable import json_line
 from fastlstm.train.classifier.text_config import READING, TextConfig
 
@@ -65,7 +66,7 @@ def text_bar(total: int | None, show: bool, unit: str = "texts") -> tqdm[Any]:
 
 
 def add_plot_option(parser: Any, what: str) -> None:
-    parser.add_argument("--plot", metavar="FILE.png", type=Path,
+    parser.add_argument("--plot", metavar="FILE.png", type=named_path,
                         help=f'draw {what} (needs "fastlstm[plot]")')  # fmt: skip
 
 

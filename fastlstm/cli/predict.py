@@ -26,6 +26,7 @@ from fastlstm.cli.precision import add_precision_option, set_precision
 from fastlstm.cli.processes import add_distributed_option, joined
 from fastlstm.cli.reading import STANDARD_INPUT, asked_reading, reading_as, typed_lines
 from fastlstm.cli.results import check_results, results_file
+from fastlstm.files.naming import named_path
 from fastlstm.printable import say
 from fastlstm.text.pieces import in_pieces
 from fastlstm.text.plain_texts import lines_as_rows
@@ -66,14 +67,14 @@ def add_options(parser: Parser) -> None:
     parser.add_argument("texts", metavar="TEXT", nargs="*",
                         help="the texts; by default the lines of the standard input")  # fmt: skip
     parser.add_argument(
-        "--file", metavar="FILE", type=Path,
+        "--file", metavar="FILE", type=named_path,
         help="classify the rows or lines of FILE; - is the standard input",
     )  # fmt: skip
     add_reading_options(parser, labels=False)
     parser.add_argument("--probabilities", action="store_true",
                         help="write the probabilities of all classes")  # fmt: skip
     parser.add_argument(
-        "--out", metavar="FILE", type=Path,
+        "--out", metavar="FILE", type=named_path,
         help="write the rows with the results beside them to FILE (.csv, .tsv or .jsonl)",
     )  # fmt: skip
     parser.add_argument("--overwrite", action="store_true", help="replace what is in --out")

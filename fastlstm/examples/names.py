@@ -16,7 +16,6 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +30,7 @@ from fastlstm.examples.surnames import (
     split,
     to_ascii,
 )
+from fastlstm.files.naming import named_path
 from fastlstm.models import TextClassifier
 from fastlstm.nn.losses import cross_entropy, log_softmax
 from fastlstm.nn.module import Array
@@ -90,7 +90,8 @@ def read_options(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     add = parser.add_argument
     add("names", nargs="*", metavar="NAME", help="names to classify after the training")
-    add("--data", type=Path, metavar="FOLDER", help="LANGUAGE.txt files; default: made-up names")
+    add("--data", type=named_path, metavar="FOLDER",
+        help="LANGUAGE.txt files; default: made-up names")  # fmt: skip
     add("--balance", type=float, nargs="?", const=1.0, default=0.0, metavar="POWER",
         help="weight a language by its number of names to the power of -POWER (1 if not given): "
         "better macro, worse micro accuracy (default: 0, no weights)")  # fmt: skip

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
+from fastlstm.files.naming import named_path
 from fastlstm.kernels.call import PRECISIONS
 from fastlstm.runtime import MAX_THREADS, num_threads
 
@@ -69,7 +70,7 @@ def _threads(text: str) -> int:
 
 
 def _picture(text: str) -> Path:
-    path = Path(text)
+    path = named_path(text)
     if path.suffix.lower() != ".png":
         raise argparse.ArgumentTypeError(f"{text}, expected a name that ends in .png")
     if not path.parent.is_dir():

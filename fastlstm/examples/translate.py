@@ -16,12 +16,12 @@ import argparse
 import sys
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from fastlstm.cli.errors import exit_status
 from fastlstm.examples import toy_french
 from fastlstm.examples.options import add_precision, add_threads, check_least, threaded
+from fastlstm.files.naming import named_path
 from fastlstm.printable import json_line, say
 from fastlstm.text.pair_files import ParallelText, read_folder, read_pairs, split_pairs
 from fastlstm.text.pairs import Pair, words_and_marks
@@ -50,7 +50,8 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     raw, name = argparse.RawDescriptionHelpFormatter, "python -m fastlstm.examples.translate"
     parser = argparse.ArgumentParser(name, description=__doc__, formatter_class=raw)
     add = parser.add_argument
-    add("--data", type=Path, help="a file of pairs or a folder; without it sentences are generated")
+    add("--data", type=named_path,
+        help="a file of pairs or a folder; without it sentences are generated")  # fmt: skip
     add("--source", default="de", help="language of a folder to translate from (default: de)")
     add("--target", default="en", help="language of a folder to translate to (default: en)")
     add("--max-words", type=int, default=0, help="leave out pairs with a longer side; 0: none")
@@ -68,7 +69,8 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--no-attention", action="store_true")
     add("--beam", type=int, default=5)
     add("--alpha", type=float, default=1.0, help="length penalty; 0: none (default: 1)")
-    add("--out", type=Path, help="folder to keep the model in; a finished one is not trained again")
+    add("--out", type=named_path,
+        help="folder to keep the model in; a finished one is not trained again")  # fmt: skip
     add("--sentence", action="append", default=[], metavar="TEXT", help="translate it afterwards")
     add("--seed", type=int, default=0)
     add_precision(parser)

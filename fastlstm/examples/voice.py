@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from fastlstm.cli.errors import UsageError, exit_status
 from fastlstm.examples.options import add_plot, add_threads, threaded
 from fastlstm.examples.voice_model import FRAME, read_detector
+from fastlstm.files.naming import named_path
 from fastlstm.plotting import HIGH, LOW, QUIET, new_figure, plain_axes, save_png
 
 Array = NDArray[Any]
@@ -165,8 +166,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("model", nargs="?", type=Path, metavar="MODEL.onnx", help="the detector")
-    parser.add_argument("sound", nargs="?", type=Path, metavar="SOUND.wav", help="what it hears")
+    add, path = parser.add_argument, named_path
+    add("model", nargs="?", type=path, metavar="MODEL.onnx", help="the detector")
+    add("sound", nargs="?", type=path, metavar="SOUND.wav", help="what it hears")
     parser.add_argument(
         "--threshold", type=_probability, default=0.5, help="probability of speech (default: 0.5)"
     )

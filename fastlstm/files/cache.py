@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from fastlstm.files.naming import named_path
+
 
 def cache_folder() -> Path:
     """Return the folder for downloads, encodings and compiled code, which may not exist yet.
@@ -13,7 +15,7 @@ def cache_folder() -> Path:
     """
     chosen = os.environ.get("FASTLSTM_CACHE")
     if chosen:
-        return Path(chosen)
+        return named_path(chosen)
     import platformdirs
 
     return platformdirs.user_cache_path("fastlstm", appauthor=False)

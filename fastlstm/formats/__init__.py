@@ -73,6 +73,7 @@ def save(model: Any, path: str | os.PathLike[str]) -> None:
     ImportError
         If the kind needs a package that is not installed; the error names the extra.
     """
+    from fastlstm.files.naming import named_path
     from fastlstm.formats.kinds import find_writer
 
-    find_writer(path)(model, Path(path))
+    find_writer(path)(model, named_path(path))

@@ -10,6 +10,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from fastlstm.files.naming import named_path
 from fastlstm.files.opening import open_file
 from fastlstm.formats.errors import BAD_ARCHIVE
 
@@ -59,7 +60,7 @@ def find_writer(path: str | os.PathLike[str]) -> Callable[[Any, Any], None]:
 def _path(path: Any) -> Path:
     if not isinstance(path, (str, os.PathLike)):
         raise TypeError(f"path is a {type(path).__name__}, expected a str or a Path")
-    return Path(path)
+    return named_path(path)
 
 
 def _function(place: str) -> Any:

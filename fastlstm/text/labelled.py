@@ -7,6 +7,7 @@ from collections.abc import Iterator, Set
 from pathlib import Path
 from typing import NamedTuple
 
+from fastlstm.files.naming import named_path
 from fastlstm.notices import FastlstmWarning
 from fastlstm.text.class_folders import read_class_folder
 from fastlstm.text.json_rows import shown
@@ -75,7 +76,7 @@ def stream_labelled(path: str | Path, how: Reading | None = None) -> LabelledStr
 
     After a row without a label no more texts come; the rest is read for the message alone.
     """
-    path, how = Path(path).expanduser(), how or Reading()
+    path, how = named_path(path), how or Reading()
     if not path.exists():
         raise FileNotFoundError(f"{path} does not exist")
     if path.is_dir():

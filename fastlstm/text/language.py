@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from fastlstm.files.naming import named_path
 from fastlstm.files.opening import read_text
 from fastlstm.text.symbols import Symbols
 
@@ -66,7 +67,7 @@ def load_language(
     ValueError
         If a file is not UTF-8, a part has fewer than two tokens, or an option is out of range.
     """
-    name, texts = _read(None if path is None else Path(path).expanduser())
+    name, texts = _read(None if path is None else named_path(path))
     symbols = Symbols.from_text(texts[0], level, size)
     train, validation, test = (symbols.encode(text) for text in texts)
     for part, ids in zip(PARTS, (train, validation, test), strict=True):

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from fastlstm.files.naming import named_path
 from fastlstm.text.row_kinds import kind_by_name, read_rows
 from fastlstm.text.rows import FileRows, Reading, Row
 from fastlstm.text.which_columns import find_text, text_of
@@ -33,7 +34,7 @@ def read_plain(path: str | Path, how: Reading | None = None) -> list[str]:
         If it has no texts, cannot be decoded, lacks the column or is damaged; names the file and,
         where there is one, the line.
     """
-    path, how = Path(path).expanduser(), how or Reading()
+    path, how = named_path(path), how or Reading()
     if kind_by_name(path) is None:
         how = replace(how, format=None, delimiter=None)
     rows = read_rows(path, how, lines_as_rows)

@@ -7,6 +7,8 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
+from fastlstm.files.naming import named_path
+
 ARCHIVE_NAME = "aclImdb_v1.tar.gz"
 FOLDER_NAME = "aclImdb"
 CSV_NAME = "IMDB Dataset.csv"
@@ -59,7 +61,7 @@ def find_source(source: str | os.PathLike[str]) -> Source:
     """
     if source == "sample":
         return Source("sample", SAMPLE_PATH)
-    path = Path(source).expanduser()
+    path = named_path(source)
     if not path.exists():
         raise FileNotFoundError(f"source {str(path)!r} does not exist; {_EXPECTED}")
     if path.is_dir():

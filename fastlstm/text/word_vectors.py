@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 from unicodedata import normalize
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fastlstm.files.naming import named_path
 from fastlstm.text.packed import open_unpacked
 from fastlstm.text.vector_file import LookAhead, Record, VectorFile
 from fastlstm.text.vocabulary import SPECIAL
@@ -62,7 +62,7 @@ def read_word_vectors(
         number or not finite, the file ends before or after what it says, or more than one word in
         twenty is not UTF-8 (fewer are left out). Names the file and the line.
     """
-    path = Path(path).expanduser()
+    path = named_path(path)
     with open_unpacked(path) as source:
         file = VectorFile(path, LookAhead(source))
         found = _choose(file.records(), file.parse, wanted, room, tokenize)

@@ -10,6 +10,7 @@ from typing import ClassVar
 
 from fastlstm.distributed.launch import current
 from fastlstm.files.json_value import read_json
+from fastlstm.files.naming import named_path
 from fastlstm.files.writing import remove_temporary
 from fastlstm.train.folder_lock import FolderLock
 
@@ -44,7 +45,7 @@ class OutputFolder:
     """What every version wrote into the mark, a JSON object, and hardly anybody else does."""
 
     def __init__(self, path: str | Path) -> None:
-        self.path, self.writes = Path(path), current().first
+        self.path, self.writes = named_path(path), current().first
         self._lock = FolderLock(self.path)
 
     def __reduce__(self) -> tuple[type[OutputFolder], tuple[Path]]:

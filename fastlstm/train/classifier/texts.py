@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from fastlstm.files.naming import named_path
 from fastlstm.text.corpus import Texts
 from fastlstm.text.imdb import NO_LABEL
 from fastlstm.text.labelled import LabelledTexts, read_labelled
@@ -100,7 +101,7 @@ def _without_label(config: TextConfig) -> Texts | None:
     seen = {Path(path).resolve(): name for name, path in labelled if path is not None}
     texts: list[str] = []
     for path in config.unlabelled:
-        place = Path(path).expanduser().resolve()
+        place = named_path(path).resolve()
         if place in seen:
             raise ValueError(
                 f"unlabelled is {path}, which is {seen[place]} too: expected other texts"
