@@ -13,6 +13,7 @@ import numpy as np
 
 from fastlstm.kernels.arguments import plain, read_weights
 from fastlstm.kernels.call import DTYPES, Array, Weights
+from fastlstm.kernels.masked import refuse_masked
 from fastlstm.kernels.spec import CellSpec
 
 MAPS = ("relu", "sigmoid", "tanh", "magnitude")
@@ -230,15 +231,16 @@ def read_signal(
     TypeError
         If x is not an array of `dtype`.
     ValueError
-        If x has not that shape, or L is no multiple of `frame`.
+        If x has not that shape, L is no multiple of `frame`, or x masks some of its values.
     """
     if not isinstance(x, np.ndarray):
         raise TypeError(f"x is a {type(x).__name__}, expected a NumPy array of {dtype}")
     if x.dtype != dtype:
         raise TypeError(f"x has dtype {x.dtype}, expected {dtype}")
-    given: Array = x
+    refuse_masked("x", x)
+    given: Array = np.asarray(x)
     if channels == 1 and (x.ndim == 1 or (x.ndim == 2 and len(x) == batch_size)):
-        given = x[..., None]
+        given = given[..., None]
     single = given.ndim == 2 and batch_size == 1
     if single:
         given = given[None]

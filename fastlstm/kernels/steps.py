@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from fastlstm.kernels.call import Array, States
+from fastlstm.kernels.masked import refuse_masked
 from fastlstm.kernels.rows import Int64Array
 
 STREAM_IN_USE = (
@@ -39,7 +40,7 @@ def read_step(x: Any, shape: tuple[int, int], dtype: str) -> tuple[Array, bool]:
     TypeError
         If x is not an array of `dtype`.
     ValueError
-        If x is not of `shape` [N,I], nor [I] with N = 1.
+        If x is not of `shape` [N,I], nor [I] with N = 1, or masks some of its values.
     """
     single = getattr(x, "ndim", None) == 1 and shape[0] == 1
     checked = _checked("x", x, shape[1:] if single else shape, dtype)
@@ -102,4 +103,5 @@ def _checked(name: str, value: Any, shape: tuple[int, ...], dtype: str) -> Array
         raise TypeError(f"{name} has dtype {value.dtype}, expected {dtype}")
     if value.shape != shape:
         raise ValueError(f"{name} has shape {value.shape}, expected {shape}")
-    return value
+    refuse_masked(name, value)
+    return np.asarray(value)

@@ -6,18 +6,20 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastlstm.kernels.call import DTYPES
+from fastlstm.kernels.masked import refuse_masked
 from fastlstm.kernels.rows import any_array
 from fastlstm.nn.check import first
 from fastlstm.nn.module import Array
 
 
 def check_outputs(name: str, value: object, expected: str = "at least one element") -> Array:
-    """Return `value` after checking that it is a float32 or float64 array that is not empty."""
+    """Return `value` after checking that it is a float32 or float64 array, not empty nor masked."""
     if not isinstance(value, np.ndarray) or value.dtype not in DTYPES:
         kind = getattr(value, "dtype", type(value).__name__)
         raise TypeError(f"{name} is {kind}, expected a float32 or float64 array")
     if not value.size:
         raise ValueError(f"{name} has shape {value.shape}, expected {expected}")
+    refuse_masked(name, value)
     return value
 
 

@@ -90,6 +90,8 @@ def test_input_that_does_not_fit(backend_isa: str) -> None:
         (x.tolist(), "x is a list, expected a NumPy array of float32"),
         (x.astype("float64"), "x has dtype float64, expected float32"),
         (x.astype(">f4"), "expected float32"),
+        (x.astype("M8[s]"), "x has dtype datetime64[s], expected float32"),
+        (np.ma.masked_less(x, x.max()), "x masks"),
         (x[:1], "x has shape (1, 12, 2), expected (2, any, 2)"),
         (x[..., :1], "x has shape (2, 12, 1), expected (2, any, 2)"),
         (x[0], "x has shape (12, 2), expected (2, any, 2)"),

@@ -160,6 +160,9 @@ WRONG = [
     (np.zeros((1, N, I), np.float32), "x has shape (1, 3, 5), expected (3, 5)"),
     (np.zeros((N, I)) + 0.1, "float64"),
     (np.zeros((N, I), np.complex64), "complex64"),
+    (np.zeros((N, I), "M8[s]"), "x has dtype datetime64[s], expected float32"),
+    (memoryview(bytes(N * I)), "x is a memoryview, expected a NumPy array"),
+    (np.ma.masked_array(np.ones((N, I), np.float32), mask=np.eye(N, I)), "x masks 3 of its"),
     (tuple(np.zeros((N, I), np.float32)), "x is"),
     (None, "x is"),
 ]

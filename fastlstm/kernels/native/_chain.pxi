@@ -170,9 +170,8 @@ cdef class Chain:
     cdef bint take(self, x, Py_buffer *b) except -1:
         """Whether x is [N,F*P,C] as the kernel reads it, or [N,F*P] of one channel; then its
         buffer is held."""
-        if not PyObject_CheckBuffer(x):
+        if not get_buffer(x, b):
             return False
-        PyObject_GetBuffer(x, b, PyBUF_FORMAT | PyBUF_STRIDES)
         if ((b.ndim == 3 and b.shape[2] == self.C or b.ndim == 2 and self.C == 1)
                 and b.shape[0] == self.p.N and b.shape[1] > 0 and b.shape[1] % self.P == 0
                 and b.itemsize == self.itemsize and b.format[0] == self.code

@@ -25,7 +25,7 @@ _crf.pxi conditional random fields.
 
 from cpython.buffer cimport (
     PyBUF_FORMAT, PyBUF_STRIDES, PyBUF_WRITABLE, PyBuffer_FillInfo, PyBuffer_IsContiguous,
-    PyBuffer_Release, PyObject_CheckBuffer, PyObject_GetBuffer,
+    PyBuffer_Release, PyObject_GetBuffer,
 )
 from cpython.exc cimport PyErr_CheckSignals, PyErr_Clear
 from cpython.pycapsule cimport PyCapsule_GetPointer, PyCapsule_IsValid
@@ -145,6 +145,7 @@ def cell_names():
 
 # Looked up once: a single step takes a few microseconds in all.
 cdef object new_array = np.empty
+cdef object ndarray = np.ndarray
 
 cdef dict _numbers = {name: i for i, name in enumerate(cell_names())}
 cdef list _rows = [CELLS[name] for name in _numbers]

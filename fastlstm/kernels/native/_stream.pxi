@@ -131,9 +131,8 @@ cdef class Stream:
 
     cdef bint hold(self, array, int64_t n, int64_t size, Py_buffer *b) except -1:
         """Whether an array is [n,size] as the kernel reads it; then its buffer is held."""
-        if not PyObject_CheckBuffer(array):
+        if not get_buffer(array, b):
             return False
-        PyObject_GetBuffer(array, b, PyBUF_FORMAT | PyBUF_STRIDES)
         if (b.ndim == 2 and b.shape[0] == n and b.shape[1] == size
                 and b.itemsize == self.itemsize and b.format[0] == self.code
                 and (size == 1 or b.strides[1] == self.itemsize)

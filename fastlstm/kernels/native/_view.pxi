@@ -70,6 +70,18 @@ cdef class View:
         return True
 
 
+cdef bint get_buffer(array, Py_buffer *b) except -1:
+    """Whether it is an array of NumPy as it comes, not one with a mask, of numbers; then its buffer
+    is held."""
+    if type(array) is not ndarray:
+        return False
+    try:
+        PyObject_GetBuffer(array, b, PyBUF_FORMAT | PyBUF_STRIDES)
+    except ValueError:  # dates are in no buffer
+        return False
+    return True
+
+
 MOST_BYTES = 1 << 60  # more than there is; sums of a few such still fit in int64
 # By their codes in buffers. NumPy would look names up for each array that it makes.
 DTYPES = {code: np.dtype(name) for code, name in
