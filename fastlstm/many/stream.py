@@ -79,9 +79,21 @@ class ManyStream:
         first = self._streams[0]
         shapes = [(len(self._streams), *part.shape) for part in first._initial]
         names = first._find_cell().states
+        if len(names) == 1 and isinstance(value, tuple) and len(value) == 1:
+            (value,) = value  # as it was read
         self._steps.state = tuple(
             read_states("state", value, names, shapes, first._initial[0].dtype)
         )
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self._streams,)
+        made_of = [stream._made_of() for stream in self._streams]
+        return _restored, (type(self), made_of, self.state)
+
+
+def _restored(
+    kind: type[ManyStream], made_of: Sequence[tuple[Any, ...]], state: tuple[Array, ...]
+) -> ManyStream:
+    """Return a stream in a state, of what `ManyStream.__reduce__` names."""
+    stream = kind([Stream(*one) for one in made_of])
+    stream.state = state
+    return stream

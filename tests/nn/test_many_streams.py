@@ -54,10 +54,19 @@ def test_state_and_reset(backend_isa: str) -> None:
     np.testing.assert_array_equal(stream(x), fl.together(made)(x[:, None], state)[0][:, 0])
 
 
+@pytest.mark.parametrize("kind", ["gru", "lstm"])
+def test_what_is_read_may_be_assigned(kind: str) -> None:
+    stream, x = fl.together(layers(kind)).stream(), np.ones((M, 4))
+    stream(x)
+    kept, expected = stream.state, stream(x).copy()
+    stream.state = kept
+    np.testing.assert_array_equal(stream(x), expected)
+
+
 def test_copies_of_a_stream_go_their_own_way(backend_isa: str) -> None:
     stream, x = fl.together(layers("gru")).stream(), np.ones((M, 4))
     stream(x)
-    for other in (copy.deepcopy(stream), pickle.loads(pickle.dumps(stream))):
+    for other in (copy.copy(stream), copy.deepcopy(stream), pickle.loads(pickle.dumps(stream))):
         expected = copy.deepcopy(stream)(x)
         np.testing.assert_array_equal(other(x), expected)
         np.testing.assert_array_equal(copy.deepcopy(stream)(x), expected)
