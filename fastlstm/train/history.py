@@ -81,6 +81,7 @@ class History:
     best : number of the best epoch, from 1; 0 before the first has finished.
     curve : points of the training loss: (passes over the data, mean loss since the last point).
     recent : sum and number of the losses since the last point.
+    steps_per_epoch : batches in a pass over the data; 0 before the first.
     """
 
     step: int = 0
@@ -90,6 +91,7 @@ class History:
     best: int = 0
     curve: list[tuple[float, float]] = field(default_factory=list, metadata=ADDED)
     recent: tuple[float, int] = field(default=(0.0, 0), metadata=ADDED)
+    steps_per_epoch: int = field(default=0, metadata=ADDED)
 
     @property
     def seconds(self) -> float:

@@ -157,13 +157,15 @@ class Trainer:
         FloatingPointError
             If the loss or a gradient is not finite.
         ValueError
-            If an epoch has fewer batches than `steps_per_epoch`, or there is patience but no
-            validation; ProcessesDiffer if the processes have not the same run before them.
+            If an epoch has fewer batches than `steps_per_epoch`, or a run that goes on had another
+            number of them, or there is patience but no validation; ProcessesDiffer if the processes
+            have not the same run before them.
         """
         if steps_per_epoch < 1:
             raise ValueError(f"steps_per_epoch is {steps_per_epoch}, expected at least 1")
         if self.patience and validation is None:
             raise ValueError(f"patience is {self.patience} but there is no validation data")
+        self._check_steps(steps_per_epoch)
         self.processes.agree(self._told(steps_per_epoch))
         for listener in self.listeners:
             listener.on_start(self.history, steps_per_epoch, self.epochs)
@@ -179,6 +181,16 @@ class Trainer:
                 listener.on_stop()
         self.model.load_state_dict(self.best_weights)
         return self.history
+
+    def _check_steps(self, steps_per_epoch: int) -> None:
+        """Raise ValueError if the run has made steps with epochs of another length."""
+        before = self.history.steps_per_epoch
+        if before not in (0, steps_per_epoch) and not self.finished:
+            raise ValueError(
+                f"steps_per_epoch is {steps_per_epoch}, but the run that goes on has {before} "
+                "batches in an epoch: give it the data and the batch size that it began with"
+            )
+        self.history.steps_per_epoch = steps_per_epoch
 
     def start_after(self, history: History, weights: Tensors) -> None:
         """Go on from the end of a history, with the weights of its best epoch."""

@@ -129,6 +129,21 @@ def test_second_ctrl_c_does_not_wait_for_the_checkpoint(tmp_path: Path) -> None:
     assert not (tmp_path / "state").exists()
 
 
+@pytest.mark.parametrize("at", [2, STEPS + 1])
+def test_a_run_does_not_go_on_with_epochs_of_another_length(at: int, tmp_path: Path) -> None:
+    """Its place in the data would be another one."""
+    path, problem = tmp_path / "state", Problem()
+    with pytest.raises(TrainingInterrupted):
+        problem.fit(problem.trainer(epochs=2, checkpoint=path, listeners=[PressCtrlC(at)]))
+    other = Problem(texts(50))
+    resumed = other.trainer(epochs=2)
+    resumed.load(path)
+    told = f"steps_per_epoch is {other.steps}, but the run that goes on has {STEPS} batches"
+    with pytest.raises(ValueError, match=told):
+        other.fit(resumed)
+    assert resumed.history.step == at
+
+
 def test_a_finished_run_has_nothing_left_to_train(tmp_path: Path) -> None:
     path, problem = tmp_path / "state", Problem()
     done = problem.fit(problem.trainer(epochs=2, checkpoint=path))
