@@ -59,7 +59,8 @@ def set_everywhere(modules: Mapping[str, Any], precision: str) -> None:
 SHARED = 1 << 18
 
 
-def _would_be_shared(a: Array, b: Array) -> bool:
+def is_for_kernels(a: Array, b: Array) -> bool:
+    """Whether the compiled kernels are to make ``a @ b^T``, of the axes that `products` takes."""
     (n, K), m = a.shape[-2:], b.shape[-2]
     if n == 1 or n * m * K <= SHARED or not a.dtype == b.dtype == np.float32:
         return False
@@ -79,7 +80,7 @@ def products(
 
     With `out`, C-contiguous, the result is written to it, or added to what it holds.
     """
-    if precision != "float32" or _would_be_shared(a, b):
+    if precision != "float32" or is_for_kernels(a, b):
         options: dict[str, Any] = {"precision": precision, "out": out, "add": add}
         return kernels.backend().matmul(a, b, bias, n_threads=get_num_threads(), **options)
     made: Array = np.matmul(a, b.swapaxes(-1, -2), out=None if add else out)

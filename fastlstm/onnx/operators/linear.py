@@ -16,7 +16,7 @@ from fastlstm.onnx.plan import Planner
 from fastlstm.onnx.values import Call, Ref
 from fastlstm.runtime import get_num_threads
 
-MOST_ROWS = 256  # of more BLAS makes it as soon
+MOST_ROWS = 256  # of a chain where nothing follows: it copies its result
 SMALL = 1 << 21  # multiply-adds that one thread makes soonest
 
 
@@ -43,7 +43,10 @@ def linear(p: Planner, x: Ref, weight: Ref, bias: Ref | None) -> Ref | None:
     K, M = weight.shape
     if bias is not None and bias.array.size != M or not hasattr(kernels.backend(), "BoundForward"):
         return None
-    if not (K and M and x.shape and x.shape[-1] == K and 0 < prod(x.shape[:-1]) <= MOST_ROWS):
+    rows = prod(x.shape[:-1])
+    if not (K and M and x.shape and x.shape[-1] == K and rows):
+        return None
+    if rows > MOST_ROWS and x.dtype != np.float32:
         return None
     if bias is not None and bias.shape[-1:] != (M,):
         return None
@@ -82,12 +85,26 @@ def _add(p: Planner, made: Linear) -> Ref:
 def _call(made: Linear, out: Array) -> Call:
     x, weight, bias, map = made
     K, M = weight.shape
-    rows = x.array.reshape(1, -1, K)
+    rows = x.array.reshape(-1, K)
     b = None if bias is None else bias.array.reshape(M)
+    if len(rows) > MOST_ROWS and not map:
+        return _product(rows, weight.array, b, out.reshape(-1, M))
     stages: list[Any] = [Convolution(weight.array.T[:, :, None], b)] + [Map(map)] * bool(map)
-    spec = ChainSpec(tuple(stages), rows.shape[1], K, x.dtype.name)
+    spec = ChainSpec(tuple(stages), len(rows), K, x.dtype.name)
     run: Callable[..., Array] = kernels.backend().chain(spec, 1)
     into = out.reshape(1, -1, M)
     if rows.size * M < SMALL:
-        return lambda: np.copyto(into, run(rows))
-    return lambda: np.copyto(into, run(rows, get_num_threads()))
+        return lambda: np.copyto(into, run(rows[None]))
+    return lambda: np.copyto(into, run(rows[None], get_num_threads()))
+
+
+def _product(rows: Array, weight: Array, bias: Array | None, out: Array) -> Call:
+    """Return a call that writes ``rows @ weight + bias`` of float32 to `out`."""
+    backend = kernels.backend()
+    packed = backend.pack_matrix(np.ascontiguousarray(weight.T), "float32")
+
+    def call() -> None:
+        threads = get_num_threads()
+        backend.matmul(rows, packed, bias, precision="float32", out=out, n_threads=threads)
+
+    return call

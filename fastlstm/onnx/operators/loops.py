@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fastlstm.kernels.rows import Rows
+from fastlstm.nn.precision import products
 from fastlstm.onnx.graph import Array
 from fastlstm.onnx.operators.activations import Activation
 
@@ -55,7 +56,7 @@ def run(
 def inputs_part(x: Array, weights: Weights, recurrent_bias: bool = True) -> Array:
     """Return x W^T with the biases [T,N,GH]."""
     T, N, I = x.shape
-    z: Array = (x.reshape(T * N, I) @ weights.w.T).reshape(T, N, -1)
+    z = products(x.reshape(T * N, I), weights.w, "float32").reshape(T, N, -1)
     if weights.b is not None:
         half = len(weights.b) // 2
         z += weights.b[:half]

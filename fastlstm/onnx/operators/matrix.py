@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from fastlstm.nn.precision import is_for_kernels, products
 from fastlstm.onnx.errors import OnnxError
 from fastlstm.onnx.graph import Array, Node
 from fastlstm.onnx.operators import operator
@@ -54,6 +55,16 @@ def multiplying(a: Array, b: Array, out: Array) -> Call:
     return partial(np.matmul, a, b, out)
 
 
+def layer_product(a: Array, b: Array, out: Array) -> Call:
+    """The same, by the kernels where BLAS would share it: its threads would spin beside theirs."""
+    x, y, z = (_alone(array) for array in (a, b, out))
+    if 2 <= x.ndim <= 3 and x.shape[:-2] == y.shape[:-2] and z.flags.c_contiguous:
+        columns = y.swapaxes(-1, -2)
+        if is_for_kernels(x, columns):
+            return partial(products, x, columns, "float32", out=z)
+    return multiplying(a, b, out)
+
+
 def _alone(array: Array) -> Array:
     """Return an array of one matrix without the axes before it."""
     return array.reshape(array.shape[-2:]) if set(array.shape[:-2]) == {1} else array
@@ -78,7 +89,7 @@ def product(p: Planner, a: Ref, b: Ref) -> Ref:
         if y.ndim == 2 and x.ndim > 2 and x.flags.c_contiguous:
             # one product in place of a small one for each matrix of a
             x, z = x.reshape(-1, x.shape[-1]), z.reshape(-1, z.shape[-1])
-        return [multiplying(x, y, z)]
+        return [layer_product(x, y, z)]
 
     p.step((a, b), (out,), bind, op="MatMul")
     return out
@@ -108,7 +119,7 @@ def gemm(p: Planner, node: Node, inputs: Inputs) -> list[Ref]:
     a, b, out = for_blas(p, a), for_blas(p, b), p.new(shape, a.dtype)
 
     def bind() -> list[Call]:
-        made: list[Call] = [multiplying(a.array, b.array, out.array)]
+        made: list[Call] = [layer_product(a.array, b.array, out.array)]
         if c is not None:
             made.append(partial(np.add, out.array, c.array, out.array))
         return made
