@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -21,7 +20,7 @@ pytestmark = pytest.mark.skipif(
 
 
 @pytest.fixture
-def left_to_blas(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Sizes]]:
+def left_to_blas(monkeypatch: pytest.MonkeyPatch) -> list[Sizes]:
     """Sizes of the products that are."""
     sizes: list[Sizes] = []
     multiplying = matrix.multiplying
@@ -31,7 +30,7 @@ def left_to_blas(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Sizes]]:
         return multiplying(a, b, out)
 
     monkeypatch.setattr(matrix, "multiplying", noted)
-    yield sizes
+    return sizes
 
 
 @pytest.mark.parametrize("rows", [linear.MOST_ROWS, linear.MOST_ROWS + 1])
