@@ -19,6 +19,8 @@ before = set(sys.modules)
 import fastlstm
 fastlstm.LSTM
 print(*sorted(set(sys.modules) - before))
+fastlstm.LSTM(2, 3)(numpy.ones((1, 1, 2), numpy.float32))
+print(*sorted(set(sys.modules) - before))
 """
 COMMANDS = """
 import sys
@@ -29,10 +31,15 @@ HEAVY = set("cython keras matplotlib numba platformdirs pooch safetensors scipy 
 
 
 @pytest.fixture(scope="module")
-def loaded() -> set[str]:
-    """Modules that a fresh process loads beside numpy's."""
+def by_use() -> list[set[str]]:
+    """Modules that a fresh process loads beside numpy's by importing, and then by a first call."""
     done = subprocess.run([sys.executable, "-c", CODE], capture_output=True, text=True, check=True)
-    return set(done.stdout.split())
+    return [set(line.split()) for line in done.stdout.splitlines()]
+
+
+@pytest.fixture(scope="module")
+def loaded(by_use: list[set[str]]) -> set[str]:
+    return by_use[0]
 
 
 def test_loads_numpy_and_itself(loaded: set[str]) -> None:
@@ -48,6 +55,11 @@ def test_loads_few_modules(loaded: set[str]) -> None:
     assert len(loaded) < 60
     for name in ("train", "cli", "text", "torch", "keras", "sklearn", "plotting"):
         assert f"fastlstm.{name}" not in loaded
+
+
+def test_a_first_call_loads_no_masked_arrays(by_use: list[set[str]]) -> None:
+    """They take as long as all else of it."""
+    assert "numpy.ma" not in by_use[1]
 
 
 def test_a_layer_loads_no_other(loaded: set[str]) -> None:

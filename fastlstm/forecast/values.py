@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastlstm.kernels.masked import is_masked
+
 Floats = NDArray[np.float64]
 
 EPS = np.finfo(np.float64).eps
@@ -16,7 +18,7 @@ SMALLEST, LARGEST = 1e-100, 1e100  # whose squares are numbers
 
 def unmasked(values: Any) -> Any:
     """Return what is given, of a masked array of numbers the numbers with NaN where it masks."""
-    if isinstance(values, np.ma.MaskedArray) and values.dtype.kind in "biuf":
+    if is_masked(values) and values.dtype.kind in "biuf":
         return np.where(np.ma.getmaskarray(values), np.nan, np.ma.getdata(values))
     return values
 
