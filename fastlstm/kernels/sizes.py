@@ -37,13 +37,15 @@ class MemoryUse(NamedTuple):
 
 
 def check_sizes(cell: CellSpec, sizes: CallSizes) -> None:
-    """Check what `Backend.memory` is asked about."""
+    """Check what `Backend.memory` is asked about: sizes that a call of the cell may have."""
     _, input_size, hidden_size, proj_size, tokens, _, recompute, dtype, _, precision = sizes
     given = {"input_size": (input_size, 1), "hidden_size": (hidden_size, 1)}
     given |= {"proj_size": (proj_size, 0), "tokens": (tokens, 0), "recompute": (recompute, 0)}
     for name, (size, least) in given.items():
         if not least <= size <= MOST:
             raise ValueError(f"{name} is {size}, expected {least} to {MOST}")
+    if proj_size and not cell.projects:
+        raise ValueError(f"proj_size is {proj_size}, expected 0 for this cell")
     if np.dtype(dtype) not in DTYPES:
         raise ValueError(f"dtype is {dtype}, expected float32 or float64")
-    check_precision(precision, np.dtype(dtype), save=True)
+    check_precision(precision, np.dtype(dtype), save=True, cell=cell)

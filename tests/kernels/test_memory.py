@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
+from dataclasses import replace
 from importlib.util import find_spec
 from typing import Any
 
@@ -15,6 +16,7 @@ from contracts import draw_tokens
 
 from fastlstm.kernels import Rows, Tokens
 from fastlstm.kernels.sizes import MemoryUse
+from fastlstm.kernels.spec import Activation
 
 pytestmark = pytest.mark.pairs
 
@@ -168,6 +170,17 @@ def test_it_grows_with_the_work(kernel: Kernel) -> None:
         kernel.memory(Rows(10, 8), 32, 32, dtype=F64),
     ):
         assert larger.kept >= 1.8 * small.kept
+
+
+@each_cell
+def test_what_a_call_would_refuse_has_none(kernel: Kernel) -> None:
+    asked = Rows(2, 3), 4, 5
+    if not kernel.cell.projects:
+        with pytest.raises(ValueError, match="proj_size is 2, expected 0 for this cell"):
+            kernel.memory(*asked, 2)
+    kernel.cell = replace(kernel.cell, usual=False, activation=Activation("softsign"))
+    with pytest.raises(ValueError, match="precision is 'bfloat16' with activation 'softsign'"):
+        kernel.memory(*asked, precision="bfloat16")
 
 
 MIB = 1 << 20
