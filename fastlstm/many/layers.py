@@ -57,7 +57,14 @@ class Together(Module):
 
     def __getitem__(self, model: int) -> Recurrent:
         """Return the layer of a model."""
-        return self._layers[model]
+        return self._layers[self._number(model)]
+
+    def _number(self, model: int) -> int:
+        """Return the number 0 to M-1 of a model; TypeError or IndexError if there is none."""
+        M = self.models
+        if check_size("model", model, -(1 << 62)) not in range(-M, M):
+            raise IndexError(f"model is {model}, expected {-M} to {M - 1}")
+        return range(M)[model]
 
     def __getattr__(self, name: str) -> Any:
         if name in CHANGING or name in FIXED:

@@ -31,17 +31,21 @@ class Stacked(Together):
             setattr(self, name, Parameter(data))
         del self._layers[1:]  # what one is left for are its options
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a copy is made of: the layer that is left has its options."""
+        return super().__getstate__() | {"_layers": [copy.copy(self._layers[0])]}
+
     @property
     def models(self) -> int:
         return self._M
 
     def __getitem__(self, model: int) -> Recurrent:
         """Return a layer over the parameters of a model, and over their gradients."""
-        m = range(self._M)[model]
+        m = self._number(model)
         layer = copy.copy(self._layers[0])
         for name in self._names:
             whole, part = getattr(self, name), Parameter(getattr(self, name).data[m])
-            part._grad = whole.grad[m]
+            part._grad, part.trainable = whole.grad[m], whole.trainable
             vars(layer)[name] = part
         return layer
 

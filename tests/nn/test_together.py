@@ -250,6 +250,25 @@ def test_options_are_those_of_all(join: Any) -> None:
     assert f"models={M}" in repr(made)
 
 
+def test_a_shallow_copy_has_options_of_its_own() -> None:
+    made = fl.LSTM(4, 6, models=2, rng=0)
+    other = copy.copy(made)
+    other.precision = "int8"
+    assert made.precision == "float32"
+    assert other.weight_ih_l0 is made.weight_ih_l0
+
+
+def test_models_are_picked_one_by_one(join: Any) -> None:
+    made = join(layers("gru", 2))
+    np.testing.assert_array_equal(made[-1].weight_ih_l0.data, list(made)[1].weight_ih_l0.data)
+    for wrong in (slice(1), [0], None, 1.0):
+        with pytest.raises(TypeError, match="model is .*, expected an integer"):
+            made[wrong]
+    for wrong in (2, -3):
+        with pytest.raises(IndexError, match=f"model is {wrong}, expected -2 to 1"):
+            made[wrong]
+
+
 def test_models_of_a_generator_and_of_seeds() -> None:
     """The first values are those of layers made one after the other."""
     rng = np.random.default_rng(3)
@@ -281,6 +300,8 @@ def test_a_model_of_a_stack_shares_its_arrays() -> None:
     with pytest.raises(IndexError):
         made[M]
     assert len([*made]) == M
+    made.weight_ih_l0.trainable = False
+    assert not made[1].weight_ih_l0.trainable
 
 
 @pytest.mark.slow(seconds=20)
