@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from fastlstm.nn.check import Rng, check_probability, check_rng, check_size
+from fastlstm.kernels.rows import any_array
+from fastlstm.nn.check import Rng, check_array, check_probability, check_rng, check_size
 from fastlstm.nn.module import Array, Module, Tape, described
 from fastlstm.nn.share import uniform
 
@@ -64,16 +65,19 @@ class Dropout(Module):
 
         Parameters
         ----------
-        x : of any shape.
+        x : floating-point numbers, of any shape.
         rng : as of the class; None for that of the layer.
 
         Raises
         ------
         TypeError, ValueError
-            If `rng` is none, or x has no such `axis`.
+            If `rng` is none, x has other numbers or masks some, or has no such `axis`.
         """
+        x = any_array("x", x)
+        if x.dtype.kind != "f":
+            raise TypeError(f"x has dtype {x.dtype}, expected floating-point numbers, as float32")
         if self.p == 0:
-            return x, Tape(self, None)
+            return x, Tape(self, None, x.shape, x.dtype)
         shape = list(x.shape)
         if self.axis is not None:
             if not -len(shape) <= self.axis < len(shape):
@@ -81,9 +85,11 @@ class Dropout(Module):
             shape[self.axis] = 1
         rng = self._rng if rng is None else check_rng(rng)
         mask = dropout_mask(tuple(shape), self.p, x.dtype, rng)
-        return x * mask, Tape(self, mask)
+        return x * mask, Tape(self, mask, x.shape, x.dtype)
 
     def backward(self, tape: Tape, dy: Array) -> Array:
         """Return the gradient of x (dy itself if p is 0)."""
-        (mask,) = self._take(tape)
+        _, shape, dtype = self._look(tape)
+        dy = check_array("dy", dy, dtype, shape)
+        (mask, *_) = self._take(tape)
         return dy if mask is None else dy * mask

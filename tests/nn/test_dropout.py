@@ -75,3 +75,18 @@ def test_an_axis_that_does_not_fit_dropout() -> None:
         Dropout(0.5, axis=2).forward(np.ones((3, 4)))
     with pytest.raises(TypeError, match="axis is 'x', expected an integer"):
         Dropout(0.5, axis="x")  # type: ignore[arg-type]
+
+
+def test_what_is_no_array_of_its_numbers_is_named() -> None:
+    dropout = Dropout(0.5, rng=0)
+    assert dropout.forward([[1.0, 2.0]])[0].shape == (1, 2)
+    for p in (0.0, 0.5):
+        with pytest.raises(TypeError, match="x has dtype int64, expected floating-point numbers"):
+            Dropout(p).forward(np.arange(4, dtype=np.int64))
+    with pytest.raises(ValueError, match="x masks 1 of its values"):
+        dropout.forward(np.ma.masked_array([1.0, 2.0], [True, False]))
+    _, tape = dropout.forward(np.ones((3, 4), np.float32))
+    for dy in (np.ones(4, np.float32), np.ones((3, 1), np.float32)):
+        with pytest.raises(ValueError, match=r"dy has shape .*, expected \(3, 4\)"):
+            dropout.backward(tape, dy)
+    assert dropout.backward(tape, np.ones((3, 4), np.float32)).shape == (3, 4)
