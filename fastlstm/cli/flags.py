@@ -7,7 +7,7 @@ import re
 # What messages tell the user to give, as in "header=False"; not all that looks alike is meant so.
 _MENTION = re.compile(
     r"(?<![^\s(])(source|text_column|label_column|format|encoding|delimiter|header|quotes"
-    r"|test|test_split|validation|folder|out|overwrite|resume|pretrain)=((?:[^\s;,)]*[^\s;,).:])?)"
+    r"|test|test_split|validation|folder|out|overwrite|resume|pretrain|unlabelled)=((?:[^\s;,)]*[^\s;,).:])?)"
 )
 _RENAMED = {"source": "data", "folder": "out", "from_run": "from"}
 

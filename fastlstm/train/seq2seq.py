@@ -128,11 +128,14 @@ def learn(
     ValueError
         If there are no pairs, or an option does not fit: int8 has no training.
     CheckpointError, FolderInUseError, OSError, TrainingInterrupted, FloatingPointError
-        As `fit`; also if the folder holds a model of other options or is in use.
+        As `fit`; also if the folder holds a model of other options or is in use, or holds what
+        another kind of command made.
     """
     if not train:
         raise ValueError("train is empty, expected at least one pair")
     kept = TranslatorFolder(folder) if folder is not None else None
+    if kept is not None:
+        kept.check_alone()
     pairs = zlib.crc32(json.dumps((train, validation)).encode())
     told = {**options, "pairs": pairs, **(identity or {})}
     about = {**told, "seed": seed}

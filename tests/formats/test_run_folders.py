@@ -52,6 +52,14 @@ def test_a_run_predicts_as_the_command_does(run: Path, capsys: pytest.CaptureFix
     assert trained.predict([]) == []
 
 
+def test_a_linear_part_alone_has_no_net_to_give(tmp_path: Path) -> None:
+    data, run = write_texts(tmp_path / "texts.csv"), tmp_path / "run"
+    line = ["train", str(data), "--parts", "linear", "--no-progress", "--out", str(run)]
+    assert main(line) == 0
+    with pytest.raises(ValueError, match="has a linear part.*train with --parts net$"):
+        fl.save(fl.load(run), tmp_path / "a.onnx")
+
+
 class Column:
     """Texts as a table has them: its names where it has several columns."""
 

@@ -132,6 +132,13 @@ def test_a_finished_model_is_not_taken_for_that_of_another_run(tmp_path: Path) -
     assert same(learn(TRAIN, HELD_BACK, OPTIONS, seed=4, folder=tmp_path), first)
 
 
+def test_a_folder_of_another_command_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(FileExistsError, match="holds a run of one model; give another folder="):
+        learn(TRAIN, HELD_BACK, OPTIONS, epochs=1, folder=tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["config.json"]
+
+
 def test_a_loaded_translator_translates_alike(tmp_path: Path) -> None:
     translator = trained()
     translator.save(tmp_path / "model")

@@ -291,7 +291,9 @@ def test_pretraining_on_the_labelled_reviews_alone(reviews: Path, tmp_path: Path
 
 def test_nothing_to_pretrain_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(arguments(Path("sample"), tmp_path / "run", pretrain=True)) == 1
-    assert "has no unlabelled reviews; only the official archive" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "has no unlabelled reviews; only the official archive" in told
+    assert "--no-unlabelled pretrains on the labelled ones" in told
     assert not (tmp_path / "run").exists()
 
 

@@ -43,7 +43,10 @@ def reviews(config: Config, bars: bool = False) -> Dataset:
     data = replace(dataset(found, config), start=start)
     if not (config.pretrain and config.unlabelled):
         return data
-    corpus = unlabelled_corpus(config.data, analyzer=analyzer, progress=bars)
+    try:
+        corpus = unlabelled_corpus(config.data, analyzer=analyzer, progress=bars)
+    except (ValueError, FileNotFoundError) as error:
+        raise type(error)(f"{error}: unlabelled=False pretrains on the labelled ones") from error
     unlabelled = corpus.known(corpus.train, config.vocab_size)
     identity = {**data.identity, "the unlabelled reviews": fingerprint([], [unlabelled])}
     whole = data.whole
