@@ -56,7 +56,7 @@ def of_run(model: Any) -> Any:
     ValueError for a run with a linear part, of which the model would be a half.
     """
     if isinstance(model, LoadedRun) and model.parts.linear is not None:
-        alone = "" if model.model is None else ", or give the net alone, which is run.model"
+        alone = "" if model.parts.net is None else ", or give the net alone, which is run.model"
         raise ValueError(
             f"the run in {model.folder.path} has a linear part, which files of this kind have not: "
             f"train with --parts net{alone}"
