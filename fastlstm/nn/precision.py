@@ -62,7 +62,7 @@ SHARED = 1 << 18
 def is_for_kernels(a: Array, b: Array) -> bool:
     """Whether the compiled kernels are to make ``a @ b^T``, of the axes that `products` takes."""
     (n, K), m = a.shape[-2:], b.shape[-2]
-    if n == 1 or n * m * K <= SHARED or not a.dtype == b.dtype == np.float32:
+    if min(n, m) == 1 or n * m * K <= SHARED or not a.dtype == b.dtype == np.float32:
         return False
     return kernels.default_backend() == "native"
 
