@@ -63,3 +63,16 @@ def test_of_two_inputs(stack: tuple[int, ...], wide: int, left_to_blas: list[Siz
     loaded = fonnx.load(model(nodes, inputs, [value("y")], {}))
     np.testing.assert_allclose(loaded(a, b)[0], a.astype(float) @ b, atol=1e-4)
     assert left_to_blas == ([(64, 64, 64)] if wide == 64 else [])
+
+
+@pytest.mark.parametrize("a", [(80,), (90, 80), (2, 90, 80)], ids=str)
+@pytest.mark.parametrize("b", [(80,), (80, 90), (2, 80, 90)], ids=str)
+def test_of_vectors_matrices_and_stacks(a: tuple[int, ...], b: tuple[int, ...]) -> None:
+    rng = np.random.default_rng(2)
+    x, y = (rng.standard_normal(shape).astype("f4") for shape in (a, b))
+    inputs = [value(name, np.float32, v.shape) for name, v in (("a", x), ("b", y))]
+    loaded = fonnx.load(model([node("MatMul", ["a", "b"], ["y"])], inputs, [value("y")], {}))
+    found = loaded(x, y)[0]
+    expected = x.astype(float) @ y
+    assert found.shape == expected.shape
+    np.testing.assert_allclose(found, expected, atol=1e-4)

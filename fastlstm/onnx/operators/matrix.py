@@ -58,7 +58,7 @@ def multiplying(a: Array, b: Array, out: Array) -> Call:
 def layer_product(a: Array, b: Array, out: Array) -> Call:
     """The same, by the kernels where BLAS would share it: its threads would spin beside theirs."""
     x, y, z = (_alone(array) for array in (a, b, out))
-    if 2 <= x.ndim <= 3 and x.shape[:-2] == y.shape[:-2] and z.flags.c_contiguous:
+    if x.ndim == y.ndim in (2, 3) and x.shape[:-2] == y.shape[:-2] and z.flags.c_contiguous:
         columns = y.swapaxes(-1, -2)
         if is_for_kernels(x, columns):
             return partial(products, x, columns, "float32", out=z)
