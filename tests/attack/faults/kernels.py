@@ -98,9 +98,9 @@ KERNELS = (
         _BASE,
     ),
     Fault(
-        _SRC + "rows.h",
-        "(n - s->first + s->stride - 1) / s->stride",
-        "(n - s->first + s->stride - 2) / s->stride",
+        _SRC + "share.h",
+        "max64(0, min64(n - first, size))",
+        "max64(0, min64(n - first, size - 1))",
         _ROWS,
         _BASE,
     ),

@@ -10,6 +10,18 @@ FL_INLINE int64_t block_part(const call *k, int thread, int threads) {
     return min64(blocks, part((blocks + each - 1) / each, thread, threads) * each);
 }
 
+/* The thread's part of the time loop. */
+FL_INLINE share share_of(const call *k, int thread, int threads) {
+    int64_t blocks = unit_blocks(k->p->H), panels = (blocks + FL_PANEL - 1) / FL_PANEL;
+    int cut = k->by_units;
+    share s =
+        cut ? rows_of_thread(&k->p->rows, 0, 1) : rows_of_thread(&k->p->rows, thread, threads);
+    s.p0 = cut ? part(panels, thread, threads) : 0;
+    s.p1 = cut ? part(panels, thread + 1, threads) : panels;
+    s.j0 = s.p0 * FL_PANEL, s.j1 = min64(s.p1 * FL_PANEL, blocks);
+    return s;
+}
+
 /* Dividing rows keeps the threads independent; dividing units pays when there are too few rows
  * for that or when the recurrent weight, of that many bytes, falls out of a core's cache. */
 FL_INLINE int divide_units(int64_t N, int64_t H, int64_t weight, int threads) {

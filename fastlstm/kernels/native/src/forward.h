@@ -36,7 +36,7 @@ static void make_inputs(const call *k, const share *w, step_rows *rows, int64_t 
     int64_t n = 0;
     for (int64_t s = s0; s < s1; s++)
         for (int64_t i = 0; i < share_rows(w, p->rows.n_at[s]); i++, n++) {
-            int64_t row = w->first + i * w->stride;
+            int64_t row = row_of(w, i);
             rows->a[n] = input_row(&p->rows, &p->in, row, s);
             rows->z[n] = z_row(k, row, s);
             rows->init[n] = k->bias;
@@ -77,7 +77,7 @@ FL_INLINE const real *token_products(const call *k, int64_t row, int64_t step) {
 /* mask * h, for the rows of a thread. */
 static void mask_hidden(const call *k, const share *w, step_rows *rows) {
     for (int64_t i = 0; i < rows->n; i++) {
-        const real *mask = rows->mask[i] = mask_row(k, w->first + i * w->stride);
+        const real *mask = rows->mask[i] = mask_row(k, row_of(w, i));
         real *to = own_masked(k, rows) + i * k->Rp;
         for (int64_t u = 0; u < k->Rp; u += VL) {
             int64_t lanes = min64(VL, k->p->R - u);
@@ -95,7 +95,7 @@ static void place_rows(const call *k, const share *w, step_rows *rows, int64_t s
     rows->s_panel = rows->n <= MAX_FEW ? k->cell->panel * VL : 0;
     int64_t s_row = rows->n <= MAX_FEW ? k->GHp : PANEL;
     for (int64_t i = 0; i < rows->n; i++) {
-        int64_t row = w->first + i * w->stride;
+        int64_t row = row_of(w, i);
         rows->a[i] = rows->h[i] = hidden_before(k, row, step);
         rows->z[i] = z_row(k, row, step);
         if (k->full) rows->gates[i] = gates_row(k, row, step);
@@ -124,7 +124,7 @@ static void place_rows(const call *k, const share *w, step_rows *rows, int64_t s
 static void keep_states(const call *k, const share *w, int64_t n, int64_t step) {
     int64_t at = step / k->p->recompute * k->p->rows.N, j = w->j0 * VL;
     for (int64_t i = 0; i < n; i++) {
-        int64_t row = w->first + i * w->stride;
+        int64_t row = row_of(w, i);
         memcpy(k->states + (at + row) * k->Hp + j, cell_after(k, row, step - 1) + j,
                (size_t)((w->j1 - w->j0) * VL) * sizeof(real));
     }
@@ -145,7 +145,6 @@ static int64_t row_turns(const call *k, const share *w) {
 FL_INLINE share turn_of(const share *w, int64_t turn, int64_t turns) {
     share own = *w;
     own.turn = turn, own.turns = turns;
-    own.first += turn * w->stride, own.stride *= turns;
     return own;
 }
 
@@ -211,7 +210,7 @@ static int forward_part(const call *shared, int thread, int threads, fl_team *te
     k->threads = threads;
     k->by_units = k->by_units && threads > 1;
     const fl_rows *b = &k->p->rows;
-    share w = share_of(k->p->H, k->by_units, thread, threads);
+    share w = share_of(k, thread, threads);
     step_rows rows = step_rows_in(k, k->scratch + thread * k->scratch_size, most_rows(k));
     if (begin_forward(k, thread, &rows, team)) return 1;
     int64_t turns = row_turns(k, &w);
@@ -235,8 +234,8 @@ static void forward_body(void *ctx, int thread, int threads, fl_team *team) {
 static void step_piece(void *ctx, int piece, int pieces) {
     const call *k = ctx;
     const fl_call *p = k->p;
-    share w = {
-        .stride = 1, .j0 = block_part(k, piece, pieces), .j1 = block_part(k, piece + 1, pieces)};
+    share w = rows_of_thread(&p->rows, 0, 1);
+    w.j0 = block_part(k, piece, pieces), w.j1 = block_part(k, piece + 1, pieces);
     int64_t u0 = w.j0 * VL, units = min64(w.j1 * VL, p->H) - u0;
     step_rows rows = step_rows_in(k, k->scratch + piece * k->scratch_size, p->rows.N);
     if (!p->packed) pack_forward(k, w.j0, w.j1, 0, 0);

@@ -1,9 +1,10 @@
-/* Where a sorted row finds its data at a step, and which rows and panels a thread works on. */
+/* Where a sorted row finds its data at a step. */
 #ifndef FL_ROWS_H
 #define FL_ROWS_H
 
 #include "fastlstm.h"
 #include "pack.h"
+#include "share.h"
 
 enum { AHEAD = 8 };     /* rows asked for before they are read */
 enum { P_BLOCK = 128 }; /* packed rows that a product over steps takes at a time */
@@ -35,34 +36,5 @@ FL_INLINE const real *input_row(const fl_rows *b, const fl_input *in, int64_t ro
         return (const real *)in->x + in->ids[place(b, row, step, in->ids_t, in->ids_n)] * in->I;
     return (const real *)in->x + place(b, row, step, in->x_t, in->x_n);
 }
-
-/* A thread's part of the time loop. Either its rows (every `stride`-th, so that all threads lose
- * rows alike as short ones end) with all units: no step waits for other threads. Or all rows with a
- * part of the units: each step waits for the others, but a large weight is read once, not once a
- * thread. */
-typedef struct {
-    int64_t first, stride; /* rows */
-    int64_t j0, j1;        /* unit blocks */
-    int64_t p0, p1;        /* panels of FL_PANEL unit blocks */
-    int64_t turn, turns;   /* which of the parts that its rows are taken in, and of how many */
-} share;
-
-FL_INLINE share share_of(int64_t H, int by_units, int thread, int threads) {
-    int64_t blocks = unit_blocks(H), panels = (blocks + FL_PANEL - 1) / FL_PANEL;
-    share s = {thread, threads, 0, blocks, 0, panels, 0, 1};
-    if (!by_units) return s;
-    s.first = 0, s.stride = 1;
-    s.p0 = panels * thread / threads, s.p1 = panels * (thread + 1) / threads;
-    s.j0 = s.p0 * FL_PANEL, s.j1 = min64(s.p1 * FL_PANEL, blocks);
-    return s;
-}
-
-/* How many of a share's rows are among the first n. */
-FL_INLINE int64_t share_rows(const share *s, int64_t n) {
-    return n > s->first ? (n - s->first + s->stride - 1) / s->stride : 0;
-}
-
-/* Of n things in a row, where the part of a thread begins. */
-FL_INLINE int64_t part(int64_t n, int thread, int threads) { return n * thread / threads; }
 
 #endif
