@@ -47,6 +47,7 @@ on from what is in it, with the model of a run. Ctrl-C or SIGTERM saves the run;
 """
 
 OF_READING = ("time_format", "utc", "fill_gaps", "delimiter", "encoding", "quotes")  # with --from
+DIGITS = 9  # of a number of steps, units and so on
 
 
 def add_options(parser: Parser) -> None:
@@ -232,8 +233,10 @@ def _names(text: str) -> list[str]:
 
 def _at_least(least: int) -> Any:
     def number(text: str) -> int:
-        if not text.isdecimal() or int(text) < least or len(text) > 9:
-            raise argparse.ArgumentTypeError(f"{text}, expected a whole number from {least} on")
+        if not text.isdecimal() or len(text) > DIGITS or int(text) < least:
+            raise argparse.ArgumentTypeError(
+                f"{text:.60}, expected a whole number from {least} on, of at most {DIGITS} digits"
+            )
         return int(text)
 
     return number

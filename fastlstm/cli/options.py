@@ -73,8 +73,8 @@ def add_plot_option(parser: Any, what: str) -> None:
 def check_plot(path: Path | None) -> None:
     """Check, before a long computation, that its picture can be drawn.
 
-    Raises UsageError unless the name ends in ``.png``, FileNotFoundError if there is no such
-    folder, and ImportError without matplotlib.
+    Raises UsageError unless the name ends in ``.png``, OSError as of `check_folder`, and
+    ImportError without matplotlib.
     """
     if path is None:
         return
@@ -88,9 +88,11 @@ def check_plot(path: Path | None) -> None:
 
 
 def check_folder(path: Path) -> None:
-    """Raise FileNotFoundError unless the folder of a file to write is there."""
+    """Raise OSError unless the folder of a file to write is there, and no folder in its place."""
     if not path.parent.is_dir():
         raise FileNotFoundError(f"cannot write {path}: there is no folder {path.parent}")
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} is a folder, expected the name of a file to write")
 
 
 def rounded(value: float) -> float:

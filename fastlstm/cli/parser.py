@@ -42,6 +42,16 @@ class Parser(argparse.ArgumentParser):
             told = f"{error} ({self.prog} --help tells more)"
             self.exit(WRONG_USE, f"{self.prog}: error: {told}\n")
 
+    def _match_arguments_partial(self, actions: Any, arg_strings_pattern: Any) -> list[int]:
+        """Leave an argument that may be missing for the words behind the next option.
+
+        So do Python 3.12.7 and later; earlier ones take it for missing at the first option.
+        """
+        counts = super()._match_arguments_partial(actions, arg_strings_pattern)
+        while counts and counts[-1] == 0 and "O" in arg_strings_pattern[sum(counts) :]:
+            counts.pop()
+        return counts
+
     def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
         """End the program after a message, with control characters as escapes."""
         super().exit(status, message and printable_lines(message))

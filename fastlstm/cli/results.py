@@ -27,7 +27,7 @@ def check_results(path: Path, overwrite: bool) -> None:
     """Check, before a long computation, that its results can be written to `path`.
 
     Raises UsageError for an unknown ending, FileExistsError if there is a file already, unless it
-    is to be overwritten, and FileNotFoundError if there is no such folder.
+    is to be overwritten, and OSError as of `check_folder`.
     """
     if path.suffix.lower() not in (*_DELIMITERS, *_JSON):
         kinds = ", ".join([*_DELIMITERS, *_JSON])

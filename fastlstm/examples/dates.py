@@ -16,7 +16,7 @@ from datetime import date
 import numpy as np
 
 from fastlstm.cli.errors import exit_status
-from fastlstm.examples.options import add_precision, add_threads, threaded
+from fastlstm.examples.options import add_precision, add_threads, check_least, threaded
 from fastlstm.printable import say
 from fastlstm.text.pairs import Pair
 from fastlstm.train.progress import Progress
@@ -139,6 +139,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add_threads(parser)
     add("--date", action="append", default=[], metavar="TEXT", help="a date to read afterwards")
     options = parser.parse_args(arguments)
+    check_least(parser, options, seed=0)
     return exit_status("dates", lambda: threaded(run, options))
 
 

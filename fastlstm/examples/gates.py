@@ -102,7 +102,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0, help="of weights and inputs")
     add_threads(parser, default=1)
     options = parser.parse_args(arguments)
-    check_least(parser, options, steps=1, hidden_size=1)
+    check_least(parser, options, steps=1, hidden_size=1, seed=0)
     return exit_status("gates", lambda: threaded(run, options))
 
 

@@ -16,7 +16,7 @@ import numpy as np
 
 import fastlstm as fl
 from fastlstm.cli.errors import exit_status
-from fastlstm.examples.options import add_plot, add_threads, threaded
+from fastlstm.examples.options import add_plot, add_threads, check_least, threaded
 from fastlstm.inside.flow import Norms, draw_gradient_flow, gradient_flow
 from fastlstm.nn.recurrent import Recurrent
 from fastlstm.plotting import new_figure
@@ -56,14 +56,6 @@ def measure(options: argparse.Namespace) -> dict[str, dict[str, Norms]]:
     return panels
 
 
-def positive(text: str) -> int:
-    """Read an option that must be 1 or more."""
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{value}, expected 1 or more")
-    return value
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the example; return the exit status."""
     parser = argparse.ArgumentParser(
@@ -72,12 +64,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_plot(parser, "the curves")
-    parser.add_argument("--steps", type=positive, default=60, help="length of the sequences")
-    parser.add_argument("--hidden-size", type=positive, default=64, help="units of each layer")
+    parser.add_argument("--steps", type=int, default=60, help="length of the sequences")
+    parser.add_argument("--hidden-size", type=int, default=64, help="units of each layer")
     parser.add_argument("--input-scale", type=float, default=0.1, help="size of the inputs")
     parser.add_argument("--seed", type=int, default=0, help="of weights and inputs")
     add_threads(parser, default=1)
     options = parser.parse_args(arguments)
+    check_least(parser, options, steps=1, hidden_size=1, seed=0)
     return exit_status("gradient_flow", lambda: threaded(run, options))
 
 

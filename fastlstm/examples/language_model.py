@@ -177,6 +177,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     if given.resume and not given.out:
         parser.error("--resume needs --out, the folder of the run")
+    check_least(parser, given, seed=0)
     if given.limit is not None:
         check_least(parser, given, limit=1)
     return exit_status("language_model", lambda: threaded(run, given))

@@ -75,4 +75,6 @@ def _picture(text: str) -> Path:
         raise argparse.ArgumentTypeError(f"{text}, expected a name that ends in .png")
     if not path.parent.is_dir():
         raise argparse.ArgumentTypeError(f"{text}: there is no folder {path.parent}")
+    if path.is_dir():
+        raise argparse.ArgumentTypeError(f"{text} is a folder, expected the name of a file")
     return path

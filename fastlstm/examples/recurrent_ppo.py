@@ -21,8 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastlstm.cli.errors import exit_status
-from fastlstm.examples.gradient_flow import positive
-from fastlstm.examples.options import add_plot, add_threads, threaded
+from fastlstm.examples.options import add_plot, add_threads, check_least, threaded
 from fastlstm.plotting import HIGH, LOW, new_figure, plain_axes, save_png
 from fastlstm.runtime import get_num_threads
 
@@ -49,11 +48,11 @@ def build_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("--steps", type=positive, default=50_000, metavar="N", help="to learn from (50000)")
+    add("--steps", type=int, default=50_000, metavar="N", help="to learn from (50000)")
     add("--seed", type=int, default=0, help="of the first agent (0)")
-    add("--seeds", type=positive, default=1, metavar="N", help="train N agents, from that seed on")
-    add("--environments", type=positive, default=8, metavar="N", help="poles at a time (8)")
-    add("--hidden-size", type=positive, default=64, metavar="N", help="of the LSTMs (64)")
+    add("--seeds", type=int, default=1, metavar="N", help="train N agents, from that seed on")
+    add("--environments", type=int, default=8, metavar="N", help="poles at a time (8)")
+    add("--hidden-size", type=int, default=64, metavar="N", help="of the LSTMs (64)")
     add("--compare", action="store_true", help="train without the line too")
     add_threads(parser, 1)
     add_plot(parser, "the returns")
@@ -194,7 +193,9 @@ def run(given: argparse.Namespace) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return its exit status, as `fastlstm` does."""
-    given = build_parser().parse_args(arguments)
+    parser = build_parser()
+    given = parser.parse_args(arguments)
+    check_least(parser, given, steps=1, seeds=1, environments=1, hidden_size=1, seed=0)
     return exit_status("recurrent_ppo", lambda: threaded(run, given))
 
 

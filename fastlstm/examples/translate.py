@@ -78,7 +78,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     if parser.parse_args(arguments).data is None:
         parser.set_defaults(**TOY)
     options = parser.parse_args(arguments)
-    check_least(parser, options, limit=0)  # a negative one would cut pairs off the end
+    check_least(parser, options, limit=0, seed=0)  # a negative one would cut pairs off the end
     return options
 
 
@@ -161,7 +161,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             threaded(run, options)
         except KeyboardInterrupt as interrupt:
             if options.out:
-                interrupt.args = (f"{interrupt}; run it again to go on",)
+                interrupt.args = (f"{str(interrupt) or 'interrupted'}; run it again to go on",)
             raise
 
     return exit_status("translate", work)

@@ -24,9 +24,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastlstm.cli.errors import UsageError, exit_status
-from fastlstm.examples.options import add_plot, add_threads, threaded
+from fastlstm.examples.options import add_plot, add_threads, check_least, threaded
 from fastlstm.examples.voice_model import FRAME, read_detector
 from fastlstm.files.naming import named_path
+from fastlstm.files.opening import open_file
 from fastlstm.plotting import HIGH, LOW, QUIET, new_figure, plain_axes, save_png
 
 Array = NDArray[Any]
@@ -57,7 +58,7 @@ def read_wav(path: Path) -> Array:
     OSError, ValueError
         If there is no such file, it is no WAV file of whole numbers, or its rate is not 16 kHz.
     """
-    with path.open("rb") as raw:
+    with open_file(path) as raw:
         size = os.fstat(raw.fileno()).st_size
         try:
             with wave.open(raw) as file:
@@ -153,7 +154,10 @@ def draw(path: Path, sound: Array, speech: Array, found: list[Segment], threshol
 
 
 def _probability(text: str) -> float:
-    value = float(text)
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
     if not 0 < value < 1:
         raise argparse.ArgumentTypeError(f"{text}, expected a number between 0 and 1")
     return value
@@ -176,6 +180,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add_plot(parser, "sound and speech")
     add_threads(parser, default=1)
     options = parser.parse_args(arguments)
+    check_least(parser, options, seed=0)
     return exit_status("voice", lambda: threaded(run, options))
 
 

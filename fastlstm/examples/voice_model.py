@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastlstm import nn
+from fastlstm.files.opening import open_file
 
 Array = NDArray[Any]
 Tensors = dict[str, Array]
@@ -105,7 +106,7 @@ def _tensors(path: Path) -> Tensors:
         raise ImportError(
             f"to read {path} needs onnx ({error}): pip install 'fastlstm[onnx]'"
         ) from error
-    with path.open("rb") as file:
+    with open_file(path) as file:
         data = file.read(MOST_BYTES + 1)
     if len(data) > MOST_BYTES:
         raise ValueError(f"{path}: more than {MOST_BYTES >> 20} MB, expected a detector of two")

@@ -106,8 +106,12 @@ def read_batch(
     return Sequences(steps, rows, single, batch_first and not single)
 
 
+class NotANumberError(ValueError, FloatingPointError):
+    """A parameter holds NaN: wrong in a call, and in a training a sign that it diverges."""
+
+
 def check_not_nan(module: Module, h_n: Array) -> None:
-    """Raise ValueError if the last states are NaN and a parameter of `module` is the culprit.
+    """Raise NotANumberError if the last states are NaN and a parameter of `module` is the culprit.
 
     A NaN weight turns every state that it touches into NaN for good, so the states tell, and
     the weights need no look in the usual case. NaN from the input passes.
@@ -115,7 +119,9 @@ def check_not_nan(module: Module, h_n: Array) -> None:
     if np.isnan(h_n).any():
         for name, parameter in module.named_parameters():
             if np.isnan(parameter.data).any():
-                raise ValueError(f"{name} holds NaN, expected numbers: was training diverging?")
+                raise NotANumberError(
+                    f"{name} holds NaN, expected numbers (was training diverging?)"
+                )
 
 
 def steps_first(array: Array, single: bool, batch_first: bool) -> Array:

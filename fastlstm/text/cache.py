@@ -71,8 +71,6 @@ def _save(path: Path, key: str, corpus: Corpus) -> None:
 
 def _load(path: Path, key: str) -> Corpus | None:
     """Return the collection in a file; None if it is not there, damaged, or has another key."""
-    if not path.exists():
-        return None
     try:
         with open_file(path) as file, np.load(file, allow_pickle=False) as stored:
             if stored["key"].tobytes().decode("utf-8") != key:
@@ -85,8 +83,11 @@ def _load(path: Path, key: str) -> Corpus | None:
         if max(part.tokens.max(initial=0) for part in (train, test)) >= count:
             raise ValueError(f"a word id reaches past the {count} words")
         return Corpus(train, test, *lists)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
     except Exception as error:  # each array has a checksum; a damaged zip file can lead to any
+        what = "cannot be read" if isinstance(error, OSError) else "is damaged"
         warnings.warn(
-            f"{path} is damaged ({error}); the texts are encoded again", CacheWarning, stacklevel=3
+            f"{path} {what} ({error}); the texts are encoded again", CacheWarning, stacklevel=3
         )
         return None

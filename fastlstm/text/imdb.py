@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from fastlstm.files.cache import cache_folder
 from fastlstm.notices import FastlstmWarning
-from fastlstm.text.cache import cached
+from fastlstm.text.cache import CacheWarning, cached
 from fastlstm.text.corpus import Corpus, Texts, build_corpus, encode_with
 from fastlstm.text.download import UnreachableError, download
 from fastlstm.text.encoded import Encoded
@@ -160,7 +161,7 @@ def unlabelled_corpus(
         return build()
     name = f"unlabelled {found.kind}:{found.path.resolve()}"
     identity = f"{found.identity()}/{found.identity(UNLABELLED)}"
-    return cached(cache_folder(), name, identity, build, analyzer)
+    return _cached(name, identity, build, analyzer)
 
 
 def _corpus(found: Source, analyzer: str, cache: bool, progress: bool) -> Corpus:
@@ -172,7 +173,17 @@ def _corpus(found: Source, analyzer: str, cache: bool, progress: bool) -> Corpus
     def build() -> Corpus:
         return _read(found, analyzer, progress)
 
-    return cached(cache_folder(), name, found.identity(), build, analyzer)
+    return _cached(name, found.identity(), build, analyzer)
+
+
+def _cached(name: str, identity: str, build: Callable[[], Corpus], analyzer: str) -> Corpus:
+    """Return a collection as `cached` does; where there is no cache folder, with a warning."""
+    try:
+        folder = cache_folder()
+    except OSError as error:
+        warnings.warn(f"cannot keep the encoded texts: {error}", CacheWarning, stacklevel=3)
+        return build()
+    return cached(folder, name, identity, build, analyzer)
 
 
 def _locate(source: str | os.PathLike[str] | None, progress: bool) -> tuple[Source, str]:
@@ -181,14 +192,21 @@ def _locate(source: str | os.PathLike[str] | None, progress: bool) -> tuple[Sour
     if source is not None:
         return find_source(source), ""
     folder = cache_folder()
-    kept = look_in(folder)
-    if kept is not None:
-        return kept, ""
     archive = folder / ARCHIVE_NAME
     try:
+        kept = look_in(folder)
+        if kept is not None:
+            return kept, ""
         download(OFFICIAL_URL, archive, sha256=OFFICIAL_SHA256, progress=progress)
     except UnreachableError as error:
         return find_source("sample"), f"No IMDB data was found, and {error}. "
+    except OSError as error:
+        if error.errno is None:  # it says all
+            raise
+        raise OSError(
+            f"no download can be kept in {folder} ({error.strerror}): set FASTLSTM_CACHE to a "
+            "folder that can be written to, or name the data by source=PATH"
+        ) from error
     return find_source(archive), ""
 
 

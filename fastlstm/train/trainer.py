@@ -14,7 +14,7 @@ import math
 import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, nullcontext
+from contextlib import closing, contextmanager, nullcontext
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -155,7 +155,7 @@ class Trainer:
         TrainingInterrupted
             After Ctrl-C, between two steps, with the checkpoint saved. Call `fit` again to go on.
         FloatingPointError
-            If the loss or a gradient is not finite.
+            If a loss or a gradient is not finite, or a weight after an epoch.
         ValueError
             If an epoch has fewer batches than `steps_per_epoch`, or a run that goes on had another
             number of them, or there is patience but no validation; ProcessesDiffer if the processes
@@ -316,15 +316,12 @@ class Trainer:
         self.optimizer.zero_grad()
         state = self._state if history.step % steps_per_epoch else None  # none for a new pass
         rng = generator(self.seed, DROPOUT, history.step)
-        outcome = self._steps.step(self.model, part, state, rng, standing)
-        try:
+        with self._divergence_told():
+            outcome = self._steps.step(self.model, part, state, rng, standing)
             if not math.isfinite(outcome.loss):
                 raise FloatingPointError(f"the loss is {outcome.loss}")
             self._gradients(self._trained)
             _, factor = clip_factor(self._trained, self.clip / outcome.scale or math.inf)
-        except FloatingPointError as error:
-            told = f"{error} {self._position()}; try a smaller learning rate"
-            raise FloatingPointError(told) from error
         self.optimizer.step(scale=factor * outcome.scale, average=self.average)
         self._state = outcome.state
         history.add(outcome, steps_per_epoch)
@@ -340,7 +337,9 @@ class Trainer:
     def _close_epoch(self, steps_per_epoch: int, validation: Validation) -> None:
         rate = self._rate(self.history.step - 1, steps_per_epoch)
         with self.average.applied() if self.average else nullcontext():
-            score = self._measured(validation()) if validation else None
+            with self._divergence_told():
+                score = self._measured(validation()) if validation else None
+                self._check_finite(score)
             is_best = self.history.close_epoch(rate, score, self.task.score)
             if is_best:
                 self.best_weights = self.model.state_dict()
@@ -348,6 +347,28 @@ class Trainer:
             self.save(self.checkpoint)
         for listener in self.listeners:
             listener.on_epoch(self.history.epochs[-1], is_best)
+
+    @contextmanager
+    def _divergence_told(self) -> Iterator[None]:
+        """Say where the run stands, and what to try, if numbers are not finite inside the block."""
+        try:
+            yield
+        except FloatingPointError as error:
+            way = "try a smaller learning rate"
+            if self.optimizer.weight_decay:
+                way += f", or less weight decay, which is {self.optimizer.weight_decay:g}"
+            raise FloatingPointError(f"{error} {self._position()}; {way}") from error
+
+    def _check_finite(self, validation: Running | None) -> None:
+        """Raise FloatingPointError if what an epoch learned, or found, is not finite.
+
+        The last step of all is followed by no loss that would tell.
+        """
+        for name, parameter in self._trained:
+            if not np.isfinite(parameter.data).all():
+                raise FloatingPointError(f"{name} holds NaN or infinity")
+        if validation is not None and not math.isfinite(validation.loss):
+            raise FloatingPointError(f"the validation loss is {validation.loss}")
 
     def _measured(self, batches: Iterable[Any]) -> Running:
         own = own_batches(self.task, batches, self.processes)

@@ -182,6 +182,14 @@ def test_a_run_that_diverges(tmp_path: Path, topics_csv: Path, fails: Any) -> No
     assert "try a smaller learning rate" in fails(*line)
 
 
+def test_weight_decay_without_measure_is_named(
+    tmp_path: Path, topics_csv: Path, fails: Any
+) -> None:
+    decay = {"optimizer": "adamw", "weight_decay": 1e5, "lr": 1.0}
+    told = fails(*words(topics_csv, tmp_path / "run", **decay))
+    assert "try a smaller learning rate, or less weight decay, which is 100000" in told
+
+
 def test_a_finished_run_is_not_overwritten_unless_asked(
     tmp_path: Path, topics_csv: Path, fails: Any
 ) -> None:

@@ -181,6 +181,10 @@ def test_a_picture_into_no_folder(
     assert f"there is no folder {path.parent}" in fails(
         "evaluate", three, topics_csv, "--plot", path
     )
+    path.mkdir(parents=True)
+    assert f"{path} is a folder, expected the name of a file" in fails(
+        "evaluate", three, topics_csv, "--plot", path
+    )
 
 
 def test_a_picture_without_matplotlib(

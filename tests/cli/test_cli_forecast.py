@@ -345,6 +345,7 @@ def test_a_month_on_another_day_is_no_gap_to_fill(
             "--time-format is '%H:%M', expected unix, unix-ms, unix-us, unix-ns or such as",
         ),
         (["d.csv", "--horizon", "0"], "expected a whole number from 1 on"),
+        (["d.csv", "--seed", "1" * 5000], "111, expected a whole number from 0 on, of at most 9 d"),
         (["d.csv", "--quantiles", "0.9,0.1"], "expected each above the one before"),
         (["d.csv", "--test-split", "2"], "expected a number between 0 and 1"),
     ],

@@ -47,6 +47,11 @@ def test_texts_on_the_command_line(three: Path, lines: Any) -> None:
     assert 1 / 3 < first["probability"] < 1
 
 
+def test_texts_may_follow_options(three: Path, lines: Any) -> None:
+    told = lines(three, "--precision", "int8", "what a goal", "a new law")
+    assert [line["text"] for line in told] == ["what a goal", "a new law"]
+
+
 @pytest.mark.parametrize("run", ["two", "three"])
 def test_probabilities_are_those_of_the_model(
     run: str, lines: Any, request: pytest.FixtureRequest

@@ -56,6 +56,14 @@ def test_names_are_those_of_the_command(name: str, monkeypatch: pytest.MonkeyPat
         assert found["--plot"].metavar == own["--plot"].metavar
 
 
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_a_seed_below_0_is_named(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        import_module(f"fastlstm.examples.{name}").main(["--seed", "-1"])
+    assert end.value.code == 2
+    assert "--seed is -1, expected at least 0" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("given", [[], ["--threads", "2"]])
 def test_threads_belong_to_the_example(
     given: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -88,10 +96,17 @@ def test_cells_of_ones_own_have_threads_too(
 
 
 @pytest.mark.parametrize("name", ["gates", "gradient_flow"])
-def test_a_failure_is_told_in_a_line(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_failure_is_told_in_a_line(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     example = import_module(f"fastlstm.examples.{name}")
-    assert example.main(["--seed", "-1"]) == 1
-    assert capsys.readouterr().err.startswith(f"{name}: error: expected non-negative integer")
+
+    def fail(given: argparse.Namespace) -> None:
+        raise ValueError("no such thing")
+
+    monkeypatch.setattr(example, "run", fail)
+    assert example.main([]) == 1
+    assert capsys.readouterr().err == f"{name}: error: no such thing\n"
 
 
 def test_toy_tells_what_its_backend_lacks(
@@ -119,10 +134,12 @@ def test_gradient_flow_draws_with_plot(tmp_path: Path, capsys: pytest.CaptureFix
     assert json.loads(capsys.readouterr().out.splitlines()[-1])["figure"] == str(path)
 
 
-@pytest.mark.parametrize("name", ["flow.gif", "nowhere/flow.png"])
+@pytest.mark.parametrize("name", ["flow.gif", "nowhere/flow.png", "folder.png"])
 def test_wrong_pictures_are_named_before_the_work(
-    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder.png").mkdir()
     monkeypatch.setattr(gradient_flow, "measure", None)
     with pytest.raises(SystemExit) as end:
         gradient_flow.main(["--plot", name])

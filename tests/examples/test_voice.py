@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import wave
 from pathlib import Path
 from typing import Any
@@ -222,7 +223,11 @@ def test_wrong_sounds_are_told_in_a_line(
         ("short.wav", "no WAV file"),
         (write_wav(tmp_path / "r.wav", np.zeros(9, "<i2"), 44100).name, "44100 samples a second"),
         (write_wav(tmp_path / "e.wav", np.zeros(0, "<i2")).name, "has no samples"),
+        (".", "is a folder, expected a file"),
     ]
+    if hasattr(os, "mkfifo"):  # whose writer would be waited for
+        os.mkfifo(tmp_path / "pipe.wav")
+        wrong.append(("pipe.wav", "is a pipe (FIFO), expected a file"))
     for name, message in wrong:
         assert voice.main([str(model), str(tmp_path / name)]) == 1
         told = capsys.readouterr().err

@@ -127,6 +127,19 @@ def test_a_place_that_cannot_be_written_costs_only_the_cache(tmp_path, build):
         assert same(cached(tmp_path / "file", "name", "1", build), make())
 
 
+def test_what_cannot_be_read_is_not_called_damaged(tmp_path, build):
+    cached(tmp_path, "name", "1", build)
+    (path,) = tmp_path.iterdir()
+    path.unlink()
+    path.mkdir()
+    with pytest.warns(CacheWarning) as notes:
+        assert same(cached(tmp_path, "name", "1", build), make())
+    told = [str(note.message) for note in notes]
+    assert "cannot be read" in told[0]
+    assert "is a folder" in told[0]
+    assert told[1].startswith("cannot keep the encoded texts")
+
+
 def test_what_a_killed_process_left_half_is_removed_a_day_later(tmp_path, build):
     cached(tmp_path, "a", "1", build)
     (name,) = (path.name for path in tmp_path.iterdir())

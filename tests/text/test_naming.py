@@ -35,6 +35,22 @@ def test_what_is_written_is_in_the_home_folder(home: Path, monkeypatch: pytest.M
     assert [path.name for path in home.iterdir()] == ["a.safetensors"]
 
 
+@pytest.mark.parametrize("version", ["raises", "answers"])
+def test_without_a_home_the_cache_is_named(version: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As of a user of a container whom nobody wrote down; platformdirs has done either."""
+    import platformdirs
+
+    def unknown(*names: object, **options: object) -> Path:
+        if version == "raises":
+            raise RuntimeError("no home")
+        return Path("~/.cache/fastlstm")
+
+    monkeypatch.delenv("FASTLSTM_CACHE", raising=False)
+    monkeypatch.setattr(platformdirs, "user_cache_path", unknown)
+    with pytest.raises(OSError, match="set FASTLSTM_CACHE to a folder"):
+        cache_folder()
+
+
 def test_files_of_a_command(home: Path) -> None:
     parser = Parser(description=SUMMARY)
     add_options(parser)

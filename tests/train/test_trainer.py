@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 from toy import BagOfWords, Problem, texts
 
-from fastlstm.nn import bce_with_logits
+from fastlstm.models import SequenceRegressor
+from fastlstm.nn import bce_with_logits, mse_loss
 from fastlstm.text import Batch
-from fastlstm.train import SGD, Epoch, History, Listener, Running, Trainer, evaluate
+from fastlstm.train import SGD, AdamW, Epoch, History, Listener, Running, Trainer, evaluate
 from fastlstm.train.schedule import constant, linear
+from fastlstm.train.tasks.regression import Regression
 
 
 def same(one: Trainer, other: Trainer) -> bool:
@@ -270,6 +272,48 @@ def test_a_loss_that_is_not_finite_stops_the_run() -> None:
     model.head.weight.data[...] = np.inf
     with pytest.raises(FloatingPointError, match="loss is .* after 0 epochs and 0 batches"):
         Problem().fit(Problem().trainer(model=model))
+
+
+def test_weights_that_a_last_step_makes_infinite_are_not_kept() -> None:
+    """No loss follows that step, and without validation nothing else would tell."""
+    problem, model = Problem(), BagOfWords()
+    optimizer, left = SGD(model, lr=0.01), problem.steps
+
+    def last_is_large(parameters: Any) -> None:
+        nonlocal left
+        left -= 1
+        if not left:
+            optimizer.lr = 1e308
+            model.head.weight.grad[...] = 1e9
+
+    trainer = problem.trainer(
+        model=model, optimizer=optimizer, gradients=last_is_large, epochs=1, clip=0, average=None
+    )
+    with pytest.raises(FloatingPointError, match="weight holds NaN or infinity after 0 epochs"):
+        trainer.fit(problem.batches, problem.steps)
+    assert not trainer.best_weights
+    assert not trainer.history.epochs
+
+
+def test_a_validation_loss_that_is_not_finite_stops_the_run(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    measured = Running(loss_sum=math.nan, examples=1)
+    monkeypatch.setattr("fastlstm.train.trainer.evaluate", lambda *_: measured)
+    with pytest.raises(FloatingPointError, match="the validation loss is nan after 0 epochs"):
+        Problem().fit(Problem().trainer())
+
+
+def test_weight_decay_that_makes_weights_grow_is_named() -> None:
+    """A step takes off lr * weight_decay times a weight: 200 times its size and more."""
+    rng = np.random.default_rng(0)
+    net = SequenceRegressor(2, 4, rng=rng)
+    x = rng.standard_normal((64, 3, 2)).astype("float32")
+    task = Regression(mse_loss, batch_size=1)
+    trainer = Trainer(net, AdamW(net, 1.0, weight_decay=200.0), task, epochs=1)
+    with pytest.raises(FloatingPointError, match="or less weight decay, which is 200") as caught:
+        trainer.fit(*task.source(net, (x, x[:, -1, 0])))
+    assert "after 0 epochs" in str(caught.value)
 
 
 def test_a_gradient_that_is_not_finite_names_the_parameter() -> None:
