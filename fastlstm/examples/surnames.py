@@ -51,8 +51,11 @@ def read_names(folder: Path, write: Callable[[str], str]) -> Names:
     Raises
     ------
     NamesError
-        If there are fewer than two languages, or names of one; or a file is not UTF-8.
+        If it is no folder, there are fewer than two languages, or names of one, or a file is not
+        UTF-8.
     """
+    if not folder.is_dir():
+        raise NamesError(f"{folder} is no folder, expected one with files LANGUAGE.txt")
     found: Names = {}
     for path in sorted(folder.glob("*.txt")):
         try:

@@ -78,7 +78,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     if parser.parse_args(arguments).data is None:
         parser.set_defaults(**TOY)
     options = parser.parse_args(arguments)
-    check_least(parser, options, limit=0, seed=0)  # a negative one would cut pairs off the end
+    check_least(parser, options, limit=0, max_words=0, seed=0)  # a negative limit cuts off the end
     return options
 
 

@@ -117,12 +117,16 @@ def of_precision(precision: str) -> dict[str, object]:
 
 
 def check_same(
-    path: str | Path, saved: Mapping[str, Any], own: Mapping[str, Any], names: Iterable[str]
-) -> None:
-    """Raise CheckpointError if the file at `path` is of a run whose options `names` differ."""
+    path: str | Path, saved: Mapping[str, Any], own: Mapping[str, Any], names: Iterable[str],
+    way: str = "",
+) -> None:  # fmt: skip
+    """Raise CheckpointError if the file at `path` is of a run whose options `names` differ.
+
+    `way` is what to do then.
+    """
     different = sorted(name for name in names if saved.get(name) != own.get(name))
     if different:
-        raise CheckpointError(f"{path} is of another run: {', '.join(different)} differ")
+        raise CheckpointError(f"{path} is of another run: {', '.join(different)} differ{way}")
 
 
 @contextmanager

@@ -45,6 +45,7 @@ from fastlstm.train.state import check_alike, copy_into
 from fastlstm.train.tasks.supervised import Loss
 from fastlstm.train.tasks.task import Batches, Task, Validation
 
+GO_ON = "go on with the options and the data that it began with, or begin elsewhere"
 KIND = "training state"
 
 Transform = Callable[[Any, np.random.Generator], Any]
@@ -230,7 +231,8 @@ class Trainer:
         saved, identity = note.get("identity"), self._full_identity()
         if not isinstance(saved, dict):
             raise CheckpointError(f"{path} is damaged: it does not say of which run it is")
-        checkpoint.check_same(path, saved, identity, earlier.comparable(saved, identity))
+        names = earlier.comparable(saved, identity)
+        checkpoint.check_same(path, saved, identity, names, f"; {GO_ON}")
         parts = checkpoint.parted(tensors)
         weights = {name: parameter.data for name, parameter in self._parameters}
         try:

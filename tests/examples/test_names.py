@@ -116,6 +116,8 @@ def test_without_matplotlib_the_extra_is_named_before_training(
 
 def test_folders_that_cannot_be_used(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert names.main(["--data", str(tmp_path / "nowhere")]) == 1
+    assert "nowhere is no folder, expected one with files LANGUAGE" in capsys.readouterr().err
+    assert names.main(["--data", str(tmp_path)]) == 1
     assert "has 0 files LANGUAGE.txt, expected at least 2" in capsys.readouterr().err
     write(tmp_path, Polish="Kowalski\nNowak\n", German="Bauer\n")
     assert names.main(["--data", str(tmp_path)]) == 1

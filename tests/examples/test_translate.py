@@ -136,12 +136,15 @@ def test_errors(tmp_path: Path, capsys: Capture) -> None:
         (["--data", str(empty)], "has no pairs"),
         (["--data", str(tmp_path)], "expected one file train*.de"),
         (["--epochs", "0"], "epochs is 0, expected at least 1"),
+        (["--batch-size", "0"], "batch_size is 0, expected at least 1"),
+        (["--batch-size", "-1"], "batch_size is -1, expected at least 1"),
     ):
         assert translate.main(arguments) == 1
         assert message in capsys.readouterr().err
     for arguments, message in (
         (["--epochs", "many"], "invalid int value: 'many'"),
         (["--limit", "-3"], "--limit is -3, expected at least 0"),
+        (["--max-words", "-3"], "--max-words is -3, expected at least 0"),
     ):
         with pytest.raises(SystemExit) as error:
             translate.main(arguments)

@@ -124,7 +124,7 @@ def test_a_finished_model_is_not_taken_for_that_of_another_run(tmp_path: Path) -
     for train, options, told in (
         (TRAIN[1:], {"seed": 3, "identity": {"lr": 0.01}}, "pairs differ"),
         (TRAIN, {"seed": 4, "identity": {"lr": 0.01}}, "seed differ"),
-        (TRAIN, {"seed": 3, "identity": {"lr": 0.02}}, "lr differ"),
+        (TRAIN, {"seed": 3, "identity": {"lr": 0.02}}, "lr differ; choose another folder"),
     ):
         with pytest.raises(CheckpointError, match=f"is of another run: {told}"):
             learn(train, HELD_BACK, OPTIONS, epochs=2, folder=tmp_path, **options)

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from fastlstm.nn.check import check_size
 from fastlstm.shown import shown
 from fastlstm.train.metrics import Errors
 
@@ -131,8 +132,10 @@ def shuffled(
     """Return batches of like length in an order that depends on the seed and the epoch only.
 
     `make` cuts data into batches, as `fastlstm.text.batches` does. Those of `validation` have
-    `validation_batch` rows; 0: as many as in training.
+    `validation_batch` rows; 0: as many as in training. Raises TypeError or ValueError for an
+    impossible `batch_size`.
     """
+    check_size("batch_size", batch_size)
     return Source(
         lambda epoch, start: make(train, batch_size, seed=seed, epoch=epoch, start=start),
         -(-len(train) // batch_size),
