@@ -25,12 +25,12 @@ def read_json(path: AnyPath) -> Any:
 
 
 def parse_json(raw: bytes | str) -> Any:
-    """Return the value of JSON text.
+    """Return the value of JSON text, before which editors may have put the mark of UTF-8.
 
     Raises ValueError if it is no JSON in UTF-8, nested very deeply, has a name twice in one object,
     or holds a number that is not finite.
     """
-    text = raw.decode("utf-8") if isinstance(raw, bytes) else raw
+    text = raw.decode("utf-8-sig") if isinstance(raw, bytes) else raw
     try:
         return json.loads(
             text, object_pairs_hook=_once, parse_constant=_refuse, parse_float=_finite,

@@ -39,6 +39,8 @@ class Recurrence(Step):
         layer's direction, is masked.
     """
 
+    over_steps = True
+
     def __init__(
         self,
         layer: Recurrent,
@@ -55,6 +57,7 @@ class Recurrence(Step):
         if output != "all" and not known:
             raise ValueError(f"output is {output!r}, expected 'all' or of {', '.join(POOLINGS)}")
         self.layer, self.output = layer, output
+        self.dtype, self.takes = layer.dtype, layer.input_size
         self.backwards = check_flag("backwards", backwards)
         self.merge = check_choice("merge", merge, MERGES)
         self.zero_masked = check_flag("zero_masked", zero_masked)
@@ -74,7 +77,7 @@ class Recurrence(Step):
         """Yield those of the layer, under its own names."""
         return self.layer.named_parameters(prefix)
 
-    def run(self, x: Any, mask: Mask) -> tuple[Any, Mask]:
+    def _run(self, x: Any, mask: Mask) -> tuple[Any, Mask]:
         """Return the outputs, [N,T,F] or [N,F], and the mask of the steps that are left."""
         valid = mask[:, ::-1] if mask is not None and self.backwards else mask
         if self.backwards:

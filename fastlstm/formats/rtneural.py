@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from fastlstm.formats.keras.build import scale_of
 from fastlstm.formats.keras.weights import layer_of
 from fastlstm.formats.sequential import Sequential
 from fastlstm.formats.steps import Activation, Conv1D, PReLU
+from fastlstm.kernels.rows import any_array
 from fastlstm.nn.linear import Linear
 from fastlstm.nn.module import Module
 
@@ -52,7 +52,9 @@ def _add(made: dict[str, Module], number: int, layer: Any, size: int) -> int:
     try:
         modules = BUILDERS[kind](layer, size)
         given = _last(layer["shape"]) if "shape" in layer else None
-    except (KeyError, TypeError, ValueError, OverflowError) as error:
+    except KeyError as error:
+        raise ValueError(f"layers[{number}], a {kind}: it has no {error}") from error
+    except (TypeError, ValueError, OverflowError) as error:
         raise ValueError(f"layers[{number}], a {kind}: {error}") from error
     for module in modules:
         name = f"{number}/{type(module).__name__.lower()}" if module is not modules[0] else ""
@@ -86,16 +88,21 @@ def _last(shape: Any) -> int:
 
 def _arrays(layer: dict[str, Any], *axes: int) -> list[Array]:
     """Return the arrays of a layer after checking their number and how many axes each has."""
-    weights = layer["weights"]
-    if not isinstance(weights, list) or len(weights) != len(axes):
-        raise ValueError(f"its weights are {weights!r:.60}, expected {len(axes)} arrays")
+    weights = _listed(layer, len(axes))
     return [_array(value, number) for value, number in zip(weights, axes, strict=True)]
 
 
+def _listed(layer: dict[str, Any], *counts: int) -> list[Any]:
+    """Return the weights of a layer after checking that they are so many."""
+    weights = layer["weights"]
+    if not isinstance(weights, list) or len(weights) not in counts:
+        expected = " or ".join(map(str, counts))
+        raise ValueError(f"its weights are {weights!r:.60}, expected {expected} arrays")
+    return weights
+
+
 def _array(value: Any, axes: int) -> Array:
-    with warnings.catch_warnings():  # NumPy before 1.24 makes objects of lists that do not fit
-        warnings.simplefilter("ignore")
-        array = np.array(value)
+    array = any_array("an array of its weights", value)
     if array.dtype.kind not in "fi" or array.ndim != axes or not array.size:
         raise ValueError(
             f"an array of its weights has shape {array.shape} and dtype {array.dtype}, expected "
@@ -144,7 +151,7 @@ def _conv(layer: dict[str, Any], size: int) -> list[Module]:
 
 def _prelu(layer: dict[str, Any], size: int) -> list[Module]:
     weights = layer["weights"]
-    alpha = _array(weights, np.ndim(weights)).reshape(-1)
+    alpha = _array(weights, any_array("its weights", weights).ndim).reshape(-1)
     if len(alpha) == 1:
         return [Activation("leaky_relu", float(alpha[0]))]
     if len(alpha) != size:
@@ -155,9 +162,11 @@ def _prelu(layer: dict[str, Any], size: int) -> list[Module]:
 
 
 def _batch_norm(layer: dict[str, Any], size: int) -> list[Module]:
-    affine = len(layer["weights"]) == 4
-    arrays = [a.astype(np.float64) for a in _arrays(layer, *([1] * (4 if affine else 2)))]
-    gamma, beta = arrays[:2] if affine else (np.float64(1), np.float64(0))
+    arrays = [_array(value, 1).astype(np.float64) for value in _listed(layer, 2, 4)]
+    if len({array.shape for array in arrays}) != 1:
+        sizes = ", ".join(str(len(array)) for array in arrays)
+        raise ValueError(f"its weights have {sizes} numbers, expected as many in each")
+    gamma, beta = arrays[:2] if len(arrays) == 4 else (np.float64(1), np.float64(0))
     mean, variance = arrays[-2:]
     epsilon = layer.get("epsilon", EPSILON)
     if isinstance(epsilon, bool) or not isinstance(epsilon, (int, float)):

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 from fastlstm.formats.layers import check_names
 from fastlstm.formats.recurrence import Recurrence
 from fastlstm.formats.steps import Mask, Step
-from fastlstm.kernels.rows import check_lengths
+from fastlstm.kernels.rows import any_array, check_lengths
 from fastlstm.nn.chain import Chain, Conv1d
 from fastlstm.nn.module import Array, Module
 from fastlstm.nn.parameter import Parameter
@@ -54,11 +54,8 @@ class Sequential(Module):
         lengths : integers [N] in 0..T, how many steps of each row are real; None for all, or for
             those that a layer's own mask tells.
         """
-        y: Any = np.asarray(x) if isinstance(x, list) else x
-        mask = None
-        if lengths is not None:
-            steps = np.shape(y)[1]
-            mask = np.arange(steps) < check_lengths(lengths, steps, len(y))[:, None]
+        y: Any = x
+        mask = None if lengths is None else _mask_of(lengths, any_array("x", x).shape)
         for layer in self.layers.values():
             y, mask = run_layer(layer, y, mask)
         out: Array = y
@@ -77,6 +74,15 @@ class Sequential(Module):
     def __repr__(self) -> str:
         lines = [f"({name}): {layer!r}" for name, layer in self.layers.items()]
         return "Sequential(\n  " + "\n".join(lines).replace("\n", "\n  ") + "\n)"
+
+
+def _mask_of(lengths: ArrayLike, shape: tuple[int, ...]) -> Mask:
+    """Return which steps of an x of this shape are real."""
+    if len(shape) < 2:
+        raise ValueError(f"x has shape {shape}, expected rows of steps where lengths are given")
+    N, T = shape[:2]
+    mask: Mask = np.arange(T) < check_lengths(lengths, T, N)[:, None]
+    return mask
 
 
 def run_layer(layer: Module, x: Any, mask: Mask) -> tuple[Any, Mask]:

@@ -5,13 +5,23 @@ Letters: N rows, T steps, I features.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastlstm.nn.check import check_choice, check_number, check_size
+from fastlstm.kernels.call import DTYPES
+from fastlstm.kernels.rows import any_array
+from fastlstm.nn.check import (
+    as_array,
+    check_array,
+    check_choice,
+    check_dtype,
+    check_number,
+    check_size,
+)
 from fastlstm.nn.module import Array, Module, described
 from fastlstm.nn.parameter import Parameter
 
@@ -20,32 +30,65 @@ Mask = NDArray[np.bool_] | None  # [N,T], which steps count; None for all
 
 
 class Step(Module):
-    """Base of what takes and gives a mask beside its input."""
+    """Base of what takes and gives a mask beside its input.
+
+    What x must be stands in attributes, of which most are those of the class:
+
+    dtype : that of the parameters; None where there are none, and x has either one.
+    takes : I, the features of x; None for any number of them.
+    over_steps : whether x is [N,T,I], else it has any axes before its features.
+    """
+
+    dtype: Any = None
+    takes: int | None = None
+    over_steps = False
 
     def run(self, x: Any, mask: Mask) -> tuple[Any, Mask]:
-        """Return the output and the mask for the next layer."""
-        raise NotImplementedError
+        """Return the output and the mask for the next layer.
+
+        TypeError or ValueError if x is no array of numbers that the layer takes.
+        """
+        return self._run(self._read(x), mask)
 
     def __call__(self, x: Any) -> Any:
         """Return the output where no step is masked."""
         return self.run(x, None)[0]
+
+    def _run(self, x: Any, mask: Mask) -> tuple[Any, Mask]:
+        """Return what `run` does, of an x that was checked."""
+        raise NotImplementedError
+
+    def _read(self, x: Any) -> Any:
+        dtype = self.dtype
+        if dtype is None:
+            own = isinstance(x, np.ndarray) and x.dtype in DTYPES
+            dtype = x.dtype if own else np.dtype(np.float32)
+        x = as_array("x", x, dtype)
+        axes = 3 if self.over_steps else max(x.ndim, 1)
+        x = check_array("x", x, dtype, (None,) * (axes - 1) + (self.takes,))
+        if not x.shape[-1] or (self.over_steps and not x.shape[1]):
+            least = "at least one step and one feature" if self.over_steps else "features"
+            raise ValueError(f"x has shape {x.shape}, expected {least}")
+        return x
 
 
 class MaskZero(Step):
     """Masks the token 0 for all that follows, as Keras's ``Embedding(mask_zero=True)``."""
 
     def run(self, x: Any, mask: Mask) -> tuple[Any, Mask]:
-        """Return x, and the mask of what is not 0."""
-        return x, np.asarray(x) != 0
+        """Return x, which the embedding checks, and the mask of what is not 0."""
+        return x, any_array("x", x) != 0
 
 
 class Masking(Step):
     """Masks steps of which every feature is `value`, and makes them zero."""
 
+    over_steps = True
+
     def __init__(self, value: float = 0.0) -> None:
         self.value = check_number("value", value)
 
-    def run(self, x: Any, mask: Mask) -> tuple[Any, Mask]:
+    def _run(self, x: Any, mask: Mask) -> tuple[Any, Mask]:
         """Return x and the mask of the other steps."""
         real = (x != self.value).any(axis=-1)
         return np.where(real[..., None], x, x.dtype.type(0)), real
@@ -68,7 +111,7 @@ class Activation(Step):
         """Return the name."""
         return described(self.name, alpha=(self.alpha, 1.0))
 
-    def run(self, x: Any, mask: Mask) -> tuple[Any, Mask]:
+    def _run(self, x: Any, mask: Mask) -> tuple[Any, Mask]:
         """Return the function of x."""
         with np.errstate(over="ignore"):
             return ACTIVATIONS[self.name](x, x.dtype.type(self.alpha)), mask
@@ -124,11 +167,12 @@ class Scale(Step):
     """
 
     def __init__(self, features: int, *, dtype: Any = "float32") -> None:
-        self.features, self.dtype = check_size("features", features), np.dtype(dtype)
+        self.features = self.takes = check_size("features", features)
+        self.dtype = check_dtype(dtype)
         self.scale = Parameter(np.ones(features, dtype))
         self.shift = Parameter(np.zeros(features, dtype))
 
-    def run(self, x: Any, mask: Mask) -> tuple[Any, Mask]:
+    def _run(self, x: Any, mask: Mask) -> tuple[Any, Mask]:
         """Return y."""
         return x * self.scale.data + self.shift.data, mask
 
@@ -137,16 +181,19 @@ class PReLU(Step):
     """``y = x`` above zero and ``weight * x`` below, with a weight for each feature."""
 
     def __init__(self, features: int, *, dtype: Any = "float32") -> None:
-        self.features, self.dtype = check_size("features", features), np.dtype(dtype)
+        self.features = self.takes = check_size("features", features)
+        self.dtype = check_dtype(dtype)
         self.weight = Parameter(np.zeros(features, dtype))
 
-    def run(self, x: Any, mask: Mask) -> tuple[Any, Mask]:
+    def _run(self, x: Any, mask: Mask) -> tuple[Any, Mask]:
         """Return y."""
         return np.where(x > 0, x, self.weight.data * x), mask
 
 
 class Pool(Step):
     """The mean or the maximum over the steps; as in Keras the mean is that of unmasked ones."""
+
+    over_steps = True
 
     def __init__(self, name: str) -> None:
         self.name = check_choice("name", name, ("mean", "max"))
@@ -155,7 +202,7 @@ class Pool(Step):
         """Return the name."""
         return self.name
 
-    def run(self, x: Any, mask: Mask) -> tuple[Any, Mask]:
+    def _run(self, x: Any, mask: Mask) -> tuple[Any, Mask]:
         """Return [N,I]."""
         if self.name == "max":
             return x.max(axis=1), None
@@ -173,6 +220,8 @@ class ZeroPad(Step):
     before, after : how many.
     """
 
+    over_steps = True
+
     def __init__(self, before: int, after: int = 0) -> None:
         self.before = check_size("before", before, 0, MOST_STEPS)
         self.after = check_size("after", after, 0, MOST_STEPS)
@@ -181,13 +230,15 @@ class ZeroPad(Step):
         """Return both numbers."""
         return described(self.before, self.after)
 
-    def run(self, x: Any, mask: Mask) -> tuple[Any, Mask]:
+    def _run(self, x: Any, mask: Mask) -> tuple[Any, Mask]:
         """Return [N,before+T+after,I]."""
         return np.pad(x, ((0, 0), (self.before, self.after), (0, 0))), None
 
 
 class AveragePool(Step):
     """The mean of every so many steps; a rest is left out, and a mask ends there, as in Keras."""
+
+    over_steps = True
 
     def __init__(self, size: int) -> None:
         self.size = check_size("size", size, most=MOST_STEPS)
@@ -196,21 +247,21 @@ class AveragePool(Step):
         """Return of how many steps."""
         return described(self.size)
 
-    def run(self, x: Any, mask: Mask) -> tuple[Any, Mask]:
+    def _run(self, x: Any, mask: Mask) -> tuple[Any, Mask]:
         """Return [N,T//size,I]."""
         N, T, I = x.shape
         if T < self.size:
             raise ValueError(f"x has {T} steps, expected {self.size} or more")
-        parts = x[:, : T // self.size * self.size].reshape(N, -1, self.size, I)
+        parts = x[:, : T // self.size * self.size].reshape(N, T // self.size, self.size, I)
         return parts.mean(axis=2, dtype=x.dtype), None
 
 
 class Flatten(Step):
     """All features of all steps of a row, side by side."""
 
-    def run(self, x: Any, mask: Mask) -> tuple[Any, Mask]:
+    def _run(self, x: Any, mask: Mask) -> tuple[Any, Mask]:
         """Return [N,T*I]."""
-        return x.reshape(len(x), -1), None
+        return x.reshape(len(x), math.prod(x.shape[1:])), None
 
 
 class Conv1D(Step):
@@ -230,6 +281,8 @@ class Conv1D(Step):
     bias : Parameter [O], or None.
     """
 
+    over_steps = True
+
     def __init__(
         self,
         in_features: int,
@@ -242,17 +295,17 @@ class Conv1D(Step):
         *,
         dtype: Any = "float32",
     ) -> None:
-        self.in_features = check_size("in_features", in_features)
+        self.in_features = self.takes = check_size("in_features", in_features)
         self.out_features = check_size("out_features", out_features)
         self.kernel_size = check_size("kernel_size", kernel_size)
         self.stride = check_size("stride", stride, most=MOST_STEPS)
         self.dilation = check_size("dilation", dilation, most=MOST_STEPS)
         self.padding = check_choice("padding", padding, ("valid", "causal", "same"))
-        self.dtype = np.dtype(dtype)
+        self.dtype = check_dtype(dtype)
         self.weight = Parameter(np.zeros((kernel_size, in_features, out_features), dtype))
         self.bias = Parameter(np.zeros(out_features, dtype)) if bias else None
 
-    def run(self, x: Any, mask: Mask) -> tuple[Any, Mask]:
+    def _run(self, x: Any, mask: Mask) -> tuple[Any, Mask]:
         """Return [N,T',O]; masked steps are read as they are, and the mask ends, as in Keras."""
         T, reach = x.shape[1], (self.kernel_size - 1) * self.dilation
         before, after = self.pads(T)

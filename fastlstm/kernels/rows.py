@@ -107,6 +107,19 @@ def any_array(name: str, value: Any) -> NDArray[Any]:
     return array
 
 
+def any_integers(name: str, value: Any) -> NDArray[np.integer]:
+    """Return what a user gave as an array of integers; TypeError for others.
+
+    An empty list holds no others: it is the shape of it that may be wrong.
+    """
+    array = any_array(name, value)
+    if not array.size and not hasattr(value, "dtype"):
+        array = array.astype(np.int64)
+    if array.dtype.kind not in "iu":
+        raise TypeError(f"{name} has dtype {array.dtype}, expected integers")
+    return array
+
+
 def _holds_lists(array: NDArray[Any]) -> bool:
     # A copy of what is broadcast: it fails at once where memory could not hold the elements.
     own = np.asarray(array, order="C")
@@ -115,9 +128,7 @@ def _holds_lists(array: NDArray[Any]) -> bool:
 
 def check_lengths(lengths: ArrayLike, T: int, N: int) -> Int64Array:
     """Return a copy of `lengths` as int64 [N] after checking type, shape and range 0..T."""
-    array = any_array("lengths", lengths)
-    if array.dtype.kind not in "iu":
-        raise TypeError(f"lengths has dtype {array.dtype}, expected integers")
+    array = any_integers("lengths", lengths)
     if array.shape != (N,):
         raise ValueError(f"lengths has shape {array.shape}, expected ({N},)")
     outside = np.flatnonzero((array < 0) | (array > T))

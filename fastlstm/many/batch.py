@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastlstm.kernels import Backend
-from fastlstm.kernels.rows import Int64Array, any_array
+from fastlstm.kernels.rows import Int64Array, any_integers
 from fastlstm.nn.check import as_array, check_array, first
 from fastlstm.nn.module import Array
 
@@ -63,9 +63,7 @@ def read_batches(x: Any, lengths: ArrayLike | None, M: int, like: Any) -> Batche
 
 def read_lengths(lengths: ArrayLike, M: int, T: int, N: int) -> Int64Array:
     """Return lengths [M,N], or [N] of all models, as a copy int64 [M,N]."""
-    array = any_array("lengths", lengths)
-    if array.dtype.kind not in "iu":
-        raise TypeError(f"lengths has dtype {array.dtype}, expected integers")
+    array = any_integers("lengths", lengths)
     if array.shape not in ((N,), (M, N)):
         raise ValueError(f"lengths has shape {array.shape}, expected ({N},) or ({M}, {N})")
     outside = (array < 0) | (array > T)

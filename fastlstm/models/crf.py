@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from fastlstm import kernels
 from fastlstm.kernels.crf import CrfLoss, CrfScores
-from fastlstm.kernels.rows import Int64Array, any_array, check_lengths
+from fastlstm.kernels.rows import Int64Array, any_integers, check_lengths
 from fastlstm.nn.check import as_array, check_array, check_dtype, check_number, check_size
 from fastlstm.nn.module import Array, Module, Tape, described
 from fastlstm.nn.parameter import Parameter
@@ -122,9 +122,7 @@ class CRF(Module):
         return found.clip(0, 1).astype(self.dtype)
 
     def _loss(self, call: _Call, labels: ArrayLike, gradient: bool) -> CrfLoss:
-        given = any_array("labels", labels)
-        if given.dtype.kind not in "iu":
-            raise TypeError(f"labels has dtype {given.dtype}, expected integers")
+        given = any_integers("labels", labels)
         if given.dtype == np.uint64:  # what int64 cannot hold would be negative
             given = given.clip(max=np.iinfo(np.int64).max)
         return self._kernels.crf(

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from fastlstm.kernels import Tokens
-from fastlstm.kernels.rows import Int64Array, any_array, check_lengths
+from fastlstm.kernels.rows import Int64Array, any_integers, check_lengths
 from fastlstm.models.crf import CRF, check_steps
 from fastlstm.models.model import HasRecurrent, Model, gate_rows, options_of
 from fastlstm.models.softmax import softmax_loss
@@ -238,11 +238,9 @@ class SequenceTagger(HasRecurrent, Model):
 
     def _check_labels(self, labels: ArrayLike, real: NDArray[np.bool_]) -> Array:
         """Return labels [N,T]; an error names the first that is none of a real step."""
-        given = any_array("labels", labels)
+        given = any_integers("labels", labels)
         if given.shape != real.shape:
             raise ValueError(f"labels has shape {given.shape}, expected {real.shape}")
-        if given.dtype.kind not in "iu":
-            raise TypeError(f"labels has dtype {given.dtype}, expected integers")
         wrong = real & ((given < 0) | (given >= self.num_labels))
         if wrong.any():
             told = first("labels", given, wrong)

@@ -12,7 +12,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from fastlstm import lazy
 from fastlstm.kernels.call import DTYPES, Array
-from fastlstm.kernels.rows import any_array
+from fastlstm.kernels.rows import any_array, any_integers
 
 # Where random numbers come from: a generator, a seed for one, None for a new one.
 # A name only: NumPy loads its generators on first use.
@@ -178,9 +178,7 @@ def check_array(
 
 def check_ids(name: str, value: object, size: int, ndim: int | None = None) -> NDArray[np.integer]:
     """Return `value`, C-contiguous, after checking that it holds integers in 0..size-1."""
-    ids = any_array(name, value)
-    if ids.dtype.kind not in "iu":
-        raise TypeError(f"{name} has dtype {ids.dtype}, expected integers")
+    ids = any_integers(name, value)
     if ndim is not None and ids.ndim != ndim:
         raise ValueError(f"{name} has shape {ids.shape}, expected {ndim} axes")
     # A broadcast array may claim more elements than memory holds: the copy fails at once, where

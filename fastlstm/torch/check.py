@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
 from fastlstm.kernels import Rows
-from fastlstm.kernels.rows import full_rows
-from fastlstm.torch.layout import Padded, packed_layout
+from fastlstm.kernels.rows import check_lengths, full_rows
+from fastlstm.torch.layout import Padded, array_of, packed_layout
 
 DTYPES = (torch.float32, torch.float64)
+INTEGERS = (
+    torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8, torch.uint16, torch.uint32,
+    torch.uint64,
+)  # fmt: skip
 _AS_IT_WAS = "set the attribute back that was changed, or make a module of that size"
 
 
@@ -227,11 +230,36 @@ def read_lengths(lengths: Any, T: int, N: int) -> Padded:
         raise RuntimeError("Expected sequence length to be larger than 0 in RNN")
     if lengths is None:
         return Padded(full_rows(T, N))
+    return Padded(Rows(T, N, _numbers_of(lengths, N)))
+
+
+def check_lengths_beside(lengths: Any, T: int, N: int) -> None:
+    """Check lengths of a call for shapes alone, or of no rows; those on meta have no values."""
+    if isinstance(lengths, Tensor) and lengths.is_meta:
+        _check_integers(lengths)
+        if lengths.shape != (N,):
+            raise ValueError(f"lengths has shape {tuple(lengths.shape)}, expected ({N},)")
+    else:
+        check_lengths(_numbers_of(lengths, N), T, N)
+
+
+def _numbers_of(lengths: Any, N: int) -> Any:
+    """Return lengths for NumPy; that of one row, which may lack a batch axis, may be a number."""
     if isinstance(lengths, Tensor):
         if not lengths.is_cpu:
             raise RuntimeError(f"lengths is on device {lengths.device}, expected the CPU")
-        lengths = lengths.detach().numpy()
-    return Padded(Rows(T, N, np.atleast_1d(lengths)))
+        _check_integers(lengths)
+        lengths = array_of(lengths.detach())
+    single = isinstance(lengths, int) or getattr(lengths, "ndim", 1) == 0
+    return [lengths] if single and N == 1 else lengths
+
+
+def _check_integers(lengths: Tensor) -> None:
+    if lengths.layout is not torch.strided or lengths.dtype not in INTEGERS:
+        raise TypeError(
+            f"lengths has dtype {str(lengths.dtype).removeprefix('torch.')} and layout "
+            f"{lengths.layout}, expected integers in a dense tensor"
+        )
 
 
 def read_packed(name: str, packed: PackedSequence) -> Padded:

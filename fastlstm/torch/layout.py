@@ -134,8 +134,13 @@ def check_memory(tensor: Tensor) -> None:
 
 
 def as_tensor(numbers: Any) -> Tensor:
-    """Return lengths or a mask as a tensor; of an array a copy: torch takes none that runs back."""
-    return torch.as_tensor(numbers.copy() if isinstance(numbers, np.ndarray) else numbers)
+    """Return lengths or a mask as a tensor.
+
+    Of an array it is a copy: torch takes none that runs back, nor one of another machine's bytes.
+    """
+    if isinstance(numbers, np.ndarray):
+        numbers = numbers.astype(numbers.dtype.newbyteorder("="))
+    return torch.as_tensor(numbers)
 
 
 def array_of(tensor: Tensor) -> Array:

@@ -16,7 +16,7 @@ from fastlstm.torch.dispatch import Unscripted, outside_kernels, symbolic_call, 
 from fastlstm.torch.packed import padded_in_graph
 from fastlstm.torch.precision import Precise
 from fastlstm.torch.reset import Cuts, check_reset_at, reset_step
-from fastlstm.torch.sequence import run_operators, run_padded, run_sequence
+from fastlstm.torch.sequence import check_beside, run_operators, run_padded, run_sequence
 from fastlstm.torch.step import FIXED, short_sequence
 
 
@@ -58,10 +58,9 @@ class _Sequence(Unscripted, Precise, torch.nn.RNNBase):
             parameters that are neither float32 nor float64 or do not fit `precision`, and in
             int8 where a gradient may be asked for.
         """
+        check_reset_at(type(self).__name__, reset_at)
         cuts = None if reset is None else Cuts(reset, reset_at)
-        if cuts is None:
-            check_reset_at(type(self).__name__, reset_at)
-        elif lengths is None:
+        if cuts is not None and lengths is None:
             hx, cuts = reset_step(self, input, hx, cuts)
         if lengths is None and cuts is None:
             answer = short_sequence(self, input, hx)
@@ -76,7 +75,10 @@ class _Sequence(Unscripted, Precise, torch.nn.RNNBase):
         if traced is not None:
             return traced
         if outside_kernels(self, input, hx, lengths, cuts):
-            return super().forward(input, hx)
+            answer = super().forward(input, hx)
+            if lengths is not None or cuts is not None:
+                check_beside(self, input, lengths, cuts)
+            return answer
         return run_sequence(self, input, hx, lengths, cuts)
 
     def __getstate__(self) -> dict[str, Any]:

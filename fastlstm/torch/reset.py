@@ -16,10 +16,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fastlstm.kernels import Rows
-from fastlstm.torch.dispatch import eager, plain_mode
-from fastlstm.torch.layout import as_tensor
+from fastlstm.kernels.masked import refuse_masked
+from fastlstm.torch.check import INTEGERS
+from fastlstm.torch.dispatch import compiling, eager, plain_mode
+from fastlstm.torch.layout import array_of, as_tensor
 
 RESET_AT = ("before", "after")
+DTYPES = (torch.bool, *INTEGERS, torch.float32, torch.float64, torch.float16, torch.bfloat16)
 Starts = tuple[NDArray[np.bool_], ...]  # [T,N] of each direction
 
 
@@ -38,16 +41,24 @@ class Read(NamedTuple):
 
 
 def read_cuts(
-    name: str, cuts: Cuts, sizes: tuple[Any, Any], order: str, lengths: Any, directions: int
+    name: str,
+    cuts: Cuts,
+    sizes: tuple[Any, Any],
+    order: str,
+    lengths: Any,
+    directions: int,
+    on_meta: bool = False,
 ) -> Read:
     """Return the checked cuts of a batch.
+
+    `on_meta` says that the input is, of which only shapes are asked: a mask may be there too.
 
     `sizes` are T and N, and `order` is that of the mask's axes: "TN", "NT", or "T" of one row
     without its axis.
     """
     check_reset_at(name, cuts.at)
     T, N = sizes
-    mask = read_mask(name, cuts.mask, {"TN": (T, N), "NT": (N, T), "T": (T,)}[order])
+    mask = read_mask(name, cuts.mask, {"TN": (T, N), "NT": (N, T), "T": (T,)}[order], on_meta)
     check_values(name, mask)
     mask = mask.transpose(0, 1) if order == "NT" else mask[:, None] if order == "T" else mask
     if cuts.at == "before":
@@ -55,17 +66,17 @@ def read_cuts(
     return Read(moved(mask), Ended(mask, lengths, directions))
 
 
-def read_mask(name: str, reset: object, shape: tuple[Any, ...]) -> Tensor:
+def read_mask(name: str, reset: object, shape: tuple[Any, ...], on_meta: bool = False) -> Tensor:
     """Return the mask of a call after checking all but its values."""
     if isinstance(reset, np.ndarray):
-        reset = as_tensor(reset)
+        reset = _of_array(name, reset)
     if not isinstance(reset, Tensor):
         raise TypeError(
             f"{name}: reset is a {type(reset).__name__}, expected a tensor of bool or of 0 and 1"
         )
-    if not reset.is_cpu:
+    if not (reset.is_cpu or (on_meta and reset.is_meta)):
         raise RuntimeError(f"{name}: reset is on device {reset.device}, expected the CPU")
-    if reset.is_complex() or reset.layout is not torch.strided:
+    if reset.dtype not in DTYPES or reset.layout is not torch.strided:
         raise TypeError(
             f"{name}: reset has dtype {reset.dtype} and layout {reset.layout}, expected a dense "
             "tensor of bool or of 0 and 1"
@@ -79,15 +90,30 @@ def read_mask(name: str, reset: object, shape: tuple[Any, ...]) -> Tensor:
     return reset
 
 
+def _of_array(name: str, reset: NDArray[Any]) -> Tensor:
+    """Return a mask of NumPy as a tensor."""
+    if not compiling():  # a compiler has tensors in the place of arrays
+        refuse_masked(f"{name}: reset", reset)
+        if reset.dtype.kind not in "biuf":
+            raise TypeError(
+                f"{name}: reset has dtype {reset.dtype}, expected bools or numbers 0 and 1"
+            )
+        if reset.dtype.itemsize > 8:  # wider than those of torch
+            reset = reset.astype(np.float64)
+    return as_tensor(reset)
+
+
 def check_reset_at(name: str, reset_at: object) -> None:
     """Check where a row starts anew."""
-    if reset_at not in RESET_AT:
+    if not isinstance(reset_at, str) or reset_at not in RESET_AT:
         raise ValueError(f"{name}: reset_at is {reset_at!r}, expected 'before' or 'after'")
 
 
 def check_values(name: str, mask: Tensor) -> None:
     """Check that a mask holds 0 and 1 alone, if its values are there to be read."""
-    if mask.dtype is not torch.bool and not torch.compiler.is_compiling() and eager():
+    if mask.dtype is torch.bool or mask.is_meta or torch.compiler.is_compiling():
+        return
+    if eager():
         as_bools(mask, f"{name}: reset")
 
 
@@ -97,7 +123,7 @@ def as_bools(mask: Tensor, what: str = "") -> NDArray[np.bool_]:
     `what` is its name, if its places are those that the caller knows.
     """
     wide = mask.detach().float() if mask.dtype is torch.bfloat16 else mask.detach()
-    values = wide.numpy()
+    values = array_of(wide)
     marked: NDArray[np.bool_] = np.array(values != 0)
     if values.dtype != bool and not (marked == values).all():
         place = tuple(int(i) for i in np.argwhere(marked != values)[0])
@@ -179,11 +205,13 @@ def reset_cell(name: str, input: Any, hx: Any, reset: Any) -> Any:
 
     States that do not fit are left for the cell to refuse.
     """
-    if not isinstance(input, Tensor) or input.dim() not in (1, 2) or input.is_meta:
+    if not isinstance(input, Tensor) or input.dim() not in (1, 2):
         return hx
     rows = tuple(input.shape[:-1])
-    mask = read_mask(name, reset, rows)
+    mask = read_mask(name, reset, rows, input.is_meta)
     check_values(name, mask)
+    if input.is_meta:  # of shapes alone, which a reset does not change
+        return hx
     states = hx if isinstance(hx, (tuple, list)) else () if hx is None else (hx,)
     if not all(isinstance(s, Tensor) and tuple(s.shape[:-1]) == rows for s in states):
         return hx

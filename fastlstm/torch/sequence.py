@@ -80,10 +80,30 @@ def _read_reset(
 ) -> Read:
     """Return the checked cuts of a call; x is the input with a batch axis."""
     if isinstance(input, PackedSequence):
-        raise ValueError(f"{name}: reset is given, expected None with a PackedSequence")
+        raise _not_packed(name, "reset")
     order = "T" if input.dim() == 2 else "NT" if module.batch_first else "TN"
     T, N = (x.shape[1], x.shape[0]) if order == "NT" else (x.shape[0], x.shape[1])
-    return read_cuts(name, cuts, (T, N), order, lengths, 2 if module.bidirectional else 1)
+    directions = 2 if module.bidirectional else 1
+    return read_cuts(name, cuts, (T, N), order, lengths, directions, x.is_meta)
+
+
+def _not_packed(name: str, what: str) -> ValueError:
+    return ValueError(f"{name}: {what} is given, expected None with a PackedSequence")
+
+
+def check_beside(module: torch.nn.RNNBase, input: Any, lengths: Any, cuts: Cuts | None) -> None:
+    """Check what torch's own module, which has answered for an `input`, has not been told."""
+    name = module.mode.partition("_")[0]
+    if isinstance(input, PackedSequence):
+        if lengths is not None or cuts is not None:
+            raise _not_packed(name, "reset" if lengths is None else "lengths")
+        return
+    x = input if input.dim() == 3 else input.unsqueeze(1)
+    if lengths is not None:
+        rows_first = module.batch_first and input.dim() == 3
+        check.check_lengths_beside(lengths, x.shape[rows_first], x.shape[not rows_first])
+    if cuts is not None:
+        _read_reset(module, name, input, x, None, cuts)
 
 
 def _read(
@@ -99,7 +119,7 @@ def _read(
     x, order, batch_first = input, None, False
     if isinstance(input, PackedSequence):
         if lengths is not None:
-            raise ValueError(f"{name}: lengths is given, expected None with a PackedSequence")
+            raise _not_packed(name, "lengths")
         x, order, batched = input.data, input.sorted_indices, True
         check.check_input(name, x, dtype, module.input_size, (2,))
         layout = check.read_packed(name, input)

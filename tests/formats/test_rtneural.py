@@ -89,6 +89,15 @@ def test_an_lstm_by_its_formula(tmp_path: Path) -> None:
         np.testing.assert_allclose(model(x)[:, t], h, atol=1e-6)
 
 
+def test_the_mark_of_utf_8_before_a_model(tmp_path: Path) -> None:
+    document = {"in_shape": [None, None, 2], "layers": [lstm()]}
+    path = written(document, tmp_path / "a.json")
+    expected = fl.load(path)
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    x = np.ones((1, 3, 2), "float32")
+    assert (fl.load(path)(x) == expected(x)).all()
+
+
 CONV = {"type": "conv1d", "kernel_size": [1], "dilation": [1], "weights": [[[[1.0]] * 2], [0.5]]}
 DENSE = {"type": "dense", "activation": "", "shape": [None, 1], "weights": [[[1.0]] * 3, [0.5]]}
 
@@ -111,6 +120,14 @@ DENSE = {"type": "dense", "activation": "", "shape": [None, 1], "weights": [[[1.
         ([{**CONV, "kernel_size": [2]}], r"its kernel_size is \[2\], its kernel of 1"),
         ([{"type": "prelu", "weights": [0.5] * 3}], "it has 3 slopes, expected 2 or one"),
         ([{"type": "batchnorm", "weights": [[1.0, 1.0], [-1.0, 1.0]]}], "its variance is not"),
+        ([{"type": "batchnorm", "weights": [[1.0, 1.0], [1.0]]}], "2, 1 numbers, expected as many"),
+        ([{"type": "batchnorm", "weights": None}], "its weights are None, expected 2 or 4 arrays"),
+        ([{"type": "lstm"}], r"layers\[0\], a lstm: it has no 'weights'"),
+        (
+            [{**lstm(), "weights": [*lstm()["weights"][:2], [0.0] * 24]}],
+            r"its bias has shape \(24,",
+        ),
+        ([{**lstm(), "weights": [[[1.0], [1.0, 2.0]], [[1.0]], [1.0]]}], "unequal lists"),
     ],
 )
 def test_layers_that_do_not_fit(layers: Any, told: str, tmp_path: Path) -> None:

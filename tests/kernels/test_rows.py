@@ -65,6 +65,8 @@ def test_any_integers_serve_as_lengths(dtype: Any) -> None:
         (3, 2, [1, 2, 3], ValueError, r"lengths has shape \(3,\), expected \(2,\)"),
         (3, 2, [[1, 2]], ValueError, r"lengths has shape \(1, 2\), expected \(2,\)"),
         (3, 2, 3, ValueError, r"lengths has shape \(\), expected \(2,\)"),
+        (3, 2, [], ValueError, r"lengths has shape \(0,\), expected \(2,\)"),
+        (3, 2, np.zeros(0), TypeError, "lengths has dtype float64, expected integers"),
         (3, 2, [1.0, 2.0], TypeError, "lengths has dtype float64, expected integers"),
         (3, 2, [True, False], TypeError, "lengths has dtype bool, expected integers"),
         (3, 1, np.array([2**64 - 1], np.uint64), ValueError, r"lengths\[0\] is 1844"),

@@ -140,6 +140,9 @@ class TestSequences:
         refused(ValueError, r"lengths\[0\] is -1, expected", module, X, lengths=[-1, 5, 1])
         refused(ValueError, r"lengths has shape \(2,\), expected", module, X, lengths=[5, 1])
         refused(TypeError, "lengths has dtype float", module, X, lengths=torch.ones(3))
+        refused(ValueError, r"lengths has shape \(\), expected", module, X, lengths=torch.tensor(5))
+        for wrong in (torch.ones(3, dtype=torch.bfloat16), torch.tensor([5, 1, 2]).to_sparse()):
+            refused(TypeError, "lengths has dtype .*, expected integers", module, X, lengths=wrong)
 
 
 def test_second_state_of_an_lstm() -> None:

@@ -190,14 +190,18 @@ def test_masks_in_every_form() -> None:
     for dtype in (torch.uint8, torch.int64, torch.float16, torch.bfloat16, F32, F64):
         assert torch.equal(module(x, reset=mask.to(dtype))[0], expected)
     assert torch.equal(module(x, reset=mask.numpy())[0], expected)
+    for kind in (">f8", ">i2", np.longdouble):
+        assert torch.equal(module(x, reset=mask.numpy().astype(kind))[0], expected)
+    waiting = (1j * -mask.double()).conj().imag  # a negation that torch has not made yet
+    assert torch.equal(module(x, reset=waiting)[0], expected)
     assert torch.equal(turned(x.transpose(0, 1), reset=mask.T)[0].transpose(0, 1), expected)
     assert torch.equal(module(x[:, 0], reset=mask[:, 0])[0], expected[:, 0])
     assert torch.equal(module(x, reset=torch.zeros(T, N))[0], module(x)[0])
 
 
 @pytest.mark.parametrize("reset_at", ["before", "after"])
-def test_arrays_that_run_backwards(reset_at: str) -> None:
-    """torch makes no tensor of such an array, be it a mask or lengths."""
+def test_arrays_that_torch_does_not_take(reset_at: str) -> None:
+    """Those that run backwards, be it a mask or lengths, and those of another byte order."""
     module, x, mask = ft.GRU(I, H, bidirectional=True), draw(T, N, I, dtype=F32), mask_of(T, N)
     lengths = np.arange(N)[::-1]
 
@@ -206,9 +210,10 @@ def test_arrays_that_run_backwards(reset_at: str) -> None:
 
     y, h = call(mask.flip(0), torch.from_numpy(lengths.copy()))
     arrays = call(mask.numpy()[::-1], lengths)
+    of_others = call(mask.numpy()[::-1], lengths.astype(">i4"))  # another machine's bytes
     with FlopCounterMode(display=False):
         by_operators = call(mask.flip(0), lengths)
-    for found in (arrays, by_operators):
+    for found in (arrays, of_others, by_operators):
         assert torch.equal(found[0], y)
         assert torch.equal(found[1], h)
 
@@ -249,6 +254,10 @@ def test_wrong_masks_are_named(name: str) -> None:
         (ValueError, rf"{name}: reset\[2, 3\] is 0.5, expected 0 or 1", half),
         (ValueError, r"reset\[2, 3\] is nan", half.where(half == 0, float("nan"))),
         (TypeError, "reset has dtype torch.complex64", half.to(torch.complex64)),
+        (TypeError, "reset has dtype torch.float8", half.to(torch.float8_e4m3fn)),
+        (TypeError, f"{name}: reset has dtype object, expected bools", half.numpy().astype(object)),
+        (TypeError, "reset has dtype <U", half.numpy().astype(str)),
+        (ValueError, f"{name}: reset masks 1 of its", np.ma.masked_equal(half.numpy(), 0.5)),
         (RuntimeError, "reset is on device meta, expected the CPU", half.to("meta")),
         (ValueError, "reset requires a gradient", half.clone().requires_grad_()),
     ):
@@ -257,6 +266,8 @@ def test_wrong_masks_are_named(name: str) -> None:
     for mask in (None, mask_of(T, N)):
         with pytest.raises(ValueError, match="reset_at is 'within', expected 'before' or 'after'"):
             module(x, reset=mask, reset_at="within")
+        with pytest.raises(ValueError, match="reset_at is array.* expected 'before' or 'after'"):
+            module(x, reset=mask, reset_at=np.array(["before", "after"]))
     with pytest.raises(ValueError, match=f"{name}: reset is given, expected None with a Packed"):
         module(pack(x, [3, 2, 7, 1, 4]), reset=mask_of(T, N))
     turned = getattr(ft, name)(I, H, batch_first=True)

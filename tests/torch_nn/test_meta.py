@@ -89,6 +89,51 @@ def test_shapes_with_what_torch_has_not(name: str, steps: int) -> None:
         assert [shape for shape, *_ in found] == expected
 
 
+WRONG: list[tuple[type[Exception], str, dict[str, Any]]] = [
+    (ValueError, r"lengths has shape \(2,\), expected \(3,\)", {"lengths": [1, 2]}),
+    (ValueError, r"lengths has shape \(2,\)", {"lengths": torch.ones(2).long().to("meta")}),
+    (TypeError, "lengths has dtype <U1, expected integers", {"lengths": "a"}),
+    (TypeError, "lengths has dtype float32", {"lengths": torch.ones(3, device="meta")}),
+    (ValueError, "reset has shape .*, expected", {"reset": torch.zeros(2)}),
+    (ValueError, "reset has shape .*, expected", {"reset": torch.zeros(2, device="meta")}),
+    (TypeError, "reset is a str, expected a tensor", {"reset": "a"}),
+]
+
+
+@pytest.mark.parametrize("name", SEQUENCES)
+@pytest.mark.parametrize(("error", "told", "given"), WRONG, ids=[told for _, told, _ in WRONG])
+def test_what_torch_has_not_is_checked(
+    name: str, error: type[Exception], told: str, given: dict[str, Any]
+) -> None:
+    """For shapes alone, and for a batch of no rows, which torch's module answers too."""
+    _, ours = pair_on("meta", name, {})
+    with pytest.raises(error, match=told):
+        ours(torch.randn(T, N, I, device="meta"), **given)
+    if not any(torch.is_tensor(value) and value.is_meta for value in given.values()):
+        with pytest.raises(error, match=told.split(", expected")[0]):
+            getattr(ft, name)(I, H)(torch.randn(T, 0, I), **given)
+
+
+@pytest.mark.parametrize("name", SEQUENCES)
+def test_values_that_are_there_are_checked(name: str) -> None:
+    _, ours = pair_on("meta", name, {"batch_first": True})
+    x = torch.randn(N, T, I, device="meta")
+    with pytest.raises(ValueError, match=r"lengths\[1\] is 6, expected 0 to 5"):
+        ours(x, lengths=[1, 6, 0])
+    with pytest.raises(ValueError, match=r"reset\[0, 0\] is 2.0, expected 0 or 1"):
+        ours(x, reset=torch.full((N, T), 2.0), reset_at="after")
+    rows = packed(torch.randn(T, N, I), [2, 5, 3])
+    with pytest.raises(ValueError, match="lengths is given, expected None with a PackedSequence"):
+        ours(rows._replace(data=rows.data.to("meta")), lengths=[1, 2, 3])
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_resets_of_cells_are_checked(name: str) -> None:
+    _, ours = pair_on("meta", name, {})
+    with pytest.raises(ValueError, match=rf"{name}: reset has shape \(2,\), expected \(3,\)"):
+        ours(torch.randn(N, I, device="meta"), reset=torch.zeros(2))
+
+
 @every
 @pytest.mark.parametrize("assign", [True, False])
 def test_filled(name: str, options: dict[str, Any], assign: bool) -> None:

@@ -22,7 +22,7 @@ from fastlstm.formats.keras.build import modules_of
 from fastlstm.formats.keras.config import LayerConfig, ModelConfig, read_model
 from fastlstm.formats.keras.options import Refused
 from fastlstm.formats.keras.stored import Stored, is_new, new_layers, old_layers, snake_case
-from fastlstm.formats.keras.weights import layer_of
+from fastlstm.formats.keras.weights import from_cudnn, layer_of
 from fastlstm.formats.layers import Layers
 from fastlstm.formats.recurrence import Recurrence
 from fastlstm.formats.sequential import Sequential
@@ -178,7 +178,8 @@ def _layers_of(stored: Mapping[str, Stored], kinds: Mapping[str, str]) -> Layers
             elif kind in ("linear", "embedding"):
                 layers[name] = _plain(kind, name, one)
             else:
-                layers[name] = layer_of(kind, [one.arrays, *([one.second] if one.second else [])])
+                directions = [one.arrays, *([one.second] if one.second else [])]
+                layers[name] = layer_of(kind, [from_cudnn(kind, arrays) for arrays in directions])
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"layer {name:.60}: {error}") from error
     if not layers:

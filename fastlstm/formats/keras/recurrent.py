@@ -65,6 +65,7 @@ def recurrent(name: str, options: Options, stored: Stored, merge: str = "concat"
             raise Refused(f"its cell is of class {name:.60}")
     directions = [stored.arrays, *([stored.second] if stored.second else [])]
     kind = _kind(name, options, stored)
+    directions = [from_cudnn(kind, arrays) for arrays in directions]
     layer = layer_of(kind, directions, _activations(name, options))
     if whole_number(options, "units") != layer.hidden_size:
         raise ValueError(f"its units are {options['units']}, its arrays of {layer.hidden_size}")

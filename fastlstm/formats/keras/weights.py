@@ -48,7 +48,6 @@ def layer_of(
     Raises ValueError if a shape does not fit, or the layer does not give what the formulas of Keras
     give for a random input.
     """
-    directions = [from_cudnn(kind, arrays) for arrays in directions]
     for arrays in directions:
         _check_shapes(kind, arrays)
     first = directions[0]

@@ -45,11 +45,11 @@ def read_reset(
     if reset is None:
         return None
     given, T, N = any_array("reset", reset), batch.rows.T, batch.rows.N
-    if given.dtype != bool:
-        raise TypeError(f"reset has dtype {given.dtype}, expected bool")
     shape = (T,) if batch.single else (N, T) if batch.batch_first else (T, N)
     if given.shape != shape:
         raise ValueError(f"reset has shape {given.shape}, expected {shape}")
+    if given.dtype != bool:
+        raise TypeError(f"reset has dtype {given.dtype}, expected bool")
     alive = np.arange(T)[:, None] < batch.rows.lengths
     here: BoolArray = steps_first(given, batch.single, batch.batch_first) & alive
     if not here.any():
