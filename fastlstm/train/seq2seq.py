@@ -181,8 +181,8 @@ def _kept(path: Path, options: Mapping[str, Any], about: Mapping[str, Any]) -> T
         )
     run = note.get("run")
     if isinstance(run, Mapping):  # files of earlier versions do not tell it
-        names = run.keys() | about.keys()
-        checkpoint.check_same(path, run, about, names, "; choose another folder")
+        both = run.keys() | about.keys()
+        checkpoint.check_same(path, run, about, both, "; choose another folder")
     return translator
 
 
