@@ -28,7 +28,7 @@ FL_INLINE void prefetch_gates(const call *k, const share *w, const step_rows *ro
     i += AHEAD;
     if (i >= rows->n) i -= rows->n, step--;
     if (i >= rows->n || step < k->first) return;
-    int64_t row = row_of(w, i);
+    int64_t row = rows->row[i];
     int64_t blocks = w->j1 - w->j0, units = min64(w->j1 * VL, k->p->H) - w->j0 * VL;
     prefetch_kept(gates_row(k, row, step) + w->j0 * k->cell->gates * VL,
                   blocks * k->cell->gates * VL);
@@ -47,14 +47,14 @@ FL_INLINE void prefetch_gates(const call *k, const share *w, const step_rows *ro
 static void reset_backward(const call *k, const share *w, const step_rows *rows, int64_t step) {
     int64_t u0 = w->j0 * VL, u1 = k->by_units ? w->j1 * VL : k->Rp, c1 = w->j1 * VL;
     for (int64_t i = 0; i < rows->n; i++) {
-        int64_t row = row_of(w, i);
+        int64_t row = rows->row[i];
         if (!is_reset(k, row, step)) continue;
         move_sum(k->dreset_h + row * k->Rp + u0, k->dh + row * k->Rp + u0, u1 - u0);
         if (k->cell->c) move_sum(k->dreset_c + row * k->Hp + u0, k->dc + row * k->Hp + u0, c1 - u0);
     }
     for (int64_t i = 0; step % SUM_BLOCK == 0 && i < rows->n; i++) {
-        int64_t h = row_of(w, i) * k->Rp + u0;
-        int64_t at = row_of(w, i) * k->Hp + u0;
+        int64_t h = rows->row[i] * k->Rp + u0;
+        int64_t at = rows->row[i] * k->Hp + u0;
         move_sum(k->reset_sum_h + h, k->dreset_h + h, u1 - u0);
         if (k->cell->c) move_sum(k->reset_sum_c + at, k->dreset_c + at, c1 - u0);
     }
@@ -85,7 +85,7 @@ static void hidden_product(const call *k, const share *w, step_rows *rows, int64
                            fl_team *team) {
     int masked = k->p->mask != NULL;
     for (int64_t i = 0; i < rows->n; i++) {
-        int64_t row = row_of(w, i);
+        int64_t row = rows->row[i];
         rows->a[i] = as_operand(gates_row(k, row, step));
         rows->out[i] = rows->z[i] = k->dh + row * k->Rp;
         rows->init[i] = direct && !masked ? rows->z[i] : k->zeros;
@@ -146,8 +146,9 @@ static int begin_backward(const call *k, int thread, step_rows *rows, fl_team *t
 /* Gates and cells of a segment, computed again from the cells at its start. */
 static void run_segment(const call *k, const share *w, step_rows *rows, int thread, fl_team *team) {
     int64_t N = k->p->rows.N, at = k->first / k->p->recompute * N;
-    for (int64_t i = 0; k->cell->c && i < share_rows(w, N); i++) {
-        int64_t row = row_of(w, i), j = w->j0 * VL;
+    int64_t own = k->cell->c ? share_rows(w, N) : 0;
+    for (int64_t i = 0; i < own; i++) {
+        int64_t row = rows->row[i], j = w->j0 * VL;
         memcpy(cell_after(k, row, k->first - 1) + j, k->states + (at + row) * k->Hp + j,
                (size_t)((w->j1 - w->j0) * VL) * sizeof(real));
         keep_start(k, row, w->j0, w->j1);
@@ -191,6 +192,7 @@ static int backward_part(const call *shared, int thread, int threads, fl_team *t
     share w = share_of(k, thread, threads);
     int64_t every = k->p->recompute;
     step_rows rows = step_rows_in(k, k->scratch + thread * k->scratch_size, most_rows(k));
+    list_rows(&w, &rows);
     real *copies = rows.own + own_size(k);
     k->first = 0, k->last = b->T;
     if (k->g->part == FL_WEIGHTS) return weights_part(k, thread, &rows, copies, team);

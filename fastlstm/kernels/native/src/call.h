@@ -57,6 +57,7 @@ struct call {
 struct step_rows {
     const call *call;
     int64_t n, most;
+    int64_t *row;       /* number among all: see list_rows */
     const real **h;     /* before the step */
     const real **mask;  /* what h is masked with, if it is */
     const real **a;     /* what meets the weight: h, masked, or the input */
@@ -70,7 +71,7 @@ struct step_rows {
     real *own;       /* the thread's memory: see own_extra */
 };
 
-enum { ROW_POINTERS = 13 };
+enum { ROW_POINTERS = 14 };
 
 FL_INLINE int64_t pointers_size(int64_t n) {
     int64_t each = sizeof(void *) / sizeof(real);
@@ -78,7 +79,7 @@ FL_INLINE int64_t pointers_size(int64_t n) {
 }
 
 /* In a thread's scratch: pointers for `most` rows, then its own memory. */
-FL_INLINE step_rows step_rows_in(const call *k, real *scratch, int64_t most) {
+FL_CALLED step_rows step_rows_in(const call *k, real *scratch, int64_t most) {
     void **at = (void **)(void *)scratch;
     return (step_rows){.call = k,
                        .most = most,
@@ -95,7 +96,14 @@ FL_INLINE step_rows step_rows_in(const call *k, real *scratch, int64_t most) {
                        .mask = (const real **)(at + 10 * most),
                        .gates = (kept_real **)(at + 11 * most),
                        .cells = (kept_real **)(at + 12 * most),
+                       .row = (int64_t *)(void *)(at + 13 * most),
                        .own = scratch + pointers_size(most)};
+}
+
+/* Notes which rows those of a share are. */
+FL_CALLED void list_rows(const share *w, step_rows *rows) {
+    int64_t own = share_rows(w, w->end);
+    for (int64_t i = 0; i < own; i++) rows->row[i] = row_of(w, i);
 }
 
 /* Row of the segment's packed arrays: steps stand from the last to the first. */
@@ -211,7 +219,7 @@ FL_INLINE void write_state(const call *k, const real *from, int64_t n, int64_t r
     memcpy((real *)to + k->p->rows.order[row] * n, from, (size_t)n * sizeof(real));
 }
 
-FL_INLINE call call_of(const cell *c, const fl_call *p, const fl_grads *g) {
+FL_CALLED call call_of(const cell *c, const fl_call *p, const fl_grads *g) {
     int64_t Hp = round_up(p->H);
     return (call){.cell = c,
                   .p = p,

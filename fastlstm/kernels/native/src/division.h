@@ -11,7 +11,7 @@ FL_INLINE int64_t block_part(const call *k, int thread, int threads) {
 }
 
 /* The thread's part of the time loop. */
-FL_INLINE share share_of(const call *k, int thread, int threads) {
+FL_CALLED share share_of(const call *k, int thread, int threads) {
     int64_t blocks = unit_blocks(k->p->H), panels = (blocks + FL_PANEL - 1) / FL_PANEL;
     int cut = k->by_units;
     share s =

@@ -34,13 +34,15 @@ FL_INLINE void gate_product_run(const call *k, const product *m, product_done do
 static void make_inputs(const call *k, const share *w, step_rows *rows, int64_t s0, int64_t s1) {
     const fl_call *p = k->p;
     int64_t n = 0;
-    for (int64_t s = s0; s < s1; s++)
-        for (int64_t i = 0; i < share_rows(w, p->rows.n_at[s]); i++, n++) {
-            int64_t row = row_of(w, i);
+    for (int64_t s = s0; s < s1; s++) {
+        int64_t own = share_rows(w, p->rows.n_at[s]);
+        for (int64_t i = 0; i < own; i++, n++) {
+            int64_t row = rows->row[i];
             rows->a[n] = input_row(&p->rows, &p->in, row, s);
             rows->z[n] = z_row(k, row, s);
             rows->init[n] = k->bias;
         }
+    }
     round_rows(k, rows, n, p->in.I, 0);
     product m = gate_product(k, rows, n, p->in.I, k->wx, w->j0, w->j1);
 #if FL_WORD == 1
@@ -75,9 +77,9 @@ FL_INLINE const real *token_products(const call *k, int64_t row, int64_t step) {
 }
 
 /* mask * h, for the rows of a thread. */
-static void mask_hidden(const call *k, const share *w, step_rows *rows) {
+static void mask_hidden(const call *k, step_rows *rows) {
     for (int64_t i = 0; i < rows->n; i++) {
-        const real *mask = rows->mask[i] = mask_row(k, row_of(w, i));
+        const real *mask = rows->mask[i] = mask_row(k, rows->row[i]);
         real *to = own_masked(k, rows) + i * k->Rp;
         for (int64_t u = 0; u < k->Rp; u += VL) {
             int64_t lanes = min64(VL, k->p->R - u);
@@ -95,7 +97,7 @@ static void place_rows(const call *k, const share *w, step_rows *rows, int64_t s
     rows->s_panel = rows->n <= MAX_FEW ? k->cell->panel * VL : 0;
     int64_t s_row = rows->n <= MAX_FEW ? k->GHp : PANEL;
     for (int64_t i = 0; i < rows->n; i++) {
-        int64_t row = row_of(w, i);
+        int64_t row = rows->row[i];
         rows->a[i] = rows->h[i] = hidden_before(k, row, step);
         rows->z[i] = z_row(k, row, step);
         if (k->full) rows->gates[i] = gates_row(k, row, step);
@@ -116,15 +118,15 @@ static void place_rows(const call *k, const share *w, step_rows *rows, int64_t s
             prefetch(token_products(k, row, step + 1) + w->j0 * k->cell->gates * VL,
                      (w->j1 - w->j0) * k->cell->gates * VL);
     }
-    if (p->mask) mask_hidden(k, w, rows);
+    if (p->mask) mask_hidden(k, rows);
     round_rows(k, rows, rows->n, p->R, bound_of_h(k));
 }
 
 /* The cells before the step, for backward to recompute from. */
-static void keep_states(const call *k, const share *w, int64_t n, int64_t step) {
+static void keep_states(const call *k, const share *w, const step_rows *rows, int64_t step) {
     int64_t at = step / k->p->recompute * k->p->rows.N, j = w->j0 * VL;
-    for (int64_t i = 0; i < n; i++) {
-        int64_t row = row_of(w, i);
+    for (int64_t i = 0; i < rows->n; i++) {
+        int64_t row = rows->row[i];
         memcpy(k->states + (at + row) * k->Hp + j, cell_after(k, row, step - 1) + j,
                (size_t)((w->j1 - w->j0) * VL) * sizeof(real));
     }
@@ -163,7 +165,7 @@ static void run_steps(const call *k, const share *w, step_rows *rows, int64_t fi
         if ((s - first) % k->chunk == 0 && !k->p->in.ids)
             make_inputs(k, w, rows, s, min64(s + k->chunk, last));
         place_rows(k, w, rows, s);
-        if (keeps && s % k->p->recompute == 0) keep_states(k, w, rows->n, s);
+        if (keeps && s % k->p->recompute == 0) keep_states(k, w, rows, s);
         k->cell->step(k, w, rows, s);
         if (!k->g) ask_to_stop(k->stop, thread, rows_before(b, w, s), rows_before(b, w, s + 1));
         if (k->by_units) fl_barrier(team);
@@ -217,6 +219,7 @@ static int forward_part(const call *shared, int thread, int threads, fl_team *te
     for (int64_t i = 0; i < turns; i++) {
         share turn = turn_of(&w, i, turns);
         if (is_stopped(k->stop, rows_before(b, &turn, 0))) break;
+        list_rows(&turn, &rows);
         run_steps(k, &turn, &rows, 0, b->T, thread, team);
     }
     fl_barrier(team);
@@ -238,6 +241,7 @@ static void step_piece(void *ctx, int piece, int pieces) {
     w.j0 = block_part(k, piece, pieces), w.j1 = block_part(k, piece + 1, pieces);
     int64_t u0 = w.j0 * VL, units = min64(w.j1 * VL, p->H) - u0;
     step_rows rows = step_rows_in(k, k->scratch + piece * k->scratch_size, p->rows.N);
+    list_rows(&w, &rows);
     if (!p->packed) pack_forward(k, w.j0, w.j1, 0, 0);
     for (int64_t r = 0; k->cell->c && r < p->rows.N; r++) {
         real *to = cell_after(k, r, -1) + u0;

@@ -118,7 +118,7 @@ FL_INLINE void gru_row_backward(const int others, const call *k, int64_t row, in
 FL_INLINE void gru_step_backward_with(const int others, const call *k, const share *w,
                                       step_rows *rows, int64_t step, fl_team *team) {
     for (int64_t i = 0; i < rows->n; i++) {
-        int64_t row = row_of(w, i);
+        int64_t row = rows->row[i];
         gru_row_backward(others, k, row, step, w->j0, w->j1);
         prefetch_gates(k, w, rows, i, step);
     }

@@ -123,7 +123,7 @@ FL_INLINE void gru_late_step_backward_with(const int others, const call *k, cons
     real *work = own_extra(k, rows), *drh = work + k->p->rows.N * k->Hp;
     kept_real *dn = (kept_real *)(void *)work;
     for (int64_t i = 0; i < rows->n; i++) {
-        gru_late_outer(others, k, row_of(w, i), step, dn + i * k->Hp);
+        gru_late_outer(others, k, rows->row[i], step, dn + i * k->Hp);
         rows->a[i] = as_operand(dn + i * k->Hp);
         rows->s[i] = drh + i * k->Hp;
         rows->start[i] = k->zeros;
@@ -133,7 +133,7 @@ FL_INLINE void gru_late_step_backward_with(const int others, const call *k, cons
         column_product(rows->n, k->Hp, rows->a, k->whnt, k->Rp / VL, rows->start, 0, rows->s);
     product_only(&m);
     for (int64_t i = 0; i < rows->n; i++) {
-        int64_t row = row_of(w, i);
+        int64_t row = rows->row[i];
         gru_late_inner(others, k, row, step, rows->s[i]);
         prefetch_gates(k, w, rows, i, step);
     }

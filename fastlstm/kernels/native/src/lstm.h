@@ -220,9 +220,9 @@ FL_INLINE void lstm_row_backward(const int others, const int peephole, const cal
 }
 
 /* Gradients of the projected outputs, dy added, back to those of o tanh(c). */
-static void lstm_project_backward(const call *k, const share *w, step_rows *rows, int64_t step) {
+static void lstm_project_backward(const call *k, step_rows *rows, int64_t step) {
     for (int64_t i = 0; i < rows->n; i++) {
-        int64_t row = row_of(w, i);
+        int64_t row = rows->row[i];
         const real *dh = k->dh + row * k->Rp, *dy = dy_row(k, row, step);
         kept_real *sum = k->dproj + packed_row(k, row, step) * k->Rp;
         for (int64_t u = 0; u < k->Rp; u += VL) {
@@ -242,9 +242,9 @@ static void lstm_project_backward(const call *k, const share *w, step_rows *rows
 
 FL_INLINE void lstm_step_backward_with(const int others, const call *k, const share *w,
                                        step_rows *rows, int64_t step, fl_team *team) {
-    if (k->dproj) lstm_project_backward(k, w, rows, step);
+    if (k->dproj) lstm_project_backward(k, rows, step);
     for (int64_t i = 0; i < rows->n; i++) {
-        int64_t row = row_of(w, i);
+        int64_t row = rows->row[i];
         real *dh = k->dh + row * k->Rp;
         if (k->dproj)
             lstm_row_backward(others, 0, k, row, step, w->j0, w->j1, rows->s[i], NULL);

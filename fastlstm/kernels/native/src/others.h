@@ -13,8 +13,6 @@
 
 #include "call.h"
 
-#define FL_CALLED static __attribute__((noinline))
-
 FL_CALLED vreal other(const fl_activation *a, vreal x) {
     x = vclamp(x, (real)-a->clip, (real)a->clip);
     switch (a->kind) {

@@ -35,7 +35,7 @@ static int stay_unpacked(const call *k) {
 FL_INLINE int64_t column_words(int64_t K) { return words(K) + PANEL_TAIL; }
 
 /* Where the packed weights stand in `packed`; returns their size. */
-FL_INLINE int64_t place_weights(call *k, const real *packed) {
+FL_CALLED int64_t place_weights(call *k, const real *packed) {
     arena m = {(real *)packed, 0};
     int64_t R = column_words(k->p->R), late = k->cell->late * k->Hp * R;
     k->wx = k->unpacked ? k->p->weights.w_ih : take(&m, k->GHp * column_words(k->p->in.I));

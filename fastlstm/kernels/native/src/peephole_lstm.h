@@ -60,7 +60,7 @@ PEEPHOLE_FORWARD(peephole_others, 1)
 FL_INLINE void peephole_step_backward_with(const int others, const call *k, const share *w,
                                            step_rows *rows, int64_t step, fl_team *team) {
     for (int64_t i = 0; i < rows->n; i++) {
-        int64_t row = row_of(w, i);
+        int64_t row = rows->row[i];
         lstm_row_backward(others, 1, k, row, step, w->j0, w->j1, k->dh + row * k->Rp,
                           dy_row(k, row, step));
         prefetch_gates(k, w, rows, i, step);

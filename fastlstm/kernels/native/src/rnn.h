@@ -67,7 +67,7 @@ static void rnn_inside(const call *k, int64_t row, int64_t step, int64_t j, vrea
 FL_INLINE void rnn_step_backward(const int which, const call *k, const share *w, step_rows *rows,
                                  int64_t step, fl_team *team) {
     for (int64_t i = 0; i < rows->n; i++) {
-        int64_t row = row_of(w, i);
+        int64_t row = rows->row[i];
         rnn_row_backward(which, k, row, step, w->j0, w->j1);
         prefetch_gates(k, w, rows, i, step);
     }

@@ -29,7 +29,7 @@ enum { BLOCK_SHIFT = 3 }; /* of the largest blocks: eight rows */
 enum { BLOCKS = 4 };      /* that a thread has at least, where rows end one after the other */
 
 /* The rows of a thread. */
-FL_INLINE share rows_of_thread(const fl_rows *b, int thread, int threads) {
+FL_CALLED share rows_of_thread(const fl_rows *b, int thread, int threads) {
     share s = {.end = b->N, .thread = thread, .threads = threads, .turns = 1};
     if (!b->T || b->n_at[b->T - 1] == b->N)
         return (share){.begin = part(b->N, thread, threads),
@@ -53,7 +53,7 @@ FL_INLINE int64_t row_of(const share *s, int64_t i) {
 }
 
 /* How many of a share's rows are among the first n. */
-FL_INLINE int64_t share_rows(const share *s, int64_t n) {
+FL_CALLED int64_t share_rows(const share *s, int64_t n) {
     n = min64(n, s->end) - s->begin;
     if (n <= 0) return 0;
     int64_t rounds = (n >> s->shift) / s->threads, size = (int64_t)1 << s->shift;

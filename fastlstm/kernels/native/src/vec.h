@@ -19,6 +19,7 @@
 #endif
 
 #define FL_INLINE static inline __attribute__((always_inline))
+#define FL_CALLED static __attribute__((noinline)) /* what would stand in many places */
 
 FL_INLINE int64_t min64(int64_t a, int64_t b) { return a < b ? a : b; }
 FL_INLINE int64_t max64(int64_t a, int64_t b) { return a > b ? a : b; }
