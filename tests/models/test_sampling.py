@@ -62,7 +62,7 @@ def test_the_same_generator_writes_the_same() -> None:
 
 WRONG = [
     ({"length": -1}, ValueError, "length is -1, expected at least 0"),
-    ({"prompt": []}, TypeError, "prompt has dtype float64"),
+    ({"prompt": []}, ValueError, "prompt is empty, expected at least one token"),
     ({"prompt": np.zeros(0, int)}, ValueError, "prompt is empty, expected at least one token"),
     ({"prompt": [V]}, IndexError, "prompt[0] is 12, expected 0 to 11"),
     ({"prompt": [[1]]}, ValueError, "prompt has shape (1, 1), expected 1 axes"),

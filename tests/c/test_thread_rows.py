@@ -15,7 +15,7 @@ Rows = list[int]
 
 @pytest.fixture(scope="module")
 def compiled(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    found = load_library(tmp_path_factory.mktemp("shares"), "shares")
+    found = load_library(tmp_path_factory.mktemp("thread_rows"), "thread_rows")
     found.rows_of.restype = ctypes.c_int64
     return found
 
