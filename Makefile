@@ -58,9 +58,10 @@ $(VENV)/installed: $(SOURCES) | $(BIN)/python
 	$(PIP) install --quiet --editable '.[plot]'
 	@touch $@
 
+# ALSO=dev,docs: those, too, in the same go of pip.
 $(VENV)/installed-test: $(SOURCES) | $(BIN)/python
-	$(PIP) install --quiet --editable '.[plot,html,sklearn,translate,tune,test,browser,numba,bench,peers,keras,onnx,mpi$(if $(TORCH),$(,)rl)]' $(TORCH) $(MPI) $(PANDAS)
-	@touch $(VENV)/installed $@
+	$(PIP) install --quiet --editable '.[plot,html,sklearn,translate,tune,test,browser,numba,bench,peers,keras,onnx,mpi$(if $(TORCH),$(,)rl)$(ALSO:%=$(,)%)]' $(TORCH) $(MPI) $(PANDAS)
+	@touch $(VENV)/installed $@ $(addprefix $(VENV)/installed-,$(subst $(,), ,$(ALSO)))
 
 # Tools only: nothing is compiled, and an extension that is there stays.
 $(VENV)/installed-dev: pyproject.toml | $(BIN)/python
