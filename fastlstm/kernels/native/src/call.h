@@ -57,7 +57,7 @@ struct call {
 struct step_rows {
     const call *call;
     int64_t n, most;
-    int64_t *row;       /* number among all: see list_rows */
+    intptr_t *row;      /* number among all: see list_rows; of the size of a pointer, as the rest */
     const real **h;     /* before the step */
     const real **mask;  /* what h is masked with, if it is */
     const real **a;     /* what meets the weight: h, masked, or the input */
@@ -96,14 +96,14 @@ FL_CALLED step_rows step_rows_in(const call *k, real *scratch, int64_t most) {
                        .mask = (const real **)(at + 10 * most),
                        .gates = (kept_real **)(at + 11 * most),
                        .cells = (kept_real **)(at + 12 * most),
-                       .row = (int64_t *)(void *)(at + 13 * most),
+                       .row = (intptr_t *)(void *)(at + 13 * most),
                        .own = scratch + pointers_size(most)};
 }
 
 /* Notes which rows those of a share are. */
 FL_CALLED void list_rows(const share *w, step_rows *rows) {
     int64_t own = share_rows(w, w->end);
-    for (int64_t i = 0; i < own; i++) rows->row[i] = row_of(w, i);
+    for (int64_t i = 0; i < own; i++) rows->row[i] = (intptr_t)row_of(w, i);
 }
 
 /* Row of the segment's packed arrays: steps stand from the last to the first. */
