@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from fastlstm.column_types import has_zone
+
 Stamps = NDArray[np.datetime64]
 UNIT = "datetime64[us]"
 _WRITTEN = re.compile(r"\d{4}(-|$)|NaT$|$")
@@ -60,12 +62,15 @@ def as_stamps(name: str, values: Any) -> Stamps:
     """Return datetime64 [T]; TypeError for what are no times, ValueError for missing ones."""
     if hasattr(values, "to_timestamp") and hasattr(values, "freq"):  # a PeriodIndex
         values = values.to_timestamp()
+    zoned = f"{name} has times with a zone: bring them to one and leave it out"
+    if has_zone(values):
+        raise ValueError(zoned)
     array = np.asarray(values)
     if array.dtype == object and array.size and all(isinstance(v, str) for v in array.flat):
         array = array.astype(str)
     if array.dtype == object and all(isinstance(value, date) for value in array.flat):
         if any(getattr(value, "tzinfo", None) for value in array.flat):
-            raise ValueError(f"{name} has times with a zone: bring them to one and leave it out")
+            raise ValueError(zoned)
         array = array.astype(UNIT)
     if array.dtype.kind in "US":
         told = f"{name} holds what is no time such as 2024-05-31 or 2024-05-31T18:00"

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastlstm.column_types import as_floats, refuse_times
 from fastlstm.kernels.masked import is_masked
 
 Floats = NDArray[np.float64]
@@ -29,6 +30,7 @@ def read_numbers(name: str, values: Any) -> Floats:
     Raises TypeError or ValueError if they are no such numbers, or so large or so small that their
     squares are not.
     """
+    refuse_times(name, values, "the times of a series are its stamps")
     values = unmasked(values)
     try:
         array = np.asarray(values)
@@ -37,20 +39,13 @@ def read_numbers(name: str, values: Any) -> Floats:
             f"{name} has rows of different lengths, expected numbers of shape (steps,) or (steps, "
             "columns); several series are a list of arrays"
         ) from error
-    if array.dtype == object and array.ndim:  # as of pandas columns of mixed or nullable numbers
-        text = next((value for value in array.flat if isinstance(value, str)), None)
-        if text is not None:
-            raise TypeError(f"{name} holds the text {text!r:.40}, expected numbers")
-        try:
-            array = np.where(_is_missing(array).astype(bool), np.nan, array).astype(np.float64)
-        except (TypeError, ValueError) as error:
-            raise TypeError(f"{name} holds what is no number: {error}") from error
-    if array.dtype.kind not in "biuf" or array.ndim not in (1, 2):
+    if array.dtype.kind not in "biufO" or array.ndim not in (1, 2):
         raise TypeError(
             f"{name} has dtype {array.dtype} and shape {array.shape}, expected numbers of shape "
             "(steps,) or (steps, columns)"
         )
-    found = array.astype(np.float64, order="C")  # sums have the bits of a file's arrays
+    floats = as_floats(name, array)
+    found = floats.astype(np.float64, order="C")  # sums have the bits of a file's arrays
     found = found[:, None] if found.ndim == 1 else found
     size = np.abs(np.where(np.isfinite(found), found, 0)).max(axis=0, initial=0)
     wrong = (size > LARGEST) | ((size > 0) & (size < SMALLEST))
@@ -89,6 +84,3 @@ def _check_digits(name: str, values: Any, found: Floats) -> None:
             f"{name} has {size[at]:g} in column {at}, beside which float64 does not tell apart "
             f"what is there from {least[at]} to {most[at]}: take the level off"
         )
-
-
-_is_missing = np.frompyfunc(lambda value: value is None or type(value).__name__ == "NAType", 1, 1)

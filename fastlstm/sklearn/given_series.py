@@ -19,11 +19,11 @@ Floats = NDArray[np.float64]
 
 
 def is_several(y: Any) -> bool:
-    """Whether `y` is a list of series: of arrays or of pandas objects."""
+    """Whether `y` is a list of series: of arrays, or of columns or tables of any library."""
     return (
         isinstance(y, (list, tuple))
         and bool(len(y))
-        and hasattr(y[0], "shape")
+        and hasattr(y[0], "__array__")
         and (np.ndim(y[0]) > 0)
     )
 

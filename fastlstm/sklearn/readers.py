@@ -17,10 +17,12 @@ from sklearn.utils import assert_all_finite, check_array
 from sklearn.utils.validation import validate_data
 
 from fastlstm.column_names import as_rows, check_order, names_of
+from fastlstm.column_types import as_floats, refuse_times
 from fastlstm.kernels.masked import refuse_masked
 from fastlstm.linear import TokenRows
 from fastlstm.nn.module import Array
 from fastlstm.sklearn.data import Data
+from fastlstm.sklearn.finite import ANY_TYPE, finite_floats
 from fastlstm.sklearn.scale import mean_and_scale
 from fastlstm.text import UNK, Encoded, Vocabulary
 from fastlstm.text.marks import tokens_with_marks
@@ -252,43 +254,45 @@ def find_numbers(X: Any, estimator: Any, learned: NumberReader | None = None) ->
     real, or sequences that differ in the numbers of a step.
     """
     refuse_masked("X", X)
+    refuse_times("X", X)
     X = as_rows(X)
-    kinds: Any = (np.float64, np.float32)
     if _is_list(X):
         X = list(X)
         if not X:
             raise ValueError("X has no rows, expected at least one")
+        for n, row in enumerate(X):
+            refuse_times(f"X[{n}]", row)
         if np.ndim(X[0]) and not _is_rectangle(X):
-            numbers = _concatenate(X)
-            name = type(estimator).__name__
-            assert_all_finite(numbers.values, input_name="X", estimator_name=name)
-            return numbers
+            return _concatenate(X, estimator)
     elif getattr(X, "ndim", 2) == 3:
-        X = check_array(X, dtype=kinds, allow_nd=True, estimator=estimator, input_name="X")
+        X = check_array(X, allow_nd=True, estimator=estimator, input_name="X", **ANY_TYPE)
         N, T, F = X.shape
         if not T * F:
             raise ValueError(f"X has shape {X.shape}, expected at least one step and one feature")
-        return Numbers(X.reshape(N * T, F), np.full(N, T))
+        values = finite_floats("X", X, estimator)
+        return Numbers(values.reshape(N * T, F), np.full(N, T))
     if learned is None or learned.table:
-        X = validate_data(estimator, X, reset=learned is None, dtype=kinds)
+        X = validate_data(estimator, X, reset=learned is None, **ANY_TYPE)
     else:
-        X = check_array(X, dtype=kinds, estimator=estimator, input_name="X")
+        X = check_array(X, estimator=estimator, input_name="X", **ANY_TYPE)
     N, T = X.shape
-    return Numbers(X.reshape(N * T, 1), np.full(N, T), table=True)
+    values = finite_floats("X", X, estimator)
+    return Numbers(values.reshape(N * T, 1), np.full(N, T), table=True)
 
 
-def _concatenate(rows: list[Any]) -> Numbers:
+def _concatenate(rows: list[Any], estimator: Any) -> Numbers:
     """Return ragged rows as sequences."""
     arrays: list[Array] = []
     names = names_of(rows[0])
     for n, row in enumerate(rows):
         check_order(f"X[{n}]", names_of(row), names, "of X[0]")
         array = np.asarray(row)
-        if array.dtype.kind not in "fiub" or array.ndim not in (1, 2):
+        if array.dtype.kind not in "fiubO" or array.ndim not in (1, 2):
             raise ValueError(
                 f"X[{n}] has shape {array.shape} and dtype {array.dtype}, "
                 "expected numbers of shape (steps,) or (steps, features)"
             )
+        array = as_floats(f"X[{n}]", array)
         array = array[:, None] if array.ndim == 1 else array
         if not array.size:
             raise ValueError(f"X[{n}] has shape {np.shape(row)}, expected at least one step")
@@ -298,8 +302,7 @@ def _concatenate(rows: list[Any]) -> Numbers:
                 f"X[{n}] has {array.shape[1]} features a step, X[0] has {arrays[0].shape[1]}"
             )
     values = np.concatenate(arrays)
-    if values.dtype.kind != "f":
-        values = values.astype(np.float64)
+    assert_all_finite(values, input_name="X", estimator_name=type(estimator).__name__)
     lengths = np.array([len(array) for array in arrays], dtype=np.int64)
     return Numbers(values, lengths, names=names)
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import validate_data
 
+from fastlstm.column_types import as_floats, refuse_times
 from fastlstm.kernels.masked import refuse_masked
 from fastlstm.sklearn.weights import Floats
 
@@ -17,24 +18,16 @@ def check_targets(estimator: Any, y: Any) -> Floats:
     Raises TypeError or ValueError if they are no finite real numbers, or of another shape.
     """
     refuse_masked("y", y)
+    refuse_times("y", y)
     if hasattr(y, "toarray"):
         raise TypeError(f"y is a sparse {type(y).__name__}, expected an array: y.toarray()")
-    if y is not None and np.asarray(y).ndim == 0:
+    given = None if y is None else np.asarray(y)
+    if given is not None and given.ndim == 0:
         raise ValueError(f"y is {y!r:.50}, expected numbers of shape (N,) or (N, targets)")
-    found = np.asarray(validate_data(estimator, y=y, multi_output=True))
-    if found.dtype.kind == "O":
-        found = _numbers(found)
+    if given is not None and given.dtype.kind == "O":
+        given = as_floats("y", given)
+    found = np.asarray(validate_data(estimator, y=given, multi_output=True))
     if found.dtype.kind not in "biuf":
         one = found.ravel()[0].item()
         raise ValueError(f"y has {one!r:.50} of dtype {found.dtype}, expected numbers")
     return found.astype(np.float64)
-
-
-def _numbers(found: Any) -> Floats:
-    """Return an array of objects as numbers; ValueError names the first that is none."""
-    for place, value in np.ndenumerate(found):
-        if isinstance(value, str) or not isinstance(value, (int, float, np.number, np.bool_)):
-            at = ", ".join(map(str, place))
-            raise ValueError(f"y[{at}] is {value!r:.50}, expected a number")
-    numbers: Floats = found.astype(np.float64)
-    return numbers

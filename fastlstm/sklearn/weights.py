@@ -9,7 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils import check_array, compute_class_weight
 
+from fastlstm.column_types import refuse_times
 from fastlstm.kernels.masked import refuse_masked
+from fastlstm.sklearn.finite import ANY_TYPE, finite_floats
 
 Floats = NDArray[np.float64]
 
@@ -23,12 +25,14 @@ def check_weights(sample_weight: Any, count: int) -> Floats | None:
     if sample_weight is None:
         return None
     refuse_masked("sample_weight", sample_weight)
+    refuse_times("sample_weight", sample_weight)
     if isinstance(sample_weight, Number):
         sample_weight = np.full(count, sample_weight)
-    weights: Floats = check_array(
-        sample_weight, ensure_2d=False, allow_nd=True, dtype=np.float64, ensure_min_samples=0,
-        input_name="sample_weight",
+    found = check_array(
+        sample_weight, ensure_2d=False, allow_nd=True, ensure_min_samples=0,
+        input_name="sample_weight", **ANY_TYPE,
     )  # fmt: skip
+    weights: Floats = finite_floats("sample_weight", found).astype(np.float64)
     if weights.shape != (count,):
         raise ValueError(f"sample_weight has shape {weights.shape}, expected ({count},)")
     if (weights < 0).any():
