@@ -10,6 +10,7 @@ from fastlstm.files.opening import open_file
 from fastlstm.text.rows import FileRows, Row
 
 _ROWS = 4096  # read at a time
+_NO_VALUE = (OverflowError, ValueError, KeyError)  # of a time that Python cannot tell
 
 
 def parquet_rows(path: Path) -> FileRows:
@@ -39,8 +40,28 @@ def _read(path: Path, file: BinaryIO, table: Any) -> Iterator[Row]:
     with file, table:
         try:
             for batch in table.iter_batches(_ROWS):
-                for values in zip(*(column.to_pylist() for column in batch.columns), strict=True):
+                for values in zip(*map(values_of, batch.columns), strict=True):
                     number += 1
                     yield number, [*values]
         except (ArrowException, OSError, UnicodeDecodeError) as error:
             raise ValueError(f"{path} is damaged after row {number}: {error}") from error
+
+
+def values_of(column: Any) -> list[Any]:
+    """Return a column's values, as text those that Python has no value for.
+
+    These are times before the year 1 or after 9999, of parts of a microsecond where there is no
+    pandas, or of zones that are not known here.
+    """
+    try:
+        found: list[Any] = column.to_pylist()
+    except _NO_VALUE:
+        return [_value(one) for one in column]
+    return found
+
+
+def _value(scalar: Any) -> Any:
+    try:
+        return scalar.as_py()
+    except _NO_VALUE:
+        return scalar.cast("string").as_py()

@@ -5,12 +5,15 @@ from __future__ import annotations
 import gzip
 import json
 import sys
+from datetime import datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from fastlstm.text.labelled import LabelledTexts, QuotedRowsWarning, read_labelled
+from fastlstm.text.parquet import parquet_rows, values_of
 from fastlstm.text.rows import FileRows, Reading
 from fastlstm.text.which_columns import find_columns
 
@@ -282,6 +285,48 @@ def test_parquet(tmp_path: Path) -> None:
         path.write_bytes(damaged)
         with pytest.raises(ValueError, match="is damaged"):
             read_labelled(path)
+
+
+def test_times_beyond_those_of_python_are_texts(tmp_path: Path) -> None:
+    pyarrow = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    path = tmp_path / "a.parquet"
+    for unit, second in (("us", 10**6), ("ms", 10**3)):
+        times = pyarrow.array([0, 4_000_000 * 86_400 * second, None])
+        days = times.cast(pyarrow.timestamp(unit))
+        columns = {"text": ["a", "b", "c"], "label": ["x", "y", "x"], "when": days}
+        parquet.write_table(pyarrow.table(columns), path)
+        assert read_labelled(path).labels == ["x", "y", "x"]
+        when = [values[2] for _, values in parquet_rows(path).rows]
+        late = "12921-08-18 00:00:00." + "0" * len(str(second - 1))
+        assert when == [datetime(1970, 1, 1), late, None]
+
+
+class Scalar:
+    """What Arrow has of a value: one of Python, if there is any, and a text."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def as_py(self) -> Any:
+        if len(self.text) > 4:
+            raise OverflowError("date value out of range")
+        return int(self.text)
+
+    def cast(self, kind: str) -> Any:
+        assert kind == "string"
+        return SimpleNamespace(as_py=lambda: self.text)
+
+
+class Column(list[Scalar]):
+    def to_pylist(self) -> list[Any]:
+        return [one.as_py() for one in self]
+
+
+def test_only_what_python_has_no_value_for_is_a_text() -> None:
+    assert values_of(Column(map(Scalar, ["1970", "2024"]))) == [1970, 2024]
+    assert values_of(Column(map(Scalar, ["1970", "12921"]))) == [1970, "12921"]
 
 
 def test_parquet_without_pyarrow(read: Any, monkeypatch: pytest.MonkeyPatch) -> None:
