@@ -84,12 +84,15 @@ def read_text(path: AnyPath) -> str:
 
 
 @contextmanager
-def reading(path: Path, told: str = "is damaged") -> Iterator[None]:
-    """Raise ValueError, naming the file, if reading it inside the block or using it fails."""
+def reading(path: Path, told: str = "is damaged", way: str = "") -> Iterator[None]:
+    """Raise ValueError, naming the file, if reading it inside the block or using it fails.
+
+    The message ends with the `way` out, if there is one.
+    """
     try:
         yield
     except (ValueError, KeyError, TypeError, OverflowError) as error:
-        raise ValueError(f"{path} {told}: {error}") from error
+        raise ValueError(f"{path} {told}: {error}" + (way and f"; {way}")) from error
 
 
 def _without_waiting(path: str, flags: int) -> int:

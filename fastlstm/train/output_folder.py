@@ -24,6 +24,13 @@ KINDS = {
 """What a folder holds, by its mark, whichever command made it."""
 
 
+WITHOUT_METRICS = (
+    "put back the one that belongs here, or remove it: without it the run is not finished, and "
+    "resume= goes on with it"
+)
+"""What to do about a ``metrics.json`` that is not as the run wrote it."""
+
+
 class OutputFolder:
     """Base of the folders of runs; the folder `path` need not exist.
 

@@ -39,6 +39,12 @@ class TuneFolder(OutputFolder):
         """The folder of the best run."""
         return self.subject.best(self.path / "best")
 
+    @property
+    def begun(self) -> int:
+        """How many trials were begun at least, by what they left here."""
+        runs = [run.path.name for run in self._runs() if run.holds_run]
+        return max((1 + int(name) if name.isdecimal() else 1 for name in runs), default=0)
+
     def trial(self, number: int) -> Any:
         """Return the folder of a trial."""
         return self.subject.trial(self.path / "trials" / f"{number:04}")

@@ -12,6 +12,7 @@ from fastlstm.tune.space import Choices, Space, parse_search
 from fastlstm.tune.subject import AnyConfig, Subject, subject_at, subject_of
 
 PRUNERS = ("median", "halving", "none")
+STUDY = "fastlstm"  # the name of each study of earlier versions
 
 
 @dataclass(frozen=True)
@@ -24,12 +25,14 @@ class Plan:
     space : those.
     by : what is to be best of what is held back, one of the subject's measures.
     pruner : what ends trials early, one of `PRUNERS`.
+    study : its name in Optuna's storage, by which that of another one is known.
     """
 
     config: AnyConfig
     space: Space
     by: str = "accuracy"
     pruner: str = "median"
+    study: str = STUDY
 
     @property
     def subject(self) -> Subject:
@@ -58,7 +61,7 @@ class Plan:
     def to_json(self) -> dict[str, Any]:
         """Return a plain dict."""
         search = {name: values.words for name, values in self.space.items()}
-        about = {"of": self.subject.name, "by": self.by, "pruner": self.pruner}
+        about = {"of": self.subject.name, "by": self.by, "pruner": self.pruner, "study": self.study}
         return {"config": self.config.to_json(), "search": search, **about}
 
     @classmethod
@@ -66,9 +69,12 @@ class Plan:
         """Invert `to_json`; ValueError, TypeError or KeyError if it is none."""
         subject = subject_at(value)
         space = parse_search((f"{k}={v}" for k, v in value["search"].items()), subject.options)
-        plan = cls(subject.config_from_json(value["config"]), space, value["by"], value["pruner"])
+        config, study = subject.config_from_json(value["config"]), value.get("study", STUDY)
+        plan = cls(config, space, value["by"], value["pruner"], study)
         if plan.by not in subject.measures or plan.pruner not in PRUNERS:
             raise ValueError(f"by is {plan.by!r}, pruner {plan.pruner!r}")
+        if not isinstance(study, str):
+            raise TypeError(f"study is {study!r:.60}, expected str")
         return plan
 
 

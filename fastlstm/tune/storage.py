@@ -10,16 +10,19 @@ from __future__ import annotations
 import sqlite3
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 from fastlstm.train.seeds import TUNING, generator
 from fastlstm.tune.plan import Plan
 
-NAME = "fastlstm"
 TRIES = 20  # to draw what no earlier trial had, of which there may be nothing left
 PATIENCE = 120.0  # seconds that a process waits for others to write
+TABLES = {"studies", "version_info"}  # those that Optuna makes first
+# What Optuna raises where rows are none of its own, apart from what SQLite itself finds.
+DAMAGE = (AssertionError, AttributeError, LookupError, TypeError, ValueError)
+WAY = "put back the one that belongs there, or begin anew with overwrite=True"
 
 
 def optuna() -> Any:
@@ -36,9 +39,10 @@ def optuna() -> Any:
 def opened(path: Path, plan: Plan) -> Iterator[Any]:
     """Give Optuna's study of a file to the block; a new one if there is none.
 
-    Raises OSError if the file cannot be read or written.
+    Raises OSError if the file cannot be read or written, ValueError as of `trials_in`.
     """
     lib = optuna()
+    known = trials_in(path, plan) is not None
     before = lib.logging.get_verbosity()
     lib.logging.set_verbosity(lib.logging.WARNING)
     storage = None
@@ -47,12 +51,13 @@ def opened(path: Path, plan: Plan) -> Iterator[Any]:
             warnings.simplefilter("ignore", lib.exceptions.ExperimentalWarning)
             storage = lib.storages.RDBStorage(
                 "sqlite:///study.db",  # any path, also one with signs that a URL cannot have:
-                engine_kwargs={"creator": lambda: sqlite3.connect(path, timeout=PATIENCE)},
+                engine_kwargs={"creator": lambda: _connected(path)},
             )
-            about = {"storage": storage, "study_name": NAME, "pruner": _pruner(lib, plan.pruner)}
-            try:
-                study = lib.load_study(**about)  # which writes nothing
-            except KeyError:
+            pruner = _pruner(lib, plan.pruner)
+            about = {"storage": storage, "study_name": plan.study, "pruner": pruner}
+            if known:
+                study = _loaded(path, about, plan)
+            else:
                 direction = "maximize" if plan.rises else "minimize"
                 study = lib.create_study(**about, direction=direction)
             yield study
@@ -61,6 +66,46 @@ def opened(path: Path, plan: Plan) -> Iterator[Any]:
             storage.remove_session()
             storage.engine.dispose()
         lib.logging.set_verbosity(before)
+
+
+def trials_in(path: Path, plan: Plan) -> int | None:
+    """Return how many trials of a study a file has; None if the study is not in it yet.
+
+    Raises ValueError if it is of another study or program, OSError if it cannot be read.
+    """
+    if not path.exists():
+        return None
+    with _as_os_error(path), closing(_connected(path)) as file:
+        tables = {name for (name,) in file.execute("SELECT name FROM sqlite_master")}
+        studies = "SELECT study_name, study_id FROM studies"
+        names = dict(file.execute(studies)) if "studies" in tables else {}
+        if plan.study in names:
+            counted = "SELECT count(*) FROM trials WHERE study_id = ?"
+            return int(file.execute(counted, [names[plan.study]]).fetchone()[0])
+    if (tables and not tables & TABLES) or names:
+        of = "another study" if names else "another program"
+        raise ValueError(
+            f"{path} is of {of} than the one in {path.parent}: put back the one that belongs "
+            "there, or give another folder="
+        )
+    return None
+
+
+def _connected(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(path, timeout=PATIENCE)
+
+
+def _loaded(path: Path, about: dict[str, Any], plan: Plan) -> Any:
+    """Return a study that can be read to its end; nothing is written."""
+    try:
+        study = optuna().load_study(**about)
+        for trial in study.get_trials(deepcopy=False):
+            if trial.params.keys() != plan.space.keys():
+                raise ValueError(f"trial {trial.number} is not of this search")
+    except DAMAGE as error:
+        told = str(error) or type(error).__name__
+        raise OSError(f"{path} is damaged or of another study: {told}; {WAY}") from error
+    return study
 
 
 def ask(study: Any, plan: Plan) -> int:
@@ -107,9 +152,14 @@ def _as_os_error(path: Path) -> Iterator[None]:
     """Turn an error of the storage inside the block into an OSError that names the file."""
     import sqlalchemy.exc
 
+    failures = (
+        optuna().exceptions.StorageInternalError, sqlalchemy.exc.SQLAlchemyError, sqlite3.Error
+    )  # fmt: skip
     try:
         yield
-    except (optuna().exceptions.StorageInternalError, sqlalchemy.exc.SQLAlchemyError) as error:
+    except failures as error:
         reason = error.__cause__ or error
         told = getattr(reason, "orig", None) or reason
-        raise OSError(f"{path} cannot be read or written: {told}") from error
+        damaged = type(told) is sqlite3.DatabaseError or "no such" in str(told)  # such as a table
+        way = f"; {WAY}" if damaged else ""
+        raise OSError(f"{path} cannot be read or written: {told}{way}") from error

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+import uuid
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,12 +17,12 @@ from fastlstm.train.interrupt import Interrupted
 from fastlstm.tune.best import TRIAL, keep_best
 from fastlstm.tune.folder import TuneFolder
 from fastlstm.tune.picture import draw_study
-from fastlstm.tune.plan import Plan
+from fastlstm.tune.plan import STUDY, Plan
 from fastlstm.tune.pool import Pool
 from fastlstm.tune.report import command_of, line_of, table
 from fastlstm.tune.results import Tuned, best_of, trials_of
 from fastlstm.tune.shared import CONTENTS, Shared
-from fastlstm.tune.storage import ask, opened, optuna, trial_of
+from fastlstm.tune.storage import WAY, ask, opened, optuna, trial_of, trials_in
 from fastlstm.tune.trial import WHY, work
 
 LEAVING = 20.0  # seconds that a process of a study that was killed may take to save its trial
@@ -50,11 +52,14 @@ def run(
     plan.
 
     Raises Interrupted after Ctrl-C or SIGTERM, with all trials in work saved; ImportError without
-    Optuna; ValueError if the data are not those of the study, or all trials failed;
-    DataChangedError if they change while it is at work; errors of reading them, and of writing.
+    Optuna; ValueError if the data or Optuna's storage are not those of the study, or all trials
+    failed; FileNotFoundError if the storage is gone; DataChangedError if the data change while it
+    is at work; errors of reading them, and of writing.
     """
     optuna()
     with folder.locked():
+        name = _known(folder).study if resume else f"{STUDY}-{uuid.uuid4().hex}"
+        plan = replace(plan, study=name)
         shared = plan.subject.shared()
         start = time.monotonic()
         identity, source, parts = shared.begin(plan.config, bars)
@@ -83,14 +88,14 @@ def run(
 def read(folder: TuneFolder) -> tuple[Plan, Tuned]:
     """Return what a study has found so far; nothing is changed.
 
-    Raises FileNotFoundError if the folder holds none, ValueError if it is damaged, ImportError
-    without Optuna.
+    Raises FileNotFoundError if the folder holds none or a part is gone, ValueError if it is damaged
+    or of another study, ImportError without Optuna.
     """
     optuna()
     if not folder.holds_run:
         raise FileNotFoundError(f"{folder.path} holds no study: there is no {folder.mark.name}")
-    plan, _, _ = folder.read()
-    if not folder.database.exists():
+    plan = _known(folder)
+    if trials_in(folder.database, plan) is None:
         return plan, Tuned(folder.path, plan.by, [])
     with opened(folder.database, plan) as study:
         trials = trials_of(study, plan)
@@ -99,6 +104,18 @@ def read(folder: TuneFolder) -> tuple[Plan, Tuned]:
         kept = folder.best.read_metrics()
         metrics = kept if kept.get(TRIAL) == found.number else {}  # an earlier best one
     return plan, Tuned(folder.path, plan.by, trials, metrics)
+
+
+def _known(folder: TuneFolder) -> Plan:
+    """Return the plan of the study of a folder; errors as of `run` if its storage lacks trials."""
+    plan, _, _ = folder.read()
+    known = trials_in(folder.database, plan) or 0
+    if known < folder.begun:
+        has = f"has {known} trials" if folder.database.exists() else "is gone"
+        raise FileNotFoundError(
+            f"{folder.database} {has}, but {folder.path} at least {folder.begun}: {WAY}"
+        )
+    return plan
 
 
 def _search(

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+import sqlite3
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -159,6 +162,115 @@ def test_another_study_is_refused_by_name(
     dropped = done / "trials" / f"{(number + 1) % TRIALS:04}"
     told = fails("predict", dropped, "text")
     assert f"{dropped} is a trial of a study, which keeps no model but that of the best" in told
+
+
+def _dropped(path: Path) -> None:
+    path.unlink()
+
+
+def _emptied(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def _damaged(path: Path) -> None:
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+
+
+def _without_trials(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as file:
+        file.execute("DELETE FROM trials")
+        file.commit()
+
+
+def _of_another_program(path: Path) -> None:
+    path.unlink()
+    with closing(sqlite3.connect(path)) as file:
+        file.execute("CREATE TABLE accounts (name TEXT)")
+        file.commit()
+
+
+def _of_another_study(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as file:
+        file.execute("UPDATE studies SET study_name = 'fastlstm-another'")
+        file.commit()
+
+
+def _without_options(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as file:
+        file.execute("DELETE FROM trial_params")
+        file.commit()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "told"),
+    [
+        (_dropped, f"is gone, but {{}} at least {TRIALS}: put back"),
+        (_emptied, f"has 0 trials, but {{}} at least {TRIALS}: put back"),
+        (_without_trials, f"has 0 trials, but {{}} at least {TRIALS}: put back"),
+        (_damaged, "cannot be read or written: database disk image is malformed; put back"),
+        (_of_another_program, "is of another program than the one in {}: put back"),
+        (_of_another_study, "is of another study than the one in {}: put back"),
+        (_without_options, "trial 0 is not of this search; put back"),
+    ],
+)
+def test_a_storage_that_is_not_that_of_the_study_is_told(
+    spoil: Callable[[Path], None], told: str, done: Path, line: list[object], tmp_path: Path,
+    fails: Callable[..., str],
+) -> None:  # fmt: skip
+    out = Path(shutil.copytree(done, tmp_path / "study"))
+    spoil(out / "study.db")
+    files = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    for words in (["--resume", out, "--trials", "6"], [*line, "--out", out], ["--show", out]):
+        message = fails("tune", *words)
+        assert str(out / "study.db") in message
+        assert told.format(out) in message
+        assert "the one that belongs there, or " in message
+        assert "--overwrite" in message or "another --out" in message
+    assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == files
+
+
+def test_a_study_that_was_killed_before_its_first_trial_goes_on(
+    done: Path, line: list[object], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "study"
+    out.mkdir()
+    shutil.copy(done / "tune.json", out)
+    (out / "study.db").write_bytes(b"")
+    assert shown(out, capsys)["trials"] == []
+    assert (out / "study.db").read_bytes() == b""
+    assert tune("--resume", out) == 0
+    assert shown(out, capsys)["trials"] == shown(done, capsys)["trials"]
+
+
+def test_the_storage_of_an_earlier_version_is_that_of_its_study(
+    done: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = Path(shutil.copytree(done, tmp_path / "study"))
+    plan = read(out / "tune.json")
+    assert plan.pop("study").startswith("fastlstm-")
+    (out / "tune.json").write_text(json.dumps(plan))
+    with closing(sqlite3.connect(out / "study.db")) as file:
+        file.execute("UPDATE studies SET study_name = 'fastlstm'")
+        file.commit()
+    assert tune("--resume", out) == 0
+    assert shown(out, capsys)["trials"] == shown(done, capsys)["trials"]
+
+
+def test_damaged_metrics_of_the_best_run_are_told_and_made_again(
+    done: Path, tmp_path: Path, fails: Callable[..., str]
+) -> None:
+    out = Path(shutil.copytree(done, tmp_path / "study"))
+    metrics = out / "best" / "metrics.json"
+    had = read(metrics)
+    metrics.write_text("{")
+    for words in (["--resume", out], ["--show", out]):
+        told = fails("tune", *words)
+        assert f"{metrics} is damaged: not JSON" in told
+        assert "or remove it: without it the run is not finished, and --resume goes on" in told
+    metrics.unlink()
+    assert tune("--resume", out) == 0
+    assert read(metrics)["test_accuracy"] == had["test_accuracy"]
 
 
 @pytest.mark.parametrize(
