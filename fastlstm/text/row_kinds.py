@@ -47,10 +47,12 @@ def read_rows(
     ImportError
         If it is a Parquet file and pyarrow is missing.
     ValueError
-        If it is empty, of no known kind or damaged (also from the rows).
+        If it is empty, of no known kind or damaged (also from the rows), or Parquet of `lines`.
     """
     kind = _kind(path, how)
     if kind == "parquet":
+        if lines is not None:  # Parquet is read from its end, and is no text
+            raise ValueError(f"{path} has lines of text, no Parquet: name the file itself")
         return parquet_rows(path)
     if kind == "json":  # of which all may be one line
         return json_rows(path, read_texts(path, how.encoding) if lines is None else lines)

@@ -14,6 +14,7 @@ import pytest
 
 from fastlstm.text.labelled import LabelledTexts, QuotedRowsWarning, read_labelled
 from fastlstm.text.parquet import parquet_rows, values_of
+from fastlstm.text.row_kinds import read_rows
 from fastlstm.text.rows import FileRows, Reading
 from fastlstm.text.which_columns import find_columns
 
@@ -327,6 +328,11 @@ class Column(list[Scalar]):
 def test_only_what_python_has_no_value_for_is_a_text() -> None:
     assert values_of(Column(map(Scalar, ["1970", "2024"]))) == [1970, 2024]
     assert values_of(Column(map(Scalar, ["1970", "12921"]))) == [1970, "12921"]
+
+
+def test_lines_are_no_parquet() -> None:
+    with pytest.raises(ValueError, match="standard input has lines of text, no Parquet: name the"):
+        read_rows(Path("the standard input"), Reading(format="parquet"), lines=iter(["PAR1"]))
 
 
 def test_parquet_without_pyarrow(read: Any, monkeypatch: pytest.MonkeyPatch) -> None:
