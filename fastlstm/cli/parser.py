@@ -11,6 +11,14 @@ from typing import Any, NoReturn
 from fastlstm.cli.errors import WRONG_USE
 from fastlstm.printable import printable_lines
 
+PATHS = frozenset(
+    (
+        "data", "file", "from_run", "html", "out", "path", "paths", "plot", "resume", "show",
+        "test", "unlabelled", "vectors",
+    )
+)  # fmt: skip
+"""Where the commands keep the names of files and folders that they are given."""
+
 
 class Parser(argparse.ArgumentParser):
     """An `ArgumentParser` that reports a wrong value in one line and suggests similar options.
@@ -41,6 +49,15 @@ class Parser(argparse.ArgumentParser):
                 self.error(str(error))
             told = f"{error} ({self.prog} --help tells more)"
             self.exit(WRONG_USE, f"{self.prog}: error: {told}\n")
+
+    def _get_values(self, action: argparse.Action, arg_strings: list[str]) -> Any:
+        """Refuse an empty path, such as a shell makes of a variable that is not set.
+
+        It would count as one that was not given, or as the folder of the shell.
+        """
+        if action.dest in PATHS and "" in arg_strings:
+            raise argparse.ArgumentError(action, "'' is no path, expected a file or folder")
+        return super()._get_values(action, arg_strings)
 
     def _match_arguments_partial(self, actions: Any, arg_strings_pattern: Any) -> list[int]:
         """Leave an argument that may be missing for the words behind the next option.

@@ -21,9 +21,9 @@ class Interrupted(KeyboardInterrupt):
 class InterruptGuard:
     """Inside its ``with`` block, the first Ctrl-C only sets `requested`; the second is raised.
 
-    SIGTERM counts as Ctrl-C unless the program has its own handler for it. The previous handlers
-    return at the end. The guard does nothing outside the main thread, where Python delivers no
-    signals.
+    SIGTERM counts as Ctrl-C unless the program has its own handler for it. A signal that is ignored
+    stays so, as SIGINT of a shell's background job. The previous handlers return at the end. The
+    guard does nothing outside the main thread, where Python delivers no signals.
 
     Attributes
     ----------
@@ -38,7 +38,8 @@ class InterruptGuard:
 
     def __enter__(self) -> InterruptGuard:
         if threading.current_thread() is threading.main_thread():
-            self._install(signal.SIGINT)
+            if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+                self._install(signal.SIGINT)
             if signal.getsignal(signal.SIGTERM) in (signal.SIG_DFL, _raise):
                 self._install(signal.SIGTERM)
         return self

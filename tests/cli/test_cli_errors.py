@@ -18,6 +18,8 @@ import fastlstm
 from fastlstm.cli import main
 from fastlstm.cli.command import COMMANDS, build_parser
 from fastlstm.cli.flags import flag
+from fastlstm.cli.parser import PATHS, Parser
+from fastlstm.files.naming import named_path
 from fastlstm.train.classifier.text_config import TextConfig
 
 pytestmark = pytest.mark.usefixtures("no_picture", "no_debug", "threads")
@@ -43,6 +45,14 @@ NAMES = [command.__name__.rpartition(".")[2] for command in COMMANDS]
         (["train", "a.csv", "--cell", "elman"], "invalid choice: 'elman'"),
         (["train", "a.csv", "--patience", "2", "--validation", "0"], "needs a validation"),
         (["train", "a.csv", "--resume"], "--resume needs the folder"),
+        (["train", "a.csv", "--out", ""], "--out: '' is no path, expected a file or folder"),
+        (["train", "a.csv", "--out="], "--out: '' is no path"),
+        (["train", "--resume", ""], "--resume: '' is no path"),
+        (["train", ""], "DATA: '' is no path"),
+        (["predict", "", "text"], "RUN: '' is no path"),
+        (["compare", "run", ""], "RUN: '' is no path"),
+        (["tune", "--show", ""], "--show: '' is no path"),
+        (["forecast", "--from", "", "a.csv"], "--from: '' is no path"),
         (["train", "--resume", "a", "--out", "b"], "are different folders"),
         (["train", "--resume", "a", "--overwrite"], "--overwrite and --resume exclude"),
         (["train", "a.csv", "b.csv"], "unrecognized arguments: b.csv"),
@@ -59,6 +69,16 @@ def test_wrong_use(
     monkeypatch.chdir(tmp_path)
     assert message in misused(*line)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_every_argument_that_is_a_path_may_not_be_empty() -> None:
+    for command in COMMANDS:
+        parser = Parser()
+        command.add_options(parser)
+        for action in parser._actions:
+            known = str(action.metavar).partition(".")[0]
+            if known in ("DATA", "DIR", "FILE", "RUN") or action.type is named_path:
+                assert action.dest in PATHS, action
 
 
 @pytest.mark.parametrize(

@@ -66,6 +66,19 @@ def test_previous_handler_is_restored(fails: bool) -> None:
         signal.signal(signal.SIGINT, before)
 
 
+@BOTH
+def test_an_ignored_signal_stays_ignored(number: int) -> None:
+    before = signal.signal(number, signal.SIG_IGN)
+    try:
+        with termination_raises(), InterruptGuard() as guard:
+            signal.raise_signal(number)
+            signal.raise_signal(number)
+            assert not guard.requested
+        assert signal.getsignal(number) is signal.SIG_IGN
+    finally:
+        signal.signal(number, before)
+
+
 def test_outside_the_main_thread_it_does_nothing() -> None:
     before = signal.getsignal(signal.SIGINT)
     results: list[object] = []
