@@ -44,7 +44,8 @@ def refuse_times(name: str, table: Any, instead: str = "leave them out") -> None
     names = names_of(table)
     for at, kind in enumerate(types_of(table)):
         if _TIMES.match(str(kind)):
-            where = f"in the column {names[at]!r:.60} " if at < len(names) else ""
+            own = names[at] if at < len(names) else ""
+            where = f"in the column {own!r:.60} " if own else ""
             raise TypeError(
                 f"{name} has times {where}of the type {kind}, expected numbers: {instead}"
             )

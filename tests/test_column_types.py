@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from fastlstm.column_types import as_floats, has_zone, refuse_times, types_of
+from fastlstm.forecast.measures import coverage, mae, naive_error
 from fastlstm.forecast.series import read_series
 from fastlstm.forecast.stamps import as_stamps
 
@@ -89,6 +90,19 @@ def test_stamps_with_a_zone_are_refused(kind: dict[str, Any]) -> None:
         as_stamps("stamps", Zoned(**kind))
     none = {name: SimpleNamespace(tz=None, time_zone=None) for name in kind}
     assert (as_stamps("stamps", Zoned(**none)) == DAYS).all()
+
+
+def test_times_have_no_errors() -> None:
+    values = np.arange(3.0)
+    with pytest.raises(TypeError, match="actual has times of the type datetime64"):
+        mae(DAYS[:3], values)
+    with pytest.raises(TypeError, match="forecast has times of the type timedelta64"):
+        mae(values, DAYS[:3] - DAYS[0])
+    with pytest.raises(TypeError, match="high has times"):
+        coverage(values, values, DAYS[:3])
+    with pytest.raises(TypeError, match="y has times"):
+        naive_error(DAYS)
+    assert mae([Decimal(1), None, 5], [2.0, 3.0, 2.0]) == 2.0
 
 
 def test_a_list_of_columns_is_of_several_series() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastlstm.forecast.values import unmasked
+from fastlstm.forecast.values import measured
 from fastlstm.nn.check import check_size
 
 Floats = NDArray[np.float64]
@@ -40,7 +40,7 @@ def naive_error(y: ArrayLike, season: int = 1) -> float:
 
     A series that is no longer than a season is measured by its single steps.
     """
-    values = np.asarray(unmasked(y), np.float64)
+    values = measured("y", y)
     lag = season if len(values) > check_size("season", season) else 1
     return _mean(np.abs(values[lag:] - values[:-lag]))
 
@@ -48,13 +48,13 @@ def naive_error(y: ArrayLike, season: int = 1) -> float:
 def coverage(actual: ArrayLike, low: ArrayLike, high: ArrayLike) -> float:
     """Return the fraction of the values that lie between `low` and `high`."""
     y, below = _pair(actual, low)
-    above = np.asarray(unmasked(high), np.float64)
+    above = measured("high", high)
     inside = ((below <= y) & (y <= above)).astype(np.float64)
     return _mean(np.where(np.isnan(y), np.nan, inside))
 
 
 def _pair(actual: ArrayLike, forecast: ArrayLike) -> tuple[Floats, Floats]:
-    y, f = (np.asarray(unmasked(one), np.float64) for one in (actual, forecast))
+    y, f = measured("actual", actual), measured("forecast", forecast)
     if y.shape != f.shape:
         raise ValueError(f"forecast has shape {f.shape}, expected {y.shape} (that of actual)")
     return y, f

@@ -24,6 +24,12 @@ def unmasked(values: Any) -> Any:
     return values
 
 
+def measured(name: str, values: Any) -> Floats:
+    """Return numbers of any shape as float64, NaN where one is missing; TypeError for times."""
+    refuse_times(name, values)
+    return as_floats(name, unmasked(values)).astype(np.float64)
+
+
 def read_numbers(name: str, values: Any) -> Floats:
     """Return numbers as float64 [T, columns], NaN where one is missing.
 
