@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 from typing import Any, NoReturn
 
-from fastlstm.cli.errors import WRONG_USE
+from fastlstm.cli.errors import WRONG_USE, exit_status
 from fastlstm.printable import printable_lines
 
 PATHS = frozenset(
@@ -20,8 +20,33 @@ PATHS = frozenset(
 """Where the commands keep the names of files and folders that they are given."""
 
 
-class Parser(argparse.ArgumentParser):
-    """An `ArgumentParser` that reports a wrong value in one line and suggests similar options.
+class ProgramParser(argparse.ArgumentParser):
+    """An `ArgumentParser` whose help fails as all output does where it cannot be written.
+
+    Arguments that may be missing may also stand behind an option.
+    """
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        if file is None or file is not sys.stdout:
+            super()._print_message(message, file)
+            return
+        status = exit_status(self.prog, lambda: print(message, end="", file=file, flush=True))
+        if status:
+            raise SystemExit(status)
+
+    def _match_arguments_partial(self, actions: Any, arg_strings_pattern: Any) -> list[int]:
+        """Leave an argument that may be missing for the words behind the next option.
+
+        So do Python 3.12.7 and later; earlier ones take it for missing at the first option.
+        """
+        counts = super()._match_arguments_partial(actions, arg_strings_pattern)
+        while counts and counts[-1] == 0 and "O" in arg_strings_pattern[sum(counts) :]:
+            counts.pop()
+        return counts
+
+
+class Parser(ProgramParser):
+    """A parser of the commands that reports a wrong value in one line and suggests similar options.
 
     Options cannot be abbreviated, and descriptions keep their line breaks.
     """
@@ -58,16 +83,6 @@ class Parser(argparse.ArgumentParser):
         if action.dest in PATHS and "" in arg_strings:
             raise argparse.ArgumentError(action, "'' is no path, expected a file or folder")
         return super()._get_values(action, arg_strings)
-
-    def _match_arguments_partial(self, actions: Any, arg_strings_pattern: Any) -> list[int]:
-        """Leave an argument that may be missing for the words behind the next option.
-
-        So do Python 3.12.7 and later; earlier ones take it for missing at the first option.
-        """
-        counts = super()._match_arguments_partial(actions, arg_strings_pattern)
-        while counts and counts[-1] == 0 and "O" in arg_strings_pattern[sum(counts) :]:
-            counts.pop()
-        return counts
 
     def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
         """End the program after a message, with control characters as escapes."""

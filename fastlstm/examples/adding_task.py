@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastlstm.cli.errors import exit_status
+from fastlstm.cli.parser import ProgramParser
 from fastlstm.custom import CustomLayer, gradcheck
 from fastlstm.examples.options import add_threads, threaded
 from fastlstm.nn import Linear
@@ -51,9 +52,7 @@ def train(cell: type[CustomLayer], updates: int = 300, T: int = 20) -> list[floa
 def report(cell: type[CustomLayer]) -> int:
     """Read the options and do the work; return the exit status: the program of each cell."""
     about = sys.modules[cell.__module__].__doc__
-    parser = argparse.ArgumentParser(
-        description=about, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = ProgramParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_threads(parser, default=1)
     options = parser.parse_args()
     return exit_status(

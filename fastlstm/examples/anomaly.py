@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 import fastlstm as fl
 from fastlstm.cli.errors import exit_status
+from fastlstm.cli.parser import ProgramParser
 from fastlstm.examples.options import add_plot, add_threads, check_least, threaded
 from fastlstm.models import SequenceAutoencoder
 from fastlstm.nn.module import Array
@@ -144,7 +145,7 @@ def draw(path: Path, tested: Series, errors: Array, threshold: float) -> None:
 
 def read_options(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
+    parser = ProgramParser(
         prog="python -m fastlstm.examples.anomaly", description="Find what is odd in a signal."
     )
     add = parser.add_argument

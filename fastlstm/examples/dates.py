@@ -16,6 +16,7 @@ from datetime import date
 import numpy as np
 
 from fastlstm.cli.errors import exit_status
+from fastlstm.cli.parser import ProgramParser
 from fastlstm.examples.options import add_precision, add_threads, check_least, threaded
 from fastlstm.printable import say
 from fastlstm.text.pairs import Pair
@@ -128,7 +129,7 @@ def run(options: argparse.Namespace) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the example; return the exit status."""
     name = "python -m fastlstm.examples.dates"
-    parser = argparse.ArgumentParser(name, description=(__doc__ or "").partition("\n")[0])
+    parser = ProgramParser(name, description=(__doc__ or "").partition("\n")[0])
     add = parser.add_argument
     add("--pairs", type=int, default=20000, help="dates to train on (default: 20000)")
     add("--epochs", type=int, default=3)

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastlstm.cli.errors import exit_status
+from fastlstm.cli.parser import ProgramParser
 from fastlstm.examples.options import add_plot, add_threads, check_least, threaded
 from fastlstm.forecast.backtest import backtest
 from fastlstm.forecast.forecaster import Forecaster, ForecastOptions
@@ -51,8 +52,10 @@ def wandering(rng: np.random.Generator, count: int, memory: float, step: float) 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run; return 1 if the picture cannot be drawn."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    parser = ProgramParser(
+        prog="python -m fastlstm.examples.forecast",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--days", type=int, default=120, help="of the series (default: 120)")
     parser.add_argument("--seed", type=int, default=0, help="of all random numbers (default: 0)")

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 import fastlstm as fl
 from fastlstm.cli.errors import exit_status
+from fastlstm.cli.parser import ProgramParser
 from fastlstm.examples.options import add_threads, check_least, threaded
 from fastlstm.nn.recurrent.gates import Gates
 
@@ -96,7 +97,7 @@ def compare_with_torch(lstm: fl.LSTM, x: Array, dy: Array, y: Array) -> float:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Compare; the last line printed is JSON."""
-    parser = argparse.ArgumentParser(prog="python -m fastlstm.examples.gates", description=__doc__)
+    parser = ProgramParser(prog="python -m fastlstm.examples.gates", description=__doc__)
     parser.add_argument("--steps", type=int, default=20, help="length of the sequences")
     parser.add_argument("--hidden-size", type=int, default=16, help="units of the layer")
     parser.add_argument("--seed", type=int, default=0, help="of weights and inputs")

@@ -16,6 +16,7 @@ import numpy as np
 
 import fastlstm as fl
 from fastlstm.cli.errors import exit_status
+from fastlstm.cli.parser import ProgramParser
 from fastlstm.examples.options import add_plot, add_threads, check_least, threaded
 from fastlstm.inside.flow import Norms, draw_gradient_flow, gradient_flow
 from fastlstm.nn.recurrent import Recurrent
@@ -58,7 +59,7 @@ def measure(options: argparse.Namespace) -> dict[str, dict[str, Norms]]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the example; return the exit status."""
-    parser = argparse.ArgumentParser(
+    parser = ProgramParser(
         prog="python -m fastlstm.examples.gradient_flow",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,

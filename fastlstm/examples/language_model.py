@@ -13,11 +13,13 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Sequence
-from contextlib import nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, fields, replace
 
 from fastlstm.cli.errors import STOPPED, exit_status
+from fastlstm.cli.flags import flag
+from fastlstm.cli.parser import ProgramParser
 from fastlstm.cli.processes import add_distributed_option, joined
 from fastlstm.distributed.processes import Processes
 from fastlstm.examples.options import (
@@ -46,10 +48,13 @@ from fastlstm.train.progress import Perplexity
 from fastlstm.train.seeds import SAMPLES, generator
 from fastlstm.train.tasks.language import evaluate
 
+# What the parts of a run call what an option says, where that is another name.
+OPTIONS = {"size": "vocab_size", "decay": "average", "length": "sample"}
 
-def build_parser() -> argparse.ArgumentParser:
+
+def build_parser() -> ProgramParser:
     """Return the parser; training options that are not given do not appear in its result."""
-    parser = argparse.ArgumentParser(
+    parser = ProgramParser(
         prog="python -m fastlstm.examples.language_model",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -72,16 +77,16 @@ def build_parser() -> argparse.ArgumentParser:
     add_distributed_option(parser)
     group = parser.add_argument_group("training options, by default those of the preset")
     for item in fields(LanguageOptions):
-        flag, about = "--" + item.name.replace("_", "-"), {"help": item.metadata["help"]}
+        typed, about = flag(item.name), {"help": item.metadata["help"]}
         if isinstance(item.default, bool):
             group.add_argument(
-                flag, action=argparse.BooleanOptionalAction, default=argparse.SUPPRESS, **about
+                typed, action=argparse.BooleanOptionalAction, default=argparse.SUPPRESS, **about
             )
             continue
         kind, choices = type(item.default), item.metadata["choices"]
         metavar = None if choices else {int: "N", float: "X", str: "N,N"}[kind]
         group.add_argument(
-            flag, type=kind, choices=choices, metavar=metavar, default=argparse.SUPPRESS, **about
+            typed, type=kind, choices=choices, metavar=metavar, default=argparse.SUPPRESS, **about
         )
     return parser
 
@@ -121,10 +126,23 @@ def train(
     return status
 
 
+@contextmanager
+def as_typed(given: argparse.Namespace) -> Iterator[None]:
+    """Let an error inside the block that begins with an option name it as the user types it."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        first, _, rest = str(error).partition(" ")
+        name = OPTIONS.get(first, first)
+        if name in vars(given) or name in {item.name for item in fields(LanguageOptions)}:
+            raise ValueError(f"{flag(name)} {rest}") from error
+        raise
+
+
 def run(given: argparse.Namespace) -> int:
     """Train, measure, write; the last line is JSON. Several processes share the training."""
     told = {name: value for name, value in vars(given).items() if name != "plot"}  # a path
-    with joined(told.pop("distributed"), told) as processes:
+    with as_typed(given), joined(told.pop("distributed"), told) as processes:
         status = _run(given, processes)
         processes.barrier()  # for the first one, which measures
     return status

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastlstm.cli.errors import exit_status
+from fastlstm.cli.parser import ProgramParser
 from fastlstm.examples.options import add_plot, add_precision, add_threads, check_least, threaded
 from fastlstm.examples.surnames import (
     NamesError,
@@ -85,7 +86,7 @@ def written(name: str, write: Callable[[str], str]) -> str:
 
 def read_options(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
+    parser = ProgramParser(
         prog="python -m fastlstm.examples.names", description="Learn the languages of surnames."
     )
     add = parser.add_argument

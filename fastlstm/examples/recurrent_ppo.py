@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastlstm.cli.errors import exit_status
+from fastlstm.cli.parser import ProgramParser
 from fastlstm.examples.options import add_plot, add_threads, check_least, threaded
 from fastlstm.plotting import HIGH, LOW, new_figure, plain_axes, save_png
 from fastlstm.runtime import get_num_threads
@@ -40,9 +41,9 @@ class Course(NamedTuple):
     returns: list[float]  # after so many steps: the mean of the last 100 episodes
 
 
-def build_parser() -> argparse.ArgumentParser:
+def build_parser() -> ProgramParser:
     """Return the parser."""
-    parser = argparse.ArgumentParser(
+    parser = ProgramParser(
         prog="python -m fastlstm.examples.recurrent_ppo",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,

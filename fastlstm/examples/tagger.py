@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastlstm.cli.errors import exit_status
+from fastlstm.cli.parser import ProgramParser
 from fastlstm.examples.mentions import LABELS, Sentence, make_sentences
 from fastlstm.examples.options import add_plot, add_threads, check_least, threaded
 from fastlstm.models import SequenceTagger
@@ -119,7 +120,7 @@ def draw_pairs(path: Path, between: Any) -> None:
 
 def read_options(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
+    parser = ProgramParser(
         prog="python -m fastlstm.examples.tagger",
         description="Learn mentions in sentences, with a CRF and without.",
     )

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 import fastlstm as fl
 from fastlstm.cli.errors import exit_status
+from fastlstm.cli.parser import ProgramParser
 from fastlstm.examples.options import add_precision, add_threads, check_least, threaded
 from fastlstm.nn.module import Array
 from fastlstm.train.optim import Adam
@@ -104,7 +105,7 @@ def train(
 
 def read_options(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
+    parser = ProgramParser(
         prog="python -m fastlstm.examples.toy", description="Learn 58 sentences, test 20 others."
     )
     add = parser.add_argument

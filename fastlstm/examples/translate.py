@@ -19,6 +19,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from fastlstm.cli.errors import exit_status
+from fastlstm.cli.parser import ProgramParser
 from fastlstm.examples import toy_french
 from fastlstm.examples.options import add_precision, add_threads, check_least, threaded
 from fastlstm.files.naming import named_path
@@ -48,7 +49,7 @@ FREE = (
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Return the options."""
     raw, name = argparse.RawDescriptionHelpFormatter, "python -m fastlstm.examples.translate"
-    parser = argparse.ArgumentParser(name, description=__doc__, formatter_class=raw)
+    parser = ProgramParser(name, description=__doc__, formatter_class=raw)
     add = parser.add_argument
     add("--data", type=named_path,
         help="a file of pairs or a folder; without it sentences are generated")  # fmt: skip

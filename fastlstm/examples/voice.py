@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastlstm.cli.errors import UsageError, exit_status
+from fastlstm.cli.parser import ProgramParser
 from fastlstm.examples.options import add_plot, add_threads, check_least, threaded
 from fastlstm.examples.voice_model import FRAME, read_detector
 from fastlstm.files.naming import named_path
@@ -165,7 +166,7 @@ def _probability(text: str) -> float:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the example; return the exit status."""
-    parser = argparse.ArgumentParser(
+    parser = ProgramParser(
         prog="python -m fastlstm.examples.voice",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,

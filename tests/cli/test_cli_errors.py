@@ -71,6 +71,20 @@ def test_wrong_use(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a full device")
+@pytest.mark.parametrize("line", [["--help"], ["--version"], *([n, "--help"] for n in NAMES)])
+def test_help_that_cannot_be_written_is_a_failure(
+    line: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with open("/dev/full", "w") as full, monkeypatch.context() as patch:
+        patch.setattr(sys, "stdout", full)
+        with pytest.raises(SystemExit) as end:
+            main(line)
+    assert end.value.code == 1
+    program = " ".join(["fastlstm", *line[:-1]])
+    assert capsys.readouterr().err == f"{program}: error: No space left on device\n"
+
+
 def test_every_argument_that_is_a_path_may_not_be_empty() -> None:
     for command in COMMANDS:
         parser = Parser()

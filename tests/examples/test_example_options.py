@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import pkgutil
 import sys
 from importlib import import_module
@@ -62,6 +63,22 @@ def test_a_seed_below_0_is_named(name: str, capsys: pytest.CaptureFixture[str]) 
         import_module(f"fastlstm.examples.{name}").main(["--seed", "-1"])
     assert end.value.code == 2
     assert "--seed is -1, expected at least 0" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a full device")
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_help_that_cannot_be_written_is_a_failure(
+    name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    main = import_module(f"fastlstm.examples.{name}").main
+    with open("/dev/full", "w") as full, monkeypatch.context() as patch:
+        patch.setattr(sys, "stdout", full)
+        with pytest.raises(SystemExit) as end:
+            main(["--help"])
+    assert end.value.code == 1
+    told = capsys.readouterr().err.splitlines()
+    assert len(told) == 1
+    assert told[0].endswith(f"{name}: error: No space left on device")
 
 
 @pytest.mark.parametrize("given", [[], ["--threads", "2"]])

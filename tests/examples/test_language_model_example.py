@@ -203,12 +203,14 @@ def test_a_picture(book: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str
 
 WRONG: list[tuple[list[str], str]] = [
     (["--data", "gone.txt"], "data 'gone.txt' does not exist"),
-    (["--hidden-size", "0"], "hidden_size is 0, expected at least 1"),
+    (["--hidden-size", "0"], "error: --hidden-size is 0, expected at least 1"),
+    (["--vocab-size", "1"], "error: --vocab-size is 1, expected at least 2, or 0 for all tokens"),
+    (["--average", "1"], "error: --average is 1.0, expected a number between 0 and 1"),
     (["--tied", "--hidden-size", "9"], "tied is True with embedding_dim 8 and hidden_size 9"),
     (["--batch-size", "99999"], "ids has 89826 tokens, expected at least 199998"),
-    (["--lr", "-1"], "lr is -1.0, expected at least 0"),
-    (["--temperature", "-1"], "temperature is -1.0, expected 0 or more"),
-    (["--sample", "-5"], "length is -5, expected at least 0"),
+    (["--lr", "-1"], "error: --lr is -1.0, expected at least 0"),
+    (["--temperature", "-1"], "error: --temperature is -1.0, expected 0 or more"),
+    (["--sample", "-5"], "error: --sample is -5, expected at least 0"),
     (["--resume", "--out", "gone"], "gone holds no run to resume: there is no symbols.json"),
     (["--lr", "1e40", "--optimizer", "sgd", "--clip", "0"], "smaller learning rate"),
 ]

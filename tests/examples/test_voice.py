@@ -241,3 +241,12 @@ def test_the_detector_in_numbers() -> None:
     assert detector.state_names == ["0.past", "10.h", "10.c"]
     shapes = {name: value.shape for name, value in detector.state_dict().items()}
     assert shapes == dict(WEIGHTS.values())
+
+
+def test_the_sound_may_stand_behind_an_option(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Any] = []
+    monkeypatch.setattr(voice, "run", asked.append)
+    for words in (["model.onnx", "--threshold", "0.4", "a.wav"], ["model.onnx", "a.wav"]):
+        assert voice.main(words) == 0
+    assert [one.sound for one in asked] == [Path("a.wav")] * 2
+    assert [one.threshold for one in asked] == [0.4, 0.5]
