@@ -78,6 +78,16 @@ def pytest_report_header() -> str:
     return f"fastlstm: {used}{missing}"
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection() -> None:
+    """Have Hypothesis used before anything is collected.
+
+    At first use it looks through all objects for what refers to its generator, and warns if nothing
+    does. There are few objects yet: later it takes a second, and what is frozen is not looked at.
+    """
+    given(none())(lambda _: None)()
+
+
 @pytest.hookimpl(tryfirst=True)  # before -m looks at what is slow
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Begin with what takes longest: begun last, it would keep one core busy and the others not.
@@ -98,11 +108,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_finish() -> None:
-    """Look for garbage again from here on: not in what was collected, which stays to the end.
-
-    At first use Hypothesis warns if nothing refers to its generator; what is frozen is not asked.
-    """
-    given(none())(lambda _: None)()
+    """Look for garbage again from here on: not in what was collected, which stays to the end."""
     gc.freeze()
     gc.enable()
 
