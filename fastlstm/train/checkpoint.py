@@ -126,7 +126,20 @@ def check_same(
     """
     different = sorted(name for name in names if saved.get(name) != own.get(name))
     if different:
-        raise CheckpointError(f"{path} is of another run: {', '.join(different)} differ{way}")
+        values = "; ".join(filter(None, (_values(n, saved.get(n), own.get(n)) for n in different)))
+        told = f"{', '.join(different)} differ" + (values and f" ({values})")
+        raise CheckpointError(f"{path} is of another run: {told}{way}")
+
+
+def _values(name: str, there: object, here: object) -> str:
+    """Return what an option, or those of a part, is in a file and in a run, where that differs.
+
+    Checksums, whose names are no options', tell nobody anything.
+    """
+    if isinstance(there, Mapping) and isinstance(here, Mapping):
+        names = sorted(n for n in there.keys() | here.keys() if there.get(n) != here.get(n))
+        return "; ".join(filter(None, (_values(n, there.get(n), here.get(n)) for n in names)))
+    return f"{name} is {there!r:.60} there, {here!r:.60} here" if name.isidentifier() else ""
 
 
 @contextmanager

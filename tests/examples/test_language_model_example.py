@@ -98,10 +98,15 @@ def test_an_adaptive_softmax_of_words(
     assert (found["softmax"], found["tied"], found["average"]) == ("adaptive", True, 0.999)
     assert timeless(figures(run(capsys, *words, "--resume"))) == timeless(figures(output))
     assert "cutoffs" in load_model(tmp_path / "run" / "model.safetensors").options
-    for option, value in (("--weight-drop", 0.5), ("--cutoffs", "3,4")):
+    for option, value, told in (
+        ("--weight-drop", 0.5, "weight_drop is None there, 0.5 here"),
+        ("--cutoffs", "3,4", "cutoffs is ["),
+    ):
         given = [*SMALL, *map(str, words), "--resume", option, str(value)]
         assert language_model.main(given) == 1
-        assert "is of another run: model differ" in capsys.readouterr().err
+        message = capsys.readouterr().err
+        assert "is of another run: model differ (" in message
+        assert told in message
 
 
 def test_help_names_every_training_option(capsys: pytest.CaptureFixture[str]) -> None:

@@ -123,10 +123,14 @@ def test_a_finished_model_is_not_taken_for_that_of_another_run(tmp_path: Path) -
     first = trained(folder=tmp_path, identity={"lr": 0.01})
     for train, options, told in (
         (TRAIN[1:], {"seed": 3, "identity": {"lr": 0.01}}, "pairs differ"),
-        (TRAIN, {"seed": 4, "identity": {"lr": 0.01}}, "seed differ"),
-        (TRAIN, {"seed": 3, "identity": {"lr": 0.02}}, "lr differ; choose another folder"),
+        (TRAIN, {"seed": 4, "identity": {"lr": 0.01}}, "seed differ (seed is 3 there, 4 here)"),
+        (
+            TRAIN,
+            {"seed": 3, "identity": {"lr": 0.02}},
+            "lr differ (lr is 0.01 there, 0.02 here); choose another folder",
+        ),
     ):
-        with pytest.raises(CheckpointError, match=f"is of another run: {told}"):
+        with pytest.raises(CheckpointError, match=re.escape(f"is of another run: {told}")):
             learn(train, HELD_BACK, OPTIONS, epochs=2, folder=tmp_path, **options)
     first.save(tmp_path / MODEL)  # as earlier versions, which did not tell
     assert same(learn(TRAIN, HELD_BACK, OPTIONS, seed=4, folder=tmp_path), first)

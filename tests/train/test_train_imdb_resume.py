@@ -155,7 +155,10 @@ def test_another_cell_is_another_run(broken: Path, capsys: pytest.CaptureFixture
     config = read(broken / "config.json")
     (broken / "config.json").write_text(json.dumps({**config, "cell": "gru"}))
     assert main(["--resume", str(broken), "--no-progress"]) == 1
-    assert "is of another run: cell differ" in capsys.readouterr().err
+    assert (
+        "is of another run: cell differ (cell is 'lstm' there, 'gru' here)"
+        in capsys.readouterr().err
+    )
 
 
 def test_resume_with_out_and_with_the_same_options_given_again(
