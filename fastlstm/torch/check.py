@@ -249,7 +249,7 @@ def _numbers_of(lengths: Any, N: int) -> Any:
         if not lengths.is_cpu:
             raise RuntimeError(f"lengths is on device {lengths.device}, expected the CPU")
         _check_integers(lengths)
-        lengths = array_of(lengths.detach())
+        lengths = array_of(lengths)
     single = isinstance(lengths, int) or getattr(lengths, "ndim", 1) == 0
     return [lengths] if single and N == 1 else lengths
 
@@ -272,7 +272,7 @@ def read_packed(name: str, packed: PackedSequence) -> Padded:
             f"{name}: batch_sizes is a {sizes.dim()}-D {sizes.dtype} tensor on {sizes.device}, "
             "expected a 1-D torch.int64 tensor on the CPU"
         )
-    n = sizes.numpy()
+    n = array_of(sizes)
     if not len(n) or n[0] < 1 or n[-1] < 0 or (n[1:] > n[:-1]).any():
         raise ValueError(
             f"{name}: batch_sizes of the PackedSequence is {sizes.tolist()}, expected numbers "

@@ -23,7 +23,7 @@ from fastlstm.torch import operations
 from fastlstm.torch.dispatch import plain_gradients, saving_hooked
 from fastlstm.torch.engine import straight
 from fastlstm.torch.held import FIELDS, Tensors, hold, unread
-from fastlstm.torch.layout import Padded, array_of, contiguous_rows
+from fastlstm.torch.layout import TYPES, Padded, array_of, contiguous_rows, weight_array
 from fastlstm.torch.reset import Starts
 
 
@@ -181,7 +181,7 @@ def backward_layer(
     x, _, weights = _split(layer, tensors)
     dy, *dstate = grads
     gradients = [None if w is None else _zeros_like(w) for w in weights]
-    parts = _weights(gradients)
+    parts = _directions(gradients)
     R = parts[0].w_hh.shape[1]
     d_out = None if dy is None else layout.read(array_of(dy), backend)
     d_end = [None if d is None else layout.read_state(_dense(d)) for d in dstate]
@@ -207,26 +207,33 @@ def backward_layer(
         )  # h, and so the projection, had no use
     found = [None if dx is None else torch.from_numpy(layout.result(dx, backend))]
     found += [torch.from_numpy(s) for s in _join(layout, starts)]
-    return tuple(g if n else None for g, n in zip(found + gradients, needs, strict=True))
+    found += [None if g is None else torch.from_numpy(g) for g in gradients]
+    return tuple(g if n else None for g, n in zip(found, needs, strict=True))
 
 
-def _zeros_like(weight: Tensor) -> Tensor:
+def _zeros_like(weight: Tensor) -> Array:
     """Return zeros that NumPy made: those that torch makes leave its threads spinning.
 
     They take the cores that the kernel needs next: on two threads an LSTM (64,200,128,128) took
     37 ms for 31, a GRU 34 for 24.
     """
-    return torch.from_numpy(np.zeros(weight.shape, array_of(weight).dtype))
+    return np.zeros(weight.shape, TYPES[weight.dtype])
 
 
 def _weights(tensors: Tensors) -> list[Weights]:
-    """Return the arrays of each direction; a copy of a weight that is not contiguous."""
-    arrays = [None if t is None else _dense(t) for t in tensors]
-    parts = [Weights(*arrays[i : i + FIELDS]) for i in range(0, len(arrays), FIELDS)]  # type: ignore[arg-type]
+    """Return the arrays of each direction; a copy of a weight that is not contiguous.
+
+    Those that a backward pass reads live as long: autograd keeps them.
+    """
+    parts = _directions([None if t is None else dense(weight_array(t)) for t in tensors])
     for part in parts:  # a kernel checks all other sizes against those of w_hh
         if part.w_hh.ndim != 2:
             raise ValueError(f"weight_hh has shape {part.w_hh.shape}, expected two axes")
     return parts
+
+
+def _directions(arrays: Sequence[Array | None]) -> list[Weights]:
+    return [Weights(*arrays[i : i + FIELDS]) for i in range(0, len(arrays), FIELDS)]  # type: ignore[arg-type]
 
 
 def _states(layer: Layer, tensors: Tensors, part: Weights, D: int) -> States:

@@ -23,13 +23,19 @@ FIELDS = 5  # weights of a layer in one direction; torch has no cell with more
 class Held:
     """The tensors of a layer from forward to backward, by torch but for those in `others`.
 
-    `others` are (place, tensor, its version); `kept` is what the kernel keeps beside them.
+    `others` are (place, tensor, its version); `kept` is what the kernel keeps beside them, which
+    refers to the memory of those by torch: at `places`, unless it looks for itself.
     """
 
-    __slots__ = ("kept", "others")
+    __slots__ = ("kept", "others", "places")
 
-    def __init__(self, others: list[tuple[int, Tensor, int]], kept: Any = None) -> None:
-        self.others, self.kept = others, kept
+    def __init__(
+        self,
+        others: list[tuple[int, Tensor, int]],
+        kept: Any = None,
+        places: tuple[int, ...] | None = None,
+    ) -> None:
+        self.others, self.kept, self.places = others, kept, places
 
     def take(self) -> Any:
         """Return what the kernel kept, which serves once; then None."""
@@ -37,8 +43,14 @@ class Held:
         return kept
 
     def tensors(self, ctx: Any) -> list[Tensor | None]:
-        """Return the tensors; RuntimeError from torch if one changed that the kernel reads."""
+        """Return the tensors; RuntimeError from torch if one changed that the kernel reads.
+
+        Nothing is kept any more if one lies elsewhere now: sharded training frees weights after
+        the forward pass, and brings them back for the backward pass.
+        """
         found = list(ctx.saved_tensors)
+        if self.kept is not None and self.places not in (None, addresses(found)):
+            self.kept = None
         for i, t, _ in self.others:
             found[i] = t
         return found
@@ -51,7 +63,8 @@ class Held:
                     f"a tensor of shape {tuple(t.shape)} that forward was given has been modified "
                     f"by an inplace operation: it is at version {t._version}, expected {version}. "
                     "This backward pass runs forward again, as the graph was retained, the output "
-                    "was changed in place, or a gradient of the gradient is asked for"
+                    "was changed in place, weights were moved, or a gradient of the gradient is "
+                    "asked for"
                 )
 
 
@@ -69,7 +82,12 @@ def hold(ctx: Any, tensors: Tensors, unread: Sequence[int]) -> Held:
                 others.append((i, t, t._version))
                 saved[i] = None
     ctx.save_for_backward(*saved)
-    return Held(others)
+    return Held(others, places=addresses(saved))
+
+
+def addresses(tensors: Tensors) -> tuple[int, ...]:
+    """Return where tensors lie in memory, 0 for None."""
+    return tuple(0 if t is None else t.data_ptr() for t in tensors)
 
 
 @cache

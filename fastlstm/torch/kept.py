@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from fastlstm.torch.function import Saved
-from fastlstm.torch.held import Tensors
+from fastlstm.torch.held import Tensors, addresses
 
 
 class Kept(NamedTuple):
@@ -34,7 +34,7 @@ def keep(saved: Saved, tensors: Tensors) -> Tensor:
     memory = np.zeros(1, np.uint8)
     address = memory.ctypes.data
     alive = weakref.ref(memory, lambda _: _kept.pop(address, None))
-    _kept[address] = Kept(saved, _addresses(tensors), alive)
+    _kept[address] = Kept(saved, addresses(tensors), alive)
     return torch.from_numpy(memory)
 
 
@@ -49,10 +49,6 @@ def take(marker: Tensor, tensors: Tensors) -> Saved | None:
     A compiler may compute x anew for the backward pass and write other values where it was.
     """
     found = _kept.pop(marker.data_ptr(), None) if marker.numel() else None
-    if found is None or found.addresses != _addresses(tensors) or found.saved.changed():
+    if found is None or found.addresses != addresses(tensors) or found.saved.changed():
         return None
     return found.saved
-
-
-def _addresses(tensors: Tensors) -> tuple[int, ...]:
-    return tuple(0 if t is None else t.data_ptr() for t in tensors)

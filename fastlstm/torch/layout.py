@@ -8,6 +8,7 @@ T steps, N batch rows, I input size; D directions, K size of one direction's sta
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,12 @@ from fastlstm.kernels.rows import full_rows
 
 # The address of a tensor without memory is its offset: lower than any memory on common systems.
 SURELY_MEMORY = 1 << 40
+
+# The dtypes of real numbers that NumPy has too, and its names for them.
+REAL = ("bool", "uint8", "int8", "int16", "int32", "int64", "float16", "float32", "float64")
+TYPES = {getattr(torch, name): np.dtype(name).str for name in REAL}
+
+ALIGNED = 8  # bytes: where any of them may stand
 
 
 class Padded:
@@ -143,19 +150,68 @@ def as_tensor(numbers: Any) -> Tensor:
     return torch.as_tensor(numbers)
 
 
+class Memory:
+    """The memory of a tensor on the CPU, for NumPy.
+
+    ``Tensor.numpy`` would forbid for good that the tensor's storage changes its size. Those who
+    shard weights (FSDP) free it between two calls, and bring it back elsewhere.
+    """
+
+    __slots__ = ("__array_interface__", "_tensor")
+
+    def __init__(
+        self, address: int, shape: torch.Size, dtype: torch.dtype, tensor: Tensor | None = None
+    ) -> None:
+        self._tensor = tensor  # kept alive, if it is given
+        strides = None
+        if tensor is not None and not tensor.is_contiguous():
+            strides = tuple(tensor.itemsize * n for n in tensor.stride())
+        self.__array_interface__ = {
+            "data": (address, False),
+            "shape": tuple(shape),
+            "strides": strides,
+            "typestr": TYPES[dtype],
+            "version": 3,
+        }
+
+
 def array_of(tensor: Tensor) -> Array:
     """Return the numbers of a tensor: its own memory, or a copy where they do not stand there.
 
-    That is so for a negation that waits (of a conjugate's imaginary part) and for zeros that torch
-    has not written; a copy are also numbers that no processor's address fits (of a file's bytes,
-    say), which kernels refuse. Raises RuntimeError if the storage was freed.
+    The array serves until the storage is freed. It is a copy of a negation that waits (of a
+    conjugate's imaginary part), of zeros that torch has not written, and of numbers that no
+    processor's address fits (of a file's bytes, say), which kernels refuse. Raises RuntimeError if
+    the storage was freed.
     """
-    if tensor.data_ptr() < SURELY_MEMORY and tensor.numel():
+    address = tensor.data_ptr()
+    if address < SURELY_MEMORY and tensor.numel():
         if tensor._is_zerotensor():
             return np.zeros(tensor.shape, str(tensor.dtype).removeprefix("torch."))
         check_memory(tensor)
-    array: Array = tensor.numpy(force=True)
+    if tensor.dtype not in TYPES or tensor.is_neg() or not tensor.is_cpu:
+        array: Array = tensor.numpy(force=True)
+    else:
+        array = np.asarray(Memory(address, tensor.shape, tensor.dtype, tensor))
     return array if array.flags.aligned else array.copy()
+
+
+def weight_array(tensor: Tensor) -> Array:
+    """Return what `array_of` does, and sooner, of a tensor that the caller keeps alive.
+
+    A weight lies where it was at the last call, as a rule: that array serves again.
+    """
+    address = tensor.data_ptr()
+    if address < SURELY_MEMORY or address % ALIGNED or tensor.dtype not in TYPES:
+        return array_of(tensor)
+    if not tensor.is_contiguous() or tensor.is_neg() or not tensor.is_cpu:
+        return array_of(tensor)
+    return _array_at(address, tensor.shape, tensor.dtype)
+
+
+@lru_cache(1024)
+def _array_at(address: int, shape: torch.Size, dtype: torch.dtype) -> Array:
+    array: Array = np.asarray(Memory(address, shape, dtype))
+    return array
 
 
 def contiguous_rows(array: Array) -> Array:

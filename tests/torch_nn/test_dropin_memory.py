@@ -72,6 +72,22 @@ def test_weights_freed_before_backward(name: str) -> None:
         (ends[0] if isinstance(ends, tuple) else ends).sum().backward()
 
 
+def moved(tensor: Any) -> list[Any]:
+    """Free a tensor and bring it back elsewhere; return what may lie where it was."""
+    values, size = tensor.detach().clone(), tensor.untyped_storage().nbytes()
+    free(tensor)
+    others = [torch.full((tensor.numel(),), 9.0) for _ in range(8)]
+    tensor.untyped_storage().resize_(size)
+    with torch.autograd._unsafe_preserve_version_counter(tensor):
+        tensor.data.copy_(values)
+    return others
+
+
+def loss(outputs: Any) -> Any:
+    y = outputs[0] if isinstance(outputs, tuple) else outputs
+    return (y * torch.linspace(-1, 1, y.numel()).view_as(y)).sum()
+
+
 @each_cell
 def test_weights_that_moved_before_backward(name: str) -> None:
     """Freed and filled again elsewhere: the same gradients."""
@@ -80,18 +96,62 @@ def test_weights_that_moved_before_backward(name: str) -> None:
         module, x, hx = arguments(name)
         ends = module(x, hx)
         for p in module.parameters() if moves else ():
-            values, size = p.detach().clone(), p.untyped_storage().nbytes()
-            free(p)
-            others = [torch.full((p.numel(),), 9.0) for _ in range(8)]
-            p.untyped_storage().resize_(size)
-            with torch.autograd._unsafe_preserve_version_counter(p):
-                p.data.copy_(values)
-            assert all((other == 9).all() for other in others)
-        h = ends[0] if isinstance(ends, tuple) else ends
-        (h * torch.linspace(-1, 1, h.numel()).view_as(h)).sum().backward()
+            assert all((other == 9).all() for other in moved(p))
+        loss(ends).backward()
         gradients.append([p.grad for p in module.parameters()])
     for a, b in zip(*gradients, strict=True):
         assert torch.equal(a, b)
+
+
+@pytest.mark.parametrize("name", ["LSTM", "GRU", "RNN"])
+@pytest.mark.parametrize("T", [1, 5])
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_sequences_whose_tensors_moved_before_backward(name: str, T: int, precision: str) -> None:
+    """The same, and in the first pass that is after a call: its memory can be freed."""
+    gradients = []
+    for moves in ("nothing", "x", "weights"):
+        torch.manual_seed(3)
+        module = getattr(ft, name)(I, H, 2, bidirectional=T > 1)
+        module.precision = precision
+        x = torch.randn(T, 2, I, requires_grad=True)
+        outputs = module(x)
+        for t in {"nothing": (), "x": (x,), "weights": module.parameters()}[moves]:
+            assert all((other == 9).all() for other in moved(t))
+        loss(outputs).backward()
+        gradients.append([x.grad, *(p.grad for p in module.parameters())])
+    for others in gradients[1:]:
+        for a, b in zip(gradients[0], others, strict=True):
+            assert torch.equal(a, b)
+
+
+@pytest.mark.parametrize("name", ["LSTM", "GRU", "RNN"])
+def test_a_weight_of_sequences_freed_before_backward(name: str) -> None:
+    module, x = getattr(ft, name)(I, H), torch.randn(3, 2, I, requires_grad=True)
+    y, _ = module(x)
+    free(module.weight_hh_l0)
+    with pytest.raises(RuntimeError, match=FREED):
+        y.sum().backward()
+
+
+@pytest.mark.parametrize("name", [*CELLS, "LSTM", "GRU", "RNN"])
+@pytest.mark.parametrize("way", ["plain", "training", "short", "8 bits"])
+def test_storages_can_change_their_size_after_a_call(name: str, way: str) -> None:
+    """``Tensor.numpy`` would forbid it for good, also to those that shard weights."""
+    cell = name in CELLS
+    T = 1 if way == "short" else 3
+    module = getattr(ft, name)(I, H)
+    x = torch.randn(2, I) if cell else torch.randn(T, 2, I)
+    hx = torch.zeros(2, H) if cell else torch.zeros(1, 2, H)
+    hx = (hx, hx.clone()) if name.startswith("LSTM") else hx
+    if way == "8 bits":
+        module = ft.quantize_dynamic(torch.nn.ModuleList([module]))[0]
+    with torch.set_grad_enabled(way == "training"):
+        outputs = module(x, hx)
+    if way == "training":
+        loss(outputs).backward()
+    given = [x, *(hx if isinstance(hx, tuple) else (hx,)), *module.parameters()]
+    for tensor in given:
+        assert tensor.untyped_storage().resizable()
 
 
 @pytest.mark.parametrize("name", ["LSTM", "GRU", "RNN"])

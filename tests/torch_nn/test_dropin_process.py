@@ -67,7 +67,7 @@ def test_fork_after_use() -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(not torch.distributed.is_available(), reason="torch has no distributed")
-def test_distributed_data_parallel() -> None:
+def test_data_parallel_and_sharded() -> None:
     """Two processes over gloo: the gradients of one process with both halves of the batch."""
     assert "gradients equal" in run_script("two_processes.py")
 

@@ -10,6 +10,7 @@ from torch import Tensor
 from fastlstm.kernels import Weights
 from fastlstm.torch.cells import run_cell
 from fastlstm.torch.dispatch import outside_kernels, plain_mode, recorded
+from fastlstm.torch.layout import array_of
 from fastlstm.torch.precision import KEPT
 from fastlstm.torch.quantized.packed import Steps, plain
 from fastlstm.torch.stored import check_dtype, wanted_dtype, without_backward
@@ -84,8 +85,8 @@ class Cell(Steps):
     def _packed_step(self, cell: str, x: Tensor, states: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         packed = self._take_stream(cell, x.shape[0])
         stream = packed.made
-        stream.state = tuple(s.detach().numpy()[None] for s in states)
-        stream(x.detach().numpy())
+        stream.state = tuple(array_of(s)[None] for s in states)
+        stream(array_of(x))
         ends = tuple(torch.from_numpy(s[0]) for s in stream.state)
         self._keep(packed)
         return ends

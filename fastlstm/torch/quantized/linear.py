@@ -14,7 +14,7 @@ from fastlstm.runtime import get_num_threads
 from fastlstm.torch.autocast import lowered, raised
 from fastlstm.torch.check import check_tensor
 from fastlstm.torch.dispatch import plain_mode, recorded
-from fastlstm.torch.layout import check_memory
+from fastlstm.torch.layout import array_of, check_memory
 from fastlstm.torch.quantized.packed import Keeps, plain
 from fastlstm.torch.rounding import exact_int_mm, linear
 from fastlstm.torch.stored import check_dtype, wanted_dtype, without_backward
@@ -112,8 +112,8 @@ class Linear(Keeps):
 
     def _packed_product(self, x: Tensor) -> Tensor:
         packed = self._take(0, self._pack)
-        bias = None if self.bias is None else self.float_weight("bias").numpy()
-        rows = x.detach().numpy().reshape(-1, self.in_features)
+        bias = None if self.bias is None else array_of(self.float_weight("bias"))
+        rows = array_of(x).reshape(-1, self.in_features)
         y = packed.backend.matmul(
             rows, packed.made, bias, precision="int8", n_threads=get_num_threads()
         )
@@ -121,4 +121,4 @@ class Linear(Keeps):
         return torch.from_numpy(y.reshape(*x.shape[:-1], self.out_features))
 
     def _pack(self, backend: Backend) -> Any:
-        return backend.pack_matrix(self.float_weight("weight").numpy(), "int8")
+        return backend.pack_matrix(array_of(self.float_weight("weight")), "int8")

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from fastlstm import kernels
 from fastlstm.kernels import Backend, Weights
-from fastlstm.torch.layout import SURELY_MEMORY
+from fastlstm.torch.layout import SURELY_MEMORY, array_of
 from fastlstm.torch.stored import Stored
 
 PACKED = "_packed"  # where a module keeps them
@@ -91,7 +91,7 @@ class Steps(Keeps):
         for name in names:
             kind, part = name.split("_")[:2]
             weight = self.float_weight(name)
-            arrays[f"{kind[0]}_{part}"] = None if weight is None else weight.numpy()
+            arrays[f"{kind[0]}_{part}"] = None if weight is None else array_of(weight)
         return Weights(**arrays)
 
 

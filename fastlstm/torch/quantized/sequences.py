@@ -9,6 +9,7 @@ from torch import Tensor
 
 from fastlstm.kernels import Weights
 from fastlstm.torch.dispatch import outside_kernels, plain_mode, recorded
+from fastlstm.torch.layout import array_of
 from fastlstm.torch.precision import KEPT
 from fastlstm.torch.quantized.packed import Steps, plain
 from fastlstm.torch.sequence import run_sequence
@@ -108,9 +109,9 @@ class Sequence(Steps):
             stream.reset()
         else:
             states = hx if self.mode == "LSTM" else (hx,)
-            stream.state = tuple(s.detach().numpy() for s in states)
+            stream.state = tuple(array_of(s) for s in states)
         # a copy of each output: the next step may write over it
-        y = torch.stack([torch.from_numpy(stream(t.contiguous().numpy()).copy()) for t in x])
+        y = torch.stack([torch.from_numpy(stream(array_of(t.contiguous())).copy()) for t in x])
         ends = tuple(torch.from_numpy(s) for s in stream.state)
         self._keep(packed)
         y = y.transpose(0, 1) if self.batch_first else y
