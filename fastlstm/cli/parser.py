@@ -9,28 +9,29 @@ from difflib import get_close_matches
 from typing import Any, NoReturn
 
 from fastlstm.cli.errors import WRONG_USE, exit_status
-from fastlstm.printable import printable_lines
+from fastlstm.printable import printable_lines, say
 
 PATHS = frozenset(
     (
-        "data", "file", "from_run", "html", "out", "path", "paths", "plot", "resume", "show",
-        "test", "unlabelled", "vectors",
+        "data", "file", "from_run", "html", "model", "out", "path", "paths", "plot", "resume",
+        "show", "sound", "test", "unlabelled", "vectors",
     )
 )  # fmt: skip
-"""Where the commands keep the names of files and folders that they are given."""
+"""Where commands and examples keep the names of files and folders that they are given."""
 
 
 class ProgramParser(argparse.ArgumentParser):
     """An `ArgumentParser` whose help fails as all output does where it cannot be written.
 
-    Arguments that may be missing may also stand behind an option.
+    Arguments that may be missing may also stand behind an option. No path is empty.
     """
 
     def _print_message(self, message: str, file: Any = None) -> None:
         if file is None or file is not sys.stdout:
             super()._print_message(message, file)
             return
-        status = exit_status(self.prog, lambda: print(message, end="", file=file, flush=True))
+        text = message.removesuffix("\n")
+        status = exit_status(self.prog, lambda: say(text, file=file, flush=True))
         if status:
             raise SystemExit(status)
 
@@ -43,6 +44,15 @@ class ProgramParser(argparse.ArgumentParser):
         while counts and counts[-1] == 0 and "O" in arg_strings_pattern[sum(counts) :]:
             counts.pop()
         return counts
+
+    def _get_values(self, action: argparse.Action, arg_strings: list[str]) -> Any:
+        """Refuse an empty path, such as a shell makes of a variable that is not set.
+
+        It would count as one that was not given, or as the folder of the shell.
+        """
+        if action.dest in PATHS and "" in arg_strings:
+            raise argparse.ArgumentError(action, "'' is no path, expected a file or folder")
+        return super()._get_values(action, arg_strings)
 
 
 class Parser(ProgramParser):
@@ -74,15 +84,6 @@ class Parser(ProgramParser):
                 self.error(str(error))
             told = f"{error} ({self.prog} --help tells more)"
             self.exit(WRONG_USE, f"{self.prog}: error: {told}\n")
-
-    def _get_values(self, action: argparse.Action, arg_strings: list[str]) -> Any:
-        """Refuse an empty path, such as a shell makes of a variable that is not set.
-
-        It would count as one that was not given, or as the folder of the shell.
-        """
-        if action.dest in PATHS and "" in arg_strings:
-            raise argparse.ArgumentError(action, "'' is no path, expected a file or folder")
-        return super()._get_values(action, arg_strings)
 
     def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
         """End the program after a message, with control characters as escapes."""

@@ -65,6 +65,27 @@ def test_a_seed_below_0_is_named(name: str, capsys: pytest.CaptureFixture[str]) 
     assert "--seed is -1, expected at least 0" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("language_model", ["--out", ""]),
+        ("language_model", ["--data="]),
+        ("names", ["--data", ""]),
+        ("translate", ["--data", ""]),
+        ("anomaly", ["--plot", ""]),
+        ("voice", ["", "sound.wav"]),
+        ("voice", ["model.onnx", "--threshold", "0.5", ""]),
+    ],
+)
+def test_an_empty_path_is_refused(
+    name: str, line: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as end:
+        import_module(f"fastlstm.examples.{name}").main(line)
+    assert end.value.code == 2
+    assert "'' is no path, expected a file or folder" in capsys.readouterr().err
+
+
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a full device")
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_help_that_cannot_be_written_is_a_failure(

@@ -171,7 +171,10 @@ def test_a_run_killed_before_its_first_checkpoint_goes_on(
     load_language(book).symbols.save(out / "symbols.json")  # all that there is until then
     given = [*SMALL, *map(str, data), "--out", str(out), "--resume"]
     assert language_model.main([*given, "--level", "word"]) == 1
-    assert "symbols.json is of another run: its tokens differ" in capsys.readouterr().err
+    assert (
+        "symbols.json is of another run: its level is 'char', here it is 'word'; go on"
+        in capsys.readouterr().err
+    )
     assert timeless(figures(run(capsys, *data, "--out", out, "--resume"))) == expected
     (out / "checkpoint.safetensors").unlink()
     assert language_model.main(given) == 1

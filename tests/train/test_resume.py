@@ -157,7 +157,10 @@ def test_a_finished_run_has_nothing_left_to_train(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("other", "message"),
     [
-        ({"seed": 4}, "seed differ; go on with the options and the data"),
+        (
+            {"seed": 4},
+            r"seed differ \(seed is 3 there, 4 here\); go on with the options and the data",
+        ),
         ({"epochs": 9}, "epochs differ"),
         ({"average": None}, "average differ"),
         ({"identity": {"data": "other"}}, "data, sizes differ"),

@@ -175,7 +175,10 @@ def slices(p: Planner, node: Node, inputs: Inputs) -> list[Ref]:
     axes = axes_of(range(len(starts)) if axes is None else axes, len(x.shape))
     steps = given_axes(p, node, inputs, 4, "steps") or (1,) * len(starts)
     if not len(starts) == len(ends) == len(axes) == len(steps):
-        raise OnnxError("starts, ends, axes and steps differ in number")
+        raise OnnxError(
+            f"there are {len(starts)} starts, {len(ends)} ends, {len(axes)} axes and {len(steps)} "
+            "steps, expected as many of each"
+        )
     cut = [slice(None)] * len(x.shape)
     for axis, start, end, step in zip(axes, starts, ends, steps, strict=True):
         cut[axis] = cut_of(x.shape[axis], start, end, step)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from fastlstm.train.output_folder import OutputFolder
 from fastlstm.train.schedule import SCHEDULES, get, halving
 from fastlstm.train.seeds import WEIGHTS, generator
 from fastlstm.train.tasks.language import LanguageModelling
-from fastlstm.train.trainer import Trainer
+from fastlstm.train.trainer import GO_ON, Trainer
 
 SOFTMAX = ("full", "adaptive")
 CONSTANT_EPOCHS = 4  # of the schedule "halving"
@@ -140,7 +141,18 @@ class LanguageFolder(OutputFolder):
             return
         begun = Symbols.load(self.symbols)
         if (begun.level, begun.tokens) != (symbols.level, symbols.tokens):
-            raise CheckpointError(f"{self.symbols} is of another run: its tokens differ")
+            raise CheckpointError(
+                f"{self.symbols} is of another run: {_difference(begun, symbols)}; {GO_ON}"
+            )
+
+
+def _difference(begun: Symbols, symbols: Symbols) -> str:
+    """Return what is not alike: the level, or the first token that is another one or missing."""
+    if begun.level != symbols.level:
+        return f"its level is {begun.level!r}, here it is {symbols.level!r}"
+    pairs = enumerate(zip_longest(begun.tokens, symbols.tokens))
+    number, (there, here) = next(pair for pair in pairs if pair[1][0] != pair[1][1])
+    return f"its token {number} is {there!r:.40}, here it is {here!r:.40}"
 
 
 def build_trainer(
