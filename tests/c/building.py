@@ -95,11 +95,7 @@ def compile_program(
     only: Sequence[str],
     idle: Sequence[str],
 ) -> None:
-    """Compile each C source to an object file in `folder`, and link them.
-
-    Where there is neon, no test calls base (`Program.isas`): the compiler only looks for errors and
-    warnings there, and empty kernels stand in the place of those.
-    """
+    """Compile each C source to an object file in `folder`, and link them."""
     setup = load_setup()
     source_dir = ROOT / setup.SOURCE_DIR
     levels = [name for name in setup.supported_levels(compiler, folder) if name in (only or ISAS)]
@@ -111,14 +107,11 @@ def compile_program(
 
     def compile_one(source: Path) -> str:
         target = str(folder / f"{source.stem}.o")
-        words = source.stem.split("_")[1:]
-        plain = ["-O0"] if not set(words).isdisjoint(idle) else []
+        plain = ["-O0"] if not set(source.stem.split("_")[1:]).isdisjoint(idle) else []
         smaller = setup.smaller_flags(source, gcc_x86)
-        command = [*compiler, *before, *smaller, *flags, *plain]
-        if "base" in words and "neon" in levels:
-            run_compiler([*command, "-fsyntax-only", str(source)])
-            source = empty_kernels(source, folder)
-        run_compiler([*command, "-c", str(source), "-o", target])
+        run_compiler(
+            [*compiler, *before, *smaller, *flags, *plain, "-c", str(source), "-o", target]
+        )
         return target
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -128,14 +121,6 @@ def compile_program(
         sources = [*kernels, HERE / "harness.c"]
         objects = list(pool.map(compile_one, sources))
     run_compiler([*compiler, *before, *flags, *objects, "-o", str(program), "-lm"])
-
-
-def empty_kernels(source: Path, folder: Path) -> Path:
-    """Write a source of kernels under the name of those of `source`, all of them null."""
-    name = source.stem.replace("isa_", "fl_kernels_")
-    empty = folder / source.name
-    empty.write_text(f'#include "fastlstm.h"\nconst fl_kernels {name} = {{0}};\n')
-    return empty
 
 
 def load_library(folder: Path, name: str, *sources: str) -> ctypes.CDLL:

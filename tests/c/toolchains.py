@@ -51,13 +51,13 @@ ONLY = {"emulated": ("base", *EMULATED), "thread": FAMILY, "neon": ISAS}
 
 
 def idle(toolchain: str) -> tuple[str, ...]:
-    """Instruction sets of a toolchain that are tested by another one, and types of numbers: calls
-    that threads share are in float32."""
+    """Instruction sets of a toolchain that are tested by another one, or under another name, and
+    types of numbers: calls that threads share are in float32."""
     if toolchain == "thread":
         return ("f64", "bf16", "int8")
     if toolchain == "emulated":
         return ("base", "avx512")
-    return ()
+    return ("base",) if toolchain == "neon" or ON_ARM else ()
 
 
 def slow(*toolchains: str) -> list[Any]:
