@@ -66,9 +66,10 @@ def _exit_status(program: str, work: Callable[[], int | None]) -> int:
         _drop_output()
         return FAILED
     except KeyboardInterrupt as interrupt:
-        say(f"\n{str(interrupt) or 'interrupted'}", file=sys.stderr)
-        return STOPPED + int(getattr(interrupt, "signal", signal.SIGINT))
+        return _interrupted(interrupt)
     except Exception as error:
+        if isinstance(error.__cause__, KeyboardInterrupt):  # in `__set_name__`, before Python 3.12
+            return _interrupted(error.__cause__)
         if os.environ.get("FASTLSTM_DEBUG"):
             raise
         say(f"{program}: error: {one_line(error)}", file=sys.stderr)
@@ -77,6 +78,12 @@ def _exit_status(program: str, work: Callable[[], int | None]) -> int:
         except OSError:  # such as a full disk
             _drop_output()
         return FAILED
+
+
+def _interrupted(interrupt: KeyboardInterrupt) -> int:
+    """Tell that a signal has ended the work; return the exit status."""
+    say(f"\n{str(interrupt) or 'interrupted'}", file=sys.stderr)
+    return STOPPED + int(getattr(interrupt, "signal", signal.SIGINT))
 
 
 def _open_closed() -> None:

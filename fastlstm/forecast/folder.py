@@ -15,7 +15,7 @@ from fastlstm.models.model import LAYERS
 from fastlstm.nn.regression_losses import check_quantiles
 from fastlstm.text.rows import Reading, check_encoding, read_delimiter
 from fastlstm.train.option import LARGEST, TINY, checked, option
-from fastlstm.train.output_folder import WITHOUT_METRICS, OutputFolder
+from fastlstm.train.output_folder import OutputFolder
 from fastlstm.train.record import record
 
 MOST = 1e300  # of a limit either way: no number that a series may have is beyond it
@@ -142,7 +142,7 @@ class ForecastFolder(OutputFolder):
 
     def read_metrics(self) -> dict[str, Any]:
         """Return ``metrics.json`` of a finished run; ValueError names the file if it is damaged."""
-        with reading(self.metrics, way=WITHOUT_METRICS):
+        with reading(self.metrics, way=self.WITHOUT_METRICS):
             found = read_json(self.metrics)
             if not isinstance(found, dict):
                 raise ValueError("it is no object")

@@ -126,20 +126,30 @@ def check_same(
     """
     different = sorted(name for name in names if saved.get(name) != own.get(name))
     if different:
-        values = "; ".join(filter(None, (_values(n, saved.get(n), own.get(n)) for n in different)))
+        values = _values(different, saved, own)
         told = f"{', '.join(different)} differ" + (values and f" ({values})")
         raise CheckpointError(f"{path} is of another run: {told}{way}")
 
 
-def _values(name: str, there: object, here: object) -> str:
-    """Return what an option, or those of a part, is in a file and in a run, where that differs.
+def _values(names: Iterable[str], saved: Mapping[str, Any], own: Mapping[str, Any]) -> str:
+    """Return what options, or those of a part, are in a file and in a run, where they differ.
 
     Checksums, whose names are no options', tell nobody anything.
     """
-    if isinstance(there, Mapping) and isinstance(here, Mapping):
-        names = sorted(n for n in there.keys() | here.keys() if there.get(n) != here.get(n))
-        return "; ".join(filter(None, (_values(n, there.get(n), here.get(n)) for n in names)))
-    return f"{name} is {there!r:.60} there, {here!r:.60} here" if name.isidentifier() else ""
+    told = []
+    for name in names:
+        there, here = saved.get(name), own.get(name)
+        if isinstance(there, Mapping) and isinstance(here, Mapping):
+            inner = sorted(n for n in there.keys() | here.keys() if there.get(n) != here.get(n))
+            told.append(_values(inner, there, here))
+        elif name.isidentifier():
+            told.append(f"{name} is {_value(name, saved)} there, {_value(name, own)} here")
+    return "; ".join(filter(None, told))
+
+
+def _value(name: str, options: Mapping[str, Any]) -> str:
+    """Return an option in words; a file need not tell one that is as usual, or newer than it."""
+    return f"{options[name]!r:.60}" if name in options else "not set"
 
 
 @contextmanager

@@ -24,13 +24,6 @@ KINDS = {
 """What a folder holds, by its mark, whichever command made it."""
 
 
-WITHOUT_METRICS = (
-    "put back the one that belongs here, or remove it: without it the run is not finished, and "
-    "resume= goes on with it"
-)
-"""What to do about a ``metrics.json`` that is not as the run wrote it."""
-
-
 class OutputFolder:
     """Base of the folders of runs; the folder `path` need not exist.
 
@@ -47,6 +40,12 @@ class OutputFolder:
 
     NOUN: ClassVar[str] = "run"
     """What such a folder holds."""
+
+    WITHOUT_METRICS: ClassVar[str] = (
+        "put back the one that belongs here, or remove it: without it the run is not finished, and "
+        "resume= goes on with it"
+    )
+    """What to do about a ``metrics.json`` that is not as the run wrote it."""
 
     NAMES: ClassVar[Set[str]]
     """What every version wrote into the mark, a JSON object, and hardly anybody else does."""

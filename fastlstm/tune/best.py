@@ -17,7 +17,7 @@ TRIAL = "trial"  # in the metrics
 def keep_best(folder: TuneFolder, plan: Plan, best: Trial, shared: Shared) -> dict[str, Any]:
     """Make the best trial the run in ``best``, unless it is there; test it and return its metrics.
 
-    Raises ValueError if the files of the trial are damaged, OSError if they are gone.
+    Raises OSError, with nothing written, if the files of the trial are damaged or gone.
     """
     run, kept = folder.trial(best.number), folder.best
     metrics: dict[str, Any]

@@ -11,7 +11,7 @@ from fastlstm.files.json_value import read_json
 from fastlstm.files.opening import reading
 from fastlstm.files.writing import write_json
 from fastlstm.train.output_folder import OutputFolder
-from fastlstm.tune.plan import Plan
+from fastlstm.tune.plan import STUDY, Plan
 from fastlstm.tune.subject import TEXTS, Subject, subject_at
 
 
@@ -69,8 +69,16 @@ class TuneFolder(OutputFolder):
             return Plan.from_json(value), texts, trials
 
     def check_own(self) -> None:
-        """Raise FileExistsError if files here, of a trial or of the best run are not of a study."""
+        """Raise FileExistsError if files here, of a trial or of the best run are not of a study.
+
+        Nor may Optuna's storage be that of another one.
+        """
+        from fastlstm.tune.storage import DamagedStorageError, trials_in
+
         super().check_own()
+        if self.holds_run:
+            with suppress(DamagedStorageError):
+                trials_in(self.database, str(read_json(self.json).get("study", STUDY)))
         for run in self._runs():
             run.check_own()
 

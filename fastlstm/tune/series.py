@@ -23,7 +23,7 @@ from fastlstm.forecast.reading import Table
 from fastlstm.forecast.saving import load_forecaster, save_forecaster
 from fastlstm.forecast.series import Series
 from fastlstm.runtime import num_threads
-from fastlstm.tune.shared import Shared
+from fastlstm.tune.shared import Shared, reading_trial
 from fastlstm.tune.trial import Judge
 
 
@@ -49,7 +49,8 @@ class SharedSeries(Shared):
     ) -> dict[str, Any]:
         metrics: dict[str, Any]
         if run.finished:  # it was killed before it could tell
-            metrics = run.read_metrics()
+            with reading_trial():
+                metrics = run.read_metrics()
             return metrics
         table, start = self.table(config)
 
@@ -84,13 +85,14 @@ class SharedSeries(Shared):
         return metrics
 
     def keep(self, run: Any, kept: Any, threads: int) -> dict[str, Any]:
-        config = run.read_config()
+        with reading_trial():
+            config, metrics = run.read_config(), run.read_metrics()
+            forecaster, _, _ = load_forecaster(run.model)
         kept.begin(replace(config, threads=threads))
         write_file(kept.model, run.model.read_bytes())
-        forecaster, _, _ = load_forecaster(kept.model)
         table, start = self.table(config)
         tested = runs.tested(config, kept, table, start, forecaster)
-        return {**tested, **run.read_metrics()}
+        return {**tested, **metrics}
 
     def table(self, config: ForecastConfig) -> tuple[Table, int]:
         """Return the table, and how many steps are before the test.

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -10,6 +12,21 @@ if TYPE_CHECKING:
 
 
 CONTENTS = "contents"  # in what ``tune.json`` tells of the data
+WAY = "put back the one that belongs there, or begin anew with overwrite=True"
+
+
+@contextmanager
+def reading_trial() -> Iterator[None]:
+    """Raise OSError, which tells what to do, if a file of a trial is damaged or gone in the block.
+
+    It ends the study: as an error of the trial's options it would be the end of the trial alone.
+    """
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise OSError(f"{error.filename or error} is gone; {WAY}") from error
+    except ValueError as error:
+        raise OSError(f"{error}; {WAY}") from error
 
 
 class DataChangedError(OSError):

@@ -14,15 +14,21 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+from fastlstm.files.opening import open_file
 from fastlstm.train.seeds import TUNING, generator
 from fastlstm.tune.plan import Plan
+from fastlstm.tune.shared import WAY
 
 TRIES = 20  # to draw what no earlier trial had, of which there may be nothing left
 PATIENCE = 120.0  # seconds that a process waits for others to write
-TABLES = {"studies", "version_info"}  # those that Optuna makes first
+SIGNATURE = b"SQLite format 3\0"  # with which each file of SQLite begins
+COLUMNS = {"study_id", "study_name"}  # in Optuna's table of studies, the first that it makes
 # What Optuna raises where rows are none of its own, apart from what SQLite itself finds.
 DAMAGE = (AssertionError, AttributeError, LookupError, TypeError, ValueError)
-WAY = "put back the one that belongs there, or begin anew with overwrite=True"
+
+
+class DamagedStorageError(OSError):
+    """A file that can be Optuna's cannot be read: another study may take its place."""
 
 
 def optuna() -> Any:
@@ -39,20 +45,17 @@ def optuna() -> Any:
 def opened(path: Path, plan: Plan) -> Iterator[Any]:
     """Give Optuna's study of a file to the block; a new one if there is none.
 
-    Raises OSError if the file cannot be read or written, ValueError as of `trials_in`.
+    Raises OSError if the file cannot be read or written, or as of `trials_in`.
     """
     lib = optuna()
-    known = trials_in(path, plan) is not None
+    known = trials_in(path, plan.study) is not None
     before = lib.logging.get_verbosity()
     lib.logging.set_verbosity(lib.logging.WARNING)
     storage = None
     try:
         with warnings.catch_warnings(), _as_os_error(path):
             warnings.simplefilter("ignore", lib.exceptions.ExperimentalWarning)
-            storage = lib.storages.RDBStorage(
-                "sqlite:///study.db",  # any path, also one with signs that a URL cannot have:
-                engine_kwargs={"creator": lambda: _connected(path)},
-            )
+            storage = _storage(path)
             pruner = _pruner(lib, plan.pruner)
             about = {"storage": storage, "study_name": plan.study, "pruner": pruner}
             if known:
@@ -68,31 +71,55 @@ def opened(path: Path, plan: Plan) -> Iterator[Any]:
         lib.logging.set_verbosity(before)
 
 
-def trials_in(path: Path, plan: Plan) -> int | None:
-    """Return how many trials of a study a file has; None if the study is not in it yet.
+def trials_in(path: Path, study: str) -> int | None:
+    """Return how many trials the study of that name has in a file; None if it is not there yet.
 
-    Raises ValueError if it is of another study or program, OSError if it cannot be read.
+    Raises FileExistsError if the file is of another study or program, which nobody may replace,
+    DamagedStorageError if it is damaged, another OSError if it cannot be read.
     """
     if not path.exists():
         return None
-    with _as_os_error(path), closing(_connected(path)) as file:
-        tables = {name for (name,) in file.execute("SELECT name FROM sqlite_master")}
-        studies = "SELECT study_name, study_id FROM studies"
-        names = dict(file.execute(studies)) if "studies" in tables else {}
-        if plan.study in names:
-            counted = "SELECT count(*) FROM trials WHERE study_id = ?"
-            return int(file.execute(counted, [names[plan.study]]).fetchone()[0])
-    if (tables and not tables & TABLES) or names:
-        of = "another study" if names else "another program"
-        raise ValueError(
+    found = _trials_by_study(path)
+    if found is None or (found and study not in found):
+        of = "another study" if found else "another program"
+        raise FileExistsError(
             f"{path} is of {of} than the one in {path.parent}: put back the one that belongs "
             "there, or give another folder="
         )
-    return None
+    return found.get(study)
+
+
+def _trials_by_study(path: Path) -> dict[str, int] | None:
+    """Return how many trials each study in a file has; None if Optuna did not write the file."""
+    with open_file(path) as plain:
+        if plain.read(len(SIGNATURE)) not in (b"", SIGNATURE):
+            return None
+    with _as_os_error(path), closing(_connected(path)) as file:
+        if not file.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+            return {}
+        if not {row[1] for row in file.execute("PRAGMA table_info(studies)")} >= COLUMNS:
+            return None
+        counted = "SELECT count(*) FROM trials WHERE study_id = ?"
+        return {
+            name: int(file.execute(counted, [number]).fetchone()[0])
+            for name, number in file.execute("SELECT study_name, study_id FROM studies").fetchall()
+        }
 
 
 def _connected(path: Path) -> sqlite3.Connection:
     return sqlite3.connect(path, timeout=PATIENCE)
+
+
+def _storage(path: Path) -> Any:
+    """Return Optuna's storage in a file; OSError if it is of another version of Optuna."""
+    try:
+        return optuna().storages.RDBStorage(
+            "sqlite:///study.db",  # any path, also one with signs that a URL cannot have:
+            engine_kwargs={"creator": lambda: _connected(path)},
+        )
+    except RuntimeError as error:  # which tells the versions, and how to come from one to the other
+        told = str(error).replace("$STORAGE_URL", f"sqlite:///{path.absolute()}").rstrip(".")
+        raise OSError(f"{path} is of another version of Optuna: {told}; {WAY}") from error
 
 
 def _loaded(path: Path, about: dict[str, Any], plan: Plan) -> Any:
@@ -104,7 +131,8 @@ def _loaded(path: Path, about: dict[str, Any], plan: Plan) -> Any:
                 raise ValueError(f"trial {trial.number} is not of this search")
     except DAMAGE as error:
         told = str(error) or type(error).__name__
-        raise OSError(f"{path} is damaged or of another study: {told}; {WAY}") from error
+        message = f"{path} is damaged or of another study: {told}; {WAY}"
+        raise DamagedStorageError(message) from error
     return study
 
 
@@ -161,5 +189,7 @@ def _as_os_error(path: Path) -> Iterator[None]:
         reason = error.__cause__ or error
         told = getattr(reason, "orig", None) or reason
         damaged = type(told) is sqlite3.DatabaseError or "no such" in str(told)  # such as a table
-        way = f"; {WAY}" if damaged else ""
-        raise OSError(f"{path} cannot be read or written: {told}{way}") from error
+        message = f"{path} cannot be read or written: {told}"
+        if damaged:
+            raise DamagedStorageError(f"{message}; {WAY}") from error
+        raise OSError(message) from error

@@ -21,8 +21,8 @@ from fastlstm.tune.plan import STUDY, Plan
 from fastlstm.tune.pool import Pool
 from fastlstm.tune.report import command_of, line_of, table
 from fastlstm.tune.results import Tuned, best_of, trials_of
-from fastlstm.tune.shared import CONTENTS, Shared
-from fastlstm.tune.storage import WAY, ask, opened, optuna, trial_of, trials_in
+from fastlstm.tune.shared import CONTENTS, WAY, Shared
+from fastlstm.tune.storage import ask, opened, optuna, trial_of, trials_in
 from fastlstm.tune.trial import WHY, work
 
 LEAVING = 20.0  # seconds that a process of a study that was killed may take to save its trial
@@ -52,9 +52,9 @@ def run(
     plan.
 
     Raises Interrupted after Ctrl-C or SIGTERM, with all trials in work saved; ImportError without
-    Optuna; ValueError if the data or Optuna's storage are not those of the study, or all trials
-    failed; FileNotFoundError if the storage is gone; DataChangedError if the data change while it
-    is at work; errors of reading them, and of writing.
+    Optuna; ValueError if the data are not those of the study, or all trials failed; OSError if
+    Optuna's storage is gone, damaged or of another study, or files of a trial are;
+    DataChangedError if the data change while it is at work; errors of reading them, and of writing.
     """
     optuna()
     with folder.locked():
@@ -88,14 +88,14 @@ def run(
 def read(folder: TuneFolder) -> tuple[Plan, Tuned]:
     """Return what a study has found so far; nothing is changed.
 
-    Raises FileNotFoundError if the folder holds none or a part is gone, ValueError if it is damaged
-    or of another study, ImportError without Optuna.
+    Raises FileNotFoundError if the folder holds none or a part is gone, ValueError or OSError if it
+    is damaged or of another study, ImportError without Optuna.
     """
     optuna()
     if not folder.holds_run:
         raise FileNotFoundError(f"{folder.path} holds no study: there is no {folder.mark.name}")
     plan = _known(folder)
-    if trials_in(folder.database, plan) is None:
+    if trials_in(folder.database, plan.study) is None:
         return plan, Tuned(folder.path, plan.by, [])
     with opened(folder.database, plan) as study:
         trials = trials_of(study, plan)
@@ -109,7 +109,7 @@ def read(folder: TuneFolder) -> tuple[Plan, Tuned]:
 def _known(folder: TuneFolder) -> Plan:
     """Return the plan of the study of a folder; errors as of `run` if its storage lacks trials."""
     plan, _, _ = folder.read()
-    known = trials_in(folder.database, plan) or 0
+    known = trials_in(folder.database, plan.study) or 0
     if known < folder.begun:
         has = f"has {known} trials" if folder.database.exists() else "is gone"
         raise FileNotFoundError(

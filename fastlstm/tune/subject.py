@@ -33,7 +33,7 @@ SEARCHED = ("context", "season", "calendar", "epochs", *OF_NETS)
 class TextTrial(RunFolder):
     """The run of a trial: without a picture, and with a model only while it is the best one."""
 
-    draws = False
+    draws, WITHOUT_METRICS = False, ""  # the study tells what to do
 
     def drop_model(self) -> None:
         """Remove all but the options, the epochs and the metrics."""
@@ -43,6 +43,8 @@ class TextTrial(RunFolder):
 
 class SeriesTrial(ForecastFolder):
     """The forecast of a trial, which is not tested; with a model only while it is the best one."""
+
+    WITHOUT_METRICS = ""  # the study tells what to do
 
     def drop_model(self) -> None:
         """Remove all but the options and the metrics."""

@@ -7,6 +7,7 @@ from contextlib import redirect_stdout
 from dataclasses import replace
 from typing import Any
 
+from fastlstm.files.opening import check_file
 from fastlstm.files.writing import write_file
 from fastlstm.printable import say
 from fastlstm.train.classifier import classify, texts
@@ -16,13 +17,14 @@ from fastlstm.train.classifier.dataset import Dataset
 from fastlstm.train.classifier.idle_options import OF_NETS
 from fastlstm.train.classifier.joining import train_linear
 from fastlstm.train.classifier.linear_part import LinearPart
-from fastlstm.train.classifier.parts import Parts, load_parts
+from fastlstm.train.classifier.loaded_run import load_run
+from fastlstm.train.classifier.parts import Parts
 from fastlstm.train.classifier.report import epoch_table, summary
 from fastlstm.train.classifier.results import measure
-from fastlstm.train.classifier.text_config import TextConfig, load_config
+from fastlstm.train.classifier.text_config import TextConfig
 from fastlstm.train.curves import draw_curves
 from fastlstm.train.history import History
-from fastlstm.tune.shared import Shared
+from fastlstm.tune.shared import Shared, reading_trial
 from fastlstm.tune.trial import Judge
 
 # Options of nets that the texts as they are read depend on.
@@ -49,7 +51,8 @@ class SharedTexts(Shared):
 
     def train(self, config: Config, run: Any, judge: Judge, bars: bool = False) -> dict[str, Any]:
         if run.finished:  # it was killed before it could tell
-            metrics: dict[str, Any] = run.read_metrics()
+            with reading_trial():
+                metrics: dict[str, Any] = run.read_metrics()
             return metrics
         with redirect_stdout(io.StringIO()):
             return classify.run(
@@ -58,7 +61,12 @@ class SharedTexts(Shared):
             )  # fmt: skip
 
     def keep(self, run: Any, kept: Any, threads: int) -> dict[str, Any]:
-        config = load_config(run.config)
+        with reading_trial():
+            for path in (run.config, run.model, run.vocab, run.trained_texts):
+                check_file(path)
+            found, epochs, metrics = load_run(run.path), run.read_epochs(), run.read_metrics()
+            found.read_hashes()
+        config = found.config
         kept.begin(replace(config, threads=threads).to_json())
         for source, path in (
             (run.model, kept.model),
@@ -66,9 +74,8 @@ class SharedTexts(Shared):
             (run.trained_texts, kept.trained_texts),
         ):
             write_file(path, source.read_bytes())
-        parts, _ = load_parts(kept.model)
-        metrics = self._tested(parts, config, run.read_metrics())
-        history = History(epochs=run.read_epochs(), best=metrics["best_epoch"])
+        metrics = self._tested(found.parts, config, metrics)
+        history = History(epochs=epochs, best=metrics["best_epoch"])
         if history.epochs:
             kept.write_history(history)
             draw_curves(kept.curves, history, title_of(metrics))
@@ -105,8 +112,6 @@ class SharedTexts(Shared):
 
     def _tested(self, parts: Parts, config: Config, metrics: dict[str, Any]) -> dict[str, Any]:
         """Return the metrics of a run with those of the test texts."""
-        if parts.net is not None:
-            parts.net.set_precision(config.precision)
         data = self.whole(config)
         tested = measure(parts, data)
         seconds = tested.pop("eval_seconds")

@@ -266,6 +266,23 @@ def test_ctrl_c_is_no_traceback(
     assert capsys.readouterr().err == "\ninterrupted\n"
 
 
+def test_ctrl_c_while_a_class_is_made_is_ctrl_c(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before version 3.12 Python makes a RuntimeError of what `__set_name__` raises."""
+
+    class Pressed:
+        def __set_name__(self, owner: object, name: str) -> None:
+            raise KeyboardInterrupt
+
+    def load(*_: object) -> type:
+        return type("Options", (), {"hidden_size": Pressed()})
+
+    monkeypatch.setattr("fastlstm.cli.predict.load_run", load)
+    assert main(["predict", "run", "a"]) == 130
+    assert capsys.readouterr().err == "\ninterrupted\n"
+
+
 def test_class_names_that_the_output_cannot_show(tmp_path: Path) -> None:
     data = write_csv(tmp_path / "a.csv", rows(30, ("gut \u2713", "schlecht \U0001f600")))
     environment = {**os.environ, "PYTHONIOENCODING": "ascii", "FASTLSTM_NUM_THREADS": "1"}

@@ -202,6 +202,23 @@ def _without_options(path: Path) -> None:
         file.commit()
 
 
+def _no_storage_at_all(path: Path) -> None:
+    path.write_text("CREATE TABLE studies (study_id, study_name)")
+
+
+def _of_another_version(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as file:
+        file.execute("UPDATE alembic_version SET version_num = 'v9'")
+        file.commit()
+
+
+def _of_students(path: Path) -> None:
+    path.unlink()
+    with closing(sqlite3.connect(path)) as file:
+        file.execute("CREATE TABLE studies (student TEXT)")
+        file.commit()
+
+
 @pytest.mark.parametrize(
     ("spoil", "told"),
     [
@@ -210,7 +227,10 @@ def _without_options(path: Path) -> None:
         (_without_trials, f"has 0 trials, but {{}} at least {TRIALS}: put back"),
         (_damaged, "cannot be read or written: database disk image is malformed; put back"),
         (_of_another_program, "is of another program than the one in {}: put back"),
+        (_of_students, "is of another program than the one in {}: put back"),
+        (_no_storage_at_all, "is of another program than the one in {}: put back"),
         (_of_another_study, "is of another study than the one in {}: put back"),
+        (_of_another_version, "is of another version of Optuna: The runtime optuna version"),
         (_without_options, "trial 0 is not of this search; put back"),
     ],
 )
@@ -228,6 +248,82 @@ def test_a_storage_that_is_not_that_of_the_study_is_told(
         assert "the one that belongs there, or " in message
         assert "--overwrite" in message or "another --out" in message
     assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == files
+
+
+@pytest.mark.parametrize(
+    "spoil", [_of_another_program, _of_students, _no_storage_at_all, _of_another_study]
+)
+def test_what_another_program_stores_is_not_overwritten(
+    spoil: Callable[[Path], None], done: Path, line: list[object], tmp_path: Path,
+    fails: Callable[..., str],
+) -> None:  # fmt: skip
+    out = Path(shutil.copytree(done, tmp_path / "study"))
+    spoil(out / "study.db")
+    files = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    told = fails("tune", *line, "--out", out, "--overwrite")
+    assert f"{out / 'study.db'} is of another " in told
+    assert "put back the one that belongs there, or give another --out" in told
+    assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == files
+
+
+@pytest.mark.parametrize("spoil", [_damaged, _without_trials, _of_another_version])
+def test_a_damaged_storage_of_the_study_is_overwritten(
+    spoil: Callable[[Path], None], done: Path, line: list[object], tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    out = Path(shutil.copytree(done, tmp_path / "study"))
+    spoil(out / "study.db")
+    assert tune(*line, "--out", out, "--overwrite", "--trials", "1") == 0
+    first = shown(done, capsys)["trials"][:1]
+    assert shown(out, capsys)["trials"] == first
+
+
+@pytest.mark.parametrize(
+    ("name", "spoil", "told"),
+    [
+        ("metrics.json", _damaged, "is damaged: not JSON"),
+        ("metrics.json", _dropped, "is gone"),
+        ("metrics.jsonl", _damaged, "is damaged: not JSON"),
+        ("config.json", _damaged, "is damaged or of another version: not JSON"),
+        ("vocab.json", _damaged, "is damaged: not JSON"),
+        ("model.safetensors", _damaged, "is damaged"),
+        ("model.safetensors", _dropped, "is gone"),
+        ("trained_texts.safetensors", _damaged, "is damaged"),
+    ],
+)
+def test_files_of_the_best_trial_that_are_damaged_or_gone_are_told_with_what_to_do(
+    name: str, spoil: Callable[[Path], None], told: str, done: Path, tmp_path: Path,
+    fails: Callable[..., str],
+) -> None:  # fmt: skip
+    out = Path(shutil.copytree(done, tmp_path / "study"))
+    number = read(out / "best" / "metrics.json")["trial"]
+    shutil.rmtree(out / "best")
+    path = TuneFolder(out).trial(number).path / name
+    spoil(path)
+    message = fails("tune", "--resume", out)
+    assert f"{path} {told}" in message
+    assert "put back the one that belongs there, or begin anew with --overwrite" in message
+    assert "the run is not finished" not in message
+    assert not (out / "best").exists()
+
+
+def test_a_trial_that_was_killed_before_it_told_is_not_failed_by_damaged_metrics(
+    done: Path, tmp_path: Path, fails: Callable[..., str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = Path(shutil.copytree(done, tmp_path / "study"))
+    with closing(sqlite3.connect(out / "study.db")) as file:
+        file.execute("UPDATE trials SET state = 'RUNNING' WHERE number = 1")
+        file.commit()
+    metrics = TuneFolder(out).trial(1).metrics
+    whole = metrics.read_bytes()
+    _damaged(metrics)
+    told = fails("tune", "--resume", out)
+    assert f"{metrics} is damaged: not JSON" in told
+    assert "put back the one that belongs there, or begin anew with --overwrite" in told
+    assert shown(out, capsys)["trials"][1]["state"] == "unfinished"
+    metrics.write_bytes(whole)
+    assert tune("--resume", out) == 0
+    assert shown(out, capsys)["trials"] == shown(done, capsys)["trials"]
 
 
 def test_a_study_that_was_killed_before_its_first_trial_goes_on(

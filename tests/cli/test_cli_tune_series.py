@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -145,6 +146,27 @@ def test_a_study_that_was_stopped_goes_on_to_the_same_trials(
     assert [one["state"] for one in trials(out, capsys)] == ["complete", "unfinished"]
     assert run("--resume", out) == 0
     assert trials(out, capsys) == trials(done, capsys)
+
+
+def test_a_damaged_model_of_the_best_trial_is_told_with_what_to_do(
+    done: Path, tmp_path: Path, fails: Callable[..., str]
+) -> None:
+    out = Path(shutil.copytree(done, tmp_path / "study"))
+    number = read(out / "best" / "metrics.json")["trial"]
+    shutil.rmtree(out / "best")
+    trial = TuneFolder(out).trial(number)
+    whole = trial.metrics.read_bytes()
+    trial.metrics.write_bytes(whole[:20])
+    told = fails("tune", "--resume", out)
+    assert f"{trial.metrics} is damaged: not JSON" in told
+    assert "put back the one that belongs there, or begin anew with --overwrite" in told
+    assert "the run is not finished" not in told
+    trial.metrics.write_bytes(whole)
+    trial.model.write_bytes(trial.model.read_bytes()[:-9])
+    told = fails("tune", "--resume", out)
+    assert f"{trial.model} is damaged" in told
+    assert "put back the one that belongs there, or begin anew with --overwrite" in told
+    assert not (out / "best").exists()
 
 
 def _answer(

@@ -99,7 +99,7 @@ def test_an_adaptive_softmax_of_words(
     assert timeless(figures(run(capsys, *words, "--resume"))) == timeless(figures(output))
     assert "cutoffs" in load_model(tmp_path / "run" / "model.safetensors").options
     for option, value, told in (
-        ("--weight-drop", 0.5, "weight_drop is None there, 0.5 here"),
+        ("--weight-drop", 0.5, "weight_drop is not set there, 0.5 here"),
         ("--cutoffs", "3,4", "cutoffs is ["),
     ):
         given = [*SMALL, *map(str, words), "--resume", option, str(value)]

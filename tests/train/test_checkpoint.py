@@ -129,6 +129,18 @@ def test_other_kind_and_other_version_are_refused(path: Path) -> None:
         checkpoint.load(path, "model")
 
 
+def test_what_only_one_side_has_is_told_as_not_set(path: Path) -> None:
+    saved = {"lr": None, "model": {"cell": "lstm", "old": 3}, "the words": 1}
+    own = {"lr": 0.1, "model": {"cell": "lstm", "tied": True}, "the words": 2}
+    told = (
+        "is of another run: lr, model, the words differ (lr is None there, 0.1 here; "
+        "old is 3 there, not set here; tied is not set there, True here); begin anew"
+    )
+    with pytest.raises(CheckpointError) as caught:
+        checkpoint.check_same(path, saved, own, saved, "; begin anew")
+    assert str(caught.value) == f"{path} {told}"
+
+
 def test_full_disk_leaves_the_earlier_file(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = path.read_bytes()
 

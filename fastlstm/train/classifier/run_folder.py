@@ -15,7 +15,7 @@ from fastlstm.files.writing import write_file, write_json
 from fastlstm.train.checkpoint import crc32_of
 from fastlstm.train.classifier.config import ADDED, Config
 from fastlstm.train.history import Epoch, History
-from fastlstm.train.output_folder import WITHOUT_METRICS, OutputFolder
+from fastlstm.train.output_folder import OutputFolder
 from fastlstm.train.record import record, typed
 
 # In the metrics of every version, also of a bag of words.
@@ -142,7 +142,7 @@ class RunFolder(OutputFolder):
         Raises ValueError, which names the file, if it is damaged or of another run than the model
         beside it; those of earlier versions do not tell.
         """
-        with reading(self.metrics, way=WITHOUT_METRICS):
+        with reading(self.metrics, way=self.WITHOUT_METRICS):
             metrics = read_json(self.metrics)
             if not isinstance(metrics, dict):
                 raise ValueError("it is no object")
@@ -155,9 +155,8 @@ class RunFolder(OutputFolder):
 
     def _check_model(self, told: int | None) -> None:
         if told is not None and self.model.exists() and told != crc32_of(self.model):
-            raise ValueError(
-                f"{self.metrics} is of another run than {self.model.name}; {WITHOUT_METRICS}"
-            )
+            way = self.WITHOUT_METRICS and f"; {self.WITHOUT_METRICS}"
+            raise ValueError(f"{self.metrics} is of another run than {self.model.name}{way}")
 
     def read_epochs(self) -> list[Epoch]:
         """Return the finished epochs; ValueError names ``metrics.jsonl`` if it is damaged."""
