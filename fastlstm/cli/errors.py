@@ -81,7 +81,12 @@ def _exit_status(program: str, work: Callable[[], int | None]) -> int:
 
 
 def _interrupted(interrupt: KeyboardInterrupt) -> int:
-    """Tell that a signal has ended the work; return the exit status."""
+    """Tell that a signal has ended the work; return the exit status.
+
+    Where Ctrl-C fell into code that was made of a string, as that of a dataclass is, ``python -m``
+    would end by the signal, though the interrupt was caught; running other such code undoes that.
+    """
+    exec("")
     say(f"\n{str(interrupt) or 'interrupted'}", file=sys.stderr)
     return STOPPED + int(getattr(interrupt, "signal", signal.SIGINT))
 

@@ -283,6 +283,18 @@ def test_ctrl_c_while_a_class_is_made_is_ctrl_c(
     assert capsys.readouterr().err == "\ninterrupted\n"
 
 
+def test_ctrl_c_while_a_dataclass_is_made_has_its_status(tmp_path: Path) -> None:
+    module = """
+import sys
+from fastlstm.cli.errors import exit_status
+sys.exit(exit_status("pressed", lambda: exec("raise KeyboardInterrupt")))
+"""
+    (tmp_path / "pressed.py").write_text(module)
+    command = [sys.executable, "-m", "pressed"]
+    done = subprocess.run(command, capture_output=True, cwd=tmp_path, check=False)
+    assert (done.returncode, done.stderr) == (130, b"\ninterrupted\n")
+
+
 def test_class_names_that_the_output_cannot_show(tmp_path: Path) -> None:
     data = write_csv(tmp_path / "a.csv", rows(30, ("gut \u2713", "schlecht \U0001f600")))
     environment = {**os.environ, "PYTHONIOENCODING": "ascii", "FASTLSTM_NUM_THREADS": "1"}
