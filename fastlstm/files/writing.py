@@ -32,7 +32,8 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except BaseException as error:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # it may not be there: a read-only file system says so first
+            temporary.unlink()
         if isinstance(error, OSError) and not _of_another(error, temporary):
             reason = f"cannot write {path} ({error.strerror}); files written earlier are intact"
             raise OSError(error.errno, reason) from error

@@ -38,7 +38,17 @@ class FolderLock:
 
     def __enter__(self) -> FolderLock:
         if self._file is None or self._thread != threading.get_ident():
-            self._file = self._take()
+            try:
+                self._file = self._take()
+            except FolderInUseError:
+                raise
+            except OSError as error:
+                reason = error.strerror or error
+                raise OSError(
+                    error.errno,
+                    f"cannot write {self._path} ({reason}): see to it that files can be made "
+                    "there, or give another folder=",
+                ) from error
             self._thread = threading.get_ident()
             _held.add(self)
         self._depth += 1
@@ -72,14 +82,23 @@ class FolderLock:
             try:
                 self._lock(file)
                 if is_at(self._path, file):
-                    os.ftruncate(file, 0)
-                    os.write(file, f"{os.getpid()} {platform.node()}".encode())
+                    self._sign(file)
                     return file
             except BaseException:
                 os.close(file)
                 raise
             os.close(file)  # its last owner removed it meanwhile
         raise FileNotFoundError(f"{self._folder} does not stay: something removes it")
+
+    def _sign(self, file: int) -> None:
+        """Write who has the lock; if that fails, as on a full disk, nothing is left."""
+        try:
+            os.ftruncate(file, 0)
+            os.write(file, f"{os.getpid()} {platform.node()}".encode())
+        except BaseException:
+            with suppress(OSError):
+                self._path.unlink()
+            raise
 
     def _lock(self, file: int) -> None:
         try:

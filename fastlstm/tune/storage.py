@@ -192,4 +192,4 @@ def _as_os_error(path: Path) -> Iterator[None]:
         message = f"{path} cannot be read or written: {told}"
         if damaged:
             raise DamagedStorageError(f"{message}; {WAY}") from error
-        raise OSError(message) from error
+        raise OSError(f"{message}; what it has is intact: go on once that is mended") from error

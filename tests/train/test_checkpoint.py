@@ -155,6 +155,22 @@ def test_full_disk_leaves_the_earlier_file(path: Path, monkeypatch: pytest.Monke
     assert [p.name for p in path.parent.iterdir()] == [path.name]
 
 
+def test_a_file_system_that_is_read_only_is_told_with_the_file(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It refuses to remove what is not there, too."""
+
+    def refused(self: object, *_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(self))
+
+    monkeypatch.setattr(Path, "unlink", refused)
+    monkeypatch.setattr("builtins.open", refused)
+    with pytest.raises(OSError, match="cannot write") as caught:
+        checkpoint.save(path, {"weight": np.zeros(100)}, "model", {})
+    told = f"cannot write {path} ({os.strerror(errno.EROFS)}); files written earlier are intact"
+    assert caught.value.strerror == told
+
+
 LIMITED = """
 import resource, signal, sys
 import numpy as np

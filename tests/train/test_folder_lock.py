@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from fastlstm.train import folder_lock
+from fastlstm.train.classifier.run_folder import RunFolder
 from fastlstm.train.folder_lock import NAME, FolderInUseError, FolderLock
 
 # Holds the folder given until it is told to end, or killed.
@@ -128,6 +129,35 @@ def test_where_there_are_no_locks_a_warning_says_so(
     monkeypatch.setattr(folder_lock, "lock_file", none)
     with pytest.warns(RuntimeWarning, match="cannot be locked"), FolderLock(tmp_path):
         assert (tmp_path / NAME).exists()
+
+
+def refuse(monkeypatch: pytest.MonkeyPatch, name: str, number: int) -> None:
+    """Let a function of the system fail."""
+
+    def failing(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, name, failing)
+
+
+@pytest.mark.parametrize(
+    ("name", "number"),
+    [("open", errno.EROFS), ("mkdir", errno.EACCES), ("write", errno.ENOSPC)],
+)
+def test_a_folder_that_cannot_be_written_is_told_and_left_as_it_was(
+    name: str, number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = RunFolder(tmp_path / "new" / "run")
+    with monkeypatch.context() as patch:
+        refuse(patch, name, number)
+        with pytest.raises(OSError, match="cannot write") as caught, folder.locked():
+            pass
+    assert caught.value.errno == number
+    assert caught.value.strerror == (
+        f"cannot write {folder.path / NAME} ({os.strerror(number)}): see to it that files can be "
+        "made there, or give another folder="
+    )
+    assert os.listdir(tmp_path) == []
 
 
 def test_a_link_of_that_name_is_not_followed(tmp_path: Path) -> None:
