@@ -54,7 +54,7 @@ def name_of(options: dict[str, Any]) -> str:
 
 def pair(kind: str, options: dict[str, Any], dtype: np.dtype[Any]) -> tuple[Any, Any]:
     """A torch layer and one of ours with its weights."""
-    torch.manual_seed(0)
+    torch.default_generator.manual_seed(0)
     cls, own = THEIRS[kind]
     theirs = cls(I, H, **own, **options).to(getattr(torch, dtype.name))
     cls, own = KINDS[kind]

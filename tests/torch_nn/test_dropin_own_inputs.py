@@ -18,7 +18,7 @@ from itertools import product
 from typing import Any
 
 import pytest
-from dropin import CELLS, F32, F64, QUIET, SEQUENCES, assert_alike, ft, tensors, torch
+from dropin import CELLS, F32, F64, QUIET, SEQUENCES, assert_alike, ft, manual_seed, tensors, torch
 from hypothesis import settings
 
 pytest.importorskip("expecttest", reason="torch's inputs of modules need expecttest")
@@ -45,7 +45,7 @@ class Sample:
         self.reference = sample.reference_fn
 
     def make(self, where: Any = ft) -> Any:
-        torch.manual_seed(0)
+        manual_seed(0)
         module = getattr(where, self.case.name)(*self.args, **self.options)
         return module.to(self.case.dtype).train(self.case.training)
 
@@ -60,7 +60,7 @@ class Case:
         options: dict[str, Any] = {"requires_grad": requires_grad, "training": self.training}
         if packed and self.name in ("GRU", "RNN"):
             options["with_packed_sequence"] = True
-        torch.manual_seed(0)
+        manual_seed(0)
         info = INFOS[self.name]
         made = info.module_inputs_func(info, device="cpu", dtype=self.dtype, **options)
         for sample in made:

@@ -198,7 +198,23 @@ static int cpu_supports(const char *isa) {
 static int cpu_supports(const char *isa) { return !strcmp(isa, "base"); }
 #endif
 
-int fl_isa_supported(const char *isa) { return find(isa) && cpu_supports(isa); }
+/* Whether the machine runs it. It is asked once: the monitor of a virtual machine answers for the
+ * processor, which takes tens of microseconds. */
+static int runs(const level *l) {
+    static _Atomic signed char answers[N_LEVELS]; /* 1: yes, -1: no, 0: not asked yet */
+    _Atomic signed char *answer = &answers[l - LEVELS];
+    signed char known = atomic_load_explicit(answer, memory_order_relaxed);
+    if (!known) {
+        known = cpu_supports(l->isa) ? 1 : -1;
+        atomic_store_explicit(answer, known, memory_order_relaxed);
+    }
+    return known > 0;
+}
+
+int fl_isa_supported(const char *isa) {
+    const level *l = find(isa);
+    return l && runs(l);
+}
 
 static const fl_kernels *kernels_of(const level *l, int itemsize, int precision) {
     if (!l) return NULL;
@@ -215,7 +231,7 @@ static const level *used(void) { return atomic_load_explicit(&in_use, memory_ord
 
 int fl_use(const char *isa) {
     const level *l = find(isa);
-    if (!l || !l->f32 || !cpu_supports(isa)) return 0;
+    if (!l || !l->f32 || !runs(l)) return 0;
     atomic_store_explicit(&in_use, l, memory_order_relaxed);
     return 1;
 }
