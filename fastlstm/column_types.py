@@ -7,6 +7,7 @@ of types that it does not have are objects to it.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -16,8 +17,8 @@ from fastlstm.column_names import names_of
 
 Floats = NDArray[np.floating]
 
-# As NumPy, pandas, polars and Arrow call dates, times of day, times and what is between two.
-_TIMES = re.compile("date|time|duration", re.IGNORECASE)
+# As NumPy, pandas, polars and Arrow call dates, times of day, times, spans and what is between two.
+_TIMES = re.compile("date|time|duration|period", re.IGNORECASE)
 _NOT_MEANT = (complex, np.complexfloating, np.datetime64, np.timedelta64, np.ndarray)
 _WRITTEN = (str, bytes)  # which may tell a number
 
@@ -51,21 +52,37 @@ def refuse_times(name: str, table: Any, instead: str = "leave them out") -> None
             )
 
 
-def as_floats(name: str, values: Any, *, written: bool = False) -> Floats:
+def as_array(values: Any) -> NDArray[Any]:
+    """Return values as an array of NumPy, those of a table as each column has them.
+
+    For columns of several types of Arrow pandas looks for one of Arrow's: there may be none, or one
+    that does not hold them.
+    """
+    if hasattr(values, "iloc") and len(set(map(str, types_of(values)))) > 1:
+        return np.stack([np.asarray(column) for _, column in values.items()], axis=1)
+    return np.asarray(values)
+
+
+def as_floats(
+    name: str, values: Any, *, written: bool = False, columns: Sequence[str] | None = None
+) -> Floats:
     """Return an array of numbers as one of float32 or float64, NaN where an object is missing.
 
     Those that are `written` are read, too. Raises TypeError, for a text ValueError, if they are no
-    real numbers.
+    real numbers; `columns` are the names that it calls columns by, None for those of the values.
     """
-    array = np.asarray(values)
+    array = as_array(values)
     if array.dtype.kind == "O" or written and array.dtype.kind in "SU":
-        return _of_objects(name, array.astype(object), written)
+        names = names_of(values) if columns is None else columns
+        return _of_objects(name, array.astype(object), written, names)
     if array.dtype.kind not in "biuf":
         raise TypeError(f"{name} has dtype {array.dtype} and shape {array.shape}, expected numbers")
     return array.astype(array.dtype if array.dtype in ("f4", "f8") else "f8", copy=False)
 
 
-def _of_objects(name: str, array: NDArray[np.object_], written: bool) -> Floats:
+def _of_objects(
+    name: str, array: NDArray[np.object_], written: bool, columns: Sequence[str]
+) -> Floats:
     number = np.frompyfunc(lambda value: _number(value, written), 1, 1)
     try:
         return np.asarray(number(array), np.float64)
@@ -75,10 +92,18 @@ def _of_objects(name: str, array: NDArray[np.object_], written: bool) -> Floats:
         try:
             _number(value, written)
         except (TypeError, ValueError, OverflowError) as error:
-            at = f"[{', '.join(map(str, place))}]" if place else ""
             kind = TypeError if isinstance(error, TypeError) else ValueError
-            raise kind(f"{name}{at} is {value!r:.50}, expected a number: {error}") from error
+            raise kind(
+                f"{name}{_told(place, columns)} is {value!r:.50}, expected a number: {error}"
+            ) from error
     raise AssertionError("one of the values was no number")
+
+
+def _told(place: tuple[int, ...], columns: Sequence[str]) -> str:
+    """Return where a value of an array is, by its column's name if it is in a table."""
+    at = f"[{', '.join(map(str, place))}]" if place else ""
+    named = len(place) == 2 and place[1] < len(columns)
+    return f"{at} in the column {columns[place[1]]!r:.60}" if named else at
 
 
 def _number(value: Any, written: bool) -> float:

@@ -203,3 +203,37 @@ def test_decimals_are_targets_and_text_is_told() -> None:
         model.fit(np.array([[1, 2], [3, "late"], [5, 6]], object), [1, 2, 3])
     with pytest.raises(ValueError, match=r"sample_weight\[0\] is 'a', expected a number"):
         model.fit(X, [1, 2, 3], sample_weight=["a", "b", "c"])
+
+
+def test_what_is_no_number_is_told_with_its_column() -> None:
+    pandas = pytest.importorskip("pandas")
+    table = pandas.DataFrame({"a": [1.0, 2.0], "b": [3, "late"]})
+    told = r"\[1, 1\] in the column 'b' is 'late', expected a number"
+    for read in (as_floats, read_series):
+        with pytest.raises(ValueError, match=f"y{told}"):
+            read("y", table)
+    with pytest.raises(TypeError, match=r"y has times in the column 'b' of the type period\[D\]"):
+        refuse_times("y", table.assign(b=pandas.period_range("2024", periods=2, freq="D")))
+
+
+def test_each_column_of_arrow_is_read_as_it_is() -> None:
+    pytest.importorskip("sklearn", minversion="1.6")
+    pandas, pa = pytest.importorskip("pandas"), pytest.importorskip("pyarrow")
+    from fastlstm.sklearn import LSTMRegressor
+
+    def table(**columns: Any) -> Any:
+        return pa.table(columns).to_pandas(types_mapper=pandas.ArrowDtype)
+
+    halves, prices = [0.5, 1.5], pa.array([2, 4]).cast(pa.decimal128(30, 2))
+    read = table(halves=halves, prices=prices)
+    assert as_floats("y", read).tolist() == [[0.5, 2], [1.5, 4]]
+    model = LSTMRegressor(epochs=1, hidden_size=2).fit(read, read)
+    assert model.feature_names_in_.tolist() == ["halves", "prices"]
+    assert model.reader_.mean.tolist() == [2.0]
+    for column in (["x", "y"], pa.array(["x", "y"]).dictionary_encode()):
+        with pytest.raises(ValueError, match=r"X\[0, 1\] in the column 'kind' is 'x', expected"):
+            model.fit(table(halves=halves, kind=column), [1, 2])
+    with pytest.raises(TypeError, match=r"X\[0, 1\] in the column 'kind' is array\(\[1\]\), exp"):
+        model.fit(table(halves=halves, kind=[[1], [2]]), [1, 2])
+    with pytest.raises(ValueError, match="feature names should match"):
+        model.predict(table(prices=prices, halves=halves))

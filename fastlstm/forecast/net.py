@@ -115,12 +115,16 @@ def is_taught(net: Any) -> bool:
 
 
 def left_over(windows: Windows, ridge: Ridge, quantiles: Sequence[float]) -> Floats:
-    """Return the quantiles [H, K, Q] of what the ridge leaves over of at most 8,192 windows."""
+    """Return the quantiles [H, K, Q] of what the ridge leaves over of at most 8,192 windows.
+
+    They are 0 where no window has a value.
+    """
     chosen = np.unique(np.linspace(0, len(windows) - 1, 8192).astype(np.intp))
     rest = Rest(windows, ridge)
     parts = [rest[chosen[rows]].labels for rows in chunks(len(chosen))]
-    found = np.nanquantile(np.concatenate(parts), quantiles, axis=0)
-    return np.moveaxis(np.nan_to_num(found), 0, -1)
+    left = np.concatenate(parts)
+    known = np.where(np.isnan(left).all(axis=0), 0.0, left)
+    return np.moveaxis(np.nanquantile(known, quantiles, axis=0), 0, -1)
 
 
 def train_net(

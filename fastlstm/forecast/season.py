@@ -39,7 +39,7 @@ def find_season(y: ArrayLike, longest: int = LONGEST) -> int:
     values = read_targets("y", y)
     if values.shape[1] != 1:
         raise ValueError(f"y has shape {values.shape}, expected one series, (T,)")
-    y = filled(values[:, 0])
+    y = _small(filled(values[:, 0]))
     most = min(len(y) // 3, longest)
     if most < 2 or not np.ptp(y):
         return 1
@@ -50,6 +50,11 @@ def find_season(y: ArrayLike, longest: int = LONGEST) -> int:
     peaks = _heights(y, most, alone=True)
     clear = {lag: height for lag, height in peaks.items() if _comes_clearly(y, lag)}
     return found or _shortest(clear, len(y))
+
+
+def _small(y: Floats) -> Floats:
+    """Return a series divided by a power of 2, so that powers of what it holds are numbers, too."""
+    return np.ldexp(y, -int(np.frexp(np.abs(y).max(initial=0))[1]))
 
 
 def _heights(y: Floats, most: int, alone: bool = False) -> dict[int, float]:
@@ -78,12 +83,15 @@ def _shortest(found: dict[int, float], count: int) -> int:
 
 
 def autocorrelation(values: Floats, lags: int) -> Floats:
-    """Return the autocorrelation at 0 to `lags`, each of the pairs that there are."""
+    """Return the autocorrelation at 0 to `lags`, each of the pairs that there are.
+
+    That of a constant is 0 at all lags but 0.
+    """
     T = len(values)
     centred = values - values.mean()
     spectrum = np.fft.rfft(centred, 1 << (2 * T - 1).bit_length())
     products = np.fft.irfft(spectrum * spectrum.conj())[: lags + 1] / (T - np.arange(lags + 1))
-    found: Floats = products / products[0] if products[0] > 0 else np.zeros(lags + 1)
+    found: Floats = products / products[0] if products[0] > 0 else np.eye(1, lags + 1)[0]
     return found
 
 

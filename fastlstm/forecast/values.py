@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastlstm.column_types import as_floats, refuse_times
+from fastlstm.column_names import names_of
+from fastlstm.column_types import as_array, as_floats, refuse_times
 from fastlstm.kernels.masked import is_masked
 
 Floats = NDArray[np.float64]
@@ -39,7 +40,7 @@ def read_numbers(name: str, values: Any) -> Floats:
     refuse_times(name, values, "the times of a series are its stamps")
     values = unmasked(values)
     try:
-        array = np.asarray(values)
+        array = as_array(values)
     except ValueError as error:
         raise ValueError(
             f"{name} has rows of different lengths, expected numbers of shape (steps,) or (steps, "
@@ -50,7 +51,7 @@ def read_numbers(name: str, values: Any) -> Floats:
             f"{name} has dtype {array.dtype} and shape {array.shape}, expected numbers of shape "
             "(steps,) or (steps, columns)"
         )
-    floats = as_floats(name, array)
+    floats = as_floats(name, array, columns=names_of(values))
     found = floats.astype(np.float64, order="C")  # sums have the bits of a file's arrays
     found = found[:, None] if found.ndim == 1 else found
     size = np.abs(np.where(np.isfinite(found), found, 0)).max(axis=0, initial=0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from sklearn.utils import assert_all_finite
@@ -13,12 +14,15 @@ from fastlstm.nn.module import Array
 ANY_TYPE: dict[str, Any] = {"dtype": None, "ensure_all_finite": False}
 
 
-def finite_floats(name: str, values: Any, estimator: Any = None) -> Array:
+def finite_floats(
+    name: str, values: Any, estimator: Any = None, columns: Sequence[str] = ()
+) -> Array:
     """Return numbers, perhaps written as text, as an array of float32 or float64.
 
-    Raises TypeError or ValueError, which call them by their `name`, if one is none or not finite.
+    Raises TypeError or ValueError, which call them by their `name` and that of their column, if one
+    is none or not finite.
     """
-    found = as_floats(name, values, written=True)
+    found = as_floats(name, values, written=True, columns=columns)
     maker = None if estimator is None else type(estimator).__name__
     assert_all_finite(found, input_name=name, estimator_name=maker)
     return found

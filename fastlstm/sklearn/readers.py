@@ -17,7 +17,7 @@ from sklearn.utils import assert_all_finite, check_array
 from sklearn.utils.validation import validate_data
 
 from fastlstm.column_names import as_rows, check_order, names_of
-from fastlstm.column_types import as_floats, refuse_times
+from fastlstm.column_types import as_array, as_floats, refuse_times
 from fastlstm.kernels.masked import refuse_masked
 from fastlstm.linear import TokenRows
 from fastlstm.nn.module import Array
@@ -271,12 +271,15 @@ def find_numbers(X: Any, estimator: Any, learned: NumberReader | None = None) ->
             raise ValueError(f"X has shape {X.shape}, expected at least one step and one feature")
         values = finite_floats("X", X, estimator)
         return Numbers(values.reshape(N * T, F), np.full(N, T))
+    if getattr(X, "ndim", 2) > 3:
+        raise ValueError(f"X has shape {X.shape}, expected (N, steps) or (N, steps, features)")
+    columns = names_of(X)
+    given = as_array(X) if hasattr(X, "columns") else X
+    found = check_array(given, estimator=estimator, input_name="X", **ANY_TYPE)
     if learned is None or learned.table:
-        X = validate_data(estimator, X, reset=learned is None, **ANY_TYPE)
-    else:
-        X = check_array(X, estimator=estimator, input_name="X", **ANY_TYPE)
-    N, T = X.shape
-    values = finite_floats("X", X, estimator)
+        validate_data(estimator, X, reset=learned is None, skip_check_array=True)
+    N, T = found.shape
+    values = finite_floats("X", found, estimator, columns)
     return Numbers(values.reshape(N * T, 1), np.full(N, T), table=True)
 
 
@@ -286,13 +289,13 @@ def _concatenate(rows: list[Any], estimator: Any) -> Numbers:
     names = names_of(rows[0])
     for n, row in enumerate(rows):
         check_order(f"X[{n}]", names_of(row), names, "of X[0]")
-        array = np.asarray(row)
+        array = as_array(row)
         if array.dtype.kind not in "fiubO" or array.ndim not in (1, 2):
             raise ValueError(
                 f"X[{n}] has shape {array.shape} and dtype {array.dtype}, "
                 "expected numbers of shape (steps,) or (steps, features)"
             )
-        array = as_floats(f"X[{n}]", array)
+        array = as_floats(f"X[{n}]", array, columns=names_of(row))
         array = array[:, None] if array.ndim == 1 else array
         if not array.size:
             raise ValueError(f"X[{n}] has shape {np.shape(row)}, expected at least one step")

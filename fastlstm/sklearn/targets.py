@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import validate_data
 
-from fastlstm.column_types import as_floats, refuse_times
+from fastlstm.column_names import names_of
+from fastlstm.column_types import as_array, as_floats, refuse_times
 from fastlstm.kernels.masked import refuse_masked
 from fastlstm.sklearn.weights import Floats
 
@@ -21,11 +22,11 @@ def check_targets(estimator: Any, y: Any) -> Floats:
     refuse_times("y", y)
     if hasattr(y, "toarray"):
         raise TypeError(f"y is a sparse {type(y).__name__}, expected an array: y.toarray()")
-    given = None if y is None else np.asarray(y)
+    given = None if y is None else as_array(y)
     if given is not None and given.ndim == 0:
         raise ValueError(f"y is {y!r:.50}, expected numbers of shape (N,) or (N, targets)")
     if given is not None and given.dtype.kind == "O":
-        given = as_floats("y", given)
+        given = as_floats("y", given, columns=names_of(y))
     found = np.asarray(validate_data(estimator, y=given, multi_output=True))
     if found.dtype.kind not in "biuf":
         one = found.ravel()[0].item()

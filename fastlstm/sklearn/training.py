@@ -144,12 +144,18 @@ def check_precision_of(estimator: Any) -> None:
 def split(count: int, fraction: float, seed: int, labels: Ints | None = None) -> tuple[Ints, Ints]:
     """Return the numbers of the rows to train on, and of a fraction of them to hold back.
 
-    With `labels`, [N], it is a fraction of each class.
+    With `labels`, [N], it is a fraction of each class. Raises ValueError if there are too few rows.
     """
     rows = np.arange(count)
     if not fraction:
         return rows, rows[:0]
-    kept, held = train_test_split(rows, test_size=fraction, stratify=labels, random_state=seed)
+    try:
+        kept, held = train_test_split(rows, test_size=fraction, stratify=labels, random_state=seed)
+    except ValueError as error:
+        raise ValueError(
+            f"validation_fraction is {fraction}, which cannot be held back of {count} rows: "
+            f"give more rows, or a fraction of 0 for none ({error})"
+        ) from error
     return kept, held
 
 

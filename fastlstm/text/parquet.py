@@ -48,10 +48,10 @@ def _read(path: Path, file: BinaryIO, table: Any) -> Iterator[Row]:
 
 
 def values_of(column: Any) -> list[Any]:
-    """Return a column's values, as text those that Python has no value for.
+    """Return a column's values, as text those that Python has no value for, also inside others.
 
     These are times before the year 1 or after 9999, of parts of a microsecond where there is no
-    pandas, or of zones that are not known here.
+    pandas, or of zones that are not known here: the text of these is in UTC.
     """
     try:
         found: list[Any] = column.to_pylist()
@@ -64,4 +64,21 @@ def _value(scalar: Any) -> Any:
     try:
         return scalar.as_py()
     except _NO_VALUE:
-        return scalar.cast("string").as_py()
+        pass
+    parts = getattr(scalar, "values", None)
+    if parts is None:
+        return _text(scalar)
+    if callable(parts):  # of a struct, which is a mapping
+        return {name: _value(part) for name, part in scalar.items()}
+    found = values_of(parts)
+    is_map = hasattr(scalar.type, "key_type")
+    return [tuple(pair.values()) for pair in found] if is_map else found
+
+
+def _text(scalar: Any) -> Any:
+    kind = scalar.type
+    if getattr(kind, "tz", None):  # which Arrow may not know, either
+        from pyarrow import timestamp
+
+        scalar = scalar.cast(timestamp(kind.unit, "UTC"))
+    return scalar.cast("string").as_py()

@@ -391,6 +391,11 @@ OPTIONS: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"epochs": 0}, ValueError, "epochs is 0"),
     ({"batch_size": 0}, ValueError, "batch_size is 0"),
     ({"validation_fraction": 1.0}, ValueError, "validation_fraction is 1.0"),
+    (
+        {"validation_fraction": 0.99},
+        ValueError,
+        "validation_fraction is 0.99, which cannot .* of 8",
+    ),
     ({"patience": 2}, ValueError, "patience is 2 but there is no validation data"),
     ({"max_length": 0}, ValueError, "max_length is 0"),
     ({"dtype": "float16"}, ValueError, "dtype is 'float16'"),
@@ -412,6 +417,8 @@ def test_wrong_data_to_predict() -> None:
         model.predict(["a text"])
     with pytest.raises(ValueError, match="X has 2 features a step, expected 1 as in fit"):
         model.predict(np.ones((2, 3, 2)))
+    with pytest.raises(ValueError, match=r"X has shape \(2, 3, 1, 1\), expected \(N, steps\) or"):
+        model.predict(np.ones((2, 3, 1, 1)))
     with pytest.raises(ValueError, match="Input X contains NaN"):
         model.predict([[1.0, np.nan]])
 

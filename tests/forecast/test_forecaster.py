@@ -418,3 +418,9 @@ def test_a_median_alone_tells_no_bands() -> None:
     assert np.array_equal(found.predict(quantiles=[0.5])[:, 0], found.predict())
     with pytest.raises(ValueError, match="fit learned the median alone"):
         found.predict(quantiles=[0.1, 0.5, 0.9])
+
+
+def test_the_last_step_of_windows_may_be_missing_everywhere() -> None:
+    y = np.where(np.arange(60) < 3, 0.5, np.nan)
+    forecaster = LSTMForecaster(horizon=2, context=8, epochs=1, hidden_size=2, random_state=0)
+    assert forecaster.fit(y).predict() == pytest.approx([0.5, 0.5], abs=1e-3)

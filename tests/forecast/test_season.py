@@ -124,3 +124,14 @@ def test_the_highest_of_many_peaks_of_noise_is_no_season() -> None:
         for seed in range(40)
     ]
     assert sum(season > 1 for season in found) <= 6  # of 120, as many as RISK says
+
+
+@pytest.mark.parametrize("y", [np.arange(60), np.ones(60), np.arange(60) // 59])
+def test_a_line_or_a_step_has_no_season(y: np.ndarray) -> None:
+    assert find_season(y) == 1
+
+
+@pytest.mark.parametrize("unit", [1e-97, 1e97])
+def test_the_unit_of_a_series_does_not_change_its_season(unit: float) -> None:
+    y = np.sin(np.arange(60) * np.pi / 3) + np.random.default_rng(0).normal(0, 0.1, 60)
+    assert find_season(unit * y) == find_season(y) == 6

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import sys
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -304,8 +304,35 @@ def test_times_beyond_those_of_python_are_texts(tmp_path: Path) -> None:
         assert when == [datetime(1970, 1, 1), late, None]
 
 
+def test_times_inside_others_and_of_unknown_zones_are_texts(tmp_path: Path) -> None:
+    pa = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    days = pa.array([10**7, 0], pa.date32())
+    late, first = "29349-01-26", date(1970, 1, 1)
+    ends = pa.array([0, 1, 2], pa.int32())
+    structs = pa.StructArray.from_arrays([days, pa.array([1, 2])], ["day", "n"])
+    nowhere = pa.array([10**15, 0], pa.timestamp("us", tz="Nowhere/X"))
+    one, two = {"day": late, "n": 1}, {"day": first, "n": 2}
+    columns = {
+        "list": (pa.ListArray.from_arrays(ends, days), [late], [first]),
+        "struct": (structs, one, two),
+        "structs": (pa.ListArray.from_arrays(ends, structs), [one], [two]),
+        "map": (pa.MapArray.from_arrays(ends, ["a", "b"], days), [("a", late)], [("b", first)]),
+        "zone": (nowhere, "2001-09-09 01:46:40.000000Z", "1970-01-01 00:00:00.000000Z"),
+        "long": (pa.array([2**60, 5], pa.duration("s")), str(2**60), timedelta(seconds=5)),
+    }  # fmt: skip
+    path = tmp_path / "a.parquet"
+    parquet.write_table(pa.table({name: column for name, (column, *_) in columns.items()}), path)
+    found = [dict(zip(columns, values, strict=True)) for _, values in parquet_rows(path).rows]
+    assert found[0] == {name: one for name, (_, one, _) in columns.items()}
+    assert found[1] == {name: other for name, (_, _, other) in columns.items()}
+
+
 class Scalar:
     """What Arrow has of a value: one of Python, if there is any, and a text."""
+
+    type = SimpleNamespace(tz=None)
 
     def __init__(self, text: str) -> None:
         self.text = text
