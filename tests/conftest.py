@@ -41,6 +41,10 @@ if (ROOT / "benchmarks" / "source_tree.py").exists():
 from bound import Kernel  # noqa: E402
 from cases import LOWER, NOT_HERE, NUMBA, ONLY_ISA, TESTED, of_this_machine  # noqa: E402
 from covering import thin  # noqa: E402
+from short_reports import (  # noqa: E402, F401
+    pytest_report_from_serializable,
+    pytest_report_to_serializable,
+)
 
 from fastlstm import kernels, runtime  # noqa: E402
 
