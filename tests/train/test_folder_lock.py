@@ -131,25 +131,20 @@ def test_where_there_are_no_locks_a_warning_says_so(
         assert (tmp_path / NAME).exists()
 
 
-def refuse(monkeypatch: pytest.MonkeyPatch, name: str, number: int) -> None:
-    """Let a function of the system fail."""
-
-    def failing(*_: object) -> None:
-        raise OSError(number, os.strerror(number))
-
-    monkeypatch.setattr(os, name, failing)
-
-
 @pytest.mark.parametrize(
-    ("name", "number"),
-    [("open", errno.EROFS), ("mkdir", errno.EACCES), ("write", errno.ENOSPC)],
+    ("owner", "name", "number"),
+    [(os, "open", errno.EROFS), (Path, "mkdir", errno.EACCES), (os, "write", errno.ENOSPC)],
+    ids=["open", "mkdir", "write"],
 )
 def test_a_folder_that_cannot_be_written_is_told_and_left_as_it_was(
-    name: str, number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    owner: Any, name: str, number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    def failing(*_: object, **__: object) -> None:
+        raise OSError(number, os.strerror(number))
+
     folder = RunFolder(tmp_path / "new" / "run")
     with monkeypatch.context() as patch:
-        refuse(patch, name, number)
+        patch.setattr(owner, name, failing)
         with pytest.raises(OSError, match="cannot write") as caught, folder.locked():
             pass
     assert caught.value.errno == number
