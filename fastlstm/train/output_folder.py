@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Set
+from collections.abc import Iterable, Iterator, Set
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import ClassVar
@@ -80,6 +80,18 @@ class OutputFolder:
         except (OSError, ValueError):
             return False
         return isinstance(value, dict) and value.keys() >= self.NAMES
+
+    def check_apart(self, earlier: str | Path | None) -> None:
+        """Raise ValueError if what is written here would replace the run that it begins with."""
+        if earlier is not None and Path(earlier).resolve() in map(Path.resolve, self._replaced()):
+            raise ValueError(
+                f"{self.path} holds the run to begin with, which stays as it is; give another "
+                "folder="
+            )
+
+    def _replaced(self) -> Iterable[Path]:
+        """Return the folders of which `clear` removes files."""
+        return (self.path,)
 
     @contextmanager
     def locked(self) -> Iterator[None]:

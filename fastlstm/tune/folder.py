@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -92,6 +92,9 @@ class TuneFolder(OutputFolder):
         with suppress(OSError):
             (self.path / "trials").rmdir()
         super().clear()
+
+    def _replaced(self) -> Iterable[Path]:
+        return (run.path for run in self._runs())
 
     def _runs(self) -> Iterator[OutputFolder]:
         for path in sorted((self.path / "trials").glob("[0-9]*")):

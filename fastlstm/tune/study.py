@@ -52,11 +52,13 @@ def run(
     plan.
 
     Raises Interrupted after Ctrl-C or SIGTERM, with all trials in work saved; ImportError without
-    Optuna; ValueError if the data are not those of the study, or all trials failed; OSError if
-    Optuna's storage is gone, damaged or of another study, or files of a trial are;
-    DataChangedError if the data change while it is at work; errors of reading them, and of writing.
+    Optuna; ValueError if the data are not those of the study, the run to begin with is one of the
+    folder's, or all trials failed; OSError if Optuna's storage is gone, damaged or of another
+    study, or files of a trial are; DataChangedError if the data change while it is at work; errors
+    of reading them, and of writing.
     """
     optuna()
+    folder.check_apart(plan.subject.earlier(plan.config))
     with folder.locked():
         name = _known(folder).study if resume else f"{STUDY}-{uuid.uuid4().hex}"
         plan = replace(plan, study=name)

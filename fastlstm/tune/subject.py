@@ -96,6 +96,10 @@ class Subject(ABC):
     def of_the_start(self, config: Any) -> set[str]:
         """Return options that go with what all trials begin with."""
 
+    def earlier(self, config: Any) -> str | None:
+        """Return the path of the run that all trials begin with, if there is one."""
+        return None
+
     @abstractmethod
     def idle(self, config: Any, asked: Mapping[str, Any]) -> Iterable[Idle]:
         """Return which of the options asked for do nothing in a run."""
@@ -154,6 +158,9 @@ class OfTexts(Subject):
         if config.from_run is not None:
             return set(ARCHITECTURE)
         return set() if config.vectors is None else {"embedding_dim"}
+
+    def earlier(self, config: TextConfig) -> str | None:
+        return config.from_run
 
     def idle(self, config: TextConfig, asked: Mapping[str, Any]) -> Iterable[Idle]:
         return idle_options(config, asked)

@@ -266,6 +266,17 @@ def test_what_another_program_stores_is_not_overwritten(
     assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == files
 
 
+def test_the_run_to_begin_with_is_not_overwritten(
+    done: Path, line: list[object], tmp_path: Path, fails: Callable[..., str]
+) -> None:
+    out = Path(shutil.copytree(done, tmp_path / "study"))
+    files = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    again = [line[0], "--search", "lr=0.01,0.02", "--from", out / "best", "--out", out]
+    told = fails("tune", *again, "--overwrite")
+    assert f"{out} holds the run to begin with, which stays as it is; give another --out" in told
+    assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == files
+
+
 @pytest.mark.parametrize("spoil", [_damaged, _without_trials, _of_another_version])
 def test_a_damaged_storage_of_the_study_is_overwritten(
     spoil: Callable[[Path], None], done: Path, line: list[object], tmp_path: Path,

@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -95,7 +94,7 @@ def run(
     ValueError or FloatingPointError if the checkpoint or the data does not fit, a file cannot be
     read or written, another process writes in the folder, or the run diverges.
     """
-    _check_apart(config, folder)
+    folder.check_apart(config.from_run)
     with folder.locked(), num_threads(config.threads or None):
         start = time.perf_counter()
         data = load(config, bars)
@@ -109,15 +108,6 @@ def run(
         learn_linear = linear_part or train_linear
         job = Job(config, data, folder, resume, extends, bars, learn_linear, load_seconds)
         return run_linear(job) if config.parts == "linear" else run_net(job, listeners)
-
-
-def _check_apart(config: Config, folder: RunFolder) -> None:
-    """Raise ValueError if a run would replace the earlier one that it begins with."""
-    earlier = config.from_run
-    if earlier is not None and Path(earlier).resolve() == folder.path.resolve():
-        raise ValueError(
-            f"{folder.path} holds the run to begin with, which stays as it is; give another folder="
-        )
 
 
 def run_net(job: Job, listeners: Iterable[Listener]) -> dict[str, Any]:
