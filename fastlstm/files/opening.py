@@ -54,6 +54,11 @@ def open_input(path: AnyPath) -> io.BufferedReader:
     return cast(io.BufferedReader, open_file(path))
 
 
+def is_handed_over(path: AnyPath) -> bool:
+    """Whether it is one of the two pipes of `open_input`, which can be read once."""
+    return _HANDED_OVER.fullmatch(os.fspath(path)) is not None
+
+
 def check_file(path: AnyPath) -> None:
     """Raise OSError unless a regular file is at `path`."""
     _check(path, os.stat(path).st_mode)

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from fastlstm.files.opening import is_handed_over
 from fastlstm.printable import say
 from fastlstm.runtime import get_num_threads, num_threads
 from fastlstm.train.folder_lock import FolderInUseError
@@ -52,13 +53,14 @@ def run(
     plan.
 
     Raises Interrupted after Ctrl-C or SIGTERM, with all trials in work saved; ImportError without
-    Optuna; ValueError if the data are not those of the study, the run to begin with is one of the
-    folder's, or all trials failed; OSError if Optuna's storage is gone, damaged or of another
-    study, or files of a trial are; DataChangedError if the data change while it is at work; errors
-    of reading them, and of writing.
+    Optuna; ValueError if the data are not those of the study or can be read once only, the run to
+    begin with is one of the folder's, or all trials failed; OSError if Optuna's storage is gone,
+    damaged or of another study, or files of a trial are; DataChangedError if the data change while
+    it is at work; errors of reading them, and of writing.
     """
     optuna()
     folder.check_apart(plan.subject.earlier(plan.config))
+    _check_lasting(plan)
     with folder.locked():
         name = _known(folder).study if resume else f"{STUDY}-{uuid.uuid4().hex}"
         plan = replace(plan, study=name)
@@ -203,6 +205,17 @@ def _drop_models(folder: TuneFolder, trials: list[Any], by: str) -> None:
     for trial in trials:
         if trial.state != "unfinished" and trial is not best:
             folder.trial(trial.number).drop_model()
+
+
+def _check_lasting(plan: Plan) -> None:
+    for name in plan.subject.paths:
+        value = getattr(plan.config, name)
+        for path in value if isinstance(value, (list, tuple)) else [value]:
+            if path is not None and is_handed_over(path):
+                raise ValueError(
+                    f"{name} is {str(path)!r}, which can be read once, but each trial reads it: "
+                    "save it in a file first"
+                )
 
 
 def _check_data(folder: TuneFolder, identity: dict[str, Any], source: str) -> None:

@@ -277,6 +277,22 @@ def test_the_run_to_begin_with_is_not_overwritten(
     assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == files
 
 
+@pytest.mark.parametrize("option", ["data", "test", "unlabelled"])
+def test_what_can_be_read_once_is_refused(
+    option: str, line: list[object], tmp_path: Path, fails: Callable[..., str]
+) -> None:
+    pipe = "/dev/stdin"  # which no process of a trial has
+    given = line if option != "data" else [pipe, *line[1:]]
+    more = {
+        "data": [],
+        "test": ["--test", pipe],
+        "unlabelled": ["--pretrain", "--unlabelled", pipe],
+    }
+    told = fails("tune", *given, *more[option], "--out", tmp_path / "study", "--jobs", "2")
+    assert f"{option} is '/dev/stdin', which can be read once, but each trial reads it" in told
+    assert not (tmp_path / "study").exists()
+
+
 @pytest.mark.parametrize("spoil", [_damaged, _without_trials, _of_another_version])
 def test_a_damaged_storage_of_the_study_is_overwritten(
     spoil: Callable[[Path], None], done: Path, line: list[object], tmp_path: Path,
