@@ -177,29 +177,27 @@ def _damaged(path: Path) -> None:
     path.write_bytes(whole[: len(whole) // 2])
 
 
-def _without_trials(path: Path) -> None:
+def _change(path: Path, command: str) -> None:
     with closing(sqlite3.connect(path)) as file:
-        file.execute("DELETE FROM trials")
+        file.execute(command)
         file.commit()
+
+
+def _without_trials(path: Path) -> None:
+    _change(path, "DELETE FROM trials")
 
 
 def _of_another_program(path: Path) -> None:
     path.unlink()
-    with closing(sqlite3.connect(path)) as file:
-        file.execute("CREATE TABLE accounts (name TEXT)")
-        file.commit()
+    _change(path, "CREATE TABLE accounts (name TEXT)")
 
 
 def _of_another_study(path: Path) -> None:
-    with closing(sqlite3.connect(path)) as file:
-        file.execute("UPDATE studies SET study_name = 'fastlstm-another'")
-        file.commit()
+    _change(path, "UPDATE studies SET study_name = 'fastlstm-another'")
 
 
 def _without_options(path: Path) -> None:
-    with closing(sqlite3.connect(path)) as file:
-        file.execute("DELETE FROM trial_params")
-        file.commit()
+    _change(path, "DELETE FROM trial_params")
 
 
 def _no_storage_at_all(path: Path) -> None:
@@ -207,16 +205,12 @@ def _no_storage_at_all(path: Path) -> None:
 
 
 def _of_another_version(path: Path) -> None:
-    with closing(sqlite3.connect(path)) as file:
-        file.execute("UPDATE alembic_version SET version_num = 'v9'")
-        file.commit()
+    _change(path, "UPDATE alembic_version SET version_num = 'v9'")
 
 
 def _of_students(path: Path) -> None:
     path.unlink()
-    with closing(sqlite3.connect(path)) as file:
-        file.execute("CREATE TABLE studies (student TEXT)")
-        file.commit()
+    _change(path, "CREATE TABLE studies (student TEXT)")
 
 
 @pytest.mark.parametrize(
