@@ -11,6 +11,7 @@ from __future__ import annotations
 import gc
 import importlib
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -26,6 +27,10 @@ from hypothesis.strategies import none
 # takes time from the others: training with attention took seven times as much of it.
 for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(name, "1")  # before NumPy is loaded, and for each child of a test
+
+# What a shell runs in the background ignores Ctrl-C, and so would all that tests start, and send it to.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Nothing is garbage while tests are collected, and to look for it takes as long as to collect them.
 gc.disable()
