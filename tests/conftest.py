@@ -28,7 +28,8 @@ from hypothesis.strategies import none
 for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(name, "1")  # before NumPy is loaded, and for each child of a test
 
-# What a shell runs in the background ignores Ctrl-C, and so would all that tests start, and send it to.
+# What a shell runs in the background ignores Ctrl-C, and so would all that a test starts and sends
+# it to.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
