@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import takewhile
 from typing import Any
 
 from fastlstm.formats.layers import Layers
 from fastlstm.formats.own import as_written, of_run
 from fastlstm.formats.recurrence import Recurrence
 from fastlstm.formats.sequential import Sequential
-from fastlstm.formats.steps import AveragePool, Conv1D, Flatten, Masking, Pool, ZeroPad
+from fastlstm.formats.steps import AveragePool, Conv1D, Flatten, Masking, MaskZero, Pool, ZeroPad
 from fastlstm.models import LanguageModel, SequenceClassifier, TextClassifier
 from fastlstm.nn.chain import Chain, Magnitude
 from fastlstm.nn.chain.part import ChainPart
+from fastlstm.nn.dropout import Dropout
 from fastlstm.nn.embedding import Embedding
 from fastlstm.nn.module import Module
 from fastlstm.nn.parameter import check_finite
@@ -20,17 +22,18 @@ from fastlstm.nn.recurrent import Recurrent
 
 
 def as_sequential(model: Any) -> Sequential:
-    """Return the layers of a model, which it shares; rows come first.
+    """Return the layers of a model, which it shares, all in one line; rows come first.
 
     Of a `TextClassifier` those beside its bigrams. Raises TypeError if it is no model, or one that
-    has other connections; ValueError if a parameter is not finite, which no reader takes.
+    has other connections; ValueError if a parameter is not finite, which no reader takes, or a
+    layer of tokens stands where there are none.
     """
     model = as_written(of_run(model))
     if isinstance(model, Module):
         for name, parameter in model.named_parameters():
             check_finite(name, parameter.data)
     if isinstance(model, Sequential):
-        return model
+        return Sequential(_in_line(model))
     if isinstance(model, (TextClassifier, SequenceClassifier)):
         return Sequential(_classifier(model))
     if isinstance(model, LanguageModel):
@@ -74,6 +77,30 @@ def has_steps(layers: Mapping[str, Module]) -> bool:
         Chain, ChainPart,
     )  # fmt: skip
     return any(isinstance(layer, over_steps) for layer in layers.values())
+
+
+def _in_line(model: Sequential) -> dict[str, Module]:
+    """Return the layers by name, those of a `Sequential` inside beside the others."""
+    layers: dict[str, Module] = {}
+    for name, layer in model.in_line():
+        if name in layers:
+            raise ValueError(f"two layers are named {name}: rename one")
+        layers[name] = layer
+    _check_tokens(layers)
+    return layers
+
+
+def _check_tokens(layers: Mapping[str, Module]) -> None:
+    """Raise ValueError if a layer of tokens stands behind one that makes numbers of them."""
+    start = list(takewhile(lambda one: isinstance(one[1], (MaskZero, Dropout)), layers.items()))
+    masks, (name, first) = dict(start), [*layers.items(), ("", None)][len(start)]
+    known = {*masks, name} if isinstance(first, Embedding) else set()
+    for name, layer in layers.items():
+        if isinstance(layer, (MaskZero, Embedding)) and name not in known:
+            raise ValueError(
+                f"{name}, {type(layer).__name__}, is given no tokens: expected an Embedding as the "
+                "first layer, with nothing but MaskZero before it"
+            )
 
 
 def _classifier(model: TextClassifier | SequenceClassifier) -> dict[str, Module]:

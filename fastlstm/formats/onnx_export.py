@@ -23,6 +23,7 @@ from fastlstm.formats.onnx_masks import mask_value, mask_zero, masked_mean
 from fastlstm.formats.onnx_recurrent import Around, add_recurrent
 from fastlstm.formats.own import of_run
 from fastlstm.formats.recurrence import Recurrence
+from fastlstm.formats.sequential import MIX_STEPS
 from fastlstm.formats.steps import (
     Activation,
     AveragePool,
@@ -42,7 +43,7 @@ from fastlstm.nn.chain.part import ChainPart
 from fastlstm.nn.dropout import Dropout
 from fastlstm.nn.embedding import Embedding
 from fastlstm.nn.linear import Linear
-from fastlstm.nn.module import Module
+from fastlstm.nn.module import Array, Module
 from fastlstm.nn.recurrent import Recurrent
 
 ALSO = (Recurrent, MaskZero, Masking, Chain, ChainPart)  # what is written beside `_ADD`
@@ -106,9 +107,9 @@ def _add(graph: Graph, layer: Any, x: str, steps: bool, around: Around) -> tuple
         return x, steps, around._replace(mask=mask)
     if isinstance(layer, Pool) and layer.name == "mean" and around.mask is not None:
         return masked_mean(graph, x, around.mask), False, around._replace(mask=None)
+    if around.mask is not None and isinstance(layer, MIX_STEPS):
+        raise ValueError(f"{graph.scope} is a {type(layer).__name__}, which knows no masks")
     if isinstance(layer, (Chain, ChainPart)):
-        if around.mask is not None:
-            raise ValueError(f"{graph.scope} is a {type(layer).__name__}, which knows no masks")
         if isinstance(layer, Chain):
             return add_chain(graph, layer, x, bool(around.states)), True, around
         return add_part(graph, layer, x), True, around
@@ -215,20 +216,27 @@ def _zero_pad(graph: Graph, layer: ZeroPad, x: str) -> str:
 
 
 def _conv(graph: Graph, layer: Conv1D, x: str) -> str:
-    weight = graph.constant("weight", layer.weight.data.transpose(2, 1, 0))
-    given = [graph.node("Transpose", x, perm=[0, 2, 1]), weight]
+    weight, dilation = layer.weight.data.transpose(2, 1, 0), layer.dilation
+    padding: dict[str, Any] = {"pads": layer.pads(1)}
+    if layer.padding == "same" and layer.stride > 1:  # so many zeros as the number of steps asks
+        padding = {"auto_pad": "SAME_UPPER"}
+        weight, dilation = _undilated(weight, dilation), 1  # ONNX Runtime has not both
+    given = [graph.node("Transpose", x, perm=[0, 2, 1]), graph.constant("weight", weight)]
     if layer.bias is not None:
         given.append(graph.constant("bias", layer.bias.data))
-    options: dict[str, Any] = {
-        "kernel_shape": [layer.kernel_size], "strides": [layer.stride],
-        "dilations": [layer.dilation],
-    }  # fmt: skip
-    if layer.padding == "same":
-        options["auto_pad"] = "SAME_UPPER"
-    elif layer.padding == "causal":
-        options["pads"] = [(layer.kernel_size - 1) * layer.dilation, 0]
-    y = graph.node("Conv", *given, **options)
+    y = graph.node(
+        "Conv", *given, kernel_shape=[weight.shape[2]], strides=[layer.stride],
+        dilations=[dilation], **padding,
+    )  # fmt: skip
     return graph.node("Transpose", y, perm=[0, 2, 1])
+
+
+def _undilated(weight: Array, dilation: int) -> Array:
+    """Return a weight [O,I,K] with the zeros written out that a dilation stands for."""
+    O, I, K = weight.shape
+    wide = np.zeros((O, I, (K - 1) * dilation + 1), weight.dtype)
+    wide[:, :, ::dilation] = weight
+    return wide
 
 
 _ADD: dict[type[Any], Callable[[Graph, Any, str], str]] = {

@@ -13,12 +13,17 @@ from numpy.typing import ArrayLike
 
 from fastlstm.formats.layers import check_names
 from fastlstm.formats.recurrence import Recurrence
-from fastlstm.formats.steps import Mask, Step
+from fastlstm.formats.steps import Mask, Masking, MaskZero, Step
 from fastlstm.kernels.rows import any_array, check_lengths
-from fastlstm.nn.chain import Chain, Conv1d
+from fastlstm.models.model import Model
+from fastlstm.nn.chain import Chain, Conv1d, Mean
 from fastlstm.nn.module import Array, Module
 from fastlstm.nn.parameter import Parameter
 from fastlstm.nn.recurrent import Recurrent
+
+MASKS = (Masking, MaskZero)
+# What makes something of several steps and is told of no mask.
+MIX_STEPS = (Chain, Conv1d, Mean, Model)
 
 
 class Sequential(Module):
@@ -51,15 +56,27 @@ class Sequential(Module):
         Parameters
         ----------
         x : [N,T,I], or what else the first layer takes: token ids [N,T] of an embedding.
-        lengths : integers [N] in 0..T, how many steps of each row are real; None for all, or for
-            those that a layer's own mask tells.
+        lengths : integers [N] in 0..T, how many steps of each row are real; None for all. A mask
+            that a layer makes leaves out steps beside these.
         """
         y: Any = x
-        mask = None if lengths is None else _mask_of(lengths, any_array("x", x).shape)
-        for layer in self.layers.values():
+        mask = given = None if lengths is None else _mask_of(lengths, any_array("x", x).shape)
+        for _, layer in self.in_line():
             y, mask = run_layer(layer, y, mask)
+            if mask is None:
+                given = None  # the steps are others now, or gone
+            elif given is not None and isinstance(layer, MASKS):
+                mask = mask & given  # what a layer masks of itself comes on top of lengths
         out: Array = y
         return out
+
+    def in_line(self, prefix: str = "") -> Iterator[tuple[str, Module]]:
+        """Yield all layers and their names, those of a `Sequential` inside in its place."""
+        for name, layer in self.layers.items():
+            if isinstance(layer, Sequential):
+                yield from layer.in_line(f"{prefix}{name}.")
+            else:
+                yield f"{prefix}{name}", layer
 
     def named_parameters(self, prefix: str = "") -> Iterator[tuple[str, Parameter]]:
         """Yield ``(name, parameter)``, a layer's under its name."""
@@ -91,10 +108,10 @@ def run_layer(layer: Module, x: Any, mask: Mask) -> tuple[Any, Mask]:
         return layer.run(x, mask)
     if isinstance(layer, Recurrent):
         return Recurrence(layer).run(x, mask)
-    if mask is not None and isinstance(layer, (Chain, Conv1d)):
+    if mask is not None and isinstance(layer, MIX_STEPS):
         raise ValueError(
-            f"a {type(layer).__name__} knows no masks: it would read the masked steps too. Run it "
-            "over rows of one length, without a mask and without lengths"
+            f"a {type(layer).__name__} knows no masks: here it would read the masked steps too. "
+            "Run it over rows of one length, without a mask and without lengths"
         )
     call: Any = layer
     return call(x), mask

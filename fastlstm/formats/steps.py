@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastlstm.kernels.call import DTYPES
-from fastlstm.kernels.rows import any_array
+from fastlstm.kernels.rows import any_integers
 from fastlstm.nn.check import (
     as_array,
     check_array,
@@ -77,7 +77,10 @@ class MaskZero(Step):
 
     def run(self, x: Any, mask: Mask) -> tuple[Any, Mask]:
         """Return x, which the embedding checks, and the mask of what is not 0."""
-        return x, any_array("x", x) != 0
+        tokens = any_integers("x", x)
+        if tokens.ndim != 2:
+            raise ValueError(f"x has shape {tokens.shape}, expected tokens [N,T]")
+        return x, tokens != 0
 
 
 class Masking(Step):

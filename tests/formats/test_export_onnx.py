@@ -24,6 +24,7 @@ from fastlstm.formats.steps import (
     Scale,
 )
 from fastlstm.nn.attention import DotAttention
+from fastlstm.nn.chain import Tanh
 
 onnx = pytest.importorskip("onnx")
 ort = pytest.importorskip("onnxruntime")
@@ -81,6 +82,13 @@ WRITTEN: dict[str, Any] = {
         filled(Conv1D(4, 3, 3, stride=2, padding="same", bias=False)), fl.Dropout(0.1),
         filled(Conv1D(3, 3, 2)), filled(fl.GRU(3, 3)), Flatten(), filled(fl.Linear(6, 2)),
     ],
+    "as long, dilated": lambda: [
+        filled(Conv1D(I, 3, 2, dilation=3, padding="same")),
+        filled(Conv1D(3, 3, 3, stride=2, dilation=2, padding="same")),
+    ],
+    "inside one another": lambda: [
+        Sequential([filled(fl.GRU(I, U)), Sequential([filled(fl.Linear(U, 2))])]), Pool("max"),
+    ],
     "mean": lambda: [filled(fl.GRU(I, U)), Pool("mean"), filled(fl.Linear(U, 2, False))],
     "max": lambda: [filled(fl.GRU(I, U)), Pool("max"), Activation("softmax")],
     **{
@@ -118,6 +126,8 @@ MASKED: dict[str, Any] = {
     "backwards": lambda: _words(Recurrence(fl.LSTM(I, U), backwards=True)),
     "pooled": lambda: _words(Recurrence(fl.LSTM(I, U, bidirectional=True), "last+mean+max")),
     "mean": lambda: [*_words(fl.GRU(I, U)), Pool("mean"), filled(fl.Linear(U, 2))],
+    "functions": lambda: [*_words(fl.GRU(I, U)), Tanh(), filled(Recurrence(fl.RNN(U, 2), "last"))],
+    "inside one another": lambda: [Sequential(_words()), Sequential(_words(fl.LSTM(I, U))[2:])],
     "convolution": lambda: [*_words(Conv1D(I, U, 2)), filled(fl.GRU(U, 2))],
 }
 
@@ -131,6 +141,27 @@ def test_masks_of_any_shape(name: str, tmp_path: Path) -> None:
     y = run(model, tmp_path / "a.onnx", tokens=tokens)["y"]
     np.testing.assert_allclose(Sequential(model)(tokens), y, atol=2e-6)
     np.testing.assert_allclose(fl.load(tmp_path / "a.onnx")(tokens)[0], y, atol=2e-6)
+
+
+@pytest.mark.parametrize("ending", ["onnx", "keras"])
+@pytest.mark.parametrize(
+    ("model", "told"),
+    [
+        ([MaskZero(), fl.GRU(I, U)], "0, MaskZero, is given no tokens"),
+        ([fl.Embedding(9, I), MaskZero(), fl.GRU(I, U)], "1, MaskZero, is given no"),
+        ([fl.Linear(I, 4), fl.Embedding(9, I)], "1, Embedding, is given no tokens"),
+    ],
+)
+def test_tokens_where_there_are_none(model: Any, told: str, ending: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=told):
+        fl.save(model, tmp_path / f"a.{ending}")
+
+
+@pytest.mark.parametrize("ending", ["onnx", "keras"])
+def test_a_name_that_two_layers_have_in_line(ending: str, tmp_path: Path) -> None:
+    layers = {"a": Sequential({"b": fl.Linear(2, 2)}), "a.b": fl.Linear(2, 2)}
+    with pytest.raises(ValueError, match="two layers are named a.b: rename one"):
+        fl.save(Sequential(layers), tmp_path / f"a.{ending}")
 
 
 def test_masked_numbers(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -249,3 +250,21 @@ def test_states_that_are_kept_are_refused(tmp_path: Path) -> None:
     model.save(tmp_path / "a.keras")
     with pytest.raises(ValueError, match="none of its layers can be run: .*stateful is True"):
         fl.load(tmp_path / "a.keras")
+
+
+def test_two_directions_have_zeros_at_masked_steps_whatever_is_written(tmp_path: Path) -> None:
+    """Keras sets the option as it reads a file; Keras 2 wrote the one of the layer inside."""
+    inner = L.GRU(U, return_sequences=True)
+    model = randomized(keras.Sequential([L.Input((None, I)), L.Masking(), L.Bidirectional(inner)]))
+    model.save(tmp_path / "a.keras")
+    with zipfile.ZipFile(tmp_path / "a.keras") as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    written = members["config.json"].replace(b'mask": true', b'mask": false')
+    assert written != members["config.json"]
+    with zipfile.ZipFile(tmp_path / "b.keras", "w") as archive:
+        for name, data in members.items():
+            archive.writestr(name, written if name == "config.json" else data)
+    x = numbers()
+    x[0, 2] = x[1, 4:] = 0
+    theirs = keras.saving.load_model(tmp_path / "b.keras", compile=False)
+    np.testing.assert_allclose(fl.load(tmp_path / "b.keras")(x), output(theirs, x), atol=2e-6)

@@ -77,6 +77,22 @@ WRITTEN: dict[str, Any] = {
     ],
     "masked": lambda: [Masking(-1.0), filled(Recurrence(fl.GRU(I, U), "last"))],
     "masked, largest": lambda: [Masking(-1.0), filled(fl.GRU(I, U)), Pool("max")],
+    "masked, in two directions": lambda: [
+        Masking(-1.0), filled(Recurrence(fl.GRU(I, U, bidirectional=True), zero_masked=True)),
+    ],
+    "masked, its masked steps unused": lambda: [
+        Masking(-1.0), filled(fl.GRU(I, U, bidirectional=True)),
+        filled(Recurrence(fl.LSTM(2 * U, U, bidirectional=True), merge="ave")), Pool("mean"),
+    ],
+    "masked, then convolved": lambda: [
+        Masking(-1.0), filled(Conv1D(I, I, 2)), filled(Recurrence(fl.GRU(I, U), "max")),
+    ],
+    "inside one another": lambda: [
+        Sequential([filled(fl.GRU(I, U)), Sequential([filled(fl.Linear(U, 2))])]), Pool("max"),
+    ],
+    "mean of a sum": lambda: [
+        filled(Recurrence(fl.LSTM(I, U, bidirectional=True), "mean", merge="sum")),
+    ],
     "masked, last or zero": lambda: [
         Masking(-1.0), filled(Recurrence(fl.GRU(I, U), "last", zero_masked=True)),
     ],
@@ -119,6 +135,44 @@ def test_both_ends_or_zeros_are_none_of_kerass(tmp_path: Path) -> None:
     both = Recurrence(fl.GRU(I, U, bidirectional=True), "last", zero_masked=True)
     with pytest.raises(ValueError, match="its last output is zero where masked"):
         fl.save([Masking(-1.0), both], tmp_path / "a.keras")
+
+
+def two(output: str, **options: Any) -> Any:
+    return Recurrence(fl.GRU(I, U, bidirectional=True), output, **options)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        [two("all")],
+        [two("all"), fl.Linear(2 * U, 2), Activation("tanh")],
+        [two("all"), Pool("max")],
+        [two("all"), Conv1D(2 * U, 2, 2)],
+        [two("all"), Flatten()],
+    ],
+)
+def test_bidirectional_has_zeros_at_masked_steps(model: Any, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="1 cannot .*where Bidirectional has zeros.*zero_masked"):
+        fl.save([Masking(-1.0), *model], tmp_path / "a.keras")
+
+
+@pytest.mark.parametrize(
+    ("layer", "told"),
+    [
+        (two("max", merge="sum"), "its merge is 'sum' of each direction's max"),
+        (two("max", merge="ave"), "its merge is 'ave' of each direction's max"),
+        (two("mean", merge="mul"), "its merge is 'mul' of each direction's mean"),
+    ],
+)
+def test_what_is_merged_behind_a_pooling(layer: Any, told: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=told):
+        fl.save(layer, tmp_path / "a.keras")
+
+
+def test_a_mean_of_masked_steps_backwards(tmp_path: Path) -> None:
+    layer = Recurrence(fl.GRU(I, U), "mean", backwards=True)
+    with pytest.raises(ValueError, match="it goes backwards into a mean"):
+        fl.save([Masking(-1.0), layer], tmp_path / "a.keras")
 
 
 @pytest.mark.parametrize("pooling", ["last", "mean"])

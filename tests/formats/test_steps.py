@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import fastlstm as fl
+from fastlstm import nn
 from fastlstm.formats.recurrence import Recurrence
 from fastlstm.formats.sequential import Sequential
 from fastlstm.formats.steps import (
@@ -17,6 +18,7 @@ from fastlstm.formats.steps import (
     Conv1D,
     Flatten,
     Masking,
+    MaskZero,
     Pool,
     PReLU,
     Scale,
@@ -110,3 +112,42 @@ def test_dtypes_of_parameters(dtype: Any) -> None:
 def test_lengths_need_steps() -> None:
     with pytest.raises(ValueError, match=r"x has shape \(3,\), expected rows of steps"):
         Sequential([Activation("tanh")])(X[0, 0], lengths=[1])
+
+
+def test_lengths_reach_layers_inside_one_another() -> None:
+    layers = [fl.GRU(I, 4, bidirectional=True, rng=0), Pool("mean"), fl.Linear(8, 2, rng=0)]
+    expected = Sequential(layers)(X, [1, 3])
+    for inside in (
+        [Sequential(layers)],
+        [Sequential(layers[:1]), *layers[1:]],
+        [Sequential([layers[0], Sequential(layers[1:])])],
+    ):
+        np.testing.assert_array_equal(Sequential(inside)(X, [1, 3]), expected)
+
+
+def test_a_mask_of_zeros_leaves_lengths_as_they_are() -> None:
+    embedding, layer = fl.Embedding(9, I, rng=0), Recurrence(fl.GRU(I, 4, rng=0), "last")
+    model = Sequential([MaskZero(), embedding, layer])
+    tokens = np.array([[1, 0, 2, 3], [4, 5, 6, 7]])
+    short = np.where(np.arange(4) < [[3], [2]], tokens, 0)
+    np.testing.assert_array_equal(model(tokens, [3, 2]), model(short))
+    numbers = Sequential([Masking(), layer])
+    x = X.copy()
+    x[0, 1] = 0
+    x_short = np.where(np.arange(4)[:, None] < [[[3]], [[2]]], x, 0)
+    np.testing.assert_array_equal(numbers(x, [3, 2]), numbers(x_short))
+
+
+def test_zeros_are_masked_of_tokens_alone() -> None:
+    with pytest.raises(TypeError, match="x has dtype float32, expected integers"):
+        Sequential([MaskZero(), fl.GRU(I, 2)])(X)
+    with pytest.raises(ValueError, match=r"x has shape \(2, 4, 3\), expected tokens \[N,T\]"):
+        MaskZero()(X.astype(int))
+
+
+@pytest.mark.parametrize("layer", [nn.Mean(), fl.models.SequenceTagger(2, 4, input_size=I)])
+def test_what_knows_no_masks_is_given_none(layer: Any) -> None:
+    model = Sequential([layer])
+    assert np.isfinite(model(X)).all()
+    with pytest.raises(ValueError, match=f"a {type(layer).__name__} knows no masks"):
+        model(X, lengths=[4, 2])

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastlstm.formats.as_sequential import as_sequential, first_sized, has_steps
-from fastlstm.formats.keras.chains import unchained
+from fastlstm.formats.keras.chains import NO_MASK_BEHIND, unchained
 from fastlstm.formats.keras.stored import Stored, snake_case
 from fastlstm.formats.keras.weights import theirs
 from fastlstm.formats.own import of_run
@@ -56,7 +56,8 @@ class Writer:
 
     def __init__(self, masked: bool) -> None:
         self.layers: list[KerasLayer] = []
-        self.masked = masked  # whether token 0 is masked
+        self.masked = masked  # whether steps are masked here
+        self.held = ""  # what holds its output over masked steps, where Keras's would make zeros
         self.steps = True  # whether values have steps, [N,T,.]
         self.flat = 0  # how many numbers a row is once it is flat, 0 if nothing tells
         self._count: dict[str, int] = {}
@@ -95,7 +96,32 @@ def keras_layers(model: Any) -> list[KerasLayer]:
             _add(writer, layer)
         except (TypeError, ValueError) as error:
             raise type(error)(f"{name} cannot be a layer of Keras: {error}") from error
+        _go_on(writer, name, layer)
+    if writer.steps:
+        _check_held(writer)
     return [one._replace(options={"dtype": dtype, **one.options}) for one in writer.layers]
+
+
+def _go_on(writer: Writer, name: str, layer: Any) -> None:
+    """Note which masked steps there are behind a layer, and what Keras would have in them."""
+    if isinstance(layer, NO_MASK_BEHIND) and not (isinstance(layer, Pool) and layer.name == "mean"):
+        _check_held(writer)
+    run = Recurrence(layer) if isinstance(layer, Recurrent) else layer
+    if isinstance(run, Recurrence):
+        both = run.layer.bidirectional and not run.zero_masked
+        writer.held = name if writer.masked and both and run.output == "all" else ""
+    if isinstance(layer, NO_MASK_BEHIND) or not writer.steps:
+        writer.masked, writer.held = False, ""
+
+
+def _check_held(writer: Writer) -> None:
+    """Raise ValueError where masked steps are read in which Keras would have other numbers."""
+    if writer.held:
+        raise ValueError(
+            f"{writer.held} cannot be a layer of Keras: it is of two directions and its outputs at "
+            "masked steps are used, where Bidirectional has zeros: expected a Recurrence with "
+            "zero_masked=True"
+        )
 
 
 def _flat_width(layers: Mapping[str, Any]) -> int:
@@ -196,15 +222,24 @@ def _add_recurrent(writer: Writer, run: Recurrence) -> None:
     if kind not in CLASSES or layer.proj_size or layer.learn_state:
         named = [name for name in ("proj_size", "learn_state") if getattr(layer, name)]
         raise ValueError(f"there is none like a {type(layer).__name__} {' '.join(named)}".strip())
+    D = layer._directions
     if run.backwards and layer.num_layers > 1:
         raise ValueError("it goes backwards with more than one layer")
     if run.merge != "concat" and layer.num_layers > 1:
         raise ValueError(f"its merge is {run.merge!r} with more than one layer")
+    if run.backwards and run.output == "mean" and writer.masked:
+        raise ValueError("it goes backwards into a mean, for which Keras's mask stays forwards")
+    # A sum of means is the mean of sums; nothing else is alike before and behind the merge.
+    alike = ("concat", "sum", "ave") if run.output == "mean" else ("concat",)
+    if D > 1 and run.output in ("mean", "max") and run.merge not in alike:
+        raise ValueError(
+            f"its merge is {run.merge!r} of each direction's {run.output}: Keras's layers merge "
+            "each step before"
+        )
     if "+" in run.output:
         raise ValueError(f"its output is {run.output!r}: Keras's layers in line give one of them")
     if run.output == "max" and writer.masked:
         raise ValueError("its maximum leaves masked steps out, which GlobalMaxPooling1D does not")
-    D = layer._directions
     if run.zero_masked and run.output == "last" and D > 1:
         raise ValueError("its last output is zero where masked, which that of Bidirectional is not")
     for k in range(layer.num_layers):

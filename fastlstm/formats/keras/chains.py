@@ -11,13 +11,12 @@ from typing import Any
 
 import numpy as np
 
+from fastlstm.formats.sequential import MASKS, MIX_STEPS
 from fastlstm.formats.steps import (
     Activation,
     AveragePool,
     Conv1D,
     Flatten,
-    Masking,
-    MaskZero,
     Pool,
     ZeroPad,
 )
@@ -26,7 +25,6 @@ from fastlstm.nn.chain.part import ChainPart
 from fastlstm.nn.module import Module
 
 MAPS: dict[type[Module], str] = {ReLU: "relu", Sigmoid: "sigmoid", Tanh: "tanh"}
-MASKS = (Masking, MaskZero)
 NO_MASK_BEHIND = (Conv1D, ZeroPad, AveragePool, Pool, Flatten)
 
 
@@ -38,7 +36,7 @@ def unchained(layers: Mapping[str, Module]) -> dict[str, Module]:
     found: dict[str, Module] = {}
     masked = False
     for name, layer in layers.items():
-        if masked and isinstance(layer, (Chain, Conv1d)):
+        if masked and isinstance(layer, MIX_STEPS):
             raise ValueError(
                 f"{name} cannot be a layer of Keras: steps before it are masked, which Keras's "
                 f"layers would heed and a {type(layer).__name__} does not"

@@ -79,8 +79,8 @@ def recurrent(name: str, options: Options, stored: Stored, merge: str = "concat"
             "all" if every else "last",
             backwards=backwards,
             merge=merge,
-            # which `Bidirectional` takes back where it returns the last output alone
-            zero_masked=flag(options, "zero_output_for_mask") and (every or not stored.second),
+            # `Bidirectional` has its own: zeros if all outputs are returned, whatever is written
+            zero_masked=every if stored.second else flag(options, "zero_output_for_mask"),
         )
     ]
 
