@@ -157,6 +157,9 @@ while True:
             assert process.stdout is not None
             assert process.stdout.readline() == "ready\n"
             process.send_signal(signal.SIGINT)
-            _, error = process.communicate(timeout=600)
+            try:
+                _, error = process.communicate(timeout=600)
+            finally:
+                process.kill()  # if Ctrl-C was lost it would run for ever
         assert process.returncode == -signal.SIGINT
         assert error.splitlines()[-1] == "KeyboardInterrupt"
