@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -227,3 +229,16 @@ def test_the_same_model_gives_the_same_bytes(tmp_path: Path) -> None:
     for name in ("a.keras", "b.keras"):
         fl.save(WRITTEN["gru"](), tmp_path / name)
     assert (tmp_path / "a.keras").read_bytes() == (tmp_path / "b.keras").read_bytes()
+
+
+def test_both_directions_are_written_as_keras_does(tmp_path: Path) -> None:
+    """Of one alone Keras makes the other, and mixes up those of several layers now and then."""
+    fl.save(WRITTEN["lstm"](), tmp_path / "a.keras")
+    with zipfile.ZipFile(tmp_path / "a.keras") as archive:
+        layers = json.loads(archive.read("config.json"))["config"]["layers"]
+    both = [layer["config"] for layer in layers if layer["class_name"] == "Bidirectional"]
+    assert len(both) == 2
+    for one in both:
+        forward, back = one["layer"]["config"], one["backward_layer"]["config"]
+        assert {**forward, "go_backwards": True, "name": back["name"]} == back
+        assert not forward["go_backwards"]

@@ -257,8 +257,11 @@ def _add_recurrent(writer: Writer, run: Recurrence) -> None:
         if D == 1:
             writer.add(CLASSES[kind], Stored(arrays[0], []), **options)
         else:
-            inner = {"class_name": CLASSES[kind], "config": {"name": "layer", **options}}
-            writer.add("Bidirectional", Stored(*arrays), merge_mode=run.merge, layer=inner)
+            inner = {
+                place: {"class_name": CLASSES[kind], "config": {"name": place, **options, **turned}}
+                for place, turned in (("layer", {}), ("backward_layer", {"go_backwards": True}))
+            }
+            writer.add("Bidirectional", Stored(*arrays), merge_mode=run.merge, **inner)
     writer.steps = run.output != "last"
     if run.output in ("mean", "max"):
         _add_pool(writer, run.output)

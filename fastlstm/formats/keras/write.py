@@ -58,10 +58,11 @@ def _config(layers: list[KerasLayer], module: str) -> dict[str, Any]:
 
 def _layer_config(kind: str, options: dict[str, Any], module: str) -> dict[str, Any]:
     options = dict(options)
-    if "layer" in options:
-        inner = options["layer"]
-        inner_options = {"dtype": options["dtype"], **inner["config"]}
-        options["layer"] = _layer_config(inner["class_name"], inner_options, "keras")
+    for place in ("layer", "backward_layer"):  # without both, Keras mixes them up now and then
+        if place in options:
+            inner = options[place]
+            inner_options = {"dtype": options["dtype"], **inner["config"]}
+            options[place] = _layer_config(inner["class_name"], inner_options, "keras")
     if not module and kind == "InputLayer":
         options["batch_input_shape"] = options.pop("batch_shape")
     return _object(kind, options, module and f"{module}.layers")
