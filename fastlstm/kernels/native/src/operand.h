@@ -47,9 +47,16 @@ FL_INLINE vreal begin_sum(const real *start, const real *tail) {
     (void)tail;
     return vload(start);
 }
-FL_INLINE vreal end_sum(vreal sum, const real *start, const real *tail, int64_t next,
-                        const real *scale) {
-    (void)start, (void)tail, (void)next, (void)scale;
+FL_INLINE vreal column_scale(const real *tail, int64_t next) {
+    (void)tail, (void)next;
+    return (vreal){0};
+}
+FL_INLINE vreal row_scale(const real *tail) {
+    (void)tail;
+    return (vreal){0};
+}
+FL_INLINE vreal end_sum(vreal sum, const real *start, vreal column, vreal row) {
+    (void)start, (void)column, (void)row;
     return sum;
 }
 #endif
@@ -215,10 +222,10 @@ FL_INLINE vreal begin_sum(const real *start, const real *tail) {
     return vload(tail);
 #endif
 }
-FL_INLINE vreal end_sum(vreal sum, const real *start, const real *tail, int64_t next,
-                        const real *scale) {
-    vreal factor = vset1(*scale) * vload(tail + next);
-    return vfma(__builtin_convertvector((vint)sum, vreal), factor, vload(start));
+FL_INLINE vreal column_scale(const real *tail, int64_t next) { return vload(tail + next); }
+FL_INLINE vreal row_scale(const real *tail) { return vset1(*tail); }
+FL_INLINE vreal end_sum(vreal sum, const real *start, vreal column, vreal row) {
+    return vfma(__builtin_convertvector((vint)sum, vreal), row * column, vload(start));
 }
 
 /* Four vectors of a row, in levels, as words side by side. */

@@ -140,15 +140,22 @@ FL_INLINE void tile(const int R, const int Q, const int V, int64_t K, const real
                 for (int v = 0; v < V; v++) acc[r][q][v] = vdot(s, bk[q][v], acc[r][q][v]);
         }
     } while (++k < K);
-#pragma GCC unroll 8
-    for (int r = 0; r < R; r++)
 #pragma GCC unroll 4
-        for (int q = 0; q < Q; q++)
+    for (int q = 0; q < Q; q++) {
+        vreal scales[FL_PANEL]; /* read once: for all the compiler knows C may lie over them */
+#pragma GCC unroll 4
+        for (int v = 0; v < V; v++)
+            scales[v] = column_scale(b + q * b_panel + (K * V + v) * VL, V * VL);
+#pragma GCC unroll 8
+        for (int r = 0; r < R; r++) {
+            const real *start = cin[r] + cin_off + q * cin_panel;
+            real *to = c[r] + c_off + q * c_panel;
+            vreal scale = row_scale(ar[r] + K);
 #pragma GCC unroll 4
             for (int v = 0; v < V; v++)
-                vstore(c[r] + c_off + q * c_panel + v * VL,
-                       end_sum(acc[r][q][v], cin[r] + cin_off + q * cin_panel + v * VL,
-                               b + q * b_panel + (K * V + v) * VL, V * VL, ar[r] + K));
+                vstore(to + v * VL, end_sum(acc[r][q][v], start + v * VL, scales[v], scale));
+        }
+    }
 }
 
 #define TILE_ARGS                                                                                  \

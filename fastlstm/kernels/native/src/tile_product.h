@@ -23,14 +23,12 @@
 enum { TILE_K = 64 };     /* words of a block of K */
 enum { TILE_BLOCKS = 4 }; /* blocks of rows that meet it in turn, if there are several */
 
-/* What end_sum makes, of a sum that began at zero. */
-FL_INLINE vreal end_tile_sum(vreal sum, const real *start, const real *tail, int64_t next,
-                             const real *scale) {
+/* What end_sum makes, of a sum that began at zero and not at `begin`. */
+FL_INLINE vreal end_tile_sum(vreal sum, const real *start, vreal begin, vreal column, vreal row) {
 #if FL_WORD == 4
-    sum = (vreal)((vuint)sum + (vuint)vload(tail));
-    return end_sum(sum, start, tail, next, scale);
+    return end_sum((vreal)((vuint)sum + (vuint)begin), start, column, row);
 #else
-    (void)tail, (void)next, (void)scale;
+    (void)begin, (void)column, (void)row;
     return vload(start) + sum;
 #endif
 }
@@ -48,12 +46,21 @@ FL_INLINE void end_rows(const int V, const summed_rows *s, int64_t n) {
     const product *m = s->m;
     int64_t c_at = s->p * m->c_panel, cin_at = s->p * m->cin_panel;
     const real *tail = m->b + s->p * panel_size(m) + m->K * V * VL, *sums = s->sums;
-    for (int64_t r = s->r; r < s->r + n; r++, sums += PANEL)
+    vreal begin[FL_PANEL], scales[FL_PANEL];
+#pragma GCC unroll 4
+    for (int v = 0; PANEL_TAIL && v < V; v++) {
+        begin[v] = vload(tail + v * VL);
+        scales[v] = column_scale(tail + v * VL, V * VL);
+    }
+    for (int64_t r = s->r; r < s->r + n; r++, sums += PANEL) {
+        const real *start = m->cin[r] + cin_at;
+        real *to = m->c[r] + c_at;
+        vreal scale = row_scale(m->a[r] + m->K);
 #pragma GCC unroll 4
         for (int v = 0; v < V; v++)
-            vstore(m->c[r] + c_at + v * VL,
-                   end_tile_sum(vload(sums + v * VL), m->cin[r] + cin_at + v * VL, tail + v * VL,
-                                V * VL, m->a[r] + m->K));
+            vstore(to + v * VL, end_tile_sum(vload(sums + v * VL), start + v * VL, begin[v],
+                                             scales[v], scale));
+    }
 }
 
 /* C of up to n of them, at most MAX_ROWS. */
