@@ -58,8 +58,8 @@ FL_INLINE void end_rows(const int V, const summed_rows *s, int64_t n) {
         vreal scale = row_scale(m->a[r] + m->K);
 #pragma GCC unroll 4
         for (int v = 0; v < V; v++)
-            vstore(to + v * VL, end_tile_sum(vload(sums + v * VL), start + v * VL, begin[v],
-                                             scales[v], scale));
+            vstore(to + v * VL,
+                   end_tile_sum(vload(sums + v * VL), start + v * VL, begin[v], scales[v], scale));
     }
 }
 
