@@ -20,7 +20,7 @@ from torch.utils.flop_counter import register_flop_formula
 from fastlstm import kernels
 from fastlstm.runtime import get_num_threads
 from fastlstm.torch import compiler, flops, function, operators, vmap
-from fastlstm.torch.dispatch import intercepted, transforming
+from fastlstm.torch.dispatch import intercepted, transforming, uncompiled
 from fastlstm.torch.held import Tensors
 from fastlstm.torch.precision import DEFAULT
 from fastlstm.torch.step import compiled_step
@@ -83,6 +83,7 @@ def direct_step(name: str) -> Callable[..., Any]:
     return call
 
 
+@uncompiled
 def _forward(cell: kernels.CellSpec, *tensors: Any) -> Any:
     step = compiled_step(cell.name)
     ends = step and step(tensors, get_num_threads())

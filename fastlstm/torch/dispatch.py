@@ -30,6 +30,9 @@ _function_modes = torch._C._len_torch_function_stack
 _autocasting = torch._C._is_any_autocast_enabled
 _hooks = torch._C._autograd._top_saved_tensors_default_hooks
 batched = torch._C._functorch.is_legacy_batchedtensor  # a tensor that stands for many
+# What the compiler does with each frame of Python that starts, None where no compiled function
+# runs; never None in a torch that does not tell.
+_frames: Any = getattr(torch._C._dynamo.eval_frame, "get_eval_frame_callback", bool)
 
 # Modes of torch that take an operator for what it is registered as. By name: to import all of
 # their classes takes long.
@@ -212,17 +215,24 @@ def saving_hooked() -> bool:
 
 
 def uncompiled(function: F) -> F:
-    """Keep torch.compile out of `function`: one graph break, around what it cannot look into."""
+    """Keep torch.compile out of `function`: one graph break, around what it cannot look into.
+
+    Also where torch calls it: a compiled function that breaks its graph has each frame compiled
+    that starts while it runs, those of operators and of backward passes too.
+    """
     disabled: Callable[..., Any] | None = None
 
     # once the compiler is loaded, which takes long, and not in code that it traces
     def disable(dynamo: Any) -> None:
         nonlocal disabled
         disabled = dynamo.disable(function)
+        dynamo.decorators.skip(call)
 
     @wraps(function)
-    def call(*args: Any) -> Any:
-        return function(*args) if disabled is None else disabled(*args)
+    def call(*args: Any, **options: Any) -> Any:
+        if disabled is None or _frames() is None:  # what is disabled takes a microsecond longer
+            return function(*args, **options)
+        return disabled(*args, **options)
 
     when_loaded("torch._dynamo", disable)
     return cast(F, call)

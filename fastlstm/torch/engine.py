@@ -23,7 +23,7 @@ def straight(cls: F) -> F:
     The compiled engine, which asks the class, gets a function that it does not look into.
     """
     function: Any = cls
-    backward = function.backward
+    backward = uncompiled(function.backward)
     function._backward_cls.apply = backward
 
     @uncompiled

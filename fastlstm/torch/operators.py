@@ -20,7 +20,7 @@ from fastlstm import kernels
 from fastlstm._version import __version__
 from fastlstm.runtime import get_num_threads
 from fastlstm.torch import compiler, flops, function, kept, operations, vmap
-from fastlstm.torch.dispatch import batched
+from fastlstm.torch.dispatch import batched, uncompiled
 from fastlstm.torch.given import Given, given_backward, given_forward
 from fastlstm.torch.held import FIELDS, Tensors
 from fastlstm.torch.layout import as_tensor
@@ -95,6 +95,7 @@ def _each(form: str, states: Sequence[str]) -> str:
     return ", ".join(form.format(s) for s in states)
 
 
+@uncompiled
 def _forward(cell: kernels.CellSpec, *args: Any) -> tuple[Tensor, ...]:
     given, save = given_forward(cell, args)
     if not given.x.numel():
@@ -131,6 +132,7 @@ def _one_step(given: Given) -> tuple[Tensor, ...] | None:
     return outputs
 
 
+@uncompiled
 def _backward(cell: kernels.CellSpec, *args: Any) -> list[Tensor]:
     grads, y, marker, given, needs = given_backward(cell, args)
     if not given.x.numel():
@@ -204,6 +206,7 @@ def _fake_backward(cell: kernels.CellSpec, *args: Any) -> list[Tensor]:
     return [t.new_empty(t.shape) for t, n in zip(like, needs, strict=True) if n]
 
 
+@uncompiled
 def _save(cell: kernels.CellSpec, ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
     """Keep for backward what its operator takes."""
     given, _ = given_forward(cell, inputs)
@@ -213,6 +216,7 @@ def _save(cell: kernels.CellSpec, ctx: Any, inputs: tuple[Any, ...], output: Any
     ctx.save_for_backward(output[0], output[-1], given.lengths, given.reset, *_inputs(given))
 
 
+@uncompiled
 def _gradients(cell: kernels.CellSpec, ctx: Any, *grads: Any) -> tuple[Any, ...]:
     y, marker, lengths, reset, *tensors = ctx.saved_tensors
     more = Whole(False, lengths, reset).more()

@@ -11,12 +11,15 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_map
 
+from fastlstm.torch.dispatch import uncompiled
+
 
 def register(cell: str, states: int, library: Any) -> None:
     """Register the rules of both operators of a cell with so many states."""
     layer = getattr(torch.ops.fastlstm, cell)
     layer_backward = getattr(torch.ops.fastlstm, f"{cell}_backward")
 
+    @uncompiled
     def forward(info: Any, dims: tuple[Any, ...], *args: Any) -> tuple[Any, Any]:
         ragged = any(rows is not None for rows in args[states + 6 :])  # lengths, reset
         if ragged or any(d is not None for d in dims[states + 1]):
@@ -32,6 +35,7 @@ def register(cell: str, states: int, library: Any) -> None:
         ]
         return (*found, marker), (*axes, None)
 
+    @uncompiled
     def backward(info: Any, dims: tuple[Any, ...], *args: Any) -> tuple[Any, Any]:
         return one_by_one(layer_backward, info.batch_size, dims, args)
 
@@ -43,6 +47,7 @@ def register_one_by_one(name: str, short: str, library: Any) -> None:
     """Register the rule of an operator that takes no batch of calls: they are made one by one."""
     operator = getattr(torch.ops.fastlstm, short)
 
+    @uncompiled
     def rule(info: Any, dims: tuple[Any, ...], *args: Any) -> tuple[Any, Any]:
         return one_by_one(operator, info.batch_size, dims, args)
 
