@@ -75,7 +75,8 @@ class _Cell(Unscripted, Precise, torch.nn.RNNCellBase):
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what copies and pickles hold: not the packed weights of `fixed_weights`."""
-        return {name: value for name, value in vars(self).items() if name != FIXED}
+        state: dict[str, Any] = super().__getstate__()
+        return {name: value for name, value in state.items() if name != FIXED}
 
 
 class LSTMCell(_Cell, torch.nn.LSTMCell):

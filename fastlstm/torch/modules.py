@@ -19,6 +19,8 @@ from fastlstm.torch.reset import Cuts, check_reset_at, reset_step
 from fastlstm.torch.sequence import check_beside, run_operators, run_padded, run_sequence
 from fastlstm.torch.step import FIXED, short_sequence
 
+NOT_COPIED = (FIXED, "_compiled_call_impl")
+
 
 class _Sequence(Unscripted, Precise, torch.nn.RNNBase):
     """The forward pass of `LSTM`, `GRU` and `RNN`, in front of torch's."""
@@ -82,9 +84,11 @@ class _Sequence(Unscripted, Precise, torch.nn.RNNBase):
         return run_sequence(self, input, hx, lengths, cuts)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return what copies and pickles hold: not the packed weights of `fixed_weights`."""
+        """Return what copies and pickles hold: not the packed weights of `fixed_weights`, nor what
+        `compile` made, which has these weights; torch's recurrent modules would keep it.
+        """
         state: dict[str, Any] = super().__getstate__()
-        return {name: value for name, value in state.items() if name != FIXED}
+        return {name: value for name, value in state.items() if name not in NOT_COPIED}
 
 
 class LSTM(_Sequence, torch.nn.LSTM):

@@ -5,10 +5,12 @@ The compiler then compiles each frame that starts, and may not those that kernel
 
 from __future__ import annotations
 
+import copy
+import pickle
 from typing import Any
 
 import pytest
-from dropin import F64, assert_close, packed, pair, torch
+from dropin import F64, assert_close, ft, packed, pair, tensors, torch
 
 T, N, I, H = 5, 3, 2, 4
 
@@ -49,3 +51,22 @@ def test_batched_calls_whose_graph_breaks(name: str) -> None:
         while isinstance(one, tuple):
             one, every = one[0], every[0]
         assert_close(every[k], one, 1e-10, f"call {k}")
+
+
+@pytest.mark.parametrize("name", ["LSTM", "GRU", "RNN", "LSTMCell", "GRUCell", "RNNCell"])
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))])
+def test_a_copy_of_a_compiled_module_has_weights_of_its_own(name: str, copied: Any) -> None:
+    module = getattr(ft, name)(I, H)
+    module.compile(backend="eager")
+    other = copied(module)
+    with torch.no_grad():
+        for parameter in other.parameters():
+            parameter.zero_()
+        y = next(tensors(other(torch.randn(T, I))))
+    assert not y.any()
+
+
+def test_a_copy_of_compiled_quantized_modules() -> None:
+    module = ft.quantize_dynamic(torch.nn.Sequential(torch.nn.Linear(I, H)))[0]
+    module.compile(backend="eager")
+    assert pickle.loads(pickle.dumps(module))._compiled_call_impl is None

@@ -59,7 +59,8 @@ class Keeps(Stored):
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what copies and pickles hold: not the packed weights."""
-        return {name: value for name, value in vars(self).items() if name != PACKED}
+        state: dict[str, Any] = super().__getstate__()
+        return {name: value for name, value in state.items() if name != PACKED}
 
 
 class Steps(Keeps):
