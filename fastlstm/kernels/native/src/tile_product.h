@@ -48,7 +48,7 @@ FL_INLINE void end_rows(const int V, const summed_rows *s, int64_t n) {
     const real *tail = m->b + s->p * panel_size(m) + m->K * V * VL, *sums = s->sums;
     vreal begin[FL_PANEL], scales[FL_PANEL];
 #pragma GCC unroll 4
-    for (int v = 0; PANEL_TAIL && v < V; v++) {
+    for (int v = 0; PANEL_TAIL > 0 && v < V; v++) {
         begin[v] = vload(tail + v * VL);
         scales[v] = column_scale(tail + v * VL, V * VL);
     }
