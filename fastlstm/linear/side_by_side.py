@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastlstm.runtime import get_num_threads, num_threads
+from fastlstm.waiting import result_of
 
 Item = TypeVar("Item")
 Found = TypeVar("Found")
@@ -58,10 +59,10 @@ def side_by_side(call: Callable[[Item], Found], items: Sequence[Item]) -> Iterat
         all_there.wait()
         for item in items:
             if len(working) == 2 * threads:
-                yield working.popleft().result()
+                yield result_of(working.popleft())
             working.append(pool.submit(copy_context().run, alone, item))
         while working:
-            yield working.popleft().result()
+            yield result_of(working.popleft())
     finally:
         ended[0] = 1
         all_there.abort()

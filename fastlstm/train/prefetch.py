@@ -8,6 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from typing import Any, TypeVar
 
+from fastlstm.waiting import result_of
+
 Item = TypeVar("Item")
 
 
@@ -38,7 +40,7 @@ def _ahead(items: Iterable[Item], depth: int) -> Generator[Item, None, None]:
         yield from source
         return
     try:
-        while (item := coming.popleft().result()) is not end:
+        while (item := result_of(coming.popleft())) is not end:
             while len(coming) < depth:
                 coming.append(pool.submit(*call))
             yield item

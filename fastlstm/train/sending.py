@@ -20,6 +20,7 @@ from fastlstm.distributed.processes import Processes, ProcessLost
 from fastlstm.nn.module import Array
 from fastlstm.nn.parameter import Parameter
 from fastlstm.train.parameters import NamedParameter
+from fastlstm.waiting import result_of
 
 LEAST = 1 << 19  # bytes that are worth a message of their own
 
@@ -100,7 +101,7 @@ class Sending:
             return
         self._background.hurry()
         try:
-            totals = [(sent.numbers, sent.total.result()) for sent in self._sent]
+            totals = [(sent.numbers, result_of(sent.total)) for sent in self._sent]
         except ProcessLost as error:
             raise self._processes.lost() from error
         for numbers, total in totals:

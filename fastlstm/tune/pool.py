@@ -16,11 +16,11 @@ from typing import Any
 
 import fastlstm
 from fastlstm.train.interrupt import Interrupted, InterruptGuard
+from fastlstm.waiting import TICK
 
 Told = dict[str, Any]
 BLAS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 PROGRAM = [sys.executable, "-m", "fastlstm.tune.worker"]
-TICK = 0.2  # seconds between two looks at whether somebody pressed Ctrl-C
 
 
 class Worker:
