@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from itertools import takewhile
 from typing import Any
 
+from fastlstm.formats.fit import check_in_line
 from fastlstm.formats.layers import Layers
 from fastlstm.formats.own import as_written, of_run
 from fastlstm.formats.recurrence import Recurrence
@@ -43,6 +44,7 @@ def as_sequential(model: Any) -> Sequential:
             f"model is a {type(model).__name__}, expected a layer, a list of layers, a "
             "TextClassifier, a SequenceClassifier or a LanguageModel"
         )
+    check_in_line("model", model)
     return Sequential({type(model).__name__.lower(): model})
 
 

@@ -40,8 +40,11 @@ def save_own(model: Any, path: Path) -> None:
 def as_written(model: Any) -> Any:
     """Return a list as a `Sequential`, a dict as `Layers`, and all else as it is.
 
-    Raises TypeError or ValueError for a dict that no file could give back.
+    Raises TypeError or ValueError for a dict that no file could give back, and for layers of a
+    `Sequential` that do not fit each other.
     """
+    if isinstance(model, Sequential):
+        Sequential(model.layers)  # which may have been changed since it was made
     if isinstance(model, Mapping):
         if not model:
             raise ValueError("layers is empty, expected at least one")

@@ -77,6 +77,18 @@ class Recurrence(Step):
         """Yield those of the layer, under its own names."""
         return self.layer.named_parameters(prefix)
 
+    @property
+    def size(self) -> int:
+        """How many features come out."""
+        directions = self.layer._directions if self.merge == "concat" else 1
+        return directions * self.layer._size * len(self.output.split("+"))
+
+    def _read(self, x: Any) -> Any:
+        x = super()._read(x)
+        if not len(x):  # the layer would tell the shape as it takes it, maybe steps first
+            raise ValueError(f"x has shape {x.shape}, expected at least one row")
+        return x
+
     def _run(self, x: Any, mask: Mask) -> tuple[Any, Mask]:
         """Return the outputs, [N,T,F] or [N,F], and the mask of the steps that are left."""
         valid = mask[:, ::-1] if mask is not None and self.backwards else mask

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from fastlstm.formats.fit import check_fit, check_in_line
 from fastlstm.formats.layers import check_names
 from fastlstm.formats.recurrence import Recurrence
 from fastlstm.formats.steps import Mask, Masking, MaskZero, Step
@@ -37,6 +38,12 @@ class Sequential(Module):
     Attributes
     ----------
     layers : the same as a dict.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If something is no layer of one input and one output, or never takes what the one before
+        it gives: it is named.
     """
 
     def __init__(self, layers: Mapping[str, Module] | Iterable[Module]) -> None:
@@ -44,11 +51,11 @@ class Sequential(Module):
             layers = {str(number): layer for number, layer in enumerate(layers)}
         check_names(layers)
         for name, layer in layers.items():
-            if not isinstance(layer, Module):
-                raise TypeError(f"layers[{name!r}] is a {type(layer).__name__}, expected a Module")
+            check_in_line(f"layers[{name!r}]", layer)
         if not layers:
             raise ValueError("layers is empty, expected at least one")
         self.layers = dict(layers)
+        check_fit(self.in_line())
 
     def __call__(self, x: ArrayLike, lengths: ArrayLike | None = None) -> Array:
         """Run over a batch.
@@ -114,4 +121,10 @@ def run_layer(layer: Module, x: Any, mask: Mask) -> tuple[Any, Mask]:
             "Run it over rows of one length, without a mask and without lengths"
         )
     call: Any = layer
-    return call(x), mask
+    y = call(x)
+    if not isinstance(y, np.ndarray):
+        raise TypeError(
+            f"a {type(layer).__name__} gives a {type(y).__name__}, expected an array: it cannot be "
+            "a layer here"
+        )
+    return y, mask

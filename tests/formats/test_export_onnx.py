@@ -279,8 +279,8 @@ def test_int8_is_a_quarter_of_the_size_and_near(cell: str, tmp_path: Path) -> No
     [
         (lambda: fl.LSTM(3, 4, proj_size=2), "a layer of lstm with proj_size, of which ONNX has"),
         (lambda: fl.LSTM(3, 4, dtype="float64"), "dtype float64, expected float32"),
-        (lambda: [fl.models.SoftmaxDecoder(3, 4), DotAttention(4)], "1 is a DotAttention, of whi"),
-        (lambda: fl.LSTMCell(3, 4), "is a LSTMCell, of which there are no such nodes"),
+        (lambda: [fl.models.SoftmaxDecoder(3, 4), DotAttention(4)], "'1'] is a DotAttention, whi"),
+        (lambda: fl.LSTMCell(3, 4), "model is a LSTMCell, which makes one step"),
         (
             lambda: fl.LanguageModel(9, 4, 4, cutoffs=[3], tied=True),
             "decoder is a AdaptiveSoftmax, of which there are no such nodes",

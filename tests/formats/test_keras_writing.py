@@ -215,7 +215,7 @@ def test_written_weights_fit_a_model_of_keras(name: str, tmp_path: Path) -> None
         (lambda: fl.TextClassifier(9, 3, 4, bigrams=8), "a table of bigrams"),
         (lambda: fl.models.Seq2Seq(9, 8, 4, 4), "model is a Seq2Seq, expected a layer"),
         (lambda: {"a": fl.GRU(2, 2)}, "model is a Layers, expected a layer"),
-        (lambda: fl.LSTMCell(2, 2), "none like a LSTMCell"),
+        (lambda: fl.LSTMCell(2, 2), "model is a LSTMCell, which makes one step"),
         (lambda: [fl.GRU(2, 2), fl.Linear(2, 2, dtype="float64")], "float32 and float64"),
     ],
 )

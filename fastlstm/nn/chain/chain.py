@@ -99,7 +99,9 @@ class Chain(ForInference):
         if single:
             x = x[None]
         if x.ndim != 3 or not len(x):
-            raise ValueError(f"x has shape {x.shape}, expected [N,L,{self.in_channels}]")
+            raise ValueError(
+                f"x has shape {x.shape}, expected [N,L,{self.in_channels}] with at least one row"
+            )
         y = self.stream(len(x))(x)
         return y[0] if single else y
 

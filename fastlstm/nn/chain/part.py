@@ -48,7 +48,7 @@ class ChainPart(ForInference):
         if not isinstance(x, np.ndarray):
             raise TypeError(f"x is a {type(x).__name__}, expected a NumPy array")
         if x.ndim not in (2, 3) or not x.size:
-            raise ValueError(f"x has shape {x.shape}, expected [N,P,C] or [P,C]")
+            raise ValueError(f"x has shape {x.shape}, expected [N,P,C] or [P,C], none of them 0")
         dtype = check_dtype(getattr(self, "dtype", x.dtype))
         N, (P, C) = len(x) if x.ndim == 3 else 1, x.shape[-2:]
         spec = ChainSpec((self.stage(),), P, C, dtype.name)
