@@ -16,8 +16,9 @@ from fastlstm.nn.regression_losses import check_quantiles
 from fastlstm.text.rows import Reading, check_encoding, read_delimiter
 from fastlstm.train.option import LARGEST, TINY, checked, option
 from fastlstm.train.output_folder import OutputFolder
-from fastlstm.train.record import record
+from fastlstm.train.record import record, typed
 
+MODEL = "fastlstm"  # what the metrics call the forecaster, beside which others are tested
 MOST = 1e300  # of a limit either way: no number that a series may have is beyond it
 
 
@@ -146,7 +147,16 @@ class ForecastFolder(OutputFolder):
             found = read_json(self.metrics)
             if not isinstance(found, dict):
                 raise ValueError("it is no object")
+            self._check_metrics(found)
             return found
+
+    def _check_metrics(self, metrics: dict[str, Any]) -> None:
+        """Raise ValueError unless these are the metrics of a forecast that was tested."""
+        models = metrics.get("models")
+        own = models.get(MODEL) if isinstance(models, dict) else None
+        if not isinstance(own, dict) or "mae" not in own:
+            raise ValueError(f"it has no mae of {MODEL} among its models")
+        typed(float | None, own["mae"], "mae")
 
     def finish(self, metrics: dict[str, Any]) -> None:
         """Write ``metrics.json``, which ends the run, and remove the checkpoint."""

@@ -19,7 +19,7 @@ from fastlstm.files.writing import write_file
 from fastlstm.forecast import measures
 from fastlstm.forecast.backtest import Backtest, backtest
 from fastlstm.forecast.boosting import boosted
-from fastlstm.forecast.folder import ForecastConfig, ForecastFolder
+from fastlstm.forecast.folder import MODEL, ForecastConfig, ForecastFolder
 from fastlstm.forecast.forecaster import Fitted, Forecaster, ForecastOptions, fitted
 from fastlstm.forecast.framing import limits_of
 from fastlstm.forecast.net import NetOptions, is_taught
@@ -35,7 +35,7 @@ Floats = NDArray[np.float64]
 
 MOST_DIGITS = 17  # that a float64 has
 HELD_BACK = ForecastOptions.validation_fraction
-MODEL, NAIVE, LAST, BOOSTED = "fastlstm", "seasonal naive", "last value", "gradient boosting"
+NAIVE, LAST, BOOSTED = "seasonal naive", "last value", "gradient boosting"
 
 
 def run(config: ForecastConfig, folder: ForecastFolder, bars: bool = False) -> dict[str, Any]:

@@ -26,7 +26,8 @@ def line_of(trial: Trial, by: str, is_best: bool) -> str:
     else:
         told = f"validation {by} {value}{' (best)' if is_best else ''}"
     options = ", ".join(f"{short(k)} {option(v)}" for k, v in trial.options.items())
-    return f"trial {trial.number}: {told}; {trial.seconds:.1f} s; {options}"
+    anew = f"trial {trial.number} was begun anew: {trial.anew}\n" if trial.anew else ""
+    return f"{anew}trial {trial.number}: {told}; {trial.seconds:.1f} s; {options}"
 
 
 def table(trials: Sequence[Trial], plan: Plan) -> str:

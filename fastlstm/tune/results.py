@@ -10,7 +10,7 @@ from typing import Any
 from fastlstm.tune.folder import TuneFolder
 from fastlstm.tune.measures import MEASURES, smallness
 from fastlstm.tune.plan import Plan
-from fastlstm.tune.trial import WHY
+from fastlstm.tune.trial import ANEW, WHY
 
 STATES = {"COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed", "RUNNING": "unfinished"}
 
@@ -29,6 +29,7 @@ class Trial:
     mae, loss : likewise of the part of a series that was held back.
     epochs, seconds : trained.
     why : it failed.
+    anew : why it was begun anew, if it was.
     """
 
     number: int
@@ -40,6 +41,7 @@ class Trial:
     seconds: float = 0.0
     why: str = ""
     mae: float | None = None
+    anew: str = ""
 
     def rank(self, by: str) -> tuple[float, ...]:
         """The smaller the better; of equal values the other measures count, then the number."""
@@ -113,5 +115,6 @@ def _plain(frozen: Any, plan: Plan) -> Trial:
         epochs=about.get("epochs", len(frozen.intermediate_values)),
         seconds=about.get("train_seconds", 0.0),
         why=about.get(WHY, ""),
+        anew=about.get(ANEW, ""),
         **found,
     )

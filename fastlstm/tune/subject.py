@@ -8,11 +8,12 @@ from dataclasses import Field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from fastlstm.forecast.folder import ForecastConfig, ForecastFolder
+from fastlstm.forecast.folder import MODEL, ForecastConfig, ForecastFolder
 from fastlstm.train.classifier.fine_tune import ARCHITECTURE, fine_tuning_options
 from fastlstm.train.classifier.idle_options import Idle, idle_options
 from fastlstm.train.classifier.run_folder import RunFolder
 from fastlstm.train.classifier.text_config import READING, TextConfig
+from fastlstm.train.record import typed
 
 if TYPE_CHECKING:
     from fastlstm.tune.shared import Shared
@@ -45,6 +46,13 @@ class SeriesTrial(ForecastFolder):
     """The forecast of a trial, which is not tested; with a model only while it is the best one."""
 
     WITHOUT_METRICS = ""  # the study tells what to do
+
+    def _check_metrics(self, metrics: dict[str, Any]) -> None:
+        """Raise ValueError unless these are the metrics of a trial, which is not tested."""
+        for name in (f"validation_{measure}" for measure in OfSeries.measures):
+            if name not in metrics:
+                raise ValueError(f"it has no {name}")
+            typed(float | None, metrics[name], name)
 
     def drop_model(self) -> None:
         """Remove all but the options and the metrics."""
@@ -236,7 +244,7 @@ class OfSeries(Subject):
         return load_forecaster(ForecastFolder(path).model)[0]
 
     def tested(self, metrics: Mapping[str, Any]) -> str:
-        error = metrics["models"]["fastlstm"]["mae"]
+        error = metrics["models"][MODEL]["mae"]
         return "" if error is None else f", test MAE {error:.4g}"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from fastlstm.train.checkpoint import CheckpointError
 from fastlstm.train.history import Epoch, History
 from fastlstm.train.listener import Listener
 from fastlstm.tune.folder import TuneFolder
@@ -17,7 +18,7 @@ KEPT = (
     "validation_accuracy", "validation_mae", "validation_loss", "best_epoch", "epochs",
     "train_seconds",
 )  # fmt: skip
-WHY = "why"
+WHY, ANEW = "why", "anew"  # of a failure, and of a trial that was begun anew
 
 
 class Judge(Listener):
@@ -35,6 +36,10 @@ class Judge(Listener):
     def __init__(self, trial: Any, reported: dict[int, float], by: str) -> None:
         self.by, self.unit, self.epochs, self.seconds = by, 1.0, 0, 0.0
         self._trial, self._reported, self._last = trial, reported, 0
+
+    def begin_anew(self) -> None:
+        """Forget what was trained; what was reported stays, as the trial will come to it again."""
+        self.unit, self.epochs, self.seconds = 1.0, 0, 0.0
 
     def on_start(self, history: History, steps_per_epoch: int, epochs: int) -> None:
         self._last = epochs
@@ -73,7 +78,7 @@ def work(
     judge = Judge(trial, dict(frozen.intermediate_values), plan.by)
     try:
         config = plan.config_of(frozen.params, threads)
-        metrics = shared.train(config, run, judge, bars)
+        metrics = _made(shared, config, run, judge, trial, bars)
     except lib.TrialPruned:
         _keep(trial, {"epochs": judge.epochs, "train_seconds": judge.seconds})
         study.tell(trial, state=lib.trial.TrialState.PRUNED)
@@ -83,6 +88,26 @@ def work(
     else:
         _keep(trial, metrics)
         study.tell(trial, metrics[f"validation_{plan.by}"])
+
+
+def _made(
+    shared: Shared, config: Any, run: Any, judge: Judge, trial: Any, bars: bool
+) -> dict[str, Any]:
+    """Return the metrics of a trial, which is begun anew if what it goes on from is damaged.
+
+    That costs its epochs alone: the same options give the same trial.
+    """
+    goes_on = run.holds_run and not run.finished
+    try:
+        return shared.train(config, run, judge, bars)
+    except CheckpointError as error:
+        if not goes_on:
+            raise
+        trial.set_user_attr(ANEW, _told(error))
+    with run.locked():
+        run.clear()
+    judge.begin_anew()
+    return shared.train(config, run, judge, bars)
 
 
 def _told(error: Exception) -> str:

@@ -126,6 +126,24 @@ def test_a_study_that_was_stopped_goes_on_to_the_same_trials(
     assert len(shown(out, capsys)["trials"]) == TRIALS + 1
 
 
+def test_an_unfinished_trial_with_a_damaged_checkpoint_is_begun_anew(
+    done: Path, line: list[object], tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    interrupt_the_second_trial(monkeypatch)
+    out = tmp_path / "broken"
+    assert tune(*line, "--out", out) == 130
+    spoiled = TuneFolder(out).trial(1).checkpoint
+    _damaged(spoiled)
+    capsys.readouterr()
+    assert tune("--resume", out) == 0
+    assert f"trial 1 was begun anew: {spoiled} is damaged" in capsys.readouterr().out
+    found, expected = (shown(folder, capsys)["trials"] for folder in (out, done))
+    assert f"{spoiled} is damaged" in found[1].pop("anew")
+    assert expected[1].pop("anew") == ""
+    assert found == expected
+
+
 def test_another_study_is_refused_by_name(
     done: Path, line: list[object], tmp_path: Path, fails: Callable[..., str],
     misused: Callable[..., str],

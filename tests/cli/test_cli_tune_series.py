@@ -148,6 +148,49 @@ def test_a_study_that_was_stopped_goes_on_to_the_same_trials(
     assert trials(out, capsys) == trials(done, capsys)
 
 
+@pytest.mark.parametrize("models", [None, [], {}, {"fastlstm": 3}, {"fastlstm": {"mae": "3"}}])
+def test_metrics_of_something_else_in_the_best_run_are_told(
+    models: Any, done: Path, tmp_path: Path, fails: Callable[..., str]
+) -> None:
+    out = Path(shutil.copytree(done, tmp_path / "study"))
+    metrics = out / "best" / "metrics.json"
+    metrics.write_text(json.dumps({**read(metrics), "models": models}))
+    for line in (["tune", "--show", out], ["tune", "--resume", out]):
+        told = fails(*line)
+        assert f"{metrics} is damaged: " in told
+        assert "mae" in told
+        assert "put back the one that belongs here, or remove it" in told
+
+
+def test_metrics_of_another_run_in_a_trial_are_told(
+    done: Path, tmp_path: Path, fails: Callable[..., str]
+) -> None:
+    out = Path(shutil.copytree(done, tmp_path / "study"))
+    trial = TuneFolder(out).trial(read(out / "best" / "metrics.json")["trial"])
+    shutil.rmtree(out / "best")
+    trial.metrics.write_text(json.dumps({"models": {"fastlstm": {"mae": 0.5}}}))
+    told = fails("tune", "--resume", out)
+    assert f"{trial.metrics} is damaged: it has no validation_mae; put back" in told
+
+
+def test_an_unfinished_trial_with_a_damaged_checkpoint_is_begun_anew(
+    line: list[object], done: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    interrupt_the_second_trial(monkeypatch)
+    out = tmp_path / "broken"
+    assert run(*line, "--out", out) == 130
+    spoiled = TuneFolder(out).trial(1).checkpoint
+    spoiled.write_bytes(spoiled.read_bytes()[:-9])
+    capsys.readouterr()
+    assert run("--resume", out) == 0
+    assert f"trial 1 was begun anew: {spoiled} is damaged" in capsys.readouterr().out
+    found = trials(out, capsys)
+    assert f"{spoiled} is damaged" in found[1].pop("anew")
+    assert found == [{k: v for k, v in one.items() if k != "anew" or n != 1}
+                     for n, one in enumerate(trials(done, capsys))]  # fmt: skip
+
+
 def test_a_damaged_model_of_the_best_trial_is_told_with_what_to_do(
     done: Path, tmp_path: Path, fails: Callable[..., str]
 ) -> None:
