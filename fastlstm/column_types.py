@@ -92,18 +92,29 @@ def _of_objects(
         try:
             _number(value, written)
         except (TypeError, ValueError, OverflowError) as error:
+            if _is_nested(value):
+                raise TypeError(
+                    f"{name}{place_told(place, columns)} is a {type(value).__name__}, expected a "
+                    "number: a cell holds one; put what the cells of a row hold side by side into "
+                    "an array [steps, columns], and give the list of these"
+                ) from error
             kind = TypeError if isinstance(error, TypeError) else ValueError
             raise kind(
-                f"{name}{_told(place, columns)} is {value!r:.50}, expected a number: {error}"
+                f"{name}{place_told(place, columns)} is {value!r:.50}, expected a number: {error}"
             ) from error
     raise AssertionError("one of the values was no number")
 
 
-def _told(place: tuple[int, ...], columns: Sequence[str]) -> str:
+def place_told(place: Sequence[int], columns: Sequence[str]) -> str:
     """Return where a value of an array is, by its column's name if it is in a table."""
-    at = f"[{', '.join(map(str, place))}]" if place else ""
-    named = len(place) == 2 and place[1] < len(columns)
-    return f"{at} in the column {columns[place[1]]!r:.60}" if named else at
+    at = f"[{', '.join(map(str, place))}]" if len(place) else ""
+    named = len(place) > 1 and place[-1] < len(columns)
+    return f"{at} in the column {columns[place[-1]]!r:.60}" if named else at
+
+
+def _is_nested(value: Any) -> bool:
+    """Whether what a cell holds is a whole series."""
+    return isinstance(value, (list, tuple)) or getattr(value, "ndim", 0) > 0
 
 
 def _number(value: Any, written: bool) -> float:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastlstm.column_names import names_of
+from fastlstm.column_types import place_told
 from fastlstm.forecast.index import stamps_of_index
 from fastlstm.forecast.season import filled
 from fastlstm.forecast.stamps import (
@@ -139,10 +140,9 @@ def read_known(
         raise ValueError(f"{name} has {len(values)} rows, expected {rows}")
     wrong = ~np.isfinite(values)
     if wrong.any():
-        at = np.argwhere(wrong)[0]
-        raise ValueError(
-            f"{name}[{at[0]}, {at[1]}] is {values[tuple(at)]}, expected a finite number"
-        )
+        at = tuple(map(int, np.argwhere(wrong)[0]))
+        where = place_told(at, names_of(X))
+        raise ValueError(f"{name}{where} is {values[at]}, expected a finite number")
     return values
 
 

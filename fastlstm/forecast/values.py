@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastlstm.column_names import names_of
-from fastlstm.column_types import as_array, as_floats, refuse_times
+from fastlstm.column_types import as_array, as_floats, place_told, refuse_times
 from fastlstm.kernels.masked import is_masked
 
 Floats = NDArray[np.float64]
@@ -71,8 +71,13 @@ def read_targets(name: str, values: Any) -> Floats:
     ValueError if one is infinite, or if they differ in digits that float64 does not have.
     """
     found = read_numbers(name, values)
-    if np.isinf(found).any():
-        raise ValueError(f"{name} holds infinite numbers, expected finite ones or NaN")
+    wrong = np.isinf(found)
+    if wrong.any():
+        place = tuple(map(int, np.argwhere(wrong)[0]))[: max(np.ndim(values), 1)]
+        where = place_told(place, names_of(values))
+        raise ValueError(
+            f"{name} holds infinite numbers, first in {name}{where}, expected finite ones or NaN"
+        )
     if len(found):
         _check_digits(name, unmasked(values), found)
     return found

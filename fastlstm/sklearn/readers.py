@@ -22,7 +22,7 @@ from fastlstm.kernels.masked import refuse_masked
 from fastlstm.linear import TokenRows
 from fastlstm.nn.module import Array
 from fastlstm.sklearn.data import Data
-from fastlstm.sklearn.finite import ANY_TYPE, finite_floats
+from fastlstm.sklearn.finite import ANY_TYPE, check_finite, finite_floats
 from fastlstm.sklearn.scale import mean_and_scale
 from fastlstm.text import UNK, Encoded, Vocabulary
 from fastlstm.text.marks import tokens_with_marks
@@ -263,13 +263,13 @@ def find_numbers(X: Any, estimator: Any, learned: NumberReader | None = None) ->
         for n, row in enumerate(X):
             refuse_times(f"X[{n}]", row)
         if np.ndim(X[0]) and not _is_rectangle(X):
-            return _concatenate(X, estimator)
+            return _concatenate(X)
     elif getattr(X, "ndim", 2) == 3:
         X = check_array(X, allow_nd=True, estimator=estimator, input_name="X", **ANY_TYPE)
         N, T, F = X.shape
         if not T * F:
             raise ValueError(f"X has shape {X.shape}, expected at least one step and one feature")
-        values = finite_floats("X", X, estimator)
+        values = finite_floats("X", X)
         return Numbers(values.reshape(N * T, F), np.full(N, T))
     if getattr(X, "ndim", 2) > 3:
         raise ValueError(f"X has shape {X.shape}, expected (N, steps) or (N, steps, features)")
@@ -279,11 +279,11 @@ def find_numbers(X: Any, estimator: Any, learned: NumberReader | None = None) ->
     if learned is None or learned.table:
         validate_data(estimator, X, reset=learned is None, skip_check_array=True)
     N, T = found.shape
-    values = finite_floats("X", found, estimator, columns)
+    values = finite_floats("X", found, columns)
     return Numbers(values.reshape(N * T, 1), np.full(N, T), table=True)
 
 
-def _concatenate(rows: list[Any], estimator: Any) -> Numbers:
+def _concatenate(rows: list[Any]) -> Numbers:
     """Return ragged rows as sequences."""
     arrays: list[Array] = []
     names = names_of(rows[0])
@@ -305,8 +305,14 @@ def _concatenate(rows: list[Any], estimator: Any) -> Numbers:
                 f"X[{n}] has {array.shape[1]} features a step, X[0] has {arrays[0].shape[1]}"
             )
     values = np.concatenate(arrays)
-    assert_all_finite(values, input_name="X", estimator_name=type(estimator).__name__)
     lengths = np.array([len(array) for array in arrays], dtype=np.int64)
+
+    def placed(at: tuple[int, ...]) -> tuple[int, ...]:
+        row = int(np.searchsorted(np.cumsum(lengths), at[0], side="right"))
+        step = at[0] - int(lengths[:row].sum())
+        return (row, step, *at[1:]) if np.ndim(rows[row]) > 1 else (row, step)
+
+    check_finite("X", values, names, placed)
     return Numbers(values, lengths, names=names)
 
 

@@ -12,6 +12,8 @@ pytest.importorskip("sklearn", minversion="1.6")
 
 from estimator_data import opinions, slopes, small
 
+from fastlstm.sklearn import LSTMClassifier, LSTMRegressor
+
 TEXTS = ["a", "b", "c", "d"]
 Y = [0, 1, 0, 1]
 
@@ -118,3 +120,41 @@ def test_wrong_parameters(options: dict[str, Any], error: type[Exception], messa
 def test_training_that_diverges_is_told() -> None:
     with pytest.raises(FloatingPointError, match="try a smaller learning rate"):
         small(epochs=5, lr=1e38, clip=0).fit(*slopes())
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_what_is_not_finite_is_told_by_its_place(value: float) -> None:
+    pandas = pytest.importorskip("pandas")
+    what = "NaN" if np.isnan(value) else "infinity"
+    table, cube = np.ones((4, 3)), np.ones((4, 2, 3))
+    table[2, 1] = cube[3, 1, 0] = value
+    ragged = [np.ones((3, 2)), np.ones((2, 2)), np.array([[1, 2], [3, value]]), np.ones((1, 2))]
+    flat = [np.ones(3), np.ones(2), np.array([1, value]), np.ones(1)]
+    for X, place in (
+        (table, r"\[2, 1\]:"),
+        (pandas.DataFrame(table, columns=["a", "b", "c"]), r"\[2, 1\] in the column 'b':"),
+        (pandas.DataFrame(table), r"\[2, 1\] in the column '1':"),
+        (cube, r"\[3, 1, 0\]:"),
+        (ragged, r"\[2, 1, 1\]:"),
+        (flat, r"\[2, 1\]:"),
+        (
+            [pandas.DataFrame(one, columns=["u", "v"]) for one in ragged],
+            r"\[2, 1, 1\] in the column 'v':",
+        ),
+    ):
+        for estimator in (LSTMClassifier(epochs=1), LSTMRegressor(epochs=1)):
+            with pytest.raises(ValueError, match=rf"Input X contains {what}, first in X{place}"):
+                estimator.fit(X, [0, 1, 0, 1])
+
+
+def test_tables_of_whole_series_are_refused_in_a_line() -> None:
+    pandas = pytest.importorskip("pandas")
+    series = [pandas.Series(np.ones(5)) for _ in range(4)]
+    for cells in (series, [np.ones(5)] * 4, [[1.0] * 5] * 4):
+        X = pandas.DataFrame({"dim_0": cells, "dim_1": cells})
+        told = r"X\[0, 0\] in the column 'dim_0' is a \w+, expected a number: a cell holds one; put"
+        with pytest.raises(TypeError, match=told) as error:
+            LSTMRegressor(epochs=1).fit(X, [0, 1, 0, 1])
+        assert "\n" not in str(error.value)
+    stacked = [np.stack(list(row), axis=1) for row in X.to_numpy()]
+    LSTMRegressor(epochs=1).fit(stacked, [0, 1, 0, 1])

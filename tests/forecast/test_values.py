@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from fastlstm.forecast import find_season, naive_error, seasonal_naive
-from fastlstm.forecast.series import read_series
+from fastlstm.forecast.series import read_known, read_series
 from fastlstm.forecast.stamps import as_stamps
+from fastlstm.forecast.values import read_targets
 
 
 def test_what_is_masked_is_missing() -> None:
@@ -86,3 +87,14 @@ def test_naive_forecasts_of_lists_and_of_what_has_none() -> None:
         seasonal_naive([1.0], 0)
     with pytest.raises(ValueError, match="season is 0, expected at least 1"):
         naive_error([1.0, 2], 0)
+
+
+def test_what_is_not_finite_is_told_by_its_column() -> None:
+    pandas = pytest.importorskip("pandas")
+    table = pandas.DataFrame({"p": np.arange(3.0), "q": [1.0, np.inf, 2.0]})
+    with pytest.raises(ValueError, match=r"y holds infinite .* y\[1, 1\] in the column 'q',"):
+        read_targets("y", table)
+    with pytest.raises(ValueError, match=r"first in y\[1\], expected"):
+        read_targets("y", table["q"])
+    with pytest.raises(ValueError, match=r"X\[1, 1\] in the column 'q' is inf"):
+        read_known("X", table, 3)
