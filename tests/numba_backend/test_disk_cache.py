@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import enum
 import os
 import shutil
 import subprocess
 import sys
+import types
 from pathlib import Path
 from typing import Any
 
@@ -129,6 +131,24 @@ def test_a_folder_that_cannot_be_made_is_told_once(tmp_path: Path) -> None:
     assert error.count("set FASTLSTM_CACHE to a folder that can be written to") == 1
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_what_is_no_file_is_told_once_and_not_waited_for(written: Path, tmp_path: Path) -> None:
+    """A named pipe without a writer, and folders in the place of the files."""
+    shutil.copytree(written, tmp_path, dirs_exist_ok=True)
+    whole = sorted((tmp_path / "numba").iterdir())
+    for path in whole:
+        path.unlink()
+        path.mkdir()
+    made, error = compile_in_a_process(tmp_path)
+    assert made == COMPILED
+    assert error.count("compiled code cannot be kept on disk") == 1
+    for path in whole:
+        path.rmdir()
+        os.mkfifo(path)
+    assert compile_in_a_process(tmp_path) == (COMPILED, "")
+    assert compile_in_a_process(tmp_path) == ([], "")
+
+
 def name_of(*functions: Any, of: Any = None, signature: Any = (), processor: Any = "") -> Any:
     from fastlstm.kernels.numba.cache import _name_of
 
@@ -173,8 +193,85 @@ def test_the_name_holds_all_that_matters(monkeypatch: pytest.MonkeyPatch) -> Non
     assert name_of(make()) == names[0]
 
 
-def test_what_cannot_be_described_is_not_cached() -> None:
-    assert name_of(make(captured=object())) is None
+def made_of(code: str, **outside: Any) -> Any:
+    """Return the function f of some code."""
+    there = {"__name__": "made", **outside}
+    exec(code, there)
+    return there["f"]
+
+
+def module_with(**attributes: Any) -> types.ModuleType:
+    module = types.ModuleType("settings")
+    vars(module).update(attributes)
+    return module
+
+
+class Rate(enum.IntEnum):
+    SLOW = 1
+
+
+@pytest.mark.parametrize(
+    "pair",
+    [
+        [made_of("def f(x): return s.rate * x", s=module_with(rate=r)) for r in (1, 2)],
+        [
+            made_of("def f(x): return s.t.rate * x", s=module_with(t=module_with(rate=r)))
+            for r in (1, 2)
+        ],
+        [made_of("def f(x): return s.g(x)", s=module_with(g=make(captured=r))) for r in (1.0, 2.0)],
+        [made_of(f"def f(x, k={r}): return k * x") for r in (1, 2)],
+        [made_of(f"def f(x, *, k={r}): return k * x") for r in (1, 2)],
+        [made_of(f"def f(x): return (lambda y: {r} * y)(x)") for r in (1.5, 2.5)],
+        [made_of("def f(x): return (lambda y: k * y)(x)", k=r) for r in (1, 2)],
+        [made_of("def f(x): return a * x + b", a=a, b=b) for a, b in ((1, 23), (12, 3))],
+        [made_of("def f(x): return a * x + b", a=a, b=b) for a, b in ((1, 1.0), (1.0, 1))],
+        [made_of("def f(x): return k[1] * x", k=k) for k in ((1, (2, 3)), ((1, 2), 3))],
+    ],
+)
+def test_functions_that_compute_otherwise_have_other_names(pair: list[Any]) -> None:
+    one, other = (name_of(function) for function in pair)
+    assert one is not None
+    assert other is not None
+    assert one != other
+
+
+def test_options_of_numba_are_in_the_name() -> None:
+    import numba
+
+    names = [name_of(numba.njit(error_model=model)(leaky)) for model in ("numpy", "python")]
+    assert len({*names, name_of(leaky)}) == 3
+
+
+def test_a_function_with_one_inside_keeps_its_name() -> None:
+    code = "def f(x): return (lambda y: 2 * y)(x)"
+    assert name_of(made_of(code)) == name_of(made_of(code)) is not None
+
+
+@pytest.mark.parametrize("held", [object(), Rate, module_with(rate=[1])])
+def test_what_cannot_be_described_is_not_cached(held: Any) -> None:
+    """The members of a class may change under the same name."""
+    assert name_of(made_of("def f(x): return s.rate * x", s=held)) is None
+
+
+def test_a_changed_module_is_compiled_anew(tmp_path: Path) -> None:
+    """What a cell takes from a module of constants is in its code."""
+    (tmp_path / "cells.py").write_text(
+        "from fastlstm.custom import custom_cell, tanh\n"
+        "import settings\n"
+        "def forward(z, h):\n    a = tanh(z)\n    return settings.RATE * a, a\n"
+        "def backward(dh, a):\n    return settings.RATE * dh * (1 - a * a), 0.0 * dh\n"
+        "Made = custom_cell('Made', gates=('z',), forward=forward, backward=backward,"
+        " keeps=('a',))\n"
+        "import numpy as np\n"
+        "layer = Made(2, 3, rng=0)\n"
+        "y, _ = layer(np.ones((1, 1, 2), 'f4'))\n"
+        "z = layer.weight_ih_l0.data.sum(1) + layer.bias_ih_l0.data + layer.bias_hh_l0.data\n"
+        "np.testing.assert_allclose(y[0, 0], settings.RATE * np.tanh(z), rtol=1e-5)\n"
+    )
+    for rate in (0.5, 0.25):
+        (tmp_path / "settings.py").write_text(f"RATE = {rate}\n")
+        code = f"import sys; sys.dont_write_bytecode = True; sys.path.insert(0, {str(tmp_path)!r})"
+        compile_in_a_process(tmp_path / "cache", f"{code}\nimport cells")
 
 
 def test_arguments_of_other_types_are_refused() -> None:

@@ -33,8 +33,9 @@ from numba.core.serialize import dumps
 from numba.core.types import BaseTuple, int64
 
 from fastlstm.files.cache import cache_folder
+from fastlstm.files.opening import open_file
 from fastlstm.files.writing import replacing
-from fastlstm.kernels import activations
+from fastlstm.kernels import activations, rows
 from fastlstm.kernels.numba.jit import OPTIONS, jit
 from fastlstm.kernels.numba.workers import in_parts
 from fastlstm.kernels.reference import logistic
@@ -94,7 +95,14 @@ class _Cache:
     ----------
     title : of the function, for people.
     name : of its file; None to keep nothing.
+
+    Attributes
+    ----------
+    warned : whether this process has said that it can keep nothing; each file has an error of its
+        own.
     """
+
+    warned = False
 
     def __init__(self, title: str, name: str | None) -> None:
         self._title, self._name = title, name
@@ -103,7 +111,8 @@ class _Cache:
         """Return what the file holds; None if there is none, or it is damaged."""
         if self._name is not None:
             try:
-                content = self._path().read_bytes()
+                with open_file(self._path()) as file:  # a named pipe would never end
+                    content = file.read()
                 if content[:DIGEST] == hashlib.sha256(content[DIGEST:]).digest():
                     return CompileResult._rebuild(target, *pickle.loads(content[DIGEST:]))
             except (OSError, ValueError):  # ValueError: the name of a folder that cannot be one
@@ -122,7 +131,9 @@ class _Cache:
             with replacing(path) as file:
                 file.write(hashlib.sha256(content).digest() + content)
         except (OSError, ValueError) as error:
-            _warn_uncached(str(error))
+            if not _Cache.warned:
+                _Cache.warned = True
+                _warn_uncached(str(error))
 
     def _path(self) -> Path:
         return folder() / f"{self._name}.bin"
@@ -140,7 +151,6 @@ def _tell_once() -> None:
     LOG.warning("fastlstm: Numba compiles for this processor, which takes some seconds, once")
 
 
-@cache
 def _warn_uncached(why: str) -> None:
     warnings.warn(
         f"compiled code cannot be kept on disk and is made anew by each process ({why}); "
@@ -155,7 +165,7 @@ def _sources() -> bytes:
     """Hash of this package's sources, of those that it compiles of others, and of what does so."""
     versions = (sys.version, numba.__version__, llvmlite.__version__, np.__version__)
     digest = hashlib.sha256(repr(versions).encode())
-    shared = (Path(inspect.getfile(source)) for source in (activations, logistic))
+    shared = (Path(inspect.getfile(source)) for source in (activations, logistic, rows))
     for path in (*shared, *sorted(Path(__file__).parent.glob("*.py"))):
         digest.update(path.read_bytes())
     return digest.digest()
@@ -166,35 +176,85 @@ def _name_of(
 ) -> str | None:
     """Return a hash of all that compiled code depends on; None if it cannot be told."""
     digest = hashlib.sha256(_sources())
-    digest.update(repr((function.__qualname__, signature, processor)).encode())
+
+    def write(part: bytes) -> None:  # with its size: "1", "23" are not "12", "3"
+        digest.update(b"%d:%b" % (len(part), part))
+
+    write(repr((function.__qualname__, signature, processor)).encode())
     try:
         for part in inner:
-            _describe(part, digest.update, set())
+            _describe(part, write, set())
     except TypeError:
         return None
     return digest.hexdigest()
 
 
-def _describe(value: Any, write: Callable[[bytes], None], seen: set[int]) -> None:
-    """Write all that the compiled form of a value depends on."""
-    value = getattr(value, "py_func", value)  # of a function compiled by Numba
-    if isinstance(value, types.FunctionType):
-        if id(value) in seen:
-            return
-        seen.add(id(value))
-        # Its module too: what is loaded again looks for its globals there.
-        write(f"{value.__module__}.{value.__qualname__}".encode())
-        code = value.__code__
-        for part in (code.co_code, code.co_consts, code.co_names, code.co_varnames):
-            write(repr(part).encode())
-        for cell in value.__closure__ or ():
-            _describe(cell.cell_contents, write, seen)
-        for name in code.co_names:
-            if name in value.__globals__:
-                _describe(value.__globals__[name], write, seen)
-    elif isinstance(value, (types.ModuleType, types.BuiltinFunctionType, type)):
+def _describe(
+    value: Any, write: Callable[[bytes], None], seen: set[Any], names: frozenset[str] = frozenset()
+) -> None:
+    """Write all that the compiled form of a value depends on.
+
+    `names` are those that the code which holds the value uses: of a module only these matter.
+    Raises TypeError for a value of which this is not known.
+    """
+    options = getattr(value, "targetoptions", {}), getattr(value, "locals", {})
+    function = getattr(value, "py_func", value)  # of a function compiled by Numba
+    if isinstance(function, types.FunctionType):
+        write(f"{function.__module__}.{function.__qualname__}".encode())
+        if (id(value), None) not in seen:
+            seen.add((id(value), None))
+            if function is not value:
+                write(repr([sorted(part.items()) for part in options]).encode())
+            _describe_function(function, write, seen)
+    elif isinstance(value, types.ModuleType):
         write(value.__name__.encode())
-    elif isinstance(value, (int, float, str, bytes, tuple, np.generic, type(None))):
-        write(repr(value).encode())
+        if (id(value), names) not in seen and not _is_hashed(value.__name__):
+            seen.add((id(value), names))
+            for name in sorted(names & vars(value).keys()):
+                write(name.encode())
+                _describe(getattr(value, name), write, seen, names)
+    elif isinstance(value, (types.BuiltinFunctionType, type)) and _is_hashed(value.__module__):
+        write(f"{value.__module__}.{value.__qualname__}".encode())
+    elif isinstance(value, tuple):
+        write(f"{type(value).__qualname__} of {len(value)}".encode())
+        for part in value:
+            _describe(part, write, seen, names)
+    elif isinstance(value, (int, float, complex, str, bytes, np.generic, type(None))):
+        write(f"{type(value).__qualname__} {value!r}".encode())
     else:
         raise TypeError(f"{type(value).__name__} cannot be described")
+
+
+def _describe_function(
+    function: types.FunctionType, write: Callable[[bytes], None], seen: set[Any]
+) -> None:
+    """Write the code of a function, its defaults, and what it takes from outside."""
+    names = _describe_code(function.__code__, write)
+    keywords = function.__kwdefaults__ or {}
+    _describe((function.__defaults__, *sorted(keywords.items())), write, seen, names)
+    for cell in function.__closure__ or ():
+        _describe(cell.cell_contents, write, seen, names)
+    for name in sorted(names & function.__globals__.keys()):
+        write(name.encode())
+        _describe(function.__globals__[name], write, seen, names)
+
+
+def _describe_code(code: types.CodeType, write: Callable[[bytes], None]) -> frozenset[str]:
+    """Write code with that of the functions inside, and return the names that it looks up."""
+    names = frozenset(code.co_names)
+    arguments = code.co_argcount, code.co_kwonlyargcount, code.co_flags
+    variables = code.co_varnames, code.co_freevars, code.co_cellvars
+    for part in (code.co_code, arguments, code.co_names, *variables, len(code.co_consts)):
+        write(repr(part).encode())
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):  # its repr would tell where it lies in memory
+            names |= _describe_code(constant, write)
+        else:
+            write(repr(constant).encode())
+    return names
+
+
+def _is_hashed(module: str | None) -> bool:
+    """Whether a module is of what `_sources` knows the version of."""
+    top = (module or "").partition(".")[0]
+    return top in sys.stdlib_module_names or top in ("numba", "llvmlite", "numpy")
