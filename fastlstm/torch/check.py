@@ -89,10 +89,24 @@ def check_weights(name: str, weights: Iterable[Tensor | None], dtype: torch.dtyp
 
 def check_tensor(name: str, what: str, value: object, dtype: torch.dtype) -> Tensor:
     """Return `value` after checking that it is a dense CPU tensor of `dtype`."""
+    found = _check_place(name, what, value)
+    if found.dtype is dtype:
+        return found
+    if what == "input":
+        raise RuntimeError(
+            f"{name}: input dtype ({found.dtype}) does not match weight dtype ({dtype}). "
+            f"Convert input: input.to({dtype})"
+        )
+    raise RuntimeError(
+        f"{name}: {what} has dtype {found.dtype}, expected {dtype}, that of the parameters: "
+        f"convert it with .to({dtype})"
+    )
+
+
+def _check_place(name: str, what: str, value: object) -> Tensor:
+    """Return `value` after checking that it is a dense CPU tensor."""
     if not isinstance(value, Tensor):
         raise TypeError(f"{name}: {what} is a {type(value).__name__}, expected a tensor")
-    if value.is_cpu and value.dtype is dtype and value.layout is torch.strided:
-        return value
     if not value.is_cpu:
         raise RuntimeError(
             f"{name}: Input, hidden and parameter tensors are not at the same device: {what} is "
@@ -100,20 +114,7 @@ def check_tensor(name: str, what: str, value: object, dtype: torch.dtype) -> Ten
             f"torch.nn.{name} with everything on {value.device}"
         )
     _check_dense(name, what, value)
-    if what != "input":
-        raise RuntimeError(
-            f"{name}: {what} has dtype {value.dtype}, expected {dtype}, that of the parameters: "
-            f"convert it with .to({dtype})"
-        )
-    if name == "Linear":
-        raise ValueError(
-            f"Linear: input dtype ({value.dtype}) does not match weight dtype ({dtype}). "
-            f"Convert input: input.to({dtype})"
-        )
-    raise ValueError(
-        f"RNN input dtype ({value.dtype}) does not match weight dtype ({dtype}). "
-        f"Convert input: input.to({dtype}), or convert model: model.to({value.dtype})"
-    )
+    return value
 
 
 def _check_dense(name: str, what: str, t: Tensor) -> None:
@@ -125,6 +126,12 @@ def _check_dense(name: str, what: str, t: Tensor) -> None:
 
 def check_input(name: str, x: Any, dtype: torch.dtype, size: int, axes: tuple[int, ...]) -> None:
     """Check the input of a sequence module: a tensor of one of these numbers of axes."""
+    if isinstance(x, Tensor) and x.dtype is not dtype and axes != (2,):
+        _check_place(name, "input", x)
+        raise ValueError(  # as torch has here alone
+            f"RNN input dtype ({x.dtype}) does not match weight dtype ({dtype}). "
+            f"Convert input: input.to({dtype}), or convert model: model.to({x.dtype})"
+        )
     check_tensor(name, "input", x, dtype)
     if x.dim() not in axes:
         if axes == (2,):

@@ -12,7 +12,13 @@ import torch
 from torch.nn.utils.rnn import PackedSequence
 
 from fastlstm.torch.compiler import look_into
-from fastlstm.torch.dispatch import Unscripted, outside_kernels, symbolic_call, takes_operators
+from fastlstm.torch.dispatch import (
+    Unscripted,
+    outside_kernels,
+    symbolic_call,
+    takes_operators,
+    uncompiled,
+)
 from fastlstm.torch.packed import padded_in_graph
 from fastlstm.torch.precision import Precise
 from fastlstm.torch.reset import Cuts, check_reset_at, reset_step
@@ -77,7 +83,7 @@ class _Sequence(Unscripted, Precise, torch.nn.RNNBase):
         if traced is not None:
             return traced
         if outside_kernels(self, input, hx, lengths, cuts):
-            answer = super().forward(input, hx)
+            answer = run_torch(self, input, hx)
             if lengths is not None or cuts is not None:
                 check_beside(self, input, lengths, cuts)
             return answer
@@ -89,6 +95,23 @@ class _Sequence(Unscripted, Precise, torch.nn.RNNBase):
         """
         state: dict[str, Any] = super().__getstate__()
         return {name: value for name, value in state.items() if name not in NOT_COPIED}
+
+
+def run_torch(module: _Sequence, input: Any, hx: Any) -> Any:
+    """Return what torch's own module answers.
+
+    torch.compile is kept out of it where there are no rows or no steps: what it made of an empty
+    batch ended the process, and for no steps it had numbers that nobody wrote.
+    """
+    empty = isinstance(input, torch.Tensor) and not input.numel()
+    if empty and torch.compiler.is_compiling() and not torch.compiler.is_exporting():
+        return _run_uncompiled(module, input, hx)
+    return super(_Sequence, module).forward(input, hx)
+
+
+@uncompiled
+def _run_uncompiled(module: _Sequence, input: Any, hx: Any) -> Any:
+    return super(_Sequence, module).forward(input, hx)
 
 
 class LSTM(_Sequence, torch.nn.LSTM):

@@ -29,7 +29,12 @@ class Precise(torch.nn.Module):
     # Of the class, not looked up in a module's dict: compiled code looks again at attributes.
     _precision = DEFAULT
 
-    def __init__(self, *args: Any, precision: str = DEFAULT, **options: Any) -> None:
+    # device by its name: torch.nn.utils.skip_init asks for it in the signature
+    def __init__(
+        self, *args: Any, device: Any = None, precision: str = DEFAULT, **options: Any
+    ) -> None:
+        if device is not None:  # else it may be among args
+            options["device"] = device
         super().__init__(*args, **options)
         if precision != DEFAULT:
             self.precision = precision

@@ -70,3 +70,21 @@ def test_a_copy_of_compiled_quantized_modules() -> None:
     module = ft.quantize_dynamic(torch.nn.Sequential(torch.nn.Linear(I, H)))[0]
     module.compile(backend="eager")
     assert pickle.loads(pickle.dumps(module))._compiled_call_impl is None
+
+
+@pytest.mark.parametrize("name", ["LSTM", "GRU", "RNN"])
+def test_compiled_calls_without_rows_or_steps(name: str) -> None:
+    """torch's own module answers, which the compiler cannot look into: it ended the process."""
+    theirs, ours = pair(name, I, H)
+    function = compiled(ours)
+    x = torch.zeros(T, 0, I, requires_grad=True)
+    found = function(x)[0]
+    found.sum().backward()
+    assert found.shape == theirs(x)[0].shape == (T, 0, H)
+    assert x.grad is not None
+    for grad in (True, False):
+        with torch.set_grad_enabled(grad):
+            with pytest.raises(RuntimeError, match="sequence length to be larger than 0"):
+                function(torch.zeros(0, N, I))
+            x = torch.ones(T, N, I)
+            assert_close(function(x)[0], theirs(x)[0], 1e-5, "output")

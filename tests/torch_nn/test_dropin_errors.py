@@ -115,7 +115,7 @@ class TestSequences:
         bad = PackedSequence(DATA[:, :1], SIZES)
         refused(RuntimeError, "must be equal to input_size. Expected 2, got 1", module, bad)
         bad = PackedSequence(DATA.double(), SIZES)
-        refused(ValueError, "RNN input dtype .torch.float64. does not match", module, bad)
+        refused(RuntimeError, f"{name}: input dtype .torch.float64. does not match", module, bad)
         for sizes in ([2, 3, 2], [0, 0], [4, 4, -1], []):
             bad = PackedSequence(DATA, torch.tensor(sizes, dtype=torch.int64))
             refused(ValueError, "start above 0 and never increase", module, bad)
@@ -185,7 +185,9 @@ class TestCells:
     def test_others(self, name: str) -> None:
         module, x, h = getattr(ft, name)(I, H), X[0], H0[0]
         refused(TypeError, f"{name}: input is a list, expected a tensor", module, [1])
-        refused(ValueError, "RNN input dtype .torch.float64. does not match", module, x.double())
+        for dtype in (F64, torch.int64, torch.bfloat16):
+            say = f"{name}: input dtype .{dtype}. does not match weight dtype"
+            refused(RuntimeError, say, module, x.to(dtype))
         refused(RuntimeError, "hx.* has dtype torch.float64", module, x, hx(name, h.double()))
         refused(RuntimeError, "input is on meta, the parameters on cpu", module, x.to("meta"))
         refused(RuntimeError, "hx.* is on meta, the par", module, x, hx(name, h.to("meta")))

@@ -297,3 +297,20 @@ def test_number_of_threads_is_fastlstms(threads: None, monkeypatch: pytest.Monke
     assert ft.explain(ft.GRU(I, H), draw(T, N, I)).threads == fastlstm.get_num_threads()
     fastlstm.set_num_threads(3)
     assert ft.explain(ft.GRU(I, H), draw(T, N, I)).threads == 3
+
+
+@every
+def test_skipped_initialization(name: str) -> None:
+    """torch asks for device in the signature."""
+    module = torch.nn.utils.skip_init(getattr(ft, name), I, H, bias=False, dtype=F64)
+    assert {(p.device.type, p.dtype) for p in module.parameters()} == {("cpu", F64)}
+    kept = torch.nn.utils.skip_init(getattr(ft, name), I, H, precision="bfloat16", device="cpu")
+    assert kept.precision == "bfloat16"
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_a_device_by_position(name: str) -> None:
+    options = (True, "tanh", "meta") if name == "RNNCell" else (True, "meta")
+    assert getattr(ft, name)(I, H, *options).weight_ih.is_meta
+    with pytest.raises(TypeError, match="device"):
+        getattr(ft, name)(I, H, *options, device="cpu")
