@@ -156,7 +156,8 @@ def _read(request: Request, arrived: Arrivals, given_up: threading.Event) -> Non
     It runs in its own thread, as looking up a name or a single read may take without limit.
     """
     try:
-        with urlopen(request, timeout=READ_SECONDS) as response:
+        # this limit only ends the thread: who waits for the queue has limits of its own
+        with urlopen(request, timeout=OPEN_SECONDS + READ_SECONDS) as response:
             arrived.put(response)
             chunk = b"not yet"
             while chunk and not given_up.is_set():

@@ -225,6 +225,14 @@ def test_a_server_that_says_nothing_is_not_waited_for(server, target, monkeypatc
         fetch(server.url, target, sha256=SHA256)
 
 
+def test_a_slow_answer_is_not_a_slow_body(server, target, monkeypatch):
+    monkeypatch.setattr(module, "READ_SECONDS", 0.1)
+    monkeypatch.setattr(module, "LEAST_BYTES", 0)
+    server.silence = 0.5
+    fetch(server.url, target, sha256=SHA256)
+    assert server.asked == [None]
+
+
 def test_an_endless_body_is_cut_off_and_not_kept(server, target, monkeypatch):
     monkeypatch.setattr(module, "MOST_BYTES", 3_000_000)
     server.endless = True
@@ -237,7 +245,7 @@ def test_an_endless_body_is_cut_off_and_not_kept(server, target, monkeypatch):
 def test_a_drip_ends_after_some_tries(server, target, monkeypatch, stalls):
     monkeypatch.setattr(module, "READ_SECONDS", 0.1)
     server.drip, server.stalls = 500, stalls
-    with pytest.raises(DownloadError, match=r"broke off after \d+ bytes \((.* 0.1 s|timed out)\)"):
+    with pytest.raises(DownloadError, match=r"broke off after \d+ bytes \(\d+ bytes in 0.1 s\)"):
         fetch(server.url, target, sha256=SHA256)
     assert len(server.asked) == module.ATTEMPTS
     assert names(target) == ["file.bin.part"]
@@ -249,7 +257,7 @@ def test_a_line_that_stalls_again_and_again_gets_to_the_end(server, target, monk
     server.drip, server.stalls = 200_000, True  # fewer than a piece that is read
     fetch(server.url, target, sha256=SHA256)
     assert target.read_bytes() == CONTENT
-    assert server.asked == [None, *(f"bytes={n}00000-" for n in (2, 4, 6, 8))]
+    assert len(server.asked) >= 5  # more if a busy machine cuts one of them short
 
 
 @pytest.mark.parametrize("length", ["many", "-5"])
