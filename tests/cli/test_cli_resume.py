@@ -5,15 +5,14 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 from ctrl_c import pressing
+from outside import interrupted
 from topics import read, rows, timeless, train, words, write_csv
 
 from fastlstm.cli import main
@@ -151,7 +150,7 @@ def test_a_real_ctrl_c_from_outside(data: Path, tmp_path: Path) -> None:
     out, expected = tmp_path / "broken", tmp_path / "whole"
     train(data, expected, **options)
     command = [sys.executable, "-m", "fastlstm"]
-    printed, told = interrupted([*command, *words(data, out, **options), "--json"], out)
+    printed, told = interrupted([*command, *words(data, out, **options), "--json"], out, 60)
     assert printed == ""
     assert f"fastlstm train --resume {out}" in told
     assert "Traceback" not in told
@@ -159,19 +158,3 @@ def test_a_real_ctrl_c_from_outside(data: Path, tmp_path: Path) -> None:
     assert 0 < state["history"]["step"] < 60 * 5
     subprocess.run([*command, "train", "--resume", str(out), "--quiet"], check=True)
     assert same_result(expected, out)
-
-
-def interrupted(command: list[str], out: Path) -> tuple[str, str]:
-    """Return what a run prints that is interrupted; one that ends before that is begun again."""
-    pipe = subprocess.PIPE
-    for _ in range(20):
-        with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True) as process:
-            while not (out / "checkpoint.safetensors").exists() and process.poll() is None:
-                time.sleep(0.01)
-            process.send_signal(signal.SIGINT)
-            printed, told = process.communicate(timeout=600)
-        if process.returncode:
-            assert process.returncode == 130, told
-            return printed, told
-        shutil.rmtree(out)
-    raise AssertionError("the run always ended before it could be interrupted")

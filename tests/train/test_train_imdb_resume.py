@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from ctrl_c import pressing
+from outside import interrupted
 from tiny_imdb import arguments, read, read_lines, timeless, train
 
 from fastlstm.train import checkpoint, trainer
@@ -261,25 +260,10 @@ def test_a_real_ctrl_c_from_outside(reviews: Path, tmp_path: Path) -> None:
     out, expected = tmp_path / "broken", tmp_path / "whole"
     train(reviews, expected, **options)
     command = [sys.executable, "-m", "fastlstm.train_imdb"]
-    told = interrupted([*command, *arguments(reviews, out, **options)], out)
+    _, told = interrupted([*command, *arguments(reviews, out, **options)], out, 60)
     assert f"train_imdb --resume {out}" in told
     assert "Traceback" not in told
     state = checkpoint.load(out / "checkpoint.safetensors", "training state")[1]
     assert 0 < state["history"]["step"] < read(expected / "metrics.json")["epochs"] * 4
     assert subprocess.run([*command, "--resume", str(out)], check=True).returncode == 0
     assert same_result(expected, out)
-
-
-def interrupted(command: list[str], out: Path) -> str:
-    """Return what a run says that is interrupted; one that ends before that is begun again."""
-    for _ in range(20):
-        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
-            while not (out / "checkpoint.safetensors").exists() and process.poll() is None:
-                time.sleep(0.01)
-            process.send_signal(signal.SIGINT)
-            _, told = process.communicate(timeout=600)
-        if process.returncode:
-            assert process.returncode == 130, told
-            return told
-        shutil.rmtree(out)
-    raise AssertionError("the run always ended before it could be interrupted")
