@@ -28,7 +28,7 @@ class Ended(NamedTuple):
     err: str
 
 
-SECONDS = 240  # after which a program is ended: no test is to hang
+SECONDS = 600  # after which a program is ended: no test is to hang
 HERE = Path(__file__).parent
 
 

@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
-from launched import HERE, SECONDS, ended, run, start
+from launched import HERE, ended, run, start
+from outside import epochs_told, interrupted
+from standing_still import await_signal, send, standing_still
 from test_commands import IMDB, check_same_run
 
 sys.path.append(str(HERE.parent / "train"))
 from tiny_imdb import arguments, read_lines, train, write_reviews
 
 EPOCHS = 60
-MARK = "FASTLSTM_TEST_MARK"  # in the environment of a program's processes
-LIMIT = 30  # seconds in which a run has ended that one process cannot go on with
 
 both = pytest.mark.parametrize("kind", ["mpi", "torch"])
 if not sys.platform.startswith("linux"):
@@ -51,31 +50,18 @@ def unbroken(
 
 
 def begun(
-    kind: str, size: int, reviews: Path, out: Path, cache: dict[str, str]
-) -> tuple[subprocess.Popen[str], str]:
-    """Start a run and wait until some epochs are done; return it and its mark."""
-    mark = uuid4().hex
+    kind: str, size: int, reviews: Path, out: Path, cache: dict[str, str], *program: str
+) -> tuple[subprocess.Popen[str], list[int]]:
+    """Start a run, and have its processes stand still in the midst of it; return them by rank."""
     words = arguments(reviews, out, epochs=EPOCHS)
-    program = start(kind, size, *IMDB, *words, **{MARK: mark}, **cache)
-    end = time.monotonic() + SECONDS
-    while not (out / "metrics.jsonl").exists():
-        if program.poll() is not None or time.monotonic() > end:
-            raise AssertionError(ended(program))
-        time.sleep(0.02)
-    return program, mark
 
+    def started(mark: dict[str, str]) -> subprocess.Popen[str]:
+        shutil.rmtree(out, ignore_errors=True)
+        return start(kind, size, *(program or IMDB), *words, **mark, **cache)
 
-def process_of(mark: str, rank: int) -> int:
-    """Return the number of a process of a program."""
-    names = {f"{name}={rank}".encode() for name in ("PMI_RANK", "RANK")}
-    for path in Path("/proc").glob("[0-9]*/environ"):
-        try:
-            told = set(path.read_bytes().split(b"\0"))
-        except OSError:
-            continue
-        if f"{MARK}={mark}".encode() in told and told & names:
-            return int(path.parent.name)
-    raise AssertionError(f"there is no process {rank}")
+    return standing_still(
+        started, size, lambda: epochs_told(out) > 0, lambda: epochs_told(out) < EPOCHS - 1
+    )
 
 
 def resume(size: int, kind: str, out: Path, cache: dict[str, str]) -> str:
@@ -95,8 +81,10 @@ def test_ctrl_c_saves_once_and_one_process_goes_on(
     kind: str, reviews: Path, unbroken: Path, cache: dict[str, str], tmp_path: Path
 ) -> None:
     out = tmp_path / "run"
-    program, _ = begun(kind, 2, reviews, out, cache)
+    program, processes = begun(kind, 2, reviews, out, cache, str(HERE / "patient.py"))
     program.send_signal(signal.SIGINT)
+    await_signal(signal.SIGINT, processes)
+    send(signal.SIGCONT, processes)
     done = ended(program)
     assert done.returncode != 0
     assert (out / "checkpoint.safetensors").exists(), done.stderr
@@ -111,12 +99,11 @@ def test_a_killed_process_ends_the_run_and_others_go_on(
     kind: str, rank: int, reviews: Path, unbroken: Path, cache: dict[str, str], tmp_path: Path
 ) -> None:
     out = tmp_path / "run"
-    program, mark = begun(kind, 2, reviews, out, cache)
+    program, processes = begun(kind, 2, reviews, out, cache)
     known = len(read_lines(out / "metrics.jsonl"))
-    os.kill(process_of(mark, rank), signal.SIGKILL)
-    before = time.monotonic()
-    done = ended(program)
-    assert time.monotonic() - before < LIMIT
+    os.kill(processes[rank], signal.SIGKILL)
+    send(signal.SIGCONT, processes)
+    done = ended(program)  # by itself: who waits for one that is gone notices it
     assert done.returncode != 0
     told = done.stdout + done.stderr  # both launchers end the other process, and say so themselves
     assert any(word in told for word in ("KILLED", "Killed", "SIGKILL")), told
@@ -130,13 +117,8 @@ def test_a_killed_process_ends_the_run_and_others_go_on(
 def test_a_run_of_one_process_goes_on_in_two(
     kind: str, reviews: Path, unbroken: Path, cache: dict[str, str], tmp_path: Path
 ) -> None:
-    out, mark = tmp_path / "run", {MARK: uuid4().hex}
+    out = tmp_path / "run"
     command = [sys.executable, *IMDB, *arguments(reviews, out, epochs=EPOCHS)]
-    program = subprocess.Popen(command, env={**os.environ, **cache, **mark})
-    while not (out / "metrics.jsonl").exists():
-        assert program.poll() is None
-        time.sleep(0.02)
-    program.send_signal(signal.SIGTERM)
-    assert program.wait(SECONDS) == 128 + signal.SIGTERM
+    interrupted(command, out, EPOCHS, signal.SIGTERM)
     resume(2, kind, out, cache)
     check_same_run(out, unbroken)

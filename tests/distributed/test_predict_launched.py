@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
+import subprocess
 import sys
-import time
+from contextlib import suppress
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
-from launched import HERE, SECONDS, ended, run, start
+from launched import HERE, ended, run, start
+from standing_still import send, standing_still
 
 from fastlstm.cli import main
 
@@ -54,19 +56,23 @@ def test_the_report_of_two_processes(trained: Path, capsys: pytest.CaptureFixtur
 @pytest.mark.slow(5)
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="finds processes in /proc")
 def test_a_killed_process_leaves_no_half_file(trained: Path, tmp_path: Path) -> None:
-    from test_endings import MARK, process_of
-
-    data, out, mark = tmp_path / "many.txt", tmp_path / "out" / "out.csv", uuid4().hex
+    data, out = tmp_path / "many.txt", tmp_path / "out" / "out.csv"
     data.write_text("sport1 word2\n" * 400_000)
-    out.parent.mkdir()
     line = ["predict", str(trained), "--file", str(data), "--out", str(out)]
-    program = start("mpi", 2, *COMMAND, *line, **{MARK: mark})
-    end = time.monotonic() + SECONDS
-    while not any(path.stat().st_size for path in out.parent.iterdir()):
-        assert program.poll() is None
-        assert time.monotonic() < end
-        time.sleep(0.05)
-    os.kill(process_of(mark, 1), signal.SIGKILL)
+
+    def started(mark: dict[str, str]) -> subprocess.Popen[str]:
+        shutil.rmtree(out.parent, ignore_errors=True)
+        out.parent.mkdir()
+        return start("mpi", 2, *COMMAND, *line, **mark)
+
+    def is_written() -> bool:
+        with suppress(FileNotFoundError):  # it gets another name when it is whole
+            return any(path.stat().st_size for path in out.parent.iterdir())
+        return False
+
+    program, processes = standing_still(started, 2, is_written, lambda: not out.exists())
+    os.kill(processes[1], signal.SIGKILL)
+    send(signal.SIGCONT, processes)
     done = ended(program)
     assert done.returncode != 0
     assert not out.exists()

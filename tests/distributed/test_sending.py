@@ -53,6 +53,12 @@ class Seen(Sending):
         super().take(hold)
 
 
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What ends by itself is waited for, however busy the machine is."""
+    monkeypatch.setattr(background, "GRACE", 600.0)
+
+
 @pytest.fixture
 def seen(monkeypatch: pytest.MonkeyPatch) -> list[Seen]:
     """What travels early, where each layer is worth a message."""
@@ -185,11 +191,13 @@ def test_an_error_of_all_in_the_backward_pass_leaves_nothing_on_the_way(
 
 
 def test_what_does_not_arrive_leaves_the_processes_stuck(monkeypatch: pytest.MonkeyPatch) -> None:
+    answered = threading.Event()
+
     class Silent(Processes):
         size = 2
 
         def sum(self, vector: Any) -> Any:
-            time.sleep(0.2)
+            answered.wait()
             return vector
 
         def apart(self) -> Processes:
@@ -208,3 +216,4 @@ def test_what_does_not_arrive_leaves_the_processes_stuck(monkeypatch: pytest.Mon
     sending.tell([parameter])
     sending.close()
     assert processes.stuck
+    answered.set()

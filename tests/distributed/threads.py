@@ -11,7 +11,7 @@ import numpy as np
 
 from fastlstm.distributed.processes import AnyArray, Processes
 
-SECONDS = 120  # after which a thread that waits for another one gives up
+SECONDS = 600  # after which a thread that waits for another one gives up
 
 
 class ThreadProcesses(Processes):

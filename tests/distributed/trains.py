@@ -11,6 +11,7 @@ from typing import Any
 from test_shared_training import text_case, train
 
 from fastlstm import distributed
+from fastlstm.distributed import mpi
 
 
 def checksum(weights: Mapping[str, Any]) -> int:
@@ -18,6 +19,7 @@ def checksum(weights: Mapping[str, Any]) -> int:
 
 
 if __name__ == "__main__":
+    mpi.PATIENCE = 600.0  # for a launcher to read what was printed, however busy the machine is
     with distributed.start() as processes:
         if len(sys.argv) > 1 and processes.rank == 1:
             raise RuntimeError(sys.argv[1])
