@@ -30,11 +30,11 @@ def test_ctrl_c_that_does_not_wake_the_thread_is_heard() -> None:
     """As one does that comes just as the thread falls asleep: here another thread receives it."""
     never = Future[int]()
     press = threading.Timer(0.3, signal.raise_signal, [signal.SIGINT])
-    unheard = threading.Timer(60, never.set_result, [0])
-    press.start()
+    unheard = threading.Timer(600, never.set_result, [0])
     unheard.start()
     try:
         with pytest.raises(KeyboardInterrupt):
+            press.start()  # in here: on a busy machine it may come before anybody waits
             result_of(never)
     finally:
         unheard.cancel()
