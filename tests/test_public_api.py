@@ -123,7 +123,7 @@ def test_packages_load_on_first_use() -> None:
     )
     for name in ("sklearn", "torch"):
         pytest.importorskip(name)
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=600)
     assert (done.stderr, done.stdout) == ("", "Trainer fastlstm.text\n")
 
 

@@ -69,9 +69,9 @@ def test_blocks_of_threads_side_by_side(threads: None) -> None:
     def use(n: int) -> list[int]:
         seen = []
         for _ in range(20):
-            meet.wait(60)
+            meet.wait(600)
             with fl.num_threads(n):
-                meet.wait(60)
+                meet.wait(600)
                 seen.append(fl.get_num_threads())
             seen.append(fl.get_num_threads())
         return seen

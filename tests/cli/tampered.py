@@ -27,7 +27,7 @@ from safetensors.numpy import load as read_tensors
 from fastlstm.cli import main
 from fastlstm.train import checkpoint
 
-SECONDS = 300  # that a command may take, on a busy machine too; it needs a few hundredths
+SECONDS = 600  # that a command may take, on a busy machine too; it needs a few hundredths
 
 VALUES: tuple[Any, ...] = (
     None, True, False, 0, 1, -1, 2, 3, 7, 1.5, -0.0, 1e308, 1e-308, 2**31, 2**63, 2**64, 2**100,

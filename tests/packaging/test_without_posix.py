@@ -76,7 +76,7 @@ print(len(names))
 
 def run(code: str, folder: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, cwd=folder, timeout=300
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=folder, timeout=600
     )
 
 

@@ -16,7 +16,7 @@ HERE = Path(__file__).parent
 SCRIPTS = HERE / "scripts"
 
 
-def run_script(name: str, *args: str, timeout: int = 120) -> str:
+def run_script(name: str, *args: str, timeout: int = 600) -> str:
     done = subprocess.run(
         [sys.executable, "-W", "error", str(SCRIPTS / name), *args],
         capture_output=True,

@@ -97,7 +97,7 @@ def test_it_is_given_back_after_an_error_and_where_the_folder_is_gone(tmp_path: 
 
 def outlive(folder: Path, ready: Any, done: Any) -> None:
     ready.set()
-    done.wait(60)
+    done.wait(600)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
@@ -108,7 +108,7 @@ def test_a_forked_child_that_outlives_its_parents_block_does_not_keep_it(tmp_pat
     with FolderLock(tmp_path):
         child = context.Process(target=outlive, args=(tmp_path, ready, done))
         child.start()
-        assert ready.wait(60)
+        assert ready.wait(600)
         with pytest.raises(FolderInUseError), FolderLock(tmp_path):
             pass  # what the child did has not given the parent's lock away
     try:
