@@ -31,6 +31,11 @@ TOOLTIPS = """() => {
     walk(document);
     return found.join('\\n');
 }"""
+# Over when the page has drawn what changed, in the next frames. The page waits itself: on a busy
+# machine all that it has to do before comes late, too.
+DRAWN = """() => new Promise((done) => setTimeout(
+    () => requestAnimationFrame(() => requestAnimationFrame(done)), 250))"""
+PATIENCE = 600_000  # milliseconds
 # The lines of the units picked, as the page holds them.
 LINES = """() => {
     const {ys, unit} = Bokeh.documents[0].get_model_by_name('lines').data;
@@ -57,9 +62,12 @@ class Visit:
         self.page.goto(path.as_uri())
         self.page.wait_for_function("() => window.Bokeh?.documents?.[0]?.is_idle")
 
+    def await_drawing(self) -> None:
+        self.page.evaluate(DRAWN)
+
     def canvases(self) -> list[bytes]:
         """Pictures of the plots: prediction, all units, units picked, change."""
-        self.page.wait_for_timeout(250)  # drawn with the next frame
+        self.await_drawing()
         return [canvas.screenshot() for canvas in self.page.locator(".bk-Figure").all()]
 
 
@@ -72,7 +80,7 @@ def browser() -> Iterator[Any]:
     with playwright.sync_playwright() as driver:
         # Root may not have a sandbox, and containers have a small /dev/shm.
         arguments = ["--no-sandbox", "--disable-dev-shm-usage"]
-        browser = driver.chromium.launch(executable_path=program, args=arguments)
+        browser = driver.chromium.launch(executable_path=program, args=arguments, timeout=PATIENCE)
         yield browser
         browser.close()
 
@@ -80,7 +88,7 @@ def browser() -> Iterator[Any]:
 @pytest.fixture
 def visit(browser: Any) -> Iterator[Visit]:
     page = browser.new_page(viewport={"width": 1200, "height": 1300})
-    page.set_default_timeout(120_000)
+    page.set_default_timeout(PATIENCE)
     yield Visit(page)
     page.close()
 
@@ -113,7 +121,7 @@ def test_a_user_finds_the_numbers(inspection: Inspection, visit: Visit, tmp_path
         x, y = word_place(visit, place, w, len(inspection.words))
         visit.page.mouse.move(x - 3, y)
         visit.page.mouse.move(x, y, steps=4)
-        visit.page.wait_for_timeout(250)
+        visit.await_drawing()
         told = visit.page.evaluate(TOOLTIPS)
         assert inspection.words[w] in told
         assert f"{inspection.values['f'][w].mean():.3f}" in told
@@ -224,7 +232,7 @@ def test_a_page_of_any_text_is_as_wide_as_the_window(
     assert (visit.page.locator(".noUi-handle").count() == 2) == (count > 30)
     if count > 30:
         visit.page.locator(".noUi-handle").last.press("PageDown")
-        visit.page.wait_for_timeout(300)
+        visit.await_drawing()
         shown = visit.page.evaluate(
             "() => { const {start, end} = Bokeh.documents[0].get_model_by_name('prediction')"
             ".x_range; return [start, end]; }"
