@@ -29,12 +29,16 @@ def test_work_that_takes_longer_than_a_look() -> None:
 def test_ctrl_c_that_does_not_wake_the_thread_is_heard() -> None:
     """As one does that comes just as the thread falls asleep: here another thread receives it."""
     never = Future[int]()
-    press = threading.Timer(0.3, signal.raise_signal, [signal.SIGINT])
+
+    def pressed_soon(future: Future[int]) -> int:
+        """On a busy machine perhaps before it waits."""
+        threading.Timer(0.3, signal.raise_signal, [signal.SIGINT]).start()
+        return result_of(future)
+
     unheard = threading.Timer(600, never.set_result, [0])
     unheard.start()
     try:
         with pytest.raises(KeyboardInterrupt):
-            press.start()  # in here: on a busy machine it may come before anybody waits
-            result_of(never)
+            pressed_soon(never)
     finally:
         unheard.cancel()

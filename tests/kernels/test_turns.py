@@ -23,7 +23,7 @@ from fastlstm.kernels.chain import ChainSpec
 from fastlstm.kernels.steps import OneCaller
 
 THREADS, ROUNDS = 4, 30
-MOST = 200  # long calls that a thread makes before one of two must have been told
+MOST = 1000  # long calls that a thread makes before one of two must have been told
 
 
 def tried(call: Callable[[], Any]) -> list[Any]:

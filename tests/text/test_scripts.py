@@ -242,6 +242,9 @@ def test_long_hostile_text_takes_linear_time(unit: str, analyzer: str) -> None:
         tokenize("a" + unit * (size // len(unit)), analyzer)
         return time.process_time() - start
 
+    def is_linear() -> bool:
+        short, long = min(seconds(4_000) for _ in range(3)), seconds(64_000)
+        return long < 16 * 6 * short + 0.02  # a quadratic rule takes 256 times as long
+
     seconds(100)  # makes the tables
-    short, long = min(seconds(4_000) for _ in range(3)), seconds(64_000)
-    assert long < 16 * 6 * short + 0.02  # a quadratic rule takes 256 times as long
+    assert any(is_linear() for _ in range(10)), "not once, which is no matter of a busy machine"
