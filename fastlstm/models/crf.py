@@ -5,14 +5,23 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from fastlstm import kernels
 from fastlstm.kernels.crf import CrfLoss, CrfScores
 from fastlstm.kernels.rows import Int64Array, any_integers, check_lengths
-from fastlstm.nn.check import as_array, check_array, check_dtype, check_number, check_size
+from fastlstm.nn.check import (
+    as_array,
+    check_array,
+    check_dtype,
+    check_number,
+    check_size,
+    first,
+    real_steps,
+)
 from fastlstm.nn.module import Array, Module, Tape, described
 from fastlstm.nn.parameter import Parameter
+from fastlstm.nn.sequence import NotANumberError
 from fastlstm.runtime import get_num_threads
 
 
@@ -71,6 +80,9 @@ class CRF(Module):
             If an argument's type, dtype, shape or range does not fit.
         """
         call = self._read(x, lengths)
+        check_scores("x", call.x, call.lengths)
+        for name, parameter in self.named_parameters():
+            check_scores(name, parameter.data)
         return self._kernels.viterbi(*call, self._scores(), n_threads=get_num_threads())[0]
 
     def forward(
@@ -122,12 +134,11 @@ class CRF(Module):
         return found.clip(0, 1).astype(self.dtype)
 
     def _loss(self, call: _Call, labels: ArrayLike, gradient: bool) -> CrfLoss:
-        given = any_integers("labels", labels)
-        if given.dtype == np.uint64:  # what int64 cannot hold would be negative
-            given = given.clip(max=np.iinfo(np.int64).max)
+        real = real_steps(call.x.shape, call.lengths)
+        given = check_step_labels(labels, real, self.num_labels)
         return self._kernels.crf(
             call.x,
-            given.astype(np.int64, copy=False),
+            np.where(real, given, 0).astype(np.int64, copy=False),
             call.lengths,
             self._scores(),
             gradient=gradient,
@@ -149,6 +160,30 @@ class CRF(Module):
     def _scores(self) -> CrfScores:
         parameters = (self.start, self.between, self.end)
         return CrfScores(*(p.data.astype(np.float64, copy=False) for p in parameters))
+
+
+def check_step_labels(
+    labels: ArrayLike, real: NDArray[np.bool_], num_labels: int
+) -> NDArray[np.integer]:
+    """Return labels [N,T]; an error names the first that is none of a real step."""
+    given = any_integers("labels", labels)
+    if given.shape != real.shape:
+        raise ValueError(f"labels has shape {given.shape}, expected {real.shape}")
+    wrong = real & ((given < 0) | (given >= num_labels))
+    if wrong.any():
+        raise IndexError(f"{first('labels', given, wrong)}, expected 0 to {num_labels - 1}")
+    return given
+
+
+def check_scores(name: str, scores: Array, lengths: ArrayLike | None = None) -> None:
+    """Raise NotANumberError if a score of a real step is NaN: no label is the likeliest then."""
+    wrong = np.isnan(scores)
+    if lengths is not None and wrong.any():
+        wrong[~real_steps(scores.shape, lengths)] = False
+    if wrong.any():
+        raise NotANumberError(
+            f"{first(name, scores, wrong)}, expected numbers (was training diverging?)"
+        )
 
 
 def check_steps(lengths: Int64Array) -> int:

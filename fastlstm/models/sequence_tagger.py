@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from fastlstm.kernels import Tokens
-from fastlstm.kernels.rows import Int64Array, any_integers, check_lengths
-from fastlstm.models.crf import CRF, check_steps
+from fastlstm.kernels.rows import Int64Array
+from fastlstm.models.crf import CRF, check_scores, check_step_labels, check_steps
 from fastlstm.models.model import HasRecurrent, Model, gate_rows, options_of
 from fastlstm.models.softmax import softmax_loss
 from fastlstm.nn.check import (
@@ -20,8 +20,9 @@ from fastlstm.nn.check import (
     check_probability,
     check_rng,
     check_size,
-    first,
+    first_not_finite,
     one_rng,
+    real_steps,
 )
 from fastlstm.nn.dropout import Dropout
 from fastlstm.nn.embedding import Embedding
@@ -141,12 +142,12 @@ class SequenceTagger(HasRecurrent, Model):
         ------
         TypeError, ValueError
             If an argument has a wrong dtype, shape or range, the batch is empty or has no steps,
-            or a parameter holds NaN.
+            a number of a real step is not finite, or a parameter holds NaN.
         IndexError
             If a token is out of range.
         """
         y, _ = self.recurrent(self._read(x, lengths)[0], lengths=lengths)
-        real = _real(y.shape, lengths)
+        real = real_steps(y.shape, lengths)
         return _scattered(self.head(y[real]), real)
 
     def forward(
@@ -163,7 +164,7 @@ class SequenceTagger(HasRecurrent, Model):
             table, words = self.word_dropout.forward(given.table, draws)
             given = Tokens(given.ids, table)
         y, _, layers = self.recurrent.forward(given, lengths=lengths, rng=rng)
-        real = _real(y.shape, lengths)
+        real = real_steps(y.shape, lengths)
         shared = as_shared(rng)
         steps = rng if shared is None else shared.of_steps(0, 1)
         features, dropped = self.feature_dropout.forward(y[real], steps)
@@ -205,11 +206,11 @@ class SequenceTagger(HasRecurrent, Model):
         if self.crf is not None and gradient:
             loss, tape = self.crf.forward(scores, labels, lengths)
             return loss, self.crf.backward(tape)
-        real = _real(scores.shape, lengths)
+        real = real_steps(scores.shape, lengths)
         steps = check_steps(real.sum(axis=1))
         if self.crf is not None:
             return float(self.crf.losses(scores, labels, lengths).sum()) / steps, None
-        given = self._check_labels(labels, real)
+        given = check_step_labels(labels, real, self.num_labels)
         logits = scores[real]
         loss = softmax_loss(logits, given[real], gradient=gradient)
         return loss, _scattered(logits, real) if gradient else None
@@ -217,9 +218,10 @@ class SequenceTagger(HasRecurrent, Model):
     def labels(self, scores: Array, lengths: ArrayLike | None = None) -> Int64Array:
         """Return the likeliest labels [N,T] by the scores of a call, zeros past a row's length."""
         scores = self._check_scores(scores)
+        check_scores("scores", scores, lengths)
         if self.crf is not None:
             return self.crf(scores, lengths)
-        return np.where(_real(scores.shape, lengths), scores.argmax(axis=2), 0)
+        return np.where(real_steps(scores.shape, lengths), scores.argmax(axis=2), 0)
 
     def predict(self, x: ArrayLike, lengths: ArrayLike | None = None) -> Int64Array:
         """Return the likeliest labels [N,T], zeros past a row's length; arguments as for a call."""
@@ -230,37 +232,23 @@ class SequenceTagger(HasRecurrent, Model):
         scores = self(x, lengths)
         if self.crf is not None:
             return self.crf.probabilities(scores, lengths)
-        return np.where(_real(scores.shape, lengths)[:, :, None], np.exp(log_softmax(scores)), 0)
+        return np.where(
+            real_steps(scores.shape, lengths)[:, :, None], np.exp(log_softmax(scores)), 0
+        )
 
     def _check_scores(self, scores: Array) -> Array:
         shape = (None, None, self.num_labels)
         return check_array("scores", scores, self.head.dtype, shape)
 
-    def _check_labels(self, labels: ArrayLike, real: NDArray[np.bool_]) -> Array:
-        """Return labels [N,T]; an error names the first that is none of a real step."""
-        given = any_integers("labels", labels)
-        if given.shape != real.shape:
-            raise ValueError(f"labels has shape {given.shape}, expected {real.shape}")
-        wrong = real & ((given < 0) | (given >= self.num_labels))
-        if wrong.any():
-            told = first("labels", given, wrong)
-            raise IndexError(f"{told}, expected 0 to {self.num_labels - 1}")
-        return given
-
     def _read(self, x: Any, lengths: ArrayLike | None) -> tuple[Array | Tokens, Int64Array | None]:
         """Return what the recurrent layers read; of tokens the distinct ones and their ids."""
         if self.embedding is not None:
             return self.embedding.distinct(x, lengths)
-        return check_array("x", x, self.head.dtype, (None, None, self.input_size)), None
-
-
-def _real(shape: tuple[int, ...], lengths: ArrayLike | None) -> NDArray[np.bool_]:
-    """Return which steps are real, [N,T] of a shape [N,T,...]."""
-    N, T = shape[:2]
-    if lengths is None:
-        return np.ones((N, T), np.bool_)
-    real: NDArray[np.bool_] = np.arange(T) < check_lengths(lengths, T, N)[:, None]
-    return real
+        numbers = check_array("x", x, self.head.dtype, (None, None, self.input_size))
+        wrong = first_not_finite("x", numbers, lengths)
+        if wrong:  # of NaN no label is the likeliest
+            raise ValueError(f"{wrong}, expected a finite number: leave the step out, or fill it")
+        return numbers, None
 
 
 def _scattered(rows: Array, real: NDArray[np.bool_]) -> Array:

@@ -8,11 +8,11 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from fastlstm import lazy
 from fastlstm.kernels.call import DTYPES, Array
-from fastlstm.kernels.rows import any_array, any_integers
+from fastlstm.kernels.rows import any_array, any_integers, check_lengths
 
 # Where random numbers come from: a generator, a seed for one, None for a new one.
 # A name only: NumPy loads its generators on first use.
@@ -25,10 +25,17 @@ ELSEWHERE = dict.fromkeys(("hx", "h0", "h_0", "hidden", "initial_state"), "state
 ELSEWHERE |= dict.fromkeys(("sequence_length", "seq_lengths"), "lengths")
 
 
+def told(value: object) -> str:
+    """Return a value that is none of what was expected, for a message of one line."""
+    if getattr(value, "ndim", 0):
+        return f"a {type(value).__name__} of shape {getattr(value, 'shape', ())}"
+    return f"{value!r:.80}"
+
+
 def check_size(name: str, value: object, least: int = 1, most: int | None = None) -> int:
     """Return `value` as an int after checking that it is a whole number from `least` to `most`."""
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
-        raise TypeError(f"{name} is {value!r}, expected an integer")
+        raise TypeError(f"{name} is {told(value)}, expected an integer")
     if value < least:
         raise ValueError(f"{name} is {value}, expected at least {least}")
     if most is not None and value > most:
@@ -39,7 +46,7 @@ def check_size(name: str, value: object, least: int = 1, most: int | None = None
 def check_number(name: str, value: float) -> float:
     """Return `value` as a float after checking that it is a number."""
     if isinstance(value, bool) or not isinstance(value, (int, float, np.number)):
-        raise TypeError(f"{name} is {value!r}, expected a number")
+        raise TypeError(f"{name} is {told(value)}, expected a number")
     return float(value)
 
 
@@ -194,3 +201,24 @@ def first(name: str, array: Array, wrong: Array) -> str:
     """Return the place and value of the first element that is wrong, as an error tells them."""
     at = tuple(int(i) for i in np.argwhere(wrong)[0])
     return f"{name}[{', '.join(map(str, at))}] is {array[at]}"
+
+
+def real_steps(shape: tuple[int, ...], lengths: ArrayLike | None) -> NDArray[np.bool_]:
+    """Return which steps are real, [N,T] of a shape [N,T,...]."""
+    N, T = shape[:2]
+    if lengths is None:
+        return np.ones((N, T), np.bool_)
+    real: NDArray[np.bool_] = np.arange(T) < check_lengths(lengths, T, N)[:, None]
+    return real
+
+
+def first_not_finite(name: str, array: Array, lengths: ArrayLike | None) -> str | None:
+    """Return the place and value of the first number of a real step that is none; None if all are.
+
+    The array is [N,T,...], and `lengths` say how many steps of a row are real.
+    """
+    wrong = ~np.isfinite(array)
+    if not wrong.any():
+        return None
+    wrong[~real_steps(array.shape, lengths)] = False
+    return first(name, array, wrong) if wrong.any() else None

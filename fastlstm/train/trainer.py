@@ -318,7 +318,7 @@ class Trainer:
         self.optimizer.zero_grad()
         state = self._state if history.step % steps_per_epoch else None  # none for a new pass
         rng = generator(self.seed, DROPOUT, history.step)
-        with self._divergence_told():
+        with self._divergence_told(part):
             outcome = self._steps.step(self.model, part, state, rng, standing)
             if not math.isfinite(outcome.loss):
                 raise FloatingPointError(f"the loss is {outcome.loss}")
@@ -351,14 +351,16 @@ class Trainer:
             listener.on_epoch(self.history.epochs[-1], is_best)
 
     @contextmanager
-    def _divergence_told(self) -> Iterator[None]:
+    def _divergence_told(self, batch: Any = None) -> Iterator[None]:
         """Say where the run stands, and what to try, if numbers are not finite inside the block."""
         try:
             yield
         except FloatingPointError as error:
-            way = "try a smaller learning rate"
-            if self.optimizer.weight_decay:
-                way += f", or less weight decay, which is {self.optimizer.weight_decay:g}"
+            way = self.task.not_finite(batch)
+            if way is None:
+                way = "try a smaller learning rate"
+                if self.optimizer.weight_decay:
+                    way += f", or less weight decay, which is {self.optimizer.weight_decay:g}"
             raise FloatingPointError(f"{error} {self._position()}; {way}") from error
 
     def _check_finite(self, validation: Running | None) -> None:

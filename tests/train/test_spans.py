@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
+import numpy as np
 import pytest
 
 from fastlstm.train.scoring.spans import Span, SpanScores, span_scores, spans
@@ -42,7 +44,7 @@ def test_scores_of_spans() -> None:
 @pytest.mark.parametrize("label", ["A", "B", "B-", "O-", "O-A", "E-A", ""])
 def test_what_is_no_label_of_spans(label: str) -> None:
     with pytest.raises(
-        ValueError, match=re.escape(f"a label is {label!r}, expected O, or B- or I-")
+        ValueError, match=re.escape(f"labels[1] is {label!r}, expected O, or B- or I-")
     ):
         spans(["O", label])
 
@@ -50,3 +52,31 @@ def test_what_is_no_label_of_spans(label: str) -> None:
 def test_as_many_labels_said_as_there_are() -> None:
     with pytest.raises(ValueError, match="said has other lengths than true"):
         span_scores([["O"]], [["O", "O"]])
+
+
+@pytest.mark.parametrize("label", [1, np.int64(3), None, np.nan, b"O"])
+def test_a_label_that_is_no_text_is_told(label: Any) -> None:
+    told = re.escape(f"labels[1] is {label!r}, which is no text, expected O, or B- or I- and a")
+    with pytest.raises(TypeError, match=told):
+        spans(["O", label])
+    with pytest.raises(TypeError, match=re.escape(f"said[1][1] is {label!r}, which is no text")):
+        span_scores([["O"], ["O", "O"]], [["O"], ["O", label]])
+
+
+def test_labels_that_are_one_text_or_of_one_sequence_are_no_letters() -> None:
+    with pytest.raises(TypeError, match="labels is 'O O', expected a list of labels such as"):
+        spans("O O")
+    with pytest.raises(TypeError, match="labels is 3, expected a list of labels such as"):
+        spans(3)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"true\[0\] is 'O', expected a list of labels such as"):
+        span_scores(["O", "O"], ["O", "O"])
+    with pytest.raises(TypeError, match=r"said\[0\] is 3, expected a list of labels such as"):
+        span_scores([["O"]], [3])  # type: ignore[list-item]
+    with pytest.raises(TypeError, match="true is 'O', expected a list of labels each sequence"):
+        span_scores("O", "O")
+
+
+def test_labels_of_numpy_are_texts() -> None:
+    rows = np.array([["B-A", "I-A"], ["O", "B-A"]])
+    assert spans(rows[0]) == [Span("A", 0, 2)]
+    assert span_scores(rows, [iter(row) for row in rows]).f1 == 1  # type: ignore[arg-type, misc]

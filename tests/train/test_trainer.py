@@ -381,3 +381,19 @@ def test_average_must_not_be_confused_with_the_optimizers_weights() -> None:
     problem.fit(without)
     losses = [[e.train_loss for e in t.history.epochs] for t in (with_average, without)]
     assert losses[0] == losses[1]
+
+
+def test_a_batch_that_is_no_numbers_is_named_in_place_of_the_learning_rate() -> None:
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal((4, 5, 2)).astype("float32"), np.zeros(4, "float32")
+    lengths = np.array([5, 3, 5, 2])
+    x[np.arange(5) >= lengths[:, None]] = np.nan
+    model = SequenceRegressor(2, 3, rng=0)
+    trainer = Trainer(model, SGD(model, 0.1), Regression(), epochs=1)
+    trainer.fit(*trainer.task.source(model, (x, y, lengths)))
+    x[:, 1, 1] = np.nan
+    trainer = Trainer(model, SGD(model, 0.1), Regression(mse_loss), epochs=1)
+    told = r"in this batch x\[0, 1, 1\] is nan, expected a finite number: leave it out"
+    with pytest.raises(FloatingPointError, match=told) as caught:
+        trainer.fit(*trainer.task.source(model, (x, y, lengths)))
+    assert "learning rate" not in str(caught.value)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastlstm.models import SequenceTagger
-from fastlstm.nn.check import check_size
+from fastlstm.nn.check import check_size, first_not_finite
 from fastlstm.nn.module import Array
 from fastlstm.train.row_batches import Rows, row_batches
 from fastlstm.train.tasks.task import Outcome, Source, Task, shuffled
@@ -42,7 +42,7 @@ class Tagging(Task):
         Raises
         ------
         TypeError, ValueError
-            If these are no such arrays, or not of equally many rows.
+            If these are no such arrays, not of equally many rows, or not finite.
         """
         held_back = None if validation is None else _with_steps("validation", validation)
         learned = _with_steps("train", train)
@@ -75,8 +75,12 @@ class Tagging(Task):
 
 
 def _with_steps(name: str, data: Any) -> Rows:
-    """Return the rows of data that have a step; ValueError if none has."""
+    """Return the rows of data that have a step; ValueError if none has, or has NaN."""
     rows = Rows.of(name, data)
+    if rows.x.dtype.kind == "f" and rows.x.ndim == 3:
+        wrong = first_not_finite(f"{name}: x", rows.x, rows.lengths)
+        if wrong:
+            raise ValueError(f"{wrong}, expected a finite number: leave the step out, or fill it")
     if rows.lengths is None or rows.lengths.ndim != 1 or rows.lengths.all():
         return rows
     there = np.flatnonzero(rows.lengths)

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastlstm.nn.check import check_size
+from fastlstm.nn.check import check_size, first_not_finite
 from fastlstm.shown import shown
 from fastlstm.train.metrics import Errors
 
@@ -112,6 +112,23 @@ class Task:
         """Return what the model is called with."""
         return tuple(getattr(batch, "inputs", ()))
 
+    def not_finite(self, batch: Any) -> str | None:
+        """Return what the model reads of a batch that is no finite number, and what to do; or None.
+
+        Such a batch is the cause of a loss that is NaN, whatever the learning rate.
+        """
+        if batch is None:
+            return None
+        for n, array in enumerate(self.inputs(batch)):
+            if getattr(getattr(array, "dtype", None), "kind", "") != "f" or array.ndim < 2:
+                continue
+            name = "x" if n == 0 else f"input {n}"  # such as what is known of the steps ahead
+            lengths = None if n else _lengths_of(batch, array)
+            found = first_not_finite(f"in this batch {name}", array, lengths)
+            if found:
+                return f"{found}, expected a finite number: leave it out, or put one there"
+        return None
+
     def score(self, epoch: Any) -> tuple[float, ...]:
         """Return the rank of a finished `Epoch`: that of the largest is the best one.
 
@@ -123,6 +140,14 @@ class Task:
     def identity(self, trainer: Any) -> dict[str, object]:
         """Return what a training state must agree in, besides what every trainer asks for."""
         return {}
+
+
+def _lengths_of(batch: Any, array: NDArray[Any]) -> NDArray[np.integer] | None:
+    """Return the lengths of a batch if they are those of the rows [N,T,...] of an array."""
+    lengths = np.asarray(getattr(batch, "lengths", None))
+    if array.ndim < 3 or lengths.dtype.kind not in "iu" or lengths.shape != array.shape[:1]:
+        return None
+    return lengths if lengths.max(initial=0) <= array.shape[1] else None
 
 
 def shuffled(
