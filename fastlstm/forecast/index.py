@@ -20,7 +20,8 @@ def stamps_of_index(name: str, y: Any, like: Any = None) -> Stamps | None:
     """Return the times in the index of a pandas object, None if it has none.
 
     Times of a zone are read as those of the index of `like` are, if that is given. Raises
-    ValueError for an index of several levels, which is that of several series.
+    ValueError for an index of several levels, which is that of several series, and for times with
+    a zone where those of `like` have none, or the other way round.
     """
     index = index_of(y)
     if index is None:
@@ -30,6 +31,7 @@ def stamps_of_index(name: str, y: Any, like: Any = None) -> Stamps | None:
             f"{name} has {index.nlevels} levels, as that of several series: these are a list, such "
             "as [one.droplevel(0) for _, one in y.groupby(level=0)]"
         )
+    check_zone(name, y, like)
     if hasattr(index, "to_timestamp"):  # a PeriodIndex
         index = index.to_timestamp()
     if getattr(index, "tz", None) is not None:
@@ -50,6 +52,30 @@ def stamps_of_index(name: str, y: Any, like: Any = None) -> Stamps | None:
             stacklevel=5,
         )
     return None
+
+
+def check_zone(name: str, y: Any, like: Any) -> None:
+    """Raise ValueError if of two indexes of times one has a time zone and the other has none.
+
+    Which times are the same ones then, only their owner knows.
+    """
+    zones = [_zone(index_of(one)) for one in (y, like)]
+    if None in zones or bool(zones[0]) == bool(zones[1]):
+        return
+    here, there = (
+        f"times of the zone {zone}" if zone else "times without a zone" for zone in zones
+    )
+    raise ValueError(
+        f"{name} has {here}, but that of the series {there}: bring both to one zone, with "
+        "tz_localize and tz_convert of pandas"
+    )
+
+
+def _zone(index: Any) -> str | None:
+    """Return the time zone of an index, "" for times without one, None for no times."""
+    if hasattr(index, "tz"):
+        return "" if index.tz is None else str(index.tz)
+    return "" if hasattr(index, "to_timestamp") else None
 
 
 def index_of(y: Any) -> Any:

@@ -31,7 +31,7 @@ def as_given(values: Floats, series: Series, point: bool) -> Any:
     return pandas.DataFrame(found, index=index, columns=series.like.columns)
 
 
-def _numbers(index: NDArray[Any], steps: int) -> NDArray[Any]:
+def numbers_after(index: NDArray[Any], steps: int) -> NDArray[Any]:
     """Return the numbers or times of day that go on after an index, of any other kind positions.
 
     They go on by its steps; after whole numbers that are uneven by ones from the greatest.
@@ -52,7 +52,7 @@ def _index(series: Series, steps: int, pandas: Any) -> Any:
     """Return the index of the steps after the end: times, periods, or numbers going on."""
     index = index_of(series.like)
     if series.stamps is None:
-        return pandas.Index(_numbers(np.asarray(index), steps), name=index.name)
+        return pandas.Index(numbers_after(np.asarray(index), steps), name=index.name)
     from fastlstm.forecast.stamps import find_spacing
 
     stamps = find_spacing(series.stamps).after(series.stamps[-1], steps)

@@ -149,8 +149,18 @@ def read_known(
 def _places(name: str, there: Stamps, stamps: Any) -> Any:
     """Return the rows of the times `there` that the stamps have; ValueError if one is not there."""
     order = np.argsort(there, kind="stable")
-    place = order[np.searchsorted(there, stamps, sorter=order).clip(max=len(there) - 1)]
+    first, after = (
+        np.searchsorted(there, stamps, side=side, sorter=order) for side in ("left", "right")
+    )
+    place = order[first.clip(max=len(there) - 1)]
     wrong = np.flatnonzero(there[place] != stamps)
     if wrong.size:
         raise ValueError(f"{name} has no row of the time {shown_time(stamps[wrong[0]])}")
+    twice = np.flatnonzero(after - first > 1)
+    if twice.size:
+        at = int(twice[0])
+        raise ValueError(
+            f"{name} has {after[at] - first[at]} rows of the time {shown_time(stamps[at])}, "
+            "expected one"
+        )
     return place

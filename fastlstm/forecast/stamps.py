@@ -141,6 +141,14 @@ def first_break(stamps: Stamps, spacing: Spacing) -> tuple[int, str] | None:
 
 def check_even(name: str, stamps: Stamps) -> Spacing:
     """Return the spacing of stamps; ValueError that names the first one out of step."""
+    back = np.flatnonzero(np.diff(stamps).astype(np.int64) < 0)
+    if back.size:  # of times in no order the usual spacing tells nothing
+        at = int(back[0]) + 1
+        now, before = shown_time(stamps[at]), shown_time(stamps[at - 1])
+        raise ValueError(
+            f"{name}[{at}]: {now} comes after {before}, expected rising times: sort the rows by "
+            "time, as sort_index in pandas does"
+        )
     try:
         spacing = find_spacing(stamps)
     except ValueError as error:

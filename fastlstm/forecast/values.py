@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Set
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,11 @@ def read_numbers(name: str, values: Any) -> Floats:
     squares are not.
     """
     refuse_times(name, values, "the times of a series are its stamps")
+    if isinstance(values, (str, bytes, Mapping, Iterator, Set)):
+        raise TypeError(
+            f"{name} is a {type(values).__name__}, expected numbers of shape (steps,) or (steps, "
+            "columns); several series are a list of arrays"
+        )
     values = unmasked(values)
     try:
         array = as_array(values)
@@ -71,6 +77,8 @@ def read_targets(name: str, values: Any) -> Floats:
     ValueError if one is infinite, or if they differ in digits that float64 does not have.
     """
     found = read_numbers(name, values)
+    if not found.shape[1]:
+        raise ValueError(f"{name} has shape {found.shape}, expected at least one column")
     wrong = np.isinf(found)
     if wrong.any():
         place = tuple(map(int, np.argwhere(wrong)[0]))[: max(np.ndim(values), 1)]

@@ -19,7 +19,7 @@ from fastlstm.sklearn.beginning import first_vectors, learned_reader
 from fastlstm.sklearn.data import Data, outputs_of
 from fastlstm.sklearn.earlier import Earlier
 from fastlstm.sklearn.idle import OF_NUMBERS, OF_TEXTS, warn_of_idle
-from fastlstm.sklearn.labels import check_labels
+from fastlstm.sklearn.labels import check_labels, plain_labels
 from fastlstm.sklearn.parameters import OF_CLASSIFIERS, check_parameters
 from fastlstm.sklearn.parts import parts_of, train_parts
 from fastlstm.sklearn.pretraining import check_pretraining, pretrained
@@ -215,7 +215,9 @@ class LSTMClassifier(ClassifierMixin, SequenceEstimator):
         """
         check_parameters(self, OF_CLASSIFIERS)
         check_labels(y)
-        y = validate_data(self, y=y)  # first, as it forgets the column names of an earlier fit
+        y = validate_data(
+            self, y=plain_labels(y)
+        )  # first, as it forgets the column names of an earlier fit
         found = self._find(X)
         warn_of_idle(self, OF_TEXTS if isinstance(found, list) else OF_NUMBERS)
         check_consistent_length(found if isinstance(found, list) else found.lengths, y)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastlstm.column_names import check_order, names_of
-from fastlstm.forecast.index import index_of, is_local, stamps_of_index
+from fastlstm.forecast.index import check_zone, index_of, is_local, stamps_of_index
 from fastlstm.forecast.series import Series, read_known, read_series
 from fastlstm.forecast.stamps import Stamps, find_spacing, shown_time
 
@@ -115,6 +115,7 @@ def check_alike(series: Sequence[Series]) -> None:
                 raise ValueError(f"{what}[{n}] has {found} columns, but {what}[0] has {expected}")
         check_order(f"y[{n}]", one.labels, series[0].labels, "of y[0]")
         check_order(f"X[{n}]", one.known, series[0].known, "of X[0]")
+        check_zone(f"the index of y[{n}]", one.like, series[0].like)
     spacings = {n: one.spacing for n, one in enumerate(series) if one.spacing is not None}
     for n, spacing in spacings.items():
         first, usual = next(iter(spacings.items()))
@@ -148,7 +149,10 @@ def _time(start: Any, series: Series) -> Any:
             own = None if index is None else getattr(index, "tz", None)
             local = own is not None and is_local(index)
             start = start.astimezone(own if local else timezone.utc).replace(tzinfo=None)
-        return np.datetime64(start)
+        time = np.datetime64(start)
+        if np.isnat(time):
+            raise ValueError("it is missing")
+        return time
     except (TypeError, ValueError) as error:
         raise type(error)(
             f"start is {start!r:.60}, expected a number, a fraction or a time such as 2024-05-31"

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 
 from fastlstm.forecast.framing import Framing
+from fastlstm.forecast.index import check_zone, index_of, stamps_of_index
+from fastlstm.forecast.pandas import numbers_after
 from fastlstm.forecast.series import Series, read_series
 from fastlstm.sklearn.given_series import Floats, check_columns, features, following, listed
 
@@ -16,9 +18,31 @@ from fastlstm.sklearn.given_series import Floats, check_columns, features, follo
 def known_ahead(series: Sequence[Series], X: Any, steps: int, several: bool) -> list[Floats]:
     """Return the features [steps, F] of the steps that follow each series, as `fit` had them."""
     return [
-        features(known, steps, one, following(one, steps), one.like)
+        features(_of_future(known, steps, one), steps, one, following(one, steps), one.like)
         for one, known in zip(series, listed(X, len(series), several, "X"), strict=True)
     ]
+
+
+def _of_future(X: Any, steps: int, series: Series) -> Any:
+    """Return the rows of X from the end of a series on, of which X may have those before it, too.
+
+    Rows without a time are told by numbers in the index that go on from those of the series. Raises
+    ValueError if they are not, and are so many that the first may be those of the series itself.
+    """
+    if X is None or np.ndim(X) == 0 or stamps_of_index("the index of X", X) is not None:
+        return X
+    there, own = np.asarray(index_of(X)), np.asarray(index_of(series.like))
+    whole = there.dtype.kind in "iu" and own.dtype.kind in "iu"
+    if whole and len(np.unique(there)) == len(there):
+        found = np.flatnonzero(np.isin(there, numbers_after(own, steps)))
+        if len(found) == steps:
+            return X.iloc[found[np.argsort(there[found])]]
+    if len(X) >= len(series) + steps:
+        raise ValueError(
+            f"X has {len(X)} rows, as many as fit and the future have together, expected the "
+            f"{steps} of the steps to forecast: such as X[-{steps}:]"
+        )
+    return X
 
 
 def other_series(
@@ -45,6 +69,7 @@ def check_as_fitted(series: Sequence[Series], like: Series, framing: Framing) ->
     """Raise ValueError if a series has other targets, features or stamps than those of `fit`."""
     for one in series:
         check_columns(one, like)
+        check_zone("the index of y", one.like, like.like)
         if one.stamps is None and framing.calendar.circles:
             raise ValueError("y has no stamps, expected some as in fit: stamps=")
         framing.check_steps("y", one)

@@ -17,8 +17,8 @@ def check_labels(y: Any) -> None:
     In an array of text NaN would be a class "nan", and 1 and 1.0 two classes.
     """
     refuse_masked("y", y)
-    if isinstance(y, np.ndarray) and y.dtype.kind != "O" or not hasattr(y, "__len__"):
-        return  # its values are of one type
+    if isinstance(y, np.ndarray) and y.dtype.kind not in "Of" or not hasattr(y, "__len__"):
+        return  # its values are of one type, which has none that is missing
     if isinstance(y, (str, bytes)) or getattr(y, "ndim", 1) != 1:
         return  # no list of labels: scikit-learn says so
     values = list(y)
@@ -35,6 +35,26 @@ def check_labels(y: Any) -> None:
             f"y has text such as {one!r:.50} and other labels such as {other!r:.50}; expected "
             "labels of one type"
         )
+
+
+def plain_labels(y: Any) -> Any:
+    """Return labels that are checked as NumPy has them: scikit-learn reads Int64 as floats.
+
+    Raises ValueError for objects that are no text, of which scikit-learn makes no classes.
+    """
+    if not hasattr(y, "__len__") or getattr(y, "ndim", 1) != 1:
+        return y
+    array = np.asarray(y)
+    if array.dtype.kind in "biu":
+        return array
+    if array.dtype.kind != "O" or array.ndim != 1 or not len(array) or isinstance(array[0], str):
+        return y
+    kinds = {type(value) for value in array.tolist()}
+    whole = next((kind for kind in (bool, int, float) if kinds == {kind}), str)
+    raise ValueError(
+        f"Unknown label type: y[0] is {array[0]!r:.50}, in an array of objects, expected text, "
+        f"numbers, or True and False: give y.astype({whole.__name__})"
+    )
 
 
 def _is_missing(value: Any) -> bool:

@@ -318,7 +318,7 @@ class Trainer:
         self.optimizer.zero_grad()
         state = self._state if history.step % steps_per_epoch else None  # none for a new pass
         rng = generator(self.seed, DROPOUT, history.step)
-        with self._divergence_told(part):
+        with self._divergence_told(lambda: (part,)):
             outcome = self._steps.step(self.model, part, state, rng, standing)
             if not math.isfinite(outcome.loss):
                 raise FloatingPointError(f"the loss is {outcome.loss}")
@@ -339,7 +339,7 @@ class Trainer:
     def _close_epoch(self, steps_per_epoch: int, validation: Validation) -> None:
         rate = self._rate(self.history.step - 1, steps_per_epoch)
         with self.average.applied() if self.average else nullcontext():
-            with self._divergence_told():
+            with self._divergence_told(validation or tuple):
                 score = self._measured(validation()) if validation else None
                 self._check_finite(score)
             is_best = self.history.close_epoch(rate, score, self.task.score)
@@ -351,12 +351,15 @@ class Trainer:
             listener.on_epoch(self.history.epochs[-1], is_best)
 
     @contextmanager
-    def _divergence_told(self, batch: Any = None) -> Iterator[None]:
-        """Say where the run stands, and what to try, if numbers are not finite inside the block."""
+    def _divergence_told(self, batches: Callable[[], Iterable[Any]]) -> Iterator[None]:
+        """Say where the run stands, and what to try, if numbers are not finite inside the block.
+
+        The `batches` that it reads may be the cause.
+        """
         try:
             yield
         except FloatingPointError as error:
-            way = self.task.not_finite(batch)
+            way = next(filter(None, map(self.task.not_finite, batches())), None)
             if way is None:
                 way = "try a smaller learning rate"
                 if self.optimizer.weight_decay:

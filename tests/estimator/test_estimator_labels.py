@@ -50,3 +50,37 @@ def test_text_and_numbers(other: Any) -> None:
         ValueError, match=f"y has text such as '1' and other labels such as {other}"
     ):
         LSTMClassifier(**SMALL).fit(TEXTS, ["1", other, "0", "0"] * 3)
+
+
+@pytest.mark.parametrize(
+    ("values", "kind", "classes"),
+    [
+        ([2**53, 2**53 + 1, 2**53], "Int64", [2**53, 2**53 + 1]),
+        ([3, 1, 1], "category", [1, 3]),
+        ([True, False, True], "boolean", [False, True]),
+    ],
+)
+def test_labels_of_pandas_are_what_they_are(values: Any, kind: str, classes: list[Any]) -> None:
+    pandas = pytest.importorskip("pandas")
+    y = pandas.Series(values * 4, dtype=kind)
+    model = LSTMClassifier(**SMALL).fit(TEXTS, y)
+    assert model.classes_.tolist() == classes
+    assert model.classes_.dtype.kind in "bi"
+    assert model.predict(TEXTS).dtype == model.classes_.dtype
+    assert 0 <= model.score(TEXTS, y) <= 1
+
+
+@pytest.mark.parametrize(
+    ("values", "advice"),
+    [([1, 0], "int"), ([True, False], "bool"), ([2**70, 1], "int"), ([1j, 2], "str")],
+)
+def test_labels_that_are_objects_are_told(values: list[Any], advice: str) -> None:
+    y = np.array(values * 6, dtype=object)
+    with pytest.raises(ValueError, match=rf"y\[0\] is .*, in an array of .*astype\({advice}\)"):
+        LSTMClassifier(**SMALL).fit(TEXTS, y)
+
+
+def test_missing_labels_of_an_array_of_floats() -> None:
+    y = np.array([1.0, 0.0, np.nan] * 4)
+    with pytest.raises(ValueError, match=r"y contains NaN or None, in 4 rows \(2, 5, 8, 11\)"):
+        LSTMClassifier(**SMALL).fit(TEXTS, y)

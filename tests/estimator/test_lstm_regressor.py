@@ -459,3 +459,23 @@ def test_masked_values_are_refused() -> None:
     ):
         with pytest.raises(ValueError, match=told):
             call()
+
+
+@pytest.mark.parametrize(("value", "what"), [(np.nan, "NaN"), (np.inf, "infinity")])
+def test_a_target_that_is_not_finite_is_told_with_its_place(value: float, what: str) -> None:
+    pandas = pytest.importorskip("pandas")
+    X, y = np.zeros((4, 3)), np.ones((4, 2))
+    y[2, 1] = value
+    told = f"Input y contains {what}, first in y"
+    for given, place in (
+        (y, r"\[2, 1\]: leave"), (y[:, 1], r"\[2\]: leave"), (y[:, 1].tolist(), r"\[2\]: leave"),
+        (pandas.DataFrame(y, columns=["a", "b"]), r"\[2, 1\] in the column 'b': leave"),
+        (pandas.DataFrame(y.astype(object), columns=["a", "b"]), r"\[2, 1\] in the column 'b'"),
+    ):  # fmt: skip
+        with pytest.raises(ValueError, match=told + place):
+            LSTMRegressor(epochs=1).fit(X, given)
+
+
+def test_targets_are_real_numbers() -> None:
+    with pytest.raises(ValueError, match="Complex data not supported: y has dtype complex128, exp"):
+        LSTMRegressor(epochs=1).fit(np.zeros((4, 3)), np.ones(4) + 1j)

@@ -250,7 +250,7 @@ def test_parameters_out_of_range_are_named(params: dict[str, Any], told: str) ->
     [
         (np.array(["a", "b"]), None, "y has dtype"),
         (np.array([1.0, "2"], dtype=object), None, r"y\[1\] is '2', expected a number"),
-        ({"a": wave()}, None, "y has dtype object"),
+        ({"a": wave()}, None, "y is a dict, expected numbers"),
         (5, None, "y has dtype int64 and shape"),
         ([[1, 2, 3], [4, 5]], None, "y has rows of different lengths"),
         (np.zeros((3, 2, 1)), None, "y has dtype"),

@@ -153,3 +153,89 @@ def test_other_steps_than_in_fit_are_refused(tmp_path: Path) -> None:
         assert np.array_equal(found.predict(y=y.to_numpy()), fitted.predict())
     with pytest.raises(ValueError, match=r"y\[2\] has steps of 1:00:00, but y\[1\] of 1 day"):
         linear(calendar=False).fit([y.to_numpy(), y, hours])
+
+
+@pytest.mark.parametrize(
+    ("y_zone", "X_zone", "told"),
+    [
+        (None, "UTC", "X has times of the zone UTC, but that of the series times without a zone"),
+        ("Europe/Berlin", None, "X has times without a zone, .* times of the zone Europe/Berlin"),
+    ],
+)
+def test_times_with_a_zone_and_without_are_not_set_beside_each_other(
+    known: Any, y_zone: str | None, X_zone: str | None, told: str
+) -> None:
+    hours = pandas.date_range("2024-01-01", periods=STEPS + 6, freq="h")
+    y = pandas.Series(wave()[:STEPS], index=hours[:STEPS].tz_localize(y_zone))
+    own, other = (known.set_axis(hours.tz_localize(zone)) for zone in (y_zone, X_zone))
+    fitted = linear().fit(y, own[:STEPS])
+    with pytest.raises(ValueError, match=f"the index of {told}: bring both to one zone"):
+        fitted.predict(X=other)
+    with pytest.raises(ValueError, match=f"the index of {told}"):
+        linear().fit(y, other[:STEPS])
+    moved = y.set_axis(other.index[:STEPS])
+    with pytest.raises(ValueError, match="the index of y has times"):
+        fitted.predict(X=other, y=moved)
+    with pytest.raises(ValueError, match=r"the index of y\[1\] has times"):
+        linear().fit([y, moved])
+    assert len(fitted.predict(X=own)) == 6
+
+
+def test_known_features_have_one_row_of_a_time(two: LSTMForecaster, known: Any) -> None:
+    twice = pandas.concat([known, known[STEPS : STEPS + 1] + 1])
+    with pytest.raises(ValueError, match="X has 2 rows of the time 2024-07-19 00:00:00, expected"):
+        two.predict(X=twice)
+    past = pandas.concat([known, known[:1]])  # of a time that is not asked for
+    pandas.testing.assert_frame_equal(two.predict(X=past), two.predict(X=known))
+
+
+@pytest.mark.parametrize("index", [np.arange(STEPS + 6), np.arange(STEPS + 6) + 1900])
+def test_numbers_in_an_index_tell_which_features_are_of_the_future(known: Any, index: Any) -> None:
+    X, y = known.set_axis(index), targets(known).load.set_axis(index[:STEPS])
+    fitted = linear().fit(y, X[:STEPS])
+    expected = fitted.predict(X=X[STEPS:])
+    for given in (X, X[::-1], X[STEPS:].reset_index(drop=True), X[STEPS:].to_numpy()):
+        pandas.testing.assert_series_equal(fitted.predict(X=given), expected)
+    assert (fitted.predict(3, X=X[STEPS:].to_numpy()) == expected[:3]).all()
+
+
+def test_features_of_the_past_are_not_taken_for_the_future(two: LSTMForecaster, known: Any) -> None:
+    for X in (known.reset_index(drop=True), known.to_numpy()):
+        with pytest.raises(ValueError, match=r"X has 206 rows, .* the 6 of .* such as X\[-6:\]"):
+            two.predict(X=X)
+
+
+@pytest.mark.parametrize(
+    ("order", "told"),
+    [
+        (slice(None, None, -1), r"y\[1\]: 2024-07-17 00:00:00 comes after 2024-07-18 00:00:00"),
+        ([*range(9), *range(10, 200), 9], r"y\[199\]: 2024-01-10 00:00:00 comes after 2024-07-18"),
+    ],
+)
+def test_times_in_no_order_are_told_as_such(known: Any, order: Any, told: str) -> None:
+    with pytest.raises(ValueError, match=f"{told}.*sort the rows by time"):
+        linear().fit(targets(known).iloc[order])
+
+
+def test_what_is_no_table_of_numbers_is_named(known: Any) -> None:
+    y = targets(known)
+    with pytest.raises(ValueError, match=r"y has shape \(200, 0\), expected at least one column"):
+        linear().fit(y[[]])
+    for given, kind in (({"load": y.load}, "dict"), (iter(y.load), "list_iterator|map|generator")):
+        with pytest.raises(TypeError, match=f"y is a ({kind}), expected numbers of shape"):
+            linear().fit(given)
+
+
+def test_a_start_that_is_missing_is_no_time(two: LSTMForecaster, known: Any) -> None:
+    for start in (None, "NaT", np.datetime64("NaT")):
+        with pytest.raises(
+            ValueError, match="start is .*, expected a number, a fraction or a time"
+        ):
+            two.backtest(targets(known), start, X=known[:STEPS])
+
+
+def test_features_in_the_place_of_the_horizon_are_told_in_a_line(
+    two: LSTMForecaster, known: Any
+) -> None:
+    with pytest.raises(TypeError, match=r"horizon is a DataFrame of shape \(6, 2\), expected an"):
+        two.predict(known[STEPS:])

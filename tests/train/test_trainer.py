@@ -393,7 +393,11 @@ def test_a_batch_that_is_no_numbers_is_named_in_place_of_the_learning_rate() -> 
     trainer.fit(*trainer.task.source(model, (x, y, lengths)))
     x[:, 1, 1] = np.nan
     trainer = Trainer(model, SGD(model, 0.1), Regression(mse_loss), epochs=1)
-    told = r"in this batch x\[0, 1, 1\] is nan, expected a finite number: leave it out"
+    told = r"in a batch x\[0, 1, 1\] is nan, expected a finite number: leave it out"
     with pytest.raises(FloatingPointError, match=told) as caught:
         trainer.fit(*trainer.task.source(model, (x, y, lengths)))
     assert "learning rate" not in str(caught.value)
+    good = np.zeros_like(x), y, lengths
+    trainer = Trainer(model, SGD(model, 0.1), Regression(), epochs=1)
+    with pytest.raises(FloatingPointError, match=f"the validation loss is nan .*; {told}"):
+        trainer.fit(*trainer.task.source(model, good, (x, y, lengths)))

@@ -117,14 +117,12 @@ class Task:
 
         Such a batch is the cause of a loss that is NaN, whatever the learning rate.
         """
-        if batch is None:
-            return None
         for n, array in enumerate(self.inputs(batch)):
             if getattr(getattr(array, "dtype", None), "kind", "") != "f" or array.ndim < 2:
                 continue
             name = "x" if n == 0 else f"input {n}"  # such as what is known of the steps ahead
             lengths = None if n else _lengths_of(batch, array)
-            found = first_not_finite(f"in this batch {name}", array, lengths)
+            found = first_not_finite(f"in a batch {name}", array, lengths)
             if found:
                 return f"{found}, expected a finite number: leave it out, or put one there"
         return None
