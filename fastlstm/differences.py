@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
+from fastlstm.counts import count_of
 from fastlstm.nn.check import Rng, check_rng, check_size
 from fastlstm.nn.module import Array
 from fastlstm.nn.recurrent import Recurrent
@@ -138,9 +139,8 @@ def gradcheck(
     errors = [_compare(problem, name, array, gradient) for (name, array), gradient in pairs]
     report = GradReport(tolerance, errors)
     if not report.ok and not quiet:
-        raise ValueError(
-            f"{len(report.wrong)} gradients of {type(layer).__name__} are wrong\n{report}"
-        )
+        found = count_of(len(report.wrong), "wrong gradient")
+        raise ValueError(f"{type(layer).__name__} has {found}\n{report}")
     return report
 
 

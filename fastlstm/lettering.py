@@ -10,6 +10,7 @@ import warnings
 from functools import cache
 from typing import Any
 
+from fastlstm.counts import count_of
 from fastlstm.notices import FastlstmWarning
 from fastlstm.printable import printable_lines
 
@@ -139,4 +140,6 @@ def _check_joining(letters: set[str]) -> None:
 
 def _listed(letters: set[str]) -> str:
     names = [f"{c!r}" for c in sorted(letters)[:SHOWN]]
-    return ", ".join(names) + (f", ... ({len(letters)} letters)" if len(letters) > SHOWN else "")
+    return ", ".join(names) + (
+        f", ... ({count_of(len(letters), 'letter')})" if len(letters) > SHOWN else ""
+    )

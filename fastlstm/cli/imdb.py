@@ -22,6 +22,7 @@ from fastlstm.cli.training import (
     train,
     writing,
 )
+from fastlstm.counts import count_of
 from fastlstm.distributed.processes import Processes
 from fastlstm.printable import say
 from fastlstm.train.classifier import imdb
@@ -140,6 +141,7 @@ def _resumed(folder: ComparisonFolder, given: dict[str, Any], budget: float | No
     saved: Plan = folder.read()["plan"]
     config = resumed(saved.config, given, folder)
     if (budget or saved.seconds) != saved.seconds or ("epochs" in given and saved.seconds):
-        has = f"{saved.seconds:g} s" if saved.seconds else f"{saved.config.epochs} epochs"
+        epochs = count_of(saved.config.epochs, "epoch")
+        has = f"{saved.seconds:g} s" if saved.seconds else epochs
         raise UsageError(f"the comparison in {folder.path} has a budget of {has}, and keeps it")
     return Plan(config, saved.seconds)

@@ -7,6 +7,7 @@ from typing import Any
 
 from fastlstm.cli.options import add_json_option, print_json, rounded
 from fastlstm.cli.parser import Parser
+from fastlstm.counts import count_of
 from fastlstm.printable import printable, say
 from fastlstm.runtime import runtime_info, show_runtime
 from fastlstm.text.tokenizer import UNITS
@@ -88,17 +89,18 @@ def _facts(record: RunRecord, loaded: LoadedRun | None) -> dict[str, str]:
 def _state(record: RunRecord) -> str:
     if record.metrics is not None:
         return f"finished, by fastlstm {record.metrics.get('version', 'unknown')}"
-    done = f"{len(record.epochs)} of {record.config.epochs} epochs"
+    done = f"{len(record.epochs)} of {count_of(record.config.epochs, 'epoch')}"
     return f"unfinished, after {done}; --resume {record.folder.path} goes on"
 
 
 def _model(config: Config) -> str:
-    layers = f"{config.num_layers} layer{'s' if config.num_layers > 1 else ''}"
+    layers = count_of(config.num_layers, "layer")
     ways = "in both directions" if config.bidirectional else "in one direction"
     products = "" if config.precision == "float32" else f", products in {config.precision}"
     return (
         f"{config.embedding_dim}-dimensional word vectors, {config.cell.upper()} with {layers} of "
-        f"{config.hidden_size} units {ways}, {config.pooling} pooling, {config.dtype}{products}"
+        f"{count_of(config.hidden_size, 'unit')} {ways}, {config.pooling} pooling, "
+        f"{config.dtype}{products}"
     )
 
 
@@ -114,10 +116,11 @@ def _beginning(config: Config) -> dict[str, str]:
 
 def _training(config: Config) -> str:
     ends = "the first" if config.truncate == "first" else "from both ends"
-    read = f"{config.max_length} words, {ends}" if config.max_length else "all words"
+    read = f"{count_of(config.max_length, 'word')}, {ends}" if config.max_length else "all words"
     return (
         f"{config.optimizer}, learning rate {config.lr:g} ({config.schedule}), batches of "
-        f"{config.batch_size}, up to {config.epochs} epochs, seed {config.seed}; of a text {read}"
+        f"{config.batch_size}, up to {count_of(config.epochs, 'epoch')}, seed {config.seed}; of a "
+        f"text {read}"
     )
 
 
@@ -145,7 +148,7 @@ def _results(metrics: dict[str, Any]) -> dict[str, str]:
         found["test"] += f", macro F1 {metrics['test_macro_f1']:.4f}"
     if metrics.get("epochs"):
         found["time"] = (
-            f"{metrics['train_seconds']:.1f} s for {metrics['epochs']} epochs, best "
+            f"{metrics['train_seconds']:.1f} s for {count_of(metrics['epochs'], 'epoch')}, best "
             f"{metrics['best_epoch']}; {metrics['words_per_second']:,.0f} words/s"
         )
     return found

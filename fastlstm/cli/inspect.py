@@ -22,6 +22,7 @@ from fastlstm.cli.options import (
 )
 from fastlstm.cli.parser import Parser
 from fastlstm.cli.reading import typed_lines
+from fastlstm.counts import count_of
 from fastlstm.files.naming import named_path
 from fastlstm.inside.collect import WORDS, Inspection, inspect_text
 from fastlstm.inside.page import check_bokeh, write_page
@@ -205,8 +206,8 @@ def notes(inspection: Inspection) -> list[str]:
     found, W = [], len(inspection.words)
     if W < inspection.total:
         found.append(
-            f"these are the first {W} of {inspection.total} words (--words shows more); the "
-            "prediction is that for the whole text, as predict reads it"
+            f"these are the first {W} of {count_of(inspection.total, 'word')} (--words shows "
+            "more); the prediction is that for the whole text, as predict reads it"
         )
     if not inspection.known.any():
         found.append(

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from fastlstm.counts import count_of
 from fastlstm.distributed.processes import AnyArray, Processes
 
 REST = 0.003  # seconds between two looks in the background, each of which takes the core a moment
@@ -43,9 +44,9 @@ class MpiProcesses(Processes):
         self.rank, self.size = self._world.rank, self._world.size
         if size > self.size:
             raise RuntimeError(
-                f"mpi4py sees {self.size} of the {size} processes that mpiexec started: they are "
-                "of different MPI libraries; use the mpiexec that came with mpi4py's "
-                f"({MPI.Get_library_version().split(',')[0].strip():.60})"
+                f"mpi4py sees {self.size} of the {count_of(size, 'process', 'processes')} that "
+                "mpiexec started: they are of different MPI libraries; use the mpiexec that came "
+                f"with mpi4py's ({MPI.Get_library_version().split(',')[0].strip():.60})"
             )
 
     def gather(self, array: AnyArray) -> AnyArray:

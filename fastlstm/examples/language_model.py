@@ -21,6 +21,7 @@ from fastlstm.cli.errors import STOPPED, exit_status
 from fastlstm.cli.flags import flag
 from fastlstm.cli.parser import ProgramParser
 from fastlstm.cli.processes import add_distributed_option, joined
+from fastlstm.counts import count_of
 from fastlstm.distributed.processes import Processes
 from fastlstm.examples.options import (
     add_plot,
@@ -164,7 +165,7 @@ def _run(given: argparse.Namespace, processes: Processes) -> int:
     model = trainer.model
     parameters = sum(p.data.size for p in model.parameters())
     write(model, data, given, min(given.sample, 0))  # what is wrong with it shows at once
-    print(f"{data.source}; {parameters:,} parameters", flush=True)
+    print(f"{data.source}; {count_of(parameters, 'parameter')}", flush=True)
     with out.locked() if out else nullcontext():
         status = train(trainer, data, given, out)
     if not processes.first:

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from fastlstm.cli.errors import exit_status
 from fastlstm.cli.parser import ProgramParser
+from fastlstm.counts import count_of
 from fastlstm.examples.options import add_plot, add_precision, add_threads, check_least, threaded
 from fastlstm.examples.surnames import (
     NamesError,
@@ -141,7 +142,9 @@ def run(options: argparse.Namespace) -> None:
     micro, macro = np.trace(counts) / counts.sum(), recalls(counts).mean()
     report(counts, languages)
     if options.plot:
-        title = f"languages of {len(test):,} surnames: micro {micro:.1%}, macro {macro:.1%}"
+        title = (
+            f"languages of {count_of(len(test), 'surname')}: micro {micro:.1%}, macro {macro:.1%}"
+        )
         draw_confusion(options.plot, counts, languages, title)
     for name, text in asked:
         (logits,) = predict(model, encode({"?": [text]}, letters))

@@ -22,6 +22,7 @@ import numpy as np
 
 from fastlstm.cli.errors import exit_status
 from fastlstm.cli.parser import ProgramParser
+from fastlstm.counts import count_of
 from fastlstm.examples.options import add_plot, add_threads, check_least, threaded
 from fastlstm.plotting import HIGH, LOW, new_figure, plain_axes, save_png
 from fastlstm.runtime import get_num_threads
@@ -118,7 +119,7 @@ def learn(given: argparse.Namespace, seed: int, kernels: str) -> tuple[Any, Cour
             course.returns.append(float(np.mean(episodes)))
         if episodes and (number % 10 == 0 or agent.num_timesteps >= given.steps):
             print(
-                f"{kernels}, seed {seed}, {agent.num_timesteps:,} steps: "
+                f"{kernels}, seed {seed}, {count_of(agent.num_timesteps, 'step')}: "
                 f"return {course.returns[-1]:.1f}", flush=True,
             )  # fmt: skip
     return agent, course

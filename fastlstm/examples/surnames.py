@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from fastlstm.counts import count_of
 from fastlstm.files.opening import read_text
 from fastlstm.text import Encoded, Vocabulary
 
@@ -67,7 +68,9 @@ def read_names(folder: Path, write: Callable[[str], str]) -> Names:
             raise NamesError(f"{path} has {len(names)} names, expected at least 2")
         found[path.stem] = sorted(names)
     if len(found) < 2:
-        raise NamesError(f"{folder} has {len(found)} files LANGUAGE.txt, expected at least 2")
+        raise NamesError(
+            f"{folder} has {count_of(len(found), 'file')} LANGUAGE.txt, expected at least 2"
+        )
     return found
 
 

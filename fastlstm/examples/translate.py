@@ -20,6 +20,7 @@ from typing import Any
 
 from fastlstm.cli.errors import exit_status
 from fastlstm.cli.parser import ProgramParser
+from fastlstm.counts import count_of
 from fastlstm.examples import toy_french
 from fastlstm.examples.options import add_precision, add_threads, check_least, threaded
 from fastlstm.files.naming import named_path
@@ -95,7 +96,7 @@ def load(options: argparse.Namespace) -> ParallelText:
 def train(options: argparse.Namespace, text: ParallelText) -> Translator:
     """Train a new model, or go on where that of the folder was interrupted."""
     pairs = text.train[: options.limit or None]
-    print(f"{len(pairs):,} pairs to train on, {len(text.test):,} to test on", flush=True)
+    print(f"{count_of(len(pairs), 'pair')} to train on, {len(text.test):,} to test on", flush=True)
     model_options = {
         "embedding_dim": options.embedding_dim, "hidden_size": options.hidden_size,
         "num_layers": options.num_layers, "attention": not options.no_attention,

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from fastlstm.cli.errors import UsageError, exit_status
 from fastlstm.cli.parser import ProgramParser
+from fastlstm.counts import count_of
 from fastlstm.examples.options import add_plot, add_threads, check_least, threaded
 from fastlstm.examples.voice_model import FRAME, read_detector
 from fastlstm.files.naming import named_path
@@ -65,7 +66,9 @@ def read_wav(path: Path) -> Array:
             with wave.open(raw) as file:
                 channels, width, rate, frames, *_ = file.getparams()
                 if frames * channels * width > size:
-                    raise ValueError(f"{path}: claims {frames} samples, more than are in the file")
+                    raise ValueError(
+                        f"{path}: claims {count_of(frames, 'sample')}, more than are in the file"
+                    )
                 data = file.readframes(frames)
         except (wave.Error, EOFError) as error:
             raise ValueError(f"{path}: no WAV file of whole numbers ({error})") from None

@@ -8,6 +8,7 @@ import os
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
+from fastlstm.counts import count_of
 from fastlstm.files.opening import AnyPath, open_file
 
 MOST_DIGITS = 4300  # of a whole number, as Python's own limit: more take long to read
@@ -45,7 +46,9 @@ def parse_json(raw: bytes | str) -> Any:
 def whole(text: str) -> int:
     """Return a whole number of JSON; ValueError if it has too many digits."""
     if len(text) > MOST_DIGITS:
-        raise ValueError(f"a number has {len(text):,} digits, expected at most {MOST_DIGITS:,}")
+        raise ValueError(
+            f"a number has {count_of(len(text), 'digit')}, expected at most {MOST_DIGITS:,}"
+        )
     return int(text)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastlstm.counts import count_of
 from fastlstm.forecast import measures
 from fastlstm.forecast.forecaster import Forecaster
 from fastlstm.forecast.naive import seasonal_naive_at
@@ -152,13 +153,13 @@ def check_start(
     first = forecaster.framing.first
     if start < first:
         raise ValueError(
-            f"start is {start}, but a forecast reads {first} steps before it: expected at least "
-            f"{first}"
+            f"start is {start}, but a forecast reads {count_of(first, 'step')} before it: "
+            f"expected at least {first}"
         )
     if start + horizon > len(series):
         raise ValueError(
-            f"start is {start} and {which} has {len(series)} steps, expected at least "
-            f"{start + horizon} for a horizon of {horizon}"
+            f"start is {start} and {which} has {count_of(len(series), 'step')}, expected "
+            f"at least {start + horizon} for a horizon of {horizon}"
         )
 
 

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fastlstm.counts import count_of
 from fastlstm.forecast.calibration import Calibration
 from fastlstm.forecast.framing import Framing
 from fastlstm.forecast.levels import at_levels, with_median
@@ -182,6 +183,6 @@ def check_lengths(series: Sequence[Series], horizon: int) -> None:
         if len(one) < least:
             which = f"series {n}" if len(series) > 1 else "the series"
             raise ValueError(
-                f"{which} has {len(one)} steps, expected at least {least} to learn a horizon of "
-                f"{horizon}: give more, or a shorter horizon"
+                f"{which} has {count_of(len(one), 'step')}, expected at least {least} to learn a "
+                f"horizon of {horizon}: give more, or a shorter horizon"
             )

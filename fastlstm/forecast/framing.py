@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastlstm.counts import count_of
 from fastlstm.forecast.calendar import Calendar, cycles
 from fastlstm.forecast.filling import filled_in
 from fastlstm.forecast.profile import profile, profile_lag
@@ -113,7 +114,7 @@ class Framing:
         if steps > most:
             raise ValueError(
                 f"horizon is {steps:,}, expected at most {most:,}: {MOST_BLOCKS:,} times the "
-                f"{self.horizon} steps that are forecast at once"
+                f"{count_of(self.horizon, 'step')} forecast at once"
             )
 
     def within(self, values: Floats) -> Floats:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from fastlstm.counts import count_of
 from fastlstm.forecast.stamps import UNIT, Stamps, as_stamps, find_spacing, first_break
 from fastlstm.notices import FastlstmWarning
 
@@ -28,8 +29,8 @@ def stamps_of_index(name: str, y: Any, like: Any = None) -> Stamps | None:
         return None
     if getattr(index, "nlevels", 1) > 1:
         raise ValueError(
-            f"{name} has {index.nlevels} levels, as that of several series: these are a list, such "
-            "as [one.droplevel(0) for _, one in y.groupby(level=0)]"
+            f"{name} has {count_of(index.nlevels, 'level')}, as that of several series: these are "
+            "a list, such as [one.droplevel(0) for _, one in y.groupby(level=0)]"
         )
     check_zone(name, y, like)
     if hasattr(index, "to_timestamp"):  # a PeriodIndex

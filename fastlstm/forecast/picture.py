@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from fastlstm.counts import count_of
 from fastlstm.forecast.stamps import find_spacing
 from fastlstm.plotting import LOW, QUIET, fitted, new_figure, plain_axes, save_png
 
@@ -103,7 +104,7 @@ def _figure(found: Backtest, more: Sequence[Piece] = ()) -> Any:
     ]
     return draw_forecasts(
         times[begin:end], series.y[begin:end], [*pieces, *more],
-        f"forecasts of {H} steps, mean absolute error {found.mae:.4g}",
+        f"forecasts of {count_of(H, 'step')}, mean absolute error {found.mae:.4g}",
         series.names, band_told(found.quantiles),
     )  # fmt: skip
 

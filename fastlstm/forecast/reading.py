@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastlstm.counts import count_of
 from fastlstm.forecast.season import filled
 from fastlstm.forecast.series import Series
 from fastlstm.forecast.stamps import UNIT, Spacing, Stamps, find_spacing, first_break, shown_time
@@ -101,7 +102,7 @@ def _places(rows: FileRows, columns: Columns) -> list[int]:
     for name in (columns.time, *columns.targets, *columns.covariates):
         count = rows.columns.count(name)
         if count != 1:
-            what = "no column" if not count else f"{count} columns"
+            what = "no column" if not count else count_of(count, "column")
             raise ValueError(f"{rows.path} has {what} {name!r}; it has {listed(rows.columns)}")
         found.append(rows.columns.index(name))
     if len(set(found)) < len(found):
@@ -260,8 +261,8 @@ def _filled(
     count = int(at[-1]) + 1
     if count > MOST_FILLED * len(stamps):
         raise ValueError(
-            f"{rows.path} has {len(stamps):,} of {count:,} steps of {spacing.told()}: too few to "
-            "fill the gaps"
+            f"{rows.path} has {len(stamps):,} of {count_of(count, 'step')} of {spacing.told()}: "
+            "too few to fill the gaps"
         )
     even = np.concatenate([stamps[:1], spacing.after(stamps[0], count - 1)])
     off = np.flatnonzero(even[at] != stamps)

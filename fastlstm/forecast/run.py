@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastlstm.counts import count_of
 from fastlstm.distributed.launch import current
 from fastlstm.files.writing import write_file
 from fastlstm.forecast import measures
@@ -137,8 +138,8 @@ def forecast_with(folder: ForecastFolder, config: ForecastConfig, path: Path | N
     least = forecaster.framing.first
     if len(table.series) < least:
         raise ValueError(
-            f"{config.data} has {len(table.series)} steps, expected at least {least}, which a "
-            "forecast reads"
+            f"{config.data} has {count_of(len(table.series), 'step')}, expected at "
+            f"least {least}, which a forecast reads"
         )
     future = future_of(forecaster, table, config.horizon, config.quantiles, config.seed)
     text = future_text(table, future, config)
@@ -154,8 +155,8 @@ def split(series: Series, config: ForecastConfig) -> int:
     least = 3 * H + 8
     if T - test < least:
         raise ValueError(
-            f"{config.data} has {T} steps, and {test} are for the test: expected at least {least} "
-            f"before those, for a horizon of {H}; give more rows or a shorter horizon"
+            f"{config.data} has {count_of(T, 'step')}, and {test} for the test: expected at least "
+            f"{least} before those, for a horizon of {H}; give more rows or a shorter horizon"
         )
     return T - test
 
@@ -164,9 +165,9 @@ def check_ahead(config: ForecastConfig, table: Table) -> None:
     """Raise ValueError unless the covariates of the horizon are known."""
     if config.covariates and len(table.ahead) < config.horizon:
         raise ValueError(
-            f"{config.data} has {len(table.ahead)} rows after the last value of its target, "
-            f"expected {config.horizon}: a forecast needs the covariates of its steps; add rows "
-            "with the target empty"
+            f"{config.data} has {count_of(len(table.ahead), 'row')} after the last value of its "
+            f"target, expected {config.horizon}: a forecast needs the covariates of its steps; "
+            "add rows with the target empty"
         )
 
 
@@ -175,7 +176,7 @@ def _announce(series: Series, start: int) -> None:
     stamps: Any = series.stamps
     first, cut, last = (shown_time(stamps[n]) for n in (0, start, len(series) - 1))
     step = check_even("time", stamps).told()
-    say(f"{len(series):,} steps of {step} from {first} to {last}; tested from {cut} on")
+    say(f"{count_of(len(series), 'step')} of {step} from {first} to {last}; tested from {cut} on")
 
 
 def compared(

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from fastlstm.column_names import names_of
 from fastlstm.column_types import place_told
+from fastlstm.counts import count_of
 from fastlstm.forecast.index import stamps_of_index
 from fastlstm.forecast.season import filled
 from fastlstm.forecast.stamps import (
@@ -114,7 +115,9 @@ def read_series(name: str, y: Any, X: Any = None, stamps: Any = None) -> Series:
         when = as_stamps("stamps", stamps)
     if when is not None:
         if len(when) != len(values):
-            raise ValueError(f"stamps has {len(when)} rows, expected {len(values)} as {name} has")
+            raise ValueError(
+                f"stamps has {count_of(len(when), 'row')}, expected {len(values)} as {name} has"
+            )
         if len(when) > 1:
             check_even("stamps" if stamps is not None else f"the index of {name}", when)
     like = y if hasattr(y, "index") and hasattr(y, "iloc") else None
@@ -137,7 +140,7 @@ def read_known(
     if when is not None and len(when):
         values = values[_places(name, when, stamps)]
     if len(values) != rows:
-        raise ValueError(f"{name} has {len(values)} rows, expected {rows}")
+        raise ValueError(f"{name} has {count_of(len(values), 'row')}, expected {rows}")
     wrong = ~np.isfinite(values)
     if wrong.any():
         at = tuple(map(int, np.argwhere(wrong)[0]))

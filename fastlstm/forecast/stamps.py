@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastlstm.column_types import has_zone
+from fastlstm.counts import count_of
 
 Stamps = NDArray[np.datetime64]
 UNIT = "datetime64[us]"
@@ -42,8 +43,8 @@ class Spacing(NamedTuple):
         """
         if self.days * count > (LAST_TIME - last) / DAY:
             raise ValueError(
-                f"{count:,} steps of {self.told()} after {shown_time(last)} go beyond the year "
-                "9999: forecast fewer"
+                f"{count_of(count, 'step')} of {self.told()} after {shown_time(last)} go beyond "
+                "the year 9999: forecast fewer"
             )
         steps = np.arange(1, count + 1) * self.step
         if not self.months:

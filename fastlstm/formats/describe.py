@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from fastlstm.counts import count_of
 from fastlstm.formats.cells import LAYERS, SINGLE_STEPS, fixed_options, taken
 from fastlstm.formats.layers import Layers
 from fastlstm.formats.recurrence import Recurrence
@@ -239,7 +240,7 @@ def _parts(description: Any, depth: int) -> tuple[Kind, dict[str, Any], Any]:
     if inside is not None and not _are_named(inside):
         raise ValueError(f"the layers in a {name} are {inside!r:.100}, expected pairs with a name")
     if name == "Recurrence" and inside is not None and len(inside) != 1:
-        raise ValueError(f"a Recurrence has {len(inside)} layers inside, expected one")
+        raise ValueError(f"a Recurrence has {count_of(len(inside), 'layer')} inside, expected one")
     return kind, options, inside
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
+from fastlstm.counts import count_of
 from fastlstm.formats.recurrence import Recurrence
 from fastlstm.formats.steps import (
     Activation,
@@ -91,10 +92,10 @@ def _check_taken(maker: str, layer: Module, takes: int | None, value: Value) -> 
             f"layers do not fit: {maker}, takes steps [N,T,I], but {value.maker}, before it gives "
             "one vector for each row: leave one out, or let the one before give all steps"
         )
-    if None not in (takes, value.features) and takes != value.features:
+    if takes is not None and value.features is not None and takes != value.features:
         raise ValueError(
-            f"layers do not fit: {maker}, takes {takes} features, but {value.maker}, before it "
-            f"gives {value.features}: make one of them for the size of the other"
+            f"layers do not fit: {maker}, takes {count_of(takes, 'feature')}, but {value.maker}, "
+            f"before it gives {value.features}: make one of them for the size of the other"
         )
 
 

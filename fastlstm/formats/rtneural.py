@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastlstm.counts import count_of
 from fastlstm.files.json_value import read_json
 from fastlstm.formats.errors import reading
 from fastlstm.formats.keras.build import scale_of
@@ -62,8 +63,8 @@ def _add(made: dict[str, Module], number: int, layer: Any, size: int) -> int:
     taken, gives = _sizes(modules, size)
     if taken != size or given not in (None, gives):
         raise ValueError(
-            f"layers[{number}], a {kind}: it takes {taken} numbers and gives {gives}, expected "
-            f"{size} and {given}"
+            f"layers[{number}], a {kind}: it takes {count_of(taken, 'number')} and gives {gives}, "
+            f"expected {size} and {given}"
         )
     return gives
 
@@ -106,7 +107,7 @@ def _array(value: Any, axes: int) -> Array:
     if array.dtype.kind not in "fi" or array.ndim != axes or not array.size:
         raise ValueError(
             f"an array of its weights has shape {array.shape} and dtype {array.dtype}, expected "
-            f"numbers on {axes} axes"
+            f"numbers on {count_of(axes, 'axis', 'axes')}"
         )
     with np.errstate(over="ignore"):
         return array.astype(np.float32)
@@ -155,7 +156,7 @@ def _prelu(layer: dict[str, Any], size: int) -> list[Module]:
     if len(alpha) == 1:
         return [Activation("leaky_relu", float(alpha[0]))]
     if len(alpha) != size:
-        raise ValueError(f"it has {len(alpha)} slopes, expected {size} or one")
+        raise ValueError(f"it has {count_of(len(alpha), 'slope')}, expected {size} or one")
     made = PReLU(size)
     made.load_state_dict({"weight": alpha})
     return [made]

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from fastlstm.counts import count_of
 from fastlstm.models import LanguageModel, sample
 from fastlstm.nn.check import Rng, check_rng
 from fastlstm.text.symbols import Symbols
@@ -60,7 +61,7 @@ def _language(folder: LanguageFolder) -> LanguageRun:
     known = model.embedding.num_embeddings
     if len(symbols) != known:
         raise CheckpointError(
-            f"{folder.path} is damaged: {folder.symbols.name} has {len(symbols)} tokens, "
-            f"{folder.model.name} is for {known}"
+            f"{folder.path} is damaged: {folder.symbols.name} has "
+            f"{count_of(len(symbols), 'token')}, {folder.model.name} is for {known}"
         )
     return LanguageRun(model, symbols)

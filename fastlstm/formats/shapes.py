@@ -7,6 +7,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from fastlstm.counts import count_of
 from fastlstm.formats.cells import cell_of
 from fastlstm.kernels import CellSpec
 from fastlstm.nn.check import check_size
@@ -27,7 +28,7 @@ def check_shapes(shapes: Shapes, arrays: Mapping[str, NDArray[Any]], what: str) 
             raise ValueError(f"{name} has shape {arrays[name].shape}, expected {shape}")
         found += 1
     if found != len(arrays):
-        raise ValueError(f"it has {len(arrays)} tensors, expected {found} for {what}")
+        raise ValueError(f"it has {count_of(len(arrays), 'tensor')}, expected {found} for {what}")
 
 
 def _sizes(options: Mapping[str, Any], *names: str) -> list[int]:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastlstm.counts import count_of
 from fastlstm.formats.cells import made_of
 from fastlstm.formats.describe import KINDS
 from fastlstm.formats.layers import Layers
@@ -65,7 +66,7 @@ def layers_of(arrays: Arrays, kinds: Mapping[str, str]) -> Any:
     if not layers:
         first = "".join(f". {name}: {why}" for name, why in list(left_out.items())[:1])
         raise ValueError(
-            f"it has no layers among its {len(arrays)} tensors, expected names such as "
+            f"it has no layers among its {count_of(len(arrays), 'tensor')}, expected names such as "
             f"weight_ih_l0 or weight{first}"
         )
     if list(layers) == [""] and not left_out:

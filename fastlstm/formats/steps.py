@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastlstm.counts import count_of
 from fastlstm.kernels.call import DTYPES
 from fastlstm.kernels.rows import any_integers
 from fastlstm.nn.check import (
@@ -254,7 +255,7 @@ class AveragePool(Step):
         """Return [N,T//size,I]."""
         N, T, I = x.shape
         if T < self.size:
-            raise ValueError(f"x has {T} steps, expected {self.size} or more")
+            raise ValueError(f"x has {count_of(T, 'step')}, expected {self.size} or more")
         parts = x[:, : T // self.size * self.size].reshape(N, T // self.size, self.size, I)
         return parts.mean(axis=2, dtype=x.dtype), None
 
@@ -314,7 +315,9 @@ class Conv1D(Step):
         before, after = self.pads(T)
         x = np.pad(x, ((0, 0), (before, after), (0, 0)))
         if x.shape[1] <= reach:
-            raise ValueError(f"x has {T} steps, expected more than {reach - before - after}")
+            raise ValueError(
+                f"x has {count_of(T, 'step')}, expected more than {reach - before - after}"
+            )
         last = x.shape[1] - reach
         y = sum(
             x[:, k * self.dilation : k * self.dilation + last : self.stride] @ self.weight.data[k]

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastlstm.counts import count_of
 from fastlstm.files.opening import open_file
 from fastlstm.files.writing import replacing
 from fastlstm.formats.errors import BAD_ARCHIVE, package, reading
@@ -76,7 +77,7 @@ def _arrays(torch: Any, tensors: dict[str, Any], size: int) -> dict[str, NDArray
         total += tensor.numel() * tensor.element_size()
         if total > MOST_SHARED * size:
             raise ValueError(
-                f"{name} and those before it are {total:,} bytes of a file of {size:,}"
+                f"{name} and those before it are {count_of(total, 'byte')} of a file of {size:,}"
             )
         tensor = tensor.detach()
         if tensor.dtype in (torch.bfloat16, torch.float16):

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastlstm.counts import count_of
 from fastlstm.inside.shares import Shares
 from fastlstm.models import TextClassifier
 from fastlstm.nn.check import check_size
@@ -102,7 +103,7 @@ class Inspection:
     def extent(self) -> str:
         """How many words there are, and how many of them are shown."""
         W = len(self.words)
-        count = f"{self.total:,} word{'' if self.total == 1 else 's'}"
+        count = count_of(self.total, "word")
         return count if W == self.total else f"{count}, the first {W:,} shown"
 
     @property

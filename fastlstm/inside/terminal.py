@@ -9,6 +9,7 @@ from typing import Any, TextIO
 import numpy as np
 from numpy.typing import NDArray
 
+from fastlstm.counts import count_of
 from fastlstm.inside.collect import Inspection
 from fastlstm.printable import columns, cut, pad, printable
 
@@ -61,7 +62,7 @@ def summarize(inspection: Inspection) -> dict[str, np.ndarray[Any, Any]]:
 
 def _title(inspection: Inspection) -> str:
     units = inspection.before.shape[1]
-    return f"{inspection.extent}; {inspection.place}; means over {units} units"
+    return f"{inspection.extent}; {inspection.place}; means over {count_of(units, 'unit')}"
 
 
 def _paragraph(inspection: Inspection, colour: bool) -> list[str]:

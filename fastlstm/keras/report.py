@@ -6,6 +6,8 @@ from collections import Counter
 from threading import Lock
 from typing import NamedTuple
 
+from fastlstm.counts import count_of
+
 _lock = Lock()  # layers are called from several threads
 _taken: Counter[str] = Counter()
 _refused: Counter[tuple[str, str]] = Counter()
@@ -25,7 +27,7 @@ class Report(NamedTuple):
 
     def __repr__(self) -> str:
         taken, refused = sum(self.taken.values()), sum(self.refused.values())
-        lines = [f"fastlstm.keras: {taken} calls taken, {refused} refused"]
+        lines = [f"fastlstm.keras: {count_of(taken, 'call')} taken, {refused} refused"]
         lines += [f"  taken    {n} of {kind}" for kind, n in self.taken.items()]
         lines += [f"  refused  {n} of {kind}: {why}" for (kind, why), n in self.refused.items()]
         return "\n".join(lines)

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from fastlstm.counts import count_of
 from fastlstm.kernels.call import (
     DTYPES,
     PRECISIONS,
@@ -104,7 +105,7 @@ def _read_params(
     params = tuple(params)
     if len(params) != len(cell.params):
         raise ValueError(
-            f"{prefix}params has {len(params)} arrays, expected {len(cell.params)} "
+            f"{prefix}params has {count_of(len(params), 'array')}, expected {len(cell.params)} "
             f"({', '.join(cell.params) or 'this cell has none'})"
         )
     named = zip(cell.params, params, strict=True)
@@ -123,7 +124,7 @@ def _read_states(
 ) -> tuple[Any, ...]:
     state = tuple(state)
     if len(state) != len(sizes):
-        raise ValueError(f"{name} has {len(state)} arrays, expected {len(sizes)}")
+        raise ValueError(f"{name} has {count_of(len(state), 'array')}, expected {len(sizes)}")
     return tuple(
         plain(f"{name}[{i}]", part, dtype, (N, size))
         for i, (part, size) in enumerate(zip(state, sizes, strict=True))
@@ -163,7 +164,7 @@ def read_gradients(cell: CellSpec, call: Call, given: Gradients) -> Gradients:
     _check_weight_gradients(cell, given.weights, weights)
     dy, dstate, dx, sizes = given.dy, given.dstate, given.dx, cell.state_sizes(H, R)
     if len(dstate) != len(sizes):
-        raise ValueError(f"dstate has {len(dstate)} arrays, expected {len(sizes)}")
+        raise ValueError(f"dstate has {count_of(len(dstate), 'array')}, expected {len(sizes)}")
     dstate = tuple(
         np.zeros((N, size), dtype) if d is None else plain(f"dstate[{i}]", d, dtype, (N, size))
         for i, (d, size) in enumerate(zip(dstate, sizes, strict=True))

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from fastlstm.counts import count_of
 from fastlstm.kernels.arguments import plain, read_weights
 from fastlstm.kernels.call import DTYPES, Array, Weights
 from fastlstm.kernels.masked import refuse_masked
@@ -155,7 +156,9 @@ def _place(name: str, stage: Stage, P: int, C: int, dtype: np.dtype[Any]) -> Pla
         raise TypeError(f"{name} is {stage!r}, expected a stage of a chain")
     if stage.name == "magnitude":
         if C % 2:
-            raise ValueError(f"{name} is a magnitude of {C} channels, expected an even number")
+            raise ValueError(
+                f"{name} is a magnitude of {count_of(C, 'channel')}, expected an even number"
+            )
         return Placed(stage, P, C, P, C // 2)
     return Placed(stage, P, C, P, C)
 
@@ -177,8 +180,8 @@ def _place_convolution(
     there = context + P
     if reflect and max(left, right) >= there:
         raise ValueError(
-            f"{name} has a padding of {(left, right)}, expected less than the {there} positions "
-            "that it is to be a reflection of"
+            f"{name} has a padding of {(left, right)}, expected less than the "
+            f"{count_of(there, 'position')} that it is to be a reflection of"
         )
     length = left + there + right
     if kernel > length:
@@ -197,8 +200,8 @@ def _check_size(placed: Placed, batch_size: int) -> None:
         around = stage.context + sum(stage.padding) + stage.stride
     if 8 * (P + Q + around + 64) * (C + O + 64) * batch_size > MOST_BYTES:
         raise MemoryError(
-            f"no memory for frames of {P} positions with {around} around them, of {C} channels, "
-            f"in {batch_size} rows"
+            f"no memory for frames of {count_of(P, 'position')} with {around} around them, of "
+            f"{count_of(C, 'channel')}, in {count_of(batch_size, 'row')}"
         )
 
 
@@ -248,7 +251,8 @@ def read_signal(
         raise ValueError(f"x has shape {x.shape}, expected ({batch_size}, any, {channels})")
     if given.shape[1] % frame or not given.shape[1]:
         raise ValueError(
-            f"x has {given.shape[1]} positions in a row, expected a multiple of the frame, {frame}"
+            f"x has {count_of(given.shape[1], 'position')} in a row, expected a multiple of the "
+            f"frame, {frame}"
         )
     array = np.require(given, requirements=["C", "A"])
     return array, single

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from fastlstm.counts import count_of
 from fastlstm.kernels.arguments import plain
 from fastlstm.kernels.call import Array
 from fastlstm.kernels.rows import Int64Array
@@ -78,7 +79,7 @@ def read_crf(x: Any, lengths: Any, scores: Any, labels: Any = None) -> CrfArrays
     if not x.size:
         raise ValueError(f"x has shape {x.shape}, expected no empty axis")
     if K >= 1 << 31:
-        raise ValueError(f"x has {K} labels, expected less than {1 << 31}")
+        raise ValueError(f"x has {count_of(K, 'label')}, expected less than {1 << 31}")
     start, between, end = scores
     scores = CrfScores(
         plain("start", start, F64, (K,)),

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
+from fastlstm.counts import count_of
 from fastlstm.kernels.arguments import plain
 from fastlstm.kernels.call import Array, Call, Gradients, States, Weights
 from fastlstm.kernels.rows import Int64Array, Rows
@@ -117,7 +118,7 @@ class Looped:
         """Return the gradients of each model, checked."""
         gradients, M = list(gradients), len(self._weights)
         if len(gradients) != M:
-            raise ValueError(f"gradients has {len(gradients)} models, expected {M}")
+            raise ValueError(f"gradients has {count_of(len(gradients), 'model')}, expected {M}")
         check_alike("gradients", gradients, self._weights[0])
         return gradients
 
@@ -205,7 +206,9 @@ def check_alike(name: str, models: Sequence[Weights], first: Weights) -> None:
     """Raise TypeError or ValueError if the arrays of a model are not as those of the first."""
     for m, weights in enumerate(models):
         if len(weights.params) != len(first.params):
-            raise ValueError(f"{name}[{m}].params has {len(weights.params)} arrays, not as many")
+            raise ValueError(
+                f"{name}[{m}].params has {count_of(len(weights.params), 'array')}, not as many"
+            )
         for field, array, like in zip(_names(first), weights.arrays(), first.arrays(), strict=True):
             if (array is None) != (like is None):
                 raise ValueError(f"{name}[{m}].{field} is None, or that of the first model is")

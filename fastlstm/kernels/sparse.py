@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from fastlstm.counts import count_of
 from fastlstm.kernels.arguments import plain
 from fastlstm.kernels.call import Array
 
@@ -180,7 +181,9 @@ def _read_doubt(p: LogisticProblem, N: int) -> NDArray[np.float64]:
     if p.doubt is None:
         return np.zeros(N)
     if p.classes != 2:
-        raise ValueError(f"doubt is given for {p.classes} classes, expected 2")
+        raise ValueError(
+            f"doubt is given for {count_of(p.classes, 'class', 'classes')}, expected 2"
+        )
     doubt = np.ascontiguousarray(plain("doubt", p.doubt, np.dtype(np.float64), (N,)))
     wrong = ~((doubt >= 0) & (doubt <= 1))
     if wrong.any():

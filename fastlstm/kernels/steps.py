@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from fastlstm.counts import count_of
 from fastlstm.kernels.call import Array, States
 from fastlstm.kernels.masked import refuse_masked
 from fastlstm.kernels.rows import Int64Array
@@ -91,7 +92,9 @@ def read_states(
     if not isinstance(value, (tuple, list)):
         raise TypeError(f"state is a {type(value).__name__}, expected a tuple {expected}")
     if len(value) != len(names):
-        raise TypeError(f"state has {len(value)} entries, expected a tuple {expected}")
+        raise TypeError(
+            f"state has {count_of(len(value), 'entry', 'entries')}, expected a tuple {expected}"
+        )
     parts = enumerate(zip(value, shapes, strict=True))
     return tuple(_checked(f"state[{i}]", part, shape, dtype) for i, (part, shape) in parts)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastlstm.counts import count_of
 from fastlstm.kernels.sparse import read_keys
 from fastlstm.linear.counting import Features
 from fastlstm.linear.options import Range, check_range
@@ -56,7 +57,10 @@ def read(arrays: Arrays, given: Mapping[str, Any]) -> Parts:
     keys = [_keys(name, arrays) for name in ("word_keys", "char_keys")]
     F, P = len(keys[0]) + len(keys[1]), 1 if classes == 2 else classes
     if chars is None and len(keys[1]):
-        raise ValueError(f"char_keys has {len(keys[1])} entries, expected none without chars")
+        raise ValueError(
+            f"char_keys has {count_of(len(keys[1]), 'entry', 'entries')}, expected none without "
+            "chars"
+        )
     scales = _array("scales", arrays, np.float32, (F,))
     weights = _array("weights", arrays, np.float32, (F, P))
     intercept = _array("intercept", arrays, np.float64, (P,))

@@ -11,6 +11,7 @@ from itertools import count
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fastlstm.counts import count_of
 from fastlstm.linear.hashing import UInt64s, hash_tokens
 from fastlstm.text.encoded import Encoded
 from fastlstm.text.marks import tokens_with_marks
@@ -45,7 +46,7 @@ class TokenRows:
         if len(self.ids) and self.ids.max() >= len(self.tokens):
             raise ValueError(
                 f"ids has {self.ids.max()}, expected 0 to {len(self.tokens) - 1}: there are "
-                f"{len(self.tokens)} tokens"
+                f"{count_of(len(self.tokens), 'token')}"
             )
 
     @classmethod
@@ -85,7 +86,7 @@ class TokenRows:
         return len(self.offsets) - 1
 
     def __repr__(self) -> str:
-        return f"TokenRows({len(self)} texts, {len(self.ids)} tokens)"
+        return f"TokenRows({count_of(len(self), 'text')}, {count_of(len(self.ids), 'token')})"
 
     @property
     def lengths(self) -> Int64s:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastlstm import runtime
+from fastlstm.counts import count_of
 from fastlstm.kernels import backend
 from fastlstm.kernels.masked import refuse_masked
 from fastlstm.kernels.sparse import LEAST_COST, MOST_COST, LogisticProblem
@@ -228,5 +229,7 @@ def _read_weight(weight: ArrayLike, texts: int) -> Reals:
     refuse_masked("sample_weight", weight)
     found = np.asarray(weight, np.float64)
     if found.shape != (texts,) or not ((found >= 0) & (found <= MOST_WEIGHT)).all():
-        raise ValueError(f"sample_weight must be {texts} numbers from 0 to {MOST_WEIGHT:g}")
+        raise ValueError(
+            f"sample_weight must be {count_of(texts, 'number')} from 0 to {MOST_WEIGHT:g}"
+        )
     return found

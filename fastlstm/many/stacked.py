@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from fastlstm.counts import count_of
 from fastlstm.many.layers import Together
 from fastlstm.nn.check import check_rng, check_size
 from fastlstm.nn.module import Module
@@ -67,7 +68,9 @@ def stack(
     M, rng = check_size("models", models), options.pop("rng", None)
     if isinstance(rng, (list, tuple)):
         if len(rng) != M:
-            raise ValueError(f"rng has {len(rng)} seeds, expected one, or one for each of {M}")
+            raise ValueError(
+                f"rng has {count_of(len(rng), 'seed')}, expected one, or one for each of {M}"
+            )
         rngs = [check_rng(one) for one in rng]
     else:
         rngs = [check_rng(rng)] * M

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
+from fastlstm.counts import count_of
 from fastlstm.models.cutoffs import check_cutoffs, check_div_value, vector_sizes
 from fastlstm.models.softmax import SoftmaxDecoder, softmax_loss
 from fastlstm.nn.check import (
@@ -89,8 +90,9 @@ class AdaptiveSoftmax(Module):
             sizes = vector_sizes(K, len(parts), self.div_value)
             if not all(sizes):
                 raise ValueError(
-                    f"div_value is {self.div_value} with {len(parts)} clusters and in_features "
-                    f"{K}, expected less or fewer: the last cluster would have empty vectors"
+                    f"div_value is {self.div_value} with {count_of(len(parts), 'cluster')} and "
+                    f"in_features {K}, expected less or fewer: the last cluster would have empty "
+                    "vectors"
                 )
             tail = [_Cluster(K, k, b - a, made) for k, (a, b) in zip(sizes, parts, strict=True)]
         self.tail = _Numbered(tail)

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
+from fastlstm.counts import count_of
 from fastlstm.kernels.rows import any_array, check_lengths
 from fastlstm.models.distributions import DISTRIBUTIONS, HasDistribution, of_name
 from fastlstm.models.model import LAYERS, Model, gate_rows, options_of
@@ -105,8 +106,8 @@ class HorizonDecoder(HasDistribution, Model):
         self.feedback = check_flag("feedback", feedback)
         if feedback and input_size < num_targets:
             raise ValueError(
-                f"input_size is {input_size}, expected the {num_targets} targets at least, as "
-                "feedback reads the last ones"
+                f"input_size is {input_size}, expected the {count_of(num_targets, 'target')} at "
+                "least, as feedback reads the last ones"
             )
         check_probability("dropout", dropout)
         self.cell = check_choice("cell", cell, tuple(LAYERS))

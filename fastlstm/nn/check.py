@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from fastlstm import lazy
+from fastlstm.counts import count_of
 from fastlstm.kernels.call import DTYPES, Array
 from fastlstm.kernels.rows import any_array, any_integers, check_lengths
 
@@ -187,7 +188,7 @@ def check_ids(name: str, value: object, size: int, ndim: int | None = None) -> N
     """Return `value`, C-contiguous, after checking that it holds integers in 0..size-1."""
     ids = any_integers(name, value)
     if ndim is not None and ids.ndim != ndim:
-        raise ValueError(f"{name} has shape {ids.shape}, expected {ndim} axes")
+        raise ValueError(f"{name} has shape {ids.shape}, expected {count_of(ndim, 'axis', 'axes')}")
     # A broadcast array may claim more elements than memory holds: the copy fails at once, where
     # looking at each of them would take hours.
     ids = np.asarray(ids, order="C")

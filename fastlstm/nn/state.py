@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
+from fastlstm.counts import count_of
 from fastlstm.kernels.rows import any_array
 from fastlstm.nn.check import check_array, check_dtype, check_ids
 from fastlstm.nn.module import Array
@@ -122,7 +123,9 @@ class State(tuple[Array, ...]):
     def _like(self, name: str, state: Sequence[Array], rows: tuple[int, ...]) -> Sequence[Array]:
         """Return `state`, checked to fit this one and to have one of these numbers of rows."""
         if not isinstance(state, (tuple, list)) or len(state) != len(self):
-            raise TypeError(f"{name} is {_told(state)}, expected a State of {len(self)} arrays")
+            raise TypeError(
+                f"{name} is {_told(state)}, expected a State of {count_of(len(self), 'array')}"
+            )
         first = any_array(f"{name}[0]", state[0])
         many = first.shape[1] if first.ndim == 3 else None
         number = many if many in rows else rows[-1]

@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from fastlstm.counts import count_of
 from fastlstm.onnx import operators
 from fastlstm.onnx.errors import OnnxError, shown, within
 from fastlstm.onnx.graph import Array, Graph, Node, Value, operator_name
@@ -84,7 +85,9 @@ class OnnxModel:
     def _checked(self, inputs: Sequence[Any]) -> tuple[Array, ...]:
         if len(inputs) != len(self.inputs):
             names = ", ".join(map(shown, self._names))
-            raise TypeError(f"{len(inputs)} inputs, expected {len(self.inputs)}: {names}")
+            raise TypeError(
+                f"{count_of(len(inputs), 'input')}, expected {len(self.inputs)}: {names}"
+            )
         with within(self._name):
             return tuple(_read(v, a) for v, a in zip(self.inputs, inputs, strict=True))
 
@@ -124,7 +127,7 @@ class OnnxModel:
         for where, counts in [*sorted(placed.items()), ("inlined", inlined)]:
             listed = ", ".join(f"{n} {shown(name)}" for name, n in counts.items())
             lines += [f"  {where + ':':8} {listed}"] * bool(counts)
-        cells = [f"{n} {op} cell{'s' * (n > 1)}" for op, n in self._runner.cells().items()]
+        cells = [count_of(n, f"{op} cell") for op, n in self._runner.cells().items()]
         if cells:
             lines.append(f"  native:  {', '.join(cells)}, written out as some of these nodes")
         return "\n".join(lines)

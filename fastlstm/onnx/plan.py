@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from fastlstm.counts import count_of
 from fastlstm.onnx import operators
 from fastlstm.onnx.errors import OnnxError, within
 from fastlstm.onnx.graph import Array, Graph, Node
@@ -245,7 +246,9 @@ class Planner:
         self.node = node
         outputs = self._shared(node, inputs) or self._lowered(node, inputs)
         if any(node.outputs[len(outputs) :]):
-            raise OnnxError(f"{len(node.outputs)} outputs, expected at most {len(outputs)}")
+            raise OnnxError(
+                f"{count_of(len(node.outputs), 'output')}, expected at most {len(outputs)}"
+            )
         self._share(node, inputs, outputs)
         for name, ref in zip(node.outputs, outputs, strict=False):
             if name:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import onnx
 
+from fastlstm.counts import count_of
 from fastlstm.files.opening import open_file
 from fastlstm.onnx.errors import OnnxError
 from fastlstm.onnx.graph import Array
@@ -110,8 +111,8 @@ def _read_external(tensor: Any, size: int, folder: str | None) -> bytes:
             held = os.fstat(file.fileno()).st_size
             if length != size or start + length > held:
                 raise OnnxError(
-                    f"its data is {length} bytes from {start} on in {location!r:.200} of {held}, "
-                    f"expected {size}"
+                    f"its data is {count_of(length, 'byte')} from {start} on in {location!r:.200} "
+                    f"of {held}, expected {size}"
                 )
             file.seek(start)
             return file.read(length)

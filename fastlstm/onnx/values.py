@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from fastlstm.counts import count_of
 from fastlstm.onnx.errors import OnnxError
 from fastlstm.onnx.graph import Array, Node
 
@@ -103,8 +104,9 @@ class Budget:
         size = prod(shape) * dtype.itemsize
         if size + self.used * count > self.most:
             raise OnnxError(
-                f"an array of shape {tuple(shape)!s:.80} of {dtype} would be made: {size:,} bytes "
-                f"beside {self.used:,}, expected at most {self.most:,} in all (most_bytes=)"
+                f"an array of shape {tuple(shape)!s:.80} of {dtype} would be made: "
+                f"{count_of(size, 'byte')} beside {self.used:,}, expected at most {self.most:,} in "
+                "all (most_bytes=)"
             )
         self.used += size * count
 

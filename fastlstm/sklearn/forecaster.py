@@ -12,6 +12,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
+from fastlstm.counts import count_of
 from fastlstm.forecast.backtest import Backtest, backtest
 from fastlstm.forecast.forecaster import Forecaster, ForecastOptions
 from fastlstm.forecast.measures import naive_error
@@ -336,7 +337,9 @@ class LSTMForecaster(BaseEstimator):
         """Return the series to go on from, and the features of the steps that follow each."""
         F = self.n_features_in_
         if X is None and F:
-            raise ValueError(f"X is missing: fit had {F} features, which the future needs too")
+            raise ValueError(
+                f"X is missing: fit had {count_of(F, 'feature')}, which the future needs too"
+            )
         if y is None:
             return self.series_, known_ahead(self.series_, X, steps, several)
         series, ahead = other_series(y, X, stamps, steps, several, self.series_[0])

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastlstm.column_names import check_order, names_of
+from fastlstm.counts import count_of
 from fastlstm.forecast.index import check_zone, index_of, is_local, stamps_of_index
 from fastlstm.forecast.series import Series, read_known, read_series
 from fastlstm.forecast.stamps import Stamps, find_spacing, shown_time
@@ -101,7 +102,9 @@ def _check_columns(
     name: str, found: Floats, names: Sequence[str], fit: Floats, fit_names: Sequence[str]
 ) -> None:
     if found.shape[1] != fit.shape[1]:
-        raise ValueError(f"{name} has {found.shape[1]} columns, expected {fit.shape[1]} as in fit")
+        raise ValueError(
+            f"{name} has {count_of(found.shape[1], 'column')}, expected {fit.shape[1]} as in fit"
+        )
     check_order(name, names, fit_names)
 
 
@@ -112,7 +115,9 @@ def check_alike(series: Sequence[Series]) -> None:
             ("y", one.y.shape[1], series[0].y.shape[1]), ("X", one.X.shape[1], series[0].X.shape[1])
         ):  # fmt: skip
             if found != expected:
-                raise ValueError(f"{what}[{n}] has {found} columns, but {what}[0] has {expected}")
+                raise ValueError(
+                    f"{what}[{n}] has {count_of(found, 'column')}, but {what}[0] has {expected}"
+                )
         check_order(f"y[{n}]", one.labels, series[0].labels, "of y[0]")
         check_order(f"X[{n}]", one.known, series[0].known, "of X[0]")
         check_zone(f"the index of y[{n}]", one.like, series[0].like)

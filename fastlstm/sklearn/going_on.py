@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from fastlstm.counts import count_of
 from fastlstm.forecast.framing import Framing
 from fastlstm.forecast.index import check_zone, index_of, stamps_of_index
 from fastlstm.forecast.pandas import numbers_after
@@ -80,5 +81,6 @@ def check_past(series: Sequence[Series], framing: Framing) -> None:
     for one in series:
         if len(one) < framing.first:
             raise ValueError(
-                f"y has {len(one)} steps, expected at least {framing.first}, which a forecast reads"
+                f"y has {count_of(len(one), 'step')}, expected at least {framing.first}, which a "
+                "forecast reads"
             )

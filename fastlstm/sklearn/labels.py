@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from fastlstm.counts import count_of
 from fastlstm.kernels.masked import refuse_masked
 
 _LISTED = 5  # rows that an error names
@@ -26,7 +27,8 @@ def check_labels(y: Any) -> None:
     if missing:
         rows = ", ".join(map(str, missing[:_LISTED])) + (", ..." if missing[_LISTED:] else "")
         raise ValueError(
-            f"Input y contains NaN or None, in {len(missing):,} rows ({rows}): leave these rows out"
+            f"Input y contains NaN or None, in {count_of(len(missing), 'row')} ({rows}): leave "
+            "them out"
         )
     texts = [isinstance(value, str) for value in values]
     if True in texts and False in texts:

@@ -18,6 +18,7 @@ from sklearn.utils.validation import validate_data
 
 from fastlstm.column_names import as_rows, check_order, names_of
 from fastlstm.column_types import as_array, as_floats, refuse_times
+from fastlstm.counts import count_of
 from fastlstm.kernels.masked import refuse_masked
 from fastlstm.linear import TokenRows
 from fastlstm.nn.module import Array
@@ -63,7 +64,7 @@ class TextReader:
         counts = self._counts(texts, weights)
         words = by_frequency({word: n for word, n in counts.items() if word not in SPECIAL})
         if not words:
-            raise ValueError(f"X has no words: all of its {len(texts)} texts are empty")
+            raise ValueError(f"X has no words: nothing is left of its {count_of(len(texts), 'text')}")
         before = set(known)
         new = [word for word in words if word not in before]
         self.vocabulary = self._numbered([*known, *new[: max(0, vocab_size - len(known))]])
@@ -183,7 +184,8 @@ class NumberReader:
         values, lengths = numbers.values, numbers.lengths
         if values.shape[1] != self.size:
             raise ValueError(
-                f"X has {values.shape[1]} features a step, expected {self.size} as in fit"
+                f"X has {count_of(values.shape[1], 'feature')} a step, expected {self.size} as in "
+                "fit"
             )
         check_order("X", numbers.names, self.names)
         with np.errstate(over="ignore"):
@@ -302,7 +304,8 @@ def _concatenate(rows: list[Any]) -> Numbers:
         arrays.append(array)
         if array.shape[1] != arrays[0].shape[1]:
             raise ValueError(
-                f"X[{n}] has {array.shape[1]} features a step, X[0] has {arrays[0].shape[1]}"
+                f"X[{n}] has {count_of(array.shape[1], 'feature')} a step, X[0] has "
+                f"{arrays[0].shape[1]}"
             )
     values = np.concatenate(arrays)
     lengths = np.array([len(array) for array in arrays], dtype=np.int64)

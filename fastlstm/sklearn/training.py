@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import train_test_split
 
+from fastlstm.counts import count_of
 from fastlstm.kernels.arguments import check_precision
 from fastlstm.models import SequenceClassifier, SequenceRegressor, TextClassifier
 from fastlstm.nn.check import check_dtype, check_size
@@ -153,8 +154,8 @@ def split(count: int, fraction: float, seed: int, labels: Ints | None = None) ->
         kept, held = train_test_split(rows, test_size=fraction, stratify=labels, random_state=seed)
     except ValueError as error:
         raise ValueError(
-            f"validation_fraction is {fraction}, which cannot be held back of {count} rows: "
-            f"give more rows, or a fraction of 0 for none ({error})"
+            f"validation_fraction is {fraction}, which cannot be held back of "
+            f"{count_of(count, 'row')}: give more rows, or a fraction of 0 for none ({error})"
         ) from error
     return kept, held
 

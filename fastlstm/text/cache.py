@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from fastlstm.counts import count_of
 from fastlstm.files.opening import open_file
 from fastlstm.files.writing import remove_temporary, replacing
 from fastlstm.notices import FastlstmWarning
@@ -81,7 +82,7 @@ def _load(path: Path, key: str) -> Corpus | None:
             )
         count = sum(map(len, lists))
         if max(part.tokens.max(initial=0) for part in (train, test)) >= count:
-            raise ValueError(f"a word id reaches past the {count} words")
+            raise ValueError(f"a word id reaches past the {count_of(count, 'word')}")
         return Corpus(train, test, *lists)
     except (FileNotFoundError, NotADirectoryError):
         return None

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, cast
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
+from fastlstm.counts import count_of
 from fastlstm.files.lock import locked
 from fastlstm.files.opening import check_file, open_file, sha256_of
 
@@ -104,8 +105,8 @@ def _fetch_checked(url: str, target: Path, sha256: str, progress: bool) -> None:
     part.unlink()
     if fresh:
         raise ChecksumError(
-            f"{url} gave {size} bytes with sha256 {found}, expected {sha256}; the download is "
-            "removed"
+            f"{url} gave {count_of(size, 'byte')} with sha256 {found}, expected {sha256}; the "
+            "download is removed"
         )
     _fetch_checked(url, target, sha256, progress)  # the old part did not belong to this file
 
@@ -127,7 +128,7 @@ def _fetch_all(url: str, part: Path, progress: bool) -> None:
                 failures = 1 if _size(part) - before >= LEAST_BYTES else failures + 1
                 if failures >= ATTEMPTS:
                     raise DownloadError(
-                        f"{url} broke off after {_size(part)} bytes ({error}); "
+                        f"{url} broke off after {count_of(_size(part), 'byte')} ({error}); "
                         "run again to go on from there"
                     ) from error
 
@@ -217,7 +218,7 @@ def _steady(arrived: Arrivals) -> Iterator[bytes]:
         left = began + READ_SECONDS - time.monotonic()
         if left <= 0:
             if bytes_since < LEAST_BYTES:
-                raise _BrokenOff(f"{bytes_since} bytes in {READ_SECONDS:g} s")
+                raise _BrokenOff(f"{count_of(bytes_since, 'byte')} in {READ_SECONDS:g} s")
             began, bytes_since = time.monotonic(), 0
             continue
         try:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fastlstm.counts import count_of
 from fastlstm.kernels.masked import refuse_masked
 from fastlstm.kernels.rows import any_array
 
@@ -45,8 +46,8 @@ class Encoded:
             object.__setattr__(self, name, _integers(name, getattr(self, name), dtype))
         if len(self.offsets) != len(self.labels) + 1:
             raise ValueError(
-                f"offsets has {len(self.offsets)} entries, expected one more than the "
-                f"{len(self.labels)} labels"
+                f"offsets has {count_of(len(self.offsets), 'entry', 'entries')}, expected one more "
+                f"than the {count_of(len(self.labels), 'label')}"
             )
         ends = self.offsets[0], self.offsets[-1]
         if ends != (0, len(self.tokens)) or (np.diff(self.offsets) < 0).any():
@@ -89,7 +90,7 @@ class Encoded:
         return len(self.labels)
 
     def __repr__(self) -> str:
-        return f"Encoded({len(self)} rows, {len(self.tokens)} words)"
+        return f"Encoded({count_of(len(self), 'row')}, {count_of(len(self.tokens), 'word')})"
 
     @property
     def lengths(self) -> Ints:

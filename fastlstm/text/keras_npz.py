@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastlstm.counts import count_of
 from fastlstm.files.opening import read_bytes, read_text
 from fastlstm.text.corpus import Corpus
 from fastlstm.text.encoded import Encoded, Ints
@@ -78,7 +79,9 @@ def _read_split(archive: zipfile.ZipFile, split: str) -> Encoded:
 def _member(archive: zipfile.ZipFile, name: str) -> BytesIO:
     info = archive.getinfo(f"{name}.npy")
     if info.file_size > MOST_BYTES:
-        raise ValueError(f"{name} has {info.file_size:,} bytes, expected at most {MOST_BYTES:,}")
+        raise ValueError(
+            f"{name} has {count_of(info.file_size, 'byte')}, expected at most {MOST_BYTES:,}"
+        )
     return BytesIO(archive.read(info))
 
 
@@ -94,12 +97,14 @@ def _read_lists(file: BytesIO) -> tuple[Ints, Ints]:
     array = _Unpickler(file).load()
     rows = array.state[4] if isinstance(array, _Array) and array.state else None
     if not isinstance(rows, list) or len(rows) != shape[0]:
-        raise ValueError(f"no {shape[0]} lists")
+        raise ValueError(f"no {count_of(shape[0], 'list')}")
     values = [row.values() if isinstance(row, _Array) else row for row in rows]
     lengths = np.fromiter(map(len, values), np.int64, len(values))
     count = int(lengths.sum())
     if count > len(file.getbuffer()):  # a pickle may name one list very many times
-        raise ValueError(f"{count:,} numbers in {len(file.getbuffer()):,} bytes")
+        raise ValueError(
+            f"{count_of(count, 'number')} in {count_of(len(file.getbuffer()), 'byte')}"
+        )
     return np.fromiter(chain.from_iterable(values), np.int64, count), lengths
 
 

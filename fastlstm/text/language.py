@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from fastlstm.counts import count_of
 from fastlstm.files.naming import named_path
 from fastlstm.files.opening import read_text
 from fastlstm.text.symbols import Symbols
@@ -73,7 +74,7 @@ def load_language(
     for part, ids in zip(PARTS, (train, validation, test), strict=True):
         if len(ids) < 2:
             raise ValueError(
-                f"{name} has {len(ids)} tokens in its {part} part, expected at least 2"
+                f"{name} has {count_of(len(ids), 'token')} in its {part} part, expected at least 2"
             )
     counts = " + ".join(f"{len(ids):,}" for ids in (train, validation, test))
     unit = {"char": "characters", "word": "words"}[level]

@@ -17,6 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import cast
 
+from fastlstm.counts import count_of
 from fastlstm.files.opening import open_input
 
 ENDINGS = (".gz", ".bz2", ".xz", ".zip")
@@ -103,7 +104,8 @@ def _only_member(path: Path, file: io.BufferedReader) -> io.BufferedIOBase:
     if len(names) != 1:
         shown = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
         raise ValueError(
-            f"{path} holds {len(names)} files ({shown}), expected one: unpack it and name one"
+            f"{path} holds {count_of(len(names), 'file')} ({shown}), expected one: unpack it and "
+            "name one"
         )
     try:
         return cast(io.BufferedIOBase, archive.open(names[0]))

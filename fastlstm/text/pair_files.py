@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from fastlstm.counts import count_of
 from fastlstm.files.opening import read_text
 from fastlstm.text.pairs import Pair, words_and_marks
 
@@ -70,8 +71,8 @@ def read_folder(folder: str | Path, source: str, target: str, max_words: int = 0
         sides = [[line.split() for line in _lines(file)] for file in files]
         if len(sides[0]) != len(sides[1]):
             raise ValueError(
-                f"{files[0]} has {len(sides[0])} lines and {files[1].name} {len(sides[1])}, "
-                "expected as many"
+                f"{files[0]} has {count_of(len(sides[0]), 'line')} and {files[1].name} "
+                f"{len(sides[1])}, expected as many"
             )
         parts.append(list(zip(*sides, strict=True)))
     return ParallelText(_short(parts[0], max_words, folder), parts[1], parts[2])
@@ -83,7 +84,7 @@ def _short(pairs: list[Pair], max_words: int, path: str | Path) -> list[Pair]:
     if max_words:
         pairs = [pair for pair in pairs if max(map(len, pair)) <= max_words]
     if not pairs:
-        limit = f" of at most {max_words} words" if max_words else ""
+        limit = f" of at most {count_of(max_words, 'word')}" if max_words else ""
         raise ValueError(f"{path} has no pairs{limit}")
     return pairs
 

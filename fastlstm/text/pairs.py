@@ -15,6 +15,7 @@ from re import Pattern
 import numpy as np
 from numpy.typing import NDArray
 
+from fastlstm.counts import count_of
 from fastlstm.text.batches import collate, plan_batches, rest
 from fastlstm.text.characters import mixed
 from fastlstm.text.encoded import Encoded, Ints, runs
@@ -86,7 +87,8 @@ class Pairs:
     def __post_init__(self) -> None:
         if len(self.source) != len(self.target):
             raise ValueError(
-                f"target has {len(self.target)} rows, expected {len(self.source)} as source has"
+                f"target has {count_of(len(self.target), 'row')}, expected {len(self.source)} as "
+                "source has"
             )
         if len(self.target) and self.target.lengths.min() < 2:
             raise ValueError("target has a row without both marks, expected <s> ... </s>")

@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+from fastlstm.counts import count_of
 from fastlstm.files.opening import open_file, read_bytes
 from fastlstm.text.corpus import Texts
 from fastlstm.text.marks import normalize_with_marks
@@ -134,7 +135,9 @@ class _Member(tarfile.TarInfo):
     def _proc_member(self, archive: tarfile.TarFile) -> _Member:
         """Go on from a header, also from one that only tells more of the next."""
         if not 0 <= self.size <= _LONGEST and (not self.isreg() or _is_review(self.name)):
-            raise tarfile.ReadError(f"{self.name!a} has {self.size:,} bytes, which no review has")
+            raise tarfile.ReadError(
+                f"{self.name!a} has {count_of(self.size, 'byte')}, which no review has"
+            )
         return super()._proc_member(archive)  # type: ignore[misc,no-any-return]
 
 

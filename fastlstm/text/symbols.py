@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fastlstm.counts import count_of
 from fastlstm.text.token_list import TokenList, by_frequency
 
 LEVELS = ("char", "word")
@@ -64,7 +65,7 @@ class Symbols(TokenList):
         return cls(level, [UNKNOWN, *(order[: size - 1] if size else order)])
 
     def __repr__(self) -> str:
-        return f"Symbols({self.level}, {len(self)} tokens)"
+        return f"Symbols({self.level}, {count_of(len(self), 'token')})"
 
     def split(self, text: str) -> list[str]:
         """Return the tokens of `text`."""

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
 
+from fastlstm.counts import count_of
 from fastlstm.text.records import Record, read_records
 from fastlstm.text.rows import FileRows, Reading, Row, first_line, listed
 
@@ -49,7 +50,8 @@ def _fitting(path: Path, columns: list[str], records: Iterator[Record]) -> Itera
     for number, record in records:
         if len(record) < named or any(record[len(columns) :]):
             raise ValueError(
-                f"{path} line {number} has {len(record):,} fields, expected {len(columns):,} "
-                f"({listed(columns)}); a text that holds the delimiter must be in quotes"
+                f"{path} line {number} has {count_of(len(record), 'field')}, expected "
+                f"{len(columns):,} ({listed(columns)}); a text that holds the delimiter must be in "
+                "quotes"
             )
         yield number, [*record]

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike
 
+from fastlstm.counts import count_of
 from fastlstm.files.json_value import read_json
 from fastlstm.files.writing import replacing
 
@@ -34,7 +35,7 @@ class TokenList:
             raise ValueError(f"{self.KEY} starts with {first}, expected {list(self.SPECIAL)}")
         self._ids = {token: number for number, token in enumerate(self.tokens)}
         if len(self._ids) != len(self):
-            raise ValueError(f"{self.KEY} has {len(self) - len(self._ids)} repetitions")
+            raise ValueError(f"{self.KEY} has {count_of(len(self) - len(self._ids), 'repetition')}")
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in vars(self).items() if name != "_ids"}

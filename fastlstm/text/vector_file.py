@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastlstm.counts import count_of
 from fastlstm.text.lines import Source
 
 MOST_NUMBERS = 1 << 14  # of a vector
@@ -80,8 +81,8 @@ class VectorFile:
             self.at = 1
             if not self.count or not 0 < self.size <= MOST_NUMBERS:
                 raise self._error(
-                    f"says {self.count:,} vectors of {self.size:,} numbers, expected at least one "
-                    f"of 1 to {MOST_NUMBERS:,}"
+                    f"says {count_of(self.count, 'vector')} of {count_of(self.size, 'number')}, "
+                    f"expected at least one of 1 to {MOST_NUMBERS:,}"
                 )
             if self._looks_binary(start[header.end() :]):
                 self.at, self._unit = 0, "vector"
@@ -99,13 +100,13 @@ class VectorFile:
                 undecodable += 1
         if self.count is not None and words != self.count:
             raise ValueError(
-                f"{self._path} has {words:,} vectors, but its first line says {self.count:,}: it "
-                "is damaged or half a download"
+                f"{self._path} has {count_of(words, 'vector')}, but its first line says "
+                f"{self.count:,}: it is damaged or half a download"
             )
         if undecodable * 20 > words:
             raise ValueError(
-                f"{self._path} is not UTF-8: {undecodable:,} of its {words:,} words are not; "
-                "convert it first"
+                f"{self._path} is not UTF-8: {undecodable:,} of its {count_of(words, 'word')} are "
+                "not; convert it first"
             )
 
     def parse(self, word: str, numbers: Any) -> NDArray[np.float32]:
@@ -186,7 +187,8 @@ class VectorFile:
             place = end + 1 + length
         if ahead[place:].strip() or self._source.look(64).strip():
             raise ValueError(
-                f"{self._path} goes on after the {self.count:,} vectors that its first line says"
+                f"{self._path} goes on after the {count_of(self.count, 'vector')} that its first "
+                "line says"
             )
 
     def _more(self, ahead: bytes) -> bytes:
@@ -194,7 +196,7 @@ class VectorFile:
         if not chunk:
             raise self._error(
                 f"is not whole: the file ends, but its first line says {self.count:,} vectors of "
-                f"{self.size:,} numbers"
+                f"{count_of(self.size, 'number')}"
             )
         return ahead + chunk
 
@@ -220,8 +222,8 @@ class VectorFile:
 
     def _misfit(self, word: str, found: int) -> ValueError:
         return self._error(
-            f"({word}) has {found:,} numbers, expected {self.size:,}, as the first line says"
-            + ("" if self.count is not None else " by its own")
+            f"({word}) has {count_of(found, 'number')}, expected {self.size:,}, as the first line "
+            "says" + ("" if self.count is not None else " by its own")
         )
 
     def _error(self, what: str) -> ValueError:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fastlstm.counts import count_of
 from fastlstm.text.encoded import Encoded
 from fastlstm.text.token_list import TokenList, by_frequency
 from fastlstm.text.tokenizer import TOKENIZER_VERSION, WORD, WORD_1, check_analyzer, tokenize
@@ -66,7 +67,7 @@ class Vocabulary(TokenList):
         return word in self._ids
 
     def __repr__(self) -> str:
-        return f"Vocabulary({len(self)} words)"
+        return f"Vocabulary({count_of(len(self), 'word')})"
 
     def split(self, text: str) -> list[str]:
         """Return the words of one raw text, or its characters, as the analyzer says."""

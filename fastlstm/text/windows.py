@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fastlstm.counts import count_of
 from fastlstm.kernels.masked import refuse_masked
 
 Tokens = NDArray[np.int32]
@@ -56,8 +57,8 @@ def columns(ids: ArrayLike, batch_size: int) -> Tokens:
     length = len(array) // batch_size
     if length < 2:
         raise ValueError(
-            f"ids has {len(array)} tokens, expected at least {2 * batch_size}: two for each of "
-            f"the {batch_size} columns of a batch"
+            f"ids has {count_of(len(array), 'token')}, expected at least {2 * batch_size}: two for "
+            f"each of the {count_of(batch_size, 'column')} of a batch"
         )
     parts = array[: length * batch_size].reshape(batch_size, length)
     return np.ascontiguousarray(parts.T, np.int32)

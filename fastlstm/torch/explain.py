@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
+from fastlstm.counts import count_of
 from fastlstm.runtime import runtime_info
 from fastlstm.torch import cells, quantized, sequence
 from fastlstm.torch.cells import GRUCell, LSTMCell, RNNCell
@@ -121,9 +122,9 @@ def _of_sequence(module: Any, input: Any, hx: Any, lengths: Any) -> tuple[str, b
     x, states, layout = ready.x, ready.states, ready.layout
     rows, ragged = layout.rows, isinstance(layout, Packed)
     ordered = isinstance(input, PackedSequence) and input.sorted_indices is not None
-    text = f"{rows.N} rows of {rows.T} steps"
+    text = f"{count_of(rows.N, 'row')} of {count_of(rows.T, 'step')}"
     if not rows.full:
-        text += f", ragged: {rows.total} of {rows.N * rows.T} steps are computed"
+        text += f", ragged: {rows.total} of {count_of(rows.N * rows.T, 'step')} are computed"
     copies = list(_cast_copies(ready.dtypes))
     if ragged:
         copies.append("input, output: packed rows go to their places in a padded array and back")
@@ -144,7 +145,7 @@ def _of_cell(module: Any, input: Any, hx: Any) -> tuple[str, bool, list[str]]:
     copies = [*_cast_copies(ready.dtypes), *_row_copies(ready.input), *_copies("hx", states)]
     copies += _copies("a parameter", ready.weights)
     keeps = _keeps(ready.input, states, ready.weights)
-    return f"{ready.input.shape[0]} rows of 1 step", keeps, copies
+    return f"{count_of(ready.input.shape[0], 'row')} of 1 step", keeps, copies
 
 
 def _keeps(x: Tensor, states: Tensors, weights: Tensors) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastlstm.counts import count_of
 from fastlstm.kernels.rows import any_array
 from fastlstm.train.seeds import DATA, generator
 
@@ -49,7 +50,7 @@ class Rows:
         N = len(arrays["x"]) if arrays["x"].ndim else 0
         for part, array in arrays.items():
             if array.ndim == 0 or len(array) != N or not N:
-                expected = "rows" if part == "x" else f"{N} rows, as x has"
+                expected = "rows" if part == "x" else f"{count_of(N, 'row')}, as x has"
                 raise ValueError(f"{name}: {part} has shape {array.shape}, expected {expected}")
         return cls(arrays["x"], arrays["targets"], arrays.get("lengths"), arrays.get("future"))
 

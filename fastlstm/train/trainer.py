@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from fastlstm._version import __version__
+from fastlstm.counts import count_of
 from fastlstm.distributed.launch import current
 from fastlstm.distributed.processes import Processes
 from fastlstm.nn.state import State
@@ -303,7 +304,9 @@ class Trainer:
                 step += 1
             done = step - epoch * steps_per_epoch
             if done != steps_per_epoch:
-                raise ValueError(f"an epoch had {done} batches, expected {steps_per_epoch}")
+                raise ValueError(
+                    f"an epoch had {count_of(done, 'batch', 'batches')}, expected {steps_per_epoch}"
+                )
 
     def _time_is_up(self) -> bool:
         """Whether the seconds of the current epoch are over; never without a clock."""
@@ -395,5 +398,5 @@ class Trainer:
         raise TrainingInterrupted(told, signal)
 
     def _position(self) -> str:
-        batches = f"{self.history.batch} {self.task.batches}"
-        return f"after {len(self.history.epochs)} epochs and {batches}"
+        batches = count_of(self.history.batch, self.task.batch, self.task.batches)
+        return f"after {count_of(len(self.history.epochs), 'epoch')} and {batches}"

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from fastlstm.counts import count_of
 from fastlstm.files.writing import write_file
 from fastlstm.forecast import run as runs
 from fastlstm.forecast.folder import ForecastConfig
@@ -39,10 +40,10 @@ class SharedSeries(Shared):
         table, start = self.table(config)
         steps, held = len(table.series), held_back(start, runs.HELD_BACK, config.horizon)
         parts = (
-            f"{start - held:,} steps to train on, {held:,} to choose by, {steps - start:,} that no "
-            "trial sees"
+            f"{count_of(start - held, 'step')} to train on, {held:,} to choose by, "
+            f"{steps - start:,} that no trial sees"
         )
-        return {}, f"{Path(config.data).name}, {steps:,} steps", parts
+        return {}, f"{Path(config.data).name}, {count_of(steps, 'step')}", parts
 
     def train(
         self, config: ForecastConfig, run: Any, judge: Judge, bars: bool = False
@@ -112,6 +113,6 @@ def _check_held(config: ForecastConfig, table: Table, start: int) -> None:
     held = held_back(start, runs.HELD_BACK, config.horizon)
     if np.isnan(table.series.y[start - held : start]).all():
         raise ValueError(
-            f"{config.data} has no value in the {held} steps before the test, expected some: a "
-            "study chooses by them; give another test_split="
+            f"{config.data} has no value in the {count_of(held, 'step')} before the test, expected "
+            "some: a study chooses by them; give another test_split="
         )

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from fastlstm.counts import count_of
 from fastlstm.files.opening import is_handed_over
 from fastlstm.printable import say
 from fastlstm.runtime import get_num_threads, num_threads
@@ -115,7 +116,7 @@ def _known(folder: TuneFolder) -> Plan:
     plan, _, _ = folder.read()
     known = trials_in(folder.database, plan.study) or 0
     if known < folder.begun:
-        has = f"has {known} trials" if folder.database.exists() else "is gone"
+        has = f"has {count_of(known, 'trial')}" if folder.database.exists() else "is gone"
         raise FileNotFoundError(
             f"{folder.database} {has}, but {folder.path} at least {folder.begun}: {WAY}"
         )
@@ -148,7 +149,8 @@ def _search(
             states = [trial.state for trial in trials_of(study, plan)]
             left = states.count("unfinished")
             how = "the state of {} more is saved" if pool.saved else "{} more lose an epoch at most"
-            told = f"the study was interrupted after {len(states) - left} trials; "
+            ended = len(states) - left
+            told = f"the study was interrupted after {count_of(ended, 'trial')}; "
             interrupt.args = (told + how.format(left),)
             raise
 
@@ -242,4 +244,4 @@ def data_name(plan: Plan) -> str:
 
 
 def _title(trials: list[Any], name: str) -> str:
-    return f"{len(trials)} trials on {name}"
+    return f"{count_of(len(trials), 'trial')} on {name}"

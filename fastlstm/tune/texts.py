@@ -7,6 +7,7 @@ from contextlib import redirect_stdout
 from dataclasses import replace
 from typing import Any
 
+from fastlstm.counts import count_of
 from fastlstm.files.opening import check_file
 from fastlstm.files.writing import write_file
 from fastlstm.printable import say
@@ -44,8 +45,8 @@ class SharedTexts(Shared):
         data = self.whole(config, bars)
         counts = data.sizes
         parts = (
-            f"{counts['train']:,} texts to train on, {counts['validation']:,} to choose by, "
-            f"{counts['test']:,} that no trial sees"
+            f"{count_of(counts['train'], 'text')} to train on, {counts['validation']:,} to choose "
+            f"by, {counts['test']:,} that no trial sees"
         )
         return data.identity, data.source, parts
 

@@ -215,7 +215,7 @@ def _with(rows: list[list[str]], line: int, column: int, text: str) -> list[list
          "line 9: 'load' has no value (2 are missing in all); --fill-gaps"),
         (lambda r: _with(r, 9, 0, "2024-01-01 06:30"),
          "line 9: 2024-01-01 06:30:00 is too soon after 2024-01-01 06:00:00"),
-        (lambda r: r[:29], "load.csv has 29 steps, and 6 are for the test: expected at"),
+        (lambda r: r[:29], "load.csv has 29 steps, and 6 for the test: expected at"),
         (lambda r: [[row[0], "3", row[2]] for row in r],
          "load.csv: 'load' is 3 in every row: there is nothing to forecast"),
         (lambda r: [[row[0], "", row[2]] for row in r], "load.csv has no value of its target"),

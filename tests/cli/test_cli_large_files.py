@@ -102,5 +102,5 @@ def test_what_is_wrong_far_into_a_file(three: Path, tmp_path: Path, fails: Any) 
     assert "labels that training did not have: 'art' (2); the classes are" in told
     data.write_text(write_csv(data, (texts, labels)).read_text() + "one field\n")
     for line in (["evaluate", three, data], ["predict", three, "--file", data, "--out", out]):
-        assert f"{data} line 62 has 1 fields, expected 2" in fails(*line)
+        assert f"{data} line 62 has 1 field, expected 2" in fails(*line)
     assert {path.name for path in tmp_path.iterdir()} == {"a.csv"}

@@ -180,7 +180,7 @@ def test_vectors_of_no_use(topics_csv: Path, tmp_path: Path, fails: Callable[...
     assert "the vectors have none of the" in told
     assert "are they of another language?" in told
     file.write_text("music0 1 2\nsport0 1\n")
-    assert f"{file} line 2 ('sport0') has 1 numbers, expected 2" in fails(*line, file)
+    assert f"{file} line 2 ('sport0') has 1 number, expected 2" in fails(*line, file)
     assert not (tmp_path / "run").exists()
 
 

@@ -21,7 +21,7 @@ INPUTS: list[tuple[Any, Any, str]] = [
     ("one text", Y, "X is a str, expected a list of texts"),
     (["a", "b", 5, "d"], Y, "X[2] is 5, but other rows of X are texts"),
     (np.array([["a"], ["b"]], dtype=object), [0, 1], "X has shape (2, 1), expected one dimension"),
-    (["", ""], [0, 1], "X has no words: all of its 2 texts are empty"),
+    (["", ""], [0, 1], "X has no words: nothing is left of its 2 texts"),
     ([], [], "X has no rows, expected at least one"),
     (TEXTS, [0, 1], "Found input variables with inconsistent numbers of samples: [4, 2]"),
     (TEXTS, ["x"] * 4, "y has one class only, 'x', expected at least two"),
@@ -77,7 +77,7 @@ def test_data_of_another_kind_than_in_fit() -> None:
         of_texts.predict(slopes(4)[0])
     with pytest.raises(ValueError, match="X holds texts, expected numbers as in fit"):
         of_series.predict(["a text"])
-    with pytest.raises(ValueError, match="X has 1 features a step, expected 2 as in fit"):
+    with pytest.raises(ValueError, match="X has 1 feature a step, expected 2 as in fit"):
         of_series.predict(slopes(4)[0])
 
 

@@ -134,7 +134,7 @@ def test_files_and_resume(
         words = [*SMALL, *map(str, data), "--out", str(out)]
         assert language_model.main(words) == 130
     output = capsys.readouterr().out
-    assert "training was interrupted after 1 epochs and 1 windows" in output
+    assert "training was interrupted after 1 epoch and 1 window" in output
     assert figures(output)["epochs"] == 1
     assert not figures(output)["finished"]
     assert {p.name for p in out.iterdir()} == {
@@ -215,7 +215,7 @@ WRONG: list[tuple[list[str], str]] = [
     (["--vocab-size", "1"], "error: --vocab-size is 1, expected at least 2, or 0 for all tokens"),
     (["--average", "1"], "error: --average is 1.0, expected a number between 0 and 1"),
     (["--tied", "--hidden-size", "9"], "tied is True with embedding_dim 8 and hidden_size 9"),
-    (["--batch-size", "99999"], "ids has 89826 tokens, expected at least 199998"),
+    (["--batch-size", "99999"], "ids has 89,826 tokens, expected at least 199998"),
     (["--lr", "-1"], "error: --lr is -1.0, expected at least 0"),
     (["--temperature", "-1"], "error: --temperature is -1.0, expected 0 or more"),
     (["--sample", "-5"], "error: --sample is -5, expected at least 0"),

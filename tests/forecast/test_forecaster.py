@@ -130,7 +130,7 @@ def test_features_known_ahead_are_used() -> None:
         found.predict(6)
     with pytest.raises(ValueError, match="X has 5 rows, expected 6"):
         found.predict(6, X[300:305])
-    with pytest.raises(ValueError, match="X has 1 columns, expected 2 as in fit"):
+    with pytest.raises(ValueError, match="X has 1 column, expected 2 as in fit"):
         found.predict(6, X[300:306, :1])
 
 

@@ -101,7 +101,7 @@ def test_steps_that_do_not_follow_are_named(fitted: LSTMForecaster) -> None:
         dated.score(y[:20], stamps=days(20))
     with pytest.raises(ValueError, match="y has 2 columns, expected 1 as in fit"):
         fitted.score(np.stack([y, y], axis=1))
-    with pytest.raises(ValueError, match="X has 1 columns, expected 0 as in fit"):
+    with pytest.raises(ValueError, match="X has 1 column, expected 0 as in fit"):
         fitted.score(y[240:], y[240:])
     with pytest.raises(ValueError, match="X has 19 rows, expected 20"):
         fitted.score(y[240:], y[241:])

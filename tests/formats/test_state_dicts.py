@@ -196,7 +196,7 @@ def _broken(**changed: Any) -> dict[str, Any]:
         (_broken(weight_ih_l99999=torch.zeros(1)), "num_layers is 100000, expected at most 10,000"),
         (_broken(weight_ih_l999=torch.zeros(1)), "there is no tensor weight_ih_l2"),
         (_broken(bias_ih_l0=torch.full((16,), float("nan"))), r"bias_ih_l0\[0\] is nan"),
-        ({"steps": torch.tensor(3)}, "it has no layers among its 1 tensors"),
+        ({"steps": torch.tensor(3)}, "it has no layers among its 1 tensor"),
         ({}, "it has no layers among its 0 tensors"),
         ([1, 2], "it holds a list, expected a dict of tensors"),
         ({"weight": torch.eye(3).to_sparse()}, "no dense one"),

@@ -100,7 +100,7 @@ def test_what_a_bound_pass_refuses(native: Any) -> None:
     for other in (call._replace(save=True), call._replace(x=tokens)):
         with pytest.raises(ValueError, match="neither `save` nor tokens"):
             native.BoundForward(cell, other, ends, False)
-    with pytest.raises(ValueError, match="ends has 1 arrays, expected 2"):
+    with pytest.raises(ValueError, match="ends has 1 array, expected 2"):
         native.BoundForward(cell, call, ends[:1], False)
     with pytest.raises(ValueError, match=r"ends\[1\] has shape"):
         native.BoundForward(cell, call, (ends[0], ends[1][:1]), False)

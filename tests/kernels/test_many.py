@@ -45,7 +45,7 @@ WRONG_WEIGHTS = [
     ([weights(), weights(w_hr=np.zeros((3, H)))], "weights[1].w_hr is"),
     ([weights(), weights(w_hh=np.zeros((4 * H, H), np.float32))], "weights[1].w_hh is an array of"),
     ([weights(), weights(w_hh=[1.0])], "weights[1].w_hh is a list"),
-    ([weights(), weights(params=(np.zeros(H),))], "params has 1 arrays"),
+    ([weights(), weights(params=(np.zeros(H),))], "params has 1 array"),
 ]
 
 
@@ -116,7 +116,7 @@ def gradients() -> list[Weights]:
 WRONG_GRADIENTS: list[tuple[dict[str, Any], str]] = [
     ({"dy": np.zeros((M, T, N, H + 1))}, "dy has shape"),
     ({"dx": np.zeros((M, T, N, H))}, "dx has shape"),
-    ({"dstate": (None,)}, "dstate has 1 arrays"),
+    ({"dstate": (None,)}, "dstate has 1 array"),
     ({"dstate": (None, np.zeros((M, N, 1)))}, r"dstate\[1\] has shape"),
     ({"weights": None}, "NoneType"),
     ({"weights": [None] * M}, r"gradients\[0\] is of other models"),

@@ -65,7 +65,7 @@ WRONG = [
     ({"prompt": []}, ValueError, "prompt is empty, expected at least one token"),
     ({"prompt": np.zeros(0, int)}, ValueError, "prompt is empty, expected at least one token"),
     ({"prompt": [V]}, IndexError, "prompt[0] is 12, expected 0 to 11"),
-    ({"prompt": [[1]]}, ValueError, "prompt has shape (1, 1), expected 1 axes"),
+    ({"prompt": [[1]]}, ValueError, "prompt has shape (1, 1), expected 1 axis"),
     ({"temperature": -1.0}, ValueError, "temperature is -1.0, expected 0 or more"),
     ({"temperature": np.nan}, ValueError, "temperature is nan, expected 0 or more"),
     ({"temperature": "1"}, TypeError, "temperature is '1', expected a number"),

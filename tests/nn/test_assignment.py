@@ -251,7 +251,7 @@ class TestRows:
         ([-1, 0], np.zeros((2, 3)), "index[0] is -1, expected 0 to 5"),
         ([1, 1], np.zeros((2, 3)), "index does not increase"),
         ([0.0], np.zeros((1, 3)), "index has dtype float64, expected integers"),
-        ([[0]], np.zeros((1, 3)), "index has shape (1, 1), expected 1 axes"),
+        ([[0]], np.zeros((1, 3)), "index has shape (1, 1), expected 1 axis"),
         ([0], np.zeros((2, 3)), "value has shape (2, 3), expected (1, 3)"),
         ([0], np.zeros(3), "value has shape (3,), expected (1, 3)"),
         ([0], np.zeros((1, 3), complex), "value has dtype complex128, expected float64"),

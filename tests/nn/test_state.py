@@ -110,7 +110,7 @@ WRONG = [
     (lambda s: s.gather([0, 5]), "rows[1] is 5, expected 0 to 4"),
     (lambda s: s.gather(-1), "rows[0] is -1, expected 0 to 4"),
     (lambda s: s.gather(1.0), "rows has dtype float64, expected integers"),
-    (lambda s: s.gather([[1]]), "rows has shape (1, 1), expected 1 axes"),
+    (lambda s: s.gather([[1]]), "rows has shape (1, 1), expected 1 axis"),
     (lambda s: s.gather([True]), "rows has shape (1,), expected (5,) of a bool array"),
     (lambda s: s.scatter([1, 1], make(2)), "rows is [1, 1], expected each row once"),
     (lambda s: s.scatter([1], make(2)), "state[0] has shape (2, 2, 4), expected (2, 1, 4)"),

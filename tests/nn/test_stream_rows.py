@@ -63,7 +63,7 @@ WRONG_ROWS: list[tuple[Any, type[Exception], str]] = [
     ([1, 1], ValueError, "rows[1] is 1 once more, expected each row once"),
     ([0, N], IndexError, f"rows[1] is {N}, expected 0 to {N - 1}"),
     ([-1, 0], IndexError, f"rows[0] is -1, expected 0 to {N - 1}"),
-    ([[0, 1]], ValueError, "rows has shape (1, 2), expected 1 axes"),
+    ([[0, 1]], ValueError, "rows has shape (1, 2), expected 1 axis"),
     ([0.0, 1.0], TypeError, "rows has dtype float64, expected integers"),
     (np.ones(N + 1, bool), ValueError, f"rows has shape ({N + 1},), expected ({N},)"),
     ([0, 1, 2], ValueError, f"x has shape (2, {I}), expected (3, {I})"),

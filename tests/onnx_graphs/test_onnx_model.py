@@ -184,7 +184,7 @@ def test_a_missing_input_is_named() -> None:
     loaded = fonnx.load(small_lstm())
     with pytest.raises(fonnx.OnnxError, match="no input 'h', expected x, h, c"):
         loaded.run({"x": steps(1), "c": STATES["c"]})
-    with pytest.raises(TypeError, match="1 inputs, expected 3: x, h, c"):
+    with pytest.raises(TypeError, match="1 input, expected 3: x, h, c"):
         loaded(steps(1))
 
 

@@ -134,7 +134,7 @@ def test_folder_of_classes(tmp_path: Path) -> None:
         ("a.csv", "text,kind,id\nx,y,1\n", "surely the label; name it with label_column="),
         ("a.csv", "text,text,label\nx,y,z\n", "two columns of the same name: text"),
         ("a.csv", "text,label\nx,y\n\nx,y,z\n", r"line 4 has 3 fields, expected 2 \('text', 'la"),
-        ("a.csv", "text,label\nx\n", r"line 2 has 1 fields"),
+        ("a.csv", "text,label\nx\n", r"line 2 has 1 field"),
         ("a.csv", "text,label\nx,y\nx, \n", "line 3 has no label"),
         ("a.csv", 'text,label\na,b\n"x,y\nz,w\n', "line 3 is not CSV: unexpected end of data"),
         ("a.csv", b"text,label\n\xe9,y\n", r"a\.csv is not utf-8 text: byte 0xe9 at position 11"),

@@ -129,7 +129,7 @@ def test_batches_have_like_lengths_and_go_on_anywhere() -> None:
 
 def test_pairs_that_do_not_fit() -> None:
     source = rows_of([[4], [5]])
-    with pytest.raises(ValueError, match="target has 1 rows, expected 2"):
+    with pytest.raises(ValueError, match="target has 1 row, expected 2"):
         Pairs(source, rows_of([[BOS, EOS]]))
     with pytest.raises(ValueError, match="target has a row without both marks"):
         Pairs(source, rows_of([[BOS, EOS], [EOS]]))

@@ -78,7 +78,7 @@ def test_damaged_files(content: object, message: str, tmp_path) -> None:
 def test_wrong_arguments() -> None:
     with pytest.raises(ValueError, match="level is 'byte', expected one of char, word"):
         Symbols("byte", ["<unk>"])
-    with pytest.raises(ValueError, match="tokens has 1 repetitions"):
+    with pytest.raises(ValueError, match="tokens has 1 repetition"):
         Symbols("char", ["<unk>", "a", "a"])
     with pytest.raises(IndexError, match="ids has 2, expected 0 to 1"):
         Symbols("char", ["<unk>", "a"]).decode([1, 2])

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import BinaryIO
 
+from fastlstm.counts import count_of
+
 MOST_READS = 2_000_000
 MOST_TIMES = 4  # that each byte is read on average; nothing needs more than about one
 
@@ -27,7 +29,7 @@ class Bytes:
         if self._reads > MOST_READS:
             raise ValueError(f"it has more than {MOST_READS:,} pieces")
         if size < 0 or address + size > self.size:
-            raise ValueError(f"{size} bytes at {address} lie past the end, {self.size}")
+            raise ValueError(f"{count_of(size, 'byte')} at {address} lie past the end, {self.size}")
         self._left -= size
         if self._left < 0:
             raise ValueError(f"its {self.size} bytes are read again and again: it runs in circles")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 
+from fastlstm.counts import count_of
 from fastlstm.formats.hdf5.bytes import Bytes
 from fastlstm.formats.hdf5.headers import LINK, LINK_INFO, SYMBOL_TABLE
 
@@ -27,7 +28,7 @@ def read_links(file: Bytes, name: str, messages: dict[int, list[bytes]]) -> dict
         text = file.read(names, size)
         for place, address in _entries(file, tree):
             if place >= len(text):
-                raise ValueError(f"{name} has a name at {place} of {len(text)} bytes")
+                raise ValueError(f"{name} has a name at {place} of {count_of(len(text), 'byte')}")
             end = text.find(b"\0", place)
             _add(found, name, text[place : end if end >= 0 else None].decode(), address)
     return found

@@ -9,6 +9,7 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from fastlstm.counts import count_of
 from fastlstm.formats.hdf5.bytes import Bytes
 from fastlstm.formats.hdf5.groups import read_links
 from fastlstm.formats.hdf5.headers import (
@@ -121,7 +122,9 @@ class Tree:
             return None
         texts = self._texts(node, name)
         if len(texts) != 1:
-            raise ValueError(f"the attribute {name} holds {len(texts)} texts, expected one")
+            raise ValueError(
+                f"the attribute {name} holds {count_of(len(texts), 'text')}, expected one"
+            )
         return texts[0]
 
     def texts(self, node: Node, name: str) -> list[str]:
@@ -196,7 +199,7 @@ class Tree:
                 raise ValueError(f"the attribute {name} of {node.name} is no text")
             if count * kind.size > len(data):
                 raise ValueError(
-                    f"the attribute {name} of {node.name} has fewer than {count} texts"
+                    f"the attribute {name} of {node.name} has fewer than {count_of(count, 'text')}"
                 )
             pieces = (data[k * kind.size : (k + 1) * kind.size] for k in range(count))
             raw = [self._heaped(piece) if kind.variable else piece for piece in pieces]
@@ -216,7 +219,9 @@ class Tree:
             if index == wanted:
                 self._left -= length
                 if length > held or self._left < 0:
-                    raise ValueError(f"a text of {length} bytes is larger than its place")
+                    raise ValueError(
+                        f"a text of {count_of(length, 'byte')} is larger than its place"
+                    )
                 return self._file.read(at + 16, length)
             if index == 0:
                 break
@@ -229,7 +234,7 @@ def _only(node: Node, kind: int) -> bytes:
     found = node.messages.get(kind, [])
     if len(found) != 1 or len(found[0]) < 2:
         raise ValueError(
-            f"the header of {node.name} has {len(found)} messages {kind}, expected one"
+            f"the header of {node.name} has {count_of(len(found), 'message')} {kind}, expected one"
         )
     return found[0]
 

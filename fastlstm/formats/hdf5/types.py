@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from fastlstm.counts import count_of
+
 # By size: where the sign, exponent and mantissa of the usual floats stand.
 FLOATS = {
     2: (0, 16, 10, 5, 0, 10, 15), 4: (0, 32, 23, 8, 0, 23, 127), 8: (0, 64, 52, 11, 0, 52, 1023),
@@ -28,7 +30,9 @@ def read_shape(data: bytes) -> tuple[int, ...]:
     if start is None or (version == 2 and data[3] == 2):
         raise ValueError(f"a dataspace of version {version} is empty or unknown, expected a shape")
     if len(data) < start + 8 * axes:
-        raise ValueError(f"a dataspace of {axes} axes has {len(data)} bytes")
+        raise ValueError(
+            f"a dataspace of {count_of(axes, 'axis', 'axes')} has {count_of(len(data), 'byte')}"
+        )
     return struct.unpack_from(f"<{axes}Q", data, start)
 
 
@@ -46,4 +50,6 @@ def read_type(data: bytes) -> Type:
         return Type(None, size, False)
     if kind == 9 and size == 16 and bits & 15 == 1:
         return Type(None, size, True)
-    raise ValueError(f"a type is of class {kind} and {size} bytes, expected real numbers or texts")
+    raise ValueError(
+        f"a type is of class {kind} and {count_of(size, 'byte')}, expected real numbers or texts"
+    )

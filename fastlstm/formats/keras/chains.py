@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from fastlstm.counts import count_of
 from fastlstm.formats.sequential import MASKS, MIX_STEPS
 from fastlstm.formats.steps import (
     Activation,
@@ -61,9 +62,10 @@ def _of_chain(name: str, chain: Chain) -> dict[str, Module]:
         number += getattr(module, "num_layers", 1)
         if isinstance(module, Conv1d) and (any(module.padding) or at.P != module.stride * at.Q):
             raise ValueError(
-                f"{full} cannot be a layer of Keras: it makes {at.Q} positions of each frame of "
-                f"{at.P} with a stride of {module.stride} and a padding of {module.padding}, and "
-                "Keras's layers know no frames; expected a context in place of padding"
+                f"{full} cannot be a layer of Keras: it makes {count_of(at.Q, 'position')} of each "
+                f"frame of {at.P} with a stride of {module.stride} and a padding of "
+                f"{module.padding}, and Keras's layers know no frames; expected a context in place "
+                "of padding"
             )
         found[full] = AveragePool(at.P) if isinstance(module, Mean) else module
     return found

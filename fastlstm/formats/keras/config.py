@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from fastlstm.counts import count_of
+
 DEEPEST = 50
 SEQUENTIAL, FUNCTIONAL = ("Sequential",), ("Functional", "Model")
 # What the masks of an Embedding and of a Masking are made with in a functional model of Keras 3.
@@ -85,7 +87,7 @@ def _not_in_line(
                 return f"{layer.name} has an input, but stands first"
         else:
             if len(calls) != 1:
-                return f"{layer.name} is called {len(calls)} times"
+                return f"{layer.name} is called {count_of(len(calls), 'time')}"
             inputs = [name for name in calls[0] if name not in makers]
             if inputs != [before]:
                 return f"{layer.name} reads {', '.join(inputs) or 'nothing'}, not {before}"

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from fastlstm.counts import count_of
 from fastlstm.files.json_value import parse_json
 from fastlstm.files.opening import open_file
 from fastlstm.formats.errors import BAD_ARCHIVE, reading
@@ -67,11 +68,13 @@ def _member(archive: zipfile.ZipFile, name: str, most: int) -> bytes:
     """Return a member; ValueError, before it is unpacked, if it claims to be too large."""
     about = archive.getinfo(name)
     if about.file_size > most:
-        raise ValueError(f"{name} claims {about.file_size:,} bytes unpacked, of {most:,} at most")
+        raise ValueError(
+            f"{name} claims {count_of(about.file_size, 'byte')} unpacked, of {most:,} at most"
+        )
     with archive.open(about) as file:
         found = file.read(about.file_size + 1)
     if len(found) != about.file_size:
-        raise ValueError(f"{name} has not the {about.file_size:,} bytes that it claims")
+        raise ValueError(f"{name} has not the {count_of(about.file_size, 'byte')} that it claims")
     return found
 
 

@@ -56,7 +56,10 @@ cdef class ManyCalls:
         self.M, self.T, self.N = len(models), T, N
         self.first = models[0]
         if T < 1 or N < 1:
-            raise ValueError(f"x has {N} rows of {T} steps, expected at least one of each")
+            raise ValueError(
+                f"x has {count_of(N, 'row')} of {count_of(T, 'step')}, expected at least one of "
+                "each"
+            )
         self.calls = <fl_call *>fl_alloc(self.M * sizeof(fl_call))
         if self.calls == NULL:
             raise MemoryError(f"no memory for {self.M} models")
@@ -175,7 +178,7 @@ cdef class ManyCalls:
         if self.kept == NULL:
             raise ValueError("nothing was kept for a backward pass")
         if len(models) != self.M:
-            raise ValueError(f"gradients has {len(models)} models, expected {self.M}")
+            raise ValueError(f"gradients has {count_of(len(models), 'model')}, expected {self.M}")
         if self.grads == NULL:
             self.grads = <fl_grads *>fl_alloc(self.M * sizeof(fl_grads))
         if self.grads == NULL:

@@ -41,6 +41,7 @@ from threading import current_thread, main_thread
 
 import numpy as np
 
+from fastlstm.counts import count_of
 from fastlstm.kernels.adam import read_adam
 from fastlstm.kernels.arguments import (
     check_int8_weights,

@@ -50,7 +50,9 @@ cdef class HeldCall:
         cdef View v
         self.batch = rows
         if T < 1 or N < 1:
-            raise ValueError(f"rows are {N} of {T} steps, expected at least one of each")
+            raise ValueError(
+                f"rows are {N} of {count_of(T, 'step')}, expected at least one of each"
+            )
         lengths = rows.lengths if rows.full else rows.lengths[rows.order]
         arrays = (rows.order, lengths, rows.n_at, rows.offset)
         names, sizes = ("order", "lengths", "n_at", "offset"), (N, N, T, T + 1)
@@ -144,7 +146,7 @@ cdef class HeldCall:
         cdef tuple names = self.spec.params
         if len(params) != len(names):
             raise ValueError(
-                f"{prefix}params has {len(params)} arrays, expected {len(names)} "
+                f"{prefix}params has {count_of(len(params), 'array')}, expected {len(names)} "
                 f"({', '.join(names) or 'this cell has none'})"
             )
         for name, param in zip(names, params):
@@ -175,7 +177,7 @@ cdef class HeldCall:
         """Pointers to the arrays of a state; NULL for None, where that may be."""
         state = tuple(state)
         if len(state) != self.states:
-            raise ValueError(f"{name} has {len(state)} arrays, expected {self.states}")
+            raise ValueError(f"{name} has {count_of(len(state), 'array')}, expected {self.states}")
         if not optional and any([array is None for array in state]):
             raise TypeError(f"{name} holds None, expected arrays")
         shapes = self.state_shapes()

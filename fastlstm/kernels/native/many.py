@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from fastlstm.counts import count_of
 from fastlstm.kernels.adam import NONE, AdamNumbers, AdamStep, read_adam
 from fastlstm.kernels.arguments import check_precision, check_recompute, plain
 from fastlstm.kernels.call import Array, States, Weights
@@ -34,7 +35,9 @@ class Models:
         """Hold gradients of the weights, to be added to by many backward passes."""
         gradients = list(gradients)
         if len(gradients) != len(self._weights):
-            raise ValueError(f"gradients has {len(gradients)} models, expected {len(self._held)}")
+            raise ValueError(
+                f"gradients has {count_of(len(gradients), 'model')}, expected {len(self._held)}"
+            )
         check_alike("gradients", gradients, self._weights[0])
         pairs = zip(self._weights, gradients, strict=True)
         return [_native.HeldModel(self._cell, one, self._precision, to) for one, to in pairs]
@@ -86,7 +89,7 @@ class Models:
         """Give the arrays of a state."""
         names = self._cell.states
         if len(state) != len(names):
-            raise ValueError(f"{name} has {len(state)} arrays, expected {len(names)}")
+            raise ValueError(f"{name} has {count_of(len(state), 'array')}, expected {len(names)}")
         for i, (part, array) in enumerate(zip(names, state, strict=True)):
             if array is not None or not optional:
                 calls.put(places.format(part), array, f"{name}[{i}]")

@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastlstm.counts import count_of
 from fastlstm.kernels.spec import CellSpec
 
 Function = Callable[..., Any]
@@ -271,5 +272,6 @@ def _check_results(function: Function, count: int, what: str) -> None:
     results: Sequence[Any] = result if isinstance(result, tuple) else (result,)
     if len(results) != count:
         raise ValueError(
-            f"{function.__name__} returns {len(results)} numbers, expected {count}: {what}"
+            f"{function.__name__} returns {count_of(len(results), 'number')}, expected {count}: "
+            f"{what}"
         )

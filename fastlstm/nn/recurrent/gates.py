@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from fastlstm.counts import count_of
 from fastlstm.nn.check import check_flag, check_size
 from fastlstm.nn.module import Array
 from fastlstm.nn.parameter import Parameter, fitting
@@ -145,7 +146,9 @@ class Gated(Stack):
         D = 2 if bidirectional else 1
         if not parts or len(parts) % D:
             per = " for each direction of each layer" if bidirectional else " for each layer"
-            raise ValueError(f"gates has {len(parts)} dictionaries, expected one{per}")
+            raise ValueError(
+                f"gates has {count_of(len(parts), 'dictionary', 'dictionaries')}, expected one{per}"
+            )
         options.update(num_layers=len(parts) // D, bidirectional=bool(bidirectional))
         options.setdefault("dtype", _dtype_of(parts))
         layer: Layer = _empty_like(cls, parts, options)

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from fastlstm.counts import count_of
 from fastlstm.onnx.errors import OnnxError
 from fastlstm.onnx.graph import Array, Node
 
@@ -64,7 +65,7 @@ def read_activations(
     names = node.texts("activations") or default * directions
     count = len(default) * directions
     if len(names) != count:
-        raise OnnxError(f"{len(names)} activations, expected {count}")
+        raise OnnxError(f"{count_of(len(names), 'activation')}, expected {count}")
     alphas, betas = iter(node.numbers("activation_alpha")), iter(node.numbers("activation_beta"))
     found = [_read(name, alphas, betas) for name in names]
     each = len(default)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from fastlstm.counts import count_of
 from fastlstm.onnx.errors import OnnxError
 from fastlstm.onnx.graph import Array, Graph, Node
 from fastlstm.onnx.operators import operator
@@ -30,8 +31,8 @@ def choice(p: Planner, node: Node, inputs: Inputs) -> list[Ref]:
     graph = node.graph("then_branch" if taken else "else_branch")
     if graph.inputs or len(graph.outputs) != len(node.outputs):
         raise OnnxError(
-            f"a branch has {len(graph.inputs)} inputs and {len(graph.outputs)} outputs, expected "
-            f"none and {len(node.outputs)}"
+            f"a branch has {count_of(len(graph.inputs), 'input')} and "
+            f"{count_of(len(graph.outputs), 'output')}, expected none and {len(node.outputs)}"
         )
     return p.graph(graph, ())
 
@@ -79,11 +80,13 @@ def loop(p: Planner, node: Node, inputs: Inputs) -> list[Ref]:
     n = len(carried)
     if len(graph.inputs) != n + 2 or len(graph.outputs) < n + 1 or any(c is None for c in carried):
         raise OnnxError(
-            f"the body has {len(graph.inputs)} inputs and {len(graph.outputs)} outputs, expected "
-            f"{n + 2} and {n + 1} or more"
+            f"the body has {count_of(len(graph.inputs), 'input')} and "
+            f"{count_of(len(graph.outputs), 'output')}, expected {n + 2} and {n + 1} or more"
         )
     if len(node.outputs) > len(graph.outputs) - 1:
-        raise OnnxError(f"{len(node.outputs)} outputs, expected {len(graph.outputs) - 1} at most")
+        raise OnnxError(
+            f"{count_of(len(node.outputs), 'output')}, expected {len(graph.outputs) - 1} at most"
+        )
     runner, read = _body(p, graph, inputs)
 
     def run() -> list[Array]:
@@ -93,7 +96,7 @@ def loop(p: Planner, node: Node, inputs: Inputs) -> list[Ref]:
         k = 0
         while go and (count is None or k < count):
             if k >= MOST_ITERATIONS:
-                raise OnnxError(f"{k:,} iterations, expected fewer")
+                raise OnnxError(f"{count_of(k, 'iteration')}, expected fewer")
             go_on, *values = runner.run([np.asarray(k, np.int64), np.asarray(True), *state])
             go, state = bool(go_on.reshape(-1)[0]), values[:n]
             scans.add(values[n:])
@@ -110,8 +113,9 @@ def scan(p: Planner, node: Node, inputs: Inputs) -> list[Ref]:
     k = len(graph.outputs) - n
     if not (0 < m <= len(inputs) and len(graph.inputs) == len(inputs) and k >= 0):
         raise OnnxError(
-            f"{len(inputs)} inputs, {m} of them scanned, and a body of {len(graph.inputs)} inputs "
-            f"and {len(graph.outputs)} outputs: they do not fit"
+            f"{count_of(len(inputs), 'input')}, {m} of them scanned, and a body of "
+            f"{count_of(len(graph.inputs), 'input')} and {count_of(len(graph.outputs), 'output')}: "
+            "they do not fit"
         )
     states, scanned = inputs[:n], inputs[n:]
     back_in = _flags(node, "scan_input_directions", m)

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from fastlstm.counts import count_of
 from fastlstm.onnx.errors import OnnxError
 from fastlstm.onnx.graph import Array, Node
 from fastlstm.onnx.operators import operator
@@ -32,7 +33,8 @@ def check_conv(node: Node, x: Ref, w: Ref, transposed: bool = False) -> int:
     whole = w.shape[0] if transposed else w.shape[1] * groups
     if groups < 1 or whole != C or w.shape[0] % groups or not prod(w.shape):
         raise OnnxError(
-            f"X and W have shapes {x.shape} and {w.shape} with {groups} groups: they do not fit"
+            f"X and W have shapes {x.shape} and {w.shape} with {count_of(groups, 'group')}: they "
+            "do not fit"
         )
     if node.optional_integers("kernel_shape") not in (None, w.shape[2:]):
         raise OnnxError(

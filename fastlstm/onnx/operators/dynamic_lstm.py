@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from fastlstm.counts import count_of
 from fastlstm.onnx.errors import OnnxError
 from fastlstm.onnx.graph import MICROSOFT, Array, Node
 from fastlstm.onnx.operators import loops, operator
@@ -65,7 +66,7 @@ class Given(NamedTuple):
 def dynamic_quantize_lstm(p: Planner, node: Node, inputs: Inputs) -> list[Ref]:
     """As LSTM; W and R are of 8 bits, with scales and zero points: see `Given`."""
     if len(inputs) != 12:
-        raise OnnxError(f"{len(inputs)} inputs, expected 12")
+        raise OnnxError(f"{count_of(len(inputs), 'input')}, expected 12")
     backward = DIRECTIONS[node.text("direction", "forward", tuple(DIRECTIONS))]
     activations = read_activations(node, ACTIVATIONS, len(backward))
     clip = node.number("clip") if node.number("clip", 0) > 0 else None

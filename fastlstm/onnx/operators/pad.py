@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from fastlstm.counts import count_of
 from fastlstm.onnx.errors import OnnxError
 from fastlstm.onnx.graph import Array, Node
 from fastlstm.onnx.operators import operator
@@ -27,7 +28,7 @@ def pad(p: Planner, node: Node, inputs: Inputs) -> list[Ref]:
     assert pads is not None
     axes = axes_of(given_axes(p, node, inputs, 3) or range(len(x.shape)), len(x.shape))
     if len(pads) != 2 * len(axes):
-        raise OnnxError(f"{len(pads)} pads, expected {2 * len(axes)}")
+        raise OnnxError(f"{count_of(len(pads), 'pad')}, expected {2 * len(axes)}")
     before, after = [0] * len(x.shape), [0] * len(x.shape)
     for k, axis in enumerate(axes):
         before[axis], after[axis] = pads[k], pads[len(axes) + k]

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from fastlstm.counts import count_of
 from fastlstm.onnx.errors import OnnxError
 from fastlstm.onnx.graph import Node
 from fastlstm.onnx.operators import operator
@@ -44,7 +45,7 @@ def given_axes(
 @operator("Constant", since=1)
 def constant(p: Planner, node: Node, inputs: Inputs) -> list[Ref]:
     if len(node.attributes) != 1:
-        raise OnnxError(f"{len(node.attributes)} attributes, expected one value")
+        raise OnnxError(f"{count_of(len(node.attributes), 'attribute')}, expected one value")
     ((name, value),) = node.attributes.items()
     if name == "value":
         return [p.constant(value)]
@@ -96,7 +97,7 @@ def resolved(wanted: list[int], total: int) -> list[int]:
         for length in wanted:
             rest *= 1 if length == -1 else length
         if rest <= 0 or total % rest:
-            raise OnnxError(f"{total} elements cannot be of shape {wanted!s:.80}")
+            raise OnnxError(f"{count_of(total, 'element')} cannot be of shape {wanted!s:.80}")
         wanted[wanted.index(-1)] = total // rest
     return wanted
 
@@ -117,7 +118,9 @@ def transpose(p: Planner, node: Node, inputs: Inputs) -> list[Ref]:
     if order is None:
         order = tuple(range(len(x.shape)))[::-1]
     if sorted(order) != list(range(len(x.shape))):
-        raise OnnxError(f"perm is {order!s:.80}, expected an order of {len(x.shape)} axes")
+        raise OnnxError(
+            f"perm is {order!s:.80}, expected an order of {count_of(len(x.shape), 'axis', 'axes')}"
+        )
     return [p.view(x, x.array.transpose(order))]
 
 
@@ -150,7 +153,7 @@ def expand(p: Planner, node: Node, inputs: Inputs) -> list[Ref]:
 def tile(p: Planner, node: Node, inputs: Inputs) -> list[Ref]:
     x, repeats = inputs[0], p.need_ints(inputs[1], "repeats")
     if len(repeats) != len(x.shape):
-        raise OnnxError(f"{len(repeats)} repeats, expected {len(x.shape)}")
+        raise OnnxError(f"{count_of(len(repeats), 'repeat')}, expected {len(x.shape)}")
     if any(r < 0 for r in repeats):
         raise OnnxError(f"repeats are {repeats!s:.80}, expected 0 or more each")
     out = p.new([r * n for r, n in zip(repeats, x.shape, strict=True)], x.dtype)

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from fastlstm.counts import count_of
 from fastlstm.onnx.errors import OnnxError
 from fastlstm.onnx.graph import Array, Node
 from fastlstm.onnx.operators import operator
@@ -168,7 +169,7 @@ class Options(NamedTuple):
         wanted = node.optional_integers("output_shape")
         if wanted is not None:
             if len(wanted) < n:
-                raise OnnxError(f"output_shape {wanted!s:.80}, expected {n} sizes")
+                raise OnnxError(f"output_shape {wanted!s:.80}, expected {count_of(n, 'size')}")
             wanted = wanted[len(wanted) - n :]
         return cls(stride, dilation, pads[:n], pads[n:], extra, wanted, auto_pad(node))
 

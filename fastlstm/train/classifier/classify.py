@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from fastlstm.counts import count_of
 from fastlstm.distributed.launch import current
 from fastlstm.models import TextClassifier
 from fastlstm.printable import printable, say
@@ -271,7 +272,7 @@ def _announce(data: Dataset, seconds: float) -> None:
         counts = np.bincount(data.train.labels, minlength=len(data.labels)).tolist()
         texts = zip(data.labels, counts, strict=True)
         named = [f"{printable(label)} ({count:,})" for label, count in texts]
-        more = f", ... ({len(named)} classes)" if len(named) > SHOWN else ""
+        more = f", ... ({count_of(len(named), 'class', 'classes')})" if len(named) > SHOWN else ""
         say(f"classes (texts of each): {', '.join(named[:SHOWN])}{more}")
     say(
         f"{trained} {data.noun} to train on, {held_back} held back for validation, "

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
+from fastlstm.counts import count_of
 from fastlstm.files.opening import sha256_of
 from fastlstm.models import SequenceClassifier, TextClassifier
 from fastlstm.text import UNK, Encoded
@@ -89,7 +90,7 @@ class EarlierRun(Start):
         if config.vocab_size < len(theirs):
             raise ValueError(
                 f"vocab_size is {config.vocab_size}, but the run in {run.folder.path} has "
-                f"{len(theirs)} words, padding and unknown included, which are kept"
+                f"{count_of(len(theirs), 'word')}, padding and unknown included, which are kept"
             )
         if run.vocab.analyzer != config.analyzer:
             raise ValueError(

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from fastlstm._version import __version__
+from fastlstm.counts import count_of
 from fastlstm.linear import TokenRows
 from fastlstm.models import TextClassifier
 from fastlstm.runtime import num_threads, worker_threads
@@ -172,7 +173,7 @@ def load_run(path: str | Path) -> LoadedRun:
 def _check_words(folder: RunFolder, vocab: Vocabulary, expected: int) -> None:
     if len(vocab) != expected:
         raise CheckpointError(
-            f"{folder.path} is damaged: {folder.vocab.name} has {len(vocab)} words, "
+            f"{folder.path} is damaged: {folder.vocab.name} has {count_of(len(vocab), 'word')}, "
             f"{folder.model.name} is for {expected}"
         )
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastlstm.counts import count_of
 from fastlstm.linear import BagOfNgrams, TokenRows
 from fastlstm.linear.saving import MOST
 from fastlstm.models import TextClassifier
@@ -119,7 +120,7 @@ def load_parts(path: Path) -> tuple[Parts, dict[str, Any]]:
         net = build_model(path, tensors, note, TextClassifier)
         if net.num_outputs != outputs_of(linear):
             raise checkpoint.CheckpointError(
-                f"{path} is damaged: its net has {net.num_outputs} outputs, its linear part "
-                f"{outputs_of(linear)}"
+                f"{path} is damaged: its net has {count_of(net.num_outputs, 'output')}, its linear "
+                f"part {outputs_of(linear)}"
             )
     return Parts(net, linear, join), note

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastlstm.counts import count_of
 from fastlstm.models import TextClassifier
 from fastlstm.models.review_model import ReviewModel
 from fastlstm.nn.module import Array
@@ -156,7 +157,8 @@ def hold_back(texts: Encoded, count: int, rng: np.random.Generator) -> tuple[Enc
     texts = texts.select(texts.lengths > 0)
     if len(texts) <= count:
         raise ValueError(
-            f"reviews has {len(texts)} texts with words, expected more than the {count} held back"
+            f"reviews has {count_of(len(texts), 'text')} with words, expected more than the "
+            f"{count} held back"
         )
     order = rng.permutation(len(texts))
     return texts.select(order[count:]), texts.select(order[:count])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from fastlstm.counts import count_of
 from fastlstm.printable import printable
 from fastlstm.train.history import Epoch, History
 from fastlstm.train.table import aligned, shown
@@ -43,17 +44,20 @@ def summary(metrics: Mapping[str, Any], noun: str = "reviews") -> str:
         (
             "training",
             f"{metrics['train_seconds']:.1f} s, {metrics['words_per_second']:,.0f} words/s, "
-            f"{together}{metrics['threads']} thread{'s' * (metrics['threads'] > 1)}, "
+            f"{together}{count_of(metrics['threads'], 'thread')}, "
             f"{metrics['isa']}, {metrics['precision']}",
         ),
     ]
     if "pretrain_seconds" in metrics:
-        told = f"{metrics['pretrain_seconds']:.1f} s on {metrics['pretrain_texts']:,} texts"
+        told = (
+            f"{metrics['pretrain_seconds']:.1f} s on {count_of(metrics['pretrain_texts'], 'text')}"
+        )
         if metrics["pretrain_perplexity"] is not None:
             told += f", perplexity {metrics['pretrain_perplexity']:.1f}"
         lines.append(("pretraining", told))
     if "taught_texts" in metrics:
-        told = f"{metrics['teachers_seconds']:.1f} s, {metrics['taught_texts']:,} texts labelled"
+        texts = count_of(metrics["taught_texts"], "text")
+        told = f"{metrics['teachers_seconds']:.1f} s, {texts} labelled"
         lines.append(("teachers", told))
     lines += [
         ("evaluation", f"{metrics['eval_seconds']:.1f} s"),

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from fastlstm.counts import count_of
 from fastlstm.files.naming import named_path
 from fastlstm.text.corpus import Texts
 from fastlstm.text.imdb import NO_LABEL
@@ -125,7 +126,7 @@ def _select(texts: Texts, rows: Iterable[np.int64]) -> Texts:
 
 
 def _describe(found: LabelledTexts, more: Texts | None, config: TextConfig) -> str:
-    text = f"{Path(config.data or '').name}, {len(found.texts):,} texts"
+    text = f"{Path(config.data or '').name}, {count_of(len(found.texts), 'text')}"
     if more is not None:
         text += f", {len(more.texts):,} without a label"
     return f"{text}, tested on {Path(config.test).name}" if config.test is not None else text

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from fastlstm.counts import count_of
 from fastlstm.models import TextClassifier
 from fastlstm.nn.module import Array
 from fastlstm.text import PAD, Encoded
@@ -39,8 +40,8 @@ class FirstVectors:
         kept = [vector for vector in theirs if vector is not None]
         if not kept:
             raise ValueError(
-                f"the vectors have none of the {len(theirs):,} words of the texts: are they of "
-                "another language?"
+                f"the vectors have none of the {count_of(len(theirs), 'word')} of the texts: are "
+                "they of another language?"
             )
         found = [False] * len(SPECIAL) + [vector is not None for vector in theirs]
         return cls(np.array(found), np.array(kept, np.float32).reshape(len(kept), known.size))
@@ -107,9 +108,10 @@ class VectorStart(Start):
         found, words = self.metrics["vectors_found"] - self._extra, len(self.words) - self._extra
         share = self.first.share(train.tokens)
         text = (
-            f"word vectors: {self._path.name} has {found:,} of the {words - len(SPECIAL):,} words "
-            f"({share:.1%} of the running ones), {size} numbers each; other words begin at random "
-            f"with their standard deviation, {self.first.spread:.3g}"
+            f"word vectors: {self._path.name} has {found:,} of the "
+            f"{count_of(words - len(SPECIAL), 'word')} ({share:.1%} of the running ones), "
+            f"{count_of(size, 'number')} each; other words begin at random with their standard "
+            f"deviation, {self.first.spread:.3g}"
         )
         more = f"\n{self._extra:,} more words are known from that file" if self._extra else ""
         return text + more
@@ -119,5 +121,6 @@ def check_dim(embedding_dim: int, usual: int, size: int) -> None:
     """Raise ValueError if a size of vectors was asked for that is not theirs."""
     if embedding_dim not in (usual, size):
         raise ValueError(
-            f"embedding_dim is {embedding_dim}, but the vectors have {size} numbers: leave it out"
+            f"embedding_dim is {embedding_dim}, but the vectors have {count_of(size, 'number')}: "
+            "leave it out"
         )

@@ -16,6 +16,7 @@ from dataclasses import replace
 from importlib.util import find_spec
 from typing import Any, NamedTuple
 
+from fastlstm.counts import count_of
 from fastlstm.printable import say
 from fastlstm.runtime import num_threads
 from fastlstm.text import count_batches
@@ -181,7 +182,8 @@ def train_baseline(load: Load, config: Config, folder: RunFolder, bars: bool = F
 
 def _announce(plan: Plan, data: Dataset) -> None:
     trained, held_back, tested = (f"{count:,}" for count in data.sizes.values())
-    budget = f"{plan.seconds:g} s of training" if plan.seconds else f"{plan.config.epochs} epochs"
+    epochs = count_of(plan.config.epochs, "epoch")
+    budget = f"{plan.seconds:g} s of training" if plan.seconds else epochs
     say(f"data: {data.source}")
     if data.notice:
         say(data.notice)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from fastlstm.counts import count_of
 from fastlstm.plotting import LETTER, QUIET, TRAIN, VALIDATION, new_figure, to_png
 from fastlstm.printable import columns, cut, printable
 from fastlstm.train.scoring.scores import Calibration, Scores
@@ -24,7 +25,7 @@ def draw_scores(scores: Scores, labels: Sequence[str]) -> bytes:
     _reliability(right, scores.calibration)
     figure.suptitle(
         f"accuracy {scores.accuracy:.2%}, macro F1 {scores.macro_f1:.4f}, "
-        f"{sum(scores.support):,} texts",
+        f"{count_of(sum(scores.support), 'text')}",
         fontsize=10, color=QUIET,
     )  # fmt: skip
     return to_png(figure, bbox_inches="tight")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from fastlstm.counts import count_of
 from fastlstm.printable import cut, printable
 from fastlstm.train.scoring.scores import Calibration, Scores
 from fastlstm.train.table import aligned, shown
@@ -20,7 +21,7 @@ def score_text(scores: Scores, labels: Sequence[str], more: str = "") -> str:
     Of many classes only the commonest confusions are shown; `more` tells where the others are.
     """
     head = [
-        f"accuracy  {scores.accuracy:.2%} of {sum(scores.support):,} texts",
+        f"accuracy  {scores.accuracy:.2%} of {count_of(sum(scores.support), 'text')}",
         f"loss      {scores.loss:.4f}",
         f"macro F1  {scores.macro_f1:.4f}",
     ]
@@ -72,6 +73,7 @@ def _calibration(calibration: Calibration) -> str:
             numbers = (shown(b.confidence, ".4f"), shown(b.accuracy, ".4f"))
             table.append((f"{b.low:.3f} to {b.high:.3f}", f"{b.count:,}", *numbers))
     return (
-        f"expected calibration error {calibration.error:.4f}, {len(calibration.bins)} bins of "
-        f"equal width (Guo et al. 2017)\n{aligned(table)}"
+        f"expected calibration error {calibration.error:.4f}, "
+        f"{count_of(len(calibration.bins), 'bin')} of equal width (Guo et al. "
+        f"2017)\n{aligned(table)}"
     )

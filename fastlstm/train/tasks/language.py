@@ -29,7 +29,7 @@ class LanguageModelling(Task):
         mean over all places.
     """
 
-    batches = "windows"
+    batch, batches = "window", "windows"
 
     def __init__(self, batch_size: int, steps: int, sum_steps: bool = False) -> None:
         self.batch_size = check_size("batch_size", batch_size)

@@ -53,9 +53,10 @@ class Task:
 
     Attributes
     ----------
-    batches : what its batches are called in messages.
+    batch, batches : what one batch, and several, are called in messages.
     """
 
+    batch: ClassVar[str] = "batch"
     batches: ClassVar[str] = "batches"
 
     def __repr__(self) -> str:
