@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import cache
 from pathlib import Path
 
 from fastlstm.files.naming import named_path
@@ -11,12 +12,13 @@ from fastlstm.files.naming import named_path
 def cache_folder() -> Path:
     """Return the folder for downloads, encodings and compiled code, which may not exist yet.
 
-    It is ``FASTLSTM_CACHE`` of the environment, else the cache folder of the platform. Raises
-    OSError if there is none, as for a user without a home folder.
+    It is ``FASTLSTM_CACHE`` of the environment, else the cache folder of the platform. A relative
+    one is taken from the folder that the process was in when it first asked, and stays there.
+    Raises OSError if there is none, as for a user without a home folder.
     """
     chosen = os.environ.get("FASTLSTM_CACHE")
     if chosen:
-        return named_path(chosen)
+        return settled(named_path(chosen), "FASTLSTM_CACHE")
     import platformdirs
 
     try:
@@ -27,4 +29,24 @@ def cache_folder() -> Path:
         raise OSError(
             "there is no home folder to keep a cache in: set FASTLSTM_CACHE to a folder, or HOME"
         )
-    return folder
+    return settled(folder, "the cache folder")
+
+
+def settled(folder: Path, name: str) -> Path:
+    """Return an absolute path of the folder that `name` is set to, the same in all calls.
+
+    A process that goes to another folder meanwhile would else look for its files in two places.
+    Raises OSError for a relative path in a folder that is gone.
+    """
+    return folder if folder.is_absolute() else _settled(folder, name)
+
+
+@cache
+def _settled(folder: Path, name: str) -> Path:
+    try:
+        return Path.cwd() / folder
+    except FileNotFoundError:
+        raise OSError(
+            f"{name} is {str(folder)!r}, in the folder of this process, which is gone: name an "
+            "absolute path"
+        ) from None

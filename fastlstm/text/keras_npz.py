@@ -52,7 +52,9 @@ def read_keras(path: Path) -> Corpus:
     except (*_NOT_KERAS, pickle.UnpicklingError) as error:
         raise ValueError(f"{path} is not Keras's imdb.npz: {error}") from error
     except DAMAGE as error:
-        raise ValueError(f"{path} is damaged or half a download: {error}") from error
+        raise ValueError(
+            f"{path} is damaged or half a download: {error}; fetch it again"
+        ) from error
     size = 1 + max(int(split.tokens.max(initial=UNK)) for split in (train, test))
     return Corpus(train, test, [*SPECIAL, *_words(path, size - len(SPECIAL))])
 

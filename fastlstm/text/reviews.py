@@ -106,7 +106,9 @@ def read_archive(path: Path, places: Places = LABELLED) -> Iterator[Review]:
             while stream.read(1 << 20):  # gzip compares its checksum at the end
                 continue
     except (EOFError, zlib.error, gzip.BadGzipFile, tarfile.TarError) as error:
-        raise ValueError(f"{path} is damaged or half a download: {error}") from error
+        raise ValueError(
+            f"{path} is damaged or half a download: {error}; fetch it again"
+        ) from error
 
 
 def _reviews_of(archive: tarfile.TarFile, places: Places) -> Iterator[Review]:

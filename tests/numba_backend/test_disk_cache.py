@@ -98,6 +98,21 @@ def test_numbas_own_variable_has_the_last_word(tmp_path: Path) -> None:
     assert not (tmp_path / "other").exists()
 
 
+def test_a_relative_folder_stays_where_it_was_first(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    import numba
+
+    from fastlstm.kernels.numba.cache import folder
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(numba.config, "CACHE_DIR", f"of-{tmp_path.name}")
+    first = folder()
+    assert first == tmp_path / f"of-{tmp_path.name}" / "fastlstm"
+    monkeypatch.chdir(tmp_path.parent)
+    assert folder() == first
+
+
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder that several processes wrote to at once."""

@@ -364,3 +364,24 @@ def test_cache_folder(monkeypatch, tmp_path):
     assert cache_folder() == tmp_path / "cache"
     monkeypatch.delenv("FASTLSTM_CACHE")
     assert cache_folder().name in ("fastlstm", "Cache")
+
+
+def test_a_relative_cache_folder_stays_where_it_was_first(monkeypatch, tmp_path):
+    """A process that goes to another folder meanwhile had two."""
+    (tmp_path / "other").mkdir()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FASTLSTM_CACHE", f"of-{tmp_path.name}")
+    first = cache_folder()
+    assert first == tmp_path / f"of-{tmp_path.name}"
+    monkeypatch.chdir(tmp_path / "other")
+    assert cache_folder() == first
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows keeps the folder of a process")
+def test_a_relative_cache_folder_in_a_folder_that_is_gone(monkeypatch, tmp_path):
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    monkeypatch.setenv("FASTLSTM_CACHE", f"in-{tmp_path.name}")
+    with pytest.raises(OSError, match=r"FASTLSTM_CACHE is 'in-.*', in the folder of this process"):
+        cache_folder()

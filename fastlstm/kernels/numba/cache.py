@@ -32,7 +32,7 @@ from numba.core.compiler import CompileResult
 from numba.core.serialize import dumps
 from numba.core.types import BaseTuple, int64
 
-from fastlstm.files.cache import cache_folder
+from fastlstm.files.cache import cache_folder, settled
 from fastlstm.files.opening import open_file
 from fastlstm.files.writing import replacing
 from fastlstm.kernels import activations, rows
@@ -142,7 +142,9 @@ class _Cache:
 def folder() -> Path:
     """Return where compiled code is kept; it may not exist yet."""
     chosen = numba.config.CACHE_DIR
-    return Path(chosen) / "fastlstm" if chosen else cache_folder() / "numba"
+    if chosen:
+        return settled(Path(chosen), "NUMBA_CACHE_DIR") / "fastlstm"
+    return cache_folder() / "numba"
 
 
 @cache
