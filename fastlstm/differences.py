@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastlstm.counts import count_of
-from fastlstm.nn.check import Rng, check_rng, check_size
+from fastlstm.nn.check import Rng, check_flag, check_rng, check_size
 from fastlstm.nn.module import Array
 from fastlstm.nn.recurrent import Recurrent
 from fastlstm.nn.state import State
@@ -133,6 +133,7 @@ def gradcheck(
         raise ValueError(f"layer has dropout={layer.dropout}, expected 0")
     check_size("steps", steps)
     check_size("batch_size", batch_size)
+    ragged, quiet = check_flag("ragged", ragged), check_flag("quiet", quiet)
     rng = np.random.default_rng(0) if rng is None else check_rng(rng)
     problem = _draw(layer, steps, batch_size, ragged, rng)
     pairs = zip(problem.arrays().items(), problem.gradients(), strict=True)

@@ -20,6 +20,7 @@ from fastlstm.nn.check import (
     check_array,
     check_choice,
     check_dtype,
+    check_flag,
     check_number,
     check_size,
 )
@@ -306,6 +307,7 @@ class Conv1D(Step):
         self.dilation = check_size("dilation", dilation, most=MOST_STEPS)
         self.padding = check_choice("padding", padding, ("valid", "causal", "same"))
         self.dtype = check_dtype(dtype)
+        bias = check_flag("bias", bias)
         self.weight = Parameter(np.zeros((kernel_size, in_features, out_features), dtype))
         self.bias = Parameter(np.zeros(out_features, dtype)) if bias else None
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from fastlstm.counts import count_of
 from fastlstm.inside.collect import Inspection
+from fastlstm.nn.check import check_flag
 from fastlstm.printable import columns, cut, pad, printable
 
 WIDTH, WORD, BAR, CHANGE_BAR = 80, 18, 10, 7
@@ -27,6 +28,7 @@ def wants_colour(stream: TextIO) -> bool:
 
 def format_text(inspection: Inspection, *, colour: bool = False) -> str:
     """Return the text, coloured by what the model thinks after each word, above a table of it."""
+    colour = check_flag("colour", colour)
     label, probability = inspection.prediction
     said = f"{cut(printable(label), WIDTH - 30)}, probability {probability:.3f}"
     lines = [f"prediction: {said}", _title(inspection), "", *_paragraph(inspection, colour)]

@@ -15,6 +15,7 @@ from fastlstm.nn.check import (
     Rng,
     check_array,
     check_dtype,
+    check_flag,
     check_ids,
     check_rng,
     check_size,
@@ -74,6 +75,7 @@ class AdaptiveSoftmax(Module):
         self.cutoffs = check_cutoffs(cutoffs, vocab_size)
         self.div_value = check_div_value(div_value, weight is not None)
         self.dtype = check_dtype(dtype)
+        head_bias = check_flag("head_bias", head_bias)
         made: dict[str, Any] = {"dtype": dtype, "rng": check_rng(rng), "precision": precision}
         bounds = [*self.cutoffs, vocab_size]
         first, parts = bounds[0], list(zip(bounds, bounds[1:], strict=False))
@@ -144,6 +146,7 @@ class AdaptiveSoftmax(Module):
         IndexError
             If a target is out of range.
         """
+        gradient = check_flag("gradient", gradient)
         rows, shape = self._rows(x)
         words = check_ids("targets", targets, self.vocab_size)
         if words.shape != shape[:-1] or not words.size:

@@ -130,10 +130,12 @@ class LanguageModel(HasRecurrent, Model):
     ) -> None:
         check_size("vocab_size", vocab_size)
         cutoffs = None if cutoffs is None else check_cutoffs(cutoffs, vocab_size)
+        tied, bias = check_flag("tied", tied), check_flag("bias", bias)
+        variational = check_flag("variational", variational)
         self.options = options_of(locals(), usual=LATER)
         check_size("projection", projection, 0)
         check_probability("dropout", dropout)
-        self.tied = bool(tied)
+        self.tied = tied
         K = projection or hidden_size
         if tied and embedding_dim != K:
             raise ValueError(
@@ -152,7 +154,7 @@ class LanguageModel(HasRecurrent, Model):
         )  # fmt: skip
         if check_probability("embedding_dropout", embedding_dropout):
             self.embedding_dropout = Dropout(embedding_dropout, rng=rng, axis=-1)
-        steps = 0 if check_flag("variational", variational) else None
+        steps = 0 if variational else None
         self.word_dropout = Dropout(dropout, rng=rng, axis=steps)
         self._add_recurrent(
             cell, embedding_dim, hidden_size, num_layers, dropout=dropout,

@@ -13,7 +13,15 @@ from fastlstm.models.model import Model, options_of
 from fastlstm.models.source_encoder import Encoding, SourceEncoder
 from fastlstm.models.target_decoder import TargetDecoder
 from fastlstm.models.word_layers import Plan
-from fastlstm.nn.check import Rng, check_ids, check_probability, check_rng, check_size, one_rng
+from fastlstm.nn.check import (
+    Rng,
+    check_flag,
+    check_ids,
+    check_probability,
+    check_rng,
+    check_size,
+    one_rng,
+)
 from fastlstm.nn.module import Array, Tape
 from fastlstm.nn.state import State
 
@@ -90,6 +98,8 @@ class Seq2Seq(Model):
         dtype: DTypeLike = "float32",
         rng: Rng = None,
     ) -> None:
+        bidirectional = check_flag("bidirectional", bidirectional)
+        attention, tied = check_flag("attention", attention), check_flag("tied", tied)
         self.options = options_of(locals())
         check_size("source_vocab_size", source_vocab_size)
         check_size("target_vocab_size", target_vocab_size)

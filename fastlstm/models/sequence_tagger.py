@@ -202,7 +202,7 @@ class SequenceTagger(HasRecurrent, Model):
 
         Raises TypeError, ValueError or IndexError if these do not fit, or there are no steps.
         """
-        scores = self._check_scores(scores)
+        scores, gradient = self._check_scores(scores), check_flag("gradient", gradient)
         if self.crf is not None and gradient:
             loss, tape = self.crf.forward(scores, labels, lengths)
             return loss, self.crf.backward(tape)

@@ -14,7 +14,15 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from fastlstm import kernels
 from fastlstm.kernels.rows import Int64Array
-from fastlstm.nn.check import Rng, check_array, check_dtype, check_ids, check_rng, check_size
+from fastlstm.nn.check import (
+    Rng,
+    check_array,
+    check_dtype,
+    check_flag,
+    check_ids,
+    check_rng,
+    check_size,
+)
 from fastlstm.nn.init import uniform
 from fastlstm.nn.module import Array, Tape, described
 from fastlstm.nn.parameter import Parameter, check_finite
@@ -64,6 +72,7 @@ class SoftmaxDecoder(Precise):
         self.vocab_size = check_size("vocab_size", vocab_size)
         self.dtype = check_dtype(dtype)
         self.precision = precision
+        bias = check_flag("bias", bias)
         self._backend = kernels.default_backend()
         rng, bound, shape = check_rng(rng), 1 / math.sqrt(in_features), (vocab_size, in_features)
         if weight is not None:
@@ -132,7 +141,7 @@ class SoftmaxDecoder(Precise):
         With `gradient` those of the parameters are added to, and that of x is returned; else None.
         `share` is a factor on the loss, and so on all gradients.
         """
-        if gradient:
+        if check_flag("gradient", gradient):
             self._check_trains()
         x = self._check(x)
         words = _check_targets(targets, (*x.shape[:-1], self.vocab_size))
@@ -167,6 +176,7 @@ def softmax_loss(logits: Array, targets: ArrayLike, *, gradient: bool = True) ->
     if not isinstance(logits, np.ndarray) or not logits.flags.c_contiguous or not logits.size:
         raise ValueError("logits is not a C-contiguous array with at least one element")
     words = _check_targets(targets, logits.shape)
+    gradient = check_flag("gradient", gradient)
     return _mean_loss(logits.reshape(-1, logits.shape[-1]), words, 1.0, gradient)[0]
 
 

@@ -52,11 +52,16 @@ def check_number(name: str, value: float) -> float:
 
 
 def check_flag(name: str, value: object) -> bool:
-    """Return the truth value of `value`; TypeError if it has none, as an array."""
-    try:
+    """Return `value` as a bool after checking that it is one, also of NumPy, or 0 or 1.
+
+    What else has a truth value is a mistake: "no" is true.
+    """
+    if isinstance(value, (bool, np.bool_)):
         return bool(value)
-    except (TypeError, ValueError):
-        raise TypeError(f"{name} is a {type(value).__name__}, expected True or False") from None
+    if isinstance(value, (int, np.integer)) and value in (0, 1):
+        return bool(value)
+    told = repr(value) if value is None or isinstance(value, (str, int, float)) else ""
+    raise TypeError(f"{name} is {told[:60] or f'a {type(value).__name__}'}, expected True or False")
 
 
 def check_probability(name: str, value: float) -> float:

@@ -7,7 +7,15 @@ import math
 import numpy as np
 from numpy.typing import DTypeLike
 
-from fastlstm.nn.check import Rng, as_array, check_array, check_dtype, check_rng, check_size
+from fastlstm.nn.check import (
+    Rng,
+    as_array,
+    check_array,
+    check_dtype,
+    check_flag,
+    check_rng,
+    check_size,
+)
 from fastlstm.nn.init import uniform
 from fastlstm.nn.module import Array, Tape, described
 from fastlstm.nn.parameter import Parameter, check_finite
@@ -52,6 +60,7 @@ class Linear(Precise):
         self.out_features = check_size("out_features", out_features)
         self.dtype = check_dtype(dtype)
         self.precision = precision
+        bias = check_flag("bias", bias)
         rng, bound = check_rng(rng), 1 / math.sqrt(in_features)
         shape = (out_features, in_features)
         self.weight = Parameter(uniform(shape, bound, self.dtype, rng))

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from fastlstm.kernels.call import DTYPES, Array
 from fastlstm.kernels.rows import any_array
-from fastlstm.nn.check import as_array, check_array, check_ids, first
+from fastlstm.nn.check import as_array, check_array, check_flag, check_ids, first
 
 
 class RowGrad(NamedTuple):
@@ -58,7 +58,7 @@ class Parameter:
 
     @trainable.setter
     def trainable(self, value: bool) -> None:
-        self._frozen = not value
+        self._frozen = not check_flag("trainable", value)
 
     @property
     def data(self) -> Array:

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastlstm.kernels.rows import any_array
-from fastlstm.nn.check import check_choice, check_number, first
+from fastlstm.nn.check import check_choice, check_flag, check_number, first
 from fastlstm.nn.log_gamma import log1p_rest, log_factorial, log_rising
 from fastlstm.nn.loss_checks import check_outputs, check_weights
 from fastlstm.nn.module import Array
@@ -164,7 +164,7 @@ def gaussian_nll_loss(
     given = _compare(targets, x.shape, x, sample_weight, missing)
     off = _off(x, given)
     loss = 0.5 * (np.log(v) + off / v * off)
-    if full:
+    if check_flag("full", full):
         loss += 0.5 * math.log(2 * math.pi)
     scaled = off / v
     dv = 0.5 * (1 / v - scaled**2)

@@ -9,7 +9,14 @@ from typing import Any
 import numpy as np
 
 from fastlstm.models.model import LAYERS
-from fastlstm.nn.check import check_choice, check_dtype, check_number, check_probability, check_size
+from fastlstm.nn.check import (
+    check_choice,
+    check_dtype,
+    check_flag,
+    check_number,
+    check_probability,
+    check_size,
+)
 from fastlstm.nn.regression_losses import check_quantiles
 from fastlstm.runtime import MAX_THREADS
 from fastlstm.train.classifier.config import PARTS
@@ -49,12 +56,6 @@ def one_of(*choices: str) -> Check:
 def optional(check: Check) -> Check:
     """Return a check that lets None pass, too."""
     return lambda name, value: None if value is None else check(name, value)
-
-
-def flag(name: str, value: Any) -> None:
-    """Raise TypeError unless it is True or False; a text such as "no" would be true."""
-    if not isinstance(value, (bool, np.bool_)):
-        raise TypeError(f"{name} is {value!r:.60}, expected True or False")
 
 
 def loudness(name: str, value: Any) -> None:
@@ -102,24 +103,25 @@ OF_NETS: dict[str, Check] = {
     "n_threads": optional(whole(1, MAX_THREADS)), "verbose": loudness,
 }  # fmt: skip
 OF_SEQUENCES: dict[str, Check] = {
-    **OF_NETS, "bidirectional": flag, "pooling": words, "standardize": flag,
+    **OF_NETS, "bidirectional": check_flag, "pooling": words, "standardize": check_flag,
     "max_length": optional(whole(1)), "truncate": one_of("first", "ends"),
     "optimizer": one_of(*OPTIMIZERS), "schedule": one_of(*SCHEDULES), "epochs": whole(1),
-    "validation_fraction": number(0, 1), "warm_start": flag, "dtype": dtype, "precision": words,
+    "validation_fraction": number(0, 1), "warm_start": check_flag, "dtype": dtype,
+    "precision": words,
 }  # fmt: skip
 OF_CLASSIFIERS: dict[str, Check] = {
     **OF_SEQUENCES, "parts": one_of(*PARTS), "vocab_size": whole(3), "embedding_dim": whole(1),
-    "pretrain": flag, "pretrain_epochs": whole(1), "pretrain_window": whole(1),
-    "freeze_vectors": flag, "embedding_dropout": optional(check_probability),
+    "pretrain": check_flag, "pretrain_epochs": whole(1), "pretrain_window": whole(1),
+    "freeze_vectors": check_flag, "embedding_dropout": optional(check_probability),
     "word_dropout": number(0, 1),
 }  # fmt: skip
 OF_REGRESSORS: dict[str, Check] = {
     **OF_SEQUENCES, "loss": one_of(*LOSSES), "delta": number(0), "quantiles": optional(levels),
-    "standardize_targets": flag,
+    "standardize_targets": check_flag,
 }  # fmt: skip
 OF_FORECASTERS: dict[str, Check] = {
     **OF_NETS, "horizon": whole(1), "quantiles": levels, "context": optional(whole(1)),
-    "season": optional(whole(1)), "calendar": flag, "epochs": optional(whole(0)),
+    "season": optional(whole(1)), "calendar": check_flag, "epochs": optional(whole(0)),
     "validation_fraction": number(math.ulp(0.0), 1), "low": optional(finite),
     "high": optional(finite),
 }  # fmt: skip

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fastlstm.files.cache import cache_folder
+from fastlstm.nn.check import check_flag
 from fastlstm.notices import FastlstmWarning
 from fastlstm.text.cache import CacheWarning, cached
 from fastlstm.text.corpus import Corpus, Texts, build_corpus, encode_with
@@ -96,6 +97,7 @@ def load_imdb(
     """
     check_size(vocab_size)
     check_analyzer(analyzer)
+    cache, progress = check_flag("cache", cache), check_flag("progress", progress)
     found, reason = _locate(source, progress)
     if found.kind == "keras" and analyzer == CHAR:
         raise ValueError(f"analyzer is 'char', but {found.path} has words, not texts to be cut")
@@ -150,6 +152,7 @@ def unlabelled_corpus(
     They are the training part; `words` are those of the labelled ones. Errors as `load_unlabelled`.
     """
     check_analyzer(analyzer)
+    cache, progress = check_flag("cache", cache), check_flag("progress", progress)
     found, _ = _locate(source, progress)
 
     def build() -> Corpus:

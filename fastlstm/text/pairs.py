@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastlstm.counts import count_of
+from fastlstm.nn.check import check_flag
 from fastlstm.text.batches import collate, plan_batches, rest
 from fastlstm.text.characters import mixed
 from fastlstm.text.encoded import Encoded, Ints, runs
@@ -65,7 +66,7 @@ def encode_tokens(texts: Iterable[Tokens], vocab: Vocabulary, marks: bool = Fals
 
     Unknown tokens, and those that look like a mark, become ``<unk>``.
     """
-    rows = []
+    marks, rows = check_flag("marks", marks), []
     for text in texts:
         ids = [i if i >= len(MARKS) else UNK for i in map(vocab.id, text)]
         rows.append([BOS, *ids, EOS] if marks else ids)

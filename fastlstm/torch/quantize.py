@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrize import is_parametrized
 
 from fastlstm.kernels.arguments import MOST_SUMMED
+from fastlstm.nn.check import check_flag
 from fastlstm.torch import quantized
 from fastlstm.torch.accelerate import ITSELF, OURS, Skipped
 from fastlstm.torch.check import check_module
@@ -99,7 +100,7 @@ def quantize_dynamic(
     """
     check_module(model)
     spec = _Spec(qconfig_spec, dtype)
-    if not inplace:
+    if not check_flag("inplace", inplace):
         model = copy.deepcopy(model)
     made, report = _convert(model, spec, MAPPING if mapping is None else mapping)
     for module in model.modules():

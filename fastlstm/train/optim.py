@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from fastlstm import kernels
 from fastlstm.kernels.adam import AdamNumbers, AdamStep, WeightSum
-from fastlstm.nn.check import check_choice, check_number
+from fastlstm.nn.check import check_choice, check_flag, check_number
 from fastlstm.nn.module import Array
 from fastlstm.nn.parameter import Parameter
 from fastlstm.runtime import get_num_threads
@@ -133,7 +133,7 @@ class SGD(Optimizer):
         weight_decay: float = 0.0, nesterov: bool = False,
     ) -> None:  # fmt: skip
         self.momentum = _checked("momentum", momentum, 0.0, 1.0)
-        self.nesterov = bool(nesterov)
+        self.nesterov = nesterov = check_flag("nesterov", nesterov)
         if nesterov and not momentum:
             raise ValueError("nesterov is True but momentum is 0: it needs a positive momentum")
         self._slots = ("velocity",) if momentum else ()

@@ -11,7 +11,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from fastlstm.nn.check import check_number
+from fastlstm.nn.check import check_flag, check_number
 from fastlstm.tune.folder import TuneFolder
 from fastlstm.tune.plan import PRUNERS, Plan, idle_in_all, make_space
 from fastlstm.tune.results import Tuned
@@ -74,9 +74,7 @@ def tune(
     """
     if not isinstance(out, (str, Path)):
         raise TypeError(f"out is {out!r:.60}, expected the path of a folder")
-    for name, value in (("overwrite", overwrite), ("verbose", verbose)):
-        if not isinstance(value, bool):
-            raise TypeError(f"{name} is {value!r:.60}, expected True or False")
+    overwrite, verbose = check_flag("overwrite", overwrite), check_flag("verbose", verbose)
     effort = check_effort(Effort(trials, jobs, timeout))
     words = None if search is None else as_words(search)
     plan = make_plan({"data": data, **options}, words, by, pruner)

@@ -143,13 +143,14 @@ class Gated(Stack):
             if name in options:
                 raise TypeError(f"{name} is given, expected only gates: they say it")
         parts = [gates] if isinstance(gates, Mapping) else list(gates)
+        bidirectional = check_flag("bidirectional", bidirectional)
         D = 2 if bidirectional else 1
         if not parts or len(parts) % D:
             per = " for each direction of each layer" if bidirectional else " for each layer"
             raise ValueError(
                 f"gates has {count_of(len(parts), 'dictionary', 'dictionaries')}, expected one{per}"
             )
-        options.update(num_layers=len(parts) // D, bidirectional=bool(bidirectional))
+        options.update(num_layers=len(parts) // D, bidirectional=bidirectional)
         options.setdefault("dtype", _dtype_of(parts))
         layer: Layer = _empty_like(cls, parts, options)
         for k, part in enumerate(parts):

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastlstm.models import LanguageModel
-from fastlstm.nn.check import check_size
+from fastlstm.nn.check import check_flag, check_size
 from fastlstm.text import Window, columns, count_windows, windows
 from fastlstm.train.evaluate import evaluate as measure_batches
 from fastlstm.train.tasks.task import Outcome, Source, Task
@@ -34,7 +34,7 @@ class LanguageModelling(Task):
     def __init__(self, batch_size: int, steps: int, sum_steps: bool = False) -> None:
         self.batch_size = check_size("batch_size", batch_size)
         self.steps = check_size("steps", steps)
-        self.sum_steps = bool(sum_steps)
+        self.sum_steps = check_flag("sum_steps", sum_steps)
 
     def source(
         self, model: LanguageModel, train: ArrayLike, validation: ArrayLike | None = None
