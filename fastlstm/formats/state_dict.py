@@ -20,9 +20,11 @@ from fastlstm.formats.describe import KINDS
 from fastlstm.formats.layers import Layers
 from fastlstm.formats.shapes import check_shapes
 from fastlstm.kernels import CELLS
+from fastlstm.many.stacked import Stacked
 from fastlstm.nn.embedding import Embedding
 from fastlstm.nn.linear import Linear
 from fastlstm.nn.module import Module
+from fastlstm.nn.recurrent import Recurrent
 
 Arrays = Mapping[str, NDArray[Any]]
 OWN = sorted({name for cell in CELLS.values() for name in cell.params})  # of a cell, beside these:
@@ -146,12 +148,15 @@ def _plain(name: str, parts: Mapping[str, NDArray[Any]], kind: str | None) -> Mo
 
 
 def _recurrent(name: str, parts: Mapping[str, NDArray[Any]], kind: str | None) -> Module:
-    """Return a layer or a cell of the sizes of its tensors."""
+    """Return a layer or a cell of the sizes of its tensors; of models=M where these have one axis
+    more, in front."""
     numbers = [found[3] for own in parts if (found := RECURRENT.fullmatch(own))]
     suffix = "_l0" if any(number is not None for number in numbers) else ""
     for own in ("weight_ih", "weight_hh"):
         if own + suffix not in parts:
             raise ValueError(f"there is no tensor {own}{suffix}")
+    if suffix and parts["weight_hh_l0"].ndim == 3:
+        return _of_many(name, parts, kind)
     w_ih, w_hh = parts["weight_ih" + suffix], parts["weight_hh" + suffix]
     w_hr = parts.get("weight_hr" + suffix)
     for own, array in (("weight_ih", w_ih), ("weight_hh", w_hh), ("weight_hr", w_hr)):
@@ -172,6 +177,25 @@ def _recurrent(name: str, parts: Mapping[str, NDArray[Any]], kind: str | None) -
         if w_hr is not None and made == "LSTM":
             options["proj_size"] = w_hr.shape[0]
     return _made(made if suffix else f"{made}Cell", options, parts)
+
+
+def _of_many(name: str, parts: Mapping[str, NDArray[Any]], kind: str | None) -> Stacked:
+    """Return a layer of models=M of the sizes of its tensors, which are stacks of M each."""
+    M = len(parts["weight_hh_l0"])
+    if not M:
+        raise ValueError("weight_hh_l0 has no models along its first axis, expected one at least")
+    for own, array in parts.items():
+        if array.shape[:1] != (M,):
+            raise ValueError(
+                f"{own} has shape {array.shape}, expected {count_of(M, 'model')} along its first "
+                "axis, as weight_hh_l0 has"
+            )
+    try:
+        one = _recurrent(name, {own: array[0] for own, array in parts.items()}, kind)
+    except ValueError as error:
+        raise ValueError(f"of each of {count_of(M, 'model')}, {error}") from error
+    assert isinstance(one, Recurrent)
+    return Stacked.of(one, {own: np.zeros(array.shape, one.dtype) for own, array in parts.items()})
 
 
 def _told_kind(name: str, parts: Mapping[str, NDArray[Any]], suffix: str, gates: float) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy as np
 from fastlstm.counts import count_of
 from fastlstm.many.layers import Together
 from fastlstm.nn.check import check_rng, check_size
-from fastlstm.nn.module import Module
+from fastlstm.nn.module import Array, Module
 from fastlstm.nn.parameter import Parameter
 from fastlstm.nn.recurrent import Recurrent
 
@@ -26,11 +26,26 @@ class Stacked(Together):
 
     def __init__(self, layers: Sequence[Recurrent]) -> None:
         super().__init__(layers)
-        self._M = len(self._layers)
-        for name in self._names:
-            data = np.stack([getattr(layer, name).data for layer in self._layers])
-            setattr(self, name, Parameter(data))
+        self._hold(
+            {
+                name: np.stack([getattr(layer, name).data for layer in self._layers])
+                for name in self._names
+            }
+        )
         del self._layers[1:]  # what one is left for are its options
+
+    @classmethod
+    def of(cls, layer: Recurrent, arrays: Mapping[str, Array]) -> Stacked:
+        """Return a module with a layer's options, and these arrays [M,...] as its parameters."""
+        made = cls.__new__(cls)
+        Together.__init__(made, [layer])
+        made._hold(arrays)
+        return made
+
+    def _hold(self, arrays: Mapping[str, Array]) -> None:
+        for name in self._names:
+            setattr(self, name, Parameter(arrays[name]))
+        self._M = len(arrays[self._names[0]])
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what a copy is made of: the layer that is left has its options."""

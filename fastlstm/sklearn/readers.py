@@ -64,7 +64,8 @@ class TextReader:
         counts = self._counts(texts, weights)
         words = by_frequency({word: n for word, n in counts.items() if word not in SPECIAL})
         if not words:
-            raise ValueError(f"X has no words: nothing is left of its {count_of(len(texts), 'text')}")
+            left = f"nothing is left of its {count_of(len(texts), 'text')}"
+            raise ValueError(f"X has no words: {left}")
         before = set(known)
         new = [word for word in words if word not in before]
         self.vocabulary = self._numbered([*known, *new[: max(0, vocab_size - len(known))]])

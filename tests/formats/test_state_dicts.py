@@ -248,3 +248,53 @@ def test_a_foreign_dtype_is_named(tmp_path: Path) -> None:
     save_file({"weight": torch.zeros(2, 2).to(torch.float8_e4m3fn)}, tmp_path / "a.safetensors")
     with pytest.raises(ValueError, match=r"weight has dtype F8_E4M3, expected one of"):
         fl.load(tmp_path / "a.safetensors")
+
+
+@pytest.mark.parametrize("ending", [".pt", ".safetensors"])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: fl.LSTM(3, 6, 2, bidirectional=True, proj_size=2, models=3, rng=0),
+        lambda: fl.GRU(3, 4, bias=False, dtype="float64", models=1, rng=0),
+        lambda: fl.PeepholeLSTM(3, 4, models=2, rng=0),
+    ],
+)
+def test_layers_of_many_models(make: Any, ending: str, tmp_path: Path) -> None:
+    """Each tensor has an axis of models in front; such a file was written, and not read."""
+    made = make()
+    state = {name: torch.tensor(p.data) for name, p in made.named_parameters()}
+    found = fl.load(written(state, tmp_path / f"model{ending}"))
+    assert repr(found) == repr(made)
+    assert found.models == made.models
+    same_bits(found, made)
+    fl.save(made, tmp_path / "own.pt")
+    same_bits(fl.load(tmp_path / "own.pt"), made)
+
+
+def _of_three(**changed: Any) -> dict[str, Any]:
+    layer = fl.LSTM(3, 4, models=3, rng=0)
+    state = {name: torch.tensor(p.data) for name, p in layer.named_parameters()} | changed
+    return {name: tensor for name, tensor in state.items() if tensor is not None}
+
+
+@pytest.mark.parametrize(
+    ("state", "told"),
+    [
+        (_of_three(bias_ih_l0=torch.zeros(2, 16)),
+         r"bias_ih_l0 has shape \(2, 16\), expected 3 models along its first axis, as weight_hh_"),
+        (_of_three(weight_ih_l0=torch.zeros(16, 3)), r"weight_ih_l0 .* \(16, 3\), expected 3 mod"),
+        (_of_three(bias_hh_l0=torch.zeros(())), r"bias_hh_l0 has shape \(\), expected 3 models"),
+        (_of_three(bias_hh_l0=None), "of each of 3 models, there is no tensor bias_hh_l0"),
+        (_of_three(weight_ih_l0=torch.zeros(3, 12, 3)),
+         r"of each of 3 models, weight_ih_l0 has shape \(12, 3\), expected \(16, 3\)"),
+        (_of_three(weight_hh_l0=torch.zeros(3, 16, 4, 1)), "expected two axes"),
+        (_of_three(weight_hh_l0=torch.zeros(0, 16, 4)), "weight_hh_l0 has no models"),
+        (_of_three(bias_ih_l0=torch.full((3, 16), float("inf"))), r"bias_ih_l0\[0, 0\] is inf"),
+        ({"weight_ih": torch.zeros(3, 16, 3), "weight_hh": torch.zeros(3, 16, 4)},
+         r"weight_ih has shape \(3, 16, 3\), expected two axes"),
+    ],
+)  # fmt: skip
+def test_tensors_of_many_models_that_do_not_fit(state: Any, told: str, tmp_path: Path) -> None:
+    torch.save(state, tmp_path / "state.pt")
+    with pytest.raises(ValueError, match=told):
+        fl.load(tmp_path / "state.pt")
