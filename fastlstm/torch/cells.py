@@ -23,7 +23,7 @@ from fastlstm.torch.dispatch import (
 )
 from fastlstm.torch.function import Layer, run, run_step, wants_gradient
 from fastlstm.torch.layout import OneStep
-from fastlstm.torch.precision import Precise, check_inference, precision_of
+from fastlstm.torch.precision import DEFAULT, Precise, check_inference, precision_of
 from fastlstm.torch.reset import reset_cell
 from fastlstm.torch.step import FIXED, short_step
 from fastlstm.torch.weights import Five, cell_weights
@@ -63,6 +63,8 @@ class _Cell(Unscripted, Precise, torch.nn.RNNCellBase):
             hx = reset_cell(cell_of(self)[0], input, hx, reset)
         ends = short_step(self, cell, input, hx)
         if ends is None:
+            if is_for_torch(self, input, hx):
+                return self._by_torch(input, hx)
             if takes_operators(input):
                 ends = run_operator(self, input, hx)
             elif (traced := symbolic_call(self, input, hx)) is not None:
@@ -72,6 +74,20 @@ class _Cell(Unscripted, Precise, torch.nn.RNNCellBase):
             else:
                 ends = run_cell(self, input, hx)
         return ends if cell == "lstm" else ends[0]
+
+    def _by_torch(self, input: Any, hx: Any) -> Any:
+        """Return what torch's own step gives; where it has none, the error is that of ours.
+
+        Sizes are looked at first: torch reads past the end of some that do not fit.
+        """
+        name, cell = cell_of(self)
+        states = check.split_states(name, hx, len(kernels.CELLS[cell].states))
+        in_rows(self, name, input, states, cell_weights(self))
+        try:
+            return super().forward(input, hx)
+        except Exception:
+            prepare(self, input, hx)
+            raise
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what copies and pickles hold: not the packed weights of `fixed_weights`."""
@@ -116,6 +132,21 @@ class Ready(NamedTuple):
     precision: str  # of the products
 
 
+def is_for_torch(module: Any, input: Any, hx: Any) -> bool:
+    """Whether a step has tensors of a kind that torch may take and a kernel does not.
+
+    These are sparse ones, and an LSTM's c of another dtype than its parameters. What is rounded
+    to lower precision is for the kernels alone.
+    """
+    if precision_of(module) != DEFAULT:
+        return False
+    given = [input, *hx] if isinstance(hx, (tuple, list)) else [input, hx]
+    if any(isinstance(t, Tensor) and t.layout != torch.strided for t in given):
+        return True
+    c = given[2] if len(given) == 3 else None
+    return isinstance(c, Tensor) and c.dtype != module.weight_hh.dtype
+
+
 def cell_of(module: Any) -> tuple[str, str]:
     """Return the name of torch's class and that of the kernels."""
     if module._cell:
@@ -137,6 +168,18 @@ def prepare(module: torch.nn.RNNCellBase, input: Any, hx: Any) -> Ready:
         given = [t.dtype for t in states or [input] * count]
         dtypes = result_dtypes(cell.name, low, given, fused=False, projected=False)
         input, states = raised(input), states and [raised(s) for s in states]
+    input, states, single = in_rows(module, name, input, states, weights)
+    check.check_tensor(name, "input", input, dtype)
+    for i, state in enumerate(states or ()):
+        check.check_tensor(name, f"hx[{i}]" if count > 1 else "hx", state, dtype)
+    check_inference(name, precision, input, states or (), weights)
+    return Ready(cell, weights, input, states, single, dtypes, precision)
+
+
+def in_rows(
+    module: torch.nn.RNNCellBase, name: str, input: Any, states: Any, weights: Five
+) -> tuple[Any, Any, bool]:
+    """Return input and states with a batch axis, of sizes that fit, and whether they lacked one."""
     single = check.check_cell_axes(name, input, states)
     if single:
         input, states = input.unsqueeze(0), states and [s.unsqueeze(0) for s in states]
@@ -144,11 +187,7 @@ def prepare(module: torch.nn.RNNCellBase, input: Any, hx: Any) -> Ready:
     check.check_cell_sizes(input, states, sizes)
     if states is None:
         check.check_hidden_size(module.hidden_size, sizes[1])
-    check.check_tensor(name, "input", input, dtype)
-    for i, state in enumerate(states or ()):
-        check.check_tensor(name, f"hx[{i}]" if count > 1 else "hx", state, dtype)
-    check_inference(name, precision, input, states or (), weights)
-    return Ready(cell, weights, input, states, single, dtypes, precision)
+    return input, states, single
 
 
 @uncompiled
