@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from each_step import press_ctrl_c
 
 from fastlstm.cli import main
+from fastlstm.tune.folder import TuneFolder
 
 
 def tune(*line: object) -> int:
@@ -26,6 +28,36 @@ def shown(folder: Path, capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
     return found
 
 
-def interrupt_the_second_trial(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Send Ctrl-C once, in its second epoch of three; return a list that grows by each step."""
-    return press_ctrl_c(monkeypatch, epochs=4, more=2)
+def stop_in_the_second_trial(
+    line: list[object],
+    out: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> list[int]:
+    """Begin a study in `out`, with Ctrl-C in the second of three epochs of its second trial.
+
+    Return a list that grows by each step, also of what comes later.
+    """
+    steps = press_ctrl_c(monkeypatch, epochs=4, more=2)
+    capsys.readouterr()
+    assert tune(*line, "--out", out) == 130
+    assert f"to go on: fastlstm tune --resume {out}" in capsys.readouterr().err
+    states = [trial["state"] for trial in shown(out, capsys)["trials"]]
+    assert states == ["complete", "unfinished"]
+    return steps
+
+
+def check_begun_anew(
+    line: list[object], done: Path, out: Path, spoil: Callable[[Path], object],
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    """Assert that a trial with a spoiled checkpoint is begun anew, and ends as that of `done`."""
+    stop_in_the_second_trial(line, out, monkeypatch, capsys)
+    spoiled = TuneFolder(out).trial(1).checkpoint
+    spoil(spoiled)
+    assert tune("--resume", out) == 0
+    assert f"trial 1 was begun anew: {spoiled} is damaged" in capsys.readouterr().out
+    found, expected = (shown(folder, capsys)["trials"] for folder in (out, done))
+    assert f"{spoiled} is damaged" in found[1].pop("anew")
+    assert expected[1].pop("anew") == ""
+    assert found == expected

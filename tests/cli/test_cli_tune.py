@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 from each_step import after_each_step
-from studies import interrupt_the_second_trial, shown, tune
+from studies import check_begun_anew, shown, stop_in_the_second_trial, tune
 from topics import read, rows, write_csv
 
 import fastlstm as fl
@@ -107,13 +107,8 @@ def test_a_study_that_was_stopped_goes_on_to_the_same_trials(
     done: Path, line: list[object], tmp_path: Path, capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    steps = interrupt_the_second_trial(monkeypatch)
     out = tmp_path / "broken"
-    assert tune(*line, "--out", out) == 130
-    told = capsys.readouterr().err
-    assert f"to go on: fastlstm tune --resume {out}" in told
-    states = [trial["state"] for trial in shown(out, capsys)["trials"]]
-    assert states == ["complete", "unfinished"]
+    steps = stop_in_the_second_trial(line, out, monkeypatch, capsys)
     assert not (out / "best").exists()
 
     assert tune(*line, "--out", out) == 0
@@ -130,18 +125,7 @@ def test_an_unfinished_trial_with_a_damaged_checkpoint_is_begun_anew(
     done: Path, line: list[object], tmp_path: Path, capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    interrupt_the_second_trial(monkeypatch)
-    out = tmp_path / "broken"
-    assert tune(*line, "--out", out) == 130
-    spoiled = TuneFolder(out).trial(1).checkpoint
-    _damaged(spoiled)
-    capsys.readouterr()
-    assert tune("--resume", out) == 0
-    assert f"trial 1 was begun anew: {spoiled} is damaged" in capsys.readouterr().out
-    found, expected = (shown(folder, capsys)["trials"] for folder in (out, done))
-    assert f"{spoiled} is damaged" in found[1].pop("anew")
-    assert expected[1].pop("anew") == ""
-    assert found == expected
+    check_begun_anew(line, done, tmp_path / "broken", _damaged, monkeypatch, capsys)
 
 
 def test_another_study_is_refused_by_name(

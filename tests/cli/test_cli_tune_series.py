@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from studies import interrupt_the_second_trial, shown
+from studies import check_begun_anew, shown, stop_in_the_second_trial
 from studies import tune as run
 from test_cli_forecast import lines, write
 from topics import read, rows, write_csv
@@ -139,11 +139,8 @@ def test_a_study_that_was_stopped_goes_on_to_the_same_trials(
     done: Path, line: list[object], tmp_path: Path, capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    interrupt_the_second_trial(monkeypatch)
     out = tmp_path / "broken"
-    assert run(*line, "--out", out) == 130
-    assert f"to go on: fastlstm tune --resume {out}" in capsys.readouterr().err
-    assert [one["state"] for one in trials(out, capsys)] == ["complete", "unfinished"]
+    stop_in_the_second_trial(line, out, monkeypatch, capsys)
     assert run("--resume", out) == 0
     assert trials(out, capsys) == trials(done, capsys)
 
@@ -177,18 +174,10 @@ def test_an_unfinished_trial_with_a_damaged_checkpoint_is_begun_anew(
     line: list[object], done: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    interrupt_the_second_trial(monkeypatch)
-    out = tmp_path / "broken"
-    assert run(*line, "--out", out) == 130
-    spoiled = TuneFolder(out).trial(1).checkpoint
-    spoiled.write_bytes(spoiled.read_bytes()[:-9])
-    capsys.readouterr()
-    assert run("--resume", out) == 0
-    assert f"trial 1 was begun anew: {spoiled} is damaged" in capsys.readouterr().out
-    found = trials(out, capsys)
-    assert f"{spoiled} is damaged" in found[1].pop("anew")
-    assert found == [{k: v for k, v in one.items() if k != "anew" or n != 1}
-                     for n, one in enumerate(trials(done, capsys))]  # fmt: skip
+    def cut(checkpoint: Path) -> None:
+        checkpoint.write_bytes(checkpoint.read_bytes()[:-9])
+
+    check_begun_anew(line, done, tmp_path / "broken", cut, monkeypatch, capsys)
 
 
 def test_a_damaged_model_of_the_best_trial_is_told_with_what_to_do(
