@@ -290,12 +290,14 @@ class Recurrent(Gated):
     def memory_plan(
         self, T: int, N: int, lengths: ArrayLike | None = None, *, tokens: int = 0
     ) -> MemoryPlan:
-        """Return the bytes that a `forward` and its `backward` take at most.
+        """Return the bytes that a `forward` and its `backward` ask for at most.
 
         Counted is all that they allocate, y and dx included; not the arrays they are given, nor
         the parameters and their gradients. A `reset` takes another byte for each direction's
-        step of each row. Blocks that the compiled backend keeps for later calls can come on top,
-        until all together take a quarter more than the process ever had in use, or 256 MB.
+        step of each row. The process may take more: the compiled backend keeps freed blocks for
+        later calls, and may give a call one of up to eight times the size it asks for. Of a call
+        of a few megabytes these can be more than the call itself; all together, in use and kept,
+        take 256 MB at most, or a quarter more than the process ever had in use at a time.
         `tokens` are the rows of the table if the input is `Tokens`, 0 for an array. ValueError if
         `precision` is "int8", which has neither of the two.
         """

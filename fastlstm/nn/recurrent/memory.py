@@ -12,7 +12,7 @@ from fastlstm.runtime import get_num_threads
 
 
 class MemoryPlan(NamedTuple):
-    """Bytes, each at most: see `Recurrent.memory_plan`."""
+    """Bytes that are asked for, each at most: see `Recurrent.memory_plan`."""
 
     forward: int  # while forward runs
     kept: int  # between the two
