@@ -194,7 +194,7 @@ def test_wrong_options_are_named() -> None:
     for name in ("forget_bias", "hidden_size", "num_layers", "proj_size"):
         with pytest.raises(TypeError, match=f"{name} is given, expected only gates"):
             fl.LSTM.from_gates(named(), **{name: 1})
-    with pytest.raises(ValueError, match="1 dictionaries, expected one for each direction"):
+    with pytest.raises(ValueError, match="1 dictionary, expected one for each direction"):
         fl.LSTM.from_gates([named()], bidirectional=True)
 
 

@@ -16,7 +16,7 @@ BLOCKS = 0  # in how many a file may be cut, each with a code of its own: any nu
 
 
 def pack(wheel: Path) -> None:
-    """Pack the same files in the same order."""
+    """Pack the same files in the same order, and no folders: those come with their files."""
     from zopfli import ZipFile
 
     packed = wheel.with_suffix(".packed")
@@ -24,7 +24,7 @@ def pack(wheel: Path) -> None:
         zipfile.ZipFile(wheel) as old,
         ZipFile(packed, "w", iterations=ITERATIONS, block_splitting_max=BLOCKS) as new,
     ):
-        for file in old.infolist():
+        for file in (one for one in old.infolist() if not one.is_dir()):
             new.writestr(file, old.read(file))
     packed.replace(wheel)
 
