@@ -73,6 +73,10 @@ class Alone:
         """Make a step up to the gradients, which are then those of the whole batch."""
         return self._task.step(model, part, state, rng)
 
+    def inputs(self, part: Any) -> tuple[Any, ...]:
+        """Return the inputs of the whole batch that a part is of."""
+        return self._task.inputs(part)
+
     def stops(self, own: bool) -> bool:
         """Whether the run is to stop; `own`: whether this process was asked to."""
         return own
@@ -146,6 +150,9 @@ class Together(Alone):
         sending.learn(most == DENSE)
         self._known = bool(told[:, 1].any()), float(told[0, 2])
         return whole
+
+    def inputs(self, part: Share) -> tuple[Any, ...]:
+        return part.inputs
 
     def stops(self, own: bool) -> bool:
         return self._known[0]

@@ -15,7 +15,7 @@ import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, nullcontext
-from itertools import islice
+from itertools import islice, starmap
 from pathlib import Path
 from typing import Any
 
@@ -321,7 +321,7 @@ class Trainer:
         self.optimizer.zero_grad()
         state = self._state if history.step % steps_per_epoch else None  # none for a new pass
         rng = generator(self.seed, DROPOUT, history.step)
-        with self._divergence_told(lambda: (part,)):
+        with self._divergence_told(lambda: [(part, self._steps.inputs(part))]):
             outcome = self._steps.step(self.model, part, state, rng, standing)
             if not math.isfinite(outcome.loss):
                 raise FloatingPointError(f"the loss is {outcome.loss}")
@@ -342,7 +342,7 @@ class Trainer:
     def _close_epoch(self, steps_per_epoch: int, validation: Validation) -> None:
         rate = self._rate(self.history.step - 1, steps_per_epoch)
         with self.average.applied() if self.average else nullcontext():
-            with self._divergence_told(validation or tuple):
+            with self._divergence_told(lambda: self._read(validation)):
                 score = self._measured(validation()) if validation else None
                 self._check_finite(score)
             is_best = self.history.close_epoch(rate, score, self.task.score)
@@ -353,16 +353,20 @@ class Trainer:
         for listener in self.listeners:
             listener.on_epoch(self.history.epochs[-1], is_best)
 
+    def _read(self, validation: Validation) -> Iterator[tuple[Any, Any]]:
+        """Return the batches of a validation, each with its inputs."""
+        return ((batch, self.task.inputs(batch)) for batch in (validation() if validation else ()))
+
     @contextmanager
-    def _divergence_told(self, batches: Callable[[], Iterable[Any]]) -> Iterator[None]:
+    def _divergence_told(self, read: Callable[[], Iterable[tuple[Any, Any]]]) -> Iterator[None]:
         """Say where the run stands, and what to try, if numbers are not finite inside the block.
 
-        The `batches` that it reads may be the cause.
+        The batches `read` there, each with its inputs, may be the cause.
         """
         try:
             yield
         except FloatingPointError as error:
-            way = next(filter(None, map(self.task.not_finite, batches())), None)
+            way = next(filter(None, starmap(self.task.not_finite, read())), None)
             if way is None:
                 way = "try a smaller learning rate"
                 if self.optimizer.weight_decay:

@@ -113,12 +113,12 @@ class Task:
         """Return what the model is called with."""
         return tuple(getattr(batch, "inputs", ()))
 
-    def not_finite(self, batch: Any) -> str | None:
-        """Return what the model reads of a batch that is no finite number, and what to do; or None.
+    def not_finite(self, batch: Any, inputs: tuple[Any, ...]) -> str | None:
+        """Return which of a batch's inputs is no finite number, and what to do; or None.
 
         Such a batch is the cause of a loss that is NaN, whatever the learning rate.
         """
-        for n, array in enumerate(self.inputs(batch)):
+        for n, array in enumerate(inputs):
             if getattr(getattr(array, "dtype", None), "kind", "") != "f" or array.ndim < 2:
                 continue
             name = "x" if n == 0 else f"input {n}"  # such as what is known of the steps ahead
