@@ -46,7 +46,8 @@ def results_file(path: Path, rows: FileRows, like: dict[str, Any]) -> Iterator[W
     written; writing raises ValueError if a table has no column for a value. What a killed process
     has left of such a file is removed after a day.
     """
-    remove_temporary(path.parent, [path.name], ABANDONED)
+    place = path.resolve()  # a link stays: what is written is beside what it leads to
+    remove_temporary(place.parent, [place.name], ABANDONED)
     with replacing(path) as file:
         # a lone surrogate, which JSON may hold, is written as its escape
         text = io.TextIOWrapper(file, "utf-8", errors="backslashreplace", newline="")

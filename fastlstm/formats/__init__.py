@@ -62,7 +62,8 @@ def save(model: Any, path: str | os.PathLike[str]) -> None:
     ----------
     model : a layer, a model, a list of layers that run one after another (a
         `fastlstm.formats.sequential.Sequential`), or a dict of layers by name.
-    path : an earlier file there is replaced, or stays whole if writing fails.
+    path : an earlier file there is replaced, or stays whole if writing fails; links to it stay, and
+        so do its permissions.
 
     Raises
     ------

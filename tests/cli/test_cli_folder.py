@@ -158,7 +158,7 @@ def test_a_folder_that_goes_away_while_training(
     monkeypatch.setattr("fastlstm.train.progress.Progress.on_epoch", gone)
     told = fails(*words(topics_csv, out))
     assert "cannot write" in told
-    assert "No such file or directory" in told
+    assert f"there is no folder {out}" in told
 
 
 def test_out_of_memory_is_one_line_and_files_stay(

@@ -33,8 +33,8 @@ FILES = (
     ),
     Fault(
         "fastlstm/files/writing.py",
-        'temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")  # see TEMPORARY',
-        "temporary = path",
+        'temporary = place.with_name(f".{_cut(place.name)}.{secrets.token_hex(4)}.tmp")',
+        "temporary = place",
         "tests/text/test_cache.py tests/train/test_checkpoint.py tests/text/test_vocabulary.py",
     ),
     Fault(
