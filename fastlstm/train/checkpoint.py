@@ -22,7 +22,7 @@ from fastlstm.files.json_value import parse_json
 from fastlstm.files.opening import check_file
 from fastlstm.files.writing import replacing
 from fastlstm.train import earlier
-from fastlstm.train.tensor_file import write_tensors
+from fastlstm.train.tensor_file import read_tensors, write_tensors
 
 VERSION = 1
 # Errors of reading a damaged header, or of building a model from it.
@@ -60,9 +60,7 @@ def load(path: str | Path, kind: str) -> tuple[Tensors, dict[str, Any]]:
         raise FileNotFoundError(f"there is no checkpoint at {path}")
     check_file(path)
     try:
-        with safe_open(path, framework="np") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}
+        tensors, metadata = read_tensors(path)
     except (SafetensorError, *UNREADABLE) as error:  # also for dtypes unknown to NumPy
         raise CheckpointError(f"{path} is damaged or no checkpoint: {error}") from error
     return tensors, _checked_note(path, metadata, kind, tensors)

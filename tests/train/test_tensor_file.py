@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import os
+import subprocess
+import sys
 import tracemalloc
 from pathlib import Path
 from typing import Any
@@ -12,8 +15,9 @@ import pytest
 from safetensors import safe_open
 from safetensors.numpy import load, load_file
 
+import fastlstm as fl
 from fastlstm.train import checkpoint
-from fastlstm.train.tensor_file import DTYPES, write_tensors
+from fastlstm.train.tensor_file import DTYPES, read_tensors, write_tensors
 
 
 def written(tensors: dict[str, Any], metadata: dict[str, str]) -> bytes:
@@ -59,3 +63,61 @@ def test_saving_takes_no_copy_of_the_arrays(tmp_path: Path) -> None:
     tracemalloc.stop()
     assert peak < 1_000_000
     assert (tmp_path / "a").stat().st_size > 16_000_000
+
+
+CUT = """
+import os, sys
+import safetensors
+
+true, opened = safetensors.safe_open, 0
+class Cut:  # cuts the file short when it has been opened for the given time
+    def __init__(self, path, **options):
+        self.path, self.file = path, true(path, **options)
+    def __enter__(self):
+        global opened
+        opened += 1
+        file = self.file.__enter__()
+        if opened == int(sys.argv[2]):
+            os.truncate(self.path, 4096)
+        return file
+    def __exit__(self, *error):
+        return self.file.__exit__(*error)
+safetensors.safe_open = Cut
+
+import fastlstm
+try:
+    fastlstm.load(sys.argv[1])
+except ValueError as error:
+    print(error)
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows keeps files whole that are mapped")
+@pytest.mark.parametrize("ours", [True, False], ids=["ours", "state_dict"])
+@pytest.mark.parametrize("time", [1, 2, 3])
+def test_a_file_cut_short_while_it_is_read(time: int, ours: bool, tmp_path: Path) -> None:
+    """As by a copy over the file of a server: memory that was mapped would end the process."""
+    path, layer = tmp_path / "a.safetensors", fl.LSTM(100, 100)
+    if ours:
+        fl.save(layer, path)
+    else:
+        path.write_bytes(written(layer.state_dict(), {}))
+    done = subprocess.run(
+        [sys.executable, "-c", CUT, str(path), str(time)], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    if path.stat().st_size == 4096:
+        assert done.stdout.startswith(str(path))
+
+
+def test_arrays_are_ones_own(tmp_path: Path) -> None:
+    value = np.arange(6, dtype=np.float32).reshape(2, 3)
+    tensors = {"flag": value > 2, "x": value.T, "none": value[:0], "one": np.array(2.5)}
+    (tmp_path / "a").write_bytes(written(tensors, {"k": "v"}))
+    found, metadata = read_tensors(tmp_path / "a")
+    assert metadata == {"k": "v"}
+    for name, expected in tensors.items():
+        np.testing.assert_array_equal(found[name], expected)
+        assert found[name].dtype == expected.dtype
+        assert memoryview(found[name]).format == memoryview(expected).format  # the kernels' own
+        assert found[name].flags.writeable
