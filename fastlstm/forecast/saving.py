@@ -12,6 +12,7 @@ from fastlstm.forecast.calendar import WAVES, Calendar
 from fastlstm.forecast.calibration import Calibration
 from fastlstm.forecast.forecaster import Forecaster
 from fastlstm.forecast.framing import Framing
+from fastlstm.forecast.index import about_index, index_about
 from fastlstm.forecast.ridge import Ridge, feature_lags
 from fastlstm.forecast.scaling import KINDS
 from fastlstm.forecast.series import Series
@@ -45,6 +46,8 @@ def save_forecaster(
         parts[f"series{n}"] = {"y": one.y, "X": one.X}
         if one.stamps is not None:
             parts[f"series{n}"]["stamps"] = one.stamps.astype(np.int64)
+        if one.index is not None and one.index.numbers is not None:
+            parts[f"series{n}"]["numbers"] = one.index.numbers.astype(np.int64)
     about = {
         "net": forecaster.net.options,
         "horizon": framing.horizon,
@@ -57,7 +60,13 @@ def save_forecaster(
         "spacing": framing.spacing,
         "quantiles": forecaster.quantiles,
         "series": [
-            {"flat": one.flat, "names": one.names, "known": list(one.known)} for one in series
+            {
+                "flat": one.flat,
+                "names": one.names,
+                "known": list(one.known),
+                "index": about_index(one.index),
+            }
+            for one in series
         ],
     }
     checkpoint.save(path, checkpoint.joined(parts), KIND, {**note, "forecaster": about})
@@ -139,7 +148,11 @@ def _series(arrays: Mapping[str, Any], about: Mapping[str, Any]) -> Series:
             raise ValueError(f"a series has shape {y.shape}, but its stamps {stamps.shape}")
     names = tuple(map(str, about["names"]))
     known = tuple(map(str, about.get("known", ())))  # which older files do not have
-    return Series(y, X, stamps, flat=bool(about["flat"]), labels=names, known=known)
+    numbers = arrays.get("numbers")
+    if numbers is not None and (numbers.shape != y.shape[:1] or numbers.dtype.kind != "i"):
+        raise ValueError(f"a series has shape {y.shape}, but its index {numbers.shape}")
+    index = index_about(about.get("index"), numbers)  # which older files do not have
+    return Series(y, X, stamps, flat=bool(about["flat"]), labels=names, known=known, index=index)
 
 
 def _check_fit(made: Forecaster, series: Sequence[Series]) -> None:

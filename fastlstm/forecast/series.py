@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from fastlstm.column_names import names_of
 from fastlstm.column_types import place_told
 from fastlstm.counts import count_of
-from fastlstm.forecast.index import stamps_of_index
+from fastlstm.forecast.index import RowIndex, row_index, stamps_of_index
 from fastlstm.forecast.season import filled
 from fastlstm.forecast.stamps import (
     Spacing,
@@ -38,6 +38,7 @@ class Series:
     flat : whether the targets were given as [T].
     like : the pandas object that `y` was given as, else None.
     labels, known : names of the targets and of the columns of X, if they have any.
+    index : what the index of `y` said of its rows, None if it had none.
     """
 
     y: Floats
@@ -47,6 +48,7 @@ class Series:
     like: Any = None
     labels: tuple[str, ...] = ()
     known: tuple[str, ...] = ()
+    index: RowIndex | None = None
 
     @property
     def names(self) -> list[str]:
@@ -121,17 +123,18 @@ def read_series(name: str, y: Any, X: Any = None, stamps: Any = None) -> Series:
         if len(when) > 1:
             check_even("stamps" if stamps is not None else f"the index of {name}", when)
     like = y if hasattr(y, "index") and hasattr(y, "iloc") else None
-    known = read_known("X", X, len(values), when, like)
-    return Series(values, known, when, np.ndim(y) == 1, like, names_of(y), names_of(X))
+    index = row_index(y)
+    known = read_known("X", X, len(values), when, index)
+    return Series(values, known, when, np.ndim(y) == 1, like, names_of(y), names_of(X), index)
 
 
 def read_known(
-    name: str, X: Any, rows: int, stamps: Stamps | None = None, like: Any = None
+    name: str, X: Any, rows: int, stamps: Stamps | None = None, like: RowIndex | None = None
 ) -> Floats:
     """Return features [rows, F] known ahead, none of them missing; F is 0 for None.
 
-    Of a pandas object with times they are those of the `stamps` of the steps, if these are known,
-    which were those of `like`.
+    Of an object with times they are those of the `stamps` of the steps, if these are known, which
+    were those of the index `like`.
     """
     if X is None:
         return np.zeros((rows, 0))

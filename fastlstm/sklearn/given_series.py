@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from fastlstm.column_names import check_order, names_of
 from fastlstm.counts import count_of
-from fastlstm.forecast.index import check_zone, index_of, is_local, stamps_of_index
+from fastlstm.forecast.index import RowIndex, check_zone, stamps_of_index
 from fastlstm.forecast.series import Series, read_known, read_series
 from fastlstm.forecast.stamps import Stamps, find_spacing, shown_time
 
@@ -50,11 +50,13 @@ def listed(values: Any, count: int, several: bool, name: str) -> list[Any]:
     return list(values)
 
 
-def features(X: Any, rows: int, fit: Series, stamps: Stamps | None, like: Any) -> Floats:
+def features(
+    X: Any, rows: int, fit: Series, stamps: Stamps | None, like: RowIndex | None
+) -> Floats:
     """Return the features [rows, F] of steps that follow, as `fit` had them; more may be given.
 
-    Of a pandas object with times they are those of the `stamps` of a series like `like`, wherever
-    they stand in it.
+    Of an object with times they are those of the `stamps` of a series with the index `like`,
+    wherever they stand in it.
     """
     has_times = stamps is not None and stamps_of_index("the index of X", X) is not None
     found = read_known("X", X if X is None or has_times else X[:rows], rows, stamps, like)
@@ -75,7 +77,7 @@ def continued(series: Series, y: Any, X: Any, stamps: Any) -> Series:
     Raises ValueError if they have times that do not follow those of the series.
     """
     if stamps is None:
-        stamps = stamps_of_index("the index of y", y, series.like)
+        stamps = stamps_of_index("the index of y", y, series.index)
     after = read_series("y", y, None, stamps)
     when = following(series, len(after))
     if when is not None and after.stamps is not None and (when != after.stamps).any():
@@ -84,7 +86,8 @@ def continued(series: Series, y: Any, X: Any, stamps: Any) -> Series:
             f"y[{at}] is of {shown_time(after.stamps[at])}, expected {shown_time(when[at])}: the "
             "steps right after those of fit"
         )
-    known = read_known("X", X, len(after), when, after.like)
+    like = after.index if series.index is None else series.index
+    known = read_known("X", X, len(after), when, like)
     check_columns(replace(after, X=known, known=names_of(X)), series)
     return series.joined(after.y, known)
 
@@ -120,7 +123,7 @@ def check_alike(series: Sequence[Series]) -> None:
                 )
         check_order(f"y[{n}]", one.labels, series[0].labels, "of y[0]")
         check_order(f"X[{n}]", one.known, series[0].known, "of X[0]")
-        check_zone(f"the index of y[{n}]", one.like, series[0].like)
+        check_zone(f"the index of y[{n}]", one.index, series[0].index)
     spacings = {n: one.spacing for n, one in enumerate(series) if one.spacing is not None}
     for n, spacing in spacings.items():
         first, usual = next(iter(spacings.items()))
@@ -150,10 +153,9 @@ def _time(start: Any, series: Series) -> Any:
     zone = getattr(start, "tzinfo", None)
     try:
         if zone is not None:
-            index = None if series.like is None else index_of(series.like)
-            own = None if index is None else getattr(index, "tz", None)
-            local = own is not None and is_local(index)
-            start = start.astimezone(own if local else timezone.utc).replace(tzinfo=None)
+            index = series.index
+            own = timezone.utc if index is None or not index.local else index.zone
+            start = start.astimezone(own).replace(tzinfo=None)
         time = np.datetime64(start)
         if np.isnat(time):
             raise ValueError("it is missing")

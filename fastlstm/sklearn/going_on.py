@@ -10,7 +10,7 @@ import numpy as np
 
 from fastlstm.counts import count_of
 from fastlstm.forecast.framing import Framing
-from fastlstm.forecast.index import check_zone, index_of, stamps_of_index
+from fastlstm.forecast.index import check_zone, row_index, stamps_of_index
 from fastlstm.forecast.pandas import numbers_after
 from fastlstm.forecast.series import Series, read_series
 from fastlstm.sklearn.given_series import Floats, check_columns, features, following, listed
@@ -19,7 +19,7 @@ from fastlstm.sklearn.given_series import Floats, check_columns, features, follo
 def known_ahead(series: Sequence[Series], X: Any, steps: int, several: bool) -> list[Floats]:
     """Return the features [steps, F] of the steps that follow each series, as `fit` had them."""
     return [
-        features(_of_future(known, steps, one), steps, one, following(one, steps), one.like)
+        features(_of_future(known, steps, one), steps, one, following(one, steps), one.index)
         for one, known in zip(series, listed(X, len(series), several, "X"), strict=True)
     ]
 
@@ -32,12 +32,12 @@ def _of_future(X: Any, steps: int, series: Series) -> Any:
     """
     if X is None or np.ndim(X) == 0 or stamps_of_index("the index of X", X) is not None:
         return X
-    there, own = np.asarray(index_of(X)), np.asarray(index_of(series.like))
-    whole = there.dtype.kind in "iu" and own.dtype.kind in "iu"
-    if whole and len(np.unique(there)) == len(there):
+    there, own = (None if one is None else one.numbers for one in (row_index(X), series.index))
+    if there is not None and own is not None and len(np.unique(there)) == len(there):
         found = np.flatnonzero(np.isin(there, numbers_after(own, steps)))
         if len(found) == steps:
-            return X.iloc[found[np.argsort(there[found])]]
+            rows = X.iloc if hasattr(X, "iloc") else X
+            return rows[found[np.argsort(there[found])]]
     if len(X) >= len(series) + steps:
         raise ValueError(
             f"X has {len(X)} rows, as many as fit and the future have together, expected the "
@@ -60,7 +60,7 @@ def other_series(
         found = read_series("y", one, None, times)
         T, after = len(found), following(found, steps)
         when = None if after is None else np.concatenate([found.stamps, after])
-        all_known = features(known, T + steps, fit, when, found.like)
+        all_known = features(known, T + steps, fit, when, found.index)
         series.append(replace(found, X=all_known[:T]))
         ahead.append(all_known[T:])
     return series, ahead
@@ -70,7 +70,7 @@ def check_as_fitted(series: Sequence[Series], like: Series, framing: Framing) ->
     """Raise ValueError if a series has other targets, features or stamps than those of `fit`."""
     for one in series:
         check_columns(one, like)
-        check_zone("the index of y", one.like, like.like)
+        check_zone("the index of y", one.index, like.index)
         if one.stamps is None and framing.calendar.circles:
             raise ValueError("y has no stamps, expected some as in fit: stamps=")
         framing.check_steps("y", one)

@@ -16,6 +16,7 @@ from waves import wave  # noqa: E402
 
 from fastlstm.notices import FastlstmWarning  # noqa: E402
 from fastlstm.sklearn import LSTMForecaster  # noqa: E402
+from fastlstm.train import checkpoint  # noqa: E402
 
 STEPS = 200
 DAYS = pandas.date_range("2024-01-01", periods=STEPS + 6, freq="D")
@@ -153,6 +154,64 @@ def test_other_steps_than_in_fit_are_refused(tmp_path: Path) -> None:
         assert np.array_equal(found.predict(y=y.to_numpy()), fitted.predict())
     with pytest.raises(ValueError, match=r"y\[2\] has steps of 1:00:00, but y\[1\] of 1 day"):
         linear(calendar=False).fit([y.to_numpy(), y, hours])
+
+
+@pytest.mark.parametrize("zone", ["Europe/Berlin", "+05:30", "UTC", None])
+@pytest.mark.parametrize("freq", ["D", "h"])
+def test_a_file_keeps_the_clock_of_a_series(
+    known: Any, tmp_path: Path, zone: str | None, freq: str
+) -> None:
+    times = pandas.date_range("2024-01-01", periods=STEPS + 6, freq=freq, tz=zone)
+    y, X = pandas.Series(wave()[:STEPS], index=times[:STEPS]), known.set_axis(times)
+    fitted = linear().fit(y, X[:STEPS])
+    fitted.save(tmp_path / "f.safetensors")
+    kept = LSTMForecaster.load(tmp_path / "f.safetensors")
+    elsewhere = X if zone is None else X.tz_convert("America/New_York")
+    for rows in (X, elsewhere, X[STEPS : STEPS + 1], elsewhere[STEPS : STEPS + 1]):
+        assert np.array_equal(kept.predict(1, X=rows), fitted.predict(1, X=rows))
+    start = times[STEPS - 20].to_pydatetime()
+    for found in (fitted, kept):
+        assert found.backtest(y, start, X=X[:STEPS]).origins[0] == STEPS - 20
+        after = pandas.Series(wave()[STEPS : STEPS + 1], index=times[STEPS : STEPS + 1])
+        assert found.score(after, X[STEPS : STEPS + 1]) == fitted.score(after, X[STEPS:])
+    if zone is not None:
+        with pytest.raises(ValueError, match="the index of X has times without a zone"):
+            kept.predict(X=X.tz_localize(None))
+
+
+def test_a_file_keeps_the_numbers_of_an_index(known: Any, tmp_path: Path) -> None:
+    X = known.reset_index(drop=True)
+    fitted = linear().fit(pandas.Series(wave()[:STEPS]), X[:STEPS])
+    fitted.save(tmp_path / "f.safetensors")
+    kept = LSTMForecaster.load(tmp_path / "f.safetensors")
+    for rows in (X, X[STEPS - 50 :], X[::-1]):
+        assert np.array_equal(kept.predict(X=rows), fitted.predict(X=X[STEPS:]))
+
+
+@pytest.mark.parametrize("zone", ["nowhere", "Europe", "../x", 1e9])
+def test_a_file_of_a_zone_that_is_not_known_here_is_read(
+    known: Any, tmp_path: Path, zone: object
+) -> None:
+    times = DAYS[: STEPS + 6].tz_localize("Europe/Berlin")
+    X = known.set_axis(times)
+    fitted = linear().fit(pandas.Series(wave()[:STEPS], index=times[:STEPS]), X[:STEPS])
+    path = tmp_path / "f.safetensors"
+    fitted.save(path)
+    tensors, note = checkpoint.load(path, "forecaster")
+    note["forecaster"]["series"][0]["index"]["zone"] = zone
+    checkpoint.save(path, tensors, "forecaster", note)
+    kept = LSTMForecaster.load(path)
+    assert np.array_equal(kept.predict(X=X), fitted.predict(X=X))
+
+
+def test_a_damaged_index_of_a_file_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "f.safetensors"
+    linear().fit(pandas.Series(wave()[:STEPS])).save(path)
+    tensors, note = checkpoint.load(path, "forecaster")
+    short = {**tensors, "series0/numbers": tensors["series0/numbers"][:-1]}
+    checkpoint.save(path, short, "forecaster", note)
+    with pytest.raises(checkpoint.CheckpointError, match="but its index"):
+        LSTMForecaster.load(path)
 
 
 @pytest.mark.parametrize(
