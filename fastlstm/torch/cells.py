@@ -20,12 +20,14 @@ from fastlstm.torch.dispatch import (
     symbolic_call,
     takes_operators,
     uncompiled,
+    vmapped,
 )
 from fastlstm.torch.function import Layer, run, run_step, wants_gradient
 from fastlstm.torch.layout import OneStep
 from fastlstm.torch.precision import DEFAULT, Precise, check_inference, precision_of
 from fastlstm.torch.reset import reset_cell
 from fastlstm.torch.step import FIXED, short_step
+from fastlstm.torch.vmap import states_of_each
 from fastlstm.torch.weights import Five, cell_weights
 
 
@@ -70,6 +72,10 @@ class _Cell(Unscripted, Precise, torch.nn.RNNCellBase):
             elif (traced := symbolic_call(self, input, hx)) is not None:
                 return traced
             elif outside_kernels(self, input, hx):
+                if isinstance(input, Tensor) and input.dim() in (1, 2) and vmapped():
+                    shape = (*input.shape[:-1], self.hidden_size)
+                    count = len(kernels.CELLS[cell].states)
+                    hx = states_of_each(self, input, hx, [shape] * count)
                 return super().forward(input, hx)
             else:
                 ends = run_cell(self, input, hx)

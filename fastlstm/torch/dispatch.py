@@ -127,7 +127,13 @@ def differentiated() -> bool:
     return transforming() and any(level.key() != _VMAP for level in _transforms() or ())
 
 
-differentiated._dynamo_marked_constant = True  # type: ignore[attr-defined]  # not to be traced
+def vmapped() -> bool:
+    """Whether torch.vmap, alone or among other transforms, makes many calls of one."""
+    return transforming() and any(level.key() == _VMAP for level in _transforms() or ())
+
+
+for _asked in (differentiated, vmapped):
+    _asked._dynamo_marked_constant = True  # type: ignore[attr-defined]  # not to be traced
 
 
 def recorded() -> bool:

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch.nn.utils.rnn import PackedSequence
 
+from fastlstm import kernels
 from fastlstm.torch.compiler import look_into
 from fastlstm.torch.dispatch import (
     Unscripted,
@@ -18,12 +19,14 @@ from fastlstm.torch.dispatch import (
     symbolic_call,
     takes_operators,
     uncompiled,
+    vmapped,
 )
 from fastlstm.torch.packed import padded_in_graph
 from fastlstm.torch.precision import Precise
 from fastlstm.torch.reset import Cuts, check_reset_at, reset_step
 from fastlstm.torch.sequence import check_beside, run_operators, run_padded, run_sequence
 from fastlstm.torch.step import FIXED, short_sequence
+from fastlstm.torch.vmap import states_of_each
 
 NOT_COPIED = (FIXED, "_compiled_call_impl")
 
@@ -106,7 +109,24 @@ def run_torch(module: _Sequence, input: Any, hx: Any) -> Any:
     empty = isinstance(input, torch.Tensor) and not input.numel()
     if empty and torch.compiler.is_compiling() and not torch.compiler.is_exporting():
         return _run_uncompiled(module, input, hx)
-    return super(_Sequence, module).forward(input, hx)
+    if isinstance(input, torch.Tensor) and input.dim() in (2, 3) and vmapped():
+        hx = states_of_each(module, input, hx, _state_shapes(module, input))
+    # torch's module keeps the weights that it found. Those of functional_call are gone afterwards,
+    # and compiled code cannot hand out what a transform of torch.func made of them.
+    before = module._flat_weights, module._flat_weight_refs
+    try:
+        return super(_Sequence, module).forward(input, hx)
+    finally:
+        module._flat_weights, module._flat_weight_refs = before
+
+
+def _state_shapes(module: _Sequence, input: torch.Tensor) -> list[tuple[int, ...]]:
+    """Return the shapes of the states for an input [T,N,I], [N,T,I] or [T,I]."""
+    layers = module.num_layers * (2 if module.bidirectional else 1)
+    rows = () if input.dim() == 2 else (input.shape[0 if module.batch_first else 1],)
+    output = module.proj_size or module.hidden_size
+    sizes = kernels.CELLS[module.mode.lower()].state_sizes(module.hidden_size, output)
+    return [(layers, *rows, size) for size in sizes]
 
 
 @uncompiled

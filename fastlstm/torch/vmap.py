@@ -1,10 +1,12 @@
-"""`torch.vmap` of the operators.
+"""`torch.vmap` of the operators, and of torch's own modules.
 
-Calls that share their weights are one call of more rows; of all others each is made alone.
+Calls of an operator that share their weights are one call of more rows; of all others each is made
+alone.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -52,6 +54,28 @@ def register_one_by_one(name: str, short: str, library: Any) -> None:
         return one_by_one(operator, info.batch_size, dims, args)
 
     torch.library.register_vmap(name, rule, lib=library)
+
+
+def states_of_each(
+    module: torch.nn.Module, input: Tensor, hx: Any, shapes: Sequence[tuple[int, ...]]
+) -> Any:
+    """Return the states for torch's own module under vmap; zeros of `shapes` for None.
+
+    torch adds to products of the states in place, so that they must stand for as many calls as
+    any other tensor does. What is not as torch wants it stays as it is, for torch to refuse.
+    """
+    if hx is None:
+        states = [input.new_zeros(shape) for shape in shapes]
+    else:
+        states = list(hx) if isinstance(hx, (tuple, list)) else [hx]
+    if len(states) != len(shapes) or not all(isinstance(s, Tensor) for s in states):
+        return hx
+    zero = input.new_zeros(())
+    for tensor in (*module._parameters.values(), *states):
+        if tensor is not None:
+            zero = zero + tensor.new_zeros((), dtype=input.dtype)
+    states = [s + zero for s in states]
+    return tuple(states) if len(states) > 1 else states[0]
 
 
 def fold(tensor: Tensor, dim: int | None, axis: int, size: int) -> Tensor:
