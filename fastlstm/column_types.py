@@ -28,8 +28,9 @@ def types_of(table: Any) -> list[Any]:
     made = type(table)  # a table of pandas has its columns, by any name, as attributes
     if hasattr(made, "dtypes") and not hasattr(made, "dtype"):
         return list(table.dtypes)
-    if hasattr(made, "schema"):  # a table of Arrow
-        return list(table.schema.types)
+    if hasattr(made, "schema"):  # a table of Arrow, or of narwhals
+        schema = table.schema
+        return list(schema.types if hasattr(schema, "types") else schema.values())
     found = getattr(table, "dtype", getattr(table, "type", None))
     return [] if found is None else [found]
 

@@ -123,9 +123,11 @@ def read_series(name: str, y: Any, X: Any = None, stamps: Any = None) -> Series:
         if len(when) > 1:
             check_even("stamps" if stamps is not None else f"the index of {name}", when)
     like = y if hasattr(y, "index") and hasattr(y, "iloc") else None
-    index = row_index(y)
+    index, names = row_index(y), names_of(y)
+    if len(names) != values.shape[1]:  # one column of structs or arrays has one name for all
+        names = ()
     known = read_known("X", X, len(values), when, index)
-    return Series(values, known, when, np.ndim(y) == 1, like, names_of(y), names_of(X), index)
+    return Series(values, known, when, np.ndim(y) == 1, like, names, names_of(X), index)
 
 
 def read_known(

@@ -52,6 +52,11 @@ def read_numbers(name: str, values: Any) -> Floats:
             f"{name} has rows of different lengths, expected numbers of shape (steps,) or (steps, "
             "columns); several series are a list of arrays"
         ) from error
+    if array.dtype == object and not array.ndim:
+        raise TypeError(
+            f"{name} is a {type(values).__name__}, of which NumPy makes no array: expected numbers "
+            "of shape (steps,) or (steps, columns)"
+        )
     if array.dtype.kind not in "biufO" or array.ndim not in (1, 2):
         raise TypeError(
             f"{name} has dtype {array.dtype} and shape {array.shape}, expected numbers of shape "

@@ -276,6 +276,7 @@ def find_numbers(X: Any, estimator: Any, learned: NumberReader | None = None) ->
         return Numbers(values.reshape(N * T, F), np.full(N, T))
     if getattr(X, "ndim", 2) > 3:
         raise ValueError(f"X has shape {X.shape}, expected (N, steps) or (N, steps, features)")
+    _refuse_levels(X)
     columns = names_of(X)
     given = as_array(X) if hasattr(X, "columns") else X
     found = check_array(given, estimator=estimator, input_name="X", **ANY_TYPE)
@@ -340,6 +341,20 @@ def _is_rectangle(X: list[Any]) -> bool:
         isinstance(row, (list, tuple)) and len(row) == len(X[0]) and not any(map(np.ndim, row))
         for row in X
     )
+
+
+def _refuse_levels(X: Any) -> None:
+    """Raise ValueError for a table with an index of several levels, as of series and times.
+
+    Its rows may be the steps of sequences, as sktime has them, or each a sequence of its own.
+    """
+    levels = getattr(getattr(X, "index", None), "nlevels", 1)
+    if levels > 1:
+        raise ValueError(
+            f"the index of X has {levels} levels: if a row is a step, give a list of sequences, "
+            "such as [one for _, one in X.groupby(level=0, sort=False)], and a target for each; if "
+            "it is a sequence of its own, X.reset_index(drop=True)"
+        )
 
 
 def _refuse_column(X: Any, name: str) -> None:

@@ -479,3 +479,20 @@ def test_a_target_that_is_not_finite_is_told_with_its_place(value: float, what: 
 def test_targets_are_real_numbers() -> None:
     with pytest.raises(ValueError, match="Complex data not supported: y has dtype complex128, exp"):
         LSTMRegressor(epochs=1).fit(np.zeros((4, 3)), np.ones(4) + 1j)
+
+
+def test_a_table_with_an_index_of_several_levels_is_refused() -> None:
+    pandas = pytest.importorskip("pandas")
+    values = np.random.default_rng(0).normal(size=(6, 5, 2))
+    index = pandas.MultiIndex.from_product([range(6), range(5)], names=["series", "step"])
+    X = pandas.DataFrame(values.reshape(30, 2), index=index, columns=["a", "b"])
+    y = np.arange(6.0)
+    with pytest.raises(ValueError, match="the index of X has 2 levels: if a row is a step, give a"):
+        LSTMRegressor(epochs=1).fit(X, np.repeat(y, 5))
+    sequences = [one for _, one in X.groupby(level=0, sort=False)]
+    found = LSTMRegressor(epochs=1, random_state=0).fit(sequences, y).predict(sequences)
+    assert np.array_equal(
+        found, LSTMRegressor(epochs=1, random_state=0).fit(values, y).predict(values)
+    )
+    table = X.reset_index(drop=True)
+    assert len(LSTMRegressor(epochs=1).fit(table, np.repeat(y, 5)).predict(table)) == 30
