@@ -73,6 +73,12 @@ class ForecastConfig:
         _check_names("target", self.target)
         _check_names("covariates", self.covariates, least=0)
         check_quantiles(self.quantiles)
+        twice = [name for name in self.outputs if self.outputs.count(name) > 1]
+        if twice:
+            raise ValueError(
+                f"target is {self.target} and time {self.time!r}: the forecast would have two "
+                f"columns {twice[0]!r}; name one of them otherwise in the table"
+            )
         if self.time_format is not None:
             check_form(self.time_format)
         if self.encoding is not None:
@@ -95,6 +101,12 @@ class ForecastConfig:
             self.time, tuple(self.target), tuple(self.covariates), self.time_format, self.utc,
             self.fill_gaps,
         )  # fmt: skip
+
+    @property
+    def outputs(self) -> list[str]:
+        """Names of the columns of the forecast: the time, each target's median and quantiles."""
+        levels = ["", *(f"_q{level}" for level in self.quantiles)]
+        return [self.time, *(f"{target}{level}" for target in self.target for level in levels)]
 
     @property
     def how(self) -> Reading:

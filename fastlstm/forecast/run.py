@@ -29,6 +29,7 @@ from fastlstm.forecast.reading import Table, read_table, zone_text
 from fastlstm.forecast.saving import load_forecaster, save_forecaster
 from fastlstm.forecast.series import Series
 from fastlstm.forecast.stamps import check_even, shown_time, written
+from fastlstm.forecast.values import read_targets
 from fastlstm.printable import say
 from fastlstm.train.table import aligned, shown
 
@@ -110,6 +111,9 @@ def checked(config: ForecastConfig) -> tuple[Table, int]:
     table = read_table(Path(config.data), config.how, config.columns)
     current().agree({"the series": contents(table)})
     start = split(table.series, config)
+    check_learned(config, table.series.y[:start])
+    for name, values in zip(config.target, table.series.y.T, strict=True):
+        read_targets(f"{config.data}: {name!r}", values)
     check_ahead(config, table)
     limits_of([table.series], config.low, config.high)
     return table, start
@@ -159,6 +163,19 @@ def split(series: Series, config: ForecastConfig) -> int:
             f"{least} before those, for a horizon of {H}; give more rows or a shorter horizon"
         )
     return T - test
+
+
+def check_learned(config: ForecastConfig, y: Floats) -> None:
+    """Raise ValueError if a target says nothing before the test: it is constant, or missing."""
+    for name, values in zip(config.target, y.T, strict=True):
+        known = values[~np.isnan(values)]
+        if not len(known) or known.min() == known.max():
+            what = f"is {known[0]:g} in every row" if len(known) else "has no value"
+            raise ValueError(
+                f"{config.data}: {name!r} {what} before the test, which takes the last "
+                f"{config.test_split:g} of the rows: there is nothing to learn; a smaller "
+                "--test-split leaves more of them"
+            )
 
 
 def check_ahead(config: ForecastConfig, table: Table) -> None:
@@ -232,10 +249,7 @@ def future_text(table: Table, future: Floats, config: ForecastConfig) -> str:
     series = table.series
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    levels = [f"{level:g}" for level in config.quantiles]
-    names = [name for target in config.target
-             for name in (target, *(f"{target}_q{level}" for level in levels))]  # fmt: skip
-    writer.writerow([config.time, *names])
+    writer.writerow(config.outputs)
     times = stamp_texts(times_after(series, len(future)), table.zone)
     digits = np.repeat(digits_of(series.y), future.shape[2])
     for time, row in zip(times, future, strict=True):

@@ -117,14 +117,14 @@ def first_break(stamps: Stamps, spacing: Spacing) -> tuple[int, str] | None:
 
     The place is the number of the stamp that does not follow from the one before.
     """
-    steps = np.diff(stamps).astype(np.int64)
+    steps = ahead = np.diff(stamps).astype(np.int64)
+    off = np.zeros(len(stamps), bool)
     if spacing.months:
         months = stamps.astype("datetime64[M]")
         off = _on_day(months, spacing.day, stamps[0]) != stamps
-        wrong = (np.diff(months).astype(np.int64) != spacing.step) | off[1:]
-        wrong[0] |= off[0]
-    else:
-        wrong = steps != spacing.step
+        ahead = np.diff(months).astype(np.int64)
+    wrong = (ahead != spacing.step) | off[1:]
+    wrong[0] |= off[0]
     if not wrong.any():
         return None
     at = int(wrong.argmax()) + 1
@@ -133,7 +133,12 @@ def first_break(stamps: Stamps, spacing: Spacing) -> tuple[int, str] | None:
         what = f"{now} comes twice"
     elif steps[at - 1] < 0:
         what = f"{now} comes after {before}, expected rising times"
-    elif steps[at - 1] < spacing.step and not spacing.months:
+    elif ahead[at - 1] == spacing.step:
+        at -= not off[at]  # the first stamp of all
+        odd, day = shown_time(stamps[at]), spacing.day
+        usual = "the last day of its month" if day == LAST_DAY else f"day {day} of its month"
+        what = f"{odd} is not on {usual}, expected steps of {spacing.told()}: write months alone"
+    elif ahead[at - 1] < spacing.step:
         what = f"{now} is too soon after {before}, expected steps of {spacing.told()}"
     else:
         what = f"there is a gap from {before} to {now}, expected steps of {spacing.told()}"

@@ -219,6 +219,9 @@ def _with(rows: list[list[str]], line: int, column: int, text: str) -> list[list
         (lambda r: [[row[0], "3", row[2]] for row in r],
          "load.csv: 'load' is 3 in every row: there is nothing to forecast"),
         (lambda r: [[row[0], "", row[2]] for row in r], "load.csv has no value of its target"),
+        (lambda r: [[row[0], row[1] if n >= 120 else "3", row[2]] for n, row in enumerate(r)],
+         "load.csv: 'load' is 3 in every row before the test, which takes the last 0.2 of the"),
+        (lambda r: _with(r, 9, 1, "1e200"), "load.csv: 'load' has 1e+200 for the largest number"),
         (lambda r: [], "load.csv has no rows below its header"),
         (lambda r: [*r[:5], [*r[5], "9"], *r[6:]],
          "line 7 has 4 fields, expected 3"),
@@ -329,6 +332,27 @@ def test_a_month_on_another_day_is_no_gap_to_fill(
     data = write(tmp_path / "load.csv", [[time, str(n % 12), "0"] for n, time in enumerate(months)])
     line = ["forecast", data, "--time", "hour", "--target", "load", "--fill-gaps"]
     assert "2006-02-19 00:00:00 is between two steps of a month" in fails(*line)
+    del months[:41]
+    data = write(tmp_path / "late.csv", [[time, str(n % 12), "0"] for n, time in enumerate(months)])
+    line[1] = data
+    assert "line 21: 2006-02-19 00:00:00 is not on day 15 of its month" in fails(*line)
+
+
+def test_no_two_columns_of_a_forecast_have_one_name(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [[row[0], row[1], row[1]] for row in lines()]
+    data = tmp_path / "load.csv"
+    with open(data, "w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([["hour", "load", "load_q0.1"], *rows])
+    out = tmp_path / "run"
+    line = ["forecast", data, "--time", "hour", *QUICK, "--out", out, "--target"]
+    with pytest.raises(SystemExit):
+        main([*map(str, line), "load,load_q0.1"])
+    assert "the forecast would have two columns 'load_q0.1'" in capsys.readouterr().err
+    assert forecast(*line[1:], "load", "--quantiles", "0.1,0.1000001") == 0
+    header = (out / "forecast.csv").read_text().splitlines()[0]
+    assert header == "hour,load,load_q0.1,load_q0.1000001"
 
 
 @pytest.mark.parametrize(
