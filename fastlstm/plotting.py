@@ -7,6 +7,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+from fastlstm.files.naming import named_path
 from fastlstm.files.writing import write_file
 from fastlstm.lettering import prepare
 from fastlstm.printable import cut
@@ -57,4 +58,4 @@ def to_png(figure: Any, **options: Any) -> bytes:
 
 def save_png(path: str | Path, figure: Any) -> None:
     """Write the picture; OSError, which names the file, if that fails."""
-    write_file(Path(path), to_png(figure))
+    write_file(named_path(path), to_png(figure))

@@ -104,9 +104,12 @@ def write_file(path: Path, data: bytes) -> None:
 
 
 def write_json(path: Path, value: object) -> None:
-    """Write `value` as readable JSON, as `write_file` does."""
+    """Write `value` as readable JSON, as `write_file` does.
+
+    What has no letter in UTF-8, as names of files may have, is written as an escape of JSON.
+    """
     text = json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False)
-    write_file(path, (text + "\n").encode())
+    write_file(path, (text + "\n").encode(errors="backslashreplace"))
 
 
 def remove_temporary(folder: Path, names: Iterable[str], older: float = 0.0) -> None:

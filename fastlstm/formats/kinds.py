@@ -39,7 +39,7 @@ ONNX_FIELDS = b"\x12\x1a\x22\x28\x32\x3a\x42\x72\xa2"
 
 def find_reader(path: str | os.PathLike[str], kinds: Mapping[str, str] | None) -> Callable[[], Any]:
     """Return what reads the file; ValueError if it is of no kind that is known."""
-    path = _path(path)
+    path = named_path(path)
     kind = "run" if path.is_dir() else _kind_of(path)
     told, place, takes_kinds = READERS[kind]
     if kinds and not takes_kinds:
@@ -49,18 +49,12 @@ def find_reader(path: str | os.PathLike[str], kinds: Mapping[str, str] | None) -
 
 def find_writer(path: str | os.PathLike[str]) -> Callable[[Any, Any], None]:
     """Return what writes a file of this name; ValueError if the ending is none that is known."""
-    name = _path(path).name.lower()
+    name = named_path(path).name.lower()
     for ending in sorted(WRITERS, key=len, reverse=True):
         if name.endswith(ending):
             writer: Callable[[Any, Any], None] = _function(WRITERS[ending])
             return writer
     raise ValueError(f"{path} does not end in one of {', '.join(WRITERS)}")
-
-
-def _path(path: Any) -> Path:
-    if not isinstance(path, (str, os.PathLike)):
-        raise TypeError(f"path is a {type(path).__name__}, expected a str or a Path")
-    return named_path(path)
 
 
 def _function(place: str) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from fastlstm.files.naming import named_path
 from fastlstm.files.writing import write_file
 from fastlstm.inside.collect import Inspection
 
@@ -32,7 +33,7 @@ def write_page(
     from fastlstm.inside.page_plots import page_of
 
     html = page_of(inspection, title)
-    write_file(Path(path), html.encode())
+    write_file(named_path(path), html.encode(errors="backslashreplace"))
 
 
 def check_bokeh() -> None:

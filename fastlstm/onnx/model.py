@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from fastlstm.counts import count_of
+from fastlstm.files.naming import named_path
 from fastlstm.onnx import operators
 from fastlstm.onnx.errors import OnnxError, shown, within
 from fastlstm.onnx.graph import Array, Graph, Node, Value, operator_name
@@ -39,7 +40,7 @@ def load(source: str | os.PathLike[str] | bytes, *, most_bytes: int = MOST_BYTES
     if isinstance(source, (bytes, bytearray, memoryview)):
         with within("the model"):
             return OnnxModel(read_bytes(bytes(source)), "the model", most_bytes)
-    path = os.fspath(source)
+    path = str(named_path(source, "source"))
     return OnnxModel(read_file(path), path, most_bytes)
 
 

@@ -19,6 +19,7 @@ from urllib.request import Request, urlopen
 
 from fastlstm.counts import count_of
 from fastlstm.files.lock import locked
+from fastlstm.files.naming import named_path
 from fastlstm.files.opening import check_file, open_file, sha256_of
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def download(
     OSError
         If it cannot be written, such as on a full disk, or the part is no regular file.
     """
-    target = Path(target)
+    target = named_path(target, "target")
     new_folder = not target.parent.exists()
     target.parent.mkdir(parents=True, exist_ok=True)
     try:

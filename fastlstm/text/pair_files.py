@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fastlstm.counts import count_of
+from fastlstm.files.naming import named_path
 from fastlstm.files.opening import read_text
 from fastlstm.text.pairs import Pair, words_and_marks
 
@@ -29,7 +30,7 @@ def read_pairs(path: str | Path, max_words: int = 0) -> list[Pair]:
     all. Raises ValueError if it is not UTF-8, a line has no tab, or no pair is left.
     """
     pairs: list[Pair] = []
-    for number, line in enumerate(_lines(Path(path)), 1):
+    for number, line in enumerate(_lines(named_path(path)), 1):
         sides = line.split("\t")
         if not line.strip():
             continue
@@ -65,9 +66,9 @@ def read_folder(folder: str | Path, source: str, target: str, max_words: int = 0
     FileNotFoundError unless there is exactly one such file, ValueError if one is not UTF-8, or two
     have different numbers of lines.
     """
-    parts = []
+    place, parts = named_path(folder, "folder"), []
     for name in ("train", "val", "test_2016_flickr"):
-        files = [_only(Path(folder), f"{name}*.{language}") for language in (source, target)]
+        files = [_only(place, f"{name}*.{language}") for language in (source, target)]
         sides = [[line.split() for line in _lines(file)] for file in files]
         if len(sides[0]) != len(sides[1]):
             raise ValueError(

@@ -61,7 +61,7 @@ def find_source(source: str | os.PathLike[str]) -> Source:
     """
     if source == "sample":
         return Source("sample", SAMPLE_PATH)
-    path = named_path(source)
+    path = named_path(source, "source")
     if not path.exists():
         raise FileNotFoundError(f"source {str(path)!r} does not exist; {_EXPECTED}")
     if path.is_dir():

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 
 from fastlstm.counts import count_of
 from fastlstm.files.json_value import read_json
+from fastlstm.files.naming import named_path
 from fastlstm.files.writing import replacing
 
 AnyList = TypeVar("AnyList", bound="TokenList")
@@ -62,13 +63,14 @@ class TokenList:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write as JSON; an earlier file stays intact until the new one is complete."""
         about = {"format": self.KIND[0], "version": 1, **self._about()}
-        with replacing(path) as file:
+        with replacing(named_path(path)) as file:
             text = json.dumps({**about, self.KEY: self.tokens}, ensure_ascii=False)
-            file.write(text.encode("utf-8"))
+            file.write(text.encode(errors="backslashreplace"))  # escapes of JSON
 
     @classmethod
     def load(cls: type[AnyList], path: str | os.PathLike[str]) -> AnyList:
         """Read a file of `save`; OSError as `open`, ValueError for a damaged or another file."""
+        path = named_path(path)
         try:
             document = read_json(path)
         except ValueError as error:

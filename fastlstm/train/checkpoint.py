@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
 from fastlstm.files.json_value import parse_json
+from fastlstm.files.naming import named_path
 from fastlstm.files.opening import check_file
 from fastlstm.files.writing import replacing
 from fastlstm.train import earlier
@@ -43,6 +44,7 @@ def save(path: str | Path, tensors: Mapping[str, NDArray[np.generic]], kind: str
     `kind` says what the file is, such as "model", and `load` asks for it. `note` is anything JSON
     can hold.
     """
+    path = named_path(path)
     header = {"kind": kind, "version": VERSION, "crc32": _checksum(tensors, note), "note": note}
     text = json.dumps(header, allow_nan=False)
     with replacing(path) as file:
@@ -55,7 +57,7 @@ def load(path: str | Path, kind: str) -> tuple[Tensors, dict[str, Any]]:
     Raises OSError if there is no such file, or only a folder or a pipe; CheckpointError if the file
     is damaged, was not written by fastlstm, or has another version or kind.
     """
-    path = Path(path)
+    path = named_path(path)
     if not path.exists():
         raise FileNotFoundError(f"there is no checkpoint at {path}")
     check_file(path)
@@ -83,6 +85,7 @@ def crc32_of(path: str | Path) -> int | None:
 
 def _told(path: str | Path, name: str) -> Any:
     """Return an entry of our header, without reading the arrays; None if there is no header."""
+    path = named_path(path)
     check_file(path)
     try:
         with safe_open(path, framework="np") as file:

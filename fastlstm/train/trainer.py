@@ -25,6 +25,7 @@ from fastlstm._version import __version__
 from fastlstm.counts import count_of
 from fastlstm.distributed.launch import current
 from fastlstm.distributed.processes import Processes
+from fastlstm.files.naming import named_path
 from fastlstm.nn.state import State
 from fastlstm.shown import shown
 from fastlstm.train import checkpoint, earlier
@@ -123,7 +124,7 @@ class Trainer:
         self.processes = processes or current()
         self.listeners = tuple(listeners) if self.processes.first else ()
         self.transform, self.seconds = transform, seconds
-        self.checkpoint = Path(checkpoint) if checkpoint is not None else None
+        self.checkpoint = named_path(checkpoint, "checkpoint") if checkpoint is not None else None
         self.identity = json.loads(json.dumps(identity or {}))  # as read from a file
         self.lr, self.history = optimizer.lr, History()
         self.best_weights: Tensors = {}

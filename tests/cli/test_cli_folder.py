@@ -147,6 +147,14 @@ def test_out_onto_a_file_fails_before_anything_is_read(tmp_path: Path, fails: An
     assert (tmp_path / "file").read_text() == "mine"
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere all names are text")
+def test_names_that_are_no_text(tmp_path: Path, topics_csv: Path) -> None:
+    data, out = tmp_path / "d\udcff.csv", tmp_path / "run\udcff"
+    shutil.copy(topics_csv, data)
+    assert train(data, out)["data"].startswith("d\udcff.csv")
+    assert main(["train", "--resume", str(out), "--epochs", "2"]) == 0
+
+
 def test_a_folder_that_goes_away_while_training(
     tmp_path: Path, topics_csv: Path, fails: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
