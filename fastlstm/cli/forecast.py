@@ -18,6 +18,7 @@ from fastlstm.cli.options import (
     add_option,
     add_quiet_option,
     check_folder,
+    check_not_read,
     print_json,
 )
 from fastlstm.cli.parser import Parser
@@ -213,6 +214,7 @@ def _with_model(given: dict[str, Any]) -> int:
         if out.exists() and not overwrite:
             raise FileExistsError(f"{out} is there already; give another --out, or --overwrite")
         check_folder(out)
+        check_not_read("out", out, given["data"])
     if not folder.finished:
         raise FileNotFoundError(f"{folder.path} holds no finished forecast")
     config = replace(folder.read_config(), **given)

@@ -15,6 +15,7 @@ from fastlstm.cli.options import (
     add_json_option,
     add_plot_option,
     check_folder,
+    check_not_read,
     check_plot,
     print_json,
     rounded,
@@ -181,6 +182,8 @@ def _check(options: argparse.Namespace) -> None:
     check_plot(options.plot)
     if options.html is not None:
         check_folder(options.html)
+        if options.file is not None:
+            check_not_read("html", options.html, options.file)
         check_bokeh()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from dataclasses import MISSING, Field, fields
 from pathlib import Path
@@ -14,6 +15,7 @@ from tqdm import tqdm
 from fastlstm.cli.errors import UsageError
 from fastlstm.cli.flags import flag
 from fastlstm.files.naming import named_path
+from fastlstm.files.opening import check_file
 from fastlstm.printable import json_line
 from fastlstm.train.classifier.text_config import READING, TextConfig
 
@@ -88,11 +90,19 @@ def check_plot(path: Path | None) -> None:
 
 
 def check_folder(path: Path) -> None:
-    """Raise OSError unless the folder of a file to write is there, and no folder in its place."""
+    """Raise OSError unless the folder of a file to write is there, and nothing but a file there."""
     if not path.parent.is_dir():
         raise FileNotFoundError(f"cannot write {path}: there is no folder {path.parent}")
     if path.is_dir():
         raise IsADirectoryError(f"{path} is a folder, expected the name of a file to write")
+    if path.exists():
+        check_file(path)
+
+
+def check_not_read(name: str, path: Path, read: str | Path) -> None:
+    """Raise UsageError if the file that an option names, which is written, is also read."""
+    if path.exists() and os.path.exists(read) and path.samefile(read):
+        raise UsageError(f"{flag(name)} is {path}, which is read, too; expected another file")
 
 
 def rounded(value: float) -> float:

@@ -77,4 +77,6 @@ def _picture(text: str) -> Path:
         raise argparse.ArgumentTypeError(f"{text}: there is no folder {path.parent}")
     if path.is_dir():
         raise argparse.ArgumentTypeError(f"{text} is a folder, expected the name of a file")
+    if path.exists() and not path.is_file():
+        raise argparse.ArgumentTypeError(f"{text} is there and no file, expected another name")
     return path

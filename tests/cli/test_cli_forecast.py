@@ -410,6 +410,12 @@ def test_folders_of_a_forecast_are_guarded(
     (tmp_path / "next.csv").write_text("mine")
     told = fails("forecast", "--from", done, data, "--out", tmp_path / "next.csv")
     assert "is there already" in told
+    (tmp_path / "link.csv").hardlink_to(data)
+    line = ["forecast", "--from", done, data, "--overwrite", "--out"]
+    for out in (data, tmp_path / "link.csv"):
+        before = data.read_bytes()
+        assert "which is read, too; expected another file" in misused(*line, out)
+        assert data.read_bytes() == before
 
 
 def test_a_damaged_model_is_named(done: Path, tmp_path: Path, fails: Callable[..., str]) -> None:

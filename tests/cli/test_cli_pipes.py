@@ -63,3 +63,12 @@ def test_of_the_shell(tmp_path: Path) -> None:
     finally:
         os.close(reading)
     assert metrics["train_texts"] + metrics["test_texts"] + metrics["validation_texts"] == 60
+
+
+def test_as_what_is_written(three: Path, tmp_path: Path, fails: Any) -> None:
+    """It is told before the work, and a pipe stays one."""
+    os.mkfifo(tmp_path / "a.csv")
+    data = write_csv(tmp_path / "texts.csv", rows(6))
+    line = ["predict", three, "--file", data, "--overwrite", "--out", tmp_path / "a.csv"]
+    assert "a.csv is a pipe (FIFO), expected a file" in fails(*line)
+    assert (tmp_path / "a.csv").is_fifo()

@@ -168,6 +168,11 @@ def test_letters_that_no_font_has_are_told_on_a_line(
         (["{run}", "a", "--plot", "{run}/no/a.png"], 1, "there is no folder"),
         (["{run}", "a", "--plot", "a.gif"], 2, "expected a name that ends in .png"),
         (["{run}", "a", "--html", "{run}/no/a.html"], 1, "there is no folder"),
+        (
+            ["{run}", "--file", "{run}/config.json", "--html", "{run}/config.json"],
+            2,
+            "--html is {run}/config.json, which is read, too",
+        ),
     ],
 )
 def test_wrong_use_is_named(
@@ -184,7 +189,7 @@ def test_wrong_use_is_named(
         found = end.code
     out, err = capsys.readouterr()
     assert found == status
-    assert message in " ".join(err.split())
+    assert message.replace("{run}", run_folder) in " ".join(err.split())
     assert out == ""
 
 
