@@ -6,12 +6,12 @@ import math
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastlstm.counts import count_of
+from fastlstm.forecast.index import DAY_LENGTH
 from fastlstm.forecast.season import filled
 from fastlstm.forecast.series import Series
 from fastlstm.forecast.stamps import UNIT, Spacing, Stamps, find_spacing, first_break, shown_time
@@ -22,6 +22,7 @@ from fastlstm.text.rows import ABSENT, FileRows, Reading, listed
 Floats = NDArray[np.float64]
 
 MISSING = ("", "na", "n/a", "nan", "null", "none", "?", "-")  # a value that is not there
+MICROSECOND = timedelta(microseconds=1)
 NO_ZONE = "a time without a zone"
 MOST_FILLED = 20  # steps for each row of the file that are filled in where there are gaps
 
@@ -71,18 +72,17 @@ def read_table(path: Path, how: Reading, columns: Columns) -> Table:
     """
     rows = read_rows(path, how)
     places = _places(rows, columns)
-    lines, times, numbers = [], [], []
-    zone: tuple[Any, int] | None = None
+    lines, times, zones, numbers = [], [], [], []
     for line, values in rows.rows:
         time = _time(rows, line, _cell(values, places[0]), columns)
-        zone = _same_zone(rows, line, time, zone, columns.utc)
         lines.append(line)
-        times.append(microseconds(time if columns.utc else time.replace(tzinfo=None)))
+        times.append(microseconds(time.replace(tzinfo=None)))
+        zones.append(time.utcoffset())
         numbers.append([_number(rows, line, rows.columns[n], _cell(values, n)) for n in places[1:]])
     if not lines:
         raise ValueError(f"{path} has no rows below its header")
     table = np.array(numbers, np.float64).reshape(len(lines), -1)
-    stamps = np.array(times, np.int64).view(UNIT)
+    stamps, zone = _on_one_clock(rows, lines, np.array(times, np.int64).view(UNIT), zones, columns)
     K = len(columns.targets)
     spacing = _check_stamps(rows, lines, stamps, columns)
     T = _measured(rows, table[:, :K])
@@ -93,7 +93,7 @@ def read_table(path: Path, how: Reading, columns: Columns) -> Table:
     series = Series(
         table[:T, :K], _carried(table[:, K:])[:T], stamps[:T], flat=K == 1, labels=columns.targets
     )
-    return Table(series, _carried(table[:, K:])[T:], _zone_of(zone, columns))
+    return Table(series, _carried(table[:, K:])[T:], zone)
 
 
 def _places(rows: FileRows, columns: Columns) -> list[int]:
@@ -133,27 +133,46 @@ def _time(rows: FileRows, line: int, value: object, columns: Columns) -> datetim
         ) from error
 
 
-def _same_zone(
-    rows: FileRows, line: int, time: datetime, zone: tuple[Any, int] | None, utc: bool
-) -> tuple[timedelta | None, int]:
-    """Return the zone of the first time and its line; ValueError if this one has another."""
-    offset = time.utcoffset()
-    if zone is None:
-        return offset, line
-    if offset == zone[0] or (utc and offset is not None and zone[0] is not None):
-        return zone
-    hint = "; --utc brings all to UTC" if offset is not None and zone[0] is not None else ""
+def _on_one_clock(
+    rows: FileRows, lines: list[int], stamps: Stamps, zones: list[timedelta | None],
+    columns: Columns,
+) -> tuple[Stamps, timedelta | None]:  # fmt: skip
+    """Return times as stamps of one clock, and its zone; None where it is not known.
+
+    `stamps` are those of the clocks of their `zones`. Days with daylight saving are even on their
+    own clocks alone, whose zone changes. Raises ValueError for other times of several zones, unless
+    they are to be brought to UTC, and for times with a zone beside others without.
+    """
+    first = zones[0]
+    other = [n for n, zone in enumerate(zones) if zone != first]
+    mixed = next((n for n in other if first is None or zones[n] is None), None)
+    if first is not None and mixed is None and (columns.utc or columns.form in UNIX):
+        offsets = np.array([zone // MICROSECOND for zone in zones if zone is not None], np.int64)
+        told = None if columns.form in UNIX else timedelta(0)
+        return stamps - offsets.view("timedelta64[us]"), told
+    if not other:
+        return stamps, first
+    if mixed is None and _has_even_days(stamps):
+        return stamps, None
+    at = other[0] if mixed is None else mixed
+    hint = "; --utc brings all to UTC" if mixed is None else ""
     raise ValueError(
-        f"{rows.place(line)} has {_zone_told(offset)}, but {rows.unit} {zone[1]} has "
-        f"{_zone_told(zone[0])}{hint}"
+        f"{rows.place(lines[at])} has {_zone_told(zones[at])}, but {rows.unit} {lines[0]} has "
+        f"{_zone_told(first)}{hint}"
     )
 
 
-def _zone_of(zone: tuple[timedelta | None, int] | None, columns: Columns) -> timedelta | None:
-    """Return the zone of all times; None where they are without one, as the counts of `UNIX`."""
-    if zone is None or zone[0] is None or columns.form in UNIX:
-        return None
-    return timedelta(0) if columns.utc else zone[0]
+def _has_even_days(stamps: Stamps) -> bool:
+    """Whether stamps rise by a whole number of days, or of months, or by several of these."""
+    if not (np.diff(stamps).astype(np.int64) > 0).all():
+        return False
+    spacing = find_spacing(stamps)
+    if spacing.months:
+        return first_break(stamps, spacing) is None
+    return (
+        spacing.step % DAY_LENGTH == 0
+        and not (np.diff(stamps).astype(np.int64) % spacing.step).any()
+    )
 
 
 def _zone_told(offset: timedelta | None) -> str:
@@ -202,6 +221,8 @@ def _check_stamps(
     if found is None:
         return None
     at, what = found
+    if columns.utc and spacing.step % DAY_LENGTH == 0 and not spacing.months:
+        what += "; leave --utc out if these are the days of a clock with daylight saving"
     if columns.fill_gaps and "gap" in what:
         return spacing
     hint = "; --fill-gaps takes the steps as missing" if "gap" in what else ""

@@ -338,6 +338,29 @@ def test_a_month_on_another_day_is_no_gap_to_fill(
     assert "line 21: 2006-02-19 00:00:00 is not on day 15 of its month" in fails(*line)
 
 
+def test_days_with_daylight_saving_are_read_on_their_own_clocks(
+    tmp_path: Path, fails: Callable[..., str]
+) -> None:
+    days = np.arange(np.datetime64("2024-01-01"), np.datetime64("2024-01-01") + 150)
+    rows = [
+        [f"{day}T00:00:00+0{1 + (str(day) > '2024-03-31')}:00", row[1], row[2]]
+        for day, row in zip(days, lines(), strict=True)
+    ]
+    line = ["--time", "hour", "--target", "load", *QUICK]
+    data, out = write(tmp_path / "days.csv", rows), tmp_path / "run"
+    assert forecast(data, *line, "--out", out) == 0
+    assert (out / "forecast.csv").read_text().splitlines()[1].startswith("2024-05-30,")
+    assert "leave --utc out if these are the days of a clock" in fails(
+        "forecast", data, *line, "--utc", "--out", tmp_path / "utc"
+    )
+    gap = write(tmp_path / "gap.csv", _without(rows, 60, 100))
+    assert forecast(gap, *line, "--fill-gaps", "--out", out, "--overwrite") == 0
+    odd = write(tmp_path / "odd.csv", _with(rows, 120, 0, "2024-04-28T01:00:00+02:00"))
+    assert "of the zone +02:00, but line 2 has a time of the zone +01:00; --utc" in fails(
+        "forecast", odd, *line, "--out", tmp_path / "odd"
+    )
+
+
 def test_no_two_columns_of_a_forecast_have_one_name(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
