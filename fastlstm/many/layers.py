@@ -13,7 +13,7 @@ from fastlstm.many.batch import Batches, read_batches
 from fastlstm.many.plan import Plan
 from fastlstm.many.stream import ManyStream
 from fastlstm.many.walk import Run, States, run_backward, run_forward
-from fastlstm.nn.check import check_size, refuse_keywords
+from fastlstm.nn.check import MOST_SIZE, check_size, refuse_keywords
 from fastlstm.nn.module import Array, Module, Tape
 from fastlstm.nn.parameter import Parameter, check_finite
 from fastlstm.nn.recurrent import FIXED, Recurrent
@@ -160,7 +160,7 @@ class Together(Module):
 
         Weights are copied. Errors as of `LSTM.stream`.
         """
-        check_size("batch_size", batch_size)
+        check_size("batch_size", batch_size, most=MOST_SIZE)
         if self.bidirectional:
             raise ValueError("bidirectional is True: a stream has no end to run back from")
         for name, parameter in self.named_parameters():

@@ -10,7 +10,7 @@ import numpy as np
 
 from fastlstm.counts import count_of
 from fastlstm.many.layers import Together
-from fastlstm.nn.check import check_rng, check_size
+from fastlstm.nn.check import MOST_SIZE, check_rng, check_size
 from fastlstm.nn.module import Array, Module
 from fastlstm.nn.parameter import Parameter
 from fastlstm.nn.recurrent import Recurrent
@@ -80,7 +80,7 @@ def stack(
 
     ``rng`` may also be a list of M seeds or generators, one for each.
     """
-    M, rng = check_size("models", models), options.pop("rng", None)
+    M, rng = check_size("models", models, most=MOST_SIZE), options.pop("rng", None)
     if isinstance(rng, (list, tuple)):
         if len(rng) != M:
             raise ValueError(

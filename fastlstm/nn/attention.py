@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from fastlstm.kernels.rows import any_array, check_lengths
-from fastlstm.nn.check import Rng, check_array, check_dtype, check_rng, check_size
+from fastlstm.nn.check import MOST_SIZE, Rng, check_array, check_dtype, check_rng, check_size
 from fastlstm.nn.linear import Linear
 from fastlstm.nn.module import Array, Module, Tape, described
 from fastlstm.nn.precision import products
@@ -59,7 +59,7 @@ class DotAttention(Module):
         rng: Rng = None,
         precision: str = "float32",
     ) -> None:
-        self.size = check_size("size", size)
+        self.size = check_size("size", size, most=MOST_SIZE)
         self.out_features = size if out_features is None else out_features
         self.dtype = check_dtype(dtype)
         made: Any = {"dtype": dtype, "rng": check_rng(rng), "precision": precision}

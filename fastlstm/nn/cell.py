@@ -12,6 +12,7 @@ from fastlstm.kernels import CELLS, Call, CellSpec, Gradients
 from fastlstm.kernels.rows import full_rows
 from fastlstm.nn.activation import Option, cell_with, check_activation
 from fastlstm.nn.check import (
+    MOST_SIZE,
     Rng,
     as_array,
     check_array,
@@ -70,8 +71,8 @@ class RecurrentCell(Precise):
         rng: Rng = None,
         precision: str = "float32",
     ) -> None:
-        self.input_size = check_size("input_size", input_size)
-        self.hidden_size = check_size("hidden_size", hidden_size)
+        self.input_size = check_size("input_size", input_size, most=MOST_SIZE)
+        self.hidden_size = check_size("hidden_size", hidden_size, most=MOST_SIZE)
         self.bias, self.dtype = check_flag("bias", bias), check_dtype(dtype)
         self.precision = precision
         self._backend = kernels.default_backend()

@@ -21,6 +21,11 @@ if TYPE_CHECKING:
     Rng: TypeAlias = np.random.Generator | int | None
 else:
     Rng = lazy.hint("numpy.random", "Generator", "int", "None")
+# Of a size that arrays are made of: their products fit an index then, so that what is too large for
+# the memory at hand is told as that. More is a mistake, or a damaged file.
+MOST_SIZE = 1 << 28
+MOST_ROWS = 1 << 31  # of a table
+MOST_NUMBERS = 1 << 45  # of an array: a processor has no addresses for more
 # Names that other libraries give to our arguments.
 ELSEWHERE = dict.fromkeys(("hx", "h0", "h_0", "hidden", "initial_state"), "state")
 ELSEWHERE |= dict.fromkeys(("sequence_length", "seq_lengths"), "lengths")
@@ -184,6 +189,8 @@ def check_array(
         expected = ", ".join("any" if size is None else str(size) for size in shape)
         expected += "," if len(shape) == 1 else ""
         raise ValueError(f"{name} has shape {array.shape}, expected ({expected})")
+    if array.size > MOST_NUMBERS:  # one number in all places, as numpy.broadcast_to makes it
+        raise ValueError(f"{name} has shape {array.shape}, more numbers than any memory holds")
     if array.ndim and (array.strides[-1] != array.itemsize or not array.flags.aligned):
         return np.array(array, order="C")
     return array

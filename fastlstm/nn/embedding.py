@@ -8,6 +8,8 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from fastlstm.kernels import Tokens
 from fastlstm.kernels.rows import Int64Array, any_array, check_lengths
 from fastlstm.nn.check import (
+    MOST_ROWS,
+    MOST_SIZE,
     Rng,
     check_array,
     check_dtype,
@@ -55,8 +57,8 @@ class Embedding(Module):
         dtype: DTypeLike = "float32",
         rng: Rng = None,
     ) -> None:
-        self.num_embeddings = check_size("num_embeddings", num_embeddings)
-        self.embedding_dim = check_size("embedding_dim", embedding_dim)
+        self.num_embeddings = check_size("num_embeddings", num_embeddings, most=MOST_ROWS)
+        self.embedding_dim = check_size("embedding_dim", embedding_dim, most=MOST_SIZE)
         self.sparse = check_flag("sparse", sparse)
         self.dtype = check_dtype(dtype)
         if padding_idx is not None and not -num_embeddings <= padding_idx < num_embeddings:

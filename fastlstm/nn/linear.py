@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from fastlstm.nn.check import (
+    MOST_SIZE,
     Rng,
     as_array,
     check_array,
@@ -56,8 +57,8 @@ class Linear(Precise):
         rng: Rng = None,
         precision: str = "float32",
     ) -> None:
-        self.in_features = check_size("in_features", in_features)
-        self.out_features = check_size("out_features", out_features)
+        self.in_features = check_size("in_features", in_features, most=MOST_SIZE)
+        self.out_features = check_size("out_features", out_features, most=MOST_SIZE)
         self.dtype = check_dtype(dtype)
         self.precision = precision
         bias = check_flag("bias", bias)

@@ -21,7 +21,7 @@ from fastlstm.nn.chain.convolution import Conv1d
 from fastlstm.nn.chain.maps import Magnitude
 from fastlstm.nn.chain.part import ChainPart, ForInference
 from fastlstm.nn.chain.stream import ChainStream
-from fastlstm.nn.check import as_array, check_size
+from fastlstm.nn.check import MOST_SIZE, as_array, check_size
 from fastlstm.nn.linear import Linear
 from fastlstm.nn.module import Array, Module
 from fastlstm.nn.parameter import check_finite
@@ -115,7 +115,7 @@ class Chain(ForInference):
         ValueError
             If a weight is NaN or infinite.
         """
-        state = self.make_state(check_size("batch_size", batch_size))
+        state = self.make_state(check_size("batch_size", batch_size, most=MOST_SIZE))
         for name, parameter in self.named_parameters():
             check_finite(name, parameter.data)
         return ChainStream(kernels.default_backend(), self._spec().copy(), state)
@@ -125,7 +125,7 @@ class Chain(ForInference):
 
         Its arrays are [1,N,size] each; `state_names` tells of what.
         """
-        N = check_size("batch_size", batch_size)
+        N = check_size("batch_size", batch_size, most=MOST_SIZE)
         _, sizes = state_of(self._placed())
         parts, at = [np.zeros((1, N, size), self.dtype) for size in sizes], 0
         for module in self._modules():

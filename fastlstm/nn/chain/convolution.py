@@ -10,6 +10,7 @@ from numpy.typing import DTypeLike
 from fastlstm.kernels.chain import Convolution, Stage
 from fastlstm.nn.chain.part import ChainPart
 from fastlstm.nn.check import (
+    MOST_SIZE,
     Rng,
     check_choice,
     check_dtype,
@@ -85,8 +86,8 @@ class Conv1d(ChainPart):
                 raise ValueError(f"{name} is {unknown[name]!r}, expected 1: there is no other yet")
         if unknown:
             refuse_keywords(self, unknown, type(self))
-        self.in_channels = check_size("in_channels", in_channels)
-        self.out_channels = check_size("out_channels", out_channels)
+        self.in_channels = check_size("in_channels", in_channels, most=MOST_SIZE)
+        self.out_channels = check_size("out_channels", out_channels, most=MOST_SIZE)
         self.kernel_size = check_size("kernel_size", kernel_size)
         self.stride = check_size("stride", stride)
         self.padding = _pair(padding)

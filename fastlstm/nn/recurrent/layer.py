@@ -11,7 +11,15 @@ from numpy.typing import ArrayLike
 
 from fastlstm import lazy
 from fastlstm.kernels import CellSpec, Rows, Tokens
-from fastlstm.nn.check import Rng, check_rng, check_size, refuse_keywords
+from fastlstm.nn.check import (
+    MOST_NUMBERS,
+    MOST_ROWS,
+    MOST_SIZE,
+    Rng,
+    check_rng,
+    check_size,
+    refuse_keywords,
+)
 from fastlstm.nn.module import Array, Tape
 from fastlstm.nn.parameter import check_finite
 from fastlstm.nn.recurrent.gates import Gated
@@ -209,7 +217,7 @@ class Recurrent(Gated):
         Given to a call it is a state like any other: `backward` returns its gradient and adds
         nothing to that of the learned state.
         """
-        return State(self._initial(check_size("batch_size", batch_size)))
+        return State(self._initial(check_size("batch_size", batch_size, most=MOST_SIZE)))
 
     def stream(self, batch_size: int = 1) -> Stream:
         """Return a runner of single steps with the state inside: a `nn.recurrent.stream.Stream`.
@@ -224,7 +232,7 @@ class Recurrent(Gated):
         """
         if self.bidirectional:
             raise ValueError("bidirectional is True: a stream has no end to run back from")
-        state = self.make_state(check_size("batch_size", batch_size))
+        state = self.make_state(check_size("batch_size", batch_size, most=MOST_SIZE))
         for name, parameter in self.named_parameters():
             check_finite(name, parameter.data)
         layers = [copy.deepcopy(self._weights(k)) for k in range(self.num_layers)]
@@ -303,8 +311,10 @@ class Recurrent(Gated):
         """
         from fastlstm.nn.recurrent.memory import plan
 
-        rows = Rows(check_size("T", T), check_size("N", N), lengths)
-        return plan(self, rows, check_size("tokens", tokens, 0))
+        rows = Rows(
+            check_size("T", T, most=MOST_NUMBERS), check_size("N", N, most=MOST_SIZE), lengths
+        )
+        return plan(self, rows, check_size("tokens", tokens, 0, MOST_ROWS))
 
     def _given(
         self, x: Any, state: Any, lengths: Any, reset: Any, reset_at: str, unknown: dict[str, Any]

@@ -14,6 +14,7 @@ from fastlstm import kernels
 from fastlstm.kernels import CellSpec, Weights
 from fastlstm.kernels.spec import with_activations
 from fastlstm.nn.check import (
+    MOST_SIZE,
     Rng,
     check_choice,
     check_dtype,
@@ -105,8 +106,8 @@ class Stack(Precise):
         unknown = {name: value for name, value in options.items() if name not in self.OPTIONS}
         if unknown:
             refuse_keywords(self, unknown, type(self))
-        self.input_size = check_size("input_size", input_size)
-        self.hidden_size = H = check_size("hidden_size", hidden_size)
+        self.input_size = check_size("input_size", input_size, most=MOST_SIZE)
+        self.hidden_size = H = check_size("hidden_size", hidden_size, most=MOST_SIZE)
         self.num_layers = check_size("num_layers", num_layers, most=MOST_LAYERS)
         self.bias = check_flag("bias", bias)
         given = {**options, "batch_first": batch_first, "dropout": dropout}
