@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from array import array
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -72,17 +74,21 @@ def read_table(path: Path, how: Reading, columns: Columns) -> Table:
     """
     rows = read_rows(path, how)
     places = _places(rows, columns)
-    lines, times, zones, numbers = [], [], [], []
+    lines, times, numbers = array("q"), array("q"), array("d")  # lists take five times as much
+    zones: list[timedelta | None] = []
+    known: dict[timedelta | None, timedelta | None] = {}
     for line, values in rows.rows:
         time = _time(rows, line, _cell(values, places[0]), columns)
         lines.append(line)
         times.append(microseconds(time.replace(tzinfo=None)))
-        zones.append(time.utcoffset())
-        numbers.append([_number(rows, line, rows.columns[n], _cell(values, n)) for n in places[1:]])
+        offset = time.utcoffset()
+        zones.append(known.setdefault(offset, offset))  # one object for all rows of a zone
+        numbers.extend(_number(rows, line, rows.columns[n], _cell(values, n)) for n in places[1:])
     if not lines:
         raise ValueError(f"{path} has no rows below its header")
-    table = np.array(numbers, np.float64).reshape(len(lines), -1)
-    stamps, zone = _on_one_clock(rows, lines, np.array(times, np.int64).view(UNIT), zones, columns)
+    table = np.frombuffer(numbers).reshape(len(lines), -1)
+    told = np.frombuffer(times, np.int64).view(UNIT)
+    stamps, zone = _on_one_clock(rows, lines, told, zones, columns)
     K = len(columns.targets)
     spacing = _check_stamps(rows, lines, stamps, columns)
     T = _measured(rows, table[:, :K])
@@ -134,7 +140,7 @@ def _time(rows: FileRows, line: int, value: object, columns: Columns) -> datetim
 
 
 def _on_one_clock(
-    rows: FileRows, lines: list[int], stamps: Stamps, zones: list[timedelta | None],
+    rows: FileRows, lines: Sequence[int], stamps: Stamps, zones: list[timedelta | None],
     columns: Columns,
 ) -> tuple[Stamps, timedelta | None]:  # fmt: skip
     """Return times as stamps of one clock, and its zone; None where it is not known.
@@ -205,7 +211,7 @@ def _number(rows: FileRows, line: int, name: str, value: object) -> float:
 
 
 def _check_stamps(
-    rows: FileRows, lines: list[int], stamps: Stamps, columns: Columns
+    rows: FileRows, lines: Sequence[int], stamps: Stamps, columns: Columns
 ) -> Spacing | None:
     """Check that the times are evenly spaced; return the spacing if gaps are to be filled."""
     if len(stamps) < 2:
@@ -238,7 +244,7 @@ def _measured(rows: FileRows, targets: Floats) -> int:
 
 
 def _check_values(
-    rows: FileRows, lines: list[int], targets: Floats, T: int, columns: Columns
+    rows: FileRows, lines: Sequence[int], targets: Floats, T: int, columns: Columns
 ) -> None:
     """Raise ValueError for missing values that are not to be filled, and for constant targets."""
     missing = np.argwhere(np.isnan(targets[:T]))
@@ -255,7 +261,7 @@ def _check_values(
             raise ValueError(f"{rows.path}: {name!r} {what}: there is nothing to forecast")
 
 
-def _check_known(rows: FileRows, lines: list[int], known: Floats, columns: Columns) -> None:
+def _check_known(rows: FileRows, lines: Sequence[int], known: Floats, columns: Columns) -> None:
     missing = np.argwhere(np.isnan(known))
     if len(missing) and not columns.fill_gaps:
         at, k = missing[0]

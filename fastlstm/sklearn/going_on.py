@@ -77,8 +77,10 @@ def check_as_fitted(series: Sequence[Series], like: Series, framing: Framing) ->
 
 
 def check_past(series: Sequence[Series], framing: Framing) -> None:
-    """Raise ValueError if a series ends before a forecast has what it reads."""
+    """Raise ValueError if a series ends before a forecast has what it reads, or its steps."""
     for one in series:
+        if one.stamps is not None and len(one) < 2:
+            raise ValueError("y has 1 step, expected at least 2: one time tells no steps")
         if len(one) < framing.first:
             raise ValueError(
                 f"y has {count_of(len(one), 'step')}, expected at least {framing.first}, which a "

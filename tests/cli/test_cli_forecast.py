@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +13,8 @@ import pytest
 from each_step import press_ctrl_c
 
 from fastlstm.cli import main
+from fastlstm.forecast.reading import Columns, read_table
+from fastlstm.text.rows import Reading
 
 HOURS = np.datetime64("2024-01-01T00") + np.arange(150).astype("timedelta64[h]")
 QUICK = ["--horizon", "6", "--epochs", "1", "--hidden-size", "4", "--threads", "1"]
@@ -359,6 +362,22 @@ def test_days_with_daylight_saving_are_read_on_their_own_clocks(
     assert "of the zone +02:00, but line 2 has a time of the zone +01:00; --utc" in fails(
         "forecast", odd, *line, "--out", tmp_path / "odd"
     )
+
+
+def test_a_large_table_is_read_in_little_memory(tmp_path: Path) -> None:
+    rows, start = 20_000, np.datetime64("2010-01-01T00:00")
+    data = tmp_path / "load.csv"
+    with open(data, "w", encoding="utf-8") as file:
+        file.write("hour,load\n")
+        file.writelines(f"{start + n}+01:00,{n % 977}.5\n" for n in range(rows))
+    tracemalloc.start()
+    try:
+        table = read_table(data, Reading(), Columns("hour", ("load",)))
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert len(table.series) == rows
+    assert most < 150 * rows, most / rows
 
 
 def test_no_two_columns_of_a_forecast_have_one_name(

@@ -156,6 +156,14 @@ def test_other_steps_than_in_fit_are_refused(tmp_path: Path) -> None:
         linear(calendar=False).fit([y.to_numpy(), y, hours])
 
 
+def test_one_time_of_another_series_tells_no_steps() -> None:
+    y = pandas.Series(wave()[:STEPS], index=DAYS[:STEPS])
+    fitted = LSTMForecaster(horizon=6, epochs=0, context=1, season=1).fit(y)
+    assert fitted.predict(y=y[:2]).index[0] == DAYS[2]
+    with pytest.raises(ValueError, match="y has 1 step, expected at least 2: one time tells no"):
+        fitted.predict(y=y[:1])
+
+
 @pytest.mark.parametrize("zone", ["Europe/Berlin", "+05:30", "UTC", None])
 @pytest.mark.parametrize("freq", ["D", "h"])
 def test_a_file_keeps_the_clock_of_a_series(
