@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -15,6 +14,7 @@ from fastlstm.cli.errors import UsageError, wrong_use
 from fastlstm.cli.flags import as_flags, flag
 from fastlstm.cli.options import add_progress_option
 from fastlstm.distributed.launch import current
+from fastlstm.files.naming import absolute_path, named_path
 from fastlstm.forecast.folder import ForecastFolder
 from fastlstm.printable import say
 from fastlstm.train.classifier import classify
@@ -139,7 +139,7 @@ def refuse(idle: Iterable[Idle]) -> None:
 
 def absolute(path: str) -> str:
     """Return a path that holds in any folder, from which the run may be resumed."""
-    return os.path.abspath(os.path.expanduser(path))
+    return str(absolute_path(named_path(path)))
 
 
 @contextmanager

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
-from fastlstm.files.naming import named_path
+from fastlstm.files.naming import absolute_path, named_path
 
 
 def cache_folder() -> Path:
@@ -32,6 +33,13 @@ def cache_folder() -> Path:
     return settled(folder, "the cache folder")
 
 
+def make_room(path: Path) -> None:
+    """Remove what is in the place of a file in our own folder: a pipe, say, but no folder."""
+    if not path.is_file():
+        with suppress(OSError):  # mostly there is nothing
+            path.unlink()
+
+
 def settled(folder: Path, name: str) -> Path:
     """Return an absolute path of the folder that `name` is set to, the same in all calls.
 
@@ -43,10 +51,4 @@ def settled(folder: Path, name: str) -> Path:
 
 @cache
 def _settled(folder: Path, name: str) -> Path:
-    try:
-        return Path.cwd() / folder
-    except FileNotFoundError:
-        raise OSError(
-            f"{name} is {str(folder)!r}, in the folder of this process, which is gone: name an "
-            "absolute path"
-        ) from None
+    return absolute_path(folder, name)

@@ -29,8 +29,24 @@ def named_path(path: str | os.PathLike[str], name: str = "path") -> Path:
     text = _text(path, name)
     found = Path(os.path.expanduser(text))
     if str(found).startswith("~") and not text.startswith("~"):
-        return Path.cwd() / found  # of ./~ it makes ~
+        return absolute_path(found, name)  # of ./~ it makes ~
     return found
+
+
+def absolute_path(path: Path, name: str = "path") -> Path:
+    """Return a path that holds in any folder.
+
+    Raises FileNotFoundError for a relative one if the folder of the process is gone; `name` is that
+    of the argument.
+    """
+    try:
+        return Path(os.path.abspath(path))
+    except FileNotFoundError as error:
+        raise FileNotFoundError(
+            error.errno,
+            f"{name} is {str(path)!r:.{SHOWN}}, in the folder of this process, which is gone: name "
+            "an absolute path",
+        ) from None
 
 
 def _text(path: Any, name: str) -> str:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Set
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import onnx
 from google.protobuf.message import DecodeError
 
+from fastlstm.files.naming import absolute_path
 from fastlstm.files.opening import open_file
 from fastlstm.onnx.errors import OnnxError, one_line, within
 from fastlstm.onnx.functions import Attributes, Function, Key, called, count, graph_of
@@ -47,7 +49,7 @@ def read_file(path: str) -> Model:
             raise OnnxError(f"{path}: {size:,} bytes, expected at most {MOST_BYTES:,}")
         data = file.read()
     with within(path):
-        return read_bytes(data, os.path.dirname(os.path.abspath(path)))
+        return read_bytes(data, str(absolute_path(Path(path), "source").parent))
 
 
 def read_bytes(data: bytes, folder: str | None = None) -> Model:

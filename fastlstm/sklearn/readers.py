@@ -19,6 +19,7 @@ from sklearn.utils.validation import validate_data
 from fastlstm.column_names import as_rows, check_order, names_of
 from fastlstm.column_types import as_array, as_floats, refuse_times
 from fastlstm.counts import count_of
+from fastlstm.files.naming import named_path
 from fastlstm.kernels.masked import refuse_masked
 from fastlstm.linear import TokenRows
 from fastlstm.nn.module import Array
@@ -88,7 +89,7 @@ class TextReader:
         words = self.vocabulary.words
         asked: Any = (words[len(SPECIAL) :], max(0, fill - len(words)), self._words)
         if isinstance(vectors, (str, os.PathLike)):
-            known = read_word_vectors(vectors, *asked)
+            known = read_word_vectors(named_path(vectors, "vectors"), *asked)
         elif isinstance(vectors, Mapping):
             known = vectors_of_mapping(vectors, *asked)
         else:

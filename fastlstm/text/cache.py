@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from fastlstm.counts import count_of
+from fastlstm.files.cache import make_room
 from fastlstm.files.opening import open_file
 from fastlstm.files.writing import remove_temporary, replacing
 from fastlstm.notices import FastlstmWarning
@@ -66,6 +67,7 @@ def _save(path: Path, key: str, corpus: Corpus) -> None:
     lists = {name: json.dumps(getattr(corpus, name), ensure_ascii=False) for name in _LISTS}
     for name, text in {"key": key, **lists}.items():
         arrays[name] = np.frombuffer(text.encode("utf-8"), dtype=np.uint8)
+    make_room(path)
     with replacing(path) as file:
         np.savez(file, **arrays)
 

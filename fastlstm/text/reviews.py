@@ -167,7 +167,9 @@ def _read_csv(path: Path, normal: Normal) -> tuple[Texts, Texts]:
     try:
         with open_file(path) as file:
             rows = csv.DictReader(io.TextIOWrapper(file, encoding="utf-8-sig", newline=""))
-            missing = {"review", "sentiment"} - set(rows.fieldnames or ())
+            if rows.fieldnames is None:
+                raise ValueError(f"{path} is empty, expected the columns review and sentiment")
+            missing = {"review", "sentiment"} - set(rows.fieldnames)
             if missing:
                 raise ValueError(
                     f"{path} has the columns {rows.fieldnames}, lacks {sorted(missing)}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext, redirect_stdout
 from dataclasses import fields
@@ -11,7 +10,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from fastlstm.files.naming import named_path
+from fastlstm.files.naming import absolute_path, named_path
 from fastlstm.nn.check import check_flag, check_number
 from fastlstm.tune.folder import TuneFolder
 from fastlstm.tune.plan import PRUNERS, Plan, idle_in_all, make_space
@@ -130,7 +129,7 @@ def _absolute(path: Any) -> Any:
     """Return a path, or several, that hold in any folder, from which the study may go on."""
     if isinstance(path, (list, tuple)):
         return [_absolute(one) for one in path]
-    return os.path.abspath(named_path(path)) if isinstance(path, (str, Path)) else path
+    return str(absolute_path(named_path(path))) if isinstance(path, (str, Path)) else path
 
 
 def check_effort(effort: Effort) -> Effort:

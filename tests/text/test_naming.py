@@ -12,11 +12,12 @@ import pytest
 
 import fastlstm as fl
 import fastlstm.onnx
+from fastlstm.cli import main
 from fastlstm.cli.parser import Parser
 from fastlstm.cli.predict import SUMMARY, add_options
 from fastlstm.files.cache import cache_folder
 from fastlstm.files.json_value import read_json
-from fastlstm.files.naming import named_path
+from fastlstm.files.naming import absolute_path, named_path
 from fastlstm.files.writing import write_json
 from fastlstm.text import Symbols, Vocabulary, load_imdb, load_language
 from fastlstm.text.download import download
@@ -150,3 +151,21 @@ def test_names_that_are_no_text(tmp_path: Path) -> None:
     symbols = Symbols.from_text("a\udcffb\n", "char")
     symbols.save(tmp_path / "symbols.json")
     assert Symbols.load(tmp_path / "symbols.json").tokens == symbols.tokens
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows keeps the folder of a process")
+def test_a_relative_path_where_the_folder_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    assert absolute_path(tmp_path / "a") == tmp_path / "a"
+    told = "is 'a.csv', in the folder of this process, which is gone: name an absolute path"
+    with pytest.raises(FileNotFoundError, match=told):
+        absolute_path(Path("a.csv"))
+    for command in ("train", "tune"):
+        assert main([command, "a.csv", "--out", str(tmp_path / "run")]) == 1
+        assert told in capsys.readouterr().err
+    fl.save(fl.LSTM(2, 2), tmp_path / "a.onnx")
+    assert fl.load(tmp_path / "a.onnx").inputs[0].name == "x"

@@ -100,6 +100,7 @@ def test_a_pipe_in_the_cache_is_encoded_anew(folder: Path, tmp_path: Path) -> No
     with pytest.warns(CacheWarning, match="is a pipe"):
         found = load_imdb(folder)
     np.testing.assert_array_equal(found.train.tokens, expected.train.tokens)
+    assert kept.is_file()  # for the next time
 
 
 def test_what_else_is_no_file(tmp_path: Path) -> None:

@@ -160,7 +160,10 @@ def test_csv_of_another_kind(tmp_path, columns, rows, message):
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(b"", "has the columns None"), (b"review,sentiment\ncaf\xe9,positive\n", "is not UTF-8")],
+    [
+        (b"", "is empty, expected the columns"),
+        (b"review,sentiment\ncaf\xe9,positive\n", "is not UTF-8"),
+    ],
 )
 def test_csv_that_is_none(tmp_path, content, message):
     (tmp_path / "a.csv").write_bytes(content)

@@ -32,7 +32,7 @@ from numba.core.compiler import CompileResult
 from numba.core.serialize import dumps
 from numba.core.types import BaseTuple, int64
 
-from fastlstm.files.cache import cache_folder, settled
+from fastlstm.files.cache import cache_folder, make_room, settled
 from fastlstm.files.opening import open_file
 from fastlstm.files.writing import replacing
 from fastlstm.kernels import activations, rows
@@ -128,6 +128,7 @@ class _Cache:
         try:
             path = self._path()
             path.parent.mkdir(parents=True, exist_ok=True)
+            make_room(path)
             with replacing(path) as file:
                 file.write(hashlib.sha256(content).digest() + content)
         except (OSError, ValueError) as error:
