@@ -47,9 +47,11 @@ def draw_forecasts(
         for n, piece in enumerate(pieces):
             label = {"label": "forecast"} if n == 0 else {}
             band = {"label": told} if n == 0 else {}
-            low, high = piece.bands[:, k, 0], piece.bands[:, k, -1]
-            axes.fill_between(piece.times, low, high, color=LOW, alpha=0.22, linewidth=0, **band)
-            axes.plot(piece.times, piece.point[:, k], color=LOW, linewidth=1.4, **label)
+            if piece.bands.shape[2] > 1:  # one quantile has no band
+                _draw_band(axes, piece.times, piece.bands[:, k], **band)
+            marker = "o" if len(piece.times) == 1 else ""  # a line of one step is not seen
+            axes.plot(piece.times, piece.point[:, k], color=LOW, linewidth=1.4, marker=marker,
+                      markersize=4, **label)  # fmt: skip
             axes.axvline(piece.times[0], color=QUIET, linewidth=0.6, linestyle=":")
         plain_axes(axes)
         axes.margins(x=0.01)
@@ -63,6 +65,15 @@ def draw_forecasts(
         panels[-1].set_xlabel("step")
     figure.suptitle(fitted(title, 8.6, 10), fontsize=10, color=QUIET)
     return figure
+
+
+def _draw_band(axes: Any, times: Any, bands: Floats, **label: str) -> None:
+    """Draw what is between the outermost quantiles [H, Q]; a bar for one step."""
+    look = {"color": LOW, "alpha": 0.22, **label}
+    if len(times) == 1:
+        axes.vlines(times, bands[:, 0], bands[:, -1], linewidth=6, **look)
+    else:
+        axes.fill_between(times, bands[:, 0], bands[:, -1], linewidth=0, **look)
 
 
 def _date_axis(axes: Any) -> None:

@@ -321,7 +321,10 @@ def test_gaps_are_filled_if_asked_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("fastlstm.forecast.picture.draw_run", lambda *_: None)
-    data = write(tmp_path / "load.csv", _with(_without(lines(), 5, 6, 70), 20, 1, "NA"))
+    rows = _without(lines(), 5, 6, 70)
+    for line, marker in enumerate(("NA", "#N/A", "<NA>", "NaN"), start=20):
+        rows = _with(rows, line, 1, marker)
+    data = write(tmp_path / "load.csv", rows)
     line = [data, "--time", "hour", "--target", "load", *QUICK, "--fill-gaps"]
     assert forecast(*line, "--out", tmp_path / "run") == 0
     assert "150 steps of 1:00:00" in capsys.readouterr().out
