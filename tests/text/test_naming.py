@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 
 import fastlstm as fl
-import fastlstm.onnx
 from fastlstm.cli import main
 from fastlstm.cli.parser import Parser
 from fastlstm.cli.predict import SUMMARY, add_options
@@ -87,10 +86,17 @@ class Own:
         return self._path
 
 
+def load_onnx(path: Any) -> Any:
+    pytest.importorskip("onnx")
+    import fastlstm.onnx
+
+    return fastlstm.onnx.load(path)
+
+
 TAKE_PATHS: dict[str, Callable[[Any], Any]] = {
     "fl.load": fl.load,
     "fl.save": lambda path: fl.save(fl.Linear(2, 2), path),
-    "fl.onnx.load": fl.onnx.load,
+    "fl.onnx.load": load_onnx,
     "save_state": lambda path: save_state(path, fl.State([np.zeros((1, 2), "float32")])),
     "load_state": load_state,
     "load_model": load_model,
@@ -167,5 +173,6 @@ def test_a_relative_path_where_the_folder_is_gone(
     for command in ("train", "tune"):
         assert main([command, "a.csv", "--out", str(tmp_path / "run")]) == 1
         assert told in capsys.readouterr().err
+    pytest.importorskip("onnx")
     fl.save(fl.LSTM(2, 2), tmp_path / "a.onnx")
     assert fl.load(tmp_path / "a.onnx").inputs[0].name == "x"

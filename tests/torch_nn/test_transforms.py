@@ -54,7 +54,7 @@ every = pytest.mark.parametrize(
         pytest.param("GRUCell", {}, compiled, marks=pytest.mark.slow),
         ("GRU", {}, compiled),
     ],
-    ids=str,
+    ids=lambda value: getattr(value, "__name__", str(value)),
 )
 
 
