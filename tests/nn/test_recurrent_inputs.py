@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import numpy as np
@@ -47,6 +48,9 @@ def test_one_sequence_is_a_batch_of_one(backend_isa: str, kind: str) -> None:
     np.testing.assert_array_equal(module(x, state)[0], module(x[None], state2)[0][0])
 
 
+NATIVE = {"little": "<", "big": ">"}[sys.byteorder]
+
+
 def _variants(x: Any) -> dict[str, Any]:
     wide = np.zeros((T, N, 2 * I))
     wide[..., ::2] = x
@@ -61,6 +65,7 @@ def _variants(x: Any) -> dict[str, Any]:
         "reversed": np.ascontiguousarray(x[..., ::-1])[..., ::-1],
         "read-only": readonly,
         "unaligned": unaligned,
+        "byte order by name": x.astype(x.dtype.newbyteorder(NATIVE)),
     }
 
 

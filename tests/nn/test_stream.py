@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from cases import SIZES
-from kinds import KINDS, parts
+from kinds import KINDS, like, parts
 from kinds import layer as make
 
 import fastlstm as fl
@@ -51,6 +51,18 @@ def test_steps_equal_the_whole_at_any_size(backend_isa: str, kind: str, size: in
         y, _ = module(x)
         stream = module.stream(n)
         np.testing.assert_array_equal([stream(x_t).copy() for x_t in x], y)
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_arrays_that_name_their_byte_order(backend_isa: str, kind: str, order: str) -> None:
+    module, x = layer(kind=kind), steps()[0]
+    stream, named = module.stream(N), x.astype(x.dtype.newbyteorder(order))
+    want = stream(x).copy()
+    np.testing.assert_array_equal(module.stream(N)(named), want)
+    state = [s.astype(named.dtype) for s in parts(stream.state)]
+    stream.state = like(module, state)
+    for a, b in zip(parts(stream.state), state, strict=True):
+        np.testing.assert_array_equal(a, b)
 
 
 def test_reset_and_state(backend_isa: str, kind: str) -> None:

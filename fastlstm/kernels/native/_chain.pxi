@@ -174,7 +174,7 @@ cdef class Chain:
             return False
         if ((b.ndim == 3 and b.shape[2] == self.C or b.ndim == 2 and self.C == 1)
                 and b.shape[0] == self.p.N and b.shape[1] > 0 and b.shape[1] % self.P == 0
-                and b.itemsize == self.itemsize and b.format[0] == self.code
+                and b.itemsize == self.itemsize and code_of(b) == self.code
                 and (self.C == 1 or b.strides[2] == self.itemsize)
                 and (b.shape[1] == 1 or b.strides[1] == self.C * self.itemsize)
                 and b.strides[0] % self.itemsize == 0

@@ -36,6 +36,7 @@ from libc.string cimport memcpy, memset
 from fastlstm.kernels.native._c cimport *
 
 import os
+import sys
 from math import prod
 from threading import current_thread, main_thread
 

@@ -134,7 +134,7 @@ cdef class Stream:
         if not get_buffer(array, b):
             return False
         if (b.ndim == 2 and b.shape[0] == n and b.shape[1] == size
-                and b.itemsize == self.itemsize and b.format[0] == self.code
+                and b.itemsize == self.itemsize and code_of(b) == self.code
                 and (size == 1 or b.strides[1] == self.itemsize)
                 and b.strides[0] % self.itemsize == 0
                 and <size_t>b.buf % <size_t>self.itemsize == 0):

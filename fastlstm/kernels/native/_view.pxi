@@ -32,7 +32,7 @@ cdef class View:
         self.held = True
         if self.b.itemsize and <size_t>self.b.buf % <size_t>self.b.itemsize:
             raise ValueError(f"{name} is not aligned, expected a copy of it")
-        code = self.b.format[0] if self.b.format != NULL and self.b.format[1] == 0 else 0
+        code = code_of(&self.b)
         # 'l' and 'q' are both int64 where long is, 'L' and 'Q' uint64
         if code != <char>ord(format) and not (
             self.b.itemsize == 8 and (format == "q" and code == 108 or format == "Q" and code == 76)
@@ -70,6 +70,16 @@ cdef class View:
         return True
 
 
+cdef char code_of(const Py_buffer *b) noexcept:
+    """The code of the elements of a buffer; 0 for those of several numbers or another byte order."""
+    cdef const char *code = b.format
+    if code == NULL:
+        return 0
+    if code[0] == NATIVE:  # of a dtype whose byte order somebody has named
+        code += 1
+    return code[0] if code[0] and not code[1] else 0
+
+
 cdef bint get_buffer(array, Py_buffer *b) except -1:
     """Whether it is an array of NumPy as it comes, not one with a mask, of numbers; then its buffer
     is held."""
@@ -82,6 +92,7 @@ cdef bint get_buffer(array, Py_buffer *b) except -1:
     return True
 
 
+cdef char NATIVE = <char>ord("<" if sys.byteorder == "little" else ">")
 MOST_BYTES = 1 << 60  # more than there is; sums of a few such still fit in int64
 # By their codes in buffers. NumPy would look names up for each array that it makes.
 DTYPES = {code: np.dtype(name) for code, name in
