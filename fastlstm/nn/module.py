@@ -11,6 +11,7 @@ from fastlstm.nn.check import check_unchanged
 from fastlstm.nn.parameter import (
     Parameter,
     RowGrad,  # noqa: F401  # pickles of earlier versions look here for both
+    check_writable,
     fitting,
     in_place_of,
 )
@@ -156,7 +157,8 @@ class Module:
         KeyError
             If a name is missing or unknown.
         TypeError, ValueError
-            If a value does not hold finite real numbers of the same shape. Nothing changes then.
+            If a value does not hold finite real numbers of the same shape, or a parameter is
+            read-only. Nothing changes then.
         """
         own = dict(self.named_parameters())
         missing, unknown = own.keys() - state.keys(), state.keys() - own.keys()
@@ -166,6 +168,8 @@ class Module:
                 f"missing {sorted(missing)}, unknown {sorted(unknown)}"
             )
         values = {name: fitting(name, state[name], own[name].data) for name in own}
+        for name, parameter in own.items():
+            check_writable(name, parameter)
         for name, parameter in own.items():
             parameter.data[...] = values[name]
 

@@ -148,6 +148,14 @@ def fitting(name: str, value: Any, like: Array) -> Array:
     return array
 
 
+def check_writable(name: str, parameter: Parameter) -> None:
+    """Raise ValueError if the values of a parameter cannot be changed in place."""
+    if not parameter.data.flags.writeable:
+        raise ValueError(
+            f"{name} is a read-only array, expected one to write to: assign a copy to its .data"
+        )
+
+
 def check_finite(name: str, value: Array) -> None:
     """Raise ValueError if `value` holds NaN or infinity, naming where."""
     finite = np.isfinite(value)

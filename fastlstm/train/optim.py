@@ -26,7 +26,7 @@ from fastlstm import kernels
 from fastlstm.kernels.adam import AdamNumbers, AdamStep, WeightSum
 from fastlstm.nn.check import check_choice, check_flag, check_number
 from fastlstm.nn.module import Array
-from fastlstm.nn.parameter import Parameter
+from fastlstm.nn.parameter import Parameter, check_writable
 from fastlstm.runtime import get_num_threads
 from fastlstm.shown import shown
 from fastlstm.train.average import Average, add_weights
@@ -60,6 +60,8 @@ class Optimizer(Stateful):
 
     def __init__(self, parameters: Parameters, lr: float, weight_decay: float = 0.0) -> None:
         self._parameters = trainable_parameters(parameters)
+        for name, parameter in self._parameters:
+            check_writable(name, parameter)
         self.lr = _checked("lr", lr, 0.0)
         self.weight_decay = _checked("weight_decay", weight_decay, 0.0)
         self._state = {

@@ -14,6 +14,7 @@ from kinds import KINDS, layer
 
 import fastlstm as fl
 from fastlstm.nn.attention import DotAttention
+from fastlstm.train import SGD, Adam, AdamW
 
 MODULES: dict[str, Callable[[], Any]] = {
     "lstm": lambda: fl.LSTM(3, 4, rng=0),
@@ -281,3 +282,21 @@ def test_pickles_of_the_time_when_parameters_stood_beside_modules() -> None:
     again = pickle.loads(earlier)
     np.testing.assert_array_equal(again.weight.data, layer.weight.data)
     np.testing.assert_array_equal(again.weight.rows.value, layer.weight.rows.value)
+
+
+@pytest.mark.parametrize("kind", [SGD, Adam, AdamW])
+def test_read_only_parameters_are_named_before_anything_changes(kind: Any) -> None:
+    """As of a file that is mapped into memory; such a layer can be run, and frozen."""
+    layer = fl.Linear(2, 3, rng=0)
+    values, before = layer.state_dict(), layer.weight.data.copy()
+    layer.bias.data.flags.writeable = False
+    told = r"bias is a read-only array, expected one to write to: assign a copy to its \.data"
+    with pytest.raises(ValueError, match=told):
+        layer.load_state_dict({name: value + 1 for name, value in values.items()})
+    with pytest.raises(ValueError, match=told):
+        kind(layer, lr=0.1)
+    np.testing.assert_array_equal(layer.weight.data, before)
+    layer.bias.trainable = False
+    kind(layer, lr=0.1)
+    layer.bias.data = layer.bias.data.copy()
+    layer.load_state_dict(values)
