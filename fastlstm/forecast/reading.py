@@ -23,18 +23,8 @@ from fastlstm.text.rows import ABSENT, FileRows, Reading, listed
 
 Floats = NDArray[np.float64]
 
-MISSING = (
-    "",
-    "na",
-    "n/a",
-    "#n/a",
-    "<na>",
-    "nan",
-    "null",
-    "none",
-    "?",
-    "-",
-)  # a value that is not there
+# A value that is not there.
+MISSING = ("", "na", "n/a", "#n/a", "<na>", "nan", "null", "none", "?", "-")
 MICROSECOND = timedelta(microseconds=1)
 NO_ZONE = "a time without a zone"
 MOST_FILLED = 20  # steps for each row of the file that are filled in where there are gaps

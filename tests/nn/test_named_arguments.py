@@ -83,7 +83,7 @@ def test_endless_ids_are_refused_at_once(shape: tuple[int, ...], dtype: str) -> 
 def test_an_endless_input_is_refused_at_once() -> None:
     layer, number = fl.LSTM(4, 5), np.zeros((), "f4")
     for shape in ((ENDLESS, 4), (ENDLESS, 2, 4), (2, ENDLESS, 4)):
-        with pytest.raises(MemoryError, match="Unable to allocate"):
+        with pytest.raises(ValueError, match="x has shape .* more numbers than any memory holds"):
             layer(np.broadcast_to(number, shape))
     with pytest.raises(ValueError, match="x has shape"):
         layer(np.broadcast_to(number, ENDLESS))
