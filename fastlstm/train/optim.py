@@ -127,7 +127,8 @@ class SGD(Optimizer):
     Raises
     ------
     ValueError
-        If a number is out of its range, or nesterov has no momentum.
+        If a number is out of its range, nesterov has no momentum, or a parameter is a read-only
+        array.
     """
 
     def __init__(
@@ -183,7 +184,7 @@ class Adam(Optimizer):
     Raises
     ------
     ValueError
-        If a number is out of its range.
+        If a number is out of its range, or a parameter is a read-only array.
     """
 
     _slots = ("m", "v")
