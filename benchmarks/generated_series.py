@@ -134,7 +134,7 @@ def line_of(made: Made, seed: int, epochs: int | None) -> str:
     net = LSTMForecaster(horizon=made.horizon, epochs=epochs, random_state=seed).fit(y[:start])
     found = net.backtest(y, start)
     naive = measures.mae(found.actual, found.naive)
-    trees = boosted(net.forecaster_.framing, found.series[0], start, found.origins,
+    trees = boosted(net.forecaster_.framing, found.series, [start], [found.origins],
                     made.horizon, seed)  # fmt: skip
     assert trees is not None
     alone = found

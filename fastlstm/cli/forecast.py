@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import csv
 import io
 import sys
 from collections.abc import Iterable, Mapping
@@ -33,18 +34,20 @@ SUMMARY = "forecast the numbers of a table by time"
 EXAMPLES = """
 fastlstm forecast power.csv --time hour --target load --horizon 24
 fastlstm forecast sales.csv --time day --target sold --covariates price,holiday --out runs/sales
+fastlstm forecast shops.csv --series shop --time day --target sold --horizon 28
 fastlstm forecast --from runs/sales newer.csv --out next.csv
 fastlstm forecast --resume runs/sales
 """
 ABOUT = """\
 DATA is a table (.csv, .tsv, .jsonl, Parquet; perhaps packed) with a row for each step, in order of
-time and evenly spaced. Rows at the end without a target are the future, of which the covariates are
-known. The last part in time is tested on, from every step of it; the part before is trained on, and
-the end of that chooses when to stop. Beside the net the table shows the seasonal naive forecast,
-the last value and, with "fastlstm[sklearn]", gradient boosting on lagged values. The folder --out
-gets the model, metrics.json, the future in forecast.csv and, with "fastlstm[plot]", forecast.png
-with the last tested forecasts and the future. --from writes the future of another table, which goes
-on from what is in it, with the model of a run. Ctrl-C or SIGTERM saves the run; --resume goes on.
+time and evenly spaced; with --series one for each step of each series, and one model learns from
+all. Rows at the end without a target are the future, of which the covariates are known. The last
+part in time is tested on, from every step of it; the part before is trained on, and the end of that
+chooses when to stop. Beside the net the table shows the seasonal naive forecast, the last value
+and, with "fastlstm[sklearn]", gradient boosting on lagged values. The folder --out gets the model,
+metrics.json, the future in forecast.csv and, with "fastlstm[plot]", forecast.png with the last
+tested forecasts and the future. --from writes the future of another table, which goes on from what
+is in it, with the model of a run. Ctrl-C or SIGTERM saves the run; --resume goes on.
 """
 
 OF_READING = ("time_format", "utc", "fill_gaps", "delimiter", "encoding", "quotes")  # with --from
@@ -93,6 +96,10 @@ def add_series_options(data: Any, model: Any) -> None:
     data.add_argument(
         "--covariates", metavar="COLUMNS", type=_names, default=nothing,
         help="columns that are known of the future, too, joined by commas",
+    )  # fmt: skip
+    data.add_argument(
+        "--series", metavar="COLUMN", default=nothing,
+        help="column that tells several series apart, for one model of all (default: one series)",
     )  # fmt: skip
     data.add_argument(
         "--time-format", metavar="FORMAT", default=nothing,
@@ -227,9 +234,17 @@ def _with_model(given: dict[str, Any]) -> int:
 
 
 def _names(text: str) -> list[str]:
-    names = [name.strip() for name in text.split(",")]
-    if not all(names):
-        raise argparse.ArgumentTypeError(f"{text!r}, expected names joined by commas")
+    """Return names joined by commas; one that has a comma itself is quoted, as in a table."""
+    try:
+        [row] = csv.reader([text], skipinitialspace=True, strict=True)
+        names = [name.strip() for name in row]
+    except (csv.Error, ValueError):
+        names = []
+    if not names or not all(names):
+        raise argparse.ArgumentTypeError(
+            f"{text!r}, expected names joined by commas; one that has a comma stands in double "
+            "quotes"
+        )
     return names
 
 

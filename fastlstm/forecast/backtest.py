@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +82,19 @@ class Backtest:
         """Mean absolute error of each step ahead, [horizon]."""
         off = np.abs(self.actual - self.forecast)
         return np.array([measures.mae(step, 0 * step) for step in np.moveaxis(off, 1, 0)])
+
+    def of(self, number: int) -> Backtest:
+        """Return the part of one series, by its number."""
+        rows = self.which == number
+        parts = {name: getattr(self, name)[rows] for name in ("forecast", "actual", "bands")}
+        return replace(
+            self,
+            **parts,
+            origins=self.origins[rows],
+            which=np.zeros(rows.sum(), np.intp),
+            scales=self.scales[number : number + 1],
+            series=[self.series[number]],
+        )
 
     def plot(self, path: str | Path | None = None) -> Any:
         """Return a matplotlib figure of the last forecasts with their bands; write it to `path`.

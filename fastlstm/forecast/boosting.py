@@ -9,33 +9,46 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastlstm.forecast.framing import Framing
+from fastlstm.forecast.scaling import Scale
 from fastlstm.forecast.series import Series
 
 Floats = NDArray[np.float64]
 
 
 def boosted(
-    framing: Framing, series: Series, start: int, origins: NDArray[np.intp], horizon: int,
-    seed: int,
+    framing: Framing, series: Sequence[Series], starts: Sequence[int],
+    origins: Sequence[NDArray[np.intp]], horizon: int, seed: int,
 ) -> Floats | None:  # fmt: skip
     """Return the forecasts [N, horizon, K] of gradient boosting; None without scikit-learn.
 
     Each target has a `HistGradientBoostingRegressor` with its defaults, trained on what is before
-    `start`. It reads the last `context` values, that of a season ago, the calendar and the
-    covariates of the step that it forecasts; further steps go on from its own forecasts.
+    the starts of all series, each taken to mean 0 and spread 1 there. It reads the last `context`
+    values, that of a season ago, the calendar and the covariates of the step that it forecasts;
+    further steps go on from its own forecasts.
     """
     try:
         from sklearn.ensemble import HistGradientBoostingRegressor
     except ModuleNotFoundError:
         return None
     lags = _lags(framing)
-    known = _known(framing, series)
-    found = np.empty((len(origins), horizon, series.y.shape[1]))
-    for k, y in enumerate(series.known_y.T):
-        rows = np.arange(lags[-1], start)
+    known = [_known(framing, one) for one in series]
+    scales = [Scale.of(one.y[:start], "linear") for one, start in zip(series, starts, strict=True)]
+    found = np.empty((sum(map(len, origins)), horizon, series[0].y.shape[1]))
+    for k in range(found.shape[2]):
+        ys = [scale.there(one.known_y)[:, k] for one, scale in zip(series, scales, strict=True)]
+        rows = [np.arange(lags[-1], start) for start in starts]
         model = HistGradientBoostingRegressor(random_state=seed)
-        model.fit(_features(y, rows, lags, known), y[rows])
-        found[..., k] = _forecasts(model, y, origins, horizon, lags, known)
+        model.fit(
+            np.concatenate(
+                [_features(y, at, lags, x) for y, at, x in zip(ys, rows, known, strict=True)]
+            ),
+            np.concatenate([y[at] for y, at in zip(ys, rows, strict=True)]),
+        )
+        parts = [
+            _forecasts(model, y, at, horizon, lags, x) * scale.spread[k] + scale.mean[k]
+            for y, at, x, scale in zip(ys, origins, known, scales, strict=True)
+        ]
+        found[..., k] = np.concatenate(parts)
     return found
 
 

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from fastlstm.files.json_value import read_json
 from fastlstm.files.opening import reading
 from fastlstm.files.writing import write_json
-from fastlstm.forecast.reading import Columns
+from fastlstm.forecast.cells import Columns
 from fastlstm.forecast.times import check_form
 from fastlstm.models.model import LAYERS
 from fastlstm.nn.regression_losses import check_quantiles
@@ -58,6 +58,7 @@ class ForecastConfig:
                             added=True)  # fmt: skip
     lr: float = option(2e-3, "learning rate", low=TINY, added=True)
     batch_size: int = option(64, "windows in a batch", low=1, added=True)
+    series: str | None = option(None, "column that tells several series apart", added=True)
     low: float | None = option(None, "least number that a target can be (default: of counts 0)",
                                low=-MOST, type=float, added=True)  # fmt: skip
     high: float | None = option(None, "greatest number that a target can be (default: none)",
@@ -99,14 +100,22 @@ class ForecastConfig:
     def columns(self) -> Columns:
         return Columns(
             self.time, tuple(self.target), tuple(self.covariates), self.time_format, self.utc,
-            self.fill_gaps,
+            self.fill_gaps, self.series,
         )  # fmt: skip
 
     @property
     def outputs(self) -> list[str]:
-        """Names of the columns of the forecast: the time, each target's median and quantiles."""
+        """Names of the columns of the forecast.
+
+        The series, if several are told apart, the time, each target's median and quantiles.
+        """
         levels = ["", *(f"_q{level}" for level in self.quantiles)]
-        return [self.time, *(f"{target}{level}" for target in self.target for level in levels)]
+        series = [] if self.series is None else [self.series]
+        return [
+            *series,
+            self.time,
+            *(f"{target}{level}" for target in self.target for level in levels),
+        ]
 
     @property
     def how(self) -> Reading:

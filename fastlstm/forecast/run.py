@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 import zlib
 from collections.abc import Sequence
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -23,19 +20,17 @@ from fastlstm.forecast.boosting import boosted
 from fastlstm.forecast.folder import MODEL, ForecastConfig, ForecastFolder
 from fastlstm.forecast.forecaster import Fitted, Forecaster, ForecastOptions, fitted
 from fastlstm.forecast.framing import limits_of
+from fastlstm.forecast.future import future_text, futures_of, times_after
 from fastlstm.forecast.net import NetOptions, is_taught
-from fastlstm.forecast.paths import forecast_on
-from fastlstm.forecast.reading import Table, read_table, zone_text
+from fastlstm.forecast.reading import Table, check_changing, read_tables
 from fastlstm.forecast.saving import load_forecaster, save_forecaster
-from fastlstm.forecast.series import Series
-from fastlstm.forecast.stamps import check_even, shown_time, written
+from fastlstm.forecast.stamps import check_even, shown_time
 from fastlstm.forecast.values import read_targets
 from fastlstm.printable import say
 from fastlstm.train.table import aligned, shown
 
 Floats = NDArray[np.float64]
 
-MOST_DIGITS = 17  # that a float64 has
 HELD_BACK = ForecastOptions.validation_fraction
 NAIVE, LAST, BOOSTED = "seasonal naive", "last value", "gradient boosting"
 
@@ -45,27 +40,27 @@ def run(config: ForecastConfig, folder: ForecastFolder, bars: bool = False) -> d
 
     A run that was interrupted goes on from its checkpoint. Several processes share the training of
     the net; the first one does the rest, and the others return nothing. Errors are those of
-    `read_table`, `Forecaster.fit` and of writing, and ProcessesDiffer.
+    `read_tables`, `Forecaster.fit` and of writing, and ProcessesDiffer.
     """
-    table, start = checked(config)
-    _announce(table.series, start)
-    found = trained(config, table, start, folder.checkpoint, verbose=2 if bars else 1)
+    tables, starts = checked(config)
+    _announce(tables, starts)
+    found = trained(config, tables, starts, folder.checkpoint, verbose=2 if bars else 1)
     forecaster = found.forecaster
     if not folder.writes:
         current().barrier()
         return {}
     save_forecaster(folder.model, forecaster, [])
-    metrics = tested(config, folder, table, start, forecaster)
+    metrics = tested(config, folder, tables, starts, forecaster)
     folder.finish(metrics)
     current().barrier()
     return metrics
 
 
 def trained(
-    config: ForecastConfig, table: Table, start: int, checkpoint: Path, *, verbose: int = 0,
-    **how: Any,
+    config: ForecastConfig, tables: Sequence[Table], starts: Sequence[int], checkpoint: Path, *,
+    verbose: int = 0, **how: Any,
 ) -> Fitted:  # fmt: skip
-    """Return a forecaster of the first steps of a table; `how` are further `ForecastOptions`."""
+    """Return a forecaster of the first steps of tables; `how` are further `ForecastOptions`."""
     net = NetOptions(
         cell=config.cell, hidden_size=config.hidden_size, num_layers=config.num_layers,
         dropout=config.dropout, lr=config.lr, batch_size=config.batch_size, epochs=config.epochs,
@@ -76,138 +71,158 @@ def trained(
         season=config.season, calendar=config.calendar, seed=config.seed, net=net,
         low=config.low, high=config.high, checkpoint=checkpoint, **how,
     )  # fmt: skip
-    return fitted([table.series.until(start)], options)
+    return fitted(
+        [table.series.until(start) for table, start in zip(tables, starts, strict=True)], options
+    )
 
 
 def tested(
-    config: ForecastConfig, folder: ForecastFolder, table: Table, start: int, forecaster: Forecaster
-) -> dict[str, Any]:
+    config: ForecastConfig, folder: ForecastFolder, tables: Sequence[Table],
+    starts: Sequence[int], forecaster: Forecaster,
+) -> dict[str, Any]:  # fmt: skip
     """Test a forecaster beside others, write the future into its folder; return the metrics."""
-    series = table.series
-    found = backtest(forecaster, [series], [start], config.horizon, config.quantiles)
-    models = compared(config, forecaster, found)
+    series = [table.series for table in tables]
+    found = backtest(forecaster, series, starts, config.horizon, config.quantiles)
+    models = compared(config, forecaster, found, starts)
     is_used = is_taught(forecaster.net)
     if not is_used and config.epochs != 0:
         say("the net learned nothing that held on later steps: the linear part forecasts alone")
     say(f"\n{table_of(models)}")
     if BOOSTED not in models:
         say("gradient boosting is left out: it needs scikit-learn, pip install 'fastlstm[sklearn]'")
-    future = future_of(forecaster, table, config.horizon, config.quantiles, config.seed)
-    write_file(folder.forecast, future_text(table, future, config).encode())
-    draw(folder.picture, found, future, config)
-    return {
+    futures = futures_of(forecaster, tables, config)
+    write_file(folder.forecast, future_text(tables, futures, config).encode())
+    draw(folder.picture, found, futures, [table.name for table in tables])
+    metrics = {
         "models": models,
         "season": forecaster.framing.season,
         "context": forecaster.framing.context,
         "net": is_used,
-        "train_steps": start,
-        "test_steps": len(series) - start,
+        "train_steps": sum(starts),
+        "test_steps": sum(map(len, series)) - sum(starts),
         "origins": len(found.origins),
     }
+    if config.series is None:
+        return metrics
+    own = ((table.name, found.of(n)) for n, table in enumerate(tables))
+    return metrics | {"series": {name: measured(x, x.forecast, x.coverage) for name, x in own}}
 
 
-def checked(config: ForecastConfig) -> tuple[Table, int]:
-    """Return the table and how many of its steps are trained on; errors as of `run`."""
-    table = read_table(Path(config.data), config.how, config.columns)
-    current().agree({"the series": contents(table)})
-    start = split(table.series, config)
-    check_learned(config, table.series.y[:start])
-    for name, values in zip(config.target, table.series.y.T, strict=True):
-        read_targets(f"{config.data}: {name!r}", values)
-    check_ahead(config, table)
-    limits_of([table.series], config.low, config.high)
-    return table, start
+def checked(config: ForecastConfig) -> tuple[list[Table], list[int]]:
+    """Return the tables, and how many steps of each are trained on; errors as of `run`."""
+    tables = read_tables(Path(config.data), config.how, config.columns)
+    current().agree({"the series": contents(tables)})
+    starts = [split(table, config) for table in tables]
+    check_learned(config, tables, starts)
+    for table in tables:
+        for name, values in zip(config.target, table.series.y.T, strict=True):
+            read_targets(f"{table.where}: {name!r}", values)
+        check_ahead(config, table)
+    limits_of([table.series for table in tables], config.low, config.high)
+    return tables, starts
 
 
-def contents(table: Table) -> list[int]:
-    """Return numbers that change with any time or value of a table."""
-    series = table.series
-    parts = (series.y, series.X, table.ahead, series.stamps)
-    return [zlib.crc32(np.asarray(one).tobytes()) for one in parts]
+def contents(tables: Sequence[Table]) -> list[int]:
+    """Return numbers that change with any name, time or value of tables."""
+    found = []
+    for table in tables:
+        series = table.series
+        parts = (series.y, series.X, table.ahead, series.stamps)
+        found += [zlib.crc32(np.asarray(one).tobytes()) for one in parts]
+        if table.name:
+            found.append(zlib.crc32(table.name.encode("utf-8", "surrogateescape")))
+    return found
 
 
 def forecast_with(folder: ForecastFolder, config: ForecastConfig, path: Path | None) -> str:
-    """Return the future of a table as CSV, by the model of a finished run; write it to `path`.
+    """Return the future of the series of a table as CSV, by the model of a finished run.
 
-    Raises ValueError also if the table is shorter than what a forecast reads, or has other steps,
-    or if the run learned no quantiles, or the horizon is too long.
+    It is written to `path`, unless that is None. Raises ValueError also if a series is shorter than
+    what a forecast reads, or has other steps, or if the run learned no quantiles, or the horizon is
+    too long.
     """
     forecaster, _, _ = load_forecaster(folder.model)
     forecaster.framing.check_horizon(config.horizon)
-    table = read_table(Path(config.data), config.how, config.columns)
-    check_ahead(config, table)
-    times_after(table.series, config.horizon)  # what cannot be said is not forecast for minutes
+    tables = read_tables(Path(config.data), config.how, config.columns)
     forecaster.check_levels(config.quantiles)
-    forecaster.framing.check_steps(str(config.data), table.series)
-    least = forecaster.framing.first
-    if len(table.series) < least:
-        raise ValueError(
-            f"{config.data} has {count_of(len(table.series), 'step')}, expected at "
-            f"least {least}, which a forecast reads"
-        )
-    future = future_of(forecaster, table, config.horizon, config.quantiles, config.seed)
-    text = future_text(table, future, config)
+    for table in tables:
+        check_ahead(config, table)
+        forecaster.framing.check_steps(table.where, table.series)
+        least = forecaster.framing.first
+        if len(table.series) < least:
+            raise ValueError(
+                f"{table.where} has {count_of(len(table.series), 'step')}, expected at "
+                f"least {least}, which a forecast reads"
+            )
+        # what cannot be said is not forecast for minutes
+        times_after(table.series, config.horizon)
+    text = future_text(tables, futures_of(forecaster, tables, config), config)
     if path is not None:
         write_file(path, text.encode())
     return text
 
 
-def split(series: Series, config: ForecastConfig) -> int:
+def split(table: Table, config: ForecastConfig) -> int:
     """Return how many steps are trained on; ValueError if the series is too short."""
-    T, H = len(series), config.horizon
+    T, H = len(table.series), config.horizon
     test = max(H, round(config.test_split * T))
     least = 3 * H + 8
     if T - test < least:
         raise ValueError(
-            f"{config.data} has {count_of(T, 'step')}, and {test} for the test: expected at least "
+            f"{table.where} has {count_of(T, 'step')}, and {test} for the test: expected at least "
             f"{least} before those, for a horizon of {H}; give more rows or a shorter horizon"
         )
     return T - test
 
 
-def check_learned(config: ForecastConfig, y: Floats) -> None:
+def check_learned(config: ForecastConfig, tables: Sequence[Table], starts: Sequence[int]) -> None:
     """Raise ValueError if a target says nothing before the test: it is constant, or missing."""
-    for name, values in zip(config.target, y.T, strict=True):
-        known = values[~np.isnan(values)]
-        if not len(known) or known.min() == known.max():
-            what = f"is {known[0]:g} in every row" if len(known) else "has no value"
-            raise ValueError(
-                f"{config.data}: {name!r} {what} before the test, which takes the last "
-                f"{config.test_split:g} of the rows: there is nothing to learn; a smaller "
-                "--test-split leaves more of them"
-            )
+    rows = f" before the test, which takes the last {config.test_split:g} of the rows"
+    then = "there is nothing to learn; a smaller --test-split leaves more of them"
+    for k, name in enumerate(config.target):
+        known = [table.series.y[:start, k] for table, start in zip(tables, starts, strict=True)]
+        for table, values in zip(tables, known, strict=True):
+            if np.isnan(values).all():
+                raise ValueError(f"{table.where}: {name!r} has no value{rows}: {then}")
+        check_changing(config.data, name, known, rows, then)
 
 
 def check_ahead(config: ForecastConfig, table: Table) -> None:
     """Raise ValueError unless the covariates of the horizon are known."""
     if config.covariates and len(table.ahead) < config.horizon:
         raise ValueError(
-            f"{config.data} has {count_of(len(table.ahead), 'row')} after the last value of its "
+            f"{table.where} has {count_of(len(table.ahead), 'row')} after the last value of its "
             f"target, expected {config.horizon}: a forecast needs the covariates of its steps; "
             "add rows with the target empty"
         )
 
 
-def _announce(series: Series, start: int) -> None:
+def _announce(tables: Sequence[Table], starts: Sequence[int]) -> None:
     """Say what is read and how it is split."""
-    stamps: Any = series.stamps
-    first, cut, last = (shown_time(stamps[n]) for n in (0, start, len(series) - 1))
-    step = check_even("time", stamps).told()
-    say(f"{count_of(len(series), 'step')} of {step} from {first} to {last}; tested from {cut} on")
+    stamps: list[Any] = [table.series.stamps for table in tables]
+    steps = count_of(sum(map(len, stamps)), "step")
+    what = f"{count_of(len(tables), 'series', 'series')} with {steps}"
+    first, last = min(one[0] for one in stamps), max(one[-1] for one in stamps)
+    cuts = [one[start] for one, start in zip(stamps, starts, strict=True)]
+    cut = shown_time(min(cuts))
+    if min(cuts) < max(cuts):
+        cut += f" to {shown_time(max(cuts))}"
+    say(
+        f"{what if len(tables) > 1 else steps} of {check_even('time', stamps[0]).told()} from "
+        f"{shown_time(first)} to {shown_time(last)}; tested from {cut} on"
+    )
 
 
 def compared(
-    config: ForecastConfig, forecaster: Forecaster, found: Backtest
+    config: ForecastConfig, forecaster: Forecaster, found: Backtest, starts: Sequence[int]
 ) -> dict[str, dict[str, float | None]]:
     """Return the measures of each model; those of gradient boosting only with scikit-learn."""
     models = {MODEL: measured(found, found.forecast, found.coverage)}
     models[NAIVE] = measured(found, found.naive, None)
     if found.season > 1:  # else they are one
         models[LAST] = measured(found, found.naive_of(1), None)
-    trees = boosted(
-        forecaster.framing, found.series[0], int(found.origins[0]), found.origins, config.horizon,
-        config.seed,
-    )  # fmt: skip
+    origins = [found.origins[found.which == n] for n in range(len(found.series))]
+    trees = boosted(forecaster.framing, found.series, starts, origins, config.horizon, config.seed)
     if trees is not None:
         models[BOOSTED] = measured(found, trees, None)
     return models
@@ -233,58 +248,12 @@ def table_of(models: dict[str, dict[str, float | None]]) -> str:
     return aligned(rows, left=1)
 
 
-def future_of(
-    forecaster: Forecaster, table: Table, horizon: int, quantiles: Sequence[float], seed: int
-) -> Floats:
-    """Return the median and the quantiles of the steps after the end, [horizon, K, 1 + Q]."""
-    X = table.ahead[:horizon] if table.ahead.size else np.zeros((horizon, 0))
-    found = forecast_on(
-        forecaster, table.series, forecaster.framing.scale_of(table.series.y), horizon, X, seed
-    )
-    return forecaster.at_levels(found, [0.5, *quantiles])
-
-
-def future_text(table: Table, future: Floats, config: ForecastConfig) -> str:
-    """Return forecasts as CSV: the time, and for each target the median and the quantiles."""
-    series = table.series
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(config.outputs)
-    times = stamp_texts(times_after(series, len(future)), table.zone)
-    digits = np.repeat(digits_of(series.y), future.shape[2])
-    for time, row in zip(times, future, strict=True):
-        values = zip(row.reshape(-1), digits, strict=True)
-        writer.writerow([time, *(f"{value:.{most}g}" for value, most in values)])
-    return text.getvalue()
-
-
-def digits_of(y: Floats) -> list[int]:
-    """Return for each target how many digits tell seven of its spread, above any level."""
-    spread, level = np.nanstd(y, axis=0), np.nanmax(np.abs(y), axis=0)
-    above = np.log10(np.maximum(level / np.where(spread > 0, spread, np.inf), 1))
-    digits: list[int] = np.minimum(7 + above.astype(int), MOST_DIGITS).tolist()
-    return digits
-
-
-def times_after(series: Series, count: int) -> Any:
-    stamps: Any = series.stamps
-    return check_even("time", stamps).after(stamps[-1], count)
-
-
-def stamp_texts(stamps: Any, zone: timedelta | None = None) -> list[str]:
-    """Return times as short as all of them can be said, with their zone if they have one."""
-    days = stamps.astype("datetime64[D]")
-    if zone is None and (days == stamps).all():
-        return [str(day) for day in days]
-    return [text + zone_text(zone) for text in written(stamps)]
-
-
-def draw(path: Path, found: Backtest, future: Floats, config: ForecastConfig) -> None:
-    """Draw the last tested forecasts and the future, unless matplotlib is missing."""
+def draw(path: Path, found: Backtest, futures: Sequence[Floats], names: Sequence[str]) -> None:
+    """Draw the last tested forecasts and the futures of series, unless matplotlib is missing."""
     try:
         from fastlstm.forecast.picture import draw_run
 
-        draw_run(path, found, future)
+        draw_run(path, found, futures, names)
     except ImportError as error:
         if error.name != "matplotlib":
             raise

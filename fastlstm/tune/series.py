@@ -33,17 +33,21 @@ class SharedSeries(Shared):
 
     def __init__(self, contents: Any = None) -> None:
         super().__init__(contents)
-        self._read: tuple[Table, int] | None = None
+        self._read: tuple[list[Table], list[int]] | None = None
         self._linear: tuple[tuple[Any, ...], Linear] | None = None
 
     def begin(self, config: ForecastConfig, bars: bool = False) -> tuple[dict[str, Any], str, str]:
-        table, start = self.table(config)
-        steps, held = len(table.series), held_back(start, runs.HELD_BACK, config.horizon)
+        tables, starts = self.tables(config)
+        steps, start = sum(len(table.series) for table in tables), sum(starts)
+        held = sum(_held(config, start) for start in starts)
         parts = (
             f"{count_of(start - held, 'step')} to train on, {held:,} to choose by, "
             f"{steps - start:,} that no trial sees"
         )
-        return {}, f"{Path(config.data).name}, {count_of(steps, 'step')}", parts
+        what = count_of(steps, "step")
+        if len(tables) > 1:
+            what = f"{len(tables):,} series with {what}"
+        return {}, f"{Path(config.data).name}, {what}", parts
 
     def train(
         self, config: ForecastConfig, run: Any, judge: Judge, bars: bool = False
@@ -53,7 +57,7 @@ class SharedSeries(Shared):
             with reading_trial():
                 metrics = run.read_metrics()
             return metrics
-        table, start = self.table(config)
+        tables, starts = self.tables(config)
 
         def listeners(begun: Fitted) -> list[Judge]:
             before = getattr(measured(begun.forecaster.net, *begun.held), judge.by)
@@ -71,7 +75,7 @@ class SharedSeries(Shared):
             if not run.holds_run:
                 run.begin(config)
             found = runs.trained(
-                config, table, start, run.checkpoint, verbose=2 * bars, linear=linear,
+                config, tables, starts, run.checkpoint, verbose=2 * bars, linear=linear,
                 listeners=listeners,
             )  # fmt: skip
             save_forecaster(run.model, found.forecaster, [])
@@ -91,12 +95,11 @@ class SharedSeries(Shared):
             forecaster, _, _ = load_forecaster(run.model)
         kept.begin(replace(config, threads=threads))
         write_file(kept.model, run.model.read_bytes())
-        table, start = self.table(config)
-        tested = runs.tested(config, kept, table, start, forecaster)
+        tested = runs.tested(config, kept, *self.tables(config), forecaster)
         return {**tested, **metrics}
 
-    def table(self, config: ForecastConfig) -> tuple[Table, int]:
-        """Return the table, and how many steps are before the test.
+    def tables(self, config: ForecastConfig) -> tuple[list[Table], list[int]]:
+        """Return the tables, and how many steps of each are before the test.
 
         Errors as of `run.checked`; ValueError if nothing is known of the steps to choose by;
         DataChangedError if it is another table than before.
@@ -109,10 +112,19 @@ class SharedSeries(Shared):
         return self._read
 
 
-def _check_held(config: ForecastConfig, table: Table, start: int) -> None:
-    held = held_back(start, runs.HELD_BACK, config.horizon)
-    if np.isnan(table.series.y[start - held : start]).all():
+def _held(config: ForecastConfig, start: int) -> int:
+    return held_back(start, runs.HELD_BACK, config.horizon)
+
+
+def _check_held(config: ForecastConfig, tables: Sequence[Table], starts: Sequence[int]) -> None:
+    """Raise ValueError if no value of any series is known of the steps to choose by."""
+    held = [_held(config, start) for start in starts]
+    parts = [
+        table.series.y[start - count : start]
+        for table, start, count in zip(tables, starts, held, strict=True)
+    ]
+    if all(np.isnan(part).all() for part in parts):
         raise ValueError(
-            f"{config.data} has no value in the {count_of(held, 'step')} before the test, expected "
-            "some: a study chooses by them; give another test_split="
+            f"{config.data} has no value in the {count_of(sum(held), 'step')} before the test, "
+            "expected some: a study chooses by them; give another test_split="
         )

@@ -13,7 +13,8 @@ import pytest
 from each_step import press_ctrl_c
 
 from fastlstm.cli import main
-from fastlstm.forecast.reading import Columns, read_table
+from fastlstm.forecast.cells import Columns
+from fastlstm.forecast.reading import read_tables
 from fastlstm.text.rows import Reading
 
 HOURS = np.datetime64("2024-01-01T00") + np.arange(150).astype("timedelta64[h]")
@@ -97,13 +98,13 @@ def test_gradient_boosting_forecasts_step_by_step() -> None:
     series = read_series("y", y)
     framing = Framing.of([series], 6, 12, 12, True, 0.2)
     origins = np.array([250, 280])
-    found = boosted(framing, series, 250, origins, 6, 0)
+    found = boosted(framing, [series], [250], [origins], 6, 0)
     assert found is not None
     assert found.shape == (2, 6, 1)
     assert np.abs(found[..., 0] - y[origins[:, None] + np.arange(6)]).mean() < 0.2
     changed = y.copy()
     changed[250:] = 99
-    again = boosted(framing, read_series("y", changed), 250, origins[:1], 6, 0)
+    again = boosted(framing, [read_series("y", changed)], [250], [origins[:1]], 6, 0)
     assert np.array_equal(again, found[:1])  # nothing after the start is read
 
 
@@ -377,7 +378,7 @@ def test_a_large_table_is_read_in_little_memory(tmp_path: Path) -> None:
         )
     tracemalloc.start()
     try:
-        table = read_table(data, Reading(), Columns("hour", ("load",)))
+        [table] = read_tables(data, Reading(), Columns("hour", ("load",)))
         most = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()

@@ -39,3 +39,30 @@ def test_forecasts_of_one_step_are_seen() -> None:
 
 def test_one_quantile_has_no_band() -> None:
     assert labels(drawn(horizon=6, quantiles=[0.5])) == ["measured", "forecast"]
+
+
+def test_each_of_the_first_series_has_a_panel() -> None:
+    y = wave()
+    forecaster = LSTMForecaster(epochs=0, season=12, horizon=6, random_state=0)
+    found = forecaster.fit([y[:200], 5 + y[:150]]).backtest([y[:200], 5 + y[:150]])
+    panels = found.plot().axes
+    assert [axes.get_title(loc="left") for axes in panels] == [
+        "series 0: target 0",
+        "series 1: target 0",
+    ]
+    ends = [max(line.get_xdata()[-1] for line in axes.lines) for axes in panels]
+    assert ends == [199, 149]
+    assert labels(panels[0]) == ["measured", "80 % band", "forecast"]
+    many = forecaster.backtest([y[:200]] * 6)
+    assert len(many.plot().axes) == 4
+
+
+def test_a_part_of_a_walk_is_that_of_one_series() -> None:
+    y = wave()
+    forecaster = LSTMForecaster(epochs=0, season=12, horizon=6, random_state=0)
+    forecaster.fit([y[:200], 5 + y[:150]])
+    both = forecaster.backtest([y[:200], 5 + y[:150]])
+    alone = forecaster.backtest([5 + y[:150]])
+    part = both.of(1)
+    assert (part.mae, part.mase, part.coverage) == (alone.mae, alone.mase, alone.coverage)
+    assert part.plot().axes[0].get_title(loc="left") == "target 0"
