@@ -13,7 +13,7 @@ from fastlstm.many.batch import Batches, read_batches
 from fastlstm.many.plan import Plan
 from fastlstm.many.stream import ManyStream
 from fastlstm.many.walk import Run, States, run_backward, run_forward
-from fastlstm.nn.check import MOST_SIZE, check_size, refuse_keywords
+from fastlstm.nn.check import MOST_SIZE, check_flag, check_size, refuse_keywords
 from fastlstm.nn.module import Array, Module, Tape
 from fastlstm.nn.parameter import Parameter, check_finite
 from fastlstm.nn.recurrent import FIXED, Recurrent
@@ -143,7 +143,9 @@ class Together(Module):
         y, state_n, run = self._run(x, state, lengths, unknown, save=True)
         return run.batch.answer(y), self._answer(state_n, run.batch), Tape(self, run)
 
-    def backward(self, tape: Tape, dy: Array | None, dstate: Any = None) -> tuple[Array, Any]:
+    def backward(
+        self, tape: Tape, dy: Array | None, dstate: Any = None, *, needs_dx: bool = True
+    ) -> tuple[Any, Any]:
         """Add to the gradient of each layer's parameters; return those of the inputs.
 
         Arguments, results and errors as of `LSTM.backward`, with an axis of models in front.
@@ -151,9 +153,10 @@ class Together(Module):
         batch: Batches = self._look(tape)[0].batch
         d_out = batch.read_dy(dy, self._layers[0]._width)
         d_n = self._read("dstate", dstate, batch)
+        needs_dx = check_flag("needs_dx", needs_dx)
         run: Run = self._take(tape)[0]
-        dx, dstate_0 = run_backward(run, d_out, d_n)
-        return batch.answer(dx), self._answer(dstate_0, batch)
+        dx, dstate_0 = run_backward(run, d_out, d_n, needs_dx)
+        return None if dx is None else batch.answer(dx), self._answer(dstate_0, batch)
 
     def stream(self, batch_size: int = 1) -> ManyStream:
         """Return a runner of single steps of all models, the state inside: a `ManyStream`.

@@ -50,13 +50,20 @@ def run_forward(plan: Plan, batch: Batches, state: States, save: bool) -> tuple[
     return y, state_n, run
 
 
-def run_backward(run: Run, d_out: Array | None, dstate: States) -> tuple[Array, States]:
-    """Run them backward: d_out [M,T,N,D*R] -> dx in the caller's layout, dstate_0."""
+def run_backward(
+    run: Run, d_out: Array | None, dstate: States, needs_dx: bool
+) -> tuple[Array | None, States]:
+    """Run them backward: d_out [M,T,N,D*R] -> dx in the caller's layout, dstate_0.
+
+    dx is None if it is not needed.
+    """
     plan, batch, like = run.plan, run.batch, run.plan.like
     inner, dstate_0 = batch._replace(batch_first=False), [np.empty_like(d) for d in dstate]
     for layer in reversed(range(like.num_layers)):
-        width = like._width if layer else like.input_size
-        dx, view = (inner if layer else batch).buffer(plan.backend, width)
+        dx = view = None
+        if layer or needs_dx:
+            width = like._width if layer else like.input_size
+            dx, view = (inner if layer else batch).buffer(plan.backend, width)
         for k, part in like._parts(layer, d_out):
             given = ManyGradients(
                 part,

@@ -188,19 +188,25 @@ class HorizonDecoder(HasDistribution, Model):
         kept = _Kept(last, encoder, decoder, dropped, head, raw)
         return self.distribution.outputs(raw), Tape(self, kept)
 
-    def backward(self, tape: Tape, doutputs: Array) -> tuple[Array, Array | None]:
+    def backward(
+        self, tape: Tape, doutputs: Array, *, needs_dx: bool = True
+    ) -> tuple[Array | None, Array | None]:
         """Add to the gradient of each parameter, given that of the outputs.
 
         Returns the gradients of x [N,T,I], zeros past each row's length, and of what is known
-        ahead [N,S,F], None without.
+        ahead [N,S,F], None without. Both are None without `needs_dx`, which saves two products
+        where these are data.
         """
+        needs_dx = check_flag("needs_dx", needs_dx)
         back = self._raw_gradient(self._look(tape)[0].raw, doutputs)
         (kept,) = self._take(tape)
         rows = back.reshape(*back.shape[:2], self.head.out_features)
         dy = self.head.backward(kept.head, rows)
         dy = self.feature_dropout.backward(kept.dropped, dy)
-        dahead, dstate = self.decoder.backward(kept.decoder, dy)
-        dx, _ = self.encoder.backward(kept.encoder, None, dstate)
+        dahead, dstate = self.decoder.backward(kept.decoder, dy, needs_dx=needs_dx)
+        dx, _ = self.encoder.backward(kept.encoder, None, dstate, needs_dx=needs_dx)
+        if not needs_dx:
+            return None, None
         if kept.last is not None:
             dx[kept.last] += dahead[:, 0, -self.num_targets :]
         return dx, dahead[:, :, 1 : 1 + self.future_size] if self.future_size else None

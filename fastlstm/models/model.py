@@ -84,6 +84,10 @@ class ReadsNumbers(Module):
         steps = (None, None, self.input_size)
         return np.swapaxes(check_array("x", x, self.head.dtype, steps), 0, 1)
 
+    def _rows_first_dx(self, dx: Array | None) -> Array | None:
+        """Return the gradient of `_steps_first(x)` as that of x."""
+        return None if dx is None else np.swapaxes(dx, 0, 1)
+
 
 def options_of(
     arguments: Mapping[str, Any], usual: Mapping[str, Any] = MappingProxyType({})

@@ -86,8 +86,11 @@ class PooledModel(HasRecurrent, Model):
         shape = (N,) if self.num_outputs == 1 else (N, self.num_outputs)
         return check_array("dlogits", dlogits, self.head.dtype, shape), *self._take(tape)
 
-    def _run_backward(self, kept: Kept, dlogits: Array) -> Array:
-        """Add to the gradients of the layers; return that of x, or of its table."""
+    def _run_backward(self, kept: Kept, dlogits: Array, needs_dx: bool = True) -> Any:
+        """Add to the gradients of the layers; return that of x, [T,N,I], or of its table.
+
+        None if it is not needed.
+        """
         d = self.head.backward(kept.head, dlogits.reshape(-1, self.num_outputs))
         d = self.feature_dropout.backward(kept.dropped, d)
         dy, dh_n = pool_backward(kernels.backend(self._backend), kept.pooled, d)
@@ -96,7 +99,7 @@ class PooledModel(HasRecurrent, Model):
             L, D = self.recurrent.num_layers, len(dh_n)
             dstate = np.concatenate([np.zeros((L * D - D, *dh_n.shape[1:]), dh_n.dtype), dh_n])
             dstate = (dstate, None) if self.cell == "lstm" else dstate
-        dx, _ = self.recurrent.backward(kept.layers, dy, dstate)
+        dx, _ = self.recurrent.backward(kept.layers, dy, dstate, needs_dx=needs_dx)
         return dx
 
     def _pool(self, y: Array, state: Any, lengths: ArrayLike | None) -> tuple[Array, Pooled]:

@@ -10,7 +10,15 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from fastlstm.kernels.rows import check_lengths
 from fastlstm.models.model import LAYERS, Model, ReadsNumbers, gate_rows, options_of
-from fastlstm.nn.check import Rng, check_array, check_choice, check_rng, check_size, one_rng
+from fastlstm.nn.check import (
+    Rng,
+    check_array,
+    check_choice,
+    check_flag,
+    check_rng,
+    check_size,
+    one_rng,
+)
 from fastlstm.nn.linear import Linear
 from fastlstm.nn.module import Array, Tape
 
@@ -119,11 +127,13 @@ class SequenceAutoencoder(ReadsNumbers, Model):
         kept = (encoded, coded, decoded, tape, outputs.shape, own)
         return self._rows_first(outputs, own), Tape(self, *kept)
 
-    def backward(self, tape: Tape, doutputs: Array) -> Array:
+    def backward(self, tape: Tape, doutputs: Array, *, needs_dx: bool = True) -> Array | None:
         """Add to the gradient of each parameter, given that of the outputs; return that of x.
 
-        It is [N,T,I], with zeros past each row's length.
+        It is [N,T,I], with zeros past each row's length; None without `needs_dx`, which saves a
+        product where x is data.
         """
+        needs_dx = check_flag("needs_dx", needs_dx)
         T, N, _ = self._look(tape)[4]
         d = check_array("doutputs", doutputs, self.head.dtype, (N, T, self.input_size))
         encoded, coded, decoded, head, _, lengths = self._take(tape)
@@ -132,8 +142,9 @@ class SequenceAutoencoder(ReadsNumbers, Model):
         dh = self.code.backward(coded, steps.sum(axis=0))
         dstate: Any = np.zeros((self.encoder.num_layers, *dh.shape), dh.dtype)
         dstate[-1] = dh
-        dx, _ = self.encoder.backward(encoded, None, (dstate, None) if self._is_lstm else dstate)
-        return np.swapaxes(dx, 0, 1)
+        dstate = (dstate, None) if self._is_lstm else dstate
+        dx, _ = self.encoder.backward(encoded, None, dstate, needs_dx=needs_dx)
+        return self._rows_first_dx(dx)
 
     def targets(self, x: Array, lengths: ArrayLike | None = None) -> Array:
         """Return what is to be learned of x: x itself, NaN past each row's length.

@@ -6,7 +6,7 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from fastlstm.models.model import ReadsNumbers, options_of
 from fastlstm.models.pooled import PooledModel
-from fastlstm.nn.check import Rng, check_rng, check_size, one_rng
+from fastlstm.nn.check import Rng, check_flag, check_rng, check_size, one_rng
 from fastlstm.nn.module import Array, Tape
 
 
@@ -64,11 +64,12 @@ class SequenceClassifier(ReadsNumbers, PooledModel):
         logits, kept = self._run(self._steps_first(x), lengths, one_rng(rng))
         return logits, Tape(self, kept)
 
-    def backward(self, tape: Tape, dlogits: Array) -> Array:
+    def backward(self, tape: Tape, dlogits: Array, *, needs_dx: bool = True) -> Array | None:
         """Add to the gradient of each parameter, given that of the logits; return that of x.
 
-        It is [N,T,I], with zeros past each row's length.
+        It is [N,T,I], with zeros past each row's length; None without `needs_dx`, which saves a
+        product where x is data.
         """
+        needs_dx = check_flag("needs_dx", needs_dx)
         dlogits, kept = self._take_checked(tape, dlogits)
-        dx: Array = self._run_backward(kept, dlogits).swapaxes(0, 1)
-        return dx
+        return self._rows_first_dx(self._run_backward(kept, dlogits, needs_dx))

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, DTypeLike
 from fastlstm.models.distributions import Distribution, HasDistribution, of_name
 from fastlstm.models.model import ReadsNumbers, options_of
 from fastlstm.models.pooled import PooledModel
-from fastlstm.nn.check import Rng, check_rng, check_size, one_rng
+from fastlstm.nn.check import Rng, check_flag, check_rng, check_size, one_rng
 from fastlstm.nn.module import Array, Tape
 
 
@@ -96,15 +96,16 @@ class SequenceRegressor(HasDistribution, ReadsNumbers, PooledModel):
         raw = self._raw(numbers)
         return self.distribution.outputs(raw), Tape(self, kept, raw)
 
-    def backward(self, tape: Tape, doutputs: Array) -> Array:
+    def backward(self, tape: Tape, doutputs: Array, *, needs_dx: bool = True) -> Array | None:
         """Add to the gradient of each parameter, given that of the outputs; return that of x.
 
-        It is [N,T,I], with zeros past each row's length.
+        It is [N,T,I], with zeros past each row's length; None without `needs_dx`, which saves a
+        product where x is data.
         """
+        needs_dx = check_flag("needs_dx", needs_dx)
         back = self._raw_gradient(self._look(tape)[1], doutputs)
         kept, _ = self._take(tape)
-        dx: Array = self._run_backward(kept, back).swapaxes(0, 1)
-        return dx
+        return self._rows_first_dx(self._run_backward(kept, back, needs_dx))
 
     def _raw(self, numbers: Array) -> Array:
         """Return the head's numbers with those of each target on the last axis."""

@@ -171,18 +171,19 @@ class SequenceTagger(HasRecurrent, Model):
         scores, head = self.head.forward(features)
         return _scattered(scores, real), Tape(self, index, words, real, layers, dropped, head)
 
-    def backward(self, tape: Tape, dscores: Array) -> Array | None:
+    def backward(self, tape: Tape, dscores: Array, *, needs_dx: bool = True) -> Array | None:
         """Add to the gradient of each parameter but the CRF's, given that of the scores.
 
-        Returns the gradient [N,T,I] of numbers, None of tokens. What `dscores` holds past a row's
-        length has no influence.
+        Returns the gradient [N,T,I] of numbers, None of tokens, and without `needs_dx`, which saves
+        a product where x is data. What `dscores` holds past a row's length has no influence.
         """
+        needs_dx = check_flag("needs_dx", needs_dx) or self.embedding is not None
         real = self._look(tape)[2]
         shape = (*real.shape, self.num_labels)
         dscores = check_array("dscores", dscores, self.head.dtype, shape)
         index, words, real, layers, dropped, head = self._take(tape)
         d = self.feature_dropout.backward(dropped, self.head.backward(head, dscores[real]))
-        dx, _ = self.recurrent.backward(layers, _scattered(d, real))
+        dx: Any = self.recurrent.backward(layers, _scattered(d, real), needs_dx=needs_dx)[0]
         if self.embedding is None:
             return dx
         self.embedding.add_gradient(index, self.word_dropout.backward(words, dx))

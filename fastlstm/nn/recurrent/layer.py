@@ -16,6 +16,7 @@ from fastlstm.nn.check import (
     MOST_ROWS,
     MOST_SIZE,
     Rng,
+    check_flag,
     check_rng,
     check_size,
     refuse_keywords,
@@ -155,18 +156,22 @@ class Recurrent(Gated):
         answer = self._answer(state_n, batch, as_state)
         return batch.answer(y), answer, Tape(self, run, as_state)
 
-    def backward(self, tape: Tape, dy: Array | None, dstate: Any = None) -> tuple[Array, Any]:
+    def backward(
+        self, tape: Tape, dy: Array | None, dstate: Any = None, *, needs_dx: bool = True
+    ) -> tuple[Any, Any]:
         """Add to the gradient of each parameter; return those of the inputs.
 
         Parameters
         ----------
         dy : gradient of y, shaped like it, or None for zero. Not read past a row's length.
         dstate : gradient of the state returned; it or a part of it None for zero.
+        needs_dx : False leaves the gradient of x out, where x is data and nothing is behind it: a
+            product less of the bottom layer.
 
         Returns
         -------
         dx : gradient of x, shaped like it (zeros past each row's length); of the table [U,I]
-            for `Tokens`.
+            for `Tokens`. None without `needs_dx`.
         dstate_0 : gradient of the initial state. Zero for a row that was reset at its start.
 
         Raises
@@ -180,9 +185,12 @@ class Recurrent(Gated):
         batch: Sequences = self._look(tape)[0].batch
         d_out = batch.read_dy(dy, self._width)
         d_n = self._read("dstate", dstate, batch) or self._zeros(batch.rows.N)
+        needs_dx = check_flag("needs_dx", needs_dx)
         run, as_state = self._take(tape)
-        dx, dstate_0 = run_backward(self, run, d_out, d_n)
-        return batch.answer(dx) if batch.dense else dx, self._answer(dstate_0, batch, as_state)
+        dx, dstate_0 = run_backward(self, run, d_out, d_n, needs_dx)
+        if dx is not None and batch.dense:
+            dx = batch.answer(dx)
+        return dx, self._answer(dstate_0, batch, as_state)
 
     def trace(
         self,

@@ -119,16 +119,23 @@ def _mask(stack: Stack, noise: Noise | None, layer: int, shape: tuple[int, ...])
 
 
 def run_backward(
-    stack: Stack, run: Run, d_out: Array | None, dstate: States
-) -> tuple[Array, States]:
-    """Run all layers backward: d_out [T,N,D*R] -> dx in the caller's layout, dstate_0."""
+    stack: Stack, run: Run, d_out: Array | None, dstate: States, needs_dx: bool
+) -> tuple[Array | None, States]:
+    """Run all layers backward: d_out [T,N,D*R] -> dx in the caller's layout, dstate_0.
+
+    dx is None if it is not needed.
+    """
     batch, backend = run.batch, kernels.backend(stack._backend)
     inner = batch._replace(batch_first=False)
     if run.ended is not None:
         stack._leave_to_initial(dstate, run.ended)
     dstate_0 = [np.empty_like(d) for d in dstate]
     for layer in reversed(range(stack.num_layers)):
-        dx, view = inner.buffer(backend, stack._width) if layer else batch.dx_buffer(backend)
+        dx = view = None
+        if layer:
+            dx, view = inner.buffer(backend, stack._width)
+        elif needs_dx:
+            dx, view = batch.dx_buffer(backend)
         for k, part in stack._parts(layer, d_out):
             gradients, kept = read_gradients(run.owned[k]), run.noise and run.noise.weights[k]
             of_call = gradients
@@ -153,7 +160,7 @@ def run_backward(
                 stack._learn(k, values)
             ready(*run.owned[k])
         mask = run.masks[layer - 1] if layer else None
-        if mask is not None:
+        if mask is not None and view is not None:
             view *= mask
         d_out = view
     return dx, dstate_0

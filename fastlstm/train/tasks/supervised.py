@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from fastlstm.nn.losses import bce_with_logits, cross_entropy
 from fastlstm.nn.module import Array
 from fastlstm.train.metrics import are_classes, count_correct
-from fastlstm.train.tasks.task import Outcome, Task
+from fastlstm.train.tasks.task import Outcome, Task, learn
 
 Loss = Callable[[Array, NDArray[Any]], tuple[float, Array]]
 
@@ -57,7 +57,7 @@ class Supervised(Task):
     def step(self, model: Any, batch: Batch, state: Any, rng: np.random.Generator) -> Outcome:
         outputs, tape = self.forward(model, batch, rng)
         loss, gradient = self.compared(outputs, batch)
-        model.backward(tape, gradient)
+        learn(model, tape, gradient)
         return self.outcome(loss, outputs, batch, self.trained(outputs, batch.labels))
 
     def forward(self, model: Any, batch: Batch, rng: np.random.Generator) -> tuple[Array, Any]:

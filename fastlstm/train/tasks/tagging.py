@@ -11,7 +11,7 @@ from fastlstm.models import SequenceTagger
 from fastlstm.nn.check import check_size, first_not_finite
 from fastlstm.nn.module import Array
 from fastlstm.train.row_batches import Rows, row_batches
-from fastlstm.train.tasks.task import Outcome, Source, Task, shuffled
+from fastlstm.train.tasks.task import Outcome, Source, Task, learn, shuffled
 
 
 class Tagging(Task):
@@ -54,7 +54,7 @@ class Tagging(Task):
         scores, tape = model.forward(batch.x, batch.lengths, rng)
         loss, dscores = model.loss(scores, batch.labels, batch.lengths)
         assert dscores is not None
-        model.backward(tape, dscores)
+        learn(model, tape, dscores)
         return _outcome(loss, model.labels(scores, batch.lengths), batch)
 
     def measure(self, model: SequenceTagger, batch: Rows, state: Any) -> Outcome:

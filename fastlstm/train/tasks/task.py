@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import cache
+from inspect import signature
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -147,6 +149,23 @@ def _lengths_of(batch: Any, array: NDArray[Any]) -> NDArray[np.integer] | None:
     if array.ndim < 3 or lengths.dtype.kind not in "iu" or lengths.shape != array.shape[:1]:
         return None
     return lengths if lengths.max(initial=0) <= array.shape[1] else None
+
+
+def learn(model: Any, tape: Any, gradient: NDArray[Any]) -> None:
+    """Add to the gradients of a model's parameters, given that of its outputs.
+
+    That of its inputs is read by nobody here: a model whose `backward` has a parameter `needs_dx`
+    leaves it out.
+    """
+    if _has_needs_dx(type(model).backward):
+        model.backward(tape, gradient, needs_dx=False)
+    else:
+        model.backward(tape, gradient)
+
+
+@cache
+def _has_needs_dx(backward: Callable[..., Any]) -> bool:
+    return "needs_dx" in signature(backward).parameters
 
 
 def shuffled(

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from fastlstm.nn.losses import bce_with_logits, cross_entropy
 from fastlstm.nn.module import Array
 from fastlstm.train.metrics import predicted
-from fastlstm.train.tasks.task import Outcome, Task
+from fastlstm.train.tasks.task import Outcome, Task, learn
 
 
 class Batch(Protocol):
@@ -38,7 +38,7 @@ class WeightedClassification(Task):
     def step(self, model: Any, batch: Batch, state: Any, rng: np.random.Generator) -> Outcome:
         logits, tape = model.forward(*batch.inputs, rng=rng)
         outcome, gradient = _outcome(batch, logits)
-        model.backward(tape, gradient)
+        learn(model, tape, gradient)
         return outcome
 
     def measure(self, model: Any, batch: Batch, state: Any) -> Outcome:
