@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastlstm.forecast.index import index_of, is_local
+from fastlstm.forecast.index import index_of
 from fastlstm.forecast.series import Series
 
 Floats = NDArray[np.float64]
@@ -58,7 +58,8 @@ def _index(series: Series, steps: int, pandas: Any) -> Any:
     stamps = find_spacing(series.stamps).after(series.stamps[-1], steps)
     found = pandas.DatetimeIndex(stamps, name=index.name)
     if getattr(index, "tz", None) is not None:
-        if is_local(index):
-            return found.tz_localize(index.tz, ambiguous=True, nonexistent="shift_forward")
-        return found.tz_localize("UTC").tz_convert(index.tz)
+        read: Any = series.index
+        zone = read.zone if read.local else "UTC"
+        there = found.tz_localize(zone, ambiguous=True, nonexistent="shift_forward")
+        return there.tz_convert(index.tz)
     return found.to_period(index.freq) if hasattr(index, "to_timestamp") else found

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import zlib
 from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timezone
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ from fastlstm.forecast.folder import MODEL, ForecastConfig, ForecastFolder
 from fastlstm.forecast.forecaster import Fitted, Forecaster, ForecastOptions, fitted
 from fastlstm.forecast.framing import limits_of
 from fastlstm.forecast.future import future_text, futures_of, times_after
+from fastlstm.forecast.index import RowIndex
 from fastlstm.forecast.net import NetOptions, is_taught
 from fastlstm.forecast.reading import Table, check_changing, read_tables
 from fastlstm.forecast.saving import load_forecaster, save_forecaster
@@ -31,6 +34,11 @@ from fastlstm.train.table import aligned, shown
 
 Floats = NDArray[np.float64]
 
+# Options that `fastlstm.sklearn.LSTMForecaster` has, too.
+OF_ESTIMATORS = (
+    "horizon", "quantiles", "context", "season", "calendar", "cell", "hidden_size", "num_layers",
+    "dropout", "lr", "batch_size", "epochs", "low", "high",
+)  # fmt: skip
 HELD_BACK = ForecastOptions.validation_fraction
 NAIVE, LAST, BOOSTED = "seasonal naive", "last value", "gradient boosting"
 
@@ -49,11 +57,29 @@ def run(config: ForecastConfig, folder: ForecastFolder, bars: bool = False) -> d
     if not folder.writes:
         current().barrier()
         return {}
-    save_forecaster(folder.model, forecaster, [])
+    save_model(folder.model, config, forecaster, tables)
     metrics = tested(config, folder, tables, starts, forecaster)
     folder.finish(metrics)
     current().barrier()
     return metrics
+
+
+def save_model(
+    path: Path, config: ForecastConfig, forecaster: Forecaster, tables: Sequence[Table]
+) -> None:
+    """Write a forecaster as `fastlstm.sklearn.LSTMForecaster` does: it goes on from the tables."""
+    params = {name: getattr(config, name) for name in OF_ESTIMATORS}
+    series = []
+    for table in tables:
+        zone = None if table.zone is None else timezone(table.zone)
+        index = None if zone is None else RowIndex(zone, has_times=True, local=True)
+        series.append(replace(table.series, index=index))
+    about = {
+        "params": {**params, "random_state": config.seed},
+        "seed": config.seed,
+        "several": config.series is not None,
+    }
+    save_forecaster(path, forecaster, series, estimator=about)
 
 
 def trained(

@@ -91,7 +91,9 @@ class Series:
         )
 
 
-def read_series(name: str, y: Any, X: Any = None, stamps: Any = None) -> Series:
+def read_series(
+    name: str, y: Any, X: Any = None, stamps: Any = None, like: RowIndex | None = None
+) -> Series:
     """Return a series of arrays, or of pandas objects whose index may give the stamps.
 
     Parameters
@@ -100,6 +102,8 @@ def read_series(name: str, y: Any, X: Any = None, stamps: Any = None) -> Series:
     y : numbers [T] or [T, targets]; NaN is missing.
     X : numbers [T] or [T, features], or None.
     stamps : datetime64 [T]; None: those of the index of `y`, if it has any.
+    like : the index of the series of `fit`: hours of a zone are read on the clocks that it was
+        read on.
 
     Raises
     ------
@@ -112,7 +116,8 @@ def read_series(name: str, y: Any, X: Any = None, stamps: Any = None) -> Series:
     empty = np.flatnonzero(np.isnan(values).all(axis=0))
     if empty.size:
         raise ValueError(f"{name} holds no number at all in target {empty[0]}")
-    when = stamps_of_index(f"the index of {name}", y)
+    index = _read_as(row_index(y), like)
+    when = stamps_of_index(f"the index of {name}", y, index)
     if stamps is not None:
         when = as_stamps("stamps", stamps)
     if when is not None:
@@ -122,12 +127,23 @@ def read_series(name: str, y: Any, X: Any = None, stamps: Any = None) -> Series:
             )
         if len(when) > 1:
             check_even("stamps" if stamps is not None else f"the index of {name}", when)
-    like = y if hasattr(y, "index") and hasattr(y, "iloc") else None
-    index, names = row_index(y), names_of(y)
+    given = y if hasattr(y, "index") and hasattr(y, "iloc") else None
+    names = names_of(y)
     if len(names) != values.shape[1]:  # one column of structs or arrays has one name for all
         names = ()
     known = read_known("X", X, len(values), when, index)
-    return Series(values, known, when, np.ndim(y) == 1, like, names, names_of(X), index)
+    return Series(values, known, when, np.ndim(y) == 1, given, names, names_of(X), index)
+
+
+def _read_as(own: RowIndex | None, fit: RowIndex | None) -> RowIndex | None:
+    """Return an index whose hours are read on the clocks that those of `fit` were read on.
+
+    Days are read on their own clocks, hours in UTC, unless `fit` was of hours of a zone, as tables
+    of files tell them.
+    """
+    if own is None or fit is None or own.zone is None or own.local or not fit.local:
+        return own
+    return own._replace(zone=fit.zone, local=True)
 
 
 def read_known(

@@ -18,7 +18,8 @@ def load(path: str | os.PathLike[str], *, kinds: Mapping[str, str] | None = None
     """Return the model of a file or of the folder of a run; its bytes tell the kind.
 
     =============================  =============================================================
-    folder of a run                what predicts with it: ``fl.load("runs/x").predict(["..."])``
+    folder of a run                what predicts with it: ``fl.load("runs/x").predict(["..."])``;
+                                   of a forecast its `fastlstm.sklearn.LSTMForecaster`
     file that `save` wrote         the layer or model itself, to the bit
     safetensors, ``.pt``           the layers of a state_dict by name; a layer alone if its names
                                    have no prefix

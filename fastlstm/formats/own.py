@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from fastlstm.forecast.saving import KIND as FORECASTER
 from fastlstm.formats.describe import build, describe, set_settings, settings_of, shapes_of
 from fastlstm.formats.layers import Layers, check_names
-from fastlstm.formats.run import LanguageRun
+from fastlstm.formats.run import LanguageRun, load_forecast
 from fastlstm.formats.sequential import Sequential
 from fastlstm.formats.shapes import check_shapes
 from fastlstm.models.model import Model
@@ -92,6 +93,8 @@ def load_own(path: Path) -> Any:
     kind = checkpoint.kind_of(path)
     if kind == KIND:
         return _load_layers(path)
+    if kind == FORECASTER:
+        return load_forecast(path)
     if kind != MODEL:
         raise checkpoint.CheckpointError(f"{path} holds a {kind}, expected a {MODEL} or {KIND}")
     model, note = load_model_and_note(path)

@@ -1,4 +1,4 @@
-"""The folder of a run: a classifier, a language model or a translator, with its words."""
+"""The folder of a run: a classifier, a language model, a translator or a forecast."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from fastlstm.counts import count_of
+from fastlstm.forecast.folder import ForecastFolder
 from fastlstm.models import LanguageModel, sample
 from fastlstm.nn.check import Rng, check_rng
 from fastlstm.text.symbols import Symbols
@@ -47,11 +48,20 @@ def load_run_folder(path: Path) -> Any:
     language = LanguageFolder(path)
     if language.holds_run:
         return _language(language)
+    if ForecastFolder(path).holds_run:
+        return load_forecast(path)
     if RunFolder(path).holds_run or not (path / "model.safetensors").exists():
         return load_run(path)
     from fastlstm.formats.own import load_own  # of a translator there is the model alone
 
     return load_own(path / "model.safetensors")
+
+
+def load_forecast(path: Path) -> Any:
+    """Return the `LSTMForecaster` of a run or of a file; ImportError without scikit-learn."""
+    from fastlstm.sklearn import LSTMForecaster
+
+    return LSTMForecaster.load(path)
 
 
 def _language(folder: LanguageFolder) -> LanguageRun:

@@ -13,7 +13,9 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from fastlstm.counts import count_of
+from fastlstm.files.naming import named_path
 from fastlstm.forecast.backtest import Backtest, backtest
+from fastlstm.forecast.folder import ForecastFolder
 from fastlstm.forecast.forecaster import Forecaster, ForecastOptions
 from fastlstm.forecast.measures import naive_error
 from fastlstm.forecast.net import NetOptions
@@ -236,7 +238,7 @@ class LSTMForecaster(BaseEstimator):
         check_is_fitted(self, "forecaster_")
         steps = check_size("horizon", self.horizon if horizon is None else horizon)
         every = check_size("stride", stride)
-        series = read_all(y, X, stamps)
+        series = read_all(y, X, stamps, self.series_[0].index)
         check_as_fitted(series, self.series_[0], self.forecaster_.framing)
         starts = [origin(start, one) for one in series]
         with num_threads(self.n_threads):
@@ -298,10 +300,27 @@ class LSTMForecaster(BaseEstimator):
 
     @classmethod
     def load(cls, path: str | Path) -> LSTMForecaster:
-        """Return the forecaster of a file that `save` wrote; CheckpointError if it is damaged."""
+        """Return the forecaster of a file that `save` wrote, or of the folder of a run.
+
+        That of ``fastlstm forecast`` goes on from the end of its table; several series are in the
+        order in which they begin there.
+
+        Raises
+        ------
+        OSError
+            If there is no file, or the folder holds no finished forecast.
+        CheckpointError
+            If it is damaged, or of a run of an earlier version, which kept no series.
+        """
         from fastlstm.train import checkpoint
 
+        path = _model_of(named_path(path))
         forecaster, series, note = load_forecaster(path)
+        if not series:
+            raise checkpoint.CheckpointError(
+                f"{path} holds a forecaster without its series: those of trials, and of runs of "
+                "earlier versions, forecast by fastlstm forecast --from, or are trained anew"
+            )
         with checkpoint.building(path):
             about = note["estimator"]
             params = about["params"]
@@ -347,6 +366,16 @@ class LSTMForecaster(BaseEstimator):
         check_as_fitted(series, self.series_[0], framing)
         check_past(series, framing)
         return series, ahead
+
+
+def _model_of(path: Path) -> Path:
+    """Return the model's file of the folder of a run, and a file as it is."""
+    if not path.is_dir():
+        return path
+    folder = ForecastFolder(path)
+    if not folder.finished:
+        raise FileNotFoundError(f"{path} holds no finished forecast")
+    return folder.model
 
 
 def _plain(value: Any) -> Any:

@@ -29,13 +29,14 @@ def is_several(y: Any) -> bool:
     )
 
 
-def read_all(y: Any, X: Any, stamps: Any) -> list[Series]:
-    """Return the series of what `fit` is given."""
+def read_all(y: Any, X: Any, stamps: Any, like: RowIndex | None = None) -> list[Series]:
+    """Return the series of what `fit` is given; of what comes after it, `like` is its index."""
     if not is_several(y):
-        return [read_series("y", y, X, stamps)]
+        return [read_series("y", y, X, stamps, like)]
     known, when = listed(X, len(y), True, "X"), listed(stamps, len(y), True, "stamps")
     return [
-        read_series(f"y[{n}]", *parts) for n, parts in enumerate(zip(y, known, when, strict=True))
+        read_series(f"y[{n}]", *parts, like)
+        for n, parts in enumerate(zip(y, known, when, strict=True))
     ]
 
 

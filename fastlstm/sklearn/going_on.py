@@ -57,7 +57,7 @@ def other_series(
     X, stamps = listed(X, len(ys), several, "X"), listed(stamps, len(ys), several, "stamps")
     series, ahead = [], []
     for one, known, times in zip(ys, X, stamps, strict=True):
-        found = read_series("y", one, None, times)
+        found = read_series("y", one, None, times, fit.index)
         T, after = len(found), following(found, steps)
         when = None if after is None else np.concatenate([found.stamps, after])
         all_known = features(known, T + steps, fit, when, found.index)

@@ -75,7 +75,7 @@ class Tuned:
         return found
 
     def load(self) -> Any:
-        """Return the best run, as `fastlstm.load` of its folder does; of series the forecaster."""
+        """Return the best run, as `fastlstm.load` of its folder does."""
         return TuneFolder(self.folder).subject.load(self.folder / "best")
 
     def to_json(self) -> dict[str, Any]:

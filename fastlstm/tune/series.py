@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from fastlstm.counts import count_of
-from fastlstm.files.writing import write_file
 from fastlstm.forecast import run as runs
 from fastlstm.forecast.folder import ForecastConfig
 from fastlstm.forecast.forecaster import Fitted
@@ -94,8 +93,9 @@ class SharedSeries(Shared):
             config, metrics = run.read_config(), run.read_metrics()
             forecaster, _, _ = load_forecaster(run.model)
         kept.begin(replace(config, threads=threads))
-        write_file(kept.model, run.model.read_bytes())
-        tested = runs.tested(config, kept, *self.tables(config), forecaster)
+        tables, starts = self.tables(config)
+        runs.save_model(kept.model, config, forecaster, tables)
+        tested = runs.tested(config, kept, tables, starts, forecaster)
         return {**tested, **metrics}
 
     def tables(self, config: ForecastConfig) -> tuple[list[Table], list[int]]:

@@ -239,9 +239,9 @@ class OfSeries(Subject):
         return SharedSeries(contents)
 
     def load(self, path: Path) -> Any:
-        from fastlstm.forecast.saving import load_forecaster
+        from fastlstm.sklearn import LSTMForecaster
 
-        return load_forecaster(ForecastFolder(path).model)[0]
+        return LSTMForecaster.load(path)
 
     def tested(self, metrics: Mapping[str, Any]) -> str:
         error = metrics["models"][MODEL]["mae"]

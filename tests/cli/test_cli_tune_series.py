@@ -333,7 +333,7 @@ def test_from_python(tmp_path: Path) -> None:
     assert best is not None
     assert best == min(one.mae for one in found.trials if one.mae is not None)
     assert found.metrics["models"]["fastlstm"]["mae"] > 0
-    assert found.load().framing.horizon == 4
+    assert found.load().horizon == 4
     assert TuneFolder(tmp_path / "study").subject is SERIES
     with pytest.raises(TypeError, match=r"vocab_size is no option of a forecast"):
         tune(data, tmp_path / "study", vocab_size=9, **options)
