@@ -183,8 +183,9 @@ class SequenceTagger(HasRecurrent, Model):
         dscores = check_array("dscores", dscores, self.head.dtype, shape)
         index, words, real, layers, dropped, head = self._take(tape)
         d = self.feature_dropout.backward(dropped, self.head.backward(head, dscores[real]))
-        dx: Any = self.recurrent.backward(layers, _scattered(d, real), needs_dx=needs_dx)[0]
-        if self.embedding is None:
+        back = self.recurrent.backward(layers, _scattered(d, real), needs_dx=needs_dx)
+        dx: Array | None = back[0]
+        if self.embedding is None or dx is None:
             return dx
         self.embedding.add_gradient(index, self.word_dropout.backward(words, dx))
         return None
