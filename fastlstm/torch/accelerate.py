@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import warnings
 from functools import cache
 from typing import Any, NamedTuple
@@ -71,7 +72,8 @@ def accelerate(model: nn.Module, precision: str | None = None) -> Report:
     Each stays the object it is, with its parameters, hooks, buffers and training flag. Only its
     class becomes fastlstm's, so that optimizers, references and `state_dict` keep working. That
     holds for the model itself too, if it is a recurrent module. Swapped are torch.nn.LSTM, GRU,
-    RNN, LSTMCell, GRUCell and RNNCell, and subclasses that leave `forward` alone.
+    RNN, LSTMCell, GRUCell and RNNCell, and subclasses that leave `forward` alone or whose own calls
+    ``super().forward``, which is fastlstm's then.
 
     A recurrent policy of sb3-contrib (``accelerate(agent.policy)``) loops over single steps where
     episodes start inside a batch. That becomes one call of its LSTM, of this object alone. A loop
@@ -186,14 +188,29 @@ def why_not(module: nn.Module) -> str | None:
     base = _torch_class(type(module))
     if base is None:
         return "its base class is not one of torch's six"
-    if type(module).forward is not base.forward or "forward" in vars(module):
-        return "it has a forward of its own, which would be lost"
+    if "forward" in vars(module) or not all(map(_calls_super, _own_forwards(type(module), base))):
+        return "it has a forward of its own, which does not call super().forward"
     for parameter in module.parameters():
         if parameter.device.type not in ("cpu", "meta"):
             return f"its parameters are on device {parameter.device}, not on the CPU"
         if parameter.dtype not in DTYPES:
             return f"its parameters are {parameter.dtype}, not float32 or float64"
     return None
+
+
+def _own_forwards(cls: Any, base: Any) -> list[Any]:
+    """Return the `forward` of each class from `cls` on that stands before torch's own."""
+    classes = cls.__mro__[: cls.__mro__.index(base)]
+    return [vars(one)["forward"] for one in classes if "forward" in vars(one)]
+
+
+def _calls_super(forward: Any) -> bool:
+    """Whether a method is a function that names super(): what it calls there is the next class's.
+
+    One that does not may compute something else, or name torch's class.
+    """
+    code = getattr(inspect.unwrap(forward), "__code__", None)
+    return code is not None and "super" in code.co_names
 
 
 def _torch_class(cls: Any) -> Any:

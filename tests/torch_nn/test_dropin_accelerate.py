@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import io
 import pickle
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -33,6 +34,32 @@ class Named(nn.LSTM):
 class Forward(nn.GRU):
     def forward(self, input: Any, hx: Any = None) -> Any:
         return super().forward(input * 2, hx)
+
+
+class Alone(nn.GRU):
+    def forward(self, input: Any, hx: Any = None) -> Any:
+        return nn.GRU.forward(self, input * 2, hx)
+
+
+class WithLengths:
+    """A class beside torch's, whose forward hands on what it does not read."""
+
+    def forward(self, input: Any, hx: Any = None, lengths: Any = None, **more: Any) -> Any:
+        if lengths is None:
+            return super().forward(input, hx, **more)  # type: ignore[misc]
+        packed = nn.utils.rnn.pack_padded_sequence(input, lengths, enforce_sorted=False)
+        y, state = super().forward(packed, hx, **more)  # type: ignore[misc]
+        return nn.utils.rnn.pad_packed_sequence(y)[0], state
+
+
+class Mixed(WithLengths, nn.LSTM):
+    pass
+
+
+class OwnCell(nn.LSTMCell):
+    def forward(self, input: Any, hx: Any = None) -> Any:
+        h, c = super().forward(input, hx)
+        return h + 1, c
 
 
 class Tagger(nn.Module):
@@ -108,12 +135,12 @@ def test_the_model_itself() -> None:
 
 
 def test_subclasses() -> None:
-    model = nn.ModuleDict({"kept": Named(I, H), "own": Forward(I, H)})
+    model = nn.ModuleDict({"kept": Named(I, H), "alone": Alone(I, H)})
     expected = {k: model[k](X)[0] for k in model}
     report = ft.accelerate(model)
     assert report.swapped == {"kept": "Named"}
-    assert [(s.name, s.module) for s in report.skipped] == [("own", "Forward")]
-    assert "forward of its own" in report.skipped[0].why
+    assert [(s.name, s.module) for s in report.skipped] == [("alone", "Alone")]
+    assert "forward of its own, which does not call super().forward" in report.skipped[0].why
     kept = model["kept"]
     assert isinstance(kept, Named)
     assert isinstance(kept, ft.LSTM)
@@ -130,6 +157,43 @@ def test_subclasses() -> None:
         assert type(other) is type(kept)
         assert torch.equal(other.scale, torch.ones(2))
         torch.testing.assert_close(other(X)[0], expected["kept"])
+
+
+def run(model: Any, x: Any, **more: Any) -> list[Any]:
+    """Outputs of a module, and its gradients."""
+    model.zero_grad()
+    first, second = model(x, **more)
+    (first.sin().sum() + sum(part.sum() for part in second)).backward()
+    return [first, *[p.grad for p in model.parameters()]]
+
+
+@pytest.mark.parametrize(
+    ("make", "more"),
+    [
+        pytest.param(lambda: Forward(I, H), {}, id="scaled"),
+        pytest.param(lambda: Mixed(I, H), {"lengths": [3, 1, 4]}, id="mixed"),
+        pytest.param(lambda: Mixed(I, H, 2, bidirectional=True), {}, id="bidirectional"),
+        pytest.param(lambda: OwnCell(I, H), {}, id="cell"),
+    ],
+)
+def test_a_forward_that_calls_the_next_one(
+    make: Callable[[], Any], more: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.manual_seed(0)
+    model = make()
+    x = torch.randn(*((5, 3, I) if isinstance(model, nn.RNNBase) else (3, I)))
+    expected, kind = run(model, x, **more), type(model)
+    assert ft.accelerate(model).swapped == {"": kind.__name__}
+    calls = []
+    ours = next(c for c in type(model).__mro__ if c.__module__.startswith("fastlstm"))
+    forward = ours.forward
+    monkeypatch.setattr(ours, "forward", lambda *a, **k: calls.append(1) or forward(*a, **k))
+    for other in (model, copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
+        calls.clear()
+        torch.testing.assert_close(run(other, x, **more), expected)
+        assert calls == [1]
+    assert type(ft.restore(model)) is kind
+    torch.testing.assert_close(run(model, x, **more), expected)
 
 
 def test_a_forward_set_on_the_object() -> None:
