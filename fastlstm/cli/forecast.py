@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import csv
 import io
 import sys
 from collections.abc import Iterable, Mapping
@@ -25,6 +24,7 @@ from fastlstm.cli.options import (
 from fastlstm.cli.parser import Parser
 from fastlstm.cli.processes import add_distributed_option, joined
 from fastlstm.cli.training import absolute, add_output_options, take_output, writing
+from fastlstm.comma_list import split_names
 from fastlstm.distributed.launch import current
 from fastlstm.files.naming import named_path
 from fastlstm.forecast.folder import ForecastConfig, ForecastFolder
@@ -234,18 +234,10 @@ def _with_model(given: dict[str, Any]) -> int:
 
 
 def _names(text: str) -> list[str]:
-    """Return names joined by commas; one that has a comma itself is quoted, as in a table."""
     try:
-        [row] = csv.reader([text], skipinitialspace=True, strict=True)
-        names = [name.strip() for name in row]
-    except (csv.Error, ValueError):
-        names = []
-    if not names or not all(names):
-        raise argparse.ArgumentTypeError(
-            f"{text!r}, expected names joined by commas; one that has a comma stands in double "
-            "quotes"
-        )
-    return names
+        return split_names(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _at_least(least: int) -> Any:

@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Sequence
 from typing import Any
 
+from fastlstm.comma_list import join_names
 from fastlstm.train.table import aligned, shown
 from fastlstm.tune.measures import MEASURES
 from fastlstm.tune.plan import Plan
@@ -68,7 +69,7 @@ def command_of(plan: Plan, best: Trial) -> str:
         elif isinstance(value, tuple):
             words += [word for one in value for word in (flag, str(one))]
         elif isinstance(value, list):
-            words += [flag, ",".join(map(str, value))]
+            words += [flag, join_names(value)]
         else:
             words += [flag, str(value)]
     return shlex.join(words)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import csv
 import json
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from test_cli_forecast import QUICK, forecast
+
+from fastlstm.comma_list import join_names, split_names
 
 HEADER = ["shop", "day", "sold", "price"]
 COLUMNS = ["--series", "shop", "--time", "day", "--target", "sold"]
@@ -223,6 +226,11 @@ def test_names_with_a_comma_are_quoted(tmp_path: Path, misused: Callable[..., st
         assert "one that has a comma stands in double quotes" in misused("forecast", *line, wrong)
 
 
+@pytest.mark.parametrize("names", [["a"], ["a, b", "c"], ['say "yes"', "ü", "'x'"]])
+def test_names_are_joined_as_they_are_split(names: list[str]) -> None:
+    assert split_names(join_names(names)) == names
+
+
 def test_a_resumed_run_keeps_its_column(done: Path, misused: Callable[..., str]) -> None:
     told = misused("forecast", "--resume", done, "--series", "price")
     assert "--series is price, but the run in" in told
@@ -234,9 +242,14 @@ def test_a_study_of_several_series(tmp_path: Path, capsys: pytest.CaptureFixture
     pytest.importorskip("optuna", reason="needs the extra tune")
     from studies import tune
 
-    data = write(tmp_path / "shops.csv", flat(shops()))
-    line = [data, *COLUMNS, "--horizon", "6", "--epochs", "1", "--search", "hidden=4,8"]
-    assert tune(*line, "--trials", "2", "--no-progress", "--out", tmp_path / "study") == 0
-    assert "shops.csv, 3 series with 510 steps" in capsys.readouterr().out
-    best = json.loads((tmp_path / "study" / "best" / "metrics.json").read_text())
-    assert list(best["series"]) == list(NAMES)
+    data = write(tmp_path / "shops.csv", flat(shops()), ["shop", "day", "sold, all", "price"])
+    line = [data, *COLUMNS[:4], "--target", '"sold, all"', "--horizon", "6", "--epochs", "1"]
+    search = ["--search", "hidden=4,8", "--trials", "2", "--no-progress"]
+    assert tune(*line, *search, "--out", tmp_path / "study") == 0
+    told = capsys.readouterr().out
+    assert "shops.csv, 3 series with 510 steps" in told
+    best = tmp_path / "study" / "best"
+    assert list(json.loads((best / "metrics.json").read_text())["series"]) == list(NAMES)
+    command = shlex.split(told.split("as a command: ")[1].splitlines()[0])
+    assert forecast(*command[2:], "--out", tmp_path / "run") == 0
+    assert read(tmp_path / "run" / "forecast.csv") == read(best / "forecast.csv")

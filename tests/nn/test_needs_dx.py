@@ -127,9 +127,19 @@ def test_other_models_learn_as_before() -> None:
         def backward(self, tape: Any, doutputs: Any) -> None:
             self.given = tape, doutputs
 
-    model = Own()
-    learn(model, "tape", "gradient")  # type: ignore[arg-type]
-    assert model.given == ("tape", "gradient")
+    class Standing:
+        """Something that stands for a model, and hands on what it is asked for."""
+
+        def __init__(self, model: Any) -> None:
+            self._model = model
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._model, name)
+
+    for stands in (lambda own: own, Standing):
+        model = Own()
+        learn(stands(model), "tape", "gradient")  # type: ignore[arg-type]
+        assert model.given == ("tape", "gradient")
 
 
 @pytest.mark.parametrize("wrong", ["no", None, 2])

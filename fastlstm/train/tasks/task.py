@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import cache
-from inspect import signature
+from inspect import isfunction, signature
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -157,7 +157,8 @@ def learn(model: Any, tape: Any, gradient: NDArray[Any]) -> None:
     That of its inputs is read by nobody here: a model whose `backward` has a parameter `needs_dx`
     leaves it out.
     """
-    if _has_needs_dx(type(model).backward):
+    own = getattr(type(model), "backward", None)  # what stands for a model may have none
+    if isfunction(own) and _has_needs_dx(own):
         model.backward(tape, gradient, needs_dx=False)
     else:
         model.backward(tape, gradient)
